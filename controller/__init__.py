@@ -1,0 +1,5 @@
+"""The control plane: Kubernetes objects in, engine configuration and status out.
+
+The pipeline, one package or module a stage: `model` (typed objects), `store` and `snapshot` (what is known now),
+`translate` (pure: configuration, status and problems). Nothing behind the store knows where an object came from.
+"""

@@ -1,0 +1,96 @@
+"""The core kinds that routes lead to: Namespace, Service, EndpointSlice, Secret, ConfigMap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from .meta import Model, Object
+
+SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+
+
+class Namespace(Object, frozen=True, kw_only=True):
+    """Only its labels are read (`allowedRoutes`, `allowedListeners`)."""
+
+
+class ServicePort(Model, frozen=True, kw_only=True):
+    """`Service.spec.ports[]`."""
+
+    port: int
+    name: str = ""
+    protocol: str = "TCP"
+    app_protocol: str = ""
+    target_port: int | str | None = None
+
+
+class ServiceSpec(Model, frozen=True, kw_only=True):
+    """`Service.spec`."""
+
+    ports: tuple[ServicePort, ...] = ()
+    type: str = "ClusterIP"
+    selector: dict[str, str] = msgspec.field(default_factory=dict)
+    cluster_ip: str = msgspec.field(name="clusterIP", default="")
+    external_name: str = ""
+
+
+class Service(Object, frozen=True, kw_only=True):
+    """A named set of endpoints."""
+
+    spec: ServiceSpec = ServiceSpec()
+
+
+class EndpointConditions(Model, frozen=True, kw_only=True):
+    """`endpoints[].conditions`. Unset means unknown, and unknown readiness counts as ready."""
+
+    ready: bool | None = None
+    serving: bool | None = None
+    terminating: bool | None = None
+
+
+class SliceEndpoint(Model, frozen=True, kw_only=True):
+    """`EndpointSlice.endpoints[]`."""
+
+    addresses: tuple[str, ...] = ()
+    conditions: EndpointConditions = EndpointConditions()
+
+
+class EndpointPort(Model, frozen=True, kw_only=True):
+    """`EndpointSlice.ports[]`; its name is the name of the Service port."""
+
+    port: int | None = None
+    name: str = ""
+    protocol: str = "TCP"
+
+
+class EndpointSlice(Object, frozen=True, kw_only=True):
+    """Some of the endpoints of the Service that its label names."""
+
+    address_type: str
+    endpoints: tuple[SliceEndpoint, ...] = ()
+    ports: tuple[EndpointPort, ...] = ()
+
+    @property
+    def service(self) -> str:
+        """Name of the Service in the same namespace; empty where the label is missing."""
+        return self.metadata.labels.get(SERVICE_NAME_LABEL, "")
+
+
+class Secret(Object, frozen=True, kw_only=True):
+    """`data` is base64 text (bytes where YAML decoded it: `!!binary`), `stringData` plain and stronger."""
+
+    type: str = "Opaque"
+    data: dict[str, Any] = msgspec.field(default_factory=dict)
+    string_data: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class ConfigMap(Object, frozen=True, kw_only=True):
+    """`data` is text, `binaryData` base64."""
+
+    data: dict[str, str] = msgspec.field(default_factory=dict)
+    binary_data: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+#: A parsed YAML document.
+Document = dict[str, Any]

@@ -1,0 +1,162 @@
+"""Documents to objects: `decode`, and the table of what is read.
+
+A document is what a YAML parser or the API server gives: dictionaries, lists and scalars. It is never changed.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from .core import ConfigMap, Document, EndpointSlice, Namespace, Secret, Service
+from .gateway import Gateway, GatewayClass, ListenerSet
+from .meta import CLUSTER, GATEWAY_GROUP, Object, ObjectKey, ObjectMeta, Origin
+from .policy import BackendTLSPolicy, ReferenceGrant
+from .route import HTTPRoute
+
+#: Every kind that is read, by its struct.
+KINDS: dict[str, type[Object]] = {
+    "GatewayClass": GatewayClass,
+    "Gateway": Gateway,
+    "ListenerSet": ListenerSet,
+    "HTTPRoute": HTTPRoute,
+    "ReferenceGrant": ReferenceGrant,
+    "BackendTLSPolicy": BackendTLSPolicy,
+    "Namespace": Namespace,
+    "Service": Service,
+    "EndpointSlice": EndpointSlice,
+    "Secret": Secret,
+    "ConfigMap": ConfigMap,
+}
+
+#: The versions that are read, by kind. All versions of a kind have one shape as far as it is read.
+API_VERSIONS: dict[str, frozenset[str]] = {
+    "GatewayClass": frozenset({f"{GATEWAY_GROUP}/v1", f"{GATEWAY_GROUP}/v1beta1"}),
+    "Gateway": frozenset({f"{GATEWAY_GROUP}/v1", f"{GATEWAY_GROUP}/v1beta1"}),
+    "ListenerSet": frozenset({f"{GATEWAY_GROUP}/v1"}),
+    "HTTPRoute": frozenset({f"{GATEWAY_GROUP}/v1", f"{GATEWAY_GROUP}/v1beta1"}),
+    "ReferenceGrant": frozenset({f"{GATEWAY_GROUP}/v1", f"{GATEWAY_GROUP}/v1beta1"}),
+    "BackendTLSPolicy": frozenset({f"{GATEWAY_GROUP}/v1", f"{GATEWAY_GROUP}/v1alpha3"}),
+    "Namespace": frozenset({"v1"}),
+    "Service": frozenset({"v1"}),
+    "EndpointSlice": frozenset({"discovery.k8s.io/v1"}),
+    "Secret": frozenset({"v1"}),
+    "ConfigMap": frozenset({"v1"}),
+}
+
+CLUSTER_SCOPED = frozenset({"GatewayClass", "Namespace"})
+DEFAULT_NAMESPACE = "default"
+MAX_NAME_LENGTH = 253
+MAX_NAMESPACE_LENGTH = 63
+
+_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
+_NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+class DecodeError(ValueError):
+    """A document that cannot be read.
+
+    Attributes:
+        field: path in the document, such as `spec.listeners[0].port`; `kind` or `apiVersion` for an unknown one.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}" if field else reason)
+        self.field = field
+        self.reason = reason
+
+
+def supported(document: Document) -> bool:
+    """Whether the document is of a kind and version that the gateway reads."""
+    versions = API_VERSIONS.get(str(document.get("kind")))
+    return versions is not None and document.get("apiVersion") in versions
+
+
+def decode(document: Document, origin: Origin = CLUSTER) -> Object:
+    """Read one document.
+
+    Args:
+        document: a parsed object, with `apiVersion` and `kind`.
+        origin: where it came from.
+
+    Raises:
+        DecodeError: unknown kind or version, a missing or wrongly typed field, or no name.
+    """
+    if not isinstance(document, dict):
+        raise DecodeError("", f"an object is expected, not a {type(document).__name__}")
+    kind = document.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise DecodeError("kind", f"{kind!r} is not a kind that the gateway reads")
+    if document.get("apiVersion") not in API_VERSIONS[kind]:
+        known = ", ".join(sorted(API_VERSIONS[kind]))
+        raise DecodeError("apiVersion", f"{document.get('apiVersion')!r} is not read for {kind}; use {known}")
+    decoded = _convert(document, KINDS[kind])
+    meta = decoded.metadata
+    _check_names(meta)
+    namespace = "" if kind in CLUSTER_SCOPED else meta.namespace or DEFAULT_NAMESPACE
+    # The struct is ours alone until it is returned; a copy for each object would double the cost of decoding.
+    msgspec.structs.force_setattr(decoded, "key", ObjectKey(kind, namespace, meta.name))
+    msgspec.structs.force_setattr(decoded, "origin", origin)
+    return decoded
+
+
+def _check_names(meta: ObjectMeta) -> None:
+    """Refuse names that are none: ids are made of them (RFC 1123 subdomains and labels)."""
+    if not meta.name:
+        raise DecodeError("metadata.name", "a name is required")
+    if len(meta.name) > MAX_NAME_LENGTH or not _NAME.fullmatch(meta.name):
+        raise DecodeError("metadata.name", f"{meta.name!r} is not a name: lower-case letters, digits, - and . only")
+    if meta.namespace and (len(meta.namespace) > MAX_NAMESPACE_LENGTH or not _NAMESPACE.fullmatch(meta.namespace)):
+        raise DecodeError("metadata.namespace", f"{meta.namespace!r} is not a namespace: lower-case letters, digits, -")
+
+
+def _convert(document: Document, struct: type[Object]) -> Object:
+    try:
+        decoded = msgspec.convert(document, struct)
+    except msgspec.ValidationError as error:
+        if "got `null`" not in str(error):
+            raise _decode_error(error) from None
+    else:
+        _check_text(decoded)
+        return decoded
+    try:  # The API server drops nulls of fields that are not nullable.
+        decoded = msgspec.convert(_without_nulls(document), struct)
+    except msgspec.ValidationError as error:
+        raise _decode_error(error) from None
+    _check_text(decoded)
+    return decoded
+
+
+def _check_text(decoded: Object) -> None:
+    """Refuse half surrogate pairs: JSON can write them, UTF-8 cannot, and one would spoil a whole transaction."""
+    try:
+        _ENCODER.encode(decoded)
+    except UnicodeEncodeError as error:
+        character = f"U+{ord(error.object[error.start]):04X}"
+        raise DecodeError("", f"the text {error.object!r} holds {character}, which is no character") from None
+
+
+def _without_nulls(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    return value
+
+
+_MESSAGE = re.compile(r"(?s)(?P<reason>.*) - at `\$?\.?(?P<field>[^`]*)`")
+_MISSING = re.compile(r"Object missing required field `(?P<name>[^`]+)`")
+
+
+def _decode_error(error: msgspec.ValidationError) -> DecodeError:
+    """The same error with the field as people write it."""
+    message = str(error)
+    found = _MESSAGE.fullmatch(message)
+    reason, field = (found["reason"], found["field"]) if found else (message, "")
+    missing = _MISSING.fullmatch(reason)
+    if missing:
+        return DecodeError(f"{field}.{missing['name']}".lstrip("."), "required, but missing")
+    return DecodeError(field, reason[:1].lower() + reason[1:])

@@ -1,0 +1,190 @@
+"""HTTPRoute (`gateway.networking.k8s.io`), with the API's defaults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from .meta import GATEWAY_GROUP, Model, Object
+
+
+class ParentReference(Model, frozen=True, kw_only=True):
+    """`parentRefs[]`. `namespace`, `section_name` and `port` stay absent where the author left them out."""
+
+    name: str
+    group: str = GATEWAY_GROUP
+    kind: str = "Gateway"
+    namespace: str | None = None
+    section_name: str | None = None
+    port: int | None = None
+
+
+class PathMatch(Model, frozen=True, kw_only=True):
+    """`matches[].path`."""
+
+    type: str = "PathPrefix"
+    value: str = "/"
+
+
+class NameValueMatch(Model, frozen=True, kw_only=True):
+    """`matches[].headers[]` and `matches[].queryParams[]`."""
+
+    name: str
+    value: str
+    type: str = "Exact"
+
+
+class RouteMatch(Model, frozen=True, kw_only=True):
+    """`matches[]`."""
+
+    path: PathMatch = PathMatch()
+    headers: tuple[NameValueMatch, ...] = ()
+    query_params: tuple[NameValueMatch, ...] = ()
+    method: str = ""
+
+
+class HeaderNameValue(Model, frozen=True, kw_only=True):
+    """`HTTPHeader`."""
+
+    name: str
+    value: str
+
+
+class HeaderFilter(Model, frozen=True, kw_only=True):
+    """`HTTPHeaderFilter`."""
+
+    set: tuple[HeaderNameValue, ...] = ()
+    add: tuple[HeaderNameValue, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+class BackendReference(Model, frozen=True, kw_only=True):
+    """`BackendObjectReference`; without namespace it is the route's."""
+
+    name: str
+    group: str = ""
+    kind: str = "Service"
+    namespace: str | None = None
+    port: int | None = None
+
+
+class Fraction(Model, frozen=True, kw_only=True):
+    """`Fraction`."""
+
+    numerator: int
+    denominator: int = 100
+
+
+class RequestMirrorFilter(Model, frozen=True, kw_only=True):
+    """`HTTPRequestMirrorFilter`."""
+
+    backend_ref: BackendReference
+    percent: int | None = None
+    fraction: Fraction | None = None
+
+
+class PathModifier(Model, frozen=True, kw_only=True):
+    """`HTTPPathModifier`."""
+
+    type: str
+    replace_full_path: str | None = None
+    replace_prefix_match: str | None = None
+
+
+class RequestRedirectFilter(Model, frozen=True, kw_only=True):
+    """`HTTPRequestRedirectFilter`."""
+
+    scheme: str | None = None
+    hostname: str | None = None
+    path: PathModifier | None = None
+    port: int | None = None
+    status_code: int = 302
+
+
+class URLRewriteFilter(Model, frozen=True, kw_only=True):
+    """`HTTPURLRewriteFilter`."""
+
+    hostname: str | None = None
+    path: PathModifier | None = None
+
+
+class CORSFilter(Model, frozen=True, kw_only=True):
+    """`HTTPCORSFilter`."""
+
+    allow_origins: tuple[str, ...] = ()
+    allow_credentials: bool = False
+    allow_methods: tuple[str, ...] = ()
+    allow_headers: tuple[str, ...] = ()
+    expose_headers: tuple[str, ...] = ()
+    max_age: int = 5
+
+
+class ExtensionReference(Model, frozen=True, kw_only=True):
+    """`extensionRef` of a filter."""
+
+    group: str = ""
+    kind: str = ""
+    name: str = ""
+
+
+class RouteFilter(Model, frozen=True, kw_only=True):
+    """`filters[]`: `type` says which of the others is meant."""
+
+    type: str
+    request_header_modifier: HeaderFilter | None = None
+    response_header_modifier: HeaderFilter | None = None
+    request_mirror: RequestMirrorFilter | None = None
+    request_redirect: RequestRedirectFilter | None = None
+    url_rewrite: URLRewriteFilter | None = None
+    cors: CORSFilter | None = None
+    extension_ref: ExtensionReference | None = None
+
+
+class HTTPBackendReference(BackendReference, frozen=True, kw_only=True):
+    """`backendRefs[]`."""
+
+    weight: int = 1
+    filters: tuple[RouteFilter, ...] = ()
+
+
+class RouteTimeouts(Model, frozen=True, kw_only=True):
+    """`timeouts`; Gateway API durations (GEP-2257)."""
+
+    request: str | None = None
+    backend_request: str | None = None
+
+
+class RouteRetry(Model, frozen=True, kw_only=True):
+    """`retry`."""
+
+    codes: tuple[int, ...] = ()
+    attempts: int = 1
+    backoff: str | None = None
+
+
+class HTTPRouteRule(Model, frozen=True, kw_only=True):
+    """`HTTPRoute.spec.rules[]`."""
+
+    name: str = ""
+    matches: tuple[RouteMatch, ...] = (RouteMatch(),)
+    filters: tuple[RouteFilter, ...] = ()
+    backend_refs: tuple[HTTPBackendReference, ...] = ()
+    timeouts: RouteTimeouts | None = None
+    retry: RouteRetry | None = None
+    session_persistence: dict[str, Any] | None = None
+
+
+class HTTPRouteSpec(Model, frozen=True, kw_only=True):
+    """`HTTPRoute.spec`."""
+
+    parent_refs: tuple[ParentReference, ...] = ()
+    hostnames: tuple[str, ...] = ()
+    rules: tuple[HTTPRouteRule, ...] = (HTTPRouteRule(),)
+    use_default_gateways: str = msgspec.field(default="None")
+
+
+class HTTPRoute(Object, frozen=True, kw_only=True):
+    """Rules that forward HTTP requests to Services."""
+
+    spec: HTTPRouteSpec

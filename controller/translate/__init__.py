@@ -1,0 +1,51 @@
+"""Objects to engine configuration, status and problems: a pure function of a snapshot.
+
+`Translator.translate` is the entry; `ir_transaction` makes what the engine is told from two results.
+"""
+
+from .features import SUPPORTED_FEATURES
+from .options import DEFAULT_CONTROLLER_NAME, IMPLICIT_CLASS, CertificateFacts, Checks, Options
+from .problems import Problem, Severity
+from .report import ApplyReport, BindError, ListenerReport
+from .state import State, ir_transaction, is_empty
+from .status import (
+    Condition,
+    GatewayClassStatus,
+    GatewayStatus,
+    ListenerSetStatus,
+    ListenerStatus,
+    PolicyStatus,
+    RouteStatus,
+    Status,
+    to_document,
+)
+from .translation import Translation
+from .translator import Translator
+
+__all__ = [
+    "DEFAULT_CONTROLLER_NAME",
+    "IMPLICIT_CLASS",
+    "SUPPORTED_FEATURES",
+    "ApplyReport",
+    "BindError",
+    "CertificateFacts",
+    "Checks",
+    "Condition",
+    "GatewayClassStatus",
+    "GatewayStatus",
+    "ListenerReport",
+    "ListenerSetStatus",
+    "ListenerStatus",
+    "Options",
+    "PolicyStatus",
+    "Problem",
+    "RouteStatus",
+    "Severity",
+    "State",
+    "Status",
+    "Translation",
+    "Translator",
+    "ir_transaction",
+    "is_empty",
+    "to_document",
+]

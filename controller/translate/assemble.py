@@ -1,0 +1,187 @@
+"""A Gateway with its listeners while it is translated, and how the immutable `Topology` comes out of it.
+
+The verdict on an object follows from its listeners: refused with none that works, `ListenersNotValid` with some.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sluicegate import ir
+
+from ..model import Gateway, GatewayClass, ListenerSet, ObjectKey
+from .listeners import HTTP_ROUTE, Draft, frontend_validation
+from .problems import Findings, Problem
+from .secrets import Material
+from .status import Verdict
+from .topology import AttachPoint, GatewayFacts, ListenerFacts, ListenerSetFacts, ParentView, Read, Topology
+
+
+@dataclass(slots=True)
+class Group:
+    """A Gateway or ListenerSet with its listeners while they are translated."""
+
+    object: Gateway | ListenerSet
+    findings: Findings
+    drafts: list[Draft] = field(default_factory=list)
+    verdict: Verdict | None = None
+
+
+@dataclass(slots=True)
+class Build:
+    """A Gateway with all that belongs to it while it is translated."""
+
+    gateway: Gateway
+    own: Group
+    sets: list[Group] = field(default_factory=list)
+    refused: Verdict | None = None
+    resolved: Verdict | None = None
+    addresses: tuple[str, ...] = ()
+    unusable: tuple[str, ...] = ()
+    backend_certificate: str | None = None
+
+    def drafts(self) -> list[Draft]:
+        """All listeners, in the order of precedence."""
+        return [draft for group in (self.own, *self.sets) for draft in group.drafts]
+
+
+def freeze(
+    classes: tuple[tuple[GatewayClass, Verdict], ...],
+    builds: dict[ObjectKey, Build],
+    material: Material,
+    problems: dict[ObjectKey, tuple[Problem, ...]],
+) -> Topology:
+    """Make the immutable result: verdicts by listeners, IR, views and facts."""
+    gateways: dict[ObjectKey, GatewayFacts] = {}
+    sets: dict[ObjectKey, ListenerSetFacts] = {}
+    parents: dict[Read, ParentView] = {}
+    listeners: dict[str, ir.Listener] = {}
+    for key, build in builds.items():
+        own = _accepted(build.own, build.refused, "Gateway")
+        _check_sets(build, own)
+        served = own.ok
+        for group in (build.own, *build.sets):
+            on = served and group.verdict is not None and group.verdict.ok
+            listeners.update((draft.id, _ir_listener(draft, build)) for draft in group.drafts if on and draft.usable)
+            points = tuple(_point(draft, served=on and draft.usable) for draft in group.drafts)
+            parents[group.object.key] = ParentView(group.object.key, key, points)
+            facts = tuple(_facts(draft, served=on and draft.usable) for draft in group.drafts)
+            if isinstance(group.object, Gateway):
+                gateways[key] = _gateway_facts(build, own, facts)
+            else:
+                sets[group.object.key] = ListenerSetFacts(group.object, key, group.verdict or own, facts)
+            found = group.findings.done()
+            if found:
+                problems[group.object.key] = found
+    used = _used_secrets(listeners.values())
+    return Topology(
+        classes=classes,
+        gateways=gateways,
+        listener_sets=sets,
+        parents=parents,
+        listeners=listeners,
+        certificates={item: material.certificates[item] for item in used if item in material.certificates},
+        trust={item: material.trust[item] for item in used if item in material.trust},
+        problems=problems,
+        reads=frozenset(material.reads),
+    )
+
+
+def _accepted(group: Group, refused: Verdict | None, kind: str) -> Verdict:
+    """Judge an object by its listeners (`ListenersNotValid`) unless it was refused for itself."""
+    group.verdict = refused or _by_listeners(group.drafts, kind)
+    return group.verdict
+
+
+def _by_listeners(drafts: list[Draft], kind: str) -> Verdict:
+    bad = [draft.spec.name for draft in drafts if not draft.usable]
+    if bad:
+        some = len(bad) < len(drafts)
+        message = f"{'Some' if some else 'No'} listeners are valid; not valid: {', '.join(bad)}"
+        return Verdict(some, "ListenersNotValid", message)
+    return Verdict(True, "Accepted", f"The {kind} is accepted")
+
+
+def _check_sets(build: Build, own: Verdict) -> None:
+    for group in build.sets:
+        if group.verdict is None:
+            refused = None if own.ok else Verdict(False, "ParentNotAccepted", "The Gateway is not accepted")
+            _accepted(group, refused, "ListenerSet")
+
+
+def _gateway_facts(build: Build, own: Verdict, facts: tuple[ListenerFacts, ...]) -> GatewayFacts:
+    gateway = build.gateway
+    resolved = build.resolved or Verdict(True, "ResolvedRefs", "All references are resolved")
+    unresolved = [item.name for item in facts if not item.resolved.ok]
+    if resolved.ok and unresolved:
+        resolved = Verdict(
+            False, "ListenersNotResolved", f"Unresolved references in listeners: {', '.join(unresolved)}"
+        )
+    validations = [frontend_validation(gateway, 0)[0]]
+    if gateway.spec.tls.frontend is not None:
+        validations += [item.tls.validation for item in gateway.spec.tls.frontend.per_port]
+    return GatewayFacts(
+        object=gateway,
+        accepted=own,
+        resolved=resolved,
+        insecure=any(item is not None and item.mode == "AllowInsecureFallback" for item in validations),
+        addresses=build.addresses,
+        unusable=build.unusable,
+        listeners=facts,
+        attached_sets=sum(group.verdict is not None and group.verdict.ok for group in build.sets),
+    )
+
+
+def _ir_listener(draft: Draft, build: Build) -> ir.Listener:
+    return ir.Listener(
+        id=draft.id,
+        gateway=f"{build.gateway.namespace}/{build.gateway.name}",
+        addresses=build.addresses,
+        port=draft.spec.port,
+        bind_port=draft.bind_port,
+        protocol=ir.ListenerProtocol(draft.spec.protocol),
+        hostname=draft.hostname,
+        tls=draft.tls,
+        backend_certificate=build.backend_certificate,
+    )
+
+
+def _used_secrets(listeners: Iterable[ir.Listener]) -> list[str]:
+    used: dict[str, None] = {}
+    for listener in listeners:
+        if listener.tls is not None:
+            used.update(dict.fromkeys(listener.tls.certificates))
+            if listener.tls.client_validation is not None:
+                used.update(dict.fromkeys(listener.tls.client_validation.trust))
+        if listener.backend_certificate is not None:
+            used[listener.backend_certificate] = None
+    return list(used)
+
+
+def _point(draft: Draft, *, served: bool) -> AttachPoint:
+    return AttachPoint(
+        id=draft.id,
+        name=draft.spec.name,
+        port=draft.spec.port,
+        hostname=draft.hostname,
+        http=HTTP_ROUTE in draft.kinds,
+        namespace=draft.owner.namespace,
+        allowed_from=draft.allowed.from_,
+        selector=draft.allowed.selector,
+        served=served,
+    )
+
+
+def _facts(draft: Draft, *, served: bool) -> ListenerFacts:
+    return ListenerFacts(
+        id=draft.id,
+        name=draft.spec.name,
+        kinds=draft.kinds,
+        accepted=draft.accepted,
+        resolved=draft.resolved,
+        conflicted=draft.conflicted,
+        overlapping=draft.overlapping,
+        served=served,
+        path=draft.path,
+    )

@@ -1,0 +1,121 @@
+"""Listeners against listeners: conflicts and overlapping TLS (`GatewaySpec.listeners`, "Distinct Listeners").
+
+Rules:
+- Within one Gateway, and within one ListenerSet, no conflicting listener wins: all of them are conflicted.
+- Between them the order of precedence decides: the Gateway, then its ListenerSets, oldest first (GEP-1713).
+- Gateways that share sockets are merged by hostname; what is exactly the same belongs to the older Gateway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..model import ObjectKey
+from .listeners import Draft
+from .problems import Findings
+from .status import Verdict
+from .values import covering_wildcards
+
+
+@dataclass(slots=True)
+class Claim:
+    """Who has a port: one protocol, and one owner for each hostname."""
+
+    protocol: str
+    owners: dict[str, str] = field(default_factory=dict)
+
+
+#: Claims by port, or by (address, bound port).
+Claims = dict[Any, Claim]
+
+
+def conflicts_within(drafts: Sequence[Draft], findings: Findings) -> None:
+    """Mark listeners of one object that cannot be told apart."""
+    by_port: dict[int, list[Draft]] = {}
+    names: set[str] = set()
+    for draft in drafts:
+        if draft.spec.name in names:  # names are keys of the list, so the first one has it
+            message = f"the name {draft.spec.name} is used twice"
+            draft.reject("UnsupportedValue", message)
+            findings.error(f"{draft.path}.name", "duplicate-name", message, "give each listener a name of its own")
+        elif draft.supported:
+            names.add(draft.spec.name)
+            by_port.setdefault(draft.spec.port, []).append(draft)
+    for port, group in by_port.items():
+        protocols = {draft.spec.protocol for draft in group}
+        for draft in group:
+            same = [other.spec.name for other in group if other is not draft and other.hostname == draft.hostname]
+            if len(protocols) > 1:
+                others = ", ".join(other.spec.name for other in group if other.spec.protocol != draft.spec.protocol)
+                _mark(draft, "ProtocolConflict", f"port {port} is used with another protocol by {others}", findings)
+            elif same:
+                host = draft.hostname or "any hostname"
+                message = f"port {port} with {host} is used by {', '.join(same)} too"
+                _mark(draft, "HostnameConflict", message, findings)
+
+
+def conflicts_between(drafts: Iterable[Draft], claims: Claims, findings: Findings) -> None:
+    """Mark listeners whose place on the port belongs to an object of higher precedence, then claim the rest."""
+    drafts = list(drafts)
+    for draft in drafts:
+        _against(draft, claims.get(draft.spec.port), findings)
+    for draft in drafts:
+        _claim(draft, claims, draft.spec.port)
+
+
+def conflicts_on_sockets(
+    drafts: Iterable[Draft], addresses: Sequence[str], claims: Claims, findings: Mapping[ObjectKey, Findings]
+) -> None:
+    """Mark listeners whose place on a socket belongs to an older Gateway, then claim the rest."""
+    drafts = [draft for draft in drafts if draft.usable]
+    for draft in drafts:
+        for address in addresses or ("",):
+            _against(draft, claims.get((address, draft.bind_port)), findings[draft.owner])
+    for draft in drafts:
+        for address in addresses or ("",):
+            _claim(draft, claims, (address, draft.bind_port))
+
+
+def _against(draft: Draft, claim: Claim | None, findings: Findings) -> None:
+    if claim is None:
+        return
+    if claim.protocol != draft.spec.protocol:
+        message = (
+            f"port {draft.spec.port} is used with protocol {claim.protocol} by {next(iter(claim.owners.values()))}"
+        )
+        _mark(draft, "ProtocolConflict", message, findings)
+    elif draft.hostname in claim.owners:
+        host = draft.hostname or "any hostname"
+        message = f"port {draft.spec.port} with {host} belongs to {claim.owners[draft.hostname]}"
+        _mark(draft, "HostnameConflict", message, findings)
+
+
+def _claim(draft: Draft, claims: Claims, key: object) -> None:
+    if draft.accepted.ok and not draft.conflicted.ok:
+        claim = claims.setdefault(key, Claim(draft.spec.protocol))
+        claim.owners.setdefault(draft.hostname, f"{draft.owner}, listener {draft.spec.name}")
+
+
+def _mark(draft: Draft, reason: str, message: str, findings: Findings) -> None:
+    if draft.conflicted.ok:
+        return
+    draft.conflicted = Verdict(True, reason, message)
+    draft.accepted = Verdict(False, reason, message)
+    remedy = "give the listener a port or hostname of its own"
+    findings.error(draft.path, "listener-conflict", f"listener {draft.spec.name}: {message}", remedy)
+
+
+def mark_overlaps(drafts: Iterable[Draft]) -> None:
+    """Mark HTTPS listeners of one port whose hostnames overlap (`OverlappingTLSConfig`)."""
+    by_port: dict[int, dict[str, list[Draft]]] = {}
+    for draft in drafts:
+        if draft.spec.protocol == "HTTPS" and draft.accepted.ok and not draft.conflicted.ok:
+            by_port.setdefault(draft.spec.port, {}).setdefault(draft.hostname, []).append(draft)
+    for hosts in by_port.values():
+        for hostname, group in hosts.items():
+            for wildcard in covering_wildcards(hostname):
+                if wildcard in hosts:
+                    for draft in [*group, *hosts[wildcard]]:
+                        draft.overlapping = True

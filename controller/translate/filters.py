@@ -1,0 +1,266 @@
+"""Filters of rules and of backendRefs to IR filters.
+
+A filter that cannot be honoured is never skipped: it raises `Unsupported`, and the requests of its rule get 500.
+References are different: a mirror to a backend that does not resolve is left out, as the API says, and shows in
+`ResolvedRefs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sluicegate import ir
+
+from ..model import (
+    BackendReference,
+    CORSFilter,
+    HeaderFilter,
+    PathModifier,
+    RequestMirrorFilter,
+    RequestRedirectFilter,
+    RouteFilter,
+    URLRewriteFilter,
+)
+from ..model.route import HeaderNameValue
+from .problems import Findings
+from .values import MAX_INT32, MAX_PORT, header_value_error, hostname_error, is_origin, is_token
+
+REDIRECT_CODES = frozenset({301, 302, 303, 307, 308})
+CORS_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "*"})
+
+#: Fields that belong to the connection or to message framing: the gateway writes them itself (RFC 9110, 7.6.1).
+MANAGED_FIELDS = frozenset(
+    {
+        "connection",
+        "content-length",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+
+class Unsupported(Exception):  # noqa: N818 (a verdict on an object, not an error of the program)
+    """A part of a rule that cannot be honoured.
+
+    Attributes:
+        field: path relative to the rule or backendRef.
+        reason: reason of the route's condition.
+        message: what is wrong.
+        remedy: what to do.
+    """
+
+    def __init__(self, field: str, message: str, remedy: str, reason: str = "UnsupportedValue") -> None:
+        super().__init__(message)
+        self.field = field
+        self.reason = reason
+        self.message = message
+        self.remedy = remedy
+
+
+#: Resolves a backendRef at a path: the backend id, or None (already noted).
+Resolve = Callable[[BackendReference, str], "str | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class FilterContext:
+    """Where a list of filters is written.
+
+    Attributes:
+        path: absolute field of the list's owner, for findings.
+        prefix_only: every match of the rule is a PathPrefix (what ReplacePrefixMatch needs).
+        in_backend: the filters belong to a backendRef.
+        resolve: resolves mirrors.
+        findings: takes warnings.
+    """
+
+    path: str
+    prefix_only: bool
+    in_backend: bool
+    resolve: Resolve
+    findings: Findings
+
+
+def translate_filters(filters: Sequence[RouteFilter], context: FilterContext) -> tuple[ir.Filter, ...]:
+    """Translate a list of filters, in the order written.
+
+    Raises:
+        Unsupported: a filter cannot be honoured; its field is relative to the path of the context.
+    """
+    _check_combination(filters)
+    translated = [_translate(item, f"filters[{index}]", context) for index, item in enumerate(filters)]
+    return tuple(item for item in translated if item is not None)
+
+
+def _check_combination(filters: Sequence[RouteFilter]) -> None:
+    types = [item.type for item in filters]
+    if "URLRewrite" in types and "RequestRedirect" in types:
+        message = "URLRewrite and RequestRedirect cannot be combined"
+        raise Unsupported("filters", message, "keep one of them", "IncompatibleFilters")
+    for kind in dict.fromkeys(types):
+        if types.count(kind) > 1 and kind not in {"RequestMirror", "ExtensionRef"}:
+            raise Unsupported("filters", f"{kind} is given more than once", "merge them", "IncompatibleFilters")
+
+
+def _translate(item: RouteFilter, field: str, context: FilterContext) -> ir.Filter | None:
+    if context.in_backend and item.type in {"RequestRedirect", "CORS"}:
+        message = f"{item.type} is not supported in a backendRef"
+        raise Unsupported(f"{field}.type", message, "use it in the rule")
+    if item.type == "RequestHeaderModifier" and item.request_header_modifier is not None:
+        edit = _edit(item.request_header_modifier, f"{field}.requestHeaderModifier", context)
+        return ir.RequestHeaders(set=edit.set, add=edit.add, remove=edit.remove)
+    if item.type == "ResponseHeaderModifier" and item.response_header_modifier is not None:
+        edit = _edit(item.response_header_modifier, f"{field}.responseHeaderModifier", context)
+        return ir.ResponseHeaders(set=edit.set, add=edit.add, remove=edit.remove)
+    if item.type == "RequestMirror" and item.request_mirror is not None:
+        return _mirror(item.request_mirror, f"{field}.requestMirror", context)
+    if item.type == "RequestRedirect" and item.request_redirect is not None:
+        return _redirect(item.request_redirect, f"{field}.requestRedirect", context)
+    if item.type == "URLRewrite" and item.url_rewrite is not None:
+        return _rewrite(item.url_rewrite, f"{field}.urlRewrite", context)
+    if item.type == "CORS" and item.cors is not None:
+        return _cors(item.cors, f"{field}.cors")
+    if item.type == "ExtensionRef":
+        extension = item.extension_ref
+        label = f"{extension.group}/{extension.kind} {extension.name}" if extension is not None else "(none)"
+        message = f"no filter of kind {label} is known"
+        raise Unsupported(f"{field}.extensionRef", message, "remove the filter", "InvalidKind")
+    raise Unsupported(f"{field}.type", f"filter {item.type} is not supported or has no content", "remove the filter")
+
+
+def _edit(edit: HeaderFilter, field: str, context: FilterContext) -> ir.HeaderEdit:
+    """Check names and values; of equivalent names the first one counts (`HTTPHeader.name`)."""
+    remove = tuple(
+        name for index, name in enumerate(edit.remove) if _usable_name(name, f"{field}.remove[{index}]", context)
+    )
+    actions = [item.name.lower() for item in (*edit.set, *edit.add)] + [name.lower() for name in edit.remove]
+    repeated = sorted({name for name in actions if actions.count(name) > 1})
+    if repeated:
+        message = f"several actions for {', '.join(repeated)}: set, add and remove are applied in this order"
+        context.findings.warning(
+            f"{context.path}.{field}", "repeated-header", message, "keep one action for each header"
+        )
+    return ir.HeaderEdit(
+        set=_values(edit.set, f"{field}.set", context),
+        add=_values(edit.add, f"{field}.add", context),
+        remove=remove,
+    )
+
+
+def _values(items: Sequence[HeaderNameValue], field: str, context: FilterContext) -> tuple[ir.HeaderValue, ...]:
+    found: dict[str, ir.HeaderValue] = {}
+    for index, item in enumerate(items):
+        place = f"{field}[{index}]"
+        error = header_value_error(item.value)
+        if error is not None:
+            raise Unsupported(f"{place}.value", f"the value of {item.name!r} {error}", "use printable characters")
+        if _usable_name(item.name, f"{place}.name", context):
+            found.setdefault(item.name.lower(), ir.HeaderValue(name=item.name, value=item.value))
+    return tuple(found.values())
+
+
+def _usable_name(name: str, field: str, context: FilterContext) -> bool:
+    if not is_token(name):
+        raise Unsupported(field, f"{name!r} is not a header name", "use letters, digits and -")
+    if name.lower() in MANAGED_FIELDS:
+        message = f"{name} belongs to the connection: the gateway writes it itself and ignores this entry"
+        context.findings.warning(f"{context.path}.{field}", "managed-header", message, "remove the entry")
+        return False
+    return True
+
+
+def _mirror(mirror: RequestMirrorFilter, field: str, context: FilterContext) -> ir.Filter | None:
+    if mirror.fraction is not None:
+        numerator, denominator = mirror.fraction.numerator, mirror.fraction.denominator
+    else:
+        numerator, denominator = (100 if mirror.percent is None else mirror.percent), 100
+    if mirror.percent is not None and mirror.fraction is not None:
+        raise Unsupported(field, "percent and fraction cannot be combined", "keep one of them")
+    if not 0 <= numerator <= denominator or not 0 < denominator <= MAX_INT32:
+        raise Unsupported(field, f"{numerator} of {denominator} is not a share of requests", "use 0 to 100 percent")
+    backend = context.resolve(mirror.backend_ref, f"{context.path}.{field}.backendRef")
+    if backend is None:
+        return None
+    return ir.Mirror(backend=backend, percentage=ir.Percentage(numerator=numerator, denominator=denominator))
+
+
+def _redirect(redirect: RequestRedirectFilter, field: str, context: FilterContext) -> ir.Filter:
+    if redirect.scheme is not None and redirect.scheme not in {"http", "https"}:
+        raise Unsupported(f"{field}.scheme", f"scheme {redirect.scheme} is not supported", "use http or https")
+    if redirect.status_code not in REDIRECT_CODES:
+        codes = ", ".join(map(str, sorted(REDIRECT_CODES)))
+        raise Unsupported(f"{field}.statusCode", f"status {redirect.status_code} is no redirect", f"use {codes}")
+    if redirect.port is not None and not 0 < redirect.port <= MAX_PORT:
+        raise Unsupported(f"{field}.port", f"{redirect.port} is not a port", f"use 1 to {MAX_PORT}")
+    return ir.Redirect(
+        scheme=redirect.scheme,
+        hostname=_hostname(redirect.hostname, field),
+        path=_path_modifier(redirect.path, field, context),
+        port=redirect.port,
+        status=redirect.status_code,
+    )
+
+
+def _rewrite(rewrite: URLRewriteFilter, field: str, context: FilterContext) -> ir.Filter:
+    return ir.Rewrite(hostname=_hostname(rewrite.hostname, field), path=_path_modifier(rewrite.path, field, context))
+
+
+def _hostname(value: str | None, field: str) -> str | None:
+    if value is None:
+        return None
+    error = hostname_error(value.lower(), wildcard=False)
+    if error is not None:
+        raise Unsupported(f"{field}.hostname", f"hostname {value} {error}", "use a name such as www.example.com")
+    return value.lower()
+
+
+def _path_modifier(modifier: PathModifier | None, field: str, context: FilterContext) -> ir.PathModifier | None:
+    if modifier is None:
+        return None
+    if modifier.type == "ReplaceFullPath" and modifier.replace_full_path is not None:
+        return ir.ReplaceFullPath(value=_path_value(modifier.replace_full_path, f"{field}.path.replaceFullPath"))
+    if modifier.type == "ReplacePrefixMatch" and modifier.replace_prefix_match is not None:
+        if not context.prefix_only:
+            message = "ReplacePrefixMatch needs matches of type PathPrefix only"
+            raise Unsupported(f"{field}.path.type", message, "split the rule, or use ReplaceFullPath")
+        return ir.ReplacePrefixMatch(
+            value=_path_value(modifier.replace_prefix_match, f"{field}.path.replacePrefixMatch")
+        )
+    message = f"path modifier {modifier.type} is not supported or has no value"
+    raise Unsupported(f"{field}.path.type", message, "use ReplaceFullPath or ReplacePrefixMatch")
+
+
+def _path_value(value: str, field: str) -> str:
+    if any(not "!" <= character <= "~" for character in value) or "#" in value or "?" in value:
+        raise Unsupported(field, f"{value!r} is not a path", "percent-encode it")
+    return value
+
+
+def _cors(cors: CORSFilter, field: str) -> ir.Filter:
+    for index, origin in enumerate(cors.allow_origins):
+        if not is_origin(origin):
+            message = f"{origin!r} is not an origin"
+            raise Unsupported(f"{field}.allowOrigins[{index}]", message, "use https://www.example.com or *")
+    for index, method in enumerate(cors.allow_methods):
+        if method not in CORS_METHODS:
+            raise Unsupported(
+                f"{field}.allowMethods[{index}]", f"{method!r} is not a method", "use GET, POST, ... or *"
+            )
+    for name, values in (("allowHeaders", cors.allow_headers), ("exposeHeaders", cors.expose_headers)):
+        for index, value in enumerate(values):
+            if not is_token(value):
+                raise Unsupported(f"{field}.{name}[{index}]", f"{value!r} is not a header name", "correct it")
+    if not 0 <= cors.max_age <= MAX_INT32:
+        raise Unsupported(f"{field}.maxAge", f"{cors.max_age} is not a time in seconds", "use 1 or more")
+    return ir.Cors(
+        allow_origins=cors.allow_origins,
+        allow_credentials=cors.allow_credentials,
+        allow_methods=cors.allow_methods,
+        allow_headers=cors.allow_headers,
+        expose_headers=cors.expose_headers,
+        max_age=cors.max_age,
+    )

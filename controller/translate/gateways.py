@@ -1,0 +1,218 @@
+"""GatewayClasses, Gateways and ListenerSets to `Topology`.
+
+Order of precedence everywhere: the older object, then namespace and name. A Gateway of another class is not ours: no
+status, no listener.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sluicegate import ir
+
+from ..model import Gateway, GatewayClass, ListenerSet, Namespace, Object, ObjectKey, ReferenceGrant
+from ..model.gateway import AllowedListenersNamespaces
+from ..snapshot import Snapshot
+from .assemble import Build, Group, freeze
+from .conflicts import Claims, conflicts_between, conflicts_on_sockets, conflicts_within, mark_overlaps
+from .grants import index_grants
+from .listeners import ListenerScope, draft_listener
+from .options import IMPLICIT_CLASS, Options
+from .problems import Findings, Problem
+from .secrets import Material
+from .status import Verdict
+from .topology import Topology
+from .values import normal_address
+
+NAMESPACE_LABEL = "kubernetes.io/metadata.name"
+
+
+def namespace_labels(snapshot: Snapshot, name: str, *, implicit: bool) -> dict[str, str] | None:
+    """Labels of a namespace; None where it does not exist. Its name is always a label (well-known labels)."""
+    found = snapshot.table("Namespace").get(("", name))
+    if isinstance(found, Namespace):
+        return {NAMESPACE_LABEL: name, **found.metadata.labels}
+    return {NAMESPACE_LABEL: name} if implicit else None
+
+
+def by_age(item: Object) -> tuple[int, str, str]:
+    """Sort key of precedence: the older object, then namespace and name."""
+    return (item.metadata.created, item.namespace, item.name)
+
+
+def build_topology(
+    snapshot: Snapshot, controller_name: str, options: Options, good: Mapping[str, ir.Certificate]
+) -> Topology:
+    """Translate everything that is not a route, a backend or a policy; `good` are the certificates that serve now."""
+    grants = index_grants(
+        item for item in snapshot.table("ReferenceGrant").values() if isinstance(item, ReferenceGrant)
+    )
+    material = Material(snapshot, grants, options, good)
+    problems: dict[ObjectKey, tuple[Problem, ...]] = {}
+    classes, served = _classes(snapshot, controller_name, options, problems)
+    builds = _our_gateways(snapshot, served, problems)
+    _attach_listener_sets(snapshot, builds, material, problems)
+    for build in builds.values():
+        _translate_gateway(build, material)
+    _share_sockets(builds, options)
+    return freeze(classes, builds, material, problems)
+
+
+def _classes(
+    snapshot: Snapshot, controller_name: str, options: Options, problems: dict[ObjectKey, tuple[Problem, ...]]
+) -> tuple[tuple[tuple[GatewayClass, Verdict], ...], dict[str, str]]:
+    """Return our classes with verdicts, and for every class name why it is not served (empty: it is)."""
+    found: list[tuple[GatewayClass, Verdict]] = []
+    served: dict[str, str] = {}
+    table = snapshot.table("GatewayClass")
+    for item in table.values():
+        if not isinstance(item, GatewayClass):
+            continue
+        if item.spec.controller_name != controller_name:
+            served[item.name] = f"belongs to controller {item.spec.controller_name}"
+            continue
+        verdict = Verdict(True, "Accepted", "The class is accepted")
+        served[item.name] = ""
+        if item.spec.parameters_ref is not None:
+            message = f"parameters of kind {item.spec.parameters_ref.kind} are not supported"
+            verdict = Verdict(False, "InvalidParameters", message)
+            served[item.name] = f"is not accepted: {message}"
+            findings = Findings(item.key)
+            findings.error("spec.parametersRef", "invalid-parameters", message, "remove parametersRef")
+            problems[item.key] = findings.done()
+        found.append((item, verdict))
+    if not table and options.implicit_class:
+        served[IMPLICIT_CLASS] = ""
+    return tuple(found), served
+
+
+def _our_gateways(
+    snapshot: Snapshot, served: dict[str, str], problems: dict[ObjectKey, tuple[Problem, ...]]
+) -> dict[ObjectKey, Build]:
+    gateways = sorted((item for item in snapshot.table("Gateway").values() if isinstance(item, Gateway)), key=by_age)
+    builds: dict[ObjectKey, Build] = {}
+    for gateway in gateways:
+        name = gateway.spec.gateway_class_name
+        reason = served.get(name, "does not exist")
+        findings = Findings(gateway.key)
+        if reason:
+            remedy = "use a class of this controller, or start it with the --controller-name of that class"
+            if name not in served:
+                known = ", ".join(sorted(key for key, value in served.items() if not value)) or "none"
+                remedy = f"add the GatewayClass or use one that is there (usable: {known})"
+            findings.warning("spec.gatewayClassName", "foreign-class", f"GatewayClass {name} {reason}", remedy)
+            problems[gateway.key] = findings.done()
+        else:
+            builds[gateway.key] = Build(gateway, Group(gateway, findings))
+    return builds
+
+
+def _attach_listener_sets(
+    snapshot: Snapshot,
+    builds: dict[ObjectKey, Build],
+    material: Material,
+    problems: dict[ObjectKey, tuple[Problem, ...]],
+) -> None:
+    sets = sorted(
+        (item for item in snapshot.table("ListenerSet").values() if isinstance(item, ListenerSet)), key=by_age
+    )
+    for item in sets:
+        parent = item.spec.parent_ref
+        key = ObjectKey("Gateway", parent.namespace or item.namespace, parent.name)
+        build = builds.get(key) if parent.kind == "Gateway" else None
+        group = Group(item, Findings(item.key))
+        if build is None:
+            message = f"{parent.kind} {key.namespace}/{key.name} is not one that this controller serves"
+            remedy = "create it or correct the name; its class must be one of this controller"
+            group.findings.warning("spec.parentRef", "foreign-parent", message, remedy)
+            problems[item.key] = group.findings.done()
+            continue
+        allowed = build.gateway.spec.allowed_listeners.namespaces
+        if not _namespace_allowed(item.namespace, key.namespace, allowed, material):
+            message = f"Gateway {key.namespace}/{key.name} does not allow ListenerSets of namespace {item.namespace}"
+            group.verdict = Verdict(False, "NotAllowed", message)
+            group.findings.error(
+                "spec.parentRef", "listener-set-not-allowed", message, "set spec.allowedListeners there"
+            )
+        build.sets.append(group)
+
+
+def _namespace_allowed(namespace: str, own: str, allowed: AllowedListenersNamespaces, material: Material) -> bool:
+    if allowed.from_ == "Same":
+        return namespace == own
+    if allowed.from_ == "Selector" and allowed.selector is not None:
+        material.reads.add(("Namespace", "", namespace))
+        labels = namespace_labels(material.snapshot, namespace, implicit=material.options.implicit_namespaces)
+        return labels is not None and allowed.selector.matches(labels)
+    return allowed.from_ == "All"
+
+
+def _translate_gateway(build: Build, material: Material) -> None:
+    gateway, findings = build.gateway, build.own.findings
+    _check_gateway(build, findings)
+    _addresses(build, material.options, findings)
+    backend = gateway.spec.tls.backend
+    if backend is not None and backend.client_certificate_ref is not None:
+        build.backend_certificate, build.resolved, _ = material.certificate(
+            gateway.key,
+            backend.client_certificate_ref,
+            "spec.tls.backend.clientCertificateRef",
+            "InvalidClientCertificateRef",
+            findings,
+        )
+    claims: Claims = {}
+    for group in (build.own, *build.sets):
+        if group.verdict is not None:
+            continue
+        scope = ListenerScope(group.object.key, gateway, material, group.findings)
+        group.drafts = [draft_listener(scope, index, spec) for index, spec in enumerate(group.object.spec.listeners)]
+        conflicts_within(group.drafts, group.findings)
+        conflicts_between(group.drafts, claims, group.findings)
+    mark_overlaps(build.drafts())
+
+
+def _check_gateway(build: Build, findings: Findings) -> None:
+    spec = build.gateway.spec
+    if spec.infrastructure is not None and spec.infrastructure.parameters_ref is not None:
+        message = f"parameters of kind {spec.infrastructure.parameters_ref.kind} are not supported"
+        build.refused = Verdict(False, "InvalidParameters", message)
+        field_path = "spec.infrastructure.parametersRef"
+        findings.error(field_path, "invalid-parameters", message, "remove parametersRef")
+    if spec.default_scope not in {"", "None"}:
+        message = "default Gateways are not supported: routes attach by parentRefs only"
+        findings.warning("spec.defaultScope", "unsupported-field", message, "remove defaultScope")
+
+
+def _addresses(build: Build, options: Options, findings: Findings) -> None:
+    """Decide which addresses to bind: `--listen`, else the IPAddress values of the spec, else all."""
+    usable: list[str] = []
+    unusable: list[str] = []
+    wildcard = False
+    for index, item in enumerate(build.gateway.spec.addresses):
+        path = f"spec.addresses[{index}]"
+        if item.type != "IPAddress":
+            message = f"addresses of type {item.type} are not supported"
+            build.refused = build.refused or Verdict(False, "UnsupportedAddress", message)
+            findings.error(f"{path}.type", "unsupported-address", message, "use type IPAddress")
+        elif not item.value:
+            wildcard = True
+        elif (address := normal_address(item.value)) is None:
+            unusable.append(item.value)
+            findings.error(f"{path}.value", "unusable-address", f"{item.value} is not an IP address", "correct it")
+        elif address not in usable:
+            usable.append(address)
+    build.unusable = tuple(unusable)
+    build.addresses = options.listen or (() if wildcard else tuple(usable))
+    if unusable and not usable and not wildcard and not options.listen:
+        build.refused = build.refused or Verdict(False, "Invalid", "no address of the Gateway can be used")
+
+
+def _share_sockets(builds: dict[ObjectKey, Build], options: Options) -> None:
+    """Merge Gateways that bind the same sockets; the builds are in the order of precedence."""
+    if not options.merge_gateways:
+        return
+    claims: Claims = {}
+    for build in builds.values():
+        if build.refused is None:
+            findings = {group.object.key: group.findings for group in (build.own, *build.sets)}
+            conflicts_on_sockets(build.drafts(), build.addresses, claims, findings)

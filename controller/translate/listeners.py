@@ -1,0 +1,257 @@
+"""One listener: is it supported, do its references resolve, which route kinds does it take.
+
+A `Draft` is filled step by step (here for itself, in `conflicts` against the others) and is then the one source of both
+the listener's conditions and its IR, so that the two cannot disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sluicegate import ir
+
+from ..model import GATEWAY_GROUP, FrontendValidation, Gateway, Listener, ObjectKey, ObjectReference, RouteNamespaces
+from .grants import allows, grant_remedy
+from .options import CertificateFacts
+from .problems import Findings
+from .secrets import Material
+from .status import Kind, Verdict
+from .values import MAX_PORT, hostname_error, hostnames_intersect, is_section_name
+
+HTTP_ROUTE = Kind(group=GATEWAY_GROUP, kind="HTTPRoute")
+
+ACCEPTED = Verdict(True, "Accepted", "The listener is accepted")
+RESOLVED = Verdict(True, "ResolvedRefs", "All references are resolved")
+NO_CONFLICT = Verdict(False, "NoConflicts", "No conflicts")
+
+
+@dataclass(slots=True)
+class Draft:
+    """A listener while it is translated.
+
+    Attributes:
+        id: IR id, `<kind>/<namespace>/<name>/<section>`.
+        owner: the Gateway or ListenerSet that it is written in.
+        gateway: the Gateway that it belongs to.
+        path: field in the owner, such as `spec.listeners[0]`.
+        spec: as written.
+        hostname: lower case.
+        bind_port: the port to bind, with the offset.
+        supported: the protocol is one that the gateway serves.
+        kinds: route kinds that it takes.
+        accepted, resolved, conflicted: its conditions.
+        overlapping: whether `OverlappingTLSConfig` is to be set.
+        tls: what an HTTPS listener terminates with; absent while no certificate resolves.
+    """
+
+    id: str
+    owner: ObjectKey
+    gateway: ObjectKey
+    path: str
+    spec: Listener
+    hostname: str
+    bind_port: int
+    supported: bool = True
+    kinds: tuple[Kind, ...] = (HTTP_ROUTE,)
+    accepted: Verdict = ACCEPTED
+    resolved: Verdict = RESOLVED
+    conflicted: Verdict = NO_CONFLICT
+    overlapping: bool = False
+    tls: ir.ListenerTls | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether the engine can serve it."""
+        return self.accepted.ok and not self.conflicted.ok and (self.spec.protocol == "HTTP" or self.tls is not None)
+
+    @property
+    def allowed(self) -> RouteNamespaces:
+        """Namespaces whose routes may attach."""
+        return self.spec.allowed_routes.namespaces
+
+    def reject(self, reason: str, message: str) -> None:
+        """Set `Accepted` to False; the first cause stays."""
+        if self.accepted.ok:
+            self.accepted = Verdict(False, reason, message)
+
+    def unresolved(self, verdict: Verdict) -> None:
+        """Set `ResolvedRefs` to False; the first cause stays."""
+        if self.resolved.ok:
+            self.resolved = verdict
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerScope:
+    """What the listeners of one object share.
+
+    Attributes:
+        owner: the object: its namespace resolves references, its kind is what grants name.
+        gateway: the Gateway whose `spec.tls.frontend` applies.
+        material: resolves certificates and CA bundles.
+        findings: takes what is wrong with the owner.
+    """
+
+    owner: ObjectKey
+    gateway: Gateway
+    material: Material
+    findings: Findings
+
+
+def draft_listener(scope: ListenerScope, index: int, spec: Listener) -> Draft:
+    """Translate the listener `spec.listeners[index]` as far as it does not depend on the others."""
+    owner, findings = scope.owner, scope.findings
+    draft = Draft(
+        id=f"{owner.kind}/{owner.namespace}/{owner.name}/{spec.name}",
+        owner=owner,
+        gateway=scope.gateway.key,
+        path=f"spec.listeners[{index}]",
+        spec=spec,
+        hostname=spec.hostname.lower(),
+        bind_port=spec.port + scope.material.options.port_offset,
+    )
+    if spec.protocol not in {"HTTP", "HTTPS"}:
+        draft.supported = False
+        _check_kinds(draft, findings)
+        message = f"protocol {spec.protocol} is not supported, only HTTP and HTTPS"
+        draft.reject("UnsupportedProtocol", message)
+        findings.error(f"{draft.path}.protocol", "unsupported-protocol", message, "use protocol HTTP or HTTPS")
+        return draft
+    _check_values(draft, findings)
+    _check_kinds(draft, findings)
+    if spec.protocol == "HTTPS":
+        _resolve_tls(draft, scope.gateway, scope.material, findings)
+    elif spec.tls is not None:
+        findings.warning(f"{draft.path}.tls", "tls-ignored", "tls has no meaning for protocol HTTP", "remove tls")
+    return draft
+
+
+def _check_values(draft: Draft, findings: Findings) -> None:
+    spec, path = draft.spec, draft.path
+    if not is_section_name(spec.name):
+        message = f"{spec.name!r} is not a name"
+        draft.reject("UnsupportedValue", message)
+        findings.error(f"{path}.name", "unsupported-value", message, "use lower-case letters, digits and -")
+    if not 0 < spec.port <= MAX_PORT or not 0 < draft.bind_port <= MAX_PORT:
+        message = f"port {spec.port} (bound as {draft.bind_port}) is outside 1 to {MAX_PORT}"
+        draft.reject("PortUnavailable", message)
+        findings.error(f"{path}.port", "port-unavailable", message, "use another port or a smaller --port-offset")
+    error = hostname_error(draft.hostname, wildcard=True) if draft.hostname else None
+    if error is not None:
+        message = f"hostname {spec.hostname} {error}"
+        draft.reject("UnsupportedValue", message)
+        findings.error(f"{path}.hostname", "invalid-hostname", message, "use a DNS name such as www.example.com")
+    if spec.filters is not None:
+        # Skipping them could let requests through that they were to stop.
+        message = "filters of a listener are not supported"
+        draft.reject("UnsupportedValue", message)
+        findings.error(f"{path}.filters", "unsupported-value", message, "use filters of the HTTPRoute rules")
+
+
+def _check_kinds(draft: Draft, findings: Findings) -> None:
+    wanted = draft.spec.allowed_routes.kinds
+    usable = [draft.supported and _is_http_route(item.group, item.kind) for item in wanted]
+    draft.kinds = (HTTP_ROUTE,) if draft.supported and (not wanted or any(usable)) else ()
+    for index, item in enumerate(wanted):
+        if not usable[index]:
+            message = (
+                f"routes of kind {item.group}/{item.kind} are not supported by a listener of {draft.spec.protocol}"
+            )
+            draft.unresolved(Verdict(False, "InvalidRouteKinds", message))
+            field = f"{draft.path}.allowedRoutes.kinds[{index}]"
+            findings.error(field, "invalid-route-kind", message, "allow HTTPRoute only, or remove kinds")
+
+
+def _is_http_route(group: str, kind: str) -> bool:
+    return group == GATEWAY_GROUP and kind == "HTTPRoute"
+
+
+def _resolve_tls(draft: Draft, gateway: Gateway, material: Material, findings: Findings) -> None:
+    spec, path = draft.spec, f"{draft.path}.tls"
+    if spec.tls is None or not spec.tls.certificate_refs:
+        message = "a listener of protocol HTTPS needs tls.certificateRefs"
+        draft.unresolved(Verdict(False, "InvalidCertificateRef", message))
+        findings.error(f"{path}.certificateRefs", "invalid-certificate-ref", message, "refer to a Secret")
+        return
+    if spec.tls.mode != "Terminate":
+        message = f"tls.mode {spec.tls.mode} is not supported for protocol HTTPS"
+        draft.reject("UnsupportedValue", message)
+        findings.error(f"{path}.mode", "unsupported-value", message, "use mode Terminate")
+        return
+    if spec.tls.options:
+        findings.warning(f"{path}.options", "options-ignored", "no TLS option is known, all are ignored", "remove them")
+    certificates: list[str] = []
+    for index, reference in enumerate(spec.tls.certificate_refs):
+        field = f"{path}.certificateRefs[{index}]"
+        found, verdict, facts = material.certificate(draft.owner, reference, field, "InvalidCertificateRef", findings)
+        if verdict is not None:
+            draft.unresolved(verdict)
+        if found is not None and found not in certificates:
+            certificates.append(found)
+            _check_names(draft, field, facts, findings)
+    validation = _client_validation(draft, gateway, material, findings)
+    if certificates:
+        draft.tls = ir.ListenerTls(certificates=tuple(certificates), client_validation=validation)
+
+
+def _check_names(draft: Draft, field: str, facts: CertificateFacts, findings: Findings) -> None:
+    names = [name.lower() for name in facts.names]
+    if names and draft.hostname and not any(hostnames_intersect(draft.hostname, name) for name in names):
+        message = f"the certificate is for {', '.join(names)}, not for {draft.hostname}"
+        findings.warning(field, "certificate-name", message, "use a certificate that names the listener's hostname")
+
+
+def _client_validation(
+    draft: Draft, gateway: Gateway, material: Material, findings: Findings
+) -> ir.ClientValidation | None:
+    """Resolve the part of `spec.tls.frontend` that applies to the listener's port (GEP-91)."""
+    validation, path = frontend_validation(gateway, draft.spec.port)
+    if validation is None:
+        return None
+    trust: list[str] = []
+    for index, reference in enumerate(validation.ca_certificate_refs):
+        field = f"{path}.caCertificateRefs[{index}]"
+        found, verdict = _ca_bundle(gateway.key, reference, material)
+        if found is not None:
+            trust.append(found)
+        elif verdict is not None:
+            draft.unresolved(verdict)
+            remedy = (
+                grant_remedy(gateway.key, reference.namespace or "", "ConfigMap")
+                if verdict.reason == "RefNotPermitted"
+                else "refer to a ConfigMap with a PEM bundle in the key ca.crt"
+            )
+            findings.error(field, "invalid-ca-certificate-ref", verdict.message, remedy)
+    if not trust:
+        draft.reject("NoValidCACertificate", "no CA certificate to validate client certificates with is valid")
+    mode = validation.mode
+    if mode not in {"AllowValidOnly", "AllowInsecureFallback"}:
+        message = f"mode {mode} is not known"
+        draft.reject("UnsupportedValue", message)
+        findings.error(f"{path}.mode", "unsupported-value", message, "use AllowValidOnly")
+        mode = "AllowValidOnly"
+    return ir.ClientValidation(mode=ir.ClientValidationMode(mode), trust=tuple(trust))
+
+
+def frontend_validation(gateway: Gateway, port: int) -> tuple[FrontendValidation | None, str]:
+    """Find the validation that applies to HTTPS listeners of a port, and its field; `perPort` replaces `default`."""
+    frontend = gateway.spec.tls.frontend
+    if frontend is None:
+        return None, ""
+    for index, item in enumerate(frontend.per_port):
+        if item.port == port:
+            return item.tls.validation, f"spec.tls.frontend.perPort[{index}].tls.validation"
+    return frontend.default.validation, "spec.tls.frontend.default.validation"
+
+
+def _ca_bundle(source: ObjectKey, reference: ObjectReference, material: Material) -> tuple[str | None, Verdict | None]:
+    if reference.group != "" or reference.kind != "ConfigMap":
+        message = f"{reference.group or 'core'}/{reference.kind} {reference.name} is not supported, only ConfigMap"
+        return None, Verdict(False, "InvalidCACertificateKind", message)
+    namespace = reference.namespace or source.namespace
+    if namespace != source.namespace:
+        material.reads.add(("ReferenceGrant", namespace, ""))
+        if not allows(material.grants.get(namespace, ()), source, "", "ConfigMap", reference.name):
+            message = f"ConfigMap {namespace}/{reference.name} is in another namespace and no ReferenceGrant allows it"
+            return None, Verdict(False, "RefNotPermitted", message)
+    found, error = material.bundle(namespace, reference.name)
+    return found, None if found is not None else Verdict(False, "InvalidCACertificateRef", error)

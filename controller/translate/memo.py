@@ -1,0 +1,124 @@
+"""What the translator keeps between translations, and how it is published.
+
+`Ledger` is a dictionary that knows what changed since it was last published; publishing gives an immutable copy, or the
+last copy where nothing changed. Values that stay equal keep their identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Generic, TypeVar
+
+from sluicegate import ir
+
+from ..model import ObjectKey, ReferenceGrant
+from ..snapshot import Snapshot
+from .backends import BackendFacts
+from .policies import PolicyFacts
+from .problems import Problem
+from .routes import RouteFacts
+from .status import Status
+from .topology import Read, Topology
+from .translation import Translation
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+#: (namespace, name) of a route, Service or EndpointSlice.
+Pair = tuple[str, str]
+
+
+class Ledger(Generic[K, V]):
+    """A dictionary with a list of what changed since the last `publish`."""
+
+    def __init__(self) -> None:
+        self._items: dict[K, V] = {}
+        self._changed: set[K] = set()
+        self._published: Mapping[K, V] = MappingProxyType({})
+
+    def get(self, key: K) -> V | None:
+        """Look up a value."""
+        return self._items.get(key)
+
+    def keys(self) -> Set[K]:
+        """All keys."""
+        return self._items.keys()
+
+    def put(self, key: K, value: V) -> None:
+        """Set a value; an equal one stays as it is."""
+        old = self._items.get(key)
+        if old is value or (old is not None and old == value):
+            return
+        self._items[key] = value
+        self._changed.add(key)
+
+    def drop(self, key: K) -> None:
+        """Remove a value; what is not there is no error."""
+        if self._items.pop(key, None) is not None:
+            self._changed.add(key)
+
+    def replace(self, items: Mapping[K, V]) -> None:
+        """Make the content equal to `items`."""
+        for key in [key for key in self._items if key not in items]:
+            self.drop(key)
+        for key, value in items.items():
+            self.put(key, value)
+
+    def publish(self) -> tuple[Mapping[K, V], frozenset[K]]:
+        """Return the content as an immutable mapping, and the keys that changed since the last time."""
+        if not self._changed:
+            return self._published, frozenset()
+        changed = frozenset(self._changed)
+        self._changed = set()
+        self._published = MappingProxyType(dict(self._items))
+        return self._published, changed
+
+
+@dataclass(slots=True)
+class Memo:
+    """Everything that is kept; lost as a whole when a translation fails.
+
+    Attributes:
+        snapshot, translation: the last ones.
+        topology, policies: facts of the last translation.
+        grants: by namespace.
+        routes: facts by route.
+        readers: routes by what they looked at.
+        attached: number of routes by listener id.
+        users: routes, with their Gateways, by backend id.
+        service_backends: backend ids by Service.
+        service_slices, slice_service: EndpointSlices by Service, and back.
+        backends: facts by backend id.
+        wants_tls: backends whose appProtocol says TLS.
+        listeners, http_rules, ir_backends, endpoints, backend_tls, trust, certificates: the IR.
+        statuses: by object.
+        problems: findings by object; those of a backend under a key of kind `Backend`.
+        serial: number of the last state.
+    """
+
+    snapshot: Snapshot | None = None
+    translation: Translation | None = None
+    topology: Topology | None = None
+    policies: PolicyFacts | None = None
+    grants: dict[str, tuple[ReferenceGrant, ...]] = field(default_factory=dict)
+    routes: dict[Pair, RouteFacts] = field(default_factory=dict)
+    readers: dict[Read, set[Pair]] = field(default_factory=dict)
+    attached: Ledger[str, int] = field(default_factory=Ledger)
+    users: dict[str, dict[Pair, tuple[ObjectKey, ...]]] = field(default_factory=dict)
+    service_backends: dict[Pair, set[str]] = field(default_factory=dict)
+    service_slices: dict[Pair, set[Pair]] = field(default_factory=dict)
+    slice_service: dict[Pair, Pair] = field(default_factory=dict)
+    backends: dict[str, BackendFacts] = field(default_factory=dict)
+    wants_tls: set[str] = field(default_factory=set)
+    listeners: Ledger[str, ir.Listener] = field(default_factory=Ledger)
+    http_rules: Ledger[str, ir.HttpRule] = field(default_factory=Ledger)
+    ir_backends: Ledger[str, ir.Backend] = field(default_factory=Ledger)
+    endpoints: Ledger[str, ir.Endpoint] = field(default_factory=Ledger)
+    backend_tls: Ledger[str, ir.BackendTls] = field(default_factory=Ledger)
+    trust: Ledger[str, ir.Trust] = field(default_factory=Ledger)
+    certificates: Ledger[str, ir.Certificate] = field(default_factory=Ledger)
+    statuses: Ledger[ObjectKey, Status] = field(default_factory=Ledger)
+    problems: Ledger[ObjectKey, tuple[Problem, ...]] = field(default_factory=Ledger)
+    serial: int = 0

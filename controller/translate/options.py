@@ -1,0 +1,99 @@
+"""What the translator is told besides objects: settings, and checks that need native code.
+
+The checks are injected so that translation stays pure Python and testable; `sluicegate.engine` has the real ones. The
+ones here look only at the shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+DEFAULT_CONTROLLER_NAME = "sluicegate.dev/controller"
+IMPLICIT_CLASS = "sluicegate"
+
+
+class CertificateFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a check found in a certificate chain and its key.
+
+    Attributes:
+        error: why they cannot be used; None for good ones.
+        names: DNS names of the leaf.
+        not_before: seconds since 1970; None where unknown.
+        not_after: seconds since 1970; None where unknown.
+    """
+
+    error: str | None = None
+    names: tuple[str, ...] = ()
+    not_before: int | None = None
+    not_after: int | None = None
+
+
+CheckRegex = Callable[[str], "str | None"]
+CheckCertificate = Callable[[bytes, bytes], CertificateFacts]
+CheckTrust = Callable[[bytes], "str | None"]
+
+_BEGIN_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
+_BEGIN = b"-----BEGIN "
+_KEY = b"PRIVATE KEY-----"
+
+
+def accept_regex(_pattern: str) -> str | None:
+    """Accept every pattern: the engine looks at it again."""
+    return None
+
+
+def certificate_shape(chain: bytes, key: bytes) -> CertificateFacts:
+    """Look for the PEM labels of a certificate and of a key."""
+    if _BEGIN_CERTIFICATE not in chain:
+        return CertificateFacts(error="tls.crt holds no PEM certificate")
+    if _BEGIN not in key or _KEY not in key:
+        return CertificateFacts(error="tls.key holds no PEM private key")
+    return CertificateFacts()
+
+
+def trust_shape(pem: bytes) -> str | None:
+    """Look for the PEM label of a certificate."""
+    return None if _BEGIN_CERTIFICATE in pem else "ca.crt holds no PEM certificate"
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """Looks into values that only native code understands.
+
+    Attributes:
+        regex: why an RE2 pattern cannot be used, or None.
+        certificate: facts about a chain and its key, both PEM.
+        trust: why a PEM bundle of CA certificates cannot be used, or None.
+    """
+
+    regex: CheckRegex = accept_regex
+    certificate: CheckCertificate = certificate_shape
+    trust: CheckTrust = trust_shape
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Settings of the translator.
+
+    Attributes:
+        port_offset: added to each listener's port to get the port that is bound.
+        listen: addresses to bind instead of those that Gateways ask for; empty: as they ask.
+        implicit_class: accept a class named `sluicegate` when no GatewayClass is given at all.
+        implicit_namespaces: a namespace that is not given exists, with its name as the usual label.
+        merge_gateways: all Gateways share the sockets of one engine, so their listeners can conflict.
+        status_addresses: what Gateways report as their addresses where they bind all of them.
+        checks: see `Checks`.
+        now: seconds since 1970, for certificates that expired; None: do not look.
+    """
+
+    port_offset: int = 0
+    listen: tuple[str, ...] = ()
+    implicit_class: bool = True
+    implicit_namespaces: bool = True
+    merge_gateways: bool = True
+    status_addresses: tuple[str, ...] = ()
+    checks: Checks = field(default_factory=Checks)
+    now: float | None = None

@@ -1,0 +1,250 @@
+"""Facts to the status of GatewayClasses, Gateways and ListenerSets, with or without the engine's report.
+
+`Programmed` follows the report of the engine, never hope: until there is one it is Unknown. A port that could not be
+bound makes its listener `PortUnavailable`; an address that this machine does not have makes the Gateway
+`AddressNotUsable`; everything else serves on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from ..model import GatewayClass, ObjectKey
+from .features import SUPPORTED_FEATURES
+from .problems import Problem
+from .status import (
+    Address,
+    Condition,
+    GatewayClassStatus,
+    GatewayStatus,
+    ListenerSetStatus,
+    ListenerStatus,
+    Truth,
+    Verdict,
+)
+from .topology import GatewayFacts, ListenerFacts, ListenerSetFacts, Topology
+from .values import normal_address
+
+#: Codes of the engine for addresses that this machine does not have.
+ADDRESS_CODES = frozenset({"address_not_available", "address-not-available", "address_unavailable"})
+
+
+class BindError(msgspec.Struct, frozen=True):
+    """Why a listener could not be bound."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+class ListenerReport(msgspec.Struct, frozen=True):
+    """What became of one listener: the sockets that are bound (`address:port`), and an error if any failed."""
+
+    id: str
+    bound: tuple[str, ...] = ()
+    error: BindError | None = None
+
+
+class ApplyReport(msgspec.Struct, frozen=True):
+    """The engine's answer to a transaction; unknown fields are ignored."""
+
+    generation: int
+    listeners: tuple[ListenerReport, ...] = ()
+
+
+def read_report(report: bytes | Mapping[str, object] | ApplyReport) -> ApplyReport:
+    """Take a report in any of its forms.
+
+    Raises:
+        msgspec.ValidationError: it is no report.
+    """
+    if isinstance(report, ApplyReport):
+        return report
+    if isinstance(report, bytes):
+        return msgspec.json.decode(report, type=ApplyReport)
+    return msgspec.convert(report, ApplyReport)
+
+
+@dataclass(frozen=True, slots=True)
+class Programming:
+    """What statuses are written from besides facts.
+
+    Attributes:
+        counts: routes attached to each listener, by its id.
+        reports: reports by listener id; None: nothing was applied yet.
+        addresses: what a Gateway that binds all addresses reports.
+    """
+
+    counts: Mapping[str, int]
+    reports: Mapping[str, ListenerReport] | None
+    addresses: tuple[str, ...] = ()
+
+
+def class_status(item: GatewayClass, verdict: Verdict) -> GatewayClassStatus:
+    """Write the status of a GatewayClass."""
+    condition = verdict.condition("Accepted", item.metadata.generation)
+    return GatewayClassStatus(conditions=(condition,), supported_features=SUPPORTED_FEATURES)
+
+
+def gateway_status(facts: GatewayFacts, sets: Iterable[ListenerSetFacts], programming: Programming) -> GatewayStatus:
+    """Write the status of a Gateway; `sets` are its ListenerSets."""
+    generation = facts.object.metadata.generation
+    truth, reason, message = gateway_programmed(facts, sets, programming)
+    conditions = [
+        facts.accepted.condition("Accepted", generation),
+        _condition("Programmed", truth, reason, message, generation),
+        facts.resolved.condition("ResolvedRefs", generation),
+    ]
+    if facts.insecure:
+        text = "Clients without a valid certificate are let in (AllowInsecureFallback)"
+        conditions.append(
+            _condition("InsecureFrontendValidationMode", "True", "ConfigurationChanged", text, generation)
+        )
+    return GatewayStatus(
+        addresses=_addresses(facts, programming),
+        conditions=tuple(conditions),
+        listeners=tuple(_listener_status(item, generation, programming) for item in facts.listeners),
+        attached_listener_sets=facts.attached_sets,
+    )
+
+
+def listener_set_status(
+    facts: ListenerSetFacts, parent: GatewayFacts, siblings: Iterable[ListenerSetFacts], programming: Programming
+) -> ListenerSetStatus:
+    """Write the status of a ListenerSet."""
+    generation = facts.object.metadata.generation
+    truth, reason, message = _set_programmed(facts, parent, siblings, programming)
+    return ListenerSetStatus(
+        conditions=(
+            facts.accepted.condition("Accepted", generation),
+            _condition("Programmed", truth, reason, message, generation),
+        ),
+        listeners=tuple(_listener_status(item, generation, programming) for item in facts.listeners),
+    )
+
+
+def bind_problems(topology: Topology, reports: Mapping[str, ListenerReport]) -> list[Problem]:
+    """Tell what could not be bound."""
+    found: list[Problem] = []
+    owners: list[tuple[ObjectKey, ListenerFacts]] = [
+        (key, item)
+        for table in (topology.gateways, topology.listener_sets)
+        for key, facts in table.items()
+        for item in facts.listeners
+    ]
+    for key, item in owners:
+        report = reports.get(item.id)
+        if report is not None and report.error is not None:
+            found.append(
+                Problem(
+                    severity="error",
+                    key=key,
+                    field=f"{item.path}.port",
+                    code="bind-failed",
+                    message=f"listener {item.name}: {report.error.message}",
+                    remedy=report.error.hint or "use another port or address",
+                )
+            )
+    return found
+
+
+_Programmed = tuple[Truth, str, str]
+
+
+def _condition(kind: str, truth: Truth, reason: str, message: str, generation: int) -> Condition:
+    return Condition(type=kind, status=truth, reason=reason, message=message, observed_generation=generation)
+
+
+def _failed_on_address(report: ListenerReport | None) -> bool:
+    return report is not None and report.error is not None and report.error.code in ADDRESS_CODES
+
+
+def _listener_programmed(facts: ListenerFacts, programming: Programming) -> _Programmed:
+    if facts.conflicted.ok:
+        return "False", facts.conflicted.reason, facts.conflicted.message
+    if not facts.served:
+        cause = facts.accepted if not facts.accepted.ok else facts.resolved
+        message = cause.message if not cause.ok else "The Gateway is not accepted"
+        return "False", "Invalid", message
+    report = programming.reports.get(facts.id) if programming.reports is not None else None
+    if report is None:
+        return "Unknown", "Pending", "The listener is not applied yet"
+    if report.bound:
+        return "True", "Programmed", f"Listening on {', '.join(report.bound)}"
+    reason = "AddressNotUsable" if _failed_on_address(report) else "PortUnavailable"
+    return "False", reason, report.error.message if report.error is not None else "The engine did not bind the listener"
+
+
+def _listener_status(facts: ListenerFacts, generation: int, programming: Programming) -> ListenerStatus:
+    truth, reason, message = _listener_programmed(facts, programming)
+    accepted = facts.accepted
+    if reason == "PortUnavailable" and accepted.ok:
+        accepted = Verdict(False, reason, message)
+    conditions = [
+        accepted.condition("Accepted", generation),
+        facts.conflicted.condition("Conflicted", generation),
+        _condition("Programmed", truth, reason, message, generation),
+        facts.resolved.condition("ResolvedRefs", generation),
+    ]
+    if facts.overlapping:
+        text = "The hostname overlaps with that of another HTTPS listener on the same port"
+        conditions.append(_condition("OverlappingTLSConfig", "True", "OverlappingHostnames", text, generation))
+    return ListenerStatus(
+        name=facts.name,
+        supported_kinds=facts.kinds,
+        attached_routes=programming.counts.get(facts.id, 0),
+        conditions=tuple(conditions),
+    )
+
+
+def gateway_programmed(facts: GatewayFacts, sets: Iterable[ListenerSetFacts], programming: Programming) -> _Programmed:
+    """Say whether a Gateway is programmed: at least one listener serves, and every address works."""
+    if not facts.accepted.ok:
+        return "False", "Invalid", facts.accepted.message
+    served = [item for item in (*facts.listeners, *(entry for part in sets for entry in part.listeners)) if item.served]
+    if programming.reports is None:
+        return "Unknown", "Pending", "The Gateway is not applied yet"
+    if facts.unusable:
+        return "False", "AddressNotUsable", f"Not an IP address: {', '.join(facts.unusable)}"
+    for item in served:
+        report = programming.reports.get(item.id)
+        if report is not None and report.error is not None and _failed_on_address(report):
+            return "False", "AddressNotUsable", report.error.message
+    outcomes = [_listener_programmed(item, programming) for item in served]
+    if not outcomes or any(truth == "True" for truth, _, _ in outcomes):
+        return "True", "Programmed", "The Gateway is programmed"
+    return next((item for item in outcomes if item[0] == "Unknown"), ("False", "Invalid", outcomes[0][2]))
+
+
+def _set_programmed(
+    facts: ListenerSetFacts, parent: GatewayFacts, siblings: Iterable[ListenerSetFacts], programming: Programming
+) -> _Programmed:
+    if not facts.accepted.ok:
+        reason = facts.accepted.reason
+        return "False", "ParentNotProgrammed" if reason == "ParentNotAccepted" else reason, facts.accepted.message
+    truth, _, message = gateway_programmed(parent, siblings, programming)
+    if truth == "Unknown":
+        return "Unknown", "Pending", "The ListenerSet is not applied yet"
+    if truth == "False":
+        return "False", "ParentNotProgrammed", message
+    outcomes = [_listener_programmed(item, programming) for item in facts.listeners if item.served]
+    if not outcomes or any(item[0] == "True" for item in outcomes):
+        return "True", "Programmed", "The ListenerSet is programmed"
+    return outcomes[0]
+
+
+def _addresses(facts: GatewayFacts, programming: Programming) -> tuple[Address, ...]:
+    """Report the addresses that work: those of the spec that are bound, or the usual ones where all are bound."""
+    if programming.reports is None or not facts.accepted.ok:
+        return ()
+    bound = {
+        normal_address(socket.rpartition(":")[0].strip("[]"))
+        for item in facts.listeners
+        if (report := programming.reports.get(item.id)) is not None
+        for socket in report.bound
+    }
+    values = [item for item in facts.addresses if item in bound] if facts.addresses else list(programming.addresses)
+    return tuple(Address(type="IPAddress", value=value) for value in values) if bound else ()

@@ -1,0 +1,273 @@
+"""One HTTPRoute: attach it to its parents, translate its rules, judge it.
+
+Pure: everything that is looked at goes through `RouteReads`, which notes it; the result holds until one of the noted
+things changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sluicegate import ir
+
+from ..model import GATEWAY_GROUP, HTTPRoute, ObjectKey, ParentReference, ReferenceGrant, Service
+from .options import CheckRegex
+from .problems import Findings, Problem
+from .rules import RuleContext, translate_rule
+from .status import Condition, Reference, RouteParentStatus, RouteStatus, Verdict
+from .topology import AttachPoint, ParentView, Read
+from .values import hostname_error, hostnames_intersect
+
+PARENT_KINDS = frozenset({"Gateway", "ListenerSet"})
+
+
+class World(Protocol):
+    """What routes look at."""
+
+    def parent(self, key: Read) -> ParentView | None:
+        """Look up a parent of this controller."""
+
+    def service(self, namespace: str, name: str) -> Service | None:
+        """Look up a Service."""
+
+    def grants(self, namespace: str) -> Iterable[ReferenceGrant]:
+        """Look up the grants of a namespace."""
+
+    def namespace_labels(self, name: str) -> dict[str, str] | None:
+        """Look up the labels of a namespace."""
+
+
+@dataclass(slots=True)
+class RouteReads:
+    """Looks into the world and notes each look."""
+
+    world: World
+    noted: set[Read] = field(default_factory=set)
+
+    def parent(self, kind: str, namespace: str, name: str) -> ParentView | None:
+        """Look up a parent of this controller."""
+        self.noted.add((kind, namespace, name))
+        return self.world.parent((kind, namespace, name))
+
+    def service(self, namespace: str, name: str) -> Service | None:
+        """Look up a Service."""
+        self.noted.add(("Service", namespace, name))
+        return self.world.service(namespace, name)
+
+    def grants(self, namespace: str) -> Iterable[ReferenceGrant]:
+        """Look up the grants of a namespace."""
+        self.noted.add(("ReferenceGrant", namespace, ""))
+        return self.world.grants(namespace)
+
+    def namespace_labels(self, name: str) -> dict[str, str] | None:
+        """Look up the labels of a namespace."""
+        self.noted.add(("Namespace", "", name))
+        return self.world.namespace_labels(name)
+
+
+@dataclass(frozen=True, slots=True)
+class RouteFacts:
+    """All that one route comes to.
+
+    Attributes:
+        rules: IR rules; empty where the route is not accepted or no listener serves it.
+        status: one entry for each parent of this controller; None where it has no such parent.
+        attached: ids of the listeners that it is attached to, served or not (`attachedRoutes`).
+        backends: backend ids that its rules name.
+        gateways: Gateways that accepted it: the ancestors of policies on its backends.
+        problems: findings.
+        reads: what it looked at.
+    """
+
+    rules: tuple[ir.HttpRule, ...]
+    status: RouteStatus | None
+    attached: frozenset[str]
+    backends: tuple[str, ...]
+    gateways: tuple[ObjectKey, ...]
+    problems: tuple[Problem, ...]
+    reads: frozenset[Read]
+
+
+@dataclass(slots=True)
+class _Attachment:
+    """A parentRef with the listeners that took the route, or why none did."""
+
+    reference: ParentReference
+    view: ParentView
+    points: list[AttachPoint]
+    verdict: Verdict
+
+
+def translate_route(route: HTTPRoute, world: World, controller_name: str, check_regex: CheckRegex) -> RouteFacts:
+    """Translate one route."""
+    reads = RouteReads(world)
+    findings = Findings(route.key)
+    hostnames = _hostnames(route, findings)
+    attachments = _attachments(route, hostnames, reads, findings)
+    attached = [point for item in attachments for point in item.points]
+    served = tuple(sorted({point.id for point in attached if point.served}))
+    context = RuleContext(route, served, hostnames, reads, check_regex, findings)
+    rules = [translate_rule(context, index, rule) for index, rule in enumerate(route.spec.rules)]
+    judgement = _judge_rules(context, len(rules))
+    if judgement.refused is not None:
+        attached = []
+    status = _status(route, attachments, judgement, controller_name)
+    return RouteFacts(
+        rules=tuple(rule for rule in rules if rule is not None) if attached and served else (),
+        status=status,
+        attached=frozenset(point.id for point in attached),
+        backends=tuple(context.backends) if attached else (),
+        gateways=tuple(dict.fromkeys(item.view.gateway for item in attachments if item.points)) if attached else (),
+        problems=findings.done(),
+        reads=frozenset(reads.noted),
+    )
+
+
+def _hostnames(route: HTTPRoute, findings: Findings) -> tuple[str, ...]:
+    hostnames: dict[str, None] = {}
+    for index, written in enumerate(route.spec.hostnames):
+        hostname = written.lower()
+        error = hostname_error(hostname, wildcard=True)
+        if error is not None:
+            message = f"hostname {written} {error}: no request has it"
+            findings.warning(f"spec.hostnames[{index}]", "invalid-hostname", message, "use a DNS name")
+        else:
+            hostnames[hostname] = None
+    return tuple(hostnames)
+
+
+def _attachments(
+    route: HTTPRoute, hostnames: tuple[str, ...], reads: RouteReads, findings: Findings
+) -> list[_Attachment]:
+    result: list[_Attachment] = []
+    for index, reference in enumerate(route.spec.parent_refs):
+        path = f"spec.parentRefs[{index}]"
+        namespace = reference.namespace or route.namespace
+        if reference.group != GATEWAY_GROUP or reference.kind not in PARENT_KINDS:
+            message = f"parents of kind {reference.group or 'core'}/{reference.kind} are not served"
+            findings.info(f"{path}.kind", "foreign-parent", message, "attach the route to a Gateway")
+            continue
+        view = reads.parent(reference.kind, namespace, reference.name)
+        if view is None:
+            message = f"{reference.kind} {namespace}/{reference.name} is not one that this controller serves"
+            remedy = "create it or correct the name; the class of its Gateway must be one of this controller"
+            findings.warning(f"{path}.name", "foreign-parent", message, remedy)
+            continue
+        points, verdict = _attach(route, reference, view, hostnames, reads)
+        if not verdict.ok:
+            findings.error(path, _ATTACH_CODES[verdict.reason], verdict.message, _ATTACH_REMEDIES[verdict.reason])
+        result.append(_Attachment(reference, view, points, verdict))
+    if route.spec.use_default_gateways not in {"", "None"}:
+        message = "default Gateways are not supported: routes attach by parentRefs only"
+        findings.warning("spec.useDefaultGateways", "unsupported-field", message, "name a Gateway in spec.parentRefs")
+    if not route.spec.parent_refs:
+        message = "the route has no parentRefs, so no Gateway serves it"
+        findings.warning("spec.parentRefs", "no-parent", message, "name a Gateway in spec.parentRefs")
+    return result
+
+
+_ATTACH_CODES = {
+    "NoMatchingParent": "no-matching-parent",
+    "NotAllowedByListeners": "not-allowed-by-listeners",
+    "NoMatchingListenerHostname": "no-matching-listener-hostname",
+}
+_ATTACH_REMEDIES = {
+    "NoMatchingParent": "correct sectionName and port, or leave them out to attach to every listener",
+    "NotAllowedByListeners": "set allowedRoutes of a listener so that it takes this namespace and kind",
+    "NoMatchingListenerHostname": "give the route a hostname that a listener covers, or widen the listener's",
+}
+
+
+def _attach(
+    route: HTTPRoute, reference: ParentReference, view: ParentView, hostnames: tuple[str, ...], reads: RouteReads
+) -> tuple[list[AttachPoint], Verdict]:
+    """Find the listeners of a parent that take the route (`CommonRouteSpec.parentRefs`, `allowedRoutes`, hostnames)."""
+    label = f"{view.key.kind} {view.key.namespace}/{view.key.name}"
+    meant = [
+        point
+        for point in view.points
+        if (not reference.section_name or point.name == reference.section_name)
+        and (not reference.port or point.port == reference.port)
+    ]
+    if not meant:
+        wanted = [f"named {reference.section_name}"] if reference.section_name else []
+        wanted += [f"with port {reference.port}"] if reference.port else []
+        return [], Verdict(False, "NoMatchingParent", f"{label} has no listener {' and '.join(wanted)}".rstrip())
+    allowed = [point for point in meant if point.http and _namespace_allowed(route.namespace, point, reads)]
+    if not allowed:
+        message = f"no listener of {label} allows HTTPRoutes of namespace {route.namespace}"
+        return [], Verdict(False, "NotAllowedByListeners", message)
+    matching = [
+        point
+        for point in allowed
+        if not route.spec.hostnames or any(hostnames_intersect(point.hostname, hostname) for hostname in hostnames)
+    ]
+    if not matching:
+        message = f"no listener of {label} has a hostname that fits {', '.join(route.spec.hostnames)}"
+        return [], Verdict(False, "NoMatchingListenerHostname", message)
+    return matching, Verdict(True, "Accepted", "The route is accepted")
+
+
+def _namespace_allowed(namespace: str, point: AttachPoint, reads: RouteReads) -> bool:
+    if point.allowed_from == "Same":
+        return namespace == point.namespace
+    if point.allowed_from == "Selector" and point.selector is not None:
+        labels = reads.namespace_labels(namespace)
+        return labels is not None and point.selector.matches(labels)
+    return point.allowed_from == "All"
+
+
+@dataclass(frozen=True, slots=True)
+class _Judgement:
+    """What the rules of a route mean for its conditions.
+
+    Attributes:
+        resolved: verdict on the references.
+        refused: no rule can be honoured.
+        partial: some rules cannot.
+    """
+
+    resolved: Verdict
+    refused: Verdict | None = None
+    partial: Verdict | None = None
+
+
+def _judge_rules(context: RuleContext, count: int) -> _Judgement:
+    """Judge a route by its rules."""
+    resolved = context.unresolved or Verdict(True, "ResolvedRefs", "All references are resolved")
+    broken = context.broken
+    if not broken:
+        return _Judgement(resolved)
+    reason = next(iter(broken.values()))[0]
+    details = "; ".join(f"rule {index}: {message}" for index, (_, message) in sorted(broken.items()))
+    if len(broken) == count:
+        return _Judgement(resolved, refused=Verdict(False, reason, f"No rule can be honoured: {details}"))
+    names = ", ".join(str(index) for index in sorted(broken))
+    # The prefix is what the API asks for where rules are not honoured.
+    return _Judgement(resolved, partial=Verdict(True, "UnsupportedValue", f"Dropped Rule {names}: {details}"))
+
+
+def _status(
+    route: HTTPRoute, attachments: list[_Attachment], judgement: _Judgement, controller_name: str
+) -> RouteStatus | None:
+    generation = route.metadata.generation
+    refused, partial = judgement.refused, judgement.partial
+    parents: list[RouteParentStatus] = []
+    for item in attachments:
+        accepted = item.verdict if refused is None or not item.verdict.ok else refused
+        conditions: list[Condition] = [
+            accepted.condition("Accepted", generation),
+            judgement.resolved.condition("ResolvedRefs", generation),
+        ]
+        if partial is not None and accepted.ok:
+            conditions.append(partial.condition("PartiallyInvalid", generation))
+        parents.append(
+            RouteParentStatus(
+                parent_ref=Reference.of_parent(item.reference),
+                controller_name=controller_name,
+                conditions=tuple(conditions),
+            )
+        )
+    return RouteStatus(parents=tuple(parents)) if parents else None

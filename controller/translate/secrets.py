@@ -1,0 +1,173 @@
+"""References to Secrets and ConfigMaps: certificates for listeners and backends, CA bundles for validation.
+
+Key material only passes through here into the IR's section of secrets; no message ever quotes it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sluicegate import ir
+
+from ..model import ConfigMap, ObjectKey, Secret, SecretReference
+from ..snapshot import Snapshot
+from .grants import Grants, allows, grant_remedy
+from .options import CertificateFacts, Options
+from .problems import Findings
+from .status import Verdict
+
+_DAY = 86_400
+EXPIRY_WARNING_SECONDS = 14 * _DAY
+
+
+@dataclass(slots=True)
+class Material:
+    """Resolves references and collects what they lead to.
+
+    Attributes:
+        good: certificates that serve now. Where the content of such a Secret goes bad, the old certificate serves on,
+            and the condition says so.
+        reads: every object looked at, existing or not: what the result depends on.
+        certificates: usable certificates by id.
+        trust: usable CA bundles by id.
+    """
+
+    snapshot: Snapshot
+    grants: Grants
+    options: Options
+    good: Mapping[str, ir.Certificate] = field(default_factory=dict)
+    reads: set[tuple[str, str, str]] = field(default_factory=set)
+    certificates: dict[str, ir.Certificate] = field(default_factory=dict)
+    trust: dict[str, ir.Trust] = field(default_factory=dict)
+    _checked: dict[str, CertificateFacts] = field(default_factory=dict)
+
+    def certificate(
+        self, source: ObjectKey, reference: SecretReference, path: str, invalid: str, findings: Findings
+    ) -> tuple[str | None, Verdict | None, CertificateFacts]:
+        """Resolve a `SecretObjectReference`.
+
+        Args:
+            source: the object that refers.
+            reference: what it refers to.
+            path: field of the reference, for findings.
+            invalid: reason of the condition where the reference is invalid.
+            findings: takes what is wrong.
+
+        Returns:
+            The certificate's id where there is one to serve with, the verdict on the reference where it is not good,
+            and facts about the certificate.
+        """
+        namespace = reference.namespace or source.namespace
+        label = f"Secret {namespace}/{reference.name}"
+        nothing = CertificateFacts()
+        if reference.group != "" or reference.kind != "Secret":
+            message = f"{reference.group or 'core'}/{reference.kind} is not supported here, only Secret"
+            findings.error(path, "invalid-certificate-ref", message, "refer to a Secret of type kubernetes.io/tls")
+            return None, Verdict(False, invalid, message), nothing
+        if namespace != source.namespace:
+            self.reads.add(("ReferenceGrant", namespace, ""))
+            if not allows(self.grants.get(namespace, ()), source, "", "Secret", reference.name):
+                message = f"{label} is in another namespace and no ReferenceGrant allows the reference"
+                findings.error(path, "ref-not-permitted", message, grant_remedy(source, namespace, "Secret"))
+                return None, Verdict(False, "RefNotPermitted", message), nothing
+        identifier = f"{namespace}/{reference.name}"
+        facts, remedy = self._check(namespace, reference.name, identifier)
+        if facts.error is not None:
+            kept = identifier if identifier in self.certificates else None
+            message = f"{label}: {facts.error}{'; the last good certificate serves on' if kept is not None else ''}"
+            findings.error(path, "invalid-certificate-ref", message, remedy)
+            return kept, Verdict(False, invalid, message), CertificateFacts()
+        self._check_expiry(label, path, facts, findings)
+        return identifier, None, facts
+
+    def _check(self, namespace: str, name: str, identifier: str) -> tuple[CertificateFacts, str]:
+        """Load and check a Secret once for each translation."""
+        self.reads.add(("Secret", namespace, name))
+        secret = self.snapshot.table("Secret").get((namespace, name))
+        if not isinstance(secret, Secret):
+            return CertificateFacts(error="does not exist"), "create the Secret or correct the name"
+        remedy = "give it tls.crt (a PEM chain, the leaf first) and tls.key (its PEM key)"
+        facts = self._checked.get(identifier)
+        if facts is None:
+            chain, key = secret_value(secret, "tls.crt"), secret_value(secret, "tls.key")
+            if chain is None or key is None:
+                facts = CertificateFacts(error=f"{'tls.crt' if chain is None else 'tls.key'} is missing or not base64")
+            else:
+                facts = self.options.checks.certificate(chain, key)
+                if facts.error is None:
+                    self.certificates[identifier] = ir.Certificate(id=identifier, chain=_text(chain), key=_text(key))
+            self._checked[identifier] = facts
+            if facts.error is not None and identifier in self.good:
+                self.certificates[identifier] = self.good[identifier]
+        return facts, remedy
+
+    def _check_expiry(self, label: str, path: str, facts: CertificateFacts, findings: Findings) -> None:
+        now = self.options.now
+        if now is None:
+            return
+        if facts.not_after is not None and facts.not_after < now:
+            findings.error(
+                path, "certificate-expired", f"{label}: the certificate has expired", "renew the certificate"
+            )
+        elif facts.not_before is not None and facts.not_before > now:
+            findings.warning(
+                path, "certificate-not-yet-valid", f"{label}: the certificate is not valid yet", "check the clock"
+            )
+        elif facts.not_after is not None and facts.not_after < now + EXPIRY_WARNING_SECONDS:
+            findings.warning(
+                path, "certificate-expires", f"{label}: the certificate expires within 14 days", "renew the certificate"
+            )
+
+    def bundle(self, namespace: str, name: str) -> tuple[str | None, str]:
+        """Resolve a ConfigMap with `ca.crt`: its trust id, or None and what is wrong with it."""
+        self.reads.add(("ConfigMap", namespace, name))
+        identifier = f"ConfigMap/{namespace}/{name}"
+        if identifier in self.trust:
+            return identifier, ""
+        label = f"ConfigMap {namespace}/{name}"
+        config = self.snapshot.table("ConfigMap").get((namespace, name))
+        if not isinstance(config, ConfigMap):
+            return None, f"{label} does not exist"
+        pem = config_value(config, "ca.crt")
+        if pem is None:
+            return None, f"{label} has no key ca.crt"
+        error = self.options.checks.trust(pem)
+        if error is not None:
+            return None, f"{label}: {error}"
+        self.trust[identifier] = ir.Trust(id=identifier, pem=_text(pem))
+        return identifier, ""
+
+
+def secret_value(secret: Secret, key: str) -> bytes | None:
+    """One value of a Secret, decoded; None where it is missing or not base64."""
+    plain = secret.string_data.get(key)
+    if plain is not None:
+        return plain.encode()
+    return _decoded(secret.data.get(key))
+
+
+def config_value(config: ConfigMap, key: str) -> bytes | None:
+    """One value of a ConfigMap; None where it is missing or not base64."""
+    text = config.data.get(key)
+    if text is not None:
+        return text.encode()
+    return _decoded(config.binary_data.get(key))
+
+
+def _decoded(value: object) -> bytes | None:
+    if isinstance(value, bytes):  # YAML's !!binary is decoded already
+        return value
+    if not isinstance(value, str):
+        return None
+    try:
+        return base64.b64decode("".join(value.split()), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _text(pem: bytes) -> str:
+    """PEM is ASCII; other bytes can only stand in comments around it."""
+    return pem.decode("ascii", "replace")

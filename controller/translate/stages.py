@@ -1,0 +1,185 @@
+"""The stages that bring the memo up to date: one route, one backend, one EndpointSlice at a time.
+
+Each function takes out what a thing came to before and puts in what it comes to now, and says what else is touched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..model import EndpointSlice, ObjectKey, Service
+from ..snapshot import Snapshot
+from .backends import BackendFacts, build_backend, service_port
+from .memo import Memo, Pair
+from .policies import BackendUse
+from .problems import Problem
+from .routes import RouteFacts
+
+
+@dataclass(slots=True)
+class Touched:
+    """What changed with the routes: listeners by their count of routes, backends by their use."""
+
+    listeners: set[str] = field(default_factory=set)
+    backends: set[str] = field(default_factory=set)
+
+
+def replace_route(memo: Memo, pair: Pair, new: RouteFacts | None, touched: Touched) -> None:
+    """Take out what a route came to and put in what it comes to now."""
+    old = memo.routes.pop(pair, None)
+    key = ObjectKey("HTTPRoute", *pair)
+    _replace_rules(memo, old, new)
+    _replace_uses(memo, pair, old, new, touched)
+    old_reads = old.reads if old is not None else frozenset()
+    new_reads = new.reads if new is not None else frozenset()
+    for read in old_reads - new_reads:
+        memo.readers[read].discard(pair)
+        if not memo.readers[read]:
+            del memo.readers[read]
+    for read in new_reads - old_reads:
+        memo.readers.setdefault(read, set()).add(pair)
+    if new is not None:
+        memo.routes[pair] = new
+    if new is not None and new.status is not None:
+        memo.statuses.put(key, new.status)
+    else:
+        memo.statuses.drop(key)
+    if new is not None and new.problems:
+        memo.problems.put(key, new.problems)
+    else:
+        memo.problems.drop(key)
+
+
+def _replace_rules(memo: Memo, old: RouteFacts | None, new: RouteFacts | None) -> None:
+    rules = new.rules if new is not None else ()
+    ids = {rule.id for rule in rules}
+    for rule in old.rules if old is not None else ():
+        if rule.id not in ids:
+            memo.http_rules.drop(rule.id)
+    for rule in rules:
+        memo.http_rules.put(rule.id, rule)
+
+
+def _replace_uses(memo: Memo, pair: Pair, old: RouteFacts | None, new: RouteFacts | None, touched: Touched) -> None:
+    """Count attached routes, and note who uses which backend."""
+    before = old.attached if old is not None else frozenset()
+    after = new.attached if new is not None else frozenset()
+    for identifier in before ^ after:
+        touched.listeners.add(identifier)
+        count = (memo.attached.get(identifier) or 0) + (1 if identifier in after else -1)
+        if count:
+            memo.attached.put(identifier, count)
+        else:
+            memo.attached.drop(identifier)
+    used = dict.fromkeys(new.backends, new.gateways) if new is not None else {}
+    for identifier in old.backends if old is not None else ():
+        if identifier not in used:
+            users = memo.users[identifier]
+            del users[pair]
+            touched.backends.add(identifier)
+    for identifier, gateways in used.items():
+        users = memo.users.setdefault(identifier, {})
+        if users.get(pair) != gateways:
+            users[pair] = gateways
+            touched.backends.add(identifier)
+
+
+def move_slice(memo: Memo, pair: Pair, item: EndpointSlice | None) -> list[Pair]:
+    """Keep the index of EndpointSlices; returns the Services that it belonged or belongs to."""
+    old = memo.slice_service.pop(pair, None)
+    new = (item.namespace, item.service) if item is not None and item.service else None
+    if old is not None and old != new:
+        memo.service_slices[old].discard(pair)
+        if not memo.service_slices[old]:
+            del memo.service_slices[old]
+    if new is not None:
+        memo.slice_service[pair] = new
+        memo.service_slices.setdefault(new, set()).add(pair)
+    return [service for service in dict.fromkeys((old, new)) if service is not None]
+
+
+def replace_backend(memo: Memo, snapshot: Snapshot, identifier: str) -> Pair:
+    """Bring one backend and its endpoints up to date; returns its Service."""
+    namespace, rest = identifier.split("/", 1)
+    name, _, number = rest.rpartition(":")
+    pair = (namespace, name)
+    old = memo.backends.get(identifier)
+    service = snapshot.table("Service").get(pair)
+    port = service_port(service, int(number)) if isinstance(service, Service) else None
+    if not memo.users.get(identifier) or port is None or not isinstance(service, Service):
+        memo.users.pop(identifier, None)
+        _forget_backend(memo, identifier, pair, old)
+        return pair
+    slices = snapshot.table("EndpointSlice")
+    found = [
+        item for key in sorted(memo.service_slices.get(pair, ())) if isinstance(item := slices[key], EndpointSlice)
+    ]
+    new = build_backend(identifier, service, port, found, old)
+    ids = {endpoint.id for endpoint in new.endpoints}
+    for endpoint in old.endpoints if old is not None else ():
+        if endpoint.id not in ids:
+            memo.endpoints.drop(endpoint.id)
+    for endpoint in new.endpoints:
+        memo.endpoints.put(endpoint.id, endpoint)
+    memo.ir_backends.put(identifier, new.backend)
+    memo.backends[identifier] = new
+    memo.service_backends.setdefault(pair, set()).add(identifier)
+    (memo.wants_tls.add if new.wants_tls else memo.wants_tls.discard)(identifier)
+    if new.problems:
+        memo.problems.put(backend_key(identifier), new.problems)
+    else:
+        memo.problems.drop(backend_key(identifier))
+    return pair
+
+
+def _forget_backend(memo: Memo, identifier: str, service: Pair, old: BackendFacts | None) -> None:
+    for endpoint in old.endpoints if old is not None else ():
+        memo.endpoints.drop(endpoint.id)
+    memo.ir_backends.drop(identifier)
+    memo.backends.pop(identifier, None)
+    memo.wants_tls.discard(identifier)
+    memo.problems.drop(backend_key(identifier))
+    known = memo.service_backends.get(service)
+    if known is not None:
+        known.discard(identifier)
+        if not known:
+            del memo.service_backends[service]
+
+
+def backends_in_use(memo: Memo, snapshot: Snapshot, targets: set[Pair]) -> list[BackendUse]:
+    """Backends of the Services that policies name, with the Gateways that lead to them."""
+    found: list[BackendUse] = []
+    for pair in targets:
+        service = snapshot.table("Service").get(pair)
+        for identifier in memo.service_backends.get(pair, ()):
+            port = service_port(service, int(identifier.rpartition(":")[2])) if isinstance(service, Service) else None
+            gateways = {gateway for items in memo.users[identifier].values() for gateway in items}
+            found.append(BackendUse(identifier, *pair, port.name if port is not None else "", tuple(sorted(gateways))))
+    return found
+
+
+def protected_backends(memo: Memo) -> set[str]:
+    """Backends that a BackendTLSPolicy holds for."""
+    return {item.backend for item in memo.policies.backend_tls.values()} if memo.policies is not None else set()
+
+
+def backend_key(identifier: str) -> ObjectKey:
+    """Key of a backend among the problems."""
+    namespace, rest = identifier.split("/", 1)
+    return ObjectKey("Backend", namespace, rest)
+
+
+def plain_text_problem(identifier: str) -> tuple[Problem, ...]:
+    """Tell that a backend which says TLS gets plain text."""
+    namespace, rest = identifier.split("/", 1)
+    name, _, port = rest.rpartition(":")
+    return (
+        Problem(
+            severity="warning",
+            key=ObjectKey("Service", namespace, name),
+            field="spec.ports",
+            code="plain-text-to-tls-port",
+            message=f"port {port}: appProtocol says TLS, but no BackendTLSPolicy holds, so requests go in plain text",
+            remedy="add a BackendTLSPolicy for the Service, or correct appProtocol",
+        ),
+    )

@@ -1,0 +1,137 @@
+"""The facts about Gateways and ListenerSets that everything else reads.
+
+`Topology` is one immutable value: listeners and certificates of the IR, the facts that statuses are written from, and
+for each parent a `ParentView`, which is all that a route may know of it. Views are compared by value, so that a renewed
+certificate does not translate any route again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from sluicegate import ir
+
+from ..model import Gateway, GatewayClass, LabelSelector, ListenerSet, ObjectKey
+from .problems import Problem
+from .status import Kind, Verdict
+
+#: Something that a result depends on: (kind, namespace, name); for ReferenceGrant the name is empty (all of them).
+Read = tuple[str, str, str]
+
+
+class AttachPoint(msgspec.Struct, frozen=True, gc=False):
+    """A listener as routes see it.
+
+    Attributes:
+        id: IR id of the listener.
+        name: section name.
+        port: port as written, what `parentRef.port` means.
+        hostname: lower case; empty: any.
+        http: whether HTTPRoutes may attach (`allowedRoutes.kinds` and protocol).
+        namespace: namespace that `from: Same` means.
+        allowed_from: `Same`, `All`, `Selector`; anything else allows nothing.
+        selector: for `Selector`.
+        served: whether the IR has it. Routes attach to others too (`attachedRoutes`), without effect.
+    """
+
+    id: str
+    name: str
+    port: int
+    hostname: str
+    http: bool
+    namespace: str
+    allowed_from: str
+    selector: LabelSelector | None
+    served: bool
+
+
+class ParentView(msgspec.Struct, frozen=True):
+    """A Gateway or ListenerSet as routes see it.
+
+    Attributes:
+        key: the parent.
+        gateway: the Gateway that it is or belongs to: the ancestor of policies.
+        points: its listeners; empty where a ListenerSet is not allowed.
+    """
+
+    key: ObjectKey
+    gateway: ObjectKey
+    points: tuple[AttachPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerFacts:
+    """What a listener's status is written from."""
+
+    id: str
+    name: str
+    kinds: tuple[Kind, ...]
+    accepted: Verdict
+    resolved: Verdict
+    conflicted: Verdict
+    overlapping: bool
+    served: bool
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayFacts:
+    """What a Gateway's status is written from.
+
+    Attributes:
+        object: the Gateway.
+        accepted: its own verdict.
+        resolved: its own verdict, and the summary of its listeners'.
+        insecure: whether clients without a valid certificate may be let in anywhere.
+        addresses: addresses to bind, normal form; empty: all.
+        unusable: addresses of the spec that can never be bound, as written.
+        listeners: in the order written.
+        attached_sets: number of accepted ListenerSets.
+    """
+
+    object: Gateway
+    accepted: Verdict
+    resolved: Verdict
+    insecure: bool
+    addresses: tuple[str, ...]
+    unusable: tuple[str, ...]
+    listeners: tuple[ListenerFacts, ...]
+    attached_sets: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSetFacts:
+    """What a ListenerSet's status is written from."""
+
+    object: ListenerSet
+    gateway: ObjectKey
+    accepted: Verdict
+    listeners: tuple[ListenerFacts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """All of it.
+
+    Attributes:
+        classes: our GatewayClasses with the verdict on each.
+        gateways: ours, by key.
+        listener_sets: those of our Gateways, by key.
+        parents: views by (kind, namespace, name).
+        listeners, certificates, trust: IR resources by id.
+        problems: findings by object.
+        reads: what else was looked at, besides the Gateway API objects themselves.
+    """
+
+    classes: tuple[tuple[GatewayClass, Verdict], ...]
+    gateways: Mapping[ObjectKey, GatewayFacts]
+    listener_sets: Mapping[ObjectKey, ListenerSetFacts]
+    parents: Mapping[Read, ParentView]
+    listeners: Mapping[str, ir.Listener]
+    certificates: Mapping[str, ir.Certificate]
+    trust: Mapping[str, ir.Trust]
+    problems: Mapping[ObjectKey, tuple[Problem, ...]]
+    reads: frozenset[Read]

@@ -1,0 +1,84 @@
+"""What a translation comes to: configuration, status and problems of one snapshot."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from ..model import ObjectKey
+from ..snapshot import Snapshot
+from .problems import Problem
+from .report import (
+    ApplyReport,
+    Programming,
+    bind_problems,
+    class_status,
+    gateway_status,
+    listener_set_status,
+    read_report,
+)
+from .state import State
+from .status import Status
+from .topology import ListenerSetFacts, Topology
+
+
+@dataclass(frozen=True, eq=False)
+class Translation:
+    """Immutable; everything is derived from the same facts.
+
+    Attributes:
+        snapshot: what was translated.
+        ir: the engine's configuration.
+        statuses: status of every object that this controller has a say in.
+        topology: facts about Gateways, ListenerSets and listeners.
+        attached: number of routes attached to each listener, by its id.
+        findings: what `problems` is made of.
+        status_addresses: what Gateways report that bind all addresses.
+    """
+
+    snapshot: Snapshot
+    ir: State
+    statuses: Mapping[ObjectKey, Status]
+    topology: Topology
+    attached: Mapping[str, int]
+    findings: tuple[Mapping[ObjectKey, tuple[Problem, ...]], ...]
+    status_addresses: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def problems(self) -> list[Problem]:
+        """All that is worth telling, with places, in the order of the files."""
+        found = [item for table in self.findings for items in table.values() for item in items]
+        placed = [msgspec.structs.replace(item, origin=self.snapshot.origin(item.key)) for item in found]
+        return sorted(placed, key=Problem.order)
+
+    def with_report(self, report: bytes | Mapping[str, object] | ApplyReport) -> Translation:
+        """Return the same translation after the engine applied it: `Programmed`, addresses and bind errors."""
+        reports = {item.id: item for item in read_report(report).listeners}
+        statuses = dict(self.statuses)
+        statuses.update(topology_statuses(self.topology, Programming(self.attached, reports, self.status_addresses)))
+        failed: dict[ObjectKey, tuple[Problem, ...]] = {}
+        for item in bind_problems(self.topology, reports):
+            failed[item.key] = (*failed.get(item.key, ()), item)
+        return replace(self, statuses=statuses, findings=(*self.findings, failed))
+
+
+def topology_statuses(
+    topology: Topology, programming: Programming, only: frozenset[ObjectKey] | None = None
+) -> dict[ObjectKey, Status]:
+    """Write the statuses of classes, Gateways and ListenerSets, of all or only of some."""
+    by_gateway: dict[ObjectKey, list[ListenerSetFacts]] = {}
+    for item in topology.listener_sets.values():
+        by_gateway.setdefault(item.gateway, []).append(item)
+    result: dict[ObjectKey, Status] = {}
+    if only is None:
+        result.update((item.key, class_status(item, verdict)) for item, verdict in topology.classes)
+    for key in topology.gateways if only is None else only & topology.gateways.keys():
+        result[key] = gateway_status(topology.gateways[key], by_gateway.get(key, ()), programming)
+    for key in topology.listener_sets if only is None else only & topology.listener_sets.keys():
+        item = topology.listener_sets[key]
+        parent = topology.gateways[item.gateway]
+        result[key] = listener_set_status(item, parent, by_gateway.get(item.gateway, ()), programming)
+    return result

@@ -1,0 +1,269 @@
+"""The translator: a pure function of a snapshot that remembers what it did last time.
+
+`translate(snapshot)` gives the same result whatever was translated before (tests hold it to that); what it remembers
+makes it fast. One thing is remembered for its own sake: a certificate that serves goes on serving when the content of
+its Secret goes bad. Stages, each fed only with what changed:
+
+1. topology: Gateways, ListenerSets, listeners, certificates; skipped while nothing that it looked at changed;
+2. routes: those that changed, and those that looked at something that changed;
+3. backends and endpoints: those of Services, EndpointSlices and routes that changed; no route is touched;
+4. policies: when a policy, or a Service or ConfigMap that one names, changed;
+5. statuses of parents whose counts of attached routes changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ..model import BackendTLSPolicy, EndpointSlice, HTTPRoute, ObjectKey, ReferenceGrant, Service
+from ..snapshot import Changes, Snapshot
+from .gateways import build_topology, namespace_labels
+from .grants import index_grants
+from .memo import Ledger, Memo, Pair
+from .options import DEFAULT_CONTROLLER_NAME, Options
+from .policies import translate_policies
+from .report import Programming
+from .routes import translate_route
+from .stages import (
+    Touched,
+    backend_key,
+    backends_in_use,
+    move_slice,
+    plain_text_problem,
+    protected_backends,
+    replace_backend,
+    replace_route,
+)
+from .state import State
+from .topology import ParentView, Read, Topology
+from .translation import Translation, topology_statuses
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+#: Kinds whose objects the topology is made of; others only where it looked at them.
+_TOPOLOGY_KINDS = ("GatewayClass", "Gateway", "ListenerSet")
+
+
+class _World:
+    """What routes look at: the snapshot, and the parents of this moment."""
+
+    def __init__(self, snapshot: Snapshot, memo: Memo, topology: Topology, options: Options) -> None:
+        self._services = snapshot.table("Service")
+        self._snapshot = snapshot
+        self._grants = memo.grants
+        self._parents = topology.parents
+        self._implicit = options.implicit_namespaces
+
+    def parent(self, key: Read) -> ParentView | None:
+        return self._parents.get(key)
+
+    def service(self, namespace: str, name: str) -> Service | None:
+        found = self._services.get((namespace, name))
+        return found if isinstance(found, Service) else None
+
+    def grants(self, namespace: str) -> Iterable[ReferenceGrant]:
+        return self._grants.get(namespace, ())
+
+    def namespace_labels(self, name: str) -> dict[str, str] | None:
+        return namespace_labels(self._snapshot, name, implicit=self._implicit)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One translation: what is there, what changed, and what of it routes and topology may have looked at."""
+
+    snapshot: Snapshot
+    changes: Changes
+    dirty: set[Read]
+
+
+class Translator:
+    """Translates snapshots for one controller name; not thread-safe."""
+
+    def __init__(self, controller_name: str = DEFAULT_CONTROLLER_NAME, options: Options | None = None) -> None:
+        """Make a translator.
+
+        Args:
+            controller_name: `GatewayClass.spec.controllerName` of the classes to serve.
+            options: settings and checks.
+        """
+        self.controller_name = controller_name
+        self.options = options if options is not None else Options()
+        self._memo = Memo()
+
+    def translate(self, snapshot: Snapshot) -> Translation:
+        """Translate a snapshot. Inputs are never written to."""
+        memo = self._memo
+        if memo.translation is not None and memo.snapshot is snapshot:
+            return memo.translation
+        try:
+            return self._translate(memo, snapshot)
+        except BaseException:
+            self._memo = Memo()  # half-done work must not be taken for the memory of a whole translation
+            raise
+
+    def _translate(self, memo: Memo, snapshot: Snapshot) -> Translation:
+        changes = snapshot.changes_since(memo.snapshot)
+        step = _Step(snapshot, changes, _dirty_reads(changes))
+        if "ReferenceGrant" in changes:
+            memo.grants = index_grants(
+                item for item in snapshot.table("ReferenceGrant").values() if isinstance(item, ReferenceGrant)
+            )
+        topology, rebuilt = self._update_topology(memo, step)
+        touched = self._update_routes(memo, step, topology)
+        services = self._update_backends(memo, step, touched.backends)
+        self._update_policies(memo, step, services, topology)
+        self._update_statuses(memo, topology, touched.listeners, rebuilt=rebuilt)
+        memo.snapshot = snapshot
+        memo.translation = self._publish(memo, snapshot, topology)
+        return memo.translation
+
+    def _update_topology(self, memo: Memo, step: _Step) -> tuple[Topology, bool]:
+        """Build the topology again where something that it is made of changed; adds changed parents to `dirty`."""
+        old, dirty = memo.topology, step.dirty
+        kinds_changed = any(kind in step.changes for kind in _TOPOLOGY_KINDS)
+        if old is not None and not kinds_changed and dirty.isdisjoint(old.reads):
+            return old, False
+        good = old.certificates if old is not None else {}
+        new = build_topology(step.snapshot, self.controller_name, self.options, good)
+        before = old.parents if old is not None else {}
+        dirty.update(key for key in before if key not in new.parents)
+        dirty.update(key for key, view in new.parents.items() if before.get(key) != view)
+        memo.topology = new
+        memo.listeners.replace(new.listeners)
+        memo.certificates.replace(new.certificates)
+        _replace_part(memo.problems, old.problems if old is not None else {}, new.problems)
+        return new, True
+
+    def _update_routes(self, memo: Memo, step: _Step, topology: Topology) -> Touched:
+        """Translate the routes that changed, and those that looked at something that changed."""
+        affected: set[Pair] = set(step.changes.get("HTTPRoute", ()))
+        for read in step.dirty:
+            affected |= memo.readers.get(read, set())
+        touched = Touched()
+        if not affected:
+            return touched
+        world = _World(step.snapshot, memo, topology, self.options)
+        table = step.snapshot.table("HTTPRoute")
+        for pair in affected:
+            route = table.get(pair)
+            facts = None
+            if isinstance(route, HTTPRoute):
+                facts = translate_route(route, world, self.controller_name, self.options.checks.regex)
+            replace_route(memo, pair, facts, touched)
+        return touched
+
+    def _update_backends(self, memo: Memo, step: _Step, touched: set[str]) -> set[Pair]:
+        """Bring backends and endpoints up to date; returns the Services whose backends or ports may have changed."""
+        services: set[Pair] = set(step.changes.get("Service", ()))
+        for service in services:
+            touched |= memo.service_backends.get(service, set())
+        slices = step.snapshot.table("EndpointSlice")
+        for pair in step.changes.get("EndpointSlice", ()):
+            item = slices.get(pair)
+            for service in move_slice(memo, pair, item if isinstance(item, EndpointSlice) else None):
+                touched |= memo.service_backends.get(service, set())
+        for identifier in touched:
+            services.add(replace_backend(memo, step.snapshot, identifier))
+        return services
+
+    def _update_policies(self, memo: Memo, step: _Step, services: set[Pair], topology: Topology) -> None:
+        old = memo.policies
+        unchanged = (
+            old is not None
+            and "BackendTLSPolicy" not in step.changes
+            and step.dirty.isdisjoint(old.reads)
+            and services.isdisjoint(old.services)
+        )
+        if not unchanged:
+            targets = {
+                (policy.namespace, target.name)
+                for policy in step.snapshot.table("BackendTLSPolicy").values()
+                if isinstance(policy, BackendTLSPolicy)
+                for target in policy.spec.target_refs
+            }
+            uses = backends_in_use(memo, step.snapshot, targets)
+            gateways = {key: facts.object for key, facts in topology.gateways.items()}
+            new = translate_policies(step.snapshot, uses, gateways, self.controller_name, self.options)
+            memo.policies = new
+            memo.backend_tls.replace(new.backend_tls)
+            _replace_part(memo.statuses, old.statuses if old is not None else {}, new.statuses)
+            _replace_part(memo.problems, old.problems if old is not None else {}, new.problems)
+        memo.trust.replace({**topology.trust, **(memo.policies.trust if memo.policies is not None else {})})
+
+    def _update_statuses(self, memo: Memo, topology: Topology, listeners: set[str], *, rebuilt: bool) -> None:
+        counts, _ = memo.attached.publish()
+        programming = Programming(counts, None, self.options.status_addresses)
+        if rebuilt:
+            new = topology_statuses(topology, programming)
+            gone = [key for key in memo.statuses.keys() if key.kind in _TOPOLOGY_KINDS and key not in new]  # noqa: SIM118
+            for key in gone:
+                memo.statuses.drop(key)
+        elif listeners:
+            owners = frozenset(ObjectKey(*identifier.split("/")[:3]) for identifier in listeners)
+            new = topology_statuses(topology, programming, owners)
+        else:
+            return
+        for key, status in new.items():
+            memo.statuses.put(key, status)
+
+    def _publish(self, memo: Memo, snapshot: Snapshot, topology: Topology) -> Translation:
+        listeners, changed_listeners = memo.listeners.publish()
+        rules, changed_rules = memo.http_rules.publish()
+        backends, changed_backends = memo.ir_backends.publish()
+        endpoints, changed_endpoints = memo.endpoints.publish()
+        backend_tls, changed_tls = memo.backend_tls.publish()
+        trust, changed_trust = memo.trust.publish()
+        certificates, changed_certificates = memo.certificates.publish()
+        memo.serial += 1
+        state = State(
+            listeners=listeners,
+            http_rules=rules,
+            backends=backends,
+            endpoints=endpoints,
+            backend_tls=backend_tls,
+            trust=trust,
+            certificates=certificates,
+            serial=memo.serial,
+            base=memo.serial - 1,
+            changed={
+                "listeners": changed_listeners,
+                "http_rules": changed_rules,
+                "backends": changed_backends,
+                "endpoints": changed_endpoints,
+                "backend_tls": changed_tls,
+                "trust": changed_trust,
+                "certificates": changed_certificates,
+            },
+            owner=memo,
+        )
+        statuses, _ = memo.statuses.publish()
+        problems, _ = memo.problems.publish()
+        attached, _ = memo.attached.publish()
+        plain = frozenset(memo.wants_tls)
+        unprotected = {backend_key(item): plain_text_problem(item) for item in plain - protected_backends(memo)}
+        return Translation(
+            snapshot, state, statuses, topology, attached, (problems, unprotected), self.options.status_addresses
+        )
+
+
+def _dirty_reads(changes: Changes) -> set[Read]:
+    """What changed, as routes and topology note it; parents are compared as views later."""
+    dirty: set[Read] = {
+        (kind, namespace, name)
+        for kind in ("Namespace", "Service", "Secret", "ConfigMap")
+        for namespace, name in changes.get(kind, ())
+    }
+    dirty.update(("ReferenceGrant", namespace, "") for namespace, _ in changes.get("ReferenceGrant", ()))
+    return dirty
+
+
+def _replace_part(ledger: Ledger[_K, _V], old: Mapping[_K, _V], new: Mapping[_K, _V]) -> None:
+    """Replace what one stage put into a ledger."""
+    for key in old.keys() - new.keys():
+        ledger.drop(key)
+    for key, value in new.items():
+        ledger.put(key, value)

@@ -1,0 +1,133 @@
+"""Small values of the API: durations, hostnames, paths, names. Pure functions, each with its source."""
+
+from __future__ import annotations
+
+import re
+import socket
+
+#: `Duration` of the API (GEP-2257): one to four parts, each of one to five digits.
+_DURATION = re.compile(r"(?:[0-9]{1,5}(?:h|ms|m|s)){1,4}")
+_DURATION_PART = re.compile(r"([0-9]{1,5})(h|ms|m|s)")
+_MILLISECONDS = {"h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
+
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_PATH_VALUE = re.compile(r"/[!-\"$-\[\]-~]*")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_SECTION = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+_LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
+_HOSTNAME = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*")
+_ORIGIN_VALUE = re.compile(r"(?i)https?://[a-z0-9.*-]+(?::[0-9]{1,5})?")
+
+MAX_HOSTNAME_LENGTH = 253
+MAX_PORT = 65_535
+MAX_INT32 = 2_147_483_647
+
+
+def parse_duration(value: str) -> int | None:
+    """Milliseconds of a Gateway API duration such as `1h30m` or `500ms`; None where it is none (GEP-2257)."""
+    if not _DURATION.fullmatch(value):
+        return None
+    return sum(int(number) * _MILLISECONDS[unit] for number, unit in _DURATION_PART.findall(value))
+
+
+def hostname_error(value: str, *, wildcard: bool) -> str | None:
+    """Why a hostname cannot be used, or None (`Hostname` and `PreciseHostname`: RFC 1123, no IP addresses)."""
+    if len(value) > MAX_HOSTNAME_LENGTH or not _HOSTNAME.fullmatch(value):
+        return "is not a DNS name"
+    if value.startswith("*.") and not wildcard:
+        return "must not be a wildcard"
+    if normal_address(value) is not None:
+        return "must not be an IP address"
+    return None
+
+
+def hostnames_intersect(first: str, second: str) -> bool:
+    """Whether some host is meant by both (`HTTPRouteSpec.hostnames`); empty means any; both lower case."""
+    if not first or not second or first == second:
+        return True
+    return _covers(first, second) or _covers(second, first)
+
+
+def _covers(wildcard: str, other: str) -> bool:
+    """Whether `*.example.com` stands for the other name or wildcard; one or more labels take the place of `*`."""
+    if not wildcard.startswith("*."):
+        return False
+    return other.endswith(wildcard[1:]) and len(other) > len(wildcard) - 1
+
+
+def covering_wildcards(hostname: str) -> list[str]:
+    """Every wildcard, and the empty name, that covers a hostname other than itself."""
+    if not hostname:
+        return []
+    labels = hostname.removeprefix("*.").split(".")
+    first = 0 if hostname.startswith("*.") else 1
+    names = [f"*.{'.'.join(labels[index:])}" for index in range(first, len(labels))]
+    return [*(name for name in names if name != hostname), ""]
+
+
+def is_section_name(value: str) -> bool:
+    """Whether a name is fit for a listener (`SectionName`: RFC 1123)."""
+    return len(value) <= MAX_HOSTNAME_LENGTH and _SECTION.fullmatch(value) is not None
+
+
+def normal_address(value: str) -> str | None:
+    """An IP address in its usual form; None where it is none or has a zone."""
+    try:
+        socket.inet_pton(socket.AF_INET, value)
+    except (OSError, ValueError):
+        pass
+    else:
+        return value
+    try:
+        return socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, value))
+    except (OSError, ValueError):
+        return None
+
+
+def path_error(value: str) -> str | None:
+    """Why a value of an Exact or PathPrefix match can match no request, or None (`HTTPPathMatch`)."""
+    if not value.startswith("/"):
+        return "must begin with /"
+    if not _PATH_VALUE.fullmatch(value) or "?" in value:
+        return "has a character that no path has"
+    if _BAD_ESCAPE.search(value) or "%00" in value:
+        return "has a bad percent-encoding"
+    if "//" in value:
+        return "must not contain //"
+    if any(segment in {".", ".."} for segment in value.split("/")):
+        return "must not contain dot segments"
+    return None
+
+
+def normal_path(value: str) -> str:
+    """The path as the router sees it: unreserved characters decoded, other escapes in upper case (RFC 3986, 6.2.2)."""
+    return _ESCAPE.sub(_normal_escape, value) if "%" in value else value
+
+
+def _normal_escape(escape: re.Match[str]) -> str:
+    byte = int(escape[1], 16)
+    return chr(byte) if byte in _UNRESERVED else escape[0].upper()
+
+
+def normal_prefix(value: str) -> str:
+    """A PathPrefix value without its trailing slash, which the API ignores; `/` stays."""
+    return normal_path(value).rstrip("/") or "/"
+
+
+def is_token(value: str) -> bool:
+    """Whether a header name is one (RFC 9110, 5.1)."""
+    return _TOKEN.fullmatch(value) is not None
+
+
+def header_value_error(value: str) -> str | None:
+    """Why a header value cannot be sent, or None (RFC 9110, 5.5)."""
+    if any(character < " " and character != "\t" for character in value) or "\x7f" in value:
+        return "has a control character"
+    return None
+
+
+def is_origin(value: str) -> bool:
+    """Whether a CORS origin is `*` or `scheme://host[:port]` with `*` allowed in the host (`CORSOrigin`)."""
+    return value == "*" or _ORIGIN_VALUE.fullmatch(value) is not None

@@ -1,0 +1,96 @@
+//! The read buffer of one connection: filled at the end, consumed at the start.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, ReadBuf};
+
+/// First allocation: a head with ordinary cookies and a small body fit.
+const INITIAL: usize = 8 * 1024;
+
+/// Bytes read and not yet consumed. Never holds more than the limit given to [`Buffer::poll_fill`].
+#[derive(Debug, Default)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), start: 0, end: 0 }
+    }
+
+    pub fn filled(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    pub fn consume(&mut self, count: usize) {
+        self.start += count;
+        debug_assert!(self.start <= self.end);
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+        }
+    }
+
+    /// Give the memory back; an idle connection then costs no buffer.
+    pub fn release(&mut self) {
+        if self.is_empty() && self.bytes.capacity() > 0 {
+            *self = Self::new();
+        }
+    }
+
+    /// One read into the free space. `Ok(0)` is the end of the stream.
+    ///
+    /// # Errors
+    /// What the read says, and `OutOfMemory` when `limit` bytes are waiting unconsumed.
+    pub fn poll_fill<S: AsyncRead + Unpin + ?Sized>(
+        &mut self,
+        stream: &mut S,
+        context: &mut Context<'_>,
+        limit: usize,
+    ) -> Poll<io::Result<usize>> {
+        self.make_room(limit)?;
+        let mut space = ReadBuf::new(&mut self.bytes[self.end..]);
+        ready!(Pin::new(stream).poll_read(context, &mut space))?;
+        let count = space.filled().len();
+        self.end += count;
+        Poll::Ready(Ok(count))
+    }
+
+    pub async fn fill<S: AsyncRead + Unpin + ?Sized>(&mut self, stream: &mut S, limit: usize) -> io::Result<usize> {
+        poll_fn(|context| self.poll_fill(stream, context, limit)).await
+    }
+
+    /// At least a quarter of the buffer is free afterwards, so that reads stay large.
+    fn make_room(&mut self, limit: usize) -> io::Result<()> {
+        let size = self.bytes.len();
+        if size - self.end > size / 4 {
+            return Ok(());
+        }
+        if self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+            if size - self.end > size / 4 {
+                return Ok(());
+            }
+        }
+        let wanted = (size * 2).clamp(INITIAL, limit.max(INITIAL));
+        if wanted <= size && self.end == size {
+            return Err(io::Error::new(io::ErrorKind::OutOfMemory, "the buffer is full"));
+        }
+        self.bytes.resize(wanted.max(size), 0);
+        Ok(())
+    }
+}

@@ -1,0 +1,192 @@
+//! Header fields: which ones are hop-by-hop, which ones frame, which ones trailers may not carry.
+
+use super::{Framing, MAX_FIELDS, Parsed, WireError};
+use crate::table::Field;
+use memchr::memchr_iter;
+use smallvec::SmallVec;
+
+/// Fields of one message as they stand in the buffer, without the hop-by-hop ones.
+pub type FieldList<'b> = SmallVec<[Field<'b>; 24]>;
+
+/// What a field name means to a proxy. Everything else is `Other` and passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FieldKind {
+    Other,
+    Host,
+    ContentLength,
+    TransferEncoding,
+    Connection,
+    Upgrade,
+    Te,
+    Expect,
+    /// Keep-Alive, Proxy-Connection, Trailer, HTTP2-Settings: dropped (RFC 9110 section 7.6.1).
+    HopByHop,
+}
+
+/// Decided by length first: most names need one comparison or none.
+pub(super) fn kind(name: &[u8]) -> FieldKind {
+    let (wanted, kind): (&[u8], FieldKind) = match name.len() {
+        2 => (b"te", FieldKind::Te),
+        4 => (b"host", FieldKind::Host),
+        6 => (b"expect", FieldKind::Expect),
+        7 if name[0] | 0x20 == b'u' => (b"upgrade", FieldKind::Upgrade),
+        7 => (b"trailer", FieldKind::HopByHop),
+        10 if name[0] | 0x20 == b'c' => (b"connection", FieldKind::Connection),
+        10 => (b"keep-alive", FieldKind::HopByHop),
+        14 if name[0] | 0x20 == b'c' => (b"content-length", FieldKind::ContentLength),
+        14 => (b"http2-settings", FieldKind::HopByHop),
+        16 => (b"proxy-connection", FieldKind::HopByHop),
+        17 => (b"transfer-encoding", FieldKind::TransferEncoding),
+        _ => return FieldKind::Other,
+    };
+    if name.eq_ignore_ascii_case(wanted) { kind } else { FieldKind::Other }
+}
+
+/// What the `Connection` fields of a message say.
+#[derive(Debug, Default)]
+pub(super) struct ConnectionOptions {
+    pub close: bool,
+    pub keep_alive: bool,
+    pub upgrade: bool,
+    /// An option that names a field which has to go.
+    pub names_fields: bool,
+}
+
+impl ConnectionOptions {
+    pub fn read(&mut self, value: &[u8]) {
+        for token in list(value) {
+            if token.eq_ignore_ascii_case(b"close") {
+                self.close = true;
+            } else if token.eq_ignore_ascii_case(b"keep-alive") {
+                self.keep_alive = true;
+            } else if token.eq_ignore_ascii_case(b"upgrade") {
+                self.upgrade = true;
+            } else {
+                self.names_fields = true;
+            }
+        }
+    }
+}
+
+/// The elements of a comma separated list, trimmed, empty ones skipped (RFC 9110 section 5.6.1).
+pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
+}
+
+/// Remove what `Connection` names (RFC 9110 section 7.6.1). Called before our own fields are added, so no client
+/// can remove those.
+pub(super) fn remove_named(fields: &mut FieldList<'_>, connection: &[&[u8]]) {
+    fields.retain(|field| {
+        !connection.iter().any(|value| list(value).any(|token| token.eq_ignore_ascii_case(field.name)))
+    });
+}
+
+/// One message has one framing. Collects what the fields say and refuses every disagreement.
+#[derive(Debug, Default)]
+pub(super) struct FramingFields {
+    length: Option<u64>,
+    chunked: bool,
+    coding_seen: bool,
+}
+
+impl FramingFields {
+    /// Digits only; a second field, even an equal one, and a list are refused.
+    pub fn content_length(&mut self, value: &[u8]) -> Result<(), WireError> {
+        const BAD: WireError = WireError::Malformed("Content-Length is not one number");
+        if self.length.is_some() || value.is_empty() || value.len() > 18 {
+            return Err(BAD);
+        }
+        let mut length = 0u64;
+        for &byte in value {
+            if !byte.is_ascii_digit() {
+                return Err(BAD);
+            }
+            length = length * 10 + u64::from(byte - b'0');
+        }
+        self.length = Some(length);
+        Ok(())
+    }
+
+    /// Exactly one `chunked` and nothing else.
+    pub fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), WireError> {
+        if self.coding_seen {
+            return Err(WireError::Malformed("two Transfer-Encoding fields"));
+        }
+        self.coding_seen = true;
+        if value.eq_ignore_ascii_case(b"chunked") {
+            self.chunked = true;
+            return Ok(());
+        }
+        let mentions_chunked = list(value).any(|token| token.eq_ignore_ascii_case(b"chunked"));
+        Err(if mentions_chunked || value.is_empty() {
+            WireError::Malformed("Transfer-Encoding is not exactly chunked")
+        } else {
+            WireError::UnsupportedCoding
+        })
+    }
+
+    /// `None`: neither field was there.
+    pub fn framing(&self, minor: u8) -> Result<Option<Framing>, WireError> {
+        match (self.length, self.chunked) {
+            (Some(_), true) => Err(WireError::Malformed("both Content-Length and Transfer-Encoding")),
+            (None, true) if minor == 0 => Err(WireError::Malformed("Transfer-Encoding in HTTP/1.0")),
+            (None, true) => Ok(Some(Framing::Chunked)),
+            (Some(length), false) => Ok(Some(Framing::Length(length))),
+            (None, false) => Ok(None),
+        }
+    }
+}
+
+/// httparse takes a bare LF as a line end; a backend may not (RFC 9112 section 2.2), so we do not.
+pub(super) fn every_line_ends_in_crlf(head: &[u8]) -> bool {
+    memchr_iter(b'\n', head).all(|at| at > 0 && head[at - 1] == b'\r')
+}
+
+/// Fields that a trailer section may not carry: framing, routing, authentication (RFC 9110 section 6.5.1).
+pub fn is_forbidden_trailer(name: &[u8]) -> bool {
+    const FORBIDDEN: [&[u8]; 17] = [
+        b"authorization",
+        b"cache-control",
+        b"connection",
+        b"content-encoding",
+        b"content-length",
+        b"content-range",
+        b"content-type",
+        b"cookie",
+        b"expect",
+        b"host",
+        b"keep-alive",
+        b"proxy-authorization",
+        b"set-cookie",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    ];
+    FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden))
+}
+
+/// A trailer section up to and with its empty line. Forbidden fields are dropped.
+///
+/// # Errors
+/// `Malformed` and `HeadTooLarge` ([`MAX_FIELDS`]).
+pub fn parse_trailers(bytes: &[u8]) -> Result<Parsed<FieldList<'_>>, WireError> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    match httparse::parse_headers(bytes, &mut headers) {
+        Ok(httparse::Status::Partial) => Ok(Parsed::Partial),
+        Ok(httparse::Status::Complete((length, headers))) => {
+            if !every_line_ends_in_crlf(&bytes[..length]) {
+                return Err(WireError::Malformed("a line without CR"));
+            }
+            Ok(Parsed::Complete(
+                headers
+                    .iter()
+                    .filter(|header| !is_forbidden_trailer(header.name.as_bytes()))
+                    .map(|header| Field { name: header.name.as_bytes(), value: header.value })
+                    .collect(),
+            ))
+        }
+        Err(httparse::Error::TooManyHeaders) => Err(WireError::HeadTooLarge),
+        Err(_) => Err(WireError::Malformed("a malformed trailer field")),
+    }
+}

@@ -1,0 +1,141 @@
+//! Request heads (RFC 9112 sections 2, 3, 5, 6).
+
+use super::fields::{
+    ConnectionOptions, FieldKind, FramingFields, every_line_ends_in_crlf, kind, remove_named,
+};
+use super::{FieldList, Framing, MAX_FIELDS, MAX_REQUEST_LINE, Parsed, WireError};
+use crate::table::Field;
+use smallvec::SmallVec;
+use std::mem::MaybeUninit;
+
+/// A request head as it stands in the buffer. `Host`, framing and hop-by-hop fields are taken out of `fields`.
+#[derive(Debug)]
+pub struct RequestHead<'b> {
+    pub method: &'b str,
+    /// As sent; not yet checked or normalised.
+    pub target: &'b [u8],
+    /// 0 for HTTP/1.0, 1 for HTTP/1.1.
+    pub minor: u8,
+    /// At most one; absent only in HTTP/1.0.
+    pub host: Option<&'b [u8]>,
+    pub fields: FieldList<'b>,
+    pub framing: Framing,
+    pub keep_alive: bool,
+    pub expect_continue: bool,
+    /// The protocol that the client wants to switch to; never `h2c`, never together with a body.
+    pub upgrade: Option<&'b [u8]>,
+    /// `TE: trailers`.
+    pub accepts_trailers: bool,
+    /// Bytes that the head took.
+    pub consumed: usize,
+}
+
+/// Parse the head at the start of `bytes`.
+///
+/// # Errors
+/// Every row of the request table in HARDENING.md that the head alone decides.
+pub fn parse_request(bytes: &[u8]) -> Result<Parsed<RequestHead<'_>>, WireError> {
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut request = httparse::Request::new(&mut []);
+    let consumed = match request.parse_with_uninit_headers(bytes, &mut headers) {
+        Ok(httparse::Status::Complete(consumed)) => consumed,
+        Ok(httparse::Status::Partial) => {
+            return if request.version.is_none() && bytes.len() > MAX_REQUEST_LINE {
+                Err(WireError::TargetTooLong)
+            } else {
+                Ok(Parsed::Partial)
+            };
+        }
+        Err(error) => return Err(refusal(error, bytes)),
+    };
+    if !every_line_ends_in_crlf(&bytes[..consumed]) {
+        return Err(WireError::Malformed("a line without CR"));
+    }
+    let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version) else {
+        return Err(WireError::Malformed("not a request line"));
+    };
+    if target.len() > MAX_REQUEST_LINE {
+        return Err(WireError::TargetTooLong);
+    }
+    let mut head = RequestHead {
+        method,
+        target: target.as_bytes(),
+        minor,
+        host: None,
+        fields: FieldList::new(),
+        framing: Framing::Empty,
+        keep_alive: minor == 1,
+        expect_continue: false,
+        upgrade: None,
+        accepts_trailers: false,
+        consumed,
+    };
+    read_fields(&mut head, request.headers)?;
+    if head.host.is_none() && minor == 1 {
+        return Err(WireError::Malformed("no Host"));
+    }
+    Ok(Parsed::Complete(head))
+}
+
+fn read_fields<'b>(head: &mut RequestHead<'b>, headers: &[httparse::Header<'b>]) -> Result<(), WireError> {
+    let mut framing = FramingFields::default();
+    let mut options = ConnectionOptions::default();
+    let mut connection: SmallVec<[&[u8]; 2]> = SmallVec::new();
+    let mut upgrade = None;
+    for header in headers {
+        let name = header.name.as_bytes();
+        match kind(name) {
+            FieldKind::Other => head.fields.push(Field { name, value: header.value }),
+            FieldKind::Host if head.host.is_some() => return Err(WireError::Malformed("two Host fields")),
+            FieldKind::Host => head.host = Some(header.value),
+            FieldKind::ContentLength => framing.content_length(header.value)?,
+            FieldKind::TransferEncoding => framing.transfer_encoding(header.value)?,
+            FieldKind::Connection => {
+                options.read(header.value);
+                connection.push(header.value);
+            }
+            FieldKind::Upgrade => upgrade = Some(header.value),
+            FieldKind::Te => head.accepts_trailers |= super::fields::list(header.value).any(is_trailers),
+            FieldKind::Expect if header.value.eq_ignore_ascii_case(b"100-continue") => {
+                head.expect_continue = head.minor == 1;
+            }
+            FieldKind::Expect => return Err(WireError::UnknownExpectation),
+            FieldKind::HopByHop => {}
+        }
+    }
+    head.framing = framing.framing(head.minor)?.unwrap_or(Framing::Empty);
+    head.keep_alive = !options.close && (head.minor == 1 || options.keep_alive);
+    if options.names_fields {
+        remove_named(&mut head.fields, &connection);
+    }
+    if options.upgrade && head.minor == 1 && head.framing.is_empty() {
+        // One protocol only, and never h2c: a backend that took it would speak HTTP/2 past our routing (RFC 9113 section 3.1).
+        head.upgrade = upgrade.filter(|value| !value.eq_ignore_ascii_case(b"h2c") && !value.contains(&b','));
+    }
+    Ok(())
+}
+
+fn is_trailers(token: &[u8]) -> bool {
+    token.eq_ignore_ascii_case(b"trailers")
+}
+
+#[cold]
+fn refusal(error: httparse::Error, bytes: &[u8]) -> WireError {
+    use httparse::Error;
+    match error {
+        Error::TooManyHeaders => WireError::HeadTooLarge,
+        Error::Version if names_other_version(bytes) => WireError::UnsupportedVersion,
+        Error::Version => WireError::Malformed("not an HTTP version"),
+        Error::HeaderName => WireError::Malformed("a malformed field name"),
+        Error::HeaderValue => WireError::Malformed("a malformed field value"),
+        Error::NewLine => WireError::Malformed("a malformed line end"),
+        Error::Token | Error::Status => WireError::Malformed("a malformed request line"),
+    }
+}
+
+/// `HTTP/<digit>.<digit>` at the end of the first line.
+fn names_other_version(bytes: &[u8]) -> bool {
+    let line = bytes.split(|&byte| byte == b'\r').next().unwrap_or_default();
+    let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
+    matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
+}

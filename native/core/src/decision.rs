@@ -1,0 +1,263 @@
+//! From a request head to a decision: the routing semantics of ARCHITECTURE.md, sections 3 to 5, as pure functions.
+//!
+//! The proxy calls the steps one by one; [`decide`] chains them for `explain`, the parity tests and the benchmarks.
+
+mod contract;
+
+pub use contract::{Decision, DecisionRequest, Message, Reply, decide};
+
+use crate::ir::{ListenerProtocol, PathModifier, Redirect};
+use crate::table::{
+    Backend, CorsFilter, EditedFields, Field, Filters, Found, Listener, OriginPattern, RequestHead, RuleBackend, Socket, Table,
+};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Which listener and rule take a request.
+#[derive(Debug, Clone, Copy)]
+pub enum Routed<'t> {
+    NoListener,
+    /// The TLS handshake belongs to another listener than the authority: 421 (GEP-3567).
+    Misdirected(&'t Arc<Listener>),
+    NoRoute(&'t Arc<Listener>),
+    Found(&'t Arc<Listener>, Found<'t>),
+}
+
+/// `sni`: the server name of the TLS handshake; ignored on sockets without TLS.
+pub fn route<'t>(socket: &'t Socket, sni: Option<&str>, head: &RequestHead<'_>) -> Routed<'t> {
+    let Some(listener) = socket.listener_for_host(head.host) else { return Routed::NoListener };
+    if socket.protocol == ListenerProtocol::Https {
+        let presented = socket.listener_for_sni(sni);
+        if !presented.is_some_and(|presented| Arc::ptr_eq(presented, listener)) {
+            return Routed::Misdirected(listener);
+        }
+    }
+    match listener.find(head) {
+        Some(found) => Routed::Found(listener, found),
+        None => Routed::NoRoute(listener),
+    }
+}
+
+/// The backend that takes a request, or why none does.
+#[derive(Debug, Clone, Copy)]
+pub enum Picked<'t> {
+    /// No weight at all, or the reference that was picked is invalid: 500.
+    NoBackend(Option<usize>),
+    /// Its TLS policy cannot be honoured: 500.
+    Invalid(usize),
+    /// It has no endpoint: 503.
+    NoEndpoint(usize),
+    Backend(usize, &'t RuleBackend, &'t Arc<Backend>),
+}
+
+/// `slot`: below the rule's total weight; says whose turn it is.
+pub fn pick<'t>(table: &'t Table, found: &Found<'t>, slot: u64) -> Picked<'t> {
+    let rule = found.rule;
+    if rule.total_weight == 0 {
+        return Picked::NoBackend(None);
+    }
+    let Some((index, chosen)) = rule.backend_at(slot) else { return Picked::NoBackend(None) };
+    let Some(backend) = chosen.slot.and_then(|slot| table.backend(slot)) else { return Picked::NoBackend(Some(index)) };
+    if backend.tls.as_ref().is_some_and(|policy| policy.invalid) {
+        return Picked::Invalid(index);
+    }
+    if backend.selectable().is_empty() {
+        return Picked::NoEndpoint(index);
+    }
+    Picked::Backend(index, chosen, backend)
+}
+
+/// A path after `ReplaceFullPath` or `ReplacePrefixMatch` (`HTTPPathModifier`).
+pub fn modify_path<'p>(modifier: &'p PathModifier, path: &'p str, prefix_length: Option<usize>) -> Cow<'p, str> {
+    match (modifier, prefix_length) {
+        (PathModifier::ReplaceFullPath(replacement), _) => rooted(replacement),
+        (PathModifier::ReplacePrefixMatch(_), None) => Cow::Borrowed(path),
+        (PathModifier::ReplacePrefixMatch(replacement), Some(length)) => {
+            let rest = &path[length..];
+            if rest.is_empty() {
+                return rooted(replacement);
+            }
+            let base = replacement.strip_suffix('/').unwrap_or(replacement);
+            let root = if base.is_empty() || base.starts_with('/') { "" } else { "/" };
+            Cow::Owned(format!("{root}{base}/{}", rest.strip_prefix('/').unwrap_or(rest)))
+        }
+    }
+}
+
+fn rooted(path: &str) -> Cow<'_, str> {
+    if path.starts_with('/') { Cow::Borrowed(path) } else { Cow::Owned(format!("/{path}")) }
+}
+
+/// The `Location` of a redirect (`HTTPRequestRedirectFilter`).
+pub fn location(redirect: &Redirect, listener: &Listener, head: &RequestHead<'_>, prefix_length: Option<usize>) -> String {
+    let own_scheme = match listener.ir.protocol {
+        ListenerProtocol::Http => "http",
+        ListenerProtocol::Https => "https",
+    };
+    let scheme = redirect.scheme.as_deref().unwrap_or(own_scheme);
+    let well_known = match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    };
+    let port = redirect.port.or_else(|| match &redirect.scheme {
+        Some(_) => well_known.or(Some(listener.ir.port)),
+        None => Some(listener.ir.port),
+    });
+    let host = redirect.hostname.as_deref().unwrap_or(head.host);
+    let path = match &redirect.path {
+        Some(modifier) => modify_path(modifier, head.path, prefix_length),
+        None => Cow::Borrowed(head.path),
+    };
+    let mut location = format!("{scheme}://{host}");
+    if let Some(port) = port.filter(|port| Some(*port) != well_known) {
+        location.push(':');
+        location.push_str(itoa::Buffer::new().format(port));
+    }
+    location.push_str(&path);
+    if let Some(query) = head.query {
+        location.push('?');
+        location.push_str(query);
+    }
+    location
+}
+
+/// The first value of a field, as text.
+fn field_text<'a>(head: &RequestHead<'a>, name: &str) -> Option<&'a str> {
+    let field = head.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name.as_bytes()))?;
+    std::str::from_utf8(field.value).ok().map(str::trim)
+}
+
+/// A CORS request before the one that it asks for.
+pub fn is_preflight(head: &RequestHead<'_>) -> bool {
+    head.method == "OPTIONS"
+        && field_text(head, "origin").is_some()
+        && field_text(head, "access-control-request-method").is_some()
+}
+
+/// Fields of a CORS answer, in order.
+pub type CorsFields = Vec<(&'static str, String)>;
+
+/// The answer to a preflight; only `vary` where the origin is not allowed.
+pub fn cors_preflight(cors: &CorsFilter, head: &RequestHead<'_>) -> CorsFields {
+    let requested = |name| field_text(head, name).unwrap_or_default().to_owned();
+    let Some((mut fields, vary)) = allowed_origin(cors, head) else { return vec![("vary", "Origin".to_owned())] };
+    let credentials = cors.ir.allow_credentials;
+    let list = |names: &[String], wildcard: &dyn Fn() -> String| {
+        if names.iter().any(|name| name == "*") {
+            if credentials { wildcard() } else { "*".to_owned() }
+        } else {
+            names.join(", ")
+        }
+    };
+    let methods = list(&cors.ir.allow_methods, &|| requested("access-control-request-method"));
+    let headers = list(&cors.ir.allow_headers, &|| requested("access-control-request-headers"));
+    fields.push(("access-control-allow-methods", methods));
+    fields.push(("access-control-allow-headers", headers));
+    fields.push(("access-control-expose-headers", exposed(cors)));
+    fields.push(("access-control-max-age", cors.ir.max_age.to_string()));
+    finish(cors, fields, vary)
+}
+
+/// What an ordinary response to an allowed origin carries; nothing where the origin is not allowed.
+pub fn cors_response(cors: &CorsFilter, head: &RequestHead<'_>) -> CorsFields {
+    let Some((mut fields, vary)) = allowed_origin(cors, head) else { return Vec::new() };
+    fields.push(("access-control-expose-headers", exposed(cors)));
+    finish(cors, fields, vary)
+}
+
+/// `access-control-allow-origin`, and whether the answer depends on the origin.
+fn allowed_origin(cors: &CorsFilter, head: &RequestHead<'_>) -> Option<(CorsFields, bool)> {
+    let origin = field_text(head, "origin")?;
+    let any = matches!(cors.allows(origin)?, OriginPattern::Any) && !cors.ir.allow_credentials;
+    let value = if any { "*".to_owned() } else { origin.to_owned() };
+    Some((vec![("access-control-allow-origin", value)], !any))
+}
+
+fn exposed(cors: &CorsFilter) -> String {
+    if cors.ir.allow_credentials && cors.ir.expose_headers.iter().any(|name| name == "*") {
+        // With credentials `*` would be taken for a field of that name.
+        return String::new();
+    }
+    cors.ir.expose_headers.join(", ")
+}
+
+/// Replace the CORS fields of a backend's response by ours; without ours (`fields` empty) nothing changes.
+pub fn set_cors<'a>(response: &mut EditedFields<'a>, fields: &'a [(&'static str, String)]) {
+    if fields.is_empty() {
+        return;
+    }
+    const PREFIX: &[u8] = b"access-control-";
+    response.retain(|field| !field.name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX)));
+    response.extend(fields.iter().map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() }));
+}
+
+/// What a rule's or backendRef's request filters change besides the fields.
+#[derive(Debug, Default)]
+pub struct Edited<'f> {
+    pub authority: Option<&'f str>,
+    pub path: Option<String>,
+}
+
+/// Apply the request filters of a rule or of a backendRef: header edits to `fields`, the rest is returned.
+pub fn edit_request<'f>(
+    filters: &'f Filters,
+    fields: &mut EditedFields<'f>,
+    path: &str,
+    prefix_length: Option<usize>,
+) -> Edited<'f> {
+    let mut edited = Edited::default();
+    for edits in &filters.request {
+        edits.apply(fields);
+        if let Some(host) = edits.host() {
+            edited.authority = Some(host);
+            fields.retain(|field| !field.name.eq_ignore_ascii_case(b"host"));
+        }
+    }
+    if let Some(rewrite) = &filters.rewrite {
+        edited.authority = rewrite.hostname.as_deref().or(edited.authority);
+        edited.path = rewrite.path.as_ref().map(|modifier| modify_path(modifier, path, prefix_length).into_owned());
+    }
+    edited
+}
+
+fn finish(cors: &CorsFilter, mut fields: CorsFields, vary: bool) -> CorsFields {
+    fields.retain(|(_, value)| !value.is_empty());
+    if cors.ir.allow_credentials {
+        fields.push(("access-control-allow-credentials", "true".to_owned()));
+    }
+    if vary {
+        fields.push(("vary", "Origin".to_owned()));
+    }
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::modify_path;
+    use crate::ir::PathModifier;
+
+    /// The table in the documentation of `HTTPPathModifier.replacePrefixMatch`, and its corners.
+    #[test]
+    fn replace_prefix_match() {
+        for (path, prefix, replacement, expected) in [
+            ("/foo/bar", "/foo", "/xyz", "/xyz/bar"),
+            ("/foo/bar", "/foo", "/xyz/", "/xyz/bar"),
+            ("/foo", "/foo", "/xyz", "/xyz"),
+            ("/foo/", "/foo", "/xyz", "/xyz/"),
+            ("/foo/bar", "/foo", "", "/bar"),
+            ("/foo/", "/foo", "", "/"),
+            ("/foo", "/foo", "", "/"),
+            ("/foo/", "/foo", "/", "/"),
+            ("/foo", "/foo", "/", "/"),
+            ("/foo", "/", "/xyz", "/xyz/foo"),
+            ("/", "/", "/xyz", "/xyz"),
+            ("/foo/bar", "/foo", "xyz", "/xyz/bar"),
+        ] {
+            let modifier = PathModifier::ReplacePrefixMatch(replacement.to_owned());
+            assert_eq!(modify_path(&modifier, path, Some(prefix.len())), expected, "{path} {prefix} {replacement}");
+        }
+        let full = PathModifier::ReplaceFullPath("/full".to_owned());
+        assert_eq!(modify_path(&full, "/foo/bar", None), "/full");
+    }
+}

@@ -1,0 +1,207 @@
+//! The `decide` contract: JSON in, JSON out (ARCHITECTURE.md).
+
+use super::{Picked, Routed, cors_preflight, cors_response, is_preflight, location, pick, route};
+use crate::table::{Field, Filters, Found, RequestHead, SocketKey, Table, authority, target};
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+use std::borrow::Cow;
+
+/// Name and value pairs as JSON carries them.
+pub type Headers = Vec<(String, String)>;
+
+/// A request to decide on.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionRequest {
+    pub bind_port: u16,
+    #[serde(default)]
+    pub address: String,
+    #[serde(default)]
+    pub sni: Option<String>,
+    pub method: String,
+    pub authority: String,
+    pub target: String,
+    #[serde(default)]
+    pub headers: Headers,
+    #[serde(default)]
+    pub entropy: u64,
+    #[serde(default)]
+    pub response: Option<Reply>,
+}
+
+/// A response: the backend's sample, or what the gateway writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reply {
+    pub status: u16,
+    #[serde(default)]
+    pub headers: Headers,
+}
+
+/// The request as it is forwarded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Message {
+    pub method: String,
+    pub authority: String,
+    pub target: String,
+    pub headers: Headers,
+}
+
+/// What happens to a request, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Decision {
+    pub outcome: &'static str,
+    pub status: u16,
+    pub reason: &'static str,
+    pub listener: Option<String>,
+    pub rule: Option<String>,
+    #[serde(rename = "match")]
+    pub match_index: Option<u32>,
+    pub backend: Option<usize>,
+    pub endpoints: Vec<String>,
+    pub request: Option<Message>,
+    pub mirrors: Vec<String>,
+    pub response: Option<Reply>,
+}
+
+impl Decision {
+    fn respond(status: u16, reason: &'static str) -> Self {
+        Self {
+            outcome: "respond",
+            status,
+            reason,
+            listener: None,
+            rule: None,
+            match_index: None,
+            backend: None,
+            endpoints: Vec::new(),
+            request: None,
+            mirrors: Vec::new(),
+            response: Some(Reply { status, headers: Vec::new() }),
+        }
+    }
+
+    fn with_headers(mut self, headers: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        if let Some(response) = &mut self.response {
+            response.headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        }
+        self
+    }
+}
+
+/// Decide on one request.
+pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
+    let Ok(target) = target::normalise(&request.method, request.target.as_bytes()) else {
+        return Decision::respond(400, "bad_request");
+    };
+    let sent_authority = target.authority.unwrap_or(&request.authority);
+    let Some(authority) = authority::parse(sent_authority.as_bytes()) else {
+        return Decision::respond(400, "bad_request");
+    };
+    let fields: Vec<Field<'_>> = fields_of(&request.headers).collect();
+    let head = RequestHead {
+        method: &request.method,
+        path: &target.path,
+        query: target.query,
+        host: &authority.host,
+        fields: &fields,
+    };
+    let socket = match request.address.parse() {
+        Ok(address) => table.socket(SocketKey { address: Some(address), port: request.bind_port }),
+        Err(_) => table.socket_on_port(request.bind_port),
+    };
+    let Some(socket) = socket else { return Decision::respond(404, "no_listener") };
+    let (listener, found) = match route(socket, request.sni.as_deref(), &head) {
+        Routed::NoListener => return Decision::respond(404, "no_listener"),
+        Routed::Misdirected(listener) => {
+            return Decision { listener: Some(listener.id().to_owned()), ..Decision::respond(421, "misdirected") };
+        }
+        Routed::NoRoute(listener) => {
+            return Decision { listener: Some(listener.id().to_owned()), ..Decision::respond(404, "no_route") };
+        }
+        Routed::Found(listener, found) => (listener, found),
+    };
+    let filters = &found.rule.filters;
+    let decision = if found.rule.ir.invalid {
+        Decision::respond(500, "rule_invalid")
+    } else if let Some(cors) = filters.cors.as_ref().filter(|_| is_preflight(&head)) {
+        Decision::respond(204, "cors_preflight").with_headers(cors_preflight(cors, &head))
+    } else if let Some(redirect) = &filters.redirect {
+        let location = location(redirect, listener, &head, found.prefix_length);
+        Decision::respond(redirect.status, "redirect").with_headers([("location", location)])
+    } else {
+        forward(table, request, &head, &found, sent_authority)
+    };
+    Decision {
+        listener: Some(listener.id().to_owned()),
+        rule: Some(found.rule.ir.id.clone()),
+        match_index: Some(found.match_index),
+        ..decision
+    }
+}
+
+fn fields_of(headers: &Headers) -> impl Iterator<Item = Field<'_>> {
+    headers.iter().map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() })
+}
+
+fn forward(table: &Table, request: &DecisionRequest, head: &RequestHead<'_>, found: &Found<'_>, authority: &str) -> Decision {
+    let slot = if found.rule.total_weight == 0 { 0 } else { request.entropy % found.rule.total_weight };
+    let (index, chosen, backend) = match pick(table, found, slot) {
+        Picked::NoBackend(index) => return Decision { backend: index, ..Decision::respond(500, "no_backend") },
+        Picked::Invalid(index) => return Decision { backend: Some(index), ..Decision::respond(500, "backend_invalid") },
+        Picked::NoEndpoint(index) => return Decision { backend: Some(index), ..Decision::respond(503, "no_endpoint") },
+        Picked::Backend(index, chosen, backend) => (index, chosen, backend),
+    };
+    let both = [&found.rule.filters, &chosen.filters];
+    let mirrors = both.iter().flat_map(|filters| &filters.mirrors).enumerate();
+    let mirrors = mirrors.filter(|(at, mirror)| {
+        let denominator = u64::from(mirror.percentage.denominator.max(1));
+        (request.entropy / 7 + *at as u64 * 13) % denominator < u64::from(mirror.percentage.numerator)
+    });
+    Decision {
+        outcome: "forward",
+        status: 0,
+        reason: "forwarded",
+        backend: Some(index),
+        endpoints: backend.selectable().iter().map(|endpoint| endpoint.id.clone()).collect(),
+        request: Some(forwarded(head, found, &both, authority)),
+        mirrors: mirrors.map(|(_, mirror)| mirror.backend.clone()).collect(),
+        response: request.response.as_ref().map(|sample| edited_response(sample, head, &both)),
+        ..Decision::respond(0, "")
+    }
+}
+
+fn forwarded(head: &RequestHead<'_>, found: &Found<'_>, both: &[&Filters; 2], authority: &str) -> Message {
+    let mut fields: SmallVec<[Field<'_>; 32]> = head.fields.iter().copied().collect();
+    let mut authority = Cow::Borrowed(authority);
+    let mut path = Cow::Borrowed(head.path);
+    for filters in both {
+        let edited = super::edit_request(filters, &mut fields, &path, found.prefix_length);
+        if let Some(host) = edited.authority {
+            authority = Cow::Borrowed(host);
+        }
+        if let Some(new_path) = edited.path {
+            path = Cow::Owned(new_path);
+        }
+    }
+    let target = match head.query {
+        Some(query) => format!("{path}?{query}"),
+        None => path.into_owned(),
+    };
+    Message { method: head.method.to_owned(), authority: authority.into_owned(), target, headers: owned(&fields) }
+}
+
+fn edited_response(sample: &Reply, head: &RequestHead<'_>, both: &[&Filters; 2]) -> Reply {
+    let cors = both.iter().find_map(|filters| filters.cors.as_ref()).map(|cors| cors_response(cors, head));
+    let mut fields: SmallVec<[Field<'_>; 32]> = fields_of(&sample.headers).collect();
+    for edits in both.iter().flat_map(|filters| &filters.response) {
+        edits.apply(&mut fields);
+    }
+    super::set_cors(&mut fields, cors.as_deref().unwrap_or_default());
+    Reply { status: sample.status, headers: owned(&fields) }
+}
+
+fn owned(fields: &[Field<'_>]) -> Headers {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    fields.iter().map(|field| (text(field.name), text(field.value))).collect()
+}

@@ -1,0 +1,209 @@
+//! HTTP rules: one HTTPRoute rule is one [`HttpRule`].
+
+use serde::{Deserialize, Serialize};
+
+/// `HTTPRoute.spec.rules[]`, validated and resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpRule {
+    /// `HTTPRoute/<namespace>/<name>/<rule index>`.
+    pub id: String,
+    /// `HTTPRoute/<namespace>/<name>`.
+    pub route: String,
+    /// `rules[].name`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Precedence among routes: the older wins. Seconds since 1970; 0 where unknown.
+    #[serde(default)]
+    pub created: i64,
+    /// Precedence among the rules of one route: the first wins.
+    pub index: u32,
+    /// Ids of the listeners that the route is attached to.
+    pub listeners: Vec<String>,
+    /// The route's own hostnames, lower case. Empty: any. They rank before everything else, unintersected.
+    #[serde(default)]
+    pub hostnames: Vec<String>,
+    /// Never empty: the API's default is one PathPrefix `/`.
+    pub matches: Vec<Match>,
+    #[serde(default)]
+    pub filters: Vec<Filter>,
+    #[serde(default)]
+    pub backends: Vec<WeightedBackend>,
+    #[serde(default)]
+    pub timeouts: Timeouts,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// The rule has a filter that cannot be honoured: every request that it wins gets 500.
+    #[serde(default)]
+    pub invalid: bool,
+}
+
+/// All parts must hold (AND); the matches of a rule are alternatives (OR).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Match {
+    pub path: PathMatch,
+    /// Empty: any method.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub method: String,
+    /// Names are lower case and unique (the API says that only the first of equivalent names counts).
+    #[serde(default)]
+    pub headers: Vec<HeaderMatch>,
+    #[serde(default)]
+    pub query: Vec<QueryMatch>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, tag = "type", content = "value")]
+pub enum PathMatch {
+    Exact(String),
+    /// By segment; no trailing slash except `/` itself.
+    PathPrefix(String),
+    /// RE2 syntax, matched against the whole path.
+    RegularExpression(String),
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ValueMatchKind {
+    #[default]
+    Exact,
+    RegularExpression,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeaderMatch {
+    #[serde(default, rename = "type")]
+    pub kind: ValueMatchKind,
+    pub name: String,
+    pub value: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueryMatch {
+    #[serde(default, rename = "type")]
+    pub kind: ValueMatchKind,
+    pub name: String,
+    pub value: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeaderValue {
+    pub name: String,
+    pub value: String,
+}
+
+/// Applied in the order set, add, remove; names compare case-insensitively.
+/// `set` removes every field of that name and appends one; `add` appends one field.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HeaderEdit {
+    pub set: Vec<HeaderValue>,
+    pub add: Vec<HeaderValue>,
+    pub remove: Vec<String>,
+}
+
+/// In the order written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Filter {
+    RequestHeaders(HeaderEdit),
+    ResponseHeaders(HeaderEdit),
+    Redirect(Redirect),
+    Rewrite(Rewrite),
+    Mirror { backend: String, percentage: Percentage },
+    Cors(Cors),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, tag = "type", content = "value")]
+pub enum PathModifier {
+    ReplaceFullPath(String),
+    ReplacePrefixMatch(String),
+}
+
+/// `HTTPRequestRedirectFilter`. An absent part is taken from the request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redirect {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathModifier>,
+    /// Absent: the well-known port of `scheme`, or the listener's where no scheme is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    pub status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rewrite {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathModifier>,
+}
+
+/// `numerator` out of `denominator` requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Percentage {
+    pub numerator: u32,
+    pub denominator: u32,
+}
+
+/// `HTTPCORSFilter` (GEP-1767).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cors {
+    /// `*`, `https://www.example.com`, `https://*.example.com`, each with an optional port.
+    #[serde(default)]
+    pub allow_origins: Vec<String>,
+    #[serde(default)]
+    pub allow_credentials: bool,
+    #[serde(default)]
+    pub allow_methods: Vec<String>,
+    #[serde(default)]
+    pub allow_headers: Vec<String>,
+    #[serde(default)]
+    pub expose_headers: Vec<String>,
+    /// Seconds.
+    pub max_age: u32,
+}
+
+/// One of `backendRefs[]`, in the order written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeightedBackend {
+    /// Backend id; absent where the reference is invalid: its share of the requests gets 500.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<String>,
+    pub weight: u32,
+    /// Filters of this backendRef: header edits, rewrite and mirrors, applied after the rule's own.
+    #[serde(default)]
+    pub filters: Vec<Filter>,
+}
+
+/// Milliseconds; 0 or absent: none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    pub request_ms: u64,
+    pub backend_request_ms: u64,
+}
+
+/// `HTTPRouteRetry` (GEP-1731). Connection errors are always retried while attempts remain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retry {
+    #[serde(default)]
+    pub codes: Vec<u16>,
+    /// Retries after the first try; 0 means none.
+    pub attempts: u32,
+    pub backoff_ms: u64,
+}

@@ -1,0 +1,190 @@
+//! Listeners, backends, endpoints, policies and secrets.
+
+use super::http::HttpRule;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// The resources that a transaction adds or replaces, without secrets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Resources {
+    pub listeners: Vec<Listener>,
+    pub http_rules: Vec<HttpRule>,
+    pub backends: Vec<Backend>,
+    pub endpoints: Vec<Endpoint>,
+    pub backend_tls: Vec<BackendTls>,
+    pub trust: Vec<Trust>,
+}
+
+/// Key material. Never shown by `/config`, `translate` or any log.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Secrets {
+    pub certificates: Vec<Certificate>,
+}
+
+/// Ids of the resources that a transaction removes, by kind. Removing what is not there is no error.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Removals {
+    pub listeners: Vec<String>,
+    pub http_rules: Vec<String>,
+    pub backends: Vec<String>,
+    pub endpoints: Vec<String>,
+    pub backend_tls: Vec<String>,
+    pub trust: Vec<String>,
+    pub certificates: Vec<String>,
+}
+
+/// One listener of a Gateway or a ListenerSet (`Gateway.spec.listeners[]`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    /// `Gateway/<namespace>/<name>/<section>` or `ListenerSet/<namespace>/<name>/<section>`.
+    pub id: String,
+    /// `<namespace>/<name>` of the Gateway.
+    pub gateway: String,
+    /// Addresses to bind. Empty: every address, IPv4 and IPv6.
+    #[serde(default)]
+    pub addresses: Vec<IpAddr>,
+    /// `listeners[].port`: what redirects and `parentRef.port` speak of.
+    pub port: u16,
+    /// The port that is bound; differs from `port` under `--port-offset` and in shared mode. 0 lets the system choose.
+    pub bind_port: u16,
+    pub protocol: ListenerProtocol,
+    /// Lower case; empty: any host; `*.example.com`: one or more labels before `example.com`.
+    #[serde(default)]
+    pub hostname: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ListenerTls>,
+    /// Certificate id of `Gateway.spec.tls.backend.clientCertificateRef`: presented to TLS backends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend_certificate: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ListenerProtocol {
+    Http,
+    Https,
+}
+
+/// TLS termination at a listener.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerTls {
+    /// Certificate ids, in the order written; the first one answers clients whose SNI fits none.
+    pub certificates: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_validation: Option<ClientValidation>,
+}
+
+/// Frontend client-certificate validation (`Gateway.spec.tls.frontend`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientValidation {
+    pub mode: ClientValidationMode,
+    /// Trust ids whose certificates sign accepted client certificates.
+    pub trust: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClientValidationMode {
+    AllowValidOnly,
+    AllowInsecureFallback,
+}
+
+/// One port of one Service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backend {
+    /// `<namespace>/<service>:<port>`.
+    pub id: String,
+    #[serde(default)]
+    pub protocol: BackendProtocol,
+}
+
+/// From `Service.spec.ports[].appProtocol` (GEP-1911).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendProtocol {
+    /// HTTP/1.1; with TLS, ALPN decides between HTTP/2 and HTTP/1.1. WebSocket works here.
+    #[default]
+    Http,
+    /// HTTP/2 with prior knowledge (`kubernetes.io/h2c`).
+    H2c,
+}
+
+/// One address and port that serves a backend (an EndpointSlice endpoint).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// `<backend id>@<address>:<port>`.
+    pub id: String,
+    pub backend: String,
+    pub address: IpAddr,
+    pub port: u16,
+    #[serde(default)]
+    pub state: EndpointState,
+}
+
+/// EndpointSlice conditions. Ready endpoints take all traffic; draining ones only when none is ready.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EndpointState {
+    #[default]
+    Ready,
+    /// Serving and terminating.
+    Draining,
+}
+
+/// TLS towards a backend (a BackendTLSPolicy that won for its target).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackendTls {
+    /// `<namespace>/<policy>@<backend id>`.
+    pub id: String,
+    pub backend: String,
+    /// SNI, and the name that the certificate must carry unless `subject_alt_names` is given.
+    pub hostname: String,
+    /// Trust ids. Empty: the system's roots (`wellKnownCACertificates: System`).
+    #[serde(default)]
+    pub trust: Vec<String>,
+    #[serde(default)]
+    pub subject_alt_names: Vec<SubjectAltName>,
+    /// The policy exists but cannot be honoured: requests get 500 rather than plain text or unverified TLS.
+    #[serde(default)]
+    pub invalid: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, tag = "type")]
+pub enum SubjectAltName {
+    Hostname { value: String },
+    #[serde(rename = "URI")]
+    Uri { value: String },
+}
+
+/// A bundle of CA certificates, PEM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trust {
+    pub id: String,
+    pub pem: String,
+}
+
+/// A certificate chain and its key, PEM.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// `<namespace>/<secret>`.
+    pub id: String,
+    pub chain: String,
+    pub key: String,
+}
+
+impl std::fmt::Debug for Certificate {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Certificate").field("id", &self.id).finish_non_exhaustive()
+    }
+}

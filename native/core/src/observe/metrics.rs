@@ -1,0 +1,327 @@
+//! Counters and histograms in the Prometheus text format.
+//!
+//! Each figure is written by one worker only, with a plain load and store; whoever reads adds up. A route's series lives as
+//! long as a table names it, so cardinality is bounded by the configuration.
+
+use crate::error::ErrorCode;
+use ahash::AHashMap;
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::Duration;
+
+/// Upper bounds of the latency buckets, in seconds.
+const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// The same in microseconds.
+const BUCKETS_US: [u64; 12] = [500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000];
+
+const CLASSES: [&str; 6] = ["other", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// A counter with one writer.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    pub fn add(&self, amount: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(amount), Relaxed);
+    }
+
+    fn subtract(&self, amount: u64) {
+        self.0.store(self.0.load(Relaxed).saturating_sub(amount), Relaxed);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// One worker's share of a route's figures.
+#[derive(Debug, Default)]
+struct Shard {
+    classes: [Counter; CLASSES.len()],
+    buckets: [Counter; BUCKETS.len() + 1],
+    microseconds: Counter,
+}
+
+/// The figures of one route at one listener.
+#[derive(Debug, Default)]
+pub struct RouteSeries {
+    shards: Box<[OnceLock<Box<Shard>>]>,
+}
+
+impl RouteSeries {
+    fn new(workers: usize) -> Self {
+        Self { shards: (0..workers).map(|_| OnceLock::new()).collect() }
+    }
+
+    /// Count one request; only `worker` itself may call this with its number.
+    pub fn record(&self, worker: usize, status: u16, duration: Duration) {
+        let Some(shard) = self.shards.get(worker) else { return };
+        let shard = shard.get_or_init(Box::default);
+        let class = usize::from(status / 100);
+        shard.classes[if class < CLASSES.len() { class } else { 0 }].add(1);
+        let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        shard.buckets[BUCKETS_US.partition_point(|bound| *bound < microseconds)].add(1);
+        shard.microseconds.add(microseconds);
+    }
+
+    fn shards(&self) -> impl Iterator<Item = &Shard> {
+        self.shards.iter().filter_map(|shard| shard.get().map(|shard| &**shard))
+    }
+}
+
+/// Where the table gets the series of its routes from.
+pub trait SeriesSource {
+    fn route_series(&self, listener: &str, route: &str) -> Arc<RouteSeries>;
+}
+
+/// Counts nothing: for tables that only decide.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct NoSeries;
+
+impl SeriesSource for NoSeries {
+    fn route_series(&self, _: &str, _: &str) -> Arc<RouteSeries> {
+        Arc::default()
+    }
+}
+
+/// One worker's own figures.
+#[derive(Debug, Default)]
+pub struct WorkerMetrics {
+    connections: Counter,
+    connections_active: Counter,
+    handshakes: Counter,
+    handshakes_failed: Counter,
+    accept_failures: Counter,
+    panics: Counter,
+    http1_requests: Counter,
+    http2_requests: Counter,
+    upstream_connects: Counter,
+    upstream_connect_failures: Counter,
+    upstream_reused: Counter,
+    upstream_retries: Counter,
+    upstream_idle: Counter,
+    mirrored: Counter,
+    mirror_failures: Counter,
+    errors: [Counter; ErrorCode::ALL.len()],
+}
+
+impl WorkerMetrics {
+    /// Count a client connection for as long as the guard lives; one that ends in a panic is counted as such.
+    pub fn connection(self: &Arc<Self>) -> OpenConnection {
+        self.connections.add(1);
+        self.connections_active.add(1);
+        OpenConnection(Arc::clone(self))
+    }
+
+    pub fn handshake(&self, succeeded: bool) {
+        if succeeded { &self.handshakes } else { &self.handshakes_failed }.add(1);
+    }
+
+    pub fn accept_failed(&self) {
+        self.accept_failures.add(1);
+    }
+
+    pub fn request(&self, http2: bool) {
+        if http2 { &self.http2_requests } else { &self.http1_requests }.add(1);
+    }
+
+    pub fn upstream_acquired(&self, reused: bool) {
+        if reused { &self.upstream_reused } else { &self.upstream_connects }.add(1);
+    }
+
+    pub fn upstream_connect_failed(&self) {
+        self.upstream_connect_failures.add(1);
+    }
+
+    pub fn retries(&self, count: u32) {
+        if count > 0 {
+            self.upstream_retries.add(u64::from(count));
+        }
+    }
+
+    pub fn set_idle_upstream(&self, count: usize) {
+        self.upstream_idle.0.store(count as u64, Relaxed);
+    }
+
+    pub fn mirrored(&self, sent: bool) {
+        if sent { &self.mirrored } else { &self.mirror_failures }.add(1);
+    }
+
+    pub fn mirror_dropped(&self) {
+        self.mirror_failures.add(1);
+    }
+
+    pub fn error(&self, code: ErrorCode) {
+        self.errors[code as usize].add(1);
+    }
+}
+
+/// See [`WorkerMetrics::connection`].
+#[derive(Debug)]
+pub struct OpenConnection(Arc<WorkerMetrics>);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.connections_active.subtract(1);
+        if std::thread::panicking() {
+            self.0.panics.add(1);
+        }
+    }
+}
+
+type SeriesKey = (Box<str>, Box<str>);
+
+/// All figures of an engine.
+#[derive(Debug)]
+pub struct Registry {
+    workers: Vec<Arc<WorkerMetrics>>,
+    series: Mutex<AHashMap<SeriesKey, Weak<RouteSeries>>>,
+    generation: AtomicU64,
+    applies: AtomicU64,
+    apply_microseconds: AtomicU64,
+    last_apply_microseconds: AtomicU64,
+}
+
+impl SeriesSource for Registry {
+    fn route_series(&self, listener: &str, route: &str) -> Arc<RouteSeries> {
+        let fresh = || Arc::new(RouteSeries::new(self.workers.len()));
+        let Ok(mut all) = self.series.lock() else { return fresh() };
+        let key = (Box::from(listener), Box::from(route));
+        if let Some(series) = all.get(&key).and_then(Weak::upgrade) {
+            return series;
+        }
+        let series = fresh();
+        all.insert(key, Arc::downgrade(&series));
+        series
+    }
+}
+
+impl Registry {
+    pub fn new(workers: usize) -> Self {
+        Self {
+            workers: (0..workers).map(|_| Arc::default()).collect(),
+            series: Mutex::default(),
+            generation: AtomicU64::new(0),
+            applies: AtomicU64::new(0),
+            apply_microseconds: AtomicU64::new(0),
+            last_apply_microseconds: AtomicU64::new(0),
+        }
+    }
+
+    pub fn worker(&self, id: usize) -> Arc<WorkerMetrics> {
+        self.workers.get(id).cloned().unwrap_or_default()
+    }
+
+    /// A transaction is live.
+    pub fn applied(&self, generation: u64, seconds: f64) {
+        let microseconds = u64::try_from(Duration::from_secs_f64(seconds.max(0.0)).as_micros()).unwrap_or(u64::MAX);
+        self.generation.store(generation, Relaxed);
+        self.applies.fetch_add(1, Relaxed);
+        self.apply_microseconds.fetch_add(microseconds, Relaxed);
+        self.last_apply_microseconds.store(microseconds, Relaxed);
+        if let Ok(mut all) = self.series.lock() {
+            // The worker that still serves from the generation before keeps its series alive until it moves on.
+            all.retain(|_, series| series.strong_count() > 0);
+        }
+    }
+
+    fn sum(&self, of: impl Fn(&WorkerMetrics) -> &Counter) -> u64 {
+        self.workers.iter().map(|worker| of(worker).get()).sum()
+    }
+
+    /// The Prometheus text exposition format, version 0.0.4.
+    pub fn render(&self, events_dropped: u64, log_lines_dropped: u64) -> String {
+        let mut out = String::with_capacity(16 * 1024);
+        let text = &mut out;
+        simple(text, "connections_total", "counter", "Client connections accepted.", self.sum(|it| &it.connections));
+        simple(text, "connections_active", "gauge", "Client connections open.", self.sum(|it| &it.connections_active));
+        simple(text, "tls_handshakes_total", "counter", "TLS handshakes with clients that succeeded.", self.sum(|it| &it.handshakes));
+        simple(text, "tls_handshake_failures_total", "counter", "TLS handshakes with clients that failed.", self.sum(|it| &it.handshakes_failed));
+        simple(text, "accept_failures_total", "counter", "Connections that could not be accepted.", self.sum(|it| &it.accept_failures));
+        simple(text, "panics_total", "counter", "Connections that ended in a fault of the gateway.", self.sum(|it| &it.panics));
+        header(text, "http_requests_total", "counter", "Requests by protocol version.");
+        let _ = writeln!(text, "sluicegate_http_requests_total{{version=\"1\"}} {}", self.sum(|it| &it.http1_requests));
+        let _ = writeln!(text, "sluicegate_http_requests_total{{version=\"2\"}} {}", self.sum(|it| &it.http2_requests));
+        simple(text, "upstream_connects_total", "counter", "Connections opened to endpoints.", self.sum(|it| &it.upstream_connects));
+        simple(text, "upstream_connect_failures_total", "counter", "Connections to endpoints that failed.", self.sum(|it| &it.upstream_connect_failures));
+        simple(text, "upstream_reused_total", "counter", "Exchanges on a pooled connection.", self.sum(|it| &it.upstream_reused));
+        simple(text, "upstream_retries_total", "counter", "Tries after the first one.", self.sum(|it| &it.upstream_retries));
+        simple(text, "upstream_idle_connections", "gauge", "Pooled connections that wait for use.", self.sum(|it| &it.upstream_idle));
+        simple(text, "mirrored_requests_total", "counter", "Mirrored requests that were answered.", self.sum(|it| &it.mirrored));
+        simple(text, "mirror_failures_total", "counter", "Mirrored requests that failed or were dropped.", self.sum(|it| &it.mirror_failures));
+        header(text, "errors_total", "counter", "Responses that the gateway made itself, by error code.");
+        for code in ErrorCode::ALL {
+            let count = self.sum(|it| &it.errors[*code as usize]);
+            let _ = writeln!(text, "sluicegate_errors_total{{code=\"{}\"}} {count}", code.name());
+        }
+        simple(text, "config_generation", "gauge", "Number of the configuration that serves.", self.generation.load(Relaxed));
+        simple(text, "config_applies_total", "counter", "Transactions applied.", self.applies.load(Relaxed));
+        seconds(text, "config_apply_seconds_total", "counter", "Time spent applying transactions.", self.apply_microseconds.load(Relaxed));
+        seconds(text, "config_last_apply_seconds", "gauge", "Time the last transaction took.", self.last_apply_microseconds.load(Relaxed));
+        simple(text, "events_dropped_total", "counter", "Events that nobody read in time.", events_dropped);
+        simple(text, "access_log_dropped_total", "counter", "Access log lines that could not be written in time.", log_lines_dropped);
+        self.render_routes(text);
+        out
+    }
+
+    fn render_routes(&self, text: &mut String) {
+        let Ok(all) = self.series.lock() else { return };
+        let mut live: Vec<_> = all.iter().filter_map(|(key, series)| Some((key, series.upgrade()?))).collect();
+        live.sort_by(|one, two| one.0.cmp(two.0));
+        header(text, "requests_total", "counter", "Requests by listener, route and status class.");
+        for ((listener, route), series) in &live {
+            for (class, name) in CLASSES.iter().enumerate() {
+                let count: u64 = series.shards().map(|shard| shard.classes[class].get()).sum();
+                if count > 0 {
+                    let (listener, route) = (escape(listener), escape(route));
+                    let _ = writeln!(
+                        text,
+                        "sluicegate_requests_total{{listener=\"{listener}\",route=\"{route}\",class=\"{name}\"}} {count}"
+                    );
+                }
+            }
+        }
+        header(text, "request_duration_seconds", "histogram", "From the head of a request to the end of its response.");
+        for ((listener, route), series) in &live {
+            let labels = format!("listener=\"{}\",route=\"{}\"", escape(listener), escape(route));
+            let mut cumulative = 0;
+            let count_of = |bucket: usize| -> u64 { series.shards().map(|shard| shard.buckets[bucket].get()).sum() };
+            if (0..=BUCKETS.len()).all(|bucket| count_of(bucket) == 0) {
+                continue;
+            }
+            for (bucket, bound) in BUCKETS.iter().enumerate() {
+                cumulative += count_of(bucket);
+                let _ = writeln!(text, "sluicegate_request_duration_seconds_bucket{{{labels},le=\"{bound}\"}} {cumulative}");
+            }
+            cumulative += count_of(BUCKETS.len());
+            let sum: u64 = series.shards().map(|shard| shard.microseconds.get()).sum();
+            let _ = writeln!(text, "sluicegate_request_duration_seconds_bucket{{{labels},le=\"+Inf\"}} {cumulative}");
+            let _ = writeln!(text, "sluicegate_request_duration_seconds_sum{{{labels}}} {}", in_seconds(sum));
+            let _ = writeln!(text, "sluicegate_request_duration_seconds_count{{{labels}}} {cumulative}");
+        }
+    }
+}
+
+fn header(text: &mut String, name: &str, kind: &str, help: &str) {
+    let _ = writeln!(text, "# HELP sluicegate_{name} {help}\n# TYPE sluicegate_{name} {kind}");
+}
+
+fn simple(text: &mut String, name: &str, kind: &str, help: &str, value: u64) {
+    header(text, name, kind, help);
+    let _ = writeln!(text, "sluicegate_{name} {value}");
+}
+
+fn seconds(text: &mut String, name: &str, kind: &str, help: &str, microseconds: u64) {
+    header(text, name, kind, help);
+    let _ = writeln!(text, "sluicegate_{name} {}", in_seconds(microseconds));
+}
+
+fn in_seconds(microseconds: u64) -> f64 {
+    Duration::from_micros(microseconds).as_secs_f64()
+}
+
+fn escape(label: &str) -> String {
+    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}

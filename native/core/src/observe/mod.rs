@@ -1,0 +1,6 @@
+//! What the engine tells of itself: metrics, access log, events, and the admin listener that shows them.
+
+pub mod access_log;
+pub mod admin;
+pub mod events;
+pub mod metrics;

@@ -1,0 +1,147 @@
+//! Bodies in motion: where pieces come from, where they go, and the pump between them.
+//!
+//! Rules
+//! - A source hands out one piece at a time and takes it back at the next call, so HTTP/1.1 to HTTP/1.1 copies
+//!   bytes once, from read buffer to socket.
+//! - A sink may hold small writes back until `flush` or `finish`; the pump flushes when the source would wait. So a
+//!   head and a small body leave in one write, and nothing is ever kept from the peer while we sleep.
+//! - Nothing here buffers a body: memory per direction is one read buffer.
+
+use crate::codec::WireError;
+use bytes::Bytes;
+use http::HeaderMap;
+use std::io;
+
+/// One piece of a body.
+#[derive(Debug, Clone)]
+pub enum Piece<'a> {
+    Borrowed(&'a [u8]),
+    Shared(Bytes),
+}
+
+impl Piece<'_> {
+    pub fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(slice) => slice,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+
+    /// Copies only what is borrowed.
+    pub fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Borrowed(slice) => Bytes::copy_from_slice(slice),
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+/// Why a body stopped.
+#[derive(Debug)]
+pub enum BodyError {
+    Io(io::Error),
+    Wire(WireError),
+    Http2(h2::Error),
+    /// The stream ended before the body did.
+    Truncated,
+}
+
+impl std::fmt::Display for BodyError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(formatter),
+            Self::Wire(error) => error.fmt(formatter),
+            Self::Http2(error) => error.fmt(formatter),
+            Self::Truncated => formatter.write_str("closed before the message was whole"),
+        }
+    }
+}
+
+impl From<io::Error> for BodyError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<WireError> for BodyError {
+    fn from(error: WireError) -> Self {
+        Self::Wire(error)
+    }
+}
+
+impl From<h2::Error> for BodyError {
+    fn from(error: h2::Error) -> Self {
+        Self::Http2(error)
+    }
+}
+
+/// Where a body comes from. Cancel safe: a dropped `next` loses nothing.
+pub trait BodySource {
+    /// The next piece; `None` at the end, after which `take_trailers` has the trailers.
+    async fn next(&mut self) -> Result<Option<Piece<'_>>, BodyError>;
+
+    /// `next` would answer at once.
+    fn is_ready(&self) -> bool;
+
+    /// Nothing comes any more; true from the start for a message without body.
+    fn is_finished(&self) -> bool;
+
+    /// All that is left stands in memory: a pump would not wait for it.
+    fn is_whole(&self) -> bool {
+        self.is_finished()
+    }
+
+    fn take_trailers(&mut self) -> Option<HeaderMap>;
+}
+
+/// Where a body goes.
+pub trait BodySink {
+    async fn write(&mut self, piece: Piece<'_>) -> Result<(), BodyError>;
+
+    async fn flush(&mut self) -> Result<(), BodyError>;
+
+    /// The body is whole. Flushes.
+    async fn finish(&mut self, trailers: Option<HeaderMap>) -> Result<(), BodyError>;
+}
+
+/// Which end of a pump failed.
+#[derive(Debug)]
+pub enum PumpError {
+    Source(BodyError),
+    Sink(BodyError),
+}
+
+/// Sees every piece that passes; for mirrors.
+pub trait Tap {
+    fn piece(&mut self, piece: &Piece<'_>);
+    fn end(&mut self);
+}
+
+/// Nobody looks on.
+impl Tap for () {
+    fn piece(&mut self, _: &Piece<'_>) {}
+    fn end(&mut self) {}
+}
+
+/// Move a whole body. Returns the bytes moved.
+///
+/// # Errors
+/// Which end failed and why; the other end is left as it stands.
+pub async fn pump<Source: BodySource, Sink: BodySink, T: Tap>(
+    source: &mut Source,
+    sink: &mut Sink,
+    tap: &mut T,
+) -> Result<u64, PumpError> {
+    let mut moved = 0;
+    while let Some(piece) = source.next().await.map_err(PumpError::Source)? {
+        moved += piece.as_slice().len() as u64;
+        tap.piece(&piece);
+        sink.write(piece).await.map_err(PumpError::Sink)?;
+        if !source.is_ready() {
+            sink.flush().await.map_err(PumpError::Sink)?;
+        }
+    }
+    tap.end();
+    sink.finish(source.take_trailers()).await.map_err(PumpError::Sink)?;
+    Ok(moved)
+}

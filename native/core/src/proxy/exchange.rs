@@ -1,0 +1,335 @@
+//! One try at one backend: send the request, hand the response on.
+//!
+//! Sending and receiving run side by side in the client's own task, because a backend may answer before the request is
+//! whole, and a client may wait for the answer before it sends on. A request that stands whole in the buffer is sent
+//! first and needs none of that.
+
+use super::body::{BodyError, BodySource, PumpError, Tap, pump};
+use super::http1_io::{Http1Sink, Http1Source, READ_AHEAD};
+use super::http2_io::{Http2Sink, Http2Source};
+use super::outbound::Outbound;
+use super::reply::{Reply, ReplySink};
+use super::response::ResponseEdits;
+use super::watchdog::Progress;
+use crate::codec::{FieldList, Framing, Parsed, ResponseHead, WireError, parse_response};
+use crate::table::Field;
+use crate::upstream::{Http1Connection, Http2Handle};
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+/// Informational responses before the final one; more keep a client waiting for nothing.
+const MAX_INFORMATIONAL: usize = 16;
+
+/// Why a try ended without a whole response.
+#[derive(Debug)]
+pub enum ExchangeError {
+    /// The client went away or broke its own request.
+    Client(BodyError),
+    /// The backend's connection failed. `answered`: some byte of a response had come.
+    Upstream { error: BodyError, answered: bool },
+    /// The response has a status that the rule wants retried; nothing was handed on.
+    RetryStatus(u16),
+}
+
+/// A response that was handed on whole.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Exchanged {
+    pub status: u16,
+    /// The upstream connection can take another request.
+    pub reusable: bool,
+    /// The backend switched protocols: the caller tunnels now.
+    pub switched: bool,
+}
+
+/// What an exchange needs to know besides its two ends.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'x> {
+    pub outbound: &'x Outbound,
+    pub edits: &'x ResponseEdits<'x>,
+    /// Statuses that end the try with `RetryStatus`; empty on the last one.
+    pub retry_codes: &'x [u16],
+    pub progress: &'x Progress,
+}
+
+/// Over an HTTP/1.1 connection. `scratch` is where the request is put together.
+///
+/// # Errors
+/// [`ExchangeError`]; the connection is then not to be used again.
+pub async fn over_http1<Source: BodySource, Sink: ReplySink, T: Tap>(
+    connection: &mut Http1Connection,
+    scratch: &mut Vec<u8>,
+    terms: Terms<'_>,
+    source: &mut Source,
+    tap: &mut T,
+    client: &mut Sink,
+) -> Result<Exchanged, ExchangeError> {
+    let Http1Connection { stream, buffer, .. } = connection;
+    scratch.clear();
+    scratch.extend_from_slice(&terms.outbound.head);
+    let mut sink = Http1Sink::new(stream, scratch, terms.outbound.framing);
+    let download = async {
+        let mut informational = 0;
+        loop {
+            let received = if buffer.is_empty() { None } else { take_head(buffer.filled(), terms, client)? };
+            match received {
+                Some(Received::Informational(consumed)) => {
+                    client.flush().await.map_err(ExchangeError::Client)?;
+                    buffer.consume(consumed);
+                    informational += 1;
+                    if informational > MAX_INFORMATIONAL {
+                        return Err(upstream(WireError::Malformed("too many informational responses"), true));
+                    }
+                    continue;
+                }
+                Some(Received::Switched(consumed)) => {
+                    client.flush().await.map_err(ExchangeError::Client)?;
+                    buffer.consume(consumed);
+                    return Ok(Exchanged { status: 101, reusable: false, switched: true });
+                }
+                Some(Received::Final { status, framing, keep_alive, consumed }) => {
+                    buffer.consume(consumed);
+                    let mut body = Http1Source::new(stream, buffer, framing);
+                    hand_on(&mut body, client, terms.progress).await?;
+                    drop(body);
+                    return Ok(Exchanged { status, reusable: keep_alive && buffer.is_empty(), switched: false });
+                }
+                None => {}
+            }
+            let answered = !buffer.is_empty();
+            match poll_fn(|context| buffer.poll_fill(&mut *stream.borrow_mut(), context, READ_AHEAD)).await {
+                Ok(0) => return Err(upstream(BodyError::Truncated, answered)),
+                Ok(_) => terms.progress.made(),
+                Err(error) => return Err(upstream(error, answered)),
+            }
+        }
+    };
+    if source.is_whole() {
+        let uploaded = pump(source, &mut sink, &mut Watched { tap, progress: terms.progress }).await;
+        if let Err(PumpError::Source(error)) = uploaded {
+            return Err(ExchangeError::Client(error));
+        }
+        // A backend that refuses the body may still say why: its answer is read whatever the write said.
+        return download.await;
+    }
+    let mut tap = Watched { tap, progress: terms.progress };
+    let upload = async {
+        // The head leaves at once: what it asks for (100-continue, an early answer) may come before the body does.
+        if let Err(error) = super::body::BodySink::flush(&mut sink).await {
+            return Err(PumpError::Sink(error));
+        }
+        pump(source, &mut sink, &mut tap).await.map(|_| ())
+    };
+    side_by_side(upload, download).await
+}
+
+/// A head that was taken and handed on; the number is its length.
+enum Received {
+    Informational(usize),
+    Switched(usize),
+    Final { status: u16, framing: Framing, keep_alive: bool, consumed: usize },
+}
+
+/// Take the head at the start of `bytes`, if it is whole, and give it to the client.
+fn take_head<Sink: ReplySink>(
+    bytes: &[u8],
+    terms: Terms<'_>,
+    client: &mut Sink,
+) -> Result<Option<Received>, ExchangeError> {
+    let head = match parse_response(bytes, terms.outbound.head_request) {
+        Ok(Parsed::Partial) => return Ok(None),
+        Ok(Parsed::Complete(head)) => head,
+        Err(error) => return Err(upstream(error, true)),
+    };
+    let consumed = head.consumed;
+    Ok(Some(match head.status {
+        101 => {
+            let Some(protocol) = head.upgrade.filter(|_| terms.outbound.upgrade) else {
+                return Err(upstream(WireError::Malformed("101 without a request to upgrade"), true));
+            };
+            let given = terms.edits.with(&head.fields, |fields| client.switching(fields, protocol));
+            given.map_err(ExchangeError::Client)?;
+            Received::Switched(consumed)
+        }
+        100..=199 => {
+            client.informational(head.status, &head.fields).map_err(ExchangeError::Client)?;
+            Received::Informational(consumed)
+        }
+        status if terms.retry_codes.contains(&status) => return Err(ExchangeError::RetryStatus(status)),
+        status => {
+            send_head(client, &head, terms.edits)?;
+            Received::Final { status, framing: head.framing, keep_alive: head.keep_alive, consumed }
+        }
+    }))
+}
+
+/// Over a stream of an HTTP/2 connection.
+///
+/// # Errors
+/// [`ExchangeError`]; the connection stays in use unless it says otherwise itself.
+pub async fn over_http2<Source: BodySource, Sink: ReplySink, T: Tap>(
+    handle: &Http2Handle,
+    terms: Terms<'_>,
+    source: &mut Source,
+    tap: &mut T,
+    client: &mut Sink,
+) -> Result<Exchanged, ExchangeError> {
+    let request = terms.outbound.to_http2().map_err(|error| upstream(error, false))?;
+    let mut sender = handle.sender.clone();
+    poll_fn(|context| sender.poll_ready(context)).await.map_err(|error| upstream(error, false))?;
+    let _active = handle.begin();
+    let empty = source.is_finished();
+    let (mut response, stream) = sender.send_request(request, empty).map_err(|error| upstream(error, false))?;
+    let download = async {
+        let mut informational = 0;
+        let response = loop {
+            let event = poll_fn(|context| {
+                if let Poll::Ready(Some(event)) = response.poll_informational(context) {
+                    return Poll::Ready(event.map(Ok));
+                }
+                Pin::new(&mut response).poll(context).map_ok(Err)
+            });
+            match event.await.map_err(|error| upstream(error, false))? {
+                Ok(interim) => {
+                    informational += 1;
+                    if informational > MAX_INFORMATIONAL {
+                        return Err(upstream(WireError::Malformed("too many informational responses"), true));
+                    }
+                    let fields = fields_of(interim.headers());
+                    client.informational(interim.status().as_u16(), &fields).map_err(ExchangeError::Client)?;
+                    client.flush().await.map_err(ExchangeError::Client)?;
+                }
+                Err(response) => break response,
+            }
+        };
+        terms.progress.made();
+        let (parts, body) = response.into_parts();
+        let status = parts.status.as_u16();
+        if terms.retry_codes.contains(&status) {
+            return Err(ExchangeError::RetryStatus(status));
+        }
+        let mut fields = fields_of(&parts.headers);
+        let announced_length = take_content_length(&mut fields).map_err(|error| upstream(error, true))?;
+        let bodyless = terms.outbound.head_request || body.is_end_stream() || status == 204 || status == 304;
+        let framing = match announced_length {
+            _ if bodyless => Framing::Empty,
+            Some(length) => Framing::Length(length),
+            None => Framing::Chunked,
+        };
+        let head = ResponseHead {
+            status,
+            reason: b"",
+            fields,
+            framing,
+            announced_length,
+            keep_alive: true,
+            upgrade: None,
+            consumed: 0,
+        };
+        send_head(client, &head, terms.edits)?;
+        hand_on(&mut Http2Source::new(body), client, terms.progress).await?;
+        Ok(Exchanged { status, reusable: false, switched: false })
+    };
+    if empty {
+        return download.await;
+    }
+    let mut sink = Http2Sink::new(stream);
+    let mut tap = Watched { tap, progress: terms.progress };
+    let result = side_by_side(async { pump(source, &mut sink, &mut tap).await.map(|_| ()) }, download).await;
+    if result.is_err() {
+        sink.reset(h2::Reason::CANCEL);
+    }
+    result
+}
+
+/// Poll both until the response is through. The upload's end is not waited for: a backend may answer early.
+async fn side_by_side(
+    upload: impl Future<Output = Result<(), PumpError>>,
+    download: impl Future<Output = Result<Exchanged, ExchangeError>>,
+) -> Result<Exchanged, ExchangeError> {
+    let (mut upload, mut download) = (pin!(upload), pin!(download));
+    let mut uploading = true;
+    poll_fn(|context| {
+        if let Poll::Ready(result) = download.as_mut().poll(context) {
+            // A backend that answers before it has the whole request will not read the rest as a request's end.
+            return Poll::Ready(result.map(|done| Exchanged { reusable: done.reusable && !uploading, ..done }));
+        }
+        if uploading
+            && let Poll::Ready(uploaded) = upload.as_mut().poll(context)
+        {
+            uploading = false;
+            if let Err(PumpError::Source(error)) = uploaded {
+                return Poll::Ready(Err(ExchangeError::Client(error)));
+            }
+            // The upload's last write may have been what the download waits for.
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+fn send_head<Sink: ReplySink>(
+    client: &mut Sink,
+    head: &ResponseHead<'_>,
+    edits: &ResponseEdits<'_>,
+) -> Result<(), ExchangeError> {
+    edits
+        .with(&head.fields, |fields| {
+            client.head(&Reply {
+                status: head.status,
+                reason: head.reason,
+                fields,
+                framing: head.framing,
+                announced_length: head.announced_length,
+            })
+        })
+        .map_err(ExchangeError::Client)
+}
+
+/// Pump the response body to the client.
+async fn hand_on<Source: BodySource, Sink: ReplySink>(
+    body: &mut Source,
+    client: &mut Sink,
+    progress: &Progress,
+) -> Result<(), ExchangeError> {
+    let mut tap = Watched { tap: &mut (), progress };
+    match pump(body, client, &mut tap).await {
+        Ok(_) => Ok(()),
+        Err(PumpError::Source(error)) => Err(upstream(error, true)),
+        Err(PumpError::Sink(error)) => Err(ExchangeError::Client(error)),
+    }
+}
+
+fn upstream(error: impl Into<BodyError>, answered: bool) -> ExchangeError {
+    ExchangeError::Upstream { error: error.into(), answered }
+}
+
+/// The fields of an HTTP/2 head, borrowed.
+pub fn fields_of(headers: &http::HeaderMap) -> FieldList<'_> {
+    headers.iter().map(|(name, value)| Field { name: name.as_str().as_bytes(), value: value.as_bytes() }).collect()
+}
+
+fn take_content_length(fields: &mut FieldList<'_>) -> Result<Option<u64>, WireError> {
+    let Some(at) = fields.iter().position(|field| field.name == b"content-length") else { return Ok(None) };
+    let value = fields.remove(at).value;
+    let length = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok());
+    length.map(Some).ok_or(WireError::Malformed("Content-Length is not one number"))
+}
+
+/// Every piece that passes is progress.
+struct Watched<'t, T> {
+    tap: &'t mut T,
+    progress: &'t Progress,
+}
+
+impl<T: Tap> Tap for Watched<'_, T> {
+    fn piece(&mut self, piece: &super::body::Piece<'_>) {
+        self.progress.made();
+        self.tap.piece(piece);
+    }
+
+    fn end(&mut self) {
+        self.tap.end();
+    }
+}

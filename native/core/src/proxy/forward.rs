@@ -1,0 +1,370 @@
+//! A request that goes to a backend: choose an endpoint, try, try again where that is safe, give up in time.
+//!
+//! What is safe to try again
+//! - a connection that could not be made: nothing was sent, so any request, on another endpoint;
+//! - a pooled connection that turned out to be closed before a byte of a response came: once, on a new connection, for
+//!   idempotent requests whose body we still have;
+//! - a status or a timeout that the rule names (`HTTPRouteRule.retry`): idempotent requests whose body we still have.
+//!   A POST or PATCH is never sent twice.
+
+use super::answer::Answer;
+use super::body::{BodyError, BodySource, Piece};
+use super::client::Client;
+use super::exchange::{self, ExchangeError, Exchanged, Terms};
+use super::log::Entry;
+use super::mirror::Mirrors;
+use super::plan::Forward;
+use super::reply::ReplySink;
+use super::watchdog::{Expired, Progress, Watchdog};
+use crate::error::ErrorCode;
+use crate::upstream::{ConnectError, ConnectStage, Connection, EndpointState, Http1Connection};
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use smallvec::SmallVec;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Endpoints that one request may try to connect to when its rule says nothing of retries.
+const CONNECT_TRIES: u32 = 3;
+
+/// A backoff grows by doubling up to this many times its base.
+const MAX_BACKOFF_FACTOR: u32 = 16;
+
+/// Request bodies up to this size are kept for a retry; larger ones are sent once.
+const REPLAY_BYTES: usize = 64 * 1024;
+
+/// How it ended, as far as the client's connection is concerned.
+#[derive(Debug)]
+pub enum Forwarded {
+    /// A whole response was given, the backend's or our own.
+    Complete,
+    /// The response cannot be completed: the client must be able to tell.
+    Broken,
+    /// 101: the connection is the backend's from here on.
+    Switched(Box<Http1Connection>),
+}
+
+/// One request on its way.
+pub struct Exchange<'x, 'g> {
+    pub client: &'x Client,
+    pub forward: &'x Forward<'g>,
+    pub scratch: &'x mut Vec<u8>,
+}
+
+/// Why a try failed, and what that allows.
+enum Failure {
+    Connect(ConnectError),
+    Exchange(ExchangeError),
+    Expired(Expired),
+}
+
+impl Exchange<'_, '_> {
+    pub async fn run<Source: BodySource, Sink: ReplySink>(
+        self,
+        watchdog: &mut Watchdog,
+        source: &mut Source,
+        sink: &mut Sink,
+        entry: &mut Entry<'_>,
+    ) -> Forwarded {
+        let forward = self.forward;
+        let mut mirrors = Mirrors::start(self.client, forward);
+        let mut body = match forward.retry {
+            Some(retry) if retry.attempts > 0 && forward.outbound.idempotent && !source.is_finished() => {
+                match Replay::collect(source, watchdog, self.client.worker.settings().stall_timeout()).await {
+                    Ok(replay) => replay,
+                    Err(_) => return Forwarded::Broken,
+                }
+            }
+            _ => Replay::streaming(source),
+        };
+        self.attempts(watchdog, &mut body, sink, entry, &mut mirrors).await
+    }
+
+    async fn attempts<Source: BodySource, Sink: ReplySink>(
+        self,
+        watchdog: &mut Watchdog,
+        body: &mut Replay<'_, Source>,
+        sink: &mut Sink,
+        entry: &mut Entry<'_>,
+        mirrors: &mut Mirrors,
+    ) -> Forwarded {
+        let Self { client, forward, scratch } = self;
+        let upstreams = &client.worker.upstreams;
+        let deadline = forward.timeouts.request.map(|limit| entry.started() + limit);
+        let allowed = forward.retry.map_or(0, |retry| retry.attempts);
+        let mut retries = 0;
+        let mut tried: SmallVec<[u64; 4]> = SmallVec::new();
+        let mut fresh = false;
+        let code = loop {
+            let picked = upstreams.pick(forward.endpoints, &tried).or_else(|| upstreams.pick(forward.endpoints, &[]));
+            let Some((endpoint, state)) = picked else { break ErrorCode::NoEndpoint };
+            let _active = state.begin();
+            entry.endpoint(endpoint);
+            let last = retries >= allowed || !body.can_replay() || !forward.outbound.idempotent;
+            let retry_codes = if last { &[][..] } else { forward.retry.map_or(&[][..], |retry| &retry.codes) };
+            let attempt = Attempt { client, forward, state: &state, fresh, retry_codes, deadline };
+            let failure = match attempt.run(watchdog, scratch, body, sink, mirrors).await {
+                Ok((Exchanged { status, switched: true, .. }, Some(connection))) => {
+                    entry.answered(status, None, retries);
+                    return Forwarded::Switched(connection);
+                }
+                Ok((done, connection)) => {
+                    if let (true, Some(connection)) = (done.reusable, connection) {
+                        upstreams.release(&state, connection);
+                    }
+                    entry.answered(done.status, None, retries);
+                    return Forwarded::Complete;
+                }
+                Err((failure, reused)) => {
+                    let stale = reused && !fresh && forward.outbound.idempotent && body.can_replay();
+                    if stale && failure.is_silent_close() {
+                        // Closed while it was idle: no fault of the endpoint and no try of the rule's.
+                        fresh = true;
+                        continue;
+                    }
+                    failure
+                }
+            };
+            if matches!(failure, Failure::Connect(_)) {
+                client.worker.metrics.upstream_connect_failed();
+            }
+            fresh = false;
+            tried.push(endpoint.uid);
+            let again = match &failure {
+                Failure::Connect(_) => retries < allowed_connects(forward, allowed),
+                Failure::Exchange(ExchangeError::RetryStatus(_)) => true,
+                Failure::Expired(Expired::Deadline) => {
+                    !last && !sink.head_sent() && deadline.is_none_or(|deadline| Instant::now() < deadline)
+                }
+                Failure::Exchange(ExchangeError::Upstream { answered: false, .. }) => !last && !sink.head_sent(),
+                _ => false,
+            };
+            if !again {
+                entry.detail(|| failure.detail());
+                break failure.code(deadline);
+            }
+            if let Some(retry) = forward.retry.filter(|retry| retry.attempts > 0) {
+                let pause = backoff(retry.backoff, retries, client.worker.random());
+                let until = Instant::now() + pause;
+                if deadline.is_some_and(|deadline| until >= deadline) {
+                    break ErrorCode::RequestTimeout;
+                }
+                tokio::time::sleep_until(until).await;
+            }
+            retries += 1;
+        };
+        entry.failed(code, retries);
+        if code == ErrorCode::ClientGone || sink.head_sent() {
+            return Forwarded::Broken;
+        }
+        match Answer::error(code).send(sink, forward.outbound.head_request).await {
+            Ok(()) => Forwarded::Complete,
+            Err(_) => Forwarded::Broken,
+        }
+    }
+}
+
+/// Connects beyond the rule's own retries go to other endpoints only, and only as many as there are.
+fn allowed_connects(forward: &Forward<'_>, allowed: u32) -> u32 {
+    let others = u32::try_from(forward.endpoints.len()).unwrap_or(u32::MAX).saturating_sub(1);
+    allowed.max(others.min(CONNECT_TRIES - 1))
+}
+
+/// Exponential, with up to a quarter of random jitter so that clients do not come back in step.
+fn backoff(base: Duration, retries: u32, random: u32) -> Duration {
+    let grown = base * (1 << retries.min(16)).min(MAX_BACKOFF_FACTOR);
+    grown + grown.mul_f64(f64::from(random) / f64::from(u32::MAX) / 4.0)
+}
+
+struct Attempt<'x, 'g> {
+    client: &'x Client,
+    forward: &'x Forward<'g>,
+    state: &'x Rc<EndpointState>,
+    fresh: bool,
+    retry_codes: &'x [u16],
+    deadline: Option<Instant>,
+}
+
+type Attempted = Result<(Exchanged, Option<Box<Http1Connection>>), (Failure, bool)>;
+
+impl Attempt<'_, '_> {
+    async fn run<Source: BodySource, Sink: ReplySink>(
+        &self,
+        watchdog: &mut Watchdog,
+        scratch: &mut Vec<u8>,
+        body: &mut Replay<'_, Source>,
+        sink: &mut Sink,
+        mirrors: &mut Mirrors,
+    ) -> Attempted {
+        let worker = &self.client.worker;
+        let now = Instant::now();
+        let try_deadline = self.forward.timeouts.backend_request.map(|limit| now + limit);
+        let deadline = match (self.deadline, try_deadline) {
+            (Some(one), Some(two)) => Some(one.min(two)),
+            (one, two) => one.or(two),
+        };
+        let progress = Progress::default();
+        let mut was_reused = false;
+        let work = async {
+            let acquired = worker.upstreams.acquire(self.state, &self.forward.route, self.fresh).await;
+            let (connection, reused) = acquired.map_err(Failure::Connect)?;
+            worker.metrics.upstream_acquired(reused);
+            was_reused = reused;
+            let terms = Terms {
+                outbound: &self.forward.outbound,
+                edits: &self.forward.edits,
+                retry_codes: self.retry_codes,
+                progress: &progress,
+            };
+            let mut replay = body.attempt();
+            match connection {
+                Connection::Http1(mut connection) => {
+                    exchange::over_http1(&mut connection, scratch, terms, &mut replay, mirrors, sink)
+                        .await
+                        .map(|done| (done, Some(connection)))
+                }
+                Connection::Http2(handle) => {
+                    let done = exchange::over_http2(&handle, terms, &mut replay, mirrors, sink).await;
+                    if let Err(ExchangeError::Upstream { error: BodyError::Http2(error), .. }) = &done
+                        && (error.is_go_away() || error.is_io())
+                    {
+                        handle.retire();
+                    }
+                    done.map(|done| (done, None))
+                }
+            }
+            .map_err(Failure::Exchange)
+        };
+        match watchdog.guard(now, deadline, worker.settings().stall_timeout(), &progress, work).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(failure)) => Err((failure, was_reused)),
+            Err(expired) => Err((Failure::Expired(expired), was_reused)),
+        }
+    }
+}
+
+impl Failure {
+    /// The connection ended without a byte of an answer, as one does that the backend closed while it was idle.
+    fn is_silent_close(&self) -> bool {
+        match self {
+            Self::Exchange(ExchangeError::Upstream { error, answered: false }) => match error {
+                BodyError::Truncated | BodyError::Io(_) => true,
+                BodyError::Http2(error) => error.is_go_away() || error.is_io() || error.reason() == Some(h2::Reason::REFUSED_STREAM),
+                BodyError::Wire(_) => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// For the access log; a client is never told.
+    fn detail(&self) -> String {
+        match self {
+            Self::Connect(error) => error.to_string(),
+            Self::Exchange(ExchangeError::Client(error)) => format!("client: {error}"),
+            Self::Exchange(ExchangeError::Upstream { error, .. }) => format!("backend: {error}"),
+            Self::Exchange(ExchangeError::RetryStatus(status)) => format!("backend answered {status} each time"),
+            Self::Expired(Expired::Deadline) => "time limit of the route".to_owned(),
+            Self::Expired(Expired::Stalled) => "no byte moved within the stall limit".to_owned(),
+        }
+    }
+
+    fn code(&self, deadline: Option<Instant>) -> ErrorCode {
+        match self {
+            Self::Connect(error) if error.timed_out => ErrorCode::UpstreamConnectTimeout,
+            Self::Connect(error) if error.stage == ConnectStage::Tls => ErrorCode::UpstreamTls,
+            Self::Connect(_) => ErrorCode::UpstreamConnect,
+            Self::Exchange(ExchangeError::Client(BodyError::Wire(_))) => ErrorCode::BadRequest,
+            Self::Exchange(ExchangeError::Client(_)) => ErrorCode::ClientGone,
+            Self::Exchange(ExchangeError::Upstream { error: BodyError::Wire(_), .. }) => ErrorCode::UpstreamProtocol,
+            Self::Exchange(ExchangeError::Upstream { .. } | ExchangeError::RetryStatus(_)) => ErrorCode::UpstreamReset,
+            Self::Expired(Expired::Deadline) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
+                ErrorCode::RequestTimeout
+            }
+            Self::Expired(_) => ErrorCode::UpstreamTimeout,
+        }
+    }
+}
+
+/// A request body that may be needed again.
+struct Replay<'s, Source> {
+    /// Read before the first try, to be sent in each.
+    kept: Bytes,
+    kept_trailers: Option<HeaderMap>,
+    /// Where the rest comes from, where there is one.
+    rest: Option<&'s mut Source>,
+    rest_taken: bool,
+}
+
+impl<'s, Source: BodySource> Replay<'s, Source> {
+    fn streaming(source: &'s mut Source) -> Self {
+        Self { kept: Bytes::new(), kept_trailers: None, rest: Some(source), rest_taken: false }
+    }
+
+    /// Keep the body, up to [`REPLAY_BYTES`]; a longer one streams on behind what was kept.
+    async fn collect(source: &'s mut Source, watchdog: &mut Watchdog, limit: Duration) -> Result<Self, BodyError> {
+        let mut kept = BytesMut::new();
+        loop {
+            let next = watchdog.until(Instant::now() + limit, source.next()).await;
+            match next.map_err(|_| BodyError::Truncated)?? {
+                None => {
+                    let kept_trailers = source.take_trailers();
+                    return Ok(Self { kept: kept.freeze(), kept_trailers, rest: None, rest_taken: false });
+                }
+                Some(piece) => kept.extend_from_slice(piece.as_slice()),
+            }
+            if kept.len() > REPLAY_BYTES {
+                return Ok(Self { kept: kept.freeze(), kept_trailers: None, rest: Some(source), rest_taken: false });
+            }
+        }
+    }
+
+    /// Nothing has been taken that could not be given again.
+    fn can_replay(&self) -> bool {
+        !self.rest_taken
+    }
+
+    fn attempt(&mut self) -> ReplayAttempt<'_, 's, Source> {
+        ReplayAttempt { kept: Some(self.kept.clone()).filter(|kept| !kept.is_empty()), body: self }
+    }
+}
+
+/// The body for one try.
+struct ReplayAttempt<'r, 's, Source> {
+    kept: Option<Bytes>,
+    body: &'r mut Replay<'s, Source>,
+}
+
+impl<Source: BodySource> BodySource for ReplayAttempt<'_, '_, Source> {
+    async fn next(&mut self) -> Result<Option<Piece<'_>>, BodyError> {
+        if let Some(kept) = self.kept.take() {
+            return Ok(Some(Piece::Shared(kept)));
+        }
+        match &mut self.body.rest {
+            Some(rest) => {
+                self.body.rest_taken |= !rest.is_finished();
+                rest.next().await
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.kept.is_some() || self.body.rest.as_ref().is_none_or(|rest| rest.is_ready())
+    }
+
+    fn is_finished(&self) -> bool {
+        self.kept.is_none() && self.body.rest.as_ref().is_none_or(|rest| rest.is_finished())
+    }
+
+    fn is_whole(&self) -> bool {
+        self.body.rest.as_ref().is_none_or(|rest| rest.is_whole())
+    }
+
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        match &mut self.body.rest {
+            Some(rest) => rest.take_trailers(),
+            None => self.body.kept_trailers.clone(),
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! One HTTP/1.1 connection from a client: heads in, responses out, one after the other.
+
+use super::answer::Answer;
+use super::body::BodySource;
+use super::client::Client;
+use super::forward::{self, Forwarded};
+use super::http1_io::{Http1Source, READ_AHEAD};
+use super::log::Entry;
+use super::plan::{Inbound, Plan, plan};
+use super::reply::{Http1Reply, Http1Terms, ReplySink};
+use super::tunnel;
+use super::watchdog::{Expired, Watchdog};
+use crate::codec::{Buffer, Framing, MAX_LEADING_EMPTY_LINES, Parsed, RequestHead, WireError, parse_request};
+use crate::error::ErrorCode;
+use crate::runtime::Generation;
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::time::Instant;
+
+/// After a response that ends the connection the client may still be sending: this long its bytes are read and dropped,
+/// so that it sees the response and not a reset.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Bytes that are read and dropped while lingering.
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// What follows a request on its connection.
+enum Next {
+    Request,
+    Close,
+    /// Close, but read on for a moment first: the client is still sending.
+    Linger,
+}
+
+struct Http1<'c, S> {
+    client: &'c Client,
+    stream: RefCell<S>,
+    buffer: Buffer,
+    out: Vec<u8>,
+    head: Vec<u8>,
+    scratch: Vec<u8>,
+    watchdog: Watchdog,
+}
+
+/// Serve requests until the client or we have enough.
+pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: &Client, stream: S, buffer: Buffer) {
+    let idle = client.worker.settings().idle_timeout();
+    let mut connection = Http1 {
+        client,
+        stream: RefCell::new(stream),
+        buffer,
+        out: Vec::new(),
+        head: Vec::new(),
+        scratch: Vec::new(),
+        watchdog: Watchdog::new(Instant::now() + idle),
+    };
+    let mut drain = pin!(client.worker.drain.started());
+    loop {
+        match connection.next(drain.as_mut()).await {
+            Next::Request => {}
+            Next::Close => break,
+            Next::Linger => {
+                connection.linger().await;
+                break;
+            }
+        }
+    }
+    let _ = connection.stream.get_mut().shutdown().await;
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
+    /// One request, from its first byte to the last of its response.
+    async fn next(&mut self, mut drain: Pin<&mut impl Future<Output = ()>>) -> Next {
+        let client = self.client;
+        let settings = client.worker.settings();
+        let generation;
+        let mut deadline = None;
+        let mut parsed_to = 0;
+        let received = loop {
+            self.skip_empty_lines();
+            // Only a line end can complete a head: a sender of single bytes does not get each one parsed.
+            if memchr::memchr(b'\n', &self.buffer.filled()[parsed_to..]).is_some() {
+                let error = match parse_request(self.buffer.filled()) {
+                    Ok(Parsed::Complete(head)) => {
+                        generation = client.worker.generation();
+                        break receive(client, &generation, head, std::mem::take(&mut self.head));
+                    }
+                    Ok(Parsed::Partial) => None,
+                    Err(error) => Some(error),
+                };
+                if let Some(error) = error {
+                    return self.refuse(error).await;
+                }
+            }
+            parsed_to = self.buffer.len();
+            if parsed_to >= settings.max_head_bytes {
+                return self.refuse(WireError::HeadTooLarge).await;
+            }
+            match self.read_head(&mut deadline, drain.as_mut()).await {
+                Ok(true) => {}
+                Ok(false) => return Next::Close,
+                Err(Expired::Deadline | Expired::Stalled) => {
+                    return if parsed_to == 0 {
+                        Next::Close
+                    } else {
+                        self.answer_without_request(ErrorCode::RequestHeadTimeout).await
+                    };
+                }
+            }
+        };
+        self.buffer.consume(received.consumed);
+        self.perform(received).await
+    }
+
+    /// One read. `Ok(false)`: the client is gone, or it is idle and we drain.
+    async fn read_head(
+        &mut self,
+        deadline: &mut Option<Instant>,
+        mut drain: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<bool, Expired> {
+        let settings = self.client.worker.settings();
+        let idle = self.buffer.is_empty();
+        let until = if idle {
+            self.buffer.release();
+            Instant::now() + settings.idle_timeout()
+        } else {
+            *deadline.get_or_insert_with(|| Instant::now() + settings.head_timeout())
+        };
+        let (stream, buffer) = (&self.stream, &mut self.buffer);
+        let fill = poll_fn(|context| {
+            if let Poll::Ready(read) = buffer.poll_fill(&mut *stream.borrow_mut(), context, READ_AHEAD) {
+                return Poll::Ready(read.is_ok_and(|count| count > 0));
+            }
+            if idle && drain.as_mut().poll(context).is_ready() {
+                return Poll::Ready(false);
+            }
+            Poll::Pending
+        });
+        self.watchdog.until(until, fill).await
+    }
+
+    fn skip_empty_lines(&mut self) {
+        for _ in 0..MAX_LEADING_EMPTY_LINES {
+            if self.buffer.filled().starts_with(b"\r\n") {
+                self.buffer.consume(2);
+            }
+        }
+    }
+
+    async fn perform(&mut self, received: Received<'_>) -> Next {
+        let Received { framing, terms, plan, mut entry, expect_continue, .. } = received;
+        let mut reply = Http1Reply::new(&self.stream, &mut self.out, terms);
+        let mut source = Http1Source::new(&self.stream, &mut self.buffer, framing);
+        let forwarded = match plan {
+            Plan::Answer(answer) => {
+                // Unread bytes would be taken for the next request: what is not here already ends the connection.
+                if !source.is_whole() || expect_continue {
+                    reply.terms.close = true;
+                }
+                let sent = answer.send(&mut reply, terms.head_request).await;
+                entry.answered(answer.status, answer.code, 0);
+                if sent.is_ok() { Forwarded::Complete } else { Forwarded::Broken }
+            }
+            Plan::Forward(forward) => {
+                let exchange = forward::Exchange { client: self.client, forward: &forward, scratch: &mut self.scratch };
+                let done = exchange.run(&mut self.watchdog, &mut source, &mut reply, &mut entry).await;
+                self.head = forward.into_buffer();
+                done
+            }
+        };
+        let terms = reply.terms;
+        entry.response_bytes(reply.body_bytes());
+        let whole = source.is_finished() || (source.is_whole() && discard(&mut source).await);
+        drop(source);
+        match forwarded {
+            Forwarded::Complete if !whole => Next::Linger,
+            Forwarded::Complete if terms.close => Next::Close,
+            Forwarded::Complete => Next::Request,
+            Forwarded::Broken => Next::Close,
+            Forwarded::Switched(mut connection) => {
+                let upstream = connection.stream.get_mut();
+                let tunnelled =
+                    tunnel::run(self.stream.get_mut(), &mut self.buffer, upstream, &mut connection.buffer).await;
+                if let Ok((up, down)) = tunnelled {
+                    entry.tunnelled(up, down);
+                }
+                Next::Close
+            }
+        }
+    }
+
+    /// Answer a head that is no request; nothing after it can be trusted.
+    async fn refuse(&mut self, error: WireError) -> Next {
+        let code = match error {
+            WireError::Malformed(_) => ErrorCode::BadRequest,
+            WireError::HeadTooLarge => ErrorCode::HeadersTooLarge,
+            WireError::TargetTooLong => ErrorCode::TargetTooLong,
+            WireError::UnsupportedCoding => ErrorCode::UnsupportedTransferCoding,
+            WireError::UnsupportedVersion => ErrorCode::UnsupportedVersion,
+            WireError::UnknownExpectation => ErrorCode::ExpectationFailed,
+        };
+        self.answer_without_request(code).await
+    }
+
+    async fn answer_without_request(&mut self, code: ErrorCode) -> Next {
+        let terms = Http1Terms { minor: 1, head_request: false, close: true };
+        let mut reply = Http1Reply::new(&self.stream, &mut self.out, terms);
+        let sent = Answer::error(code).send(&mut reply, false).await;
+        Entry::refused(self.client, code);
+        if sent.is_ok() { Next::Linger } else { Next::Close }
+    }
+
+    /// Say that nothing more comes, then read until the client has understood.
+    async fn linger(&mut self) {
+        let Self { stream, buffer, watchdog, .. } = self;
+        let stream = stream.get_mut();
+        if stream.shutdown().await.is_err() {
+            return;
+        }
+        let mut left = LINGER_BYTES;
+        let drop_bytes = async {
+            loop {
+                buffer.consume(buffer.len());
+                match buffer.fill(stream, READ_AHEAD).await {
+                    Ok(count) if count > 0 && count <= left => left -= count,
+                    _ => break,
+                }
+            }
+        };
+        let _ = watchdog.until(Instant::now() + LINGER, drop_bytes).await;
+    }
+}
+
+/// What a head said, once it has left the buffer.
+struct Received<'g> {
+    consumed: usize,
+    framing: Framing,
+    expect_continue: bool,
+    terms: Http1Terms,
+    plan: Plan<'g>,
+    entry: Entry<'g>,
+}
+
+fn receive<'g>(client: &'g Client, generation: &'g Generation, head: RequestHead<'_>, buffer: Vec<u8>) -> Received<'g> {
+    let terms = Http1Terms {
+        minor: head.minor,
+        head_request: head.method == "HEAD",
+        close: !head.keep_alive || client.worker.drain.is_draining(),
+    };
+    let (consumed, framing, expect_continue) = (head.consumed, head.framing, head.expect_continue);
+    let inbound = Inbound::from_http1(head);
+    let mut entry = Entry::begin(client, &inbound);
+    let plan = plan(client, generation, inbound, buffer, &mut entry);
+    Received { consumed, framing, expect_continue, terms, plan, entry }
+}
+
+/// Drop the rest of a body that stands whole in the buffer.
+async fn discard(source: &mut impl BodySource) -> bool {
+    loop {
+        match source.next().await {
+            Ok(Some(_)) => {}
+            Ok(None) => return true,
+            Err(_) => return false,
+        }
+    }
+}

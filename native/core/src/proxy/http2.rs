@@ -1,0 +1,282 @@
+//! One HTTP/2 connection from a client (RFC 9113): each stream is a request in a task of its own.
+
+use super::answer::Answer;
+use super::body::{BodySource, Piece, pump};
+use super::client::Client;
+use super::exchange::fields_of;
+use super::forward::{self, Forwarded};
+use super::http1_io::{Http1Sink, Http1Source};
+use super::http2_io::{Http2Sink, Http2Source};
+use super::log::Entry;
+use super::outbound::join_cookies;
+use super::plan::{HttpVersion, Inbound, Plan, plan};
+use super::reply::{Http2Reply, ReplySink};
+use super::watchdog::Watchdog;
+use crate::codec::{Framing, MAX_FIELDS};
+use crate::error::ErrorCode;
+use crate::table::Field;
+use crate::upstream::Http1Connection;
+use bytes::Bytes;
+use h2::ext::Protocol;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use http::{HeaderMap, Method, Request};
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+/// Bytes that one stream may queue towards a client that does not read.
+const MAX_SEND_BUFFER: usize = 256 * 1024;
+
+/// Serve streams until the client or we have enough.
+pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream: S) {
+    let settings = client.worker.settings();
+    let mut builder = h2::server::Builder::new();
+    builder
+        .max_concurrent_streams(settings.http2_max_streams)
+        .initial_window_size(settings.http2_stream_window)
+        .initial_connection_window_size(settings.http2_connection_window)
+        .max_header_list_size(u32::try_from(settings.max_head_bytes).unwrap_or(u32::MAX))
+        .max_send_buffer_size(MAX_SEND_BUFFER)
+        .enable_connect_protocol();
+    let mut watchdog = Watchdog::new(Instant::now() + settings.head_timeout());
+    let handshake = builder.handshake::<_, Bytes>(stream);
+    let Ok(Ok(mut connection)) = watchdog.until(Instant::now() + settings.head_timeout(), handshake).await else { return };
+    let active = Rc::new(Cell::new(0_usize));
+    let mut drain = pin!(client.worker.drain.started());
+    let mut draining = false;
+    loop {
+        let accept = poll_fn(|context| {
+            if !draining && drain.as_mut().poll(context).is_ready() {
+                draining = true;
+                connection.graceful_shutdown();
+            }
+            connection.poll_accept(context)
+        });
+        match watchdog.until(Instant::now() + settings.idle_timeout(), accept).await {
+            Ok(Some(Ok((request, respond)))) => {
+                let task = Stream { client: Rc::clone(&client), _active: Active::begin(&active) };
+                tokio::task::spawn_local(task.serve(request, respond));
+            }
+            Ok(Some(Err(_)) | None) => return,
+            Err(_) if active.get() == 0 && !draining => {
+                draining = true;
+                connection.graceful_shutdown();
+            }
+            // Idle for that long after the GOAWAY too: the client does not mean to close.
+            Err(_) if active.get() == 0 => return,
+            Err(_) => {}
+        }
+    }
+}
+
+/// Counts the streams under way.
+struct Active(Rc<Cell<usize>>);
+
+impl Active {
+    fn begin(count: &Rc<Cell<usize>>) -> Self {
+        count.set(count.get() + 1);
+        Self(Rc::clone(count))
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+struct Stream {
+    client: Rc<Client>,
+    _active: Active,
+}
+
+impl Stream {
+    async fn serve(self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+        let client = &*self.client;
+        let (parts, body) = request.into_parts();
+        let head_request = parts.method == Method::HEAD;
+        let mut reply = Http2Reply::new(respond);
+        let prepared = match Prepared::new(&parts, &body) {
+            Ok(prepared) => prepared,
+            Err(code) => {
+                Entry::refused(client, code);
+                let _ = Answer::error(code).send(&mut reply, head_request).await;
+                return;
+            }
+        };
+        let tunnel = prepared.tunnel;
+        let generation = client.worker.generation();
+        let inbound = prepared.inbound(&parts);
+        let mut entry = Entry::begin(client, &inbound);
+        let plan = plan(client, &generation, inbound, Vec::new(), &mut entry);
+        let mut source = Http2Source::new(body);
+        match plan {
+            Plan::Answer(answer) => {
+                entry.answered(answer.status, answer.code, 0);
+                let _ = answer.send(&mut reply, head_request).await;
+                entry.response_bytes(reply.body_bytes());
+            }
+            Plan::Forward(forward) => {
+                let mut scratch = Vec::new();
+                let exchange = forward::Exchange { client, forward: &forward, scratch: &mut scratch };
+                let mut watchdog = Watchdog::new(Instant::now() + client.worker.settings().stall_timeout());
+                let done = if tunnel {
+                    exchange.run(&mut watchdog, &mut NoBody, &mut reply, &mut entry).await
+                } else {
+                    exchange.run(&mut watchdog, &mut source, &mut reply, &mut entry).await
+                };
+                entry.response_bytes(reply.body_bytes());
+                match done {
+                    Forwarded::Complete => {}
+                    Forwarded::Broken => reply.reset(Reason::INTERNAL_ERROR),
+                    Forwarded::Switched(connection) => {
+                        if let Ok(Some(sink)) = reply.into_sink() {
+                            run_tunnel(source, sink, *connection, &mut entry).await;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What an HTTP/2 head has to be before it is a request, and what outlives the look at it.
+struct Prepared {
+    authority: Vec<u8>,
+    cookie: Option<Vec<u8>>,
+    framing: Framing,
+    tunnel: bool,
+    websocket_key: String,
+}
+
+impl Prepared {
+    fn new(parts: &http::request::Parts, body: &RecvStream) -> Result<Self, ErrorCode> {
+        let headers = &parts.headers;
+        if headers.len() > MAX_FIELDS {
+            return Err(ErrorCode::HeadersTooLarge);
+        }
+        let protocol = parts.extensions.get::<Protocol>();
+        let tunnel = parts.method == Method::CONNECT && protocol.is_some_and(|protocol| protocol.as_str() == "websocket");
+        if parts.method == Method::CONNECT && !tunnel {
+            return Err(ErrorCode::MethodNotAllowed);
+        }
+        if headers.get(http::header::EXPECT).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+            return Err(ErrorCode::ExpectationFailed);
+        }
+        let mut fields = fields_of(headers);
+        let framing = match headers.get(http::header::CONTENT_LENGTH) {
+            _ if tunnel || body.is_end_stream() => Framing::Empty,
+            None => Framing::Chunked,
+            Some(length) => match length.to_str().ok().and_then(|length| length.parse().ok()) {
+                Some(length) if headers.get_all(http::header::CONTENT_LENGTH).iter().count() == 1 => Framing::Length(length),
+                _ => return Err(ErrorCode::BadRequest),
+            },
+        };
+        Ok(Self {
+            authority: authority(parts)?.to_vec(),
+            cookie: join_cookies(&mut fields),
+            framing,
+            tunnel,
+            websocket_key: if tunnel { websocket_key() } else { String::new() },
+        })
+    }
+
+    fn inbound<'b>(&'b self, parts: &'b http::request::Parts) -> Inbound<'b> {
+        let mut fields = fields_of(&parts.headers);
+        let dropped: [&[u8]; 4] = [b"host", b"content-length", b"te", b"expect"];
+        fields.retain(|field| !dropped.contains(&field.name));
+        if let Some(cookie) = &self.cookie {
+            fields.retain(|field| field.name != b"cookie");
+            fields.push(Field { name: b"cookie", value: cookie });
+        }
+        if self.tunnel {
+            fields.push(Field { name: b"sec-websocket-key", value: self.websocket_key.as_bytes() });
+        }
+        Inbound {
+            version: HttpVersion::Http2,
+            method: if self.tunnel { "GET" } else { parts.method.as_str() },
+            target: parts.uri.path_and_query().map_or(&b"/"[..], |target| target.as_str().as_bytes()),
+            authority: Some(&self.authority),
+            fields,
+            framing: self.framing,
+            expect_continue: parts.headers.contains_key(http::header::EXPECT),
+            upgrade: self.tunnel.then_some(b"websocket"),
+            accepts_trailers: parts.headers.get(http::header::TE).is_some_and(|value| value == "trailers"),
+        }
+    }
+}
+
+/// `:authority`, or `host` where that is all there is; both only when they agree (RFC 9113 section 8.3.1).
+fn authority(parts: &http::request::Parts) -> Result<&[u8], ErrorCode> {
+    let mut hosts = parts.headers.get_all(http::header::HOST).iter();
+    let host = hosts.next().map(http::HeaderValue::as_bytes);
+    if hosts.next().is_some() {
+        return Err(ErrorCode::BadRequest);
+    }
+    match (parts.uri.authority().map(|authority| authority.as_str().as_bytes()), host) {
+        (Some(one), Some(two)) if !one.eq_ignore_ascii_case(two) => Err(ErrorCode::BadRequest),
+        (Some(authority), _) | (None, Some(authority)) => Ok(authority),
+        (None, None) => Err(ErrorCode::BadRequest),
+    }
+}
+
+/// Extended CONNECT has no key; the HTTP/1.1 handshake wants one (RFC 8441 section 5.1, RFC 6455 section 4.1).
+/// It proves nothing to anybody here, so it need not be secret, only well formed.
+fn websocket_key() -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    use std::hash::{BuildHasher, Hasher};
+    let random = || ahash::RandomState::new().build_hasher().finish();
+    let bits = (u128::from(random()) << 64) | u128::from(random());
+    // 16 bytes are 22 characters, the last of which carries two bits.
+    let mut key: String =
+        (0..21).map(|at| char::from(ALPHABET[usize::try_from((bits >> (122 - 6 * at)) & 63).unwrap_or(0)])).collect();
+    key.push(char::from(ALPHABET[usize::try_from((bits & 3) << 4).unwrap_or(0)]));
+    key.push_str("==");
+    key
+}
+
+/// WebSocket frames between a stream and an HTTP/1.1 backend.
+async fn run_tunnel(mut source: Http2Source, mut sink: Http2Sink, mut connection: Http1Connection, entry: &mut Entry<'_>) {
+    let Http1Connection { stream, buffer, .. } = &mut connection;
+    let mut scratch = Vec::new();
+    let up = async {
+        let mut to_backend = Http1Sink::new(stream, &mut scratch, Framing::UntilClose);
+        let moved = pump(&mut source, &mut to_backend, &mut ()).await;
+        let _ = poll_fn(|context| std::pin::Pin::new(&mut *stream.borrow_mut()).poll_shutdown(context)).await;
+        moved
+    };
+    let down = async {
+        let mut from_backend = Http1Source::new(stream, buffer, Framing::UntilClose);
+        pump(&mut from_backend, &mut sink, &mut ()).await
+    };
+    let (up, down) = tokio::join!(up, down);
+    if down.is_err() {
+        sink.reset(Reason::CANCEL);
+    }
+    entry.tunnelled(up.unwrap_or(0), down.unwrap_or(0));
+}
+
+/// The body of a request that opens a tunnel.
+struct NoBody;
+
+impl BodySource for NoBody {
+    async fn next(&mut self) -> Result<Option<Piece<'_>>, super::body::BodyError> {
+        Ok(None)
+    }
+
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    fn is_finished(&self) -> bool {
+        true
+    }
+
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        None
+    }
+}

@@ -1,0 +1,141 @@
+//! HTTP/2 bodies on the streams of the `h2` crate, both directions and both sides.
+
+use super::body::{BodyError, BodySink, BodySource, Piece};
+use crate::codec::is_forbidden_trailer;
+use bytes::Bytes;
+use h2::{RecvStream, SendStream};
+use http::HeaderMap;
+use std::future::poll_fn;
+
+/// Reads one body. Flow control credit returns when a piece has been taken over.
+#[derive(Debug)]
+pub struct Http2Source {
+    stream: RecvStream,
+    lent: usize,
+    finished: bool,
+    trailers: Option<HeaderMap>,
+}
+
+impl Http2Source {
+    pub fn new(stream: RecvStream) -> Self {
+        let finished = stream.is_end_stream();
+        Self { stream, lent: 0, finished, trailers: None }
+    }
+
+    fn give_back(&mut self) {
+        if self.lent > 0 {
+            // Fails only on a stream that is gone already.
+            let _ = self.stream.flow_control().release_capacity(std::mem::take(&mut self.lent));
+        }
+    }
+}
+
+impl BodySource for Http2Source {
+    async fn next(&mut self) -> Result<Option<Piece<'_>>, BodyError> {
+        self.give_back();
+        if self.finished {
+            return Ok(None);
+        }
+        match poll_fn(|context| self.stream.poll_data(context)).await {
+            Some(Ok(data)) => {
+                self.lent = data.len();
+                self.finished = self.stream.is_end_stream();
+                Ok(Some(Piece::Shared(data)))
+            }
+            Some(Err(error)) => Err(error.into()),
+            None => {
+                self.finished = true;
+                self.trailers = poll_fn(|context| self.stream.poll_trailers(context)).await?.map(without_forbidden);
+                Ok(None)
+            }
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.finished
+    }
+
+    fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take()
+    }
+}
+
+fn without_forbidden(trailers: HeaderMap) -> HeaderMap {
+    if !trailers.keys().any(|name| is_forbidden_trailer(name.as_str().as_bytes())) {
+        return trailers;
+    }
+    let mut kept = HeaderMap::with_capacity(trailers.len());
+    for (name, value) in &trailers {
+        if !is_forbidden_trailer(name.as_str().as_bytes()) {
+            kept.append(name.clone(), value.clone());
+        }
+    }
+    kept
+}
+
+/// Writes one body. The newest piece is held back until flush or finish, so that the last one carries END_STREAM.
+#[derive(Debug)]
+pub struct Http2Sink {
+    stream: SendStream<Bytes>,
+    held: Bytes,
+}
+
+impl Http2Sink {
+    pub fn new(stream: SendStream<Bytes>) -> Self {
+        Self { stream, held: Bytes::new() }
+    }
+
+    pub fn reset(&mut self, reason: h2::Reason) {
+        self.stream.send_reset(reason);
+    }
+
+    async fn send(&mut self, mut data: Bytes, end: bool) -> Result<(), BodyError> {
+        loop {
+            self.stream.reserve_capacity(data.len());
+            let mut capacity = self.stream.capacity();
+            while capacity == 0 && !data.is_empty() {
+                capacity = match poll_fn(|context| self.stream.poll_capacity(context)).await {
+                    Some(granted) => granted?,
+                    None => return Err(BodyError::Truncated),
+                };
+            }
+            if capacity >= data.len() {
+                return Ok(self.stream.send_data(data, end)?);
+            }
+            self.stream.send_data(data.split_to(capacity), false)?;
+        }
+    }
+}
+
+impl BodySink for Http2Sink {
+    async fn write(&mut self, piece: Piece<'_>) -> Result<(), BodyError> {
+        self.flush().await?;
+        self.held = piece.into_bytes();
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), BodyError> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        let held = std::mem::take(&mut self.held);
+        self.send(held, false).await
+    }
+
+    async fn finish(&mut self, trailers: Option<HeaderMap>) -> Result<(), BodyError> {
+        match trailers {
+            Some(trailers) => {
+                self.flush().await?;
+                Ok(self.stream.send_trailers(trailers)?)
+            }
+            None => {
+                let held = std::mem::take(&mut self.held);
+                self.send(held, true).await
+            }
+        }
+    }
+}

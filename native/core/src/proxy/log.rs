@@ -1,0 +1,189 @@
+//! What one request leaves behind: a count, a duration, and, where the access log is on, a line.
+
+use super::client::Client;
+use super::plan::{HttpVersion, Inbound};
+use crate::error::ErrorCode;
+use crate::observe::access_log::Record;
+use crate::observe::metrics::RouteSeries;
+use crate::table::{Endpoint, Field, Listener, Rule};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
+
+/// Filled while the request is served; counted and logged when it is dropped.
+#[derive(Debug)]
+pub struct Entry<'g> {
+    client: &'g Client,
+    started: Instant,
+    version: HttpVersion,
+    listener: Option<&'g Arc<Listener>>,
+    rule: Option<&'g Arc<Rule>>,
+    series: Option<&'g Arc<RouteSeries>>,
+    status: u16,
+    code: Option<ErrorCode>,
+    retries: u32,
+    request_bytes: u64,
+    response_bytes: u64,
+    /// Only while the access log is on.
+    text: Option<Box<Text>>,
+}
+
+/// Parts of the request that are gone by the time the line is written.
+#[derive(Debug, Default)]
+struct Text {
+    method: String,
+    authority: String,
+    path: String,
+    user_agent: Option<String>,
+    request_id: Option<String>,
+    backend: Option<String>,
+    endpoint: Option<String>,
+    detail: Option<String>,
+}
+
+impl<'g> Entry<'g> {
+    pub fn begin(client: &'g Client, inbound: &Inbound<'_>) -> Self {
+        client.worker.metrics.request(inbound.version == HttpVersion::Http2);
+        let text = client.worker.shared.access_log.is_enabled().then(|| Box::new(Text::of(inbound)));
+        Self {
+            client,
+            started: Instant::now(),
+            version: inbound.version,
+            listener: None,
+            rule: None,
+            series: None,
+            status: 0,
+            code: None,
+            retries: 0,
+            request_bytes: 0,
+            response_bytes: 0,
+            text,
+        }
+    }
+
+    /// A head that was no request: only counted.
+    pub fn refused(client: &Client, code: ErrorCode) {
+        client.worker.metrics.error(code);
+    }
+
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    pub fn listener(&mut self, listener: &'g Arc<Listener>) {
+        self.listener = Some(listener);
+    }
+
+    pub fn rule(&mut self, rule: &'g Arc<Rule>, series: &'g Arc<RouteSeries>) {
+        self.rule = Some(rule);
+        self.series = Some(series);
+    }
+
+    pub fn backend(&mut self, id: &str) {
+        if let Some(text) = &mut self.text {
+            text.backend = Some(id.to_owned());
+        }
+    }
+
+    pub fn endpoint(&mut self, endpoint: &Endpoint) {
+        if let Some(text) = &mut self.text {
+            text.endpoint = Some(endpoint.address.to_string());
+        }
+    }
+
+    pub fn answered(&mut self, status: u16, code: Option<ErrorCode>, retries: u32) {
+        self.status = status;
+        self.code = code;
+        self.retries = retries;
+    }
+
+    /// What exactly went wrong, made only where it is written.
+    pub fn detail(&mut self, detail: impl FnOnce() -> String) {
+        if let Some(text) = &mut self.text {
+            text.detail = Some(detail());
+        }
+    }
+
+    /// The gateway answers with an error, or can no longer answer.
+    pub fn failed(&mut self, code: ErrorCode, retries: u32) {
+        self.answered(code.status(), Some(code), retries);
+    }
+
+    pub fn response_bytes(&mut self, count: u64) {
+        self.response_bytes = count;
+    }
+
+    pub fn tunnelled(&mut self, up: u64, down: u64) {
+        self.request_bytes = up;
+        self.response_bytes = down;
+    }
+
+    fn log(&self, text: &Text, duration_ms: f64) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        self.client.worker.shared.access_log.push(&Record {
+            time: now - duration_ms / 1000.0,
+            duration_ms,
+            client: &self.client.address_text,
+            protocol: self.version.as_str(),
+            scheme: self.client.scheme(),
+            sni: self.client.sni(),
+            method: &text.method,
+            authority: &text.authority,
+            path: &text.path,
+            user_agent: text.user_agent.as_deref(),
+            request_id: text.request_id.as_deref(),
+            listener: self.listener.map(|listener| listener.id()),
+            route: self.rule.map(|rule| rule.ir.route.as_str()),
+            rule: self.rule.map(|rule| if rule.ir.name.is_empty() { rule.ir.id.as_str() } else { rule.ir.name.as_str() }),
+            backend: text.backend.as_deref(),
+            endpoint: text.endpoint.as_deref(),
+            status: self.status,
+            error: self.code.map(ErrorCode::name),
+            error_detail: text.detail.as_deref(),
+            retries: self.retries,
+            request_bytes: self.request_bytes,
+            response_bytes: self.response_bytes,
+        });
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        let worker = &self.client.worker;
+        let duration = self.started.elapsed();
+        if self.status == 0 {
+            // The task was cancelled under the request: the client is gone.
+            self.failed(ErrorCode::ClientGone, self.retries);
+        }
+        if let Some(series) = self.series {
+            series.record(worker.id, self.status, duration);
+        }
+        if let Some(code) = self.code {
+            worker.metrics.error(code);
+        }
+        worker.metrics.retries(self.retries);
+        if let Some(text) = &self.text {
+            self.log(text, duration.as_secs_f64() * 1000.0);
+        }
+    }
+}
+
+impl Text {
+    fn of(inbound: &Inbound<'_>) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let field = |name: &str| {
+            let named = |field: &&Field<'_>| field.name.eq_ignore_ascii_case(name.as_bytes());
+            inbound.fields.iter().find(named).map(|field| text(field.value))
+        };
+        Self {
+            method: inbound.method.to_owned(),
+            authority: text(inbound.authority.unwrap_or_default()),
+            path: text(inbound.target),
+            user_agent: field("user-agent"),
+            request_id: field("x-request-id"),
+            backend: None,
+            endpoint: None,
+            detail: None,
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The request path: a connection comes in, requests are planned, tried and answered.
+//!
+//! A few plain async functions on a request, not a tower of layers: `http1` and `http2` speak to clients, `plan` decides
+//! without I/O, `forward` tries, `exchange` does one try, `body` moves bytes. The task that owns the client's connection
+//! drives the backend's too.
+
+mod answer;
+mod body;
+mod client;
+mod exchange;
+mod forward;
+mod http1;
+mod http1_io;
+mod http2;
+mod http2_io;
+mod log;
+mod mirror;
+mod outbound;
+mod plan;
+mod reply;
+mod response;
+mod tunnel;
+mod watchdog;
+
+use crate::codec::Buffer;
+use crate::runtime::Worker;
+use crate::table::SocketKey;
+use crate::tls;
+use client::Client;
+use http1_io::READ_AHEAD;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// The first bytes of HTTP/2 with prior knowledge (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Serve one accepted connection to its end.
+pub async fn serve_connection(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, socket: SocketKey) {
+    // Without it small responses wait for the client's delayed acknowledgement.
+    let _ = stream.set_nodelay(true);
+    let generation = worker.generation();
+    let Some(entry) = generation.table.socket(socket).cloned() else { return };
+    if entry.protocol == crate::ir::ListenerProtocol::Https {
+        let limit = worker.settings().handshake_timeout();
+        let accepted = tls::server::accept(stream, &entry, &generation.server_tls, limit).await;
+        drop(generation);
+        worker.metrics.handshake(accepted.is_ok());
+        let Ok((stream, handshake)) = accepted else { return };
+        let http2 = handshake.http2;
+        let client = Client::new(worker, peer, socket, Some(handshake));
+        if http2 {
+            http2::serve(Rc::new(client), stream).await;
+        } else {
+            http1::serve(&client, stream, Buffer::new()).await;
+        }
+        return;
+    }
+    drop(generation);
+    let client = Client::new(worker, peer, socket, None);
+    serve_plain(client, stream).await;
+}
+
+/// HTTP/1.1, or HTTP/2 for a client that begins with its preface.
+async fn serve_plain(client: Client, mut stream: TcpStream) {
+    let mut buffer = Buffer::new();
+    let deadline = Instant::now() + client.worker.settings().idle_timeout();
+    let preface = tokio::time::timeout_at(deadline, async {
+        while PREFACE.starts_with(buffer.filled()) && buffer.len() < PREFACE.len() {
+            if buffer.fill(&mut stream, READ_AHEAD).await? == 0 {
+                return io::Result::Ok(false);
+            }
+        }
+        Ok(true)
+    });
+    let drain = client.worker.drain.started();
+    let preface = async { preface.await.is_ok_and(|read| read.unwrap_or(false)) };
+    tokio::select! {
+        biased;
+        whole = preface => if !whole { return },
+        () = drain => return,
+    }
+    if buffer.filled().starts_with(PREFACE) {
+        http2::serve(Rc::new(client), Rewound { ahead: buffer, stream }).await;
+    } else {
+        http1::serve(&client, stream, buffer).await;
+    }
+}
+
+/// A stream of which some bytes have been read already.
+struct Rewound {
+    ahead: Buffer,
+    stream: TcpStream,
+}
+
+impl AsyncRead for Rewound {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(context, space);
+        }
+        let count = self.ahead.len().min(space.remaining());
+        space.put_slice(&self.ahead.filled()[..count]);
+        self.ahead.consume(count);
+        self.ahead.release();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Rewound {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,139 @@
+//! The request as it goes to the backend.
+//!
+//! Its one neutral form is the HTTP/1.1 head: for the common case that is the wire format already, written straight from
+//! the parsed slices. An HTTP/2 request is made from it where a backend speaks HTTP/2, and retries and mirrors reuse it.
+
+use super::client::{Client, ForwardingFields, take_forwarding};
+use crate::codec::{FieldList, Framing, WireError, push_field};
+use crate::table::Field;
+use http::header::{HeaderName, HeaderValue};
+use http::uri::{Authority, PathAndQuery, Scheme, Uri};
+use http::{Method, Request, Version};
+
+/// A request ready to be sent, to any backend and as often as the rule allows.
+#[derive(Debug, Clone)]
+pub struct Outbound {
+    /// Head with its empty line.
+    pub head: Vec<u8>,
+    pub framing: Framing,
+    pub head_request: bool,
+    /// Safe to send twice (RFC 9110 section 9.2.2).
+    pub idempotent: bool,
+    /// Asks the backend to switch protocols.
+    pub upgrade: bool,
+    /// The client understands trailers; HTTP/2 backends are told so.
+    pub trailers: bool,
+    pub tls: bool,
+}
+
+/// What a request is made of after the filters.
+#[derive(Debug)]
+pub struct Parts<'p> {
+    pub method: &'p str,
+    pub path: &'p str,
+    pub query: Option<&'p str>,
+    pub authority: &'p [u8],
+    /// What the client asked for, for `X-Forwarded-Host`.
+    pub original_authority: &'p [u8],
+    pub fields: &'p [Field<'p>],
+    pub framing: Framing,
+    pub expect_continue: bool,
+    pub upgrade: Option<&'p [u8]>,
+    pub trailers: bool,
+    pub tls: bool,
+}
+
+impl Outbound {
+    pub fn write(client: &Client, parts: &Parts<'_>, mut head: Vec<u8>) -> Self {
+        head.clear();
+        head.extend_from_slice(parts.method.as_bytes());
+        head.push(b' ');
+        head.extend_from_slice(parts.path.as_bytes());
+        if let Some(query) = parts.query {
+            head.push(b'?');
+            head.extend_from_slice(query.as_bytes());
+        }
+        head.extend_from_slice(b" HTTP/1.1\r\n");
+        push_field(&mut head, b"host", parts.authority);
+        let mut forwarding = ForwardingFields::default();
+        for field in parts.fields {
+            if !take_forwarding(field, &mut forwarding) {
+                push_field(&mut head, field.name, field.value);
+            }
+        }
+        client.push_forwarding(&mut head, forwarding, parts.original_authority);
+        match parts.framing {
+            Framing::Length(length) => {
+                push_field(&mut head, b"content-length", itoa::Buffer::new().format(length).as_bytes());
+            }
+            Framing::Chunked | Framing::UntilClose => head.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+            // A body that could have been: some backends answer 411 without a length (RFC 9110 section 8.6).
+            Framing::Empty if matches!(parts.method, "POST" | "PUT" | "PATCH") => {
+                head.extend_from_slice(b"content-length: 0\r\n");
+            }
+            Framing::Empty => {}
+        }
+        if parts.expect_continue && !parts.framing.is_empty() {
+            head.extend_from_slice(b"expect: 100-continue\r\n");
+        }
+        if let Some(protocol) = parts.upgrade {
+            push_field(&mut head, b"connection", b"upgrade");
+            push_field(&mut head, b"upgrade", protocol);
+        }
+        head.extend_from_slice(b"\r\n");
+        Self {
+            head,
+            framing: parts.framing,
+            head_request: parts.method == "HEAD",
+            idempotent: matches!(parts.method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE"),
+            upgrade: parts.upgrade.is_some(),
+            trailers: parts.trailers,
+            tls: parts.tls,
+        }
+    }
+
+    /// The same request for HTTP/2 (RFC 9113 section 8.3.1): `Host` becomes `:authority`, connection fields go.
+    ///
+    /// # Errors
+    /// `Malformed` where a part does not fit HTTP/2.
+    pub fn to_http2(&self) -> Result<Request<()>, WireError> {
+        const BAD: WireError = WireError::Malformed("a request that HTTP/2 cannot carry");
+        let mut headers = [httparse::EMPTY_HEADER; crate::codec::MAX_FIELDS + 16];
+        let mut parsed = httparse::Request::new(&mut headers);
+        parsed.parse(&self.head).map_err(|_| BAD)?;
+        let mut request = Request::new(());
+        *request.version_mut() = Version::HTTP_2;
+        *request.method_mut() = Method::from_bytes(parsed.method.unwrap_or_default().as_bytes()).map_err(|_| BAD)?;
+        let mut authority = None;
+        for header in parsed.headers.iter() {
+            match header.name {
+                "host" => authority = Some(Authority::try_from(header.value).map_err(|_| BAD)?),
+                "connection" | "upgrade" | "transfer-encoding" => {}
+                _ => {
+                    let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| BAD)?;
+                    request.headers_mut().append(name, HeaderValue::from_bytes(header.value).map_err(|_| BAD)?);
+                }
+            }
+        }
+        if self.trailers {
+            request.headers_mut().insert(http::header::TE, HeaderValue::from_static("trailers"));
+        }
+        let mut uri = Uri::default().into_parts();
+        uri.scheme = Some(if self.tls { Scheme::HTTPS } else { Scheme::HTTP });
+        uri.authority = Some(authority.ok_or(BAD)?);
+        uri.path_and_query = Some(PathAndQuery::try_from(parsed.path.unwrap_or_default()).map_err(|_| BAD)?);
+        *request.uri_mut() = Uri::from_parts(uri).map_err(|_| BAD)?;
+        Ok(request)
+    }
+}
+
+/// Join the crumbs that HTTP/2 clients may split `Cookie` into (RFC 9113 section 8.2.3). Returns the joined value.
+pub fn join_cookies(fields: &mut FieldList<'_>) -> Option<Vec<u8>> {
+    let is_cookie = |field: &Field<'_>| field.name == b"cookie";
+    if fields.iter().filter(|field| is_cookie(field)).count() < 2 {
+        return None;
+    }
+    let joined = fields.iter().filter(|field| is_cookie(field)).map(|field| field.value).collect::<Vec<_>>().join(&b"; "[..]);
+    fields.retain(|field| !is_cookie(field));
+    Some(joined)
+}

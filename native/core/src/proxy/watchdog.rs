@@ -1,0 +1,154 @@
+//! Time limits of a connection, at the price of one timer that is hardly ever moved.
+//!
+//! The timer is armed for some instant and stays there while later deadlines come and go; when it fires, what counts is
+//! looked at again. Progress is a flag that I/O sets, so a stalled transfer is found without reading the clock for every
+//! read and write (it is found between one and two times the limit).
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// Which limit was passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expired {
+    /// The instant that the caller named.
+    Deadline,
+    /// No progress for the stall limit.
+    Stalled,
+}
+
+/// Set by whoever moves bytes.
+#[derive(Debug, Default)]
+pub struct Progress(Cell<bool>);
+
+impl Progress {
+    pub fn made(&self) {
+        self.0.set(true);
+    }
+}
+
+/// The timer of one connection or stream.
+#[derive(Debug)]
+pub struct Watchdog {
+    sleep: Pin<Box<Sleep>>,
+    armed: Instant,
+}
+
+impl Watchdog {
+    pub fn new(first: Instant) -> Self {
+        Self { sleep: Box::pin(sleep_until(first)), armed: first }
+    }
+
+    /// Run `future` until `deadline`.
+    ///
+    /// # Errors
+    /// `Deadline`; the future is dropped.
+    pub async fn until<F: Future>(&mut self, deadline: Instant, future: F) -> Result<F::Output, Expired> {
+        let mut future = pin!(future);
+        poll_fn(|context| {
+            if let Poll::Ready(output) = future.as_mut().poll(context) {
+                return Poll::Ready(Ok(output));
+            }
+            self.arm_by(deadline);
+            while self.sleep.as_mut().poll(context).is_ready() {
+                if Instant::now() >= deadline {
+                    return Poll::Ready(Err(Expired::Deadline));
+                }
+                self.arm_at(deadline);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Run `future` until `deadline` (if any) and as long as it makes progress within `stall` each time.
+    ///
+    /// # Errors
+    /// Which limit passed; the future is dropped.
+    pub async fn guard<F: Future>(
+        &mut self,
+        now: Instant,
+        deadline: Option<Instant>,
+        stall: Duration,
+        progress: &Progress,
+        future: F,
+    ) -> Result<F::Output, Expired> {
+        let mut future = pin!(future);
+        let mut stalled_at = now + stall;
+        poll_fn(|context| {
+            if let Poll::Ready(output) = future.as_mut().poll(context) {
+                return Poll::Ready(Ok(output));
+            }
+            let earliest = |stalled_at: Instant| deadline.map_or(stalled_at, |deadline| deadline.min(stalled_at));
+            self.arm_by(earliest(stalled_at));
+            while self.sleep.as_mut().poll(context).is_ready() {
+                let now = Instant::now();
+                if deadline.is_some_and(|deadline| now >= deadline) {
+                    return Poll::Ready(Err(Expired::Deadline));
+                }
+                if progress.0.take() {
+                    stalled_at = now + stall;
+                } else if now >= stalled_at {
+                    return Poll::Ready(Err(Expired::Stalled));
+                }
+                self.arm_at(earliest(stalled_at));
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn arm_by(&mut self, latest: Instant) {
+        if self.armed > latest {
+            self.arm_at(latest);
+        }
+    }
+
+    fn arm_at(&mut self, instant: Instant) {
+        self.sleep.as_mut().reset(instant);
+        self.armed = instant;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_holds_whatever_the_timer_was_armed_for() {
+        let start = Instant::now();
+        for first in [1, 60, 3600] {
+            let mut watchdog = Watchdog::new(start + Duration::from_secs(first));
+            let deadline = Instant::now() + Duration::from_secs(10);
+            assert_eq!(watchdog.until(deadline, pending::<()>()).await, Err(Expired::Deadline));
+            assert_eq!(Instant::now(), deadline);
+            assert_eq!(watchdog.until(deadline + Duration::from_secs(1), async { 7 }).await, Ok(7));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn progress_postpones_a_stall_and_nothing_postpones_a_deadline() {
+        let start = Instant::now();
+        let stall = Duration::from_secs(5);
+        let progress = Progress::default();
+        let busy = async {
+            for _ in 0..20 {
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                progress.made();
+            }
+        };
+        let mut watchdog = Watchdog::new(start + stall);
+        assert_eq!(watchdog.guard(start, None, stall, &progress, busy).await, Ok(()));
+        let now = Instant::now();
+        assert_eq!(watchdog.guard(now, None, stall, &progress, pending::<()>()).await, Err(Expired::Stalled));
+        assert!(now + stall <= Instant::now() && Instant::now() <= now + 2 * stall);
+        let now = Instant::now();
+        let deadline = now + Duration::from_secs(2);
+        let expired = watchdog.guard(now, Some(deadline), stall, &progress, pending::<()>()).await;
+        assert_eq!((expired, Instant::now()), (Err(Expired::Deadline), deadline));
+    }
+}

@@ -1,0 +1,102 @@
+//! Binding listener sockets: one per worker and address (`SO_REUSEPORT`), after a look whether the port is free.
+
+use crate::table::SocketKey;
+use serde::Serialize;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+
+/// Connections that wait for accept, per socket; the kernel caps it at `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// Why a port could not be bound, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BindError {
+    pub code: &'static str,
+    pub message: String,
+    pub hint: &'static str,
+}
+
+impl BindError {
+    fn new(address: SocketAddr, error: &io::Error) -> Self {
+        let (code, hint) = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                ("address_in_use", "stop what listens there, or move this gateway with --port-offset or --listen")
+            }
+            io::ErrorKind::PermissionDenied => (
+                "permission_denied",
+                "use --port-offset 8000, give the process CAP_NET_BIND_SERVICE, or lower net.ipv4.ip_unprivileged_port_start",
+            ),
+            io::ErrorKind::AddrNotAvailable => {
+                ("address_not_available", "no interface has this address; correct spec.addresses or override it with --listen")
+            }
+            _ => ("bind_failed", "see the message of the operating system"),
+        };
+        Self { code, message: format!("cannot listen on {address}: {error}"), hint }
+    }
+}
+
+/// One listening socket per worker. `owned`: this engine has a socket on that port already, so the port cannot be probed.
+///
+/// # Errors
+/// [`BindError`] with what helps.
+pub fn bind(key: SocketKey, workers: usize, owned: bool) -> Result<Vec<TcpListener>, BindError> {
+    let addresses = match key.address {
+        Some(address) => vec![SocketAddr::new(address, key.port)],
+        // One socket for both families where the system has IPv6, else IPv4 alone.
+        None => vec![
+            SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), key.port),
+            SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), key.port),
+        ],
+    };
+    let mut failed = None;
+    for address in addresses {
+        match bind_all(address, workers, owned) {
+            Ok(listeners) => return Ok(listeners),
+            Err(error) => {
+                let next = matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
+                    || error.raw_os_error() == Some(AF_NOT_SUPPORTED);
+                failed = Some(BindError::new(address, &error));
+                if !next {
+                    break;
+                }
+            }
+        }
+    }
+    Err(failed.unwrap_or_else(|| BindError::new(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), key.port), &io::Error::other("no address"))))
+}
+
+/// EAFNOSUPPORT on Linux: a kernel without IPv6.
+const AF_NOT_SUPPORTED: i32 = 97;
+
+fn bind_all(address: SocketAddr, workers: usize, owned: bool) -> io::Result<Vec<TcpListener>> {
+    if !owned && address.port() != 0 {
+        // With SO_REUSEPORT two gateways of one user would share the port silently.
+        drop(open(address, false)?);
+    }
+    let first = open(address, true)?;
+    let bound = first.local_addr()?.as_socket().unwrap_or(address);
+    let mut sockets = vec![first];
+    for _ in 1..workers {
+        sockets.push(open(bound, true)?);
+    }
+    sockets
+        .into_iter()
+        .map(|socket| {
+            socket.listen(BACKLOG)?;
+            Ok(socket.into())
+        })
+        .collect()
+}
+
+fn open(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}

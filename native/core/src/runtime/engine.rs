@@ -1,0 +1,259 @@
+//! The engine as its owner sees it: start, apply, drain, shut down. Every call may block; none needs an interpreter.
+
+use super::bind::{BindError, bind};
+use super::settings::Settings;
+use super::worker::{self, Command};
+use super::{Generation, Shared};
+use crate::ir::Transaction;
+use crate::observe::access_log::AccessLog;
+use crate::observe::admin::Admin;
+use crate::observe::events::Events;
+use crate::observe::metrics::Registry;
+use crate::table::{Refused, SocketKey, State, Table};
+use crate::tls::client::ClientTls;
+use crate::tls::server::ServerTls;
+use ahash::AHashMap;
+use arc_swap::ArcSwap;
+use serde::Serialize;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+
+/// Commands that wait for a busy worker.
+const COMMANDS: usize = 1024;
+
+/// What one listener has of a transaction.
+#[derive(Debug, Clone, Serialize)]
+pub struct ListenerReport {
+    pub id: String,
+    /// The addresses that are bound, with their real ports.
+    pub bound: Vec<SocketAddr>,
+    pub error: Option<BindError>,
+}
+
+/// The outcome of a transaction that was applied.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    pub generation: u64,
+    /// Seconds from bytes to live.
+    pub apply_seconds: f64,
+    pub listeners: Vec<ListenerReport>,
+}
+
+/// A transaction that was not applied; the generation before goes on serving.
+#[derive(Debug)]
+pub enum ApplyError {
+    Malformed(serde_json::Error),
+    Refused(Refused),
+    /// After shutdown.
+    Stopped,
+}
+
+#[derive(Debug)]
+struct Bound {
+    address: SocketAddr,
+}
+
+#[derive(Debug)]
+struct Thread {
+    commands: mpsc::Sender<Command>,
+    handle: JoinHandle<()>,
+}
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    state: State,
+    threads: Vec<Thread>,
+    sockets: AHashMap<SocketKey, Result<Bound, BindError>>,
+    admin: Option<Admin>,
+}
+
+impl Engine {
+    /// Start the workers; nothing is bound before the first transaction but the admin listener.
+    ///
+    /// # Errors
+    /// The system refuses a thread.
+    pub fn start(settings: Settings) -> std::io::Result<Self> {
+        let workers = settings.worker_count();
+        let shared = Arc::new(Shared {
+            generation: ArcSwap::from_pointee(Generation::default()),
+            registry: Registry::new(workers),
+            access_log: AccessLog::start(&settings.access_log, workers)?,
+            events: Events::default(),
+            ready: AtomicBool::new(false),
+            settings,
+        });
+        let admin = shared.settings.admin.and_then(|address| match Admin::start(address, Arc::clone(&shared)) {
+            Ok(admin) => Some(admin),
+            Err(error) => {
+                shared.events.push("admin_unavailable", format!("admin listener {address}: {error}; metrics and health checks are not served"));
+                None
+            }
+        });
+        let mut threads = Vec::with_capacity(workers);
+        for id in 0..workers {
+            let (commands, receiver) = mpsc::channel(COMMANDS);
+            let shared = Arc::clone(&shared);
+            let handle = std::thread::Builder::new()
+                .name(format!("sluicegate-{id}"))
+                .spawn(move || worker::run(id, shared, receiver))?;
+            threads.push(Thread { commands, handle });
+        }
+        Ok(Self { shared, state: State::default(), threads, sockets: AHashMap::new(), admin })
+    }
+
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Where the admin listener is, if it could be bound.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::address)
+    }
+
+    /// Apply one transaction: all of it or nothing.
+    ///
+    /// # Errors
+    /// [`ApplyError`].
+    pub fn apply(&mut self, bytes: &[u8]) -> Result<Report, ApplyError> {
+        if self.threads.is_empty() {
+            return Err(ApplyError::Stopped);
+        }
+        let started = Instant::now();
+        let transaction: Transaction = serde_json::from_slice(bytes).map_err(ApplyError::Malformed)?;
+        let table = self.state.apply(transaction, &self.shared.registry).map_err(ApplyError::Refused)?;
+        let before = self.shared.generation.load_full();
+        let server_tls = ServerTls::build(&table, &before.server_tls, &self.shared.events);
+        let client_tls = ClientTls::build(&table, &before.client_tls, &self.shared.events);
+        let number = table.generation;
+        // New sockets are bound first and accept only once their table is there: nobody meets a 404 that is not meant.
+        let listening = self.bind_new(&table);
+        let generation = Arc::new(Generation { table, server_tls, client_tls });
+        self.shared.generation.store(Arc::clone(&generation));
+        for (key, listeners) in listening {
+            for (thread, listener) in self.threads.iter().zip(listeners) {
+                let _ = thread.commands.blocking_send(Command::Listen(key, listener));
+            }
+        }
+        self.close_unwanted(&generation.table);
+        self.shared.ready.store(true, Ordering::Release);
+        let apply_seconds = started.elapsed().as_secs_f64();
+        self.shared.registry.applied(number, apply_seconds);
+        Ok(Report { generation: number, apply_seconds, listeners: self.listener_reports(&generation.table) })
+    }
+
+    /// Try the ports again that could not be bound.
+    pub fn retry_binds(&mut self) -> Vec<ListenerReport> {
+        let generation = self.shared.generation.load_full();
+        for (key, listeners) in self.bind_new(&generation.table) {
+            for (thread, listener) in self.threads.iter().zip(listeners) {
+                let _ = thread.commands.blocking_send(Command::Listen(key, listener));
+            }
+        }
+        self.listener_reports(&generation.table)
+    }
+
+    fn bind_new(&mut self, table: &Table) -> Vec<(SocketKey, Vec<std::net::TcpListener>)> {
+        let mut listening = Vec::new();
+        let wanted: Vec<SocketKey> = table.sockets().map(|socket| socket.key).collect();
+        // Freed ports first, so that a listener may move from one address to all.
+        self.sockets.retain(|key, bound| bound.is_ok() || wanted.contains(key));
+        for key in wanted {
+            if matches!(self.sockets.get(&key), Some(Ok(_))) {
+                continue;
+            }
+            let owned = self.sockets.iter().any(|(other, bound)| other.port == key.port && bound.is_ok());
+            let bound = bind(key, self.threads.len(), owned).and_then(|listeners| {
+                let address = listeners.first().and_then(|listener| listener.local_addr().ok());
+                listening.push((key, listeners));
+                Ok(Bound { address: address.unwrap_or(SocketAddr::from(([0, 0, 0, 0], key.port))) })
+            });
+            self.sockets.insert(key, bound);
+        }
+        listening
+    }
+
+    fn close_unwanted(&mut self, table: &Table) {
+        let gone: Vec<SocketKey> = self.sockets.keys().filter(|key| table.socket(**key).is_none()).copied().collect();
+        for key in gone {
+            self.sockets.remove(&key);
+            for thread in &self.threads {
+                let _ = thread.commands.blocking_send(Command::Close(key));
+            }
+        }
+    }
+
+    fn listener_reports(&self, table: &Table) -> Vec<ListenerReport> {
+        let mut reports: AHashMap<String, ListenerReport> = AHashMap::new();
+        for socket in table.sockets() {
+            for listener in socket.listeners() {
+                let report = reports.entry(listener.id().to_owned()).or_insert_with(|| ListenerReport {
+                    id: listener.id().to_owned(),
+                    bound: Vec::new(),
+                    error: None,
+                });
+                match self.sockets.get(&socket.key) {
+                    Some(Ok(bound)) => report.bound.push(bound.address),
+                    Some(Err(error)) => report.error = Some(error.clone()),
+                    None => {}
+                }
+            }
+        }
+        let mut reports: Vec<_> = reports.into_values().collect();
+        reports.sort_by(|one, two| one.id.cmp(&two.id));
+        reports
+    }
+
+    /// Ask clients to go, wait `settle` while still accepting, then accept no more and wait until `limit` for the rest.
+    /// True: every connection ended by itself.
+    pub fn drain(&mut self, settle: Duration, limit: Duration) -> bool {
+        self.shared.ready.store(false, Ordering::Release);
+        let deadline = Instant::now() + limit;
+        for thread in &self.threads {
+            let _ = thread.commands.blocking_send(Command::Drain);
+        }
+        std::thread::sleep(settle.min(limit));
+        let waiting: Vec<_> = self
+            .threads
+            .iter()
+            .filter_map(|thread| {
+                let (done, finished) = oneshot::channel();
+                thread.commands.blocking_send(Command::Finish(done)).ok().map(|()| finished)
+            })
+            .collect();
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else { return false };
+        runtime.block_on(async {
+            for finished in waiting {
+                if tokio::time::timeout_at(deadline.into(), finished).await.is_err() {
+                    return false;
+                }
+            }
+            true
+        })
+    }
+
+    /// Stop the threads and close everything. Harmless when called twice.
+    pub fn shutdown(&mut self) {
+        self.shared.ready.store(false, Ordering::Release);
+        for thread in &self.threads {
+            let _ = thread.commands.blocking_send(Command::Stop);
+        }
+        for thread in self.threads.drain(..) {
+            let _ = thread.handle.join();
+        }
+        self.sockets.clear();
+        self.admin = None;
+        self.shared.access_log.stop();
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}

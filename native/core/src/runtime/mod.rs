@@ -1,0 +1,44 @@
+//! Threads and sockets: workers, what they share, and how a new generation reaches them.
+//!
+//! N workers, each a thread with a single-threaded tokio runtime and its own upstream pools. What they share is one
+//! pointer to the current [`Generation`]. A request takes it once and keeps it to its end.
+
+mod bind;
+mod drain;
+mod engine;
+pub mod settings;
+mod worker;
+
+pub use drain::{Drain, Started};
+pub use engine::{ApplyError, Engine, ListenerReport, Report};
+pub use worker::Worker;
+
+use crate::observe::access_log::AccessLog;
+use crate::observe::events::Events;
+use crate::observe::metrics::Registry;
+use crate::table::Table;
+use crate::tls::client::ClientTls;
+use crate::tls::server::ServerTls;
+use arc_swap::ArcSwap;
+use settings::Settings;
+use std::sync::atomic::AtomicBool;
+
+/// Everything that one transaction made, swapped as one.
+#[derive(Debug, Default)]
+pub struct Generation {
+    pub table: Table,
+    pub server_tls: ServerTls,
+    pub client_tls: ClientTls,
+}
+
+/// What all threads of an engine see.
+#[derive(Debug)]
+pub struct Shared {
+    pub generation: ArcSwap<Generation>,
+    pub settings: Settings,
+    pub registry: Registry,
+    pub access_log: AccessLog,
+    pub events: Events,
+    /// `/readyz`: a transaction was applied and no drain has begun.
+    pub ready: AtomicBool,
+}

@@ -1,0 +1,186 @@
+//! Every setting and limit of the engine, with its unit, its default, and the attack or fault that it stops.
+
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Settings as JSON gives them; absent ones have their default. Times are in milliseconds, sizes in bytes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Threads that serve traffic. 0: one per core that this process may use.
+    pub workers: usize,
+    /// Where `/healthz`, `/readyz`, `/metrics` and `/config` are served; absent: nowhere.
+    pub admin: Option<SocketAddr>,
+    pub access_log: AccessLog,
+    /// Client connections per worker; further ones wait in the kernel. Stops descriptor exhaustion.
+    pub max_connections: usize,
+    /// A request head. Stops header bombs.
+    pub max_head_bytes: usize,
+    /// From the first byte of a head to its last. Stops slow heads (Slowloris).
+    pub head_timeout_ms: u64,
+    /// Between requests on one connection. Frees what silent clients hold.
+    pub idle_timeout_ms: u64,
+    /// Without a byte moved in either direction during an exchange. Stops stalled transfers and zero windows.
+    pub stall_timeout_ms: u64,
+    /// A TLS handshake with a client. Stops half-done handshakes.
+    pub handshake_timeout_ms: u64,
+    /// Streams that one HTTP/2 client may have open.
+    pub http2_max_streams: u32,
+    /// Bytes that one stream, and all streams of a connection, may send ahead of us.
+    pub http2_stream_window: u32,
+    pub http2_connection_window: u32,
+    /// A connection to a backend, TLS handshake included.
+    pub upstream_connect_timeout_ms: u64,
+    /// Idle time of a pooled connection; below the backends' own, so that they do not close under a request.
+    pub upstream_idle_timeout_ms: u64,
+    /// Idle connections per endpoint and worker.
+    pub upstream_idle_per_endpoint: usize,
+    /// Addresses of proxies whose forwarding fields are believed.
+    pub trusted_proxies: Vec<IpNetwork>,
+}
+
+/// Where access log lines go.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccessLog {
+    pub enabled: bool,
+    /// Absent: standard output.
+    pub path: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            workers: 0,
+            admin: None,
+            access_log: AccessLog::default(),
+            max_connections: 16_384,
+            max_head_bytes: 64 * 1024,
+            head_timeout_ms: 10_000,
+            idle_timeout_ms: 75_000,
+            stall_timeout_ms: 300_000,
+            handshake_timeout_ms: 10_000,
+            http2_max_streams: 128,
+            http2_stream_window: 256 * 1024,
+            http2_connection_window: 1024 * 1024,
+            upstream_connect_timeout_ms: 5_000,
+            upstream_idle_timeout_ms: 30_000,
+            upstream_idle_per_endpoint: 256,
+            trusted_proxies: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    pub fn head_timeout(&self) -> Duration {
+        Duration::from_millis(self.head_timeout_ms)
+    }
+
+    pub fn idle_timeout(&self) -> Duration {
+        Duration::from_millis(self.idle_timeout_ms)
+    }
+
+    pub fn stall_timeout(&self) -> Duration {
+        Duration::from_millis(self.stall_timeout_ms)
+    }
+
+    pub fn handshake_timeout(&self) -> Duration {
+        Duration::from_millis(self.handshake_timeout_ms)
+    }
+
+    pub fn upstream_connect_timeout(&self) -> Duration {
+        Duration::from_millis(self.upstream_connect_timeout_ms)
+    }
+
+    pub fn upstream_idle_timeout(&self) -> Duration {
+        Duration::from_millis(self.upstream_idle_timeout_ms)
+    }
+
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(address))
+    }
+
+    /// Threads to start.
+    pub fn worker_count(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        }
+    }
+}
+
+/// `10.0.0.0/8`, `2001:db8::/32`, or one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct IpNetwork {
+    address: IpAddr,
+    prefix: u8,
+}
+
+impl IpNetwork {
+    pub fn contains(self, address: IpAddr) -> bool {
+        match (self.address, address) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => same_start(&network.octets(), &address.octets(), self.prefix),
+            (IpAddr::V6(network), IpAddr::V6(address)) => same_start(&network.octets(), &address.octets(), self.prefix),
+            _ => false,
+        }
+    }
+}
+
+fn same_start(network: &[u8], address: &[u8], prefix: u8) -> bool {
+    let (bytes, bits) = (usize::from(prefix / 8), prefix % 8);
+    network[..bytes] == address[..bytes]
+        && (bits == 0 || (network[bytes] ^ address[bytes]) >> (8 - bits) == 0)
+}
+
+impl TryFrom<String> for IpNetwork {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text.as_str(), None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| format!("{text} is not an address or network"))?;
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = match prefix {
+            None => longest,
+            Some(prefix) => prefix.parse().ok().filter(|prefix| *prefix <= longest).ok_or_else(|| {
+                format!("{text}: the prefix length is not between 0 and {longest}")
+            })?,
+        };
+        Ok(Self { address, prefix })
+    }
+}
+
+impl From<IpNetwork> for String {
+    fn from(network: IpNetwork) -> Self {
+        format!("{}/{}", network.address, network.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::IpNetwork;
+
+    #[test]
+    fn networks() {
+        for (network, address, inside) in [
+            ("10.0.0.0/8", "10.1.2.3", true),
+            ("10.0.0.0/8", "11.1.2.3", false),
+            ("10.0.0.0/9", "10.128.0.1", false),
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("0.0.0.0/0", "8.8.8.8", true),
+            ("2001:db8::/33", "2001:db8:8000::1", false),
+            ("2001:db8::/32", "2001:db8:8000::1", true),
+            ("10.0.0.0/8", "::1", false),
+        ] {
+            let parsed = IpNetwork::try_from(network.to_owned()).unwrap();
+            assert_eq!(parsed.contains(address.parse().unwrap()), inside, "{network} {address}");
+        }
+        assert!(IpNetwork::try_from("10.0.0.0/33".to_owned()).is_err());
+        assert!(IpNetwork::try_from("x".to_owned()).is_err());
+    }
+}

@@ -1,0 +1,173 @@
+//! One worker: a thread, a runtime, and everything its connections use.
+
+use super::drain::Drain;
+use super::settings::Settings;
+use super::{Generation, Shared};
+use crate::observe::metrics::WorkerMetrics;
+use crate::proxy;
+use crate::table::SocketKey;
+use crate::upstream::Upstreams;
+use ahash::AHashMap;
+use std::cell::{Cell, RefCell};
+use std::net::TcpListener as StdListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, LocalSet};
+
+/// How often idle upstream connections and old generations are looked after.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// After an accept that failed for want of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// While the worker has as many connections as it may have.
+const FULL_PAUSE: Duration = Duration::from_millis(10);
+
+/// What the engine tells a worker.
+#[derive(Debug)]
+pub enum Command {
+    Listen(SocketKey, StdListener),
+    Close(SocketKey),
+    /// Ask clients to go, keep accepting.
+    Drain,
+    /// Accept no more; answer when the last connection has gone.
+    Finish(oneshot::Sender<()>),
+    Stop,
+}
+
+/// What the connections of one thread share. Never leaves its thread.
+#[derive(Debug)]
+pub struct Worker {
+    pub id: usize,
+    pub shared: Arc<Shared>,
+    pub metrics: Arc<WorkerMetrics>,
+    pub upstreams: Upstreams,
+    pub drain: Rc<Drain>,
+    /// Mirrored requests under way.
+    pub mirrors: Cell<usize>,
+    generation: RefCell<Rc<Arc<Generation>>>,
+    turn: Cell<u32>,
+}
+
+impl Worker {
+    fn new(id: usize, shared: Arc<Shared>) -> Self {
+        Self {
+            id,
+            metrics: shared.registry.worker(id),
+            upstreams: Upstreams::new(&shared.settings),
+            drain: Rc::default(),
+            mirrors: Cell::new(0),
+            generation: RefCell::new(Rc::new(shared.generation.load_full())),
+            turn: Cell::new(0),
+            shared,
+        }
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// The current generation. Holding it costs no shared counter: the worker has one reference, requests share that.
+    pub fn generation(&self) -> Rc<Arc<Generation>> {
+        let current = self.shared.generation.load();
+        let mut held = self.generation.borrow_mut();
+        if !Arc::ptr_eq(&current, &held) {
+            *held = Rc::new(Arc::clone(&current));
+        }
+        Rc::clone(&held)
+    }
+
+    /// The next of a sequence that visits `0..total` evenly: multiples of the golden ratio, so every weight gets its
+    /// share within any few requests.
+    pub fn slot(&self, total: u64) -> u64 {
+        (u64::from(self.random()) * total) >> 32
+    }
+
+    /// As [`Self::slot`], over all of `u32`.
+    pub fn random(&self) -> u32 {
+        let turn = self.turn.get().wrapping_add(0x9e37_79b9);
+        self.turn.set(turn);
+        turn
+    }
+}
+
+/// The body of a worker's thread.
+pub fn run(id: usize, shared: Arc<Shared>, commands: mpsc::Receiver<Command>) {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    let local = LocalSet::new();
+    let worker = Rc::new(Worker::new(id, shared));
+    local.block_on(&runtime, serve(worker, commands));
+}
+
+async fn serve(worker: Rc<Worker>, mut commands: mpsc::Receiver<Command>) {
+    let mut accepting: AHashMap<SocketKey, AbortHandle> = AHashMap::new();
+    tokio::task::spawn_local(sweep(Rc::clone(&worker)));
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Listen(key, listener) => {
+                if let Ok(listener) = TcpListener::from_std(listener) {
+                    let task = tokio::task::spawn_local(accept(Rc::clone(&worker), key, listener));
+                    accepting.insert(key, task.abort_handle());
+                }
+            }
+            Command::Close(key) => {
+                if let Some(task) = accepting.remove(&key) {
+                    task.abort();
+                }
+            }
+            Command::Drain => worker.drain.start(),
+            Command::Finish(done) => {
+                worker.drain.start();
+                // What the kernel has accepted by now is still served: the tasks run once more before they end.
+                tokio::task::yield_now().await;
+                accepting.drain().for_each(|(_, task)| task.abort());
+                let drain = Rc::clone(&worker.drain);
+                tokio::task::spawn_local(async move {
+                    std::future::poll_fn(|context| drain.poll_empty(context)).await;
+                    let _ = done.send(());
+                });
+            }
+            Command::Stop => break,
+        }
+    }
+}
+
+async fn sweep(worker: Rc<Worker>) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        worker.upstreams.sweep(Instant::now());
+        worker.metrics.set_idle_upstream(worker.upstreams.idle_connections());
+        // An idle worker would keep an old generation alive.
+        drop(worker.generation());
+    }
+}
+
+async fn accept(worker: Rc<Worker>, key: SocketKey, listener: TcpListener) {
+    loop {
+        while worker.drain.connections() >= worker.settings().max_connections {
+            tokio::time::sleep(FULL_PAUSE).await;
+        }
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                tokio::task::spawn_local(connection(Rc::clone(&worker), key, stream, peer));
+            }
+            // The client went away between SYN and accept: not our trouble.
+            Err(error) if matches!(error.kind(), std::io::ErrorKind::ConnectionAborted | std::io::ErrorKind::ConnectionReset) => {}
+            Err(_) => {
+                worker.metrics.accept_failed();
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection(worker: Rc<Worker>, key: SocketKey, stream: TcpStream, peer: std::net::SocketAddr) {
+    let _open = worker.drain.connection();
+    let _counted = worker.metrics.connection();
+    proxy::serve_connection(worker, stream, peer, key).await;
+}

@@ -1,0 +1,48 @@
+//! Backends and their endpoints, as one generation has them.
+
+use crate::ir::{self, BackendProtocol, EndpointState};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One address that serves a backend.
+#[derive(Debug)]
+pub struct Endpoint {
+    pub id: String,
+    pub address: SocketAddr,
+    /// Unique in this process and stable while id, address and port stay: what pools and load figures are kept under.
+    pub uid: u64,
+    pub state: EndpointState,
+}
+
+impl Endpoint {
+    /// `before`: the endpoint of that id in the generation before, whose uid is kept where it is the same address.
+    pub(super) fn compile(ir: &ir::Endpoint, before: Option<&Self>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let address = SocketAddr::new(ir.address, ir.port);
+        let uid = before
+            .filter(|before| before.address == address)
+            .map_or_else(|| NEXT.fetch_add(1, Ordering::Relaxed), |before| before.uid);
+        Self { id: ir.id.clone(), address, uid, state: ir.state }
+    }
+}
+
+/// One port of one Service with everything that is needed to reach it.
+#[derive(Debug)]
+pub struct Backend {
+    pub id: String,
+    pub protocol: BackendProtocol,
+    /// The policy for TLS towards it, if one applies.
+    pub tls: Option<Arc<ir::BackendTls>>,
+    /// Sorted by id.
+    pub ready: Vec<Arc<Endpoint>>,
+    /// Serving but terminating; used when none is ready.
+    pub draining: Vec<Arc<Endpoint>>,
+}
+
+impl Backend {
+    /// The endpoints that may take a request: ready ones, else draining ones, else none (503).
+    pub fn selectable(&self) -> &[Arc<Endpoint>] {
+        if self.ready.is_empty() { &self.draining } else { &self.ready }
+    }
+}

@@ -1,0 +1,113 @@
+//! One HTTPRoute rule, compiled: everything that does not depend on the request or on today's endpoints.
+
+use super::filter::Filters;
+use super::predicate::{Predicates, path_regex};
+use super::state::Slots;
+use crate::ir;
+use regex::Regex;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One of a rule's backends.
+#[derive(Debug)]
+pub struct RuleBackend {
+    /// `None`: the reference is invalid, its share of the requests gets 500.
+    pub slot: Option<u32>,
+    /// Weights up to and with this one.
+    pub cumulative: u64,
+    pub filters: Filters,
+}
+
+/// Retries of a rule (GEP-1731).
+#[derive(Debug, Clone)]
+pub struct Retry {
+    pub codes: Vec<u16>,
+    pub attempts: u32,
+    pub backoff: Duration,
+}
+
+/// Time limits of a rule; `None`: none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Timeouts {
+    pub request: Option<Duration>,
+    pub backend_request: Option<Duration>,
+}
+
+#[derive(Debug)]
+pub struct Rule {
+    pub ir: Arc<ir::HttpRule>,
+    pub filters: Filters,
+    pub backends: Vec<RuleBackend>,
+    pub total_weight: u64,
+    pub timeouts: Timeouts,
+    pub retry: Option<Retry>,
+}
+
+/// The parts of a rule's matches that the path tables want.
+#[derive(Debug, Clone)]
+pub(super) struct CompiledMatch {
+    pub predicates: Arc<Predicates>,
+    pub path: Option<Regex>,
+}
+
+impl Rule {
+    pub(super) fn compile(ir: ir::HttpRule, slots: &mut Slots) -> Self {
+        let mut cumulative = 0;
+        let backends = ir
+            .backends
+            .iter()
+            .map(|backend| {
+                cumulative += u64::from(backend.weight);
+                RuleBackend {
+                    slot: backend.backend.as_ref().map(|id| slots.of(id)),
+                    cumulative,
+                    filters: Filters::compile(&backend.filters, slots),
+                }
+            })
+            .collect();
+        let limit = |milliseconds: u64| (milliseconds > 0).then(|| Duration::from_millis(milliseconds));
+        Self {
+            filters: Filters::compile(&ir.filters, slots),
+            backends,
+            total_weight: cumulative,
+            timeouts: Timeouts {
+                request: limit(ir.timeouts.request_ms),
+                backend_request: limit(ir.timeouts.backend_request_ms),
+            },
+            retry: ir.retry.as_ref().map(|retry| Retry {
+                codes: retry.codes.clone(),
+                attempts: retry.attempts,
+                backoff: Duration::from_millis(retry.backoff_ms),
+            }),
+            ir: Arc::new(ir),
+        }
+    }
+
+    /// The backend whose share of the weights `slot` falls into.
+    pub fn backend_at(&self, slot: u64) -> Option<(usize, &RuleBackend)> {
+        match &*self.backends {
+            [only] if self.total_weight > 0 => Some((0, only)),
+            backends => {
+                let at = backends.partition_point(|backend| backend.cumulative <= slot);
+                backends.get(at).map(|backend| (at, backend))
+            }
+        }
+    }
+}
+
+/// # Errors
+/// Every expression of the rule that does not compile, with its place.
+pub(super) fn compile_matches(rule: &ir::HttpRule) -> Result<Vec<CompiledMatch>, String> {
+    rule.matches
+        .iter()
+        .enumerate()
+        .map(|(index, matched)| {
+            let at = |error: String| format!("matches[{index}]: {error}");
+            let path = match &matched.path {
+                ir::PathMatch::RegularExpression(pattern) => Some(path_regex(pattern).map_err(at)?),
+                ir::PathMatch::Exact(_) | ir::PathMatch::PathPrefix(_) => None,
+            };
+            Ok(CompiledMatch { predicates: Arc::new(Predicates::compile(matched).map_err(at)?), path })
+        })
+        .collect()
+}

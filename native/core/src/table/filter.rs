@@ -1,0 +1,143 @@
+//! Filters of a rule or of one of its backends, compiled.
+
+use super::Field;
+use super::state::Slots;
+use crate::ir;
+use smallvec::SmallVec;
+
+/// Fields of one message while they are edited.
+pub type EditedFields<'a> = SmallVec<[Field<'a>; 32]>;
+
+/// One header modifier: set, then add, then remove.
+#[derive(Debug, Clone, Default)]
+pub struct HeaderEdits {
+    set: Vec<(String, String)>,
+    add: Vec<(String, String)>,
+    remove: Vec<String>,
+}
+
+impl HeaderEdits {
+    fn compile(edit: &ir::HeaderEdit) -> Self {
+        let pairs = |values: &[ir::HeaderValue]| values.iter().map(|field| (field.name.clone(), field.value.clone())).collect();
+        Self { set: pairs(&edit.set), add: pairs(&edit.add), remove: edit.remove.clone() }
+    }
+
+    /// Names compare case-insensitively and are written as the filter has them; what is set or added goes to the end.
+    pub fn apply<'a>(&'a self, fields: &mut EditedFields<'a>) {
+        for (name, value) in &self.set {
+            remove(fields, name);
+            fields.push(Field { name: name.as_bytes(), value: value.as_bytes() });
+        }
+        for (name, value) in &self.add {
+            fields.push(Field { name: name.as_bytes(), value: value.as_bytes() });
+        }
+        for name in &self.remove {
+            remove(fields, name);
+        }
+    }
+
+    /// The authority that an edit of `host` asks for.
+    pub fn host(&self) -> Option<&str> {
+        self.set.iter().chain(&self.add).find(|(name, _)| name.eq_ignore_ascii_case("host")).map(|(_, value)| value.as_str())
+    }
+}
+
+fn remove(fields: &mut EditedFields<'_>, name: &str) {
+    fields.retain(|field| !field.name.eq_ignore_ascii_case(name.as_bytes()));
+}
+
+/// A copy of some of the requests to another backend.
+#[derive(Debug, Clone)]
+pub struct Mirror {
+    pub slot: u32,
+    pub backend: String,
+    pub percentage: ir::Percentage,
+}
+
+/// Filters in the order they act, sorted by what they act on.
+#[derive(Debug, Clone, Default)]
+pub struct Filters {
+    pub request: Vec<HeaderEdits>,
+    pub response: Vec<HeaderEdits>,
+    pub rewrite: Option<ir::Rewrite>,
+    pub mirrors: Vec<Mirror>,
+    pub redirect: Option<ir::Redirect>,
+    pub cors: Option<CorsFilter>,
+}
+
+impl Filters {
+    pub(super) fn compile(filters: &[ir::Filter], slots: &mut Slots) -> Self {
+        let mut compiled = Self::default();
+        for filter in filters {
+            match filter {
+                ir::Filter::RequestHeaders(edit) => compiled.request.push(HeaderEdits::compile(edit)),
+                ir::Filter::ResponseHeaders(edit) => compiled.response.push(HeaderEdits::compile(edit)),
+                ir::Filter::Redirect(redirect) => compiled.redirect = Some(redirect.clone()),
+                ir::Filter::Rewrite(rewrite) => compiled.rewrite = Some(rewrite.clone()),
+                ir::Filter::Mirror { backend, percentage } => compiled.mirrors.push(Mirror {
+                    slot: slots.of(backend),
+                    backend: backend.clone(),
+                    percentage: *percentage,
+                }),
+                ir::Filter::Cors(cors) => compiled.cors = Some(CorsFilter::compile(cors)),
+            }
+        }
+        compiled
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.request.is_empty()
+            && self.response.is_empty()
+            && self.rewrite.is_none()
+            && self.mirrors.is_empty()
+            && self.redirect.is_none()
+            && self.cors.is_none()
+    }
+}
+
+/// One entry of `allowOrigins`.
+#[derive(Debug, Clone)]
+pub enum OriginPattern {
+    Any,
+    Exact(String),
+    /// What stands before and after the `*` in the host.
+    Wildcard(String, String),
+}
+
+/// `HTTPCORSFilter` (GEP-1767).
+#[derive(Debug, Clone)]
+pub struct CorsFilter {
+    pub origins: Vec<OriginPattern>,
+    pub ir: ir::Cors,
+}
+
+impl CorsFilter {
+    fn compile(cors: &ir::Cors) -> Self {
+        let origins = cors
+            .allow_origins
+            .iter()
+            .map(|origin| match origin.split_once('*') {
+                _ if origin == "*" => OriginPattern::Any,
+                Some((before, after)) => OriginPattern::Wildcard(before.to_ascii_lowercase(), after.to_ascii_lowercase()),
+                None => OriginPattern::Exact(origin.to_ascii_lowercase()),
+            })
+            .collect();
+        Self { origins, ir: cors.clone() }
+    }
+
+    /// The first entry that allows `origin`: an entry that names it before one that takes any.
+    pub fn allows(&self, origin: &str) -> Option<&OriginPattern> {
+        let origin = origin.to_ascii_lowercase();
+        let named = self.origins.iter().find(|pattern| match pattern {
+            OriginPattern::Any => false,
+            OriginPattern::Exact(exact) => *exact == origin,
+            OriginPattern::Wildcard(before, after) => origin
+                .strip_prefix(before.as_str())
+                .and_then(|rest| rest.strip_suffix(after.as_str()))
+                .is_some_and(|star| {
+                    !star.is_empty() && star.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
+                }),
+        });
+        named.or_else(|| self.origins.iter().find(|pattern| matches!(pattern, OriginPattern::Any)))
+    }
+}

@@ -1,0 +1,187 @@
+//! The routing table: compiled once per transaction, immutable, "first hit wins".
+//!
+//! [`State`] is the mutable side: it holds what the transactions so far said, compiled. [`State::apply`] checks a whole
+//! transaction, then changes only the buckets it touches, and hands out a new [`Table`], which shares everything else
+//! with the one before. A request sees exactly one table.
+//!
+//! Rules name their backends by slot: endpoints change without touching a single rule, and looking a backend up is an
+//! index into the table's own dense list, so rule and endpoints are always of one generation.
+//!
+//! Knows nothing of sockets, connections or time.
+
+pub mod authority;
+mod backend;
+mod compile;
+mod filter;
+mod host;
+mod path;
+mod predicate;
+mod state;
+pub mod target;
+
+pub use backend::{Backend, Endpoint};
+pub use compile::{Retry, Rule, RuleBackend, Timeouts};
+pub use filter::{CorsFilter, EditedFields, Filters, HeaderEdits, Mirror, OriginPattern};
+pub use host::{HostTable, hostname_specificity};
+pub use path::{Candidate, PathTable};
+pub use predicate::path_regex;
+pub use state::{Refused, Resolution, State};
+
+use crate::ir;
+use crate::observe::metrics::RouteSeries;
+use ahash::AHashMap;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// One header field as it stands in the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field<'a> {
+    pub name: &'a [u8],
+    pub value: &'a [u8],
+}
+
+/// What is matched. Everything is borrowed, from an HTTP/1.1 buffer or an HTTP/2 header map.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestHead<'a> {
+    pub method: &'a str,
+    /// Normalised ([`target::normalise`]).
+    pub path: &'a str,
+    pub query: Option<&'a str>,
+    /// Lower case, without port.
+    pub host: &'a str,
+    pub fields: &'a [Field<'a>],
+}
+
+/// What a listener binds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SocketKey {
+    /// `None`: every address.
+    pub address: Option<IpAddr>,
+    pub port: u16,
+}
+
+/// One listener with the routes attached to it.
+#[derive(Debug)]
+pub struct Listener {
+    pub ir: Arc<ir::Listener>,
+    pub hosts: Arc<HostTable>,
+}
+
+/// The listeners that share a socket.
+#[derive(Debug)]
+pub struct Socket {
+    pub key: SocketKey,
+    pub protocol: ir::ListenerProtocol,
+    /// By hostname; the empty one takes what no other takes.
+    listeners: AHashMap<Box<str>, Arc<Listener>>,
+}
+
+/// The match that takes a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Found<'t> {
+    pub rule: &'t Arc<Rule>,
+    pub match_index: u32,
+    /// Bytes of the path that a PathPrefix matched; `None` for other kinds.
+    pub prefix_length: Option<usize>,
+    pub series: &'t Arc<RouteSeries>,
+}
+
+/// An immutable generation.
+#[derive(Debug, Default)]
+pub struct Table {
+    pub generation: u64,
+    sockets: BTreeMap<SocketKey, Arc<Socket>>,
+    backends: Arc<Vec<Option<Arc<Backend>>>>,
+    pub certificates: Arc<AHashMap<Arc<str>, Arc<ir::Certificate>>>,
+    pub trust: Arc<AHashMap<Arc<str>, Arc<ir::Trust>>>,
+}
+
+impl Table {
+    pub fn sockets(&self) -> impl Iterator<Item = &Arc<Socket>> {
+        self.sockets.values()
+    }
+
+    pub fn socket(&self, key: SocketKey) -> Option<&Arc<Socket>> {
+        self.sockets.get(&key)
+    }
+
+    /// The first socket with that port, whatever its address.
+    pub fn socket_on_port(&self, port: u16) -> Option<&Arc<Socket>> {
+        self.sockets.values().find(|socket| socket.key.port == port)
+    }
+
+    pub fn backend(&self, slot: u32) -> Option<&Arc<Backend>> {
+        self.backends.get(slot as usize)?.as_ref()
+    }
+
+    /// The configuration as IR without secrets, JSON.
+    pub fn to_json(&self) -> String {
+        let mut listeners: BTreeMap<&str, &ir::Listener> = BTreeMap::new();
+        let mut rules: BTreeMap<&str, &ir::HttpRule> = BTreeMap::new();
+        for listener in self.sockets.values().flat_map(|socket| socket.listeners()) {
+            listeners.insert(listener.id(), &listener.ir);
+            for rule in listener.hosts.rules() {
+                rules.insert(&rule.ir.id, &rule.ir);
+            }
+        }
+        let mut backends: Vec<&Arc<Backend>> = self.backends().collect();
+        backends.sort_by(|one, two| one.id.cmp(&two.id));
+        let endpoints = |backend: &Arc<Backend>| -> Vec<serde_json::Value> {
+            let all = backend.ready.iter().chain(&backend.draining);
+            all.map(|it| serde_json::json!({"id": it.id, "backend": backend.id, "address": it.address.ip(),
+                "port": it.address.port(), "state": it.state})).collect()
+        };
+        serde_json::json!({
+            "version": ir::VERSION,
+            "generation": self.generation,
+            "full": true,
+            "upsert": {
+                "listeners": listeners.values().collect::<Vec<_>>(),
+                "http_rules": rules.values().collect::<Vec<_>>(),
+                "backends": backends.iter().map(|it| serde_json::json!({"id": it.id, "protocol": it.protocol})).collect::<Vec<_>>(),
+                "endpoints": backends.iter().flat_map(|backend| endpoints(backend)).collect::<Vec<_>>(),
+                "backend_tls": backends.iter().filter_map(|backend| backend.tls.as_deref()).collect::<Vec<_>>(),
+                "trust": self.trust.values().map(|trust| &**trust).collect::<Vec<_>>(),
+            },
+        })
+        .to_string()
+    }
+
+    pub fn backends(&self) -> impl Iterator<Item = &Arc<Backend>> {
+        self.backends.iter().flatten()
+    }
+}
+
+impl Socket {
+    pub fn listeners(&self) -> impl Iterator<Item = &Arc<Listener>> {
+        self.listeners.values()
+    }
+
+    /// Exact hostname, else the longest wildcard, else the listener without hostname. No other one is tried after it
+    /// (GatewayHTTPListenerIsolation).
+    pub fn listener_for_host(&self, host: &str) -> Option<&Arc<Listener>> {
+        if self.listeners.len() == 1
+            && let Some(any) = self.listeners.get("")
+        {
+            return Some(any);
+        }
+        host::most_specific(&self.listeners, host).or_else(|| self.listeners.get(""))
+    }
+
+    /// The listener whose certificate and client validation a handshake uses (GEP-3567).
+    pub fn listener_for_sni(&self, name: Option<&str>) -> Option<&Arc<Listener>> {
+        self.listener_for_host(name.unwrap_or_default())
+    }
+}
+
+impl Listener {
+    pub fn id(&self) -> &str {
+        &self.ir.id
+    }
+
+    /// The first match in the order of the specification.
+    pub fn find<'t>(&'t self, head: &RequestHead<'_>) -> Option<Found<'t>> {
+        self.hosts.find(head)
+    }
+}

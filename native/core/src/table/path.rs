@@ -1,0 +1,164 @@
+//! Paths of one hostname: Exact, then RegularExpression, then PathPrefix from the longest to the shortest.
+//!
+//! A bucket holds the candidates of one path in the order of the specification; the first whose predicates hold wins.
+//! Lookup cost: one hash per segment boundary of the path, whatever the number of routes.
+
+use super::predicate::Predicates;
+use super::{Found, RequestHead, Rule};
+use crate::ir::PathMatch;
+use crate::observe::metrics::RouteSeries;
+use ahash::AHashMap;
+use regex::Regex;
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+/// One match of one rule, ready to be tried.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    pub rule: Arc<Rule>,
+    pub match_index: u32,
+    pub(super) predicates: Arc<Predicates>,
+    pub(super) series: Arc<RouteSeries>,
+}
+
+/// Place of a candidate in its bucket: smaller comes first (`HTTPRouteRule.matches`, precedence).
+pub(super) type Rank<'r> = (Reverse<usize>, Reverse<bool>, Reverse<usize>, Reverse<usize>, i64, &'r str, u32, u32);
+
+impl Candidate {
+    pub(super) fn rank(&self) -> Rank<'_> {
+        let matched = &self.rule.ir.matches[self.match_index as usize];
+        let pattern = match &matched.path {
+            PathMatch::RegularExpression(pattern) => pattern.len(),
+            // Within one bucket all values are the same.
+            PathMatch::Exact(_) | PathMatch::PathPrefix(_) => 0,
+        };
+        (
+            Reverse(pattern),
+            Reverse(!matched.method.is_empty()),
+            Reverse(matched.headers.len()),
+            Reverse(matched.query.len()),
+            self.rule.ir.created,
+            &self.rule.ir.route,
+            self.rule.ir.index,
+            self.match_index,
+        )
+    }
+
+    fn found(&self, prefix_length: Option<usize>) -> Found<'_> {
+        Found { rule: &self.rule, match_index: self.match_index, prefix_length, series: &self.series }
+    }
+
+    /// The same match of the same rule, in whatever version.
+    pub(super) fn is_of(&self, rule: &str) -> bool {
+        self.rule.ir.id == rule
+    }
+}
+
+/// Candidates of one path, in order.
+pub(super) type Bucket = Arc<[Candidate]>;
+
+#[derive(Debug, Clone, Default)]
+pub struct PathTable {
+    exact: AHashMap<Arc<str>, Bucket>,
+    /// By pattern length, then as in a bucket.
+    regexes: Arc<[(Regex, Candidate)]>,
+    prefixes: AHashMap<Arc<str>, Bucket>,
+    /// No longer prefix exists, so longer parts of a path need not be looked up. Only grows until the table is rebuilt.
+    longest_prefix: usize,
+}
+
+impl PathTable {
+    pub fn find<'t>(&'t self, head: &RequestHead<'_>) -> Option<Found<'t>> {
+        if !self.exact.is_empty()
+            && let Some(bucket) = self.exact.get(head.path)
+            && let Some(candidate) = first(bucket, head)
+        {
+            return Some(candidate.found(None));
+        }
+        for (regex, candidate) in &*self.regexes {
+            if regex.is_match(head.path) && candidate.predicates.hold(head) {
+                return Some(candidate.found(None));
+            }
+        }
+        self.find_prefix(head)
+    }
+
+    /// `/a/b/c` tries `/a/b/c`, `/a/b`, `/a`, `/`.
+    fn find_prefix<'t>(&'t self, head: &RequestHead<'_>) -> Option<Found<'t>> {
+        let path = head.path;
+        let mut end = path.len();
+        while end > 0 {
+            if end <= self.longest_prefix
+                && let Some(bucket) = self.prefixes.get(&path[..end])
+                && let Some(candidate) = first(bucket, head)
+            {
+                return Some(candidate.found(Some(end)));
+            }
+            end = memchr::memrchr(b'/', &path.as_bytes()[..end])?;
+        }
+        let candidate = first(self.prefixes.get("/")?, head)?;
+        Some(candidate.found(Some(1)))
+    }
+
+    pub(super) fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        let buckets = self.exact.values().chain(self.prefixes.values()).flat_map(|bucket| bucket.iter());
+        buckets.chain(self.regexes.iter().map(|(_, candidate)| candidate)).map(|candidate| &candidate.rule)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.prefixes.is_empty() && self.regexes.is_empty()
+    }
+
+    pub(super) fn insert(&mut self, candidate: Candidate, regex: Option<&Regex>) {
+        match &candidate.rule.ir.matches[candidate.match_index as usize].path {
+            PathMatch::Exact(path) => insert_bucket(&mut self.exact, &Arc::from(path.as_str()), candidate),
+            PathMatch::PathPrefix(path) => {
+                self.longest_prefix = self.longest_prefix.max(path.len());
+                insert_bucket(&mut self.prefixes, &Arc::from(path.as_str()), candidate);
+            }
+            PathMatch::RegularExpression(_) => {
+                if let Some(regex) = regex {
+                    let at = self.regexes.partition_point(|(_, other)| other.rank() <= candidate.rank());
+                    let mut regexes = self.regexes.to_vec();
+                    regexes.insert(at, (regex.clone(), candidate));
+                    self.regexes = regexes.into();
+                }
+            }
+        }
+    }
+
+    /// Take out what a rule put in; `paths` are the ones of its matches.
+    pub(super) fn remove<'p>(&mut self, rule: &str, paths: impl Iterator<Item = &'p PathMatch>) {
+        for path in paths {
+            match path {
+                PathMatch::Exact(path) => remove_bucket(&mut self.exact, path, rule),
+                PathMatch::PathPrefix(path) => remove_bucket(&mut self.prefixes, path, rule),
+                PathMatch::RegularExpression(_) => {
+                    self.regexes = self.regexes.iter().filter(|(_, other)| !other.is_of(rule)).cloned().collect();
+                }
+            }
+        }
+    }
+}
+
+fn first<'b>(bucket: &'b [Candidate], head: &RequestHead<'_>) -> Option<&'b Candidate> {
+    bucket.iter().find(|candidate| candidate.predicates.hold(head))
+}
+
+fn insert_bucket(buckets: &mut AHashMap<Arc<str>, Bucket>, path: &Arc<str>, candidate: Candidate) {
+    let Some(bucket) = buckets.get_mut(path) else {
+        buckets.insert(Arc::clone(path), Arc::from([candidate]));
+        return;
+    };
+    let at = bucket.partition_point(|other| other.rank() <= candidate.rank());
+    *bucket = bucket[..at].iter().cloned().chain([candidate]).chain(bucket[at..].iter().cloned()).collect();
+}
+
+fn remove_bucket(buckets: &mut AHashMap<Arc<str>, Bucket>, path: &str, rule: &str) {
+    let Some(bucket) = buckets.get_mut(path) else { return };
+    if bucket.iter().all(|candidate| candidate.is_of(rule)) {
+        buckets.remove(path);
+    } else {
+        *bucket = bucket.iter().filter(|candidate| !candidate.is_of(rule)).cloned().collect();
+    }
+}

@@ -1,0 +1,179 @@
+//! Request targets: what they may look like and the one normalisation (ARCHITECTURE.md, "Target").
+
+use std::borrow::Cow;
+
+/// Why a target is refused; each is a 400.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetError {
+    /// Neither `/...`, nor `http(s)://...`, nor `*` with OPTIONS.
+    Form,
+    /// A byte outside printable ASCII, a fragment, or a backslash in the path.
+    Byte,
+    /// `%` without two hex digits, or `%00`.
+    Escape,
+    /// `..` above the root.
+    AboveRoot,
+}
+
+/// A target taken apart and normalised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target<'a> {
+    pub path: Cow<'a, str>,
+    /// As it came, without the `?`.
+    pub query: Option<&'a str>,
+    /// Of an absolute-form target; replaces `Host` (RFC 9112 section 3.2.2).
+    pub authority: Option<&'a str>,
+}
+
+/// Take `target` apart and normalise its path. Copies only a path that changes.
+///
+/// # Errors
+/// [`TargetError`].
+pub fn normalise<'a>(method: &str, target: &'a [u8]) -> Result<Target<'a>, TargetError> {
+    if !target.iter().all(|&byte| (0x21..=0x7e).contains(&byte) && byte != b'#') {
+        return Err(TargetError::Byte);
+    }
+    let text = std::str::from_utf8(target).map_err(|_| TargetError::Byte)?;
+    if text.starts_with('/') {
+        let (path, query) = split(text);
+        return Ok(Target { path: normalise_path(path)?, query, authority: None });
+    }
+    if text == "*" && method == "OPTIONS" {
+        return Ok(Target { path: Cow::Borrowed("*"), query: None, authority: None });
+    }
+    let after_scheme = strip_prefix_ignoring_case(text, "http://")
+        .or_else(|| strip_prefix_ignoring_case(text, "https://"))
+        .ok_or(TargetError::Form)?;
+    let end = after_scheme.find(['/', '?']).unwrap_or(after_scheme.len());
+    let (authority, rest) = after_scheme.split_at(end);
+    let (path, query) = split(rest);
+    Ok(Target { path: normalise_path(if path.is_empty() { "/" } else { path })?, query, authority: Some(authority) })
+}
+
+fn split(text: &str) -> (&str, Option<&str>) {
+    match text.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (text, None),
+    }
+}
+
+fn strip_prefix_ignoring_case<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
+    let (start, rest) = text.split_at_checked(prefix.len())?;
+    start.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+fn normalise_path(path: &str) -> Result<Cow<'_, str>, TargetError> {
+    let bytes = path.as_bytes();
+    let mut suspicious = false;
+    let mut before = 0;
+    for &byte in bytes {
+        match byte {
+            b'\\' => return Err(TargetError::Byte),
+            b'%' => suspicious = true,
+            b'/' | b'.' if before == b'/' => suspicious = true,
+            _ => {}
+        }
+        before = byte;
+    }
+    if suspicious { rewrite(bytes).map(Cow::Owned) } else { Ok(Cow::Borrowed(path)) }
+}
+
+/// Decode unreserved escapes, merge slashes, resolve dot segments (RFC 3986 sections 6.2.2 and 5.2.4).
+fn rewrite(path: &[u8]) -> Result<String, TargetError> {
+    let decoded = decode_unreserved(path)?;
+    let mut out = String::with_capacity(decoded.len());
+    let mut segments = decoded.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let last = segments.peek().is_none();
+        match segment {
+            // An empty segment is half of `//`; only a last one, the trailing slash, means something.
+            "" | "." => {}
+            ".." => {
+                let cut = out.rfind('/').ok_or(TargetError::AboveRoot)?;
+                out.truncate(cut);
+            }
+            _ => {
+                out.push('/');
+                out.push_str(segment);
+            }
+        }
+        if last && matches!(segment, "" | "." | "..") {
+            out.push('/');
+        }
+    }
+    Ok(out)
+}
+
+fn decode_unreserved(path: &[u8]) -> Result<String, TargetError> {
+    let mut out = String::with_capacity(path.len());
+    let mut rest = path;
+    while let [byte, tail @ ..] = rest {
+        rest = tail;
+        if *byte != b'%' {
+            out.push(char::from(*byte));
+            continue;
+        }
+        let [high, low, after @ ..] = tail else { return Err(TargetError::Escape) };
+        let value = hex_pair(*high, *low).filter(|&value| value != 0).ok_or(TargetError::Escape)?;
+        rest = after;
+        if value.is_ascii_alphanumeric() || matches!(value, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(value));
+        } else {
+            out.push('%');
+            out.push(char::from(high.to_ascii_uppercase()));
+            out.push(char::from(low.to_ascii_uppercase()));
+        }
+    }
+    Ok(out)
+}
+
+/// The byte that two hex digits stand for.
+pub(super) fn hex_pair(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    Some(digit(high)? << 4 | digit(low)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths() {
+        for (sent, expected) in [
+            ("/", Ok("/")),
+            ("/a/b", Ok("/a/b")),
+            ("/%61%2d%7E", Ok("/a-~")),
+            ("/a%2fb", Ok("/a%2Fb")),
+            ("//a///b//", Ok("/a/b/")),
+            ("/a/./b/../c", Ok("/a/c")),
+            ("/a/..", Ok("/")),
+            ("/a/.", Ok("/a/")),
+            ("/a/b/%2e%2E/c", Ok("/a/c")),
+            ("/.hidden/..x/y.", Ok("/.hidden/..x/y.")),
+            ("/a;b=c/d", Ok("/a;b=c/d")),
+            ("/..", Err(TargetError::AboveRoot)),
+            ("/a/../../b", Err(TargetError::AboveRoot)),
+            ("/%zz", Err(TargetError::Escape)),
+            ("/%4", Err(TargetError::Escape)),
+            ("/%00", Err(TargetError::Escape)),
+            ("/a\\b", Err(TargetError::Byte)),
+            ("/a#b", Err(TargetError::Byte)),
+            ("/\u{e4}", Err(TargetError::Byte)),
+            ("a", Err(TargetError::Form)),
+            ("*", Err(TargetError::Form)),
+        ] {
+            let path = normalise("GET", sent.as_bytes()).map(|target| target.path.into_owned());
+            assert_eq!(path.as_deref(), expected.as_deref(), "{sent}");
+        }
+    }
+
+    #[test]
+    fn forms() {
+        let target = normalise("GET", b"HTTP://Example.com:80/a//b?x=//&y").unwrap();
+        assert_eq!((&*target.path, target.query, target.authority), ("/a/b", Some("x=//&y"), Some("Example.com:80")));
+        let target = normalise("GET", b"https://example.com?q").unwrap();
+        assert_eq!((&*target.path, target.query, target.authority), ("/", Some("q"), Some("example.com")));
+        assert_eq!(normalise("OPTIONS", b"*").unwrap().path, "*");
+        assert!(matches!(normalise("GET", b"/a?").unwrap(), Target { query: Some(""), path: Cow::Borrowed("/a"), .. }));
+    }
+}

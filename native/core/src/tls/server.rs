@@ -1,0 +1,262 @@
+//! TLS termination: the listener is chosen by the name in the ClientHello, and its own configuration does the handshake
+//! (GEP-3567, GEP-91). Keys and configurations are kept from generation to generation where nothing changed.
+
+use super::{certificates, provider, roots};
+use crate::ir::{self, ClientValidationMode};
+use crate::observe::events::Events;
+use crate::table::{Socket, Table};
+use ahash::AHashMap;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{Acceptor, ClientHello, ResolvesServerCert, ServerConfig, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject;
+use std::fmt::{self, Debug};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// What a handshake told us.
+#[derive(Debug, Clone)]
+pub struct Handshake {
+    /// The server name that the client asked for, lower case.
+    pub sni: Option<String>,
+    pub http2: bool,
+    /// The client showed a certificate.
+    pub client_certificate: bool,
+}
+
+/// Why a handshake failed.
+#[derive(Debug)]
+pub enum TlsError {
+    Timeout,
+    /// No listener for the name, or one without a usable certificate.
+    NoCertificate,
+    Io(io::Error),
+}
+
+/// A parsed certificate and the names that it is for.
+#[derive(Debug)]
+struct ServedKey {
+    ir: Arc<ir::Certificate>,
+    key: Arc<CertifiedKey>,
+    names: Vec<String>,
+}
+
+#[derive(Debug)]
+struct ListenerTls {
+    listener: Arc<ir::Listener>,
+    keys: Vec<Arc<ServedKey>>,
+    trust: Vec<Arc<ir::Trust>>,
+    config: Arc<ServerConfig>,
+}
+
+/// The configurations of all HTTPS listeners of one generation.
+#[derive(Debug, Default)]
+pub struct ServerTls {
+    listeners: AHashMap<Box<str>, Arc<ListenerTls>>,
+    keys: AHashMap<Box<str>, Arc<ServedKey>>,
+}
+
+impl ServerTls {
+    /// Build what changed, take the rest from the generation before. What cannot be built is reported and not served.
+    pub fn build(table: &Table, before: &Self, events: &Events) -> Self {
+        let mut built = Self::default();
+        for listener in table.sockets().flat_map(|socket| socket.listeners()) {
+            let Some(tls) = &listener.ir.tls else { continue };
+            let keys: Vec<_> = tls.certificates.iter().filter_map(|id| built.key(id, table, before, events)).collect();
+            let trust = tls.client_validation.iter().flat_map(|validation| &validation.trust);
+            let trust: Vec<_> = trust.filter_map(|id| table.trust.get(id.as_str()).cloned()).collect();
+            if keys.is_empty() {
+                continue;
+            }
+            if let Some(same) = before.listeners.get(listener.id()).filter(|same| same.is(&listener.ir, &keys, &trust)) {
+                built.listeners.insert(listener.id().into(), Arc::clone(same));
+                continue;
+            }
+            match config(tls, &keys, &trust) {
+                Ok(config) => {
+                    let made = ListenerTls { listener: Arc::clone(&listener.ir), keys, trust, config: Arc::new(config) };
+                    built.listeners.insert(listener.id().into(), Arc::new(made));
+                }
+                Err(error) => events.push("listener_tls", format!("{}: {error}", listener.id())),
+            }
+        }
+        built
+    }
+
+    fn key(&mut self, id: &str, table: &Table, before: &Self, events: &Events) -> Option<Arc<ServedKey>> {
+        if let Some(key) = self.keys.get(id) {
+            return Some(Arc::clone(key));
+        }
+        let ir = table.certificates.get(id)?;
+        let known = before.keys.get(id).filter(|known| known.ir == *ir);
+        let key = match known {
+            Some(known) => Arc::clone(known),
+            None => match load(ir) {
+                Ok(key) => Arc::new(key),
+                Err(error) => {
+                    events.push("certificate", format!("{id}: {error}"));
+                    return None;
+                }
+            },
+        };
+        self.keys.insert(id.into(), Arc::clone(&key));
+        Some(key)
+    }
+}
+
+impl ListenerTls {
+    fn is(&self, listener: &Arc<ir::Listener>, keys: &[Arc<ServedKey>], trust: &[Arc<ir::Trust>]) -> bool {
+        self.listener.tls == listener.tls
+            && self.keys.len() == keys.len()
+            && self.keys.iter().zip(keys).all(|(one, two)| Arc::ptr_eq(one, two))
+            && self.trust == *trust
+    }
+}
+
+fn load(ir: &Arc<ir::Certificate>) -> Result<ServedKey, String> {
+    let chain = certificates(&ir.chain)?;
+    let leaf = chain.first().ok_or("no certificate")?;
+    let (_, parsed) = X509Certificate::from_der(leaf).map_err(|error| error.to_string())?;
+    let names = super::inspect::names(&parsed);
+    let key = PrivateKeyDer::from_pem_slice(ir.key.as_bytes()).map_err(|error| error.to_string())?;
+    let key = provider().key_provider.load_private_key(key).map_err(|error| error.to_string())?;
+    Ok(ServedKey { ir: Arc::clone(ir), key: Arc::new(CertifiedKey::new(chain, key)), names })
+}
+
+fn config(tls: &ir::ListenerTls, keys: &[Arc<ServedKey>], trust: &[Arc<ir::Trust>]) -> Result<ServerConfig, String> {
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(|error| error.to_string())?;
+    let builder = match &tls.client_validation {
+        None => builder.with_no_client_auth(),
+        Some(validation) => match validation.mode {
+            ClientValidationMode::AllowValidOnly => {
+                let roots = Arc::new(roots(trust.iter().map(|trust| trust.pem.as_str()))?);
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
+                builder.with_client_cert_verifier(verifier.build().map_err(|error| error.to_string())?)
+            }
+            ClientValidationMode::AllowInsecureFallback => builder.with_client_cert_verifier(Arc::new(AcceptAny)),
+        },
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(Resolver(keys.to_vec())));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // Tickets are bound to this configuration, so a session never crosses listeners with other client validation.
+    config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(|error| error.to_string())?;
+    Ok(config)
+}
+
+/// Chooses among a listener's certificates: by name, then by what the client can verify, then in the order written.
+#[derive(Debug)]
+struct Resolver(Vec<Arc<ServedKey>>);
+
+impl ResolvesServerCert for Resolver {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let usable = |key: &&Arc<ServedKey>| key.key.key.choose_scheme(hello.signature_schemes()).is_some();
+        let named = hello.server_name().and_then(|name| {
+            self.0.iter().filter(usable).find(|key| key.names.iter().any(|pattern| covers(pattern, name)))
+        });
+        named.or_else(|| self.0.iter().find(usable)).or(self.0.first()).map(|key| Arc::clone(&key.key))
+    }
+}
+
+/// RFC 6125: `*` stands for one whole label, the leftmost.
+fn covers(pattern: &str, name: &str) -> bool {
+    match pattern.strip_prefix("*.") {
+        Some(suffix) => name.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(suffix)),
+        None => pattern.eq_ignore_ascii_case(name),
+    }
+}
+
+/// `AllowInsecureFallback`: whatever the client shows, or nothing, is accepted; that it owns the key is still checked.
+struct AcceptAny;
+
+impl Debug for AcceptAny {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("AcceptAny")
+    }
+}
+
+impl ClientCertVerifier for AcceptAny {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, &provider().signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, &provider().signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Do the handshake of one connection.
+///
+/// # Errors
+/// [`TlsError`]; the client has been told with an alert where that is possible.
+pub async fn accept(
+    stream: TcpStream,
+    socket: &Socket,
+    tls: &ServerTls,
+    limit: Duration,
+) -> Result<(TlsStream<TcpStream>, Handshake), TlsError> {
+    match tokio::time::timeout(limit, handshake(stream, socket, tls)).await {
+        Ok(result) => result,
+        Err(_) => Err(TlsError::Timeout),
+    }
+}
+
+async fn handshake(
+    stream: TcpStream,
+    socket: &Socket,
+    tls: &ServerTls,
+) -> Result<(TlsStream<TcpStream>, Handshake), TlsError> {
+    let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(TlsError::Io)?;
+    let sni = start.client_hello().server_name().map(str::to_ascii_lowercase);
+    let listener = socket.listener_for_sni(sni.as_deref()).and_then(|listener| tls.listeners.get(listener.id()));
+    let Some(listener) = listener else { return Err(TlsError::NoCertificate) };
+    let stream = start.into_stream(Arc::clone(&listener.config)).await.map_err(TlsError::Io)?;
+    let session = stream.get_ref().1;
+    let handshake = Handshake {
+        sni,
+        http2: session.alpn_protocol() == Some(b"h2"),
+        client_certificate: session.peer_certificates().is_some(),
+    };
+    Ok((stream, handshake))
+}

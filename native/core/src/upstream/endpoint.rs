@@ -1,0 +1,174 @@
+//! One endpoint as one worker sees it: load, failures, idle connections.
+
+use super::connect::UpstreamStream;
+use super::{Http2Handle, Route};
+use crate::codec::Buffer;
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, ReadBuf};
+
+/// After a failed connect the endpoint is avoided this long, doubled by each further failure.
+const FAILURE_PAUSE: Duration = Duration::from_millis(250);
+
+/// Doublings: at most 8 s.
+const MAX_DOUBLINGS: u32 = 5;
+
+/// An endpoint that was not used for this long is forgotten.
+const FORGET_AFTER: Duration = Duration::from_secs(60);
+
+/// Connections with several streams that one worker keeps to one endpoint.
+pub(super) const MAX_HTTP2_CONNECTIONS: usize = 4;
+
+/// An open HTTP/1.1 connection, between exchanges or in one.
+#[derive(Debug)]
+pub struct Http1Connection {
+    pub stream: RefCell<UpstreamStream>,
+    pub buffer: Buffer,
+    pub(super) route: Route,
+    pub(super) idle_since: Instant,
+}
+
+#[derive(Debug)]
+pub struct EndpointState {
+    pub address: SocketAddr,
+    active: Cell<u32>,
+    failures: Cell<u32>,
+    failing_until: Cell<Option<Instant>>,
+    last_used: Cell<Instant>,
+    /// Newest last: taken from the end, so that surplus ones age at the front.
+    idle: RefCell<Vec<Box<Http1Connection>>>,
+    pub(super) http2: RefCell<Vec<(Route, Http2Handle)>>,
+    /// One HTTP/2 connect at a time; the others wait and share it.
+    pub(super) connecting: tokio::sync::Mutex<()>,
+}
+
+impl EndpointState {
+    pub(super) fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            active: Cell::new(0),
+            failures: Cell::new(0),
+            failing_until: Cell::new(None),
+            last_used: Cell::new(Instant::now()),
+            idle: RefCell::default(),
+            http2: RefCell::default(),
+            connecting: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// Requests under way.
+    pub fn active(&self) -> u32 {
+        self.active.get()
+    }
+
+    /// Count one request for as long as the guard lives.
+    pub fn begin(self: &Rc<Self>) -> Active {
+        self.active.set(self.active.get() + 1);
+        Active(Rc::clone(self))
+    }
+
+    pub(super) fn is_failing(&self, now: Instant) -> bool {
+        self.failing_until.get().is_some_and(|until| now < until)
+    }
+
+    /// As `is_failing`, reading the clock only where there is something to compare.
+    pub(super) fn is_failing_now(&self) -> bool {
+        self.failing_until.get().is_some_and(|until| Instant::now() < until)
+    }
+
+    pub(super) fn failed(&self, now: Instant) {
+        let failures = self.failures.get();
+        self.failures.set(failures.saturating_add(1));
+        self.failing_until.set(Some(now + FAILURE_PAUSE * (1 << failures.min(MAX_DOUBLINGS))));
+    }
+
+    pub(super) fn connected(&self) {
+        self.failures.set(0);
+        self.failing_until.set(None);
+    }
+
+    /// The newest idle connection that is still open.
+    pub(super) fn take_idle(&self, route: &Route, idle_timeout: Duration) -> Option<Box<Http1Connection>> {
+        let mut idle = self.idle.borrow_mut();
+        while let Some(at) = idle.iter().rposition(|connection| connection.route.same_as(route)) {
+            let connection = idle.remove(at);
+            if connection.is_quiet() && connection.idle_since.elapsed() < idle_timeout {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    pub(super) fn put_idle(&self, mut connection: Box<Http1Connection>, limit: usize) {
+        let mut idle = self.idle.borrow_mut();
+        if limit == 0 || !connection.buffer.is_empty() {
+            return;
+        }
+        if idle.len() >= limit {
+            idle.remove(0);
+        }
+        let now = Instant::now();
+        connection.idle_since = now;
+        self.last_used.set(now);
+        idle.push(connection);
+    }
+
+    pub(super) fn close_idle(&self, now: Instant, idle_timeout: Duration) {
+        self.idle.borrow_mut().retain(|connection| now.duration_since(connection.idle_since) < idle_timeout);
+        self.http2.borrow_mut().retain(|(_, handle)| !handle.is_closed() && !handle.is_idle_since(now, idle_timeout));
+    }
+
+    pub(super) fn is_unused(&self, now: Instant) -> bool {
+        self.active.get() == 0
+            && self.idle.borrow().is_empty()
+            && self.http2.borrow().is_empty()
+            && now.duration_since(self.last_used.get()) > FORGET_AFTER
+    }
+
+    pub(super) fn idle_count(&self) -> usize {
+        self.idle.borrow().len()
+    }
+
+    /// An open HTTP/2 connection with room for another stream.
+    pub(super) fn http2_handle(&self, route: &Route) -> Option<Http2Handle> {
+        let mut connections = self.http2.borrow_mut();
+        if connections.is_empty() {
+            return None;
+        }
+        connections.retain(|(_, handle)| !handle.is_closed());
+        connections
+            .iter()
+            .filter(|(made_for, _)| made_for.same_as(route))
+            .find(|(_, handle)| handle.has_room())
+            .map(|(_, handle)| handle.clone())
+    }
+}
+
+impl Http1Connection {
+    pub(super) fn new(stream: UpstreamStream, route: Route) -> Self {
+        Self { stream: RefCell::new(stream), buffer: Buffer::new(), route, idle_since: Instant::now() }
+    }
+
+    /// Nothing came while it was idle: neither the end of the stream nor an answer nobody asked for.
+    /// Costs no system call as long as the socket has shown no event.
+    fn is_quiet(&self) -> bool {
+        let mut byte = [0];
+        let mut space = ReadBuf::new(&mut byte);
+        let mut context = Context::from_waker(Waker::noop());
+        Pin::new(&mut *self.stream.borrow_mut()).poll_read(&mut context, &mut space).is_pending()
+    }
+}
+
+/// One request under way at an endpoint.
+#[derive(Debug)]
+pub struct Active(Rc<EndpointState>);
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.active.set(self.0.active.get().saturating_sub(1));
+    }
+}

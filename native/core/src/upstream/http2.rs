@@ -1,0 +1,117 @@
+//! HTTP/2 connections to backends: shared by the requests of one worker, driven by a task of their own.
+
+use super::connect::{ConnectError, ConnectStage, UpstreamStream};
+use super::endpoint::{EndpointState, MAX_HTTP2_CONNECTIONS};
+use super::{Connection, Route, connect};
+use bytes::Bytes;
+use h2::client::SendRequest;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// Flow control windows: large enough for one fast stream, bounded per stream and connection.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// Bytes that one stream may queue for a backend that does not read.
+const MAX_SEND_BUFFER: usize = 256 * 1024;
+
+/// Header bytes that a backend may send in one block.
+const MAX_HEADER_LIST: u32 = 64 * 1024;
+
+/// Streams we open before the backend's SETTINGS say how many it takes.
+const INITIAL_STREAMS: usize = 100;
+
+/// One connection; clones share it.
+#[derive(Debug, Clone)]
+pub struct Http2Handle {
+    pub sender: SendRequest<Bytes>,
+    closed: Rc<Cell<bool>>,
+    active: Rc<Cell<usize>>,
+    last_used: Rc<Cell<Instant>>,
+}
+
+/// One stream under way.
+#[derive(Debug)]
+pub struct ActiveStream(Rc<Cell<usize>>);
+
+impl Drop for ActiveStream {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
+impl Http2Handle {
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// Stop giving the connection out; requests under way go on.
+    pub fn retire(&self) {
+        self.closed.set(true);
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.active.get() < self.sender.current_max_send_streams()
+    }
+
+    /// Count a stream for as long as the guard lives.
+    pub fn begin(&self) -> ActiveStream {
+        self.last_used.set(Instant::now());
+        self.active.set(self.active.get() + 1);
+        ActiveStream(Rc::clone(&self.active))
+    }
+
+    pub(super) fn is_idle_since(&self, now: Instant, limit: Duration) -> bool {
+        self.active.get() == 0 && now.duration_since(self.last_used.get()) > limit
+    }
+}
+
+/// One connect at a time per endpoint: requests that arrive together share the connection they wait for.
+pub(super) async fn connect_shared(
+    state: &Rc<EndpointState>,
+    route: &Route,
+    limit: Duration,
+    fresh: bool,
+) -> Result<Connection, ConnectError> {
+    let Ok(_turn) = tokio::time::timeout(limit, state.connecting.lock()).await else {
+        let reason = format!("no connection within {limit:?}");
+        return Err(ConnectError { stage: ConnectStage::Tcp, timed_out: true, reason });
+    };
+    if !fresh
+        && let Some(handle) = state.http2_handle(route)
+    {
+        return Ok(Connection::Http2(handle));
+    }
+    connect::connect(state, route, limit).await
+}
+
+/// Speak the preface and leave the connection to a task of its own.
+pub(super) async fn start(
+    state: &Rc<EndpointState>,
+    route: &Route,
+    stream: UpstreamStream,
+) -> Result<Http2Handle, ConnectError> {
+    let (sender, connection) = h2::client::Builder::new()
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buffer_size(MAX_SEND_BUFFER)
+        .max_header_list_size(MAX_HEADER_LIST)
+        .initial_max_send_streams(INITIAL_STREAMS)
+        .enable_push(false)
+        .handshake(stream)
+        .await
+        .map_err(|error| ConnectError::new(ConnectStage::Http2, &error))?;
+    let handle = Http2Handle { sender, closed: Rc::default(), active: Rc::default(), last_used: Rc::new(Cell::new(Instant::now())) };
+    let closed = Rc::clone(&handle.closed);
+    tokio::task::spawn_local(async move {
+        // Its end is all we need to know: the streams learn the reason themselves.
+        let _ = connection.await;
+        closed.set(true);
+    });
+    let mut connections = state.http2.borrow_mut();
+    if connections.len() < MAX_HTTP2_CONNECTIONS {
+        connections.push((route.clone(), handle.clone()));
+    }
+    Ok(handle)
+}

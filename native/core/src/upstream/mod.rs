@@ -1,0 +1,147 @@
+//! Connections to backends, as one worker has them.
+//!
+//! Load figures, failures and pools are kept per *endpoint*, shared by every route and rule that uses it, and live as
+//! long as somebody uses the endpoint: a new configuration does not empty the pools. Nothing here is shared between
+//! workers, so nothing here locks.
+
+mod balance;
+mod connect;
+mod endpoint;
+mod http2;
+
+pub use connect::{ConnectError, ConnectStage, UpstreamStream};
+pub use endpoint::{Active, EndpointState, Http1Connection};
+pub use http2::Http2Handle;
+
+use crate::runtime::settings::Settings;
+use crate::table::Endpoint;
+use ahash::AHashMap;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// TLS towards a backend: what to present and whom to trust.
+#[derive(Debug, Clone)]
+pub struct TlsTarget {
+    pub config: Arc<rustls::ClientConfig>,
+    pub name: rustls_pki_types::ServerName<'static>,
+}
+
+/// How one attempt reaches its backend.
+#[derive(Debug, Clone, Default)]
+pub struct Route {
+    pub tls: Option<TlsTarget>,
+    /// HTTP/2 with prior knowledge.
+    pub http2: bool,
+}
+
+impl Route {
+    /// Connections of one endpoint are interchangeable only where this agrees.
+    fn same_as(&self, other: &Self) -> bool {
+        self.http2 == other.http2
+            && match (&self.tls, &other.tls) {
+                (None, None) => true,
+                (Some(one), Some(two)) => Arc::ptr_eq(&one.config, &two.config) && one.name == two.name,
+                _ => false,
+            }
+    }
+}
+
+/// A connection to use for one exchange.
+#[derive(Debug)]
+pub enum Connection {
+    Http1(Box<Http1Connection>),
+    Http2(Http2Handle),
+}
+
+/// Every endpoint that this worker has talked to lately.
+#[derive(Debug)]
+pub struct Upstreams {
+    endpoints: RefCell<AHashMap<u64, Rc<EndpointState>>>,
+    limits: Limits,
+    /// Where the next tie-break starts; also the source of the two random choices.
+    turn: Cell<u32>,
+}
+
+/// The settings that concern upstream connections.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    pub connect_timeout: Duration,
+    pub idle_timeout: Duration,
+    pub idle_per_endpoint: usize,
+}
+
+impl Upstreams {
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            endpoints: RefCell::default(),
+            limits: Limits {
+                connect_timeout: settings.upstream_connect_timeout(),
+                idle_timeout: settings.upstream_idle_timeout(),
+                idle_per_endpoint: settings.upstream_idle_per_endpoint,
+            },
+            turn: Cell::new(0),
+        }
+    }
+
+    /// What this worker knows of an endpoint.
+    pub fn state(&self, endpoint: &Endpoint) -> Rc<EndpointState> {
+        if let Some(state) = self.endpoints.borrow().get(&endpoint.uid) {
+            return Rc::clone(state);
+        }
+        let state = Rc::new(EndpointState::new(endpoint.address));
+        self.endpoints.borrow_mut().insert(endpoint.uid, Rc::clone(&state));
+        state
+    }
+
+    /// A connection for one exchange: a pooled one, or a new one. `fresh` asks for a new one.
+    ///
+    /// # Errors
+    /// [`ConnectError`]: nothing was sent, so another endpoint may be tried for any request.
+    pub async fn acquire(
+        &self,
+        state: &Rc<EndpointState>,
+        route: &Route,
+        fresh: bool,
+    ) -> Result<(Connection, bool), ConnectError> {
+        if !fresh {
+            if let Some(handle) = state.http2_handle(route) {
+                return Ok((Connection::Http2(handle), true));
+            }
+            if !route.http2
+                && let Some(connection) = state.take_idle(route, self.limits.idle_timeout)
+            {
+                return Ok((Connection::Http1(connection), true));
+            }
+        }
+        let connected = if route.http2 {
+            http2::connect_shared(state, route, self.limits.connect_timeout, fresh).await
+        } else {
+            connect::connect(state, route, self.limits.connect_timeout).await
+        };
+        match &connected {
+            Ok(_) => state.connected(),
+            Err(_) => state.failed(Instant::now()),
+        }
+        connected.map(|connection| (connection, false))
+    }
+
+    /// Keep a connection whose last exchange is complete.
+    pub fn release(&self, state: &EndpointState, connection: Box<Http1Connection>) {
+        state.put_idle(connection, self.limits.idle_per_endpoint);
+    }
+
+    /// Close what was idle too long and forget endpoints that nobody uses. Called about once a second.
+    pub fn sweep(&self, now: Instant) {
+        self.endpoints.borrow_mut().retain(|_, state| {
+            state.close_idle(now, self.limits.idle_timeout);
+            Rc::strong_count(state) > 1 || !state.is_unused(now)
+        });
+    }
+
+    /// Connections that wait for use.
+    pub fn idle_connections(&self) -> usize {
+        self.endpoints.borrow().values().map(|state| state.idle_count()).sum()
+    }
+}

@@ -1,0 +1,115 @@
+//! The engine for Python. Every call detaches first: whatever it waits for, the interpreter goes on.
+
+use crate::errors::{malformed, refused};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use sluicegate_core::runtime::settings::Settings;
+use sluicegate_core::runtime::{ApplyError, Engine as Core};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+/// A running gateway.
+#[pyclass(module = "sluicegate._native")]
+pub struct Engine {
+    core: Mutex<Core>,
+}
+
+#[pymethods]
+impl Engine {
+    /// Start the workers. `settings` is JSON; nothing is bound before the first transaction but the admin listener.
+    #[new]
+    fn new(py: Python<'_>, settings: &[u8]) -> PyResult<Self> {
+        let settings: Settings =
+            serde_json::from_slice(settings).map_err(|error| PyValueError::new_err(format!("settings: {error}")))?;
+        let core = py.detach(|| Core::start(settings)).map_err(|error| PyOSError::new_err(error.to_string()))?;
+        Ok(Self { core: Mutex::new(core) })
+    }
+
+    /// `address:port` of the admin listener, if it could be bound.
+    #[getter]
+    fn admin_address(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        py.detach(|| Ok(self.core()?.admin_address().map(|address| address.to_string())))
+    }
+
+    /// Apply a transaction, all of it or nothing. Returns the report as JSON.
+    fn apply<'py>(&self, py: Python<'py>, transaction: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        let report = py.detach(|| {
+            let report = self.core()?.apply(transaction).map_err(|error| match error {
+                ApplyError::Malformed(error) => malformed("transaction", &error),
+                ApplyError::Refused(error) => refused(&error),
+                ApplyError::Stopped => PyRuntimeError::new_err("the engine is shut down"),
+            })?;
+            to_json(&report)
+        })?;
+        Ok(PyBytes::new(py, &report))
+    }
+
+    /// Try the ports again that could not be bound. Returns the listeners' reports as JSON.
+    fn retry_binds<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let reports = py.detach(|| to_json(&self.core()?.retry_binds()))?;
+        Ok(PyBytes::new(py, &reports))
+    }
+
+    /// The metrics in the Prometheus text format.
+    fn metrics(&self, py: Python<'_>) -> PyResult<String> {
+        py.detach(|| {
+            let core = self.core()?;
+            let shared = core.shared();
+            Ok(shared.registry.render(shared.events.dropped(), shared.access_log.dropped()))
+        })
+    }
+
+    /// Take up to `limit` events, oldest first, as a JSON list of `{code, message}`.
+    fn poll_events<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Bound<'py, PyBytes>> {
+        let events = py.detach(|| to_json(&self.core()?.shared().events.take(limit)))?;
+        Ok(PyBytes::new(py, &events))
+    }
+
+    /// Switch the access log on or off. Returns what it was.
+    fn set_access_log(&self, py: Python<'_>, enabled: bool) -> PyResult<bool> {
+        py.detach(|| {
+            let core = self.core()?;
+            let log = &core.shared().access_log;
+            let before = log.is_enabled();
+            log.set_enabled(enabled);
+            Ok(before)
+        })
+    }
+
+    #[getter]
+    fn access_log(&self, py: Python<'_>) -> PyResult<bool> {
+        py.detach(|| Ok(self.core()?.shared().access_log.is_enabled()))
+    }
+
+    /// Ask clients to go, accept for `settle` seconds more, then wait until `limit` seconds are over for the rest.
+    /// True: every connection ended by itself.
+    #[pyo3(signature = (limit, settle = 0.0))]
+    fn drain(&self, py: Python<'_>, limit: f64, settle: f64) -> PyResult<bool> {
+        let limit = seconds(limit)?;
+        let settle = seconds(settle)?;
+        py.detach(|| Ok(self.core()?.drain(settle, limit)))
+    }
+
+    /// Stop everything. Harmless when called twice.
+    fn shutdown(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| {
+            self.core()?.shutdown();
+            Ok(())
+        })
+    }
+}
+
+impl Engine {
+    fn core(&self) -> PyResult<MutexGuard<'_, Core>> {
+        self.core.lock().map_err(|_| PyRuntimeError::new_err("an earlier call into the engine failed"))
+    }
+}
+
+fn seconds(value: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(value).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+fn to_json(value: &impl serde::Serialize) -> PyResult<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|error| PyRuntimeError::new_err(error.to_string()))
+}

@@ -1,0 +1,32 @@
+//! The Python binding: bytes in, bytes out. Everything that takes time runs detached from the interpreter, no Python
+//! object is kept in native memory, and native threads never call Python.
+
+mod checks;
+mod engine;
+mod errors;
+mod table;
+
+use pyo3::prelude::*;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The native engine.
+#[pymodule]
+mod _native {
+    #[pymodule_export]
+    use crate::checks::{check_certificate, check_trust};
+    #[pymodule_export]
+    use crate::engine::Engine;
+    #[pymodule_export]
+    use crate::errors::Refused;
+    #[pymodule_export]
+    use crate::table::{RouteTable, check_regex};
+    use super::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("IR_VERSION", sluicegate_core::ir::VERSION)?;
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

@@ -1,0 +1,164 @@
+"""The one door to the native engine.
+
+Nothing else imports `sluicegate._native` (import-linter enforces it). Calls that may wait are offered as coroutines,
+which run them on a thread; the native side detaches from the interpreter by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from sluicegate._native import IR_VERSION, Refused, RouteTable, check_regex
+from sluicegate._native import Engine as _Engine
+from sluicegate._native import check_certificate as _check_certificate
+from sluicegate._native import check_trust as _check_trust
+
+__all__ = [
+    "IR_VERSION",
+    "BindError",
+    "CertificateFacts",
+    "Engine",
+    "Event",
+    "ListenerReport",
+    "Refused",
+    "Report",
+    "RouteTable",
+    "TrustFacts",
+    "check_certificate",
+    "check_regex",
+    "check_trust",
+]
+
+
+class BindError(msgspec.Struct, frozen=True):
+    """Why a port could not be bound: a stable code, the system's message, what helps."""
+
+    code: str
+    message: str
+    hint: str
+
+
+class ListenerReport(msgspec.Struct, frozen=True):
+    """What one listener has of a transaction: the addresses bound, or why not."""
+
+    id: str
+    bound: list[str]
+    error: BindError | None = None
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A transaction that was applied. `apply_seconds` counts from bytes to live."""
+
+    generation: int
+    apply_seconds: float
+    listeners: list[ListenerReport]
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Something that happened in the engine."""
+
+    code: str
+    message: str
+
+
+class CertificateFacts(msgspec.Struct, frozen=True):
+    """What is known of a certificate. Times are seconds since 1970."""
+
+    error: str | None
+    names: list[str]
+    not_before: int
+    not_after: int
+
+
+class TrustFacts(msgspec.Struct, frozen=True):
+    """What is known of a bundle of CA certificates."""
+
+    error: str | None
+    count: int
+
+
+def check_certificate(chain: str, key: str) -> CertificateFacts:
+    """Facts of a certificate chain and its key, both PEM; `error` says why it cannot be served."""
+    return msgspec.json.decode(_check_certificate(chain, key), type=CertificateFacts)
+
+
+def check_trust(pem: str) -> TrustFacts:
+    """Facts of a bundle of CA certificates, PEM."""
+    return msgspec.json.decode(_check_trust(pem), type=TrustFacts)
+
+
+class Engine:
+    """A running gateway. Blocking calls have a coroutine beside them."""
+
+    def __init__(self, settings: dict[str, Any] | None = None) -> None:
+        """Start the workers.
+
+        Args:
+            settings: fields of `native/core/src/runtime/settings.rs`; absent ones have their default.
+
+        Raises:
+            ValueError: an unknown setting, or one of the wrong type.
+            OSError: the system refuses a thread or the log file.
+        """
+        self._native = _Engine(msgspec.json.encode(settings or {}))
+
+    @property
+    def admin_address(self) -> str | None:
+        """`address:port` of the admin listener, if it could be bound."""
+        return self._native.admin_address
+
+    @property
+    def access_log(self) -> bool:
+        """The access log is on."""
+        return self._native.access_log
+
+    @access_log.setter
+    def access_log(self, enabled: bool) -> None:
+        self._native.set_access_log(enabled)
+
+    def apply(self, transaction: bytes) -> Report:
+        """Apply an IR transaction, all of it or nothing.
+
+        Raises:
+            Refused: `args[0]` is a JSON list of `{kind, id, reason}`; the configuration before goes on serving.
+        """
+        return msgspec.json.decode(self._native.apply(transaction), type=Report)
+
+    async def apply_async(self, transaction: bytes) -> Report:
+        """As `apply`, without blocking the event loop."""
+        return await asyncio.to_thread(self.apply, transaction)
+
+    def retry_binds(self) -> list[ListenerReport]:
+        """Try the ports again that could not be bound."""
+        return msgspec.json.decode(self._native.retry_binds(), type=list[ListenerReport])
+
+    def metrics(self) -> str:
+        """The metrics in the Prometheus text format."""
+        return self._native.metrics()
+
+    def poll_events(self, limit: int = 256) -> list[Event]:
+        """Take up to `limit` events, oldest first."""
+        return msgspec.json.decode(self._native.poll_events(limit), type=list[Event])
+
+    def drain(self, limit: float, settle: float = 0.0) -> bool:
+        """Ask clients to go, accept for `settle` seconds more, wait until `limit` seconds are over for the rest.
+
+        Returns:
+            True when every connection ended by itself.
+        """
+        return self._native.drain(limit, settle)
+
+    async def drain_async(self, limit: float, settle: float = 0.0) -> bool:
+        """As `drain`, without blocking the event loop."""
+        return await asyncio.to_thread(self.drain, limit, settle)
+
+    def shutdown(self) -> None:
+        """Stop everything. Harmless when called twice."""
+        self._native.shutdown()
+
+    async def shutdown_async(self) -> None:
+        """As `shutdown`, without blocking the event loop."""
+        await asyncio.to_thread(self.shutdown)

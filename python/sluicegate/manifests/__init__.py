@@ -1,0 +1,9 @@
+"""Manifests: files and directories of YAML documents, read as the API server would read them.
+
+`read(paths)` for one look; `Reader` for many, which reads again only what changed.
+"""
+
+from .documents import Document, Fault
+from .reader import Reader, Reading, read
+
+__all__ = ["Document", "Fault", "Reader", "Reading", "read"]

@@ -1,0 +1,157 @@
+"""From the text of a file to documents: split at `---`, parse each part once, keep the place of everything.
+
+A part that cannot be read costs itself and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sluicegate.controller.model import Origin
+
+from .loader import YamlError, field_line, load
+
+#: One document. The API server takes at most 3 MiB in a request.
+MAX_DOCUMENT_BYTES = 3 * 1024 * 1024
+
+_SEPARATOR = re.compile(r"^(?:---|\.\.\.)(?=\s|$)", re.MULTILINE)
+_BLANK = re.compile(r"\s*(?:#.*)?$|---\s*(?:#.*)?$|\.\.\.\s*$|%")
+
+
+class Fault(NamedTuple):
+    """Something in a file that could not be read.
+
+    Attributes:
+        path: file, directory, or `-` for standard input.
+        line: 1-based; 0 where the whole file is meant.
+        reason: what is wrong, and what to do where that is not plain.
+    """
+
+    path: str
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.reason}" if self.line else f"{self.path}: {self.reason}"
+
+
+class Document(NamedTuple):
+    """One document of a manifest.
+
+    Attributes:
+        data: the object, as parsed.
+        origin: file and line of its first key.
+        text: the text that it was read from.
+        first_line: 1-based line of `text` in the file.
+        prefix: where the object is in the text: empty, or `items[3]` for a part of a List.
+    """
+
+    data: dict[str, Any]
+    origin: Origin
+    text: str
+    first_line: int
+    prefix: str = ""
+
+    def line_of(self, path: str) -> int:
+        """Line of a field such as `spec.rules[0].matches`; of its nearest ancestor where it is not written."""
+        whole = ".".join(part for part in (self.prefix, path) if part)
+        found = field_line(self.text, whole) if whole else 0
+        return found + self.first_line - 1 if found else self.origin.line
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """What one part of a file, between two separators, came to; lines are relative to the part, 1-based.
+
+    Attributes:
+        documents: objects with their line and their prefix (see `Document`).
+        faults: line and reason.
+        text: the part.
+    """
+
+    documents: tuple[tuple[dict[str, Any], int, str], ...]
+    faults: tuple[tuple[int, str], ...]
+    text: str
+
+
+def split(text: str) -> Iterator[tuple[int, str]]:
+    """Split at document separators; each part keeps its own separator and comes with its 1-based first line."""
+    starts = [0, *(found.start() for found in _SEPARATOR.finditer(text) if found.start() > 0), len(text)]
+    line = 1
+    for start, end in zip(starts, starts[1:], strict=False):
+        part = text[start:end]
+        if part:
+            yield line, part
+            line += part.count("\n")
+
+
+def parse(text: str, *, as_json: bool = False) -> Part:
+    """Read one part."""
+    first = _first_content(text)
+    if first is None:
+        return Part((), (), text)
+    if len(text) > MAX_DOCUMENT_BYTES:
+        reason = f"a document of {len(text):,} characters; at most {MAX_DOCUMENT_BYTES:,} are read: split it"
+        return Part((), ((first, reason),), text)
+    try:
+        data = json.loads(text) if as_json else load(_without_directives(text))
+    except YamlError as error:
+        return Part((), ((error.line or first, f"no YAML: {error.reason}"),), text)
+    except json.JSONDecodeError as error:
+        return Part((), ((error.lineno, f"no JSON: {error.msg}"),), text)
+    except RecursionError:
+        return Part((), ((first, "no JSON: nested too deep"),), text)
+    if data is None:
+        return Part((), (), text)
+    if not isinstance(data, dict):
+        reason = f"an object with apiVersion and kind is expected, not a {_kind_of(data)}"
+        return Part((), ((first, reason),), text)
+    if data.get("kind") == "List" and isinstance(data.get("items"), list):
+        return _parse_list(data["items"], text, first)
+    return Part(((data, first, ""),), (), text)
+
+
+def _parse_list(items: list[Any], text: str, first: int) -> Part:
+    """Take a `kind: List` apart."""
+    documents = []
+    faults = []
+    for index, item in enumerate(items):
+        prefix = f"items[{index}]"
+        line = field_line(text, prefix) or first
+        if isinstance(item, dict):
+            documents.append((item, line, prefix))
+        else:
+            faults.append((line, f"{prefix}: an object is expected, not a {_kind_of(item)}"))
+    return Part(tuple(documents), tuple(faults), text)
+
+
+def _first_content(text: str) -> int | None:
+    """Line of the first content; None where there are only comments and separators."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if not _BLANK.match(line):
+            return number
+    return None
+
+
+def _without_directives(text: str) -> str:
+    """Blank out `%YAML` and a closing `...`, which mean nothing once the text is split."""
+    if text.startswith("..."):
+        text = "   " + text[3:]
+    if "%" not in text:
+        return text
+    lines = text.split("\n")
+    for index, line in enumerate(lines):
+        if line.startswith("%"):
+            lines[index] = ""
+        elif not _BLANK.match(line):
+            break
+    return "\n".join(lines)
+
+
+def _kind_of(value: object) -> str:
+    names = {list: "list", str: "text", int: "number", float: "number", bool: "boolean", type(None): "null"}
+    return names.get(type(value), type(value).__name__)

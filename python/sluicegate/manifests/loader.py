@@ -1,0 +1,164 @@
+"""YAML as Kubernetes reads it, with limits.
+
+Rules:
+- Timestamps stay strings and there are no base-60 numbers: both are YAML 1.1 habits that the API does not share.
+- A key that appears twice in one mapping is an error: one of the two values would be lost without a word.
+- Aliases are followed only as far as `MAX_NODES`: a few hundred bytes can otherwise stand for billions of values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from typing import Any
+
+import yaml
+
+#: Values that one document may stand for, aliases counted as often as they are used. Stops alias bombs.
+MAX_NODES = 1_000_000
+#: Levels of nesting. Stops exhaustion of the stack.
+MAX_DEPTH = 64
+
+_Base: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_KEPT_TAGS = ("bool", "null", "merge")
+_INT = re.compile(r"^[-+]?(?:0b[0-1_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)$")
+_FLOAT = re.compile(
+    r"^(?:[-+]?(?:[0-9][0-9_]*)\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+"
+    r"|[-+]?\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+)
+
+
+class YamlError(ValueError):
+    """A document that cannot be read. `line` is 1-based within the text, 0 where unknown."""
+
+    def __init__(self, reason: str, line: int = 0) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.line = line
+
+
+class _Loader(_Base):  # type: ignore[misc, valid-type]
+    """The safe loader with the rules above."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Build a mapping; refuse a key that is there already."""
+        keys: set[str] = set()
+        for key, _ in node.value:
+            name = key.value
+            if isinstance(name, str):
+                if name in keys and name != "<<":
+                    raise YamlError(f"the key {name!r} is there twice", key.start_mark.line + 1)
+                keys.add(name)
+        built: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        return built
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in found if tag.rpartition(":")[2] in _KEPT_TAGS]
+    for first, found in _Base.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", _INT, list("-+0123456789"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+
+
+def load(text: str) -> object:
+    """Read one document.
+
+    Raises:
+        YamlError: no YAML, a key twice, too deep, or too many values.
+    """
+    try:
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return None
+            _check_size(node)
+            return loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        reason = " ".join(part for part in (error.context, error.problem) if part) or "no YAML"
+        raise YamlError(reason, mark.line + 1 if mark is not None else 0) from None
+    except yaml.YAMLError as error:
+        reason = str(error).splitlines()[0] if str(error) else "no YAML"
+        raise YamlError(reason) from None
+    except RecursionError:
+        raise YamlError(f"nested deeper than {MAX_DEPTH} levels") from None
+    except ValueError as error:
+        if isinstance(error, YamlError):
+            raise
+        raise YamlError(str(error)) from None
+
+
+def _check_size(root: yaml.Node) -> None:
+    """Count what the document stands for, each alias as often as it is used."""
+    sizes: dict[int, int] = {}
+    open_nodes: set[int] = set()
+
+    def size(node: yaml.Node, depth: int) -> int:
+        if isinstance(node, yaml.ScalarNode):
+            return 1
+        identity = id(node)
+        if identity in sizes:
+            return sizes[identity]
+        line = node.start_mark.line + 1
+        if identity in open_nodes:
+            raise YamlError("an alias leads back to itself", line)
+        if depth > MAX_DEPTH:
+            raise YamlError(f"nested deeper than {MAX_DEPTH} levels", line)
+        open_nodes.add(identity)
+        total = 1
+        for item in node.value:
+            if isinstance(item, tuple):
+                total += size(item[0], depth + 1) + size(item[1], depth + 1)
+            else:
+                total += size(item, depth + 1)
+        open_nodes.discard(identity)
+        if total > MAX_NODES:
+            raise YamlError(f"stands for more than {MAX_NODES} values", line)
+        sizes[identity] = total
+        return total
+
+    size(root, 0)
+
+
+_STEP = re.compile(r"\.?([^.\[\]]+)|\[([0-9]+)\]|\[\"((?:[^\"\\]|\\.)*)\"\]")
+
+
+def field_line(text: str, field: str) -> int:
+    """Line of a field in a document.
+
+    Args:
+        text: the document.
+        field: a path such as `spec.rules[0].backendRefs[1].name`.
+
+    Returns:
+        1-based line of the field, or of the innermost part of its path that exists; 0 where nothing is known.
+    """
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+    except yaml.YAMLError:
+        return 0
+    finally:
+        loader.dispose()
+    if node is None:
+        return 0
+    line: int = node.start_mark.line + 1
+    for step in _STEP.finditer(field):
+        name, index, quoted = step.groups()
+        name = quoted if quoted is not None else name
+        found = None
+        if isinstance(node, yaml.MappingNode) and name is not None:
+            found = next(((key, value) for key, value in node.value if key.value == name), None)
+        elif isinstance(node, yaml.SequenceNode) and index is not None and int(index) < len(node.value):
+            item = node.value[int(index)]
+            found = (item, item)
+        if found is None:
+            break
+        line = found[0].start_mark.line + 1
+        node = found[1]
+    return line

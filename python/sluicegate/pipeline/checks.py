@@ -1,0 +1,28 @@
+"""The checks of certificates and expressions that the engine itself makes, as the translator wants them."""
+
+from __future__ import annotations
+
+from sluicegate import engine
+from sluicegate.controller.translate import CertificateFacts, Checks
+
+
+def native_checks() -> Checks:
+    """Checks by the native library: what passes them, the engine takes."""
+    return Checks(regex=engine.check_regex, certificate=_certificate, trust=_trust)
+
+
+def _certificate(chain: bytes, key: bytes) -> CertificateFacts:
+    try:
+        facts = engine.check_certificate(chain.decode(), key.decode())
+    except UnicodeDecodeError:
+        return CertificateFacts(error="not PEM text")
+    if facts.error is not None:
+        return CertificateFacts(error=facts.error)
+    return CertificateFacts(names=tuple(facts.names), not_before=facts.not_before, not_after=facts.not_after)
+
+
+def _trust(pem: bytes) -> str | None:
+    try:
+        return engine.check_trust(pem.decode()).error
+    except UnicodeDecodeError:
+        return "not PEM text"

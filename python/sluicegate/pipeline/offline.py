@@ -1,0 +1,56 @@
+"""One look at manifests, without an engine: what check, explain, translate and `load` stand on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sluicegate import ir
+from sluicegate.controller.store import Store
+from sluicegate.controller.translate import DEFAULT_CONTROLLER_NAME, Options, Translation, Translator, ir_transaction
+from sluicegate.manifests import Reader
+from sluicegate.manifests.reader import Progress
+
+from .checks import native_checks
+from .source import Refresh, Source, Validate
+
+
+@dataclass(frozen=True, slots=True)
+class Offline:
+    """Manifests, translated.
+
+    Attributes:
+        refresh: what could not be read.
+        translation: configuration, statuses and problems.
+    """
+
+    refresh: Refresh
+    translation: Translation
+
+    def transaction(self) -> ir.Transaction:
+        """The full state, with its secrets."""
+        return ir_transaction(None, self.translation.ir, 1)
+
+
+def load_offline(
+    paths: Sequence[str],
+    controller_name: str = DEFAULT_CONTROLLER_NAME,
+    *,
+    standard_input: str | None = None,
+    validate: Validate | None = None,
+    progress: Progress | None = None,
+) -> Offline:
+    """Read and translate manifests.
+
+    Args:
+        paths: files, directories, `-` for standard input.
+        controller_name: of the GatewayClasses to serve.
+        standard_input: text for `-`; None: standard input itself.
+        validate: look at documents as the API server would.
+        progress: called for each file that is read.
+    """
+    store = Store()
+    refresh = Source(Reader(paths, standard_input), store, validate).refresh(progress)
+    options = Options(checks=native_checks(), now=time.time())
+    return Offline(refresh, Translator(controller_name, options).translate(store.snapshot()))

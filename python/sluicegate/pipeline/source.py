@@ -1,0 +1,199 @@
+"""Documents to objects, with the last good state of what is broken.
+
+Rules:
+- An object that cannot be used (wrong type, refused by its schema) keeps its last good version; a part of a file that is
+  no YAML keeps every object that the file had and has no more; a path that vanished keeps all that was below it.
+- The first document of a key counts; a second one is told and left out.
+- Documents of kinds that the gateway does not read are counted and otherwise ignored.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sluicegate.controller import model
+from sluicegate.controller.model import DecodeError, Object, ObjectKey
+from sluicegate.controller.store import Apply, Delete, Store
+from sluicegate.manifests import Document, Fault, Reader, Reading
+from sluicegate.manifests.reader import File, Progress
+
+#: Says why the API server would refuse a document: fields and reasons.
+Validate = Callable[[dict[str, Any]], Iterable[tuple[str, str]]]
+
+KEPT = "; the last good version goes on serving"
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """What a look at the files came to.
+
+    Attributes:
+        changed: keys of objects that are new, different or gone.
+        faults: everything that could not be used, now.
+        ignored: number of documents by `apiVersion/kind` that the gateway does not read.
+        objects: number of objects in use.
+    """
+
+    changed: frozenset[ObjectKey]
+    faults: tuple[Fault, ...]
+    ignored: dict[str, int]
+    objects: int
+
+
+@dataclass(slots=True)
+class _FileState:
+    """What one file came to: its objects, by the identity of their data, and what was kept of it."""
+
+    file: File
+    objects: list[Object] = field(default_factory=list)
+    by_data: dict[int, tuple[Document, Object | None, tuple[Fault, ...]]] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+    ignored: Counter[str] = field(default_factory=Counter)
+
+
+class Source:
+    """Turns what a `Reader` finds into events for a `Store`."""
+
+    def __init__(self, reader: Reader, store: Store, validate: Validate | None = None) -> None:
+        """Make a source.
+
+        Args:
+            reader: reads the files.
+            store: takes the events.
+            validate: look at documents as the API server would; None: only at what is read.
+        """
+        self._reader = reader
+        self._store = store
+        self._validate = validate
+        self._files: dict[str, _FileState] = {}
+        self._objects: dict[ObjectKey, Object] = {}
+        self._initialised = False
+
+    def refresh(self, progress: Progress | None = None) -> Refresh:
+        """Read what changed and tell the store."""
+        reading = self._reader.read(progress)
+        states = {file.path: self._update(file) for file in reading.files}
+        states |= self._vanished(reading, states)
+        self._files = states
+        objects, duplicates = _merge(states.values())
+        changed = self._tell(objects)
+        found = [fault for state in states.values() for fault in state.faults]
+        general = [fault for fault in reading.faults if fault.path not in states or fault.path in reading.missing]
+        ignored = sum((state.ignored for state in states.values()), Counter[str]())
+        faults = tuple(dict.fromkeys((*general, *found, *duplicates)))
+        return Refresh(changed, faults, dict(ignored), len(objects))
+
+    def _update(self, file: File) -> _FileState:
+        before = self._files.get(file.path)
+        if before is not None and before.file is file:
+            return before
+        state = _FileState(file)
+        faults = list(file.faults)
+        broken: set[ObjectKey] = set()
+        everything = bool(file.faults)
+        for document in file.documents:
+            kind, version = document.data.get("kind"), document.data.get("apiVersion")
+            if not _is_read(kind, version):
+                state.ignored[f"{version}/{kind}"] += 1
+                continue
+            found = before.by_data.get(id(document.data)) if before is not None else None
+            if found is None or found[0].origin != document.origin:
+                found = (document, *self._decode(document))
+            state.by_data[id(document.data)] = found
+            if found[1] is not None:
+                state.objects.append(found[1])
+            else:
+                key = _key_of(document.data)
+                everything |= key is None
+                if key is not None:
+                    broken.add(key)
+            faults += found[2]
+        if before is not None and (everything or broken):
+            present = {item.key for item in state.objects}
+            state.objects += [
+                item for item in before.objects if item.key not in present and (everything or item.key in broken)
+            ]
+        state.faults = tuple(faults)
+        return state
+
+    def _decode(self, document: Document) -> tuple[Object | None, tuple[Fault, ...]]:
+        origin = document.origin
+        label = _label(document.data)
+        try:
+            decoded = model.decode(document.data, origin)
+        except DecodeError as error:
+            where = f" {error.field}:" if error.field else ""
+            fault = Fault(origin.path, document.line_of(error.field), f"{label}:{where} {error.reason}{KEPT}")
+            return None, (fault,)
+        if self._validate is not None:
+            violations = tuple(
+                Fault(origin.path, document.line_of(path), f"{label}: {path}: {reason}{KEPT}")
+                for path, reason in self._validate(document.data)
+            )
+            if violations:
+                return None, violations
+        return decoded, ()
+
+    def _vanished(self, reading: Reading, states: dict[str, _FileState]) -> dict[str, _FileState]:
+        """Keep files below paths that were given and are not there now."""
+        kept = {}
+        for missing in reading.missing:
+            for path, state in self._files.items():
+                if path not in states and (path == missing or path.startswith(missing.rstrip(os.sep) + os.sep)):
+                    kept[path] = state
+        return kept
+
+    def _tell(self, objects: dict[ObjectKey, Object]) -> frozenset[ObjectKey]:
+        before, self._objects = self._objects, objects
+        if not self._initialised:
+            self._initialised = True
+            self._store.load(objects.values())
+            return frozenset(objects)
+        changed = [item for key, item in objects.items() if before.get(key) is not item]
+        gone = [key for key in before if key not in objects]
+        for item in changed:
+            self._store.handle(Apply(item))
+        for key in gone:
+            self._store.handle(Delete(key))
+        return frozenset([*(item.key for item in changed), *gone])
+
+
+def _is_read(kind: object, version: object) -> bool:
+    """Whether it is for the gateway: a kind that it reads, in any version of a group that it knows."""
+    if not isinstance(kind, str) or not isinstance(version, str):
+        return True  # `decode` says what is missing
+    if kind not in model.KINDS:
+        return False
+    groups = {known.rpartition("/")[0] for known in model.API_VERSIONS[kind]}
+    return version.rpartition("/")[0] in groups
+
+
+def _key_of(data: dict[str, Any]) -> ObjectKey | None:
+    kind, metadata = data.get("kind"), data.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if not isinstance(kind, str) or not isinstance(name, str):
+        return None
+    namespace = metadata.get("namespace") if isinstance(metadata, dict) else None
+    cluster = kind in model.CLUSTER_SCOPED
+    return ObjectKey(kind, "" if cluster else str(namespace or model.DEFAULT_NAMESPACE), name)
+
+
+def _label(data: dict[str, Any]) -> str:
+    key = _key_of(data)
+    return str(key) if key is not None else str(data.get("kind") or "object")
+
+
+def _merge(states: Iterable[_FileState]) -> tuple[dict[ObjectKey, Object], list[Fault]]:
+    objects: dict[ObjectKey, Object] = {}
+    duplicates = []
+    for state in states:
+        for item in state.objects:
+            first = objects.setdefault(item.key, item)
+            if first is not item:
+                reason = f"{item.key} is already written at {first.origin}; this one is left out: remove one of the two"
+                duplicates.append(Fault(item.origin.path, item.origin.line, reason))
+    return objects, duplicates

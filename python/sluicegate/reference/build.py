@@ -1,0 +1,242 @@
+"""From IR to a table: `compile`, and `merge` for transactions that are no full state (rules in `sluicegate.ir`)."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
+from typing import TypeVar
+
+import msgspec
+
+from sluicegate import ir
+
+from .expression import ExpressionError, compile_expression
+from .table import Backend, Candidate, Listener, PathTest, Rank, Socket, SocketKey, Table, ValueTest
+
+
+class TableError(ValueError):
+    """A transaction that is refused as a whole; `reasons` has a line for each resource that is wrong."""
+
+    def __init__(self, reasons: list[str]) -> None:
+        """One reason a line."""
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+
+
+def compile(state: ir.Transaction | bytes) -> Table:  # noqa: A001 the word of the design
+    """Compile a full state.
+
+    Raises:
+        sluicegate.ir.IrError: bytes that are no transaction.
+        TableError: a dangling reference, an expression that does not compile, or two listeners in each other's way.
+    """
+    if isinstance(state, bytes):
+        state = ir.decode(state)
+    resources = state.upsert
+    reasons: list[str] = []
+    _check_references(resources, reasons)
+    candidates = _candidates(resources.http_rules, reasons)
+    sockets = _sockets(resources.listeners, candidates, reasons)
+    if reasons:
+        raise TableError(reasons)
+    first_sockets: dict[int, Socket] = {}
+    for key in sorted(sockets, key=_socket_order):
+        first_sockets.setdefault(key[1], sockets[key])
+    return Table(state.generation, sockets, first_sockets, _backends(resources))
+
+
+def merge(state: ir.Transaction, change: ir.Transaction) -> ir.Transaction:
+    """Apply a transaction to a full state; the result is the full state after it.
+
+    What is removed goes first, so that what is removed and sent anew is there afterwards.
+    """
+    if change.full:
+        return change
+    resources = ir.Resources(
+        **{
+            kind: _merged(getattr(state.upsert, kind), getattr(change.upsert, kind), getattr(change.remove, kind))
+            for kind in ir.Resources.__struct_fields__
+        }
+    )
+    certificates = _merged(state.secrets.certificates, change.secrets.certificates, change.remove.certificates)
+    return msgspec.structs.replace(
+        change, full=True, upsert=resources, secrets=ir.Secrets(certificates=certificates), remove=ir.Removals()
+    )
+
+
+_Resource = TypeVar("_Resource", ir.Listener, ir.HttpRule, ir.Backend, ir.Endpoint, ir.BackendTls, ir.Certificate)
+
+
+def _merged(
+    before: Iterable[_Resource], upserted: Iterable[_Resource], removed: Iterable[str]
+) -> tuple[_Resource, ...]:
+    by_id = {resource.id: resource for resource in before}
+    for identity in removed:
+        by_id.pop(identity, None)
+    by_id.update((resource.id, resource) for resource in upserted)
+    return tuple(by_id.values())
+
+
+# --- Candidates -------------------------------------------------------------------------------------------------
+
+
+def _candidates(rules: Iterable[ir.HttpRule], reasons: list[str]) -> dict[str, dict[str, tuple[Candidate, ...]]]:
+    """By listener id, then by hostname of the route, sorted."""
+    unsorted: dict[str, dict[str, list[Candidate]]] = {}
+    for rule in rules:
+        candidates = list(_candidates_of(rule, reasons))
+        for listener in rule.listeners:
+            by_hostname = unsorted.setdefault(listener, {})
+            for hostname in rule.hostnames or ("",):
+                by_hostname.setdefault(hostname, []).extend(candidates)
+    return {
+        listener: {
+            hostname: tuple(sorted(candidates, key=attrgetter("rank"))) for hostname, candidates in by_hostname.items()
+        }
+        for listener, by_hostname in unsorted.items()
+    }
+
+
+def _candidates_of(rule: ir.HttpRule, reasons: list[str]) -> Iterator[Candidate]:
+    for index, matched in enumerate(rule.matches):
+        try:
+            yield _candidate(rule, index, matched)
+        except ExpressionError as error:  # noqa: PERF203 each bad expression is told, not the first one only
+            reasons.append(f"http_rule {rule.id}: matches[{index}]: {error}")
+
+
+def _candidate(rule: ir.HttpRule, index: int, matched: ir.Match) -> Candidate:
+    return Candidate(
+        rule=rule,
+        match_index=index,
+        rank=_rank(rule, index, matched),
+        path=_path_test(matched.path),
+        method=matched.method,
+        headers=tuple(_value_test(header, header.name.lower()) for header in matched.headers),
+        query=tuple(_value_test(parameter, parameter.name) for parameter in matched.query),
+    )
+
+
+def _rank(rule: ir.HttpRule, index: int, matched: ir.Match) -> Rank:
+    """Precedence within one hostname (ARCHITECTURE.md, "4. Rule"; `HTTPRouteRule.matches`)."""
+    match matched.path:
+        case ir.ExactPath():
+            # All exact paths that hold are the same one.
+            kind, length = 0, 0
+        case ir.RegularExpressionPath(value=pattern):
+            kind, length = 1, len(pattern.encode())
+        case ir.PathPrefix(value=prefix):
+            kind, length = 2, len(prefix.encode())
+    return (
+        kind,
+        -length,
+        not matched.method,
+        -len(matched.headers),
+        -len(matched.query),
+        rule.created,
+        rule.route.encode(),
+        rule.index,
+        index,
+    )
+
+
+def _path_test(path: ir.PathMatch) -> PathTest:
+    if isinstance(path, ir.ExactPath):
+        return PathTest(exact=path.value)
+    if isinstance(path, ir.PathPrefix):
+        return PathTest(prefix="" if path.value == "/" else path.value)
+    return PathTest(expression=compile_expression(path.value))
+
+
+def _value_test(test: ir.HeaderMatch | ir.QueryMatch, name: str) -> ValueTest:
+    is_expression = test.kind is ir.ValueMatchKind.REGULAR_EXPRESSION
+    expression = compile_expression(test.value) if is_expression else None
+    return ValueTest(name.encode(), test.value.encode(), expression)
+
+
+# --- Sockets ----------------------------------------------------------------------------------------------------
+
+
+def _sockets(
+    listeners: Iterable[ir.Listener], candidates: dict[str, dict[str, tuple[Candidate, ...]]], reasons: list[str]
+) -> dict[SocketKey, Socket]:
+    """Listeners of whatever Gateway that are bound to one address and port share a socket."""
+    sockets: dict[SocketKey, Socket] = {}
+    for resource in listeners:
+        listener = Listener(resource, candidates.get(resource.id, {}))
+        for key in _socket_keys(resource):
+            socket = sockets.setdefault(key, Socket(resource.protocol, {}))
+            if socket.protocol is not resource.protocol:
+                reasons.append(f"listener {resource.id}: speaks another protocol than its port {key[1]}")
+            elif resource.hostname in socket.listeners:
+                other = socket.listeners[resource.hostname].resource.id
+                reasons.append(f"listener {resource.id}: has the port and hostname of {other}")
+            else:
+                socket.listeners[resource.hostname] = listener
+    return sockets
+
+
+def _socket_keys(listener: ir.Listener) -> list[SocketKey]:
+    if not listener.addresses:
+        return [(None, listener.bind_port)]
+    return [(str(ipaddress.ip_address(address)), listener.bind_port) for address in listener.addresses]
+
+
+def _socket_order(key: SocketKey) -> tuple[int, bytes]:
+    """Every address, then IPv4, then IPv6, each by its octets."""
+    if key[0] is None:
+        return (0, b"")
+    address = ipaddress.ip_address(key[0])
+    return (address.version, address.packed)
+
+
+# --- Backends and references ------------------------------------------------------------------------------------
+
+
+def _backends(resources: ir.Resources) -> dict[str, Backend]:
+    ready: dict[str, list[str]] = {backend.id: [] for backend in resources.backends}
+    draining: dict[str, list[str]] = {backend.id: [] for backend in resources.backends}
+    for endpoint in resources.endpoints:
+        group = ready if endpoint.state is ir.EndpointState.READY else draining
+        group[endpoint.backend].append(endpoint.id)
+    # Should several policies name one backend, the first id counts.
+    policies: dict[str, ir.BackendTls] = {}
+    for policy in sorted(resources.backend_tls, key=lambda policy: policy.id.encode()):
+        policies.setdefault(policy.backend, policy)
+    return {
+        backend.id: Backend(
+            endpoints=tuple(sorted(ready[backend.id] or draining[backend.id], key=str.encode)),
+            tls_invalid=backend.id in policies and policies[backend.id].invalid,
+        )
+        for backend in resources.backends
+    }
+
+
+def _check_references(resources: ir.Resources, reasons: list[str]) -> None:
+    listeners = {listener.id for listener in resources.listeners}
+    backends = {backend.id for backend in resources.backends}
+    for rule in resources.http_rules:
+        if not rule.matches:
+            reasons.append(f"http_rule {rule.id}: has no match")
+        unknown = [f"listener {identity}" for identity in rule.listeners if identity not in listeners]
+        unknown += [f"backend {identity}" for identity in _backends_of(rule) if identity not in backends]
+        reasons.extend(f"http_rule {rule.id}: names the unknown {what}" for what in unknown)
+    for kind, owned in (("endpoint", resources.endpoints), ("backend_tls", resources.backend_tls)):
+        reasons.extend(
+            f"{kind} {resource.id}: names the unknown backend {resource.backend}"
+            for resource in owned
+            if resource.backend not in backends
+        )
+
+
+def _backends_of(rule: ir.HttpRule) -> Iterator[str]:
+    """Every backend that a rule names, in its backendRefs and its mirrors."""
+    filters = [*rule.filters]
+    for weighted in rule.backends:
+        filters += weighted.filters
+        if weighted.backend is not None:
+            yield weighted.backend
+    for rule_filter in filters:
+        if isinstance(rule_filter, ir.Mirror):
+            yield rule_filter.backend

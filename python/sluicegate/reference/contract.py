@@ -1,0 +1,94 @@
+"""What goes into `decide` and what comes out: the contract of ARCHITECTURE.md, field by field.
+
+Header values are text that stands for bytes, as UTF-8; bytes that are no UTF-8 travel as surrogates (PEP 383).
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+from msgspec import Struct, field
+
+#: Name and value of header fields, in order.
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+
+
+class BadRequest(Exception):  # noqa: N818 it is the name of the answer: 400
+    """The target or the authority is none; the answer is 400."""
+
+
+class Reply(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A response: the sample of a backend, or what the gateway writes itself."""
+
+    status: int
+    headers: Headers = ()
+
+
+class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to decide on.
+
+    Attributes:
+        bind_port: the port of the socket that it came in by.
+        address: the address that the socket is bound to; empty: the first socket with that port.
+        sni: the server name of the TLS handshake.
+        method: as sent.
+        authority: of `Host` or `:authority`; there is exactly one.
+        target: as sent (RFC 9112 section 3.2).
+        headers: the fields without `Host`.
+        entropy: stands for the random numbers, 64 bits.
+        response: a backend's answer to run through the response filters.
+    """
+
+    bind_port: int
+    address: str = ""
+    sni: str | None = None
+    method: str
+    authority: str
+    target: str
+    headers: Headers = ()
+    entropy: int = 0
+    response: Reply | None = None
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """The request as it is forwarded."""
+
+    method: str
+    authority: str
+    target: str
+    headers: Headers
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """What happens to a request, and why; the values are listed in ARCHITECTURE.md."""
+
+    outcome: str
+    status: int
+    reason: str
+    listener: str | None = None
+    rule: str | None = None
+    match_index: int | None = field(default=None, name="match")
+    backend: int | None = None
+    endpoints: tuple[str, ...] = ()
+    request: Message | None = None
+    mirrors: tuple[str, ...] = ()
+    response: Reply | None = None
+
+
+_ENCODER = msgspec.json.Encoder()
+_REQUESTS = msgspec.json.Decoder(Request)
+
+
+def decode_request(data: bytes) -> Request:
+    """Read a request.
+
+    Raises:
+        ValueError: it is no JSON, or a field is unknown, missing or of the wrong type (`msgspec.DecodeError`).
+    """
+    return _REQUESTS.decode(data)
+
+
+def encode_decision(decision: Decision) -> bytes:
+    """The JSON of a decision."""
+    return _ENCODER.encode(decision)

@@ -1,0 +1,105 @@
+"""CORS (ARCHITECTURE.md, "CORS"; `HTTPCORSFilter`, GEP-1767; the Fetch standard, section 3.2)."""
+
+from __future__ import annotations
+
+import re
+
+from sluicegate import ir
+
+from .contract import Headers
+from .match import WHITESPACE, Head
+
+_PREFIX = "access-control-"
+
+
+def is_preflight(head: Head, headers: Headers) -> bool:
+    """A CORS request before the one that it asks for."""
+    return (
+        head.method == "OPTIONS"
+        and first_field(headers, "origin") is not None
+        and first_field(headers, "access-control-request-method") is not None
+    )
+
+
+def preflight(cors: ir.Cors, headers: Headers) -> Headers:
+    """The fields of the answer to a preflight; names without a value are left out."""
+    allowed = _allowed_origin(cors, headers)
+    if allowed is None:
+        return (("vary", "Origin"),)
+    methods = _listed(cors, cors.allow_methods, first_field(headers, "access-control-request-method"))
+    names = _listed(cors, cors.allow_headers, first_field(headers, "access-control-request-headers"))
+    return _present(
+        ("access-control-allow-origin", allowed),
+        ("access-control-allow-methods", methods),
+        ("access-control-allow-headers", names),
+        ("access-control-expose-headers", _listed(cors, cors.expose_headers, None)),
+        ("access-control-max-age", str(cors.max_age)),
+        *_credentials_and_vary(cors, allowed),
+    )
+
+
+def with_cors(cors: ir.Cors, headers: Headers, response: Headers) -> Headers:
+    """The fields of a backend's response with ours in place of its own, where the origin is allowed."""
+    allowed = _allowed_origin(cors, headers)
+    if allowed is None:
+        return response
+    kept = (field for field in response if not field[0].lower().startswith(_PREFIX))
+    return (
+        *kept,
+        *_present(
+            ("access-control-allow-origin", allowed),
+            ("access-control-expose-headers", _listed(cors, cors.expose_headers, None)),
+            *_credentials_and_vary(cors, allowed),
+        ),
+    )
+
+
+def allows(pattern: str, origin: str) -> bool:
+    """Whether an entry of `allowOrigins` names an origin; `*` in it stands for one or more characters of a host."""
+    before, star, after = pattern.lower().partition("*")
+    if not star:
+        return before == origin.lower()
+    expression = re.escape(before) + "[A-Za-z0-9.-]+" + re.escape(after)
+    return re.fullmatch(expression, origin.lower()) is not None
+
+
+def first_field(headers: Headers, name: str) -> str | None:
+    """The first value of a field, trimmed; None where it is missing or no UTF-8."""
+    for field, value in headers:
+        if field.lower() == name:
+            return None if _has_surrogates(value) else value.strip(WHITESPACE.decode())
+    return None
+
+
+def _has_surrogates(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _allowed_origin(cors: ir.Cors, headers: Headers) -> str | None:
+    """The value of `access-control-allow-origin`: an entry that names the origin goes before one that takes any."""
+    origin = first_field(headers, "origin")
+    if origin is None:
+        return None
+    if any(allows(pattern, origin) for pattern in cors.allow_origins if pattern != "*"):
+        return origin
+    if "*" in cors.allow_origins:
+        return origin if cors.allow_credentials else "*"
+    return None
+
+
+def _listed(cors: ir.Cors, names: tuple[str, ...], requested: str | None) -> str:
+    """A list of names. With credentials `*` would be taken for a name, so what was requested stands in for it."""
+    if "*" not in names:
+        return ", ".join(names)
+    return (requested or "") if cors.allow_credentials else "*"
+
+
+def _credentials_and_vary(cors: ir.Cors, allowed: str) -> Headers:
+    return (
+        ("access-control-allow-credentials", "true" if cors.allow_credentials else ""),
+        ("vary", "" if allowed == "*" else "Origin"),
+    )
+
+
+def _present(*fields: tuple[str, str]) -> Headers:
+    return tuple(field for field in fields if field[1])

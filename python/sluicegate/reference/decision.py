@@ -1,0 +1,119 @@
+"""What the rule that won does with the request, step by step (ARCHITECTURE.md, "5. Action of the rule")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from sluicegate import ir
+
+from .contract import Decision, Headers, Message, Reply, Request
+from .cors import is_preflight, preflight, with_cors
+from .filters import edited_response, forwarded, location, mirrors
+from .match import Found, Head
+from .table import Listener, Table
+
+
+class Routed(Struct, frozen=True):
+    """A request with the rule that takes it; `authority`: as sent, or of the absolute-form target."""
+
+    request: Request
+    head: Head
+    authority: str
+    listener: Listener
+    found: Found
+
+
+def respond(status: int, reason: str, listener: Listener | None = None, headers: Headers = ()) -> Decision:
+    """An answer of the gateway itself."""
+    return Decision(
+        outcome="respond",
+        status=status,
+        reason=reason,
+        listener=None if listener is None else listener.resource.id,
+        response=Reply(status=status, headers=headers),
+    )
+
+
+def act(table: Table, routed: Routed) -> Decision:
+    """Run the rule's steps; the first that answers ends it."""
+    candidate = routed.found.candidate
+    decision = _answer(routed) or _forward(table, routed)
+    return msgspec.structs.replace(decision, rule=candidate.rule.id, match_index=candidate.match_index)
+
+
+def _answer(routed: Routed) -> Decision | None:
+    """Steps 1 to 3: what is answered without a backend."""
+    rule, listener, headers = routed.found.candidate.rule, routed.listener, routed.request.headers
+    if rule.invalid:
+        return respond(500, "rule_invalid", listener)
+    cors = _first(ir.Cors, rule.filters)
+    if cors is not None and is_preflight(routed.head, headers):
+        return respond(204, "cors_preflight", listener, preflight(cors, headers))
+    redirect = _first(ir.Redirect, rule.filters)
+    if redirect is not None:
+        target = location(redirect, listener.resource, routed.head, routed.found)
+        return respond(redirect.status, "redirect", listener, (("location", target),))
+    return None
+
+
+def _forward(table: Table, routed: Routed) -> Decision:
+    """Steps 4 and 5: the backend, then the filters of the rule and of the backendRef."""
+    request, rule, listener = routed.request, routed.found.candidate.rule, routed.listener
+    index = pick(rule, request.entropy)
+    if index is None:
+        return respond(500, "no_backend", listener)
+    weighted = rule.backends[index]
+    backend = None if weighted.backend is None else table.backends.get(weighted.backend)
+    if backend is None or backend.tls_invalid:
+        return msgspec.structs.replace(respond(500, "backend_invalid", listener), backend=index)
+    if not backend.endpoints:
+        return msgspec.structs.replace(respond(503, "no_endpoint", listener), backend=index)
+    filters = (*rule.filters, *weighted.filters)
+    sent = Message(method=request.method, authority=routed.authority, target=request.target, headers=request.headers)
+    return Decision(
+        outcome="forward",
+        status=0,
+        reason="forwarded",
+        listener=listener.resource.id,
+        backend=index,
+        endpoints=backend.endpoints,
+        request=forwarded(sent, filters, routed.head, routed.found),
+        mirrors=mirrors(filters, request.entropy),
+        response=None if request.response is None else _response(request.response, filters, request.headers),
+    )
+
+
+def pick(rule: ir.HttpRule, entropy: int) -> int | None:
+    """The backend whose share of the weights the request falls into; None where there is no weight at all."""
+    total = sum(backend.weight for backend in rule.backends)
+    if total == 0:
+        return None
+    slot = entropy % total
+    cumulated = 0
+    for index, backend in enumerate(rule.backends):
+        cumulated += backend.weight
+        if cumulated > slot:
+            return index
+    return None
+
+
+def _response(sample: Reply, filters: tuple[ir.Filter, ...], headers: Headers) -> Reply:
+    edited = edited_response(sample.headers, filters)
+    cors = _first(ir.Cors, filters)
+    if cors is not None:
+        edited = with_cors(cors, headers, edited)
+    return Reply(status=sample.status, headers=edited)
+
+
+_Filter = TypeVar("_Filter", ir.Cors, ir.Redirect)
+
+
+def _first(kind: type[_Filter], filters: Iterable[ir.Filter]) -> _Filter | None:
+    for each in filters:
+        if isinstance(each, kind):
+            return each
+    return None

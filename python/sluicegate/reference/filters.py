@@ -1,0 +1,111 @@
+"""What filters do to requests and responses (ARCHITECTURE.md, "5. Action of the rule")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sluicegate import ir
+
+from .contract import Headers, Message
+from .match import Found, Head
+
+_WELL_KNOWN_PORTS = {"http": 80, "https": 443}
+
+
+def edit_headers(headers: Headers, edit: ir.HeaderEdit) -> Headers:
+    """Set, then add, then remove; what is set or added goes to the end, its name as the filter has it."""
+    fields = list(headers)
+    for field in edit.set:
+        fields = _without(fields, field.name)
+        fields.append((field.name, field.value))
+    fields.extend((field.name, field.value) for field in edit.add)
+    for name in edit.remove:
+        fields = _without(fields, name)
+    return tuple(fields)
+
+
+def _without(fields: list[tuple[str, str]], name: str) -> list[tuple[str, str]]:
+    wanted = name.lower()
+    return [field for field in fields if field[0].lower() != wanted]
+
+
+def forwarded(message: Message, filters: Iterable[ir.Filter], head: Head, found: Found) -> Message:
+    """Apply the request filters in the order written."""
+    authority, path, headers = message.authority, head.path, message.headers
+    for each in filters:
+        match each:
+            case ir.RequestHeaders():
+                authority = _edited_authority(each) or authority
+                headers = _without_host(each, edit_headers(headers, each))
+            case ir.Rewrite():
+                authority = each.hostname or authority
+                if each.path is not None:
+                    path = modify_path(each.path, head.path, found.prefix_length)
+            case _:
+                pass
+    target = path if head.query is None else f"{path}?{head.query}"
+    return Message(method=message.method, authority=authority, target=target, headers=headers)
+
+
+def _edited_authority(edit: ir.HeaderEdit) -> str | None:
+    """`Host` is no field but the authority; of several edits the last one stands."""
+    values = [field.value for field in (*edit.set, *edit.add) if field.name.lower() == "host"]
+    return values[-1] if values else None
+
+
+def _without_host(edit: ir.HeaderEdit, headers: Headers) -> Headers:
+    if _edited_authority(edit) is None:
+        return headers
+    return tuple(_without(list(headers), "host"))
+
+
+def edited_response(headers: Headers, filters: Iterable[ir.Filter]) -> Headers:
+    """Apply the response header filters in the order written."""
+    for each in filters:
+        if isinstance(each, ir.ResponseHeaders):
+            headers = edit_headers(headers, each)
+    return headers
+
+
+def modify_path(modifier: ir.PathModifier, path: str, prefix_length: int | None) -> str:
+    """`HTTPPathModifier`; the path is the one that was matched, also where a filter before has replaced it."""
+    if isinstance(modifier, ir.ReplaceFullPath):
+        return _rooted(modifier.value)
+    if prefix_length is None:
+        # No PathPrefix matched, so there is no prefix to replace.
+        return path
+    rest = path[prefix_length:]
+    if not rest:
+        return _rooted(modifier.value)
+    return _rooted(f"{modifier.value.removesuffix('/')}/{rest.removeprefix('/')}")
+
+
+def _rooted(path: str) -> str:
+    return path if path.startswith("/") else f"/{path}"
+
+
+def location(redirect: ir.Redirect, listener: ir.Listener, head: Head, found: Found) -> str:
+    """The `Location` of a redirect (`HTTPRequestRedirectFilter`)."""
+    scheme = redirect.scheme or listener.protocol.value.lower()
+    if redirect.port is not None:
+        port = redirect.port
+    elif redirect.scheme is not None:
+        port = _WELL_KNOWN_PORTS.get(redirect.scheme, listener.port)
+    else:
+        port = listener.port
+    authority = redirect.hostname or head.host
+    if _WELL_KNOWN_PORTS.get(scheme) != port:
+        authority += f":{port}"
+    path = head.path if redirect.path is None else modify_path(redirect.path, head.path, found.prefix_length)
+    query = "" if head.query is None else f"?{head.query}"
+    return f"{scheme}://{authority}{path}{query}"
+
+
+def mirrors(filters: Iterable[ir.Filter], entropy: int) -> tuple[str, ...]:
+    """Backends that get a copy. The engine draws a random number where this takes one from `entropy`."""
+    all_mirrors = [each for each in filters if isinstance(each, ir.Mirror)]
+    return tuple(
+        mirror.backend
+        for index, mirror in enumerate(all_mirrors)
+        if (entropy // 7 + index * 13) % max(mirror.percentage.denominator, 1) < mirror.percentage.numerator
+    )

@@ -1,0 +1,131 @@
+"""Every golden case gives what its files say, however the objects arrive; no file is left over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from golden_cases import GENERATED, OPTIONAL, ROOT, RUNNER_FILES, WRITTEN, Case, cases, short
+
+from sluicegate import ir
+from sluicegate.controller.store import Apply, Delete, Init, InitDone, Store
+from sluicegate.controller.translate import State, ir_transaction, is_empty
+from sluicegate.controller.translate.state import RESOURCE_KINDS
+
+CASES = list(cases())
+REQUEST_FIELDS = {"bind_port", "address", "sni", "method", "authority", "target", "headers", "entropy", "response"}
+DECISION_FIELDS = {
+    "outcome",
+    "status",
+    "reason",
+    "listener",
+    "rule",
+    "match",
+    "backend",
+    "endpoints",
+    "request",
+    "mirrors",
+    "response",
+}
+
+
+def by_name(case: Case) -> str:
+    return case.name
+
+
+def test_there_are_cases() -> None:
+    assert len(CASES) >= 60
+
+
+@pytest.mark.parametrize("case", CASES, ids=by_name)
+def test_translation(case: Case) -> None:
+    expected = case.expected_files()
+    for name in GENERATED:
+        assert (case.path / name).read_text() == expected[name], (
+            f"{name}: read the difference, then regenerate.py --write"
+        )
+
+
+@pytest.mark.parametrize("case", CASES, ids=by_name)
+def test_ir_is_a_transaction(case: Case) -> None:
+    document = (case.path / "ir.yaml").read_text()
+    decoded = ir.decode(_json(yaml.safe_load(document)))
+    listeners = {item.id for item in decoded.upsert.listeners}
+    backends = {item.id for item in decoded.upsert.backends}
+    trust = {item.id for item in decoded.upsert.trust}
+    for rule in decoded.upsert.http_rules:
+        assert set(rule.listeners) <= listeners
+        assert {item.backend for item in rule.backends if item.backend is not None} <= backends
+    assert {item.backend for item in decoded.upsert.endpoints} <= backends
+    assert {item.backend for item in decoded.upsert.backend_tls} <= backends
+    assert {name for item in decoded.upsert.backend_tls for name in item.trust} <= trust
+
+
+@pytest.mark.parametrize("case", CASES, ids=by_name)
+def test_requests_follow_the_contract(case: Case) -> None:
+    requests = yaml.safe_load((case.path / "requests.yaml").read_text())
+    assert isinstance(requests, list)
+    for item in requests:
+        assert set(item) == {"request", "expect"}
+        assert {"bind_port", "method", "authority", "target"} <= set(item["request"]) <= REQUEST_FIELDS
+        assert item["expect"]
+        assert set(item["expect"]) <= DECISION_FIELDS
+
+
+@pytest.mark.parametrize("case", CASES, ids=by_name)
+def test_one_object_at_a_time(case: Case) -> None:
+    """Objects that come one by one, in any order, and some twice, give the same; transactions add up."""
+    objects = case.objects()
+    store = Store(())
+    translator = case.translator()
+    state: State | None = None
+    engine: dict[str, dict[str, object]] = {kind: {} for kind in RESOURCE_KINDS}
+    orders = [*reversed(objects), *objects]
+    for step, item in enumerate(orders):
+        store.handle(Apply(item))
+        if step == len(objects) // 2:
+            store.handle(Delete(item.key))
+        state = _apply(engine, state, translator.translate(store.snapshot()).ir, step)
+    final = translator.translate(store.snapshot())
+    whole = Store()
+    whole.load(objects)
+    fresh = case.translator().translate(whole.snapshot())
+    assert short(final) == short(fresh)
+    for kind in RESOURCE_KINDS:
+        assert dict(final.ir.table(kind)) == dict(fresh.ir.table(kind))
+        assert engine[kind] == dict(fresh.ir.table(kind))
+    for kind in {item.key.kind for item in objects}:
+        store.handle(Init(kind))
+        store.handle(InitDone(kind))
+        state = _apply(engine, state, translator.translate(store.snapshot()).ir, 1)
+    assert not any(engine.values())
+    assert not translator.translate(store.snapshot()).statuses
+
+
+def _apply(engine: dict[str, dict[str, object]], old: State | None, new: State, generation: int) -> State:
+    transaction = ir_transaction(old, new, generation)
+    if old is not None and old is not new:
+        assert is_empty(ir_transaction(new, new, generation))
+    for kind in RESOURCE_KINDS:
+        table = engine[kind]
+        for key in getattr(transaction.remove, kind):
+            del table[key]
+        source = transaction.secrets if kind == "certificates" else transaction.upsert
+        table.update({item.id: item for item in getattr(source, kind)})
+    return new
+
+
+def test_no_file_is_left_over() -> None:
+    known = {case.path / name for case in CASES for name in (*WRITTEN, *GENERATED, *OPTIONAL)}
+    known |= {ROOT / name for name in RUNNER_FILES}
+    files = {path for path in ROOT.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert files <= known
+    missing = [path for case in CASES for name in (*WRITTEN, *GENERATED) if not (path := case.path / name).exists()]
+    assert not missing
+    assert all((case.path / "in.yaml").read_text().startswith("# ") for case in CASES)
+
+
+def _json(value: Any) -> bytes:  # noqa: ANN401 (any YAML value)
+    return msgspec.json.encode(value)

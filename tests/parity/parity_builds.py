@@ -1,0 +1,119 @@
+"""The builds of the router that have to agree: `python`, `cython`, `native`.
+
+`python` and `native` are always compared. `cython` is compared where its package is installed; `make test` installs it and
+says so by `SLUICEGATE_PARITY_BUILDS=python,cython,native`, and a build named there that cannot be imported is an error.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import msgspec
+
+from sluicegate import _native, ir, reference
+from sluicegate.reference import Decision, Request
+
+#: Package of the Cython build (`benches/cython`).
+CYTHON_PACKAGE = "sluicegate_cython_reference"
+
+#: From a request as JSON to a decision as JSON.
+Decide: TypeAlias = Callable[[bytes], bytes]
+
+
+class Refused(Exception):  # noqa: N818 the word of the IR
+    """A build refuses a transaction."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """One router.
+
+    Attributes:
+        name: of the build.
+        open: from the JSON of a full transaction to `Decide`; raises `Refused`.
+    """
+
+    name: str
+    open: Callable[[bytes], Decide]
+
+
+def _open_reference(package: Any) -> Callable[[bytes], Decide]:  # noqa: ANN401 a module of either build
+    def open_table(transaction: bytes) -> Decide:
+        try:
+            table = package.compile(transaction)
+        except (package.TableError, ir.IrError) as error:
+            raise Refused(str(error)) from error
+        return lambda request: bytes(package.decide_json(table, request))
+
+    return open_table
+
+
+def _open_native(transaction: bytes) -> Decide:
+    try:
+        table = _native.RouteTable(transaction)
+    except _native.Refused as error:
+        raise Refused(str(error)) from error
+    return table.decide
+
+
+def builds() -> list[Build]:
+    """All builds, the oracle first."""
+    found = [Build("python", _open_reference(reference))]
+    wanted = os.environ.get("SLUICEGATE_PARITY_BUILDS", "").split(",")
+    if "cython" in wanted or importlib.util.find_spec(CYTHON_PACKAGE) is not None:
+        found.append(Build("cython", _open_reference(importlib.import_module(CYTHON_PACKAGE))))
+    return [*found, Build("native", _open_native)]
+
+
+BUILDS = builds()
+
+
+def open_all(transaction: bytes) -> dict[str, Decide]:
+    """The table in every build.
+
+    Raises:
+        AssertionError: some builds refuse the transaction and others do not.
+        Refused: all of them refuse it.
+    """
+    opened: dict[str, Decide] = {}
+    refusals: dict[str, str] = {}
+    for build in BUILDS:
+        try:
+            opened[build.name] = build.open(transaction)
+        except Refused as error:  # noqa: PERF203 every build is asked
+            refusals[build.name] = str(error)
+    if refusals:
+        assert not opened, f"{refusals} but not {[*opened]}:\n{pretty(transaction)}"
+        raise Refused(str(refusals))
+    return opened
+
+
+def agree(transaction: bytes, opened: dict[str, Decide], request: Request) -> Decision:
+    """The decision of the oracle.
+
+    Raises:
+        AssertionError: a build decides otherwise; shows the decisions, the request and the table.
+    """
+    data = msgspec.json.encode(request)
+    decisions = {name: json.loads(decide(data)) for name, decide in opened.items()}
+    expected = decisions["python"]
+    for name, decision in decisions.items():
+        if decision != expected:
+            keys = [key for key in expected if decision.get(key) != expected[key]]
+            shown = "\n".join(f"{build}: {json.dumps(each)}" for build, each in decisions.items())
+            message = (
+                f"{name} differs from python in {keys}\n{shown}\nrequest: {data.decode()}\ntable: {pretty(transaction)}"
+            )
+            raise AssertionError(message)
+    return msgspec.convert(expected, Decision)
+
+
+def pretty(transaction: bytes) -> str:
+    """The transaction for people."""
+    return json.dumps(json.loads(transaction), indent=1)

@@ -1,0 +1,440 @@
+"""Tables and requests made by Hypothesis.
+
+The alphabets are small on purpose: hostnames, paths, headers and ranks collide, so that ties, fall-backs and near misses
+happen all the time. Every table is valid; what makes one invalid has a test of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from hypothesis import strategies as st
+
+from sluicegate import ir
+from sluicegate.reference import Reply, Request
+
+BACKENDS = ("n/one:80", "n/two:80", "n/three:80")
+HOSTNAMES = ("a.test", "b.a.test", "c.b.a.test", "*.a.test", "*.b.a.test", "*.test", "other.example")
+EXACT_PATHS = ("/", "/a", "/a/", "/a/b", "/ab", "/a%2Fb", "/a//b")
+PREFIXES = ("/", "/a", "/a/b", "/ab", "/a%2Fb", "/b")
+PATTERNS = (".*", "/a.*", "/[ab]", "/a|/ab", "/a/b", "(?i)/A", "", "/a/?(b/)*", "a", "/.")
+VALUE_PATTERNS = (".*", "1", "[0-9]+", "1, .*", "(?i)x|y", "", "^1$", "é.")
+VALUES = ("1", "2", "1, 2", "", "x", "X", "a b", "é", "%")
+HEADER_NAMES = ("x", "y", "x-z")
+QUERY_NAMES = ("q", "Q", "a b", "", "é")
+METHODS = ("", "GET", "POST", "OPTIONS")
+SENT_NAMES = ("x", "X", "y", "x-Z", "w")
+EDITED_NAMES = ("x", "X", "Y", "new", "host", "Host", "Origin")
+RESPONSE_NAMES = ("x", "Vary", "access-control-allow-origin", "Access-Control-Max-Age", "access-control-x", "server")
+ORIGINS = (
+    "*",
+    "https://a.test",
+    "https://*.a.test",
+    "http://*",
+    "https://*:8443",
+    "https://a.test:8443",
+    "HTTPS://A.test",
+)
+SENT_ORIGINS = (
+    "https://a.test",
+    "HTTPS://A.TEST",
+    "https://b.a.test",
+    "https://c.b.a.test",
+    "https://.a.test",
+    "https://evil_a.test",
+    "http://x",
+    "https://a.test:8443",
+    "null",
+    "",
+    "https://é.a.test",
+)
+REPLACEMENTS = ("/", "/x", "/x/", "", "x", "/x/y", "/a")
+
+values = st.sampled_from(VALUES)
+paths = st.one_of(
+    st.sampled_from(("/",) * 6 + PREFIXES).map(lambda value: ir.PathPrefix(value=value)),
+    st.sampled_from(EXACT_PATHS).map(lambda value: ir.ExactPath(value=value)),
+    st.sampled_from(PATTERNS).map(lambda value: ir.RegularExpressionPath(value=value)),
+)
+kinds = st.sampled_from(ir.ValueMatchKind)
+
+
+@st.composite
+def header_matches(draw: st.DrawFn) -> ir.HeaderMatch:
+    """One header match; patterns and values from their own alphabets."""
+    kind = draw(kinds)
+    value = draw(values if kind is ir.ValueMatchKind.EXACT else st.sampled_from(VALUE_PATTERNS))
+    return ir.HeaderMatch(kind=kind, name=draw(st.sampled_from(HEADER_NAMES)), value=value)
+
+
+@st.composite
+def query_matches(draw: st.DrawFn) -> ir.QueryMatch:
+    """One query parameter match."""
+    kind = draw(kinds)
+    value = draw(values if kind is ir.ValueMatchKind.EXACT else st.sampled_from(VALUE_PATTERNS))
+    return ir.QueryMatch(kind=kind, name=draw(st.sampled_from(QUERY_NAMES)), value=value)
+
+
+def few(elements: st.SearchStrategy[ir.HeaderMatch] | st.SearchStrategy[ir.QueryMatch]) -> st.SearchStrategy[tuple]:  # type: ignore[type-arg]
+    """None most of the time, else up to two of different names."""
+    one_or_two = st.lists(elements, min_size=1, max_size=2, unique_by=lambda match: match.name).map(tuple)
+    return st.sampled_from(range(5)).flatmap(lambda number: one_or_two if number == 4 else st.just(()))
+
+
+matches = st.builds(
+    ir.Match,
+    path=paths,
+    method=st.sampled_from(("",) * 5 + METHODS),
+    headers=few(header_matches()),
+    query=few(query_matches()),
+)
+
+modifiers = st.builds(
+    lambda kind, value: kind(value=value),
+    st.sampled_from((ir.ReplaceFullPath, ir.ReplacePrefixMatch)),
+    st.sampled_from(REPLACEMENTS),
+)
+
+
+def edits(names: tuple[str, ...]) -> dict[str, st.SearchStrategy[tuple]]:  # type: ignore[type-arg]
+    """The three lists of a header edit."""
+    fields = st.lists(st.builds(ir.HeaderValue, name=st.sampled_from(names), value=values), max_size=2).map(tuple)
+    return {"set": fields, "add": fields, "remove": st.lists(st.sampled_from(names), max_size=2).map(tuple)}
+
+
+request_edits = st.builds(ir.RequestHeaders, **edits(EDITED_NAMES))
+response_edits = st.builds(ir.ResponseHeaders, **edits(RESPONSE_NAMES))
+redirects = st.builds(
+    ir.Redirect,
+    scheme=st.sampled_from((None, "http", "https")),
+    hostname=st.sampled_from((None, "r.test")),
+    path=st.one_of(st.none(), modifiers),
+    port=st.sampled_from((None, 80, 443, 8443)),
+    status=st.sampled_from((301, 302, 303, 307, 308)),
+)
+rewrites = st.builds(
+    ir.Rewrite, hostname=st.sampled_from((None, "w.test")), path=st.one_of(st.none(), modifiers)
+)
+mirrors = st.builds(
+    ir.Mirror,
+    backend=st.sampled_from(BACKENDS),
+    percentage=st.builds(
+        ir.Percentage, numerator=st.sampled_from((0, 1, 50, 100)), denominator=st.sampled_from((1, 3, 100, 1000))
+    ),
+)
+listed = st.sampled_from(((), ("*",), ("GET",), ("x-a", "X-B")))
+cors = st.builds(
+    ir.Cors,
+    allow_origins=st.lists(st.sampled_from(ORIGINS), max_size=3).map(tuple),
+    allow_credentials=st.booleans(),
+    allow_methods=listed,
+    allow_headers=listed,
+    expose_headers=listed,
+    max_age=st.sampled_from((0, 5, 86400)),
+)
+backend_filters = st.lists(st.one_of(request_edits, response_edits, rewrites, mirrors), max_size=2).map(tuple)
+
+
+@st.composite
+def rule_filters(draw: st.DrawFn) -> tuple[ir.Filter, ...]:
+    """Up to three filters; the API allows one redirect, one rewrite and one CORS filter a rule."""
+    every = st.one_of(request_edits, response_edits, redirects, rewrites, mirrors, cors)
+    filters = draw(st.lists(every, max_size=3))
+    once = (ir.Redirect, ir.Rewrite, ir.Cors)
+    seen: set[type] = set()
+    kept = []
+    for each in filters:
+        if not (isinstance(each, once) and type(each) in seen):
+            kept.append(each)
+        seen.add(type(each))
+    return tuple(kept)
+
+
+weighted_backends = st.lists(
+    st.builds(
+        ir.WeightedBackend,
+        backend=st.sampled_from((BACKENDS[0], *BACKENDS, *BACKENDS, None)),
+        weight=st.sampled_from((1, 1, 1, 2, 5, 0)),
+        filters=st.one_of(st.just(()), backend_filters),
+    ),
+    min_size=1,
+    max_size=3,
+).map(tuple)
+
+LISTENERS = tuple(
+    ir.Listener(
+        id=f"Gateway/n/{gateway}/{protocol.value.lower()}-{name}",
+        gateway=f"n/{gateway}",
+        addresses=addresses,
+        port=port,
+        bind_port=port + 8000,
+        protocol=protocol,
+        hostname=hostname,
+    )
+    for protocol, port in ((ir.ListenerProtocol.HTTP, 80), (ir.ListenerProtocol.HTTPS, 443))
+    for gateway, name, hostname, addresses in (
+        ("g", "any", "", ()),
+        ("g", "a", "a.test", ()),
+        ("h", "wildcard", "*.a.test", ()),
+        ("h", "top", "*.test", ()),
+        ("h", "v4", "", ("127.0.0.1",)),
+        ("h", "both", "*.a.test", ("127.0.0.1", "::1")),
+    )
+)
+#: Routes and indices of the rules of a table.
+PLACES = tuple(
+    tuple((route, index) for route in routes for index in range(rules))
+    for routes, rules in (
+        (("HTTPRoute/n/a",), 1),
+        (("HTTPRoute/n/a",), 3),
+        (("HTTPRoute/n/b", "HTTPRoute/n-/a"), 1),
+        (("HTTPRoute/n/a", "HTTPRoute/n/b", "HTTPRoute/n-/a", "HTTPRoute/m/b"), 1),
+        (("HTTPRoute/n/b", "HTTPRoute/n/a", "HTTPRoute/m/b"), 2),
+        (("HTTPRoute/n/b", "HTTPRoute/n/a", "HTTPRoute/n-/a", "HTTPRoute/m/b"), 2),
+    )
+)
+
+
+hostnames = st.one_of(
+    st.just(()),
+    st.just(("*.test", "other.example")),
+    st.lists(st.sampled_from(HOSTNAMES), min_size=1, max_size=3, unique=True).map(tuple)
+)
+
+
+@st.composite
+def tables(draw: st.DrawFn, *, with_filters: bool) -> bytes:
+    """The JSON of a full state of up to eight rules."""
+    listeners = draw(st.lists(st.sampled_from(LISTENERS), min_size=1, max_size=5, unique=True))
+    if draw(st.sampled_from((True,) * 7 + (False,))):
+        listeners = [*{listener.id: listener for listener in (LISTENERS[0], *listeners)}.values()]
+    attached = st.sampled_from(
+        [tuple(listener.id for listener in listeners)] * 3 + [(listener.id,) for listener in listeners]
+    )
+    rules = [
+        ir.HttpRule(
+            id=f"{route}/{index}",
+            route=route,
+            created=draw(st.sampled_from((0, 1, 2))),
+            index=index,
+            listeners=draw(attached),
+            hostnames=draw(hostnames),
+            matches=tuple(draw(st.lists(matches, min_size=1, max_size=3))),
+            filters=draw(rule_filters()) if with_filters else (),
+            backends=draw(weighted_backends if draw(st.sampled_from((True,) * 9 + (False,))) else st.just(())) if with_filters else (ir.WeightedBackend(backend=BACKENDS[0], weight=1),),
+            invalid=with_filters and draw(st.sampled_from([False] * 15 + [True])),
+        )
+        for route, index in draw(st.sampled_from(PLACES))
+    ]
+    transaction = ir.Transaction(
+        version=ir.VERSION,
+        generation=1,
+        full=True,
+        upsert=ir.Resources(
+            listeners=tuple(listeners),
+            http_rules=tuple(rules),
+            backends=tuple(ir.Backend(id=identity) for identity in BACKENDS),
+            endpoints=tuple(draw(endpoints())),
+            backend_tls=draw(backend_tls),
+        ),
+    )
+    return ir.encode(transaction)
+
+
+backend_tls = st.sampled_from(
+    [
+        (),
+        (),
+        (),
+        (ir.BackendTls(id=f"n/p@{BACKENDS[1]}", backend=BACKENDS[1], hostname="b.test", invalid=True),),
+        (
+            ir.BackendTls(id=f"n/q@{BACKENDS[1]}", backend=BACKENDS[1], hostname="b.test", invalid=True),
+            ir.BackendTls(id=f"n/p@{BACKENDS[1]}", backend=BACKENDS[1], hostname="b.test"),
+        ),
+    ]
+)
+
+
+@st.composite
+def endpoints(draw: st.DrawFn) -> list[ir.Endpoint]:
+    """The first backend always has one; the others have ready, draining, both or none."""
+    first = f"{BACKENDS[0]}@127.0.0.1:1"
+    chosen = [ir.Endpoint(id=first, backend=BACKENDS[0], address="127.0.0.1", port=1)]
+    for backend in BACKENDS[1:]:
+        for port, state in enumerate(draw(st.lists(st.sampled_from(ir.EndpointState), max_size=3)), 2):
+            identity = f"{backend}@127.0.0.1:{port}"
+            chosen.append(ir.Endpoint(id=identity, backend=backend, address="127.0.0.1", port=port, state=state))
+    return chosen
+
+
+# --- Requests ---------------------------------------------------------------------------------------------------
+
+SENT_HOSTS = ("a.test", "b.a.test", "c.b.a.test", "d.c.b.a.test", "x.test", "test", "other.example", "10.0.0.1")
+ODD_AUTHORITIES = (
+    "A.Test:80",
+    "b.a.test.",
+    "a.test:",
+    "a.test.:8080",
+    "*.a.test",
+    ".a.test",
+    "..a.test",
+    "a.test..",
+    "[::1]:80",
+    "[::1",
+    "[::1%25lo]",
+    "[v1.x]",
+    "[1.2.3.4]",
+    "[::ffff:1.2.3.4]",
+    "[::01234]",
+    "",
+    ".",
+    ":80",
+    "user@a.test",
+    "a.test/x",
+    "a test",
+    "a.test:99999",
+    "a.test:65535",
+    "a.test:x",
+    "a.test:1:1",
+    "a,b",
+    "a%2eb",
+    "é.test",
+    "a_b.test",
+    "x" * 254,
+    "x" * 255,
+)
+SENT_TARGETS = (
+    "/",
+    "/a",
+    "/a/",
+    "/a/b",
+    "/a/b/c",
+    "/ab",
+    "/abc",
+    "/b",
+    "/a%2fb",
+    "/a%2Fb/c",
+    "/%61",
+    "/A",
+    "//a",
+    "/a//b",
+    "/a/./b",
+    "/a/../a/b",
+    "/x/y",
+    "/?q=1",
+    "/a?q=1&q=2",
+    "/a?Q=2&q=x",
+    "/a/b?q=%31",
+    "/?a+b=a%20b",
+    "/a?q",
+    "/a?=1",
+    "/?",
+    "/a?%71=1&q=2",
+    "/?q=%",
+    "/?q=%25",
+    "/?q=%zz",
+    "/?%C3%A9=%c3%a9x",
+    "/?q=%ff",
+    "/?q=a=b",
+)
+ODD_TARGETS = (
+    "*",
+    "",
+    "a",
+    "http://a.test",
+    "http://b.a.test/a",
+    "HTTPS://A.test:8080/a/../b?x",
+    "http://?q=1",
+    "http:///a",
+    "http://user@a.test/",
+    "ftp://a.test/",
+    "/..",
+    "/a/../..",
+    "/a/..",
+    "/a/.",
+    "/%2e%2e",
+    "/a/%2E%2e/b",
+    "/.%2f",
+    "/%",
+    "/%4",
+    "/%00",
+    "/%zz",
+    "/a\\b",
+    "/a?\\",
+    "/a#b",
+    "/é",
+    "/a b",
+    "/\x7f",
+    "/...",
+    "/a/.../b",
+    "/a;v=1/b",
+    "/;/..",
+    "/a?x=//../%2e",
+    "//",
+    "///..",
+    "/%5c",
+)
+
+#: The socket that a request comes in by, and the name of its handshake.
+ENTRIES = (
+    *({"bind_port": 8080} for _ in range(15)),
+    {"bind_port": 8080, "address": "127.0.0.1"},
+    {"bind_port": 8080, "address": "::1"},
+    {"bind_port": 8080, "address": "10.9.9.9"},
+    {"bind_port": 8443},
+    {"bind_port": 8443, "sni": "a.test"},
+    {"bind_port": 8443, "sni": "b.a.test"},
+    {"bind_port": 8443, "sni": "x.test"},
+    {"bind_port": 8443, "sni": "B.A.test", "address": "127.0.0.1"},
+    {"bind_port": 9},
+)
+
+sent_texts = st.text(alphabet="/ab.%2fEe?=&+;~\\# ", max_size=10).map(lambda text: "/" + text)
+# Weighted by repetition: most requests have to reach a rule.
+sent_targets = st.sampled_from(SENT_TARGETS * 6 + ODD_TARGETS + (None,) * 20).flatmap(
+    lambda target: sent_texts if target is None else st.just(target)
+)
+sent_authorities = st.sampled_from(SENT_HOSTS * 24 + ODD_AUTHORITIES)
+sent_values = st.sampled_from((*VALUES, " 1", "1\t", "é1", "12", "2, 1"))
+sent_fields = st.one_of(
+    st.tuples(st.sampled_from(SENT_NAMES), sent_values),
+    st.tuples(st.sampled_from(("Origin", "origin")), st.sampled_from(SENT_ORIGINS)),
+    st.tuples(st.just("Access-Control-Request-Method"), st.sampled_from(("PUT", "GET"))),
+    st.tuples(st.just("access-control-request-headers"), st.sampled_from(("x-a", "x-a, y"))),
+)
+sent_headers = st.lists(sent_fields, max_size=4).map(tuple)
+replies = st.builds(
+    Reply,
+    status=st.sampled_from((200, 404)),
+    headers=st.lists(st.tuples(st.sampled_from(RESPONSE_NAMES), sent_values), max_size=3).map(tuple),
+)
+exchanges = st.builds(
+    lambda entry, method, headers, entropy, response: {
+        **entry,
+        "method": method,
+        "headers": headers,
+        "entropy": entropy,
+        "response": response,
+    },
+    st.sampled_from(ENTRIES),
+    st.sampled_from(("GET", "GET", "GET", "POST", "OPTIONS", "get")),
+    sent_headers,
+    st.one_of(st.integers(0, 20), st.integers(0, 2**64 - 1)),
+    st.one_of(st.none(), replies),
+)
+
+
+def some(elements: st.SearchStrategy[Any], size: int) -> st.SearchStrategy[list[Any]]:
+    """So many of them, whatever the generator likes best."""
+    return st.lists(elements, min_size=size, max_size=size)
+
+
+@st.composite
+def requests(draw: st.DrawFn, size: tuple[int, int, int] = (3, 4, 4)) -> list[Request]:
+    """Every combination of some authorities, targets and exchanges: many requests for few draws."""
+    authorities, targets, rest = size
+    every = itertools.product(
+        draw(some(sent_authorities, authorities)), draw(some(sent_targets, targets)), draw(some(exchanges, rest))
+    )
+    return [Request(authority=authority, target=target, **exchange) for authority, target, exchange in every]
