@@ -234,7 +234,7 @@ def _retry(rule: HTTPRouteRule) -> ir.Retry | None:
     if rule.retry is None:
         return None
     for place, code in enumerate(rule.retry.codes):
-        if not 400 <= code <= 599:  # noqa: PLR2004 (the range of HTTPRouteRetryStatusCode)
+        if not 400 <= code <= 599:
             raise Unsupported(f"retry.codes[{place}]", f"{code} cannot be retried", "use codes from 400 to 599")
     if not 0 <= rule.retry.attempts <= MAX_ATTEMPTS:
         message = f"{rule.retry.attempts} attempts are out of range"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import msgspec
 
@@ -13,6 +14,7 @@ from ..snapshot import Snapshot
 from .problems import Problem
 from .report import (
     ApplyReport,
+    ListenerReport,
     Programming,
     bind_problems,
     class_status,
@@ -37,6 +39,7 @@ class Translation:
         attached: number of routes attached to each listener, by its id.
         findings: what `problems` is made of.
         status_addresses: what Gateways report that bind all addresses.
+        reports: what the engine said of each listener, by its id; empty before `with_report`.
     """
 
     snapshot: Snapshot
@@ -46,6 +49,7 @@ class Translation:
     attached: Mapping[str, int]
     findings: tuple[Mapping[ObjectKey, tuple[Problem, ...]], ...]
     status_addresses: tuple[str, ...] = ()
+    reports: Mapping[str, ListenerReport] = field(default_factory=lambda: MappingProxyType({}))
 
     @functools.cached_property
     def problems(self) -> list[Problem]:
@@ -62,7 +66,7 @@ class Translation:
         failed: dict[ObjectKey, tuple[Problem, ...]] = {}
         for item in bind_problems(self.topology, reports):
             failed[item.key] = (*failed.get(item.key, ()), item)
-        return replace(self, statuses=statuses, findings=(*self.findings, failed))
+        return replace(self, statuses=statuses, findings=(*self.findings, failed), reports=reports)
 
 
 def topology_statuses(

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-
 from sluicegate.controller.translate import DEFAULT_CONTROLLER_NAME
 
 DEFAULT_ADMIN = "127.0.0.1:19000"
@@ -64,9 +63,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return found
 
 
-def load_settings(
-    flags: Mapping[str, Any], environment: Mapping[str, str], path: str | None = None
-) -> Settings:
+def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str], path: str | None = None) -> Settings:
     """Put the settings together.
 
     Args:
@@ -150,4 +147,4 @@ def _is_socket_address(value: str) -> bool:
         ipaddress.ip_address(host[1:-1] if host.startswith("[") and host.endswith("]") else host)
     except ValueError:
         return False
-    return port.isascii() and port.isdigit() and int(port) <= 0xFFFF  # noqa: PLR2004 (the largest port)
+    return port.isascii() and port.isdigit() and int(port) <= 0xFFFF

@@ -4,8 +4,8 @@ A case is a directory `tests/golden/<area>/<case>/` with one aim:
 
 - `in.yaml`: the objects; the first line is a comment that says the aim;
 - `options.yaml` (optional): translator options, and the engine's `report` to merge;
-- `ir.yaml`: the full transaction; `status.yaml`: conditions and problems, short; both written by `regenerate.py --write`
-  and read by people before they are committed;
+- `ir.yaml`: the full transaction; `status.yaml`: conditions and problems, short; both written by
+  `regenerate.py --write` and read by people before they are committed;
 - `requests.yaml`: requests for the `decide` contract and what is expected of each decision, written by hand; the parity
   tests run them through every router.
 
@@ -22,8 +22,6 @@ from typing import Any
 
 import msgspec
 import yaml
-
-from sluicegate import ir
 from sluicegate.controller import model
 from sluicegate.controller.store import Store
 from sluicegate.controller.translate import (
@@ -35,6 +33,8 @@ from sluicegate.controller.translate import (
     ir_transaction,
     to_document,
 )
+
+from sluicegate import ir
 
 ROOT = Path(__file__).parent
 WRITTEN = ("in.yaml", "requests.yaml")
@@ -133,7 +133,7 @@ def short(result: Translation) -> dict[str, Any]:
     return {"statuses": statuses, "problems": problems}
 
 
-def _short(value: Any) -> Any:  # noqa: ANN401 (any YAML value)
+def _short(value: Any) -> Any:
     if isinstance(value, Mapping):
         made = {key: _short(item) for key, item in value.items()}
         if "conditions" in value:

@@ -1,7 +1,8 @@
 """The builds of the router that have to agree: `python`, `cython`, `native`.
 
-`python` and `native` are always compared. `cython` is compared where its package is installed; `make test` installs it and
-says so by `SLUICEGATE_PARITY_BUILDS=python,cython,native`, and a build named there that cannot be imported is an error.
+`python` and `native` are always compared. `cython` is compared where its package is installed; `make test` installs it
+and says so by `SLUICEGATE_PARITY_BUILDS=python,cython,native`, and a build named there that cannot be imported is an
+error.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Build:
     open: Callable[[bytes], Decide]
 
 
-def _open_reference(package: Any) -> Callable[[bytes], Decide]:  # noqa: ANN401 a module of either build
+def _open_reference(package: Any) -> Callable[[bytes], Decide]:
     def open_table(transaction: bytes) -> Decide:
         try:
             table = package.compile(transaction)
@@ -86,7 +87,7 @@ def open_all(transaction: bytes) -> dict[str, Decide]:
     for build in BUILDS:
         try:
             opened[build.name] = build.open(transaction)
-        except Refused as error:  # noqa: PERF203 every build is asked
+        except Refused as error:
             refusals[build.name] = str(error)
     if refusals:
         assert not opened, f"{refusals} but not {[*opened]}:\n{pretty(transaction)}"

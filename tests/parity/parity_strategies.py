@@ -1,7 +1,7 @@
 """Tables and requests made by Hypothesis.
 
-The alphabets are small on purpose: hostnames, paths, headers and ranks collide, so that ties, fall-backs and near misses
-happen all the time. Every table is valid; what makes one invalid has a test of its own.
+The alphabets are small on purpose: hostnames, paths, headers and ranks collide, so that ties, fall-backs and near
+misses happen all the time. Every table is valid; what makes one invalid has a test of its own.
 """
 
 from __future__ import annotations
@@ -113,9 +113,7 @@ redirects = st.builds(
     port=st.sampled_from((None, 80, 443, 8443)),
     status=st.sampled_from((301, 302, 303, 307, 308)),
 )
-rewrites = st.builds(
-    ir.Rewrite, hostname=st.sampled_from((None, "w.test")), path=st.one_of(st.none(), modifiers)
-)
+rewrites = st.builds(ir.Rewrite, hostname=st.sampled_from((None, "w.test")), path=st.one_of(st.none(), modifiers))
 mirrors = st.builds(
     ir.Mirror,
     backend=st.sampled_from(BACKENDS),
@@ -199,7 +197,7 @@ PLACES = tuple(
 hostnames = st.one_of(
     st.just(()),
     st.just(("*.test", "other.example")),
-    st.lists(st.sampled_from(HOSTNAMES), min_size=1, max_size=3, unique=True).map(tuple)
+    st.lists(st.sampled_from(HOSTNAMES), min_size=1, max_size=3, unique=True).map(tuple),
 )
 
 
@@ -222,7 +220,9 @@ def tables(draw: st.DrawFn, *, with_filters: bool) -> bytes:
             hostnames=draw(hostnames),
             matches=tuple(draw(st.lists(matches, min_size=1, max_size=3))),
             filters=draw(rule_filters()) if with_filters else (),
-            backends=draw(weighted_backends if draw(st.sampled_from((True,) * 9 + (False,))) else st.just(())) if with_filters else (ir.WeightedBackend(backend=BACKENDS[0], weight=1),),
+            backends=draw(weighted_backends if draw(st.sampled_from((True,) * 9 + (False,))) else st.just(()))
+            if with_filters
+            else (ir.WeightedBackend(backend=BACKENDS[0], weight=1),),
             invalid=with_filters and draw(st.sampled_from([False] * 15 + [True])),
         )
         for route, index in draw(st.sampled_from(PLACES))

@@ -8,7 +8,8 @@ pub use contract::{Decision, DecisionRequest, Message, Reply, decide};
 
 use crate::ir::{ListenerProtocol, PathModifier, Redirect};
 use crate::table::{
-    Backend, CorsFilter, EditedFields, Field, Filters, Found, Listener, OriginPattern, RequestHead, RuleBackend, Socket, Table,
+    Backend, CorsFilter, EditedFields, Field, Filters, Found, Listener, OriginPattern, RequestHead, RuleBackend,
+    Socket, Table,
 };
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -25,7 +26,9 @@ pub enum Routed<'t> {
 
 /// `sni`: the server name of the TLS handshake; ignored on sockets without TLS.
 pub fn route<'t>(socket: &'t Socket, sni: Option<&str>, head: &RequestHead<'_>) -> Routed<'t> {
-    let Some(listener) = socket.listener_for_host(head.host) else { return Routed::NoListener };
+    let Some(listener) = socket.listener_for_host(head.host) else {
+        return Routed::NoListener;
+    };
     if socket.protocol == ListenerProtocol::Https {
         let presented = socket.listener_for_sni(sni);
         if !presented.is_some_and(|presented| Arc::ptr_eq(presented, listener)) {
@@ -41,9 +44,9 @@ pub fn route<'t>(socket: &'t Socket, sni: Option<&str>, head: &RequestHead<'_>) 
 /// The backend that takes a request, or why none does.
 #[derive(Debug, Clone, Copy)]
 pub enum Picked<'t> {
-    /// No weight at all, or the reference that was picked is invalid: 500.
-    NoBackend(Option<usize>),
-    /// Its TLS policy cannot be honoured: 500.
+    /// No weight at all: 500.
+    NoBackend,
+    /// It does not exist, or its TLS policy cannot be honoured: 500.
     Invalid(usize),
     /// It has no endpoint: 503.
     NoEndpoint(usize),
@@ -54,10 +57,14 @@ pub enum Picked<'t> {
 pub fn pick<'t>(table: &'t Table, found: &Found<'t>, slot: u64) -> Picked<'t> {
     let rule = found.rule;
     if rule.total_weight == 0 {
-        return Picked::NoBackend(None);
+        return Picked::NoBackend;
     }
-    let Some((index, chosen)) = rule.backend_at(slot) else { return Picked::NoBackend(None) };
-    let Some(backend) = chosen.slot.and_then(|slot| table.backend(slot)) else { return Picked::NoBackend(Some(index)) };
+    let Some((index, chosen)) = rule.backend_at(slot) else {
+        return Picked::NoBackend;
+    };
+    let Some(backend) = chosen.slot.and_then(|slot| table.backend(slot)) else {
+        return Picked::Invalid(index);
+    };
     if backend.tls.as_ref().is_some_and(|policy| policy.invalid) {
         return Picked::Invalid(index);
     }
@@ -89,7 +96,12 @@ fn rooted(path: &str) -> Cow<'_, str> {
 }
 
 /// The `Location` of a redirect (`HTTPRequestRedirectFilter`).
-pub fn location(redirect: &Redirect, listener: &Listener, head: &RequestHead<'_>, prefix_length: Option<usize>) -> String {
+pub fn location(
+    redirect: &Redirect,
+    listener: &Listener,
+    head: &RequestHead<'_>,
+    prefix_length: Option<usize>,
+) -> String {
     let own_scheme = match listener.ir.protocol {
         ListenerProtocol::Http => "http",
         ListenerProtocol::Https => "https",
@@ -141,7 +153,9 @@ pub type CorsFields = Vec<(&'static str, String)>;
 /// The answer to a preflight; only `vary` where the origin is not allowed.
 pub fn cors_preflight(cors: &CorsFilter, head: &RequestHead<'_>) -> CorsFields {
     let requested = |name| field_text(head, name).unwrap_or_default().to_owned();
-    let Some((mut fields, vary)) = allowed_origin(cors, head) else { return vec![("vary", "Origin".to_owned())] };
+    let Some((mut fields, vary)) = allowed_origin(cors, head) else {
+        return vec![("vary", "Origin".to_owned())];
+    };
     let credentials = cors.ir.allow_credentials;
     let list = |names: &[String], wildcard: &dyn Fn() -> String| {
         if names.iter().any(|name| name == "*") {
@@ -161,7 +175,9 @@ pub fn cors_preflight(cors: &CorsFilter, head: &RequestHead<'_>) -> CorsFields {
 
 /// What an ordinary response to an allowed origin carries; nothing where the origin is not allowed.
 pub fn cors_response(cors: &CorsFilter, head: &RequestHead<'_>) -> CorsFields {
-    let Some((mut fields, vary)) = allowed_origin(cors, head) else { return Vec::new() };
+    let Some((mut fields, vary)) = allowed_origin(cors, head) else {
+        return Vec::new();
+    };
     fields.push(("access-control-expose-headers", exposed(cors)));
     finish(cors, fields, vary)
 }
@@ -184,10 +200,10 @@ fn exposed(cors: &CorsFilter) -> String {
 
 /// Replace the CORS fields of a backend's response by ours; without ours (`fields` empty) nothing changes.
 pub fn set_cors<'a>(response: &mut EditedFields<'a>, fields: &'a [(&'static str, String)]) {
+    const PREFIX: &[u8] = b"access-control-";
     if fields.is_empty() {
         return;
     }
-    const PREFIX: &[u8] = b"access-control-";
     response.retain(|field| !field.name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX)));
     response.extend(fields.iter().map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() }));
 }

@@ -54,8 +54,8 @@ errors! {
     NoListener = "no_listener", 404, Downstream, "no listener serves this host";
     NoRoute = "no_route", 404, Downstream, "no route matches this request";
     RuleInvalid = "rule_invalid", 500, Internal, "the route has a filter that cannot be honoured";
-    NoBackend = "no_backend", 500, Internal, "the route has no valid backend";
-    BackendInvalid = "backend_invalid", 500, Internal, "the backend's TLS policy cannot be honoured";
+    NoBackend = "no_backend", 500, Internal, "the rule has no backend";
+    BackendInvalid = "backend_invalid", 500, Internal, "the backend does not exist, or its TLS policy cannot be honoured";
     Panicked = "panicked", 500, Internal, "the gateway failed on this request";
     UnsupportedTransferCoding = "unsupported_transfer_coding", 501, Downstream, "only the chunked transfer coding is understood";
     UnsupportedVersion = "unsupported_version", 505, Downstream, "only HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken";

@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use sluicegate_core::tls::inspect;
 
-/// Facts of a certificate chain and its key, both PEM, as JSON: error, names, not_before, not_after.
+/// Facts of a certificate chain and its key, both PEM, as JSON: error, names, `not_before`, `not_after`.
 #[pyfunction]
 pub fn check_certificate<'py>(py: Python<'py>, chain: &str, key: &str) -> Bound<'py, PyBytes> {
     let facts = py.detach(|| serde_json::to_vec(&inspect::certificate(chain, key)).unwrap_or_default());

@@ -4,7 +4,12 @@ use pyo3::exceptions::PyValueError;
 use pyo3::{PyErr, create_exception};
 use sluicegate_core::table;
 
-create_exception!(sluicegate._native, Refused, PyValueError, "A transaction that was refused as a whole; `args[0]` is a JSON list of reasons.");
+create_exception!(
+    sluicegate._native,
+    Refused,
+    PyValueError,
+    "A transaction that was refused as a whole; `args[0]` is a JSON list of reasons."
+);
 
 /// A refused transaction, its reasons as JSON.
 pub fn refused(error: &table::Refused) -> PyErr {

@@ -14,6 +14,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// The native engine.
 #[pymodule]
 mod _native {
+    use super::{Bound, PyModule, PyModuleMethods, PyResult};
     #[pymodule_export]
     use crate::checks::{check_certificate, check_trust};
     #[pymodule_export]
@@ -22,7 +23,6 @@ mod _native {
     use crate::errors::Refused;
     #[pymodule_export]
     use crate::table::{RouteTable, check_regex};
-    use super::*;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

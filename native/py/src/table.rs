@@ -94,7 +94,8 @@ fn parse_request(request: &[u8]) -> PyResult<DecisionRequest> {
 }
 
 fn nanoseconds_each(started: Instant, rounds: u32, requests: usize) -> f64 {
-    started.elapsed().as_secs_f64() * 1e9 / f64::from(rounds) / (requests.max(1) as f64)
+    let requests = u32::try_from(requests).unwrap_or(u32::MAX).max(1);
+    started.elapsed().as_secs_f64() * 1e9 / f64::from(rounds) / f64::from(requests)
 }
 
 /// A request as the proxy has it after parsing.

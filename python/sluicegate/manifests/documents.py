@@ -5,6 +5,7 @@ A part that cannot be read costs itself and nothing else.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -29,14 +30,21 @@ class Fault(NamedTuple):
         path: file, directory, or `-` for standard input.
         line: 1-based; 0 where the whole file is meant.
         reason: what is wrong, and what to do where that is not plain.
+        object: the object that is meant; empty where none could be read.
+        field: path in the object; empty for all of it.
+        code: stable word for programs.
     """
 
     path: str
     line: int
     reason: str
+    object: str = ""
+    field: str = ""
+    code: str = "unreadable"
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.reason}" if self.line else f"{self.path}: {self.reason}"
+        place = f"{self.path}:{self.line}" if self.line else self.path
+        return f"{place}: " + "".join(f"{part}: " for part in (self.object, self.field) if part) + self.reason
 
 
 class Document(NamedTuple):
@@ -82,7 +90,7 @@ def split(text: str) -> Iterator[tuple[int, str]]:
     """Split at document separators; each part keeps its own separator and comes with its 1-based first line."""
     starts = [0, *(found.start() for found in _SEPARATOR.finditer(text) if found.start() > 0), len(text)]
     line = 1
-    for start, end in zip(starts, starts[1:], strict=False):
+    for start, end in itertools.pairwise(starts):
         part = text[start:end]
         if part:
             yield line, part

@@ -177,9 +177,7 @@ class Reader:
         return file
 
 
-def read(
-    paths: Sequence[str], standard_input: str | None = None, progress: Progress | None = None
-) -> Reading:
+def read(paths: Sequence[str], standard_input: str | None = None, progress: Progress | None = None) -> Reading:
     """Read paths once; see `Reader`."""
     return Reader(paths, standard_input).read(progress)
 

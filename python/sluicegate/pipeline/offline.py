@@ -13,6 +13,7 @@ from sluicegate.manifests import Reader
 from sluicegate.manifests.reader import Progress
 
 from .checks import native_checks
+from .findings import Finding, findings
 from .source import Refresh, Source, Validate
 
 
@@ -21,16 +22,22 @@ class Offline:
     """Manifests, translated.
 
     Attributes:
+        source: knows the places of fields.
         refresh: what could not be read.
         translation: configuration, statuses and problems.
     """
 
+    source: Source
     refresh: Refresh
     translation: Translation
 
     def transaction(self) -> ir.Transaction:
         """The full state, with its secrets."""
         return ir_transaction(None, self.translation.ir, 1)
+
+    def findings(self) -> list[Finding]:
+        """Everything that is wrong, in the order of files and lines."""
+        return findings(self.source, self.refresh.faults, self.translation.problems)
 
 
 def load_offline(
@@ -51,6 +58,7 @@ def load_offline(
         progress: called for each file that is read.
     """
     store = Store()
-    refresh = Source(Reader(paths, standard_input), store, validate).refresh(progress)
+    source = Source(Reader(paths, standard_input), store, validate)
+    refresh = source.refresh(progress)
     options = Options(checks=native_checks(), now=time.time())
-    return Offline(refresh, Translator(controller_name, options).translate(store.snapshot()))
+    return Offline(source, refresh, Translator(controller_name, options).translate(store.snapshot()))

@@ -1,8 +1,8 @@
 """Documents to objects, with the last good state of what is broken.
 
 Rules:
-- An object that cannot be used (wrong type, refused by its schema) keeps its last good version; a part of a file that is
-  no YAML keeps every object that the file had and has no more; a path that vanished keeps all that was below it.
+- An object that cannot be used (wrong type, refused by its schema) keeps its last good version; a part of a file that
+  is no YAML keeps every object that the file had and has no more; a path that vanished keeps all that was below it.
 - The first document of a key counts; a second one is told and left out.
 - Documents of kinds that the gateway does not read are counted and otherwise ignored.
 """
@@ -16,15 +16,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sluicegate.controller import model
-from sluicegate.controller.model import DecodeError, Object, ObjectKey
+from sluicegate.controller.model import DecodeError, Object, ObjectKey, Origin
 from sluicegate.controller.store import Apply, Delete, Store
 from sluicegate.manifests import Document, Fault, Reader, Reading
 from sluicegate.manifests.reader import File, Progress
 
 #: Says why the API server would refuse a document: fields and reasons.
 Validate = Callable[[dict[str, Any]], Iterable[tuple[str, str]]]
-
-KEPT = "; the last good version goes on serving"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +51,13 @@ class _FileState:
     by_data: dict[int, tuple[Document, Object | None, tuple[Fault, ...]]] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     ignored: Counter[str] = field(default_factory=Counter)
+    by_line: dict[int, Document] | None = None
+
+    def document(self, line: int) -> Document | None:
+        """The document that begins at a line; the index is made when it is first asked for."""
+        if self.by_line is None:
+            self.by_line = {document.origin.line: document for document in self.file.documents}
+        return self.by_line.get(line)
 
 
 class Source:
@@ -86,6 +91,17 @@ class Source:
         ignored = sum((state.ignored for state in states.values()), Counter[str]())
         faults = tuple(dict.fromkeys((*general, *found, *duplicates)))
         return Refresh(changed, faults, dict(ignored), len(objects))
+
+    def line_of(self, origin: Origin, path: str) -> int:
+        """Line of a field of the object that is written at a place; the object's own line where it is not known.
+
+        Args:
+            origin: of the object.
+            path: such as `spec.rules[0].matches`; empty for the object.
+        """
+        state = self._files.get(origin.path)
+        document = state.document(origin.line) if state is not None and path else None
+        return document.line_of(path) if document is not None else origin.line
 
     def _update(self, file: File) -> _FileState:
         before = self._files.get(file.path)
@@ -126,12 +142,11 @@ class Source:
         try:
             decoded = model.decode(document.data, origin)
         except DecodeError as error:
-            where = f" {error.field}:" if error.field else ""
-            fault = Fault(origin.path, document.line_of(error.field), f"{label}:{where} {error.reason}{KEPT}")
-            return None, (fault,)
+            line = document.line_of(error.field)
+            return None, (Fault(origin.path, line, error.reason, label, error.field, "invalid"),)
         if self._validate is not None:
             violations = tuple(
-                Fault(origin.path, document.line_of(path), f"{label}: {path}: {reason}{KEPT}")
+                Fault(origin.path, document.line_of(path), reason, label, path, "invalid")
                 for path, reason in self._validate(document.data)
             )
             if violations:
@@ -140,11 +155,14 @@ class Source:
 
     def _vanished(self, reading: Reading, states: dict[str, _FileState]) -> dict[str, _FileState]:
         """Keep files below paths that were given and are not there now."""
-        kept = {}
+        kept: dict[str, _FileState] = {}
         for missing in reading.missing:
-            for path, state in self._files.items():
-                if path not in states and (path == missing or path.startswith(missing.rstrip(os.sep) + os.sep)):
-                    kept[path] = state
+            below = missing.rstrip(os.sep) + os.sep
+            kept |= {
+                path: state
+                for path, state in self._files.items()
+                if path not in states and (path == missing or path.startswith(below))
+            }
         return kept
 
     def _tell(self, objects: dict[ObjectKey, Object]) -> frozenset[ObjectKey]:
@@ -194,6 +212,6 @@ def _merge(states: Iterable[_FileState]) -> tuple[dict[ObjectKey, Object], list[
         for item in state.objects:
             first = objects.setdefault(item.key, item)
             if first is not item:
-                reason = f"{item.key} is already written at {first.origin}; this one is left out: remove one of the two"
-                duplicates.append(Fault(item.origin.path, item.origin.line, reason))
+                reason = f"already written at {first.origin}; this one is left out: remove one of the two"
+                duplicates.append(Fault(item.origin.path, item.origin.line, reason, str(item.key), "", "duplicate"))
     return objects, duplicates

@@ -14,7 +14,9 @@ const MAX_SIZE_DIGITS: u32 = 15;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    Size { digits: u32 },
+    Size {
+        digits: u32,
+    },
     /// Blanks after the size: only an extension or the line end may follow.
     Blank,
     Extension,
@@ -106,7 +108,9 @@ impl ChunkedDecoder {
                 self.remaining = self.remaining << 4 | u64::from(hex(byte));
                 State::Size { digits: digits + 1 }
             }
-            (State::Size { digits: 0 }, _) => return Err(WireError::Malformed("a chunk size that is not hexadecimal")),
+            (State::Size { digits: 0 }, _) => {
+                return Err(WireError::Malformed("a chunk size that is not hexadecimal"));
+            }
             (State::Size { .. } | State::Blank | State::Extension, b'\r') => State::SizeLf,
             (State::Size { .. } | State::Blank, b';') => State::Extension,
             (State::Size { .. } | State::Blank, b' ' | b'\t') => {

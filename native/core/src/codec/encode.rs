@@ -57,7 +57,9 @@ mod tests {
 
     #[test]
     fn chunk_headers() {
-        for (size, text) in [(0, "0\r\n"), (1, "1\r\n"), (255, "ff\r\n"), (4096, "1000\r\n"), (usize::MAX, "ffffffffffffffff\r\n")] {
+        for (size, text) in
+            [(0, "0\r\n"), (1, "1\r\n"), (255, "ff\r\n"), (4096, "1000\r\n"), (usize::MAX, "ffffffffffffffff\r\n")]
+        {
             assert_eq!(ChunkHeader::new(size).as_bytes(), text.as_bytes());
         }
     }

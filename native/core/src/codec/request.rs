@@ -1,8 +1,6 @@
 //! Request heads (RFC 9112 sections 2, 3, 5, 6).
 
-use super::fields::{
-    ConnectionOptions, FieldKind, FramingFields, every_line_ends_in_crlf, kind, remove_named,
-};
+use super::fields::{ConnectionOptions, FieldKind, FramingFields, every_line_ends_in_crlf, kind, remove_named};
 use super::{FieldList, Framing, MAX_FIELDS, MAX_REQUEST_LINE, Parsed, WireError};
 use crate::table::Field;
 use smallvec::SmallVec;
@@ -86,7 +84,9 @@ fn read_fields<'b>(head: &mut RequestHead<'b>, headers: &[httparse::Header<'b>])
         let name = header.name.as_bytes();
         match kind(name) {
             FieldKind::Other => head.fields.push(Field { name, value: header.value }),
-            FieldKind::Host if head.host.is_some() => return Err(WireError::Malformed("two Host fields")),
+            FieldKind::Host if head.host.is_some() => {
+                return Err(WireError::Malformed("two Host fields"));
+            }
             FieldKind::Host => head.host = Some(header.value),
             FieldKind::ContentLength => framing.content_length(header.value)?,
             FieldKind::TransferEncoding => framing.transfer_encoding(header.value)?,

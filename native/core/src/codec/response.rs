@@ -1,8 +1,6 @@
 //! Response heads from backends (RFC 9112 sections 4 to 6).
 
-use super::fields::{
-    ConnectionOptions, FieldKind, FramingFields, every_line_ends_in_crlf, kind, remove_named,
-};
+use super::fields::{ConnectionOptions, FieldKind, FramingFields, every_line_ends_in_crlf, kind, remove_named};
 use super::{FieldList, Framing, MAX_FIELDS, Parsed, WireError};
 use crate::table::Field;
 use smallvec::SmallVec;
@@ -98,8 +96,7 @@ fn read_fields<'b>(
         Some(framing) => framing,
         None => Framing::UntilClose,
     };
-    head.keep_alive =
-        !options.close && (minor == 1 || options.keep_alive) && head.framing != Framing::UntilClose;
+    head.keep_alive = !options.close && (minor == 1 || options.keep_alive) && head.framing != Framing::UntilClose;
     if options.names_fields {
         remove_named(&mut head.fields, &connection);
     }

@@ -110,8 +110,11 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
         Ok(address) => table.socket(SocketKey { address: Some(address), port: request.bind_port }),
         Err(_) => table.socket_on_port(request.bind_port),
     };
-    let Some(socket) = socket else { return Decision::respond(404, "no_listener") };
-    let (listener, found) = match route(socket, request.sni.as_deref(), &head) {
+    let Some(socket) = socket else {
+        return Decision::respond(404, "no_listener");
+    };
+    let sni = request.sni.as_ref().map(|name| name.to_ascii_lowercase());
+    let (listener, found) = match route(socket, sni.as_deref(), &head) {
         Routed::NoListener => return Decision::respond(404, "no_listener"),
         Routed::Misdirected(listener) => {
             return Decision { listener: Some(listener.id().to_owned()), ..Decision::respond(421, "misdirected") };
@@ -144,12 +147,22 @@ fn fields_of(headers: &Headers) -> impl Iterator<Item = Field<'_>> {
     headers.iter().map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() })
 }
 
-fn forward(table: &Table, request: &DecisionRequest, head: &RequestHead<'_>, found: &Found<'_>, authority: &str) -> Decision {
+fn forward(
+    table: &Table,
+    request: &DecisionRequest,
+    head: &RequestHead<'_>,
+    found: &Found<'_>,
+    authority: &str,
+) -> Decision {
     let slot = if found.rule.total_weight == 0 { 0 } else { request.entropy % found.rule.total_weight };
     let (index, chosen, backend) = match pick(table, found, slot) {
-        Picked::NoBackend(index) => return Decision { backend: index, ..Decision::respond(500, "no_backend") },
-        Picked::Invalid(index) => return Decision { backend: Some(index), ..Decision::respond(500, "backend_invalid") },
-        Picked::NoEndpoint(index) => return Decision { backend: Some(index), ..Decision::respond(503, "no_endpoint") },
+        Picked::NoBackend => return Decision::respond(500, "no_backend"),
+        Picked::Invalid(index) => {
+            return Decision { backend: Some(index), ..Decision::respond(500, "backend_invalid") };
+        }
+        Picked::NoEndpoint(index) => {
+            return Decision { backend: Some(index), ..Decision::respond(503, "no_endpoint") };
+        }
         Picked::Backend(index, chosen, backend) => (index, chosen, backend),
     };
     let both = [&found.rule.filters, &chosen.filters];

@@ -1,4 +1,4 @@
-//! HTTP rules: one HTTPRoute rule is one [`HttpRule`].
+//! HTTP rules: one `HTTPRoute` rule is one [`HttpRule`].
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ pub struct HttpRule {
     /// The route's own hostnames, lower case. Empty: any. They rank before everything else, unintersected.
     #[serde(default)]
     pub hostnames: Vec<String>,
-    /// Never empty: the API's default is one PathPrefix `/`.
+    /// Never empty: the API's default is one `PathPrefix` `/`.
     pub matches: Vec<Match>,
     #[serde(default)]
     pub filters: Vec<Filter>,

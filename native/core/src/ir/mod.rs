@@ -14,8 +14,8 @@ mod http;
 mod resources;
 
 pub use http::{
-    Cors, Filter, HeaderEdit, HeaderMatch, HeaderValue, HttpRule, Match, PathMatch, PathModifier, Percentage, QueryMatch,
-    Redirect, Retry, Rewrite, Timeouts, ValueMatchKind, WeightedBackend,
+    Cors, Filter, HeaderEdit, HeaderMatch, HeaderValue, HttpRule, Match, PathMatch, PathModifier, Percentage,
+    QueryMatch, Redirect, Retry, Rewrite, Timeouts, ValueMatchKind, WeightedBackend,
 };
 pub use resources::{
     Backend, BackendProtocol, BackendTls, Certificate, ClientValidation, ClientValidationMode, Endpoint, EndpointState,

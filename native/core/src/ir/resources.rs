@@ -36,7 +36,7 @@ pub struct Removals {
     pub certificates: Vec<String>,
 }
 
-/// One listener of a Gateway or a ListenerSet (`Gateway.spec.listeners[]`).
+/// One listener of a Gateway or a `ListenerSet` (`Gateway.spec.listeners[]`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Listener {
@@ -115,7 +115,7 @@ pub enum BackendProtocol {
     H2c,
 }
 
-/// One address and port that serves a backend (an EndpointSlice endpoint).
+/// One address and port that serves a backend (an `EndpointSlice` endpoint).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Endpoint {
@@ -128,7 +128,7 @@ pub struct Endpoint {
     pub state: EndpointState,
 }
 
-/// EndpointSlice conditions. Ready endpoints take all traffic; draining ones only when none is ready.
+/// `EndpointSlice` conditions. Ready endpoints take all traffic; draining ones only when none is ready.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EndpointState {
@@ -138,7 +138,7 @@ pub enum EndpointState {
     Draining,
 }
 
-/// TLS towards a backend (a BackendTLSPolicy that won for its target).
+/// TLS towards a backend (a `BackendTLSPolicy` that won for its target).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BackendTls {
@@ -160,9 +160,13 @@ pub struct BackendTls {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, tag = "type")]
 pub enum SubjectAltName {
-    Hostname { value: String },
+    Hostname {
+        value: String,
+    },
     #[serde(rename = "URI")]
-    Uri { value: String },
+    Uri {
+        value: String,
+    },
 }
 
 /// A bundle of CA certificates, PEM.

@@ -64,7 +64,8 @@ impl AccessLog {
             None => Box::new(io::stdout()),
             Some(path) => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
         };
-        let handle = std::thread::Builder::new().name("sluicegate-log".to_owned()).spawn(move || write(output, &lines))?;
+        let handle =
+            std::thread::Builder::new().name("sluicegate-log".to_owned()).spawn(move || write(output, &lines))?;
         Ok(Self {
             enabled: AtomicBool::new(settings.enabled),
             dropped: AtomicU64::new(0),
@@ -86,7 +87,9 @@ impl AccessLog {
     }
 
     pub fn push(&self, record: &Record<'_>) {
-        let Ok(mut line) = serde_json::to_vec(record) else { return };
+        let Ok(mut line) = serde_json::to_vec(record) else {
+            return;
+        };
         line.push(b'\n');
         if self.queue.try_send(line).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -96,7 +99,9 @@ impl AccessLog {
     /// Write what waits and end the thread.
     pub fn stop(&self) {
         self.set_enabled(false);
-        let Some((queue, handle)) = self.writer.lock().ok().and_then(|mut writer| writer.take()) else { return };
+        let Some((queue, handle)) = self.writer.lock().ok().and_then(|mut writer| writer.take()) else {
+            return;
+        };
         // An empty line is the end: other clones of the sender live as long as the log itself.
         let _ = queue.send(Vec::new());
         let _ = handle.join();

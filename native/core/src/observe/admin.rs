@@ -80,7 +80,9 @@ fn answer(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
             Err(error) => ("400 Bad Request", TEXT, format!("{error}\n")),
         };
         let length = body.len();
-        let head = format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+        let head = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+        );
         stream.write_all(head.as_bytes())?;
         return stream.write_all(body.as_bytes());
     }

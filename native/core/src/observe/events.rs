@@ -23,7 +23,9 @@ pub struct Events {
 
 impl Events {
     pub fn push(&self, code: &'static str, message: String) {
-        let Ok(mut queue) = self.queue.lock() else { return };
+        let Ok(mut queue) = self.queue.lock() else {
+            return;
+        };
         if queue.len() < CAPACITY {
             queue.push_back(Event { code, message });
         } else {
@@ -33,7 +35,9 @@ impl Events {
 
     /// Take up to `max` events, oldest first.
     pub fn take(&self, max: usize) -> Vec<Event> {
-        let Ok(mut queue) = self.queue.lock() else { return Vec::new() };
+        let Ok(mut queue) = self.queue.lock() else {
+            return Vec::new();
+        };
         let count = queue.len().min(max);
         queue.drain(..count).collect()
     }

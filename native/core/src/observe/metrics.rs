@@ -14,7 +14,8 @@ use std::time::Duration;
 const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 /// The same in microseconds.
-const BUCKETS_US: [u64; 12] = [500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000];
+const BUCKETS_US: [u64; 12] =
+    [500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000];
 
 const CLASSES: [&str; 6] = ["other", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -57,7 +58,9 @@ impl RouteSeries {
 
     /// Count one request; only `worker` itself may call this with its number.
     pub fn record(&self, worker: usize, status: u16, duration: Duration) {
-        let Some(shard) = self.shards.get(worker) else { return };
+        let Some(shard) = self.shards.get(worker) else {
+            return;
+        };
         let shard = shard.get_or_init(Box::default);
         let class = usize::from(status / 100);
         shard.classes[if class < CLASSES.len() { class } else { 0 }].add(1);
@@ -187,7 +190,9 @@ pub struct Registry {
 impl SeriesSource for Registry {
     fn route_series(&self, listener: &str, route: &str) -> Arc<RouteSeries> {
         let fresh = || Arc::new(RouteSeries::new(self.workers.len()));
-        let Ok(mut all) = self.series.lock() else { return fresh() };
+        let Ok(mut all) = self.series.lock() else {
+            return fresh();
+        };
         let key = (Box::from(listener), Box::from(route));
         if let Some(series) = all.get(&key).and_then(Weak::upgrade) {
             return series;
@@ -237,31 +242,121 @@ impl Registry {
         let text = &mut out;
         simple(text, "connections_total", "counter", "Client connections accepted.", self.sum(|it| &it.connections));
         simple(text, "connections_active", "gauge", "Client connections open.", self.sum(|it| &it.connections_active));
-        simple(text, "tls_handshakes_total", "counter", "TLS handshakes with clients that succeeded.", self.sum(|it| &it.handshakes));
-        simple(text, "tls_handshake_failures_total", "counter", "TLS handshakes with clients that failed.", self.sum(|it| &it.handshakes_failed));
-        simple(text, "accept_failures_total", "counter", "Connections that could not be accepted.", self.sum(|it| &it.accept_failures));
-        simple(text, "panics_total", "counter", "Connections that ended in a fault of the gateway.", self.sum(|it| &it.panics));
+        simple(
+            text,
+            "tls_handshakes_total",
+            "counter",
+            "TLS handshakes with clients that succeeded.",
+            self.sum(|it| &it.handshakes),
+        );
+        simple(
+            text,
+            "tls_handshake_failures_total",
+            "counter",
+            "TLS handshakes with clients that failed.",
+            self.sum(|it| &it.handshakes_failed),
+        );
+        simple(
+            text,
+            "accept_failures_total",
+            "counter",
+            "Connections that could not be accepted.",
+            self.sum(|it| &it.accept_failures),
+        );
+        simple(
+            text,
+            "panics_total",
+            "counter",
+            "Connections that ended in a fault of the gateway.",
+            self.sum(|it| &it.panics),
+        );
         header(text, "http_requests_total", "counter", "Requests by protocol version.");
         let _ = writeln!(text, "sluicegate_http_requests_total{{version=\"1\"}} {}", self.sum(|it| &it.http1_requests));
         let _ = writeln!(text, "sluicegate_http_requests_total{{version=\"2\"}} {}", self.sum(|it| &it.http2_requests));
-        simple(text, "upstream_connects_total", "counter", "Connections opened to endpoints.", self.sum(|it| &it.upstream_connects));
-        simple(text, "upstream_connect_failures_total", "counter", "Connections to endpoints that failed.", self.sum(|it| &it.upstream_connect_failures));
-        simple(text, "upstream_reused_total", "counter", "Exchanges on a pooled connection.", self.sum(|it| &it.upstream_reused));
-        simple(text, "upstream_retries_total", "counter", "Tries after the first one.", self.sum(|it| &it.upstream_retries));
-        simple(text, "upstream_idle_connections", "gauge", "Pooled connections that wait for use.", self.sum(|it| &it.upstream_idle));
-        simple(text, "mirrored_requests_total", "counter", "Mirrored requests that were answered.", self.sum(|it| &it.mirrored));
-        simple(text, "mirror_failures_total", "counter", "Mirrored requests that failed or were dropped.", self.sum(|it| &it.mirror_failures));
+        simple(
+            text,
+            "upstream_connects_total",
+            "counter",
+            "Connections opened to endpoints.",
+            self.sum(|it| &it.upstream_connects),
+        );
+        simple(
+            text,
+            "upstream_connect_failures_total",
+            "counter",
+            "Connections to endpoints that failed.",
+            self.sum(|it| &it.upstream_connect_failures),
+        );
+        simple(
+            text,
+            "upstream_reused_total",
+            "counter",
+            "Exchanges on a pooled connection.",
+            self.sum(|it| &it.upstream_reused),
+        );
+        simple(
+            text,
+            "upstream_retries_total",
+            "counter",
+            "Tries after the first one.",
+            self.sum(|it| &it.upstream_retries),
+        );
+        simple(
+            text,
+            "upstream_idle_connections",
+            "gauge",
+            "Pooled connections that wait for use.",
+            self.sum(|it| &it.upstream_idle),
+        );
+        simple(
+            text,
+            "mirrored_requests_total",
+            "counter",
+            "Mirrored requests that were answered.",
+            self.sum(|it| &it.mirrored),
+        );
+        simple(
+            text,
+            "mirror_failures_total",
+            "counter",
+            "Mirrored requests that failed or were dropped.",
+            self.sum(|it| &it.mirror_failures),
+        );
         header(text, "errors_total", "counter", "Responses that the gateway made itself, by error code.");
         for code in ErrorCode::ALL {
             let count = self.sum(|it| &it.errors[*code as usize]);
             let _ = writeln!(text, "sluicegate_errors_total{{code=\"{}\"}} {count}", code.name());
         }
-        simple(text, "config_generation", "gauge", "Number of the configuration that serves.", self.generation.load(Relaxed));
+        simple(
+            text,
+            "config_generation",
+            "gauge",
+            "Number of the configuration that serves.",
+            self.generation.load(Relaxed),
+        );
         simple(text, "config_applies_total", "counter", "Transactions applied.", self.applies.load(Relaxed));
-        seconds(text, "config_apply_seconds_total", "counter", "Time spent applying transactions.", self.apply_microseconds.load(Relaxed));
-        seconds(text, "config_last_apply_seconds", "gauge", "Time the last transaction took.", self.last_apply_microseconds.load(Relaxed));
+        seconds(
+            text,
+            "config_apply_seconds_total",
+            "counter",
+            "Time spent applying transactions.",
+            self.apply_microseconds.load(Relaxed),
+        );
+        seconds(
+            text,
+            "config_last_apply_seconds",
+            "gauge",
+            "Time the last transaction took.",
+            self.last_apply_microseconds.load(Relaxed),
+        );
         simple(text, "events_dropped_total", "counter", "Events that nobody read in time.", events_dropped);
-        simple(text, "access_log_dropped_total", "counter", "Access log lines that could not be written in time.", log_lines_dropped);
+        simple(
+            text,
+            "access_log_dropped_total",
+            "counter",
+            "Access log lines that could not be written in time.",
+            log_lines_dropped,
+        );
         self.render_routes(text);
         out
     }
@@ -293,7 +388,10 @@ impl Registry {
             }
             for (bucket, bound) in BUCKETS.iter().enumerate() {
                 cumulative += count_of(bucket);
-                let _ = writeln!(text, "sluicegate_request_duration_seconds_bucket{{{labels},le=\"{bound}\"}} {cumulative}");
+                let _ = writeln!(
+                    text,
+                    "sluicegate_request_duration_seconds_bucket{{{labels},le=\"{bound}\"}} {cumulative}"
+                );
             }
             cumulative += count_of(BUCKETS.len());
             let sum: u64 = series.shards().map(|shard| shard.microseconds.get()).sum();

@@ -155,7 +155,9 @@ fn take_head<Sink: ReplySink>(
             client.informational(head.status, &head.fields).map_err(ExchangeError::Client)?;
             Received::Informational(consumed)
         }
-        status if terms.retry_codes.contains(&status) => return Err(ExchangeError::RetryStatus(status)),
+        status if terms.retry_codes.contains(&status) => {
+            return Err(ExchangeError::RetryStatus(status));
+        }
         status => {
             send_head(client, &head, terms.edits)?;
             Received::Final { status, framing: head.framing, keep_alive: head.keep_alive, consumed }
@@ -254,9 +256,7 @@ async fn side_by_side(
             // A backend that answers before it has the whole request will not read the rest as a request's end.
             return Poll::Ready(result.map(|done| Exchanged { reusable: done.reusable && !uploading, ..done }));
         }
-        if uploading
-            && let Poll::Ready(uploaded) = upload.as_mut().poll(context)
-        {
+        if uploading && let Poll::Ready(uploaded) = upload.as_mut().poll(context) {
             uploading = false;
             if let Err(PumpError::Source(error)) = uploaded {
                 return Poll::Ready(Err(ExchangeError::Client(error)));
@@ -311,7 +311,9 @@ pub fn fields_of(headers: &http::HeaderMap) -> FieldList<'_> {
 }
 
 fn take_content_length(fields: &mut FieldList<'_>) -> Result<Option<u64>, WireError> {
-    let Some(at) = fields.iter().position(|field| field.name == b"content-length") else { return Ok(None) };
+    let Some(at) = fields.iter().position(|field| field.name == b"content-length") else {
+        return Ok(None);
+    };
     let value = fields.remove(at).value;
     let length = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok());
     length.map(Some).ok_or(WireError::Malformed("Content-Length is not one number"))

@@ -98,7 +98,9 @@ impl Exchange<'_, '_> {
         let mut fresh = false;
         let code = loop {
             let picked = upstreams.pick(forward.endpoints, &tried).or_else(|| upstreams.pick(forward.endpoints, &[]));
-            let Some((endpoint, state)) = picked else { break ErrorCode::NoEndpoint };
+            let Some((endpoint, state)) = picked else {
+                break ErrorCode::NoEndpoint;
+            };
             let _active = state.begin();
             entry.endpoint(endpoint);
             let last = retries >= allowed || !body.can_replay() || !forward.outbound.idempotent;
@@ -250,7 +252,9 @@ impl Failure {
         match self {
             Self::Exchange(ExchangeError::Upstream { error, answered: false }) => match error {
                 BodyError::Truncated | BodyError::Io(_) => true,
-                BodyError::Http2(error) => error.is_go_away() || error.is_io() || error.reason() == Some(h2::Reason::REFUSED_STREAM),
+                BodyError::Http2(error) => {
+                    error.is_go_away() || error.is_io() || error.reason() == Some(h2::Reason::REFUSED_STREAM)
+                }
                 BodyError::Wire(_) => false,
             },
             _ => false,
@@ -263,7 +267,9 @@ impl Failure {
             Self::Connect(error) => error.to_string(),
             Self::Exchange(ExchangeError::Client(error)) => format!("client: {error}"),
             Self::Exchange(ExchangeError::Upstream { error, .. }) => format!("backend: {error}"),
-            Self::Exchange(ExchangeError::RetryStatus(status)) => format!("backend answered {status} each time"),
+            Self::Exchange(ExchangeError::RetryStatus(status)) => {
+                format!("backend answered {status} each time")
+            }
             Self::Expired(Expired::Deadline) => "time limit of the route".to_owned(),
             Self::Expired(Expired::Stalled) => "no byte moved within the stall limit".to_owned(),
         }

@@ -44,7 +44,9 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
         .enable_connect_protocol();
     let mut watchdog = Watchdog::new(Instant::now() + settings.head_timeout());
     let handshake = builder.handshake::<_, Bytes>(stream);
-    let Ok(Ok(mut connection)) = watchdog.until(Instant::now() + settings.head_timeout(), handshake).await else { return };
+    let Ok(Ok(mut connection)) = watchdog.until(Instant::now() + settings.head_timeout(), handshake).await else {
+        return;
+    };
     let active = Rc::new(Cell::new(0_usize));
     let mut drain = pin!(client.worker.drain.started());
     let mut draining = false;
@@ -160,11 +162,15 @@ impl Prepared {
             return Err(ErrorCode::HeadersTooLarge);
         }
         let protocol = parts.extensions.get::<Protocol>();
-        let tunnel = parts.method == Method::CONNECT && protocol.is_some_and(|protocol| protocol.as_str() == "websocket");
+        let tunnel =
+            parts.method == Method::CONNECT && protocol.is_some_and(|protocol| protocol.as_str() == "websocket");
         if parts.method == Method::CONNECT && !tunnel {
             return Err(ErrorCode::MethodNotAllowed);
         }
-        if headers.get(http::header::EXPECT).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        if headers
+            .get(http::header::EXPECT)
+            .is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+        {
             return Err(ErrorCode::ExpectationFailed);
         }
         let mut fields = fields_of(headers);
@@ -172,7 +178,9 @@ impl Prepared {
             _ if tunnel || body.is_end_stream() => Framing::Empty,
             None => Framing::Chunked,
             Some(length) => match length.to_str().ok().and_then(|length| length.parse().ok()) {
-                Some(length) if headers.get_all(http::header::CONTENT_LENGTH).iter().count() == 1 => Framing::Length(length),
+                Some(length) if headers.get_all(http::header::CONTENT_LENGTH).iter().count() == 1 => {
+                    Framing::Length(length)
+                }
                 _ => return Err(ErrorCode::BadRequest),
             },
         };
@@ -240,7 +248,12 @@ fn websocket_key() -> String {
 }
 
 /// WebSocket frames between a stream and an HTTP/1.1 backend.
-async fn run_tunnel(mut source: Http2Source, mut sink: Http2Sink, mut connection: Http1Connection, entry: &mut Entry<'_>) {
+async fn run_tunnel(
+    mut source: Http2Source,
+    mut sink: Http2Sink,
+    mut connection: Http1Connection,
+    entry: &mut Entry<'_>,
+) {
     let Http1Connection { stream, buffer, .. } = &mut connection;
     let mut scratch = Vec::new();
     let up = async {

@@ -77,7 +77,7 @@ fn without_forbidden(trailers: HeaderMap) -> HeaderMap {
     kept
 }
 
-/// Writes one body. The newest piece is held back until flush or finish, so that the last one carries END_STREAM.
+/// Writes one body. The newest piece is held back until flush or finish, so that the last one carries `END_STREAM`.
 #[derive(Debug)]
 pub struct Http2Sink {
     stream: SendStream<Bytes>,
@@ -127,15 +127,12 @@ impl BodySink for Http2Sink {
     }
 
     async fn finish(&mut self, trailers: Option<HeaderMap>) -> Result<(), BodyError> {
-        match trailers {
-            Some(trailers) => {
-                self.flush().await?;
-                Ok(self.stream.send_trailers(trailers)?)
-            }
-            None => {
-                let held = std::mem::take(&mut self.held);
-                self.send(held, true).await
-            }
+        if let Some(trailers) = trailers {
+            self.flush().await?;
+            Ok(self.stream.send_trailers(trailers)?)
+        } else {
+            let held = std::mem::take(&mut self.held);
+            self.send(held, true).await
         }
     }
 }

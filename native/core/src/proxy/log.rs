@@ -134,7 +134,11 @@ impl<'g> Entry<'g> {
             request_id: text.request_id.as_deref(),
             listener: self.listener.map(|listener| listener.id()),
             route: self.rule.map(|rule| rule.ir.route.as_str()),
-            rule: self.rule.map(|rule| if rule.ir.name.is_empty() { rule.ir.id.as_str() } else { rule.ir.name.as_str() }),
+            rule: self.rule.map(
+                |rule| {
+                    if rule.ir.name.is_empty() { rule.ir.id.as_str() } else { rule.ir.name.as_str() }
+                },
+            ),
             backend: text.backend.as_deref(),
             endpoint: text.endpoint.as_deref(),
             status: self.status,

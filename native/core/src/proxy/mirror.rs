@@ -46,7 +46,9 @@ impl Mirrors {
                 worker.metrics.mirror_dropped();
                 continue;
             }
-            let Some((_, state)) = worker.upstreams.pick(mirror.endpoints, &[]) else { continue };
+            let Some((_, state)) = worker.upstreams.pick(mirror.endpoints, &[]) else {
+                continue;
+            };
             let (sender, receiver) = mpsc::channel(QUEUE);
             queues.push(sender);
             tokio::task::spawn_local(send(Job {
@@ -54,7 +56,11 @@ impl Mirrors {
                 state,
                 route: mirror.route.clone(),
                 outbound: Outbound { upgrade: false, tls: mirror.route.tls.is_some(), ..forward.outbound.clone() },
-                body: QueuedBody { queue: receiver, piece: Bytes::new(), finished: forward.outbound.framing.is_empty() },
+                body: QueuedBody {
+                    queue: receiver,
+                    piece: Bytes::new(),
+                    finished: forward.outbound.framing.is_empty(),
+                },
             }));
         }
         Self { queues }
@@ -89,7 +95,9 @@ struct Job {
 async fn send(mut job: Job) {
     let worker = &job.active.0;
     let attempt = async {
-        let Ok((connection, _)) = worker.upstreams.acquire(&job.state, &job.route, false).await else { return false };
+        let Ok((connection, _)) = worker.upstreams.acquire(&job.state, &job.route, false).await else {
+            return false;
+        };
         let terms = Terms {
             outbound: &job.outbound,
             edits: &ResponseEdits::default(),
@@ -100,7 +108,8 @@ async fn send(mut job: Job) {
             Connection::Http1(mut connection) => {
                 let mut scratch = Vec::new();
                 let done =
-                    exchange::over_http1(&mut connection, &mut scratch, terms, &mut job.body, &mut (), &mut Discard).await;
+                    exchange::over_http1(&mut connection, &mut scratch, terms, &mut job.body, &mut (), &mut Discard)
+                        .await;
                 match done {
                     Ok(done) if done.reusable => worker.upstreams.release(&job.state, connection),
                     Ok(_) => {}

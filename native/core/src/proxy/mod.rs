@@ -45,13 +45,17 @@ pub async fn serve_connection(worker: Rc<Worker>, stream: TcpStream, peer: Socke
     // Without it small responses wait for the client's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
     let generation = worker.generation();
-    let Some(entry) = generation.table.socket(socket).cloned() else { return };
+    let Some(entry) = generation.table.socket(socket).cloned() else {
+        return;
+    };
     if entry.protocol == crate::ir::ListenerProtocol::Https {
         let limit = worker.settings().handshake_timeout();
         let accepted = tls::server::accept(stream, &entry, &generation.server_tls, limit).await;
         drop(generation);
         worker.metrics.handshake(accepted.is_ok());
-        let Ok((stream, handshake)) = accepted else { return };
+        let Ok((stream, handshake)) = accepted else {
+            return;
+        };
         let http2 = handshake.http2;
         let client = Client::new(worker, peer, socket, Some(handshake));
         if http2 {
@@ -116,7 +120,11 @@ impl AsyncWrite for Rewound {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }
 

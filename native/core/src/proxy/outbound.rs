@@ -133,7 +133,8 @@ pub fn join_cookies(fields: &mut FieldList<'_>) -> Option<Vec<u8>> {
     if fields.iter().filter(|field| is_cookie(field)).count() < 2 {
         return None;
     }
-    let joined = fields.iter().filter(|field| is_cookie(field)).map(|field| field.value).collect::<Vec<_>>().join(&b"; "[..]);
+    let joined =
+        fields.iter().filter(|field| is_cookie(field)).map(|field| field.value).collect::<Vec<_>>().join(&b"; "[..]);
     fields.retain(|field| !is_cookie(field));
     Some(joined)
 }

@@ -11,9 +11,7 @@ use crate::codec::{FieldList, Framing, RequestHead as WireHead};
 use crate::decision::{self, Edited, Picked, Routed, cors_preflight, cors_response, is_preflight};
 use crate::error::ErrorCode;
 use crate::runtime::Generation;
-use crate::table::{
-    EditedFields, Endpoint, Filters, Found, Listener, RequestHead, Retry, Timeouts, authority, target,
-};
+use crate::table::{EditedFields, Endpoint, Filters, Found, Listener, RequestHead, Retry, Timeouts, authority, target};
 use crate::upstream::Route;
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -70,6 +68,8 @@ impl<'b> Inbound<'b> {
 
 /// What will be done about a request.
 #[derive(Debug)]
+// An answer of the gateway is made on the stack and sent at once.
+#[allow(clippy::large_enum_variant)]
 pub enum Plan<'g> {
     Answer(Answer),
     Forward(Box<Forward<'g>>),
@@ -200,7 +200,7 @@ fn forward<'g>(
 ) -> Result<Plan<'g>, ErrorCode> {
     let rule = found.rule;
     let (chosen, backend) = match decision::pick(&generation.table, &found, client.worker.slot(rule.total_weight)) {
-        Picked::NoBackend(_) => return Err(ErrorCode::NoBackend),
+        Picked::NoBackend => return Err(ErrorCode::NoBackend),
         Picked::Invalid(_) => return Err(ErrorCode::BackendInvalid),
         Picked::NoEndpoint(_) => return Err(ErrorCode::NoEndpoint),
         Picked::Backend(_, chosen, backend) => (chosen, backend),
@@ -271,7 +271,9 @@ fn mirrors<'g>(
         if client.worker.slot(share) >= u64::from(mirror.percentage.numerator) {
             continue;
         }
-        let Some(backend) = generation.table.backend(mirror.slot) else { continue };
+        let Some(backend) = generation.table.backend(mirror.slot) else {
+            continue;
+        };
         let usable = backend.tls.as_ref().is_none_or(|policy| !policy.invalid);
         if let Some(route) = generation.client_tls.route(backend, &listener.ir).filter(|_| usable) {
             chosen.push(MirrorTo { endpoints: backend.selectable(), route });

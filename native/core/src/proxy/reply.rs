@@ -257,7 +257,8 @@ impl ReplySink for Http2Reply {
 }
 
 fn response(status: u16, fields: &[Field<'_>]) -> Result<Response<()>, BodyError> {
-    const BAD: BodyError = BodyError::Wire(crate::codec::WireError::Malformed("a response head that HTTP/2 cannot carry"));
+    const BAD: BodyError =
+        BodyError::Wire(crate::codec::WireError::Malformed("a response head that HTTP/2 cannot carry"));
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::from_u16(status).map_err(|_| BAD)?;
     response.headers_mut().reserve(fields.len());

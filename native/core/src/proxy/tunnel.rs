@@ -12,7 +12,12 @@ const TUNNEL_BUFFER: usize = 16 * 1024;
 ///
 /// # Errors
 /// What either stream says.
-pub async fn run<C, U>(client: &mut C, ahead_of_client: &mut Buffer, upstream: &mut U, ahead_of_upstream: &mut Buffer) -> io::Result<(u64, u64)>
+pub async fn run<C, U>(
+    client: &mut C,
+    ahead_of_client: &mut Buffer,
+    upstream: &mut U,
+    ahead_of_upstream: &mut Buffer,
+) -> io::Result<(u64, u64)>
 where
     C: AsyncRead + AsyncWrite + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,

@@ -27,9 +27,10 @@ impl BindError {
                 "permission_denied",
                 "use --port-offset 8000, give the process CAP_NET_BIND_SERVICE, or lower net.ipv4.ip_unprivileged_port_start",
             ),
-            io::ErrorKind::AddrNotAvailable => {
-                ("address_not_available", "no interface has this address; correct spec.addresses or override it with --listen")
-            }
+            io::ErrorKind::AddrNotAvailable => (
+                "address_not_available",
+                "no interface has this address; correct spec.addresses or override it with --listen",
+            ),
             _ => ("bind_failed", "see the message of the operating system"),
         };
         Self { code, message: format!("cannot listen on {address}: {error}"), hint }
@@ -63,7 +64,9 @@ pub fn bind(key: SocketKey, workers: usize, owned: bool) -> Result<Vec<TcpListen
             }
         }
     }
-    Err(failed.unwrap_or_else(|| BindError::new(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), key.port), &io::Error::other("no address"))))
+    Err(failed.unwrap_or_else(|| {
+        BindError::new(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), key.port), &io::Error::other("no address"))
+    }))
 }
 
 /// EAFNOSUPPORT on Linux: a kernel without IPv6.

@@ -72,15 +72,12 @@ impl Future for Started {
         if self.slot.is_none() {
             let mut waiting = self.drain.waiting.borrow_mut();
             let waker = Some(context.waker().clone());
-            let slot = match self.drain.free.borrow_mut().pop() {
-                Some(slot) => {
-                    waiting[slot] = waker;
-                    slot
-                }
-                None => {
-                    waiting.push(waker);
-                    waiting.len() - 1
-                }
+            let slot = if let Some(slot) = self.drain.free.borrow_mut().pop() {
+                waiting[slot] = waker;
+                slot
+            } else {
+                waiting.push(waker);
+                waiting.len() - 1
             };
             drop(waiting);
             self.slot = Some(slot);

@@ -91,7 +91,10 @@ impl Engine {
         let admin = shared.settings.admin.and_then(|address| match Admin::start(address, Arc::clone(&shared)) {
             Ok(admin) => Some(admin),
             Err(error) => {
-                shared.events.push("admin_unavailable", format!("admin listener {address}: {error}; metrics and health checks are not served"));
+                shared.events.push(
+                    "admin_unavailable",
+                    format!("admin listener {address}: {error}; metrics and health checks are not served"),
+                );
                 None
             }
         });
@@ -168,10 +171,10 @@ impl Engine {
                 continue;
             }
             let owned = self.sockets.iter().any(|(other, bound)| other.port == key.port && bound.is_ok());
-            let bound = bind(key, self.threads.len(), owned).and_then(|listeners| {
+            let bound = bind(key, self.threads.len(), owned).map(|listeners| {
                 let address = listeners.first().and_then(|listener| listener.local_addr().ok());
                 listening.push((key, listeners));
-                Ok(Bound { address: address.unwrap_or(SocketAddr::from(([0, 0, 0, 0], key.port))) })
+                Bound { address: address.unwrap_or(SocketAddr::from(([0, 0, 0, 0], key.port))) }
             });
             self.sockets.insert(key, bound);
         }
@@ -226,7 +229,9 @@ impl Engine {
                 thread.commands.blocking_send(Command::Finish(done)).ok().map(|()| finished)
             })
             .collect();
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else { return false };
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else {
+            return false;
+        };
         runtime.block_on(async {
             for finished in waiting {
                 if tokio::time::timeout_at(deadline.into(), finished).await.is_err() {

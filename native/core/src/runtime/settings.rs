@@ -130,8 +130,7 @@ impl IpNetwork {
 
 fn same_start(network: &[u8], address: &[u8], prefix: u8) -> bool {
     let (bytes, bits) = (usize::from(prefix / 8), prefix % 8);
-    network[..bytes] == address[..bytes]
-        && (bits == 0 || (network[bytes] ^ address[bytes]) >> (8 - bits) == 0)
+    network[..bytes] == address[..bytes] && (bits == 0 || (network[bytes] ^ address[bytes]) >> (8 - bits) == 0)
 }
 
 impl TryFrom<String> for IpNetwork {
@@ -146,9 +145,11 @@ impl TryFrom<String> for IpNetwork {
         let longest = if address.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
             None => longest,
-            Some(prefix) => prefix.parse().ok().filter(|prefix| *prefix <= longest).ok_or_else(|| {
-                format!("{text}: the prefix length is not between 0 and {longest}")
-            })?,
+            Some(prefix) => prefix
+                .parse()
+                .ok()
+                .filter(|prefix| *prefix <= longest)
+                .ok_or_else(|| format!("{text}: the prefix length is not between 0 and {longest}"))?,
         };
         Ok(Self { address, prefix })
     }

@@ -48,6 +48,8 @@ pub struct Worker {
     pub drain: Rc<Drain>,
     /// Mirrored requests under way.
     pub mirrors: Cell<usize>,
+    // The outer `Rc` is what requests clone: no atomic count is touched for each of them.
+    #[allow(clippy::redundant_allocation)]
     generation: RefCell<Rc<Arc<Generation>>>,
     turn: Cell<u32>,
 }
@@ -96,7 +98,9 @@ impl Worker {
 
 /// The body of a worker's thread.
 pub fn run(id: usize, shared: Arc<Shared>, commands: mpsc::Receiver<Command>) {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return;
+    };
     let local = LocalSet::new();
     let worker = Rc::new(Worker::new(id, shared));
     local.block_on(&runtime, serve(worker, commands));
@@ -157,7 +161,11 @@ async fn accept(worker: Rc<Worker>, key: SocketKey, listener: TcpListener) {
                 tokio::task::spawn_local(connection(Rc::clone(&worker), key, stream, peer));
             }
             // The client went away between SYN and accept: not our trouble.
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::ConnectionAborted | std::io::ErrorKind::ConnectionReset) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::ConnectionAborted | std::io::ErrorKind::ConnectionReset
+                ) => {}
             Err(_) => {
                 worker.metrics.accept_failed();
                 tokio::time::sleep(ACCEPT_PAUSE).await;

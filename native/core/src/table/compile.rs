@@ -1,4 +1,4 @@
-//! One HTTPRoute rule, compiled: everything that does not depend on the request or on today's endpoints.
+//! One `HTTPRoute` rule, compiled: everything that does not depend on the request or on today's endpoints.
 
 use super::filter::Filters;
 use super::predicate::{Predicates, path_regex};

@@ -18,7 +18,8 @@ pub struct HeaderEdits {
 
 impl HeaderEdits {
     fn compile(edit: &ir::HeaderEdit) -> Self {
-        let pairs = |values: &[ir::HeaderValue]| values.iter().map(|field| (field.name.clone(), field.value.clone())).collect();
+        let pairs =
+            |values: &[ir::HeaderValue]| values.iter().map(|field| (field.name.clone(), field.value.clone())).collect();
         Self { set: pairs(&edit.set), add: pairs(&edit.add), remove: edit.remove.clone() }
     }
 
@@ -38,7 +39,11 @@ impl HeaderEdits {
 
     /// The authority that an edit of `host` asks for.
     pub fn host(&self) -> Option<&str> {
-        self.set.iter().chain(&self.add).find(|(name, _)| name.eq_ignore_ascii_case("host")).map(|(_, value)| value.as_str())
+        self.set
+            .iter()
+            .chain(&self.add)
+            .find(|(name, _)| name.eq_ignore_ascii_case("host"))
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -118,7 +123,9 @@ impl CorsFilter {
             .iter()
             .map(|origin| match origin.split_once('*') {
                 _ if origin == "*" => OriginPattern::Any,
-                Some((before, after)) => OriginPattern::Wildcard(before.to_ascii_lowercase(), after.to_ascii_lowercase()),
+                Some((before, after)) => {
+                    OriginPattern::Wildcard(before.to_ascii_lowercase(), after.to_ascii_lowercase())
+                }
                 None => OriginPattern::Exact(origin.to_ascii_lowercase()),
             })
             .collect();
@@ -135,7 +142,8 @@ impl CorsFilter {
                 .strip_prefix(before.as_str())
                 .and_then(|rest| rest.strip_suffix(after.as_str()))
                 .is_some_and(|star| {
-                    !star.is_empty() && star.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
+                    !star.is_empty()
+                        && star.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
                 }),
         });
         named.or_else(|| self.origins.iter().find(|pattern| matches!(pattern, OriginPattern::Any)))

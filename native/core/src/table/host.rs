@@ -52,7 +52,9 @@ impl HostTable {
 
     /// Change the routes of one hostname, and drop them when nothing is left.
     pub(super) fn update(&mut self, hostname: &str, change: impl FnOnce(&mut PathTable)) {
-        let Some(paths) = self.hosts.get_mut(hostname) else { return };
+        let Some(paths) = self.hosts.get_mut(hostname) else {
+            return;
+        };
         let paths = Arc::make_mut(paths);
         change(paths);
         if paths.is_empty() {

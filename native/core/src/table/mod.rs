@@ -82,7 +82,7 @@ pub struct Socket {
 pub struct Found<'t> {
     pub rule: &'t Arc<Rule>,
     pub match_index: u32,
-    /// Bytes of the path that a PathPrefix matched; `None` for other kinds.
+    /// Bytes of the path that a `PathPrefix` matched; `None` for other kinds.
     pub prefix_length: Option<usize>,
     pub series: &'t Arc<RouteSeries>,
 }
@@ -129,8 +129,11 @@ impl Table {
         backends.sort_by(|one, two| one.id.cmp(&two.id));
         let endpoints = |backend: &Arc<Backend>| -> Vec<serde_json::Value> {
             let all = backend.ready.iter().chain(&backend.draining);
-            all.map(|it| serde_json::json!({"id": it.id, "backend": backend.id, "address": it.address.ip(),
-                "port": it.address.port(), "state": it.state})).collect()
+            all.map(|it| {
+                serde_json::json!({"id": it.id, "backend": backend.id, "address": it.address.ip(),
+                "port": it.address.port(), "state": it.state})
+            })
+            .collect()
         };
         serde_json::json!({
             "version": ir::VERSION,
@@ -159,7 +162,7 @@ impl Socket {
     }
 
     /// Exact hostname, else the longest wildcard, else the listener without hostname. No other one is tried after it
-    /// (GatewayHTTPListenerIsolation).
+    /// (`GatewayHTTPListenerIsolation`).
     pub fn listener_for_host(&self, host: &str) -> Option<&Arc<Listener>> {
         if self.listeners.len() == 1
             && let Some(any) = self.listeners.get("")

@@ -1,4 +1,4 @@
-//! Paths of one hostname: Exact, then RegularExpression, then PathPrefix from the longest to the shortest.
+//! Paths of one hostname: Exact, then `RegularExpression`, then `PathPrefix` from the longest to the shortest.
 //!
 //! A bucket holds the candidates of one path in the order of the specification; the first whose predicates hold wins.
 //! Lookup cost: one hash per segment boundary of the path, whatever the number of routes.
@@ -155,7 +155,9 @@ fn insert_bucket(buckets: &mut AHashMap<Arc<str>, Bucket>, path: &Arc<str>, cand
 }
 
 fn remove_bucket(buckets: &mut AHashMap<Arc<str>, Bucket>, path: &str, rule: &str) {
-    let Some(bucket) = buckets.get_mut(path) else { return };
+    let Some(bucket) = buckets.get_mut(path) else {
+        return;
+    };
     if bucket.iter().all(|candidate| candidate.is_of(rule)) {
         buckets.remove(path);
     } else {

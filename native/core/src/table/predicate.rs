@@ -47,8 +47,14 @@ impl Predicates {
 
     pub fn hold(&self, head: &RequestHead<'_>) -> bool {
         self.method.as_deref().is_none_or(|method| method == head.method)
-            && self.headers.iter().all(|(name, value)| header_value(head.fields, name).is_some_and(|sent| value.holds(&sent)))
-            && self.query.iter().all(|(name, value)| query_value(head.query, name).is_some_and(|sent| value.holds(&sent)))
+            && self
+                .headers
+                .iter()
+                .all(|(name, value)| header_value(head.fields, name).is_some_and(|sent| value.holds(&sent)))
+            && self
+                .query
+                .iter()
+                .all(|(name, value)| query_value(head.query, name).is_some_and(|sent| value.holds(&sent)))
     }
 }
 
@@ -103,7 +109,9 @@ fn header_value<'a>(fields: &[Field<'a>], name: &[u8]) -> Option<Cow<'a, [u8]>> 
         .filter(|field| field.name.len() == name.len() && field.name.eq_ignore_ascii_case(name))
         .map(|field| field.value.trim_ascii());
     let first = values.next()?;
-    let Some(second) = values.next() else { return Some(Cow::Borrowed(first)) };
+    let Some(second) = values.next() else {
+        return Some(Cow::Borrowed(first));
+    };
     let mut joined = [first, second].join(&b", "[..]);
     for value in values {
         joined.extend_from_slice(b", ");

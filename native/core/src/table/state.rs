@@ -122,7 +122,11 @@ impl State {
             refused.push(Resolution { kind, id: id.to_owned(), reason });
         };
         if transaction.version != ir::VERSION {
-            refuse("transaction", "version", format!("{} is not {}, the version of this engine", transaction.version, ir::VERSION));
+            refuse(
+                "transaction",
+                "version",
+                format!("{} is not {}, the version of this engine", transaction.version, ir::VERSION),
+            );
         }
         let kept = |ids: &[String]| -> AHashSet<String> { ids.iter().cloned().collect() };
         let removed_listeners = kept(&transaction.remove.listeners);
@@ -228,11 +232,8 @@ impl State {
 
     fn forget_what_is_not_in(&mut self, transaction: &Transaction) {
         // Endpoint uids survive, so that pools do; everything else is compiled anew.
-        let uids: AHashMap<Arc<str>, Arc<Endpoint>> = self
-            .backends
-            .values_mut()
-            .flat_map(|backend| std::mem::take(&mut backend.endpoints))
-            .collect();
+        let uids: AHashMap<Arc<str>, Arc<Endpoint>> =
+            self.backends.values_mut().flat_map(|backend| std::mem::take(&mut backend.endpoints)).collect();
         *self = Self { slots: std::mem::take(&mut self.slots), ..Self::default() };
         for endpoint in &transaction.upsert.endpoints {
             if let Some((id, before)) = uids.get_key_value(endpoint.id.as_str()) {
@@ -295,12 +296,11 @@ impl State {
     fn put_backend(&mut self, backend: ir::Backend, touched: &mut AHashSet<Arc<str>>) {
         let id: Arc<str> = Arc::from(backend.id.as_str());
         touched.insert(Arc::clone(&id));
-        match self.backends.get_mut(&id) {
-            Some(entry) => entry.ir = backend,
-            None => {
-                let entry = BackendEntry { ir: backend, endpoints: BTreeMap::new(), tls: BTreeMap::new() };
-                self.backends.insert(id, entry);
-            }
+        if let Some(entry) = self.backends.get_mut(&id) {
+            entry.ir = backend;
+        } else {
+            let entry = BackendEntry { ir: backend, endpoints: BTreeMap::new(), tls: BTreeMap::new() };
+            self.backends.insert(id, entry);
         }
     }
 
@@ -354,9 +354,13 @@ impl State {
     }
 
     fn take_rule(&mut self, id: &str) {
-        let Some(rule) = self.rules.remove(id) else { return };
+        let Some(rule) = self.rules.remove(id) else {
+            return;
+        };
         for listener in &rule.ir.listeners {
-            let Some(hosts) = self.hosts.get_mut(listener.as_str()) else { continue };
+            let Some(hosts) = self.hosts.get_mut(listener.as_str()) else {
+                continue;
+            };
             let hosts = Arc::make_mut(hosts);
             for hostname in hostnames_of(&rule.ir) {
                 hosts.update(hostname, |paths| {
@@ -385,7 +389,8 @@ impl State {
     fn table(&self) -> Table {
         let mut sockets: BTreeMap<SocketKey, Socket> = BTreeMap::new();
         for (id, ir) in &self.listeners {
-            let listener = Arc::new(Listener { ir: Arc::clone(ir), hosts: self.hosts.get(id).cloned().unwrap_or_default() });
+            let listener =
+                Arc::new(Listener { ir: Arc::clone(ir), hosts: self.hosts.get(id).cloned().unwrap_or_default() });
             for key in socket_keys(ir) {
                 sockets
                     .entry(key)
@@ -406,7 +411,8 @@ impl State {
 
 impl BackendEntry {
     fn compile(&self) -> Backend {
-        let of = |state: ir::EndpointState| self.endpoints.values().filter(move |it| it.state == state).cloned().collect();
+        let of =
+            |state: ir::EndpointState| self.endpoints.values().filter(move |it| it.state == state).cloned().collect();
         Backend {
             id: self.ir.id.clone(),
             protocol: self.ir.protocol,

@@ -113,7 +113,9 @@ fn decode_unreserved(path: &[u8]) -> Result<String, TargetError> {
             out.push(char::from(*byte));
             continue;
         }
-        let [high, low, after @ ..] = tail else { return Err(TargetError::Escape) };
+        let [high, low, after @ ..] = tail else {
+            return Err(TargetError::Escape);
+        };
         let value = hex_pair(*high, *low).filter(|&value| value != 0).ok_or(TargetError::Escape)?;
         rest = after;
         if value.is_ascii_alphanumeric() || matches!(value, b'-' | b'.' | b'_' | b'~') {

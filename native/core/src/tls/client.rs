@@ -49,7 +49,9 @@ impl ClientTls {
             }
         }
         for backend in table.backends() {
-            let Some(policy) = backend.tls.as_ref().filter(|policy| !policy.invalid) else { continue };
+            let Some(policy) = backend.tls.as_ref().filter(|policy| !policy.invalid) else {
+                continue;
+            };
             for certificate in &presented {
                 let key = (policy.id.as_str().into(), certificate.map(Into::into));
                 let made_of = Ingredients {
@@ -76,7 +78,9 @@ impl ClientTls {
     /// How to reach a backend from a listener. `None`: it wants TLS that could not be set up.
     pub fn route(&self, backend: &Backend, listener: &ir::Listener) -> Option<Route> {
         let http2 = backend.protocol == BackendProtocol::H2c;
-        let Some(policy) = &backend.tls else { return Some(Route { tls: None, http2 }) };
+        let Some(policy) = &backend.tls else {
+            return Some(Route { tls: None, http2 });
+        };
         let certificate = listener.backend_certificate.as_deref().map(Into::into);
         let entry = self.entries.get(&(policy.id.as_str().into(), certificate))?;
         Some(Route { tls: Some(entry.target.clone()), http2 })
@@ -153,7 +157,12 @@ impl ServerCertVerifier for PolicyVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, &provider().signature_verification_algorithms)
+        rustls::crypto::verify_tls12_signature(
+            message,
+            certificate,
+            signed,
+            &provider().signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -162,7 +171,12 @@ impl ServerCertVerifier for PolicyVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, &provider().signature_verification_algorithms)
+        rustls::crypto::verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &provider().signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -1,4 +1,4 @@
-//! Looking at certificates: what the control plane says about a Secret or ConfigMap before it becomes IR.
+//! Looking at certificates: what the control plane says about a Secret or `ConfigMap` before it becomes IR.
 
 use super::{certificates, provider};
 use rustls_pki_types::PrivateKeyDer;
@@ -45,7 +45,9 @@ fn inspect(chain: &str, key: &str, facts: &mut CertificateFacts) -> Result<(), S
 
 /// The names that a certificate is for.
 pub fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
-    let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
+    let Ok(Some(extension)) = certificate.subject_alternative_name() else {
+        return Vec::new();
+    };
     extension
         .value
         .general_names

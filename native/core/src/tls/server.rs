@@ -1,4 +1,4 @@
-//! TLS termination: the listener is chosen by the name in the ClientHello, and its own configuration does the handshake
+//! TLS termination: the listener is chosen by the name in the `ClientHello`, and its own configuration does the handshake
 //! (GEP-3567, GEP-91). Keys and configurations are kept from generation to generation where nothing changed.
 
 use super::{certificates, provider, roots};
@@ -70,20 +70,24 @@ impl ServerTls {
     pub fn build(table: &Table, before: &Self, events: &Events) -> Self {
         let mut built = Self::default();
         for listener in table.sockets().flat_map(|socket| socket.listeners()) {
-            let Some(tls) = &listener.ir.tls else { continue };
+            let Some(tls) = &listener.ir.tls else {
+                continue;
+            };
             let keys: Vec<_> = tls.certificates.iter().filter_map(|id| built.key(id, table, before, events)).collect();
             let trust = tls.client_validation.iter().flat_map(|validation| &validation.trust);
             let trust: Vec<_> = trust.filter_map(|id| table.trust.get(id.as_str()).cloned()).collect();
             if keys.is_empty() {
                 continue;
             }
-            if let Some(same) = before.listeners.get(listener.id()).filter(|same| same.is(&listener.ir, &keys, &trust)) {
+            if let Some(same) = before.listeners.get(listener.id()).filter(|same| same.is(&listener.ir, &keys, &trust))
+            {
                 built.listeners.insert(listener.id().into(), Arc::clone(same));
                 continue;
             }
             match config(tls, &keys, &trust) {
                 Ok(config) => {
-                    let made = ListenerTls { listener: Arc::clone(&listener.ir), keys, trust, config: Arc::new(config) };
+                    let made =
+                        ListenerTls { listener: Arc::clone(&listener.ir), keys, trust, config: Arc::new(config) };
                     built.listeners.insert(listener.id().into(), Arc::new(made));
                 }
                 Err(error) => events.push("listener_tls", format!("{}: {error}", listener.id())),
@@ -209,7 +213,12 @@ impl ClientCertVerifier for AcceptAny {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, &provider().signature_verification_algorithms)
+        rustls::crypto::verify_tls12_signature(
+            message,
+            certificate,
+            signed,
+            &provider().signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -218,7 +227,12 @@ impl ClientCertVerifier for AcceptAny {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, &provider().signature_verification_algorithms)
+        rustls::crypto::verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &provider().signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -250,7 +264,9 @@ async fn handshake(
     let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(TlsError::Io)?;
     let sni = start.client_hello().server_name().map(str::to_ascii_lowercase);
     let listener = socket.listener_for_sni(sni.as_deref()).and_then(|listener| tls.listeners.get(listener.id()));
-    let Some(listener) = listener else { return Err(TlsError::NoCertificate) };
+    let Some(listener) = listener else {
+        return Err(TlsError::NoCertificate);
+    };
     let stream = start.into_stream(Arc::clone(&listener.config)).await.map_err(TlsError::Io)?;
     let session = stream.get_ref().1;
     let handshake = Handshake {

@@ -13,7 +13,11 @@ const SCAN: usize = 4;
 
 impl Upstreams {
     /// The endpoint for the next try, not one of `tried`. `None`: all were tried, or there is none.
-    pub fn pick<'t>(&self, endpoints: &'t [Arc<Endpoint>], tried: &[u64]) -> Option<(&'t Arc<Endpoint>, Rc<EndpointState>)> {
+    pub fn pick<'t>(
+        &self,
+        endpoints: &'t [Arc<Endpoint>],
+        tried: &[u64],
+    ) -> Option<(&'t Arc<Endpoint>, Rc<EndpointState>)> {
         match endpoints {
             [] => None,
             [only] => (!tried.contains(&only.uid)).then(|| (only, self.state(only))),
@@ -32,7 +36,11 @@ impl Upstreams {
         }
     }
 
-    fn least<'t>(&self, endpoints: &'t [Arc<Endpoint>], tried: &[u64]) -> Option<(&'t Arc<Endpoint>, Rc<EndpointState>)> {
+    fn least<'t>(
+        &self,
+        endpoints: &'t [Arc<Endpoint>],
+        tried: &[u64],
+    ) -> Option<(&'t Arc<Endpoint>, Rc<EndpointState>)> {
         let start = self.next_turn() as usize % endpoints.len();
         let mut best: Option<(&Arc<Endpoint>, Rc<EndpointState>, (bool, u32))> = None;
         for endpoint in endpoints[start..].iter().chain(&endpoints[..start]) {

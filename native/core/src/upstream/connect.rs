@@ -48,7 +48,11 @@ pub enum UpstreamStream {
 }
 
 /// Connect within `limit`, TLS handshake included.
-pub(super) async fn connect(state: &Rc<EndpointState>, route: &Route, limit: Duration) -> Result<Connection, ConnectError> {
+pub(super) async fn connect(
+    state: &Rc<EndpointState>,
+    route: &Route,
+    limit: Duration,
+) -> Result<Connection, ConnectError> {
     let mut stage = ConnectStage::Tcp;
     match tokio::time::timeout(limit, establish(state, route, &mut stage)).await {
         Ok(result) => result,
@@ -56,7 +60,11 @@ pub(super) async fn connect(state: &Rc<EndpointState>, route: &Route, limit: Dur
     }
 }
 
-async fn establish(state: &Rc<EndpointState>, route: &Route, stage: &mut ConnectStage) -> Result<Connection, ConnectError> {
+async fn establish(
+    state: &Rc<EndpointState>,
+    route: &Route,
+    stage: &mut ConnectStage,
+) -> Result<Connection, ConnectError> {
     let tcp = TcpStream::connect(state.address).await.map_err(|error| ConnectError::new(*stage, &error))?;
     // Without it the last segment of a request waits for the backend's delayed acknowledgement.
     tcp.set_nodelay(true).map_err(|error| ConnectError::new(*stage, &error))?;
@@ -65,10 +73,8 @@ async fn establish(state: &Rc<EndpointState>, route: &Route, stage: &mut Connect
         Some(target) => {
             *stage = ConnectStage::Tls;
             let connector = TlsConnector::from(std::sync::Arc::clone(&target.config));
-            let stream = connector
-                .connect(target.name.clone(), tcp)
-                .await
-                .map_err(|error| ConnectError::new(*stage, &error))?;
+            let stream =
+                connector.connect(target.name.clone(), tcp).await.map_err(|error| ConnectError::new(*stage, &error))?;
             UpstreamStream::Tls(Box::new(stream))
         }
     };

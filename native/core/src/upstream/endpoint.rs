@@ -40,6 +40,8 @@ pub struct EndpointState {
     failing_until: Cell<Option<Instant>>,
     last_used: Cell<Instant>,
     /// Newest last: taken from the end, so that surplus ones age at the front.
+    // Boxed: connections move between the pool and requests, and are large.
+    #[allow(clippy::vec_box)]
     idle: RefCell<Vec<Box<Http1Connection>>>,
     pub(super) http2: RefCell<Vec<(Route, Http2Handle)>>,
     /// One HTTP/2 connect at a time; the others wait and share it.

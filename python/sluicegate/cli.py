@@ -1,0 +1,169 @@
+"""The command line. Options are described here; what they do is in `sluicegate.commands`."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, Optional
+
+import typer
+
+from sluicegate import __version__
+
+application = typer.Typer(
+    name="sluicegate",
+    help="A Kubernetes Gateway API gateway: manifests in, traffic out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DEFAULT_CONTROLLER = "sluicegate.dev/controller"
+
+Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Files, directories, - for standard input.")]
+ControllerName = Annotated[
+    Optional[str],  # noqa: UP045 (typer reads it at run time on 3.10)
+    typer.Option("--controller-name", help=f"controllerName of the GatewayClasses to serve. [{DEFAULT_CONTROLLER}]"),
+]
+
+
+class Output(str, enum.Enum):
+    """How results are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class CheckOutput(str, enum.Enum):
+    """How `check` writes its results."""
+
+    TEXT = "text"
+    JSON = "json"
+    SARIF = "sarif"
+
+
+@application.command()
+def serve(
+    paths: Paths,
+    controller_name: ControllerName = None,
+    listen: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--listen", help="Bind these addresses instead of those that Gateways ask for; may be repeated."),
+    ] = None,
+    port_offset: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--port-offset", help="Added to every port: 8000 serves port 80 on 8080, without root. [0]"),
+    ] = None,
+    workers: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--workers", help="Threads that serve. [the cores that may be used]"),
+    ] = None,
+    drain: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option("--drain", metavar="SECONDS", help="Time for open requests after SIGTERM or Ctrl-C. [10]"),
+    ] = None,
+    admin: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--admin", metavar="ADDRESS", help="healthz, readyz, metrics, config; or off. [127.0.0.1:19000]"),
+    ] = None,
+    access_log: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--access-log", metavar="PATH", help="JSON lines to a file, - for standard output, or off. [off]"),
+    ] = None,
+    config: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--config", metavar="PATH", help="Settings file (TOML). [$SLUICEGATE_CONFIG]"),
+    ] = None,
+    output: Annotated[
+        Optional[Output],  # noqa: UP045
+        typer.Option("--output", "-o", help="json: one JSON object a line, for programs. [text]"),
+    ] = None,
+) -> None:
+    """Serve the Gateways of manifests, and follow the files.
+
+    Every option may also be an environment variable (SLUICEGATE_PORT_OFFSET) or a line of the settings file
+    (port_offset = 8000); options win over variables, variables over the file.
+    """
+    from sluicegate.commands.serve import run
+
+    flags = {
+        "controller_name": controller_name,
+        "listen": listen or None,
+        "port_offset": port_offset,
+        "workers": workers,
+        "drain": drain,
+        "admin": admin,
+        "access_log": access_log,
+        "output": output.value if output is not None else None,
+    }
+    raise typer.Exit(run(paths, flags, config, __version__))
+
+
+@application.command()
+def check(
+    paths: Paths,
+    controller_name: ControllerName = None,
+    output: Annotated[CheckOutput, typer.Option("--output", "-o", help="How to write it.")] = CheckOutput.TEXT,
+    conditions: Annotated[
+        bool, typer.Option("--conditions/--no-conditions", help="Show the conditions that the controller would write.")
+    ] = True,
+) -> None:
+    """Say what the API server and the controller would say about manifests; exit 1 on problems."""
+    from sluicegate.commands.check import run
+
+    name = controller_name or DEFAULT_CONTROLLER
+    raise typer.Exit(run(paths, name, output.value, __version__, conditions=conditions))
+
+
+@application.command()
+def explain(
+    paths: Paths,
+    request: Annotated[
+        str,
+        typer.Option("--request", "-r", metavar="'METHOD URL'", help="Such as 'GET https://www.example.com/login'."),
+    ],
+    header: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--header", "-H", metavar="'NAME: VALUE'", help="A header field; may be repeated."),
+    ] = None,
+    port: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--port", help="Port of the listener, as written in the Gateway. [the URL's]"),
+    ] = None,
+    controller_name: ControllerName = None,
+    output: Annotated[Output, typer.Option("--output", "-o", help="How to write it.")] = Output.TEXT,
+) -> None:
+    """Say which listener, route, rule and match take a request, and why others do not."""
+    from sluicegate.commands.explain import run
+
+    name = controller_name or DEFAULT_CONTROLLER
+    raise typer.Exit(run(paths, request, header or [], port, name, output.value))
+
+
+@application.command()
+def translate(paths: Paths, controller_name: ControllerName = None) -> None:
+    """Print the engine's configuration as JSON, without secrets."""
+    from sluicegate.commands.translate import run
+
+    raise typer.Exit(run(paths, controller_name or DEFAULT_CONTROLLER))
+
+
+@application.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@application.callback()
+def common(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """A Kubernetes Gateway API gateway: manifests in, traffic out."""

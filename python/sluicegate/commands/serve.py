@@ -1,0 +1,30 @@
+"""`sluicegate serve`: settings, then the server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sluicegate.settings import SettingsError, load_settings
+
+#: Exit status for a command line or a setting that cannot be used.
+EXIT_USAGE = 2
+
+
+def run(paths: Sequence[str], flags: Mapping[str, Any], config: str | None, version: str) -> int:
+    """Serve until a signal; returns the exit status."""
+    from sluicegate.standalone import serve
+
+    try:
+        settings = load_settings(flags, os.environ, config)
+    except SettingsError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return EXIT_USAGE
+    try:
+        return asyncio.run(serve(paths, settings, version))
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return EXIT_USAGE

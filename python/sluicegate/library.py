@@ -1,0 +1,233 @@
+"""`sluicegate.load(paths).decide(request)`: the gateway's decisions as a library, by the native table itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from sluicegate import ir
+from sluicegate.controller.translate import DEFAULT_CONTROLLER_NAME
+from sluicegate.engine import RouteTable
+from sluicegate.pipeline import Finding, Offline, load_offline
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class RequestError(ValueError):
+    """A request that cannot be understood; the message says how one is written."""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to decide on.
+
+    Attributes:
+        method: such as `GET`.
+        scheme: `http` or `https`.
+        authority: host, and the port where it was written.
+        port: of the listener, as written in the Gateway.
+        target: path and query.
+        headers: name and value, in order; without `Host`.
+    """
+
+    method: str
+    scheme: str
+    authority: str
+    port: int
+    target: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gateway answers by itself."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Forwarded(msgspec.Struct, frozen=True, kw_only=True):
+    """The request as the backend gets it; hop-by-hop and forwarding fields are not part of it."""
+
+    method: str
+    authority: str
+    target: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gateway does with a request.
+
+    Attributes:
+        outcome: `forward` or `respond`.
+        status: of the answer that the gateway gives; 0 where it forwards.
+        reason: `forwarded`, `redirect`, `no_route` and so on, as in ARCHITECTURE.md.
+        listener: that takes it, such as `Gateway/default/example-gateway/http`.
+        route: that takes it, such as `HTTPRoute/default/example-httproute`.
+        rule: index in the route's rules.
+        match: index in the rule's matches.
+        backend: `namespace/service:port` that it is forwarded to.
+        endpoints: of the backend, `address:port`.
+        request: as it is forwarded.
+        mirrors: backends that get a copy.
+        response: what the gateway answers.
+    """
+
+    outcome: str
+    status: int
+    reason: str
+    listener: str | None = None
+    route: str | None = None
+    rule: int | None = None
+    match: int | None = None
+    backend: str | None = None
+    endpoints: tuple[str, ...] = ()
+    request: Forwarded | None = None
+    mirrors: tuple[str, ...] = ()
+    response: Answer | None = None
+
+
+class _Native(msgspec.Struct, frozen=True):
+    outcome: str
+    status: int
+    reason: str
+    listener: str | None
+    rule: str | None
+    match: int | None
+    backend: int | None
+    endpoints: tuple[str, ...]
+    request: Forwarded | None
+    mirrors: tuple[str, ...]
+    response: Answer | None
+
+
+def parse_request(
+    text: str, headers: Mapping[str, str] | Sequence[tuple[str, str]] = (), port: int | None = None
+) -> Request:
+    """Read a request such as `GET https://www.example.com/login`; the method may be left out.
+
+    Args:
+        text: method and URL.
+        headers: fields; `Host` replaces the URL's host.
+        port: of the listener; None: the URL's.
+
+    Raises:
+        RequestError: it is none.
+    """
+    words = text.split()
+    if len(words) not in {1, 2}:
+        raise RequestError(f"{text!r} is no request: write one as 'GET https://www.example.com/login'")
+    method, url = words if len(words) == 2 else ("GET", words[0])
+    if "://" not in url:
+        url = f"http://{url.lstrip('/')}" if not url.startswith("/") else f"http://localhost{url}"
+    parts = urlsplit(url)
+    if parts.scheme not in _DEFAULT_PORTS or not parts.netloc:
+        raise RequestError(f"{url!r} has no scheme http or https and a host: write https://www.example.com/login")
+    try:
+        written = parts.port
+    except ValueError as error:
+        raise RequestError(f"{url!r}: {error}") from None
+    target = url[url.index("://") + 3 :][len(parts.netloc) :].partition("#")[0]
+    fields = tuple(headers.items() if isinstance(headers, Mapping) else headers)
+    hosts = [value for name, value in fields if name.lower() == "host"]
+    return Request(
+        method=method,
+        scheme=parts.scheme,
+        authority=hosts[-1] if hosts else parts.netloc,
+        port=port or written or _DEFAULT_PORTS[parts.scheme],
+        target=target if target.startswith("/") else f"/{target}",
+        headers=tuple((name, value) for name, value in fields if name.lower() != "host"),
+    )
+
+
+class Routes:
+    """Manifests, ready to be asked."""
+
+    def __init__(self, offline: Offline) -> None:
+        """Compile what was loaded."""
+        self._offline = offline
+        self.transaction = offline.transaction()
+        self._table = RouteTable(ir.encode(self.transaction))
+        self._rules = {rule.id: rule for rule in self.transaction.upsert.http_rules}
+
+    @property
+    def problems(self) -> list[Finding]:
+        """Everything that is wrong with the manifests, with file and line."""
+        return self._offline.findings()
+
+    @property
+    def offline(self) -> Offline:
+        """The translation behind."""
+        return self._offline
+
+    def decide(
+        self,
+        request: str | Request,
+        headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
+        *,
+        entropy: int = 0,
+    ) -> Decision:
+        """Say what the gateway does with a request.
+
+        Args:
+            request: such as `GET https://www.example.com/login`, or a `Request`.
+            headers: fields, where `request` is a text.
+            entropy: stands for the random numbers that weights are drawn by; every value is a possible one.
+
+        Raises:
+            RequestError: the text is no request.
+        """
+        asked = parse_request(request, headers) if isinstance(request, str) else request
+        found = msgspec.json.decode(self._table.decide(self.native_request(asked, entropy)), type=_Native)
+        rule = self._rules.get(found.rule) if found.rule is not None else None
+        backend = rule.backends[found.backend].backend if rule is not None and found.backend is not None else None
+        return Decision(
+            outcome=found.outcome,
+            status=found.status,
+            reason=found.reason,
+            listener=found.listener,
+            route=rule.route if rule is not None else None,
+            rule=rule.index if rule is not None else None,
+            match=found.match,
+            backend=backend,
+            endpoints=tuple(item.rpartition("@")[2] for item in found.endpoints),
+            request=found.request,
+            mirrors=found.mirrors,
+            response=found.response,
+        )
+
+    def native_request(self, request: Request, entropy: int = 0) -> bytes:
+        """The request as the table is asked: on the socket that a client of this URL reaches."""
+        listener = next((item for item in self.transaction.upsert.listeners if item.port == request.port), None)
+        document: dict[str, Any] = {
+            "bind_port": listener.bind_port if listener is not None else request.port,
+            "sni": request.authority.partition(":")[0] if request.scheme == "https" else None,
+            "method": request.method,
+            "authority": request.authority,
+            "target": request.target,
+            "headers": request.headers,
+            "entropy": entropy,
+        }
+        return msgspec.json.encode(document)
+
+
+def load(
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], controller_name: str = DEFAULT_CONTROLLER_NAME
+) -> Routes:
+    """Load manifests.
+
+    Args:
+        paths: files and directories.
+        controller_name: of the GatewayClasses whose Gateways are meant.
+
+    Raises:
+        FileNotFoundError: a path is not there.
+    """
+    several = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    names = [os.fspath(path) for path in several]
+    for name in names:
+        if not os.path.exists(name):
+            raise FileNotFoundError(f"{name}: no such file or directory")
+    return Routes(load_offline(names, controller_name))

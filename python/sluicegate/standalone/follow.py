@@ -1,0 +1,102 @@
+"""Says when manifests may have changed, as soon as the system does.
+
+Watches the directories that were given, the directories of files that were given, and what symbolic links lead to, so
+that an editor's rename and a mounted ConfigMap's swap are both seen. Where the system cannot watch (a limit, a network
+file system), the files are looked at again and again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterable
+
+from watchfiles import awatch
+
+#: Milliseconds between looks at the events that gathered. A change waits one or two of them.
+STEP = 5
+#: Milliseconds after which gathered events are handed on, however many still come.
+DEBOUNCE = 50
+#: Milliseconds between looks where the system cannot watch.
+POLL = 500
+#: Seconds between looks for a directory that vanished.
+VANISHED_POLL = 0.25
+STANDARD_INPUT = "-"
+
+Warn = Callable[[str], None]
+
+
+async def changes(paths: Iterable[str], stop: asyncio.Event, warn: Warn) -> AsyncIterator[None]:
+    """Yield whenever something below the paths may have changed.
+
+    Args:
+        paths: files and directories; `-` never changes.
+        stop: ends the watch.
+        warn: told when the system cannot watch.
+    """
+    given = [path for path in paths if path != STANDARD_INPUT]
+    polling = False
+    while not stop.is_set():
+        watched = _watched(given)
+        if not watched:
+            await _pause(stop)
+            if any(os.path.exists(path) for path in given):
+                yield
+            continue
+        try:
+            async for _ in awatch(
+                *watched,
+                watch_filter=None,
+                stop_event=stop,
+                step=STEP,
+                debounce=DEBOUNCE,
+                force_polling=polling,
+                poll_delay_ms=POLL,
+                rust_timeout=60_000,
+                ignore_permission_denied=True,
+                raise_interrupt=False,
+            ):
+                yield
+                if _watched(given) != watched:
+                    break  # a directory is new, gone or links elsewhere: watch what is there now
+        except (OSError, RuntimeError) as error:
+            if all(os.path.exists(path) for path in watched) and not polling:
+                warn(f"the system cannot watch the files ({error}): they are looked at every {POLL} ms instead")
+                polling = True
+            await _pause(stop)
+        yield
+
+
+async def _pause(stop: asyncio.Event) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), VANISHED_POLL)
+    except (TimeoutError, asyncio.TimeoutError):
+        return
+
+
+def _watched(paths: Iterable[str]) -> list[str]:
+    """What has to be watched: sorted, without what lies below something else."""
+    found: set[str] = set()
+    for path in paths:
+        if os.path.isdir(path):
+            found.add(os.path.abspath(path))
+            found.update(_links_below(path))
+        # The parent tells when what was given is replaced, vanishes, or comes back.
+        parent = os.path.dirname(os.path.abspath(path))
+        if not os.path.isdir(path):
+            found.add(parent)
+            if os.path.islink(path):
+                found.add(os.path.dirname(os.path.realpath(path)))
+    existing = sorted(path for path in found if os.path.isdir(path))
+    return [path for path in existing if not any(path.startswith(other + os.sep) for other in existing)]
+
+
+def _links_below(root: str) -> set[str]:
+    found = set()
+    for folder, folders, names in os.walk(root, followlinks=False):
+        for name in (*folders, *names):
+            path = os.path.join(folder, name)
+            if os.path.islink(path):
+                target = os.path.realpath(path)
+                found.add(target if os.path.isdir(target) else os.path.dirname(target))
+    return found

@@ -1,0 +1,146 @@
+"""The standalone gateway: engine, files and signals on one event loop.
+
+One job at a time runs on a thread (reading, translating, applying); changes that come meanwhile are the next job's. The
+engine's own threads never wait for any of this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import time
+from collections.abc import Sequence
+
+from sluicegate.controller.store import Store
+from sluicegate.controller.translate import Options, Translator
+from sluicegate.engine import Engine
+from sluicegate.manifests import Reader
+from sluicegate.manifests.reader import Progress
+from sluicegate.pipeline import Live, Source, Step, native_checks
+from sluicegate.pipeline.source import Validate
+from sluicegate.settings import Settings
+
+from .follow import changes
+from .hints import hints_of
+from .report import Reporter
+
+#: Seconds between attempts to bind ports that could not be bound.
+RETRY_BINDS = 2.0
+#: Seconds between looks at what the engine has to tell.
+POLL_EVENTS = 0.5
+#: Exit status after a second signal.
+EXIT_AT_ONCE = 130
+
+
+async def serve(paths: Sequence[str], settings: Settings, version: str, validate: Validate | None = None) -> int:
+    """Serve manifests until a signal; returns the exit status.
+
+    Raises:
+        ValueError: a setting of the engine that it does not take.
+        OSError: the system refuses what the engine needs.
+    """
+    return await _Server(paths, settings, version, validate).run()
+
+
+class _Server:
+    def __init__(self, paths: Sequence[str], settings: Settings, version: str, validate: Validate | None) -> None:
+        self._paths = paths
+        self._settings = settings
+        self._version = version
+        self._reporter = Reporter(settings.output)
+        self._stop = asyncio.Event()
+        self._job = asyncio.Lock()
+        self._engine = Engine(settings.engine_settings())
+        options = Options(
+            port_offset=settings.port_offset, listen=settings.listen, checks=native_checks(), now=time.time()
+        )
+        store = Store()
+        source = Source(Reader(paths), store, validate)
+        self._live = Live(source, store, Translator(settings.controller_name, options), self._engine)
+
+    async def run(self) -> int:
+        started = time.perf_counter()
+        self._handle_signals()
+        try:
+            step = await self._step(self._reporter.progress)
+            self._tell_events()  # such as an admin port that is taken
+            self._reporter.ready(
+                step,
+                version=self._version,
+                admin=self._engine.admin_address,
+                seconds=time.perf_counter() - started,
+                hints=hints_of(step, self._settings.controller_name),
+            )
+            # What was loaded stays: the garbage collector need not walk through it again and again.
+            gc.collect()
+            gc.freeze()
+            tasks = [asyncio.create_task(job) for job in (self._follow(), self._poll_events(), self._retry_binds())]
+            await self._wait(tasks)
+            await self._drain()
+        finally:
+            await self._engine.shutdown_async()
+        return 0
+
+    async def _wait(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Wait for the stop; a task that fails ends the gateway with its error rather than silently."""
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        self._stop.set()
+        await stopping
+        failed = [task for task in tasks if task.done() and task.exception() is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if failed:
+            failed[0].result()
+
+    async def _step(self, progress: Progress | None = None) -> Step:
+        async with self._job:
+            return await asyncio.to_thread(self._live.step, progress)
+
+    async def _follow(self) -> None:
+        async for _ in changes(self._paths, self._stop, self._reporter.warning):
+            self._reporter.changed(await self._step())
+        await self._stop.wait()
+
+    async def _retry_binds(self) -> None:
+        while True:
+            await asyncio.sleep(RETRY_BINDS)
+            async with self._job:
+                step = await asyncio.to_thread(self._live.retry_binds)
+            if step is not None:
+                self._reporter.changed(step)
+
+    async def _poll_events(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_EVENTS)
+            self._tell_events()
+
+    def _tell_events(self) -> None:
+        for event in self._engine.poll_events():
+            self._reporter.warning(event.message, event.code)
+
+    async def _drain(self) -> None:
+        self._reporter.information(f"draining: up to {self._settings.drain:g} s for open requests", "draining")
+        ended = await self._engine.drain_async(self._settings.drain)
+        self._reporter.information("stopped" if ended else "stopped; the rest of the connections was closed", "stopped")
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled)
+        loop.add_signal_handler(signal.SIGUSR1, self._toggle_access_log)
+        with contextlib.suppress(OSError):
+            signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+    def _signalled(self) -> None:
+        if self._stop.is_set():
+            os._exit(EXIT_AT_ONCE)
+        self._stop.set()
+
+    def _toggle_access_log(self) -> None:
+        self._engine.access_log = not self._engine.access_log
+        self._reporter.information(f"access log {'on' if self._engine.access_log else 'off'}", "access_log")

@@ -1,0 +1,79 @@
+"""Every request of every golden case: all builds give what the case expects, and the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from parity_builds import agree, open_all
+
+from sluicegate import _native
+from sluicegate.reference import Request
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+CASES = sorted(path.parent for path in GOLDEN.glob("*/*/requests.yaml"))
+
+
+def name_of(case: Path) -> str:
+    return f"{case.parent.name}/{case.name}"
+
+
+def read(case: Path) -> tuple[bytes, list[tuple[Request, dict[str, Any]]]]:
+    table = json.dumps(yaml.safe_load((case / "ir.yaml").read_text()), ensure_ascii=False).encode()
+    items = yaml.safe_load((case / "requests.yaml").read_text())
+    return table, [(msgspec.convert(item["request"], Request), item["expect"]) for item in items]
+
+
+@pytest.mark.parametrize("case", CASES, ids=name_of)
+def test_requests(case: Path) -> None:
+    table, items = read(case)
+    opened = open_all(table)
+    for request, expected in items:
+        decision = msgspec.to_builtins(agree(table, opened, request))
+        shown = json.loads(json.dumps(decision))
+        assert {key: shown[key] for key in expected} == expected, request
+
+
+def test_one_table_through_all_cases() -> None:
+    """A table that becomes case after case, each by removals and upserts, decides as one made for the case."""
+    native: _native.RouteTable | None = None
+    before: dict[str, dict[str, Any]] = {}
+    for case in CASES:
+        data, items = read(case)
+        document = json.loads(data)
+        resources = {kind: {item["id"]: item for item in rows} for kind, rows in document.get("upsert", {}).items()}
+        resources["certificates"] = {
+            item["id"]: item for item in (document.get("secrets") or {}).get("certificates", [])
+        }
+        if native is None:
+            native = _native.RouteTable(data)
+        else:
+            native.apply(_difference(before, resources, document["generation"]))
+        before = resources
+        fresh = _native.RouteTable(data)
+        for request, _ in items:
+            sent = msgspec.json.encode(request)
+            assert native.decide(sent) == fresh.decide(sent), (name_of(case), request)
+
+
+def _difference(before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]], generation: int) -> bytes:
+    kinds = before.keys() | after.keys()
+    remove = {kind: [key for key in before.get(kind, {}) if key not in after.get(kind, {})] for kind in kinds}
+    upsert = {
+        kind: [item for key, item in after.get(kind, {}).items() if before.get(kind, {}).get(key) != item]
+        for kind in kinds
+    }
+    certificates = upsert.pop("certificates", [])
+    return json.dumps(
+        {
+            "version": 1,
+            "generation": generation + 1,
+            "remove": remove,
+            "upsert": upsert,
+            "secrets": {"certificates": certificates},
+        }
+    ).encode()
