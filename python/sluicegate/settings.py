@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+
 from sluicegate.controller.translate import DEFAULT_CONTROLLER_NAME
 
 DEFAULT_ADMIN = "127.0.0.1:19000"

@@ -22,6 +22,8 @@ from typing import Any
 
 import msgspec
 import yaml
+
+from sluicegate import ir
 from sluicegate.controller import model
 from sluicegate.controller.store import Store
 from sluicegate.controller.translate import (
@@ -33,8 +35,6 @@ from sluicegate.controller.translate import (
     ir_transaction,
     to_document,
 )
-
-from sluicegate import ir
 
 ROOT = Path(__file__).parent
 WRITTEN = ("in.yaml", "requests.yaml")

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 import yaml
 from golden_cases import GENERATED, OPTIONAL, ROOT, RUNNER_FILES, WRITTEN, Case, cases, short
+
+from sluicegate import ir
 from sluicegate.controller.store import Apply, Delete, Init, InitDone, Store
 from sluicegate.controller.translate import State, ir_transaction, is_empty
 from sluicegate.controller.translate.state import RESOURCE_KINDS
-
-from sluicegate import ir
 
 CASES = list(cases())
 REQUEST_FIELDS = {"bind_port", "address", "sni", "method", "authority", "target", "headers", "entropy", "response"}

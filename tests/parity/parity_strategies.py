@@ -131,14 +131,19 @@ cors = st.builds(
     expose_headers=listed,
     max_age=st.sampled_from((0, 5, 86400)),
 )
-backend_filters = st.lists(st.one_of(request_edits, response_edits, rewrites, mirrors), max_size=2).map(tuple)
+backend_filters = st.lists(
+    st.one_of(request_edits, response_edits, rewrites, mirrors),
+    max_size=2,
+    # The API allows one rewrite.
+    unique_by=lambda each: ir.Rewrite if isinstance(each, ir.Rewrite) else id(each),
+).map(tuple)
 
 
 @st.composite
 def rule_filters(draw: st.DrawFn) -> tuple[ir.Filter, ...]:
     """Up to three filters; the API allows one redirect, one rewrite and one CORS filter a rule."""
     every = st.one_of(request_edits, response_edits, redirects, rewrites, mirrors, cors)
-    filters = draw(st.lists(every, max_size=3))
+    filters = draw(st.one_of(st.lists(every, max_size=3), st.lists(cors, min_size=1, max_size=1)))
     once = (ir.Redirect, ir.Rewrite, ir.Cors)
     seen: set[type] = set()
     kept = []
@@ -223,7 +228,7 @@ def tables(draw: st.DrawFn, *, with_filters: bool) -> bytes:
             backends=draw(weighted_backends if draw(st.sampled_from((True,) * 9 + (False,))) else st.just(()))
             if with_filters
             else (ir.WeightedBackend(backend=BACKENDS[0], weight=1),),
-            invalid=with_filters and draw(st.sampled_from([False] * 15 + [True])),
+            invalid=with_filters and draw(st.sampled_from([False] * 5 + [True])),
         )
         for route, index in draw(st.sampled_from(PLACES))
     ]
@@ -409,19 +414,31 @@ replies = st.builds(
     status=st.sampled_from((200, 404)),
     headers=st.lists(st.tuples(st.sampled_from(RESPONSE_NAMES), sent_values), max_size=3).map(tuple),
 )
+
+
+def exchange(
+    entry: dict[str, Any], method: str, headers: tuple[Any, ...], entropy: int, response: Reply | None
+) -> dict[str, Any]:
+    """What a request has besides its authority and target."""
+    return {**entry, "method": method, "headers": headers, "entropy": entropy, "response": response}
+
+
+entropies = st.one_of(st.integers(0, 20), st.integers(0, 2**64 - 1))
 exchanges = st.builds(
-    lambda entry, method, headers, entropy, response: {
-        **entry,
-        "method": method,
-        "headers": headers,
-        "entropy": entropy,
-        "response": response,
-    },
+    exchange,
     st.sampled_from(ENTRIES),
     st.sampled_from(("GET", "GET", "GET", "POST", "OPTIONS", "get")),
     sent_headers,
-    st.one_of(st.integers(0, 20), st.integers(0, 2**64 - 1)),
+    entropies,
     st.one_of(st.none(), replies),
+)
+preflights = st.builds(
+    exchange,
+    st.sampled_from(ENTRIES),
+    st.just("OPTIONS"),
+    st.sampled_from(SENT_ORIGINS).map(lambda origin: (("origin", origin), ("access-control-request-method", "PUT"))),
+    entropies,
+    st.none(),
 )
 
 
@@ -435,6 +452,8 @@ def requests(draw: st.DrawFn, size: tuple[int, int, int] = (3, 4, 4)) -> list[Re
     """Every combination of some authorities, targets and exchanges: many requests for few draws."""
     authorities, targets, rest = size
     every = itertools.product(
-        draw(some(sent_authorities, authorities)), draw(some(sent_targets, targets)), draw(some(exchanges, rest))
+        draw(some(sent_authorities, authorities)),
+        draw(some(sent_targets, targets)),
+        [*draw(some(exchanges, rest - 1)), draw(preflights)],
     )
     return [Request(authority=authority, target=target, **exchange) for authority, target, exchange in every]

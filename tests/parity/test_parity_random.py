@@ -18,7 +18,7 @@ from sluicegate.reference import Request
 #: Authorities, targets and exchanges of one table; every combination is a request.
 SIZE = (3, 4, 4)
 REQUESTS_EACH = SIZE[0] * SIZE[1] * SIZE[2]
-TABLES_EACH = 120
+TABLES_EACH = 300
 RUNS = 4
 
 REASONS_OF_MATCHING = {"forwarded", "bad_request", "no_listener", "misdirected", "no_route"}

@@ -226,7 +226,8 @@ pub fn edit_request<'f>(
     for edits in &filters.request {
         edits.apply(fields);
         if let Some(host) = edits.host() {
-            edited.authority = Some(host);
+            // An empty authority would be no request: the one before stays.
+            edited.authority = Some(host).filter(|host| !host.is_empty()).or(edited.authority);
             fields.retain(|field| !field.name.eq_ignore_ascii_case(b"host"));
         }
     }

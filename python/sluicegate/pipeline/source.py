@@ -92,6 +92,10 @@ class Source:
         faults = tuple(dict.fromkeys((*general, *found, *duplicates)))
         return Refresh(changed, faults, dict(ignored), len(objects))
 
+    def documents(self) -> list[Document]:
+        """All documents of the last look, those too that the gateway has no use for."""
+        return [document for state in self._files.values() for document in state.file.documents]
+
     def line_of(self, origin: Origin, path: str) -> int:
         """Line of a field of the object that is written at a place; the object's own line where it is not known.
 

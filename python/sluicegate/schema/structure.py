@@ -1,0 +1,247 @@
+"""The structural part of a CRD's schema: types, bounds, patterns, list types, unknown fields.
+
+Source: OpenAPI v3 as far as structural schemas may use it (apiextensions `JSONSchemaProps`), and its `x-kubernetes-`
+extensions.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import functools
+import ipaddress
+import json
+import re
+from typing import Any
+
+#: Characters of a value that a message shows.
+SHOWN_CHARACTERS = 80
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+}
+_INTEGER_BOUNDS = {"int32": 2**31, "int64": 2**63}
+_PRESERVE = "x-kubernetes-preserve-unknown-fields"
+
+
+class Structure:
+    """Collects what is wrong with the structure of one object."""
+
+    def __init__(self, definitions: dict[str, Any]) -> None:
+        """Make a collector; `definitions` are what `$ref` names."""
+        self._definitions = definitions
+        self.violations: list[tuple[str, str, str, str]] = []
+
+    def check(self, value: object, schema: dict[str, Any], path: str) -> None:
+        """Look at a value and all below it."""
+        schema = resolve(schema, self._definitions)
+        if value is None:
+            if not schema.get("nullable") and schema.get("type"):
+                self._add(path, f"null is no {schema['type']}", "leave the field out, or give it a value")
+            return
+        if schema.get("x-kubernetes-int-or-string"):
+            if not isinstance(value, (int, str)) or isinstance(value, bool):
+                self._add(path, f"{_shown(value)} is neither an integer nor a string")
+                return
+        elif not _has_type(value, schema.get("type")):
+            self._add(path, f"{_shown(value)} is no {schema['type']}", _type_remedy(value, schema["type"]))
+            return
+        if "enum" in schema and value not in schema["enum"]:
+            allowed = ", ".join(map(str, schema["enum"]))
+            near = difflib.get_close_matches(str(value), map(str, schema["enum"]), 1)
+            remedy = f"did you mean {near[0]}?" if near else ""
+            self._add(path, f"{_shown(value)} is not supported: {allowed}", remedy)
+        if isinstance(value, dict):
+            self._object(value, schema, path)
+        elif isinstance(value, list):
+            self._array(value, schema, path)
+        elif isinstance(value, str):
+            self._string(value, schema, path)
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            self._number(value, schema, path)
+        self._combined(value, schema, path)
+
+    def holds(self, value: object, schema: dict[str, Any]) -> bool:
+        """Whether a value fits a schema."""
+        probe = Structure(self._definitions)
+        probe.check(value, {**schema, _PRESERVE: True}, "")
+        return not probe.violations
+
+    def _add(self, path: str, message: str, remedy: str = "", code: str = "schema") -> None:
+        self.violations.append((path, code, message, remedy))
+
+    def _combined(self, value: object, schema: dict[str, Any], path: str) -> None:
+        for part in schema.get("allOf", ()):
+            self.check(value, {**part, _PRESERVE: True}, path)
+        if "anyOf" in schema and not any(self.holds(value, part) for part in schema["anyOf"]):
+            self._add(path, f"{_shown(value)} fits none of the forms that are allowed: {_forms(schema['anyOf'])}")
+        if "oneOf" in schema:
+            number = sum(self.holds(value, part) for part in schema["oneOf"])
+            if number != 1:
+                self._add(path, f"{_shown(value)} fits {number or 'none'} of the forms: {_forms(schema['oneOf'])}")
+        if "not" in schema and self.holds(value, schema["not"]):
+            self._add(path, f"{_shown(value)} has a form that is not allowed: {_forms([schema['not']])}")
+
+    def _object(self, value: dict[str, Any], schema: dict[str, Any], path: str) -> None:
+        properties = schema.get("properties", {})
+        additional = schema.get("additionalProperties")
+        for name in schema.get("required", ()):
+            if name not in value:
+                self._add(_join(path, name), "required")
+        for name, item in value.items():
+            if name in properties:
+                self.check(item, properties[name], _join(path, name))
+            elif isinstance(additional, dict):
+                self.check(item, additional, f'{path}["{name}"]')
+            elif not additional and not schema.get(_PRESERVE) and "type" in schema:
+                near = difflib.get_close_matches(str(name), properties, 1)
+                remedy = f"did you mean {near[0]}?" if near else "remove it, or look for the right name"
+                self._add(_join(path, str(name)), "unknown field", remedy, "unknown-field")
+        self._size(len(value), schema, path, "Properties", "fields")
+
+    def _array(self, value: list[Any], schema: dict[str, Any], path: str) -> None:
+        items = schema.get("items", {})
+        for index, item in enumerate(value):
+            self.check(item, items, f"{path}[{index}]")
+        self._size(len(value), schema, path, "Items", "items")
+        kind = schema.get("x-kubernetes-list-type")
+        if kind in {"set", "map"}:
+            self._unique(value, schema.get("x-kubernetes-list-map-keys") if kind == "map" else None, items, path)
+
+    def _unique(self, value: list[Any], keys: list[str] | None, items: dict[str, Any], path: str) -> None:
+        properties = resolve(items, self._definitions).get("properties", {})
+        seen: dict[str, int] = {}
+        for index, item in enumerate(value):
+            if keys is None:
+                identity: object = item
+            elif isinstance(item, dict):
+                defaults = {key: resolve(properties.get(key, {}), self._definitions).get("default") for key in keys}
+                identity = [item.get(key, defaults[key]) for key in keys]
+            else:
+                continue
+            first = seen.setdefault(json.dumps(identity, sort_keys=True, default=str), index)
+            if first != index:
+                what = f"{', '.join(keys)} {_shown(identity)}" if keys else _shown(identity)
+                self._add(f"{path}[{index}]", f"duplicate: {what} is already at [{first}]", "remove one of the two")
+
+    def _string(self, value: str, schema: dict[str, Any], path: str) -> None:
+        self._size(len(value), schema, path, "Length", "characters")
+        pattern = schema.get("pattern")
+        if pattern is not None and not _matches(pattern, value):
+            self._add(path, f"{_shown(value)} does not match {pattern}")
+        reason = _format_error(value, schema.get("format"))
+        if reason is not None:
+            self._add(path, f"{_shown(value)} is no {reason}")
+
+    def _number(self, value: float, schema: dict[str, Any], path: str) -> None:
+        low, high = schema.get("minimum"), schema.get("maximum")
+        if low is not None and (value < low or (schema.get("exclusiveMinimum") and value == low)):
+            self._add(path, f"{value} is less than {low}")
+        if high is not None and (value > high or (schema.get("exclusiveMaximum") and value == high)):
+            self._add(path, f"{value} is more than {high}")
+        bound = _INTEGER_BOUNDS.get(schema.get("format", ""))
+        if bound is not None and not -bound <= value < bound:
+            self._add(path, f"{value} does not fit {schema['format']}")
+
+    def _size(self, size: int, schema: dict[str, Any], path: str, keyword: str, unit: str) -> None:
+        low, high = schema.get(f"min{keyword}"), schema.get(f"max{keyword}")
+        if low is not None and size < low:
+            self._add(path, f"{size} {unit}: at least {low} are needed")
+        if high is not None and size > high:
+            self._add(path, f"{size:,} {unit}: at most {high:,} are allowed")
+
+
+def resolve(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Follow a `$ref`."""
+    reference = schema.get("$ref")
+    return definitions[reference] | {key: schema[key] for key in schema if key != "$ref"} if reference else schema
+
+
+def with_defaults(value: Any, schema: dict[str, Any], definitions: dict[str, Any]) -> Any:  # noqa: ANN401 (any YAML)
+    """Return the value with the schema's defaults, as the API server has it before it looks; nothing is changed."""
+    schema = resolve(schema, definitions)
+    if isinstance(value, dict):
+        properties = schema.get("properties", {})
+        filled = {
+            name: with_defaults(item, properties[name], definitions) if name in properties else item
+            for name, item in value.items()
+        }
+        for name, item in properties.items():
+            if name not in filled:
+                default = resolve(item, definitions).get("default")
+                if default is not None:
+                    filled[name] = with_defaults(default, item, definitions)
+        return filled
+    if isinstance(value, list) and "items" in schema:
+        return [with_defaults(item, schema["items"], definitions) for item in value]
+    return value
+
+
+def _has_type(value: object, kind: str | None) -> bool:
+    if kind is None:
+        return True
+    if isinstance(value, bool):
+        return kind == "boolean"
+    if kind == "integer" and isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, _TYPES[kind])
+
+
+def _type_remedy(value: object, kind: str) -> str:
+    if kind == "string" and isinstance(value, (bool, int, float)):
+        return f'quote it: "{json.dumps(value)}"'
+    if kind in {"integer", "number", "boolean"} and isinstance(value, str):
+        return "write it without quotes" if value else ""
+    if kind == "array":
+        return "write a list: lines that begin with -"
+    return ""
+
+
+@functools.lru_cache(maxsize=1024)
+def _matches(pattern: str, value: str) -> bool:
+    """Patterns search anywhere, as Go's regexp does, for which `$` is the end of the text and nothing before it."""
+    if pattern.endswith("$") and value.endswith("\n"):
+        return False
+    return re.search(pattern, value, re.ASCII) is not None
+
+
+def _format_error(value: str, kind: str | None) -> str | None:
+    try:
+        if kind == "ipv4":
+            ipaddress.IPv4Address(value)
+        elif kind == "ipv6":
+            ipaddress.IPv6Address(value)
+        elif kind == "date-time":
+            datetime.datetime.fromisoformat(value.replace("Z", "+00:00"))
+    except ValueError:
+        return {"ipv4": "IPv4 address", "ipv6": "IPv6 address"}.get(kind or "", "date and time (RFC 3339)")
+    return None
+
+
+def _forms(schemas: list[dict[str, Any]]) -> str:
+    return "; ".join(
+        " and ".join(
+            [
+                *(f"with {name}" for name in schema.get("required", ())),
+                *(f"format {schema[key]}" for key in ("format",) if key in schema),
+                *(f"matching {schema[key]}" for key in ("pattern",) if key in schema),
+                *(f"{name} = {item['enum']}" for name, item in schema.get("properties", {}).items() if "enum" in item),
+            ]
+        )
+        or "another form"
+        for schema in schemas
+    )
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "..."

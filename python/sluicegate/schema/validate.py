@@ -1,0 +1,128 @@
+"""An object against its schema: structure first, then the rules in CEL, as the API server goes about it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from .catalog import Entry, catalog
+from .rules import check_rules
+from .structure import Structure, with_defaults
+
+#: A DNS subdomain (RFC 1123), which names of objects are.
+_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+MAX_NAME_LENGTH = 253
+#: `metadata` as far as people write it; the rest is the API server's own.
+_METADATA = {
+    "name",
+    "generateName",
+    "namespace",
+    "labels",
+    "annotations",
+    "finalizers",
+    "ownerReferences",
+    "generation",
+    "resourceVersion",
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "managedFields",
+    "selfLink",
+}
+
+
+class Violation(NamedTuple):
+    """Why the API server would not take an object.
+
+    Attributes:
+        field: path such as `spec.rules[0].matches[0].path.value`.
+        code: `schema`, `rule`, `unknown-field`, `unknown-kind` or `unknown-version`.
+        message: what is wrong.
+        remedy: what to do; empty where the message says it.
+    """
+
+    field: str
+    code: str
+    message: str
+    remedy: str = ""
+
+
+def violations(document: dict[str, Any]) -> list[Violation]:
+    """Look at an object.
+
+    Args:
+        document: as parsed from YAML.
+
+    Returns:
+        What is wrong; empty where nothing is, and for kinds that are not known here.
+    """
+    kind, version = document.get("kind"), document.get("apiVersion")
+    if not isinstance(kind, str) or not isinstance(version, str):
+        return []
+    entry = catalog().get((version, kind))
+    if entry is None:
+        return list(_unknown(version, kind))
+    found = list(_metadata(document, entry))
+    structure = Structure(entry.definitions)
+    schema = entry.schema
+    body = {key: value for key, value in document.items() if key not in {"metadata", "status"}}
+    body = with_defaults(body, schema, entry.definitions)
+    # The metadata is looked at above; the schema's `required` may name it.
+    structure.check({**body, "metadata": {}}, schema, "")
+    found += [Violation(*item) for item in structure.violations]
+    if not structure.violations:
+        found += [Violation(field, "rule", message) for field, message in check_rules(body, schema, entry.definitions)]
+    return found
+
+
+def _unknown(version: str, kind: str) -> Iterator[Violation]:
+    """Say what is near where a kind of a known group, or a known kind, is meant."""
+    known = catalog()
+    group = version.rpartition("/")[0]
+    versions = sorted(entry.version for entry in known.values() if entry.kind == kind)
+    same_group = [item for item in versions if item.rpartition("/")[0] == group]
+    if same_group:
+        message = f"{kind} has no version {version}"
+        yield Violation("apiVersion", "unknown-version", message, f"write {' or '.join(same_group)}")
+        return
+    groups = {entry.version.rpartition("/")[0] for entry in known.values()} - {""}
+    if group in groups:
+        kinds = sorted({entry.kind for entry in known.values() if entry.version.rpartition("/")[0] == group})
+        near = difflib.get_close_matches(kind, kinds, 1)
+        remedy = f"did you mean {near[0]}?" if near else f"the group {group} has {', '.join(kinds)}"
+        yield Violation("kind", "unknown-kind", f"the group {group} has no kind {kind}", remedy)
+    elif versions and difflib.get_close_matches(group, groups, 1, 0.8):
+        yield Violation("apiVersion", "unknown-kind", f"no group {group} is known", f"write {' or '.join(versions)}")
+
+
+def _metadata(document: dict[str, Any], entry: Entry) -> Iterator[Violation]:
+    metadata = document.get("metadata")
+    if not isinstance(metadata, dict):
+        yield Violation("metadata", "schema", "required: metadata with a name")
+        return
+    name = metadata.get("name")
+    if name is None and metadata.get("generateName") is None:
+        yield Violation("metadata.name", "schema", "required")
+    elif name is not None and (
+        not isinstance(name, str) or len(name) > MAX_NAME_LENGTH or _NAME.fullmatch(name) is None
+    ):
+        remedy = "use lower-case letters, digits, - and ., beginning and ending with a letter or digit"
+        yield Violation("metadata.name", "schema", f"{name!r} is no DNS subdomain (RFC 1123)", remedy)
+    if not entry.namespaced and metadata.get("namespace"):
+        yield Violation("metadata.namespace", "schema", f"a {entry.kind} has no namespace", "remove it")
+    for key, value in metadata.items():
+        if key not in _METADATA:
+            near = difflib.get_close_matches(str(key), _METADATA, 1)
+            remedy = f"did you mean {near[0]}?" if near else "remove it"
+            yield Violation(f"metadata.{key}", "unknown-field", "unknown field", remedy)
+        elif key in {"labels", "annotations"} and value is not None:
+            if not isinstance(value, dict):
+                yield Violation(f"metadata.{key}", "schema", "must be an object")
+                continue
+            for inner, text in value.items():
+                if not isinstance(text, str):
+                    remedy = f'quote it: "{text}"'
+                    yield Violation(f'metadata.{key}["{inner}"]', "schema", f"{text!r} is no string", remedy)

@@ -1,0 +1,168 @@
+"""Make the schemas of `sluicegate check` anew: `python tools/schemas.py`.
+
+- Gateway API kinds: the CRDs (experimental channel, a superset of the standard one) of the Go module, without
+  descriptions. Equal parts are written once and referred to.
+- Core kinds that the gateway reads: from the models of the official Kubernetes client.
+
+Needs the Go tool for the module and the package `kubernetes`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+MODULE = "sigs.k8s.io/gateway-api"
+VERSION = "v1.7.0"
+TOOLCHAIN = "go1.27.0"
+DATA = Path(__file__).parents[1] / "python" / "sluicegate" / "schema" / "data"
+CORE = {
+    ("v1", "Namespace"): "V1Namespace",
+    ("v1", "Service"): "V1Service",
+    ("v1", "Secret"): "V1Secret",
+    ("v1", "ConfigMap"): "V1ConfigMap",
+    ("discovery.k8s.io/v1", "EndpointSlice"): "V1EndpointSlice",
+}
+#: Fields of core kinds that take a number or a text.
+INT_OR_STRING = {"targetPort"}
+#: Keywords whose values are schemas by name.
+BY_NAME = ("properties", "definitions")
+#: Smaller parts are written in place.
+MIN_SHARED_BYTES = 200
+
+
+def main() -> int:
+    DATA.mkdir(parents=True, exist_ok=True)
+    write("gateway-api.json", {"source": f"{MODULE} {VERSION}, experimental channel", **share(gateway_api())})
+    write("core.json", {"source": "models of the Kubernetes client", **share(core())})
+    return 0
+
+
+def write(name: str, document: dict[str, Any]) -> None:
+    path = DATA / name
+    path.write_text(json.dumps(document, separators=(",", ":"), sort_keys=True, ensure_ascii=False) + "\n")
+    print(f"{path.name}: {path.stat().st_size:,} bytes, {len(document['kinds'])} kinds")
+
+
+def gateway_api() -> dict[str, Any]:
+    kinds: dict[str, Any] = {}
+    for path in sorted((module() / "config" / "crd" / "experimental").glob("*.yaml")):
+        for document in yaml.safe_load_all(path.read_text()):
+            if not document or document.get("kind") != "CustomResourceDefinition":
+                continue
+            spec = document["spec"]
+            for version in spec["versions"]:
+                key = f"{spec['group']}/{version['name']} {spec['names']['kind']}"
+                schema = trimmed(version["schema"]["openAPIV3Schema"])
+                schema["properties"].pop("status", None)
+                kinds[key] = {
+                    "scope": spec["scope"],
+                    "served": version["served"],
+                    "deprecated": version.get("deprecated", False),
+                    "schema": schema,
+                }
+    return kinds
+
+
+def module() -> Path:
+    environment = {**os.environ, "GOTOOLCHAIN": TOOLCHAIN, "GOFLAGS": "-mod=mod"}
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["go", "mod", "download", "-json", f"{MODULE}@{VERSION}"]
+        result = subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.PIPE)
+    return Path(json.loads(result.stdout)["Dir"])
+
+
+def trimmed(schema: dict[str, Any]) -> dict[str, Any]:
+    """Without descriptions; recursion by keyword, so that a property may be named `description`."""
+    result: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key in {"description", "title", "example", "externalDocs"}:
+            continue
+        if key in BY_NAME:
+            result[key] = {name: trimmed(item) for name, item in value.items()}
+        elif key in {"items", "not", "additionalProperties"} and isinstance(value, dict):
+            result[key] = trimmed(value)
+        elif key in {"allOf", "anyOf", "oneOf"}:
+            result[key] = [trimmed(item) for item in value]
+        else:
+            result[key] = value
+    return result
+
+
+def share(kinds: dict[str, Any]) -> dict[str, Any]:
+    """Write equal schemas once."""
+    definitions: dict[str, Any] = {}
+    names: dict[str, str] = {}
+
+    def shared(schema: dict[str, Any]) -> dict[str, Any]:
+        inner: dict[str, Any] = {}
+        for key, value in schema.items():
+            if key in BY_NAME:
+                inner[key] = {name: shared(item) for name, item in value.items()}
+            elif key in {"items", "not", "additionalProperties"} and isinstance(value, dict):
+                inner[key] = shared(value)
+            else:
+                inner[key] = value
+        text = json.dumps(inner, sort_keys=True)
+        if len(text) < MIN_SHARED_BYTES:
+            return inner
+        if text not in names:
+            names[text] = str(len(names))
+            definitions[names[text]] = inner
+        return {"$ref": names[text]}
+
+    return {
+        "kinds": {key: {**item, "schema": shared(item["schema"])} for key, item in kinds.items()},
+        "definitions": definitions,
+    }
+
+
+def core() -> dict[str, Any]:
+    from kubernetes.client import models
+
+    result = {}
+    for (version, kind), model in CORE.items():
+        document = getattr(models, model).model_json_schema(by_alias=True)
+        described = _resolved(document, document["$defs"])
+        described["properties"].pop("status", None)
+        described["properties"]["metadata"] = {"type": "object"}
+        scope = "Cluster" if kind == "Namespace" else "Namespaced"
+        result[f"{version} {kind}"] = {"scope": scope, "served": True, "deprecated": False, "schema": described}
+    return result
+
+
+def _resolved(schema: dict[str, Any], definitions: dict[str, Any], name: str = "") -> dict[str, Any]:
+    """JSON schema as pydantic writes it, to the structural form of CRDs."""
+    if "$ref" in schema:
+        return _resolved(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    if name in INT_OR_STRING:
+        return {"x-kubernetes-int-or-string": True}
+    options = [item for item in schema.get("anyOf", ()) if item.get("type") != "null"]
+    if options:
+        return _resolved(options[0], definitions, name)
+    kind = schema.get("type")
+    if kind == "array":
+        return {"type": "array", "items": _resolved(schema["items"], definitions)}
+    if "properties" in schema:
+        properties = {key: _resolved(item, definitions, key) for key, item in schema["properties"].items()}
+        required = [key for key in schema.get("required", ()) if key not in {"apiVersion", "kind", "metadata"}]
+        return {"type": "object", "properties": properties} | ({"required": required} if required else {})
+    if kind == "object":
+        values = schema.get("additionalProperties")
+        inner = _resolved(values, definitions) if isinstance(values, dict) else {}
+        return {"type": "object", "additionalProperties": inner or {"x-kubernetes-preserve-unknown-fields": True}}
+    if kind in {"string", "integer", "boolean", "number"}:
+        formats = {"format": "date-time"} if schema.get("format") == "date-time" else {}
+        return {"type": kind, **formats}
+    return {"x-kubernetes-preserve-unknown-fields": True}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
