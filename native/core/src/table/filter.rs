@@ -42,7 +42,7 @@ impl HeaderEdits {
         self.set
             .iter()
             .chain(&self.add)
-            .find(|(name, _)| name.eq_ignore_ascii_case("host"))
+            .rfind(|(name, _)| name.eq_ignore_ascii_case("host"))
             .map(|(_, value)| value.as_str())
     }
 }

@@ -1,0 +1,105 @@
+"""A gateway as people run it: `sluicegate serve` in a process of its own, on a loopback address of its own.
+
+Every gateway binds another address of 127.0.0.0/8, so ports may be fixed and tests may run side by side.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from system_manifests import Manifest, dump
+
+#: Seconds after which a test fails; never reached by a gateway that works.
+LIMIT = 20.0
+
+_numbers = itertools.count(1)
+Event = dict[str, Any]
+
+
+def own_address() -> str:
+    """An address that no other gateway of this test run binds."""
+    number, process = next(_numbers), os.getpid()
+    return f"127.{process % 200 + 20}.{process // 200 % 250 + 1}.{number % 250 + 1}"
+
+
+class Gateway:
+    """A running gateway.
+
+    Attributes:
+        address: that it binds.
+        folder: its manifests; `write` changes them.
+        ready: its first event.
+    """
+
+    def __init__(self, folder: Path, *objects: Manifest, arguments: tuple[str, ...] = (), text: str = "") -> None:
+        self.address = own_address()
+        self.folder = folder
+        self._events: queue.Queue[Event] = queue.Queue()
+        self.seen: list[Event] = []
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "all.yaml").write_text(text or dump(*objects))
+        command = [sys.executable, "-m", "sluicegate", "serve", str(folder), "--output", "json", "--workers", "2"]
+        command += ["--listen", self.address, "--admin", f"{self.address}:19000", "--drain", "5", *arguments]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.errors: list[str] = []
+        threading.Thread(target=self._read, daemon=True).start()
+        threading.Thread(target=self._read_errors, daemon=True).start()
+        self.ready = self.event(lambda event: event["event"] == "ready")
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            event = json.loads(line)
+            if "event" in event:
+                self._events.put(event)
+        self._events.put({"event": "end"})
+
+    def _read_errors(self) -> None:
+        assert self.process.stderr is not None
+        self.errors.extend(self.process.stderr)
+
+    def event(self, wanted: Callable[[Event], bool]) -> Event:
+        """Wait for an event."""
+        while True:
+            try:
+                event = self._events.get(timeout=LIMIT)
+            except queue.Empty:
+                raise AssertionError(f"no such event; seen: {self.seen}, errors: {self.errors}") from None
+            self.seen.append(event)
+            if wanted(event):
+                return event
+            assert event["event"] != "end", f"the gateway ended; seen: {self.seen}, errors: {self.errors}"
+
+    def write(self, *objects: Manifest, name: str = "all.yaml", text: str = "") -> Event:
+        """Replace a file as editors do, and wait until the gateway has told what came of it."""
+        temporary = self.folder / f".{name}.new"
+        temporary.write_text(text or dump(*objects))
+        temporary.rename(self.folder / name)
+        return self.event(lambda event: event["event"] == "changed")
+
+    def admin(self, path: str) -> str:
+        """A page of the admin listener."""
+        with urllib.request.urlopen(f"http://{self.address}:19000{path}", timeout=LIMIT) as response:
+            return str(response.read().decode())
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Stop it; returns the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(LIMIT)
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
