@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import socket
@@ -86,10 +87,8 @@ class Backend:
     def close(self) -> None:
         """Stop listening and close what is open."""
         # A thread that waits in accept holds the socket open: shutdown wakes it.
-        try:
+        with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
         self._listener.close()
         for each in self._open:
             each.close()
@@ -162,7 +161,7 @@ class Backend:
             connection.sendall(chunk)
 
 
-def read_request(stream, connection: socket.socket) -> Received | None:  # type: ignore[no-untyped-def]
+def read_request(stream, connection: socket.socket) -> Received | None:
     line = stream.readline()
     if not line:
         return None
@@ -180,7 +179,7 @@ def read_request(stream, connection: socket.socket) -> Received | None:  # type:
     return request
 
 
-def read_fields(stream) -> list[tuple[str, str]]:  # type: ignore[no-untyped-def]
+def read_fields(stream) -> list[tuple[str, str]]:
     fields = []
     while (line := stream.readline().rstrip(b"\r\n")) != b"":
         name, _, value = line.decode("latin-1").partition(":")
@@ -216,7 +215,7 @@ def echo2(name: str) -> Answer2:
 class Backend2(Backend):
     """The same over HTTP/2, with prior knowledge or ALPN."""
 
-    def __init__(self, answer: Answer2, **rest) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, answer: Answer2, **rest) -> None:
         self.answer2 = answer
         super().__init__(lambda _request: None, **rest)
 
@@ -230,7 +229,7 @@ class Backend2(Backend):
                 self._event(state, event, open_requests, connection)
             connection.sendall(state.data_to_send())
 
-    def _event(self, state, event, open_requests, connection) -> None:  # type: ignore[no-untyped-def]
+    def _event(self, state, event, open_requests, connection) -> None:
         if isinstance(event, h2.events.RequestReceived):
             fields = dict(event.headers)
             rest = [(name, value) for name, value in event.headers if not name.startswith(":")]

@@ -133,9 +133,10 @@ fn refusal(error: httparse::Error, bytes: &[u8]) -> WireError {
     }
 }
 
-/// `HTTP/<digit>.<digit>` at the end of the first line.
+/// `HTTP/<digit>.<digit>` at the end of the first line, and none that is spoken here.
 fn names_other_version(bytes: &[u8]) -> bool {
     let line = bytes.split(|&byte| byte == b'\r').next().unwrap_or_default();
     let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
-    matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
+    !matches!(version, b"HTTP/1.0" | b"HTTP/1.1")
+        && matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
 }

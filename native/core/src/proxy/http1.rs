@@ -158,7 +158,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         let forwarded = match plan {
             Plan::Answer(answer) => {
                 // Unread bytes would be taken for the next request: what is not here already ends the connection.
-                if !source.is_whole() || expect_continue {
+                // A client that sends nonsense is not worth a second guess.
+                if !source.is_whole() || expect_continue || answer.code == Some(ErrorCode::BadRequest) {
                     reply.terms.close = true;
                 }
                 let sent = answer.send(&mut reply, terms.head_request).await;

@@ -1,9 +1,11 @@
 //! One HTTP/2 connection from a client (RFC 9113): each stream is a request in a task of its own.
 
+use super::PREFACE;
 use super::answer::Answer;
 use super::body::{BodySource, Piece, pump};
 use super::client::Client;
 use super::exchange::fields_of;
+use super::flood::Metered;
 use super::forward::{self, Forwarded};
 use super::http1_io::{Http1Sink, Http1Source};
 use super::http2_io::{Http2Sink, Http2Source};
@@ -43,7 +45,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
         .max_send_buffer_size(MAX_SEND_BUFFER)
         .enable_connect_protocol();
     let mut watchdog = Watchdog::new(Instant::now() + settings.head_timeout());
-    let handshake = builder.handshake::<_, Bytes>(stream);
+    let handshake = builder.handshake::<_, Bytes>(Metered::new(stream, PREFACE.len()));
     let Ok(Ok(mut connection)) = watchdog.until(Instant::now() + settings.head_timeout(), handshake).await else {
         return;
     };

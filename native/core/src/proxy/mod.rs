@@ -8,6 +8,7 @@ mod answer;
 mod body;
 mod client;
 mod exchange;
+mod flood;
 mod forward;
 mod http1;
 mod http1_io;
@@ -38,7 +39,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 /// The first bytes of HTTP/2 with prior knowledge (RFC 9113 section 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Serve one accepted connection to its end.
 pub async fn serve_connection(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, socket: SocketKey) {

@@ -1,0 +1,179 @@
+//! Control-frame floods (PING, SETTINGS, PRIORITY and frames of unknown types): `h2` answers or skips each of them without
+//! a limit, so a client could keep a worker busy for a few bytes each. This counts the frames as they are read and ends
+//! the connection of a client that sends many of them for nothing.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+/// Control frames that a client may send at once. Stops floods; keep-alive pings and window probes stay far below.
+const BURST: u32 = 1_000;
+
+/// Control frames for each HEADERS or DATA frame: probes and priorities that go with real work.
+const PER_WORK_FRAME: u32 = 4;
+
+/// Control frames a second that are fine for ever.
+const PER_SECOND: u32 = 20;
+
+const FRAME_HEAD: usize = 9;
+const DATA: u8 = 0x0;
+const HEADERS: u8 = 0x1;
+const RST_STREAM: u8 = 0x3;
+const GOAWAY: u8 = 0x7;
+const WINDOW_UPDATE: u8 = 0x8;
+const CONTINUATION: u8 = 0x9;
+
+/// Follows the frames of one direction.
+#[derive(Debug)]
+struct FrameMeter {
+    /// Bytes until the next frame head.
+    skip: usize,
+    head: [u8; FRAME_HEAD],
+    filled: usize,
+    budget: u32,
+    refilled: Option<Instant>,
+}
+
+impl FrameMeter {
+    /// `preface`: bytes before the first frame.
+    fn new(preface: usize) -> Self {
+        Self { skip: preface, head: [0; FRAME_HEAD], filled: 0, budget: BURST, refilled: None }
+    }
+
+    /// Look at bytes as they come. False: enough.
+    fn feed(&mut self, mut bytes: &[u8]) -> bool {
+        loop {
+            let skipped = self.skip.min(bytes.len());
+            self.skip -= skipped;
+            bytes = &bytes[skipped..];
+            if bytes.is_empty() {
+                return true;
+            }
+            let taken = (FRAME_HEAD - self.filled).min(bytes.len());
+            self.head[self.filled..self.filled + taken].copy_from_slice(&bytes[..taken]);
+            self.filled += taken;
+            bytes = &bytes[taken..];
+            if self.filled < FRAME_HEAD {
+                return true;
+            }
+            self.filled = 0;
+            let [high, middle, low, kind, ..] = self.head;
+            self.skip = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
+            if !self.count(kind) {
+                return false;
+            }
+        }
+    }
+
+    fn count(&mut self, kind: u8) -> bool {
+        match kind {
+            DATA | HEADERS => self.budget = (self.budget + PER_WORK_FRAME).min(BURST),
+            // `h2` has limits for these, or they end something.
+            RST_STREAM | GOAWAY | WINDOW_UPDATE | CONTINUATION => {}
+            _ if self.budget > 0 => self.budget -= 1,
+            _ => return self.refill(),
+        }
+        true
+    }
+
+    #[cold]
+    fn refill(&mut self) -> bool {
+        let now = Instant::now();
+        let Some(before) = self.refilled.replace(now) else {
+            // The first time that the burst is used up: from here on time counts.
+            self.budget = PER_SECOND;
+            return true;
+        };
+        let earned = (now - before).as_secs().saturating_mul(u64::from(PER_SECOND));
+        self.budget = u32::try_from(earned).unwrap_or(BURST).min(BURST);
+        self.budget > 0
+    }
+}
+
+/// A client's stream whose frames are counted.
+#[derive(Debug)]
+pub struct Metered<S> {
+    stream: S,
+    meter: FrameMeter,
+}
+
+impl<S> Metered<S> {
+    /// `preface`: bytes before the first frame.
+    pub fn new(stream: S, preface: usize) -> Self {
+        Self { stream, meter: FrameMeter::new(preface) }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = space.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, space);
+        if matches!(read, Poll::Ready(Ok(()))) && !self.meter.feed(&space.filled()[before..]) {
+            return Poll::Ready(Err(io::Error::other("too many control frames")));
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BURST, DATA, FrameMeter, PER_SECOND};
+
+    fn frame(kind: u8, length: u8) -> Vec<u8> {
+        let mut frame = vec![0, 0, length, kind, 0, 0, 0, 0, 1];
+        frame.extend(std::iter::repeat_n(0, usize::from(length)));
+        frame
+    }
+
+    /// Whole, byte by byte, and after a preface: the same count.
+    #[test]
+    fn floods_are_seen_however_the_bytes_come() {
+        for (preface, step) in [(0, usize::MAX), (0, 1), (24, 7), (24, 1)] {
+            let mut bytes = vec![b'P'; preface];
+            for _ in 0..BURST + PER_SECOND + 1 {
+                bytes.extend(frame(6, 8));
+            }
+            let mut meter = FrameMeter::new(preface);
+            assert!(meter.feed(&bytes), "the burst and a second's worth are fine");
+            let flood: Vec<u8> = frame(6, 8).repeat(2);
+            assert!(!flood.chunks(step.min(flood.len())).all(|chunk| meter.feed(chunk)), "{preface} {step}");
+        }
+    }
+
+    #[test]
+    fn work_earns_control_frames() {
+        let mut meter = FrameMeter::new(0);
+        for _ in 0..BURST * 4 {
+            assert!(meter.feed(&frame(6, 8)));
+            assert!(meter.feed(&frame(DATA, 200)));
+        }
+    }
+}
