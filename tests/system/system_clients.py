@@ -132,6 +132,8 @@ class Http2:
         self.state = h2.connection.H2Connection(configuration)
         self.state.initiate_connection()
         self.flush()
+        self.goaways = 0
+        self._partial = b""
         self.events: list[h2.events.Event] = []
 
     def flush(self) -> None:
@@ -171,11 +173,26 @@ class Http2:
         data = self.socket.recv(65536)
         if not data:
             raise ConnectionError("closed by the gateway")
-        for event in self.state.receive_data(data):
+        for event in self.state.receive_data(self._without_goaway(data)):
             if isinstance(event, h2.events.DataReceived):
                 self.state.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             self.events.append(event)
         self.flush()
+
+    def _without_goaway(self, data: bytes) -> bytes:
+        """Take GOAWAY frames out: `h2` takes nothing at all after one, though streams under way go on."""
+        self._partial += data
+        kept = b""
+        while len(self._partial) >= 9:
+            end = 9 + int.from_bytes(self._partial[:3], "big")
+            if len(self._partial) < end:
+                break
+            frame, self._partial = self._partial[:end], self._partial[end:]
+            if frame[3] == 7:
+                self.goaways += 1
+            else:
+                kept += frame
+        return kept
 
     def read(self, stream: int) -> Response:
         """Read the response of a stream to its end."""

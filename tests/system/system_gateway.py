@@ -47,6 +47,7 @@ class Gateway:
         self.folder = folder
         self._events: queue.Queue[Event] = queue.Queue()
         self.seen: list[Event] = []
+        self.signalled = False
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "all.yaml").write_text(text or dump(*objects))
         command = [sys.executable, "-m", "sluicegate", "serve", str(folder), "--output", "json", "--workers", "2"]
@@ -93,10 +94,15 @@ class Gateway:
         with urllib.request.urlopen(f"http://{self.address}:19000{path}", timeout=LIMIT) as response:
             return str(response.read().decode())
 
+    def send_signal(self, number: int) -> None:
+        """Send a signal; `stop` then only waits."""
+        self.signalled = True
+        self.process.send_signal(number)
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Stop it; returns the exit status."""
-        if self.process.poll() is None:
-            self.process.send_signal(number)
+        if self.process.poll() is None and not self.signalled:
+            self.send_signal(number)
         try:
             return self.process.wait(LIMIT)
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,3 +29,7 @@ def run(paths: Sequence[str], flags: Mapping[str, Any], config: str | None, vers
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_USAGE
+    finally:
+        # All is closed: a signal that comes now has nothing to end but a clean exit.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)

@@ -11,7 +11,8 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
 
-from watchfiles import awatch
+# The library's back end by itself: `awatch` does not say when its watch stands (both are documented).
+from watchfiles._rust_notify import RustNotify
 
 #: Milliseconds between looks at the events that gathered. A change waits one or two of them.
 STEP = 5
@@ -19,6 +20,8 @@ STEP = 5
 DEBOUNCE = 50
 #: Milliseconds between looks where the system cannot watch.
 POLL = 500
+#: Milliseconds after which a watch without events looks whether it still watches the right directories.
+WAIT = 5_000
 #: Seconds between looks for a directory that vanished.
 VANISHED_POLL = 0.25
 STANDARD_INPUT = "-"
@@ -27,7 +30,7 @@ Warn = Callable[[str], None]
 
 
 async def changes(paths: Iterable[str], stop: asyncio.Event, warn: Warn) -> AsyncIterator[None]:
-    """Yield whenever something below the paths may have changed.
+    """Yield whenever something below the paths may have changed, and once when a watch begins.
 
     Args:
         paths: files and directories; `-` never changes.
@@ -44,27 +47,20 @@ async def changes(paths: Iterable[str], stop: asyncio.Event, warn: Warn) -> Asyn
                 yield
             continue
         try:
-            async for _ in awatch(
-                *watched,
-                watch_filter=None,
-                stop_event=stop,
-                step=STEP,
-                debounce=DEBOUNCE,
-                force_polling=polling,
-                poll_delay_ms=POLL,
-                rust_timeout=60_000,
-                ignore_permission_denied=True,
-                raise_interrupt=False,
-            ):
+            # The watch stands before the files are looked at again: nothing falls between the two.
+            with RustNotify(watched, False, polling, POLL, True, True) as watcher:
                 yield
-                if _watched(given) != watched:
-                    break  # a directory is new, gone or links elsewhere: watch what is there now
+                while _watched(given) == watched:
+                    told = await asyncio.to_thread(watcher.watch, DEBOUNCE, STEP, WAIT, stop)
+                    if told == "stop":
+                        return
+                    if told != "timeout":
+                        yield
         except (OSError, RuntimeError) as error:
             if all(os.path.exists(path) for path in watched) and not polling:
                 warn(f"the system cannot watch the files ({error}): they are looked at every {POLL} ms instead")
                 polling = True
             await _pause(stop)
-        yield
 
 
 async def _pause(stop: asyncio.Event) -> None:

@@ -85,6 +85,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
             // Only a line end can complete a head: a sender of single bytes does not get each one parsed.
             if memchr::memchr(b'\n', &self.buffer.filled()[parsed_to..]).is_some() {
                 let error = match parse_request(self.buffer.filled()) {
+                    Ok(Parsed::Complete(head)) if head.consumed > settings.max_head_bytes => {
+                        Some(WireError::HeadTooLarge)
+                    }
                     Ok(Parsed::Complete(head)) => {
                         generation = client.worker.generation();
                         break receive(client, &generation, head, std::mem::take(&mut self.head));

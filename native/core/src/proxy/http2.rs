@@ -27,11 +27,16 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 /// Bytes that one stream may queue towards a client that does not read.
 const MAX_SEND_BUFFER: usize = 256 * 1024;
+
+/// How long a client without streams may keep its connection after a GOAWAY.
+const GOAWAY_GRACE: Duration = Duration::from_millis(500);
 
 /// Serve streams until the client or we have enough.
 pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream: S) {
@@ -53,24 +58,28 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
     let mut drain = pin!(client.worker.drain.started());
     let mut draining = false;
     loop {
+        let patience = if draining { GOAWAY_GRACE } else { settings.idle_timeout() };
         let accept = poll_fn(|context| {
             if !draining && drain.as_mut().poll(context).is_ready() {
-                draining = true;
-                connection.graceful_shutdown();
+                return Poll::Ready(None);
             }
-            connection.poll_accept(context)
+            connection.poll_accept(context).map(Some)
         });
-        match watchdog.until(Instant::now() + settings.idle_timeout(), accept).await {
-            Ok(Some(Ok((request, respond)))) => {
+        match watchdog.until(Instant::now() + patience, accept).await {
+            Ok(Some(Some(Ok((request, respond))))) => {
                 let task = Stream { client: Rc::clone(&client), _active: Active::begin(&active) };
                 tokio::task::spawn_local(task.serve(request, respond));
             }
-            Ok(Some(Err(_)) | None) => return,
+            Ok(Some(Some(Err(_)) | None)) => return,
+            Ok(None) => {
+                draining = true;
+                connection.graceful_shutdown();
+            }
             Err(_) if active.get() == 0 && !draining => {
                 draining = true;
                 connection.graceful_shutdown();
             }
-            // Idle for that long after the GOAWAY too: the client does not mean to close.
+            // Told to go and without a stream: the client does not mean to close, or is not there.
             Err(_) if active.get() == 0 => return,
             Err(_) => {}
         }
