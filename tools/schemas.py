@@ -10,18 +10,14 @@ Needs the Go tool for the module and the package `kubernetes`.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-MODULE = "sigs.k8s.io/gateway-api"
-VERSION = "v1.7.0"
-TOOLCHAIN = "go1.27.0"
+from go_modules import GATEWAY_API, module
+
 DATA = Path(__file__).parents[1] / "python" / "sluicegate" / "schema" / "data"
 CORE = {
     ("v1", "Namespace"): "V1Namespace",
@@ -40,7 +36,7 @@ MIN_SHARED_BYTES = 200
 
 def main() -> int:
     DATA.mkdir(parents=True, exist_ok=True)
-    write("gateway-api.json", {"source": f"{MODULE} {VERSION}, experimental channel", **share(gateway_api())})
+    write("gateway-api.json", {"source": f"{' '.join(GATEWAY_API)}, experimental channel", **share(gateway_api())})
     write("core.json", {"source": "models of the Kubernetes client", **share(core())})
     return 0
 
@@ -53,7 +49,7 @@ def write(name: str, document: dict[str, Any]) -> None:
 
 def gateway_api() -> dict[str, Any]:
     kinds: dict[str, Any] = {}
-    for path in sorted((module() / "config" / "crd" / "experimental").glob("*.yaml")):
+    for path in sorted((module(*GATEWAY_API) / "config" / "crd" / "experimental").glob("*.yaml")):
         for document in yaml.safe_load_all(path.read_text()):
             if not document or document.get("kind") != "CustomResourceDefinition":
                 continue
@@ -69,14 +65,6 @@ def gateway_api() -> dict[str, Any]:
                     "schema": schema,
                 }
     return kinds
-
-
-def module() -> Path:
-    environment = {**os.environ, "GOTOOLCHAIN": TOOLCHAIN, "GOFLAGS": "-mod=mod"}
-    with tempfile.TemporaryDirectory() as folder:
-        command = ["go", "mod", "download", "-json", f"{MODULE}@{VERSION}"]
-        result = subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.PIPE)
-    return Path(json.loads(result.stdout)["Dir"])
 
 
 def trimmed(schema: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,101 @@
+"""The distribution: what is in the sdist and the wheel, and that a wheel built from the sdist works without Rust."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import venv
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LIMIT = 900
+#: Built here, not part of the source.
+BUILT = (".so", ".pyc")
+
+
+@pytest.fixture(scope="module")
+def built() -> Iterator[tuple[Path, Path]]:
+    """The sdist, and the wheel made from the sdist alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        dist, source = Path(folder) / "dist", Path(folder) / "source"
+        maturin = Path(sys.executable).with_name("maturin")
+        subprocess.run([maturin, "sdist", "--out", dist], cwd=ROOT, check=True, timeout=LIMIT)
+        [sdist] = dist.glob("*.tar.gz")
+        with tarfile.open(sdist) as archive:
+            archive.extractall(source, filter="data")
+        [unpacked] = source.iterdir()
+        # Dependencies that are compiled already are used again; the crates of this project are compiled from the sdist.
+        environment = {**os.environ, "CARGO_TARGET_DIR": str(ROOT / "target")}
+        command = [maturin, "build", "--release", "--out", dist, "--interpreter", sys.executable]
+        subprocess.run(command, cwd=unpacked, env=environment, check=True, timeout=LIMIT)
+        [wheel] = dist.glob("*.whl")
+        yield sdist, wheel
+
+
+def package_files() -> set[str]:
+    """What the package consists of, as paths in a wheel."""
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
+    files = set()
+    for name in filter(None, tracked.split("\0")):
+        if name.startswith("python/") and name != "python/sluicegate/controller":
+            files.add(name.removeprefix("python/"))
+        elif name.startswith("controller/"):
+            files.add(f"sluicegate/{name}")
+    return files
+
+
+def test_the_wheel_has_what_the_tree_has(built: tuple[Path, Path]) -> None:
+    with zipfile.ZipFile(built[1]) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name and not name.endswith("/")}
+    native = {name for name in names if name.endswith(BUILT)}
+    assert names - native == package_files()
+    assert native == {"sluicegate/_native.abi3.so"}
+    assert "-cp310-abi3-" in built[1].name
+
+
+def test_the_sdist_has_its_licence_and_sources(built: tuple[Path, Path]) -> None:
+    with tarfile.open(built[0]) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"LICENSE", "README.md", "Cargo.lock", "pyproject.toml", "native/core/Cargo.toml"} <= names
+    assert not [name for name in names if name.endswith(BUILT)]
+
+
+def test_a_clean_machine_serves_the_quickstart(built: tuple[Path, Path], tmp_path: Path) -> None:
+    """An empty virtual environment, no compiler on the path."""
+    environment = tmp_path / "venv"
+    venv.create(environment, with_pip=True)
+    python = environment / "bin" / "python"
+    bare = {key: value for key, value in os.environ.items() if not key.startswith(("CARGO", "RUST", "PYTHON"))}
+    bare["PATH"] = f"{environment / 'bin'}:/usr/bin:/bin"
+    assert shutil.which("cargo", path=bare["PATH"]) is None
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", built[1]]
+    subprocess.run(install, env=bare, check=True, timeout=LIMIT, cwd=tmp_path)
+    quickstart = tmp_path / "quickstart"
+    shutil.copytree(ROOT / "examples" / "quickstart", quickstart)
+    # Ports of this test's own: the quickstart's may be in use.
+    backends = quickstart / "backends.yaml"
+    backends.write_text(backends.read_text().replace("127.0.0.1", "127.9.9.9"))
+    command = [python, "-m", "sluicegate.demo", quickstart, "--", "serve", quickstart, "--port-offset", "8000"]
+    command += ["--listen", "127.9.9.9", "--admin", "off", "--output", "json"]
+    process = subprocess.Popen(command, env=bare, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert process.stdout is not None
+    try:
+        ready = json.loads(process.stdout.readline())
+        assert ready["problems"] == []
+        curl = ["curl", "--silent", "--header", "Host: www.example.com", "http://127.9.9.9:8080/login"]
+        answer = subprocess.run(curl, capture_output=True, text=True, check=True, timeout=20).stdout
+        assert answer.startswith("Hello from example-svc")
+    finally:
+        process.terminate()
+        process.stdout.read()
+        assert process.wait(20) == 0
+        process.stdout.close()

@@ -1,0 +1,210 @@
+"""`sluicegate check` against the Gateway API's own examples, invalid examples and conformance manifests."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from go_modules import CONFORMANCE, GATEWAY_API, module
+from sluicegate.commands.check import SCHEMA_CODES, schema_findings
+from sluicegate.manifests import read
+from sluicegate.schema import catalog, violations
+
+#: What the suite puts in before it applies a manifest.
+PLACEHOLDERS = {
+    "{GATEWAY_CONTROLLER_NAME}": "sluicegate.dev/controller",
+    "PLACEHOLDER_USABLE_ADDRS": "192.0.2.1",
+    "PLACEHOLDER_UNUSABLE_ADDRS": "192.0.2.2",
+}
+
+
+def run(*arguments: str, stdin: str | None = None) -> tuple[int, str]:
+    command = [sys.executable, "-m", "sluicegate", "check", *arguments]
+    result = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120, check=False)
+    assert "Traceback" not in result.stderr, result.stderr
+    return result.returncode, result.stdout
+
+
+def problems(*arguments: str, stdin: str | None = None) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(run("--output", "json", *arguments, stdin=stdin)[1])["problems"]
+    return found
+
+
+def test_examples_have_no_schema_or_rule_error() -> None:
+    folder = module(*GATEWAY_API) / "examples"
+    assert len(list(folder.rglob("*.yaml"))) == 89
+    found = problems(str(folder))
+    assert [item for item in found if item["code"] in SCHEMA_CODES or item["code"] == "unreadable"] == []
+    assert any(item["code"] == "backend-not-found" for item in found)
+
+
+def test_conformance_manifests_have_no_schema_or_rule_error() -> None:
+    folder = module(*CONFORMANCE)
+    files = sorted([*(folder / "tests").rglob("*.yaml"), *(folder / "base").rglob("*.yaml")])
+    assert len(files) >= 147
+    found = [item for path in files for item in findings(path)]
+    assert found == []
+
+
+def findings(path: Path) -> list[str]:
+    text = path.read_text()
+    for name, value in PLACEHOLDERS.items():
+        text = text.replace(name, value)
+    reading = read(["-"], text)
+    return [f"{path.name}: {item}" for item in (*reading.faults, *schema_findings(reading.documents))]
+
+
+INVALID = sorted((module(*GATEWAY_API) / "hack" / "invalid-examples").rglob("*.yaml"))
+
+#: The field that each file is about.
+FIELDS = {
+    "duplicate-header-match": "spec.rules[0].matches[0].headers[1]",
+    "duplicate-listeners": "spec.listeners[1]",
+    "duplicate-query-match": "spec.rules[0].matches[0].queryParams[1]",
+    "hostname-tcp": "spec.listeners",
+    "hostname-udp": "spec.listeners",
+    "httproute-portless-backend": "spec.rules[0].backendRefs[0]",
+    "httproute-portless-service": "spec.rules[0].backendRefs[0]",
+    "invalid-addresses": "spec.addresses[8]",
+    "invalid-backend-group": "spec.rules[0].backendRefs[0].group",
+    "invalid-backend-kind": "spec.rules[0].backendRefs[0].kind",
+    "invalid-backend-port": "spec.rules[0].backendRefs[0].port",
+    "invalid-controller": "spec.controllerName",
+    "invalid-filter-duplicate": "spec.rules[0].filters",
+    "invalid-filter-duplicate-header": "spec.rules[0].filters[0].requestHeaderModifier.remove[1]",
+    "invalid-filter-empty": "spec.rules[0].filters[0]",
+    "invalid-filter-externalauth-bad-http-path": "spec.rules[0].filters[0].externalAuth.http.path",
+    "invalid-filter-externalauth-empty": "spec.rules[0].filters[0]",
+    "invalid-filter-externalauth-no-protocol": "spec.rules[0].filters[0].externalAuth.protocol",
+    "invalid-filter-wrong-field": "spec.rules[0].filters[0]",
+    "invalid-header-name": "spec.rules[0].matches[0].headers[0].name",
+    "invalid-header-value": "spec.rules[0].filters[0].responseHeaderModifier.add[0].value",
+    "invalid-hostname": "spec.hostnames[0]",
+    "invalid-httpredirect-hostname": "spec.rules[0].filters[0].requestRedirect.hostname",
+    "invalid-listener-name": "spec.listeners[0].name",
+    "invalid-listener-port": "spec.listeners[0].port",
+    "invalid-method": "spec.rules[0].matches[0].method",
+    "invalid-path-alphanum-specialchars-mix": "spec.rules[0].matches[0].path",
+    "invalid-path-specialchars": "spec.rules[0].matches[0].path",
+    "invalid-request-redirect-with-backendref": "spec.rules[0]",
+    "invalid-tls-mode": "spec.listeners",
+    "missing-from": "spec.from",
+    "missing-ns": "spec.from[0].namespace",
+    "missing-to": "spec.to",
+    "no-hostname": "spec.hostnames",
+    "tlsconfig-tcp": "spec.listeners",
+}
+
+
+def test_there_are_36_invalid_examples() -> None:
+    assert len(INVALID) == 36
+
+
+@pytest.mark.parametrize("path", INVALID, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_invalid_examples_are_refused_with_their_field(path: Path) -> None:
+    found = list(schema_findings(read([str(path)]).documents))
+    assert FIELDS[path.stem] in {item.field for item in found}, [str(item) for item in found]
+    assert all(item.line > 1 for item in found)
+
+
+GATEWAY = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata:
+  name: gateway
+spec:
+  gatewayClassName: sluicegate
+  listeners:
+  - name: http
+    protocol: HTTP
+    port: 80
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "line", "words"),
+    [
+        (("port: 80", "port: '80'"), "spec.listeners[0].port", 11, "without quotes"),
+        (("port: 80", "prot: 80"), "spec.listeners[0].port", 9, "required"),
+        (("port: 80", "port: 80\n    hostnam: a.test"), "spec.listeners[0].hostnam", 12, "did you mean hostname"),
+        (("protocol: HTTP", "protocol: [HTTP]"), "spec.listeners[0].protocol", 10, "no string"),
+        (("kind: Gateway", "kind: Gatewai"), "kind", 3, "did you mean Gateway"),
+        (("io/v1", "io/v9"), "apiVersion", 2, "gateway.networking.k8s.io/v1"),
+        (("name: gateway\n", "name: Gateway_1\n"), "metadata.name", 5, "lower-case"),
+        (("name: gateway\n", "name: gateway\n  label: {}\n"), "metadata.label", 6, "did you mean labels"),
+        (("name: gateway\n", "name: gateway\n  labels: {a: 1}\n"), 'metadata.labels["a"]', 6, "quote it"),
+    ],
+)
+def test_mistakes_are_told_with_line_field_and_remedy(
+    change: tuple[str, str], field: str, line: int, words: str
+) -> None:
+    found = problems("-", stdin=GATEWAY.replace(*change))
+    [item] = [item for item in found if item["field"] == field and item["code"] != "invalid"]
+    assert item["line"] == line
+    assert words in f"{item['message']}; {item['remedy']}"
+
+
+def test_clean_manifests_exit_with_zero(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    status, text = run(str(root / "examples" / "quickstart"))
+    assert status == 0, text
+    assert "HTTPRoute/default/example-httproute" in text
+    assert "Accepted=True (Accepted)" in text
+    assert "no problem" in text
+    (tmp_path / "x.yaml").write_text(GATEWAY.replace("port: 80", "port: 0"))
+    status, text = run(str(tmp_path))
+    assert status == 1
+    assert f"{tmp_path}/x.yaml:11: error: Gateway/default/gateway: spec.listeners[0].port: 0 is less than 1" in text
+
+
+def test_sarif(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(GATEWAY.replace("port: 80", "port: 0"))
+    status, text = run("--output", "sarif", str(tmp_path))
+    assert status == 1
+    [result] = [item for item in json.loads(text)["runs"][0]["results"] if item["ruleId"] == "schema"]
+    place = result["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"].endswith("x.yaml")
+    assert place["region"]["startLine"] == 11
+
+
+def test_core_kinds_are_looked_at() -> None:
+    document = yaml.safe_load(
+        "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {ports: [{prt: 80, targetPort: http}], x: 1}}"
+    )
+    assert {item.field for item in violations(document)} == {"spec.ports[0].prt", "spec.ports[0].port", "spec.x"}
+    document["spec"] = {"ports": [{"port": 80, "targetPort": 8080}], "selector": {"a": "b"}}
+    assert violations(document) == []
+
+
+def test_every_rule_can_be_evaluated() -> None:
+    """No rule of any schema needs a function that the evaluator does not have."""
+    from sluicegate.schema.rules import _FUNCTIONS, _compiled
+
+    own = set(_FUNCTIONS)
+    builtin = {"size", "has", "all", "exists", "exists_one", "filter", "map", "matches", "contains", "startsWith"}
+    builtin |= {"endsWith", "duration", "int", "string"}
+    rules = set()
+
+    def collect(schema: Any) -> None:
+        if isinstance(schema, dict):
+            for key, value in schema.items():
+                if key == "x-kubernetes-validations":
+                    rules.update(rule["rule"] for rule in value)
+                collect(value)
+        elif isinstance(schema, list):
+            for item in schema:
+                collect(item)
+
+    for entry in catalog().values():
+        collect(entry.schema)
+        collect(entry.definitions)
+    assert len(rules) >= 100
+    for rule in rules:
+        names = {name for name in _compiled(rule).functions() if name.isidentifier() and not name.startswith("_")}
+        assert names - own - builtin == set(), rule

@@ -1,0 +1,195 @@
+"""`sluicegate explain`, `sluicegate translate`, `sluicegate.load` and the pytest fixture."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sluicegate
+from sluicegate.library import RequestError, parse_request
+
+ROOT = Path(__file__).parents[2]
+QUICKSTART = ROOT / "examples" / "quickstart"
+
+pytest_plugins = ["pytester"]
+
+MANIFESTS = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gateway}
+spec:
+  gatewayClassName: sluicegate
+  listeners:
+  - {name: http, protocol: HTTP, port: 80}
+  - {name: only, protocol: HTTP, port: 81, hostname: only.test}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: shop}
+spec:
+  parentRefs: [{name: gateway, sectionName: http}]
+  hostnames: [shop.test, "*.shop.test"]
+  rules:
+  - matches: [{path: {value: /cart}}]
+    filters:
+    - type: URLRewrite
+      urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /basket}}
+    - type: RequestHeaderModifier
+      requestHeaderModifier: {set: [{name: x-shop, value: "1"}]}
+    backendRefs: [{name: app, port: 80}]
+  - matches: [{path: {value: /cart}, method: POST, headers: [{name: x-user, value: anna}]}]
+    backendRefs: [{name: app, port: 80}]
+  - matches: [{path: {value: /}}]
+    backendRefs: [{name: app, port: 80}]
+  - matches: [{path: {value: /old}}]
+    filters: [{type: RequestRedirect, requestRedirect: {scheme: https, statusCode: 301}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: app}
+spec: {ports: [{port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: app, labels: {kubernetes.io/service-name: app}}
+addressType: IPv4
+endpoints: [{addresses: [10.0.0.1]}, {addresses: [10.0.0.2]}]
+ports: [{port: 8080}]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "all.yaml").write_text(MANIFESTS)
+    return tmp_path
+
+
+def explain(*arguments: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "sluicegate", "explain", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert "Traceback" not in result.stderr, result.stderr
+    return result.returncode, result.stdout + result.stderr
+
+
+def test_the_winner_and_the_losers(folder: Path) -> None:
+    status, text = explain(str(folder), "--request", "GET http://shop.test/cart/1?a=b")
+    assert status == 0
+    assert "listener  Gateway/default/gateway/http" in text
+    assert "HTTPRoute/default/shop, hostname shop.test" in text
+    assert "rules[0].matches[0]: PathPrefix /cart" in text
+    assert "filter    rewrite" in text
+    assert "backend   default/app:80" in text
+    assert "10.0.0.1:8080, 10.0.0.2:8080" in text
+    assert "sent as   GET shop.test/basket/1?a=b" in text
+    assert "x-shop: 1" in text
+    assert "holds too: HTTPRoute/default/shop rules[2].matches[0]: PathPrefix /: its path is shorter" in text
+    assert "the method is not POST; the header x-user does not fit" in text
+
+
+def test_headers_choose(folder: Path) -> None:
+    status, text = explain(str(folder), "-r", "POST http://a.shop.test/cart", "-H", "X-User: anna", "-o", "json")
+    found = json.loads(text)
+    assert status == 0
+    assert (found["decision"]["rule"], found["hostname"]) == (1, "*.shop.test")
+    assert found["losers"][0]["holds"] is True
+    assert found["losers"][0]["reasons"] == ["it asks for no method"]
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status", "words"),
+    [
+        ("GET http://shop.test/old", 0, "answer    301 (redirect)"),
+        ("GET http://other.test/", 1, "the hostnames shop.test, *.shop.test do not hold for other.test"),
+        ("GET http://any.test:81/", 1, "not by    Gateway/default/gateway/only"),
+        ("GET http://only.test:81/", 1, "404 (no_route)"),
+        ("GET http://shop.test/%zz", 1, "400 (bad_request)"),
+        ("nonsense with three words", 2, "is no request"),
+        ("GET ftp://shop.test/", 2, "http or https"),
+    ],
+)
+def test_what_does_not_go_through(folder: Path, request_line: str, status: int, words: str) -> None:
+    found, text = explain(str(folder), "--request", request_line)
+    assert (found, words in text) == (status, True), text
+
+
+def test_load_and_decide(folder: Path) -> None:
+    routes = sluicegate.load(folder)
+    assert routes.problems == []
+    decision = routes.decide("GET http://shop.test/cart")
+    assert (decision.outcome, decision.route, decision.rule) == ("forward", "HTTPRoute/default/shop", 0)
+    assert decision.backend == "default/app:80"
+    assert decision.endpoints == ("10.0.0.1:8080", "10.0.0.2:8080")
+    assert decision.request is not None
+    assert decision.request.target == "/basket"
+    assert routes.decide("POST http://shop.test/cart", {"x-user": "anna"}).rule == 1
+    redirected = routes.decide("GET http://shop.test/old/x")
+    assert redirected.response is not None
+    assert ("location", "https://shop.test/old/x") in redirected.response.headers
+    assert routes.decide("GET http://nobody.test/").reason == "no_route"
+    with pytest.raises(FileNotFoundError):
+        sluicegate.load(folder / "missing")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("https://a.test/x?y#z", ("GET", "https", "a.test", 443, "/x?y")),
+        ("PUT http://a.test:8080", ("PUT", "http", "a.test:8080", 8080, "/")),
+        ("a.test/x", ("GET", "http", "a.test", 80, "/x")),
+        ("/x", ("GET", "http", "localhost", 80, "/x")),
+        ("GET http://[::1]:81/?a=b", ("GET", "http", "[::1]:81", 81, "/?a=b")),
+    ],
+)
+def test_requests(text: str, expected: tuple[Any, ...]) -> None:
+    found = parse_request(text)
+    assert (found.method, found.scheme, found.authority, found.port, found.target) == expected
+
+
+def test_host_field_replaces_the_host() -> None:
+    assert parse_request("http://127.0.0.1:8080/", {"Host": "a.test"}).authority == "a.test"
+    with pytest.raises(RequestError):
+        parse_request("GET http://a.test:x/")
+
+
+def test_translate_has_no_secrets(tmp_path: Path) -> None:
+    from system_certificates import Authority
+    from system_manifests import dump, gateway, https, route, rule, secret
+
+    pair = Authority().sign("a.test")
+    objects = [gateway(https(secret="pair")), route(rule("/", "app")), secret("pair", pair.certificate, pair.key)]
+    (tmp_path / "all.yaml").write_text(dump(*objects))
+    command = [sys.executable, "-m", "sluicegate", "translate", str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "PRIVATE KEY" not in result.stdout
+    document = json.loads(result.stdout)
+    assert document["upsert"]["listeners"][0]["id"] == "Gateway/default/gateway/https"
+    assert "Service default/app does not exist" in result.stderr
+
+
+def test_the_pytest_fixture(pytester: pytest.Pytester, folder: Path) -> None:
+    pytester.makepyfile(
+        f"""
+        def test_cart(sluicegate_routes):
+            routes = sluicegate_routes({str(folder)!r})
+            assert routes.decide("GET http://shop.test/cart").backend == "default/app:80"
+
+        def test_broken(sluicegate_routes, tmp_path):
+            (tmp_path / "broken.yaml").write_text("a: [")
+            sluicegate_routes(str(tmp_path))
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "sluicegate.pytest_plugin", "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*the manifests have problems:*"])
+
+
+def test_version() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "sluicegate", "--version"], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == sluicegate.__version__
