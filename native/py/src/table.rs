@@ -4,6 +4,7 @@ use crate::errors::{malformed, refused};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use sluicegate_core::codec::{Parsed, parse_request};
 use sluicegate_core::decision::{DecisionRequest, Routed, decide, route};
 use sluicegate_core::ir::Transaction;
 use sluicegate_core::observe::metrics::NoSeries;
@@ -51,7 +52,7 @@ impl RouteTable {
     /// Nanoseconds per match (listener and rule) over all requests, `rounds` times.
     fn bench(&self, py: Python<'_>, requests: Vec<Vec<u8>>, rounds: u32) -> PyResult<f64> {
         py.detach(|| {
-            let requests = requests.iter().map(|request| parse_request(request)).collect::<PyResult<Vec<_>>>()?;
+            let requests = requests.iter().map(|request| decode_request(request)).collect::<PyResult<Vec<_>>>()?;
             let prepared: Vec<_> = requests.iter().filter_map(Prepared::new).collect();
             if prepared.len() != requests.len() {
                 return Err(PyValueError::new_err("a request with a bad target or authority"));
@@ -69,7 +70,7 @@ impl RouteTable {
     /// Nanoseconds per whole decision (normalisation, match, filters), without JSON.
     fn bench_decide(&self, py: Python<'_>, requests: Vec<Vec<u8>>, rounds: u32) -> PyResult<f64> {
         py.detach(|| {
-            let requests = requests.iter().map(|request| parse_request(request)).collect::<PyResult<Vec<_>>>()?;
+            let requests = requests.iter().map(|request| decode_request(request)).collect::<PyResult<Vec<_>>>()?;
             let started = Instant::now();
             for _ in 0..rounds {
                 for request in &requests {
@@ -89,7 +90,7 @@ fn apply(state: &mut State, ir: &[u8]) -> PyResult<Table> {
     state.apply(parse(ir)?, &NoSeries).map_err(|error| refused(&error))
 }
 
-fn parse_request(request: &[u8]) -> PyResult<DecisionRequest> {
+fn decode_request(request: &[u8]) -> PyResult<DecisionRequest> {
     serde_json::from_slice(request).map_err(|error| PyValueError::new_err(format!("request: {error}")))
 }
 
@@ -126,6 +127,21 @@ impl<'r> Prepared<'r> {
         };
         Some(route(table.socket_on_port(self.request.bind_port)?, self.request.sni.as_deref(), &head))
     }
+}
+
+/// Nanoseconds per parse of an HTTP/1.1 request head, `rounds` times.
+#[pyfunction]
+pub fn bench_parse_head(py: Python<'_>, head: &[u8], rounds: u32) -> PyResult<f64> {
+    py.detach(|| {
+        if !matches!(parse_request(head), Ok(Parsed::Complete(_))) {
+            return Err(PyValueError::new_err("no complete request head"));
+        }
+        let started = Instant::now();
+        for _ in 0..rounds {
+            black_box(parse_request(black_box(head)).is_ok());
+        }
+        Ok(nanoseconds_each(started, rounds, 1))
+    })
 }
 
 /// What is wrong with a regular expression, or None.

@@ -158,7 +158,7 @@ mod tests {
     fn floods_are_seen_however_the_bytes_come() {
         for (preface, step) in [(0, usize::MAX), (0, 1), (24, 7), (24, 1)] {
             let mut bytes = vec![b'P'; preface];
-            for _ in 0..BURST + PER_SECOND + 1 {
+            for _ in 0..=BURST + PER_SECOND {
                 bytes.extend(frame(6, 8));
             }
             let mut meter = FrameMeter::new(preface);

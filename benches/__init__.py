@@ -1,0 +1,1 @@
+"""Benchmarks: ratios between builds and peers, each measured in one interleaved run."""

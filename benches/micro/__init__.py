@@ -1,0 +1,1 @@
+"""Header parsing, matching and compiling in the three builds of the router."""
