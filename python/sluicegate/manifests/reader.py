@@ -110,9 +110,43 @@ class Reader:
         self.paths = tuple(dict.fromkeys(paths))
         self._standard_input = standard_input
         self._known: dict[str, _Known] = {}
+        self._by_place: dict[str, str] = {}
+        self._last: Reading | None = None
 
-    def read(self, progress: Progress | None = None) -> Reading:
-        """Look at all paths again."""
+    def read(self, progress: Progress | None = None, changed: frozenset[str] | None = None) -> Reading:
+        """Look at the paths again.
+
+        Args:
+            progress: called for each file that is read.
+            changed: absolute paths that may have changed; None: any. Where they are no more than files that are known,
+                nothing else is looked at.
+        """
+        last = self._read_some(changed) if changed is not None else None
+        if last is None:
+            last = self._read_all(progress)
+        self._last = last
+        return last
+
+    def _read_some(self, changed: frozenset[str]) -> Reading | None:
+        """Read only files that are known and still plain files; None where more may have changed."""
+        if self._last is None:
+            return None
+        touched = set()
+        for path in changed:
+            name = self._by_place.get(path)
+            if name is not None and is_plain(path):
+                touched.add(name)
+            elif not is_passing(path):
+                return None
+        if not touched:
+            return self._last
+        files = tuple(self._read_file(file.path) if file.path in touched else file for file in self._last.files)
+        known = {fault for file in self._last.files for fault in file.faults}
+        faults = [fault for fault in self._last.faults if fault not in known]
+        faults.extend(fault for file in files for fault in file.faults)
+        return Reading(files, tuple(faults), self._last.missing)
+
+    def _read_all(self, progress: Progress | None) -> Reading:
         found: list[str] = []
         faults: list[Fault] = []
         missing: set[str] = set()
@@ -136,6 +170,7 @@ class Reader:
                 progress(path, number, len(unique))
             files.append(self._read_file(path))
         self._known = {path: self._known[path] for path in unique if path in self._known}
+        self._by_place = {os.path.abspath(path): path for path in unique if path != STANDARD_INPUT}
         faults.extend(fault for file in files for fault in file.faults)
         return Reading(tuple(files), tuple(faults), frozenset(missing))
 
@@ -249,6 +284,16 @@ def _common(limit: int, equal: Callable[[int, int], bool]) -> int:
         else:
             high = middle - 1
     return low
+
+
+def is_plain(path: str) -> bool:
+    """Whether it is a plain file, not a link to one."""
+    return os.path.isfile(path) and not os.path.islink(path)
+
+
+def is_passing(path: str) -> bool:
+    """Whether a path is one that editors and shells write and take away: hidden, and a plain file or gone."""
+    return os.path.basename(path).startswith(".") and (is_plain(path) or not os.path.lexists(path))
 
 
 def _walk(root: str, faults: list[Fault]) -> Iterator[str]:

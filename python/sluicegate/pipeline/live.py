@@ -72,10 +72,10 @@ class Live:
         self._last: tuple[Refresh, Translation] | None = None
         self._refused: tuple[Finding, ...] = ()
 
-    def step(self, progress: Progress | None = None) -> Step:
-        """Look at the files again and make live what changed."""
+    def step(self, progress: Progress | None = None, changed: frozenset[str] | None = None) -> Step:
+        """Look at the files again and make live what changed; `changed` as `Source.refresh` has it."""
         started = time.perf_counter()
-        refresh = self._source.refresh(progress)
+        refresh = self._source.refresh(progress, changed)
         translation = self._translator.translate(self._store.snapshot())
         transaction = ir_transaction(self._applied, translation.ir, self._generation + 1)
         report = None if is_empty(transaction) else self._apply(transaction, translation)

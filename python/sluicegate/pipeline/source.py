@@ -9,11 +9,14 @@ Rules:
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+
+import msgspec
 
 from sluicegate.controller import model
 from sluicegate.controller.model import DecodeError, Object, ObjectKey, Origin
@@ -42,13 +45,29 @@ class Refresh:
     objects: int
 
 
+class _Looked(NamedTuple):
+    """What one document came to.
+
+    Attributes:
+        document: the document.
+        object: None where it could not be used, or is not read.
+        faults: why it could not be used.
+        ignored: its kind, where that is not read.
+    """
+
+    document: Document
+    object: Object | None
+    faults: tuple[Fault, ...] = ()
+    ignored: str = ""
+
+
 @dataclass(slots=True)
 class _FileState:
-    """What one file came to: its objects, by the identity of their data, and what was kept of it."""
+    """What one file came to: a look at each document, its objects, and those that are kept from before."""
 
     file: File
+    looked: list[_Looked] = field(default_factory=list)
     objects: list[Object] = field(default_factory=list)
-    by_data: dict[int, tuple[Document, Object | None, tuple[Fault, ...]]] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     ignored: Counter[str] = field(default_factory=Counter)
     by_line: dict[int, Document] | None = None
@@ -76,21 +95,55 @@ class Source:
         self._validate = validate
         self._files: dict[str, _FileState] = {}
         self._objects: dict[ObjectKey, Object] = {}
+        self._duplicates: list[Fault] = []
         self._initialised = False
 
-    def refresh(self, progress: Progress | None = None) -> Refresh:
-        """Read what changed and tell the store."""
-        reading = self._reader.read(progress)
+    def refresh(self, progress: Progress | None = None, changed: frozenset[str] | None = None) -> Refresh:
+        """Read what changed and tell the store.
+
+        Args:
+            progress: called for each file that is read.
+            changed: paths that may have changed; None: any.
+        """
+        reading = self._reader.read(progress, changed)
         states = {file.path: self._update(file) for file in reading.files}
         states |= self._vanished(reading, states)
-        self._files = states
-        objects, duplicates = _merge(states.values())
-        changed = self._tell(objects)
+        before, self._files = self._files, states
+        told = self._tell_some(before, states)
+        if told is None:
+            objects, self._duplicates = _merge(states.values())
+            told = self._tell(objects)
         found = [fault for state in states.values() for fault in state.faults]
         general = [fault for fault in reading.faults if fault.path not in states or fault.path in reading.missing]
-        ignored = sum((state.ignored for state in states.values()), Counter[str]())
-        faults = tuple(dict.fromkeys((*general, *found, *duplicates)))
-        return Refresh(changed, faults, dict(ignored), len(objects))
+        ignored = sum((state.ignored for state in states.values() if state.ignored), Counter[str]())
+        faults = tuple(dict.fromkeys((*general, *found, *self._duplicates)))
+        return Refresh(told, faults, dict(ignored), len(self._objects))
+
+    def _tell_some(self, before: dict[str, _FileState], after: dict[str, _FileState]) -> frozenset[ObjectKey] | None:
+        """Tell the store what files that changed have changed; None where all of it has to be put together anew.
+
+        That is so at the beginning, and where an object is or becomes written twice: then the order of files counts.
+        """
+        if not self._initialised or self._duplicates or before.keys() != after.keys():
+            return None
+        old: dict[ObjectKey, Object] = {}
+        new: dict[ObjectKey, Object] = {}
+        for path, state in after.items():
+            if before[path] is state:
+                continue
+            old.update((item.key, item) for item in before[path].objects)
+            for item in state.objects:
+                if new.setdefault(item.key, item) is not item:
+                    return None
+        if any(key not in old and key in self._objects for key in new):
+            return None
+        changed = [item for key, item in new.items() if old.get(key) is not item]
+        gone = [key for key in old if key not in new]
+        for item in changed:
+            self._objects[item.key] = item
+        for key in gone:
+            del self._objects[key]
+        return self._send(changed, gone)
 
     def documents(self) -> list[Document]:
         """All documents of the last look, those too that the gateway has no use for."""
@@ -111,34 +164,37 @@ class Source:
         before = self._files.get(file.path)
         if before is not None and before.file is file:
             return before
-        state = _FileState(file)
-        faults = list(file.faults)
-        broken: set[ObjectKey] = set()
-        everything = bool(file.faults)
-        for document in file.documents:
-            kind, version = document.data.get("kind"), document.data.get("apiVersion")
-            if not _is_read(kind, version):
-                state.ignored[f"{version}/{kind}"] += 1
-                continue
-            found = before.by_data.get(id(document.data)) if before is not None else None
-            if found is None or found[0].origin != document.origin:
-                found = (document, *self._decode(document))
-            state.by_data[id(document.data)] = found
-            if found[1] is not None:
-                state.objects.append(found[1])
-            else:
-                key = _key_of(document.data)
-                everything |= key is None
-                if key is not None:
-                    broken.add(key)
-            faults += found[2]
-        if before is not None and (everything or broken):
+        looked = self._look_again(before.looked if before is not None else [], file.documents)
+        state = _FileState(file, looked, [item.object for item in looked if item.object is not None])
+        bad = [item for item in looked if item.object is None]
+        state.faults = (*file.faults, *(fault for item in bad for fault in item.faults))
+        state.ignored = Counter(item.ignored for item in bad if item.ignored)
+        broken = {_key_of(item.document.data) for item in bad if not item.ignored}
+        if before is not None and (file.faults or broken):
+            everything = bool(file.faults) or None in broken
             present = {item.key for item in state.objects}
             state.objects += [
                 item for item in before.objects if item.key not in present and (everything or item.key in broken)
             ]
-        state.faults = tuple(faults)
         return state
+
+    def _look_again(self, old: list[_Looked], documents: tuple[Document, ...]) -> list[_Looked]:
+        """Look at documents; at those that are still what they were only where they were moved."""
+        shared = min(len(old), len(documents))
+        head = next((at for at in range(shared) if old[at].document is not documents[at]), shared)
+        rest = range(shared - head)
+        tail = next((at for at in rest if old[-1 - at].document is not documents[-1 - at]), shared - head)
+        known = {id(item.document.data): item for item in old[head : len(old) - tail]}
+        middle = [self._look(item, known.get(id(item.data))) for item in documents[head : len(documents) - tail]]
+        return [*old[:head], *middle, *old[len(old) - tail :]]
+
+    def _look(self, document: Document, before: _Looked | None) -> _Looked:
+        kind, version = document.data.get("kind"), document.data.get("apiVersion")
+        if isinstance(kind, str) and isinstance(version, str) and not _is_read(kind, version):
+            return _Looked(document, None, ignored=f"{version}/{kind}")
+        if before is not None and before.object is not None:
+            return _Looked(document, msgspec.structs.replace(before.object, origin=document.origin))
+        return _Looked(document, *self._decode(document))
 
     def _decode(self, document: Document) -> tuple[Object | None, tuple[Fault, ...]]:
         origin = document.origin
@@ -176,7 +232,9 @@ class Source:
             self._store.load(objects.values())
             return frozenset(objects)
         changed = [item for key, item in objects.items() if before.get(key) is not item]
-        gone = [key for key in before if key not in objects]
+        return self._send(changed, [key for key in before if key not in objects])
+
+    def _send(self, changed: list[Object], gone: list[ObjectKey]) -> frozenset[ObjectKey]:
         for item in changed:
             self._store.handle(Apply(item))
         for key in gone:
@@ -184,10 +242,9 @@ class Source:
         return frozenset([*(item.key for item in changed), *gone])
 
 
-def _is_read(kind: object, version: object) -> bool:
+@functools.lru_cache(maxsize=1024)
+def _is_read(kind: str, version: str) -> bool:
     """Whether it is for the gateway: a kind that it reads, in any version of a group that it knows."""
-    if not isinstance(kind, str) or not isinstance(version, str):
-        return True  # `decode` says what is missing
     if kind not in model.KINDS:
         return False
     groups = {known.rpartition("/")[0] for known in model.API_VERSIONS[kind]}

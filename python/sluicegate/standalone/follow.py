@@ -14,8 +14,10 @@ from collections.abc import AsyncIterator, Callable, Iterable
 # The library's back end by itself: `awatch` does not say when its watch stands (both are documented).
 from watchfiles._rust_notify import RustNotify
 
+from sluicegate.manifests.reader import is_passing, is_plain
+
 #: Milliseconds between looks at the events that gathered. A change waits one or two of them.
-STEP = 5
+STEP = 3
 #: Milliseconds after which gathered events are handed on, however many still come.
 DEBOUNCE = 50
 #: Milliseconds between looks where the system cannot watch.
@@ -29,8 +31,8 @@ STANDARD_INPUT = "-"
 Warn = Callable[[str], None]
 
 
-async def changes(paths: Iterable[str], stop: asyncio.Event, warn: Warn) -> AsyncIterator[None]:
-    """Yield whenever something below the paths may have changed, and once when a watch begins.
+async def changes(paths: Iterable[str], stop: asyncio.Event, warn: Warn) -> AsyncIterator[frozenset[str] | None]:
+    """Yield the paths that may have changed, as soon as some have; None for any, also once when a watch begins.
 
     Args:
         paths: files and directories; `-` never changes.
@@ -44,18 +46,23 @@ async def changes(paths: Iterable[str], stop: asyncio.Event, warn: Warn) -> Asyn
         if not watched:
             await _pause(stop)
             if any(os.path.exists(path) for path in given):
-                yield
+                yield None
             continue
         try:
             # The watch stands before the files are looked at again: nothing falls between the two.
             with RustNotify(watched, False, polling, POLL, True, True) as watcher:
-                yield
-                while _watched(given) == watched:
+                yield None
+                while True:
                     told = await asyncio.to_thread(watcher.watch, DEBOUNCE, STEP, WAIT, stop)
                     if told == "stop":
                         return
-                    if told != "timeout":
-                        yield
+                    paths_told = [path for _, path in told] if isinstance(told, set) else []
+                    touched = frozenset(path for path in paths_told if not is_passing(path))
+                    if touched:
+                        yield touched
+                    steady = bool(paths_told) and all(map(is_plain, touched))
+                    if not steady and _watched(given) != watched:
+                        break  # a directory is new, gone or links elsewhere: watch what is there now
         except (OSError, RuntimeError) as error:
             if all(os.path.exists(path) for path in watched) and not polling:
                 warn(f"the system cannot watch the files ({error}): they are looked at every {POLL} ms instead")

@@ -94,6 +94,7 @@ class Reporter:
                     "changed",
                     generation=applied.generation if applied is not None else None,
                     seconds=round(step.seconds, 6),
+                    apply_seconds=round(applied.apply_seconds, 6) if applied is not None else None,
                     objects=sorted(str(key) for key in step.refresh.changed),
                     problems=new,
                     solved=gone,

@@ -97,13 +97,13 @@ class _Server:
         if failed:
             failed[0].result()
 
-    async def _step(self, progress: Progress | None = None) -> Step:
+    async def _step(self, progress: Progress | None = None, changed: frozenset[str] | None = None) -> Step:
         async with self._job:
-            return await asyncio.to_thread(self._live.step, progress)
+            return await asyncio.to_thread(self._live.step, progress, changed)
 
     async def _follow(self) -> None:
-        async for _ in changes(self._paths, self._stop, self._reporter.warning):
-            self._reporter.changed(await self._step())
+        async for changed in changes(self._paths, self._stop, self._reporter.warning):
+            self._reporter.changed(await self._step(None, changed))
         await self._stop.wait()
 
     async def _retry_binds(self) -> None:
