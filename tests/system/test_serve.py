@@ -200,6 +200,33 @@ def test_bad_certificates_disturb_nothing_else(start: Any, simple: list[Manifest
     assert get(found).echo["backend"] == "app"
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "field", "code"),
+    [
+        ("    - type: URLRewrite", "    - typ: URLRewrite", "spec.rules[0].filters[0].typ", "unknown-field"),
+        ("kind: HTTPRoute", "kind: HttpRoute", "kind", "unknown-kind"),
+        ("value: /x", "value: x", "spec.rules[0].matches[0].path", "rule"),
+        ("port: 80", "port: 800000", "spec.rules[0].backendRefs[0].port", "schema"),
+    ],
+)
+def test_what_an_api_server_would_not_take(
+    start: Any, simple: list[Manifest], old: str, new: str, field: str, code: str
+) -> None:
+    """It is told with its place, and is not served; the rest is."""
+    text = dump(*simple[:1], *simple[2:], route(rule("/x", "app"), name="other"))
+    bad = dump(route(rule("/x", "app", filters=[{"type": "URLRewrite", "urlRewrite": {"hostname": "b.test"}}])))
+    found = start(text=text + "---\n" + bad.replace(old.strip(), new.strip(), 1))
+    problems = [item for item in found.ready["problems"] if item["code"] == code]
+    assert [item["field"] for item in problems] == [field]
+    assert problems[0]["line"] > text.count("\n")
+    assert get(found, "/x").status == 200
+    # What was right before goes on serving when it becomes wrong.
+    found.write(text=text + "---\n" + bad.replace("/x", "/y"))
+    assert get(found, "/y").status == 200
+    found.write(text=text + "---\n" + bad.replace("/x", "/y").replace(old.strip().replace("/x", "/y"), new.strip(), 1))
+    assert get(found, "/y").status == (404 if code == "unknown-kind" else 200)
+
+
 def test_unknown_kinds_and_duplicates(start: Any, simple: list[Manifest]) -> None:
     other = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x"}}
     found = start(*simple, other, route(rule("/second", "app")))

@@ -206,5 +206,5 @@ def test_every_rule_can_be_evaluated() -> None:
         collect(entry.definitions)
     assert len(rules) >= 100
     for rule in rules:
-        names = {name for name in _compiled(rule).functions() if name.isidentifier() and not name.startswith("_")}
+        names = {name for name in _compiled(rule)[0].functions() if name.isidentifier() and not name.startswith("_")}
         assert names - own - builtin == set(), rule

@@ -17,6 +17,7 @@ EXIT_USAGE = 2
 
 def run(paths: Sequence[str], flags: Mapping[str, Any], config: str | None, version: str) -> int:
     """Serve until a signal; returns the exit status."""
+    from sluicegate.schema import violations
     from sluicegate.standalone import serve
 
     try:
@@ -25,7 +26,7 @@ def run(paths: Sequence[str], flags: Mapping[str, Any], config: str | None, vers
         sys.stderr.write(f"error: {error}\n")
         return EXIT_USAGE
     try:
-        return asyncio.run(serve(paths, settings, version))
+        return asyncio.run(serve(paths, settings, version, violations))
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_USAGE

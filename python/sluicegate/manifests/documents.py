@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sluicegate.controller.model import Origin
 
@@ -33,6 +33,7 @@ class Fault(NamedTuple):
         object: the object that is meant; empty where none could be read.
         field: path in the object; empty for all of it.
         code: stable word for programs.
+        severity: `error`: not used; `warning`: used, but not as written.
     """
 
     path: str
@@ -41,6 +42,7 @@ class Fault(NamedTuple):
     object: str = ""
     field: str = ""
     code: str = "unreadable"
+    severity: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
         place = f"{self.path}:{self.line}" if self.line else self.path

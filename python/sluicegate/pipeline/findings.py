@@ -58,7 +58,7 @@ def _of_faults(faults: Iterable[Fault]) -> Iterator[Finding]:
         yield Finding(
             path=fault.path,
             line=fault.line,
-            severity="error",
+            severity=fault.severity,
             object=fault.object,
             field=fault.field,
             code=fault.code,

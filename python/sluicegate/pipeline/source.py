@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -23,9 +23,13 @@ from sluicegate.controller.model import DecodeError, Object, ObjectKey, Origin
 from sluicegate.controller.store import Apply, Delete, Store
 from sluicegate.manifests import Document, Fault, Reader, Reading
 from sluicegate.manifests.reader import File, Progress
+from sluicegate.schema import Violation
 
-#: Says why the API server would refuse a document: fields and reasons.
-Validate = Callable[[dict[str, Any]], Iterable[tuple[str, str]]]
+#: Says why the API server would refuse a document.
+Validate = Callable[[dict[str, Any]], Iterable[Violation]]
+
+#: What is told about documents that are not read: a typing mistake, most likely.
+_MISSPELT = frozenset({"unknown-kind", "unknown-version"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +171,7 @@ class Source:
         looked = self._look_again(before.looked if before is not None else [], file.documents)
         state = _FileState(file, looked, [item.object for item in looked if item.object is not None])
         bad = [item for item in looked if item.object is None]
-        state.faults = (*file.faults, *(fault for item in bad for fault in item.faults))
+        state.faults = (*file.faults, *(fault for item in looked if item.faults for fault in item.faults))
         state.ignored = Counter(item.ignored for item in bad if item.ignored)
         broken = {_key_of(item.document.data) for item in bad if not item.ignored}
         if before is not None and (file.faults or broken):
@@ -191,8 +195,9 @@ class Source:
     def _look(self, document: Document, before: _Looked | None) -> _Looked:
         kind, version = document.data.get("kind"), document.data.get("apiVersion")
         if isinstance(kind, str) and isinstance(version, str) and not _is_read(kind, version):
-            return _Looked(document, None, ignored=f"{version}/{kind}")
-        if before is not None and before.object is not None:
+            misspelt = [item for item in self._violations(document, _label(document.data)) if item.code in _MISSPELT]
+            return _Looked(document, None, tuple(misspelt), ignored=f"{version}/{kind}")
+        if before is not None and before.object is not None and not before.faults:
             return _Looked(document, msgspec.structs.replace(before.object, origin=document.origin))
         return _Looked(document, *self._decode(document))
 
@@ -203,15 +208,24 @@ class Source:
             decoded = model.decode(document.data, origin)
         except DecodeError as error:
             line = document.line_of(error.field)
-            return None, (Fault(origin.path, line, error.reason, label, error.field, "invalid"),)
-        if self._validate is not None:
-            violations = tuple(
-                Fault(origin.path, document.line_of(path), reason, label, path, "invalid")
-                for path, reason in self._validate(document.data)
+            found = (Fault(origin.path, line, error.reason, label, error.field, "invalid"),)
+            # The schema knows better what was meant.
+            return None, tuple(self._violations(document, label)) or found
+        faults = tuple(self._violations(document, label))
+        return (None if any(fault.severity == "error" for fault in faults) else decoded), faults
+
+    def _violations(self, document: Document, label: str) -> Iterator[Fault]:
+        for item in self._validate(document.data) if self._validate is not None else ():
+            yield Fault(
+                path=document.origin.path,
+                line=document.line_of(item.field),
+                reason=f"{item.message}; {item.remedy}" if item.remedy else item.message,
+                object=label,
+                field=item.field,
+                code=item.code,
+                # As an API server does for clients that are not strict: unknown fields are dropped with a warning.
+                severity="warning" if item.code == "unknown-field" else "error",
             )
-            if violations:
-                return None, violations
-        return decoded, ()
 
     def _vanished(self, reading: Reading, states: dict[str, _FileState]) -> dict[str, _FileState]:
         """Keep files below paths that were given and are not there now."""

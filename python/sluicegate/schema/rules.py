@@ -76,10 +76,13 @@ def _view(
         view = [_view(item, items, definitions, f"{path}[{index}]", found) for index, item in enumerate(value)]
     else:
         view = value
-    for rule in schema.get("x-kubernetes-validations", ()):
-        message = _broken(rule, view)
-        if message is not None:
-            found.append((_rule_path(path, rule), message))
+    rules = schema.get("x-kubernetes-validations")
+    if rules:
+        scope = _Scope(view)
+        for rule in rules:
+            message = _broken(rule, scope)
+            if message is not None:
+                found.append((_rule_path(path, rule), message))
     return view
 
 
@@ -88,40 +91,52 @@ def _rule_path(path: str, rule: dict[str, Any]) -> str:
     return (path + field).lstrip(".")
 
 
-def _broken(rule: dict[str, Any], view: Any) -> str | None:  # noqa: ANN401
+class _Scope:
+    """What rules about one value see; made once for all of them."""
+
+    def __init__(self, view: Any) -> None:  # noqa: ANN401
+        self._plain = cel.Context()
+        self._plain.add_variable("self", view)
+        self._view = view
+        self._extended: cel.Context | None = None
+
+    def evaluate(self, text: str) -> Any:  # noqa: ANN401
+        program, extended = _compiled(text)
+        return program.execute(self._with_functions() if extended else self._plain)
+
+    def _with_functions(self) -> cel.Context:
+        if self._extended is None:
+            self._extended = cel.Context()
+            self._extended.add_variable("self", self._view)
+            self._extended.add_variable("format", {})
+            for name, function in _FUNCTIONS.items():
+                self._extended.add_function(name, function)
+        return self._extended
+
+
+def _broken(rule: dict[str, Any], scope: _Scope) -> str | None:
     text = rule["rule"]
     if "oldSelf" in text:
         return None
     try:
-        if _evaluate(text, view):
+        if scope.evaluate(text):
             return None
     except (RuntimeError, TypeError, ValueError) as error:
         return f"the rule {text!r} cannot be evaluated: {error}"
     expression = rule.get("messageExpression")
     if expression:
         try:
-            return f"{_evaluate(expression, view)}"
+            return f"{scope.evaluate(expression)}"
         except (RuntimeError, TypeError, ValueError):
             pass
     return str(rule.get("message") or f"does not hold: {text}").strip()
 
 
-def _evaluate(text: str, view: Any) -> Any:  # noqa: ANN401
-    program = _compiled(text)
-    names = set(program.functions())
-    context = cel.Context()
-    context.add_variable("self", view)
-    for name, function in _FUNCTIONS.items():
-        if name in names:
-            context.add_function(name, function)
-    if "format" in program.variables():
-        context.add_variable("format", {})
-    return program.execute(context)
-
-
 @functools.lru_cache(maxsize=1024)
-def _compiled(text: str) -> cel.Program:
-    return cel.compile(text)
+def _compiled(text: str) -> tuple[cel.Program, bool]:
+    """The program, and whether it calls functions that are not CEL's own."""
+    program = cel.compile(text)
+    return program, not _FUNCTIONS.keys().isdisjoint(program.functions())
 
 
 def _escaped(name: str) -> str:
