@@ -114,7 +114,7 @@ def world(start: Any, backend: Any, backend2: Any) -> Iterator[World]:
                 ],
                 timeouts={"request": "200ms"},
             ),
-            hostnames=[HOST, "[::1]", "127.0.0.1"],
+            hostnames=[HOST],
         ),
         *service("echo", echoing.address),
         *service("scripted", scripting.address),
@@ -614,3 +614,59 @@ def test_early_answers_leave_no_bytes_behind(world: World) -> None:
     with contextlib.suppress(ConnectionError):
         assert connection.read().echo["target"] == "/next"
     assert all(item.target != "/smuggled" for item in world.echo.requests)
+
+
+def test_websocket_over_http2(world: World) -> None:
+    """Extended CONNECT (RFC 8441) to a backend that speaks HTTP/1.1."""
+    connection = Http2(world.gateway.address, PORT)
+    assert connection.request("GET", HOST, "/").status == 200
+    assert connection.state.remote_settings.enable_connect_protocol == 1
+    stream = connection.state.get_next_available_stream_id()
+    fields = [
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "http"),
+        (":authority", HOST),
+        (":path", "/ws"),
+        ("sec-websocket-version", "13"),
+    ]
+    connection.state.send_headers(stream, fields)
+    connection.flush()
+    connection.send(stream, b"hello")
+    received = b""
+    while len(received) < 5:
+        connection.pump()
+        received = b"".join(
+            event.data
+            for event in connection.events
+            if isinstance(event, h2.events.DataReceived) and event.stream_id == stream
+        )
+    head = next(
+        event
+        for event in connection.events
+        if isinstance(event, h2.events.ResponseReceived) and event.stream_id == stream
+    )
+    assert dict(head.headers)[":status"] == "200"
+    assert received == b"hello"
+    connection.close()
+
+
+def test_a_busy_endpoint_gets_less(start: Any, backend: Any) -> None:
+    """Least request: an endpoint that holds requests is not given more while another one is idle."""
+    arrived, release = threading.Event(), threading.Event()
+
+    def holding(_request: Received) -> bytes:
+        arrived.set()
+        release.wait(15)
+        return response(b"slow")
+
+    slow, quick = backend(holding), backend(lambda _request: response(b"quick"))
+    found = start(gateway(), route(rule("/", "app")), *service("app", slow.address, quick.address))
+    held = Http2(found.address, PORT)
+    streams = [held.open("GET", "a.test", "/") for _ in range(2)]
+    assert arrived.wait(15)
+    for _ in range(30):
+        assert held.request("GET", "a.test", "/").body == b"quick"
+    release.set()
+    assert {held.read(stream).body for stream in streams} <= {b"slow", b"quick"}
+    held.close()
