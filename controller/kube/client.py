@@ -1,0 +1,192 @@
+"""Requests to the API server: the official client's configuration, authentication and connections, JSON by msgspec.
+
+Rules:
+- Every request has a time limit; a watch has one of its own (`watch.py`).
+- An error is an `ApiError` with the status and the API server's message; a connection that breaks is one with status 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+import msgspec
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient, Configuration
+
+#: Seconds for a request that is no watch.
+REQUEST_LIMIT = 30.0
+#: Connections to the API server: one for each watch and some for writes.
+MAX_CONNECTIONS = 64
+#: Bytes of an error's body that are read.
+MAX_ERROR_BODY = 16 * 1024
+
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+JSON = "application/json"
+
+Document = dict[str, Any]
+
+
+class ApiError(Exception):
+    """The API server refused a request, or could not be asked.
+
+    Attributes:
+        status: HTTP status; 0 where there was no answer.
+        reason: the machine-readable reason, such as `Conflict`.
+    """
+
+    def __init__(self, status: int, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+class _Status(msgspec.Struct):
+    message: str = ""
+    reason: str = ""
+    code: int = 0
+
+
+class Client:
+    """One API server."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        """Use a configuration of the official client."""
+        configuration.connection_pool_maxsize = MAX_CONNECTIONS
+        self._configuration = configuration
+        self._api = ApiClient(configuration)
+
+    @classmethod
+    async def load(cls, kubeconfig: str | None = None, context: str | None = None) -> Client:
+        """Find the API server: the given kubeconfig, the pod's service account, else the usual kubeconfig.
+
+        Raises:
+            ApiError: there is none.
+        """
+        configuration = Configuration()
+        try:
+            if kubeconfig is None and context is None:
+                try:
+                    config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+                    return cls(configuration)
+                except config.ConfigException:
+                    pass
+            await config.load_kube_config(  # type: ignore[no-untyped-call]
+                kubeconfig, context, client_configuration=configuration
+            )
+        except (config.ConfigException, OSError) as error:
+            raise ApiError(0, f"no API server is configured: {error}; give --kubeconfig, or run in a pod") from None
+        return cls(configuration)
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._api.close()  # type: ignore[no-untyped-call]
+
+    @property
+    def host(self) -> str:
+        """URL of the API server."""
+        return str(self._configuration.host)
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
+        """Get a resource; returns its JSON.
+
+        Raises:
+            ApiError: refused, or no answer.
+        """
+        return await self.request("GET", path, query=query)
+
+    async def patch(
+        self, path: str, body: Document, *, kind: str = MERGE, query: Mapping[str, str] | None = None
+    ) -> bytes:
+        """Patch a resource; returns it as it is now.
+
+        Raises:
+            ApiError: refused, or no answer.
+        """
+        return await self.request("PATCH", path, body=body, query=query, kind=kind)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Document | None = None,
+        query: Mapping[str, str] | None = None,
+        kind: str = JSON,
+    ) -> bytes:
+        """Ask the API server; returns the body of its answer.
+
+        Raises:
+            ApiError: refused, or no answer.
+        """
+        timeout = aiohttp.ClientTimeout(total=REQUEST_LIMIT)
+        async with self._ask(method, path, query, body, kind, timeout) as response:
+            try:
+                return await response.read()
+            except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+                raise ApiError(0, f"{method} {path}: {error or 'no answer in time'}") from None
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, query: Mapping[str, str], *, read_limit: float
+    ) -> AsyncIterator[aiohttp.StreamReader]:
+        """Get a resource line by line.
+
+        Args:
+            path: of the resource.
+            query: its parameters.
+            read_limit: seconds without a byte after which the connection is taken for dead.
+
+        Raises:
+            ApiError: refused, or no answer.
+        """
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_LIMIT, sock_read=read_limit)
+        async with self._ask("GET", path, query, None, JSON, timeout) as response:
+            yield response.content
+
+    @asynccontextmanager
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Document | None,
+        kind: str,
+        timeout: aiohttp.ClientTimeout,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        headers = {"Accept": JSON, "Content-Type": kind, "User-Agent": "sluicegate"}
+        await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = f"{self.host}{path}" + (f"?{urlencode(query)}" if query else "")
+        try:
+            answer = await self._api.call_api(method, url, headers, body, _request_timeout=timeout)
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            raise ApiError(0, f"{method} {path}: {error or 'no answer in time'}") from None
+        response = answer.response
+        try:
+            if response.status >= 400:
+                raise _refusal(method, path, response.status, await response.content.read(MAX_ERROR_BODY))
+            yield response
+        finally:
+            response.release()
+
+
+def _refusal(method: str, path: str, status: int, body: bytes) -> ApiError:
+    try:
+        found = msgspec.json.decode(body, type=_Status)
+    except msgspec.DecodeError:
+        found = _Status(message=body[:200].decode(errors="replace"))
+    return ApiError(status, f"{method} {path}: {status} {found.message}", found.reason)

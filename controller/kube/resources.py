@@ -1,0 +1,68 @@
+"""Where the kinds live in the API: the paths of what is watched and written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..model import ObjectKey
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A kind as the API has it.
+
+    Attributes:
+        kind: the kind.
+        version: `apiVersion`.
+        plural: name in paths.
+        namespaced: objects live in namespaces.
+        required: the gateway cannot do without it; others may be missing from a cluster (older or fewer CRDs).
+        selector: field selector of the watch.
+    """
+
+    kind: str
+    version: str
+    plural: str
+    namespaced: bool = True
+    required: bool = True
+    selector: str = ""
+
+    @property
+    def prefix(self) -> str:
+        """Path of the group and version."""
+        return f"/api/{self.version}" if "/" not in self.version else f"/apis/{self.version}"
+
+    @property
+    def collection(self) -> str:
+        """Path of all objects, in all namespaces."""
+        return f"{self.prefix}/{self.plural}"
+
+    def path(self, namespace: str, name: str) -> str:
+        """Path of one object."""
+        place = f"/namespaces/{namespace}" if self.namespaced else ""
+        return f"{self.prefix}{place}/{self.plural}/{name}"
+
+
+_GATEWAY = "gateway.networking.k8s.io/v1"
+
+#: Everything that is watched, in the order of DESIGN section 1.
+WATCHED: tuple[Resource, ...] = (
+    Resource("GatewayClass", _GATEWAY, "gatewayclasses", namespaced=False),
+    Resource("Gateway", _GATEWAY, "gateways"),
+    Resource("ListenerSet", _GATEWAY, "listenersets", required=False),
+    Resource("HTTPRoute", _GATEWAY, "httproutes"),
+    Resource("ReferenceGrant", "gateway.networking.k8s.io/v1beta1", "referencegrants", required=False),
+    Resource("BackendTLSPolicy", _GATEWAY, "backendtlspolicies", required=False),
+    Resource("Namespace", "v1", "namespaces", namespaced=False),
+    Resource("Service", "v1", "services"),
+    Resource("EndpointSlice", "discovery.k8s.io/v1", "endpointslices"),
+    Resource("Secret", "v1", "secrets", selector="type=kubernetes.io/tls"),
+    Resource("ConfigMap", "v1", "configmaps"),
+)
+
+BY_KIND = {resource.kind: resource for resource in WATCHED}
+
+
+def path_of(key: ObjectKey) -> str:
+    """Path of an object of a watched kind."""
+    return BY_KIND[key.kind].path(key.namespace, key.name)

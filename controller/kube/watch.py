@@ -1,0 +1,206 @@
+"""One watch: list, then follow, for ever. A state machine whose every exit is a way back in.
+
+    list (pages) --> watch --(bookmark, event)--> watch
+      ^  ^             |  |
+      |  +---410-------+  +--- end, silence, broken line, other errors: watch again from the last version seen
+      +--- after errors that last: wait (growing, with jitter), then list again
+
+Rules:
+- An error never counts as an empty list: the store keeps what it has until a list is complete (`Init` .. `InitDone`).
+- The server ends a watch after `SERVER_LIMIT`; a connection without a byte for `SILENCE` is taken for dead. (A silent
+  stall is the most reported failure of watchers in Python.)
+- 410 Gone, as a status or inside the stream, means: list again and replace.
+- A kind that the API server does not have is asked for again from time to time; one that may be missing is empty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ..model import CLUSTER, DecodeError, ObjectKey, decode
+from ..store import Apply, Delete, Event, Init, InitDone
+from .client import ApiError, Client
+from .resources import Resource
+
+#: Seconds after which the API server ends a watch.
+SERVER_LIMIT = 240
+#: Seconds without a byte; bookmarks come about every minute.
+SILENCE = 300.0
+#: Objects in a page of a list.
+PAGE = 500
+#: Seconds before the first and the longest wait after an error.
+FIRST_WAIT, LONGEST_WAIT = 0.2, 15.0
+#: Seconds between looks for a kind that the cluster does not have.
+MISSING_WAIT = 10.0
+#: One event; the API server takes objects of 3 MiB at most.
+MAX_LINE = 16 * 1024 * 1024
+
+Tell = Callable[[Event], None]
+Complain = Callable[[str, str], None]
+
+
+class _ListMeta(msgspec.Struct):
+    resource_version: str = msgspec.field(name="resourceVersion", default="")
+    token: str = msgspec.field(name="continue", default="")
+
+
+class _List(msgspec.Struct):
+    metadata: _ListMeta
+    items: list[dict[str, Any]] | None = None
+
+
+class _Event(msgspec.Struct):
+    type: str
+    object: dict[str, Any]
+
+
+class Gone(Exception):  # noqa: N818 (the API's word)
+    """The version to follow from is no longer known: list again."""
+
+
+_LISTS = msgspec.json.Decoder(_List)
+_EVENTS = msgspec.json.Decoder(_Event)
+
+
+class Watch:
+    """Follows one kind."""
+
+    def __init__(self, client: Client, resource: Resource, tell: Tell, complain: Complain) -> None:
+        """Make a watch.
+
+        Args:
+            client: of the API server.
+            resource: what to follow.
+            tell: takes the events; called on the event loop.
+            complain: takes a code and a message about what does not work.
+        """
+        self._client = client
+        self._resource = resource
+        self._tell = tell
+        self._complain = complain
+        self._version = ""
+        self._wait = FIRST_WAIT
+        self._told_missing = False
+        self.alive = asyncio.Event()
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        while True:
+            try:
+                if not self._version:
+                    await self._list()
+                    self.alive.set()
+                await self._follow()
+                self._wait = FIRST_WAIT
+            except Gone:
+                self._version = ""
+            except ApiError as error:
+                await self._recover(error)
+
+    async def _recover(self, error: ApiError) -> None:
+        kind = self._resource.kind
+        if error.status == 410:
+            self._version = ""
+            return
+        if error.status == 404 and not self._version:
+            await self._missing()
+            return
+        if error.status in {401, 403}:
+            self._complain("watch_refused", f"{kind} cannot be watched: {error}; look at the controller's ClusterRole")
+        elif error.status != 0 or self._wait >= 1:
+            self._complain("watch_failed", f"the watch of {kind} failed: {error}; it is tried again")
+        # The list is worth having again where the server said something was wrong with what we asked.
+        if 400 <= error.status < 500 and error.status not in {401, 403, 429}:
+            self._version = ""
+        await asyncio.sleep(self._wait * random.uniform(0.7, 1.3))  # noqa: S311 (jitter)
+        self._wait = min(self._wait * 2, LONGEST_WAIT)
+
+    async def _missing(self) -> None:
+        """The cluster does not have this kind (or not in this version)."""
+        resource = self._resource
+        if not self._told_missing:
+            self._told_missing = True
+            text = f"the cluster has no {resource.kind} in {resource.version}: install the Gateway API's CRDs"
+            self._complain("kind_missing", text if resource.required else f"{text}, or do without")
+        if not resource.required:
+            self._tell(Init(resource.kind))
+            self._tell(InitDone(resource.kind))
+            self.alive.set()
+        await asyncio.sleep(MISSING_WAIT)
+
+    async def _list(self) -> None:
+        resource = self._resource
+        query = {"limit": str(PAGE)}
+        if resource.selector:
+            query["fieldSelector"] = resource.selector
+        self._tell(Init(resource.kind))
+        while True:
+            page = _LISTS.decode(await self._client.get(resource.collection, query))
+            for item in page.items or ():
+                self._apply(item)
+            if not page.metadata.token:
+                break
+            query["continue"] = page.metadata.token
+        self._tell(InitDone(resource.kind))
+        self._version = page.metadata.resource_version
+
+    async def _follow(self) -> None:
+        resource = self._resource
+        query = {
+            "watch": "1",
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(SERVER_LIMIT),
+            "resourceVersion": self._version,
+        }
+        if resource.selector:
+            query["fieldSelector"] = resource.selector
+        async with self._client.stream(resource.collection, query, read_limit=SILENCE) as stream:
+            buffer = b""
+            while True:
+                try:
+                    chunk = await stream.readany()
+                except Exception as error:  # whatever a broken connection is called
+                    raise ApiError(0, f"the watch of {resource.kind} broke: {error!r}") from None
+                if not chunk:
+                    return
+                buffer += chunk
+                *lines, buffer = buffer.split(b"\n")
+                for line in lines:
+                    if line.strip():
+                        self._take(line)
+                if len(buffer) > MAX_LINE:
+                    raise ApiError(0, f"an event of {resource.kind} is larger than {MAX_LINE:,} bytes")
+
+    def _take(self, line: bytes) -> None:
+        try:
+            event = _EVENTS.decode(line)
+        except msgspec.DecodeError as error:
+            raise ApiError(0, f"the watch of {self._resource.kind} sent no event: {error}") from None
+        if event.type == "ERROR":
+            code = event.object.get("code")
+            if code == 410:
+                raise Gone
+            raise ApiError(int(code or 500), str(event.object.get("message", "")))
+        metadata = event.object.get("metadata") or {}
+        self._version = metadata.get("resourceVersion") or self._version
+        if event.type in {"ADDED", "MODIFIED"}:
+            self._apply(event.object)
+        elif event.type == "DELETED":
+            name, namespace = metadata.get("name", ""), metadata.get("namespace", "")
+            self._tell(Delete(ObjectKey(self._resource.kind, namespace, name)))
+        self._wait = FIRST_WAIT
+
+    def _apply(self, document: dict[str, Any]) -> None:
+        # Items of a list have neither.
+        document.setdefault("kind", self._resource.kind)
+        document.setdefault("apiVersion", self._resource.version)
+        try:
+            self._tell(Apply(decode(document, CLUSTER)))
+        except DecodeError as error:
+            name = (document.get("metadata") or {}).get("name", "")
+            self._complain("object_unreadable", f"{self._resource.kind} {name}: {error.field}: {error.reason}")
