@@ -42,6 +42,7 @@ MAX_LINE = 16 * 1024 * 1024
 
 Tell = Callable[[Event], None]
 Complain = Callable[[str, str], None]
+Seen = Callable[[str, dict[str, Any]], None]
 
 
 class _ListMeta(msgspec.Struct):
@@ -70,7 +71,9 @@ _EVENTS = msgspec.json.Decoder(_Event)
 class Watch:
     """Follows one kind."""
 
-    def __init__(self, client: Client, resource: Resource, tell: Tell, complain: Complain) -> None:
+    def __init__(
+        self, client: Client, resource: Resource, tell: Tell, complain: Complain, seen: Seen | None = None
+    ) -> None:
         """Make a watch.
 
         Args:
@@ -78,7 +81,9 @@ class Watch:
             resource: what to follow.
             tell: takes the events; called on the event loop.
             complain: takes a code and a message about what does not work.
+            seen: takes each object as the API has it, status and all, before `tell`.
         """
+        self._seen = seen
         self._client = client
         self._resource = resource
         self._tell = tell
@@ -199,6 +204,8 @@ class Watch:
         # Items of a list have neither.
         document.setdefault("kind", self._resource.kind)
         document.setdefault("apiVersion", self._resource.version)
+        if self._seen is not None:
+            self._seen(self._resource.kind, document)
         try:
             self._tell(Apply(decode(document, CLUSTER)))
         except DecodeError as error:

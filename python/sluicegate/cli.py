@@ -44,7 +44,10 @@ class CheckOutput(str, enum.Enum):
 
 @application.command()
 def serve(
-    paths: Paths,
+    paths: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(metavar="[PATH...]", help="Files, directories, - for standard input."),
+    ] = None,
     controller_name: ControllerName = None,
     listen: Annotated[
         Optional[list[str]],  # noqa: UP045
@@ -78,13 +81,32 @@ def serve(
         Optional[Output],  # noqa: UP045
         typer.Option("--output", "-o", help="json: one JSON object a line, for programs. [text]"),
     ] = None,
+    kubernetes: Annotated[
+        bool, typer.Option("--kubernetes", help="Serve the Gateways of a cluster instead of files.")
+    ] = False,
+    kubeconfig: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--kubeconfig", metavar="PATH", help="With --kubernetes. [the pod's own, else $KUBECONFIG]"),
+    ] = None,
+    address_pool: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--address-pool", help="With --kubernetes: networks that Gateways get addresses from."),
+    ] = None,
+    status_address: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--status-address", help="With --kubernetes: what Gateways report. [this machine's address]"),
+    ] = None,
+    namespace: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--namespace", help="With --kubernetes: where the Lease is. [sluicegate-system]"),
+    ] = None,
 ) -> None:
     """Serve the Gateways of manifests, and follow the files.
 
     Every option may also be an environment variable (SLUICEGATE_PORT_OFFSET) or a line of the settings file
     (port_offset = 8000); options win over variables, variables over the file.
     """
-    from sluicegate.commands.serve import run
+    from sluicegate.commands.serve import run, run_cluster
 
     flags = {
         "controller_name": controller_name,
@@ -95,8 +117,15 @@ def serve(
         "admin": admin,
         "access_log": access_log,
         "output": output.value if output is not None else None,
+        "address_pool": address_pool or None,
+        "status_addresses": status_address or None,
+        "namespace": namespace,
     }
-    raise typer.Exit(run(paths, flags, config, __version__))
+    if kubernetes == bool(paths):
+        raise typer.BadParameter("give paths of manifests, or --kubernetes, and not both")
+    if kubernetes:
+        raise typer.Exit(run_cluster(flags, config, kubeconfig, __version__))
+    raise typer.Exit(run(paths or [], flags, config, __version__))
 
 
 @application.command()

@@ -22,6 +22,8 @@ DEFAULT_DRAIN = 10.0
 MAX_PORT_OFFSET = 60_000
 MAX_WORKERS = 256
 MAX_DRAIN = 3_600.0
+#: Settings that may be given several times, or separated by commas.
+LISTS = frozenset({"listen", "address_pool", "status_addresses"})
 
 
 class SettingsError(ValueError):
@@ -40,6 +42,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         admin: `address:port` of the admin listener, or `off`.
         access_log: `off`, `-` for standard output, or a path.
         output: `text` or `json`.
+        address_pool: networks and ranges that Gateways of a cluster get their addresses from.
+        status_addresses: what Gateways of a cluster report that bind all addresses.
+        namespace: where the controller keeps its Lease.
         engine: further settings of the engine, by name.
     """
 
@@ -51,6 +56,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     admin: str = DEFAULT_ADMIN
     access_log: str = "off"
     output: str = "text"
+    address_pool: tuple[str, ...] = ()
+    status_addresses: tuple[str, ...] = ()
+    namespace: str = "sluicegate-system"
     engine: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def engine_settings(self) -> dict[str, Any]:
@@ -101,8 +109,9 @@ def _from_file(path: str | None) -> dict[str, Any]:
         raise SettingsError(f"{path}: the settings file cannot be read: {error.strerror}") from None
     except (msgspec.DecodeError, ValueError) as error:
         raise SettingsError(f"{path}: no TOML: {error}") from None
-    if isinstance(found.get("listen"), str):
-        found["listen"] = [found["listen"]]
+    for name in LISTS:
+        if isinstance(found.get(name), str):
+            found[name] = [found[name]]
     return dict(found)
 
 
@@ -112,7 +121,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         value = environment.get(ENVIRONMENT_PREFIX + name.upper())
         if not value or name == "engine":
             continue
-        found[name] = [part.strip() for part in value.split(",")] if name == "listen" else value
+        found[name] = [part.strip() for part in value.split(",")] if name in LISTS else value
     return found
 
 

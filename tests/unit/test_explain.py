@@ -183,7 +183,7 @@ def test_the_pytest_fixture(pytester: pytest.Pytester, folder: Path) -> None:
             sluicegate_routes(str(tmp_path))
         """
     )
-    result = pytester.runpytest_subprocess("-p", "sluicegate.pytest_plugin", "-p", "no:cacheprovider")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*the manifests have problems:*"])
 

@@ -1,0 +1,74 @@
+"""Addresses for Gateways that ask for none: each gets one of a pool, and keeps it while it exists.
+
+For one node without a load balancer (`--address-pool`). A Gateway's address goes into the object in the store as if it
+had been written there, so that everything behind treats it as a static address; the API object is not touched.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+import msgspec
+
+from .model import Gateway, ObjectKey
+from .model.gateway import GatewayAddress
+
+#: Addresses of a pool; a wider network is a mistake.
+MAX_POOL = 65_536
+
+
+class PoolError(ValueError):
+    """A pool that cannot be used."""
+
+
+class AddressPool:
+    """Gives addresses out, those that were free the longest first."""
+
+    def __init__(self, networks: Iterable[str]) -> None:
+        """Make a pool of networks (`10.0.0.0/28`), ranges (`10.0.0.1-10.0.0.9`) and addresses.
+
+        Raises:
+            PoolError: something that is none of these.
+        """
+        self._free: dict[str, None] = {}
+        for network in networks:
+            self._free.update(dict.fromkeys(_addresses(network)))
+        self._held: dict[ObjectKey, str] = {}
+
+    def place(self, gateway: Gateway) -> Gateway:
+        """The Gateway with an address; as it is where it names one, or where none is left."""
+        if any(item.value for item in gateway.spec.addresses):
+            self.release(gateway.key)
+            for item in gateway.spec.addresses:
+                self._free.pop(item.value, None)
+            return gateway
+        address = self._held.get(gateway.key) or next(iter(self._free), None)
+        if address is None:
+            return gateway
+        self._free.pop(address, None)
+        self._held[gateway.key] = address
+        spec = msgspec.structs.replace(gateway.spec, addresses=(GatewayAddress(value=address),))
+        return msgspec.structs.replace(gateway, spec=spec)
+
+    def release(self, key: ObjectKey) -> None:
+        """Take the address of a Gateway back."""
+        address = self._held.pop(key, None)
+        if address is not None:
+            self._free[address] = None
+
+
+def _addresses(text: str) -> Iterable[str]:
+    first, dash, last = text.partition("-")
+    try:
+        if dash:
+            low, high = ipaddress.ip_address(first), ipaddress.ip_address(last)
+            if low.version != high.version or not 0 <= int(high) - int(low) < MAX_POOL:
+                raise PoolError(f"{text!r} is no range of at most {MAX_POOL:,} addresses")
+            return [str(low + offset) for offset in range(int(high) - int(low) + 1)]
+        network = ipaddress.ip_network(text)
+    except ValueError as error:
+        raise PoolError(f"{text!r}: {error}") from None
+    if network.num_addresses > MAX_POOL:
+        raise PoolError(f"{text!r} has more than {MAX_POOL:,} addresses")
+    return [str(address) for address in network.hosts()] or [str(network.network_address)]

@@ -1,0 +1,111 @@
+"""Our status into the one that is there: foreign conditions and other controllers' entries stay as they are.
+
+Pure. `lastTransitionTime` changes only with `status` of its condition (`metav1.Condition`). A result that says the same
+as what is there is what is there, so that nothing is written without a semantic change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..translate import Status, to_document
+
+Document = dict[str, Any]
+
+#: `PolicyStatus.ancestors` and `RouteStatus.parents` take no more.
+MAX_ANCESTORS = 16
+MAX_PARENTS = 32
+#: Before a controller has looked at a Gateway the API's default conditions say this.
+PENDING = frozenset({"Pending", "NotReconciled"})
+
+
+def merged_status(live: Document | None, status: Status | None, controller_name: str, now: str) -> Document | None:
+    """Put our part into a status.
+
+    Args:
+        live: what the API has.
+        status: what we have to say; None: nothing any more (our entries go, the rest stays).
+        controller_name: whose entries of `parents` and `ancestors` are ours.
+        now: RFC 3339, for conditions that change.
+
+    Returns:
+        The whole status; None where the one that is there says it already.
+    """
+    before = live or {}
+    wanted = to_document(status) if status is not None else {}
+    after = {**before, **wanted}
+    if "conditions" in wanted:
+        after["conditions"] = _conditions(before.get("conditions") or (), wanted["conditions"], now)
+    if "listeners" in wanted:
+        after["listeners"] = _listeners(before.get("listeners") or (), wanted["listeners"], now)
+    for name, reference, limit in (("parents", "parentRef", MAX_PARENTS), ("ancestors", "ancestorRef", MAX_ANCESTORS)):
+        if name in wanted or (status is None and before.get(name)):
+            ours = wanted.get(name, ())
+            after[name] = _entries(before.get(name) or (), ours, reference, controller_name, now)[:limit]
+    return None if _same(before, after) else after
+
+
+def _conditions(before: Iterable[Document], wanted: Iterable[Document], now: str) -> list[Document]:
+    """Ours by type in place of those that were there; what was there of other types stays, ours that are gone go."""
+    wanted = list(wanted)
+    known = {item["type"]: item for item in before}
+    ours = {item["type"] for item in wanted}
+    kept = [item for item in known.values() if item["type"] not in ours and item["type"] not in OPTIONAL_TYPES]
+    return [*(_dated(item, known.get(item["type"]), now) for item in wanted), *kept]
+
+
+#: Types that we write only sometimes: where we do not, they must not stay.
+OPTIONAL_TYPES = frozenset({"OverlappingTLSConfig", "InsecureFrontendValidationMode", "PartiallyInvalid"})
+
+
+def _dated(item: Document, before: Document | None, now: str) -> Document:
+    unchanged = before is not None and before.get("status") == item["status"]
+    stamp = before.get("lastTransitionTime") if before is not None and unchanged else None
+    return {**item, "lastTransitionTime": stamp or now}
+
+
+def _listeners(before: Iterable[Document], wanted: Iterable[Document], now: str) -> list[Document]:
+    known = {item["name"]: item for item in before}
+    return [
+        {**item, "conditions": _conditions(_conditions_of(known.get(item["name"])), item["conditions"], now)}
+        for item in wanted
+    ]
+
+
+def _conditions_of(item: Document | None) -> Iterable[Document]:
+    return (item or {}).get("conditions") or ()
+
+
+def _entries(
+    before: Iterable[Document], wanted: Iterable[Document], reference: str, controller_name: str, now: str
+) -> list[Document]:
+    before = list(before)
+    foreign = [item for item in before if item.get("controllerName") != controller_name]
+    own = {_identity(item[reference]): item for item in before if item.get("controllerName") == controller_name}
+    ours = []
+    for item in wanted:
+        known = _conditions_of(own.get(_identity(item[reference])))
+        ours.append({**item, "conditions": _conditions(known, item["conditions"], now)})
+    return [*foreign, *ours]
+
+
+def _identity(reference: Document) -> tuple[object, ...]:
+    names = ("group", "kind", "namespace", "name", "sectionName", "port")
+    return tuple(reference.get(name) for name in names)
+
+
+def _same(before: Document, after: Document) -> bool:
+    return bool(_canonical(before) == _canonical(after))
+
+
+def _canonical(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
+    """Without order where the API has none (conditions by type), without empty values."""
+    if isinstance(value, dict):
+        return {key: _canonical(item) for key, item in value.items() if item not in (None, [], {})}
+    if isinstance(value, list):
+        items = [_canonical(item) for item in value]
+        if items and all(isinstance(item, dict) and "type" in item and "status" in item for item in items):
+            items.sort(key=lambda item: str(item["type"]))
+        return items
+    return value

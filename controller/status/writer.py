@@ -1,0 +1,151 @@
+"""Writes status off the translate loop: newest wins for each object, a bounded number at a time, nothing without need.
+
+Rules:
+- The status that is there comes from the watch, so a decision needs no read; a write carries the version that it was
+  decided on. A conflict waits for the watch to tell what is there now.
+- Only the leader writes. Whoever becomes leader looks at everything once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from ..kube.client import ApiError, Client
+from ..kube.resources import path_of
+from ..model import ObjectKey
+from ..translate import Status
+from .merge import merged_status
+
+#: Writes at once.
+WORKERS = 8
+#: Seconds before a write that failed is tried again.
+RETRY = 1.0
+#: Kinds that we write the status of.
+KINDS = frozenset({"GatewayClass", "Gateway", "ListenerSet", "HTTPRoute", "BackendTLSPolicy"})
+
+Complain = Callable[[str, str], None]
+
+
+class _Live(msgspec.Struct):
+    """An object as the API has it, as far as status goes."""
+
+    version: str
+    generation: int
+    status: dict[str, Any] | None
+
+
+class StatusWriter:
+    """Keeps the status in the API at what the translation says."""
+
+    def __init__(self, client: Client, controller_name: str, complain: Complain) -> None:
+        """Make a writer that waits until it leads."""
+        self._client = client
+        self._controller_name = controller_name
+        self._complain = complain
+        self._live: dict[ObjectKey, _Live] = {}
+        self._wanted: Mapping[ObjectKey, Status] = {}
+        self._queue: dict[ObjectKey, None] = {}
+        self._ready = asyncio.Event()
+        self._leading = False
+        self._busy: set[ObjectKey] = set()
+        self.writes = 0
+
+    def seen(self, kind: str, document: dict[str, Any]) -> None:
+        """Take an object as the watch tells it."""
+        if kind not in KINDS:
+            return
+        metadata = document.get("metadata") or {}
+        key = ObjectKey(kind, metadata.get("namespace", ""), metadata.get("name", ""))
+        self._live[key] = _Live(
+            metadata.get("resourceVersion", ""), metadata.get("generation", 0), document.get("status")
+        )
+        self._push(key)
+
+    def gone(self, key: ObjectKey) -> None:
+        """An object is deleted."""
+        self._live.pop(key, None)
+        self._queue.pop(key, None)
+
+    def want(self, statuses: Mapping[ObjectKey, Status]) -> None:
+        """Say what the statuses should be from now on."""
+        before, self._wanted = self._wanted, statuses
+        for key, status in statuses.items():
+            if before.get(key) is not status:
+                self._push(key)
+        for key in before:
+            if key not in statuses:
+                self._push(key)
+
+    def lead(self, leading: bool) -> None:
+        """Begin or stop to write."""
+        self._leading = leading
+        if leading:
+            for key in self._live:
+                self._push(key)
+        else:
+            self._queue.clear()
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        await asyncio.gather(*(self._work() for _ in range(WORKERS)))
+
+    def _push(self, key: ObjectKey) -> None:
+        if self._leading:
+            self._queue[key] = None
+            self._ready.set()
+
+    async def _work(self) -> None:
+        while True:
+            key = self._take()
+            if key is None:
+                self._ready.clear()
+                await self._ready.wait()
+                continue
+            self._busy.add(key)
+            try:
+                await self._write(key)
+            finally:
+                self._busy.discard(key)
+
+    def _take(self) -> ObjectKey | None:
+        for key in self._queue:
+            if key not in self._busy:
+                del self._queue[key]
+                return key
+        return None
+
+    async def _write(self, key: ObjectKey) -> None:
+        live = self._live.get(key)
+        status = self._wanted.get(key)
+        if live is None or (status is None and not live.status):
+            return
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        wanted = merged_status(live.status, status, self._controller_name, now)
+        if wanted is None:
+            return
+        body = {"metadata": {"resourceVersion": live.version}, "status": _with_removals(live.status or {}, wanted)}
+        try:
+            answer = await self._client.patch(f"{path_of(key)}/status", body)
+        except ApiError as error:
+            if error.status in {404, 409}:
+                return  # gone, or changed since: the watch tells, and the object is looked at again
+            self._complain("status_failed", f"the status of {key} cannot be written: {error}; it is tried again")
+            await asyncio.sleep(RETRY)
+            self._push(key)
+            return
+        self.writes += 1
+        written = msgspec.json.decode(answer)
+        current = self._live.get(key)
+        if current is not None and current.version == live.version:
+            # Before the watch tells it: the next decision is made on what was written.
+            self._live[key] = _Live(written["metadata"]["resourceVersion"], live.generation, written.get("status"))
+
+
+def _with_removals(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """A merge patch leaves what it does not name: name what goes."""
+    return {**dict.fromkeys(before.keys() - after.keys()), **after}

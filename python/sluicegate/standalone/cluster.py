@@ -1,0 +1,135 @@
+"""`sluicegate serve --kubernetes`: watch, translate, status and engine in one process.
+
+For one node, a homelab, hostNetwork. Gateways without addresses get one of `--address-pool`, else all share every
+address of the host.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+
+from sluicegate.controller.kube.client import ApiError, Client
+from sluicegate.controller.kube.lease import Election
+from sluicegate.controller.loop import Loop
+from sluicegate.controller.pool import AddressPool
+from sluicegate.controller.translate import Options, Translation, Translator
+from sluicegate.engine import Engine
+from sluicegate.pipeline import native_checks
+from sluicegate.pipeline.delivery import Delivery
+from sluicegate.settings import Settings
+
+from .report import Reporter
+
+#: Seconds between attempts to bind ports that could not be bound.
+RETRY_BINDS = 2.0
+#: Name of the Lease; all replicas of one controller name share it.
+LEASE = "sluicegate-controller"
+EXIT_AT_ONCE = 130
+
+
+async def serve_cluster(settings: Settings, kubeconfig: str | None, version: str) -> int:
+    """Serve the Gateways of a cluster until a signal; returns the exit status.
+
+    Raises:
+        ApiError: no API server is configured.
+        ValueError: a setting that the engine does not take.
+        OSError: the system refuses what the engine needs.
+    """
+    async with await Client.load(kubeconfig) as client:
+        return await _Cluster(client, settings, version).run()
+
+
+class _Cluster:
+    def __init__(self, client: Client, settings: Settings, version: str) -> None:
+        self._client = client
+        self._settings = settings
+        self._version = version
+        self._reporter = Reporter(settings.output)
+        self._told: dict[tuple[str, str], float] = {}
+        self._stop = asyncio.Event()
+        self._engine = Engine(settings.engine_settings())
+        self._delivery = Delivery(self._engine)
+        options = Options(
+            port_offset=settings.port_offset,
+            listen=settings.listen,
+            implicit_class=False,
+            implicit_namespaces=False,
+            status_addresses=settings.status_addresses or (_own_address(),),
+            checks=native_checks(),
+            now=time.time(),
+        )
+        pool = AddressPool(settings.address_pool) if settings.address_pool else None
+        translator = Translator(settings.controller_name, options)
+        self._loop = Loop(client, translator, self._deliver, self._complain, pool)
+
+    async def run(self) -> int:
+        self._handle_signals()
+        identity = f"{socket.gethostname()}_{os.getpid()}"
+        election = Election(self._client, self._settings.namespace, LEASE, identity, self._lead)
+        tasks = [asyncio.create_task(job) for job in (self._loop.run(), election.run(), self._announce())]
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait([stopping, *tasks[:2]], return_when=asyncio.FIRST_COMPLETED)
+            failed = [task for task in tasks[:2] if task.done()]
+            await election.release()
+            self._reporter.information(f"draining: up to {self._settings.drain:g} s for open requests", "draining")
+            await self._engine.drain_async(self._settings.drain)
+            for task in failed:
+                task.result()
+        finally:
+            stopping.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._engine.shutdown_async()
+        return 0
+
+    def _deliver(self, translation: Translation) -> Translation:
+        self._delivery.deliver(translation)
+        for item in self._delivery.refusals:
+            self._complain("refused", f"the engine refuses {item.kind} {item.id}: {item.reason}; please report this")
+        return self._delivery.reported(translation)
+
+    async def _announce(self) -> None:
+        started = time.perf_counter()
+        await self._loop.ready.wait()
+        seconds = time.perf_counter() - started
+        text = f"Sluicegate {self._version} serves the Gateways of {self._client.host}, ready after {seconds:.2f} s"
+        self._reporter.information(text, "ready")
+
+    def _lead(self, leading: bool) -> None:
+        self._reporter.information("leading: status is written here" if leading else "not leading", "leader")
+        self._loop.writer.lead(leading)
+
+    def _complain(self, code: str, message: str) -> None:
+        # A watch that fails again and again says so once a minute.
+        now = time.monotonic()
+        if now - self._told.get((code, message), -60.0) >= 60.0:
+            self._told[code, message] = now
+            self._reporter.warning(message, code)
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled)
+
+    def _signalled(self) -> None:
+        if self._stop.is_set():
+            os._exit(EXIT_AT_ONCE)
+        self._stop.set()
+
+
+def _own_address() -> str:
+    """The address that this machine reaches others by; loopback where it reaches none."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # nothing is sent
+        return str(probe.getsockname()[0])
+    return "127.0.0.1"
+
+
+__all__ = ["ApiError", "serve_cluster"]
