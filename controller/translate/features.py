@@ -23,6 +23,7 @@ SUPPORTED_FEATURES: tuple[Feature, ...] = tuple(
             "GatewayHTTPSListenerDetectMisdirectedRequests",
             "GatewayPort8080",
             "GatewayRouteHostnameIntersectionPrecedence",
+            "GatewayStaticAddresses",
             "HTTPRoute",
             "HTTPRoute303RedirectStatusCode",
             "HTTPRoute307RedirectStatusCode",
