@@ -11,7 +11,7 @@ CYTHON_SOURCES := $(wildcard benches/cython/*.* python/sluicegate/reference/*.py
 PORT_OFFSET ?= 8000
 WORKERS ?= 2
 
-.PHONY: help run test check format build bench bench-proxy bench-reload schemas clean
+.PHONY: cluster cluster-down conformance help run test check format build bench bench-proxy bench-reload schemas clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,15 @@ bench-proxy: $(NATIVE) ## Needs nginx, haproxy and h2load (Debian: nginx-light h
 bench-reload: $(NATIVE) ## Measure how soon a changed route of 10,000 is live.
 	$(BIN)/python -m benches.scenario.reload
 	$(BIN)/python -m benches.scenario.reload --files 1
+
+cluster: $(NATIVE) ## Start the test cluster (root; the Debian packages that tests/cluster/harness names).
+	cd tests/cluster && $(abspath $(BIN))/python -m harness up
+
+cluster-down: ## Stop the test cluster.
+	cd tests/cluster && $(abspath $(BIN))/python -m harness down
+
+conformance: $(NATIVE) ## Run the conformance suite on the test cluster: all, or TEST=name; VERSION=v1.6.3 or v1.7.0.
+	$(BIN)/python tests/conformance/run.py $(if $(TEST),--test $(TEST)) $(if $(VERSION),--version $(VERSION))
 
 schemas: $(INSTALLED) ## Make the schemas of `sluicegate check` anew from the Go modules of the Gateway API.
 	$(BIN)/python tools/schemas.py

@@ -1,0 +1,69 @@
+"""The programs of the cluster: from an archive, or built from their Go modules; and the images made of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from .images import pack
+from .paths import BINARIES, HERE, IMAGES, STATE
+
+#: Kubernetes components in one binary, chosen by its name.
+COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet")
+#: Program: folder under `src`, package, and whether it is a test binary.
+BUILT = {
+    "kube": ("kube", "./cmd/kube", False),
+    "etcd": ("kube", "./cmd/etcd", False),
+    "coredns": ("coredns", ".", False),
+    "echo-basic": ("echo", "sigs.k8s.io/gateway-api-conformance-images/echo-basic", False),
+    "conformance-v1.6.3.test": ("conformance-v1.6.3", ".", True),
+    "conformance-v1.7.0.test": ("conformance-v1.7.0", ".", True),
+}
+#: The names under which the suites of both versions ask for their backend.
+ECHO_TAGS = (
+    *(f"registry.k8s.io/gateway-api/echo-basic:{tag}" for tag in ("v1.5.1", "v1.6.0-dev.2", "v1.6.0-dev.3")),
+    *(f"registry.k8s.io/gateway-api/conformance/echo-basic:{tag}" for tag in ("v0.1.0", "v0.2.0")),
+)
+
+
+def prepare() -> None:
+    """Have all binaries and images; does nothing where they are there already."""
+    archive = os.environ.get("SLUICEGATE_CLUSTER_ARCHIVE")
+    stamp = f"{archive} {Path(archive).stat().st_size}" if archive else "built"
+    mark = STATE / "prepared"
+    if mark.exists() and mark.read_text() == stamp:
+        return
+    for folder in (BINARIES, IMAGES):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    if archive:
+        subprocess.run(["tar", "-xJf", archive, "-C", BINARIES], check=True)
+    else:
+        build()
+    for name in COMPONENTS:
+        (BINARIES / name).symlink_to("kube")
+    subprocess.run(["gcc", "-O2", "-static", "-o", BINARIES / "pause", HERE / "pause.c"], check=True)
+    pack(IMAGES / "pause.tar", ["localhost/pause:1"], [(BINARIES / "pause", "/pause")], ["/pause"])
+    echo = [(BINARIES / "echo-basic", "/echo-basic")]
+    pack(IMAGES / "echo.tar", ECHO_TAGS, echo, ["/echo-basic"], user="65532:65532")
+    coredns = [(BINARIES / "coredns", "/coredns")]
+    pack(IMAGES / "coredns.tar", ["registry.k8s.io/coredns/coredns:v1.12.2"], coredns, ["/coredns"])
+    mark.write_text(stamp)
+
+
+def build() -> None:
+    """Build everything from the Go modules, and say how long it takes."""
+    beside = Path(sys.executable).with_name("go")
+    go = str(beside) if beside.exists() else "go"
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod"}
+    for name, (folder, package, test) in BUILT.items():
+        started = time.monotonic()
+        print(f"building {name} from its Go module ...", flush=True)
+        verb = ["test", "-c"] if test else ["build", "-trimpath", "-ldflags=-s -w"]
+        command = [go, *verb, "-o", str(BINARIES / name), package]
+        subprocess.run(command, cwd=HERE / "src" / folder, env=environment, check=True)
+        print(f"  {name}: {time.monotonic() - started:.0f} s", flush=True)
