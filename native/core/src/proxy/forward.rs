@@ -21,6 +21,8 @@ use crate::upstream::{ConnectError, ConnectStage, Connection, EndpointState, Htt
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use smallvec::SmallVec;
+use std::cell::Cell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -71,7 +73,7 @@ impl Exchange<'_, '_> {
         let mut mirrors = Mirrors::start(self.client, forward);
         let mut body = match forward.retry {
             Some(retry) if retry.attempts > 0 && forward.outbound.idempotent && !source.is_finished() => {
-                match Replay::collect(source, watchdog, self.client.worker.settings().stall_timeout()).await {
+                match Box::pin(Replay::collect(source, watchdog, self.client.worker.settings().stall_timeout())).await {
                     Ok(replay) => replay,
                     Err(_) => return Forwarded::Broken,
                 }
@@ -160,7 +162,7 @@ impl Exchange<'_, '_> {
         if code == ErrorCode::ClientGone || sink.head_sent() {
             return Forwarded::Broken;
         }
-        match Answer::error(code).send(sink, forward.outbound.head_request).await {
+        match Box::pin(Answer::error(code).send(sink, forward.outbound.head_request)).await {
             Ok(()) => Forwarded::Complete,
             Err(_) => Forwarded::Broken,
         }
@@ -207,12 +209,13 @@ impl Attempt<'_, '_> {
             (one, two) => one.or(two),
         };
         let progress = Progress::default();
-        let mut was_reused = false;
-        let work = async {
+        let was_reused = Cell::new(false);
+        // Pinned here and lent to the watchdog: a future by value would be copied into it for every request.
+        let work = pin!(async {
             let acquired = worker.upstreams.acquire(self.state, &self.forward.route, self.fresh).await;
             let (connection, reused) = acquired.map_err(Failure::Connect)?;
             worker.metrics.upstream_acquired(reused);
-            was_reused = reused;
+            was_reused.set(reused);
             let terms = Terms {
                 outbound: &self.forward.outbound,
                 edits: &self.forward.edits,
@@ -227,7 +230,8 @@ impl Attempt<'_, '_> {
                         .map(|done| (done, Some(connection)))
                 }
                 Connection::Http2(handle) => {
-                    let done = exchange::over_http2(&handle, terms, &mut replay, mirrors, sink).await;
+                    // Boxed, as all that most requests do not need: what they carry around stays small.
+                    let done = Box::pin(exchange::over_http2(&handle, terms, &mut replay, mirrors, sink)).await;
                     if let Err(ExchangeError::Upstream { error: BodyError::Http2(error), .. }) = &done
                         && (error.is_go_away() || error.is_io())
                     {
@@ -237,11 +241,11 @@ impl Attempt<'_, '_> {
                 }
             }
             .map_err(Failure::Exchange)
-        };
+        });
         match watchdog.guard(now, deadline, worker.settings().stall_timeout(), &progress, work).await {
             Ok(Ok(done)) => Ok(done),
-            Ok(Err(failure)) => Err((failure, was_reused)),
-            Err(expired) => Err((Failure::Expired(expired), was_reused)),
+            Ok(Err(failure)) => Err((failure, was_reused.get())),
+            Err(expired) => Err((Failure::Expired(expired), was_reused.get())),
         }
     }
 }

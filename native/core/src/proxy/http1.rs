@@ -64,7 +64,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: &Client, stream: S
             Next::Request => {}
             Next::Close => break,
             Next::Linger => {
-                connection.linger().await;
+                Box::pin(connection.linger()).await;
                 break;
             }
         }
@@ -165,7 +165,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
                 if !source.is_whole() || expect_continue || answer.code == Some(ErrorCode::BadRequest) {
                     reply.terms.close = true;
                 }
-                let sent = answer.send(&mut reply, terms.head_request).await;
+                let sent = Box::pin(answer.send(&mut reply, terms.head_request)).await;
                 entry.answered(answer.status, answer.code, 0);
                 if sent.is_ok() { Forwarded::Complete } else { Forwarded::Broken }
             }
@@ -188,7 +188,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
             Forwarded::Switched(mut connection) => {
                 let upstream = connection.stream.get_mut();
                 let tunnelled =
-                    tunnel::run(self.stream.get_mut(), &mut self.buffer, upstream, &mut connection.buffer).await;
+                    Box::pin(tunnel::run(self.stream.get_mut(), &mut self.buffer, upstream, &mut connection.buffer))
+                        .await;
                 if let Ok((up, down)) = tunnelled {
                     entry.tunnelled(up, down);
                 }
@@ -213,7 +214,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
     async fn answer_without_request(&mut self, code: ErrorCode) -> Next {
         let terms = Http1Terms { minor: 1, head_request: false, close: true };
         let mut reply = Http1Reply::new(&self.stream, &mut self.out, terms);
-        let sent = Answer::error(code).send(&mut reply, false).await;
+        let sent = Box::pin(Answer::error(code).send(&mut reply, false)).await;
         Entry::refused(self.client, code);
         if sent.is_ok() { Next::Linger } else { Next::Close }
     }

@@ -117,7 +117,7 @@ impl Stream {
             Ok(prepared) => prepared,
             Err(code) => {
                 Entry::refused(client, code);
-                let _ = Answer::error(code).send(&mut reply, head_request).await;
+                let _ = Box::pin(Answer::error(code).send(&mut reply, head_request)).await;
                 return;
             }
         };
@@ -130,7 +130,7 @@ impl Stream {
         match plan {
             Plan::Answer(answer) => {
                 entry.answered(answer.status, answer.code, 0);
-                let _ = answer.send(&mut reply, head_request).await;
+                let _ = Box::pin(answer.send(&mut reply, head_request)).await;
                 entry.response_bytes(reply.body_bytes());
             }
             Plan::Forward(forward) => {
@@ -138,7 +138,7 @@ impl Stream {
                 let exchange = forward::Exchange { client, forward: &forward, scratch: &mut scratch };
                 let mut watchdog = Watchdog::new(Instant::now() + client.worker.settings().stall_timeout());
                 let done = if tunnel {
-                    exchange.run(&mut watchdog, &mut NoBody, &mut reply, &mut entry).await
+                    Box::pin(exchange.run(&mut watchdog, &mut NoBody, &mut reply, &mut entry)).await
                 } else {
                     exchange.run(&mut watchdog, &mut source, &mut reply, &mut entry).await
                 };
@@ -148,7 +148,7 @@ impl Stream {
                     Forwarded::Broken => reply.reset(Reason::INTERNAL_ERROR),
                     Forwarded::Switched(connection) => {
                         if let Ok(Some(sink)) = reply.into_sink() {
-                            run_tunnel(source, sink, *connection, &mut entry).await;
+                            Box::pin(run_tunnel(source, sink, *connection, &mut entry)).await;
                         }
                     }
                 }
