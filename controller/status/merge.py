@@ -102,8 +102,9 @@ def _same(before: Document, after: Document) -> bool:
 def _canonical(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
     """Without order where the API has none (conditions by type), without empty values."""
     if isinstance(value, dict):
-        return {key: _canonical(item) for key, item in value.items() if item not in (None, [], {})}
-    if isinstance(value, list):
+        found = {key: _canonical(item) for key, item in value.items()}
+        return {key: item for key, item in found.items() if item not in (None, [], {})}
+    if isinstance(value, (list, tuple)):
         items = [_canonical(item) for item in value]
         if items and all(isinstance(item, dict) and "type" in item and "status" in item for item in items):
             items.sort(key=lambda item: str(item["type"]))

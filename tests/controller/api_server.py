@@ -1,0 +1,192 @@
+"""An API server for tests: lists in pages, watches, status patches, leases; and faults on demand.
+
+Runs on the test's own event loop. It knows nothing of schemas; the real one is in `tests/cluster`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import defaultdict
+from typing import Any
+
+from aiohttp import web
+
+Document = dict[str, Any]
+
+
+class ApiServer:
+    """Objects by collection path, and what was asked of it."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, dict[tuple[str, str], Document]] = defaultdict(dict)
+        self.version = 100
+        self.page = 500
+        self.missing: set[str] = set()
+        self.refuse_lists = 0
+        self.lists: list[str] = []
+        self.patches: list[tuple[str, Document]] = []
+        self.conflicts = 0
+        self.watches = 0
+        self._watchers: dict[str, list[asyncio.Queue[bytes | None]]] = defaultdict(list)
+        self._changed = asyncio.Condition()
+        self._runner: web.AppRunner | None = None
+        self.url = ""
+
+    async def start(self) -> None:
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(application, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    async def stop(self) -> None:
+        self.end_watches()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def wait(self, holds: Any, limit: float = 10.0) -> None:
+        """Wait until something holds; it is looked at after every request."""
+        async with self._changed:
+            await asyncio.wait_for(self._changed.wait_for(holds), limit)
+
+    def put(self, collection: str, document: Document) -> Document:
+        """Create or replace an object, and tell the watchers."""
+        metadata = document["metadata"]
+        key = (metadata.get("namespace", ""), metadata["name"])
+        before = self.objects[collection].get(key)
+        self.version += 1
+        metadata["resourceVersion"] = str(self.version)
+        self.objects[collection][key] = document
+        self.tell(collection, {"type": "MODIFIED" if before else "ADDED", "object": document})
+        return document
+
+    def delete(self, collection: str, namespace: str, name: str) -> None:
+        document = self.objects[collection].pop((namespace, name))
+        self.version += 1
+        document["metadata"]["resourceVersion"] = str(self.version)
+        self.tell(collection, {"type": "DELETED", "object": document})
+
+    def tell(self, collection: str, event: Document) -> None:
+        self.tell_raw(collection, json.dumps(event).encode() + b"\n")
+
+    def tell_raw(self, collection: str, data: bytes) -> None:
+        for queue in self._watchers[collection]:
+            queue.put_nowait(data)
+
+    def end_watches(self) -> None:
+        for queues in self._watchers.values():
+            for queue in queues:
+                queue.put_nowait(None)
+
+    def watchers(self, collection: str) -> int:
+        return len(self._watchers[collection])
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        try:
+            return await self._answer(request)
+        finally:
+            async with self._changed:
+                self._changed.notify_all()
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        path = request.path
+        if request.method == "PATCH":
+            return self._patch(path, await request.json())
+        if request.method in {"POST", "PUT"}:
+            return self._write(request.method, path, await request.json())
+        if path in self.missing:
+            return _status(404, "the server could not find the requested resource")
+        if "watch" in request.query:
+            return await self._watch(request, path)
+        collection, _, name = path.rpartition("/")
+        if "/namespaces/" in path and collection.rpartition("/")[2] == "leases":
+            found = self.objects[collection].get(("", name))
+            return web.json_response(found) if found else _status(404, "no such lease")
+        self.lists.append(path)
+        if self.refuse_lists:
+            self.refuse_lists -= 1
+            return _status(500, "etcd is away")
+        items = list(self.objects[path].values())
+        start = int(request.query.get("continue", "0"))
+        page = items[start : start + self.page]
+        metadata: Document = {"resourceVersion": str(self.version)}
+        if start + self.page < len(items):
+            metadata["continue"] = str(start + self.page)
+        return web.json_response({"metadata": metadata, "items": page})
+
+    async def _watch(self, request: web.Request, path: str) -> web.StreamResponse:
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._watchers[path].append(queue)
+        self.watches += 1
+        response = web.StreamResponse()
+        await response.prepare(request)
+        async with self._changed:
+            self._changed.notify_all()
+        try:
+            while (data := await queue.get()) is not None:
+                await response.write(data)
+        except ConnectionError:
+            pass
+        finally:
+            self._watchers[path].remove(queue)
+        return response
+
+    def _patch(self, path: str, body: Document) -> web.Response:
+        assert path.endswith("/status") or "/leases/" in path
+        target = path.removesuffix("/status")
+        collection, key = self._locate(target)
+        document = self.objects[collection].get(key)
+        if document is None:
+            return _status(404, "not found")
+        wanted = body.get("metadata", {}).get("resourceVersion")
+        if self.conflicts or (wanted and wanted != document["metadata"]["resourceVersion"]):
+            self.conflicts = max(self.conflicts - 1, 0)
+            return _status(409, "the object has been modified")
+        self.patches.append((target, body))
+        fields = "status" if path.endswith("/status") else "spec"
+        changed = {**document, fields: _merge(document.get(fields) or {}, body[fields])}
+        changed["metadata"] = dict(document["metadata"])
+        return web.json_response(self.put(collection, changed))
+
+    def _write(self, method: str, path: str, body: Document) -> web.Response:
+        collection = path if method == "POST" else path.rpartition("/")[0]
+        name = body["metadata"]["name"]
+        before = self.objects[collection].get(("", name))
+        if method == "POST" and before:
+            return _status(409, "already exists")
+        if (
+            method == "PUT"
+            and before
+            and body["metadata"].get("resourceVersion") != before["metadata"]["resourceVersion"]
+        ):
+            return _status(409, "modified")
+        return web.json_response(self.put(collection, body))
+
+    def _locate(self, path: str) -> tuple[str, tuple[str, str]]:
+        parts = path.split("/")
+        if "leases" in parts:
+            return path.rpartition("/")[0], ("", parts[-1])
+        if "namespaces" in parts[:-2]:
+            at = parts.index("namespaces")
+            return "/".join([*parts[:at], parts[at + 2]]), (parts[at + 1], parts[-1])
+        return path.rpartition("/")[0], ("", parts[-1])
+
+
+def _merge(before: Document, patch: Document) -> Document:
+    """RFC 7386."""
+    result = dict(before)
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, dict):
+            result[key] = _merge(result.get(key) if isinstance(result.get(key), dict) else {}, value)  # type: ignore[arg-type]
+        else:
+            result[key] = value
+    return result
+
+
+def _status(code: int, message: str) -> web.Response:
+    return web.json_response({"kind": "Status", "code": code, "message": message}, status=code)

@@ -1,0 +1,271 @@
+"""Status: foreign entries stay, times change with the status only, nothing is written without need."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from api_server import ApiServer
+from kubernetes.aio.client import Configuration
+
+from sluicegate.controller.kube.client import Client
+from sluicegate.controller.loop import Loop
+from sluicegate.controller.model import Gateway, ObjectKey
+from sluicegate.controller.model.gateway import GatewaySpec
+from sluicegate.controller.model.meta import ObjectMeta
+from sluicegate.controller.pool import AddressPool, PoolError
+from sluicegate.controller.status import merged_status
+from sluicegate.controller.translate import (
+    SUPPORTED_FEATURES,
+    Condition,
+    GatewayClassStatus,
+    ListenerStatus,
+    Options,
+    RouteStatus,
+    Translation,
+    Translator,
+)
+from sluicegate.controller.translate.status import Address, GatewayStatus, Kind, Reference, RouteParentStatus
+
+NAME = "sluicegate.dev/controller"
+NOW = "2026-01-01T00:00:00Z"
+OLD = "2020-01-01T00:00:00Z"
+
+
+def condition(kind: str = "Accepted", status: Any = "True", generation: int = 1, reason: str = "Accepted") -> Condition:
+    return Condition(type=kind, status=status, reason=reason, message="m", observed_generation=generation)
+
+
+def route_status(*conditions: Condition, name: str = "gateway") -> RouteStatus:
+    reference = Reference(group="gateway.networking.k8s.io", kind="Gateway", name=name)
+    return RouteStatus(parents=(RouteParentStatus(parent_ref=reference, controller_name=NAME, conditions=conditions),))
+
+
+def gateway_status(*conditions: Condition) -> GatewayStatus:
+    return GatewayStatus(addresses=(), conditions=conditions, listeners=(), attached_listener_sets=0)
+
+
+def test_the_first_status() -> None:
+    found = merged_status(None, route_status(condition()), NAME, NOW)
+    assert found is not None
+    assert found["parents"][0]["conditions"][0]["lastTransitionTime"] == NOW
+
+
+def test_what_the_api_gives_back_is_not_written_again() -> None:
+    kinds = (Kind(group="gateway.networking.k8s.io", kind="HTTPRoute"),)
+    listener = ListenerStatus(name="a", supported_kinds=kinds, attached_routes=1, conditions=(condition(),))
+    status = GatewayStatus(
+        addresses=(Address(type="IPAddress", value="10.0.0.1"),),
+        conditions=(condition(),),
+        listeners=(listener,),
+        attached_listener_sets=0,
+    )
+    for each in (status, GatewayClassStatus(conditions=(condition(),), supported_features=SUPPORTED_FEATURES)):
+        written = merged_status(None, each, NAME, OLD)
+        assert merged_status(json.loads(msgspec.json.encode(written)), each, NAME, NOW) is None
+
+
+def test_the_same_is_not_written_again() -> None:
+    found = merged_status(None, route_status(condition()), NAME, OLD)
+    assert merged_status(found, route_status(condition()), NAME, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "time"),
+    [
+        ({"status": "False", "reason": "NotAllowedByListeners"}, NOW),
+        ({"generation": 2}, OLD),
+        ({"reason": "Other"}, OLD),
+    ],
+)
+def test_the_time_changes_with_the_status_only(change: dict[str, Any], time: str) -> None:
+    before = merged_status(None, route_status(condition()), NAME, OLD)
+    after = merged_status(before, route_status(condition(**change)), NAME, NOW)
+    assert after is not None
+    assert after["parents"][0]["conditions"][0]["lastTransitionTime"] == time
+
+
+def test_other_controllers_entries_stay() -> None:
+    foreign = {"parentRef": {"name": "gateway"}, "controllerName": "example.com/other", "conditions": []}
+    after = merged_status({"parents": [foreign]}, route_status(condition()), NAME, NOW)
+    assert after is not None
+    assert after["parents"][0] == foreign
+    assert len(after["parents"]) == 2
+    # Ours go when we have nothing to say any more; theirs do not.
+    assert merged_status(after, None, NAME, NOW) == {"parents": [foreign]}
+    assert merged_status({"parents": [foreign]}, None, NAME, NOW) is None
+
+
+def test_foreign_conditions_stay() -> None:
+    foreign = {"type": "example.com/Checked", "status": "True", "reason": "R", "message": "", "lastTransitionTime": OLD}
+    after = merged_status({"conditions": [foreign], "other": 1}, gateway_status(condition()), NAME, NOW)
+    assert after is not None
+    assert foreign in after["conditions"]
+    assert after["other"] == 1
+    reordered = {**after, "conditions": after["conditions"][::-1]}
+    assert merged_status(reordered, gateway_status(condition()), NAME, NOW) is None
+
+
+def test_conditions_that_come_and_go() -> None:
+    often = gateway_status(condition(), condition("InsecureFrontendValidationMode"))
+    before = merged_status(None, often, NAME, OLD)
+    after = merged_status(before, gateway_status(condition()), NAME, NOW)
+    assert after is not None
+    assert [item["type"] for item in after["conditions"]] == ["Accepted"]
+
+
+# --- The loop on an API server ----------------------------------------------------------------------------------
+
+GATEWAY = "/apis/gateway.networking.k8s.io/v1"
+
+
+def objects() -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (
+            f"{GATEWAY}/gatewayclasses",
+            {"metadata": {"name": "ours", "generation": 1}, "spec": {"controllerName": NAME}},
+        ),
+        (
+            f"{GATEWAY}/gateways",
+            {
+                "metadata": {"name": "gateway", "namespace": "default", "generation": 3},
+                "spec": {
+                    "gatewayClassName": "ours",
+                    "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}],
+                },
+            },
+        ),
+        (
+            f"{GATEWAY}/httproutes",
+            {
+                "metadata": {"name": "route", "namespace": "default", "generation": 2},
+                "spec": {"parentRefs": [{"name": "gateway"}], "rules": [{}]},
+                "status": {"parents": [{"parentRef": {"name": "x"}, "controllerName": "example.com/other"}]},
+            },
+        ),
+        ("/api/v1/namespaces", {"metadata": {"name": "default", "labels": {}}}),
+    ]
+
+
+def deliver(translation: Translation) -> Translation:
+    """An engine that binds everything."""
+    listeners = [{"id": item, "bound": ["10.0.0.1:80"]} for item in translation.ir.listeners]
+    return translation.with_report({"generation": 1, "listeners": listeners})
+
+
+async def with_loop(test: Callable[[ApiServer, Loop], Any]) -> None:
+    server = ApiServer()
+    for collection, document in objects():
+        server.put(collection, document)
+    await server.start()
+    configuration = Configuration()
+    configuration.host = server.url
+    async with Client(configuration) as client:
+        options = Options(implicit_class=False, implicit_namespaces=False)
+        loop = Loop(client, Translator(NAME, options), deliver, lambda *_: None)
+        running = asyncio.create_task(loop.run())
+        try:
+            await asyncio.wait_for(loop.ready.wait(), 10)
+            await test(server, loop)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await server.stop()
+
+
+def status_of(server: ApiServer, plural: str, namespace: str, name: str) -> dict[str, Any]:
+    return dict(server.objects[f"{GATEWAY}/{plural}"][namespace, name].get("status") or {})
+
+
+def test_the_loop_writes_status_only_while_it_leads_and_only_once() -> None:
+    async def test(server: ApiServer, loop: Loop) -> None:
+        assert server.patches == []
+        loop.writer.lead(True)
+        await server.wait(lambda: len(server.patches) == 3)
+        route = status_of(server, "httproutes", "default", "route")
+        assert [item["controllerName"] for item in route["parents"]] == ["example.com/other", NAME]
+        assert {item["observedGeneration"] for item in route["parents"][1]["conditions"]} == {2}
+        gateway = status_of(server, "gateways", "default", "gateway")
+        assert gateway["listeners"][0]["attachedRoutes"] == 1
+        assert {item["type"]: item["status"] for item in gateway["conditions"]}["Programmed"] == "True"
+        assert status_of(server, "gatewayclasses", "", "ours")["supportedFeatures"]
+        # Our own writes come back by the watch and cause no work; an object that only moves in version neither.
+        # What was asked of the writer before this is done when the status of a new route is there.
+        document = {"metadata": {"name": "last", "namespace": "default"}, "spec": {"parentRefs": [{"name": "gateway"}]}}
+        server.put(f"{GATEWAY}/httproutes", document)
+        await server.wait(lambda: bool(status_of(server, "httproutes", "default", "last")))
+        await server.wait(lambda: len(server.patches) >= 5)
+        # The three, the new route, and the Gateway once more for its count.
+        assert sorted(path.rpartition("/")[2] for path, _ in server.patches) == [
+            "gateway",
+            "gateway",
+            "last",
+            "ours",
+            "route",
+        ]
+
+    asyncio.run(with_loop(test))
+
+
+def test_a_conflict_waits_for_the_watch() -> None:
+    async def test(server: ApiServer, loop: Loop) -> None:
+        server.conflicts = 3
+        loop.writer.lead(True)
+        await server.wait(lambda: server.conflicts == 0)
+        for collection, document in objects():
+            server.put(collection, document)
+        await server.wait(lambda: len(server.patches) >= 3)
+        assert status_of(server, "gateways", "default", "gateway")["conditions"]
+
+    asyncio.run(with_loop(test))
+
+
+def test_a_thousand_routes_are_few_gateway_writes() -> None:
+    async def test(server: ApiServer, loop: Loop) -> None:
+        loop.writer.lead(True)
+        for number in range(1_000):
+            document = {
+                "metadata": {"name": f"route-{number}", "namespace": "default", "generation": 1},
+                "spec": {"parentRefs": [{"name": "gateway"}], "rules": [{}]},
+            }
+            server.put(f"{GATEWAY}/httproutes", document)
+
+        def attached() -> int:
+            status = status_of(server, "gateways", "default", "gateway")
+            return int(status["listeners"][0]["attachedRoutes"]) if status.get("listeners") else 0
+
+        await server.wait(lambda: attached() == 1_001, 60)
+        writes = [path for path, _ in server.patches if path.endswith("/gateways/gateway")]
+        assert len(writes) <= 100
+
+    asyncio.run(with_loop(test))
+
+
+# --- Addresses --------------------------------------------------------------------------------------------------
+
+
+def gateway(name: str) -> Gateway:
+    key = ObjectKey("Gateway", "default", name)
+    spec = GatewaySpec(gateway_class_name="ours")
+    return Gateway(metadata=ObjectMeta(name=name), key=key, spec=spec)
+
+
+def test_the_pool() -> None:
+    pool = AddressPool(["10.0.0.1-10.0.0.2"])
+    first = pool.place(gateway("a"))
+    assert [item.value for item in first.spec.addresses] == ["10.0.0.1"]
+    assert pool.place(gateway("a")).spec.addresses == first.spec.addresses
+    assert [item.value for item in pool.place(gateway("b")).spec.addresses] == ["10.0.0.2"]
+    assert pool.place(gateway("c")).spec.addresses == ()
+    pool.release(gateway("a").key)
+    assert [item.value for item in pool.place(gateway("c")).spec.addresses] == ["10.0.0.1"]
+
+
+@pytest.mark.parametrize("text", ["nonsense", "10.0.0.9-10.0.0.1", "10.0.0.0/8", "10.0.0.1-::2"])
+def test_pools_that_cannot_be_used(text: str) -> None:
+    with pytest.raises(PoolError):
+        AddressPool([text])

@@ -1,0 +1,188 @@
+"""The watch: pages, changes, and every way back in after a fault."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from api_server import ApiServer
+from kubernetes.aio.client import Configuration
+
+from sluicegate.controller.kube.client import Client
+from sluicegate.controller.kube.resources import BY_KIND
+from sluicegate.controller.kube.watch import Watch
+from sluicegate.controller.store import Apply, Delete, Event, Init, InitDone
+
+COLLECTION = "/apis/gateway.networking.k8s.io/v1/httproutes"
+LIMIT = 10.0
+
+
+def route(name: str) -> dict[str, Any]:
+    return {"metadata": {"name": name, "namespace": "default"}, "spec": {"parentRefs": [{"name": "gateway"}]}}
+
+
+class Seen:
+    """Events as the store gets them."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.complaints: list[tuple[str, str]] = []
+        self._changed = asyncio.Event()
+
+    def tell(self, event: Event) -> None:
+        self.events.append(event)
+        self._changed.set()
+
+    def complain(self, code: str, message: str) -> None:
+        self.complaints.append((code, message))
+        self._changed.set()
+
+    def words(self) -> list[str]:
+        names = {Init: "init", InitDone: "done"}
+        words = []
+        for event in self.events:
+            if isinstance(event, Apply):
+                words.append(event.object.name)
+            elif isinstance(event, Delete):
+                words.append(f"-{event.key.name}")
+            else:
+                words.append(names[type(event)])
+        return words
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async def wait() -> None:
+            while not holds():
+                self._changed.clear()
+                await self._changed.wait()
+
+        await asyncio.wait_for(wait(), LIMIT)
+
+
+@asynccontextmanager
+async def watching(
+    kind: str = "HTTPRoute", prepare: Callable[[ApiServer], None] = lambda _: None
+) -> AsyncIterator[Any]:
+    server = ApiServer()
+    prepare(server)
+    await server.start()
+    seen = Seen()
+    configuration = Configuration()
+    configuration.host = server.url
+    async with Client(configuration) as client:
+        watch = asyncio.create_task(Watch(client, BY_KIND[kind], seen.tell, seen.complain).run())
+        try:
+            yield server, seen
+        finally:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+            await server.stop()
+
+
+def run(test: Callable[[], Any]) -> None:
+    asyncio.run(test())
+
+
+def test_lists_in_pages_then_follows() -> None:
+    async def test() -> None:
+        def prepare(server: ApiServer) -> None:
+            server.page = 2
+            for name in "abcde":
+                server.put(COLLECTION, route(name))
+
+        async with watching(prepare=prepare) as (server, seen):
+            await seen.until(lambda: "done" in seen.words())
+            assert seen.words() == ["init", *"abcde", "done"]
+            assert len(server.lists) == 3
+            await server.wait(lambda: server.watchers(COLLECTION) == 1)
+            server.put(COLLECTION, route("f"))
+            server.delete(COLLECTION, "default", "a")
+            await seen.until(lambda: seen.words()[-2:] == ["f", "-a"])
+
+    run(test)
+
+
+def test_a_watch_that_ends_is_followed_by_another() -> None:
+    async def test() -> None:
+        async with watching() as (server, seen):
+            for name in "ab":
+                await server.wait(lambda: server.watchers(COLLECTION) == 1)
+                server.put(COLLECTION, route(name))
+                await seen.until(lambda name=name: seen.words()[-1] == name)
+                server.end_watches()
+                await server.wait(lambda: server.watchers(COLLECTION) == 0)
+            assert seen.words() == ["init", "done", "a", "b"]
+            assert len(server.lists) == 1
+
+    run(test)
+
+
+def test_gone_inside_the_stream_lists_again_and_replaces() -> None:
+    async def test() -> None:
+        async with watching() as (server, seen):
+            await server.wait(lambda: server.watchers(COLLECTION) == 1)
+            server.objects[COLLECTION].clear()
+            server.put(COLLECTION, route("new"))
+            server.tell(COLLECTION, {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}})
+            await seen.until(lambda: seen.words().count("done") == 2)
+            assert seen.words()[-3:] == ["init", "new", "done"]
+
+    run(test)
+
+
+def test_a_broken_line_and_other_errors_do_not_end_the_watch() -> None:
+    async def test() -> None:
+        async with watching() as (server, seen):
+            faults = (b"{broken\n", b'{"type": "ERROR", "object": {"code": 500, "message": "x"}}\n')
+            for number, fault in enumerate(faults, 1):
+                await server.wait(lambda number=number: server.watches == number)
+                server.tell_raw(COLLECTION, fault)
+            await server.wait(lambda: server.watches == 3)
+            server.put(COLLECTION, route("after"))
+            await seen.until(lambda: seen.words()[-1] == "after")
+
+    run(test)
+
+
+def test_an_error_is_no_empty_list() -> None:
+    async def test() -> None:
+        def prepare(server: ApiServer) -> None:
+            server.refuse_lists = 2
+            server.put(COLLECTION, route("a"))
+
+        async with watching(prepare=prepare) as (server, seen):
+            await seen.until(lambda: "done" in seen.words())
+            assert len(server.lists) == 3
+            # Each failed list began anew; only the one that was complete replaces anything.
+            assert seen.words() == ["init", "init", "init", "a", "done"]
+            assert any(code == "watch_failed" for code, _ in seen.complaints)
+
+    run(test)
+
+
+def test_kinds_that_the_cluster_does_not_have() -> None:
+    async def test() -> None:
+        collection = BY_KIND["ListenerSet"].collection
+        async with watching("ListenerSet", lambda server: server.missing.add(collection)) as (_, seen):
+            await seen.until(lambda: "done" in seen.words())
+            assert any("install the Gateway API's CRDs" in message for _, message in seen.complaints)
+        async with watching(prepare=lambda server: server.missing.add(COLLECTION)) as (_, seen):
+            await seen.until(lambda: bool(seen.complaints))
+            assert "done" not in seen.words()
+
+    run(test)
+
+
+def test_an_object_that_cannot_be_read_costs_itself_only() -> None:
+    async def test() -> None:
+        def prepare(server: ApiServer) -> None:
+            server.put(COLLECTION, {"metadata": {"name": "bad", "namespace": "default"}, "spec": {"rules": 7}})
+            server.put(COLLECTION, route("good"))
+
+        async with watching(prepare=prepare) as (_, seen):
+            await seen.until(lambda: "done" in seen.words())
+            assert seen.words() == ["init", "good", "done"]
+            assert seen.complaints[0][0] == "object_unreadable"
+
+    run(test)
