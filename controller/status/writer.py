@@ -25,6 +25,9 @@ from .merge import merged_status
 WORKERS = 8
 #: Seconds before a write that failed is tried again.
 RETRY = 1.0
+#: Seconds between two writes of one Gateway or ListenerSet: routes that come in a row are counted together.
+COUNTING = 0.25
+COUNTED = frozenset({"Gateway", "ListenerSet"})
 #: Kinds that we write the status of.
 KINDS = frozenset({"GatewayClass", "Gateway", "ListenerSet", "HTTPRoute", "BackendTLSPolicy"})
 
@@ -53,6 +56,9 @@ class StatusWriter:
         self._ready = asyncio.Event()
         self._leading = False
         self._busy: set[ObjectKey] = set()
+        #: When a status that counts was written, by the loop's clock.
+        self._counted: dict[ObjectKey, float] = {}
+        self._postponed: set[ObjectKey] = set()
         self.writes = 0
 
     def seen(self, kind: str, document: dict[str, Any]) -> None:
@@ -69,6 +75,7 @@ class StatusWriter:
     def gone(self, key: ObjectKey) -> None:
         """An object is deleted."""
         self._live.pop(key, None)
+        self._counted.pop(key, None)
         self._queue.pop(key, None)
 
     def want(self, statuses: Mapping[ObjectKey, Status]) -> None:
@@ -126,7 +133,7 @@ class StatusWriter:
             return
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         wanted = merged_status(live.status, status, self._controller_name, now)
-        if wanted is None:
+        if wanted is None or self._is_postponed(key):
             return
         body = {"metadata": {"resourceVersion": live.version}, "status": _with_removals(live.status or {}, wanted)}
         try:
@@ -144,6 +151,24 @@ class StatusWriter:
         if current is not None and current.version == live.version:
             # Before the watch tells it: the next decision is made on what was written.
             self._live[key] = _Live(written["metadata"]["resourceVersion"], live.generation, written.get("status"))
+
+    def _is_postponed(self, key: ObjectKey) -> bool:
+        """Whether a write comes too soon after the last one; it is then made as soon as it may be."""
+        if key.kind not in COUNTED:
+            return False
+        loop = asyncio.get_running_loop()
+        due = self._counted.get(key, loop.time() - COUNTING) + COUNTING
+        if loop.time() < due:
+            if key not in self._postponed:
+                self._postponed.add(key)
+                loop.call_at(due, self._resume, key)
+            return True
+        self._counted[key] = loop.time()
+        return False
+
+    def _resume(self, key: ObjectKey) -> None:
+        self._postponed.discard(key)
+        self._push(key)
 
 
 def _with_removals(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

@@ -68,10 +68,22 @@ def install(version: str) -> None:
     # The policy of a newer version would not let an older one in.
     policies = "validatingadmissionpolicies,validatingadmissionpolicybindings"
     subprocess.run(kubectl("delete", policies, "--all"), check=True, stdout=subprocess.DEVNULL)
+    listed = subprocess.run(kubectl("get", "crd", "-o", "json"), check=True, stdout=subprocess.PIPE).stdout
+    mark = "gateway.networking.k8s.io/bundle-version"
+    versions = {
+        item["metadata"]["name"]: item["metadata"].get("annotations", {}) for item in json.loads(listed)["items"]
+    }
+    other = [name for name, marks in versions.items() if mark in marks and marks[mark] != version]
+    if other:
+        subprocess.run(kubectl("delete", "crd", *other), check=True, stdout=subprocess.DEVNULL)
     apply = kubectl("apply", "--server-side", "--force-conflicts", "-k", crds)
     subprocess.run(apply, check=True, stdout=subprocess.DEVNULL)
     wait = kubectl("wait", "--for=condition=Established", "crd/httproutes.gateway.networking.k8s.io", "--timeout=30s")
     subprocess.run(wait, check=True, stdout=subprocess.DEVNULL)
+    # Those of a run before may still be going.
+    names = [f"gateway-conformance-{name}" for name in ("infra", "app-backend", "web-backend", "mesh")]
+    gone = kubectl("delete", "namespace", "--ignore-not-found", "--wait", "--timeout=60s", *names)
+    subprocess.run(gone, check=True, stdout=subprocess.DEVNULL)
     objects = json.dumps({"apiVersion": "v1", "kind": "List", "items": [CLASS, NAMESPACE]})
     subprocess.run(kubectl("apply", "-f", "-"), input=objects, text=True, check=True, stdout=subprocess.DEVNULL)
 
@@ -98,6 +110,7 @@ def suite(version: str, test: str) -> int:
     command += ["-usable-address", USABLE, "-unusable-address", UNUSABLE, *([f"-run-test={test}"] if test else [])]
     command += ["-organization", "sluicegate", "-project", "sluicegate", "-version", project_version()]
     command += ["-url", "https://github.com/sluicegate/sluicegate", "-contact", "@sluicegate/maintainers"]
+    written.unlink(missing_ok=True)
     started = time.monotonic()
     process = subprocess.Popen(
         inside("env", f"KUBECONFIG={KUBECONFIG}", *command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -111,7 +124,8 @@ def suite(version: str, test: str) -> int:
     status = process.wait(LIMIT)
     if status:
         print("".join(lines[-200:]))
-    for profile in yaml.safe_load(written.read_text()).get("profiles", []) if written.exists() else []:
+    profiles = yaml.safe_load(written.read_text()).get("profiles") if written.exists() else None
+    for profile in profiles or []:
         print(profile["name"], json.dumps({key: profile[key] for key in ("core", "extended") if key in profile}))
     verdict = "passed" if status == 0 else "failed"
     print(f"{version}: {verdict} after {time.monotonic() - started:.0f} s; report: {written}")

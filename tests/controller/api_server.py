@@ -28,6 +28,7 @@ class ApiServer:
         self.patches: list[tuple[str, Document]] = []
         self.conflicts = 0
         self.watches = 0
+        self._history: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
         self._watchers: dict[str, list[asyncio.Queue[bytes | None]]] = defaultdict(list)
         self._changed = asyncio.Condition()
         self._runner: web.AppRunner | None = None
@@ -70,6 +71,9 @@ class ApiServer:
         self.tell(collection, {"type": "DELETED", "object": document})
 
     def tell(self, collection: str, event: Document) -> None:
+        version = event["object"].get("metadata", {}).get("resourceVersion")
+        if version is not None:
+            self._history[collection].append((int(version), json.dumps(event).encode() + b"\n"))
         self.tell_raw(collection, json.dumps(event).encode() + b"\n")
 
     def tell_raw(self, collection: str, data: bytes) -> None:
@@ -120,6 +124,11 @@ class ApiServer:
     async def _watch(self, request: web.Request, path: str) -> web.StreamResponse:
         queue: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._watchers[path].append(queue)
+        # What happened since the version that the client has seen.
+        since = int(request.query["resourceVersion"])
+        for version, data in self._history[path]:
+            if version > since:
+                queue.put_nowait(data)
         self.watches += 1
         response = web.StreamResponse()
         await response.prepare(request)

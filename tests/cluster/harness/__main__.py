@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from .balancer import Balancer
+from .gateway_image import build
 from .node import Node, load
 from .paths import BINARIES, KUBECONFIG, NAMESPACE, kubectl
 
@@ -22,13 +23,18 @@ def main(arguments: list[str]) -> int:
         case ["load", *images]:
             for image in images:
                 load(Path(image))
+        case ["image", tag]:
+            load(build(tag))
         case ["env"]:
             print(f"export KUBECONFIG={KUBECONFIG}")
             print(f"export SLUICEGATE_CLUSTER_BIN={BINARIES} SLUICEGATE_CLUSTER_NETNS=/run/netns/{NAMESPACE}")
         case ["kubectl", *rest]:
             return subprocess.run(kubectl(*rest), check=False).returncode
         case _:
-            print("usage: python -m harness up | down | env | load IMAGE... | kubectl ARGUMENT...", file=sys.stderr)
+            print(
+                "usage: python -m harness up | down | env | load IMAGE... | image TAG | kubectl ARGUMENT...",
+                file=sys.stderr,
+            )
             return 2
     return 0
 
