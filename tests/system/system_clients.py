@@ -214,6 +214,15 @@ class Http2:
                 raise ConnectionError(f"stream reset: {event.error_code}")
         return result
 
+    def read_any(self, streams: list[int], count: int) -> dict[int, Response]:
+        """Read the responses of the `count` streams that end first."""
+        while True:
+            ended = {event.stream_id for event in self.events if isinstance(event, h2.events.StreamEnded)}
+            found = [stream for stream in streams if stream in ended]
+            if len(found) >= count:
+                return {stream: self.read(stream) for stream in found}
+            self.pump()
+
     def request(
         self,
         method: str,
