@@ -16,7 +16,7 @@ import h2.config
 import h2.connection
 import h2.events
 
-LIMIT = 20.0
+LIMIT = 60.0
 
 
 @dataclass

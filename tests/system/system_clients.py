@@ -14,7 +14,7 @@ import h2.events
 import h2.exceptions
 from system_backends import read_fields
 
-LIMIT = 20.0
+LIMIT = 60.0
 
 
 @dataclass

@@ -14,7 +14,7 @@ import h2.events
 import pytest
 from system_backends import Received, echo, response, websocket_accept
 from system_clients import Http1, Http2
-from system_gateway import Gateway
+from system_gateway import LIMIT, Gateway
 from system_manifests import gateway, route, rule, service
 
 PORT = 8080
@@ -582,8 +582,11 @@ def test_control_frame_floods_end_the_connection(world: World, kind: str) -> Non
     assert connection.request("GET", HOST, "/").status == 200
     reader = threading.Thread(target=_discard, args=(connection.socket,), daemon=True)
     reader.start()
-    with pytest.raises((ConnectionResetError, BrokenPipeError)):
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
         send_often(connection.socket, frames[kind] * 100)
+    # What was sent may all lie in the kernel's buffers; the end comes to the reader in any case.
+    reader.join(LIMIT)
+    assert not reader.is_alive()
     connection.close()
     assert exchange(world, Http2, "GET", HOST, "/").status == 200
 
