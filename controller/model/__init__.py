@@ -24,6 +24,7 @@ from .gateway import (
     SecretReference,
 )
 from .meta import CLUSTER, GATEWAY_GROUP, LabelSelector, Object, ObjectKey, ObjectMeta, Origin
+from .parameters import GatewayParameters, GatewayParametersSpec
 from .policy import BackendTLSPolicy, PolicyTargetReference, ReferenceGrant
 from .route import (
     BackendReference,
@@ -59,6 +60,8 @@ __all__ = [
     "EndpointSlice",
     "FrontendValidation",
     "Gateway",
+    "GatewayParameters",
+    "GatewayParametersSpec",
     "GatewayClass",
     "HTTPBackendReference",
     "HTTPRoute",

@@ -32,13 +32,35 @@ class ServiceSpec(Model, frozen=True, kw_only=True):
     type: str = "ClusterIP"
     selector: dict[str, str] = msgspec.field(default_factory=dict)
     cluster_ip: str = msgspec.field(name="clusterIP", default="")
+    cluster_ips: tuple[str, ...] = msgspec.field(name="clusterIPs", default=())
+    load_balancer_ip: str = msgspec.field(name="loadBalancerIP", default="")
     external_name: str = ""
+
+
+class LoadBalancerIngress(Model, frozen=True, kw_only=True):
+    """One of `status.loadBalancer.ingress[]`."""
+
+    ip: str = ""
+    hostname: str = ""
+
+
+class LoadBalancerStatus(Model, frozen=True, kw_only=True):
+    """`status.loadBalancer`."""
+
+    ingress: tuple[LoadBalancerIngress, ...] = ()
+
+
+class ServiceStatus(Model, frozen=True, kw_only=True):
+    """`Service.status`: the one status that is read, for the addresses of Gateways."""
+
+    load_balancer: LoadBalancerStatus = LoadBalancerStatus()
 
 
 class Service(Object, frozen=True, kw_only=True):
     """A named set of endpoints."""
 
     spec: ServiceSpec = ServiceSpec()
+    status: ServiceStatus = ServiceStatus()
 
 
 class EndpointConditions(Model, frozen=True, kw_only=True):

@@ -12,6 +12,8 @@ import msgspec
 from .core import ConfigMap, Document, EndpointSlice, Namespace, Secret, Service
 from .gateway import Gateway, GatewayClass, ListenerSet
 from .meta import CLUSTER, GATEWAY_GROUP, Object, ObjectKey, ObjectMeta, Origin
+from .parameters import GROUP as PARAMETERS_GROUP
+from .parameters import GatewayParameters
 from .policy import BackendTLSPolicy, ReferenceGrant
 from .route import HTTPRoute
 
@@ -28,6 +30,7 @@ KINDS: dict[str, type[Object]] = {
     "EndpointSlice": EndpointSlice,
     "Secret": Secret,
     "ConfigMap": ConfigMap,
+    "GatewayParameters": GatewayParameters,
 }
 
 #: The versions that are read, by kind. All versions of a kind have one shape as far as it is read.
@@ -43,6 +46,7 @@ API_VERSIONS: dict[str, frozenset[str]] = {
     "EndpointSlice": frozenset({"discovery.k8s.io/v1"}),
     "Secret": frozenset({"v1"}),
     "ConfigMap": frozenset({"v1"}),
+    "GatewayParameters": frozenset({f"{PARAMETERS_GROUP}/v1alpha1"}),
 }
 
 CLUSTER_SCOPED = frozenset({"GatewayClass", "Namespace"})

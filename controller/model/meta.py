@@ -56,6 +56,7 @@ class ObjectMeta(Model, frozen=True, kw_only=True):
 
     name: str = ""
     namespace: str = ""
+    uid: str = ""
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     annotations: dict[str, str] = msgspec.field(default_factory=dict)
     generation: int = 0
