@@ -1,7 +1,7 @@
 """GatewayParameters (`sluicegate.dev/v1alpha1`): how the data plane of a Gateway is provisioned.
 
-Linked by `parametersRef` of a GatewayClass, of a Gateway (`spec.infrastructure`), or both: what the Gateway's says wins,
-field by field. The published schema is `deploy/crds/gatewayparameters.yaml`.
+Linked by `parametersRef` of a GatewayClass, of a Gateway (`spec.infrastructure`), or both: what the Gateway's says
+wins field by field. The published schema is `deploy/crds/gatewayparameters.yaml`.
 """
 
 from __future__ import annotations
