@@ -60,14 +60,27 @@ class RegularExpressionPath(_Struct, frozen=True, kw_only=True, tag_field="type"
     value: str
 
 
-PathMatch: TypeAlias = ExactPath | PathPrefix | RegularExpressionPath
-
-
 class ValueMatchKind(enum.Enum):
-    """How the value of a header or query parameter is compared."""
+    """How the value of a header, of a query parameter or of a gRPC service or method is compared."""
 
     EXACT = "Exact"
     REGULAR_EXPRESSION = "RegularExpression"
+
+
+class GrpcMethod(_Struct, frozen=True, kw_only=True, tag_field="type", tag="GrpcMethod"):
+    """`GRPCMethodMatch`: the path `/<service>/<method>`; an absent part holds for any, each part is compared whole."""
+
+    kind: ValueMatchKind = ValueMatchKind.EXACT
+    service: str | None = None
+    method: str | None = None
+
+    @property
+    def value(self) -> str:
+        """The path that it holds for, for people: `*` stands for an absent part."""
+        return f"/{self.service or '*'}/{self.method or '*'}"
+
+
+PathMatch: TypeAlias = ExactPath | PathPrefix | RegularExpressionPath | GrpcMethod
 
 
 class HeaderMatch(_Struct, frozen=True, kw_only=True):
@@ -212,11 +225,11 @@ class Retry(_Struct, frozen=True, kw_only=True):
 
 
 class HttpRule(_Struct, frozen=True, kw_only=True):
-    """One of `HTTPRoute.spec.rules[]`, validated and resolved.
+    """One of `HTTPRoute.spec.rules[]` or `GRPCRoute.spec.rules[]`, validated and resolved.
 
     Attributes:
-        id: `HTTPRoute/<namespace>/<name>/<rule index>`.
-        route: `HTTPRoute/<namespace>/<name>`.
+        id: `HTTPRoute/<namespace>/<name>/<rule index>`; likewise for GRPCRoute.
+        route: `HTTPRoute/<namespace>/<name>`; likewise for GRPCRoute.
         name: `rules[].name`.
         created: seconds since 1970, 0 where unknown; the older route wins a tie.
         index: place of the rule in its route; the first wins a tie.
@@ -228,6 +241,7 @@ class HttpRule(_Struct, frozen=True, kw_only=True):
         timeouts: `rules[].timeouts`.
         retry: `rules[].retry`.
         invalid: a filter cannot be honoured: every request that the rule wins gets 500.
+        grpc: the rule of a GRPCRoute: what the gateway itself answers is a gRPC status.
     """
 
     id: str
@@ -243,6 +257,31 @@ class HttpRule(_Struct, frozen=True, kw_only=True):
     timeouts: Timeouts = Timeouts()
     retry: Retry | None = None
     invalid: bool = False
+    grpc: bool = False
+
+
+class L4Rule(_Struct, frozen=True, kw_only=True):
+    """One of the `spec.rules[]` of a TLSRoute, TCPRoute or UDPRoute, validated and resolved.
+
+    Attributes:
+        id: `TLSRoute/<namespace>/<name>/<rule index>`; likewise for TCPRoute and UDPRoute.
+        route: `TLSRoute/<namespace>/<name>`; likewise for TCPRoute and UDPRoute.
+        name: `rules[].name`.
+        created: seconds since 1970, 0 where unknown; the older route wins a tie.
+        index: place of the rule in its route; the first wins a tie.
+        listeners: ids of the listeners that the route is attached to.
+        hostnames: of a TLSRoute, lower case, compared with the SNI. Empty: any.
+        backends: in the order written, without filters.
+    """
+
+    id: str
+    route: str
+    name: str = ""
+    created: Signed64 = 0
+    index: Unsigned32
+    listeners: tuple[str, ...]
+    hostnames: tuple[str, ...] = ()
+    backends: tuple[WeightedBackend, ...] = ()
 
 
 # --- Listeners, backends, endpoints, policies and secrets -------------------------------------------------------
@@ -253,6 +292,9 @@ class ListenerProtocol(enum.Enum):
 
     HTTP = "HTTP"
     HTTPS = "HTTPS"
+    TLS = "TLS"
+    TCP = "TCP"
+    UDP = "UDP"
 
 
 class ClientValidationMode(enum.Enum):
@@ -285,10 +327,11 @@ class Listener(_Struct, frozen=True, kw_only=True):
         addresses: IP addresses to bind. Empty: every address, IPv4 and IPv6.
         port: `listeners[].port`: what redirects and `parentRef.port` speak of.
         bind_port: the port that is bound. 0 lets the system choose.
-        protocol: HTTP or HTTPS.
+        protocol: `listeners[].protocol`. HTTPS and TLS may share a socket: the SNI decides.
         hostname: lower case; empty: any; `*.example.com`: one or more labels before `example.com`.
-        tls: termination, for HTTPS.
+        tls: termination, for HTTPS and TLS. A TLS listener without it passes connections through.
         backend_certificate: certificate id presented to TLS backends (`Gateway.spec.tls.backend`).
+        filters: request header edits that come before those of the rule (GEP-5224).
     """
 
     id: str
@@ -300,6 +343,7 @@ class Listener(_Struct, frozen=True, kw_only=True):
     hostname: str = ""
     tls: ListenerTls | None = None
     backend_certificate: str | None = None
+    filters: tuple[RequestHeaders, ...] = ()
 
 
 class BackendProtocol(enum.Enum):
@@ -392,6 +436,7 @@ class Resources(_Struct, frozen=True, kw_only=True):
 
     listeners: tuple[Listener, ...] = ()
     http_rules: tuple[HttpRule, ...] = ()
+    l4_rules: tuple[L4Rule, ...] = ()
     backends: tuple[Backend, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
     backend_tls: tuple[BackendTls, ...] = ()
@@ -409,6 +454,7 @@ class Removals(_Struct, frozen=True, kw_only=True):
 
     listeners: tuple[str, ...] = ()
     http_rules: tuple[str, ...] = ()
+    l4_rules: tuple[str, ...] = ()
     backends: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
     backend_tls: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import TypeVar
@@ -146,7 +147,17 @@ def _path_test(path: ir.PathMatch) -> PathTest:
         return PathTest(exact=path.value)
     if isinstance(path, ir.PathPrefix):
         return PathTest(prefix="" if path.value == "/" else path.value)
+    if isinstance(path, ir.GrpcMethod):
+        return PathTest(
+            expression=compile_expression(f"/{_grpc_part(path, path.service)}/{_grpc_part(path, path.method)}")
+        )
     return PathTest(expression=compile_expression(path.value))
+
+
+def _grpc_part(path: ir.GrpcMethod, part: str | None) -> str:
+    if part is None:
+        return "[^/]+"
+    return f"(?:{part})" if path.kind is ir.ValueMatchKind.REGULAR_EXPRESSION else re.escape(part)
 
 
 def _value_test(test: ir.HeaderMatch | ir.QueryMatch, name: str) -> ValueTest:

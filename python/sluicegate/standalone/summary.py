@@ -93,7 +93,7 @@ def _routes(rule: ir.HttpRule) -> Iterator[RouteLine]:
 
 def describe_match(match: ir.Match) -> str:
     """A match in the words of the API, such as `GET PathPrefix /login, header x-user: anna`."""
-    kind = {"ExactPath": "Exact", "PathPrefix": "PathPrefix"}.get(type(match.path).__name__, "RegularExpression")
+    kind = type(match.path).__name__.removesuffix("Path")
     parts = [f"{match.method} {kind} {match.path.value}".strip()]
     for name, values in (("header", match.headers), ("query", match.query)):
         sign = {"header": ": ", "query": "="}[name]
