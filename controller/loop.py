@@ -1,31 +1,71 @@
-"""The control loop: watches -> store -> snapshot -> translate -> deliver -> status; one batch in flight, one filling.
+"""The control loop: watches -> store -> snapshot -> translate -> outputs; one batch in flight, one filling.
 
-The first translation waits until every kind was listed once. Translation and delivery run on a thread, one at a time;
-events that come meanwhile are the next batch.
+The first translation waits until every kind was listed once. Translation and reports run on a thread, one at a time;
+events that come meanwhile are the next batch. Where results go is given: engines, data planes, the API server.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from .kube.client import Client
-from .kube.resources import WATCHED
+from .kube.resources import WATCHED, Resource
 from .kube.watch import Watch
-from .model import Gateway
+from .model import KINDS, Gateway
 from .pool import AddressPool
 from .snapshot import Snapshot
-from .status import StatusWriter
 from .store import Apply, Delete, Event, Init, InitDone, Store
 from .translate import Translation, Translator
 
 #: Seconds that events are gathered after the first of a batch: a kubectl apply of many objects is a few batches.
 GATHER = 0.002
 
-#: Takes a translation to the engines; returns it with their report. Runs on a thread.
-Deliver = Callable[[Translation], Translation]
 Complain = Callable[[str, str], None]
+
+
+class Writer(Protocol):
+    """Keeps something at what the translation says; all calls come on the event loop."""
+
+    def lead(self, leading: bool) -> None:
+        """Begin or stop to write."""
+
+    def seen(self, kind: str, document: dict[str, Any]) -> None:
+        """Take a watched object as the API has it, status and all; comes before the event."""
+
+    def handle(self, event: Event) -> None:
+        """Take an event of any watched kind; kinds that the gateway does not read have no `Apply`, only `seen`."""
+
+    def want(self, value: Any) -> None:  # noqa: ANN401 (what the output selects)
+        """Say what is wanted from now on."""
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A writer, and what of a translation it wants.
+
+    Attributes:
+        writer: the writer.
+        select: takes its part out of a translation.
+        reported: it wants the translation with the data planes' reports, so it also hears when only those change.
+    """
+
+    writer: Writer
+    select: Callable[[Translation], object]
+    reported: bool = False
+
+
+class Reports(Protocol):
+    """What data planes make of translations."""
+
+    def reported(self, translation: Translation) -> Translation:
+        """The translation with what the data planes last said; called on a thread, one call at a time."""
 
 
 class Loop:
@@ -35,32 +75,38 @@ class Loop:
         self,
         client: Client,
         translator: Translator,
-        deliver: Deliver,
+        outputs: Sequence[Output],
+        reports: Reports,
         complain: Complain,
         pool: AddressPool | None = None,
+        resources: Sequence[Resource] = WATCHED,
     ) -> None:
         """Put the loop together.
 
         Args:
             client: of the API server.
             translator: makes configuration and status.
-            deliver: takes a translation to the engines.
+            outputs: where results go, in this order; those without reports go first.
+            reports: adds the data planes' reports to a translation.
             complain: takes a code and a message.
             pool: addresses for Gateways that ask for none.
+            resources: kinds to watch.
         """
-        self._store = Store()
+        self._store = Store(item.kind for item in resources if item.kind in KINDS)
         self._translator = translator
-        self._deliver = deliver
+        self._outputs = tuple(outputs)
+        self._reports = reports
         self._pool = pool
-        self.writer = StatusWriter(client, translator.controller_name, complain)
-        self._watches = [Watch(client, item, self._take, complain, self.writer.seen) for item in WATCHED]
+        self._watches = [Watch(client, item, self._take, complain, self._seen) for item in resources]
         self._changed = asyncio.Event()
+        self._reports_changed = False
         self.ready = asyncio.Event()
         self.seconds = 0.0
 
     async def run(self) -> None:
         """Run until cancelled."""
-        jobs = [*(watch.run() for watch in self._watches), self.writer.run(), self._translate()]
+        jobs: list[Coroutine[Any, Any, None]] = [*(watch.run() for watch in self._watches), self._translate()]
+        jobs += [output.writer.run() for output in self._outputs]
         tasks = [asyncio.create_task(job) for job in jobs]
         try:
             # None of them ends by itself: the first that does has failed.
@@ -70,34 +116,69 @@ class Loop:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    def lead(self, leading: bool) -> None:
+        """Tell all writers whether this process leads."""
+        for output in self._outputs:
+            output.writer.lead(leading)
+
+    def report_changed(self) -> None:
+        """Make results again from the last translation and the newest reports, without translating."""
+        self._reports_changed = True
+        self._changed.set()
+
+    def faults(self) -> list[str]:
+        """Kinds whose watch is dead: it neither heard nor tried anything for longer than any of its limits."""
+        now = time.monotonic()
+        return [watch.kind for watch in self._watches if watch.is_dead(now)]
+
+    def _seen(self, kind: str, document: dict[str, Any]) -> None:
+        for output in self._outputs:
+            output.writer.seen(kind, document)
+
     def _take(self, event: Event) -> None:
         if isinstance(event, Apply) and isinstance(event.object, Gateway) and self._pool is not None:
             event = Apply(self._pool.place(event.object))
-        elif isinstance(event, Delete):
-            self.writer.gone(event.key)
-            if event.key.kind == "Gateway" and self._pool is not None:
-                self._pool.release(event.key)
+        elif isinstance(event, Delete) and event.key.kind == "Gateway" and self._pool is not None:
+            self._pool.release(event.key)
+        for output in self._outputs:
+            output.writer.handle(event)
+        if _kind(event) not in KINDS:
+            return
         self._store.handle(event)
         if not isinstance(event, Init) and (self._store.ready or isinstance(event, InitDone)):
             self._changed.set()
 
     async def _translate(self) -> None:
         last: Snapshot | None = None
+        translation: Translation | None = None
         while True:
             await self._changed.wait()
             await asyncio.sleep(GATHER)
             self._changed.clear()
             if not self._store.ready:
                 continue
+            reports_changed, self._reports_changed = self._reports_changed, False
             snapshot = self._store.snapshot()
-            if snapshot is last:
+            if snapshot is not last:
+                last = snapshot
+                started = time.perf_counter()
+                translation = await asyncio.to_thread(self._translator.translate, snapshot)
+                for output in self._outputs:
+                    if not output.reported:
+                        output.writer.want(output.select(translation))
+                reported = await asyncio.to_thread(self._reports.reported, translation)
+                self.seconds = time.perf_counter() - started
+            elif reports_changed and translation is not None:
+                reported = await asyncio.to_thread(self._reports.reported, translation)
+            else:
                 continue
-            last = snapshot
-            started = time.perf_counter()
-            translation = await asyncio.to_thread(self._work, snapshot)
-            self.seconds = time.perf_counter() - started
-            self.writer.want(translation.statuses)
+            for output in self._outputs:
+                if output.reported:
+                    output.writer.want(output.select(reported))
             self.ready.set()
 
-    def _work(self, snapshot: Snapshot) -> Translation:
-        return self._deliver(self._translator.translate(snapshot))
+
+def _kind(event: Event) -> str:
+    if isinstance(event, Apply):
+        return event.object.key.kind
+    return event.key.kind if isinstance(event, Delete) else event.kind

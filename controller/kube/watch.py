@@ -17,14 +17,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from ..model import CLUSTER, DecodeError, ObjectKey, decode
+from ..model import CLUSTER, KINDS, DecodeError, ObjectKey, decode
 from ..store import Apply, Delete, Event, Init, InitDone
-from .client import ApiError, Client
+from .client import REQUEST_LIMIT, ApiError, Client
 from .resources import Resource
 
 #: Seconds after which the API server ends a watch.
@@ -39,6 +40,8 @@ FIRST_WAIT, LONGEST_WAIT = 0.2, 15.0
 MISSING_WAIT = 10.0
 #: One event; the API server takes objects of 3 MiB at most.
 MAX_LINE = 16 * 1024 * 1024
+#: Seconds without any progress, failures included, after which a watch is dead: more than all limits in a row.
+DEAD = SILENCE + REQUEST_LIMIT + 2 * LONGEST_WAIT
 
 Tell = Callable[[Event], None]
 Complain = Callable[[str, str], None]
@@ -91,11 +94,22 @@ class Watch:
         self._version = ""
         self._wait = FIRST_WAIT
         self._told_missing = False
+        self._moved = time.monotonic()
         self.alive = asyncio.Event()
+
+    @property
+    def kind(self) -> str:
+        """What it follows."""
+        return self._resource.kind
+
+    def is_dead(self, now: float) -> bool:
+        """Whether it stands still; an API server that is away is no reason: trying again is progress."""
+        return now - self._moved > DEAD
 
     async def run(self) -> None:
         """Follow until cancelled."""
         while True:
+            self._moved = time.monotonic()
             try:
                 if not self._version:
                     await self._list()
@@ -146,6 +160,7 @@ class Watch:
         self._tell(Init(resource.kind))
         while True:
             page = _LISTS.decode(await self._client.get(resource.collection, query))
+            self._moved = time.monotonic()
             for item in page.items or ():
                 self._apply(item)
             if not page.metadata.token:
@@ -173,6 +188,7 @@ class Watch:
                     raise ApiError(0, f"the watch of {resource.kind} broke: {error!r}") from None
                 if not chunk:
                     return
+                self._moved = time.monotonic()
                 buffer += chunk
                 *lines, buffer = buffer.split(b"\n")
                 for line in lines:
@@ -206,6 +222,8 @@ class Watch:
         document.setdefault("apiVersion", self._resource.version)
         if self._seen is not None:
             self._seen(self._resource.kind, document)
+        if self._resource.kind not in KINDS:
+            return  # one that is written, not read
         try:
             self._tell(Apply(decode(document, CLUSTER)))
         except DecodeError as error:

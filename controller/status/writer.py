@@ -18,6 +18,7 @@ import msgspec
 from ..kube.client import ApiError, Client
 from ..kube.resources import path_of
 from ..model import ObjectKey
+from ..store import Delete, Event
 from ..translate import Status
 from .merge import merged_status
 
@@ -72,11 +73,12 @@ class StatusWriter:
         )
         self._push(key)
 
-    def gone(self, key: ObjectKey) -> None:
-        """An object is deleted."""
-        self._live.pop(key, None)
-        self._counted.pop(key, None)
-        self._queue.pop(key, None)
+    def handle(self, event: Event) -> None:
+        """Forget what is deleted."""
+        if isinstance(event, Delete):
+            self._live.pop(event.key, None)
+            self._counted.pop(event.key, None)
+            self._queue.pop(event.key, None)
 
     def want(self, statuses: Mapping[ObjectKey, Status]) -> None:
         """Say what the statuses should be from now on."""

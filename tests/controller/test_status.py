@@ -13,12 +13,12 @@ from api_server import ApiServer
 from kubernetes.aio.client import Configuration
 
 from sluicegate.controller.kube.client import Client
-from sluicegate.controller.loop import Loop
+from sluicegate.controller.loop import Loop, Output
 from sluicegate.controller.model import Gateway, ObjectKey
 from sluicegate.controller.model.gateway import GatewaySpec
 from sluicegate.controller.model.meta import ObjectMeta
 from sluicegate.controller.pool import AddressPool, PoolError
-from sluicegate.controller.status import merged_status
+from sluicegate.controller.status import StatusWriter, merged_status
 from sluicegate.controller.translate import (
     SUPPORTED_FEATURES,
     Condition,
@@ -151,10 +151,14 @@ def objects() -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-def deliver(translation: Translation) -> Translation:
-    """An engine that binds everything."""
-    listeners = [{"id": item, "bound": ["10.0.0.1:80"]} for item in translation.ir.listeners]
-    return translation.with_report({"generation": 1, "listeners": listeners})
+class Everything:
+    """The reports of an engine that binds everything, on an address that may change."""
+
+    address = "10.0.0.1"
+
+    def reported(self, translation: Translation) -> Translation:
+        listeners = [{"id": item, "bound": [f"{self.address}:80"]} for item in translation.ir.listeners]
+        return translation.with_report({"generation": 1, "listeners": listeners})
 
 
 async def with_loop(test: Callable[[ApiServer, Loop], Any]) -> None:
@@ -166,7 +170,9 @@ async def with_loop(test: Callable[[ApiServer, Loop], Any]) -> None:
     configuration.host = server.url
     async with Client(configuration) as client:
         options = Options(implicit_class=False, implicit_namespaces=False)
-        loop = Loop(client, Translator(NAME, options), deliver, lambda *_: None)
+        writer = StatusWriter(client, NAME, lambda *_: None)
+        outputs = [Output(writer, lambda translation: translation.statuses, reported=True)]
+        loop = Loop(client, Translator(NAME, options), outputs, Everything(), lambda *_: None)
         running = asyncio.create_task(loop.run())
         try:
             await asyncio.wait_for(loop.ready.wait(), 10)
@@ -184,7 +190,7 @@ def status_of(server: ApiServer, plural: str, namespace: str, name: str) -> dict
 def test_the_loop_writes_status_only_while_it_leads_and_only_once() -> None:
     async def test(server: ApiServer, loop: Loop) -> None:
         assert server.patches == []
-        loop.writer.lead(True)
+        loop.lead(True)
         await server.wait(lambda: len(server.patches) == 3)
         route = status_of(server, "httproutes", "default", "route")
         assert [item["controllerName"] for item in route["parents"]] == ["example.com/other", NAME]
@@ -214,7 +220,7 @@ def test_the_loop_writes_status_only_while_it_leads_and_only_once() -> None:
 def test_a_conflict_waits_for_the_watch() -> None:
     async def test(server: ApiServer, loop: Loop) -> None:
         server.conflicts = 3
-        loop.writer.lead(True)
+        loop.lead(True)
         await server.wait(lambda: server.conflicts == 0)
         for collection, document in objects():
             server.put(collection, document)
@@ -226,7 +232,7 @@ def test_a_conflict_waits_for_the_watch() -> None:
 
 def test_a_thousand_routes_are_few_gateway_writes() -> None:
     async def test(server: ApiServer, loop: Loop) -> None:
-        loop.writer.lead(True)
+        loop.lead(True)
         for number in range(1_000):
             document = {
                 "metadata": {"name": f"route-{number}", "namespace": "default", "generation": 1},

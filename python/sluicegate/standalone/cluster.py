@@ -15,8 +15,9 @@ import time
 
 from sluicegate.controller.kube.client import ApiError, Client
 from sluicegate.controller.kube.lease import Election
-from sluicegate.controller.loop import Loop
+from sluicegate.controller.loop import Loop, Output
 from sluicegate.controller.pool import AddressPool
+from sluicegate.controller.status import StatusWriter
 from sluicegate.controller.translate import Options, Translation, Translator
 from sluicegate.engine import Engine
 from sluicegate.pipeline import native_checks
@@ -65,7 +66,9 @@ class _Cluster:
         )
         pool = AddressPool(settings.address_pool) if settings.address_pool else None
         translator = Translator(settings.controller_name, options)
-        self._loop = Loop(client, translator, self._deliver, self._complain, pool)
+        writer = StatusWriter(client, settings.controller_name, self._complain)
+        outputs = [Output(writer, lambda translation: translation.statuses, reported=True)]
+        self._loop = Loop(client, translator, outputs, self, self._complain, pool)
 
     async def run(self) -> int:
         self._handle_signals()
@@ -89,7 +92,8 @@ class _Cluster:
             await self._engine.shutdown_async()
         return 0
 
-    def _deliver(self, translation: Translation) -> Translation:
+    def reported(self, translation: Translation) -> Translation:
+        """Deliver to the engine here; the translation with its report (`Reports` of the loop)."""
         self._delivery.deliver(translation)
         for item in self._delivery.refusals:
             self._complain("refused", f"the engine refuses {item.kind} {item.id}: {item.reason}; please report this")
@@ -104,7 +108,7 @@ class _Cluster:
 
     def _lead(self, leading: bool) -> None:
         self._reporter.information("leading: status is written here" if leading else "not leading", "leader")
-        self._loop.writer.lead(leading)
+        self._loop.lead(leading)
 
     def _complain(self, code: str, message: str) -> None:
         # A watch that fails again and again says so once a minute.

@@ -1,0 +1,161 @@
+"""The loop: what goes to which output, reports without a translation, watches that are dead."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from api_server import ApiServer
+from kubernetes.aio.client import Configuration
+
+from sluicegate.controller.kube import watch as watches
+from sluicegate.controller.kube.client import Client
+from sluicegate.controller.kube.resources import WATCHED, Resource
+from sluicegate.controller.loop import Loop, Output
+from sluicegate.controller.store import Event, InitDone
+from sluicegate.controller.translate import Options, Translation, Translator
+
+GATEWAY = "/apis/gateway.networking.k8s.io/v1"
+DEPLOYMENTS = "/apis/apps/v1/deployments"
+LIMIT = 10.0
+
+
+class Recorder:
+    """A writer that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.leading: list[bool] = []
+        self.documents: list[tuple[str, str]] = []
+        self.events: list[Event] = []
+        self.wanted: list[Any] = []
+        self.changed = asyncio.Event()
+
+    def lead(self, leading: bool) -> None:
+        self.leading.append(leading)
+
+    def seen(self, kind: str, document: dict[str, Any]) -> None:
+        self.documents.append((kind, document["metadata"]["name"]))
+        self.changed.set()
+
+    def handle(self, event: Event) -> None:
+        self.events.append(event)
+        self.changed.set()
+
+    def want(self, value: Any) -> None:
+        self.wanted.append(value)
+        self.changed.set()
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async def wait() -> None:
+            while not holds():
+                self.changed.clear()
+                await self.changed.wait()
+
+        await asyncio.wait_for(wait(), LIMIT)
+
+
+class Numbered:
+    """Reports that differ each time."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def reported(self, translation: Translation) -> Translation:
+        self.asked += 1
+        listeners = [{"id": item, "bound": [f"10.0.0.{self.asked}:80"]} for item in translation.ir.listeners]
+        return translation.with_report({"generation": self.asked, "listeners": listeners})
+
+
+class Counting(Translator):
+    """A translator that counts its translations."""
+
+    translations = 0
+
+    def translate(self, snapshot: Any) -> Translation:
+        self.translations += 1
+        return super().translate(snapshot)
+
+
+Test = Callable[[ApiServer, Loop, Recorder, Recorder, Counting], Awaitable[None]]
+
+
+async def with_loop(test: Test) -> None:
+    server = ApiServer()
+    server.put(f"{GATEWAY}/gatewayclasses", {"metadata": {"name": "c"}, "spec": {"controllerName": "example.com/c"}})
+    listeners = [{"name": "http", "port": 80, "protocol": "HTTP"}]
+    metadata = {"name": "gateway", "namespace": "default"}
+    server.put(f"{GATEWAY}/gateways", {"metadata": metadata, "spec": {"gatewayClassName": "c", "listeners": listeners}})
+    server.put(DEPLOYMENTS, {"metadata": {"name": "owned", "namespace": "default"}, "status": {"readyReplicas": 1}})
+    await server.start()
+    configuration = Configuration()
+    configuration.host = server.url
+    async with Client(configuration) as client:
+        plain, reported = Recorder(), Recorder()
+        outputs = [
+            Output(reported, lambda translation: translation.reports, reported=True),
+            Output(plain, lambda translation: translation.ir),
+        ]
+        translator = Counting("example.com/c", Options(implicit_class=False, implicit_namespaces=False))
+        resources = (*WATCHED, Resource("Deployment", "apps/v1", "deployments"))
+        loop = Loop(client, translator, outputs, Numbered(), lambda *_: None, resources=resources)
+        running = asyncio.create_task(loop.run())
+        try:
+            await asyncio.wait_for(loop.ready.wait(), LIMIT)
+            await test(server, loop, plain, reported, translator)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await server.stop()
+
+
+def test_each_output_gets_its_part_and_every_event() -> None:
+    async def test(_server: ApiServer, loop: Loop, plain: Recorder, reported: Recorder, _translator: Counting) -> None:
+        assert list(plain.wanted[0].listeners) == ["Gateway/default/gateway/http"]
+        assert reported.wanted[0]["Gateway/default/gateway/http"].bound == ("10.0.0.1:80",)
+        loop.lead(True)
+        for writer in (plain, reported):
+            assert writer.leading == [True]
+            # A kind that is written, not read, is seen as the API has it; the list of it begins and ends.
+            assert ("Deployment", "owned") in writer.documents
+            assert InitDone("Deployment") in writer.events
+
+    asyncio.run(with_loop(test))
+
+
+def test_changed_reports_translate_nothing() -> None:
+    async def test(_server: ApiServer, loop: Loop, plain: Recorder, reported: Recorder, translator: Counting) -> None:
+        before = (translator.translations, len(plain.wanted))
+        loop.report_changed()
+        await reported.until(lambda: len(reported.wanted) == 2)
+        assert reported.wanted[1]["Gateway/default/gateway/http"].bound == ("10.0.0.2:80",)
+        assert (translator.translations, len(plain.wanted)) == before
+
+    asyncio.run(with_loop(test))
+
+
+def test_a_kind_that_is_only_written_translates_nothing() -> None:
+    async def test(server: ApiServer, _loop: Loop, plain: Recorder, _reported: Recorder, translator: Counting) -> None:
+        before = translator.translations
+        server.put(DEPLOYMENTS, {"metadata": {"name": "other", "namespace": "default"}})
+        await plain.until(lambda: ("Deployment", "other") in plain.documents)
+        server.put(
+            f"{GATEWAY}/httproutes",
+            {"metadata": {"name": "route", "namespace": "default"}, "spec": {"parentRefs": [{"name": "gateway"}]}},
+        )
+        await plain.until(lambda: len(plain.wanted) == 2)
+        assert translator.translations == before + 1
+
+    asyncio.run(with_loop(test))
+
+
+def test_a_watch_that_stands_still_is_a_fault(monkeypatch: Any) -> None:
+    async def test(_server: ApiServer, loop: Loop, *_: Any) -> None:
+        assert loop.faults() == []
+        monkeypatch.setattr(watches, "DEAD", -1.0)
+        assert "HTTPRoute" in loop.faults()
+
+    asyncio.run(with_loop(test))
