@@ -1,7 +1,11 @@
-"""Demo backends: `python -m sluicegate.demo PATH... -- serve PATH... [options]`.
+"""Demo backends.
 
-Starts a small HTTP server on every loopback endpoint of the EndpointSlices below the paths, which says which Service it
-stands for and what it got; then runs `sluicegate` with the arguments after `--` until it ends.
+`python -m sluicegate.demo PATH... -- serve PATH... [options]` starts a small HTTP server on every loopback endpoint of
+the EndpointSlices below the paths, which says which Service it stands for and what it got; then runs `sluicegate` with
+the arguments after `--` until it ends.
+
+`python -m sluicegate.demo --serve SERVICE=ADDRESS:PORT` starts one such server and nothing else: the backend of the
+quick start in a cluster.
 """
 
 from __future__ import annotations
@@ -22,6 +26,8 @@ SERVICE_LABEL = "kubernetes.io/service-name"
 
 def main(arguments: Sequence[str]) -> int:
     """Run the backends and the gateway; returns the gateway's exit status."""
+    if len(arguments) == 2 and arguments[0] == "--serve":
+        return serve(arguments[1])
     if "--" not in arguments:
         sys.stderr.write(f"{__doc__}\n")
         return 2
@@ -34,6 +40,22 @@ def main(arguments: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _frame: gateway.send_signal(number))
     return gateway.wait()
+
+
+def serve(backend: str) -> int:
+    """Serve `SERVICE=ADDRESS:PORT` until a signal; returns the exit status."""
+    service, _, place = backend.partition("=")
+    address, _, port = place.rpartition(":")
+    if not address or not port.isdecimal():
+        sys.stderr.write(f"--serve {backend}: write it like example-svc=0.0.0.0:8080\n")
+        return 2
+    stopped = (signal.SIGTERM, signal.SIGINT)
+    # Blocked in the server's threads too, which are started after this.
+    signal.pthread_sigmask(signal.SIG_BLOCK, stopped)
+    server = start(service, address, int(port))
+    signal.sigwait(stopped)
+    server.shutdown()
+    return 0
 
 
 def endpoints(paths: Sequence[str]) -> Iterator[tuple[str, str, int]]:

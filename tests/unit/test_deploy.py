@@ -1,56 +1,286 @@
-"""The installation grants what the controller asks for, and nothing else."""
+"""The installation grants what the controller asks for and no more, as deploy/README.md says, by every installer."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import pytest
 import yaml
 
+from deploy_tools import DeployToolError, chart_documents, kustomize_documents
 from sluicegate.controller.kube.resources import BY_KIND, WATCHED
 from sluicegate.controller.status.writer import KINDS
 
-DEPLOY = Path(__file__).parents[2] / "deploy" / "node"
+DEPLOY = Path(__file__).parents[2] / "deploy"
+NAMESPACE = "sluicegate-system"
+READ = ("get", "list", "watch")
+WRITE = ("create", "update", "patch", "delete", "deletecollection", "*")
+INSTALLERS = ("controller", "chart", "node")
+
+Object = dict[str, Any]
 
 
-def objects() -> list[dict[str, Any]]:
-    names = yaml.safe_load((DEPLOY / "kustomization.yaml").read_text())["resources"]
-    assert {path.name for path in DEPLOY.glob("*.yaml")} == {*names, "kustomization.yaml"}
-    return [item for name in names for item in yaml.safe_load_all((DEPLOY / name).read_text())]
+class Grant(NamedTuple):
+    """One verb on one resource, or on one object of it."""
+
+    where: str
+    group: str
+    resource: str
+    name: str
+    verb: str
 
 
-def granted(verb: str) -> set[tuple[str, str]]:
-    [role] = [item for item in objects() if item["kind"] == "ClusterRole"]
-    return {
-        (group, resource)
-        for rule in role["rules"]
-        if verb in rule["verbs"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
+def kustomized(folder: Path) -> list[Object]:
+    """What a folder installs. References between files are resolved here, as far as ours use them."""
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    names = kustomization["resources"]
+    assert {path.name for path in folder.glob("*.yaml")} - {"kustomization.yaml"} == {n for n in names if "/" not in n}
+    found = []
+    for name in names:
+        path = folder / name
+        found += kustomized(path) if path.is_dir() else list(yaml.safe_load_all(path.read_text()))
+    return found
+
+
+def charted(*options: str, release: str = "sluicegate", namespace: str = NAMESPACE) -> list[Object]:
+    text = chart_documents(DEPLOY / "chart", release, namespace, *options)
+    return [item for item in yaml.safe_load_all(text) if item]
+
+
+def installed(installer: str) -> list[Object]:
+    return charted() if installer == "chart" else kustomized(DEPLOY / installer)
+
+
+def one(objects: list[Object], kind: str) -> Object:
+    [found] = [item for item in objects if item["kind"] == kind]
+    return found
+
+
+def grants(objects: list[Object]) -> set[Grant]:
+    """Every rule of the roles; each role must be bound to the one ServiceAccount, and to nothing else."""
+    account = one(objects, "ServiceAccount")["metadata"]["name"]
+    found = set()
+    for kind, where in (("ClusterRole", "all"), ("Role", "own")):
+        role, binding = one(objects, kind), one(objects, f"{kind}Binding")
+        assert binding["roleRef"] == {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": kind,
+            "name": role["metadata"]["name"],
+        }
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE}]
+        for rule in role["rules"]:
+            assert set(rule) <= {"apiGroups", "resources", "resourceNames", "verbs"}
+            found |= {
+                Grant(where, group, resource, name, verb)
+                for group in rule["apiGroups"]
+                for resource in rule["resources"]
+                for name in rule.get("resourceNames", [""])
+                for verb in rule["verbs"]
+            }
+    return found
+
+
+def explained(installer: str) -> set[Grant]:
+    """The table of deploy/README.md, as far as it speaks of an installer."""
+    found = set()
+    lines = (DEPLOY / "README.md").read_text().splitlines()
+    start = lines.index("| group | resources | verbs | where | installed by | why |")
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        group, resources, verbs, where, installers, why = (cell.strip() for cell in line.strip("|").split("|"))
+        assert why, line
+        if ("node" if installer == "node" else "controller") not in re.split(r",\s*", installers):
+            continue
+        resources, _, name = resources.partition(": ")
+        found |= {
+            Grant(where, "" if group == "core" else group, resource, name, verb)
+            for resource in re.split(r",\s*", resources)
+            for verb in re.split(r",\s*", verbs)
+        }
+    return found
+
+
+@pytest.mark.parametrize("installer", INSTALLERS)
+def test_every_rule_is_explained_and_nothing_else_is(installer: str) -> None:
+    assert grants(installed(installer)) == explained(installer)
+
+
+@pytest.mark.parametrize("installer", INSTALLERS)
+def test_nothing_is_granted_wholesale(installer: str) -> None:
+    for grant in grants(installed(installer)):
+        assert "*" not in {grant.group, grant.resource, grant.verb}, grant
+        assert grant.verb not in {"escalate", "bind", "impersonate", "deletecollection"}, grant
+
+
+@pytest.mark.parametrize("installer", INSTALLERS)
+def test_what_is_watched_and_written_is_granted(installer: str) -> None:
+    have = grants(installed(installer))
+    for item in WATCHED:
+        for verb in READ:
+            assert Grant("all", item.version.rpartition("/")[0], item.plural, "", verb) in have, item.kind
+    for kind in KINDS:
+        item = BY_KIND[kind]
+        assert Grant("all", item.version.rpartition("/")[0], f"{item.plural}/status", "", "patch") in have, kind
+
+
+@pytest.mark.parametrize("installer", INSTALLERS)
+def test_secrets_of_others_are_only_read(installer: str) -> None:
+    for grant in grants(installed(installer)):
+        if grant.resource == "secrets" and grant.verb in WRITE:
+            assert grant.where == "own"
+            assert grant.name == "sluicegate-controller-ca" or grant.verb == "create"
+
+
+@pytest.mark.parametrize("installer", ["controller", "chart"])
+def test_the_controller_fits_the_restricted_level(installer: str) -> None:
+    pod = one(installed(installer), "Deployment")["spec"]["template"]["spec"]
+    assert pod["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 65532,
+        "runAsGroup": 65532,
+        "seccompProfile": {"type": "RuntimeDefault"},
     }
+    assert not {"hostNetwork", "hostPID", "hostIPC", "volumes"} & set(pod)
+    [container] = pod["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert all("hostPort" not in port for port in container["ports"])
 
 
-def group_of(version: str) -> str:
-    return version.rpartition("/")[0]
-
-
-def test_what_is_watched_is_granted_and_no_more() -> None:
-    wanted = {(group_of(item.version), item.plural) for item in WATCHED}
-    for verb in ("get", "list", "watch"):
-        assert granted(verb) == wanted
-
-
-def test_what_is_written_is_granted_and_no_more() -> None:
-    wanted = {(group_of(BY_KIND[kind].version), f"{BY_KIND[kind].plural}/status") for kind in KINDS}
-    assert granted("patch") == wanted
-    for verb in ("create", "update", "delete", "*"):
-        assert granted(verb) == set()
-
-
-def test_the_pod_has_no_more_than_it_needs() -> None:
-    [deployment] = [item for item in objects() if item["kind"] == "Deployment"]
-    [container] = deployment["spec"]["template"]["spec"]["containers"]
+def test_the_node_has_one_capability() -> None:
+    [container] = one(installed("node"), "Deployment")["spec"]["template"]["spec"]["containers"]
     context = container["securityContext"]
     assert context["readOnlyRootFilesystem"]
     assert not context["allowPrivilegeEscalation"]
     assert context["capabilities"] == {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}
+
+
+@pytest.mark.parametrize("installer", ["controller", "chart"])
+def test_an_update_keeps_a_ready_replica(installer: str) -> None:
+    objects = installed(installer)
+    spec = one(objects, "Deployment")["spec"]
+    assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+    [container] = spec["template"]["spec"]["containers"]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    labels = spec["template"]["metadata"]["labels"]
+    selectors = [
+        spec["selector"]["matchLabels"],
+        one(objects, "Service")["spec"]["selector"],
+        one(objects, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+    ]
+    for selector in selectors:
+        assert selector.items() <= labels.items()
+
+
+def plain(item: Object) -> Object:
+    """Without what only Helm writes."""
+    for labels in (item["metadata"].get("labels", {}), item.get("spec", {}).get("template", {}).get("metadata", {})):
+        for label in ("app.kubernetes.io/version", "app.kubernetes.io/managed-by", "helm.sh/chart"):
+            labels.pop(label, None)
+    if item["kind"] not in {"Deployment", "CustomResourceDefinition"} and item["metadata"].get("labels"):
+        labels = item["metadata"]["labels"]
+        for label in ("name", "instance", "component"):
+            labels.pop(f"app.kubernetes.io/{label}", None)
+    elif item["kind"] == "Deployment":
+        item["metadata"].pop("labels", None)
+    if not item["metadata"].get("labels"):
+        item["metadata"].pop("labels", None)
+    return item
+
+
+def test_kustomize_and_chart_install_the_same() -> None:
+    def by_name(objects: list[Object]) -> dict[tuple[str, str], Object]:
+        return {(item["kind"], item["metadata"]["name"]): plain(item) for item in objects}
+
+    kustomize, chart = by_name(installed("controller")), by_name(installed("chart"))
+    # `helm install --create-namespace` makes it.
+    del kustomize["Namespace", NAMESPACE]
+    assert chart == kustomize
+
+
+def test_kustomize_makes_the_same_of_the_folder_as_we_do() -> None:
+    """And the data planes' image follows the controller's."""
+    text = kustomize_documents(DEPLOY / "controller")
+    built = {(item["kind"], item["metadata"]["name"]): item for item in yaml.safe_load_all(text)}
+    ours = {(item["kind"], item["metadata"]["name"]): item for item in kustomized(DEPLOY / "controller")}
+    assert built == ours
+
+
+def test_a_second_release_shares_nothing_with_the_first() -> None:
+    options = ["--set", "controllerName=example.org/edge", "--set", "gatewayClass.name=edge"]
+    names = [
+        {(item["kind"], item["metadata"]["name"]) for item in objects if item["kind"] != "CustomResourceDefinition"}
+        for objects in (charted(), charted(*options, release="edge", namespace="edge"))
+    ]
+    assert not names[0] & names[1]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (["replicas=0"], "replicas"),
+        (["replica=2"], "replica"),
+        (["controllerName=nothing"], "controllerName"),
+        (["image.digest=latest"], "digest"),
+        (["gatewayClass.parametersRef.name=x"], "parametersRef"),
+        (["log.format=xml"], "format"),
+    ],
+)
+def test_values_that_are_wrong_are_refused_by_name(values: list[str], said: str) -> None:
+    with pytest.raises(DeployToolError, match=said):
+        charted(*(part for value in values for part in ("--set", value)))
+
+
+def test_every_value_reaches_the_objects() -> None:
+    digest = "sha256:" + "0" * 64
+    values = {
+        "replicas": "3",
+        "image.repository": "registry.example/sluicegate",
+        "image.digest": digest,
+        "image.pullPolicy": "Always",
+        "image.pullSecrets[0].name": "pull",
+        "dataPlane.image": "registry.example/plane:1",
+        "controllerName": "example.org/edge",
+        "gatewayClass.name": "edge",
+        "gatewayClass.parametersRef.group": "sluicegate.dev",
+        "gatewayClass.parametersRef.kind": "GatewayParameters",
+        "gatewayClass.parametersRef.namespace": "edge",
+        "gatewayClass.parametersRef.name": "parameters",
+        "log.format": "json",
+        "resources.limits.memory": "1Gi",
+        "podLabels.team": "edge",
+        "podAnnotations.note": "x",
+        "nodeSelector.zone": "a",
+        "tolerations[0].key": "dedicated",
+        "priorityClassName": "high",
+        "serviceAccount.annotations.role": "r",
+        "extraArgs[0]": "--more",
+    }
+    objects = charted(*(part for name, value in values.items() for part in ("--set", f"{name}={value}")))
+    deployment = one(objects, "Deployment")["spec"]
+    pod = deployment["template"]["spec"]
+    [container] = pod["containers"]
+    assert deployment["replicas"] == 3
+    assert container["image"] == f"registry.example/sluicegate@{digest}"
+    assert container["imagePullPolicy"] == "Always"
+    assert pod["imagePullSecrets"] == [{"name": "pull"}]
+    assert {"name": "SLUICEGATE_IMAGE", "value": "registry.example/plane:1"} in container["env"]
+    for argument in ("--controller-name=example.org/edge", "--image-pull-policy=Always", "--output=json", "--more"):
+        assert argument in container["args"]
+    assert container["resources"]["limits"]["memory"] == "1Gi"
+    assert deployment["template"]["metadata"]["labels"]["team"] == "edge"
+    assert deployment["template"]["metadata"]["annotations"] == {"note": "x"}
+    assert (pod["nodeSelector"], pod["tolerations"]) == ({"zone": "a"}, [{"key": "dedicated"}])
+    assert pod["priorityClassName"] == "high"
+    assert one(objects, "ServiceAccount")["metadata"]["annotations"] == {"role": "r"}
+    gateway_class = one(objects, "GatewayClass")
+    assert gateway_class["metadata"]["name"] == "edge"
+    assert gateway_class["spec"]["controllerName"] == "example.org/edge"
+    assert gateway_class["spec"]["parametersRef"]["name"] == "parameters"
+    assert not [item for item in charted("--set", "gatewayClass.create=false") if item["kind"] == "GatewayClass"]
