@@ -1,6 +1,7 @@
 """The reference router: the routing semantics of ARCHITECTURE.md in plain Python, one module a stage.
 
     target, authority -> listener -> match -> filters, cors -> decision
+              socket, SNI -> listener -> l4
 
 It reads the same IR bytes as the native engine. It is the oracle of `tests/parity`, the pure-Python and (the very same
 files compiled) the Cython build of `benches/micro`, and the router of the reference proxy in `benches/proxy`.
@@ -12,11 +13,12 @@ Needs the extra `sluicegate[reference]` (google-re2).
 """
 
 from .build import TableError, compile, merge  # noqa: A004 the word of the design
-from .contract import Decision, Message, Reply, Request
+from .contract import Connection, Decision, Message, Reply, Request
 from .router import decide, decide_json
 from .table import Table
 
 __all__ = [
+    "Connection",
     "Decision",
     "Message",
     "Reply",

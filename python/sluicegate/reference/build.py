@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import TypeVar
@@ -13,7 +12,28 @@ import msgspec
 from sluicegate import ir
 
 from .expression import ExpressionError, compile_expression
-from .table import Backend, Candidate, Listener, PathTest, Rank, Socket, SocketKey, Table, ValueTest
+from .table import (
+    Backend,
+    Candidate,
+    Family,
+    GrpcTest,
+    Listener,
+    PathTest,
+    Rank,
+    SegmentTest,
+    Socket,
+    SocketKey,
+    Table,
+    ValueTest,
+)
+
+_FAMILIES = {
+    ir.ListenerProtocol.HTTP: Family.HTTP,
+    ir.ListenerProtocol.HTTPS: Family.TLS,
+    ir.ListenerProtocol.TLS: Family.TLS,
+    ir.ListenerProtocol.TCP: Family.TCP,
+    ir.ListenerProtocol.UDP: Family.UDP,
+}
 
 
 class TableError(ValueError):
@@ -38,12 +58,12 @@ def compile(state: ir.Transaction | bytes) -> Table:  # noqa: A001 the word of t
     reasons: list[str] = []
     _check_references(resources, reasons)
     candidates = _candidates(resources.http_rules, reasons)
-    sockets = _sockets(resources.listeners, candidates, reasons)
+    sockets = _sockets(resources, candidates, reasons)
     if reasons:
         raise TableError(reasons)
-    first_sockets: dict[int, Socket] = {}
+    first_sockets: dict[tuple[bool, int], Socket] = {}
     for key in sorted(sockets, key=_socket_order):
-        first_sockets.setdefault(key[1], sockets[key])
+        first_sockets.setdefault((key[0], key[2]), sockets[key])
     return Table(state.generation, sockets, first_sockets, _backends(resources))
 
 
@@ -66,7 +86,9 @@ def merge(state: ir.Transaction, change: ir.Transaction) -> ir.Transaction:
     )
 
 
-_Resource = TypeVar("_Resource", ir.Listener, ir.HttpRule, ir.Backend, ir.Endpoint, ir.BackendTls, ir.Certificate)
+_Resource = TypeVar(
+    "_Resource", ir.Listener, ir.HttpRule, ir.L4Rule, ir.Backend, ir.Endpoint, ir.BackendTls, ir.Certificate
+)
 
 
 def _merged(
@@ -121,17 +143,23 @@ def _candidate(rule: ir.HttpRule, index: int, matched: ir.Match) -> Candidate:
 
 def _rank(rule: ir.HttpRule, index: int, matched: ir.Match) -> Rank:
     """Precedence within one hostname (ARCHITECTURE.md, "4. Rule"; `HTTPRouteRule.matches`)."""
+    method_length, is_expression = 0, False
     match matched.path:
         case ir.ExactPath():
             # All exact paths that hold are the same one.
             kind, length = 0, 0
+        case ir.GrpcMethod(service=service, method=method):
+            kind, length, method_length = 1, len((service or "").encode()), len((method or "").encode())
+            is_expression = matched.path.kind is ir.ValueMatchKind.REGULAR_EXPRESSION
         case ir.RegularExpressionPath(value=pattern):
-            kind, length = 1, len(pattern.encode())
+            kind, length = 2, len(pattern.encode())
         case ir.PathPrefix(value=prefix):
-            kind, length = 2, len(prefix.encode())
+            kind, length = 3, len(prefix.encode())
     return (
         kind,
         -length,
+        -method_length,
+        is_expression,
         not matched.method,
         -len(matched.headers),
         -len(matched.query),
@@ -148,16 +176,16 @@ def _path_test(path: ir.PathMatch) -> PathTest:
     if isinstance(path, ir.PathPrefix):
         return PathTest(prefix="" if path.value == "/" else path.value)
     if isinstance(path, ir.GrpcMethod):
-        return PathTest(
-            expression=compile_expression(f"/{_grpc_part(path, path.service)}/{_grpc_part(path, path.method)}")
-        )
+        return PathTest(grpc=GrpcTest(_segment_test(path, path.service), _segment_test(path, path.method)))
     return PathTest(expression=compile_expression(path.value))
 
 
-def _grpc_part(path: ir.GrpcMethod, part: str | None) -> str:
-    if part is None:
-        return "[^/]+"
-    return f"(?:{part})" if path.kind is ir.ValueMatchKind.REGULAR_EXPRESSION else re.escape(part)
+def _segment_test(path: ir.GrpcMethod, part: str | None) -> SegmentTest:
+    if not part:
+        return SegmentTest()
+    if path.kind is ir.ValueMatchKind.REGULAR_EXPRESSION:
+        return SegmentTest(expression=compile_expression(part))
+    return SegmentTest(value=part)
 
 
 def _value_test(test: ir.HeaderMatch | ir.QueryMatch, name: str) -> ValueTest:
@@ -166,39 +194,62 @@ def _value_test(test: ir.HeaderMatch | ir.QueryMatch, name: str) -> ValueTest:
     return ValueTest(name.encode(), test.value.encode(), expression)
 
 
+# --- L4 rules ---------------------------------------------------------------------------------------------------
+
+
+def _l4_rules(resources: ir.Resources) -> dict[str, dict[str, ir.L4Rule]]:
+    """The rule that takes connections, by listener id, then by hostname of the route (ARCHITECTURE.md, "6. L4").
+
+    Nothing but the hostname tells two rules of a listener apart, so of those with the same one the first takes all.
+    """
+    with_hostnames = {item.id for item in resources.listeners if item.protocol is ir.ListenerProtocol.TLS}
+    first: dict[str, dict[str, ir.L4Rule]] = {}
+    for rule in sorted(resources.l4_rules, key=lambda rule: (rule.created, rule.route.encode(), rule.index)):
+        for listener in rule.listeners:
+            hostnames = rule.hostnames if listener in with_hostnames else ()
+            for hostname in hostnames or ("",):
+                first.setdefault(listener, {}).setdefault(hostname, rule)
+    return first
+
+
 # --- Sockets ----------------------------------------------------------------------------------------------------
 
 
 def _sockets(
-    listeners: Iterable[ir.Listener], candidates: dict[str, dict[str, tuple[Candidate, ...]]], reasons: list[str]
+    resources: ir.Resources, candidates: dict[str, dict[str, tuple[Candidate, ...]]], reasons: list[str]
 ) -> dict[SocketKey, Socket]:
     """Listeners of whatever Gateway that are bound to one address and port share a socket."""
+    l4_rules = _l4_rules(resources)
     sockets: dict[SocketKey, Socket] = {}
-    for resource in listeners:
-        listener = Listener(resource, candidates.get(resource.id, {}))
+    for resource in resources.listeners:
+        listener = Listener(resource, candidates.get(resource.id, {}), l4_rules.get(resource.id, {}))
+        family = _FAMILIES[resource.protocol]
+        # Hostnames are nothing that TCP and UDP know.
+        hostname = resource.hostname if family in {Family.HTTP, Family.TLS} else ""
         for key in _socket_keys(resource):
-            socket = sockets.setdefault(key, Socket(resource.protocol, {}))
-            if socket.protocol is not resource.protocol:
-                reasons.append(f"listener {resource.id}: speaks another protocol than its port {key[1]}")
-            elif resource.hostname in socket.listeners:
-                other = socket.listeners[resource.hostname].resource.id
+            socket = sockets.setdefault(key, Socket(family, {}))
+            if socket.family is not family:
+                reasons.append(f"listener {resource.id}: speaks another protocol than its port {key[2]}")
+            elif hostname in socket.listeners:
+                other = socket.listeners[hostname].resource.id
                 reasons.append(f"listener {resource.id}: has the port and hostname of {other}")
             else:
-                socket.listeners[resource.hostname] = listener
+                socket.listeners[hostname] = listener
     return sockets
 
 
 def _socket_keys(listener: ir.Listener) -> list[SocketKey]:
+    is_udp = listener.protocol is ir.ListenerProtocol.UDP
     if not listener.addresses:
-        return [(None, listener.bind_port)]
-    return [(str(ipaddress.ip_address(address)), listener.bind_port) for address in listener.addresses]
+        return [(is_udp, None, listener.bind_port)]
+    return [(is_udp, str(ipaddress.ip_address(address)), listener.bind_port) for address in listener.addresses]
 
 
 def _socket_order(key: SocketKey) -> tuple[int, bytes]:
     """Every address, then IPv4, then IPv6, each by its octets."""
-    if key[0] is None:
+    if key[1] is None:
         return (0, b"")
-    address = ipaddress.ip_address(key[0])
+    address = ipaddress.ip_address(key[1])
     return (address.version, address.packed)
 
 
@@ -233,6 +284,11 @@ def _check_references(resources: ir.Resources, reasons: list[str]) -> None:
         unknown = [f"listener {identity}" for identity in rule.listeners if identity not in listeners]
         unknown += [f"backend {identity}" for identity in _backends_of(rule) if identity not in backends]
         reasons.extend(f"http_rule {rule.id}: names the unknown {what}" for what in unknown)
+    for l4_rule in resources.l4_rules:
+        unknown = [f"listener {identity}" for identity in l4_rule.listeners if identity not in listeners]
+        named = [item.backend for item in l4_rule.backends if item.backend is not None]
+        unknown += [f"backend {identity}" for identity in named if identity not in backends]
+        reasons.extend(f"l4_rule {l4_rule.id}: names the unknown {what}" for what in unknown)
     for kind, owned in (("endpoint", resources.endpoints), ("backend_tls", resources.backend_tls)):
         reasons.extend(
             f"{kind} {resource.id}: names the unknown backend {resource.backend}"

@@ -5,7 +5,7 @@ Header values are text that stands for bytes, as UTF-8; bytes that are no UTF-8 
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct, field
@@ -51,6 +51,24 @@ class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     response: Reply | None = None
 
 
+class Connection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A connection of TLS or TCP, or the first datagram of a UDP flow, to decide on.
+
+    Attributes:
+        transport: `udp`, or `tcp` for all that goes over it.
+        bind_port: the port of the socket that it came in by.
+        address: the address that the socket is bound to; empty: the first socket with that port.
+        sni: the server name of the ClientHello.
+        entropy: stands for the random numbers, 64 bits.
+    """
+
+    transport: Literal["tcp", "udp"]
+    bind_port: int
+    address: str = ""
+    sni: str | None = None
+    entropy: int = 0
+
+
 class Message(Struct, frozen=True, kw_only=True):
     """The request as it is forwarded."""
 
@@ -61,7 +79,7 @@ class Message(Struct, frozen=True, kw_only=True):
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """What happens to a request, and why; the values are listed in ARCHITECTURE.md."""
+    """What happens to a request or a connection, and why; the values are listed in ARCHITECTURE.md."""
 
     outcome: str
     status: int
@@ -76,17 +94,27 @@ class Decision(Struct, frozen=True, kw_only=True):
     response: Reply | None = None
 
 
+class _Transport(Struct, frozen=True):
+    """What tells a connection from a request."""
+
+    transport: str | None = None
+
+
 _ENCODER = msgspec.json.Encoder()
+_TRANSPORTS = msgspec.json.Decoder(_Transport)
 _REQUESTS = msgspec.json.Decoder(Request)
+_CONNECTIONS = msgspec.json.Decoder(Connection)
 
 
-def decode_request(data: bytes) -> Request:
-    """Read a request.
+def decode_request(data: bytes) -> Request | Connection:
+    """Read a request, or a connection where `transport` is there.
 
     Raises:
         ValueError: it is no JSON, or a field is unknown, missing or of the wrong type (`msgspec.DecodeError`).
     """
-    return _REQUESTS.decode(data)
+    if _TRANSPORTS.decode(data).transport is None:
+        return _REQUESTS.decode(data)
+    return _CONNECTIONS.decode(data)
 
 
 def encode_decision(decision: Decision) -> bytes:

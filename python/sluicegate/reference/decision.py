@@ -63,7 +63,7 @@ def _answer(routed: Routed) -> Decision | None:
 def _forward(table: Table, routed: Routed) -> Decision:
     """Steps 4 and 5: the backend, then the filters of the rule and of the backendRef."""
     request, rule, listener = routed.request, routed.found.candidate.rule, routed.listener
-    index = pick(rule, request.entropy)
+    index = pick(rule.backends, request.entropy)
     if index is None:
         return respond(500, "no_backend", listener)
     weighted = rule.backends[index]
@@ -87,14 +87,14 @@ def _forward(table: Table, routed: Routed) -> Decision:
     )
 
 
-def pick(rule: ir.HttpRule, entropy: int) -> int | None:
+def pick(backends: tuple[ir.WeightedBackend, ...], entropy: int) -> int | None:
     """The backend whose share of the weights the request falls into; None where there is no weight at all."""
-    total = sum(backend.weight for backend in rule.backends)
+    total = sum(backend.weight for backend in backends)
     if total == 0:
         return None
     slot = entropy % total
     cumulated = 0
-    for index, backend in enumerate(rule.backends):
+    for index, backend in enumerate(backends):
         cumulated += backend.weight
         if cumulated > slot:
             return index

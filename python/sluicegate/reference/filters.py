@@ -9,6 +9,7 @@ from sluicegate import ir
 from .contract import Headers, Message
 from .match import Found, Head
 
+_AUTHORITY = frozenset({"host", ":authority"})
 _WELL_KNOWN_PORTS = {"http": 80, "https": 443}
 
 
@@ -22,6 +23,21 @@ def edit_headers(headers: Headers, edit: ir.HeaderEdit) -> Headers:
     for name in edit.remove:
         fields = _without(fields, name)
     return tuple(fields)
+
+
+def edited_before_routing(headers: Headers, filters: Iterable[ir.RequestHeaders]) -> Headers:
+    """Filters of a listener, in order, before a rule is looked for (GEP-5224, `ListenerFilters.requests`).
+
+    They cannot change the authority: an edit of it is left out and the request goes on.
+    """
+    for each in filters:
+        edit = ir.HeaderEdit(
+            set=tuple(field for field in each.set if field.name.lower() not in _AUTHORITY),
+            add=tuple(field for field in each.add if field.name.lower() not in _AUTHORITY),
+            remove=tuple(name for name in each.remove if name.lower() not in _AUTHORITY),
+        )
+        headers = edit_headers(headers, edit)
+    return headers
 
 
 def _without(fields: list[tuple[str, str]], name: str) -> list[tuple[str, str]]:

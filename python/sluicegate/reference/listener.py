@@ -6,11 +6,14 @@ Listener isolation: the most specific listener takes the request, and no other i
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 
 from sluicegate import ir
 
-from .table import Listener, Socket
+from .table import Family, Listener, Socket, Table
+
+_HTTP = frozenset({ir.ListenerProtocol.HTTP, ir.ListenerProtocol.HTTPS})
 
 
 def hostnames_of(host: str) -> Iterator[str]:
@@ -37,8 +40,28 @@ def listener_of(socket: Socket, host: str) -> Listener | None:
     return None
 
 
+def http_listener_of(socket: Socket, host: str) -> Listener | None:
+    """The listener of an authority: of those that speak HTTP."""
+    for hostname in hostnames_of(host):
+        listener = socket.listeners.get(hostname)
+        if listener is not None and listener.resource.protocol in _HTTP:
+            return listener
+    return None
+
+
 def is_misdirected(socket: Socket, listener: Listener, sni: str | None) -> bool:
     """Whether the TLS handshake belongs to another listener than the authority: 421 (GEP-3567)."""
-    if socket.protocol is not ir.ListenerProtocol.HTTPS:
+    if socket.family is not Family.TLS:
         return False
     return listener_of(socket, (sni or "").lower()) is not listener
+
+
+def socket_of(table: Table, bind_port: int, address: str, *, is_udp: bool) -> Socket | None:
+    """The socket that something came in by.
+
+    Raises:
+        ValueError: `address` is no IP address.
+    """
+    if not address:
+        return table.first_sockets.get((is_udp, bind_port))
+    return table.sockets.get((is_udp, str(ipaddress.ip_address(address)), bind_port))

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from .contract import Headers
 from .listener import hostnames_of
-from .table import Candidate, Listener, PathTest, ValueTest
+from .table import Candidate, GrpcTest, Listener, PathTest, SegmentTest, ValueTest
 
 #: Surrounding whitespace of a field value (RFC 9110 section 5.5), and the rest of what ASCII has.
 WHITESPACE = b" \t\n\r\x0c"
@@ -76,7 +76,23 @@ def _path_holds(test: PathTest, path: str) -> bool:
     if test.prefix is not None:
         # By segment: `/a` holds for `/a` and `/a/b`, not for `/ab`.
         return path.startswith(test.prefix) and path[len(test.prefix) : len(test.prefix) + 1] in {"", "/"}
+    if test.grpc is not None:
+        return _grpc_holds(test.grpc, path)
     return test.expression is not None and bool(test.expression(path))
+
+
+def _grpc_holds(test: GrpcTest, path: str) -> bool:
+    """Paths of gRPC are `/service/method`; any other is no call."""
+    segments = path.split("/")
+    if len(segments) != 3 or segments[0] or not segments[1] or not segments[2]:
+        return False
+    return _segment_holds(test.service, segments[1]) and _segment_holds(test.method, segments[2])
+
+
+def _segment_holds(test: SegmentTest, segment: str) -> bool:
+    if test.expression is not None:
+        return bool(test.expression(segment))
+    return test.value is None or test.value == segment
 
 
 def _prefix_length(test: PathTest) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -11,18 +12,34 @@ from sluicegate import ir
 from .expression import Expression
 
 
+class SegmentTest(Struct, frozen=True):
+    """One part of a `GRPCMethodMatch`: an expression, else a value, else any."""
+
+    value: str | None = None
+    expression: Expression | None = None
+
+
+class GrpcTest(Struct, frozen=True):
+    """`GRPCRouteMatch.method`: a test for each segment of `/service/method`."""
+
+    service: SegmentTest
+    method: SegmentTest
+
+
 class PathTest(Struct, frozen=True):
-    """`matches[].path`; exactly one of the three is there.
+    """`matches[].path`, or `matches[].method` of a GRPCRoute; exactly one of the four is there.
 
     Attributes:
         exact: the whole path.
         prefix: a PathPrefix without its trailing slash, so empty for `/`.
         expression: over the whole path.
+        grpc: service and method.
     """
 
     exact: str | None = None
     prefix: str | None = None
     expression: Expression | None = None
+    grpc: GrpcTest | None = None
 
 
 class ValueTest(Struct, frozen=True):
@@ -34,7 +51,7 @@ class ValueTest(Struct, frozen=True):
 
 
 #: Hostname of the route apart, everything that decides between candidates; the smallest comes first.
-Rank: TypeAlias = tuple[int, int, bool, int, int, int, bytes, int, int]
+Rank: TypeAlias = tuple[int, int, int, bool, bool, int, int, int, bytes, int, int]
 
 
 class Candidate(Struct, frozen=True):
@@ -49,17 +66,33 @@ class Candidate(Struct, frozen=True):
     query: tuple[ValueTest, ...]
 
 
+class Family(enum.Enum):
+    """What is spoken on a socket. `TLS`: the SNI decides between HTTPS and TLS listeners."""
+
+    HTTP = "HTTP"
+    TLS = "TLS"
+    TCP = "TCP"
+    UDP = "UDP"
+
+
 class Listener(Struct, frozen=True):
-    """A listener; `candidates`: the sorted candidates of each hostname of a route (empty: any)."""
+    """A listener.
+
+    Attributes:
+        resource: as it was sent.
+        candidates: of HTTP and HTTPS: the sorted candidates of each hostname of a route (empty: any).
+        l4_rules: of TLS, TCP and UDP: the rule that takes connections, by hostname of its route (empty: any).
+    """
 
     resource: ir.Listener
     candidates: dict[str, tuple[Candidate, ...]]
+    l4_rules: dict[str, ir.L4Rule]
 
 
 class Socket(Struct, frozen=True):
     """The listeners bound to one address and port, by hostname."""
 
-    protocol: ir.ListenerProtocol
+    family: Family
     listeners: dict[str, Listener]
 
 
@@ -75,14 +108,14 @@ class Backend(Struct, frozen=True):
     tls_invalid: bool
 
 
-#: Bound address (None: every address) and port.
-SocketKey: TypeAlias = tuple[str | None, int]
+#: Whether it is UDP, the bound address (None: every address), and the port.
+SocketKey: TypeAlias = tuple[bool, str | None, int]
 
 
 class Table(Struct, frozen=True):
-    """One generation. `first_sockets`: the first socket of a port, whatever its address."""
+    """One generation. `first_sockets`: the first socket of a port (and whether it is UDP), whatever its address."""
 
     generation: int
     sockets: dict[SocketKey, Socket]
-    first_sockets: dict[int, Socket]
+    first_sockets: dict[tuple[bool, int], Socket]
     backends: dict[str, Backend]

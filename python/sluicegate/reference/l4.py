@@ -1,0 +1,84 @@
+"""Connections of TLS and TCP, and flows of UDP: listener, rule, backend (ARCHITECTURE.md, "6. L4")."""
+
+from __future__ import annotations
+
+import msgspec
+
+from sluicegate import ir
+
+from .contract import Connection, Decision
+from .decision import pick
+from .listener import hostnames_of, listener_of, socket_of
+from .table import Backend, Family, Listener, Socket, Table
+
+
+def connect(table: Table, connection: Connection) -> Decision:
+    """Decide on one connection.
+
+    Raises:
+        ValueError: `connection.address` is no IP address; a fault of the caller.
+    """
+    socket = socket_of(table, connection.bind_port, connection.address, is_udp=connection.transport == "udp")
+    server_name = (connection.sni or "").lower()
+    listener = None if socket is None else _listener(socket, server_name)
+    if listener is None:
+        return _close("no_listener")
+    rule = _rule(listener, server_name)
+    if rule is None:
+        return _close("no_route", listener)
+    decision = _forward(table, listener, rule, connection.entropy)
+    return msgspec.structs.replace(decision, rule=rule.id)
+
+
+def _close(reason: str, listener: Listener | None = None, backend: int | None = None) -> Decision:
+    """The end: a reset of TCP, a datagram dropped."""
+    identity = None if listener is None else listener.resource.id
+    return Decision(outcome="close", status=0, reason=reason, listener=identity, backend=backend)
+
+
+def _listener(socket: Socket, server_name: str) -> Listener | None:
+    """By server name for TLS; a socket of TCP or UDP has one listener."""
+    if socket.family is Family.TLS:
+        listener = listener_of(socket, server_name)
+        return listener if listener is not None and listener.resource.protocol is ir.ListenerProtocol.TLS else None
+    return None if socket.family is Family.HTTP else socket.listeners.get("")
+
+
+def _rule(listener: Listener, server_name: str) -> ir.L4Rule | None:
+    """The rule of the most specific hostname that fits; TCP and UDP know no hostnames."""
+    for hostname in hostnames_of(server_name):
+        rule = listener.l4_rules.get(hostname)
+        if rule is not None:
+            return rule
+    return None
+
+
+def _forward(table: Table, listener: Listener, rule: ir.L4Rule, entropy: int) -> Decision:
+    index = pick(rule.backends, entropy)
+    if index is None:
+        return _close("no_backend", listener)
+    identity = rule.backends[index].backend
+    backend = None if identity is None else table.backends.get(identity)
+    if backend is None or (backend.tls_invalid and _speaks_tls(listener)):
+        return _close("backend_invalid", listener, index)
+    if not backend.endpoints:
+        return _close("no_endpoint", listener, index)
+    return _opened(listener, index, backend)
+
+
+def _speaks_tls(listener: Listener) -> bool:
+    """Whether the gateway itself would speak TLS to a backend: bytes that are passed through are the client's."""
+    resource = listener.resource
+    is_passthrough = resource.protocol is ir.ListenerProtocol.TLS and resource.tls is None
+    return not is_passthrough and resource.protocol is not ir.ListenerProtocol.UDP
+
+
+def _opened(listener: Listener, index: int, backend: Backend) -> Decision:
+    return Decision(
+        outcome="forward",
+        status=0,
+        reason="forwarded",
+        listener=listener.resource.id,
+        backend=index,
+        endpoints=backend.endpoints,
+    )
