@@ -5,5 +5,6 @@
 
 from .documents import Document, Fault
 from .reader import Reader, Reading, read
+from .settle import Settling
 
-__all__ = ["Document", "Fault", "Reader", "Reading", "read"]
+__all__ = ["Document", "Fault", "Reader", "Reading", "Settling", "read"]

@@ -6,35 +6,46 @@ Rules:
 - A file whose size, time and identity did not change is not opened again; a part of a file whose text did not change is
   not parsed again.
 - What cannot be read is a `Fault` with its place, and nothing else is lost because of it.
+- With `Settling`, a file that somebody is still writing keeps its last state until it is whole (see there).
 """
 
 from __future__ import annotations
 
 import bisect
 import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from sluicegate.controller.model import Origin
 
+from .disk import (
+    STANDARD_INPUT,
+    Stamp,
+    Unreadable,
+    is_passing,
+    is_plain,
+    is_stream,
+    manifests_below,
+    missing_path,
+    read_file,
+    read_stream,
+    stamp_of,
+)
 from .documents import Document, Fault, Part, parse, split
+from .settle import Look, Settling
 
-#: One file. Stops a wrong path (a disk image, a log) from filling the memory.
-MAX_FILE_BYTES = 64 * 1024 * 1024
 #: Files below the given paths.
 MAX_FILES = 100_000
+#: Seconds within which a file system may give two changes the same time.
+SAME_TIME = 0.02
 
 #: Below this many parts a changed file is simply read again.
 MIN_PIECES_TO_REUSE = 16
 
 #: Characters compared at once.
 _COMPARED = 65_536
-
-SUFFIXES = frozenset({".yaml", ".yml", ".json"})
-STANDARD_INPUT = "-"
 
 #: Called with the file about to be read, and the number of files read and known so far.
 Progress = Callable[[str, int, int], None]
@@ -65,11 +76,17 @@ class Reading:
         files: in the order of the paths; a file that is unchanged is the very same object as before.
         faults: of all files, and of paths that are not there.
         missing: paths that were given and are not there.
+        held: files that are not there, or cannot be looked for, and are kept for now.
+        restless: absolute paths to look at again, because somebody may be writing there.
+        due: seconds until that is worth it; None where there are none.
     """
 
     files: tuple[File, ...]
     faults: tuple[Fault, ...]
     missing: frozenset[str]
+    held: frozenset[str] = frozenset()
+    restless: frozenset[str] = frozenset()
+    due: float | None = None
 
     @property
     def documents(self) -> list[Document]:
@@ -91,24 +108,32 @@ class _Piece(NamedTuple):
 class _Known:
     """A file that was read: how it looked, and what it held."""
 
-    stamp: tuple[int, ...]
+    stamp: Stamp
     file: File
     text: str
     pieces: list[_Piece]
+
+    @property
+    def look(self) -> Look:
+        return Look(self.text, len(self.file.documents), len(self.file.faults))
 
 
 class Reader:
     """Reads the same paths again and again."""
 
-    def __init__(self, paths: Sequence[str], standard_input: str | None = None) -> None:
+    def __init__(
+        self, paths: Sequence[str], standard_input: str | None = None, settling: Settling | None = None
+    ) -> None:
         """Make a reader.
 
         Args:
-            paths: files, directories, `-` for standard input.
+            paths: files, directories, pipes, `-` for standard input.
             standard_input: text for `-`; None: it is read, once.
+            settling: says when a file that changed counts; None: at once.
         """
         self.paths = tuple(dict.fromkeys(paths))
         self._standard_input = standard_input
+        self._settling = settling
         self._known: dict[str, _Known] = {}
         self._by_place: dict[str, str] = {}
         self._last: Reading | None = None
@@ -129,7 +154,7 @@ class Reader:
 
     def _read_some(self, changed: frozenset[str]) -> Reading | None:
         """Read only files that are known and still plain files; None where more may have changed."""
-        if self._last is None:
+        if self._last is None or self._last.held:
             return None
         touched = set()
         for path in changed:
@@ -140,26 +165,25 @@ class Reader:
                 return None
         if not touched:
             return self._last
-        files = tuple(self._read_file(file.path) if file.path in touched else file for file in self._last.files)
-        known = {fault for file in self._last.files for fault in file.faults}
-        faults = [fault for fault in self._last.faults if fault not in known]
+        before = self._last
+        files = tuple(self._read_file(file.path) or file if file.path in touched else file for file in before.files)
+        known = {fault for file in before.files for fault in file.faults}
+        faults = [fault for fault in before.faults if fault not in known]
         faults.extend(fault for file in files for fault in file.faults)
-        return Reading(files, tuple(faults), self._last.missing)
+        return self._reading(files, faults, before.missing, frozenset())
 
     def _read_all(self, progress: Progress | None) -> Reading:
         found: list[str] = []
         faults: list[Fault] = []
         missing: set[str] = set()
+        closed: list[str] = []
         for path in self.paths:
-            if path == STANDARD_INPUT:
-                found.append(path)
-            elif os.path.isdir(path):
-                found.extend(_walk(path, faults))
-            elif os.path.exists(path):
+            if os.path.isdir(path):
+                found.extend(manifests_below(path, faults, closed))
+            elif path == STANDARD_INPUT or os.path.lexists(path):
                 found.append(path)
             else:
                 missing.add(path)
-                faults.append(Fault(path, 0, "no such file or directory: check the path, or mount what belongs there"))
         unique = list(dict.fromkeys(found))
         if len(unique) > MAX_FILES:
             faults.append(Fault(unique[MAX_FILES], 0, f"more than {MAX_FILES:,} files: this one and the rest are left"))
@@ -168,48 +192,92 @@ class Reader:
         for number, path in enumerate(unique):
             if progress is not None:
                 progress(path, number, len(unique))
-            files.append(self._read_file(path))
-        self._known = {path: self._known[path] for path in unique if path in self._known}
-        self._by_place = {os.path.abspath(path): path for path in unique if path != STANDARD_INPUT}
+            file = self._read_file(path)
+            if file is not None:
+                files.append(file)
+        held = self._held(frozenset(unique), closed)
+        files.extend(self._known[path].file for path in held)
+        faults.extend(missing_path(path) for path in missing if not any(_is_below(name, path) for name in held))
+        known = [*unique, *held]
+        self._known = {path: self._known[path] for path in known if path in self._known}
+        self._by_place = {os.path.abspath(file.path): file.path for file in files if file.path != STANDARD_INPUT}
+        if self._settling is not None:
+            self._settling.keep(frozenset((*known, *missing)))
         faults.extend(fault for file in files for fault in file.faults)
-        return Reading(tuple(files), tuple(faults), frozenset(missing))
+        return self._reading(tuple(files), faults, frozenset(missing), frozenset(held))
 
-    def _read_file(self, path: str) -> File:
+    def _reading(
+        self, files: tuple[File, ...], faults: list[Fault], missing: frozenset[str], held: frozenset[str]
+    ) -> Reading:
+        settling = self._settling
+        restless = frozenset(map(os.path.abspath, settling.restless)) if settling is not None else frozenset[str]()
+        due = settling.due if settling is not None else None
+        return Reading(files, tuple(faults), missing, held, restless, due)
+
+    def _held(self, there: frozenset[str], closed: Sequence[str]) -> list[str]:
+        """Files that were there and are not now, but are kept: nobody can look, or they may come back at once."""
+        gone = [path for path in self._known if path not in there]
+        return [
+            path
+            for path in gone
+            if any(_is_below(path, folder) for folder in closed)
+            or (self._settling is not None and not self._settling.is_gone(path))
+        ]
+
+    def _read_file(self, path: str) -> File | None:
+        """What a file holds; None for one that is new and not yet whole."""
         known = self._known.get(path)
         try:
-            if path == STANDARD_INPUT:
-                if known is not None:
-                    return known.file
-                text = self._standard_input if self._standard_input is not None else sys.stdin.read()
-                stamp: tuple[int, ...] = ()
-            else:
-                status = os.stat(path)
-                stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-                if known is not None and known.stamp == stamp:
-                    return known.file
-                if status.st_size > MAX_FILE_BYTES:
-                    reason = f"{status.st_size:,} bytes; at most {MAX_FILE_BYTES:,} are read: split the file"
-                    return File(path, (), (Fault(path, 0, reason),), readable=False)
-                data = Path(path).read_bytes()
-                text = data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = error.object[: error.start].count(b"\n") + 1
-            return File(path, (), (Fault(path, line, "not UTF-8 text"),), readable=False)
-        except OSError as error:
-            return File(path, (), (Fault(path, 0, f"cannot be read: {error.strerror}"),), readable=False)
-        return self._parse_file(path, text, stamp, known)
+            if path in self.paths and is_stream(path):
+                return known.file if known is not None else self._read_stream(path)
+            stamp = stamp_of(path)
+            if known is not None and known.stamp == stamp:
+                if self._settling is not None:
+                    self._settling.forget(path)
+                return known.file
+            return self._take(path, stamp, read_file(path), known)
+        except Unreadable as error:
+            if error.gone and known is not None and self._settling is not None and not self._settling.is_gone(path):
+                return known.file
+            return File(path, (), (error.fault,), readable=False)
 
-    def _parse_file(self, path: str, text: str, stamp: tuple[int, ...], known: _Known | None) -> File:
-        text = text.replace("\r\n", "\n")
+    def _read_stream(self, path: str) -> File:
+        given = self._standard_input if path == STANDARD_INPUT else None
+        text = given.replace("\r\n", "\n") if given is not None else read_stream(path)
+        known = self._known[path] = self._parse_file(path, text, (), None)
+        return known.file
+
+    def _take(self, path: str, stamp: Stamp, text: str, known: _Known | None) -> File | None:
+        """Take the text of a file, unless somebody is still writing it."""
+        now = time.time()
+        changed = stamp[3] / 1e9
+        if now - changed < SAME_TIME:
+            stamp = ()  # another change may get the same time: compare the text next time
+        if known is not None and text == known.text:
+            known.stamp = stamp
+            if self._settling is not None:
+                self._settling.forget(path)
+            return known.file
+        found = self._parse_file(path, text, stamp, known)
+        settling = self._settling if self._last is not None else None
+        before = known.look if known is not None else None
+        if settling is not None and not settling.is_whole(path, stamp or text, changed, before, found.look):
+            return known.file if known is not None else None
+        if known is not None and known.file.documents and not text.strip():
+            # Most likely it is about to be written, by a program that takes its time.
+            reason = "is empty now; what it had goes on: write it, or remove the file to remove that"
+            found.file = File(path, (), (Fault(path, 0, reason, code="emptied"),), readable=False)
+        self._known[path] = found
+        return found.file
+
+    def _parse_file(self, path: str, text: str, stamp: Stamp, known: _Known | None) -> _Known:
         pieces = _reread(path, text, known) if known is not None else None
         if pieces is None:
             before = {piece.part.text: piece.part for piece in known.pieces} if known is not None else {}
             pieces = list(_pieces(path, text, 0, 1, before))
         documents = tuple(document for piece in pieces for document in piece.documents)
         faults = tuple(fault for piece in pieces for fault in piece.faults)
-        file = File(path, documents, faults)
-        self._known[path] = _Known(stamp, file, text, pieces)
-        return file
+        return _Known(stamp, File(path, documents, faults), text, pieces)
 
 
 def read(paths: Sequence[str], standard_input: str | None = None, progress: Progress | None = None) -> Reading:
@@ -286,32 +354,5 @@ def _common(limit: int, equal: Callable[[int, int], bool]) -> int:
     return low
 
 
-def is_plain(path: str) -> bool:
-    """Whether it is a plain file, not a link to one."""
-    return os.path.isfile(path) and not os.path.islink(path)
-
-
-def is_passing(path: str) -> bool:
-    """Whether a path is one that editors and shells write and take away: hidden, and a plain file or gone."""
-    return os.path.basename(path).startswith(".") and (is_plain(path) or not os.path.lexists(path))
-
-
-def _walk(root: str, faults: list[Fault]) -> Iterator[str]:
-    """Yield the manifests below a directory, sorted; a directory that links lead to is entered once."""
-    seen: set[tuple[int, int]] = set()
-
-    def complain(error: OSError) -> None:
-        faults.append(Fault(str(error.filename), 0, f"cannot be read: {error.strerror}"))
-
-    for folder, folders, names in os.walk(root, onerror=complain, followlinks=True):
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (os.path.join(folder, name) for name in sorted(_manifests(names)))
-
-
-def _manifests(names: Iterable[str]) -> Iterator[str]:
-    return (name for name in names if not name.startswith(".") and os.path.splitext(name)[1] in SUFFIXES)
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)

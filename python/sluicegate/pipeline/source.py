@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -41,12 +41,16 @@ class Refresh:
         faults: everything that could not be used, now.
         ignored: number of documents by `apiVersion/kind` that the gateway does not read.
         objects: number of objects in use.
+        restless: absolute paths to look at again, because somebody may be writing there.
+        due: seconds until that is worth it; None where there are none.
     """
 
     changed: frozenset[ObjectKey]
     faults: tuple[Fault, ...]
     ignored: dict[str, int]
     objects: int
+    restless: frozenset[str] = frozenset()
+    due: float | None = None
 
 
 class _Looked(NamedTuple):
@@ -115,13 +119,13 @@ class Source:
         before, self._files = self._files, states
         told = self._tell_some(before, states)
         if told is None:
-            objects, self._duplicates = _merge(states.values())
+            objects, self._duplicates = _merge(states, reading.held)
             told = self._tell(objects)
         found = [fault for state in states.values() for fault in state.faults]
         general = [fault for fault in reading.faults if fault.path not in states or fault.path in reading.missing]
         ignored = sum((state.ignored for state in states.values() if state.ignored), Counter[str]())
         faults = tuple(dict.fromkeys((*general, *found, *self._duplicates)))
-        return Refresh(told, faults, dict(ignored), len(self._objects))
+        return Refresh(told, faults, dict(ignored), len(self._objects), reading.restless, reading.due)
 
     def _tell_some(self, before: dict[str, _FileState], after: dict[str, _FileState]) -> frozenset[ObjectKey] | None:
         """Tell the store what files that changed have changed; None where all of it has to be put together anew.
@@ -280,13 +284,14 @@ def _label(data: dict[str, Any]) -> str:
     return str(key) if key is not None else str(data.get("kind") or "object")
 
 
-def _merge(states: Iterable[_FileState]) -> tuple[dict[ObjectKey, Object], list[Fault]]:
+def _merge(states: Mapping[str, _FileState], held: frozenset[str]) -> tuple[dict[ObjectKey, Object], list[Fault]]:
+    """Put the objects of all files together; a file that is held was most likely renamed, so nothing is told of it."""
     objects: dict[ObjectKey, Object] = {}
     duplicates = []
-    for state in states:
+    for path, state in states.items():
         for item in state.objects:
             first = objects.setdefault(item.key, item)
-            if first is not item:
+            if first is not item and path not in held:
                 reason = f"already written at {first.origin}; this one is left out: remove one of the two"
                 duplicates.append(Fault(item.origin.path, item.origin.line, reason, str(item.key), "", "duplicate"))
     return objects, duplicates

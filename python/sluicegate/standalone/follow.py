@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 # The library's back end by itself: `awatch` does not say when its watch stands (both are documented).
 from watchfiles._rust_notify import RustNotify
 
-from sluicegate.manifests.reader import is_passing, is_plain
+from sluicegate.manifests.disk import is_passing, is_plain, is_stream
 
 #: Milliseconds between looks at the events that gathered. A change waits one or two of them.
 STEP = 3
@@ -26,7 +26,6 @@ POLL = 500
 WAIT = 5_000
 #: Seconds between looks for a directory that vanished.
 VANISHED_POLL = 0.25
-STANDARD_INPUT = "-"
 
 Warn = Callable[[str], None]
 
@@ -35,14 +34,15 @@ async def changes(paths: Iterable[str], stop: asyncio.Event, warn: Warn) -> Asyn
     """Yield the paths that may have changed, as soon as some have; None for any, also once when a watch begins.
 
     Args:
-        paths: files and directories; `-` never changes.
+        paths: files and directories; standard input and pipes never change.
         stop: ends the watch.
         warn: told when the system cannot watch.
     """
-    given = [path for path in paths if path != STANDARD_INPUT]
+    given = [path for path in paths if not is_stream(path)]
     polling = False
     while not stop.is_set():
         watched = _watched(given)
+        lone = _lone(given)
         if not watched:
             await _pause(stop)
             if any(os.path.exists(path) for path in given):
@@ -50,14 +50,15 @@ async def changes(paths: Iterable[str], stop: asyncio.Event, warn: Warn) -> Asyn
             continue
         try:
             # The watch stands before the files are looked at again: nothing falls between the two.
-            with RustNotify(watched, False, polling, POLL, True, True) as watcher:
+            recursive = any(map(os.path.isdir, given))
+            with RustNotify(watched, False, polling, POLL, recursive, True) as watcher:
                 yield None
                 while True:
                     told = await asyncio.to_thread(watcher.watch, DEBOUNCE, STEP, WAIT, stop)
                     if told == "stop":
                         return
                     paths_told = [path for _, path in told] if isinstance(told, set) else []
-                    touched = frozenset(path for path in paths_told if not is_passing(path))
+                    touched = frozenset(path for path in paths_told if not (is_passing(path) or _foreign(path, lone)))
                     if touched:
                         yield touched
                     steady = bool(paths_told) and all(map(is_plain, touched))
@@ -92,6 +93,26 @@ def _watched(paths: Iterable[str]) -> list[str]:
                 found.add(os.path.dirname(os.path.realpath(path)))
     existing = sorted(path for path in found if os.path.isdir(path))
     return [path for path in existing if not any(path.startswith(other + os.sep) for other in existing)]
+
+
+def _lone(paths: Iterable[str]) -> dict[str, set[str]]:
+    """Directories of which only some files matter, with these: those that plain files were given from."""
+    found: dict[str, set[str]] = {}
+    directories = [os.path.abspath(path) for path in paths if os.path.isdir(path)]
+    for path in map(os.path.abspath, paths):
+        parent = os.path.dirname(path)
+        if not os.path.isdir(path) and not any(f"{parent}{os.sep}".startswith(item + os.sep) for item in directories):
+            found.setdefault(parent, set()).add(path)
+    # A link is followed through names that nobody gave: everything beside it may matter.
+    linked = {os.path.dirname(path) for files in found.values() for path in files if os.path.islink(path)}
+    linked |= {os.path.dirname(os.path.realpath(path)) for path in paths if os.path.islink(path)}
+    return {parent: files for parent, files in found.items() if parent not in linked}
+
+
+def _foreign(path: str, lone: dict[str, set[str]]) -> bool:
+    """Whether a path lies beside a file that was given, and is not it."""
+    files = lone.get(os.path.dirname(path))
+    return files is not None and path not in files
 
 
 def _links_below(root: str) -> set[str]:

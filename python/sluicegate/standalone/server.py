@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from sluicegate.controller.store import Store
 from sluicegate.controller.translate import Options, Translator
 from sluicegate.engine import Engine
-from sluicegate.manifests import Reader
+from sluicegate.manifests import Reader, Settling
 from sluicegate.manifests.reader import Progress
-from sluicegate.pipeline import Live, Source, Step, native_checks
+from sluicegate.pipeline import Live, Refresh, Source, Step, native_checks
 from sluicegate.pipeline.source import Validate
 from sluicegate.settings import Settings
 
@@ -53,12 +53,14 @@ class _Server:
         self._reporter = Reporter(settings.output)
         self._stop = asyncio.Event()
         self._job = asyncio.Lock()
+        self._restless = asyncio.Event()
+        self._refresh: Refresh | None = None
         self._engine = Engine(settings.engine_settings())
         options = Options(
             port_offset=settings.port_offset, listen=settings.listen, checks=native_checks(), now=time.time()
         )
         store = Store()
-        source = Source(Reader(paths), store, validate)
+        source = Source(Reader(paths, settling=Settling()), store, validate)
         self._live = Live(source, store, Translator(settings.controller_name, options), self._engine)
 
     async def run(self) -> int:
@@ -77,7 +79,8 @@ class _Server:
             # What was loaded stays: the garbage collector need not walk through it again and again.
             gc.collect()
             gc.freeze()
-            tasks = [asyncio.create_task(job) for job in (self._follow(), self._poll_events(), self._retry_binds())]
+            jobs = (self._follow(), self._settle(), self._poll_events(), self._retry_binds())
+            tasks = [asyncio.create_task(job) for job in jobs]
             await self._wait(tasks)
             await self._drain()
         finally:
@@ -99,12 +102,25 @@ class _Server:
 
     async def _step(self, progress: Progress | None = None, changed: frozenset[str] | None = None) -> Step:
         async with self._job:
-            return await asyncio.to_thread(self._live.step, progress, changed)
+            step = await asyncio.to_thread(self._live.step, progress, changed)
+        self._refresh = step.refresh
+        if step.refresh.due is not None:
+            self._restless.set()
+        return step
 
     async def _follow(self) -> None:
         async for changed in changes(self._paths, self._stop, self._reporter.warning):
             self._reporter.changed(await self._step(None, changed))
         await self._stop.wait()
+
+    async def _settle(self) -> None:
+        """Look again at files that somebody was still writing."""
+        while True:
+            await self._restless.wait()
+            self._restless.clear()
+            if self._refresh is not None and self._refresh.due is not None:
+                await asyncio.sleep(self._refresh.due)
+                self._reporter.changed(await self._step(None, self._refresh.restless))
 
     async def _retry_binds(self) -> None:
         while True:

@@ -1,0 +1,182 @@
+"""Files and directories as they are: what may be read, what it says, and what helps where it cannot be read.
+
+Only plain files below directories are read. A path that is given may be a pipe too, such as `<(helm template .)`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TextIO
+
+from .documents import Fault
+
+#: One file. Stops a wrong path (a disk image, a log, an endless pipe) from filling the memory.
+MAX_FILE_BYTES = 64 * 1024 * 1024
+SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+STANDARD_INPUT = "-"
+
+#: How a file looked: device, inode, size, time of the last change (nanoseconds).
+Stamp = tuple[int, ...]
+
+
+class Unreadable(Exception):  # noqa: N818 (a state of a file, not a mistake of ours)
+    """A file that cannot be read; `fault` says why and what helps, `gone` that it is not there."""
+
+    def __init__(self, fault: Fault, *, gone: bool = False) -> None:
+        super().__init__(fault.reason)
+        self.fault = fault
+        self.gone = gone
+
+
+def stamp_of(path: str) -> Stamp:
+    """How a plain file looks.
+
+    Raises:
+        Unreadable: it is not there, no plain file, or too large.
+    """
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise Unreadable(Fault(path, 0, reason(error, path)), gone=error.errno == errno.ENOENT) from None
+    if not stat.S_ISREG(status.st_mode):
+        what = _kind(status.st_mode)
+        raise Unreadable(Fault(path, 0, f"is {what}, not a file: move it away, or give it as a path of its own"))
+    if status.st_size > MAX_FILE_BYTES:
+        raise Unreadable(Fault(path, 0, _too_large(status.st_size)))
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def read_file(path: str) -> str:
+    """The text of a plain file.
+
+    Raises:
+        Unreadable: the system refuses it, or it is no text.
+    """
+    try:
+        with open(path, "rb") as file:
+            return _text(path, file.read(MAX_FILE_BYTES + 1))
+    except OSError as error:
+        raise Unreadable(Fault(path, 0, reason(error, path)), gone=error.errno == errno.ENOENT) from None
+
+
+def read_stream(path: str, standard_input: TextIO | None = None) -> str:
+    """All that a pipe, a terminal or standard input (`-`) has to say; waits for its end.
+
+    Raises:
+        Unreadable: the system refuses it, it does not end, or it is no text.
+    """
+    try:
+        if path != STANDARD_INPUT:
+            with open(path, "rb") as file:
+                return _text(path, file.read(MAX_FILE_BYTES + 1))
+        source = standard_input if standard_input is not None else sys.stdin
+        return _text(path, source.buffer.read(MAX_FILE_BYTES + 1))
+    except OSError as error:
+        raise Unreadable(Fault(path, 0, reason(error, path))) from None
+
+
+def is_stream(path: str) -> bool:
+    """Whether it can be read once only: standard input, a pipe, a socket or a device."""
+    if path == STANDARD_INPUT:
+        return True
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def is_plain(path: str) -> bool:
+    """Whether it is a plain file, not a link to one."""
+    return os.path.isfile(path) and not os.path.islink(path)
+
+
+def is_passing(path: str) -> bool:
+    """Whether a path is one that editors and shells write and take away: hidden, and a plain file or gone."""
+    return os.path.basename(path).startswith(".") and (is_plain(path) or not os.path.lexists(path))
+
+
+def manifests_below(root: str, faults: list[Fault], closed: list[str]) -> Iterator[str]:
+    """Yield the manifests below a directory, sorted; a directory that links lead to is entered once.
+
+    Args:
+        root: the directory.
+        faults: takes what cannot be read.
+        closed: takes the directories that cannot be read.
+    """
+    seen: set[tuple[int, int]] = set()
+
+    def complain(error: OSError) -> None:
+        path = os.fsdecode(error.filename)
+        closed.append(path)
+        faults.append(Fault(path, 0, reason(error, path, directory=True)))
+
+    for folder, folders, names in os.walk(root, onerror=complain, followlinks=True):
+        try:
+            status = os.stat(folder)
+        except OSError as error:
+            complain(error)
+            folders.clear()
+            continue
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (os.path.join(folder, name) for name in sorted(_manifests(names)))
+
+
+def missing_path(path: str) -> Fault:
+    """What is wrong with a path that was given and does not seem to be there."""
+    try:
+        os.stat(path)
+    except PermissionError as error:
+        return Fault(path, 0, reason(error, os.path.dirname(path) or ".", directory=True))
+    except OSError:
+        pass
+    return Fault(path, 0, "no such file or directory: check the path, or mount what belongs there")
+
+
+def reason(error: OSError, path: str, *, directory: bool = False) -> str:
+    """Why something cannot be read, and what helps."""
+    return f"cannot be read: {error.strerror or error}: {_remedy(error, path, directory=directory)}"
+
+
+def _remedy(error: OSError, path: str, *, directory: bool) -> str:
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        mode = "a+rx" if directory else "a+r"
+        return f"let user {os.geteuid()}, who runs the gateway, read it, such as by chmod {mode} {path}"
+    if error.errno == errno.ENOENT and os.path.islink(path):
+        return f"it links to {os.readlink(path)}, which does not exist: correct the link or remove it"
+    if error.errno == errno.ENOENT:
+        return "it was taken away meanwhile: check the path, or mount what belongs there"
+    if error.errno == errno.ELOOP:
+        return "links lead in a circle: correct the link or remove it"
+    return "check the file system"
+
+
+def _text(path: str, data: bytes) -> str:
+    if len(data) > MAX_FILE_BYTES:
+        raise Unreadable(Fault(path, 0, _too_large(len(data))))
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise Unreadable(Fault(path, line, "not UTF-8 text: save it as UTF-8, or move it away")) from None
+
+
+def _too_large(size: int) -> str:
+    return f"{size:,} bytes; at most {MAX_FILE_BYTES:,} are read: split the file"
+
+
+def _kind(mode: int) -> str:
+    kinds = ((stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISDIR, "a directory"))
+    return next((name for test, name in kinds if test(mode)), "a device")
+
+
+def _manifests(names: Iterable[str]) -> Iterator[str]:
+    return (name for name in names if not name.startswith(".") and os.path.splitext(name)[1] in SUFFIXES)

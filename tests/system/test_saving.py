@@ -1,0 +1,145 @@
+"""Saving a manifest costs no request, however an editor goes about it; what cannot be read costs only itself."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from system_clients import Http1, Http2
+from system_gateway import LIMIT, Gateway
+from system_manifests import Manifest, dump, gateway, route, rule, service
+
+PORT = 8080
+HOST = "any.test"
+
+
+class Load:
+    """Requests on keep-alive connections until it is stopped; what is not 200 is a failure."""
+
+    def __init__(self, address: str, client: Any) -> None:
+        self.failures: list[str] = []
+        self.requests = 0
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(address, client), daemon=True) for _ in range(3)]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, address: str, client: Any) -> None:
+        connection = client(address, PORT)
+        while not self._stop.is_set():
+            try:
+                found = connection.request("GET", HOST, "/")
+            except (OSError, ValueError) as error:
+                self.failures.append(repr(error))
+                return
+            if found.status != 200:
+                self.failures.append(str(found.status))
+            self.requests += 1
+        connection.close()
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(LIMIT)
+
+
+@pytest.fixture
+def world(start: Any, backend: Any) -> tuple[Gateway, list[Manifest]]:
+    objects = [gateway(), route(rule("/", "app")), *service("app", backend("app").address)]
+    return start(*objects), objects
+
+
+def truncates(path: Path, text: str) -> None:
+    """Emptied, then written in small pieces: shells, and most editors."""
+    with path.open("w") as file:
+        for start in range(0, len(text), 200):
+            file.write(text[start : start + 200])
+            file.flush()
+
+
+def overwrites(path: Path, text: str) -> None:
+    """Written over what is there, in pieces, then cut: synchronising programs."""
+    with path.open("r+") as file:
+        for start in range(0, len(text), 4096):
+            file.write(text[start : start + 4096])
+            file.flush()
+        file.truncate()
+
+
+def renames(path: Path, text: str) -> None:
+    """Written beside it, then moved over it."""
+    new = path.with_name("new.tmp")
+    new.write_text(text)
+    new.rename(path)
+
+
+def backs_up(path: Path, text: str) -> None:
+    """Moved away, then written anew: Emacs and Vim."""
+    path.rename(path.with_name(f"{path.name}~"))
+    truncates(path, text)
+
+
+def removes(path: Path, text: str) -> None:
+    """Removed, then written anew: version control."""
+    path.unlink()
+    truncates(path, text)
+
+
+EDITORS = [truncates, overwrites, renames, backs_up, removes]
+
+
+@pytest.mark.parametrize("save", EDITORS, ids=lambda save: save.__name__)
+def test_saving_costs_no_request(
+    world: tuple[Gateway, list[Manifest]], client: type[Http1] | type[Http2], save: Callable[[Path, str], None]
+) -> None:
+    """Twenty saves under load, each live; the rest of the file always served."""
+    found, objects = world
+    load = Load(found.address, client)
+    for number in range(20):
+        # Filters before backendRefs: a route that is cut short in the middle would answer, and wrongly.
+        more = [route(rule(f"/{each}", "app"), name=f"more-{each}") for each in range(10)]
+        changed = route(rule(f"/changed/{number}", "app"), name=f"changed-{number}")
+        save(found.folder / "all.yaml", dump(*more, objects[0], changed, *objects[1:]))
+        found.event(
+            lambda event, name=f"HTTPRoute/default/changed-{number}": (  # type: ignore[misc]
+                event["event"] == "changed" and name in event["objects"] and event["generation"] is not None
+            )
+        )
+    load.stop()
+    assert load.failures == []
+    assert load.requests > 20
+
+
+def test_an_emptied_file_is_waited_for(world: tuple[Gateway, list[Manifest]]) -> None:
+    """A shell empties `> all.yaml` long before the program has something to say."""
+    found, objects = world
+    load = Load(found.address, Http1)
+    path = found.folder / "all.yaml"
+    with path.open("w") as file:
+        event = found.event(lambda event: event["event"] == "changed")
+        [problem] = event["problems"]
+        assert (problem["path"], problem["code"]) == (str(path), "emptied")
+        assert "remove the file" in problem["message"]
+        file.write(dump(*objects, route(rule("/late", "app"), name="late")))
+    event = found.event(lambda event: event["event"] == "changed" and bool(event["objects"]))
+    assert [item["code"] for item in event["solved"]] == ["emptied"]
+    load.stop()
+    assert load.failures == []
+    path.unlink()
+    event = found.event(lambda event: event["event"] == "changed" and event["generation"] is not None)
+    assert event["listeners"] == []
+
+
+def test_a_renamed_file_is_no_duplicate(world: tuple[Gateway, list[Manifest]]) -> None:
+    found, _objects = world
+    load = Load(found.address, Http1)
+    (found.folder / "all.yaml").rename(found.folder / "other.yaml")
+    found.write(route(rule("/new", "app"), name="new"), name="new.yaml")
+    (found.folder / "new.yaml").unlink()
+    found.event(lambda event: event["event"] == "changed" and "HTTPRoute/default/new" in event["objects"])
+    assert [event for event in found.seen if event.get("problems")] == []
+    load.stop()
+    assert load.failures == []
