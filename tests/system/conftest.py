@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from system_backends import Answer, Answer2, Backend, Backend2, echo, echo2
@@ -26,10 +27,8 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """Start gateways; all are stopped at the end of the module, and have to end well."""
     running: list[Gateway] = []
 
-    def start_one(
-        *objects: Manifest, folder: Path | None = None, arguments: tuple[str, ...] = (), text: str = ""
-    ) -> Gateway:
-        gateway = Gateway(folder or tmp_path_factory.mktemp("manifests"), *objects, arguments=arguments, text=text)
+    def start_one(*objects: Manifest, folder: Path | None = None, **rest: Any) -> Gateway:
+        gateway = Gateway(folder or tmp_path_factory.mktemp("manifests"), *objects, **rest)
         running.append(gateway)
         return gateway
 

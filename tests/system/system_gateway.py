@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,14 @@ class Gateway:
         ready: its first event.
     """
 
-    def __init__(self, folder: Path, *objects: Manifest, arguments: tuple[str, ...] = (), text: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *objects: Manifest,
+        arguments: tuple[str, ...] = (),
+        text: str = "",
+        prefix: Sequence[str] = (),
+    ) -> None:
         self.address = own_address()
         self.folder = folder
         self._events: queue.Queue[Event] = queue.Queue()
@@ -52,7 +59,7 @@ class Gateway:
         (folder / "all.yaml").write_text(text or dump(*objects))
         command = [sys.executable, "-m", "sluicegate", "serve", str(folder), "--output", "json", "--workers", "2"]
         command += ["--listen", self.address, "--admin", f"{self.address}:19000", "--drain", "5", *arguments]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([*prefix, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.errors: list[str] = []
         threading.Thread(target=self._read, daemon=True).start()
         threading.Thread(target=self._read_errors, daemon=True).start()

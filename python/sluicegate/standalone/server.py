@@ -53,6 +53,7 @@ class _Server:
         self._reporter = Reporter(settings.output)
         self._stop = asyncio.Event()
         self._job = asyncio.Lock()
+        self._started = False
         self._restless = asyncio.Event()
         self._refresh: Refresh | None = None
         self._engine = Engine(settings.engine_settings())
@@ -68,6 +69,7 @@ class _Server:
         self._handle_signals()
         try:
             step = await self._step(self._reporter.progress)
+            self._started = True
             self._tell_events()  # such as an admin port that is taken
             self._reporter.ready(
                 step,
@@ -156,6 +158,10 @@ class _Server:
         if self._stop.is_set():
             os._exit(EXIT_AT_ONCE)
         self._stop.set()
+        if not self._started:
+            # Nobody is served yet, and the thread that reads the files cannot be interrupted.
+            self._reporter.information("stopped before it was ready", "stopped")
+            os._exit(0)
 
     def _toggle_access_log(self) -> None:
         self._engine.access_log = not self._engine.access_log
