@@ -3,6 +3,7 @@
 - Gateway API kinds: the CRDs (experimental channel, a superset of the standard one) of the Go module, without
   descriptions. Equal parts are written once and referred to.
 - Core kinds that the gateway reads: from the models of the official Kubernetes client.
+- Our own kinds: the CRDs of `deploy/crds`.
 
 Needs the Go tool for the module and the package `kubernetes`.
 """
@@ -18,14 +19,20 @@ import yaml
 
 from go_modules import GATEWAY_API, module
 
-DATA = Path(__file__).parents[1] / "python" / "sluicegate" / "schema" / "data"
+ROOT = Path(__file__).parents[1]
+DATA = ROOT / "python" / "sluicegate" / "schema" / "data"
 CORE = {
     ("v1", "Namespace"): "V1Namespace",
     ("v1", "Service"): "V1Service",
     ("v1", "Secret"): "V1Secret",
     ("v1", "ConfigMap"): "V1ConfigMap",
     ("discovery.k8s.io/v1", "EndpointSlice"): "V1EndpointSlice",
+    ("certificates.k8s.io/v1", "ClusterTrustBundle"): "V1ClusterTrustBundle",
+    ("certificates.k8s.io/v1beta1", "ClusterTrustBundle"): "V1beta1ClusterTrustBundle",
+    # One shape in all versions; the client has this one no more.
+    ("certificates.k8s.io/v1alpha1", "ClusterTrustBundle"): "V1beta1ClusterTrustBundle",
 }
+CLUSTER_SCOPED = {"Namespace", "ClusterTrustBundle"}
 #: Fields of core kinds that take a number or a text.
 INT_OR_STRING = {"targetPort"}
 #: Keywords whose values are schemas by name.
@@ -36,7 +43,9 @@ MIN_SHARED_BYTES = 200
 
 def main() -> int:
     DATA.mkdir(parents=True, exist_ok=True)
-    write("gateway-api.json", {"source": f"{' '.join(GATEWAY_API)}, experimental channel", **share(gateway_api())})
+    folder = module(*GATEWAY_API) / "config" / "crd" / "experimental"
+    write("gateway-api.json", {"source": f"{' '.join(GATEWAY_API)}, experimental channel", **share(kinds_of(folder))})
+    write("sluicegate.json", {"source": "deploy/crds", **share(kinds_of(ROOT / "deploy" / "crds"))})
     write("core.json", {"source": "models of the Kubernetes client", **share(core())})
     return 0
 
@@ -47,9 +56,9 @@ def write(name: str, document: dict[str, Any]) -> None:
     print(f"{path.name}: {path.stat().st_size:,} bytes, {len(document['kinds'])} kinds")
 
 
-def gateway_api() -> dict[str, Any]:
+def kinds_of(folder: Path) -> dict[str, Any]:
     kinds: dict[str, Any] = {}
-    for path in sorted((module(*GATEWAY_API) / "config" / "crd" / "experimental").glob("*.yaml")):
+    for path in sorted(folder.glob("*.yaml")):
         for document in yaml.safe_load_all(path.read_text()):
             if not document or document.get("kind") != "CustomResourceDefinition":
                 continue
@@ -121,7 +130,7 @@ def core() -> dict[str, Any]:
         described = _resolved(document, document["$defs"])
         described["properties"].pop("status", None)
         described["properties"]["metadata"] = {"type": "object"}
-        scope = "Cluster" if kind == "Namespace" else "Namespaced"
+        scope = "Cluster" if kind in CLUSTER_SCOPED else "Namespaced"
         result[f"{version} {kind}"] = {"scope": scope, "served": True, "deprecated": False, "schema": described}
     return result
 

@@ -18,6 +18,9 @@ class Resource:
         namespaced: objects live in namespaces.
         required: the gateway cannot do without it; others may be missing from a cluster (older or fewer CRDs).
         selector: field selector of the watch.
+        older: versions to try where the API server does not serve `version`; they have the same shape as far as it is
+            read.
+        remedy: what to do where it has none of them.
     """
 
     kind: str
@@ -26,6 +29,8 @@ class Resource:
     namespaced: bool = True
     required: bool = True
     selector: str = ""
+    older: tuple[str, ...] = ()
+    remedy: str = "install the Gateway API's CRDs"
 
     @property
     def prefix(self) -> str:
@@ -58,6 +63,22 @@ WATCHED: tuple[Resource, ...] = (
     Resource("EndpointSlice", "discovery.k8s.io/v1", "endpointslices"),
     Resource("Secret", "v1", "secrets", selector="type=kubernetes.io/tls"),
     Resource("ConfigMap", "v1", "configmaps"),
+    Resource(
+        "ClusterTrustBundle",
+        "certificates.k8s.io/v1",
+        "clustertrustbundles",
+        namespaced=False,
+        required=False,
+        older=("certificates.k8s.io/v1beta1", "certificates.k8s.io/v1alpha1"),
+        remedy="turn on its feature gate and its API in the API server",
+    ),
+    Resource(
+        "RequestHeaderFilter",
+        "sluicegate.dev/v1alpha1",
+        "requestheaderfilters",
+        required=False,
+        remedy="install Sluicegate's CRDs",
+    ),
 )
 
 BY_KIND = {resource.kind: resource for resource in WATCHED}

@@ -16,6 +16,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 import time
 from collections.abc import Callable
@@ -89,6 +90,8 @@ class Watch:
         self._seen = seen
         self._client = client
         self._resource = resource
+        self._wanted = resource
+        self._untried = [*resource.older]
         self._tell = tell
         self._complain = complain
         self._version = ""
@@ -141,10 +144,15 @@ class Watch:
 
     async def _missing(self) -> None:
         """The cluster does not have this kind (or not in this version)."""
-        resource = self._resource
+        if self._untried:
+            self._resource = dataclasses.replace(self._wanted, version=self._untried.pop(0))
+            return
+        self._resource = resource = self._wanted
+        self._untried = [*resource.older]
         if not self._told_missing:
             self._told_missing = True
-            text = f"the cluster has no {resource.kind} in {resource.version}: install the Gateway API's CRDs"
+            versions = " or ".join((resource.version, *resource.older))
+            text = f"the cluster has no {resource.kind} in {versions}: {resource.remedy}"
             self._complain("kind_missing", text if resource.required else f"{text}, or do without")
         if not resource.required:
             self._tell(Init(resource.kind))

@@ -1,6 +1,7 @@
 """The objects that the gateway reads, typed. `decode` makes them from documents; the rules are in `meta`."""
 
 from .core import (
+    ClusterTrustBundle,
     ConfigMap,
     Document,
     EndpointPort,
@@ -12,6 +13,7 @@ from .core import (
     SliceEndpoint,
 )
 from .decode import API_VERSIONS, CLUSTER_SCOPED, DEFAULT_NAMESPACE, KINDS, DecodeError, decode, supported
+from .extension import RequestHeaderFilter
 from .gateway import (
     FrontendValidation,
     Gateway,
@@ -25,7 +27,7 @@ from .gateway import (
 )
 from .meta import CLUSTER, GATEWAY_GROUP, LabelSelector, Object, ObjectKey, ObjectMeta, Origin
 from .parameters import GatewayParameters, GatewayParametersSpec
-from .policy import BackendTLSPolicy, PolicyTargetReference, ReferenceGrant
+from .policy import BackendTLSPolicy, LocalObjectReference, PolicyTargetReference, ReferenceGrant
 from .route import (
     BackendReference,
     CORSFilter,
@@ -53,6 +55,7 @@ __all__ = [
     "BackendReference",
     "BackendTLSPolicy",
     "CORSFilter",
+    "ClusterTrustBundle",
     "ConfigMap",
     "DecodeError",
     "Document",
@@ -70,6 +73,7 @@ __all__ = [
     "LabelSelector",
     "Listener",
     "ListenerSet",
+    "LocalObjectReference",
     "NameValueMatch",
     "Namespace",
     "Object",
@@ -81,6 +85,7 @@ __all__ = [
     "PathModifier",
     "PolicyTargetReference",
     "ReferenceGrant",
+    "RequestHeaderFilter",
     "RequestMirrorFilter",
     "RequestRedirectFilter",
     "RouteFilter",

@@ -1,4 +1,4 @@
-"""The core kinds that routes lead to: Namespace, Service, EndpointSlice, Secret, ConfigMap."""
+"""The kinds of Kubernetes itself: Namespace, Service, EndpointSlice, Secret, ConfigMap, ClusterTrustBundle."""
 
 from __future__ import annotations
 
@@ -112,6 +112,19 @@ class ConfigMap(Object, frozen=True, kw_only=True):
 
     data: dict[str, str] = msgspec.field(default_factory=dict)
     binary_data: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class ClusterTrustBundleSpec(Model, frozen=True, kw_only=True):
+    """`ClusterTrustBundle.spec`: PEM, the order of certificates means nothing."""
+
+    trust_bundle: str
+    signer_name: str = ""
+
+
+class ClusterTrustBundle(Object, frozen=True, kw_only=True):
+    """CA certificates of the whole cluster (`certificates.k8s.io`); named `<signer>:<name>` where a signer keeps it."""
+
+    spec: ClusterTrustBundleSpec
 
 
 #: A parsed YAML document.

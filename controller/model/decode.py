@@ -9,7 +9,9 @@ import re
 
 import msgspec
 
-from .core import ConfigMap, Document, EndpointSlice, Namespace, Secret, Service
+from .core import ClusterTrustBundle, ConfigMap, Document, EndpointSlice, Namespace, Secret, Service
+from .extension import API_VERSION as EXTENSION_VERSION
+from .extension import RequestHeaderFilter
 from .gateway import Gateway, GatewayClass, ListenerSet
 from .meta import CLUSTER, GATEWAY_GROUP, Object, ObjectKey, ObjectMeta, Origin
 from .parameters import GROUP as PARAMETERS_GROUP
@@ -31,6 +33,8 @@ KINDS: dict[str, type[Object]] = {
     "Secret": Secret,
     "ConfigMap": ConfigMap,
     "GatewayParameters": GatewayParameters,
+    "RequestHeaderFilter": RequestHeaderFilter,
+    "ClusterTrustBundle": ClusterTrustBundle,
 }
 
 #: The versions that are read, by kind. All versions of a kind have one shape as far as it is read.
@@ -47,9 +51,11 @@ API_VERSIONS: dict[str, frozenset[str]] = {
     "Secret": frozenset({"v1"}),
     "ConfigMap": frozenset({"v1"}),
     "GatewayParameters": frozenset({f"{PARAMETERS_GROUP}/v1alpha1"}),
+    "RequestHeaderFilter": frozenset({EXTENSION_VERSION}),
+    "ClusterTrustBundle": frozenset(f"certificates.k8s.io/{version}" for version in ("v1", "v1beta1", "v1alpha1")),
 }
 
-CLUSTER_SCOPED = frozenset({"GatewayClass", "Namespace"})
+CLUSTER_SCOPED = frozenset({"GatewayClass", "Namespace", "ClusterTrustBundle"})
 DEFAULT_NAMESPACE = "default"
 MAX_NAME_LENGTH = 253
 MAX_NAMESPACE_LENGTH = 63
@@ -99,7 +105,7 @@ def decode(document: Document, origin: Origin = CLUSTER) -> Object:
         raise DecodeError("apiVersion", f"{document.get('apiVersion')!r} is not read for {kind}; use {known}")
     decoded = _convert(document, KINDS[kind])
     meta = decoded.metadata
-    _check_names(meta)
+    _check_names(kind, meta)
     namespace = "" if kind in CLUSTER_SCOPED else meta.namespace or DEFAULT_NAMESPACE
     # The struct is ours alone until it is returned; a copy for each object would double the cost of decoding.
     msgspec.structs.force_setattr(decoded, "key", ObjectKey(kind, namespace, meta.name))
@@ -107,10 +113,15 @@ def decode(document: Document, origin: Origin = CLUSTER) -> Object:
     return decoded
 
 
-def _check_names(meta: ObjectMeta) -> None:
+def _check_names(kind: str, meta: ObjectMeta) -> None:
     """Refuse names that are none: ids are made of them (RFC 1123 subdomains and labels)."""
     if not meta.name:
         raise DecodeError("metadata.name", "a name is required")
+    if kind == "ClusterTrustBundle":
+        # The signer comes first, with `:` in place of `/`: `example.com:signer:name`.
+        if len(meta.name) > MAX_NAME_LENGTH or not all(_NAME.fullmatch(part) for part in meta.name.split(":")):
+            raise DecodeError("metadata.name", f"{meta.name!r} is not a name, with a signer's name before it or not")
+        return
     if len(meta.name) > MAX_NAME_LENGTH or not _NAME.fullmatch(meta.name):
         raise DecodeError("metadata.name", f"{meta.name!r} is not a name: lower-case letters, digits, - and . only")
     if meta.namespace and (len(meta.namespace) > MAX_NAMESPACE_LENGTH or not _NAMESPACE.fullmatch(meta.namespace)):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from .meta import GATEWAY_GROUP, LabelSelector, Model, Object
+from .policy import LocalObjectReference
 
 
 class ParametersReference(Model, frozen=True, kw_only=True):
@@ -78,6 +77,19 @@ class ListenerTLS(Model, frozen=True, kw_only=True):
     options: dict[str, str] = msgspec.field(default_factory=dict)
 
 
+class ListenerFilter(Model, frozen=True, kw_only=True):
+    """`listeners[].filters.requests[]`. Of other types only the type is read: they are not supported."""
+
+    type: str
+    extension_ref: LocalObjectReference | None = None
+
+
+class ListenerFilters(Model, frozen=True, kw_only=True):
+    """`listeners[].filters` (GEP-5224)."""
+
+    requests: tuple[ListenerFilter, ...] = ()
+
+
 class Listener(Model, frozen=True, kw_only=True):
     """`Gateway.spec.listeners[]` and `ListenerSet.spec.listeners[]`."""
 
@@ -87,7 +99,7 @@ class Listener(Model, frozen=True, kw_only=True):
     hostname: str = ""
     tls: ListenerTLS | None = None
     allowed_routes: AllowedRoutes = AllowedRoutes()
-    filters: dict[str, Any] | None = None
+    filters: ListenerFilters | None = None
 
 
 class GatewayAddress(Model, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from ..model import GATEWAY_GROUP, FrontendValidation, Gateway, Listener, Object
 from .grants import allows, grant_remedy
 from .options import CertificateFacts
 from .problems import Findings
-from .secrets import Material
+from .secrets import Material, is_cluster_bundle
 from .status import Kind, Verdict
 from .values import MAX_PORT, hostname_error, hostnames_intersect, is_section_name
 
@@ -218,7 +218,7 @@ def _client_validation(
             remedy = (
                 grant_remedy(gateway.key, reference.namespace or "", "ConfigMap")
                 if verdict.reason == "RefNotPermitted"
-                else "refer to a ConfigMap with a PEM bundle in the key ca.crt"
+                else "refer to a ConfigMap with a PEM bundle in the key ca.crt, or to a ClusterTrustBundle"
             )
             findings.error(field, "invalid-ca-certificate-ref", verdict.message, remedy)
     if not trust:
@@ -244,8 +244,15 @@ def frontend_validation(gateway: Gateway, port: int) -> tuple[FrontendValidation
 
 
 def _ca_bundle(source: ObjectKey, reference: ObjectReference, material: Material) -> tuple[str | None, Verdict | None]:
+    if is_cluster_bundle(reference.group, reference.kind):
+        if reference.namespace is not None:
+            message = f"ClusterTrustBundle {reference.name} has no namespace, the reference to it must not name one"
+            return None, Verdict(False, "InvalidCACertificateRef", message)
+        found, error = material.cluster_bundle(reference.name)
+        return found, None if found is not None else Verdict(False, "InvalidCACertificateRef", error)
     if reference.group != "" or reference.kind != "ConfigMap":
-        message = f"{reference.group or 'core'}/{reference.kind} {reference.name} is not supported, only ConfigMap"
+        label = f"{reference.group or 'core'}/{reference.kind} {reference.name}"
+        message = f"{label} is not supported, only ConfigMap and ClusterTrustBundle"
         return None, Verdict(False, "InvalidCACertificateKind", message)
     namespace = reference.namespace or source.namespace
     if namespace != source.namespace:

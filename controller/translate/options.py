@@ -56,7 +56,7 @@ def certificate_shape(chain: bytes, key: bytes) -> CertificateFacts:
 
 def trust_shape(pem: bytes) -> str | None:
     """Look for the PEM label of a certificate."""
-    return None if _BEGIN_CERTIFICATE in pem else "ca.crt holds no PEM certificate"
+    return None if _BEGIN_CERTIFICATE in pem else "it holds no PEM certificate"
 
 
 @dataclass(frozen=True, slots=True)

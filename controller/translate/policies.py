@@ -19,7 +19,7 @@ from ..snapshot import Snapshot
 from .gateways import by_age
 from .options import Options
 from .problems import Findings, Problem
-from .secrets import Material
+from .secrets import Material, is_cluster_bundle
 from .status import PolicyAncestorStatus, PolicyStatus, Reference, Status, Verdict
 from .topology import Read
 from .values import hostname_error
@@ -166,17 +166,20 @@ def _resolve_trust(result: _Judged, material: Material) -> None:
     policy = result.policy
     trust: list[str] = []
     for index, reference in enumerate(policy.spec.validation.ca_certificate_refs):
-        if reference.group != "" or reference.kind != "ConfigMap":
-            reason, found = "InvalidKind", None
-            message = f"{reference.group or 'core'}/{reference.kind} {reference.name} is not supported, only ConfigMap"
-        else:
-            reason = "InvalidCACertificateRef"
+        reason = "InvalidCACertificateRef"
+        if is_cluster_bundle(reference.group, reference.kind):
+            found, message = material.cluster_bundle(reference.name)
+        elif reference.group == "" and reference.kind == "ConfigMap":
             found, message = material.bundle(policy.namespace, reference.name)
+        else:
+            reason, found = "InvalidKind", None
+            label = f"{reference.group or 'core'}/{reference.kind} {reference.name}"
+            message = f"{label} is not supported, only ConfigMap and ClusterTrustBundle"
         if found is not None:
             trust.append(found)
             continue
         field = f"spec.validation.caCertificateRefs[{index}]"
-        remedy = "refer to a ConfigMap with a PEM bundle in the key ca.crt"
+        remedy = "refer to a ConfigMap with a PEM bundle in the key ca.crt, or to a ClusterTrustBundle"
         result.findings.error(field, "invalid-ca-certificate-ref", message, remedy)
         if result.resolved.ok:
             result.resolved = Verdict(False, reason, message)

@@ -1,4 +1,4 @@
-"""References to Secrets and ConfigMaps: certificates for listeners and backends, CA bundles for validation.
+"""References to Secrets, ConfigMaps and ClusterTrustBundles: certificates, and CA bundles for validation.
 
 Key material only passes through here into the IR's section of secrets; no message ever quotes it.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from sluicegate import ir
 
-from ..model import ConfigMap, ObjectKey, Secret, SecretReference
+from ..model import ClusterTrustBundle, ConfigMap, ObjectKey, Secret, SecretReference
 from ..snapshot import Snapshot
 from .grants import Grants, allows, grant_remedy
 from .options import CertificateFacts, Options
@@ -124,9 +124,6 @@ class Material:
     def bundle(self, namespace: str, name: str) -> tuple[str | None, str]:
         """Resolve a ConfigMap with `ca.crt`: its trust id, or None and what is wrong with it."""
         self.reads.add(("ConfigMap", namespace, name))
-        identifier = f"ConfigMap/{namespace}/{name}"
-        if identifier in self.trust:
-            return identifier, ""
         label = f"ConfigMap {namespace}/{name}"
         config = self.snapshot.table("ConfigMap").get((namespace, name))
         if not isinstance(config, ConfigMap):
@@ -134,11 +131,29 @@ class Material:
         pem = config_value(config, "ca.crt")
         if pem is None:
             return None, f"{label} has no key ca.crt"
-        error = self.options.checks.trust(pem)
-        if error is not None:
-            return None, f"{label}: {error}"
-        self.trust[identifier] = ir.Trust(id=identifier, pem=_text(pem))
+        return self._trusted(f"ConfigMap/{namespace}/{name}", label, pem)
+
+    def cluster_bundle(self, name: str) -> tuple[str | None, str]:
+        """Resolve a ClusterTrustBundle: its trust id, or None and what is wrong with it."""
+        self.reads.add(("ClusterTrustBundle", "", name))
+        label = f"ClusterTrustBundle {name}"
+        found = self.snapshot.table("ClusterTrustBundle").get(("", name))
+        if not isinstance(found, ClusterTrustBundle):
+            return None, f"{label} does not exist, or the API server does not serve the kind"
+        return self._trusted(f"ClusterTrustBundle/{name}", label, found.spec.trust_bundle.encode())
+
+    def _trusted(self, identifier: str, label: str, pem: bytes) -> tuple[str | None, str]:
+        if identifier not in self.trust:
+            error = self.options.checks.trust(pem)
+            if error is not None:
+                return None, f"{label}: {error}"
+            self.trust[identifier] = ir.Trust(id=identifier, pem=_text(pem))
         return identifier, ""
+
+
+def is_cluster_bundle(group: str, kind: str) -> bool:
+    """Whether a reference is to a ClusterTrustBundle, which has no namespace."""
+    return group == "certificates.k8s.io" and kind == "ClusterTrustBundle"
 
 
 def secret_value(secret: Secret, key: str) -> bytes | None:

@@ -254,7 +254,7 @@ def _dirty_reads(changes: Changes) -> set[Read]:
     """What changed, as routes and topology note it; parents are compared as views later."""
     dirty: set[Read] = {
         (kind, namespace, name)
-        for kind in ("Namespace", "Service", "Secret", "ConfigMap")
+        for kind in ("Namespace", "Service", "Secret", "ConfigMap", "ClusterTrustBundle", "RequestHeaderFilter")
         for namespace, name in changes.get(kind, ())
     }
     dirty.update(("ReferenceGrant", namespace, "") for namespace, _ in changes.get("ReferenceGrant", ()))

@@ -174,6 +174,32 @@ def test_kinds_that_the_cluster_does_not_have() -> None:
     run(test)
 
 
+def test_an_older_version_where_the_newest_is_not_served() -> None:
+    async def test() -> None:
+        bundle = {"metadata": {"name": "example.com:signer:roots"}, "spec": {"trustBundle": "pem"}}
+        beta = "/apis/certificates.k8s.io/v1beta1/clustertrustbundles"
+        every = {
+            f"/apis/certificates.k8s.io/{version}/clustertrustbundles" for version in ("v1", "v1beta1", "v1alpha1")
+        }
+
+        def prepare(server: ApiServer) -> None:
+            server.missing |= every - {beta}
+            server.put(beta, bundle)
+
+        async with watching("ClusterTrustBundle", prepare) as (server, seen):
+            await seen.until(lambda: "done" in seen.words())
+            assert seen.words()[-2:] == ["example.com:signer:roots", "done"]
+            assert not seen.complaints
+            await server.wait(lambda: server.watchers(beta) == 1)
+        async with watching("ClusterTrustBundle", lambda server: server.missing.update(every)) as (_, seen):
+            await seen.until(lambda: "done" in seen.words())
+            [(code, message)] = seen.complaints
+            assert code == "kind_missing"
+            assert "certificates.k8s.io/v1 or certificates.k8s.io/v1beta1 or certificates.k8s.io/v1alpha1" in message
+
+    run(test)
+
+
 def test_an_object_that_cannot_be_read_costs_itself_only() -> None:
     async def test() -> None:
         def prepare(server: ApiServer) -> None:

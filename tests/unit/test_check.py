@@ -16,6 +16,8 @@ from sluicegate.commands.check import SCHEMA_CODES, schema_findings
 from sluicegate.manifests import read
 from sluicegate.schema import catalog, violations
 
+ROOT = Path(__file__).parents[2]
+
 #: What the suite puts in before it applies a manifest.
 PLACEHOLDERS = {
     "{GATEWAY_CONTROLLER_NAME}": "sluicegate.dev/controller",
@@ -100,6 +102,51 @@ FIELDS = {
     "no-hostname": "spec.hostnames",
     "tlsconfig-tcp": "spec.listeners",
 }
+
+
+OWN = """
+apiVersion: sluicegate.dev/v1alpha1
+kind: RequestHeaderFilter
+metadata: {name: a}
+spec: %s
+"""
+
+
+@pytest.mark.parametrize(
+    ("spec", "field", "words"),
+    [
+        ("{set: [{name: x-a, value: b}], add: [{name: x-a, value: c}], remove: [x-b]}", None, ""),
+        ("{}", "spec", "at least one of"),
+        ("{set: [{name: HOST, value: b}]}", "spec.set", "cannot edit the host"),
+        ("{add: [{name: host, value: b}]}", "spec.add", "cannot edit the host"),
+        ("{remove: [Host]}", "spec.remove", "cannot edit the host"),
+        ('{remove: ["a b"], set: [{name: "a b", value: c}]}', "spec.set[0].name", "does not match"),
+        ("{set: [{name: a, value: b}, {name: a, value: c}]}", "spec.set[1]", "duplicate"),
+    ],
+)
+def test_our_own_kinds(spec: str, field: str | None, words: str) -> None:
+    found = violations(yaml.safe_load(OWN % spec))
+    assert [item.field for item in found] == ([] if field is None else [field])
+    assert all(words in item.message for item in found)
+
+
+def test_the_schemas_of_our_own_kinds_are_those_of_the_crds() -> None:
+    """Where this fails: `make schemas`."""
+    crds = [yaml.safe_load(path.read_text()) for path in (ROOT / "deploy" / "crds").glob("*.yaml")]
+    specs = [item["spec"] for item in crds if item["kind"] == "CustomResourceDefinition"]
+    wanted = {(f"{item['group']}/{item['versions'][0]['name']}", item["names"]["kind"]) for item in specs}
+    assert {key for key in catalog() if key[0].startswith("sluicegate.dev/")} == wanted
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("root", 0), ("a.test:signer:root", 0), ("a.test:signer:Root", 1)])
+def test_names_of_trust_bundles(name: str, wrong: int) -> None:
+    document = {
+        "apiVersion": "certificates.k8s.io/v1beta1",
+        "kind": "ClusterTrustBundle",
+        "metadata": {"name": name},
+        "spec": {"trustBundle": "pem"},
+    }
+    assert len(violations(document)) == wrong
 
 
 def test_there_are_36_invalid_examples() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-FILES = ("gateway-api.json", "core.json")
+FILES = ("gateway-api.json", "core.json", "sluicegate.json")
 
 
 @dataclass(frozen=True, slots=True)

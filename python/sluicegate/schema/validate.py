@@ -98,6 +98,12 @@ def _unknown(version: str, kind: str) -> Iterator[Violation]:
         yield Violation("apiVersion", "unknown-kind", f"no group {group} is known", f"write {' or '.join(versions)}")
 
 
+def _is_name(name: str, kind: str) -> bool:
+    # A bundle of a signer has the signer's name before its own: `example.com:signer:name`.
+    parts = name.split(":") if kind == "ClusterTrustBundle" else [name]
+    return all(_NAME.fullmatch(part) is not None for part in parts)
+
+
 def _metadata(document: dict[str, Any], entry: Entry) -> Iterator[Violation]:
     metadata = document.get("metadata")
     if not isinstance(metadata, dict):
@@ -107,7 +113,7 @@ def _metadata(document: dict[str, Any], entry: Entry) -> Iterator[Violation]:
     if name is None and metadata.get("generateName") is None:
         yield Violation("metadata.name", "schema", "required")
     elif name is not None and (
-        not isinstance(name, str) or len(name) > MAX_NAME_LENGTH or _NAME.fullmatch(name) is None
+        not isinstance(name, str) or len(name) > MAX_NAME_LENGTH or not _is_name(name, entry.kind)
     ):
         remedy = "use lower-case letters, digits, - and ., beginning and ending with a letter or digit"
         yield Violation("metadata.name", "schema", f"{name!r} is no DNS subdomain (RFC 1123)", remedy)
