@@ -14,31 +14,41 @@ use crate::table::{
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Which listener and rule take a request.
+/// Why no listener serves a request.
 #[derive(Debug, Clone, Copy)]
-pub enum Routed<'t> {
+pub enum Unserved<'t> {
     NoListener,
     /// The TLS handshake belongs to another listener than the authority: 421 (GEP-3567).
     Misdirected(&'t Arc<Listener>),
-    NoRoute(&'t Arc<Listener>),
-    Found(&'t Arc<Listener>, Found<'t>),
 }
 
-/// `sni`: the server name of the TLS handshake; ignored on sockets without TLS.
-pub fn route<'t>(socket: &'t Socket, sni: Option<&str>, head: &RequestHead<'_>) -> Routed<'t> {
-    let Some(listener) = socket.listener_for_host(head.host) else {
-        return Routed::NoListener;
-    };
+/// The listener of a request. `sni`: the server name of the TLS handshake; ignored on sockets without TLS.
+///
+/// # Errors
+/// [`Unserved`].
+pub fn listener<'t>(socket: &'t Socket, sni: Option<&str>, host: &str) -> Result<&'t Arc<Listener>, Unserved<'t>> {
+    let listener = socket.listener_for_host(host).ok_or(Unserved::NoListener)?;
     if socket.protocol == ListenerProtocol::Https {
         let presented = socket.listener_for_sni(sni);
         if !presented.is_some_and(|presented| Arc::ptr_eq(presented, listener)) {
-            return Routed::Misdirected(listener);
+            return Err(Unserved::Misdirected(listener));
         }
     }
-    match listener.find(head) {
-        Some(found) => Routed::Found(listener, found),
-        None => Routed::NoRoute(listener),
+    Ok(listener)
+}
+
+/// The request as the listener's filters leave it; what they change is put together in `space`.
+pub fn pre_route<'f: 's, 's>(
+    listener: &'f Listener,
+    head: RequestHead<'f>,
+    space: &'s mut EditedFields<'f>,
+) -> RequestHead<'s> {
+    if listener.pre_routing.is_empty() {
+        return head;
     }
+    space.extend(head.fields.iter().copied());
+    listener.pre_routing.apply(space);
+    RequestHead { fields: space, ..head }
 }
 
 /// The backend that takes a request, or why none does.

@@ -1,7 +1,7 @@
 //! The `decide` contract: JSON in, JSON out (ARCHITECTURE.md).
 
-use super::{Picked, Routed, cors_preflight, cors_response, is_preflight, location, pick, route};
-use crate::table::{Field, Filters, Found, RequestHead, SocketKey, Table, authority, target};
+use super::{Picked, Unserved, cors_preflight, cors_response, is_preflight, listener, location, pick, pre_route};
+use crate::table::{EditedFields, Field, Filters, Found, RequestHead, SocketKey, Table, authority, target};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -114,15 +114,17 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
         return Decision::respond(404, "no_listener");
     };
     let sni = request.sni.as_ref().map(|name| name.to_ascii_lowercase());
-    let (listener, found) = match route(socket, sni.as_deref(), &head) {
-        Routed::NoListener => return Decision::respond(404, "no_listener"),
-        Routed::Misdirected(listener) => {
+    let listener = match listener(socket, sni.as_deref(), &authority.host) {
+        Ok(listener) => listener,
+        Err(Unserved::NoListener) => return Decision::respond(404, "no_listener"),
+        Err(Unserved::Misdirected(listener)) => {
             return Decision { listener: Some(listener.id().to_owned()), ..Decision::respond(421, "misdirected") };
         }
-        Routed::NoRoute(listener) => {
-            return Decision { listener: Some(listener.id().to_owned()), ..Decision::respond(404, "no_route") };
-        }
-        Routed::Found(listener, found) => (listener, found),
+    };
+    let mut space = EditedFields::new();
+    let head = pre_route(listener, head, &mut space);
+    let Some(found) = listener.find(&head) else {
+        return Decision { listener: Some(listener.id().to_owned()), ..Decision::respond(404, "no_route") };
     };
     let filters = &found.rule.filters;
     let decision = if found.rule.ir.invalid {

@@ -1,14 +1,14 @@
-//! HTTP rules: one `HTTPRoute` rule is one [`HttpRule`].
+//! HTTP rules: one `HTTPRoute` or `GRPCRoute` rule is one [`HttpRule`].
 
 use serde::{Deserialize, Serialize};
 
-/// `HTTPRoute.spec.rules[]`, validated and resolved.
+/// `HTTPRoute.spec.rules[]` or `GRPCRoute.spec.rules[]`, validated and resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpRule {
-    /// `HTTPRoute/<namespace>/<name>/<rule index>`.
+    /// `HTTPRoute/<namespace>/<name>/<rule index>`; likewise for `GRPCRoute`.
     pub id: String,
-    /// `HTTPRoute/<namespace>/<name>`.
+    /// `HTTPRoute/<namespace>/<name>`; likewise for `GRPCRoute`.
     pub route: String,
     /// `rules[].name`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -36,6 +36,9 @@ pub struct HttpRule {
     /// The rule has a filter that cannot be honoured: every request that it wins gets 500.
     #[serde(default)]
     pub invalid: bool,
+    /// The rule of a `GRPCRoute`: what the gateway itself answers is a gRPC status.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub grpc: bool,
 }
 
 /// All parts must hold (AND); the matches of a rule are alternatives (OR).
@@ -54,13 +57,29 @@ pub struct Match {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, tag = "type", content = "value")]
+#[serde(deny_unknown_fields, tag = "type")]
 pub enum PathMatch {
-    Exact(String),
+    Exact {
+        value: String,
+    },
     /// By segment; no trailing slash except `/` itself.
-    PathPrefix(String),
+    PathPrefix {
+        value: String,
+    },
     /// RE2 syntax, matched against the whole path.
-    RegularExpression(String),
+    RegularExpression {
+        value: String,
+    },
+    /// `GRPCMethodMatch`: the path `/<service>/<method>`. An absent (or empty) part holds for any; each part is compared
+    /// whole.
+    GrpcMethod {
+        #[serde(default)]
+        kind: ValueMatchKind,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        method: Option<String>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! Listeners, backends, endpoints, policies and secrets.
 
-use super::http::HttpRule;
+use super::http::{Filter, HttpRule};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -60,6 +60,9 @@ pub struct Listener {
     /// Certificate id of `Gateway.spec.tls.backend.clientCertificateRef`: presented to TLS backends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend_certificate: Option<String>,
+    /// Request header edits that come before a rule is chosen (GEP-5224); other kinds refuse the transaction.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<Filter>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use super::log::Entry;
 use super::outbound::{Outbound, Parts};
 use super::response::ResponseEdits;
 use crate::codec::{FieldList, Framing, RequestHead as WireHead};
-use crate::decision::{self, Edited, Picked, Routed, cors_preflight, cors_response, is_preflight};
+use crate::decision::{self, Edited, Picked, Unserved, cors_preflight, cors_response, is_preflight};
 use crate::error::ErrorCode;
 use crate::runtime::Generation;
 use crate::table::{EditedFields, Endpoint, Filters, Found, Listener, RequestHead, Retry, Timeouts, authority, target};
@@ -147,19 +147,18 @@ fn try_plan<'g>(
         fields: &inbound.fields,
     };
     let socket = generation.table.socket(client.socket).ok_or(ErrorCode::NoListener)?;
-    let (listener, found) = match decision::route(socket, client.sni(), &head) {
-        Routed::NoListener => return Err(ErrorCode::NoListener),
-        Routed::Misdirected(listener) => {
+    let listener = match decision::listener(socket, client.sni(), &authority.host) {
+        Ok(listener) => listener,
+        Err(Unserved::NoListener) => return Err(ErrorCode::NoListener),
+        Err(Unserved::Misdirected(listener)) => {
             entry.listener(listener);
             return Err(ErrorCode::Misdirected);
         }
-        Routed::NoRoute(listener) => {
-            entry.listener(listener);
-            return Err(ErrorCode::NoRoute);
-        }
-        Routed::Found(listener, found) => (listener, found),
     };
     entry.listener(listener);
+    let mut space = EditedFields::new();
+    let head = decision::pre_route(listener, head, &mut space);
+    let found = listener.find(&head).ok_or(ErrorCode::NoRoute)?;
     entry.rule(found.rule, found.series);
     if let Some(answer) = local_answer(listener, &found, &head)? {
         return Ok(Plan::Answer(answer));

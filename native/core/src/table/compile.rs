@@ -1,6 +1,7 @@
-//! One `HTTPRoute` rule, compiled: everything that does not depend on the request or on today's endpoints.
+//! One `HTTPRoute` or `GRPCRoute` rule, compiled: everything that does not depend on the request or on today's endpoints.
 
 use super::filter::Filters;
+use super::grpc::{MethodExpression, MethodPattern};
 use super::predicate::{Predicates, path_regex};
 use super::state::Slots;
 use crate::ir;
@@ -47,7 +48,15 @@ pub struct Rule {
 #[derive(Debug, Clone)]
 pub(super) struct CompiledMatch {
     pub predicates: Arc<Predicates>,
-    pub path: Option<Regex>,
+    pub path: PathExpression,
+}
+
+/// The expressions of a `PathMatch`.
+#[derive(Debug, Clone)]
+pub(super) enum PathExpression {
+    None,
+    Path(Regex),
+    Method(MethodExpression),
 }
 
 impl Rule {
@@ -103,11 +112,27 @@ pub(super) fn compile_matches(rule: &ir::HttpRule) -> Result<Vec<CompiledMatch>,
         .enumerate()
         .map(|(index, matched)| {
             let at = |error: String| format!("matches[{index}]: {error}");
-            let path = match &matched.path {
-                ir::PathMatch::RegularExpression(pattern) => Some(path_regex(pattern).map_err(at)?),
-                ir::PathMatch::Exact(_) | ir::PathMatch::PathPrefix(_) => None,
-            };
+            let path = path_expression(&matched.path).map_err(at)?;
             Ok(CompiledMatch { predicates: Arc::new(Predicates::compile(matched).map_err(at)?), path })
         })
         .collect()
+}
+
+fn path_expression(path: &ir::PathMatch) -> Result<PathExpression, String> {
+    Ok(match path {
+        ir::PathMatch::Exact { .. } | ir::PathMatch::PathPrefix { .. } => PathExpression::None,
+        ir::PathMatch::RegularExpression { value } => PathExpression::Path(path_regex(value)?),
+        ir::PathMatch::GrpcMethod { kind, service, method } => {
+            let pattern = MethodPattern::new(service.as_deref(), method.as_deref());
+            if !pattern.is_expression(*kind) {
+                return Ok(PathExpression::None);
+            }
+            let part = |part: &str| (!part.is_empty()).then(|| path_regex(part)).transpose();
+            PathExpression::Method(MethodExpression {
+                service: part(pattern.service)?,
+                method: part(pattern.method)?,
+                lengths: pattern.lengths(),
+            })
+        }
+    })
 }

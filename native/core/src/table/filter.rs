@@ -51,6 +51,43 @@ fn remove(fields: &mut EditedFields<'_>, name: &str) {
     fields.retain(|field| !field.name.eq_ignore_ascii_case(name.as_bytes()));
 }
 
+/// The filters of a listener: they run before a rule is chosen, so matching sees what they leave (GEP-5224).
+#[derive(Debug, Clone, Default)]
+pub struct PreRouting(Vec<HeaderEdits>);
+
+impl PreRouting {
+    /// # Errors
+    /// A filter that is no request header edit.
+    pub(super) fn compile(filters: &[ir::Filter]) -> Result<Self, String> {
+        let edit = |(index, filter): (usize, &ir::Filter)| match filter {
+            ir::Filter::RequestHeaders(edit) => Ok(HeaderEdits::compile(&without_host(edit))),
+            _ => Err(format!("filters[{index}]: a listener can only have request_headers filters")),
+        };
+        filters.iter().enumerate().map(edit).collect::<Result<_, _>>().map(Self)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn apply<'a>(&'a self, fields: &mut EditedFields<'a>) {
+        for edits in &self.0 {
+            edits.apply(fields);
+        }
+    }
+}
+
+/// What would change the authority does not take effect: the listener was chosen by it (`ListenerFilters.requests`).
+fn without_host(edit: &ir::HeaderEdit) -> ir::HeaderEdit {
+    let other = |name: &str| !name.eq_ignore_ascii_case("host");
+    let pairs = |values: &[ir::HeaderValue]| values.iter().filter(|field| other(&field.name)).cloned().collect();
+    ir::HeaderEdit {
+        set: pairs(&edit.set),
+        add: pairs(&edit.add),
+        remove: edit.remove.iter().filter(|name| other(name)).cloned().collect(),
+    }
+}
+
 /// A copy of some of the requests to another backend.
 #[derive(Debug, Clone)]
 pub struct Mirror {

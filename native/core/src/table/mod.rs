@@ -13,6 +13,7 @@ pub mod authority;
 mod backend;
 mod compile;
 mod filter;
+mod grpc;
 mod host;
 mod path;
 mod predicate;
@@ -21,7 +22,7 @@ pub mod target;
 
 pub use backend::{Backend, Endpoint};
 pub use compile::{Retry, Rule, RuleBackend, Timeouts};
-pub use filter::{CorsFilter, EditedFields, Filters, HeaderEdits, Mirror, OriginPattern};
+pub use filter::{CorsFilter, EditedFields, Filters, HeaderEdits, Mirror, OriginPattern, PreRouting};
 pub use host::{HostTable, hostname_specificity};
 pub use path::{Candidate, PathTable};
 pub use predicate::path_regex;
@@ -66,6 +67,8 @@ pub struct SocketKey {
 pub struct Listener {
     pub ir: Arc<ir::Listener>,
     pub hosts: Arc<HostTable>,
+    /// Edits before a rule is chosen (GEP-5224).
+    pub pre_routing: Arc<PreRouting>,
 }
 
 /// The listeners that share a socket.

@@ -1,8 +1,11 @@
-//! Paths of one hostname: Exact, then `RegularExpression`, then `PathPrefix` from the longest to the shortest.
+//! Paths of one hostname: Exact, then gRPC methods, then `RegularExpression`, then `PathPrefix` from the longest to the
+//! shortest.
 //!
 //! A bucket holds the candidates of one path in the order of the specification; the first whose predicates hold wins.
 //! Lookup cost: one hash per segment boundary of the path, whatever the number of routes.
 
+use super::compile::PathExpression;
+use super::grpc::{MethodPattern, MethodTable};
 use super::predicate::Predicates;
 use super::{Found, RequestHead, Rule};
 use crate::ir::PathMatch;
@@ -22,15 +25,19 @@ pub struct Candidate {
 }
 
 /// Place of a candidate in its bucket: smaller comes first (`HTTPRouteRule.matches`, precedence).
-pub(super) type Rank<'r> = (Reverse<usize>, Reverse<bool>, Reverse<usize>, Reverse<usize>, i64, &'r str, u32, u32);
+pub(super) type Rank<'r> =
+    (Reverse<(usize, usize)>, Reverse<bool>, Reverse<usize>, Reverse<usize>, i64, &'r str, u32, u32);
 
 impl Candidate {
     pub(super) fn rank(&self) -> Rank<'_> {
         let matched = &self.rule.ir.matches[self.match_index as usize];
         let pattern = match &matched.path {
-            PathMatch::RegularExpression(pattern) => pattern.len(),
+            PathMatch::RegularExpression { value } => (value.len(), 0),
+            PathMatch::GrpcMethod { service, method, .. } => {
+                MethodPattern::new(service.as_deref(), method.as_deref()).lengths()
+            }
             // Within one bucket all values are the same.
-            PathMatch::Exact(_) | PathMatch::PathPrefix(_) => 0,
+            PathMatch::Exact { .. } | PathMatch::PathPrefix { .. } => (0, 0),
         };
         (
             Reverse(pattern),
@@ -60,6 +67,7 @@ pub(super) type Bucket = Arc<[Candidate]>;
 #[derive(Debug, Clone, Default)]
 pub struct PathTable {
     exact: AHashMap<Arc<str>, Bucket>,
+    methods: MethodTable,
     /// By pattern length, then as in a bucket.
     regexes: Arc<[(Regex, Candidate)]>,
     prefixes: AHashMap<Arc<str>, Bucket>,
@@ -72,6 +80,11 @@ impl PathTable {
         if !self.exact.is_empty()
             && let Some(bucket) = self.exact.get(head.path)
             && let Some(candidate) = first(bucket, head)
+        {
+            return Some(candidate.found(None));
+        }
+        if !self.methods.is_empty()
+            && let Some(candidate) = self.methods.find(head)
         {
             return Some(candidate.found(None));
         }
@@ -102,27 +115,36 @@ impl PathTable {
 
     pub(super) fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
         let buckets = self.exact.values().chain(self.prefixes.values()).flat_map(|bucket| bucket.iter());
-        buckets.chain(self.regexes.iter().map(|(_, candidate)| candidate)).map(|candidate| &candidate.rule)
+        let expressions = self.regexes.iter().map(|(_, candidate)| candidate);
+        buckets.chain(self.methods.candidates()).chain(expressions).map(|candidate| &candidate.rule)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.exact.is_empty() && self.prefixes.is_empty() && self.regexes.is_empty()
+        self.exact.is_empty() && self.methods.is_empty() && self.prefixes.is_empty() && self.regexes.is_empty()
     }
 
-    pub(super) fn insert(&mut self, candidate: Candidate, regex: Option<&Regex>) {
-        match &candidate.rule.ir.matches[candidate.match_index as usize].path {
-            PathMatch::Exact(path) => insert_bucket(&mut self.exact, &Arc::from(path.as_str()), candidate),
-            PathMatch::PathPrefix(path) => {
-                self.longest_prefix = self.longest_prefix.max(path.len());
-                insert_bucket(&mut self.prefixes, &Arc::from(path.as_str()), candidate);
+    pub(super) fn insert(&mut self, candidate: Candidate, expression: &PathExpression) {
+        let rule = Arc::clone(&candidate.rule);
+        match &rule.ir.matches[candidate.match_index as usize].path {
+            PathMatch::Exact { value } => insert_bucket(&mut self.exact, &Arc::from(value.as_str()), candidate),
+            PathMatch::PathPrefix { value } => {
+                self.longest_prefix = self.longest_prefix.max(value.len());
+                insert_bucket(&mut self.prefixes, &Arc::from(value.as_str()), candidate);
             }
-            PathMatch::RegularExpression(_) => {
-                if let Some(regex) = regex {
+            PathMatch::RegularExpression { .. } => {
+                if let PathExpression::Path(regex) = expression {
                     let at = self.regexes.partition_point(|(_, other)| other.rank() <= candidate.rank());
                     let mut regexes = self.regexes.to_vec();
                     regexes.insert(at, (regex.clone(), candidate));
                     self.regexes = regexes.into();
                 }
+            }
+            PathMatch::GrpcMethod { service, method, .. } => {
+                let expression = match expression {
+                    PathExpression::Method(expression) => Some(expression),
+                    PathExpression::None | PathExpression::Path(_) => None,
+                };
+                self.methods.insert(candidate, MethodPattern::new(service.as_deref(), method.as_deref()), expression);
             }
         }
     }
@@ -131,21 +153,24 @@ impl PathTable {
     pub(super) fn remove<'p>(&mut self, rule: &str, paths: impl Iterator<Item = &'p PathMatch>) {
         for path in paths {
             match path {
-                PathMatch::Exact(path) => remove_bucket(&mut self.exact, path, rule),
-                PathMatch::PathPrefix(path) => remove_bucket(&mut self.prefixes, path, rule),
-                PathMatch::RegularExpression(_) => {
+                PathMatch::Exact { value } => remove_bucket(&mut self.exact, value, rule),
+                PathMatch::PathPrefix { value } => remove_bucket(&mut self.prefixes, value, rule),
+                PathMatch::RegularExpression { .. } => {
                     self.regexes = self.regexes.iter().filter(|(_, other)| !other.is_of(rule)).cloned().collect();
+                }
+                PathMatch::GrpcMethod { kind, service, method } => {
+                    self.methods.remove(rule, *kind, MethodPattern::new(service.as_deref(), method.as_deref()));
                 }
             }
         }
     }
 }
 
-fn first<'b>(bucket: &'b [Candidate], head: &RequestHead<'_>) -> Option<&'b Candidate> {
+pub(super) fn first<'b>(bucket: &'b [Candidate], head: &RequestHead<'_>) -> Option<&'b Candidate> {
     bucket.iter().find(|candidate| candidate.predicates.hold(head))
 }
 
-fn insert_bucket(buckets: &mut AHashMap<Arc<str>, Bucket>, path: &Arc<str>, candidate: Candidate) {
+pub(super) fn insert_bucket(buckets: &mut AHashMap<Arc<str>, Bucket>, path: &Arc<str>, candidate: Candidate) {
     let Some(bucket) = buckets.get_mut(path) else {
         buckets.insert(Arc::clone(path), Arc::from([candidate]));
         return;
@@ -154,7 +179,7 @@ fn insert_bucket(buckets: &mut AHashMap<Arc<str>, Bucket>, path: &Arc<str>, cand
     *bucket = bucket[..at].iter().cloned().chain([candidate]).chain(bucket[at..].iter().cloned()).collect();
 }
 
-fn remove_bucket(buckets: &mut AHashMap<Arc<str>, Bucket>, path: &str, rule: &str) {
+pub(super) fn remove_bucket(buckets: &mut AHashMap<Arc<str>, Bucket>, path: &str, rule: &str) {
     let Some(bucket) = buckets.get_mut(path) else {
         return;
     };

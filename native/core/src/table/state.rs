@@ -4,7 +4,7 @@
 //! anything. Every change costs work for what it touches: its rule's buckets, its backend, its listener.
 
 use super::compile::{CompiledMatch, Rule, compile_matches};
-use super::{Backend, Candidate, Endpoint, HostTable, Listener, Socket, SocketKey, Table};
+use super::{Backend, Candidate, Endpoint, HostTable, Listener, PreRouting, Socket, SocketKey, Table};
 use crate::ir::{self, Transaction};
 use crate::observe::metrics::SeriesSource;
 use ahash::{AHashMap, AHashSet};
@@ -56,12 +56,26 @@ struct BackendEntry {
     tls: BTreeMap<Arc<str>, Arc<ir::BackendTls>>,
 }
 
+/// The compiled parts of a transaction that passed, in its order.
+struct Checked {
+    /// Of each HTTP rule.
+    matches: Vec<Vec<CompiledMatch>>,
+    /// Of each listener.
+    pre_routing: Vec<PreRouting>,
+}
+
+#[derive(Debug)]
+struct ListenerEntry {
+    ir: Arc<ir::Listener>,
+    pre_routing: Arc<PreRouting>,
+}
+
 /// The mutable side of the table.
 #[derive(Debug, Default)]
 pub struct State {
     generation: u64,
     slots: Slots,
-    listeners: AHashMap<Arc<str>, Arc<ir::Listener>>,
+    listeners: AHashMap<Arc<str>, ListenerEntry>,
     hosts: AHashMap<Arc<str>, Arc<HostTable>>,
     rules: AHashMap<Arc<str>, Arc<Rule>>,
     backends: AHashMap<Arc<str>, BackendEntry>,
@@ -78,15 +92,16 @@ impl State {
     /// # Errors
     /// [`Refused`] with every reason; the state is then as before.
     pub fn apply(&mut self, transaction: Transaction, series: &dyn SeriesSource) -> Result<Table, Refused> {
-        let matches = self.check(&transaction)?;
+        let Checked { matches, pre_routing } = self.check(&transaction)?;
         if transaction.full {
             self.forget_what_is_not_in(&transaction);
         }
         let mut touched: AHashSet<Arc<str>> = AHashSet::new();
         self.remove(&transaction.remove, &mut touched);
         let ir::Resources { listeners, http_rules, backends, endpoints, backend_tls, trust } = transaction.upsert;
-        for listener in listeners {
-            self.listeners.insert(Arc::from(listener.id.as_str()), Arc::new(listener));
+        for (listener, pre_routing) in listeners.into_iter().zip(pre_routing) {
+            let id = Arc::from(listener.id.as_str());
+            self.listeners.insert(id, ListenerEntry { ir: Arc::new(listener), pre_routing: Arc::new(pre_routing) });
         }
         for backend in backends {
             self.put_backend(backend, &mut touched);
@@ -114,9 +129,8 @@ impl State {
         Ok(self.table())
     }
 
-    /// Everything that could be wrong with a transaction, before anything changes. Returns the compiled matches of its
-    /// rules, in order.
-    fn check(&self, transaction: &Transaction) -> Result<Vec<Vec<CompiledMatch>>, Refused> {
+    /// Everything that could be wrong with a transaction, before anything changes. Returns what was compiled for that.
+    fn check(&self, transaction: &Transaction) -> Result<Checked, Refused> {
         let mut refused = Vec::new();
         let mut refuse = |kind: &'static str, id: &str, reason: String| {
             refused.push(Resolution { kind, id: id.to_owned(), reason });
@@ -141,6 +155,13 @@ impl State {
             upserted_backends.contains(id)
                 || (!transaction.full && self.backends.contains_key(id) && !removed_backends.contains(id))
         };
+        let mut pre_routing = Vec::with_capacity(transaction.upsert.listeners.len());
+        for listener in &transaction.upsert.listeners {
+            match PreRouting::compile(&listener.filters) {
+                Ok(compiled) => pre_routing.push(compiled),
+                Err(reason) => refuse("listener", &listener.id, reason),
+            }
+        }
         let mut matches = Vec::with_capacity(transaction.upsert.http_rules.len());
         for rule in &transaction.upsert.http_rules {
             for listener in rule.listeners.iter().filter(|id| !has_listener(id)) {
@@ -165,7 +186,7 @@ impl State {
         }
         self.check_removals(transaction, &upserted_listeners, &upserted_backends, &mut refuse);
         self.check_sockets(transaction, &removed_listeners, &mut refuse);
-        if refused.is_empty() { Ok(matches) } else { Err(Refused(refused)) }
+        if refused.is_empty() { Ok(Checked { matches, pre_routing }) } else { Err(Refused(refused)) }
     }
 
     /// What goes away must not be named by what stays.
@@ -213,7 +234,7 @@ impl State {
         }
         let upserted = transaction.upsert.listeners.iter();
         let ids: AHashSet<&str> = upserted.clone().map(|listener| listener.id.as_str()).collect();
-        let staying = self.listeners.values().map(|listener| &**listener).filter(|listener| {
+        let staying = self.listeners.values().map(|listener| &*listener.ir).filter(|listener| {
             !transaction.full && !removed.contains(&listener.id) && !ids.contains(listener.id.as_str())
         });
         let mut taken: AHashMap<(SocketKey, &str), &str> = AHashMap::new();
@@ -346,7 +367,7 @@ impl State {
                         predicates: Arc::clone(&matched.predicates),
                         series: Arc::clone(&series),
                     };
-                    paths.insert(candidate, matched.path.as_ref());
+                    paths.insert(candidate, &matched.path);
                 }
             }
         }
@@ -388,9 +409,12 @@ impl State {
 
     fn table(&self) -> Table {
         let mut sockets: BTreeMap<SocketKey, Socket> = BTreeMap::new();
-        for (id, ir) in &self.listeners {
-            let listener =
-                Arc::new(Listener { ir: Arc::clone(ir), hosts: self.hosts.get(id).cloned().unwrap_or_default() });
+        for (id, ListenerEntry { ir, pre_routing }) in &self.listeners {
+            let listener = Arc::new(Listener {
+                ir: Arc::clone(ir),
+                hosts: self.hosts.get(id).cloned().unwrap_or_default(),
+                pre_routing: Arc::clone(pre_routing),
+            });
             for key in socket_keys(ir) {
                 sockets
                     .entry(key)
