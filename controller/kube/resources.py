@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..model import ObjectKey
 
@@ -13,14 +13,13 @@ class Resource:
 
     Attributes:
         kind: the kind.
-        version: `apiVersion`.
+        version: `apiVersion` that is asked for first.
         plural: name in paths.
         namespaced: objects live in namespaces.
         required: the gateway cannot do without it; others may be missing from a cluster (older or fewer CRDs).
         selector: field selector of the watch.
-        older: versions to try where the API server does not serve `version`; they have the same shape as far as it is
-            read.
-        remedy: what to do where it has none of them.
+        older: further versions that are read as well, the newest first: of one shape, as far as it is read.
+        remedy: what to do where the cluster has none of them.
     """
 
     kind: str
@@ -31,6 +30,11 @@ class Resource:
     selector: str = ""
     older: tuple[str, ...] = ()
     remedy: str = "install the Gateway API's CRDs"
+
+    @property
+    def versions(self) -> tuple[Resource, ...]:
+        """The resource in each version that is read, in the order in which they are tried."""
+        return (self, *(replace(self, version=version, older=()) for version in self.older))
 
     @property
     def prefix(self) -> str:
@@ -49,15 +53,22 @@ class Resource:
 
 
 _GATEWAY = "gateway.networking.k8s.io/v1"
+_BETA = ("gateway.networking.k8s.io/v1beta1",)
+_ALPHA2 = ("gateway.networking.k8s.io/v1alpha2",)
+_ALPHA3 = ("gateway.networking.k8s.io/v1alpha3",)
 
 #: Everything that is watched, in the order of DESIGN section 1.
 WATCHED: tuple[Resource, ...] = (
-    Resource("GatewayClass", _GATEWAY, "gatewayclasses", namespaced=False),
-    Resource("Gateway", _GATEWAY, "gateways"),
+    Resource("GatewayClass", _GATEWAY, "gatewayclasses", namespaced=False, older=_BETA),
+    Resource("Gateway", _GATEWAY, "gateways", older=_BETA),
     Resource("ListenerSet", _GATEWAY, "listenersets", required=False),
-    Resource("HTTPRoute", _GATEWAY, "httproutes"),
-    Resource("ReferenceGrant", "gateway.networking.k8s.io/v1beta1", "referencegrants", required=False),
-    Resource("BackendTLSPolicy", _GATEWAY, "backendtlspolicies", required=False),
+    Resource("HTTPRoute", _GATEWAY, "httproutes", older=_BETA),
+    Resource("GRPCRoute", _GATEWAY, "grpcroutes", required=False, older=_ALPHA2),
+    Resource("TLSRoute", _GATEWAY, "tlsroutes", required=False, older=(*_ALPHA3, *_ALPHA2)),
+    Resource("TCPRoute", _GATEWAY, "tcproutes", required=False, older=_ALPHA2),
+    Resource("UDPRoute", _GATEWAY, "udproutes", required=False, older=_ALPHA2),
+    Resource("ReferenceGrant", _GATEWAY, "referencegrants", required=False, older=_BETA),
+    Resource("BackendTLSPolicy", _GATEWAY, "backendtlspolicies", required=False, older=_ALPHA3),
     Resource("Namespace", "v1", "namespaces", namespaced=False),
     Resource("Service", "v1", "services"),
     Resource("EndpointSlice", "discovery.k8s.io/v1", "endpointslices"),
@@ -84,6 +95,7 @@ WATCHED: tuple[Resource, ...] = (
 BY_KIND = {resource.kind: resource for resource in WATCHED}
 
 
-def path_of(key: ObjectKey) -> str:
-    """Path of an object of a watched kind."""
-    return BY_KIND[key.kind].path(key.namespace, key.name)
+def path_of(key: ObjectKey, version: str = "") -> str:
+    """Path of an object of a watched kind, in the `apiVersion` given or else the usual one."""
+    resource = BY_KIND[key.kind]
+    return (replace(resource, version=version) if version else resource).path(key.namespace, key.name)

@@ -10,13 +10,13 @@ Rules:
 - The server ends a watch after `SERVER_LIMIT`; a connection without a byte for `SILENCE` is taken for dead. (A silent
   stall is the most reported failure of watchers in Python.)
 - 410 Gone, as a status or inside the stream, means: list again and replace.
-- A kind that the API server does not have is asked for again from time to time; one that may be missing is empty.
+- A kind that the API server does not have in any version that is read is empty, and asked for again from time to time:
+  nothing waits for it. It counts as missing when it was not found twice.
 """
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import random
 import time
 from collections.abc import Callable
@@ -39,6 +39,8 @@ PAGE = 500
 FIRST_WAIT, LONGEST_WAIT = 0.2, 15.0
 #: Seconds between looks for a kind that the cluster does not have.
 MISSING_WAIT = 10.0
+#: Seconds before the second look for a kind that was not found.
+CONFIRM_WAIT = 0.5
 #: One event; the API server takes objects of 3 MiB at most.
 MAX_LINE = 16 * 1024 * 1024
 #: Seconds without any progress, failures included, after which a watch is dead: more than all limits in a row.
@@ -89,14 +91,14 @@ class Watch:
         """
         self._seen = seen
         self._client = client
-        self._resource = resource
-        self._wanted = resource
-        self._untried = [*resource.older]
+        self._wanted = self._resource = resource
+        self._rest = list(resource.versions[1:])
         self._tell = tell
         self._complain = complain
         self._version = ""
         self._wait = FIRST_WAIT
-        self._told_missing = False
+        self._told_missing = self._told_older = False
+        self._absences = 0
         self._moved = time.monotonic()
         self.alive = asyncio.Event()
 
@@ -116,6 +118,7 @@ class Watch:
             try:
                 if not self._version:
                     await self._list()
+                    self._found()
                     self.alive.set()
                 await self._follow()
                 self._wait = FIRST_WAIT
@@ -136,6 +139,8 @@ class Watch:
             self._complain("watch_refused", f"{kind} cannot be watched: {error}; look at the controller's ClusterRole")
         elif error.status != 0 or self._wait >= 1:
             self._complain("watch_failed", f"the watch of {kind} failed: {error}; it is tried again")
+        if error.status == 404:
+            self._resource, self._rest = self._wanted, list(self._wanted.versions[1:])
         # The list is worth having again where the server said something was wrong with what we asked.
         if 400 <= error.status < 500 and error.status not in {401, 403, 429}:
             self._version = ""
@@ -143,22 +148,35 @@ class Watch:
         self._wait = min(self._wait * 2, LONGEST_WAIT)
 
     async def _missing(self) -> None:
-        """The cluster does not have this kind (or not in this version)."""
-        if self._untried:
-            self._resource = dataclasses.replace(self._wanted, version=self._untried.pop(0))
+        """The cluster does not have this kind in this version: try the next, or wait."""
+        if self._rest:
+            self._resource = self._rest.pop(0)
             return
-        self._resource = resource = self._wanted
-        self._untried = [*resource.older]
+        resource = self._resource = self._wanted
+        self._rest = list(resource.versions[1:])
+        self._absences += 1
+        if self._absences == 1:
+            await asyncio.sleep(CONFIRM_WAIT)
+            return
         if not self._told_missing:
             self._told_missing = True
-            versions = " or ".join((resource.version, *resource.older))
+            versions = " or ".join(item.version for item in resource.versions)
             text = f"the cluster has no {resource.kind} in {versions}: {resource.remedy}"
             self._complain("kind_missing", text if resource.required else f"{text}, or do without")
-        if not resource.required:
-            self._tell(Init(resource.kind))
-            self._tell(InitDone(resource.kind))
-            self.alive.set()
+        self._tell(Init(resource.kind))
+        self._tell(InitDone(resource.kind))
+        self.alive.set()
         await asyncio.sleep(MISSING_WAIT)
+
+    def _found(self) -> None:
+        """The kind is there; say so once where it is only there in an older version."""
+        self._absences, self._told_missing = 0, False
+        resource, wanted = self._resource, self._wanted
+        if resource.version != wanted.version and not self._told_older:
+            self._told_older = True
+            text = f"the cluster has {resource.kind} in {resource.version}, but not in {wanted.version}"
+            self._complain("kind_older", f"{text}: it is read all the same")
+        self._rest = []
 
     async def _list(self) -> None:
         resource = self._resource

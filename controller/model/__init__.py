@@ -12,7 +12,16 @@ from .core import (
     ServicePort,
     SliceEndpoint,
 )
-from .decode import API_VERSIONS, CLUSTER_SCOPED, DEFAULT_NAMESPACE, KINDS, DecodeError, decode, supported
+from .decode import (
+    API_VERSIONS,
+    CLUSTER_SCOPED,
+    DEFAULT_NAMESPACE,
+    KINDS,
+    ROUTE_KINDS,
+    DecodeError,
+    decode,
+    supported,
+)
 from .extension import RequestHeaderFilter
 from .gateway import (
     FrontendValidation,
@@ -25,6 +34,8 @@ from .gateway import (
     RouteNamespaces,
     SecretReference,
 )
+from .grpc_route import GRPCMethodMatch, GRPCRoute, GRPCRouteMatch, GRPCRouteRule
+from .l4_route import L4RouteRule, TCPRoute, TLSRoute, UDPRoute
 from .meta import CLUSTER, GATEWAY_GROUP, LabelSelector, Object, ObjectKey, ObjectMeta, Origin
 from .parameters import GatewayParameters, GatewayParametersSpec
 from .policy import BackendTLSPolicy, LocalObjectReference, PolicyTargetReference, ReferenceGrant
@@ -43,7 +54,11 @@ from .route import (
     RouteFilter,
     RouteMatch,
     URLRewriteFilter,
+    WeightedBackendReference,
 )
+
+#: Any object of `ROUTE_KINDS`.
+Route = HTTPRoute | GRPCRoute | TLSRoute | TCPRoute | UDPRoute
 
 __all__ = [
     "API_VERSIONS",
@@ -52,6 +67,7 @@ __all__ = [
     "DEFAULT_NAMESPACE",
     "GATEWAY_GROUP",
     "KINDS",
+    "ROUTE_KINDS",
     "BackendReference",
     "BackendTLSPolicy",
     "CORSFilter",
@@ -62,6 +78,10 @@ __all__ = [
     "EndpointPort",
     "EndpointSlice",
     "FrontendValidation",
+    "GRPCMethodMatch",
+    "GRPCRoute",
+    "GRPCRouteMatch",
+    "GRPCRouteRule",
     "Gateway",
     "GatewayClass",
     "GatewayParameters",
@@ -70,6 +90,7 @@ __all__ = [
     "HTTPRoute",
     "HTTPRouteRule",
     "HeaderFilter",
+    "L4RouteRule",
     "LabelSelector",
     "Listener",
     "ListenerSet",
@@ -88,6 +109,7 @@ __all__ = [
     "RequestHeaderFilter",
     "RequestMirrorFilter",
     "RequestRedirectFilter",
+    "Route",
     "RouteFilter",
     "RouteGroupKind",
     "RouteMatch",
@@ -97,7 +119,11 @@ __all__ = [
     "Service",
     "ServicePort",
     "SliceEndpoint",
+    "TCPRoute",
+    "TLSRoute",
+    "UDPRoute",
     "URLRewriteFilter",
+    "WeightedBackendReference",
     "decode",
     "supported",
 ]

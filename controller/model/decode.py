@@ -13,6 +13,8 @@ from .core import ClusterTrustBundle, ConfigMap, Document, EndpointSlice, Namesp
 from .extension import API_VERSION as EXTENSION_VERSION
 from .extension import RequestHeaderFilter
 from .gateway import Gateway, GatewayClass, ListenerSet
+from .grpc_route import GRPCRoute
+from .l4_route import TCPRoute, TLSRoute, UDPRoute
 from .meta import CLUSTER, GATEWAY_GROUP, Object, ObjectKey, ObjectMeta, Origin
 from .parameters import GROUP as PARAMETERS_GROUP
 from .parameters import GatewayParameters
@@ -25,6 +27,10 @@ KINDS: dict[str, type[Object]] = {
     "Gateway": Gateway,
     "ListenerSet": ListenerSet,
     "HTTPRoute": HTTPRoute,
+    "GRPCRoute": GRPCRoute,
+    "TLSRoute": TLSRoute,
+    "TCPRoute": TCPRoute,
+    "UDPRoute": UDPRoute,
     "ReferenceGrant": ReferenceGrant,
     "BackendTLSPolicy": BackendTLSPolicy,
     "Namespace": Namespace,
@@ -43,6 +49,10 @@ API_VERSIONS: dict[str, frozenset[str]] = {
     "Gateway": frozenset({f"{GATEWAY_GROUP}/v1", f"{GATEWAY_GROUP}/v1beta1"}),
     "ListenerSet": frozenset({f"{GATEWAY_GROUP}/v1"}),
     "HTTPRoute": frozenset({f"{GATEWAY_GROUP}/v1", f"{GATEWAY_GROUP}/v1beta1"}),
+    "GRPCRoute": frozenset({f"{GATEWAY_GROUP}/v1", f"{GATEWAY_GROUP}/v1alpha2"}),
+    "TLSRoute": frozenset({f"{GATEWAY_GROUP}/v1", f"{GATEWAY_GROUP}/v1alpha3", f"{GATEWAY_GROUP}/v1alpha2"}),
+    "TCPRoute": frozenset({f"{GATEWAY_GROUP}/v1", f"{GATEWAY_GROUP}/v1alpha2"}),
+    "UDPRoute": frozenset({f"{GATEWAY_GROUP}/v1", f"{GATEWAY_GROUP}/v1alpha2"}),
     "ReferenceGrant": frozenset({f"{GATEWAY_GROUP}/v1", f"{GATEWAY_GROUP}/v1beta1"}),
     "BackendTLSPolicy": frozenset({f"{GATEWAY_GROUP}/v1", f"{GATEWAY_GROUP}/v1alpha3"}),
     "Namespace": frozenset({"v1"}),
@@ -54,6 +64,9 @@ API_VERSIONS: dict[str, frozenset[str]] = {
     "RequestHeaderFilter": frozenset({EXTENSION_VERSION}),
     "ClusterTrustBundle": frozenset(f"certificates.k8s.io/{version}" for version in ("v1", "v1beta1", "v1alpha1")),
 }
+
+#: Kinds of routes; `translate.kinds` says what each is.
+ROUTE_KINDS = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")
 
 CLUSTER_SCOPED = frozenset({"GatewayClass", "Namespace", "ClusterTrustBundle"})
 DEFAULT_NAMESPACE = "default"

@@ -1,4 +1,4 @@
-"""HTTPRoute (`gateway.networking.k8s.io`), with the API's defaults."""
+"""HTTPRoute, and what all route kinds have in common (`gateway.networking.k8s.io`), with the API's defaults."""
 
 from __future__ import annotations
 
@@ -141,11 +141,23 @@ class RouteFilter(Model, frozen=True, kw_only=True):
     extension_ref: ExtensionReference | None = None
 
 
-class HTTPBackendReference(BackendReference, frozen=True, kw_only=True):
-    """`backendRefs[]`."""
+class WeightedBackendReference(BackendReference, frozen=True, kw_only=True):
+    """`backendRefs[]` of a TLSRoute, TCPRoute or UDPRoute."""
 
     weight: int = 1
+
+
+class HTTPBackendReference(WeightedBackendReference, frozen=True, kw_only=True):
+    """`backendRefs[]` of an HTTPRoute or GRPCRoute."""
+
     filters: tuple[RouteFilter, ...] = ()
+
+
+class CommonRouteSpec(Model, frozen=True, kw_only=True):
+    """`CommonRouteSpec`: how a route is attached."""
+
+    parent_refs: tuple[ParentReference, ...] = ()
+    use_default_gateways: str = msgspec.field(default="None")
 
 
 class RouteTimeouts(Model, frozen=True, kw_only=True):
@@ -175,13 +187,11 @@ class HTTPRouteRule(Model, frozen=True, kw_only=True):
     session_persistence: dict[str, Any] | None = None
 
 
-class HTTPRouteSpec(Model, frozen=True, kw_only=True):
+class HTTPRouteSpec(CommonRouteSpec, frozen=True, kw_only=True):
     """`HTTPRoute.spec`."""
 
-    parent_refs: tuple[ParentReference, ...] = ()
     hostnames: tuple[str, ...] = ()
     rules: tuple[HTTPRouteRule, ...] = (HTTPRouteRule(),)
-    use_default_gateways: str = msgspec.field(default="None")
 
 
 class HTTPRoute(Object, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ import msgspec
 
 from ..kube.client import ApiError, Client
 from ..kube.resources import path_of
-from ..model import ObjectKey
+from ..model import ROUTE_KINDS, ObjectKey
 from ..store import Delete, Event
 from ..translate import Status
 from .merge import merged_status
@@ -30,14 +30,15 @@ RETRY = 1.0
 COUNTING = 0.25
 COUNTED = frozenset({"Gateway", "ListenerSet"})
 #: Kinds that we write the status of.
-KINDS = frozenset({"GatewayClass", "Gateway", "ListenerSet", "HTTPRoute", "BackendTLSPolicy"})
+KINDS = frozenset({"GatewayClass", "Gateway", "ListenerSet", "BackendTLSPolicy", *ROUTE_KINDS})
 
 Complain = Callable[[str, str], None]
 
 
 class _Live(msgspec.Struct):
-    """An object as the API has it, as far as status goes."""
+    """An object as the API has it, as far as status goes; `api_version` is the one that it was read in."""
 
+    api_version: str
     version: str
     generation: int
     status: dict[str, Any] | None
@@ -69,7 +70,10 @@ class StatusWriter:
         metadata = document.get("metadata") or {}
         key = ObjectKey(kind, metadata.get("namespace", ""), metadata.get("name", ""))
         self._live[key] = _Live(
-            metadata.get("resourceVersion", ""), metadata.get("generation", 0), document.get("status")
+            document.get("apiVersion", ""),
+            metadata.get("resourceVersion", ""),
+            metadata.get("generation", 0),
+            document.get("status"),
         )
         self._push(key)
 
@@ -139,7 +143,7 @@ class StatusWriter:
             return
         body = {"metadata": {"resourceVersion": live.version}, "status": _with_removals(live.status or {}, wanted)}
         try:
-            answer = await self._client.patch(f"{path_of(key)}/status", body)
+            answer = await self._client.patch(f"{path_of(key, live.api_version)}/status", body)
         except ApiError as error:
             if error.status in {404, 409}:
                 return  # gone, or changed since: the watch tells, and the object is looked at again
@@ -152,7 +156,9 @@ class StatusWriter:
         current = self._live.get(key)
         if current is not None and current.version == live.version:
             # Before the watch tells it: the next decision is made on what was written.
-            self._live[key] = _Live(written["metadata"]["resourceVersion"], live.generation, written.get("status"))
+            self._live[key] = _Live(
+                live.api_version, written["metadata"]["resourceVersion"], live.generation, written.get("status")
+            )
 
     def _is_postponed(self, key: ObjectKey) -> bool:
         """Whether a write comes too soon after the last one; it is then made as soon as it may be."""

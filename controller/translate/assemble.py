@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from sluicegate import ir
 
 from ..model import Gateway, GatewayClass, ListenerSet, ObjectKey
-from .listeners import HTTP_ROUTE, Draft, frontend_validation
+from .listeners import Draft, frontend_validation
 from .problems import Findings, Problem
 from .secrets import Material
 from .status import Verdict
@@ -165,7 +165,8 @@ def _point(draft: Draft, *, served: bool) -> AttachPoint:
         name=draft.spec.name,
         port=draft.spec.port,
         hostname=draft.hostname,
-        http=HTTP_ROUTE in draft.kinds,
+        kinds=tuple(item.kind for item in draft.kinds),
+        passthrough=draft.passthrough,
         namespace=draft.owner.namespace,
         allowed_from=draft.allowed.from_,
         selector=draft.allowed.selector,

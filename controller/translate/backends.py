@@ -1,13 +1,16 @@
 """Services: from a backendRef to a backend id, from a Service port to its protocol, from EndpointSlices to endpoints.
 
+A port of a Service is a backend; a UDP port another one than the TCP port of the same number.
+
 Resolution (status, `HttpRule`) and endpoints are apart on purpose: an EndpointSlice never reaches a route.
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sluicegate import ir
 
@@ -32,6 +35,43 @@ APP_PROTOCOLS: dict[str, ir.BackendProtocol] = {
 TLS_APP_PROTOCOLS = frozenset({"https", "kubernetes.io/wss"})
 
 
+#: `appProtocol` values of WebSocket servers, which take no gRPC requests.
+WEBSOCKET_APP_PROTOCOLS = frozenset({"kubernetes.io/ws", "kubernetes.io/wss"})
+
+
+class Transport(enum.Enum):
+    """`Service.spec.ports[].protocol`."""
+
+    TCP = "TCP"
+    UDP = "UDP"
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What routes of a kind do with a backend.
+
+    Attributes:
+        transport: how its endpoints are reached.
+        sends: what is sent to it, for people.
+        app_protocols: what it may speak, lower case; None: anything, it is not looked at.
+        without_endpoint: what becomes of traffic while no endpoint is there, for people.
+    """
+
+    transport: Transport
+    sends: str
+    app_protocols: frozenset[str] | None
+    without_endpoint: str
+
+
+class BackendName(NamedTuple):
+    """What a backend id says."""
+
+    namespace: str
+    service: str
+    port: int
+    transport: Transport
+
+
 class Reads(Protocol):
     """What a route may look at; every look is noted."""
 
@@ -42,18 +82,30 @@ class Reads(Protocol):
         """Look up the grants of a namespace."""
 
 
-def backend_id(namespace: str, service: str, port: int) -> str:
+def backend_id(namespace: str, service: str, port: int, transport: Transport = Transport.TCP) -> str:
     """Id of a backend in the IR."""
-    return f"{namespace}/{service}:{port}"
+    return f"{namespace}/{service}:{port}{'/udp' if transport is Transport.UDP else ''}"
 
 
-def service_port(service: Service, port: int) -> ServicePort | None:
-    """Find the TCP port of a Service."""
-    return next((item for item in service.spec.ports if item.port == port and item.protocol in {"", "TCP"}), None)
+def backend_name(identifier: str) -> BackendName:
+    """What the id of a backend says."""
+    whole = identifier.removesuffix("/udp")
+    namespace, _, rest = whole.partition("/")
+    service, _, port = rest.rpartition(":")
+    return BackendName(namespace, service, int(port), Transport.TCP if whole == identifier else Transport.UDP)
+
+
+def service_port(service: Service, port: int, transport: Transport = Transport.TCP) -> ServicePort | None:
+    """Find a port of a Service."""
+    return next((item for item in service.spec.ports if item.port == port and _transport(item) is transport), None)
+
+
+def _transport(port: ServicePort) -> Transport | None:
+    return {"": Transport.TCP, "TCP": Transport.TCP, "UDP": Transport.UDP}.get(port.protocol)
 
 
 def resolve_backend(
-    source: ObjectKey, reference: BackendReference, path: str, reads: Reads, findings: Findings
+    source: ObjectKey, reference: BackendReference, use: Use, path: str, reads: Reads, findings: Findings
 ) -> tuple[str | None, Verdict | None]:
     """Resolve a backendRef of a route.
 
@@ -76,11 +128,11 @@ def resolve_backend(
         message = f"{label} does not exist"
         findings.error(f"{path}.name", "backend-not-found", message, "create the Service or correct the name")
         return None, Verdict(False, "BackendNotFound", message)
-    return _resolve_port(service, reference, path, findings)
+    return _resolve_port(service, reference, use, path, findings)
 
 
 def _resolve_port(
-    service: Service, reference: BackendReference, path: str, findings: Findings
+    service: Service, reference: BackendReference, use: Use, path: str, findings: Findings
 ) -> tuple[str | None, Verdict | None]:
     label = f"Service {service.namespace}/{service.name}"
     if service.spec.type == "ExternalName":
@@ -92,17 +144,18 @@ def _resolve_port(
         message = f"a port is required for {label}"
         findings.error(f"{path}.port", "backend-not-found", message, "give the port of the Service")
         return None, Verdict(False, "BackendNotFound", message)
-    port = service_port(service, reference.port)
+    port = service_port(service, reference.port, use.transport)
     if port is None:
-        known = ", ".join(str(item.port) for item in service.spec.ports) or "none"
-        message = f"{label} has no TCP port {reference.port}"
+        ports = [str(item.port) for item in service.spec.ports if _transport(item) is use.transport]
+        known = ", ".join(ports) or "none"
+        message = f"{label} has no {use.transport.value} port {reference.port}"
         findings.error(f"{path}.port", "backend-not-found", message, f"use one of its ports: {known}")
         return None, Verdict(False, "BackendNotFound", message)
-    if port.app_protocol.lower() not in APP_PROTOCOLS:
-        message = f"{label} port {port.port}: appProtocol {port.app_protocol} cannot take HTTP requests"
+    if use.app_protocols is not None and port.app_protocol.lower() not in use.app_protocols:
+        message = f"{label} port {port.port}: appProtocol {port.app_protocol} cannot take {use.sends}"
         findings.error(f"{path}.port", "unsupported-protocol", message, "use another port, or correct appProtocol")
         return None, Verdict(False, "UnsupportedProtocol", message)
-    return backend_id(service.namespace, service.name, port.port), None
+    return backend_id(service.namespace, service.name, port.port, use.transport), None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,31 +175,47 @@ class BackendFacts:
     problems: tuple[Problem, ...]
 
 
-def build_backend(
-    identifier: str, service: Service, port: ServicePort, slices: Iterable[EndpointSlice], old: BackendFacts | None
-) -> BackendFacts:
+@dataclass(frozen=True, slots=True)
+class BackendSource:
+    """What a backend is made of.
+
+    Attributes:
+        service, port: the port of a Service.
+        slices: the EndpointSlices of the Service.
+        grpc: a GRPCRoute leads to it, so it speaks HTTP/2 whether it says so or not.
+        without_endpoint: what becomes of traffic while no endpoint is there, for people.
+    """
+
+    service: Service
+    port: ServicePort
+    slices: tuple[EndpointSlice, ...]
+    grpc: bool
+    without_endpoint: str
+
+
+def build_backend(identifier: str, source: BackendSource, old: BackendFacts | None) -> BackendFacts:
     """Translate one port of a Service; resources that stay equal to the old ones keep their identity."""
-    findings = Findings(service.key)
-    endpoints = _endpoints(identifier, service, port, list(slices), findings)
+    findings = Findings(source.service.key)
+    endpoints = _endpoints(identifier, source, findings)
+    app_protocol = source.port.app_protocol.lower()
     known = {item.id: item for item in old.endpoints} if old is not None else {}
     kept = tuple(known[item.id] if known.get(item.id) == item else item for item in endpoints)
-    backend = ir.Backend(id=identifier, protocol=APP_PROTOCOLS[port.app_protocol.lower()])
+    protocol = APP_PROTOCOLS.get(app_protocol, ir.BackendProtocol.HTTP)
+    backend = ir.Backend(id=identifier, protocol=ir.BackendProtocol.H2C if source.grpc else protocol)
     return BackendFacts(
         backend=old.backend if old is not None and old.backend == backend else backend,
         endpoints=kept,
-        wants_tls=port.app_protocol.lower() in TLS_APP_PROTOCOLS,
+        wants_tls=app_protocol in TLS_APP_PROTOCOLS,
         problems=findings.done(),
     )
 
 
-def _endpoints(
-    identifier: str, service: Service, port: ServicePort, slices: list[EndpointSlice], findings: Findings
-) -> list[ir.Endpoint]:
+def _endpoints(identifier: str, source: BackendSource, findings: Findings) -> list[ir.Endpoint]:
     """Merge the slices of a Service, without duplicates; an endpoint that is ready anywhere is ready."""
     found: dict[str, ir.Endpoint] = {}
     named = False
-    for item in slices:
-        number = _port_number(item, port)
+    for item in source.slices:
+        number = _port_number(item, source.port)
         if number is None:
             continue
         named = True
@@ -158,7 +227,7 @@ def _endpoints(
             if found.get(endpoint.id) is None or endpoint.state is ir.EndpointState.READY:
                 found[endpoint.id] = endpoint
     if not found:
-        _explain_no_endpoints(service, port, slices, named=named, findings=findings)
+        _explain_no_endpoints(source, named=named, findings=findings)
     return [found[key] for key in sorted(found)]
 
 
@@ -167,7 +236,7 @@ def _port_number(item: EndpointSlice, port: ServicePort) -> int | None:
     if not item.ports:  # a slice without ports means every port
         return port.target_port if isinstance(port.target_port, int) else port.port
     for candidate in item.ports:
-        if candidate.name == port.name and candidate.protocol in {"", "TCP"}:
+        if candidate.name == port.name and (candidate.protocol or "TCP") == (port.protocol or "TCP"):
             if candidate.port is None:
                 return port.target_port if isinstance(port.target_port, int) else port.port
             return candidate.port
@@ -196,20 +265,19 @@ def _of_slice(identifier: str, item: EndpointSlice, number: int, findings: Findi
         )
 
 
-def _explain_no_endpoints(
-    service: Service, port: ServicePort, slices: list[EndpointSlice], *, named: bool, findings: Findings
-) -> None:
+def _explain_no_endpoints(source: BackendSource, *, named: bool, findings: Findings) -> None:
+    service, port, outcome = source.service, source.port, source.without_endpoint
     label = f"port {port.port} of Service {service.namespace}/{service.name}"
-    if not slices:
-        message = f"{label} has no EndpointSlice: requests get 503"
+    if not source.slices:
+        message = f"{label} has no EndpointSlice: {outcome}"
         remedy = (
             f"add an EndpointSlice with the label kubernetes.io/service-name: {service.name}; "
             "outside a cluster nothing makes one from the selector"
         )
     elif not named:
-        message = f"no EndpointSlice of {label} has a port named {port.name!r}: requests get 503"
+        message = f"no EndpointSlice of {label} has a port named {port.name!r}: {outcome}"
         remedy = "name the ports of the EndpointSlice as those of the Service"
     else:
-        message = f"no endpoint of {label} is ready: requests get 503"
+        message = f"no endpoint of {label} is ready: {outcome}"
         remedy = "look at the conditions of its EndpointSlices"
     findings.warning("spec.ports", "no-endpoints", message, remedy)

@@ -1,6 +1,8 @@
 """Listeners against listeners: conflicts and overlapping TLS (`GatewaySpec.listeners`, "Distinct Listeners").
 
 Rules:
+- Listeners of one port are told apart by hostname: HTTP among themselves, HTTPS and TLS together, by SNI. A TCP port or
+  a UDP port has one listener. UDP ports are others than TCP ports.
 - Within one Gateway, and within one ListenerSet, no conflicting listener wins: all of them are conflicted.
 - Between them the order of precedence decides: the Gateway, then its ListenerSets, oldest first (GEP-1713).
 - Gateways that share sockets are merged by hostname; what is exactly the same belongs to the older Gateway.
@@ -13,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..model import ObjectKey
-from .listeners import Draft
+from .listeners import WITHOUT_HOSTNAME, Draft
 from .problems import Findings
 from .status import Verdict
 from .values import covering_wildcards
@@ -21,19 +23,28 @@ from .values import covering_wildcards
 
 @dataclass(slots=True)
 class Claim:
-    """Who has a port: one protocol, and one owner for each hostname."""
+    """Who has a port: one protocol, or several that share it, and one owner for each hostname."""
 
     protocol: str
     owners: dict[str, str] = field(default_factory=dict)
 
 
-#: Claims by port, or by (address, bound port).
+#: Claims by transport and port, or by transport, address and bound port.
 Claims = dict[Any, Claim]
+
+
+def _transport(draft: Draft) -> str:
+    return "UDP" if draft.spec.protocol == "UDP" else "TCP"
+
+
+def _sharing(draft: Draft) -> str:
+    """Protocols of one name share a port."""
+    return "TLS" if draft.spec.protocol == "HTTPS" else draft.spec.protocol
 
 
 def conflicts_within(drafts: Sequence[Draft], findings: Findings) -> None:
     """Mark listeners of one object that cannot be told apart."""
-    by_port: dict[int, list[Draft]] = {}
+    by_port: dict[tuple[str, int], list[Draft]] = {}
     names: set[str] = set()
     for draft in drafts:
         if draft.spec.name in names:  # names are keys of the list, so the first one has it
@@ -42,14 +53,17 @@ def conflicts_within(drafts: Sequence[Draft], findings: Findings) -> None:
             findings.error(f"{draft.path}.name", "duplicate-name", message, "give each listener a name of its own")
         elif draft.supported:
             names.add(draft.spec.name)
-            by_port.setdefault(draft.spec.port, []).append(draft)
-    for port, group in by_port.items():
-        protocols = {draft.spec.protocol for draft in group}
+            by_port.setdefault((_transport(draft), draft.spec.port), []).append(draft)
+    for (_, port), group in by_port.items():
+        protocols = {_sharing(draft) for draft in group}
         for draft in group:
             same = [other.spec.name for other in group if other is not draft and other.hostname == draft.hostname]
             if len(protocols) > 1:
-                others = ", ".join(other.spec.name for other in group if other.spec.protocol != draft.spec.protocol)
+                others = ", ".join(other.spec.name for other in group if _sharing(other) != _sharing(draft))
                 _mark(draft, "ProtocolConflict", f"port {port} is used with another protocol by {others}", findings)
+            elif same and draft.spec.protocol in WITHOUT_HOSTNAME:
+                message = f"port {port} is used by {', '.join(same)} too, and {draft.spec.protocol} has no hostnames"
+                _mark(draft, "ProtocolConflict", message, findings)
             elif same:
                 host = draft.hostname or "any hostname"
                 message = f"port {port} with {host} is used by {', '.join(same)} too"
@@ -60,9 +74,9 @@ def conflicts_between(drafts: Iterable[Draft], claims: Claims, findings: Finding
     """Mark listeners whose place on the port belongs to an object of higher precedence, then claim the rest."""
     drafts = list(drafts)
     for draft in drafts:
-        _against(draft, claims.get(draft.spec.port), findings)
+        _against(draft, claims.get((_transport(draft), draft.spec.port)), findings)
     for draft in drafts:
-        _claim(draft, claims, draft.spec.port)
+        _claim(draft, claims, (_transport(draft), draft.spec.port))
 
 
 def conflicts_on_sockets(
@@ -72,19 +86,22 @@ def conflicts_on_sockets(
     drafts = [draft for draft in drafts if draft.usable]
     for draft in drafts:
         for address in addresses or ("",):
-            _against(draft, claims.get((address, draft.bind_port)), findings[draft.owner])
+            _against(draft, claims.get((_transport(draft), address, draft.bind_port)), findings[draft.owner])
     for draft in drafts:
         for address in addresses or ("",):
-            _claim(draft, claims, (address, draft.bind_port))
+            _claim(draft, claims, (_transport(draft), address, draft.bind_port))
 
 
 def _against(draft: Draft, claim: Claim | None, findings: Findings) -> None:
     if claim is None:
         return
-    if claim.protocol != draft.spec.protocol:
+    if claim.protocol != _sharing(draft):
         message = (
             f"port {draft.spec.port} is used with protocol {claim.protocol} by {next(iter(claim.owners.values()))}"
         )
+        _mark(draft, "ProtocolConflict", message, findings)
+    elif draft.spec.protocol in WITHOUT_HOSTNAME:
+        message = f"port {draft.spec.port} belongs to {claim.owners['']}, and {draft.spec.protocol} has no hostnames"
         _mark(draft, "ProtocolConflict", message, findings)
     elif draft.hostname in claim.owners:
         host = draft.hostname or "any hostname"
@@ -94,7 +111,7 @@ def _against(draft: Draft, claim: Claim | None, findings: Findings) -> None:
 
 def _claim(draft: Draft, claims: Claims, key: object) -> None:
     if draft.accepted.ok and not draft.conflicted.ok:
-        claim = claims.setdefault(key, Claim(draft.spec.protocol))
+        claim = claims.setdefault(key, Claim(_sharing(draft)))
         claim.owners.setdefault(draft.hostname, f"{draft.owner}, listener {draft.spec.name}")
 
 

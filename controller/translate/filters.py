@@ -74,6 +74,7 @@ class FilterContext:
         path: absolute field of the list's owner, for findings.
         prefix_only: every match of the rule is a PathPrefix (what ReplacePrefixMatch needs).
         in_backend: the filters belong to a backendRef.
+        types: filters that there are at this place.
         resolve: resolves mirrors.
         findings: takes warnings.
     """
@@ -81,6 +82,7 @@ class FilterContext:
     path: str
     prefix_only: bool
     in_backend: bool
+    types: frozenset[str]
     resolve: Resolve
     findings: Findings
 
@@ -107,6 +109,9 @@ def _check_combination(filters: Sequence[RouteFilter]) -> None:
 
 
 def _translate(item: RouteFilter, field: str, context: FilterContext) -> ir.Filter | None:
+    if item.type not in context.types:
+        message = f"filter {item.type} is not supported here"
+        raise Unsupported(f"{field}.type", message, "remove the filter")
     if context.in_backend and item.type in {"RequestRedirect", "CORS"}:
         message = f"{item.type} is not supported in a backendRef"
         raise Unsupported(f"{field}.type", message, "use it in the rule")

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 
 from sluicegate import ir
 
-from ..model import GATEWAY_GROUP, FrontendValidation, Gateway, Listener, ObjectKey, ObjectReference, RouteNamespaces
+from ..model import FrontendValidation, Gateway, Listener, ObjectKey, ObjectReference, RouteNamespaces
 from .grants import allows, grant_remedy
+from .kinds import PROTOCOLS, kinds_of
 from .options import CertificateFacts
 from .problems import Findings
 from .secrets import Material, is_cluster_bundle
 from .status import Kind, Verdict
 from .values import MAX_PORT, hostname_error, hostnames_intersect, is_section_name
 
-HTTP_ROUTE = Kind(group=GATEWAY_GROUP, kind="HTTPRoute")
+#: Protocols whose listeners are told apart by port only.
+WITHOUT_HOSTNAME = frozenset({"TCP", "UDP"})
 
 ACCEPTED = Verdict(True, "Accepted", "The listener is accepted")
 RESOLVED = Verdict(True, "ResolvedRefs", "All references are resolved")
@@ -35,13 +37,13 @@ class Draft:
         gateway: the Gateway that it belongs to.
         path: field in the owner, such as `spec.listeners[0]`.
         spec: as written.
-        hostname: lower case.
+        hostname: lower case; empty where the protocol has none.
         bind_port: the port to bind, with the offset.
         supported: the protocol is one that the gateway serves.
         kinds: route kinds that it takes.
         accepted, resolved, conflicted: its conditions.
         overlapping: whether `OverlappingTLSConfig` is to be set.
-        tls: what an HTTPS listener terminates with; absent while no certificate resolves.
+        tls: what an HTTPS or TLS listener terminates with; absent while no certificate resolves.
     """
 
     id: str
@@ -52,7 +54,7 @@ class Draft:
     hostname: str
     bind_port: int
     supported: bool = True
-    kinds: tuple[Kind, ...] = (HTTP_ROUTE,)
+    kinds: tuple[Kind, ...] = ()
     accepted: Verdict = ACCEPTED
     resolved: Verdict = RESOLVED
     conflicted: Verdict = NO_CONFLICT
@@ -62,7 +64,13 @@ class Draft:
     @property
     def usable(self) -> bool:
         """Whether the engine can serve it."""
-        return self.accepted.ok and not self.conflicted.ok and (self.spec.protocol == "HTTP" or self.tls is not None)
+        terminates = self.spec.protocol in {"HTTPS", "TLS"} and not self.passthrough
+        return self.accepted.ok and not self.conflicted.ok and (self.tls is not None or not terminates)
+
+    @property
+    def passthrough(self) -> bool:
+        """Whether TLS goes through it as it is."""
+        return self.spec.protocol == "TLS" and self.spec.tls is not None and self.spec.tls.mode == "Passthrough"
 
     @property
     def allowed(self) -> RouteNamespaces:
@@ -106,22 +114,28 @@ def draft_listener(scope: ListenerScope, index: int, spec: Listener) -> Draft:
         gateway=scope.gateway.key,
         path=f"spec.listeners[{index}]",
         spec=spec,
-        hostname=spec.hostname.lower(),
+        hostname="" if spec.protocol in WITHOUT_HOSTNAME else spec.hostname.lower(),
         bind_port=spec.port + scope.material.options.port_offset,
     )
-    if spec.protocol not in {"HTTP", "HTTPS"}:
+    if spec.protocol not in PROTOCOLS:
         draft.supported = False
         _check_kinds(draft, findings)
-        message = f"protocol {spec.protocol} is not supported, only HTTP and HTTPS"
+        known = f"{', '.join(PROTOCOLS[:-1])} and {PROTOCOLS[-1]}"
+        message = f"protocol {spec.protocol} is not supported, only {known}"
         draft.reject("UnsupportedProtocol", message)
-        findings.error(f"{draft.path}.protocol", "unsupported-protocol", message, "use protocol HTTP or HTTPS")
+        findings.error(f"{draft.path}.protocol", "unsupported-protocol", message, f"use one of {known}")
         return draft
     _check_values(draft, findings)
     _check_kinds(draft, findings)
-    if spec.protocol == "HTTPS":
+    if draft.passthrough:
+        if spec.tls is not None and spec.tls.certificate_refs:
+            field, message = f"{draft.path}.tls.certificateRefs", "mode Passthrough needs no certificate"
+            findings.warning(field, "tls-ignored", message, "remove them, or use mode Terminate")
+    elif spec.protocol in {"HTTPS", "TLS"}:
         _resolve_tls(draft, scope.gateway, scope.material, findings)
     elif spec.tls is not None:
-        findings.warning(f"{draft.path}.tls", "tls-ignored", "tls has no meaning for protocol HTTP", "remove tls")
+        message = f"tls has no meaning for protocol {spec.protocol}"
+        findings.warning(f"{draft.path}.tls", "tls-ignored", message, "remove tls")
     return draft
 
 
@@ -135,6 +149,9 @@ def _check_values(draft: Draft, findings: Findings) -> None:
         message = f"port {spec.port} (bound as {draft.bind_port}) is outside 1 to {MAX_PORT}"
         draft.reject("PortUnavailable", message)
         findings.error(f"{path}.port", "port-unavailable", message, "use another port or a smaller --port-offset")
+    if spec.hostname and not draft.hostname:
+        message = f"a listener of protocol {spec.protocol} takes all that comes to its port, whatever the hostname"
+        findings.warning(f"{path}.hostname", "hostname-ignored", message, "remove hostname")
     error = hostname_error(draft.hostname, wildcard=True) if draft.hostname else None
     if error is not None:
         message = f"hostname {spec.hostname} {error}"
@@ -148,32 +165,30 @@ def _check_values(draft: Draft, findings: Findings) -> None:
 
 
 def _check_kinds(draft: Draft, findings: Findings) -> None:
-    wanted = draft.spec.allowed_routes.kinds
-    usable = [draft.supported and _is_http_route(item.group, item.kind) for item in wanted]
-    draft.kinds = (HTTP_ROUTE,) if draft.supported and (not wanted or any(usable)) else ()
+    possible = kinds_of(draft.spec.protocol, passthrough=draft.passthrough)
+    wanted = [Kind(group=item.group, kind=item.kind) for item in draft.spec.allowed_routes.kinds]
+    draft.kinds = tuple(item for item in possible if not wanted or item in wanted)
     for index, item in enumerate(wanted):
-        if not usable[index]:
-            message = (
-                f"routes of kind {item.group}/{item.kind} are not supported by a listener of {draft.spec.protocol}"
-            )
+        if item not in possible:
+            how = " in mode Passthrough" if draft.passthrough else ""
+            message = f"routes of kind {item.group}/{item.kind} are not supported by a listener of "
+            message += f"{draft.spec.protocol}{how}"
             draft.unresolved(Verdict(False, "InvalidRouteKinds", message))
             field = f"{draft.path}.allowedRoutes.kinds[{index}]"
-            findings.error(field, "invalid-route-kind", message, "allow HTTPRoute only, or remove kinds")
-
-
-def _is_http_route(group: str, kind: str) -> bool:
-    return group == GATEWAY_GROUP and kind == "HTTPRoute"
+            names = ", ".join(item.kind for item in possible)
+            remedy = f"allow {names} only, or remove kinds" if names else "remove kinds"
+            findings.error(field, "invalid-route-kind", message, remedy)
 
 
 def _resolve_tls(draft: Draft, gateway: Gateway, material: Material, findings: Findings) -> None:
     spec, path = draft.spec, f"{draft.path}.tls"
     if spec.tls is None or not spec.tls.certificate_refs:
-        message = "a listener of protocol HTTPS needs tls.certificateRefs"
+        message = f"a listener of protocol {spec.protocol} needs tls.certificateRefs"
         draft.unresolved(Verdict(False, "InvalidCertificateRef", message))
         findings.error(f"{path}.certificateRefs", "invalid-certificate-ref", message, "refer to a Secret")
         return
     if spec.tls.mode != "Terminate":
-        message = f"tls.mode {spec.tls.mode} is not supported for protocol HTTPS"
+        message = f"tls.mode {spec.tls.mode} is not supported for protocol {spec.protocol}"
         draft.reject("UnsupportedValue", message)
         findings.error(f"{path}.mode", "unsupported-value", message, "use mode Terminate")
         return
@@ -188,7 +203,8 @@ def _resolve_tls(draft: Draft, gateway: Gateway, material: Material, findings: F
         if found is not None and found not in certificates:
             certificates.append(found)
             _check_names(draft, field, facts, findings)
-    validation = _client_validation(draft, gateway, material, findings)
+    # `spec.tls.frontend` is about HTTPS traffic (GEP-91).
+    validation = _client_validation(draft, gateway, material, findings) if spec.protocol == "HTTPS" else None
     if certificates:
         draft.tls = ir.ListenerTls(certificates=tuple(certificates), client_validation=validation)
 

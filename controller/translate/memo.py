@@ -26,7 +26,7 @@ from .translation import Translation
 K = TypeVar("K")
 V = TypeVar("V")
 
-#: (namespace, name) of a route, Service or EndpointSlice.
+#: (namespace, name) of a Service or EndpointSlice.
 Pair = tuple[str, str]
 
 
@@ -92,7 +92,7 @@ class Memo:
         service_slices, slice_service: EndpointSlices by Service, and back.
         backends: facts by backend id.
         wants_tls: backends whose appProtocol says TLS.
-        listeners, http_rules, ir_backends, endpoints, backend_tls, trust, certificates: the IR.
+        listeners, http_rules, l4_rules, ir_backends, endpoints, backend_tls, trust, certificates: the IR.
         statuses: by object.
         problems: findings by object; those of a backend under a key of kind `Backend`.
         serial: number of the last state.
@@ -103,10 +103,10 @@ class Memo:
     topology: Topology | None = None
     policies: PolicyFacts | None = None
     grants: dict[str, tuple[ReferenceGrant, ...]] = field(default_factory=dict)
-    routes: dict[Pair, RouteFacts] = field(default_factory=dict)
-    readers: dict[Read, set[Pair]] = field(default_factory=dict)
+    routes: dict[ObjectKey, RouteFacts] = field(default_factory=dict)
+    readers: dict[Read, set[ObjectKey]] = field(default_factory=dict)
     attached: Ledger[str, int] = field(default_factory=Ledger)
-    users: dict[str, dict[Pair, tuple[ObjectKey, ...]]] = field(default_factory=dict)
+    users: dict[str, dict[ObjectKey, tuple[ObjectKey, ...]]] = field(default_factory=dict)
     service_backends: dict[Pair, set[str]] = field(default_factory=dict)
     service_slices: dict[Pair, set[Pair]] = field(default_factory=dict)
     slice_service: dict[Pair, Pair] = field(default_factory=dict)
@@ -114,6 +114,7 @@ class Memo:
     wants_tls: set[str] = field(default_factory=set)
     listeners: Ledger[str, ir.Listener] = field(default_factory=Ledger)
     http_rules: Ledger[str, ir.HttpRule] = field(default_factory=Ledger)
+    l4_rules: Ledger[str, ir.L4Rule] = field(default_factory=Ledger)
     ir_backends: Ledger[str, ir.Backend] = field(default_factory=Ledger)
     endpoints: Ledger[str, ir.Endpoint] = field(default_factory=Ledger)
     backend_tls: Ledger[str, ir.BackendTls] = field(default_factory=Ledger)

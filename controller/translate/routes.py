@@ -1,4 +1,4 @@
-"""One HTTPRoute: attach it to its parents, translate its rules, judge it.
+"""One route of any kind: attach it to its parents, translate its rules, judge it.
 
 Pure: everything that is looked at goes through `RouteReads`, which notes it; the result holds until one of the noted
 things changes.
@@ -12,10 +12,12 @@ from typing import Protocol
 
 from sluicegate import ir
 
-from ..model import GATEWAY_GROUP, HTTPRoute, ObjectKey, ParentReference, ReferenceGrant, Service
+from ..model import GATEWAY_GROUP, ObjectKey, ParentReference, ReferenceGrant, Route, Service
+from .backends import Transport
+from .kinds import ROUTES
 from .options import CheckRegex
 from .problems import Findings, Problem
-from .rules import RuleContext, translate_rule
+from .rules import RuleContext
 from .status import Condition, Reference, RouteParentStatus, RouteStatus, Verdict
 from .topology import AttachPoint, ParentView, Read
 from .values import hostname_error, hostnames_intersect
@@ -72,16 +74,18 @@ class RouteFacts:
     """All that one route comes to.
 
     Attributes:
-        rules: IR rules; empty where the route is not accepted or no listener serves it.
+        rules, l4_rules: IR rules; empty where the route is not accepted or no listener serves it.
         status: one entry for each parent of this controller; None where it has no such parent.
         attached: ids of the listeners that it is attached to, served or not (`attachedRoutes`).
         backends: backend ids that its rules name.
-        gateways: Gateways that accepted it: the ancestors of policies on its backends.
+        gateways: Gateways that accepted it: the ancestors of policies on its backends. Those that only pass TLS
+            through, or datagrams, are none: they say nothing of their own to a backend.
         problems: findings.
         reads: what it looked at.
     """
 
     rules: tuple[ir.HttpRule, ...]
+    l4_rules: tuple[ir.L4Rule, ...]
     status: RouteStatus | None
     attached: frozenset[str]
     backends: tuple[str, ...]
@@ -100,7 +104,7 @@ class _Attachment:
     verdict: Verdict
 
 
-def translate_route(route: HTTPRoute, world: World, controller_name: str, check_regex: CheckRegex) -> RouteFacts:
+def translate_route(route: Route, world: World, controller_name: str, check_regex: CheckRegex) -> RouteFacts:
     """Translate one route."""
     reads = RouteReads(world)
     findings = Findings(route.key)
@@ -108,24 +112,33 @@ def translate_route(route: HTTPRoute, world: World, controller_name: str, check_
     attachments = _attachments(route, hostnames, reads, findings)
     attached = [point for item in attachments for point in item.points]
     served = tuple(sorted({point.id for point in attached if point.served}))
-    context = RuleContext(route, served, hostnames, reads, check_regex, findings)
-    rules = [translate_rule(context, index, rule) for index, rule in enumerate(route.spec.rules)]
+    kind = ROUTES[route.key.kind]
+    context = RuleContext(route, kind.use, kind.filters, served, hostnames, reads, check_regex, findings)
+    rules = [kind.translate_rule(context, index, rule) for index, rule in enumerate(route.spec.rules)]
     judgement = _judge_rules(context, len(rules))
     if judgement.refused is not None:
         attached = []
+    if not attached or not served:
+        rules = []
     status = _status(route, attachments, judgement, controller_name)
     return RouteFacts(
-        rules=tuple(rule for rule in rules if rule is not None) if attached and served else (),
+        rules=tuple(rule for rule in rules if isinstance(rule, ir.HttpRule)),
+        l4_rules=tuple(rule for rule in rules if isinstance(rule, ir.L4Rule)),
         status=status,
         attached=frozenset(point.id for point in attached),
         backends=tuple(context.backends) if attached else (),
-        gateways=tuple(dict.fromkeys(item.view.gateway for item in attachments if item.points)) if attached else (),
+        gateways=_ancestors(attachments) if attached and kind.use.transport is Transport.TCP else (),
         problems=findings.done(),
         reads=frozenset(reads.noted),
     )
 
 
-def _hostnames(route: HTTPRoute, findings: Findings) -> tuple[str, ...]:
+def _ancestors(attachments: list[_Attachment]) -> tuple[ObjectKey, ...]:
+    found = (item.view.gateway for item in attachments if any(not point.passthrough for point in item.points))
+    return tuple(dict.fromkeys(found))
+
+
+def _hostnames(route: Route, findings: Findings) -> tuple[str, ...]:
     hostnames: dict[str, None] = {}
     for index, written in enumerate(route.spec.hostnames):
         hostname = written.lower()
@@ -138,9 +151,7 @@ def _hostnames(route: HTTPRoute, findings: Findings) -> tuple[str, ...]:
     return tuple(hostnames)
 
 
-def _attachments(
-    route: HTTPRoute, hostnames: tuple[str, ...], reads: RouteReads, findings: Findings
-) -> list[_Attachment]:
+def _attachments(route: Route, hostnames: tuple[str, ...], reads: RouteReads, findings: Findings) -> list[_Attachment]:
     result: list[_Attachment] = []
     for index, reference in enumerate(route.spec.parent_refs):
         path = f"spec.parentRefs[{index}]"
@@ -181,7 +192,7 @@ _ATTACH_REMEDIES = {
 
 
 def _attach(
-    route: HTTPRoute, reference: ParentReference, view: ParentView, hostnames: tuple[str, ...], reads: RouteReads
+    route: Route, reference: ParentReference, view: ParentView, hostnames: tuple[str, ...], reads: RouteReads
 ) -> tuple[list[AttachPoint], Verdict]:
     """Find the listeners of a parent that take the route (`CommonRouteSpec.parentRefs`, `allowedRoutes`, hostnames)."""
     label = f"{view.key.kind} {view.key.namespace}/{view.key.name}"
@@ -195,9 +206,10 @@ def _attach(
         wanted = [f"named {reference.section_name}"] if reference.section_name else []
         wanted += [f"with port {reference.port}"] if reference.port else []
         return [], Verdict(False, "NoMatchingParent", f"{label} has no listener {' and '.join(wanted)}".rstrip())
-    allowed = [point for point in meant if point.http and _namespace_allowed(route.namespace, point, reads)]
+    kind = route.key.kind
+    allowed = [point for point in meant if kind in point.kinds and _namespace_allowed(route.namespace, point, reads)]
     if not allowed:
-        message = f"no listener of {label} allows HTTPRoutes of namespace {route.namespace}"
+        message = f"no listener of {label} allows {kind}s of namespace {route.namespace}"
         return [], Verdict(False, "NotAllowedByListeners", message)
     matching = [
         point
@@ -250,7 +262,7 @@ def _judge_rules(context: RuleContext, count: int) -> _Judgement:
 
 
 def _status(
-    route: HTTPRoute, attachments: list[_Attachment], judgement: _Judgement, controller_name: str
+    route: Route, attachments: list[_Attachment], judgement: _Judgement, controller_name: str
 ) -> RouteStatus | None:
     generation = route.metadata.generation
     refused, partial = judgement.refused, judgement.partial

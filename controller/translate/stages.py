@@ -5,15 +5,22 @@ Each function takes out what a thing came to before and puts in what it comes to
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+from sluicegate import ir
 
 from ..model import EndpointSlice, ObjectKey, Service
 from ..snapshot import Snapshot
-from .backends import BackendFacts, build_backend, service_port
-from .memo import Memo, Pair
+from .backends import BackendFacts, BackendSource, Transport, backend_name, build_backend, service_port
+from .kinds import ROUTES
+from .memo import Ledger, Memo, Pair
 from .policies import BackendUse
 from .problems import Problem
 from .routes import RouteFacts
+
+_Rule = TypeVar("_Rule", ir.HttpRule, ir.L4Rule)
 
 
 @dataclass(slots=True)
@@ -24,22 +31,22 @@ class Touched:
     backends: set[str] = field(default_factory=set)
 
 
-def replace_route(memo: Memo, pair: Pair, new: RouteFacts | None, touched: Touched) -> None:
+def replace_route(memo: Memo, key: ObjectKey, new: RouteFacts | None, touched: Touched) -> None:
     """Take out what a route came to and put in what it comes to now."""
-    old = memo.routes.pop(pair, None)
-    key = ObjectKey("HTTPRoute", *pair)
-    _replace_rules(memo, old, new)
-    _replace_uses(memo, pair, old, new, touched)
+    old = memo.routes.pop(key, None)
+    _replace_rules(memo.http_rules, old.rules if old is not None else (), new.rules if new is not None else ())
+    _replace_rules(memo.l4_rules, old.l4_rules if old is not None else (), new.l4_rules if new is not None else ())
+    _replace_uses(memo, key, old, new, touched)
     old_reads = old.reads if old is not None else frozenset()
     new_reads = new.reads if new is not None else frozenset()
     for read in old_reads - new_reads:
-        memo.readers[read].discard(pair)
+        memo.readers[read].discard(key)
         if not memo.readers[read]:
             del memo.readers[read]
     for read in new_reads - old_reads:
-        memo.readers.setdefault(read, set()).add(pair)
+        memo.readers.setdefault(read, set()).add(key)
     if new is not None:
-        memo.routes[pair] = new
+        memo.routes[key] = new
     if new is not None and new.status is not None:
         memo.statuses.put(key, new.status)
     else:
@@ -50,17 +57,16 @@ def replace_route(memo: Memo, pair: Pair, new: RouteFacts | None, touched: Touch
         memo.problems.drop(key)
 
 
-def _replace_rules(memo: Memo, old: RouteFacts | None, new: RouteFacts | None) -> None:
-    rules = new.rules if new is not None else ()
-    ids = {rule.id for rule in rules}
-    for rule in old.rules if old is not None else ():
+def _replace_rules(ledger: Ledger[str, _Rule], old: tuple[_Rule, ...], new: tuple[_Rule, ...]) -> None:
+    ids = {rule.id for rule in new}
+    for rule in old:
         if rule.id not in ids:
-            memo.http_rules.drop(rule.id)
-    for rule in rules:
-        memo.http_rules.put(rule.id, rule)
+            ledger.drop(rule.id)
+    for rule in new:
+        ledger.put(rule.id, rule)
 
 
-def _replace_uses(memo: Memo, pair: Pair, old: RouteFacts | None, new: RouteFacts | None, touched: Touched) -> None:
+def _replace_uses(memo: Memo, key: ObjectKey, old: RouteFacts | None, new: RouteFacts | None, touched: Touched) -> None:
     """Count attached routes, and note who uses which backend."""
     before = old.attached if old is not None else frozenset()
     after = new.attached if new is not None else frozenset()
@@ -75,12 +81,12 @@ def _replace_uses(memo: Memo, pair: Pair, old: RouteFacts | None, new: RouteFact
     for identifier in old.backends if old is not None else ():
         if identifier not in used:
             users = memo.users[identifier]
-            del users[pair]
+            del users[key]
             touched.backends.add(identifier)
     for identifier, gateways in used.items():
         users = memo.users.setdefault(identifier, {})
-        if users.get(pair) != gateways:
-            users[pair] = gateways
+        if users.get(key) != gateways:
+            users[key] = gateways
             touched.backends.add(identifier)
 
 
@@ -100,21 +106,22 @@ def move_slice(memo: Memo, pair: Pair, item: EndpointSlice | None) -> list[Pair]
 
 def replace_backend(memo: Memo, snapshot: Snapshot, identifier: str) -> Pair:
     """Bring one backend and its endpoints up to date; returns its Service."""
-    namespace, rest = identifier.split("/", 1)
-    name, _, number = rest.rpartition(":")
-    pair = (namespace, name)
+    name = backend_name(identifier)
+    pair = (name.namespace, name.service)
     old = memo.backends.get(identifier)
     service = snapshot.table("Service").get(pair)
-    port = service_port(service, int(number)) if isinstance(service, Service) else None
-    if not memo.users.get(identifier) or port is None or not isinstance(service, Service):
+    port = service_port(service, name.port, name.transport) if isinstance(service, Service) else None
+    users = memo.users.get(identifier)
+    if not users or port is None or not isinstance(service, Service):
         memo.users.pop(identifier, None)
         _forget_backend(memo, identifier, pair, old)
         return pair
     slices = snapshot.table("EndpointSlice")
-    found = [
+    found = tuple(
         item for key in sorted(memo.service_slices.get(pair, ())) if isinstance(item := slices[key], EndpointSlice)
-    ]
-    new = build_backend(identifier, service, port, found, old)
+    )
+    source = BackendSource(service, port, found, grpc=_any_grpc(users), without_endpoint=_without_endpoint(users))
+    new = build_backend(identifier, source, old)
     ids = {endpoint.id for endpoint in new.endpoints}
     for endpoint in old.endpoints if old is not None else ():
         if endpoint.id not in ids:
@@ -124,12 +131,24 @@ def replace_backend(memo: Memo, snapshot: Snapshot, identifier: str) -> Pair:
     memo.ir_backends.put(identifier, new.backend)
     memo.backends[identifier] = new
     memo.service_backends.setdefault(pair, set()).add(identifier)
-    (memo.wants_tls.add if new.wants_tls else memo.wants_tls.discard)(identifier)
+    # What only passes through is in TLS already.
+    plain = new.wants_tls and any(users.values())
+    (memo.wants_tls.add if plain else memo.wants_tls.discard)(identifier)
     if new.problems:
         memo.problems.put(backend_key(identifier), new.problems)
     else:
         memo.problems.drop(backend_key(identifier))
     return pair
+
+
+def _any_grpc(users: Mapping[ObjectKey, object]) -> bool:
+    return any(key.kind == "GRPCRoute" for key in users)
+
+
+def _without_endpoint(users: Mapping[ObjectKey, object]) -> str:
+    """What becomes of traffic without endpoints, in the words of the first kind that uses the backend."""
+    kinds = {key.kind for key in users}
+    return next(item.use.without_endpoint for item in ROUTES.values() if item.kind in kinds)
 
 
 def _forget_backend(memo: Memo, identifier: str, service: Pair, old: BackendFacts | None) -> None:
@@ -147,14 +166,17 @@ def _forget_backend(memo: Memo, identifier: str, service: Pair, old: BackendFact
 
 
 def backends_in_use(memo: Memo, snapshot: Snapshot, targets: set[Pair]) -> list[BackendUse]:
-    """Backends of the Services that policies name, with the Gateways that lead to them."""
+    """Backends of the Services that policies name, with the Gateways that lead to them and can speak TLS to them."""
     found: list[BackendUse] = []
     for pair in targets:
         service = snapshot.table("Service").get(pair)
         for identifier in memo.service_backends.get(pair, ()):
-            port = service_port(service, int(identifier.rpartition(":")[2])) if isinstance(service, Service) else None
+            name = backend_name(identifier)
+            port = service_port(service, name.port) if isinstance(service, Service) else None
             gateways = {gateway for items in memo.users[identifier].values() for gateway in items}
-            found.append(BackendUse(identifier, *pair, port.name if port is not None else "", tuple(sorted(gateways))))
+            if gateways and name.transport is Transport.TCP:
+                use = BackendUse(identifier, *pair, port.name if port is not None else "", tuple(sorted(gateways)))
+                found.append(use)
     return found
 
 
@@ -171,15 +193,15 @@ def backend_key(identifier: str) -> ObjectKey:
 
 def plain_text_problem(identifier: str) -> tuple[Problem, ...]:
     """Tell that a backend which says TLS gets plain text."""
-    namespace, rest = identifier.split("/", 1)
-    name, _, port = rest.rpartition(":")
+    name = backend_name(identifier)
+    message = f"port {name.port}: appProtocol says TLS, but no BackendTLSPolicy holds, so requests go in plain text"
     return (
         Problem(
             severity="warning",
-            key=ObjectKey("Service", namespace, name),
+            key=ObjectKey("Service", name.namespace, name.service),
             field="spec.ports",
             code="plain-text-to-tls-port",
-            message=f"port {port}: appProtocol says TLS, but no BackendTLSPolicy holds, so requests go in plain text",
+            message=message,
             remedy="add a BackendTLSPolicy for the Service, or correct appProtocol",
         ),
     )

@@ -15,7 +15,16 @@ from typing import TypeVar
 from sluicegate import ir
 
 #: Kinds of resources, as the fields of `State`, of `ir.Resources` and of `ir.Removals`; certificates go last.
-RESOURCE_KINDS = ("listeners", "http_rules", "backends", "endpoints", "backend_tls", "trust", "certificates")
+RESOURCE_KINDS = (
+    "listeners",
+    "http_rules",
+    "l4_rules",
+    "backends",
+    "endpoints",
+    "backend_tls",
+    "trust",
+    "certificates",
+)
 
 _T = TypeVar("_T")
 
@@ -37,6 +46,7 @@ class State:
 
     listeners: Mapping[str, ir.Listener] = field(default_factory=_nothing)
     http_rules: Mapping[str, ir.HttpRule] = field(default_factory=_nothing)
+    l4_rules: Mapping[str, ir.L4Rule] = field(default_factory=_nothing)
     backends: Mapping[str, ir.Backend] = field(default_factory=_nothing)
     endpoints: Mapping[str, ir.Endpoint] = field(default_factory=_nothing)
     backend_tls: Mapping[str, ir.BackendTls] = field(default_factory=_nothing)

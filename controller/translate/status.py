@@ -72,7 +72,7 @@ class RouteParentStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel
 
 
 class RouteStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The entries of this controller in `HTTPRoute.status`; those of others stay as they are."""
+    """The entries of this controller in the status of a route; those of others stay as they are."""
 
     parents: tuple[RouteParentStatus, ...]
 

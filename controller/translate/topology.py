@@ -30,7 +30,8 @@ class AttachPoint(msgspec.Struct, frozen=True, gc=False):
         name: section name.
         port: port as written, what `parentRef.port` means.
         hostname: lower case; empty: any.
-        http: whether HTTPRoutes may attach (`allowedRoutes.kinds` and protocol).
+        kinds: of the routes that may attach (`allowedRoutes.kinds` and protocol).
+        passthrough: TLS goes through it as it is, so nothing can be said to backends in TLS.
         namespace: namespace that `from: Same` means.
         allowed_from: `Same`, `All`, `Selector`; anything else allows nothing.
         selector: for `Selector`.
@@ -41,7 +42,8 @@ class AttachPoint(msgspec.Struct, frozen=True, gc=False):
     name: str
     port: int
     hostname: str
-    http: bool
+    kinds: tuple[str, ...]
+    passthrough: bool
     namespace: str
     allowed_from: str
     selector: LabelSelector | None

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ..model import BackendTLSPolicy, EndpointSlice, HTTPRoute, ObjectKey, ReferenceGrant, Service
+from ..model import ROUTE_KINDS, BackendTLSPolicy, EndpointSlice, ObjectKey, ReferenceGrant, Route, Service
 from ..snapshot import Changes, Snapshot
 from .gateways import build_topology, namespace_labels
 from .grants import index_grants
@@ -140,20 +140,19 @@ class Translator:
 
     def _update_routes(self, memo: Memo, step: _Step, topology: Topology) -> Touched:
         """Translate the routes that changed, and those that looked at something that changed."""
-        affected: set[Pair] = set(step.changes.get("HTTPRoute", ()))
+        affected = {ObjectKey(kind, *pair) for kind in ROUTE_KINDS for pair in step.changes.get(kind, ())}
         for read in step.dirty:
             affected |= memo.readers.get(read, set())
         touched = Touched()
         if not affected:
             return touched
         world = _World(step.snapshot, memo, topology, self.options)
-        table = step.snapshot.table("HTTPRoute")
-        for pair in affected:
-            route = table.get(pair)
+        for key in affected:
+            route = step.snapshot.get(key)
             facts = None
-            if isinstance(route, HTTPRoute):
+            if isinstance(route, Route):
                 facts = translate_route(route, world, self.controller_name, self.options.checks.regex)
-            replace_route(memo, pair, facts, touched)
+            replace_route(memo, key, facts, touched)
         return touched
 
     def _update_backends(self, memo: Memo, step: _Step, touched: set[str]) -> set[Pair]:
@@ -213,6 +212,7 @@ class Translator:
     def _publish(self, memo: Memo, snapshot: Snapshot, topology: Topology) -> Translation:
         listeners, changed_listeners = memo.listeners.publish()
         rules, changed_rules = memo.http_rules.publish()
+        l4_rules, changed_l4_rules = memo.l4_rules.publish()
         backends, changed_backends = memo.ir_backends.publish()
         endpoints, changed_endpoints = memo.endpoints.publish()
         backend_tls, changed_tls = memo.backend_tls.publish()
@@ -222,6 +222,7 @@ class Translator:
         state = State(
             listeners=listeners,
             http_rules=rules,
+            l4_rules=l4_rules,
             backends=backends,
             endpoints=endpoints,
             backend_tls=backend_tls,
@@ -232,6 +233,7 @@ class Translator:
             changed={
                 "listeners": changed_listeners,
                 "http_rules": changed_rules,
+                "l4_rules": changed_l4_rules,
                 "backends": changed_backends,
                 "endpoints": changed_endpoints,
                 "backend_tls": changed_tls,

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from api_server import ApiServer
 from kubernetes.aio.client import Configuration
 
@@ -163,13 +164,57 @@ def test_an_error_is_no_empty_list() -> None:
 
 def test_kinds_that_the_cluster_does_not_have() -> None:
     async def test() -> None:
-        collection = BY_KIND["ListenerSet"].collection
-        async with watching("ListenerSet", lambda server: server.missing.add(collection)) as (_, seen):
+        """Nothing waits for them, one that the gateway needs or not; once they are there they are read."""
+        for kind in ("ListenerSet", "HTTPRoute", "TCPRoute"):
+            missing = {item.collection for item in BY_KIND[kind].versions}
+            async with watching(kind, lambda server, missing=missing: server.missing.update(missing)) as (server, seen):
+                await seen.until(lambda seen=seen: "done" in seen.words())
+                [(code, message)] = seen.complaints
+                assert code == "kind_missing"
+                assert all(item.version in message for item in BY_KIND[kind].versions)
+                assert not server.lists
+
+    run(test)
+
+
+def test_a_kind_that_comes_later_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sluicegate.controller.kube.watch.MISSING_WAIT", 0.05)
+    collection = BY_KIND["UDPRoute"].collection
+
+    async def test() -> None:
+        missing = {item.collection for item in BY_KIND["UDPRoute"].versions}
+        async with watching("UDPRoute", lambda server: server.missing.update(missing)) as (server, seen):
             await seen.until(lambda: "done" in seen.words())
-            assert any("install the Gateway API's CRDs" in message for _, message in seen.complaints)
-        async with watching(prepare=lambda server: server.missing.add(COLLECTION)) as (_, seen):
-            await seen.until(lambda: bool(seen.complaints))
-            assert "done" not in seen.words()
+            server.put(collection, route("late"))
+            server.missing.clear()
+            await seen.until(lambda: "late" in seen.words())
+
+    run(test)
+
+
+def test_older_versions_of_a_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest one that the cluster serves is read, changes too; when it goes away the others are asked for again."""
+    monkeypatch.setattr("sluicegate.controller.kube.watch.CONFIRM_WAIT", 0.05)
+    newest, middle, oldest = (item.collection for item in BY_KIND["TLSRoute"].versions)
+
+    async def test() -> None:
+        def prepare(server: ApiServer) -> None:
+            server.missing.update({newest, middle})
+            server.put(oldest, route("old"))
+
+        async with watching("TLSRoute", prepare) as (server, seen):
+            await seen.until(lambda: "old" in seen.words())
+            [(code, message)] = seen.complaints
+            assert code == "kind_older"
+            assert "v1alpha2" in message
+            await server.wait(lambda: server.watchers(oldest) == 1)
+            server.put(oldest, route("next"))
+            await seen.until(lambda: "next" in seen.words())
+            server.put(newest, route("new"))
+            server.missing = {oldest}
+            server.end_watches()
+            await seen.until(lambda: "new" in seen.words())
+            assert seen.words()[-3:] == ["init", "new", "done"]
 
     run(test)
 

@@ -1,0 +1,96 @@
+"""One rule of a GRPCRoute to one `HttpRule`; what becomes of what is wrong: see `rules`.
+
+Only gRPC requests are meant (`GRPCRouteRule.matches`): POST always, and a gRPC content type where the match does not
+name a service exactly. So an HTTPRoute of the same hostname keeps its requests.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sluicegate import ir
+
+from ..model import GRPCMethodMatch, GRPCRouteMatch, GRPCRouteRule
+from .filters import Unsupported, translate_filters
+from .options import CheckRegex
+from .rules import (
+    RuleContext,
+    check_pattern,
+    header_matches,
+    note_backends,
+    note_session_persistence,
+    weighted_backends,
+)
+
+#: What the API takes as the names of Exact matches (`GRPCMethodMatch`).
+_SERVICE = re.compile(r"(?i)\.?[a-z_][a-z_0-9]*(?:\.[a-z_][a-z_0-9]*)*")
+_METHOD = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
+
+#: `Content-Type` of gRPC requests ("gRPC over HTTP2").
+_CONTENT_TYPE = ir.HeaderMatch(
+    kind=ir.ValueMatchKind.REGULAR_EXPRESSION, name="content-type", value="application/grpc(?:[+;-].*)?"
+)
+
+
+def translate_grpc_rule(context: RuleContext, index: int, rule: GRPCRouteRule) -> ir.HttpRule | None:
+    """Translate a rule; None where it is dropped."""
+    path = f"spec.rules[{index}]"
+    matches = rule.matches or (GRPCRouteMatch(),)
+    try:
+        translated = tuple(
+            _match(match, f"matches[{place}]", context.check_regex) for place, match in enumerate(matches)
+        )
+    except Unsupported as error:
+        context.fail(index, path, error)
+        return None
+    invalid = False
+    filters: tuple[ir.Filter, ...] = ()
+    try:
+        filters = translate_filters(rule.filters, context.filters(path, in_backend=False))
+    except Unsupported as error:
+        context.fail(index, path, error)
+        invalid = True
+    backends, backends_invalid = weighted_backends(context, index, rule.backend_refs)
+    if rule.session_persistence is not None:
+        note_session_persistence(context, path)
+    note_backends(context, path, rule.backend_refs, "requests get UNAVAILABLE")
+    return ir.HttpRule(
+        id=f"{context.key}/{index}",
+        route=str(context.key),
+        name=rule.name,
+        created=context.route.metadata.created,
+        index=index,
+        listeners=context.listeners,
+        hostnames=context.hostnames,
+        matches=translated,
+        filters=filters,
+        backends=backends,
+        invalid=invalid or backends_invalid,
+        grpc=True,
+    )
+
+
+def _match(match: GRPCRouteMatch, field: str, check_regex: CheckRegex) -> ir.Match:
+    method = _method(match.method, f"{field}.method", check_regex)
+    headers = header_matches(match.headers, f"{field}.headers", check_regex)
+    exact = method.kind is ir.ValueMatchKind.EXACT and method.service is not None
+    if not exact and all(item.name != _CONTENT_TYPE.name for item in headers):
+        headers = (*headers, _CONTENT_TYPE)
+    return ir.Match(path=method, method="POST", headers=headers)
+
+
+def _method(match: GRPCMethodMatch, field: str, check_regex: CheckRegex) -> ir.GrpcMethod:
+    service, method = match.service or None, match.method or None
+    if match.type == "RegularExpression":
+        for name, value in (("service", service), ("method", method)):
+            if value is not None:
+                check_pattern(value, f"{field}.{name}", check_regex)
+        return ir.GrpcMethod(kind=ir.ValueMatchKind.REGULAR_EXPRESSION, service=service, method=method)
+    if match.type != "Exact":
+        message = f"method match {match.type} is not known"
+        raise Unsupported(f"{field}.type", message, "use Exact or RegularExpression")
+    if service is not None and not _SERVICE.fullmatch(service):
+        raise Unsupported(f"{field}.service", f"{service!r} is not a service", "give a name such as helloworld.Greeter")
+    if method is not None and not _METHOD.fullmatch(method):
+        raise Unsupported(f"{field}.method", f"{method!r} is not a method", "give a name such as SayHello")
+    return ir.GrpcMethod(service=service, method=method)

@@ -1,0 +1,149 @@
+"""One rule of an HTTPRoute to one `HttpRule`; what becomes of what is wrong: see `rules`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sluicegate import ir
+
+from ..model import HTTPRouteRule, NameValueMatch, RouteMatch
+from .filters import Unsupported, translate_filters
+from .options import CheckRegex
+from .rules import (
+    RuleContext,
+    check_pattern,
+    header_matches,
+    note_backends,
+    note_session_persistence,
+    value_kind,
+    weighted_backends,
+)
+from .values import normal_path, normal_prefix, parse_duration, path_error
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
+
+#: Base interval between retries where the route gives none: an implementation's choice (GEP-1731).
+DEFAULT_BACKOFF_MS = 25
+MAX_ATTEMPTS = 100
+
+
+def translate_http_rule(context: RuleContext, index: int, rule: HTTPRouteRule) -> ir.HttpRule | None:
+    """Translate a rule; None where it is dropped."""
+    path = f"spec.rules[{index}]"
+    matches = rule.matches or (RouteMatch(),)
+    try:
+        translated = tuple(
+            _match(match, f"matches[{place}]", context.check_regex) for place, match in enumerate(matches)
+        )
+    except Unsupported as error:
+        context.fail(index, path, error)
+        return None
+    prefix_only = all(match.path.type == "PathPrefix" for match in matches)
+    invalid = False
+    filters: tuple[ir.Filter, ...] = ()
+    timeouts, retry = ir.Timeouts(), None
+    try:
+        timeouts = _timeouts(rule)
+        retry = _retry(rule)
+        filters = translate_filters(rule.filters, context.filters(path, prefix_only=prefix_only, in_backend=False))
+    except Unsupported as error:
+        context.fail(index, path, error)
+        invalid = True
+    backends, backends_invalid = weighted_backends(context, index, rule.backend_refs, prefix_only=prefix_only)
+    _note_leftovers(context, path, rule)
+    return ir.HttpRule(
+        id=f"{context.key}/{index}",
+        route=str(context.key),
+        name=rule.name,
+        created=context.route.metadata.created,
+        index=index,
+        listeners=context.listeners,
+        hostnames=context.hostnames,
+        matches=translated,
+        filters=() if invalid else filters,
+        backends=backends,
+        timeouts=timeouts,
+        retry=retry,
+        invalid=invalid or backends_invalid,
+    )
+
+
+def _match(match: RouteMatch, field: str, check_regex: CheckRegex) -> ir.Match:
+    if match.method and match.method not in METHODS:
+        raise Unsupported(f"{field}.method", f"method {match.method} is not known", "use GET, POST, ...")
+    return ir.Match(
+        path=_path(match, f"{field}.path", check_regex),
+        method=match.method,
+        headers=header_matches(match.headers, f"{field}.headers", check_regex),
+        query=_query(match.query_params, f"{field}.queryParams", check_regex),
+    )
+
+
+def _path(match: RouteMatch, field: str, check_regex: CheckRegex) -> ir.PathMatch:
+    kind, value = match.path.type, match.path.value
+    if kind == "RegularExpression":
+        check_pattern(value, f"{field}.value", check_regex)
+        return ir.RegularExpressionPath(value=value)
+    if kind not in {"Exact", "PathPrefix"}:
+        raise Unsupported(
+            f"{field}.type", f"path match {kind} is not known", "use Exact, PathPrefix or RegularExpression"
+        )
+    error = path_error(value)
+    if error is not None:
+        raise Unsupported(f"{field}.value", f"path {value!r} {error}", "give a path such as /login")
+    if kind == "Exact":
+        return ir.ExactPath(value=normal_path(value))
+    return ir.PathPrefix(value=normal_prefix(value))
+
+
+def _query(items: Sequence[NameValueMatch], field: str, check_regex: CheckRegex) -> tuple[ir.QueryMatch, ...]:
+    """Of equal names only the first counts (`HTTPQueryParamMatch.name`)."""
+    found: dict[str, ir.QueryMatch] = {}
+    for index, item in enumerate(items):
+        kind = value_kind(item, f"{field}[{index}]", check_regex)
+        found.setdefault(item.name, ir.QueryMatch(kind=kind, name=item.name, value=item.value))
+    return tuple(found.values())
+
+
+def _timeouts(rule: HTTPRouteRule) -> ir.Timeouts:
+    if rule.timeouts is None:
+        return ir.Timeouts()
+    request = _duration(rule.timeouts.request, "timeouts.request")
+    backend = _duration(rule.timeouts.backend_request, "timeouts.backendRequest")
+    if request and backend > request:
+        message = "timeouts.backendRequest is longer than timeouts.request"
+        raise Unsupported("timeouts.backendRequest", message, "shorten it")
+    return ir.Timeouts(request_ms=request, backend_request_ms=backend)
+
+
+def _retry(rule: HTTPRouteRule) -> ir.Retry | None:
+    if rule.retry is None:
+        return None
+    for place, code in enumerate(rule.retry.codes):
+        if not 400 <= code <= 599:
+            raise Unsupported(f"retry.codes[{place}]", f"{code} cannot be retried", "use codes from 400 to 599")
+    if not 0 <= rule.retry.attempts <= MAX_ATTEMPTS:
+        message = f"{rule.retry.attempts} attempts are out of range"
+        raise Unsupported("retry.attempts", message, f"use 0 to {MAX_ATTEMPTS}")
+    backoff = DEFAULT_BACKOFF_MS if rule.retry.backoff is None else _duration(rule.retry.backoff, "retry.backoff")
+    return ir.Retry(codes=tuple(dict.fromkeys(rule.retry.codes)), attempts=rule.retry.attempts, backoff_ms=backoff)
+
+
+def _duration(value: str | None, field: str) -> int:
+    if value is None:
+        return 0
+    milliseconds = parse_duration(value)
+    if milliseconds is None:
+        raise Unsupported(field, f"{value!r} is not a duration", "use a value such as 500ms or 1m30s")
+    return milliseconds
+
+
+def _note_leftovers(context: RuleContext, path: str, rule: HTTPRouteRule) -> None:
+    if rule.session_persistence is not None:
+        note_session_persistence(context, path)
+    if not any(item.type == "RequestRedirect" for item in rule.filters):
+        note_backends(context, path, rule.backend_refs, "requests get 500")
+    elif rule.backend_refs:
+        message = "the rule redirects, so its backendRefs get no requests"
+        remedy = "remove the backendRefs or the redirect"
+        context.findings.warning(f"{path}.backendRefs", "unused-backends", message, remedy)

@@ -1,0 +1,114 @@
+"""The table of route kinds: which listeners take them, what they do with backends, what makes IR of their rules.
+
+The stages of the translator work over all of them; nothing else asks for a kind by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sluicegate import ir
+
+from ..model import GATEWAY_GROUP
+from .backends import APP_PROTOCOLS, WEBSOCKET_APP_PROTOCOLS, Transport, Use
+from .grpc_rules import translate_grpc_rule
+from .http_rules import translate_http_rule
+from .l4_rules import translate_l4_rule
+from .rules import RuleContext
+from .status import Kind
+
+#: Translates a rule of the kind's own type; None where the rule is dropped.
+TranslateRule = Callable[[RuleContext, int, Any], "ir.HttpRule | ir.L4Rule | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteKind:
+    """A kind of route.
+
+    Attributes:
+        kind: the kind.
+        protocols: protocols of the listeners that take it.
+        passthrough: TLS listeners that do not terminate take it too.
+        use: what it does with its backends.
+        filters: filters that its rules and backendRefs may have.
+        translate_rule: makes IR of a rule.
+    """
+
+    kind: str
+    protocols: frozenset[str]
+    passthrough: bool
+    use: Use
+    filters: frozenset[str]
+    translate_rule: TranslateRule
+
+
+_GRPC_FILTERS = frozenset({"RequestHeaderModifier", "ResponseHeaderModifier", "RequestMirror", "ExtensionRef"})
+_HTTP_FILTERS = _GRPC_FILTERS | {"RequestRedirect", "URLRewrite", "CORS"}
+_CONNECTIONS = Use(Transport.TCP, "connections", None, "connections are closed")
+
+#: By kind, in the order of `supportedKinds`.
+ROUTES: dict[str, RouteKind] = {
+    item.kind: item
+    for item in (
+        RouteKind(
+            kind="HTTPRoute",
+            protocols=frozenset({"HTTP", "HTTPS"}),
+            passthrough=False,
+            use=Use(Transport.TCP, "HTTP requests", frozenset(APP_PROTOCOLS), "requests get 503"),
+            filters=_HTTP_FILTERS,
+            translate_rule=translate_http_rule,
+        ),
+        RouteKind(
+            kind="GRPCRoute",
+            protocols=frozenset({"HTTP", "HTTPS"}),
+            passthrough=False,
+            use=Use(
+                Transport.TCP,
+                "gRPC requests",
+                frozenset(APP_PROTOCOLS) - WEBSOCKET_APP_PROTOCOLS,
+                "requests get UNAVAILABLE",
+            ),
+            filters=_GRPC_FILTERS,
+            translate_rule=translate_grpc_rule,
+        ),
+        RouteKind(
+            kind="TLSRoute",
+            protocols=frozenset({"TLS"}),
+            passthrough=True,
+            use=_CONNECTIONS,
+            filters=frozenset(),
+            translate_rule=translate_l4_rule,
+        ),
+        RouteKind(
+            kind="TCPRoute",
+            # A listener that terminates TLS leaves a TCP stream (`TLSRoute`: "use a TCPRoute with a TLS listener").
+            protocols=frozenset({"TCP", "TLS"}),
+            passthrough=False,
+            use=_CONNECTIONS,
+            filters=frozenset(),
+            translate_rule=translate_l4_rule,
+        ),
+        RouteKind(
+            kind="UDPRoute",
+            protocols=frozenset({"UDP"}),
+            passthrough=False,
+            use=Use(Transport.UDP, "datagrams", None, "datagrams are dropped"),
+            filters=frozenset(),
+            translate_rule=translate_l4_rule,
+        ),
+    )
+}
+
+#: Protocols of listeners that are served.
+PROTOCOLS = ("HTTP", "HTTPS", "TLS", "TCP", "UDP")
+
+
+def kinds_of(protocol: str, *, passthrough: bool) -> tuple[Kind, ...]:
+    """Kinds of routes that a listener can take by its protocol."""
+    return tuple(
+        Kind(group=GATEWAY_GROUP, kind=item.kind)
+        for item in ROUTES.values()
+        if protocol in item.protocols and (item.passthrough or not passthrough)
+    )
