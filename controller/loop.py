@@ -7,6 +7,7 @@ events that come meanwhile are the next batch. Where results go is given: engine
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from .translate import Translation, Translator
 
 #: Seconds that events are gathered after the first of a batch: a kubectl apply of many objects is a few batches.
 GATHER = 0.002
+#: Seconds between looks at the clock, for certificates whose time comes or is over.
+LOOK_AT_CLOCK = 30.0
 
 Complain = Callable[[str, str], None]
 
@@ -152,17 +155,19 @@ class Loop:
         last: Snapshot | None = None
         translation: Translation | None = None
         while True:
-            await self._changed.wait()
+            with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), LOOK_AT_CLOCK)
             await asyncio.sleep(GATHER)
             self._changed.clear()
             if not self._store.ready:
                 continue
             reports_changed, self._reports_changed = self._reports_changed, False
             snapshot = self._store.snapshot()
-            if snapshot is not last:
+            now = time.time()
+            if snapshot is not last or (translation is not None and translation.is_due(now)):
                 last = snapshot
                 started = time.perf_counter()
-                translation = await asyncio.to_thread(self._translator.translate, snapshot)
+                translation = await asyncio.to_thread(self._translator.translate, snapshot, now)
                 for output in self._outputs:
                     if not output.reported:
                         output.writer.want(output.select(translation))

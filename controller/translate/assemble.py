@@ -85,6 +85,7 @@ def freeze(
         trust={item: material.trust[item] for item in used if item in material.trust},
         problems=problems,
         reads=frozenset(material.reads),
+        due=material.due,
     )
 
 

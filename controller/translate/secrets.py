@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -33,6 +34,7 @@ class Material:
         reads: every object looked at, existing or not: what the result depends on.
         certificates: usable certificates by id.
         trust: usable CA bundles by id.
+        due: when the first of the certificates is judged otherwise, seconds since 1970; None: never.
     """
 
     snapshot: Snapshot
@@ -42,6 +44,7 @@ class Material:
     reads: set[tuple[str, str, str]] = field(default_factory=set)
     certificates: dict[str, ir.Certificate] = field(default_factory=dict)
     trust: dict[str, ir.Trust] = field(default_factory=dict)
+    due: float | None = None
     _checked: dict[str, CertificateFacts] = field(default_factory=dict)
 
     def certificate(
@@ -80,8 +83,7 @@ class Material:
             message = f"{label}: {facts.error}{'; the last good certificate serves on' if kept is not None else ''}"
             findings.error(path, "invalid-certificate-ref", message, remedy)
             return kept, Verdict(False, invalid, message), CertificateFacts()
-        self._check_expiry(label, path, facts, findings)
-        return identifier, None, facts
+        return identifier, self._check_times(label, identifier, path, facts, invalid, findings), facts
 
     def _check(self, namespace: str, name: str, identifier: str) -> tuple[CertificateFacts, str]:
         """Load and check a Secret once for each translation."""
@@ -104,22 +106,45 @@ class Material:
                 self.certificates[identifier] = self.good[identifier]
         return facts, remedy
 
-    def _check_expiry(self, label: str, path: str, facts: CertificateFacts, findings: Findings) -> None:
+    def _check_times(
+        self, label: str, identifier: str, path: str, facts: CertificateFacts, invalid: str, findings: Findings
+    ) -> Verdict | None:
+        """Judge a certificate by the clock; it is served in any case, unless the one before it is better."""
         now = self.options.now
-        if now is None:
-            return
-        if facts.not_after is not None and facts.not_after < now:
-            findings.error(
-                path, "certificate-expired", f"{label}: the certificate has expired", "renew the certificate"
-            )
-        elif facts.not_before is not None and facts.not_before > now:
-            findings.warning(
-                path, "certificate-not-yet-valid", f"{label}: the certificate is not valid yet", "check the clock"
-            )
-        elif facts.not_after is not None and facts.not_after < now + EXPIRY_WARNING_SECONDS:
-            findings.warning(
-                path, "certificate-expires", f"{label}: the certificate expires within 14 days", "renew the certificate"
-            )
+        if now is None or facts.not_after is None:
+            return None
+        start = facts.not_before or 0
+        end = facts.not_after + 1  # the last second counts (RFC 5280 section 4.1.2.5)
+        moments = [item for item in (start, end - EXPIRY_WARNING_SECONDS, end) if item > now]
+        self.due = min([*moments, *([self.due] if self.due is not None else [])], default=None)
+        expired = end <= now
+        if start <= now and not expired:
+            if end - EXPIRY_WARNING_SECONDS <= now:
+                message = f"{label}: the certificate expires at {_time(facts.not_after)}"
+                findings.warning(path, "certificate-expires", message, "renew the certificate")
+            return None
+        message = (
+            f"{label}: the certificate expired at {_time(facts.not_after)}"
+            if expired
+            else f"{label}: the certificate is not valid before {_time(start)}"
+        )
+        if self._is_replaced_too_early(identifier, now):
+            self.certificates[identifier] = self.good[identifier]
+            message += "; the last good certificate serves on"
+        else:
+            message += "; it is served all the same"
+        code = "certificate-expired" if expired else "certificate-not-yet-valid"
+        findings.error(path, code, message, "renew the certificate" if expired else "check the clock, or wait")
+        return Verdict(False, invalid, message)
+
+    def _is_replaced_too_early(self, identifier: str, now: float) -> bool:
+        """Whether the certificate that serves now is another one, and valid."""
+        good = self.good.get(identifier)
+        if good is None or good == self.certificates.get(identifier):
+            return False
+        facts = self.options.checks.certificate(good.chain.encode(), good.key.encode())
+        end = facts.not_after if facts.error is None else None
+        return end is not None and (facts.not_before or 0) <= now < end + 1
 
     def bundle(self, namespace: str, name: str) -> tuple[str | None, str]:
         """Resolve a ConfigMap with `ca.crt`: its trust id, or None and what is wrong with it."""
@@ -181,6 +206,10 @@ def _decoded(value: object) -> bytes | None:
         return base64.b64decode("".join(value.split()), validate=True)
     except (binascii.Error, ValueError):
         return None
+
+
+def _time(moment: float) -> str:
+    return datetime.datetime.fromtimestamp(moment, datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _text(pem: bytes) -> str:

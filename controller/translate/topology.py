@@ -126,6 +126,7 @@ class Topology:
         listeners, certificates, trust: IR resources by id.
         problems: findings by object.
         reads: what else was looked at, besides the Gateway API objects themselves.
+        due: when it changes by itself, because of a certificate's time; seconds since 1970; None: never.
     """
 
     classes: tuple[tuple[GatewayClass, Verdict], ...]
@@ -137,3 +138,4 @@ class Topology:
     trust: Mapping[str, ir.Trust]
     problems: Mapping[ObjectKey, tuple[Problem, ...]]
     reads: frozenset[Read]
+    due: float | None = None

@@ -51,6 +51,15 @@ class Translation:
     status_addresses: tuple[str, ...] = ()
     reports: Mapping[str, ListenerReport] = field(default_factory=lambda: MappingProxyType({}))
 
+    @property
+    def due(self) -> float | None:
+        """When it has to be made again although nothing changed, seconds since 1970; None: never."""
+        return self.topology.due
+
+    def is_due(self, now: float | None) -> bool:
+        """Whether that moment has come."""
+        return now is not None and self.due is not None and now >= self.due
+
     @functools.cached_property
     def problems(self) -> list[Problem]:
         """All that is worth telling, with places, in the order of the files."""

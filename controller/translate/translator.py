@@ -14,7 +14,7 @@ its Secret goes bad. Stages, each fed only with what changed:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from ..model import ROUTE_KINDS, BackendTLSPolicy, EndpointSlice, ObjectKey, ReferenceGrant, Route, Service
@@ -75,6 +75,7 @@ class _World:
 class _Step:
     """One translation: what is there, what changed, and what of it routes and topology may have looked at."""
 
+    options: Options
     snapshot: Snapshot
     changes: Changes
     dirty: set[Read]
@@ -94,20 +95,26 @@ class Translator:
         self.options = options if options is not None else Options()
         self._memo = Memo()
 
-    def translate(self, snapshot: Snapshot) -> Translation:
-        """Translate a snapshot. Inputs are never written to."""
+    def translate(self, snapshot: Snapshot, now: float | None = None) -> Translation:
+        """Translate a snapshot. Inputs are never written to.
+
+        Args:
+            snapshot: what is there.
+            now: seconds since 1970, for the times of certificates; None: `Options.now`.
+        """
         memo = self._memo
-        if memo.translation is not None and memo.snapshot is snapshot:
+        options = self.options if now is None else replace(self.options, now=now)
+        if memo.translation is not None and memo.snapshot is snapshot and not memo.translation.is_due(options.now):
             return memo.translation
         try:
-            return self._translate(memo, snapshot)
+            return self._translate(memo, snapshot, options)
         except BaseException:
             self._memo = Memo()  # half-done work must not be taken for the memory of a whole translation
             raise
 
-    def _translate(self, memo: Memo, snapshot: Snapshot) -> Translation:
+    def _translate(self, memo: Memo, snapshot: Snapshot, options: Options) -> Translation:
         changes = snapshot.changes_since(memo.snapshot)
-        step = _Step(snapshot, changes, _dirty_reads(changes))
+        step = _Step(options, snapshot, changes, _dirty_reads(changes))
         if "ReferenceGrant" in changes:
             memo.grants = index_grants(
                 item for item in snapshot.table("ReferenceGrant").values() if isinstance(item, ReferenceGrant)
@@ -125,10 +132,11 @@ class Translator:
         """Build the topology again where something that it is made of changed; adds changed parents to `dirty`."""
         old, dirty = memo.topology, step.dirty
         kinds_changed = any(kind in step.changes for kind in _TOPOLOGY_KINDS)
-        if old is not None and not kinds_changed and dirty.isdisjoint(old.reads):
+        due = memo.translation is not None and memo.translation.is_due(step.options.now)
+        if old is not None and not kinds_changed and not due and dirty.isdisjoint(old.reads):
             return old, False
         good = old.certificates if old is not None else {}
-        new = build_topology(step.snapshot, self.controller_name, self.options, good)
+        new = build_topology(step.snapshot, self.controller_name, step.options, good)
         before = old.parents if old is not None else {}
         dirty.update(key for key in before if key not in new.parents)
         dirty.update(key for key, view in new.parents.items() if before.get(key) != view)

@@ -50,8 +50,8 @@ class Authority:
         )
         self.pem = self._certificate.public_bytes(serialization.Encoding.PEM)
 
-    def sign(self, *names: str, days: int = 10, client: bool = False, uri: str | None = None) -> Pair:
-        """Make a certificate for names and addresses; negative days: expired."""
+    def sign(self, *names: str, days: float = 10, client: bool = False, uri: str | None = None) -> Pair:
+        """Make a certificate for names and addresses; negative days: expired; parts of a day count."""
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.datetime.now(datetime.timezone.utc)
         alternatives: list[x509.GeneralName] = []

@@ -259,3 +259,27 @@ def test_certificates_change_without_a_break(world: World) -> None:
     held.close()
     world.gateway.write(*world.objects)
     assert served(world, "a.test") == ["a.test"]
+
+
+def test_a_certificate_that_expires_meanwhile(start: Any, backend: Any, authority: Authority) -> None:
+    """It is told when its time is over, although nothing else happens; it is served all the same."""
+    pair, renewed = authority.sign("a.test", days=5 / 86_400), authority.sign("a.test", days=100)
+    objects = [gateway(https("a", hostname="a.test", secret="a")), route(rule("/", "app"))]
+    objects += service("app", backend("app").address)
+    found = start(*objects, secret("a", pair.certificate, pair.key))
+    assert [item["code"] for item in found.ready["problems"]] == ["certificate-expires"]
+    event = found.event(lambda event: event["event"] == "changed" and bool(event["problems"]))
+    [problem] = event["problems"]
+    assert (problem["code"], problem["field"]) == ("certificate-expired", "spec.listeners[0].tls.certificateRefs[0]")
+    assert "the certificate expired at 2" in problem["message"]
+    assert [item["code"] for item in event["solved"]] == ["certificate-expires"]
+    careless = tls_context(authority.pem, "http/1.1")
+    careless.check_hostname, careless.verify_mode = False, ssl.CERT_NONE
+    connection = Http1(found.address, PORT, careless, "a.test")
+    assert connection.request("GET", "a.test", "/").status == 200
+    connection.close()
+    event = found.write(*objects, secret("a", renewed.certificate, renewed.key))
+    assert [item["code"] for item in event["solved"]] == ["certificate-expired"]
+    connection = Http1(found.address, PORT, tls_context(authority.pem, "http/1.1"), "a.test")
+    assert connection.request("GET", "a.test", "/").status == 200
+    connection.close()

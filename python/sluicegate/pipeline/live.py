@@ -61,7 +61,7 @@ class Live:
         """Look at the files again and make live what changed; `changed` as `Source.refresh` has it."""
         started = time.perf_counter()
         refresh = self._source.refresh(progress, changed)
-        translation = self._translator.translate(self._store.snapshot())
+        translation = self._translator.translate(self._store.snapshot(), time.time())
         report = self._delivery.deliver(translation)
         seconds = time.perf_counter() - started
         self._last = (refresh, translation)

@@ -62,7 +62,6 @@ class _Cluster:
             implicit_namespaces=False,
             status_addresses=settings.status_addresses or (_own_address(),),
             checks=native_checks(),
-            now=time.time(),
         )
         pool = AddressPool(settings.address_pool) if settings.address_pool else None
         translator = Translator(settings.controller_name, options)

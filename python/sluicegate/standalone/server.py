@@ -31,6 +31,8 @@ from .report import Reporter
 RETRY_BINDS = 2.0
 #: Seconds between looks at what the engine has to tell.
 POLL_EVENTS = 0.5
+#: Seconds between looks at the clock for certificates that expire: the machine may sleep, or its clock be set.
+LOOK_AT_CLOCK = 30.0
 #: Exit status after a second signal.
 EXIT_AT_ONCE = 130
 
@@ -56,10 +58,10 @@ class _Server:
         self._started = False
         self._restless = asyncio.Event()
         self._refresh: Refresh | None = None
+        self._timed = asyncio.Event()
+        self._due: float | None = None
         self._engine = Engine(settings.engine_settings())
-        options = Options(
-            port_offset=settings.port_offset, listen=settings.listen, checks=native_checks(), now=time.time()
-        )
+        options = Options(port_offset=settings.port_offset, listen=settings.listen, checks=native_checks())
         store = Store()
         source = Source(Reader(paths, settling=Settling()), store, validate)
         self._live = Live(source, store, Translator(settings.controller_name, options), self._engine)
@@ -81,7 +83,7 @@ class _Server:
             # What was loaded stays: the garbage collector need not walk through it again and again.
             gc.collect()
             gc.freeze()
-            jobs = (self._follow(), self._settle(), self._poll_events(), self._retry_binds())
+            jobs = (self._follow(), self._settle(), self._expire(), self._poll_events(), self._retry_binds())
             tasks = [asyncio.create_task(job) for job in jobs]
             await self._wait(tasks)
             await self._drain()
@@ -106,6 +108,8 @@ class _Server:
         async with self._job:
             step = await asyncio.to_thread(self._live.step, progress, changed)
         self._refresh = step.refresh
+        self._due = step.translation.due
+        self._timed.set()
         if step.refresh.due is not None:
             self._restless.set()
         return step
@@ -123,6 +127,18 @@ class _Server:
             if self._refresh is not None and self._refresh.due is not None:
                 await asyncio.sleep(self._refresh.due)
                 self._reporter.changed(await self._step(None, self._refresh.restless))
+
+    async def _expire(self) -> None:
+        """Judge certificates again when their time comes."""
+        while True:
+            self._timed.clear()
+            due = self._due
+            if due is not None and due <= time.time():
+                self._reporter.changed(await self._step(None, frozenset()))
+                continue
+            wait = LOOK_AT_CLOCK if due is None else min(due - time.time(), LOOK_AT_CLOCK)
+            with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+                await asyncio.wait_for(self._timed.wait(), wait)
 
     async def _retry_binds(self) -> None:
         while True:
