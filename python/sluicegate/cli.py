@@ -149,7 +149,13 @@ def explain(
     paths: Paths,
     request: Annotated[
         str,
-        typer.Option("--request", "-r", metavar="'METHOD URL'", help="Such as 'GET https://www.example.com/login'."),
+        typer.Option(
+            "--request",
+            "-r",
+            metavar="'METHOD URL'",
+            help="Such as 'GET https://www.example.com/login', grpc://www.example.com/package.Service/Method, "
+            "tls://www.example.com:443, tcp://:5432 or udp://:53.",
+        ),
     ],
     header: Annotated[
         Optional[list[str]],  # noqa: UP045
@@ -162,7 +168,7 @@ def explain(
     controller_name: ControllerName = None,
     output: Annotated[Output, typer.Option("--output", "-o", help="How to write it.")] = Output.TEXT,
 ) -> None:
-    """Say which listener, route, rule and match take a request, and why others do not."""
+    """Say which listener, route, rule and match take a request or a connection, and why others do not."""
     from sluicegate.commands.explain import run
 
     name = controller_name or DEFAULT_CONTROLLER

@@ -15,6 +15,10 @@ from sluicegate.engine import RouteTable
 from sluicegate.pipeline import Finding, Offline, load_offline
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+#: Short forms of gRPC calls, and what they go over.
+_GRPC = {"grpc": "http", "grpcs": "https"}
+_CONNECTIONS = frozenset({"tls", "tcp", "udp"})
+_MAX_PORT = 0xFFFF
 
 
 class RequestError(ValueError):
@@ -41,6 +45,20 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
 
 
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """A connection of TLS or TCP, or a flow of UDP, to decide on.
+
+    Attributes:
+        protocol: `tls`, `tcp` or `udp`.
+        port: of the listener, as written in the Gateway.
+        server_name: of the ClientHello (SNI), for `tls`.
+    """
+
+    protocol: str
+    port: int
+    server_name: str | None = None
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What the gateway answers by itself."""
 
@@ -58,11 +76,11 @@ class Forwarded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gateway does with a request.
+    """What the gateway does with a request or a connection.
 
     Attributes:
-        outcome: `forward` or `respond`.
-        status: of the answer that the gateway gives; 0 where it forwards.
+        outcome: `forward` or `respond`; of a connection `forward` or `close`.
+        status: of the answer that the gateway gives; 0 where it forwards or closes.
         reason: `forwarded`, `redirect`, `no_route` and so on, as in ARCHITECTURE.md.
         listener: that takes it, such as `Gateway/default/example-gateway/http`.
         route: that takes it, such as `HTTPRoute/default/example-httproute`.
@@ -70,7 +88,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         match: index in the rule's matches.
         backend: `namespace/service:port` that it is forwarded to.
         endpoints: of the backend, `address:port`.
-        request: as it is forwarded.
+        request: as it is forwarded; None for a connection.
         mirrors: backends that get a copy.
         response: what the gateway answers.
     """
@@ -105,11 +123,14 @@ class _Native(msgspec.Struct, frozen=True):
 
 def parse_request(
     text: str, headers: Mapping[str, str] | Sequence[tuple[str, str]] = (), port: int | None = None
-) -> Request:
+) -> Request | Connection:
     """Read a request such as `GET https://www.example.com/login`; the method may be left out.
 
+    `grpc://host/service/method` (`grpcs` under TLS) is a call of gRPC; `tls://name:443`, `tcp://:5432` and `udp://:53`
+    are connections.
+
     Args:
-        text: method and URL.
+        text: method and URL, or a connection.
         headers: fields; `Host` replaces the URL's host.
         port: of the listener; None: the URL's.
 
@@ -120,6 +141,42 @@ def parse_request(
     if len(words) not in {1, 2}:
         raise RequestError(f"{text!r} is no request: write one as 'GET https://www.example.com/login'")
     method, url = words if len(words) == 2 else ("GET", words[0])
+    scheme = url.partition("://")[0].lower() if "://" in url else ""
+    if scheme in _CONNECTIONS:
+        return _parse_connection(scheme, url, port, has_method=len(words) == 2)
+    fields = tuple(headers.items() if isinstance(headers, Mapping) else headers)
+    if scheme in _GRPC:
+        if len(words) == 2 and method != "POST":
+            raise RequestError(f"{text!r}: calls of gRPC are POST, leave the method out")
+        method, url = "POST", f"{_GRPC[scheme]}{url[len(scheme) :]}"
+        fields = (*(item for item in _GRPC_FIELDS if not _has(fields, item[0])), *fields)
+    return _parse_http(method, url, fields, port)
+
+
+#: What every call of gRPC carries (gRPC over HTTP/2, Requests).
+_GRPC_FIELDS = (("content-type", "application/grpc"), ("te", "trailers"))
+
+
+def _has(fields: Sequence[tuple[str, str]], name: str) -> bool:
+    return any(item[0].lower() == name for item in fields)
+
+
+def _parse_connection(scheme: str, url: str, port: int | None, *, has_method: bool) -> Connection:
+    """`tls://name:port`, `tcp://:port`, `udp://:port`; what stands before the port matters to TLS only."""
+    try:
+        parts = urlsplit(url)
+        written = parts.port
+    except ValueError as error:
+        raise RequestError(f"{url!r}: {error}") from None
+    found = port or written or (443 if scheme == "tls" else None)
+    if has_method or found is None or parts.path not in {"", "/"} or parts.query:
+        example = {"tls": "tls://www.example.com:443", "tcp": "tcp://:5432", "udp": "udp://:53"}[scheme]
+        raise RequestError(f"{url!r} is no connection with a port: write one as {example}")
+    name = parts.hostname if scheme == "tls" else None
+    return Connection(protocol=scheme, port=found, server_name=name or None)
+
+
+def _parse_http(method: str, url: str, fields: tuple[tuple[str, str], ...], port: int | None) -> Request:
     if "://" not in url:
         url = f"http://{url.lstrip('/')}" if not url.startswith("/") else f"http://localhost{url}"
     parts = urlsplit(url)
@@ -130,7 +187,6 @@ def parse_request(
     except ValueError as error:
         raise RequestError(f"{url!r}: {error}") from None
     target = url[url.index("://") + 3 :][len(parts.netloc) :].partition("#")[0]
-    fields = tuple(headers.items() if isinstance(headers, Mapping) else headers)
     hosts = [value for name, value in fields if name.lower() == "host"]
     return Request(
         method=method,
@@ -150,7 +206,9 @@ class Routes:
         self._offline = offline
         self.transaction = offline.transaction()
         self._table = RouteTable(ir.encode(self.transaction))
-        self._rules = {rule.id: rule for rule in self.transaction.upsert.http_rules}
+        resources = self.transaction.upsert
+        self._rules: dict[str, ir.HttpRule | ir.L4Rule] = {rule.id: rule for rule in resources.http_rules}
+        self._rules.update((rule.id, rule) for rule in resources.l4_rules)
 
     @property
     def problems(self) -> list[Finding]:
@@ -164,15 +222,16 @@ class Routes:
 
     def decide(
         self,
-        request: str | Request,
+        request: str | Request | Connection,
         headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
         *,
         entropy: int = 0,
     ) -> Decision:
-        """Say what the gateway does with a request.
+        """Say what the gateway does with a request or a connection.
 
         Args:
-            request: such as `GET https://www.example.com/login`, or a `Request`.
+            request: such as `GET https://www.example.com/login`, `grpc://host/service/method`, `tls://name:443`,
+                `tcp://:5432` or `udp://:53`; a `Request` or a `Connection`.
             headers: fields, where `request` is a text.
             entropy: stands for the random numbers that weights are drawn by; every value is a possible one.
 
@@ -198,11 +257,30 @@ class Routes:
             response=found.response,
         )
 
-    def native_request(self, request: Request, entropy: int = 0) -> bytes:
+    def rule(self, decision: Decision) -> ir.HttpRule | ir.L4Rule | None:
+        """The rule that a decision names."""
+        return self._rules.get(f"{decision.route}/{decision.rule}") if decision.route is not None else None
+
+    def listeners_at(self, request: Request | Connection) -> list[ir.Listener]:
+        """Listeners of the port that a client connects to; UDP has ports of its own."""
+        is_udp = isinstance(request, Connection) and request.protocol == "udp"
+        return [
+            item
+            for item in self.transaction.upsert.listeners
+            if item.port == request.port and (item.protocol is ir.ListenerProtocol.UDP) == is_udp
+        ]
+
+    def native_request(self, request: Request | Connection, entropy: int = 0) -> bytes:
         """The request as the table is asked: on the socket that a client of this URL reaches."""
-        listener = next((item for item in self.transaction.upsert.listeners if item.port == request.port), None)
-        document: dict[str, Any] = {
-            "bind_port": listener.bind_port if listener is not None else request.port,
+        listener = next(iter(self.listeners_at(request)), None)
+        bind_port = listener.bind_port if listener is not None else request.port
+        document: dict[str, Any]
+        if isinstance(request, Connection):
+            transport = "udp" if request.protocol == "udp" else "tcp"
+            document = {"transport": transport, "bind_port": bind_port, "sni": request.server_name, "entropy": entropy}
+            return msgspec.json.encode(document)
+        document = {
+            "bind_port": bind_port,
             "sni": request.authority.partition(":")[0] if request.scheme == "https" else None,
             "method": request.method,
             "authority": request.authority,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import sluicegate
-from sluicegate.library import RequestError, parse_request
+from sluicegate.library import Connection, Request, RequestError, parse_request
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "examples" / "quickstart"
@@ -147,11 +147,53 @@ def test_load_and_decide(folder: Path) -> None:
 )
 def test_requests(text: str, expected: tuple[Any, ...]) -> None:
     found = parse_request(text)
+    assert isinstance(found, Request)
     assert (found.method, found.scheme, found.authority, found.port, found.target) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("tls://A.test:8443", Connection(protocol="tls", port=8443, server_name="a.test")),
+        ("tls://a.test", Connection(protocol="tls", port=443, server_name="a.test")),
+        ("tls://:443", Connection(protocol="tls", port=443)),
+        ("tcp://:5432", Connection(protocol="tcp", port=5432)),
+        ("tcp://db.test:5432/", Connection(protocol="tcp", port=5432)),
+        ("UDP://:53", Connection(protocol="udp", port=53)),
+    ],
+)
+def test_connections(text: str, expected: Connection) -> None:
+    assert parse_request(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["tcp://a.test", "udp://:x", "GET tls://a.test:443", "tls://a.test:443/x", "tcp://:99999", "GET grpc://a/b/c"],
+)
+def test_what_is_no_connection(text: str) -> None:
+    with pytest.raises(RequestError):
+        parse_request(text)
+
+
+def test_calls_of_grpc() -> None:
+    call = parse_request("grpc://a.test/p.S/M", {"TE": "other"})
+    assert call == Request(
+        method="POST",
+        scheme="http",
+        authority="a.test",
+        port=80,
+        target="/p.S/M",
+        headers=(("content-type", "application/grpc"), ("TE", "other")),
+    )
+    secured = parse_request("POST grpcs://a.test:8443/p.S/M")
+    assert isinstance(secured, Request)
+    assert (secured.method, secured.scheme, secured.port) == ("POST", "https", 8443)
+
+
 def test_host_field_replaces_the_host() -> None:
-    assert parse_request("http://127.0.0.1:8080/", {"Host": "a.test"}).authority == "a.test"
+    replaced = parse_request("http://127.0.0.1:8080/", {"Host": "a.test"})
+    assert isinstance(replaced, Request)
+    assert replaced.authority == "a.test"
     with pytest.raises(RequestError):
         parse_request("GET http://a.test:x/")
 

@@ -94,7 +94,8 @@ def _routes(rule: ir.HttpRule) -> Iterator[RouteLine]:
 def describe_match(match: ir.Match) -> str:
     """A match in the words of the API, such as `GET PathPrefix /login, header x-user: anna`."""
     kind = type(match.path).__name__.removesuffix("Path")
-    parts = [f"{match.method} {kind} {match.path.value}".strip()]
+    is_expression = isinstance(match.path, ir.GrpcMethod) and match.path.kind is ir.ValueMatchKind.REGULAR_EXPRESSION
+    parts = [f"{match.method} {kind} {match.path.value}{' (RegularExpression)' if is_expression else ''}".strip()]
     for name, values in (("header", match.headers), ("query", match.query)):
         sign = {"header": ": ", "query": "="}[name]
         for item in values:
