@@ -20,6 +20,7 @@ class Resource:
         selector: field selector of the watch.
         older: further versions that are read as well, the newest first: of one shape, as far as it is read.
         remedy: what to do where the cluster has none of them.
+        labels: label selector of the watch.
     """
 
     kind: str
@@ -30,6 +31,7 @@ class Resource:
     selector: str = ""
     older: tuple[str, ...] = ()
     remedy: str = "install the Gateway API's CRDs"
+    labels: str = ""
 
     @property
     def versions(self) -> tuple[Resource, ...]:
@@ -90,12 +92,29 @@ WATCHED: tuple[Resource, ...] = (
         required=False,
         remedy="install Sluicegate's CRDs",
     ),
+    Resource(
+        "GatewayParameters",
+        "sluicegate.dev/v1alpha1",
+        "gatewayparameters",
+        required=False,
+        remedy="install Sluicegate's CRDs",
+    ),
 )
 
-BY_KIND = {resource.kind: resource for resource in WATCHED}
+_OURS = "app.kubernetes.io/managed-by=sluicegate"
+
+#: What a controller that provisions watches besides: what it makes. (Services and ConfigMaps are watched anyway.)
+OWNED: tuple[Resource, ...] = (
+    Resource("ServiceAccount", "v1", "serviceaccounts", labels=_OURS),
+    Resource("Deployment", "apps/v1", "deployments", labels=_OURS),
+    Resource("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets", labels=_OURS),
+    Resource("HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodautoscalers", labels=_OURS),
+)
+
+BY_KIND = {resource.kind: resource for resource in (*WATCHED, *OWNED)}
 
 
 def path_of(key: ObjectKey, version: str = "") -> str:
-    """Path of an object of a watched kind, in the `apiVersion` given or else the usual one."""
+    """Path of an object of a watched or owned kind, in the `apiVersion` given or else the usual one."""
     resource = BY_KIND[key.kind]
     return (replace(resource, version=version) if version else resource).path(key.namespace, key.name)

@@ -181,8 +181,7 @@ class Watch:
     async def _list(self) -> None:
         resource = self._resource
         query = {"limit": str(PAGE)}
-        if resource.selector:
-            query["fieldSelector"] = resource.selector
+        query.update(_selectors(resource))
         self._tell(Init(resource.kind))
         while True:
             page = _LISTS.decode(await self._client.get(resource.collection, query))
@@ -203,8 +202,7 @@ class Watch:
             "timeoutSeconds": str(SERVER_LIMIT),
             "resourceVersion": self._version,
         }
-        if resource.selector:
-            query["fieldSelector"] = resource.selector
+        query.update(_selectors(resource))
         async with self._client.stream(resource.collection, query, read_limit=SILENCE) as stream:
             buffer = b""
             while True:
@@ -255,3 +253,8 @@ class Watch:
         except DecodeError as error:
             name = (document.get("metadata") or {}).get("name", "")
             self._complain("object_unreadable", f"{self._resource.kind} {name}: {error.field}: {error.reason}")
+
+
+def _selectors(resource: Resource) -> dict[str, str]:
+    found = {"fieldSelector": resource.selector, "labelSelector": resource.labels}
+    return {name: value for name, value in found.items() if value}

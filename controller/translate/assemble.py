@@ -5,11 +5,12 @@ The verdict on an object follows from its listeners: refused with none that work
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sluicegate import ir
 
+from ..infra.plane import PlaneRequest
 from ..model import Gateway, GatewayClass, ListenerSet, ObjectKey
 from .listeners import Draft, frontend_validation
 from .problems import Findings, Problem
@@ -39,6 +40,10 @@ class Build:
     resolved: Verdict | None = None
     addresses: tuple[str, ...] = ()
     unusable: tuple[str, ...] = ()
+    requested: tuple[str, ...] = ()
+    service: tuple[str, str] | None = None
+    #: Although it is refused its data plane goes on with what works.
+    kept: bool = False
     backend_certificate: str | None = None
 
     def drafts(self) -> list[Draft]:
@@ -51,6 +56,7 @@ def freeze(
     builds: dict[ObjectKey, Build],
     material: Material,
     problems: dict[ObjectKey, tuple[Problem, ...]],
+    planes: Mapping[str, PlaneRequest],
 ) -> Topology:
     """Make the immutable result: verdicts by listeners, IR, views and facts."""
     gateways: dict[ObjectKey, GatewayFacts] = {}
@@ -60,9 +66,8 @@ def freeze(
     for key, build in builds.items():
         own = _accepted(build.own, build.refused, "Gateway")
         _check_sets(build, own)
-        served = own.ok
         for group in (build.own, *build.sets):
-            on = served and group.verdict is not None and group.verdict.ok
+            on = _is_on(build, group)
             listeners.update((draft.id, _ir_listener(draft, build)) for draft in group.drafts if on and draft.usable)
             points = tuple(_point(draft, served=on and draft.usable) for draft in group.drafts)
             parents[group.object.key] = ParentView(group.object.key, key, points)
@@ -86,7 +91,16 @@ def freeze(
         problems=problems,
         reads=frozenset(material.reads),
         due=material.due,
+        planes=planes,
     )
+
+
+def _is_on(build: Build, group: Group) -> bool:
+    """Whether the listeners of a Gateway or ListenerSet are served."""
+    verdicts = (build.own.verdict, group.verdict)
+    if all(verdict is not None and verdict.ok for verdict in verdicts):
+        return True
+    return build.kept and (group is build.own or (group.verdict is not None and group.verdict.reason != "NotAllowed"))
 
 
 def _accepted(group: Group, refused: Verdict | None, kind: str) -> Verdict:
@@ -129,6 +143,8 @@ def _gateway_facts(build: Build, own: Verdict, facts: tuple[ListenerFacts, ...])
         insecure=any(item is not None and item.mode == "AllowInsecureFallback" for item in validations),
         addresses=build.addresses,
         unusable=build.unusable,
+        requested=build.requested,
+        service=build.service,
         listeners=facts,
         attached_sets=sum(group.verdict is not None and group.verdict.ok for group in build.sets),
     )

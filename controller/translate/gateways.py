@@ -19,6 +19,7 @@ from .grants import index_grants
 from .listeners import ListenerScope, draft_listener
 from .options import IMPLICIT_CLASS, Options
 from .problems import Findings, Problem
+from .provision import Provisioning
 from .secrets import Material
 from .status import Verdict
 from .topology import Topology
@@ -49,17 +50,23 @@ def build_topology(
     )
     material = Material(snapshot, grants, options, good)
     problems: dict[ObjectKey, tuple[Problem, ...]] = {}
-    classes, served = _classes(snapshot, controller_name, options, problems)
+    provisioning = Provisioning(controller_name, material)
+    classes, served = _classes(snapshot, controller_name, options, problems, provisioning)
     builds = _our_gateways(snapshot, served, problems)
     _attach_listener_sets(snapshot, builds, material, problems)
     for build in builds.values():
-        _translate_gateway(build, material)
+        _translate_gateway(build, material, provisioning)
     _share_sockets(builds, options)
-    return freeze(classes, builds, material, problems)
+    planes = provisioning.requests(builds, options.provision) if options.provision is not None else {}
+    return freeze(classes, builds, material, problems, planes)
 
 
 def _classes(
-    snapshot: Snapshot, controller_name: str, options: Options, problems: dict[ObjectKey, tuple[Problem, ...]]
+    snapshot: Snapshot,
+    controller_name: str,
+    options: Options,
+    problems: dict[ObjectKey, tuple[Problem, ...]],
+    provisioning: Provisioning,
 ) -> tuple[tuple[tuple[GatewayClass, Verdict], ...], dict[str, str]]:
     """Return our classes with verdicts, and for every class name why it is not served (empty: it is)."""
     found: list[tuple[GatewayClass, Verdict]] = []
@@ -71,16 +78,14 @@ def _classes(
         if item.spec.controller_name != controller_name:
             served[item.name] = f"belongs to controller {item.spec.controller_name}"
             continue
-        verdict = Verdict(True, "Accepted", "The class is accepted")
+        findings = Findings(item.key)
+        refused = provisioning.check_class(item, findings)
         served[item.name] = ""
-        if item.spec.parameters_ref is not None:
-            message = f"parameters of kind {item.spec.parameters_ref.kind} are not supported"
-            verdict = Verdict(False, "InvalidParameters", message)
-            served[item.name] = f"is not accepted: {message}"
-            findings = Findings(item.key)
-            findings.error("spec.parametersRef", "invalid-parameters", message, "remove parametersRef")
+        if refused is not None:
             problems[item.key] = findings.done()
-        found.append((item, verdict))
+            # Data planes that are there go on; `check_gateway` refuses their Gateways.
+            served[item.name] = "" if options.provision is not None else f"is not accepted: {refused.message}"
+        found.append((item, refused or Verdict(True, "Accepted", "The class is accepted")))
     if not table and options.implicit_class:
         served[IMPLICIT_CLASS] = ""
     return tuple(found), served
@@ -147,8 +152,9 @@ def _namespace_allowed(namespace: str, own: str, allowed: AllowedListenersNamesp
     return allowed.from_ == "All"
 
 
-def _translate_gateway(build: Build, material: Material) -> None:
+def _translate_gateway(build: Build, material: Material, provisioning: Provisioning) -> None:
     gateway, findings = build.gateway, build.own.findings
+    build.refused = provisioning.check_gateway(gateway, findings)
     _check_gateway(build, findings)
     _addresses(build, material.options, findings)
     backend = gateway.spec.tls.backend
@@ -173,18 +179,16 @@ def _translate_gateway(build: Build, material: Material) -> None:
 
 def _check_gateway(build: Build, findings: Findings) -> None:
     spec = build.gateway.spec
-    if spec.infrastructure is not None and spec.infrastructure.parameters_ref is not None:
-        message = f"parameters of kind {spec.infrastructure.parameters_ref.kind} are not supported"
-        build.refused = Verdict(False, "InvalidParameters", message)
-        field_path = "spec.infrastructure.parametersRef"
-        findings.error(field_path, "invalid-parameters", message, "remove parametersRef")
     if spec.default_scope not in {"", "None"}:
         message = "default Gateways are not supported: routes attach by parentRefs only"
         findings.warning("spec.defaultScope", "unsupported-field", message, "remove defaultScope")
 
 
 def _addresses(build: Build, options: Options, findings: Findings) -> None:
-    """Decide which addresses to bind: `--listen`, else the IPAddress values of the spec, else all."""
+    """Decide which addresses to bind: `--listen`, else the IPAddress values of the spec, else all.
+
+    In a provisioned data plane the addresses are those of its Service; its pods bind all of theirs.
+    """
     usable: list[str] = []
     unusable: list[str] = []
     wildcard = False
@@ -202,14 +206,17 @@ def _addresses(build: Build, options: Options, findings: Findings) -> None:
         elif address not in usable:
             usable.append(address)
     build.unusable = tuple(unusable)
-    build.addresses = options.listen or (() if wildcard else tuple(usable))
+    if options.provision is not None:
+        build.requested = tuple(usable)
+    else:
+        build.addresses = options.listen or (() if wildcard else tuple(usable))
     if unusable and not usable and not wildcard and not options.listen:
         build.refused = build.refused or Verdict(False, "Invalid", "no address of the Gateway can be used")
 
 
 def _share_sockets(builds: dict[ObjectKey, Build], options: Options) -> None:
     """Merge Gateways that bind the same sockets; the builds are in the order of precedence."""
-    if not options.merge_gateways:
+    if not options.merge_gateways or options.provision is not None:
         return
     claims: Claims = {}
     for build in builds.values():

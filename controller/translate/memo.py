@@ -13,13 +13,14 @@ from typing import Generic, TypeVar
 
 from sluicegate import ir
 
+from ..infra.plane import DataPlane, PlaneRequest
 from ..model import ObjectKey, ReferenceGrant
 from ..snapshot import Snapshot
 from .backends import BackendFacts
 from .policies import PolicyFacts
 from .problems import Problem
 from .routes import RouteFacts
-from .status import Status
+from .status import Address, Status
 from .topology import Read, Topology
 from .translation import Translation
 
@@ -95,6 +96,8 @@ class Memo:
         listeners, http_rules, l4_rules, ir_backends, endpoints, backend_tls, trust, certificates: the IR.
         statuses: by object.
         problems: findings by object; those of a backend under a key of kind `Backend`.
+        planes: data planes with what they were planned from, by `namespace/name`.
+        assigned: addresses of the Services of Gateways.
         serial: number of the last state.
     """
 
@@ -122,4 +125,7 @@ class Memo:
     certificates: Ledger[str, ir.Certificate] = field(default_factory=Ledger)
     statuses: Ledger[ObjectKey, Status] = field(default_factory=Ledger)
     problems: Ledger[ObjectKey, tuple[Problem, ...]] = field(default_factory=Ledger)
+    planes: dict[str, tuple[PlaneRequest, DataPlane]] = field(default_factory=dict)
+    infrastructure: Mapping[str, DataPlane] = field(default_factory=lambda: MappingProxyType({}))
+    assigned: Mapping[ObjectKey, tuple[Address, ...]] = field(default_factory=lambda: MappingProxyType({}))
     serial: int = 0

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from ..infra.plane import ProvisionOptions
+
 DEFAULT_CONTROLLER_NAME = "sluicegate.dev/controller"
 IMPLICIT_CLASS = "sluicegate"
 
@@ -87,6 +89,7 @@ class Options:
         status_addresses: what Gateways report as their addresses where they bind all of them.
         checks: see `Checks`.
         now: seconds since 1970, for certificates that expired; None: do not look.
+        provision: Gateways have data planes of their own; None: this process serves them all.
     """
 
     port_offset: int = 0
@@ -97,3 +100,4 @@ class Options:
     status_addresses: tuple[str, ...] = ()
     checks: Checks = field(default_factory=Checks)
     now: float | None = None
+    provision: ProvisionOptions | None = None

@@ -8,7 +8,7 @@ bound makes its listener `PortUnavailable`; an address that this machine does no
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -76,11 +76,15 @@ class Programming:
         counts: routes attached to each listener, by its id.
         reports: reports by listener id; None: nothing was applied yet.
         addresses: what a Gateway that binds all addresses reports.
+        assigned: addresses of the Services of Gateways; only where data planes are provisioned.
+        failures: why the data plane of a Gateway could not be provisioned.
     """
 
     counts: Mapping[str, int]
     reports: Mapping[str, ListenerReport] | None
     addresses: tuple[str, ...] = ()
+    assigned: Mapping[ObjectKey, tuple[Address, ...]] = field(default_factory=dict)
+    failures: Mapping[ObjectKey, str] = field(default_factory=dict)
 
 
 def class_status(item: GatewayClass, verdict: Verdict) -> GatewayClassStatus:
@@ -205,6 +209,9 @@ def gateway_programmed(facts: GatewayFacts, sets: Iterable[ListenerSetFacts], pr
     if not facts.accepted.ok:
         return "False", "Invalid", facts.accepted.message
     served = [item for item in (*facts.listeners, *(entry for part in sets for entry in part.listeners)) if item.served]
+    missing = _provisioning_problem(facts, programming)
+    if missing is not None:
+        return missing
     if programming.reports is None:
         return "Unknown", "Pending", "The Gateway is not applied yet"
     if facts.unusable:
@@ -217,6 +224,27 @@ def gateway_programmed(facts: GatewayFacts, sets: Iterable[ListenerSetFacts], pr
     if not outcomes or any(truth == "True" for truth, _, _ in outcomes):
         return "True", "Programmed", "The Gateway is programmed"
     return next((item for item in outcomes if item[0] == "Unknown"), ("False", "Invalid", outcomes[0][2]))
+
+
+def _provisioning_problem(facts: GatewayFacts, programming: Programming) -> _Programmed | None:
+    """What keeps a provisioned Gateway from being programmed; None: nothing, or it is not provisioned."""
+    if facts.service is None:
+        return None
+    failure = programming.failures.get(facts.object.key)
+    if failure is not None:
+        return "False", "NoResources", failure
+    if facts.unusable:
+        return "False", "AddressNotUsable", f"Not an IP address: {', '.join(facts.unusable)}"
+    name = f"Service {'/'.join(facts.service)}"
+    have = [item.value for item in programming.assigned.get(facts.object.key, ())]
+    lacking = [item for item in facts.requested if item not in have]
+    if lacking:
+        remedy = "is it free, and one that the load balancer may give?"
+        return "False", "AddressNotUsable", f"{name} has not been given {', '.join(lacking)}: {remedy}"
+    if not have:
+        remedy = "for a Service of type LoadBalancer the cluster needs a load balancer that gives addresses"
+        return "False", "AddressNotAssigned", f"{name} has no address yet; {remedy}"
+    return None
 
 
 def _set_programmed(
@@ -238,6 +266,8 @@ def _set_programmed(
 
 def _addresses(facts: GatewayFacts, programming: Programming) -> tuple[Address, ...]:
     """Report the addresses that work: those of the spec that are bound, or the usual ones where all are bound."""
+    if facts.service is not None:
+        return programming.assigned.get(facts.object.key, ())
     if programming.reports is None or not facts.accepted.ok:
         return ()
     bound = {

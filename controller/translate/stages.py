@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sluicegate import ir
+from types import MappingProxyType
 
+from ..infra.plan import plan
+from ..infra.plane import DataPlane, PlaneRequest, ProvisionOptions
 from ..model import EndpointSlice, ObjectKey, Service
 from ..snapshot import Snapshot
 from .backends import BackendFacts, BackendSource, Transport, backend_name, build_backend, service_port
@@ -205,3 +208,14 @@ def plain_text_problem(identifier: str) -> tuple[Problem, ...]:
             remedy="add a BackendTLSPolicy for the Service, or correct appProtocol",
         ),
     )
+
+
+def update_planes(memo: Memo, requests: Mapping[str, PlaneRequest], options: ProvisionOptions) -> None:
+    """Plan the data planes whose requests changed; the others keep their identity."""
+    planes: dict[str, tuple[PlaneRequest, DataPlane]] = {}
+    for key, request in requests.items():
+        known = memo.planes.get(key)
+        planes[key] = known if known is not None and known[0] == request else (request, plan(request, options))
+    if planes != memo.planes:
+        memo.planes = planes
+        memo.infrastructure = MappingProxyType({key: plane for key, (_, plane) in planes.items()})

@@ -14,6 +14,7 @@ import msgspec
 
 from sluicegate import ir
 
+from ..infra.plane import PlaneRequest
 from ..model import Gateway, GatewayClass, LabelSelector, ListenerSet, ObjectKey
 from .problems import Problem
 from .status import Kind, Verdict
@@ -90,6 +91,8 @@ class GatewayFacts:
         insecure: whether clients without a valid certificate may be let in anywhere.
         addresses: addresses to bind, normal form; empty: all.
         unusable: addresses of the spec that can never be bound, as written.
+        requested: addresses that its Service is to have, normal form; only where data planes are provisioned.
+        service: (namespace, name) of its Service; only where data planes are provisioned.
         listeners: in the order written.
         attached_sets: number of accepted ListenerSets.
     """
@@ -100,6 +103,8 @@ class GatewayFacts:
     insecure: bool
     addresses: tuple[str, ...]
     unusable: tuple[str, ...]
+    requested: tuple[str, ...]
+    service: tuple[str, str] | None
     listeners: tuple[ListenerFacts, ...]
     attached_sets: int
 
@@ -127,6 +132,7 @@ class Topology:
         problems: findings by object.
         reads: what else was looked at, besides the Gateway API objects themselves.
         due: when it changes by itself, because of a certificate's time; seconds since 1970; None: never.
+        planes: what data planes are needed, by `namespace/name`; empty without provisioning.
     """
 
     classes: tuple[tuple[GatewayClass, Verdict], ...]
@@ -138,4 +144,5 @@ class Topology:
     trust: Mapping[str, ir.Trust]
     problems: Mapping[ObjectKey, tuple[Problem, ...]]
     reads: frozenset[Read]
+    planes: Mapping[str, PlaneRequest]
     due: float | None = None

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from ..infra.plane import DataPlane
 from ..model import ObjectKey
 from ..snapshot import Snapshot
 from .problems import Problem
@@ -23,8 +24,10 @@ from .report import (
     read_report,
 )
 from .state import State
-from .status import Status
+from .status import Address, Status
 from .topology import ListenerSetFacts, Topology
+
+_NO_FAILURES: Mapping[ObjectKey, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +43,8 @@ class Translation:
         findings: what `problems` is made of.
         status_addresses: what Gateways report that bind all addresses.
         reports: what the engine said of each listener, by its id; empty before `with_report`.
+        infrastructure: planned data planes by `namespace/name`; empty without provisioning.
+        assigned: addresses of the Services of Gateways.
     """
 
     snapshot: Snapshot
@@ -50,6 +55,8 @@ class Translation:
     findings: tuple[Mapping[ObjectKey, tuple[Problem, ...]], ...]
     status_addresses: tuple[str, ...] = ()
     reports: Mapping[str, ListenerReport] = field(default_factory=lambda: MappingProxyType({}))
+    infrastructure: Mapping[str, DataPlane] = field(default_factory=lambda: MappingProxyType({}))
+    assigned: Mapping[ObjectKey, tuple[Address, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def due(self) -> float | None:
@@ -67,11 +74,19 @@ class Translation:
         placed = [msgspec.structs.replace(item, origin=self.snapshot.origin(item.key)) for item in found]
         return sorted(placed, key=Problem.order)
 
-    def with_report(self, report: bytes | Mapping[str, object] | ApplyReport) -> Translation:
-        """Return the same translation after the engine applied it: `Programmed`, addresses and bind errors."""
+    def with_report(
+        self, report: bytes | Mapping[str, object] | ApplyReport, failures: Mapping[ObjectKey, str] = _NO_FAILURES
+    ) -> Translation:
+        """Return the same translation after engines applied it: `Programmed`, addresses and bind errors.
+
+        Args:
+            report: of the engine, or of all engines together.
+            failures: why data planes could not be provisioned, by Gateway.
+        """
         reports = {item.id: item for item in read_report(report).listeners}
         statuses = dict(self.statuses)
-        statuses.update(topology_statuses(self.topology, Programming(self.attached, reports, self.status_addresses)))
+        programming = Programming(self.attached, reports, self.status_addresses, self.assigned, failures)
+        statuses.update(topology_statuses(self.topology, programming))
         failed: dict[ObjectKey, tuple[Problem, ...]] = {}
         for item in bind_problems(self.topology, reports):
             failed[item.key] = (*failed.get(item.key, ()), item)

@@ -8,7 +8,8 @@ its Secret goes bad. Stages, each fed only with what changed:
 2. routes: those that changed, and those that looked at something that changed;
 3. backends and endpoints: those of Services, EndpointSlices and routes that changed; no route is touched;
 4. policies: when a policy, or a Service or ConfigMap that one names, changed;
-5. statuses of parents whose counts of attached routes changed.
+5. data planes: those whose Gateways, class or parameters changed; addresses when a Service of theirs changed;
+6. statuses of parents whose counts of attached routes changed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from .grants import index_grants
 from .memo import Ledger, Memo, Pair
 from .options import DEFAULT_CONTROLLER_NAME, Options
 from .policies import translate_policies
+from .provision import assigned_addresses
 from .report import Programming
 from .routes import translate_route
 from .stages import (
@@ -35,6 +37,7 @@ from .stages import (
     protected_backends,
     replace_backend,
     replace_route,
+    update_planes,
 )
 from .state import State
 from .topology import ParentView, Read, Topology
@@ -45,6 +48,16 @@ _V = TypeVar("_V")
 
 #: Kinds whose objects the topology is made of; others only where it looked at them.
 _TOPOLOGY_KINDS = ("GatewayClass", "Gateway", "ListenerSet")
+#: Kinds whose objects are noted one by one by what looked at them.
+_READ_KINDS = (
+    "Namespace",
+    "Service",
+    "Secret",
+    "ConfigMap",
+    "ClusterTrustBundle",
+    "RequestHeaderFilter",
+    "GatewayParameters",
+)
 
 
 class _World:
@@ -123,7 +136,10 @@ class Translator:
         touched = self._update_routes(memo, step, topology)
         services = self._update_backends(memo, step, touched.backends)
         self._update_policies(memo, step, services, topology)
-        self._update_statuses(memo, topology, touched.listeners, rebuilt=rebuilt)
+        if rebuilt and self.options.provision is not None:
+            update_planes(memo, topology.planes, self.options.provision)
+        moved = self._update_addresses(memo, step, topology, rebuilt=rebuilt)
+        self._update_statuses(memo, topology, touched.listeners, rebuilt=rebuilt or moved)
         memo.snapshot = snapshot
         memo.translation = self._publish(memo, snapshot, topology)
         return memo.translation
@@ -201,9 +217,17 @@ class Translator:
             _replace_part(memo.problems, old.problems if old is not None else {}, new.problems)
         memo.trust.replace({**topology.trust, **(memo.policies.trust if memo.policies is not None else {})})
 
+    def _update_addresses(self, memo: Memo, step: _Step, topology: Topology, *, rebuilt: bool) -> bool:
+        """Look up what addresses data planes have where that may have changed; returns whether it has."""
+        services = {facts.service for facts in topology.gateways.values() if facts.service is not None}
+        if not rebuilt and services.isdisjoint(step.changes.get("Service", ())):
+            return False
+        before, memo.assigned = memo.assigned, assigned_addresses(step.snapshot, topology.gateways.values())
+        return before != memo.assigned
+
     def _update_statuses(self, memo: Memo, topology: Topology, listeners: set[str], *, rebuilt: bool) -> None:
         counts, _ = memo.attached.publish()
-        programming = Programming(counts, None, self.options.status_addresses)
+        programming = Programming(counts, None, self.options.status_addresses, memo.assigned)
         if rebuilt:
             new = topology_statuses(topology, programming)
             gone = [key for key in memo.statuses.keys() if key.kind in _TOPOLOGY_KINDS and key not in new]  # noqa: SIM118
@@ -256,7 +280,15 @@ class Translator:
         plain = frozenset(memo.wants_tls)
         unprotected = {backend_key(item): plain_text_problem(item) for item in plain - protected_backends(memo)}
         return Translation(
-            snapshot, state, statuses, topology, attached, (problems, unprotected), self.options.status_addresses
+            snapshot,
+            state,
+            statuses,
+            topology,
+            attached,
+            (problems, unprotected),
+            self.options.status_addresses,
+            infrastructure=memo.infrastructure,
+            assigned=memo.assigned,
         )
 
 
@@ -264,7 +296,7 @@ def _dirty_reads(changes: Changes) -> set[Read]:
     """What changed, as routes and topology note it; parents are compared as views later."""
     dirty: set[Read] = {
         (kind, namespace, name)
-        for kind in ("Namespace", "Service", "Secret", "ConfigMap", "ClusterTrustBundle", "RequestHeaderFilter")
+        for kind in _READ_KINDS
         for namespace, name in changes.get(kind, ())
     }
     dirty.update(("ReferenceGrant", namespace, "") for namespace, _ in changes.get("ReferenceGrant", ()))

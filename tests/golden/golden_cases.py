@@ -4,8 +4,9 @@ A case is a directory `tests/golden/<area>/<case>/` with one aim:
 
 - `in.yaml`: the objects; the first line is a comment that says the aim;
 - `options.yaml` (optional): translator options, and the engine's `report` to merge;
-- `ir.yaml`: the full transaction; `status.yaml`: conditions and problems, short; both written by
-  `regenerate.py --write` and read by people before they are committed;
+- `ir.yaml`: the full transaction; `status.yaml`: conditions and problems, short; `infrastructure.yaml`: the manifests
+  of data planes, only with the option `provision`; all written by `regenerate.py --write` and read by people before
+  they are committed;
 - `requests.yaml`: requests for the `decide` contract and what is expected of each decision, written by hand; the parity
   tests run them through every router.
 
@@ -25,6 +26,7 @@ import yaml
 
 from sluicegate import ir
 from sluicegate.controller import model
+from sluicegate.controller.infra.plane import ProvisionOptions
 from sluicegate.controller.store import Store
 from sluicegate.controller.translate import (
     CertificateFacts,
@@ -38,7 +40,7 @@ from sluicegate.controller.translate import (
 
 ROOT = Path(__file__).parent
 WRITTEN = ("in.yaml", "requests.yaml")
-OPTIONAL = ("options.yaml",)
+OPTIONAL = ("options.yaml", "infrastructure.yaml")
 GENERATED = ("ir.yaml", "status.yaml")
 RUNNER_FILES = frozenset({"golden_cases.py", "regenerate.py", "test_golden.py"})
 
@@ -93,6 +95,8 @@ class Case:
         """A new translator with the options of the case."""
         settings = {key: value for key, value in self.options().items() if key not in {"report", "controller_name"}}
         settings = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+        if "provision" in settings:
+            settings["provision"] = ProvisionOptions(**settings["provision"])
         name = self.options().get("controller_name", "sluicegate.dev/controller")
         return Translator(name, Options(checks=CHECKS, **settings))
 
@@ -108,7 +112,10 @@ class Case:
         """Content of the generated files, by name."""
         result = self.translate()
         transaction = msgspec.json.decode(ir.encode(ir_transaction(None, result.ir, 1)))
-        return {"ir.yaml": dump(transaction), "status.yaml": dump(short(result))}
+        files = {"ir.yaml": dump(transaction), "status.yaml": dump(short(result))}
+        if "provision" in self.options():
+            files["infrastructure.yaml"] = dump(infrastructure(result))
+        return files
 
 
 def cases() -> Iterator[Case]:
@@ -131,6 +138,19 @@ def short(result: Translation) -> dict[str, Any]:
         for item in result.problems
     ]
     return {"statuses": statuses, "problems": problems}
+
+
+def infrastructure(result: Translation) -> dict[str, Any]:
+    """Data planes, by name."""
+    return {
+        key: {
+            "gateways": [str(item) for item in plane.gateways],
+            **({"kept": True} if plane.kept else {}),
+            **({"retained": sorted(str(item) for item in plane.retained)} if plane.retained else {}),
+            "objects": msgspec.json.decode(msgspec.json.encode(plane.objects)),  # nothing is shared: no anchors
+        }
+        for key, plane in sorted(result.infrastructure.items())
+    }
 
 
 def _short(value: Any) -> Any:

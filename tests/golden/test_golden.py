@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from golden_cases import GENERATED, OPTIONAL, ROOT, RUNNER_FILES, WRITTEN, Case, cases, short
+from golden_cases import GENERATED, OPTIONAL, ROOT, RUNNER_FILES, WRITTEN, Case, cases, infrastructure, short
 
 from sluicegate import ir
 from sluicegate.controller.store import Apply, Delete, Init, InitDone, Store
@@ -42,7 +42,8 @@ def test_there_are_cases() -> None:
 @pytest.mark.parametrize("case", CASES, ids=by_name)
 def test_translation(case: Case) -> None:
     expected = case.expected_files()
-    for name in GENERATED:
+    assert ("infrastructure.yaml" in expected) == (case.path / "infrastructure.yaml").exists()
+    for name in expected:
         assert (case.path / name).read_text() == expected[name], (
             f"{name}: read the difference, then regenerate.py --write"
         )
@@ -93,6 +94,7 @@ def test_one_object_at_a_time(case: Case) -> None:
     whole.load(objects)
     fresh = case.translator().translate(whole.snapshot())
     assert short(final) == short(fresh)
+    assert infrastructure(final) == infrastructure(fresh)
     for kind in RESOURCE_KINDS:
         assert dict(final.ir.table(kind)) == dict(fresh.ir.table(kind))
         assert engine[kind] == dict(fresh.ir.table(kind))
@@ -102,6 +104,7 @@ def test_one_object_at_a_time(case: Case) -> None:
         state = _apply(engine, state, translator.translate(store.snapshot()).ir, 1)
     assert not any(engine.values())
     assert not translator.translate(store.snapshot()).statuses
+    assert not translator.translate(store.snapshot()).infrastructure
 
 
 def _apply(engine: dict[str, dict[str, object]], old: State | None, new: State, generation: int) -> State:

@@ -1,0 +1,68 @@
+"""The Service of a Gateway: its ports, static addresses, and the addresses that it has been given."""
+
+from __future__ import annotations
+
+from ..model import Service
+from .plane import Manifest, PlaneGateway, PlanePort
+
+DEFAULT_TYPE = "LoadBalancer"
+#: Annotations by which load balancers take several addresses; one address is the Service's own field, which all read.
+#: MetalLB (both names of it), Cilium LB IPAM, kube-vip.
+ADDRESS_ANNOTATIONS = (
+    "metallb.io/loadBalancerIPs",
+    "metallb.universe.tf/loadBalancerIPs",
+    "lbipam.cilium.io/ips",
+    "kube-vip.io/loadbalancerIPs",
+)
+
+
+def service_spec(gateway: PlaneGateway, selector: dict[str, str]) -> Manifest:
+    """`spec` of the Service."""
+    wanted = gateway.parameters.service
+    kind = wanted.type or DEFAULT_TYPE
+    spec: Manifest = {"type": kind, "selector": selector, "ports": [_port(item) for item in gateway.ports]}
+    if wanted.ip_family_policy is not None:
+        spec["ipFamilyPolicy"] = wanted.ip_family_policy
+    if kind != "ClusterIP" and wanted.external_traffic_policy is not None:
+        spec["externalTrafficPolicy"] = wanted.external_traffic_policy
+    if kind == "LoadBalancer":
+        if wanted.load_balancer_class is not None:
+            spec["loadBalancerClass"] = wanted.load_balancer_class
+        if wanted.load_balancer_source_ranges is not None:
+            spec["loadBalancerSourceRanges"] = list(wanted.load_balancer_source_ranges)
+        if len(gateway.addresses) == 1:
+            spec["loadBalancerIP"] = gateway.addresses[0]
+    elif gateway.addresses:
+        spec["clusterIP"] = gateway.addresses[0]
+        spec["clusterIPs"] = list(gateway.addresses)
+    return spec
+
+
+def service_annotations(gateway: PlaneGateway) -> dict[str, str]:
+    """Annotations that make balancers do what the Gateway asks for; those of the parameters win."""
+    wanted = gateway.parameters.service
+    several = len(gateway.addresses) > 1 and (wanted.type or DEFAULT_TYPE) == DEFAULT_TYPE
+    asked = dict.fromkeys(ADDRESS_ANNOTATIONS, ",".join(gateway.addresses)) if several else {}
+    return {**asked, **(wanted.annotations or {})}
+
+
+def service_addresses(service: Service) -> tuple[tuple[str, str], ...]:
+    """Addresses that a Service has, as (type, value) of `Gateway.status.addresses`; none yet: empty.
+
+    A load balancer's are those that it reported; other types have their cluster addresses.
+    """
+    if service.spec.type == "LoadBalancer":
+        ingress = service.status.load_balancer.ingress
+        found = [("IPAddress", item.ip) if item.ip else ("Hostname", item.hostname) for item in ingress]
+        return tuple(item for item in dict.fromkeys(found) if item[1])
+    values = service.spec.cluster_ips or (service.spec.cluster_ip,)
+    return tuple(("IPAddress", value) for value in values if value and value != "None")
+
+
+def _port(item: PlanePort) -> Manifest:
+    return {
+        "name": f"{item.transport.lower()}-{item.port}",
+        "protocol": item.transport,
+        "port": item.port,
+        "targetPort": item.target,
+    }
