@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TypeVar
 
 from sluicegate import ir
-from types import MappingProxyType
 
 from ..infra.plan import plan
 from ..infra.plane import DataPlane, PlaneRequest, ProvisionOptions

@@ -294,11 +294,7 @@ class Translator:
 
 def _dirty_reads(changes: Changes) -> set[Read]:
     """What changed, as routes and topology note it; parents are compared as views later."""
-    dirty: set[Read] = {
-        (kind, namespace, name)
-        for kind in _READ_KINDS
-        for namespace, name in changes.get(kind, ())
-    }
+    dirty: set[Read] = {(kind, namespace, name) for kind in _READ_KINDS for namespace, name in changes.get(kind, ())}
     dirty.update(("ReferenceGrant", namespace, "") for namespace, _ in changes.get("ReferenceGrant", ()))
     return dirty
 
