@@ -24,7 +24,7 @@ from typing import Any
 
 import msgspec
 
-from ..model import CLUSTER, KINDS, DecodeError, ObjectKey, decode
+from ..model import CLUSTER, GATEWAY_GROUP, KINDS, DecodeError, ObjectKey, decode
 from ..store import Apply, Delete, Event, Init, InitDone
 from .client import REQUEST_LIMIT, ApiError, Client
 from .resources import Resource
@@ -169,13 +169,14 @@ class Watch:
         await asyncio.sleep(MISSING_WAIT)
 
     def _found(self) -> None:
-        """The kind is there; say so once where it is only there in an older version."""
+        """The kind is there; say once that the CRDs are old, where it is only there in an older version."""
         self._absences, self._told_missing = 0, False
         resource, wanted = self._resource, self._wanted
-        if resource.version != wanted.version and not self._told_older:
+        outdated = resource.version != wanted.version and resource.version.startswith(GATEWAY_GROUP)
+        if outdated and not self._told_older:
             self._told_older = True
             text = f"the cluster has {resource.kind} in {resource.version}, but not in {wanted.version}"
-            self._complain("kind_older", f"{text}: it is read all the same")
+            self._complain("kind_older", f"{text}: it is read all the same, but update the CRDs")
         self._rest = []
 
     async def _list(self) -> None:
