@@ -75,9 +75,9 @@ class Counting(Translator):
 
     translations = 0
 
-    def translate(self, snapshot: Any) -> Translation:
+    def translate(self, snapshot: Any, now: float | None = None) -> Translation:
         self.translations += 1
-        return super().translate(snapshot)
+        return super().translate(snapshot, now)
 
 
 Test = Callable[[ApiServer, Loop, Recorder, Recorder, Counting], Awaitable[None]]
