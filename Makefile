@@ -10,8 +10,10 @@ NATIVE_SOURCES := Cargo.toml Cargo.lock $(shell find native -name '*.rs' -o -nam
 CYTHON_SOURCES := $(wildcard benches/cython/*.* python/sluicegate/reference/*.py python/sluicegate/ir.py)
 PORT_OFFSET ?= 8000
 WORKERS ?= 2
+INSTALLER ?= kustomize
+HARNESS = cd tests/cluster && $(abspath $(BIN))/python -m harness
 
-.PHONY: cluster cluster-down conformance help run test check format build bench bench-proxy bench-reload schemas clean
+.PHONY: cluster cluster-down cluster-image install-cluster test-cluster conformance help run test check format build bench bench-proxy bench-reload schemas clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -21,7 +23,7 @@ run: $(NATIVE) ## Build what is missing and serve examples/quickstart with demo 
 
 test: $(NATIVE) $(CYTHON) ## Install what is needed and run every test.
 	cargo test -p sluicegate-core --quiet
-	SLUICEGATE_PARITY_BUILDS=python,cython,native $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests
+	SLUICEGATE_PARITY_BUILDS=python,cython,native $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore=tests/cluster tests
 
 check: $(NATIVE) ## Lints, types and layering.
 	$(BIN)/ruff check .
@@ -50,14 +52,25 @@ bench-reload: $(NATIVE) ## Measure how soon a changed route of 10,000 is live.
 	$(BIN)/python -m benches.scenario.reload
 	$(BIN)/python -m benches.scenario.reload --files 1
 
-cluster: $(NATIVE) ## Start the test cluster (root; the Debian packages that tests/cluster/harness names).
-	cd tests/cluster && $(abspath $(BIN))/python -m harness up
+cluster: $(NATIVE) ## Start the test cluster and load the image (root; the Debian packages that tests/cluster/harness names).
+	$(HARNESS) up
+	$(HARNESS) image
+
+cluster-image: $(NATIVE) ## Build the image anew and load it into the test cluster.
+	$(HARNESS) image
+
+install-cluster: $(NATIVE) ## Install the controller on the test cluster as deploy/README.md says: INSTALLER=kustomize or helm.
+	$(HARNESS) install $(INSTALLER)
 
 cluster-down: ## Stop the test cluster.
-	cd tests/cluster && $(abspath $(BIN))/python -m harness down
+	$(HARNESS) down
 
-conformance: $(NATIVE) ## Run the conformance suite on the test cluster: all, or TEST=name; VERSION=v1.6.3 or v1.7.0.
-	$(BIN)/python tests/conformance/run.py $(if $(TEST),--test $(TEST)) $(if $(VERSION),--version $(VERSION))
+test-cluster: $(NATIVE) ## Run the tests on the test cluster (after `make cluster`).
+	$(BIN)/python -m pytest tests/cluster
+
+conformance: $(NATIVE) ## Run the conformance suite on the installed controller: all, or TEST=name; VERSION=v1.6.3 or v1.7.0; REPEAT=n; THIRD=1.
+	$(BIN)/python tests/conformance/run.py $(if $(TEST),--test $(TEST)) $(if $(VERSION),--version $(VERSION)) \
+		$(if $(REPEAT),--repeat $(REPEAT)) $(if $(THIRD),--third)
 
 schemas: $(INSTALLED) ## Make the schemas of `sluicegate check` anew from the Go modules of the Gateway API.
 	$(BIN)/python tools/schemas.py

@@ -23,7 +23,8 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "cluster"))
 
-from harness.paths import NODE_ADDRESS, PKI, inside  # noqa: E402
+from harness.network import NODE_ADDRESS, inside  # noqa: E402
+from harness.paths import PKI  # noqa: E402
 
 RESULTS = Path(__file__).parents[1] / "results"
 ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes"

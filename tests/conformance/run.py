@@ -1,6 +1,6 @@
-"""Run the official conformance suite against `sluicegate serve --kubernetes` on the test cluster.
+"""Run the official conformance suite against the installed controller, on the test cluster.
 
-    python tests/conformance/run.py [--version v1.6.3] [--test NAME]
+    python tests/conformance/run.py [--version v1.6.3] [--test NAME] [--repeat N] [--third] [--mode node]
 
 Needs the cluster (`make cluster`) and root. The suite reads `GatewayClass.status.supportedFeatures`: no feature flag,
 no skip, no exemption. Its report goes to `tests/conformance/reports/`.
@@ -9,13 +9,16 @@ no skip, no exemption. Its report goes to `tests/conformance/reports/`.
 from __future__ import annotations
 
 import argparse
-import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -23,72 +26,102 @@ import yaml
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "cluster"), str(ROOT / "tools")]
 
-from harness.paths import BINARIES, KUBECONFIG, inside, kubectl  # noqa: E402
+from harness import install  # noqa: E402
+from harness.network import inside  # noqa: E402
+from harness.paths import BINARIES, KUBECONFIG, kubectl  # noqa: E402
 
 from go_modules import module  # noqa: E402
 
 REPORTS = Path(__file__).parent / "reports"
-VERSIONS = ("v1.6.3", "v1.7.0")
-PROFILES = "GATEWAY-HTTP"
-#: Addresses that Gateways get; the lower ones serve the static-address test.
+PROFILES = ("GATEWAY-HTTP", "GATEWAY-GRPC", "GATEWAY-TLS", "GATEWAY-TCP", "GATEWAY-UDP")
+#: Addresses that Gateways get in node mode; the lower ones serve the static-address test.
 POOL = "10.90.0.10-10.90.0.250"
 USABLE, UNUSABLE = "10.90.0.5", "10.200.0.1"
-LIMIT = 2_400
-CLASS = {
-    "apiVersion": "gateway.networking.k8s.io/v1",
-    "kind": "GatewayClass",
-    "metadata": {"name": "sluicegate"},
-    "spec": {"controllerName": "sluicegate.dev/controller"},
-}
-NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sluicegate-system"}}
+#: Seconds for a whole run, and the last lines of a test that are shown where it fails.
+LIMIT, SAID = 2_400, 30
+CLASS = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: sluicegate}
+spec: {controllerName: sluicegate.dev/controller}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: sluicegate-system}
+"""
+#: As the suite's `config.TimeoutConfig` has them (seconds); what is no waiting for consistency is left out.
+TIMEOUTS = re.compile(r"^\s+(\w+):\s+(\d+) \* time\.Second,", re.MULTILINE)
+#: With `-test.v=test2json` each result comes at once, behind a mark, and not with the last one.
+MARK = "\x16"
+SPEAKS = re.compile(r"^=== (?:RUN|NAME|CONT|PAUSE) +(?P<name>\S+)$")
+ENDED = re.compile(r"^ *--- (?P<result>PASS|FAIL|SKIP): (?P<name>\S+) \((?P<seconds>[\d.]+)s\)")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--version", choices=VERSIONS, default=VERSIONS[-1])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", choices=install.VERSIONS, default=install.VERSIONS[-1])
     parser.add_argument("--test", default="", help="one test by its short name, such as HTTPRouteWeight")
+    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="run so often; the first failure ends it")
+    parser.add_argument("--third", action="store_true", help="cut the suite's timeouts to a third")
+    parser.add_argument("--mode", choices=("default", "node"), default="default", help="node: serve --kubernetes")
+    parser.add_argument("--profiles", default=",".join(PROFILES), help="comma-separated; all five unless given")
+    parser.add_argument("--installer", choices=(install.KUSTOMIZE, install.HELM), default=install.KUSTOMIZE)
+    parser.add_argument("--log", type=Path, help="keep what the suite and the gateway say in this folder")
     arguments = parser.parse_args()
-    install(arguments.version)
     with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "gateway.log"
-        gateway = start(log)
-        try:
-            status = suite(arguments.version, arguments.test)
-        finally:
-            gateway.send_signal(signal.SIGTERM)
-            ended = gateway.wait(30)
-        if status or ended:
-            print(f"the gateway ended with {ended} and said:\n{log.read_text()[-4000:]}")
-    return status or ended
+        logs = arguments.log or Path(folder)
+        logs.mkdir(parents=True, exist_ok=True)
+        prepare(arguments.version)
+        with serving(arguments.mode, arguments.installer, logs):
+            for turn in range(1, arguments.repeat + 1):
+                if arguments.repeat > 1:
+                    print(f"run {turn} of {arguments.repeat}", flush=True)
+                status = suite(arguments, logs)
+                if status:
+                    return status
+    return 0
 
 
-def install(version: str) -> None:
-    """Have the CRDs of a version, the class and the namespace, and nothing of a run before."""
-    crds = module("sigs.k8s.io/gateway-api", version) / "config" / "crd" / "experimental"
-    # The policy of a newer version would not let an older one in.
-    policies = "validatingadmissionpolicies,validatingadmissionpolicybindings"
-    subprocess.run(kubectl("delete", policies, "--all"), check=True, stdout=subprocess.DEVNULL)
-    listed = subprocess.run(kubectl("get", "crd", "-o", "json"), check=True, stdout=subprocess.PIPE).stdout
-    mark = "gateway.networking.k8s.io/bundle-version"
-    versions = {
-        item["metadata"]["name"]: item["metadata"].get("annotations", {}) for item in json.loads(listed)["items"]
-    }
-    other = [name for name, marks in versions.items() if mark in marks and marks[mark] != version]
-    if other:
-        subprocess.run(kubectl("delete", "crd", *other), check=True, stdout=subprocess.DEVNULL)
-    apply = kubectl("apply", "--server-side", "--force-conflicts", "-k", crds)
-    subprocess.run(apply, check=True, stdout=subprocess.DEVNULL)
-    wait = kubectl("wait", "--for=condition=Established", "crd/httproutes.gateway.networking.k8s.io", "--timeout=30s")
-    subprocess.run(wait, check=True, stdout=subprocess.DEVNULL)
-    # Those of a run before may still be going.
+def prepare(version: str) -> None:
+    """Have the CRDs of a version, and nothing of a run before."""
+    # The suite's namespaces may still be going.
     names = [f"gateway-conformance-{name}" for name in ("infra", "app-backend", "web-backend", "mesh")]
-    gone = kubectl("delete", "namespace", "--ignore-not-found", "--wait", "--timeout=60s", *names)
-    subprocess.run(gone, check=True, stdout=subprocess.DEVNULL)
-    objects = json.dumps({"apiVersion": "v1", "kind": "List", "items": [CLASS, NAMESPACE]})
-    subprocess.run(kubectl("apply", "-f", "-"), input=objects, text=True, check=True, stdout=subprocess.DEVNULL)
+    call(kubectl("delete", "namespace", "--ignore-not-found", "--wait", "--timeout=120s", *names))
+    install.crds(version)
 
 
-def start(log: Path) -> subprocess.Popen[bytes]:
+@contextmanager
+def serving(mode: str, installer: str, logs: Path) -> Iterator[None]:
+    """Have the gateway running; on the way out its log is kept."""
+    if mode == "node":
+        process = start_node(logs / "gateway.log")
+        try:
+            wait_for_features()
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            ended = process.wait(30)
+            if ended:
+                raise SystemExit(f"the gateway ended with {ended}:\n{(logs / 'gateway.log').read_text()[-4000:]}")
+        return
+    install.controller(installer)
+    try:
+        wait_for_features()
+        yield
+    finally:
+        command = kubectl("logs", "--namespace", install.SYSTEM, install.CONTROLLER, "--all-pods", "--prefix")
+        (logs / "gateway.log").write_bytes(subprocess.run(command, capture_output=True, check=False).stdout)
+
+
+def wait_for_features() -> None:
+    """Wait until the class says what the suite is to test."""
+    published = "--for=jsonpath={.status.supportedFeatures[0].name}"
+    call(kubectl("wait", "gatewayclass/sluicegate", published, "--timeout=60s"))
+
+
+def start_node(log: Path) -> subprocess.Popen[bytes]:
+    """Run `serve --kubernetes` on the node; returns when it leads."""
+    subprocess.run(kubectl("apply", "-f", "-"), input=CLASS, text=True, check=True, stdout=subprocess.DEVNULL)
     command = [sys.executable, "-m", "sluicegate", "serve", "--kubernetes", "--kubeconfig", str(KUBECONFIG)]
     command += ["--address-pool", POOL, "--admin", "off", "--drain", "1"]
     with log.open("wb") as output:
@@ -96,45 +129,105 @@ def start(log: Path) -> subprocess.Popen[bytes]:
     deadline = time.monotonic() + 30
     while "leading" not in log.read_text():
         if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
             raise SystemExit(f"the gateway does not start:\n{log.read_text()}")
         time.sleep(0.1)
     return process
 
 
-def suite(version: str, test: str) -> int:
+def suite(arguments: argparse.Namespace, logs: Path) -> int:
+    """Run the suite once; returns its exit status."""
+    version, test = arguments.version, arguments.test
+    whole = not test and not arguments.third and set(arguments.profiles.split(",")) == set(PROFILES)
     REPORTS.mkdir(exist_ok=True)
-    report = REPORTS / f"{version}-sluicegate.yaml"
-    written = report if not test else Path(tempfile.gettempdir()) / report.name
-    command = [BINARIES / f"conformance-{version}.test", "-test.v", "-test.run", "TestConformance"]
-    command += ["-gateway-class", "sluicegate", "-conformance-profiles", PROFILES, "-report-output", written]
+    name = f"{version}-sluicegate{'-node' if arguments.mode == 'node' else ''}.yaml"
+    report = (REPORTS if whole else logs) / name
+    command = [BINARIES / f"conformance-{version}.test", "-test.v=test2json", "-test.run", "TestConformance"]
+    command += [f"-test.timeout={LIMIT}s", "-gateway-class", "sluicegate", "-mode", arguments.mode]
+    command += ["-conformance-profiles", arguments.profiles, "-report-output", report]
     command += ["-usable-address", USABLE, "-unusable-address", UNUSABLE, *([f"-run-test={test}"] if test else [])]
     command += ["-organization", "sluicegate", "-project", "sluicegate", "-version", project_version()]
     command += ["-url", "https://github.com/sluicegate/sluicegate", "-contact", "@sluicegate/maintainers"]
-    written.unlink(missing_ok=True)
+    if arguments.third:
+        options = logs / "options.yaml"
+        options.write_text(yaml.safe_dump({"timeoutConfig": a_third(version)}))
+        command += ["-conformance-options-file", options]
+    report.unlink(missing_ok=True)
     started = time.monotonic()
-    process = subprocess.Popen(
-        inside("env", f"KUBECONFIG={KUBECONFIG}", *command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    failed = follow(inside("env", f"KUBECONFIG={KUBECONFIG}", *command), logs / "suite.log", started)
+    summary(report, version, failed, time.monotonic() - started)
+    return int(failed is None or bool(failed) or not report.exists())
+
+
+def follow(command: list[str], log: Path, started: float) -> list[str] | None:
+    """Run the suite and print each test as it ends; returns the names of those that failed, None where it broke."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if line.lstrip().startswith(("--- FAIL", "--- PASS", "--- SKIP")) and line.count("/") <= 1:
-            print(f"{time.monotonic() - started:6.0f} s {line.strip()}", flush=True)
-    status = process.wait(LIMIT)
-    if status:
-        print("".join(lines[-200:]))
-    profiles = yaml.safe_load(written.read_text()).get("profiles") if written.exists() else None
-    for profile in profiles or []:
-        print(profile["name"], json.dumps({key: profile[key] for key in ("core", "extended") if key in profile}))
-    verdict = "passed" if status == 0 else "failed"
-    print(f"{version}: {verdict} after {time.monotonic() - started:.0f} s; report: {written}")
-    return status
+    said: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=SAID))
+    current, failed = "", []
+    with log.open("w") as kept:
+        for marked in process.stdout:
+            line = marked.replace(MARK, "")
+            kept.write(line)
+            if spoken := SPEAKS.match(line):
+                current = spoken["name"]
+            elif not (ended := ENDED.match(line)):
+                said[current].append(line)
+            else:
+                name, words = ended["name"], said.pop(ended["name"], ())
+                test, depth = name.partition("/")[2], name.count("/")
+                # One level down are the tests, further down their parts, which are named where they fail.
+                if depth == 1 or ended["result"] == "FAIL":
+                    after = f"{time.monotonic() - started:6.0f} s"
+                    print(f"{after}  {ended['result']} {name} ({ended['seconds']} s)", flush=True)
+                if ended["result"] == "FAIL":
+                    print("".join(words), end="", flush=True)
+                    failed += [test] if depth == 1 else []
+    if process.wait():
+        if not failed:
+            print("".join(said[current]))
+        return failed or None
+    return failed
+
+
+def summary(report: Path, version: str, failed: list[str] | None, seconds: float) -> None:
+    """Print what the report says, profile by profile."""
+    document = yaml.safe_load(report.read_text()) if report.exists() else {}
+    for profile in document.get("profiles") or []:
+        parts = []
+        for level in ("core", "extended"):
+            found = profile.get(level)
+            if found:
+                count = found.get("statistics", {})
+                parts.append(
+                    f"{level} {count.get('Passed', 0)} passed, {count.get('Failed', 0)} failed, "
+                    f"{count.get('Skipped', 0)} skipped ({found.get('result')})"
+                )
+        features = profile.get("extended", {})
+        missing = features.get("unsupportedFeatures") or []
+        print(f"{profile['name']:14} {'; '.join(parts)}")
+        if missing:
+            print(f"{'':14} not supported: {', '.join(missing)}")
+    verdict = "broke off" if failed is None else f"failed: {', '.join(failed)}" if failed else "passed"
+    print(f"{version}: {verdict}; {seconds:.0f} s; report: {report if report.exists() else 'none'}", flush=True)
+
+
+def a_third(version: str) -> dict[str, str]:
+    """Every timeout of the suite, cut to a third."""
+    source = module("sigs.k8s.io/gateway-api/conformance", version) / "utils" / "config" / "timeout.go"
+    found = TIMEOUTS.findall(source.read_text())
+    if not found:
+        raise SystemExit(f"{source} has no timeouts that this understands")
+    return {name[0].lower() + name[1:]: f"{int(seconds) * 1000 // 3}ms" for name, seconds in found}
 
 
 def project_version() -> str:
     command = [sys.executable, "-m", "sluicegate", "--version"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def call(command: list[str]) -> None:
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":

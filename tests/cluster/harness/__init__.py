@@ -1,13 +1,26 @@
 """A real single-node Kubernetes cluster inside one network namespace, for tests.
 
-    python -m harness up | down | env | load IMAGE... | kubectl ARGUMENT...      (from tests/cluster, as root)
+    python -m harness up | down | image | install | stop NAME | partition | ...      (from tests/cluster, as root)
 
 etcd, API server, controller manager, scheduler, containerd, kubelet, kube-proxy, CoreDNS and an allocator of
-LoadBalancer addresses. Needs from Debian: containerd runc containernetworking-plugins iproute2 iptables gcc libc6-dev;
-and kubectl.
+LoadBalancer addresses. Needs from Debian: the packages of `PACKAGES`.
 
-- Binaries come from the archive that `SLUICEGATE_CLUSTER_ARCHIVE` names; without one they are built from the Go modules
-  under `src/` (Kubernetes takes about six minutes on two cores).
+- Binaries come from the archive that `SLUICEGATE_CLUSTER_ARCHIVE` names, else from one beside the repository
+  (`../shared/cluster`); without one they are built from the Go modules under `src/` (Kubernetes takes about six minutes
+  on two cores).
 - Everything that talks to the cluster runs in its namespace by `nsenter --net=`: `ip netns exec` would hide the cgroup
   mounts from the kubelet.
 """
+
+#: Packages of Debian that the cluster is made of; `mmdebstrap` makes the image, gcc the pause program.
+PACKAGES = (
+    "containerd",
+    "runc",
+    "containernetworking-plugins",
+    "iproute2",
+    "iptables",
+    "mmdebstrap",
+    "gcc",
+    "libc6-dev",
+    "openssl",
+)

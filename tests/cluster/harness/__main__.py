@@ -6,35 +6,65 @@ import subprocess
 import sys
 from pathlib import Path
 
+from . import install, network
 from .balancer import Balancer
-from .gateway_image import build
+from .gateway_image import TAG, build
 from .node import Node, load
-from .paths import BINARIES, KUBECONFIG, NAMESPACE, kubectl
+from .paths import BINARIES, KUBECONFIG, kubectl
+
+USAGE = """usage: python -m harness COMMAND
+  up                        start the cluster; does nothing where it is up
+  down                      stop it and leave nothing behind
+  image [--tree]            build Sluicegate's image and load it; --tree: without building a wheel
+  install [kustomize|helm]  install the CRDs and the controller as deploy/README.md says
+  uninstall                 remove them again
+  stop|pause NAME           break a component (kube-apiserver, etcd, kubelet, ...): as a crash, or standing still
+  start|resume NAME         mend it
+  partition [ADDRESS]       drop all packets between the API server and all pods, or one address
+  heal                      let them through
+  load IMAGE...             import images
+  kubectl ARGUMENT...       run kubectl in the cluster
+  env                       print variables for a shell"""
 
 
 def main(arguments: list[str]) -> int:
+    """Run a command; returns the exit status."""
     match arguments:
         case ["up"]:
             Node().up()
         case ["down"]:
             Node().down()
+        case ["start", name]:
+            Node().start(name)
+        case ["stop", name]:
+            Node().stop(name)
+        case ["pause", name]:
+            Node().pause(name)
+        case ["resume", name]:
+            Node().resume(name)
+        case ["partition", *source]:
+            network.partition(*source[:1])
+        case ["heal"]:
+            network.heal()
         case ["balancer"]:
             Balancer().run()
         case ["load", *images]:
             for image in images:
                 load(Path(image))
-        case ["image", tag]:
-            load(build(tag))
+        case ["image", *options] if not set(options) - {"--tree"}:
+            load(build(TAG, tree="--tree" in options))
+        case ["install", *how] if not set(how) - {"kustomize", "helm"}:
+            install.crds(install.VERSIONS[-1])
+            install.controller(*how[:1])
+        case ["uninstall"]:
+            install.remove()
         case ["env"]:
             print(f"export KUBECONFIG={KUBECONFIG}")
-            print(f"export SLUICEGATE_CLUSTER_BIN={BINARIES} SLUICEGATE_CLUSTER_NETNS=/run/netns/{NAMESPACE}")
+            print(f"export SLUICEGATE_CLUSTER_BIN={BINARIES} SLUICEGATE_CLUSTER_NETNS=/run/netns/{network.NAMESPACE}")
         case ["kubectl", *rest]:
             return subprocess.run(kubectl(*rest), check=False).returncode
         case _:
-            print(
-                "usage: python -m harness up | down | env | load IMAGE... | image TAG | kubectl ARGUMENT...",
-                file=sys.stderr,
-            )
+            print(USAGE, file=sys.stderr)
             return 2
     return 0
 

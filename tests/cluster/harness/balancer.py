@@ -12,7 +12,8 @@ import ssl
 import time
 from typing import Any
 
-from .paths import NODE_ADDRESS, PKI, POOL, RESERVED
+from .network import NODE_ADDRESS, POOL, RESERVED
+from .paths import PKI
 
 #: Seconds that the API server follows Services for before it is asked again.
 WATCH = 300

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from .images import pack
@@ -14,10 +17,14 @@ from .paths import BINARIES, HERE, IMAGES, STATE
 
 #: Kubernetes components in one binary, chosen by its name.
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet")
+ARCHITECTURE = "amd64"
+#: Minor version of the oldest kubectl that does what is asked of it.
+OLDEST_KUBECTL = 27
 #: Program: folder under `src`, package, and whether it is a test binary.
 BUILT = {
     "kube": ("kube", "./cmd/kube", False),
     "etcd": ("kube", "./cmd/etcd", False),
+    "kubectl": ("kube", "./cmd/kubectl", False),
     "coredns": ("coredns", ".", False),
     "echo-basic": ("echo", "sigs.k8s.io/gateway-api-conformance-images/echo-basic", False),
     "conformance-v1.6.3.test": ("conformance-v1.6.3", ".", True),
@@ -32,8 +39,8 @@ ECHO_TAGS = (
 
 def prepare() -> None:
     """Have all binaries and images; does nothing where they are there already."""
-    archive = os.environ.get("SLUICEGATE_CLUSTER_ARCHIVE")
-    stamp = f"{archive} {Path(archive).stat().st_size}" if archive else "built"
+    archive = _archive()
+    stamp = f"{archive} {archive.stat().st_size}" if archive else "built"
     mark = STATE / "prepared"
     if mark.exists() and mark.read_text() == stamp:
         return
@@ -42,8 +49,7 @@ def prepare() -> None:
         folder.mkdir(parents=True)
     if archive:
         subprocess.run(["tar", "-xJf", archive, "-C", BINARIES], check=True)
-    else:
-        build()
+    build(name for name in BUILT if not (BINARIES / name).exists() and not (name == "kubectl" and _has_kubectl()))
     for name in COMPONENTS:
         (BINARIES / name).symlink_to("kube")
     subprocess.run(["gcc", "-O2", "-static", "-o", BINARIES / "pause", HERE / "pause.c"], check=True)
@@ -55,15 +61,36 @@ def prepare() -> None:
     mark.write_text(stamp)
 
 
-def build() -> None:
-    """Build everything from the Go modules, and say how long it takes."""
+def build(names: Iterable[str]) -> None:
+    """Build programs from their Go modules, and say how long it takes."""
     beside = Path(sys.executable).with_name("go")
     go = str(beside) if beside.exists() else "go"
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod"}
-    for name, (folder, package, test) in BUILT.items():
+    for name in names:
+        folder, package, test = BUILT[name]
         started = time.monotonic()
         print(f"building {name} from its Go module ...", flush=True)
         verb = ["test", "-c"] if test else ["build", "-trimpath", "-ldflags=-s -w"]
         command = [go, *verb, "-o", str(BINARIES / name), package]
         subprocess.run(command, cwd=HERE / "src" / folder, env=environment, check=True)
         print(f"  {name}: {time.monotonic() - started:.0f} s", flush=True)
+
+
+def _archive() -> Path | None:
+    """The archive of binaries: the one that is named, else the one beside the repository."""
+    named = os.environ.get("SLUICEGATE_CLUSTER_ARCHIVE")
+    if named:
+        return Path(named)
+    beside = HERE.parents[3] / "shared" / "cluster" / f"bin-linux-{ARCHITECTURE}.tar.xz"
+    return beside if beside.exists() else None
+
+
+def _has_kubectl() -> bool:
+    """Whether the machine has a kubectl that is new enough."""
+    command = ["kubectl", "version", "--client", "--output=json"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        version = json.loads(said)["clientVersion"]
+        return int(re.sub(r"\D.*", "", version["minor"])) >= OLDEST_KUBECTL
+    except (OSError, subprocess.CalledProcessError, KeyError, ValueError):
+        return False

@@ -6,7 +6,8 @@ import base64
 import json
 import subprocess
 
-from .paths import NODE_ADDRESS, PKI, RUN
+from .network import NODE_ADDRESS
+from .paths import PKI, RUN
 
 _SERVER_NAMES = (
     f"IP:127.0.0.1,IP:{NODE_ADDRESS},IP:10.96.0.1,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,"

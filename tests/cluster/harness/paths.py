@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from pathlib import Path
 
-NAMESPACE = "sluice"
-NODE_ADDRESS = "10.89.0.1"
-#: LoadBalancer addresses; .1 to .9 are given only on request.
-POOL = ipaddress.ip_network("10.90.0.0/24")
-RESERVED = 9
+from .network import inside
 
 HERE = Path(__file__).resolve().parent
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -23,11 +18,7 @@ KUBECONFIG = RUN / "admin.kubeconfig"
 SOCKET = RUN / "containerd.sock"
 
 
-def inside(*arguments: object) -> list[str]:
-    """A command that runs in the cluster's namespace."""
-    return ["nsenter", f"--net=/run/netns/{NAMESPACE}", *map(str, arguments)]
-
-
 def kubectl(*arguments: object) -> list[str]:
     """A kubectl command for the cluster."""
-    return inside("kubectl", "--kubeconfig", KUBECONFIG, *arguments)
+    own = BINARIES / "kubectl"
+    return inside(own if own.exists() else "kubectl", "--kubeconfig", KUBECONFIG, *arguments)

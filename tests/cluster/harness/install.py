@@ -1,0 +1,95 @@
+"""Installs what is tested: the Gateway API's CRDs of a version, and the controller as deploy/README.md says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from .network import inside
+from .paths import KUBECONFIG, kubectl
+
+ROOT = Path(__file__).parents[3]
+sys.path.append(str(ROOT / "tools"))
+
+from deploy_tools import program  # noqa: E402
+from go_modules import module  # noqa: E402
+
+VERSIONS = ("v1.6.3", "v1.7.0")
+SYSTEM, RELEASE, CONTROLLER = "sluicegate-system", "sluicegate", "deployment/sluicegate-controller"
+#: How the controller is installed.
+KUSTOMIZE, HELM = "kustomize", "helm"
+_GROUP = "gateway.networking.k8s.io"
+_BUNDLE = f"{_GROUP}/bundle-version"
+#: Seconds that a rollout may take.
+LIMIT = 120
+
+
+def crds(version: str) -> None:
+    """Have the experimental CRDs of exactly this version; those of another one go first, with all their objects."""
+    # The policy of a newer version would not let an older one in.
+    policies = "validatingadmissionpolicies,validatingadmissionpolicybindings"
+    listed = json.loads(_run("get", f"customresourcedefinitions,{policies}", "-o", "json"))["items"]
+    marks = {
+        f"{item['kind'].lower()}/{item['metadata']['name']}": item["metadata"].get("annotations", {}).get(_BUNDLE)
+        for item in listed
+    }
+    other = [name for name, mark in marks.items() if mark and mark != version]
+    # Policies first; a CRD is gone when its objects are.
+    for names in (
+        [name for name in other if not name.startswith("custom")],
+        [name for name in other if name.startswith("custom")],
+    ):
+        if names:
+            _run("delete", "--timeout=60s", *names)
+    folder = module("sigs.k8s.io/gateway-api", version) / "config" / "crd" / "experimental"
+    _run("apply", "--server-side", "--force-conflicts", "-k", folder)
+    _run("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
+
+
+def controller(how: str = KUSTOMIZE, *, wait: bool = True, values: Mapping[str, str] | None = None) -> None:
+    """Install the controller, or bring it up to date; returns when it is ready.
+
+    Args:
+        how: by kustomize or by Helm.
+        wait: for the rollout.
+        values: of the chart, with Helm.
+    """
+    if how == HELM:
+        options = [f"--set={name}={value}" for name, value in (values or {}).items()]
+        place = ["--namespace", SYSTEM, "--create-namespace", "--kubeconfig", str(KUBECONFIG)]
+        chart = str(ROOT / "deploy" / "chart")
+        waiting = ["--wait", f"--timeout={LIMIT}s"] if wait else []
+        command = [program("helm"), "upgrade", "--install", RELEASE, chart, *place, *waiting, *options]
+        _check(inside(*command))
+        _run("apply", "--server-side", "--force-conflicts", "-k", ROOT / "deploy" / "crds")
+        return
+    _run("apply", "--server-side", "--force-conflicts", "-k", ROOT / "deploy" / "controller")
+    if wait:
+        _run("rollout", "status", "--namespace", SYSTEM, CONTROLLER, f"--timeout={LIMIT}s")
+
+
+def restart() -> None:
+    """Replace the controller's pods, as after a new image under the same name."""
+    _run("rollout", "restart", "--namespace", SYSTEM, CONTROLLER)
+    _run("rollout", "status", "--namespace", SYSTEM, CONTROLLER, f"--timeout={LIMIT}s")
+
+
+def remove() -> None:
+    """Remove the controller, however it was installed, and its namespace; the CRDs of the Gateway API stay."""
+    place = ["--namespace", SYSTEM, "--kubeconfig", str(KUBECONFIG)]
+    _check(inside(program("helm"), "uninstall", RELEASE, "--ignore-not-found", "--wait", *place))
+    _run("delete", "--ignore-not-found", "--timeout=60s", "-k", ROOT / "deploy" / "controller")
+
+
+def _run(*arguments: object) -> str:
+    return _check(kubectl(*arguments))
+
+
+def _check(command: list[str]) -> str:
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise SystemExit(f"{' '.join(command[2:])}\n{result.stderr or result.stdout}")
+    return result.stdout
