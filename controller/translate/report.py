@@ -32,6 +32,10 @@ from .values import normal_address
 ADDRESS_CODES = frozenset({"address_not_available", "address-not-available", "address_unavailable"})
 
 
+#: Code of a data plane that refuses the configuration and serves the one before.
+REFUSED = "refused"
+
+
 class BindError(msgspec.Struct, frozen=True):
     """Why a listener could not be bound."""
 
@@ -176,6 +180,8 @@ def _listener_programmed(facts: ListenerFacts, programming: Programming) -> _Pro
     report = programming.reports.get(facts.id) if programming.reports is not None else None
     if report is None:
         return "Unknown", "Pending", "The listener is not applied yet"
+    if report.error is not None and report.error.code == REFUSED:
+        return "False", "Invalid", report.error.message
     if report.bound:
         return "True", "Programmed", f"Listening on {', '.join(report.bound)}"
     reason = "AddressNotUsable" if _failed_on_address(report) else "PortUnavailable"

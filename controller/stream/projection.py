@@ -1,0 +1,311 @@
+"""What each data plane may see: its listeners, and of everything else only what they lead to.
+
+    Gateways of the plane -> listeners -> rules (their listeners cut to these) -> backends -> endpoints, TLS policies
+                                 └────────> certificates, trust <─────────────────────────────────────┘
+
+Rules:
+- A data plane never gets a certificate, a trust bundle or an endpoint that none of its listeners leads to.
+- A change costs as much as it is large: what uses what is counted for each plane, so nothing is walked through again.
+- The content of a plane is JSON with its digest as version: the same content has the same version at every controller.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
+
+from sluicegate import ir
+
+from ..translate import State
+from ..translate.state import RESOURCE_KINDS
+from .protocol import SECTIONS
+
+#: (namespace, name) of a data plane: of its Deployment and of its ServiceAccount.
+PlaneKey = tuple[str, str]
+#: (section, id) of a resource.
+Node = tuple[str, str]
+#: Ids that changed, by section.
+Changed = Mapping[str, Set[str]]
+
+#: Those that the translator makes.
+KNOWN = tuple(section for section in SECTIONS if section in RESOURCE_KINDS)
+RULES = tuple(section for section in SECTIONS if section.endswith("_rules"))
+#: Sections whose resources belong to a backend.
+OF_BACKEND = ("endpoints", "backend_tls")
+#: Bytes of the digest that is a version.
+DIGEST = 12
+
+_ENCODER = msgspec.json.Encoder()
+
+
+#: A resource of any section.
+Resource: TypeAlias = Any
+
+
+class Item(NamedTuple):
+    """A resource as a data plane gets it: the object, its version, its JSON."""
+
+    resource: Resource
+    version: str
+    data: bytes
+
+
+@dataclass(slots=True)
+class Plane:
+    """What one data plane should have.
+
+    Attributes:
+        gateways: `<namespace>/<name>` of its Gateways.
+        tables: resources by section and id.
+        uses: how many resources of the plane lead to one, by section and id.
+    """
+
+    gateways: frozenset[str]
+    tables: dict[str, dict[str, Item]] = field(default_factory=lambda: {section: {} for section in SECTIONS})
+    uses: dict[Node, int] = field(default_factory=dict)
+
+    def size(self) -> int:
+        """Number of resources."""
+        return sum(len(table) for table in self.tables.values())
+
+
+class Projector:
+    """Keeps the content of all data planes at what a state says; lives on one thread."""
+
+    def __init__(self) -> None:
+        """Make one without planes."""
+        self.planes: dict[PlaneKey, Plane] = {}
+        self._state = self._before = State()
+        self._planes_of: dict[str, set[PlaneKey]] = defaultdict(set)
+        self._listeners_of: dict[str, set[str]] = defaultdict(set)
+        self._rules_of: dict[str, set[Node]] = defaultdict(set)
+        self._parts_of: dict[str, set[Node]] = defaultdict(set)
+        self._users: dict[Node, set[PlaneKey]] = defaultdict(set)
+
+    def update(self, state: State, gateways: Mapping[PlaneKey, Iterable[str]]) -> dict[PlaneKey, Changed]:
+        """Move on to another state and other planes.
+
+        Args:
+            state: the configuration of all.
+            gateways: `<namespace>/<name>` of the Gateways of each plane.
+
+        Returns:
+            The ids that changed, of each plane that has such; planes that are gone are in `planes` no more.
+        """
+        look: dict[PlaneKey, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        self._place(gateways, look)
+        before, self._before, self._state = self._state, self._state, state
+        for section in KNOWN:
+            for name in _changed(before, state, section):
+                self._moved(section, name, before.table(section).get(name), state.table(section).get(name), look)
+        self._before = state  # what went before is needed no more
+        changed: dict[PlaneKey, Changed] = {}
+        for key, sections in look.items():
+            plane = self.planes.get(key)
+            if plane is not None and (found := self._renew(key, plane, sections)):
+                changed[key] = found
+        return changed
+
+    def _place(self, gateways: Mapping[PlaneKey, Iterable[str]], look: dict[PlaneKey, dict[str, set[str]]]) -> None:
+        for key in [key for key in self.planes if key not in gateways]:
+            plane = self.planes.pop(key)
+            for name in plane.gateways:
+                _discard(self._planes_of, name, key)
+            for node in plane.uses:
+                _discard(self._users, node, key)
+        for key, names in gateways.items():
+            wanted = frozenset(names)
+            plane = self.planes.setdefault(key, Plane(frozenset()))
+            if plane.gateways == wanted:
+                continue
+            for name in plane.gateways ^ wanted:
+                for listener in self._listeners_of.get(name, ()):
+                    look[key]["listeners"].add(listener)
+                    # A rule may go in the same step: then it is found here only.
+                    for section, rule in self._rules_of.get(listener, ()):
+                        look[key][section].add(rule)
+                if name in wanted:
+                    self._planes_of[name].add(key)
+                else:
+                    _discard(self._planes_of, name, key)
+            plane.gateways = wanted
+
+    def _moved(
+        self,
+        section: str,
+        name: str,
+        old: Resource,
+        new: Resource,
+        look: dict[PlaneKey, dict[str, set[str]]],
+    ) -> None:
+        """Note a change of the state: bring the indexes up to date, and name the planes that have to look at it."""
+        node = (section, name)
+        if section == "listeners":
+            _reindex(self._listeners_of, name, _gateway(old), _gateway(new))
+            planes = [key for gateway in _gateway(old) | _gateway(new) for key in self._planes_of.get(gateway, ())]
+        elif section in RULES:
+            _reindex(self._rules_of, node, _listeners(old), _listeners(new))
+            every = _listeners(old) | _listeners(new)
+            planes = [
+                key for item in every for gateway in self._gateways_of(item) for key in self._planes_of.get(gateway, ())
+            ]
+        elif section in OF_BACKEND:
+            _reindex(self._parts_of, node, _backend(old), _backend(new))
+            every = _backend(old) | _backend(new)
+            planes = [key for item in every for key in self._users.get(("backends", item), ())]
+        else:
+            planes = list(self._users.get(node, ()))
+        for key in planes:
+            look[key][section].add(name)
+
+    def _gateways_of(self, listener: str) -> set[str]:
+        """Before and now: a listener may go together with its rules."""
+        return _gateway(self._before.listeners.get(listener)) | _gateway(self._state.listeners.get(listener))
+
+    def _renew(self, key: PlaneKey, plane: Plane, look: dict[str, set[str]]) -> dict[str, set[str]]:
+        """Bring a plane up to date in what has to be looked at; sections are in the order of what leads to what."""
+        changed: dict[str, set[str]] = {}
+        for section in SECTIONS:
+            table = plane.tables[section]
+            for name in look.pop(section, ()):
+                old = table.get(name)
+                resource = self._seen_by(plane, section, name)
+                if resource is None and old is None:
+                    continue
+                if old is not None and resource is old.resource:
+                    continue
+                self._count(key, plane, section, old.resource if old else None, resource, look)
+                if resource is None:
+                    del table[name]
+                else:
+                    table[name] = _item(resource)
+                    if old is not None and table[name].version == old.version:
+                        continue
+                changed.setdefault(section, set()).add(name)
+        return changed
+
+    def _seen_by(self, plane: Plane, section: str, name: str) -> Resource:
+        """A resource as the plane may see it, or None."""
+        resource: Resource = self._state.table(section).get(name)
+        if resource is None:
+            return None
+        if section == "listeners":
+            return resource if resource.gateway in plane.gateways else None
+        if section in RULES:
+            listeners = plane.tables["listeners"]
+            own = tuple(item for item in resource.listeners if item in listeners)
+            if len(own) == len(resource.listeners):
+                return resource
+            return msgspec.structs.replace(resource, listeners=own) if own else None
+        node = ("backends", resource.backend) if section in OF_BACKEND else (section, name)
+        return resource if node in plane.uses else None
+
+    def _count(
+        self,
+        key: PlaneKey,
+        plane: Plane,
+        section: str,
+        old: Resource,
+        new: Resource,
+        look: dict[str, set[str]],
+    ) -> None:
+        """Count what the old and the new resource lead to; what comes or goes with it has to be looked at too."""
+        if section == "listeners" and (old is None) != (new is None):
+            for rules, rule in self._rules_of.get((old or new).id, ()):
+                look.setdefault(rules, set()).add(rule)
+        before, after = _leads_to(section, old), _leads_to(section, new)
+        for node in before ^ after:
+            count = plane.uses.get(node, 0) + (1 if node in after else -1)
+            if count:
+                plane.uses[node] = count
+            else:
+                del plane.uses[node]
+            if count == (1 if node in after else 0):
+                self._used(key, node, look, used=count == 1)
+
+    def _used(self, key: PlaneKey, node: Node, look: dict[str, set[str]], *, used: bool) -> None:
+        """A resource is used by a plane from now on, or no longer."""
+        if used:
+            self._users[node].add(key)
+        else:
+            _discard(self._users, node, key)
+        section, name = node
+        look.setdefault(section, set()).add(name)
+        if section == "backends":
+            for part, identifier in self._parts_of.get(name, ()):
+                look.setdefault(part, set()).add(identifier)
+
+
+def _item(resource: object) -> Item:
+    data = _ENCODER.encode(resource)
+    return Item(resource, hashlib.blake2b(data, digest_size=DIGEST).hexdigest(), data)
+
+
+def _changed(before: State, after: State, section: str) -> Iterable[str]:
+    if before.owner is after.owner and after.owner is not None:
+        if before.serial == after.serial:
+            return ()
+        if before.serial == after.base:
+            return after.changed.get(section, ())
+    old, new = before.table(section), after.table(section)
+    if old is new:
+        return ()
+    return [*(key for key in new if old.get(key) is not new[key]), *(key for key in old if key not in new)]
+
+
+def _gateway(listener: ir.Listener | None) -> set[str]:
+    return {listener.gateway} if listener is not None else set()
+
+
+def _listeners(rule: ir.HttpRule | ir.L4Rule | None) -> set[str]:
+    return set(rule.listeners) if rule is not None else set()
+
+
+def _backend(part: ir.Endpoint | ir.BackendTls | None) -> set[str]:
+    return {part.backend} if part is not None else set()
+
+
+def _leads_to(section: str, resource: Resource) -> set[Node]:
+    """What a data plane needs for a resource besides what points at it."""
+    if resource is None:
+        return set()
+    found: set[Node] = set()
+    if section == "listeners":
+        if resource.tls is not None:
+            found.update(("certificates", item) for item in resource.tls.certificates)
+            if resource.tls.client_validation is not None:
+                found.update(("trust", item) for item in resource.tls.client_validation.trust)
+        if resource.backend_certificate is not None:
+            found.add(("certificates", resource.backend_certificate))
+    elif section in RULES:
+        for item in (*getattr(resource, "filters", ()), *_all_filters(resource.backends), *resource.backends):
+            backend = getattr(item, "backend", None)
+            if backend is not None:
+                found.add(("backends", backend))
+    elif section == "backend_tls":
+        found.update(("trust", item) for item in resource.trust)
+    return found
+
+
+def _all_filters(backends: Iterable[Resource]) -> Iterable[Resource]:
+    return (item for backend in backends for item in getattr(backend, "filters", ()))
+
+
+def _reindex(index: dict[str, set[Any]], value: object, before: set[str], after: set[str]) -> None:
+    for key in before - after:
+        _discard(index, key, value)
+    for key in after - before:
+        index[key].add(value)
+
+
+def _discard(index: dict[Any, set[Any]], key: object, value: object) -> None:
+    found = index.get(key)
+    if found is not None:
+        found.discard(value)
+        if not found:
+            del index[key]

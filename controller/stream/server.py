@@ -1,0 +1,463 @@
+"""The controller's end of the stream: who dials, what of the configuration is theirs, and what they say of it.
+
+Rules:
+- Whoever is not a pod of a data plane that we provision gets a status code and nothing else. Tokens are looked at
+  before anything that the caller sends is read.
+- Only the leader listens. Data planes serve on without us and try again.
+- Everything is bounded: connections, calls, message sizes, one session for each pod (the newest), one transaction under
+  way for each, the time for each answer, the length of a session (the token is looked at again).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # strangers must not fill the log
+import grpc
+import grpc.aio
+
+from ..store import Event
+from ..translate import State
+from .identity import ServerCertificate
+from .projection import PlaneKey, Projector
+from .protocol import MAX_METADATA, MAX_REQUEST, MAX_RESPONSE, METHOD, SERVICE, Message, Request, Response
+from .reports import PodReport, Said
+from .review import BusyError, Caller, RefusedTokenError, Reviewer
+from .session import ProtocolError, Session
+
+#: Connections, and calls on all of them. Stops descriptor and memory exhaustion.
+MAX_CONNECTIONS = 2_048
+#: Calls on one connection: a data plane needs one.
+MAX_CALLS = 4
+#: Requests before the first transaction: one for each section of any version.
+MAX_SUBSCRIPTIONS = 64
+#: Requests of one pod in a second, further ones wait. Stops a pod that keeps the controller busy.
+MAX_REQUESTS = 200
+#: Reports that are kept of pods of one plane.
+MAX_PODS = 1_024
+
+
+class ServerTimes(msgspec.Struct, frozen=True):
+    """Seconds.
+
+    Attributes:
+        handshake: for TLS.
+        idle: of a connection without a call.
+        ping: of silence before a ping.
+        ping_limit: for the answer to a ping.
+        subscribe: until a data plane said what it has.
+        answer: until it answered a transaction.
+        end: until it has read why a session ends.
+        session: after which it has to connect again.
+        keep: how long the report of a pod counts after its connection ended.
+        settle: after which a new leader no longer waits for data planes to connect.
+    """
+
+    handshake: float = 5.0
+    idle: float = 10.0
+    ping: float = 20.0
+    ping_limit: float = 10.0
+    subscribe: float = 10.0
+    answer: float = 60.0
+    end: float = 5.0
+    session: float = 3_600.0
+    keep: float = 30.0
+    settle: float = 10.0
+
+
+class Wanted(NamedTuple):
+    """What data planes should have.
+
+    Attributes:
+        state: the configuration of all.
+        gateways: `<namespace>/<name>` of the Gateways of each plane, by (namespace, name) of its ServiceAccount.
+    """
+
+    state: State
+    gateways: Mapping[PlaneKey, frozenset[str]]
+
+
+class Certificates(Protocol):
+    """Where the certificate of the stream comes from (`Identity`)."""
+
+    @property
+    def ready(self) -> asyncio.Event:
+        """Set when there is one."""
+
+    def certificate(self) -> ServerCertificate | None:
+        """The one of this moment; any thread may ask."""
+
+
+class _EndError(Exception):
+    """A session has to end, with a code for the other side."""
+
+    def __init__(self, code: grpc.StatusCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(eq=False, slots=True)
+class _Connection:
+    """One pod on the stream."""
+
+    plane: PlaneKey
+    caller: Caller
+    session: Session = field(default_factory=Session)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    end: _EndError | None = None
+
+    def stop(self, code: grpc.StatusCode, message: str) -> None:
+        """Make it end."""
+        self.end = _EndError(code, message)
+        self.wake.set()
+
+
+Complain = Callable[[str, str], None]
+
+
+class StreamServer:
+    """Serves the stream; a writer of the loop that wants a `Wanted`."""
+
+    def __init__(
+        self,
+        address: str,
+        identity: Certificates,
+        reviewer: Reviewer,
+        complain: Complain,
+        changed: Callable[[], None] = lambda: None,
+        times: ServerTimes | None = None,
+    ) -> None:
+        """Make a server that does not listen yet.
+
+        Args:
+            address: `host:port` to listen on; port 0 lets the system choose.
+            identity: the certificate.
+            reviewer: looks at tokens.
+            complain: takes a code and a message.
+            changed: called when data planes said something new, or settled.
+            times: limits.
+        """
+        self._address = address
+        self._identity = identity
+        self._reviewer = reviewer
+        self._complain = complain
+        self._changed = changed
+        self._times = times if times is not None else ServerTimes()
+        self._projector = Projector()
+        self._translated = False
+        self._generation = 0
+        self._leading = asyncio.Event()
+        self._following = asyncio.Event()
+        self._following.set()
+        self._connections: dict[PlaneKey, dict[str, _Connection]] = {}
+        self._pods: dict[PlaneKey, dict[str, tuple[float, PodReport]]] = {}
+        self._listeners: dict[PlaneKey, Mapping[str, str]] = {}
+        self._said = Said(MappingProxyType({}), MappingProxyType({}))
+        self.port = 0
+        self.listening = asyncio.Event()
+        self.settled = asyncio.Event()
+
+    # --- For the loop -----------------------------------------------------------------------------------------
+
+    def lead(self, leading: bool) -> None:
+        """Begin or stop to serve."""
+        if leading:
+            self._following.clear()
+            self._leading.set()
+        else:
+            self._leading.clear()
+            self._following.set()
+
+    def seen(self, kind: str, document: dict[str, Any]) -> None:
+        """Nothing of the API is of interest here."""
+
+    def handle(self, event: Event) -> None:
+        """Nothing of the API is of interest here."""
+
+    def want(self, value: Wanted) -> None:
+        """Give every data plane what is its own from now on."""
+        self._generation += 1
+        self._translated = True
+        before = self._projector.planes.keys() - value.gateways.keys()
+        changed = self._projector.update(value.state, value.gateways)
+        planes = self._projector.planes
+        for key in [key for key in self._connections if key not in planes]:
+            for connection in self._connections[key].values():
+                connection.stop(grpc.StatusCode.PERMISSION_DENIED, "no such data plane any more")
+        for key in before:
+            self._pods.pop(key, None)
+            self._listeners.pop(key, None)
+        for key, sections in changed.items():
+            for connection in self._connections.get(key, {}).values():
+                connection.session.touch(sections)
+                connection.wake.set()
+        for key in planes:
+            if key not in self._listeners or "listeners" in changed.get(key, ()):
+                table = planes[key].tables["listeners"]
+                self._listeners[key] = MappingProxyType({name: item.version for name, item in table.items()})
+        self._publish()
+
+    def said(self) -> Said:
+        """What the data planes last said; any thread may ask."""
+        return self._said
+
+    @property
+    def connected(self) -> dict[PlaneKey, int]:
+        """Number of connected pods of each data plane."""
+        return {key: len(found) for key, found in self._connections.items()}
+
+    async def run(self) -> None:
+        """Serve while leading, until cancelled."""
+        while True:
+            await self._leading.wait()
+            await self._identity.ready.wait()
+            server = await self._listen()
+            if server is None:
+                await asyncio.sleep(2.0)
+                continue
+            settle = asyncio.create_task(self._settle())
+            try:
+                await self._following.wait()
+            finally:
+                settle.cancel()
+                self.listening.clear()
+                self.settled.clear()
+                await server.stop(0)
+                self._pods.clear()
+                self._publish()
+
+    async def _listen(self) -> grpc.aio.Server | None:
+        server = grpc.aio.server(options=_options(self._times), maximum_concurrent_rpcs=MAX_CONNECTIONS)
+        handler = grpc.stream_stream_rpc_method_handler(
+            self._exchange, request_deserializer=Request.FromString, response_serializer=Response.SerializeToString
+        )
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),))
+        try:
+            self.port = server.add_secure_port(self._address, self._credentials())
+        except RuntimeError as error:
+            self._complain("stream_bind", f"{self._address} cannot be bound for the config stream: {error}")
+            return None
+        await server.start()
+        self.listening.set()
+        self._publish()
+        return server
+
+    def _credentials(self) -> grpc.ServerCredentials:
+        """Credentials that look at each connection whether the certificate was renewed."""
+        current: ServerCertificate | None = None
+
+        def configuration() -> Any:  # noqa: ANN401 (None, "as before", is missing in the stubs)
+            nonlocal current
+            certificate = self._identity.certificate()
+            if certificate is None or certificate is current:
+                return None
+            current = certificate
+            return grpc.ssl_server_certificate_configuration([(certificate.key, certificate.chain)])
+
+        return grpc.dynamic_ssl_server_credentials(configuration(), configuration)
+
+    async def _settle(self) -> None:
+        """A new leader waits for the data planes that are there before it says what they do not."""
+        await asyncio.sleep(self._times.settle)
+        self.settled.set()
+
+    # --- Calls ------------------------------------------------------------------------------------------------
+
+    async def _exchange(self, requests: AsyncIterator[Message], context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        try:
+            caller = await self._admit(context)
+            await context.send_initial_metadata(())
+            connection = _Connection((caller.namespace, caller.service_account), caller)
+            await self._subscribe(connection, requests)
+            self._enter(connection)
+            try:
+                await self._serve(connection, requests, context)
+            finally:
+                self._leave(connection)
+        except _EndError as error:
+            try:
+                await asyncio.wait_for(context.abort(error.code, str(error)), self._times.end)
+            except asyncio.TimeoutError:
+                # The status waits behind what is not read; a cancelled call is reset at once.
+                raise asyncio.CancelledError from None
+
+    async def _admit(self, context: grpc.aio.ServicerContext[Any, Any]) -> Caller:
+        """Who calls; whoever has no data plane of ours is sent away."""
+        if not self._leading.is_set() or not self._translated:
+            raise _EndError(grpc.StatusCode.UNAVAILABLE, "not serving yet")
+        metadata = context.invocation_metadata() or ()
+        values = [value for name, value in metadata if name == "authorization"]
+        token = values[0] if len(values) == 1 and isinstance(values[0], str) else ""
+        if not token.startswith("Bearer "):
+            raise _EndError(grpc.StatusCode.UNAUTHENTICATED, "a bearer token is required")
+        try:
+            caller = await self._reviewer.review(token.removeprefix("Bearer "))
+        except RefusedTokenError:
+            raise _EndError(grpc.StatusCode.UNAUTHENTICATED, "the token is not accepted") from None
+        except BusyError as error:
+            self._complain("review_failed", str(error))
+            raise _EndError(grpc.StatusCode.UNAVAILABLE, "the token cannot be reviewed now") from None
+        self._check_plane((caller.namespace, caller.service_account))
+        return caller
+
+    def _check_plane(self, key: PlaneKey) -> None:
+        if key not in self._projector.planes:
+            raise _EndError(grpc.StatusCode.PERMISSION_DENIED, "no data plane")
+
+    async def _subscribe(self, connection: _Connection, requests: AsyncIterator[Message]) -> None:
+        async def read() -> None:
+            for _ in range(MAX_SUBSCRIPTIONS):
+                request = await anext(requests, None)
+                if request is None:
+                    raise ProtocolError("the stream ended before it said what is wanted")
+                if connection.session.subscribe(request):
+                    return
+            raise ProtocolError(f"more than {MAX_SUBSCRIPTIONS} subscriptions")
+
+        try:
+            await asyncio.wait_for(read(), self._times.subscribe)
+        except ProtocolError as error:
+            raise _EndError(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from None
+        except asyncio.TimeoutError:
+            raise _EndError(grpc.StatusCode.DEADLINE_EXCEEDED, "nothing was subscribed to in time") from None
+
+    def _enter(self, connection: _Connection) -> None:
+        self._check_plane(connection.plane)
+        pods = self._connections.setdefault(connection.plane, {})
+        before = pods.get(connection.caller.pod_uid)
+        if before is not None:
+            before.stop(grpc.StatusCode.ABORTED, "the pod has a newer connection")
+        pods[connection.caller.pod_uid] = connection
+        connection.session.begin(self._projector.planes[connection.plane])
+
+    def _leave(self, connection: _Connection) -> None:
+        pods = self._connections.get(connection.plane, {})
+        if pods.get(connection.caller.pod_uid) is connection:
+            del pods[connection.caller.pod_uid]
+            asyncio.get_running_loop().call_later(self._times.keep, self._forget, connection)
+        if not pods:
+            self._connections.pop(connection.plane, None)
+
+    async def _serve(
+        self, connection: _Connection, requests: AsyncIterator[Message], context: grpc.aio.ServicerContext[Any, Any]
+    ) -> None:
+        # Not all at once: they would all come back at once.
+        ends = time.monotonic() + self._times.session * random.uniform(0.8, 1.0)  # noqa: S311
+        reader = asyncio.create_task(self._read(connection, requests))
+        try:
+            while True:
+                self._check(connection, reader, ends)
+                connection.wake.clear()
+                responses = connection.session.next(self._projector.planes[connection.plane], self._generation)
+                if responses is not None:
+                    await self._write(context, responses)
+                limit = self._times.answer if connection.session.waiting else ends - time.monotonic()
+                try:
+                    await asyncio.wait_for(connection.wake.wait(), max(limit, 0.0))
+                except asyncio.TimeoutError:
+                    if connection.session.waiting:
+                        raise _EndError(grpc.StatusCode.DEADLINE_EXCEEDED, "no answer to a transaction") from None
+        finally:
+            reader.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await reader
+
+    async def _write(self, context: grpc.aio.ServicerContext[Any, Any], responses: Iterable[Message]) -> None:
+        async def write() -> None:
+            for response in responses:
+                await context.write(response)
+
+        try:
+            await asyncio.wait_for(write(), self._times.answer)
+        except asyncio.TimeoutError:
+            raise _EndError(grpc.StatusCode.DEADLINE_EXCEEDED, "what is sent is not read") from None
+
+    def _check(self, connection: _Connection, reader: asyncio.Task[None], ends: float) -> None:
+        """Whether the session may go on."""
+        if connection.end is not None:
+            raise connection.end
+        if reader.done():
+            error = reader.exception()
+            text = str(error) if isinstance(error, ProtocolError) else "the stream ended"
+            raise _EndError(grpc.StatusCode.INVALID_ARGUMENT, text)
+        self._check_plane(connection.plane)
+        if time.monotonic() >= ends and not connection.session.waiting:
+            raise _EndError(grpc.StatusCode.UNAVAILABLE, "connect again")
+
+    async def _read(self, connection: _Connection, requests: AsyncIterator[Message]) -> None:
+        try:
+            begun, count = time.monotonic(), 0
+            async for request in requests:
+                if connection.session.take(request):
+                    self._note(connection)
+                connection.wake.set()
+                count += 1
+                if count >= MAX_REQUESTS:
+                    await asyncio.sleep(max(0.0, begun + 1.0 - time.monotonic()))
+                    begun, count = time.monotonic(), 0
+        finally:
+            connection.wake.set()
+
+    # --- What they say ------------------------------------------------------------------------------------------
+
+    def _note(self, connection: _Connection) -> None:
+        session, caller = connection.session, connection.caller
+        if self._connections.get(connection.plane, {}).get(caller.pod_uid) is not connection:
+            return
+        pods = self._pods.setdefault(connection.plane, {})
+        if caller.pod_uid not in pods and len(pods) >= MAX_PODS:
+            del pods[min(pods, key=lambda uid: pods[uid][0])]
+        if session.refusals:
+            text = "; ".join(f"{item.kind} {item.id}: {item.reason}" for item in session.refusals)
+            self._complain("refused", f"pod {caller.namespace}/{caller.pod} refuses its configuration: {text}")
+        pods[caller.pod_uid] = (time.monotonic(), PodReport(caller.pod, session.report, session.refusals))
+        self._publish()
+        self._changed()
+
+    def _forget(self, connection: _Connection) -> None:
+        """A pod is away for good."""
+        uid = connection.caller.pod_uid
+        if uid in self._connections.get(connection.plane, {}):
+            return
+        pods = self._pods.get(connection.plane, {})
+        noted = pods.get(uid)
+        # A younger connection that ended has a call of its own.
+        if noted is not None and pods.pop(uid, None) is not None:
+            self._publish()
+            self._changed()
+
+    def _publish(self) -> None:
+        pods = {key: tuple(report for _, report in found.values()) for key, found in self._pods.items() if found}
+        self._said = Said(MappingProxyType(dict(self._listeners)), MappingProxyType(pods))
+        if self._translated and self.listening.is_set() and pods.keys() >= self._projector.planes.keys():
+            self.settled.set()
+
+
+def _options(times: ServerTimes) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", MAX_REQUEST),
+        ("grpc.max_send_message_length", MAX_RESPONSE),
+        ("grpc.max_metadata_size", MAX_METADATA),
+        ("grpc.max_concurrent_streams", MAX_CALLS),
+        ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
+        ("grpc.server_handshake_timeout_ms", int(times.handshake * 1000)),
+        ("grpc.max_connection_idle_ms", int(times.idle * 1000)),
+        ("grpc.keepalive_time_ms", int(times.ping * 1000)),
+        ("grpc.keepalive_timeout_ms", int(times.ping_limit * 1000)),
+        ("grpc.http2.ping_timeout_ms", int(times.ping_limit * 1000)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+        # Data planes ping us as often as we them.
+        ("grpc.http2.min_ping_interval_without_data_ms", int(times.ping * 500)),
+        ("grpc.so_reuseport", 0),
+    ]

@@ -1,0 +1,207 @@
+"""One data plane pod on the stream, without the stream: what it has, what it should have, what is under way.
+
+Rules:
+- One transaction is under way at a time; what changes meanwhile is gathered, so a slow pod gets the newest state next
+  and nothing queues up.
+- What a pod has is what it acknowledged. A transaction that it refuses leaves that as it was; the next change brings
+  all that differs.
+- A pod that resumes says which versions it has, so it gets the difference only.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from .projection import Changed, Plane
+from .protocol import (
+    CHUNK,
+    GENERATION,
+    REPORT,
+    SECTIONS,
+    Message,
+    PlaneReport,
+    Refusal,
+    Response,
+    read_refusals,
+    read_report,
+    section_of,
+    type_url,
+)
+
+
+class ProtocolError(Exception):
+    """The other side does not keep to the protocol; the message says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Transaction:
+    """What was sent and is not answered yet; `content`: versions by section and id, None for what is removed."""
+
+    nonce: str
+    content: Mapping[str, Mapping[str, str | None]]
+
+
+@dataclass(slots=True)
+class Session:
+    """What is known of one pod.
+
+    Attributes:
+        sections: those that it asked for; others are never sent.
+        has: versions that it acknowledged, by section and id.
+        report: what it last said of its listeners.
+        refusals: why it refused the last transaction; empty where it took it.
+        accepted: it took a transaction at least once.
+    """
+
+    sections: dict[str, None] = field(default_factory=dict)
+    has: dict[str, dict[str, str]] = field(default_factory=dict)
+    report: PlaneReport = field(default_factory=PlaneReport)
+    refusals: tuple[Refusal, ...] = ()
+    accepted: bool = False
+    _pending: dict[str, set[str]] = field(default_factory=dict)
+    _wanted: bool = False
+    _under_way: _Transaction | None = None
+    _nonces: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def subscribe(self, request: Message) -> bool:
+        """Take one of the first requests; returns whether it was the last of them.
+
+        Raises:
+            ProtocolError: it subscribes to nothing.
+        """
+        section = section_of(request.type_url)
+        if section is None:
+            if request.type_url.startswith("type.sluicegate.dev/"):
+                raise ProtocolError(
+                    f"the data plane speaks {request.type_url.rpartition('/')[0]}, this controller another version: "
+                    "run the same release of both"
+                )
+            return False  # somebody else's type: nothing is sent for it
+        if section == GENERATION:
+            if not self.sections:
+                raise ProtocolError("no section of the configuration was subscribed to")
+            self._pending = {item: set(self.has[item]) for item in self.sections}
+            return True
+        if section in SECTIONS:
+            self.sections[section] = None
+            self.has[section] = {item.key: item.value for item in request.initial_resource_versions}
+        return False
+
+    def begin(self, plane: Plane) -> None:
+        """Want everything that the plane has; the first transaction comes even where nothing differs."""
+        for section in self.sections:
+            self._pending.setdefault(section, set()).update(plane.tables[section])
+        self._wanted = True
+
+    def touch(self, changed: Changed) -> None:
+        """Something of the plane changed."""
+        for section, names in changed.items():
+            if section in self.sections:
+                self._pending.setdefault(section, set()).update(names)
+                self._wanted = True
+
+    @property
+    def waiting(self) -> bool:
+        """A transaction is under way."""
+        return self._under_way is not None
+
+    def next(self, plane: Plane, generation: int) -> list[Message] | None:
+        """The responses of the next transaction; None where one is under way or nothing is to be said.
+
+        One without resources is said to a pod that took none yet, or that refused what is not wanted any more.
+        """
+        if self._under_way is not None or not self._wanted:
+            return None
+        self._wanted = False
+        content: dict[str, dict[str, str | None]] = {}
+        responses: list[Message] = []
+        for section in self.sections:
+            names = self._pending.pop(section, set())
+            difference = self._difference(plane, section, names)
+            if difference:
+                content[section] = difference
+                responses.extend(self._responses(plane, section, difference))
+        if not content and self.accepted and not self.refusals:
+            return None
+        nonce = str(next(self._nonces))
+        self._under_way = _Transaction(nonce, content)
+        end = Response(type_url=type_url(GENERATION), nonce=nonce, system_version_info=str(generation))
+        end.resources.add(name=GENERATION, version=str(generation))
+        return [*responses, end]
+
+    def take(self, request: Message) -> bool:
+        """Take a request after the first ones; returns whether what is known of the pod changed.
+
+        Raises:
+            ProtocolError: it is none that may come.
+        """
+        section = section_of(request.type_url)
+        if section == REPORT:
+            try:
+                report = read_report(request)
+            except msgspec.DecodeError as error:
+                raise ProtocolError(f"a report that cannot be read: {error}") from None
+            changed, self.report = report != self.report, report
+            return changed
+        if section != GENERATION:
+            return False  # resources are taken together, with the generation
+        under_way = self._under_way
+        if under_way is None or request.response_nonce != under_way.nonce:
+            raise ProtocolError("an answer to a transaction that is not under way")
+        self._under_way = None
+        before = (self.accepted, self.refusals)
+        if request.HasField("error_detail"):
+            self.refusals = read_refusals(request)
+            for name, items in under_way.content.items():
+                self._pending.setdefault(name, set()).update(items)
+        else:
+            self.refusals = ()
+            self.accepted = True
+            self._keep(under_way)
+        return before != (self.accepted, self.refusals)
+
+    def _keep(self, transaction: _Transaction) -> None:
+        for section, items in transaction.content.items():
+            table = self.has[section]
+            for name, version in items.items():
+                if version is None:
+                    table.pop(name, None)
+                else:
+                    table[name] = version
+
+    def _difference(self, plane: Plane, section: str, names: Iterable[str]) -> dict[str, str | None]:
+        wanted, has = plane.tables[section], self.has[section]
+        found: dict[str, str | None] = {}
+        for name in sorted(names):
+            item = wanted.get(name)
+            if item is None:
+                if name in has:
+                    found[name] = None
+            elif has.get(name) != item.version:
+                found[name] = item.version
+        return found
+
+    def _responses(self, plane: Plane, section: str, difference: Mapping[str, str | None]) -> Iterator[Message]:
+        """The difference of one section, in responses of a bounded size."""
+        table = plane.tables[section]
+        response, size = self._response(section), 0
+        for name, version in difference.items():
+            data = table[name].data if version is not None else b""
+            if size and size + len(data) + len(name) > CHUNK:
+                yield response
+                response, size = self._response(section), 0
+            size += len(data) + len(name)
+            if version is None:
+                response.removed_resources.append(name)
+            else:
+                entry = response.resources.add(name=name, version=version)
+                entry.resource.type_url = response.type_url
+                entry.resource.value = data
+        yield response
+
+    def _response(self, section: str) -> Message:
+        return Response(type_url=type_url(section), nonce=str(next(self._nonces)))
