@@ -318,7 +318,7 @@ class Identity:
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {"name": SECRET, "labels": {"app.kubernetes.io/managed-by": "sluicegate"}},
-            "type": "Opaque",
+            "type": "kubernetes.io/tls",  # what the controller watches, and shows its ca.crt to data planes by
             "data": data,
         }
         await self._client.request("POST", self._collection, body=body)

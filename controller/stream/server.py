@@ -27,7 +27,7 @@ import grpc
 import grpc.aio
 
 from ..store import Event
-from ..translate import State
+from ..translate import State, Translation
 from .identity import ServerCertificate
 from .projection import PlaneKey, Projector
 from .protocol import MAX_METADATA, MAX_REQUEST, MAX_RESPONSE, METHOD, SERVICE, Message, Request, Response
@@ -85,6 +85,18 @@ class Wanted(NamedTuple):
 
     state: State
     gateways: Mapping[PlaneKey, frozenset[str]]
+
+
+def wanted(translation: Translation) -> Wanted:
+    """What the data planes should have by a translation; the `select` of the stream's output."""
+    planes = translation.infrastructure.values()
+    return Wanted(
+        translation.ir,
+        {
+            (plane.namespace, plane.name): frozenset(f"{key.namespace}/{key.name}" for key in plane.gateways)
+            for plane in planes
+        },
+    )
 
 
 class Certificates(Protocol):

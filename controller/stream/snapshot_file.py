@@ -20,8 +20,8 @@ from .holdings import Held, Holdings, Tables
 
 NAME = "configuration.snapshot"
 FORMAT = "sluicegate-snapshot-1"
-#: Bytes of a file that is written or read.
-MAX_BYTES = 128 * 1024 * 1024
+#: Bytes of a file that is written or read: two of them fit on the volume of a pod (64 MiB).
+MAX_BYTES = 31 * 1024 * 1024
 #: Bytes of its first line.
 MAX_HEADER = 512
 

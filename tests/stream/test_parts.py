@@ -222,7 +222,7 @@ def test_the_secret_is_made_once_and_kept() -> None:
         assert first.certificate() is None
         await first.load()
         assert first.ready.is_set()
-        assert api.secrets[path]["type"] == "Opaque"
+        assert api.secrets[path]["type"] == "kubernetes.io/tls"
         before, certificate = json.dumps(api.secrets), first.certificate()
         await first.load()
         assert (json.dumps(api.secrets), first.certificate()) == (before, certificate)
