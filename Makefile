@@ -13,7 +13,7 @@ WORKERS ?= 2
 INSTALLER ?= kustomize
 HARNESS = cd tests/cluster && $(abspath $(BIN))/python -m harness
 
-.PHONY: cluster cluster-down cluster-image install-cluster test-cluster conformance help run test check format build bench bench-proxy bench-reload schemas clean
+.PHONY: cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster conformance help run test check format build bench bench-proxy bench-reload schemas clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,20 +52,29 @@ bench-reload: $(NATIVE) ## Measure how soon a changed route of 10,000 is live.
 	$(BIN)/python -m benches.scenario.reload
 	$(BIN)/python -m benches.scenario.reload --files 1
 
-cluster: $(NATIVE) ## Start the test cluster and load the image (root; the Debian packages that tests/cluster/harness names).
+cluster-prerequisites: $(INSTALLED) ## Say whether this machine can have the test cluster, and install the Debian packages for it (root).
+	$(HARNESS) prerequisites
+
+cluster: $(NATIVE) ## Start the test cluster and load the image (root; `make cluster-prerequisites` has what it needs).
 	$(HARNESS) up
 	$(HARNESS) image
 
 cluster-image: $(NATIVE) ## Build the image anew and load it into the test cluster.
 	$(HARNESS) image
 
-install-cluster: $(NATIVE) ## Install the controller on the test cluster as deploy/README.md says: INSTALLER=kustomize or helm.
+install-cluster-prerequisites: $(INSTALLED) ## Say whether this machine can have the test cluster, and install the Debian packages for it (root).
+	$(HARNESS) prerequisites
+
+cluster: $(NATIVE) ## Install the controller on the test cluster as deploy/README.md says: INSTALLER=kustomize or helm.
 	$(HARNESS) install $(INSTALLER)
 
 cluster-down: ## Stop the test cluster.
 	$(HARNESS) down
 
-test-cluster: $(NATIVE) ## Run the tests on the test cluster (after `make cluster`).
+test-cluster-prerequisites: $(INSTALLED) ## Say whether this machine can have the test cluster, and install the Debian packages for it (root).
+	$(HARNESS) prerequisites
+
+cluster: $(NATIVE) ## Run the tests on the test cluster (after `make cluster`).
 	$(BIN)/python -m pytest tests/cluster
 
 conformance: $(NATIVE) ## Run the conformance suite on the installed controller: all, or TEST=name; VERSION=v1.6.3 or v1.7.0; REPEAT=n; THIRD=1.

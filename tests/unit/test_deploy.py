@@ -284,3 +284,10 @@ def test_every_value_reaches_the_objects() -> None:
     assert gateway_class["spec"]["controllerName"] == "example.org/edge"
     assert gateway_class["spec"]["parametersRef"]["name"] == "parameters"
     assert not [item for item in charted("--set", "gatewayClass.create=false") if item["kind"] == "GatewayClass"]
+
+
+def test_the_chart_has_every_crd() -> None:
+    """As links, which Helm follows: there is one copy."""
+    links = {path.name: path.resolve() for path in (DEPLOY / "chart" / "crds").iterdir()}
+    files = {path.name: path for path in (DEPLOY / "crds").glob("*.yaml") if path.name != "kustomization.yaml"}
+    assert links == files

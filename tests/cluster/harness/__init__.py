@@ -3,7 +3,8 @@
     python -m harness up | down | image | install | stop NAME | partition | ...      (from tests/cluster, as root)
 
 etcd, API server, controller manager, scheduler, containerd, kubelet, kube-proxy, CoreDNS and an allocator of
-LoadBalancer addresses. Needs from Debian: the packages of `PACKAGES`.
+LoadBalancer addresses. Needs the packages of Debian that `prerequisites.py` names; `python -m harness prerequisites`
+installs them.
 
 - Binaries come from the archive that `SLUICEGATE_CLUSTER_ARCHIVE` names, else from one beside the repository
   (`../shared/cluster`); without one they are built from the Go modules under `src/` (Kubernetes takes about six minutes
@@ -11,16 +12,3 @@ LoadBalancer addresses. Needs from Debian: the packages of `PACKAGES`.
 - Everything that talks to the cluster runs in its namespace by `nsenter --net=`: `ip netns exec` would hide the cgroup
   mounts from the kubelet.
 """
-
-#: Packages of Debian that the cluster is made of; `mmdebstrap` makes the image, gcc the pause program.
-PACKAGES = (
-    "containerd",
-    "runc",
-    "containernetworking-plugins",
-    "iproute2",
-    "iptables",
-    "mmdebstrap",
-    "gcc",
-    "libc6-dev",
-    "openssl",
-)

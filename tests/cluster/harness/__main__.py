@@ -6,13 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import install, network
+from . import install, network, prerequisites
 from .balancer import Balancer
 from .gateway_image import TAG, build
 from .node import Node, load
 from .paths import BINARIES, KUBECONFIG, kubectl
 
+#: Exit status of `prerequisites` where the machine cannot have the cluster.
+CANNOT = 3
 USAGE = """usage: python -m harness COMMAND
+  prerequisites             say whether this machine can have the cluster; installs what is missing
   up                        start the cluster; does nothing where it is up
   down                      stop it and leave nothing behind
   image [--tree]            build Sluicegate's image and load it; --tree: without building a wheel
@@ -30,6 +33,11 @@ USAGE = """usage: python -m harness COMMAND
 def main(arguments: list[str]) -> int:
     """Run a command; returns the exit status."""
     match arguments:
+        case ["prerequisites"]:
+            reason = prerequisites.obstacle() or prerequisites.install()
+            if reason:
+                print(reason, file=sys.stderr)
+                return CANNOT
         case ["up"]:
             Node().up()
         case ["down"]:

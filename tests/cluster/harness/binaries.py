@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -40,17 +41,22 @@ ECHO_TAGS = (
 def prepare() -> None:
     """Have all binaries and images; does nothing where they are there already."""
     archive = _archive()
-    stamp = f"{archive} {archive.stat().st_size}" if archive else "built"
-    mark = STATE / "prepared"
+    stamp = f"{archive} {archive.stat().st_size}" if archive else f"built from {_sources()}"
+    mark, origin = STATE / "prepared", BINARIES / "origin"
     if mark.exists() and mark.read_text() == stamp:
         return
-    for folder in (BINARIES, IMAGES):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-    if archive:
-        subprocess.run(["tar", "-xJf", archive, "-C", BINARIES], check=True)
+    mark.unlink(missing_ok=True)
+    # What was built from the same sources is kept, also where a build broke off.
+    if not (origin.exists() and origin.read_text() == stamp):
+        shutil.rmtree(BINARIES, ignore_errors=True)
+        BINARIES.mkdir(parents=True)
+        if archive:
+            subprocess.run(["tar", "-xJf", archive, "-C", BINARIES], check=True)
+        origin.write_text(stamp)
     build(name for name in BUILT if not (BINARIES / name).exists() and not (name == "kubectl" and _has_kubectl()))
+    IMAGES.mkdir(exist_ok=True)
     for name in COMPONENTS:
+        (BINARIES / name).unlink(missing_ok=True)
         (BINARIES / name).symlink_to("kube")
     subprocess.run(["gcc", "-O2", "-static", "-o", BINARIES / "pause", HERE / "pause.c"], check=True)
     pack(IMAGES / "pause.tar", ["localhost/pause:1"], [(BINARIES / "pause", "/pause")], ["/pause"])
@@ -71,9 +77,20 @@ def build(names: Iterable[str]) -> None:
         started = time.monotonic()
         print(f"building {name} from its Go module ...", flush=True)
         verb = ["test", "-c"] if test else ["build", "-trimpath", "-ldflags=-s -w"]
-        command = [go, *verb, "-o", str(BINARIES / name), package]
+        unfinished = BINARIES / f"{name}.part"
+        command = [go, *verb, "-o", str(unfinished), package]
         subprocess.run(command, cwd=HERE / "src" / folder, env=environment, check=True)
+        unfinished.rename(BINARIES / name)
         print(f"  {name}: {time.monotonic() - started:.0f} s", flush=True)
+
+
+def _sources() -> str:
+    """What is built, as a digest."""
+    digest = hashlib.sha256()
+    for path in sorted((HERE / "src").rglob("*")):
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _archive() -> Path | None:
