@@ -4,12 +4,12 @@
 
 mod contract;
 
-pub use contract::{Decision, DecisionRequest, Message, Reply, decide};
+pub use contract::{Decision, DecisionRequest, L4Request, Message, Question, Reply, decide, decide_l4};
 
 use crate::ir::{ListenerProtocol, PathModifier, Redirect};
 use crate::table::{
-    Backend, CorsFilter, EditedFields, Field, Filters, Found, Listener, OriginPattern, RequestHead, RuleBackend,
-    Socket, Table,
+    Backend, CorsFilter, EditedFields, Field, Filters, Found, L4Candidate, Listener, OriginPattern, RequestHead,
+    RuleBackend, Socket, Table, backend_at,
 };
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -28,13 +28,16 @@ pub enum Unserved<'t> {
 /// [`Unserved`].
 pub fn listener<'t>(socket: &'t Socket, sni: Option<&str>, host: &str) -> Result<&'t Arc<Listener>, Unserved<'t>> {
     let listener = socket.listener_for_host(host).ok_or(Unserved::NoListener)?;
-    if socket.protocol == ListenerProtocol::Https {
-        let presented = socket.listener_for_sni(sni);
-        if !presented.is_some_and(|presented| Arc::ptr_eq(presented, listener)) {
-            return Err(Unserved::Misdirected(listener));
-        }
+    match socket.protocol {
+        ListenerProtocol::Http => return Ok(listener),
+        ListenerProtocol::Https | ListenerProtocol::Tls => {}
+        ListenerProtocol::Tcp | ListenerProtocol::Udp => return Err(Unserved::NoListener),
     }
-    Ok(listener)
+    let presented = socket.listener_for_sni(sni);
+    if !presented.is_some_and(|presented| Arc::ptr_eq(presented, listener)) {
+        return Err(Unserved::Misdirected(listener));
+    }
+    if listener.ir.protocol.is_http() { Ok(listener) } else { Err(Unserved::NoListener) }
 }
 
 /// The request as the listener's filters leave it; what they change is put together in `space`.
@@ -51,6 +54,27 @@ pub fn pre_route<'f: 's, 's>(
     RequestHead { fields: space, ..head }
 }
 
+/// Which listener and rule take a connection, or a client's datagrams.
+#[derive(Debug, Clone, Copy)]
+pub enum L4Routed<'t> {
+    /// None, or one that routes requests.
+    NoListener,
+    NoRoute(&'t Arc<Listener>),
+    Found(&'t Arc<Listener>, &'t L4Candidate),
+}
+
+/// `sni`: the server name of the `ClientHello`, lower case; it counts only where connections begin with TLS.
+pub fn route_l4<'t>(socket: &'t Socket, sni: Option<&str>) -> L4Routed<'t> {
+    let sni = sni.filter(|_| socket.protocol.begins_with_tls());
+    let Some(listener) = socket.listener_for_sni(sni).filter(|listener| !listener.ir.protocol.is_http()) else {
+        return L4Routed::NoListener;
+    };
+    match listener.find_l4(sni) {
+        Some(found) => L4Routed::Found(listener, found),
+        None => L4Routed::NoRoute(listener),
+    }
+}
+
 /// The backend that takes a request, or why none does.
 #[derive(Debug, Clone, Copy)]
 pub enum Picked<'t> {
@@ -65,11 +89,19 @@ pub enum Picked<'t> {
 
 /// `slot`: below the rule's total weight; says whose turn it is.
 pub fn pick<'t>(table: &'t Table, found: &Found<'t>, slot: u64) -> Picked<'t> {
-    let rule = found.rule;
-    if rule.total_weight == 0 {
+    pick_of(table, &found.rule.backends, found.rule.total_weight, slot)
+}
+
+/// As [`pick`], for an L4 rule.
+pub fn pick_l4<'t>(table: &'t Table, found: &'t L4Candidate, slot: u64) -> Picked<'t> {
+    pick_of(table, &found.rule.backends, found.rule.total_weight, slot)
+}
+
+fn pick_of<'t>(table: &'t Table, backends: &'t [RuleBackend], total_weight: u64, slot: u64) -> Picked<'t> {
+    if total_weight == 0 {
         return Picked::NoBackend;
     }
-    let Some((index, chosen)) = rule.backend_at(slot) else {
+    let Some((index, chosen)) = backend_at(backends, slot) else {
         return Picked::NoBackend;
     };
     let Some(backend) = chosen.slot.and_then(|slot| table.backend(slot)) else {
@@ -113,8 +145,8 @@ pub fn location(
     prefix_length: Option<usize>,
 ) -> String {
     let own_scheme = match listener.ir.protocol {
-        ListenerProtocol::Http => "http",
         ListenerProtocol::Https => "https",
+        _ => "http",
     };
     let scheme = redirect.scheme.as_deref().unwrap_or(own_scheme);
     let well_known = match scheme {

@@ -5,8 +5,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use sluicegate_core::codec::{Parsed, parse_request};
-use sluicegate_core::decision::{DecisionRequest, decide, listener, pre_route};
-use sluicegate_core::ir::Transaction;
+use sluicegate_core::decision::{DecisionRequest, Question, decide, listener, pre_route};
+use sluicegate_core::ir::{Transaction, Transport};
 use sluicegate_core::observe::metrics::NoSeries;
 use sluicegate_core::table::{EditedFields, Field, RequestHead, State, Table, authority, path_regex, target};
 use std::hint::black_box;
@@ -42,9 +42,9 @@ impl RouteTable {
     /// The decision on one request, JSON in and out.
     fn decide<'py>(&self, py: Python<'py>, request: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
         let decision = py.detach(|| {
-            let request: DecisionRequest =
-                serde_json::from_slice(request).map_err(|error| PyValueError::new_err(format!("request: {error}")))?;
-            serde_json::to_vec(&decide(&self.table, &request)).map_err(|error| PyValueError::new_err(error.to_string()))
+            let question =
+                Question::parse(request).map_err(|error| PyValueError::new_err(format!("request: {error}")))?;
+            serde_json::to_vec(&question.decide(&self.table)).map_err(|error| PyValueError::new_err(error.to_string()))
         })?;
         Ok(PyBytes::new(py, &decision))
     }
@@ -128,7 +128,7 @@ impl<'r> Prepared<'r> {
         };
         let mut space = EditedFields::new();
         table
-            .socket_on_port(self.request.bind_port)
+            .socket_on_port(Transport::Tcp, self.request.bind_port)
             .and_then(|socket| listener(socket, self.request.sni.as_deref(), head.host).ok())
             .is_some_and(|listener| listener.find(&pre_route(listener, head, &mut space)).is_some())
     }

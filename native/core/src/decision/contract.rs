@@ -1,10 +1,16 @@
 //! The `decide` contract: JSON in, JSON out (ARCHITECTURE.md).
 
-use super::{Picked, Unserved, cors_preflight, cors_response, is_preflight, listener, location, pick, pre_route};
-use crate::table::{EditedFields, Field, Filters, Found, RequestHead, SocketKey, Table, authority, target};
+use super::{
+    L4Routed, Picked, Unserved, cors_preflight, cors_response, is_preflight, listener, location, pick, pick_l4,
+    pre_route, route_l4,
+};
+use crate::ir::Transport;
+use crate::table::{EditedFields, Field, Filters, Found, RequestHead, Socket, SocketKey, Table, authority, target};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Name and value pairs as JSON carries them.
 pub type Headers = Vec<(String, String)>;
@@ -27,6 +33,50 @@ pub struct DecisionRequest {
     pub entropy: u64,
     #[serde(default)]
     pub response: Option<Reply>,
+}
+
+/// A connection, or a client's datagrams, to decide on.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L4Request {
+    pub transport: Transport,
+    pub bind_port: u16,
+    #[serde(default)]
+    pub address: String,
+    /// The server name of the `ClientHello`.
+    #[serde(default)]
+    pub sni: Option<String>,
+    #[serde(default)]
+    pub entropy: u64,
+}
+
+/// What [`decide`] or [`decide_l4`] is asked.
+#[derive(Debug, Clone)]
+pub enum Question {
+    Http(DecisionRequest),
+    L4(L4Request),
+}
+
+impl Question {
+    /// Read a request: one with `transport` is about a connection.
+    ///
+    /// # Errors
+    /// What is wrong with the JSON.
+    pub fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Kind {
+            transport: Option<IgnoredAny>,
+        }
+        let is_l4 = serde_json::from_slice::<Kind>(bytes)?.transport.is_some();
+        if is_l4 { serde_json::from_slice(bytes).map(Self::L4) } else { serde_json::from_slice(bytes).map(Self::Http) }
+    }
+
+    pub fn decide(&self, table: &Table) -> Decision {
+        match self {
+            Self::Http(request) => decide(table, request),
+            Self::L4(request) => decide_l4(table, request),
+        }
+    }
 }
 
 /// A response: the backend's sample, or what the gateway writes.
@@ -81,6 +131,10 @@ impl Decision {
         }
     }
 
+    fn close(reason: &'static str) -> Self {
+        Self { outcome: "close", response: None, ..Self::respond(0, reason) }
+    }
+
     fn with_headers(mut self, headers: impl IntoIterator<Item = (&'static str, String)>) -> Self {
         if let Some(response) = &mut self.response {
             response.headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -106,11 +160,7 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
         host: &authority.host,
         fields: &fields,
     };
-    let socket = match request.address.parse() {
-        Ok(address) => table.socket(SocketKey { address: Some(address), port: request.bind_port }),
-        Err(_) => table.socket_on_port(request.bind_port),
-    };
-    let Some(socket) = socket else {
+    let Some(socket) = socket_of(table, Transport::Tcp, &request.address, request.bind_port) else {
         return Decision::respond(404, "no_listener");
     };
     let sni = request.sni.as_ref().map(|name| name.to_ascii_lowercase());
@@ -142,6 +192,41 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
         rule: Some(found.rule.ir.id.clone()),
         match_index: Some(found.match_index),
         ..decision
+    }
+}
+
+/// Decide on one connection, or on the datagrams of one client.
+pub fn decide_l4(table: &Table, request: &L4Request) -> Decision {
+    let Some(socket) = socket_of(table, request.transport, &request.address, request.bind_port) else {
+        return Decision::close("no_listener");
+    };
+    let sni = request.sni.as_ref().map(|name| name.to_ascii_lowercase());
+    let (listener, found) = match route_l4(socket, sni.as_deref()) {
+        L4Routed::NoListener => return Decision::close("no_listener"),
+        L4Routed::NoRoute(listener) => {
+            return Decision { listener: Some(listener.id().to_owned()), ..Decision::close("no_route") };
+        }
+        L4Routed::Found(listener, found) => (listener, found),
+    };
+    let slot = request.entropy % found.rule.total_weight.max(1);
+    let decision = match pick_l4(table, found, slot) {
+        Picked::NoBackend => Decision::close("no_backend"),
+        Picked::Invalid(index) => Decision { backend: Some(index), ..Decision::close("backend_invalid") },
+        Picked::NoEndpoint(index) => Decision { backend: Some(index), ..Decision::close("no_endpoint") },
+        Picked::Backend(index, _, backend) => Decision {
+            outcome: "forward",
+            backend: Some(index),
+            endpoints: backend.selectable().iter().map(|endpoint| endpoint.id.clone()).collect(),
+            ..Decision::close("forwarded")
+        },
+    };
+    Decision { listener: Some(listener.id().to_owned()), rule: Some(found.rule.ir.id.clone()), ..decision }
+}
+
+fn socket_of<'t>(table: &'t Table, transport: Transport, address: &str, port: u16) -> Option<&'t Arc<Socket>> {
+    match address.parse() {
+        Ok(address) => table.socket(SocketKey { transport, address: Some(address), port }),
+        Err(_) => table.socket_on_port(transport, port),
     }
 }
 

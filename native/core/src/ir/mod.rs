@@ -11,15 +11,17 @@
 //! The Python mirror is `python/sluicegate/ir.py`; `tests/parity` holds the two together.
 
 mod http;
+mod l4;
 mod resources;
 
 pub use http::{
     Cors, Filter, HeaderEdit, HeaderMatch, HeaderValue, HttpRule, Match, PathMatch, PathModifier, Percentage,
     QueryMatch, Redirect, Retry, Rewrite, Timeouts, ValueMatchKind, WeightedBackend,
 };
+pub use l4::L4Rule;
 pub use resources::{
     Backend, BackendProtocol, BackendTls, Certificate, ClientValidation, ClientValidationMode, Endpoint, EndpointState,
-    Listener, ListenerProtocol, ListenerTls, Removals, Resources, Secrets, SubjectAltName, Trust,
+    Listener, ListenerProtocol, ListenerTls, Removals, Resources, Secrets, SubjectAltName, Transport, Trust,
 };
 use serde::{Deserialize, Serialize};
 

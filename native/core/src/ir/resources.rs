@@ -1,6 +1,7 @@
 //! Listeners, backends, endpoints, policies and secrets.
 
 use super::http::{Filter, HttpRule};
+use super::l4::L4Rule;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -10,6 +11,7 @@ use std::net::IpAddr;
 pub struct Resources {
     pub listeners: Vec<Listener>,
     pub http_rules: Vec<HttpRule>,
+    pub l4_rules: Vec<L4Rule>,
     pub backends: Vec<Backend>,
     pub endpoints: Vec<Endpoint>,
     pub backend_tls: Vec<BackendTls>,
@@ -29,6 +31,7 @@ pub struct Secrets {
 pub struct Removals {
     pub listeners: Vec<String>,
     pub http_rules: Vec<String>,
+    pub l4_rules: Vec<String>,
     pub backends: Vec<String>,
     pub endpoints: Vec<String>,
     pub backend_tls: Vec<String>,
@@ -69,7 +72,44 @@ pub struct Listener {
 #[serde(rename_all = "UPPERCASE")]
 pub enum ListenerProtocol {
     Http,
+    /// Terminates TLS and speaks HTTP. May share a socket with `Tls`: the SNI decides.
     Https,
+    /// With `tls` it terminates, without it passes connections through.
+    Tls,
+    Tcp,
+    Udp,
+}
+
+/// What a listener binds below its protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    Tcp,
+    Udp,
+}
+
+impl ListenerProtocol {
+    pub const fn transport(self) -> Transport {
+        match self {
+            Self::Http | Self::Https | Self::Tls | Self::Tcp => Transport::Tcp,
+            Self::Udp => Transport::Udp,
+        }
+    }
+
+    /// Connections begin with a TLS `ClientHello`, whose server name chooses the listener.
+    pub const fn begins_with_tls(self) -> bool {
+        matches!(self, Self::Https | Self::Tls)
+    }
+
+    /// Requests are routed, not connections.
+    pub const fn is_http(self) -> bool {
+        matches!(self, Self::Http | Self::Https)
+    }
+
+    /// Listeners of both may stand on one socket.
+    pub fn shares_socket_with(self, other: Self) -> bool {
+        self == other || (self.begins_with_tls() && other.begins_with_tls())
+    }
 }
 
 /// TLS termination at a listener.

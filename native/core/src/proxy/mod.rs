@@ -49,6 +49,9 @@ pub async fn serve_connection(worker: Rc<Worker>, stream: TcpStream, peer: Socke
     let Some(entry) = generation.table.socket(socket).cloned() else {
         return;
     };
+    if !entry.protocol.is_http() {
+        return;
+    }
     if entry.protocol == crate::ir::ListenerProtocol::Https {
         let limit = worker.settings().handshake_timeout();
         let accepted = tls::server::accept(stream, &entry, &generation.server_tls, limit).await;

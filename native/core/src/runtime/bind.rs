@@ -1,5 +1,6 @@
 //! Binding listener sockets: one per worker and address (`SO_REUSEPORT`), after a look whether the port is free.
 
+use crate::ir::Transport;
 use crate::table::SocketKey;
 use serde::Serialize;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -50,6 +51,10 @@ pub fn bind(key: SocketKey, workers: usize, owned: bool) -> Result<Vec<TcpListen
             SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), key.port),
         ],
     };
+    if key.transport == Transport::Udp {
+        let message = format!("cannot listen on UDP port {}", key.port);
+        return Err(BindError { code: "not_supported", message, hint: "this build has no UDP listeners" });
+    }
     let mut failed = None;
     for address in addresses {
         match bind_all(address, workers, owned) {

@@ -61,24 +61,12 @@ pub(super) enum PathExpression {
 
 impl Rule {
     pub(super) fn compile(ir: ir::HttpRule, slots: &mut Slots) -> Self {
-        let mut cumulative = 0;
-        let backends = ir
-            .backends
-            .iter()
-            .map(|backend| {
-                cumulative += u64::from(backend.weight);
-                RuleBackend {
-                    slot: backend.backend.as_ref().map(|id| slots.of(id)),
-                    cumulative,
-                    filters: Filters::compile(&backend.filters, slots),
-                }
-            })
-            .collect();
+        let (backends, total_weight) = RuleBackend::compile(&ir.backends, slots);
         let limit = |milliseconds: u64| (milliseconds > 0).then(|| Duration::from_millis(milliseconds));
         Self {
             filters: Filters::compile(&ir.filters, slots),
             backends,
-            total_weight: cumulative,
+            total_weight,
             timeouts: Timeouts {
                 request: limit(ir.timeouts.request_ms),
                 backend_request: limit(ir.timeouts.backend_request_ms),
@@ -91,15 +79,34 @@ impl Rule {
             ir: Arc::new(ir),
         }
     }
+}
 
-    /// The backend whose share of the weights `slot` falls into.
-    pub fn backend_at(&self, slot: u64) -> Option<(usize, &RuleBackend)> {
-        match &*self.backends {
-            [only] if self.total_weight > 0 => Some((0, only)),
-            backends => {
-                let at = backends.partition_point(|backend| backend.cumulative <= slot);
-                backends.get(at).map(|backend| (at, backend))
-            }
+impl RuleBackend {
+    /// The backends of a rule, and the sum of their weights.
+    pub(super) fn compile(backends: &[ir::WeightedBackend], slots: &mut Slots) -> (Vec<Self>, u64) {
+        let mut cumulative = 0;
+        let compiled = backends
+            .iter()
+            .map(|backend| {
+                cumulative += u64::from(backend.weight);
+                Self {
+                    slot: backend.backend.as_ref().map(|id| slots.of(id)),
+                    cumulative,
+                    filters: Filters::compile(&backend.filters, slots),
+                }
+            })
+            .collect();
+        (compiled, cumulative)
+    }
+}
+
+/// The backend whose share of the weights `slot` falls into. `slot` is below the total.
+pub fn backend_at(backends: &[RuleBackend], slot: u64) -> Option<(usize, &RuleBackend)> {
+    match backends {
+        [only] => Some((0, only)),
+        backends => {
+            let at = backends.partition_point(|backend| backend.cumulative <= slot);
+            backends.get(at).map(|backend| (at, backend))
         }
     }
 }

@@ -15,15 +15,17 @@ mod compile;
 mod filter;
 mod grpc;
 mod host;
+mod l4;
 mod path;
 mod predicate;
 mod state;
 pub mod target;
 
 pub use backend::{Backend, Endpoint};
-pub use compile::{Retry, Rule, RuleBackend, Timeouts};
+pub use compile::{Retry, Rule, RuleBackend, Timeouts, backend_at};
 pub use filter::{CorsFilter, EditedFields, Filters, HeaderEdits, Mirror, OriginPattern, PreRouting};
 pub use host::{HostTable, hostname_specificity};
+pub use l4::{L4Candidate, L4Rule, L4Table};
 pub use path::{Candidate, PathTable};
 pub use predicate::path_regex;
 pub use state::{Refused, Resolution, State};
@@ -57,6 +59,7 @@ pub struct RequestHead<'a> {
 /// What a listener binds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketKey {
+    pub transport: ir::Transport,
     /// `None`: every address.
     pub address: Option<IpAddr>,
     pub port: u16,
@@ -69,12 +72,14 @@ pub struct Listener {
     pub hosts: Arc<HostTable>,
     /// Edits before a rule is chosen (GEP-5224).
     pub pre_routing: Arc<PreRouting>,
+    pub l4: Arc<L4Table>,
 }
 
 /// The listeners that share a socket.
 #[derive(Debug)]
 pub struct Socket {
     pub key: SocketKey,
+    /// Of its listeners; `Https` where HTTPS and TLS listeners share it.
     pub protocol: ir::ListenerProtocol,
     /// By hostname; the empty one takes what no other takes.
     listeners: AHashMap<Box<str>, Arc<Listener>>,
@@ -110,8 +115,8 @@ impl Table {
     }
 
     /// The first socket with that port, whatever its address.
-    pub fn socket_on_port(&self, port: u16) -> Option<&Arc<Socket>> {
-        self.sockets.values().find(|socket| socket.key.port == port)
+    pub fn socket_on_port(&self, transport: ir::Transport, port: u16) -> Option<&Arc<Socket>> {
+        self.sockets.values().find(|socket| socket.key.transport == transport && socket.key.port == port)
     }
 
     pub fn backend(&self, slot: u32) -> Option<&Arc<Backend>> {
@@ -122,10 +127,14 @@ impl Table {
     pub fn to_json(&self) -> String {
         let mut listeners: BTreeMap<&str, &ir::Listener> = BTreeMap::new();
         let mut rules: BTreeMap<&str, &ir::HttpRule> = BTreeMap::new();
+        let mut l4_rules: BTreeMap<&str, &ir::L4Rule> = BTreeMap::new();
         for listener in self.sockets.values().flat_map(|socket| socket.listeners()) {
             listeners.insert(listener.id(), &listener.ir);
             for rule in listener.hosts.rules() {
                 rules.insert(&rule.ir.id, &rule.ir);
+            }
+            for rule in listener.l4.rules() {
+                l4_rules.insert(&rule.ir.id, &rule.ir);
             }
         }
         let mut backends: Vec<&Arc<Backend>> = self.backends().collect();
@@ -145,6 +154,7 @@ impl Table {
             "upsert": {
                 "listeners": listeners.values().collect::<Vec<_>>(),
                 "http_rules": rules.values().collect::<Vec<_>>(),
+                "l4_rules": l4_rules.values().collect::<Vec<_>>(),
                 "backends": backends.iter().map(|it| serde_json::json!({"id": it.id, "protocol": it.protocol})).collect::<Vec<_>>(),
                 "endpoints": backends.iter().flat_map(|backend| endpoints(backend)).collect::<Vec<_>>(),
                 "backend_tls": backends.iter().filter_map(|backend| backend.tls.as_deref()).collect::<Vec<_>>(),
@@ -184,6 +194,11 @@ impl Socket {
 impl Listener {
     pub fn id(&self) -> &str {
         &self.ir.id
+    }
+
+    /// The L4 rule that takes a connection or datagram; `name`: the server name of the TLS handshake, lower case.
+    pub fn find_l4(&self, name: Option<&str>) -> Option<&L4Candidate> {
+        self.l4.find(name.unwrap_or_default())
     }
 
     /// The first match in the order of the specification.

@@ -4,7 +4,10 @@
 //! anything. Every change costs work for what it touches: its rule's buckets, its backend, its listener.
 
 use super::compile::{CompiledMatch, Rule, compile_matches};
-use super::{Backend, Candidate, Endpoint, HostTable, Listener, PreRouting, Socket, SocketKey, Table};
+use super::{
+    Backend, Candidate, Endpoint, HostTable, L4Candidate, L4Rule, L4Table, Listener, PreRouting, Socket, SocketKey,
+    Table,
+};
 use crate::ir::{self, Transaction};
 use crate::observe::metrics::SeriesSource;
 use ahash::{AHashMap, AHashSet};
@@ -78,6 +81,8 @@ pub struct State {
     listeners: AHashMap<Arc<str>, ListenerEntry>,
     hosts: AHashMap<Arc<str>, Arc<HostTable>>,
     rules: AHashMap<Arc<str>, Arc<Rule>>,
+    l4: AHashMap<Arc<str>, Arc<L4Table>>,
+    l4_rules: AHashMap<Arc<str>, Arc<L4Rule>>,
     backends: AHashMap<Arc<str>, BackendEntry>,
     endpoint_backends: AHashMap<Arc<str>, Arc<str>>,
     tls_backends: AHashMap<Arc<str>, Arc<str>>,
@@ -98,7 +103,8 @@ impl State {
         }
         let mut touched: AHashSet<Arc<str>> = AHashSet::new();
         self.remove(&transaction.remove, &mut touched);
-        let ir::Resources { listeners, http_rules, backends, endpoints, backend_tls, trust } = transaction.upsert;
+        let ir::Resources { listeners, http_rules, l4_rules, backends, endpoints, backend_tls, trust } =
+            transaction.upsert;
         for (listener, pre_routing) in listeners.into_iter().zip(pre_routing) {
             let id = Arc::from(listener.id.as_str());
             self.listeners.insert(id, ListenerEntry { ir: Arc::new(listener), pre_routing: Arc::new(pre_routing) });
@@ -114,6 +120,9 @@ impl State {
         }
         for (rule, matches) in http_rules.into_iter().zip(matches) {
             self.put_rule(rule, &matches, series);
+        }
+        for rule in l4_rules {
+            self.put_l4_rule(rule);
         }
         if !trust.is_empty() {
             let all = Arc::make_mut(&mut self.trust);
@@ -178,6 +187,17 @@ impl State {
                 Err(reason) => refuse("http_rule", &rule.id, reason),
             }
         }
+        for rule in &transaction.upsert.l4_rules {
+            for listener in rule.listeners.iter().filter(|id| !has_listener(id)) {
+                refuse("l4_rule", &rule.id, format!("names the unknown listener {listener}"));
+            }
+            for backend in l4_backends_of(rule).filter(|id| !has_backend(id)) {
+                refuse("l4_rule", &rule.id, format!("names the unknown backend {backend}"));
+            }
+            if rule.backends.iter().any(|backend| !backend.filters.is_empty()) {
+                refuse("l4_rule", &rule.id, "has a backend with filters, which act on requests only".to_owned());
+            }
+        }
         for endpoint in transaction.upsert.endpoints.iter().filter(|endpoint| !has_backend(&endpoint.backend)) {
             refuse("endpoint", &endpoint.id, format!("names the unknown backend {}", endpoint.backend));
         }
@@ -220,9 +240,19 @@ impl State {
                 refuse("backend", backend, format!("is removed but rule {id} names it"));
             }
         }
+        let upserted = transaction.upsert.l4_rules.iter().map(|rule| rule.id.as_str());
+        let replaced: AHashSet<&str> = upserted.chain(transaction.remove.l4_rules.iter().map(String::as_str)).collect();
+        for (id, rule) in self.l4_rules.iter().filter(|(id, _)| !replaced.contains(&***id)) {
+            for listener in rule.ir.listeners.iter().filter(|id| listeners.contains(*id)) {
+                refuse("listener", listener, format!("is removed but rule {id} is attached to it"));
+            }
+            for backend in l4_backends_of(&rule.ir).filter(|id| backends.contains(*id)) {
+                refuse("backend", backend, format!("is removed but rule {id} names it"));
+            }
+        }
     }
 
-    /// Listeners on one socket speak one protocol and have different hostnames.
+    /// Listeners on one socket speak one protocol, or HTTPS and TLS, and have different hostnames.
     fn check_sockets(
         &self,
         transaction: &Transaction,
@@ -241,7 +271,7 @@ impl State {
         let mut protocols: AHashMap<SocketKey, ir::ListenerProtocol> = AHashMap::new();
         for listener in staying.chain(upserted) {
             for key in socket_keys(listener) {
-                if *protocols.entry(key).or_insert(listener.protocol) != listener.protocol {
+                if !protocols.entry(key).or_insert(listener.protocol).shares_socket_with(listener.protocol) {
                     refuse("listener", &listener.id, format!("speaks another protocol than its port {}", key.port));
                 }
                 if let Some(other) = taken.insert((key, &listener.hostname), &listener.id) {
@@ -273,6 +303,9 @@ impl State {
         for id in &remove.http_rules {
             self.take_rule(id);
         }
+        for id in &remove.l4_rules {
+            self.take_l4_rule(id);
+        }
         for id in &remove.endpoints {
             if let Some(backend) = self.endpoint_backends.remove(id.as_str())
                 && let Some(entry) = self.backends.get_mut(&backend)
@@ -303,6 +336,7 @@ impl State {
         for id in &remove.listeners {
             self.listeners.remove(id.as_str());
             self.hosts.remove(id.as_str());
+            self.l4.remove(id.as_str());
         }
         if !remove.trust.is_empty() {
             let all = Arc::make_mut(&mut self.trust);
@@ -391,6 +425,27 @@ impl State {
         }
     }
 
+    fn put_l4_rule(&mut self, rule: ir::L4Rule) {
+        self.take_l4_rule(&rule.id);
+        let rule = Arc::new(L4Rule::compile(rule, &mut self.slots));
+        for listener in &rule.ir.listeners {
+            let table = Arc::make_mut(self.l4.entry(Arc::from(listener.as_str())).or_default());
+            table.insert(&L4Candidate { rule: Arc::clone(&rule) });
+        }
+        self.l4_rules.insert(Arc::from(rule.ir.id.as_str()), rule);
+    }
+
+    fn take_l4_rule(&mut self, id: &str) {
+        let Some(rule) = self.l4_rules.remove(id) else {
+            return;
+        };
+        for listener in &rule.ir.listeners {
+            if let Some(table) = self.l4.get_mut(listener.as_str()) {
+                Arc::make_mut(table).remove(&rule.ir);
+            }
+        }
+    }
+
     fn compile_backends(&mut self, touched: &AHashSet<Arc<str>>) {
         let slots = self.slots.0.len();
         if touched.is_empty() && self.compiled.len() == slots {
@@ -414,13 +469,15 @@ impl State {
                 ir: Arc::clone(ir),
                 hosts: self.hosts.get(id).cloned().unwrap_or_default(),
                 pre_routing: Arc::clone(pre_routing),
+                l4: self.l4.get(id).cloned().unwrap_or_default(),
             });
             for key in socket_keys(ir) {
-                sockets
-                    .entry(key)
-                    .or_insert_with(|| Socket { key, protocol: ir.protocol, listeners: AHashMap::new() })
-                    .listeners
-                    .insert(ir.hostname.as_str().into(), Arc::clone(&listener));
+                let empty = || Socket { key, protocol: ir.protocol, listeners: AHashMap::new() };
+                let socket = sockets.entry(key).or_insert_with(empty);
+                if ir.protocol == ir::ListenerProtocol::Https {
+                    socket.protocol = ir.protocol;
+                }
+                socket.listeners.insert(ir.hostname.as_str().into(), Arc::clone(&listener));
             }
         }
         Table {
@@ -448,15 +505,19 @@ impl BackendEntry {
 }
 
 fn socket_keys(listener: &ir::Listener) -> impl Iterator<Item = SocketKey> + use<> {
-    let port = listener.bind_port;
-    let all = listener.addresses.is_empty().then_some(SocketKey { address: None, port });
-    let addresses = listener.addresses.clone();
-    all.into_iter().chain(addresses.into_iter().map(move |address| SocketKey { address: Some(address), port }))
+    let (transport, port) = (listener.protocol.transport(), listener.bind_port);
+    let all = listener.addresses.is_empty().then_some(None);
+    let addresses = listener.addresses.clone().into_iter().map(Some);
+    all.into_iter().chain(addresses).map(move |address| SocketKey { transport, address, port })
 }
 
 fn hostnames_of(rule: &ir::HttpRule) -> impl Iterator<Item = &str> {
     let any = rule.hostnames.is_empty().then_some("");
     any.into_iter().chain(rule.hostnames.iter().map(String::as_str))
+}
+
+fn l4_backends_of(rule: &ir::L4Rule) -> impl Iterator<Item = &str> {
+    rule.backends.iter().filter_map(|backend| backend.backend.as_deref())
 }
 
 /// Every backend that a rule names, in its backendRefs and its mirrors.
