@@ -3,7 +3,7 @@
 `Translator.translate` is the entry; `ir_transaction` makes what the engine is told from two results.
 """
 
-from .features import SUPPORTED_FEATURES
+from .features import supported_features
 from .options import DEFAULT_CONTROLLER_NAME, IMPLICIT_CLASS, CertificateFacts, Checks, Options
 from .problems import Problem, Severity
 from .report import ApplyReport, BindError, ListenerReport
@@ -25,7 +25,6 @@ from .translator import Translator
 __all__ = [
     "DEFAULT_CONTROLLER_NAME",
     "IMPLICIT_CLASS",
-    "SUPPORTED_FEATURES",
     "ApplyReport",
     "BindError",
     "CertificateFacts",
@@ -47,5 +46,6 @@ __all__ = [
     "Translator",
     "ir_transaction",
     "is_empty",
+    "supported_features",
     "to_document",
 ]

@@ -12,6 +12,7 @@ from sluicegate import ir
 
 from ..infra.plane import PlaneRequest
 from ..model import Gateway, GatewayClass, ListenerSet, ObjectKey
+from .features import supported_features
 from .listeners import Draft, frontend_validation
 from .problems import Findings, Problem
 from .secrets import Material
@@ -90,6 +91,7 @@ def freeze(
         trust={item: material.trust[item] for item in used if item in material.trust},
         problems=problems,
         reads=frozenset(material.reads),
+        features=supported_features(provisioned=material.options.provision is not None),
         due=material.due,
         planes=planes,
     )

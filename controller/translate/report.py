@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ..model import GatewayClass, ObjectKey
-from .features import SUPPORTED_FEATURES
 from .problems import Problem
 from .status import (
     Address,
     Condition,
+    Feature,
     GatewayClassStatus,
     GatewayStatus,
     ListenerSetStatus,
@@ -91,10 +91,10 @@ class Programming:
     failures: Mapping[ObjectKey, str] = field(default_factory=dict)
 
 
-def class_status(item: GatewayClass, verdict: Verdict) -> GatewayClassStatus:
+def class_status(item: GatewayClass, verdict: Verdict, features: tuple[Feature, ...]) -> GatewayClassStatus:
     """Write the status of a GatewayClass."""
     condition = verdict.condition("Accepted", item.metadata.generation)
-    return GatewayClassStatus(conditions=(condition,), supported_features=SUPPORTED_FEATURES)
+    return GatewayClassStatus(conditions=(condition,), supported_features=features)
 
 
 def gateway_status(facts: GatewayFacts, sets: Iterable[ListenerSetFacts], programming: Programming) -> GatewayStatus:

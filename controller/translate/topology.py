@@ -17,7 +17,7 @@ from sluicegate import ir
 from ..infra.plane import PlaneRequest
 from ..model import Gateway, GatewayClass, LabelSelector, ListenerSet, ObjectKey
 from .problems import Problem
-from .status import Kind, Verdict
+from .status import Feature, Kind, Verdict
 
 #: Something that a result depends on: (kind, namespace, name); for ReferenceGrant the name is empty (all of them).
 Read = tuple[str, str, str]
@@ -131,6 +131,7 @@ class Topology:
         listeners, certificates, trust: IR resources by id.
         problems: findings by object.
         reads: what else was looked at, besides the Gateway API objects themselves.
+        features: what our classes publish.
         due: when it changes by itself, because of a certificate's time; seconds since 1970; None: never.
         planes: what data planes are needed, by `namespace/name`; empty without provisioning.
     """
@@ -144,5 +145,6 @@ class Topology:
     trust: Mapping[str, ir.Trust]
     problems: Mapping[ObjectKey, tuple[Problem, ...]]
     reads: frozenset[Read]
+    features: tuple[Feature, ...]
     planes: Mapping[str, PlaneRequest]
     due: float | None = None

@@ -20,7 +20,6 @@ from sluicegate.controller.model.meta import ObjectMeta
 from sluicegate.controller.pool import AddressPool, PoolError
 from sluicegate.controller.status import StatusWriter, merged_status
 from sluicegate.controller.translate import (
-    SUPPORTED_FEATURES,
     Condition,
     GatewayClassStatus,
     ListenerStatus,
@@ -28,6 +27,7 @@ from sluicegate.controller.translate import (
     RouteStatus,
     Translation,
     Translator,
+    supported_features,
 )
 from sluicegate.controller.translate.status import Address, GatewayStatus, Kind, Reference, RouteParentStatus
 
@@ -64,7 +64,10 @@ def test_what_the_api_gives_back_is_not_written_again() -> None:
         listeners=(listener,),
         attached_listener_sets=0,
     )
-    for each in (status, GatewayClassStatus(conditions=(condition(),), supported_features=SUPPORTED_FEATURES)):
+    for each in (
+        status,
+        GatewayClassStatus(conditions=(condition(),), supported_features=supported_features(provisioned=False)),
+    ):
         written = merged_status(None, each, NAME, OLD)
         assert merged_status(json.loads(msgspec.json.encode(written)), each, NAME, NOW) is None
 
