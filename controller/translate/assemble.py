@@ -163,6 +163,7 @@ def _ir_listener(draft: Draft, build: Build) -> ir.Listener:
         hostname=draft.hostname,
         tls=draft.tls,
         backend_certificate=build.backend_certificate,
+        filters=draft.filters or (),
     )
 
 

@@ -13,6 +13,7 @@ from sluicegate import ir
 from ..model import FrontendValidation, Gateway, Listener, ObjectKey, ObjectReference, RouteNamespaces
 from .grants import allows, grant_remedy
 from .kinds import PROTOCOLS, kinds_of
+from .listener_filters import Refused, translate_listener_filters
 from .options import CertificateFacts
 from .problems import Findings
 from .secrets import Material, is_cluster_bundle
@@ -44,6 +45,7 @@ class Draft:
         accepted, resolved, conflicted: its conditions.
         overlapping: whether `OverlappingTLSConfig` is to be set.
         tls: what an HTTPS or TLS listener terminates with; absent while no certificate resolves.
+        filters: what its filters come to; None where one cannot be honoured, and the listener is not served.
     """
 
     id: str
@@ -60,10 +62,13 @@ class Draft:
     conflicted: Verdict = NO_CONFLICT
     overlapping: bool = False
     tls: ir.ListenerTls | None = None
+    filters: tuple[ir.RequestHeaders, ...] | None = ()
 
     @property
     def usable(self) -> bool:
         """Whether the engine can serve it."""
+        if self.filters is None:
+            return False
         terminates = self.spec.protocol in {"HTTPS", "TLS"} and not self.passthrough
         return self.accepted.ok and not self.conflicted.ok and (self.tls is not None or not terminates)
 
@@ -126,6 +131,7 @@ def draft_listener(scope: ListenerScope, index: int, spec: Listener) -> Draft:
         findings.error(f"{draft.path}.protocol", "unsupported-protocol", message, f"use one of {known}")
         return draft
     _check_values(draft, findings)
+    _resolve_filters(draft, scope.material, findings)
     _check_kinds(draft, findings)
     if draft.passthrough:
         if spec.tls is not None and spec.tls.certificate_refs:
@@ -157,11 +163,28 @@ def _check_values(draft: Draft, findings: Findings) -> None:
         message = f"hostname {spec.hostname} {error}"
         draft.reject("UnsupportedValue", message)
         findings.error(f"{path}.hostname", "invalid-hostname", message, "use a DNS name such as www.example.com")
-    if spec.filters is not None:
-        # Skipping them could let requests through that they were to stop.
-        message = "filters of a listener are not supported"
+
+
+def _resolve_filters(draft: Draft, material: Material, findings: Findings) -> None:
+    filters = draft.spec.filters
+    if filters is None:
+        return
+    if draft.spec.protocol not in {"HTTP", "HTTPS"}:
+        message = f"a listener of protocol {draft.spec.protocol} can have no filters, only HTTP and HTTPS can"
         draft.reject("UnsupportedValue", message)
-        findings.error(f"{path}.filters", "unsupported-value", message, "use filters of the HTTPRoute rules")
+        findings.error(f"{draft.path}.filters", "unsupported-value", message, "remove them")
+        return
+    requests = tuple((item.type, item.extension_ref) for item in filters.requests)
+    try:
+        draft.filters = translate_listener_filters(requests, draft.owner.namespace, draft.path, material, findings)
+    except Refused as error:
+        # Skipping it could let requests through that it was to stop.
+        draft.filters = None
+        if error.condition == "Accepted":
+            draft.reject(error.verdict.reason, error.verdict.message)
+        else:
+            draft.unresolved(error.verdict)
+        findings.error(f"{draft.path}.filters.{error.field}", "listener-filter", str(error), error.remedy)
 
 
 def _check_kinds(draft: Draft, findings: Findings) -> None:

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from sluicegate import _native, ir, reference
-from sluicegate.reference import Decision, Request
+from sluicegate.reference import Connection, Decision, Request
 
 #: Package of the Cython build (`benches/cython`).
 CYTHON_PACKAGE = "sluicegate_cython_reference"
@@ -95,7 +95,7 @@ def open_all(transaction: bytes) -> dict[str, Decide]:
     return opened
 
 
-def agree(transaction: bytes, opened: dict[str, Decide], request: Request) -> Decision:
+def agree(transaction: bytes, opened: dict[str, Decide], request: Request | Connection) -> Decision:
     """The decision of the oracle.
 
     Raises:

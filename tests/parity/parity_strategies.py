@@ -9,16 +9,19 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import msgspec
 from hypothesis import strategies as st
 
 from sluicegate import ir
-from sluicegate.reference import Reply, Request
+from sluicegate.reference import Connection, Reply, Request
 
 BACKENDS = ("n/one:80", "n/two:80", "n/three:80")
 HOSTNAMES = ("a.test", "b.a.test", "c.b.a.test", "*.a.test", "*.b.a.test", "*.test", "other.example")
 EXACT_PATHS = ("/", "/a", "/a/", "/a/b", "/ab", "/a%2Fb", "/a//b")
 PREFIXES = ("/", "/a", "/a/b", "/ab", "/a%2Fb", "/b")
 PATTERNS = (".*", "/a.*", "/[ab]", "/a|/ab", "/a/b", "(?i)/A", "", "/a/?(b/)*", "a", "/.")
+GRPC_PARTS = (None, None, "", "a", "b", "ab", "a%2Fb")
+GRPC_PATTERNS = (None, "", "a", ".*", "[ab]", "a|ab", "(?i)A", "[ab]b?")
 VALUE_PATTERNS = (".*", "1", "[0-9]+", "1, .*", "(?i)x|y", "", "^1$", "é.")
 VALUES = ("1", "2", "1, 2", "", "x", "X", "a b", "é", "%")
 HEADER_NAMES = ("x", "y", "x-z")
@@ -52,8 +55,20 @@ SENT_ORIGINS = (
 REPLACEMENTS = ("/", "/x", "/x/", "", "x", "/x/y", "/a")
 
 values = st.sampled_from(VALUES)
+grpc_methods = st.one_of(
+    st.builds(ir.GrpcMethod, service=st.sampled_from(GRPC_PARTS), method=st.sampled_from(GRPC_PARTS)),
+    st.builds(
+        ir.GrpcMethod,
+        kind=st.just(ir.ValueMatchKind.REGULAR_EXPRESSION),
+        service=st.sampled_from(GRPC_PATTERNS),
+        method=st.sampled_from(GRPC_PATTERNS),
+    ),
+)
+prefixes = st.sampled_from(("/",) * 6 + PREFIXES).map(lambda value: ir.PathPrefix(value=value))
 paths = st.one_of(
-    st.sampled_from(("/",) * 6 + PREFIXES).map(lambda value: ir.PathPrefix(value=value)),
+    prefixes,
+    prefixes,
+    grpc_methods,
     st.sampled_from(EXACT_PATHS).map(lambda value: ir.ExactPath(value=value)),
     st.sampled_from(PATTERNS).map(lambda value: ir.RegularExpressionPath(value=value)),
 )
@@ -212,6 +227,10 @@ def tables(draw: st.DrawFn, *, with_filters: bool) -> bytes:
     listeners = draw(st.lists(st.sampled_from(LISTENERS), min_size=1, max_size=5, unique=True))
     if draw(st.sampled_from((True,) * 7 + (False,))):
         listeners = [*{listener.id: listener for listener in (LISTENERS[0], *listeners)}.values()]
+    if with_filters:
+        edited = draw(st.sampled_from(range(len(listeners))))
+        edits_before = tuple(draw(st.lists(request_edits, max_size=2)))
+        listeners[edited] = msgspec.structs.replace(listeners[edited], filters=edits_before)
     attached = st.sampled_from(
         [tuple(listener.id for listener in listeners)] * 3 + [(listener.id,) for listener in listeners]
     )
@@ -457,3 +476,103 @@ def requests(draw: st.DrawFn, size: tuple[int, int, int] = (3, 4, 4)) -> list[Re
         [*draw(some(exchanges, rest - 1)), draw(preflights)],
     )
     return [Request(authority=authority, target=target, **exchange) for authority, target, exchange in every]
+
+
+# --- Connections ------------------------------------------------------------------------------------------------
+
+L4_LISTENERS = tuple(
+    ir.Listener(
+        id=f"Gateway/n/g/{name}",
+        gateway="n/g",
+        addresses=addresses,
+        port=port,
+        bind_port=port,
+        protocol=protocol,
+        hostname=hostname,
+        tls=ir.ListenerTls(certificates=()) if terminates else None,
+    )
+    for name, protocol, port, hostname, addresses, terminates in (
+        ("pass", ir.ListenerProtocol.TLS, 8443, "", (), False),
+        ("pass-a", ir.ListenerProtocol.TLS, 8443, "a.test", (), False),
+        ("https", ir.ListenerProtocol.HTTPS, 8443, "b.a.test", (), True),
+        ("terminate", ir.ListenerProtocol.TLS, 8443, "*.a.test", (), True),
+        ("https-top", ir.ListenerProtocol.HTTPS, 8443, "*.test", (), True),
+        ("terminate-v4", ir.ListenerProtocol.TLS, 8443, "", ("127.0.0.1",), True),
+        ("tcp", ir.ListenerProtocol.TCP, 8053, "", (), False),
+        ("tcp-v4", ir.ListenerProtocol.TCP, 8053, "", ("127.0.0.1", "::1"), False),
+        ("udp", ir.ListenerProtocol.UDP, 8053, "", (), False),
+        ("udp-v6", ir.ListenerProtocol.UDP, 8053, "", ("::1",), False),
+        ("http", ir.ListenerProtocol.HTTP, 8080, "", (), False),
+    )
+)
+L4_ROUTES = ("TLSRoute/n/a", "TLSRoute/n/b", "TLSRoute/n-/a", "TCPRoute/n/a", "UDPRoute/n/a", "UDPRoute/m/b")
+l4_backends = st.lists(
+    st.builds(
+        ir.WeightedBackend,
+        backend=st.sampled_from((*BACKENDS, *BACKENDS, None)),
+        weight=st.sampled_from((1, 1, 2, 0)),
+    ),
+    max_size=3,
+).map(tuple)
+
+
+@st.composite
+def l4_tables(draw: st.DrawFn) -> bytes:
+    """The JSON of a full state with listeners of every protocol, L4 rules, and one rule of HTTP."""
+    listeners = draw(st.lists(st.sampled_from(L4_LISTENERS), min_size=4, max_size=11, unique=True))
+    identities = [listener.id for listener in listeners]
+    places = draw(st.lists(st.tuples(st.sampled_from(L4_ROUTES), st.integers(0, 1)), max_size=7, unique=True))
+    rules = [
+        ir.L4Rule(
+            id=f"{route}/{index}",
+            route=route,
+            created=draw(st.sampled_from((0, 1, 2))),
+            index=index,
+            listeners=tuple(draw(st.sampled_from([identities] * 2 + [[identity] for identity in identities]))),
+            hostnames=draw(hostnames),
+            backends=draw(l4_backends),
+        )
+        for route, index in places
+    ]
+    over_http = ir.HttpRule(
+        id="HTTPRoute/n/a/0",
+        route="HTTPRoute/n/a",
+        index=0,
+        listeners=tuple(identities),
+        matches=(ir.Match(path=ir.PathPrefix(value="/")),),
+        backends=(ir.WeightedBackend(backend=BACKENDS[0], weight=1),),
+    )
+    transaction = ir.Transaction(
+        version=ir.VERSION,
+        generation=1,
+        full=True,
+        upsert=ir.Resources(
+            listeners=tuple(listeners),
+            http_rules=(over_http,),
+            l4_rules=tuple(rules),
+            backends=tuple(ir.Backend(id=identity) for identity in BACKENDS),
+            endpoints=tuple(draw(endpoints())),
+            backend_tls=draw(backend_tls),
+        ),
+    )
+    return ir.encode(transaction)
+
+
+server_names = st.sampled_from(
+    (None, "", "a.test", "B.A.test", "c.b.a.test", "x.test", "other.example", "test", ".a.test")
+)
+l4_addresses = st.sampled_from(("",) * 6 + ("127.0.0.1", "::1", "10.9.9.9"))
+
+
+@st.composite
+def connections(draw: st.DrawFn, size: tuple[int, int] = (4, 3)) -> list[Request | Connection]:
+    """Every server name with every socket, as a connection, and as a request where it is TLS."""
+    sockets = (("tcp", 8443), ("tcp", 8443), ("tcp", 8053), ("udp", 8053), ("tcp", 8080), ("udp", 8443), ("tcp", 9))
+    found: list[Request | Connection] = []
+    for name in draw(some(server_names, size[0])):
+        for transport, port in draw(some(st.sampled_from(sockets), size[1])):
+            address, entropy = draw(l4_addresses), draw(entropies)
+            found.append(Connection(transport=transport, bind_port=port, address=address, sni=name, entropy=entropy))
+            host = draw(st.sampled_from(SENT_HOSTS))
+            found.append(Request(bind_port=port, address=address, sni=name, method="GET", authority=host, target="/"))
+    return found

@@ -150,7 +150,7 @@ def _rank(rule: ir.HttpRule, index: int, matched: ir.Match) -> Rank:
             kind, length = 0, 0
         case ir.GrpcMethod(service=service, method=method):
             kind, length, method_length = 1, len((service or "").encode()), len((method or "").encode())
-            is_expression = matched.path.kind is ir.ValueMatchKind.REGULAR_EXPRESSION
+            is_expression = bool(service or method) and matched.path.kind is ir.ValueMatchKind.REGULAR_EXPRESSION
         case ir.RegularExpressionPath(value=pattern):
             kind, length = 2, len(pattern.encode())
         case ir.PathPrefix(value=prefix):

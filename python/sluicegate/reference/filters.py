@@ -9,7 +9,6 @@ from sluicegate import ir
 from .contract import Headers, Message
 from .match import Found, Head
 
-_AUTHORITY = frozenset({"host", ":authority"})
 _WELL_KNOWN_PORTS = {"http": 80, "https": 443}
 
 
@@ -32,9 +31,9 @@ def edited_before_routing(headers: Headers, filters: Iterable[ir.RequestHeaders]
     """
     for each in filters:
         edit = ir.HeaderEdit(
-            set=tuple(field for field in each.set if field.name.lower() not in _AUTHORITY),
-            add=tuple(field for field in each.add if field.name.lower() not in _AUTHORITY),
-            remove=tuple(name for name in each.remove if name.lower() not in _AUTHORITY),
+            set=tuple(field for field in each.set if field.name.lower() != "host"),
+            add=tuple(field for field in each.add if field.name.lower() != "host"),
+            remove=tuple(name for name in each.remove if name.lower() != "host"),
         )
         headers = edit_headers(headers, edit)
     return headers

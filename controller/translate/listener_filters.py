@@ -1,0 +1,113 @@
+"""Filters of a listener (GEP-5224) to IR filters: edits that come before a rule is looked for.
+
+A filter is never skipped: a listener whose filters cannot be honoured is not served. The reasons of its conditions are
+those of the GEP. What `extensionRef` may lead to is a RequestHeaderFilter in the namespace of the listener's object.
+"""
+
+from __future__ import annotations
+
+from sluicegate import ir
+
+from ..model import LocalObjectReference, RequestHeaderFilter, RouteFilter
+from ..model.extension import API_VERSION
+from .filters import FilterContext, Unsupported, translate_filters
+from .problems import Findings
+from .secrets import Material
+from .status import Verdict
+
+KIND = "RequestHeaderFilter"
+GROUP = API_VERSION.partition("/")[0]
+#: The listener was chosen by it, so it must stay (`ListenerFilters.requests`).
+AUTHORITY = frozenset({"host", ":authority"})
+
+
+class Refused(Exception):  # noqa: N818 (a verdict on an object, not an error of the program)
+    """A filter that cannot be honoured.
+
+    Attributes:
+        condition: of the listener, that becomes False.
+        verdict: its reason and message.
+        field: relative to the list.
+        remedy: what to do.
+    """
+
+    def __init__(self, condition: str, reason: str, field: str, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.condition = condition
+        self.verdict = Verdict(False, reason, f"filters.{field}: {message}")
+        self.field = field
+        self.remedy = remedy
+
+
+def translate_listener_filters(
+    filters: tuple[tuple[str, LocalObjectReference | None], ...],
+    namespace: str,
+    path: str,
+    material: Material,
+    findings: Findings,
+) -> tuple[ir.RequestHeaders, ...]:
+    """Translate `filters.requests`, in the order written, which is the order in which they act.
+
+    Args:
+        filters: type and `extensionRef` of each.
+        namespace: of the object that the listener is written in.
+        path: field of the listener.
+        material: finds what is referred to.
+        findings: takes warnings about what is edited.
+
+    Raises:
+        Refused: one of them cannot be honoured.
+    """
+    return tuple(
+        _translate(kind, reference, namespace, f"requests[{index}]", path, material, findings)
+        for index, (kind, reference) in enumerate(filters)
+    )
+
+
+def _translate(
+    kind: str,
+    reference: LocalObjectReference | None,
+    namespace: str,
+    field: str,
+    path: str,
+    material: Material,
+    findings: Findings,
+) -> ir.RequestHeaders:
+    if kind != "ExtensionRef" or reference is None:
+        message = f"filter {kind} is not supported"
+        raise Refused("Accepted", "UnsupportedValue", f"{field}.type", message, f"use an ExtensionRef to a {KIND}")
+    found = _resolve(reference, namespace, f"{field}.extensionRef", material)
+    label = f"{KIND} {namespace}/{reference.name}"
+    names = [item.name for item in (*found.spec.set, *found.spec.add)] + [*found.spec.remove]
+    if any(name.lower() in AUTHORITY for name in names):
+        message = f"{label} edits the host, which a filter of a listener must leave alone"
+        raise Refused("Accepted", "InvalidListenerFilter", f"{field}.extensionRef", message, "remove that edit")
+    context = FilterContext(
+        path=f"{path}.filters.{field}.extensionRef",
+        prefix_only=False,
+        in_backend=False,
+        types=frozenset({"RequestHeaderModifier"}),
+        resolve=lambda _reference, _path: None,
+        findings=findings,
+    )
+    edit = RouteFilter(type="RequestHeaderModifier", request_header_modifier=found.spec)
+    try:
+        [translated] = translate_filters((edit,), context)
+    except Unsupported as error:
+        message = f"{label}: {error.message}"
+        raise Refused("Accepted", "InvalidListenerFilter", f"{field}.extensionRef", message, error.remedy) from None
+    if not isinstance(translated, ir.RequestHeaders):  # pragma: no cover (it is what was asked for)
+        raise TypeError(translated)
+    return translated
+
+
+def _resolve(reference: LocalObjectReference, namespace: str, field: str, material: Material) -> RequestHeaderFilter:
+    if reference.group != GROUP or reference.kind != KIND:
+        message = f"no filter of kind {reference.group or 'core'}/{reference.kind} is known"
+        raise Refused("ResolvedRefs", "InvalidListenerFilterRef", field, message, f"refer to a {KIND} of {GROUP}")
+    material.reads.add((KIND, namespace, reference.name))
+    found = material.snapshot.table(KIND).get((namespace, reference.name))
+    if not isinstance(found, RequestHeaderFilter):
+        message = f"{KIND} {namespace}/{reference.name} does not exist"
+        raise Refused("ResolvedRefs", "InvalidListenerFilterRef", field, message, "create it or correct the name")
+    return found
