@@ -12,7 +12,7 @@ from sluicegate.controller.translate import supported_features
 VERSIONS = ("v1.6.3", "v1.7.0")
 _NAME = re.compile(r'Support\w+ (?:FeatureName )?= "(\w+)"')
 #: Features that the gateway does not have yet.
-ABSENT = {"GatewayAddressRoutability", "GatewayAddressRoutabilityCluster", "GatewayListenerFilters"}
+ABSENT = {"GatewayAddressRoutability", "GatewayAddressRoutabilityCluster"}
 
 
 def published(version: str) -> set[str]:
