@@ -18,8 +18,16 @@ FIRST_SHARED, SHARED_PORTS = 20_000, 12_000
 MAX_PORT = 65_535
 
 
-def plane_name(gateway: str, class_name: str) -> str:
-    """Name of what is provisioned for a Gateway: `<gateway>-<class>` (GEP-1762), cut with a digest where it is long."""
+def plane_name(gateway: str, class_name: str, *, unique: bool = False) -> str:
+    """Name of what is provisioned for a Gateway: `<gateway>-<class>` (GEP-1762), cut with a digest where it is long.
+
+    Args:
+        gateway: name of the Gateway.
+        class_name: name of its class.
+        unique: with a digest in any case: `a-b` of class `c` and `a` of class `b-c` would have the same name.
+    """
+    if unique:
+        return _cut(_clean(f"{gateway}-{class_name}"), _digest(f"{gateway}/{class_name}"))
     return _name(f"{gateway}-{class_name}")
 
 

@@ -39,10 +39,15 @@ def plan(request: PlaneRequest, options: ProvisionOptions) -> DataPlane:
     if request.kept:
         return DataPlane(request.namespace, request.name, gateways, kept=True)
     builder = _Builder(request, options)
-    retained = frozenset(
-        ObjectKey("Service", request.namespace, item.service) for item in request.gateways if item.kept
+    services = {ObjectKey("Service", request.namespace, item.service): item for item in request.gateways}
+    return DataPlane(
+        request.namespace,
+        request.name,
+        gateways,
+        tuple(builder.objects()),
+        services={key: item.key for key, item in services.items()},
+        retained=frozenset(key for key, item in services.items() if item.kept),
     )
-    return DataPlane(request.namespace, request.name, gateways, tuple(builder.objects()), retained=retained)
 
 
 class _Builder:

@@ -6,6 +6,7 @@ or in the shared mode all Gateways of a class, in the controller's namespace; ea
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -131,6 +132,7 @@ class DataPlane:
         objects: what is applied, in this order: ServiceAccount, ConfigMap, Services, Deployment, PodDisruptionBudget,
             HorizontalPodAutoscaler.
         kept: the objects that are there stay as they are, and its pods are still served.
+        services: the Gateway of each Service.
         retained: objects that stay as they are where they are there, although the rest is applied.
     """
 
@@ -139,6 +141,7 @@ class DataPlane:
     gateways: tuple[ObjectKey, ...]
     objects: tuple[Manifest, ...] = ()
     kept: bool = False
+    services: Mapping[ObjectKey, ObjectKey] = field(default_factory=dict)
     retained: frozenset[ObjectKey] = frozenset()
 
     @property

@@ -105,7 +105,10 @@ class Provisioning:
             if self._is_shared(build, options):
                 shared.setdefault(class_name, []).append(build)
             else:
-                request = self._dedicated(build, trust, options)
+                name = plane_name(build.gateway.name, class_name)
+                if f"{build.gateway.namespace}/{name}" in result:
+                    name = plane_name(build.gateway.name, class_name, unique=True)
+                request = self._dedicated(build, name, trust)
                 result[request.key] = request
         for class_name, members in shared.items():
             request = self._shared(class_name, members, trust, options)
@@ -146,10 +149,9 @@ class Provisioning:
         found = self.material.snapshot.table("Service").get((options.namespace, name))
         return found if isinstance(found, Service) else None
 
-    def _dedicated(self, build: Build, trust: str | None, options: ProvisionOptions) -> PlaneRequest:
+    def _dedicated(self, build: Build, name: str, trust: str | None) -> PlaneRequest:
         gateway = build.gateway
         class_name = gateway.spec.gateway_class_name
-        name = plane_name(gateway.name, class_name)
         targets: dict[tuple[str, int], int] = {}
         ports = dedicated_ports((_transport(draft), draft.spec.port) for draft in _bindable(build))
         for port in ports:
