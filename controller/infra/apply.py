@@ -83,13 +83,17 @@ class InfraWriter:
         self._planes: Mapping[str, DataPlane] = {}
         self._owner: dict[ObjectKey, str] = {}
         self._known = False
-        self._applied: dict[ObjectKey, tuple[str, str]] = {}
+        #: What the API made of what was applied: it may write a value in another way (a quantity).
+        self._applied: dict[ObjectKey, tuple[str, Manifest]] = {}
         self._troubles: dict[str, _Trouble] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._queue: dict[str | ObjectKey, None] = {}
         self._busy: set[str | ObjectKey] = set()
         self._ready = asyncio.Event()
         self._leading = False
+        #: Set while nothing waits and nothing is worked on.
+        self.settled = asyncio.Event()
+        self.settled.set()
         self.writes = 0
         self.deletes = 0
 
@@ -110,6 +114,8 @@ class InfraWriter:
             self._push_all()
             return
         self._queue.clear()
+        if not self._busy:
+            self.settled.set()
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -199,6 +205,7 @@ class InfraWriter:
     def _push(self, item: str | ObjectKey) -> None:
         if self._leading and self._known and not self._unlisted:
             self._queue[item] = None
+            self.settled.clear()
             self._ready.set()
 
     async def _work(self) -> None:
@@ -219,6 +226,8 @@ class InfraWriter:
                 self._busy.discard(item)
                 if self._queue:
                     self._ready.set()
+                elif not self._busy:
+                    self.settled.set()
 
     async def _provision(self, name: str) -> None:
         plane = self._planes.get(name)
@@ -264,7 +273,7 @@ class InfraWriter:
             if live.owner != owner_of(manifest):
                 await self._delete(key, live)  # of a Gateway of the same name that is no more
                 return
-            if says(live, manifest) or self._applied.get(key) == (digest_of(manifest), live.revision):
+            if says(live, manifest) or self._applied.get(key) == (digest_of(manifest), live.document):
                 return
         query = {"fieldManager": MANAGER, "force": "true"}
         try:
@@ -275,7 +284,7 @@ class InfraWriter:
             raise ProvisionError(f"{name_of(key)} cannot be written: {error}") from None
         self.writes += 1
         after = live_of(msgspec.json.decode(answer))
-        self._applied[key] = (digest_of(manifest), after.revision)
+        self._applied[key] = (digest_of(manifest), after.document)
         self._live[key] = after
         if live is None and key.kind == "Deployment" and self._tell is not None:
             for gateway in plane.gateways:

@@ -21,7 +21,6 @@ class Live:
 
     Attributes:
         uid: its own.
-        revision: changes when what is wanted of it may have changed.
         owner: uid of its controlling owner.
         plane: `namespace/name` of the Deployment that it belongs to.
         controller: name of the controller that made it; empty: not one of ours.
@@ -30,7 +29,6 @@ class Live:
     """
 
     uid: str
-    revision: str
     owner: str
     plane: str
     controller: str
@@ -43,13 +41,11 @@ def live_of(document: Manifest) -> Live:
     metadata = document.get("metadata") or {}
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     owners = metadata.get("ownerReferences") or ()
-    generation = metadata.get("generation")
     kept = {name: document[name] for name in _KEPT if name in document}
     kept["metadata"] = {"labels": labels, "annotations": annotations, "ownerReferences": owners}
     ours = labels.get(MANAGED_LABEL) == MANAGER
     return Live(
         uid=metadata.get("uid", ""),
-        revision=f"generation {generation}" if generation else str(metadata.get("resourceVersion")),
         owner=next((item.get("uid", "") for item in owners if item.get("controller")), ""),
         plane=f"{metadata.get('namespace', '')}/{labels.get(PLANE_LABEL, '')}",
         controller=annotations.get(CONTROLLER_ANNOTATION, "") if ours else "",

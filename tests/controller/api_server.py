@@ -1,4 +1,4 @@
-"""An API server for tests: lists in pages, watches, status patches, leases; and faults on demand.
+"""An API server for tests: lists in pages, watches, status patches, server-side apply, leases; and faults on demand.
 
 Runs on the test's own event loop. It knows nothing of schemas; the real one is in `tests/cluster`.
 """
@@ -27,6 +27,10 @@ class ApiServer:
         self.lists: list[str] = []
         self.patches: list[tuple[str, Document]] = []
         self.conflicts = 0
+        #: What was applied, deleted and created, in order: `PATCH Deployment a/b`.
+        self.writes: list[str] = []
+        #: Answers to writes of objects whose path ends so: status and message.
+        self.refusals: dict[str, tuple[int, str]] = {}
         self.watches = 0
         self._history: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
         self._watchers: dict[str, list[asyncio.Queue[bytes | None]]] = defaultdict(list)
@@ -97,8 +101,16 @@ class ApiServer:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         path = request.path
+        if request.method != "GET":
+            for end, (code, message) in self.refusals.items():
+                if path.endswith(end):
+                    return _status(code, message)
+        if request.method == "PATCH" and request.content_type == "application/apply-patch+yaml":
+            return self._apply(path, await request.json())
         if request.method == "PATCH":
             return self._patch(path, await request.json())
+        if request.method == "DELETE":
+            return self._remove(path, await request.json())
         if request.method in {"POST", "PUT"}:
             return self._write(request.method, path, await request.json())
         if path in self.missing:
@@ -109,11 +121,20 @@ class ApiServer:
         if "/namespaces/" in path and collection.rpartition("/")[2] == "leases":
             found = self.objects[collection].get(("", name))
             return web.json_response(found) if found else _status(404, "no such lease")
+        if "/namespaces/" in path and len(path.split("/namespaces/")[1].split("/")) == 3:
+            collection, key = self._locate(path)
+            found = self.objects[collection].get(key)
+            return web.json_response(found) if found else _status(404, "not found")
         self.lists.append(path)
         if self.refuse_lists:
             self.refuse_lists -= 1
             return _status(500, "etcd is away")
-        items = list(self.objects[path].values())
+        label, _, value = request.query.get("labelSelector", "").partition("=")
+        items = [
+            item
+            for item in self.objects[path].values()
+            if not label or item["metadata"].get("labels", {}).get(label) == value
+        ]
         start = int(request.query.get("continue", "0"))
         page = items[start : start + self.page]
         metadata: Document = {"resourceVersion": str(self.version)}
@@ -144,7 +165,7 @@ class ApiServer:
         return response
 
     def _patch(self, path: str, body: Document) -> web.Response:
-        assert path.endswith("/status") or "/leases/" in path
+        assert path.endswith("/status") or "/leases/" in path or "/events/" in path
         target = path.removesuffix("/status")
         collection, key = self._locate(target)
         document = self.objects[collection].get(key)
@@ -155,15 +176,41 @@ class ApiServer:
             self.conflicts = max(self.conflicts - 1, 0)
             return _status(409, "the object has been modified")
         self.patches.append((target, body))
-        fields = "status" if path.endswith("/status") else "spec"
+        fields = "status" if path.endswith("/status") else "series" if "/events/" in path else "spec"
         changed = {**document, fields: _merge(document.get(fields) or {}, body[fields])}
         changed["metadata"] = dict(document["metadata"])
         return web.json_response(self.put(collection, changed))
 
+    def _apply(self, path: str, body: Document) -> web.Response:
+        collection, key = self._locate(path)
+        before = self.objects[collection].get(key)
+        self.writes.append(f"PATCH {body['kind']} {'/'.join(key)}")
+        kept = {name: before[name] for name in ("status",) if before and name in before}
+        metadata = before["metadata"] if before else {"uid": f"uid-{self.version}", "generation": 0}
+        changed = before is None or {**before.get("spec", {})} != body.get("spec", {})
+        merged = {**body, **kept, "metadata": {**metadata, **body["metadata"]}}
+        merged["metadata"]["generation"] = metadata.get("generation", 0) + changed
+        return web.json_response(self.put(collection, merged))
+
+    def _remove(self, path: str, body: Document) -> web.Response:
+        collection, key = self._locate(path)
+        before = self.objects[collection].get(key)
+        if before is None:
+            return _status(404, "not found")
+        if body["preconditions"]["uid"] != before["metadata"].get("uid"):
+            return _status(409, "another object")
+        self.writes.append(f"DELETE {before['kind']} {'/'.join(key)}")
+        self.delete(collection, *key)
+        return web.json_response({"kind": "Status", "status": "Success"})
+
     def _write(self, method: str, path: str, body: Document) -> web.Response:
         collection = path if method == "POST" else path.rpartition("/")[0]
-        name = body["metadata"]["name"]
-        before = self.objects[collection].get(("", name))
+        if path.endswith(("/events", "/secrets")) or "/secrets/" in path:
+            collection, key = self._locate(f"{collection}/{body['metadata']['name']}")
+            body["metadata"]["namespace"] = key[0]
+        else:
+            key = ("", body["metadata"]["name"])
+        before = self.objects[collection].get(key)
         if method == "POST" and before:
             return _status(409, "already exists")
         if (

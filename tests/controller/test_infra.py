@@ -1,0 +1,447 @@
+"""The writer of data planes, against an API server: what is applied, what is left alone, what is deleted."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from api_server import ApiServer
+from kubernetes.aio.client import Configuration
+
+from sluicegate.controller.infra import apply as apply_module
+from sluicegate.controller.infra.apply import InfraWriter
+from sluicegate.controller.infra.compare import Live, covers, live_of
+from sluicegate.controller.infra.plane import ProvisionOptions
+from sluicegate.controller.kube.client import Client
+from sluicegate.controller.kube.resources import OWNED, WATCHED
+from sluicegate.controller.loop import Loop, Output
+from sluicegate.controller.model import ObjectKey
+from sluicegate.controller.translate import Options, Translation, Translator
+
+GATEWAYS = "/apis/gateway.networking.k8s.io/v1/gateways"
+CLASSES = "/apis/gateway.networking.k8s.io/v1/gatewayclasses"
+PARAMETERS = "/apis/sluicegate.dev/v1alpha1/gatewayparameters"
+SERVICES, ACCOUNTS, CONFIG = "/api/v1/services", "/api/v1/serviceaccounts", "/api/v1/configmaps"
+DEPLOYMENTS = "/apis/apps/v1/deployments"
+SCALERS = "/apis/autoscaling/v2/horizontalpodautoscalers"
+NAME = "sluicegate.dev/controller"
+KEY = ObjectKey("Gateway", "prod", "edge")
+ALL = [f"PATCH {kind} prod/edge-sluicegate" for kind in ("ServiceAccount", "ConfigMap", "Service", "Deployment")]
+ALL.append("PATCH PodDisruptionBudget prod/edge-sluicegate")
+
+
+def gateway(name: str = "edge", port: int = 80, uid: str = "one", **infrastructure: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "Gateway",
+        "metadata": {"name": name, "namespace": "prod", "uid": uid, "generation": port},
+        "spec": {
+            "gatewayClassName": "sluicegate",
+            "listeners": [{"name": "http", "port": port, "protocol": "HTTP"}],
+            "infrastructure": infrastructure,
+        },
+    }
+
+
+def gateway_class() -> dict[str, Any]:
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "GatewayClass",
+        "metadata": {"name": "sluicegate", "uid": "class"},
+        "spec": {"controllerName": NAME},
+    }
+
+
+class Bench:
+    """A loop with a writer of data planes."""
+
+    def __init__(self, server: ApiServer, client: Client) -> None:
+        self.server = server
+        self.changed = asyncio.Event()
+        self.complaints: list[str] = []
+        self.events: list[tuple[ObjectKey, str, str]] = []
+        self.writer = InfraWriter(
+            client,
+            NAME,
+            self.complain,
+            changed=self.report_changed,
+            tell=lambda key, kind, reason, note: self.events.append((key, kind, reason)),
+        )
+        options = Options(
+            implicit_class=False, implicit_namespaces=False, provision=ProvisionOptions(namespace="", authority="")
+        )
+        self.statuses: Translation | None = None
+        outputs = [
+            Output(self.writer, lambda translation: translation.infrastructure),
+            Output(_Keep(self), lambda translation: translation, reported=True),
+        ]
+        self.loop = Loop(
+            client,
+            Translator(NAME, options),
+            outputs,
+            self,
+            self.complain,
+            resources=(*WATCHED, *OWNED),
+        )
+
+    def complain(self, code: str, message: str) -> None:
+        self.complaints.append(f"{code}: {message}")
+        self.changed.set()
+
+    def report_changed(self) -> None:
+        self.loop.report_changed()
+
+    def reported(self, translation: Translation) -> Translation:
+        return translation.with_report({"generation": 1}, self.writer.failures)
+
+    def programmed(self, key: ObjectKey = KEY) -> str:
+        assert self.statuses is not None
+        [found] = [item for item in self.statuses.statuses[key].conditions if item.type == "Programmed"]  # type: ignore[union-attr]
+        return f"{found.status} {found.reason}: {found.message}"
+
+    async def until(self, holds: Callable[[], bool], limit: float = 10.0) -> None:
+        """Wait until something holds; it is looked at whenever the loop told something."""
+
+        async def look() -> None:
+            while not holds():
+                self.changed.clear()
+                await self.changed.wait()
+
+        await asyncio.wait_for(look(), limit)
+
+    async def quiet(self) -> None:
+        """Wait until the writer has nothing to do, with all that the server told."""
+        await self.until(self.seen_all)
+        await asyncio.wait_for(self.writer.settled.wait(), 10)
+
+    def seen_all(self) -> bool:
+        live = self.writer._live
+        return all(
+            (found := live.get(ObjectKey(document["kind"], *key))) is not None and says_the_same(found, document)
+            for collection in (SERVICES, ACCOUNTS, CONFIG, DEPLOYMENTS)
+            for key, document in self.server.objects[collection].items()
+            if document["metadata"].get("labels", {}).get("app.kubernetes.io/managed-by") == "sluicegate"
+        )
+
+
+def says_the_same(live: Live, document: dict[str, Any]) -> bool:
+    return live.document == live_of(document).document
+
+
+class _Keep:
+    """Remembers translations, and tells the bench that something happened."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+
+    def lead(self, leading: bool) -> None: ...
+
+    def seen(self, kind: str, document: dict[str, Any]) -> None:
+        self.bench.changed.set()
+
+    def handle(self, event: Any) -> None:
+        self.bench.changed.set()
+
+    def want(self, value: Translation) -> None:
+        self.bench.statuses = value
+        self.bench.changed.set()
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def bench(*documents: tuple[str, dict[str, Any]], lead: bool = True) -> AsyncIterator[Bench]:
+    server = ApiServer()
+    await server.start()
+    for collection, document in ((CLASSES, gateway_class()), *documents):
+        server.put(collection, document)
+    configuration = Configuration()
+    configuration.host = server.url
+    async with Client(configuration) as client:
+        made = Bench(server, client)
+        task = asyncio.create_task(made.loop.run())
+        try:
+            await asyncio.wait_for(made.loop.ready.wait(), 10)
+            if lead:
+                made.loop.lead(True)
+            yield made
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+    await server.stop()
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(test)
+
+
+def test_a_gateway_is_provisioned_once() -> None:
+    async def scenario() -> None:
+        async with bench((GATEWAYS, gateway(labels={"team": "web"}))) as it:
+            await it.server.wait(lambda: len(it.server.writes) == 5)
+            await it.quiet()
+            assert it.server.writes == ALL
+            deployment = it.server.objects[DEPLOYMENTS]["prod", "edge-sluicegate"]
+            assert deployment["metadata"]["labels"]["team"] == "web"
+            assert deployment["metadata"]["ownerReferences"][0]["uid"] == "one"
+            assert it.events == [(KEY, "Normal", "Provisioned")]
+            # Nothing that says nothing new makes a write: status of a Deployment, another list of everything.
+            told = {**deployment, "status": {"readyReplicas": 1}}
+            it.server.put(DEPLOYMENTS, copy.deepcopy(told))
+            it.server.end_watches()
+            await it.server.wait(lambda: it.server.watchers(DEPLOYMENTS) == 1)
+            await it.quiet()
+            assert it.server.writes == ALL
+            assert it.programmed().startswith("False AddressNotAssigned")
+
+    run(scenario())
+
+
+def test_only_what_changed_is_applied_again() -> None:
+    async def scenario() -> None:
+        async with bench((GATEWAYS, gateway())) as it:
+            await it.server.wait(lambda: len(it.server.writes) == 5)
+            it.server.put(GATEWAYS, gateway(port=81))
+            await it.server.wait(lambda: len(it.server.writes) == 6)
+            await it.quiet()
+            assert it.server.writes[5:] == ["PATCH Service prod/edge-sluicegate"]
+            assert it.server.objects[SERVICES]["prod", "edge-sluicegate"]["spec"]["ports"][0]["port"] == 81
+
+    run(scenario())
+
+
+def test_what_somebody_changed_or_deleted_comes_back() -> None:
+    async def scenario() -> None:
+        async with bench((GATEWAYS, gateway())) as it:
+            await it.server.wait(lambda: len(it.server.writes) == 5)
+            await it.quiet()
+            service = copy.deepcopy(it.server.objects[SERVICES]["prod", "edge-sluicegate"])
+            service["spec"]["ports"][0]["targetPort"] = 9
+            it.server.put(SERVICES, service)
+            await it.server.wait(lambda: len(it.server.writes) == 6)
+            it.server.delete(DEPLOYMENTS, "prod", "edge-sluicegate")
+            await it.server.wait(lambda: len(it.server.writes) == 7)
+            assert it.server.writes[5:] == [
+                "PATCH Service prod/edge-sluicegate",
+                "PATCH Deployment prod/edge-sluicegate",
+            ]
+
+    run(scenario())
+
+
+def test_what_is_not_wanted_is_deleted() -> None:
+    async def scenario() -> None:
+        async with bench((GATEWAYS, gateway())) as it:
+            await it.server.wait(lambda: len(it.server.writes) == 5)
+            it.server.delete(GATEWAYS, "prod", "edge")
+            await it.server.wait(lambda: len(it.server.writes) == 10)
+            assert sorted(it.server.writes[5:]) == sorted(item.replace("PATCH", "DELETE") for item in ALL)
+            assert not it.server.objects[DEPLOYMENTS]
+
+    run(scenario())
+
+
+def test_an_autoscaler_comes_and_goes_and_keeps_the_count() -> None:
+    async def scenario() -> None:
+        scaled = {
+            "apiVersion": "sluicegate.dev/v1alpha1",
+            "kind": "GatewayParameters",
+            "metadata": {"name": "mine", "namespace": "prod"},
+            "spec": {"deployment": {"replicas": 4}, "autoscaling": {"maxReplicas": 9}},
+        }
+        plain = {**scaled, "spec": {"deployment": {"replicas": 4}}}
+        reference = {"group": "sluicegate.dev", "kind": "GatewayParameters", "name": "mine"}
+        async with bench((PARAMETERS, plain), (GATEWAYS, gateway(parametersRef=reference))) as it:
+            await it.server.wait(lambda: len(it.server.writes) == 5)
+            it.server.put(PARAMETERS, copy.deepcopy(scaled))
+            await it.server.wait(lambda: bool(it.server.objects[SCALERS]))
+            await it.quiet()
+            deployment = it.server.objects[DEPLOYMENTS]["prod", "edge-sluicegate"]
+            assert deployment["spec"]["replicas"] == 4
+            grown = copy.deepcopy(deployment)
+            grown["spec"]["replicas"] = 7
+            it.server.put(DEPLOYMENTS, grown)
+            await it.quiet()
+            count = len(it.server.writes)
+            it.server.put(GATEWAYS, gateway(parametersRef=reference, annotations={"a": "b"}))
+            await it.server.wait(lambda: len(it.server.writes) == count + 6)
+            assert it.server.objects[DEPLOYMENTS]["prod", "edge-sluicegate"]["spec"]["replicas"] == 7
+            it.server.put(PARAMETERS, copy.deepcopy(plain))
+            await it.server.wait(lambda: not it.server.objects[SCALERS])
+
+    run(scenario())
+
+
+FOREIGN: list[tuple[str, dict[str, Any], str]] = [
+    ("nobody's", {}, "is not Sluicegate's"),
+    (
+        "another controller's",
+        {
+            "labels": {"app.kubernetes.io/managed-by": "sluicegate"},
+            "annotations": {"sluicegate.dev/controller-name": "example.com/other"},
+        },
+        "belongs to controller example.com/other",
+    ),
+]
+
+
+@pytest.mark.parametrize(("_case", "metadata", "whose"), FOREIGN, ids=[item[0] for item in FOREIGN])
+def test_an_object_of_somebody_else_is_not_taken_over(_case: str, metadata: dict[str, Any], whose: str) -> None:
+    account = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "edge-sluicegate", "namespace": "prod", "uid": "theirs", **metadata},
+    }
+
+    async def scenario() -> None:
+        async with bench((ACCOUNTS, account), (GATEWAYS, gateway())) as it:
+            await it.until(lambda: it.statuses is not None and "NoResources" in it.programmed())
+            assert whose in it.programmed()
+            assert "ServiceAccount prod/edge-sluicegate" in it.programmed()
+            assert it.server.writes == []  # nothing behind it either: pods would run under that account
+            assert it.server.objects[ACCOUNTS]["prod", "edge-sluicegate"]["metadata"]["uid"] == "theirs"
+            assert it.events == [(KEY, "Warning", "ProvisioningFailed")]
+            it.server.delete(ACCOUNTS, "prod", "edge-sluicegate")
+            await it.server.wait(lambda: len(it.server.writes) == 5)
+            await it.until(lambda: "NoResources" not in it.programmed())
+
+    run(scenario())
+
+
+def test_objects_of_a_gateway_that_was_replaced() -> None:
+    async def scenario() -> None:
+        async with bench((GATEWAYS, gateway())) as it:
+            await it.server.wait(lambda: len(it.server.writes) == 5)
+            await it.quiet()
+            it.server.put(GATEWAYS, gateway(uid="two"))
+            await it.server.wait(
+                lambda: all(
+                    it.server.objects[collection]
+                    .get(("prod", "edge-sluicegate"), {})
+                    .get("metadata", {})
+                    .get("ownerReferences", [{}])[0]
+                    .get("uid")
+                    == "two"
+                    for collection in (SERVICES, ACCOUNTS, CONFIG, DEPLOYMENTS)
+                )
+            )
+            await it.quiet()
+            assert sorted(set(it.server.writes[5:])) == sorted(
+                [*ALL, *(item.replace("PATCH", "DELETE") for item in ALL)]
+            )
+
+    run(scenario())
+
+
+def test_a_refusal_is_told_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply_module, "FIRST_RETRY", 0.02)
+
+    async def scenario() -> None:
+        async with bench((GATEWAYS, gateway()), lead=False) as it:
+            it.server.refusals["/deployments/edge-sluicegate"] = (403, "exceeded quota")
+            it.loop.lead(True)
+            await it.until(lambda: it.statuses is not None and "exceeded quota" in it.programmed())
+            assert len(it.server.writes) == 3
+            it.server.refusals.clear()
+            await it.server.wait(lambda: len(it.server.writes) == 5)
+            await it.until(lambda: "NoResources" not in it.programmed())
+
+    run(scenario())
+
+
+def test_an_api_server_that_is_away_is_no_failure_of_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply_module, "FIRST_RETRY", 0.02)
+
+    async def scenario() -> None:
+        async with bench((GATEWAYS, gateway()), lead=False) as it:
+            it.server.refusals["/serviceaccounts/edge-sluicegate"] = (503, "etcd is away")
+            it.loop.lead(True)
+            await it.until(lambda: any("etcd is away" in item for item in it.complaints))
+            assert not it.writer.failures
+            it.server.refusals.clear()
+            await it.server.wait(lambda: len(it.server.writes) == 5)
+
+    run(scenario())
+
+
+def test_who_does_not_lead_writes_nothing() -> None:
+    async def scenario() -> None:
+        async with bench((GATEWAYS, gateway()), lead=False) as it:
+            it.server.put(GATEWAYS, gateway("other"))
+            await it.until(lambda: it.statuses is not None and len(it.statuses.infrastructure) == 2)
+            assert it.writer.depth == 0
+            assert not it.server.writes
+            it.loop.lead(True)
+            await it.server.wait(lambda: len(it.server.writes) == 10)
+            it.loop.lead(False)
+            it.server.delete(GATEWAYS, "prod", "other")
+            await it.until(lambda: it.statuses is not None and len(it.statuses.infrastructure) == 1)
+            assert it.writer.depth == 0
+            assert len(it.server.writes) == 10
+            it.loop.lead(True)
+            await it.server.wait(lambda: len(it.server.writes) == 15)
+
+    run(scenario())
+
+
+def test_bad_parameters_keep_what_is_there() -> None:
+    reference = {"group": "sluicegate.dev", "kind": "GatewayParameters", "name": "gone"}
+
+    async def scenario() -> None:
+        async with bench((GATEWAYS, gateway())) as it:
+            await it.server.wait(lambda: len(it.server.writes) == 5)
+            it.server.put(GATEWAYS, gateway(port=81, parametersRef=reference))
+            await it.until(lambda: it.statuses is not None and it.programmed().startswith("False Invalid"))
+            await it.quiet()
+            assert it.server.writes == ALL
+            it.server.put(GATEWAYS, gateway())
+            await it.until(lambda: not it.programmed().startswith("False Invalid"))
+            await it.quiet()
+            assert it.server.writes == ALL
+
+    run(scenario())
+
+
+def test_many_at_a_time_are_bounded() -> None:
+    async def scenario() -> None:
+        documents = [(GATEWAYS, gateway(f"g{number}", uid=f"u{number}")) for number in range(40)]
+        async with bench(*documents) as it:
+            most = 0
+
+            def all_written() -> bool:
+                nonlocal most
+                most = max(most, len(it.writer._busy))
+                return len(it.server.writes) == 200
+
+            await it.server.wait(all_written)
+            await it.quiet()
+            assert 1 < most <= apply_module.WORKERS
+            assert len(it.server.writes) == 200
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("have", "want", "holds"),
+    [
+        ({"a": 1, "b": 2}, {"a": 1}, True),
+        ({"a": 1}, {"a": 2}, False),
+        ({}, {"a": {}}, True),
+        ({}, {"a": []}, True),
+        ({}, {"a": 0}, False),
+        ({"a": [1, 2]}, {"a": [1]}, False),
+        ({"a": [{"b": 1, "c": 2}]}, {"a": [{"b": 1}]}, True),
+        ({"a": [{"b": 1}]}, {"a": [{"b": 2}]}, False),
+        ({"a": "1"}, {"a": 1}, False),
+        ({"a": 1}, {"a": True}, False),
+        ({"a": {"b": 1}}, {"a": [1]}, False),
+        ([], {"a": 1}, False),
+    ],
+)
+def test_covers(have: Any, want: Any, holds: bool) -> None:
+    assert covers(have, want) is holds
