@@ -3,8 +3,9 @@
 Rules:
 - Listeners of one port are told apart by hostname: HTTP among themselves, HTTPS and TLS together, by SNI. A TCP port or
   a UDP port has one listener. UDP ports are others than TCP ports.
+- Between the Gateway and its ListenerSets the order of precedence decides: the Gateway, then the sets, oldest first
+  (GEP-1713). What loses to an object of higher precedence is out of the question for its neighbours.
 - Within one Gateway, and within one ListenerSet, no conflicting listener wins: all of them are conflicted.
-- Between them the order of precedence decides: the Gateway, then its ListenerSets, oldest first (GEP-1713).
 - Gateways that share sockets are merged by hostname; what is exactly the same belongs to the older Gateway.
 """
 
@@ -51,8 +52,9 @@ def conflicts_within(drafts: Sequence[Draft], findings: Findings) -> None:
             message = f"the name {draft.spec.name} is used twice"
             draft.reject("UnsupportedValue", message)
             findings.error(f"{draft.path}.name", "duplicate-name", message, "give each listener a name of its own")
-        elif draft.supported:
-            names.add(draft.spec.name)
+            continue
+        names.add(draft.spec.name)
+        if draft.supported and not draft.conflicted.ok:
             by_port.setdefault((_transport(draft), draft.spec.port), []).append(draft)
     for (_, port), group in by_port.items():
         protocols = {_sharing(draft) for draft in group}
@@ -71,10 +73,13 @@ def conflicts_within(drafts: Sequence[Draft], findings: Findings) -> None:
 
 
 def conflicts_between(drafts: Iterable[Draft], claims: Claims, findings: Findings) -> None:
-    """Mark listeners whose place on the port belongs to an object of higher precedence, then claim the rest."""
-    drafts = list(drafts)
+    """Mark listeners whose place on the port belongs to an object of higher precedence."""
     for draft in drafts:
         _against(draft, claims.get((_transport(draft), draft.spec.port)), findings)
+
+
+def claim_ports(drafts: Iterable[Draft], claims: Claims) -> None:
+    """Give the places on ports to the listeners that are without conflict."""
     for draft in drafts:
         _claim(draft, claims, (_transport(draft), draft.spec.port))
 

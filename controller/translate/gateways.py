@@ -14,7 +14,7 @@ from ..model import Gateway, GatewayClass, ListenerSet, Namespace, Object, Objec
 from ..model.gateway import AllowedListenersNamespaces
 from ..snapshot import Snapshot
 from .assemble import Build, Group, freeze
-from .conflicts import Claims, conflicts_between, conflicts_on_sockets, conflicts_within, mark_overlaps
+from .conflicts import Claims, claim_ports, conflicts_between, conflicts_on_sockets, conflicts_within, mark_overlaps
 from .grants import index_grants
 from .listeners import ListenerScope, draft_listener
 from .options import IMPLICIT_CLASS, Options
@@ -172,8 +172,9 @@ def _translate_gateway(build: Build, material: Material, provisioning: Provision
             continue
         scope = ListenerScope(group.object.key, gateway, material, group.findings)
         group.drafts = [draft_listener(scope, index, spec) for index, spec in enumerate(group.object.spec.listeners)]
-        conflicts_within(group.drafts, group.findings)
         conflicts_between(group.drafts, claims, group.findings)
+        conflicts_within(group.drafts, group.findings)
+        claim_ports(group.drafts, claims)
     mark_overlaps(build.drafts())
 
 

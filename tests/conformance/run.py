@@ -121,6 +121,7 @@ def wait_for_features() -> None:
 
 def start_node(log: Path) -> subprocess.Popen[bytes]:
     """Run `serve --kubernetes` on the node; returns when it leads."""
+    call(kubectl("apply", "--server-side", "--force-conflicts", "-k", ROOT / "deploy" / "crds"))
     subprocess.run(kubectl("apply", "-f", "-"), input=CLASS, text=True, check=True, stdout=subprocess.DEVNULL)
     command = [sys.executable, "-m", "sluicegate", "serve", "--kubernetes", "--kubeconfig", str(KUBECONFIG)]
     command += ["--address-pool", POOL, "--admin", "off", "--drain", "1"]
