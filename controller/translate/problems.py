@@ -38,10 +38,10 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     remedy: str
     origin: Origin | None = None
 
-    def order(self) -> tuple[str, int, int, ObjectKey, str, str]:
+    def order(self) -> tuple[str, int, int, ObjectKey, str, str, str]:
         """Sort by place, then by weight: a stable order for people."""
         path, line = self.origin if self.origin is not None else ("", 0)
-        return (path, line, _RANK[self.severity], self.key, self.field, self.code)
+        return (path, line, _RANK[self.severity], self.key, self.field, self.code, self.message)
 
 
 class Findings:

@@ -16,6 +16,7 @@ from sluicegate.controller.translate.state import RESOURCE_KINDS
 
 CASES = list(cases())
 REQUEST_FIELDS = {"bind_port", "address", "sni", "method", "authority", "target", "headers", "entropy", "response"}
+CONNECTION_FIELDS = {"transport", "bind_port", "address", "sni", "entropy"}
 DECISION_FIELDS = {
     "outcome",
     "status",
@@ -56,7 +57,7 @@ def test_ir_is_a_transaction(case: Case) -> None:
     listeners = {item.id for item in decoded.upsert.listeners}
     backends = {item.id for item in decoded.upsert.backends}
     trust = {item.id for item in decoded.upsert.trust}
-    for rule in decoded.upsert.http_rules:
+    for rule in (*decoded.upsert.http_rules, *decoded.upsert.l4_rules):
         assert set(rule.listeners) <= listeners
         assert {item.backend for item in rule.backends if item.backend is not None} <= backends
     assert {item.backend for item in decoded.upsert.endpoints} <= backends
@@ -70,7 +71,11 @@ def test_requests_follow_the_contract(case: Case) -> None:
     assert isinstance(requests, list)
     for item in requests:
         assert set(item) == {"request", "expect"}
-        assert {"bind_port", "method", "authority", "target"} <= set(item["request"]) <= REQUEST_FIELDS
+        fields = set(item["request"])
+        if "transport" in fields:
+            assert {"transport", "bind_port"} <= fields <= CONNECTION_FIELDS
+        else:
+            assert {"bind_port", "method", "authority", "target"} <= fields <= REQUEST_FIELDS
         assert item["expect"]
         assert set(item["expect"]) <= DECISION_FIELDS
 

@@ -12,7 +12,7 @@ import yaml
 from parity_builds import agree, open_all
 
 from sluicegate import _native
-from sluicegate.reference import Request
+from sluicegate.reference import Connection, Request
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 #: Those of `provision` are the configurations of many engines at once.
@@ -23,10 +23,14 @@ def name_of(case: Path) -> str:
     return f"{case.parent.name}/{case.name}"
 
 
-def read(case: Path) -> tuple[bytes, list[tuple[Request, dict[str, Any]]]]:
+def read(case: Path) -> tuple[bytes, list[tuple[Request | Connection, dict[str, Any]]]]:
     table = json.dumps(yaml.safe_load((case / "ir.yaml").read_text()), ensure_ascii=False).encode()
     items = yaml.safe_load((case / "requests.yaml").read_text())
-    return table, [(msgspec.convert(item["request"], Request), item["expect"]) for item in items]
+    return table, [(read_request(item["request"]), item["expect"]) for item in items]
+
+
+def read_request(item: dict[str, Any]) -> Request | Connection:
+    return msgspec.convert(item, Connection if "transport" in item else Request)
 
 
 @pytest.mark.parametrize("case", CASES, ids=name_of)
