@@ -7,7 +7,6 @@ events that come meanwhile are the next batch. Where results go is given: engine
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -155,8 +154,12 @@ class Loop:
         last: Snapshot | None = None
         translation: Translation | None = None
         while True:
-            with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), LOOK_AT_CLOCK)
+            # Not `wait_for`: before Python 3.12 it can lose a cancellation.
+            timer = asyncio.get_running_loop().call_later(LOOK_AT_CLOCK, self._changed.set)
+            try:
+                await self._changed.wait()
+            finally:
+                timer.cancel()
             await asyncio.sleep(GATHER)
             self._changed.clear()
             if not self._store.ready:

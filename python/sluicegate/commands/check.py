@@ -67,7 +67,7 @@ def schema_findings(documents: Iterable[Document]) -> Iterator[Finding]:
         kind, version = document.data.get("kind"), document.data.get("apiVersion")
         entry = catalog().get((str(version), str(kind)))
         namespace = None if entry is not None and not entry.namespaced else metadata.get("namespace") or "default"
-        parts = (kind, namespace, metadata.get("name"))
+        parts = (kind, namespace, metadata.get("name")) if isinstance(kind, str) else ("object",)
         for item in violations(document.data):
             yield Finding(
                 path=document.origin.path,

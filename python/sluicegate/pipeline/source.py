@@ -61,12 +61,14 @@ class _Looked(NamedTuple):
         object: None where it could not be used, or is not read.
         faults: why it could not be used.
         ignored: its kind, where that is not read.
+        meant: the kind that was most likely meant, where its own is not known.
     """
 
     document: Document
     object: Object | None
     faults: tuple[Fault, ...] = ()
     ignored: str = ""
+    meant: str = ""
 
 
 @dataclass(slots=True)
@@ -177,7 +179,7 @@ class Source:
         bad = [item for item in looked if item.object is None]
         state.faults = (*file.faults, *(fault for item in looked if item.faults for fault in item.faults))
         state.ignored = Counter(item.ignored for item in bad if item.ignored)
-        broken = {_key_of(item.document.data) for item in bad if not item.ignored}
+        broken = {_key_of(item.document.data, item.meant) for item in bad if not item.ignored}
         if before is not None and (file.faults or broken):
             everything = bool(file.faults) or None in broken
             present = {item.key for item in state.objects}
@@ -199,11 +201,19 @@ class Source:
     def _look(self, document: Document, before: _Looked | None) -> _Looked:
         kind, version = document.data.get("kind"), document.data.get("apiVersion")
         if isinstance(kind, str) and isinstance(version, str) and not _is_read(kind, version):
-            misspelt = [item for item in self._violations(document, _label(document.data)) if item.code in _MISSPELT]
-            return _Looked(document, None, tuple(misspelt), ignored=f"{version}/{kind}")
+            return self._look_at_other(document, f"{version}/{kind}")
         if before is not None and before.object is not None and not before.faults:
             return _Looked(document, msgspec.structs.replace(before.object, origin=document.origin))
         return _Looked(document, *self._decode(document))
+
+    def _look_at_other(self, document: Document, name: str) -> _Looked:
+        """Look at a document of a kind that is not read: most likely it is none of ours, or misspelt."""
+        said = self._validate(document.data) if self._validate is not None else ()
+        misspelt = [item for item in said if item.code in _MISSPELT]
+        if not misspelt:
+            return _Looked(document, None, ignored=name)
+        faults = tuple(_fault(document, _label(document.data), item) for item in misspelt)
+        return _Looked(document, None, faults, meant=misspelt[0].meant)
 
     def _decode(self, document: Document) -> tuple[Object | None, tuple[Fault, ...]]:
         origin = document.origin
@@ -220,16 +230,7 @@ class Source:
 
     def _violations(self, document: Document, label: str) -> Iterator[Fault]:
         for item in self._validate(document.data) if self._validate is not None else ():
-            yield Fault(
-                path=document.origin.path,
-                line=document.line_of(item.field),
-                reason=f"{item.message}; {item.remedy}" if item.remedy else item.message,
-                object=label,
-                field=item.field,
-                code=item.code,
-                # As an API server does for clients that are not strict: unknown fields are dropped with a warning.
-                severity="warning" if item.code == "unknown-field" else "error",
-            )
+            yield _fault(document, label, item)
 
     def _vanished(self, reading: Reading, states: dict[str, _FileState]) -> dict[str, _FileState]:
         """Keep files below paths that were given and are not there now."""
@@ -269,8 +270,22 @@ def _is_read(kind: str, version: str) -> bool:
     return version.rpartition("/")[0] in groups
 
 
-def _key_of(data: dict[str, Any]) -> ObjectKey | None:
-    kind, metadata = data.get("kind"), data.get("metadata")
+def _fault(document: Document, label: str, item: Violation) -> Fault:
+    return Fault(
+        path=document.origin.path,
+        line=document.line_of(item.field),
+        reason=f"{item.message}; {item.remedy}" if item.remedy else item.message,
+        object=label,
+        field=item.field,
+        code=item.code,
+        # As an API server does for clients that are not strict: unknown fields are dropped with a warning.
+        severity="warning" if item.code == "unknown-field" else "error",
+    )
+
+
+def _key_of(data: dict[str, Any], meant: str = "") -> ObjectKey | None:
+    """Key of an object; `meant` is its kind where the one that is written is not known."""
+    kind, metadata = meant or data.get("kind"), data.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
     if not isinstance(kind, str) or not isinstance(name, str):
         return None

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from .catalog import Entry, catalog
+from .kinds import unknown, untyped
 from .rules import check_rules
 from .structure import Structure, with_defaults
 
@@ -42,12 +43,14 @@ class Violation(NamedTuple):
         code: `schema`, `rule`, `unknown-field`, `unknown-kind` or `unknown-version`.
         message: what is wrong.
         remedy: what to do; empty where the message says it.
+        meant: kind that was most likely meant, where the kind or its group is not known.
     """
 
     field: str
     code: str
     message: str
     remedy: str = ""
+    meant: str = ""
 
 
 def violations(document: dict[str, Any]) -> list[Violation]:
@@ -57,14 +60,14 @@ def violations(document: dict[str, Any]) -> list[Violation]:
         document: as parsed from YAML.
 
     Returns:
-        What is wrong; empty where nothing is, and for kinds that are not known here.
+        What is wrong; empty where nothing is, and for kinds of others.
     """
     kind, version = document.get("kind"), document.get("apiVersion")
     if not isinstance(kind, str) or not isinstance(version, str):
-        return []
+        return [Violation(*item) for item in untyped(document)]
     entry = catalog().get((version, kind))
     if entry is None:
-        return list(_unknown(version, kind))
+        return [Violation(*item) for item in unknown(version, kind)]
     found = list(_metadata(document, entry))
     structure = Structure(entry.definitions)
     schema = entry.schema
@@ -76,26 +79,6 @@ def violations(document: dict[str, Any]) -> list[Violation]:
     if not structure.violations:
         found += [Violation(field, "rule", message) for field, message in check_rules(body, schema, entry.definitions)]
     return found
-
-
-def _unknown(version: str, kind: str) -> Iterator[Violation]:
-    """Say what is near where a kind of a known group, or a known kind, is meant."""
-    known = catalog()
-    group = version.rpartition("/")[0]
-    versions = sorted(entry.version for entry in known.values() if entry.kind == kind)
-    same_group = [item for item in versions if item.rpartition("/")[0] == group]
-    if same_group:
-        message = f"{kind} has no version {version}"
-        yield Violation("apiVersion", "unknown-version", message, f"write {' or '.join(same_group)}")
-        return
-    groups = {entry.version.rpartition("/")[0] for entry in known.values()} - {""}
-    if group in groups:
-        kinds = sorted({entry.kind for entry in known.values() if entry.version.rpartition("/")[0] == group})
-        near = difflib.get_close_matches(kind, kinds, 1)
-        remedy = f"did you mean {near[0]}?" if near else f"the group {group} has {', '.join(kinds)}"
-        yield Violation("kind", "unknown-kind", f"the group {group} has no kind {kind}", remedy)
-    elif versions and difflib.get_close_matches(group, groups, 1, 0.8):
-        yield Violation("apiVersion", "unknown-kind", f"no group {group} is known", f"write {' or '.join(versions)}")
 
 
 def _is_name(name: str, kind: str) -> bool:

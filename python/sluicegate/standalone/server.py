@@ -137,8 +137,12 @@ class _Server:
                 self._reporter.changed(await self._step(None, frozenset()))
                 continue
             wait = LOOK_AT_CLOCK if due is None else min(due - time.time(), LOOK_AT_CLOCK)
-            with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
-                await asyncio.wait_for(self._timed.wait(), wait)
+            # Not `wait_for`: before Python 3.12 it can lose a cancellation.
+            timer = asyncio.get_running_loop().call_later(wait, self._timed.set)
+            try:
+                await self._timed.wait()
+            finally:
+                timer.cancel()
 
     async def _retry_binds(self) -> None:
         while True:
