@@ -26,6 +26,9 @@ GATHER = 0.002
 #: Seconds between looks at the clock, for certificates whose time comes or is over.
 LOOK_AT_CLOCK = 30.0
 
+#: Seconds for one round; 10,000 objects take a few.
+STUCK = 120.0
+
 Complain = Callable[[str, str], None]
 
 
@@ -82,6 +85,7 @@ class Loop:
         complain: Complain,
         pool: AddressPool | None = None,
         resources: Sequence[Resource] = WATCHED,
+        observe: Callable[[float], None] | None = None,
     ) -> None:
         """Put the loop together.
 
@@ -93,6 +97,7 @@ class Loop:
             complain: takes a code and a message.
             pool: addresses for Gateways that ask for none.
             resources: kinds to watch.
+            observe: takes the seconds that each round took, from its snapshot to the results.
         """
         self._store = Store(item.kind for item in resources if item.kind in KINDS)
         self._translator = translator
@@ -103,6 +108,9 @@ class Loop:
         self._changed = asyncio.Event()
         self._reports_changed = False
         self.ready = asyncio.Event()
+        self._observe = observe
+        #: When the round that is under way began, by the monotonic clock.
+        self._begun: float | None = None
         self.seconds = 0.0
 
     async def run(self) -> None:
@@ -129,9 +137,12 @@ class Loop:
         self._changed.set()
 
     def faults(self) -> list[str]:
-        """Kinds whose watch is dead: it neither heard nor tried anything for longer than any of its limits."""
+        """What stands still: watches that neither heard nor tried anything for longer than any limit, a stuck round."""
         now = time.monotonic()
-        return [watch.kind for watch in self._watches if watch.is_dead(now)]
+        found = [f"the watch of {watch.kind} is dead" for watch in self._watches if watch.is_dead(now)]
+        if self._begun is not None and now - self._begun > STUCK:
+            found.append(f"a translation has taken {now - self._begun:.0f} s")
+        return found
 
     def _seen(self, kind: str, document: dict[str, Any]) -> None:
         for output in self._outputs:
@@ -170,12 +181,16 @@ class Loop:
             if snapshot is not last or (translation is not None and translation.is_due(now)):
                 last = snapshot
                 started = time.perf_counter()
+                self._begun = time.monotonic()
                 translation = await asyncio.to_thread(self._translator.translate, snapshot, now)
                 for output in self._outputs:
                     if not output.reported:
                         output.writer.want(output.select(translation))
                 reported = await asyncio.to_thread(self._reports.reported, translation)
+                self._begun = None
                 self.seconds = time.perf_counter() - started
+                if self._observe is not None:
+                    self._observe(self.seconds)
             elif reports_changed and translation is not None:
                 reported = await asyncio.to_thread(self._reports.reported, translation)
             else:

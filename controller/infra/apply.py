@@ -86,6 +86,8 @@ class InfraWriter:
         #: What the API made of what was applied: it may write a value in another way (a quantity).
         self._applied: dict[ObjectKey, tuple[str, Manifest]] = {}
         self._troubles: dict[str, _Trouble] = {}
+        #: Why data planes could not be provisioned, by Gateway; replaced, never changed: any thread may look at it.
+        self.failures: Mapping[ObjectKey, str] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._queue: dict[str | ObjectKey, None] = {}
         self._busy: set[str | ObjectKey] = set()
@@ -96,11 +98,6 @@ class InfraWriter:
         self.settled.set()
         self.writes = 0
         self.deletes = 0
-
-    @property
-    def failures(self) -> Mapping[ObjectKey, str]:
-        """Why data planes could not be provisioned, by Gateway."""
-        return {key: text for trouble in self._troubles.values() for key, text in trouble.messages.items()}
 
     @property
     def depth(self) -> int:
@@ -120,6 +117,7 @@ class InfraWriter:
             timer.cancel()
         self._timers.clear()
         self._troubles.clear()
+        self.failures = {}
 
     def seen(self, kind: str, document: dict[str, Any]) -> None:
         """Take an object as the watch tells it."""
@@ -355,6 +353,8 @@ class InfraWriter:
             self._tell_changed()
 
     def _tell_changed(self) -> None:
+        troubles = self._troubles.values()
+        self.failures = {key: text for trouble in troubles for key, text in trouble.messages.items()}
         if self._changed is not None:
             self._changed()
 

@@ -97,6 +97,11 @@ class EventWriter:
         self.writes = 0
         self.dropped = 0
 
+    @property
+    def depth(self) -> int:
+        """Events that wait to be written."""
+        return len(self._waiting)
+
     def lead(self, leading: bool) -> None:
         """Begin or stop to write."""
         self._leading = leading

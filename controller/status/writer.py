@@ -63,6 +63,11 @@ class StatusWriter:
         self._postponed: set[ObjectKey] = set()
         self.writes = 0
 
+    @property
+    def depth(self) -> int:
+        """Objects that wait to be written or are being written."""
+        return len(self._queue) + len(self._busy)
+
     def seen(self, kind: str, document: dict[str, Any]) -> None:
         """Take an object as the watch tells it."""
         if kind not in KINDS:

@@ -156,6 +156,6 @@ def test_a_watch_that_stands_still_is_a_fault(monkeypatch: Any) -> None:
     async def test(_server: ApiServer, loop: Loop, *_: Any) -> None:
         assert loop.faults() == []
         monkeypatch.setattr(watches, "DEAD", -1.0)
-        assert "HTTPRoute" in loop.faults()
+        assert "the watch of HTTPRoute is dead" in loop.faults()
 
     asyncio.run(with_loop(test))
