@@ -1,0 +1,136 @@
+"""GatewayParameters: the published schema, and that it and the planner agree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+import parameters_crd
+from sluicegate.controller.infra.parameters import ENGINE_SETTINGS, faults
+from sluicegate.controller.model import GatewayParametersSpec
+from sluicegate.schema import violations
+
+SCHEMA = parameters_crd.filled(parameters_crd.yaml.safe_load(parameters_crd.SOURCE.read_text()))["spec"]["versions"][0]
+SPEC = SCHEMA["schema"]["openAPIV3Schema"]["properties"]["spec"]
+
+
+def document(spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "sluicegate.dev/v1alpha1",
+        "kind": "GatewayParameters",
+        "metadata": {"name": "a", "namespace": "prod"},
+        "spec": spec,
+    }
+
+
+def test_the_crd_is_made_of_its_source() -> None:
+    """Where this fails: `python tools/parameters_crd.py`, then `make schemas`."""
+    assert parameters_crd.TARGET.read_text() == parameters_crd.text()
+
+
+def test_every_field_is_described() -> None:
+    def missing(schema: dict[str, Any], place: str) -> list[str]:
+        found = [] if "description" in schema else [place]
+        if place.count(".") < 2:  # below are the types of Kubernetes
+            for name, item in schema.get("properties", {}).items():
+                found += missing(item, f"{place}.{name}")
+        return found
+
+    assert missing(SPEC, "spec") == []
+
+
+def test_schema_and_model_have_the_same_fields() -> None:
+    model = {
+        field.encode_name: {part.encode_name for part in msgspec.structs.fields(field.type)}
+        for field in msgspec.structs.fields(GatewayParametersSpec)
+        if field.encode_name != "mode"
+    }
+    schema = {name: set(item["properties"]) for name, item in SPEC["properties"].items() if name != "mode"}
+    assert schema == model
+    assert set(SPEC["properties"]["proxy"]["properties"]["engine"]["properties"]) == ENGINE_SETTINGS
+
+
+GOOD = {
+    "mode": "Shared",
+    "deployment": {
+        "replicas": 3,
+        "image": "registry.example/sluicegate:1",
+        "imagePullPolicy": "Always",
+        "imagePullSecrets": [{"name": "pull"}],
+        "resources": {"requests": {"cpu": 1, "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
+        "affinity": {
+            "podAntiAffinity": {
+                "preferredDuringSchedulingIgnoredDuringExecution": [
+                    {
+                        "weight": 1,
+                        "podAffinityTerm": {
+                            "topologyKey": "zone",
+                            "labelSelector": {"matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]},
+                        },
+                    }
+                ]
+            }
+        },
+        "tolerations": [{"key": "edge", "operator": "Equal", "value": "yes", "effect": "NoSchedule"}],
+        "nodeSelector": {"pool": "edge"},
+        "topologySpreadConstraints": [
+            {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {}}
+        ],
+        "priorityClassName": "high",
+        "podLabels": {"a": "b"},
+        "podAnnotations": {"a": "b"},
+    },
+    "service": {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "loadBalancerSourceRanges": ["10.0.0.0/8"]},
+    "autoscaling": {
+        "minReplicas": 2,
+        "maxReplicas": 8,
+        "metrics": [
+            {
+                "type": "Pods",
+                "pods": {"metric": {"name": "requests"}, "target": {"type": "AverageValue", "averageValue": 100}},
+            }
+        ],
+        "behavior": {"scaleDown": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}]}},
+    },
+    "disruptionBudget": {"minAvailable": "50%"},
+    "proxy": {
+        "workers": 2,
+        "accessLog": True,
+        "drainSeconds": 30,
+        "engine": {"max_connections": 1000, "trusted_proxies": ["10.0.0.0/8"]},
+    },
+}
+
+
+@pytest.mark.parametrize("spec", [{}, GOOD], ids=["nothing", "everything"])
+def test_good_parameters(spec: Any) -> None:
+    assert violations(document(spec)) == []
+    assert not list(faults(msgspec.convert(spec, GatewayParametersSpec)))
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"mode": "Both"}, "spec.mode"),
+        ({"deployment": {"replicas": -1}}, "spec.deployment.replicas"),
+        ({"deployment": {"replicas": "3"}}, "spec.deployment.replicas"),
+        ({"deployment": {"tolerations": [{"key": 1}]}}, "spec.deployment.tolerations[0].key"),
+        ({"service": {"type": "ExternalName"}}, "spec.service.type"),
+        ({"service": {"type": "ClusterIP", "externalTrafficPolicy": "Local"}}, "spec.service"),
+        ({"autoscaling": {"minReplicas": 2}}, "spec.autoscaling"),
+        ({"autoscaling": {"minReplicas": 3, "maxReplicas": 2}}, "spec.autoscaling"),
+        (
+            {"autoscaling": {"maxReplicas": 2, "targetCpuUtilization": 5, "metrics": [{"type": "a"}]}},
+            "spec.autoscaling",
+        ),
+        ({"disruptionBudget": {"minAvailable": 1, "maxUnavailable": 1}}, "spec.disruptionBudget"),
+        ({"proxy": {"workers": 300}}, "spec.proxy.workers"),
+        ({"proxy": {"engine": {"colour": 1}}}, "spec.proxy.engine.colour"),
+        ({"proxy": {"engine": {"max_connections": "9"}}}, "spec.proxy.engine.max_connections"),
+        ({"proxy": {"colour": 1}}, "spec.proxy.colour"),
+    ],
+)
+def test_check_refuses(spec: Any, field: str) -> None:
+    assert [item.field for item in violations(document(spec))] == [field]
