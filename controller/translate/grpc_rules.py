@@ -27,7 +27,7 @@ _SERVICE = re.compile(r"(?i)\.?[a-z_][a-z_0-9]*(?:\.[a-z_][a-z_0-9]*)*")
 _METHOD = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 
 #: `Content-Type` of gRPC requests ("gRPC over HTTP2").
-_CONTENT_TYPE = ir.HeaderMatch(
+CONTENT_TYPE = ir.HeaderMatch(
     kind=ir.ValueMatchKind.REGULAR_EXPRESSION, name="content-type", value="application/grpc(?:[+;-].*)?"
 )
 
@@ -74,8 +74,8 @@ def _match(match: GRPCRouteMatch, field: str, check_regex: CheckRegex) -> ir.Mat
     method = _method(match.method, f"{field}.method", check_regex)
     headers = header_matches(match.headers, f"{field}.headers", check_regex)
     exact = method.kind is ir.ValueMatchKind.EXACT and method.service is not None
-    if not exact and all(item.name != _CONTENT_TYPE.name for item in headers):
-        headers = (*headers, _CONTENT_TYPE)
+    if not exact and all(item.name != CONTENT_TYPE.name for item in headers):
+        headers = (*headers, CONTENT_TYPE)
     return ir.Match(path=method, method="POST", headers=headers)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import msgspec
 
 from sluicegate import ir
 from sluicegate.controller.translate import Translation
+from sluicegate.controller.translate.grpc_rules import CONTENT_TYPE
 from sluicegate.pipeline import Finding
 
 #: Routes shown of each listener; programs get all.
@@ -19,8 +21,30 @@ SHOWN_FINDINGS = 50
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
+@dataclass(frozen=True, slots=True)
+class _Traffic:
+    """Words for what a listener takes.
+
+    Attributes:
+        scheme: of its URL.
+        without_route: what becomes of it where no route is attached.
+    """
+
+    scheme: str
+    without_route: str
+
+
+_TRAFFIC = {
+    ir.ListenerProtocol.HTTP: _Traffic("http", "every request is answered 404"),
+    ir.ListenerProtocol.HTTPS: _Traffic("https", "every request is answered 404"),
+    ir.ListenerProtocol.TLS: _Traffic("tls", "every connection is closed"),
+    ir.ListenerProtocol.TCP: _Traffic("tcp", "every connection is closed"),
+    ir.ListenerProtocol.UDP: _Traffic("udp", "every datagram is dropped"),
+}
+
+
 class RouteLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One match of one rule as a listener has it."""
+    """One match of one rule as a listener has it; rules of TLSRoutes, TCPRoutes and UDPRoutes have one each."""
 
     route: str
     hostnames: tuple[str, ...]
@@ -39,6 +63,7 @@ class ListenerLine(msgspec.Struct, frozen=True, kw_only=True):
         attached: number of routes attached to it.
         routes: what it serves.
         error: why it is not bound.
+        protocol: of the listener.
     """
 
     id: str
@@ -48,6 +73,7 @@ class ListenerLine(msgspec.Struct, frozen=True, kw_only=True):
     attached: int
     routes: tuple[RouteLine, ...]
     error: str | None = None
+    protocol: str = "HTTP"
 
 
 def listeners_of(translation: Translation, bound: dict[str, tuple[tuple[str, ...], str | None]]) -> list[ListenerLine]:
@@ -57,10 +83,11 @@ def listeners_of(translation: Translation, bound: dict[str, tuple[tuple[str, ...
         translation: of this moment.
         bound: by listener id, the sockets and why there are none.
     """
-    rules: dict[str, list[ir.HttpRule]] = defaultdict(list)
-    for rule in translation.ir.http_rules.values():
-        for listener in rule.listeners:
-            rules[listener].append(rule)
+    rules: dict[str, list[ir.HttpRule | ir.L4Rule]] = defaultdict(list)
+    for table in (translation.ir.http_rules, translation.ir.l4_rules):
+        for rule in table.values():
+            for listener in rule.listeners:
+                rules[listener].append(rule)
     return [
         _listener(item, *bound.get(item.id, ((), None)), translation.attached.get(item.id, 0), rules[item.id])
         for item in sorted(translation.ir.listeners.values(), key=lambda item: (item.bind_port, item.id))
@@ -68,7 +95,11 @@ def listeners_of(translation: Translation, bound: dict[str, tuple[tuple[str, ...
 
 
 def _listener(
-    item: ir.Listener, bound: tuple[str, ...], error: str | None, attached: int, rules: list[ir.HttpRule]
+    item: ir.Listener,
+    bound: tuple[str, ...],
+    error: str | None,
+    attached: int,
+    rules: list[ir.HttpRule | ir.L4Rule],
 ) -> ListenerLine:
     return ListenerLine(
         id=item.id,
@@ -76,19 +107,33 @@ def _listener(
         hostname=item.hostname,
         bound=bound,
         attached=attached,
-        routes=tuple(line for rule in sorted(rules, key=lambda rule: rule.id) for line in _routes(rule)),
+        routes=tuple(line for rule in sorted(rules, key=lambda rule: rule.id) for line in _routes(rule, item)),
         error=error,
+        protocol=item.protocol.value,
     )
 
 
-def _routes(rule: ir.HttpRule) -> Iterator[RouteLine]:
-    for match in rule.matches:
+def _routes(rule: ir.HttpRule | ir.L4Rule, listener: ir.Listener) -> Iterator[RouteLine]:
+    if isinstance(rule, ir.L4Rule):
+        matches = [_describe_connection(listener)]
+    else:
+        matches = [describe_match(_without_implied(match) if rule.grpc else match) for match in rule.matches]
+    for match in matches:
         yield RouteLine(
-            route=rule.route,
-            hostnames=rule.hostnames,
-            match=describe_match(match),
-            backends=tuple(describe_backends(rule)),
+            route=rule.route, hostnames=rule.hostnames, match=match, backends=tuple(describe_backends(rule))
         )
+
+
+def _describe_connection(listener: ir.Listener) -> str:
+    if listener.protocol is ir.ListenerProtocol.TLS:
+        return "TLS, terminated" if listener.tls is not None else "TLS, passed through"
+    return "datagrams" if listener.protocol is ir.ListenerProtocol.UDP else "connections"
+
+
+def _without_implied(match: ir.Match) -> ir.Match:
+    """A match of a GRPCRoute without what every gRPC request has."""
+    headers = tuple(item for item in match.headers if item != CONTENT_TYPE)
+    return msgspec.structs.replace(match, method="", headers=headers)
 
 
 def describe_match(match: ir.Match) -> str:
@@ -104,27 +149,38 @@ def describe_match(match: ir.Match) -> str:
     return ", ".join(parts)
 
 
-def describe_backends(rule: ir.HttpRule) -> Iterator[str]:
-    """Where a rule sends its requests."""
-    redirect = next((item for item in rule.filters if isinstance(item, ir.Redirect)), None)
-    if rule.invalid:
-        yield "500 (the rule is invalid)"
-    elif redirect is not None:
-        yield f"{redirect.status} redirect"
-    elif not rule.backends:
-        yield "500 (no backend)"
-    else:
-        several = len(rule.backends) > 1
-        for backend in rule.backends:
-            name = backend.backend if backend.backend is not None else "500 (the backend cannot be used)"
-            yield f"{name} (weight {backend.weight})" if several else name
+def describe_backends(rule: ir.HttpRule | ir.L4Rule) -> Iterator[str]:
+    """Where a rule sends its requests or connections."""
+    failure = _failure(rule)
+    if isinstance(rule, ir.HttpRule):
+        redirect = next((item for item in rule.filters if isinstance(item, ir.Redirect)), None)
+        if rule.invalid:
+            yield f"{failure} (the rule is invalid)"
+            return
+        if redirect is not None:
+            yield f"{redirect.status} redirect"
+            return
+    several = len(rule.backends) > 1
+    for backend in rule.backends:
+        name = backend.backend if backend.backend is not None else f"{failure} (the backend cannot be used)"
+        yield f"{name} (weight {backend.weight})" if several else name
+    if not rule.backends:
+        yield f"{failure} (no backend)"
+
+
+def _failure(rule: ir.HttpRule | ir.L4Rule) -> str:
+    if isinstance(rule, ir.L4Rule):
+        return "dropped" if rule.route.startswith("UDPRoute/") else "closed"
+    return "UNAVAILABLE" if rule.grpc else "500"
 
 
 def _url(item: ir.Listener, bound: tuple[str, ...]) -> str:
     if not bound:
         return ""
-    scheme = "https" if item.protocol is ir.ListenerProtocol.HTTPS else "http"
+    scheme = _TRAFFIC[item.protocol].scheme
     host = item.hostname or _reachable(bound[0])
+    if scheme not in _DEFAULT_PORTS:
+        return f"{scheme}://{host}:{item.bind_port}"
     port = "" if item.bind_port == _DEFAULT_PORTS[scheme] else f":{item.bind_port}"
     return f"{scheme}://{host}{port}/"
 
@@ -172,7 +228,8 @@ def text_lines(listeners: list[ListenerLine], findings: Iterable[Finding]) -> It
         if len(listener.routes) > SHOWN_ROUTES:
             yield f"    ... and {len(listener.routes) - SHOWN_ROUTES:,} more matches"
         if not listener.routes:
-            yield "    no route is attached: every request is answered 404"
+            without_route = _TRAFFIC[ir.ListenerProtocol(listener.protocol)].without_route
+            yield f"    no route is attached: {without_route}"
     found = [item for item in findings if item.severity != "info"]
     if found:
         yield f"{len({item.object or item.path for item in found}):,} objects with problems:"
