@@ -233,4 +233,7 @@ def call(command: list[str]) -> None:
 
 if __name__ == "__main__":
     os.chdir(ROOT)
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except install.InstallError as error:
+        sys.exit(str(error))

@@ -19,7 +19,7 @@ USAGE = """usage: python -m harness COMMAND
   up                        start the cluster; does nothing where it is up
   down                      stop it and leave nothing behind
   image [--tree]            build Sluicegate's image and load it; --tree: without building a wheel
-  install [kustomize|helm]  install the CRDs and the controller as deploy/README.md says
+  install [HOW]             install CRDs and controller as deploy/README.md says: kustomize, helm, or node
   uninstall                 remove them again
   stop|pause NAME           break a component (kube-apiserver, etcd, kubelet, ...): as a crash, or standing still
   start|resume NAME         mend it
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
                 load(Path(image))
         case ["image", *options] if not set(options) - {"--tree"}:
             load(build(TAG, tree="--tree" in options))
-        case ["install", *how] if not set(how) - {"kustomize", "helm"}:
+        case ["install", *how] if not set(how) - {install.KUSTOMIZE, install.HELM, install.NODE}:
             install.crds(install.VERSIONS[-1])
             install.controller(*how[:1])
         case ["uninstall"]:
@@ -78,4 +78,7 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except install.InstallError as error:
+        sys.exit(str(error))

@@ -19,12 +19,17 @@ from go_modules import module  # noqa: E402
 
 VERSIONS = ("v1.6.3", "v1.7.0")
 SYSTEM, RELEASE, CONTROLLER = "sluicegate-system", "sluicegate", "deployment/sluicegate-controller"
-#: How the controller is installed.
-KUSTOMIZE, HELM = "kustomize", "helm"
+#: How the controller is installed; NODE: all in one pod on the host's network.
+KUSTOMIZE, HELM, NODE = "kustomize", "helm", "node"
+_FOLDERS = {KUSTOMIZE: "controller", NODE: "node"}
 _GROUP = "gateway.networking.k8s.io"
 _BUNDLE = f"{_GROUP}/bundle-version"
 #: Seconds that a rollout may take.
 LIMIT = 120
+
+
+class InstallError(RuntimeError):
+    """A command of the installation fails; the message has the command and what it said."""
 
 
 def crds(version: str) -> None:
@@ -53,7 +58,7 @@ def controller(how: str = KUSTOMIZE, *, wait: bool = True, values: Mapping[str, 
     """Install the controller, or bring it up to date; returns when it is ready.
 
     Args:
-        how: by kustomize or by Helm.
+        how: by kustomize or by Helm; or the all-in-one node.
         wait: for the rollout.
         values: of the chart, with Helm.
     """
@@ -66,9 +71,10 @@ def controller(how: str = KUSTOMIZE, *, wait: bool = True, values: Mapping[str, 
         _check(inside(*command))
         _run("apply", "--server-side", "--force-conflicts", "-k", ROOT / "deploy" / "crds")
         return
-    _run("apply", "--server-side", "--force-conflicts", "-k", ROOT / "deploy" / "controller")
+    _run("apply", "--server-side", "--force-conflicts", "-k", ROOT / "deploy" / _FOLDERS[how])
     if wait:
-        _run("rollout", "status", "--namespace", SYSTEM, CONTROLLER, f"--timeout={LIMIT}s")
+        name = "deployment/sluicegate" if how == NODE else CONTROLLER
+        _run("rollout", "status", "--namespace", SYSTEM, name, f"--timeout={LIMIT}s")
 
 
 def restart() -> None:
@@ -81,7 +87,8 @@ def remove() -> None:
     """Remove the controller, however it was installed, and its namespace; the CRDs of the Gateway API stay."""
     place = ["--namespace", SYSTEM, "--kubeconfig", str(KUBECONFIG)]
     _check(inside(program("helm"), "uninstall", RELEASE, "--ignore-not-found", "--wait", *place))
-    _run("delete", "--ignore-not-found", "--timeout=60s", "-k", ROOT / "deploy" / "controller")
+    for folder in _FOLDERS.values():
+        _run("delete", "--ignore-not-found", "--timeout=60s", "-k", ROOT / "deploy" / folder)
 
 
 def _run(*arguments: object) -> str:
@@ -91,5 +98,5 @@ def _run(*arguments: object) -> str:
 def _check(command: list[str]) -> str:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
-        raise SystemExit(f"{' '.join(command[2:])}\n{result.stderr or result.stdout}")
+        raise InstallError(f"{' '.join(command[2:])}\n{result.stderr or result.stdout}")
     return result.stdout
