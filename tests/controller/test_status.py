@@ -13,8 +13,9 @@ from api_server import ApiServer
 from kubernetes.aio.client import Configuration
 
 from sluicegate.controller.kube.client import Client
+from sluicegate.controller.kube.resources import BY_KIND, Resource
 from sluicegate.controller.loop import Loop, Output
-from sluicegate.controller.model import Gateway, ObjectKey
+from sluicegate.controller.model import GATEWAY_GROUP, ROUTE_KINDS, Gateway, ObjectKey
 from sluicegate.controller.model.gateway import GatewaySpec
 from sluicegate.controller.model.meta import ObjectMeta
 from sluicegate.controller.pool import AddressPool, PoolError
@@ -164,8 +165,11 @@ class Everything:
         return translation.with_report({"generation": 1, "listeners": listeners})
 
 
-async def with_loop(test: Callable[[ApiServer, Loop], Any]) -> None:
+async def with_loop(
+    test: Callable[[ApiServer, Loop], Any], prepare: Callable[[ApiServer], None] = lambda _: None
+) -> None:
     server = ApiServer()
+    prepare(server)
     for collection, document in objects():
         server.put(collection, document)
     await server.start()
@@ -218,6 +222,71 @@ def test_the_loop_writes_status_only_while_it_leads_and_only_once() -> None:
         ]
 
     asyncio.run(with_loop(test))
+
+
+#: A listener for each kind of route.
+LISTENERS = [
+    {"name": "HTTPRoute", "port": 80, "protocol": "HTTP"},
+    {"name": "GRPCRoute", "port": 81, "protocol": "HTTP"},
+    {"name": "TLSRoute", "port": 443, "protocol": "TLS", "tls": {"mode": "Passthrough"}},
+    {"name": "TCPRoute", "port": 9000, "protocol": "TCP"},
+    {"name": "UDPRoute", "port": 9000, "protocol": "UDP"},
+]
+
+
+@pytest.mark.parametrize("oldest", [False, True], ids=["newest", "oldest"])
+def test_every_kind_of_route_keeps_what_others_wrote(oldest: bool) -> None:
+    """In the version that the cluster has: status is written where the object was read."""
+    resources = {kind: BY_KIND[kind].versions[-1 if oldest else 0] for kind in ROUTE_KINDS}
+    condition = {
+        "type": "example.com/Seeded",
+        "status": "True",
+        "reason": "R",
+        "message": "",
+        "lastTransitionTime": OLD,
+    }
+    foreign = {"parentRef": {"name": "unmanaged"}, "controllerName": "example.com/other", "conditions": [condition]}
+
+    def prepare(server: ApiServer) -> None:
+        for kind, resource in resources.items():
+            other = [item.collection for item in BY_KIND[kind].versions if item != resource]
+            server.missing.update(other if oldest else ())
+            ours = {"parentRef": {"group": GATEWAY_GROUP, "kind": "Gateway", "name": "every", "sectionName": kind}}
+            document = {
+                "metadata": {"name": "kept", "namespace": "default", "generation": 2},
+                "spec": {"parentRefs": [{"name": "every", "sectionName": kind}], "rules": [{"backendRefs": []}]},
+                "status": {"parents": [foreign, {**ours, "controllerName": NAME, "conditions": [condition]}]},
+            }
+            server.put(resource.collection, document)
+        metadata = {"name": "every", "namespace": "default", "generation": 1}
+        spec = {"gatewayClassName": "ours", "listeners": LISTENERS}
+        server.put(f"{GATEWAY}/gateways", {"metadata": metadata, "spec": spec})
+
+    async def test(server: ApiServer, loop: Loop) -> None:
+        loop.lead(True)
+        written = {resource.path("default", "kept") for resource in resources.values()}
+        await server.wait(lambda: written <= {path for path, _ in server.patches})
+        for resource in resources.values():
+            parents = server.objects[resource.collection]["default", "kept"]["status"]["parents"]
+            assert parents[0] == foreign
+            assert condition in parents[1]["conditions"]
+            types = {
+                item["type"]: (item["status"], item.get("observedGeneration")) for item in parents[1]["conditions"]
+            }
+            assert types["Accepted"] == types["ResolvedRefs"] == ("True", 2)
+            # A route that is detached keeps what is not ours.
+            document = dict(server.objects[resource.collection]["default", "kept"])
+            document["metadata"] = {"name": "kept", "namespace": "default", "generation": 3}
+            server.put(resource.collection, {**document, "spec": {"parentRefs": [{"name": "elsewhere"}], "rules": []}})
+        await server.wait(lambda: all(parents_of(server, resource) == [foreign] for resource in resources.values()))
+        gateway = status_of(server, "gateways", "default", "every")
+        assert {item["name"] for item in gateway["listeners"]} == set(ROUTE_KINDS)
+
+    asyncio.run(with_loop(test, prepare))
+
+
+def parents_of(server: ApiServer, resource: Resource) -> Any:
+    return server.objects[resource.collection]["default", "kept"]["status"].get("parents")
 
 
 def test_a_conflict_waits_for_the_watch() -> None:
