@@ -64,6 +64,19 @@ class PlanePort:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterAddresses:
+    """Addresses of routability `Cluster` that a Gateway asks for: those of its Service within the cluster.
+
+    Attributes:
+        values: static ones.
+        only: it asks for no others, so nothing outside of the cluster may reach it.
+    """
+
+    values: tuple[str, ...]
+    only: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PlaneGateway:
     """A Gateway as its data plane sees it.
 
@@ -73,6 +86,7 @@ class PlaneGateway:
         service: name of its Service.
         ports: sorted; one for each transport and port of its listeners.
         addresses: static addresses that it asks for (`spec.addresses`).
+        cluster: what it asks for of routability `Cluster`; None: nothing.
         labels, annotations: `spec.infrastructure`.
         parameters: its own over the class's; of a Gateway in a shared data plane only those of the Service count.
         kept: its Service stays as it is, because something about the Gateway is wrong (shared mode).
@@ -83,6 +97,7 @@ class PlaneGateway:
     service: str
     ports: tuple[PlanePort, ...]
     addresses: tuple[str, ...] = ()
+    cluster: ClusterAddresses | None = None
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
     parameters: GatewayParametersSpec = field(default_factory=GatewayParametersSpec)

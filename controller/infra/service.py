@@ -19,7 +19,7 @@ ADDRESS_ANNOTATIONS = (
 def service_spec(gateway: PlaneGateway, selector: dict[str, str]) -> Manifest:
     """`spec` of the Service."""
     wanted = gateway.parameters.service
-    kind = wanted.type or DEFAULT_TYPE
+    kind = service_type(gateway)
     spec: Manifest = {"type": kind, "selector": selector, "ports": [_port(item) for item in gateway.ports]}
     if wanted.ip_family_policy is not None:
         spec["ipFamilyPolicy"] = wanted.ip_family_policy
@@ -32,16 +32,26 @@ def service_spec(gateway: PlaneGateway, selector: dict[str, str]) -> Manifest:
             spec["loadBalancerSourceRanges"] = list(wanted.load_balancer_source_ranges)
         if len(gateway.addresses) == 1:
             spec["loadBalancerIP"] = gateway.addresses[0]
-    elif gateway.addresses:
-        spec["clusterIP"] = gateway.addresses[0]
-        spec["clusterIPs"] = list(gateway.addresses)
+    within = gateway.cluster.values if gateway.cluster is not None else ()
+    if kind != "LoadBalancer":
+        within = within or gateway.addresses
+    if within:
+        spec["clusterIP"] = within[0]
+        spec["clusterIPs"] = list(within)
     return spec
+
+
+def service_type(gateway: PlaneGateway) -> str:
+    """`spec.type`: what the parameters say, unless the Gateway is to be reached from within the cluster only."""
+    if gateway.cluster is not None and gateway.cluster.only:
+        return "ClusterIP"
+    return gateway.parameters.service.type or DEFAULT_TYPE
 
 
 def service_annotations(gateway: PlaneGateway) -> dict[str, str]:
     """Annotations that make balancers do what the Gateway asks for; those of the parameters win."""
     wanted = gateway.parameters.service
-    several = len(gateway.addresses) > 1 and (wanted.type or DEFAULT_TYPE) == DEFAULT_TYPE
+    several = len(gateway.addresses) > 1 and service_type(gateway) == DEFAULT_TYPE
     asked = dict.fromkeys(ADDRESS_ANNOTATIONS, ",".join(gateway.addresses)) if several else {}
     return {**asked, **(wanted.annotations or {})}
 
@@ -55,8 +65,13 @@ def service_addresses(service: Service) -> tuple[tuple[str, str], ...]:
         ingress = service.status.load_balancer.ingress
         found = [("IPAddress", item.ip) if item.ip else ("Hostname", item.hostname) for item in ingress]
         return tuple(item for item in dict.fromkeys(found) if item[1])
+    return tuple(("IPAddress", value) for value in cluster_addresses(service))
+
+
+def cluster_addresses(service: Service) -> tuple[str, ...]:
+    """Addresses that a Service has within the cluster, whatever its type."""
     values = service.spec.cluster_ips or (service.spec.cluster_ip,)
-    return tuple(("IPAddress", value) for value in values if value and value != "None")
+    return tuple(value for value in values if value and value != "None")
 
 
 def _port(item: PlanePort) -> Manifest:

@@ -107,6 +107,7 @@ class GatewayAddress(Model, frozen=True, kw_only=True):
 
     type: str = "IPAddress"
     value: str = ""
+    routability: str = ""
 
 
 class FrontendValidation(Model, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from sluicegate import ir
 
-from ..infra.plane import PlaneRequest
+from ..infra.plane import ClusterAddresses, PlaneRequest
 from ..model import Gateway, GatewayClass, ListenerSet, ObjectKey
 from .features import supported_features
 from .listeners import Draft, frontend_validation
@@ -42,6 +42,7 @@ class Build:
     addresses: tuple[str, ...] = ()
     unusable: tuple[str, ...] = ()
     requested: tuple[str, ...] = ()
+    cluster: ClusterAddresses | None = None
     service: tuple[str, str] | None = None
     #: Although it is refused its data plane goes on with what works.
     kept: bool = False
@@ -146,6 +147,7 @@ def _gateway_facts(build: Build, own: Verdict, facts: tuple[ListenerFacts, ...])
         addresses=build.addresses,
         unusable=build.unusable,
         requested=build.requested,
+        cluster=build.cluster,
         service=build.service,
         listeners=facts,
         attached_sets=sum(group.verdict is not None and group.verdict.ok for group in build.sets),

@@ -64,7 +64,7 @@ _ALWAYS = (
     "UDPRoute",
 )
 #: Features of data planes that are provisioned for Gateways.
-_PROVISIONED = ("GatewayInfrastructure",)
+_PROVISIONED = ("GatewayAddressRoutability", "GatewayAddressRoutabilityCluster", "GatewayInfrastructure")
 
 
 def supported_features(*, provisioned: bool) -> tuple[Feature, ...]:

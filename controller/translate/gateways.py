@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from sluicegate import ir
 
+from ..infra.plane import ClusterAddresses
 from ..model import Gateway, GatewayClass, ListenerSet, Namespace, Object, ObjectKey, ReferenceGrant
 from ..model.gateway import AllowedListenersNamespaces
 from ..snapshot import Snapshot
@@ -25,6 +26,8 @@ from .status import Verdict
 from .topology import Topology
 from .values import normal_address
 
+#: `GatewayAddressRoutabilityCluster`: the cluster's own address of a Service.
+CLUSTER_ROUTABILITY = "Cluster"
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 
 
@@ -191,6 +194,7 @@ def _addresses(build: Build, options: Options, findings: Findings) -> None:
     In a provisioned data plane the addresses are those of its Service; its pods bind all of theirs.
     """
     usable: list[str] = []
+    within: list[str] = []
     unusable: list[str] = []
     wildcard = False
     for index, item in enumerate(build.gateway.spec.addresses):
@@ -199,20 +203,37 @@ def _addresses(build: Build, options: Options, findings: Findings) -> None:
             message = f"addresses of type {item.type} are not supported"
             build.refused = build.refused or Verdict(False, "UnsupportedAddress", message)
             findings.error(f"{path}.type", "unsupported-address", message, "use type IPAddress")
+        elif (problem := _routability_error(item.routability, options)) is not None:
+            build.refused = build.refused or Verdict(False, "UnsupportedAddress", problem)
+            findings.error(f"{path}.routability", "unsupported-address", problem, "remove routability")
         elif not item.value:
-            wildcard = True
+            wildcard = wildcard or not item.routability
         elif (address := normal_address(item.value)) is None:
             unusable.append(item.value)
             findings.error(f"{path}.value", "unusable-address", f"{item.value} is not an IP address", "correct it")
-        elif address not in usable:
-            usable.append(address)
+        elif address not in (found := within if item.routability else usable):
+            found.append(address)
     build.unusable = tuple(unusable)
+    wanted = [item.routability for item in build.gateway.spec.addresses]
+    if CLUSTER_ROUTABILITY in wanted:
+        build.cluster = ClusterAddresses(tuple(within), only=all(wanted))
     if options.provision is not None:
         build.requested = tuple(usable)
     else:
         build.addresses = options.listen or (() if wildcard else tuple(usable))
-    if unusable and not usable and not wildcard and not options.listen:
+    if unusable and not usable and not within and not wildcard and not options.listen:
         build.refused = build.refused or Verdict(False, "Invalid", "no address of the Gateway can be used")
+
+
+def _routability_error(routability: str, options: Options) -> str | None:
+    """Why an address of this reachability cannot be had (`GatewaySpecAddress.routability`)."""
+    if not routability:
+        return None
+    if routability != CLUSTER_ROUTABILITY:
+        return f"routability {routability} is not known, only {CLUSTER_ROUTABILITY}"
+    if options.provision is None:
+        return f"routability {routability} is that of a Service: it needs a data plane that is provisioned"
+    return None
 
 
 def _share_sockets(builds: dict[ObjectKey, Build], options: Options) -> None:

@@ -10,13 +10,13 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..infra.names import dedicated_ports, plane_name, shared_name, shared_ports, shared_service_name
 from ..infra.parameters import faults
 from ..infra.plane import PlaneGateway, PlanePort, PlaneRequest, ProvisionOptions
-from ..infra.service import service_addresses
+from ..infra.service import cluster_addresses, service_addresses
 from ..model import Gateway, GatewayClass, GatewayParameters, GatewayParametersSpec, ObjectKey, Secret, Service
 from ..model.gateway import ParametersReference
 from ..model.parameters import GROUP, SHARED, merged
@@ -225,6 +225,7 @@ class Provisioning:
             service=service,
             ports=ports,
             addresses=build.requested,
+            cluster=build.cluster,
             labels=infrastructure.labels if infrastructure is not None else {},
             annotations=infrastructure.annotations if infrastructure is not None else {},
             parameters=self._parameters.get(gateway.key, GatewayParametersSpec()),
@@ -243,11 +244,18 @@ def assigned_addresses(snapshot: Snapshot, gateways: Iterable[GatewayFacts]) -> 
     for facts in gateways:
         service = table.get(facts.service) if facts.service is not None else None
         if isinstance(service, Service):
-            found = service_addresses(service)
-            result[facts.object.key] = tuple(
-                Address(type=kind, value=normal_address(value) or value) for kind, value in found
-            )
+            result[facts.object.key] = tuple(_addresses(service, within=facts.cluster is not None))
     return result
+
+
+def _addresses(service: Service, *, within: bool) -> Iterator[Address]:
+    """Addresses of a Service; those within the cluster say so where the Gateway asks for such."""
+    inner = cluster_addresses(service) if within else ()
+    for kind, value in service_addresses(service):
+        if value not in inner:
+            yield Address(type=kind, value=normal_address(value) or value)
+    for value in inner:
+        yield Address(type="IPAddress", value=normal_address(value) or value, routability="Cluster")
 
 
 def _bindable(build: Build) -> list[Draft]:

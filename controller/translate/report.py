@@ -242,12 +242,14 @@ def _provisioning_problem(facts: GatewayFacts, programming: Programming) -> _Pro
     if facts.unusable:
         return "False", "AddressNotUsable", f"Not an IP address: {', '.join(facts.unusable)}"
     name = f"Service {'/'.join(facts.service)}"
-    have = [item.value for item in programming.assigned.get(facts.object.key, ())]
-    lacking = [item for item in facts.requested if item not in have]
+    assigned = programming.assigned.get(facts.object.key, ())
+    within = facts.cluster.values if facts.cluster is not None else ()
+    have = [item.value for item in assigned]
+    lacking = [item for item in (*facts.requested, *within) if item not in have]
     if lacking:
         remedy = "is it free, and one that the load balancer may give?"
         return "False", "AddressNotUsable", f"{name} has not been given {', '.join(lacking)}: {remedy}"
-    if not have:
+    if not have or (facts.cluster is not None and not facts.cluster.only and all(i.routability for i in assigned)):
         remedy = "for a Service of type LoadBalancer the cluster needs a load balancer that gives addresses"
         return "False", "AddressNotAssigned", f"{name} has no address yet; {remedy}"
     return None

@@ -86,11 +86,12 @@ class ListenerStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     conditions: tuple[Condition, ...]
 
 
-class Address(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """`status.addresses[]`."""
+class Address(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """`status.addresses[]`; `routability` only where the Gateway asks for it (older CRDs do not have it)."""
 
     type: str
     value: str
+    routability: str | None = None
 
 
 class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -14,7 +14,7 @@ import msgspec
 
 from sluicegate import ir
 
-from ..infra.plane import PlaneRequest
+from ..infra.plane import ClusterAddresses, PlaneRequest
 from ..model import Gateway, GatewayClass, LabelSelector, ListenerSet, ObjectKey
 from .problems import Problem
 from .status import Feature, Kind, Verdict
@@ -92,6 +92,7 @@ class GatewayFacts:
         addresses: addresses to bind, normal form; empty: all.
         unusable: addresses of the spec that can never be bound, as written.
         requested: addresses that its Service is to have, normal form; only where data planes are provisioned.
+        cluster: what it asks for of routability `Cluster`; likewise.
         service: (namespace, name) of its Service; only where data planes are provisioned.
         listeners: in the order written.
         attached_sets: number of accepted ListenerSets.
@@ -104,6 +105,7 @@ class GatewayFacts:
     addresses: tuple[str, ...]
     unusable: tuple[str, ...]
     requested: tuple[str, ...]
+    cluster: ClusterAddresses | None
     service: tuple[str, str] | None
     listeners: tuple[ListenerFacts, ...]
     attached_sets: int

@@ -77,7 +77,7 @@ def losers(routes: Routes, request: Request | Connection, decision: Decision) ->
     if isinstance(request, Connection):
         name = _server_name(request, listener)
         found = [
-            _Candidate(_l4_rank(rule, _best_hostname(_l4_hostnames(rule, listener), name)), rule, None)
+            _Candidate(_l4_rank(rule, _best_hostname(rule.hostnames, name)), rule, None)
             for rule in resources.l4_rules
             if listener.id in rule.listeners
         ]
@@ -111,7 +111,7 @@ def _loser(
         reasons = list(_misses(routes, request, listener, item.rule, item.rule.matches[item.match]))
         ranks = _RANKS
     else:
-        hostnames = _l4_hostnames(item.rule, listener)
+        hostnames = item.rule.hostnames
         name = _server_name(request, listener) if isinstance(request, Connection) else ""
         text = ", ".join(hostnames) or "every connection"
         reasons = [_hostname_miss(hostnames, name)] if _best_hostname(hostnames, name) is None else []
@@ -144,12 +144,8 @@ def host_of(authority: str) -> str:
 def hostname_of(rule: ir.HttpRule | ir.L4Rule, request: Request | Connection, listener: ir.Listener) -> str | None:
     """The hostname of a route that a request was found by; `*` for a route without."""
     if isinstance(request, Connection):
-        return _best_hostname(_l4_hostnames(rule, listener), _server_name(request, listener))
+        return _best_hostname(rule.hostnames, _server_name(request, listener))
     return _best_hostname(rule.hostnames, host_of(request.authority))
-
-
-def _l4_hostnames(rule: ir.HttpRule | ir.L4Rule, listener: ir.Listener) -> tuple[str, ...]:
-    return rule.hostnames if listener.protocol is ir.ListenerProtocol.TLS else ()
 
 
 def _server_name(request: Connection, listener: ir.Listener) -> str:
