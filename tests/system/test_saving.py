@@ -55,8 +55,8 @@ def world(start: Any, backend: Any) -> tuple[Gateway, list[Manifest]]:
 def truncates(path: Path, text: str) -> None:
     """Emptied, then written in small pieces: shells, and most editors."""
     with path.open("w") as file:
-        for start in range(0, len(text), 200):
-            file.write(text[start : start + 200])
+        for start in range(0, len(text), 1000):
+            file.write(text[start : start + 1000])
             file.flush()
 
 
@@ -113,17 +113,36 @@ def test_saving_costs_no_request(
     assert load.requests > 20
 
 
-def test_an_emptied_file_is_waited_for(world: tuple[Gateway, list[Manifest]]) -> None:
-    """A shell empties `> all.yaml` long before the program has something to say."""
+def test_an_open_file_is_waited_for(world: tuple[Gateway, list[Manifest]]) -> None:
+    """A shell opens and empties `> all.yaml` before the program begins that has something to say."""
+    found, objects = world
+    load = Load(found.address, Http1)
+    with (found.folder / "all.yaml").open("w") as file:
+        event = found.write(route(rule("/new", "app"), name="new"), name="new.yaml")
+        assert event["objects"] == ["HTTPRoute/default/new"]
+        file.write(dump(*objects[:2]))
+        file.flush()
+        event = found.write(route(rule("/newer", "app"), name="newer"), name="newer.yaml")
+        assert event["objects"] == ["HTTPRoute/default/newer"]
+        file.write("---\n" + dump(*objects[2:], route(rule("/late", "app"), name="late")))
+    event = found.event(lambda event: event["event"] == "changed" and bool(event["objects"]))
+    assert "HTTPRoute/default/late" in event["objects"]
+    assert [event for event in found.seen if event.get("problems")] == []
+    load.stop()
+    assert load.failures == []
+
+
+def test_an_emptied_file_keeps_what_it_had(world: tuple[Gateway, list[Manifest]]) -> None:
+    """It is told, with what to do if that was meant."""
     found, objects = world
     load = Load(found.address, Http1)
     path = found.folder / "all.yaml"
-    with path.open("w") as file:
-        event = found.event(lambda event: event["event"] == "changed")
-        [problem] = event["problems"]
-        assert (problem["path"], problem["code"]) == (str(path), "emptied")
-        assert "remove the file" in problem["message"]
-        file.write(dump(*objects, route(rule("/late", "app"), name="late")))
+    path.write_text("")
+    event = found.event(lambda event: event["event"] == "changed")
+    [problem] = event["problems"]
+    assert (problem["path"], problem["code"]) == (str(path), "emptied")
+    assert "remove the file" in problem["message"]
+    path.write_text(dump(*objects, route(rule("/late", "app"), name="late")))
     event = found.event(lambda event: event["event"] == "changed" and bool(event["objects"]))
     assert [item["code"] for item in event["solved"]] == ["emptied"]
     load.stop()

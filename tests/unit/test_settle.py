@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sluicegate.manifests import Reader, Settling
-from sluicegate.manifests.settle import MAX_RESTLESS, QUIET, QUIET_LOSS, Look
+from sluicegate.manifests.disk import is_open_for_writing
+from sluicegate.manifests.settle import MAX_RESTLESS, QUIET, QUIET_GONE, QUIET_LOSS, Look
 
 WRITTEN = 1_000_000.0
 BODY = "x: 1\n" * 400
@@ -50,28 +51,54 @@ def settling(clock: Clock) -> Settling:
 def test_a_change_counts_when_it_is_whole(
     clock: Clock, settling: Settling, before: Look | None, after: Look, wait: float
 ) -> None:
-    assert settling.is_whole("a", 1, WRITTEN, before, after) == (wait == 0)
+    assert settling.is_whole("a", 1, WRITTEN, before, after, written=None) == (wait == 0)
     assert (settling.due is None) == (wait == 0)
     clock.time += wait + 0.001
-    assert settling.is_whole("a", 1, WRITTEN, before, after)
+    assert settling.is_whole("a", 1, WRITTEN, before, after, written=None)
     assert settling.due is None
     assert settling.restless == frozenset()
 
 
 def test_an_old_file_counts_at_once(settling: Settling) -> None:
     """Moved here, or unpacked: nobody is writing it."""
-    assert settling.is_whole("a", 1, WRITTEN - 1, None, Look(BODY, 1, 0))
+    assert settling.is_whole("a", 1, WRITTEN - 1, None, Look(BODY, 1, 0), written=None)
+
+
+def test_a_file_that_nobody_writes_counts_unless_something_is_lost(settling: Settling) -> None:
+    for before in (None, Look("x: 2\n", 1, 0)):
+        assert settling.is_whole("a", 1, WRITTEN, before, Look(BODY, 1, 0), written=False)
+    assert not settling.is_whole("a", 1, WRITTEN, Look(BODY, 2, 0), Look("x: 2\n", 1, 0), written=False)
+
+
+def test_a_file_that_is_open_for_writing_is_waited_for(clock: Clock, settling: Settling) -> None:
+    """However long its last change is ago, until it is closed, or five seconds are over."""
+    started = clock.time
+    while not settling.is_whole("a", 1, WRITTEN - 9, Look(BODY, 1, 0), Look("x: 2\n", 1, 0), written=True):
+        assert settling.due is not None
+        clock.time += 0.1
+    assert clock.time - started == pytest.approx(MAX_RESTLESS, abs=0.11)
+
+
+def test_who_has_a_file_open(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("kind: A\n")
+    assert is_open_for_writing(str(path)) is False
+    with path.open():
+        assert is_open_for_writing(str(path)) is False
+    with path.open("a"):
+        assert is_open_for_writing(str(path)) is True
+    assert is_open_for_writing(str(tmp_path / "missing")) is None
 
 
 def test_a_file_from_the_future_counts_when_it_is_quiet(clock: Clock, settling: Settling) -> None:
     for expected in (False, True):
-        assert settling.is_whole("a", 1, WRITTEN + 3600, None, Look(BODY, 1, 0)) is expected
+        assert settling.is_whole("a", 1, WRITTEN + 3600, None, Look(BODY, 1, 0), written=None) is expected
         clock.time += QUIET + 0.001
 
 
 def test_a_file_that_never_is_quiet_counts_in_the_end(clock: Clock, settling: Settling) -> None:
     looks = 0
-    while not settling.is_whole("a", looks, clock.time, Look(BODY, 1, 0), Look("x: 1", 1, 0)):
+    while not settling.is_whole("a", looks, clock.time, Look(BODY, 1, 0), Look("x: 1", 1, 0), written=None):
         looks += 1
         clock.time += QUIET / 2
     assert MAX_RESTLESS <= looks * QUIET / 2 < MAX_RESTLESS + QUIET
@@ -79,8 +106,8 @@ def test_a_file_that_never_is_quiet_counts_in_the_end(clock: Clock, settling: Se
 
 def test_what_is_gone_counts_when_it_stays_away(clock: Clock, settling: Settling) -> None:
     assert not settling.is_gone("a")
-    assert settling.due == pytest.approx(QUIET_LOSS)
-    clock.time += QUIET_LOSS + 0.001
+    assert settling.due == pytest.approx(QUIET_GONE)
+    clock.time += QUIET_GONE + 0.001
     assert settling.is_gone("a")
 
 
@@ -101,16 +128,16 @@ def test_a_reader_keeps_the_last_state_meanwhile(tmp_path: Path, clock: Clock, s
     clock.time += 10
     write(path, "kind: A\n", clock.time)
     write(tmp_path / "b.yaml", "kind: C\n", clock.time)
-    reading = reader.read()
-    assert reading.restless == {str(path), str(tmp_path / "b.yaml")}
-    assert [document.data["kind"] for document in reading.documents] == ["A", "B"]
-    clock.time += QUIET + 0.001
+    with (tmp_path / "b.yaml").open("a"):
+        reading = reader.read()
+        assert reading.restless == {str(path), str(tmp_path / "b.yaml")}
+        assert [document.data["kind"] for document in reading.documents] == ["A", "B"]
     assert kinds(reader) == ["A", "B", "C"]
     clock.time += QUIET_LOSS + 0.001
     assert kinds(reader) == ["A", "C"]
     path.unlink()
     assert kinds(reader) == ["C", "A"]
-    clock.time += QUIET_LOSS + 0.001
+    clock.time += QUIET_GONE + 0.001
     assert kinds(reader) == ["C"]
 
 

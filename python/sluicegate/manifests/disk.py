@@ -6,6 +6,7 @@ Only plain files below directories are read. A path that is given may be a pipe 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 import sys
@@ -77,6 +78,28 @@ def read_stream(path: str, standard_input: TextIO | None = None) -> str:
         return _text(path, source.buffer.read(MAX_FILE_BYTES + 1))
     except OSError as error:
         raise Unreadable(Fault(path, 0, reason(error, path))) from None
+
+
+def is_open_for_writing(path: str) -> bool | None:
+    """Whether some program has a file open for writing; None where the system does not tell.
+
+    Linux gives a lease for reading only on a file that nobody can write (fcntl(2), "Leases"), to the file's owner and
+    to root. It is given back at once; a program that opens the file just then waits so long. A process that calls this
+    has to ignore SIGIO, by which the system would ask for it.
+    """
+    lease = getattr(fcntl, "F_SETLEASE", None)
+    if lease is None:
+        return None
+    try:
+        with open(path, "rb") as file:
+            try:
+                fcntl.fcntl(file, lease, fcntl.F_RDLCK)
+            except BlockingIOError:
+                return True
+            fcntl.fcntl(file, lease, fcntl.F_UNLCK)
+            return False
+    except OSError:
+        return None
 
 
 def is_stream(path: str) -> bool:

@@ -24,6 +24,7 @@ from .disk import (
     STANDARD_INPUT,
     Stamp,
     Unreadable,
+    is_open_for_writing,
     is_passing,
     is_plain,
     is_stream,
@@ -249,9 +250,8 @@ class Reader:
 
     def _take(self, path: str, stamp: Stamp, text: str, known: _Known | None) -> File | None:
         """Take the text of a file, unless somebody is still writing it."""
-        now = time.time()
-        changed = stamp[3] / 1e9
-        if now - changed < SAME_TIME:
+        seen, changed = stamp, stamp[3] / 1e9
+        if time.time() - changed < SAME_TIME:
             stamp = ()  # another change may get the same time: compare the text next time
         if known is not None and text == known.text:
             known.stamp = stamp
@@ -261,8 +261,11 @@ class Reader:
         found = self._parse_file(path, text, stamp, known)
         settling = self._settling if self._last is not None else None
         before = known.look if known is not None else None
-        if settling is not None and not settling.is_whole(path, stamp or text, changed, before, found.look):
-            return known.file if known is not None else None
+        if settling is not None:
+            written = is_open_for_writing(path)
+            written = True if written is False and stamp_of(path) != seen else written  # since it was read
+            if not settling.is_whole(path, stamp or text, changed, before, found.look, written=written):
+                return known.file if known is not None else None
         if known is not None and known.file.documents and not text.strip():
             # Most likely it is about to be written, by a program that takes its time.
             reason = "is empty now; what it had goes on: write it, or remove the file to remove that"

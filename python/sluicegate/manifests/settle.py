@@ -1,8 +1,9 @@
 """Says whether a file that changed is whole, or somebody is still writing it.
 
 Editors write in place, empty a file before they write it, or move it away first. What is on the disk meanwhile was
-never meant, and may well be correct YAML. So a change counts at once only where it shows that it is whole; another one
-counts when the file has been quiet for a moment. The file's last state goes on until then.
+never meant, and may well be correct YAML. So a change counts at once only where nothing is lost and nobody has the file
+open for writing or it ends as before; another one counts when the file has been quiet for a moment. The file's last
+state goes on until then.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from dataclasses import dataclass
 
 #: Seconds without a change after which a file that is new, or ends otherwise than before, is taken as it is.
 QUIET = 0.03
-#: The same where documents are gone or cannot be read, or the file is gone: most likely somebody is writing it.
-QUIET_LOSS = 0.1
-#: Seconds after which a file that never is quiet is taken as it is: a change is live within a second.
-MAX_RESTLESS = 0.8
+#: The same where documents are gone or cannot be read: most likely somebody is writing it.
+QUIET_LOSS = 0.15
+#: Seconds after which a file that is not there any more counts as gone.
+QUIET_GONE = 0.4
+#: Seconds after which a file that never is quiet, or is never closed, is taken as it is.
+MAX_RESTLESS = 5.0
 #: Characters at the end of a file that are the same in a file that was edited further up.
 SAME_END = 1024
 
@@ -69,7 +72,9 @@ class Settling:
         waits = [item.seen + item.wait - self._clock() for item in self._restless.values()]
         return max(min(waits), 0.0) if waits else None
 
-    def is_whole(self, path: str, stamp: object, changed: float, before: Look | None, after: Look) -> bool:
+    def is_whole(
+        self, path: str, stamp: object, changed: float, before: Look | None, after: Look, *, written: bool | None
+    ) -> bool:
         """Whether a file counts as it is now.
 
         Args:
@@ -78,16 +83,20 @@ class Settling:
             changed: when it was written last, seconds since 1970.
             before: its last state; None where it is new.
             after: its state now.
+            written: some program has it open for writing; None where nobody knows.
         """
         loss = before is not None and (after.documents < before.documents or after.faults > before.faults)
-        if before is not None and not loss and _ends_alike(before.text, after.text):
+        alike = before is not None and _ends_alike(before.text, after.text)
+        if not loss and (alike or written is False):
             self.forget(path)
             return True
+        if written:
+            return self._is_quiet(path, object(), QUIET, None)
         return self._is_quiet(path, stamp, QUIET_LOSS if loss else QUIET, changed)
 
     def is_gone(self, path: str) -> bool:
         """Whether a file that is not there counts as gone."""
-        return self._is_quiet(path, None, QUIET_LOSS, None)
+        return self._is_quiet(path, None, QUIET_GONE, None)
 
     def forget(self, path: str) -> None:
         """It is as it was, or counts."""

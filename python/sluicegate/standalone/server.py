@@ -171,8 +171,10 @@ class _Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled)
         loop.add_signal_handler(signal.SIGUSR1, self._toggle_access_log)
-        with contextlib.suppress(OSError):
-            signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        # SIGIO: see `manifests.disk.is_open_for_writing`.
+        for number in (signal.SIGPIPE, signal.SIGIO):
+            with contextlib.suppress(OSError):
+                signal.signal(number, signal.SIG_IGN)
 
     def _signalled(self) -> None:
         if self._stop.is_set():
