@@ -24,8 +24,8 @@ from .merge import merged_status
 
 #: Writes at once.
 WORKERS = 8
-#: Seconds before a write that failed is tried again.
-RETRY = 1.0
+#: Seconds before a write that failed is tried again, the first and the longest; it keeps no worker.
+FIRST_RETRY, LONGEST_RETRY = 1.0, 15.0
 #: Seconds between two writes of one Gateway or ListenerSet: routes that come in a row are counted together.
 COUNTING = 0.25
 COUNTED = frozenset({"Gateway", "ListenerSet"})
@@ -61,6 +61,8 @@ class StatusWriter:
         #: When a status that counts was written, by the loop's clock.
         self._counted: dict[ObjectKey, float] = {}
         self._postponed: set[ObjectKey] = set()
+        #: Writes in a row that failed, by object.
+        self._failures: dict[ObjectKey, int] = {}
         self.writes = 0
 
     @property
@@ -87,6 +89,7 @@ class StatusWriter:
         if isinstance(event, Delete):
             self._live.pop(event.key, None)
             self._counted.pop(event.key, None)
+            self._failures.pop(event.key, None)
             self._queue.pop(event.key, None)
 
     def want(self, statuses: Mapping[ObjectKey, Status]) -> None:
@@ -152,11 +155,10 @@ class StatusWriter:
         except ApiError as error:
             if error.status in {404, 409}:
                 return  # gone, or changed since: the watch tells, and the object is looked at again
-            self._complain("status_failed", f"the status of {key} cannot be written: {error}; it is tried again")
-            await asyncio.sleep(RETRY)
-            self._push(key)
+            self._retry_later(key, error)
             return
         self.writes += 1
+        self._failures.pop(key, None)
         written = msgspec.json.decode(answer)
         current = self._live.get(key)
         if current is not None and current.version == live.version:
@@ -164,6 +166,14 @@ class StatusWriter:
             self._live[key] = _Live(
                 live.api_version, written["metadata"]["resourceVersion"], live.generation, written.get("status")
             )
+
+    def _retry_later(self, key: ObjectKey, error: ApiError) -> None:
+        hint = "; the CRDs may be of an older version: update them" if error.status == 422 else ""
+        self._complain("status_failed", f"the status of {key} cannot be written: {error}{hint}; it is tried again")
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        delay = min(FIRST_RETRY * 2 ** min(failures, 10), LONGEST_RETRY)
+        asyncio.get_running_loop().call_later(delay, self._push, key)
 
     def _is_postponed(self, key: ObjectKey) -> bool:
         """Whether a write comes too soon after the last one; it is then made as soon as it may be."""

@@ -20,6 +20,7 @@ from sluicegate.controller.model.gateway import GatewaySpec
 from sluicegate.controller.model.meta import ObjectMeta
 from sluicegate.controller.pool import AddressPool, PoolError
 from sluicegate.controller.status import StatusWriter, merged_status
+from sluicegate.controller.status.writer import WORKERS
 from sluicegate.controller.translate import (
     Condition,
     GatewayClassStatus,
@@ -166,7 +167,9 @@ class Everything:
 
 
 async def with_loop(
-    test: Callable[[ApiServer, Loop], Any], prepare: Callable[[ApiServer], None] = lambda _: None
+    test: Callable[[ApiServer, Loop], Any],
+    prepare: Callable[[ApiServer], None] = lambda _: None,
+    complain: Callable[[str, str], None] = lambda *_: None,
 ) -> None:
     server = ApiServer()
     prepare(server)
@@ -177,7 +180,7 @@ async def with_loop(
     configuration.host = server.url
     async with Client(configuration) as client:
         options = Options(implicit_class=False, implicit_namespaces=False)
-        writer = StatusWriter(client, NAME, lambda *_: None)
+        writer = StatusWriter(client, NAME, complain)
         outputs = [Output(writer, lambda translation: translation.statuses, reported=True)]
         loop = Loop(client, Translator(NAME, options), outputs, Everything(), lambda *_: None)
         running = asyncio.create_task(loop.run())
@@ -287,6 +290,29 @@ def test_every_kind_of_route_keeps_what_others_wrote(oldest: bool) -> None:
 
 def parents_of(server: ApiServer, resource: Resource) -> Any:
     return server.objects[resource.collection]["default", "kept"]["status"].get("parents")
+
+
+def test_what_the_api_server_refuses_keeps_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More objects than there are workers, all refused for a while: others are written, these are tried again."""
+    monkeypatch.setattr("sluicegate.controller.status.writer.FIRST_RETRY", 0.05)
+    told: list[str] = []
+    names = [f"refused-{number}" for number in range(2 * WORKERS)]
+    paths = [f"{GATEWAY}/namespaces/default/httproutes/{name}/status" for name in names]
+
+    async def test(server: ApiServer, loop: Loop) -> None:
+        server.refusals |= dict.fromkeys(paths, (422, "status.parents: unknown field"))
+        for name in names:
+            metadata = {"name": name, "namespace": "default", "generation": 1}
+            server.put(f"{GATEWAY}/httproutes", {"metadata": metadata, "spec": {"parentRefs": [{"name": "gateway"}]}})
+        loop.lead(True)
+        await server.wait(lambda: bool(status_of(server, "httproutes", "default", "route")["parents"][1:]))
+        await server.wait(lambda: len(told) >= 2 * len(names))
+        assert "HTTPRoute/default/refused-0 cannot be written" in "".join(told)
+        assert "update them" in told[0]
+        server.refusals.clear()
+        await server.wait(lambda: all(status_of(server, "httproutes", "default", name) for name in names))
+
+    asyncio.run(with_loop(test, complain=lambda _, message: told.append(message)))
 
 
 def test_a_conflict_waits_for_the_watch() -> None:
