@@ -52,6 +52,16 @@ def rule(path: str = "/", *backends: str | Manifest, kind: str = "PathPrefix", *
     return {"matches": matches, **({"backendRefs": references} if references else {}), **rest}
 
 
+def grpc_route(*rules: Manifest, name: str = "route", parents: list[Manifest] | None = None, **spec: Any) -> Manifest:
+    return {**route(*rules, name=name, parents=parents, **spec), "kind": "GRPCRoute"}
+
+
+def grpc_rule(*backends: str | Manifest, **rest: Any) -> Manifest:
+    """A rule of a GRPCRoute; without `matches` it takes every call."""
+    references = [backend(item) if isinstance(item, str) else item for item in backends]
+    return {**({"backendRefs": references} if references else {}), **rest}
+
+
 def backend(name: str, port: int = 80, **rest: Any) -> Manifest:
     return {"name": name, "port": port, **rest}
 

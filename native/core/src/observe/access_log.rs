@@ -39,6 +39,7 @@ pub struct Record<'r> {
     pub backend: Option<&'r str>,
     pub endpoint: Option<&'r str>,
     pub status: u16,
+    pub grpc_status: Option<u32>,
     pub error: Option<&'r str>,
     pub error_detail: Option<&'r str>,
     pub retries: u32,

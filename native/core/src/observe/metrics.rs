@@ -19,6 +19,9 @@ const BUCKETS_US: [u64; 12] =
 
 const CLASSES: [&str; 6] = ["other", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
+/// gRPC statuses that have a label of their own, 0 to 16; the last counter is for everything else, missing ones too.
+const GRPC_STATUSES: usize = 17;
+
 /// A counter with one writer.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -43,6 +46,8 @@ struct Shard {
     classes: [Counter; CLASSES.len()],
     buckets: [Counter; BUCKETS.len() + 1],
     microseconds: Counter,
+    /// Of routes that carry gRPC only.
+    grpc: OnceLock<Box<[Counter; GRPC_STATUSES + 1]>>,
 }
 
 /// The figures of one route at one listener.
@@ -67,6 +72,16 @@ impl RouteSeries {
         let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         shard.buckets[BUCKETS_US.partition_point(|bound| *bound < microseconds)].add(1);
         shard.microseconds.add(microseconds);
+    }
+
+    /// Count one gRPC request, besides `record`; `None`: its response had no status.
+    pub fn record_grpc(&self, worker: usize, status: Option<u32>) {
+        let Some(shard) = self.shards.get(worker) else {
+            return;
+        };
+        let counters = shard.get_or_init(Box::default).grpc.get_or_init(Box::default);
+        let index = status.and_then(|status| usize::try_from(status).ok()).unwrap_or(GRPC_STATUSES);
+        counters[index.min(GRPC_STATUSES)].add(1);
     }
 
     fn shards(&self) -> impl Iterator<Item = &Shard> {
@@ -374,6 +389,21 @@ impl Registry {
                     let _ = writeln!(
                         text,
                         "sluicegate_requests_total{{listener=\"{listener}\",route=\"{route}\",class=\"{name}\"}} {count}"
+                    );
+                }
+            }
+        }
+        header(text, "grpc_requests_total", "counter", "gRPC requests by listener, route and status number.");
+        for ((listener, route), series) in &live {
+            for index in 0..=GRPC_STATUSES {
+                let counters = series.shards().filter_map(|shard| shard.grpc.get());
+                let count: u64 = counters.map(|counters| counters[index].get()).sum();
+                if count > 0 {
+                    let status = if index < GRPC_STATUSES { index.to_string() } else { "other".to_owned() };
+                    let (listener, route) = (escape(listener), escape(route));
+                    let _ = writeln!(
+                        text,
+                        "sluicegate_grpc_requests_total{{listener=\"{listener}\",route=\"{route}\",grpc_status=\"{status}\"}} {count}"
                     );
                 }
             }

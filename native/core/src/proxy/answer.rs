@@ -1,6 +1,7 @@
 //! Responses that the gateway makes itself: errors, redirects, CORS preflights.
 
 use super::body::{BodyError, Piece};
+use super::grpc::{self, End};
 use super::reply::{Reply, ReplySink};
 use crate::codec::Framing;
 use crate::error::ErrorCode;
@@ -17,15 +18,25 @@ pub struct Answer {
     /// Set for errors; names them in the body, the log and the metrics.
     pub code: Option<ErrorCode>,
     pub fields: SmallVec<[AnswerField; 6]>,
+    /// The answer is a gRPC status and nothing else (`Trailers-Only`).
+    pub grpc: Option<End>,
 }
 
 impl Answer {
     pub fn error(code: ErrorCode) -> Self {
-        Self { status: code.status(), code: Some(code), fields: SmallVec::new() }
+        Self { status: code.status(), code: Some(code), fields: SmallVec::new(), grpc: None }
+    }
+
+    /// An error in the protocol that the client speaks.
+    pub fn failure(end: End, grpc: bool) -> Self {
+        let Some(_) = end.status().filter(|_| grpc) else {
+            return Self::error(end.code);
+        };
+        Self { status: 200, code: Some(end.code), fields: SmallVec::new(), grpc: Some(end) }
     }
 
     pub fn with_status(status: u16) -> Self {
-        Self { status, code: None, fields: SmallVec::new() }
+        Self { status, code: None, fields: SmallVec::new(), grpc: None }
     }
 
     /// Send head and body. An error's body is one line of text for people: code and meaning, nothing about backends.
@@ -33,12 +44,19 @@ impl Answer {
     /// # Errors
     /// The client cannot be reached.
     pub async fn send<Sink: ReplySink>(&self, client: &mut Sink, head_request: bool) -> Result<(), BodyError> {
-        let body = self.code.map(|code| format!("{}: {}\n", code.name(), code.meaning()));
+        let body = self.code.filter(|_| self.grpc.is_none());
+        let body = body.map(|code| format!("{}: {}\n", code.name(), code.meaning()));
+        let status = self.grpc.and_then(|end| end.status().map(|status| (status.to_string(), end.message())));
         let date = httpdate();
         let mut fields: SmallVec<[Field<'_>; 8]> = SmallVec::new();
         fields.push(Field { name: b"date", value: date.as_bytes() });
         if body.is_some() {
             fields.push(Field { name: b"content-type", value: b"text/plain; charset=utf-8" });
+        }
+        if let Some((status, message)) = &status {
+            fields.push(Field { name: b"content-type", value: grpc::CONTENT_TYPE });
+            fields.push(Field { name: grpc::STATUS.as_bytes(), value: status.as_bytes() });
+            fields.push(Field { name: grpc::MESSAGE.as_bytes(), value: message.as_bytes() });
         }
         fields.extend(self.fields.iter().map(|(name, value)| Field { name: name.as_bytes(), value }));
         let length = body.as_ref().map_or(0, String::len) as u64;

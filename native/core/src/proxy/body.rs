@@ -5,12 +5,16 @@
 //!   bytes once, from read buffer to socket.
 //! - A sink may hold small writes back until `flush` or `finish`; the pump flushes when the source would wait. So a
 //!   head and a small body leave in one write, and nothing is ever kept from the peer while we sleep.
+//! - While a source waits, the sink's peer may go away: who waits learns it from `poll_gone`.
 //! - Nothing here buffers a body: memory per direction is one read buffer.
 
 use crate::codec::WireError;
 use bytes::Bytes;
 use http::HeaderMap;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
+use std::task::{Context, Poll};
 
 /// One piece of a body.
 #[derive(Debug, Clone)]
@@ -80,9 +84,6 @@ pub trait BodySource {
     /// The next piece; `None` at the end, after which `take_trailers` has the trailers.
     async fn next(&mut self) -> Result<Option<Piece<'_>>, BodyError>;
 
-    /// `next` would answer at once.
-    fn is_ready(&self) -> bool;
-
     /// Nothing comes any more; true from the start for a message without body.
     fn is_finished(&self) -> bool;
 
@@ -102,6 +103,24 @@ pub trait BodySink {
 
     /// The body is whole. Flushes.
     async fn finish(&mut self, trailers: Option<HeaderMap>) -> Result<(), BodyError>;
+
+    /// The peer wants nothing any more. Pending for ever where only a write can tell.
+    fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<BodyError> {
+        Poll::Pending
+    }
+}
+
+/// Wait for `future` for as long as the peer of `sink` is there.
+///
+/// # Errors
+/// The peer went away; the future is dropped.
+pub async fn while_there<Sink: BodySink, F: Future>(sink: &mut Sink, future: F) -> Result<F::Output, BodyError> {
+    let mut future = pin!(future);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Ok(output)),
+        Poll::Pending => sink.poll_gone(context).map(Err),
+    })
+    .await
 }
 
 /// Which end of a pump failed.
@@ -133,13 +152,21 @@ pub async fn pump<Source: BodySource, Sink: BodySink, T: Tap>(
     tap: &mut T,
 ) -> Result<u64, PumpError> {
     let mut moved = 0;
-    while let Some(piece) = source.next().await.map_err(PumpError::Source)? {
+    loop {
+        let mut next = pin!(source.next());
+        let piece = match poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await {
+            Poll::Ready(piece) => piece,
+            Poll::Pending => {
+                sink.flush().await.map_err(PumpError::Sink)?;
+                while_there(sink, next).await.map_err(PumpError::Sink)?
+            }
+        };
+        let Some(piece) = piece.map_err(PumpError::Source)? else {
+            break;
+        };
         moved += piece.as_slice().len() as u64;
         tap.piece(&piece);
         sink.write(piece).await.map_err(PumpError::Sink)?;
-        if !source.is_ready() {
-            sink.flush().await.map_err(PumpError::Sink)?;
-        }
     }
     tap.end();
     sink.finish(source.take_trailers()).await.map_err(PumpError::Sink)?;

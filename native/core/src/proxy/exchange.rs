@@ -4,7 +4,7 @@
 //! whole, and a client may wait for the answer before it sends on. A request that stands whole in the buffer is sent
 //! first and needs none of that.
 
-use super::body::{BodyError, BodySource, PumpError, Tap, pump};
+use super::body::{BodyError, BodySource, PumpError, Tap, pump, while_there};
 use super::http1_io::{Http1Sink, Http1Source, READ_AHEAD};
 use super::http2_io::{Http2Sink, Http2Source};
 use super::outbound::Outbound;
@@ -26,6 +26,8 @@ const MAX_INFORMATIONAL: usize = 16;
 pub enum ExchangeError {
     /// The client went away or broke its own request.
     Client(BodyError),
+    /// The connection takes no further request: nothing was sent, and the body is untouched.
+    Unsent(BodyError),
     /// The backend's connection failed. `answered`: some byte of a response had come.
     Upstream { error: BodyError, answered: bool },
     /// The response has a status that the rule wants retried; nothing was handed on.
@@ -97,7 +99,8 @@ pub async fn over_http1<Source: BodySource, Sink: ReplySink, T: Tap>(
                 None => {}
             }
             let answered = !buffer.is_empty();
-            match poll_fn(|context| buffer.poll_fill(&mut *stream.borrow_mut(), context, READ_AHEAD)).await {
+            let fill = poll_fn(|context| buffer.poll_fill(&mut *stream.borrow_mut(), context, READ_AHEAD));
+            match while_there(client, fill).await.map_err(ExchangeError::Client)? {
                 Ok(0) => return Err(upstream(BodyError::Truncated, answered)),
                 Ok(_) => terms.progress.made(),
                 Err(error) => return Err(upstream(error, answered)),
@@ -178,10 +181,10 @@ pub async fn over_http2<Source: BodySource, Sink: ReplySink, T: Tap>(
 ) -> Result<Exchanged, ExchangeError> {
     let request = terms.outbound.to_http2().map_err(|error| upstream(error, false))?;
     let mut sender = handle.sender.clone();
-    poll_fn(|context| sender.poll_ready(context)).await.map_err(|error| upstream(error, false))?;
+    poll_fn(|context| sender.poll_ready(context)).await.map_err(unsent)?;
     let _active = handle.begin();
     let empty = source.is_finished();
-    let (mut response, stream) = sender.send_request(request, empty).map_err(|error| upstream(error, false))?;
+    let (mut response, stream) = sender.send_request(request, empty).map_err(unsent)?;
     let download = async {
         let mut informational = 0;
         let response = loop {
@@ -191,7 +194,8 @@ pub async fn over_http2<Source: BodySource, Sink: ReplySink, T: Tap>(
                 }
                 Pin::new(&mut response).poll(context).map_ok(Err)
             });
-            match event.await.map_err(|error| upstream(error, false))? {
+            let event = while_there(client, event).await.map_err(ExchangeError::Client)?;
+            match event.map_err(|error| upstream(error, false))? {
                 Ok(interim) => {
                     informational += 1;
                     if informational > MAX_INFORMATIONAL {
@@ -296,9 +300,17 @@ async fn hand_on<Source: BodySource, Sink: ReplySink>(
     let mut tap = Watched { tap: &mut (), progress };
     match pump(body, client, &mut tap).await {
         Ok(_) => Ok(()),
-        Err(PumpError::Source(error)) => Err(upstream(error, true)),
+        Err(PumpError::Source(error)) => {
+            // What came before the end is the client's: a head that it has seen tells more than a closed connection.
+            client.flush().await.map_err(ExchangeError::Client)?;
+            Err(upstream(error, true))
+        }
         Err(PumpError::Sink(error)) => Err(ExchangeError::Client(error)),
     }
+}
+
+fn unsent(error: h2::Error) -> ExchangeError {
+    ExchangeError::Unsent(error.into())
 }
 
 fn upstream(error: impl Into<BodyError>, answered: bool) -> ExchangeError {

@@ -2,15 +2,19 @@
 //!
 //! What is safe to try again
 //! - a connection that could not be made: nothing was sent, so any request, on another endpoint;
+//! - a pooled HTTP/2 connection that takes no further request (GOAWAY): nothing was sent, so any request, once;
+//! - a stream that the backend says it never looked at (`REFUSED_STREAM`, or above the last one of its GOAWAY; RFC 9113
+//!   section 8.7): any request whose body we still have, once;
 //! - a pooled connection that turned out to be closed before a byte of a response came: once, on a new connection, for
 //!   idempotent requests whose body we still have;
 //! - a status or a timeout that the rule names (`HTTPRouteRule.retry`): idempotent requests whose body we still have.
 //!   A POST or PATCH is never sent twice.
 
 use super::answer::Answer;
-use super::body::{BodyError, BodySource, Piece};
+use super::body::{BodyError, BodySource, Piece, while_there};
 use super::client::Client;
 use super::exchange::{self, ExchangeError, Exchanged, Terms};
+use super::grpc::{self, End};
 use super::log::Entry;
 use super::mirror::Mirrors;
 use super::plan::Forward;
@@ -42,7 +46,7 @@ pub enum Forwarded {
     /// A whole response was given, the backend's or our own.
     Complete,
     /// The response cannot be completed: the client must be able to tell.
-    Broken,
+    Broken(End),
     /// 101: the connection is the backend's from here on.
     Switched(Box<Http1Connection>),
 }
@@ -75,7 +79,7 @@ impl Exchange<'_, '_> {
             Some(retry) if retry.attempts > 0 && forward.outbound.idempotent && !source.is_finished() => {
                 match Box::pin(Replay::collect(source, watchdog, self.client.worker.settings().stall_timeout())).await {
                     Ok(replay) => replay,
-                    Err(_) => return Forwarded::Broken,
+                    Err(_) => return Forwarded::Broken(End { code: ErrorCode::ClientGone, reset: None }),
                 }
             }
             _ => Replay::streaming(source),
@@ -98,10 +102,10 @@ impl Exchange<'_, '_> {
         let mut retries = 0;
         let mut tried: SmallVec<[u64; 4]> = SmallVec::new();
         let mut fresh = false;
-        let code = loop {
+        let end = loop {
             let picked = upstreams.pick(forward.endpoints, &tried).or_else(|| upstreams.pick(forward.endpoints, &[]));
             let Some((endpoint, state)) = picked else {
-                break ErrorCode::NoEndpoint;
+                break End { code: ErrorCode::NoEndpoint, reset: None };
             };
             let _active = state.begin();
             entry.endpoint(endpoint);
@@ -121,8 +125,11 @@ impl Exchange<'_, '_> {
                     return Forwarded::Complete;
                 }
                 Err((failure, reused)) => {
-                    let stale = reused && !fresh && forward.outbound.idempotent && body.can_replay();
-                    if stale && failure.is_silent_close() {
+                    let safe = failure.is_unsent()
+                        || (body.can_replay()
+                            && (failure.is_unprocessed()
+                                || (forward.outbound.idempotent && failure.is_silent_close())));
+                    if reused && !fresh && safe {
                         // Closed while it was idle: no fault of the endpoint and no try of the rule's.
                         fresh = true;
                         continue;
@@ -130,13 +137,14 @@ impl Exchange<'_, '_> {
                     failure
                 }
             };
-            if matches!(failure, Failure::Connect(_)) {
+            let unsent = matches!(failure, Failure::Connect(_)) || failure.is_unsent();
+            if unsent {
                 client.worker.metrics.upstream_connect_failed();
             }
             fresh = false;
             tried.push(endpoint.uid);
             let again = match &failure {
-                Failure::Connect(_) => retries < allowed_connects(forward, allowed),
+                _ if unsent => retries < allowed_connects(forward, allowed),
                 Failure::Exchange(ExchangeError::RetryStatus(_)) => true,
                 Failure::Expired(Expired::Deadline) => {
                     !last && !sink.head_sent() && deadline.is_none_or(|deadline| Instant::now() < deadline)
@@ -146,25 +154,27 @@ impl Exchange<'_, '_> {
             };
             if !again {
                 entry.detail(|| failure.detail());
-                break failure.code(deadline);
+                break End { code: failure.code(deadline), reset: failure.reset() };
             }
             if let Some(retry) = forward.retry.filter(|retry| retry.attempts > 0) {
                 let pause = backoff(retry.backoff, retries, client.worker.random());
                 let until = Instant::now() + pause;
                 if deadline.is_some_and(|deadline| until >= deadline) {
-                    break ErrorCode::RequestTimeout;
+                    break End { code: ErrorCode::RequestTimeout, reset: None };
                 }
                 tokio::time::sleep_until(until).await;
             }
             retries += 1;
         };
-        entry.failed(code, retries);
-        if code == ErrorCode::ClientGone || sink.head_sent() {
-            return Forwarded::Broken;
+        if end.code == ErrorCode::ClientGone || sink.head_sent() {
+            entry.failed(end.code, retries);
+            return Forwarded::Broken(end);
         }
-        match Box::pin(Answer::error(code).send(sink, forward.outbound.head_request)).await {
+        let answer = Answer::failure(end, forward.grpc || grpc::is_grpc_head(&forward.outbound.head));
+        entry.answer(&answer, retries);
+        match Box::pin(answer.send(sink, forward.outbound.head_request)).await {
             Ok(()) => Forwarded::Complete,
-            Err(_) => Forwarded::Broken,
+            Err(_) => Forwarded::Broken(end),
         }
     }
 }
@@ -212,7 +222,9 @@ impl Attempt<'_, '_> {
         let was_reused = Cell::new(false);
         // Pinned here and lent to the watchdog: a future by value would be copied into it for every request.
         let work = pin!(async {
-            let acquired = worker.upstreams.acquire(self.state, &self.forward.route, self.fresh).await;
+            let acquire = pin!(worker.upstreams.acquire(self.state, &self.forward.route, self.fresh));
+            let acquired = while_there(sink, acquire).await;
+            let acquired = acquired.map_err(|gone| Failure::Exchange(ExchangeError::Client(gone)))?;
             let (connection, reused) = acquired.map_err(Failure::Connect)?;
             worker.metrics.upstream_acquired(reused);
             was_reused.set(reused);
@@ -232,7 +244,10 @@ impl Attempt<'_, '_> {
                 Connection::Http2(handle) => {
                     // Boxed, as all that most requests do not need: what they carry around stays small.
                     let done = Box::pin(exchange::over_http2(&handle, terms, &mut replay, mirrors, sink)).await;
-                    if let Err(ExchangeError::Upstream { error: BodyError::Http2(error), .. }) = &done
+                    if let Err(
+                        ExchangeError::Upstream { error: BodyError::Http2(error), .. }
+                        | ExchangeError::Unsent(BodyError::Http2(error)),
+                    ) = &done
                         && (error.is_go_away() || error.is_io())
                     {
                         handle.retire();
@@ -251,14 +266,38 @@ impl Attempt<'_, '_> {
 }
 
 impl Failure {
+    fn is_unsent(&self) -> bool {
+        matches!(self, Self::Exchange(ExchangeError::Unsent(_)))
+    }
+
+    /// The backend says that it has not looked at the request.
+    fn is_unprocessed(&self) -> bool {
+        match self {
+            Self::Exchange(ExchangeError::Upstream { error: BodyError::Http2(error), answered: false }) => {
+                error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
+            }
+            _ => false,
+        }
+    }
+
+    /// The code of the backend's own reset.
+    fn reset(&self) -> Option<h2::Reason> {
+        match self {
+            Self::Exchange(ExchangeError::Upstream { error: BodyError::Http2(error), .. })
+                if error.is_remote() && error.is_reset() =>
+            {
+                error.reason()
+            }
+            _ => None,
+        }
+    }
+
     /// The connection ended without a byte of an answer, as one does that the backend closed while it was idle.
     fn is_silent_close(&self) -> bool {
         match self {
             Self::Exchange(ExchangeError::Upstream { error, answered: false }) => match error {
                 BodyError::Truncated | BodyError::Io(_) => true,
-                BodyError::Http2(error) => {
-                    error.is_go_away() || error.is_io() || error.reason() == Some(h2::Reason::REFUSED_STREAM)
-                }
+                BodyError::Http2(error) => error.is_go_away() || error.is_io(),
                 BodyError::Wire(_) => false,
             },
             _ => false,
@@ -270,7 +309,9 @@ impl Failure {
         match self {
             Self::Connect(error) => error.to_string(),
             Self::Exchange(ExchangeError::Client(error)) => format!("client: {error}"),
-            Self::Exchange(ExchangeError::Upstream { error, .. }) => format!("backend: {error}"),
+            Self::Exchange(ExchangeError::Upstream { error, .. } | ExchangeError::Unsent(error)) => {
+                format!("backend: {error}")
+            }
             Self::Exchange(ExchangeError::RetryStatus(status)) => {
                 format!("backend answered {status} each time")
             }
@@ -283,7 +324,7 @@ impl Failure {
         match self {
             Self::Connect(error) if error.timed_out => ErrorCode::UpstreamConnectTimeout,
             Self::Connect(error) if error.stage == ConnectStage::Tls => ErrorCode::UpstreamTls,
-            Self::Connect(_) => ErrorCode::UpstreamConnect,
+            Self::Connect(_) | Self::Exchange(ExchangeError::Unsent(_)) => ErrorCode::UpstreamConnect,
             Self::Exchange(ExchangeError::Client(BodyError::Wire(_))) => ErrorCode::BadRequest,
             Self::Exchange(ExchangeError::Client(_)) => ErrorCode::ClientGone,
             Self::Exchange(ExchangeError::Upstream { error: BodyError::Wire(_), .. }) => ErrorCode::UpstreamProtocol,
@@ -357,10 +398,6 @@ impl<Source: BodySource> BodySource for ReplayAttempt<'_, '_, Source> {
             }
             None => Ok(None),
         }
-    }
-
-    fn is_ready(&self) -> bool {
-        self.kept.is_some() || self.body.rest.as_ref().is_none_or(|rest| rest.is_ready())
     }
 
     fn is_finished(&self) -> bool {

@@ -4,6 +4,7 @@ use super::answer::Answer;
 use super::body::BodySource;
 use super::client::Client;
 use super::forward::{self, Forwarded};
+use super::grpc::End;
 use super::http1_io::{Http1Source, READ_AHEAD};
 use super::log::Entry;
 use super::plan::{Inbound, Plan, plan};
@@ -166,8 +167,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
                     reply.terms.close = true;
                 }
                 let sent = Box::pin(answer.send(&mut reply, terms.head_request)).await;
-                entry.answered(answer.status, answer.code, 0);
-                if sent.is_ok() { Forwarded::Complete } else { Forwarded::Broken }
+                entry.answer(&answer, 0);
+                match sent {
+                    Ok(()) => Forwarded::Complete,
+                    Err(_) => Forwarded::Broken(End { code: ErrorCode::ClientGone, reset: None }),
+                }
             }
             Plan::Forward(forward) => {
                 let exchange = forward::Exchange { client: self.client, forward: &forward, scratch: &mut self.scratch };
@@ -184,7 +188,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
             Forwarded::Complete if !whole => Next::Linger,
             Forwarded::Complete if terms.close => Next::Close,
             Forwarded::Complete => Next::Request,
-            Forwarded::Broken => Next::Close,
+            Forwarded::Broken(_) => Next::Close,
             Forwarded::Switched(mut connection) => {
                 let upstream = connection.stream.get_mut();
                 let tunnelled =

@@ -123,10 +123,6 @@ impl<S: AsyncRead + Unpin> BodySource for Http1Source<'_, S> {
         }
     }
 
-    fn is_ready(&self) -> bool {
-        self.is_finished() || self.buffer.len() > self.lent
-    }
-
     fn is_finished(&self) -> bool {
         matches!(self.remaining, Remaining::Finished)
     }

@@ -7,6 +7,7 @@ use super::client::Client;
 use super::exchange::fields_of;
 use super::flood::Metered;
 use super::forward::{self, Forwarded};
+use super::grpc::{self, End};
 use super::http1_io::{Http1Sink, Http1Source};
 use super::http2_io::{Http2Sink, Http2Source};
 use super::log::Entry;
@@ -117,7 +118,8 @@ impl Stream {
             Ok(prepared) => prepared,
             Err(code) => {
                 Entry::refused(client, code);
-                let _ = Box::pin(Answer::error(code).send(&mut reply, head_request)).await;
+                let answer = Answer::failure(End { code, reset: None }, grpc::is_grpc(&fields_of(&parts.headers)));
+                let _ = Box::pin(answer.send(&mut reply, head_request)).await;
                 return;
             }
         };
@@ -125,11 +127,12 @@ impl Stream {
         let generation = client.worker.generation();
         let inbound = prepared.inbound(&parts);
         let mut entry = Entry::begin(client, &inbound);
+        entry.grpc(grpc::is_grpc(&inbound.fields));
         let plan = plan(client, &generation, inbound, Vec::new(), &mut entry);
         let mut source = Http2Source::new(body);
         match plan {
             Plan::Answer(answer) => {
-                entry.answered(answer.status, answer.code, 0);
+                entry.answer(&answer, 0);
                 let _ = Box::pin(answer.send(&mut reply, head_request)).await;
                 entry.response_bytes(reply.body_bytes());
             }
@@ -142,10 +145,13 @@ impl Stream {
                 } else {
                     exchange.run(&mut watchdog, &mut source, &mut reply, &mut entry).await
                 };
+                if let Forwarded::Broken(end) = &done {
+                    reply.break_off(*end);
+                }
                 entry.response_bytes(reply.body_bytes());
+                entry.grpc_status(reply.grpc_status());
                 match done {
-                    Forwarded::Complete => {}
-                    Forwarded::Broken => reply.reset(Reason::INTERNAL_ERROR),
+                    Forwarded::Complete | Forwarded::Broken(_) => {}
                     Forwarded::Switched(connection) => {
                         if let Ok(Some(sink)) = reply.into_sink() {
                             Box::pin(run_tunnel(source, sink, *connection, &mut entry)).await;
@@ -290,10 +296,6 @@ struct NoBody;
 impl BodySource for NoBody {
     async fn next(&mut self) -> Result<Option<Piece<'_>>, super::body::BodyError> {
         Ok(None)
-    }
-
-    fn is_ready(&self) -> bool {
-        true
     }
 
     fn is_finished(&self) -> bool {

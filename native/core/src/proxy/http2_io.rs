@@ -6,6 +6,7 @@ use bytes::Bytes;
 use h2::{RecvStream, SendStream};
 use http::HeaderMap;
 use std::future::poll_fn;
+use std::task::{Context, Poll};
 
 /// Reads one body. Flow control credit returns when a piece has been taken over.
 #[derive(Debug)]
@@ -51,10 +52,6 @@ impl BodySource for Http2Source {
         }
     }
 
-    fn is_ready(&self) -> bool {
-        self.finished
-    }
-
     fn is_finished(&self) -> bool {
         self.finished
     }
@@ -91,6 +88,18 @@ impl Http2Sink {
 
     pub fn reset(&mut self, reason: h2::Reason) {
         self.stream.send_reset(reason);
+    }
+
+    /// End the body at once, with what is held back only where the peer's window has room for it.
+    pub fn break_off(&mut self, trailers: HeaderMap) -> Result<(), BodyError> {
+        let held = std::mem::take(&mut self.held);
+        if !held.is_empty() {
+            self.stream.reserve_capacity(held.len());
+            if self.stream.capacity() >= held.len() {
+                self.stream.send_data(held, false)?;
+            }
+        }
+        Ok(self.stream.send_trailers(trailers)?)
     }
 
     async fn send(&mut self, mut data: Bytes, end: bool) -> Result<(), BodyError> {
@@ -134,5 +143,16 @@ impl BodySink for Http2Sink {
             let held = std::mem::take(&mut self.held);
             self.send(held, true).await
         }
+    }
+    fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<BodyError> {
+        self.stream.poll_reset(context).map(gone)
+    }
+}
+
+/// A reset as the error of a body.
+pub fn gone(reset: Result<h2::Reason, h2::Error>) -> BodyError {
+    match reset {
+        Ok(reason) => BodyError::Http2(reason.into()),
+        Err(error) => BodyError::Http2(error),
     }
 }

@@ -1,6 +1,8 @@
 //! What one request leaves behind: a count, a duration, and, where the access log is on, a line.
 
+use super::answer::Answer;
 use super::client::Client;
+use super::grpc::End;
 use super::plan::{HttpVersion, Inbound};
 use crate::error::ErrorCode;
 use crate::observe::access_log::Record;
@@ -21,6 +23,8 @@ pub struct Entry<'g> {
     series: Option<&'g Arc<RouteSeries>>,
     status: u16,
     code: Option<ErrorCode>,
+    grpc: bool,
+    grpc_status: Option<u32>,
     retries: u32,
     request_bytes: u64,
     response_bytes: u64,
@@ -54,6 +58,8 @@ impl<'g> Entry<'g> {
             series: None,
             status: 0,
             code: None,
+            grpc: false,
+            grpc_status: None,
             retries: 0,
             request_bytes: 0,
             response_bytes: 0,
@@ -91,6 +97,27 @@ impl<'g> Entry<'g> {
         }
     }
 
+    /// The request's own rule is of a `GRPCRoute`.
+    pub fn is_of_grpc_rule(&self) -> bool {
+        self.rule.is_some_and(|rule| rule.ir.grpc)
+    }
+
+    /// The request is gRPC by its content type.
+    pub fn grpc(&mut self, grpc: bool) {
+        self.grpc = grpc;
+    }
+
+    /// What the response said; an answer of our own is told by `answer`.
+    pub fn grpc_status(&mut self, status: Option<u32>) {
+        self.grpc_status = status.or(self.grpc_status);
+    }
+
+    /// The gateway answers.
+    pub fn answer(&mut self, answer: &Answer, retries: u32) {
+        self.grpc_status(answer.grpc.and_then(End::status));
+        self.answered(answer.status, answer.code, retries);
+    }
+
     pub fn answered(&mut self, status: u16, code: Option<ErrorCode>, retries: u32) {
         self.status = status;
         self.code = code;
@@ -104,7 +131,7 @@ impl<'g> Entry<'g> {
         }
     }
 
-    /// The gateway answers with an error, or can no longer answer.
+    /// The gateway can no longer answer.
     pub fn failed(&mut self, code: ErrorCode, retries: u32) {
         self.answered(code.status(), Some(code), retries);
     }
@@ -142,6 +169,7 @@ impl<'g> Entry<'g> {
             backend: text.backend.as_deref(),
             endpoint: text.endpoint.as_deref(),
             status: self.status,
+            grpc_status: self.grpc_status,
             error: self.code.map(ErrorCode::name),
             error_detail: text.detail.as_deref(),
             retries: self.retries,
@@ -159,8 +187,16 @@ impl Drop for Entry<'_> {
             // The task was cancelled under the request: the client is gone.
             self.failed(ErrorCode::ClientGone, self.retries);
         }
+        let grpc = self.grpc || self.is_of_grpc_rule();
+        if let Some(code) = self.code.filter(|_| grpc && self.grpc_status.is_none()) {
+            // No status was sent: this is what the client makes of the end that it sees.
+            self.grpc_status = End { code, reset: None }.status();
+        }
         if let Some(series) = self.series {
             series.record(worker.id, self.status, duration);
+            if grpc || self.grpc_status.is_some() {
+                series.record_grpc(worker.id, self.grpc_status);
+            }
         }
         if let Some(code) = self.code {
             worker.metrics.error(code);

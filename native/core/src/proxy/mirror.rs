@@ -167,10 +167,6 @@ impl BodySource for QueuedBody {
         }
     }
 
-    fn is_ready(&self) -> bool {
-        self.finished || !self.queue.is_empty()
-    }
-
     fn is_finished(&self) -> bool {
         self.finished
     }

@@ -10,6 +10,7 @@ mod client;
 mod exchange;
 mod flood;
 mod forward;
+mod grpc;
 mod http1;
 mod http1_io;
 mod http2;

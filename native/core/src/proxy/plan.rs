@@ -4,6 +4,7 @@
 
 use super::answer::Answer;
 use super::client::Client;
+use super::grpc::{self, End};
 use super::log::Entry;
 use super::outbound::{Outbound, Parts};
 use super::response::ResponseEdits;
@@ -84,6 +85,8 @@ pub struct Forward<'g> {
     pub edits: ResponseEdits<'g>,
     pub timeouts: Timeouts,
     pub retry: Option<&'g Retry>,
+    /// The rule is a `GRPCRoute`'s.
+    pub grpc: bool,
     pub mirrors: SmallVec<[MirrorTo<'g>; 1]>,
 }
 
@@ -111,7 +114,10 @@ pub fn plan<'g>(
 ) -> Plan<'g> {
     match try_plan(client, generation, &inbound, buffer, entry) {
         Ok(plan) => plan,
-        Err(code) => Plan::Answer(Answer::error(code)),
+        Err(code) => {
+            let grpc = entry.is_of_grpc_rule() || grpc::is_grpc(&inbound.fields);
+            Plan::Answer(Answer::failure(End { code, reset: None }, grpc))
+        }
     }
 }
 
@@ -205,7 +211,8 @@ fn forward<'g>(
         Picked::Backend(_, chosen, backend) => (chosen, backend),
     };
     entry.backend(&backend.id);
-    let route = generation.client_tls.route(backend, &listener.ir).ok_or(ErrorCode::BackendInvalid)?;
+    let grpc = rule.ir.grpc;
+    let route = generation.client_tls.route(backend, &listener.ir, grpc).ok_or(ErrorCode::BackendInvalid)?;
     let parts = Parts {
         method: inbound.method,
         path: head.path,
@@ -216,7 +223,7 @@ fn forward<'g>(
         framing: inbound.framing,
         expect_continue: inbound.expect_continue,
         upgrade: inbound.upgrade,
-        trailers: inbound.accepts_trailers,
+        trailers: inbound.accepts_trailers || grpc,
         tls: route.tls.is_some(),
     };
     let filters = [&rule.filters, &chosen.filters];
@@ -228,7 +235,8 @@ fn forward<'g>(
         edits: ResponseEdits::new(filters[0], filters[1], cors.map_or_else(Vec::new, |cors| cors_response(cors, head))),
         timeouts: rule.timeouts,
         retry: rule.retry.as_ref(),
-        mirrors: mirrors(client, generation, listener, &filters),
+        grpc,
+        mirrors: mirrors(client, generation, listener, &filters, grpc),
     })))
 }
 
@@ -263,6 +271,7 @@ fn mirrors<'g>(
     generation: &'g Generation,
     listener: &Listener,
     filters: &[&'g Filters; 2],
+    grpc: bool,
 ) -> SmallVec<[MirrorTo<'g>; 1]> {
     let mut chosen = SmallVec::new();
     for mirror in filters.iter().flat_map(|filters| &filters.mirrors) {
@@ -274,7 +283,7 @@ fn mirrors<'g>(
             continue;
         };
         let usable = backend.tls.as_ref().is_none_or(|policy| !policy.invalid);
-        if let Some(route) = generation.client_tls.route(backend, &listener.ir).filter(|_| usable) {
+        if let Some(route) = generation.client_tls.route(backend, &listener.ir, grpc).filter(|_| usable) {
             chosen.push(MirrorTo { endpoints: backend.selectable(), route });
         }
     }

@@ -1,15 +1,18 @@
 //! Response heads on their way to a client, whatever speaks on either side.
 
 use super::body::{BodyError, BodySink};
+use super::grpc::{self, End};
 use super::http1_io::Http1Sink;
-use super::http2_io::Http2Sink;
+use super::http2_io::{self, Http2Sink};
 use crate::codec::{Framing, push_field, push_status_line};
+use crate::error::ErrorCode;
 use crate::table::Field;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 use std::cell::RefCell;
+use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
 
 /// A response head. `fields` has no framing and no hop-by-hop fields.
@@ -161,15 +164,44 @@ pub struct Http2Reply {
     head: Option<Response<()>>,
     head_sent: bool,
     body_bytes: u64,
+    /// The response is gRPC.
+    grpc: bool,
+    grpc_status: Option<u32>,
 }
 
 impl Http2Reply {
     pub fn new(respond: SendResponse<Bytes>) -> Self {
-        Self { respond, sink: None, head: None, head_sent: false, body_bytes: 0 }
+        Self { respond, sink: None, head: None, head_sent: false, body_bytes: 0, grpc: false, grpc_status: None }
     }
 
-    /// Tell the client that this response will not be whole.
-    pub fn reset(&mut self, reason: h2::Reason) {
+    /// `grpc-status` of the response, once it has come.
+    pub fn grpc_status(&self) -> Option<u32> {
+        self.grpc_status
+    }
+
+    /// This response will not be whole. gRPC says so in trailers, which every client understands better than a reset; what
+    /// is half a message then is for the client to see.
+    pub fn break_off(&mut self, end: End) {
+        if self.grpc
+            && end.code != ErrorCode::ClientGone
+            && let Some(trailers) = end.trailers()
+            && self.send_head(false).is_ok()
+            && let Some(sink) = &mut self.sink
+            && sink.break_off(trailers).is_ok()
+        {
+            self.grpc_status = end.status();
+            return;
+        }
+        self.reset(end.reason());
+    }
+
+    fn note_status(&mut self, fields: &HeaderMap) {
+        if let Some(status) = fields.get(grpc::STATUS) {
+            self.grpc_status = grpc::parse_status(status.as_bytes());
+        }
+    }
+
+    fn reset(&mut self, reason: h2::Reason) {
         match &mut self.sink {
             Some(sink) => sink.reset(reason),
             None => self.respond.send_reset(reason),
@@ -210,6 +242,9 @@ impl BodySink for Http2Reply {
     }
 
     async fn finish(&mut self, trailers: Option<HeaderMap>) -> Result<(), BodyError> {
+        if let Some(trailers) = trailers.as_ref().filter(|_| self.grpc) {
+            self.note_status(trailers);
+        }
         if self.head.is_some() && trailers.is_none() {
             return self.send_head(true);
         }
@@ -217,6 +252,13 @@ impl BodySink for Http2Reply {
         match &mut self.sink {
             Some(sink) => sink.finish(trailers).await,
             None => Err(BodyError::Truncated),
+        }
+    }
+
+    fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<BodyError> {
+        match &mut self.sink {
+            Some(sink) => sink.poll_gone(context),
+            None => self.respond.poll_reset(context).map(http2_io::gone),
         }
     }
 }
@@ -242,6 +284,11 @@ impl ReplySink for Http2Reply {
         };
         if let Some(length) = length {
             head.headers_mut().insert(http::header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        let content_type = head.headers().get(http::header::CONTENT_TYPE);
+        self.grpc = content_type.is_some_and(|value| grpc::is_content_type(value.as_bytes()));
+        if self.grpc {
+            self.note_status(head.headers());
         }
         self.head = Some(head);
         Ok(())

@@ -29,6 +29,8 @@ struct Ingredients {
 struct Entry {
     made_of: Ingredients,
     target: TlsTarget,
+    /// The same, offering HTTP/2 only: gRPC is spoken over nothing else.
+    grpc: TlsTarget,
 }
 
 /// The configurations of one generation, by policy and client certificate.
@@ -66,7 +68,10 @@ impl ClientTls {
                 }
                 match target(&made_of) {
                     Ok(target) => {
-                        built.entries.insert(key, Arc::new(Entry { made_of, target }));
+                        let mut config = (*target.config).clone();
+                        config.alpn_protocols = vec![b"h2".to_vec()];
+                        let grpc = TlsTarget { config: Arc::new(config), name: target.name.clone() };
+                        built.entries.insert(key, Arc::new(Entry { made_of, target, grpc }));
                     }
                     Err(error) => events.push("backend_tls", format!("{}: {error}", policy.id)),
                 }
@@ -76,14 +81,18 @@ impl ClientTls {
     }
 
     /// How to reach a backend from a listener. `None`: it wants TLS that could not be set up.
-    pub fn route(&self, backend: &Backend, listener: &ir::Listener) -> Option<Route> {
-        let http2 = backend.protocol == BackendProtocol::H2c;
+    ///
+    /// `grpc`: for a rule of a `GRPCRoute`, whose backends speak HTTP/2 whatever their `appProtocol` says: the kind of the
+    /// route tells enough (`GRPCBackendRef`).
+    pub fn route(&self, backend: &Backend, listener: &ir::Listener, grpc: bool) -> Option<Route> {
+        let http2 = grpc || backend.protocol == BackendProtocol::H2c;
         let Some(policy) = &backend.tls else {
             return Some(Route { tls: None, http2 });
         };
         let certificate = listener.backend_certificate.as_deref().map(Into::into);
         let entry = self.entries.get(&(policy.id.as_str().into(), certificate))?;
-        Some(Route { tls: Some(entry.target.clone()), http2 })
+        let target = if grpc { &entry.grpc } else { &entry.target };
+        Some(Route { tls: Some(target.clone()), http2 })
     }
 }
 
