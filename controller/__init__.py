@@ -3,3 +3,5 @@
 The pipeline, one package or module a stage: `model` (typed objects), `store` and `snapshot` (what is known now),
 `translate` (pure: configuration, status and problems). Nothing behind the store knows where an object came from.
 """
+
+DEFAULT_CONTROLLER_NAME = "sluicegate.dev/controller"

@@ -37,7 +37,7 @@ from .protocol import (
     SERVICE,
     Message,
     PlaneReport,
-    Refusal,
+    RefusedError,
     Request,
     Response,
     acknowledgement,
@@ -70,14 +70,6 @@ class ClientTimes(msgspec.Struct, frozen=True):
     connect: float = 15.0
     ping: float = 20.0
     ping_limit: float = 10.0
-
-
-class RefusedError(Exception):
-    """The engine does not take a transaction; `reasons` says what of it."""
-
-    def __init__(self, reasons: tuple[Refusal, ...]) -> None:
-        super().__init__("; ".join(f"{item.kind} {item.id}: {item.reason}" for item in reasons))
-        self.reasons = reasons
 
 
 class Engine(Protocol):
@@ -132,6 +124,7 @@ class StreamClient:
         self._unsent: asyncio.Queue[Message] | None = None
         self._reported: PlaneReport | None = None
         self.connected = asyncio.Event()
+        self.lost = asyncio.Event()
         self.transactions = 0
 
     async def run(self) -> None:
@@ -146,6 +139,7 @@ class StreamClient:
                 text = str(error) or "no answer in time"
             finally:
                 self.connected.clear()
+                self.lost.set()
                 self._unsent = None
             self._complain(
                 "stream_broken",
@@ -229,6 +223,7 @@ class StreamClient:
             self.report()
             self._send(acknowledgement(GENERATION, nonce))
         self._wait = self._times.first_wait
+        self.lost.clear()
         self.connected.set()
 
 

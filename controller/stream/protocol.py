@@ -89,6 +89,14 @@ class Refusal(msgspec.Struct, frozen=True):
     reason: str
 
 
+class RefusedError(Exception):
+    """The engine does not take a transaction; `reasons` says what of it."""
+
+    def __init__(self, reasons: tuple[Refusal, ...]) -> None:
+        super().__init__("; ".join(f"{item.kind} {item.id}: {item.reason}" for item in reasons))
+        self.reasons = reasons
+
+
 def type_url(section: str) -> str:
     """Type URL of a section of the IR, of `generation` or of `report`."""
     return TYPE_PREFIX + section

@@ -3,8 +3,9 @@
 `Translator.translate` is the entry; `ir_transaction` makes what the engine is told from two results.
 """
 
+from .. import DEFAULT_CONTROLLER_NAME
 from .features import supported_features
-from .options import DEFAULT_CONTROLLER_NAME, IMPLICIT_CLASS, CertificateFacts, Checks, Options
+from .options import IMPLICIT_CLASS, CertificateFacts, Checks, Options
 from .problems import Problem, Severity
 from .report import ApplyReport, BindError, ListenerReport
 from .state import State, ir_transaction, is_empty

@@ -13,7 +13,6 @@ import msgspec
 
 from ..infra.plane import ProvisionOptions
 
-DEFAULT_CONTROLLER_NAME = "sluicegate.dev/controller"
 IMPLICIT_CLASS = "sluicegate"
 
 

@@ -18,12 +18,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from .. import DEFAULT_CONTROLLER_NAME
 from ..model import ROUTE_KINDS, BackendTLSPolicy, EndpointSlice, ObjectKey, ReferenceGrant, Route, Service
 from ..snapshot import Changes, Snapshot
 from .gateways import build_topology, namespace_labels
 from .grants import index_grants
 from .memo import Ledger, Memo, Pair
-from .options import DEFAULT_CONTROLLER_NAME, Options
+from .options import Options
 from .policies import translate_policies
 from .provision import assigned_addresses
 from .report import Programming

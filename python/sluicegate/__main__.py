@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-#: Exit status of a program that Ctrl-C ends.
-EXIT_INTERRUPTED = 130
+import sys
 
 
 def main() -> None:
     """Run the command line."""
-    try:
-        from sluicegate.cli import application
+    # The data plane reads its own arguments: what the other commands need would be memory in every pod.
+    if sys.argv[1:2] == ["gateway"]:
+        from sluicegate.commands.gateway import run
 
-        application(prog_name="sluicegate")
-    except KeyboardInterrupt:  # while the program itself is still being loaded
-        raise SystemExit(EXIT_INTERRUPTED) from None
+        sys.exit(run(sys.argv[2:]))
+    from sluicegate.cli import application
+
+    application(prog_name="sluicegate")
 
 
 if __name__ == "__main__":

@@ -183,6 +183,16 @@ def translate(paths: Paths, controller_name: ControllerName = None) -> None:
     raise typer.Exit(run(paths, controller_name or DEFAULT_CONTROLLER))
 
 
+@application.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+)
+def gateway(context: typer.Context) -> None:
+    """Serve a Gateway of a cluster as its controller says: the data plane (`sluicegate gateway --help`)."""
+    from sluicegate.commands.gateway import run
+
+    raise typer.Exit(run(context.args))
+
+
 @application.command()
 def version() -> None:
     """Print the version."""

@@ -1,4 +1,4 @@
-"""Settings of `sluicegate serve`: flags, then environment variables, then the settings file, then defaults.
+"""Settings of the processes that serve: flags, then environment variables, then the settings file, then defaults.
 
 Every setting has the same name everywhere: `--port-offset`, `SLUICEGATE_PORT_OFFSET`, `port_offset` in the file (TOML).
 Limits and timeouts of the engine (`native/core/src/runtime/settings.rs`) are set in the table `[engine]` of the file.
@@ -7,21 +7,23 @@ Limits and timeouts of the engine (`native/core/src/runtime/settings.rs`) are se
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from sluicegate.controller.translate import DEFAULT_CONTROLLER_NAME
+from sluicegate.controller import DEFAULT_CONTROLLER_NAME
 
 DEFAULT_ADMIN = "127.0.0.1:19000"
 ENVIRONMENT_PREFIX = "SLUICEGATE_"
 #: Seconds; a laptop's Ctrl-C should not take a minute. In a cluster the Deployment sets 60.
 DEFAULT_DRAIN = 10.0
+#: Seconds of a pod: those of its grace period, and until no balancer sends it new connections.
+DEFAULT_POD_DRAIN, DEFAULT_SETTLE = 60.0, 5.0
 MAX_PORT_OFFSET = 60_000
 MAX_WORKERS = 256
-MAX_DRAIN = 3_600.0
+MAX_DRAIN, MAX_SETTLE = 3_600.0, 600.0
 #: Settings that may be given several times, or separated by commas.
 LISTS = frozenset({"listen", "address_pool", "status_addresses"})
 
@@ -30,35 +32,23 @@ class SettingsError(ValueError):
     """A setting that cannot be used; the message says where it was given and what to write instead."""
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Settings of a standalone gateway.
+class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every process with an engine has.
 
     Attributes:
-        controller_name: `spec.controllerName` of the GatewayClasses to serve.
-        listen: addresses to bind in place of those that Gateways ask for.
-        port_offset: added to each listener's port.
         workers: threads; 0: as many as cores may be used.
         drain: seconds that connections get to end after SIGTERM.
         admin: `address:port` of the admin listener, or `off`.
         access_log: `off`, `-` for standard output, or a path.
         output: `text` or `json`.
-        address_pool: networks and ranges that Gateways of a cluster get their addresses from.
-        status_addresses: what Gateways of a cluster report that bind all addresses.
-        namespace: where the controller keeps its Lease.
         engine: further settings of the engine, by name.
     """
 
-    controller_name: str = DEFAULT_CONTROLLER_NAME
-    listen: tuple[str, ...] = ()
-    port_offset: int = 0
     workers: int = 0
     drain: float = DEFAULT_DRAIN
     admin: str = DEFAULT_ADMIN
     access_log: str = "off"
     output: str = "text"
-    address_pool: tuple[str, ...] = ()
-    status_addresses: tuple[str, ...] = ()
-    namespace: str = "sluicegate-system"
     engine: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def engine_settings(self) -> dict[str, Any]:
@@ -72,8 +62,42 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return found
 
 
+class Settings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of a standalone gateway.
+
+    Attributes:
+        controller_name: `spec.controllerName` of the GatewayClasses to serve.
+        listen: addresses to bind in place of those that Gateways ask for.
+        port_offset: added to each listener's port.
+        address_pool: networks and ranges that Gateways of a cluster get their addresses from.
+        status_addresses: what Gateways of a cluster report that bind all addresses.
+        namespace: where the controller keeps its Lease.
+    """
+
+    controller_name: str = DEFAULT_CONTROLLER_NAME
+    listen: tuple[str, ...] = ()
+    port_offset: int = 0
+    address_pool: tuple[str, ...] = ()
+    status_addresses: tuple[str, ...] = ()
+    namespace: str = "sluicegate-system"
+
+
+class GatewaySettings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of a data plane (`sluicegate gateway`).
+
+    Attributes:
+        settle: seconds that new connections are still taken after SIGTERM; `drain` begins after them.
+    """
+
+    drain: float = DEFAULT_POD_DRAIN
+    settle: float = DEFAULT_SETTLE
+
+
+_S = TypeVar("_S", bound=EngineSettings)
+
+
 def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str], path: str | None = None) -> Settings:
-    """Put the settings together.
+    """Put the settings of a standalone gateway together.
 
     Args:
         flags: by field name; None where not given.
@@ -83,21 +107,40 @@ def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str], path
     Raises:
         SettingsError: something that cannot be used.
     """
+    settings, places = _merge(Settings, flags, environment, path)
+    _check_listening(settings, places)
+    return settings
+
+
+def load_gateway_settings(
+    flags: Mapping[str, Any], environment: Mapping[str, str], path: str | None = None
+) -> GatewaySettings:
+    """Put the settings of a data plane together; arguments and errors as those of `load_settings`."""
+    settings, places = _merge(GatewaySettings, flags, environment, path)
+    if not 0 <= settings.settle <= MAX_SETTLE:
+        raise _refusal(places, "settle", f"{settings.settle} seconds are not between 0 and {MAX_SETTLE:.0f}")
+    return settings
+
+
+def _merge(
+    kind: type[_S], flags: Mapping[str, Any], environment: Mapping[str, str], path: str | None
+) -> tuple[_S, dict[str, str]]:
+    """Merge the layers; returns the settings, and where each that was given comes from."""
     path = path or environment.get(f"{ENVIRONMENT_PREFIX}CONFIG")
     merged: dict[str, Any] = {}
     places: dict[str, str] = {}
-    layers = [(_from_file(path), path or ""), (_from_environment(environment), "the environment"), (flags, "a flag")]
-    for layer, place in layers:
+    given = _from_environment(kind.__struct_fields__, environment)
+    for layer, place in ((_from_file(path), path or ""), (given, "the environment"), (flags, "a flag")):
         for name, value in layer.items():
             if value is not None:
                 merged[name] = value
                 places[name] = place
     try:
-        settings = msgspec.convert(merged, Settings, strict=False)
+        settings = msgspec.convert(merged, kind, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{error} (set by {_blame(str(error), places)})") from None
     _check(settings, places)
-    return settings
+    return settings, places
 
 
 def _from_file(path: str | None) -> dict[str, Any]:
@@ -115,9 +158,9 @@ def _from_file(path: str | None) -> dict[str, Any]:
     return dict(found)
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+def _from_environment(names: Iterable[str], environment: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name in Settings.__struct_fields__:
+    for name in names:
         value = environment.get(ENVIRONMENT_PREFIX + name.upper())
         if not value or name == "engine":
             continue
@@ -130,25 +173,31 @@ def _blame(message: str, places: Mapping[str, str]) -> str:
     return names[0] if names else ", ".join(dict.fromkeys(places.values()))
 
 
-def _check(settings: Settings, places: Mapping[str, str]) -> None:
-    def refuse(name: str, reason: str) -> SettingsError:
-        return SettingsError(f"{name} (set by {places.get(name, 'default')}): {reason}")
+def _refusal(places: Mapping[str, str], name: str, reason: str) -> SettingsError:
+    return SettingsError(f"{name} (set by {places.get(name, 'default')}): {reason}")
 
+
+def _check(settings: EngineSettings, places: Mapping[str, str]) -> None:
+    if not 0 <= settings.workers <= MAX_WORKERS:
+        raise _refusal(places, "workers", f"{settings.workers} is not between 0 (a thread per core) and {MAX_WORKERS}")
+    if not 0 <= settings.drain <= MAX_DRAIN:
+        raise _refusal(places, "drain", f"{settings.drain} seconds are not between 0 and {MAX_DRAIN:.0f}")
+    if settings.admin != "off" and not _is_socket_address(settings.admin):
+        text = f"{settings.admin!r} is no address and port, such as {DEFAULT_ADMIN}, nor `off`"
+        raise _refusal(places, "admin", text)
+    if settings.output not in {"text", "json"}:
+        raise _refusal(places, "output", f"{settings.output!r} is neither text nor json")
+
+
+def _check_listening(settings: Settings, places: Mapping[str, str]) -> None:
     for address in settings.listen:
         try:
             ipaddress.ip_address(address)
         except ValueError:
-            raise refuse("listen", f"{address!r} is no IP address, such as 127.0.0.1 or ::1") from None
+            text = f"{address!r} is no IP address, such as 127.0.0.1 or ::1"
+            raise _refusal(places, "listen", text) from None
     if not 0 <= settings.port_offset <= MAX_PORT_OFFSET:
-        raise refuse("port_offset", f"{settings.port_offset} is not between 0 and {MAX_PORT_OFFSET}")
-    if not 0 <= settings.workers <= MAX_WORKERS:
-        raise refuse("workers", f"{settings.workers} is not between 0 (a thread per core) and {MAX_WORKERS}")
-    if not 0 <= settings.drain <= MAX_DRAIN:
-        raise refuse("drain", f"{settings.drain} seconds are not between 0 and {MAX_DRAIN:.0f}")
-    if settings.admin != "off" and not _is_socket_address(settings.admin):
-        raise refuse("admin", f"{settings.admin!r} is no address and port, such as {DEFAULT_ADMIN}, nor `off`")
-    if settings.output not in {"text", "json"}:
-        raise refuse("output", f"{settings.output!r} is neither text nor json")
+        raise _refusal(places, "port_offset", f"{settings.port_offset} is not between 0 and {MAX_PORT_OFFSET}")
 
 
 def _is_socket_address(value: str) -> bool:

@@ -14,10 +14,10 @@ import msgspec
 from sluicegate import ir
 from sluicegate.controller.kube.client import ApiError
 from sluicegate.controller.stream import protocol
-from sluicegate.controller.stream.client import ClientTimes, RefusedError, StreamClient
+from sluicegate.controller.stream.client import ClientTimes, StreamClient
 from sluicegate.controller.stream.holdings import Change, Holdings
 from sluicegate.controller.stream.identity import Authority, make_authority, server_certificate
-from sluicegate.controller.stream.protocol import ListenerOutcome, PlaneReport, Refusal
+from sluicegate.controller.stream.protocol import ListenerOutcome, PlaneReport, Refusal, RefusedError
 from sluicegate.controller.stream.review import Reviewer
 from sluicegate.controller.stream.server import ServerTimes, StreamServer, Wanted
 from sluicegate.controller.translate import State

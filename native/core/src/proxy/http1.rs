@@ -59,7 +59,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: &Client, stream: S
         scratch: Vec::new(),
         watchdog: Watchdog::new(Instant::now() + idle),
     };
-    let mut drain = pin!(client.worker.drain.started());
+    let mut drain = pin!(client.worker.drain.finishing());
     loop {
         match connection.next(drain.as_mut()).await {
             Next::Request => {}
@@ -120,7 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         self.perform(received).await
     }
 
-    /// One read. `Ok(false)`: the client is gone, or it is idle and we drain.
+    /// One read. `Ok(false)`: the client is gone, or it is idle at the end of a drain.
     async fn read_head(
         &mut self,
         deadline: &mut Option<Instant>,

@@ -87,7 +87,7 @@ async fn serve_plain(client: Client, mut stream: TcpStream) {
         }
         Ok(true)
     });
-    let drain = client.worker.drain.started();
+    let drain = client.worker.drain.finishing();
     let preface = async { preface.await.is_ok_and(|read| read.unwrap_or(false)) };
     tokio::select! {
         biased;

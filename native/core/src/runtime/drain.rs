@@ -6,37 +6,64 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// One worker's drain switch and its count of open connections.
+/// One worker's way out, in two steps, and its count of open connections.
+///
+/// First clients are asked to go (`Connection: close` with each answer, GOAWAY) while new ones are still taken: a
+/// balancer may not have noticed yet, and a client may be about to send. Then what is idle is closed.
 #[derive(Debug, Default)]
 pub struct Drain {
-    draining: Cell<bool>,
+    asked: Rc<Step>,
+    finishing: Rc<Step>,
     connections: Cell<usize>,
-    /// Connections that wait for `started`; slots are reused, so there are never more than connections.
+    empty: RefCell<Option<Waker>>,
+}
+
+/// Something that happens once, and the tasks that wait for it.
+#[derive(Debug, Default)]
+struct Step {
+    reached: Cell<bool>,
+    /// Slots are reused, so there are never more than connections.
     waiting: RefCell<Vec<Option<Waker>>>,
     free: RefCell<Vec<usize>>,
-    empty: RefCell<Option<Waker>>,
+}
+
+impl Step {
+    fn reach(&self) {
+        self.reached.set(true);
+        for waker in self.waiting.borrow_mut().drain(..).flatten() {
+            waker.wake();
+        }
+    }
 }
 
 impl Drain {
     pub fn is_draining(&self) -> bool {
-        self.draining.get()
+        self.asked.reached.get()
     }
 
     pub fn connections(&self) -> usize {
         self.connections.get()
     }
 
-    /// Begin: every waiting connection is woken.
+    /// Ask clients to go.
     pub fn start(&self) {
-        self.draining.set(true);
-        for waker in self.waiting.borrow_mut().drain(..).flatten() {
-            waker.wake();
-        }
+        self.asked.reach();
     }
 
-    /// Resolves when the drain begins. Registers its task once, however often it is polled.
-    pub fn started(self: &Rc<Self>) -> Started {
-        Started { drain: Rc::clone(self), slot: None }
+    /// Close what is idle.
+    pub fn finish(&self) {
+        self.asked.reach();
+        self.finishing.reach();
+    }
+
+    /// Resolves when clients are asked to go. Registers its task once, however often it is polled.
+    pub fn started(&self) -> Reached {
+        Reached { step: Rc::clone(&self.asked), slot: None }
+    }
+
+    /// Resolves when idle connections are to be closed. Registers its task once, however often it is polled.
+    pub fn finishing(&self) -> Reached {
+        Reached { step: Rc::clone(&self.finishing), slot: None }
     }
 
     /// Count a connection for as long as the guard lives.
@@ -55,24 +82,24 @@ impl Drain {
     }
 }
 
-/// See [`Drain::started`].
+/// See [`Drain::started`] and [`Drain::finishing`].
 #[derive(Debug)]
-pub struct Started {
-    drain: Rc<Drain>,
+pub struct Reached {
+    step: Rc<Step>,
     slot: Option<usize>,
 }
 
-impl Future for Started {
+impl Future for Reached {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.drain.is_draining() {
+        if self.step.reached.get() {
             return Poll::Ready(());
         }
         if self.slot.is_none() {
-            let mut waiting = self.drain.waiting.borrow_mut();
+            let mut waiting = self.step.waiting.borrow_mut();
             let waker = Some(context.waker().clone());
-            let slot = if let Some(slot) = self.drain.free.borrow_mut().pop() {
+            let slot = if let Some(slot) = self.step.free.borrow_mut().pop() {
                 waiting[slot] = waker;
                 slot
             } else {
@@ -86,13 +113,13 @@ impl Future for Started {
     }
 }
 
-impl Drop for Started {
+impl Drop for Reached {
     fn drop(&mut self) {
         if let Some(slot) = self.slot
-            && let Some(waker) = self.drain.waiting.borrow_mut().get_mut(slot)
+            && let Some(waker) = self.step.waiting.borrow_mut().get_mut(slot)
         {
             *waker = None;
-            self.drain.free.borrow_mut().push(slot);
+            self.step.free.borrow_mut().push(slot);
         }
     }
 }

@@ -9,7 +9,7 @@ mod engine;
 pub mod settings;
 mod worker;
 
-pub use drain::{Drain, Started};
+pub use drain::{Drain, Reached};
 pub use engine::{ApplyError, Engine, ListenerReport, Report};
 pub use worker::Worker;
 

@@ -124,7 +124,7 @@ async fn serve(worker: Rc<Worker>, mut commands: mpsc::Receiver<Command>) {
             }
             Command::Drain => worker.drain.start(),
             Command::Finish(done) => {
-                worker.drain.start();
+                worker.drain.finish();
                 // What the kernel has accepted by now is still served: the tasks run once more before they end.
                 tokio::task::yield_now().await;
                 accepting.drain().for_each(|(_, task)| task.abort());
