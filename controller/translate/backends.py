@@ -182,14 +182,12 @@ class BackendSource:
     Attributes:
         service, port: the port of a Service.
         slices: the EndpointSlices of the Service.
-        grpc: a GRPCRoute leads to it, so it speaks HTTP/2 whether it says so or not.
         without_endpoint: what becomes of traffic while no endpoint is there, for people.
     """
 
     service: Service
     port: ServicePort
     slices: tuple[EndpointSlice, ...]
-    grpc: bool
     without_endpoint: str
 
 
@@ -200,8 +198,8 @@ def build_backend(identifier: str, source: BackendSource, old: BackendFacts | No
     app_protocol = source.port.app_protocol.lower()
     known = {item.id: item for item in old.endpoints} if old is not None else {}
     kept = tuple(known[item.id] if known.get(item.id) == item else item for item in endpoints)
-    protocol = APP_PROTOCOLS.get(app_protocol, ir.BackendProtocol.HTTP)
-    backend = ir.Backend(id=identifier, protocol=ir.BackendProtocol.H2C if source.grpc else protocol)
+    # What a rule of a GRPCRoute sends is HTTP/2 in any case (`ir.HttpRule.grpc`).
+    backend = ir.Backend(id=identifier, protocol=APP_PROTOCOLS.get(app_protocol, ir.BackendProtocol.HTTP))
     return BackendFacts(
         backend=old.backend if old is not None and old.backend == backend else backend,
         endpoints=kept,

@@ -20,6 +20,7 @@ from .backends import BackendFacts
 from .policies import PolicyFacts
 from .problems import Problem
 from .routes import RouteFacts
+from .shadowed import Place
 from .status import Address, Status
 from .topology import Read, Topology
 from .translation import Translation
@@ -91,11 +92,12 @@ class Memo:
         users: routes, with their Gateways, by backend id.
         service_backends: backend ids by Service.
         service_slices, slice_service: EndpointSlices by Service, and back.
+        places: rules by what they are for of a listener, by id.
         backends: facts by backend id.
         wants_tls: backends whose appProtocol says TLS.
         listeners, http_rules, l4_rules, ir_backends, endpoints, backend_tls, trust, certificates: the IR.
         statuses: by object.
-        problems: findings by object; those of a backend under a key of kind `Backend`.
+        problems: findings by object; those of a backend under a key of kind `Backend`, of a place under `Place`.
         planes: data planes with what they were planned from, by `namespace/name`.
         assigned: addresses of the Services of Gateways.
         serial: number of the last state.
@@ -113,6 +115,7 @@ class Memo:
     service_backends: dict[Pair, set[str]] = field(default_factory=dict)
     service_slices: dict[Pair, set[Pair]] = field(default_factory=dict)
     slice_service: dict[Pair, Pair] = field(default_factory=dict)
+    places: dict[Place, dict[str, ir.L4Rule]] = field(default_factory=dict)
     backends: dict[str, BackendFacts] = field(default_factory=dict)
     wants_tls: set[str] = field(default_factory=set)
     listeners: Ledger[str, ir.Listener] = field(default_factory=Ledger)

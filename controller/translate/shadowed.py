@@ -1,37 +1,57 @@
 """Routes that get no connection because others of the same listener and hostname come first.
 
 They are accepted and attached all the same (`TCPRoute`, `UDPRoute`, `TLSRoute.spec.hostnames`), so only a problem tells
-people. Asked for when problems are shown, not with every translation.
+people.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from sluicegate import ir
 
 from ..model import ObjectKey
 from .problems import Problem
 
-
-def shadowed_routes(rules: Iterable[ir.L4Rule]) -> Iterator[Problem]:
-    """Tell which routes come after others; the older one wins, then the route that comes first by its id."""
-    winners: dict[tuple[str, str], str] = {}
-    for rule in sorted(rules, key=lambda rule: (rule.created, rule.route, rule.index)):
-        for listener in rule.listeners:
-            for hostname in rule.hostnames or ("",):
-                winner = winners.setdefault((listener, hostname), rule.route)
-                if winner != rule.route:
-                    yield _problem(rule, listener, hostname, winner)
+#: Rules of a place that are told at most, the first ones: with each change of one all are looked at.
+MAX_TOLD = 32
 
 
-def _problem(rule: ir.L4Rule, listener: str, hostname: str, winner: str) -> Problem:
-    of_host = f" with hostname {hostname}" if hostname else ""
-    return Problem(
-        severity="warning",
-        key=ObjectKey(*rule.route.split("/")),
-        field="spec.parentRefs",
-        code="shadowed-route",
-        message=f"{winner} comes first at {listener}, so what comes there{of_host} goes to it and not to this route",
-        remedy="make one route of the two, with several backendRefs, or attach one of them elsewhere",
+class Place(NamedTuple):
+    """What one rule can have of a listener: its connections to a hostname; empty: all of them."""
+
+    listener: str
+    hostname: str
+
+    @property
+    def key(self) -> ObjectKey:
+        """Key of the place among the problems."""
+        return ObjectKey("Place", self.listener, self.hostname)
+
+
+def places_of(rule: ir.L4Rule) -> Iterator[Place]:
+    """Places that a rule is for."""
+    for listener in rule.listeners:
+        for hostname in rule.hostnames or ("",):
+            yield Place(listener, hostname)
+
+
+def shadowed(place: Place, rules: Iterable[ir.L4Rule]) -> tuple[Problem, ...]:
+    """Tell which routes of a place get nothing: the older one has it, then the one that comes first by its id."""
+    winner, *losers = heapq.nsmallest(MAX_TOLD + 1, rules, key=lambda rule: (rule.created, rule.route, rule.index))
+    of_host = f" with hostname {place.hostname}" if place.hostname else ""
+    message = f"{winner.route} comes first at {place.listener}: what comes there{of_host} goes to it, not to this route"
+    return tuple(
+        Problem(
+            severity="warning",
+            key=ObjectKey(*route.split("/")),
+            field="spec.parentRefs",
+            code="shadowed-route",
+            message=message,
+            remedy="make one route of the two, with several backendRefs, or attach one of them elsewhere",
+        )
+        for route in dict.fromkeys(rule.route for rule in losers)
+        if route != winner.route
     )

@@ -22,16 +22,18 @@ from .memo import Ledger, Memo, Pair
 from .policies import BackendUse
 from .problems import Problem
 from .routes import RouteFacts
+from .shadowed import Place, places_of, shadowed
 
 _Rule = TypeVar("_Rule", ir.HttpRule, ir.L4Rule)
 
 
 @dataclass(slots=True)
 class Touched:
-    """What changed with the routes: listeners by their count of routes, backends by their use."""
+    """What changed with the routes: listeners by their count of routes, backends by use, places by their rules."""
 
     listeners: set[str] = field(default_factory=set)
     backends: set[str] = field(default_factory=set)
+    places: set[Place] = field(default_factory=set)
 
 
 def replace_route(memo: Memo, key: ObjectKey, new: RouteFacts | None, touched: Touched) -> None:
@@ -39,6 +41,7 @@ def replace_route(memo: Memo, key: ObjectKey, new: RouteFacts | None, touched: T
     old = memo.routes.pop(key, None)
     _replace_rules(memo.http_rules, old.rules if old is not None else (), new.rules if new is not None else ())
     _replace_rules(memo.l4_rules, old.l4_rules if old is not None else (), new.l4_rules if new is not None else ())
+    _replace_places(memo, old, new, touched)
     _replace_uses(memo, key, old, new, touched)
     old_reads = old.reads if old is not None else frozenset()
     new_reads = new.reads if new is not None else frozenset()
@@ -67,6 +70,32 @@ def _replace_rules(ledger: Ledger[str, _Rule], old: tuple[_Rule, ...], new: tupl
             ledger.drop(rule.id)
     for rule in new:
         ledger.put(rule.id, rule)
+
+
+def _replace_places(memo: Memo, old: RouteFacts | None, new: RouteFacts | None, touched: Touched) -> None:
+    """Note which rules are for which connections of a listener."""
+    for rule in old.l4_rules if old is not None else ():
+        for place in places_of(rule):
+            rules = memo.places[place]
+            del rules[rule.id]
+            if not rules:
+                del memo.places[place]
+            touched.places.add(place)
+    for rule in new.l4_rules if new is not None else ():
+        for place in places_of(rule):
+            memo.places.setdefault(place, {})[rule.id] = rule
+            touched.places.add(place)
+
+
+def tell_shadowed(memo: Memo, places: set[Place]) -> None:
+    """Tell of some places which routes come after others."""
+    for place in places:
+        rules = memo.places.get(place, {})
+        found = shadowed(place, rules.values()) if len(rules) > 1 else ()
+        if found:
+            memo.problems.put(place.key, found)
+        else:
+            memo.problems.drop(place.key)
 
 
 def _replace_uses(memo: Memo, key: ObjectKey, old: RouteFacts | None, new: RouteFacts | None, touched: Touched) -> None:
@@ -123,7 +152,7 @@ def replace_backend(memo: Memo, snapshot: Snapshot, identifier: str) -> Pair:
     found = tuple(
         item for key in sorted(memo.service_slices.get(pair, ())) if isinstance(item := slices[key], EndpointSlice)
     )
-    source = BackendSource(service, port, found, grpc=_any_grpc(users), without_endpoint=_without_endpoint(users))
+    source = BackendSource(service, port, found, _without_endpoint(users))
     new = build_backend(identifier, source, old)
     ids = {endpoint.id for endpoint in new.endpoints}
     for endpoint in old.endpoints if old is not None else ():
@@ -142,10 +171,6 @@ def replace_backend(memo: Memo, snapshot: Snapshot, identifier: str) -> Pair:
     else:
         memo.problems.drop(backend_key(identifier))
     return pair
-
-
-def _any_grpc(users: Mapping[ObjectKey, object]) -> bool:
-    return any(key.kind == "GRPCRoute" for key in users)
 
 
 def _without_endpoint(users: Mapping[ObjectKey, object]) -> str:

@@ -23,7 +23,6 @@ from .report import (
     listener_set_status,
     read_report,
 )
-from .shadowed import shadowed_routes
 from .state import State
 from .status import Address, Status
 from .topology import ListenerSetFacts, Topology
@@ -72,7 +71,6 @@ class Translation:
     def problems(self) -> list[Problem]:
         """All that is worth telling, with places, in the order of the files."""
         found = [item for table in self.findings for items in table.values() for item in items]
-        found += shadowed_routes(self.ir.l4_rules.values())
         placed = [msgspec.structs.replace(item, origin=self.snapshot.origin(item.key)) for item in found]
         return sorted(placed, key=Problem.order)
 

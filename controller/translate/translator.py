@@ -38,6 +38,7 @@ from .stages import (
     protected_backends,
     replace_backend,
     replace_route,
+    tell_shadowed,
     update_planes,
 )
 from .state import State
@@ -178,6 +179,7 @@ class Translator:
             if isinstance(route, Route):
                 facts = translate_route(route, world, self.controller_name, self.options.checks.regex)
             replace_route(memo, key, facts, touched)
+        tell_shadowed(memo, touched.places)
         return touched
 
     def _update_backends(self, memo: Memo, step: _Step, touched: set[str]) -> set[Pair]:

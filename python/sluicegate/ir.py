@@ -241,7 +241,8 @@ class HttpRule(_Struct, frozen=True, kw_only=True):
         timeouts: `rules[].timeouts`.
         retry: `rules[].retry`.
         invalid: a filter cannot be honoured: every request that the rule wins gets 500.
-        grpc: the rule of a GRPCRoute: what the gateway itself answers is a gRPC status.
+        grpc: the rule of a GRPCRoute: what the gateway itself answers is a gRPC status, and backends are spoken to in
+            HTTP/2 whatever their protocol says.
     """
 
     id: str
