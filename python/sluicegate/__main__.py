@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import sys
 
+#: Exit status of a program that Ctrl-C ends.
+EXIT_INTERRUPTED = 130
+
 
 def main() -> None:
     """Run the command line."""
-    # The data plane reads its own arguments: what the other commands need would be memory in every pod.
-    if sys.argv[1:2] == ["gateway"]:
-        from sluicegate.commands.gateway import run
+    try:
+        # The roles of a cluster read their own arguments: what the other commands need would be memory in every pod.
+        if sys.argv[1:2] == ["gateway"]:
+            from sluicegate.commands.gateway import run as run_gateway
 
-        sys.exit(run(sys.argv[2:]))
-    from sluicegate.cli import application
+            sys.exit(run_gateway(sys.argv[2:]))
+        if sys.argv[1:2] == ["controller"]:
+            from sluicegate.commands.controller import run as run_controller
 
-    application(prog_name="sluicegate")
+            sys.exit(run_controller(sys.argv[2:]))
+        from sluicegate.cli import application
+
+        application(prog_name="sluicegate")
+    except KeyboardInterrupt:  # while the program itself is still being loaded
+        raise SystemExit(EXIT_INTERRUPTED) from None
 
 
 if __name__ == "__main__":

@@ -193,6 +193,16 @@ def gateway(context: typer.Context) -> None:
     raise typer.Exit(run(context.args))
 
 
+@application.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+)
+def controller(context: typer.Context) -> None:
+    """Control the Gateways of a cluster: the control plane (`sluicegate controller --help`)."""
+    from sluicegate.commands.controller import run
+
+    raise typer.Exit(run(context.args))
+
+
 @application.command()
 def version() -> None:
     """Print the version."""

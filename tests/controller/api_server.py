@@ -31,6 +31,8 @@ class ApiServer:
         self.writes: list[str] = []
         #: Answers to writes of objects whose path ends so: status and message.
         self.refusals: dict[str, tuple[int, str]] = {}
+        #: Namespace, ServiceAccount and pod of tokens.
+        self.tokens: dict[str, tuple[str, str, str]] = {}
         self.watches = 0
         self._history: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
         self._watchers: dict[str, list[asyncio.Queue[bytes | None]]] = defaultdict(list)
@@ -111,6 +113,8 @@ class ApiServer:
             return self._patch(path, await request.json())
         if request.method == "DELETE":
             return self._remove(path, await request.json())
+        if path.endswith("/tokenreviews"):
+            return self._review(await request.json())
         if request.method in {"POST", "PUT"}:
             return self._write(request.method, path, await request.json())
         if path in self.missing:
@@ -191,6 +195,19 @@ class ApiServer:
         merged = {**body, **kept, "metadata": {**metadata, **body["metadata"]}}
         merged["metadata"]["generation"] = metadata.get("generation", 0) + changed
         return web.json_response(self.put(collection, merged))
+
+    def _review(self, body: Document) -> web.Response:
+        found = self.tokens.get(body["spec"]["token"])
+        if found is None:
+            return web.json_response({**body, "status": {"authenticated": False}})
+        namespace, account, pod = found
+        prefix = "authentication.kubernetes.io/pod-"
+        user = {
+            "username": f"system:serviceaccount:{namespace}:{account}",
+            "extra": {f"{prefix}name": [pod], f"{prefix}uid": [f"uid-{pod}"]},
+        }
+        status = {"authenticated": True, "audiences": body["spec"]["audiences"], "user": user}
+        return web.json_response({**body, "status": status})
 
     def _remove(self, path: str, body: Document) -> web.Response:
         collection, key = self._locate(path)

@@ -1,0 +1,119 @@
+"""Settings of `sluicegate controller`: flags, then environment variables, then what the pod says, then defaults."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from sluicegate.controller import DEFAULT_CONTROLLER_NAME
+
+ENVIRONMENT_PREFIX = "SLUICEGATE_"
+DEFAULT_NAMESPACE = "sluicegate-system"
+#: Name of the Service of the config stream, and of the Lease.
+NAME = "sluicegate-controller"
+POLICIES = ("Always", "IfNotPresent", "Never")
+MAX_PORT = 0xFFFF
+
+_HOST = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+
+
+class ControllerSettingsError(ValueError):
+    """A setting that cannot be used; the message says which, and what to write instead."""
+
+
+class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of a controller.
+
+    Attributes:
+        controller_name: `spec.controllerName` of the GatewayClasses to serve.
+        kubeconfig: path; empty: the pod's own account, else the usual kubeconfig.
+        namespace: of the Lease, of the Secret with the CA, and of shared data planes.
+        image: of data planes.
+        image_pull_policy: of data planes; empty: as Kubernetes thinks.
+        stream_address: `address:port` to serve the config stream on.
+        stream_name: `host:port` as data planes dial it.
+        admin: `address:port` of /healthz, /readyz and /metrics, or `off`.
+        output: `text` or `json`.
+        pod: name of this pod.
+    """
+
+    controller_name: str = DEFAULT_CONTROLLER_NAME
+    kubeconfig: str = ""
+    namespace: str = DEFAULT_NAMESPACE
+    image: str = ""
+    image_pull_policy: str = ""
+    stream_address: str = "0.0.0.0:18000"
+    stream_name: str = ""
+    admin: str = "127.0.0.1:19000"
+    output: str = "text"
+    pod: str = ""
+
+    @property
+    def stream_host(self) -> str:
+        """The name that the certificate of the stream is for."""
+        return self.stream_name.rpartition(":")[0].strip("[]")
+
+
+def load_controller_settings(
+    flags: Mapping[str, Any], environment: Mapping[str, str], version: str
+) -> ControllerSettings:
+    """Put the settings together.
+
+    Args:
+        flags: by field name; None where not given.
+        environment: `os.environ`; `POD_NAME` and `POD_NAMESPACE` are the pod's.
+        version: of this program: data planes run the same unless an image is given.
+
+    Raises:
+        ControllerSettingsError: something that cannot be used.
+    """
+    given: dict[str, str] = {}
+    for name in ControllerSettings.__struct_fields__:
+        value = flags.get(name) or environment.get(ENVIRONMENT_PREFIX + name.upper())
+        if value:
+            given[name] = str(value)
+    given.setdefault("namespace", environment.get("POD_NAMESPACE") or DEFAULT_NAMESPACE)
+    given.setdefault("pod", environment.get("POD_NAME") or "")
+    given.setdefault("image", f"sluicegate:{version}")
+    given.setdefault("stream_name", f"{NAME}.{given['namespace']}.svc:18000")
+    settings = ControllerSettings(**given)
+    _check(settings)
+    return settings
+
+
+def _check(settings: ControllerSettings) -> None:
+    if not _is_address(settings.stream_address):
+        raise _refusal("stream_address", settings.stream_address, "an address and port, such as 0.0.0.0:18000")
+    host, _, port = settings.stream_name.rpartition(":")
+    if not (_HOST.fullmatch(host) or _is_address(settings.stream_name)) or not _is_port(port):
+        raise _refusal(
+            "stream_name", settings.stream_name, f"a host and port, such as {NAME}.{DEFAULT_NAMESPACE}.svc:18000"
+        )
+    if settings.admin != "off" and not _is_address(settings.admin):
+        raise _refusal("admin", settings.admin, "an address and port, such as 0.0.0.0:19000, nor `off`")
+    if settings.image_pull_policy and settings.image_pull_policy not in POLICIES:
+        raise _refusal("image_pull_policy", settings.image_pull_policy, f"one of {', '.join(POLICIES)}")
+    if settings.output not in {"text", "json"}:
+        raise _refusal("output", settings.output, "text or json")
+
+
+def _refusal(name: str, value: str, wanted: str) -> ControllerSettingsError:
+    flag = name.replace("_", "-")
+    return ControllerSettingsError(f"--{flag} ({ENVIRONMENT_PREFIX}{name.upper()}): {value!r} is not {wanted}")
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and int(text) <= MAX_PORT
+
+
+def _is_address(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    try:
+        ipaddress.ip_address(host[1:-1] if host.startswith("[") and host.endswith("]") else host)
+    except ValueError:
+        return False
+    return _is_port(port)
