@@ -66,7 +66,7 @@ class ClientTimes(msgspec.Struct, frozen=True):
     """
 
     first_wait: float = 0.1
-    longest_wait: float = 5.0
+    longest_wait: float = 2.0
     connect: float = 15.0
     ping: float = 20.0
     ping_limit: float = 10.0

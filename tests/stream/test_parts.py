@@ -18,6 +18,7 @@ from cryptography import x509
 from stream_support import PLANE, listener, now, rule, state
 
 from sluicegate import ir
+from sluicegate.controller.infra.plane import ProvisionOptions
 from sluicegate.controller.kube.client import ApiError
 from sluicegate.controller.model import CLUSTER, KINDS, ObjectKey, decode
 from sluicegate.controller.store import Store
@@ -39,6 +40,7 @@ from sluicegate.controller.stream.identity import (
 from sluicegate.controller.stream.projection import Projector
 from sluicegate.controller.stream.protocol import BindError, ListenerOutcome, PlaneReport, Refusal
 from sluicegate.controller.stream.reports import PodReport, Reports, Said, merged
+from sluicegate.controller.stream.server import wanted
 from sluicegate.controller.stream.snapshot_file import NAME, SnapshotError, read_snapshot, write_snapshot
 from sluicegate.controller.translate import Options, Translation, Translator
 from sluicegate.controller.translate.status import GatewayStatus
@@ -330,7 +332,7 @@ def test_reports_of_pods_are_one(pods: list[PodReport], bound: tuple[str, ...] |
     assert (report.error.code if report.error is not None else None) == code
 
 
-def translation() -> Translation:
+def translation(options: Options | None = None) -> Translation:
     documents = [
         {
             "apiVersion": "gateway.networking.k8s.io/v1",
@@ -347,7 +349,14 @@ def translation() -> Translation:
     ]
     store = Store(KINDS)
     store.load(decode(document, CLUSTER) for document in documents)
-    return Translator("example.com/c", Options()).translate(store.snapshot())
+    return Translator("example.com/c", options or Options()).translate(store.snapshot())
+
+
+def test_what_is_wanted_comes_from_the_plan() -> None:
+    found = wanted(translation(Options(provision=ProvisionOptions(authority=""))))
+    assert found.gateways == {("default", "gateway-c"): frozenset({"default/gateway"})}
+    assert list(found.state.listeners) == [ID]
+    assert wanted(translation()).gateways == {}
 
 
 @pytest.mark.parametrize(
