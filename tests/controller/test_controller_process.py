@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
@@ -16,6 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 import yaml
+from aiohttp import web
 from api_server import ApiServer
 
 from sluicegate.controlplane.settings import ControllerSettingsError, load_controller_settings
@@ -92,7 +94,9 @@ async def api(*documents: tuple[str, dict[str, Any]]) -> AsyncIterator[ApiServer
 
 
 @asynccontextmanager
-async def controller(server: ApiServer, folder: Path, pod: str = "controller-1") -> AsyncIterator[Controller]:
+async def controller(
+    server: ApiServer, folder: Path, pod: str = "controller-1", port: int = 0
+) -> AsyncIterator[Controller]:
     kubeconfig = folder / "kubeconfig"
     kubeconfig.write_text(
         yaml.safe_dump(
@@ -110,8 +114,8 @@ async def controller(server: ApiServer, folder: Path, pod: str = "controller-1")
         f"--kubeconfig={kubeconfig}",
         "--output=json",
         "--admin=127.0.0.1:0",
-        "--stream-address=127.0.0.1:0",
-        "--stream-name=localhost:18000",
+        f"--stream-address=127.0.0.1:{port}",
+        f"--stream-name=localhost:{port or 18000}",
         "--image=registry.example/sluicegate:test",
     ]
     process = await asyncio.create_subprocess_exec(
@@ -183,6 +187,76 @@ def test_it_leads_provisions_and_ends(tmp_path: Path) -> None:
             assert await it.end() == 0
             assert time.monotonic() - begun < 2  # told: within a second; a machine under load may take its time
             assert server.objects[LEASES]["", "sluicegate-controller"]["spec"]["holderIdentity"] == ""
+
+    run(scenario())
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def backend() -> AsyncIterator[int]:
+    """An HTTP server that says hello; its port."""
+
+    async def hello(_: web.Request) -> web.Response:
+        return web.Response(text="hello")
+
+    application = web.Application()
+    application.router.add_get("/{path:.*}", hello)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield int(runner.addresses[0][1])
+    await runner.cleanup()
+
+
+@asynccontextmanager
+async def data_plane(
+    server: ApiServer, folder: Path, arguments: list[str]
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A pod as the Deployment makes it, but for its places."""
+    config = server.objects[CONFIG]["prod", "edge-sluicegate"]["data"]
+    for name, content in {**config, "token": "token-1"}.items():
+        (folder / name).write_text(content)
+    places = {"/etc/sluicegate": folder, "/var/run/secrets/sluicegate": folder, "/var/lib/sluicegate": folder}
+    for place, real in places.items():
+        arguments = [item.replace(place, str(real)) for item in arguments]
+    arguments = [item.replace("0.0.0.0:19000", "127.0.0.1:0") for item in arguments]
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "sluicegate", *arguments)
+    try:
+        yield process
+    finally:
+        process.kill()
+        await process.wait()
+
+
+def test_from_a_gateway_to_traffic(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        port, stream = free_port(), free_port()
+        document = gateway()
+        document["spec"]["listeners"][0]["port"] = port
+        async with backend() as target, api((GATEWAYS, document)) as server:
+            route, service, endpoints = (item for _, item in route_with_backend(0))
+            endpoints["endpoints"] = [{"addresses": ["127.0.0.1"]}]
+            endpoints["ports"] = [{"port": target}]
+            for collection, item in ((ROUTES, route), (SERVICES, service), (SLICES, endpoints)):
+                server.put(collection, item)
+            server.tokens["token-1"] = ("prod", "edge-sluicegate", "pod-1")
+            async with controller(server, tmp_path, port=stream) as it:
+                await server.wait(lambda: ("prod", "edge-sluicegate") in server.objects[DEPLOYMENTS], LIMIT)
+                made = server.objects[SERVICES]["prod", "edge-sluicegate"]
+                server.put(SERVICES, {**made, "status": {"loadBalancer": {"ingress": [{"ip": "10.0.0.7"}]}}})
+                spec = server.objects[DEPLOYMENTS]["prod", "edge-sluicegate"]["spec"]["template"]["spec"]
+                async with data_plane(server, tmp_path, spec["containers"][0]["args"]):
+                    await server.wait(lambda: conditions(server).get("Programmed") == "Programmed", LIMIT)
+                    async with aiohttp.ClientSession() as session:
+                        headers = {"Host": "app-0.example.com"}
+                        async with session.get(f"http://127.0.0.1:{port}/", headers=headers) as answer:
+                            assert (answer.status, await answer.text()) == (200, "hello")
+                assert await it.end() == 0
 
     run(scenario())
 
