@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -134,3 +135,13 @@ def test_good_parameters(spec: Any) -> None:
 )
 def test_check_refuses(spec: Any, field: str) -> None:
     assert [item.field for item in violations(document(spec))] == [field]
+
+
+def test_every_parameter_is_in_the_documentation() -> None:
+    text = (parameters_crd.ROOT / "docs" / "provisioning.md").read_text()
+    table = text[text.index("| field | default |") :].split("\n\n")[0]
+    shown = set(re.findall(r"`\.?([A-Za-z.]+)`", "\n".join(line.split("|")[1] for line in table.splitlines())))
+    names = {name.rpartition(".")[2] for name in shown}
+    for part, schema in SPEC["properties"].items():
+        for name in schema.get("properties", {part: None}):
+            assert name in names, f"{part}.{name}"
