@@ -59,15 +59,20 @@ class ClientTimes(msgspec.Struct, frozen=True):
     """Seconds.
 
     Attributes:
-        first_wait, longest_wait: between connections.
-        connect: until the first message of the controller.
+        first_wait, longest_wait: between connections. Short: behind the controller's Service is one replica that
+            serves and others that refuse at once, and each connection may meet any.
+        turned_away_wait: after a controller that was there and did not let us in.
+        connect: for TCP and TLS.
+        admit: until the controller lets us in, and until its first message.
         ping: of silence before a ping.
         ping_limit: for the answer to a ping.
     """
 
-    first_wait: float = 0.1
-    longest_wait: float = 2.0
-    connect: float = 15.0
+    first_wait: float = 0.05
+    longest_wait: float = 0.5
+    turned_away_wait: float = 5.0
+    connect: float = 3.0
+    admit: float = 15.0
     ping: float = 20.0
     ping_limit: float = 10.0
 
@@ -130,11 +135,14 @@ class StreamClient:
     async def run(self) -> None:
         """Follow the controller until cancelled."""
         while True:
+            limit = self._times.longest_wait
             try:
                 await self._connect()
                 text = "the controller ended the stream"
             except grpc.aio.AioRpcError as error:
                 text = f"{error.code().name}: {error.details()}"
+                if error.code() != grpc.StatusCode.UNAVAILABLE:
+                    limit = self._times.turned_away_wait
             except (OSError, ValueError, asyncio.TimeoutError) as error:
                 text = str(error) or "no answer in time"
             finally:
@@ -146,7 +154,7 @@ class StreamClient:
                 f"no configuration from {self._address} ({text}); what is there serves on, trying again",
             )
             await asyncio.sleep(self._wait * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
-            self._wait = min(self._wait * 2, self._times.longest_wait)
+            self._wait = min(self._wait * 2, limit)
 
     def report(self) -> None:
         """Say what is bound, where that is news to the controller."""
@@ -176,7 +184,7 @@ class StreamClient:
             call = exchange(self._requests(self._unsent, admitted), metadata=metadata, wait_for_ready=False)
             try:
                 # Nothing is said before the controller let us in.
-                await asyncio.wait_for(call.initial_metadata(), self._times.connect)
+                await asyncio.wait_for(call.initial_metadata(), self._times.admit)
                 admitted.set()
                 await self._follow(call)
             finally:
@@ -198,7 +206,7 @@ class StreamClient:
     async def _follow(self, call: AsyncIterable[Message]) -> None:
         change, size = Change(), 0
         responses = aiter(call)
-        response = await asyncio.wait_for(anext(responses, None), self._times.connect)
+        response = await asyncio.wait_for(anext(responses, None), self._times.admit)
         while response is not None:
             section = section_of(response.type_url)
             if section == GENERATION:
@@ -261,6 +269,8 @@ def _options(times: ClientTimes) -> list[tuple[str, int]]:
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.enable_retries", 0),
         ("grpc.min_reconnect_backoff_ms", int(times.connect * 1000)),
+        ("grpc.initial_reconnect_backoff_ms", int(times.connect * 1000)),
+        ("grpc.max_reconnect_backoff_ms", int(times.connect * 1000)),
         # A proxy of the environment is not meant for this.
         ("grpc.enable_http_proxy", 0),
     ]

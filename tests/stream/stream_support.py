@@ -252,7 +252,7 @@ class Plane:
         self.holdings = Holdings()
         self.engine = RecordingEngine(self.holdings)
         self.complaints: list[tuple[str, str]] = []
-        times = ClientTimes(first_wait=0.01, longest_wait=0.1, connect=5.0)
+        times = ClientTimes(first_wait=0.01, longest_wait=0.1, turned_away_wait=0.1)
         self.client = StreamClient(
             address or side.address.replace("127.0.0.1", "localhost"),
             str(self.token),

@@ -284,6 +284,30 @@ async def relayed(side: Side) -> Any:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def test_a_controller_that_accepts_and_says_nothing_is_left(tmp_path: Path) -> None:
+    async def run() -> None:
+        connections = 0
+
+        async def accept(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal connections
+            connections += 1
+            if connections > 2:
+                plane.engine.notify()
+            await asyncio.Event().wait()
+            writer.close()
+
+        silent = await asyncio.start_server(accept, "127.0.0.1", 0)
+        async with serving(*simple("a")) as side:
+            plane = Plane(tmp_path, side, address=f"localhost:{silent.sockets[0].getsockname()[1]}")
+            plane.client._times = msgspec.structs.replace(plane.client._times, connect=0.2)
+            async with following(plane):
+                await plane.engine.until(lambda: connections > 2)
+                assert "UNAVAILABLE" in plane.complaints[0][1]
+        silent.close()
+
+    asyncio.run(run())
+
+
 def test_half_open_connections_die_on_both_sides(tmp_path: Path) -> None:
     async def run() -> None:
         times = ServerTimes(ping=0.2, ping_limit=0.2, keep=0.1)
