@@ -28,7 +28,8 @@ else:
 ROOT = Path(__file__).parents[3]
 TAG = "sluicegate:0.1.0"
 SUITE, PYTHON = "bookworm", "3.11"
-PACKAGES = "python3,ca-certificates"
+#: grpcio needs libstdc++.
+PACKAGES = "python3,ca-certificates,libstdc++6"
 #: What no program reads.
 UNWANTED = ("doc", "man", "locale", "info", "i18n")
 #: Where the packages are in the image.
