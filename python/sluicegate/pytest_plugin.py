@@ -3,6 +3,8 @@
     def test_login(sluicegate_routes):
         routes = sluicegate_routes("manifests")
         assert routes.decide("GET https://www.example.com/login").backend == "default/example-svc:8080"
+        assert routes.decide("grpc://www.example.com/shop.Cart/Add").route == "GRPCRoute/default/cart"
+        assert routes.decide("tls://db.example.com:5432").outcome == "forward"
 
 Paths are relative to pytest's root directory.
 """

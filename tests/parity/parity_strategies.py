@@ -512,6 +512,7 @@ l4_backends = st.lists(
         backend=st.sampled_from((*BACKENDS, *BACKENDS, None)),
         weight=st.sampled_from((1, 1, 2, 0)),
     ),
+    min_size=1,
     max_size=3,
 ).map(tuple)
 
@@ -519,7 +520,7 @@ l4_backends = st.lists(
 @st.composite
 def l4_tables(draw: st.DrawFn) -> bytes:
     """The JSON of a full state with listeners of every protocol, L4 rules, and one rule of HTTP."""
-    listeners = draw(st.lists(st.sampled_from(L4_LISTENERS), min_size=4, max_size=11, unique=True))
+    listeners = draw(st.lists(st.sampled_from(L4_LISTENERS), min_size=7, max_size=11, unique=True))
     identities = [listener.id for listener in listeners]
     places = draw(st.lists(st.tuples(st.sampled_from(L4_ROUTES), st.integers(0, 1)), max_size=7, unique=True))
     rules = [
@@ -528,9 +529,9 @@ def l4_tables(draw: st.DrawFn) -> bytes:
             route=route,
             created=draw(st.sampled_from((0, 1, 2))),
             index=index,
-            listeners=tuple(draw(st.sampled_from([identities] * 2 + [[identity] for identity in identities]))),
-            hostnames=draw(hostnames),
-            backends=draw(l4_backends),
+            listeners=tuple(draw(st.sampled_from([identities] * 9 + [[identity] for identity in identities]))),
+            hostnames=draw(st.one_of(st.just(()), hostnames)),
+            backends=draw(l4_backends if draw(st.sampled_from((True,) * 7 + (False,))) else st.just(())),
         )
         for route, index in places
     ]
@@ -567,7 +568,7 @@ l4_addresses = st.sampled_from(("",) * 6 + ("127.0.0.1", "::1", "10.9.9.9"))
 @st.composite
 def connections(draw: st.DrawFn, size: tuple[int, int] = (4, 3)) -> list[Request | Connection]:
     """Every server name with every socket, as a connection, and as a request where it is TLS."""
-    sockets = (("tcp", 8443), ("tcp", 8443), ("tcp", 8053), ("udp", 8053), ("tcp", 8080), ("udp", 8443), ("tcp", 9))
+    sockets = (("tcp", 8443),) * 9 + (("tcp", 8053), ("udp", 8053)) * 4 + (("tcp", 8080), ("udp", 8443), ("tcp", 9))
     found: list[Request | Connection] = []
     for name in draw(some(server_names, size[0])):
         for transport, port in draw(some(st.sampled_from(sockets), size[1])):

@@ -11,9 +11,9 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from parity_builds import BUILDS, agree, open_all
-from parity_strategies import requests, tables
+from parity_strategies import connections, l4_tables, requests, tables
 
-from sluicegate.reference import Request
+from sluicegate.reference import Connection, Request
 
 #: Authorities, targets and exchanges of one table; every combination is a request.
 SIZE = (3, 4, 4)
@@ -32,8 +32,15 @@ REASONS_OF_ACTIONS = REASONS_OF_MATCHING | {
 }
 
 
+#: Server names, and sockets for each; each gives a connection and a request.
+L4_SIZE = (4, 4)
+L4_TABLES = 150
+REASONS_OF_CONNECTIONS = {"forwarded", "no_listener", "no_route", "no_backend", "backend_invalid", "no_endpoint"}
+
+
 def test_there_are_enough_pairs() -> None:
     assert REQUESTS_EACH * TABLES_EACH * RUNS >= 20_000
+    assert L4_SIZE[0] * L4_SIZE[1] * L4_TABLES >= 2_000
     assert {"python", "native"} <= {build.name for build in BUILDS}
 
 
@@ -60,4 +67,28 @@ def test_builds_agree(run: int, with_filters: bool) -> None:
     assert seen.total() >= REQUESTS_EACH * TABLES_EACH
     # The alphabets reach every outcome, and often enough what they are for.
     assert set(seen) == (REASONS_OF_ACTIONS if with_filters else REASONS_OF_MATCHING)
+    assert seen["forwarded"] >= seen.total() // 10
+
+
+def test_builds_agree_on_connections() -> None:
+    seen: Counter[str] = Counter()
+
+    @seed(0)
+    @settings(
+        max_examples=L4_TABLES,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(table=l4_tables(), sent=connections(L4_SIZE))
+    def check(table: bytes, sent: list[Request | Connection]) -> None:
+        opened = open_all(table)
+        for asked in sent:
+            decision = agree(table, opened, asked)
+            if isinstance(asked, Connection):
+                seen[decision.reason] += 1
+
+    check()
+    assert set(seen) == REASONS_OF_CONNECTIONS
     assert seen["forwarded"] >= seen.total() // 10

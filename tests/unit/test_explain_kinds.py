@@ -11,6 +11,8 @@ import sluicegate
 from sluicegate.cli import DEFAULT_CONTROLLER
 from sluicegate.commands.explain import run
 
+pytest_plugins = ["pytester"]
+
 MANIFESTS = """
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
@@ -244,6 +246,19 @@ def test_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert document["request"] == {"protocol": "tls", "port": 443, "server_name": "www.shop.test"}
     assert document["decision"]["route"] == "TLSRoute/default/exact"
     assert (document["winner"], document["hostname"], document["losers"][0]["match"]) == (None, "www.shop.test", None)
+
+
+def test_the_pytest_fixture(pytester: pytest.Pytester, folder: Path) -> None:
+    pytester.makepyfile(
+        f"""
+        def test_kinds(sluicegate_routes):
+            routes = sluicegate_routes({str(folder)!r})
+            assert routes.decide("grpc://api.test/p.Shop/Get").backend == "default/app:80"
+            assert routes.decide("tls://www.shop.test").route == "TLSRoute/default/exact"
+            assert routes.decide("udp://:53").endpoints == ("10.0.0.2:5353",)
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
 
 
 def test_the_library(folder: Path) -> None:

@@ -8,8 +8,8 @@ pub use contract::{Decision, DecisionRequest, L4Request, Message, Question, Repl
 
 use crate::ir::{ListenerProtocol, PathModifier, Redirect};
 use crate::table::{
-    Backend, CorsFilter, EditedFields, Field, Filters, Found, L4Candidate, Listener, OriginPattern, RequestHead,
-    RuleBackend, Socket, Table, backend_at,
+    Backend, CorsFilter, EditedFields, Field, Filters, Found, HeaderEdits, L4Candidate, Listener, OriginPattern,
+    RequestHead, RuleBackend, Socket, Table, backend_at,
 };
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -89,15 +89,27 @@ pub enum Picked<'t> {
 
 /// `slot`: below the rule's total weight; says whose turn it is.
 pub fn pick<'t>(table: &'t Table, found: &Found<'t>, slot: u64) -> Picked<'t> {
-    pick_of(table, &found.rule.backends, found.rule.total_weight, slot)
+    pick_of(table, &found.rule.backends, found.rule.total_weight, slot, true)
 }
 
-/// As [`pick`], for an L4 rule.
-pub fn pick_l4<'t>(table: &'t Table, found: &'t L4Candidate, slot: u64) -> Picked<'t> {
-    pick_of(table, &found.rule.backends, found.rule.total_weight, slot)
+/// As [`pick`], for an L4 rule. TLS that is passed through is the client's own, and datagrams have none: there the
+/// backend's TLS policy means nothing.
+pub fn pick_l4<'t>(table: &'t Table, listener: &Listener, found: &'t L4Candidate, slot: u64) -> Picked<'t> {
+    let speaks_tls = match listener.ir.protocol {
+        ListenerProtocol::Tls => listener.ir.tls.is_some(),
+        ListenerProtocol::Udp => false,
+        ListenerProtocol::Http | ListenerProtocol::Https | ListenerProtocol::Tcp => true,
+    };
+    pick_of(table, &found.rule.backends, found.rule.total_weight, slot, speaks_tls)
 }
 
-fn pick_of<'t>(table: &'t Table, backends: &'t [RuleBackend], total_weight: u64, slot: u64) -> Picked<'t> {
+fn pick_of<'t>(
+    table: &'t Table,
+    backends: &'t [RuleBackend],
+    total_weight: u64,
+    slot: u64,
+    speaks_tls: bool,
+) -> Picked<'t> {
     if total_weight == 0 {
         return Picked::NoBackend;
     }
@@ -107,7 +119,7 @@ fn pick_of<'t>(table: &'t Table, backends: &'t [RuleBackend], total_weight: u64,
     let Some(backend) = chosen.slot.and_then(|slot| table.backend(slot)) else {
         return Picked::Invalid(index);
     };
-    if backend.tls.as_ref().is_some_and(|policy| policy.invalid) {
+    if speaks_tls && backend.tls.as_ref().is_some_and(|policy| policy.invalid) {
         return Picked::Invalid(index);
     }
     if backend.selectable().is_empty() {
@@ -264,20 +276,28 @@ pub fn edit_request<'f>(
     path: &str,
     prefix_length: Option<usize>,
 ) -> Edited<'f> {
-    let mut edited = Edited::default();
-    for edits in &filters.request {
-        edits.apply(fields);
-        if let Some(host) = edits.host() {
-            // An empty authority would be no request: the one before stays.
-            edited.authority = Some(host).filter(|host| !host.is_empty()).or(edited.authority);
-            fields.retain(|field| !field.name.eq_ignore_ascii_case(b"host"));
-        }
-    }
+    let (before, after) = filters.request.split_at(filters.edits_before_rewrite);
+    let mut edited = Edited { authority: edit_headers(before, fields), path: None };
     if let Some(rewrite) = &filters.rewrite {
         edited.authority = rewrite.hostname.as_deref().or(edited.authority);
         edited.path = rewrite.path.as_ref().map(|modifier| modify_path(modifier, path, prefix_length).into_owned());
     }
+    edited.authority = edit_headers(after, fields).or(edited.authority);
     edited
+}
+
+/// Header edits in order; returns the authority that the last edit of `host` asks for.
+fn edit_headers<'f>(all: &'f [HeaderEdits], fields: &mut EditedFields<'f>) -> Option<&'f str> {
+    let mut authority = None;
+    for edits in all {
+        edits.apply(fields);
+        if let Some(host) = edits.host() {
+            // An empty authority would be no request: the one before stays.
+            authority = Some(host).filter(|host| !host.is_empty()).or(authority);
+            fields.retain(|field| !field.name.eq_ignore_ascii_case(b"host"));
+        }
+    }
+    authority
 }
 
 fn finish(cors: &CorsFilter, mut fields: CorsFields, vary: bool) -> CorsFields {

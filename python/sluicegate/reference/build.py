@@ -202,12 +202,10 @@ def _l4_rules(resources: ir.Resources) -> dict[str, dict[str, ir.L4Rule]]:
 
     Nothing but the hostname tells two rules of a listener apart, so of those with the same one the first takes all.
     """
-    with_hostnames = {item.id for item in resources.listeners if item.protocol is ir.ListenerProtocol.TLS}
     first: dict[str, dict[str, ir.L4Rule]] = {}
     for rule in sorted(resources.l4_rules, key=lambda rule: (rule.created, rule.route.encode(), rule.index)):
         for listener in rule.listeners:
-            hostnames = rule.hostnames if listener in with_hostnames else ()
-            for hostname in hostnames or ("",):
+            for hostname in rule.hostnames or ("",):
                 first.setdefault(listener, {}).setdefault(hostname, rule)
     return first
 

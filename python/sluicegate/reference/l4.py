@@ -8,8 +8,11 @@ from sluicegate import ir
 
 from .contract import Connection, Decision
 from .decision import pick
-from .listener import hostnames_of, listener_of, socket_of
-from .table import Backend, Family, Listener, Socket, Table
+from .listener import answers_requests, hostnames_of, listener_of, socket_of
+from .table import Backend, Family, Listener, Table
+
+#: Sockets that no request comes in by.
+L4_ONLY = frozenset({Family.TCP, Family.UDP})
 
 
 def connect(table: Table, connection: Connection) -> Decision:
@@ -19,9 +22,9 @@ def connect(table: Table, connection: Connection) -> Decision:
         ValueError: `connection.address` is no IP address; a fault of the caller.
     """
     socket = socket_of(table, connection.bind_port, connection.address, is_udp=connection.transport == "udp")
-    server_name = (connection.sni or "").lower()
-    listener = None if socket is None else _listener(socket, server_name)
-    if listener is None:
+    server_name = (connection.sni or "").lower() if socket is not None and socket.family is Family.TLS else ""
+    listener = None if socket is None else listener_of(socket, server_name)
+    if listener is None or answers_requests(listener):
         return _close("no_listener")
     rule = _rule(listener, server_name)
     if rule is None:
@@ -36,16 +39,8 @@ def _close(reason: str, listener: Listener | None = None, backend: int | None = 
     return Decision(outcome="close", status=0, reason=reason, listener=identity, backend=backend)
 
 
-def _listener(socket: Socket, server_name: str) -> Listener | None:
-    """By server name for TLS; a socket of TCP or UDP has one listener."""
-    if socket.family is Family.TLS:
-        listener = listener_of(socket, server_name)
-        return listener if listener is not None and listener.resource.protocol is ir.ListenerProtocol.TLS else None
-    return None if socket.family is Family.HTTP else socket.listeners.get("")
-
-
 def _rule(listener: Listener, server_name: str) -> ir.L4Rule | None:
-    """The rule of the most specific hostname that fits; TCP and UDP know no hostnames."""
+    """The rule of the most specific hostname that fits; without a name only those without hostnames do."""
     for hostname in hostnames_of(server_name):
         rule = listener.l4_rules.get(hostname)
         if rule is not None:

@@ -13,8 +13,6 @@ from sluicegate import ir
 
 from .table import Family, Listener, Socket, Table
 
-_HTTP = frozenset({ir.ListenerProtocol.HTTP, ir.ListenerProtocol.HTTPS})
-
 
 def hostnames_of(host: str) -> Iterator[str]:
     """The hostnames that hold for a host, the most specific first.
@@ -40,20 +38,16 @@ def listener_of(socket: Socket, host: str) -> Listener | None:
     return None
 
 
-def http_listener_of(socket: Socket, host: str) -> Listener | None:
-    """The listener of an authority: of those that speak HTTP."""
-    for hostname in hostnames_of(host):
-        listener = socket.listeners.get(hostname)
-        if listener is not None and listener.resource.protocol in _HTTP:
-            return listener
-    return None
-
-
 def is_misdirected(socket: Socket, listener: Listener, sni: str | None) -> bool:
     """Whether the TLS handshake belongs to another listener than the authority: 421 (GEP-3567)."""
     if socket.family is not Family.TLS:
         return False
     return listener_of(socket, (sni or "").lower()) is not listener
+
+
+def answers_requests(listener: Listener) -> bool:
+    """Whether what comes to it are requests; to others connections come."""
+    return listener.resource.protocol in {ir.ListenerProtocol.HTTP, ir.ListenerProtocol.HTTPS}
 
 
 def socket_of(table: Table, bind_port: int, address: str, *, is_udp: bool) -> Socket | None:

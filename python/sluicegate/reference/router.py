@@ -11,8 +11,8 @@ from .authority import parse_host
 from .contract import BadRequest, Connection, Decision, Request, decode_request, encode_decision
 from .decision import Routed, act, respond
 from .filters import edited_before_routing
-from .l4 import connect
-from .listener import http_listener_of, is_misdirected, socket_of
+from .l4 import L4_ONLY, connect
+from .listener import answers_requests, is_misdirected, listener_of, socket_of
 from .match import find, head_of
 from .table import Table
 from .target import parse_target
@@ -35,11 +35,13 @@ def _answer(table: Table, request: Request) -> Decision:
     except BadRequest:
         return respond(400, "bad_request")
     socket = socket_of(table, request.bind_port, request.address, is_udp=False)
-    listener = None if socket is None else http_listener_of(socket, host)
+    listener = None if socket is None or socket.family in L4_ONLY else listener_of(socket, host)
     if socket is None or listener is None:
         return respond(404, "no_listener")
     if is_misdirected(socket, listener, request.sni):
         return respond(421, "misdirected", listener)
+    if not answers_requests(listener):
+        return respond(404, "no_listener")
     if listener.resource.filters:
         headers = edited_before_routing(request.headers, listener.resource.filters)
         request = msgspec.structs.replace(request, headers=headers)

@@ -209,7 +209,7 @@ pub fn decide_l4(table: &Table, request: &L4Request) -> Decision {
         L4Routed::Found(listener, found) => (listener, found),
     };
     let slot = request.entropy % found.rule.total_weight.max(1);
-    let decision = match pick_l4(table, found, slot) {
+    let decision = match pick_l4(table, listener, found, slot) {
         Picked::NoBackend => Decision::close("no_backend"),
         Picked::Invalid(index) => Decision { backend: Some(index), ..Decision::close("backend_invalid") },
         Picked::NoEndpoint(index) => Decision { backend: Some(index), ..Decision::close("no_endpoint") },

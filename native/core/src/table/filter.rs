@@ -102,6 +102,8 @@ pub struct Filters {
     pub request: Vec<HeaderEdits>,
     pub response: Vec<HeaderEdits>,
     pub rewrite: Option<ir::Rewrite>,
+    /// How many of the request's header edits come before the rewrite: both can set the authority, the later one counts.
+    pub edits_before_rewrite: usize,
     pub mirrors: Vec<Mirror>,
     pub redirect: Option<ir::Redirect>,
     pub cors: Option<CorsFilter>,
@@ -115,7 +117,10 @@ impl Filters {
                 ir::Filter::RequestHeaders(edit) => compiled.request.push(HeaderEdits::compile(edit)),
                 ir::Filter::ResponseHeaders(edit) => compiled.response.push(HeaderEdits::compile(edit)),
                 ir::Filter::Redirect(redirect) => compiled.redirect = Some(redirect.clone()),
-                ir::Filter::Rewrite(rewrite) => compiled.rewrite = Some(rewrite.clone()),
+                ir::Filter::Rewrite(rewrite) => {
+                    compiled.rewrite = Some(rewrite.clone());
+                    compiled.edits_before_rewrite = compiled.request.len();
+                }
                 ir::Filter::Mirror { backend, percentage } => compiled.mirrors.push(Mirror {
                     slot: slots.of(backend),
                     backend: backend.clone(),

@@ -1,0 +1,87 @@
+"""Filters of listeners (GEP-5224) on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from system_backends import Backend
+from system_clients import Http1, Http2
+from system_gateway import Gateway
+from system_manifests import Manifest, gateway, listener, metadata, route, rule, service
+
+Start = Callable[..., Gateway]
+
+
+def header_filter(name: str, **spec: Any) -> Manifest:
+    fields = {
+        kind: [{"name": item, "value": value} for item, value in values.items()] if isinstance(values, dict) else values
+        for kind, values in spec.items()
+    }
+    return {
+        "apiVersion": "sluicegate.dev/v1alpha1",
+        "kind": "RequestHeaderFilter",
+        "metadata": metadata(name),
+        "spec": fields,
+    }
+
+
+def filtered(name: str, port: int, *filters: str) -> Manifest:
+    requests = [
+        {
+            "type": "ExtensionRef",
+            "extensionRef": {"group": "sluicegate.dev", "kind": "RequestHeaderFilter", "name": item},
+        }
+        for item in filters
+    ]
+    return listener(name, port, filters={"requests": requests})
+
+
+def objects(backend: Callable[..., Backend], first: Manifest) -> list[Manifest]:
+    names = ("one", "two", "sent")
+    rules = [rule("", name, matches=[{"headers": [{"name": "x-tenant", "value": name}]}]) for name in names]
+    return [
+        gateway(
+            filtered("forth", 8080, "first", "second"), filtered("back", 8081, "second", "first"), listener("no", 8082)
+        ),
+        first,
+        header_filter("second", set={"X-Tenant": "two"}, add={"x-step": "second"}),
+        route(*rules),
+        *[item for name in names for item in service(name, backend(name).address)],
+    ]
+
+
+@pytest.mark.parametrize("client", [Http1, Http2])
+def test_filters_of_a_listener(
+    client: type[Http1] | type[Http2], start: Start, backend: Callable[..., Backend]
+) -> None:
+    first = header_filter("first", set={"x-tenant": "one"}, remove=["x-internal"])
+    everything = objects(backend, first)
+    running = start(*everything)
+
+    def seen(port: int) -> tuple[str, str | None, str | None, str | None]:
+        connection = client(running.address, port)
+        try:
+            sent = (("x-tenant", "sent"), ("x-internal", "secret"))
+            response = connection.request("GET", "a.test", "/", sent)
+        finally:
+            connection.close()
+        assert response.status == 200
+        return response.echo["backend"], *(response.sent(name) for name in ("x-tenant", "x-step", "x-internal"))
+
+    # In the order written; matching sees what the last one left, and so does the backend.
+    assert seen(8080) == ("two", "two", "second", None)
+    assert seen(8081) == ("one", "one", "second", None)
+    assert seen(8082) == ("sent", "sent", None, "secret")
+    # The filter changes: so do the listeners that refer to it.
+    everything[1] = header_filter("first", set={"x-tenant": "sent"})
+    running.write(*everything)
+    assert seen(8081) == ("sent", "sent", "second", "secret")
+    # It goes: what cannot be filtered is not let through.
+    assert running.write(*everything[:1], *everything[2:])["event"] == "changed"
+    with pytest.raises(ConnectionRefusedError):
+        seen(8081)
+    assert seen(8082) == ("sent", "sent", None, "secret")
+    running.write(*everything)
+    assert seen(8081) == ("sent", "sent", "second", "secret")
