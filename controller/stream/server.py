@@ -33,7 +33,7 @@ from .projection import PlaneKey, Projector
 from .protocol import MAX_METADATA, MAX_REQUEST, MAX_RESPONSE, METHOD, SERVICE, Message, Request, Response
 from .reports import PodReport, Said
 from .review import BusyError, Caller, RefusedTokenError, Reviewer
-from .session import ProtocolError, Session
+from .session import Budget, ProtocolError, Session
 
 #: Connections, and calls on all of them. Stops descriptor and memory exhaustion.
 MAX_CONNECTIONS = 2_048
@@ -41,8 +41,6 @@ MAX_CONNECTIONS = 2_048
 MAX_CALLS = 4
 #: Requests before the first transaction: one for each section of any version.
 MAX_SUBSCRIPTIONS = 64
-#: Requests of one pod in a second, further ones wait. Stops a pod that keeps the controller busy.
-MAX_REQUESTS = 200
 #: Reports that are kept of pods of one plane.
 MAX_PODS = 1_024
 
@@ -125,6 +123,7 @@ class _Connection:
     plane: PlaneKey
     caller: Caller
     session: Session = field(default_factory=Session)
+    budget: Budget = field(default_factory=lambda: Budget(time.monotonic()))
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     end: _EndError | None = None
 
@@ -372,6 +371,7 @@ class StreamServer:
                 connection.wake.clear()
                 responses = connection.session.next(self._projector.planes[connection.plane], self._generation)
                 if responses is not None:
+                    connection.budget.ask(len(responses))
                     await self._write(context, responses)
                 limit = self._times.answer if connection.session.waiting else ends - time.monotonic()
                 try:
@@ -408,15 +408,13 @@ class StreamServer:
 
     async def _read(self, connection: _Connection, requests: AsyncIterator[Message]) -> None:
         try:
-            begun, count = time.monotonic(), 0
             async for request in requests:
                 if connection.session.take(request):
                     self._note(connection)
                 connection.wake.set()
-                count += 1
-                if count >= MAX_REQUESTS:
-                    await asyncio.sleep(max(0.0, begun + 1.0 - time.monotonic()))
-                    begun, count = time.monotonic(), 0
+                wait = connection.budget.take(time.monotonic())
+                if wait:
+                    await asyncio.sleep(wait)
         finally:
             connection.wake.set()
 

@@ -32,6 +32,33 @@ from .protocol import (
     type_url,
 )
 
+#: Requests in a second that nobody asked for; further ones wait. Stops a pod that keeps the controller busy.
+MAX_UNASKED = 50
+
+
+class Budget:
+    """How often a pod may speak: once for each response that it got, and some times in a second besides."""
+
+    def __init__(self, now: float) -> None:
+        """Begin at a time (seconds of a monotonic clock)."""
+        self._begun = now
+        self._unasked = 0
+        self._owed = 0
+
+    def ask(self, responses: int) -> None:
+        """So many answers are awaited now; what was awaited before is not any more."""
+        self._owed = responses
+
+    def take(self, now: float) -> float:
+        """Count a request; returns the seconds that the next one has to wait."""
+        if self._owed:
+            self._owed -= 1
+            return 0.0
+        if now - self._begun >= 1.0:
+            self._begun, self._unasked = now, 0
+        self._unasked += 1
+        return self._begun + 1.0 - now if self._unasked >= MAX_UNASKED else 0.0
+
 
 class ProtocolError(Exception):
     """The other side does not keep to the protocol; the message says how."""

@@ -26,6 +26,7 @@ from stream_support import (
 from sluicegate.controller.stream import protocol
 from sluicegate.controller.stream.review import KEEP_REFUSAL, MAX_KEPT, BusyError, RefusedTokenError, Reviewer
 from sluicegate.controller.stream.server import MAX_SUBSCRIPTIONS, ServerTimes
+from sluicegate.controller.stream.session import MAX_UNASKED, Budget
 
 Code = grpc.StatusCode
 
@@ -237,6 +238,21 @@ def test_pods_that_answer_nonsense(request_: Any) -> None:
             assert (await status_of(call))[0] == Code.INVALID_ARGUMENT
 
     asyncio.run(run())
+
+
+def test_answers_are_never_held_back_and_what_nobody_asked_for_is() -> None:
+    budget = Budget(0.0)
+    for number in range(10_000):  # changes as fast as they are answered
+        budget.ask(4)
+        assert [budget.take(number / 10_000) for _ in range(4)] == [0.0] * 4
+    waits = [budget.take(5.25) for _ in range(MAX_UNASKED)]
+    assert waits == [0.0] * (MAX_UNASKED - 1) + [1.0]
+    assert budget.take(6.25) == 0.0
+    # What is awaited does not pile up.
+    for _ in range(100):
+        budget.ask(4)
+    waits = [budget.take(7.5) for _ in range(MAX_UNASKED + 4)]
+    assert waits[-1] == 1.0
 
 
 def test_messages_that_are_too_large_are_not_read() -> None:
