@@ -182,7 +182,7 @@ async def with_loop(
         options = Options(implicit_class=False, implicit_namespaces=False)
         writer = StatusWriter(client, NAME, complain)
         outputs = [Output(writer, lambda translation: translation.statuses, reported=True)]
-        loop = Loop(client, Translator(NAME, options), outputs, Everything(), lambda *_: None)
+        loop = Loop(client, Translator(NAME, options), outputs, Everything(), complain)
         running = asyncio.create_task(loop.run())
         try:
             await asyncio.wait_for(loop.ready.wait(), 10)
@@ -290,6 +290,24 @@ def test_every_kind_of_route_keeps_what_others_wrote(oldest: bool) -> None:
 
 def parents_of(server: ApiServer, resource: Resource) -> Any:
     return server.objects[resource.collection]["default", "kept"]["status"].get("parents")
+
+
+def test_a_cluster_with_few_kinds() -> None:
+    """An installation of the Gateway API from long ago: what it has is served, what it lacks is told."""
+    lacking = {*ROUTE_KINDS, "ListenerSet", "ReferenceGrant", "BackendTLSPolicy"} - {"HTTPRoute"}
+    told: list[tuple[str, str]] = []
+
+    def prepare(server: ApiServer) -> None:
+        server.missing.update(item.collection for kind in lacking for item in BY_KIND[kind].versions)
+
+    async def test(server: ApiServer, loop: Loop) -> None:
+        loop.lead(True)
+        await server.wait(lambda: len(server.patches) == 3)
+        assert status_of(server, "gateways", "default", "gateway")["listeners"][0]["attachedRoutes"] == 1
+
+    asyncio.run(with_loop(test, prepare, lambda code, message: told.append((code, message))))
+    missing = [message for code, message in told if code == "kind_missing"]
+    assert all(any(f"has no {kind} in" in message for message in missing) for kind in lacking), told
 
 
 def test_what_the_api_server_refuses_keeps_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
