@@ -26,16 +26,16 @@ class GrpcBackend(grpc.GenericRpcHandler):
     """A server of every method; the last part of its name says what it does.
 
     `Get`, and what is not named here: echo, as JSON: backend, method, metadata, request, seconds to the deadline, peer.
-    `Chat`: for each request one response, until the client ends. `Hang`: initial metadata, then nothing; `cancelled` is
-    set when the client goes away. `Silent`: the same without initial metadata. `Fail`: the status that the request
+    `Chat`: for each request one response, until the client ends. `Hang`: initial metadata, then nothing until the
+    client goes away (`wait_hanging`, `wait_cancelled`). `Silent`: the same without initial metadata. `Fail`: the status that the request
     names, as `<number> <message>`. `Flood`: as many bytes, in messages of 64 KiB, as the request names.
     """
 
     def __init__(self, name: str, *, pair: Pair | None = None, options: tuple[tuple[str, Any], ...] = ()) -> None:
         self.name = name
         self.calls: list[str] = []
-        self.hanging = threading.Semaphore(0)
-        self.cancelled = threading.Semaphore(0)
+        self._hanging: set[str] = set()
+        self._cancelled: set[str] = set()
         self.changed = threading.Condition()
         self._server = grpc.server(futures.ThreadPoolExecutor(160), handlers=(self,), options=options)
         if pair is None:
@@ -54,6 +54,21 @@ class GrpcBackend(grpc.GenericRpcHandler):
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.calls) >= count, LIMIT), self.calls
             return list(self.calls)
+
+    def wait_hanging(self, method: str) -> None:
+        """Wait until a call of a method has come and hangs."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: method in self._hanging, LIMIT), self.calls
+
+    def wait_cancelled(self, method: str) -> None:
+        """Wait until that call is given up."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: method in self._cancelled, LIMIT), self.calls
+
+    def _tell(self, where: set[str], method: str) -> None:
+        with self.changed:
+            where.add(method)
+            self.changed.notify_all()
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
         with self.changed:
@@ -86,16 +101,16 @@ class GrpcBackend(grpc.GenericRpcHandler):
     def _chat(self, _details: Any, requests: Iterator[bytes], _context: grpc.ServicerContext) -> Iterator[bytes]:
         yield from requests
 
-    def _hang(self, _details: Any, _requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+    def _hang(self, details: Any, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         context.send_initial_metadata((("x-back", self.name),))
-        return self._silent(_details, _requests, context)
+        return self._silent(details, requests, context)
 
-    def _silent(self, _details: Any, _requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+    def _silent(self, details: Any, _requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         gone = threading.Event()
         context.add_callback(gone.set)
-        self.hanging.release()
+        self._tell(self._hanging, details.method)
         gone.wait(LIMIT)
-        self.cancelled.release()
+        self._tell(self._cancelled, details.method)
         yield from ()
 
     def _fail(self, _details: Any, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
