@@ -13,6 +13,7 @@ import grpc
 import h2.config
 import h2.connection
 import h2.events
+import h2.settings
 import pytest
 from system_certificates import Pair
 
@@ -25,10 +26,12 @@ Event = TypeVar("Event")
 class GrpcBackend(grpc.GenericRpcHandler):
     """A server of every method; the last part of its name says what it does.
 
-    `Get`, and what is not named here: echo, as JSON: backend, method, metadata, request, seconds to the deadline, peer.
-    `Chat`: for each request one response, until the client ends. `Hang`: initial metadata, then nothing until the
-    client goes away (`wait_hanging`, `wait_cancelled`). `Silent`: the same without initial metadata. `Fail`: the status that the request
-    names, as `<number> <message>`. `Flood`: as many bytes, in messages of 64 KiB, as the request names.
+    - `Get`, and what is not named here: echo, as JSON (backend, method, metadata, request, seconds to the deadline).
+    - `Chat`: for each request one response, until the client ends.
+    - `Hang`: initial metadata, then nothing until the client goes away (`wait_hanging`, `wait_cancelled`).
+    - `Silent`: the same without initial metadata.
+    - `Fail`: the status that the request names, as `<number> <message>`.
+    - `Flood`: as many bytes, in messages of 64 KiB, as the request names.
     """
 
     def __init__(self, name: str, *, pair: Pair | None = None, options: tuple[tuple[str, Any], ...] = ()) -> None:
@@ -94,7 +97,6 @@ class GrpcBackend(grpc.GenericRpcHandler):
             "metadata": metadata,
             "request": b"".join(requests).decode("latin-1"),
             "remaining": context.time_remaining(),
-            "authority": context.host() if hasattr(context, "host") else None,
         }
         yield json.dumps(document).encode()
 
@@ -158,7 +160,8 @@ class Peer:
         connection.settimeout(LIMIT)
         configuration = h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
         self.state = h2.connection.H2Connection(configuration)
-        self.state.local_settings.update(settings)
+        if settings:
+            self.state.local_settings = h2.settings.Settings(client=False, initial_values=settings)
         self.state.initiate_connection()
         self.flush()
         self.events: list[h2.events.Event] = []

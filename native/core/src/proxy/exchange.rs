@@ -208,7 +208,7 @@ pub async fn over_http2<Source: BodySource, Sink: ReplySink, T: Tap>(
                 Err(response) => break response,
             }
         };
-        terms.progress.made();
+        terms.progress.answered();
         let (parts, body) = response.into_parts();
         let status = parts.status.as_u16();
         if terms.retry_codes.contains(&status) {

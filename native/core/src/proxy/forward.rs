@@ -40,6 +40,9 @@ const MAX_BACKOFF_FACTOR: u32 = 16;
 /// Request bodies up to this size are kept for a retry; larger ones are sent once.
 const REPLAY_BYTES: usize = 64 * 1024;
 
+/// Pieces that are kept; each may hold on to more memory than it shows.
+const REPLAY_PIECES: usize = 64;
+
 /// How it ended, as far as the client's connection is concerned.
 #[derive(Debug)]
 pub enum Forwarded {
@@ -234,14 +237,15 @@ impl Attempt<'_, '_> {
                 retry_codes: self.retry_codes,
                 progress: &progress,
             };
-            let mut replay = body.attempt();
             match connection {
                 Connection::Http1(mut connection) => {
+                    let mut replay = body.attempt(None);
                     exchange::over_http1(&mut connection, scratch, terms, &mut replay, mirrors, sink)
                         .await
                         .map(|done| (done, Some(connection)))
                 }
                 Connection::Http2(handle) => {
+                    let mut replay = body.attempt(Some(&progress));
                     // Boxed, as all that most requests do not need: what they carry around stays small.
                     let done = Box::pin(exchange::over_http2(&handle, terms, &mut replay, mirrors, sink)).await;
                     if let Err(
@@ -339,17 +343,19 @@ impl Failure {
 
 /// A request body that may be needed again.
 struct Replay<'s, Source> {
-    /// Read before the first try, to be sent in each.
-    kept: Bytes,
+    /// What was read so far, to be sent in each try.
+    kept: SmallVec<[Bytes; 1]>,
+    kept_bytes: usize,
     kept_trailers: Option<HeaderMap>,
     /// Where the rest comes from, where there is one.
     rest: Option<&'s mut Source>,
-    rest_taken: bool,
+    /// Something was given out that is not kept.
+    lost: bool,
 }
 
 impl<'s, Source: BodySource> Replay<'s, Source> {
     fn streaming(source: &'s mut Source) -> Self {
-        Self { kept: Bytes::new(), kept_trailers: None, rest: Some(source), rest_taken: false }
+        Self { kept: SmallVec::new(), kept_bytes: 0, kept_trailers: None, rest: Some(source), lost: false }
     }
 
     /// Keep the body, up to [`REPLAY_BYTES`]; a longer one streams on behind what was kept.
@@ -360,40 +366,74 @@ impl<'s, Source: BodySource> Replay<'s, Source> {
             match next.map_err(|_| BodyError::Truncated)?? {
                 None => {
                     let kept_trailers = source.take_trailers();
-                    return Ok(Self { kept: kept.freeze(), kept_trailers, rest: None, rest_taken: false });
+                    return Ok(Self { kept_trailers, rest: None, ..Self::streaming(source) }.with(kept));
                 }
                 Some(piece) => kept.extend_from_slice(piece.as_slice()),
             }
             if kept.len() > REPLAY_BYTES {
-                return Ok(Self { kept: kept.freeze(), kept_trailers: None, rest: Some(source), rest_taken: false });
+                return Ok(Self::streaming(source).with(kept));
             }
         }
     }
 
-    /// Nothing has been taken that could not be given again.
-    fn can_replay(&self) -> bool {
-        !self.rest_taken
+    fn with(mut self, kept: BytesMut) -> Self {
+        self.kept_bytes = kept.len();
+        if !kept.is_empty() {
+            self.kept.push(kept.freeze());
+        }
+        self
     }
 
-    fn attempt(&mut self) -> ReplayAttempt<'_, 's, Source> {
-        ReplayAttempt { kept: Some(self.kept.clone()).filter(|kept| !kept.is_empty()), body: self }
+    /// Nothing has been taken that could not be given again.
+    fn can_replay(&self) -> bool {
+        !self.lost
+    }
+
+    /// `record`: keep what is sent while it is little and no answer has begun. HTTP/2 costs that no copy, and tells which
+    /// requests a backend never looked at.
+    fn attempt<'r>(&'r mut self, record: Option<&'r Progress>) -> ReplayAttempt<'r, 's, Source> {
+        ReplayAttempt { given: 0, record, body: self }
+    }
+
+    /// Remember a piece, or forget everything where that is no longer of use.
+    fn keep(&mut self, piece: &Bytes, progress: &Progress) {
+        let fits = self.kept.len() < REPLAY_PIECES && self.kept_bytes + piece.len() <= REPLAY_BYTES;
+        if fits && !self.lost && !progress.is_answered() {
+            self.kept_bytes += piece.len();
+            self.kept.push(piece.clone());
+        } else {
+            self.lost = true;
+            self.kept = SmallVec::new();
+        }
     }
 }
 
 /// The body for one try.
 struct ReplayAttempt<'r, 's, Source> {
-    kept: Option<Bytes>,
+    /// Pieces of what is kept that were given.
+    given: usize,
+    record: Option<&'r Progress>,
     body: &'r mut Replay<'s, Source>,
 }
 
 impl<Source: BodySource> BodySource for ReplayAttempt<'_, '_, Source> {
     async fn next(&mut self) -> Result<Option<Piece<'_>>, BodyError> {
-        if let Some(kept) = self.kept.take() {
-            return Ok(Some(Piece::Shared(kept)));
+        if let Some(kept) = self.body.kept.get(self.given) {
+            self.given += 1;
+            return Ok(Some(Piece::Shared(kept.clone())));
+        }
+        if let (Some(progress), Some(rest)) = (self.record, &mut self.body.rest) {
+            let Some(piece) = rest.next().await? else {
+                return Ok(None);
+            };
+            let piece = piece.into_bytes();
+            self.body.keep(&piece, progress);
+            self.given = self.body.kept.len();
+            return Ok(Some(Piece::Shared(piece)));
         }
         match &mut self.body.rest {
             Some(rest) => {
-                self.body.rest_taken |= !rest.is_finished();
+                self.body.lost |= !rest.is_finished();
                 rest.next().await
             }
             None => Ok(None),
@@ -401,7 +441,7 @@ impl<Source: BodySource> BodySource for ReplayAttempt<'_, '_, Source> {
     }
 
     fn is_finished(&self) -> bool {
-        self.kept.is_none() && self.body.rest.as_ref().is_none_or(|rest| rest.is_finished())
+        self.given >= self.body.kept.len() && self.body.rest.as_ref().is_none_or(|rest| rest.is_finished())
     }
 
     fn is_whole(&self) -> bool {
@@ -409,9 +449,11 @@ impl<Source: BodySource> BodySource for ReplayAttempt<'_, '_, Source> {
     }
 
     fn take_trailers(&mut self) -> Option<HeaderMap> {
-        match &mut self.body.rest {
-            Some(rest) => rest.take_trailers(),
-            None => self.body.kept_trailers.clone(),
+        if let Some(rest) = &mut self.body.rest
+            && let Some(trailers) = rest.take_trailers()
+        {
+            self.body.kept_trailers = Some(trailers);
         }
+        self.body.kept_trailers.clone()
     }
 }

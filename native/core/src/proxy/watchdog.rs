@@ -22,11 +22,24 @@ pub enum Expired {
 
 /// Set by whoever moves bytes.
 #[derive(Debug, Default)]
-pub struct Progress(Cell<bool>);
+pub struct Progress {
+    made: Cell<bool>,
+    answered: Cell<bool>,
+}
 
 impl Progress {
     pub fn made(&self) {
-        self.0.set(true);
+        self.made.set(true);
+    }
+
+    /// The response has begun: what was sent for it will not be needed again.
+    pub fn answered(&self) {
+        self.made();
+        self.answered.set(true);
+    }
+
+    pub fn is_answered(&self) -> bool {
+        self.answered.get()
     }
 }
 
@@ -89,7 +102,7 @@ impl Watchdog {
                 if deadline.is_some_and(|deadline| now >= deadline) {
                     return Poll::Ready(Err(Expired::Deadline));
                 }
-                if progress.0.take() {
+                if progress.made.take() {
                     stalled_at = now + stall;
                 } else if now >= stalled_at {
                     return Poll::Ready(Err(Expired::Stalled));

@@ -20,8 +20,9 @@ const MAX_DOUBLINGS: u32 = 5;
 /// An endpoint that was not used for this long is forgotten.
 const FORGET_AFTER: Duration = Duration::from_secs(60);
 
-/// Connections with several streams that one worker keeps to one endpoint.
-pub(super) const MAX_HTTP2_CONNECTIONS: usize = 4;
+/// HTTP/2 connections that one worker keeps to one endpoint; further ones serve one request. Each of them is full of
+/// streams before the next is opened, so only a backend that allows few streams comes near.
+pub(super) const MAX_HTTP2_CONNECTIONS: usize = 64;
 
 /// An open HTTP/1.1 connection, between exchanges or in one.
 #[derive(Debug)]
@@ -147,6 +148,13 @@ impl EndpointState {
             .filter(|(made_for, _)| made_for.same_as(route))
             .find(|(_, handle)| handle.has_room())
             .map(|(_, handle)| handle.clone())
+    }
+
+    /// An open HTTP/2 connection of which it is not known yet how many streams it takes.
+    pub(super) fn settling(&self, route: &Route) -> Option<Http2Handle> {
+        let connections = self.http2.borrow();
+        let mut fitting = connections.iter().filter(|(made_for, _)| made_for.same_as(route));
+        fitting.find(|(_, handle)| !handle.is_closed() && !handle.is_settled()).map(|(_, handle)| handle.clone())
     }
 }
 

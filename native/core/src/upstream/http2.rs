@@ -6,8 +6,11 @@ use super::{Connection, Route, connect};
 use bytes::Bytes;
 use h2::client::SendRequest;
 use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 
 /// Flow control windows: large enough for one fast stream, bounded per stream and connection.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -19,8 +22,8 @@ const MAX_SEND_BUFFER: usize = 256 * 1024;
 /// Header bytes that a backend may send in one block.
 const MAX_HEADER_LIST: u32 = 64 * 1024;
 
-/// Streams we open before the backend's SETTINGS say how many it takes.
-const INITIAL_STREAMS: usize = 100;
+/// What `h2` says of a backend's limit of streams before its SETTINGS have come; no SETTINGS can say it.
+const UNSETTLED: usize = usize::MAX - 1;
 
 /// One connection; clones share it.
 #[derive(Debug, Clone)]
@@ -29,6 +32,21 @@ pub struct Http2Handle {
     closed: Rc<Cell<bool>>,
     active: Rc<Cell<usize>>,
     last_used: Rc<Cell<Instant>>,
+    settled: Rc<Settled>,
+}
+
+/// Whether the backend's SETTINGS have come, or never will.
+#[derive(Debug, Default)]
+struct Settled {
+    known: Cell<bool>,
+    waiters: Notify,
+}
+
+impl Settled {
+    fn tell(&self) {
+        self.known.set(true);
+        self.waiters.notify_waiters();
+    }
 }
 
 /// One stream under way.
@@ -51,8 +69,20 @@ impl Http2Handle {
         self.closed.set(true);
     }
 
+    /// One stream before the backend has said how many it takes: more might wait for that one to end.
     pub(super) fn has_room(&self) -> bool {
-        self.active.get() < self.sender.current_max_send_streams()
+        let limit = if self.is_settled() { self.sender.current_max_send_streams() } else { 1 };
+        self.active.get() < limit
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled.known.get()
+    }
+
+    async fn settle(&self) {
+        if !self.is_settled() {
+            self.settled.waiters.notified().await;
+        }
     }
 
     /// Count a stream for as long as the guard lives.
@@ -74,14 +104,26 @@ pub(super) async fn connect_shared(
     limit: Duration,
     fresh: bool,
 ) -> Result<Connection, ConnectError> {
-    let Ok(_turn) = tokio::time::timeout(limit, state.connecting.lock()).await else {
+    let shared = async {
+        let turn = state.connecting.lock().await;
+        loop {
+            if let Some(handle) = state.http2_handle(route).filter(|_| !fresh) {
+                return (turn, Some(handle));
+            }
+            match state.settling(route).filter(|_| !fresh) {
+                Some(handle) => handle.settle().await,
+                None => return (turn, None),
+            }
+        }
+    };
+    let Ok((_turn, shared)) = tokio::time::timeout(limit, shared).await else {
         let reason = format!("no connection within {limit:?}");
         return Err(ConnectError { stage: ConnectStage::Tcp, timed_out: true, reason });
     };
-    if !fresh && let Some(handle) = state.http2_handle(route) {
-        return Ok(Connection::Http2(handle));
+    match shared {
+        Some(handle) => Ok(Connection::Http2(handle)),
+        None => connect::connect(state, route, limit).await,
     }
-    connect::connect(state, route, limit).await
 }
 
 /// Speak the preface and leave the connection to a task of its own.
@@ -95,7 +137,7 @@ pub(super) async fn start(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(MAX_SEND_BUFFER)
         .max_header_list_size(MAX_HEADER_LIST)
-        .initial_max_send_streams(INITIAL_STREAMS)
+        .initial_max_send_streams(UNSETTLED)
         .enable_push(false)
         .handshake(stream)
         .await
@@ -105,12 +147,22 @@ pub(super) async fn start(
         closed: Rc::default(),
         active: Rc::default(),
         last_used: Rc::new(Cell::new(Instant::now())),
+        settled: Rc::default(),
     };
-    let closed = Rc::clone(&handle.closed);
+    let (closed, settled) = (Rc::clone(&handle.closed), Rc::clone(&handle.settled));
     tokio::task::spawn_local(async move {
+        let mut connection = pin!(connection);
         // Its end is all we need to know: the streams learn the reason themselves.
-        let _ = connection.await;
+        let _ = poll_fn(|context| {
+            let polled = connection.as_mut().poll(context);
+            if !settled.known.get() && connection.max_concurrent_send_streams() != UNSETTLED {
+                settled.tell();
+            }
+            polled
+        })
+        .await;
         closed.set(true);
+        settled.tell();
     });
     let mut connections = state.http2.borrow_mut();
     if connections.len() < MAX_HTTP2_CONNECTIONS {
