@@ -30,6 +30,8 @@ from .plane import MANAGER, DataPlane, Manifest, key_of
 WORKERS = 8
 #: Seconds before the first and the longest wait after a failure.
 FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
+#: Seconds before a delete that failed is tried again.
+DELETE_RETRY = 5.0
 #: Characters of a failure that a condition shows.
 MAX_MESSAGE = 1_024
 KINDS = frozenset({"Service", "ConfigMap", *(item.kind for item in OWNED)})
@@ -311,8 +313,7 @@ class InfraWriter:
             await self._delete(key, live)
         except ApiError as error:
             self._complain("infra_failed", f"{name_of(key)} cannot be deleted: {error}; it is tried again")
-            await asyncio.sleep(FIRST_RETRY)
-            self._look_at(key)
+            asyncio.get_running_loop().call_later(DELETE_RETRY, self._look_at, key)
 
     async def _delete(self, key: ObjectKey, live: Live) -> None:
         body = {

@@ -61,6 +61,12 @@ class ObjectMeta(Model, frozen=True, kw_only=True):
     annotations: dict[str, str] = msgspec.field(default_factory=dict)
     generation: int = 0
     creation_timestamp: datetime.datetime | None = None
+    deletion_timestamp: datetime.datetime | None = None
+
+    @property
+    def deleting(self) -> bool:
+        """Whether it is being deleted, and only waits for what belongs to it (foreground deletion, finalizers)."""
+        return self.deletion_timestamp is not None
 
     @property
     def created(self) -> int:

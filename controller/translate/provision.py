@@ -2,7 +2,8 @@
 
 Rules:
 - Bad parameters refuse the object that refers to them (`InvalidParameters`), and what is there goes on as it is: the
-  request is `kept`. So does a Gateway none of whose listeners works, and everything while the controller has no CA yet.
+  request is `kept`. So does a Gateway none of whose listeners works, one that is being deleted (what the garbage
+  collector takes must not come back), and everything while the controller has no CA yet.
 - The ports of a Service are those of all listeners that could work, not only of those that do: a Secret that is
   missing for a while must not take a port away from a load balancer.
 - Without provisioning references are checked all the same, since the manifests may be on their way to a cluster.
@@ -229,7 +230,7 @@ class Provisioning:
             labels=infrastructure.labels if infrastructure is not None else {},
             annotations=infrastructure.annotations if infrastructure is not None else {},
             parameters=self._parameters.get(gateway.key, GatewayParametersSpec()),
-            kept=build.kept or not any(draft.usable for draft in _bindable(build)),
+            kept=build.kept or gateway.metadata.deleting or not any(draft.usable for draft in _bindable(build)),
         )
 
     def _uid(self, class_name: str) -> str:

@@ -389,6 +389,42 @@ def test_who_does_not_lead_writes_nothing() -> None:
     run(scenario())
 
 
+def test_what_the_garbage_collector_takes_does_not_come_back() -> None:
+    """Foreground deletion: the dependents go first, while the Gateway is still there."""
+
+    async def scenario() -> None:
+        async with bench((GATEWAYS, gateway())) as it:
+            await it.server.wait(lambda: len(it.server.writes) == 5)
+            await it.quiet()
+            leaving = gateway()
+            leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+            it.server.put(GATEWAYS, leaving)
+            await it.until(lambda: it.statuses is not None and all(p.kept for p in it.statuses.infrastructure.values()))
+            for collection in (DEPLOYMENTS, SERVICES):
+                it.server.delete(collection, "prod", "edge-sluicegate")
+            await it.until(lambda: not any(key.kind in {"Deployment", "Service"} for key in it.writer._live))
+            await it.quiet()
+            assert it.server.writes == ALL
+
+    run(scenario())
+
+
+def test_a_delete_that_is_refused_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply_module, "DELETE_RETRY", 0.02)
+
+    async def scenario() -> None:
+        async with bench((GATEWAYS, gateway())) as it:
+            await it.server.wait(lambda: len(it.server.writes) == 5)
+            await it.quiet()
+            it.server.refusals["/services/edge-sluicegate"] = (403, "not allowed")
+            it.server.delete(GATEWAYS, "prod", "edge")
+            await it.until(lambda: any("not allowed" in item for item in it.complaints))
+            it.server.refusals.clear()
+            await it.server.wait(lambda: len(it.server.writes) == 10)
+
+    run(scenario())
+
+
 def test_bad_parameters_keep_what_is_there() -> None:
     reference = {"group": "sluicegate.dev", "kind": "GatewayParameters", "name": "gone"}
 
