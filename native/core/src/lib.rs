@@ -5,6 +5,7 @@ pub mod codec;
 pub mod decision;
 pub mod error;
 pub mod ir;
+pub mod l4;
 pub mod observe;
 pub mod proxy;
 pub mod runtime;

@@ -87,7 +87,7 @@ impl AccessLog {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    pub fn push(&self, record: &Record<'_>) {
+    pub fn push(&self, record: &impl Serialize) {
         let Ok(mut line) = serde_json::to_vec(record) else {
             return;
         };

@@ -3,6 +3,7 @@
 //! Each figure is written by one worker only, with a plain load and store; whoever reads adds up. A route's series lives as
 //! long as a table names it, so cardinality is bounded by the configuration.
 
+use super::l4::{self, L4Failures, L4Reason, L4Series};
 use crate::error::ErrorCode;
 use ahash::AHashMap;
 use std::fmt::Write;
@@ -31,7 +32,7 @@ impl Counter {
         self.0.store(self.0.load(Relaxed).wrapping_add(amount), Relaxed);
     }
 
-    fn subtract(&self, amount: u64) {
+    pub(super) fn subtract(&self, amount: u64) {
         self.0.store(self.0.load(Relaxed).saturating_sub(amount), Relaxed);
     }
 
@@ -92,6 +93,7 @@ impl RouteSeries {
 /// Where the table gets the series of its routes from.
 pub trait SeriesSource {
     fn route_series(&self, listener: &str, route: &str) -> Arc<RouteSeries>;
+    fn l4_series(&self, listener: &str, route: &str) -> Arc<L4Series>;
 }
 
 /// Counts nothing: for tables that only decide.
@@ -100,6 +102,10 @@ pub struct NoSeries;
 
 impl SeriesSource for NoSeries {
     fn route_series(&self, _: &str, _: &str) -> Arc<RouteSeries> {
+        Arc::default()
+    }
+
+    fn l4_series(&self, _: &str, _: &str) -> Arc<L4Series> {
         Arc::default()
     }
 }
@@ -123,6 +129,7 @@ pub struct WorkerMetrics {
     mirrored: Counter,
     mirror_failures: Counter,
     errors: [Counter; ErrorCode::ALL.len()],
+    pub l4_failures: L4Failures,
 }
 
 impl WorkerMetrics {
@@ -196,6 +203,7 @@ type SeriesKey = (Box<str>, Box<str>);
 pub struct Registry {
     workers: Vec<Arc<WorkerMetrics>>,
     series: Mutex<AHashMap<SeriesKey, Weak<RouteSeries>>>,
+    l4_series: Mutex<AHashMap<SeriesKey, Weak<L4Series>>>,
     generation: AtomicU64,
     applies: AtomicU64,
     apply_microseconds: AtomicU64,
@@ -204,18 +212,26 @@ pub struct Registry {
 
 impl SeriesSource for Registry {
     fn route_series(&self, listener: &str, route: &str) -> Arc<RouteSeries> {
-        let fresh = || Arc::new(RouteSeries::new(self.workers.len()));
-        let Ok(mut all) = self.series.lock() else {
-            return fresh();
-        };
-        let key = (Box::from(listener), Box::from(route));
-        if let Some(series) = all.get(&key).and_then(Weak::upgrade) {
-            return series;
-        }
-        let series = fresh();
-        all.insert(key, Arc::downgrade(&series));
-        series
+        series_of(&self.series, listener, route, || RouteSeries::new(self.workers.len()))
     }
+
+    fn l4_series(&self, listener: &str, route: &str) -> Arc<L4Series> {
+        series_of(&self.l4_series, listener, route, || L4Series::new(self.workers.len()))
+    }
+}
+
+/// The series of a listener and route, made where there is none in use.
+fn series_of<S>(all: &Mutex<AHashMap<SeriesKey, Weak<S>>>, listener: &str, route: &str, new: impl Fn() -> S) -> Arc<S> {
+    let Ok(mut all) = all.lock() else {
+        return Arc::new(new());
+    };
+    let key = (Box::from(listener), Box::from(route));
+    if let Some(series) = all.get(&key).and_then(Weak::upgrade) {
+        return series;
+    }
+    let series = Arc::new(new());
+    all.insert(key, Arc::downgrade(&series));
+    series
 }
 
 impl Registry {
@@ -223,6 +239,7 @@ impl Registry {
         Self {
             workers: (0..workers).map(|_| Arc::default()).collect(),
             series: Mutex::default(),
+            l4_series: Mutex::default(),
             generation: AtomicU64::new(0),
             applies: AtomicU64::new(0),
             apply_microseconds: AtomicU64::new(0),
@@ -243,6 +260,9 @@ impl Registry {
         self.last_apply_microseconds.store(microseconds, Relaxed);
         if let Ok(mut all) = self.series.lock() {
             // The worker that still serves from the generation before keeps its series alive until it moves on.
+            all.retain(|_, series| series.strong_count() > 0);
+        }
+        if let Ok(mut all) = self.l4_series.lock() {
             all.retain(|_, series| series.strong_count() > 0);
         }
     }
@@ -373,7 +393,25 @@ impl Registry {
             log_lines_dropped,
         );
         self.render_routes(text);
+        self.render_l4(text);
         out
+    }
+
+    fn render_l4(&self, text: &mut String) {
+        header(text, "l4_failures_total", "counter", "L4 connections that failed and datagrams dropped, by reason.");
+        for reason in L4Reason::ALL {
+            let count = self.sum(|it| it.l4_failures.of(*reason));
+            let _ = writeln!(text, "sluicegate_l4_failures_total{{reason=\"{}\"}} {count}", reason.name());
+        }
+        let Ok(all) = self.l4_series.lock() else { return };
+        let labels =
+            |listener: &str, route: &str| format!("listener=\"{}\",route=\"{}\"", escape(listener), escape(route));
+        let live =
+            all.iter().filter_map(|((listener, route), series)| Some((labels(listener, route), series.upgrade()?)));
+        let mut live: Vec<_> = live.collect();
+        drop(all);
+        live.sort_by(|one, two| one.0.cmp(&two.0));
+        l4::render(text, &live);
     }
 
     fn render_routes(&self, text: &mut String) {
@@ -432,7 +470,7 @@ impl Registry {
     }
 }
 
-fn header(text: &mut String, name: &str, kind: &str, help: &str) {
+pub(super) fn header(text: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(text, "# HELP sluicegate_{name} {help}\n# TYPE sluicegate_{name} {kind}");
 }
 

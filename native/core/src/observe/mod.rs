@@ -3,4 +3,5 @@
 pub mod access_log;
 pub mod admin;
 pub mod events;
+pub mod l4;
 pub mod metrics;

@@ -25,9 +25,11 @@ mod tunnel;
 mod watchdog;
 
 use crate::codec::Buffer;
+use crate::ir::ListenerProtocol;
+use crate::l4;
 use crate::runtime::Worker;
 use crate::table::SocketKey;
-use crate::tls;
+use crate::tls::server;
 use client::Client;
 use http1_io::READ_AHEAD;
 use std::io;
@@ -47,32 +49,54 @@ pub async fn serve_connection(worker: Rc<Worker>, stream: TcpStream, peer: Socke
     // Without it small responses wait for the client's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
     let generation = worker.generation();
-    let Some(entry) = generation.table.socket(socket).cloned() else {
+    let Some(entry) = generation.table.socket(socket) else {
         return;
     };
-    if !entry.protocol.is_http() {
-        return;
-    }
-    if entry.protocol == crate::ir::ListenerProtocol::Https {
+    let tls = if entry.carries_flows {
+        let begins_with_tls = entry.protocol.begins_with_tls();
+        drop(generation);
+        // Boxed: what requests do not need makes their connections no larger.
+        match Box::pin(serve_flow(Rc::clone(&worker), stream, peer, socket, begins_with_tls)).await {
+            Some(https) => https,
+            None => return,
+        }
+    } else if entry.protocol == ListenerProtocol::Https {
         let limit = worker.settings().handshake_timeout();
-        let accepted = tls::server::accept(stream, &entry, &generation.server_tls, limit).await;
+        let accepted = server::accept(stream, entry, &generation.server_tls, limit).await;
         drop(generation);
         worker.metrics.handshake(accepted.is_ok());
-        let Ok((stream, handshake)) = accepted else {
-            return;
-        };
-        let http2 = handshake.http2;
-        let client = Client::new(worker, peer, socket, Some(handshake));
-        if http2 {
-            http2::serve(Rc::new(client), stream).await;
-        } else {
-            http1::serve(&client, stream, Buffer::new()).await;
+        match accepted {
+            Ok(https) => https,
+            Err(_) => return,
         }
-        return;
+    } else {
+        drop(generation);
+        let client = Client::new(worker, peer, socket, None);
+        return serve_plain(client, stream).await;
+    };
+    let (stream, handshake) = tls;
+    let http2 = handshake.http2;
+    let client = Client::new(worker, peer, socket, Some(handshake));
+    if http2 {
+        http2::serve(Rc::new(client), stream).await;
+    } else {
+        http1::serve(&client, stream, Buffer::new()).await;
     }
-    drop(generation);
-    let client = Client::new(worker, peer, socket, None);
-    serve_plain(client, stream).await;
+}
+
+/// A connection of a socket with TCP or TLS listeners. One that belongs to an HTTPS listener beside those comes back.
+async fn serve_flow(
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    socket: SocketKey,
+    begins_with_tls: bool,
+) -> Option<l4::Https> {
+    if begins_with_tls {
+        return l4::serve_tls(worker, stream, peer, socket).await;
+    }
+    l4::serve_tcp(worker, stream, peer, socket).await;
+    None
 }
 
 /// HTTP/1.1, or HTTP/2 for a client that begins with its preface.

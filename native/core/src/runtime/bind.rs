@@ -5,10 +5,29 @@ use crate::table::SocketKey;
 use serde::Serialize;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
 /// Connections that wait for accept, per socket; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
+
+/// Room for datagrams of one UDP socket, as far as `net.core.rmem_max` allows it: bursts of many clients.
+const UDP_BUFFER: usize = 4 * 1024 * 1024;
+
+/// A socket of one worker.
+#[derive(Debug)]
+pub enum Listening {
+    Tcp(TcpListener),
+    Udp(UdpSocket),
+}
+
+impl Listening {
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr(),
+            Self::Udp(socket) => socket.local_addr(),
+        }
+    }
+}
 
 /// Why a port could not be bound, for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,7 +61,7 @@ impl BindError {
 ///
 /// # Errors
 /// [`BindError`] with what helps.
-pub fn bind(key: SocketKey, workers: usize, owned: bool) -> Result<Vec<TcpListener>, BindError> {
+pub fn bind(key: SocketKey, workers: usize, owned: bool) -> Result<Vec<Listening>, BindError> {
     let addresses = match key.address {
         Some(address) => vec![SocketAddr::new(address, key.port)],
         // One socket for both families where the system has IPv6, else IPv4 alone.
@@ -51,13 +70,9 @@ pub fn bind(key: SocketKey, workers: usize, owned: bool) -> Result<Vec<TcpListen
             SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), key.port),
         ],
     };
-    if key.transport == Transport::Udp {
-        let message = format!("cannot listen on UDP port {}", key.port);
-        return Err(BindError { code: "not_supported", message, hint: "this build has no UDP listeners" });
-    }
     let mut failed = None;
     for address in addresses {
-        match bind_all(address, workers, owned) {
+        match bind_all(key.transport, address, workers, owned) {
             Ok(listeners) => return Ok(listeners),
             Err(error) => {
                 let next = matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
@@ -77,32 +92,43 @@ pub fn bind(key: SocketKey, workers: usize, owned: bool) -> Result<Vec<TcpListen
 /// EAFNOSUPPORT on Linux: a kernel without IPv6.
 const AF_NOT_SUPPORTED: i32 = 97;
 
-fn bind_all(address: SocketAddr, workers: usize, owned: bool) -> io::Result<Vec<TcpListener>> {
+fn bind_all(transport: Transport, address: SocketAddr, workers: usize, owned: bool) -> io::Result<Vec<Listening>> {
     if !owned && address.port() != 0 {
         // With SO_REUSEPORT two gateways of one user would share the port silently.
-        drop(open(address, false)?);
+        drop(open(transport, address, false)?);
     }
-    let first = open(address, true)?;
+    let first = open(transport, address, true)?;
     let bound = first.local_addr()?.as_socket().unwrap_or(address);
     let mut sockets = vec![first];
     for _ in 1..workers {
-        sockets.push(open(bound, true)?);
+        sockets.push(open(transport, bound, true)?);
     }
     sockets
         .into_iter()
         .map(|socket| {
+            if transport == Transport::Udp {
+                let _ = socket.set_recv_buffer_size(UDP_BUFFER);
+                return Ok(Listening::Udp(socket.into()));
+            }
             socket.listen(BACKLOG)?;
-            Ok(socket.into())
+            Ok(Listening::Tcp(socket.into()))
         })
         .collect()
 }
 
-fn open(address: SocketAddr, shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+fn open(transport: Transport, address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let (kind, protocol) = match transport {
+        Transport::Tcp => (Type::STREAM, Protocol::TCP),
+        Transport::Udp => (Type::DGRAM, Protocol::UDP),
+    };
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
         socket.set_only_v6(false)?;
     }
-    socket.set_reuse_address(true)?;
+    if transport == Transport::Tcp {
+        // Of UDP it would take the port from whoever has it.
+        socket.set_reuse_address(true)?;
+    }
     socket.set_reuse_port(shared)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;

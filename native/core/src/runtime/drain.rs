@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// One worker's way out, in two steps, and its count of open connections.
+/// One worker's way out, in two steps, and its count of open connections and UDP sessions.
 ///
 /// First clients are asked to go (`Connection: close` with each answer, GOAWAY) while new ones are still taken: a
 /// balancer may not have noticed yet, and a client may be about to send. Then what is idle is closed.
@@ -15,6 +15,7 @@ pub struct Drain {
     asked: Rc<Step>,
     finishing: Rc<Step>,
     connections: Cell<usize>,
+    sessions: Cell<usize>,
     empty: RefCell<Option<Waker>>,
 }
 
@@ -45,6 +46,15 @@ impl Drain {
         self.connections.get()
     }
 
+    pub fn sessions(&self) -> usize {
+        self.sessions.get()
+    }
+
+    /// Nothing new is taken.
+    pub fn is_finishing(&self) -> bool {
+        self.finishing.reached.get()
+    }
+
     /// Ask clients to go.
     pub fn start(&self) {
         self.asked.reach();
@@ -72,9 +82,15 @@ impl Drain {
         ConnectionGuard(Rc::clone(self))
     }
 
-    /// Resolves when no connection is open.
+    /// Count a UDP session for as long as the guard lives. Sessions take no connection's place.
+    pub fn session(self: &Rc<Self>) -> SessionGuard {
+        self.sessions.set(self.sessions.get() + 1);
+        SessionGuard(Rc::clone(self))
+    }
+
+    /// Resolves when no connection and no session is open.
     pub fn poll_empty(&self, context: &mut Context<'_>) -> Poll<()> {
-        if self.connections.get() == 0 {
+        if self.connections.get() == 0 && self.sessions.get() == 0 {
             return Poll::Ready(());
         }
         *self.empty.borrow_mut() = Some(context.waker().clone());
@@ -130,10 +146,27 @@ pub struct ConnectionGuard(Rc<Drain>);
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        let left = self.0.connections.get() - 1;
-        self.0.connections.set(left);
-        if left == 0
-            && let Some(waker) = self.0.empty.borrow_mut().take()
+        self.0.connections.set(self.0.connections.get() - 1);
+        self.0.wake_when_empty();
+    }
+}
+
+/// One UDP session.
+#[derive(Debug)]
+pub struct SessionGuard(Rc<Drain>);
+
+impl Drop for SessionGuard {
+    fn drop(&mut self) {
+        self.0.sessions.set(self.0.sessions.get() - 1);
+        self.0.wake_when_empty();
+    }
+}
+
+impl Drain {
+    fn wake_when_empty(&self) {
+        if self.connections.get() == 0
+            && self.sessions.get() == 0
+            && let Some(waker) = self.empty.borrow_mut().take()
         {
             waker.wake();
         }

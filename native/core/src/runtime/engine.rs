@@ -1,6 +1,6 @@
 //! The engine as its owner sees it: start, apply, drain, shut down. Every call may block; none needs an interpreter.
 
-use super::bind::{BindError, bind};
+use super::bind::{BindError, Listening, bind};
 use super::settings::Settings;
 use super::worker::{self, Command};
 use super::{Generation, Shared};
@@ -161,7 +161,7 @@ impl Engine {
         self.listener_reports(&generation.table)
     }
 
-    fn bind_new(&mut self, table: &Table) -> Vec<(SocketKey, Vec<std::net::TcpListener>)> {
+    fn bind_new(&mut self, table: &Table) -> Vec<(SocketKey, Vec<Listening>)> {
         let mut listening = Vec::new();
         let wanted: Vec<SocketKey> = table.sockets().map(|socket| socket.key).collect();
         // Freed ports first, so that a listener may move from one address to all.
@@ -170,9 +170,10 @@ impl Engine {
             if matches!(self.sockets.get(&key), Some(Ok(_))) {
                 continue;
             }
-            let owned = self.sockets.iter().any(|(other, bound)| other.port == key.port && bound.is_ok());
+            let same_port = |other: &SocketKey| other.transport == key.transport && other.port == key.port;
+            let owned = self.sockets.iter().any(|(other, bound)| same_port(other) && bound.is_ok());
             let bound = bind(key, self.threads.len(), owned).map(|listeners| {
-                let address = listeners.first().and_then(|listener| listener.local_addr().ok());
+                let address = listeners.first().and_then(|listener| listener.local_address().ok());
                 listening.push((key, listeners));
                 Bound { address: address.unwrap_or(SocketAddr::from(([0, 0, 0, 0], key.port))) }
             });

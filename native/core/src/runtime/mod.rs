@@ -9,7 +9,7 @@ mod engine;
 pub mod settings;
 mod worker;
 
-pub use drain::{Drain, Reached};
+pub use drain::{Drain, Reached, SessionGuard};
 pub use engine::{ApplyError, Engine, ListenerReport, Report};
 pub use worker::Worker;
 

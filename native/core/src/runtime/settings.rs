@@ -36,6 +36,12 @@ pub struct Settings {
     pub upstream_idle_timeout_ms: u64,
     /// Idle connections per endpoint and worker.
     pub upstream_idle_per_endpoint: usize,
+    /// Without a byte in either direction on a TCP or TLS connection that is not HTTP. Frees what dead peers hold.
+    pub l4_idle_timeout_ms: u64,
+    /// Without a datagram in either direction of a UDP session.
+    pub udp_idle_timeout_ms: u64,
+    /// UDP sessions per worker; datagrams of further clients are dropped. Stops floods with forged senders.
+    pub udp_max_sessions: usize,
     /// Addresses of proxies whose forwarding fields are believed.
     pub trusted_proxies: Vec<IpNetwork>,
 }
@@ -67,6 +73,9 @@ impl Default for Settings {
             upstream_connect_timeout_ms: 5_000,
             upstream_idle_timeout_ms: 30_000,
             upstream_idle_per_endpoint: 256,
+            l4_idle_timeout_ms: 3_600_000,
+            udp_idle_timeout_ms: 60_000,
+            udp_max_sessions: 16_384,
             trusted_proxies: Vec::new(),
         }
     }
@@ -95,6 +104,14 @@ impl Settings {
 
     pub fn upstream_idle_timeout(&self) -> Duration {
         Duration::from_millis(self.upstream_idle_timeout_ms)
+    }
+
+    pub fn l4_idle_timeout(&self) -> Duration {
+        Duration::from_millis(self.l4_idle_timeout_ms)
+    }
+
+    pub fn udp_idle_timeout(&self) -> Duration {
+        Duration::from_millis(self.udp_idle_timeout_ms)
     }
 
     pub fn trusts(&self, address: IpAddr) -> bool {

@@ -1,15 +1,17 @@
 //! One worker: a thread, a runtime, and everything its connections use.
 
-use super::drain::Drain;
+use super::bind::Listening;
+use super::drain::{ConnectionGuard, Drain};
 use super::settings::Settings;
 use super::{Generation, Shared};
+use crate::ir::Transport;
+use crate::l4::{self, Scratch};
 use crate::observe::metrics::WorkerMetrics;
 use crate::proxy;
 use crate::table::SocketKey;
 use crate::upstream::Upstreams;
 use ahash::AHashMap;
 use std::cell::{Cell, RefCell};
-use std::net::TcpListener as StdListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,7 +31,7 @@ const FULL_PAUSE: Duration = Duration::from_millis(10);
 /// What the engine tells a worker.
 #[derive(Debug)]
 pub enum Command {
-    Listen(SocketKey, StdListener),
+    Listen(SocketKey, Listening),
     Close(SocketKey),
     /// Ask clients to go, keep accepting.
     Drain,
@@ -52,6 +54,7 @@ pub struct Worker {
     #[allow(clippy::redundant_allocation)]
     generation: RefCell<Rc<Arc<Generation>>>,
     turn: Cell<u32>,
+    pub scratch: Scratch,
 }
 
 impl Worker {
@@ -64,6 +67,7 @@ impl Worker {
             mirrors: Cell::new(0),
             generation: RefCell::new(Rc::new(shared.generation.load_full())),
             turn: Cell::new(0),
+            scratch: Scratch::default(),
             shared,
         }
     }
@@ -112,10 +116,15 @@ async fn serve(worker: Rc<Worker>, mut commands: mpsc::Receiver<Command>) {
     while let Some(command) = commands.recv().await {
         match command {
             Command::Listen(key, listener) => {
-                if let Ok(listener) = TcpListener::from_std(listener) {
-                    let task = tokio::task::spawn_local(accept(Rc::clone(&worker), key, listener));
-                    accepting.insert(key, task.abort_handle());
-                }
+                let worker = Rc::clone(&worker);
+                let task = match listener {
+                    Listening::Tcp(listener) => match TcpListener::from_std(listener) {
+                        Ok(listener) => tokio::task::spawn_local(accept(worker, key, listener)),
+                        Err(_) => continue,
+                    },
+                    Listening::Udp(socket) => tokio::task::spawn_local(l4::serve_udp(worker, key, socket)),
+                };
+                accepting.insert(key, task.abort_handle());
             }
             Command::Close(key) => {
                 if let Some(task) = accepting.remove(&key) {
@@ -127,7 +136,14 @@ async fn serve(worker: Rc<Worker>, mut commands: mpsc::Receiver<Command>) {
                 worker.drain.finish();
                 // What the kernel has accepted by now is still served: the tasks run once more before they end.
                 tokio::task::yield_now().await;
-                accepting.drain().for_each(|(_, task)| task.abort());
+                // A UDP listener's sessions still speak through it: it ends with them, taking no new ones.
+                accepting.retain(|key, task| {
+                    let stays = key.transport == Transport::Udp;
+                    if !stays {
+                        task.abort();
+                    }
+                    stays
+                });
                 let drain = Rc::clone(&worker.drain);
                 tokio::task::spawn_local(async move {
                     std::future::poll_fn(|context| drain.poll_empty(context)).await;
@@ -158,7 +174,9 @@ async fn accept(worker: Rc<Worker>, key: SocketKey, listener: TcpListener) {
         }
         match listener.accept().await {
             Ok((stream, peer)) => {
-                tokio::task::spawn_local(connection(Rc::clone(&worker), key, stream, peer));
+                // Counted here: before its task runs others may be accepted.
+                let open = worker.drain.connection();
+                tokio::task::spawn_local(connection(Rc::clone(&worker), open, key, stream, peer));
             }
             // The client went away between SYN and accept: not our trouble.
             Err(error)
@@ -174,8 +192,13 @@ async fn accept(worker: Rc<Worker>, key: SocketKey, listener: TcpListener) {
     }
 }
 
-async fn connection(worker: Rc<Worker>, key: SocketKey, stream: TcpStream, peer: std::net::SocketAddr) {
-    let _open = worker.drain.connection();
+async fn connection(
+    worker: Rc<Worker>,
+    _open: ConnectionGuard,
+    key: SocketKey,
+    stream: TcpStream,
+    peer: std::net::SocketAddr,
+) {
     let _counted = worker.metrics.connection();
     proxy::serve_connection(worker, stream, peer, key).await;
 }

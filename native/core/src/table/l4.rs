@@ -7,6 +7,7 @@ use super::compile::RuleBackend;
 use super::host::most_specific;
 use super::state::Slots;
 use crate::ir;
+use crate::observe::l4::L4Series;
 use ahash::AHashMap;
 use std::sync::Arc;
 
@@ -23,12 +24,20 @@ impl L4Rule {
         let (backends, total_weight) = RuleBackend::compile(&ir.backends, slots);
         Self { ir: Arc::new(ir), backends, total_weight }
     }
+
+    /// The slots of the backends that get anything.
+    pub fn weighted_slots(&self) -> impl Iterator<Item = u32> {
+        let before = std::iter::once(0).chain(self.backends.iter().map(|backend| backend.cumulative));
+        let weighted = self.backends.iter().zip(before).filter(|(backend, before)| backend.cumulative > *before);
+        weighted.filter_map(|(backend, _)| backend.slot)
+    }
 }
 
 /// A rule as it stands at one listener.
 #[derive(Debug, Clone)]
 pub struct L4Candidate {
     pub rule: Arc<L4Rule>,
+    pub series: Arc<L4Series>,
 }
 
 impl L4Candidate {
@@ -101,7 +110,7 @@ mod tests {
             hostnames: hostnames.iter().map(|&name| name.to_owned()).collect(),
             backends: Vec::new(),
         };
-        L4Candidate { rule: Arc::new(L4Rule::compile(ir, &mut Slots::default())) }
+        L4Candidate { rule: Arc::new(L4Rule::compile(ir, &mut Slots::default())), series: Arc::default() }
     }
 
     fn found(table: &L4Table, name: &str) -> Option<String> {

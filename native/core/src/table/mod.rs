@@ -81,6 +81,8 @@ pub struct Socket {
     pub key: SocketKey,
     /// Of its listeners; `Https` where HTTPS and TLS listeners share it.
     pub protocol: ir::ListenerProtocol,
+    /// Some listener is not HTTP: its connections are carried, or must be told from those of the others.
+    pub carries_flows: bool,
     /// By hostname; the empty one takes what no other takes.
     listeners: AHashMap<Box<str>, Arc<Listener>>,
 }

@@ -122,7 +122,7 @@ impl State {
             self.put_rule(rule, &matches, series);
         }
         for rule in l4_rules {
-            self.put_l4_rule(rule);
+            self.put_l4_rule(rule, series);
         }
         if !trust.is_empty() {
             let all = Arc::make_mut(&mut self.trust);
@@ -425,12 +425,13 @@ impl State {
         }
     }
 
-    fn put_l4_rule(&mut self, rule: ir::L4Rule) {
+    fn put_l4_rule(&mut self, rule: ir::L4Rule, series: &dyn SeriesSource) {
         self.take_l4_rule(&rule.id);
         let rule = Arc::new(L4Rule::compile(rule, &mut self.slots));
         for listener in &rule.ir.listeners {
             let table = Arc::make_mut(self.l4.entry(Arc::from(listener.as_str())).or_default());
-            table.insert(&L4Candidate { rule: Arc::clone(&rule) });
+            let series = series.l4_series(listener, &rule.ir.route);
+            table.insert(&L4Candidate { rule: Arc::clone(&rule), series });
         }
         self.l4_rules.insert(Arc::from(rule.ir.id.as_str()), rule);
     }
@@ -472,11 +473,12 @@ impl State {
                 l4: self.l4.get(id).cloned().unwrap_or_default(),
             });
             for key in socket_keys(ir) {
-                let empty = || Socket { key, protocol: ir.protocol, listeners: AHashMap::new() };
+                let empty = || Socket { key, protocol: ir.protocol, carries_flows: false, listeners: AHashMap::new() };
                 let socket = sockets.entry(key).or_insert_with(empty);
                 if ir.protocol == ir::ListenerProtocol::Https {
                     socket.protocol = ir.protocol;
                 }
+                socket.carries_flows |= !ir.protocol.is_http();
                 socket.listeners.insert(ir.hostname.as_str().into(), Arc::clone(&listener));
             }
         }

@@ -31,6 +31,8 @@ struct Entry {
     target: TlsTarget,
     /// The same, offering HTTP/2 only: gRPC is spoken over nothing else.
     grpc: TlsTarget,
+    /// The same without ALPN, for what is not HTTP.
+    opaque: TlsTarget,
 }
 
 /// The configurations of one generation, by policy and client certificate.
@@ -68,16 +70,26 @@ impl ClientTls {
                 }
                 match target(&made_of) {
                     Ok(target) => {
-                        let mut config = (*target.config).clone();
-                        config.alpn_protocols = vec![b"h2".to_vec()];
-                        let grpc = TlsTarget { config: Arc::new(config), name: target.name.clone() };
-                        built.entries.insert(key, Arc::new(Entry { made_of, target, grpc }));
+                        let grpc = with_alpn(&target, vec![b"h2".to_vec()]);
+                        let opaque = with_alpn(&target, Vec::new());
+                        built.entries.insert(key, Arc::new(Entry { made_of, target, grpc, opaque }));
                     }
                     Err(error) => events.push("backend_tls", format!("{}: {error}", policy.id)),
                 }
             }
         }
         built
+    }
+
+    /// How a flow that is not HTTP reaches a backend from a listener: `Some(None)` in plain text. `None`: it wants TLS
+    /// that could not be set up.
+    pub fn opaque(&self, backend: &Backend, listener: &ir::Listener) -> Option<Option<TlsTarget>> {
+        let Some(policy) = &backend.tls else {
+            return Some(None);
+        };
+        let certificate = listener.backend_certificate.as_deref().map(Into::into);
+        let entry = self.entries.get(&(policy.id.as_str().into(), certificate))?;
+        Some(Some(entry.opaque.clone()))
     }
 
     /// How to reach a backend from a listener. `None`: it wants TLS that could not be set up.
@@ -120,6 +132,12 @@ fn target(made_of: &Ingredients) -> Result<TlsTarget, String> {
     config.alpn_protocols =
         if made_of.http2 { vec![b"h2".to_vec()] } else { vec![b"h2".to_vec(), b"http/1.1".to_vec()] };
     Ok(TlsTarget { config: Arc::new(config), name })
+}
+
+fn with_alpn(target: &TlsTarget, protocols: Vec<Vec<u8>>) -> TlsTarget {
+    let mut config = ClientConfig::clone(&target.config);
+    config.alpn_protocols = protocols;
+    TlsTarget { config: Arc::new(config), name: target.name.clone() }
 }
 
 /// `wellKnownCACertificates: System`, read once.

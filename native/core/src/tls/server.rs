@@ -2,7 +2,7 @@
 //! (GEP-3567, GEP-91). Keys and configurations are kept from generation to generation where nothing changed.
 
 use super::{certificates, provider, roots};
-use crate::ir::{self, ClientValidationMode};
+use crate::ir::{self, ClientValidationMode, ListenerProtocol};
 use crate::observe::events::Events;
 use crate::table::{Socket, Table};
 use ahash::AHashMap;
@@ -18,9 +18,10 @@ use std::fmt::{self, Debug};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// What a handshake told us.
@@ -58,7 +59,7 @@ struct ListenerTls {
     config: Arc<ServerConfig>,
 }
 
-/// The configurations of all HTTPS listeners of one generation.
+/// The configurations of all HTTPS and TLS listeners of one generation.
 #[derive(Debug, Default)]
 pub struct ServerTls {
     listeners: AHashMap<Box<str>, Arc<ListenerTls>>,
@@ -84,7 +85,7 @@ impl ServerTls {
                 built.listeners.insert(listener.id().into(), Arc::clone(same));
                 continue;
             }
-            match config(tls, &keys, &trust) {
+            match config(listener.ir.protocol, tls, &keys, &trust) {
                 Ok(config) => {
                     let made =
                         ListenerTls { listener: Arc::clone(&listener.ir), keys, trust, config: Arc::new(config) };
@@ -120,6 +121,7 @@ impl ServerTls {
 impl ListenerTls {
     fn is(&self, listener: &Arc<ir::Listener>, keys: &[Arc<ServedKey>], trust: &[Arc<ir::Trust>]) -> bool {
         self.listener.tls == listener.tls
+            && self.listener.protocol == listener.protocol
             && self.keys.len() == keys.len()
             && self.keys.iter().zip(keys).all(|(one, two)| Arc::ptr_eq(one, two))
             && self.trust == *trust
@@ -136,7 +138,12 @@ fn load(ir: &Arc<ir::Certificate>) -> Result<ServedKey, String> {
     Ok(ServedKey { ir: Arc::clone(ir), key: Arc::new(CertifiedKey::new(chain, key)), names })
 }
 
-fn config(tls: &ir::ListenerTls, keys: &[Arc<ServedKey>], trust: &[Arc<ir::Trust>]) -> Result<ServerConfig, String> {
+fn config(
+    protocol: ListenerProtocol,
+    tls: &ir::ListenerTls,
+    keys: &[Arc<ServedKey>],
+    trust: &[Arc<ir::Trust>],
+) -> Result<ServerConfig, String> {
     let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(|error| error.to_string())?;
@@ -152,7 +159,10 @@ fn config(tls: &ir::ListenerTls, keys: &[Arc<ServedKey>], trust: &[Arc<ir::Trust
         },
     };
     let mut config = builder.with_cert_resolver(Arc::new(Resolver(keys.to_vec())));
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    if protocol.is_http() {
+        // Of a TLS listener the gateway does not know what is spoken inside, so it has nothing to agree to.
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    }
     // Tickets are bound to this configuration, so a session never crosses listeners with other client validation.
     config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(|error| error.to_string())?;
     Ok(config)
@@ -262,6 +272,40 @@ async fn handshake(
     tls: &ServerTls,
 ) -> Result<(TlsStream<TcpStream>, Handshake), TlsError> {
     let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(TlsError::Io)?;
+    finish(start, socket, tls).await
+}
+
+/// Do the handshake of a connection whose first bytes, a whole `ClientHello` at least, have been read already.
+///
+/// # Errors
+/// [`TlsError`].
+pub async fn accept_after(
+    mut stream: TcpStream,
+    mut ahead: &[u8],
+    socket: &Socket,
+    tls: &ServerTls,
+) -> Result<(TlsStream<TcpStream>, Handshake), TlsError> {
+    let mut acceptor = Acceptor::default();
+    while !ahead.is_empty() {
+        acceptor.read_tls(&mut ahead).map_err(TlsError::Io)?;
+    }
+    match acceptor.accept() {
+        Ok(Some(accepted)) => finish(StartHandshake::from_parts(accepted, stream), socket, tls).await,
+        Ok(None) => Err(TlsError::Io(io::ErrorKind::UnexpectedEof.into())),
+        Err((error, mut alert)) => {
+            let mut bytes = Vec::new();
+            alert.write_all(&mut bytes).map_err(TlsError::Io)?;
+            stream.write_all(&bytes).await.map_err(TlsError::Io)?;
+            Err(TlsError::Io(io::Error::new(io::ErrorKind::InvalidData, error)))
+        }
+    }
+}
+
+async fn finish(
+    start: StartHandshake<TcpStream>,
+    socket: &Socket,
+    tls: &ServerTls,
+) -> Result<(TlsStream<TcpStream>, Handshake), TlsError> {
     let sni = start.client_hello().server_name().map(str::to_ascii_lowercase);
     let listener = socket.listener_for_sni(sni.as_deref()).and_then(|listener| tls.listeners.get(listener.id()));
     let Some(listener) = listener else {

@@ -1,7 +1,7 @@
 //! Opening a connection: TCP, then TLS, then whatever ALPN says.
 
 use super::endpoint::{EndpointState, Http1Connection};
-use super::{Connection, Route, http2};
+use super::{Connection, Route, TlsTarget, http2};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -47,6 +47,17 @@ pub enum UpstreamStream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+/// A byte stream within `limit`, TLS handshake included; what is spoken on it is the caller's.
+pub(super) async fn open(
+    state: &EndpointState,
+    tls: Option<&TlsTarget>,
+    limit: Duration,
+) -> Result<UpstreamStream, ConnectError> {
+    let mut stage = ConnectStage::Tcp;
+    let opened = tokio::time::timeout(limit, dial(state, tls, &mut stage)).await;
+    opened.unwrap_or_else(|_| Err(late(stage, limit)))
+}
+
 /// Connect within `limit`, TLS handshake included.
 pub(super) async fn connect(
     state: &Rc<EndpointState>,
@@ -56,8 +67,12 @@ pub(super) async fn connect(
     let mut stage = ConnectStage::Tcp;
     match tokio::time::timeout(limit, establish(state, route, &mut stage)).await {
         Ok(result) => result,
-        Err(_) => Err(ConnectError { stage, timed_out: true, reason: format!("no connection within {limit:?}") }),
+        Err(_) => Err(late(stage, limit)),
     }
+}
+
+fn late(stage: ConnectStage, limit: Duration) -> ConnectError {
+    ConnectError { stage, timed_out: true, reason: format!("no connection within {limit:?}") }
 }
 
 async fn establish(
@@ -65,10 +80,23 @@ async fn establish(
     route: &Route,
     stage: &mut ConnectStage,
 ) -> Result<Connection, ConnectError> {
+    let stream = dial(state, route.tls.as_ref(), stage).await?;
+    if route.http2 || stream.negotiated_http2() {
+        *stage = ConnectStage::Http2;
+        return http2::start(state, route, stream).await.map(Connection::Http2);
+    }
+    Ok(Connection::Http1(Box::new(Http1Connection::new(stream, route.clone()))))
+}
+
+async fn dial(
+    state: &EndpointState,
+    tls: Option<&TlsTarget>,
+    stage: &mut ConnectStage,
+) -> Result<UpstreamStream, ConnectError> {
     let tcp = TcpStream::connect(state.address).await.map_err(|error| ConnectError::new(*stage, &error))?;
     // Without it the last segment of a request waits for the backend's delayed acknowledgement.
     tcp.set_nodelay(true).map_err(|error| ConnectError::new(*stage, &error))?;
-    let stream = match &route.tls {
+    Ok(match tls {
         None => UpstreamStream::Plain(tcp),
         Some(target) => {
             *stage = ConnectStage::Tls;
@@ -77,12 +105,7 @@ async fn establish(
                 connector.connect(target.name.clone(), tcp).await.map_err(|error| ConnectError::new(*stage, &error))?;
             UpstreamStream::Tls(Box::new(stream))
         }
-    };
-    if route.http2 || stream.negotiated_http2() {
-        *stage = ConnectStage::Http2;
-        return http2::start(state, route, stream).await.map(Connection::Http2);
-    }
-    Ok(Connection::Http1(Box::new(Http1Connection::new(stream, route.clone()))))
+    })
 }
 
 impl UpstreamStream {

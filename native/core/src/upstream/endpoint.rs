@@ -83,7 +83,8 @@ impl EndpointState {
         self.failing_until.get().is_some_and(|until| Instant::now() < until)
     }
 
-    pub(super) fn failed(&self, now: Instant) {
+    /// It did not answer: others are preferred for a while.
+    pub fn failed(&self, now: Instant) {
         let failures = self.failures.get();
         self.failures.set(failures.saturating_add(1));
         self.failing_until.set(Some(now + FAILURE_PAUSE * (1 << failures.min(MAX_DOUBLINGS))));

@@ -127,6 +127,19 @@ impl Upstreams {
         connected.map(|connection| (connection, false))
     }
 
+    /// A new byte stream to an endpoint, for a flow that is not HTTP.
+    ///
+    /// # Errors
+    /// [`ConnectError`]: nothing was sent, so another endpoint may be tried.
+    pub async fn open(&self, state: &EndpointState, tls: Option<&TlsTarget>) -> Result<UpstreamStream, ConnectError> {
+        let opened = connect::open(state, tls, self.limits.connect_timeout).await;
+        match &opened {
+            Ok(_) => state.connected(),
+            Err(_) => state.failed(Instant::now()),
+        }
+        opened
+    }
+
     /// Keep a connection whose last exchange is complete.
     pub fn release(&self, state: &EndpointState, connection: Box<Http1Connection>) {
         state.put_idle(connection, self.limits.idle_per_endpoint);

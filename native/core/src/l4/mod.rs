@@ -1,0 +1,86 @@
+//! Connections and datagrams that are carried without looking into them: `TLSRoute`, `TCPRoute`, `UDPRoute`.
+//!
+//! `hello` reads the server name of a TLS connection, `tcp` finds the backend of a connection and `relay` moves its bytes;
+//! `udp` keeps a session for each client of a UDP listener, `datagram` is its socket. A flow keeps the endpoint that it was
+//! given: a new configuration is for new flows, and a flow holds on to no generation of the table.
+
+mod datagram;
+mod entry;
+pub mod hello;
+pub mod relay;
+mod scratch;
+mod tcp;
+mod udp;
+
+pub use scratch::Scratch;
+pub use tcp::{Https, serve_tcp, serve_tls};
+pub use udp::serve as serve_udp;
+
+use crate::decision::{L4Routed, Picked, pick_l4, route_l4};
+use crate::ir;
+use crate::observe::l4::{L4Reason, L4Series};
+use crate::runtime::{Generation, Worker};
+use crate::table::{Backend, L4Rule, Listener, Socket};
+use crate::upstream::TlsTarget;
+use entry::Entry;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Where a flow goes. Holds what it needs of its generation and nothing more.
+#[derive(Debug)]
+pub struct Chosen {
+    pub listener: Arc<ir::Listener>,
+    pub rule: Arc<L4Rule>,
+    pub series: Arc<L4Series>,
+    pub backend: Arc<Backend>,
+    /// TLS towards the backend.
+    pub tls: Option<TlsTarget>,
+}
+
+/// Decide on one flow and count it in. `entry` learns what it was.
+fn choose(
+    worker: &Worker,
+    generation: &Generation,
+    socket: &Socket,
+    sni: Option<&str>,
+    entry: &mut Entry,
+) -> Result<Rc<Chosen>, L4Reason> {
+    let (listener, found) = match route_l4(socket, sni) {
+        L4Routed::NoListener => return Err(L4Reason::NoListener),
+        L4Routed::NoRoute(listener) => {
+            entry.listener = Some(listener.id().into());
+            return Err(L4Reason::NoRoute);
+        }
+        L4Routed::Found(listener, found) => (listener, found),
+    };
+    entry.listener = Some(listener.id().into());
+    let backend = match pick_l4(&generation.table, found, worker.slot(found.rule.total_weight)) {
+        Picked::NoBackend => return Err(L4Reason::NoBackend),
+        Picked::Invalid(_) => return Err(L4Reason::BackendInvalid),
+        Picked::NoEndpoint(_) => return Err(L4Reason::NoEndpoint),
+        Picked::Backend(_, _, backend) => backend,
+    };
+    let tls = if speaks_tls_upstream(listener) {
+        generation.client_tls.opaque(backend, &listener.ir).ok_or(L4Reason::BackendInvalid)?
+    } else {
+        None
+    };
+    let chosen = Rc::new(Chosen {
+        listener: Arc::clone(&listener.ir),
+        rule: Arc::clone(&found.rule),
+        series: Arc::clone(&found.series),
+        backend: Arc::clone(backend),
+        tls,
+    });
+    entry.chosen(&chosen);
+    Ok(chosen)
+}
+
+/// A `BackendTLSPolicy` applies to what the gateway can read: not to passthrough, not to datagrams.
+fn speaks_tls_upstream(listener: &Listener) -> bool {
+    match listener.ir.protocol {
+        ir::ListenerProtocol::Tls => listener.ir.tls.is_some(),
+        ir::ListenerProtocol::Tcp => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,270 @@
+//! TCP connections, with TLS passed through or terminated.
+
+use super::entry::{Carriage, Entry};
+use super::hello::{self, Hello};
+use super::relay::{self, End, Limits};
+use super::{Chosen, choose};
+use crate::codec::Buffer;
+use crate::ir::ListenerProtocol;
+use crate::observe::l4::L4Reason;
+use crate::runtime::{Generation, Worker};
+use crate::table::{Socket, SocketKey};
+use crate::tls::server::{self, Handshake, TlsError};
+use crate::upstream::{Active, ConnectStage, UpstreamStream};
+use smallvec::SmallVec;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_rustls::server::TlsStream;
+
+/// Endpoints that one connection may try.
+const CONNECT_TRIES: usize = 3;
+
+/// An HTTPS connection on a socket that TLS listeners share, its handshake done.
+pub type Https = (TlsStream<TcpStream>, Handshake);
+
+/// Serve a connection of a TCP listener to its end.
+pub async fn serve_tcp(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, key: SocketKey) {
+    let mut entry = Entry::begin(Rc::clone(&worker), peer, Carriage::Tcp);
+    let generation = worker.generation();
+    let chosen = match generation.table.socket(key) {
+        Some(socket) => choose(&worker, &generation, socket, None, &mut entry),
+        None => Err(L4Reason::NoListener),
+    };
+    drop(generation);
+    match chosen {
+        Ok(chosen) => forward(&worker, stream, Vec::new(), &chosen, entry).await,
+        Err(reason) => refuse(&stream, &entry, reason),
+    }
+}
+
+/// Serve a connection of a socket with TLS listeners to its end, unless it belongs to an HTTPS listener: then do the
+/// handshake and give it back.
+pub async fn serve_tls(worker: Rc<Worker>, mut stream: TcpStream, peer: SocketAddr, key: SocketKey) -> Option<Https> {
+    let mut entry = Entry::begin(Rc::clone(&worker), peer, Carriage::Passthrough);
+    let deadline = Instant::now() + worker.settings().handshake_timeout();
+    let mut ahead = Buffer::new();
+    let sni = match tokio::time::timeout_at(deadline, read_hello(&mut stream, &mut ahead)).await {
+        Ok(Ok(sni)) => sni,
+        Ok(Err(reason)) => {
+            entry.detail(|| reason.to_owned());
+            entry.failed(L4Reason::HelloMalformed);
+            return None;
+        }
+        Err(_) => {
+            entry.failed(L4Reason::HelloTimeout);
+            return None;
+        }
+    };
+    entry.sni.clone_from(&sni);
+    let generation = worker.generation();
+    let Some(socket) = generation.table.socket(key) else {
+        refuse(&stream, &entry, L4Reason::NoListener);
+        return None;
+    };
+    match listener_of(socket, sni.as_deref()) {
+        Kind::None => {
+            entry.failed(L4Reason::NoListener);
+            // The client learns that the name is the reason (RFC 6066 section 3).
+            let _ = tokio::time::timeout_at(deadline, stream.write_all(&hello::UNRECOGNIZED_NAME)).await;
+            None
+        }
+        Kind::Https => {
+            entry.discard();
+            let accepted = server::accept_after(stream, ahead.filled(), socket, &generation.server_tls);
+            let accepted = tokio::time::timeout_at(deadline, accepted).await.unwrap_or(Err(TlsError::Timeout));
+            worker.metrics.handshake(accepted.is_ok());
+            accepted.ok()
+        }
+        Kind::Passthrough => {
+            let chosen = choose(&worker, &generation, socket, sni.as_deref(), &mut entry);
+            drop(generation);
+            let first = ahead.filled().to_vec();
+            drop(ahead);
+            match chosen {
+                Ok(chosen) => forward(&worker, stream, first, &chosen, entry).await,
+                Err(reason) => refuse(&stream, &entry, reason),
+            }
+            None
+        }
+        Kind::Terminated => {
+            entry.carriage = Carriage::Terminated;
+            let ended = terminate(&worker, &generation, socket, stream, &ahead, deadline, &mut entry).await;
+            drop((generation, ahead));
+            if let Some((stream, chosen)) = ended {
+                forward(&worker, stream, Vec::new(), &chosen, entry).await;
+            }
+            None
+        }
+    }
+}
+
+enum Kind {
+    None,
+    Https,
+    Passthrough,
+    Terminated,
+}
+
+fn listener_of(socket: &Socket, sni: Option<&str>) -> Kind {
+    match socket.listener_for_sni(sni).map(|listener| &listener.ir) {
+        None => Kind::None,
+        Some(ir) if ir.protocol == ListenerProtocol::Https => Kind::Https,
+        Some(ir) if ir.tls.is_some() => Kind::Terminated,
+        Some(_) => Kind::Passthrough,
+    }
+}
+
+/// Read until the `ClientHello` is whole.
+async fn read_hello(stream: &mut TcpStream, ahead: &mut Buffer) -> Result<Option<String>, &'static str> {
+    loop {
+        match ahead.fill(stream, hello::MAX_BYTES).await {
+            Ok(0) => return Err("the client closed the connection"),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::OutOfMemory => return Err("too many bytes"),
+            Err(_) => return Err("the client broke the connection off"),
+        }
+        match hello::read(ahead.filled()) {
+            Hello::Incomplete => {}
+            Hello::Whole(sni) => return Ok(sni),
+            Hello::Malformed(reason) => return Err(reason),
+        }
+    }
+}
+
+/// Choose a backend and do the handshake. `None`: it failed, and `entry` knows why.
+async fn terminate(
+    worker: &Worker,
+    generation: &Generation,
+    socket: &Socket,
+    stream: TcpStream,
+    ahead: &Buffer,
+    deadline: Instant,
+    entry: &mut Entry,
+) -> Option<(TlsStream<TcpStream>, Rc<Chosen>)> {
+    // Where there is nothing to go to no handshake is done.
+    let chosen = match choose(worker, generation, socket, entry.sni.clone().as_deref(), entry) {
+        Ok(chosen) => chosen,
+        Err(reason) => {
+            refuse(&stream, entry, reason);
+            return None;
+        }
+    };
+    let accepted = server::accept_after(stream, ahead.filled(), socket, &generation.server_tls);
+    let accepted = tokio::time::timeout_at(deadline, accepted).await.unwrap_or(Err(TlsError::Timeout));
+    worker.metrics.handshake(accepted.is_ok());
+    match accepted {
+        Ok((stream, _)) => return Some((stream, chosen)),
+        Err(TlsError::NoCertificate) => entry.failed(L4Reason::NoCertificate),
+        Err(TlsError::Timeout) => entry.failed(L4Reason::Handshake),
+        Err(TlsError::Io(error)) => {
+            entry.detail(|| error.to_string());
+            entry.failed(L4Reason::Handshake);
+        }
+    }
+    None
+}
+
+fn refuse(stream: &TcpStream, entry: &Entry, reason: L4Reason) {
+    entry.failed(reason);
+    stream.reset();
+}
+
+/// Connect and relay. `ahead`: what was read from the client already.
+async fn forward<C>(worker: &Rc<Worker>, mut client: C, ahead: Vec<u8>, chosen: &Rc<Chosen>, mut entry: Entry)
+where
+    C: AsyncRead + AsyncWrite + Reset + Unpin,
+{
+    let (mut upstream, _active) = match connect(worker, chosen, &mut entry).await {
+        Ok(connected) => connected,
+        Err(reason) => {
+            entry.failed(reason);
+            client.reset();
+            return;
+        }
+    };
+    let settings = worker.settings();
+    let limits = Limits { idle: settings.l4_idle_timeout(), stall: settings.stall_timeout() };
+    let end = relay::run(&worker.scratch, &mut client, &mut upstream, ahead, limits, &entry).await;
+    let (reason, error) = match end {
+        End::Finished => return entry.finished(),
+        End::Client(error) | End::Upstream(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            entry.detail(|| "TLS ended without close_notify".to_owned());
+            return entry.finished();
+        }
+        End::Idle => return entry.failed(L4Reason::Idle),
+        End::Stalled => (L4Reason::Stalled, None),
+        End::Client(error) => (L4Reason::ClientReset, Some(error)),
+        End::Upstream(error) => (L4Reason::UpstreamReset, Some(error)),
+    };
+    if let Some(error) = error {
+        entry.detail(|| error.to_string());
+    }
+    entry.failed(reason);
+    // An end in order would tell each side that it has everything.
+    client.reset();
+    upstream.reset();
+}
+
+/// A connection to one of the backend's endpoints: to others where one fails.
+async fn connect(
+    worker: &Rc<Worker>,
+    chosen: &Chosen,
+    entry: &mut Entry,
+) -> Result<(UpstreamStream, Active), L4Reason> {
+    let mut tried: SmallVec<[u64; CONNECT_TRIES]> = SmallVec::new();
+    let mut failed = L4Reason::NoEndpoint;
+    while tried.len() < CONNECT_TRIES
+        && let Some((endpoint, state)) = worker.upstreams.pick(chosen.backend.selectable(), &tried)
+    {
+        let active = state.begin();
+        entry.endpoint(endpoint);
+        match worker.upstreams.open(&state, chosen.tls.as_ref()).await {
+            Ok(stream) => {
+                worker.metrics.upstream_acquired(false);
+                return Ok((stream, active));
+            }
+            Err(error) => {
+                worker.metrics.upstream_connect_failed();
+                entry.detail(|| error.to_string());
+                failed = match error.stage {
+                    _ if error.timed_out => L4Reason::UpstreamConnectTimeout,
+                    ConnectStage::Tls => L4Reason::UpstreamTls,
+                    ConnectStage::Tcp | ConnectStage::Http2 => L4Reason::UpstreamConnect,
+                };
+                tried.push(endpoint.uid);
+            }
+        }
+    }
+    Err(failed)
+}
+
+/// A stream that can tell its other side that it did not end in order.
+trait Reset {
+    fn reset(&self);
+}
+
+impl Reset for TcpStream {
+    fn reset(&self) {
+        // Closing then sends a reset; where it cannot be set it is closed in order.
+        let _ = self.set_zero_linger();
+    }
+}
+
+impl Reset for TlsStream<TcpStream> {
+    fn reset(&self) {
+        self.get_ref().0.reset();
+    }
+}
+
+impl Reset for UpstreamStream {
+    fn reset(&self) {
+        match self {
+            Self::Plain(stream) => stream.reset(),
+            Self::Tls(stream) => stream.get_ref().0.reset(),
+        }
+    }
+}
