@@ -95,12 +95,16 @@ pub fn pick<'t>(table: &'t Table, found: &Found<'t>, slot: u64) -> Picked<'t> {
 /// As [`pick`], for an L4 rule. TLS that is passed through is the client's own, and datagrams have none: there the
 /// backend's TLS policy means nothing.
 pub fn pick_l4<'t>(table: &'t Table, listener: &Listener, found: &'t L4Candidate, slot: u64) -> Picked<'t> {
-    let speaks_tls = match listener.ir.protocol {
+    pick_of(table, &found.rule.backends, found.rule.total_weight, slot, may_speak_tls(listener))
+}
+
+/// Backends of the listener may be spoken to in TLS: it is the gateway that reads what clients send.
+pub fn may_speak_tls(listener: &Listener) -> bool {
+    match listener.ir.protocol {
         ListenerProtocol::Tls => listener.ir.tls.is_some(),
         ListenerProtocol::Udp => false,
         ListenerProtocol::Http | ListenerProtocol::Https | ListenerProtocol::Tcp => true,
-    };
-    pick_of(table, &found.rule.backends, found.rule.total_weight, slot, speaks_tls)
+    }
 }
 
 fn pick_of<'t>(

@@ -16,11 +16,11 @@ pub use scratch::Scratch;
 pub use tcp::{Https, serve_tcp, serve_tls};
 pub use udp::serve as serve_udp;
 
-use crate::decision::{L4Routed, Picked, pick_l4, route_l4};
+use crate::decision::{L4Routed, Picked, may_speak_tls, pick_l4, route_l4};
 use crate::ir;
 use crate::observe::l4::{L4Reason, L4Series};
 use crate::runtime::{Generation, Worker};
-use crate::table::{Backend, L4Rule, Listener, Socket};
+use crate::table::{Backend, L4Rule, Socket};
 use crate::upstream::TlsTarget;
 use entry::Entry;
 use std::rc::Rc;
@@ -54,13 +54,13 @@ fn choose(
         L4Routed::Found(listener, found) => (listener, found),
     };
     entry.listener = Some(listener.id().into());
-    let backend = match pick_l4(&generation.table, found, worker.slot(found.rule.total_weight)) {
+    let backend = match pick_l4(&generation.table, listener, found, worker.slot(found.rule.total_weight)) {
         Picked::NoBackend => return Err(L4Reason::NoBackend),
         Picked::Invalid(_) => return Err(L4Reason::BackendInvalid),
         Picked::NoEndpoint(_) => return Err(L4Reason::NoEndpoint),
         Picked::Backend(_, _, backend) => backend,
     };
-    let tls = if speaks_tls_upstream(listener) {
+    let tls = if may_speak_tls(listener) {
         generation.client_tls.opaque(backend, &listener.ir).ok_or(L4Reason::BackendInvalid)?
     } else {
         None
@@ -74,13 +74,4 @@ fn choose(
     });
     entry.chosen(&chosen);
     Ok(chosen)
-}
-
-/// A `BackendTLSPolicy` applies to what the gateway can read: not to passthrough, not to datagrams.
-fn speaks_tls_upstream(listener: &Listener) -> bool {
-    match listener.ir.protocol {
-        ir::ListenerProtocol::Tls => listener.ir.tls.is_some(),
-        ir::ListenerProtocol::Tcp => true,
-        _ => false,
-    }
 }
