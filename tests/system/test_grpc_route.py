@@ -278,7 +278,8 @@ def test_tls_on_both_sides(world: World) -> None:
 def test_deadlines_are_passed_on(world: World) -> None:
     with world.channel("all.test") as made:
         remaining = call(made, "/pkg.Shop/Get", timeout=50)["remaining"]
-        assert 0 < remaining <= 50
+        # Clients round what they send upwards.
+        assert 0 < remaining <= 55
         # Long enough for the call to come to the backend on any machine, which then sees the deadline pass.
         assert status(made, "/pkg.Deadline/Silent", timeout=5)[0] == DEADLINE_EXCEEDED
     world.backends["one"].wait_hanging("/pkg.Deadline/Silent")

@@ -12,7 +12,7 @@ from typing import Any
 import h2.errors
 import h2.events
 import pytest
-from system_backends import Received, echo, response, websocket_accept
+from system_backends import Backend, Received, echo, read_request, response, websocket_accept
 from system_clients import Http1, Http2
 from system_gateway import LIMIT, Gateway
 from system_manifests import gateway, route, rule, service
@@ -682,3 +682,42 @@ def test_a_busy_endpoint_gets_less(start: Any, backend: Any) -> None:
     release[b"slow"].set()
     assert {held.read(stream).body for stream in streams if stream not in done} == {b"slow"}
     held.close()
+
+
+class EventStream(Backend):
+    """Sends the head of a response at once, and the body when it is told to."""
+
+    def __init__(self) -> None:
+        self.body_wanted = threading.Event()
+        super().__init__(lambda _request: None)
+
+    def serve(self, connection: socket.socket) -> None:
+        assert read_request(connection.makefile("rb"), connection) is not None
+        connection.sendall(b"HTTP/1.1 200 OK\r\nx-head: yes\r\ntransfer-encoding: chunked\r\n\r\n")
+        self.body_wanted.wait(LIMIT)
+        connection.sendall(b"5\r\nhello\r\n0\r\n\r\n")
+
+
+def test_a_head_does_not_wait_for_its_body(start: Any) -> None:
+    """Server-sent events: a client sees that it is connected before the first event."""
+    backends = {name: EventStream() for name in ("http1", "http2")}
+    services = [item for name, each in backends.items() for item in service(name, each.address)]
+    found = start(gateway(), route(rule("/http1", "http1"), rule("/http2", "http2")), *services)
+    plain = Http1(found.address, PORT)
+    plain.send(b"GET /http1 HTTP/1.1\r\nhost: a.test\r\n\r\n")
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += plain.read_raw(1)
+    assert b"\r\nx-head: yes\r\n" in head
+    backends["http1"].body_wanted.set()
+    assert plain.read_raw(15) == b"5\r\nhello\r\n0\r\n\r\n"
+    plain.close()
+    multiplexed = Http2(found.address, PORT)
+    stream = multiplexed.open("GET", "a.test", "/http2")
+    while not any(isinstance(event, h2.events.ResponseReceived) for event in multiplexed.events):
+        multiplexed.pump()
+    backends["http2"].body_wanted.set()
+    assert multiplexed.read(stream).body == b"hello"
+    multiplexed.close()
+    for each in backends.values():
+        each.close()
