@@ -226,8 +226,13 @@ def _resolve_tls(draft: Draft, gateway: Gateway, material: Material, findings: F
         if found is not None and found not in certificates:
             certificates.append(found)
             _check_names(draft, field, facts, findings)
-    # `spec.tls.frontend` is about HTTPS traffic (GEP-91).
-    validation = _client_validation(draft, gateway, material, findings) if spec.protocol == "HTTPS" else None
+    validation = None
+    if spec.protocol == "HTTPS":
+        validation = _client_validation(draft, gateway, material, findings)
+    elif frontend_validation(gateway, spec.port)[0] is not None:
+        message = "spec.tls.frontend is about HTTPS (GEP-91): the clients of this listener are not validated"
+        remedy = "use protocol HTTPS, or mode Passthrough and validate clients in the backend"
+        findings.warning(path, "client-validation-ignored", message, remedy)
     if certificates:
         draft.tls = ir.ListenerTls(certificates=tuple(certificates), client_validation=validation)
 
