@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from api_server import ApiServer
 from kubernetes.aio.client import Configuration
 
+from sluicegate.controller import loop as loops
 from sluicegate.controller.kube import watch as watches
 from sluicegate.controller.kube.client import Client
 from sluicegate.controller.kube.resources import WATCHED, Resource
@@ -157,5 +159,32 @@ def test_a_watch_that_stands_still_is_a_fault(monkeypatch: Any) -> None:
         assert loop.faults() == []
         monkeypatch.setattr(watches, "DEAD", -1.0)
         assert "the watch of HTTPRoute is dead" in loop.faults()
+
+    asyncio.run(with_loop(test))
+
+
+def test_a_translation_that_does_not_end_is_a_fault(monkeypatch: Any) -> None:
+    async def test(server: ApiServer, loop: Loop, _plain: Recorder, reported: Recorder, translator: Counting) -> None:
+        begun, end = asyncio.Event(), threading.Event()
+        running = asyncio.get_running_loop()
+
+        def stuck(snapshot: Any, now: float | None = None) -> Translation:
+            running.call_soon_threadsafe(begun.set)
+            end.wait(LIMIT)
+            return Counting.translate(translator, snapshot, now)
+
+        monkeypatch.setattr(translator, "translate", stuck)
+        server.put(
+            f"{GATEWAY}/gatewayclasses", {"metadata": {"name": "d"}, "spec": {"controllerName": "example.com/c"}}
+        )
+        await asyncio.wait_for(begun.wait(), LIMIT)
+        assert loop.faults() == []
+        monkeypatch.setattr(loops, "STUCK", -1.0)
+        [fault] = loop.faults()
+        assert "a translation has taken" in fault
+        count = len(reported.wanted)
+        end.set()
+        await reported.until(lambda: len(reported.wanted) > count)
+        assert loop.faults() == []
 
     asyncio.run(with_loop(test))
