@@ -62,19 +62,13 @@ cluster: $(NATIVE) ## Start the test cluster and load the image (root; `make clu
 cluster-image: $(NATIVE) ## Build the image anew and load it into the test cluster.
 	$(HARNESS) image
 
-install-cluster-prerequisites: $(INSTALLED) ## Say whether this machine can have the test cluster, and install the Debian packages for it (root).
-	$(HARNESS) prerequisites
-
-cluster: $(NATIVE) ## Install the controller on the test cluster as deploy/README.md says: INSTALLER=kustomize or helm.
+install-cluster: $(NATIVE) ## Install the controller on the test cluster as deploy/README.md says: INSTALLER=kustomize or helm.
 	$(HARNESS) install $(INSTALLER)
 
 cluster-down: ## Stop the test cluster.
 	$(HARNESS) down
 
-test-cluster-prerequisites: $(INSTALLED) ## Say whether this machine can have the test cluster, and install the Debian packages for it (root).
-	$(HARNESS) prerequisites
-
-cluster: $(NATIVE) ## Run the tests on the test cluster (after `make cluster`).
+test-cluster: $(NATIVE) ## Run the tests on the test cluster (after `make cluster`).
 	$(BIN)/python -m pytest tests/cluster
 
 conformance: $(NATIVE) ## Run the conformance suite on the installed controller: all, or TEST=name; VERSION=v1.6.3 or v1.7.0; REPEAT=n; THIRD=1.

@@ -61,6 +61,7 @@ def main(arguments: list[str]) -> int:
                 load(Path(image))
         case ["image", *options] if not set(options) - {"--tree"}:
             load(build(TAG, tree="--tree" in options))
+            install.refresh()
         case ["install", *how] if not set(how) - {install.KUSTOMIZE, install.HELM, install.NODE}:
             install.crds(install.VERSIONS[-1])
             install.controller(*how[:1])

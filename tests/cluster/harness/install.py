@@ -78,9 +78,18 @@ def controller(how: str = KUSTOMIZE, *, wait: bool = True, values: Mapping[str, 
 
 
 def restart() -> None:
-    """Replace the controller's pods, as after a new image under the same name."""
+    """Replace the controller's pods, and wait for it."""
     _run("rollout", "restart", "--namespace", SYSTEM, CONTROLLER)
     _run("rollout", "status", "--namespace", SYSTEM, CONTROLLER, f"--timeout={LIMIT}s")
+
+
+def refresh() -> None:
+    """Have every Deployment that runs the image run the one that was loaded last under its name."""
+    for labels in ("app.kubernetes.io/name=sluicegate", "app.kubernetes.io/managed-by=sluicegate"):
+        found = _run("get", "deployments", "--all-namespaces", "-l", labels, "-o", "json")
+        for item in json.loads(found)["items"]:
+            metadata = item["metadata"]
+            _run("rollout", "restart", "--namespace", metadata["namespace"], f"deployment/{metadata['name']}")
 
 
 def remove() -> None:
