@@ -393,10 +393,10 @@ def test_passthrough_goes_by_name(flows: Any, serve: Any, authority: Authority, 
     lines = {line["sni"]: line for line in gateway.ended(2)}
     assert lines["three.wild.test"]["tls"] == "passthrough"
     assert lines["three.wild.test"]["route"] == "TLSRoute/default/wild"
-    with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
+    with pytest.raises(ConnectionResetError):
         gateway.tls(5443, "elsewhere.test", context)
     context.check_hostname = False
-    with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
+    with pytest.raises(ConnectionResetError):
         gateway.tls(5443, None, context)
     assert [line["error"] for line in gateway.ended(2)] == ["no_listener", "no_listener"]
     gateway.apply(remove=ir.Removals(l4_rules=("TLSRoute/default/wild/0",)))

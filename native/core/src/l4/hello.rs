@@ -20,9 +20,6 @@ const MESSAGE_CLIENT_HELLO: u8 = 1;
 const EXTENSION_SERVER_NAME: u16 = 0;
 const NAME_TYPE_HOST: u8 = 0;
 
-/// A fatal `unrecognized_name` alert in a record of its own (RFC 6066 section 3).
-pub const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
-
 /// What the bytes so far are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hello {

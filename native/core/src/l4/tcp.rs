@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
@@ -67,9 +67,8 @@ pub async fn serve_tls(worker: Rc<Worker>, mut stream: TcpStream, peer: SocketAd
     };
     match listener_of(socket, sni.as_deref()) {
         Kind::None => {
-            entry.failed(L4Reason::NoListener);
-            // The client learns that the name is the reason (RFC 6066 section 3).
-            let _ = tokio::time::timeout_at(deadline, stream.write_all(&hello::UNRECOGNIZED_NAME)).await;
+            // No alert: the Gateway API's conformance tests take nothing but an end of the connection for a refusal.
+            refuse(&stream, &entry, L4Reason::NoListener);
             None
         }
         Kind::Https => {
