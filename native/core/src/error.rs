@@ -46,6 +46,7 @@ errors! {
     BadRequest = "bad_request", 400, Downstream, "the request is malformed or ambiguous";
     MethodNotAllowed = "method_not_allowed", 405, Downstream, "this gateway does not open tunnels with CONNECT";
     RequestHeadTimeout = "request_head_timeout", 408, Downstream, "the request head did not arrive in time";
+    RequestBodyTimeout = "request_body_timeout", 408, Downstream, "the request body did not arrive in time";
     TargetTooLong = "target_too_long", 414, Downstream, "the request target is longer than the limit";
     ExpectationFailed = "expectation_failed", 417, Downstream, "only Expect: 100-continue is understood";
     Misdirected = "misdirected", 421, Downstream, "the TLS handshake was for another host than the request";
@@ -56,7 +57,6 @@ errors! {
     RuleInvalid = "rule_invalid", 500, Internal, "the route has a filter that cannot be honoured";
     NoBackend = "no_backend", 500, Internal, "the rule has no backend";
     BackendInvalid = "backend_invalid", 500, Internal, "the backend does not exist, or its TLS policy cannot be honoured";
-    Panicked = "panicked", 500, Internal, "the gateway failed on this request";
     UnsupportedTransferCoding = "unsupported_transfer_coding", 501, Downstream, "only the chunked transfer coding is understood";
     UnsupportedVersion = "unsupported_version", 505, Downstream, "only HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken";
     UpstreamConnect = "upstream_connect", 503, Upstream, "the backend does not accept connections";

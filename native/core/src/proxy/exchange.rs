@@ -94,7 +94,9 @@ pub async fn over_http1<Source: BodySource, Sink: ReplySink, T: Tap>(
                     let mut body = Http1Source::new(stream, buffer, framing);
                     hand_on(&mut body, client, terms.progress).await?;
                     drop(body);
-                    return Ok(Exchanged { status, reusable: keep_alive && buffer.is_empty(), switched: false });
+                    // Who was asked to switch and did not may still read what comes next in another way.
+                    let reusable = keep_alive && buffer.is_empty() && !terms.outbound.upgrade;
+                    return Ok(Exchanged { status, reusable, switched: false });
                 }
                 None => {}
             }

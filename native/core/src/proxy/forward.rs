@@ -66,6 +66,8 @@ enum Failure {
     Connect(ConnectError),
     Exchange(ExchangeError),
     Expired(Expired),
+    /// The client's body stood still before the first try.
+    Body,
 }
 
 impl Exchange<'_, '_> {
@@ -82,7 +84,11 @@ impl Exchange<'_, '_> {
             Some(retry) if retry.attempts > 0 && forward.outbound.idempotent && !source.is_finished() => {
                 match Box::pin(Replay::collect(source, watchdog, self.client.worker.settings().stall_timeout())).await {
                     Ok(replay) => replay,
-                    Err(_) => return Forwarded::Broken(End { code: ErrorCode::ClientGone, reset: None }),
+                    Err(failure) => {
+                        entry.detail(|| failure.detail());
+                        let end = End { code: failure.code(None), reset: failure.reset() };
+                        return Box::pin(give_up(forward, end, 0, sink, entry)).await;
+                    }
                 }
             }
             _ => Replay::streaming(source),
@@ -157,7 +163,10 @@ impl Exchange<'_, '_> {
             };
             if !again {
                 entry.detail(|| failure.detail());
-                break End { code: failure.code(deadline), reset: failure.reset() };
+                // The one side that stands still is the client, and not the backend.
+                let waits_for_client = matches!(failure, Failure::Expired(Expired::Stalled)) && body.waiting;
+                let code = if waits_for_client { ErrorCode::RequestBodyTimeout } else { failure.code(deadline) };
+                break End { code, reset: failure.reset() };
             }
             if let Some(retry) = forward.retry.filter(|retry| retry.attempts > 0) {
                 let pause = backoff(retry.backoff, retries, client.worker.random());
@@ -169,16 +178,30 @@ impl Exchange<'_, '_> {
             }
             retries += 1;
         };
-        if end.code == ErrorCode::ClientGone || sink.head_sent() {
-            entry.failed(end.code, retries);
-            return Forwarded::Broken(end);
-        }
-        let answer = Answer::failure(end, forward.grpc || grpc::is_grpc_head(&forward.outbound.head));
-        entry.answer(&answer, retries);
-        match Box::pin(answer.send(sink, forward.outbound.head_request)).await {
-            Ok(()) => Forwarded::Complete,
-            Err(_) => Forwarded::Broken(end),
-        }
+        Box::pin(give_up(forward, end, retries, sink, entry)).await
+    }
+}
+
+/// Answer with an error, where there is still somebody to answer.
+async fn give_up<Sink: ReplySink>(
+    forward: &Forward<'_>,
+    end: End,
+    retries: u32,
+    sink: &mut Sink,
+    entry: &mut Entry<'_>,
+) -> Forwarded {
+    if end.code == ErrorCode::ClientGone || sink.head_sent() {
+        entry.failed(end.code, retries);
+        return Forwarded::Broken(end);
+    }
+    if matches!(end.code, ErrorCode::BadRequest | ErrorCode::RequestBodyTimeout) {
+        sink.end_connection();
+    }
+    let answer = Answer::failure(end, forward.grpc || grpc::is_grpc_head(&forward.outbound.head));
+    entry.answer(&answer, retries);
+    match Box::pin(answer.send(sink, forward.outbound.head_request)).await {
+        Ok(()) => Forwarded::Complete,
+        Err(_) => Forwarded::Broken(end),
     }
 }
 
@@ -321,6 +344,7 @@ impl Failure {
             }
             Self::Expired(Expired::Deadline) => "time limit of the route".to_owned(),
             Self::Expired(Expired::Stalled) => "no byte moved within the stall limit".to_owned(),
+            Self::Body => "client: no byte of the body within the stall limit".to_owned(),
         }
     }
 
@@ -337,6 +361,7 @@ impl Failure {
                 ErrorCode::RequestTimeout
             }
             Self::Expired(_) => ErrorCode::UpstreamTimeout,
+            Self::Body => ErrorCode::RequestBodyTimeout,
         }
     }
 }
@@ -351,19 +376,22 @@ struct Replay<'s, Source> {
     rest: Option<&'s mut Source>,
     /// Something was given out that is not kept.
     lost: bool,
+    /// Somebody waits for the client to send more of it.
+    waiting: bool,
 }
 
 impl<'s, Source: BodySource> Replay<'s, Source> {
     fn streaming(source: &'s mut Source) -> Self {
-        Self { kept: SmallVec::new(), kept_bytes: 0, kept_trailers: None, rest: Some(source), lost: false }
+        let rest = Some(source);
+        Self { kept: SmallVec::new(), kept_bytes: 0, kept_trailers: None, rest, lost: false, waiting: false }
     }
 
     /// Keep the body, up to [`REPLAY_BYTES`]; a longer one streams on behind what was kept.
-    async fn collect(source: &'s mut Source, watchdog: &mut Watchdog, limit: Duration) -> Result<Self, BodyError> {
+    async fn collect(source: &'s mut Source, watchdog: &mut Watchdog, limit: Duration) -> Result<Self, Failure> {
         let mut kept = BytesMut::new();
         loop {
             let next = watchdog.until(Instant::now() + limit, source.next()).await;
-            match next.map_err(|_| BodyError::Truncated)?? {
+            match next.map_err(|_| Failure::Body)?.map_err(|error| Failure::Exchange(ExchangeError::Client(error)))? {
                 None => {
                     let kept_trailers = source.take_trailers();
                     return Ok(Self { kept_trailers, rest: None, ..Self::streaming(source) }.with(kept));
@@ -422,8 +450,11 @@ impl<Source: BodySource> BodySource for ReplayAttempt<'_, '_, Source> {
             self.given += 1;
             return Ok(Some(Piece::Shared(kept.clone())));
         }
-        if let (Some(progress), Some(rest)) = (self.record, &mut self.body.rest) {
-            let Some(piece) = rest.next().await? else {
+        if let (Some(progress), Replay { rest: Some(rest), waiting, .. }) = (self.record, &mut *self.body) {
+            *waiting = true;
+            let next = rest.next().await;
+            *waiting = false;
+            let Some(piece) = next? else {
                 return Ok(None);
             };
             let piece = piece.into_bytes();
@@ -431,13 +462,14 @@ impl<Source: BodySource> BodySource for ReplayAttempt<'_, '_, Source> {
             self.given = self.body.kept.len();
             return Ok(Some(Piece::Shared(piece)));
         }
-        match &mut self.body.rest {
-            Some(rest) => {
-                self.body.lost |= !rest.is_finished();
-                rest.next().await
-            }
-            None => Ok(None),
-        }
+        let Replay { rest: Some(rest), lost, waiting, .. } = &mut *self.body else {
+            return Ok(None);
+        };
+        *lost |= !rest.is_finished();
+        *waiting = true;
+        let next = rest.next().await;
+        *waiting = false;
+        next
     }
 
     fn is_finished(&self) -> bool {

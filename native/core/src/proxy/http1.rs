@@ -157,7 +157,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
 
     async fn perform(&mut self, received: Received<'_>) -> Next {
         let Received { framing, terms, plan, mut entry, expect_continue, .. } = received;
-        let mut reply = Http1Reply::new(&self.stream, &mut self.out, terms);
+        let mut reply = Http1Reply::new(&self.stream, &mut self.out, &self.client.worker.drain, terms);
         let mut source = Http1Source::new(&self.stream, &mut self.buffer, framing);
         let forwarded = match plan {
             Plan::Answer(answer) => {
@@ -217,7 +217,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
 
     async fn answer_without_request(&mut self, code: ErrorCode) -> Next {
         let terms = Http1Terms { minor: 1, head_request: false, close: true };
-        let mut reply = Http1Reply::new(&self.stream, &mut self.out, terms);
+        let mut reply = Http1Reply::new(&self.stream, &mut self.out, &self.client.worker.drain, terms);
         let sent = Box::pin(Answer::error(code).send(&mut reply, false)).await;
         Entry::refused(self.client, code);
         if sent.is_ok() { Next::Linger } else { Next::Close }

@@ -6,6 +6,7 @@ use super::http1_io::Http1Sink;
 use super::http2_io::{self, Http2Sink};
 use crate::codec::{Framing, push_field, push_status_line};
 use crate::error::ErrorCode;
+use crate::runtime::Drain;
 use crate::table::Field;
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -42,6 +43,10 @@ pub trait ReplySink: BodySink {
 
     /// Body bytes given so far.
     fn body_bytes(&self) -> u64;
+
+    /// What follows on the client's connection cannot be trusted: this response is the last one on it. Over HTTP/2 only
+    /// the stream is at stake.
+    fn end_connection(&mut self) {}
 }
 
 /// How the response ends on an HTTP/1.1 connection, decided per request.
@@ -57,14 +62,15 @@ pub struct Http1Terms {
 #[derive(Debug)]
 pub struct Http1Reply<'c, S> {
     sink: Http1Sink<'c, S>,
+    drain: &'c Drain,
     pub terms: Http1Terms,
     head_sent: bool,
     body_bytes: u64,
 }
 
 impl<'c, S: AsyncWrite + Unpin> Http1Reply<'c, S> {
-    pub fn new(stream: &'c RefCell<S>, out: &'c mut Vec<u8>, terms: Http1Terms) -> Self {
-        Self { sink: Http1Sink::new(stream, out, Framing::Empty), terms, head_sent: false, body_bytes: 0 }
+    pub fn new(stream: &'c RefCell<S>, out: &'c mut Vec<u8>, drain: &'c Drain, terms: Http1Terms) -> Self {
+        Self { sink: Http1Sink::new(stream, out, Framing::Empty), drain, terms, head_sent: false, body_bytes: 0 }
     }
 }
 
@@ -84,6 +90,10 @@ impl<S: AsyncWrite + Unpin> BodySink for Http1Reply<'_, S> {
 }
 
 impl<S: AsyncWrite + Unpin> ReplySink for Http1Reply<'_, S> {
+    fn end_connection(&mut self) {
+        self.terms.close = true;
+    }
+
     fn informational(&mut self, status: u16, fields: &[Field<'_>]) -> Result<(), BodyError> {
         if self.terms.minor == 1 {
             push_status_line(self.sink.out, status, b"");
@@ -106,6 +116,8 @@ impl<S: AsyncWrite + Unpin> ReplySink for Http1Reply<'_, S> {
 
     fn head(&mut self, reply: &Reply<'_>) -> Result<(), BodyError> {
         self.head_sent = true;
+        // A drain may have begun since the request came.
+        self.terms.close |= self.drain.is_draining();
         let out = &mut *self.sink.out;
         push_status_line(out, reply.status, reply.reason);
         push_fields(out, reply.fields);
