@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -100,6 +101,14 @@ class Gateway:
         """A page of the admin listener."""
         with urllib.request.urlopen(f"http://{self.address}:19000{path}", timeout=LIMIT) as response:
             return str(response.read().decode())
+
+    def admin_status(self, path: str) -> int:
+        """Status of a page of the admin listener."""
+        try:
+            with urllib.request.urlopen(f"http://{self.address}:19000{path}", timeout=LIMIT) as response:
+                return int(response.status)
+        except urllib.error.HTTPError as error:
+            return error.code
 
     def send_signal(self, number: int) -> None:
         """Send a signal; `stop` then only waits."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 from system_backends import Received, response
-from system_clients import Http1
+from system_clients import Http1, Http2
 from system_gateway import LIMIT, Gateway, own_address
 from system_manifests import Manifest, dump, gateway, https, listener, route, rule, secret, service
 
@@ -418,6 +419,39 @@ def test_idle_drain_is_quick(start: Any, simple: list[Manifest], client: Any) ->
     held.close()
 
 
+def test_a_drain_asks_clients_to_go(start: Any, backend: Any) -> None:
+    """HTTP/1.1: `Connection: close` with the response; HTTP/2: GOAWAY twice, and streams under way go on."""
+    arrived, release = threading.Semaphore(0), threading.Event()
+
+    def slow(_request: Received) -> bytes:
+        arrived.release()
+        release.wait(LIMIT)
+        return response(b"done")
+
+    found = start(gateway(), route(rule("/", "slow")), *service("slow", backend(slow).address))
+    first, second = Http1(found.address, PORT), Http2(found.address, PORT)
+    first.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    stream = second.open("GET", "a", "/")
+    for _ in range(2):
+        assert arrived.acquire(timeout=LIMIT)
+    found.send_signal(signal.SIGTERM)
+    found.event(lambda event: event["event"] == "draining")
+    while not second.goaways:
+        second.pump()
+    assert found.admin_status("/readyz") == 503
+    assert found.admin_status("/healthz") == 200
+    release.set()
+    answer = first.read()
+    assert (answer.status, answer.header("connection")) == (200, "close")
+    assert first.at_end()
+    assert second.read(stream).body == b"done"
+    with contextlib.suppress(ConnectionError):
+        while True:
+            second.pump()
+    assert second.goaways == 2
+    assert found.stop() == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_requests_in_flight_are_finished(start: Any, backend: Any, client: Any, number: int) -> None:
     arrived, release = threading.Event(), threading.Event()
@@ -512,6 +546,32 @@ def test_admin(start: Any, simple: list[Manifest], authority: Any) -> None:
     deadline = time.monotonic() + LIMIT
     while "HTTPRoute/default/route" in found.admin("/metrics"):
         assert time.monotonic() < deadline
+
+
+def test_metrics_do_not_grow_with_what_clients_send(start: Any, simple: list[Manifest]) -> None:
+    """Hosts, paths, methods and versions of clients are in no label; the series of a listener goes with it."""
+    simple[0] = gateway(listener(), listener("other", 8081))
+    found = start(*simple)
+    assert get(found).status == 200
+    assert get(found, port=8081).status == 200
+    before = names_of(found.admin("/metrics"))
+    connection = Http1(found.address, PORT)
+    for number in range(50):
+        assert connection.request(f"M{number}", f"h{number}.test", f"/{number}?q={number}").status == 200
+    connection.close()
+    assert names_of(found.admin("/metrics")) == before
+    assert any('listener="Gateway/default/gateway/other"' in name for name in before)
+    found.write(gateway(), *simple[1:])
+    deadline = time.monotonic() + LIMIT
+    while any("gateway/other" in name for name in names_of(found.admin("/metrics"))):
+        assert time.monotonic() < deadline
+    assert get(found).status == 200
+    assert any('route="HTTPRoute/default/route"' in name for name in names_of(found.admin("/metrics")))
+
+
+def names_of(metrics: str) -> set[str]:
+    """Names with labels of all samples."""
+    return {line.rpartition(" ")[0] for line in metrics.splitlines() if not line.startswith("#")}
 
 
 def test_access_log(start: Any, simple: list[Manifest], tmp_path: Path) -> None:
