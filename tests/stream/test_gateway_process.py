@@ -233,6 +233,19 @@ def test_it_ends_in_order(controller: Controller, start: Start) -> None:
     backend.close()
 
 
+def test_backends_may_change_while_it_ends(controller: Controller, start: Start, backend: Backend) -> None:
+    gateway = start(settings="drain = 5\nsettle = 5\nworkers = 1\n")
+    controller.want(serving_state(gateway.address, backend.address, ["a"]))
+    gateway.named("connected")
+    gateway.process.terminate()
+    gateway.named("draining")
+    controller.want(serving_state(gateway.address, backend.address, ["b"]))
+    while get(gateway.address, "/b") != 200:
+        pass
+    assert gateway.admin("/readyz")[0] == 503
+    assert gateway.wait() == 0
+
+
 def test_a_second_signal_ends_it_at_once(controller: Controller, start: Start, backend: Backend) -> None:
     gateway = start(settings="drain = 50\nsettle = 50\nworkers = 1\n")
     controller.want(serving_state(gateway.address, backend.address, ["a"]))

@@ -83,12 +83,15 @@ impl Engine {
     }
 
     /// Ask clients to go, accept for `settle` seconds more, then wait until `limit` seconds are over for the rest.
-    /// True: every connection ended by itself.
+    /// True: every connection ended by itself. Other calls are taken meanwhile.
     #[pyo3(signature = (limit, settle = 0.0))]
     fn drain(&self, py: Python<'_>, limit: f64, settle: f64) -> PyResult<bool> {
         let limit = seconds(limit)?;
         let settle = seconds(settle)?;
-        py.detach(|| Ok(self.core()?.drain(settle, limit)))
+        py.detach(|| {
+            let leaving = self.core()?.leave();
+            Ok(leaving.wait(settle, limit))
+        })
     }
 
     /// Stop everything. Harmless when called twice.

@@ -1,7 +1,8 @@
 """The process of a data plane: engine, snapshot, stream, signals.
 
 SIGTERM: readiness fails first and clients are asked to go; new connections are taken for `settle` seconds more, until
-no balancer sends any; then open requests get `drain` seconds. A second signal ends it at once.
+no balancer sends any; then open requests get `drain` seconds. The stream is followed all the while: backends come and
+go. A second signal ends it at once.
 """
 
 from __future__ import annotations
@@ -86,8 +87,13 @@ class _Role:
             jobs = [client.run(), serving.save(), serving.retry_binds(client.report), self._poll_events()]
             tasks = [asyncio.create_task(job) for job in (*jobs, self._tell_connected(client.connected, client.lost))]
             await self._wait(tasks)
+            try:
+                await self._drain()
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
             await serving.save_now()
-            await self._drain()
         finally:
             await self._engine.shutdown_async()
         return 0
@@ -125,12 +131,9 @@ class _Role:
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        failed = [task for task in tasks if task.done() and not task.cancelled() and task.exception() is not None]
         for task in tasks:
-            task.cancel()
-        await asyncio.gather(stopping, *tasks, return_exceptions=True)
-        for task in failed:
-            task.result()
+            if task.done():
+                task.result()
 
     async def _tell_connected(self, connected: asyncio.Event, lost: asyncio.Event) -> None:
         while True:

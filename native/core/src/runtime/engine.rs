@@ -71,6 +71,44 @@ pub struct Engine {
     threads: Vec<Thread>,
     sockets: AHashMap<SocketKey, Result<Bound, BindError>>,
     admin: Option<Admin>,
+    leaving: bool,
+}
+
+/// A drain under way; see [`Engine::leave`].
+#[derive(Debug)]
+pub struct Leaving {
+    commands: Vec<mpsc::Sender<Command>>,
+}
+
+impl Leaving {
+    /// Ask clients to go, wait `settle` while still accepting, then accept no more and wait until `limit` for the rest.
+    /// True: every connection ended by itself.
+    pub fn wait(self, settle: Duration, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        for commands in &self.commands {
+            let _ = commands.blocking_send(Command::Drain);
+        }
+        std::thread::sleep(settle.min(limit));
+        let waiting: Vec<_> = self
+            .commands
+            .iter()
+            .filter_map(|commands| {
+                let (done, finished) = oneshot::channel();
+                commands.blocking_send(Command::Finish(done)).ok().map(|()| finished)
+            })
+            .collect();
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else {
+            return false;
+        };
+        runtime.block_on(async {
+            for finished in waiting {
+                if tokio::time::timeout_at(deadline.into(), finished).await.is_err() {
+                    return false;
+                }
+            }
+            true
+        })
+    }
 }
 
 impl Engine {
@@ -107,7 +145,7 @@ impl Engine {
                 .spawn(move || worker::run(id, shared, receiver))?;
             threads.push(Thread { commands, handle });
         }
-        Ok(Self { shared, state: State::default(), threads, sockets: AHashMap::new(), admin })
+        Ok(Self { shared, state: State::default(), threads, sockets: AHashMap::new(), admin, leaving: false })
     }
 
     pub fn shared(&self) -> &Arc<Shared> {
@@ -144,7 +182,7 @@ impl Engine {
             }
         }
         self.close_unwanted(&generation.table);
-        self.shared.ready.store(true, Ordering::Release);
+        self.shared.ready.store(!self.leaving, Ordering::Release);
         let apply_seconds = started.elapsed().as_secs_f64();
         self.shared.registry.applied(number, apply_seconds);
         Ok(Report { generation: number, apply_seconds, listeners: self.listener_reports(&generation.table) })
@@ -216,31 +254,15 @@ impl Engine {
     /// Ask clients to go, wait `settle` while still accepting, then accept no more and wait until `limit` for the rest.
     /// True: every connection ended by itself.
     pub fn drain(&mut self, settle: Duration, limit: Duration) -> bool {
+        self.leave().wait(settle, limit)
+    }
+
+    /// Begin a drain: no longer ready from now on. Transactions are applied while the rest is waited for: backends
+    /// come and go meanwhile.
+    pub fn leave(&mut self) -> Leaving {
+        self.leaving = true;
         self.shared.ready.store(false, Ordering::Release);
-        let deadline = Instant::now() + limit;
-        for thread in &self.threads {
-            let _ = thread.commands.blocking_send(Command::Drain);
-        }
-        std::thread::sleep(settle.min(limit));
-        let waiting: Vec<_> = self
-            .threads
-            .iter()
-            .filter_map(|thread| {
-                let (done, finished) = oneshot::channel();
-                thread.commands.blocking_send(Command::Finish(done)).ok().map(|()| finished)
-            })
-            .collect();
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else {
-            return false;
-        };
-        runtime.block_on(async {
-            for finished in waiting {
-                if tokio::time::timeout_at(deadline.into(), finished).await.is_err() {
-                    return false;
-                }
-            }
-            true
-        })
+        Leaving { commands: self.threads.iter().map(|thread| thread.commands.clone()).collect() }
     }
 
     /// Stop the threads and close everything. Harmless when called twice.

@@ -115,6 +115,8 @@ async fn serve(worker: Rc<Worker>, mut commands: mpsc::Receiver<Command>) {
     tokio::task::spawn_local(sweep(Rc::clone(&worker)));
     while let Some(command) = commands.recv().await {
         match command {
+            // A drain is at its end: nothing new is taken.
+            Command::Listen(..) if worker.drain.is_finishing() => {}
             Command::Listen(key, listener) => {
                 let worker = Rc::clone(&worker);
                 let task = match listener {
