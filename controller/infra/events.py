@@ -46,6 +46,8 @@ PATH = "/apis/events.k8s.io/v1/namespaces/{}/events"
 #: Where events about objects without namespace live.
 DEFAULT_NAMESPACE = "default"
 TYPES = frozenset({"Accepted", "Programmed", "ResolvedRefs"})
+#: The writer of data planes tells what it could not do by itself, at once.
+TOLD_ELSEWHERE = frozenset({"NoResources"})
 
 Complain = Callable[[str, str], None]
 
@@ -258,7 +260,7 @@ def _conditions(status: Status) -> Iterable[Condition]:
 
 
 def _is_bad(condition: Condition) -> bool:
-    return condition.type in TYPES and condition.status == "False"
+    return condition.type in TYPES and condition.status == "False" and condition.reason not in TOLD_ELSEWHERE
 
 
 def _programmed(status: Status) -> bool:

@@ -19,6 +19,7 @@ import time
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
+from sluicegate.checks import native_checks
 from sluicegate.controller.infra.apply import InfraWriter
 from sluicegate.controller.infra.events import EventWriter
 from sluicegate.controller.infra.plane import ProvisionOptions
@@ -35,7 +36,6 @@ from sluicegate.controller.stream.review import Reviewer
 from sluicegate.controller.stream.server import StreamServer, wanted
 from sluicegate.controller.translate import Options, Status, Translator
 from sluicegate.dataplane.log import Log
-from sluicegate.pipeline.checks import native_checks
 
 from .admin import Admin
 from .metrics import Durations, lines, resident_bytes

@@ -1,6 +1,7 @@
 """Manifests to a translation: the part of the pipeline that serve, check, explain, translate and `load` share."""
 
-from .checks import native_checks
+from sluicegate.checks import native_checks
+
 from .findings import Finding, findings
 from .live import Live, Step
 from .offline import Offline, load_offline

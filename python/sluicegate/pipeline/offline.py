@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sluicegate import ir
+from sluicegate.checks import native_checks
 from sluicegate.controller.store import Store
 from sluicegate.controller.translate import DEFAULT_CONTROLLER_NAME, Options, Translation, Translator, ir_transaction
 from sluicegate.manifests import Reader
 from sluicegate.manifests.reader import Progress
 
-from .checks import native_checks
 from .findings import Finding, findings
 from .source import Refresh, Source, Validate
 
