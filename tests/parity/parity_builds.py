@@ -118,3 +118,36 @@ def agree(transaction: bytes, opened: dict[str, Decide], request: Request | Conn
 def pretty(transaction: bytes) -> str:
     """The transaction for people."""
     return json.dumps(json.loads(transaction), indent=1)
+
+
+# --- Changes ----------------------------------------------------------------------------------------------------
+
+#: Resources by kind and id, as JSON has them.
+Resources: TypeAlias = dict[str, dict[str, Any]]
+
+
+def resources_of(document: dict[str, Any]) -> Resources:
+    """What a full transaction holds."""
+    resources = {kind: {item["id"]: item for item in rows} for kind, rows in document.get("upsert", {}).items()}
+    resources["certificates"] = {item["id"]: item for item in (document.get("secrets") or {}).get("certificates", [])}
+    return resources
+
+
+def difference(before: Resources, after: Resources, generation: int) -> bytes:
+    """The transaction that makes `after` of `before`."""
+    kinds = before.keys() | after.keys()
+    remove = {kind: [key for key in before.get(kind, {}) if key not in after.get(kind, {})] for kind in kinds}
+    upsert = {
+        kind: [item for key, item in after.get(kind, {}).items() if before.get(kind, {}).get(key) != item]
+        for kind in kinds
+    }
+    certificates = upsert.pop("certificates", [])
+    return json.dumps(
+        {
+            "version": 1,
+            "generation": generation + 1,
+            "remove": remove,
+            "upsert": upsert,
+            "secrets": {"certificates": certificates},
+        }
+    ).encode()

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from parity_builds import agree, open_all
+from parity_builds import agree, difference, open_all, resources_of
 
 from sluicegate import _native
 from sluicegate.reference import Connection, Request
@@ -50,35 +50,13 @@ def test_one_table_through_all_cases() -> None:
     for case in CASES:
         data, items = read(case)
         document = json.loads(data)
-        resources = {kind: {item["id"]: item for item in rows} for kind, rows in document.get("upsert", {}).items()}
-        resources["certificates"] = {
-            item["id"]: item for item in (document.get("secrets") or {}).get("certificates", [])
-        }
+        resources = resources_of(document)
         if native is None:
             native = _native.RouteTable(data)
         else:
-            native.apply(_difference(before, resources, document["generation"]))
+            native.apply(difference(before, resources, document["generation"]))
         before = resources
         fresh = _native.RouteTable(data)
         for request, _ in items:
             sent = msgspec.json.encode(request)
             assert native.decide(sent) == fresh.decide(sent), (name_of(case), request)
-
-
-def _difference(before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]], generation: int) -> bytes:
-    kinds = before.keys() | after.keys()
-    remove = {kind: [key for key in before.get(kind, {}) if key not in after.get(kind, {})] for kind in kinds}
-    upsert = {
-        kind: [item for key, item in after.get(kind, {}).items() if before.get(kind, {}).get(key) != item]
-        for kind in kinds
-    }
-    certificates = upsert.pop("certificates", [])
-    return json.dumps(
-        {
-            "version": 1,
-            "generation": generation + 1,
-            "remove": remove,
-            "upsert": upsert,
-            "secrets": {"certificates": certificates},
-        }
-    ).encode()

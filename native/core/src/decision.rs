@@ -138,7 +138,7 @@ pub fn modify_path<'p>(modifier: &'p PathModifier, path: &'p str, prefix_length:
         (PathModifier::ReplaceFullPath(replacement), _) => rooted(replacement),
         (PathModifier::ReplacePrefixMatch(_), None) => Cow::Borrowed(path),
         (PathModifier::ReplacePrefixMatch(replacement), Some(length)) => {
-            let rest = &path[length..];
+            let rest = path.get(length..).unwrap_or_default();
             if rest.is_empty() {
                 return rooted(replacement);
             }
@@ -274,6 +274,8 @@ pub struct Edited<'f> {
 }
 
 /// Apply the request filters of a rule or of a backendRef: header edits to `fields`, the rest is returned.
+///
+/// `path` is the one that was matched, also where a filter before has replaced it: the length is that of its prefix.
 pub fn edit_request<'f>(
     filters: &'f Filters,
     fields: &mut EditedFields<'f>,
@@ -284,7 +286,11 @@ pub fn edit_request<'f>(
     let mut edited = Edited { authority: edit_headers(before, fields), path: None };
     if let Some(rewrite) = &filters.rewrite {
         edited.authority = rewrite.hostname.as_deref().or(edited.authority);
-        edited.path = rewrite.path.as_ref().map(|modifier| modify_path(modifier, path, prefix_length).into_owned());
+        edited.path = match (&rewrite.path, prefix_length) {
+            // No prefix was matched, so there is none to replace.
+            (None, _) | (Some(PathModifier::ReplacePrefixMatch(_)), None) => None,
+            (Some(modifier), _) => Some(modify_path(modifier, path, prefix_length).into_owned()),
+        };
     }
     edited.authority = edit_headers(after, fields).or(edited.authority);
     edited

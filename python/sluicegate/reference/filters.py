@@ -54,7 +54,9 @@ def forwarded(message: Message, filters: Iterable[ir.Filter], head: Head, found:
                 headers = _without_host(each, edit_headers(headers, each))
             case ir.Rewrite():
                 authority = each.hostname or authority
-                if each.path is not None:
+                is_prefix = isinstance(each.path, ir.ReplacePrefixMatch)
+                # Where no prefix was matched there is none to replace: the path stays as a filter before left it.
+                if each.path is not None and not (is_prefix and found.prefix_length is None):
                     path = modify_path(each.path, head.path, found.prefix_length)
             case _:
                 pass

@@ -276,7 +276,7 @@ fn forwarded(head: &RequestHead<'_>, found: &Found<'_>, both: &[&Filters; 2], au
     let mut authority = Cow::Borrowed(authority);
     let mut path = Cow::Borrowed(head.path);
     for filters in both {
-        let edited = super::edit_request(filters, &mut fields, &path, found.prefix_length);
+        let edited = super::edit_request(filters, &mut fields, head.path, found.prefix_length);
         if let Some(host) = edited.authority {
             authority = Cow::Borrowed(host);
         }

@@ -255,7 +255,7 @@ fn write_outbound(
     let mut path = Cow::Borrowed(parts.path);
     for filters in filters {
         let Edited { authority: new_authority, path: new_path } =
-            decision::edit_request(filters, &mut fields, &path, prefix_length);
+            decision::edit_request(filters, &mut fields, parts.path, prefix_length);
         if let Some(new_authority) = new_authority {
             authority = Cow::Borrowed(new_authority.as_bytes());
         }
