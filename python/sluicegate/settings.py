@@ -7,11 +7,13 @@ Limits and timeouts of the engine (`native/core/src/runtime/settings.rs`) are se
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from sluicegate.controller import DEFAULT_CONTROLLER_NAME
 
@@ -32,6 +34,34 @@ class SettingsError(ValueError):
     """A setting that cannot be used; the message says where it was given and what to write instead."""
 
 
+_Count = Annotated[int, Meta(ge=1, le=100_000)]
+_Short = Annotated[int, Meta(ge=1, le=3_600_000)]
+_Long = Annotated[int, Meta(ge=1, le=86_400_000)]
+#: RFC 9113 section 6.9.2.
+_Window = Annotated[int, Meta(ge=65_535, le=2**31 - 1)]
+
+
+class EngineLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table `[engine]` of the settings file; `docs/settings.md` says what each is for, and the engine's defaults.
+
+    Times are in milliseconds, sizes in bytes; what is unset has the engine's default.
+    """
+
+    max_connections: Annotated[int, Meta(ge=1, le=1_000_000)] | UnsetType = UNSET
+    max_head_bytes: Annotated[int, Meta(ge=1024, le=1_048_576)] | UnsetType = UNSET
+    head_timeout_ms: _Short | UnsetType = UNSET
+    idle_timeout_ms: _Long | UnsetType = UNSET
+    stall_timeout_ms: _Long | UnsetType = UNSET
+    handshake_timeout_ms: _Short | UnsetType = UNSET
+    http2_max_streams: _Count | UnsetType = UNSET
+    http2_stream_window: _Window | UnsetType = UNSET
+    http2_connection_window: _Window | UnsetType = UNSET
+    upstream_connect_timeout_ms: _Short | UnsetType = UNSET
+    upstream_idle_timeout_ms: _Long | UnsetType = UNSET
+    upstream_idle_per_endpoint: Annotated[int, Meta(ge=0, le=100_000)] | UnsetType = UNSET
+    trusted_proxies: tuple[str, ...] | UnsetType = UNSET
+
+
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every process with an engine has.
 
@@ -41,7 +71,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         admin: `address:port` of the admin listener, or `off`.
         access_log: `off`, `-` for standard output, or a path.
         output: `text` or `json`.
-        engine: further settings of the engine, by name.
+        engine: limits and timeouts of the engine.
     """
 
     workers: int = 0
@@ -49,11 +79,11 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     admin: str = DEFAULT_ADMIN
     access_log: str = "off"
     output: str = "text"
-    engine: dict[str, Any] = msgspec.field(default_factory=dict)
+    engine: EngineLimits = EngineLimits()
 
     def engine_settings(self) -> dict[str, Any]:
         """What the engine is started with."""
-        found = dict(self.engine)
+        found: dict[str, Any] = msgspec.to_builtins(self.engine)
         found["workers"] = self.workers
         if self.admin != "off":
             found["admin"] = self.admin
@@ -187,6 +217,24 @@ def _check(settings: EngineSettings, places: Mapping[str, str]) -> None:
         raise _refusal(places, "admin", text)
     if settings.output not in {"text", "json"}:
         raise _refusal(places, "output", f"{settings.output!r} is neither text nor json")
+    if settings.access_log not in {"off", "-"}:
+        _check_log(settings.access_log, places)
+    for index, network in enumerate(settings.engine.trusted_proxies or ()):
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            text = f"{network!r} is no address or network, such as 10.0.0.0/8"
+            raise _refusal(places, "engine", f"trusted_proxies[{index}]: {text}") from None
+
+
+def _check_log(path: str, places: Mapping[str, str]) -> None:
+    folder = os.path.dirname(path) or "."
+    if os.path.isdir(path):
+        raise _refusal(places, "access_log", f"{path} is a directory: name a file in it")
+    if not os.path.isdir(folder):
+        raise _refusal(places, "access_log", f"the directory {folder} of {path} does not exist: create it")
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        raise _refusal(places, "access_log", f"{path} cannot be written by user {os.geteuid()}: give it the permission")
 
 
 def _check_listening(settings: Settings, places: Mapping[str, str]) -> None:

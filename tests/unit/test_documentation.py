@@ -1,11 +1,41 @@
-"""Documentation that lists what the code has lists all of it."""
+"""Documentation that lists what the code has lists all of it, as the code has it."""
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import typer
+
+from sluicegate.cli import application
+from sluicegate.settings import LISTS, EngineLimits, Settings
 
 ROOT = Path(__file__).parents[2]
+CORE = ROOT / "native" / "core" / "src"
+
+
+def document(name: str) -> str:
+    return (ROOT / "docs" / name).read_text()
+
+
+def rows(text: str, columns: int) -> list[tuple[str, ...]]:
+    """Rows of the tables with so many columns whose first cell is a literal; backquotes are taken off."""
+    found = []
+    for line in text.splitlines():
+        cells = tuple(cell.strip().strip("`") for cell in line.strip().strip("|").split("|"))
+        if line.startswith("| `") and len(cells) == columns:
+            found.append(cells)
+    return found
+
+
+def options(command: str) -> dict[str, Any]:
+    """Options of a command, by their first long name."""
+    found = typer.main.get_command(application).commands[command].params  # type: ignore[attr-defined]
+    return {item.opts[0]: item for item in found if item.opts[0].startswith("--")}
 
 
 RECORDS = {"access_log.rs": "Record", "l4.rs": "L4Record"}
@@ -13,19 +43,93 @@ RECORDS = {"access_log.rs": "Record", "l4.rs": "L4Record"}
 
 def test_every_field_of_the_access_log_is_documented() -> None:
     """One table for requests, one for connections and sessions, in this order."""
-    text = (ROOT / "docs" / "access-log.md").read_text()
+    text = document("access-log.md")
     tables = [table for table in text.split("\n\n") if table.startswith("|")]
     for (file, name), table in zip(RECORDS.items(), tables, strict=True):
-        source = (ROOT / "native" / "core" / "src" / "observe" / file).read_text()
+        source = (CORE / "observe" / file).read_text()
         record = source[source.index(f"pub struct {name}<") :]
         fields = re.findall(r"pub (\w+):", record[: record.index("\n}")])
         documented = [field for row in table.splitlines() for field in re.findall(r"`(\w+)`", row.split("|")[1])]
         assert sorted(fields) == sorted(documented), file
 
 
-def test_the_readme_shows_commands_that_exist() -> None:
-    from sluicegate.cli import application
+def test_every_setting_is_documented_with_its_default() -> None:
+    table = {cells[2]: cells for cells in rows(document("settings.md"), 5) if cells[2] in Settings.__struct_fields__}
+    assert table.keys() == {*Settings.__struct_fields__} - {"engine"}
+    for option, variable, name, default, meaning in table.values():
+        assert variable == f"SLUICEGATE_{name.upper()}"
+        assert option in options("serve")
+        value = getattr(Settings(), name)
+        if value and value != ():
+            assert default == (f"{value:g}" if isinstance(value, float) else str(value))
+        assert ("a list" in meaning) == (name in LISTS)
 
+
+@pytest.mark.parametrize("command", ["serve", "check", "explain", "translate"])
+def test_every_option_is_documented(command: str) -> None:
+    text = document("settings.md")
+    assert [name for name in options(command) if f"`{name}`" not in text and f"`{name} PATH`" not in text] == []
+    if command != "serve":
+        shown = {name for cells in rows(text, 3) if cells[0] == command for name in re.findall(r"--[\w-]+", cells[1])}
+        assert shown - {"--no-conditions"} == options(command).keys()
+
+
+def test_every_setting_of_the_engine_is_documented() -> None:
+    """Names and defaults are the engine's, limits are those that hold."""
+    source = (CORE / "runtime" / "settings.rs").read_text()
+    body = source[source.index("impl Default for Settings") :]
+    defaults = {
+        name: math.prod(map(int, value.split("*")))
+        for name, value in re.findall(r"(\w+): ([\d_ *]+),", body[: body.index("impl Settings")])
+    }
+    del defaults["workers"]
+    table = rows(document("settings.md"), 5)
+    documented = {
+        cells[0]: tuple(map(int, cells[1:4])) for cells in table if cells[0] in EngineLimits.__struct_fields__
+    }
+    assert {name: cells[0] for name, cells in documented.items()} == defaults
+    assert {*documented, "trusted_proxies"} == {*EngineLimits.__struct_fields__}
+    for name, (default, least, most) in documented.items():
+        for value, fine in ((default, True), (least, True), (most, True), (least - 1, False), (most + 1, False)):
+            assert accepts(name, value) is fine, (name, value)
+
+
+def accepts(name: str, value: int) -> bool:
+    try:
+        msgspec.convert({name: value}, EngineLimits)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def test_every_metric_is_documented() -> None:
+    source = (CORE / "observe" / "metrics.rs").read_text()
+    metrics = re.findall(r'"([a-z0-9_]+)",\s*"(counter|gauge|histogram)"', source)
+    table = [cells for cells in rows(document("metrics.md"), 4) if cells[0].startswith("sluicegate_")]
+    assert [(f"sluicegate_{name}", kind) for name, kind in metrics] == [cells[:2] for cells in table]
+    labels = {
+        name: set(re.findall(r"[{,](\w+)=", text))
+        for name, text in re.findall(r"sluicegate_(\w+)\{\{(.*?)\}\}", source)
+    }
+    for name, _, documented, _ in table:
+        written = labels.get(name.removeprefix("sluicegate_"), set())
+        assert written <= set(re.findall(r"\w+", documented)), name
+        assert bool(documented) == (name.removeprefix("sluicegate_") in labels or "duration" in name)
+
+
+def test_every_error_is_documented() -> None:
+    source = (CORE / "error.rs").read_text()
+    sides = {"Downstream": "client", "Upstream": "backend", "Internal": "gateway"}
+    errors = re.findall(r'^    \w+ = "(\w+)", (\d+), (\w+), "([^"]+)";', source, re.MULTILINE)
+    assert [(code, status, sides[side], meaning) for code, status, side, meaning in errors] == rows(
+        document("errors.md"), 4
+    )
+    used = "\n".join(path.read_text() for path in CORE.rglob("*.rs") if path.name != "error.rs")
+    variants = re.findall(r'^    (\w+) = "\w+", \d+', source, re.MULTILINE)
+    assert [name for name in variants if f"ErrorCode::{name}" not in used] == []
+
+
+def test_the_readme_shows_commands_that_exist() -> None:
     names = {command.callback.__name__ for command in application.registered_commands if command.callback is not None}
     shown = set(re.findall(r"^\| `sluicegate (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE))
     assert shown <= names

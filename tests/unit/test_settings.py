@@ -1,0 +1,70 @@
+"""Settings: which layer wins, and what is said of one that cannot be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sluicegate.settings import SettingsError, load_settings
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "sluicegate.toml"
+
+
+def test_options_win_over_variables_and_these_over_the_file(file: Path) -> None:
+    file.write_text('workers = 1\nport_offset = 1\ndrain = 1.5\nlisten = "127.0.0.1"\n[engine]\nmax_connections = 7\n')
+    environment = {"SLUICEGATE_PORT_OFFSET": "2", "SLUICEGATE_WORKERS": "2", "SLUICEGATE_LISTEN": "127.0.0.2, ::1"}
+    found = load_settings({"workers": 3, "drain": None}, environment, str(file))
+    assert (found.workers, found.port_offset, found.drain) == (3, 2, 1.5)
+    assert found.listen == ("127.0.0.2", "::1")
+    assert found.engine_settings() == {"max_connections": 7, "workers": 3, "admin": "127.0.0.1:19000"}
+    assert load_settings({}, {"SLUICEGATE_CONFIG": str(file)}).listen == ("127.0.0.1",)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("colour = 1", ["colour"]),
+        ("workers = 1000", ["workers", "not between 0", "256"]),
+        ("workers = 'many'", ["workers"]),
+        ("drain = -1", ["drain", "seconds are not between"]),
+        ("port_offset = 70000", ["port_offset", "60000"]),
+        ("listen = ['localhost']", ["listen", "such as 127.0.0.1"]),
+        ("admin = 'localhost:1'", ["admin", "nor `off`"]),
+        ("output = 'xml'", ["output", "neither text nor json"]),
+        ("access_log = '/nowhere/at/all.log'", ["access_log", "/nowhere/at", "create it"]),
+        ("access_log = '/'", ["access_log", "name a file in it"]),
+        ("[engine]\ncolour = 1", ["colour", "engine"]),
+        ("[engine]\nmax_connections = 0", [">= 1", "$.engine.max_connections"]),
+        ("[engine]\nmax_connections = 'x'", ["int", "$.engine.max_connections"]),
+        ("[engine]\nidle_timeout_ms = -1", [">= 1", "$.engine.idle_timeout_ms"]),
+        ("[engine]\nhttp2_stream_window = 4294967295", ["<= 2147483647", "$.engine.http2_stream_window"]),
+        ("[engine]\ntrusted_proxies = ['10.0.0.0/40']", ["trusted_proxies[0]", "such as 10.0.0.0/8"]),
+        ("[engine]\nworkers = 2", ["workers", "engine"]),
+        ("workers = ", ["no TOML"]),
+    ],
+)
+def test_what_cannot_be_used(file: Path, text: str, words: list[str]) -> None:
+    """The message says what, where it was given, and what may be written."""
+    file.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load_settings({}, {}, str(file))
+    assert all(word in str(caught.value) for word in [*words, str(file)]), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "place"),
+    [({"workers": -1}, {}, "a flag"), ({}, {"SLUICEGATE_WORKERS": "-1"}, "the environment")],
+)
+def test_where_it_was_given(flags: dict[str, Any], environment: dict[str, str], place: str) -> None:
+    with pytest.raises(SettingsError, match=rf"workers \(set by {place}\): -1 is not between"):
+        load_settings(flags, environment)
+
+
+def test_a_missing_file() -> None:
+    with pytest.raises(SettingsError, match=r"nowhere\.toml: the settings file cannot be read: No such file"):
+        load_settings({}, {}, "nowhere.toml")
