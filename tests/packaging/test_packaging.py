@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
+import textwrap
 import venv
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -69,24 +72,46 @@ def test_the_sdist_has_its_licence_and_sources(built: tuple[Path, Path]) -> None
     assert not [name for name in names if name.endswith(BUILT)]
 
 
-def test_a_clean_machine_serves_the_quickstart(built: tuple[Path, Path], tmp_path: Path) -> None:
-    """An empty virtual environment, no compiler on the path."""
-    environment = tmp_path / "venv"
-    venv.create(environment, with_pip=True)
-    python = environment / "bin" / "python"
-    bare = {key: value for key, value in os.environ.items() if not key.startswith(("CARGO", "RUST", "PYTHON"))}
-    bare["PATH"] = f"{environment / 'bin'}:/usr/bin:/bin"
+@dataclass(frozen=True)
+class Installed:
+    """The wheel in a virtual environment that was empty.
+
+    Attributes:
+        python: its interpreter.
+        environment: variables, without a compiler on the path.
+    """
+
+    python: Path
+    environment: dict[str, str]
+
+    def pip_install(self, *what: str | Path) -> None:
+        command = [self.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *what]
+        subprocess.run(command, env=self.environment, check=True, timeout=LIMIT, cwd=self.python.parent)
+
+
+@pytest.fixture(scope="module")
+def installed(built: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    place = tmp_path_factory.mktemp("clean") / "venv"
+    venv.create(place, with_pip=True)
+    bare = {
+        key: value for key, value in os.environ.items() if not key.startswith(("CARGO", "RUST", "PYTHON", "PYTEST"))
+    }
+    bare["PATH"] = f"{place / 'bin'}:/usr/bin:/bin"
     assert shutil.which("cargo", path=bare["PATH"]) is None
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", built[1]]
-    subprocess.run(install, env=bare, check=True, timeout=LIMIT, cwd=tmp_path)
+    found = Installed(place / "bin" / "python", bare)
+    found.pip_install(built[1])
+    return found
+
+
+def test_a_clean_machine_serves_the_quickstart(installed: Installed, tmp_path: Path) -> None:
     quickstart = tmp_path / "quickstart"
     shutil.copytree(ROOT / "examples" / "quickstart", quickstart)
     # Ports of this test's own: the quickstart's may be in use.
     backends = quickstart / "backends.yaml"
     backends.write_text(backends.read_text().replace("127.0.0.1", "127.9.9.9"))
-    command = [python, "-m", "sluicegate.demo", quickstart, "--", "serve", quickstart, "--port-offset", "8000"]
-    command += ["--listen", "127.9.9.9", "--admin", "off", "--output", "json"]
-    process = subprocess.Popen(command, env=bare, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    command = [installed.python, "-m", "sluicegate.demo", quickstart, "--", "serve", quickstart]
+    command += ["--port-offset", "8000", "--listen", "127.9.9.9", "--admin", "off", "--output", "json"]
+    process = subprocess.Popen(command, env=installed.environment, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
     assert process.stdout is not None
     try:
         ready = json.loads(process.stdout.readline())
@@ -99,3 +124,32 @@ def test_a_clean_machine_serves_the_quickstart(built: tuple[Path, Path], tmp_pat
         process.stdout.read()
         assert process.wait(20) == 0
         process.stdout.close()
+
+
+def test_a_project_elsewhere_tests_its_routes(installed: Installed, tmp_path: Path) -> None:
+    """As `docs/testing-routes.md` has it: its project, its tests, the fixture of the installed package."""
+    text = (ROOT / "docs" / "testing-routes.md").read_text()
+    blocks = re.findall(r"^`([\w/.]+)`:\n\n((?:    .*\n|\n)+)", text, re.MULTILINE)
+    assert [name for name, _ in blocks] == ["manifests/shop.yaml", "tests/test_routes.py"]
+    for name, block in blocks:
+        path = tmp_path / name
+        path.parent.mkdir()
+        path.write_text(textwrap.dedent(block))
+    (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\ntestpaths = ["tests"]\n')
+    installed.pip_install("pytest")
+
+    def run() -> str:
+        command = [installed.python, "-m", "pytest", "-p", "no:cacheprovider"]
+        result = subprocess.run(
+            command, env=installed.environment, capture_output=True, text=True, timeout=LIMIT, cwd=tmp_path, check=False
+        )
+        return result.stdout + result.stderr
+
+    assert re.search(r"\b4 passed in ", run())
+    manifest = tmp_path / "manifests" / "shop.yaml"
+    manifest.write_text(manifest.read_text().replace("value: /cart", "value: /basket"))
+    assert re.search(r"\b1 failed, 3 passed in ", run())
+    manifest.write_text(manifest.read_text().replace("kind: HTTPRoute", "kind: HttpRoute"))
+    told = run()
+    assert re.search(r"\b4 failed in ", told)
+    assert "did you mean HTTPRoute?" in told

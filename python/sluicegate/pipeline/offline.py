@@ -12,6 +12,7 @@ from sluicegate.controller.store import Store
 from sluicegate.controller.translate import DEFAULT_CONTROLLER_NAME, Options, Translation, Translator, ir_transaction
 from sluicegate.manifests import Reader
 from sluicegate.manifests.reader import Progress
+from sluicegate.schema import violations
 
 from .findings import Finding, findings
 from .source import Refresh, Source, Validate
@@ -45,7 +46,7 @@ def load_offline(
     controller_name: str = DEFAULT_CONTROLLER_NAME,
     *,
     standard_input: str | None = None,
-    validate: Validate | None = None,
+    validate: Validate | None = violations,
     progress: Progress | None = None,
 ) -> Offline:
     """Read and translate manifests.
@@ -54,7 +55,8 @@ def load_offline(
         paths: files, directories, `-` for standard input.
         controller_name: of the GatewayClasses to serve.
         standard_input: text for `-`; None: standard input itself.
-        validate: look at documents as the API server would.
+        validate: look at documents as the API server would, and leave out what it would refuse, as `serve` does; None:
+            take what can be read.
         progress: called for each file that is read.
     """
     store = Store()
