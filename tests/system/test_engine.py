@@ -132,13 +132,14 @@ def test_a_held_interpreter_does_not_stop_traffic(backend: Any) -> None:
     load.stdout.close()
     assert holder.wait(LIMIT) == 0
     holder.stdout.close()
-    assert len(samples["held"]) >= 80
-    # Medians over tenths of a second: a neighbour's noise does not decide.
+    # Were anything to wait for the GIL, there would be one sample of ten seconds. The rest leaves room for a machine
+    # that has other things to do meanwhile.
+    assert len(samples["held"]) >= 40
+    assert min(count for count, _ in samples["held"]) > 0
     rate = {name: sorted(count for count, _ in each)[len(each) // 2] for name, each in samples.items()}
     late = {name: sorted(slowest for _, slowest in each)[len(each) // 2] for name, each in samples.items()}
-    assert rate["held"] > rate["before"] / 2, (rate, late)
-    assert late["held"] < late["before"] * 3, (rate, late)
-    assert min(count for count, _ in samples["held"]) > 0
+    assert rate["held"] > rate["before"] / 4, (rate, late)
+    assert late["held"] < max(late["before"] * 4, 20), (rate, late)
 
 
 def test_busy_starts_and_stops_end_cleanly(backend: Any) -> None:

@@ -211,12 +211,12 @@ def test_clean_manifests_exit_with_zero(tmp_path: Path) -> None:
 
 
 def test_sarif(tmp_path: Path) -> None:
-    (tmp_path / "x.yaml").write_text(GATEWAY.replace("port: 80", "port: 0"))
+    (tmp_path / "an x.yaml").write_text(GATEWAY.replace("port: 80", "port: 0"))
     status, text = run("--output", "sarif", str(tmp_path))
     assert status == 1
     [result] = [item for item in json.loads(text)["runs"][0]["results"] if item["ruleId"] == "schema"]
     place = result["locations"][0]["physicalLocation"]
-    assert place["artifactLocation"]["uri"].endswith("x.yaml")
+    assert place["artifactLocation"]["uri"].endswith("/an%20x.yaml")
     assert place["region"]["startLine"] == 11
 
 

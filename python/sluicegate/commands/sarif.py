@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from sluicegate.pipeline import Finding
 
@@ -40,5 +41,5 @@ def _result(item: Finding) -> dict[str, Any]:
         "ruleId": item.code,
         "level": _LEVELS[item.severity],
         "message": {"text": f"{about}{item.message}{remedy}"},
-        "locations": [{"physicalLocation": {"artifactLocation": {"uri": item.path}, **region}}],
+        "locations": [{"physicalLocation": {"artifactLocation": {"uri": quote(item.path)}, **region}}],
     }
