@@ -102,6 +102,7 @@ def world(start: Any, backend: Any, backend2: Any) -> Iterator[World]:
             ),
             rule("/ws", "socket"),
             rule("/h2c", "h2c"),
+            rule("/refused", "refused"),
             rule("/redirect", filters=[{"type": "RequestRedirect", "requestRedirect": {"hostname": "else.test"}}]),
             rule(
                 "/short",
@@ -118,6 +119,7 @@ def world(start: Any, backend: Any, backend2: Any) -> Iterator[World]:
         ),
         *service("echo", echoing.address),
         *service("scripted", scripting.address),
+        *service("refused", ("127.0.0.1", 1)),
         *service("socket", sockets.address, protocol="kubernetes.io/ws"),
         *service("h2c", prior.address, protocol="kubernetes.io/h2c"),
     ]
@@ -377,7 +379,14 @@ def test_h2c_backend_trailers(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("target", "status"),
-    [("/s/nonsense", 502), ("/s/two-lengths", 502), ("/s/big-head", 502), ("/s/reset", 502), ("/short", 504)],
+    [
+        ("/s/nonsense", 502),
+        ("/s/two-lengths", 502),
+        ("/s/big-head", 502),
+        ("/s/reset", 502),
+        ("/short", 504),
+        ("/refused", 503),
+    ],
 )
 def test_bad_backends(world: World, client: Any, target: str, status: int) -> None:
     assert exchange(world, client, "GET", HOST, target).status == status
