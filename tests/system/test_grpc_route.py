@@ -229,6 +229,16 @@ def test_errors_of_the_gateway(world: World, host: str, expected: int, error: st
     assert (line["status"], line["grpc_status"], line["error"]) == (200, expected, error)
 
 
+def test_the_access_log(world: World) -> None:
+    with world.channel("all.test") as made:
+        call(made, "/pkg.Logged/Get", b"hello")
+    line = world.logged("/pkg.Logged/Get")
+    assert (line["status"], line["grpc_status"], line["error"], line["protocol"]) == (200, 0, None, "HTTP/2")
+    assert (line["route"], line["backend"]) == ("GRPCRoute/default/all", "default/one:80")
+    # A message has five octets of its own before it.
+    assert (line["request_bytes"], line["response_bytes"] > 5) == (10, True)
+
+
 def test_errors_on_the_wire(world: World) -> None:
     """Trailers-Only: a status in the head, nothing after it; requests that are no gRPC get an HTTP status."""
     client = Http2(world.gateway.address, PORT)

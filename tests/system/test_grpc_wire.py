@@ -24,6 +24,7 @@ MESSAGE = b"\0\0\0\0\x05hello"
 
 RESETS = ((INTERNAL_ERROR, "13"), (CANCEL, "1"), (ENHANCE_YOUR_CALM, "8"), (INADEQUATE_SECURITY, "7"))
 LATE_RESETS = ((NO_ERROR, "14"), *RESETS)
+HOSTILE = ("head", "long-head", "long-trailers", "frame", "length")
 
 #: One backend for each test, so that none finds another's connection.
 NAMES = [
@@ -31,6 +32,7 @@ NAMES = [
     *("too-large", "refused-again", "limit", "burst", "window", "rapid"),
     *(f"reset-{code}" for code, _ in RESETS),
     *(f"late-{code}" for code, _ in LATE_RESETS),
+    *(f"hostile-{kind}" for kind in HOSTILE),
 ]
 
 
@@ -42,6 +44,9 @@ class World:
         self.backends = {name: Scripted(one if name in {"limit", "burst"} else None) for name in NAMES}
         objects = [item for name, each in self.backends.items() for item in service(name, each.address)]
         objects += [grpc_route(grpc_rule(name), name=name, hostnames=[f"{name}.test"]) for name in NAMES]
+        self.pair = [Scripted(), Scripted()]
+        objects += service("pair", *(each.address for each in self.pair))
+        objects.append(grpc_route(grpc_rule("pair"), name="pair", hostnames=["pair.test"]))
         self.gateway = start(gateway(listener()), *objects)
 
     def client(self) -> Http2:
@@ -59,7 +64,7 @@ class World:
 def world(start: Any) -> Iterator[World]:
     made = World(start)
     yield made
-    for each in made.backends.values():
+    for each in [*made.backends.values(), *made.pair]:
         each.close()
 
 
@@ -267,6 +272,51 @@ def test_a_backend_that_refuses_everything(world: World, client: Http2) -> None:
     other = world.backends[name].accept()
     other.reset(other.wait(h2.events.StreamEnded)[0].stream_id, REFUSED_STREAM)
     assert client.read(stream).header("grpc-status") == "14"
+
+
+def test_a_refusal_goes_to_another_endpoint(world: World, client: Http2) -> None:
+    stream = world.call(client, "pair", b"once")
+    first = Scripted.any(world.pair)
+    there = first.accept()
+    there.reset(there.wait(h2.events.StreamEnded)[0].stream_id, REFUSED_STREAM)
+    (second,) = (each for each in world.pair if each is not first)
+    other = second.accept()
+    again = other.wait(h2.events.StreamEnded)[0].stream_id
+    assert data(other, again) == b"once"
+    other.answer(again)
+    assert client.read(stream).trailers == [("grpc-status", "0")]
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_backends(world: World, client: Http2, kind: str) -> None:
+    """A status says so, the client's connection and its other calls go on."""
+    other = world.call(client, f"hostile-{kind}", end=False)
+    stream = world.call(client, f"hostile-{kind}")
+    peer = world.backends[f"hostile-{kind}"].accept()
+    ended = peer.wait(h2.events.StreamEnded)[0].stream_id
+    kept = next(event.stream_id for event in peer.wait(h2.events.RequestReceived, 2) if event.stream_id != ended)
+    # Over the 64 KiB that a backend's head may have: by little, or by so much that its frames are not read to the end.
+    large = [(f"x-{number}", "v" * 4000) for number in range(40 if kind.startswith("long") else 17)]
+    if kind == "long-trailers":
+        peer.head(ended)
+        peer.trailers(ended, ("grpc-status", "0"), *large)
+    elif kind in {"head", "long-head"}:
+        peer.head(ended, *large)
+    elif kind == "frame":
+        # DATA on a stream that nobody opened: an error of the connection (RFC 9113 section 6.1).
+        peer.raw(b"\0\0\x01\0\0\x7f\xff\xff\xf0x")
+    else:
+        peer.head(ended, ("content-length", "3"))
+        peer.raw(b"\0\0\x05\0\x01" + struct.pack(">L", ended) + b"hello")
+    answer = client.read(stream)
+    assert dict(answer.trailers or answer.headers)["grpc-status"] in {"13", "14"}
+    if kind in {"frame", "long-head", "long-trailers"}:
+        answer = client.read(other)
+        assert dict(answer.trailers or answer.headers)["grpc-status"] in {"13", "14"}
+    else:
+        client.send(other, b"", end=True)
+        peer.answer(kept)
+        assert client.read(other).trailers == [("grpc-status", "0")]
 
 
 def test_the_stream_limit_of_a_backend(world: World, client: Http2) -> None:

@@ -1,10 +1,10 @@
 //! A request that goes to a backend: choose an endpoint, try, try again where that is safe, give up in time.
 //!
 //! What is safe to try again
-//! - a connection that could not be made: nothing was sent, so any request, on another endpoint;
+//! - a connection that could not be made: nothing was sent, so any request, on other endpoints;
 //! - a pooled HTTP/2 connection that takes no further request (GOAWAY): nothing was sent, so any request, once;
 //! - a stream that the backend says it never looked at (`REFUSED_STREAM`, or above the last one of its GOAWAY; RFC 9113
-//!   section 8.7): any request whose body we still have, once;
+//!   section 8.7): any request whose body we still have, once on a new connection, then on other endpoints;
 //! - a pooled connection that turned out to be closed before a byte of a response came: once, on a new connection, for
 //!   idempotent requests whose body we still have;
 //! - a status or a timeout that the rule names (`HTTPRouteRule.retry`): idempotent requests whose body we still have.
@@ -93,7 +93,9 @@ impl Exchange<'_, '_> {
             }
             _ => Replay::streaming(source),
         };
-        self.attempts(watchdog, &mut body, sink, entry, &mut mirrors).await
+        let forwarded = self.attempts(watchdog, &mut body, sink, entry, &mut mirrors).await;
+        entry.request_bytes(body.sent);
+        forwarded
     }
 
     async fn attempts<Source: BodySource, Sink: ReplySink>(
@@ -134,11 +136,9 @@ impl Exchange<'_, '_> {
                     return Forwarded::Complete;
                 }
                 Err((failure, reused)) => {
-                    let safe = failure.is_unsent()
-                        || (body.can_replay()
-                            && (failure.is_unprocessed()
-                                || (forward.outbound.idempotent && failure.is_silent_close())));
-                    if reused && !fresh && safe {
+                    let unprocessed = failure.is_unsent() || (failure.is_unprocessed() && body.can_replay());
+                    let stale = forward.outbound.idempotent && body.can_replay() && failure.is_silent_close();
+                    if reused && !fresh && (unprocessed || stale) {
                         // Closed while it was idle: no fault of the endpoint and no try of the rule's.
                         fresh = true;
                         continue;
@@ -152,8 +152,9 @@ impl Exchange<'_, '_> {
             }
             fresh = false;
             tried.push(endpoint.uid);
+            let unprocessed = unsent || (failure.is_unprocessed() && body.can_replay());
             let again = match &failure {
-                _ if unsent => retries < allowed_connects(forward, allowed),
+                _ if unprocessed => retries < allowed_connects(forward, allowed),
                 Failure::Exchange(ExchangeError::RetryStatus(_)) => true,
                 Failure::Expired(Expired::Deadline) => {
                     !last && !sink.head_sent() && deadline.is_none_or(|deadline| Instant::now() < deadline)
@@ -378,12 +379,21 @@ struct Replay<'s, Source> {
     lost: bool,
     /// Somebody waits for the client to send more of it.
     waiting: bool,
+    /// Octets that the last try was given.
+    sent: u64,
 }
 
 impl<'s, Source: BodySource> Replay<'s, Source> {
     fn streaming(source: &'s mut Source) -> Self {
-        let rest = Some(source);
-        Self { kept: SmallVec::new(), kept_bytes: 0, kept_trailers: None, rest, lost: false, waiting: false }
+        Self {
+            kept: SmallVec::new(),
+            kept_bytes: 0,
+            kept_trailers: None,
+            rest: Some(source),
+            lost: false,
+            waiting: false,
+            sent: 0,
+        }
     }
 
     /// Keep the body, up to [`REPLAY_BYTES`]; a longer one streams on behind what was kept.
@@ -420,6 +430,7 @@ impl<'s, Source: BodySource> Replay<'s, Source> {
     /// `record`: keep what is sent while it is little and no answer has begun. HTTP/2 costs that no copy, and tells which
     /// requests a backend never looked at.
     fn attempt<'r>(&'r mut self, record: Option<&'r Progress>) -> ReplayAttempt<'r, 's, Source> {
+        self.sent = 0;
         ReplayAttempt { given: 0, record, body: self }
     }
 
@@ -448,6 +459,7 @@ impl<Source: BodySource> BodySource for ReplayAttempt<'_, '_, Source> {
     async fn next(&mut self) -> Result<Option<Piece<'_>>, BodyError> {
         if let Some(kept) = self.body.kept.get(self.given) {
             self.given += 1;
+            self.body.sent += kept.len() as u64;
             return Ok(Some(Piece::Shared(kept.clone())));
         }
         if let (Some(progress), Replay { rest: Some(rest), waiting, .. }) = (self.record, &mut *self.body) {
@@ -460,16 +472,19 @@ impl<Source: BodySource> BodySource for ReplayAttempt<'_, '_, Source> {
             let piece = piece.into_bytes();
             self.body.keep(&piece, progress);
             self.given = self.body.kept.len();
+            self.body.sent += piece.len() as u64;
             return Ok(Some(Piece::Shared(piece)));
         }
-        let Replay { rest: Some(rest), lost, waiting, .. } = &mut *self.body else {
+        let Replay { rest: Some(rest), lost, waiting, sent, .. } = &mut *self.body else {
             return Ok(None);
         };
         *lost |= !rest.is_finished();
         *waiting = true;
         let next = rest.next().await;
         *waiting = false;
-        next
+        let piece = next?;
+        *sent += piece.as_ref().map_or(0, |piece| piece.as_slice().len() as u64);
+        Ok(piece)
     }
 
     fn is_finished(&self) -> bool {

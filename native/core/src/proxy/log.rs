@@ -136,6 +136,10 @@ impl<'g> Entry<'g> {
         self.answered(code.status(), Some(code), retries);
     }
 
+    pub fn request_bytes(&mut self, count: u64) {
+        self.request_bytes = count;
+    }
+
     pub fn response_bytes(&mut self, count: u64) {
         self.response_bytes = count;
     }

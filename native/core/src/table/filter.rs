@@ -79,7 +79,7 @@ impl PreRouting {
 
 /// What would change the authority does not take effect: the listener was chosen by it (`ListenerFilters.requests`).
 fn without_host(edit: &ir::HeaderEdit) -> ir::HeaderEdit {
-    let other = |name: &str| !name.eq_ignore_ascii_case("host");
+    let other = |name: &str| !name.eq_ignore_ascii_case("host") && !name.eq_ignore_ascii_case(":authority");
     let pairs = |values: &[ir::HeaderValue]| values.iter().filter(|field| other(&field.name)).cloned().collect();
     ir::HeaderEdit {
         set: pairs(&edit.set),

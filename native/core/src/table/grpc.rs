@@ -251,7 +251,8 @@ mod tests {
     #[test]
     fn a_listener_edits_before_the_rule_is_chosen() {
         let set = |name: &str, value: &str| json!({"type": "request_headers", "set": [{"name": name, "value": value}]});
-        let filters = json!([set("x-tenant", "one"), set("Host", "b.test"), set("X-Tenant", "two")]);
+        let filters =
+            json!([set("x-tenant", "one"), set("Host", "b.test"), set(":authority", "b.test"), set("X-Tenant", "two")]);
         let table = table(&[exact(None, None)], &filters).unwrap();
         let request = ask(&table, "/a/b", &json!([["x-tenant", "none"], ["x", "y"]])).request.unwrap();
         assert_eq!(request.authority, "a.test");
