@@ -24,6 +24,8 @@ from pathlib import Path
 
 RESULTS = Path(__file__).parents[1] / "results"
 ADDRESS = "127.77.0.1"
+#: Descriptors that each process has besides those of the flows.
+SPARE = 100
 PORT = 21_600
 #: Datagrams under way at once: a socket's receive buffer is small, and UDP has no back-pressure.
 WINDOW = 64
@@ -248,7 +250,7 @@ def open_udp(count: int) -> Iterator[socket.socket]:
 
 def descriptors_for(flows: int) -> int:
     """Raise the limit of this process so that it has two for each flow and some; returns the limit."""
-    wanted = flows * 2 + 1_000
+    wanted = flows * 2 + SPARE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < wanted:
         try:
@@ -296,18 +298,19 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     limit = descriptors_for(max(arguments.tcp, arguments.udp))
-    possible = (limit - 1_000) // 2
+    possible = (limit - SPARE) // 2
     tcp, udp = min(arguments.tcp, possible), min(arguments.udp, possible)
     echo = Echo()
     settings = {"workers": arguments.workers, "udp_idle_timeout_ms": 20_000}
     gateway = Gateway(limit, settings)
     if gateway.ask("apply " + transaction(echo.listener.getsockname(), echo.datagrams.getsockname())) != [True, True]:
         raise SystemExit("the gateway cannot bind")
-    # What every process has once it has worked is no leak: threads' stacks, the allocator's own pages.
-    for kind in ("tcp", "udp"):
-        run(gateway, kind, 500, 2, arguments.size)
+    started = {"resident_kib": gateway.memory(), "descriptors": gateway.descriptors()}
+    # What a process keeps once it has worked is no leak: tables at their size, the allocator's own pages.
+    for kind, count in (("tcp", tcp), ("udp", udp)):
+        run(gateway, kind, count, 1, arguments.size)
     base = {"resident_kib": gateway.memory(), "descriptors": gateway.descriptors()}
-    result = {"descriptor_limit": limit, "base": base}
+    result = {"descriptor_limit": limit, "started": started, "base": base}
     before = gateway.metrics()
     result["tcp"] = run(gateway, "tcp", tcp, arguments.rounds, arguments.size)
     result["udp"] = run(gateway, "udp", udp, arguments.rounds, arguments.size)

@@ -24,7 +24,7 @@ use tokio_rustls::server::TlsStream;
 const CONNECT_TRIES: usize = 3;
 
 /// An HTTPS connection on a socket that TLS listeners share, its handshake done.
-pub type Https = (TlsStream<TcpStream>, Handshake);
+pub type Https = Box<(TlsStream<TcpStream>, Handshake)>;
 
 /// Serve a connection of a TCP listener to its end.
 pub async fn serve_tcp(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, key: SocketKey) {
@@ -42,7 +42,7 @@ pub async fn serve_tcp(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, 
 }
 
 /// Serve a connection of a socket with TLS listeners to its end, unless it belongs to an HTTPS listener: then do the
-/// handshake and give it back.
+/// handshake and give it back. Handshakes are boxed: they are large, and flows that pass through have none.
 pub async fn serve_tls(worker: Rc<Worker>, mut stream: TcpStream, peer: SocketAddr, key: SocketKey) -> Option<Https> {
     let mut entry = Entry::begin(Rc::clone(&worker), peer, Carriage::Passthrough);
     let deadline = Instant::now() + worker.settings().handshake_timeout();
@@ -73,10 +73,8 @@ pub async fn serve_tls(worker: Rc<Worker>, mut stream: TcpStream, peer: SocketAd
         }
         Kind::Https => {
             entry.discard();
-            let accepted = server::accept_after(stream, ahead.filled(), socket, &generation.server_tls);
-            let accepted = tokio::time::timeout_at(deadline, accepted).await.unwrap_or(Err(TlsError::Timeout));
-            worker.metrics.handshake(accepted.is_ok());
-            accepted.ok()
+            let first = Box::pin(accept(&worker, &generation, socket, stream, &ahead, deadline));
+            first.await.ok()
         }
         Kind::Passthrough => {
             let chosen = choose(&worker, &generation, socket, sni.as_deref(), &mut entry);
@@ -91,10 +89,10 @@ pub async fn serve_tls(worker: Rc<Worker>, mut stream: TcpStream, peer: SocketAd
         }
         Kind::Terminated => {
             entry.carriage = Carriage::Terminated;
-            let ended = terminate(&worker, &generation, socket, stream, &ahead, deadline, &mut entry).await;
+            let ended = Box::pin(terminate(&worker, &generation, socket, stream, &ahead, deadline, &mut entry)).await;
             drop((generation, ahead));
             if let Some((stream, chosen)) = ended {
-                forward(&worker, stream, Vec::new(), &chosen, entry).await;
+                Box::pin(forward(&worker, stream, Vec::new(), &chosen, entry)).await;
             }
             None
         }
@@ -152,11 +150,8 @@ async fn terminate(
             return None;
         }
     };
-    let accepted = server::accept_after(stream, ahead.filled(), socket, &generation.server_tls);
-    let accepted = tokio::time::timeout_at(deadline, accepted).await.unwrap_or(Err(TlsError::Timeout));
-    worker.metrics.handshake(accepted.is_ok());
-    match accepted {
-        Ok((stream, _)) => return Some((stream, chosen)),
+    match accept(worker, generation, socket, stream, ahead, deadline).await {
+        Ok(https) => return Some((https.0, chosen)),
         Err(TlsError::NoCertificate) => entry.failed(L4Reason::NoCertificate),
         Err(TlsError::Timeout) => entry.failed(L4Reason::Handshake),
         Err(TlsError::Io(error)) => {
@@ -165,6 +160,21 @@ async fn terminate(
         }
     }
     None
+}
+
+/// The rest of a handshake.
+async fn accept(
+    worker: &Worker,
+    generation: &Generation,
+    socket: &Socket,
+    stream: TcpStream,
+    ahead: &Buffer,
+    deadline: Instant,
+) -> Result<Https, TlsError> {
+    let accepted = server::accept_after(stream, ahead.filled(), socket, &generation.server_tls);
+    let accepted = tokio::time::timeout_at(deadline, accepted).await.unwrap_or(Err(TlsError::Timeout));
+    worker.metrics.handshake(accepted.is_ok());
+    accepted.map(Box::new)
 }
 
 fn refuse(stream: &TcpStream, entry: &Entry, reason: L4Reason) {
@@ -221,7 +231,8 @@ async fn connect(
     {
         let active = state.begin();
         entry.endpoint(endpoint);
-        match worker.upstreams.open(&state, chosen.tls.as_ref()).await {
+        // Boxed: a handshake is large, and only few flows have one.
+        match Box::pin(worker.upstreams.open(&state, chosen.tls.as_ref())).await {
             Ok(stream) => {
                 worker.metrics.upstream_acquired(false);
                 return Ok((stream, active));
@@ -265,5 +276,25 @@ impl Reset for UpstreamStream {
             Self::Plain(stream) => stream.reset(),
             Self::Tls(stream) => stream.get_ref().0.reset(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+
+    fn size_of_future<A, B, C, D, F: Future>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// What a flow costs besides its sockets: ten thousand of them are to fit into a small container.
+    #[test]
+    fn a_flow_is_small() {
+        let sizes = [
+            size_of_future(super::serve_tcp),
+            size_of_future(super::serve_tls),
+            size_of_future(crate::proxy::serve_flow),
+        ];
+        assert!(sizes[0] <= 1536 && sizes[1] <= 4096 && sizes[2] <= 2048, "{sizes:?}");
     }
 }

@@ -35,7 +35,7 @@ const MAX_TICK: Duration = Duration::from_secs(1);
 const MIN_TICK: Duration = Duration::from_millis(20);
 
 /// While the gateway ends: a session that is silent for this long has had its answers.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// After an error of the listener's socket.
 const ERROR_PAUSE: Duration = Duration::from_millis(50);

@@ -27,7 +27,7 @@ mod watchdog;
 use crate::codec::Buffer;
 use crate::ir::ListenerProtocol;
 use crate::l4;
-use crate::runtime::Worker;
+use crate::runtime::{Generation, Worker};
 use crate::table::SocketKey;
 use crate::tls::server;
 use client::Client;
@@ -44,7 +44,7 @@ use tokio::time::Instant;
 /// The first bytes of HTTP/2 with prior knowledge (RFC 9113 section 3.4).
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Serve one accepted connection to its end.
+/// Serve one accepted connection of a socket that has HTTP and HTTPS listeners only, to its end.
 pub async fn serve_connection(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, socket: SocketKey) {
     // Without it small responses wait for the client's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
@@ -52,29 +52,47 @@ pub async fn serve_connection(worker: Rc<Worker>, stream: TcpStream, peer: Socke
     let Some(entry) = generation.table.socket(socket) else {
         return;
     };
-    let tls = if entry.carries_flows {
-        let begins_with_tls = entry.protocol.begins_with_tls();
-        drop(generation);
-        // Boxed: what requests do not need makes their connections no larger.
-        match Box::pin(serve_flow(Rc::clone(&worker), stream, peer, socket, begins_with_tls)).await {
-            Some(https) => https,
-            None => return,
-        }
-    } else if entry.protocol == ListenerProtocol::Https {
+    if entry.protocol == ListenerProtocol::Https {
         let limit = worker.settings().handshake_timeout();
         let accepted = server::accept(stream, entry, &generation.server_tls, limit).await;
         drop(generation);
         worker.metrics.handshake(accepted.is_ok());
-        match accepted {
-            Ok(https) => https,
-            Err(_) => return,
+        let Ok((stream, handshake)) = accepted else {
+            return;
+        };
+        // As `serve_https`, which would keep the stream twice.
+        let http2 = handshake.http2;
+        let client = Client::new(worker, peer, socket, Some(handshake));
+        if http2 {
+            http2::serve(Rc::new(client), stream).await;
+        } else {
+            http1::serve(&client, stream, Buffer::new()).await;
         }
-    } else {
-        drop(generation);
-        let client = Client::new(worker, peer, socket, None);
-        return serve_plain(client, stream).await;
+        return;
+    }
+    drop(generation);
+    let client = Client::new(worker, peer, socket, None);
+    serve_plain(client, stream).await;
+}
+
+/// Serve one accepted connection of a socket that has TCP or TLS listeners, to its end.
+///
+/// What only some connections need is boxed: a flow is small.
+pub async fn serve_flow(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, socket: SocketKey) {
+    let _ = stream.set_nodelay(true);
+    let begins_with_tls = |generation: &Generation| {
+        generation.table.socket(socket).is_some_and(|socket| socket.protocol.begins_with_tls())
     };
-    let (stream, handshake) = tls;
+    if !begins_with_tls(&worker.generation()) {
+        return l4::serve_tcp(worker, stream, peer, socket).await;
+    }
+    if let Some(https) = Box::pin(l4::serve_tls(Rc::clone(&worker), stream, peer, socket)).await {
+        Box::pin(serve_https(worker, https, peer, socket)).await;
+    }
+}
+
+async fn serve_https(worker: Rc<Worker>, https: l4::Https, peer: SocketAddr, socket: SocketKey) {
+    let (stream, handshake) = *https;
     let http2 = handshake.http2;
     let client = Client::new(worker, peer, socket, Some(handshake));
     if http2 {
@@ -82,21 +100,6 @@ pub async fn serve_connection(worker: Rc<Worker>, stream: TcpStream, peer: Socke
     } else {
         http1::serve(&client, stream, Buffer::new()).await;
     }
-}
-
-/// A connection of a socket with TCP or TLS listeners. One that belongs to an HTTPS listener beside those comes back.
-async fn serve_flow(
-    worker: Rc<Worker>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    socket: SocketKey,
-    begins_with_tls: bool,
-) -> Option<l4::Https> {
-    if begins_with_tls {
-        return l4::serve_tls(worker, stream, peer, socket).await;
-    }
-    l4::serve_tcp(worker, stream, peer, socket).await;
-    None
 }
 
 /// HTTP/1.1, or HTTP/2 for a client that begins with its preface.

@@ -178,7 +178,13 @@ async fn accept(worker: Rc<Worker>, key: SocketKey, listener: TcpListener) {
             Ok((stream, peer)) => {
                 // Counted here: before its task runs others may be accepted.
                 let open = worker.drain.connection();
-                tokio::task::spawn_local(connection(Rc::clone(&worker), open, key, stream, peer));
+                let carries_flows = worker.generation().table.socket(key).is_some_and(|socket| socket.carries_flows);
+                let worker = Rc::clone(&worker);
+                if carries_flows {
+                    tokio::task::spawn_local(flow(worker, open, key, stream, peer));
+                } else {
+                    tokio::task::spawn_local(connection(worker, open, key, stream, peer));
+                }
             }
             // The client went away between SYN and accept: not our trouble.
             Err(error)
@@ -203,4 +209,16 @@ async fn connection(
 ) {
     let _counted = worker.metrics.connection();
     proxy::serve_connection(worker, stream, peer, key).await;
+}
+
+/// As [`connection`], of a socket with TCP or TLS listeners: a task of its own kind, since it needs much less memory.
+async fn flow(
+    worker: Rc<Worker>,
+    _open: ConnectionGuard,
+    key: SocketKey,
+    stream: TcpStream,
+    peer: std::net::SocketAddr,
+) {
+    let _counted = worker.metrics.connection();
+    proxy::serve_flow(worker, stream, peer, key).await;
 }
