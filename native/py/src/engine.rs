@@ -5,14 +5,16 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use sluicegate_core::runtime::settings::Settings;
-use sluicegate_core::runtime::{ApplyError, Engine as Core};
-use std::sync::{Mutex, MutexGuard};
+use sluicegate_core::runtime::{ApplyError, Engine as Core, Shared};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// A running gateway.
 #[pyclass(module = "sluicegate._native")]
 pub struct Engine {
     core: Mutex<Core>,
+    /// What can be read while `core` is busy: a drain may take a minute.
+    shared: Arc<Shared>,
 }
 
 #[pymethods]
@@ -23,7 +25,7 @@ impl Engine {
         let settings: Settings =
             serde_json::from_slice(settings).map_err(|error| PyValueError::new_err(format!("settings: {error}")))?;
         let core = py.detach(|| Core::start(settings)).map_err(|error| PyOSError::new_err(error.to_string()))?;
-        Ok(Self { core: Mutex::new(core) })
+        Ok(Self { shared: Arc::clone(core.shared()), core: Mutex::new(core) })
     }
 
     /// `address:port` of the admin listener, if it could be bound.
@@ -54,32 +56,30 @@ impl Engine {
     /// The metrics in the Prometheus text format.
     fn metrics(&self, py: Python<'_>) -> PyResult<String> {
         py.detach(|| {
-            let core = self.core()?;
-            let shared = core.shared();
-            Ok(shared.registry.render(shared.events.dropped(), shared.access_log.dropped()))
+            let Shared { registry, events, access_log, .. } = &*self.shared;
+            Ok(registry.render(events.dropped(), access_log.dropped()))
         })
     }
 
     /// Take up to `limit` events, oldest first, as a JSON list of `{code, message}`.
     fn poll_events<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Bound<'py, PyBytes>> {
-        let events = py.detach(|| to_json(&self.core()?.shared().events.take(limit)))?;
+        let events = py.detach(|| to_json(&self.shared.events.take(limit)))?;
         Ok(PyBytes::new(py, &events))
     }
 
     /// Switch the access log on or off. Returns what it was.
-    fn set_access_log(&self, py: Python<'_>, enabled: bool) -> PyResult<bool> {
+    fn set_access_log(&self, py: Python<'_>, enabled: bool) -> bool {
         py.detach(|| {
-            let core = self.core()?;
-            let log = &core.shared().access_log;
+            let log = &self.shared.access_log;
             let before = log.is_enabled();
             log.set_enabled(enabled);
-            Ok(before)
+            before
         })
     }
 
     #[getter]
-    fn access_log(&self, py: Python<'_>) -> PyResult<bool> {
-        py.detach(|| Ok(self.core()?.shared().access_log.is_enabled()))
+    fn access_log(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.shared.access_log.is_enabled())
     }
 
     /// Ask clients to go, accept for `settle` seconds more, then wait until `limit` seconds are over for the rest.
