@@ -113,6 +113,18 @@ def test_every_metric_is_documented() -> None:
     assert metrics == [cells[:2] for cells in rows(document("metrics.md"), 4)]
 
 
+def test_every_error_is_documented() -> None:
+    source = (CORE / "error.rs").read_text()
+    sides = {"Downstream": "client", "Upstream": "backend", "Internal": "gateway"}
+    errors = re.findall(r'^    \w+ = "(\w+)", (\d+), (\w+), "([^"]+)";', source, re.MULTILINE)
+    assert [(code, status, sides[side], meaning) for code, status, side, meaning in errors] == rows(
+        document("errors.md"), 4
+    )
+    used = "\n".join(path.read_text() for path in CORE.rglob("*.rs") if path.name != "error.rs")
+    variants = re.findall(r'^    (\w+) = "\w+", \d+', source, re.MULTILINE)
+    assert [name for name in variants if f"ErrorCode::{name}" not in used] == []
+
+
 def test_the_readme_shows_commands_that_exist() -> None:
     names = {command.callback.__name__ for command in application.registered_commands if command.callback is not None}
     shown = set(re.findall(r"^\| `sluicegate (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE))
