@@ -1,9 +1,13 @@
-"""Routes on the test cluster, one after the other: from the created object to the first 200.
+"""The installed gateway on the test cluster: how soon a Gateway and its routes serve, and what that costs.
 
-    python -m benches.scenario.cluster [--routes 1000]      (root, `make cluster`, a running gateway)
+    python -m benches.scenario.cluster [--routes 1000] [--gateways 5]      (root; `make cluster install-cluster`)
 
-Expects the quickstart's Gateway `example-gateway` and a Service `example-svc` with a backend. Runs inside the cluster's
-network namespace.
+- Gateways, one after the other: from the created object to `Programmed`, and to the first 200.
+- HTTPRoutes, one after the other: from the created object to the first 200, with every answer before it counted;
+  `attachedRoutes` after the last; writes of the Gateway's status meanwhile.
+- Memory (RSS) of the controller's and of the data plane's processes with all routes.
+
+The result goes to `benches/results/cluster.json`.
 """
 
 from __future__ import annotations
@@ -11,10 +15,10 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
-import ssl
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -23,99 +27,192 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "cluster"))
 
-from harness.network import NODE_ADDRESS, inside  # noqa: E402
-from harness.paths import PKI  # noqa: E402
+from api import Api, condition, is_ready, path_of, read  # noqa: E402
+from harness.network import inside  # noqa: E402
 
 RESULTS = Path(__file__).parents[1] / "results"
-ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes"
-GATEWAY = "/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways/example-gateway"
-LIMIT = 30.0
-
-
-class Api:
-    """The API server, over one connection."""
-
-    def __init__(self) -> None:
-        tls = ssl.create_default_context(cafile=PKI / "ca.crt")
-        tls.load_cert_chain(PKI / "admin.crt", PKI / "admin.key")
-        self._connection = http.client.HTTPSConnection(NODE_ADDRESS, 6443, context=tls, timeout=LIMIT)
-
-    def call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:  # noqa: ANN401 (JSON)
-        """Ask; ends the program where it is refused."""
-        content = json.dumps(body) if body is not None else None
-        self._connection.request(method, path, content, {"Content-Type": "application/json"})
-        response = self._connection.getresponse()
-        found = json.loads(response.read())
-        if response.status >= 400:
-            raise SystemExit(f"{method} {path}: {found.get('message')}")
-        return dict(found)
+NAMESPACE = "bench-routes"
+#: Seconds that anything may take.
+LIMIT = 60.0
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--routes", type=int, default=1_000)
+    parser.add_argument("--gateways", type=int, default=5)
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if not arguments.inside:
-        command = [sys.executable, "-m", "benches.scenario.cluster", "--inside", "--routes", arguments.routes]
-        return subprocess.run(inside(*command), cwd=ROOT, check=False).returncode
+        return subprocess.run(
+            inside(sys.executable, "-m", "benches.scenario.cluster", "--inside", *sys.argv[1:]), cwd=ROOT, check=False
+        ).returncode
     api = Api()
-    address = api.call("GET", GATEWAY)["status"]["addresses"][0]["value"]
-    before = int(api.call("GET", GATEWAY)["status"]["listeners"][0]["attachedRoutes"])
-    first_version = int(api.call("GET", GATEWAY)["metadata"]["resourceVersion"])
-    client = http.client.HTTPConnection(address, 80, timeout=LIMIT)
-    times, answers = [], Counter[int]()
-    for number in range(arguments.routes):
-        api.call("POST", ROUTES, route(number))
+    api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    try:
+        api.apply(read(ROOT / "examples" / "cluster" / "example-svc.yaml"), NAMESPACE)
+        api.until("Deployment", NAMESPACE, "example-svc", is_ready)
+        result = {"gateways": gateways(api, arguments.gateways), **routes(api, arguments.routes)}
+    finally:
+        api.delete("Namespace", "", NAMESPACE)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "cluster.json").write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result, indent=2))
+    return 0
+
+
+def gateways(api: Api, count: int) -> dict[str, Any]:
+    """Create Gateways, each with a route, and go on with the next when it serves."""
+    programmed, served = [], []
+    for number in range(count):
+        name = f"gateway-{number}"
+        api.create(route(f"first-{name}", name, f"{name}.example.com", "/"))
         started = time.perf_counter()
-        while (status := ask(client, number)) != 200:
-            answers[status] += 1
-            if time.perf_counter() - started > LIMIT:
-                raise SystemExit(f"route {number} is not served")
+        api.create(gateway(name))
+        found = api.until("Gateway", NAMESPACE, name, lambda item: condition(item, "Programmed") == "True", LIMIT)
+        programmed.append(time.perf_counter() - started)
+        client = Client(found["status"]["addresses"][0]["value"])
+        client.until_served(f"{name}.example.com", "/")
+        served.append(time.perf_counter() - started)
+        api.delete("HTTPRoute", NAMESPACE, f"first-{name}")
+        api.delete("Gateway", NAMESPACE, name)
+        api.gone("Gateway", NAMESPACE, name)
+    return {"count": count, "programmed_seconds": rounded(programmed), "served_seconds": rounded(served)}
+
+
+def routes(api: Api, count: int) -> dict[str, Any]:
+    """Create routes of one Gateway, each when the one before serves."""
+    api.create(gateway("routes"))
+    found = api.until("Gateway", NAMESPACE, "routes", lambda item: condition(item, "Programmed") == "True", LIMIT)
+    client = Client(found["status"]["addresses"][0]["value"])
+    client.until_answered("host-0.example.com")
+    writes = Writes(found["metadata"]["resourceVersion"])
+    times, answers = [], Counter[str]()
+    for number in range(count):
+        host, path = f"host-{number % 50}.example.com", f"/bench-{number}"
+        item = route(f"bench-{number}", "routes", host, path)
+        started = time.perf_counter()
+        api.create(item)
+        answers += client.until_served(host, path)
         times.append((time.perf_counter() - started) * 1000)
-    created = time.perf_counter()
-    while int(api.call("GET", GATEWAY)["status"]["listeners"][0]["attachedRoutes"]) != before + arguments.routes:
-        if time.perf_counter() - created > LIMIT:
-            raise SystemExit("attachedRoutes is not right")
-    attached = time.perf_counter() - created
+        if number % 100 == 99:
+            print(f"{number + 1} of {count} routes", file=sys.stderr)
+    last = time.perf_counter()
+    api.until("Gateway", NAMESPACE, "routes", lambda item: attached(item) == count, LIMIT)
+    right = time.perf_counter() - last
     times.sort()
-    result = {
-        "routes": arguments.routes,
+    return {
+        "routes": count,
         "created_to_served_ms": {
             "p50": round(statistics.median(times), 1),
             "p99": round(times[int(len(times) * 0.99)], 1),
             "max": round(times[-1], 1),
         },
         "answers_before": dict(answers),
-        "attached_seconds": round(attached, 3),
-        "gateway_version_from": first_version,
+        "attached_routes_right_after_seconds": round(right, 3),
+        "gateway_status_writes": writes.count,
+        "resident_mib": {role: resident(role) for role in ("controller", "gateway")},
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "cluster-routes.json").write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result, indent=2))
-    api.call("DELETE", f"{ROUTES}?labelSelector=bench%3Droutes")
-    return 0
 
 
-def route(number: int) -> dict[str, Any]:
-    backend = {"name": "example-svc", "port": 8080}
+class Client:
+    """Requests over one connection, which is opened anew when it ends."""
+
+    def __init__(self, address: str) -> None:
+        self._connection = http.client.HTTPConnection(address, 80, timeout=LIMIT)
+
+    def ask(self, host: str, path: str) -> str:
+        """One request; returns its status, or what went wrong."""
+        try:
+            self._connection.request("GET", path, headers={"Host": host})
+            response = self._connection.getresponse()
+            response.read()
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            return type(error).__name__
+        return str(response.status)
+
+    def until_served(self, host: str, path: str) -> Counter[str]:
+        """Ask without a pause until 200; returns what came before."""
+        return self._until(host, path, "200")
+
+    def until_answered(self, host: str) -> None:
+        """Ask until the gateway itself answers: it knows no route yet."""
+        self._until(host, "/", "404")
+
+    def _until(self, host: str, path: str, wanted: str) -> Counter[str]:
+        before = Counter[str]()
+        deadline = time.perf_counter() + LIMIT
+        while (status := self.ask(host, path)) != wanted:
+            before[status] += 1
+            if time.perf_counter() > deadline:
+                raise SystemExit(f"{host}{path} is not served: {dict(before)}")
+        return before
+
+
+class Writes:
+    """Counts the writes to the Gateway from a version on, by watching it."""
+
+    def __init__(self, version: str) -> None:
+        self.count = 0
+        self._version = version
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        def seen(event: str, item: dict[str, Any]) -> bool:
+            if event == "MODIFIED" and item["metadata"]["name"] == "routes":
+                self.count += 1
+            return False
+
+        Api().watch(path_of("Gateway", NAMESPACE), "metadata.name=routes", seen, 3600.0)
+
+
+def attached(item: dict[str, Any]) -> int:
+    return int(item["status"]["listeners"][0]["attachedRoutes"])
+
+
+def gateway(name: str) -> dict[str, Any]:
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "HTTPRoute",
-        "metadata": {"name": f"bench-{number}", "labels": {"bench": "routes"}},
+        "kind": "Gateway",
+        "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": {
-            "parentRefs": [{"name": "example-gateway"}],
-            "hostnames": [f"host-{number % 50}.example.com"],
-            "rules": [{"matches": [{"path": {"value": f"/bench-{number}"}}], "backendRefs": [backend]}],
+            "gatewayClassName": "sluicegate",
+            "listeners": [{"name": "http", "protocol": "HTTP", "port": 80}],
         },
     }
 
 
-def ask(client: http.client.HTTPConnection, number: int) -> int:
-    client.request("GET", f"/bench-{number}", headers={"Host": f"host-{number % 50}.example.com"})
-    response = client.getresponse()
-    response.read()
-    return response.status
+def route(name: str, parent: str, hostname: str, path: str) -> dict[str, Any]:
+    backend = {"name": "example-svc", "port": 8080}
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {
+            "parentRefs": [{"name": parent}],
+            "hostnames": [hostname],
+            "rules": [{"matches": [{"path": {"value": path}}], "backendRefs": [backend]}],
+        },
+    }
+
+
+def resident(role: str) -> list[float]:
+    """Resident memory in MiB of each process `sluicegate <role>`, largest first."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().split(b"\0")
+            status = (process / "status").read_text()
+        except OSError:
+            continue
+        if b"sluicegate" in command and role.encode() in command:
+            line = next((line for line in status.splitlines() if line.startswith("VmRSS")), "VmRSS: 0")
+            found.append(round(int(line.split()[1]) / 1024, 1))
+    return sorted(found, reverse=True)
+
+
+def rounded(values: list[float]) -> dict[str, float]:
+    return {"median": round(statistics.median(values), 2), "max": round(max(values), 2)}
 
 
 if __name__ == "__main__":

@@ -19,24 +19,27 @@ GRACE = 5
 MAX_REPLICAS = 1_000
 MAX_WORKERS = 256
 SERVICE_TYPES = ("LoadBalancer", "ClusterIP", "NodePort")
-#: What `proxy.engine` may name: settings of the engine that the role `gateway` does not set itself.
-ENGINE_SETTINGS = frozenset(
-    {
-        "max_connections",
-        "max_head_bytes",
-        "head_timeout_ms",
-        "idle_timeout_ms",
-        "stall_timeout_ms",
-        "handshake_timeout_ms",
-        "http2_max_streams",
-        "http2_stream_window",
-        "http2_connection_window",
-        "upstream_connect_timeout_ms",
-        "upstream_idle_timeout_ms",
-        "upstream_idle_per_endpoint",
-        "trusted_proxies",
-    }
-)
+_COUNT, _SHORT, _LONG = (1, 100_000), (1, 3_600_000), (1, 86_400_000)
+_WINDOW = (65_535, 2**31 - 1)
+#: What `proxy.engine` may name, with its bounds: those of `sluicegate.settings.EngineLimits`.
+ENGINE_BOUNDS: dict[str, tuple[int, int]] = {
+    "max_connections": (1, 1_000_000),
+    "max_head_bytes": (1_024, 1_048_576),
+    "head_timeout_ms": _SHORT,
+    "idle_timeout_ms": _LONG,
+    "stall_timeout_ms": _LONG,
+    "handshake_timeout_ms": _SHORT,
+    "http2_max_streams": _COUNT,
+    "http2_stream_window": _WINDOW,
+    "http2_connection_window": _WINDOW,
+    "upstream_connect_timeout_ms": _SHORT,
+    "upstream_idle_timeout_ms": _LONG,
+    "upstream_idle_per_endpoint": (0, 100_000),
+    "l4_idle_timeout_ms": _LONG,
+    "udp_idle_timeout_ms": _LONG,
+    "udp_max_sessions": (1, 1_000_000),
+}
+ENGINE_SETTINGS = frozenset({*ENGINE_BOUNDS, "trusted_proxies"})
 
 Fault = tuple[str, str]
 
@@ -59,7 +62,9 @@ def faults(spec: GatewayParametersSpec) -> Iterator[Fault]:
             known = ", ".join(sorted(ENGINE_SETTINGS))
             yield f"spec.proxy.engine.{name}", f"no setting of the engine has this name; there are {known}"
         elif not _is_setting(name, value):
-            wanted = "a list of networks" if name == "trusted_proxies" else "a whole number from 0"
+            wanted = "a list of networks"
+            if name in ENGINE_BOUNDS:
+                wanted = "a whole number from {} to {}".format(*ENGINE_BOUNDS[name])
             yield f"spec.proxy.engine.{name}", f"{value!r} is not {wanted}"
 
 
@@ -93,4 +98,5 @@ def _between(field: str, value: int | None, low: int, high: int) -> Iterator[Fau
 def _is_setting(name: str, value: Any) -> bool:  # noqa: ANN401 (whatever the object holds)
     if name == "trusted_proxies":
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    least, most = ENGINE_BOUNDS[name]
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most

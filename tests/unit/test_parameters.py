@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 import parameters_crd
-from sluicegate.controller.infra.parameters import ENGINE_SETTINGS, faults
+from sluicegate.controller.infra.parameters import ENGINE_BOUNDS, ENGINE_SETTINGS, faults
 from sluicegate.controller.model import GatewayParametersSpec
 from sluicegate.schema import violations
+from sluicegate.settings import EngineLimits
 
 SCHEMA = parameters_crd.filled(parameters_crd.yaml.safe_load(parameters_crd.SOURCE.read_text()))["spec"]["versions"][0]
 SPEC = SCHEMA["schema"]["openAPIV3Schema"]["properties"]["spec"]
@@ -130,11 +131,26 @@ def test_good_parameters(spec: Any) -> None:
         ({"proxy": {"workers": 300}}, "spec.proxy.workers"),
         ({"proxy": {"engine": {"colour": 1}}}, "spec.proxy.engine.colour"),
         ({"proxy": {"engine": {"max_connections": "9"}}}, "spec.proxy.engine.max_connections"),
+        ({"proxy": {"engine": {"max_connections": 0}}}, "spec.proxy.engine.max_connections"),
         ({"proxy": {"colour": 1}}, "spec.proxy.colour"),
     ],
 )
 def test_check_refuses(spec: Any, field: str) -> None:
     assert [item.field for item in violations(document(spec))] == [field]
+
+
+def test_the_engine_s_bounds_are_the_same_everywhere() -> None:
+    """A pod whose settings its own gateway refuses would never start."""
+    schema = SPEC["properties"]["proxy"]["properties"]["engine"]["properties"]
+    assert {
+        name: (item["minimum"], item["maximum"]) for name, item in schema.items() if item["type"] == "integer"
+    } == ENGINE_BOUNDS
+    for name, bounds in ENGINE_BOUNDS.items():
+        for value in bounds:
+            assert getattr(msgspec.convert({name: value}, EngineLimits), name) == value
+        for value in (bounds[0] - 1, bounds[1] + 1):
+            with pytest.raises(msgspec.ValidationError):
+                msgspec.convert({name: value}, EngineLimits)
 
 
 def test_every_parameter_is_in_the_documentation() -> None:
