@@ -2,12 +2,15 @@
 
 Rules:
 - Every request has a time limit; a watch has one of its own (`watch.py`).
+- A watch is silent for minutes where nothing changes. The kernel asks whether its connection still is one (`PROBES`):
+  a half-open one costs half a minute, as with client-go's pings, and not the watch's whole limit.
 - An error is an `ApiError` with the status and the API server's message; a connection that breaks is one with status 0.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -23,6 +26,9 @@ from kubernetes.aio.client import ApiClient, Configuration
 REQUEST_LIMIT = 30.0
 #: Connections to the API server: one for each watch and some for writes.
 MAX_CONNECTIONS = 64
+#: TCP keepalive of a watch: seconds of silence before the first probe, between probes, and probes without an answer
+#: after which the connection is dead. Systems that know fewer of them take those that they know.
+PROBES = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 #: Bytes of an error's body that are read.
 MAX_ERROR_BODY = 16 * 1024
 
@@ -156,6 +162,7 @@ class Client:
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_LIMIT, sock_read=read_limit)
         async with self._ask("GET", path, query, None, JSON, timeout) as response:
+            _probe(response)
             yield response.content
 
     @asynccontextmanager
@@ -182,6 +189,19 @@ class Client:
             yield response
         finally:
             response.release()
+
+
+def _probe(response: aiohttp.ClientResponse) -> None:
+    """Have the kernel probe a response's connection while it is silent."""
+    transport = response.connection.transport if response.connection is not None else None
+    connection = transport.get_extra_info("socket") if transport is not None else None
+    if connection is None:
+        return  # the response is complete already
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in PROBES.items():
+        option = getattr(socket, name, None)
+        if option is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _refusal(method: str, path: str, status: int, body: bytes) -> ApiError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from api_server import ApiServer
 from kubernetes.aio.client import Configuration
 
-from sluicegate.controller.kube.client import Client
+from sluicegate.controller.kube.client import PROBES, Client
 from sluicegate.controller.kube.resources import BY_KIND
 from sluicegate.controller.kube.watch import Watch
 from sluicegate.controller.store import Apply, Delete, Event, Init, InitDone
@@ -257,3 +258,26 @@ def test_an_object_that_cannot_be_read_costs_itself_only() -> None:
             assert seen.complaints[0][0] == "object_unreadable"
 
     run(test)
+
+
+def test_the_connection_of_a_watch_is_probed() -> None:
+    """A half-open connection is found out by the kernel, long before the limit of silence."""
+
+    async def test() -> None:
+        server = ApiServer()
+        await server.start()
+        configuration = Configuration()
+        configuration.host = server.url
+        query = {"watch": "1", "resourceVersion": "100"}
+        try:
+            async with Client(configuration) as client, client.stream(COLLECTION, query, read_limit=LIMIT) as stream:
+                transport = stream._protocol.transport
+                assert transport is not None
+                found = transport.get_extra_info("socket")
+                assert found.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+                for name, value in PROBES.items():
+                    assert found.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) == value
+        finally:
+            await server.stop()
+
+    asyncio.run(test())

@@ -67,6 +67,26 @@ def partition(source: str = str(POD_NETWORK)) -> None:
     _chain("-A", "-p", "tcp", "-d", source, "--sport", API_PORT, "-j", "DROP")
 
 
+def sever() -> int:
+    """Drop every packet of the connections that pods have to the API server now; new ones work.
+
+    What is open is half-open for good: neither side is told. Returns how many there are.
+    """
+    heal()
+    command = ["ss", "-tnH", "state", "established", f"( sport = :{API_PORT} )"]
+    listed = subprocess.run(inside(*command), capture_output=True, text=True, check=True).stdout
+    severed = 0
+    for line in listed.splitlines():
+        address, _, port = line.split()[-1].rpartition(":")
+        peer = ipaddress.ip_address(address.strip("[]").removeprefix("::ffff:"))
+        if peer not in POD_NETWORK:
+            continue
+        severed += 1
+        _chain("-A", "-p", "tcp", "-s", peer, "--sport", port, "--dport", API_PORT, "-j", "DROP")
+        _chain("-A", "-p", "tcp", "-d", peer, "--dport", port, "--sport", API_PORT, "-j", "DROP")
+    return severed
+
+
 def heal() -> None:
     """Let all packets through again."""
     _chain("-F")
