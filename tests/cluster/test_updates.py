@@ -88,7 +88,7 @@ def test_of_the_controller(api: Api, served: Served) -> None:
         install.restart()
         gone(api, install.SYSTEM, selector, old)
     assert not old & pods(api, install.SYSTEM, selector)
-    load.check(at_least=500)
+    load.check(at_least=100)
 
 
 def test_of_the_data_plane(api: Api, served: Served) -> None:
@@ -99,7 +99,7 @@ def test_of_the_data_plane(api: Api, served: Served) -> None:
         api.until("Deployment", served.namespace, served.deployment, is_ready, limit=2 * LIMIT)
         gone(api, served.namespace, selector, old)
     assert not old & pods(api, served.namespace, selector)
-    load.check(at_least=500)
+    load.check(at_least=100)
 
 
 @pytest.fixture
@@ -127,4 +127,4 @@ def test_of_everything_by_a_new_version(api: Api, served: Served, newer: str) ->
         api.until("Deployment", served.namespace, served.deployment, updated, limit=2 * LIMIT)
         gone(api, served.namespace, selector, old)
     assert not old & pods(api, served.namespace, selector)
-    load.check(at_least=500)
+    load.check(at_least=100)

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from deploy_tools import DeployToolError, chart_documents, kustomize_documents
-from sluicegate.controller.kube.resources import BY_KIND, WATCHED
+from sluicegate.controller.infra.apply import KINDS as PROVISIONED
+from sluicegate.controller.kube.resources import BY_KIND, OWNED, WATCHED, Resource
 from sluicegate.controller.status.writer import KINDS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -115,15 +116,34 @@ def test_nothing_is_granted_wholesale(installer: str) -> None:
         assert grant.verb not in {"escalate", "bind", "impersonate", "deletecollection"}, grant
 
 
+def places(installer: str, verb: str) -> set[tuple[str, str]]:
+    """Group and resource of what a verb is granted on in all namespaces."""
+    found = grants(installed(installer))
+    return {(grant.group, grant.resource) for grant in found if grant.verb == verb and grant.where == "all"}
+
+
+def place(resource: Resource, part: str = "") -> tuple[str, str]:
+    return resource.version.rpartition("/")[0], resource.plural + part
+
+
 @pytest.mark.parametrize("installer", INSTALLERS)
-def test_what_is_watched_and_written_is_granted(installer: str) -> None:
-    have = grants(installed(installer))
-    for item in WATCHED:
-        for verb in READ:
-            assert Grant("all", item.version.rpartition("/")[0], item.plural, "", verb) in have, item.kind
-    for kind in KINDS:
-        item = BY_KIND[kind]
-        assert Grant("all", item.version.rpartition("/")[0], f"{item.plural}/status", "", "patch") in have, kind
+def test_what_is_watched_may_be_read_and_no_more(installer: str) -> None:
+    wanted = {place(item) for item in (WATCHED if installer == "node" else (*WATCHED, *OWNED))}
+    for verb in READ:
+        assert places(installer, verb) == wanted
+
+
+@pytest.mark.parametrize("installer", INSTALLERS)
+def test_what_is_written_may_be_written_and_no_more(installer: str) -> None:
+    statuses = {place(BY_KIND[kind], "/status") for kind in KINDS}
+    provisioned = set() if installer == "node" else {place(BY_KIND[kind]) for kind in PROVISIONED}
+    events = set() if installer == "node" else {("events.k8s.io", "events")}
+    reviews = set() if installer == "node" else {("authentication.k8s.io", "tokenreviews")}
+    assert places(installer, "patch") == statuses | provisioned | events
+    assert places(installer, "create") == provisioned | events | reviews
+    assert places(installer, "delete") == provisioned
+    owners = ("gateways", "gatewayclasses") if installer != "node" else ()
+    assert places(installer, "update") == {("gateway.networking.k8s.io", f"{name}/finalizers") for name in owners}
 
 
 @pytest.mark.parametrize("installer", INSTALLERS)
