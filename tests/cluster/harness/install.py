@@ -85,11 +85,12 @@ def restart() -> None:
 
 def refresh() -> None:
     """Have every Deployment that runs the image run the one that was loaded last under its name."""
+    found: set[tuple[str, str]] = set()
     for labels in ("app.kubernetes.io/name=sluicegate", "app.kubernetes.io/managed-by=sluicegate"):
-        found = _run("get", "deployments", "--all-namespaces", "-l", labels, "-o", "json")
-        for item in json.loads(found)["items"]:
-            metadata = item["metadata"]
-            _run("rollout", "restart", "--namespace", metadata["namespace"], f"deployment/{metadata['name']}")
+        listed = json.loads(_run("get", "deployments", "--all-namespaces", "-l", labels, "-o", "json"))
+        found |= {(item["metadata"]["namespace"], item["metadata"]["name"]) for item in listed["items"]}
+    for namespace, name in sorted(found):
+        _run("rollout", "restart", "--namespace", namespace, f"deployment/{name}")
 
 
 def remove() -> None:
