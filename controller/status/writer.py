@@ -21,13 +21,13 @@ from ..model import ROUTE_KINDS, ObjectKey
 from ..store import Delete, Event
 from ..translate import Status
 from .merge import merged_status
+from .pace import Pace
 
 #: Writes at once.
 WORKERS = 8
 #: Seconds before a write that failed is tried again, the first and the longest; it keeps no worker.
 FIRST_RETRY, LONGEST_RETRY = 1.0, 15.0
-#: Seconds between two writes of one Gateway or ListenerSet: routes that come in a row are counted together.
-COUNTING = 0.25
+#: Kinds whose status counts routes: they are written at a pace.
 COUNTED = frozenset({"Gateway", "ListenerSet"})
 #: Kinds that we write the status of.
 KINDS = frozenset({"GatewayClass", "Gateway", "ListenerSet", "BackendTLSPolicy", *ROUTE_KINDS})
@@ -58,8 +58,7 @@ class StatusWriter:
         self._ready = asyncio.Event()
         self._leading = False
         self._busy: set[ObjectKey] = set()
-        #: When a status that counts was written, by the loop's clock.
-        self._counted: dict[ObjectKey, float] = {}
+        self._pace = Pace[ObjectKey]()
         self._postponed: set[ObjectKey] = set()
         #: Writes in a row that failed, by object.
         self._failures: dict[ObjectKey, int] = {}
@@ -88,7 +87,7 @@ class StatusWriter:
         """Forget what is deleted."""
         if isinstance(event, Delete):
             self._live.pop(event.key, None)
-            self._counted.pop(event.key, None)
+            self._pace.forget(event.key)
             self._failures.pop(event.key, None)
             self._queue.pop(event.key, None)
 
@@ -180,14 +179,11 @@ class StatusWriter:
         if key.kind not in COUNTED:
             return False
         loop = asyncio.get_running_loop()
-        due = self._counted.get(key, loop.time() - COUNTING) + COUNTING
-        if loop.time() < due:
-            if key not in self._postponed:
-                self._postponed.add(key)
-                loop.call_at(due, self._resume, key)
-            return True
-        self._counted[key] = loop.time()
-        return False
+        due = self._pace.ask(key, loop.time())
+        if due is not None and key not in self._postponed:
+            self._postponed.add(key)
+            loop.call_at(due, self._resume, key)
+        return due is not None
 
     def _resume(self, key: ObjectKey) -> None:
         self._postponed.discard(key)
