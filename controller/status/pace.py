@@ -1,7 +1,8 @@
 """How often the status of one object is written: routes that come in a row are counted together.
 
 A Gateway counts its routes, so a thousand new routes would be a thousand writes. The first change is written at once.
-While changes go on coming the pause between two writes doubles from `LEAST` to `MOST`; after a rest it is `LEAST` again.
+While changes go on coming the pause between two writes doubles from `LEAST` to `MOST`; after a rest it is `LEAST`
+again.
 """
 
 from __future__ import annotations
