@@ -13,7 +13,7 @@ WORKERS ?= 2
 INSTALLER ?= kustomize
 HARNESS = cd tests/cluster && $(abspath $(BIN))/python -m harness
 
-.PHONY: cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster conformance help run test check format build bench bench-proxy bench-reload schemas clean
+.PHONY: cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster conformance help run test test-again test-cluster-again check format build bench bench-proxy bench-reload schemas clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -24,6 +24,9 @@ run: $(NATIVE) ## Build what is missing and serve examples/quickstart with demo 
 test: $(NATIVE) $(CYTHON) ## Install what is needed and run every test.
 	cargo test -p sluicegate-core --quiet
 	SLUICEGATE_PARITY_BUILDS=python,cython,native $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore=tests/cluster tests
+
+test-again: $(NATIVE) ## Run what failed the last time, one after the other.
+	SLUICEGATE_PARITY_BUILDS=python,cython,native $(BIN)/python -m pytest --last-failed --last-failed-no-failures none --ignore=tests/cluster tests
 
 check: $(NATIVE) ## Lints, types and layering.
 	$(BIN)/ruff check .
@@ -70,6 +73,9 @@ cluster-down: ## Stop the test cluster.
 
 test-cluster: $(NATIVE) ## Run the tests on the test cluster (after `make cluster`).
 	$(BIN)/python -m pytest tests/cluster
+
+test-cluster-again: $(NATIVE) ## Run what failed the last time on the test cluster.
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none tests/cluster
 
 conformance: $(NATIVE) ## Run the conformance suite on the installed controller: all, or TEST=name; VERSION=v1.6.3 or v1.7.0; REPEAT=n; THIRD=1.
 	$(BIN)/python tests/conformance/run.py $(if $(TEST),--test $(TEST)) $(if $(VERSION),--version $(VERSION)) \
