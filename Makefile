@@ -13,7 +13,7 @@ WORKERS ?= 2
 INSTALLER ?= kustomize
 HARNESS = cd tests/cluster && $(abspath $(BIN))/python -m harness
 
-.PHONY: cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster conformance help run test test-again test-cluster-again check format build bench bench-proxy bench-reload schemas clean
+.PHONY: cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster soak conformance help run test test-again test-cluster-again check format build bench bench-proxy bench-reload schemas clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -76,6 +76,9 @@ test-cluster: $(NATIVE) ## Run the tests on the test cluster (after `make cluste
 
 test-cluster-again: $(NATIVE) ## Run what failed the last time on the test cluster.
 	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none tests/cluster
+
+soak: $(NATIVE) ## Have the API server of the test cluster away for ten minutes (the tests on the cluster: 20 s).
+	SLUICEGATE_ABSENCE=600 $(BIN)/python -m pytest -s tests/cluster/test_faults.py -k api_server_is_away
 
 conformance: $(NATIVE) ## Run the conformance suite on the installed controller: all, or TEST=name; VERSION=v1.6.3 or v1.7.0; REPEAT=n; THIRD=1.
 	$(BIN)/python tests/conformance/run.py $(if $(TEST),--test $(TEST)) $(if $(VERSION),--version $(VERSION)) \

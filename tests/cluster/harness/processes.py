@@ -91,4 +91,5 @@ def _began(pid: int) -> int | None:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return None if fields[0] == "Z" else int(fields[19])
+    # A zombie whose other threads have not ended yet still holds its sockets.
+    return None if fields[0] == "Z" and int(fields[17]) <= 1 else int(fields[19])
