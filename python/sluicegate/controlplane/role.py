@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import socket
@@ -19,6 +18,7 @@ import time
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
+from sluicegate import collector
 from sluicegate.checks import native_checks
 from sluicegate.controller.infra.apply import InfraWriter
 from sluicegate.controller.infra.events import EventWriter
@@ -215,8 +215,7 @@ class _Controller:
         started = time.perf_counter()
         await self._loop.ready.wait()
         seconds = time.perf_counter() - started
-        gc.collect()
-        gc.freeze()  # what was loaded stays
+        collector.settle()
         text = f"Sluicegate {self._version} controls the Gateways of {self._client.host}, ready after {seconds:.2f} s"
         self._log.information("ready", text, version=self._version, seconds=round(seconds, 3))
         await asyncio.Event().wait()

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import time
 
 import msgspec
 
+from sluicegate import collector
 from sluicegate.controller.stream.holdings import Holdings
 from sluicegate.controller.stream.protocol import RefusedError
 from sluicegate.controller.stream.snapshot_file import SnapshotError, read_snapshot
@@ -82,8 +82,7 @@ class _Role:
                 serving,
                 self._log.warning,
             )
-            gc.collect()
-            gc.freeze()  # what was loaded stays
+            collector.settle()
             jobs = [client.run(), serving.save(), serving.retry_binds(client.report), self._poll_events()]
             tasks = [asyncio.create_task(job) for job in (*jobs, self._tell_connected(client.connected, client.lost))]
             await self._wait(tasks)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import time
 from collections.abc import Sequence
 
+from sluicegate import collector
 from sluicegate.controller.store import Store
 from sluicegate.controller.translate import Options, Translator
 from sluicegate.engine import Engine
@@ -80,9 +80,7 @@ class _Server:
                 seconds=time.perf_counter() - started,
                 hints=hints_of(step, self._settings.controller_name),
             )
-            # What was loaded stays: the garbage collector need not walk through it again and again.
-            gc.collect()
-            gc.freeze()
+            collector.settle()
             jobs = (self._follow(), self._settle(), self._expire(), self._poll_events(), self._retry_binds())
             tasks = [asyncio.create_task(job) for job in jobs]
             await self._wait(tasks)
