@@ -298,8 +298,8 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     limit = descriptors_for(max(arguments.tcp, arguments.udp))
-    possible = (limit - SPARE) // 2
-    tcp, udp = min(arguments.tcp, possible), min(arguments.udp, possible)
+    # A TCP flow has two descriptors in the gateway and in the process of both its ends, a UDP flow one.
+    tcp, udp = min(arguments.tcp, (limit - SPARE) // 2), min(arguments.udp, limit - SPARE)
     echo = Echo()
     settings = {"workers": arguments.workers, "udp_idle_timeout_ms": 20_000}
     gateway = Gateway(limit, settings)
