@@ -79,6 +79,10 @@ def start(service: str, address: str, port: int) -> ThreadingHTTPServer:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # Head and body in one segment, sent at once: in two, Nagle's algorithm keeps the body back until the gateway's
+        # delayed acknowledgement of the head, 40 ms later.
+        wbufsize = -1
+        disable_nagle_algorithm = True
 
         def answer(self) -> None:
             length = int(self.headers.get("content-length") or 0)
