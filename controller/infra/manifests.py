@@ -28,6 +28,9 @@ USER = 65532
 #: A pod that was ready for so long counts as available, so that roll-outs notice one that fails at once.
 MIN_READY_SECONDS = 1
 START_SECONDS = 120
+#: A pod that starts answers the readiness probe as soon as it has its configuration, and not when it is asked again a
+#: second later. Less than the probe's own limit.
+READY_WAIT, PROBE_LIMIT = 1.5, 2
 #: Asked for where the parameters ask for nothing. An autoscaler reckons with shares of it.
 REQUESTS = {"cpu": "20m", "memory": "64Mi"}
 SCALED_REQUESTS = {"cpu": "100m", "memory": "64Mi"}
@@ -150,7 +153,7 @@ def _container(parameters: GatewayParametersSpec, options: ProvisionOptions) -> 
         ],
         "ports": [{"name": "admin", "containerPort": ADMIN_PORT, "protocol": "TCP"}],
         "startupProbe": _probe("/healthz", 1, START_SECONDS),
-        "readinessProbe": _probe("/readyz", 1, 2),
+        "readinessProbe": _probe(f"/readyz?wait={READY_WAIT:g}", 1, 2),
         "livenessProbe": _probe("/healthz", 10, 3),
         "resources": wanted.resources if wanted.resources is not None else {"requests": requests},
         "securityContext": {
@@ -194,7 +197,7 @@ def autoscaler_spec(parameters: GatewayParametersSpec, name: str) -> Manifest:
 
 def _probe(path: str, period: int, failures: int) -> Manifest:
     target = {"path": path, "port": ADMIN_PORT}
-    return {"httpGet": target, "periodSeconds": period, "timeoutSeconds": 2, "failureThreshold": failures}
+    return {"httpGet": target, "periodSeconds": period, "timeoutSeconds": PROBE_LIMIT, "failureThreshold": failures}
 
 
 def _token() -> Manifest:

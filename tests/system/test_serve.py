@@ -21,6 +21,8 @@ from system_gateway import LIMIT, Gateway, own_address
 from system_manifests import Manifest, dump, gateway, https, listener, route, rule, secret, service
 
 PORT = 8080
+#: Seconds that the admin listener gives a request.
+ADMIN_LIMIT = 5.0
 
 
 @pytest.fixture
@@ -546,6 +548,23 @@ def test_admin(start: Any, simple: list[Manifest], authority: Any) -> None:
     deadline = time.monotonic() + LIMIT
     while "HTTPRoute/default/route" in found.admin("/metrics"):
         assert time.monotonic() < deadline
+
+
+def test_silent_connections_keep_no_probe_waiting(start: Any, simple: list[Manifest]) -> None:
+    """More of them than are kept: the oldest are ended, each probe is answered at once."""
+    found = start(*simple)
+    with contextlib.ExitStack() as stack:
+        place = (found.address, 19000)
+        silent = [stack.enter_context(socket.create_connection(place, LIMIT)) for _ in range(80)]
+        began = time.monotonic()
+        for _ in range(10):
+            assert found.admin("/healthz") == "ok\n"
+        assert time.monotonic() - began < ADMIN_LIMIT
+        assert silent[0].recv(1) == b""
+        # Those that are left have the time of any request.
+        for connection in silent:
+            assert connection.recv(1) == b""
+        assert time.monotonic() - began < 2 * ADMIN_LIMIT
 
 
 def test_metrics_do_not_grow_with_what_clients_send(start: Any, simple: list[Manifest]) -> None:

@@ -3,7 +3,7 @@
 use super::bind::{BindError, Listening, bind};
 use super::settings::Settings;
 use super::worker::{self, Command};
-use super::{Generation, Shared};
+use super::{Generation, Readiness, Shared};
 use crate::ir::Transaction;
 use crate::observe::access_log::AccessLog;
 use crate::observe::admin::Admin;
@@ -17,10 +17,9 @@ use arc_swap::ArcSwap;
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Commands that wait for a busy worker.
 const COMMANDS: usize = 1024;
@@ -123,7 +122,7 @@ impl Engine {
             registry: Registry::new(workers),
             access_log: AccessLog::start(&settings.access_log, workers)?,
             events: Events::default(),
-            ready: AtomicBool::new(false),
+            readiness: watch::Sender::new(Readiness::Starting),
             settings,
         });
         let admin = shared.settings.admin.and_then(|address| match Admin::start(address, Arc::clone(&shared)) {
@@ -182,7 +181,9 @@ impl Engine {
             }
         }
         self.close_unwanted(&generation.table);
-        self.shared.ready.store(!self.leaving, Ordering::Release);
+        if !self.leaving {
+            self.shared.readiness.send_replace(Readiness::Ready);
+        }
         let apply_seconds = started.elapsed().as_secs_f64();
         self.shared.registry.applied(number, apply_seconds);
         Ok(Report { generation: number, apply_seconds, listeners: self.listener_reports(&generation.table) })
@@ -261,13 +262,13 @@ impl Engine {
     /// come and go meanwhile.
     pub fn leave(&mut self) -> Leaving {
         self.leaving = true;
-        self.shared.ready.store(false, Ordering::Release);
+        self.shared.readiness.send_replace(Readiness::Leaving);
         Leaving { commands: self.threads.iter().map(|thread| thread.commands.clone()).collect() }
     }
 
     /// Stop the threads and close everything. Harmless when called twice.
     pub fn shutdown(&mut self) {
-        self.shared.ready.store(false, Ordering::Release);
+        self.shared.readiness.send_replace(Readiness::Leaving);
         for thread in &self.threads {
             let _ = thread.commands.blocking_send(Command::Stop);
         }

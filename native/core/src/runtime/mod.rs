@@ -21,7 +21,7 @@ use crate::tls::client::ClientTls;
 use crate::tls::server::ServerTls;
 use arc_swap::ArcSwap;
 use settings::Settings;
-use std::sync::atomic::AtomicBool;
+use tokio::sync::watch;
 
 /// Everything that one transaction made, swapped as one.
 #[derive(Debug, Default)]
@@ -29,6 +29,16 @@ pub struct Generation {
     pub table: Table,
     pub server_tls: ServerTls,
     pub client_tls: ClientTls,
+}
+
+/// Whether traffic should come here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// No transaction was applied yet.
+    Starting,
+    Ready,
+    /// A drain has begun.
+    Leaving,
 }
 
 /// What all threads of an engine see.
@@ -39,6 +49,6 @@ pub struct Shared {
     pub registry: Registry,
     pub access_log: AccessLog,
     pub events: Events,
-    /// `/readyz`: a transaction was applied and no drain has begun.
-    pub ready: AtomicBool,
+    /// `/readyz`.
+    pub readiness: watch::Sender<Readiness>,
 }
