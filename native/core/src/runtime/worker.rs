@@ -162,10 +162,10 @@ async fn sweep(worker: Rc<Worker>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        worker.upstreams.sweep(Instant::now());
+        // An idle worker would keep an old generation alive: this takes the current one in its place.
+        let generation = worker.generation();
+        worker.upstreams.sweep(Instant::now(), &generation.table);
         worker.metrics.set_idle_upstream(worker.upstreams.idle_connections());
-        // An idle worker would keep an old generation alive.
-        drop(worker.generation());
     }
 }
 

@@ -40,6 +40,9 @@ pub struct Backend {
     pub draining: Vec<Arc<Endpoint>>,
 }
 
+/// The backends of a generation by slot; `None`: named, but not defined.
+pub type Backends = Arc<Vec<Option<Arc<Backend>>>>;
+
 impl Backend {
     /// The endpoints that may take a request: ready ones, else draining ones, else none (503).
     pub fn selectable(&self) -> &[Arc<Endpoint>] {

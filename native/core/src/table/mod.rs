@@ -21,7 +21,7 @@ mod predicate;
 mod state;
 pub mod target;
 
-pub use backend::{Backend, Endpoint};
+pub use backend::{Backend, Backends, Endpoint};
 pub use compile::{Retry, Rule, RuleBackend, Timeouts, backend_at};
 pub use filter::{CorsFilter, EditedFields, Filters, HeaderEdits, Mirror, OriginPattern, PreRouting};
 pub use host::{HostTable, hostname_specificity};
@@ -102,7 +102,7 @@ pub struct Found<'t> {
 pub struct Table {
     pub generation: u64,
     sockets: BTreeMap<SocketKey, Arc<Socket>>,
-    backends: Arc<Vec<Option<Arc<Backend>>>>,
+    backends: Backends,
     pub certificates: Arc<AHashMap<Arc<str>, Arc<ir::Certificate>>>,
     pub trust: Arc<AHashMap<Arc<str>, Arc<ir::Trust>>>,
 }
@@ -164,6 +164,11 @@ impl Table {
             },
         })
         .to_string()
+    }
+
+    /// The very list that generations share until a backend or an endpoint changes.
+    pub fn backend_slots(&self) -> &Backends {
+        &self.backends
     }
 
     pub fn backends(&self) -> impl Iterator<Item = &Arc<Backend>> {

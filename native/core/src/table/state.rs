@@ -5,8 +5,8 @@
 
 use super::compile::{CompiledMatch, Rule, compile_matches};
 use super::{
-    Backend, Candidate, Endpoint, HostTable, L4Candidate, L4Rule, L4Table, Listener, PreRouting, Socket, SocketKey,
-    Table,
+    Backend, Backends, Candidate, Endpoint, HostTable, L4Candidate, L4Rule, L4Table, Listener, PreRouting, Socket,
+    SocketKey, Table,
 };
 use crate::ir::{self, Transaction};
 use crate::observe::metrics::SeriesSource;
@@ -86,7 +86,7 @@ pub struct State {
     backends: AHashMap<Arc<str>, BackendEntry>,
     endpoint_backends: AHashMap<Arc<str>, Arc<str>>,
     tls_backends: AHashMap<Arc<str>, Arc<str>>,
-    compiled: Arc<Vec<Option<Arc<Backend>>>>,
+    compiled: Backends,
     certificates: Arc<AHashMap<Arc<str>, Arc<ir::Certificate>>>,
     trust: Arc<AHashMap<Arc<str>, Arc<ir::Trust>>>,
 }

@@ -93,7 +93,7 @@ impl Http2Handle {
     }
 
     pub(super) fn is_idle_since(&self, now: Instant, limit: Duration) -> bool {
-        self.active.get() == 0 && now.duration_since(self.last_used.get()) > limit
+        self.active.get() == 0 && now.duration_since(self.last_used.get()) >= limit
     }
 }
 

@@ -1,8 +1,8 @@
 //! Connections to backends, as one worker has them.
 //!
 //! Load figures, failures and pools are kept per *endpoint*, shared by every route and rule that uses it, and live as
-//! long as somebody uses the endpoint: a new configuration does not empty the pools. Nothing here is shared between
-//! workers, so nothing here locks.
+//! long as somebody uses the endpoint: a new configuration does not empty the pools. What it no longer has is closed by
+//! the next sweep, once idle; requests never look. Nothing here is shared between workers, so nothing here locks.
 
 mod balance;
 mod connect;
@@ -14,8 +14,8 @@ pub use endpoint::{Active, EndpointState, Http1Connection};
 pub use http2::Http2Handle;
 
 use crate::runtime::settings::Settings;
-use crate::table::Endpoint;
-use ahash::AHashMap;
+use crate::table::{Backends, Endpoint, Table};
+use ahash::{AHashMap, AHashSet};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -59,9 +59,18 @@ pub enum Connection {
 #[derive(Debug)]
 pub struct Upstreams {
     endpoints: RefCell<AHashMap<u64, Rc<EndpointState>>>,
+    configured: RefCell<Configured>,
     limits: Limits,
     /// Where the next tie-break starts; also the source of the two random choices.
     turn: Cell<u32>,
+}
+
+/// The endpoints that the last sweep found in the table.
+#[derive(Debug, Default)]
+struct Configured {
+    /// Kept to see whether there are others now.
+    backends: Backends,
+    uids: AHashSet<u64>,
 }
 
 /// The settings that concern upstream connections.
@@ -76,6 +85,7 @@ impl Upstreams {
     pub fn new(settings: &Settings) -> Self {
         Self {
             endpoints: RefCell::default(),
+            configured: RefCell::default(),
             limits: Limits {
                 connect_timeout: settings.upstream_connect_timeout(),
                 idle_timeout: settings.upstream_idle_timeout(),
@@ -145,16 +155,32 @@ impl Upstreams {
         state.put_idle(connection, self.limits.idle_per_endpoint);
     }
 
-    /// Close what was idle too long and forget endpoints that nobody uses. Called about once a second.
-    pub fn sweep(&self, now: Instant) {
-        self.endpoints.borrow_mut().retain(|_, state| {
-            state.close_idle(now, self.limits.idle_timeout);
-            Rc::strong_count(state) > 1 || !state.is_unused(now)
+    /// Close what was idle too long, or leads to an endpoint that is not in `table`, and forget endpoints that nobody
+    /// uses. Called about once a second.
+    pub fn sweep(&self, now: Instant, table: &Table) {
+        let mut configured = self.configured.borrow_mut();
+        if !Arc::ptr_eq(&configured.backends, table.backend_slots()) {
+            *configured = Configured::of(table);
+        }
+        self.endpoints.borrow_mut().retain(|uid, state| {
+            // A uid that has left the table never comes back, so requests under way are the last to use it.
+            let is_configured = configured.uids.contains(uid);
+            state.close_idle(now, if is_configured { self.limits.idle_timeout } else { Duration::ZERO });
+            Rc::strong_count(state) > 1 || (is_configured && !state.is_unused(now))
         });
     }
 
     /// Connections that wait for use.
     pub fn idle_connections(&self) -> usize {
         self.endpoints.borrow().values().map(|state| state.idle_count()).sum()
+    }
+}
+
+impl Configured {
+    fn of(table: &Table) -> Self {
+        let backends = Arc::clone(table.backend_slots());
+        let endpoints = table.backends().flat_map(|backend| backend.ready.iter().chain(&backend.draining));
+        let uids = endpoints.map(|endpoint| endpoint.uid).collect();
+        Self { backends, uids }
     }
 }

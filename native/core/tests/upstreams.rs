@@ -1,0 +1,157 @@
+//! Pools of connections to backends, and what a new table does to them.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are not in test functions")]
+
+use serde_json::{Value, json};
+use sluicegate_core::observe::metrics::NoSeries;
+use sluicegate_core::runtime::settings::Settings;
+use sluicegate_core::table::{Endpoint, State, Table};
+use sluicegate_core::upstream::{Connection, EndpointState, Http1Connection, Route, Upstreams};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::LocalSet;
+
+const BACKEND: &str = "a/app:80";
+
+/// Fails a test; never reached by a pool that works.
+const LIMIT: Duration = Duration::from_secs(10);
+
+fn within<Output>(test: impl Future<Output = Output>) -> Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, async { tokio::time::timeout(LIMIT, test).await.unwrap() })
+}
+
+/// A state with one backend and an endpoint for each address, named by its place.
+fn tables(addresses: &[SocketAddr]) -> (State, Table) {
+    let endpoints: Vec<Value> = addresses.iter().enumerate().map(|(at, address)| endpoint(at, *address)).collect();
+    let mut state = State::default();
+    let table = apply(&mut state, json!({"upsert": {"backends": [{"id": BACKEND}], "endpoints": endpoints}}));
+    (state, table)
+}
+
+fn endpoint(at: usize, address: SocketAddr) -> Value {
+    json!({"id": at.to_string(), "backend": BACKEND, "address": address.ip(), "port": address.port()})
+}
+
+fn apply(state: &mut State, mut change: Value) -> Table {
+    change["version"] = json!(1);
+    change["generation"] = json!(1);
+    state.apply(serde_json::from_value(change).unwrap(), &NoSeries).unwrap()
+}
+
+fn endpoints(table: &Table) -> Vec<Arc<Endpoint>> {
+    table.backends().next().unwrap().ready.clone()
+}
+
+async fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// A connection to an endpoint, and the backend's end of it.
+async fn open(
+    upstreams: &Upstreams,
+    state: &Rc<EndpointState>,
+    listener: &TcpListener,
+) -> (Box<Http1Connection>, TcpStream) {
+    match upstreams.acquire(state, &Route::default(), true).await.unwrap() {
+        (Connection::Http1(connection), _) => (connection, listener.accept().await.unwrap().0),
+        (Connection::Http2(_), _) => panic!("an HTTP/1.1 connection was asked for"),
+    }
+}
+
+async fn is_at_end(stream: &mut TcpStream) -> bool {
+    stream.read(&mut [0]).await.unwrap() == 0
+}
+
+#[test]
+fn idle_connections_end_with_their_endpoint() {
+    within(async {
+        let ((going, going_at), (staying, staying_at)) = (listen().await, listen().await);
+        let (mut state, table) = tables(&[going_at, staying_at]);
+        let upstreams = Upstreams::new(&Settings::default());
+        let states: Vec<_> = endpoints(&table).iter().map(|endpoint| upstreams.state(endpoint)).collect();
+        let (idle, mut idle_end) = open(&upstreams, &states[0], &going).await;
+        let (mut busy, mut busy_end) = open(&upstreams, &states[0], &going).await;
+        let (other, _other_end) = open(&upstreams, &states[1], &staying).await;
+        upstreams.release(&states[0], idle);
+        upstreams.release(&states[1], other);
+        // Neither time nor a change of something else is a reason.
+        upstreams.sweep(Instant::now(), &table);
+        let mut draining = endpoint(0, going_at);
+        draining["state"] = json!("draining");
+        let table = apply(&mut state, json!({"upsert": {"endpoints": [draining]}}));
+        upstreams.sweep(Instant::now(), &table);
+        assert_eq!(upstreams.idle_connections(), 2);
+
+        let table = apply(&mut state, json!({"remove": {"endpoints": ["0"]}}));
+        upstreams.sweep(Instant::now(), &table);
+        assert!(is_at_end(&mut idle_end).await);
+        assert_eq!(upstreams.idle_connections(), 1);
+
+        // A request under way goes on, and what it used is closed by the next sweep.
+        busy.stream.get_mut().write_all(b"x").await.unwrap();
+        assert!(!is_at_end(&mut busy_end).await);
+        upstreams.release(&states[0], busy);
+        upstreams.sweep(Instant::now(), &table);
+        assert!(is_at_end(&mut busy_end).await);
+        assert_eq!(upstreams.idle_connections(), 1);
+    });
+}
+
+#[test]
+fn an_endpoint_with_another_address_is_another_endpoint() {
+    within(async {
+        let ((before, before_at), (_after, after_at)) = (listen().await, listen().await);
+        let (mut state, table) = tables(&[before_at]);
+        let upstreams = Upstreams::new(&Settings::default());
+        let old = Arc::clone(&endpoints(&table)[0]);
+        let (connection, mut end) = open(&upstreams, &upstreams.state(&old), &before).await;
+        upstreams.release(&upstreams.state(&old), connection);
+        let table = apply(&mut state, json!({"upsert": {"endpoints": [endpoint(0, after_at)]}}));
+        upstreams.sweep(Instant::now(), &table);
+        assert!(is_at_end(&mut end).await);
+
+        // A request of the generation before may still go there: the endpoint is not remembered for it.
+        let (connection, mut end) = open(&upstreams, &upstreams.state(&old), &before).await;
+        upstreams.release(&upstreams.state(&old), connection);
+        upstreams.sweep(Instant::now(), &table);
+        assert!(is_at_end(&mut end).await);
+    });
+}
+
+#[test]
+fn http2_connections_end_with_their_endpoint_and_their_last_stream() {
+    within(async {
+        let (listener, address) = listen().await;
+        let (mut state, table) = tables(&[address]);
+        let upstreams = Upstreams::new(&Settings::default());
+        let known = upstreams.state(&endpoints(&table)[0]);
+        let (ended, mut end) = tokio::sync::mpsc::channel(1);
+        tokio::task::spawn_local(async move {
+            let mut connection = h2::server::handshake(listener.accept().await.unwrap().0).await.unwrap();
+            while connection.accept().await.is_some() {}
+            ended.send(()).await.unwrap();
+        });
+        let route = Route { http2: true, ..Route::default() };
+        let (Connection::Http2(handle), _) = upstreams.acquire(&known, &route, false).await.unwrap() else {
+            panic!("an HTTP/2 connection was asked for");
+        };
+        let stream = handle.begin();
+        drop(handle);
+        // Room for a second stream is there once the backend's SETTINGS are.
+        drop(upstreams.acquire(&known, &route, false).await.unwrap());
+        let table = apply(&mut state, json!({"remove": {"endpoints": ["0"]}}));
+        upstreams.sweep(Instant::now(), &table);
+        let (found, reused) = upstreams.acquire(&known, &route, false).await.unwrap();
+        assert!(reused, "the stream's connection was closed");
+        drop((found, stream));
+        assert!(end.try_recv().is_err());
+        upstreams.sweep(Instant::now(), &table);
+        end.recv().await.unwrap();
+    });
+}
