@@ -6,6 +6,7 @@ from ..model import Service
 from .plane import Manifest, PlaneGateway, PlanePort
 
 DEFAULT_TYPE = "LoadBalancer"
+NODE_PORT = "NodePort"
 #: Annotations by which load balancers take several addresses; one address is the Service's own field, which all read.
 #: MetalLB (both names of it), Cilium LB IPAM, kube-vip.
 ADDRESS_ANNOTATIONS = (
@@ -33,7 +34,7 @@ def service_spec(gateway: PlaneGateway, selector: dict[str, str]) -> Manifest:
         if len(gateway.addresses) == 1:
             spec["loadBalancerIP"] = gateway.addresses[0]
     within = gateway.cluster.values if gateway.cluster is not None else ()
-    if kind != "LoadBalancer":
+    if kind == "ClusterIP":
         within = within or gateway.addresses
     if within:
         spec["clusterIP"] = within[0]
@@ -57,9 +58,9 @@ def service_annotations(gateway: PlaneGateway) -> dict[str, str]:
 
 
 def service_addresses(service: Service) -> tuple[tuple[str, str], ...]:
-    """Addresses that a Service has, as (type, value) of `Gateway.status.addresses`; none yet: empty.
+    """Addresses of a Service that nodes do not answer for, as (type, value) of `Gateway.status.addresses`.
 
-    A load balancer's are those that it reported; other types have their cluster addresses.
+    A load balancer's are those that it reported, none yet: empty; of type `ClusterIP` those within the cluster.
     """
     if service.spec.type == "LoadBalancer":
         ingress = service.status.load_balancer.ingress

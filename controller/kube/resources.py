@@ -101,9 +101,12 @@ WATCHED: tuple[Resource, ...] = (
     ),
 )
 
+#: What besides is read by a controller that provisions: the addresses of Services of type NodePort.
+NODE = Resource("Node", "v1", "nodes", namespaced=False)
+
 _OURS = "app.kubernetes.io/managed-by=sluicegate"
 
-#: What a controller that provisions watches besides: what it makes. (Services and ConfigMaps are watched anyway.)
+#: What a controller that provisions makes. (Services and ConfigMaps are watched anyway.)
 OWNED: tuple[Resource, ...] = (
     Resource("ServiceAccount", "v1", "serviceaccounts", labels=_OURS),
     Resource("Deployment", "apps/v1", "deployments", labels=_OURS),
@@ -111,7 +114,7 @@ OWNED: tuple[Resource, ...] = (
     Resource("HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodautoscalers", labels=_OURS),
 )
 
-BY_KIND = {resource.kind: resource for resource in (*WATCHED, *OWNED)}
+BY_KIND = {resource.kind: resource for resource in (*WATCHED, NODE, *OWNED)}
 
 
 def path_of(key: ObjectKey, version: str = "") -> str:

@@ -1,4 +1,4 @@
-"""The kinds of Kubernetes itself: Namespace, Service, EndpointSlice, Secret, ConfigMap, ClusterTrustBundle."""
+"""The kinds of Kubernetes itself: Namespace, Node, Service, EndpointSlice, Secret, ConfigMap, ClusterTrustBundle."""
 
 from __future__ import annotations
 
@@ -13,6 +13,38 @@ SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 
 class Namespace(Object, frozen=True, kw_only=True):
     """Only its labels are read (`allowedRoutes`, `allowedListeners`)."""
+
+
+class NodeAddress(Model, frozen=True, kw_only=True):
+    """`Node.status.addresses[]`."""
+
+    type: str
+    address: str
+
+
+class NodeCondition(Model, frozen=True, kw_only=True):
+    """`Node.status.conditions[]`, without the times: a heartbeat is no change."""
+
+    type: str
+    status: str
+
+
+class NodeStatus(Model, frozen=True, kw_only=True):
+    """`Node.status`."""
+
+    addresses: tuple[NodeAddress, ...] = ()
+    conditions: tuple[NodeCondition, ...] = ()
+
+
+class Node(Object, frozen=True, kw_only=True):
+    """A machine of the cluster: only its addresses are read, and whether it is ready (Services of type NodePort)."""
+
+    status: NodeStatus = NodeStatus()
+
+    @property
+    def ready(self) -> bool:
+        """Whether its condition `Ready` holds; unknown is no."""
+        return any(item.type == "Ready" and item.status == "True" for item in self.status.conditions)
 
 
 class ServicePort(Model, frozen=True, kw_only=True):
@@ -34,6 +66,8 @@ class ServiceSpec(Model, frozen=True, kw_only=True):
     cluster_ip: str = msgspec.field(name="clusterIP", default="")
     cluster_ips: tuple[str, ...] = msgspec.field(name="clusterIPs", default=())
     load_balancer_ip: str = msgspec.field(name="loadBalancerIP", default="")
+    ip_families: tuple[str, ...] = ()
+    external_traffic_policy: str = "Cluster"
     external_name: str = ""
 
 
@@ -51,7 +85,7 @@ class LoadBalancerStatus(Model, frozen=True, kw_only=True):
 
 
 class ServiceStatus(Model, frozen=True, kw_only=True):
-    """`Service.status`: the one status that is read, for the addresses of Gateways."""
+    """`Service.status`: read for the addresses of Gateways."""
 
     load_balancer: LoadBalancerStatus = LoadBalancerStatus()
 
@@ -76,6 +110,7 @@ class SliceEndpoint(Model, frozen=True, kw_only=True):
 
     addresses: tuple[str, ...] = ()
     conditions: EndpointConditions = EndpointConditions()
+    node_name: str = ""
 
 
 class EndpointPort(Model, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ import re
 
 import msgspec
 
-from .core import ClusterTrustBundle, ConfigMap, Document, EndpointSlice, Namespace, Secret, Service
+from .core import ClusterTrustBundle, ConfigMap, Document, EndpointSlice, Namespace, Node, Secret, Service
 from .extension import API_VERSION as EXTENSION_VERSION
 from .extension import RequestHeaderFilter
 from .gateway import Gateway, GatewayClass, ListenerSet
@@ -34,6 +34,7 @@ KINDS: dict[str, type[Object]] = {
     "ReferenceGrant": ReferenceGrant,
     "BackendTLSPolicy": BackendTLSPolicy,
     "Namespace": Namespace,
+    "Node": Node,
     "Service": Service,
     "EndpointSlice": EndpointSlice,
     "Secret": Secret,
@@ -56,6 +57,7 @@ API_VERSIONS: dict[str, frozenset[str]] = {
     "ReferenceGrant": frozenset({f"{GATEWAY_GROUP}/v1", f"{GATEWAY_GROUP}/v1beta1"}),
     "BackendTLSPolicy": frozenset({f"{GATEWAY_GROUP}/v1", f"{GATEWAY_GROUP}/v1alpha3"}),
     "Namespace": frozenset({"v1"}),
+    "Node": frozenset({"v1"}),
     "Service": frozenset({"v1"}),
     "EndpointSlice": frozenset({"discovery.k8s.io/v1"}),
     "Secret": frozenset({"v1"}),
@@ -68,7 +70,7 @@ API_VERSIONS: dict[str, frozenset[str]] = {
 #: Kinds of routes; `translate.kinds` says what each is.
 ROUTE_KINDS = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")
 
-CLUSTER_SCOPED = frozenset({"GatewayClass", "Namespace", "ClusterTrustBundle"})
+CLUSTER_SCOPED = frozenset({"GatewayClass", "Namespace", "Node", "ClusterTrustBundle"})
 DEFAULT_NAMESPACE = "default"
 MAX_NAME_LENGTH = 253
 MAX_NAMESPACE_LENGTH = 63

@@ -11,24 +11,21 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..infra.names import dedicated_ports, plane_name, shared_name, shared_ports, shared_service_name
 from ..infra.parameters import faults
 from ..infra.plane import PlaneGateway, PlanePort, PlaneRequest, ProvisionOptions
-from ..infra.service import cluster_addresses, service_addresses
 from ..model import Gateway, GatewayClass, GatewayParameters, GatewayParametersSpec, ObjectKey, Secret, Service
 from ..model.gateway import ParametersReference
 from ..model.parameters import GROUP, SHARED, merged
-from ..snapshot import Snapshot
 from .assemble import Build
 from .listeners import Draft
 from .problems import Findings
 from .secrets import Material, secret_value
-from .status import Address, Verdict
-from .topology import GatewayFacts
-from .values import MAX_PORT, normal_address
+from .status import Verdict
+from .values import MAX_PORT
 
 KIND = "GatewayParameters"
 _REMEDY = f"refer to a {KIND} of {GROUP} that exists, or remove parametersRef"
@@ -236,27 +233,6 @@ class Provisioning:
     def _uid(self, class_name: str) -> str:
         known = self._classes.get(class_name)
         return known.uid if known is not None else ""
-
-
-def assigned_addresses(snapshot: Snapshot, gateways: Iterable[GatewayFacts]) -> dict[ObjectKey, tuple[Address, ...]]:
-    """Addresses that the Services of Gateways have been given, by Gateway; those without a Service are left out."""
-    table = snapshot.table("Service")
-    result: dict[ObjectKey, tuple[Address, ...]] = {}
-    for facts in gateways:
-        service = table.get(facts.service) if facts.service is not None else None
-        if isinstance(service, Service):
-            result[facts.object.key] = tuple(_addresses(service, within=facts.cluster is not None))
-    return result
-
-
-def _addresses(service: Service, *, within: bool) -> Iterator[Address]:
-    """Addresses of a Service; those within the cluster say so where the Gateway asks for such."""
-    inner = cluster_addresses(service) if within else ()
-    for kind, value in service_addresses(service):
-        if value not in inner:
-            yield Address(type=kind, value=normal_address(value) or value)
-    for value in inner:
-        yield Address(type="IPAddress", value=normal_address(value) or value, routability="Cluster")
 
 
 def _bindable(build: Build) -> list[Draft]:

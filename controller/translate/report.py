@@ -247,10 +247,10 @@ def _provisioning_problem(facts: GatewayFacts, programming: Programming) -> _Pro
     have = [item.value for item in assigned]
     lacking = [item for item in (*facts.requested, *within) if item not in have]
     if lacking:
-        remedy = "is it free, and one that the load balancer may give?"
+        remedy = "is it free, and one that the load balancer may give, or for type NodePort that of a ready node?"
         return "False", "AddressNotUsable", f"{name} has not been given {', '.join(lacking)}: {remedy}"
     if not have or (facts.cluster is not None and not facts.cluster.only and all(i.routability for i in assigned)):
-        remedy = "for a Service of type LoadBalancer the cluster needs a load balancer that gives addresses"
+        remedy = "type LoadBalancer needs a load balancer that gives addresses, type NodePort a ready node"
         return "False", "AddressNotAssigned", f"{name} has no address yet; {remedy}"
     return None
 

@@ -8,7 +8,8 @@ its Secret goes bad. Stages, each fed only with what changed:
 2. routes: those that changed, and those that looked at something that changed;
 3. backends and endpoints: those of Services, EndpointSlices and routes that changed; no route is touched;
 4. policies: when a policy, or a Service or ConfigMap that one names, changed;
-5. data planes: those whose Gateways, class or parameters changed; addresses when a Service of theirs changed;
+5. data planes: those whose Gateways, class or parameters changed; addresses when a Service of theirs, its endpoints or
+   a node changed;
 6. statuses of parents whose counts of attached routes changed.
 """
 
@@ -21,12 +22,12 @@ from typing import TypeVar
 from .. import DEFAULT_CONTROLLER_NAME
 from ..model import ROUTE_KINDS, BackendTLSPolicy, EndpointSlice, ObjectKey, ReferenceGrant, Route, Service
 from ..snapshot import Changes, Snapshot
+from .addresses import assigned_addresses
 from .gateways import build_topology, namespace_labels
 from .grants import index_grants
 from .memo import Ledger, Memo, Pair
 from .options import Options
 from .policies import translate_policies
-from .provision import assigned_addresses
 from .report import Programming
 from .routes import translate_route
 from .stages import (
@@ -140,7 +141,7 @@ class Translator:
         self._update_policies(memo, step, services, topology)
         if rebuilt and self.options.provision is not None:
             update_planes(memo, topology.planes, self.options.provision)
-        moved = self._update_addresses(memo, step, topology, rebuilt=rebuilt)
+        moved = self._update_addresses(memo, step, services, topology, rebuilt=rebuilt)
         self._update_statuses(memo, topology, touched.listeners, rebuilt=rebuilt or moved)
         memo.snapshot = snapshot
         memo.translation = self._publish(memo, snapshot, topology)
@@ -183,7 +184,7 @@ class Translator:
         return touched
 
     def _update_backends(self, memo: Memo, step: _Step, touched: set[str]) -> set[Pair]:
-        """Bring backends and endpoints up to date; returns the Services whose backends or ports may have changed."""
+        """Bring backends and endpoints up to date; returns the Services that may have changed, endpoints included."""
         services: set[Pair] = set(step.changes.get("Service", ()))
         for service in services:
             touched |= memo.service_backends.get(service, set())
@@ -191,6 +192,7 @@ class Translator:
         for pair in step.changes.get("EndpointSlice", ()):
             item = slices.get(pair)
             for service in move_slice(memo, pair, item if isinstance(item, EndpointSlice) else None):
+                services.add(service)
                 touched |= memo.service_backends.get(service, set())
         for identifier in touched:
             services.add(replace_backend(memo, step.snapshot, identifier))
@@ -220,12 +222,14 @@ class Translator:
             _replace_part(memo.problems, old.problems if old is not None else {}, new.problems)
         memo.trust.replace({**topology.trust, **(memo.policies.trust if memo.policies is not None else {})})
 
-    def _update_addresses(self, memo: Memo, step: _Step, topology: Topology, *, rebuilt: bool) -> bool:
+    def _update_addresses(
+        self, memo: Memo, step: _Step, services: set[Pair], topology: Topology, *, rebuilt: bool
+    ) -> bool:
         """Look up what addresses data planes have where that may have changed; returns whether it has."""
-        services = {facts.service for facts in topology.gateways.values() if facts.service is not None}
-        if not rebuilt and services.isdisjoint(step.changes.get("Service", ())):
+        gateways = topology.gateways.values()
+        if not rebuilt and "Node" not in step.changes and services.isdisjoint(facts.service for facts in gateways):
             return False
-        before, memo.assigned = memo.assigned, assigned_addresses(step.snapshot, topology.gateways.values())
+        before, memo.assigned = memo.assigned, assigned_addresses(step.snapshot, gateways, memo.service_slices)
         return before != memo.assigned
 
     def _update_statuses(self, memo: Memo, topology: Topology, listeners: set[str], *, rebuilt: bool) -> None:

@@ -17,7 +17,7 @@ from sluicegate.controller.infra.apply import InfraWriter
 from sluicegate.controller.infra.compare import Live, covers, live_of
 from sluicegate.controller.infra.plane import ProvisionOptions
 from sluicegate.controller.kube.client import Client
-from sluicegate.controller.kube.resources import OWNED, WATCHED
+from sluicegate.controller.kube.resources import NODE, OWNED, WATCHED
 from sluicegate.controller.loop import Loop, Output
 from sluicegate.controller.model import ObjectKey
 from sluicegate.controller.translate import Options, Translation, Translator
@@ -85,7 +85,7 @@ class Bench:
             outputs,
             self,
             self.complain,
-            resources=(*WATCHED, *OWNED),
+            resources=(*WATCHED, NODE, *OWNED),
         )
 
     def complain(self, code: str, message: str) -> None:

@@ -11,7 +11,7 @@ import yaml
 
 from deploy_tools import DeployToolError, chart_documents, kustomize_documents
 from sluicegate.controller.infra.apply import KINDS as PROVISIONED
-from sluicegate.controller.kube.resources import BY_KIND, OWNED, WATCHED, Resource
+from sluicegate.controller.kube.resources import BY_KIND, NODE, OWNED, WATCHED, Resource
 from sluicegate.controller.status.writer import KINDS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -128,7 +128,7 @@ def place(resource: Resource, part: str = "") -> tuple[str, str]:
 
 @pytest.mark.parametrize("installer", INSTALLERS)
 def test_what_is_watched_may_be_read_and_no_more(installer: str) -> None:
-    wanted = {place(item) for item in (WATCHED if installer == "node" else (*WATCHED, *OWNED))}
+    wanted = {place(item) for item in (WATCHED if installer == "node" else (*WATCHED, NODE, *OWNED))}
     for verb in READ:
         assert places(installer, verb) == wanted
 

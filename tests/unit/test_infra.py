@@ -167,7 +167,7 @@ def test_the_settings_file_is_toml_that_the_settings_take() -> None:
         ),
         ({"type": "ClusterIP", "clusterIP": "10.96.0.1"}, {}, (("IPAddress", "10.96.0.1"),)),
         (
-            {"type": "NodePort", "clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1", "fd00::1"]},
+            {"type": "ClusterIP", "clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1", "fd00::1"]},
             {},
             (("IPAddress", "10.96.0.1"), ("IPAddress", "fd00::1")),
         ),

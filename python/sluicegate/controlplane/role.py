@@ -25,7 +25,7 @@ from sluicegate.controller.infra.events import EventWriter
 from sluicegate.controller.infra.plane import ProvisionOptions
 from sluicegate.controller.kube.client import ApiError, Client
 from sluicegate.controller.kube.lease import Election
-from sluicegate.controller.kube.resources import OWNED, WATCHED
+from sluicegate.controller.kube.resources import NODE, OWNED, WATCHED
 from sluicegate.controller.loop import Loop, Output
 from sluicegate.controller.model import ObjectKey
 from sluicegate.controller.status import StatusWriter
@@ -163,7 +163,7 @@ class _Controller:
             outputs,
             reports,
             self._log.warning,
-            resources=(*WATCHED, *OWNED),
+            resources=(*WATCHED, NODE, *OWNED),
             observe=self._durations.observe,
         )
 
