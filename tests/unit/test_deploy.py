@@ -11,10 +11,13 @@ import yaml
 
 from deploy_tools import DeployToolError, chart_documents, kustomize_documents
 from sluicegate.controller.infra.apply import KINDS as PROVISIONED
+from sluicegate.controller.infra.plane import MANAGED_LABEL, MANAGER
 from sluicegate.controller.kube.resources import BY_KIND, NODE, OWNED, WATCHED, Resource
 from sluicegate.controller.status.writer import KINDS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
+#: What the controller makes of Gateways.
+PLANES = Path(__file__).parents[1] / "golden" / "provision"
 NAMESPACE = "sluicegate-system"
 READ = ("get", "list", "watch")
 WRITE = ("create", "update", "patch", "delete", "deletecollection", "*")
@@ -198,6 +201,32 @@ def test_an_update_keeps_a_ready_replica(installer: str) -> None:
         assert selector.items() <= labels.items()
 
 
+@pytest.mark.parametrize("installer", ["controller", "chart"])
+def test_the_stream_is_for_data_planes_the_admin_port_for_everybody(installer: str) -> None:
+    objects = installed(installer)
+    policy, deployment = one(objects, "NetworkPolicy"), one(objects, "Deployment")
+    assert policy["spec"]["podSelector"]["matchLabels"] == deployment["spec"]["selector"]["matchLabels"]
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    numbers = {port["name"]: {"protocol": "TCP", "port": port["containerPort"]} for port in container["ports"]}
+    selector = {MANAGED_LABEL: MANAGER}
+    assert policy["spec"]["policyTypes"] == ["Ingress"]
+    assert policy["spec"]["ingress"] == [
+        {
+            "from": [{"namespaceSelector": {}, "podSelector": {"matchLabels": selector}}],
+            "ports": [numbers.pop("grpc-config")],
+        },
+        {"ports": [numbers.pop("admin")]},
+    ]
+    assert not numbers
+    for path in PLANES.glob("*/infrastructure.yaml"):
+        for plane in (yaml.safe_load(path.read_text()) or {}).values():
+            for item in plane["objects"]:
+                if item["kind"] == "Deployment":
+                    labels = item["spec"]["template"]["metadata"]["labels"]
+                    assert selector.items() <= labels.items(), path
+    assert "NetworkPolicy" not in {item["kind"] for item in charted("--set", "networkPolicy.create=false")}
+
+
 def plain(item: Object) -> Object:
     """Without what only Helm writes."""
     for labels in (item["metadata"].get("labels", {}), item.get("spec", {}).get("template", {}).get("metadata", {})):
@@ -249,6 +278,7 @@ def test_a_second_release_shares_nothing_with_the_first() -> None:
         (["controllerName=nothing"], "controllerName"),
         (["image.digest=latest"], "digest"),
         (["gatewayClass.parametersRef.name=x"], "parametersRef"),
+        (["networkPolicy.enabled=false"], "networkPolicy"),
         (["log.format=xml"], "format"),
     ],
 )
