@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+
 from sluicegate import ir
 
 from ..model import GRPCMethodMatch, GRPCRouteMatch, GRPCRouteRule
-from .filters import Unsupported, translate_filters
+from .filters import Unsupported
 from .options import CheckRegex
 from .rules import (
     RuleContext,
@@ -19,7 +21,7 @@ from .rules import (
     header_matches,
     note_backends,
     note_session_persistence,
-    weighted_backends,
+    request_rule,
 )
 
 #: What the API takes as the names of Exact matches (`GRPCMethodMatch`).
@@ -34,40 +36,14 @@ CONTENT_TYPE = ir.HeaderMatch(
 
 def translate_grpc_rule(context: RuleContext, index: int, rule: GRPCRouteRule) -> ir.HttpRule | None:
     """Translate a rule; None where it is dropped."""
-    path = f"spec.rules[{index}]"
-    matches = rule.matches or (GRPCRouteMatch(),)
-    try:
-        translated = tuple(
-            _match(match, f"matches[{place}]", context.check_regex) for place, match in enumerate(matches)
-        )
-    except Unsupported as error:
-        context.fail(index, path, error)
+    made = request_rule(context, index, rule, rule.matches or (GRPCRouteMatch(),), _match)
+    if made is None:
         return None
-    invalid = False
-    filters: tuple[ir.Filter, ...] = ()
-    try:
-        filters = translate_filters(rule.filters, context.filters(path, in_backend=False))
-    except Unsupported as error:
-        context.fail(index, path, error)
-        invalid = True
-    backends, backends_invalid = weighted_backends(context, index, rule.backend_refs)
+    path = f"spec.rules[{index}]"
     if rule.session_persistence is not None:
         note_session_persistence(context, path)
     note_backends(context, path, rule.backend_refs, "requests get UNAVAILABLE")
-    return ir.HttpRule(
-        id=f"{context.key}/{index}",
-        route=str(context.key),
-        name=rule.name,
-        created=context.route.metadata.created,
-        index=index,
-        listeners=context.listeners,
-        hostnames=context.hostnames,
-        matches=translated,
-        filters=filters,
-        backends=backends,
-        invalid=invalid or backends_invalid,
-        grpc=True,
-    )
+    return msgspec.structs.replace(made, grpc=True)
 
 
 def _match(match: GRPCRouteMatch, field: str, check_regex: CheckRegex) -> ir.Match:

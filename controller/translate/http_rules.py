@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from sluicegate import ir
 
 from ..model import HTTPRouteRule, NameValueMatch, RouteMatch
-from .filters import Unsupported, translate_filters
+from .filters import Unsupported
 from .options import CheckRegex
 from .rules import (
     RuleContext,
@@ -15,8 +17,8 @@ from .rules import (
     header_matches,
     note_backends,
     note_session_persistence,
+    request_rule,
     value_kind,
-    weighted_backends,
 )
 from .values import normal_path, normal_prefix, parse_duration, path_error
 
@@ -29,43 +31,18 @@ MAX_ATTEMPTS = 100
 
 def translate_http_rule(context: RuleContext, index: int, rule: HTTPRouteRule) -> ir.HttpRule | None:
     """Translate a rule; None where it is dropped."""
-    path = f"spec.rules[{index}]"
     matches = rule.matches or (RouteMatch(),)
-    try:
-        translated = tuple(
-            _match(match, f"matches[{place}]", context.check_regex) for place, match in enumerate(matches)
-        )
-    except Unsupported as error:
-        context.fail(index, path, error)
-        return None
     prefix_only = all(match.path.type == "PathPrefix" for match in matches)
-    invalid = False
-    filters: tuple[ir.Filter, ...] = ()
-    timeouts, retry = ir.Timeouts(), None
+    made = request_rule(context, index, rule, matches, _match, prefix_only=prefix_only)
+    if made is None:
+        return None
+    path = f"spec.rules[{index}]"
+    _note_leftovers(context, path, rule)
     try:
-        timeouts = _timeouts(rule)
-        retry = _retry(rule)
-        filters = translate_filters(rule.filters, context.filters(path, prefix_only=prefix_only, in_backend=False))
+        return msgspec.structs.replace(made, timeouts=_timeouts(rule), retry=_retry(rule))
     except Unsupported as error:
         context.fail(index, path, error)
-        invalid = True
-    backends, backends_invalid = weighted_backends(context, index, rule.backend_refs, prefix_only=prefix_only)
-    _note_leftovers(context, path, rule)
-    return ir.HttpRule(
-        id=f"{context.key}/{index}",
-        route=str(context.key),
-        name=rule.name,
-        created=context.route.metadata.created,
-        index=index,
-        listeners=context.listeners,
-        hostnames=context.hostnames,
-        matches=translated,
-        filters=() if invalid else filters,
-        backends=backends,
-        timeouts=timeouts,
-        retry=retry,
-        invalid=invalid or backends_invalid,
-    )
+        return msgspec.structs.replace(made, filters=(), timeouts=ir.Timeouts(), invalid=True)
 
 
 def _match(match: RouteMatch, field: str, check_regex: CheckRegex) -> ir.Match:

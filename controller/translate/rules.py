@@ -9,18 +9,23 @@ What a rule may get wrong, and what becomes of it:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from sluicegate import ir
 
 from ..model import (
     BackendReference,
+    GRPCRouteMatch,
+    GRPCRouteRule,
     HTTPBackendReference,
+    HTTPRouteRule,
     NameValueMatch,
     ObjectKey,
     Route,
     RouteFilter,
+    RouteMatch,
     WeightedBackendReference,
 )
 from .backends import Reads, Use, resolve_backend
@@ -31,6 +36,8 @@ from .status import Verdict
 from .values import is_token
 
 MAX_WEIGHT = 1_000_000
+
+_Match = TypeVar("_Match", RouteMatch, GRPCRouteMatch)
 
 
 @dataclass(slots=True)
@@ -90,6 +97,51 @@ class RuleContext:
         code = "incompatible-filters" if error.reason == "IncompatibleFilters" else "unsupported-value"
         self.findings.error(place, code, error.message, error.remedy)
         self.broken.setdefault(index, (error.reason, error.message))
+
+
+def request_rule(
+    context: RuleContext,
+    index: int,
+    rule: HTTPRouteRule | GRPCRouteRule,
+    matches: Sequence[_Match],
+    translate_match: Callable[[_Match, str, CheckRegex], ir.Match],
+    *,
+    prefix_only: bool = False,
+) -> ir.HttpRule | None:
+    """Translate what rules of HTTPRoutes and GRPCRoutes have in common; None where the rule is dropped.
+
+    `matches` are its own, or what it means without any; `translate_match` also takes where a match is written in the
+    rule. `prefix_only`: all are by prefix of the path, so that filters may replace it.
+    """
+    path = f"spec.rules[{index}]"
+    try:
+        translated = tuple(
+            translate_match(match, f"matches[{place}]", context.check_regex) for place, match in enumerate(matches)
+        )
+    except Unsupported as error:
+        context.fail(index, path, error)
+        return None
+    filters: tuple[ir.Filter, ...] = ()
+    invalid = False
+    try:
+        filters = translate_filters(rule.filters, context.filters(path, prefix_only=prefix_only, in_backend=False))
+    except Unsupported as error:
+        context.fail(index, path, error)
+        invalid = True
+    backends, backends_invalid = weighted_backends(context, index, rule.backend_refs, prefix_only=prefix_only)
+    return ir.HttpRule(
+        id=f"{context.key}/{index}",
+        route=str(context.key),
+        name=rule.name,
+        created=context.route.metadata.created,
+        index=index,
+        listeners=context.listeners,
+        hostnames=context.hostnames,
+        matches=translated,
+        filters=filters,
+        backends=backends,
+        invalid=invalid or backends_invalid,
+    )
 
 
 def check_pattern(pattern: str, field: str, check_regex: CheckRegex) -> None:
