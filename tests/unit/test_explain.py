@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "examples" / "quickstart"
 
 pytest_plugins = ["pytester"]
+
+Explain = Callable[..., tuple[int, str]]
 
 MANIFESTS = """
 apiVersion: gateway.networking.k8s.io/v1
@@ -63,21 +66,8 @@ ports: [{port: 8080}]
 """
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "all.yaml").write_text(MANIFESTS)
-    return tmp_path
-
-
-def explain(*arguments: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "sluicegate", "explain", *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert "Traceback" not in result.stderr, result.stderr
-    return result.returncode, result.stdout + result.stderr
-
-
-def test_the_winner_and_the_losers(folder: Path) -> None:
-    status, text = explain(str(folder), "--request", "GET http://shop.test/cart/1?a=b")
+def test_the_winner_and_the_losers(folder: Path, explain: Explain) -> None:
+    status, text = explain(folder, "--request", "GET http://shop.test/cart/1?a=b")
     assert status == 0
     assert "listener  Gateway/default/gateway/http" in text
     assert "HTTPRoute/default/shop, hostname shop.test" in text
@@ -91,8 +81,8 @@ def test_the_winner_and_the_losers(folder: Path) -> None:
     assert "the method is not POST; the header x-user does not fit" in text
 
 
-def test_headers_choose(folder: Path) -> None:
-    status, text = explain(str(folder), "-r", "POST http://a.shop.test/cart", "-H", "X-User: anna", "-o", "json")
+def test_headers_choose(folder: Path, explain: Explain) -> None:
+    status, text = explain(folder, "-r", "POST http://a.shop.test/cart", "-H", "X-User: anna", "-o", "json")
     found = json.loads(text)
     assert status == 0
     assert (found["decision"]["rule"], found["hostname"]) == (1, "*.shop.test")
@@ -112,8 +102,8 @@ def test_headers_choose(folder: Path) -> None:
         ("GET ftp://shop.test/", 2, "http or https"),
     ],
 )
-def test_what_does_not_go_through(folder: Path, request_line: str, status: int, words: str) -> None:
-    found, text = explain(str(folder), "--request", request_line)
+def test_what_does_not_go_through(folder: Path, explain: Explain, request_line: str, status: int, words: str) -> None:
+    found, text = explain(folder, "--request", request_line)
     assert (found, words in text) == (status, True), text
 
 

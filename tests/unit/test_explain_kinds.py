@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import sluicegate
-from sluicegate.cli import DEFAULT_CONTROLLER
-from sluicegate.commands.explain import run
 
 pytest_plugins = ["pytester"]
+
+Explain = Callable[..., tuple[int, str]]
 
 MANIFESTS = """
 apiVersion: gateway.networking.k8s.io/v1
@@ -138,17 +139,6 @@ EXPRESSION = (
 )
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "all.yaml").write_text(MANIFESTS)
-    return tmp_path
-
-
-def explain(folder: Path, request: str, output: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    status = run([str(folder)], request, [], None, DEFAULT_CONTROLLER, output)
-    return status, capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
     ("request_line", "status", "expected"),
     [
@@ -230,17 +220,15 @@ def explain(folder: Path, request: str, output: str, capsys: pytest.CaptureFixtu
         ("http://www.shop.test:443/", 1, ["  answer    404 (no_listener)"]),
     ],
 )
-def test_explain(
-    folder: Path, capsys: pytest.CaptureFixture[str], request_line: str, status: int, expected: list[str]
-) -> None:
-    found, text = explain(folder, request_line, "text", capsys)
+def test_explain(folder: Path, explain: Explain, request_line: str, status: int, expected: list[str]) -> None:
+    found, text = explain(folder, "--request", request_line)
     lines = text.splitlines()
     assert [line for line in expected if line not in lines] == [], text
     assert found == status
 
 
-def test_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status, text = explain(folder, "tls://www.shop.test:443", "json", capsys)
+def test_json(folder: Path, explain: Explain) -> None:
+    status, text = explain(folder, "--request", "tls://www.shop.test:443", "--output", "json")
     document = json.loads(text)
     assert status == 0
     assert document["request"] == {"protocol": "tls", "port": 443, "server_name": "www.shop.test"}
