@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import yaml
 from go_modules import CONFORMANCE, GATEWAY_API, module
 from sluicegate.commands.check import SCHEMA_CODES, schema_findings
 from sluicegate.manifests import read
-from sluicegate.schema import catalog, violations
+from sluicegate.schema import catalog, rules, violations
 
 ROOT = Path(__file__).parents[2]
 
@@ -229,8 +230,51 @@ def test_core_kinds_are_looked_at() -> None:
     assert violations(document) == []
 
 
+def test_a_rule_that_reads_a_field_that_is_not_there_does_not_hold() -> None:
+    listener = {"name": "https", "port": 443, "protocol": "HTTPS", "tls": {"mode": "Terminate"}}
+    spec = {"gatewayClassName": "a", "listeners": [listener]}
+    document = {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "Gateway",
+        "metadata": {"name": "a"},
+        "spec": spec,
+    }
+    [found] = violations(document)
+    assert (found.field, found.code) == ("spec.listeners[0].tls", "rule")
+    assert found.message == "certificateRefs or options must be specified when mode is Terminate"
+
+
+def without_a_field(value: Any) -> Iterator[Any]:
+    """The value, with one field of it or of what is below it left out, each in its turn."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield {name: other for name, other in value.items() if name != key}
+            yield from ({**value, key: less} for less in without_a_field(item))
+    elif isinstance(value, list):
+        for at, item in enumerate(value):
+            yield from ([*value[:at], less, *value[at + 1 :]] for less in without_a_field(item))
+
+
+def test_rules_need_only_the_fields_that_they_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No rule says another thing for being given fewer fields, or for being remembered."""
+    folders = [module(*GATEWAY_API) / "examples", module(*GATEWAY_API) / "hack" / "invalid-examples"]
+    written = [item.data for item in read(list(map(str, folders))).documents]
+    documents = [document for item in written for document in (item, *without_a_field(item))]
+    found = [violations(document) for document in documents]
+    assert len({item for each in found for item in each if item.code == "rule"}) >= 25
+
+    class Everything(frozenset[str]):
+        def __contains__(self, name: object) -> bool:
+            return True
+
+    seen = rules._seen
+    monkeypatch.setattr(rules, "_seen", lambda value, schema, names: seen(value, schema, Everything()))
+    assert [violations(document) for document in documents] == found
+
+
 def test_every_rule_can_be_evaluated() -> None:
     """No rule of any schema needs a function that the evaluator does not have."""
+    from sluicegate.schema.prepare import RULES
     from sluicegate.schema.rules import _FUNCTIONS, _compiled
 
     own = set(_FUNCTIONS)
@@ -241,8 +285,8 @@ def test_every_rule_can_be_evaluated() -> None:
     def collect(schema: Any) -> None:
         if isinstance(schema, dict):
             for key, value in schema.items():
-                if key == "x-kubernetes-validations":
-                    rules.update(rule["rule"] for rule in value)
+                if key == RULES:
+                    rules.update(rule["rule"] for rule in value.rules)
                 collect(value)
         elif isinstance(schema, list):
             for item in schema:
@@ -250,7 +294,6 @@ def test_every_rule_can_be_evaluated() -> None:
 
     for entry in catalog().values():
         collect(entry.schema)
-        collect(entry.definitions)
     assert len(rules) >= 100
     for rule in rules:
         names = {name for name in _compiled(rule)[0].functions() if name.isidentifier() and not name.startswith("_")}

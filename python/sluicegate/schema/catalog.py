@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from .prepare import prepared
+
 FILES = ("gateway-api.json", "core.json", "sluicegate.json")
 
 
@@ -20,8 +22,7 @@ class Entry:
         kind: the kind.
         namespaced: objects live in namespaces.
         served: the API server serves this version.
-        schema: OpenAPI v3, structural; `$ref` names one of `definitions`.
-        definitions: shared parts.
+        schema: OpenAPI v3, structural; see `prepare`.
         source: where it comes from.
     """
 
@@ -30,7 +31,6 @@ class Entry:
     namespaced: bool
     served: bool
     schema: dict[str, Any]
-    definitions: dict[str, Any]
     source: str
 
 
@@ -41,6 +41,9 @@ def catalog() -> dict[tuple[str, str], Entry]:
     for name in FILES:
         text = (resources.files("sluicegate.schema") / "data" / name).read_text(encoding="utf-8")
         document = json.loads(text)
+        definitions: dict[str, dict[str, Any]] = {}
+        for number in sorted(document["definitions"], key=int):  # one refers only to those before it
+            definitions[number] = prepared(document["definitions"][number], definitions)
         for key, item in document["kinds"].items():
             version, _, kind = key.partition(" ")
             found[version, kind] = Entry(
@@ -48,8 +51,7 @@ def catalog() -> dict[tuple[str, str], Entry]:
                 kind=kind,
                 namespaced=item["scope"] == "Namespaced",
                 served=item["served"],
-                schema=item["schema"],
-                definitions=document["definitions"],
+                schema=prepared(item["schema"], definitions),
                 source=document["source"],
             )
     return found

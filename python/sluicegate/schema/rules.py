@@ -1,7 +1,8 @@
 """The rules of a CRD in CEL (`x-kubernetes-validations`).
 
 A rule sees `self`: the value with its defaults, names that are words of CEL escaped (`__namespace__`). Rules that
-compare with `oldSelf` are about updates and do not apply to a manifest.
+compare with `oldSelf` are about updates and do not apply to a manifest. Rules are given only the fields that they name,
+and their verdict on these is remembered: most of what rules read is the same in many objects.
 Source: "Validation rules" of the Kubernetes documentation on custom resources.
 """
 
@@ -14,9 +15,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import cel
+import msgspec
 from cel import stdlib
 
-from .structure import resolve
+from .prepare import RULES, RULES_BELOW, Rules
 
 # fmt: off
 _RESERVED = frozenset({
@@ -30,65 +32,74 @@ _SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-
 _QUALIFIED = re.compile(r"(?:[A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]")
 MAX_SUBDOMAIN = 253
 
+#: Verdicts on what rules see of a value, and compiled rules.
+MAX_REMEMBERED = 4096
+
 
 def check_rules(
     value: Any,  # noqa: ANN401 (any YAML value)
     schema: dict[str, Any],
-    definitions: dict[str, Any],
 ) -> Iterator[tuple[str, str]]:
     """Say which rules do not hold.
 
     Args:
         value: the object, its structure already found to be right.
-        schema: of the object.
-        definitions: what `$ref` names.
+        schema: of the object; see `prepare`.
 
     Yields:
         Path of the value that the rule is about, and the rule's message.
     """
     found: list[tuple[str, str]] = []
-    _view(value, schema, definitions, "", found)
+    _check(value, schema, "", found)
     yield from sorted(found)
 
 
-def _view(
-    value: Any,  # noqa: ANN401
-    schema: dict[str, Any],
-    definitions: dict[str, Any],
-    path: str,
-    found: list[tuple[str, str]],
-) -> Any:  # noqa: ANN401
-    """Return the value as CEL sees it; rules are evaluated from the innermost value outwards."""
-    schema = resolve(schema, definitions)
-    view: Any
+def _check(value: Any, schema: dict[str, Any], path: str, found: list[tuple[str, str]]) -> None:  # noqa: ANN401
+    """Evaluate the rules of a value and of all below it."""
+    if RULES_BELOW not in schema:
+        return
     if isinstance(value, dict):
-        properties = schema.get("properties", {})
-        additional = schema.get("additionalProperties")
-        view = {}
+        properties, additional = schema["properties"], schema.get("additionalProperties")
         for name, item in value.items():
             if name in properties:
-                inner = f"{path}.{name}" if path else name
-                view[_escaped(name)] = _view(item, properties[name], definitions, inner, found)
+                _check(item, properties[name], f"{path}.{name}" if path else name, found)
             elif isinstance(additional, dict):
-                view[name] = _view(item, additional, definitions, f'{path}["{name}"]', found)
+                _check(item, additional, f'{path}["{name}"]', found)
     elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check(item, schema.get("items", {}), f"{path}[{index}]", found)
+    rules = schema.get(RULES)
+    if rules is not None:
+        seen = msgspec.json.encode(_seen(value, schema, rules.names))
+        found.extend(((path + field).lstrip("."), message) for field, message in _broken(rules, seen))
+
+
+def _seen(value: Any, schema: dict[str, Any], names: frozenset[str]) -> Any:  # noqa: ANN401
+    """What rules see of a value: of its fields only those that they name."""
+    if isinstance(value, dict):
+        properties, additional = schema.get("properties", {}), schema.get("additionalProperties")
+        seen = {}
+        for name, item in value.items():
+            if name in properties:
+                escaped = _escaped(name)
+                if escaped in names:
+                    seen[escaped] = _seen(item, properties[name], names)
+            elif isinstance(additional, dict):
+                seen[str(name)] = _seen(item, additional, names)
+        return seen
+    if isinstance(value, list):
         items = schema.get("items", {})
-        view = [_view(item, items, definitions, f"{path}[{index}]", found) for index, item in enumerate(value)]
-    else:
-        view = value
-    rules = schema.get("x-kubernetes-validations")
-    if rules:
-        scope = _Scope(view)
-        for rule in rules:
-            message = _broken(rule, scope)
-            if message is not None:
-                found.append((_rule_path(path, rule), message))
-    return view
+        return [_seen(item, items, names) for item in value]
+    return value
 
 
-def _rule_path(path: str, rule: dict[str, Any]) -> str:
-    field: str = rule.get("fieldPath", "")
-    return (path + field).lstrip(".")
+@functools.lru_cache(maxsize=MAX_REMEMBERED)
+def _broken(rules: Rules, seen: bytes) -> tuple[tuple[str, str], ...]:
+    """The rules that do not hold for what they see of a value (JSON): `fieldPath` and message."""
+    scope = _Scope(msgspec.json.decode(seen))
+    return tuple(
+        (rule.get("fieldPath", ""), message) for rule in rules.rules if (message := _message(rule, scope)) is not None
+    )
 
 
 class _Scope:
@@ -114,31 +125,33 @@ class _Scope:
         return self._extended
 
 
-def _broken(rule: dict[str, Any], scope: _Scope) -> str | None:
+def _message(rule: dict[str, Any], scope: _Scope) -> str | None:
+    """Why a rule does not hold; None where it does."""
     text = rule["rule"]
-    if "oldSelf" in text:
-        return None
     try:
         if scope.evaluate(text):
             return None
+    except LookupError:
+        pass  # of a field that is not there: the API server refuses that as well
     except (RuntimeError, TypeError, ValueError) as error:
         return f"the rule {text!r} cannot be evaluated: {error}"
     expression = rule.get("messageExpression")
     if expression:
         try:
             return f"{scope.evaluate(expression)}"
-        except (RuntimeError, TypeError, ValueError):
+        except (RuntimeError, TypeError, ValueError, LookupError):
             pass
     return str(rule.get("message") or f"does not hold: {text}").strip()
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=MAX_REMEMBERED)
 def _compiled(text: str) -> tuple[cel.Program, bool]:
     """The program, and whether it calls functions that are not CEL's own."""
     program = cel.compile(text)
     return program, not _FUNCTIONS.keys().isdisjoint(program.functions())
 
 
+@functools.lru_cache(maxsize=MAX_REMEMBERED)
 def _escaped(name: str) -> str:
     if name in _RESERVED:
         return f"__{name}__"

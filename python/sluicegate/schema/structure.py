@@ -32,14 +32,12 @@ _PRESERVE = "x-kubernetes-preserve-unknown-fields"
 class Structure:
     """Collects what is wrong with the structure of one object."""
 
-    def __init__(self, definitions: dict[str, Any]) -> None:
-        """Make a collector; `definitions` are what `$ref` names."""
-        self._definitions = definitions
+    def __init__(self) -> None:
+        """Make a collector."""
         self.violations: list[tuple[str, str, str, str]] = []
 
     def check(self, value: object, schema: dict[str, Any], path: str) -> None:
         """Look at a value and all below it."""
-        schema = resolve(schema, self._definitions)
         if value is None:
             if not schema.get("nullable") and schema.get("type"):
                 self._add(path, f"null is no {schema['type']}", "leave the field out, or give it a value")
@@ -68,7 +66,7 @@ class Structure:
 
     def holds(self, value: object, schema: dict[str, Any]) -> bool:
         """Whether a value fits a schema."""
-        probe = Structure(self._definitions)
+        probe = Structure()
         probe.check(value, {**schema, _PRESERVE: True}, "")
         return not probe.violations
 
@@ -110,17 +108,17 @@ class Structure:
             self.check(item, items, f"{path}[{index}]")
         self._size(len(value), schema, path, "Items", "items")
         kind = schema.get("x-kubernetes-list-type")
-        if kind in {"set", "map"}:
+        if kind in {"set", "map"} and len(value) > 1:
             self._unique(value, schema.get("x-kubernetes-list-map-keys") if kind == "map" else None, items, path)
 
     def _unique(self, value: list[Any], keys: list[str] | None, items: dict[str, Any], path: str) -> None:
-        properties = resolve(items, self._definitions).get("properties", {})
+        properties = items.get("properties", {})
         seen: dict[str, int] = {}
         for index, item in enumerate(value):
             if keys is None:
                 identity: object = item
             elif isinstance(item, dict):
-                defaults = {key: resolve(properties.get(key, {}), self._definitions).get("default") for key in keys}
+                defaults = {key: properties.get(key, {}).get("default") for key in keys}
                 identity = [item.get(key, defaults[key]) for key in keys]
             else:
                 continue
@@ -154,32 +152,6 @@ class Structure:
             self._add(path, f"{size} {unit}: at least {low} are needed")
         if high is not None and size > high:
             self._add(path, f"{size:,} {unit}: at most {high:,} are allowed")
-
-
-def resolve(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """Follow a `$ref`."""
-    reference = schema.get("$ref")
-    return definitions[reference] | {key: schema[key] for key in schema if key != "$ref"} if reference else schema
-
-
-def with_defaults(value: Any, schema: dict[str, Any], definitions: dict[str, Any]) -> Any:  # noqa: ANN401 (any YAML)
-    """Return the value with the schema's defaults, as the API server has it before it looks; nothing is changed."""
-    schema = resolve(schema, definitions)
-    if isinstance(value, dict):
-        properties = schema.get("properties", {})
-        filled = {
-            name: with_defaults(item, properties[name], definitions) if name in properties else item
-            for name, item in value.items()
-        }
-        for name, item in properties.items():
-            if name not in filled:
-                default = resolve(item, definitions).get("default")
-                if default is not None:
-                    filled[name] = with_defaults(default, item, definitions)
-        return filled
-    if isinstance(value, list) and "items" in schema:
-        return [with_defaults(item, schema["items"], definitions) for item in value]
-    return value
 
 
 def _has_type(value: object, kind: str | None) -> bool:

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from .catalog import Entry, catalog
 from .kinds import unknown, untyped
+from .prepare import with_defaults
 from .rules import check_rules
-from .structure import Structure, with_defaults
+from .structure import Structure
 
 #: A DNS subdomain (RFC 1123), which names of objects are.
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
@@ -69,15 +70,15 @@ def violations(document: dict[str, Any]) -> list[Violation]:
     if entry is None:
         return [Violation(*item) for item in unknown(version, kind)]
     found = list(_metadata(document, entry))
-    structure = Structure(entry.definitions)
+    structure = Structure()
     schema = entry.schema
     body = {key: value for key, value in document.items() if key not in {"metadata", "status"}}
-    body = with_defaults(body, schema, entry.definitions)
+    body = with_defaults(body, schema)
     # The metadata is looked at above; the schema's `required` may name it.
     structure.check({**body, "metadata": {}}, schema, "")
     found += [Violation(*item) for item in structure.violations]
     if not structure.violations:
-        found += [Violation(field, "rule", message) for field, message in check_rules(body, schema, entry.definitions)]
+        found += [Violation(field, "rule", message) for field, message in check_rules(body, schema)]
     return found
 
 
