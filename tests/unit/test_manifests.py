@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from sluicegate.manifests import Reader, read
-from sluicegate.manifests.documents import MAX_DOCUMENT_BYTES
+from sluicegate.manifests import Reader, loader, read
+from sluicegate.manifests.documents import MAX_DOCUMENT_BYTES, split
+
+ROOT = Path(__file__).parents[2]
 
 
 def documents(text: str) -> list[dict[str, Any]]:
@@ -67,6 +69,7 @@ def test_values_as_kubernetes_reads_them(text: str, value: object) -> None:
         ("a: &x [1]\nb: *y", 2, ""),
         ("a: !!python/object:os.system {}", 1, ""),
         ("a: \x01", 1, ""),
+        ("a: !!map [b]", 1, "mapping"),
     ],
 )
 def test_faults(text: str, line: int, words: str) -> None:
@@ -79,6 +82,48 @@ def test_a_fault_costs_its_document_only() -> None:
     reading = read(["-"], "kind: A\n---\na: [\n---\nkind: B\n")
     assert [document.data["kind"] for document in reading.documents] == ["A", "B"]
     assert [fault.line for fault in reading.faults] == [4]
+
+
+TRICKY = [
+    "{a: [], b: {}, c: '', d: , e: ~, f: 1, g: 1.5, h: yes, i: !!str 1, j: !!int '1'}",
+    "a: &x {b: 1}\nc: *x\n",
+    "a: {<<: {b: 1}, c: 2}",
+    "a: {'<<': 1}",
+    "a: 1\nb: {c: 1, c: 2}\na: 2\n",
+    "1: a\n'1': b\n",
+    "true: a\n",
+    "? [a]\n: b\n",
+    "!!str {a: 1}",
+    "!!str [a]",
+    "!!map [a]",
+    "!!seq {a: 1}",
+    "!!set {a, b}",
+    "!!binary aGk=",
+    "!unknown a",
+    "!!int nonsense",
+    "a: 0b2\n",
+    "a: 2026-01-01\n",
+    f"{'[' * 60}{']' * 60}",
+    f"{'[' * 70}{']' * 70}",
+    "a: [",
+]
+
+
+def test_the_short_way_to_read_yaml_says_what_the_long_way_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    def outcome(text: str) -> object:
+        try:
+            return repr(loader.load(text))
+        except loader.YamlError as error:
+            return error.reason, error.line
+
+    def nothing_is_plain(*_: object) -> None:
+        raise ValueError
+
+    files = (path.read_text() for folder in ("examples", "tests/golden") for path in (ROOT / folder).rglob("*.yaml"))
+    texts = [*TRICKY, *(part for text in files for _, part in split(text))]
+    found = [outcome(text) for text in texts]
+    monkeypatch.setattr(loader, "_plain", nothing_is_plain)
+    assert [outcome(text) for text in texts] == found
 
 
 def test_bombs_are_refused() -> None:
@@ -96,13 +141,14 @@ def test_files_and_directories(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("kind: A")
     (tmp_path / "c.json").write_text('{"kind": "C"}')
     (tmp_path / "bad.json").write_text('{"kind": }')
+    (tmp_path / "half.json").write_text(r'{"kind": "\ud800"}')
     (tmp_path / "notes.txt").write_text("kind: no")
     (tmp_path / ".hidden.yaml").write_text("kind: no")
     (tmp_path / "latin.yaml").write_bytes(b"kind: A\nx: \xff\n")
     reading = read([str(tmp_path), str(tmp_path / "missing")])
     assert [document.data["kind"] for document in reading.documents] == ["A", "C", "B"]
     told = {(os.path.basename(fault.path), fault.line) for fault in reading.faults}
-    assert told == {("bad.json", 1), ("latin.yaml", 2), ("missing", 0)}
+    assert told == {("bad.json", 1), ("half.json", 1), ("latin.yaml", 2), ("missing", 0)}
 
 
 def test_what_did_not_change_is_not_read_again(tmp_path: Path) -> None:

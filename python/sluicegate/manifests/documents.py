@@ -108,11 +108,14 @@ def parse(text: str, *, as_json: bool = False) -> Part:
         reason = f"a document of {len(text):,} characters; at most {MAX_DOCUMENT_BYTES:,} are read: split it"
         return Part((), ((first, reason),), text)
     try:
-        data = json.loads(text) if as_json else load(_without_directives(text))
+        data = _load_json(text) if as_json else load(_without_directives(text))
     except YamlError as error:
         return Part((), ((error.line or first, f"no YAML: {error.reason}"),), text)
     except json.JSONDecodeError as error:
         return Part((), ((error.lineno, f"no JSON: {error.msg}"),), text)
+    except UnicodeEncodeError:
+        reason = "no JSON: half of a surrogate pair is no character: write both halves, or the character itself"
+        return Part((), ((first, reason),), text)
     except RecursionError:
         return Part((), ((first, "no JSON: nested too deep"),), text)
     if data is None:
@@ -123,6 +126,13 @@ def parse(text: str, *, as_json: bool = False) -> Part:
     if data.get("kind") == "List" and isinstance(data.get("items"), list):
         return _parse_list(data["items"], text, first)
     return Part(((data, first, ""),), (), text)
+
+
+def _load_json(text: str) -> object:
+    data = json.loads(text)
+    if "\\u" in text:
+        json.dumps(data, ensure_ascii=False).encode()  # Python takes what is no text, and cannot write it
+    return data
 
 
 def _parse_list(items: list[Any], text: str, first: int) -> Part:

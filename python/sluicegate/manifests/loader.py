@@ -19,9 +19,14 @@ MAX_NODES = 1_000_000
 #: Levels of nesting. Stops exhaustion of the stack.
 MAX_DEPTH = 64
 
+#: Nodes that a character of text can stand for without aliases, as in `[?,?]`: a mapping, its key and its value.
+MAX_NODES_A_CHARACTER = 3
+
 _Base: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _KEPT_TAGS = ("bool", "null", "merge")
+_TEXT, _MAPPING, _SEQUENCE = (f"tag:yaml.org,2002:{name}" for name in ("str", "map", "seq"))
+_SCALARS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("bool", "null", "int", "float"))
 _INT = re.compile(r"^[-+]?(?:0b[0-1_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)$")
 _FLOAT = re.compile(
     r"^(?:[-+]?(?:[0-9][0-9_]*)\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+"
@@ -44,7 +49,7 @@ class _Loader(_Base):  # type: ignore[misc, valid-type]
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """Build a mapping; refuse a key that is there already."""
         keys: set[str] = set()
-        for key, _ in node.value:
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             name = key.value
             if isinstance(name, str):
                 if name in keys and name != "<<":
@@ -74,6 +79,11 @@ def load(text: str) -> object:
             node = loader.get_single_node()
             if node is None:
                 return None
+            if "&" not in text and len(text) * MAX_NODES_A_CHARACTER <= MAX_NODES:
+                try:
+                    return _plain(node, loader, 0)
+                except ValueError:
+                    pass  # not plain, or wrong: the long way takes it, or says what is wrong
             _check_size(node)
             return loader.construct_document(node)
         finally:
@@ -91,6 +101,30 @@ def load(text: str) -> object:
         if isinstance(error, YamlError):
             raise
         raise YamlError(str(error)) from None
+
+
+def _plain(node: yaml.Node, loader: _Loader, depth: int) -> Any:  # noqa: ANN401 (any YAML value)
+    """What a node says that has no aliases, merges or unusual tags: the short way for what people mostly write.
+
+    Raises:
+        ValueError: there is more to it.
+    """
+    if isinstance(node, yaml.ScalarNode):
+        if node.tag == _TEXT:
+            return node.value
+        if node.tag in _SCALARS:
+            return loader.yaml_constructors[node.tag](loader, node)
+    elif depth <= MAX_DEPTH and node.tag == _MAPPING and isinstance(node, yaml.MappingNode):
+        mapping = {}
+        for key, value in node.value:
+            if key.tag != _TEXT or not isinstance(key, yaml.ScalarNode) or key.value in mapping:
+                break
+            mapping[key.value] = _plain(value, loader, depth + 1)
+        else:
+            return mapping
+    elif depth <= MAX_DEPTH and node.tag == _SEQUENCE and isinstance(node, yaml.SequenceNode):
+        return [_plain(item, loader, depth + 1) for item in node.value]
+    raise ValueError
 
 
 def _check_size(root: yaml.Node) -> None:

@@ -12,10 +12,12 @@ Rules:
 from __future__ import annotations
 
 import bisect
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple
 
 from sluicegate.controller.model import Origin
@@ -96,9 +98,8 @@ class Reading:
 
 
 class _Piece(NamedTuple):
-    """A part of a file at its place: offset of its text, and its first line."""
+    """A part of a file at its first line."""
 
-    start: int
     first_line: int
     part: Part
     documents: tuple[Document, ...]
@@ -266,7 +267,7 @@ class Reader:
             written = True if written is False and stamp_of(path) != seen else written  # since it was read
             if not settling.is_whole(path, stamp or text, changed, before, found.look, written=written):
                 return known.file if known is not None else None
-        if known is not None and known.file.documents and not text.strip():
+        if known is not None and known.file.documents and (not text or text.isspace()):
             # Most likely it is about to be written, by a program that takes its time.
             reason = "is empty now; what it had goes on: write it, or remove the file to remove that"
             found.file = File(path, (), (Fault(path, 0, reason, code="emptied"),), readable=False)
@@ -277,9 +278,9 @@ class Reader:
         pieces = _reread(path, text, known) if known is not None else None
         if pieces is None:
             before = {piece.part.text: piece.part for piece in known.pieces} if known is not None else {}
-            pieces = list(_pieces(path, text, 0, 1, before))
-        documents = tuple(document for piece in pieces for document in piece.documents)
-        faults = tuple(fault for piece in pieces for fault in piece.faults)
+            pieces = list(_pieces(path, text, 1, before))
+        documents = tuple(itertools.chain.from_iterable(map(attrgetter("documents"), pieces)))
+        faults = tuple(itertools.chain.from_iterable(map(attrgetter("faults"), pieces)))
         return _Known(stamp, File(path, documents, faults), text, pieces)
 
 
@@ -288,25 +289,24 @@ def read(paths: Sequence[str], standard_input: str | None = None, progress: Prog
     return Reader(paths, standard_input).read(progress)
 
 
-def _pieces(path: str, text: str, start: int, line: int, before: Mapping[str, Part]) -> Iterator[_Piece]:
-    """Parse text that begins at an offset and a line of its file; parts that are known already are not parsed."""
+def _pieces(path: str, text: str, line: int, before: Mapping[str, Part]) -> Iterator[_Piece]:
+    """Parse text that begins at a line of its file; parts that are known already are not parsed."""
     as_json = path.endswith(".json")
     parts = dict(before)
     for first_line, part_text in [(1, text)] if as_json else split(text):
         part = parts.get(part_text)
         if part is None:
             part = parts[part_text] = parse(part_text, as_json=as_json)
-        yield _place(path, part, start, line + first_line - 1)
-        start += len(part_text)
+        yield _place(path, part, line + first_line - 1)
 
 
-def _place(path: str, part: Part, start: int, first_line: int) -> _Piece:
+def _place(path: str, part: Part, first_line: int) -> _Piece:
     documents = tuple(
         Document(data, Origin(path, first_line + line - 1), part.text, first_line, prefix)
         for data, line, prefix in part.documents
     )
     faults = tuple(Fault(path, first_line + line - 1, reason) for line, reason in part.faults)
-    return _Piece(start, first_line, part, documents, faults)
+    return _Piece(first_line, part, documents, faults)
 
 
 def _reread(path: str, text: str, known: _Known) -> list[_Piece] | None:
@@ -324,21 +324,18 @@ def _reread(path: str, text: str, known: _Known) -> list[_Piece] | None:
         shared - head,
         lambda low, high: old[ends[0] - high : ends[0] - low] == text[ends[1] - high : ends[1] - low],
     )
-    starts = [piece.start for piece in pieces]
+    starts = [0, *itertools.accumulate(map(len, map(attrgetter("part.text"), pieces)))]
     # One piece of context on each side: an edit at a seam can join or part its neighbours.
-    first = max(bisect.bisect_right(starts, head) - 2, 0)
+    first = max(bisect.bisect_right(starts, head, hi=len(pieces)) - 2, 0)
     last = min(bisect.bisect_left(starts, len(old) - tail) + 1, len(pieces))
-    begin, begin_line = pieces[first].start, pieces[first].first_line
-    end = pieces[last].start if last < len(pieces) else len(old)
+    begin, end = starts[first], starts[last]
     shift = len(text) - len(old)
     known_parts = {piece.part.text: piece.part for piece in pieces[first:last]}
-    middle = list(_pieces(path, text[begin : end + shift], begin, begin_line, known_parts))
+    middle = list(_pieces(path, text[begin : end + shift], pieces[first].first_line, known_parts))
     lines = text.count("\n", begin, end + shift) - old.count("\n", begin, end)
     rest = pieces[last:]
     if lines:
-        rest = [_place(path, piece.part, piece.start + shift, piece.first_line + lines) for piece in rest]
-    elif shift:
-        rest = [piece._replace(start=piece.start + shift) for piece in rest]
+        rest = [_place(path, piece.part, piece.first_line + lines) for piece in rest]
     return [*pieces[:first], *middle, *rest]
 
 

@@ -10,11 +10,13 @@ Rules:
 from __future__ import annotations
 
 import functools
+import itertools
+import operator
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -24,6 +26,8 @@ from sluicegate.controller.store import Apply, Delete, Store
 from sluicegate.manifests import Document, Fault, Reader, Reading
 from sluicegate.manifests.reader import File, Progress
 from sluicegate.schema import Violation
+
+_T = TypeVar("_T")
 
 #: Says why the API server would refuse a document.
 Validate = Callable[[dict[str, Any]], Iterable[Violation]]
@@ -141,8 +145,9 @@ class Source:
         for path, state in after.items():
             if before[path] is state:
                 continue
-            old.update((item.key, item) for item in before[path].objects)
-            for item in state.objects:
+            was, now = _differing(before[path].objects, state.objects)
+            old.update((item.key, item) for item in was)
+            for item in now:
                 if new.setdefault(item.key, item) is not item:
                     return None
         if any(key not in old and key in self._objects for key in new):
@@ -174,10 +179,11 @@ class Source:
         before = self._files.get(file.path)
         if before is not None and before.file is file:
             return before
-        looked = self._look_again(before.looked if before is not None else [], file.documents)
+        looked = self._look_again(before, file.documents)
         state = _FileState(file, looked, [item.object for item in looked if item.object is not None])
-        bad = [item for item in looked if item.object is None]
-        state.faults = (*file.faults, *(fault for item in looked if item.faults for fault in item.faults))
+        odd = [item for item in looked if item.object is None or item.faults]
+        bad = [item for item in odd if item.object is None]
+        state.faults = (*file.faults, *(fault for item in odd for fault in item.faults))
         state.ignored = Counter(item.ignored for item in bad if item.ignored)
         broken = {_key_of(item.document.data, item.meant) for item in bad if not item.ignored}
         if before is not None and (file.faults or broken):
@@ -188,12 +194,12 @@ class Source:
             ]
         return state
 
-    def _look_again(self, old: list[_Looked], documents: tuple[Document, ...]) -> list[_Looked]:
+    def _look_again(self, before: _FileState | None, documents: tuple[Document, ...]) -> list[_Looked]:
         """Look at documents; at those that are still what they were only where they were moved."""
-        shared = min(len(old), len(documents))
-        head = next((at for at in range(shared) if old[at].document is not documents[at]), shared)
-        rest = range(shared - head)
-        tail = next((at for at in rest if old[-1 - at].document is not documents[-1 - at]), shared - head)
+        if before is None:
+            return [self._look(item, None) for item in documents]
+        old = before.looked
+        head, tail = _same_ends(before.file.documents, documents)
         known = {id(item.document.data): item for item in old[head : len(old) - tail]}
         middle = [self._look(item, known.get(id(item.data))) for item in documents[head : len(documents) - tail]]
         return [*old[:head], *middle, *old[len(old) - tail :]]
@@ -203,7 +209,10 @@ class Source:
         if isinstance(kind, str) and isinstance(version, str) and not _is_read(kind, version):
             return self._look_at_other(document, f"{version}/{kind}")
         if before is not None and before.object is not None and not before.faults:
-            return _Looked(document, msgspec.structs.replace(before.object, origin=document.origin))
+            known = before.object
+            if known.origin != document.origin:
+                known = msgspec.structs.replace(known, origin=document.origin)
+            return _Looked(document, known)
         return _Looked(document, *self._decode(document))
 
     def _look_at_other(self, document: Document, name: str) -> _Looked:
@@ -259,6 +268,20 @@ class Source:
         for key in gone:
             self._store.handle(Delete(key))
         return frozenset([*(item.key for item in changed), *gone])
+
+
+def _same_ends(old: Sequence[object], new: Sequence[object]) -> tuple[int, int]:
+    """How many items at the beginning and, of the rest, at the end are the very same in both."""
+    shared = min(len(old), len(new))
+    head = next(itertools.compress(itertools.count(), map(operator.is_not, old, new)), shared)
+    backwards = itertools.islice(map(operator.is_not, reversed(old), reversed(new)), shared - head)
+    return head, next(itertools.compress(itertools.count(), backwards), shared - head)
+
+
+def _differing(old: list[_T], new: list[_T]) -> tuple[list[_T], list[_T]]:
+    """Two lists without what is the same at their beginnings and ends."""
+    head, tail = _same_ends(old, new)
+    return old[head : len(old) - tail], new[head : len(new) - tail]
 
 
 @functools.lru_cache(maxsize=1024)

@@ -1,0 +1,101 @@
+"""From files to objects: what is looked at again, and what is told, when a file of many objects is saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sluicegate.controller.model import ObjectKey
+from sluicegate.controller.store import Store
+from sluicegate.manifests import Reader
+from sluicegate.pipeline import Source
+from sluicegate.schema import Violation, violations
+
+NUMBER = 60
+ROUTE = """---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata:
+  name: route-{number}
+spec:
+  hostnames: [{host}.example.com]
+"""
+
+
+class World:
+    """A file of many routes; notes which ones are looked at as the API server would."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "all.yaml"
+        self.parts = [ROUTE.format(number=number, host="first") for number in range(NUMBER)]
+        self.looked: list[str] = []
+        self.store = Store()
+        self.source = Source(Reader([str(self.path)]), self.store, self.look)
+        self.save()
+
+    def look(self, document: dict[str, Any]) -> list[Violation]:
+        self.looked.append(document["metadata"]["name"])
+        return violations(document)
+
+    def save(self) -> frozenset[ObjectKey]:
+        """Write the file; the keys that the store was told of."""
+        self.looked.clear()
+        self.path.write_text("".join(self.parts))
+        found = self.source.refresh()
+        self.faults = [fault.object for fault in found.faults]
+        return found.changed
+
+    def hosts(self) -> dict[str, str]:
+        objects = self.store.snapshot().table("HTTPRoute").values()
+        return {item.key.name: item.spec.hostnames[0] for item in objects}  # type: ignore[attr-defined]
+
+
+def key(number: int) -> ObjectKey:
+    return ObjectKey("HTTPRoute", "default", f"route-{number}")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+@pytest.mark.parametrize("number", [0, 1, 30, NUMBER - 1])
+def test_one_object_that_changed_is_looked_at_and_told(world: World, number: int) -> None:
+    world.parts[number] = ROUTE.format(number=number, host="a-longer-name")
+    assert world.save() == {key(number)}
+    assert world.looked == [f"route-{number}"]
+    assert world.hosts()[f"route-{number}"] == "a-longer-name.example.com"
+
+
+def test_objects_that_moved_are_not_looked_at(world: World) -> None:
+    world.parts[10] += "\n\n"
+    world.save()
+    assert world.looked == ["route-10"]
+    origin = world.store.snapshot().origin(key(11))
+    assert origin is not None
+    assert origin.line == 7 * 11 + 4
+
+
+def test_objects_added_taken_away_and_exchanged(world: World) -> None:
+    world.parts[20], world.parts[40] = world.parts[40], world.parts[20]
+    world.save()
+    assert world.looked == []
+    del world.parts[5:8]
+    assert world.save() >= {key(5), key(6), key(7)}
+    world.parts.insert(3, ROUTE.format(number=100, host="new"))
+    assert key(100) in world.save()
+    assert world.looked == ["route-100"]
+    assert len(world.hosts()) == NUMBER - 3 + 1
+
+
+def test_an_object_written_twice_is_told_wherever_it_is(world: World) -> None:
+    world.parts[50] = ROUTE.format(number=2, host="second")
+    world.save()
+    assert world.faults == ["HTTPRoute/default/route-2"]
+    assert world.hosts()["route-2"] == "first.example.com"
+    del world.parts[2]
+    world.save()
+    assert world.faults == []
+    assert world.hosts()["route-2"] == "second.example.com"
