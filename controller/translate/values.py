@@ -38,7 +38,7 @@ def hostname_error(value: str, *, wildcard: bool) -> str | None:
         return "is not a DNS name"
     if value.startswith("*.") and not wildcard:
         return "must not be a wildcard"
-    if normal_address(value) is not None:
+    if value[-1] in "0123456789" and normal_address(value) is not None:  # no other one can be IPv4, nor any IPv6
         return "must not be an IP address"
     return None
 

@@ -20,8 +20,10 @@ def main() -> None:
             from sluicegate.commands.controller import run as run_controller
 
             sys.exit(run_controller(sys.argv[2:]))
+        from sluicegate import collector
         from sluicegate.cli import application
 
+        collector.set_back()
         application(prog_name="sluicegate")
     except KeyboardInterrupt:  # while the program itself is still being loaded
         raise SystemExit(EXIT_INTERRUPTED) from None
