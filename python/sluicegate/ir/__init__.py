@@ -1,0 +1,177 @@
+"""The intermediate representation: what the control plane sends and the engine compiles.
+
+The mirror of `native/core/src/ir`, file by file and field by field; `tests/parity` holds the two together.
+Rules of the format:
+
+- A `Transaction` is JSON, UTF-8: flat lists of small resources, each with an `id` unique within its kind. A resource
+  points up by id (a rule to its listeners, an endpoint to its backend), so one changed object is one small resource.
+- `full: true` replaces the whole state; otherwise `remove` and then `upsert` are applied to the state before.
+- An unknown field or version refuses the whole transaction. What a default says is left out of the JSON.
+- Secrets travel in a section of their own; `redacted` takes them out, everything else can be shown.
+
+All structs are frozen and made of tuples, so they can be compared, hashed and shared between generations. They hold no
+reference cycles, hence `gc=False`: 10,000 rules are then nothing that the garbage collector walks through.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from .base import Base, Unsigned32, Unsigned64
+from .http import (
+    Cors,
+    ExactPath,
+    Filter,
+    GrpcMethod,
+    HeaderEdit,
+    HeaderMatch,
+    HeaderValue,
+    HttpRule,
+    Match,
+    Mirror,
+    PathMatch,
+    PathModifier,
+    PathPrefix,
+    Percentage,
+    QueryMatch,
+    Redirect,
+    RegularExpressionPath,
+    ReplaceFullPath,
+    ReplacePrefixMatch,
+    RequestHeaders,
+    ResponseHeaders,
+    Retry,
+    Rewrite,
+    Timeouts,
+    ValueMatchKind,
+    WeightedBackend,
+)
+from .l4 import (
+    L4Rule,
+)
+from .resources import (
+    Backend,
+    BackendProtocol,
+    BackendTls,
+    Certificate,
+    ClientValidation,
+    ClientValidationMode,
+    Endpoint,
+    EndpointState,
+    HostnameSan,
+    Listener,
+    ListenerProtocol,
+    ListenerTls,
+    Removals,
+    Resources,
+    Secrets,
+    SubjectAltName,
+    Trust,
+    UriSan,
+)
+
+__all__ = [
+    "VERSION",
+    "Backend",
+    "BackendProtocol",
+    "BackendTls",
+    "Certificate",
+    "ClientValidation",
+    "ClientValidationMode",
+    "Cors",
+    "Endpoint",
+    "EndpointState",
+    "ExactPath",
+    "Filter",
+    "GrpcMethod",
+    "HeaderEdit",
+    "HeaderMatch",
+    "HeaderValue",
+    "HostnameSan",
+    "HttpRule",
+    "IrError",
+    "L4Rule",
+    "Listener",
+    "ListenerProtocol",
+    "ListenerTls",
+    "Match",
+    "Mirror",
+    "PathMatch",
+    "PathModifier",
+    "PathPrefix",
+    "Percentage",
+    "QueryMatch",
+    "Redirect",
+    "RegularExpressionPath",
+    "Removals",
+    "ReplaceFullPath",
+    "ReplacePrefixMatch",
+    "RequestHeaders",
+    "Resources",
+    "ResponseHeaders",
+    "Retry",
+    "Rewrite",
+    "Secrets",
+    "SubjectAltName",
+    "Timeouts",
+    "Transaction",
+    "Trust",
+    "UriSan",
+    "ValueMatchKind",
+    "WeightedBackend",
+    "decode",
+    "encode",
+    "redacted",
+]
+
+#: The format version this build reads and writes. Another number refuses the transaction.
+VERSION = 1
+
+
+class IrError(ValueError):
+    """Bytes that are no transaction this build reads; the message names the field and what is wrong with it."""
+
+
+class Transaction(Base, frozen=True, kw_only=True):
+    """One atomic change of configuration; `generation` grows with every transaction of one controller."""
+
+    version: Unsigned32
+    generation: Unsigned64
+    full: bool = False
+    upsert: Resources = Resources()
+    secrets: Secrets = Secrets()
+    remove: Removals = Removals()
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(Transaction)
+
+
+def encode(transaction: Transaction) -> bytes:
+    """The JSON of a transaction, with its secrets."""
+    return _ENCODER.encode(transaction)
+
+
+def decode(data: bytes) -> Transaction:
+    """Read the JSON of a transaction.
+
+    Raises:
+        IrError: it is no JSON, or a field is unknown, missing or of the wrong type or range, or the version is another.
+    """
+    try:
+        transaction = _DECODER.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        message = f"the transaction cannot be read: {error}"
+        raise IrError(message) from error
+    if transaction.version != VERSION:
+        message = (
+            f"the transaction has version {transaction.version}, this build reads version {VERSION}: "
+            "run the same release of the control plane and the gateway"
+        )
+        raise IrError(message)
+    return transaction
+
+
+def redacted(transaction: Transaction) -> Transaction:
+    """The same transaction without its secrets, fit to be shown."""
+    return msgspec.structs.replace(transaction, secrets=Secrets())

@@ -1,0 +1,185 @@
+"""Listeners, backends, endpoints, policies and secrets, and what a transaction has of each kind."""
+
+from __future__ import annotations
+
+import enum
+from typing import TypeAlias
+
+from .base import Base, Port
+from .http import HttpRule, RequestHeaders
+from .l4 import L4Rule
+
+
+class ListenerProtocol(enum.Enum):
+    """`listeners[].protocol`."""
+
+    HTTP = "HTTP"
+    HTTPS = "HTTPS"
+    TLS = "TLS"
+    TCP = "TCP"
+    UDP = "UDP"
+
+
+class ClientValidationMode(enum.Enum):
+    """`FrontendTLSValidation.mode`."""
+
+    ALLOW_VALID_ONLY = "AllowValidOnly"
+    ALLOW_INSECURE_FALLBACK = "AllowInsecureFallback"
+
+
+class ClientValidation(Base, frozen=True, kw_only=True):
+    """Frontend client-certificate validation; `trust`: ids of the bundles whose certificates sign accepted clients."""
+
+    mode: ClientValidationMode
+    trust: tuple[str, ...]
+
+
+class ListenerTls(Base, frozen=True, kw_only=True):
+    """TLS termination; `certificates`: ids in the order written, the first answers clients whose SNI fits none."""
+
+    certificates: tuple[str, ...]
+    client_validation: ClientValidation | None = None
+
+
+class Listener(Base, frozen=True, kw_only=True):
+    """One listener of a Gateway or a ListenerSet.
+
+    Attributes:
+        id: `Gateway/<namespace>/<name>/<section>` or `ListenerSet/<namespace>/<name>/<section>`.
+        gateway: `<namespace>/<name>` of the Gateway.
+        addresses: IP addresses to bind. Empty: every address, IPv4 and IPv6.
+        port: `listeners[].port`: what redirects and `parentRef.port` speak of.
+        bind_port: the port that is bound. 0 lets the system choose.
+        protocol: `listeners[].protocol`. HTTPS and TLS may share a socket: the SNI decides.
+        hostname: lower case; empty: any; `*.example.com`: one or more labels before `example.com`.
+        tls: termination, for HTTPS and TLS. A TLS listener without it passes connections through.
+        backend_certificate: certificate id presented to TLS backends (`Gateway.spec.tls.backend`).
+        filters: request header edits that come before those of the rule (GEP-5224).
+    """
+
+    id: str
+    gateway: str
+    addresses: tuple[str, ...] = ()
+    port: Port
+    bind_port: Port
+    protocol: ListenerProtocol
+    hostname: str = ""
+    tls: ListenerTls | None = None
+    backend_certificate: str | None = None
+    filters: tuple[RequestHeaders, ...] = ()
+
+
+class BackendProtocol(enum.Enum):
+    """From `Service.spec.ports[].appProtocol` (GEP-1911). HTTP: 1.1, or by ALPN under TLS; H2C: prior knowledge."""
+
+    HTTP = "http"
+    H2C = "h2c"
+
+
+class Backend(Base, frozen=True, kw_only=True):
+    """One port of one Service; `id`: `<namespace>/<service>:<port>`."""
+
+    id: str
+    protocol: BackendProtocol = BackendProtocol.HTTP
+
+
+class EndpointState(enum.Enum):
+    """Ready endpoints take all traffic; draining ones (serving and terminating) only when none is ready."""
+
+    READY = "ready"
+    DRAINING = "draining"
+
+
+class Endpoint(Base, frozen=True, kw_only=True):
+    """One address and port that serves a backend; `id`: `<backend id>@<address>:<port>`."""
+
+    id: str
+    backend: str
+    address: str
+    port: Port
+    state: EndpointState = EndpointState.READY
+
+
+class HostnameSan(Base, frozen=True, kw_only=True, tag_field="type", tag="Hostname"):
+    """A DNS name that the certificate must carry."""
+
+    value: str
+
+
+class UriSan(Base, frozen=True, kw_only=True, tag_field="type", tag="URI"):
+    """A URI that the certificate must carry."""
+
+    value: str
+
+
+SubjectAltName: TypeAlias = HostnameSan | UriSan
+
+
+class BackendTls(Base, frozen=True, kw_only=True):
+    """TLS towards a backend: a BackendTLSPolicy that won for its target.
+
+    Attributes:
+        id: `<namespace>/<policy>@<backend id>`.
+        backend: backend id.
+        hostname: SNI, and the name that the certificate must carry unless `subject_alt_names` is given.
+        trust: ids. Empty: the system's roots (`wellKnownCACertificates: System`).
+        subject_alt_names: any of these names in place of `hostname`.
+        invalid: the policy cannot be honoured: 500 rather than plain text or unverified TLS.
+    """
+
+    id: str
+    backend: str
+    hostname: str
+    trust: tuple[str, ...] = ()
+    subject_alt_names: tuple[SubjectAltName, ...] = ()
+    invalid: bool = False
+
+
+class Trust(Base, frozen=True, kw_only=True):
+    """A bundle of CA certificates, PEM."""
+
+    id: str
+    pem: str
+
+
+class Certificate(Base, frozen=True, kw_only=True):
+    """A certificate chain and its key, PEM; `id`: `<namespace>/<secret>`."""
+
+    id: str
+    chain: str
+    key: str
+
+    def __repr__(self) -> str:
+        """Without the key: a representation ends up in logs."""
+        return f"Certificate(id={self.id!r}, ...)"
+
+
+class Resources(Base, frozen=True, kw_only=True):
+    """The resources that a transaction adds or replaces, without secrets."""
+
+    listeners: tuple[Listener, ...] = ()
+    http_rules: tuple[HttpRule, ...] = ()
+    l4_rules: tuple[L4Rule, ...] = ()
+    backends: tuple[Backend, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    backend_tls: tuple[BackendTls, ...] = ()
+    trust: tuple[Trust, ...] = ()
+
+
+class Secrets(Base, frozen=True, kw_only=True):
+    """Key material. Never shown by `/config`, `translate` or any log."""
+
+    certificates: tuple[Certificate, ...] = ()
+
+
+class Removals(Base, frozen=True, kw_only=True):
+    """Ids of the resources that a transaction removes, by kind. Removing what is not there is no error."""
+
+    listeners: tuple[str, ...] = ()
+    http_rules: tuple[str, ...] = ()
+    l4_rules: tuple[str, ...] = ()
+    backends: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    backend_tls: tuple[str, ...] = ()
+    trust: tuple[str, ...] = ()
+    certificates: tuple[str, ...] = ()
