@@ -92,7 +92,7 @@ class Memo:
         users: routes, with their Gateways, by backend id.
         service_backends: backend ids by Service.
         service_slices, slice_service: EndpointSlices by Service, and back.
-        places: rules by what they are for of a listener, by id.
+        places: rules by what they are for of a listener, in the order in which they have it.
         backends: facts by backend id.
         wants_tls: backends whose appProtocol says TLS.
         listeners, http_rules, l4_rules, ir_backends, endpoints, backend_tls, trust, certificates: the IR.
@@ -115,7 +115,7 @@ class Memo:
     service_backends: dict[Pair, set[str]] = field(default_factory=dict)
     service_slices: dict[Pair, set[Pair]] = field(default_factory=dict)
     slice_service: dict[Pair, Pair] = field(default_factory=dict)
-    places: dict[Place, dict[str, ir.L4Rule]] = field(default_factory=dict)
+    places: dict[Place, list[ir.L4Rule]] = field(default_factory=dict)
     backends: dict[str, BackendFacts] = field(default_factory=dict)
     wants_tls: set[str] = field(default_factory=set)
     listeners: Ledger[str, ir.Listener] = field(default_factory=Ledger)

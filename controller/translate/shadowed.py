@@ -6,8 +6,7 @@ people.
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from sluicegate import ir
@@ -15,7 +14,7 @@ from sluicegate import ir
 from ..model import ObjectKey
 from .problems import Problem
 
-#: Rules of a place that are told at most, the first ones: with each change of one all are looked at.
+#: Rules of a place that are told at most, the first ones: with each change of one all that are told are looked at.
 MAX_TOLD = 32
 
 
@@ -38,9 +37,14 @@ def places_of(rule: ir.L4Rule) -> Iterator[Place]:
             yield Place(listener, hostname)
 
 
-def shadowed(place: Place, rules: Iterable[ir.L4Rule]) -> tuple[Problem, ...]:
-    """Tell which routes of a place get nothing: the older one has it, then the one that comes first by its id."""
-    winner, *losers = heapq.nsmallest(MAX_TOLD + 1, rules, key=lambda rule: (rule.created, rule.route, rule.index))
+def rank(rule: ir.L4Rule) -> tuple[int, str, int]:
+    """Order of the rules of a place: the older one has it, then the one that comes first by its id; all differ."""
+    return rule.created, rule.route, rule.index
+
+
+def shadowed(place: Place, rules: Sequence[ir.L4Rule]) -> tuple[Problem, ...]:
+    """Tell which routes of a place get nothing; `rules` are in the order of `rank`."""
+    winner, *losers = rules[: MAX_TOLD + 1]
     of_host = f" with hostname {place.hostname}" if place.hostname else ""
     message = f"{winner.route} comes first at {place.listener}: what comes there{of_host} goes to it, not to this route"
     return tuple(

@@ -5,6 +5,7 @@ Each function takes out what a thing came to before and puts in what it comes to
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -22,7 +23,7 @@ from .memo import Ledger, Memo, Pair
 from .policies import BackendUse
 from .problems import Problem
 from .routes import RouteFacts
-from .shadowed import Place, places_of, shadowed
+from .shadowed import Place, places_of, rank, shadowed
 
 _Rule = TypeVar("_Rule", ir.HttpRule, ir.L4Rule)
 
@@ -77,21 +78,21 @@ def _replace_places(memo: Memo, old: RouteFacts | None, new: RouteFacts | None, 
     for rule in old.l4_rules if old is not None else ():
         for place in places_of(rule):
             rules = memo.places[place]
-            del rules[rule.id]
+            del rules[bisect.bisect_left(rules, rank(rule), key=rank)]
             if not rules:
                 del memo.places[place]
             touched.places.add(place)
     for rule in new.l4_rules if new is not None else ():
         for place in places_of(rule):
-            memo.places.setdefault(place, {})[rule.id] = rule
+            bisect.insort(memo.places.setdefault(place, []), rule, key=rank)
             touched.places.add(place)
 
 
 def tell_shadowed(memo: Memo, places: set[Place]) -> None:
     """Tell of some places which routes come after others."""
     for place in places:
-        rules = memo.places.get(place, {})
-        found = shadowed(place, rules.values()) if len(rules) > 1 else ()
+        rules = memo.places.get(place, ())
+        found = shadowed(place, rules) if len(rules) > 1 else ()
         if found:
             memo.problems.put(place.key, found)
         else:
