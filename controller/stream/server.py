@@ -12,65 +12,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
-
-import msgspec
-
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # strangers must not fill the log
-import grpc
-import grpc.aio
+from typing import Any, NamedTuple
 
 from ..store import Event
 from ..translate import State, Translation
-from .identity import ServerCertificate
 from .projection import PlaneKey, Projector
-from .protocol import MAX_METADATA, MAX_REQUEST, MAX_RESPONSE, METHOD, SERVICE, Message, Request, Response
+from .protocol import Message
 from .reports import PodReport, Said
 from .review import BusyError, Caller, RefusedTokenError, Reviewer
 from .session import Budget, ProtocolError, Session
+from .transport import Certificates, Code, Context, ServerTimes, listen
 
-#: Connections, and calls on all of them. Stops descriptor and memory exhaustion.
-MAX_CONNECTIONS = 2_048
-#: Calls on one connection: a data plane needs one.
-MAX_CALLS = 4
 #: Requests before the first transaction: one for each section of any version.
 MAX_SUBSCRIPTIONS = 64
 #: Reports that are kept of pods of one plane.
 MAX_PODS = 1_024
-
-
-class ServerTimes(msgspec.Struct, frozen=True):
-    """Seconds.
-
-    Attributes:
-        handshake: for TLS.
-        idle: of a connection without a call.
-        ping: of silence before a ping.
-        ping_limit: for the answer to a ping.
-        subscribe: until a data plane said what it has.
-        answer: until it answered a transaction.
-        end: until it has read why a session ends.
-        session: after which it has to connect again.
-        keep: how long the report of a pod counts after its connection ended.
-        settle: after which a new leader no longer waits for data planes to connect.
-    """
-
-    handshake: float = 5.0
-    idle: float = 10.0
-    ping: float = 20.0
-    ping_limit: float = 10.0
-    subscribe: float = 10.0
-    answer: float = 60.0
-    end: float = 5.0
-    session: float = 3_600.0
-    keep: float = 30.0
-    settle: float = 10.0
 
 
 class Wanted(NamedTuple):
@@ -97,21 +58,10 @@ def wanted(translation: Translation) -> Wanted:
     )
 
 
-class Certificates(Protocol):
-    """Where the certificate of the stream comes from (`Identity`)."""
-
-    @property
-    def ready(self) -> asyncio.Event:
-        """Set when there is one."""
-
-    def certificate(self) -> ServerCertificate | None:
-        """The one of this moment; any thread may ask."""
-
-
 class _EndError(Exception):
     """A session has to end, with a code for the other side."""
 
-    def __init__(self, code: grpc.StatusCode, message: str) -> None:
+    def __init__(self, code: Code, message: str) -> None:
         super().__init__(message)
         self.code = code
 
@@ -127,7 +77,7 @@ class _Connection:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     end: _EndError | None = None
 
-    def stop(self, code: grpc.StatusCode, message: str) -> None:
+    def stop(self, code: Code, message: str) -> None:
         """Make it end."""
         self.end = _EndError(code, message)
         self.wake.set()
@@ -204,7 +154,7 @@ class StreamServer:
         planes = self._projector.planes
         for key in [key for key in self._connections if key not in planes]:
             for connection in self._connections[key].values():
-                connection.stop(grpc.StatusCode.PERMISSION_DENIED, "no such data plane any more")
+                connection.stop(Code.PERMISSION_DENIED, "no such data plane any more")
         for key in before:
             self._pods.pop(key, None)
             self._listeners.pop(key, None)
@@ -232,10 +182,14 @@ class StreamServer:
         while True:
             await self._leading.wait()
             await self._identity.ready.wait()
-            server = await self._listen()
-            if server is None:
+            try:
+                server, self.port = await listen(self._address, self._identity, self._times, self._exchange)
+            except RuntimeError as error:
+                self._complain("stream_bind", f"{self._address} cannot be bound for the config stream: {error}")
                 await asyncio.sleep(2.0)
                 continue
+            self.listening.set()
+            self._publish()
             settle = asyncio.create_task(self._settle())
             try:
                 await self._following.wait()
@@ -247,36 +201,6 @@ class StreamServer:
                 self._pods.clear()
                 self._publish()
 
-    async def _listen(self) -> grpc.aio.Server | None:
-        server = grpc.aio.server(options=_options(self._times), maximum_concurrent_rpcs=MAX_CONNECTIONS)
-        handler = grpc.stream_stream_rpc_method_handler(
-            self._exchange, request_deserializer=Request.FromString, response_serializer=Response.SerializeToString
-        )
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),))
-        try:
-            self.port = server.add_secure_port(self._address, self._credentials())
-        except RuntimeError as error:
-            self._complain("stream_bind", f"{self._address} cannot be bound for the config stream: {error}")
-            return None
-        await server.start()
-        self.listening.set()
-        self._publish()
-        return server
-
-    def _credentials(self) -> grpc.ServerCredentials:
-        """Credentials that look at each connection whether the certificate was renewed."""
-        current: ServerCertificate | None = None
-
-        def configuration() -> Any:  # noqa: ANN401 (None, "as before", is missing in the stubs)
-            nonlocal current
-            certificate = self._identity.certificate()
-            if certificate is None or certificate is current:
-                return None
-            current = certificate
-            return grpc.ssl_server_certificate_configuration([(certificate.key, certificate.chain)])
-
-        return grpc.dynamic_ssl_server_credentials(configuration(), configuration)
-
     async def _settle(self) -> None:
         """A new leader waits for the data planes that are there before it says what they do not."""
         await asyncio.sleep(self._times.settle)
@@ -284,7 +208,7 @@ class StreamServer:
 
     # --- Calls ------------------------------------------------------------------------------------------------
 
-    async def _exchange(self, requests: AsyncIterator[Message], context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    async def _exchange(self, requests: AsyncIterator[Message], context: Context) -> None:
         try:
             caller = await self._admit(context)
             await context.send_initial_metadata(())
@@ -302,28 +226,28 @@ class StreamServer:
                 # The status waits behind what is not read; a cancelled call is reset at once.
                 raise asyncio.CancelledError from None
 
-    async def _admit(self, context: grpc.aio.ServicerContext[Any, Any]) -> Caller:
+    async def _admit(self, context: Context) -> Caller:
         """Who calls; whoever has no data plane of ours is sent away."""
         if not self._leading.is_set() or not self._translated:
-            raise _EndError(grpc.StatusCode.UNAVAILABLE, "not serving yet")
+            raise _EndError(Code.UNAVAILABLE, "not serving yet")
         metadata = context.invocation_metadata() or ()
         values = [value for name, value in metadata if name == "authorization"]
         token = values[0] if len(values) == 1 and isinstance(values[0], str) else ""
         if not token.startswith("Bearer "):
-            raise _EndError(grpc.StatusCode.UNAUTHENTICATED, "a bearer token is required")
+            raise _EndError(Code.UNAUTHENTICATED, "a bearer token is required")
         try:
             caller = await self._reviewer.review(token.removeprefix("Bearer "))
         except RefusedTokenError:
-            raise _EndError(grpc.StatusCode.UNAUTHENTICATED, "the token is not accepted") from None
+            raise _EndError(Code.UNAUTHENTICATED, "the token is not accepted") from None
         except BusyError as error:
             self._complain("review_failed", str(error))
-            raise _EndError(grpc.StatusCode.UNAVAILABLE, "the token cannot be reviewed now") from None
+            raise _EndError(Code.UNAVAILABLE, "the token cannot be reviewed now") from None
         self._check_plane((caller.namespace, caller.service_account))
         return caller
 
     def _check_plane(self, key: PlaneKey) -> None:
         if key not in self._projector.planes:
-            raise _EndError(grpc.StatusCode.PERMISSION_DENIED, "no data plane")
+            raise _EndError(Code.PERMISSION_DENIED, "no data plane")
 
     async def _subscribe(self, connection: _Connection, requests: AsyncIterator[Message]) -> None:
         async def read() -> None:
@@ -338,16 +262,16 @@ class StreamServer:
         try:
             await asyncio.wait_for(read(), self._times.subscribe)
         except ProtocolError as error:
-            raise _EndError(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from None
+            raise _EndError(Code.INVALID_ARGUMENT, str(error)) from None
         except asyncio.TimeoutError:
-            raise _EndError(grpc.StatusCode.DEADLINE_EXCEEDED, "nothing was subscribed to in time") from None
+            raise _EndError(Code.DEADLINE_EXCEEDED, "nothing was subscribed to in time") from None
 
     def _enter(self, connection: _Connection) -> None:
         self._check_plane(connection.plane)
         pods = self._connections.setdefault(connection.plane, {})
         before = pods.get(connection.caller.pod_uid)
         if before is not None:
-            before.stop(grpc.StatusCode.ABORTED, "the pod has a newer connection")
+            before.stop(Code.ABORTED, "the pod has a newer connection")
         pods[connection.caller.pod_uid] = connection
         connection.session.begin(self._projector.planes[connection.plane])
 
@@ -359,9 +283,7 @@ class StreamServer:
         if not pods:
             self._connections.pop(connection.plane, None)
 
-    async def _serve(
-        self, connection: _Connection, requests: AsyncIterator[Message], context: grpc.aio.ServicerContext[Any, Any]
-    ) -> None:
+    async def _serve(self, connection: _Connection, requests: AsyncIterator[Message], context: Context) -> None:
         # Not all at once: they would all come back at once.
         ends = time.monotonic() + self._times.session * random.uniform(0.8, 1.0)  # noqa: S311
         reader = asyncio.create_task(self._read(connection, requests))
@@ -378,13 +300,13 @@ class StreamServer:
                     await asyncio.wait_for(connection.wake.wait(), max(limit, 0.0))
                 except asyncio.TimeoutError:
                     if connection.session.waiting:
-                        raise _EndError(grpc.StatusCode.DEADLINE_EXCEEDED, "no answer to a transaction") from None
+                        raise _EndError(Code.DEADLINE_EXCEEDED, "no answer to a transaction") from None
         finally:
             reader.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await reader
 
-    async def _write(self, context: grpc.aio.ServicerContext[Any, Any], responses: Iterable[Message]) -> None:
+    async def _write(self, context: Context, responses: Iterable[Message]) -> None:
         async def write() -> None:
             for response in responses:
                 await context.write(response)
@@ -392,7 +314,7 @@ class StreamServer:
         try:
             await asyncio.wait_for(write(), self._times.answer)
         except asyncio.TimeoutError:
-            raise _EndError(grpc.StatusCode.DEADLINE_EXCEEDED, "what is sent is not read") from None
+            raise _EndError(Code.DEADLINE_EXCEEDED, "what is sent is not read") from None
 
     def _check(self, connection: _Connection, reader: asyncio.Task[None], ends: float) -> None:
         """Whether the session may go on."""
@@ -401,10 +323,10 @@ class StreamServer:
         if reader.done():
             error = reader.exception()
             text = str(error) if isinstance(error, ProtocolError) else "the stream ended"
-            raise _EndError(grpc.StatusCode.INVALID_ARGUMENT, text)
+            raise _EndError(Code.INVALID_ARGUMENT, text)
         self._check_plane(connection.plane)
         if time.monotonic() >= ends and not connection.session.waiting:
-            raise _EndError(grpc.StatusCode.UNAVAILABLE, "connect again")
+            raise _EndError(Code.UNAVAILABLE, "connect again")
 
     async def _read(self, connection: _Connection, requests: AsyncIterator[Message]) -> None:
         try:
@@ -451,23 +373,3 @@ class StreamServer:
         self._said = Said(MappingProxyType(dict(self._listeners)), MappingProxyType(pods))
         if self._translated and self.listening.is_set() and pods.keys() >= self._projector.planes.keys():
             self.settled.set()
-
-
-def _options(times: ServerTimes) -> list[tuple[str, int]]:
-    return [
-        ("grpc.max_receive_message_length", MAX_REQUEST),
-        ("grpc.max_send_message_length", MAX_RESPONSE),
-        ("grpc.max_metadata_size", MAX_METADATA),
-        ("grpc.max_concurrent_streams", MAX_CALLS),
-        ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
-        ("grpc.server_handshake_timeout_ms", int(times.handshake * 1000)),
-        ("grpc.max_connection_idle_ms", int(times.idle * 1000)),
-        ("grpc.keepalive_time_ms", int(times.ping * 1000)),
-        ("grpc.keepalive_timeout_ms", int(times.ping_limit * 1000)),
-        ("grpc.http2.ping_timeout_ms", int(times.ping_limit * 1000)),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.max_pings_without_data", 0),
-        # Data planes ping us as often as we them.
-        ("grpc.http2.min_ping_interval_without_data_ms", int(times.ping * 500)),
-        ("grpc.so_reuseport", 0),
-    ]

@@ -20,7 +20,8 @@ from system_gateway import own_address
 
 from sluicegate import ir
 from sluicegate.controller.stream.reports import PodReport
-from sluicegate.controller.stream.server import ServerTimes, Wanted
+from sluicegate.controller.stream.server import Wanted
+from sluicegate.controller.stream.transport import ServerTimes
 from sluicegate.controller.translate import State
 
 #: Seconds after which a test fails; never reached by what works.

@@ -19,7 +19,8 @@ from sluicegate.controller.stream.holdings import Change, Holdings
 from sluicegate.controller.stream.identity import Authority, make_authority, server_certificate
 from sluicegate.controller.stream.protocol import ListenerOutcome, PlaneReport, Refusal, RefusedError
 from sluicegate.controller.stream.review import Reviewer
-from sluicegate.controller.stream.server import ServerTimes, StreamServer, Wanted
+from sluicegate.controller.stream.server import StreamServer, Wanted
+from sluicegate.controller.stream.transport import ServerTimes
 from sluicegate.controller.translate import State
 from sluicegate.controller.translate.state import RESOURCE_KINDS
 

@@ -25,8 +25,9 @@ from stream_support import (
 
 from sluicegate.controller.stream import protocol
 from sluicegate.controller.stream.review import KEEP_REFUSAL, MAX_KEPT, BusyError, RefusedTokenError, Reviewer
-from sluicegate.controller.stream.server import MAX_SUBSCRIPTIONS, ServerTimes
+from sluicegate.controller.stream.server import MAX_SUBSCRIPTIONS
 from sluicegate.controller.stream.session import MAX_UNASKED, Budget
+from sluicegate.controller.stream.transport import ServerTimes
 
 Code = grpc.StatusCode
 
@@ -268,9 +269,9 @@ def test_messages_that_are_too_large_are_not_read() -> None:
 
 
 def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sluicegate.controller.stream import server
+    from sluicegate.controller.stream import transport
 
-    monkeypatch.setattr(server, "MAX_CONNECTIONS", 5)
+    monkeypatch.setattr(transport, "MAX_CONNECTIONS", 5)
 
     async def run() -> None:
         async with serving(*simple("a")) as side:

@@ -30,7 +30,7 @@ from sluicegate import ir
 from sluicegate.controller.stream import protocol
 from sluicegate.controller.stream.identity import make_authority
 from sluicegate.controller.stream.reports import merged
-from sluicegate.controller.stream.server import ServerTimes
+from sluicegate.controller.stream.transport import ServerTimes
 
 
 def test_what_is_wanted_arrives_whole_and_changes_follow(tmp_path: Path) -> None:
