@@ -194,10 +194,11 @@ def _from_file(path: str | None) -> dict[str, Any]:
 def _from_environment(names: Iterable[str], environment: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in names:
-        value = environment.get(ENVIRONMENT_PREFIX + name.upper())
-        if not value or name == "engine":
+        if name == "engine":  # a table, in the file only
             continue
-        found[name] = [part.strip() for part in value.split(",")] if name in LISTS else value
+        value = environment.get(ENVIRONMENT_PREFIX + name.upper())
+        if value:
+            found[name] = [part.strip() for part in value.split(",")] if name in LISTS else value
     return found
 
 

@@ -176,6 +176,13 @@ def test_the_controller_fits_the_restricted_level(installer: str) -> None:
     assert all("hostPort" not in port for port in container["ports"])
 
 
+@pytest.mark.parametrize("installer", INSTALLERS)
+def test_variables_are_those_that_are_read(installer: str) -> None:
+    settings = (DEPLOY.parent / "docs" / "settings.md").read_text()
+    [container] = one(installed(installer), "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert [item["name"] for item in container.get("env", ()) if f"`{item['name']}`" not in settings] == []
+
+
 def test_the_node_has_one_capability() -> None:
     [container] = one(installed("node"), "Deployment")["spec"]["template"]["spec"]["containers"]
     context = container["securityContext"]

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 import typer
 
 from sluicegate.cli import application
+from sluicegate.commands import controller, gateway
+from sluicegate.controller.kube.client import Client
+from sluicegate.controlplane import role
+from sluicegate.controlplane.settings import ControllerSettings, load_controller_settings
 from sluicegate.engine import Engine
-from sluicegate.settings import LISTS, EngineLimits, Settings
+from sluicegate.settings import LISTS, EngineLimits, GatewaySettings, Settings, load_gateway_settings
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "native" / "core" / "src"
 
 
-def document(name: str) -> str:
-    return (ROOT / "docs" / name).read_text()
+def document(name: str, section: str = "") -> str:
+    """A document, or what stands under one of its headings of the second level."""
+    text = (ROOT / "docs" / name).read_text()
+    if not section:
+        return text
+    parts = dict(part.split("\n", 1) for part in text.split("\n## ")[1:])
+    return parts[section]
 
 
 def rows(text: str, columns: int) -> list[tuple[str, ...]]:
@@ -39,6 +49,30 @@ def options(command: str) -> dict[str, Any]:
     return {item.opts[0]: item for item in found if item.opts[0].startswith("--")}
 
 
+def arguments(parser: argparse.ArgumentParser) -> set[str]:
+    """Options of a role, but for `--help`."""
+    return {action.option_strings[0] for action in parser._actions} - {"-h"}
+
+
+class Asked(dict[str, str]):
+    """An environment without a variable that notes which were asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.names.add(name)
+        return default
+
+
+def variables(text: str, *sources: str) -> tuple[set[str], set[str]]:
+    """Variables that a text shows, and those of gRPC that files set where they are not."""
+    shown = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", text))
+    stream = [(ROOT / "controller" / "stream" / name).read_text() for name in sources]
+    return shown, {name for source in stream for name in re.findall(r'environ\.setdefault\("(\w+)"', source)}
+
+
 RECORDS = {"access_log.rs": "Record", "l4.rs": "L4Record"}
 
 
@@ -55,7 +89,7 @@ def test_every_field_of_the_access_log_is_documented() -> None:
 
 
 def test_every_setting_is_documented_with_its_default() -> None:
-    table = {cells[2]: cells for cells in rows(document("settings.md"), 5) if cells[2] in Settings.__struct_fields__}
+    table = {cells[2]: cells for cells in rows(document("settings.md", "`sluicegate serve`"), 5)}
     assert table.keys() == {*Settings.__struct_fields__} - {"engine"}
     for option, variable, name, default, meaning in table.values():
         assert variable == f"SLUICEGATE_{name.upper()}"
@@ -73,6 +107,35 @@ def test_every_option_is_documented(command: str) -> None:
     if command != "serve":
         shown = {name for cells in rows(text, 3) if cells[0] == command for name in re.findall(r"--[\w-]+", cells[1])}
         assert shown - {"--no-conditions"} == options(command).keys()
+
+
+def test_every_setting_of_the_controller_is_documented() -> None:
+    text, environment = document("settings.md", "`sluicegate controller`"), Asked()
+    load_controller_settings({}, environment, "1")
+    table = {cells[0].removeprefix("--").replace("-", "_"): cells for cells in rows(text, 4)}
+    assert table.keys() == {*ControllerSettings.__struct_fields__} - {"pod"}
+    assert {cells[0] for cells in table.values()} == arguments(controller._parser())
+    for name, (_, variable, default, _) in table.items():
+        assert variable == f"SLUICEGATE_{name.upper()}"
+        assert getattr(ControllerSettings(), name) in default
+    shown, of_grpc = variables(text, "transport.py")
+    assert shown == environment.names | of_grpc
+
+
+def test_every_setting_of_a_data_plane_is_documented() -> None:
+    text, environment = document("settings.md", "`sluicegate gateway`"), Asked()
+    load_gateway_settings({}, environment)
+    table = {cells[0]: cells for cells in rows(text, 5)}
+    assert table.keys() == {*GatewaySettings.__struct_fields__} - {"engine"}
+    options = {cells[0] for cells in rows(text, 2)} | {cells[1] for cells in table.values() if cells[1]}
+    assert options == arguments(gateway._parser())
+    for name, (_, option, variable, default, _) in table.items():
+        assert option in {"", f"--{name}"}
+        assert variable == f"SLUICEGATE_{name.upper()}"
+        value = getattr(GatewaySettings(), name)
+        assert default == (f"{value:g}" if isinstance(value, float) else str(value))
+    shown, of_grpc = variables(text, "client.py")
+    assert shown == environment.names | of_grpc
 
 
 def test_every_setting_of_the_engine_is_documented() -> None:
@@ -110,7 +173,19 @@ def test_every_metric_is_documented() -> None:
     finally:
         engine.shutdown()
     assert len(metrics) > 20
-    assert metrics == [cells[:2] for cells in rows(document("metrics.md"), 4)]
+    assert metrics == [cells[:2] for cells in rows(document("metrics.md", "What serves"), 4)]
+
+
+def test_every_metric_of_the_controller_is_documented() -> None:
+    settings = load_controller_settings({}, {}, "1")
+    metrics = role._Controller(cast("Client", None), settings, "1").metrics()
+    documented = rows(document("metrics.md", "The controller"), 4)
+    assert re.findall(r"^# TYPE (\w+) (\w+)$", metrics, re.MULTILINE) == [cells[:2] for cells in documented]
+    for name, _, labels, _ in documented:
+        found = set(re.findall(rf"^{name}\w*{{(.*)}} ", metrics, re.MULTILINE))
+        used = {label for series in found for label in re.findall(r'(\w+)="', series)}
+        # Nothing is connected here.
+        assert not found or used == set(re.findall(r"\w+", labels)), name
 
 
 def test_every_error_is_documented() -> None:
