@@ -1,0 +1,176 @@
+//! One try: get a connection, send the request, pass the answer on; and why that failed, and what the failure allows.
+
+use super::replay::Replay;
+use crate::error::ErrorCode;
+use crate::proxy::body::{BodyError, BodySource, while_there};
+use crate::proxy::client::Client;
+use crate::proxy::exchange::{self, ExchangeError, Exchanged, Terms};
+use crate::proxy::mirror::Mirrors;
+use crate::proxy::plan::Forward;
+use crate::proxy::reply::ReplySink;
+use crate::proxy::watchdog::{Expired, Progress, Watchdog};
+use crate::upstream::{ConnectError, ConnectStage, Connection, EndpointState, Http1Connection};
+use std::cell::Cell;
+use std::pin::pin;
+use std::rc::Rc;
+use tokio::time::Instant;
+
+/// One try at one endpoint.
+pub(super) struct Attempt<'x, 'g> {
+    pub(super) client: &'x Client,
+    pub(super) forward: &'x Forward<'g>,
+    pub(super) state: &'x Rc<EndpointState>,
+    pub(super) fresh: bool,
+    pub(super) retry_codes: &'x [u16],
+    pub(super) deadline: Option<Instant>,
+}
+
+/// What the backend said and, of HTTP/1.1, its connection; else why not, and whether the connection was a pooled one.
+pub(super) type Attempted = Result<(Exchanged, Option<Box<Http1Connection>>), (Failure, bool)>;
+
+impl Attempt<'_, '_> {
+    pub(super) async fn run<Source: BodySource, Sink: ReplySink>(
+        &self,
+        watchdog: &mut Watchdog,
+        scratch: &mut Vec<u8>,
+        body: &mut Replay<'_, Source>,
+        sink: &mut Sink,
+        mirrors: &mut Mirrors,
+    ) -> Attempted {
+        let worker = &self.client.worker;
+        let now = Instant::now();
+        let try_deadline = self.forward.timeouts.backend_request.map(|limit| now + limit);
+        let deadline = match (self.deadline, try_deadline) {
+            (Some(one), Some(two)) => Some(one.min(two)),
+            (one, two) => one.or(two),
+        };
+        let progress = Progress::default();
+        let was_reused = Cell::new(false);
+        // Pinned here and lent to the watchdog: a future by value would be copied into it for every request.
+        let work = pin!(async {
+            let acquire = pin!(worker.upstreams.acquire(self.state, &self.forward.route, self.fresh));
+            let acquired = while_there(sink, acquire).await;
+            let acquired = acquired.map_err(|gone| Failure::Exchange(ExchangeError::Client(gone)))?;
+            let (connection, reused) = acquired.map_err(Failure::Connect)?;
+            worker.metrics.upstream_acquired(reused);
+            was_reused.set(reused);
+            let terms = Terms {
+                outbound: &self.forward.outbound,
+                edits: &self.forward.edits,
+                retry_codes: self.retry_codes,
+                progress: &progress,
+            };
+            match connection {
+                Connection::Http1(mut connection) => {
+                    let mut replay = body.attempt(None);
+                    exchange::over_http1(&mut connection, scratch, terms, &mut replay, mirrors, sink)
+                        .await
+                        .map(|done| (done, Some(connection)))
+                }
+                Connection::Http2(handle) => {
+                    let mut replay = body.attempt(Some(&progress));
+                    // Boxed, as all that most requests do not need: what they carry around stays small.
+                    let done = Box::pin(exchange::over_http2(&handle, terms, &mut replay, mirrors, sink)).await;
+                    if let Err(
+                        ExchangeError::Upstream { error: BodyError::Http2(error), .. }
+                        | ExchangeError::Unsent(BodyError::Http2(error)),
+                    ) = &done
+                        && (error.is_go_away() || error.is_io())
+                    {
+                        handle.retire();
+                    }
+                    done.map(|done| (done, None))
+                }
+            }
+            .map_err(Failure::Exchange)
+        });
+        match watchdog.guard(now, deadline, worker.settings().stall_timeout(), &progress, work).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(failure)) => Err((failure, was_reused.get())),
+            Err(expired) => Err((Failure::Expired(expired), was_reused.get())),
+        }
+    }
+}
+
+/// Why a try failed, and what that allows.
+pub(super) enum Failure {
+    Connect(ConnectError),
+    Exchange(ExchangeError),
+    Expired(Expired),
+    /// The client's body stood still before the first try.
+    Body,
+}
+
+impl Failure {
+    pub(super) fn is_unsent(&self) -> bool {
+        matches!(self, Self::Exchange(ExchangeError::Unsent(_)))
+    }
+
+    /// The backend says that it has not looked at the request.
+    pub(super) fn is_unprocessed(&self) -> bool {
+        match self {
+            Self::Exchange(ExchangeError::Upstream { error: BodyError::Http2(error), answered: false }) => {
+                error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
+            }
+            _ => false,
+        }
+    }
+
+    /// The code of the backend's own reset.
+    pub(super) fn reset(&self) -> Option<h2::Reason> {
+        match self {
+            Self::Exchange(ExchangeError::Upstream { error: BodyError::Http2(error), .. })
+                if error.is_remote() && error.is_reset() =>
+            {
+                error.reason()
+            }
+            _ => None,
+        }
+    }
+
+    /// The connection ended without a byte of an answer, as one does that the backend closed while it was idle.
+    pub(super) fn is_silent_close(&self) -> bool {
+        match self {
+            Self::Exchange(ExchangeError::Upstream { error, answered: false }) => match error {
+                BodyError::Truncated | BodyError::Io(_) => true,
+                BodyError::Http2(error) => error.is_go_away() || error.is_io(),
+                BodyError::Wire(_) => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// For the access log; a client is never told.
+    pub(super) fn detail(&self) -> String {
+        match self {
+            Self::Connect(error) => error.to_string(),
+            Self::Exchange(ExchangeError::Client(error)) => format!("client: {error}"),
+            Self::Exchange(ExchangeError::Upstream { error, .. } | ExchangeError::Unsent(error)) => {
+                format!("backend: {error}")
+            }
+            Self::Exchange(ExchangeError::RetryStatus(status)) => {
+                format!("backend answered {status} each time")
+            }
+            Self::Expired(Expired::Deadline) => "time limit of the route".to_owned(),
+            Self::Expired(Expired::Stalled) => "no byte moved within the stall limit".to_owned(),
+            Self::Body => "client: no byte of the body within the stall limit".to_owned(),
+        }
+    }
+
+    pub(super) fn code(&self, deadline: Option<Instant>) -> ErrorCode {
+        match self {
+            Self::Connect(error) if error.timed_out => ErrorCode::UpstreamConnectTimeout,
+            Self::Connect(error) if error.stage == ConnectStage::Tls => ErrorCode::UpstreamTls,
+            Self::Connect(_) | Self::Exchange(ExchangeError::Unsent(_)) => ErrorCode::UpstreamConnect,
+            Self::Exchange(ExchangeError::Client(BodyError::Wire(_))) => ErrorCode::BadRequest,
+            Self::Exchange(ExchangeError::Client(_)) => ErrorCode::ClientGone,
+            Self::Exchange(ExchangeError::Upstream { error: BodyError::Wire(_), .. }) => ErrorCode::UpstreamProtocol,
+            Self::Exchange(ExchangeError::Upstream { .. } | ExchangeError::RetryStatus(_)) => ErrorCode::UpstreamReset,
+            Self::Expired(Expired::Deadline) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
+                ErrorCode::RequestTimeout
+            }
+            Self::Expired(_) => ErrorCode::UpstreamTimeout,
+            Self::Body => ErrorCode::RequestBodyTimeout,
+        }
+    }
+}
