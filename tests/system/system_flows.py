@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import queue
 import socket
 import ssl
 import threading
@@ -39,9 +40,16 @@ class Flows:
         reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         self.engine = Engine({"workers": 2, "access_log": {"enabled": True, "path": str(path)}, **settings})
         os.set_blocking(reader, True)
-        self._log = os.fdopen(reader, "r")
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, args=(reader,), daemon=True)
+        self._reader.start()
         self._generation = 0
         self.report: Report | None = None
+
+    def _read(self, log: int) -> None:
+        with os.fdopen(log) as lines:
+            for line in lines:
+                self._lines.put(line)
 
     def apply(self, *resources: Any, remove: ir.Removals = NOTHING, full: bool = False) -> Report:
         """Upsert resources, told apart by their types."""
@@ -74,7 +82,13 @@ class Flows:
 
     def ended(self, count: int = 1) -> list[dict[str, Any]]:
         """Wait until so many flows have ended; their lines of the access log."""
-        return [json.loads(self._log.readline()) for _ in range(count)]
+        found: list[dict[str, Any]] = []
+        while len(found) < count:
+            try:
+                found.append(json.loads(self._lines.get(timeout=LIMIT)))
+            except queue.Empty:
+                raise AssertionError(f"{len(found)} of {count} flows ended: {found}") from None
+        return found
 
     def metric(self, name: str, **labels: str) -> int:
         """The sum of a metric over all labels that are not given."""
@@ -112,7 +126,7 @@ class Flows:
 
     def close(self) -> None:
         self.engine.shutdown()
-        self._log.close()
+        self._reader.join(LIMIT)
 
     def listener(self, name: str, port: int, protocol: str, **rest: Any) -> ir.Listener:
         return ir.Listener(

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -32,6 +33,13 @@ def own_address() -> str:
     """An address that no other gateway of this test run binds."""
     number, process = next(_numbers), os.getpid()
     return f"127.{process % 200 + 20}.{process // 200 % 250 + 1}.{number % 250 + 1}"
+
+
+def until(holds: Callable[[], object], what: str) -> None:
+    """Ask again and again until it holds; a test fails where it never does."""
+    deadline = time.monotonic() + LIMIT
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {LIMIT:.0f} s: {what}"
 
 
 class Gateway:

@@ -120,6 +120,7 @@ def test_a_held_interpreter_does_not_stop_traffic(backend: Any) -> None:
         assert holder.stdout is not None
         for line in holder.stdout:
             phase = line.strip()
+        phase = "free"
 
     threading.Thread(target=follow, daemon=True).start()
     for line in load.stdout:

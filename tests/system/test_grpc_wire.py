@@ -356,11 +356,12 @@ def test_a_client_that_does_not_read_holds_the_backend_back(world: World, client
         if window > 0:
             peer.data(there, bytes(window))
             sent, quiet = sent + window, 0
+            assert sent <= 1024 * 1024
         else:
             # What the gateway has taken by now it has given credit for before it answers.
             settle(peer)
             quiet += 1
-    assert 65_535 <= sent <= 1024 * 1024
+    assert sent >= 65_535
     client.state.reset_stream(stream, CANCEL)
     client.flush()
     assert peer.wait(h2.events.StreamReset)[0].stream_id == there

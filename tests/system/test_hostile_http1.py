@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,13 @@ class Recorder:
     """A backend that writes down what each connection brings, to its end, and answers what it is told.
 
     Attributes:
-        connections: the bytes of each connection.
+        connections: the bytes of each connection; changed under `changed`.
         answer: what it says once a connection brought something.
     """
 
     def __init__(self) -> None:
         self.connections: list[bytes] = []
+        self.changed = threading.Condition()
         self.ended = threading.Semaphore(0)
         self.answer = b""
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -41,17 +42,26 @@ class Recorder:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            self.connections.append(b"")
+            with self.changed:
+                self.connections.append(b"")
+                self.changed.notify_all()
             number = len(self.connections) - 1
             threading.Thread(target=self._serve, args=(connection, number), daemon=True).start()
 
     def _serve(self, connection: socket.socket, number: int) -> None:
         with connection, contextlib.suppress(OSError):
             while data := connection.recv(65536):
-                self.connections[number] += data
+                with self.changed:
+                    self.connections[number] += data
+                    self.changed.notify_all()
                 if self.answer:
                     connection.sendall(self.answer)
         self.ended.release()
+
+    def wait(self, holds: Callable[[list[bytes]], bool]) -> None:
+        """Wait until it holds for the bytes of the connections."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: holds(self.connections), LIMIT), self.connections
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
@@ -110,8 +120,7 @@ def test_a_chunked_body_that_breaks(world: Gateway, recorder: Recorder, rest: by
 @pytest.mark.parametrize("head", [CHUNKED + b"3\r\nabc\r\n", HEAD + b"Content-Length: 9\r\n\r\nabc"])
 def test_a_client_that_leaves_in_the_middle(world: Gateway, recorder: Recorder, head: bytes) -> None:
     connection = send(world, head)
-    while not (recorder.connections and b"abc" in recorder.connections[0]):
-        pass
+    recorder.wait(lambda connections: any(b"abc" in seen for seen in connections))
     connection.close()
     assert recorder.ended.acquire(timeout=LIMIT)
     [seen] = recorder.connections
@@ -125,8 +134,7 @@ def test_chunks_are_framed_anew(world: Gateway, recorder: Recorder) -> None:
     connection = send(world, CHUNKED + rest)
     assert connection.read().status == 200
     connection.close()
-    while not recorder.connections[0].endswith(b"\r\n\r\n"):
-        pass
+    recorder.wait(lambda connections: connections[0].endswith(b"\r\n\r\n"))
     assert recorder.connections[0].partition(b"\r\n\r\n")[2] == b"3\r\nabc\r\n0\r\nx-sum: 1\r\n\r\n"
 
 
@@ -137,11 +145,9 @@ UPGRADE += b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25
 def test_bytes_behind_an_upgrade_are_held_back(world: Gateway, recorder: Recorder) -> None:
     """Nothing but the head reaches the backend before its 101."""
     connection = send(world, UPGRADE + b"early bytes")
-    while not (recorder.connections and b"\r\n\r\n" in recorder.connections[0]):
-        pass
+    recorder.wait(lambda connections: any(b"\r\n\r\n" in seen for seen in connections))
     other = send(world, b"GET /other HTTP/1.1\r\nHost: wire.test\r\n\r\n")
-    while len(recorder.connections) < 2:
-        pass
+    recorder.wait(lambda connections: len(connections) == 2)
     assert recorder.connections[0].endswith(b"\r\n\r\n")
     connection.close()
     other.close()

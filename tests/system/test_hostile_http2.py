@@ -17,7 +17,7 @@ import hpack
 import pytest
 from system_backends import Backend, Received, response
 from system_clients import Http2
-from system_gateway import LIMIT, Gateway
+from system_gateway import LIMIT, Gateway, until
 from system_manifests import gateway, route, rule, service
 
 PORT = 8080
@@ -229,9 +229,7 @@ def test_a_bomb_behind_a_closed_window(world: World) -> None:
     fields = tuple((f"x-{number}", "y" * 400) for number in range(90))
     for _ in range(100):
         connection.open("GET", HOST, "/large", fields)
-    while sum(item.target == "/large" for item in world.backend.requests) < 100:
-        with world.backend.changed:
-            world.backend.changed.wait(1)
+    until(lambda: sum(item.target == "/large" for item in world.backend.requests) >= 100, "100 requests at the backend")
     assert memory(world.gateway.process.pid) - before < 100 * MEGABYTE
     connection.close()
 

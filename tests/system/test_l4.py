@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import ssl
 import struct
@@ -27,7 +28,7 @@ from system_flows import (
     read_exactly,
     rule,
 )
-from system_gateway import LIMIT
+from system_gateway import LIMIT, until
 
 from sluicegate import ir
 from sluicegate.engine import Refused
@@ -324,13 +325,17 @@ def test_a_drain_waits_for_connections(flows: Any, serve: Any) -> None:
     drained: list[bool] = []
     drain = threading.Thread(target=lambda: drained.append(gateway.engine.drain(LIMIT)))
     drain.start()
-    while True:
+
+    def is_refused() -> bool:
         try:
             gateway.connect(5000).close()
         except ConnectionRefusedError:
-            break
+            return True
         except ConnectionResetError:
-            continue  # in the queue of a socket that was closed
+            pass  # in the queue of a socket that was closed
+        return False
+
+    until(is_refused, "new connections are refused")
     client.sendall(b"last words")
     assert read_exactly(client, 10) == b"last words"
     client.close()
@@ -794,8 +799,7 @@ def test_datagrams_without_a_way_are_dropped(flows: Any) -> None:
         for backends, reason in (((), "no_backend"), (("-",), "backend_invalid"), (("app",), "no_endpoint")):
             gateway.apply(rule("UDPRoute", "route", ("udp",), *backends))
             client.send(b"x")
-            while gateway.metric("l4_failures_total", reason=reason) == 0:
-                pass
+            until(functools.partial(gateway.metric, "l4_failures_total", reason=reason), f"counted as {reason}")
     assert gateway.metric("l4_connections_total") in {0, 1}
 
 
@@ -807,10 +811,14 @@ def test_a_drain_lets_sessions_hear_their_answers(flows: Any, serve: Any) -> Non
         drained: list[bool] = []
         drain = threading.Thread(target=lambda: drained.append(gateway.engine.drain(LIMIT)))
         drain.start()
-        while gateway.metric("l4_failures_total", reason="draining") == 0:
+
+        def is_dropped() -> bool:
             with gateway.datagrams(5000) as late:
                 late.send(b"2")
             assert ask(client, b"3") == b"x 3"
+            return gateway.metric("l4_failures_total", reason="draining") > 0
+
+        until(is_dropped, "datagrams of new clients are dropped")
         drain.join(LIMIT)
         assert drained == [True]
     assert gateway.metric("l4_connections_active") == 0

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from system_backends import Received, response
 from system_clients import Http1, Http2
-from system_gateway import LIMIT, Gateway, own_address
+from system_gateway import LIMIT, Gateway, own_address, until
 from system_manifests import Manifest, dump, gateway, https, listener, route, rule, secret, service
 
 PORT = 8080
@@ -545,9 +545,7 @@ def test_admin(start: Any, simple: list[Manifest], authority: Any) -> None:
     assert "sluicegate_config_generation 1" in metrics
     found.write(gateway(), *service("app", ("127.0.0.1", 1)), name="all.yaml")
     # The workers let go of the generation before within their sweep.
-    deadline = time.monotonic() + LIMIT
-    while "HTTPRoute/default/route" in found.admin("/metrics"):
-        assert time.monotonic() < deadline
+    until(lambda: "HTTPRoute/default/route" not in found.admin("/metrics"), "the series of the route are gone")
 
 
 def test_silent_connections_keep_no_probe_waiting(start: Any, simple: list[Manifest]) -> None:
@@ -581,9 +579,7 @@ def test_metrics_do_not_grow_with_what_clients_send(start: Any, simple: list[Man
     assert names_of(found.admin("/metrics")) == before
     assert any('listener="Gateway/default/gateway/other"' in name for name in before)
     found.write(gateway(), *simple[1:])
-    deadline = time.monotonic() + LIMIT
-    while any("gateway/other" in name for name in names_of(found.admin("/metrics"))):
-        assert time.monotonic() < deadline
+    until(lambda: "gateway/other" not in "".join(names_of(found.admin("/metrics"))), "the listener's series are gone")
     assert get(found).status == 200
     assert any('route="HTTPRoute/default/route"' in name for name in names_of(found.admin("/metrics")))
 
