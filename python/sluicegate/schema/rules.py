@@ -33,7 +33,7 @@ _QUALIFIED = re.compile(r"(?:[A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]")
 MAX_SUBDOMAIN = 253
 
 #: Verdicts on what rules see of a value, and compiled rules.
-MAX_REMEMBERED = 4096
+MAX_REMEMBERED = 1024
 
 
 def check_rules(
