@@ -213,14 +213,26 @@ def echo2(name: str) -> Answer2:
 
 
 class Backend2(Backend):
-    """The same over HTTP/2, with prior knowledge or ALPN."""
+    """The same over HTTP/2, with prior knowledge or ALPN.
+
+    Attributes:
+        validates: only what is well formed is sent.
+    """
+
+    validates = True
 
     def __init__(self, answer: Answer2, **rest) -> None:
         self.answer2 = answer
         super().__init__(lambda _request: None, **rest)
 
     def serve(self, connection: socket.socket) -> None:
-        state = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
+        configuration = h2.config.H2Configuration(
+            client_side=False,
+            header_encoding="utf-8",
+            validate_outbound_headers=self.validates,
+            normalize_outbound_headers=self.validates,
+        )
+        state = h2.connection.H2Connection(configuration)
         state.initiate_connection()
         connection.sendall(state.data_to_send())
         open_requests: dict[int, Received] = {}

@@ -203,8 +203,14 @@ pub async fn over_http2<Source: BodySource, Sink: ReplySink, T: Tap>(
                     if informational > MAX_INFORMATIONAL {
                         return Err(upstream(WireError::Malformed("too many informational responses"), true));
                     }
-                    let fields = fields_of(interim.headers());
-                    client.informational(interim.status().as_u16(), &fields).map_err(ExchangeError::Client)?;
+                    let status = interim.status().as_u16();
+                    if status == 101 {
+                        // No such thing in HTTP/2 (RFC 9113 section 8.6), but a client of HTTP/1.1 would believe it.
+                        return Err(upstream(WireError::Malformed("101 over HTTP/2"), true));
+                    }
+                    let mut fields = fields_of(interim.headers());
+                    take_content_length(&mut fields).map_err(|error| upstream(error, true))?;
+                    client.informational(status, &fields).map_err(ExchangeError::Client)?;
                     client.flush().await.map_err(ExchangeError::Client)?;
                 }
                 Err(response) => break response,
@@ -324,13 +330,20 @@ pub fn fields_of(headers: &http::HeaderMap) -> FieldList<'_> {
     headers.iter().map(|(name, value)| Field { name: name.as_str().as_bytes(), value: value.as_bytes() }).collect()
 }
 
+/// One number or none, as over HTTP/1.1; `h2` lets equal ones pass.
 fn take_content_length(fields: &mut FieldList<'_>) -> Result<Option<u64>, WireError> {
-    let Some(at) = fields.iter().position(|field| field.name == b"content-length") else {
+    const BAD: WireError = WireError::Malformed("Content-Length is not one number");
+    let is_length = |field: &Field<'_>| field.name == b"content-length";
+    let mut lengths = fields.iter().filter(|field| is_length(field)).map(|field| field.value);
+    let Some(value) = lengths.next() else {
         return Ok(None);
     };
-    let value = fields.remove(at).value;
+    if lengths.next().is_some() {
+        return Err(BAD);
+    }
+    fields.retain(|field| !is_length(field));
     let length = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok());
-    length.map(Some).ok_or(WireError::Malformed("Content-Length is not one number"))
+    length.map(Some).ok_or(BAD)
 }
 
 /// Every piece that passes is progress.
