@@ -42,18 +42,23 @@ pub(super) fn kind(name: &[u8]) -> FieldKind {
     if name.eq_ignore_ascii_case(wanted) { kind } else { FieldKind::Other }
 }
 
+/// Fields that `Connection` may name in one message; each costs a look at every field.
+const MAX_NAMED_FIELDS: usize = 32;
+
 /// What the `Connection` fields of a message say.
 #[derive(Debug, Default)]
-pub(super) struct ConnectionOptions {
+pub(super) struct ConnectionOptions<'b> {
     pub close: bool,
     pub keep_alive: bool,
     pub upgrade: bool,
-    /// An option that names a field which has to go.
-    pub names_fields: bool,
+    /// Options that name a field which has to go.
+    named: SmallVec<[&'b [u8]; 4]>,
 }
 
-impl ConnectionOptions {
-    pub fn read(&mut self, value: &[u8]) {
+impl<'b> ConnectionOptions<'b> {
+    /// # Errors
+    /// `HeadTooLarge` ([`MAX_NAMED_FIELDS`]).
+    pub fn read(&mut self, value: &'b [u8]) -> Result<(), WireError> {
         for token in list(value) {
             if token.eq_ignore_ascii_case(b"close") {
                 self.close = true;
@@ -61,9 +66,20 @@ impl ConnectionOptions {
                 self.keep_alive = true;
             } else if token.eq_ignore_ascii_case(b"upgrade") {
                 self.upgrade = true;
+            } else if self.named.len() < MAX_NAMED_FIELDS {
+                self.named.push(token);
             } else {
-                self.names_fields = true;
+                return Err(WireError::HeadTooLarge);
             }
+        }
+        Ok(())
+    }
+
+    /// Remove what is named (RFC 9110 section 7.6.1). Called before our own fields are added, so no client can remove
+    /// those.
+    pub fn remove_named(&self, fields: &mut FieldList<'_>) {
+        if !self.named.is_empty() {
+            fields.retain(|field| !self.named.iter().any(|name| name.eq_ignore_ascii_case(field.name)));
         }
     }
 }
@@ -71,14 +87,6 @@ impl ConnectionOptions {
 /// The elements of a comma separated list, trimmed, empty ones skipped (RFC 9110 section 5.6.1).
 pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
-}
-
-/// Remove what `Connection` names (RFC 9110 section 7.6.1). Called before our own fields are added, so no client
-/// can remove those.
-pub(super) fn remove_named(fields: &mut FieldList<'_>, connection: &[&[u8]]) {
-    fields.retain(|field| {
-        !connection.iter().any(|value| list(value).any(|token| token.eq_ignore_ascii_case(field.name)))
-    });
 }
 
 /// One message has one framing. Collects what the fields say and refuses every disagreement.

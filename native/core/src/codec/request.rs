@@ -1,9 +1,8 @@
 //! Request heads (RFC 9112 sections 2, 3, 5, 6).
 
-use super::fields::{ConnectionOptions, FieldKind, FramingFields, every_line_ends_in_crlf, kind, remove_named};
+use super::fields::{ConnectionOptions, FieldKind, FramingFields, every_line_ends_in_crlf, kind};
 use super::{FieldList, Framing, MAX_FIELDS, MAX_REQUEST_LINE, Parsed, WireError};
 use crate::table::Field;
-use smallvec::SmallVec;
 use std::mem::MaybeUninit;
 
 /// A request head as it stands in the buffer. `Host`, framing and hop-by-hop fields are taken out of `fields`.
@@ -78,7 +77,6 @@ pub fn parse_request(bytes: &[u8]) -> Result<Parsed<RequestHead<'_>>, WireError>
 fn read_fields<'b>(head: &mut RequestHead<'b>, headers: &[httparse::Header<'b>]) -> Result<(), WireError> {
     let mut framing = FramingFields::default();
     let mut options = ConnectionOptions::default();
-    let mut connection: SmallVec<[&[u8]; 2]> = SmallVec::new();
     let mut upgrade = None;
     for header in headers {
         let name = header.name.as_bytes();
@@ -90,10 +88,7 @@ fn read_fields<'b>(head: &mut RequestHead<'b>, headers: &[httparse::Header<'b>])
             FieldKind::Host => head.host = Some(header.value),
             FieldKind::ContentLength => framing.content_length(header.value)?,
             FieldKind::TransferEncoding => framing.transfer_encoding(header.value)?,
-            FieldKind::Connection => {
-                options.read(header.value);
-                connection.push(header.value);
-            }
+            FieldKind::Connection => options.read(header.value)?,
             FieldKind::Upgrade => upgrade = Some(header.value),
             FieldKind::Te => head.accepts_trailers |= super::fields::list(header.value).any(is_trailers),
             FieldKind::Expect if header.value.eq_ignore_ascii_case(b"100-continue") => {
@@ -105,9 +100,7 @@ fn read_fields<'b>(head: &mut RequestHead<'b>, headers: &[httparse::Header<'b>])
     }
     head.framing = framing.framing(head.minor)?.unwrap_or(Framing::Empty);
     head.keep_alive = !options.close && (head.minor == 1 || options.keep_alive);
-    if options.names_fields {
-        remove_named(&mut head.fields, &connection);
-    }
+    options.remove_named(&mut head.fields);
     if options.upgrade && head.minor == 1 && head.framing.is_empty() {
         // One protocol only, and never h2c: a backend that took it would speak HTTP/2 past our routing (RFC 9113 section 3.1).
         head.upgrade = upgrade.filter(|value| !value.eq_ignore_ascii_case(b"h2c") && !value.contains(&b','));

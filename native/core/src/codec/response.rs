@@ -1,9 +1,8 @@
 //! Response heads from backends (RFC 9112 sections 4 to 6).
 
-use super::fields::{ConnectionOptions, FieldKind, FramingFields, every_line_ends_in_crlf, kind, remove_named};
+use super::fields::{ConnectionOptions, FieldKind, FramingFields, every_line_ends_in_crlf, kind};
 use super::{FieldList, Framing, MAX_FIELDS, Parsed, WireError};
 use crate::table::Field;
-use smallvec::SmallVec;
 use std::mem::MaybeUninit;
 
 /// A response head as it stands in the buffer, without framing and hop-by-hop fields.
@@ -67,7 +66,6 @@ fn read_fields<'b>(
 ) -> Result<(), WireError> {
     let mut framing = FramingFields::default();
     let mut options = ConnectionOptions::default();
-    let mut connection: SmallVec<[&[u8]; 2]> = SmallVec::new();
     let mut upgrade = None;
     for header in headers {
         let name = header.name.as_bytes();
@@ -77,10 +75,7 @@ fn read_fields<'b>(
             }
             FieldKind::ContentLength => framing.content_length(header.value)?,
             FieldKind::TransferEncoding => framing.transfer_encoding(header.value)?,
-            FieldKind::Connection => {
-                options.read(header.value);
-                connection.push(header.value);
-            }
+            FieldKind::Connection => options.read(header.value)?,
             FieldKind::Upgrade => upgrade = Some(header.value),
             FieldKind::HopByHop => {}
         }
@@ -97,9 +92,7 @@ fn read_fields<'b>(
         None => Framing::UntilClose,
     };
     head.keep_alive = !options.close && (minor == 1 || options.keep_alive) && head.framing != Framing::UntilClose;
-    if options.names_fields {
-        remove_named(&mut head.fields, &connection);
-    }
+    options.remove_named(&mut head.fields);
     if head.status == 101 {
         head.upgrade = upgrade;
     }

@@ -61,14 +61,17 @@ impl Client {
 
 /// A field that tells where a request came from: taken out of every request, whoever sent it.
 ///
-/// `Forwarded` (RFC 7239), `X-Forwarded-*`, `X-Real-IP`. Returns true when `field` is one of them.
+/// `Forwarded` (RFC 7239), `X-Forwarded-*`, `X-Real-IP`, also with `_` for `-`: behind CGI and WSGI both are one name.
+/// Returns true when `field` is one of them.
 pub fn take_forwarding<'b>(field: &Field<'b>, into: &mut ForwardingFields<'b>) -> bool {
     let name = field.name;
     match name.len() {
-        9 => name.eq_ignore_ascii_case(b"forwarded") || name.eq_ignore_ascii_case(b"x-real-ip"),
-        length if length > 12 && name[..12].eq_ignore_ascii_case(b"x-forwarded-") => {
+        9 => is_variant_of(name, b"forwarded") || is_variant_of(name, b"x-real-ip"),
+        length if length > 12 && is_variant_of(&name[..12], b"x-forwarded-") => {
             let rest = &name[12..];
-            if rest.eq_ignore_ascii_case(b"for") {
+            if name.contains(&b'_') {
+                // No proxy writes it like that.
+            } else if rest.eq_ignore_ascii_case(b"for") {
                 into.forwarded_for = Some(field.value);
             } else if rest.eq_ignore_ascii_case(b"proto") {
                 into.proto = Some(field.value);
@@ -79,4 +82,10 @@ pub fn take_forwarding<'b>(field: &Field<'b>, into: &mut ForwardingFields<'b>) -
         }
         _ => false,
     }
+}
+
+/// The same name, whatever the case and whether with `-` or `_`. Both have one length.
+fn is_variant_of(name: &[u8], wanted: &[u8]) -> bool {
+    let same = |(byte, wanted): (&u8, &u8)| byte.eq_ignore_ascii_case(wanted) || (*byte == b'_' && *wanted == b'-');
+    name.iter().zip(wanted).all(same)
 }
