@@ -600,6 +600,7 @@ def test_access_log(start: Any, simple: list[Manifest], tmp_path: Path) -> None:
     connection.close()
     assert found.stop() == 0
     [line] = [json.loads(text) for text in path.read_text().splitlines()]
+    assert line["user_agent"] == 'a"b\\c'
     assert line["method"] == "GET"
     assert line["status"] == 200
     assert line["path"].startswith("/logged")
