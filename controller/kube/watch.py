@@ -5,6 +5,9 @@
       |  +---410-------+  +--- end, silence, broken line, other errors: watch again from the last version seen
       +--- after errors that last: wait (growing, with jitter), then list again
 
+An end and 410 are followed up at once, but not in a row: after two watches that were short and brought nothing the next
+one waits as after an error (client-go's "very short watch").
+
 Rules:
 - An error never counts as an empty list: the store keeps what it has until a list is complete (`Init` .. `InitDone`).
 - The server ends a watch after `SERVER_LIMIT`; a connection without a byte for `SILENCE` is taken for dead. (A silent
@@ -22,6 +25,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import aiohttp
 import msgspec
 
 from ..model import CLUSTER, GATEWAY_GROUP, KINDS, DecodeError, ObjectKey, decode
@@ -35,7 +39,9 @@ SERVER_LIMIT = 240
 SILENCE = 300.0
 #: Objects in a page of a list.
 PAGE = 500
-#: Seconds before the first and the longest wait after an error.
+#: Seconds from which on a watch was of use although it brought nothing; shorter ones in a row are not reopened at once.
+SHORT = 1.0
+#: Seconds before the first and the longest wait after an error, and between watches that are short and bring nothing.
 FIRST_WAIT, LONGEST_WAIT = 0.2, 15.0
 #: Seconds between looks for a kind that the cluster does not have.
 MISSING_WAIT = 10.0
@@ -97,6 +103,8 @@ class Watch:
         self._complain = complain
         self._version = ""
         self._wait = FIRST_WAIT
+        #: Watches in a row that were short and brought nothing.
+        self._vain = 0
         self._told_missing = self._told_older = False
         self._absences = 0
         self._moved = time.monotonic()
@@ -121,17 +129,27 @@ class Watch:
                     self._found()
                     self.alive.set()
                 await self._follow()
-                self._wait = FIRST_WAIT
             except Gone:
                 self._version = ""
             except ApiError as error:
-                await self._recover(error)
+                if error.status != 410:
+                    await self._recover(error)
+                    continue
+                self._version = ""
+            self._vain += 1
+            if self._vain > 1:
+                await self._pause()
+
+    def _useful(self) -> None:
+        """The watch is worth having: whatever comes next is done at once."""
+        self._wait, self._vain = FIRST_WAIT, 0
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(self._wait * random.uniform(0.7, 1.3))  # noqa: S311 (jitter)
+        self._wait = min(self._wait * 2, LONGEST_WAIT)
 
     async def _recover(self, error: ApiError) -> None:
         kind = self._resource.kind
-        if error.status == 410:
-            self._version = ""
-            return
         if error.status == 404 and not self._version:
             await self._missing()
             return
@@ -144,8 +162,7 @@ class Watch:
         # The list is worth having again where the server said something was wrong with what we asked.
         if 400 <= error.status < 500 and error.status not in {401, 403, 429}:
             self._version = ""
-        await asyncio.sleep(self._wait * random.uniform(0.7, 1.3))  # noqa: S311 (jitter)
-        self._wait = min(self._wait * 2, LONGEST_WAIT)
+        await self._pause()
 
     async def _missing(self) -> None:
         """The cluster does not have this kind in this version: try the next, or wait."""
@@ -205,22 +222,31 @@ class Watch:
         }
         query.update(_selectors(resource))
         async with self._client.stream(resource.collection, query, read_limit=SILENCE) as stream:
-            buffer = b""
-            while True:
-                try:
-                    chunk = await stream.readany()
-                except Exception as error:  # whatever a broken connection is called
-                    raise ApiError(0, f"the watch of {resource.kind} broke: {error!r}") from None
-                if not chunk:
-                    return
-                self._moved = time.monotonic()
-                buffer += chunk
-                *lines, buffer = buffer.split(b"\n")
-                for line in lines:
-                    if line.strip():
-                        self._take(line)
-                if len(buffer) > MAX_LINE:
-                    raise ApiError(0, f"an event of {resource.kind} is larger than {MAX_LINE:,} bytes")
+            opened = time.monotonic()
+            try:
+                await self._read(stream)
+            finally:
+                if time.monotonic() - opened >= SHORT:
+                    self._useful()
+
+    async def _read(self, stream: aiohttp.StreamReader) -> None:
+        kind = self._resource.kind
+        buffer = b""
+        while True:
+            try:
+                chunk = await stream.readany()
+            except Exception as error:  # whatever a broken connection is called
+                raise ApiError(0, f"the watch of {kind} broke: {error!r}") from None
+            if not chunk:
+                return
+            self._moved = time.monotonic()
+            buffer += chunk
+            *lines, buffer = buffer.split(b"\n")
+            for line in lines:
+                if line.strip():
+                    self._take(line)
+            if len(buffer) > MAX_LINE:
+                raise ApiError(0, f"an event of {kind} is larger than {MAX_LINE:,} bytes")
 
     def _take(self, line: bytes) -> None:
         try:
@@ -239,7 +265,9 @@ class Watch:
         elif event.type == "DELETED":
             name, namespace = metadata.get("name", ""), metadata.get("namespace", "")
             self._tell(Delete(ObjectKey(self._resource.kind, namespace, name)))
-        self._wait = FIRST_WAIT
+        else:
+            return
+        self._useful()
 
     def _apply(self, document: dict[str, Any]) -> None:
         # Items of a list have neither.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import defaultdict
 from typing import Any
 
@@ -34,6 +35,10 @@ class ApiServer:
         #: Namespace, ServiceAccount and pod of tokens.
         self.tokens: dict[str, tuple[str, str, str]] = {}
         self.watches = 0
+        #: When watches were opened, by the monotonic clock.
+        self.opened: list[float] = []
+        #: What every watch is told at once before it ends; None: watches go on.
+        self.last_words: bytes | None = None
         self._history: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
         self._watchers: dict[str, list[asyncio.Queue[bytes | None]]] = defaultdict(list)
         self._changed = asyncio.Condition()
@@ -148,13 +153,16 @@ class ApiServer:
 
     async def _watch(self, request: web.Request, path: str) -> web.StreamResponse:
         queue: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._watchers[path].append(queue)
         # What happened since the version that the client has seen.
         since = int(request.query["resourceVersion"])
         for version, data in self._history[path]:
             if version > since:
                 queue.put_nowait(data)
         self.watches += 1
+        self.opened.append(time.monotonic())
+        if self.last_words is not None:
+            return web.Response(body=self.last_words)
+        self._watchers[path].append(queue)
         response = web.StreamResponse()
         await response.prepare(request)
         async with self._changed:

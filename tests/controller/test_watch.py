@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from sluicegate.controller.store import Apply, Delete, Event, Init, InitDone
 
 COLLECTION = "/apis/gateway.networking.k8s.io/v1/httproutes"
 LIMIT = 10.0
+GONE = b'{"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}}\n'
 
 
 def route(name: str) -> dict[str, Any]:
@@ -129,6 +131,43 @@ def test_gone_inside_the_stream_lists_again_and_replaces() -> None:
             server.tell(COLLECTION, {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}})
             await seen.until(lambda: seen.words().count("done") == 2)
             assert seen.words()[-3:] == ["init", "new", "done"]
+
+    run(test)
+
+
+@pytest.mark.parametrize("words", [b"", GONE, b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9"}}}\n'])
+def test_watches_that_end_at_once_are_opened_ever_more_slowly(monkeypatch: pytest.MonkeyPatch, words: bytes) -> None:
+    """The first is followed at once, as after any end; the others after 0.05, 0.1, 0.2 s (less jitter)."""
+    monkeypatch.setattr("sluicegate.controller.kube.watch.FIRST_WAIT", 0.05)
+
+    async def test() -> None:
+        async with watching(prepare=lambda server: setattr(server, "last_words", words)) as (server, seen):
+            await server.wait(lambda: server.watches == 5)
+            pauses = [later - earlier for earlier, later in itertools.pairwise(server.opened)]
+            assert all(pause >= least for pause, least in zip(pauses, (0, 0.035, 0.07, 0.14), strict=True))
+            assert len(server.lists) == (5 if words == GONE else 1)
+            assert not seen.complaints
+            # Whatever one brings makes the next one quick again.
+            server.last_words = None
+            await server.wait(lambda: server.watchers(COLLECTION) == 1)
+            server.put(COLLECTION, route("new"))
+            await seen.until(lambda: seen.words()[-1] == "new")
+            monkeypatch.setattr("sluicegate.controller.kube.watch.FIRST_WAIT", 10 * LIMIT)
+            server.end_watches()
+            await server.wait(lambda: server.watches == 7)
+
+    run(test)
+
+
+def test_a_watch_that_lasted_is_followed_at_once_though_it_brought_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sluicegate.controller.kube.watch.SHORT", 0.0)
+    monkeypatch.setattr("sluicegate.controller.kube.watch.FIRST_WAIT", 10 * LIMIT)
+
+    async def test() -> None:
+        async with watching() as (server, _):
+            for number in range(1, 5):
+                await server.wait(lambda number=number: server.watches == number)
+                server.end_watches()
 
     run(test)
 
