@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..model import ObjectKey
-from .plane import CONTROLLER_ANNOTATION, DIGEST_ANNOTATION, MANAGED_LABEL, MANAGER, PLANE_LABEL, Manifest
+from .plane import DIGEST_ANNOTATION, PLANE_LABEL, Manifest, controller_of
 
 #: Of what is watched only this is kept: what a manifest can want.
 _KEPT = ("spec", "data", "automountServiceAccountToken")
@@ -43,12 +43,11 @@ def live_of(document: Manifest) -> Live:
     owners = metadata.get("ownerReferences") or ()
     kept = {name: document[name] for name in _KEPT if name in document}
     kept["metadata"] = {"labels": labels, "annotations": annotations, "ownerReferences": owners}
-    ours = labels.get(MANAGED_LABEL) == MANAGER
     return Live(
         uid=metadata.get("uid", ""),
         owner=next((item.get("uid", "") for item in owners if item.get("controller")), ""),
         plane=f"{metadata.get('namespace', '')}/{labels.get(PLANE_LABEL, '')}",
-        controller=annotations.get(CONTROLLER_ANNOTATION, "") if ours else "",
+        controller=controller_of(labels, annotations),
         terminating="deletionTimestamp" in metadata,
         document=kept,
     )

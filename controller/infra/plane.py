@@ -165,6 +165,11 @@ class DataPlane:
         return f"{self.namespace}/{self.name}"
 
 
+def controller_of(labels: Mapping[str, str], annotations: Mapping[str, str]) -> str:
+    """Name of the controller that made an object with these labels and annotations; empty: not one of ours."""
+    return annotations.get(CONTROLLER_ANNOTATION, "") if labels.get(MANAGED_LABEL) == MANAGER else ""
+
+
 def key_of(manifest: Manifest) -> ObjectKey:
     """Key of the object that a manifest describes."""
     metadata = manifest["metadata"]

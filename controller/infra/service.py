@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..model import Service
-from .plane import Manifest, PlaneGateway, PlanePort
+from .plane import Manifest, PlaneGateway, PlanePort, controller_of
 
 DEFAULT_TYPE = "LoadBalancer"
 NODE_PORT = "NodePort"
@@ -55,6 +55,18 @@ def service_annotations(gateway: PlaneGateway) -> dict[str, str]:
     several = len(gateway.addresses) > 1 and service_type(gateway) == DEFAULT_TYPE
     asked = dict.fromkeys(ADDRESS_ANNOTATIONS, ",".join(gateway.addresses)) if several else {}
     return {**asked, **(wanted.annotations or {})}
+
+
+def belongs(service: Service, controller_name: str, owner: str) -> bool:
+    """Whether a Service is one that `apply` would not leave alone as somebody else's.
+
+    Args:
+        service: one of the name that a Gateway's Service has.
+        controller_name: whose Gateway it is.
+        owner: uid of the object that owns the Gateway's Service.
+    """
+    maker = controller_of(service.metadata.labels, service.metadata.annotations)
+    return maker == controller_name or (owner != "" and service.owner == owner)
 
 
 def service_addresses(service: Service) -> tuple[tuple[str, str], ...]:

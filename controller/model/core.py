@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from .meta import Model, Object
+from .meta import Model, Object, ObjectMeta
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 
@@ -90,11 +90,30 @@ class ServiceStatus(Model, frozen=True, kw_only=True):
     load_balancer: LoadBalancerStatus = LoadBalancerStatus()
 
 
+class OwnerReference(Model, frozen=True, kw_only=True):
+    """`metadata.ownerReferences[]`."""
+
+    uid: str = ""
+    controller: bool = False
+
+
+class ServiceMeta(ObjectMeta, frozen=True, kw_only=True):
+    """`Service.metadata`: with the owners, by which that of a Gateway is told from somebody else's of its name."""
+
+    owner_references: tuple[OwnerReference, ...] = ()
+
+
 class Service(Object, frozen=True, kw_only=True):
     """A named set of endpoints."""
 
+    metadata: ServiceMeta
     spec: ServiceSpec = ServiceSpec()
     status: ServiceStatus = ServiceStatus()
+
+    @property
+    def owner(self) -> str:
+        """The uid of its controlling owner; empty: it has none."""
+        return next((item.uid for item in self.metadata.owner_references if item.controller), "")
 
 
 class EndpointConditions(Model, frozen=True, kw_only=True):

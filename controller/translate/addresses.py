@@ -1,6 +1,7 @@
 """Which addresses data planes have: those of their Services to `Gateway.status.addresses`.
 
 A Service of type NodePort answers at the nodes. Rules:
+- A Service of somebody else that only has the name counts for nothing.
 - Only nodes that are ready; where `externalTrafficPolicy` is `Local`, only those with a ready pod: others drop.
 - Of a node the external addresses, or the internal ones where it has no external one, of the Service's IP families.
 - The oldest nodes come first: the API takes `MAX_ADDRESSES`, and a node that joins must not push another one out.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 
-from ..infra.service import NODE_PORT, cluster_addresses, service_addresses
+from ..infra.service import NODE_PORT, belongs, cluster_addresses, service_addresses
 from ..model import EndpointSlice, Node, ObjectKey, Service
 from ..snapshot import Snapshot
 from .status import Address
@@ -26,12 +27,13 @@ Pair = tuple[str, str]
 
 
 def assigned_addresses(
-    snapshot: Snapshot, gateways: Iterable[GatewayFacts], slices: Mapping[Pair, Set[Pair]]
+    snapshot: Snapshot, controller_name: str, gateways: Iterable[GatewayFacts], slices: Mapping[Pair, Set[Pair]]
 ) -> dict[ObjectKey, tuple[Address, ...]]:
     """Addresses that the Services of Gateways have been given, by Gateway; those without a Service are left out.
 
     Args:
         snapshot: has the Services, nodes and EndpointSlices.
+        controller_name: whose Gateways they are.
         gateways: where data planes are provisioned; others have no Service.
         slices: EndpointSlices by Service.
     """
@@ -39,7 +41,9 @@ def assigned_addresses(
     given = {
         facts.object.key: (facts, service)
         for facts in gateways
-        if facts.service is not None and isinstance(service := services.get(facts.service), Service)
+        if facts.service is not None
+        and isinstance(service := services.get(facts.service), Service)
+        and belongs(service, controller_name, facts.service_owner)
     }
     by_nodes = any(service.spec.type == NODE_PORT for _, service in given.values())
     nodes = _ready_nodes(snapshot) if by_nodes else []

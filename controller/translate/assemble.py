@@ -44,6 +44,7 @@ class Build:
     requested: tuple[str, ...] = ()
     cluster: ClusterAddresses | None = None
     service: tuple[str, str] | None = None
+    service_owner: str = ""
     #: Although it is refused its data plane goes on with what works.
     kept: bool = False
     backend_certificate: str | None = None
@@ -149,6 +150,7 @@ def _gateway_facts(build: Build, own: Verdict, facts: tuple[ListenerFacts, ...])
         requested=build.requested,
         cluster=build.cluster,
         service=build.service,
+        service_owner=build.service_owner,
         listeners=facts,
         attached_sets=sum(group.verdict is not None and group.verdict.ok for group in build.sets),
     )

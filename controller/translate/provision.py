@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from ..infra.names import dedicated_ports, plane_name, shared_name, shared_ports, shared_service_name
 from ..infra.parameters import faults
 from ..infra.plane import PlaneGateway, PlanePort, PlaneRequest, ProvisionOptions
+from ..infra.service import belongs
 from ..model import Gateway, GatewayClass, GatewayParameters, GatewayParametersSpec, ObjectKey, Secret, Service
 from ..model.gateway import ParametersReference
 from ..model.parameters import GROUP, SHARED, merged
@@ -142,10 +143,13 @@ class Provisioning:
 
     def _service(self, build: Build, options: ProvisionOptions) -> Service | None:
         """The Service that a Gateway has in a shared data plane."""
-        name = shared_service_name(build.gateway.key, build.gateway.spec.gateway_class_name)
+        class_name = build.gateway.spec.gateway_class_name
+        name = shared_service_name(build.gateway.key, class_name)
         self.material.reads.add(("Service", options.namespace, name))
         found = self.material.snapshot.table("Service").get((options.namespace, name))
-        return found if isinstance(found, Service) else None
+        if isinstance(found, Service) and belongs(found, self.controller_name, self._uid(class_name)):
+            return found
+        return None  # there is none, or somebody else's of that name
 
     def _dedicated(self, build: Build, name: str, trust: str | None) -> PlaneRequest:
         gateway = build.gateway
@@ -156,7 +160,7 @@ class Provisioning:
             targets[port.transport, port.port] = port.target
         for draft in _bindable(build):
             draft.bind_port = targets[_transport(draft), draft.spec.port]
-        build.service = (gateway.namespace, name)
+        build.service, build.service_owner = (gateway.namespace, name), gateway.metadata.uid
         member = self._member(build, name, ports)
         return PlaneRequest(
             namespace=gateway.namespace,
@@ -197,7 +201,7 @@ class Provisioning:
                     draft.bind_port = target
                     ports.add(PlanePort(transport, draft.spec.port, target))
             name = shared_service_name(key, class_name)
-            build.service = (options.namespace, name)
+            build.service, build.service_owner = (options.namespace, name), self._uid(class_name)
             gateways.append(self._member(build, name, tuple(sorted(ports))))
         known_class = self._classes.get(class_name)
         return PlaneRequest(

@@ -94,6 +94,7 @@ class GatewayFacts:
         requested: addresses that its Service is to have, normal form; only where data planes are provisioned.
         cluster: what it asks for of routability `Cluster`; likewise.
         service: (namespace, name) of its Service; only where data planes are provisioned.
+        service_owner: uid of the object that owns that Service.
         listeners: in the order written.
         attached_sets: number of accepted ListenerSets.
     """
@@ -107,6 +108,7 @@ class GatewayFacts:
     requested: tuple[str, ...]
     cluster: ClusterAddresses | None
     service: tuple[str, str] | None
+    service_owner: str
     listeners: tuple[ListenerFacts, ...]
     attached_sets: int
 

@@ -229,7 +229,8 @@ class Translator:
         gateways = topology.gateways.values()
         if not rebuilt and "Node" not in step.changes and services.isdisjoint(facts.service for facts in gateways):
             return False
-        before, memo.assigned = memo.assigned, assigned_addresses(step.snapshot, gateways, memo.service_slices)
+        before = memo.assigned
+        memo.assigned = assigned_addresses(step.snapshot, self.controller_name, gateways, memo.service_slices)
         return before != memo.assigned
 
     def _update_statuses(self, memo: Memo, topology: Topology, listeners: set[str], *, rebuilt: bool) -> None:

@@ -207,7 +207,11 @@ def service(address: str) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": "one-sluicegate", "namespace": "prod"},
+        "metadata": {
+            "name": "one-sluicegate",
+            "namespace": "prod",
+            "ownerReferences": [{"uid": "one", "controller": True}],
+        },
         "spec": {"type": "LoadBalancer"},
         "status": {"loadBalancer": {"ingress": [{"ip": address}]}},
     }

@@ -48,13 +48,17 @@ class Cluster:
             {
                 "apiVersion": "gateway.networking.k8s.io/v1",
                 "kind": "Gateway",
-                "metadata": {"name": "one", "namespace": "prod"},
+                "metadata": {"name": "one", "namespace": "prod", "uid": "one"},
                 "spec": {"gatewayClassName": "sluicegate", "listeners": [listener]},
             },
             {
                 "apiVersion": "v1",
                 "kind": "Service",
-                "metadata": {"name": "one-sluicegate", "namespace": "prod"},
+                "metadata": {
+                    "name": "one-sluicegate",
+                    "namespace": "prod",
+                    "ownerReferences": [{"uid": "one", "controller": True}],
+                },
                 "spec": {"type": "NodePort", "ipFamilies": ["IPv4"], "externalTrafficPolicy": policy},
             },
         )
