@@ -1,7 +1,11 @@
 """Our status into the one that is there: foreign conditions and other controllers' entries stay as they are.
 
-Pure. `lastTransitionTime` changes only with `status` of its condition (`metav1.Condition`). A result that says the same
-as what is there is what is there, so that nothing is written without a semantic change.
+Pure. Rules:
+- `lastTransitionTime` changes only with `status` of its condition (`metav1.Condition`).
+- A result that says the same as what is there is what is there, so that nothing is written without a semantic change.
+- What was made of an older generation than what is there says is not written (Gateway API: implementations MUST NOT set
+  an older `observedGeneration`); the newer translation is on its way.
+- Conditions and entries that are there keep their places; new ones come last.
 """
 
 from __future__ import annotations
@@ -20,7 +24,9 @@ MAX_PARENTS = 32
 PENDING = frozenset({"Pending", "NotReconciled"})
 
 
-def merged_status(live: Document | None, status: Status | None, controller_name: str, now: str) -> Document | None:
+def merged_status(
+    live: Document | None, status: Status | None, controller_name: str, now: str, generation: int | None = None
+) -> Document | None:
     """Put our part into a status.
 
     Args:
@@ -28,12 +34,17 @@ def merged_status(live: Document | None, status: Status | None, controller_name:
         status: what we have to say; None: nothing any more (our entries go, the rest stays).
         controller_name: whose entries of `parents` and `ancestors` are ours.
         now: RFC 3339, for conditions that change.
+        generation: of the object, where known; a live status that claims to be of a later one is of another object (a
+            backup, say) and does not count.
 
     Returns:
-        The whole status; None where the one that is there says it already.
+        The whole status; None where the one that is there says it already, or is of a newer generation.
     """
     before = live or {}
     wanted = to_document(status) if status is not None else {}
+    told, ours = _generation(before, controller_name), _generation(wanted, controller_name)
+    if ours and ours < (told if generation is None else min(told, generation)):
+        return None
     after = {**before, **wanted}
     if "conditions" in wanted:
         after["conditions"] = _conditions(before.get("conditions") or (), wanted["conditions"], now)
@@ -46,13 +57,19 @@ def merged_status(live: Document | None, status: Status | None, controller_name:
     return None if _same(before, after) else after
 
 
+def _generation(status: Document, controller_name: str) -> int:
+    """The newest generation of conditions: the object's, its listeners', our parents' and ancestors'; 0: unknown."""
+    entries = (*(status.get("parents") or ()), *(status.get("ancestors") or ()))
+    ours = (item for item in entries if item.get("controllerName") == controller_name)
+    holders = (status, *(status.get("listeners") or ()), *ours)
+    return max((item.get("observedGeneration") or 0 for each in holders for item in _conditions_of(each)), default=0)
+
+
 def _conditions(before: Iterable[Document], wanted: Iterable[Document], now: str) -> list[Document]:
     """Ours by type in place of those that were there; what was there of other types stays, ours that are gone go."""
-    wanted = list(wanted)
-    known = {item["type"]: item for item in before}
-    ours = {item["type"] for item in wanted}
-    kept = [item for item in known.values() if item["type"] not in ours and item["type"] not in OPTIONAL_TYPES]
-    return [*(_dated(item, known.get(item["type"]), now) for item in wanted), *kept]
+    ours = {item["type"]: item for item in wanted}
+    kept = {item["type"]: item for item in before if item["type"] in ours or item["type"] not in OPTIONAL_TYPES}
+    return [_dated(ours[kind], kept.get(kind), now) if kind in ours else kept[kind] for kind in {**kept, **ours}]
 
 
 #: Types that we write only sometimes: where we do not, they must not stay.
@@ -80,14 +97,14 @@ def _conditions_of(item: Document | None) -> Iterable[Document]:
 def _entries(
     before: Iterable[Document], wanted: Iterable[Document], reference: str, controller_name: str, now: str
 ) -> list[Document]:
-    before = list(before)
-    foreign = [item for item in before if item.get("controllerName") != controller_name]
-    own = {_identity(item[reference]): item for item in before if item.get("controllerName") == controller_name}
-    ours = []
-    for item in wanted:
-        known = _conditions_of(own.get(_identity(item[reference])))
-        ours.append({**item, "conditions": _conditions(known, item["conditions"], now)})
-    return [*foreign, *ours]
+    ours = {_identity(item[reference]): item for item in wanted}
+    result = []
+    for item in before:
+        if item.get("controllerName") != controller_name:
+            result.append(item)
+        elif (mine := ours.pop(_identity(item[reference]), None)) is not None:
+            result.append({**mine, "conditions": _conditions(_conditions_of(item), mine["conditions"], now)})
+    return result + [{**item, "conditions": _conditions((), item["conditions"], now)} for item in ours.values()]
 
 
 def _identity(reference: Document) -> tuple[object, ...]:

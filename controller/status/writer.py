@@ -145,7 +145,7 @@ class StatusWriter:
         if live is None or (status is None and not live.status):
             return
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        wanted = merged_status(live.status, status, self._controller_name, now)
+        wanted = merged_status(live.status, status, self._controller_name, now, live.generation)
         if wanted is None or self._is_postponed(key):
             return
         body = {"metadata": {"resourceVersion": live.version}, "status": _with_removals(live.status or {}, wanted)}

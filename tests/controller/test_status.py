@@ -115,6 +115,55 @@ def test_foreign_conditions_stay() -> None:
     assert merged_status(reordered, gateway_status(condition()), NAME, NOW) is None
 
 
+def foreign_condition(name: str) -> dict[str, Any]:
+    return {"type": f"example.com/{name}", "status": "True", "reason": "R", "message": "", "lastTransitionTime": OLD}
+
+
+def test_conditions_and_entries_keep_their_places() -> None:
+    ours = {"type": "Accepted", "status": "False", "reason": "R", "message": "", "lastTransitionTime": OLD}
+    conditions = [foreign_condition("First"), ours, foreign_condition("Last")]
+    after = merged_status(
+        {"conditions": conditions}, gateway_status(condition("Programmed"), condition()), NAME, NOW, generation=1
+    )
+    assert after is not None
+    types = [item["type"] for item in after["conditions"]]
+    assert types == ["example.com/First", "Accepted", "example.com/Last", "Programmed"]
+    assert after["conditions"][::2] == conditions[::2]
+    # Another controller that comes after us stays there, and our next parent comes last.
+    [entry] = merged_status(None, route_status(condition()), NAME, OLD)["parents"]
+    foreign = {"parentRef": {"name": "gateway"}, "controllerName": "example.com/other", "conditions": []}
+    both = RouteStatus(
+        parents=(*route_status(condition(), name="next").parents, *route_status(condition()).parents),
+    )
+    after = merged_status({"parents": [entry, foreign]}, both, NAME, NOW)
+    assert after is not None
+    assert after["parents"][:2] == [entry, foreign]
+    assert after["parents"][2]["parentRef"]["name"] == "next"
+
+
+@pytest.mark.parametrize("make", [gateway_status, route_status])
+def test_an_older_generation_is_not_written(make: Callable[..., Any]) -> None:
+    """Neither our conditions nor anything else of that translation; the newer one writes."""
+    live = merged_status(None, make(condition(generation=3)), NAME, OLD)
+    older = make(condition(status="False", generation=2))
+    assert merged_status(live, older, NAME, NOW, generation=3) is None
+    assert merged_status(live, older, NAME, NOW) is None
+    assert merged_status(live, make(condition(status="False", generation=3)), NAME, NOW, generation=3) is not None
+    # A status that came with a backup says nothing of an object that is younger than it.
+    assert merged_status(live, older, NAME, NOW, generation=2) is not None
+    # Where we have nothing to say any more, our entries go.
+    assert (merged_status(live, None, NAME, NOW, generation=3) is None) == (make is gateway_status)
+    if make is route_status:
+        assert merged_status(live, RouteStatus(parents=()), NAME, NOW, generation=3) == {"parents": []}
+
+
+def test_another_controllers_generation_of_a_route_is_no_matter_of_ours() -> None:
+    foreign = merged_status(None, route_status(condition(generation=3)), NAME, OLD)
+    assert foreign is not None
+    foreign["parents"][0]["controllerName"] = "example.com/other"
+    assert merged_status(foreign, route_status(condition(generation=2)), NAME, NOW, generation=3) is not None
+
+
 def test_conditions_that_come_and_go() -> None:
     often = gateway_status(condition(), condition("InsecureFrontendValidationMode"))
     before = merged_status(None, often, NAME, OLD)
