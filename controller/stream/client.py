@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import os
 import random
+import traceback
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -143,8 +144,10 @@ class StreamClient:
                 text = f"{error.code().name}: {error.details()}"
                 if error.code() != grpc.StatusCode.UNAVAILABLE:
                     limit = self._times.turned_away_wait
+                _let_go(error)
             except (OSError, ValueError, asyncio.TimeoutError) as error:
                 text = str(error) or "no answer in time"
+                _let_go(error)
             finally:
                 self.connected.clear()
                 self.lost.set()
@@ -233,6 +236,14 @@ class StreamClient:
         self._wait = self._times.first_wait
         self.lost.clear()
         self.connected.set()
+
+
+def _let_go(error: BaseException) -> None:
+    """Empty the frames that an error holds: one of them has a task that holds the error.
+
+    In this circle are the call and its channel, which goes on dialling until the collector comes by: seldom, here.
+    """
+    traceback.clear_frames(error.__traceback__)
 
 
 def _collect(change: Change, section: str, response: Message) -> int:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc.aio
 import msgspec
+import pytest
 from stream_support import (
     GATEWAYS,
     LIMIT,
@@ -306,6 +310,39 @@ def test_a_controller_that_accepts_and_says_nothing_is_left(tmp_path: Path) -> N
         silent.close()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("how", ["refused", "turned away", "not answered"])
+def test_what_failed_dials_no_more(tmp_path: Path, how: str) -> None:
+    """Without help of the collector, which a data plane seldom runs."""
+
+    async def never(*_: object, **__: object) -> bytes:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    def channels() -> int:
+        return sum(isinstance(item, grpc.aio.Channel) for item in gc.get_objects())
+
+    async def run() -> None:
+        async with serving(*simple("a")) as side:
+            if how == "not answered":
+                side.reviews.request = never  # type: ignore[method-assign]
+            with socket.create_server(("127.0.0.1", 0)) as closed:
+                nobody = f"localhost:{closed.getsockname()[1]}"
+            plane = Plane(tmp_path, side, token="stranger", address=nobody if how == "refused" else None)
+            plane.client._times = msgspec.structs.replace(plane.client._times, admit=0.2)
+            before = channels()
+            async with following(plane):
+                await plane.engine.until(lambda: len(plane.complaints) >= 4)
+            # One is under way when it is cancelled.
+            assert channels() <= before + 1
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(run())
+    finally:
+        gc.enable()
 
 
 def test_half_open_connections_die_on_both_sides(tmp_path: Path) -> None:
