@@ -151,13 +151,18 @@ class Loop:
     def _take(self, event: Event) -> None:
         if isinstance(event, Apply) and isinstance(event.object, Gateway) and self._pool is not None:
             event = Apply(self._pool.place(event.object))
-        elif isinstance(event, Delete) and event.key.kind == "Gateway" and self._pool is not None:
-            self._pool.release(event.key)
         for output in self._outputs:
             output.writer.handle(event)
         if _kind(event) not in KINDS:
             return
-        self._store.handle(event)
+        gone = self._store.handle(event)
+        if isinstance(event, InitDone):
+            for output in self._outputs:
+                for key in gone:
+                    output.writer.handle(Delete(key))
+        if self._pool is not None and gone and gone[0].kind == "Gateway":
+            for gateway in self._pool.release(gone):
+                self._store.handle(Apply(gateway))
         if not isinstance(event, Init) and (self._store.ready or isinstance(event, InitDone)):
             self._changed.set()
 

@@ -35,24 +35,34 @@ class AddressPool:
         for network in networks:
             self._free.update(dict.fromkeys(_addresses(network)))
         self._held: dict[ObjectKey, str] = {}
+        #: Gateways that came when none was left, the first first.
+        self._waiting: dict[ObjectKey, Gateway] = {}
 
     def place(self, gateway: Gateway) -> Gateway:
-        """The Gateway with an address; as it is where it names one, or where none is left."""
+        """The Gateway with an address; as it is where it names one, or where none is left: then it waits for one."""
         if any(item.value for item in gateway.spec.addresses):
-            self.release(gateway.key)
+            self._take_back(gateway.key)
             for item in gateway.spec.addresses:
                 self._free.pop(item.value, None)
             return gateway
         address = self._held.get(gateway.key) or next(iter(self._free), None)
         if address is None:
+            self._waiting[gateway.key] = gateway
             return gateway
+        self._waiting.pop(gateway.key, None)
         self._free.pop(address, None)
         self._held[gateway.key] = address
         spec = msgspec.structs.replace(gateway.spec, addresses=(GatewayAddress(value=address),))
         return msgspec.structs.replace(gateway, spec=spec)
 
-    def release(self, key: ObjectKey) -> None:
-        """Take the address of a Gateway back."""
+    def release(self, keys: Iterable[ObjectKey]) -> list[Gateway]:
+        """Take the addresses of Gateways that are gone back; returns those that waited and have one now."""
+        for key in keys:
+            self._take_back(key)
+        return [self.place(gateway) for gateway in list(self._waiting.values())[: len(self._free)]]
+
+    def _take_back(self, key: ObjectKey) -> None:
+        self._waiting.pop(key, None)
         address = self._held.pop(key, None)
         if address is not None:
             self._free[address] = None

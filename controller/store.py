@@ -69,16 +69,17 @@ class Store:
         """Whether `InitDone` came for every expected kind."""
         return not self._waiting
 
-    def handle(self, event: Event) -> None:
-        """Take one event."""
+    def handle(self, event: Event) -> list[ObjectKey]:
+        """Take one event; returns what is gone by it: the object of a `Delete`, and what was not in a list."""
         if isinstance(event, Apply):
             self._apply(event.object)
         elif isinstance(event, Delete):
-            self._delete(event.key)
+            return [event.key] if self._delete(event.key) else []
         elif isinstance(event, Init):
             self._pending[event.kind] = {}
         else:
-            self._init_done(event.kind)
+            return self._init_done(event.kind)
+        return []
 
     def load(self, objects: Iterable[Object]) -> None:
         """Replace everything: what a source does that knows all objects at once."""
@@ -130,24 +131,28 @@ class Store:
         self._forget_place(item.key)
         self._changes.setdefault(kind, set()).add(key)
 
-    def _delete(self, key: ObjectKey) -> None:
+    def _delete(self, key: ObjectKey) -> bool:
         pair = (key.namespace, key.name)
         pending = self._pending.get(key.kind)
         if pending is not None:
             pending.pop(pair, None)
-            return
-        if self._tables.get(key.kind, {}).pop(pair, None) is not None:
-            self._forget_place(key)
-            self._changes.setdefault(key.kind, set()).add(pair)
+            return False
+        if self._tables.get(key.kind, {}).pop(pair, None) is None:
+            return False
+        self._forget_place(key)
+        self._changes.setdefault(key.kind, set()).add(pair)
+        return True
 
     def _forget_place(self, key: ObjectKey) -> None:
         if self._moved.pop(key, None) is not None:
             self._moves_changed = True
 
-    def _init_done(self, kind: str) -> None:
+    def _init_done(self, kind: str) -> list[ObjectKey]:
         listed = self._pending.pop(kind, {})
-        for namespace, name in [key for key in self._tables.get(kind, {}) if key not in listed]:
-            self._delete(ObjectKey(kind, namespace, name))
-        for key, item in listed.items():
-            self._put(kind, key, item)
+        gone = [ObjectKey(kind, *key) for key in self._tables.get(kind, {}) if key not in listed]
+        for key in gone:
+            self._delete(key)
+        for pair, item in listed.items():
+            self._put(kind, pair, item)
         self._waiting.discard(kind)
+        return gone

@@ -15,8 +15,10 @@ from sluicegate.controller.kube import watch as watches
 from sluicegate.controller.kube.client import Client
 from sluicegate.controller.kube.resources import WATCHED, Resource
 from sluicegate.controller.loop import Loop, Output
-from sluicegate.controller.store import Event, InitDone
-from sluicegate.controller.translate import Options, Translation, Translator
+from sluicegate.controller.model import ObjectKey
+from sluicegate.controller.pool import AddressPool
+from sluicegate.controller.store import Delete, Event, InitDone
+from sluicegate.controller.translate import Options, State, Translation, Translator
 
 GATEWAY = "/apis/gateway.networking.k8s.io/v1"
 DEPLOYMENTS = "/apis/apps/v1/deployments"
@@ -85,7 +87,7 @@ class Counting(Translator):
 Test = Callable[[ApiServer, Loop, Recorder, Recorder, Counting], Awaitable[None]]
 
 
-async def with_loop(test: Test) -> None:
+async def with_loop(test: Test, pool: AddressPool | None = None) -> None:
     server = ApiServer()
     server.put(f"{GATEWAY}/gatewayclasses", {"metadata": {"name": "c"}, "spec": {"controllerName": "example.com/c"}})
     listeners = [{"name": "http", "port": 80, "protocol": "HTTP"}]
@@ -103,7 +105,7 @@ async def with_loop(test: Test) -> None:
         ]
         translator = Counting("example.com/c", Options(implicit_class=False, implicit_namespaces=False))
         resources = (*WATCHED, Resource("Deployment", "apps/v1", "deployments"))
-        loop = Loop(client, translator, outputs, Numbered(), lambda *_: None, resources=resources)
+        loop = Loop(client, translator, outputs, Numbered(), lambda *_: None, pool, resources)
         running = asyncio.create_task(loop.run())
         try:
             await asyncio.wait_for(loop.ready.wait(), LIMIT)
@@ -126,6 +128,27 @@ def test_each_output_gets_its_part_and_every_event() -> None:
             assert InitDone("Deployment") in writer.events
 
     asyncio.run(with_loop(test))
+
+
+def test_what_a_list_does_not_name_any_more_is_gone_for_all() -> None:
+    """Writers hear of it as of a deletion, and its address is another's; one that was listed meanwhile gets it."""
+
+    async def test(server: ApiServer, _loop: Loop, plain: Recorder, *_: Any) -> None:
+        assert addresses(plain.wanted[-1]) == {"gateway": "10.0.0.1"}
+        collection = f"{GATEWAY}/gateways"
+        # A change that no watch tells, and then a watch that cannot go on.
+        spec = server.objects[collection].pop(("default", "gateway"))["spec"]
+        metadata = {"name": "next", "namespace": "default", "resourceVersion": "1"}
+        server.objects[collection]["default", "next"] = {"metadata": metadata, "spec": spec}
+        server.tell_raw(collection, b'{"type": "ERROR", "object": {"code": 410}}\n')
+        await plain.until(lambda: addresses(plain.wanted[-1]) == {"next": "10.0.0.1"})
+        assert Delete(ObjectKey("Gateway", "default", "gateway")) in plain.events
+
+    asyncio.run(with_loop(test, AddressPool(["10.0.0.1"])))
+
+
+def addresses(state: State) -> dict[str, str]:
+    return {item.gateway.rpartition("/")[2]: ",".join(item.addresses) for item in state.listeners.values()}
 
 
 def test_changed_reports_translate_nothing() -> None:

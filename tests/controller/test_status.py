@@ -432,8 +432,13 @@ def test_the_pool() -> None:
     assert pool.place(gateway("a")).spec.addresses == first.spec.addresses
     assert [item.value for item in pool.place(gateway("b")).spec.addresses] == ["10.0.0.2"]
     assert pool.place(gateway("c")).spec.addresses == ()
-    pool.release(gateway("a").key)
-    assert [item.value for item in pool.place(gateway("c")).spec.addresses] == ["10.0.0.1"]
+    assert pool.place(gateway("d")).spec.addresses == ()
+    assert pool.release([gateway("d").key]) == []
+    [waited] = pool.release([gateway("a").key])
+    assert (waited.name, [item.value for item in waited.spec.addresses]) == ("c", ["10.0.0.1"])
+    assert pool.place(gateway("c")).spec.addresses == waited.spec.addresses
+    assert pool.release([gateway("b").key, gateway("c").key]) == []
+    assert [item.value for item in pool.place(gateway("e")).spec.addresses] == ["10.0.0.2"]
 
 
 @pytest.mark.parametrize("text", ["nonsense", "10.0.0.9-10.0.0.1", "10.0.0.0/8", "10.0.0.1-::2"])
