@@ -1,7 +1,7 @@
 """Settings of the processes that serve: flags, then environment variables, then the settings file, then defaults.
 
 Every setting has the same name everywhere: `--port-offset`, `SLUICEGATE_PORT_OFFSET`, `port_offset` in the file (TOML).
-Limits and timeouts of the engine (`native/core/src/runtime/settings.rs`) are set in the table `[engine]` of the file.
+Limits and timeouts of the engine (`engine_limits`) are set in the table `[engine]` of the file.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import ipaddress
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
 
 from sluicegate.controller import DEFAULT_CONTROLLER_NAME
+from sluicegate.engine_limits import EngineLimits
 
 DEFAULT_ADMIN = "127.0.0.1:19000"
 ENVIRONMENT_PREFIX = "SLUICEGATE_"
@@ -32,37 +32,6 @@ LISTS = frozenset({"listen", "address_pool", "status_addresses"})
 
 class SettingsError(ValueError):
     """A setting that cannot be used; the message says where it was given and what to write instead."""
-
-
-_Count = Annotated[int, Meta(ge=1, le=100_000)]
-_Short = Annotated[int, Meta(ge=1, le=3_600_000)]
-_Long = Annotated[int, Meta(ge=1, le=86_400_000)]
-#: RFC 9113 section 6.9.2.
-_Window = Annotated[int, Meta(ge=65_535, le=2**31 - 1)]
-
-
-class EngineLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The table `[engine]` of the settings file; `docs/settings.md` says what each is for, and the engine's defaults.
-
-    Times are in milliseconds, sizes in bytes; what is unset has the engine's default.
-    """
-
-    max_connections: Annotated[int, Meta(ge=1, le=1_000_000)] | UnsetType = UNSET
-    max_head_bytes: Annotated[int, Meta(ge=1024, le=1_048_576)] | UnsetType = UNSET
-    head_timeout_ms: _Short | UnsetType = UNSET
-    idle_timeout_ms: _Long | UnsetType = UNSET
-    stall_timeout_ms: _Long | UnsetType = UNSET
-    handshake_timeout_ms: _Short | UnsetType = UNSET
-    http2_max_streams: _Count | UnsetType = UNSET
-    http2_stream_window: _Window | UnsetType = UNSET
-    http2_connection_window: _Window | UnsetType = UNSET
-    upstream_connect_timeout_ms: _Short | UnsetType = UNSET
-    upstream_idle_timeout_ms: _Long | UnsetType = UNSET
-    upstream_idle_per_endpoint: Annotated[int, Meta(ge=0, le=100_000)] | UnsetType = UNSET
-    l4_idle_timeout_ms: _Long | UnsetType = UNSET
-    udp_idle_timeout_ms: _Long | UnsetType = UNSET
-    udp_max_sessions: Annotated[int, Meta(ge=1, le=1_000_000)] | UnsetType = UNSET
-    trusted_proxies: tuple[str, ...] | UnsetType = UNSET
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -223,12 +192,8 @@ def _check(settings: EngineSettings, places: Mapping[str, str]) -> None:
         raise _refusal(places, "output", f"{settings.output!r} is neither text nor json")
     if settings.access_log not in {"off", "-"}:
         _check_log(settings.access_log, places)
-    for index, network in enumerate(settings.engine.trusted_proxies or ()):
-        try:
-            ipaddress.ip_network(network, strict=False)
-        except ValueError:
-            text = f"{network!r} is no address or network, such as 10.0.0.0/8"
-            raise _refusal(places, "engine", f"trusted_proxies[{index}]: {text}") from None
+    for field, reason in settings.engine.network_faults():
+        raise _refusal(places, "engine", f"{field}: {reason}")
 
 
 def _check_log(path: str, places: Mapping[str, str]) -> None:

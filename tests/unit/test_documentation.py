@@ -18,7 +18,8 @@ from sluicegate.controller.kube.client import Client
 from sluicegate.controlplane import role
 from sluicegate.controlplane.settings import ControllerSettings, load_controller_settings
 from sluicegate.engine import Engine
-from sluicegate.settings import LISTS, EngineLimits, GatewaySettings, Settings, load_gateway_settings
+from sluicegate.engine_limits import EngineLimits
+from sluicegate.settings import LISTS, GatewaySettings, Settings, load_gateway_settings
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "native" / "core" / "src"

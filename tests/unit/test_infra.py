@@ -118,6 +118,7 @@ def spec_of(**parts: Any) -> GatewayParametersSpec:
         ({"proxy": {"engine": {"colour": 1}}}, "spec.proxy.engine.colour"),
         ({"proxy": {"engine": {"max_connections": "many"}}}, "spec.proxy.engine.max_connections"),
         ({"proxy": {"engine": {"trusted_proxies": "10.0.0.0/8"}}}, "spec.proxy.engine.trusted_proxies"),
+        ({"proxy": {"engine": {"trusted_proxies": ["nonsense"]}}}, "spec.proxy.engine.trusted_proxies[0]"),
     ],
 )
 def test_bad_parameters(spec: dict[str, Any], field: str) -> None:

@@ -9,10 +9,11 @@ import msgspec
 import pytest
 
 import parameters_crd
-from sluicegate.controller.infra.parameters import ENGINE_BOUNDS, ENGINE_SETTINGS, faults
+from sluicegate.controller.infra.parameters import faults
 from sluicegate.controller.model import GatewayParametersSpec
+from sluicegate.engine import Engine
+from sluicegate.engine_limits import EngineLimits
 from sluicegate.schema import violations
-from sluicegate.settings import EngineLimits
 
 SCHEMA = parameters_crd.filled(parameters_crd.yaml.safe_load(parameters_crd.SOURCE.read_text()))["spec"]["versions"][0]
 SPEC = SCHEMA["schema"]["openAPIV3Schema"]["properties"]["spec"]
@@ -51,7 +52,7 @@ def test_schema_and_model_have_the_same_fields() -> None:
     }
     schema = {name: set(item["properties"]) for name, item in SPEC["properties"].items() if name != "mode"}
     assert schema == model
-    assert set(SPEC["properties"]["proxy"]["properties"]["engine"]["properties"]) == ENGINE_SETTINGS
+    assert set(SPEC["properties"]["proxy"]["properties"]["engine"]["properties"]) == set(EngineLimits.__struct_fields__)
 
 
 GOOD = {
@@ -142,15 +143,39 @@ def test_check_refuses(spec: Any, field: str) -> None:
 def test_the_engine_s_bounds_are_the_same_everywhere() -> None:
     """A pod whose settings its own gateway refuses would never start."""
     schema = SPEC["properties"]["proxy"]["properties"]["engine"]["properties"]
-    assert {
-        name: (item["minimum"], item["maximum"]) for name, item in schema.items() if item["type"] == "integer"
-    } == ENGINE_BOUNDS
-    for name, bounds in ENGINE_BOUNDS.items():
-        for value in bounds:
+    bounds = {name: (item["minimum"], item["maximum"]) for name, item in schema.items() if item["type"] == "integer"}
+    assert {*bounds, "trusted_proxies"} == set(EngineLimits.__struct_fields__)
+
+    def refused(name: str, value: Any) -> list[str]:
+        spec = msgspec.convert({"proxy": {"engine": {name: value}}}, GatewayParametersSpec)
+        return [place for place, _ in faults(spec)]
+
+    for name, (least, most) in bounds.items():
+        for value in (least, most):
             assert getattr(msgspec.convert({name: value}, EngineLimits), name) == value
-        for value in (bounds[0] - 1, bounds[1] + 1):
+            assert not refused(name, value)
+        for value in (least - 1, most + 1, str(least), True, 1.5, None):
             with pytest.raises(msgspec.ValidationError):
                 msgspec.convert({name: value}, EngineLimits)
+            assert refused(name, value) == [f"spec.proxy.engine.{name}"]
+
+
+NETWORKS = {
+    **dict.fromkeys(["10.0.0.0/8", "10.1.2.3/8", "192.0.2.1", "2001:db8::/32", "::1", "0.0.0.0/0"], True),
+    **dict.fromkeys(["nonsense", "", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/255.0.0.0"], False),
+    **dict.fromkeys(["fe80::1%eth0", "::1/129", "10.0.0/8", "10.0.0.0/8/8"], False),
+}
+
+
+@pytest.mark.parametrize(("network", "good"), NETWORKS.items())
+def test_parameters_take_the_networks_that_the_engine_takes(network: str, good: bool) -> None:
+    spec = msgspec.convert({"proxy": {"engine": {"trusted_proxies": ["::1", network]}}}, GatewayParametersSpec)
+    assert [place for place, _ in faults(spec)] == ([] if good else ["spec.proxy.engine.trusted_proxies[1]"])
+    if good:
+        Engine({"workers": 1, "trusted_proxies": [network]}).shutdown()
+    else:
+        with pytest.raises(ValueError, match=r"network|prefix"):
+            Engine({"workers": 1, "trusted_proxies": [network]})
 
 
 def test_every_parameter_is_in_the_documentation() -> None:

@@ -44,6 +44,7 @@ def test_options_win_over_variables_and_these_over_the_file(file: Path) -> None:
         ("[engine]\nidle_timeout_ms = -1", [">= 1", "$.engine.idle_timeout_ms"]),
         ("[engine]\nhttp2_stream_window = 4294967295", ["<= 2147483647", "$.engine.http2_stream_window"]),
         ("[engine]\ntrusted_proxies = ['10.0.0.0/40']", ["trusted_proxies[0]", "such as 10.0.0.0/8"]),
+        ("[engine]\ntrusted_proxies = ['10.0.0.0/255.0.0.0']", ["trusted_proxies[0]", "such as 10.0.0.0/8"]),
         ("[engine]\nworkers = 2", ["workers", "engine"]),
         ("workers = ", ["no TOML"]),
     ],
