@@ -107,23 +107,29 @@ class Client:
         """URL of the API server."""
         return str(self._configuration.host)
 
-    async def get(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
+    async def get(self, path: str, query: Mapping[str, str] | None = None, *, limit: float = REQUEST_LIMIT) -> bytes:
         """Get a resource; returns its JSON.
 
         Raises:
             ApiError: refused, or no answer.
         """
-        return await self.request("GET", path, query=query)
+        return await self.request("GET", path, query=query, limit=limit)
 
     async def patch(
-        self, path: str, body: Document, *, kind: str = MERGE, query: Mapping[str, str] | None = None
+        self,
+        path: str,
+        body: Document,
+        *,
+        kind: str = MERGE,
+        query: Mapping[str, str] | None = None,
+        limit: float = REQUEST_LIMIT,
     ) -> bytes:
         """Patch a resource; returns it as it is now.
 
         Raises:
             ApiError: refused, or no answer.
         """
-        return await self.request("PATCH", path, body=body, query=query, kind=kind)
+        return await self.request("PATCH", path, body=body, query=query, kind=kind, limit=limit)
 
     async def request(
         self,
@@ -133,13 +139,14 @@ class Client:
         body: Document | None = None,
         query: Mapping[str, str] | None = None,
         kind: str = JSON,
+        limit: float = REQUEST_LIMIT,
     ) -> bytes:
-        """Ask the API server; returns the body of its answer.
+        """Ask the API server; returns the body of its answer, which has to come within `limit` seconds.
 
         Raises:
             ApiError: refused, or no answer.
         """
-        timeout = aiohttp.ClientTimeout(total=REQUEST_LIMIT)
+        timeout = aiohttp.ClientTimeout(total=limit)
         async with self._ask(method, path, query, body, kind, timeout) as response:
             try:
                 return await response.read()

@@ -1,11 +1,15 @@
 """Leader election by a Lease, as client-go does it: whoever renews it leads; it is given back on shutdown.
 
+Two never lead at once: a leader that cannot renew stops `DEADLINE` after it sent its last renewal, whatever it waits
+for at that moment, and the others wait for `DURATION` after they saw that one.
+
 Source: `k8s.io/client-go/tools/leaderelection`; the times are its usual ones.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import time
 from collections.abc import Callable
@@ -17,6 +21,8 @@ from .client import ApiError, Client
 
 #: Seconds that a lease holds without being renewed, that a leader has for renewing it, and between tries.
 DURATION, DEADLINE, RETRY = 15, 10.0, 2.0
+#: Seconds for one request: a connection that is dead without a word leaves the time for a try over a new one.
+REQUEST = 3.0
 
 
 class Election:
@@ -40,7 +46,8 @@ class Election:
         self._identity = identity
         self._changed = changed
         self._leading = False
-        self._renewed = 0.0
+        #: When leading ends without a renewal.
+        self._end: asyncio.TimerHandle | None = None
         #: What was seen of the holder, and when by our own clock: other machines' clocks may be wrong.
         self._seen: tuple[str, str] = ("", "")
         self._seen_at = 0.0
@@ -48,14 +55,10 @@ class Election:
     async def run(self) -> None:
         """Take part until cancelled."""
         while True:
-            try:
-                held = await self._try()
-            except ApiError:
-                held = self._leading and time.monotonic() - self._renewed < DEADLINE
-            else:
-                if held:
-                    self._renewed = time.monotonic()
-            self._lead(held)
+            sent = asyncio.get_running_loop().time()
+            # After an error a leader leads on until its time is over.
+            with contextlib.suppress(ApiError):
+                self._lead(await self._try(), sent)
             await asyncio.sleep(RETRY)
 
     async def release(self) -> None:
@@ -65,11 +68,16 @@ class Election:
         self._lead(False)
         body = {"spec": {"holderIdentity": "", "leaseDurationSeconds": 1}}
         try:
-            await self._client.patch(f"{self._collection}/{self._name}", body)
+            await self._client.patch(f"{self._collection}/{self._name}", body, limit=REQUEST)
         except ApiError:
             return
 
-    def _lead(self, leading: bool) -> None:
+    def _lead(self, leading: bool, sent: float = 0.0) -> None:
+        if self._end is not None:
+            self._end.cancel()
+            self._end = None
+        if leading:
+            self._end = asyncio.get_running_loop().call_at(sent + DEADLINE, self._lead, False)
         if leading != self._leading:
             self._leading = leading
             self._changed(leading)
@@ -78,7 +86,7 @@ class Election:
         """Whether the lease is ours now."""
         path = f"{self._collection}/{self._name}"
         try:
-            lease = msgspec.json.decode(await self._client.get(path))
+            lease = msgspec.json.decode(await self._client.get(path, limit=REQUEST))
         except ApiError as error:
             if error.status != 404:
                 raise
@@ -86,9 +94,10 @@ class Election:
                 "apiVersion": "coordination.k8s.io/v1",
                 "kind": "Lease",
                 "metadata": {"name": self._name},
-                "spec": self._spec(0),
+                "spec": self._spec({}),
             }
-            return await self._write("POST", self._collection, body)
+            await self._client.request("POST", self._collection, body=body, limit=REQUEST)
+            return True
         spec: dict[str, Any] = lease.get("spec") or {}
         holder = spec.get("holderIdentity") or ""
         seen = (holder, str(spec.get("renewTime")))
@@ -97,25 +106,19 @@ class Election:
         expired = time.monotonic() - self._seen_at > (spec.get("leaseDurationSeconds") or DURATION)
         if holder and holder != self._identity and not expired:
             return False
-        transitions = spec.get("leaseTransitions") or 0
-        lease["spec"] = self._spec(transitions + (holder != self._identity))
-        return await self._write("PUT", path, lease)
-
-    async def _write(self, method: str, path: str, body: dict[str, Any]) -> bool:
-        try:
-            await self._client.request(method, path, body=body)
-        except ApiError as error:
-            if error.status == 409:
-                return False  # another candidate was quicker
-            raise
+        lease["spec"] = self._spec(spec)
+        # A conflict is an error like others: the next try sees whether somebody else has it.
+        await self._client.request("PUT", path, body=lease, limit=REQUEST)
         return True
 
-    def _spec(self, transitions: int) -> dict[str, Any]:
+    def _spec(self, before: dict[str, Any]) -> dict[str, Any]:
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        kept = before.get("holderIdentity") == self._identity
+        transitions = before.get("leaseTransitions") or 0
         return {
             "holderIdentity": self._identity,
             "leaseDurationSeconds": DURATION,
-            "acquireTime": now,
+            "acquireTime": (before.get("acquireTime") if kept else None) or now,
             "renewTime": now,
-            "leaseTransitions": transitions,
+            "leaseTransitions": transitions if kept or not before else transitions + 1,
         }

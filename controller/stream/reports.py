@@ -35,10 +35,12 @@ class Said(NamedTuple):
     Attributes:
         listeners: version of each listener, by plane and id.
         pods: reports by plane.
+        settled: all data planes that are there had the time to report.
     """
 
     listeners: Mapping[PlaneKey, Mapping[str, str]]
     pods: Mapping[PlaneKey, tuple[PodReport, ...]]
+    settled: bool = False
 
 
 Finish = Callable[[Translation, ApplyReport], Translation]
@@ -71,7 +73,7 @@ def merged(said: Said) -> ApplyReport:
         for identifier, outcomes in _current(listeners, pods).items():
             if outcomes or refused is not None:
                 found[identifier] = _merge(identifier, outcomes, refused)
-    return ApplyReport(0, tuple(found[identifier] for identifier in sorted(found)))
+    return ApplyReport(0, tuple(found[identifier] for identifier in sorted(found)), said.settled)
 
 
 _Outcomes = list[tuple[str, ListenerOutcome]]

@@ -205,6 +205,8 @@ class StreamServer:
         """A new leader waits for the data planes that are there before it says what they do not."""
         await asyncio.sleep(self._times.settle)
         self.settled.set()
+        self._publish()
+        self._changed()
 
     # --- Calls ------------------------------------------------------------------------------------------------
 
@@ -370,6 +372,6 @@ class StreamServer:
 
     def _publish(self) -> None:
         pods = {key: tuple(report for _, report in found.values()) for key, found in self._pods.items() if found}
-        self._said = Said(MappingProxyType(dict(self._listeners)), MappingProxyType(pods))
         if self._translated and self.listening.is_set() and pods.keys() >= self._projector.planes.keys():
             self.settled.set()
+        self._said = Said(MappingProxyType(dict(self._listeners)), MappingProxyType(pods), self.settled.is_set())

@@ -53,10 +53,17 @@ class ListenerReport(msgspec.Struct, frozen=True):
 
 
 class ApplyReport(msgspec.Struct, frozen=True):
-    """The engine's answer to a transaction; unknown fields are ignored."""
+    """The engine's answer to a transaction, or what several engines said; unknown fields are ignored.
+
+    Attributes:
+        generation: of the transaction.
+        listeners: one for each.
+        settled: false where engines are there that did not say yet what they have.
+    """
 
     generation: int
     listeners: tuple[ListenerReport, ...] = ()
+    settled: bool = True
 
 
 def read_report(report: bytes | Mapping[str, object] | ApplyReport) -> ApplyReport:

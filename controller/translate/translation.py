@@ -43,6 +43,7 @@ class Translation:
         findings: what `problems` is made of.
         status_addresses: what Gateways report that bind all addresses.
         reports: what the engine said of each listener, by its id; empty before `with_report`.
+        settled: every engine that is there had its say in the reports.
         infrastructure: planned data planes by `namespace/name`; empty without provisioning.
         assigned: addresses of the Services of Gateways.
     """
@@ -55,6 +56,7 @@ class Translation:
     findings: tuple[Mapping[ObjectKey, tuple[Problem, ...]], ...]
     status_addresses: tuple[str, ...] = ()
     reports: Mapping[str, ListenerReport] = field(default_factory=lambda: MappingProxyType({}))
+    settled: bool = False
     infrastructure: Mapping[str, DataPlane] = field(default_factory=lambda: MappingProxyType({}))
     assigned: Mapping[ObjectKey, tuple[Address, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -83,14 +85,16 @@ class Translation:
             report: of the engine, or of all engines together.
             failures: why data planes could not be provisioned, by Gateway.
         """
-        reports = {item.id: item for item in read_report(report).listeners}
+        said = read_report(report)
+        reports = {item.id: item for item in said.listeners}
         statuses = dict(self.statuses)
         programming = Programming(self.attached, reports, self.status_addresses, self.assigned, failures)
         statuses.update(topology_statuses(self.topology, programming))
         failed: dict[ObjectKey, tuple[Problem, ...]] = {}
         for item in bind_problems(self.topology, reports):
             failed[item.key] = (*failed.get(item.key, ()), item)
-        return replace(self, statuses=statuses, findings=(*self.findings, failed), reports=reports)
+        findings = (*self.findings, failed)
+        return replace(self, statuses=statuses, findings=findings, reports=reports, settled=said.settled)
 
 
 def topology_statuses(

@@ -27,7 +27,9 @@ class ApiServer:
         self.refuse_lists = 0
         self.lists: list[str] = []
         self.patches: list[tuple[str, Document]] = []
+        #: Status patches, and replacements of Leases, that meet a conflict.
         self.conflicts = 0
+        self.put_conflicts = 0
         #: What was applied, deleted and created, in order: `PATCH Deployment a/b`.
         self.writes: list[str] = []
         #: Answers to writes of objects whose path ends so: status and message.
@@ -238,12 +240,10 @@ class ApiServer:
         before = self.objects[collection].get(key)
         if method == "POST" and before:
             return _status(409, "already exists")
-        if (
-            method == "PUT"
-            and before
-            and body["metadata"].get("resourceVersion") != before["metadata"]["resourceVersion"]
-        ):
-            return _status(409, "modified")
+        if method == "PUT" and before:
+            if self.put_conflicts or body["metadata"].get("resourceVersion") != before["metadata"]["resourceVersion"]:
+                self.put_conflicts = max(self.put_conflicts - 1, 0)
+                return _status(409, "modified")
         return web.json_response(self.put(collection, body))
 
     def _locate(self, path: str) -> tuple[str, tuple[str, str]]:

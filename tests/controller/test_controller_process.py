@@ -256,9 +256,23 @@ def test_from_a_gateway_to_traffic(tmp_path: Path) -> None:
                         headers = {"Host": "app-0.example.com"}
                         async with session.get(f"http://127.0.0.1:{port}/", headers=headers) as answer:
                             assert (answer.status, await answer.text()) == (200, "hello")
-                assert await it.end() == 0
+                    # A new leader knows nothing of the data planes at first, and says nothing of them.
+                    assert await it.end() == 0
+                    patches = len(server.patches)
+                    async with controller(server, tmp_path, "controller-2", stream) as other:
+                        await other.line("leader", leading=True)
+                        _, lost = route_with_backend(1)[0]
+                        lost["spec"]["parentRefs"][0]["sectionName"] = "nowhere"
+                        server.put(ROUTES, lost)
+                        await server.wait(lambda: "status" in lost_of(server), LIMIT)
+                        assert not [path for path, _ in server.patches[patches:] if path.endswith("/gateways/edge")]
+                        assert await other.end() == 0
 
     run(scenario())
+
+
+def lost_of(server: ApiServer) -> dict[str, Any]:
+    return server.objects[ROUTES]["prod", "app-1"]
 
 
 def test_the_second_replica_takes_over(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable
 from typing import Any
 
 from sluicegate import collector
@@ -27,14 +27,13 @@ from sluicegate.controller.kube.client import ApiError, Client
 from sluicegate.controller.kube.lease import Election
 from sluicegate.controller.kube.resources import NODE, OWNED, WATCHED
 from sluicegate.controller.loop import Loop, Output
-from sluicegate.controller.model import ObjectKey
 from sluicegate.controller.status import StatusWriter
 from sluicegate.controller.store import Event
 from sluicegate.controller.stream.identity import SECRET, Identity
 from sluicegate.controller.stream.reports import Reports
 from sluicegate.controller.stream.review import Reviewer
 from sluicegate.controller.stream.server import StreamServer, wanted
-from sluicegate.controller.translate import Options, Status, Translator
+from sluicegate.controller.translate import Options, Translation, Translator
 from sluicegate.dataplane.log import Log
 
 from .admin import Admin
@@ -79,43 +78,37 @@ class Leadership:
 
 
 class SettledStatus:
-    """The writer of status, which leads only once the data planes had the time to say what they have."""
+    """The writer of status, which leads only once it has what data planes said that had the time to say it."""
 
-    def __init__(self, writer: StatusWriter, settled: asyncio.Event) -> None:
-        """Put an event before a writer's leading."""
-        self.writer = writer
-        self._settled = settled
-        self._leading = Leadership()
+    def __init__(self, writer: StatusWriter) -> None:
+        """Stand before a writer."""
+        self._writer = writer
+        self._waiting = False
 
     def lead(self, leading: bool) -> None:
-        """Begin, after a while, or stop."""
-        self._leading.set(leading)
+        """Begin, with the first statuses that are settled, or stop."""
+        self._waiting = leading
         if not leading:
-            self.writer.lead(False)
+            self._writer.lead(False)
 
     def seen(self, kind: str, document: dict[str, Any]) -> None:
         """Pass an object on."""
-        self.writer.seen(kind, document)
+        self._writer.seen(kind, document)
 
     def handle(self, event: Event) -> None:
         """Pass an event on."""
-        self.writer.handle(event)
+        self._writer.handle(event)
 
-    def want(self, value: Mapping[ObjectKey, Status]) -> None:
+    def want(self, value: Translation) -> None:
         """Pass the statuses on."""
-        self.writer.want(value)
+        self._writer.want(value.statuses)
+        if self._waiting and value.settled:
+            self._waiting = False
+            self._writer.lead(True)
 
     async def run(self) -> None:
         """Write until cancelled."""
-        await asyncio.gather(self.writer.run(), self._begin())
-
-    async def _begin(self) -> None:
-        while True:
-            await self._leading.begun.wait()
-            await self._settled.wait()
-            if self._leading.begun.is_set():
-                self.writer.lead(True)
-                await self._leading.ended.wait()
+        await self._writer.run()
 
 
 class _Controller:
@@ -151,7 +144,7 @@ class _Controller:
         outputs = [
             Output(self._server, wanted),
             Output(self._infra, lambda translation: translation.infrastructure),
-            Output(SettledStatus(self._status, self._server.settled), lambda item: item.statuses, reported=True),
+            Output(SettledStatus(self._status), lambda translation: translation, reported=True),
             Output(self._events, lambda translation: translation, reported=True),
         ]
         reports = Reports(
