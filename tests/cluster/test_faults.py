@@ -11,8 +11,9 @@ from http.client import HTTPException
 from urllib.parse import urlencode
 
 import pytest
-from api import LIMIT, Api, ApiError, is_ready, path_of
+from api import LIMIT, Api, ApiError, Object, is_ready, path_of
 from faults import (
+    CONTROLLER_PODS,
     HOST,
     LABEL,
     LEASE,
@@ -22,6 +23,7 @@ from faults import (
     kill,
     leader,
     load,
+    meanwhile,
     route,
     scale_controller,
     serve,
@@ -39,6 +41,7 @@ __all__ = ["load", "serving"]
 ABSENCE = float(os.environ.get("SLUICEGATE_ABSENCE", "20"))
 #: Seconds that a half-open connection may cost: the kernel's probes, and the connection after it.
 HALF_OPEN = 45.0
+ADMIN_PORT = 19000
 
 
 @pytest.fixture
@@ -150,6 +153,50 @@ def test_the_leader_is_lost(api: Api, serving: Serving, load: Load) -> None:
     print(f"{held['spec']['holderIdentity']} leads after {old}")
     change_arrives(api, serving)
     api.until("Deployment", install.SYSTEM, install.CONTROLLER.partition("/")[2], is_ready)
+
+
+def test_the_leader_is_killed(api: Api, serving: Serving, load: Load) -> None:
+    """It gives nothing back. The same pod, started again, leads, or another when the Lease is over."""
+    pod = api.get("Pod", install.SYSTEM, leader(api))
+    kill(task_of(pod["status"]["containerStatuses"][0]["containerID"]))
+    change_arrives(api, serving)
+    api.until("Deployment", install.SYSTEM, install.CONTROLLER.partition("/")[2], is_ready)
+
+
+def test_the_leader_is_cut_off(api: Api, serving: Serving, broken: Node, load: Load) -> None:
+    """It stops before another begins, and nobody tells anything else of the Gateway because of that."""
+    old = leader(api)
+    addresses = {
+        pod["metadata"]["name"]: pod["status"]["podIP"]
+        for pod in api.list("Pod", install.SYSTEM, labelSelector=CONTROLLER_PODS)
+    }
+    programmed = programmed_of(api, serving)
+    seen: set[frozenset[str]] = set()
+
+    def look() -> None:
+        seen.add(frozenset(name for name, address in addresses.items() if leads(address)))
+
+    with meanwhile(look):
+        network.partition(addresses[old])
+        held = api.until("Lease", install.SYSTEM, LEASE, lambda item: item["spec"]["holderIdentity"] != old)
+        change_arrives(api, serving)
+        network.heal()
+        change_arrives(api, serving)
+    new = held["spec"]["holderIdentity"]
+    assert seen <= {frozenset((old,)), frozenset(), frozenset((new,))}, seen
+    assert frozenset((new,)) in seen
+    assert programmed_of(api, serving) == programmed
+
+
+def leads(address: str) -> bool:
+    """Whether the controller at an address says that it leads."""
+    return "\nsluicegate_controller_leading 1\n" in get(address, "controller", "/metrics", ADMIN_PORT).body
+
+
+def programmed_of(api: Api, serving: Serving) -> Object:
+    """The condition `Programmed` of the Gateway, with its time."""
+    conditions = api.get("Gateway", serving.namespace, serving.gateway)["status"]["conditions"]
+    return next(item for item in conditions if item["type"] == "Programmed")
 
 
 def test_another_takes_the_lease(api: Api, serving: Serving, load: Load) -> None:

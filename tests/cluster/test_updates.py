@@ -54,6 +54,14 @@ spec:
   - backendRefs: [{name: example-svc, port: 8080}]
 """
 
+NOWHERE = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: nowhere}
+spec:
+  parentRefs: [{name: web, sectionName: nowhere}]
+"""
+
 
 @pytest.fixture
 def served(api: Api, controller: None, namespace: str) -> Served:
@@ -84,9 +92,14 @@ def gone(api: Api, namespace: str, selector: str, old: set[str]) -> None:
 def test_of_the_controller(api: Api, served: Served) -> None:
     selector = "app.kubernetes.io/component=controller"
     old = pods(api, install.SYSTEM, selector)
+    version = api.get("Gateway", served.namespace, "web")["metadata"]["resourceVersion"]
     with Load(served.address, HOST) as load:
         install.restart()
         gone(api, install.SYSTEM, selector, old)
+    # The new leader has written something, and nothing of the Gateway: it is what it was.
+    api.apply(NOWHERE, served.namespace)
+    api.until("HTTPRoute", served.namespace, "nowhere", lambda item: bool(item.get("status", {}).get("parents")))
+    assert api.get("Gateway", served.namespace, "web")["metadata"]["resourceVersion"] == version
     assert not old & pods(api, install.SYSTEM, selector)
     load.check(at_least=100)
 
