@@ -240,10 +240,10 @@ class ApiServer:
         before = self.objects[collection].get(key)
         if method == "POST" and before:
             return _status(409, "already exists")
-        if method == "PUT" and before:
-            if self.put_conflicts or body["metadata"].get("resourceVersion") != before["metadata"]["resourceVersion"]:
-                self.put_conflicts = max(self.put_conflicts - 1, 0)
-                return _status(409, "modified")
+        version = before and before["metadata"]["resourceVersion"]
+        if method == "PUT" and before and (self.put_conflicts or body["metadata"].get("resourceVersion") != version):
+            self.put_conflicts = max(self.put_conflicts - 1, 0)
+            return _status(409, "modified")
         return web.json_response(self.put(collection, body))
 
     def _locate(self, path: str) -> tuple[str, tuple[str, str]]:
