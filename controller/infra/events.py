@@ -87,6 +87,7 @@ class EventWriter:
         self._complain = complain
         self._leading = False
         self._snapshot: Snapshot | None = None
+        self._settled = False
         self._statuses: dict[ObjectKey, Status] = {}
         self._bad: dict[ObjectKey, tuple[_Told, ...]] = {}
         self._due: dict[ObjectKey, float] = {}
@@ -120,7 +121,8 @@ class EventWriter:
 
     def want(self, translation: Translation) -> None:
         """Take what objects have come to."""
-        first = self._snapshot is None
+        # What comes after statuses that were not settled is no change: a new leader only learns how things are.
+        first, self._settled = not self._settled, translation.settled
         self._snapshot = translation.snapshot
         before, self._statuses = self._statuses, dict(translation.statuses)
         for key, status in self._statuses.items():

@@ -47,10 +47,10 @@ class Bench:
         self.store.handle(Apply(decode(document)))
         self.want(bound=bound)
 
-    def want(self, *, bound: bool = False) -> None:
+    def want(self, *, bound: bool = False, settled: bool = True) -> None:
         listeners = [{"id": "Gateway/prod/edge/http", "bound": ["0.0.0.0:80"]}] if bound else []
         translation = self.translator.translate(self.store.snapshot())
-        self.writer.want(translation.with_report({"generation": 1, "listeners": listeners}))
+        self.writer.want(translation.with_report({"generation": 1, "listeners": listeners, "settled": settled}))
 
     def told(self) -> list[tuple[str, str, int]]:
         found = self.server.objects[EVENTS].values()
@@ -84,6 +84,21 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(test: Coroutine[Any, Any, None]) -> None:
     asyncio.run(test)
+
+
+def test_a_new_leader_that_learns_how_things_are_tells_no_change() -> None:
+    async def scenario() -> None:
+        async with bench() as it:
+            it.put("HTTP")
+            it.want(settled=False)
+            it.want(bound=True)
+            it.want()
+            it.want(bound=True)
+            it.writer.tell(KEY, "Normal", "Last", "that is all")
+            await it.server.wait(lambda: len(it.server.objects[EVENTS]) == 2)
+            assert it.told() == [("Normal", "Last", 1), ("Normal", "Programmed", 1)]
+
+    run(scenario())
 
 
 def test_what_stays_bad_is_told_once() -> None:
