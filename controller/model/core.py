@@ -161,11 +161,23 @@ class Secret(Object, frozen=True, kw_only=True):
     string_data: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class ConfigMap(Object, frozen=True, kw_only=True):
-    """`data` is text, `binaryData` base64."""
+class ConfigMapData(Model, frozen=True, kw_only=True):
+    """`ConfigMap.data`: the key that BackendTLSPolicies and client validation read; the others can be large."""
 
-    data: dict[str, str] = msgspec.field(default_factory=dict)
-    binary_data: dict[str, Any] = msgspec.field(default_factory=dict)
+    bundle: str | None = msgspec.field(name="ca.crt", default=None)
+
+
+class ConfigMapBinary(Model, frozen=True, kw_only=True):
+    """`ConfigMap.binaryData`, the same."""
+
+    bundle: Any = msgspec.field(name="ca.crt", default=None)
+
+
+class ConfigMap(Object, frozen=True, kw_only=True):
+    """CA certificates; `data` is text, `binaryData` base64 (bytes where YAML decoded it: `!!binary`)."""
+
+    data: ConfigMapData = ConfigMapData()
+    binary_data: ConfigMapBinary = ConfigMapBinary()
 
 
 class ClusterTrustBundleSpec(Model, frozen=True, kw_only=True):

@@ -72,6 +72,8 @@ ROUTE_KINDS = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")
 
 CLUSTER_SCOPED = frozenset({"GatewayClass", "Namespace", "Node", "ClusterTrustBundle"})
 DEFAULT_NAMESPACE = "default"
+#: Where `kubectl apply` keeps the whole object once more.
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 MAX_NAME_LENGTH = 253
 MAX_NAMESPACE_LENGTH = 63
 
@@ -120,6 +122,7 @@ def decode(document: Document, origin: Origin = CLUSTER) -> Object:
         raise DecodeError("apiVersion", f"{document.get('apiVersion')!r} is not read for {kind}; use {known}")
     decoded = _convert(document, KINDS[kind])
     meta = decoded.metadata
+    meta.annotations.pop(LAST_APPLIED, None)
     _check_names(kind, meta)
     namespace = "" if kind in CLUSTER_SCOPED else meta.namespace or DEFAULT_NAMESPACE
     # The struct is ours alone until it is returned; a copy for each object would double the cost of decoding.

@@ -153,7 +153,7 @@ class Material:
         config = self.snapshot.table("ConfigMap").get((namespace, name))
         if not isinstance(config, ConfigMap):
             return None, f"{label} does not exist"
-        pem = config_value(config, "ca.crt")
+        pem = _bundle(config)
         if pem is None:
             return None, f"{label} has no key ca.crt"
         return self._trusted(f"ConfigMap/{namespace}/{name}", label, pem)
@@ -189,12 +189,10 @@ def secret_value(secret: Secret, key: str) -> bytes | None:
     return _decoded(secret.data.get(key))
 
 
-def config_value(config: ConfigMap, key: str) -> bytes | None:
-    """One value of a ConfigMap; None where it is missing or not base64."""
-    text = config.data.get(key)
-    if text is not None:
-        return text.encode()
-    return _decoded(config.binary_data.get(key))
+def _bundle(config: ConfigMap) -> bytes | None:
+    """`ca.crt` of a ConfigMap; None where it is missing or not base64."""
+    text = config.data.bundle
+    return text.encode() if text is not None else _decoded(config.binary_data.bundle)
 
 
 def _decoded(value: object) -> bytes | None:
