@@ -90,7 +90,9 @@ class Material:
         self.reads.add(("Secret", namespace, name))
         secret = self.snapshot.table("Secret").get((namespace, name))
         if not isinstance(secret, Secret):
-            return CertificateFacts(error="does not exist"), "create the Secret or correct the name"
+            # Of a cluster's Secrets only those of this type are watched.
+            error = "does not exist, or is not of type kubernetes.io/tls"
+            return CertificateFacts(error=error), "create the Secret with this type, or correct the name"
         remedy = "give it tls.crt (a PEM chain, the leaf first) and tls.key (its PEM key)"
         facts = self._checked.get(identifier)
         if facts is None:
