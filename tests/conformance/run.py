@@ -3,7 +3,8 @@
     python tests/conformance/run.py [--version v1.6.3] [--test NAME] [--repeat N] [--third] [--mode node]
 
 Needs the cluster (`make cluster`) and root. The suite reads `GatewayClass.status.supportedFeatures`: no feature flag,
-no skip, no exemption. Its report goes to `tests/conformance/reports/`.
+no skip, no exemption. Its report goes to `tests/conformance/reports/`, in the
+form that upstream asks for.
 """
 
 from __future__ import annotations
@@ -158,7 +159,10 @@ def suite(arguments: argparse.Namespace, logs: Path) -> int:
     started = time.monotonic()
     failed = follow(inside("env", f"KUBECONFIG={KUBECONFIG}", *command), logs / "suite.log", started)
     if kept and report.exists():
-        report = shutil.copyfile(report, REPORTS / report.name)
+        channel = yaml.safe_load(report.read_text())["gatewayAPIChannel"]
+        place = REPORTS / version / "sluicegate" / f"{channel}-{project_version()}-{arguments.mode}-report.yaml"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        report = shutil.copyfile(report, place)
     summary(report, version, failed, time.monotonic() - started)
     return int(failed is None or bool(failed) or not report.exists())
 
