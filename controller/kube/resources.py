@@ -44,6 +44,12 @@ class Resource:
         return f"/api/{self.version}" if "/" not in self.version else f"/apis/{self.version}"
 
     @property
+    def qualified_name(self) -> str:
+        """`plural.group`, as kubectl takes it; also the name of its CRD."""
+        group = self.version.rpartition("/")[0]
+        return f"{self.plural}.{group}" if group else self.plural
+
+    @property
     def collection(self) -> str:
         """Path of all objects, in all namespaces."""
         return f"{self.prefix}/{self.plural}"

@@ -14,7 +14,9 @@ Rules:
   stall is the most reported failure of watchers in Python.)
 - 410 Gone, as a status or inside the stream, means: list again and replace.
 - A kind that the API server does not have in any version that is read is empty, and asked for again from time to time:
-  nothing waits for it. It counts as missing when it was not found twice.
+  nothing waits for it. It counts as missing when it was not found twice. One that the gateway cannot do without
+  (`Resource.required`) and that was listed before keeps what it had: what the API server really deleted with a CRD it
+  told object by object, and the rest must not go because of how the API is served at the moment.
 """
 
 from __future__ import annotations
@@ -107,6 +109,7 @@ class Watch:
         self._vain = 0
         self._told_missing = self._told_older = False
         self._absences = 0
+        self._listed = False
         self._moved = time.monotonic()
         self.alive = asyncio.Event()
 
@@ -179,10 +182,15 @@ class Watch:
             self._told_missing = True
             versions = " or ".join(item.version for item in resource.versions)
             text = f"the cluster has no {resource.kind} in {versions}: {resource.remedy}"
-            self._complain("kind_missing", text if resource.required else f"{text}, or do without")
-        self._tell(Init(resource.kind))
-        self._tell(InitDone(resource.kind))
-        self.alive.set()
+            if not resource.required:
+                text = f"{text}, or do without"
+            elif self._listed:
+                text = f"{text} ({resource.qualified_name}); until then it counts as it was last seen"
+            self._complain("kind_missing", text)
+        if not (resource.required and self._listed):
+            self._tell(Init(resource.kind))
+            self._tell(InitDone(resource.kind))
+            self.alive.set()
         await asyncio.sleep(MISSING_WAIT)
 
     def _found(self) -> None:
@@ -210,6 +218,7 @@ class Watch:
                 break
             query["continue"] = page.metadata.token
         self._tell(InitDone(resource.kind))
+        self._listed = True
         self._version = page.metadata.resource_version
 
     async def _follow(self) -> None:

@@ -1,7 +1,8 @@
 """GatewayClasses, Gateways and ListenerSets to `Topology`.
 
-Order of precedence everywhere: the older object, then namespace and name. A Gateway of another class is not ours: no
-status, no listener.
+Order of precedence everywhere: the older object, then namespace and name. A Gateway of another controller's class, or
+of one that never existed, is not ours: no status, no listener. One whose class is gone but that has a data plane of
+ours is refused and goes on being served (`Provisioning.has_plane`): a deleted class must not take traffic away.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from .values import normal_address
 #: `GatewayAddressRoutabilityCluster`: the cluster's own address of a Service.
 CLUSTER_ROUTABILITY = "Cluster"
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
+#: Reason of `Accepted`; the specification has none for this.
+CLASS_MISSING = "GatewayClassNotFound"
 
 
 def namespace_labels(snapshot: Snapshot, name: str, *, implicit: bool) -> dict[str, str] | None:
@@ -55,7 +58,7 @@ def build_topology(
     problems: dict[ObjectKey, tuple[Problem, ...]] = {}
     provisioning = Provisioning(controller_name, material)
     classes, served = _classes(snapshot, controller_name, options, problems, provisioning)
-    builds = _our_gateways(snapshot, served, problems)
+    builds = _our_gateways(snapshot, served, problems, provisioning)
     _attach_listener_sets(snapshot, builds, material, problems)
     for build in builds.values():
         _translate_gateway(build, material, provisioning)
@@ -95,7 +98,10 @@ def _classes(
 
 
 def _our_gateways(
-    snapshot: Snapshot, served: dict[str, str], problems: dict[ObjectKey, tuple[Problem, ...]]
+    snapshot: Snapshot,
+    served: dict[str, str],
+    problems: dict[ObjectKey, tuple[Problem, ...]],
+    provisioning: Provisioning,
 ) -> dict[ObjectKey, Build]:
     gateways = sorted((item for item in snapshot.table("Gateway").values() if isinstance(item, Gateway)), key=by_age)
     builds: dict[ObjectKey, Build] = {}
@@ -103,7 +109,13 @@ def _our_gateways(
         name = gateway.spec.gateway_class_name
         reason = served.get(name, "does not exist")
         findings = Findings(gateway.key)
-        if reason:
+        if name not in served and provisioning.has_plane(gateway):
+            remedy = "create the class again or delete the Gateway"
+            message = f"GatewayClass {name} {reason}; its data plane goes on serving"
+            findings.error("spec.gatewayClassName", "class-missing", message, remedy)
+            refused = Verdict(False, CLASS_MISSING, f"{message}; {remedy}")
+            builds[gateway.key] = Build(gateway, Group(gateway, findings), refused=refused)
+        elif reason:
             remedy = "use a class of this controller, or start it with the --controller-name of that class"
             if name not in served:
                 known = ", ".join(sorted(key for key, value in served.items() if not value)) or "none"
@@ -157,7 +169,7 @@ def _namespace_allowed(namespace: str, own: str, allowed: AllowedListenersNamesp
 
 def _translate_gateway(build: Build, material: Material, provisioning: Provisioning) -> None:
     gateway, findings = build.gateway, build.own.findings
-    build.refused = provisioning.check_gateway(gateway, findings)
+    build.refused = build.refused or provisioning.check_gateway(gateway, findings)
     _check_gateway(build, findings)
     _addresses(build, material.options, findings)
     backend = gateway.spec.tls.backend

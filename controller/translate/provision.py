@@ -3,7 +3,7 @@
 Rules:
 - Bad parameters refuse the object that refers to them (`InvalidParameters`), and what is there goes on as it is: the
   request is `kept`. So does a Gateway none of whose listeners works, one that is being deleted (what the garbage
-  collector takes must not come back), and everything while the controller has no CA yet.
+  collector takes must not come back), one whose class is gone, and everything while the controller has no CA yet.
 - The ports of a Service are those of all listeners that could work, not only of those that do: a Secret that is
   missing for a while must not take a port away from a load balancer.
 - Without provisioning references are checked all the same, since the manifests may be on their way to a cluster.
@@ -14,9 +14,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..infra.names import dedicated_ports, plane_name, shared_name, shared_ports, shared_service_name
+from ..infra.names import (
+    dedicated_ports,
+    label_value,
+    plane_name,
+    shared_name,
+    shared_ports,
+    shared_service_name,
+)
 from ..infra.parameters import faults
-from ..infra.plane import PlaneGateway, PlanePort, PlaneRequest, ProvisionOptions
+from ..infra.plane import (
+    CLASS_LABEL,
+    GATEWAY_LABEL,
+    PlaneGateway,
+    PlanePort,
+    PlaneRequest,
+    ProvisionOptions,
+    controller_of,
+)
 from ..infra.service import belongs
 from ..model import Gateway, GatewayClass, GatewayParameters, GatewayParametersSpec, ObjectKey, Secret, Service
 from ..model.gateway import ParametersReference
@@ -89,6 +104,26 @@ class Provisioning:
         self._parameters[gateway.key] = base
         return None
 
+    def has_plane(self, gateway: Gateway) -> bool:
+        """Whether we made a data plane for a Gateway: by the Service that is there, which outlives a restart."""
+        options = self.material.options.provision
+        if options is None:
+            return False
+        name, class_name = gateway.name, gateway.spec.gateway_class_name
+        labels = {GATEWAY_LABEL: label_value(name), CLASS_LABEL: label_value(class_name)}
+        own = [(gateway.namespace, plane_name(name, class_name, unique=unique)) for unique in (False, True)]
+        shared = (options.namespace, shared_service_name(gateway.key, class_name))
+        for place in (*own, shared):
+            service = self._service_at(*place)
+            if (
+                service is not None
+                and controller_of(service.metadata.labels, service.metadata.annotations) == self.controller_name
+                and labels.items() <= service.metadata.labels.items()
+                and (place == shared or service.owner == gateway.metadata.uid)
+            ):
+                return True
+        return False
+
     def requests(self, builds: Mapping[ObjectKey, Build], options: ProvisionOptions) -> dict[str, PlaneRequest]:
         """Say what every Gateway needs, by `namespace/name` of the data plane, and set what its listeners bind.
 
@@ -136,20 +171,23 @@ class Provisioning:
 
     def _is_shared(self, build: Build, options: ProvisionOptions) -> bool:
         known = self._classes.get(build.gateway.spec.gateway_class_name)
-        if known is None or not known.error:
-            return known is not None and known.parameters.mode == SHARED
+        if known is not None and not known.error:
+            return known.parameters.mode == SHARED
         # Nobody can say what the class wants now: as it is.
         return self._service(build, options) is not None
 
     def _service(self, build: Build, options: ProvisionOptions) -> Service | None:
         """The Service that a Gateway has in a shared data plane."""
         class_name = build.gateway.spec.gateway_class_name
-        name = shared_service_name(build.gateway.key, class_name)
-        self.material.reads.add(("Service", options.namespace, name))
-        found = self.material.snapshot.table("Service").get((options.namespace, name))
-        if isinstance(found, Service) and belongs(found, self.controller_name, self._uid(class_name)):
+        found = self._service_at(options.namespace, shared_service_name(build.gateway.key, class_name))
+        if found is not None and belongs(found, self.controller_name, self._uid(class_name)):
             return found
         return None  # there is none, or somebody else's of that name
+
+    def _service_at(self, namespace: str, name: str) -> Service | None:
+        self.material.reads.add(("Service", namespace, name))
+        found = self.material.snapshot.table("Service").get((namespace, name))
+        return found if isinstance(found, Service) else None
 
     def _dedicated(self, build: Build, name: str, trust: str | None) -> PlaneRequest:
         gateway = build.gateway
@@ -214,7 +252,7 @@ class Provisioning:
             gateways=tuple(gateways),
             parameters=known_class.parameters if known_class is not None else GatewayParametersSpec(),
             trust=trust or "",
-            kept=trust is None or (known_class is not None and bool(known_class.error)),
+            kept=trust is None or known_class is None or bool(known_class.error),
         )
 
     def _member(self, build: Build, service: str, ports: tuple[PlanePort, ...]) -> PlaneGateway:

@@ -217,6 +217,35 @@ def test_kinds_that_the_cluster_does_not_have() -> None:
     run(test)
 
 
+@pytest.mark.parametrize(("kind", "keeps"), [("GatewayClass", True), ("HTTPRoute", True), ("TCPRoute", False)])
+def test_a_kind_that_is_no_longer_served(kind: str, keeps: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the gateway cannot do without stays as it was listed, and it is said once which CRD is missing."""
+    monkeypatch.setattr("sluicegate.controller.kube.watch.CONFIRM_WAIT", 0.05)
+    monkeypatch.setattr("sluicegate.controller.kube.watch.MISSING_WAIT", 0.05)
+    resource = BY_KIND[kind]
+    document = {"metadata": {"name": "a"}, "spec": {"controllerName": "sluicegate.dev/controller"}}
+
+    async def test() -> None:
+        def prepare(server: ApiServer) -> None:
+            server.put(resource.collection, document if kind == "GatewayClass" else route("a"))
+
+        async with watching(kind, prepare) as (server, seen):
+            await server.wait(lambda: server.watchers(resource.collection) == 1)
+            server.missing.update(item.collection for item in resource.versions)
+            server.end_watches()
+            await seen.until(lambda: any(code == "kind_missing" for code, _ in seen.complaints))
+            server.missing.clear()
+            await server.wait(lambda: server.watchers(resource.collection) == 1)
+            server.delete(resource.collection, *(("", "a") if kind == "GatewayClass" else ("default", "a")))
+            await seen.until(lambda: seen.words()[-1] == "-a")
+            [message] = [message for code, message in seen.complaints if code == "kind_missing"]
+            assert (f"{resource.plural}.gateway.networking.k8s.io" in message) == keeps
+            told = [word for word in seen.words() if word != "init"]
+            assert told == (["a", "done", "a", "done", "-a"] if keeps else ["a", "done", "done", "a", "done", "-a"])
+
+    run(test)
+
+
 def test_a_kind_that_comes_later_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sluicegate.controller.kube.watch.MISSING_WAIT", 0.05)
     collection = BY_KIND["UDPRoute"].collection
