@@ -262,15 +262,15 @@ class InfraWriter:
             ProvisionError: it cannot be.
             ApiError: not now.
         """
-        key = key_of(manifest)
+        key, owner = key_of(manifest), owner_of(manifest)
         live = self._live.get(key) or await self._find(key)
         if live is not None:
-            if live.controller != self._controller_name and live.owner != owner_of(manifest):
+            if live.controller != self._controller_name and (not owner or live.owner != owner):
                 whose = f"belongs to controller {live.controller}" if live.controller else "is not Sluicegate's"
                 raise ProvisionError(f"{name_of(key)} exists and {whose}: rename or delete it, or rename the Gateway")
             if live.terminating:
                 return  # its Delete event brings us back
-            if live.owner != owner_of(manifest):
+            if owner and live.owner != owner:
                 await self._delete(key, live)  # of a Gateway of the same name that is no more
                 return
             if says(live, manifest) or self._applied.get(key) == (digest_of(manifest), live.document):

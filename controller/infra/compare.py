@@ -54,8 +54,9 @@ def live_of(document: Manifest) -> Live:
 
 
 def owner_of(manifest: Manifest) -> str:
-    """The uid of the owner that a manifest names."""
-    return str(manifest["metadata"]["ownerReferences"][0]["uid"])
+    """The uid of the owner that a manifest names; empty: what is shared has none."""
+    owners = manifest["metadata"].get("ownerReferences")
+    return str(owners[0]["uid"]) if owners else ""
 
 
 def digest_of(manifest: Manifest) -> str:
@@ -67,7 +68,7 @@ def says(live: Live, manifest: Manifest) -> bool:
     """Whether an object has all that a manifest wants; the digest sees what is no longer wanted."""
     wanted = {name: value for name, value in manifest.items() if name not in {"apiVersion", "kind", "metadata"}}
     metadata = manifest["metadata"]
-    parts = {name: metadata[name] for name in ("labels", "annotations", "ownerReferences")}
+    parts = {name: metadata[name] for name in ("labels", "annotations", "ownerReferences") if name in metadata}
     return covers(live.document, {**wanted, "metadata": parts})
 
 

@@ -1,6 +1,8 @@
 """A request to a data plane: the objects, in the order in which they are applied.
 
-Pure. Everything that one Gateway has is owned by it and goes with it; what a class shares is owned by the class.
+Pure. Everything that one Gateway has is owned by it and goes with it. What is shared has no owner: the class must not
+be it, since a class that is deleted by mistake would take the traffic of all its Gateways away; the controller deletes
+it with the last Gateway.
 """
 
 from __future__ import annotations
@@ -101,27 +103,23 @@ class _Builder:
         return made
 
     def _object(self, version: str, kind: str, content: Manifest) -> Manifest:
-        metadata = {
+        metadata: Manifest = {
             "namespace": self._request.namespace,
             "name": self._request.name,
             "labels": dict(self._labels),
             "annotations": {**self._annotations, CONTROLLER_ANNOTATION: self._request.controller_name},
-            "ownerReferences": [self._owner()],
         }
+        if not self._request.shared:
+            metadata["ownerReferences"] = [self._owner()]
         return {"apiVersion": version, "kind": kind, "metadata": metadata, **content}
 
     def _owner(self) -> Manifest:
-        request = self._request
-        if request.shared:
-            kind, name, uid = "GatewayClass", request.class_name, request.class_uid
-        else:
-            [gateway] = request.gateways
-            kind, name, uid = "Gateway", gateway.key.name, gateway.uid
+        [gateway] = self._request.gateways
         return {
             "apiVersion": GATEWAY_API,
-            "kind": kind,
-            "name": name,
-            "uid": uid,
+            "kind": "Gateway",
+            "name": gateway.key.name,
+            "uid": gateway.uid,
             "controller": True,
             "blockOwnerDeletion": True,
         }

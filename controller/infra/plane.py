@@ -112,7 +112,6 @@ class PlaneRequest:
         namespace, name: of the Deployment and its ServiceAccount.
         controller_name: whose it is.
         class_name: GatewayClass of the Gateways.
-        class_uid: of the GatewayClass: it owns what is shared.
         shared: serves all Gateways of the class.
         gateways: those that it serves; exactly one where not shared.
         parameters: of the Deployment: the Gateway's over the class's, or where shared the class's alone.
@@ -124,7 +123,6 @@ class PlaneRequest:
     name: str
     controller_name: str
     class_name: str
-    class_uid: str
     shared: bool
     gateways: tuple[PlaneGateway, ...]
     parameters: GatewayParametersSpec = field(default_factory=GatewayParametersSpec)

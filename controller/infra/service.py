@@ -63,7 +63,7 @@ def belongs(service: Service, controller_name: str, owner: str) -> bool:
     Args:
         service: one of the name that a Gateway's Service has.
         controller_name: whose Gateway it is.
-        owner: uid of the object that owns the Gateway's Service.
+        owner: uid of the object that owns the Gateway's Service; empty: none does.
     """
     maker = controller_of(service.metadata.labels, service.metadata.annotations)
     return maker == controller_name or (owner != "" and service.owner == owner)

@@ -51,7 +51,6 @@ _REMEDY = f"refer to a {KIND} of {GROUP} that exists, or remove parametersRef"
 class _Class:
     """A class as its Gateways see it; `error` says why its parameters cannot be used."""
 
-    uid: str
     parameters: GatewayParametersSpec
     error: str = ""
 
@@ -78,7 +77,7 @@ class Provisioning:
             spec = found or spec
             if error:
                 findings.error("spec.parametersRef", "invalid-parameters", error, _REMEDY)
-        self._classes[item.name] = _Class(item.metadata.uid, spec, error)
+        self._classes[item.name] = _Class(spec, error)
         return Verdict(False, "InvalidParameters", error) if error else None
 
     def check_gateway(self, gateway: Gateway, findings: Findings) -> Verdict | None:
@@ -180,7 +179,7 @@ class Provisioning:
         """The Service that a Gateway has in a shared data plane."""
         class_name = build.gateway.spec.gateway_class_name
         found = self._service_at(options.namespace, shared_service_name(build.gateway.key, class_name))
-        if found is not None and belongs(found, self.controller_name, self._uid(class_name)):
+        if found is not None and belongs(found, self.controller_name, ""):
             return found
         return None  # there is none, or somebody else's of that name
 
@@ -205,7 +204,6 @@ class Provisioning:
             name=name,
             controller_name=self.controller_name,
             class_name=class_name,
-            class_uid=self._uid(class_name),
             shared=False,
             gateways=(member,),
             parameters=member.parameters,
@@ -239,7 +237,7 @@ class Provisioning:
                     draft.bind_port = target
                     ports.add(PlanePort(transport, draft.spec.port, target))
             name = shared_service_name(key, class_name)
-            build.service, build.service_owner = (options.namespace, name), self._uid(class_name)
+            build.service = (options.namespace, name)
             gateways.append(self._member(build, name, tuple(sorted(ports))))
         known_class = self._classes.get(class_name)
         return PlaneRequest(
@@ -247,7 +245,6 @@ class Provisioning:
             name=shared_name(class_name),
             controller_name=self.controller_name,
             class_name=class_name,
-            class_uid=self._uid(class_name),
             shared=True,
             gateways=tuple(gateways),
             parameters=known_class.parameters if known_class is not None else GatewayParametersSpec(),
@@ -271,10 +268,6 @@ class Provisioning:
             parameters=self._parameters.get(gateway.key, GatewayParametersSpec()),
             kept=build.kept or gateway.metadata.deleting or not any(draft.usable for draft in _bindable(build)),
         )
-
-    def _uid(self, class_name: str) -> str:
-        known = self._classes.get(class_name)
-        return known.uid if known is not None else ""
 
 
 def _bindable(build: Build) -> list[Draft]:

@@ -94,7 +94,7 @@ class GatewayFacts:
         requested: addresses that its Service is to have, normal form; only where data planes are provisioned.
         cluster: what it asks for of routability `Cluster`; likewise.
         service: (namespace, name) of its Service; only where data planes are provisioned.
-        service_owner: uid of the object that owns that Service.
+        service_owner: uid of the object that owns that Service; empty: none does (shared).
         listeners: in the order written.
         attached_sets: number of accepted ListenerSets.
     """

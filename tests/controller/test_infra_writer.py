@@ -71,9 +71,7 @@ class Bench:
             changed=self.report_changed,
             tell=lambda key, kind, reason, note: self.events.append((key, kind, reason)),
         )
-        options = Options(
-            implicit_class=False, implicit_namespaces=False, provision=ProvisionOptions(namespace="", authority="")
-        )
+        options = Options(implicit_class=False, implicit_namespaces=False, provision=ProvisionOptions(authority=""))
         self.statuses: Translation | None = None
         outputs = [
             Output(self.writer, lambda translation: translation.infrastructure),
@@ -439,6 +437,96 @@ def test_bad_parameters_keep_what_is_there() -> None:
             await it.until(lambda: not it.programmed().startswith("False Invalid"))
             await it.quiet()
             assert it.server.writes == ALL
+
+    run(scenario())
+
+
+SHARED: dict[str, Any] = {
+    "apiVersion": "sluicegate.dev/v1alpha1",
+    "kind": "GatewayParameters",
+    "metadata": {"name": "all", "namespace": "prod"},
+    "spec": {"mode": "Shared"},
+}
+
+
+def class_of(parameters: dict[str, Any] | None, controller_name: str = NAME, uid: str = "class") -> dict[str, Any]:
+    found = gateway_class()
+    found["metadata"]["uid"] = uid
+    found["spec"]["controllerName"] = controller_name
+    if parameters is not None:
+        place = parameters["metadata"]
+        found["spec"]["parametersRef"] = {"group": "sluicegate.dev", "kind": "GatewayParameters", **place}
+    return found
+
+
+@pytest.mark.parametrize("parameters", [None, SHARED])
+def test_a_class_that_is_deleted_takes_nothing_with_it(parameters: dict[str, Any] | None) -> None:
+    """Nothing is written while it is gone or when it comes again; another controller's class ends the data plane."""
+
+    async def scenario() -> None:
+        given = [(PARAMETERS, parameters)] if parameters is not None else []
+        async with bench(*given, (CLASSES, class_of(parameters)), (GATEWAYS, gateway())) as it:
+            await it.server.wait(lambda: len(it.server.writes) == 5)
+            await it.quiet()
+            it.server.delete(CLASSES, "", "sluicegate")
+            await it.until(lambda: it.programmed().startswith("False Invalid: GatewayClass sluicegate does not exist"))
+            assert "goes on serving" in it.programmed()
+            await it.quiet()
+            it.server.put(CLASSES, class_of(parameters, uid="another"))
+            await it.until(lambda: it.programmed().startswith("False AddressNotAssigned"))
+            await it.quiet()
+            assert len(it.server.writes) == 5
+            it.server.delete(CLASSES, "", "sluicegate")
+            it.server.put(CLASSES, class_of(parameters, "example.com/controller"))
+            await it.server.wait(lambda: len(it.server.writes) == 10)
+            assert all(item.startswith("DELETE") for item in it.server.writes[5:])
+
+    run(scenario())
+
+
+def test_a_restart_without_the_class() -> None:
+    """By its Service a Gateway is known to be ours; one whose class never existed gets nothing."""
+
+    async def scenario() -> None:
+        async with bench((GATEWAYS, gateway())) as it:
+            await it.server.wait(lambda: len(it.server.writes) == 5)
+            made = {name: list(it.server.objects[name].values()) for name in (SERVICES, ACCOUNTS, CONFIG, DEPLOYMENTS)}
+        there = [(name, copy.deepcopy(item)) for name, items in made.items() for item in items]
+        other = gateway("other")
+        other["spec"]["gatewayClassName"] = "never"
+        without = gateway("edge")
+        without["spec"]["gatewayClassName"] = "sluicegate"
+        async with bench((GATEWAYS, without), (GATEWAYS, other), *there, lead=False) as it:
+            it.server.delete(CLASSES, "", "sluicegate")
+            await it.until(lambda: it.programmed().startswith("False Invalid"))
+            it.loop.lead(True)
+            await it.quiet()
+            assert not it.server.writes
+
+    run(scenario())
+
+
+def test_what_is_shared_lets_go_of_the_class_that_owned_it() -> None:
+    """Objects of an older version are applied again, not deleted; those that are not ours stay as they are."""
+
+    async def scenario() -> None:
+        async with bench((PARAMETERS, SHARED), (CLASSES, class_of(SHARED)), (GATEWAYS, gateway())) as it:
+            await it.server.wait(lambda: len(it.server.writes) == 5)
+            await it.quiet()
+            [(key, document)] = it.server.objects[DEPLOYMENTS].items()
+            assert "ownerReferences" not in document["metadata"]
+            older = copy.deepcopy(document)
+            older["metadata"]["annotations"]["sluicegate.dev/manifest"] = "older"
+            older["metadata"]["ownerReferences"] = [{"kind": "GatewayClass", "uid": "class", "controller": True}]
+            it.server.put(DEPLOYMENTS, older)
+            await it.server.wait(lambda: len(it.server.writes) == 6)
+            await it.quiet()
+            assert it.server.writes[5:] == [f"PATCH Deployment {'/'.join(key)}"]
+            foreign = copy.deepcopy(document)
+            del foreign["metadata"]["labels"]
+            it.server.put(DEPLOYMENTS, foreign)
+            await it.until(lambda: "is not Sluicegate's" in it.programmed())
+            assert len(it.server.writes) == 6
 
     run(scenario())
 
