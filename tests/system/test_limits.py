@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h2.events
 import h2.settings
 import pytest
-from system_backends import Received, response
+from system_backends import Received, response, websocket_accept
 from system_certificates import Authority
 from system_clients import Http1, Http2, tls_context
 from system_gateway import LIMIT, Gateway, until
@@ -27,6 +28,7 @@ head_timeout_ms = 400
 idle_timeout_ms = 400
 stall_timeout_ms = 400
 handshake_timeout_ms = 400
+l4_idle_timeout_ms = 400
 """
 
 
@@ -38,6 +40,8 @@ def world(
     release = threading.Event()
 
     def answer(request: Received) -> bytes:
+        if request.header("upgrade"):
+            return websocket_accept(request)
         if request.target == "/never":
             release.wait(LIMIT)
         return response(b"x" * (64 * MEGABYTE if request.target == "/large" else 1))
@@ -102,6 +106,31 @@ def test_silence_is_not_waited_for(world: Gateway, sent: bytes, answer: bytes) -
         found = ends(connection)
         assert found.startswith(answer)
         assert found == b"" or answer
+
+
+def test_a_silent_websocket(world: Gateway) -> None:
+    """It was open; it ends on both sides after the idle time of connections that are not HTTP."""
+    connection = Http1(world.address, PORT)
+    fields = (("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="))
+    assert connection.request("GET", HOST, "/", fields).status == 101
+    connection.send(b"ping")
+    assert connection.read_raw(4) == b"ping"
+    assert connection.at_end()
+    connection.close()
+
+
+def test_a_silent_websocket_over_http2(world: Gateway) -> None:
+    """Its stream is reset."""
+    connection = Http2(world.address, PORT)
+    assert connection.request("GET", HOST, "/").status == 200
+    stream = connection.state.get_next_available_stream_id()
+    fields = [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":authority", HOST)]
+    connection.state.send_headers(stream, [*fields, (":path", "/")])
+    connection.send(stream, b"ping")
+    found = connection.read(stream)
+    assert (found.status, found.body) == (200, b"ping")
+    assert any(isinstance(event, h2.events.StreamReset) for event in connection.events)
+    connection.close()
 
 
 @pytest.mark.parametrize("part", [0.0, 0.5], ids=["nothing", "half a ClientHello"])

@@ -45,12 +45,12 @@ pub trait Meter {
     fn sent(&self, count: usize);
 }
 
-/// Relay until the end. `ahead`: what was read from the client before.
+/// Relay until the end. `ahead`: what was read before, from the client and from the other side.
 pub async fn run<C, U>(
     scratch: &Scratch,
     client: &mut C,
     upstream: &mut U,
-    ahead: Vec<u8>,
+    ahead: (Vec<u8>, Vec<u8>),
     limits: Limits,
     meter: &impl Meter,
 ) -> End
@@ -58,9 +58,10 @@ where
     C: AsyncRead + AsyncWrite + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,
 {
-    meter.received(ahead.len());
-    let mut up = Half { pending: ahead, ..Half::default() };
-    let mut down = Half::default();
+    meter.received(ahead.0.len());
+    meter.sent(ahead.1.len());
+    let mut up = Half { pending: ahead.0, ..Half::default() };
+    let mut down = Half { pending: ahead.1, ..Half::default() };
     let mut moved = false;
     let mut last = Instant::now();
     let period = limits.idle.min(limits.stall);
@@ -288,8 +289,9 @@ mod tests {
     ) -> (End, F::Output, (usize, usize)) {
         let ((client, mut client_side), (mut backend_side, backend)) = (duplex(size), duplex(size));
         let (scratch, counts) = (Scratch::default(), Counts::default());
+        let ahead = (ahead.to_vec(), Vec::new());
         let relayed = async {
-            let end = run(&scratch, &mut client_side, &mut backend_side, ahead.to_vec(), LIMITS, &counts).await;
+            let end = run(&scratch, &mut client_side, &mut backend_side, ahead, LIMITS, &counts).await;
             drop((client_side, backend_side));
             end
         };

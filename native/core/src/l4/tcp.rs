@@ -197,7 +197,7 @@ where
     };
     let settings = worker.settings();
     let limits = Limits { idle: settings.l4_idle_timeout(), stall: settings.stall_timeout() };
-    let end = relay::run(&worker.scratch, &mut client, &mut upstream, ahead, limits, &entry).await;
+    let end = relay::run(&worker.scratch, &mut client, &mut upstream, (ahead, Vec::new()), limits, &entry).await;
     let (reason, error) = match end {
         End::Finished => return entry.finished(),
         End::Client(error) | End::Upstream(error) if error.kind() == ErrorKind::UnexpectedEof => {

@@ -347,9 +347,9 @@ fn take_content_length(fields: &mut FieldList<'_>) -> Result<Option<u64>, WireEr
 }
 
 /// Every piece that passes is progress.
-struct Watched<'t, T> {
-    tap: &'t mut T,
-    progress: &'t Progress,
+pub struct Watched<'t, T> {
+    pub tap: &'t mut T,
+    pub progress: &'t Progress,
 }
 
 impl<T: Tap> Tap for Watched<'_, T> {

@@ -191,12 +191,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
             Forwarded::Broken(_) => Next::Close,
             Forwarded::Switched(mut connection) => {
                 let upstream = connection.stream.get_mut();
-                let tunnelled =
-                    Box::pin(tunnel::run(self.stream.get_mut(), &mut self.buffer, upstream, &mut connection.buffer))
-                        .await;
-                if let Ok((up, down)) = tunnelled {
-                    entry.tunnelled(up, down);
-                }
+                let (stream, buffer) = (self.stream.get_mut(), &mut self.buffer);
+                let tunnel = tunnel::run(&self.client.worker, stream, buffer, upstream, &mut connection.buffer);
+                let (up, down) = Box::pin(tunnel).await;
+                entry.tunnelled(up, down);
                 Next::Close
             }
         }

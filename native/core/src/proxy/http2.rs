@@ -4,7 +4,7 @@ use super::PREFACE;
 use super::answer::Answer;
 use super::body::{BodySource, Piece, pump};
 use super::client::Client;
-use super::exchange::fields_of;
+use super::exchange::{Watched, fields_of};
 use super::flood::Metered;
 use super::forward::{self, Forwarded};
 use super::grpc::{self, End};
@@ -14,7 +14,7 @@ use super::log::Entry;
 use super::outbound::join_cookies;
 use super::plan::{HttpVersion, Inbound, Plan, plan};
 use super::reply::{Http2Reply, ReplySink};
-use super::watchdog::Watchdog;
+use super::watchdog::{Progress, Watchdog};
 use crate::codec::{Framing, MAX_FIELDS};
 use crate::error::ErrorCode;
 use crate::table::Field;
@@ -154,7 +154,8 @@ impl Stream {
                     Forwarded::Complete | Forwarded::Broken(_) => {}
                     Forwarded::Switched(connection) => {
                         if let Ok(Some(sink)) = reply.into_sink() {
-                            Box::pin(run_tunnel(source, sink, *connection, &mut entry)).await;
+                            let idle = client.worker.settings().l4_idle_timeout();
+                            Box::pin(run_tunnel(&mut watchdog, idle, source, sink, *connection, &mut entry)).await;
                         }
                     }
                 }
@@ -264,8 +265,10 @@ fn websocket_key() -> String {
     key
 }
 
-/// WebSocket frames between a stream and an HTTP/1.1 backend.
+/// WebSocket frames between a stream and an HTTP/1.1 backend, until both have ended or nothing comes for `idle`.
 async fn run_tunnel(
+    watchdog: &mut Watchdog,
+    idle: Duration,
     mut source: Http2Source,
     mut sink: Http2Sink,
     mut connection: Http1Connection,
@@ -273,21 +276,27 @@ async fn run_tunnel(
 ) {
     let Http1Connection { stream, buffer, .. } = &mut connection;
     let mut scratch = Vec::new();
+    let progress = Progress::default();
     let up = async {
         let mut to_backend = Http1Sink::new(stream, &mut scratch, Framing::UntilClose);
-        let moved = pump(&mut source, &mut to_backend, &mut ()).await;
+        let mut tap = Watched { tap: &mut (), progress: &progress };
+        let moved = pump(&mut source, &mut to_backend, &mut tap).await;
         let _ = poll_fn(|context| std::pin::Pin::new(&mut *stream.borrow_mut()).poll_shutdown(context)).await;
         moved
     };
     let down = async {
         let mut from_backend = Http1Source::new(stream, buffer, Framing::UntilClose);
-        pump(&mut from_backend, &mut sink, &mut ()).await
+        let mut tap = Watched { tap: &mut (), progress: &progress };
+        pump(&mut from_backend, &mut sink, &mut tap).await
     };
-    let (up, down) = tokio::join!(up, down);
-    if down.is_err() {
+    let both = async { tokio::join!(up, down) };
+    let ended = watchdog.guard(Instant::now(), None, idle, &progress, both).await;
+    if !matches!(ended, Ok((_, Ok(_)))) {
         sink.reset(Reason::CANCEL);
     }
-    entry.tunnelled(up.unwrap_or(0), down.unwrap_or(0));
+    if let Ok((up, down)) = ended {
+        entry.tunnelled(up.unwrap_or(0), down.unwrap_or(0));
+    }
 }
 
 /// The body of a request that opens a tunnel.

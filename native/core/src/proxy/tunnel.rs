@@ -1,34 +1,52 @@
-//! After a 101: bytes both ways until both sides have ended (RFC 9110 section 7.8).
+//! After a 101: bytes both ways until both sides have ended (RFC 9110 section 7.8), or nothing comes any more.
 
 use crate::codec::Buffer;
-use std::io;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy_bidirectional_with_sizes};
+use crate::l4::relay::{self, Limits, Meter};
+use crate::runtime::Worker;
+use std::cell::Cell;
+use tokio::io::{AsyncRead, AsyncWrite};
 
-/// Bytes under way per direction: back-pressure reaches the other side after this much.
-const TUNNEL_BUFFER: usize = 16 * 1024;
-
-/// Copy until both directions have ended; a half-close is passed on. What was read ahead goes first.
+/// Relay as a connection that is not HTTP, within its limits. What was read ahead goes first.
 /// Returns the bytes from client to backend and back.
-///
-/// # Errors
-/// What either stream says.
 pub async fn run<C, U>(
+    worker: &Worker,
     client: &mut C,
     ahead_of_client: &mut Buffer,
     upstream: &mut U,
     ahead_of_upstream: &mut Buffer,
-) -> io::Result<(u64, u64)>
+) -> (u64, u64)
 where
     C: AsyncRead + AsyncWrite + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,
 {
-    upstream.write_all(ahead_of_client.filled()).await?;
-    client.write_all(ahead_of_upstream.filled()).await?;
-    upstream.flush().await?;
-    client.flush().await?;
-    let ahead = (ahead_of_client.len() as u64, ahead_of_upstream.len() as u64);
-    ahead_of_client.consume(ahead_of_client.len());
-    ahead_of_upstream.consume(ahead_of_upstream.len());
-    let (up, down) = copy_bidirectional_with_sizes(client, upstream, TUNNEL_BUFFER, TUNNEL_BUFFER).await?;
-    Ok((ahead.0 + up, ahead.1 + down))
+    let settings = worker.settings();
+    let limits = Limits { idle: settings.l4_idle_timeout(), stall: settings.stall_timeout() };
+    let ahead = (take(ahead_of_client), take(ahead_of_upstream));
+    let moved = Moved::default();
+    relay::run(&worker.scratch, client, upstream, ahead, limits, &moved).await;
+    (moved.up.get(), moved.down.get())
+}
+
+/// Everything in the buffer; its memory goes.
+fn take(buffer: &mut Buffer) -> Vec<u8> {
+    let bytes = buffer.filled().to_vec();
+    buffer.consume(bytes.len());
+    buffer.release();
+    bytes
+}
+
+#[derive(Default)]
+struct Moved {
+    up: Cell<u64>,
+    down: Cell<u64>,
+}
+
+impl Meter for Moved {
+    fn received(&self, count: usize) {
+        self.up.set(self.up.get() + count as u64);
+    }
+
+    fn sent(&self, count: usize) {
+        self.down.set(self.down.get() + count as u64);
+    }
 }

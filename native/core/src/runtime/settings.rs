@@ -36,7 +36,8 @@ pub struct Settings {
     pub upstream_idle_timeout_ms: u64,
     /// Idle connections per endpoint and worker.
     pub upstream_idle_per_endpoint: usize,
-    /// Without a byte in either direction on a TCP or TLS connection that is not HTTP. Frees what dead peers hold.
+    /// Without a byte in either direction on a TCP or TLS connection that is not HTTP, or no longer (WebSocket). Frees
+    /// what dead peers hold.
     pub l4_idle_timeout_ms: u64,
     /// Without a datagram in either direction of a UDP session.
     pub udp_idle_timeout_ms: u64,
