@@ -7,13 +7,16 @@ use crate::runtime::settings::AccessLog as Settings;
 use serde::Serialize;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 /// Lines that wait for the writer, all workers together.
 const QUEUE: usize = 16 * 1024;
+
+/// Bytes of the lines that wait: heads of the largest size would fill the memory while the disk is slow.
+const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Bytes that leave in one write.
 const BATCH: usize = 64 * 1024;
@@ -54,6 +57,8 @@ pub struct AccessLog {
     dropped: AtomicU64,
     writer: Mutex<Option<(SyncSender<Vec<u8>>, JoinHandle<()>)>>,
     queue: SyncSender<Vec<u8>>,
+    /// Bytes in the queue.
+    waiting: Arc<AtomicUsize>,
 }
 
 impl AccessLog {
@@ -65,13 +70,16 @@ impl AccessLog {
             None => Box::new(io::stdout()),
             Some(path) => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
         };
-        let handle =
-            std::thread::Builder::new().name("sluicegate-log".to_owned()).spawn(move || write(output, &lines))?;
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let left = Arc::clone(&waiting);
+        let thread = std::thread::Builder::new().name("sluicegate-log".to_owned());
+        let handle = thread.spawn(move || write(output, &lines, &left))?;
         Ok(Self {
             enabled: AtomicBool::new(settings.enabled),
             dropped: AtomicU64::new(0),
             writer: Mutex::new(Some((queue.clone(), handle))),
             queue,
+            waiting,
         })
     }
 
@@ -92,7 +100,10 @@ impl AccessLog {
             return;
         };
         line.push(b'\n');
-        if self.queue.try_send(line).is_err() {
+        let size = line.len();
+        let fits = self.waiting.fetch_add(size, Ordering::Relaxed) + size <= QUEUE_BYTES;
+        if !fits || self.queue.try_send(line).is_err() {
+            self.waiting.fetch_sub(size, Ordering::Relaxed);
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -109,7 +120,7 @@ impl AccessLog {
     }
 }
 
-fn write(mut output: Box<dyn Write + Send>, lines: &Receiver<Vec<u8>>) {
+fn write(mut output: Box<dyn Write + Send>, lines: &Receiver<Vec<u8>>, waiting: &AtomicUsize) {
     let mut batch = Vec::with_capacity(BATCH);
     while let Ok(line) = lines.recv() {
         let mut last = line.is_empty();
@@ -121,9 +132,41 @@ fn write(mut output: Box<dyn Write + Send>, lines: &Receiver<Vec<u8>>) {
         }
         // A full disk must not stop traffic: the lines are lost, the next ones are tried again.
         let _ = output.write_all(&batch).and_then(|()| output.flush());
+        waiting.fetch_sub(batch.len(), Ordering::Relaxed);
         batch.clear();
         if last {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_wait_are_bounded_by_their_bytes_too() {
+        let (queue, lines) = sync_channel(QUEUE);
+        let waiting = Arc::default();
+        let log = AccessLog {
+            enabled: AtomicBool::new(true),
+            dropped: AtomicU64::new(0),
+            writer: Mutex::default(),
+            queue,
+            waiting: Arc::clone(&waiting),
+        };
+        let path = "x".repeat(64 * 1024);
+        let record = Record { path: &path, ..Record::default() };
+        for _ in 0..300 {
+            log.push(&record);
+        }
+        let kept = 300 - log.dropped();
+        assert!((200..256).contains(&kept), "{kept}");
+        // Once they are written there is room again.
+        drop(log.queue.send(Vec::new()));
+        write(Box::new(io::sink()), &lines, &waiting);
+        assert_eq!(waiting.load(Ordering::Relaxed), 0);
+        log.push(&record);
+        assert_eq!(log.dropped(), 300 - kept);
     }
 }
