@@ -3,9 +3,11 @@
 Rules:
 - Whoever is not a pod of a data plane that we provision gets a status code and nothing else. Tokens are looked at
   before anything that the caller sends is read.
+- Tokens are looked at again while a session lasts: it ends where one is not accepted any more (its pod is gone, or it
+  is too old: the pod comes back with a new one). An API server that does not answer ends none.
 - Only the leader listens. Data planes serve on without us and try again.
 - Everything is bounded: connections, calls, message sizes, one session for each pod (the newest), one transaction under
-  way for each, the time for each answer, the length of a session (the token is looked at again).
+  way for each, the time for each answer, the length of a session.
 """
 
 from __future__ import annotations
@@ -212,14 +214,16 @@ class StreamServer:
 
     async def _exchange(self, requests: AsyncIterator[Message], context: Context) -> None:
         try:
-            caller = await self._admit(context)
+            caller, token = await self._admit(context)
             await context.send_initial_metadata(())
             connection = _Connection((caller.namespace, caller.service_account), caller)
             await self._subscribe(connection, requests)
             self._enter(connection)
+            review = asyncio.create_task(self._review_again(connection, token))
             try:
                 await self._serve(connection, requests, context)
             finally:
+                review.cancel()
                 self._leave(connection)
         except _EndError as error:
             try:
@@ -228,24 +232,38 @@ class StreamServer:
                 # The status waits behind what is not read; a cancelled call is reset at once.
                 raise asyncio.CancelledError from None
 
-    async def _admit(self, context: Context) -> Caller:
-        """Who calls; whoever has no data plane of ours is sent away."""
+    async def _admit(self, context: Context) -> tuple[Caller, str]:
+        """Who calls, and by which token; whoever has no data plane of ours is sent away."""
         if not self._leading.is_set() or not self._translated:
             raise _EndError(Code.UNAVAILABLE, "not serving yet")
         metadata = context.invocation_metadata() or ()
         values = [value for name, value in metadata if name == "authorization"]
-        token = values[0] if len(values) == 1 and isinstance(values[0], str) else ""
-        if not token.startswith("Bearer "):
+        value = values[0] if len(values) == 1 and isinstance(values[0], str) else ""
+        if not value.startswith("Bearer "):
             raise _EndError(Code.UNAUTHENTICATED, "a bearer token is required")
+        token = value.removeprefix("Bearer ")
         try:
-            caller = await self._reviewer.review(token.removeprefix("Bearer "))
+            caller = await self._reviewer.review(token)
         except RefusedTokenError:
             raise _EndError(Code.UNAUTHENTICATED, "the token is not accepted") from None
         except BusyError as error:
             self._complain("review_failed", str(error))
             raise _EndError(Code.UNAVAILABLE, "the token cannot be reviewed now") from None
         self._check_plane((caller.namespace, caller.service_account))
-        return caller
+        return caller, token
+
+    async def _review_again(self, connection: _Connection, token: str) -> None:
+        """End a session whose token is not accepted any more."""
+        while True:
+            await asyncio.sleep(self._times.review * random.uniform(0.8, 1.0))  # noqa: S311 (not all at once)
+            try:
+                await self._reviewer.review(token)
+            except RefusedTokenError:
+                # Most are only too old, and the pod has a newer one: it may come back at once, and is looked at then.
+                connection.stop(Code.UNAVAILABLE, "connect again: the token is not accepted any more")
+                return
+            except BusyError:
+                continue  # not known now: the session was good, and goes on
 
     def _check_plane(self, key: PlaneKey) -> None:
         if key not in self._projector.planes:

@@ -39,6 +39,7 @@ class ServerTimes(msgspec.Struct, frozen=True):
         answer: until it answered a transaction.
         end: until it has read why a session ends.
         session: after which it has to connect again.
+        review: between two looks at the token of a session.
         keep: how long the report of a pod counts after its connection ended.
         settle: after which a new leader no longer waits for data planes to connect.
     """
@@ -51,6 +52,7 @@ class ServerTimes(msgspec.Struct, frozen=True):
     answer: float = 60.0
     end: float = 5.0
     session: float = 3_600.0
+    review: float = 180.0
     keep: float = 30.0
     settle: float = 10.0
 

@@ -90,13 +90,32 @@ def simple(*names: str) -> list[Any]:
     return found
 
 
+class Waiting:
+    """Waits for what a test expects, woken by events."""
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Event()
+
+    def notify(self, *_: object) -> None:
+        self._changed.set()
+
+    async def until(self, holds: Callable[[], Any], limit: float = LIMIT) -> None:
+        async def wait() -> None:
+            while not holds():
+                self._changed.clear()
+                await self._changed.wait()
+
+        await asyncio.wait_for(wait(), limit)
+
+
 # --- The API server and the CA --------------------------------------------------------------------------------------
 
 
-class Reviews:
+class Reviews(Waiting):
     """An API server that knows some tokens."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.asked = 0
         self.away = False
         self.tokens: dict[str, dict[str, Any]] = {
@@ -121,6 +140,7 @@ class Reviews:
         assert body is not None
         assert body["spec"]["audiences"] == [protocol.AUDIENCE]
         self.asked += 1
+        self.notify()
         if self.away:
             raise ApiError(0, "no answer in time")
         return msgspec.json.encode({"status": self.tokens.get(body["spec"]["token"], {"authenticated": False})})
@@ -147,24 +167,6 @@ def now() -> datetime.datetime:
 
 
 # --- Both ends ------------------------------------------------------------------------------------------------------
-
-
-class Waiting:
-    """Waits for what a test expects, woken by events."""
-
-    def __init__(self) -> None:
-        self._changed = asyncio.Event()
-
-    def notify(self, *_: object) -> None:
-        self._changed.set()
-
-    async def until(self, holds: Callable[[], Any], limit: float = LIMIT) -> None:
-        async def wait() -> None:
-            while not holds():
-                self._changed.clear()
-                await self._changed.wait()
-
-        await asyncio.wait_for(wait(), limit)
 
 
 class Side(Waiting):

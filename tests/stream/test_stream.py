@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from stream_support import (
     GATEWAYS,
+    GOOD_TOKEN,
     LIMIT,
     PLANE,
     Plane,
@@ -414,6 +415,29 @@ def test_sessions_end_so_that_tokens_are_looked_at_again() -> None:
             await call.write(protocol.acknowledgement(protocol.GENERATION, nonce))
             assert (await call.code()).name == "UNAVAILABLE"
             assert "again" in (await call.details())
+
+    asyncio.run(run())
+
+
+def test_a_session_ends_when_its_token_is_not_accepted_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the API server does not answer, it goes on."""
+    monkeypatch.setattr("sluicegate.controller.stream.review.KEEP", 0.0)
+
+    async def run() -> None:
+        async with serving(*simple("a"), times=ServerTimes(review=0.05)) as side, calling(side) as call:
+            await subscribe(call)
+            _, _, nonce = await transaction(call)
+            await call.write(protocol.acknowledgement(protocol.GENERATION, nonce))
+            side.reviews.away = True
+            asked = side.reviews.asked
+            await side.reviews.until(lambda: side.reviews.asked >= asked + 3)
+            assert side.server.connected == {PLANE: 1}
+            del side.reviews.tokens[GOOD_TOKEN]
+            side.reviews.away = False
+            assert (await call.code()).name == "UNAVAILABLE"
+            assert "not accepted" in (await call.details())
+            asked = side.reviews.asked
+        assert side.reviews.asked == asked
 
     asyncio.run(run())
 
