@@ -27,6 +27,8 @@ STATE_LIMIT = "64Mi"
 USER = 65532
 #: A pod that was ready for so long counts as available, so that roll-outs notice one that fails at once.
 MIN_READY_SECONDS = 1
+#: A roll-out in which no pod becomes ready for so long is told in the Gateway (`pods`). A start takes a few seconds.
+PROGRESS_SECONDS = 60
 #: Before a pod that does not answer is restarted, it has the time to start on a busy node. A startup probe would say
 #: the same, but readiness is only asked for after it, a second later.
 START_SECONDS = 90
@@ -85,6 +87,7 @@ def deployment_spec(
     spec: Manifest = {
         "selector": {"matchLabels": selector},
         "minReadySeconds": MIN_READY_SECONDS,
+        "progressDeadlineSeconds": PROGRESS_SECONDS,
         "revisionHistoryLimit": 3,
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
         "template": {"metadata": metadata, "spec": _pod_spec(request, options, selector)},

@@ -176,6 +176,12 @@ def test_it_leads_provisions_and_ends(tmp_path: Path) -> None:
                 LIMIT,
             )
             assert server.objects[GATEWAYS]["prod", "edge"]["status"]["addresses"][0]["value"] == "10.0.0.7"
+            # Pods that cannot be made are told, and are forgotten once they start.
+            failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "over quota"}
+            server.put(DEPLOYMENTS, {**deployment, "status": {"conditions": [failure]}})
+            await server.wait(lambda: conditions(server)["Programmed"] == "NoResources", LIMIT)
+            server.put(DEPLOYMENTS, {**deployment, "status": {}})
+            await server.wait(lambda: conditions(server)["Programmed"] == "Pending", LIMIT)
             assert await get(admin, "/healthz") == (200, "ok\n")
             assert await get(admin, "/readyz") == (200, "ok\n")
             status, text = await get(admin, "/metrics")

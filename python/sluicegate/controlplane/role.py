@@ -23,10 +23,12 @@ from sluicegate.checks import native_checks
 from sluicegate.controller.infra.apply import InfraWriter
 from sluicegate.controller.infra.events import EventWriter
 from sluicegate.controller.infra.plane import ProvisionOptions
+from sluicegate.controller.infra.pods import PodTroubles
 from sluicegate.controller.kube.client import ApiError, Client
 from sluicegate.controller.kube.lease import Election
 from sluicegate.controller.kube.resources import NODE, OWNED, WATCHED
 from sluicegate.controller.loop import Loop, Output
+from sluicegate.controller.model import ObjectKey
 from sluicegate.controller.status import StatusWriter
 from sluicegate.controller.store import Event
 from sluicegate.controller.stream.identity import SECRET, Identity
@@ -124,6 +126,7 @@ class _Controller:
         self._identity = Identity(client, settings.namespace, [settings.stream_host], self._log.warning)
         self._events = EventWriter(client, name, settings.pod, self._log.warning)
         self._infra = InfraWriter(client, name, self._log.warning, changed=self._report_changed, tell=self._events.tell)
+        self._pods = PodTroubles(name, changed=self._report_changed, tell=self._events.tell)
         self._server = StreamServer(
             settings.stream_address, self._identity, Reviewer(client), self._log.warning, self._report_changed
         )
@@ -146,9 +149,10 @@ class _Controller:
             Output(self._infra, lambda translation: translation.infrastructure),
             Output(SettledStatus(self._status), lambda translation: translation, reported=True),
             Output(self._events, lambda translation: translation, reported=True),
+            Output(self._pods, lambda translation: translation.infrastructure),  # leads after those that it tells
         ]
         reports = Reports(
-            self._server.said, lambda translation, report: translation.with_report(report, self._infra.failures)
+            self._server.said, lambda translation, report: translation.with_report(report, self._failures())
         )
         self._loop = Loop(
             client,
@@ -232,6 +236,10 @@ class _Controller:
     def _report_changed(self) -> None:
         self._loop.report_changed()
 
+    def _failures(self) -> dict[ObjectKey, str]:
+        """Why Gateways have no pods, by Gateway: what could not be written says more than that they do not start."""
+        return {**self._pods.failures, **self._infra.failures}
+
     def _missing(self) -> Iterable[str]:
         """What keeps this replica from being ready: whoever is could lead at once."""
         if not self._loop.ready.is_set():
@@ -264,7 +272,7 @@ class _Controller:
                 f"{prefix}_provisioning_failures",
                 "gauge",
                 "Gateways whose data plane could not be provisioned.",
-                [({}, len(self._infra.failures))],
+                [({}, len(self._failures()))],
             ),
             *lines(
                 f"{prefix}_connected_pods",
