@@ -277,7 +277,8 @@ class InfraWriter:
                 return
         query = {"fieldManager": MANAGER, "force": "true"}
         try:
-            answer = await self._client.patch(path_of(key), with_replicas(manifest, live), kind=APPLY, query=query)
+            body = with_replicas(manifest, live, plane.objects)
+            answer = await self._client.patch(path_of(key), body, kind=APPLY, query=query)
         except ApiError as error:
             if _is_passing(error):
                 raise

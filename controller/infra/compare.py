@@ -5,6 +5,7 @@ Server-side apply could be asked each time; a look at what the watch told costs 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,15 +85,24 @@ def covers(have: Any, want: Any) -> bool:  # noqa: ANN401 (any JSON values)
     return bool(have == want) and isinstance(have, bool) == isinstance(want, bool)
 
 
-def with_replicas(manifest: Manifest, live: Live | None) -> Manifest:
+def with_replicas(manifest: Manifest, live: Live | None, objects: Iterable[Manifest]) -> Manifest:
     """A Deployment with the count of pods that it has, where the manifest leaves it to an autoscaler.
 
-    A field that is no longer applied is removed by server-side apply: the count would fall to 1.
+    A field that is no longer applied is removed by server-side apply: the count would fall to 1. And an autoscaler
+    leaves a Deployment of 0 pods as it is, so it has at least as many as the autoscaler may come to.
+
+    Args:
+        manifest: any object.
+        live: what is there.
+        objects: all manifests of the data plane.
     """
     if manifest["kind"] != "Deployment" or live is None or "replicas" in manifest["spec"]:
         return manifest
     replicas = (live.document.get("spec") or {}).get("replicas")
-    return manifest if replicas is None else {**manifest, "spec": {**manifest["spec"], "replicas": replicas}}
+    if replicas is None:
+        return manifest
+    least = [item["spec"]["minReplicas"] for item in objects if item["kind"] == "HorizontalPodAutoscaler"]
+    return {**manifest, "spec": {**manifest["spec"], "replicas": max(replicas, *least)}}
 
 
 def name_of(key: ObjectKey) -> str:

@@ -269,8 +269,19 @@ def test_an_autoscaler_comes_and_goes_and_keeps_the_count() -> None:
             it.server.put(GATEWAYS, gateway(parametersRef=reference, annotations={"a": "b"}))
             await it.server.wait(lambda: len(it.server.writes) == count + 6)
             assert it.server.objects[DEPLOYMENTS]["prod", "edge-sluicegate"]["spec"]["replicas"] == 7
-            it.server.put(PARAMETERS, copy.deepcopy(plain))
+            none = {**plain, "spec": {"deployment": {"replicas": 0}}}
+            it.server.put(PARAMETERS, copy.deepcopy(none))
             await it.server.wait(lambda: not it.server.objects[SCALERS])
+
+            def replicas() -> int:
+                return int(it.server.objects[DEPLOYMENTS]["prod", "edge-sluicegate"]["spec"]["replicas"])
+
+            await it.server.wait(lambda: replicas() == 0)
+            # An autoscaler leaves a Deployment without pods as it is.
+            again = {**plain, "spec": {"autoscaling": {"minReplicas": 3, "maxReplicas": 9}}}
+            it.server.put(PARAMETERS, copy.deepcopy(again))
+            await it.server.wait(lambda: bool(it.server.objects[SCALERS]))
+            assert replicas() == 3
 
     run(scenario())
 
