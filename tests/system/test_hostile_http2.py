@@ -330,3 +330,13 @@ def test_bad_beginnings(world: World, data: bytes) -> None:
         with contextlib.suppress(ConnectionResetError):
             while connection.recv(65536):
                 pass
+
+
+def test_what_is_no_http_at_all_is_not_answered(world: World) -> None:
+    """The preface of another protocol: a clean end (RFC 9113 section 3.4), not the answer of a protocol it is not."""
+    with socket.create_connection((world.gateway.address, PORT), LIMIT) as connection:
+        connection.sendall(b"INVALID CONNECTION PREFACE\r\n\r\n")
+        assert connection.recv(65536) == b""
+    with socket.create_connection((world.gateway.address, PORT), LIMIT) as connection:
+        connection.sendall(b"GET / HTTP1.1\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")

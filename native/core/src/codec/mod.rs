@@ -57,6 +57,8 @@ pub enum Parsed<T> {
 pub enum WireError {
     /// Not HTTP, or HTTP that two parsers could read differently. 400 towards clients, 502 for backends.
     Malformed(&'static str),
+    /// Another protocol, as far as can be told: nothing that could be said would be understood.
+    NotHttp,
     /// Too many fields, or a head over the limit: 431.
     HeadTooLarge,
     /// The request line alone is over its limit: 414.
@@ -73,6 +75,7 @@ impl std::fmt::Display for WireError {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {
             Self::Malformed(what) => what,
+            Self::NotHttp => "neither a target nor an HTTP version",
             Self::HeadTooLarge => "the head is larger than the limit",
             Self::TargetTooLong => "the request line is longer than the limit",
             Self::UnsupportedCoding => "a transfer coding other than chunked",

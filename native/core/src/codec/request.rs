@@ -118,6 +118,7 @@ fn refusal(error: httparse::Error, bytes: &[u8]) -> WireError {
     match error {
         Error::TooManyHeaders => WireError::HeadTooLarge,
         Error::Version if names_other_version(bytes) => WireError::UnsupportedVersion,
+        Error::Version if !first_line(bytes).contains(&b'/') => WireError::NotHttp,
         Error::Version => WireError::Malformed("not an HTTP version"),
         Error::HeaderName => WireError::Malformed("a malformed field name"),
         Error::HeaderValue => WireError::Malformed("a malformed field value"),
@@ -128,8 +129,11 @@ fn refusal(error: httparse::Error, bytes: &[u8]) -> WireError {
 
 /// `HTTP/<digit>.<digit>` at the end of the first line, and none that is spoken here.
 fn names_other_version(bytes: &[u8]) -> bool {
-    let line = bytes.split(|&byte| byte == b'\r').next().unwrap_or_default();
-    let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
+    let version = first_line(bytes).rsplit(|&byte| byte == b' ').next().unwrap_or_default();
     !matches!(version, b"HTTP/1.0" | b"HTTP/1.1")
         && matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
+}
+
+fn first_line(bytes: &[u8]) -> &[u8] {
+    bytes.split(|&byte| byte == b'\r').next().unwrap_or_default()
 }

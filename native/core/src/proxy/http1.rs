@@ -203,6 +203,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
     /// Answer a head that is no request; nothing after it can be trusted.
     async fn refuse(&mut self, error: WireError) -> Next {
         let code = match error {
+            WireError::NotHttp => {
+                Entry::refused(self.client, ErrorCode::BadRequest);
+                return Next::Linger;
+            }
             WireError::Malformed(_) => ErrorCode::BadRequest,
             WireError::HeadTooLarge => ErrorCode::HeadersTooLarge,
             WireError::TargetTooLong => ErrorCode::TargetTooLong,
