@@ -44,6 +44,7 @@ KINDS = {
     "Secret": ("v1", "secrets", True),
     "ConfigMap": ("v1", "configmaps", True),
     "ServiceAccount": ("v1", "serviceaccounts", True),
+    "ResourceQuota": ("v1", "resourcequotas", True),
     "EndpointSlice": ("discovery.k8s.io/v1", "endpointslices", True),
     "Deployment": ("apps/v1", "deployments", True),
     "PodDisruptionBudget": ("policy/v1", "poddisruptionbudgets", True),
@@ -180,9 +181,12 @@ class Api:
                 continue  # the API server is away; asked again until the deadline
         raise AssertionError(f"not within {limit:g} s; the last was {json.dumps(last, indent=1)}")
 
-    def token(self, namespace: str, account: str, audience: str = "") -> str:
-        """A token of a ServiceAccount, for an audience."""
+    def token(self, namespace: str, account: str, audience: str = "", pod: Object | None = None) -> str:
+        """A token of a ServiceAccount, for an audience; bound to a pod or not."""
         spec: Object = {"audiences": [audience]} if audience else {}
+        if pod is not None:
+            named = {name: pod["metadata"][name] for name in ("name", "uid")}
+            spec["boundObjectRef"] = {"apiVersion": "v1", "kind": "Pod", **named}
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
         made = self.call("POST", f"{path_of('ServiceAccount', namespace, account)}/token", body)
         return str(made["status"]["token"])
