@@ -122,6 +122,8 @@ def newer() -> Iterator[str]:
     names = [f"docker.io/library/{name}" for name in (TAG, NEWER)]
     subprocess.run([str(part) for part in (*tag, *names)], check=True, capture_output=True)
     yield NEWER
+    # `kubectl set` became the manager of what it set.
+    kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "deploy" / "controller"))
     install.controller()
 
 

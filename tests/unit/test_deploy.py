@@ -343,6 +343,22 @@ def test_every_value_reaches_the_objects() -> None:
     assert not [item for item in charted("--set", "gatewayClass.create=false") if item["kind"] == "GatewayClass"]
 
 
+def commands(path: Path) -> list[str]:
+    """Of kubectl and Helm, in blocks of a text: without prompts and comments."""
+    found = re.findall(r"^    (?:\$ )?((?:kubectl|helm) .*)$", path.read_text(), re.MULTILINE)
+    return [line.partition("  #")[0].strip() for line in found]
+
+
+def test_documents_agree_about_commands() -> None:
+    """The harness of the tests on a cluster runs those of deploy/README.md (`tests/cluster/harness/install.py`)."""
+    ours = commands(DEPLOY / "README.md")
+    assert [line for line in commands(DEPLOY.parent / "README.md") if "apply" in line]
+    assert set(commands(DEPLOY.parent / "README.md")) <= set(ours)
+    [crds] = [line for line in commands(DEPLOY / "chart" / "templates" / "NOTES.txt") if "deploy/crds" in line]
+    assert crds in ours
+    assert "--force-conflicts" in crds  # Helm, which installed them, is their manager
+
+
 def test_the_chart_has_every_crd() -> None:
     """As links, which Helm follows: there is one copy."""
     links = {path.name: path.resolve() for path in (DEPLOY / "chart" / "crds").iterdir()}

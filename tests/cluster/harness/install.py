@@ -1,11 +1,15 @@
-"""Installs what is tested: the Gateway API's CRDs of a version, and the controller as deploy/README.md says."""
+"""Installs what is tested: the Gateway API's CRDs of a version, and the controller by the commands of deploy/README.md.
+
+The commands are read out of that file, so that what is tested is what people are told to do.
+"""
 
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from .network import inside
@@ -21,7 +25,14 @@ VERSIONS = ("v1.6.3", "v1.7.0")
 SYSTEM, RELEASE, CONTROLLER = "sluicegate-system", "sluicegate", "deployment/sluicegate-controller"
 #: How the controller is installed; NODE: all in one pod on the host's network.
 KUSTOMIZE, HELM, NODE = "kustomize", "helm", "node"
-_FOLDERS = {KUSTOMIZE: "controller", NODE: "node"}
+_FOLDERS = ("controller", "node")
+#: Where deploy/README.md says how.
+_SECTIONS = {
+    KUSTOMIZE: "The controller, by kustomize",
+    HELM: "The controller, by Helm",
+    NODE: "One node",
+}
+_INTRODUCTION, _UPDATES = "Installing Sluicegate in a cluster", "Updates"
 _GROUP = "gateway.networking.k8s.io"
 _BUNDLE = f"{_GROUP}/bundle-version"
 #: Seconds that a rollout may take.
@@ -50,31 +61,32 @@ def crds(version: str) -> None:
         if names:
             _run("delete", "--timeout=60s", *names)
     folder = module("sigs.k8s.io/gateway-api", version) / "config" / "crd" / "experimental"
-    _run("apply", "--server-side", "--force-conflicts", "-k", folder)
+    # The folder's own copy in place of its URL: the command needs no network.
+    [command] = documented(_INTRODUCTION)
+    _follow([*command[:-1], str(folder)])
     _run("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
 
 
-def controller(how: str = KUSTOMIZE, *, wait: bool = True, values: Mapping[str, str] | None = None) -> None:
+def controller(how: str = KUSTOMIZE) -> None:
     """Install the controller, or bring it up to date; returns when it is ready.
 
     Args:
         how: by kustomize or by Helm; or the all-in-one node.
-        wait: for the rollout.
-        values: of the chart, with Helm.
     """
+    for command in documented(_SECTIONS[how]):
+        waits = "rollout" in command or "--wait" in command
+        _follow([*command, f"--timeout={LIMIT}s"] if waits else command)
     if how == HELM:
-        options = [f"--set={name}={value}" for name, value in (values or {}).items()]
-        place = ["--namespace", SYSTEM, "--create-namespace", "--kubeconfig", str(KUBECONFIG)]
-        chart = str(ROOT / "deploy" / "chart")
-        waiting = ["--wait", f"--timeout={LIMIT}s"] if wait else []
-        command = [program("helm"), "upgrade", "--install", RELEASE, chart, *place, *waiting, *options]
-        _check(inside(*command))
-        _run("apply", "--server-side", "--force-conflicts", "-k", ROOT / "deploy" / "crds")
-        return
-    _run("apply", "--server-side", "--force-conflicts", "-k", ROOT / "deploy" / _FOLDERS[how])
-    if wait:
-        name = "deployment/sluicegate" if how == NODE else CONTROLLER
-        _run("rollout", "status", "--namespace", SYSTEM, name, f"--timeout={LIMIT}s")
+        _follow(next(command for command in documented(_UPDATES) if command[-1] == "deploy/crds"))
+
+
+def documented(title: str) -> list[list[str]]:
+    """The commands of kubectl and Helm in a section of deploy/README.md, word by word."""
+    text = (ROOT / "deploy" / "README.md").read_text()
+    sections = dict(re.findall(r"^#+ ([^\n]+)\n(.*?)(?=^#+ |\Z)", text, re.MULTILINE | re.DOTALL))
+    lines = (line for line in sections[title].splitlines() if line.startswith("    "))
+    commands = [shlex.split(line, comments=True) for line in lines]
+    return [words for words in commands if words[0] in {"kubectl", "helm"}]
 
 
 def restart() -> None:
@@ -97,8 +109,16 @@ def remove() -> None:
     """Remove the controller, however it was installed, and its namespace; the CRDs of the Gateway API stay."""
     place = ["--namespace", SYSTEM, "--kubeconfig", str(KUBECONFIG)]
     _check(inside(program("helm"), "uninstall", RELEASE, "--ignore-not-found", "--wait", *place))
-    for folder in _FOLDERS.values():
+    for folder in _FOLDERS:
         _run("delete", "--ignore-not-found", "--timeout=60s", "-k", ROOT / "deploy" / folder)
+
+
+def _follow(command: list[str]) -> str:
+    """Run a documented command, from the repository, on the test cluster."""
+    tool, *arguments = command
+    if tool == "helm":
+        return _check(inside(program("helm"), *arguments, "--kubeconfig", str(KUBECONFIG)))
+    return _run(*arguments)
 
 
 def _run(*arguments: object) -> str:
@@ -106,7 +126,7 @@ def _run(*arguments: object) -> str:
 
 
 def _check(command: list[str]) -> str:
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         raise InstallError(f"{' '.join(command[2:])}\n{result.stderr or result.stdout}")
     return result.stdout
