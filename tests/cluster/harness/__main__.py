@@ -9,14 +9,14 @@ from pathlib import Path
 from . import install, network, prerequisites
 from .balancer import Balancer
 from .gateway_image import TAG, build
-from .node import Node, load
+from .node import Node, NodeError, load
 from .paths import BINARIES, KUBECONFIG, kubectl
 
-#: Exit status of `prerequisites` where the machine cannot have the cluster.
+#: Exit status of `prerequisites` and `up` where the machine cannot have the cluster.
 CANNOT = 3
 USAGE = """usage: python -m harness COMMAND
   prerequisites             say whether this machine can have the cluster; installs what is missing
-  up                        start the cluster; does nothing where it is up
+  up                        start the cluster; does nothing where it is up; exit status 3 where the machine cannot
   down                      stop it and leave nothing behind
   image [--tree]            build Sluicegate's image and load it; --tree: without building a wheel
   install [HOW]             install CRDs and controller as deploy/README.md says: kustomize, helm, or node
@@ -39,7 +39,11 @@ def main(arguments: list[str]) -> int:
                 print(reason, file=sys.stderr)
                 return CANNOT
         case ["up"]:
-            Node().up()
+            try:
+                Node().up()
+            except NodeError as error:
+                print(error, file=sys.stderr)
+                return CANNOT
         case ["down"]:
             Node().down()
         case ["start", name]:

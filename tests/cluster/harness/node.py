@@ -21,6 +21,10 @@ from .processes import Processes
 LIMIT = 90.0
 
 
+class NodeError(RuntimeError):
+    """The node does not come up on this machine: no programs or network for it, or a component that does not start."""
+
+
 class Node:
     """The cluster."""
 
@@ -29,7 +33,11 @@ class Node:
         self._processes = Processes(RUN)
 
     def up(self) -> None:
-        """Start everything; returns when the node is ready. What is left of a cluster that broke is removed first."""
+        """Start everything; returns when the node is ready. What is left of a cluster that broke is removed first.
+
+        Raises:
+            NodeError: this machine cannot have it.
+        """
         started = time.monotonic()
 
         def tell(what: str) -> None:
@@ -42,10 +50,16 @@ class Node:
             self.down()
             self._processes = Processes(RUN)
             tell("removed what was left of a cluster")
-        prepare()
+        try:
+            prepare()
+        except (subprocess.CalledProcessError, OSError) as error:
+            raise NodeError(f"the cluster's programs cannot be had on this machine: {error}") from None
         tell("binaries and images")
         RUN.mkdir(parents=True)
-        network.make()
+        try:
+            network.make()
+        except subprocess.CalledProcessError as error:
+            raise NodeError(f"the cluster has no network on this machine: {error}") from None
         certificates.make()
         components.configure()
         with ThreadPoolExecutor() as pool:
@@ -131,9 +145,9 @@ class Node:
             ended = [name for name in self._processes.names if not self._processes.alive(name)]
             if ended and time.monotonic() > deadline - LIMIT + 1:
                 tails = [f"{name}: {self._processes.log(name).read_text()[-1500:]}" for name in ended]
-                raise SystemExit("these ended by themselves:\n" + "\n".join(tails))
+                raise NodeError("these ended by themselves:\n" + "\n".join(tails))
             if time.monotonic() > deadline:
-                raise SystemExit(f"the cluster does not come up; the logs are in {RUN}")
+                raise NodeError(f"the cluster does not come up; the logs are in {RUN}")
             time.sleep(0.1)
 
     def _shims(self) -> list[str]:
