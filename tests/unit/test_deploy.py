@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -341,6 +343,35 @@ def test_every_value_reaches_the_objects() -> None:
     assert gateway_class["spec"]["controllerName"] == "example.org/edge"
     assert gateway_class["spec"]["parametersRef"]["name"] == "parameters"
     assert not [item for item in charted("--set", "gatewayClass.create=false") if item["kind"] == "GatewayClass"]
+
+
+def leaves(values: Object, schema: Object, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
+    """Name, default and description of each value; what has no fields of its own in the schema is one value."""
+    assert set(values) == set(schema["properties"]) - {"global"}, prefix
+    for name, value in values.items():
+        field = schema["properties"][name]
+        assert field["description"], name
+        if value and "properties" in field:
+            yield from leaves(value, field, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value, field["description"]
+
+
+def test_the_table_of_values() -> None:
+    """The chart's README has the defaults of values.yaml and the descriptions of values.schema.json."""
+    chart = DEPLOY / "chart"
+    schema = json.loads((chart / "values.schema.json").read_text())
+    values = yaml.safe_load((chart / "values.yaml").read_text())
+    rows = [f"| `{name}` | `{json.dumps(value)}` | {text} |" for name, value, text in leaves(values, schema)]
+    lines = [line for line in (chart / "README.md").read_text().splitlines() if line.startswith("|")]
+    assert lines == ["| value | default | what it is |", "|---|---|---|", *rows]
+
+
+def test_notes_on_pull_secrets() -> None:
+    """Those of the controller are no use in the namespaces of Gateways, and whoever sets them is told so."""
+    template = (DEPLOY / "chart" / "templates" / "NOTES.txt").read_text()
+    said = template.partition("if .Values.image.pullSecrets")[2].partition("end }}")[0]
+    assert "spec.deployment.imagePullSecrets" in said
 
 
 def commands(path: Path) -> list[str]:
