@@ -17,9 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
-from ..kube.client import APPLY, ApiError, Client
+from ..kube.client import APPLY, ApiError, Client, decoded
 from ..kube.resources import OWNED, path_of
 from ..model import ObjectKey
 from ..store import Delete, Event, Init, InitDone
@@ -284,7 +282,7 @@ class InfraWriter:
                 raise
             raise ProvisionError(f"{name_of(key)} cannot be written: {error}") from None
         self.writes += 1
-        after = live_of(msgspec.json.decode(answer))
+        after = live_of(decoded(answer, dict[str, Any], name_of(key)))
         self._applied[key] = (digest_of(manifest), after.document)
         self._live[key] = after
         if live is None and key.kind == "Deployment" and self._tell is not None:
@@ -294,7 +292,7 @@ class InfraWriter:
     async def _find(self, key: ObjectKey) -> Live | None:
         """Look for an object that no watch told: it may not be ours, and then has not our label."""
         try:
-            return live_of(msgspec.json.decode(await self._client.get(path_of(key))))
+            return live_of(decoded(await self._client.get(path_of(key)), dict[str, Any], name_of(key)))
         except ApiError as error:
             if error.status == 404:
                 return None

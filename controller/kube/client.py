@@ -4,7 +4,8 @@ Rules:
 - Every request has a time limit; a watch has one of its own (`watch.py`).
 - A watch is silent for minutes where nothing changes. The kernel asks whether its connection still is one (`PROBES`):
   a half-open one costs half a minute, as with client-go's pings, and not the watch's whole limit.
-- An error is an `ApiError` with the status and the API server's message; a connection that breaks is one with status 0.
+- An error is an `ApiError` with the status and the API server's message; a connection that breaks is one with status 0,
+  and so is an answer that is none of the API server's (`decoded`), such as a login page of something before it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import aiohttp
@@ -29,21 +30,22 @@ MAX_CONNECTIONS = 64
 #: TCP keepalive of a watch: seconds of silence before the first probe, between probes, and probes without an answer
 #: after which the connection is dead. Systems that know fewer of them take those that they know.
 PROBES = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
-#: Bytes of an error's body that are read.
-MAX_ERROR_BODY = 16 * 1024
+#: Bytes of an error's body that are read, and of one that cannot be read that are shown.
+MAX_ERROR_BODY, SHOWN = 16 * 1024, 80
 
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 JSON = "application/json"
 
 Document = dict[str, Any]
+T = TypeVar("T")
 
 
 class ApiError(Exception):
     """The API server refused a request, or could not be asked.
 
     Attributes:
-        status: HTTP status; 0 where there was no answer.
+        status: HTTP status; 0 where there was no answer, or one that nobody can read.
         reason: the machine-readable reason, such as `Conflict`.
     """
 
@@ -196,6 +198,25 @@ class Client:
             yield response
         finally:
             response.release()
+
+
+def decoded(answer: bytes, shape: type[T], asked: str) -> T:
+    """Read an answer.
+
+    Args:
+        answer: the body.
+        shape: what it has to be.
+        asked: what was asked for, for the message.
+
+    Raises:
+        ApiError: it is something else.
+    """
+    try:
+        return msgspec.json.decode(answer, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        begin = answer[:SHOWN].decode(errors="replace")
+        text = f"{asked}: the answer is not the API server's ({error}), it begins with {begin!r}"
+        raise ApiError(0, f"{text}; look for a proxy or a login page before it") from None
 
 
 def _probe(response: aiohttp.ClientResponse) -> None:

@@ -15,9 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
-from .client import ApiError, Client
+from .client import ApiError, Client, decoded
 
 #: Seconds that a lease holds without being renewed, that a leader has for renewing it, and between tries.
 DURATION, DEADLINE, RETRY = 15, 10.0, 2.0
@@ -86,7 +84,8 @@ class Election:
         """Whether the lease is ours now."""
         path = f"{self._collection}/{self._name}"
         try:
-            lease = msgspec.json.decode(await self._client.get(path, limit=REQUEST))
+            answer = await self._client.get(path, limit=REQUEST)
+            lease = decoded(answer, dict[str, Any], f"the Lease {self._name}")
         except ApiError as error:
             if error.status != 404:
                 raise

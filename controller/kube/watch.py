@@ -32,7 +32,7 @@ import msgspec
 
 from ..model import CLUSTER, GATEWAY_GROUP, KINDS, DecodeError, ObjectKey, decode
 from ..store import Apply, Delete, Event, Init, InitDone
-from .client import REQUEST_LIMIT, ApiError, Client
+from .client import REQUEST_LIMIT, ApiError, Client, decoded
 from .resources import Resource
 
 #: Seconds after which the API server ends a watch.
@@ -78,7 +78,6 @@ class Gone(Exception):  # noqa: N818 (the API's word)
     """The version to follow from is no longer known: list again."""
 
 
-_LISTS = msgspec.json.Decoder(_List)
 _EVENTS = msgspec.json.Decoder(_Event)
 
 
@@ -210,7 +209,8 @@ class Watch:
         query.update(_selectors(resource))
         self._tell(Init(resource.kind))
         while True:
-            page = _LISTS.decode(await self._client.get(resource.collection, query))
+            answer = await self._client.get(resource.collection, query)
+            page = decoded(answer, _List, f"the list of {resource.kind}")
             self._moved = time.monotonic()
             for item in page.items or ():
                 self._apply(item)

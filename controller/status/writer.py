@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from ..kube.client import ApiError, Client
+from ..kube.client import ApiError, Client, decoded
 from ..kube.resources import path_of
 from ..model import ROUTE_KINDS, ObjectKey
 from ..store import Delete, Event
@@ -42,6 +42,17 @@ class _Live(msgspec.Struct):
     version: str
     generation: int
     status: dict[str, Any] | None
+
+
+class _Metadata(msgspec.Struct):
+    resource_version: str = msgspec.field(name="resourceVersion")
+
+
+class _Written(msgspec.Struct):
+    """The answer to a write."""
+
+    metadata: _Metadata
+    status: dict[str, Any] | None = None
 
 
 class StatusWriter:
@@ -151,6 +162,7 @@ class StatusWriter:
         body = {"metadata": {"resourceVersion": live.version}, "status": _with_removals(live.status or {}, wanted)}
         try:
             answer = await self._client.patch(f"{path_of(key, live.api_version)}/status", body)
+            written = decoded(answer, _Written, str(key))
         except ApiError as error:
             if error.status in {404, 409}:
                 return  # gone, or changed since: the watch tells, and the object is looked at again
@@ -158,12 +170,11 @@ class StatusWriter:
             return
         self.writes += 1
         self._failures.pop(key, None)
-        written = msgspec.json.decode(answer)
         current = self._live.get(key)
         if current is not None and current.version == live.version:
             # Before the watch tells it: the next decision is made on what was written.
             self._live[key] = _Live(
-                live.api_version, written["metadata"]["resourceVersion"], live.generation, written.get("status")
+                live.api_version, written.metadata.resource_version, live.generation, written.status
             )
 
     def _retry_later(self, key: ObjectKey, error: ApiError) -> None:

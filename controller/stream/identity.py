@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from ..kube.client import ApiError, Client
+from ..kube.client import ApiError, Client, decoded
 
 #: Name of the Secret.
 SECRET = "sluicegate-controller-ca"  # noqa: S105 (a name)
@@ -295,7 +295,8 @@ class Identity:
 
     async def _read(self) -> tuple[dict[str, Any], Authority | None]:
         try:
-            document = msgspec.json.decode(await self._client.get(f"{self._collection}/{SECRET}"), type=dict[str, Any])
+            answer = await self._client.get(f"{self._collection}/{SECRET}")
+            document = decoded(answer, dict[str, Any], f"the Secret {SECRET}")
         except ApiError as error:
             if error.status != 404:
                 raise

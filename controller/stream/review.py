@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from ..kube.client import ApiError
+from ..kube.client import ApiError, decoded
 from .protocol import AUDIENCE
 
 PATH = "/apis/authentication.k8s.io/v1/tokenreviews"
@@ -120,8 +120,8 @@ class Reviewer:
         }
         try:
             answer = await self._client.request("POST", PATH, body=body)
-            status = msgspec.json.decode(answer, type=_TokenReview).status
-        except (ApiError, msgspec.DecodeError) as error:
+            status = decoded(answer, _TokenReview, "a TokenReview").status
+        except ApiError as error:
             raise BusyError(f"a token cannot be reviewed: {error}") from None
         return _caller(status)
 

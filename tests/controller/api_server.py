@@ -36,9 +36,12 @@ class ApiServer:
         self.refusals: dict[str, tuple[int, str]] = {}
         #: Namespace, ServiceAccount and pod of tokens.
         self.tokens: dict[str, tuple[str, str, str]] = {}
+        self.requests = 0
         self.watches = 0
         #: When watches were opened, by the monotonic clock.
         self.opened: list[float] = []
+        #: What every answer is, with status 200: a page of something before the API server. None: it answers itself.
+        self.page_before: bytes | None = None
         #: What every watch is told at once before it ends; None: watches go on.
         self.last_words: bytes | None = None
         self._history: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
@@ -110,6 +113,9 @@ class ApiServer:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         path = request.path
+        self.requests += 1
+        if self.page_before is not None:
+            return web.Response(body=self.page_before)
         if request.method != "GET":
             for end, (code, message) in self.refusals.items():
                 if path.endswith(end):

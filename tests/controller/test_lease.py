@@ -54,6 +54,29 @@ def test_one_leads_and_gives_the_lease_back(monkeypatch) -> None:
     asyncio.run(test())
 
 
+def test_an_answer_of_something_before_the_api_server_ends_no_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "RETRY", 0.02)
+
+    async def test() -> None:
+        server = ApiServer()
+        server.page_before = b"<html>Please log in</html>"
+        await server.start()
+        configuration = Configuration()
+        configuration.host = server.url
+        leading: list[bool] = []
+        async with Client(configuration) as client:
+            candidate = asyncio.create_task(Election(client, "system", "lease", "one", leading.append).run())
+            await server.wait(lambda: server.requests >= 3)
+            assert not leading
+            server.page_before = None
+            await server.wait(lambda: leading == [True])
+            candidate.cancel()
+            await asyncio.gather(candidate, return_exceptions=True)
+        await server.stop()
+
+    asyncio.run(test())
+
+
 class Unheard(Client):
     """A client whose connections may be half-open: what it sends is lost, and nobody tells it."""
 

@@ -382,6 +382,24 @@ def test_what_the_api_server_refuses_keeps_nothing_else(monkeypatch: pytest.Monk
     asyncio.run(with_loop(test, complain=lambda _, message: told.append(message)))
 
 
+def test_an_answer_of_something_before_the_api_server_is_no_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sluicegate.controller.status.writer.FIRST_RETRY", 0.05)
+    monkeypatch.setattr("sluicegate.controller.status.writer.LONGEST_RETRY", 0.05)
+    told: list[str] = []
+
+    async def test(server: ApiServer, loop: Loop) -> None:
+        before = server.requests
+        server.page_before = b"<html>Please log in</html>"
+        loop.lead(True)
+        # Every object is tried again.
+        await server.wait(lambda: server.requests >= before + 10)
+        assert any("the answer is not the API server's" in message for message in told)
+        server.page_before = None
+        await server.wait(lambda: bool(status_of(server, "gateways", "default", "gateway").get("conditions")))
+
+    asyncio.run(with_loop(test, complain=lambda _, message: told.append(message)))
+
+
 def test_a_conflict_waits_for_the_watch() -> None:
     async def test(server: ApiServer, loop: Loop) -> None:
         server.conflicts = 3

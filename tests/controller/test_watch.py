@@ -202,6 +202,33 @@ def test_an_error_is_no_empty_list() -> None:
     run(test)
 
 
+LOGIN = b"<html>Please log in</html>"
+PAGES = [LOGIN, b'{"error": "log in"}', b"[]", b'{"metadata": 7}', b"\xff", b""]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_answer_of_something_before_the_api_server_is_an_error(monkeypatch: pytest.MonkeyPatch, page: bytes) -> None:
+    monkeypatch.setattr("sluicegate.controller.kube.watch.FIRST_WAIT", 1.0)
+
+    async def test() -> None:
+        def prepare(server: ApiServer) -> None:
+            server.page_before = page
+            server.put(COLLECTION, route("a"))
+
+        async with watching(prepare=prepare) as (server, seen):
+            await seen.until(lambda: bool(seen.complaints))
+            [(code, message)] = seen.complaints
+            assert code == "watch_failed"
+            assert "the list of HTTPRoute: the answer is not the API server's" in message
+            assert "look for a proxy" in message
+            assert seen.words() == ["init"]
+            server.page_before = None
+            await seen.until(lambda: "done" in seen.words())
+            assert seen.words() == ["init", "init", "a", "done"]
+
+    run(test)
+
+
 def test_kinds_that_the_cluster_does_not_have() -> None:
     async def test() -> None:
         """Nothing waits for them, one that the gateway needs or not; once they are there they are read."""
