@@ -1,8 +1,8 @@
 """Events on objects: what an operator must know, where `kubectl describe` shows it.
 
 What is told:
-- a condition that is bad (`Accepted`, `Programmed`, `ResolvedRefs`: False) once it has been so for a while: an address
-  that takes a second is no news;
+- a condition that is bad (`Accepted`, `SupportedVersion`, `Programmed`, `ResolvedRefs`: False) once it has been so for
+  a while: an address that takes a second is no news;
 - a Gateway that becomes programmed, and what the writer of data planes did or could not do.
 
 The same event again within an hour counts up the one that is there (`series`). Everything is bounded: what waits, what
@@ -45,7 +45,7 @@ MAX_NOTE, MAX_INSTANCE = 1_024, 128
 PATH = "/apis/events.k8s.io/v1/namespaces/{}/events"
 #: Where events about objects without namespace live.
 DEFAULT_NAMESPACE = "default"
-TYPES = frozenset({"Accepted", "Programmed", "ResolvedRefs"})
+TYPES = frozenset({"Accepted", "SupportedVersion", "Programmed", "ResolvedRefs"})
 #: The writer of data planes tells what it could not do by itself, at once.
 TOLD_ELSEWHERE = frozenset({"NoResources"})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..model import ObjectKey
+from ..model import CLASS_CRD, ObjectKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,16 @@ WATCHED: tuple[Resource, ...] = (
         "gatewayparameters",
         required=False,
         remedy="install Sluicegate's CRDs",
+    ),
+    # Of all CRDs only that of classes: it tells the version of the Gateway API.
+    Resource(
+        "CustomResourceDefinition",
+        "apiextensions.k8s.io/v1",
+        "customresourcedefinitions",
+        namespaced=False,
+        required=False,
+        selector=f"metadata.name={CLASS_CRD}",
+        remedy="let the API server serve them",
     ),
 )
 

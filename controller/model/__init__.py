@@ -1,8 +1,10 @@
 """The objects that the gateway reads, typed. `decode` makes them from documents; the rules are in `meta`."""
 
 from .core import (
+    CLASS_CRD,
     ClusterTrustBundle,
     ConfigMap,
+    CustomResourceDefinition,
     Document,
     EndpointPort,
     EndpointSlice,
@@ -15,6 +17,7 @@ from .core import (
 )
 from .decode import (
     API_VERSIONS,
+    CLUSTER_ONLY,
     CLUSTER_SCOPED,
     DEFAULT_NAMESPACE,
     KINDS,
@@ -63,7 +66,9 @@ Route = HTTPRoute | GRPCRoute | TLSRoute | TCPRoute | UDPRoute
 
 __all__ = [
     "API_VERSIONS",
+    "CLASS_CRD",
     "CLUSTER",
+    "CLUSTER_ONLY",
     "CLUSTER_SCOPED",
     "DEFAULT_NAMESPACE",
     "GATEWAY_GROUP",
@@ -74,6 +79,7 @@ __all__ = [
     "CORSFilter",
     "ClusterTrustBundle",
     "ConfigMap",
+    "CustomResourceDefinition",
     "DecodeError",
     "Document",
     "EndpointPort",

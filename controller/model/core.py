@@ -1,4 +1,4 @@
-"""The kinds of Kubernetes itself: Namespace, Node, Service, EndpointSlice, Secret, ConfigMap, ClusterTrustBundle."""
+"""The kinds of Kubernetes itself: Namespace, Node, Service, EndpointSlice, Secret, ConfigMap, and others."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ import msgspec
 from .meta import Model, Object, ObjectMeta
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+#: The CRD by which the version of the Gateway API is told.
+CLASS_CRD = "gatewayclasses.gateway.networking.k8s.io"
 
 
 class Namespace(Object, frozen=True, kw_only=True):
     """Only its labels are read (`allowedRoutes`, `allowedListeners`)."""
+
+
+class CustomResourceDefinition(Object, frozen=True, kw_only=True):
+    """Only its annotations are read: the version of the Gateway API that is installed."""
 
 
 class NodeAddress(Model, frozen=True, kw_only=True):

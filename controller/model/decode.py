@@ -9,7 +9,17 @@ import re
 
 import msgspec
 
-from .core import ClusterTrustBundle, ConfigMap, Document, EndpointSlice, Namespace, Node, Secret, Service
+from .core import (
+    ClusterTrustBundle,
+    ConfigMap,
+    CustomResourceDefinition,
+    Document,
+    EndpointSlice,
+    Namespace,
+    Node,
+    Secret,
+    Service,
+)
 from .extension import API_VERSION as EXTENSION_VERSION
 from .extension import RequestHeaderFilter
 from .gateway import Gateway, GatewayClass, ListenerSet
@@ -42,7 +52,11 @@ KINDS: dict[str, type[Object]] = {
     "GatewayParameters": GatewayParameters,
     "RequestHeaderFilter": RequestHeaderFilter,
     "ClusterTrustBundle": ClusterTrustBundle,
+    "CustomResourceDefinition": CustomResourceDefinition,
 }
+
+#: Kinds that are only read where there is a cluster: in files they are other programs' business.
+CLUSTER_ONLY = frozenset({"CustomResourceDefinition"})
 
 #: The versions that are read, by kind. All versions of a kind have one shape as far as it is read.
 API_VERSIONS: dict[str, frozenset[str]] = {
@@ -64,13 +78,14 @@ API_VERSIONS: dict[str, frozenset[str]] = {
     "ConfigMap": frozenset({"v1"}),
     "GatewayParameters": frozenset({f"{PARAMETERS_GROUP}/v1alpha1"}),
     "RequestHeaderFilter": frozenset({EXTENSION_VERSION}),
+    "CustomResourceDefinition": frozenset({"apiextensions.k8s.io/v1"}),
     "ClusterTrustBundle": frozenset(f"certificates.k8s.io/{version}" for version in ("v1", "v1beta1", "v1alpha1")),
 }
 
 #: Kinds of routes; `translate.kinds` says what each is.
 ROUTE_KINDS = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")
 
-CLUSTER_SCOPED = frozenset({"GatewayClass", "Namespace", "Node", "ClusterTrustBundle"})
+CLUSTER_SCOPED = frozenset({"GatewayClass", "Namespace", "Node", "ClusterTrustBundle", "CustomResourceDefinition"})
 DEFAULT_NAMESPACE = "default"
 #: Where `kubectl apply` keeps the whole object once more.
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"

@@ -73,7 +73,9 @@ def _conditions(before: Iterable[Document], wanted: Iterable[Document], now: str
 
 
 #: Types that we write only sometimes: where we do not, they must not stay.
-OPTIONAL_TYPES = frozenset({"OverlappingTLSConfig", "InsecureFrontendValidationMode", "PartiallyInvalid"})
+OPTIONAL_TYPES = frozenset(
+    {"OverlappingTLSConfig", "InsecureFrontendValidationMode", "PartiallyInvalid", "SupportedVersion"}
+)
 
 
 def _dated(item: Document, before: Document | None, now: str) -> Document:

@@ -18,6 +18,7 @@ from .problems import Findings, Problem
 from .secrets import Material
 from .status import Verdict
 from .topology import AttachPoint, GatewayFacts, ListenerFacts, ListenerSetFacts, ParentView, Read, Topology
+from .versions import version_verdict
 
 
 @dataclass(slots=True)
@@ -94,6 +95,7 @@ def freeze(
         problems=problems,
         reads=frozenset(material.reads),
         features=supported_features(provisioned=material.options.provision is not None),
+        version=version_verdict(material.snapshot),
         due=material.due,
         planes=planes,
     )

@@ -17,7 +17,6 @@ from .problems import Problem
 from .status import (
     Address,
     Condition,
-    Feature,
     GatewayClassStatus,
     GatewayStatus,
     ListenerSetStatus,
@@ -98,10 +97,13 @@ class Programming:
     failures: Mapping[ObjectKey, str] = field(default_factory=dict)
 
 
-def class_status(item: GatewayClass, verdict: Verdict, features: tuple[Feature, ...]) -> GatewayClassStatus:
+def class_status(item: GatewayClass, verdict: Verdict, topology: Topology) -> GatewayClassStatus:
     """Write the status of a GatewayClass."""
-    condition = verdict.condition("Accepted", item.metadata.generation)
-    return GatewayClassStatus(conditions=(condition,), supported_features=features)
+    generation = item.metadata.generation
+    conditions = [verdict.condition("Accepted", generation)]
+    if topology.version is not None:
+        conditions.append(topology.version.condition("SupportedVersion", generation))
+    return GatewayClassStatus(conditions=tuple(conditions), supported_features=topology.features)
 
 
 def gateway_status(facts: GatewayFacts, sets: Iterable[ListenerSetFacts], programming: Programming) -> GatewayStatus:

@@ -136,6 +136,7 @@ class Topology:
         problems: findings by object.
         reads: what else was looked at, besides the Gateway API objects themselves.
         features: what our classes publish.
+        version: the verdict on the installed version of the Gateway API; None where nobody tells it.
         due: when it changes by itself, because of a certificate's time; seconds since 1970; None: never.
         planes: what data planes are needed, by `namespace/name`; empty without provisioning.
     """
@@ -150,5 +151,6 @@ class Topology:
     problems: Mapping[ObjectKey, tuple[Problem, ...]]
     reads: frozenset[Read]
     features: tuple[Feature, ...]
+    version: Verdict | None
     planes: Mapping[str, PlaneRequest]
     due: float | None = None

@@ -106,7 +106,7 @@ def topology_statuses(
         by_gateway.setdefault(item.gateway, []).append(item)
     result: dict[ObjectKey, Status] = {}
     if only is None:
-        result.update((item.key, class_status(item, verdict, topology.features)) for item, verdict in topology.classes)
+        result.update((item.key, class_status(item, verdict, topology)) for item, verdict in topology.classes)
     for key in topology.gateways if only is None else only & topology.gateways.keys():
         result[key] = gateway_status(topology.gateways[key], by_gateway.get(key, ()), programming)
     for key in topology.listener_sets if only is None else only & topology.listener_sets.keys():

@@ -50,7 +50,7 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 #: Kinds whose objects the topology is made of; others only where it looked at them.
-_TOPOLOGY_KINDS = ("GatewayClass", "Gateway", "ListenerSet")
+_TOPOLOGY_KINDS = ("GatewayClass", "Gateway", "ListenerSet", "CustomResourceDefinition")
 #: Kinds whose objects are noted one by one by what looked at them.
 _READ_KINDS = (
     "Namespace",

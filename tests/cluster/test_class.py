@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from api import KINDS, LIMIT, Api, Object, condition
+from api import KINDS, LIMIT, MERGE, Api, Object, condition
 from faults import Serving, change_arrives, load, restart_controller, serving
 from harness import install
 from traffic import Load
@@ -15,6 +15,7 @@ __all__ = ["load", "serving"]
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 CLASSES = "gatewayclasses.gateway.networking.k8s.io"
 NAME = "sluicegate"
+VERSION = "gateway.networking.k8s.io/bundle-version"
 
 
 def made_of(api: Api, serving: Serving) -> dict[str, str]:
@@ -80,3 +81,20 @@ def test_the_crd_of_classes_is_deleted_and_installed_again(
     api.until("Gateway", serving.namespace, serving.gateway, is_programmed)
     change_arrives(api, serving)
     assert made_of(api, serving) == before
+
+
+def test_the_version_of_the_crds_is_told(api: Api, serving: Serving, load: Load, restored: None) -> None:
+    """One that is not supported is served as well as may be."""
+
+    def install_version(version: str) -> None:
+        api.call("PATCH", f"{CRDS}/{CLASSES}", {"metadata": {"annotations": {VERSION: version}}}, MERGE)
+
+    api.until("GatewayClass", "", NAME, lambda item: condition(item, "SupportedVersion") == "True")
+    install_version("v1.99.0")
+    item = api.until("GatewayClass", "", NAME, lambda item: condition(item, "SupportedVersion") == "False")
+    assert condition(item, "Accepted") == "True"
+    [found] = [found for found in item["status"]["conditions"] if found["type"] == "SupportedVersion"]
+    assert "v1.99.0" in found["message"]
+    change_arrives(api, serving)
+    install_version(install.VERSIONS[-1])
+    api.until("GatewayClass", "", NAME, lambda item: condition(item, "SupportedVersion") == "True")

@@ -136,6 +136,7 @@ def test_what_a_list_does_not_name_any_more_is_gone_for_all() -> None:
     async def test(server: ApiServer, _loop: Loop, plain: Recorder, *_: Any) -> None:
         assert addresses(plain.wanted[-1]) == {"gateway": "10.0.0.1"}
         collection = f"{GATEWAY}/gateways"
+        await server.wait(lambda: server.watchers(collection) == 1)
         # A change that no watch tells, and then a watch that cannot go on.
         spec = server.objects[collection].pop(("default", "gateway"))["spec"]
         metadata = {"name": "next", "namespace": "default", "resourceVersion": "1"}

@@ -94,3 +94,16 @@ def test_a_misspelt_object_keeps_its_last_good_version(tmp_path: Path, old: str,
     path.write_text("# nothing\n")
     source.refresh()
     assert ("default", "shop") not in store.snapshot().table("HTTPRoute")
+
+
+def test_the_crds_of_the_gateway_api_in_files_are_ignored(tmp_path: Path) -> None:
+    """Only in a cluster do they say which version is installed."""
+    (tmp_path / "crd.yaml").write_text(
+        "apiVersion: apiextensions.k8s.io/v1\n"
+        "kind: CustomResourceDefinition\n"
+        "metadata: {name: gatewayclasses.gateway.networking.k8s.io}\n"
+    )
+    store = Store()
+    found = Source(Reader([str(tmp_path)]), store, violations).refresh()
+    assert (found.faults, found.ignored) == ((), {"apiextensions.k8s.io/v1/CustomResourceDefinition": 1})
+    assert not store.snapshot().table("CustomResourceDefinition")

@@ -287,7 +287,7 @@ def _differing(old: list[_T], new: list[_T]) -> tuple[list[_T], list[_T]]:
 @functools.lru_cache(maxsize=1024)
 def _is_read(kind: str, version: str) -> bool:
     """Whether it is for the gateway: a kind that it reads, in any version of a group that it knows."""
-    if kind not in model.KINDS:
+    if kind not in model.KINDS or kind in model.CLUSTER_ONLY:
         return False
     groups = {known.rpartition("/")[0] for known in model.API_VERSIONS[kind]}
     return version.rpartition("/")[0] in groups
