@@ -24,7 +24,7 @@ from .problems import Findings, Problem
 from .provision import Provisioning
 from .secrets import Material
 from .status import Verdict
-from .topology import Topology
+from .topology import GatewayFacts, Topology
 from .values import normal_address
 
 #: `GatewayAddressRoutabilityCluster`: the cluster's own address of a Service.
@@ -48,9 +48,21 @@ def by_age(item: Object) -> tuple[int, str, str]:
 
 
 def build_topology(
-    snapshot: Snapshot, controller_name: str, options: Options, good: Mapping[str, ir.Certificate]
+    snapshot: Snapshot,
+    controller_name: str,
+    options: Options,
+    good: Mapping[str, ir.Certificate],
+    before: Mapping[ObjectKey, GatewayFacts],
 ) -> Topology:
-    """Translate everything that is not a route, a backend or a policy; `good` are the certificates that serve now."""
+    """Translate everything that is not a route, a backend or a policy.
+
+    Args:
+        snapshot: what is there.
+        controller_name: whose classes are ours.
+        options: settings and checks.
+        good: certificates that serve now.
+        before: Gateways that are served now and go on where their class is gone (`Options.keep_served`).
+    """
     grants = index_grants(
         item for item in snapshot.table("ReferenceGrant").values() if isinstance(item, ReferenceGrant)
     )
@@ -58,7 +70,7 @@ def build_topology(
     problems: dict[ObjectKey, tuple[Problem, ...]] = {}
     provisioning = Provisioning(controller_name, material)
     classes, served = _classes(snapshot, controller_name, options, problems, provisioning)
-    builds = _our_gateways(snapshot, served, problems, provisioning)
+    builds = _our_gateways(snapshot, served, problems, provisioning, before)
     _attach_listener_sets(snapshot, builds, material, problems)
     for build in builds.values():
         _translate_gateway(build, material, provisioning)
@@ -102,6 +114,7 @@ def _our_gateways(
     served: dict[str, str],
     problems: dict[ObjectKey, tuple[Problem, ...]],
     provisioning: Provisioning,
+    before: Mapping[ObjectKey, GatewayFacts],
 ) -> dict[ObjectKey, Build]:
     gateways = sorted((item for item in snapshot.table("Gateway").values() if isinstance(item, Gateway)), key=by_age)
     builds: dict[ObjectKey, Build] = {}
@@ -109,12 +122,15 @@ def _our_gateways(
         name = gateway.spec.gateway_class_name
         reason = served.get(name, "does not exist")
         findings = Findings(gateway.key)
-        if name not in served and provisioning.has_plane(gateway):
+        has_plane, earlier = provisioning.has_plane(gateway), before.get(gateway.key)
+        was_served = earlier is not None and earlier.object.spec.gateway_class_name == name
+        if name not in served and (has_plane or was_served):
             remedy = "create the class again or delete the Gateway"
-            message = f"GatewayClass {name} {reason}; its data plane goes on serving"
+            goes_on = "its data plane goes on serving" if has_plane else "it goes on being served until a restart"
+            message = f"GatewayClass {name} {reason}; {goes_on}"
             findings.error("spec.gatewayClassName", "class-missing", message, remedy)
             refused = Verdict(False, CLASS_MISSING, f"{message}; {remedy}")
-            builds[gateway.key] = Build(gateway, Group(gateway, findings), refused=refused)
+            builds[gateway.key] = Build(gateway, Group(gateway, findings), refused=refused, kept=True)
         elif reason:
             remedy = "use a class of this controller, or start it with the --controller-name of that class"
             if name not in served:
@@ -254,6 +270,6 @@ def _share_sockets(builds: dict[ObjectKey, Build], options: Options) -> None:
         return
     claims: Claims = {}
     for build in builds.values():
-        if build.refused is None:
+        if build.refused is None or build.kept:
             findings = {group.object.key: group.findings for group in (build.own, *build.sets)}
             conflicts_on_sockets(build.drafts(), build.addresses, claims, findings)

@@ -84,6 +84,8 @@ class Options:
         listen: addresses to bind instead of those that Gateways ask for; empty: as they ask.
         implicit_class: accept a class named `sluicegate` when no GatewayClass is given at all.
         implicit_namespaces: a namespace that is not given exists, with its name as the usual label.
+        keep_served: a Gateway that is served goes on being served where its class is gone, until the process ends.
+            Provisioned data planes need no such memory: their Services show what was served, after a restart too.
         merge_gateways: all Gateways share the sockets of one engine, so their listeners can conflict.
         status_addresses: what Gateways report as their addresses where they bind all of them.
         checks: see `Checks`.
@@ -95,6 +97,7 @@ class Options:
     listen: tuple[str, ...] = ()
     implicit_class: bool = True
     implicit_namespaces: bool = True
+    keep_served: bool = False
     merge_gateways: bool = True
     status_addresses: tuple[str, ...] = ()
     checks: Checks = field(default_factory=Checks)

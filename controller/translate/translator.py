@@ -1,8 +1,9 @@
 """The translator: a pure function of a snapshot that remembers what it did last time.
 
 `translate(snapshot)` gives the same result whatever was translated before (tests hold it to that); what it remembers
-makes it fast. One thing is remembered for its own sake: a certificate that serves goes on serving when the content of
-its Secret goes bad. Stages, each fed only with what changed:
+makes it fast. Two things are remembered for their own sake: a certificate that serves goes on serving when the content
+of its Secret goes bad, and with `Options.keep_served` a Gateway that is served when its class is deleted. Stages, each
+fed only with what changed:
 
 1. topology: Gateways, ListenerSets, listeners, certificates; skipped while nothing that it looked at changed;
 2. routes: those that changed, and those that looked at something that changed;
@@ -155,7 +156,8 @@ class Translator:
         if old is not None and not kinds_changed and not due and dirty.isdisjoint(old.reads):
             return old, False
         good = old.certificates if old is not None else {}
-        new = build_topology(step.snapshot, self.controller_name, step.options, good)
+        served = old.gateways if old is not None and step.options.keep_served else {}
+        new = build_topology(step.snapshot, self.controller_name, step.options, good, served)
         before = old.parents if old is not None else {}
         dirty.update(key for key in before if key not in new.parents)
         dirty.update(key for key, view in new.parents.items() if before.get(key) != view)

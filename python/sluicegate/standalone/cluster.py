@@ -60,6 +60,7 @@ class _Cluster:
             listen=settings.listen,
             implicit_class=False,
             implicit_namespaces=False,
+            keep_served=True,
             status_addresses=settings.status_addresses or (_own_address(),),
             checks=native_checks(),
         )

@@ -1,0 +1,79 @@
+"""One process for all Gateways: one that is served goes on when its class is deleted, as long as the process runs."""
+
+from __future__ import annotations
+
+from sluicegate.controller.model import Document, ObjectKey, decode
+from sluicegate.controller.store import Apply, Delete, Store
+from sluicegate.controller.translate import Options, Translation, Translator, to_document
+
+GATEWAY_API = "gateway.networking.k8s.io/v1"
+OPTIONS = Options(implicit_class=False, implicit_namespaces=False, keep_served=True)
+CLASS = ObjectKey("GatewayClass", "", "sluicegate")
+KEY = ObjectKey("Gateway", "default", "web")
+
+
+def gateway_class(controller_name: str = "sluicegate.dev/controller") -> Document:
+    spec = {"controllerName": controller_name}
+    return {"apiVersion": GATEWAY_API, "kind": "GatewayClass", "metadata": {"name": "sluicegate"}, "spec": spec}
+
+
+def gateway(name: str = "web", class_name: str = "sluicegate", port: int = 80) -> Document:
+    listener = {"name": "http", "port": port, "protocol": "HTTP"}
+    spec = {"gatewayClassName": class_name, "listeners": [listener]}
+    return {"apiVersion": GATEWAY_API, "kind": "Gateway", "metadata": {"name": name}, "spec": spec}
+
+
+class Bench:
+    """A store and a translator."""
+
+    def __init__(self, *documents: Document) -> None:
+        self.store = Store()
+        self.translator = Translator(options=OPTIONS)
+        self.store.load(decode(item) for item in documents)
+
+    def after(self, *changes: Document | ObjectKey) -> Translation:
+        for change in changes:
+            self.store.handle(Delete(change) if isinstance(change, ObjectKey) else Apply(decode(change)))
+        return self.translator.translate(self.store.snapshot())
+
+
+def accepted(translation: Translation) -> str:
+    [found] = [item for item in to_document(translation.statuses[KEY])["conditions"] if item["type"] == "Accepted"]
+    return f"{found['status']} {found['reason']}: {found['message']}"
+
+
+def test_a_gateway_that_is_served_goes_on() -> None:
+    bench = Bench(gateway_class(), gateway())
+    before = bench.after()
+    gone = bench.after(CLASS)
+    assert gone.ir.listeners == before.ir.listeners
+    assert accepted(gone).startswith("False GatewayClassNotFound: GatewayClass sluicegate does not exist; it goes on")
+    # Changes of it and of others are no reason to stop, and a second Gateway of the class does not begin.
+    changed = bench.after(gateway(port=81), gateway("late", port=82))
+    assert {item.port for item in changed.ir.listeners.values()} == {81}
+    again = bench.after(gateway_class())
+    assert {item.port for item in again.ir.listeners.values()} == {81, 82}
+    assert accepted(again).startswith("True")
+
+
+def test_what_ends_it() -> None:
+    for change in (KEY, gateway(class_name="other"), gateway_class("example.com/controller")):
+        bench = Bench(gateway_class(), gateway())
+        bench.after()
+        assert bench.after(CLASS).ir.listeners
+        assert not bench.after(change).ir.listeners
+    fresh = Bench(gateway())
+    assert not fresh.after().ir.listeners
+
+
+def test_conflicts_with_others_are_still_found() -> None:
+    """Two Gateways on one socket: the younger one loses, whether its class or that of the older one is gone."""
+    other = gateway_class()
+    other["metadata"] = {"name": "other"}
+    bench = Bench(gateway_class(), other, gateway(), gateway("younger", "other"))
+    before = bench.after().ir.listeners
+    assert len(before) == 1
+    assert bench.after(CLASS).ir.listeners == before
+    bench = Bench(gateway_class(), other, gateway(), gateway("younger", "other"))
+    bench.after()
+    assert bench.after(ObjectKey("GatewayClass", "", "other")).ir.listeners == before
