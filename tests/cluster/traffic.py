@@ -52,10 +52,11 @@ def until(
 
 @dataclass
 class Load:
-    """Clients that ask without a pause over connections that they keep, as `with Load(...) as load:`.
+    """Clients that ask without a pause, as `with Load(...) as load:`, half of them over connections that they keep.
 
-    A connection that the gateway said it would close (`Connection: close`) is opened anew; whatever else ends or is
-    refused is a failure. Nothing is tried again.
+    The others open one for each request: who keeps his does not notice a Service that loses its address. A connection
+    that the gateway said it would close (`Connection: close`) is opened anew; whatever else ends or is refused is a
+    failure. Nothing is tried again.
     """
 
     address: str
@@ -63,8 +64,12 @@ class Load:
     path: str = "/"
     port: int = 80
     clients: int = 4
+    #: How many of them open a connection for each request.
+    renewing: int = 2
     #: Seconds between the requests of one client; 0: none.
     pause: float = 0.002
+    #: The same where each has a connection: its port is not used again for a minute, and there are 28,000.
+    renewing_pause: float = 0.01
     succeeded: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     slowest: float = 0.0
@@ -73,7 +78,10 @@ class Load:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._first = threading.Barrier(self.clients + 1)
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(self.clients)]
+        self._threads = [
+            threading.Thread(target=self._run, args=(number < self.renewing,), daemon=True)
+            for number in range(self.clients)
+        ]
         for thread in self._threads:
             thread.start()
         self._first.wait(LIMIT)
@@ -93,9 +101,10 @@ class Load:
         )
         assert self.succeeded >= at_least
 
-    def _run(self) -> None:
+    def _run(self, renew: bool) -> None:
         connection: http.client.HTTPConnection | None = None
         waiting = True
+        pause = max(self.pause, self.renewing_pause) if renew else self.pause
         while not self._stop.is_set():
             started = time.monotonic()
             try:
@@ -105,7 +114,7 @@ class Load:
                 response = connection.getresponse()
                 response.read()
                 failure = "" if response.status == 200 else f"status {response.status}"
-                if response.will_close:
+                if renew or response.will_close:
                     connection.close()
                     connection = None
             except (OSError, http.client.HTTPException) as error:
@@ -122,6 +131,6 @@ class Load:
             if waiting:
                 waiting = False
                 self._first.wait(LIMIT)
-            self._stop.wait(self.pause)
+            self._stop.wait(pause)
         if connection is not None:
             connection.close()
