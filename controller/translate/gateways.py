@@ -122,11 +122,9 @@ def _our_gateways(
         name = gateway.spec.gateway_class_name
         reason = served.get(name, "does not exist")
         findings = Findings(gateway.key)
-        has_plane, earlier = provisioning.has_plane(gateway), before.get(gateway.key)
-        was_served = earlier is not None and earlier.object.spec.gateway_class_name == name
-        if name not in served and (has_plane or was_served):
+        goes_on = _without_class(gateway, provisioning, before) if name not in served else ""
+        if goes_on:
             remedy = "create the class again or delete the Gateway"
-            goes_on = "its data plane goes on serving" if has_plane else "it goes on being served until a restart"
             message = f"GatewayClass {name} {reason}; {goes_on}"
             findings.error("spec.gatewayClassName", "class-missing", message, remedy)
             refused = Verdict(False, CLASS_MISSING, f"{message}; {remedy}")
@@ -141,6 +139,15 @@ def _our_gateways(
         else:
             builds[gateway.key] = Build(gateway, Group(gateway, findings))
     return builds
+
+
+def _without_class(gateway: Gateway, provisioning: Provisioning, before: Mapping[ObjectKey, GatewayFacts]) -> str:
+    """How a Gateway whose class does not exist goes on; empty: it does not, since it was never ours."""
+    if provisioning.has_plane(gateway):
+        return "its data plane goes on serving"
+    known = before.get(gateway.key)
+    was_served = known is not None and known.object.spec.gateway_class_name == gateway.spec.gateway_class_name
+    return "it goes on being served until a restart" if was_served else ""
 
 
 def _attach_listener_sets(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sluicegate.controller.infra.plane import ProvisionOptions
 from sluicegate.controller.model import Document, ObjectKey, decode
 from sluicegate.controller.store import Apply, Delete, Store
 from sluicegate.controller.translate import Options, Translation, Translator, to_document
@@ -26,9 +27,9 @@ def gateway(name: str = "web", class_name: str = "sluicegate", port: int = 80) -
 class Bench:
     """A store and a translator."""
 
-    def __init__(self, *documents: Document) -> None:
+    def __init__(self, *documents: Document, options: Options = OPTIONS) -> None:
         self.store = Store()
-        self.translator = Translator(options=OPTIONS)
+        self.translator = Translator(options=options)
         self.store.load(decode(item) for item in documents)
 
     def after(self, *changes: Document | ObjectKey) -> Translation:
@@ -77,3 +78,17 @@ def test_conflicts_with_others_are_still_found() -> None:
     bench = Bench(gateway_class(), other, gateway(), gateway("younger", "other"))
     bench.after()
     assert bench.after(ObjectKey("GatewayClass", "", "other")).ir.listeners == before
+
+
+def test_services_of_data_planes_are_looked_at_only_while_the_class_is_gone() -> None:
+    """A change of one, such as its address, must not build all Gateways anew."""
+
+    def service(address: str) -> Document:
+        metadata = {"name": "web-sluicegate", "namespace": "default"}
+        status = {"loadBalancer": {"ingress": [{"ip": address}]}}
+        return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "status": status}
+
+    options = Options(implicit_class=False, provision=ProvisionOptions(authority=""))
+    bench = Bench(gateway_class(), gateway(), service("10.0.0.1"), options=options)
+    assert bench.after().topology is bench.after(service("10.0.0.2")).topology
+    assert bench.after(CLASS).topology is not bench.after(service("10.0.0.3")).topology
