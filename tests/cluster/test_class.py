@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 
 import pytest
 from api import KINDS, LIMIT, MERGE, Api, Object, condition
-from faults import Serving, change_arrives, load, restart_controller, serving
+from faults import GATEWAY, HOST, LABEL, PAUSE, Serving, change_arrives, load, restart_controller, serving
 from harness import install
-from traffic import Load
+from traffic import Load, until
 
 __all__ = ["load", "serving"]
 
@@ -81,6 +82,59 @@ def test_the_crd_of_classes_is_deleted_and_installed_again(
     api.until("Gateway", serving.namespace, serving.gateway, is_programmed)
     change_arrives(api, serving)
     assert made_of(api, serving) == before
+
+
+@pytest.fixture
+def shared(api: Api, serving: Serving) -> Iterator[Serving]:
+    """A Gateway of a class whose Gateways share a data plane."""
+    name, namespace = f"shared-{secrets.token_hex(4)}", serving.namespace
+    place = {"name": name, "namespace": namespace}
+    version, group = KINDS["GatewayParameters"][0], "sluicegate.dev"
+    api.create({"apiVersion": version, "kind": "GatewayParameters", "metadata": place, "spec": {"mode": "Shared"}})
+    spec = {
+        "controllerName": "sluicegate.dev/controller",
+        "parametersRef": {"group": group, "kind": "GatewayParameters", **place},
+    }
+    made = {"apiVersion": KINDS["GatewayClass"][0], "kind": "GatewayClass", "metadata": {"name": name}, "spec": spec}
+    api.create(made)
+    try:
+        api.apply(
+            GATEWAY.replace("gatewayClassName: sluicegate", f"gatewayClassName: {name}").replace("NAME", name),
+            namespace,
+        )
+        gateway = api.until("Gateway", namespace, name, is_programmed)
+        address = gateway["status"]["addresses"][0]["value"]
+        until(address, HOST)
+        yield Serving(namespace, name, address)
+    finally:
+        api.apply([made])
+        for kind in ("Gateway", "HTTPRoute"):
+            api.delete(kind, namespace, name)
+        # Nobody owns it: the controller deletes it with its last Gateway.
+        api.gone("Deployment", install.SYSTEM, f"sluicegate-{name}")
+        api.delete("GatewayClass", "", name)
+
+
+def test_a_class_of_a_shared_data_plane_is_deleted_and_made_again(api: Api, shared: Serving) -> None:
+    """Kubernetes' garbage collector takes nothing either."""
+
+    def made() -> set[str]:
+        services = api.list("Service", install.SYSTEM, labelSelector=f"{LABEL}={shared.gateway}")
+        deployment = api.get("Deployment", install.SYSTEM, f"sluicegate-{shared.gateway}")
+        return {str(item["metadata"]["uid"]) for item in (*services, deployment)}
+
+    before = made()
+    assert len(before) == 2
+    with Load(shared.address, HOST, pause=PAUSE) as load:
+        gone = api.get("GatewayClass", "", shared.gateway)
+        api.delete("GatewayClass", "", shared.gateway)
+        missing_is_told(api, shared)
+        metadata = {"name": shared.gateway}
+        api.create({**{key: gone[key] for key in ("apiVersion", "kind", "spec")}, "metadata": metadata})
+        api.until("Gateway", shared.namespace, shared.gateway, is_programmed)
+        change_arrives(api, shared)
+    load.check(at_least=20)
+    assert made() == before
 
 
 def test_the_version_of_the_crds_is_told(api: Api, serving: Serving, load: Load, restored: None) -> None:
