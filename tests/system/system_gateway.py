@@ -10,6 +10,7 @@ import json
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -40,6 +41,21 @@ def until(holds: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + LIMIT
     while not holds():
         assert time.monotonic() < deadline, f"not within {LIMIT:.0f} s: {what}"
+
+
+def until_refused(address: str, port: int) -> None:
+    """Wait until nobody listens: sockets close just after the transaction; what is in their queue is reset."""
+
+    def is_refused() -> bool:
+        try:
+            socket.create_connection((address, port), LIMIT).close()
+        except ConnectionRefusedError:
+            return True
+        except ConnectionError:
+            return False
+        return False
+
+    until(is_refused, f"{address}:{port} is closed")
 
 
 class Gateway:
