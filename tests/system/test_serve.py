@@ -533,6 +533,7 @@ def test_admin(start: Any, simple: list[Manifest], authority: Any) -> None:
     found = start(gateway(listener(), https(secret="pair")), *simple[1:], secret("pair", pair.certificate, pair.key))
     for target in ("/", "/x"):
         assert get(found, target).status == 200
+    until(lambda: counted(found) == 2, "both requests are counted")
     assert found.admin("/healthz") == "ok\n"
     assert found.admin("/readyz") == "ready\n"
     configuration = found.admin("/config")
@@ -571,17 +572,25 @@ def test_metrics_do_not_grow_with_what_clients_send(start: Any, simple: list[Man
     found = start(*simple)
     assert get(found).status == 200
     assert get(found, port=8081).status == 200
+    until(lambda: counted(found) == 2, "both requests are counted")
     before = names_of(found.admin("/metrics"))
     connection = Http1(found.address, PORT)
     for number in range(50):
         assert connection.request(f"M{number}", f"h{number}.test", f"/{number}?q={number}").status == 200
     connection.close()
+    until(lambda: counted(found) == 52, "all requests are counted")
     assert names_of(found.admin("/metrics")) == before
     assert any('listener="Gateway/default/gateway/other"' in name for name in before)
     found.write(gateway(), *simple[1:])
     until(lambda: "gateway/other" not in "".join(names_of(found.admin("/metrics"))), "the listener's series are gone")
     assert get(found).status == 200
     assert any('route="HTTPRoute/default/route"' in name for name in names_of(found.admin("/metrics")))
+
+
+def counted(found: Gateway) -> int:
+    """Requests that ended, by the metrics: one is counted just after its response."""
+    lines = found.admin("/metrics").splitlines()
+    return sum(int(line.rpartition(" ")[2]) for line in lines if line.startswith("sluicegate_requests_total{"))
 
 
 def names_of(metrics: str) -> set[str]:
