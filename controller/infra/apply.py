@@ -273,6 +273,8 @@ class InfraWriter:
                 return
             if says(live, manifest) or self._applied.get(key) == (digest_of(manifest), live.document):
                 return
+        if not self._leading:
+            return  # since it was looked for
         query = {"fieldManager": MANAGER, "force": "true"}
         try:
             body = with_replicas(manifest, live, plane.objects)

@@ -65,8 +65,9 @@ def belongs(service: Service, controller_name: str, owner: str) -> bool:
         controller_name: whose Gateway it is.
         owner: uid of the object that owns the Gateway's Service; empty: none does.
     """
-    maker = controller_of(service.metadata.labels, service.metadata.annotations)
-    return maker == controller_name or (owner != "" and service.owner == owner)
+    if owner and service.owner:
+        return service.owner == owner  # and not a Gateway of the same name that is no more
+    return controller_of(service.metadata.labels, service.metadata.annotations) == controller_name
 
 
 def service_addresses(service: Service) -> tuple[tuple[str, str], ...]:

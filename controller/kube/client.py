@@ -235,6 +235,6 @@ def _probe(response: aiohttp.ClientResponse) -> None:
 def _refusal(method: str, path: str, status: int, body: bytes) -> ApiError:
     try:
         found = msgspec.json.decode(body, type=_Status)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         found = _Status(message=body[:200].decode(errors="replace"))
     return ApiError(status, f"{method} {path}: {status} {found.message}", found.reason)

@@ -1,7 +1,7 @@
 """Leader election by a Lease, as client-go does it: whoever renews it leads; it is given back on shutdown.
 
-Two never lead at once: a leader that cannot renew stops `DEADLINE` after it sent its last renewal, whatever it waits
-for at that moment, and the others wait for `DURATION` after they saw that one.
+Two never lead at once, unless somebody deletes the Lease: a leader that cannot renew stops `DEADLINE` after it sent
+its last renewal, whatever it waits for at that moment, and the others wait for `DURATION` after they saw that one.
 
 Source: `k8s.io/client-go/tools/leaderelection`; the times are its usual ones.
 """
@@ -9,7 +9,6 @@ Source: `k8s.io/client-go/tools/leaderelection`; the times are its usual ones.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import datetime
 import time
 from collections.abc import Callable
@@ -21,6 +20,8 @@ from .client import ApiError, Client, decoded
 DURATION, DEADLINE, RETRY = 15, 10.0, 2.0
 #: Seconds for one request: a connection that is dead without a word leaves the time for a try over a new one.
 REQUEST = 3.0
+#: Seconds before the next try where another candidate, or somebody else, wrote the Lease meanwhile.
+CONFLICT = 0.2
 
 
 class Election:
@@ -44,23 +45,33 @@ class Election:
         self._identity = identity
         self._changed = changed
         self._leading = False
+        self._released = False
         #: When leading ends without a renewal.
         self._end: asyncio.TimerHandle | None = None
         #: What was seen of the holder, and when by our own clock: other machines' clocks may be wrong.
         self._seen: tuple[str, str] = ("", "")
         self._seen_at = 0.0
 
-    async def run(self) -> None:
-        """Take part until cancelled."""
+    async def run(self, ready: asyncio.Event | None = None) -> None:
+        """Take part until cancelled.
+
+        Args:
+            ready: when to begin: who cannot do anything yet must not lead. None: at once.
+        """
+        if ready is not None:
+            await ready.wait()
         while True:
-            sent = asyncio.get_running_loop().time()
-            # After an error a leader leads on until its time is over.
-            with contextlib.suppress(ApiError):
+            sent, pause = asyncio.get_running_loop().time(), RETRY
+            try:
                 self._lead(await self._try(), sent)
-            await asyncio.sleep(RETRY)
+            except ApiError as error:
+                # A leader leads on until its time is over. After a conflict it looks soon who has the Lease.
+                pause = CONFLICT if error.status == 409 else RETRY
+            await asyncio.sleep(pause)
 
     async def release(self) -> None:
-        """Give the lease back, so that the next one need not wait."""
+        """Give the lease back for good, so that the next one need not wait."""
+        self._released = True
         if not self._leading:
             return
         self._lead(False)
@@ -74,6 +85,7 @@ class Election:
         if self._end is not None:
             self._end.cancel()
             self._end = None
+        leading = leading and not self._released
         if leading:
             self._end = asyncio.get_running_loop().call_at(sent + DEADLINE, self._lead, False)
         if leading != self._leading:
@@ -87,7 +99,7 @@ class Election:
             answer = await self._client.get(path, limit=REQUEST)
             lease = decoded(answer, dict[str, Any], f"the Lease {self._name}")
         except ApiError as error:
-            if error.status != 404:
+            if error.status != 404 or self._released:
                 raise
             body = {
                 "apiVersion": "coordination.k8s.io/v1",
@@ -103,7 +115,7 @@ class Election:
         if seen != self._seen:
             self._seen, self._seen_at = seen, time.monotonic()
         expired = time.monotonic() - self._seen_at > (spec.get("leaseDurationSeconds") or DURATION)
-        if holder and holder != self._identity and not expired:
+        if self._released or (holder and holder != self._identity and not expired):
             return False
         lease["spec"] = self._spec(spec)
         # A conflict is an error like others: the next try sees whether somebody else has it.

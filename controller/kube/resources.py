@@ -21,6 +21,8 @@ class Resource:
         older: further versions that are read as well, the newest first: of one shape, as far as it is read.
         remedy: what to do where the cluster has none of them.
         labels: label selector of the watch.
+        minor: only statuses tell of it: where it may not be watched, as with a ClusterRole of an older release, nothing
+            waits for it.
     """
 
     kind: str
@@ -32,6 +34,7 @@ class Resource:
     older: tuple[str, ...] = ()
     remedy: str = "install the Gateway API's CRDs"
     labels: str = ""
+    minor: bool = False
 
     @property
     def versions(self) -> tuple[Resource, ...]:
@@ -113,12 +116,13 @@ WATCHED: tuple[Resource, ...] = (
         namespaced=False,
         required=False,
         selector=f"metadata.name={CLASS_CRD}",
+        minor=True,
         remedy="let the API server serve them",
     ),
 )
 
 #: What besides is read by a controller that provisions: the addresses of Services of type NodePort.
-NODE = Resource("Node", "v1", "nodes", namespaced=False)
+NODE = Resource("Node", "v1", "nodes", namespaced=False, minor=True)
 
 _OURS = "app.kubernetes.io/managed-by=sluicegate"
 

@@ -156,6 +156,8 @@ class Watch:
             await self._missing()
             return
         if error.status in {401, 403}:
+            if self._resource.minor and not self._listed:
+                self._nothing()
             self._complain("watch_refused", f"{kind} cannot be watched: {error}; look at the controller's ClusterRole")
         elif error.status != 0 or self._wait >= 1:
             self._complain("watch_failed", f"the watch of {kind} failed: {error}; it is tried again")
@@ -187,10 +189,14 @@ class Watch:
                 text = f"{text} ({resource.qualified_name}); until then it counts as it was last seen"
             self._complain("kind_missing", text)
         if not (resource.required and self._listed):
-            self._tell(Init(resource.kind))
-            self._tell(InitDone(resource.kind))
-            self.alive.set()
+            self._nothing()
         await asyncio.sleep(MISSING_WAIT)
+
+    def _nothing(self) -> None:
+        """Nothing need wait for this kind: there is none of it."""
+        self._tell(Init(self._resource.kind))
+        self._tell(InitDone(self._resource.kind))
+        self.alive.set()
 
     def _found(self) -> None:
         """The kind is there; say once that the CRDs are old, where it is only there in an older version."""
@@ -260,7 +266,7 @@ class Watch:
     def _take(self, line: bytes) -> None:
         try:
             event = _EVENTS.decode(line)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ApiError(0, f"the watch of {self._resource.kind} sent no event: {error}") from None
         if event.type == "ERROR":
             code = event.object.get("code")

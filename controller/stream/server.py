@@ -140,6 +140,8 @@ class StreamServer:
         else:
             self._leading.clear()
             self._following.set()
+            self.settled.clear()
+            self._publish()
 
     def seen(self, kind: str, document: dict[str, Any]) -> None:
         """Nothing of the API is of interest here."""
@@ -183,7 +185,17 @@ class StreamServer:
         """Serve while leading, until cancelled."""
         while True:
             await self._leading.wait()
-            await self._identity.ready.wait()
+            # While nobody listens no data plane can say anything; what else there is to say must not wait for ever.
+            unheard = asyncio.create_task(self._settle(self._times.unheard))
+            try:
+                await self._serve_stream()
+            finally:
+                unheard.cancel()
+
+    async def _serve_stream(self) -> None:
+        """Listen until another leads."""
+        await self._identity.ready.wait()
+        while self._leading.is_set():
             try:
                 server, self.port = await listen(self._address, self._identity, self._times, self._exchange)
             except RuntimeError as error:
@@ -192,20 +204,20 @@ class StreamServer:
                 continue
             self.listening.set()
             self._publish()
-            settle = asyncio.create_task(self._settle())
+            self._changed()
+            settle = asyncio.create_task(self._settle(self._times.settle))
             try:
                 await self._following.wait()
             finally:
                 settle.cancel()
                 self.listening.clear()
-                self.settled.clear()
                 await server.stop(0)
                 self._pods.clear()
                 self._publish()
 
-    async def _settle(self) -> None:
+    async def _settle(self, seconds: float) -> None:
         """A new leader waits for the data planes that are there before it says what they do not."""
-        await asyncio.sleep(self._times.settle)
+        await asyncio.sleep(seconds)
         self.settled.set()
         self._publish()
         self._changed()
@@ -390,6 +402,7 @@ class StreamServer:
 
     def _publish(self) -> None:
         pods = {key: tuple(report for _, report in found.values()) for key, found in self._pods.items() if found}
-        if self._translated and self.listening.is_set() and pods.keys() >= self._projector.planes.keys():
+        heard = self._translated and self._leading.is_set() and self.listening.is_set()
+        if heard and pods.keys() >= self._projector.planes.keys():
             self.settled.set()
         self._said = Said(MappingProxyType(dict(self._listeners)), MappingProxyType(pods), self.settled.is_set())

@@ -42,6 +42,7 @@ class ServerTimes(msgspec.Struct, frozen=True):
         review: between two looks at the token of a session.
         keep: how long the report of a pod counts after its connection ended.
         settle: after which a new leader no longer waits for data planes to connect.
+        unheard: after which one that cannot listen no longer waits until it can.
     """
 
     handshake: float = 5.0
@@ -55,6 +56,7 @@ class ServerTimes(msgspec.Struct, frozen=True):
     review: float = 180.0
     keep: float = 30.0
     settle: float = 10.0
+    unheard: float = 60.0
 
 
 class Certificates(Protocol):

@@ -146,7 +146,11 @@ def _without_class(gateway: Gateway, provisioning: Provisioning, before: Mapping
     if provisioning.has_plane(gateway):
         return "its data plane goes on serving"
     known = before.get(gateway.key)
-    was_served = known is not None and known.object.spec.gateway_class_name == gateway.spec.gateway_class_name
+    was_served = (
+        known is not None
+        and known.object.spec.gateway_class_name == gateway.spec.gateway_class_name
+        and (known.attached_sets > 0 or any(item.served for item in known.listeners))
+    )
     return "it goes on being served until a restart" if was_served else ""
 
 

@@ -24,12 +24,14 @@ class ApiServer:
         self.version = 100
         self.page = 500
         self.missing: set[str] = set()
+        self.forbidden: set[str] = set()
         self.refuse_lists = 0
         self.lists: list[str] = []
         self.patches: list[tuple[str, Document]] = []
         #: Status patches, and replacements of Leases, that meet a conflict.
         self.conflicts = 0
         self.put_conflicts = 0
+        self.lease_reads = 0
         #: What was applied, deleted and created, in order: `PATCH Deployment a/b`.
         self.writes: list[str] = []
         #: Answers to writes of objects whose path ends so: status and message.
@@ -130,12 +132,15 @@ class ApiServer:
             return self._review(await request.json())
         if request.method in {"POST", "PUT"}:
             return self._write(request.method, path, await request.json())
+        if path in self.forbidden:
+            return _status(403, "it may not be read")
         if path in self.missing:
             return _status(404, "the server could not find the requested resource")
         if "watch" in request.query:
             return await self._watch(request, path)
         collection, _, name = path.rpartition("/")
         if "/namespaces/" in path and collection.rpartition("/")[2] == "leases":
+            self.lease_reads += 1
             found = self.objects[collection].get(("", name))
             return web.json_response(found) if found else _status(404, "no such lease")
         if "/namespaces/" in path and len(path.split("/namespaces/")[1].split("/")) == 3:

@@ -77,6 +77,39 @@ def test_an_answer_of_something_before_the_api_server_ends_no_candidate(monkeypa
     asyncio.run(test())
 
 
+def test_what_was_given_back_is_not_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process drains for a while after it gave the Lease back; and who is not ready is no candidate."""
+    monkeypatch.setattr(lease, "RETRY", 0.02)
+
+    async def test() -> None:
+        server = ApiServer()
+        await server.start()
+        configuration = Configuration()
+        configuration.host = server.url
+        told: list[tuple[str, bool]] = []
+        async with Client(configuration) as client:
+            candidates = {
+                name: Election(client, "system", "lease", name, lambda leads, name=name: told.append((name, leads)))
+                for name in ("one", "two")
+            }
+            ready = asyncio.Event()
+            tasks = [asyncio.create_task(candidates["one"].run())]
+            await server.wait(lambda: told)
+            tasks.append(asyncio.create_task(candidates["two"].run(ready)))
+            await candidates["one"].release()
+            asked = server.lease_reads
+            await server.wait(lambda: server.lease_reads >= asked + 3)
+            assert told == [("one", True), ("one", False)]
+            ready.set()
+            await server.wait(lambda: told[2:] == [("two", True)])
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await server.stop()
+
+    asyncio.run(test())
+
+
 class Unheard(Client):
     """A client whose connections may be half-open: what it sends is lost, and nobody tells it."""
 

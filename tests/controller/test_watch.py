@@ -175,11 +175,15 @@ def test_a_watch_that_lasted_is_followed_at_once_though_it_brought_nothing(monke
 def test_a_broken_line_and_other_errors_do_not_end_the_watch() -> None:
     async def test() -> None:
         async with watching() as (server, seen):
-            faults = (b"{broken\n", b'{"type": "ERROR", "object": {"code": 500, "message": "x"}}\n')
+            faults = (
+                b"{broken\n",
+                b'{"type": "\xff"}\n',
+                b'{"type": "ERROR", "object": {"code": 500, "message": "x"}}\n',
+            )
             for number, fault in enumerate(faults, 1):
                 await server.wait(lambda number=number: server.watches == number)
                 server.tell_raw(COLLECTION, fault)
-            await server.wait(lambda: server.watches == 3)
+            await server.wait(lambda: server.watches == 4)
             server.put(COLLECTION, route("after"))
             await seen.until(lambda: seen.words()[-1] == "after")
 
@@ -225,6 +229,23 @@ def test_an_answer_of_something_before_the_api_server_is_an_error(monkeypatch: p
             server.page_before = None
             await seen.until(lambda: "done" in seen.words())
             assert seen.words() == ["init", "init", "a", "done"]
+
+    run(test)
+
+
+@pytest.mark.parametrize(("kind", "waits"), [("Node", False), ("CustomResourceDefinition", False), ("Secret", True)])
+def test_a_kind_that_may_not_be_read(kind: str, waits: bool) -> None:
+    """What only statuses tell of keeps nobody waiting; of the rest nothing is known, so it is not empty."""
+
+    async def test() -> None:
+        collection = BY_KIND[kind].collection
+        async with watching(kind, lambda server: server.forbidden.add(collection)) as (server, seen):
+            await seen.until(lambda: bool(seen.complaints))
+            assert seen.complaints[0][0] == "watch_refused"
+            assert ("done" in seen.words()) is not waits
+            server.forbidden.clear()
+            await seen.until(lambda: seen.words()[-1] == "done")
+            await server.wait(lambda: server.watchers(collection) == 1)
 
     run(test)
 

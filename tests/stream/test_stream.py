@@ -216,6 +216,30 @@ def test_a_leader_that_changes(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_when_a_new_leader_is_settled() -> None:
+    """At once where there is no data plane, and after a while where none can be heard; the loop is told."""
+
+    async def run(times: ServerTimes, resources: tuple[Any, ...], *, certificate: bool) -> None:
+        side = Side(times)
+        if not certificate:
+            side.identity.ready.clear()
+        told = asyncio.Event()
+        side.server._changed = lambda: side.server.said().settled and told.set()
+        side.server.want(wanted(*resources, gateways={} if not resources else {PLANE: GATEWAYS[PLANE]}))
+        task = asyncio.create_task(side.server.run())
+        side.server.lead(True)
+        await asyncio.wait_for(told.wait(), LIMIT)
+        side.server.lead(False)
+        assert not side.server.said().settled
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    never = 3_600.0
+    asyncio.run(run(ServerTimes(settle=never, unheard=never), (), certificate=True))
+    asyncio.run(run(ServerTimes(settle=0.1, unheard=never), (listener(),), certificate=True))
+    asyncio.run(run(ServerTimes(settle=never, unheard=0.1), (listener(),), certificate=False))
+
+
 def test_files_are_read_at_each_connection(tmp_path: Path) -> None:
     """A token that is renewed and a CA that follows are taken without a restart."""
 

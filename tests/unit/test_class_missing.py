@@ -57,6 +57,16 @@ def test_a_gateway_that_is_served_goes_on() -> None:
     assert accepted(again).startswith("True")
 
 
+def test_one_that_was_refused_does_not_begin() -> None:
+    refused = gateway()
+    refused["spec"]["infrastructure"] = {"parametersRef": {"group": "sluicegate.dev", "kind": "Odd", "name": "a"}}
+    bench = Bench(gateway_class(), refused)
+    assert not bench.after().ir.listeners
+    gone = bench.after(CLASS)
+    assert not gone.ir.listeners
+    assert KEY not in gone.statuses
+
+
 def test_what_ends_it() -> None:
     for change in (KEY, gateway(class_name="other"), gateway_class("example.com/controller")):
         bench = Bench(gateway_class(), gateway())

@@ -85,13 +85,13 @@ class SettledStatus:
     def __init__(self, writer: StatusWriter) -> None:
         """Stand before a writer."""
         self._writer = writer
-        self._waiting = False
+        self._leading = self._writing = False
 
     def lead(self, leading: bool) -> None:
         """Begin, with the first statuses that are settled, or stop."""
-        self._waiting = leading
+        self._leading = leading
         if not leading:
-            self._writer.lead(False)
+            self._write(False)
 
     def seen(self, kind: str, document: dict[str, Any]) -> None:
         """Pass an object on."""
@@ -103,10 +103,15 @@ class SettledStatus:
 
     def want(self, value: Translation) -> None:
         """Pass the statuses on."""
+        if not value.settled:
+            self._write(False)
         self._writer.want(value.statuses)
-        if self._waiting and value.settled:
-            self._waiting = False
-            self._writer.lead(True)
+        self._write(self._leading and value.settled)
+
+    def _write(self, writing: bool) -> None:
+        if writing != self._writing:
+            self._writing = writing
+            self._writer.lead(writing)
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -169,7 +174,13 @@ class _Controller:
         admin = await self._listen()
         identity = self._settings.pod or f"{socket.gethostname()}_{os.getpid()}"
         election = Election(self._client, self._settings.namespace, NAME, identity, self._lead)
-        jobs = [self._loop.run(), election.run(), self._keep_authority(), self._announce(), self._tell_stream()]
+        jobs = [
+            self._loop.run(),
+            election.run(self._loop.ready),
+            self._keep_authority(),
+            self._announce(),
+            self._tell_stream(),
+        ]
         tasks = [asyncio.create_task(job) for job in jobs]
         stopping = asyncio.create_task(self._stopped())
         try:

@@ -74,7 +74,9 @@ class _Cluster:
         self._handle_signals()
         identity = f"{socket.gethostname()}_{os.getpid()}"
         election = Election(self._client, self._settings.namespace, LEASE, identity, self._lead)
-        tasks = [asyncio.create_task(job) for job in (self._loop.run(), election.run(), self._announce())]
+        tasks = [
+            asyncio.create_task(job) for job in (self._loop.run(), election.run(self._loop.ready), self._announce())
+        ]
         stopping = asyncio.create_task(self._stop.wait())
         try:
             await asyncio.wait([stopping, *tasks[:2]], return_when=asyncio.FIRST_COMPLETED)
