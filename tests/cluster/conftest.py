@@ -37,7 +37,7 @@ def _enter(path: Path | str) -> None:
 def node() -> Iterator[Node]:
     """The cluster; it is up already, or started here and left running."""
     Node().up()
-    install.crds(install.VERSIONS[-1])
+    install.crds(install.VERSIONS[-1], restore=True)
     own = os.open("/proc/self/ns/net", os.O_RDONLY)
     _enter(f"/run/netns/{NAMESPACE}")
     try:

@@ -274,7 +274,7 @@ def test_five_thousand_routes_at_start(api: Api, serving: Serving, load: Load) -
 def restored(api: Api) -> Iterator[None]:
     """The CRDs are complete again afterwards."""
     yield
-    install.crds(install.VERSIONS[-1])
+    install.crds(install.VERSIONS[-1], restore=True)
 
 
 def tls_route(serving: Serving, version: str) -> Object:
@@ -298,7 +298,7 @@ def test_a_crd_is_missing(api: Api, serving: Serving, load: Load, restored: None
     pod = restart_controller()
     print(logged(pod, "the cluster has no TLSRoute in"))
     change_arrives(api, serving)
-    install.crds(install.VERSIONS[-1])
+    install.crds(install.VERSIONS[-1], restore=True)
     api.create(tls_route(serving, "v1"))
     api.until("TLSRoute", serving.namespace, "tls", lambda item: bool(ours(item)))
     api.delete("TLSRoute", serving.namespace, "tls")

@@ -51,7 +51,7 @@ def is_programmed(gateway: Object) -> bool:
 def restored(api: Api, controller: None) -> Iterator[None]:
     """The CRDs and the class are there again afterwards."""
     yield
-    install.crds(install.VERSIONS[-1])
+    install.crds(install.VERSIONS[-1], restore=True)
     install.controller()
 
 
@@ -77,7 +77,7 @@ def test_the_crd_of_classes_is_deleted_and_installed_again(
     missing_is_told(api, serving)
     restart_controller()
     change_arrives(api, serving)
-    install.crds(install.VERSIONS[-1])
+    install.crds(install.VERSIONS[-1], restore=True)
     install.controller()
     api.until("Gateway", serving.namespace, serving.gateway, is_programmed)
     change_arrives(api, serving)

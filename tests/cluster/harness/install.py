@@ -43,8 +43,13 @@ class InstallError(RuntimeError):
     """A command of the installation fails; the message has the command and what it said."""
 
 
-def crds(version: str) -> None:
-    """Have the experimental CRDs of exactly this version; those of another one go first, with all their objects."""
+def crds(version: str, *, restore: bool = False) -> None:
+    """Have the experimental CRDs of exactly this version; those of another one go first, with all their objects.
+
+    Args:
+        version: of the Gateway API.
+        restore: whatever tests, which are other field managers, have made of them.
+    """
     # The policy of a newer version would not let an older one in.
     policies = "validatingadmissionpolicies,validatingadmissionpolicybindings"
     listed = json.loads(_run("get", f"customresourcedefinitions,{policies}", "-o", "json"))["items"]
@@ -63,7 +68,7 @@ def crds(version: str) -> None:
     folder = module("sigs.k8s.io/gateway-api", version) / "config" / "crd" / "experimental"
     # The folder's own copy in place of its URL: the command needs no network.
     [command] = documented(_INTRODUCTION)
-    _follow([*command[:-1], str(folder)])
+    _follow([*command[:-1], str(folder), *(["--force-conflicts"] if restore else [])])
     _run("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
 
 

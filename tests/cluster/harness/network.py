@@ -27,6 +27,9 @@ _COMMANDS = (
     # Connections to an address without a rule are refused at once.
     f"ip route add local {POOL} dev lo src {NODE_ADDRESS}",
     "sysctl -qw net.ipv4.ip_forward=1",
+    # A connection that was refused before its address had a rule is tracked for two minutes, and takes a later one from
+    # the same port to nowhere.
+    "sysctl -eqw net.netfilter.nf_conntrack_tcp_timeout_syn_sent=1",
     "sysctl -qw net.bridge.bridge-nf-call-iptables=1",
     f"iptables -w -N {_CHAIN}",
     f"iptables -w -I INPUT -j {_CHAIN}",
