@@ -91,6 +91,8 @@ class InfraWriter:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._queue: dict[str | ObjectKey, None] = {}
         self._busy: set[str | ObjectKey] = set()
+        #: What was deleted while something is worked on.
+        self._gone: set[ObjectKey] = set()
         self._ready = asyncio.Event()
         self._leading = False
         #: Set while nothing waits and nothing is worked on.
@@ -136,6 +138,8 @@ class InfraWriter:
             if event.key.kind in KINDS:
                 self._live.pop(event.key, None)
                 self._applied.pop(event.key, None)
+                if self._busy:
+                    self._gone.add(event.key)
                 self._look_at(event.key)
         elif isinstance(event, Init):
             if event.kind in KINDS:
@@ -222,6 +226,8 @@ class InfraWriter:
                     await self._provision(item)
             finally:
                 self._busy.discard(item)
+                if not self._busy:
+                    self._gone.clear()
                 if self._queue:
                     self._ready.set()
                 elif not self._busy:
@@ -276,6 +282,7 @@ class InfraWriter:
         if not self._leading:
             return  # since it was looked for
         query = {"fieldManager": MANAGER, "force": "true"}
+        self._gone.discard(key)
         try:
             body = with_replicas(manifest, live, plane.objects)
             answer = await self._client.patch(path_of(key), body, kind=APPLY, query=query)
@@ -284,6 +291,9 @@ class InfraWriter:
                 raise
             raise ProvisionError(f"{name_of(key)} cannot be written: {error}") from None
         self.writes += 1
+        if key in self._gone:  # the watch told of its end, or of the one before it, before this answer came
+            self._look_at(key)
+            return
         after = live_of(decoded(answer, dict[str, Any], name_of(key)))
         self._applied[key] = (digest_of(manifest), after.document)
         self._live[key] = after
@@ -326,8 +336,13 @@ class InfraWriter:
         try:
             await self._client.request("DELETE", path_of(key), body=body)
         except ApiError as error:
-            if error.status not in {404, 409}:  # gone, or another object of the same name: the watch tells
+            if error.status not in {404, 409}:
                 raise
+            # Gone, or another object of the same name: what is remembered is not there, and no event may come of it.
+            if self._live.get(key) is live:
+                del self._live[key]
+                self._applied.pop(key, None)
+                self._look_at(key)
             return
         self.deletes += 1
 

@@ -20,6 +20,7 @@ from sluicegate.controller.kube.client import Client
 from sluicegate.controller.kube.resources import NODE, OWNED, WATCHED
 from sluicegate.controller.loop import Loop, Output
 from sluicegate.controller.model import ObjectKey
+from sluicegate.controller.store import Delete
 from sluicegate.controller.translate import Options, Translation, Translator
 
 GATEWAYS = "/apis/gateway.networking.k8s.io/v1/gateways"
@@ -61,6 +62,7 @@ class Bench:
 
     def __init__(self, server: ApiServer, client: Client) -> None:
         self.server = server
+        self.client = client
         self.changed = asyncio.Event()
         self.complaints: list[str] = []
         self.events: list[tuple[ObjectKey, str, str]] = []
@@ -228,6 +230,49 @@ def test_what_somebody_changed_or_deleted_comes_back() -> None:
                 "PATCH Service prod/edge-sluicegate",
                 "PATCH Deployment prod/edge-sluicegate",
             ]
+
+    run(scenario())
+
+
+def test_what_is_remembered_but_not_there_is_made() -> None:
+    """Of a Gateway of the same name that is no more: no event will tell of its end."""
+
+    async def scenario() -> None:
+        async with bench((GATEWAYS, gateway())) as it:
+            await it.server.wait(lambda: len(it.server.writes) == 5)
+            await it.quiet()
+            key = ObjectKey("ServiceAccount", "prod", "edge-sluicegate")
+            remembered = it.writer._live[key]
+            it.server.delete(GATEWAYS, "prod", "edge")
+            await it.server.wait(lambda: not it.server.objects[ACCOUNTS])
+            await it.until(lambda: key not in it.writer._live)
+            await it.quiet()
+            it.writer._live[key] = remembered
+            it.server.put(GATEWAYS, gateway(uid="two"))
+            await it.server.wait(lambda: ("prod", "edge-sluicegate") in it.server.objects[ACCOUNTS])
+            await it.quiet()
+
+    run(scenario())
+
+
+def test_the_end_of_an_object_is_told_before_the_answer_that_made_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        async with bench(lead=False) as it:
+            key, patch, once = ObjectKey("ServiceAccount", "prod", "edge-sluicegate"), it.client.patch, [True]
+
+            async def patch_and_lose(path: str, *given: Any, **rest: Any) -> bytes:
+                answer = await patch(path, *given, **rest)
+                if path.endswith("/serviceaccounts/edge-sluicegate") and once:
+                    once.clear()
+                    it.server.delete(ACCOUNTS, "prod", "edge-sluicegate")
+                    it.writer.handle(Delete(key))
+                return answer
+
+            monkeypatch.setattr(it.client, "patch", patch_and_lose)
+            it.loop.lead(True)
+            it.server.put(GATEWAYS, gateway())
+            await it.server.wait(lambda: not once and ("prod", "edge-sluicegate") in it.server.objects[ACCOUNTS])
+            await it.quiet()
 
     run(scenario())
 
