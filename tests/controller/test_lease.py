@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -16,101 +18,12 @@ from sluicegate.controller.kube.lease import Election
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/system/leases"
 
 
-def test_one_leads_and_gives_the_lease_back(monkeypatch) -> None:
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "RETRY", 0.02)
 
-    async def test() -> None:
-        server = ApiServer()
-        await server.start()
-        configuration = Configuration()
-        configuration.host = server.url
-        leading: dict[str, bool] = {}
-        async with Client(configuration) as client:
-            candidates = {
-                name: Election(client, "system", "lease", name, lambda leads, name=name: leading.update({name: leads}))
-                for name in ("one", "two")
-            }
-            first = asyncio.create_task(candidates["one"].run())
-            await server.wait(lambda: leading.get("one"))
-            second = asyncio.create_task(candidates["two"].run())
-            version = server.version
-            await server.wait(lambda: server.version >= version + 3)
-            assert leading == {"one": True}
-            assert server.objects[LEASES]["", "lease"]["spec"]["holderIdentity"] == "one"
-            first.cancel()
-            await asyncio.gather(first, return_exceptions=True)
-            await candidates["one"].release()
-            assert leading["one"] is False
-            await server.wait(lambda: leading.get("two"))
-            assert server.objects[LEASES]["", "lease"]["spec"]["leaseTransitions"] == 1
-            acquired = server.objects[LEASES]["", "lease"]["spec"]["acquireTime"]
-            version = server.version
-            await server.wait(lambda: server.version >= version + 2)
-            assert server.objects[LEASES]["", "lease"]["spec"]["acquireTime"] == acquired
-            second.cancel()
-            await asyncio.gather(second, return_exceptions=True)
-        await server.stop()
 
-    asyncio.run(test())
-
-
-def test_an_answer_of_something_before_the_api_server_ends_no_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "RETRY", 0.02)
-
-    async def test() -> None:
-        server = ApiServer()
-        server.page_before = b"<html>Please log in</html>"
-        await server.start()
-        configuration = Configuration()
-        configuration.host = server.url
-        leading: list[bool] = []
-        async with Client(configuration) as client:
-            candidate = asyncio.create_task(Election(client, "system", "lease", "one", leading.append).run())
-            await server.wait(lambda: server.requests >= 3)
-            assert not leading
-            server.page_before = None
-            await server.wait(lambda: leading == [True])
-            candidate.cancel()
-            await asyncio.gather(candidate, return_exceptions=True)
-        await server.stop()
-
-    asyncio.run(test())
-
-
-def test_what_was_given_back_is_not_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process drains for a while after it gave the Lease back; and who is not ready is no candidate."""
-    monkeypatch.setattr(lease, "RETRY", 0.02)
-
-    async def test() -> None:
-        server = ApiServer()
-        await server.start()
-        configuration = Configuration()
-        configuration.host = server.url
-        told: list[tuple[str, bool]] = []
-        async with Client(configuration) as client:
-            candidates = {
-                name: Election(client, "system", "lease", name, lambda leads, name=name: told.append((name, leads)))
-                for name in ("one", "two")
-            }
-            ready = asyncio.Event()
-            tasks = [asyncio.create_task(candidates["one"].run())]
-            await server.wait(lambda: told)
-            tasks.append(asyncio.create_task(candidates["two"].run(ready)))
-            await candidates["one"].release()
-            asked = server.lease_reads
-            await server.wait(lambda: server.lease_reads >= asked + 3)
-            assert told == [("one", True), ("one", False)]
-            ready.set()
-            await server.wait(lambda: told[2:] == [("two", True)])
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        await server.stop()
-
-    asyncio.run(test())
-
-
-class Unheard(Client):
+class Half(Client):
     """A client whose connections may be half-open: what it sends is lost, and nobody tells it."""
 
     lost = False
@@ -122,6 +35,114 @@ class Unheard(Client):
         return await super().request(method, path, limit=limit, **given)
 
 
+class Candidates:
+    """The candidates `one` and `two`, each with a client of its own, and what they told in order."""
+
+    def __init__(self, server: ApiServer, clients: dict[str, Half]) -> None:
+        self.server = server
+        self.clients = clients
+        self.told: list[tuple[str, bool]] = []
+        self.elections = {
+            name: Election(client, "system", "lease", name, lambda leads, name=name: self.told.append((name, leads)))
+            for name, client in clients.items()
+        }
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+
+    def start(self, name: str, ready: asyncio.Event | None = None) -> None:
+        self.tasks[name] = asyncio.create_task(self.elections[name].run(ready))
+
+    async def end(self, *names: str) -> None:
+        tasks = [self.tasks.pop(name) for name in names]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def until_told(self, name: str, leads: bool = True) -> None:
+        await self.server.wait(lambda: (name, leads) in self.told)
+
+    async def rounds(self, count: int) -> None:
+        """Wait until the Lease was written so often."""
+        version = self.server.version
+        await self.server.wait(lambda: self.server.version >= version + count)
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        return self.server.objects[LEASES]["", "lease"]["spec"]
+
+
+@asynccontextmanager
+async def candidates(page_before: bytes | None = None) -> AsyncIterator[Candidates]:
+    server = ApiServer()
+    server.page_before = page_before
+    await server.start()
+    configuration = Configuration()
+    configuration.host = server.url
+    async with Half(configuration) as one, Half(configuration) as two:
+        made = Candidates(server, {"one": one, "two": two})
+        try:
+            yield made
+        finally:
+            await made.end(*made.tasks)
+    await server.stop()
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(test)
+
+
+def test_one_leads_and_gives_the_lease_back() -> None:
+    async def test() -> None:
+        async with candidates() as it:
+            it.start("one")
+            await it.until_told("one")
+            it.start("two")
+            await it.rounds(3)
+            assert it.told == [("one", True)]
+            assert it.spec["holderIdentity"] == "one"
+            await it.end("one")
+            await it.elections["one"].release()
+            assert it.told[-1] == ("one", False)
+            await it.until_told("two")
+            assert it.spec["leaseTransitions"] == 1
+            acquired = it.spec["acquireTime"]
+            await it.rounds(2)
+            assert it.spec["acquireTime"] == acquired
+
+    run(test())
+
+
+def test_an_answer_of_something_before_the_api_server_ends_no_candidate() -> None:
+    async def test() -> None:
+        async with candidates(b"<html>Please log in</html>") as it:
+            it.start("one")
+            await it.server.wait(lambda: it.server.requests >= 3)
+            assert not it.told
+            it.server.page_before = None
+            await it.until_told("one")
+
+    run(test())
+
+
+def test_what_was_given_back_is_not_taken_again() -> None:
+    """A process drains for a while after it gave the Lease back; and who is not ready is no candidate."""
+
+    async def test() -> None:
+        async with candidates() as it:
+            ready = asyncio.Event()
+            it.start("one")
+            await it.until_told("one")
+            it.start("two", ready)
+            await it.elections["one"].release()
+            asked = it.server.lease_reads
+            await it.server.wait(lambda: it.server.lease_reads >= asked + 3)
+            assert it.told == [("one", True), ("one", False)]
+            ready.set()
+            await it.until_told("two")
+            assert it.told == [("one", True), ("one", False), ("two", True)]
+
+    run(test())
+
+
 def test_two_never_lead_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A leader that nobody hears stops before another begins, whatever it waits for."""
     # A request takes longer than all the rest: what ends leading is the clock.
@@ -129,55 +150,31 @@ def test_two_never_lead_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(lease, name, value)
 
     async def test() -> None:
-        server = ApiServer()
-        await server.start()
-        configuration = Configuration()
-        configuration.host = server.url
-        told: list[tuple[str, bool]] = []
-        async with Unheard(configuration) as one, Client(configuration) as two:
-            candidates = {
-                name: Election(client, "system", "lease", name, lambda leads, name=name: told.append((name, leads)))
-                for name, client in {"one": one, "two": two}.items()
-            }
-            tasks = [asyncio.create_task(candidates["one"].run())]
-            await server.wait(lambda: ("one", True) in told)
-            tasks.append(asyncio.create_task(candidates["two"].run()))
-            version = server.version
-            await server.wait(lambda: server.version >= version + 3)
-            one.lost = True
-            await server.wait(lambda: ("two", True) in told)
-            assert told == [("one", True), ("one", False), ("two", True)]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        await server.stop()
+        async with candidates() as it:
+            it.start("one")
+            await it.until_told("one")
+            it.start("two")
+            await it.rounds(3)
+            it.clients["one"].lost = True
+            await it.until_told("two")
+            assert it.told == [("one", True), ("one", False), ("two", True)]
 
-    asyncio.run(test())
+    run(test())
 
 
-def test_a_conflict_does_not_end_leading(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_conflict_does_not_end_leading() -> None:
     """Somebody labelled the Lease: the next try sees that it is still ours."""
-    monkeypatch.setattr(lease, "RETRY", 0.02)
 
     async def test() -> None:
-        server = ApiServer()
-        await server.start()
-        configuration = Configuration()
-        configuration.host = server.url
-        told: list[bool] = []
-        async with Client(configuration) as client:
-            task = asyncio.create_task(Election(client, "system", "lease", "one", told.append).run())
-            await server.wait(lambda: told)
-            server.put_conflicts = 1
-            await server.wait(lambda: not server.put_conflicts)
-            version = server.version
-            await server.wait(lambda: server.version >= version + 2)
-            assert told == [True]
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        await server.stop()
+        async with candidates() as it:
+            it.start("one")
+            await it.until_told("one")
+            it.server.put_conflicts = 1
+            await it.server.wait(lambda: not it.server.put_conflicts)
+            await it.rounds(2)
+            assert it.told == [("one", True)]
 
-    asyncio.run(test())
+    run(test())
 
 
 def test_a_request_ends_at_its_limit() -> None:
@@ -193,4 +190,4 @@ def test_a_request_ends_at_its_limit() -> None:
         assert refused.value.status == 0
         silent.close()
 
-    asyncio.run(test())
+    run(test())
