@@ -145,6 +145,7 @@ class InfraWriter:
             if event.kind in KINDS:
                 self._listing[event.kind] = set()
         elif isinstance(event, InitDone) and event.kind in KINDS:
+            # Not the watch's business: what an apply answered was perhaps never told by it.
             listed = self._listing.pop(event.kind, set())
             for key in [key for key in self._live if key.kind == event.kind and key not in listed]:
                 self.handle(Delete(key))

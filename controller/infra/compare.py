@@ -102,7 +102,7 @@ def with_replicas(manifest: Manifest, live: Live | None, objects: Iterable[Manif
     if replicas is None:
         return manifest
     least = [item["spec"]["minReplicas"] for item in objects if item["kind"] == "HorizontalPodAutoscaler"]
-    return {**manifest, "spec": {**manifest["spec"], "replicas": max(replicas, *least)}}
+    return {**manifest, "spec": {**manifest["spec"], "replicas": max([replicas, *least])}}
 
 
 def name_of(key: ObjectKey) -> str:

@@ -8,7 +8,7 @@
 //!   transaction; the old table goes on serving.
 //! - Secrets travel in a section of their own, so that everything else can be shown.
 //!
-//! The Python mirror is `python/sluicegate/ir.py`; `tests/parity` holds the two together.
+//! The Python mirror is `python/sluicegate/ir`; `tests/parity` holds the two together.
 
 mod http;
 mod l4;
