@@ -38,6 +38,7 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     upstream_connect_timeout_ms: _Short | UnsetType = UNSET
     upstream_idle_timeout_ms: _Long | UnsetType = UNSET
     upstream_idle_per_endpoint: Annotated[int, Meta(ge=0, le=100_000)] | UnsetType = UNSET
+    mirror_buffer_bytes: Annotated[int, Meta(ge=65_536, le=67_108_864)] | UnsetType = UNSET
     l4_idle_timeout_ms: _Long | UnsetType = UNSET
     udp_idle_timeout_ms: _Long | UnsetType = UNSET
     udp_max_sessions: Annotated[int, Meta(ge=1, le=1_000_000)] | UnsetType = UNSET

@@ -110,6 +110,52 @@ impl SeriesSource for NoSeries {
     }
 }
 
+/// Why a request was not mirrored, or not whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MirrorFailure {
+    /// As many mirrored requests were under way as there may be.
+    Busy,
+    /// It asks to switch protocols.
+    Upgrade,
+    NoEndpoint,
+    /// No connection to the mirror.
+    Connect,
+    /// The mirror's connection or response failed.
+    Exchange,
+    /// The mirror fell further behind than may be kept for it.
+    Slow,
+    /// The mirror did not answer in time.
+    Timeout,
+    /// The request itself broke off.
+    Broken,
+}
+
+impl MirrorFailure {
+    pub const ALL: &'static [Self] = &[
+        Self::Busy,
+        Self::Upgrade,
+        Self::NoEndpoint,
+        Self::Connect,
+        Self::Exchange,
+        Self::Slow,
+        Self::Timeout,
+        Self::Broken,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Upgrade => "upgrade",
+            Self::NoEndpoint => "no_endpoint",
+            Self::Connect => "connect",
+            Self::Exchange => "exchange",
+            Self::Slow => "slow",
+            Self::Timeout => "timeout",
+            Self::Broken => "broken",
+        }
+    }
+}
+
 /// One worker's own figures.
 #[derive(Debug, Default)]
 pub struct WorkerMetrics {
@@ -127,7 +173,7 @@ pub struct WorkerMetrics {
     upstream_retries: Counter,
     upstream_idle: Counter,
     mirrored: Counter,
-    mirror_failures: Counter,
+    mirror_failures: [Counter; MirrorFailure::ALL.len()],
     errors: [Counter; ErrorCode::ALL.len()],
     pub l4_failures: L4Failures,
 }
@@ -170,12 +216,12 @@ impl WorkerMetrics {
         self.upstream_idle.0.store(count as u64, Relaxed);
     }
 
-    pub fn mirrored(&self, sent: bool) {
-        if sent { &self.mirrored } else { &self.mirror_failures }.add(1);
+    pub fn mirrored(&self) {
+        self.mirrored.add(1);
     }
 
-    pub fn mirror_dropped(&self) {
-        self.mirror_failures.add(1);
+    pub fn mirror_failed(&self, reason: MirrorFailure) {
+        self.mirror_failures[reason as usize].add(1);
     }
 
     pub fn error(&self, code: ErrorCode) {
@@ -350,13 +396,11 @@ impl Registry {
             "Mirrored requests that were answered.",
             self.sum(|it| &it.mirrored),
         );
-        simple(
-            text,
-            "mirror_failures_total",
-            "counter",
-            "Mirrored requests that failed or were dropped.",
-            self.sum(|it| &it.mirror_failures),
-        );
+        header(text, "mirror_failures_total", "counter", "Requests that were not mirrored, or not whole, by reason.");
+        for reason in MirrorFailure::ALL {
+            let count = self.sum(|it| &it.mirror_failures[*reason as usize]);
+            let _ = writeln!(text, "sluicegate_mirror_failures_total{{reason=\"{}\"}} {count}", reason.name());
+        }
         header(text, "errors_total", "counter", "Responses that the gateway made itself, by error code.");
         for code in ErrorCode::ALL {
             let count = self.sum(|it| &it.errors[*code as usize]);

@@ -93,6 +93,11 @@ pub trait BodySource {
     }
 
     fn take_trailers(&mut self) -> Option<HeaderMap>;
+
+    /// The peer went away after it had sent all of the body. Pending for ever where something else tells.
+    fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<BodyError> {
+        Poll::Pending
+    }
 }
 
 /// Where a body goes.
@@ -134,6 +139,9 @@ pub enum PumpError {
 pub trait Tap {
     fn piece(&mut self, piece: &Piece<'_>);
     fn end(&mut self);
+
+    /// Wait for who looks on, where that is asked for.
+    async fn settle(&mut self) {}
 }
 
 /// Nobody looks on.
@@ -167,6 +175,7 @@ pub async fn pump<Source: BodySource, Sink: BodySink, T: Tap>(
         moved += piece.as_slice().len() as u64;
         tap.piece(&piece);
         sink.write(piece).await.map_err(PumpError::Sink)?;
+        tap.settle().await;
     }
     tap.end();
     sink.finish(source.take_trailers()).await.map_err(PumpError::Sink)?;

@@ -4,7 +4,7 @@
 //! whole, and a client may wait for the answer before it sends on. A request that stands whole in the buffer is sent
 //! first and needs none of that.
 
-use super::body::{BodyError, BodySource, PumpError, Tap, pump, while_there};
+use super::body::{BodyError, BodySink, BodySource, PumpError, Tap, pump, while_there};
 use super::http1_io::{Http1Sink, Http1Source, READ_AHEAD};
 use super::http2_io::{Http2Sink, Http2Source};
 use super::outbound::Outbound;
@@ -14,6 +14,8 @@ use super::watchdog::Progress;
 use crate::codec::{FieldList, Framing, Parsed, ResponseHead, WireError, parse_response};
 use crate::table::Field;
 use crate::upstream::{Http1Connection, Http2Handle};
+use std::cell::Cell;
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::Poll;
@@ -54,6 +56,13 @@ pub struct Terms<'x> {
     pub progress: &'x Progress,
 }
 
+impl Terms<'_> {
+    /// This status ends the try; only while the whole request can be sent again, whatever was sent meanwhile.
+    fn retries(&self, status: u16) -> bool {
+        self.retry_codes.contains(&status) && !self.progress.is_spent()
+    }
+}
+
 /// Over an HTTP/1.1 connection. `scratch` is where the request is put together.
 ///
 /// # Errors
@@ -70,7 +79,8 @@ pub async fn over_http1<Source: BodySource, Sink: ReplySink, T: Tap>(
     scratch.clear();
     scratch.extend_from_slice(&terms.outbound.head);
     let mut sink = Http1Sink::new(stream, scratch, terms.outbound.framing);
-    let download = async {
+    // Pinned here and lent, as what is given by value is kept twice.
+    let download = pin!(async {
         let mut informational = 0;
         loop {
             let received = if buffer.is_empty() { None } else { take_head(buffer.filled(), terms, client)? };
@@ -108,24 +118,26 @@ pub async fn over_http1<Source: BodySource, Sink: ReplySink, T: Tap>(
                 Err(error) => return Err(upstream(error, answered)),
             }
         }
-    };
+    });
     if source.is_whole() {
         let uploaded = pump(source, &mut sink, &mut Watched { tap, progress: terms.progress }).await;
         if let Err(PumpError::Source(error)) = uploaded {
             return Err(ExchangeError::Client(error));
         }
         // A backend that refuses the body may still say why: its answer is read whatever the write said.
-        return download.await;
+        let done = while_wanted(source, download).await?;
+        return Ok(Exchanged { reusable: done.reusable && uploaded.is_ok(), ..done });
     }
     let mut tap = Watched { tap, progress: terms.progress };
-    let upload = async {
+    let uploaded = Cell::new(false);
+    let upload = pin!(async {
         // The head leaves at once: what it asks for (100-continue, an early answer) may come before the body does.
-        if let Err(error) = super::body::BodySink::flush(&mut sink).await {
+        if let Err(error) = sink.flush().await {
             return Err(PumpError::Sink(error));
         }
-        pump(source, &mut sink, &mut tap).await.map(|_| ())
-    };
-    side_by_side(upload, download).await
+        upload(source, &mut sink, &mut tap, &uploaded).await
+    });
+    side_by_side(upload, download, &uploaded).await
 }
 
 /// A head that was taken and handed on; the number is its length.
@@ -160,10 +172,9 @@ fn take_head<Sink: ReplySink>(
             client.informational(head.status, &head.fields).map_err(ExchangeError::Client)?;
             Received::Informational(consumed)
         }
-        status if terms.retry_codes.contains(&status) => {
-            return Err(ExchangeError::RetryStatus(status));
-        }
+        status if terms.retries(status) => return Err(ExchangeError::RetryStatus(status)),
         status => {
+            terms.progress.answered();
             send_head(client, &head, terms.edits)?;
             Received::Final { status, framing: head.framing, keep_alive: head.keep_alive, consumed }
         }
@@ -187,7 +198,7 @@ pub async fn over_http2<Source: BodySource, Sink: ReplySink, T: Tap>(
     let _active = handle.begin();
     let empty = source.is_finished();
     let (mut response, stream) = sender.send_request(request, empty).map_err(unsent)?;
-    let download = async {
+    let download = pin!(async {
         let mut informational = 0;
         let response = loop {
             let event = poll_fn(|context| {
@@ -216,12 +227,12 @@ pub async fn over_http2<Source: BodySource, Sink: ReplySink, T: Tap>(
                 Err(response) => break response,
             }
         };
-        terms.progress.answered();
         let (parts, body) = response.into_parts();
         let status = parts.status.as_u16();
-        if terms.retry_codes.contains(&status) {
+        if terms.retries(status) {
             return Err(ExchangeError::RetryStatus(status));
         }
+        terms.progress.answered();
         let mut fields = fields_of(&parts.headers);
         let announced_length = take_content_length(&mut fields).map_err(|error| upstream(error, true))?;
         let bodyless = terms.outbound.head_request || body.is_end_stream() || status == 204 || status == 304;
@@ -243,40 +254,69 @@ pub async fn over_http2<Source: BodySource, Sink: ReplySink, T: Tap>(
         send_head(client, &head, terms.edits)?;
         hand_on(&mut Http2Source::new(body), client, terms.progress).await?;
         Ok(Exchanged { status, reusable: false, switched: false })
-    };
+    });
     if empty {
-        return download.await;
+        return while_wanted(source, download).await;
     }
     let mut sink = Http2Sink::new(stream);
     let mut tap = Watched { tap, progress: terms.progress };
-    let result = side_by_side(async { pump(source, &mut sink, &mut tap).await.map(|_| ()) }, download).await;
+    let uploaded = Cell::new(false);
+    let result = side_by_side(pin!(upload(source, &mut sink, &mut tap, &uploaded)), download, &uploaded).await;
     if result.is_err() {
         sink.reset(h2::Reason::CANCEL);
     }
     result
 }
 
+/// Send the whole body, then watch whether who sent it still waits. Ends in an error, or never.
+async fn upload<Source: BodySource, Sink: BodySink, T: Tap>(
+    source: &mut Source,
+    sink: &mut Sink,
+    tap: &mut T,
+    uploaded: &Cell<bool>,
+) -> Result<Infallible, PumpError> {
+    pump(source, sink, tap).await?;
+    uploaded.set(true);
+    Err(PumpError::Source(poll_fn(|context| source.poll_gone(context)).await))
+}
+
 /// Poll both until the response is through. The upload's end is not waited for: a backend may answer early.
 async fn side_by_side(
-    upload: impl Future<Output = Result<(), PumpError>>,
-    download: impl Future<Output = Result<Exchanged, ExchangeError>>,
+    mut upload: Pin<&mut impl Future<Output = Result<Infallible, PumpError>>>,
+    mut download: Pin<&mut impl Future<Output = Result<Exchanged, ExchangeError>>>,
+    uploaded: &Cell<bool>,
 ) -> Result<Exchanged, ExchangeError> {
-    let (mut upload, mut download) = (pin!(upload), pin!(download));
-    let mut uploading = true;
+    let mut polling = true;
     poll_fn(|context| {
         if let Poll::Ready(result) = download.as_mut().poll(context) {
             // A backend that answers before it has the whole request will not read the rest as a request's end.
-            return Poll::Ready(result.map(|done| Exchanged { reusable: done.reusable && !uploading, ..done }));
+            return Poll::Ready(result.map(|done| Exchanged { reusable: done.reusable && uploaded.get(), ..done }));
         }
-        if uploading && let Poll::Ready(uploaded) = upload.as_mut().poll(context) {
-            uploading = false;
-            if let Err(PumpError::Source(error)) = uploaded {
+        let before = uploaded.get();
+        if polling && let Poll::Ready(Err(error)) = upload.as_mut().poll(context) {
+            polling = false;
+            if let PumpError::Source(error) = error {
                 return Poll::Ready(Err(ExchangeError::Client(error)));
             }
+            context.waker().wake_by_ref();
+        }
+        if uploaded.get() != before {
             // The upload's last write may have been what the download waits for.
             context.waker().wake_by_ref();
         }
         Poll::Pending
+    })
+    .await
+}
+
+/// Wait for the response for as long as who sent the request does.
+async fn while_wanted<Source: BodySource>(
+    source: &mut Source,
+    mut download: Pin<&mut impl Future<Output = Result<Exchanged, ExchangeError>>>,
+) -> Result<Exchanged, ExchangeError> {
+    poll_fn(|context| match download.as_mut().poll(context) {
+        Poll::Ready(result) => Poll::Ready(result),
+        Poll::Pending => source.poll_gone(context).map(|gone| Err(ExchangeError::Client(gone))),
     })
     .await
 }
@@ -360,5 +400,9 @@ impl<T: Tap> Tap for Watched<'_, T> {
 
     fn end(&mut self) {
         self.tap.end();
+    }
+
+    async fn settle(&mut self) {
+        self.tap.settle().await;
     }
 }

@@ -22,10 +22,10 @@ use super::log::Entry;
 use super::mirror::Mirrors;
 use super::plan::Forward;
 use super::reply::ReplySink;
-use super::watchdog::{Expired, Watchdog};
+use super::watchdog::{Expired, Progress, Watchdog};
 use crate::error::ErrorCode;
 use crate::upstream::Http1Connection;
-use attempt::{Attempt, Failure};
+use attempt::{Attempt, Failure, while_wanted};
 use replay::Replay;
 use smallvec::SmallVec;
 use std::time::Duration;
@@ -65,20 +65,9 @@ impl Exchange<'_, '_> {
     ) -> Forwarded {
         let forward = self.forward;
         let mut mirrors = Mirrors::start(self.client, forward);
-        let mut body = match forward.retry {
-            Some(retry) if retry.attempts > 0 && forward.outbound.idempotent && !source.is_finished() => {
-                match Box::pin(Replay::collect(source, watchdog, self.client.worker.settings().stall_timeout())).await {
-                    Ok(replay) => replay,
-                    Err(failure) => {
-                        entry.detail(|| failure.detail());
-                        let end = End { code: failure.code(None), reset: failure.reset() };
-                        return Box::pin(give_up(forward, end, 0, sink, entry)).await;
-                    }
-                }
-            }
-            _ => Replay::streaming(source),
-        };
-        let forwarded = self.attempts(watchdog, &mut body, sink, entry, &mut mirrors).await;
+        let progress = Progress::default();
+        let mut body = Replay::new(source, &progress);
+        let forwarded = self.attempts(watchdog, &mut body, sink, entry, &mut mirrors, &progress).await;
         entry.request_bytes(body.sent);
         forwarded
     }
@@ -90,6 +79,7 @@ impl Exchange<'_, '_> {
         sink: &mut Sink,
         entry: &mut Entry<'_>,
         mirrors: &mut Mirrors,
+        progress: &Progress,
     ) -> Forwarded {
         let Self { client, forward, scratch } = self;
         let upstreams = &client.worker.upstreams;
@@ -105,9 +95,9 @@ impl Exchange<'_, '_> {
             };
             let _active = state.begin();
             entry.endpoint(endpoint);
-            let last = retries >= allowed || !body.can_replay() || !forward.outbound.idempotent;
-            let retry_codes = if last { &[][..] } else { forward.retry.map_or(&[][..], |retry| &retry.codes) };
-            let attempt = Attempt { client, forward, state: &state, fresh, retry_codes, deadline };
+            let more = retries < allowed && forward.outbound.idempotent;
+            let retry_codes = forward.retry.filter(|_| more).map_or(&[][..], |retry| &retry.codes);
+            let attempt = Attempt { client, forward, state: &state, fresh, retry_codes, deadline, progress };
             let failure = match attempt.run(watchdog, scratch, body, sink, mirrors).await {
                 Ok((Exchanged { status, switched: true, .. }, Some(connection))) => {
                     entry.answered(status, None, retries);
@@ -138,13 +128,15 @@ impl Exchange<'_, '_> {
             fresh = false;
             tried.push(endpoint.uid);
             let unprocessed = unsent || (failure.is_unprocessed() && body.can_replay());
+            // Asked after the try: it may have given away what the next one would need.
+            let more = more && body.can_replay() && !sink.head_sent();
             let again = match &failure {
                 _ if unprocessed => retries < allowed_connects(forward, allowed),
                 Failure::Exchange(ExchangeError::RetryStatus(_)) => true,
                 Failure::Expired(Expired::Deadline) => {
-                    !last && !sink.head_sent() && deadline.is_none_or(|deadline| Instant::now() < deadline)
+                    more && deadline.is_none_or(|deadline| Instant::now() < deadline)
                 }
-                Failure::Exchange(ExchangeError::Upstream { answered: false, .. }) => !last && !sink.head_sent(),
+                Failure::Exchange(ExchangeError::Upstream { answered: false, .. }) => more,
                 _ => false,
             };
             if !again {
@@ -160,19 +152,24 @@ impl Exchange<'_, '_> {
                 if deadline.is_some_and(|deadline| until >= deadline) {
                     break End { code: ErrorCode::RequestTimeout, reset: None };
                 }
-                tokio::time::sleep_until(until).await;
+                if while_wanted(sink, body, tokio::time::sleep_until(until)).await.is_err() {
+                    break End { code: ErrorCode::ClientGone, reset: None };
+                }
             }
             retries += 1;
         };
-        Box::pin(give_up(forward, end, retries, sink, entry)).await
+        let limit = client.worker.settings().stall_timeout();
+        Box::pin(give_up(forward, end, retries, watchdog, limit, sink, entry)).await
     }
 }
 
-/// Answer with an error, where there is still somebody to answer.
+/// Answer with an error, where there is still somebody to answer, who takes it within `limit`.
 async fn give_up<Sink: ReplySink>(
     forward: &Forward<'_>,
     end: End,
     retries: u32,
+    watchdog: &mut Watchdog,
+    limit: Duration,
     sink: &mut Sink,
     entry: &mut Entry<'_>,
 ) -> Forwarded {
@@ -185,9 +182,9 @@ async fn give_up<Sink: ReplySink>(
     }
     let answer = Answer::failure(end, forward.grpc || grpc::is_grpc_head(&forward.outbound.head));
     entry.answer(&answer, retries);
-    match Box::pin(answer.send(sink, forward.outbound.head_request)).await {
-        Ok(()) => Forwarded::Complete,
-        Err(_) => Forwarded::Broken(end),
+    match watchdog.until(Instant::now() + limit, answer.send(sink, forward.outbound.head_request)).await {
+        Ok(Ok(())) => Forwarded::Complete,
+        Ok(Err(_)) | Err(_) => Forwarded::Broken(End { code: ErrorCode::ClientGone, reset: None }),
     }
 }
 

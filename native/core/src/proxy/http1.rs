@@ -10,7 +10,7 @@ use super::log::Entry;
 use super::plan::{Inbound, Plan, plan};
 use super::reply::{Http1Reply, Http1Terms, ReplySink};
 use super::tunnel;
-use super::watchdog::{Expired, Watchdog};
+use super::watchdog::{Expired, Progress, Watchdog};
 use crate::codec::{Buffer, Framing, MAX_LEADING_EMPTY_LINES, Parsed, RequestHead, WireError, parse_request};
 use crate::error::ErrorCode;
 use crate::runtime::Generation;
@@ -23,11 +23,14 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
 /// After a response that ends the connection the client may still be sending: this long its bytes are read and dropped,
-/// so that it sees the response and not a reset.
-const LINGER: Duration = Duration::from_secs(2);
+/// so that it sees the response and not a reset. A client that writes all before it reads may have much to write.
+const LINGER: Duration = Duration::from_secs(30);
 
-/// Bytes that are read and dropped while lingering.
-const LINGER_BYTES: usize = 256 * 1024;
+/// Silence that ends it sooner.
+const LINGER_SILENCE: Duration = Duration::from_secs(2);
+
+/// Telling the client that nothing more comes: TLS has a record for that, which a client that does not read never takes.
+const SHUTDOWN: Duration = Duration::from_secs(2);
 
 /// What follows a request on its connection.
 enum Next {
@@ -70,7 +73,8 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: &Client, stream: S
             }
         }
     }
-    let _ = connection.stream.get_mut().shutdown().await;
+    let Http1 { stream, watchdog, .. } = &mut connection;
+    let _ = watchdog.until(Instant::now() + SHUTDOWN, stream.get_mut().shutdown()).await;
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
@@ -166,11 +170,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
                 if !source.is_whole() || expect_continue || answer.code == Some(ErrorCode::BadRequest) {
                     reply.terms.close = true;
                 }
-                let sent = Box::pin(answer.send(&mut reply, terms.head_request)).await;
+                let until = Instant::now() + self.client.worker.settings().stall_timeout();
+                let sent = self.watchdog.until(until, Box::pin(answer.send(&mut reply, terms.head_request))).await;
                 entry.answer(&answer, 0);
                 match sent {
-                    Ok(()) => Forwarded::Complete,
-                    Err(_) => Forwarded::Broken(End { code: ErrorCode::ClientGone, reset: None }),
+                    Ok(Ok(())) => Forwarded::Complete,
+                    Ok(Err(_)) | Err(_) => Forwarded::Broken(End { code: ErrorCode::ClientGone, reset: None }),
                 }
             }
             Plan::Forward(forward) => {
@@ -220,29 +225,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
     async fn answer_without_request(&mut self, code: ErrorCode) -> Next {
         let terms = Http1Terms { minor: 1, head_request: false, close: true };
         let mut reply = Http1Reply::new(&self.stream, &mut self.out, &self.client.worker.drain, terms);
-        let sent = Box::pin(Answer::error(code).send(&mut reply, false)).await;
+        let until = Instant::now() + self.client.worker.settings().stall_timeout();
+        let answer = Answer::error(code);
+        let sent = self.watchdog.until(until, Box::pin(answer.send(&mut reply, false))).await;
         Entry::refused(self.client, code);
-        if sent.is_ok() { Next::Linger } else { Next::Close }
+        if matches!(sent, Ok(Ok(()))) { Next::Linger } else { Next::Close }
     }
 
     /// Say that nothing more comes, then read until the client has understood.
     async fn linger(&mut self) {
-        let Self { stream, buffer, watchdog, .. } = self;
+        let Self { stream, buffer, watchdog, client, .. } = self;
         let stream = stream.get_mut();
-        if stream.shutdown().await.is_err() {
+        if !matches!(watchdog.until(Instant::now() + SHUTDOWN, stream.shutdown()).await, Ok(Ok(()))) {
             return;
         }
-        let mut left = LINGER_BYTES;
+        let progress = Progress::default();
         let drop_bytes = async {
             loop {
                 buffer.consume(buffer.len());
                 match buffer.fill(stream, READ_AHEAD).await {
-                    Ok(count) if count > 0 && count <= left => left -= count,
+                    Ok(count) if count > 0 => progress.made(),
                     _ => break,
                 }
             }
         };
-        let _ = watchdog.until(Instant::now() + LINGER, drop_bytes).await;
+        let now = Instant::now();
+        // Nobody waits at the end of a drain for what is dropped.
+        let limit = if client.worker.drain.is_draining() { LINGER_SILENCE } else { LINGER };
+        let _ = watchdog.guard(now, Some(now + limit), LINGER_SILENCE, &progress, drop_bytes).await;
     }
 }
 

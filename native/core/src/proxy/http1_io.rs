@@ -7,18 +7,24 @@ use super::body::{BodyError, BodySink, BodySource, Piece};
 use crate::codec::{Buffer, ChunkHeader, ChunkedDecoder, Framing, Parsed, parse_trailers, push_field};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use std::cell::RefCell;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Sleep, sleep};
 
 /// Bytes read ahead of the peer that takes them; more only delays back-pressure.
 pub const READ_AHEAD: usize = 64 * 1024;
 
 /// A piece up to this size is copied behind the bytes that wait already, to leave in the same write.
 const COALESCE: usize = 16 * 1024;
+
+/// A client that has sent its request and ended its side of the connection has mostly left (a closed tab looks like that),
+/// but may have closed one half only and wait for the answer: this long it is still waited with.
+const HALF_CLOSED_GRACE: Duration = Duration::from_secs(1);
 
 /// What is left of a body that is being read.
 #[derive(Debug)]
@@ -38,6 +44,8 @@ pub struct Http1Source<'c, S> {
     /// Bytes of the piece that is handed out: consumed at the next call.
     lent: usize,
     trailers: Option<HeaderMap>,
+    /// Runs once the peer has ended its side behind the body.
+    half_closed: Option<Pin<Box<Sleep>>>,
 }
 
 impl<'c, S: AsyncRead + Unpin> Http1Source<'c, S> {
@@ -48,7 +56,7 @@ impl<'c, S: AsyncRead + Unpin> Http1Source<'c, S> {
             Framing::Chunked => Remaining::Chunked(Box::default()),
             Framing::UntilClose => Remaining::UntilClose,
         };
-        Self { stream, buffer, remaining, lent: 0, trailers: None }
+        Self { stream, buffer, remaining, lent: 0, trailers: None, half_closed: None }
     }
 
     async fn fill(&mut self) -> Result<usize, BodyError> {
@@ -129,7 +137,8 @@ impl<S: AsyncRead + Unpin> BodySource for Http1Source<'_, S> {
 
     fn is_whole(&self) -> bool {
         match self.remaining {
-            Remaining::Length(length) => self.buffer.len() as u64 >= length,
+            // What is handed out is in the buffer still, and no longer part of what is left.
+            Remaining::Length(length) => (self.buffer.len() - self.lent) as u64 >= length,
             Remaining::Finished => true,
             Remaining::Chunked(_) | Remaining::UntilClose => false,
         }
@@ -137,6 +146,27 @@ impl<S: AsyncRead + Unpin> BodySource for Http1Source<'_, S> {
 
     fn take_trailers(&mut self) -> Option<HeaderMap> {
         self.trailers.take()
+    }
+
+    /// Reads ahead into the buffer: what comes is the next request, and the end of the stream tells that nobody waits.
+    fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<BodyError> {
+        if !self.is_finished() || self.lent > 0 {
+            return Poll::Pending;
+        }
+        while self.half_closed.is_none() {
+            if self.buffer.len() >= READ_AHEAD / 2 {
+                return Poll::Pending;
+            }
+            match ready!(self.buffer.poll_fill(&mut *self.stream.borrow_mut(), context, READ_AHEAD)) {
+                Ok(0) => self.half_closed = Some(Box::pin(sleep(HALF_CLOSED_GRACE))),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(error.into()),
+            }
+        }
+        match &mut self.half_closed {
+            Some(grace) => grace.as_mut().poll(context).map(|()| BodyError::Truncated),
+            None => Poll::Pending,
+        }
     }
 }
 

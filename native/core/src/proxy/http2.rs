@@ -119,8 +119,7 @@ impl Stream {
             Err(code) => {
                 Entry::refused(client, code);
                 let answer = Answer::failure(End { code, reset: None }, grpc::is_grpc(&fields_of(&parts.headers)));
-                let _ = Box::pin(answer.send(&mut reply, head_request)).await;
-                return;
+                return answer_locally(client, &answer, &mut reply, head_request).await;
             }
         };
         let tunnel = prepared.tunnel;
@@ -133,7 +132,7 @@ impl Stream {
         match plan {
             Plan::Answer(answer) => {
                 entry.answer(&answer, 0);
-                let _ = Box::pin(answer.send(&mut reply, head_request)).await;
+                answer_locally(client, &answer, &mut reply, head_request).await;
                 entry.response_bytes(reply.body_bytes());
             }
             Plan::Forward(forward) => {
@@ -161,6 +160,15 @@ impl Stream {
                 }
             }
         }
+    }
+}
+
+/// Give an answer of our own to a client that takes it within the stall limit; else the stream is reset.
+async fn answer_locally(client: &Client, answer: &Answer, reply: &mut Http2Reply, head_request: bool) {
+    let until = Instant::now() + client.worker.settings().stall_timeout();
+    let sent = Watchdog::new(until).until(until, Box::pin(answer.send(reply, head_request))).await;
+    if !matches!(sent, Ok(Ok(()))) {
+        reply.break_off(End { code: ErrorCode::ClientGone, reset: None });
     }
 }
 

@@ -1,9 +1,15 @@
 //! Mirrored requests: a copy of what the backend gets, whose response nobody waits for (GEP-3171).
 //!
-//! A mirror never holds up the request it copies: its body goes through a bounded queue, and a mirror that falls behind
-//! is abandoned and counted.
+//! - A mirror gets the body whole or not at all: its copy goes through a queue that is bounded in bytes
+//!   (`mirror_buffer_bytes`). A mirror that is that far behind holds its request up, but only for a moment ([`PATIENCE`]);
+//!   then it is given up.
+//! - What a retry sends again a mirror has already: it gets each byte once.
+//! - A request that asks to switch protocols is not mirrored: nobody would speak the other protocol with the mirror.
+//! - What was not mirrored is counted with its reason.
 
-use super::body::{BodyError, BodySource, Piece, Tap};
+mod queue;
+
+use super::body::{BodyError, Piece, Tap};
 use super::client::Client;
 use super::exchange::{self, Terms};
 use super::outbound::Outbound;
@@ -11,76 +17,135 @@ use super::plan::Forward;
 use super::reply::{Reply, ReplySink};
 use super::response::ResponseEdits;
 use super::watchdog::Progress;
+use crate::observe::metrics::MirrorFailure;
 use crate::runtime::Worker;
 use crate::table::Field;
 use crate::upstream::{Connection, EndpointState, Route};
-use bytes::Bytes;
 use http::HeaderMap;
+use queue::{Giver, Taker, queue};
 use smallvec::SmallVec;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
-use tokio::sync::mpsc;
-
-/// Pieces of a body that wait for a mirror.
-const QUEUE: usize = 16;
+use tokio::time::Instant;
 
 /// Mirrored requests under way in one worker; further ones are not mirrored.
 const MAX_ACTIVE: usize = 1024;
 
-/// A mirror is given this long as a whole.
+/// How long a mirror may take for what is left to do once it has been given the whole request.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// How long the mirrors of one request may hold it up, all in all: a mirror that is merely waiting for its turn catches up.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// Bytes of a response that are read, so that its connection can be used again.
+const MAX_RESPONSE: u64 = 1024 * 1024;
+
 /// The mirrors of one request.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Mirrors {
-    queues: SmallVec<[mpsc::Sender<Bytes>; 2]>,
+    queues: SmallVec<[Giver; 2]>,
+    worker: Rc<Worker>,
+    /// Octets of the body that the mirrors were given.
+    given: u64,
+    /// Octets of the body that this try has sent.
+    position: u64,
+    patience: Duration,
 }
 
 impl Mirrors {
     /// Start a task for each mirror that fires.
     pub fn start(client: &Client, forward: &Forward<'_>) -> Self {
+        let worker = &client.worker;
         let mut queues = SmallVec::new();
         for mirror in &forward.mirrors {
-            let worker = &client.worker;
+            if forward.outbound.upgrade {
+                worker.metrics.mirror_failed(MirrorFailure::Upgrade);
+                continue;
+            }
             if worker.mirrors.get() >= MAX_ACTIVE {
-                worker.metrics.mirror_dropped();
+                worker.metrics.mirror_failed(MirrorFailure::Busy);
                 continue;
             }
             let Some((_, state)) = worker.upstreams.pick(mirror.endpoints, &[]) else {
+                worker.metrics.mirror_failed(MirrorFailure::NoEndpoint);
                 continue;
             };
-            let (sender, receiver) = mpsc::channel(QUEUE);
-            queues.push(sender);
+            let (giver, taker) = queue(worker, forward.outbound.framing.is_empty());
+            queues.push(giver);
             tokio::task::spawn_local(send(Job {
                 active: Active::begin(Rc::clone(worker)),
                 state,
                 route: mirror.route.clone(),
-                outbound: Outbound { upgrade: false, tls: mirror.route.tls.is_some(), ..forward.outbound.clone() },
-                body: QueuedBody {
-                    queue: receiver,
-                    piece: Bytes::new(),
-                    finished: forward.outbound.framing.is_empty(),
-                },
+                outbound: Outbound { tls: mirror.route.tls.is_some(), ..forward.outbound.clone() },
+                body: taker,
             }));
         }
-        Self { queues }
+        Self { queues, worker: Rc::clone(worker), given: 0, position: 0, patience: PATIENCE }
+    }
+
+    /// A try begins: the body comes from its start.
+    pub fn begin_try(&mut self) {
+        self.position = 0;
+    }
+
+    fn limit(&self) -> usize {
+        self.worker.settings().mirror_buffer_bytes
     }
 }
 
-/// Give every mirror its copy; drop the ones that cannot take it.
 impl Tap for Mirrors {
     fn piece(&mut self, piece: &Piece<'_>) {
-        if !self.queues.is_empty() {
-            let bytes = piece.clone().into_bytes();
-            self.queues.retain(|queue| queue.try_send(bytes.clone()).is_ok());
+        if self.queues.is_empty() {
+            return;
+        }
+        let length = piece.as_slice().len() as u64;
+        let known = self.given.saturating_sub(self.position).min(length);
+        self.position += length;
+        if known == length {
+            return;
+        }
+        self.given = self.position;
+        let bytes = piece.clone().into_bytes().slice(usize::try_from(known).unwrap_or(usize::MAX)..);
+        self.queues.retain(|queue| !queue.is_abandoned());
+        for queue in &self.queues {
+            queue.give(bytes.clone());
         }
     }
 
     fn end(&mut self) {
         for queue in self.queues.drain(..) {
-            // An empty piece is the end of a whole body; a queue that just closes is a body that broke.
-            let _ = queue.try_send(Bytes::new());
+            queue.finish();
         }
+    }
+
+    /// Wait for those that are behind, then give up those that still are.
+    async fn settle(&mut self) {
+        let limit = self.limit();
+        if self.queues.iter().all(|queue| !queue.is_full(limit)) {
+            return;
+        }
+        let started = Instant::now();
+        let room = poll_fn(|context| {
+            let waits = |queue: &Giver| queue.poll_room(limit, context).is_pending();
+            if self.queues.iter().map(waits).fold(false, |any, waits| any | waits) {
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        });
+        let _ = tokio::time::timeout_at(started + self.patience, room).await;
+        self.patience = self.patience.saturating_sub(started.elapsed());
+        let worker = &self.worker;
+        self.queues.retain(|queue| {
+            let full = queue.is_full(limit);
+            if full {
+                queue.give_up();
+                worker.metrics.mirror_failed(MirrorFailure::Slow);
+            }
+            !full
+        });
     }
 }
 
@@ -89,41 +154,63 @@ struct Job {
     state: Rc<EndpointState>,
     route: Route,
     outbound: Outbound,
-    body: QueuedBody,
+    body: Taker,
 }
 
-async fn send(mut job: Job) {
-    let worker = &job.active.0;
-    let attempt = async {
-        let Ok((connection, _)) = worker.upstreams.acquire(&job.state, &job.route, false).await else {
-            return false;
-        };
-        let terms = Terms {
-            outbound: &job.outbound,
-            edits: &ResponseEdits::default(),
-            retry_codes: &[],
-            progress: &Progress::default(),
-        };
-        match connection {
-            Connection::Http1(mut connection) => {
-                let mut scratch = Vec::new();
-                let done =
-                    exchange::over_http1(&mut connection, &mut scratch, terms, &mut job.body, &mut (), &mut Discard)
-                        .await;
-                match done {
-                    Ok(done) if done.reusable => worker.upstreams.release(&job.state, connection),
-                    Ok(_) => {}
-                    Err(_) => return false,
-                }
-                true
+async fn send(job: Job) {
+    let Job { active, state, route, outbound, mut body } = job;
+    let worker = &active.0;
+    let given = body.given();
+    let limit = pin!(async {
+        given.await;
+        tokio::time::sleep(LIMIT).await;
+    });
+    let sent = {
+        let attempt = pin!(attempt(worker, &state, &route, &outbound, &mut body));
+        let (mut attempt, mut limit) = (attempt, limit);
+        poll_fn(|context| {
+            if let Poll::Ready(sent) = attempt.as_mut().poll(context) {
+                return Poll::Ready(sent);
             }
-            Connection::Http2(handle) => {
-                exchange::over_http2(&handle, terms, &mut job.body, &mut (), &mut Discard).await.is_ok()
-            }
-        }
+            limit.as_mut().poll(context).map(|()| Err(MirrorFailure::Timeout))
+        })
+        .await
     };
-    let sent = tokio::time::timeout(LIMIT, attempt).await.unwrap_or(false);
-    worker.metrics.mirrored(sent);
+    match sent {
+        Ok(()) => worker.metrics.mirrored(),
+        // Counted by the one that gave it up.
+        Err(_) if body.was_given_up() => {}
+        Err(_) if body.is_broken() => worker.metrics.mirror_failed(MirrorFailure::Broken),
+        Err(reason) => worker.metrics.mirror_failed(reason),
+    }
+}
+
+/// One request to one mirror, its response read and dropped.
+async fn attempt(
+    worker: &Worker,
+    state: &Rc<EndpointState>,
+    route: &Route,
+    outbound: &Outbound,
+    body: &mut Taker,
+) -> Result<(), MirrorFailure> {
+    let acquired = worker.upstreams.acquire(state, route, false).await;
+    let (connection, _) = acquired.map_err(|_| MirrorFailure::Connect)?;
+    let progress = Progress::default();
+    let terms = Terms { outbound, edits: &ResponseEdits::default(), retry_codes: &[], progress: &progress };
+    let mut discard = Discard::default();
+    let done = match connection {
+        Connection::Http1(mut connection) => {
+            let mut scratch = Vec::new();
+            let done = exchange::over_http1(&mut connection, &mut scratch, terms, body, &mut (), &mut discard).await;
+            if done.as_ref().is_ok_and(|done| done.reusable) {
+                worker.upstreams.release(state, connection);
+            }
+            done
+        }
+        Connection::Http2(handle) => exchange::over_http2(&handle, terms, body, &mut (), &mut discard).await,
+    };
+    // An answer that was too long to read is one all the same.
+    if done.is_ok() || discard.bytes > MAX_RESPONSE { Ok(()) } else { Err(MirrorFailure::Exchange) }
 }
 
 /// Counts the mirrors under way.
@@ -142,46 +229,16 @@ impl Drop for Active {
     }
 }
 
-/// A body that comes through the queue.
-struct QueuedBody {
-    queue: mpsc::Receiver<Bytes>,
-    piece: Bytes,
-    finished: bool,
-}
-
-impl BodySource for QueuedBody {
-    async fn next(&mut self) -> Result<Option<Piece<'_>>, BodyError> {
-        if self.finished {
-            return Ok(None);
-        }
-        match self.queue.recv().await {
-            None => Err(BodyError::Truncated),
-            Some(piece) if piece.is_empty() => {
-                self.finished = true;
-                Ok(None)
-            }
-            Some(piece) => {
-                self.piece = piece;
-                Ok(Some(Piece::Borrowed(&self.piece)))
-            }
-        }
-    }
-
-    fn is_finished(&self) -> bool {
-        self.finished
-    }
-
-    fn take_trailers(&mut self) -> Option<HeaderMap> {
-        None
-    }
-}
-
 /// Takes a response and keeps nothing of it.
-struct Discard;
+#[derive(Default)]
+struct Discard {
+    bytes: u64,
+}
 
 impl super::body::BodySink for Discard {
-    async fn write(&mut self, _: Piece<'_>) -> Result<(), BodyError> {
-        Ok(())
+    async fn write(&mut self, piece: Piece<'_>) -> Result<(), BodyError> {
+        self.bytes += piece.as_slice().len() as u64;
+        if self.bytes > MAX_RESPONSE { Err(BodyError::Truncated) } else { Ok(()) }
     }
 
     async fn flush(&mut self) -> Result<(), BodyError> {
@@ -211,6 +268,6 @@ impl ReplySink for Discard {
     }
 
     fn body_bytes(&self) -> u64 {
-        0
+        self.bytes
     }
 }

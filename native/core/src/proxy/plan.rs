@@ -98,6 +98,11 @@ pub struct MirrorTo<'g> {
 }
 
 impl Forward<'_> {
+    /// The rule may want the request sent again, and it may be.
+    pub fn retries(&self) -> bool {
+        self.outbound.idempotent && self.retry.is_some_and(|retry| retry.attempts > 0)
+    }
+
     /// The head's memory, for the next request.
     pub fn into_buffer(self) -> Vec<u8> {
         self.outbound.head

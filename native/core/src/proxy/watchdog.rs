@@ -20,11 +20,12 @@ pub enum Expired {
     Stalled,
 }
 
-/// Set by whoever moves bytes.
+/// Set by whoever moves bytes; holds for all tries of one request.
 #[derive(Debug, Default)]
 pub struct Progress {
     made: Cell<bool>,
     answered: Cell<bool>,
+    spent: Cell<bool>,
 }
 
 impl Progress {
@@ -40,6 +41,15 @@ impl Progress {
 
     pub fn is_answered(&self) -> bool {
         self.answered.get()
+    }
+
+    /// A part of the request's body was given out and not kept: it cannot be sent again.
+    pub fn spend(&self) {
+        self.spent.set(true);
+    }
+
+    pub fn is_spent(&self) -> bool {
+        self.spent.get()
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Settings {
     pub upstream_idle_timeout_ms: u64,
     /// Idle connections per endpoint and worker.
     pub upstream_idle_per_endpoint: usize,
+    /// Bytes of a request that may wait for one of its mirrors. Stops mirrors that are slow from taking memory.
+    pub mirror_buffer_bytes: usize,
     /// Without a byte in either direction on a TCP or TLS connection that is not HTTP, or no longer (WebSocket). Frees
     /// what dead peers hold.
     pub l4_idle_timeout_ms: u64,
@@ -74,6 +76,7 @@ impl Default for Settings {
             upstream_connect_timeout_ms: 5_000,
             upstream_idle_timeout_ms: 30_000,
             upstream_idle_per_endpoint: 256,
+            mirror_buffer_bytes: 1024 * 1024,
             l4_idle_timeout_ms: 3_600_000,
             udp_idle_timeout_ms: 60_000,
             udp_max_sessions: 16_384,

@@ -50,6 +50,8 @@ pub struct Worker {
     pub drain: Rc<Drain>,
     /// Mirrored requests under way.
     pub mirrors: Cell<usize>,
+    /// Bytes that wait for mirrors.
+    pub mirror_bytes: Cell<usize>,
     // The outer `Rc` is what requests clone: no atomic count is touched for each of them.
     #[allow(clippy::redundant_allocation)]
     generation: RefCell<Rc<Arc<Generation>>>,
@@ -65,6 +67,7 @@ impl Worker {
             upstreams: Upstreams::new(&shared.settings),
             drain: Rc::default(),
             mirrors: Cell::new(0),
+            mirror_bytes: Cell::new(0),
             generation: RefCell::new(Rc::new(shared.generation.load_full())),
             turn: Cell::new(0),
             scratch: Scratch::default(),

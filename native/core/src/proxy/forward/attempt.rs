@@ -2,7 +2,7 @@
 
 use super::replay::Replay;
 use crate::error::ErrorCode;
-use crate::proxy::body::{BodyError, BodySource, while_there};
+use crate::proxy::body::{BodyError, BodySource};
 use crate::proxy::client::Client;
 use crate::proxy::exchange::{self, ExchangeError, Exchanged, Terms};
 use crate::proxy::mirror::Mirrors;
@@ -11,8 +11,10 @@ use crate::proxy::reply::ReplySink;
 use crate::proxy::watchdog::{Expired, Progress, Watchdog};
 use crate::upstream::{ConnectError, ConnectStage, Connection, EndpointState, Http1Connection};
 use std::cell::Cell;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use tokio::time::Instant;
 
 /// One try at one endpoint.
@@ -23,6 +25,7 @@ pub(super) struct Attempt<'x, 'g> {
     pub(super) fresh: bool,
     pub(super) retry_codes: &'x [u16],
     pub(super) deadline: Option<Instant>,
+    pub(super) progress: &'x Progress,
 }
 
 /// What the backend said and, of HTTP/1.1, its connection; else why not, and whether the connection was a pooled one.
@@ -44,12 +47,12 @@ impl Attempt<'_, '_> {
             (Some(one), Some(two)) => Some(one.min(two)),
             (one, two) => one.or(two),
         };
-        let progress = Progress::default();
+        let progress = self.progress;
         let was_reused = Cell::new(false);
         // Pinned here and lent to the watchdog: a future by value would be copied into it for every request.
         let work = pin!(async {
             let acquire = pin!(worker.upstreams.acquire(self.state, &self.forward.route, self.fresh));
-            let acquired = while_there(sink, acquire).await;
+            let acquired = while_wanted(sink, body, acquire).await;
             let acquired = acquired.map_err(|gone| Failure::Exchange(ExchangeError::Client(gone)))?;
             let (connection, reused) = acquired.map_err(Failure::Connect)?;
             worker.metrics.upstream_acquired(reused);
@@ -58,17 +61,20 @@ impl Attempt<'_, '_> {
                 outbound: &self.forward.outbound,
                 edits: &self.forward.edits,
                 retry_codes: self.retry_codes,
-                progress: &progress,
+                progress,
             };
+            mirrors.begin_try();
             match connection {
                 Connection::Http1(mut connection) => {
-                    let mut replay = body.attempt(None);
+                    // A copy, so only where the rule may ask for it.
+                    let mut replay = body.attempt(self.forward.retries());
                     exchange::over_http1(&mut connection, scratch, terms, &mut replay, mirrors, sink)
                         .await
                         .map(|done| (done, Some(connection)))
                 }
                 Connection::Http2(handle) => {
-                    let mut replay = body.attempt(Some(&progress));
+                    // HTTP/2 costs no copy, and tells which requests a backend never looked at.
+                    let mut replay = body.attempt(true);
                     // Boxed, as all that most requests do not need: what they carry around stays small.
                     let done = Box::pin(exchange::over_http2(&handle, terms, &mut replay, mirrors, sink)).await;
                     if let Err(
@@ -84,7 +90,7 @@ impl Attempt<'_, '_> {
             }
             .map_err(Failure::Exchange)
         });
-        match watchdog.guard(now, deadline, worker.settings().stall_timeout(), &progress, work).await {
+        match watchdog.guard(now, deadline, worker.settings().stall_timeout(), progress, work).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(failure)) => Err((failure, was_reused.get())),
             Err(expired) => Err((Failure::Expired(expired), was_reused.get())),
@@ -92,13 +98,31 @@ impl Attempt<'_, '_> {
     }
 }
 
+/// Wait for `future` for as long as the client waits for its response.
+///
+/// # Errors
+/// The client went away; the future is dropped.
+pub(super) async fn while_wanted<Source: BodySource, Sink: ReplySink, F: Future>(
+    sink: &mut Sink,
+    body: &mut Replay<'_, Source>,
+    future: F,
+) -> Result<F::Output, BodyError> {
+    let mut future = pin!(future);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Ok(output)),
+        Poll::Pending => match sink.poll_gone(context) {
+            Poll::Ready(gone) => Poll::Ready(Err(gone)),
+            Poll::Pending => body.poll_gone(context).map(Err),
+        },
+    })
+    .await
+}
+
 /// Why a try failed, and what that allows.
 pub(super) enum Failure {
     Connect(ConnectError),
     Exchange(ExchangeError),
     Expired(Expired),
-    /// The client's body stood still before the first try.
-    Body,
 }
 
 impl Failure {
@@ -153,7 +177,6 @@ impl Failure {
             }
             Self::Expired(Expired::Deadline) => "time limit of the route".to_owned(),
             Self::Expired(Expired::Stalled) => "no byte moved within the stall limit".to_owned(),
-            Self::Body => "client: no byte of the body within the stall limit".to_owned(),
         }
     }
 
@@ -170,7 +193,6 @@ impl Failure {
                 ErrorCode::RequestTimeout
             }
             Self::Expired(_) => ErrorCode::UpstreamTimeout,
-            Self::Body => ErrorCode::RequestBodyTimeout,
         }
     }
 }

@@ -1,22 +1,19 @@
 //! The body of a request that may be sent more than once.
 //!
-//! It is kept where that is asked for before the first try (`collect`), or on the way while it costs nothing (HTTP/2
-//! backends, see `Replay::attempt`); both within bounds.
+//! It is kept on the way, within bounds: a request is never held back for it, and what a backend says before the body is
+//! whole (100-continue, a refusal) reaches the client at once. What outgrows the bounds is sent once.
 
-use super::attempt::Failure;
 use crate::proxy::body::{BodyError, BodySource, Piece};
-use crate::proxy::exchange::ExchangeError;
-use crate::proxy::watchdog::{Progress, Watchdog};
+use crate::proxy::watchdog::Progress;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use smallvec::SmallVec;
-use std::time::Duration;
-use tokio::time::Instant;
+use std::task::{Context, Poll};
 
 /// Request bodies up to this size are kept for a retry; larger ones are sent once.
 const REPLAY_BYTES: usize = 64 * 1024;
 
-/// Pieces that are kept; each may hold on to more memory than it shows.
+/// Pieces that are kept apart; each may hold on to more memory than it shows. That many are copied into one.
 const REPLAY_PIECES: usize = 64;
 
 /// A request body that may be needed again.
@@ -25,10 +22,9 @@ pub(super) struct Replay<'s, Source> {
     kept: SmallVec<[Bytes; 1]>,
     kept_bytes: usize,
     kept_trailers: Option<HeaderMap>,
-    /// Where the rest comes from, where there is one.
-    rest: Option<&'s mut Source>,
-    /// Something was given out that is not kept.
-    lost: bool,
+    /// Where the rest comes from.
+    rest: &'s mut Source,
+    progress: &'s Progress,
     /// Somebody waits for the client to send more of it.
     pub(super) waiting: bool,
     /// Octets that the last try was given.
@@ -36,70 +32,51 @@ pub(super) struct Replay<'s, Source> {
 }
 
 impl<'s, Source: BodySource> Replay<'s, Source> {
-    pub(super) fn streaming(source: &'s mut Source) -> Self {
+    pub(super) fn new(source: &'s mut Source, progress: &'s Progress) -> Self {
         Self {
             kept: SmallVec::new(),
             kept_bytes: 0,
             kept_trailers: None,
-            rest: Some(source),
-            lost: false,
+            rest: source,
+            progress,
             waiting: false,
             sent: 0,
         }
     }
 
-    /// Keep the body, up to [`REPLAY_BYTES`]; a longer one streams on behind what was kept.
-    pub(super) async fn collect(
-        source: &'s mut Source,
-        watchdog: &mut Watchdog,
-        limit: Duration,
-    ) -> Result<Self, Failure> {
-        let mut kept = BytesMut::new();
-        loop {
-            let next = watchdog.until(Instant::now() + limit, source.next()).await;
-            match next.map_err(|_| Failure::Body)?.map_err(|error| Failure::Exchange(ExchangeError::Client(error)))? {
-                None => {
-                    let kept_trailers = source.take_trailers();
-                    return Ok(Self { kept_trailers, rest: None, ..Self::streaming(source) }.with(kept));
-                }
-                Some(piece) => kept.extend_from_slice(piece.as_slice()),
-            }
-            if kept.len() > REPLAY_BYTES {
-                return Ok(Self::streaming(source).with(kept));
-            }
-        }
-    }
-
-    fn with(mut self, kept: BytesMut) -> Self {
-        self.kept_bytes = kept.len();
-        if !kept.is_empty() {
-            self.kept.push(kept.freeze());
-        }
-        self
-    }
-
     /// Nothing has been taken that could not be given again.
     pub(super) fn can_replay(&self) -> bool {
-        !self.lost
+        !self.progress.is_spent()
     }
 
-    /// `record`: keep what is sent while it is little and no answer has begun. HTTP/2 costs that no copy, and tells which
-    /// requests a backend never looked at.
-    pub(super) fn attempt<'r>(&'r mut self, record: Option<&'r Progress>) -> ReplayAttempt<'r, 's, Source> {
+    /// `record`: keep what is sent while it is little and no answer has begun.
+    pub(super) fn attempt(&mut self, record: bool) -> ReplayAttempt<'_, 's, Source> {
         self.sent = 0;
         ReplayAttempt { given: 0, record, body: self }
     }
 
+    /// See [`BodySource::poll_gone`].
+    pub(super) fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<BodyError> {
+        self.rest.poll_gone(context)
+    }
+
     /// Remember a piece, or forget everything where that is no longer of use.
-    fn keep(&mut self, piece: &Bytes, progress: &Progress) {
-        let fits = self.kept.len() < REPLAY_PIECES && self.kept_bytes + piece.len() <= REPLAY_BYTES;
-        if fits && !self.lost && !progress.is_answered() {
-            self.kept_bytes += piece.len();
-            self.kept.push(piece.clone());
-        } else {
-            self.lost = true;
-            self.kept = SmallVec::new();
+    fn keep(&mut self, piece: &Bytes) {
+        if self.progress.is_spent() {
+            return;
         }
+        if self.progress.is_answered() || self.kept_bytes + piece.len() > REPLAY_BYTES {
+            self.progress.spend();
+            self.kept = SmallVec::new();
+            return;
+        }
+        if self.kept.len() == REPLAY_PIECES {
+            let mut joined = BytesMut::with_capacity(self.kept_bytes);
+            self.kept.drain(..).for_each(|kept| joined.extend_from_slice(&kept));
+            self.kept.push(joined.freeze());
+        }
+        self.kept_bytes += piece.len();
+        self.kept.push(piece.clone());
     }
 }
 
@@ -107,7 +84,7 @@ impl<'s, Source: BodySource> Replay<'s, Source> {
 pub(super) struct ReplayAttempt<'r, 's, Source> {
     /// Pieces of what is kept that were given.
     given: usize,
-    record: Option<&'r Progress>,
+    record: bool,
     body: &'r mut Replay<'s, Source>,
 }
 
@@ -118,23 +95,23 @@ impl<Source: BodySource> BodySource for ReplayAttempt<'_, '_, Source> {
             self.body.sent += kept.len() as u64;
             return Ok(Some(Piece::Shared(kept.clone())));
         }
-        if let (Some(progress), Replay { rest: Some(rest), waiting, .. }) = (self.record, &mut *self.body) {
-            *waiting = true;
-            let next = rest.next().await;
-            *waiting = false;
+        if self.record {
+            self.body.waiting = true;
+            let next = self.body.rest.next().await;
+            self.body.waiting = false;
             let Some(piece) = next? else {
                 return Ok(None);
             };
             let piece = piece.into_bytes();
-            self.body.keep(&piece, progress);
+            self.body.keep(&piece);
             self.given = self.body.kept.len();
             self.body.sent += piece.len() as u64;
             return Ok(Some(Piece::Shared(piece)));
         }
-        let Replay { rest: Some(rest), lost, waiting, sent, .. } = &mut *self.body else {
-            return Ok(None);
-        };
-        *lost |= !rest.is_finished();
+        let Replay { rest, progress, waiting, sent, .. } = &mut *self.body;
+        if !rest.is_finished() {
+            progress.spend();
+        }
         *waiting = true;
         let next = rest.next().await;
         *waiting = false;
@@ -144,19 +121,21 @@ impl<Source: BodySource> BodySource for ReplayAttempt<'_, '_, Source> {
     }
 
     fn is_finished(&self) -> bool {
-        self.given >= self.body.kept.len() && self.body.rest.as_ref().is_none_or(|rest| rest.is_finished())
+        self.given >= self.body.kept.len() && self.body.rest.is_finished()
     }
 
     fn is_whole(&self) -> bool {
-        self.body.rest.as_ref().is_none_or(|rest| rest.is_whole())
+        self.body.rest.is_whole()
     }
 
     fn take_trailers(&mut self) -> Option<HeaderMap> {
-        if let Some(rest) = &mut self.body.rest
-            && let Some(trailers) = rest.take_trailers()
-        {
+        if let Some(trailers) = self.body.rest.take_trailers() {
             self.body.kept_trailers = Some(trailers);
         }
         self.body.kept_trailers.clone()
+    }
+
+    fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<BodyError> {
+        self.body.poll_gone(context)
     }
 }
