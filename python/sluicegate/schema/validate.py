@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from .catalog import Entry, catalog
 from .kinds import unknown, untyped
+from .nulls import without_nulls
 from .prepare import with_defaults
 from .rules import check_rules
 from .structure import Structure
@@ -69,6 +70,7 @@ def violations(document: dict[str, Any]) -> list[Violation]:
     entry = catalog().get((version, kind))
     if entry is None:
         return [Violation(*item) for item in unknown(version, kind)]
+    document = without_nulls(document)
     found = list(_metadata(document, entry))
     structure = Structure()
     schema = entry.schema
