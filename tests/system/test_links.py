@@ -1,4 +1,4 @@
-"""A link above what was given leads elsewhere: git-sync exchanges it for a new checkout, and keeps the old one."""
+"""Where changes are looked for: below links, which git-sync exchanges for a new checkout, and beside single files."""
 
 from __future__ import annotations
 
@@ -51,3 +51,14 @@ def test_a_link_is_followed(start: Any, objects: list[Manifest], tmp_path: Path,
     (tmp_path / "current" / "manifests" / "route.yaml").write_text(dump(route(rule("/last", "app"), name="last")))
     changed(found, "last")
     assert status(found, "/last") == 200
+
+
+def test_files_of_a_folder_and_of_one_below_it(start: Any, objects: list[Manifest], tmp_path: Path) -> None:
+    """Only files are given, so that the watch of the folder is not of all below."""
+    (tmp_path / "below").mkdir()
+    files = [tmp_path / "all.yaml", tmp_path / "below" / "route.yaml"]
+    files[1].write_text(dump(route(rule("/first", "app"), name="first")))
+    found = start(*objects, folder=tmp_path, paths=files)
+    files[1].write_text(dump(route(rule("/second", "app"), name="second")))
+    changed(found, "second")
+    assert status(found, "/second") == 200

@@ -57,8 +57,7 @@ async def changes(paths: Iterable[str], stop: asyncio.Event, warn: Warn) -> Asyn
         waited = 0
         try:
             # The watch stands before the files are looked at again: nothing falls between the two.
-            recursive = any(map(os.path.isdir, given))
-            with RustNotify(watched, False, polling, POLL, recursive, True) as watcher:
+            with RustNotify(watched, False, polling, POLL, _is_recursive(given), True) as watcher:
                 yield None
                 while True:
                     told = await asyncio.to_thread(watcher.watch, DEBOUNCE, STEP, wait, stop)
@@ -93,8 +92,13 @@ def _places(paths: Iterable[str]) -> list[str]:
     return [os.path.realpath(path) for path in paths]
 
 
-def _watched(paths: Iterable[str]) -> list[str]:
-    """What has to be watched: sorted, without what lies below something else."""
+def _is_recursive(paths: Iterable[str]) -> bool:
+    """Whether a watch is of all below: not where only files were given."""
+    return any(map(os.path.isdir, paths))
+
+
+def _watched(paths: list[str]) -> list[str]:
+    """What has to be watched: sorted, without what lies below something else that is watched with all below."""
     found: set[str] = set()
     for path in paths:
         if os.path.isdir(path):
@@ -107,6 +111,8 @@ def _watched(paths: Iterable[str]) -> list[str]:
             if os.path.islink(path):
                 found.add(os.path.dirname(os.path.realpath(path)))
     existing = sorted(path for path in found if os.path.isdir(path))
+    if not _is_recursive(paths):
+        return existing
     return [path for path in existing if not any(path.startswith(other + os.sep) for other in existing)]
 
 
