@@ -22,6 +22,8 @@ from .status import Verdict
 
 _DAY = 86_400
 EXPIRY_WARNING_SECONDS = 14 * _DAY
+#: Of a cluster's Secrets only those of this type are watched.
+_TYPE = "kubernetes.io/tls"
 
 
 @dataclass(slots=True)
@@ -68,7 +70,7 @@ class Material:
         nothing = CertificateFacts()
         if reference.group != "" or reference.kind != "Secret":
             message = f"{reference.group or 'core'}/{reference.kind} is not supported here, only Secret"
-            findings.error(path, "invalid-certificate-ref", message, "refer to a Secret of type kubernetes.io/tls")
+            findings.error(path, "invalid-certificate-ref", message, f"refer to a Secret of type {_TYPE}")
             return None, Verdict(False, invalid, message), nothing
         if namespace != source.namespace:
             self.reads.add(("ReferenceGrant", namespace, ""))
@@ -83,6 +85,10 @@ class Material:
             message = f"{label}: {facts.error}{'; the last good certificate serves on' if kept is not None else ''}"
             findings.error(path, "invalid-certificate-ref", message, remedy)
             return kept, Verdict(False, invalid, message), CertificateFacts()
+        secret = self.snapshot.table("Secret").get((namespace, reference.name))
+        if isinstance(secret, Secret) and secret.type != _TYPE:
+            message = f"{label} is of type {secret.type}: it serves from files, but in a cluster it is not read"
+            findings.warning(path, "secret-type", message, f"write type: {_TYPE} in the Secret")
         return identifier, self._check_times(label, identifier, path, facts, invalid, findings), facts
 
     def _check(self, namespace: str, name: str, identifier: str) -> tuple[CertificateFacts, str]:
@@ -90,8 +96,7 @@ class Material:
         self.reads.add(("Secret", namespace, name))
         secret = self.snapshot.table("Secret").get((namespace, name))
         if not isinstance(secret, Secret):
-            # Of a cluster's Secrets only those of this type are watched.
-            error = "does not exist, or is not of type kubernetes.io/tls"
+            error = f"does not exist, or is not of type {_TYPE}"
             return CertificateFacts(error=error), "create the Secret with this type, or correct the name"
         remedy = "give it tls.crt (a PEM chain, the leaf first) and tls.key (its PEM key)"
         facts = self._checked.get(identifier)

@@ -63,7 +63,7 @@ class Gateway:
 
     Attributes:
         address: that it binds.
-        folder: its manifests; `write` changes them.
+        folder: its manifests; `write` changes them. It is what is served, unless `paths` say something else.
         ready: its first event.
     """
 
@@ -74,6 +74,7 @@ class Gateway:
         arguments: tuple[str, ...] = (),
         text: str = "",
         prefix: Sequence[str] = (),
+        paths: Sequence[Path] = (),
     ) -> None:
         self.address = own_address()
         self.folder = folder
@@ -82,7 +83,8 @@ class Gateway:
         self.signalled = False
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "all.yaml").write_text(text or dump(*objects))
-        command = [sys.executable, "-m", "sluicegate", "serve", str(folder), "--output", "json", "--workers", "2"]
+        command = [sys.executable, "-m", "sluicegate", "serve", *map(str, paths or (folder,))]
+        command += ["--output", "json", "--workers", "2"]
         command += ["--listen", self.address, "--admin", f"{self.address}:19000", "--drain", "5", *arguments]
         self.process = subprocess.Popen([*prefix, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.errors: list[str] = []

@@ -25,7 +25,7 @@ from sluicegate.controller.model import DecodeError, Object, ObjectKey, Origin
 from sluicegate.controller.store import Apply, Delete, Store
 from sluicegate.manifests import Document, Fault, Reader, Reading
 from sluicegate.manifests.reader import File, Progress
-from sluicegate.schema import Violation
+from sluicegate.schema import Violation, without_nulls
 
 _T = TypeVar("_T")
 
@@ -228,12 +228,14 @@ class Source:
         origin = document.origin
         label = _label(document.data)
         try:
-            decoded = model.decode(document.data, origin)
+            decoded = model.decode(without_nulls(document.data), origin)
         except DecodeError as error:
             line = document.line_of(error.field)
-            found = (Fault(origin.path, line, error.reason, label, error.field, "invalid"),)
-            # The schema knows better what was meant.
-            return None, tuple(self._violations(document, label)) or found
+            found = Fault(origin.path, line, error.reason, label, error.field, "invalid")
+            said = tuple(self._violations(document, label))
+            # The schema knows better what was meant, unless it would take the object.
+            refused = any(fault.severity == "error" for fault in said)
+            return None, said if refused else (found, *said)
         faults = tuple(self._violations(document, label))
         return (None if any(fault.severity == "error" for fault in faults) else decoded), faults
 

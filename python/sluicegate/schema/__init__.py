@@ -5,6 +5,7 @@ client's models); CEL is evaluated by a library. Kinds that have no schema here 
 """
 
 from .catalog import Entry, catalog
+from .nulls import without_nulls
 from .validate import Violation, violations
 
-__all__ = ["Entry", "Violation", "catalog", "violations"]
+__all__ = ["Entry", "Violation", "catalog", "violations", "without_nulls"]

@@ -10,7 +10,9 @@ from typing import Any
 
 from .prepare import prepared
 
-FILES = ("gateway-api.json", "core.json", "sluicegate.json")
+#: Kubernetes' own kinds; all others are custom resources.
+_CORE = "core.json"
+FILES = ("gateway-api.json", _CORE, "sluicegate.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class Entry:
         served: the API server serves this version.
         schema: OpenAPI v3, structural; see `prepare`.
         source: where it comes from.
+        custom: it is a custom resource, not one of Kubernetes' own kinds.
     """
 
     version: str
@@ -32,6 +35,7 @@ class Entry:
     served: bool
     schema: dict[str, Any]
     source: str
+    custom: bool
 
 
 @functools.lru_cache(maxsize=1)
@@ -53,5 +57,6 @@ def catalog() -> dict[tuple[str, str], Entry]:
                 served=item["served"],
                 schema=prepared(item["schema"], definitions),
                 source=document["source"],
+                custom=name != _CORE,
             )
     return found

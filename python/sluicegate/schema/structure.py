@@ -30,30 +30,38 @@ _PRESERVE = "x-kubernetes-preserve-unknown-fields"
 
 
 class Structure:
-    """Collects what is wrong with the structure of one object."""
+    """Collects what is wrong with the structure of one object.
+
+    Attributes:
+        violations: field, code, message and remedy.
+        blocked: something is so wrong that rules could not be evaluated: a wrong type, a field that is missing, a value
+            that is not supported or too much. Source: `hasBlockingErr` of apiextensions.
+    """
 
     def __init__(self) -> None:
         """Make a collector."""
         self.violations: list[tuple[str, str, str, str]] = []
+        self.blocked = False
 
     def check(self, value: object, schema: dict[str, Any], path: str) -> None:
         """Look at a value and all below it."""
         if value is None:
             if not schema.get("nullable") and schema.get("type"):
-                self._add(path, f"null is no {schema['type']}", "leave the field out, or give it a value")
+                self._add(path, f"null is no {schema['type']}", "leave the field out, or give it a value", blocks=True)
             return
         if schema.get("x-kubernetes-int-or-string"):
             if not isinstance(value, (int, str)) or isinstance(value, bool):
-                self._add(path, f"{_shown(value)} is neither an integer nor a string")
+                self._add(path, f"{_shown(value)} is neither an integer nor a string", blocks=True)
                 return
         elif not _has_type(value, schema.get("type")):
-            self._add(path, f"{_shown(value)} is no {schema['type']}", _type_remedy(value, schema["type"]))
+            remedy = _type_remedy(value, schema["type"])
+            self._add(path, f"{_shown(value)} is no {schema['type']}", remedy, blocks=True)
             return
         if "enum" in schema and value not in schema["enum"]:
             allowed = ", ".join(map(str, schema["enum"]))
             near = difflib.get_close_matches(str(value), map(str, schema["enum"]), 1)
             remedy = f"did you mean {near[0]}?" if near else ""
-            self._add(path, f"{_shown(value)} is not supported: {allowed}", remedy)
+            self._add(path, f"{_shown(value)} is not supported: {allowed}", remedy, blocks=True)
         if isinstance(value, dict):
             self._object(value, schema, path)
         elif isinstance(value, list):
@@ -70,8 +78,9 @@ class Structure:
         probe.check(value, {**schema, _PRESERVE: True}, "")
         return not probe.violations
 
-    def _add(self, path: str, message: str, remedy: str = "", code: str = "schema") -> None:
+    def _add(self, path: str, message: str, remedy: str = "", code: str = "schema", *, blocks: bool = False) -> None:
         self.violations.append((path, code, message, remedy))
+        self.blocked = self.blocked or blocks
 
     def _combined(self, value: object, schema: dict[str, Any], path: str) -> None:
         for part in schema.get("allOf", ()):
@@ -90,7 +99,7 @@ class Structure:
         additional = schema.get("additionalProperties")
         for name in schema.get("required", ()):
             if name not in value:
-                self._add(_join(path, name), "required")
+                self._add(_join(path, name), "required", blocks=True)
         for name, item in value.items():
             if name in properties:
                 self.check(item, properties[name], _join(path, name))
@@ -144,14 +153,14 @@ class Structure:
             self._add(path, f"{value} is more than {high}")
         bound = _INTEGER_BOUNDS.get(schema.get("format", ""))
         if bound is not None and not -bound <= value < bound:
-            self._add(path, f"{value} does not fit {schema['format']}")
+            self._add(path, f"{value} does not fit {schema['format']}", blocks=True)
 
     def _size(self, size: int, schema: dict[str, Any], path: str, keyword: str, unit: str) -> None:
         low, high = schema.get(f"min{keyword}"), schema.get(f"max{keyword}")
         if low is not None and size < low:
             self._add(path, f"{size} {unit}: at least {low} are needed")
         if high is not None and size > high:
-            self._add(path, f"{size:,} {unit}: at most {high:,} are allowed")
+            self._add(path, f"{size:,} {unit}: at most {high:,} are allowed", blocks=True)
 
 
 def _has_type(value: object, kind: str | None) -> bool:

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from .catalog import Entry, catalog
+from .core_rules import core_rules
 from .kinds import unknown, untyped
+from .nulls import without_nulls
 from .prepare import with_defaults
 from .rules import check_rules
 from .structure import Structure
@@ -69,6 +71,7 @@ def violations(document: dict[str, Any]) -> list[Violation]:
     entry = catalog().get((version, kind))
     if entry is None:
         return [Violation(*item) for item in unknown(version, kind)]
+    document = without_nulls(document)
     found = list(_metadata(document, entry))
     structure = Structure()
     schema = entry.schema
@@ -77,8 +80,11 @@ def violations(document: dict[str, Any]) -> list[Violation]:
     # The metadata is looked at above; the schema's `required` may name it.
     structure.check({**body, "metadata": {}}, schema, "")
     found += [Violation(*item) for item in structure.violations]
-    if not structure.violations:
+    # Fields that are not known stand in no rule's way: the API server has dropped them before it asks.
+    if not structure.blocked:
         found += [Violation(field, "rule", message) for field, message in check_rules(body, schema)]
+        if not entry.custom:
+            found += [Violation(field, "rule", message, remedy) for field, message, remedy in core_rules(kind, body)]
     return found
 
 

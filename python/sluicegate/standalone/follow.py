@@ -1,8 +1,9 @@
 """Says when manifests may have changed, as soon as the system does.
 
 Watches the directories that were given, the directories of files that were given, and what symbolic links lead to, so
-that an editor's rename and a mounted ConfigMap's swap are both seen. Where the system cannot watch (a limit, a network
-file system), the files are looked at again and again.
+that an editor's rename and a mounted ConfigMap's swap are both seen. A link above them, as git-sync exchanges it, is
+looked at by the clock: the folder that has it may hold a whole file system, and nothing in there would matter. Where
+the system cannot watch (a limit, a network file system), the files are looked at again and again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ DEBOUNCE = 50
 POLL = 500
 #: Milliseconds after which a watch without events looks whether it still watches the right directories.
 WAIT = 5_000
+#: The same where links lead to what was given: whether they lead elsewhere now. It costs a few calls of the system.
+WAIT_LINKED = 250
 #: Seconds between looks for a directory that vanished.
 VANISHED_POLL = 0.25
 
@@ -48,20 +51,26 @@ async def changes(paths: Iterable[str], stop: asyncio.Event, warn: Warn) -> Asyn
             if any(os.path.exists(path) for path in given):
                 yield None
             continue
+        places = _places(given)
+        linked = places != [os.path.abspath(path) for path in given]
+        wait = WAIT_LINKED if linked else WAIT
+        waited = 0
         try:
             # The watch stands before the files are looked at again: nothing falls between the two.
-            recursive = any(map(os.path.isdir, given))
-            with RustNotify(watched, False, polling, POLL, recursive, True) as watcher:
+            with RustNotify(watched, False, polling, POLL, _is_recursive(given), True) as watcher:
                 yield None
                 while True:
-                    told = await asyncio.to_thread(watcher.watch, DEBOUNCE, STEP, WAIT, stop)
+                    told = await asyncio.to_thread(watcher.watch, DEBOUNCE, STEP, wait, stop)
                     if told == "stop":
                         return
                     paths_told = [path for _, path in told] if isinstance(told, set) else []
                     touched = frozenset(path for path in paths_told if not (is_passing(path) or _foreign(path, lone)))
                     if touched:
                         yield touched
-                    steady = bool(paths_told) and all(map(is_plain, touched))
+                    waited = 0 if paths_told else waited + wait
+                    steady = all(map(is_plain, touched)) if paths_told else waited < WAIT
+                    if linked and _places(given) != places:
+                        break  # a link leads elsewhere: what it led to is watched for nothing
                     if not steady and _watched(given) != watched:
                         break  # a directory is new, gone or links elsewhere: watch what is there now
         except (OSError, RuntimeError) as error:
@@ -78,8 +87,18 @@ async def _pause(stop: asyncio.Event) -> None:
         return
 
 
-def _watched(paths: Iterable[str]) -> list[str]:
-    """What has to be watched: sorted, without what lies below something else."""
+def _places(paths: Iterable[str]) -> list[str]:
+    """Where paths lead to, whatever links there are on the way."""
+    return [os.path.realpath(path) for path in paths]
+
+
+def _is_recursive(paths: Iterable[str]) -> bool:
+    """Whether a watch is of all below: not where only files were given."""
+    return any(map(os.path.isdir, paths))
+
+
+def _watched(paths: list[str]) -> list[str]:
+    """What has to be watched: sorted, without what lies below something else that is watched with all below."""
     found: set[str] = set()
     for path in paths:
         if os.path.isdir(path):
@@ -92,6 +111,8 @@ def _watched(paths: Iterable[str]) -> list[str]:
             if os.path.islink(path):
                 found.add(os.path.dirname(os.path.realpath(path)))
     existing = sorted(path for path in found if os.path.isdir(path))
+    if not _is_recursive(paths):
+        return existing
     return [path for path in existing if not any(path.startswith(other + os.sep) for other in existing)]
 
 

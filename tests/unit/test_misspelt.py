@@ -1,0 +1,264 @@
+"""What the API server would refuse is refused, whatever else is wrong with it: the last good version goes on.
+
+Fields that are not known are dropped with a warning; then the object has to hold without them.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sluicegate.controller import model
+from sluicegate.controller.store import Store
+from sluicegate.manifests import Fault, Reader
+from sluicegate.pipeline import Source
+from sluicegate.schema import violations
+
+ROUTE = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: {kind}
+metadata: {{name: a}}
+spec:
+  parentRefs: [{{name: gateway}}]
+  rules:
+  - backendRefs:
+    - name: app
+      port: 80
+      weight: 2
+"""
+OBJECTS = {
+    **{kind: ROUTE.format(kind=kind) for kind in model.ROUTE_KINDS},
+    "TLSRoute": ROUTE.format(kind="TLSRoute") + "  hostnames: [a.test]\n",
+    "GatewayClass": """
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: a}
+spec:
+  controllerName: sluicegate.dev/controller
+""",
+    "Gateway": """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: a}
+spec:
+  gatewayClassName: sluicegate
+  listeners:
+  - name: https
+    port: 443
+    protocol: HTTPS
+    hostname: a.test
+    tls:
+      certificateRefs: [{name: a}]
+""",
+    "ListenerSet": """
+apiVersion: gateway.networking.k8s.io/v1
+kind: ListenerSet
+metadata: {name: a}
+spec:
+  parentRef: {name: a}
+  listeners:
+  - name: tls
+    port: 443
+    protocol: HTTPS
+    tls:
+      certificateRefs: [{name: a}]
+""",
+    "ReferenceGrant": """
+apiVersion: gateway.networking.k8s.io/v1
+kind: ReferenceGrant
+metadata: {name: a}
+spec:
+  from:
+  - group: gateway.networking.k8s.io
+    kind: HTTPRoute
+    namespace: b
+  to:
+  - group: ""
+    kind: Service
+    name: a
+""",
+    "BackendTLSPolicy": """
+apiVersion: gateway.networking.k8s.io/v1
+kind: BackendTLSPolicy
+metadata: {name: a}
+spec:
+  targetRefs: [{group: "", kind: Service, name: a}]
+  validation:
+    hostname: a.test
+    wellKnownCACertificates: System
+""",
+    "RequestHeaderFilter": """
+apiVersion: sluicegate.dev/v1alpha1
+kind: RequestHeaderFilter
+metadata: {name: a}
+spec:
+  set:
+  - name: x-a
+    value: b
+""",
+    "Service": """
+apiVersion: v1
+kind: Service
+metadata: {name: a}
+spec:
+  type: ClusterIP
+  ports:
+  - name: udp
+    port: 53
+    protocol: UDP
+  - name: tcp
+    port: 53
+""",
+    "EndpointSlice": """
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: a}
+addressType: IPv4
+endpoints:
+- addresses: [127.0.0.1]
+ports:
+- port: 80
+  protocol: TCP
+""",
+    "Secret": """
+apiVersion: v1
+kind: Secret
+metadata: {name: a}
+type: kubernetes.io/tls
+data:
+  tls.crt: YQ==
+  tls.key: YQ==
+""",
+    "ConfigMap": """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: a}
+binaryData:
+  ca.crt: YQ==
+""",
+    "ClusterTrustBundle": """
+apiVersion: certificates.k8s.io/v1
+kind: ClusterTrustBundle
+metadata: {name: a}
+spec:
+  trustBundle: pem
+""",
+}
+
+#: Kind, what is written for what, and the field that is told: refused, the last good version goes on.
+REFUSED = [
+    *((kind, "port: 80", "prot: 80", "spec.rules[0].backendRefs[0]") for kind in model.ROUTE_KINDS),
+    *((kind, "- name: app", "- nmae: app", "spec.rules[0].backendRefs[0].name") for kind in model.ROUTE_KINDS),
+    *((kind, "port: 80", "port: 80000\n      colour: red", "spec.rules[0].backendRefs[0].port")
+      for kind in model.ROUTE_KINDS),
+    # Both are told: what the schema says, and a rule about another field.
+    ("HTTPRoute", "port: 80\n      weight: 2", "prot: 80\n      weight: -2", "spec.rules[0].backendRefs[0]"),
+    ("HTTPRoute", "weight: 2", "weight: two\n      colour: red", "spec.rules[0].backendRefs[0].weight"),
+    ("TLSRoute", "hostnames:", "hostname:", "spec.hostnames"),
+    ("GatewayClass", "controllerName:", "controlerName:", "spec.controllerName"),
+    ("Gateway", "gatewayClassName:", "gatewayClass:", "spec.gatewayClassName"),
+    ("Gateway", "listeners:", "listener:", "spec.listeners"),
+    ("Gateway", "port: 443", "prot: 443", "spec.listeners[0].port"),
+    ("Gateway", "certificateRefs:", "certificateRef:", "spec.listeners[0].tls"),
+    ("Gateway", "protocol: HTTPS", "protocol: TCP\n    colour: red", "spec.listeners"),
+    ("ListenerSet", "parentRef:", "parentRefs:", "spec.parentRef"),
+    ("ListenerSet", "port: 443", "prot: 443", "spec.listeners[0].port"),
+    ("ListenerSet", "certificateRefs:", "certificateRef:", "spec.listeners[0].tls"),
+    ("ReferenceGrant", "from:", "form:", "spec.from"),
+    ("ReferenceGrant", "namespace: b", "namespcae: b", "spec.from[0].namespace"),
+    ("BackendTLSPolicy", "targetRefs:", "targetRef:", "spec.targetRefs"),
+    ("BackendTLSPolicy", "hostname:", "hostnames:", "spec.validation.hostname"),
+    ("BackendTLSPolicy", "wellKnownCACertificates:", "wellKnownCaCertificates:", "spec.validation"),
+    ("RequestHeaderFilter", "set:", "sets:", "spec"),
+    ("RequestHeaderFilter", "value: b", "valeu: b", "spec.set[0].value"),
+    ("Service", "ports:", "prots:", "spec.ports"),
+    ("Service", "  port: 53\n    protocol", "  prot: 53\n    protocol", "spec.ports[0].port"),
+    ("Service", "name: udp", "nmae: udp", "spec.ports[0].name"),
+    ("Service", "protocol: UDP", "protocl: UDP", "spec.ports[1]"),
+    ("Service", "protocol: UDP", "protocol: HTTP\n    colour: red", "spec.ports[0].protocol"),
+    ("Service", "type: ClusterIP", "type: CluterIP", "spec.type"),
+    ("Service", "port: 53\n    protocol", "port: 0\n    protocol", "spec.ports[0].port"),
+    ("Service", "type: ClusterIP", "type: ExternalName\n  externlName: a.test", "spec.externalName"),
+    ("EndpointSlice", "addressType:", "adressType:", "addressType"),
+    ("EndpointSlice", "addresses:", "adresses:", "endpoints[0].addresses"),
+    ("EndpointSlice", "127.0.0.1", "app", "endpoints[0].addresses[0]"),
+    ("EndpointSlice", "[127.0.0.1]", "[]", "endpoints[0].addresses"),
+    ("EndpointSlice", "addressType: IPv4", "addressType: IP4", "addressType"),
+    ("EndpointSlice", "protocol: TCP", "protocol: HTTP", "ports[0].protocol"),
+    ("Secret", "data:", "date:", 'data["tls.key"]'),
+    ("Secret", "tls.key:", "tls.kye:", 'data["tls.key"]'),
+    ("Secret", "tls.key: YQ==", "tls.key: plain text", 'data["tls.key"]'),
+    ("ConfigMap", "YQ==", "plain text", 'binaryData["ca.crt"]'),
+    ("ClusterTrustBundle", "trustBundle:", "trustbundle:", "spec.trustBundle"),
+]  # fmt: skip
+
+#: What the API server takes: the field is dropped, told as a warning, and the object counts as it then is.
+TAKEN = [
+    *((kind, "weight: 2", "wieght: 2", "spec.rules[0].backendRefs[0].wieght") for kind in model.ROUTE_KINDS),
+    ("Gateway", "hostname:", "hostnam:", "spec.listeners[0].hostnam"),
+    ("ReferenceGrant", "name: a\n", "nmae: a\n", "spec.to[0].nmae"),
+    ("Service", "type: ClusterIP", "tpye: ClusterIP", "spec.tpye"),
+    ("EndpointSlice", "protocol: TCP", "protocl: TCP", "ports[0].protocl"),
+    ("ConfigMap", "binaryData:", "binarydata:", "binarydata"),
+]
+
+
+class World:
+    """One object in a file."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self.path = folder / "a.yaml"
+        self.kind = kind
+        self.store = Store()
+        self.source = Source(Reader([str(self.path)]), self.store, violations)
+
+    def save(self, text: str) -> tuple[Fault, ...]:
+        self.path.write_text(text)
+        return self.source.refresh().faults
+
+    def object(self) -> Any:
+        [found] = self.store.snapshot().table(self.kind).values()
+        return found
+
+
+def edit(kind: str, old: str, new: str) -> tuple[str, str]:
+    text = OBJECTS[kind]
+    # Not the name of the object.
+    head, spec = re.split(r"(?<=metadata: \{name: a\})", text, maxsplit=1)
+    assert old in spec
+    return text, head + spec.replace(old, new, 1)
+
+
+@pytest.mark.parametrize(("kind", "old", "new", "field"), REFUSED)
+def test_what_the_api_server_refuses_is_refused(tmp_path: Path, kind: str, old: str, new: str, field: str) -> None:
+    good, bad = edit(kind, old, new)
+    world = World(tmp_path, kind)
+    assert world.save(good) == ()
+    before = world.object()
+    faults = world.save(bad)
+    assert world.object() is before
+    told = [item for item in faults if item.severity == "error" and item.field == field]
+    assert told != []
+    for fault in told:
+        assert (fault.object, fault.path, fault.line > 1) == (str(before.key), str(world.path), True)
+    assert world.save(good) == ()
+    assert world.object().same_content(before)
+
+
+@pytest.mark.parametrize(("kind", "old", "new", "field"), TAKEN)
+def test_what_the_api_server_takes_is_taken(tmp_path: Path, kind: str, old: str, new: str, field: str) -> None:
+    good, bad = edit(kind, old, new)
+    world = World(tmp_path, kind)
+    assert world.save(good) == ()
+    [fault] = world.save(bad)
+    assert (fault.field, fault.severity, fault.code) == (field, "warning", "unknown-field")
+    assert world.object().same_content(model.decode(yaml.safe_load(bad)))
+
+
+def test_every_kind_that_is_served_is_here() -> None:
+    assert OBJECTS.keys() >= model.KINDS.keys() - model.CLUSTER_ONLY - {"Namespace", "Node", "GatewayParameters"}
+    assert {kind for kind, *_ in REFUSED} == OBJECTS.keys()
