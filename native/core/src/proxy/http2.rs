@@ -36,6 +36,10 @@ use tokio::time::Instant;
 /// Bytes that one stream may queue towards a client that does not read.
 const MAX_SEND_BUFFER: usize = 256 * 1024;
 
+/// Overhead of DATA frames below 256 bytes that wait for backends, as `h2` counts it; more ends the connection. Stops
+/// uploads in tiny frames, which take many times the memory that windows count.
+const SMALL_FRAME_BUDGET: usize = 4 * 1024 * 1024;
+
 /// How long a client without streams may keep its connection after a GOAWAY.
 const GOAWAY_GRACE: Duration = Duration::from_millis(500);
 
@@ -46,9 +50,10 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
     builder
         .max_concurrent_streams(settings.http2_max_streams)
         .initial_window_size(settings.http2_stream_window)
-        .initial_connection_window_size(settings.http2_connection_window)
+        .initial_connection_window_size(settings.connection_window())
         .max_header_list_size(u32::try_from(settings.max_head_bytes).unwrap_or(u32::MAX))
         .max_send_buffer_size(MAX_SEND_BUFFER)
+        .data_frame_budget(SMALL_FRAME_BUDGET)
         .enable_connect_protocol();
     let mut watchdog = Watchdog::new(Instant::now() + settings.head_timeout());
     let handshake = builder.handshake::<_, Bytes>(Metered::new(stream, PREFACE.len()));
