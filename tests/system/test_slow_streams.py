@@ -30,7 +30,8 @@ WINDOW, BACKEND_WINDOW = 262_144, 65_535
 
 class Standing(Backend):
     """HTTP/2. `/large` and `/tiny` are answers without end, in large and small frames. Of a body to `/unread` it takes
-    what the stream's window lets it, and gives back the connection's. All else is answered once it is whole.
+    what the stream's window lets it, and gives back the connection's; of one to `/kept` not even that. All else is
+    answered once it is whole.
 
     Attributes:
         standing: answers that have no window left, and bodies that have used theirs.
@@ -45,21 +46,23 @@ class Standing(Backend):
         state.initiate_connection()
         state.update_settings({h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 10_000})
         connection.sendall(state.data_to_send())
-        number, endless, unread = self.connections, {}, {}
+        number, endless, unread, kept = self.connections, {}, {}, set()
         while data := connection.recv(65_536):
             for event in state.receive_data(data):
                 stream = getattr(event, "stream_id", None)
                 if isinstance(event, h2.events.RequestReceived):
                     target = dict(event.headers)[":path"]
-                    if target == "/unread":
+                    if target in {"/unread", "/kept"}:
                         unread[stream] = 0
+                        kept.update([stream] if target == "/kept" else [])
                     elif target != "/":
                         state.send_headers(stream, [(":status", "200")])
                         endless[stream] = TINY if target == "/tiny" else state.max_outbound_frame_size
                 elif isinstance(event, h2.events.DataReceived):
                     if stream in unread:
                         unread[stream] += event.flow_controlled_length
-                        state.increment_flow_control_window(event.flow_controlled_length)
+                        if stream not in kept:
+                            state.increment_flow_control_window(event.flow_controlled_length)
                         if unread[stream] == BACKEND_WINDOW:
                             self.standing.add((number, stream))
                     else:
@@ -166,3 +169,20 @@ def test_uploads_that_nobody_reads(world: tuple[Gateway, Standing], clients: Any
     assert client.read(stream).body == b"ok"
     answered(Http2(found.address, PORT), b"x" * 100_000)
     assert backend.connections == 1
+
+
+def test_a_backend_that_lets_one_upload_take_the_whole_window(world: tuple[Gateway, Standing], clients: Any) -> None:
+    """As those do that give windows back only for what is read: others go over another connection."""
+    found, backend = world
+    client = clients()
+    client.send(client.open("POST", HOST, "/kept", end=False), b"x" * WINDOW)
+    until(lambda: backend.standing, "the upload stands still")
+
+    def moved_on() -> bool:
+        answered(Http1(found.address, PORT))
+        return backend.connections == 2
+
+    until(moved_on, "a second connection")
+    for _ in range(3):
+        answered(Http2(found.address, PORT), b"x" * 100_000)
+    assert backend.connections == 2

@@ -247,7 +247,7 @@ pub async fn over_http2<Source: BodySource, Sink: ReplySink, T: Tap>(
     if empty {
         return download.await;
     }
-    let mut sink = Http2Sink::new(stream);
+    let mut sink = Http2Sink::upload(stream, handle.uploads());
     let mut tap = Watched { tap, progress: terms.progress };
     let result = side_by_side(async { pump(source, &mut sink, &mut tap).await.map(|_| ()) }, download).await;
     if result.is_err() {

@@ -27,6 +27,10 @@ const CONNECTION_WINDOW: u32 = MAX_STREAMS * STREAM_WINDOW;
 /// the connection where this is used up. One stream of small messages that stands still holds up to 6 MiB of it.
 const SMALL_FRAME_BUDGET: usize = 64 * 1024 * 1024;
 
+/// Uploads stood still for so long: further requests go to another connection. A backend may have spent the window of this
+/// one on bodies that it does not read.
+const CLOGGED_AFTER: Duration = Duration::from_secs(1);
+
 /// Bytes that one stream may queue for a backend that does not read.
 const MAX_SEND_BUFFER: usize = 256 * 1024;
 
@@ -44,6 +48,44 @@ pub struct Http2Handle {
     active: Rc<Cell<usize>>,
     last_used: Rc<Cell<Instant>>,
     settled: Rc<Settled>,
+    uploads: Rc<Uploads>,
+}
+
+/// Whether the bodies of a connection's requests move.
+#[derive(Debug)]
+pub struct Uploads {
+    waiting: Cell<usize>,
+    /// When one of them moved last, or the first one began to wait.
+    moved: Cell<Instant>,
+}
+
+impl Uploads {
+    fn new() -> Self {
+        Self { waiting: Cell::new(0), moved: Cell::new(Instant::now()) }
+    }
+
+    /// One waits for window for as long as the guard lives.
+    pub fn wait(self: &Rc<Self>) -> WaitingUpload {
+        if self.waiting.get() == 0 {
+            self.moved.set(Instant::now());
+        }
+        self.waiting.set(self.waiting.get() + 1);
+        WaitingUpload(Rc::clone(self))
+    }
+
+    fn are_clogged(&self) -> bool {
+        self.waiting.get() > 0 && self.moved.get().elapsed() >= CLOGGED_AFTER
+    }
+}
+
+#[derive(Debug)]
+pub struct WaitingUpload(Rc<Uploads>);
+
+impl Drop for WaitingUpload {
+    fn drop(&mut self) {
+        self.0.moved.set(Instant::now());
+        self.0.waiting.set(self.0.waiting.get() - 1);
+    }
 }
 
 /// Whether the backend's SETTINGS have come, or never will.
@@ -83,11 +125,15 @@ impl Http2Handle {
     /// One stream before the backend has said how many it takes: more might wait for that one to end.
     pub(super) fn has_room(&self) -> bool {
         let limit = if self.is_settled() { self.sender.current_max_send_streams() } else { 1 };
-        self.active.get() < limit.min(MAX_STREAMS as usize)
+        self.active.get() < limit.min(MAX_STREAMS as usize) && !self.uploads.are_clogged()
     }
 
     pub(super) fn is_settled(&self) -> bool {
         self.settled.known.get()
+    }
+
+    pub fn uploads(&self) -> Rc<Uploads> {
+        Rc::clone(&self.uploads)
     }
 
     async fn settle(&self) {
@@ -160,6 +206,7 @@ pub(super) async fn start(
         active: Rc::default(),
         last_used: Rc::new(Cell::new(Instant::now())),
         settled: Rc::default(),
+        uploads: Rc::new(Uploads::new()),
     };
     let (closed, settled) = (Rc::clone(&handle.closed), Rc::clone(&handle.settled));
     tokio::task::spawn_local(async move {
