@@ -24,7 +24,8 @@ PORT = 8080
 HOST = "hostile.test"
 MEGABYTE = 1024 * 1024
 
-DATA, HEADERS, RST_STREAM, SETTINGS, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 7, 8, 9
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
+CANCEL, ENHANCE_YOUR_CALM = 8, 11
 END_STREAM, END_HEADERS = 1, 4
 
 
@@ -32,19 +33,26 @@ END_STREAM, END_HEADERS = 1, 4
 class World:
     gateway: Gateway
     backend: Backend
+    given_up: threading.Event
+
+    def asked(self) -> int:
+        """Requests for `/given-up` that have come to the backend."""
+        return sum(request.target == "/given-up" for request in list(self.backend.requests))
 
 
 @pytest.fixture(scope="module")
 def world(start: Any, backend: Any) -> Iterator[World]:
-    release = threading.Event()
+    release, given_up = threading.Event(), threading.Event()
 
     def answer(request: Received) -> bytes:
         if request.target == "/held":
             release.wait(LIMIT)
+        if request.target == "/given-up":
+            given_up.wait(LIMIT)
         return response(b"x" * (MEGABYTE if request.target == "/large" else 2))
 
     found = backend(answer)
-    yield World(start(gateway(), route(rule("/", "app")), *service("app", found.address)), found)
+    yield World(start(gateway(), route(rule("/", "app")), *service("app", found.address)), found, given_up)
     release.set()
 
 
@@ -53,6 +61,8 @@ class Raw:
 
     Attributes:
         judged: a stream was answered or reset, or the connection ended.
+        goaways: codes of what GOAWAY frames said.
+        echoed: released for each PING that came back, and at the end.
     """
 
     def __init__(self, address: str) -> None:
@@ -60,6 +70,8 @@ class Raw:
         self.encoder = hpack.Encoder()
         self.socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0))
         self.judged = threading.Event()
+        self.goaways: list[int] = []
+        self.echoed = threading.Semaphore(0)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -71,8 +83,13 @@ class Raw:
                 while len(received) >= 9 and len(received) >= (end := 9 + int.from_bytes(received[:3], "big")):
                     if received[3] in {HEADERS, RST_STREAM, GOAWAY}:
                         self.judged.set()
+                    if received[3] == GOAWAY:
+                        self.goaways.append(int.from_bytes(received[13:17], "big"))
+                    if received[3] == PING:
+                        self.echoed.release()
                     received = received[end:]
         self.judged.set()
+        self.echoed.release()
 
     def head(self, *fields: tuple[str, str], method: str = "POST", target: str = "/") -> bytes:
         """A header block."""
@@ -86,6 +103,15 @@ class Raw:
         except OSError:
             return False
         return self._reader.is_alive()
+
+    def give_up(self, streams: range) -> bool:
+        """Open streams, and reset them once the gateway has taken them; whether it still takes something."""
+        block = self.head(method="GET", target="/given-up")
+        heads = [frame(HEADERS, END_HEADERS | END_STREAM, stream, block) for stream in streams]
+        if not self.send(b"".join(heads) + frame(PING, 0, 0, bytes(8))):
+            return False
+        assert self.echoed.acquire(timeout=LIMIT)
+        return self.send(b"".join(frame(RST_STREAM, 0, stream, bytes([0, 0, 0, CANCEL])) for stream in streams))
 
     def ended(self) -> bool:
         """Wait for the end of the connection."""
@@ -165,6 +191,17 @@ def unknown_frames(raw: Raw) -> Iterator[bytes]:
         yield frame(0xEE, 0, 0, b"x") * 100
 
 
+def resets_of_ended_streams(raw: Raw) -> Iterator[bytes]:
+    yield frame(HEADERS, END_HEADERS | END_STREAM, 1, raw.head(method="GET"))
+    while True:
+        yield frame(RST_STREAM, 0, 1, bytes([0, 0, 0, CANCEL])) * 100
+
+
+def window_updates(raw: Raw) -> Iterator[bytes]:
+    while True:
+        yield frame(WINDOW_UPDATE, 0, 0, bytes([0, 0, 0, 1])) * 100
+
+
 FLOODS = [
     continuations,
     empty_continuations,
@@ -172,8 +209,10 @@ FLOODS = [
     made_you_reset,
     window_overflows,
     rapid_reset,
+    resets_of_ended_streams,
     settings,
     unknown_frames,
+    window_updates,
 ]
 
 
@@ -184,6 +223,65 @@ def test_floods_end_the_connection(world: World, raw: Raw, flood: Callable[[Raw]
             break
         assert number < 100_000, "the flood goes on and on"
     assert raw.ended()
+
+
+@pytest.fixture
+def given_up(world: World) -> Iterator[None]:
+    """What clients gave up is let go afterwards."""
+    world.given_up.clear()
+    yield
+    world.given_up.set()
+
+
+@pytest.mark.usefixtures("given_up")
+def test_resets_of_requests_under_way(world: World, raw: Raw) -> None:
+    """As CVE-2023-44487, with time for each request to reach the backend: the limit is another, and it is told."""
+    before = world.asked()
+    rounds = 0
+    while raw.give_up(range(rounds * 128 + 1, rounds * 128 + 129, 2)):
+        rounds += 1
+        assert rounds < 20, "the flood goes on and on"
+    assert raw.ended()
+    assert raw.goaways == [ENHANCE_YOUR_CALM]
+    assert 0 < world.asked() - before < 600
+
+
+@pytest.mark.usefixtures("given_up")
+def test_whoever_leaves_a_page_stays_connected(world: World, raw: Raw) -> None:
+    """200 requests are given up at once, and 40 in the same breath in which they are made."""
+    assert raw.give_up(range(1, 201, 2))
+    assert raw.give_up(range(201, 401, 2))
+    block = raw.head(method="GET", target="/given-up")
+    together = [
+        frame(HEADERS, END_HEADERS | END_STREAM, stream, block) + frame(RST_STREAM, 0, stream, bytes([0, 0, 0, CANCEL]))
+        for stream in range(401, 481, 2)
+    ]
+    assert raw.send(b"".join(together))
+    raw.judged.clear()
+    raw.send(frame(HEADERS, END_HEADERS | END_STREAM, 481, raw.head(method="GET")))
+    assert raw.judged.wait(LIMIT)
+    assert raw.goaways == []
+
+
+@pytest.mark.usefixtures("given_up")
+@pytest.mark.parametrize("target", ["/given-up", "/large"])
+def test_clients_with_deadlines_stay_connected(world: World, target: str) -> None:
+    """Every other request is given up, or each of them once its response has begun: however many."""
+    connection = Http2(world.gateway.address, PORT)
+    connection.state.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 2})
+    for _ in range(400):
+        stream = connection.open("GET", HOST, target)
+        if target == "/given-up":
+            assert connection.request("GET", HOST, "/").status == 200
+        else:
+            while not any(isinstance(event, h2.events.ResponseReceived) for event in connection.events):
+                connection.pump()
+        connection.state.reset_stream(stream, CANCEL)
+        connection.flush()
+        connection.events.clear()
+    assert connection.request("GET", HOST, "/").status == 200
+    assert connection.goaways == 0
+    connection.close()
 
 
 def bomb(raw: Raw, fields: list[tuple[str, str]]) -> bytes:
@@ -231,6 +329,42 @@ def test_a_bomb_behind_a_closed_window(world: World) -> None:
         connection.open("GET", HOST, "/large", fields)
     until(lambda: sum(item.target == "/large" for item in world.backend.requests) >= 100, "100 requests at the backend")
     assert memory(world.gateway.process.pid) - before < 100 * MEGABYTE
+    connection.close()
+
+
+def test_answers_that_nobody_takes(world: World) -> None:
+    """Windows as wide as they can be, and a client that reads nothing: each stream queues little for it."""
+    before = memory(world.gateway.process.pid)
+    connection = Http2(world.gateway.address, PORT)
+    connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.state.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 2**31 - 1})
+    connection.state.increment_flow_control_window(2**31 - 1 - 65_535)
+    connection.request("HEAD", HOST, "/")  # the settings are acknowledged
+    asked = len(world.backend.requests)
+    for _ in range(128):
+        connection.open("GET", HOST, "/large")
+    world.backend.wait(asked + 128)
+    other = Http2(world.gateway.address, PORT)
+    for _ in range(100):
+        assert other.request("GET", HOST, "/").status == 200
+    other.close()
+    assert memory(world.gateway.process.pid) - before < 32 * MEGABYTE
+    connection.close()
+
+
+def test_refused_heads_are_not_kept(world: World) -> None:
+    """Crumbs of cookies take many times their bytes: a client that takes no answer does not make us hold them."""
+    before = memory(world.gateway.process.pid)
+    connection = Raw(world.gateway.address)
+    connection.send(frame(SETTINGS, 0, 0, bytes([0, 4, 0, 0, 0, 0])))
+    block = connection.head(*[("cookie", "a=b")] * 1_500, method="GET")
+    for stream in range(1, 256, 2):
+        assert connection.send(frame(HEADERS, END_STREAM | END_HEADERS, stream, block))
+    connection.send(frame(PING, 0, 0, bytes(8)))
+    assert connection.echoed.acquire(timeout=LIMIT)
+    connection.send(frame(PING, 0, 0, bytes(8)))
+    assert connection.echoed.acquire(timeout=LIMIT)
+    assert memory(world.gateway.process.pid) - before < 10 * MEGABYTE
     connection.close()
 
 

@@ -258,7 +258,7 @@ pub async fn over_http2<Source: BodySource, Sink: ReplySink, T: Tap>(
     if empty {
         return while_wanted(source, download).await;
     }
-    let mut sink = Http2Sink::new(stream);
+    let mut sink = Http2Sink::upload(stream, handle.uploads());
     let mut tap = Watched { tap, progress: terms.progress };
     let uploaded = Cell::new(false);
     let result = side_by_side(pin!(upload(source, &mut sink, &mut tap, &uploaded)), download, &uploaded).await;

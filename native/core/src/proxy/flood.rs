@@ -1,6 +1,6 @@
-//! Control-frame floods (PING, SETTINGS, PRIORITY and frames of unknown types): `h2` answers or skips each of them without
-//! a limit, so a client could keep a worker busy for a few bytes each. This counts the frames as they are read and ends
-//! the connection of a client that sends many of them for nothing.
+//! Control-frame floods (PING, SETTINGS, PRIORITY, `RST_STREAM` of streams that have ended, `WINDOW_UPDATE`, frames of unknown
+//! types): `h2` answers or skips each of them without a limit, so a client could keep a worker busy for a few bytes each.
+//! This counts the frames as they are read and ends the connection of a client that sends many of them for nothing.
 
 use std::io;
 use std::pin::Pin;
@@ -14,14 +14,16 @@ const BURST: u32 = 1_000;
 /// Control frames for each HEADERS or DATA frame: probes and priorities that go with real work.
 const PER_WORK_FRAME: u32 = 4;
 
+/// Bytes written to the client for each `WINDOW_UPDATE` that then needs no other reason. Clients send up to two for a DATA
+/// frame, whose head alone has nine.
+const WRITTEN_PER_UPDATE: u64 = 4;
+
 /// Control frames a second that are fine for ever.
 const PER_SECOND: u32 = 20;
 
 const FRAME_HEAD: usize = 9;
 const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
-const RST_STREAM: u8 = 0x3;
-const GOAWAY: u8 = 0x7;
 const WINDOW_UPDATE: u8 = 0x8;
 const CONTINUATION: u8 = 0x9;
 
@@ -34,12 +36,14 @@ struct FrameMeter {
     filled: usize,
     budget: u32,
     refilled: Option<Instant>,
+    /// Bytes written that no `WINDOW_UPDATE` has answered yet.
+    unanswered: u64,
 }
 
 impl FrameMeter {
     /// `preface`: bytes before the first frame.
     fn new(preface: usize) -> Self {
-        Self { skip: preface, head: [0; FRAME_HEAD], filled: 0, budget: BURST, refilled: None }
+        Self { skip: preface, head: [0; FRAME_HEAD], filled: 0, budget: BURST, refilled: None, unanswered: 0 }
     }
 
     /// Look at bytes as they come. False: enough.
@@ -67,11 +71,18 @@ impl FrameMeter {
         }
     }
 
+    fn wrote(&mut self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(count)) = written {
+            self.unanswered = self.unanswered.saturating_add(*count as u64);
+        }
+    }
+
     fn count(&mut self, kind: u8) -> bool {
         match kind {
             DATA | HEADERS => self.budget = (self.budget + PER_WORK_FRAME).min(BURST),
-            // `h2` has limits for these, or they end something.
-            RST_STREAM | GOAWAY | WINDOW_UPDATE | CONTINUATION => {}
+            // `h2` has a limit of its own.
+            CONTINUATION => {}
+            WINDOW_UPDATE if self.unanswered >= WRITTEN_PER_UPDATE => self.unanswered -= WRITTEN_PER_UPDATE,
             _ if self.budget > 0 => self.budget -= 1,
             _ => return self.refill(),
         }
@@ -119,7 +130,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.meter.wrote(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -127,7 +140,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.meter.wrote(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -145,7 +160,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BURST, DATA, FrameMeter, PER_SECOND};
+    use super::{BURST, DATA, FrameMeter, HEADERS, PER_SECOND, WINDOW_UPDATE};
+    use std::task::Poll;
 
     fn frame(kind: u8, length: u8) -> Vec<u8> {
         let mut frame = vec![0, 0, length, kind, 0, 0, 0, 0, 1];
@@ -166,6 +182,27 @@ mod tests {
             let flood: Vec<u8> = frame(6, 8).repeat(2);
             assert!(!flood.chunks(step.min(flood.len())).all(|chunk| meter.feed(chunk)), "{preface} {step}");
         }
+    }
+
+    /// Two for each DATA frame that a client gets, however small, and however late; none for nothing.
+    #[test]
+    fn window_updates_answer_what_was_written() {
+        let mut meter = FrameMeter::new(0);
+        let update = frame(WINDOW_UPDATE, 4);
+        for _ in 0..BURST * 4 {
+            meter.wrote(&Poll::Ready(Ok(10)));
+        }
+        assert!((0..BURST * 8).all(|_| meter.feed(&update)));
+        assert!(!(0..BURST * 4).all(|_| meter.feed(&update)));
+    }
+
+    /// A stream may be opened, get a window of its own, and be reset.
+    #[test]
+    fn streams_may_be_reset() {
+        let mut meter = FrameMeter::new(0);
+        let stream = [frame(HEADERS, 20), frame(WINDOW_UPDATE, 4), frame(3, 4)].concat();
+        assert!((0..BURST * 4).all(|_| meter.feed(&stream)));
+        assert!(!(0..BURST * 2).all(|_| meter.feed(&frame(3, 4))));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::PREFACE;
 use super::answer::Answer;
-use super::body::{BodySource, Piece, pump};
+use super::body::{BodySink, BodySource, Piece, pump};
 use super::client::Client;
 use super::exchange::{Watched, fields_of};
 use super::flood::Metered;
@@ -14,6 +14,7 @@ use super::log::Entry;
 use super::outbound::join_cookies;
 use super::plan::{HttpVersion, Inbound, Plan, plan};
 use super::reply::{Http2Reply, ReplySink};
+use super::resets::{self, Resets};
 use super::watchdog::{Progress, Watchdog};
 use crate::codec::{Framing, MAX_FIELDS};
 use crate::error::ErrorCode;
@@ -33,8 +34,12 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-/// Bytes that one stream may queue towards a client that does not read.
-const MAX_SEND_BUFFER: usize = 256 * 1024;
+/// Bytes that one stream may queue towards a client that does not read; all streams of a connection 8 MiB.
+const MAX_SEND_BUFFER: usize = 64 * 1024;
+
+/// Overhead of DATA frames below 256 bytes that wait for backends, as `h2` counts it; more ends the connection. Stops
+/// uploads in tiny frames, which take many times the memory that windows count.
+const SMALL_FRAME_BUDGET: usize = 4 * 1024 * 1024;
 
 /// How long a client without streams may keep its connection after a GOAWAY.
 const GOAWAY_GRACE: Duration = Duration::from_millis(500);
@@ -46,9 +51,11 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
     builder
         .max_concurrent_streams(settings.http2_max_streams)
         .initial_window_size(settings.http2_stream_window)
-        .initial_connection_window_size(settings.http2_connection_window)
+        .initial_connection_window_size(settings.connection_window())
         .max_header_list_size(u32::try_from(settings.max_head_bytes).unwrap_or(u32::MAX))
         .max_send_buffer_size(MAX_SEND_BUFFER)
+        .data_frame_budget(SMALL_FRAME_BUDGET)
+        .max_pending_accept_reset_streams(resets::AT_ONCE as usize)
         .enable_connect_protocol();
     let mut watchdog = Watchdog::new(Instant::now() + settings.head_timeout());
     let handshake = builder.handshake::<_, Bytes>(Metered::new(stream, PREFACE.len()));
@@ -56,11 +63,15 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
         return;
     };
     let active = Rc::new(Cell::new(0_usize));
+    let resets = Rc::new(Resets::new(Instant::now()));
     let mut drain = pin!(client.worker.drain.started());
     let mut draining = false;
     loop {
         let patience = if draining { GOAWAY_GRACE } else { settings.idle_timeout() };
         let accept = poll_fn(|context| {
+            if resets.exceeded(context) {
+                return Poll::Ready(None);
+            }
             if !draining && drain.as_mut().poll(context).is_ready() {
                 return Poll::Ready(None);
             }
@@ -68,10 +79,17 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
         });
         match watchdog.until(Instant::now() + patience, accept).await {
             Ok(Some(Some(Ok((request, respond))))) => {
-                let task = Stream { client: Rc::clone(&client), _active: Active::begin(&active) };
+                let resets = Rc::clone(&resets);
+                let task = Stream { client: Rc::clone(&client), resets, _active: Active::begin(&active) };
                 tokio::task::spawn_local(task.serve(request, respond));
             }
             Ok(Some(Some(Err(_)) | None)) => return,
+            Ok(None) if resets.is_exceeded() => {
+                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                let closed = poll_fn(|context| connection.poll_closed(context));
+                let _ = watchdog.until(Instant::now() + GOAWAY_GRACE, closed).await;
+                return;
+            }
             Ok(None) => {
                 draining = true;
                 connection.graceful_shutdown();
@@ -105,6 +123,7 @@ impl Drop for Active {
 
 struct Stream {
     client: Rc<Client>,
+    resets: Rc<Resets>,
     _active: Active,
 }
 
@@ -119,6 +138,8 @@ impl Stream {
             Err(code) => {
                 Entry::refused(client, code);
                 let answer = Answer::failure(End { code, reset: None }, grpc::is_grpc(&fields_of(&parts.headers)));
+                // Many small fields take many times their bytes, and the client may be in no hurry to take the answer.
+                drop(parts);
                 return answer_locally(client, &answer, &mut reply, head_request).await;
             }
         };
@@ -135,6 +156,11 @@ impl Stream {
                 answer_locally(client, &answer, &mut reply, head_request).await;
                 entry.response_bytes(reply.body_bytes());
             }
+            // Reset while it waited for us: no backend need hear of it.
+            Plan::Forward(_) if is_gone(&mut reply).await => {
+                self.resets.reset(entry.started(), entry.started());
+                entry.failed(ErrorCode::ClientGone, 0);
+            }
             Plan::Forward(forward) => {
                 let mut scratch = Vec::new();
                 let exchange = forward::Exchange { client, forward: &forward, scratch: &mut scratch };
@@ -144,6 +170,11 @@ impl Stream {
                 } else {
                     exchange.run(&mut watchdog, &mut source, &mut reply, &mut entry).await
                 };
+                if reply.head_sent() {
+                    self.resets.answered();
+                } else if matches!(&done, Forwarded::Broken(end) if end.code == ErrorCode::ClientGone) {
+                    self.resets.reset(entry.started(), Instant::now());
+                }
                 if let Forwarded::Broken(end) = &done {
                     reply.break_off(*end);
                 }
@@ -170,6 +201,10 @@ async fn answer_locally(client: &Client, answer: &Answer, reply: &mut Http2Reply
     if !matches!(sent, Ok(Ok(()))) {
         reply.break_off(End { code: ErrorCode::ClientGone, reset: None });
     }
+}
+
+async fn is_gone(reply: &mut Http2Reply) -> bool {
+    poll_fn(|context| Poll::Ready(reply.poll_gone(context).is_ready())).await
 }
 
 /// What an HTTP/2 head has to be before it is a request, and what outlives the look at it.

@@ -2,10 +2,12 @@
 
 use super::body::{BodyError, BodySink, BodySource, Piece};
 use crate::codec::is_forbidden_trailer;
+use crate::upstream::Uploads;
 use bytes::Bytes;
 use h2::{RecvStream, SendStream};
 use http::HeaderMap;
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 /// Reads one body. Flow control credit returns when a piece has been taken over.
@@ -79,11 +81,18 @@ fn without_forbidden(trailers: HeaderMap) -> HeaderMap {
 pub struct Http2Sink {
     stream: SendStream<Bytes>,
     held: Bytes,
+    /// Of the connection to a backend.
+    uploads: Option<Rc<Uploads>>,
 }
 
 impl Http2Sink {
     pub fn new(stream: SendStream<Bytes>) -> Self {
-        Self { stream, held: Bytes::new() }
+        Self { stream, held: Bytes::new(), uploads: None }
+    }
+
+    /// Of a request to a backend.
+    pub fn upload(stream: SendStream<Bytes>, uploads: Rc<Uploads>) -> Self {
+        Self { uploads: Some(uploads), ..Self::new(stream) }
     }
 
     pub fn reset(&mut self, reason: h2::Reason) {
@@ -107,6 +116,7 @@ impl Http2Sink {
             self.stream.reserve_capacity(data.len());
             let mut capacity = self.stream.capacity();
             while capacity == 0 && !data.is_empty() {
+                let _waiting = self.uploads.as_ref().map(Uploads::wait);
                 capacity = match poll_fn(|context| self.stream.poll_capacity(context)).await {
                     Some(granted) => granted?,
                     None => return Err(BodyError::Truncated),

@@ -20,6 +20,7 @@ mod mirror;
 mod outbound;
 mod plan;
 mod reply;
+mod resets;
 mod response;
 mod tunnel;
 mod watchdog;

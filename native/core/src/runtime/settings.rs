@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+/// The largest window of HTTP/2 (RFC 9113 section 6.9.1).
+const MAX_WINDOW: u32 = (1 << 31) - 1;
+
 /// Settings as JSON gives them; absent ones have their default. Times are in milliseconds, sizes in bytes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -27,9 +30,11 @@ pub struct Settings {
     pub handshake_timeout_ms: u64,
     /// Streams that one HTTP/2 client may have open.
     pub http2_max_streams: u32,
-    /// Bytes that one stream, and all streams of a connection, may send ahead of us.
+    /// Bytes that one stream may send ahead of us: what an upload to a backend that does not read holds.
     pub http2_stream_window: u32,
-    pub http2_connection_window: u32,
+    /// The same for all streams of a connection, and so its memory. Absent: room for every stream's window (32 MiB by
+    /// default). With less, uploads that stand still stop the others of their connection.
+    pub http2_connection_window: Option<u32>,
     /// A connection to a backend, TLS handshake included.
     pub upstream_connect_timeout_ms: u64,
     /// Idle time of a pooled connection; below the backends' own, so that they do not close under a request.
@@ -72,7 +77,7 @@ impl Default for Settings {
             handshake_timeout_ms: 10_000,
             http2_max_streams: 128,
             http2_stream_window: 256 * 1024,
-            http2_connection_window: 1024 * 1024,
+            http2_connection_window: None,
             upstream_connect_timeout_ms: 5_000,
             upstream_idle_timeout_ms: 30_000,
             upstream_idle_per_endpoint: 256,
@@ -100,6 +105,12 @@ impl Settings {
 
     pub fn handshake_timeout(&self) -> Duration {
         Duration::from_millis(self.handshake_timeout_ms)
+    }
+
+    /// Window of a client's HTTP/2 connection, in bytes.
+    pub fn connection_window(&self) -> u32 {
+        let whole = self.http2_max_streams.saturating_mul(self.http2_stream_window);
+        self.http2_connection_window.unwrap_or(whole).min(MAX_WINDOW)
     }
 
     pub fn upstream_connect_timeout(&self) -> Duration {

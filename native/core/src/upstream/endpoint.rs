@@ -21,7 +21,7 @@ const MAX_DOUBLINGS: u32 = 5;
 const FORGET_AFTER: Duration = Duration::from_secs(60);
 
 /// HTTP/2 connections that one worker keeps to one endpoint; further ones serve one request. Each of them is full of
-/// streams before the next is opened, so only a backend that allows few streams comes near.
+/// streams before the next is opened, so only a backend that allows few streams, or thousands of requests, come near.
 pub(super) const MAX_HTTP2_CONNECTIONS: usize = 64;
 
 /// An open HTTP/1.1 connection, between exchanges or in one.

@@ -12,9 +12,24 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// Flow control windows: large enough for one fast stream, bounded per stream and connection.
+/// Bytes that a backend may send ahead on one stream: enough for a fast one. A stream whose client does not read holds
+/// as many, and no more.
 const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// Streams that one connection carries at once, whatever the backend allows; further ones go to another connection.
+const MAX_STREAMS: u32 = 128;
+
+/// Room for every stream's window, so that streams that stand still never take what the others need. Also the memory
+/// that they can hold on one connection: 32 MiB.
+const CONNECTION_WINDOW: u32 = MAX_STREAMS * STREAM_WINDOW;
+
+/// What windows do not count: `h2` books the overhead of DATA frames below 256 bytes here until they are read, and ends
+/// the connection where this is used up. One stream of small messages that stands still holds up to 6 MiB of it.
+const SMALL_FRAME_BUDGET: usize = 64 * 1024 * 1024;
+
+/// Uploads stood still for so long: further requests go to another connection. A backend may have spent the window of this
+/// one on bodies that it does not read.
+const CLOGGED_AFTER: Duration = Duration::from_secs(1);
 
 /// Bytes that one stream may queue for a backend that does not read.
 const MAX_SEND_BUFFER: usize = 256 * 1024;
@@ -33,6 +48,44 @@ pub struct Http2Handle {
     active: Rc<Cell<usize>>,
     last_used: Rc<Cell<Instant>>,
     settled: Rc<Settled>,
+    uploads: Rc<Uploads>,
+}
+
+/// Whether the bodies of a connection's requests move.
+#[derive(Debug)]
+pub struct Uploads {
+    waiting: Cell<usize>,
+    /// When one of them moved last, or the first one began to wait.
+    moved: Cell<Instant>,
+}
+
+impl Uploads {
+    fn new() -> Self {
+        Self { waiting: Cell::new(0), moved: Cell::new(Instant::now()) }
+    }
+
+    /// One waits for window for as long as the guard lives.
+    pub fn wait(self: &Rc<Self>) -> WaitingUpload {
+        if self.waiting.get() == 0 {
+            self.moved.set(Instant::now());
+        }
+        self.waiting.set(self.waiting.get() + 1);
+        WaitingUpload(Rc::clone(self))
+    }
+
+    fn are_clogged(&self) -> bool {
+        self.waiting.get() > 0 && self.moved.get().elapsed() >= CLOGGED_AFTER
+    }
+}
+
+#[derive(Debug)]
+pub struct WaitingUpload(Rc<Uploads>);
+
+impl Drop for WaitingUpload {
+    fn drop(&mut self) {
+        self.0.moved.set(Instant::now());
+        self.0.waiting.set(self.0.waiting.get() - 1);
+    }
 }
 
 /// Whether the backend's SETTINGS have come, or never will.
@@ -72,11 +125,15 @@ impl Http2Handle {
     /// One stream before the backend has said how many it takes: more might wait for that one to end.
     pub(super) fn has_room(&self) -> bool {
         let limit = if self.is_settled() { self.sender.current_max_send_streams() } else { 1 };
-        self.active.get() < limit
+        self.active.get() < limit.min(MAX_STREAMS as usize) && !self.uploads.are_clogged()
     }
 
     pub(super) fn is_settled(&self) -> bool {
         self.settled.known.get()
+    }
+
+    pub fn uploads(&self) -> Rc<Uploads> {
+        Rc::clone(&self.uploads)
     }
 
     async fn settle(&self) {
@@ -135,6 +192,7 @@ pub(super) async fn start(
     let (sender, connection) = h2::client::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .data_frame_budget(SMALL_FRAME_BUDGET)
         .max_send_buffer_size(MAX_SEND_BUFFER)
         .max_header_list_size(MAX_HEADER_LIST)
         .initial_max_send_streams(UNSETTLED)
@@ -148,6 +206,7 @@ pub(super) async fn start(
         active: Rc::default(),
         last_used: Rc::new(Cell::new(Instant::now())),
         settled: Rc::default(),
+        uploads: Rc::new(Uploads::new()),
     };
     let (closed, settled) = (Rc::clone(&handle.closed), Rc::clone(&handle.settled));
     tokio::task::spawn_local(async move {

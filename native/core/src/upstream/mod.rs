@@ -11,7 +11,7 @@ mod http2;
 
 pub use connect::{ConnectError, ConnectStage, UpstreamStream};
 pub use endpoint::{Active, EndpointState, Http1Connection};
-pub use http2::Http2Handle;
+pub use http2::{Http2Handle, Uploads};
 
 use crate::runtime::settings::Settings;
 use crate::table::{Backends, Endpoint, Table};
