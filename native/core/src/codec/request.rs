@@ -1,8 +1,9 @@
 //! Request heads (RFC 9112 sections 2, 3, 5, 6).
 
 use super::fields::{ConnectionOptions, FieldKind, FramingFields, every_line_ends_in_crlf, kind};
-use super::{FieldList, Framing, MAX_FIELDS, MAX_REQUEST_LINE, Parsed, WireError};
+use super::{Buffer, FieldList, Framing, MAX_FIELDS, MAX_LEADING_EMPTY_LINES, MAX_REQUEST_LINE, Parsed, WireError};
 use crate::table::Field;
+use memchr::memchr;
 use std::mem::MaybeUninit;
 
 /// A request head as it stands in the buffer. `Host`, framing and hop-by-hop fields are taken out of `fields`.
@@ -27,11 +28,42 @@ pub struct RequestHead<'b> {
     pub consumed: usize,
 }
 
-/// Parse the head at the start of `bytes`.
+/// How far a buffer has been searched for the next request head, over all the reads that it takes.
+#[derive(Debug, Default)]
+pub struct HeadSearch {
+    /// Bytes of the buffer without a line end that has not been told.
+    searched: usize,
+    empty_lines: usize,
+}
+
+impl HeadSearch {
+    /// Call after each read. Skips empty lines in front of the head ([`MAX_LEADING_EMPTY_LINES`] in all, however they are cut);
+    /// true: a line has ended since the last call. Nothing else can complete a head, so a sender of single bytes does not get
+    /// each one parsed.
+    pub fn line_ended(&mut self, buffer: &mut Buffer) -> bool {
+        while self.empty_lines < MAX_LEADING_EMPTY_LINES && buffer.filled().starts_with(b"\r\n") {
+            buffer.consume(2);
+            self.empty_lines += 1;
+            // It counted from a start that is gone.
+            self.searched = 0;
+        }
+        let ended = memchr(b'\n', &buffer.filled()[self.searched..]).is_some();
+        self.searched = buffer.len();
+        ended
+    }
+}
+
+/// Parse the head at the start of `bytes`. Empty lines in front of it are for [`HeadSearch`] to skip.
 ///
 /// # Errors
 /// Every row of the request table in HARDENING.md that the head alone decides.
 pub fn parse_request(bytes: &[u8]) -> Result<Parsed<RequestHead<'_>>, WireError> {
+    match bytes {
+        b"\r" => return Ok(Parsed::Partial),
+        // httparse would skip any number of them, and bare LF too.
+        [b'\r' | b'\n', ..] => return Err(WireError::Malformed("an empty line in the place of the request line")),
+        _ => {}
+    }
     let mut headers = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut []);
     let consumed = match request.parse_with_uninit_headers(bytes, &mut headers) {
@@ -135,5 +167,5 @@ fn names_other_version(bytes: &[u8]) -> bool {
 }
 
 fn first_line(bytes: &[u8]) -> &[u8] {
-    bytes.split(|&byte| byte == b'\r').next().unwrap_or_default()
+    bytes.split(|&byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default()
 }

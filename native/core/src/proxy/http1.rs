@@ -11,7 +11,7 @@ use super::plan::{Inbound, Plan, plan};
 use super::reply::{Http1Reply, Http1Terms, ReplySink};
 use super::tunnel;
 use super::watchdog::{Expired, Watchdog};
-use crate::codec::{Buffer, Framing, MAX_LEADING_EMPTY_LINES, Parsed, RequestHead, WireError, parse_request};
+use crate::codec::{Buffer, Framing, HeadSearch, Parsed, RequestHead, WireError, parse_request};
 use crate::error::ErrorCode;
 use crate::runtime::Generation;
 use std::cell::RefCell;
@@ -80,11 +80,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         let settings = client.worker.settings();
         let generation;
         let mut deadline = None;
-        let mut parsed_to = 0;
+        let mut search = HeadSearch::default();
         let received = loop {
-            self.skip_empty_lines();
-            // Only a line end can complete a head: a sender of single bytes does not get each one parsed.
-            if memchr::memchr(b'\n', &self.buffer.filled()[parsed_to..]).is_some() {
+            if search.line_ended(&mut self.buffer) {
                 let error = match parse_request(self.buffer.filled()) {
                     Ok(Parsed::Complete(head)) if head.consumed > settings.max_head_bytes => {
                         Some(WireError::HeadTooLarge)
@@ -100,15 +98,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
                     return self.refuse(error).await;
                 }
             }
-            parsed_to = self.buffer.len();
-            if parsed_to >= settings.max_head_bytes {
+            if self.buffer.len() >= settings.max_head_bytes {
                 return self.refuse(WireError::HeadTooLarge).await;
             }
             match self.read_head(&mut deadline, drain.as_mut()).await {
                 Ok(true) => {}
                 Ok(false) => return Next::Close,
                 Err(Expired::Deadline | Expired::Stalled) => {
-                    return if parsed_to == 0 {
+                    return if self.buffer.is_empty() {
                         Next::Close
                     } else {
                         self.answer_without_request(ErrorCode::RequestHeadTimeout).await
@@ -145,14 +142,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
             Poll::Pending
         });
         self.watchdog.until(until, fill).await
-    }
-
-    fn skip_empty_lines(&mut self) {
-        for _ in 0..MAX_LEADING_EMPTY_LINES {
-            if self.buffer.filled().starts_with(b"\r\n") {
-                self.buffer.consume(2);
-            }
-        }
     }
 
     async fn perform(&mut self, received: Received<'_>) -> Next {

@@ -21,6 +21,8 @@ mod outbound;
 mod plan;
 mod reply;
 mod response;
+#[cfg(test)]
+mod splits;
 mod tunnel;
 mod watchdog;
 
