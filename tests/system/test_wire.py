@@ -518,12 +518,25 @@ REQUESTS = [
 
 @pytest.mark.parametrize(("data", "status"), REQUESTS, ids=range(len(REQUESTS)))
 def test_hostile_requests(world: World, data: bytes, status: int | tuple[int, ...]) -> None:
-    """Refused, closed, and nothing of it reaches a backend."""
+    """Refused, closed, and nothing of it reaches a backend, nor of what comes behind it."""
     before = len(world.echo.requests)
-    connection = raw(world, data)
+    connection = raw(world, data + b"GET /behind HTTP/1.1" + END)
     found = connection.read()
     assert found.status in (status if isinstance(status, tuple) else (status,))
-    assert found.status in {405, 417} or connection.at_end()
+    assert found.header("connection") == "close"
+    assert connection.at_end()
+    connection.close()
+    assert len(world.echo.requests) == before
+
+
+def test_bytes_after_a_refused_tunnel_are_no_request(world: World) -> None:
+    """Sent once the 405 is there, on a connection that lingers: still no request."""
+    before = len(world.echo.requests)
+    connection = raw(world, b"CONNECT wire.test:443 HTTP/1.1" + END)
+    found = connection.read()
+    assert (found.status, found.header("connection")) == (405, "close")
+    connection.send(b"GET /behind HTTP/1.1" + END)
+    assert connection.at_end()
     connection.close()
     assert len(world.echo.requests) == before
 

@@ -148,11 +148,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         let Received { framing, terms, plan, mut entry, expect_continue, .. } = received;
         let mut reply = Http1Reply::new(&self.stream, &mut self.out, &self.client.worker.drain, terms);
         let mut source = Http1Source::new(&self.stream, &mut self.buffer, framing);
+        let mut refused = false;
         let forwarded = match plan {
             Plan::Answer(answer) => {
+                // A client that sends nonsense is not worth a second guess, and what follows CONNECT is no HTTP: whoever sent
+                // it before the answer took the tunnel for open (RFC 9110 section 9.3.6).
+                refused = matches!(answer.code, Some(ErrorCode::BadRequest | ErrorCode::MethodNotAllowed));
                 // Unread bytes would be taken for the next request: what is not here already ends the connection.
-                // A client that sends nonsense is not worth a second guess.
-                if !source.is_whole() || expect_continue || answer.code == Some(ErrorCode::BadRequest) {
+                if !source.is_whole() || expect_continue || refused {
                     reply.terms.close = true;
                 }
                 let sent = Box::pin(answer.send(&mut reply, terms.head_request)).await;
@@ -174,7 +177,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         let whole = source.is_finished() || (source.is_whole() && discard(&mut source).await);
         drop(source);
         match forwarded {
-            Forwarded::Complete if !whole => Next::Linger,
+            Forwarded::Complete if !whole || refused => Next::Linger,
             Forwarded::Complete if terms.close => Next::Close,
             Forwarded::Complete => Next::Request,
             Forwarded::Broken(_) => Next::Close,

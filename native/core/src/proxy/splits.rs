@@ -149,6 +149,8 @@ fn requests_mean_the_same_however_they_are_cut() {
         (line("GET /a HTTP/2.0") + B, &["505 close"]),
         (line("GET /a HTTP/0.9") + B, &["505 close"]),
         ("GET /a HTTP/2.0\nHost: a.test\n\n".to_owned() + B, &["505 close"]),
+        (line("CONNECT a.test:443 HTTP/1.1") + B, &["405 close"]),
+        (line("CONNECT a.test:443 HTTP/1.0") + B, &["405 close"]),
         (line("GET /../a HTTP/1.1") + B, &["400 close"]),
         (line("GET a HTTP/1.1") + B, &["400 close"]),
         ("GET /a HTTP/1.1\r\nHost: a b\r\n\r\n".to_owned() + B, &["400 close"]),
