@@ -398,6 +398,15 @@ ODD_TARGETS = (
     "//",
     "///..",
     "/%5c",
+    "/a/..;/b",
+    "/.;b",
+    "/a/..b;",
+    "/..%2fb",
+    "/a%2F..",
+    "/a%5c../b",
+    "/%2e%2e%3b/",
+    "/a%2f..b",
+    "/%252e%252e%252f",
 )
 
 #: The socket that a request comes in by, and the name of its handshake.
@@ -414,7 +423,7 @@ ENTRIES = (
     {"bind_port": 9},
 )
 
-sent_texts = st.text(alphabet="/ab.%2fEe?=&+;~\\# ", max_size=10).map(lambda text: "/" + text)
+sent_texts = st.text(alphabet="/ab.%25fFcEe?=&+;~\\# ", max_size=10).map(lambda text: "/" + text)
 # Weighted by repetition: most requests have to reach a rule.
 sent_targets = st.sampled_from(SENT_TARGETS * 6 + ODD_TARGETS + (None,) * 20).flatmap(
     lambda target: sent_texts if target is None else st.just(target)
