@@ -38,7 +38,7 @@ def world(start: Any, backend: Any, backend2: Any) -> Iterator[World]:
     def scripted(request: Received) -> bytes | None:
         path = request.target.partition("?")[0]
         chunked = (("transfer-encoding", "chunked"),)
-        forbidden = b"content-length: 3\r\nset-cookie: x\r\ntransfer-encoding: x\r\n"
+        forbidden = b"content-length: 3\r\nset-cookie: x\r\ntransfer-encoding: x\r\nx-forwarded-for: 6.6.6.6\r\n"
         if path == "/chunked":
             return response(
                 b"5\r\nhello\r\n6;x=y\r\n world\r\n0\r\n" + forbidden + b"x-sum: 11\r\n\r\n",
@@ -287,6 +287,13 @@ def test_forwarding_fields(world: World, client: Any) -> None:
         ("x_forwarded_for", "6.6.6.6"),
         ("x-forwarded_proto", "https"),
         ("x_real_ip", "6.6.6.6"),
+        # So they are behind what turns all signs into one.
+        ("x.forwarded.for", "6.6.6.6"),
+        ("x-forwarded.for", "6.6.6.6"),
+        ("x_forwarded.host", "6.6.6.6"),
+        ("x~forwarded!proto", "6.6.6.6"),
+        ("x.forwarded.port", "6.6.6.6"),
+        ("x.real.ip", "6.6.6.6"),
     )
     found = exchange(world, client, "GET", HOST, "/", spoofed)
     assert found.sent("x-forwarded-for") == "127.0.0.1"
@@ -294,6 +301,27 @@ def test_forwarding_fields(world: World, client: Any) -> None:
     assert found.sent("x-forwarded-host") == HOST
     assert "6.6.6.6" not in str(found.echo["headers"])
     assert found.sent("x-forwarded_proto") is None
+
+
+FORGED = [
+    *(("x-forwarded-for", "6.6.6.6"), ("x_forwarded_for", "6.6.6.6"), ("x.forwarded.host", "6.6.6.6")),
+    *(("x-forwarded-proto", "6.6.6.6"), ("forwarded", "for=6.6.6.6"), ("x-real-ip", "6.6.6.6")),
+]
+
+
+def test_forwarding_fields_in_trailers_of_requests(world: World) -> None:
+    """Some servers merge trailers into the fields."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in FORGED)
+    head = b"POST / HTTP/1.1\r\nHost: wire.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+    connection = raw(world, head + b"4\r\nbody\r\n0\r\n" + f"{lines}x-sum: 4\r\n\r\n".encode())
+    assert connection.read().echo["trailers"] == [["x-sum", "4"]]
+    connection.close()
+    multiplexed = Http2(world.gateway.address, PORT)
+    stream = multiplexed.open("POST", HOST, "/", end=False)
+    multiplexed.send(stream, b"body")
+    multiplexed.trailers(stream, [*FORGED, ("x-sum", "4")])
+    assert multiplexed.read(stream).echo["trailers"] == [["x-sum", "4"]]
+    multiplexed.close()
 
 
 def test_hop_by_hop_fields_of_requests(world: World) -> None:
