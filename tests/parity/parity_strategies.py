@@ -23,13 +23,21 @@ PATTERNS = (".*", "/a.*", "/[ab]", "/a|/ab", "/a/b", "(?i)/A", "", "/a/?(b/)*", 
 GRPC_PARTS = (None, None, "", "a", "b", "ab", "a%2Fb")
 GRPC_PATTERNS = (None, "", "a", ".*", "[ab]", "a|ab", "(?i)A", "[ab]b?")
 VALUE_PATTERNS = (".*", "1", "[0-9]+", "1, .*", "(?i)x|y", "", "^1$", "é.")
-VALUES = ("1", "2", "1, 2", "", "x", "X", "a b", "é", "%")
-HEADER_NAMES = ("x", "y", "x-z")
+VALUES = ("a.test", "1", "2", "1, 2", "", "x", "X", "a b", "é", "%")
+HEADER_NAMES = ("x", "y", "x-z", "Upgrade", "host")
 QUERY_NAMES = ("q", "Q", "a b", "", "é")
 METHODS = ("", "GET", "POST", "OPTIONS")
-SENT_NAMES = ("x", "X", "y", "x-Z", "w")
-EDITED_NAMES = ("x", "X", "Y", "new", "host", "Host", "Origin")
-RESPONSE_NAMES = ("x", "Vary", "access-control-allow-origin", "Access-Control-Max-Age", "access-control-x", "server")
+SENT_NAMES = ("x", "X", "y", "x-Z", "w", "upgrade")
+EDITED_NAMES = ("x", "X", "Y", "new", "host", "Host", "Origin", "Upgrade", "Content-Length")
+RESPONSE_NAMES = (
+    "x",
+    "Connection",
+    "Vary",
+    "access-control-allow-origin",
+    "Access-Control-Max-Age",
+    "access-control-x",
+    "server",
+)
 ORIGINS = (
     "*",
     "https://a.test",

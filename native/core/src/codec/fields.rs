@@ -8,6 +8,9 @@ use smallvec::SmallVec;
 /// Fields of one message as they stand in the buffer, without the hop-by-hop ones.
 pub type FieldList<'b> = SmallVec<[Field<'b>; 24]>;
 
+/// Fields that are not forwarded as they came.
+pub type TakenFields<'b> = SmallVec<[Field<'b>; 4]>;
+
 /// What a field name means to a proxy. Everything else is `Other` and passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FieldKind {
@@ -75,11 +78,17 @@ impl<'b> ConnectionOptions<'b> {
         Ok(())
     }
 
-    /// Remove what is named (RFC 9110 section 7.6.1). Called before our own fields are added, so no client can remove
+    /// Give what is named to `take` (RFC 9110 section 7.6.1). Called before our own fields are added, so no client can remove
     /// those.
-    pub fn remove_named(&self, fields: &mut FieldList<'_>) {
+    pub fn take_named<'f>(&self, fields: &mut FieldList<'f>, mut take: impl FnMut(Field<'f>)) {
         if !self.named.is_empty() {
-            fields.retain(|field| !self.named.iter().any(|name| name.eq_ignore_ascii_case(field.name)));
+            fields.retain(|field| {
+                let named = self.named.iter().any(|name| name.eq_ignore_ascii_case(field.name));
+                if named {
+                    take(*field);
+                }
+                !named
+            });
         }
     }
 }
@@ -215,6 +224,26 @@ pub fn parse_trailers(bytes: &[u8]) -> Result<Parsed<FieldList<'_>>, WireError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::is_wire_field;
+
+    #[test]
+    fn filters_edit_no_field_that_is_taken_out() {
+        for name in [
+            "Connection",
+            "content-length",
+            "Expect",
+            "HTTP2-Settings",
+            "Keep-Alive",
+            "Proxy-Connection",
+            "TE",
+            "trailer",
+            "Transfer-Encoding",
+            "upgrade",
+            "x",
+        ] {
+            assert_eq!(is_wire_field(name), kind(name.as_bytes()) != FieldKind::Other, "{name}");
+        }
+    }
 
     #[test]
     fn spellings_of_forwarding_names() {

@@ -14,7 +14,7 @@ mod response;
 pub use buffer::Buffer;
 pub use chunked::{ChunkedDecoder, Step};
 pub use encode::{ChunkHeader, push_field, push_status_line};
-pub use fields::{FieldList, is_forbidden_trailer, is_forwarding_name, parse_trailers};
+pub use fields::{FieldList, TakenFields, is_forbidden_trailer, is_forwarding_name, parse_trailers};
 pub use request::{HeadSearch, RequestHead, parse_request};
 pub use response::{ResponseHead, parse_response};
 

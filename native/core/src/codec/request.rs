@@ -1,12 +1,14 @@
 //! Request heads (RFC 9112 sections 2, 3, 5, 6).
 
 use super::fields::{ConnectionOptions, FieldKind, FramingFields, every_line_ends_in_crlf, kind};
-use super::{Buffer, FieldList, Framing, MAX_FIELDS, MAX_LEADING_EMPTY_LINES, MAX_REQUEST_LINE, Parsed, WireError};
+use super::{
+    Buffer, FieldList, Framing, MAX_FIELDS, MAX_LEADING_EMPTY_LINES, MAX_REQUEST_LINE, Parsed, TakenFields, WireError,
+};
 use crate::table::Field;
 use memchr::memchr;
 use std::mem::MaybeUninit;
 
-/// A request head as it stands in the buffer. `Host`, framing and hop-by-hop fields are taken out of `fields`.
+/// A request head as it stands in the buffer. `Host`, framing and hop-by-hop fields are not among `fields`.
 #[derive(Debug)]
 pub struct RequestHead<'b> {
     pub method: &'b str,
@@ -17,6 +19,8 @@ pub struct RequestHead<'b> {
     /// At most one; absent only in HTTP/1.0.
     pub host: Option<&'b [u8]>,
     pub fields: FieldList<'b>,
+    /// All others but `Host`: rules may match them.
+    pub taken_out: TakenFields<'b>,
     pub framing: Framing,
     pub keep_alive: bool,
     pub expect_continue: bool,
@@ -92,6 +96,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<Parsed<RequestHead<'_>>, WireError>
         minor,
         host: None,
         fields: FieldList::new(),
+        taken_out: TakenFields::new(),
         framing: Framing::Empty,
         keep_alive: minor == 1,
         expect_continue: false,
@@ -111,9 +116,15 @@ fn read_fields<'b>(head: &mut RequestHead<'b>, headers: &[httparse::Header<'b>])
     let mut options = ConnectionOptions::default();
     let mut upgrade = None;
     for header in headers {
-        let name = header.name.as_bytes();
-        match kind(name) {
-            FieldKind::Other => head.fields.push(Field { name, value: header.value }),
+        let field = Field { name: header.name.as_bytes(), value: header.value };
+        let kind = kind(field.name);
+        match kind {
+            FieldKind::Other => head.fields.push(field),
+            FieldKind::Host => {}
+            _ => head.taken_out.push(field),
+        }
+        match kind {
+            FieldKind::Other | FieldKind::HopByHop => {}
             FieldKind::Host if head.host.is_some() => {
                 return Err(WireError::Malformed("two Host fields"));
             }
@@ -127,12 +138,12 @@ fn read_fields<'b>(head: &mut RequestHead<'b>, headers: &[httparse::Header<'b>])
                 head.expect_continue = head.minor == 1;
             }
             FieldKind::Expect => return Err(WireError::UnknownExpectation),
-            FieldKind::HopByHop => {}
         }
     }
     head.framing = framing.framing(head.minor)?.unwrap_or(Framing::Empty);
     head.keep_alive = !options.close && (head.minor == 1 || options.keep_alive);
-    options.remove_named(&mut head.fields);
+    let taken_out = &mut head.taken_out;
+    options.take_named(&mut head.fields, |field| taken_out.push(field));
     if options.upgrade && head.minor == 1 && head.framing.is_empty() {
         // One protocol only, and never h2c: a backend that took it would speak HTTP/2 past our routing (RFC 9113 section 3.1).
         head.upgrade = upgrade.filter(|value| !value.eq_ignore_ascii_case(b"h2c") && !value.contains(&b','));

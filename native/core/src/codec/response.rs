@@ -92,7 +92,7 @@ fn read_fields<'b>(
         None => Framing::UntilClose,
     };
     head.keep_alive = !options.close && (minor == 1 || options.keep_alive) && head.framing != Framing::UntilClose;
-    options.remove_named(&mut head.fields);
+    options.take_named(&mut head.fields, |_| {});
     if head.status == 101 {
         head.upgrade = upgrade;
     }
