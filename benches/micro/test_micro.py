@@ -89,13 +89,20 @@ def test_match(
 
     def run() -> None:
         for request, host, path, query in prepared:
-            head = match.head_of(method=request.method, host=host, path=path, query=query, headers=request.headers)
-            match.find(listener_of(socket, host), head)
+            rest = {"authority": request.authority, "path": path, "query": query, "headers": request.headers}
+            match.find(listener_of(socket, host), match.head_of(method=request.method, host=host, **rest))
 
     assert all(
         match.find(
             listener_of(socket, host),
-            match.head_of(method=request.method, host=host, path=path, query=query, headers=request.headers),
+            match.head_of(
+                method=request.method,
+                host=host,
+                authority=request.authority,
+                path=path,
+                query=query,
+                headers=request.headers,
+            ),
         )
         for request, host, path, query in prepared
     )

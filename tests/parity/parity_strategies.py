@@ -23,13 +23,21 @@ PATTERNS = (".*", "/a.*", "/[ab]", "/a|/ab", "/a/b", "(?i)/A", "", "/a/?(b/)*", 
 GRPC_PARTS = (None, None, "", "a", "b", "ab", "a%2Fb")
 GRPC_PATTERNS = (None, "", "a", ".*", "[ab]", "a|ab", "(?i)A", "[ab]b?")
 VALUE_PATTERNS = (".*", "1", "[0-9]+", "1, .*", "(?i)x|y", "", "^1$", "é.")
-VALUES = ("1", "2", "1, 2", "", "x", "X", "a b", "é", "%")
-HEADER_NAMES = ("x", "y", "x-z")
+VALUES = ("a.test", "1", "2", "1, 2", "", "x", "X", "a b", "é", "%")
+HEADER_NAMES = ("x", "y", "x-z", "Upgrade", "host")
 QUERY_NAMES = ("q", "Q", "a b", "", "é")
 METHODS = ("", "GET", "POST", "OPTIONS")
-SENT_NAMES = ("x", "X", "y", "x-Z", "w")
-EDITED_NAMES = ("x", "X", "Y", "new", "host", "Host", "Origin")
-RESPONSE_NAMES = ("x", "Vary", "access-control-allow-origin", "Access-Control-Max-Age", "access-control-x", "server")
+SENT_NAMES = ("x", "X", "y", "x-Z", "w", "upgrade")
+EDITED_NAMES = ("x", "X", "Y", "new", "host", "Host", "Origin", "Upgrade", "Content-Length")
+RESPONSE_NAMES = (
+    "x",
+    "Connection",
+    "Vary",
+    "access-control-allow-origin",
+    "Access-Control-Max-Age",
+    "access-control-x",
+    "server",
+)
 ORIGINS = (
     "*",
     "https://a.test",
@@ -398,6 +406,15 @@ ODD_TARGETS = (
     "//",
     "///..",
     "/%5c",
+    "/a/..;/b",
+    "/.;b",
+    "/a/..b;",
+    "/..%2fb",
+    "/a%2F..",
+    "/a%5c../b",
+    "/%2e%2e%3b/",
+    "/a%2f..b",
+    "/%252e%252e%252f",
 )
 
 #: The socket that a request comes in by, and the name of its handshake.
@@ -414,7 +431,7 @@ ENTRIES = (
     {"bind_port": 9},
 )
 
-sent_texts = st.text(alphabet="/ab.%2fEe?=&+;~\\# ", max_size=10).map(lambda text: "/" + text)
+sent_texts = st.text(alphabet="/ab.%25fFcEe?=&+;~\\# ", max_size=10).map(lambda text: "/" + text)
 # Weighted by repetition: most requests have to reach a rule.
 sent_targets = st.sampled_from(SENT_TARGETS * 6 + ODD_TARGETS + (None,) * 20).flatmap(
     lambda target: sent_texts if target is None else st.just(target)

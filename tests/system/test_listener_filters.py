@@ -97,3 +97,13 @@ def test_filters_of_a_listener(
     assert seen(8082) == ("sent", "sent", None, "secret")
     running.write(*everything)
     assert seen(8081) == ("sent", "sent", "second", "secret")
+
+
+def test_connection_cannot_keep_a_field_from_a_filter(start: Start, backend: Callable[..., Backend]) -> None:
+    """What `Connection` names is not forwarded, but matched: an edit replaces it there too."""
+    running = start(*objects(backend, header_filter("first", set={"x-tenant": "one"}, remove=["x-internal"])))
+    connection = Http1(running.address, 8080)
+    fields = (("Connection", "x-tenant, x-internal"), ("x-tenant", "sent"), ("x-internal", "secret"))
+    found = connection.request("GET", "a.test", "/", fields)
+    connection.close()
+    assert (found.echo["backend"], found.sent("x-tenant"), found.sent("x-internal")) == ("two", "two", None)

@@ -38,7 +38,7 @@ def world(start: Any, backend: Any, backend2: Any) -> Iterator[World]:
     def scripted(request: Received) -> bytes | None:
         path = request.target.partition("?")[0]
         chunked = (("transfer-encoding", "chunked"),)
-        forbidden = b"content-length: 3\r\nset-cookie: x\r\ntransfer-encoding: x\r\n"
+        forbidden = b"content-length: 3\r\nset-cookie: x\r\ntransfer-encoding: x\r\nx-forwarded-for: 6.6.6.6\r\n"
         if path == "/chunked":
             return response(
                 b"5\r\nhello\r\n6;x=y\r\n world\r\n0\r\n" + forbidden + b"x-sum: 11\r\n\r\n",
@@ -287,6 +287,13 @@ def test_forwarding_fields(world: World, client: Any) -> None:
         ("x_forwarded_for", "6.6.6.6"),
         ("x-forwarded_proto", "https"),
         ("x_real_ip", "6.6.6.6"),
+        # So they are behind what turns all signs into one.
+        ("x.forwarded.for", "6.6.6.6"),
+        ("x-forwarded.for", "6.6.6.6"),
+        ("x_forwarded.host", "6.6.6.6"),
+        ("x~forwarded!proto", "6.6.6.6"),
+        ("x.forwarded.port", "6.6.6.6"),
+        ("x.real.ip", "6.6.6.6"),
     )
     found = exchange(world, client, "GET", HOST, "/", spoofed)
     assert found.sent("x-forwarded-for") == "127.0.0.1"
@@ -294,6 +301,27 @@ def test_forwarding_fields(world: World, client: Any) -> None:
     assert found.sent("x-forwarded-host") == HOST
     assert "6.6.6.6" not in str(found.echo["headers"])
     assert found.sent("x-forwarded_proto") is None
+
+
+FORGED = [
+    *(("x-forwarded-for", "6.6.6.6"), ("x_forwarded_for", "6.6.6.6"), ("x.forwarded.host", "6.6.6.6")),
+    *(("x-forwarded-proto", "6.6.6.6"), ("forwarded", "for=6.6.6.6"), ("x-real-ip", "6.6.6.6")),
+]
+
+
+def test_forwarding_fields_in_trailers_of_requests(world: World) -> None:
+    """Some servers merge trailers into the fields."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in FORGED)
+    head = b"POST / HTTP/1.1\r\nHost: wire.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+    connection = raw(world, head + b"4\r\nbody\r\n0\r\n" + f"{lines}x-sum: 4\r\n\r\n".encode())
+    assert connection.read().echo["trailers"] == [["x-sum", "4"]]
+    connection.close()
+    multiplexed = Http2(world.gateway.address, PORT)
+    stream = multiplexed.open("POST", HOST, "/", end=False)
+    multiplexed.send(stream, b"body")
+    multiplexed.trailers(stream, [*FORGED, ("x-sum", "4")])
+    assert multiplexed.read(stream).echo["trailers"] == [["x-sum", "4"]]
+    multiplexed.close()
 
 
 def test_hop_by_hop_fields_of_requests(world: World) -> None:
@@ -518,12 +546,25 @@ REQUESTS = [
 
 @pytest.mark.parametrize(("data", "status"), REQUESTS, ids=range(len(REQUESTS)))
 def test_hostile_requests(world: World, data: bytes, status: int | tuple[int, ...]) -> None:
-    """Refused, closed, and nothing of it reaches a backend."""
+    """Refused, closed, and nothing of it reaches a backend, nor of what comes behind it."""
     before = len(world.echo.requests)
-    connection = raw(world, data)
+    connection = raw(world, data + b"GET /behind HTTP/1.1" + END)
     found = connection.read()
     assert found.status in (status if isinstance(status, tuple) else (status,))
-    assert found.status in {405, 417} or connection.at_end()
+    assert found.header("connection") == "close"
+    assert connection.at_end()
+    connection.close()
+    assert len(world.echo.requests) == before
+
+
+def test_bytes_after_a_refused_tunnel_are_no_request(world: World) -> None:
+    """Sent once the 405 is there, on a connection that lingers: still no request."""
+    before = len(world.echo.requests)
+    connection = raw(world, b"CONNECT wire.test:443 HTTP/1.1" + END)
+    found = connection.read()
+    assert (found.status, found.header("connection")) == (405, "close")
+    connection.send(b"GET /behind HTTP/1.1" + END)
+    assert connection.at_end()
     connection.close()
     assert len(world.echo.requests) == before
 
@@ -533,15 +574,25 @@ def test_hostile_requests(world: World, data: bytes, status: int | tuple[int, ..
     [
         ("/a//b", "/a/b"),
         ("/a/./b/../c", "/a/c"),
-        ("/%2e%2e%2fx", "/..%2Fx"),
         ("/%41%2f", "/A%2F"),
         ("/a;b=1/c", "/a;b=1/c"),
+        ("/a/..b/...", "/a/..b/..."),
+        ("/a/%252e%252e%252fb", "/a/%252e%252e%252fb"),
         ("/a?x=//../%2e", "/a?x=//../%2e"),
     ],
 )
 def test_what_is_matched_is_what_is_forwarded(world: World, client: Any, sent: str, seen: str | None) -> None:
     found = exchange(world, client, "GET", HOST, sent)
     assert (found.echo["target"] if found.status == 200 else None) == seen
+
+
+@pytest.mark.parametrize(
+    "sent", ["/a/..;/b", "/..;x=1/", "/.;/b", "/a/..%2fb", "/a/%2e%2e%2fb", "/..%5cb", "/%2f..", "/a%5C../b"]
+)
+def test_dot_segments_that_only_a_backend_would_see(world: World, client: Any, sent: str) -> None:
+    before = len(world.echo.requests)
+    assert exchange(world, client, "GET", HOST, sent).status == 400
+    assert len(world.echo.requests) == before
 
 
 FIELDS = [

@@ -40,18 +40,27 @@ pub fn listener<'t>(socket: &'t Socket, sni: Option<&str>, host: &str) -> Result
     if listener.ir.protocol.is_http() { Ok(listener) } else { Err(Unserved::NoListener) }
 }
 
+/// Memory for the fields that a listener's filters have edited.
+#[derive(Debug, Default)]
+pub struct EditedHead<'f> {
+    fields: EditedFields<'f>,
+    taken_out: EditedFields<'f>,
+}
+
 /// The request as the listener's filters leave it; what they change is put together in `space`.
 pub fn pre_route<'f: 's, 's>(
     listener: &'f Listener,
     head: RequestHead<'f>,
-    space: &'s mut EditedFields<'f>,
+    space: &'s mut EditedHead<'f>,
 ) -> RequestHead<'s> {
     if listener.pre_routing.is_empty() {
         return head;
     }
-    space.extend(head.fields.iter().copied());
-    listener.pre_routing.apply(space);
-    RequestHead { fields: space, ..head }
+    let EditedHead { fields, taken_out } = space;
+    fields.extend(head.fields.iter().copied());
+    taken_out.extend(head.taken_out.iter().copied());
+    listener.pre_routing.apply(fields, taken_out);
+    RequestHead { fields, taken_out, ..head }
 }
 
 /// Which listener and rule take a connection, or a client's datagrams.
@@ -194,7 +203,7 @@ pub fn location(
 
 /// The first value of a field, as text.
 fn field_text<'a>(head: &RequestHead<'a>, name: &str) -> Option<&'a str> {
-    let field = head.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name.as_bytes()))?;
+    let field = head.all_fields().find(|field| field.name.eq_ignore_ascii_case(name.as_bytes()))?;
     std::str::from_utf8(field.value).ok().map(str::trim)
 }
 

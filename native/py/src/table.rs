@@ -5,10 +5,10 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use sluicegate_core::codec::{Parsed, parse_request};
-use sluicegate_core::decision::{DecisionRequest, Question, decide, listener, pre_route};
+use sluicegate_core::decision::{DecisionRequest, EditedHead, Question, decide, listener, pre_route};
 use sluicegate_core::ir::{Transaction, Transport};
 use sluicegate_core::observe::metrics::NoSeries;
-use sluicegate_core::table::{EditedFields, Field, RequestHead, State, Table, authority, path_regex, target};
+use sluicegate_core::table::{Field, RequestHead, State, Table, authority, path_regex, target};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -124,9 +124,11 @@ impl<'r> Prepared<'r> {
             path: &self.path,
             query: self.query,
             host: &self.host,
+            authority: self.request.authority.as_bytes(),
             fields: &self.fields,
+            taken_out: &[],
         };
-        let mut space = EditedFields::new();
+        let mut space = EditedHead::default();
         table
             .socket_on_port(Transport::Tcp, self.request.bind_port)
             .and_then(|socket| listener(socket, self.request.sni.as_deref(), head.host).ok())

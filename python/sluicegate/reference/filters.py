@@ -9,19 +9,42 @@ from sluicegate import ir
 from .contract import Headers, Message
 from .match import Found, Head
 
+#: Fields of one connection and of the framing (RFC 9110 section 7.6.1): the wire code alone writes them.
+WIRE_FIELDS = frozenset(
+    {
+        "connection",
+        "content-length",
+        "expect",
+        "http2-settings",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
 _WELL_KNOWN_PORTS = {"http": 80, "https": 443}
 
 
 def edit_headers(headers: Headers, edit: ir.HeaderEdit) -> Headers:
-    """Set, then add, then remove; what is set or added goes to the end, its name as the filter has it."""
+    """Set, then add, then remove; what is set or added goes to the end, its name as the filter has it.
+
+    Edits of wire fields are left out.
+    """
     fields = list(headers)
-    for field in edit.set:
+    for field in _editable(edit.set):
         fields = _without(fields, field.name)
         fields.append((field.name, field.value))
-    fields.extend((field.name, field.value) for field in edit.add)
+    fields.extend((field.name, field.value) for field in _editable(edit.add))
     for name in edit.remove:
-        fields = _without(fields, name)
+        if name.lower() not in WIRE_FIELDS:
+            fields = _without(fields, name)
     return tuple(fields)
+
+
+def _editable(values: Iterable[ir.HeaderValue]) -> list[ir.HeaderValue]:
+    return [field for field in values if field.name.lower() not in WIRE_FIELDS]
 
 
 def edited_before_routing(headers: Headers, filters: Iterable[ir.RequestHeaders]) -> Headers:

@@ -23,7 +23,10 @@ _REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) (HTT
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 #: Fields that belong to one connection (RFC 9110 section 7.6.1).
 HOP_BY_HOP = frozenset(
-    {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
+    {
+        *(b"connection", b"http2-settings", b"keep-alive", b"proxy-connection"),
+        *(b"te", b"trailer", b"transfer-encoding", b"upgrade"),
+    }
 )
 
 
@@ -43,7 +46,8 @@ class RequestHead(Struct, frozen=True):
         method: as sent.
         target: as sent, neither checked nor normalised.
         host: of the Host field; empty on HTTP/1.0 without one.
-        headers: the other end-to-end fields; framing and hop-by-hop fields are taken out.
+        headers: the other end-to-end fields.
+        taken_out: framing and hop-by-hop fields: matched, never forwarded.
         length: bytes of the body; None: chunked.
         keep_alive: the connection may be used again.
         expects_continue: `Expect: 100-continue`.
@@ -54,6 +58,7 @@ class RequestHead(Struct, frozen=True):
     target: str
     host: str
     headers: Headers
+    taken_out: Headers
     length: int | None
     keep_alive: bool
     expects_continue: bool
@@ -121,16 +126,18 @@ def _head(method: bytes, target: bytes, current: bool, fields: list[tuple[bytes,
     length = _framing(by_name, current)
     options = {part.strip().lower() for value in by_name.get(b"connection", []) for part in value.split(b",")}
     taken = HOP_BY_HOP | options | {b"host", b"content-length", b"expect"}
-    kept = tuple(
-        (name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
-        for name, value in fields
-        if name.lower() not in taken
-    )
+    kept: list[tuple[str, str]] = []
+    taken_out: list[tuple[str, str]] = []
+    for name, value in fields:
+        if name.lower() != b"host":
+            into = taken_out if name.lower() in taken else kept
+            into.append((name.decode("latin-1"), value.decode("utf-8", "surrogateescape")))
     return RequestHead(
         method=method.decode(),
         target=target.decode(),
         host=hosts[0].decode("latin-1") if hosts else "",
-        headers=kept,
+        headers=tuple(kept),
+        taken_out=tuple(taken_out),
         length=length,
         keep_alive=b"close" not in options and (current or b"keep-alive" in options),
         expects_continue=current and bool(expectations),

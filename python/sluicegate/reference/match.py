@@ -28,7 +28,8 @@ class Head(Struct, frozen=True):
         host: lower case, without port.
         path: normalised.
         query: as sent, without the `?`.
-        fields: value by lower-case name; several fields of one name are joined (RFC 9110 section 5.3).
+        fields: value by lower-case name; several fields of one name are joined (RFC 9110 section 5.3). `host` is the
+            authority, whatever carried it.
         parameters: decoded value by decoded name; the first of a name counts.
     """
 
@@ -47,9 +48,10 @@ class Found(Struct, frozen=True):
     prefix_length: int | None
 
 
-def head_of(*, method: str, host: str, path: str, query: str | None, headers: Headers) -> Head:
+def head_of(*, method: str, host: str, authority: str, path: str, query: str | None, headers: Headers) -> Head:
     """Prepare what matching needs of a request."""
-    return Head(method, host, path, query, joined_fields(headers), first_parameters(query))
+    fields = joined_fields((("host", authority), *headers))
+    return Head(method, host, path, query, fields, first_parameters(query))
 
 
 def find(listener: Listener, head: Head) -> Found | None:

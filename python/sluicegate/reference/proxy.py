@@ -11,6 +11,8 @@ import itertools
 from collections import defaultdict
 from http import HTTPStatus
 
+import msgspec
+
 from .contract import Headers, Message, Request
 from .head import BadHead, RequestHead, parse_head
 from .router import decide
@@ -125,7 +127,7 @@ class Proxy:
             method=head.method,
             authority=head.host,
             target=head.target,
-            headers=head.headers,
+            headers=(*head.taken_out, *head.headers),
             entropy=next(self._turn),
         )
         decision = decide(self._table, request)
@@ -133,7 +135,9 @@ class Proxy:
             writer.write(_answer(decision.status, decision.response.headers if decision.response else ()))
             return
         try:
-            await self._forward(decision.request, decision.endpoints, body, writer)
+            kept = tuple(field for field in decision.request.headers if field not in head.taken_out)
+            sent = msgspec.structs.replace(decision.request, headers=kept)
+            await self._forward(sent, decision.endpoints, body, writer)
         except OSError:
             writer.write(_answer(502, close=True))
             raise ConnectionError from None

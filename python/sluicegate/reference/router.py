@@ -45,7 +45,14 @@ def _answer(table: Table, request: Request) -> Decision:
     if listener.resource.filters:
         headers = edited_before_routing(request.headers, listener.resource.filters)
         request = msgspec.structs.replace(request, headers=headers)
-    head = head_of(method=request.method, host=host, path=target.path, query=target.query, headers=request.headers)
+    head = head_of(
+        method=request.method,
+        host=host,
+        authority=authority,
+        path=target.path,
+        query=target.query,
+        headers=request.headers,
+    )
     found = find(listener, head)
     if found is None:
         return respond(404, "no_route", listener)

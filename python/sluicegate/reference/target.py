@@ -12,6 +12,8 @@ from .contract import BadRequest
 _TARGET = re.compile(r"[!\"$-~]*")
 _ABSOLUTE = re.compile(r"https?://([^/?]*)(.*)", re.IGNORECASE)
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})?")
+#: A dot segment that we do not resolve and a backend may: with `;` behind it, or next to an escaped separator.
+_HIDDEN_DOTS = re.compile(r"/\.\.?(?:;|%3B|%2F|%5C)|(?:%2F|%5C)\.\.?(?:[;/]|%3B|%2F|%5C|\Z)")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
@@ -53,12 +55,14 @@ def normalise_path(path: str) -> str:
     """Decode unreserved escapes, merge slashes, remove dot segments.
 
     Raises:
-        BadRequest: a backslash, a broken escape, an escaped NUL, or `..` above the root.
+        BadRequest: a backslash, a broken escape, an escaped NUL, a hidden dot segment, or `..` above the root.
     """
     if "\\" in path:
         raise BadRequest
     if "%" in path:
         path = _ESCAPE.sub(_decode_unreserved, path)
+    if _HIDDEN_DOTS.search(path):
+        raise BadRequest
     if "//" not in path and "/." not in path:
         return path
     return _remove_dot_segments(path)

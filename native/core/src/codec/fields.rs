@@ -8,6 +8,9 @@ use smallvec::SmallVec;
 /// Fields of one message as they stand in the buffer, without the hop-by-hop ones.
 pub type FieldList<'b> = SmallVec<[Field<'b>; 24]>;
 
+/// Fields that are not forwarded as they came.
+pub type TakenFields<'b> = SmallVec<[Field<'b>; 4]>;
+
 /// What a field name means to a proxy. Everything else is `Other` and passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FieldKind {
@@ -75,11 +78,17 @@ impl<'b> ConnectionOptions<'b> {
         Ok(())
     }
 
-    /// Remove what is named (RFC 9110 section 7.6.1). Called before our own fields are added, so no client can remove
+    /// Give what is named to `take` (RFC 9110 section 7.6.1). Called before our own fields are added, so no client can remove
     /// those.
-    pub fn remove_named(&self, fields: &mut FieldList<'_>) {
+    pub fn take_named<'f>(&self, fields: &mut FieldList<'f>, mut take: impl FnMut(Field<'f>)) {
         if !self.named.is_empty() {
-            fields.retain(|field| !self.named.iter().any(|name| name.eq_ignore_ascii_case(field.name)));
+            fields.retain(|field| {
+                let named = self.named.iter().any(|name| name.eq_ignore_ascii_case(field.name));
+                if named {
+                    take(*field);
+                }
+                !named
+            });
         }
     }
 }
@@ -150,28 +159,41 @@ pub(super) fn every_line_ends_in_crlf(head: &[u8]) -> bool {
     memchr_iter(b'\n', head).all(|at| at > 0 && head[at - 1] == b'\r')
 }
 
-/// Fields that a trailer section may not carry: framing, routing, authentication (RFC 9110 section 6.5.1).
+/// Names that tell where a request came from, and that only a gateway may write: `Forwarded` (RFC 7239), `X-Real-IP` and all
+/// of `X-Forwarded-*`, in every spelling that a backend may take for one of them. CGI and WSGI make `_` of `-`, others of
+/// whatever is no letter or digit.
+pub fn is_forwarding_name(name: &[u8]) -> bool {
+    const PREFIX: &[u8] = b"x-forwarded-";
+    match name.len() {
+        9 => is_spelling_of(name, b"forwarded") || is_spelling_of(name, b"x-real-ip"),
+        length => length > PREFIX.len() && is_spelling_of(&name[..PREFIX.len()], PREFIX),
+    }
+}
+
+/// The same name, whatever the case and whatever stands for `-`. Both have one length.
+fn is_spelling_of(name: &[u8], wanted: &[u8]) -> bool {
+    let same = |(byte, wanted): (&u8, &u8)| {
+        byte.eq_ignore_ascii_case(wanted) || (*wanted == b'-' && !byte.is_ascii_alphanumeric())
+    };
+    name.iter().zip(wanted).all(same)
+}
+
+/// Fields that a trailer section may not carry: framing, routing, authentication (RFC 9110 section 6.5.1), what belongs to
+/// one connection, and what only we say in a head.
 pub fn is_forbidden_trailer(name: &[u8]) -> bool {
-    const FORBIDDEN: [&[u8]; 17] = [
+    const FORBIDDEN: [&[u8]; 8] = [
         b"authorization",
         b"cache-control",
-        b"connection",
         b"content-encoding",
-        b"content-length",
         b"content-range",
         b"content-type",
         b"cookie",
-        b"expect",
-        b"host",
-        b"keep-alive",
         b"proxy-authorization",
         b"set-cookie",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
     ];
-    FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden))
+    kind(name) != FieldKind::Other
+        || FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden))
+        || is_forwarding_name(name)
 }
 
 /// A trailer section up to and with its empty line. Forbidden fields are dropped.
@@ -196,5 +218,68 @@ pub fn parse_trailers(bytes: &[u8]) -> Result<Parsed<FieldList<'_>>, WireError> 
         }
         Err(httparse::Error::TooManyHeaders) => Err(WireError::HeadTooLarge),
         Err(_) => Err(WireError::Malformed("a malformed trailer field")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::is_wire_field;
+
+    #[test]
+    fn filters_edit_no_field_that_is_taken_out() {
+        for name in [
+            "Connection",
+            "content-length",
+            "Expect",
+            "HTTP2-Settings",
+            "Keep-Alive",
+            "Proxy-Connection",
+            "TE",
+            "trailer",
+            "Transfer-Encoding",
+            "upgrade",
+            "x",
+        ] {
+            assert_eq!(is_wire_field(name), kind(name.as_bytes()) != FieldKind::Other, "{name}");
+        }
+    }
+
+    #[test]
+    fn spellings_of_forwarding_names() {
+        for name in [
+            "Forwarded",
+            "FORWARDED",
+            "X-Real-IP",
+            "x_real_ip",
+            "X.Real.IP",
+            "X-Forwarded-For",
+            "x_forwarded_for",
+            "X.Forwarded.For",
+            "X-Forwarded_For",
+            "X_Forwarded.For",
+            "X!Forwarded~For",
+            "X-Forwarded.Proto",
+            "x|forwarded|host",
+            "X.Forwarded-Port",
+            "X-Forwarded-Anything",
+        ] {
+            assert!(is_forwarding_name(name.as_bytes()), "{name}");
+            assert!(is_forbidden_trailer(name.as_bytes()), "{name}");
+        }
+        for name in [
+            "",
+            "X",
+            "For",
+            "XForwardedFor",
+            "X-Forwarded",
+            "X-Forwarded-",
+            "Y-Forwarded-For",
+            "X-Real-IPs",
+            "xfrealxip",
+        ] {
+            assert!(!is_forwarding_name(name.as_bytes()), "{name}");
+            assert!(!is_forbidden_trailer(name.as_bytes()), "{name}");
+        }
     }
 }

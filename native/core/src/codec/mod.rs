@@ -14,8 +14,8 @@ mod response;
 pub use buffer::Buffer;
 pub use chunked::{ChunkedDecoder, Step};
 pub use encode::{ChunkHeader, push_field, push_status_line};
-pub use fields::{FieldList, is_forbidden_trailer, parse_trailers};
-pub use request::{RequestHead, parse_request};
+pub use fields::{FieldList, TakenFields, is_forbidden_trailer, is_forwarding_name, parse_trailers};
+pub use request::{HeadSearch, RequestHead, parse_request};
 pub use response::{ResponseHead, parse_response};
 
 /// Fields in one head or trailer section. More is an attack on every linear search behind us.
@@ -24,7 +24,8 @@ pub const MAX_FIELDS: usize = 100;
 /// Bytes of the request line. Longer targets break backends and logs first.
 pub const MAX_REQUEST_LINE: usize = 16 * 1024;
 
-/// Empty lines that are skipped before a request line (RFC 9112 section 2.2 asks for at least one).
+/// Empty lines that are skipped before a request line (RFC 9112 section 2.2 asks for at least one). One more is 400, as is a
+/// bare CR or LF there.
 pub const MAX_LEADING_EMPTY_LINES: usize = 2;
 
 /// How the body of a message is delimited (RFC 9112 section 6).

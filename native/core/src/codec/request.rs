@@ -1,11 +1,14 @@
 //! Request heads (RFC 9112 sections 2, 3, 5, 6).
 
 use super::fields::{ConnectionOptions, FieldKind, FramingFields, every_line_ends_in_crlf, kind};
-use super::{FieldList, Framing, MAX_FIELDS, MAX_REQUEST_LINE, Parsed, WireError};
+use super::{
+    Buffer, FieldList, Framing, MAX_FIELDS, MAX_LEADING_EMPTY_LINES, MAX_REQUEST_LINE, Parsed, TakenFields, WireError,
+};
 use crate::table::Field;
+use memchr::memchr;
 use std::mem::MaybeUninit;
 
-/// A request head as it stands in the buffer. `Host`, framing and hop-by-hop fields are taken out of `fields`.
+/// A request head as it stands in the buffer. `Host`, framing and hop-by-hop fields are not among `fields`.
 #[derive(Debug)]
 pub struct RequestHead<'b> {
     pub method: &'b str,
@@ -16,6 +19,8 @@ pub struct RequestHead<'b> {
     /// At most one; absent only in HTTP/1.0.
     pub host: Option<&'b [u8]>,
     pub fields: FieldList<'b>,
+    /// All others but `Host`: rules may match them.
+    pub taken_out: TakenFields<'b>,
     pub framing: Framing,
     pub keep_alive: bool,
     pub expect_continue: bool,
@@ -27,11 +32,42 @@ pub struct RequestHead<'b> {
     pub consumed: usize,
 }
 
-/// Parse the head at the start of `bytes`.
+/// How far a buffer has been searched for the next request head, over all the reads that it takes.
+#[derive(Debug, Default)]
+pub struct HeadSearch {
+    /// Bytes of the buffer without a line end that has not been told.
+    searched: usize,
+    empty_lines: usize,
+}
+
+impl HeadSearch {
+    /// Call after each read. Skips empty lines in front of the head ([`MAX_LEADING_EMPTY_LINES`] in all, however they are cut);
+    /// true: a line has ended since the last call. Nothing else can complete a head, so a sender of single bytes does not get
+    /// each one parsed.
+    pub fn line_ended(&mut self, buffer: &mut Buffer) -> bool {
+        while self.empty_lines < MAX_LEADING_EMPTY_LINES && buffer.filled().starts_with(b"\r\n") {
+            buffer.consume(2);
+            self.empty_lines += 1;
+            // It counted from a start that is gone.
+            self.searched = 0;
+        }
+        let ended = memchr(b'\n', &buffer.filled()[self.searched..]).is_some();
+        self.searched = buffer.len();
+        ended
+    }
+}
+
+/// Parse the head at the start of `bytes`. Empty lines in front of it are for [`HeadSearch`] to skip.
 ///
 /// # Errors
 /// Every row of the request table in HARDENING.md that the head alone decides.
 pub fn parse_request(bytes: &[u8]) -> Result<Parsed<RequestHead<'_>>, WireError> {
+    match bytes {
+        b"\r" => return Ok(Parsed::Partial),
+        // httparse would skip any number of them, and bare LF too.
+        [b'\r' | b'\n', ..] => return Err(WireError::Malformed("an empty line in the place of the request line")),
+        _ => {}
+    }
     let mut headers = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut []);
     let consumed = match request.parse_with_uninit_headers(bytes, &mut headers) {
@@ -60,6 +96,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<Parsed<RequestHead<'_>>, WireError>
         minor,
         host: None,
         fields: FieldList::new(),
+        taken_out: TakenFields::new(),
         framing: Framing::Empty,
         keep_alive: minor == 1,
         expect_continue: false,
@@ -79,9 +116,15 @@ fn read_fields<'b>(head: &mut RequestHead<'b>, headers: &[httparse::Header<'b>])
     let mut options = ConnectionOptions::default();
     let mut upgrade = None;
     for header in headers {
-        let name = header.name.as_bytes();
-        match kind(name) {
-            FieldKind::Other => head.fields.push(Field { name, value: header.value }),
+        let field = Field { name: header.name.as_bytes(), value: header.value };
+        let kind = kind(field.name);
+        match kind {
+            FieldKind::Other => head.fields.push(field),
+            FieldKind::Host => {}
+            _ => head.taken_out.push(field),
+        }
+        match kind {
+            FieldKind::Other | FieldKind::HopByHop => {}
             FieldKind::Host if head.host.is_some() => {
                 return Err(WireError::Malformed("two Host fields"));
             }
@@ -95,12 +138,12 @@ fn read_fields<'b>(head: &mut RequestHead<'b>, headers: &[httparse::Header<'b>])
                 head.expect_continue = head.minor == 1;
             }
             FieldKind::Expect => return Err(WireError::UnknownExpectation),
-            FieldKind::HopByHop => {}
         }
     }
     head.framing = framing.framing(head.minor)?.unwrap_or(Framing::Empty);
     head.keep_alive = !options.close && (head.minor == 1 || options.keep_alive);
-    options.remove_named(&mut head.fields);
+    let taken_out = &mut head.taken_out;
+    options.take_named(&mut head.fields, |field| taken_out.push(field));
     if options.upgrade && head.minor == 1 && head.framing.is_empty() {
         // One protocol only, and never h2c: a backend that took it would speak HTTP/2 past our routing (RFC 9113 section 3.1).
         head.upgrade = upgrade.filter(|value| !value.eq_ignore_ascii_case(b"h2c") && !value.contains(&b','));
@@ -135,5 +178,5 @@ fn names_other_version(bytes: &[u8]) -> bool {
 }
 
 fn first_line(bytes: &[u8]) -> &[u8] {
-    bytes.split(|&byte| byte == b'\r').next().unwrap_or_default()
+    bytes.split(|&byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default()
 }

@@ -92,9 +92,60 @@ fn read_fields<'b>(
         None => Framing::UntilClose,
     };
     head.keep_alive = !options.close && (minor == 1 || options.keep_alive) && head.framing != Framing::UntilClose;
-    options.remove_named(&mut head.fields);
+    options.take_named(&mut head.fields, |_| {});
     if head.status == 101 {
         head.upgrade = upgrade;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a caller that reads on and parses again makes of it. The verdict on a prefix stands.
+    fn outline(bytes: &[u8], head_request: bool) -> Result<Option<String>, WireError> {
+        Ok(match parse_response(bytes, head_request)? {
+            Parsed::Partial => None,
+            Parsed::Complete(head) => {
+                let ResponseHead { status, framing, keep_alive, consumed, .. } = head;
+                let fields: Vec<_> = head.fields.iter().map(|field| String::from_utf8_lossy(field.name)).collect();
+                Some(format!("{status} {framing:?} {keep_alive} {} {consumed}", fields.join(",")))
+            }
+        })
+    }
+
+    #[test]
+    fn heads_mean_the_same_however_they_are_cut() {
+        let cases: &[(&[u8], bool, Option<&str>)] = &[
+            (b"HTTP/1.1 200 OK\r\n\r\n", false, Some("200 UntilClose false  19")),
+            (b"HTTP/1.1 200\r\nContent-Length: 3\r\n\r\n", false, Some("200 Length(3) true  35")),
+            (b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\n", false, Some("200 Length(3) false  38")),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", true, Some("200 Empty true  38")),
+            (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", false, Some("200 Chunked true  47")),
+            (b"HTTP/1.1 204 No Content\r\nX: 1\r\nY:\r\n\r\n", false, Some("204 Empty true X,Y 37")),
+            (b"HTTP/1.1 103 Hints\r\nlink: <a>\r\n\r\n", false, Some("103 Empty true link 33")),
+            (b"HTTP/1.1 304 x\r\nConnection: close, X\r\nX: 1\r\nZ: 1\r\n\r\n", false, Some("304 Empty false Z 52")),
+            (b"HTTP/1.1 200 OK\nX: 1\n\n", false, None),
+            (b"HTTP/1.1 200 OK\r\nX: 1\nY: 1\r\n\r\n", false, None),
+            (b"HTTP/1.1 200 OK\r\nX : 1\r\n\r\n", false, None),
+            (b"HTTP/1.1 200 OK\r\n folded\r\n\r\n", false, None),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n", false, None),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", false, None),
+            (b"HTTP/1.1 099 Low\r\n\r\n", false, None),
+            (b"HTTP/2 200 OK\r\n\r\n", false, None),
+            (b"SSH-2.0-OpenSSH_9.2\r\n", false, None),
+        ];
+        for (sent, head_request, expected) in cases {
+            let whole = outline(sent, *head_request);
+            assert_eq!(whole.clone().ok().flatten().as_deref(), *expected, "{sent:?}");
+            assert_eq!(whole.is_err(), expected.is_none(), "{sent:?}");
+            let more = [sent, &b"HTTP/1.1 200 OK\r\n\r\n"[..]].concat();
+            assert_eq!(outline(&more, *head_request), whole, "{sent:?} and more");
+            for end in 1..sent.len() {
+                let cut = outline(&sent[..end], *head_request);
+                assert!(cut == Ok(None) || (cut.is_err() && whole.is_err()), "{sent:?} to {end}: {cut:?}");
+            }
+        }
+    }
 }

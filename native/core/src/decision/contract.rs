@@ -1,11 +1,11 @@
 //! The `decide` contract: JSON in, JSON out (ARCHITECTURE.md).
 
 use super::{
-    L4Routed, Picked, Unserved, cors_preflight, cors_response, is_preflight, listener, location, pick, pick_l4,
-    pre_route, route_l4,
+    EditedHead, L4Routed, Picked, Unserved, cors_preflight, cors_response, is_preflight, listener, location, pick,
+    pick_l4, pre_route, route_l4,
 };
 use crate::ir::Transport;
-use crate::table::{EditedFields, Field, Filters, Found, RequestHead, Socket, SocketKey, Table, authority, target};
+use crate::table::{Field, Filters, Found, RequestHead, Socket, SocketKey, Table, authority, target};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -158,7 +158,10 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
         path: &target.path,
         query: target.query,
         host: &authority.host,
+        authority: sent_authority.as_bytes(),
         fields: &fields,
+        // Nothing of a request is on a wire here: the fields given are all there are.
+        taken_out: &[],
     };
     let Some(socket) = socket_of(table, Transport::Tcp, &request.address, request.bind_port) else {
         return Decision::respond(404, "no_listener");
@@ -171,7 +174,7 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
             return Decision { listener: Some(listener.id().to_owned()), ..Decision::respond(421, "misdirected") };
         }
     };
-    let mut space = EditedFields::new();
+    let mut space = EditedHead::default();
     let head = pre_route(listener, head, &mut space);
     let Some(found) = listener.find(&head) else {
         return Decision { listener: Some(listener.id().to_owned()), ..Decision::respond(404, "no_route") };

@@ -1,6 +1,6 @@
 //! What is known of a client connection before its first request.
 
-use crate::codec::push_field;
+use crate::codec::{is_forwarding_name, push_field};
 use crate::runtime::Worker;
 use crate::table::{Field, SocketKey};
 use crate::tls::server::Handshake;
@@ -59,33 +59,18 @@ impl Client {
     }
 }
 
-/// A field that tells where a request came from: taken out of every request, whoever sent it.
-///
-/// `Forwarded` (RFC 7239), `X-Forwarded-*`, `X-Real-IP`, also with `_` for `-`: behind CGI and WSGI both are one name.
-/// Returns true when `field` is one of them.
+/// Takes fields that tell where a request came from out of every request, whoever sent it. A trusted proxy is believed in the
+/// one spelling that proxies write. Returns true when `field` is one of them.
 pub fn take_forwarding<'b>(field: &Field<'b>, into: &mut ForwardingFields<'b>) -> bool {
-    let name = field.name;
-    match name.len() {
-        9 => is_variant_of(name, b"forwarded") || is_variant_of(name, b"x-real-ip"),
-        length if length > 12 && is_variant_of(&name[..12], b"x-forwarded-") => {
-            let rest = &name[12..];
-            if name.contains(&b'_') {
-                // No proxy writes it like that.
-            } else if rest.eq_ignore_ascii_case(b"for") {
-                into.forwarded_for = Some(field.value);
-            } else if rest.eq_ignore_ascii_case(b"proto") {
-                into.proto = Some(field.value);
-            } else if rest.eq_ignore_ascii_case(b"host") {
-                into.host = Some(field.value);
-            }
-            true
-        }
-        _ => false,
+    if !is_forwarding_name(field.name) {
+        return false;
     }
-}
-
-/// The same name, whatever the case and whether with `-` or `_`. Both have one length.
-fn is_variant_of(name: &[u8], wanted: &[u8]) -> bool {
-    let same = |(byte, wanted): (&u8, &u8)| byte.eq_ignore_ascii_case(wanted) || (*byte == b'_' && *wanted == b'-');
-    name.iter().zip(wanted).all(same)
+    let slot = match field.name.len() {
+        15 if field.name.eq_ignore_ascii_case(b"x-forwarded-for") => &mut into.forwarded_for,
+        16 if field.name.eq_ignore_ascii_case(b"x-forwarded-host") => &mut into.host,
+        17 if field.name.eq_ignore_ascii_case(b"x-forwarded-proto") => &mut into.proto,
+        _ => return true,
+    };
+    *slot = Some(field.value);
+    true
 }

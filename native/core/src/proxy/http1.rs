@@ -11,7 +11,7 @@ use super::plan::{Inbound, Plan, plan};
 use super::reply::{Http1Reply, Http1Terms, ReplySink};
 use super::tunnel;
 use super::watchdog::{Expired, Progress, Watchdog};
-use crate::codec::{Buffer, Framing, MAX_LEADING_EMPTY_LINES, Parsed, RequestHead, WireError, parse_request};
+use crate::codec::{Buffer, Framing, HeadSearch, Parsed, RequestHead, WireError, parse_request};
 use crate::error::ErrorCode;
 use crate::runtime::Generation;
 use std::cell::RefCell;
@@ -84,11 +84,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         let settings = client.worker.settings();
         let generation;
         let mut deadline = None;
-        let mut parsed_to = 0;
+        let mut search = HeadSearch::default();
         let received = loop {
-            self.skip_empty_lines();
-            // Only a line end can complete a head: a sender of single bytes does not get each one parsed.
-            if memchr::memchr(b'\n', &self.buffer.filled()[parsed_to..]).is_some() {
+            if search.line_ended(&mut self.buffer) {
                 let error = match parse_request(self.buffer.filled()) {
                     Ok(Parsed::Complete(head)) if head.consumed > settings.max_head_bytes => {
                         Some(WireError::HeadTooLarge)
@@ -104,15 +102,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
                     return self.refuse(error).await;
                 }
             }
-            parsed_to = self.buffer.len();
-            if parsed_to >= settings.max_head_bytes {
+            if self.buffer.len() >= settings.max_head_bytes {
                 return self.refuse(WireError::HeadTooLarge).await;
             }
             match self.read_head(&mut deadline, drain.as_mut()).await {
                 Ok(true) => {}
                 Ok(false) => return Next::Close,
                 Err(Expired::Deadline | Expired::Stalled) => {
-                    return if parsed_to == 0 {
+                    return if self.buffer.is_empty() {
                         Next::Close
                     } else {
                         self.answer_without_request(ErrorCode::RequestHeadTimeout).await
@@ -151,23 +148,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         self.watchdog.until(until, fill).await
     }
 
-    fn skip_empty_lines(&mut self) {
-        for _ in 0..MAX_LEADING_EMPTY_LINES {
-            if self.buffer.filled().starts_with(b"\r\n") {
-                self.buffer.consume(2);
-            }
-        }
-    }
-
     async fn perform(&mut self, received: Received<'_>) -> Next {
         let Received { framing, terms, plan, mut entry, expect_continue, .. } = received;
         let mut reply = Http1Reply::new(&self.stream, &mut self.out, &self.client.worker.drain, terms);
         let mut source = Http1Source::new(&self.stream, &mut self.buffer, framing);
+        let mut refused = false;
         let forwarded = match plan {
             Plan::Answer(answer) => {
+                // A client that sends nonsense is not worth a second guess, and what follows CONNECT is no HTTP: whoever sent
+                // it before the answer took the tunnel for open (RFC 9110 section 9.3.6).
+                refused = matches!(answer.code, Some(ErrorCode::BadRequest | ErrorCode::MethodNotAllowed));
                 // Unread bytes would be taken for the next request: what is not here already ends the connection.
-                // A client that sends nonsense is not worth a second guess.
-                if !source.is_whole() || expect_continue || answer.code == Some(ErrorCode::BadRequest) {
+                if !source.is_whole() || expect_continue || refused {
                     reply.terms.close = true;
                 }
                 let until = Instant::now() + self.client.worker.settings().stall_timeout();
@@ -190,7 +182,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         let whole = source.is_finished() || (source.is_whole() && discard(&mut source).await);
         drop(source);
         match forwarded {
-            Forwarded::Complete if !whole => Next::Linger,
+            Forwarded::Complete if !whole || refused => Next::Linger,
             Forwarded::Complete if terms.close => Next::Close,
             Forwarded::Complete => Next::Request,
             Forwarded::Broken(_) => Next::Close,

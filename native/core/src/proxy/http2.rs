@@ -16,7 +16,7 @@ use super::plan::{HttpVersion, Inbound, Plan, plan};
 use super::reply::{Http2Reply, ReplySink};
 use super::resets::{self, Resets};
 use super::watchdog::{Progress, Watchdog};
-use crate::codec::{Framing, MAX_FIELDS};
+use crate::codec::{Framing, MAX_FIELDS, TakenFields};
 use crate::error::ErrorCode;
 use crate::table::Field;
 use crate::upstream::Http1Connection;
@@ -256,14 +256,24 @@ impl Prepared {
 
     fn inbound<'b>(&'b self, parts: &'b http::request::Parts) -> Inbound<'b> {
         let mut fields = fields_of(&parts.headers);
-        let dropped: [&[u8]; 4] = [b"host", b"content-length", b"te", b"expect"];
-        fields.retain(|field| !dropped.contains(&field.name));
+        let mut taken_out = TakenFields::new();
+        fields.retain(|field| match field.name {
+            b"host" => false,
+            b"content-length" | b"te" | b"expect" => {
+                taken_out.push(*field);
+                false
+            }
+            _ => true,
+        });
         if let Some(cookie) = &self.cookie {
             fields.retain(|field| field.name != b"cookie");
             fields.push(Field { name: b"cookie", value: cookie });
         }
         if self.tunnel {
             fields.push(Field { name: b"sec-websocket-key", value: self.websocket_key.as_bytes() });
+            // What the same request has over HTTP/1.1: routes need not know which way a WebSocket comes.
+            taken_out.push(Field { name: b"connection", value: b"Upgrade" });
+            taken_out.push(Field { name: b"upgrade", value: b"websocket" });
         }
         Inbound {
             version: HttpVersion::Http2,
@@ -271,6 +281,7 @@ impl Prepared {
             target: parts.uri.path_and_query().map_or(&b"/"[..], |target| target.as_str().as_bytes()),
             authority: Some(&self.authority),
             fields,
+            taken_out,
             framing: self.framing,
             expect_continue: parts.headers.contains_key(http::header::EXPECT),
             upgrade: self.tunnel.then_some(b"websocket"),

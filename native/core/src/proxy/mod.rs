@@ -22,6 +22,8 @@ mod plan;
 mod reply;
 mod resets;
 mod response;
+#[cfg(test)]
+mod splits;
 mod tunnel;
 mod watchdog;
 

@@ -8,8 +8,8 @@ use super::grpc::{self, End};
 use super::log::Entry;
 use super::outbound::{Outbound, Parts};
 use super::response::ResponseEdits;
-use crate::codec::{FieldList, Framing, RequestHead as WireHead};
-use crate::decision::{self, Edited, Picked, Unserved, cors_preflight, cors_response, is_preflight};
+use crate::codec::{FieldList, Framing, RequestHead as WireHead, TakenFields};
+use crate::decision::{self, Edited, EditedHead, Picked, Unserved, cors_preflight, cors_response, is_preflight};
 use crate::error::ErrorCode;
 use crate::runtime::Generation;
 use crate::table::{EditedFields, Endpoint, Filters, Found, Listener, RequestHead, Retry, Timeouts, authority, target};
@@ -45,6 +45,8 @@ pub struct Inbound<'b> {
     pub target: &'b [u8],
     pub authority: Option<&'b [u8]>,
     pub fields: FieldList<'b>,
+    /// What was taken out of `fields`, `Host` apart: matching sees it.
+    pub taken_out: TakenFields<'b>,
     pub framing: Framing,
     pub expect_continue: bool,
     pub upgrade: Option<&'b [u8]>,
@@ -59,6 +61,7 @@ impl<'b> Inbound<'b> {
             target: head.target,
             authority: head.host,
             fields: head.fields,
+            taken_out: head.taken_out,
             framing: head.framing,
             expect_continue: head.expect_continue,
             upgrade: head.upgrade,
@@ -155,7 +158,9 @@ fn try_plan<'g>(
         path: &target.path,
         query: target.query,
         host: &authority.host,
+        authority: sent_authority,
         fields: &inbound.fields,
+        taken_out: &inbound.taken_out,
     };
     let socket = generation.table.socket(client.socket).ok_or(ErrorCode::NoListener)?;
     let listener = match decision::listener(socket, client.sni(), &authority.host) {
@@ -167,7 +172,7 @@ fn try_plan<'g>(
         }
     };
     entry.listener(listener);
-    let mut space = EditedFields::new();
+    let mut space = EditedHead::default();
     let head = decision::pre_route(listener, head, &mut space);
     let found = listener.find(&head).ok_or(ErrorCode::NoRoute)?;
     entry.rule(found.rule, found.series);

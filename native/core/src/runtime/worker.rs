@@ -75,6 +75,21 @@ impl Worker {
         }
     }
 
+    /// One without a thread and without sockets.
+    #[cfg(test)]
+    pub fn alone(generation: Generation) -> std::io::Result<Rc<Self>> {
+        let settings = Settings::default();
+        let shared = Shared {
+            generation: arc_swap::ArcSwap::from_pointee(generation),
+            registry: crate::observe::metrics::Registry::new(1),
+            access_log: crate::observe::access_log::AccessLog::start(&settings.access_log, 1)?,
+            events: crate::observe::events::Events::default(),
+            readiness: tokio::sync::watch::Sender::new(super::Readiness::Ready),
+            settings,
+        };
+        Ok(Rc::new(Self::new(0, Arc::new(shared))))
+    }
+
     pub fn settings(&self) -> &Settings {
         &self.shared.settings
     }

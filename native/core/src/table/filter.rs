@@ -8,7 +8,27 @@ use smallvec::SmallVec;
 /// Fields of one message while they are edited.
 pub type EditedFields<'a> = SmallVec<[Field<'a>; 32]>;
 
-/// One header modifier: set, then add, then remove.
+/// Fields that belong to one connection or frame a message (RFC 9110 section 7.6.1). The wire code alone writes them: an edit
+/// that brought one through would end a connection or a message where the other side does not.
+const WIRE_FIELDS: [&str; 10] = [
+    "connection",
+    "content-length",
+    "expect",
+    "http2-settings",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// No filter can edit the field of that name.
+pub fn is_wire_field(name: &str) -> bool {
+    WIRE_FIELDS.iter().any(|field| name.eq_ignore_ascii_case(field))
+}
+
+/// One header modifier: set, then add, then remove. Edits of wire fields are left out.
 #[derive(Debug, Clone, Default)]
 pub struct HeaderEdits {
     set: Vec<(String, String)>,
@@ -18,9 +38,12 @@ pub struct HeaderEdits {
 
 impl HeaderEdits {
     fn compile(edit: &ir::HeaderEdit) -> Self {
-        let pairs =
-            |values: &[ir::HeaderValue]| values.iter().map(|field| (field.name.clone(), field.value.clone())).collect();
-        Self { set: pairs(&edit.set), add: pairs(&edit.add), remove: edit.remove.clone() }
+        let pairs = |values: &[ir::HeaderValue]| {
+            let kept = values.iter().filter(|field| !is_wire_field(&field.name));
+            kept.map(|field| (field.name.clone(), field.value.clone())).collect()
+        };
+        let remove = edit.remove.iter().filter(|name| !is_wire_field(name)).cloned().collect();
+        Self { set: pairs(&edit.set), add: pairs(&edit.add), remove }
     }
 
     /// Names compare case-insensitively and are written as the filter has them; what is set or added goes to the end.
@@ -33,6 +56,13 @@ impl HeaderEdits {
             fields.push(Field { name: name.as_bytes(), value: value.as_bytes() });
         }
         for name in &self.remove {
+            remove(fields, name);
+        }
+    }
+
+    /// Take out what the edits replace or remove.
+    fn remove_edited(&self, fields: &mut EditedFields<'_>) {
+        for name in self.set.iter().map(|(name, _)| name).chain(&self.remove) {
             remove(fields, name);
         }
     }
@@ -70,8 +100,10 @@ impl PreRouting {
         self.0.is_empty()
     }
 
-    pub fn apply<'a>(&'a self, fields: &mut EditedFields<'a>) {
+    /// `taken_out`: fields that `Connection` names are not forwarded, but an edit of one replaces it for matching too.
+    pub fn apply<'a>(&'a self, fields: &mut EditedFields<'a>, taken_out: &mut EditedFields<'a>) {
         for edits in &self.0 {
+            edits.remove_edited(taken_out);
             edits.apply(fields);
         }
     }

@@ -23,7 +23,7 @@ pub mod target;
 
 pub use backend::{Backend, Backends, Endpoint};
 pub use compile::{Retry, Rule, RuleBackend, Timeouts, backend_at};
-pub use filter::{CorsFilter, EditedFields, Filters, HeaderEdits, Mirror, OriginPattern, PreRouting};
+pub use filter::{CorsFilter, EditedFields, Filters, HeaderEdits, Mirror, OriginPattern, PreRouting, is_wire_field};
 pub use host::{HostTable, hostname_specificity};
 pub use l4::{L4Candidate, L4Rule, L4Table};
 pub use path::{Candidate, PathTable};
@@ -53,7 +53,20 @@ pub struct RequestHead<'a> {
     pub query: Option<&'a str>,
     /// Lower case, without port.
     pub host: &'a str,
+    /// As sent; empty where a request of HTTP/1.0 has none.
+    pub authority: &'a [u8],
+    /// Those that are forwarded.
     pub fields: &'a [Field<'a>],
+    /// Those that are not forwarded as they came, `Host` apart: framing and hop-by-hop fields. Only matching looks at them.
+    pub taken_out: &'a [Field<'a>],
+}
+
+impl<'a> RequestHead<'a> {
+    /// Every field as the client sent it; `Host` is the authority, whatever carried it.
+    pub fn all_fields(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
+        let host = (!self.authority.is_empty()).then_some(Field { name: b"host", value: self.authority });
+        host.into_iter().chain(self.taken_out.iter().copied()).chain(self.fields.iter().copied())
+    }
 }
 
 /// What a listener binds.

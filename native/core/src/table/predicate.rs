@@ -1,6 +1,6 @@
 //! Everything of a match but hostname and path: method, headers, query parameters.
 
-use super::{Field, RequestHead};
+use super::RequestHead;
 use crate::ir::{HeaderMatch, Match, QueryMatch, ValueMatchKind};
 use regex::bytes::Regex;
 use std::borrow::Cow;
@@ -47,10 +47,7 @@ impl Predicates {
 
     pub fn hold(&self, head: &RequestHead<'_>) -> bool {
         self.method.as_deref().is_none_or(|method| method == head.method)
-            && self
-                .headers
-                .iter()
-                .all(|(name, value)| header_value(head.fields, name).is_some_and(|sent| value.holds(&sent)))
+            && self.headers.iter().all(|(name, value)| header_value(head, name).is_some_and(|sent| value.holds(&sent)))
             && self
                 .query
                 .iter()
@@ -103,9 +100,9 @@ pub fn path_regex(pattern: &str) -> Result<regex::Regex, String> {
 }
 
 /// The value of a header, several fields joined by `, ` (RFC 9110 section 5.3).
-fn header_value<'a>(fields: &[Field<'a>], name: &[u8]) -> Option<Cow<'a, [u8]>> {
-    let mut values = fields
-        .iter()
+fn header_value<'a>(head: &RequestHead<'a>, name: &[u8]) -> Option<Cow<'a, [u8]>> {
+    let mut values = head
+        .all_fields()
         .filter(|field| field.name.len() == name.len() && field.name.eq_ignore_ascii_case(name))
         .map(|field| field.value.trim_ascii());
     let first = values.next()?;

@@ -13,6 +13,8 @@ pub enum TargetError {
     Escape,
     /// `..` above the root.
     AboveRoot,
+    /// A dot segment that we do not resolve and a backend may: with `;` behind it, or next to an escaped separator.
+    HiddenDots,
 }
 
 /// A target taken apart and normalised.
@@ -81,6 +83,9 @@ fn normalise_path(path: &str) -> Result<Cow<'_, str>, TargetError> {
 /// Decode unreserved escapes, merge slashes, resolve dot segments (RFC 3986 sections 6.2.2 and 5.2.4).
 fn rewrite(path: &[u8]) -> Result<String, TargetError> {
     let decoded = decode_unreserved(path)?;
+    if decoded.split('/').any(hides_dots) {
+        return Err(TargetError::HiddenDots);
+    }
     let mut out = String::with_capacity(decoded.len());
     let mut segments = decoded.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {
@@ -102,6 +107,27 @@ fn rewrite(path: &[u8]) -> Result<String, TargetError> {
         }
     }
     Ok(out)
+}
+
+/// Whether a backend could see `.` or `..` in `segment` where we see an ordinary name: servlet containers cut a segment at
+/// `;` before they resolve dots, others decode `%2F` and `%5C` before they do. Escapes have upper-case hex here.
+fn hides_dots(segment: &str) -> bool {
+    let mut rest = segment;
+    loop {
+        let (part, after) = match rest.find("%2F").into_iter().chain(rest.find("%5C")).min() {
+            Some(at) => (&rest[..at], Some(&rest[at + "%2F".len()..])),
+            None => (rest, None),
+        };
+        let name = part.split(';').next().unwrap_or_default().split("%3B").next().unwrap_or_default();
+        // Dots that are all of a segment are ours to resolve.
+        if matches!(name, "." | "..") && name.len() < segment.len() {
+            return true;
+        }
+        match after {
+            Some(after) => rest = after,
+            None => return false,
+        }
+    }
 }
 
 fn decode_unreserved(path: &[u8]) -> Result<String, TargetError> {
@@ -153,6 +179,32 @@ mod tests {
             ("/a/b/%2e%2E/c", Ok("/a/c")),
             ("/.hidden/..x/y.", Ok("/.hidden/..x/y.")),
             ("/a;b=c/d", Ok("/a;b=c/d")),
+            ("/a/..b", Ok("/a/..b")),
+            ("/a/.../b", Ok("/a/.../b")),
+            ("/a;../b", Ok("/a;../b")),
+            ("/a..;/b", Ok("/a..;/b")),
+            ("/a/;..", Ok("/a/;..")),
+            ("/a%2F..b%5C.c", Ok("/a%2F..b%5C.c")),
+            ("/a/%252e%252e%252fb", Ok("/a/%252e%252e%252fb")),
+            ("/%252e%252e/b", Ok("/%252e%252e/b")),
+            ("/a/..;/b", Err(TargetError::HiddenDots)),
+            ("/a/.;/b", Err(TargetError::HiddenDots)),
+            ("/a/.;b", Err(TargetError::HiddenDots)),
+            ("/..;x=1/", Err(TargetError::HiddenDots)),
+            ("/a/b/..;x;y", Err(TargetError::HiddenDots)),
+            ("/a/%2e%2E;/b", Err(TargetError::HiddenDots)),
+            ("/a/..%3bx/b", Err(TargetError::HiddenDots)),
+            ("/a/..%2fb", Err(TargetError::HiddenDots)),
+            ("/a/.%2Fb", Err(TargetError::HiddenDots)),
+            ("/a/%2e%2e%2fb", Err(TargetError::HiddenDots)),
+            ("/a/b%2f..", Err(TargetError::HiddenDots)),
+            ("/a/b%2f../c", Err(TargetError::HiddenDots)),
+            ("/a/b%2f..;x/c", Err(TargetError::HiddenDots)),
+            ("/a/b%2f..%5cc", Err(TargetError::HiddenDots)),
+            ("/%2f..", Err(TargetError::HiddenDots)),
+            ("/..%5cb", Err(TargetError::HiddenDots)),
+            ("/a%5C..%5Cb", Err(TargetError::HiddenDots)),
+            ("/a%5c.", Err(TargetError::HiddenDots)),
             ("/..", Err(TargetError::AboveRoot)),
             ("/a/../../b", Err(TargetError::AboveRoot)),
             ("/%zz", Err(TargetError::Escape)),
