@@ -55,7 +55,8 @@ impl Mirrors {
                 active: Active::begin(Rc::clone(worker)),
                 state,
                 route: mirror.route.clone(),
-                outbound: Outbound { upgrade: false, tls: mirror.route.tls.is_some(), ..forward.outbound.clone() },
+                // Nobody is there to speak another protocol with the mirror.
+                outbound: Outbound { tls: mirror.route.tls.is_some(), ..forward.outbound.without_upgrade() },
                 body: QueuedBody {
                     queue: receiver,
                     piece: Bytes::new(),

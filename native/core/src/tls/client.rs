@@ -22,7 +22,7 @@ struct Ingredients {
     policy: Arc<ir::BackendTls>,
     trust: Vec<Arc<ir::Trust>>,
     certificate: Option<Arc<ir::Certificate>>,
-    http2: bool,
+    protocol: BackendProtocol,
 }
 
 #[derive(Debug)]
@@ -31,6 +31,8 @@ struct Entry {
     target: TlsTarget,
     /// The same, offering HTTP/2 only: gRPC is spoken over nothing else.
     grpc: TlsTarget,
+    /// The same, offering HTTP/1.1 only: nothing else can be upgraded.
+    upgrade: TlsTarget,
     /// The same without ALPN, for what is not HTTP.
     opaque: TlsTarget,
 }
@@ -62,7 +64,7 @@ impl ClientTls {
                     policy: Arc::clone(policy),
                     trust: policy.trust.iter().filter_map(|id| table.trust.get(id.as_str()).cloned()).collect(),
                     certificate: certificate.and_then(|id| table.certificates.get(id).cloned()),
-                    http2: backend.protocol == BackendProtocol::H2c,
+                    protocol: backend.protocol,
                 };
                 if let Some(same) = before.entries.get(&key).filter(|same| same.made_of == made_of) {
                     built.entries.insert(key, Arc::clone(same));
@@ -71,8 +73,9 @@ impl ClientTls {
                 match target(&made_of) {
                     Ok(target) => {
                         let grpc = with_alpn(&target, vec![b"h2".to_vec()]);
+                        let upgrade = with_alpn(&target, vec![b"http/1.1".to_vec()]);
                         let opaque = with_alpn(&target, Vec::new());
-                        built.entries.insert(key, Arc::new(Entry { made_of, target, grpc, opaque }));
+                        built.entries.insert(key, Arc::new(Entry { made_of, target, grpc, upgrade, opaque }));
                     }
                     Err(error) => events.push("backend_tls", format!("{}: {error}", policy.id)),
                 }
@@ -96,14 +99,21 @@ impl ClientTls {
     ///
     /// `grpc`: for a rule of a `GRPCRoute`, whose backends speak HTTP/2 whatever their `appProtocol` says: the kind of the
     /// route tells enough (`GRPCBackendRef`).
-    pub fn route(&self, backend: &Backend, listener: &ir::Listener, grpc: bool) -> Option<Route> {
+    ///
+    /// `upgrade`: for a request that asks to switch protocols, which only HTTP/1.1 can. The caller has refused those that
+    /// want HTTP/2 all the same.
+    pub fn route(&self, backend: &Backend, listener: &ir::Listener, grpc: bool, upgrade: bool) -> Option<Route> {
         let http2 = grpc || backend.protocol == BackendProtocol::H2c;
         let Some(policy) = &backend.tls else {
             return Some(Route { tls: None, http2 });
         };
         let certificate = listener.backend_certificate.as_deref().map(Into::into);
         let entry = self.entries.get(&(policy.id.as_str().into(), certificate))?;
-        let target = if grpc { &entry.grpc } else { &entry.target };
+        let target = match (grpc, upgrade) {
+            (true, _) => &entry.grpc,
+            (false, true) => &entry.upgrade,
+            (false, false) => &entry.target,
+        };
         Some(Route { tls: Some(target.clone()), http2 })
     }
 }
@@ -129,8 +139,11 @@ fn target(made_of: &Ingredients) -> Result<TlsTarget, String> {
             builder.with_client_auth_cert(certificates(&certificate.chain)?, key).map_err(|error| error.to_string())?
         }
     };
-    config.alpn_protocols =
-        if made_of.http2 { vec![b"h2".to_vec()] } else { vec![b"h2".to_vec(), b"http/1.1".to_vec()] };
+    config.alpn_protocols = match made_of.protocol {
+        BackendProtocol::Http => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        BackendProtocol::Http1 => vec![b"http/1.1".to_vec()],
+        BackendProtocol::H2c => vec![b"h2".to_vec()],
+    };
     Ok(TlsTarget { config: Arc::new(config), name })
 }
 
