@@ -6,6 +6,7 @@
 from .. import DEFAULT_CONTROLLER_NAME
 from .features import supported_features
 from .options import IMPLICIT_CLASS, CertificateFacts, Checks, Options
+from .pem import pem_text
 from .problems import Problem, Severity
 from .report import ApplyReport, BindError, ListenerReport
 from .state import State, ir_transaction, is_empty
@@ -47,6 +48,7 @@ __all__ = [
     "Translator",
     "ir_transaction",
     "is_empty",
+    "pem_text",
     "supported_features",
     "to_document",
 ]

@@ -25,8 +25,8 @@ APP_PROTOCOLS: dict[str, ir.BackendProtocol] = {
     "": ir.BackendProtocol.HTTP,
     "http": ir.BackendProtocol.HTTP,
     "https": ir.BackendProtocol.HTTP,
-    "kubernetes.io/ws": ir.BackendProtocol.HTTP,
-    "kubernetes.io/wss": ir.BackendProtocol.HTTP,
+    "kubernetes.io/ws": ir.BackendProtocol.HTTP1,
+    "kubernetes.io/wss": ir.BackendProtocol.HTTP1,
     "kubernetes.io/h2c": ir.BackendProtocol.H2C,
     "grpc": ir.BackendProtocol.H2C,
 }

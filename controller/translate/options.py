@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ..infra.plane import ProvisionOptions
+from .pem import PemError, blocks, certificates, pem_text
 
 IMPLICIT_CLASS = "sluicegate"
 
@@ -36,10 +37,6 @@ CheckRegex = Callable[[str], "str | None"]
 CheckCertificate = Callable[[bytes, bytes], CertificateFacts]
 CheckTrust = Callable[[bytes], "str | None"]
 
-_BEGIN_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
-_BEGIN = b"-----BEGIN "
-_KEY = b"PRIVATE KEY-----"
-
 
 def accept_regex(_pattern: str) -> str | None:
     """Accept every pattern: the engine looks at it again."""
@@ -47,17 +44,26 @@ def accept_regex(_pattern: str) -> str | None:
 
 
 def certificate_shape(chain: bytes, key: bytes) -> CertificateFacts:
-    """Look for the PEM labels of a certificate and of a key."""
-    if _BEGIN_CERTIFICATE not in chain:
-        return CertificateFacts(error="tls.crt holds no PEM certificate")
-    if _BEGIN not in key or _KEY not in key:
-        return CertificateFacts(error="tls.key holds no PEM private key")
+    """Look for the PEM blocks of certificates and of a key."""
+    try:
+        if not certificates(pem_text(chain)):
+            return CertificateFacts(error="tls.crt holds no PEM certificate")
+    except PemError as error:
+        return CertificateFacts(error=f"tls.crt: {error}")
+    try:
+        if not any(block.label.endswith("PRIVATE KEY") for block in blocks(pem_text(key))):
+            return CertificateFacts(error="tls.key holds no PEM private key")
+    except PemError as error:
+        return CertificateFacts(error=f"tls.key: {error}")
     return CertificateFacts()
 
 
 def trust_shape(pem: bytes) -> str | None:
-    """Look for the PEM label of a certificate."""
-    return None if _BEGIN_CERTIFICATE in pem else "it holds no PEM certificate"
+    """Look for the PEM blocks of certificates."""
+    try:
+        return None if certificates(pem_text(pem)) else "it holds no PEM certificate"
+    except PemError as error:
+        return str(error)
 
 
 @dataclass(frozen=True, slots=True)

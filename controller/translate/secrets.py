@@ -17,6 +17,7 @@ from ..model import ClusterTrustBundle, ConfigMap, ObjectKey, Secret, SecretRefe
 from ..snapshot import Snapshot
 from .grants import Grants, allows, grant_remedy
 from .options import CertificateFacts, Options
+from .pem import pem_text
 from .problems import Findings
 from .status import Verdict
 
@@ -107,7 +108,9 @@ class Material:
             else:
                 facts = self.options.checks.certificate(chain, key)
                 if facts.error is None:
-                    self.certificates[identifier] = ir.Certificate(id=identifier, chain=_text(chain), key=_text(key))
+                    self.certificates[identifier] = ir.Certificate(
+                        id=identifier, chain=pem_text(chain), key=pem_text(key)
+                    )
             self._checked[identifier] = facts
             if facts.error is not None and identifier in self.good:
                 self.certificates[identifier] = self.good[identifier]
@@ -179,7 +182,7 @@ class Material:
             error = self.options.checks.trust(pem)
             if error is not None:
                 return None, f"{label}: {error}"
-            self.trust[identifier] = ir.Trust(id=identifier, pem=_text(pem))
+            self.trust[identifier] = ir.Trust(id=identifier, pem=pem_text(pem))
         return identifier, ""
 
 
@@ -215,8 +218,3 @@ def _decoded(value: object) -> bytes | None:
 
 def _time(moment: float) -> str:
     return datetime.datetime.fromtimestamp(moment, datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _text(pem: bytes) -> str:
-    """PEM is ASCII; other bytes can only stand in comments around it."""
-    return pem.decode("ascii", "replace")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sluicegate import engine
-from sluicegate.controller.translate import CertificateFacts, Checks
+from sluicegate.controller.translate import CertificateFacts, Checks, pem_text
 
 
 def native_checks() -> Checks:
@@ -12,17 +12,11 @@ def native_checks() -> Checks:
 
 
 def _certificate(chain: bytes, key: bytes) -> CertificateFacts:
-    try:
-        facts = engine.check_certificate(chain.decode(), key.decode())
-    except UnicodeDecodeError:
-        return CertificateFacts(error="not PEM text")
+    facts = engine.check_certificate(pem_text(chain), pem_text(key))
     if facts.error is not None:
         return CertificateFacts(error=facts.error)
     return CertificateFacts(names=tuple(facts.names), not_before=facts.not_before, not_after=facts.not_after)
 
 
 def _trust(pem: bytes) -> str | None:
-    try:
-        return engine.check_trust(pem.decode()).error
-    except UnicodeDecodeError:
-        return "not PEM text"
+    return engine.check_trust(pem_text(pem)).error

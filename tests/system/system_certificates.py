@@ -9,10 +9,17 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 DAY = datetime.timedelta(days=1)
+
+
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+#: AlgorithmIdentifiers of signatures with SHA-256 (RFC 5758 section 3.2, RFC 4055 section 5).
+ECDSA_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
+RSA_SHA256 = bytes.fromhex("300d06092a864886f70d01010b0500")
 
 
 @dataclass(frozen=True)
@@ -82,3 +89,60 @@ class Authority:
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             ),
         )
+
+
+def self_signed(
+    name: str,
+    *extensions: x509.ExtensionType,
+    start: float = -1,
+    days: float = 10,
+    key: Key | None = None,
+    version1: bool = False,
+) -> Pair:
+    """Make a certificate that signs for itself, with these extensions only; `start` and `days` from now."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    now = datetime.datetime.now(datetime.timezone.utc)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now + start * DAY)
+        .not_valid_after(now + days * DAY)
+    )
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+    certificate = builder.sign(key, hashes.SHA256())
+    if version1:
+        certificate = x509.load_der_x509_certificate(as_version1(certificate.tbs_certificate_bytes, key))
+    return Pair(certificate.public_bytes(serialization.Encoding.PEM), private_pem(key))
+
+
+def private_pem(key: Key) -> bytes:
+    """The key in PKCS #8."""
+    form, encryption = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, form, encryption)
+
+
+def as_version1(tbs: bytes, key: Key) -> bytes:
+    """Sign once more, as X.509 version 1: what a certificate without a version is (RFC 5280 section 4.1.2.1)."""
+    version3 = bytes.fromhex("a003020102")
+    _, found, rest = tbs.partition(version3)
+    assert found
+    tbs = der(0x30, rest)
+    if isinstance(key, rsa.RSAPrivateKey):
+        algorithm, signature = RSA_SHA256, key.sign(tbs, padding.PKCS1v15(), hashes.SHA256())
+    else:
+        algorithm, signature = ECDSA_SHA256, key.sign(tbs, ec.ECDSA(hashes.SHA256()))
+    return der(0x30, tbs + algorithm + der(0x03, b"\0" + signature))
+
+
+def der(tag: int, value: bytes) -> bytes:
+    """One value with its tag and length."""
+    size = len(value)
+    if size < 0x80:
+        return bytes([tag, size]) + value
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([tag, 0x80 | len(length)]) + length + value

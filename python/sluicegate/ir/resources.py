@@ -70,9 +70,13 @@ class Listener(Base, frozen=True, kw_only=True):
 
 
 class BackendProtocol(enum.Enum):
-    """From `Service.spec.ports[].appProtocol` (GEP-1911). HTTP: 1.1, or by ALPN under TLS; H2C: prior knowledge."""
+    """From `Service.spec.ports[].appProtocol` (GEP-1911).
+
+    HTTP: 1.1, or by ALPN under TLS; HTTP1: 1.1 in any case; H2C: HTTP/2 with prior knowledge.
+    """
 
     HTTP = "http"
+    HTTP1 = "http1"
     H2C = "h2c"
 
 

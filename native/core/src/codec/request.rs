@@ -24,7 +24,7 @@ pub struct RequestHead<'b> {
     pub framing: Framing,
     pub keep_alive: bool,
     pub expect_continue: bool,
-    /// The protocol that the client wants to switch to; never `h2c`, never together with a body.
+    /// The protocol that the client wants to switch to; never `h2c` or TLS, never together with a body.
     pub upgrade: Option<&'b [u8]>,
     /// `TE: trailers`.
     pub accepts_trailers: bool,
@@ -146,7 +146,12 @@ fn read_fields<'b>(head: &mut RequestHead<'b>, headers: &[httparse::Header<'b>])
     options.take_named(&mut head.fields, |field| taken_out.push(field));
     if options.upgrade && head.minor == 1 && head.framing.is_empty() {
         // One protocol only, and never h2c: a backend that took it would speak HTTP/2 past our routing (RFC 9113 section 3.1).
-        head.upgrade = upgrade.filter(|value| !value.eq_ignore_ascii_case(b"h2c") && !value.contains(&b','));
+        // Nor TLS (RFC 2817), which clients offer with every request: that is for this connection, and not for the backend.
+        let is_ours = |value: &[u8]| {
+            value.eq_ignore_ascii_case(b"h2c")
+                || value.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"tls/"))
+        };
+        head.upgrade = upgrade.filter(|value| !is_ours(value) && !value.contains(&b','));
     }
     Ok(())
 }

@@ -33,6 +33,8 @@ pub fn parse_response(bytes: &[u8], head_request: bool) -> Result<Parsed<Respons
         Ok(httparse::Status::Complete(consumed)) => consumed,
         Ok(httparse::Status::Partial) => return Ok(Parsed::Partial),
         Err(httparse::Error::TooManyHeaders) => return Err(WireError::HeadTooLarge),
+        // No status line begins so, but every SETTINGS frame of a server does.
+        Err(_) if bytes.starts_with(b"\0\0") => return Err(WireError::UnsupportedVersion),
         Err(_) => return Err(WireError::Malformed("a malformed response head")),
     };
     if !every_line_ends_in_crlf(&bytes[..consumed]) {

@@ -151,9 +151,11 @@ pub struct Backend {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BackendProtocol {
-    /// HTTP/1.1; with TLS, ALPN decides between HTTP/2 and HTTP/1.1. WebSocket works here.
+    /// HTTP/1.1; with TLS, ALPN decides between HTTP/2 and HTTP/1.1. An upgrade (WebSocket) goes over HTTP/1.1.
     #[default]
     Http,
+    /// HTTP/1.1 whatever ALPN would offer (`kubernetes.io/ws`, `kubernetes.io/wss`).
+    Http1,
     /// HTTP/2 with prior knowledge (`kubernetes.io/h2c`).
     H2c,
 }

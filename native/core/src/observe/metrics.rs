@@ -115,8 +115,6 @@ impl SeriesSource for NoSeries {
 pub enum MirrorFailure {
     /// As many mirrored requests were under way as there may be.
     Busy,
-    /// It asks to switch protocols.
-    Upgrade,
     NoEndpoint,
     /// No connection to the mirror.
     Connect,
@@ -131,21 +129,12 @@ pub enum MirrorFailure {
 }
 
 impl MirrorFailure {
-    pub const ALL: &'static [Self] = &[
-        Self::Busy,
-        Self::Upgrade,
-        Self::NoEndpoint,
-        Self::Connect,
-        Self::Exchange,
-        Self::Slow,
-        Self::Timeout,
-        Self::Broken,
-    ];
+    pub const ALL: &'static [Self] =
+        &[Self::Busy, Self::NoEndpoint, Self::Connect, Self::Exchange, Self::Slow, Self::Timeout, Self::Broken];
 
     pub const fn name(self) -> &'static str {
         match self {
             Self::Busy => "busy",
-            Self::Upgrade => "upgrade",
             Self::NoEndpoint => "no_endpoint",
             Self::Connect => "connect",
             Self::Exchange => "exchange",

@@ -34,6 +34,9 @@ pub enum ExchangeError {
     Upstream { error: BodyError, answered: bool },
     /// The response has a status that the rule wants retried; nothing was handed on.
     RetryStatus(u16),
+    /// Instead of switching protocols the backend answered with a 2xx, which the client would take for the switch, or in
+    /// HTTP/2 (`None`); nothing was handed on.
+    NotSwitched(Option<u16>),
 }
 
 /// A response that was handed on whole.
@@ -156,6 +159,7 @@ fn take_head<Sink: ReplySink>(
     let head = match parse_response(bytes, terms.outbound.head_request) {
         Ok(Parsed::Partial) => return Ok(None),
         Ok(Parsed::Complete(head)) => head,
+        Err(WireError::UnsupportedVersion) if terms.outbound.upgrade => return Err(ExchangeError::NotSwitched(None)),
         Err(error) => return Err(upstream(error, true)),
     };
     let consumed = head.consumed;
@@ -173,6 +177,9 @@ fn take_head<Sink: ReplySink>(
             Received::Informational(consumed)
         }
         status if terms.retries(status) => return Err(ExchangeError::RetryStatus(status)),
+        status if terms.outbound.connect && status < 300 => {
+            return Err(ExchangeError::NotSwitched(Some(status)));
+        }
         status => {
             terms.progress.answered();
             send_head(client, &head, terms.edits)?;

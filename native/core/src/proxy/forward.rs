@@ -180,7 +180,8 @@ async fn give_up<Sink: ReplySink>(
     if matches!(end.code, ErrorCode::BadRequest | ErrorCode::RequestBodyTimeout) {
         sink.end_connection();
     }
-    let answer = Answer::failure(end, forward.grpc || grpc::is_grpc_head(&forward.outbound.head));
+    let grpc = forward.grpc || grpc::is_grpc_head(&forward.outbound.head);
+    let answer = Answer::failure(end, grpc && !forward.outbound.upgrade);
     entry.answer(&answer, retries);
     match watchdog.until(Instant::now() + limit, answer.send(sink, forward.outbound.head_request)).await {
         Ok(Ok(())) => Forwarded::Complete,

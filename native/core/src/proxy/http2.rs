@@ -2,7 +2,7 @@
 
 use super::PREFACE;
 use super::answer::Answer;
-use super::body::{BodySink, BodySource, Piece, pump};
+use super::body::{BodyError, BodySink, BodySource, Piece, PumpError, pump};
 use super::client::Client;
 use super::exchange::{Watched, fields_of};
 use super::flood::Metered;
@@ -27,6 +27,7 @@ use h2::{Reason, RecvStream};
 use http::{HeaderMap, Method, Request};
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::io::ErrorKind;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -285,6 +286,7 @@ impl Prepared {
             framing: self.framing,
             expect_continue: parts.headers.contains_key(http::header::EXPECT),
             upgrade: self.tunnel.then_some(b"websocket"),
+            connect: self.tunnel,
             accepts_trailers: parts.headers.get(http::header::TE).is_some_and(|value| value == "trailers"),
         }
     }
@@ -341,7 +343,13 @@ async fn run_tunnel(
     let down = async {
         let mut from_backend = Http1Source::new(stream, buffer, Framing::UntilClose);
         let mut tap = Watched { tap: &mut (), progress: &progress };
-        pump(&mut from_backend, &mut sink, &mut tap).await
+        match pump(&mut from_backend, &mut sink, &mut tap).await {
+            // TLS without close_notify: WebSocket tells its end itself, and a reset would take back what came before.
+            Err(PumpError::Source(BodyError::Io(error))) if error.kind() == ErrorKind::UnexpectedEof => {
+                sink.finish(None).await.map(|()| 0).map_err(PumpError::Sink)
+            }
+            ended => ended,
+        }
     };
     let both = async { tokio::join!(up, down) };
     let ended = watchdog.guard(Instant::now(), None, idle, &progress, both).await;
@@ -357,7 +365,7 @@ async fn run_tunnel(
 struct NoBody;
 
 impl BodySource for NoBody {
-    async fn next(&mut self) -> Result<Option<Piece<'_>>, super::body::BodyError> {
+    async fn next(&mut self) -> Result<Option<Piece<'_>>, BodyError> {
         Ok(None)
     }
 

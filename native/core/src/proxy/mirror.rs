@@ -4,7 +4,7 @@
 //!   (`mirror_buffer_bytes`). A mirror that is that far behind holds its request up, but only for a moment ([`PATIENCE`]);
 //!   then it is given up.
 //! - What a retry sends again a mirror has already: it gets each byte once.
-//! - A request that asks to switch protocols is not mirrored: nobody would speak the other protocol with the mirror.
+//! - A request that asks to switch protocols is mirrored as one that does not: nobody is there to speak the other protocol.
 //! - What was not mirrored is counted with its reason.
 
 mod queue;
@@ -61,10 +61,6 @@ impl Mirrors {
         let worker = &client.worker;
         let mut queues = SmallVec::new();
         for mirror in &forward.mirrors {
-            if forward.outbound.upgrade {
-                worker.metrics.mirror_failed(MirrorFailure::Upgrade);
-                continue;
-            }
             if worker.mirrors.get() >= MAX_ACTIVE {
                 worker.metrics.mirror_failed(MirrorFailure::Busy);
                 continue;
@@ -79,7 +75,8 @@ impl Mirrors {
                 active: Active::begin(Rc::clone(worker)),
                 state,
                 route: mirror.route.clone(),
-                outbound: Outbound { tls: mirror.route.tls.is_some(), ..forward.outbound.clone() },
+                // Nobody is there to speak another protocol with the mirror.
+                outbound: Outbound { tls: mirror.route.tls.is_some(), ..forward.outbound.without_upgrade() },
                 body: taker,
             }));
         }

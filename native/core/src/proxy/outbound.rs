@@ -10,6 +10,9 @@ use http::header::{HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{Method, Request, Version};
 
+/// What asks for another protocol begins so; nothing but the empty line comes after it.
+const UPGRADE: &[u8] = b"connection: upgrade\r\n";
+
 /// A request ready to be sent, to any backend and as often as the rule allows.
 #[derive(Debug, Clone)]
 pub struct Outbound {
@@ -21,6 +24,8 @@ pub struct Outbound {
     pub idempotent: bool,
     /// Asks the backend to switch protocols.
     pub upgrade: bool,
+    /// The client asked by extended CONNECT: it would take any 2xx for an open tunnel.
+    pub connect: bool,
     /// The client understands trailers; HTTP/2 backends are told so.
     pub trailers: bool,
     pub tls: bool,
@@ -39,6 +44,7 @@ pub struct Parts<'p> {
     pub framing: Framing,
     pub expect_continue: bool,
     pub upgrade: Option<&'p [u8]>,
+    pub connect: bool,
     pub trailers: bool,
     pub tls: bool,
 }
@@ -77,7 +83,7 @@ impl Outbound {
             head.extend_from_slice(b"expect: 100-continue\r\n");
         }
         if let Some(protocol) = parts.upgrade {
-            push_field(&mut head, b"connection", b"upgrade");
+            head.extend_from_slice(UPGRADE);
             push_field(&mut head, b"upgrade", protocol);
         }
         head.extend_from_slice(b"\r\n");
@@ -87,17 +93,34 @@ impl Outbound {
             head_request: parts.method == "HEAD",
             idempotent: matches!(parts.method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE"),
             upgrade: parts.upgrade.is_some(),
+            connect: parts.connect,
             trailers: parts.trailers,
             tls: parts.tls,
         }
     }
 
+    /// The same request, asking for no other protocol.
+    #[must_use]
+    pub fn without_upgrade(&self) -> Self {
+        let mut plain = Self { upgrade: false, connect: false, ..self.clone() };
+        if self.upgrade
+            && let Some(at) = memchr::memmem::rfind(&plain.head, UPGRADE)
+        {
+            plain.head.truncate(at);
+            plain.head.extend_from_slice(b"\r\n");
+        }
+        plain
+    }
+
     /// The same request for HTTP/2 (RFC 9113 section 8.3.1): `Host` becomes `:authority`, connection fields go.
     ///
     /// # Errors
-    /// `Malformed` where a part does not fit HTTP/2.
+    /// `Malformed` where a part does not fit HTTP/2; an upgrade is one (RFC 9113 section 8.6).
     pub fn to_http2(&self) -> Result<Request<()>, WireError> {
         const BAD: WireError = WireError::Malformed("a request that HTTP/2 cannot carry");
+        if self.upgrade {
+            return Err(BAD);
+        }
         let mut headers = [httparse::EMPTY_HEADER; crate::codec::MAX_FIELDS + 16];
         let mut parsed = httparse::Request::new(&mut headers);
         parsed.parse(&self.head).map_err(|_| BAD)?;
@@ -108,7 +131,7 @@ impl Outbound {
         for header in parsed.headers.iter() {
             match header.name {
                 "host" => authority = Some(Authority::try_from(header.value).map_err(|_| BAD)?),
-                "connection" | "upgrade" | "transfer-encoding" => {}
+                "connection" | "transfer-encoding" => {}
                 _ => {
                     let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| BAD)?;
                     request.headers_mut().append(name, HeaderValue::from_bytes(header.value).map_err(|_| BAD)?);

@@ -11,6 +11,7 @@ use super::response::ResponseEdits;
 use crate::codec::{FieldList, Framing, RequestHead as WireHead, TakenFields};
 use crate::decision::{self, Edited, EditedHead, Picked, Unserved, cors_preflight, cors_response, is_preflight};
 use crate::error::ErrorCode;
+use crate::ir::BackendProtocol;
 use crate::runtime::Generation;
 use crate::table::{EditedFields, Endpoint, Filters, Found, Listener, RequestHead, Retry, Timeouts, authority, target};
 use crate::upstream::Route;
@@ -50,6 +51,8 @@ pub struct Inbound<'b> {
     pub framing: Framing,
     pub expect_continue: bool,
     pub upgrade: Option<&'b [u8]>,
+    /// The upgrade is an extended CONNECT, where any 2xx would say that the tunnel is open (RFC 8441 section 5).
+    pub connect: bool,
     pub accepts_trailers: bool,
 }
 
@@ -65,6 +68,7 @@ impl<'b> Inbound<'b> {
             framing: head.framing,
             expect_continue: head.expect_continue,
             upgrade: head.upgrade,
+            connect: false,
             accepts_trailers: head.accepts_trailers,
         }
     }
@@ -123,7 +127,8 @@ pub fn plan<'g>(
     match try_plan(client, generation, &inbound, buffer, entry) {
         Ok(plan) => plan,
         Err(code) => {
-            let grpc = entry.is_of_grpc_rule() || grpc::is_grpc(&inbound.fields);
+            // A client that wants a tunnel would take the 200 of gRPC's answers for one.
+            let grpc = inbound.upgrade.is_none() && (entry.is_of_grpc_rule() || grpc::is_grpc(&inbound.fields));
             Plan::Answer(Answer::failure(End { code, reset: None }, grpc))
         }
     }
@@ -222,7 +227,11 @@ fn forward<'g>(
     };
     entry.backend(&backend.id);
     let grpc = rule.ir.grpc;
-    let route = generation.client_tls.route(backend, &listener.ir, grpc).ok_or(ErrorCode::BackendInvalid)?;
+    let upgrade = inbound.upgrade.is_some();
+    if upgrade && (grpc || backend.protocol == BackendProtocol::H2c) {
+        return Err(ErrorCode::UpstreamNoUpgrade);
+    }
+    let route = generation.client_tls.route(backend, &listener.ir, grpc, upgrade).ok_or(ErrorCode::BackendInvalid)?;
     let parts = Parts {
         method: inbound.method,
         path: head.path,
@@ -233,6 +242,7 @@ fn forward<'g>(
         framing: inbound.framing,
         expect_continue: inbound.expect_continue,
         upgrade: inbound.upgrade,
+        connect: inbound.connect,
         trailers: inbound.accepts_trailers || grpc,
         tls: route.tls.is_some(),
     };
@@ -293,7 +303,7 @@ fn mirrors<'g>(
             continue;
         };
         let usable = backend.tls.as_ref().is_none_or(|policy| !policy.invalid);
-        if let Some(route) = generation.client_tls.route(backend, &listener.ir, grpc).filter(|_| usable) {
+        if let Some(route) = generation.client_tls.route(backend, &listener.ir, grpc, false).filter(|_| usable) {
             chosen.push(MirrorTo { endpoints: backend.selectable(), route });
         }
     }

@@ -1,6 +1,8 @@
 //! TLS towards backends (`BackendTLSPolicy`, GEP-1897, GEP-3155): who is trusted, under which name, what we present.
 
-use super::{certificates, provider, roots};
+use super::keys::certified_key;
+use super::provider;
+use super::trust::{self, Purpose, Trust};
 use crate::ir::{self, BackendProtocol, SubjectAltName};
 use crate::observe::events::Events;
 use crate::table::{Backend, Table};
@@ -10,10 +12,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use rustls_pki_types::PrivateKeyDer;
-use rustls_pki_types::pem::PemObject;
-use std::sync::{Arc, OnceLock};
+use rustls::sign::SingleCertAndKey;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, SignatureScheme};
+use std::fmt;
+use std::sync::Arc;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// What a configuration was made of; the same again needs no new one, and pools go on.
@@ -22,7 +24,7 @@ struct Ingredients {
     policy: Arc<ir::BackendTls>,
     trust: Vec<Arc<ir::Trust>>,
     certificate: Option<Arc<ir::Certificate>>,
-    http2: bool,
+    protocol: BackendProtocol,
 }
 
 #[derive(Debug)]
@@ -31,6 +33,8 @@ struct Entry {
     target: TlsTarget,
     /// The same, offering HTTP/2 only: gRPC is spoken over nothing else.
     grpc: TlsTarget,
+    /// The same, offering HTTP/1.1 only: nothing else can be upgraded.
+    upgrade: TlsTarget,
     /// The same without ALPN, for what is not HTTP.
     opaque: TlsTarget,
 }
@@ -62,7 +66,7 @@ impl ClientTls {
                     policy: Arc::clone(policy),
                     trust: policy.trust.iter().filter_map(|id| table.trust.get(id.as_str()).cloned()).collect(),
                     certificate: certificate.and_then(|id| table.certificates.get(id).cloned()),
-                    http2: backend.protocol == BackendProtocol::H2c,
+                    protocol: backend.protocol,
                 };
                 if let Some(same) = before.entries.get(&key).filter(|same| same.made_of == made_of) {
                     built.entries.insert(key, Arc::clone(same));
@@ -71,8 +75,9 @@ impl ClientTls {
                 match target(&made_of) {
                     Ok(target) => {
                         let grpc = with_alpn(&target, vec![b"h2".to_vec()]);
+                        let upgrade = with_alpn(&target, vec![b"http/1.1".to_vec()]);
                         let opaque = with_alpn(&target, Vec::new());
-                        built.entries.insert(key, Arc::new(Entry { made_of, target, grpc, opaque }));
+                        built.entries.insert(key, Arc::new(Entry { made_of, target, grpc, upgrade, opaque }));
                     }
                     Err(error) => events.push("backend_tls", format!("{}: {error}", policy.id)),
                 }
@@ -96,14 +101,21 @@ impl ClientTls {
     ///
     /// `grpc`: for a rule of a `GRPCRoute`, whose backends speak HTTP/2 whatever their `appProtocol` says: the kind of the
     /// route tells enough (`GRPCBackendRef`).
-    pub fn route(&self, backend: &Backend, listener: &ir::Listener, grpc: bool) -> Option<Route> {
+    ///
+    /// `upgrade`: for a request that asks to switch protocols, which only HTTP/1.1 can. The caller has refused those that
+    /// want HTTP/2 all the same.
+    pub fn route(&self, backend: &Backend, listener: &ir::Listener, grpc: bool, upgrade: bool) -> Option<Route> {
         let http2 = grpc || backend.protocol == BackendProtocol::H2c;
         let Some(policy) = &backend.tls else {
             return Some(Route { tls: None, http2 });
         };
         let certificate = listener.backend_certificate.as_deref().map(Into::into);
         let entry = self.entries.get(&(policy.id.as_str().into(), certificate))?;
-        let target = if grpc { &entry.grpc } else { &entry.target };
+        let target = match (grpc, upgrade) {
+            (true, _) => &entry.grpc,
+            (false, true) => &entry.upgrade,
+            (false, false) => &entry.target,
+        };
         Some(Route { tls: Some(target.clone()), http2 })
     }
 }
@@ -111,12 +123,12 @@ impl ClientTls {
 fn target(made_of: &Ingredients) -> Result<TlsTarget, String> {
     let policy = &made_of.policy;
     let name = ServerName::try_from(policy.hostname.clone()).map_err(|error| format!("hostname: {error}"))?;
-    let roots = if policy.trust.is_empty() {
-        system_roots()
+    let trust = if policy.trust.is_empty() {
+        Trust::system()
     } else {
-        Arc::new(roots(made_of.trust.iter().map(|trust| trust.pem.as_str()))?)
+        Trust::read(made_of.trust.iter().map(|trust| trust.pem.as_str()))?
     };
-    let verifier = Arc::new(PolicyVerifier { roots, names: policy.subject_alt_names.clone() });
+    let verifier = Arc::new(PolicyVerifier { trust, names: policy.subject_alt_names.clone() });
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(|error| error.to_string())?
@@ -125,12 +137,15 @@ fn target(made_of: &Ingredients) -> Result<TlsTarget, String> {
     let mut config = match &made_of.certificate {
         None => builder.with_no_client_auth(),
         Some(certificate) => {
-            let key = PrivateKeyDer::from_pem_slice(certificate.key.as_bytes()).map_err(|error| error.to_string())?;
-            builder.with_client_auth_cert(certificates(&certificate.chain)?, key).map_err(|error| error.to_string())?
+            let key = certified_key(&certificate.chain, &certificate.key)?;
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key)))
         }
     };
-    config.alpn_protocols =
-        if made_of.http2 { vec![b"h2".to_vec()] } else { vec![b"h2".to_vec(), b"http/1.1".to_vec()] };
+    config.alpn_protocols = match made_of.protocol {
+        BackendProtocol::Http => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        BackendProtocol::Http1 => vec![b"http/1.1".to_vec()],
+        BackendProtocol::H2c => vec![b"h2".to_vec()],
+    };
     Ok(TlsTarget { config: Arc::new(config), name })
 }
 
@@ -140,21 +155,11 @@ fn with_alpn(target: &TlsTarget, protocols: Vec<Vec<u8>>) -> TlsTarget {
     TlsTarget { config: Arc::new(config), name: target.name.clone() }
 }
 
-/// `wellKnownCACertificates: System`, read once.
-fn system_roots() -> Arc<RootCertStore> {
-    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
-    Arc::clone(ROOTS.get_or_init(|| {
-        let mut store = RootCertStore::empty();
-        store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        Arc::new(store)
-    }))
-}
-
-/// The chain must end in the policy's trust; the name must be the policy's hostname, or, where the policy lists subject
+/// The chain must end in the policy's trust, or be one certificate of it; the name must be the policy's hostname, or, where the policy lists subject
 /// alternative names, one of those instead (`BackendTLSPolicyValidation.subjectAltNames`).
 #[derive(Debug)]
 struct PolicyVerifier {
-    roots: Arc<RootCertStore>,
+    trust: Trust,
     names: Vec<SubjectAltName>,
 }
 
@@ -167,13 +172,24 @@ impl ServerCertVerifier for PolicyVerifier {
         _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let parsed = ParsedCertificate::try_from(end_entity)?;
-        let algorithms = provider().signature_verification_algorithms;
-        verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, algorithms.all)?;
-        if self.names.is_empty() {
-            verify_server_name(&parsed, server_name)?;
-        } else if !self.names.iter().any(|name| carries(&parsed, end_entity, name)) {
-            return Err(CertificateError::NotValidForName.into());
+        let is_anchor = self.trust.is_anchor(end_entity);
+        if is_anchor {
+            trust::check_anchor(end_entity, now, Purpose::Server)?;
+        } else {
+            let parsed = ParsedCertificate::try_from(end_entity)?;
+            let algorithms = provider().signature_verification_algorithms;
+            verify_server_cert_signed_by_trust_anchor(&parsed, &self.trust.roots, intermediates, now, algorithms.all)?;
+        }
+        if !self.names.is_empty() {
+            if !self.names.iter().any(|name| carries(end_entity, name)) {
+                let wanted = self.names.clone();
+                let error = NoSuchName { wanted, carried: names_of(end_entity) };
+                return Err(CertificateError::Other(OtherError(Arc::new(error))).into());
+            }
+        } else if is_anchor {
+            trust::check_anchor_name(end_entity, server_name)?;
+        } else {
+            verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
         }
         Ok(ServerCertVerified::assertion())
     }
@@ -184,12 +200,7 @@ impl ServerCertVerifier for PolicyVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(
-            message,
-            certificate,
-            signed,
-            &provider().signature_verification_algorithms,
-        )
+        trust::verify_tls12_signature(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -198,24 +209,47 @@ impl ServerCertVerifier for PolicyVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(
-            message,
-            certificate,
-            signed,
-            &provider().signature_verification_algorithms,
-        )
+        trust::verify_tls13_signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider().signature_verification_algorithms.supported_schemes()
+        trust::supported_schemes()
     }
 }
 
+/// A certificate that is trusted, but has none of the policy's `subjectAltNames`.
+struct NoSuchName {
+    wanted: Vec<SubjectAltName>,
+    carried: Vec<String>,
+}
+
+impl fmt::Display for NoSuchName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let wanted = self.wanted.iter().map(|name| match name {
+            SubjectAltName::Hostname { value } | SubjectAltName::Uri { value } => value,
+        });
+        let wanted: Vec<_> = wanted.collect();
+        write!(formatter, "it is for {:?}, and the policy wants one of {wanted:?}", self.carried)
+    }
+}
+
+/// `rustls` shows errors of others by this.
+impl fmt::Debug for NoSuchName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl std::error::Error for NoSuchName {}
+
 /// The certificate carries this subject alternative name.
-fn carries(parsed: &ParsedCertificate<'_>, der: &CertificateDer<'_>, name: &SubjectAltName) -> bool {
+fn carries(der: &CertificateDer<'_>, name: &SubjectAltName) -> bool {
     match name {
         SubjectAltName::Hostname { value } => {
-            ServerName::try_from(value.as_str()).is_ok_and(|name| verify_server_name(parsed, &name).is_ok())
+            // Certificates before version 3 have no such names, and are not parsed.
+            let parsed = ParsedCertificate::try_from(der).ok();
+            let name = ServerName::try_from(value.as_str()).ok();
+            parsed.zip(name).is_some_and(|(parsed, name)| verify_server_name(&parsed, &name).is_ok())
                 || names_of(der).iter().any(|carried| carried.eq_ignore_ascii_case(value))
         }
         SubjectAltName::Uri { value } => names_of(der).iter().any(|carried| carried == value),
@@ -224,4 +258,108 @@ fn carries(parsed: &ParsedCertificate<'_>, der: &CertificateDer<'_>, name: &Subj
 
 fn names_of(der: &CertificateDer<'_>) -> Vec<String> {
     X509Certificate::from_der(der).map(|(_, parsed)| super::inspect::names(&parsed)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ingredients, target};
+    use crate::ir::{self, BackendProtocol};
+    use crate::tls::{pem, provider};
+    use rustls::pki_types::CertificateDer;
+    use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
+    use rustls::{CertificateError, ClientConnection, Connection, Error, ServerConfig, ServerConnection};
+    use std::sync::Arc;
+
+    /// X.509 version 1, self-signed, for a hundred years; `rcgen` makes no such thing.
+    const VERSION1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBJTCBywIUN4vrlUlFLMTfGsHlv7MiGyLfdP8wCgYIKoZIzj0EAwIwFDESMBAG
+A1UEAwwJc2VsZi50ZXN0MCAXDTI2MTEyNzIzMzA1MFoYDzIxMjYxMTA0MjMzMDUw
+WjAUMRIwEAYDVQQDDAlzZWxmLnRlc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AAQrLbqFzU2lirSrNwVX8iGHTAU0DuCmZn2caZGY/R1xT78QyU98m3+JOqwA5txP
+c74QLGbsZrI50kO3vHChaBntMAoGCCqGSM49BAMCA0kAMEYCIQCvykIHkxeY1t5e
+YTlWW4d4nKinq5p9c5A20/6F1T86eQIhALiMPRVgnbG4vxI6trb8YpfQrVSerDtz
+9UHbHo9TKB64
+-----END CERTIFICATE-----";
+    const KEY: &str = "\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgTap29dbYApG2rs8+
+KVtx1KQi00PAxekY2zigjzQtYjOhRANCAAQrLbqFzU2lirSrNwVX8iGHTAU0DuCm
+Zn2caZGY/R1xT78QyU98m3+JOqwA5txPc74QLGbsZrI50kO3vHChaBnt
+-----END PRIVATE KEY-----";
+
+    fn signing_key(text: &str) -> Arc<dyn SigningKey> {
+        let key = pem::private_key(text).expect("a private key");
+        provider().key_provider.load_private_key(key).expect("a key that can sign")
+    }
+
+    /// A handshake in memory with a server that presents the certificate and signs with the key.
+    fn shake(
+        certificate: &str,
+        trusted: &str,
+        key: Arc<dyn SigningKey>,
+        version: &'static rustls::SupportedProtocolVersion,
+    ) -> Result<(), Error> {
+        let policy = ir::BackendTls {
+            id: "a/p@b".to_owned(),
+            backend: "b".to_owned(),
+            hostname: "self.test".to_owned(),
+            trust: vec!["t".to_owned()],
+            subject_alt_names: Vec::new(),
+            invalid: false,
+        };
+        let made_of = Ingredients {
+            policy: Arc::new(policy),
+            trust: vec![Arc::new(ir::Trust { id: "t".to_owned(), pem: trusted.to_owned() })],
+            certificate: None,
+            protocol: BackendProtocol::Http,
+        };
+        let target = target(&made_of).expect("a policy that can be used");
+        let [pem::Certificate { der, .. }] = &pem::certificates(certificate).expect("a certificate")[..] else {
+            panic!("one certificate");
+        };
+        let served = CertifiedKey::new(vec![CertificateDer::from(der.clone())], key);
+        let server = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[version])
+            .expect("a version")
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(served)));
+        let mut client: Connection = ClientConnection::new(target.config, target.name).expect("a client").into();
+        let mut server: Connection = ServerConnection::new(Arc::new(server)).expect("a server").into();
+        while client.is_handshaking() || server.is_handshaking() {
+            pass(&mut client, &mut server);
+            let _ = server.process_new_packets();
+            pass(&mut server, &mut client);
+            client.process_new_packets()?;
+        }
+        Ok(())
+    }
+
+    fn pass(from: &mut Connection, to: &mut Connection) {
+        let mut bytes = Vec::new();
+        while from.wants_write() {
+            from.write_tls(&mut bytes).expect("room in memory");
+        }
+        let mut bytes = &bytes[..];
+        while !bytes.is_empty() {
+            to.read_tls(&mut bytes).expect("room in memory");
+        }
+    }
+
+    /// Who only has the certificate, which is public, is not the backend.
+    #[test]
+    fn a_trusted_certificate_without_its_key() {
+        let stranger = rcgen::generate_simple_self_signed(vec!["self.test".to_owned()]).expect("a certificate");
+        let other_key = stranger.signing_key.serialize_pem();
+        let version3 = stranger.cert.pem();
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            assert_eq!(shake(VERSION1, VERSION1, signing_key(KEY), version), Ok(()));
+            assert_eq!(shake(&version3, &version3, signing_key(&other_key), version), Ok(()));
+            for (certificate, key) in [(VERSION1, &other_key[..]), (&version3, KEY)] {
+                let refused = shake(certificate, certificate, signing_key(key), version);
+                assert_eq!(refused, Err(Error::InvalidCertificate(CertificateError::BadSignature)));
+            }
+            assert!(shake(VERSION1, &version3, signing_key(KEY), version).is_err());
+        }
+    }
 }

@@ -1,10 +1,8 @@
 //! Looking at certificates: what the control plane says about a Secret or `ConfigMap` before it becomes IR.
 
-use super::{certificates, provider};
-use rustls_pki_types::PrivateKeyDer;
-use rustls_pki_types::pem::PemObject;
+use super::keys::certified_key;
+use super::trust::Trust;
 use serde::Serialize;
-use std::sync::Arc;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 /// What is known of a certificate; `error`: why it cannot be served.
@@ -28,18 +26,20 @@ pub fn certificate(chain: &str, key: &str) -> CertificateFacts {
 }
 
 fn inspect(chain: &str, key: &str, facts: &mut CertificateFacts) -> Result<(), String> {
-    let chain = certificates(chain).map_err(|error| format!("tls.crt: {error}"))?;
-    let leaf = chain.first().ok_or("tls.crt: no certificate in it")?;
+    let key = certified_key(chain, key)?;
+    let leaf = key.cert.first().ok_or("tls.crt: no certificate in it")?;
     let (_, parsed) = X509Certificate::from_der(leaf).map_err(|error| format!("tls.crt: not X.509: {error}"))?;
     facts.not_before = parsed.validity().not_before.timestamp();
     facts.not_after = parsed.validity().not_after.timestamp();
     facts.names = names(&parsed);
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| format!("tls.key: {error}"))?;
-    let key = provider().key_provider.load_private_key(key).map_err(|error| format!("tls.key: {error}"))?;
-    match rustls::sign::CertifiedKey::new(chain, Arc::clone(&key)).keys_match() {
-        // A key whose public half is not known cannot be compared; the handshake will tell.
-        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(()),
-        Err(_) => Err("tls.key is not the key of the certificate in tls.crt".to_owned()),
+    Ok(())
+}
+
+/// RFC 6125: `*` stands for one whole label, the leftmost.
+pub fn covers(pattern: &str, name: &str) -> bool {
+    match pattern.strip_prefix("*.") {
+        Some(suffix) => name.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(suffix)),
+        None => pattern.eq_ignore_ascii_case(name),
     }
 }
 
@@ -73,8 +73,8 @@ pub struct TrustFacts {
 }
 
 pub fn trust(pem: &str) -> TrustFacts {
-    match super::roots([pem]) {
-        Ok(store) => TrustFacts { error: None, count: store.len() },
+    match Trust::read([pem]) {
+        Ok(trust) => TrustFacts { error: None, count: trust.roots.len() },
         Err(error) => TrustFacts { error: Some(error), count: 0 },
     }
 }

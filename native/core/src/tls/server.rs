@@ -1,7 +1,10 @@
 //! TLS termination: the listener is chosen by the name in the `ClientHello`, and its own configuration does the handshake
 //! (GEP-3567, GEP-91). Keys and configurations are kept from generation to generation where nothing changed.
 
-use super::{certificates, provider, roots};
+use super::inspect::{covers, names};
+use super::keys::certified_key;
+use super::provider;
+use super::trust::{self, Purpose, Trust};
 use crate::ir::{self, ClientValidationMode, ListenerProtocol};
 use crate::observe::events::Events;
 use crate::table::{Socket, Table};
@@ -12,8 +15,6 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{Acceptor, ClientHello, ResolvesServerCert, ServerConfig, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
-use rustls_pki_types::PrivateKeyDer;
-use rustls_pki_types::pem::PemObject;
 use std::fmt::{self, Debug};
 use std::io;
 use std::sync::Arc;
@@ -129,13 +130,11 @@ impl ListenerTls {
 }
 
 fn load(ir: &Arc<ir::Certificate>) -> Result<ServedKey, String> {
-    let chain = certificates(&ir.chain)?;
-    let leaf = chain.first().ok_or("no certificate")?;
+    let key = certified_key(&ir.chain, &ir.key)?;
+    let leaf = key.cert.first().ok_or("no certificate")?;
     let (_, parsed) = X509Certificate::from_der(leaf).map_err(|error| error.to_string())?;
-    let names = super::inspect::names(&parsed);
-    let key = PrivateKeyDer::from_pem_slice(ir.key.as_bytes()).map_err(|error| error.to_string())?;
-    let key = provider().key_provider.load_private_key(key).map_err(|error| error.to_string())?;
-    Ok(ServedKey { ir: Arc::clone(ir), key: Arc::new(CertifiedKey::new(chain, key)), names })
+    let names = names(&parsed);
+    Ok(ServedKey { ir: Arc::clone(ir), key: Arc::new(key), names })
 }
 
 fn config(
@@ -151,9 +150,10 @@ fn config(
         None => builder.with_no_client_auth(),
         Some(validation) => match validation.mode {
             ClientValidationMode::AllowValidOnly => {
-                let roots = Arc::new(roots(trust.iter().map(|trust| trust.pem.as_str()))?);
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
-                builder.with_client_cert_verifier(verifier.build().map_err(|error| error.to_string())?)
+                let trust = Trust::read(trust.iter().map(|trust| trust.pem.as_str()))?;
+                let chains = WebPkiClientVerifier::builder_with_provider(Arc::clone(&trust.roots), provider());
+                let chains = chains.build().map_err(|error| error.to_string())?;
+                builder.with_client_cert_verifier(Arc::new(AcceptTrusted { trust, chains }))
             }
             ClientValidationMode::AllowInsecureFallback => builder.with_client_cert_verifier(Arc::new(AcceptAny)),
         },
@@ -182,11 +182,51 @@ impl ResolvesServerCert for Resolver {
     }
 }
 
-/// RFC 6125: `*` stands for one whole label, the leftmost.
-fn covers(pattern: &str, name: &str) -> bool {
-    match pattern.strip_prefix("*.") {
-        Some(suffix) => name.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(suffix)),
-        None => pattern.eq_ignore_ascii_case(name),
+/// `AllowValidOnly`: a chain that ends in an anchor, or an anchor itself.
+#[derive(Debug)]
+struct AcceptTrusted {
+    trust: Trust,
+    chains: Arc<dyn ClientCertVerifier>,
+}
+
+impl ClientCertVerifier for AcceptTrusted {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.chains.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        if self.trust.is_anchor(end_entity) {
+            trust::check_anchor(end_entity, now, Purpose::Client)?;
+            return Ok(ClientCertVerified::assertion());
+        }
+        self.chains.verify_client_cert(end_entity, intermediates, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        trust::verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        trust::verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        trust::supported_schemes()
     }
 }
 
@@ -223,12 +263,7 @@ impl ClientCertVerifier for AcceptAny {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(
-            message,
-            certificate,
-            signed,
-            &provider().signature_verification_algorithms,
-        )
+        trust::verify_tls12_signature(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -237,16 +272,11 @@ impl ClientCertVerifier for AcceptAny {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(
-            message,
-            certificate,
-            signed,
-            &provider().signature_verification_algorithms,
-        )
+        trust::verify_tls13_signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider().signature_verification_algorithms.supported_schemes()
+        trust::supported_schemes()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::endpoint::{EndpointState, Http1Connection};
 use super::{Connection, Route, TlsTarget, http2};
+use rustls::AlertDescription;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -25,12 +26,29 @@ pub enum ConnectStage {
 pub struct ConnectError {
     pub stage: ConnectStage,
     pub timed_out: bool,
+    /// The backend refuses HTTP/1.1, which was all that we offered: no fault of the endpoint's.
+    pub no_http1: bool,
     pub reason: String,
 }
 
 impl ConnectError {
     pub(super) fn new(stage: ConnectStage, reason: &impl ToString) -> Self {
-        Self { stage, timed_out: false, reason: reason.to_string() }
+        Self { stage, timed_out: false, no_http1: false, reason: reason.to_string() }
+    }
+
+    /// Why a TLS handshake failed.
+    fn tls(target: &TlsTarget, error: &io::Error) -> Self {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        let refused = inner == Some(&rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol));
+        if refused && target.config.alpn_protocols.iter().all(|protocol| protocol == b"http/1.1") {
+            let reason = "the backend speaks no HTTP/1.1, and no other HTTP can be upgraded";
+            return Self { no_http1: true, ..Self::new(ConnectStage::Tls, &reason) };
+        }
+        Self::new(ConnectStage::Tls, error)
+    }
+
+    pub(super) fn late(stage: ConnectStage, limit: Duration) -> Self {
+        Self { timed_out: true, ..Self::new(stage, &format!("no connection within {limit:?}")) }
     }
 }
 
@@ -55,7 +73,7 @@ pub(super) async fn open(
 ) -> Result<UpstreamStream, ConnectError> {
     let mut stage = ConnectStage::Tcp;
     let opened = tokio::time::timeout(limit, dial(state, tls, &mut stage)).await;
-    opened.unwrap_or_else(|_| Err(late(stage, limit)))
+    opened.unwrap_or_else(|_| Err(ConnectError::late(stage, limit)))
 }
 
 /// Connect within `limit`, TLS handshake included.
@@ -67,12 +85,8 @@ pub(super) async fn connect(
     let mut stage = ConnectStage::Tcp;
     match tokio::time::timeout(limit, establish(state, route, &mut stage)).await {
         Ok(result) => result,
-        Err(_) => Err(late(stage, limit)),
+        Err(_) => Err(ConnectError::late(stage, limit)),
     }
-}
-
-fn late(stage: ConnectStage, limit: Duration) -> ConnectError {
-    ConnectError { stage, timed_out: true, reason: format!("no connection within {limit:?}") }
 }
 
 async fn establish(
@@ -101,9 +115,8 @@ async fn dial(
         Some(target) => {
             *stage = ConnectStage::Tls;
             let connector = TlsConnector::from(std::sync::Arc::clone(&target.config));
-            let stream =
-                connector.connect(target.name.clone(), tcp).await.map_err(|error| ConnectError::new(*stage, &error))?;
-            UpstreamStream::Tls(Box::new(stream))
+            let stream = connector.connect(target.name.clone(), tcp).await;
+            UpstreamStream::Tls(Box::new(stream.map_err(|error| ConnectError::tls(target, &error))?))
         }
     })
 }
@@ -161,5 +174,68 @@ impl AsyncWrite for UpstreamStream {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ConnectError, ConnectStage};
+    use crate::tls::provider;
+    use crate::upstream::TlsTarget;
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use rustls::{ClientConfig, RootCertStore, ServerConfig, server::Acceptor};
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    /// A server that ends the handshake for want of a common protocol (RFC 7301 section 3.2) is told from a broken one.
+    #[tokio::test]
+    async fn a_backend_that_refuses_http1() {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(vec!["a.test".to_owned()]).expect("a certificate");
+        let key = rustls_pki_types::PrivatePkcs8KeyDer::from(signing_key.serialize_der()).into();
+        let mut server = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![cert.der().clone()], key)
+            .expect("a certificate that can be served");
+        server.alpn_protocols = vec![b"h2".to_vec()];
+        let server = Arc::new(server);
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
+        let address = listener.local_addr().expect("an address");
+        let thread = std::thread::spawn(move || {
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().expect("a connection");
+                let mut acceptor = Acceptor::default();
+                let accepted = loop {
+                    acceptor.read_tls(&mut stream).expect("a hello");
+                    if let Some(accepted) = acceptor.accept().map_err(|(error, _)| error).expect("a good hello") {
+                        break accepted;
+                    }
+                };
+                let (_, mut alert) = accepted.into_connection(Arc::clone(&server)).expect_err("no common protocol");
+                alert.write_all(&mut stream).expect("an alert");
+                stream.flush().expect("an alert");
+            }
+        });
+        let mut roots = RootCertStore::empty();
+        roots.add(cert.der().clone()).expect("an anchor");
+        let state = super::EndpointState::new(address);
+        for (offered, no_http1) in [(b"http/1.1", true), (b"http/0.9", false)] {
+            let mut config = ClientConfig::builder_with_provider(provider())
+                .with_safe_default_protocol_versions()
+                .expect("versions")
+                .with_root_certificates(roots.clone())
+                .with_no_client_auth();
+            config.alpn_protocols = vec![offered.to_vec()];
+            let name = rustls_pki_types::ServerName::try_from("a.test").expect("a name");
+            let target = TlsTarget { config: Arc::new(config), name };
+            let error: ConnectError =
+                super::open(&state, Some(&target), Duration::from_secs(60)).await.expect_err("a refusal");
+            assert_eq!((error.stage, error.no_http1), (ConnectStage::Tls, no_http1), "{error}");
+        }
+        thread.join().expect("the server");
     }
 }

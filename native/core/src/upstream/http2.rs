@@ -174,8 +174,7 @@ pub(super) async fn connect_shared(
         }
     };
     let Ok((_turn, shared)) = tokio::time::timeout(limit, shared).await else {
-        let reason = format!("no connection within {limit:?}");
-        return Err(ConnectError { stage: ConnectStage::Tcp, timed_out: true, reason });
+        return Err(ConnectError::late(ConnectStage::Tcp, limit));
     };
     match shared {
         Some(handle) => Ok(Connection::Http2(handle)),

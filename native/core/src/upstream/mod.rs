@@ -132,6 +132,7 @@ impl Upstreams {
         };
         match &connected {
             Ok(_) => state.connected(),
+            Err(error) if error.no_http1 => {}
             Err(_) => state.failed(Instant::now()),
         }
         connected.map(|connection| (connection, false))

@@ -175,6 +175,12 @@ impl Failure {
             Self::Exchange(ExchangeError::RetryStatus(status)) => {
                 format!("backend answered {status} each time")
             }
+            Self::Exchange(ExchangeError::NotSwitched(Some(status))) => {
+                format!("backend answered {status} instead of switching protocols")
+            }
+            Self::Exchange(ExchangeError::NotSwitched(None)) => {
+                "backend speaks HTTP/2 only, and that cannot switch protocols".to_owned()
+            }
             Self::Expired(Expired::Deadline) => "time limit of the route".to_owned(),
             Self::Expired(Expired::Stalled) => "no byte moved within the stall limit".to_owned(),
         }
@@ -183,7 +189,9 @@ impl Failure {
     pub(super) fn code(&self, deadline: Option<Instant>) -> ErrorCode {
         match self {
             Self::Connect(error) if error.timed_out => ErrorCode::UpstreamConnectTimeout,
+            Self::Connect(error) if error.no_http1 => ErrorCode::UpstreamNoUpgrade,
             Self::Connect(error) if error.stage == ConnectStage::Tls => ErrorCode::UpstreamTls,
+            Self::Exchange(ExchangeError::NotSwitched(_)) => ErrorCode::UpstreamNoUpgrade,
             Self::Connect(_) | Self::Exchange(ExchangeError::Unsent(_)) => ErrorCode::UpstreamConnect,
             Self::Exchange(ExchangeError::Client(BodyError::Wire(_))) => ErrorCode::BadRequest,
             Self::Exchange(ExchangeError::Client(_)) => ErrorCode::ClientGone,

@@ -1,0 +1,66 @@
+//! A certificate chain and its key, ready to be presented; and why they cannot be.
+
+use super::{pem, provider};
+use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
+use rustls::sign::CertifiedKey;
+use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::public_key::PublicKey;
+use x509_parser::x509::SubjectPublicKeyInfo;
+
+/// Named curves, and keys that are no RSA or ECDSA: what the object identifiers mean.
+const KINDS: [(&str, &str); 8] = [
+    ("1.2.840.10045.3.1.7", "ECDSA on P-256"),
+    ("1.3.132.0.34", "ECDSA on P-384"),
+    ("1.3.132.0.35", "ECDSA on P-521"),
+    ("1.3.132.0.10", "ECDSA on secp256k1"),
+    ("1.2.840.10040.4.1", "DSA"),
+    ("1.2.840.113549.1.1.10", "RSA for PSS only"),
+    ("1.3.101.112", "Ed25519"),
+    ("1.3.101.113", "Ed448"),
+];
+
+/// A chain and its key from PEM texts, `tls.crt` and `tls.key` of a Secret.
+///
+/// # Errors
+/// Which of the two cannot be used, and why; they do not belong together.
+pub fn certified_key(chain: &str, key: &str) -> Result<CertifiedKey, String> {
+    let mut certificates = Vec::new();
+    for pem::Certificate { block, der } in pem::certificates(chain).map_err(|error| format!("tls.crt: {error}"))? {
+        X509Certificate::from_der(&der).map_err(|error| format!("tls.crt: block {block}: not X.509: {error}"))?;
+        certificates.push((block, CertificateDer::from(der)));
+    }
+    let der = pem::private_key(key).map_err(|error| format!("tls.key: {error}"))?;
+    let parsed = certificates.iter().filter_map(|(_, der)| X509Certificate::from_der(der).ok());
+    let parsed: Vec<_> = parsed.map(|(_, parsed)| parsed).collect();
+    let leaf = parsed.first().ok_or("tls.crt: no certificate in it")?;
+    let key = provider().key_provider.load_private_key(der).map_err(|error| {
+        let kind = kind(leaf.public_key());
+        let supported = pem::SUPPORTED_KEYS;
+        format!("tls.key: it cannot be used ({error}); the certificate is for {kind}; {supported}")
+    })?;
+    // A key whose public half is not known cannot be compared; the handshake will tell.
+    if let Some(public) = key.public_key() {
+        let fits = |parsed: &X509Certificate<'_>| SubjectPublicKeyInfoDer::from(parsed.public_key().raw) == public;
+        if !fits(leaf) {
+            let other = parsed.iter().position(fits).and_then(|at| certificates.get(at));
+            let hint = other.map(|(block, _)| format!(", but of the one in block {block}: the leaf goes first"));
+            let hint = hint.unwrap_or_default();
+            return Err(format!("tls.key is not the key of the certificate in tls.crt{hint}"));
+        }
+    }
+    Ok(CertifiedKey::new(certificates.into_iter().map(|(_, der)| der).collect(), key))
+}
+
+/// What a public key is, for people.
+fn kind(key: &SubjectPublicKeyInfo<'_>) -> String {
+    if let Ok(PublicKey::RSA(rsa)) = key.parsed() {
+        return format!("RSA of {} bits", rsa.key_size());
+    }
+    let curve = key.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
+    let identifiers = [curve.map(|curve| curve.to_id_string()), Some(key.algorithm.algorithm.to_id_string())];
+    let known = identifiers.iter().flatten().find_map(|identifier| KINDS.iter().find(|(oid, _)| oid == identifier));
+    match known {
+        Some((_, name)) => (*name).to_owned(),
+        None => format!("a key of the kind {}", identifiers.into_iter().flatten().next().unwrap_or_default()),
+    }
+}
