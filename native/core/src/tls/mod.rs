@@ -1,6 +1,8 @@
 //! TLS towards clients and towards backends, on rustls.
 
+mod backend_certificates;
 pub mod client;
+mod client_certificates;
 pub mod inspect;
 mod keys;
 mod pem;

@@ -213,7 +213,7 @@ mod tests {
                 let padded = [chunk, &[0, 0]].concat();
                 let bits = padded[..3].iter().fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
                 let text: String = (0..4).map(|at| alphabet[bits >> (18 - 6 * at) & 63]).collect();
-                body.push_str(&text[..chunk.len() + 1]);
+                body.push_str(&text[..=chunk.len()]);
                 body.push_str(&"=="[..3 - chunk.len()]);
             }
             let decoded = Block { number: 1, label: "X", body: &body }.decode();

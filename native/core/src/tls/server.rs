@@ -1,21 +1,17 @@
 //! TLS termination: the listener is chosen by the name in the `ClientHello`, and its own configuration does the handshake
 //! (GEP-3567, GEP-91). Keys and configurations are kept from generation to generation where nothing changed.
 
+use super::client_certificates::{AcceptAny, AcceptTrusted};
 use super::inspect::{covers, names};
 use super::keys::certified_key;
 use super::provider;
-use super::trust::{self, Purpose, Trust};
+use super::trust::Trust;
 use crate::ir::{self, ClientValidationMode, ListenerProtocol};
 use crate::observe::events::Events;
 use crate::table::{Socket, Table};
 use ahash::AHashMap;
-use rustls::client::danger::HandshakeSignatureValid;
-use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{Acceptor, ClientHello, ResolvesServerCert, ServerConfig, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
-use std::fmt::{self, Debug};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -179,104 +175,6 @@ impl ResolvesServerCert for Resolver {
             self.0.iter().filter(usable).find(|key| key.names.iter().any(|pattern| covers(pattern, name)))
         });
         named.or_else(|| self.0.iter().find(usable)).or(self.0.first()).map(|key| Arc::clone(&key.key))
-    }
-}
-
-/// `AllowValidOnly`: a chain that ends in an anchor, or an anchor itself.
-#[derive(Debug)]
-struct AcceptTrusted {
-    trust: Trust,
-    chains: Arc<dyn ClientCertVerifier>,
-}
-
-impl ClientCertVerifier for AcceptTrusted {
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.chains.root_hint_subjects()
-    }
-
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        if self.trust.is_anchor(end_entity) {
-            trust::check_anchor(end_entity, now, Purpose::Client)?;
-            return Ok(ClientCertVerified::assertion());
-        }
-        self.chains.verify_client_cert(end_entity, intermediates, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        trust::verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        trust::verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        trust::supported_schemes()
-    }
-}
-
-/// `AllowInsecureFallback`: whatever the client shows, or nothing, is accepted; that it owns the key is still checked.
-struct AcceptAny;
-
-impl Debug for AcceptAny {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("AcceptAny")
-    }
-}
-
-impl ClientCertVerifier for AcceptAny {
-    fn client_auth_mandatory(&self) -> bool {
-        false
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-
-    fn verify_client_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        Ok(ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        trust::verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        trust::verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        trust::supported_schemes()
     }
 }
 
