@@ -9,7 +9,7 @@ Rules:
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import yaml
@@ -162,33 +162,75 @@ def _check_size(root: yaml.Node) -> None:
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[([0-9]+)\]|\[\"((?:[^\"\\]|\\.)*)\"\]")
 
 
-def field_line(text: str, field: str) -> int:
-    """Line of a field in a document.
+def field_lines(text: str, fields: Iterable[str]) -> list[int]:
+    """Lines of fields in a document, which is parsed once for all of them.
 
     Args:
         text: the document.
-        field: a path such as `spec.rules[0].backendRefs[1].name`.
+        fields: paths such as `spec.rules[0].backendRefs[1].name`.
 
     Returns:
-        1-based line of the field, or of the innermost part of its path that exists; 0 where nothing is known.
+        Of each field its 1-based line, or that of the innermost part of its path that exists; 0 where nothing is known.
     """
+    node = _composed(text)
+    known: dict[int, dict[str, tuple[yaml.Node, yaml.Node]]] = {}
+    return [_line(node, field, known) if node is not None else 0 for field in fields]
+
+
+def item_places(text: str) -> list[tuple[int, str]]:
+    """Where the items of a document's `items` are: of each its 1-based line, and its own text as a document.
+
+    The text is empty for an item with aliases, which means nothing by itself.
+    """
+    node = _composed(text)
+    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+    items = next((value for key, value in pairs if key.value == "items"), None)
+    if not isinstance(items, yaml.SequenceNode):
+        return []
+    found = []
+    for item in items.value:
+        start, end = item.start_mark, item.end_mark
+        own = text[start.index : end.index]
+        # Lines of a block go on at the column at which its first one began.
+        found.append((start.line + 1, "" if _ALIAS.search(own) else " " * start.column + own))
+    return found
+
+
+#: What may be an alias: `*name` where a value begins.
+_ALIAS = re.compile(r"(?:^|[\s\[{,])\*[^\s\]},]")
+
+
+def _composed(text: str) -> yaml.Node | None:
     loader = _Loader(text)
     try:
-        node = loader.get_single_node()
+        node: yaml.Node | None = loader.get_single_node()
     except yaml.YAMLError:
-        return 0
+        return None
+    else:
+        return node
     finally:
         loader.dispose()
-    if node is None:
-        return 0
+
+
+def _line(root: yaml.Node, field: str, known: dict[int, dict[str, tuple[yaml.Node, yaml.Node]]]) -> int:
+    """Line of one field; `known` keeps the fields of each mapping that was asked for one, by the mapping's `id`."""
+    node = root
     line: int = node.start_mark.line + 1
     for step in _STEP.finditer(field):
         name, index, quoted = step.groups()
         name = quoted if quoted is not None else name
         found = None
         if isinstance(node, yaml.MappingNode) and name is not None:
-            found = next(((key, value) for key, value in node.value if key.value == name), None)
-        elif isinstance(node, yaml.SequenceNode) and index is not None and int(index) < len(node.value):
+            if id(node) not in known:
+                named = [(key, value) for key, value in node.value if isinstance(key.value, str)]
+                known[id(node)] = {key.value: (key, value) for key, value in reversed(named)}
+            found = known[id(node)].get(name)
+        elif (
+            isinstance(node, yaml.SequenceNode)
+            and index is not None
+            and len(index) < 10
+            and int(index) < len(node.value)
+        ):
             item = node.value[int(index)]
             found = (item, item)
         if found is None:

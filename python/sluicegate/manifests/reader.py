@@ -134,6 +134,7 @@ class Reader:
             settling: says when a file that changed counts; None: at once.
         """
         self.paths = tuple(dict.fromkeys(paths))
+        self._given = frozenset(self.paths)
         self._standard_input = standard_input
         self._settling = settling
         self._known: dict[str, _Known] = {}
@@ -230,7 +231,7 @@ class Reader:
         """What a file holds; None for one that is new and not yet whole."""
         known = self._known.get(path)
         try:
-            if path in self.paths and is_stream(path):
+            if path in self._given and is_stream(path):
                 return known.file if known is not None else self._read_stream(path)
             stamp = stamp_of(path)
             if known is not None and known.stamp == stamp:
@@ -302,8 +303,14 @@ def _pieces(path: str, text: str, line: int, before: Mapping[str, Part]) -> Iter
 
 def _place(path: str, part: Part, first_line: int) -> _Piece:
     documents = tuple(
-        Document(data, Origin(path, first_line + line - 1), part.text, first_line, prefix)
-        for data, line, prefix in part.documents
+        Document(
+            item.data,
+            Origin(path, first_line + item.line - 1),
+            item.text,
+            first_line + item.first_line - 1,
+            item.prefix,
+        )
+        for item in part.documents
     )
     faults = tuple(Fault(path, first_line + line - 1, reason) for line, reason in part.faults)
     return _Piece(first_line, part, documents, faults)
