@@ -70,10 +70,12 @@ def schema_findings(documents: Iterable[Document]) -> Iterator[Finding]:
         entry = catalog().get((str(version), str(kind)))
         namespace = None if entry is not None and not entry.namespaced else metadata.get("namespace") or "default"
         parts = (kind, namespace, metadata.get("name")) if isinstance(kind, str) else ("object",)
-        for item in violations(document.data):
+        items = violations(document.data)
+        lines = document.lines_of([item.field for item in items]) if items else ()
+        for item, line in zip(items, lines, strict=True):
             yield Finding(
                 path=document.origin.path,
-                line=document.line_of(item.field),
+                line=line,
                 severity="error",
                 object="/".join(str(part) for part in parts if part),
                 field=item.field,

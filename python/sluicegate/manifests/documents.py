@@ -8,13 +8,14 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from sluicegate.controller import caught
 from sluicegate.controller.model import Origin
 
-from .loader import YamlError, field_line, load
+from .loader import MAX_DEPTH, YamlError, field_lines, item_places, load
 
 #: One document. The API server takes at most 3 MiB in a request.
 MAX_DOCUMENT_BYTES = 3 * 1024 * 1024
@@ -55,9 +56,9 @@ class Document(NamedTuple):
     Attributes:
         data: the object, as parsed.
         origin: file and line of its first key.
-        text: the text that it was read from.
+        text: the text that it was read from: its part of the file, or what it is of a List.
         first_line: 1-based line of `text` in the file.
-        prefix: where the object is in the text: empty, or `items[3]` for a part of a List.
+        prefix: where the object is in the text: empty, or `items[3]` where the text is a whole List.
     """
 
     data: dict[str, Any]
@@ -68,9 +69,26 @@ class Document(NamedTuple):
 
     def line_of(self, path: str) -> int:
         """Line of a field such as `spec.rules[0].matches`; of its nearest ancestor where it is not written."""
-        whole = ".".join(part for part in (self.prefix, path) if part)
-        found = field_line(self.text, whole) if whole else 0
-        return found + self.first_line - 1 if found else self.origin.line
+        return self.lines_of((path,))[0]
+
+    def lines_of(self, paths: Iterable[str]) -> list[int]:
+        """Lines of several fields, for the price of one."""
+        wholes = [".".join(part for part in (self.prefix, path) if part) for path in paths]
+        found = field_lines(self.text, wholes) if any(wholes) else [0] * len(wholes)
+        return [
+            line + self.first_line - 1 if line and whole else self.origin.line
+            for line, whole in zip(found, wholes, strict=True)
+        ]
+
+
+class PartDocument(NamedTuple):
+    """A document of a part; `text` and `prefix` are those of `Document`, both lines are relative to the part."""
+
+    data: dict[str, Any]
+    line: int
+    text: str
+    first_line: int = 1
+    prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,12 +96,12 @@ class Part:
     """What one part of a file, between two separators, came to; lines are relative to the part, 1-based.
 
     Attributes:
-        documents: objects with their line and their prefix (see `Document`).
+        documents: what was read.
         faults: line and reason.
         text: the part.
     """
 
-    documents: tuple[tuple[dict[str, Any], int, str], ...]
+    documents: tuple[PartDocument, ...]
     faults: tuple[tuple[int, str], ...]
     text: str
 
@@ -108,16 +126,9 @@ def parse(text: str, *, as_json: bool = False) -> Part:
         reason = f"a document of {len(text):,} characters; at most {MAX_DOCUMENT_BYTES:,} are read: split it"
         return Part((), ((first, reason),), text)
     try:
-        data = _load_json(text) if as_json else load(_without_directives(text))
-    except YamlError as error:
-        return Part((), ((error.line or first, f"no YAML: {error.reason}"),), text)
-    except json.JSONDecodeError as error:
-        return Part((), ((error.lineno, f"no JSON: {error.msg}"),), text)
-    except UnicodeEncodeError:
-        reason = "no JSON: half of a surrogate pair is no character: write both halves, or the character itself"
-        return Part((), ((first, reason),), text)
-    except RecursionError:
-        return Part((), ((first, "no JSON: nested too deep"),), text)
+        data = _values(text, as_json=as_json)
+    except Exception as error:  # an odd part of a file must not cost the rest
+        return Part((), (_unreadable(error, first, as_json=as_json),), text)
     if data is None:
         return Part((), (), text)
     if not isinstance(data, dict):
@@ -125,27 +136,64 @@ def parse(text: str, *, as_json: bool = False) -> Part:
         return Part((), ((first, reason),), text)
     if data.get("kind") == "List" and isinstance(data.get("items"), list):
         return _parse_list(data["items"], text, first)
-    return Part(((data, first, ""),), (), text)
+    return Part((PartDocument(data, first, text),), (), text)
 
 
-def _load_json(text: str) -> object:
-    data = json.loads(text)
-    if "\\u" in text:
-        json.dumps(data, ensure_ascii=False).encode()  # Python takes what is no text, and cannot write it
+def _values(text: str, *, as_json: bool) -> object:
+    data = json.loads(text) if as_json else load(_without_directives(text))
+    if "\\u" in text or "\\U" in text:
+        # Some parsers take what is no text, and nobody can write it again.
+        json.dumps(data, ensure_ascii=False, default=str).encode()
+    if as_json:
+        _check_depth(data, 0)
     return data
 
 
+def _unreadable(error: Exception, first: int, *, as_json: bool) -> tuple[int, str]:
+    """Line and reason of a part that cannot be read; `first` is the line where it begins."""
+    what = "no JSON" if as_json else "no YAML"
+    if isinstance(error, YamlError):
+        return error.line or first, f"{what}: {error.reason}"
+    if isinstance(error, json.JSONDecodeError):
+        return error.lineno, f"{what}: {error.msg}"
+    if isinstance(error, UnicodeEncodeError):
+        return first, f"{what}: half of a surrogate pair is no character: write both halves, or the character itself"
+    if isinstance(error, RecursionError):
+        return first, f"{what}: nested deeper than {MAX_DEPTH} levels"
+    if as_json and isinstance(error, ValueError):
+        return first, f"{what}: an integer of thousands of digits"
+    return first, caught.note("read", error)
+
+
+def _check_depth(value: object, depth: int) -> None:
+    """Hold JSON to the depth that YAML may have.
+
+    Raises:
+        RecursionError: it is deeper.
+    """
+    if depth > MAX_DEPTH:
+        raise RecursionError
+    if isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            if isinstance(item, (dict, list)):
+                _check_depth(item, depth + 1)
+
+
 def _parse_list(items: list[Any], text: str, first: int) -> Part:
-    """Take a `kind: List` apart."""
+    """Take a `kind: List` apart: each object gets its own text, so that its lines are found without the others."""
     documents = []
     faults = []
-    for index, item in enumerate(items):
+    places = item_places(text)
+    if len(places) != len(items):
+        places = [(first, "")] * len(items)
+    for index, (item, (line, own)) in enumerate(zip(items, places, strict=True)):
         prefix = f"items[{index}]"
-        line = field_line(text, prefix) or first
-        if isinstance(item, dict):
-            documents.append((item, line, prefix))
-        else:
+        if not isinstance(item, dict):
             faults.append((line, f"{prefix}: an object is expected, not a {_kind_of(item)}"))
+        elif own:
+            documents.append(PartDocument(item, line, own, line))
+        else:
+            documents.append(PartDocument(item, line, text, prefix=prefix))
     return Part(tuple(documents), tuple(faults), text)
 
 

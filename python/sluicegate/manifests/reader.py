@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple
 
+from sluicegate.controller import caught
 from sluicegate.controller.model import Origin
 
 from .disk import (
@@ -32,6 +33,7 @@ from .disk import (
     is_stream,
     manifests_below,
     missing_path,
+    printable,
     read_file,
     read_stream,
     stamp_of,
@@ -134,6 +136,7 @@ class Reader:
             settling: says when a file that changed counts; None: at once.
         """
         self.paths = tuple(dict.fromkeys(paths))
+        self._given = frozenset(self.paths)
         self._standard_input = standard_input
         self._settling = settling
         self._known: dict[str, _Known] = {}
@@ -230,7 +233,11 @@ class Reader:
         """What a file holds; None for one that is new and not yet whole."""
         known = self._known.get(path)
         try:
-            if path in self.paths and is_stream(path):
+            if printable(path) != path:
+                # Everything that is told of it would have to quote the name, and nobody can write it.
+                reason = "its name is not UTF-8: rename it"
+                return File(printable(path), (), (Fault(printable(path), 0, reason),), readable=False)
+            if path in self._given and is_stream(path):
                 return known.file if known is not None else self._read_stream(path)
             stamp = stamp_of(path)
             if known is not None and known.stamp == stamp:
@@ -242,6 +249,8 @@ class Reader:
             if error.gone and known is not None and self._settling is not None and not self._settling.is_gone(path):
                 return known.file
             return File(path, (), (error.fault,), readable=False)
+        except Exception as error:  # an odd file must not cost the others
+            return File(path, (), (Fault(path, 0, caught.note("read", error)),), readable=False)
 
     def _read_stream(self, path: str) -> File:
         given = self._standard_input if path == STANDARD_INPUT else None
@@ -302,8 +311,14 @@ def _pieces(path: str, text: str, line: int, before: Mapping[str, Part]) -> Iter
 
 def _place(path: str, part: Part, first_line: int) -> _Piece:
     documents = tuple(
-        Document(data, Origin(path, first_line + line - 1), part.text, first_line, prefix)
-        for data, line, prefix in part.documents
+        Document(
+            item.data,
+            Origin(path, first_line + item.line - 1),
+            item.text,
+            first_line + item.first_line - 1,
+            item.prefix,
+        )
+        for item in part.documents
     )
     faults = tuple(Fault(path, first_line + line - 1, reason) for line, reason in part.faults)
     return _Piece(first_line, part, documents, faults)

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from sluicegate.controller.model import Origin
 from sluicegate.controller.translate import Problem, Severity
 from sluicegate.manifests import Fault
+from sluicegate.manifests.disk import printable
 
 from .source import Source
 
@@ -56,26 +58,30 @@ def findings(source: Source, faults: Iterable[Fault], problems: Iterable[Problem
 def _of_faults(faults: Iterable[Fault]) -> Iterator[Finding]:
     for fault in faults:
         yield Finding(
-            path=fault.path,
+            path=printable(fault.path),
             line=fault.line,
             severity=fault.severity,
             object=fault.object,
             field=fault.field,
             code=fault.code,
-            message=fault.reason,
+            message=printable(fault.reason),
         )
 
 
 def _of_problems(source: Source, problems: Iterable[Problem]) -> Iterator[Finding]:
+    by_origin: dict[Origin | None, list[Problem]] = {}
     for problem in problems:
-        origin = problem.origin
-        yield Finding(
-            path=origin.path if origin is not None else "",
-            line=source.line_of(origin, problem.field) if origin is not None else 0,
-            severity=problem.severity,
-            object=str(problem.key),
-            field=problem.field,
-            code=problem.code,
-            message=problem.message,
-            remedy=problem.remedy,
-        )
+        by_origin.setdefault(problem.origin, []).append(problem)
+    for origin, items in by_origin.items():
+        lines = source.lines_of(origin, [item.field for item in items]) if origin is not None else [0] * len(items)
+        for problem, line in zip(items, lines, strict=True):
+            yield Finding(
+                path=origin.path if origin is not None else "",
+                line=line,
+                severity=problem.severity,
+                object=str(problem.key),
+                field=problem.field,
+                code=problem.code,
+                message=problem.message,
+                remedy=problem.remedy,
+            )

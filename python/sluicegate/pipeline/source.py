@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from sluicegate.controller import model
+from sluicegate.controller import caught, model
 from sluicegate.controller.model import DecodeError, Object, ObjectKey, Origin
 from sluicegate.controller.store import Apply, Delete, Store
 from sluicegate.manifests import Document, Fault, Reader, Reading
@@ -119,7 +119,14 @@ class Source:
             progress: called for each file that is read.
             changed: paths that may have changed; None: any.
         """
-        reading = self._reader.read(progress, changed)
+        try:
+            return self._refresh(self._reader.read(progress, changed))
+        except Exception:
+            # Half of a change may have been told: next time the store gets everything anew.
+            self._initialised = False
+            raise
+
+    def _refresh(self, reading: Reading) -> Refresh:
         states = {file.path: self._update(file) for file in reading.files}
         states |= self._vanished(reading, states)
         before, self._files = self._files, states
@@ -164,16 +171,17 @@ class Source:
         """All documents of the last look, those too that the gateway has no use for."""
         return [document for state in self._files.values() for document in state.file.documents]
 
-    def line_of(self, origin: Origin, path: str) -> int:
-        """Line of a field of the object that is written at a place; the object's own line where it is not known.
+    def lines_of(self, origin: Origin, paths: Sequence[str]) -> list[int]:
+        """Lines of fields of the object that is written at a place; the object's own line where one is not known.
 
         Args:
             origin: of the object.
-            path: such as `spec.rules[0].matches`; empty for the object.
+            paths: such as `spec.rules[0].matches`; empty for the object.
         """
         state = self._files.get(origin.path)
-        document = state.document(origin.line) if state is not None and path else None
-        return document.line_of(path) if document is not None else origin.line
+        document = state.document(origin.line) if state is not None and any(paths) else None
+        found = document.lines_of(paths) if document is not None else [origin.line] * len(paths)
+        return [line if path else origin.line for line, path in zip(found, paths, strict=True)]
 
     def _update(self, file: File) -> _FileState:
         before = self._files.get(file.path)
@@ -205,6 +213,16 @@ class Source:
         return [*old[:head], *middle, *old[len(old) - tail :]]
 
     def _look(self, document: Document, before: _Looked | None) -> _Looked:
+        """Look at one document; whatever comes of it must not cost the others."""
+        try:
+            return self._look_closely(document, before)
+        except Exception as error:  # what it may be is not known here
+            origin, reason = document.origin, caught.note("read", error)
+            return _Looked(
+                document, None, (Fault(origin.path, origin.line, reason, _label(document.data), "", "fault"),)
+            )
+
+    def _look_closely(self, document: Document, before: _Looked | None) -> _Looked:
         kind, version = document.data.get("kind"), document.data.get("apiVersion")
         if isinstance(kind, str) and isinstance(version, str) and not _is_read(kind, version):
             return self._look_at_other(document, f"{version}/{kind}")
@@ -221,7 +239,7 @@ class Source:
         misspelt = [item for item in said if item.code in _MISSPELT]
         if not misspelt:
             return _Looked(document, None, ignored=name)
-        faults = tuple(_fault(document, _label(document.data), item) for item in misspelt)
+        faults = tuple(_faults(document, _label(document.data), misspelt))
         return _Looked(document, None, faults, meant=misspelt[0].meant)
 
     def _decode(self, document: Document) -> tuple[Object | None, tuple[Fault, ...]]:
@@ -240,8 +258,8 @@ class Source:
         return (None if any(fault.severity == "error" for fault in faults) else decoded), faults
 
     def _violations(self, document: Document, label: str) -> Iterator[Fault]:
-        for item in self._validate(document.data) if self._validate is not None else ():
-            yield _fault(document, label, item)
+        if self._validate is not None:
+            yield from _faults(document, label, tuple(self._validate(document.data)))
 
     def _vanished(self, reading: Reading, states: dict[str, _FileState]) -> dict[str, _FileState]:
         """Keep files below paths that were given and are not there now."""
@@ -295,17 +313,19 @@ def _is_read(kind: str, version: str) -> bool:
     return version.rpartition("/")[0] in groups
 
 
-def _fault(document: Document, label: str, item: Violation) -> Fault:
-    return Fault(
-        path=document.origin.path,
-        line=document.line_of(item.field),
-        reason=f"{item.message}; {item.remedy}" if item.remedy else item.message,
-        object=label,
-        field=item.field,
-        code=item.code,
-        # As an API server does for clients that are not strict: unknown fields are dropped with a warning.
-        severity="warning" if item.code == "unknown-field" else "error",
-    )
+def _faults(document: Document, label: str, items: Sequence[Violation]) -> Iterator[Fault]:
+    lines = document.lines_of([item.field for item in items]) if items else ()
+    for item, line in zip(items, lines, strict=True):
+        yield Fault(
+            path=document.origin.path,
+            line=line,
+            reason=f"{item.message}; {item.remedy}" if item.remedy else item.message,
+            object=label,
+            field=item.field,
+            code=item.code,
+            # As an API server does for clients that are not strict: unknown fields are dropped with a warning.
+            severity="warning" if item.code == "unknown-field" else "error",
+        )
 
 
 def _key_of(data: dict[str, Any], meant: str = "") -> ObjectKey | None:
