@@ -26,6 +26,9 @@ use tokio::time::Instant;
 /// so that it sees the response and not a reset.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// As `LINGER`, at the end of a drain: who has not sent anything until then is not waited for as long.
+const DRAIN_LINGER: Duration = Duration::from_millis(500);
+
 /// Bytes that are read and dropped while lingering.
 const LINGER_BYTES: usize = 256 * 1024;
 
@@ -59,7 +62,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: &Client, stream: S
         scratch: Vec::new(),
         watchdog: Watchdog::new(Instant::now() + idle),
     };
-    let mut drain = pin!(client.worker.drain.finishing());
+    let mut drain = pin!(client.worker.drain.idle_ends());
     loop {
         match connection.next(drain.as_mut()).await {
             Next::Request => {}
@@ -106,6 +109,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
             }
             match self.read_head(&mut deadline, drain.as_mut()).await {
                 Ok(true) => {}
+                Ok(false) if client.worker.drain.is_finishing() => return Next::Linger,
                 Ok(false) => return Next::Close,
                 Err(Expired::Deadline | Expired::Stalled) => {
                     return if parsed_to == 0 {
@@ -227,7 +231,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
 
     /// Say that nothing more comes, then read until the client has understood.
     async fn linger(&mut self) {
-        let Self { stream, buffer, watchdog, .. } = self;
+        let Self { client, stream, buffer, watchdog, .. } = self;
+        let limit = if client.worker.drain.is_finishing() { DRAIN_LINGER } else { LINGER };
         let stream = stream.get_mut();
         if stream.shutdown().await.is_err() {
             return;
@@ -242,7 +247,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
                 }
             }
         };
-        let _ = watchdog.until(Instant::now() + LINGER, drop_bytes).await;
+        let _ = watchdog.until(Instant::now() + limit, drop_bytes).await;
     }
 }
 
