@@ -1,4 +1,4 @@
-"""Requests to the API server: the official client's configuration, authentication and connections, JSON by msgspec.
+"""Requests to the API server: the official client's configuration and connections (`credentials.py`), JSON by msgspec.
 
 Rules:
 - Every request has a time limit; a watch has one of its own (`watch.py`).
@@ -21,7 +21,9 @@ from urllib.parse import urlencode
 import aiohttp
 import msgspec
 from kubernetes.aio import config
-from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client import Configuration
+
+from .credentials import Credentials, CredentialsError, from_kubeconfig, from_pod
 
 #: Seconds for a request that is no watch.
 REQUEST_LIMIT = 30.0
@@ -64,11 +66,11 @@ class _Status(msgspec.Struct):
 class Client:
     """One API server."""
 
-    def __init__(self, configuration: Configuration) -> None:
-        """Use a configuration of the official client."""
-        configuration.connection_pool_maxsize = MAX_CONNECTIONS
-        self._configuration = configuration
-        self._api = ApiClient(configuration)
+    def __init__(self, configuration: Configuration | Credentials) -> None:
+        """Use a configuration of the official client as it is, or credentials that are kept current."""
+        given = configuration if isinstance(configuration, Credentials) else Credentials(configuration)
+        given.limit_connections(MAX_CONNECTIONS)
+        self._credentials = given
 
     @classmethod
     async def load(cls, kubeconfig: str | None = None, context: str | None = None) -> Client:
@@ -77,20 +79,15 @@ class Client:
         Raises:
             ApiError: there is none.
         """
-        configuration = Configuration()
         try:
             if kubeconfig is None and context is None:
                 try:
-                    config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-                    return cls(configuration)
+                    return cls(await from_pod())
                 except config.ConfigException:
                     pass
-            await config.load_kube_config(  # type: ignore[no-untyped-call]
-                kubeconfig, context, client_configuration=configuration
-            )
+            return cls(await from_kubeconfig(kubeconfig, context))
         except (config.ConfigException, OSError) as error:
             raise ApiError(0, f"no API server is configured: {error}; give --kubeconfig, or run in a pod") from None
-        return cls(configuration)
 
     async def __aenter__(self) -> Client:
         return self
@@ -102,12 +99,12 @@ class Client:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._api.close()  # type: ignore[no-untyped-call]
+        await self._credentials.close()
 
     @property
     def host(self) -> str:
         """URL of the API server."""
-        return str(self._configuration.host)
+        return str(self._credentials.api.configuration.host)
 
     async def get(self, path: str, query: Mapping[str, str] | None = None, *, limit: float = REQUEST_LIMIT) -> bytes:
         """Get a resource; returns its JSON.
@@ -184,20 +181,43 @@ class Client:
         kind: str,
         timeout: aiohttp.ClientTimeout,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        headers = {"Accept": JSON, "Content-Type": kind, "User-Agent": "sluicegate"}
-        await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-        url = f"{self.host}{path}" + (f"?{urlencode(query)}" if query else "")
+        response, number = await self._send(method, path, query, body, kind, timeout)
         try:
-            answer = await self._api.call_api(method, url, headers, body, _request_timeout=timeout)
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
-            raise ApiError(0, f"{method} {path}: {error or 'no answer in time'}") from None
-        response = answer.response
-        try:
+            if response.status == 401 and await self._credentials.renewed(number):
+                response.release()
+                response, _ = await self._send(method, path, query, body, kind, timeout)
             if response.status >= 400:
-                raise _refusal(method, path, response.status, await response.content.read(MAX_ERROR_BODY))
+                try:
+                    content = await response.content.read(MAX_ERROR_BODY)
+                except (aiohttp.ClientError, asyncio.TimeoutError, OSError):
+                    content = b""  # the status says enough
+                raise _refusal(method, path, response.status, content, self._credentials.fault)
             yield response
         finally:
             response.release()
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Document | None,
+        kind: str,
+        timeout: aiohttp.ClientTimeout,
+    ) -> tuple[aiohttp.ClientResponse, int]:
+        """The beginning of the answer, and the number of the credentials that it was asked with."""
+        try:
+            api, number = await self._credentials.current()
+        except CredentialsError as error:
+            raise ApiError(0, f"{method} {path}: {error}") from None
+        headers = {"Accept": JSON, "Content-Type": kind, "User-Agent": "sluicegate"}
+        await api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = f"{self.host}{path}" + (f"?{urlencode(query)}" if query else "")
+        try:
+            answer = await api.call_api(method, url, headers, body, _request_timeout=timeout)
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            raise ApiError(0, f"{method} {path}: {error or 'no answer in time'}") from None
+        return answer.response, number
 
 
 def decoded(answer: bytes, shape: type[T], asked: str) -> T:
@@ -232,9 +252,10 @@ def _probe(response: aiohttp.ClientResponse) -> None:
             connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def _refusal(method: str, path: str, status: int, body: bytes) -> ApiError:
+def _refusal(method: str, path: str, status: int, body: bytes, fault: str) -> ApiError:
     try:
         found = msgspec.json.decode(body, type=_Status)
     except (msgspec.DecodeError, UnicodeDecodeError):
         found = _Status(message=body[:200].decode(errors="replace"))
-    return ApiError(status, f"{method} {path}: {status} {found.message}", found.reason)
+    why = f" ({fault})" if status == 401 and fault else ""
+    return ApiError(status, f"{method} {path}: {status} {found.message}{why}", found.reason)

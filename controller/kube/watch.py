@@ -165,7 +165,10 @@ class Watch:
         if error.status in {401, 403}:
             if self._resource.minor and not self._listed:
                 self._nothing()
-            self._complain("watch_refused", f"{kind} cannot be watched: {error}; look at the controller's ClusterRole")
+            remedy = (
+                "the controller's ClusterRole" if error.status == 403 else "the credentials of the kubeconfig or pod"
+            )
+            self._complain("watch_refused", f"{kind} cannot be watched: {error}; look at {remedy}")
         elif error.status != 0 or self._wait >= 1:
             self._complain("watch_failed", f"the watch of {kind} failed: {error}; it is tried again")
         if error.status == 404:

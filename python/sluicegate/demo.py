@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     # In a session of its own, so that each signal reaches it once, from here.
     command = [sys.executable, "-m", "sluicegate", *arguments[split + 1 :]]
     gateway = subprocess.Popen(command, start_new_session=True)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, lambda number, _frame: gateway.send_signal(number))
     return gateway.wait()
 

@@ -147,17 +147,33 @@ class Engine:
         """Take up to `limit` events, oldest first."""
         return msgspec.json.decode(self._native.poll_events(limit), type=list[Event])
 
-    def drain(self, limit: float, settle: float = 0.0) -> bool:
-        """Ask clients to go, accept for `settle` seconds more, wait until `limit` seconds are over for the rest.
+    def reopen_access_log(self) -> bool:
+        """Open the path of the access log anew, as after a rotation.
+
+        Returns:
+            False where the log is not a file.
+
+        Raises:
+            OSError: it cannot be opened; lines go on to the file that is open.
+        """
+        return self._native.reopen_access_log()
+
+    def drain(self, limit: float, settle: float = 0.0, *, settle_alone: bool = True) -> bool:
+        """Ask clients to go while accepting; accept no more; close what is idle after 2 s; wait for the rest.
+
+        Args:
+            limit: seconds for all of it.
+            settle: seconds in which new connections are still taken.
+            settle_alone: even where no connection is open: balancers may still send some.
 
         Returns:
             True when every connection ended by itself.
         """
-        return self._native.drain(limit, settle)
+        return self._native.drain(limit, settle, settle_alone)
 
-    async def drain_async(self, limit: float, settle: float = 0.0) -> bool:
+    async def drain_async(self, limit: float, settle: float = 0.0, *, settle_alone: bool = True) -> bool:
         """As `drain`, without blocking the event loop."""
-        return await asyncio.to_thread(self.drain, limit, settle)
+        return await asyncio.to_thread(self.drain, limit, settle, settle_alone=settle_alone)
 
     def shutdown(self) -> None:
         """Stop everything. Harmless when called twice."""

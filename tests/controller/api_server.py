@@ -38,6 +38,9 @@ class ApiServer:
         self.refusals: dict[str, tuple[int, str]] = {}
         #: Namespace, ServiceAccount and pod of tokens.
         self.tokens: dict[str, tuple[str, str, str]] = {}
+        #: Bearer tokens that it takes; None: any, and none at all. Others get 401, which is counted.
+        self.accepted: set[str] | None = None
+        self.unauthorized = 0
         self.requests = 0
         self.watches = 0
         #: When watches were opened, by the monotonic clock.
@@ -118,6 +121,9 @@ class ApiServer:
         self.requests += 1
         if self.page_before is not None:
             return web.Response(body=self.page_before)
+        if self.accepted is not None and not _bearer(request) & self.accepted:
+            self.unauthorized += 1
+            return _status(401, "Unauthorized")
         if request.method != "GET":
             for end, (code, message) in self.refusals.items():
                 if path.endswith(end):
@@ -278,6 +284,11 @@ def _merge(before: Document, patch: Document) -> Document:
         else:
             result[key] = value
     return result
+
+
+def _bearer(request: web.Request) -> set[str]:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return {token} if scheme.lower() == "bearer" else set()
 
 
 def _status(code: int, message: str) -> web.Response:

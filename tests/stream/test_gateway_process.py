@@ -266,6 +266,24 @@ def test_the_access_log_is_switched_while_it_runs(controller: Controller, start:
     assert gateway.named("access_log")["message"] == "access log off"
 
 
+def test_hang_up_opens_the_log_again(controller: Controller, start: Start, backend: Backend, tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    gateway = start(settings=f'drain = 5\nsettle = 0\naccess_log = "{log}"\nworkers = 1\n')
+    controller.want(serving_state(gateway.address, backend.address, ["a"]))
+    gateway.named("connected")
+    log.rename(tmp_path / "access.log.1")
+    gateway.process.send_signal(signal.SIGHUP)
+    assert gateway.named("access_log_reopened")["message"] == f"{log} is opened again"
+    log.rename(tmp_path / "access.log.2")
+    for word in ("off", "on"):
+        gateway.process.send_signal(signal.SIGUSR1)
+        assert gateway.named("access_log")["message"] == f"access log {word}"
+    assert get(gateway.address, "/a") == 200
+    while "/a" not in log.read_text():
+        pass
+    assert "/a" not in (tmp_path / "access.log.2").read_text()
+
+
 @pytest.mark.parametrize(
     ("settings", "text"),
     [

@@ -5,7 +5,7 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use sluicegate_core::runtime::settings::Settings;
-use sluicegate_core::runtime::{ApplyError, Engine as Core, Shared};
+use sluicegate_core::runtime::{ApplyError, Engine as Core, Patience, Shared};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -87,15 +87,20 @@ impl Engine {
         py.detach(|| self.shared.access_log.is_enabled())
     }
 
-    /// Ask clients to go, accept for `settle` seconds more, then wait until `limit` seconds are over for the rest.
-    /// True: every connection ended by itself. Other calls are taken meanwhile.
-    #[pyo3(signature = (limit, settle = 0.0))]
-    fn drain(&self, py: Python<'_>, limit: f64, settle: f64) -> PyResult<bool> {
-        let limit = seconds(limit)?;
-        let settle = seconds(settle)?;
+    /// Open the path of the access log anew. False: it has none.
+    fn reopen_access_log(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(py.detach(|| self.shared.access_log.reopen())?)
+    }
+
+    /// Ask clients to go, accept for `settle` seconds more (unless `settle_alone`, only while a connection is open), then
+    /// wait until `limit` seconds are over for the rest. True: every connection ended by itself. Other calls are taken
+    /// meanwhile.
+    #[pyo3(signature = (limit, settle = 0.0, settle_alone = true))]
+    fn drain(&self, py: Python<'_>, limit: f64, settle: f64, settle_alone: bool) -> PyResult<bool> {
+        let patience = Patience { settle: seconds(settle)?, settle_alone, limit: seconds(limit)? };
         py.detach(|| {
             let leaving = self.core()?.leave();
-            Ok(leaving.wait(settle, limit))
+            Ok(leaving.wait(patience))
         })
     }
 

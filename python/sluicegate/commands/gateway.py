@@ -8,11 +8,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
-from sluicegate import __version__
+from sluicegate import __version__, signals
 from sluicegate.settings import load_gateway_settings
 
 #: Exit status for a command line or a setting that cannot be used.
@@ -36,8 +35,7 @@ def run(arguments: Sequence[str]) -> int:
         return EXIT_USAGE
     finally:
         # All is closed: a signal that comes now has nothing to end but a clean exit.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
+        signals.ignore((*signals.ENDING, *signals.HARMLESS))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
+from sluicegate import signals
 from sluicegate.settings import Settings, load_settings
 
 #: Exit status for a command line or a setting that cannot be used.
@@ -46,5 +46,4 @@ def _run(flags: Mapping[str, Any], config: str | None, start: Callable[[Settings
         return EXIT_USAGE
     finally:
         # All is closed: a signal that comes now has nothing to end but a clean exit.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
+        signals.ignore((*signals.ENDING, *signals.HARMLESS))

@@ -12,13 +12,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import socket
 import time
 from collections.abc import Awaitable, Iterable
 from typing import Any
 
-from sluicegate import collector
+from sluicegate import collector, signals
 from sluicegate.checks import native_checks
 from sluicegate.controller import caught
 from sluicegate.controller.infra.apply import InfraWriter
@@ -173,7 +172,7 @@ class _Controller:
         )
 
     async def run(self) -> int:
-        self._handle_signals()
+        signals.handle(self._signalled, lambda: self._ignored("SIGHUP"), lambda: self._ignored("SIGUSR1"))
         admin = await self._listen()
         identity = self._settings.pod or f"{socket.gethostname()}_{os.getpid()}"
         election = Election(self._client, self._settings.namespace, NAME, identity, self._lead)
@@ -317,12 +316,9 @@ class _Controller:
         ]
         return "\n".join(found) + "\n"
 
-    def _handle_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._signalled)
-        with contextlib.suppress(OSError):
-            signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    def _ignored(self, name: str) -> None:
+        text = f"{name}: nothing to do, a controller has no access log and reads no manifests"
+        self._log.information("signal_ignored", text)
 
     def _signalled(self) -> None:
         if self._stop.is_set():

@@ -8,14 +8,12 @@ go. A second signal ends it at once.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import signal
 import time
 
 import msgspec
 
-from sluicegate import collector
+from sluicegate import collector, signals
 from sluicegate.controller.stream.holdings import Holdings
 from sluicegate.controller.stream.protocol import RefusedError
 from sluicegate.controller.stream.snapshot_file import SnapshotError, read_snapshot
@@ -65,9 +63,13 @@ class _Role:
         self._log = Log(settings.output)
         self._stop = asyncio.Event()
         self._engine = Engine(settings.engine_settings())
+        self._access_log = signals.AccessLogSignals(
+            self._engine, settings.access_log, self._log.information, self._log.warning
+        )
 
     async def run(self) -> int:
-        self._handle_signals()
+        signals.handle(self._signalled, self._access_log.reopen, self._access_log.switch)
+        logging = asyncio.create_task(self._access_log.run())
         try:
             serving = await self._begin()
             self._tell_events()  # such as an admin port that is taken
@@ -94,6 +96,7 @@ class _Role:
                 await asyncio.gather(*tasks, return_exceptions=True)
             await serving.save_now()
         finally:
+            logging.cancel()
             await self._engine.shutdown_async()
         return 0
 
@@ -156,19 +159,7 @@ class _Role:
         ended = await self._engine.drain_async(settle + drain, settle)
         self._log.information("stopped", "stopped" if ended else "stopped; the rest of the connections was closed")
 
-    def _handle_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._signalled)
-        loop.add_signal_handler(signal.SIGUSR1, self._toggle_access_log)
-        with contextlib.suppress(OSError):
-            signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-
     def _signalled(self) -> None:
         if self._stop.is_set():
             os._exit(EXIT_AT_ONCE)
         self._stop.set()
-
-    def _toggle_access_log(self) -> None:
-        self._engine.access_log = not self._engine.access_log
-        self._log.information("access_log", f"access log {'on' if self._engine.access_log else 'off'}")

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import socket
 import time
+from collections.abc import Awaitable
 
+from sluicegate import signals
 from sluicegate.controller import caught
 from sluicegate.controller.kube.client import ApiError, Client
 from sluicegate.controller.kube.lease import Election
@@ -25,12 +26,15 @@ from sluicegate.pipeline import native_checks
 from sluicegate.pipeline.delivery import Delivery
 from sluicegate.settings import Settings
 
+from .leave import leave
 from .report import Reporter
 
 #: Seconds between attempts to bind ports that could not be bound.
 RETRY_BINDS = 2.0
 #: Name of the Lease; all replicas of one controller name share it.
 LEASE = "sluicegate-controller"
+#: Seconds for giving the Lease back, while connections are already drained.
+GOODBYE = 5.0
 EXIT_AT_ONCE = 130
 
 
@@ -55,6 +59,12 @@ class _Cluster:
         self._told: dict[tuple[str, str], float] = {}
         self._stop = asyncio.Event()
         self._engine = Engine(settings.engine_settings())
+        self._log = signals.AccessLogSignals(
+            self._engine,
+            settings.access_log,
+            lambda code, message: self._reporter.information(message, code),
+            lambda code, message: self._reporter.warning(message, code),
+        )
         self._delivery = Delivery(self._engine)
         options = Options(
             port_offset=settings.port_offset,
@@ -72,19 +82,19 @@ class _Cluster:
         self._loop = Loop(client, translator, outputs, self, self._complain, pool)
 
     async def run(self) -> int:
-        self._handle_signals()
+        signals.handle(self._signalled, self._log.reopen, self._log.switch)
         identity = f"{socket.gethostname()}_{os.getpid()}"
         election = Election(self._client, self._settings.namespace, LEASE, identity, self._lead)
-        tasks = [
-            asyncio.create_task(job) for job in (self._loop.run(), election.run(self._loop.ready), self._announce())
-        ]
+        jobs = (self._loop.run(), election.run(self._loop.ready), self._announce(), self._log.run())
+        tasks = [asyncio.create_task(job) for job in jobs]
         stopping = asyncio.create_task(self._stop.wait())
         try:
             await asyncio.wait([stopping, *tasks[:2]], return_when=asyncio.FIRST_COMPLETED)
             failed = [task for task in tasks[:2] if task.done()]
-            await election.release()
-            self._reporter.information(f"draining: up to {self._settings.drain:g} s for open requests", "draining")
-            await self._engine.drain_async(self._settings.drain)
+            # At the same time: an API server that does not answer must not keep clients waiting.
+            await asyncio.gather(
+                _within(GOODBYE, election.release()), leave(self._engine, self._settings, self._reporter)
+            )
             for task in failed:
                 task.result()
         finally:
@@ -121,15 +131,15 @@ class _Cluster:
             self._told[code, message] = now
             self._reporter.warning(message, code)
 
-    def _handle_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._signalled)
-
     def _signalled(self) -> None:
         if self._stop.is_set():
             os._exit(EXIT_AT_ONCE)
         self._stop.set()
+
+
+async def _within(limit: float, job: Awaitable[None]) -> None:
+    with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+        await asyncio.wait_for(job, limit)
 
 
 def _own_address() -> str:

@@ -14,7 +14,7 @@ import signal
 import time
 from collections.abc import Sequence
 
-from sluicegate import collector
+from sluicegate import collector, signals
 from sluicegate.controller import caught
 from sluicegate.controller.store import Store
 from sluicegate.controller.translate import Options, Translator
@@ -27,6 +27,7 @@ from sluicegate.settings import Settings
 
 from .follow import changes
 from .hints import hints_of
+from .leave import leave
 from .report import Reporter
 
 #: Seconds between attempts to bind ports that could not be bound.
@@ -67,7 +68,14 @@ class _Server:
         self._due: float | None = None
         self._failed = asyncio.Event()
         self._retry_wait = FIRST_RETRY
+        self._hung_up = asyncio.Event()
         self._engine = Engine(settings.engine_settings())
+        self._log = signals.AccessLogSignals(
+            self._engine,
+            settings.access_log,
+            lambda code, message: self._reporter.information(message, code),
+            lambda code, message: self._reporter.warning(message, code),
+        )
         options = Options(port_offset=settings.port_offset, listen=settings.listen, checks=native_checks())
         store = Store()
         source = Source(Reader(paths, settling=Settling()), store, validate)
@@ -76,6 +84,7 @@ class _Server:
     async def run(self) -> int:
         started = time.perf_counter()
         self._handle_signals()
+        logging = asyncio.create_task(self._log.run())
         try:
             step = await self._step(self._reporter.progress)
             self._started = True
@@ -90,6 +99,7 @@ class _Server:
             collector.settle()
             jobs = (
                 self._follow(),
+                self._reread(),
                 self._settle(),
                 self._expire(),
                 self._poll_events(),
@@ -98,8 +108,9 @@ class _Server:
             )
             tasks = [asyncio.create_task(job) for job in jobs]
             await self._wait(tasks)
-            await self._drain()
+            await leave(self._engine, self._settings, self._reporter)
         finally:
+            logging.cancel()
             await self._engine.shutdown_async()
         return 0
 
@@ -127,15 +138,17 @@ class _Server:
         self._engine.control_side(step.unusable, caught.total())
         return step
 
-    async def _update(self, changed: frozenset[str] | None) -> None:
+    async def _update(self, changed: frozenset[str] | None) -> Step | None:
         """Make live what changed, and tell it; whatever goes wrong, the gateway serves on."""
         try:
-            self._reporter.changed(await self._step(None, changed))
+            step = await self._step(None, changed)
+            self._reporter.changed(step)
         except Exception as error:
             self._tell_exception(error)
             self._failed.set()
-        else:
-            self._retry_wait = FIRST_RETRY
+            return None
+        self._retry_wait = FIRST_RETRY
+        return step
 
     def _tell_exception(self, error: Exception) -> None:
         said = caught.note("step", error)
@@ -160,6 +173,14 @@ class _Server:
                 self._tell_exception(error)
                 await asyncio.sleep(FIRST_RETRY)
         await self._stop.wait()
+
+    async def _reread(self) -> None:
+        """Read all files again when SIGHUP asks for it, whether or not the system has told of a change."""
+        while True:
+            await self._hung_up.wait()
+            self._hung_up.clear()
+            if step := await self._update(None):
+                self._reporter.information(f"SIGHUP: read again, {step.refresh.objects:,} objects", "reread")
 
     async def _settle(self) -> None:
         """Look again at files that somebody was still writing."""
@@ -210,20 +231,15 @@ class _Server:
         for event in self._engine.poll_events():
             self._reporter.warning(event.message, event.code)
 
-    async def _drain(self) -> None:
-        self._reporter.information(f"draining: up to {self._settings.drain:g} s for open requests", "draining")
-        ended = await self._engine.drain_async(self._settings.drain)
-        self._reporter.information("stopped" if ended else "stopped; the rest of the connections was closed", "stopped")
-
     def _handle_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._signalled)
-        loop.add_signal_handler(signal.SIGUSR1, self._toggle_access_log)
-        # SIGIO: see `manifests.disk.is_open_for_writing`.
-        for number in (signal.SIGPIPE, signal.SIGIO):
-            with contextlib.suppress(OSError):
-                signal.signal(number, signal.SIG_IGN)
+        signals.handle(self._signalled, self._hang_up, self._log.switch)
+        # See `manifests.disk.is_open_for_writing`.
+        with contextlib.suppress(OSError):
+            signal.signal(signal.SIGIO, signal.SIG_IGN)
+
+    def _hang_up(self) -> None:
+        self._log.reopen()
+        self._hung_up.set()
 
     def _signalled(self) -> None:
         if self._stop.is_set():
@@ -233,7 +249,3 @@ class _Server:
             # Nobody is served yet, and the thread that reads the files cannot be interrupted.
             self._reporter.information("stopped before it was ready", "stopped")
             os._exit(0)
-
-    def _toggle_access_log(self) -> None:
-        self._engine.access_log = not self._engine.access_log
-        self._reporter.information(f"access log {'on' if self._engine.access_log else 'off'}", "access_log")

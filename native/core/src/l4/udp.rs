@@ -141,7 +141,7 @@ impl Listener {
     /// A session with an endpoint of today's choice.
     fn begin(self: &Rc<Self>, client: Client, generation: &Arc<Generation>) -> Result<Rc<Session>, L4Reason> {
         let worker = &self.worker;
-        if worker.drain.is_finishing() {
+        if worker.drain.is_closed() {
             return Err(L4Reason::Draining);
         }
         if worker.drain.sessions() >= worker.settings().udp_max_sessions {
@@ -223,7 +223,7 @@ impl Listener {
 
     fn expire(&self, idle: Duration) {
         let now = Instant::now();
-        let limit = if self.worker.drain.is_finishing() { idle.min(LAST_WORDS) } else { idle };
+        let limit = if self.worker.drain.is_closed() { idle.min(LAST_WORDS) } else { idle };
         let mut sessions = self.sessions.borrow_mut();
         sessions.retain(|_, session| {
             let lives = now.duration_since(session.last.get()) < limit;

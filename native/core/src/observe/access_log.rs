@@ -5,7 +5,7 @@
 
 use crate::runtime::settings::AccessLog as Settings;
 use serde::Serialize;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -50,37 +50,74 @@ pub struct Record<'r> {
     pub response_bytes: u64,
 }
 
+/// What the writer is told.
+#[derive(Debug)]
+enum Message {
+    Line(Vec<u8>),
+    /// Look for a file that was opened anew.
+    Reopened,
+    /// Write what is there and end: other clones of the sender live as long as the log itself.
+    End,
+}
+
+/// What the workers and the writer share.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Bytes in the queue.
+    waiting: AtomicUsize,
+    /// The file to go on with.
+    next: Mutex<Option<File>>,
+}
+
 /// The queue and its writer.
 #[derive(Debug)]
 pub struct AccessLog {
     enabled: AtomicBool,
     dropped: AtomicU64,
-    writer: Mutex<Option<(SyncSender<Vec<u8>>, JoinHandle<()>)>>,
-    queue: SyncSender<Vec<u8>>,
-    /// Bytes in the queue.
-    waiting: Arc<AtomicUsize>,
+    path: Option<String>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    queue: SyncSender<Message>,
+    shared: Arc<Shared>,
 }
 
 impl AccessLog {
     /// # Errors
     /// The file cannot be opened, or the thread not be started.
     pub fn start(settings: &Settings, _workers: usize) -> io::Result<Self> {
-        let (queue, lines) = sync_channel(QUEUE);
+        let (queue, messages) = sync_channel(QUEUE);
         let output: Box<dyn Write + Send> = match &settings.path {
             None => Box::new(io::stdout()),
-            Some(path) => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
+            Some(path) => Box::new(open(path)?),
         };
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let left = Arc::clone(&waiting);
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("sluicegate-log".to_owned());
-        let handle = thread.spawn(move || write(output, &lines, &left))?;
+        let handle = thread.spawn(move || write(output, &messages, &theirs))?;
         Ok(Self {
             enabled: AtomicBool::new(settings.enabled),
             dropped: AtomicU64::new(0),
-            writer: Mutex::new(Some((queue.clone(), handle))),
+            path: settings.path.clone(),
+            writer: Mutex::new(Some(handle)),
             queue,
-            waiting,
+            shared,
         })
+    }
+
+    /// Open the file's path anew: whoever rotates logs has moved the file away. False: there is no file.
+    ///
+    /// # Errors
+    /// It cannot be opened; lines go on to the file that is open.
+    pub fn reopen(&self) -> io::Result<bool> {
+        let Some(path) = &self.path else {
+            return Ok(false);
+        };
+        let file = open(path)?;
+        if let Ok(mut next) = self.shared.next.lock() {
+            *next = Some(file);
+        }
+        // Where the queue is full the writer has lines to write, and looks before it does.
+        let _ = self.queue.try_send(Message::Reopened);
+        Ok(true)
     }
 
     pub fn is_enabled(&self) -> bool {
@@ -101,9 +138,9 @@ impl AccessLog {
         };
         line.push(b'\n');
         let size = line.len();
-        let fits = self.waiting.fetch_add(size, Ordering::Relaxed) + size <= QUEUE_BYTES;
-        if !fits || self.queue.try_send(line).is_err() {
-            self.waiting.fetch_sub(size, Ordering::Relaxed);
+        let fits = self.shared.waiting.fetch_add(size, Ordering::Relaxed) + size <= QUEUE_BYTES;
+        if !fits || self.queue.try_send(Message::Line(line)).is_err() {
+            self.shared.waiting.fetch_sub(size, Ordering::Relaxed);
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -111,28 +148,39 @@ impl AccessLog {
     /// Write what waits and end the thread.
     pub fn stop(&self) {
         self.set_enabled(false);
-        let Some((queue, handle)) = self.writer.lock().ok().and_then(|mut writer| writer.take()) else {
+        let Some(handle) = self.writer.lock().ok().and_then(|mut writer| writer.take()) else {
             return;
         };
-        // An empty line is the end: other clones of the sender live as long as the log itself.
-        let _ = queue.send(Vec::new());
+        let _ = self.queue.send(Message::End);
         let _ = handle.join();
     }
 }
 
-fn write(mut output: Box<dyn Write + Send>, lines: &Receiver<Vec<u8>>, waiting: &AtomicUsize) {
+fn open(path: &str) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+fn write(mut output: Box<dyn Write + Send>, messages: &Receiver<Message>, shared: &Shared) {
     let mut batch = Vec::with_capacity(BATCH);
-    while let Ok(line) = lines.recv() {
-        let mut last = line.is_empty();
-        batch.extend_from_slice(&line);
-        while batch.len() < BATCH && !last {
-            let Ok(line) = lines.try_recv() else { break };
-            last = line.is_empty();
-            batch.extend_from_slice(&line);
+    while let Ok(mut message) = messages.recv() {
+        let last = loop {
+            match message {
+                Message::Line(line) => batch.extend_from_slice(&line),
+                Message::Reopened => break false,
+                Message::End => break true,
+            }
+            if batch.len() >= BATCH {
+                break false;
+            }
+            let Ok(next) = messages.try_recv() else { break false };
+            message = next;
+        };
+        if let Some(file) = shared.next.lock().ok().and_then(|mut next| next.take()) {
+            output = Box::new(file);
         }
         // A full disk must not stop traffic: the lines are lost, the next ones are tried again.
         let _ = output.write_all(&batch).and_then(|()| output.flush());
-        waiting.fetch_sub(batch.len(), Ordering::Relaxed);
+        shared.waiting.fetch_sub(batch.len(), Ordering::Relaxed);
         batch.clear();
         if last {
             return;
@@ -147,13 +195,14 @@ mod tests {
     #[test]
     fn lines_that_wait_are_bounded_by_their_bytes_too() {
         let (queue, lines) = sync_channel(QUEUE);
-        let waiting = Arc::default();
+        let shared = Arc::default();
         let log = AccessLog {
             enabled: AtomicBool::new(true),
             dropped: AtomicU64::new(0),
+            path: None,
             writer: Mutex::default(),
             queue,
-            waiting: Arc::clone(&waiting),
+            shared: Arc::clone(&shared),
         };
         let path = "x".repeat(64 * 1024);
         let record = Record { path: &path, ..Record::default() };
@@ -163,9 +212,9 @@ mod tests {
         let kept = 300 - log.dropped();
         assert!((200..256).contains(&kept), "{kept}");
         // Once they are written there is room again.
-        drop(log.queue.send(Vec::new()));
-        write(Box::new(io::sink()), &lines, &waiting);
-        assert_eq!(waiting.load(Ordering::Relaxed), 0);
+        drop(log.queue.send(Message::End));
+        write(Box::new(io::sink()), &lines, &shared);
+        assert_eq!(shared.waiting.load(Ordering::Relaxed), 0);
         log.push(&record);
         assert_eq!(log.dropped(), 300 - kept);
     }

@@ -32,6 +32,9 @@ const LINGER_SILENCE: Duration = Duration::from_secs(2);
 /// Telling the client that nothing more comes: TLS has a record for that, which a client that does not read never takes.
 const SHUTDOWN: Duration = Duration::from_secs(2);
 
+/// As `LINGER`, at the end of a drain: who has not sent anything until then is not waited for as long.
+const DRAIN_LINGER: Duration = Duration::from_millis(500);
+
 /// What follows a request on its connection.
 enum Next {
     Request,
@@ -62,7 +65,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: &Client, stream: S
         scratch: Vec::new(),
         watchdog: Watchdog::new(Instant::now() + idle),
     };
-    let mut drain = pin!(client.worker.drain.finishing());
+    let mut drain = pin!(client.worker.drain.idle_ends());
     loop {
         match connection.next(drain.as_mut()).await {
             Next::Request => {}
@@ -107,6 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
             }
             match self.read_head(&mut deadline, drain.as_mut()).await {
                 Ok(true) => {}
+                Ok(false) if client.worker.drain.is_finishing() => return Next::Linger,
                 Ok(false) => return Next::Close,
                 Err(Expired::Deadline | Expired::Stalled) => {
                     return if self.buffer.is_empty() {
@@ -226,7 +230,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
 
     /// Say that nothing more comes, then read until the client has understood.
     async fn linger(&mut self) {
-        let Self { stream, buffer, watchdog, client, .. } = self;
+        let Self { client, stream, buffer, watchdog, .. } = self;
+        let limit = if client.worker.drain.is_finishing() { DRAIN_LINGER } else { LINGER };
         let stream = stream.get_mut();
         if !matches!(watchdog.until(Instant::now() + SHUTDOWN, stream.shutdown()).await, Ok(Ok(()))) {
             return;
@@ -242,8 +247,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
             }
         };
         let now = Instant::now();
-        // Nobody waits at the end of a drain for what is dropped.
-        let limit = if client.worker.drain.is_draining() { LINGER_SILENCE } else { LINGER };
         let _ = watchdog.guard(now, Some(now + limit), LINGER_SILENCE, &progress, drop_bytes).await;
     }
 }

@@ -117,12 +117,16 @@ async fn serve_plain(client: Client, mut stream: TcpStream) {
         }
         Ok(true)
     });
-    let drain = client.worker.drain.finishing();
+    let drain = client.worker.drain.idle_ends();
     let preface = async { preface.await.is_ok_and(|read| read.unwrap_or(false)) };
-    tokio::select! {
+    let whole = tokio::select! {
         biased;
-        whole = preface => if !whole { return },
-        () = drain => return,
+        whole = preface => Some(whole),
+        () = drain => None,
+    };
+    // A request whose first bytes are here is no longer idle.
+    if whole == Some(false) || (whole.is_none() && buffer.is_empty()) {
+        return;
     }
     if buffer.filled().starts_with(PREFACE) {
         http2::serve(Rc::new(client), Rewound { ahead: buffer, stream }).await;

@@ -3,7 +3,7 @@
 use crate::ir::Transport;
 use crate::table::SocketKey;
 use serde::Serialize;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
@@ -91,6 +91,24 @@ pub fn bind(key: SocketKey, workers: usize, owned: bool) -> Result<Vec<Listening
 
 /// EAFNOSUPPORT on Linux: a kernel without IPv6.
 const AF_NOT_SUPPORTED: i32 = 97;
+
+/// Have the kernel take no further connections: it drops their SYN, while handshakes under way come to their end. What a
+/// listening socket holds when it is closed is reset, requests and all; so first this, then what is left is accepted.
+///
+/// A client that is too late sends its SYN again, and is refused.
+pub fn take_no_more(listener: SockRef<'_>) {
+    // Classic BPF over the TCP header (RFC 9293 section 3.1): drop what has SYN among the flags of byte 13.
+    const LOAD_BYTE: u16 = 0x30;
+    const JUMP_IF_SET: u16 = 0x45;
+    const RETURN: u16 = 0x06;
+    // Where the system has no such filter, what comes in the last moment is reset.
+    let _ = listener.attach_filter(&[
+        SockFilter::new(LOAD_BYTE, 0, 0, 13),
+        SockFilter::new(JUMP_IF_SET, 0, 1, 0x02),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ]);
+}
 
 fn bind_all(transport: Transport, address: SocketAddr, workers: usize, owned: bool) -> io::Result<Vec<Listening>> {
     if !owned && address.port() != 0 {

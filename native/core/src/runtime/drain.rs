@@ -2,21 +2,29 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
-/// One worker's way out, in two steps, and its count of open connections and UDP sessions.
+/// How long idle connections are kept once no new ones are taken: a request may be on its way on them. It is answered,
+/// with `Connection: close`. At most half of the time that is left.
+pub const IDLE_GRACE: Duration = Duration::from_secs(2);
+
+/// One worker's way out, step by step, and its count of open connections and UDP sessions.
 ///
 /// First clients are asked to go (`Connection: close` with each answer, GOAWAY) while new ones are still taken: a
-/// balancer may not have noticed yet, and a client may be about to send. Then what is idle is closed.
+/// balancer may not have noticed yet. Then nothing new is taken; idle connections stay for [`IDLE_GRACE`]. Then what is
+/// idle is closed.
 #[derive(Debug, Default)]
 pub struct Drain {
     asked: Rc<Step>,
+    closed: Cell<bool>,
     finishing: Rc<Step>,
     connections: Cell<usize>,
     sessions: Cell<usize>,
-    empty: RefCell<Option<Waker>>,
+    /// One for each step that waits: there are three.
+    empty: RefCell<Vec<Waker>>,
 }
 
 /// Something that happens once, and the tasks that wait for it.
@@ -51,6 +59,11 @@ impl Drain {
     }
 
     /// Nothing new is taken.
+    pub fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// Idle connections are closed.
     pub fn is_finishing(&self) -> bool {
         self.finishing.reached.get()
     }
@@ -60,9 +73,15 @@ impl Drain {
         self.asked.reach();
     }
 
+    /// Take nothing new.
+    pub fn close(&self) {
+        self.asked.reach();
+        self.closed.set(true);
+    }
+
     /// Close what is idle.
     pub fn finish(&self) {
-        self.asked.reach();
+        self.close();
         self.finishing.reach();
     }
 
@@ -71,9 +90,10 @@ impl Drain {
         Reached { step: Rc::clone(&self.asked), slot: None }
     }
 
-    /// Resolves when idle connections are to be closed. Registers its task once, however often it is polled.
-    pub fn finishing(&self) -> Reached {
-        Reached { step: Rc::clone(&self.finishing), slot: None }
+    /// Resolves when idle connections are to be closed, after the reactor has looked at the sockets once more: who
+    /// polls its read first, each time, finds a request that has come by then.
+    pub fn idle_ends(&self) -> IdleEnds {
+        IdleEnds { finishing: Reached { step: Rc::clone(&self.finishing), slot: None }, looked: false }
     }
 
     /// Count a connection for as long as the guard lives.
@@ -90,15 +110,18 @@ impl Drain {
 
     /// Resolves when no connection and no session is open.
     pub fn poll_empty(&self, context: &mut Context<'_>) -> Poll<()> {
-        if self.connections.get() == 0 && self.sessions.get() == 0 {
+        if self.is_empty() {
             return Poll::Ready(());
         }
-        *self.empty.borrow_mut() = Some(context.waker().clone());
+        let mut waiting = self.empty.borrow_mut();
+        if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+            waiting.push(context.waker().clone());
+        }
         Poll::Pending
     }
 }
 
-/// See [`Drain::started`] and [`Drain::finishing`].
+/// See [`Drain::started`] and [`Drain::idle_ends`].
 #[derive(Debug)]
 pub struct Reached {
     step: Rc<Step>,
@@ -140,6 +163,27 @@ impl Drop for Reached {
     }
 }
 
+/// See [`Drain::idle_ends`].
+#[derive(Debug)]
+pub struct IdleEnds {
+    finishing: Reached,
+    looked: bool,
+}
+
+impl Future for IdleEnds {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        ready!(Pin::new(&mut self.finishing).poll(context));
+        if self.looked {
+            return Poll::Ready(());
+        }
+        self.looked = true;
+        // Wakes this task once the reactor has been asked.
+        pin!(tokio::task::yield_now()).poll(context)
+    }
+}
+
 /// One open connection.
 #[derive(Debug)]
 pub struct ConnectionGuard(Rc<Drain>);
@@ -163,12 +207,15 @@ impl Drop for SessionGuard {
 }
 
 impl Drain {
+    fn is_empty(&self) -> bool {
+        self.connections.get() == 0 && self.sessions.get() == 0
+    }
+
     fn wake_when_empty(&self) {
-        if self.connections.get() == 0
-            && self.sessions.get() == 0
-            && let Some(waker) = self.empty.borrow_mut().take()
-        {
-            waker.wake();
+        if self.is_empty() {
+            for waker in self.empty.borrow_mut().drain(..) {
+                waker.wake();
+            }
         }
     }
 }

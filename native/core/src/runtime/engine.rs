@@ -1,6 +1,7 @@
 //! The engine as its owner sees it: start, apply, drain, shut down. Every call may block; none needs an interpreter.
 
 use super::bind::{BindError, Listening, bind};
+use super::drain::IDLE_GRACE;
 use super::settings::Settings;
 use super::worker::{self, Command};
 use super::{Generation, Readiness, Shared};
@@ -79,34 +80,60 @@ pub struct Leaving {
     commands: Vec<mpsc::Sender<Command>>,
 }
 
+/// How long a drain may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// New connections are still taken.
+    pub settle: Duration,
+    /// ... even where none is open: balancers may still send some.
+    pub settle_alone: bool,
+    /// All of it.
+    pub limit: Duration,
+}
+
 impl Leaving {
-    /// Ask clients to go, wait `settle` while still accepting, then accept no more and wait until `limit` for the rest.
-    /// True: every connection ended by itself.
-    pub fn wait(self, settle: Duration, limit: Duration) -> bool {
-        let deadline = Instant::now() + limit;
-        for commands in &self.commands {
-            let _ = commands.blocking_send(Command::Drain);
-        }
-        std::thread::sleep(settle.min(limit));
-        let waiting: Vec<_> = self
-            .commands
-            .iter()
-            .filter_map(|commands| {
-                let (done, finished) = oneshot::channel();
-                commands.blocking_send(Command::Finish(done)).ok().map(|()| finished)
-            })
-            .collect();
+    /// Ask clients to go while still accepting; accept no more; close what is idle after [`IDLE_GRACE`]; wait until the
+    /// limit for the rest. Each step ends early when no connection is open. True: every connection ended by itself.
+    pub fn wait(self, patience: Patience) -> bool {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else {
             return false;
         };
+        let deadline = Instant::now() + patience.limit;
+        let settled = deadline.min(Instant::now() + patience.settle);
         runtime.block_on(async {
-            for finished in waiting {
-                if tokio::time::timeout_at(deadline.into(), finished).await.is_err() {
-                    return false;
-                }
+            self.tell(|| Command::Drain).await;
+            if patience.settle_alone {
+                tokio::time::sleep_until(settled.into()).await;
+            } else {
+                self.is_empty_by(settled).await;
             }
-            true
+            self.tell(|| Command::Refuse).await;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !self.is_empty_by(Instant::now() + IDLE_GRACE.min(left / 2)).await {
+                self.tell(|| Command::Finish).await;
+            }
+            self.is_empty_by(deadline).await
         })
+    }
+
+    async fn tell(&self, command: impl Fn() -> Command) {
+        for commands in &self.commands {
+            let _ = commands.send(command()).await;
+        }
+    }
+
+    /// No connection is open, of any worker; false: not by `deadline`.
+    async fn is_empty_by(&self, deadline: Instant) -> bool {
+        for commands in &self.commands {
+            let (done, empty) = oneshot::channel();
+            // A worker that has ended has no connections.
+            if commands.send(Command::WhenEmpty(done)).await.is_ok()
+                && tokio::time::timeout_at(deadline.into(), empty).await.is_err()
+            {
+                return false;
+            }
+        }
+        true
     }
 }
 
@@ -250,12 +277,6 @@ impl Engine {
         let mut reports: Vec<_> = reports.into_values().collect();
         reports.sort_by(|one, two| one.id.cmp(&two.id));
         reports
-    }
-
-    /// Ask clients to go, wait `settle` while still accepting, then accept no more and wait until `limit` for the rest.
-    /// True: every connection ended by itself.
-    pub fn drain(&mut self, settle: Duration, limit: Duration) -> bool {
-        self.leave().wait(settle, limit)
     }
 
     /// Begin a drain: no longer ready from now on. Transactions are applied while the rest is waited for: backends

@@ -10,7 +10,7 @@ pub mod settings;
 mod worker;
 
 pub use drain::{Drain, Reached, SessionGuard};
-pub use engine::{ApplyError, Engine, ListenerReport, Report};
+pub use engine::{ApplyError, Engine, ListenerReport, Patience, Report};
 pub use worker::Worker;
 
 use crate::observe::access_log::AccessLog;

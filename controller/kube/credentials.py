@@ -1,0 +1,243 @@
+"""Who we are to the API server, kept current: tokens and certificates that rotate, and plugins that issue them.
+
+Rules, those of client-go:
+- Files are read again every minute: a pod's projected token, `tokenFile`, certificates and their CA. What cannot be
+  read changes nothing: the last good credentials stay.
+- A plugin runs again shortly before what it issued expires.
+- A 401 renews once; the request is sent again where that gave something new. Plugins run at most once a second, and
+  ever less often where it was for nothing.
+- A plugin that fails is tried again, ever less often; until then requests fail with its reason. Nothing here ends the
+  process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import kube_config
+
+from .exec_plugin import Issued, Plugin
+
+#: Seconds between looks at files.
+REREAD = 60.0
+#: Seconds by which what a plugin issued is renewed early: at most these, and at most this part of its life.
+EARLY, EARLY_PART = 60.0, 0.1
+#: Seconds between two runs of a plugin, and between tries where they fail or are for nothing.
+SHORTEST_WAIT, LONGEST_WAIT = 1.0, 60.0
+
+Read = Callable[[Configuration], Awaitable[None]]
+
+
+class CredentialsError(Exception):
+    """There are no credentials to ask with; the message says why."""
+
+
+class Credentials:
+    """Credentials for one API server, and the connections that were made with them.
+
+    Attributes:
+        api: asks with them.
+        number: another one after each renewal that changed something.
+        fault: why the last renewal failed; empty where it did not.
+    """
+
+    def __init__(self, configuration: Configuration, read: Read | None = None, plugin: Plugin | None = None) -> None:
+        """Begin with a configuration.
+
+        Args:
+            configuration: of the official client.
+            read: puts what files say now into another one; None: nothing is read again.
+            plugin: issues credentials; it runs before the first request.
+        """
+        configuration.refresh_api_key_hook = None
+        self.number = 0
+        self.fault = ""
+        self.api = ApiClient(configuration)
+        self._connections = configuration.connection_pool_maxsize
+        self._read = read
+        self._plugin = plugin
+        self._issued: Issued | None = None
+        self._material = _material(configuration)
+        self._renewing = asyncio.Lock()
+        now = time.time()
+        #: When files are read, when the plugin is run, and when a 401 may have it run, in seconds since 1970.
+        self._reread = now + REREAD if read is not None else float("inf")
+        self._rerun = now if plugin is not None else float("inf")
+        self._rerun_early = now
+        self._wait = SHORTEST_WAIT
+
+    async def current(self) -> tuple[ApiClient, int]:
+        """What to ask with, and its number.
+
+        Raises:
+            CredentialsError: a plugin has issued nothing that is still valid.
+        """
+        if time.time() >= min(self._reread, self._rerun):
+            async with self._renewing:
+                if time.time() >= min(self._reread, self._rerun):
+                    await self._renew()
+        if self._plugin is not None and (self._issued is None or (self.fault and self._issued.expires <= time.time())):
+            raise CredentialsError(self.fault or "the credential plugin has issued nothing yet")
+        return self.api, self.number
+
+    async def renewed(self, number: int) -> bool:
+        """Renew what the API server answered with 401 to; true where there is something else now.
+
+        Args:
+            number: of what it was asked with.
+        """
+        async with self._renewing:
+            now = time.time()
+            if number == self.number and now >= self._rerun_early:
+                self._reread = min(self._reread, now) if self._read is not None else self._reread
+                self._rerun = now if self._plugin is not None else self._rerun
+                await self._renew()
+                # Where it helps, the next 401 is far away; where it does not, asking again and again would not either.
+                self._rerun_early = time.time() + self._wait
+                self._wait = min(self._wait * 2, LONGEST_WAIT)
+            return number != self.number
+
+    def limit_connections(self, most: int) -> None:
+        """Have at most so many connections at once."""
+        self._connections = self.api.configuration.connection_pool_maxsize = self.api.rest_client.maxsize = most
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.api.close()  # type: ignore[no-untyped-call]
+
+    async def _renew(self) -> None:
+        began = time.time()
+        self._reread = began + REREAD if self._read is not None else float("inf")
+        try:
+            if self._plugin is not None and began >= self._rerun:
+                self._issued = await self._plugin.run()
+                self._rerun = _due(self._issued)
+            fresh = Configuration()
+            fresh.connection_pool_maxsize = self._connections
+            await (self._read or _copied(self.api.configuration))(fresh)
+            fresh.refresh_api_key_hook = None
+            await self._take(fresh)
+        # Whatever goes wrong in files, plugins and the official client, what we had stays.
+        except Exception as error:
+            self.fault = f"{error}; it is tried again"
+            if self._plugin is not None and began >= self._rerun:
+                self._rerun = time.time() + self._wait
+                self._wait = min(self._wait * 2, LONGEST_WAIT)
+            return
+        self.fault = ""
+        if began - self._rerun_early > LONGEST_WAIT:
+            self._wait = SHORTEST_WAIT
+
+    async def _take(self, fresh: Configuration) -> None:
+        issued, before = self._issued, self.api.configuration
+        if "BearerToken" in fresh.api_key:
+            fresh.api_key["BearerToken"] = fresh.api_key["BearerToken"].strip()
+        if issued is not None and issued.token:
+            fresh.api_key["BearerToken"] = f"Bearer {issued.token}"
+        with tempfile.TemporaryDirectory() as folder:  # the official client takes certificates from files only
+            if issued is not None and issued.client_certificate_data:
+                fresh.cert_file = _written(folder, "certificate", issued.client_certificate_data)
+                fresh.key_file = _written(folder, "key", issued.client_key_data)
+            material = _material(fresh)
+            if material == self._material:
+                if fresh.api_key != before.api_key:
+                    before.api_key = fresh.api_key
+                    self.number += 1
+                return
+            api = ApiClient(fresh)
+        previous, self.api, self._material = self.api, api, material
+        self.number += 1
+        # As client-go: who watches with a certificate that is no longer ours connects again.
+        await previous.close()  # type: ignore[no-untyped-call]
+
+
+async def from_pod() -> Credentials:
+    """Credentials of the pod that we are in.
+
+    Raises:
+        ConfigException: we are in none.
+    """
+
+    async def read(configuration: Configuration) -> None:
+        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+
+    return await _first(read, None)
+
+
+async def from_kubeconfig(path: str | None, context: str | None) -> Credentials:
+    """Credentials of a kubeconfig; a plugin is run when they are first used.
+
+    Raises:
+        ConfigException: it cannot be used.
+        OSError: it cannot be read.
+    """
+    name = path or kube_config.KUBE_CONFIG_DEFAULT_LOCATION
+    merged = kube_config.KubeConfigMerger(name)  # type: ignore[no-untyped-call]
+    if merged.config is None:
+        raise config.ConfigException("there is no kubeconfig")
+    loader = _Loader(config_dict=merged.config, active_context=context)
+    return await _first(loader.load_and_set, loader.plugin())
+
+
+async def _first(read: Read, plugin: Plugin | None) -> Credentials:
+    configuration = Configuration()
+    await read(configuration)
+    if "BearerToken" in configuration.api_key:
+        configuration.api_key["BearerToken"] = configuration.api_key["BearerToken"].strip()
+    return Credentials(configuration, read, plugin)
+
+
+class _Loader(kube_config.KubeConfigLoader):
+    """The official loader, but for plugins: its own run them without a limit, and once."""
+
+    def __init__(self, config_dict: object, active_context: str | None) -> None:
+        super().__init__(config_dict, active_context, config_base_path=None)  # type: ignore[no-untyped-call]
+
+    async def load_from_exec_plugin(self) -> None:
+        return None
+
+    def plugin(self) -> Plugin | None:
+        """The plugin of the user, if it has one."""
+        user: Any = self._user
+        if user is None or "exec" not in user:
+            return None
+        cluster: Any = self._cluster
+        folder = os.path.abspath(os.path.dirname(user.path)) if user.path else ""
+        return Plugin(user["exec"].value, cluster.value, folder)
+
+
+def _due(issued: Issued) -> float:
+    now, expires = time.time(), issued.expires
+    return max(expires - min(EARLY, (expires - now) * EARLY_PART), now + SHORTEST_WAIT)
+
+
+def _copied(before: Configuration) -> Read:
+    async def read(configuration: Configuration) -> None:
+        vars(configuration).update(vars(before))
+
+    return read
+
+
+def _material(configuration: Configuration) -> tuple[bytes, ...]:
+    """What connections are made with: they are made anew where it changes."""
+    names = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
+    return tuple(_content(name) if name else b"" for name in names)
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _written(folder: str, name: str, text: str) -> str:
+    path = os.path.join(folder, name)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    return path

@@ -1,0 +1,465 @@
+"""Credentials that rotate: plugins of a kubeconfig, token files, the token of a pod, certificates."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import json
+import os
+import ssl
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from api_server import ApiServer
+from kubernetes.aio.config import incluster_config
+from system_certificates import Authority, Pair
+
+from sluicegate.controller.kube import credentials
+from sluicegate.controller.kube.client import ApiError, Client
+from sluicegate.controller.kube.exec_plugin import Plugin, PluginError
+from sluicegate.controller.kube.resources import BY_KIND
+from sluicegate.controller.kube.watch import Watch
+
+COLLECTION = "/apis/gateway.networking.k8s.io/v1/httproutes"
+VERSION = "client.authentication.k8s.io/v1"
+LIMIT = 60.0
+
+
+class Clock:
+    """Seconds since 1970, as the test wants them."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def time(self) -> float:
+        return self.now
+
+    def stamp(self, seconds: float) -> str:
+        return datetime.datetime.fromtimestamp(self.now + seconds, datetime.timezone.utc).isoformat()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(credentials, "time", found)
+    return found
+
+
+class Issuer:
+    """A plugin that writes what the test wants, and counts how often it ran."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._ran = folder / "ran"
+        self.script(f"echo x >> {self._ran}; cat {folder}/answer")
+
+    def script(self, body: str) -> None:
+        new = self.folder / "plugin.new"
+        new.write_text(f"#!/bin/sh\n{body}\n")
+        new.chmod(0o755)
+        new.rename(self.folder / "plugin")
+
+    def issue(self, **status: str) -> None:
+        answer = {"apiVersion": VERSION, "kind": "ExecCredential", "status": status}
+        (self.folder / "answer").write_text(json.dumps(answer))
+
+    @property
+    def runs(self) -> int:
+        return len(self._ran.read_text().splitlines()) if self._ran.exists() else 0
+
+
+@pytest.fixture
+def issuer(tmp_path: Path) -> Issuer:
+    return Issuer(tmp_path)
+
+
+def kubeconfig(folder: Path, server: str, user: dict[str, Any], **cluster: str) -> str:
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        "clusters": [{"name": "test", "cluster": {"server": server, **cluster}}],
+        "users": [{"name": "test", "user": user}],
+    }
+    (folder / "kubeconfig").write_text(json.dumps(document))
+    return str(folder / "kubeconfig")
+
+
+EXEC = {"exec": {"apiVersion": VERSION, "command": "./plugin", "interactiveMode": "Never"}}
+
+
+@asynccontextmanager
+async def asking(folder: Path, user: dict[str, Any]) -> AsyncIterator[tuple[ApiServer, Client]]:
+    """An API server that wants tokens, and who asks it."""
+    server = ApiServer()
+    server.accepted = {"one"}
+    await server.start()
+    try:
+        async with await Client.load(kubeconfig(folder, server.url, user)) as client:
+            yield server, client
+    finally:
+        await server.stop()
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(test, LIMIT))
+
+
+async def refusal(client: Client) -> ApiError:
+    with pytest.raises(ApiError) as caught:
+        await client.get(COLLECTION)
+    return caught.value
+
+
+# --- Plugins ----------------------------------------------------------------------------------------------------
+
+
+def test_a_token_that_is_no_longer_accepted(tmp_path: Path, issuer: Issuer, clock: Clock) -> None:
+    """The plugin is asked again and the request is sent again; nobody sees the 401."""
+
+    async def scenario() -> None:
+        issuer.issue(token="one")
+        async with asking(tmp_path, EXEC) as (server, client):
+            for _ in range(3):
+                await client.get(COLLECTION)
+            assert (issuer.runs, server.unauthorized) == (1, 0)
+            clock.now += 10
+            server.accepted = {"two"}
+            issuer.issue(token="two")
+            await asyncio.gather(*(client.get(COLLECTION) for _ in range(5)))
+            assert issuer.runs == 2
+            assert server.unauthorized <= 5
+
+    run(scenario())
+
+
+def test_tokens_that_nobody_accepts_cost_few_runs(tmp_path: Path, issuer: Issuer, clock: Clock) -> None:
+    """A 401 has the plugin run once; however many there are, at most once a second, and ever less often."""
+
+    async def scenario() -> None:
+        issuer.issue(token="wrong")
+        async with asking(tmp_path, EXEC) as (server, client):
+            for _ in range(20):
+                error = await refusal(client)
+                assert error.status == 401
+            assert issuer.runs == 2
+            for _ in range(120):
+                clock.now += 1
+                await refusal(client)
+            assert 3 <= issuer.runs <= 10
+            clock.now += 120
+            server.accepted = {"right"}
+            issuer.issue(token="right")
+            await client.get(COLLECTION)
+
+    run(scenario())
+
+
+def test_a_token_is_renewed_before_it_is_over(tmp_path: Path, issuer: Issuer, clock: Clock) -> None:
+    async def scenario() -> None:
+        issuer.issue(token="one", expirationTimestamp=clock.stamp(600))
+        async with asking(tmp_path, EXEC) as (server, client):
+            await client.get(COLLECTION)
+            clock.now += 500
+            await client.get(COLLECTION)
+            assert issuer.runs == 1
+            clock.now += 50
+            server.accepted = {"one", "two"}
+            issuer.issue(token="two", expirationTimestamp=clock.stamp(600))
+            await client.get(COLLECTION)
+            assert (issuer.runs, server.unauthorized) == (2, 0)
+            # The plugin fails while its token is good still: it serves on.
+            clock.now += 550
+            issuer.script("exit 1")
+            await client.get(COLLECTION)
+            clock.now += 60
+            error = await refusal(client)
+            assert error.status == 0
+            assert "ended with status 1" in str(error)
+
+    run(scenario())
+
+
+def test_a_plugin_that_fails_is_tried_again(tmp_path: Path, issuer: Issuer, clock: Clock) -> None:
+    """From the first time on; what it says is told, and it is not run for each request."""
+
+    async def scenario() -> None:
+        issuer.script(f"echo x >> {tmp_path}/failed; echo 'log in first' >&2; exit 3")
+        async with asking(tmp_path, EXEC) as (_server, client):
+            for _ in range(10):
+                error = await refusal(client)
+                assert error.status == 0
+                assert f"{tmp_path}/./plugin" in str(error)
+                assert "status 3: log in first" in str(error)
+            assert (tmp_path / "failed").read_text() == "x\n"
+            issuer.issue(token="one")
+            issuer.script(f"cat {tmp_path}/answer")
+            clock.now += 2
+            await client.get(COLLECTION)
+
+    run(scenario())
+
+
+def test_a_watch_outlives_its_tokens(tmp_path: Path, issuer: Issuer) -> None:
+    """With a plugin that has to be waited for at first; its trouble is told to people."""
+
+    async def scenario() -> None:
+        told: list[str] = []
+        kinds: list[str] = []
+        issuer.script("exit 9")
+        async with asking(tmp_path, EXEC) as (server, client):
+
+            def complain(_code: str, message: str) -> None:
+                told.append(message)
+                issuer.issue(token="one")
+                issuer.script(f"cat {tmp_path}/answer")
+
+            watch = Watch(client, BY_KIND["HTTPRoute"], lambda event: kinds.append(type(event).__name__), complain)
+            task = asyncio.create_task(watch.run())
+            await server.wait(lambda: server.watchers(COLLECTION) == 1, LIMIT)
+            server.accepted = {"two"}
+            issuer.issue(token="two")
+            server.end_watches()
+            opened = server.watches
+            await server.wait(lambda: server.watches > opened and server.watchers(COLLECTION) == 1, LIMIT)
+            assert not task.done()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        assert "ended with status 9" in told[0]
+
+    run(scenario())
+
+
+async def result_of(plugin: Plugin) -> str:
+    with pytest.raises(PluginError) as caught:
+        await plugin.run()
+    return str(caught.value)
+
+
+BAD_PLUGINS = [
+    ("echo no", "no ExecCredential"),
+    ("exit 7", "status 7"),
+    ("head -c 2000000 /dev/zero", "more than"),
+    ("head -c 2000000 /dev/zero >&2; exit 2", "status 2"),
+    (f'echo \'{{"apiVersion":"{VERSION}","kind":"ExecCredential","status":{{}}}}\'', "neither status.token"),
+    (f'echo \'{{"apiVersion":"{VERSION}","kind":"ExecCredential"}}\'', "neither status.token"),
+    ('echo \'{"apiVersion":"v1","kind":"ExecCredential","status":{"token":"t"}}\'', "ExecCredential of v1"),
+    (
+        f'echo \'{{"apiVersion":"{VERSION}","kind":"ExecCredential","status":{{"clientCertificateData":"c"}}}}\'',
+        "without the other",
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "words"), BAD_PLUGINS, ids=range(len(BAD_PLUGINS)))
+def test_plugins_that_give_nothing_to_use(tmp_path: Path, issuer: Issuer, body: str, words: str) -> None:
+    async def scenario() -> None:
+        issuer.script(body)
+        assert words in await result_of(Plugin(EXEC["exec"], {}, str(tmp_path)))
+
+    run(scenario())
+
+
+def test_a_plugin_that_does_not_end(tmp_path: Path, issuer: Issuer) -> None:
+    """It and what it has started are killed; the event loop goes on meanwhile."""
+
+    async def scenario() -> None:
+        issuer.script(f"sleep 1000 & echo $! > {tmp_path}/child; echo $$ > {tmp_path}/self; wait")
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+
+        counting = asyncio.create_task(count())
+        assert "was killed" in await result_of(Plugin(EXEC["exec"], {}, str(tmp_path), limit=1.0))
+        counting.cancel()
+        assert turns > 100
+        for name in ("self", "child"):
+            stat = Path(f"/proc/{(tmp_path / name).read_text().strip()}/stat")
+            while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z":  # noqa: ASYNC110
+                await asyncio.sleep(0)
+
+    run(scenario())
+
+
+def test_what_a_plugin_is_told(tmp_path: Path, issuer: Issuer) -> None:
+    async def scenario() -> None:
+        issuer.issue(token="one")
+        issuer.script(
+            f'echo "$KUBERNETES_EXEC_INFO" > {tmp_path}/info; echo "$1 $WHO" > {tmp_path}/said; cat {tmp_path}/answer'
+        )
+        user = {**EXEC["exec"], "args": ["first"], "env": [{"name": "WHO", "value": "me"}], "provideClusterInfo": True}
+        cluster = {"server": "https://a", "certificate-authority-data": "QQ==", "certificate-authority": "/here"}
+        assert (await Plugin(user, cluster, str(tmp_path)).run()).token == "one"
+        info = json.loads((tmp_path / "info").read_text())
+        assert info["spec"] == {
+            "interactive": False,
+            "cluster": {"server": "https://a", "certificate-authority-data": "QQ=="},
+        }
+        assert (tmp_path / "said").read_text() == "first me\n"
+        missing = {**EXEC["exec"], "command": "no-such-plugin", "installHint": "install it from here"}
+        assert "install it from here" in await result_of(Plugin(missing, {}, str(tmp_path)))
+
+    run(scenario())
+
+
+# --- Files ------------------------------------------------------------------------------------------------------
+
+
+def test_a_token_file_that_rotates(tmp_path: Path, clock: Clock) -> None:
+    """It is read again every minute, and at a 401; what cannot be read changes nothing."""
+
+    async def scenario() -> None:
+        file = tmp_path / "token"
+        file.write_text("one\n")
+        async with asking(tmp_path, {"tokenFile": "token"}) as (server, client):
+            await client.get(COLLECTION)
+            file.write_text("two\n")
+            clock.now += credentials.REREAD
+            server.accepted = {"two"}
+            await client.get(COLLECTION)
+            assert server.unauthorized == 0
+            file.write_text("three\n")
+            clock.now += 2
+            server.accepted = {"three"}
+            await client.get(COLLECTION)
+            assert server.unauthorized == 1
+            file.unlink()
+            clock.now += credentials.REREAD
+            await client.get(COLLECTION)
+            server.accepted = set()
+            clock.now += credentials.REREAD
+            error = await refusal(client)
+            assert error.status == 401
+            assert "token" in str(error)
+
+    run(scenario())
+
+
+def test_the_token_of_a_pod_that_rotates(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    token, authority = tmp_path / "token", tmp_path / "ca.crt"
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(authority))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+
+    async def scenario() -> None:
+        async with secured() as server:
+            monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(server.port))
+            token.write_text("one\n")
+            authority.write_bytes(server.authority.pem)
+            async with await Client.load() as client:
+                await client.get(COLLECTION)
+                assert server.seen[-1].lower() == "bearer one"
+                for content in (None, "", "two"):
+                    token.unlink(missing_ok=True)
+                    if content is not None:
+                        token.write_text(content)
+                    clock.now += credentials.REREAD
+                    await client.get(COLLECTION)
+                    assert server.seen[-1].lower() == f"bearer {content or 'one'}"
+
+    run(scenario())
+
+
+# --- Certificates -----------------------------------------------------------------------------------------------
+
+
+class Secured:
+    """An API server with TLS that says who asked: by certificate or by token."""
+
+    def __init__(self) -> None:
+        self.authority = Authority()
+        self.port = 0
+        self.seen: list[str] = []
+
+    async def handle(self, request: web.Request) -> web.Response:
+        assert request.transport is not None
+        certificate = request.transport.get_extra_info("peercert")
+        names = [value for part in (certificate or {}).get("subject", ()) for _, value in part]
+        self.seen.append(names[0] if names else request.headers.get("authorization", ""))
+        return web.json_response({"metadata": {"resourceVersion": "1"}, "items": []})
+
+
+@asynccontextmanager
+async def secured() -> AsyncIterator[Secured]:
+    server = Secured()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_verify_locations(cadata=server.authority.pem.decode())
+    context.verify_mode = ssl.CERT_OPTIONAL
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", server.handle)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    with _written(server.authority.sign("127.0.0.1")) as names:
+        context.load_cert_chain(*names)
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    server.port = int(runner.addresses[0][1])
+    try:
+        yield server
+    finally:
+        await runner.cleanup()
+
+
+def _written(pair: Pair) -> Any:
+    import contextlib
+    import tempfile
+
+    @contextlib.contextmanager
+    def write() -> Iterator[tuple[str, str]]:
+        with tempfile.TemporaryDirectory() as folder:
+            yield pair.write(Path(folder), "pair")
+
+    return write()
+
+
+def by_plugin(issuer: Issuer, clock: Clock) -> tuple[dict[str, Any], Callable[[Pair], None]]:
+    def rotate(pair: Pair) -> None:
+        data = {"clientCertificateData": pair.certificate.decode(), "clientKeyData": pair.key.decode()}
+        issuer.issue(**data, expirationTimestamp=clock.stamp(300))
+
+    return EXEC, rotate
+
+
+def by_files(issuer: Issuer, _clock: Clock) -> tuple[dict[str, Any], Callable[[Pair], None]]:
+    def rotate(pair: Pair) -> None:
+        pair.write(issuer.folder, "client")
+
+    return {"client-certificate": "client.crt", "client-key": "client.key"}, rotate
+
+
+@pytest.mark.parametrize("how", [by_plugin, by_files])
+def test_client_certificates_that_rotate(tmp_path: Path, issuer: Issuer, clock: Clock, how: Any) -> None:
+    user, rotate = how(issuer, clock)
+
+    async def scenario() -> None:
+        async with secured() as server:
+            authority = tmp_path / "ca.crt"
+            authority.write_bytes(server.authority.pem)
+            rotate(server.authority.sign("first", client=True))
+            path = kubeconfig(
+                tmp_path, f"https://127.0.0.1:{server.port}", user, **{"certificate-authority": str(authority)}
+            )
+            async with await Client.load(path) as client:
+                for name in ("first", "second"):
+                    for _ in range(2):
+                        await client.get(COLLECTION)
+                        assert server.seen[-1] == name
+                    rotate(server.authority.sign("second", client=True))
+                    clock.now += 290
+                # A key that does not fit, in the middle of a rotation: what was good goes on.
+                wrong = Pair(server.authority.sign("third", client=True).certificate, server.authority.sign("x").key)
+                rotate(wrong)
+                clock.now += 289
+                await client.get(COLLECTION)
+                assert server.seen[-1] == "second"
+            assert not [name for name in os.listdir(tmp_path) if name.endswith(".pem")]
+
+    run(scenario())
