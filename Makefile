@@ -1,4 +1,4 @@
-# `make run` and `make test` do all the set-up that they need on a machine with Python 3.10+ and Rust.
+# `make run` and `make test` do all the set-up that they need on a machine with Python 3.11+ and Rust.
 
 PYTHON ?= python3
 VENV := .venv

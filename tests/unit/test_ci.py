@@ -1,15 +1,19 @@
-"""What `.ci/run` makes of a cluster that cannot be had, and of what is broken: only the first is no failure."""
+"""What `.ci/run` makes of a cluster that cannot be had, and of what is broken; what the workflow publishes."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
-SCRIPT = Path(__file__).parents[2] / ".ci" / "run"
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / ".ci" / "run"
 
 
 def program(path: Path, body: str) -> None:
@@ -48,3 +52,31 @@ def test_exit_status(
     environment = {**os.environ, "PATH": path, "SLUICEGATE_CI_CLUSTER": wanted}
     result = subprocess.run([script], env=environment, capture_output=True, text=True, check=False, timeout=30)
     assert (result.returncode, words in result.stdout) == (status, True), result.stdout + result.stderr
+
+
+def steps(job: dict[str, Any], action: str) -> list[dict[str, Any]]:
+    """What the steps of a job that use an action are given."""
+    return [step.get("with", {}) for step in job["steps"] if step.get("uses", "").partition("@")[0].endswith(action)]
+
+
+def test_only_distributions_are_published() -> None:
+    """Every upload of a job that builds distributions, and none of another: the index refuses all where one is none."""
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    [download] = steps(jobs["publish"], "/download-artifact")
+    uploads = [(name, given) for name, job in jobs.items() for given in steps(job, "/upload-artifact")]
+    published = {name for name, given in uploads if fnmatch(given["name"], download.get("pattern", "*"))}
+    building = {name for name, job in jobs.items() if steps(job, "/maturin-action")}
+    assert published == building == {"wheels", "sdist"}
+    for name in building:
+        [built] = steps(jobs[name], "/maturin-action")
+        [upload] = steps(jobs[name], "/upload-artifact")
+        assert built["args"].endswith(f"--out {upload['path']}")
+    assert {name for name, _ in uploads} > published, "there are reports too"
+
+
+def test_nothing_is_published_that_was_not_tested() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    assert jobs["publish"]["needs"] == "all-green"
+    assert set(jobs["all-green"]["needs"]) == set(jobs) - {"all-green", "publish"}
+    scripts = [step.get("run", "") for step in jobs["lowest-versions"]["steps"]]
+    assert any("tools/lowest_versions.py" in script for script in scripts)
