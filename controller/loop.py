@@ -2,23 +2,28 @@
 
 The first translation waits until every kind was listed once. Translation and reports run on a thread, one at a time;
 events that come meanwhile are the next batch. Where results go is given: engines, data planes, the API server.
+
+What raises costs itself only: an object at a writer, a writer its part of a round, a round itself. It is told and
+counted (`caught`); a round is made again with the next change, at the latest after `LOOK_AT_CLOCK`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from . import caught
 from .kube.client import Client
 from .kube.resources import WATCHED, Resource
 from .kube.watch import Watch
-from .model import KINDS, Gateway
+from .model import KINDS, Gateway, ObjectKey
 from .pool import AddressPool
 from .snapshot import Snapshot
-from .store import Apply, Delete, Event, Init, InitDone, Store
+from .store import Apply, Delete, Event, Init, InitDone, Keep, Store
 from .translate import Translation, Translator
 
 #: Seconds that events are gathered after the first of a batch: a kubectl apply of many objects is a few batches.
@@ -109,6 +114,9 @@ class Loop:
         self._reports_changed = False
         self.ready = asyncio.Event()
         self._observe = observe
+        self._complain = complain
+        self._unreadable: set[ObjectKey] = set()
+        self._held: dict[ObjectKey, str] = {}
         #: When the round that is under way began, by the monotonic clock.
         self._begun: float | None = None
         self.seconds = 0.0
@@ -144,15 +152,39 @@ class Loop:
             found.append(f"a translation has taken {now - self._begun:.0f} s")
         return found
 
+    @property
+    def unusable(self) -> int:
+        """Objects that cannot be used as they are."""
+        return len(self._unreadable | self._held.keys())
+
     def _seen(self, kind: str, document: dict[str, Any]) -> None:
         for output in self._outputs:
-            output.writer.seen(kind, document)
+            with self._guard("watch", f"an object of kind {kind} is left out by a writer"):
+                output.writer.seen(kind, document)
+
+    @contextlib.contextmanager
+    def _guard(self, stage: str, outcome: str) -> Iterator[None]:
+        """Tell and count an exception; what follows goes on."""
+        try:
+            yield
+        except Exception as error:
+            self._complain("fault", f"{outcome}: {caught.note(stage, error)}")
+
+    def _note_unreadable(self, event: Event) -> None:
+        if isinstance(event, Keep):
+            self._unreadable.add(event.key)
+        elif isinstance(event, Init):  # the list says it again
+            self._unreadable = {key for key in self._unreadable if key.kind != event.kind}
+        elif self._unreadable and isinstance(event, (Apply, Delete)):
+            self._unreadable.discard(event.object.key if isinstance(event, Apply) else event.key)
 
     def _take(self, event: Event) -> None:
+        self._note_unreadable(event)
         if isinstance(event, Apply) and isinstance(event.object, Gateway) and self._pool is not None:
             event = Apply(self._pool.place(event.object))
         for output in self._outputs:
-            output.writer.handle(event)
+            with self._guard("watch", f"an event of kind {_kind(event)} is left out by a writer"):
+                output.writer.handle(event)
         if _kind(event) not in KINDS:
             return
         gone = self._store.handle(event)
@@ -183,30 +215,51 @@ class Loop:
             reports_changed, self._reports_changed = self._reports_changed, False
             snapshot = self._store.snapshot()
             now = time.time()
-            if snapshot is not last or (translation is not None and translation.is_due(now)):
-                last = snapshot
-                started = time.perf_counter()
-                self._begun = time.monotonic()
-                translation = await asyncio.to_thread(self._translator.translate, snapshot, now)
-                for output in self._outputs:
-                    if not output.reported:
-                        output.writer.want(output.select(translation))
-                reported = await asyncio.to_thread(self._reports.reported, translation)
-                self._begun = None
-                self.seconds = time.perf_counter() - started
-                if self._observe is not None:
-                    self._observe(self.seconds)
-            elif reports_changed and translation is not None:
-                reported = await asyncio.to_thread(self._reports.reported, translation)
-            else:
-                continue
-            for output in self._outputs:
-                if output.reported:
-                    output.writer.want(output.select(reported))
-            self.ready.set()
+            begins = snapshot is not last or (translation is not None and translation.is_due(now))
+            last, done = snapshot, False
+            with self._guard("step", "a change waits, what was there before goes on"):
+                if begins:
+                    translation = await self._round(snapshot, now)
+                elif reports_changed and translation is not None:
+                    await self._report(translation)
+                done = True
+            if not done:
+                last = None
+
+    async def _round(self, snapshot: Snapshot, now: float) -> Translation:
+        """From a snapshot to what is wanted everywhere."""
+        started = time.perf_counter()
+        self._begun = time.monotonic()
+        try:
+            translation = await asyncio.to_thread(self._translator.translate, snapshot, now)
+            self._tell_held()
+            self._want(translation, reported=False)
+            await self._report(translation)
+        finally:
+            self._begun = None
+        self.seconds = time.perf_counter() - started
+        if self._observe is not None:
+            self._observe(self.seconds)
+        return translation
+
+    async def _report(self, translation: Translation) -> None:
+        self._want(await asyncio.to_thread(self._reports.reported, translation), reported=True)
+        self.ready.set()
+
+    def _want(self, translation: Translation, *, reported: bool) -> None:
+        for output in self._outputs:
+            if output.reported == reported:
+                with self._guard("write", "a writer stays at what it had"):
+                    output.writer.want(output.select(translation))
+
+    def _tell_held(self) -> None:
+        before, self._held = self._held, dict(self._translator.held)
+        for key, reason in self._held.items():
+            if before.get(key) != reason:
+                self._complain("object_held", f"{key}: {reason}; its last good version goes on, if there was one")
 
 
 def _kind(event: Event) -> str:
     if isinstance(event, Apply):
         return event.object.key.kind
-    return event.key.kind if isinstance(event, Delete) else event.kind
+    return event.key.kind if isinstance(event, (Delete, Keep)) else event.kind

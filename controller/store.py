@@ -5,6 +5,7 @@ exists, then `InitDone`; afterwards `Apply` and `Delete`. Rules:
 - Between `Init` and `InitDone` the old objects of that kind stay visible; `InitDone` replaces them at once, so that a
   broken watch never empties the gateway.
 - `ready` says whether every expected kind was initialised once: a gateway must not serve half of its routes.
+- `Keep` stands for an `Apply` of an object that cannot be read: a list that has it does not end its last good version.
 - An `Apply` that says nothing new keeps the old object, so that identity means "unchanged" everywhere behind.
 """
 
@@ -33,6 +34,13 @@ class Apply:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """An object exists, but what it says now cannot be read."""
+
+    key: ObjectKey
+
+
+@dataclass(frozen=True, slots=True)
 class InitDone:
     """The list of a kind is complete; what was not in it is gone."""
 
@@ -46,7 +54,7 @@ class Delete:
     key: ObjectKey
 
 
-Event = Init | Apply | InitDone | Delete
+Event = Init | Apply | Keep | InitDone | Delete
 
 _serials = itertools.count(1)
 
@@ -73,6 +81,8 @@ class Store:
         """Take one event; returns what is gone by it: the object of a `Delete`, and what was not in a list."""
         if isinstance(event, Apply):
             self._apply(event.object)
+        elif isinstance(event, Keep):
+            self._keep(event.key)
         elif isinstance(event, Delete):
             return [event.key] if self._delete(event.key) else []
         elif isinstance(event, Init):
@@ -130,6 +140,12 @@ class Store:
         table[key] = item
         self._forget_place(item.key)
         self._changes.setdefault(kind, set()).add(key)
+
+    def _keep(self, key: ObjectKey) -> None:
+        pair = (key.namespace, key.name)
+        pending, known = self._pending.get(key.kind), self._tables.get(key.kind, {}).get(pair)
+        if pending is not None and known is not None:
+            pending[pair] = known
 
     def _delete(self, key: ObjectKey) -> bool:
         pair = (key.namespace, key.name)

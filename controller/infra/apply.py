@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .. import caught
 from ..kube.client import APPLY, ApiError, Client, decoded
 from ..kube.resources import OWNED, path_of
 from ..model import ObjectKey
@@ -225,6 +226,12 @@ class InfraWriter:
                     await self._remove(item)
                 else:
                     await self._provision(item)
+            except Exception as error:  # of one data plane: the others are written
+                self._complain("infra_failed", f"{item}: {caught.note('write', error)}; it is tried again")
+                if isinstance(item, ObjectKey):
+                    asyncio.get_running_loop().call_later(DELETE_RETRY, self._look_at, item)
+                else:
+                    self._retry(item, {})
             finally:
                 self._busy.discard(item)
                 if not self._busy:

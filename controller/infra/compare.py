@@ -40,18 +40,24 @@ class Live:
 def live_of(document: Manifest) -> Live:
     """Take what is needed of an object as the API has it."""
     metadata = document.get("metadata") or {}
-    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
-    owners = metadata.get("ownerReferences") or ()
+    labels, annotations = _texts(metadata.get("labels")), _texts(metadata.get("annotations"))
+    owners = metadata.get("ownerReferences")
+    owners = [item for item in owners if isinstance(item, dict)] if isinstance(owners, list) else []
     kept = {name: document[name] for name in _KEPT if name in document}
     kept["metadata"] = {"labels": labels, "annotations": annotations, "ownerReferences": owners}
     return Live(
-        uid=metadata.get("uid", ""),
-        owner=next((item.get("uid", "") for item in owners if item.get("controller")), ""),
+        uid=str(metadata.get("uid", "")),
+        owner=str(next((item.get("uid", "") for item in owners if item.get("controller")), "")),
         plane=f"{metadata.get('namespace', '')}/{labels.get(PLANE_LABEL, '')}",
         controller=controller_of(labels, annotations),
         terminating="deletionTimestamp" in metadata,
         document=kept,
     )
+
+
+def _texts(value: object) -> dict[str, str]:
+    """Labels or annotations; what is none of a watched object does not count."""
+    return {name: item for name, item in value.items() if isinstance(item, str)} if isinstance(value, dict) else {}
 
 
 def owner_of(manifest: Manifest) -> str:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from .. import caught
 from ..kube.client import ApiError, Client
 from ..kube.resources import BY_KIND
 from ..model import ObjectKey
@@ -157,7 +158,7 @@ class EventWriter:
             while self._waiting and self._leading:
                 await self._wait_for_token()
                 if self._waiting:
-                    await self._write(self._waiting.popleft())
+                    await self._write_one(self._waiting.popleft())
                 self._settle()
             if self._due:
                 await asyncio.sleep(LOOK)
@@ -202,6 +203,13 @@ class EventWriter:
                 self._tokens -= 1
                 return
             await asyncio.sleep((1 - self._tokens) / RATE)
+
+    async def _write_one(self, told: _Told) -> None:
+        """Write an event; one that cannot be is lost, and the others are written."""
+        try:
+            await self._write(told)
+        except Exception as error:
+            self._complain("event_failed", f"an event about {told.key} is lost: {caught.note('write', error)}")
 
     async def _write(self, told: _Told) -> None:
         item = self._snapshot.get(told.key) if self._snapshot is not None else None

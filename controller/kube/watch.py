@@ -13,6 +13,7 @@ Rules:
 - The server ends a watch after `SERVER_LIMIT`; a connection without a byte for `SILENCE` is taken for dead. (A silent
   stall is the most reported failure of watchers in Python.)
 - 410 Gone, as a status or inside the stream, means: list again and replace.
+- An object that cannot be read, whatever is odd about it, costs itself only: its last good version stays (`Keep`).
 - A kind that the API server does not have in any version that is read is empty, and asked for again from time to time:
   nothing waits for it. It counts as missing when it was not found twice. One that the gateway cannot do without
   (`Resource.required`) and that was listed before keeps what it had: what the API server really deleted with a CRD it
@@ -30,8 +31,9 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from ..model import CLUSTER, GATEWAY_GROUP, KINDS, DecodeError, ObjectKey, decode
-from ..store import Apply, Delete, Event, Init, InitDone
+from .. import caught
+from ..model import CLUSTER, DEFAULT_NAMESPACE, GATEWAY_GROUP, KINDS, DecodeError, ObjectKey, decode
+from ..store import Apply, Delete, Event, Init, InitDone, Keep
 from .client import REQUEST_LIMIT, ApiError, Client, decoded
 from .resources import Resource
 
@@ -138,6 +140,11 @@ class Watch:
                     await self._recover(error)
                     continue
                 self._version = ""
+            except Exception as error:  # nothing that one kind brings may end the watches of the others
+                self._version = ""
+                self._complain("fault", f"the watch of {self.kind}: {caught.note('watch', error)}; it is tried again")
+                await self._pause()
+                continue
             self._vain += 1
             if self._vain > 1:
                 await self._pause()
@@ -272,31 +279,57 @@ class Watch:
             code = event.object.get("code")
             if code == 410:
                 raise Gone
-            raise ApiError(int(code or 500), str(event.object.get("message", "")))
-        metadata = event.object.get("metadata") or {}
-        self._version = metadata.get("resourceVersion") or self._version
+            raise ApiError(code if isinstance(code, int) and code else 500, str(event.object.get("message", "")))
+        version = _metadata(event.object).get("resourceVersion")
+        if isinstance(version, str) and version:
+            self._version = version
         if event.type in {"ADDED", "MODIFIED"}:
             self._apply(event.object)
         elif event.type == "DELETED":
-            name, namespace = metadata.get("name", ""), metadata.get("namespace", "")
-            self._tell(Delete(ObjectKey(self._resource.kind, namespace, name)))
+            key = self._key(event.object)
+            if key is not None:
+                self._tell(Delete(key))
         else:
             return
         self._useful()
 
     def _apply(self, document: dict[str, Any]) -> None:
         # Items of a list have neither.
-        document.setdefault("kind", self._resource.kind)
+        document["kind"] = self._resource.kind
         document.setdefault("apiVersion", self._resource.version)
+        key = self._key(document)
+        if key is None:
+            self._complain("object_unreadable", f"an object of kind {self._resource.kind} is left out: it has no name")
+            return
         if self._seen is not None:
             self._seen(self._resource.kind, document)
         if self._resource.kind not in KINDS:
             return  # one that is written, not read
         try:
-            self._tell(Apply(decode(document, CLUSTER)))
+            item = decode(document, CLUSTER)
         except DecodeError as error:
-            name = (document.get("metadata") or {}).get("name", "")
-            self._complain("object_unreadable", f"{self._resource.kind} {name}: {error.field}: {error.reason}")
+            reason = f"{error.field}: {error.reason}"
+        except Exception as error:
+            reason = caught.note("watch", error)
+        else:
+            self._tell(Apply(item))
+            return
+        self._tell(Keep(key))
+        self._complain("object_unreadable", f"{key}: {reason}; its last good version goes on, if there was one")
+
+    def _key(self, document: dict[str, Any]) -> ObjectKey | None:
+        """Key of an object as the store has it; None where it has no name."""
+        metadata = _metadata(document)
+        name, namespace = metadata.get("name"), metadata.get("namespace")
+        if not isinstance(name, str) or not name or not isinstance(namespace, (str, type(None))):
+            return None
+        namespace = namespace or DEFAULT_NAMESPACE
+        return ObjectKey(self._resource.kind, namespace if self._resource.namespaced else "", name)
+
+
+def _metadata(document: dict[str, Any]) -> dict[str, Any]:
+    found = document.get("metadata")
+    return found if isinstance(found, dict) else {}
 
 
 def _selectors(resource: Resource) -> dict[str, str]:

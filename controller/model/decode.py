@@ -113,8 +113,8 @@ class DecodeError(ValueError):
 
 def supported(document: Document) -> bool:
     """Whether the document is of a kind and version that the gateway reads."""
-    versions = API_VERSIONS.get(str(document.get("kind")))
-    return versions is not None and document.get("apiVersion") in versions
+    kind, version = document.get("kind"), document.get("apiVersion")
+    return isinstance(kind, str) and isinstance(version, str) and version in API_VERSIONS.get(kind, ())
 
 
 def decode(document: Document, origin: Origin = CLUSTER) -> Object:
@@ -132,9 +132,10 @@ def decode(document: Document, origin: Origin = CLUSTER) -> Object:
     kind = document.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         raise DecodeError("kind", f"{kind!r} is not a kind that the gateway reads")
-    if document.get("apiVersion") not in API_VERSIONS[kind]:
+    version = document.get("apiVersion")
+    if not isinstance(version, str) or version not in API_VERSIONS[kind]:
         known = ", ".join(sorted(API_VERSIONS[kind]))
-        raise DecodeError("apiVersion", f"{document.get('apiVersion')!r} is not read for {kind}; use {known}")
+        raise DecodeError("apiVersion", f"{version!r} is not read for {kind}; use {known}")
     decoded = _convert(document, KINDS[kind])
     meta = decoded.metadata
     meta.annotations.pop(LAST_APPLIED, None)
@@ -167,24 +168,49 @@ def _convert(document: Document, struct: type[Object]) -> Object:
     except msgspec.ValidationError as error:
         if "got `null`" not in str(error):
             raise _decode_error(error) from None
+    except RecursionError:
+        raise DecodeError("", "nested too deep") from None
     else:
-        _check_text(decoded)
+        _check_values(decoded)
         return decoded
     try:  # The API server drops nulls of fields that are not nullable.
         decoded = msgspec.convert(_without_nulls(document), struct)
     except msgspec.ValidationError as error:
         raise _decode_error(error) from None
-    _check_text(decoded)
+    _check_values(decoded)
     return decoded
 
 
-def _check_text(decoded: Object) -> None:
-    """Refuse half surrogate pairs: JSON can write them, UTF-8 cannot, and one would spoil a whole transaction."""
+def _check_values(decoded: Object) -> None:
+    """Refuse what an object can hold and a transaction cannot: one such value would spoil it whole.
+
+    Half surrogate pairs: JSON can write them, UTF-8 cannot. Integers of more than 64 bits.
+    """
     try:
         _ENCODER.encode(decoded)
-    except UnicodeEncodeError as error:
-        character = f"U+{ord(error.object[error.start]):04X}"
-        raise DecodeError("", f"the text {error.object!r} holds {character}, which is no character") from None
+    except (UnicodeEncodeError, OverflowError, RecursionError):
+        field, reason = _unfit(msgspec.to_builtins(decoded), "") or ("", "it holds a value that cannot be written")
+        raise DecodeError(field, reason) from None
+
+
+def _unfit(value: object, field: str) -> tuple[str, str] | None:
+    """The first value that cannot be encoded: its field and what is wrong."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            character = f"U+{ord(error.object[error.start]):04X}"
+            return field, f"the text {value!r} holds {character}, which is no character"
+    elif isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return field, f"an integer of {value.bit_length()} bits; at most 64 are allowed"
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            found = _unfit(name, field) or _unfit(item, f"{field}.{name}".lstrip("."))
+            if found is not None:
+                return found
+    elif isinstance(value, (list, tuple)):
+        return next((found for n, item in enumerate(value) if (found := _unfit(item, f"{field}[{n}]"))), None)
+    return None
 
 
 def _without_nulls(value: object) -> object:

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from .. import caught
 from ..kube.client import ApiError, Client, decoded
 from ..kube.resources import path_of
 from ..model import ROUTE_KINDS, ObjectKey
@@ -86,11 +87,12 @@ class StatusWriter:
             return
         metadata = document.get("metadata") or {}
         key = ObjectKey(kind, metadata.get("namespace", ""), metadata.get("name", ""))
+        generation, status = metadata.get("generation"), document.get("status")
         self._live[key] = _Live(
-            document.get("apiVersion", ""),
-            metadata.get("resourceVersion", ""),
-            metadata.get("generation", 0),
-            document.get("status"),
+            str(document.get("apiVersion", "")),
+            str(metadata.get("resourceVersion", "")),
+            generation if isinstance(generation, int) else 0,
+            status if isinstance(status, dict) else None,
         )
         self._push(key)
 
@@ -140,6 +142,8 @@ class StatusWriter:
             self._busy.add(key)
             try:
                 await self._write(key)
+            except Exception as error:  # of one object: the others are written
+                self._retry_later(key, caught.note("write", error))
             finally:
                 self._busy.discard(key)
 
@@ -166,7 +170,8 @@ class StatusWriter:
         except ApiError as error:
             if error.status in {404, 409}:
                 return  # gone, or changed since: the watch tells, and the object is looked at again
-            self._retry_later(key, error)
+            hint = "; the CRDs may be of an older version: update them" if error.status == 422 else ""
+            self._retry_later(key, f"{error}{hint}")
             return
         self.writes += 1
         self._failures.pop(key, None)
@@ -177,9 +182,8 @@ class StatusWriter:
                 live.api_version, written.metadata.resource_version, live.generation, written.status
             )
 
-    def _retry_later(self, key: ObjectKey, error: ApiError) -> None:
-        hint = "; the CRDs may be of an older version: update them" if error.status == 422 else ""
-        self._complain("status_failed", f"the status of {key} cannot be written: {error}{hint}; it is tried again")
+    def _retry_later(self, key: ObjectKey, reason: str) -> None:
+        self._complain("status_failed", f"the status of {key} cannot be written: {reason}; it is tried again")
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         delay = min(FIRST_RETRY * 2 ** min(failures, 10), LONGEST_RETRY)

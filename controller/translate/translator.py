@@ -1,9 +1,9 @@
 """The translator: a pure function of a snapshot that remembers what it did last time.
 
 `translate(snapshot)` gives the same result whatever was translated before (tests hold it to that); what it remembers
-makes it fast. Two things are remembered for their own sake: a certificate that serves goes on serving when the content
-of its Secret goes bad, and with `Options.keep_served` a Gateway that is served when its class is deleted. Stages, each
-fed only with what changed:
+makes it fast. Three things are remembered for their own sake: a certificate that serves goes on serving when the
+content of its Secret goes bad; with `Options.keep_served` a Gateway that is served when its class is deleted; and an
+object whose new version makes a translation raise (`quarantine`). Stages, each fed only with what changed:
 
 1. topology: Gateways, ListenerSets, listeners, certificates; skipped while nothing that it looked at changed;
 2. routes: those that changed, and those that looked at something that changed;
@@ -29,6 +29,7 @@ from .grants import index_grants
 from .memo import Ledger, Memo, Pair
 from .options import Options
 from .policies import translate_policies
+from .quarantine import Quarantine
 from .report import Programming
 from .routes import translate_route
 from .stages import (
@@ -111,6 +112,12 @@ class Translator:
         self.controller_name = controller_name
         self.options = options if options is not None else Options()
         self._memo = Memo()
+        self._quarantine = Quarantine()
+
+    @property
+    def held(self) -> Mapping[ObjectKey, str]:
+        """Objects that are held at their last good version because of an exception, and why."""
+        return self._quarantine.held
 
     def translate(self, snapshot: Snapshot, now: float | None = None) -> Translation:
         """Translate a snapshot. Inputs are never written to.
@@ -118,9 +125,17 @@ class Translator:
         Args:
             snapshot: what is there.
             now: seconds since 1970, for the times of certificates; None: `Options.now`.
+
+        An object that makes the translation raise is held at its last good version and told as a problem.
+
+        Raises:
+            Exception: a fault that no object which changed explains; the next translation begins anew.
         """
-        memo = self._memo
         options = self.options if now is None else replace(self.options, now=now)
+        return self._quarantine.translate(snapshot, lambda view: self._attempt(view, options))
+
+    def _attempt(self, snapshot: Snapshot, options: Options) -> Translation:
+        memo = self._memo
         if memo.translation is not None and memo.snapshot is snapshot and not memo.translation.is_due(options.now):
             return memo.translation
         try:

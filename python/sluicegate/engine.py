@@ -139,6 +139,10 @@ class Engine:
         """The metrics in the Prometheus text format."""
         return self._native.metrics()
 
+    def control_side(self, unusable: int, caught: int) -> None:
+        """Say for `/metrics` what cannot be used now (objects, files), and how many exceptions were caught so far."""
+        self._native.control_side(unusable, caught)
+
     def poll_events(self, limit: int = 256) -> list[Event]:
         """Take up to `limit` events, oldest first."""
         return msgspec.json.decode(self._native.poll_events(limit), type=list[Event])

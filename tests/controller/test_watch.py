@@ -16,7 +16,7 @@ from kubernetes.aio.client import Configuration
 from sluicegate.controller.kube.client import PROBES, Client
 from sluicegate.controller.kube.resources import BY_KIND
 from sluicegate.controller.kube.watch import Watch
-from sluicegate.controller.store import Apply, Delete, Event, Init, InitDone
+from sluicegate.controller.store import Apply, Delete, Event, Init, InitDone, Keep
 
 COLLECTION = "/apis/gateway.networking.k8s.io/v1/httproutes"
 LIMIT = 10.0
@@ -44,7 +44,7 @@ class Seen:
         self._changed.set()
 
     def words(self) -> list[str]:
-        names = {Init: "init", InitDone: "done"}
+        names = {Init: "init", Keep: "keep", InitDone: "done"}
         words = []
         for event in self.events:
             if isinstance(event, Apply):
@@ -370,7 +370,7 @@ def test_an_object_that_cannot_be_read_costs_itself_only() -> None:
 
         async with watching(prepare=prepare) as (_, seen):
             await seen.until(lambda: "done" in seen.words())
-            assert seen.words() == ["init", "good", "done"]
+            assert seen.words() == ["init", "keep", "good", "done"]
             assert seen.complaints[0][0] == "object_unreadable"
 
     run(test)

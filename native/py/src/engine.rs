@@ -61,6 +61,11 @@ impl Engine {
         })
     }
 
+    /// Say how the control side is: what it cannot use now, and how many exceptions it has caught so far.
+    fn control_side(&self, unusable: u64, caught: u64) {
+        self.shared.registry.control_side(unusable, caught);
+    }
+
     /// Take up to `limit` events, oldest first, as a JSON list of `{code, message}`.
     fn poll_events<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Bound<'py, PyBytes>> {
         let events = py.detach(|| to_json(&self.shared.events.take(limit)))?;

@@ -20,6 +20,7 @@ from typing import Any
 
 from sluicegate import collector
 from sluicegate.checks import native_checks
+from sluicegate.controller import caught
 from sluicegate.controller.infra.apply import InfraWriter
 from sluicegate.controller.infra.events import EventWriter
 from sluicegate.controller.infra.plane import ProvisionOptions
@@ -44,6 +45,8 @@ from .settings import NAME, ControllerSettings
 
 #: Seconds for giving the Lease back and closing connections.
 GOODBYE = 5.0
+#: Where an exception may be caught.
+STAGES = ("watch", "translate", "write", "step")
 #: Exit status after a second signal.
 EXIT_AT_ONCE = 130
 
@@ -262,7 +265,7 @@ class _Controller:
         server, writers = self._server, {"infra": self._infra.writes, "status": self._status.writes}
         waiting = {"infra": self._infra.depth, "status": self._status.depth, "events": self._events.depth}
         writers["events"] = self._events.writes
-        planes = sorted(server.connected.items())
+        planes, exceptions = sorted(server.connected.items()), caught.counts()
         found = [
             *lines(f"{prefix}_leading", "gauge", "1 for the replica that writes.", [({}, self._leads.begun.is_set())]),
             *lines(f"{prefix}_ready", "gauge", "1 once all was translated.", [({}, self._loop.ready.is_set())]),
@@ -290,6 +293,18 @@ class _Controller:
                 "gauge",
                 "Pods on the config stream, by data plane.",
                 [({"namespace": namespace, "name": name}, count) for (namespace, name), count in planes],
+            ),
+            *lines(
+                f"{prefix}_unusable",
+                "gauge",
+                "Objects that cannot be used as they are.",
+                [({}, self._loop.unusable)],
+            ),
+            *lines(
+                f"{prefix}_exceptions_total",
+                "counter",
+                "Faults of the controller itself, caught.",
+                [({"stage": stage}, exceptions.get(stage, 0)) for stage in STAGES],
             ),
             *lines(
                 f"{prefix}_faults",

@@ -33,6 +33,11 @@ class Unreadable(Exception):  # noqa: N818 (a state of a file, not a mistake of 
         self.gone = gone
 
 
+def printable(text: str) -> str:
+    """Text that can be written anywhere: bytes of file names that are not UTF-8 are shown as escapes."""
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
+
+
 def stamp_of(path: str) -> Stamp:
     """How a plain file looks.
 

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from sluicegate.controller import caught
 from sluicegate.controller.model import Origin
 
-from .loader import YamlError, field_lines, item_places, load
+from .loader import MAX_DEPTH, YamlError, field_lines, item_places, load
 
 #: One document. The API server takes at most 3 MiB in a request.
 MAX_DOCUMENT_BYTES = 3 * 1024 * 1024
@@ -125,16 +126,9 @@ def parse(text: str, *, as_json: bool = False) -> Part:
         reason = f"a document of {len(text):,} characters; at most {MAX_DOCUMENT_BYTES:,} are read: split it"
         return Part((), ((first, reason),), text)
     try:
-        data = _load_json(text) if as_json else load(_without_directives(text))
-    except YamlError as error:
-        return Part((), ((error.line or first, f"no YAML: {error.reason}"),), text)
-    except json.JSONDecodeError as error:
-        return Part((), ((error.lineno, f"no JSON: {error.msg}"),), text)
-    except UnicodeEncodeError:
-        reason = "no JSON: half of a surrogate pair is no character: write both halves, or the character itself"
-        return Part((), ((first, reason),), text)
-    except RecursionError:
-        return Part((), ((first, "no JSON: nested too deep"),), text)
+        data = _values(text, as_json=as_json)
+    except Exception as error:  # an odd part of a file must not cost the rest
+        return Part((), (_unreadable(error, first, as_json=as_json),), text)
     if data is None:
         return Part((), (), text)
     if not isinstance(data, dict):
@@ -145,11 +139,44 @@ def parse(text: str, *, as_json: bool = False) -> Part:
     return Part((PartDocument(data, first, text),), (), text)
 
 
-def _load_json(text: str) -> object:
-    data = json.loads(text)
-    if "\\u" in text:
-        json.dumps(data, ensure_ascii=False).encode()  # Python takes what is no text, and cannot write it
+def _values(text: str, *, as_json: bool) -> object:
+    data = json.loads(text) if as_json else load(_without_directives(text))
+    if "\\u" in text or "\\U" in text:
+        # Some parsers take what is no text, and nobody can write it again.
+        json.dumps(data, ensure_ascii=False, default=str).encode()
+    if as_json:
+        _check_depth(data, 0)
     return data
+
+
+def _unreadable(error: Exception, first: int, *, as_json: bool) -> tuple[int, str]:
+    """Line and reason of a part that cannot be read; `first` is the line where it begins."""
+    what = "no JSON" if as_json else "no YAML"
+    if isinstance(error, YamlError):
+        return error.line or first, f"{what}: {error.reason}"
+    if isinstance(error, json.JSONDecodeError):
+        return error.lineno, f"{what}: {error.msg}"
+    if isinstance(error, UnicodeEncodeError):
+        return first, f"{what}: half of a surrogate pair is no character: write both halves, or the character itself"
+    if isinstance(error, RecursionError):
+        return first, f"{what}: nested deeper than {MAX_DEPTH} levels"
+    if as_json and isinstance(error, ValueError):
+        return first, f"{what}: an integer of thousands of digits"
+    return first, caught.note("read", error)
+
+
+def _check_depth(value: object, depth: int) -> None:
+    """Hold JSON to the depth that YAML may have.
+
+    Raises:
+        RecursionError: it is deeper.
+    """
+    if depth > MAX_DEPTH:
+        raise RecursionError
+    if isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            if isinstance(item, (dict, list)):
+                _check_depth(item, depth + 1)
 
 
 def _parse_list(items: list[Any], text: str, first: int) -> Part:

@@ -3,6 +3,8 @@
 Rules:
 - Timestamps stay strings and there are no base-60 numbers: both are YAML 1.1 habits that the API does not share.
 - A key that appears twice in one mapping is an error: one of the two values would be lost without a word.
+- Keys are text: numbers and booleans become the text that they are written as in JSON, as `sigs.k8s.io/yaml` has it;
+  others are an error, and so is a type that JSON does not have (`!!set`, `!!omap`, `!!pairs`).
 - Aliases are followed only as far as `MAX_NODES`: a few hundred bytes can otherwise stand for billions of values.
 """
 
@@ -18,6 +20,9 @@ import yaml
 MAX_NODES = 1_000_000
 #: Levels of nesting. Stops exhaustion of the stack.
 MAX_DEPTH = 64
+
+#: Characters of a value that an error shows.
+SHOWN_CHARACTERS = 80
 
 #: Nodes that a character of text can stand for without aliases, as in `[?,?]`: a mapping, its key and its value.
 MAX_NODES_A_CHARACTER = 3
@@ -56,13 +61,43 @@ class _Loader(_Base):  # type: ignore[misc, valid-type]
                     raise YamlError(f"the key {name!r} is there twice", key.start_mark.line + 1)
                 keys.add(name)
         built: dict[Hashable, Any] = super().construct_mapping(node, deep)
-        return built
+        if all(type(key) is str for key in built):
+            return built
+        return {_key(key, node.start_mark.line + 1): value for key, value in built.items()}
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401 (any YAML value)
+        """Build a value; what does not fit its tag (`!!bool maybe`) is an error with a line, whatever Python says."""
+        try:
+            return super().construct_object(node, deep)
+        except YamlError:
+            raise
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            shown = repr(node.value)[:SHOWN_CHARACTERS] if isinstance(node, yaml.ScalarNode) else "the value"
+            raise YamlError(f"{shown} is no {node.tag.rpartition(':')[2]}", node.start_mark.line + 1) from None
 
 
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in found if tag.rpartition(":")[2] in _KEPT_TAGS]
     for first, found in _Base.yaml_implicit_resolvers.items()
 }
+
+
+def _key(key: Hashable, line: int) -> str:
+    """A key as JSON has it."""
+    if isinstance(key, str):
+        return key
+    if isinstance(key, (bool, int, float)):
+        return str(key).lower()
+    raise YamlError(f"a key has to be text, not {repr(key)[:SHOWN_CHARACTERS]}", line)
+
+
+def _refuse(_loader: _Loader, node: yaml.Node) -> None:
+    raise YamlError(f"JSON has no !!{node.tag.rpartition(':')[2]}: write a mapping or a list", node.start_mark.line + 1)
+
+
+for _name in ("set", "omap", "pairs"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_name}", _refuse)
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_scalar)
 _Loader.add_implicit_resolver("tag:yaml.org,2002:int", _INT, list("-+0123456789"))
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
 
@@ -82,7 +117,7 @@ def load(text: str) -> object:
             if "&" not in text and len(text) * MAX_NODES_A_CHARACTER <= MAX_NODES:
                 try:
                     return _plain(node, loader, 0)
-                except ValueError:
+                except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
                     pass  # not plain, or wrong: the long way takes it, or says what is wrong
             _check_size(node)
             return loader.construct_document(node)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple
 
+from sluicegate.controller import caught
 from sluicegate.controller.model import Origin
 
 from .disk import (
@@ -32,6 +33,7 @@ from .disk import (
     is_stream,
     manifests_below,
     missing_path,
+    printable,
     read_file,
     read_stream,
     stamp_of,
@@ -231,6 +233,10 @@ class Reader:
         """What a file holds; None for one that is new and not yet whole."""
         known = self._known.get(path)
         try:
+            if printable(path) != path:
+                # Everything that is told of it would have to quote the name, and nobody can write it.
+                reason = "its name is not UTF-8: rename it"
+                return File(printable(path), (), (Fault(printable(path), 0, reason),), readable=False)
             if path in self._given and is_stream(path):
                 return known.file if known is not None else self._read_stream(path)
             stamp = stamp_of(path)
@@ -243,6 +249,8 @@ class Reader:
             if error.gone and known is not None and self._settling is not None and not self._settling.is_gone(path):
                 return known.file
             return File(path, (), (error.fault,), readable=False)
+        except Exception as error:  # an odd file must not cost the others
+            return File(path, (), (Fault(path, 0, caught.note("read", error)),), readable=False)
 
     def _read_stream(self, path: str) -> File:
         given = self._standard_input if path == STANDARD_INPUT else None

@@ -9,6 +9,7 @@ import msgspec
 from sluicegate.controller.model import Origin
 from sluicegate.controller.translate import Problem, Severity
 from sluicegate.manifests import Fault
+from sluicegate.manifests.disk import printable
 
 from .source import Source
 
@@ -57,13 +58,13 @@ def findings(source: Source, faults: Iterable[Fault], problems: Iterable[Problem
 def _of_faults(faults: Iterable[Fault]) -> Iterator[Finding]:
     for fault in faults:
         yield Finding(
-            path=fault.path,
+            path=printable(fault.path),
             line=fault.line,
             severity=fault.severity,
             object=fault.object,
             field=fault.field,
             code=fault.code,
-            message=fault.reason,
+            message=printable(fault.reason),
         )
 
 

@@ -2,6 +2,7 @@
 
 Rules:
 - A step that finds nothing new applies nothing.
+- A step that raises leaves what is live as it was; the next one looks at all files again.
 - Nothing here waits: a caller with an event loop runs `step` on a thread, one at a time.
 """
 
@@ -30,6 +31,7 @@ class Step:
         findings: everything that is wrong, now.
         applied: what the engine said; None where there was nothing to apply, or it refused.
         seconds: from the look at the files to live.
+        unusable: number of objects, and files, that cannot be used as they are.
     """
 
     refresh: Refresh
@@ -37,6 +39,7 @@ class Step:
     findings: tuple[Finding, ...]
     applied: Report | None
     seconds: float
+    unusable: int = 0
 
 
 class Live:
@@ -56,16 +59,21 @@ class Live:
         self._translator = translator
         self._delivery = Delivery(engine)
         self._last: tuple[Refresh, Translation] | None = None
+        self._whole = False
 
     def step(self, progress: Progress | None = None, changed: frozenset[str] | None = None) -> Step:
         """Look at the files again and make live what changed; `changed` as `Source.refresh` has it."""
         started = time.perf_counter()
-        refresh = self._source.refresh(progress, changed)
+        # After a step that failed nobody knows what of its changes was taken.
+        whole, self._whole = self._whole, False
+        refresh = self._source.refresh(progress, changed if whole else None)
         translation = self._translator.translate(self._store.snapshot(), time.time())
         report = self._delivery.deliver(translation)
         seconds = time.perf_counter() - started
         self._last = (refresh, translation)
-        return self._step(refresh, translation, report, seconds)
+        step = self._step(refresh, translation, report, seconds)
+        self._whole = True
+        return step
 
     def retry_binds(self) -> Step | None:
         """Try ports again that could not be bound; None where that changed nothing."""
@@ -77,7 +85,9 @@ class Live:
         known = self._delivery.reported(translation)
         found = findings(self._source, refresh.faults, known.problems)
         refused = tuple(_finding(item) for item in self._delivery.refusals)
-        return Step(refresh, known, (*refused, *found), report, seconds)
+        bad = {item.object or item.path for item in refresh.faults if item.severity == "error"}
+        unusable = len(bad.union(map(str, self._translator.held)))
+        return Step(refresh, known, (*refused, *found), report, seconds, unusable)
 
 
 def _finding(item: Refusal) -> Finding:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from sluicegate.controller import model
+from sluicegate.controller import caught, model
 from sluicegate.controller.model import DecodeError, Object, ObjectKey, Origin
 from sluicegate.controller.store import Apply, Delete, Store
 from sluicegate.manifests import Document, Fault, Reader, Reading
@@ -119,7 +119,14 @@ class Source:
             progress: called for each file that is read.
             changed: paths that may have changed; None: any.
         """
-        reading = self._reader.read(progress, changed)
+        try:
+            return self._refresh(self._reader.read(progress, changed))
+        except Exception:
+            # Half of a change may have been told: next time the store gets everything anew.
+            self._initialised = False
+            raise
+
+    def _refresh(self, reading: Reading) -> Refresh:
         states = {file.path: self._update(file) for file in reading.files}
         states |= self._vanished(reading, states)
         before, self._files = self._files, states
@@ -206,6 +213,16 @@ class Source:
         return [*old[:head], *middle, *old[len(old) - tail :]]
 
     def _look(self, document: Document, before: _Looked | None) -> _Looked:
+        """Look at one document; whatever comes of it must not cost the others."""
+        try:
+            return self._look_closely(document, before)
+        except Exception as error:  # what it may be is not known here
+            origin, reason = document.origin, caught.note("read", error)
+            return _Looked(
+                document, None, (Fault(origin.path, origin.line, reason, _label(document.data), "", "fault"),)
+            )
+
+    def _look_closely(self, document: Document, before: _Looked | None) -> _Looked:
         kind, version = document.data.get("kind"), document.data.get("apiVersion")
         if isinstance(kind, str) and isinstance(version, str) and not _is_read(kind, version):
             return self._look_at_other(document, f"{version}/{kind}")

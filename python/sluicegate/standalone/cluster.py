@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 
+from sluicegate.controller import caught
 from sluicegate.controller.kube.client import ApiError, Client
 from sluicegate.controller.kube.lease import Election
 from sluicegate.controller.loop import Loop, Output
@@ -97,6 +98,7 @@ class _Cluster:
     def reported(self, translation: Translation) -> Translation:
         """Deliver to the engine here; the translation with its report (`Reports` of the loop)."""
         self._delivery.deliver(translation)
+        self._engine.control_side(self._loop.unusable, caught.total())
         for item in self._delivery.refusals:
             self._complain("refused", f"the engine refuses {item.kind} {item.id}: {item.reason}; please report this")
         return self._delivery.reported(translation)

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 import msgspec
 
+from sluicegate.controller import caught
 from sluicegate.controller.translate import Translation
 from sluicegate.pipeline import Finding, Step
 
@@ -132,12 +133,20 @@ class Reporter:
         self._line(msgspec.json.encode({"event": event, "time": stamp, **values}).decode())
 
     def _line(self, text: str) -> None:
-        self._out.write(text + "\n")
-        self._out.flush()
+        _write(self._out, text)
 
     def _complain(self, text: str) -> None:
-        self._err.write(text + "\n")
-        self._err.flush()
+        _write(self._err, text)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write a line, if it can be: a full disk, or an encoding without a character, must not stop traffic."""
+    try:
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        stream.flush()
+    except (OSError, ValueError) as error:
+        caught.note("log", error)
 
 
 def _count(number: int, word: str) -> str:

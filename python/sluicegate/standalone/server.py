@@ -1,7 +1,8 @@
 """The standalone gateway: engine, files and signals on one event loop.
 
 One job at a time runs on a thread (reading, translating, applying); changes that come meanwhile are the next job's. The
-engine's own threads never wait for any of this.
+engine's own threads never wait for any of this. A job that raises is told, counted and done again later; what was live
+before serves on. Only at the start there is nothing that could serve on.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from collections.abc import Sequence
 
 from sluicegate import collector
+from sluicegate.controller import caught
 from sluicegate.controller.store import Store
 from sluicegate.controller.translate import Options, Translator
 from sluicegate.engine import Engine
@@ -33,6 +35,8 @@ RETRY_BINDS = 2.0
 POLL_EVENTS = 0.5
 #: Seconds between looks at the clock for certificates that expire: the machine may sleep, or its clock be set.
 LOOK_AT_CLOCK = 30.0
+#: Seconds before a job that raised is done again, the first and the longest wait.
+FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
 #: Exit status after a second signal.
 EXIT_AT_ONCE = 130
 
@@ -58,8 +62,11 @@ class _Server:
         self._started = False
         self._restless = asyncio.Event()
         self._refresh: Refresh | None = None
+        self._unusable = 0
         self._timed = asyncio.Event()
         self._due: float | None = None
+        self._failed = asyncio.Event()
+        self._retry_wait = FIRST_RETRY
         self._engine = Engine(settings.engine_settings())
         options = Options(port_offset=settings.port_offset, listen=settings.listen, checks=native_checks())
         store = Store()
@@ -81,7 +88,14 @@ class _Server:
                 hints=hints_of(step, self._settings.controller_name),
             )
             collector.settle()
-            jobs = (self._follow(), self._settle(), self._expire(), self._poll_events(), self._retry_binds())
+            jobs = (
+                self._follow(),
+                self._settle(),
+                self._expire(),
+                self._poll_events(),
+                self._retry_binds(),
+                self._retry_steps(),
+            )
             tasks = [asyncio.create_task(job) for job in jobs]
             await self._wait(tasks)
             await self._drain()
@@ -105,16 +119,46 @@ class _Server:
     async def _step(self, progress: Progress | None = None, changed: frozenset[str] | None = None) -> Step:
         async with self._job:
             step = await asyncio.to_thread(self._live.step, progress, changed)
-        self._refresh = step.refresh
+        self._refresh, self._unusable = step.refresh, step.unusable
         self._due = step.translation.due
         self._timed.set()
         if step.refresh.due is not None:
             self._restless.set()
+        self._engine.control_side(step.unusable, caught.total())
         return step
 
-    async def _follow(self) -> None:
-        async for changed in changes(self._paths, self._stop, self._reporter.warning):
+    async def _update(self, changed: frozenset[str] | None) -> None:
+        """Make live what changed, and tell it; whatever goes wrong, the gateway serves on."""
+        try:
             self._reporter.changed(await self._step(None, changed))
+        except Exception as error:
+            self._tell_exception(error)
+            self._failed.set()
+        else:
+            self._retry_wait = FIRST_RETRY
+
+    def _tell_exception(self, error: Exception) -> None:
+        said = caught.note("step", error)
+        self._engine.control_side(self._unusable, caught.total())
+        self._reporter.warning(f"{said}; what was live before serves on", "fault")
+
+    async def _retry_steps(self) -> None:
+        """Do again what raised, later each time."""
+        while True:
+            await self._failed.wait()
+            self._failed.clear()
+            await asyncio.sleep(self._retry_wait)
+            self._retry_wait = min(self._retry_wait * 2, LONGEST_RETRY)
+            await self._update(None)
+
+    async def _follow(self) -> None:
+        while not self._stop.is_set():
+            try:
+                async for changed in changes(self._paths, self._stop, self._reporter.warning):
+                    await self._update(changed)
+            except Exception as error:  # of the watch: it begins anew, and looks at everything
+                self._tell_exception(error)
+                await asyncio.sleep(FIRST_RETRY)
         await self._stop.wait()
 
     async def _settle(self) -> None:
@@ -124,7 +168,7 @@ class _Server:
             self._restless.clear()
             if self._refresh is not None and self._refresh.due is not None:
                 await asyncio.sleep(self._refresh.due)
-                self._reporter.changed(await self._step(None, self._refresh.restless))
+                await self._update(self._refresh.restless)
 
     async def _expire(self) -> None:
         """Judge certificates again when their time comes."""
@@ -132,7 +176,8 @@ class _Server:
             self._timed.clear()
             due = self._due
             if due is not None and due <= time.time():
-                self._reporter.changed(await self._step(None, frozenset()))
+                self._due = None  # the step says when it is due again; one that raises is done again by itself
+                await self._update(frozenset())
                 continue
             wait = LOOK_AT_CLOCK if due is None else min(due - time.time(), LOOK_AT_CLOCK)
             # Not `wait_for`: before Python 3.12 it can lose a cancellation.
@@ -145,15 +190,21 @@ class _Server:
     async def _retry_binds(self) -> None:
         while True:
             await asyncio.sleep(RETRY_BINDS)
-            async with self._job:
-                step = await asyncio.to_thread(self._live.retry_binds)
-            if step is not None:
-                self._reporter.changed(step)
+            try:
+                async with self._job:
+                    step = await asyncio.to_thread(self._live.retry_binds)
+                if step is not None:
+                    self._reporter.changed(step)
+            except Exception as error:
+                self._tell_exception(error)
 
     async def _poll_events(self) -> None:
         while True:
             await asyncio.sleep(POLL_EVENTS)
-            self._tell_events()
+            try:
+                self._tell_events()
+            except Exception as error:
+                self._tell_exception(error)
 
     def _tell_events(self) -> None:
         for event in self._engine.poll_events():

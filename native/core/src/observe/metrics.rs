@@ -208,6 +208,8 @@ pub struct Registry {
     applies: AtomicU64,
     apply_microseconds: AtomicU64,
     last_apply_microseconds: AtomicU64,
+    unusable: AtomicU64,
+    caught: AtomicU64,
 }
 
 impl SeriesSource for Registry {
@@ -244,6 +246,8 @@ impl Registry {
             applies: AtomicU64::new(0),
             apply_microseconds: AtomicU64::new(0),
             last_apply_microseconds: AtomicU64::new(0),
+            unusable: AtomicU64::new(0),
+            caught: AtomicU64::new(0),
         }
     }
 
@@ -265,6 +269,12 @@ impl Registry {
         if let Ok(mut all) = self.l4_series.lock() {
             all.retain(|_, series| series.strong_count() > 0);
         }
+    }
+
+    /// What the control side says of itself: objects and files that it cannot use now, and exceptions that it caught.
+    pub fn control_side(&self, unusable: u64, caught: u64) {
+        self.unusable.store(unusable, Relaxed);
+        self.caught.store(caught, Relaxed);
     }
 
     fn sum(&self, of: impl Fn(&WorkerMetrics) -> &Counter) -> u64 {
@@ -383,6 +393,20 @@ impl Registry {
             "gauge",
             "Time the last transaction took.",
             self.last_apply_microseconds.load(Relaxed),
+        );
+        simple(
+            text,
+            "config_unusable",
+            "gauge",
+            "Objects and files that cannot be used now.",
+            self.unusable.load(Relaxed),
+        );
+        simple(
+            text,
+            "config_exceptions_total",
+            "counter",
+            "Faults of the gateway while it read or translated, caught.",
+            self.caught.load(Relaxed),
         );
         simple(text, "events_dropped_total", "counter", "Events that nobody read in time.", events_dropped);
         simple(

@@ -1,0 +1,144 @@
+"""Objects over which the translation stumbles are held at their last good version; everything else goes on.
+
+An exception of a translation is a fault of ours, most likely met by one odd object. Trying shows which one it is:
+what changed since the last translation that came to its end is put back, and let in again by halves. What is held stays
+so until it changes. An object that never was good is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from .. import caught
+from ..model import Object, ObjectKey
+from ..snapshot import Snapshot
+from .problems import Problem
+from .translation import Translation
+
+#: Translations tried for one change: one object among 10,000 takes 28. What is left then is held together.
+MAX_TRIES = 64
+
+Attempt = Callable[[Snapshot], Translation]
+
+
+class _Held(NamedTuple):
+    """An object that is held.
+
+    Attributes:
+        bad: as it is; None where its end is what cannot be translated.
+        good: as it counts instead; None: it is left out.
+        reason: what came of it.
+    """
+
+    bad: Object | None
+    good: Object | None
+    reason: str
+
+
+class Quarantine:
+    """Stands between snapshots and a translator; not thread-safe."""
+
+    def __init__(self) -> None:
+        """Hold nothing."""
+        self._held: dict[ObjectKey, _Held] = {}
+        self._good: Snapshot | None = None
+        self._last: tuple[Snapshot, Snapshot] | None = None
+        self._told: tuple[Translation, Translation] | None = None
+
+    @property
+    def held(self) -> Mapping[ObjectKey, str]:
+        """What is held, and why."""
+        return {key: item.reason for key, item in self._held.items()}
+
+    def translate(self, snapshot: Snapshot, attempt: Attempt) -> Translation:
+        """Translate what can be.
+
+        Args:
+            snapshot: what is there.
+            attempt: translates a snapshot.
+
+        Raises:
+            Exception: of `attempt`, where no object that changed explains it.
+        """
+        view = self._view(snapshot)
+        try:
+            translation = attempt(view)
+        except Exception as error:
+            view, translation = self._isolate(view, attempt, error)
+            self._last = (snapshot, view)
+        self._good = view
+        return self._with_problems(translation)
+
+    def _view(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with the good versions of what is held and did not change; the same one for the same one."""
+        if self._last is None or self._last[0] is not snapshot:
+            self._held = {key: item for key, item in self._held.items() if snapshot.get(key) is item.bad}
+            good = {key: item.good for key, item in self._held.items()}
+            self._last = (snapshot, _with(snapshot, good) if good else snapshot)
+        return self._last[1]
+
+    def _isolate(self, view: Snapshot, attempt: Attempt, error: Exception) -> tuple[Snapshot, Translation]:
+        good = self._good if self._good is not None else _with(view, {}, empty=True)
+        changes = view.changes_since(good)
+        suspects = [ObjectKey(kind, *pair) for kind in sorted(changes) for pair in sorted(changes[kind])]
+        if not suspects:
+            raise error
+        back = {key: good.get(key) for key in suspects}
+        best = _with(view, back)
+        translation = attempt(best)
+        groups = [(suspects, error)]
+        tries = 0
+        while groups:
+            group, failure = groups.pop()
+            if len(group) == 1 or tries >= MAX_TRIES:
+                reason = caught.note("translate", failure)
+                self._held.update({key: _Held(view.get(key), back[key], reason) for key in group})
+                continue
+            middle = len(group) // 2
+            for half in (group[:middle], group[middle:]):
+                let_in = set(half)
+                without = {key: item for key, item in back.items() if key not in let_in}
+                tries += 1
+                trial = _with(view, without)
+                try:
+                    translation = attempt(trial)
+                except Exception as again:
+                    groups.append((half, again))
+                else:
+                    best, back = trial, without
+        return best, translation
+
+    def _with_problems(self, translation: Translation) -> Translation:
+        if not self._held:
+            return translation
+        if self._told is None or self._told[0] is not translation:
+            found = {key: (_problem(key, item),) for key, item in self._held.items()}
+            self._told = (translation, replace(translation, findings=(*translation.findings, found)))
+        return self._told[1]
+
+
+def _with(snapshot: Snapshot, objects: Mapping[ObjectKey, Object | None], *, empty: bool = False) -> Snapshot:
+    """The snapshot with some objects replaced, or without any; places stay those of what is there."""
+    tables = {} if empty else dict(snapshot.tables)
+    changed = {kind: dict(snapshot.table(kind)) for kind in {key.kind for key in objects}}
+    moved = dict(snapshot.moved)
+    for key, item in objects.items():
+        place = snapshot.origin(key)
+        if place is not None:
+            moved[key] = place
+        pair = (key.namespace, key.name)
+        if item is None:
+            changed[key.kind].pop(pair, None)
+        else:
+            changed[key.kind][pair] = item
+    # A store of its own: what differs from any other snapshot is found by comparing.
+    return Snapshot(tables={**tables, **changed}, moved=moved, store=object(), serial=0, base=0, changes={})
+
+
+def _problem(key: ObjectKey, item: _Held) -> Problem:
+    outcome = "its last good version goes on" if item.good is not None else "it is left out"
+    message = f"{item.reason}; until it changes {outcome}"
+    remedy = "write it another way, and see that the rest of it is as it should be"
+    return Problem(severity="error", key=key, field="", code="held", message=message, remedy=remedy)

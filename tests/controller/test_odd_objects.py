@@ -1,0 +1,267 @@
+"""Odd objects by the watch: they cost themselves only, in what is served, in statuses and in the process."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from odd_inputs import objects, odd_json
+
+from sluicegate import ir
+from sluicegate.checks import native_checks
+from sluicegate.controller import caught
+from sluicegate.controller.infra.apply import InfraWriter
+from sluicegate.controller.infra.plane import ProvisionOptions
+from sluicegate.controller.infra.pods import PodTroubles
+from sluicegate.controller.kube.client import ApiError
+from sluicegate.controller.kube.resources import NODE, OWNED, WATCHED
+from sluicegate.controller.loop import Loop, Output
+from sluicegate.controller.model import KINDS, ObjectKey
+from sluicegate.controller.status import StatusWriter
+from sluicegate.controller.status.merge import merged_status
+from sluicegate.controller.store import Init, InitDone
+from sluicegate.controller.stream.projection import Projector
+from sluicegate.controller.stream.server import wanted
+from sluicegate.controller.translate import Options, Translation, Translator, ir_transaction
+from sluicegate.engine import RouteTable
+
+#: Seconds of trying, and where it begins; more of both for a longer search.
+SECONDS = float(os.environ.get("SLUICEGATE_FUZZ_SECONDS", "4"))
+SEED = int(os.environ.get("SLUICEGATE_FUZZ_SEED", "1"))
+NAME = "sluicegate.dev/controller"
+API = "gateway.networking.k8s.io/v1"
+
+#: What must not be disturbed.
+CANARY: list[dict[str, Any]] = [
+    {"apiVersion": API, "kind": "GatewayClass", "metadata": {"name": "canary"}, "spec": {"controllerName": NAME}},
+    {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "canary"}},
+    {
+        "apiVersion": API,
+        "kind": "Gateway",
+        "metadata": {"name": "canary", "namespace": "canary", "creationTimestamp": "2001-01-01T00:00:00Z"},
+        "spec": {"gatewayClassName": "canary", "listeners": [{"name": "http", "port": 7777, "protocol": "HTTP"}]},
+    },
+    {
+        "apiVersion": API,
+        "kind": "HTTPRoute",
+        "metadata": {"name": "canary", "namespace": "canary"},
+        "spec": {
+            "parentRefs": [{"name": "canary"}],
+            "hostnames": ["canary.test"],
+            "rules": [{"backendRefs": [{"name": "canary", "port": 80}]}],
+        },
+    },
+    {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "canary", "namespace": "canary"},
+        "spec": {"ports": [{"port": 80}]},
+    },
+    {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": "canary",
+            "namespace": "canary",
+            "labels": {"kubernetes.io/service-name": "canary"},
+        },
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["127.0.0.9"]}],
+        "ports": [{"port": 9}],
+    },
+]
+REQUEST = {"bind_port": 7777, "sni": None, "method": "GET", "authority": "canary.test", "target": "/", "headers": []}
+
+
+class Cluster:
+    """A loop without a network: what the API server would send is given to its watches."""
+
+    def __init__(self, *, provisioned: bool) -> None:
+        self.complaints: list[tuple[str, str]] = []
+        client: Any = None
+        self.writer = StatusWriter(client, NAME, self._complain)
+        infra = InfraWriter(client, NAME, self._complain)
+        pods = PodTroubles(NAME, changed=lambda: None, tell=lambda *_: None)
+        outputs = [
+            Output(infra, lambda translation: translation.infrastructure),
+            Output(pods, lambda translation: translation.infrastructure),
+            Output(self.writer, lambda translation: translation.statuses, reported=True),
+        ]
+        options = Options(
+            implicit_class=False,
+            implicit_namespaces=False,
+            keep_served=not provisioned,
+            merge_gateways=not provisioned,
+            checks=native_checks(),
+            provision=ProvisionOptions(namespace="sluicegate", authority="") if provisioned else None,
+        )
+        self.translator = Translator(NAME, options)
+        reports: Any = None
+        resources = (*WATCHED, NODE, *OWNED)
+        self.loop = Loop(client, self.translator, outputs, reports, self._complain, resources=resources)
+        self._watches = {watch.kind: watch for watch in self.loop._watches}
+        for item in resources:
+            self.loop._take(Init(item.kind))
+            self.loop._take(InitDone(item.kind))
+        self._table: RouteTable | None = None
+        self._endpoints: Mapping[str, object] = {}
+        self._projector = Projector()
+
+    def _complain(self, code: str, message: str) -> None:
+        self.complaints.append((code, message))
+
+    def send(self, kind: str, word: str, document: str) -> None:
+        """One event of a watch; `document` is JSON."""
+        watch = self._watches.get(kind)
+        if watch is not None:
+            watch._take(b'{"type": "%s", "object": %s}' % (word.encode(), document.encode()))
+
+    def list(self, kind: str, documents: list[dict[str, Any]]) -> None:
+        """A whole list."""
+        self.loop._take(Init(kind))
+        for item in documents:
+            self._watches[kind]._apply(item)
+        self.loop._take(InitDone(kind))
+
+    def translate(self) -> Translation:
+        """One round, down to the native table and the statuses."""
+        translation = self.translator.translate(self.loop._store.snapshot(), time.time())
+        for output in self.loop._outputs:
+            output.writer.want(output.select(translation))
+        for key, live in self.writer._live.items():
+            merged_status(live.status, translation.statuses.get(key), NAME, "2026-01-01T00:00:00Z", live.generation)
+        if translation.infrastructure:
+            self._projector.update(*wanted(translation))
+        transaction = ir.encode(ir_transaction(None, translation.ir, 1))
+        # Data planes of their own may share ports, one table cannot.
+        self._table = None if self.translator.options.provision is not None else RouteTable(transaction)
+        self._endpoints = translation.ir.endpoints
+        return translation
+
+    def canary(self) -> str:
+        """The endpoint that a request to the canary gets."""
+        if self._table is None:
+            return str([item for item in self._endpoints if item.startswith("canary/")])
+        found = json.loads(self._table.decide(json.dumps(REQUEST).encode()))
+        return str(found["endpoints"])
+
+
+@pytest.mark.parametrize("provisioned", [False, True])
+def test_no_odd_object_raises_or_disturbs_another(provisioned: bool) -> None:
+    chance = random.Random(SEED)
+    sources = [item for item in objects() if item.get("kind") in KINDS]
+    before = caught.counts()
+    told: list[str] = []
+    end = time.monotonic() + SECONDS / 2
+    while time.monotonic() < end:
+        cluster = Cluster(provisioned=provisioned)
+        for item in CANARY:
+            cluster.send(item["kind"], "ADDED", json.dumps(item))
+        for item in chance.sample(sources, 25):
+            cluster.send(item["kind"], "ADDED", json.dumps(item, default=str))
+        for _ in range(20):
+            source = dict(chance.choice(sources))
+            if source["kind"] not in {"Service", "Node"}:
+                source.pop("status", None)  # ours to write, and the API server holds it to its schema
+            word = chance.choice(("ADDED", "MODIFIED", "MODIFIED", "DELETED"))
+            text = odd_json(source, chance)
+            try:
+                cluster.send(source["kind"], word, text)
+            except ApiError:
+                continue  # no JSON for Kubernetes: the watch begins anew
+            cluster.translate()
+            assert "127.0.0.9:9" in cluster.canary(), text
+        told += [text for code, text in cluster.complaints if code == "fault"]
+    assert caught.counts() == before, told[:3]
+    assert not cluster.translator.held
+
+
+def _broken(document: dict[str, Any]) -> dict[str, Any]:
+    broken: dict[str, Any] = json.loads(json.dumps(document))
+    broken["spec"] = [1]
+    return broken
+
+
+def test_an_object_that_cannot_be_read_keeps_its_last_version_in_a_list_too() -> None:
+    cluster = Cluster(provisioned=False)
+    for item in CANARY:
+        cluster.send(item["kind"], "ADDED", json.dumps(item))
+    route = CANARY[3]
+    cluster.list("HTTPRoute", [_broken(route)])
+    cluster.translate()
+    assert "127.0.0.9:9" in cluster.canary()
+    assert cluster.loop.unusable == 1
+    assert cluster.complaints == [
+        (
+            "object_unreadable",
+            "HTTPRoute/canary/canary: spec: expected `object`, got `array`; "
+            "its last good version goes on, if there was one",
+        )
+    ]
+    cluster.list("HTTPRoute", [])
+    assert cluster.loop.unusable == 0
+    cluster.translate()
+    assert "127.0.0.9:9" not in cluster.canary()
+
+
+@pytest.mark.parametrize("metadata", ["[]", '"x"', '{"name": {}}', '{"name": "canary", "namespace": 7}', "null"])
+def test_metadata_of_any_form_is_told_and_left_out(metadata: str) -> None:
+    cluster = Cluster(provisioned=False)
+    for item in CANARY:
+        cluster.send(item["kind"], "ADDED", json.dumps(item))
+    for word in ("ADDED", "MODIFIED", "DELETED"):
+        cluster.send("HTTPRoute", word, f'{{"metadata": {metadata}, "spec": {{}}}}')
+    cluster.translate()
+    assert "127.0.0.9:9" in cluster.canary()
+    assert ("object_unreadable") in {code for code, _ in cluster.complaints}
+
+
+def test_a_fault_of_the_translation_costs_the_object_that_causes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guard itself, since no object is known that needs it."""
+    from sluicegate.controller.translate import translator as module
+
+    real: Callable[..., Any] = module.translate_route
+
+    def stumbling(route: Any, *rest: Any) -> Any:
+        if "odd.test" in route.spec.hostnames:
+            raise KeyError("odd")
+        return real(route, *rest)
+
+    monkeypatch.setattr(module, "translate_route", stumbling)
+    cluster = Cluster(provisioned=False)
+    for item in CANARY:
+        cluster.send(item["kind"], "ADDED", json.dumps(item))
+    cluster.translate()
+    before = caught.counts().get("translate", 0)
+    odd = json.loads(json.dumps(CANARY[3]))
+    odd["spec"]["hostnames"] = ["odd.test"]
+    others = [json.loads(json.dumps(CANARY[3])) for _ in range(20)]
+    for number, item in enumerate(others):
+        item["metadata"]["name"] = f"other-{number}"
+        item["spec"]["hostnames"] = [f"other-{number}.test"]
+    for item in (*others[:7], odd, *others[7:]):
+        cluster.send("HTTPRoute", "MODIFIED", json.dumps(item))
+    translation = cluster.translate()
+    key = ObjectKey("HTTPRoute", "canary", "canary")
+    assert list(cluster.translator.held) == [key]
+    assert "KeyError: 'odd'" in cluster.translator.held[key]
+    assert caught.counts()["translate"] == before + 1
+    assert "127.0.0.9:9" in cluster.canary()  # its last good version
+    assert translation.attached == {"Gateway/canary/canary/http": 21}
+    assert [item.code for item in translation.problems if item.key == key and item.severity == "error"] == ["held"]
+    assert cluster.translate() is translation
+
+    # What comes after is translated, and the odd object again when it changes.
+    cluster.send("HTTPRoute", "DELETED", json.dumps(others[0]))
+    assert cluster.translate().attached == {"Gateway/canary/canary/http": 20}
+    assert list(cluster.translator.held) == [key]
+    cluster.send("HTTPRoute", "MODIFIED", json.dumps(CANARY[3]))
+    assert cluster.translate().attached == {"Gateway/canary/canary/http": 20}
+    assert not cluster.translator.held
+    fresh = Translator(NAME, cluster.translator.options).translate(cluster.loop._store.snapshot())
+    assert ir.encode(ir_transaction(None, fresh.ir, 1)) == ir.encode(ir_transaction(None, cluster.translate().ir, 1))

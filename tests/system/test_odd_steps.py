@@ -1,0 +1,103 @@
+"""A gateway that serves meets odd manifests and faults of its own, and serves on."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from system_clients import Http1
+from system_gateway import Gateway, until
+from system_manifests import Manifest, dump, gateway, route, rule, service
+
+#: `serve`, in which the routine whose name is given raises while `odd.yaml` is there.
+_CODE = """
+import sys, pathlib, importlib
+name, folder = sys.argv[1], pathlib.Path(sys.argv[6])
+where, _, method = name.rpartition(".")
+module, _, owner = where.rpartition(".")
+holder = getattr(importlib.import_module(module), owner)
+real = getattr(holder, method)
+def stumbling(*arguments, **keywords):
+    if (folder / "odd.yaml").exists():
+        raise KeyError("odd")
+    return real(*arguments, **keywords)
+setattr(holder, method, stumbling)
+sys.argv[1:] = sys.argv[5:]
+from sluicegate.__main__ import main
+main()
+"""
+
+ODD = [
+    "apiVersion: [1, 2]\nkind: HTTPRoute\nmetadata: {name: odd}\n",
+    "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: {a: 1}}\nspec: {}\n",
+    "apiVersion: v1\nkind: Service\nmetadata: {name: odd}\nspec: {ports: [{port: 99999999999999999999999}]}\n",
+    "apiVersion: v1\nkind: Secret\nmetadata: {name: odd}\ndata: {a: 99999999999999999999999}\n",
+    "apiVersion: v1\nkind: Secret\nmetadata: {name: odd}\ndata: !!bool maybe\n",
+    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: odd}\ndata: {? [1, 2] : 3}\n",
+]
+
+
+@pytest.fixture
+def simple(backend: Any) -> list[Manifest]:
+    return [gateway(), route(rule("/", "app")), *service("app", backend("app").address)]
+
+
+def get(found: Gateway) -> Any:
+    connection = Http1(found.address, 8080)
+    try:
+        return connection.request("GET", "any.test", "/")
+    finally:
+        connection.close()
+
+
+def figure(found: Gateway, name: str) -> int:
+    lines = found.admin("/metrics").splitlines()
+    return next(int(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} "))
+
+
+def test_odd_manifests_are_told_and_counted(start: Any, simple: list[Manifest]) -> None:
+    found = start(*simple)
+    assert figure(found, "sluicegate_config_unusable") == 0
+    for number, text in enumerate(ODD):
+        event = found.write(text=text, name=f"odd-{number}.yaml")
+        assert any(item["path"].endswith(f"odd-{number}.yaml") and item["line"] for item in event["problems"]), event
+        assert get(found).echo["backend"] == "app"
+    assert figure(found, "sluicegate_config_unusable") >= 4
+    assert figure(found, "sluicegate_config_exceptions_total") == 0
+    with open(os.fsencode(found.folder) + b"/\xff.yaml", "w") as file:
+        file.write("kind: A")
+    found.event(lambda event: any("not UTF-8" in item["message"] for item in event.get("problems", ())))
+    assert get(found).status == 200
+
+
+@pytest.mark.parametrize(
+    "routine",
+    [
+        "sluicegate.pipeline.live.Live.step",
+        "sluicegate.manifests.reader.Reader.read",
+        "sluicegate.controller.translate.translator.Translator.translate",
+        "sluicegate.pipeline.delivery.Delivery.deliver",
+        "sluicegate.standalone.report.Reporter.changed",
+    ],
+)
+def test_a_step_that_raises_is_told_counted_and_made_again(
+    routine: str, simple: list[Manifest], backend: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "manifests"
+    found = Gateway(folder, *simple, prefix=[sys.executable, "-c", _CODE, routine])
+    try:
+        (folder / "odd.yaml").write_text("kind: A\n")
+        event = found.event(lambda event: event["event"] == "warning")
+        assert event["code"] == "fault"
+        assert "KeyError: 'odd'" in event["message"]
+        assert get(found).echo["backend"] == "app"
+        until(lambda: figure(found, "sluicegate_config_exceptions_total") >= 1, "it is counted")
+        other = service("app", backend("other").address)
+        (folder / "all.yaml").write_text(dump(*simple[:2], *other))
+        (folder / "odd.yaml").unlink()
+        until(lambda: get(found).echo["backend"] == "other", "what changed meanwhile is live")
+    finally:
+        assert found.stop() == 0

@@ -1,0 +1,197 @@
+"""Odd manifests: whatever is in a file costs itself only, and is told with its place."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from odd_inputs import objects, odd_yaml
+
+from sluicegate import ir
+from sluicegate.commands.check import schema_findings, without_echoes
+from sluicegate.controller import caught
+from sluicegate.controller.model import DecodeError, ObjectKey, decode, supported
+from sluicegate.controller.store import Store
+from sluicegate.engine import RouteTable
+from sluicegate.manifests import Reader, documents
+from sluicegate.pipeline import Source, load_offline, source
+from sluicegate.schema import violations
+
+#: Seconds of trying, and where it begins; more of both for a longer search.
+SECONDS = float(os.environ.get("SLUICEGATE_FUZZ_SECONDS", "4"))
+SEED = int(os.environ.get("SLUICEGATE_FUZZ_SEED", "1"))
+API = "gateway.networking.k8s.io/v1"
+
+
+def test_no_odd_manifest_raises() -> None:
+    chance = random.Random(SEED)
+    sources = objects()
+    before = caught.counts()
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        text = "\n---\n".join(odd_yaml(chance.choice(sources), chance) for _ in range(4))
+        served = load_offline(["-"], standard_input=text)
+        served.findings()
+        RouteTable(ir.encode(served.transaction()))
+        checked = load_offline(["-"], standard_input=text, validate=None)
+        without_echoes(sorted({*schema_findings(checked.source.documents()), *checked.findings()}))
+        assert caught.counts() == before, text
+
+
+ROUTE = f"apiVersion: {API}\nkind: HTTPRoute\nmetadata:\n  name: odd\nspec:\n  parentRefs:\n  - name: gateway\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        (ROUTE.replace(API, "[1, 2]", 1), 1, "[1, 2] is no text"),
+        (ROUTE.replace("HTTPRoute", "{a: 1}"), 2, "{'a': 1} is no text"),
+        (ROUTE.replace("name: odd", "name: {a: 1}"), 4, "is no DNS subdomain"),
+        (ROUTE.replace("name: gateway", "name: gateway\n    port: 99999999999999999999"), 8, "more than 65535"),
+        (ROUTE + "  hostnames: [!!bool maybe]\n", 8, "'maybe' is no bool"),
+        (ROUTE + "  hostnames: [!!int '']\n", 8, "'' is no int"),
+        (ROUTE + "  hostnames: [!!float '']\n", 8, "'' is no float"),
+        (ROUTE + "  hostnames: !!set {a, b}\n", 8, "JSON has no !!set"),
+        (ROUTE + "  hostnames: {? [1] : 2}\n", 8, "unhashable key"),
+        (ROUTE + "  hostnames: {null: 1}\n", 8, "a key has to be text, not None"),
+        (ROUTE + f"  hostnames: [{'9' * 5_000}]\n", 8, "is no int"),
+        (ROUTE + "  hostnames: [.nan]\n", 8, "NaN is no string"),
+    ],
+)
+def test_odd_values_are_told_with_their_line(text: str, line: int, reason: str) -> None:
+    before = caught.counts()
+    offline = load_offline(["-"], standard_input=text)
+    found = [(fault.line, fault.reason) for fault in offline.refresh.faults]
+    assert [number for number, message in found if reason in message] == [line], found
+    assert caught.counts() == before
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": ' + "9" * 5_000 + "}", '{"a": ' + "[" * 80 + "]" * 80 + "}", "[" * 200_000, '{"a": "\\udfff"}']
+)
+def test_odd_json_is_told(text: str) -> None:
+    before = caught.counts()
+    part = documents.parse(text, as_json=True)
+    assert part.documents == ()
+    assert part.faults[0][1].startswith("no JSON: ")
+    assert caught.counts() == before
+
+
+def test_keys_are_text_as_for_kubectl() -> None:
+    part = documents.parse("metadata: {labels: {1: a, 1.5: c, no: d}}")
+    assert part.documents[0].data == {"metadata": {"labels": {"1": "a", "1.5": "c", "false": "d"}}}
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "reason"),
+    [
+        ({"apiVersion": [API]}, "apiVersion", "is not read"),
+        ({"apiVersion": {"a": 1}}, "apiVersion", "is not read"),
+        ({"kind": ["HTTPRoute"]}, "kind", "is not a kind"),
+        ({"spec": {"parentRefs": [{"name": "a", "port": 10**22}]}}, "spec.parentRefs[0].port", "74 bits"),
+        ({"spec": {"hostnames": ["a", "\ud800"]}}, "spec.hostnames[1]", "U+D800"),
+        ({"metadata": {"name": "a", "generation": -(2**64)}}, "metadata.generation", "65 bits"),
+    ],
+)
+def test_what_cannot_be_decoded_says_which_field(change: dict[str, Any], field: str, reason: str) -> None:
+    document = {"apiVersion": API, "kind": "HTTPRoute", "metadata": {"name": "a"}, "spec": {}, **change}
+    with pytest.raises(DecodeError) as failure:
+        decode(document)
+    assert failure.value.field == field
+    assert reason in failure.value.reason
+    assert supported(document) == ("apiVersion" not in change and "kind" not in change)
+
+
+def _hosts(store: Store) -> dict[str, Any]:
+    return {item.name: item.spec.hostnames for item in store.snapshot().table("HTTPRoute").values()}  # type: ignore[attr-defined]
+
+
+def _route(name: str, host: str) -> str:
+    return f"---\napiVersion: {API}\nkind: HTTPRoute\nmetadata: {{name: {name}}}\nspec: {{hostnames: [{host}]}}\n"
+
+
+@pytest.mark.parametrize("stage", ["decode", "validate"])
+def test_an_exception_costs_one_object_which_keeps_its_last_version(
+    stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The guards themselves, since no manifest is known that needs them."""
+
+    def is_odd(document: dict[str, Any]) -> bool:
+        return bool(document["spec"]["hostnames"] == ["odd.test"])
+
+    def stumbling(document: dict[str, Any], *rest: Any) -> Any:
+        if is_odd(document):
+            raise KeyError("odd")
+        return decode(document, *rest)
+
+    def look(document: dict[str, Any]) -> Any:
+        if stage == "validate" and is_odd(document):
+            raise KeyError("odd")
+        return violations(document)
+
+    if stage == "decode":
+        monkeypatch.setattr(source.model, "decode", stumbling)
+    path = tmp_path / "all.yaml"
+    path.write_text(_route("one", "one.test") + _route("two", "two.test"))
+    store = Store()
+    found = Source(Reader([str(path)]), store, look)
+    assert found.refresh().faults == ()
+    before = caught.counts().get("read", 0)
+    path.write_text(_route("one", "odd.test") + _route("two", "three.test") + _route("four", "odd.test"))
+    faults = found.refresh().faults
+    assert _hosts(store) == {"one": ("one.test",), "two": ("three.test",)}
+    told = [(item.object, item.line, item.code) for item in faults]
+    assert told == [("HTTPRoute/default/one", 2, "fault"), ("HTTPRoute/default/four", 12, "fault")]
+    assert all("KeyError: 'odd'" in item.reason for item in faults)
+    assert caught.counts()["read"] == before + 2
+
+
+def test_an_exception_in_a_part_of_a_file_costs_that_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = documents.load
+
+    def stumbling(text: str) -> object:
+        if "odd.test" in text:
+            raise KeyError("odd")
+        return load(text)
+
+    monkeypatch.setattr(documents, "load", stumbling)
+    (tmp_path / "all.yaml").write_text(_route("one", "odd.test") + _route("two", "two.test"))
+    store = Store()
+    refresh = Source(Reader([str(tmp_path)]), store, violations).refresh()
+    assert _hosts(store) == {"two": ("two.test",)}
+    assert [(item.line, "KeyError" in item.reason) for item in refresh.faults] == [(2, True)]
+
+
+def test_a_refresh_that_failed_half_way_is_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "all.yaml"
+    path.write_text(_route("one", "one.test") + _route("two", "two.test"))
+    store = Store()
+    found = Source(Reader([str(path)]), store, violations)
+    found.refresh()
+    path.write_text(_route("one", "new.test") + _route("three", "new.test"))
+    handle = store.handle
+
+    def failing(event: Any) -> Any:
+        raise KeyError("odd")
+
+    monkeypatch.setattr(store, "handle", failing)
+    with pytest.raises(KeyError):
+        found.refresh()
+    monkeypatch.setattr(store, "handle", handle)
+    assert ObjectKey("HTTPRoute", "default", "three") in found.refresh().changed
+    assert _hosts(store) == {"one": ("new.test",), "three": ("new.test",)}
+
+
+def test_a_file_whose_name_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text(_route("one", "one.test"))
+    with open(os.fsencode(tmp_path) + b"/\xff.yaml", "w") as file:
+        file.write(_route("two", "two.test"))
+    offline = load_offline([str(tmp_path)])
+    assert offline.refresh.objects == 1
+    [finding] = [item for item in offline.findings() if item.code == "unreadable"]
+    assert finding.path.endswith("\\udcff.yaml")
+    assert finding.message == "its name is not UTF-8: rename it"
