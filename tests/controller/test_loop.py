@@ -7,9 +7,11 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
 from api_server import ApiServer
 from kubernetes.aio.client import Configuration
 
+from sluicegate.controller import caught
 from sluicegate.controller import loop as loops
 from sluicegate.controller.kube import watch as watches
 from sluicegate.controller.kube.client import Client
@@ -209,6 +211,47 @@ def test_a_translation_that_does_not_end_is_a_fault(monkeypatch: Any) -> None:
         count = len(reported.wanted)
         end.set()
         await reported.until(lambda: len(reported.wanted) > count)
+        assert loop.faults() == []
+
+    asyncio.run(with_loop(test))
+
+
+def test_a_round_or_a_writer_that_raises_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The round is made again with the next change, and the other writers get what is theirs."""
+
+    async def test(server: ApiServer, loop: Loop, plain: Recorder, reported: Recorder, translator: Counting) -> None:
+        failing = {"translate": True, "want": True, "seen": True}
+        before, here = caught.counts(), asyncio.get_running_loop()
+
+        def stumbling(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*arguments: Any) -> Any:
+                if failing[name]:
+                    failing[name] = False
+                    here.call_soon_threadsafe(plain.changed.set)
+                    raise KeyError("odd")
+                return real(*arguments)
+
+            return call
+
+        monkeypatch.setattr(translator, "translate", stumbling("translate", translator.translate))
+        monkeypatch.setattr(plain, "want", stumbling("want", plain.want))
+        monkeypatch.setattr(plain, "seen", stumbling("seen", plain.seen))
+        collection = f"{GATEWAY}/gateways"
+        await server.wait(lambda: server.watchers(collection) == 1)
+        spec = server.objects[collection]["default", "gateway"]["spec"]
+        for number, name in enumerate(("translate", "want", ""), 1):
+            spec = {**spec, "listeners": [{**spec["listeners"][0], "port": 8000 + number}]}
+            server.put(collection, {"metadata": {"name": f"g{number}", "namespace": "default"}, "spec": spec})
+            if name:
+                await plain.until(lambda name=name: not failing[name])  # type: ignore[misc]
+        await plain.until(lambda: len(plain.wanted[-1].listeners) == 4)
+        await reported.until(lambda: len(reported.wanted[-1]) == 4)
+        counts = caught.counts()
+        assert {name: counts[name] - before.get(name, 0) for name in ("step", "write", "watch")} == {
+            "step": 1,
+            "write": 1,
+            "watch": 1,
+        }
         assert loop.faults() == []
 
     asyncio.run(with_loop(test))
