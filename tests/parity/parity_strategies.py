@@ -255,7 +255,7 @@ def tables(draw: st.DrawFn, *, with_filters: bool) -> bytes:
             backends=draw(weighted_backends if draw(st.sampled_from((True,) * 9 + (False,))) else st.just(()))
             if with_filters
             else (ir.WeightedBackend(backend=BACKENDS[0], weight=1),),
-            invalid=with_filters and draw(st.sampled_from([False] * 5 + [True])),
+            invalid=with_filters and draw(st.sampled_from([False] * 9 + [True])),
         )
         for route, index in draw(st.sampled_from(PLACES))
     ]
@@ -419,7 +419,7 @@ ODD_TARGETS = (
 
 #: The socket that a request comes in by, and the name of its handshake.
 ENTRIES = (
-    *({"bind_port": 8080} for _ in range(15)),
+    *({"bind_port": 8080} for _ in range(40)),
     {"bind_port": 8080, "address": "127.0.0.1"},
     {"bind_port": 8080, "address": "::1"},
     {"bind_port": 8080, "address": "10.9.9.9"},
@@ -433,7 +433,7 @@ ENTRIES = (
 
 sent_texts = st.text(alphabet="/ab.%25fFcEe?=&+;~\\# ", max_size=10).map(lambda text: "/" + text)
 # Weighted by repetition: most requests have to reach a rule.
-sent_targets = st.sampled_from(SENT_TARGETS * 6 + ODD_TARGETS + (None,) * 20).flatmap(
+sent_targets = st.sampled_from(SENT_TARGETS * 12 + ODD_TARGETS + (None,) * 20).flatmap(
     lambda target: sent_texts if target is None else st.just(target)
 )
 sent_authorities = st.sampled_from(SENT_HOSTS * 24 + ODD_AUTHORITIES)
@@ -463,7 +463,7 @@ entropies = st.one_of(st.integers(0, 20), st.integers(0, 2**64 - 1))
 exchanges = st.builds(
     exchange,
     st.sampled_from(ENTRIES),
-    st.sampled_from(("GET", "GET", "GET", "POST", "OPTIONS", "get")),
+    st.sampled_from(("GET",) * 14 + ("POST",) * 4 + ("OPTIONS",) * 3 + ("get", "get", "CONNECT")),
     sent_headers,
     entropies,
     st.one_of(st.none(), replies),
@@ -539,7 +539,7 @@ def l4_tables(draw: st.DrawFn) -> bytes:
     """The JSON of a full state with listeners of every protocol, L4 rules, and one rule of HTTP."""
     listeners = draw(st.lists(st.sampled_from(L4_LISTENERS), min_size=7, max_size=11, unique=True))
     identities = [listener.id for listener in listeners]
-    places = draw(st.lists(st.tuples(st.sampled_from(L4_ROUTES), st.integers(0, 1)), max_size=7, unique=True))
+    places = draw(st.lists(st.tuples(st.sampled_from(L4_ROUTES), st.integers(0, 1)), min_size=3, max_size=7, unique=True))
     rules = [
         ir.L4Rule(
             id=f"{route}/{index}",
@@ -547,7 +547,7 @@ def l4_tables(draw: st.DrawFn) -> bytes:
             created=draw(st.sampled_from((0, 1, 2))),
             index=index,
             listeners=tuple(draw(st.sampled_from([identities] * 9 + [[identity] for identity in identities]))),
-            hostnames=draw(st.one_of(st.just(()), hostnames)),
+            hostnames=draw(st.one_of(st.just(()), st.just(()), hostnames)),
             backends=draw(l4_backends if draw(st.sampled_from((True,) * 7 + (False,))) else st.just(())),
         )
         for route, index in places

@@ -1,10 +1,9 @@
 //! Pools of connections to backends, and what a new table does to them.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are not in test functions")]
 
+use route::table::{Endpoint, NoTags, State, Table};
 use serde_json::{Value, json};
-use sluicegate_core::observe::metrics::NoSeries;
 use sluicegate_core::runtime::settings::Settings;
-use sluicegate_core::table::{Endpoint, State, Table};
 use sluicegate_core::upstream::{Connection, EndpointState, Http1Connection, Route, Upstreams};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -39,7 +38,7 @@ fn endpoint(at: usize, address: SocketAddr) -> Value {
 fn apply(state: &mut State, mut change: Value) -> Table {
     change["version"] = json!(1);
     change["generation"] = json!(1);
-    state.apply(serde_json::from_value(change).unwrap(), &NoSeries).unwrap()
+    state.apply(serde_json::from_value(change).unwrap(), &NoTags).unwrap()
 }
 
 fn endpoints(table: &Table) -> Vec<Arc<Endpoint>> {

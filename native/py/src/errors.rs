@@ -2,7 +2,7 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::{PyErr, create_exception};
-use sluicegate_core::table;
+use route::table;
 
 create_exception!(
     sluicegate._native,

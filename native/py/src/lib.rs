@@ -26,7 +26,7 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        module.add("IR_VERSION", sluicegate_core::ir::VERSION)?;
+        module.add("IR_VERSION", route::ir::VERSION)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -1,14 +1,14 @@
 //! A routing table without a gateway around it: for `explain`, tests and benchmarks.
 
 use crate::errors::{malformed, refused};
+use codec::Field;
+use codec::{Parsed, parse_request};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use sluicegate_core::codec::{Parsed, parse_request};
-use sluicegate_core::decision::{DecisionRequest, EditedHead, Question, decide, listener, pre_route};
-use sluicegate_core::ir::{Transaction, Transport};
-use sluicegate_core::observe::metrics::NoSeries;
-use sluicegate_core::table::{Field, RequestHead, State, Table, authority, path_regex, target};
+use route::ir::{Transaction, Transport};
+use route::resolve::{DecisionRequest, Question, Request, Workspace, decide, resolve};
+use route::table::{NoTags, State, Table, path_regex};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -34,7 +34,7 @@ impl RouteTable {
         py.detach(|| {
             let transaction = parse(ir)?;
             let started = Instant::now();
-            *table = state.apply(transaction, &NoSeries).map_err(|error| refused(&error))?;
+            *table = state.apply(transaction, &NoTags).map_err(|error| refused(&error))?;
             Ok(started.elapsed().as_secs_f64())
         })
     }
@@ -49,14 +49,11 @@ impl RouteTable {
         Ok(PyBytes::new(py, &decision))
     }
 
-    /// Nanoseconds per match (listener and rule) over all requests, `rounds` times.
+    /// Nanoseconds to resolve a request (target, authority, listener, rule), over all of them, `rounds` times.
     fn bench(&self, py: Python<'_>, requests: Vec<Vec<u8>>, rounds: u32) -> PyResult<f64> {
         py.detach(|| {
             let requests = requests.iter().map(|request| decode_request(request)).collect::<PyResult<Vec<_>>>()?;
-            let prepared: Vec<_> = requests.iter().filter_map(Prepared::new).collect();
-            if prepared.len() != requests.len() {
-                return Err(PyValueError::new_err("a request with a bad target or authority"));
-            }
+            let prepared: Vec<_> = requests.iter().map(Prepared::new).collect();
             let started = Instant::now();
             for _ in 0..rounds {
                 for request in &prepared {
@@ -87,7 +84,7 @@ fn parse(ir: &[u8]) -> PyResult<Transaction> {
 }
 
 fn apply(state: &mut State, ir: &[u8]) -> PyResult<Table> {
-    state.apply(parse(ir)?, &NoSeries).map_err(|error| refused(&error))
+    state.apply(parse(ir)?, &NoTags).map_err(|error| refused(&error))
 }
 
 fn decode_request(request: &[u8]) -> PyResult<DecisionRequest> {
@@ -102,37 +99,29 @@ fn nanoseconds_each(started: Instant, rounds: u32, requests: usize) -> f64 {
 /// A request as the proxy has it after parsing.
 struct Prepared<'r> {
     request: &'r DecisionRequest,
-    path: String,
-    query: Option<&'r str>,
-    host: String,
     fields: Vec<Field<'r>>,
 }
 
 impl<'r> Prepared<'r> {
-    fn new(request: &'r DecisionRequest) -> Option<Self> {
-        let target = target::normalise(&request.method, request.target.as_bytes()).ok()?;
-        let host = authority::parse(request.authority.as_bytes())?.host.into_owned();
+    fn new(request: &'r DecisionRequest) -> Self {
         let fields = request.headers.iter();
         let fields = fields.map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() }).collect();
-        Some(Self { request, path: target.path.into_owned(), query: target.query, host, fields })
+        Self { request, fields }
     }
 
     /// Whether a rule takes the request.
     fn is_routed(&self, table: &Table) -> bool {
-        let head = RequestHead {
+        let asked = Request {
             method: &self.request.method,
-            path: &self.path,
-            query: self.query,
-            host: &self.host,
-            authority: self.request.authority.as_bytes(),
+            target: self.request.target.as_bytes(),
+            authority: Some(self.request.authority.as_bytes()),
+            may_lack_authority: false,
+            sni: self.request.sni.as_deref(),
             fields: &self.fields,
             taken_out: &[],
         };
-        let mut space = EditedHead::default();
-        table
-            .socket_on_port(Transport::Tcp, self.request.bind_port)
-            .and_then(|socket| listener(socket, self.request.sni.as_deref(), head.host).ok())
-            .is_some_and(|listener| listener.find(&pre_route(listener, head, &mut space)).is_some())
+        let socket = table.socket_on_port(Transport::Tcp, self.request.bind_port).map(|socket| &**socket);
+        resolve(socket, &asked, &mut Workspace::default()).is_ok()
     }
 }
 

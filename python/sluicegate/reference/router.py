@@ -28,8 +28,13 @@ def decide(table: Table, request: Request | Connection) -> Decision:
 
 
 def _answer(table: Table, request: Request) -> Decision:
+    if request.method == "CONNECT":
+        return respond(405, "method_not_allowed")
     try:
         target = parse_target(request.method, request.target)
+        if request.authority:
+            # A second name beside an absolute-form target must be well formed too, although the target's counts.
+            parse_host(request.authority)
         authority = request.authority if target.authority is None else target.authority
         host = parse_host(authority)
     except BadRequest:

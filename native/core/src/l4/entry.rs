@@ -4,7 +4,7 @@ use super::Chosen;
 use super::relay::Meter;
 use crate::observe::l4::{L4Reason, L4Record};
 use crate::runtime::Worker;
-use crate::table::Endpoint;
+use route::table::Endpoint;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -86,10 +86,10 @@ impl Entry {
 
     /// A route took it: it counts as open from here on.
     pub fn chosen(&mut self, chosen: &Rc<Chosen>) {
-        if let Some(shard) = chosen.series.shard(self.worker.id) {
+        self.chosen = Some(Rc::clone(chosen));
+        if let Some(shard) = self.shard() {
             shard.open();
         }
-        self.chosen = Some(Rc::clone(chosen));
     }
 
     pub fn endpoint(&mut self, endpoint: &Arc<Endpoint>) {
@@ -142,7 +142,7 @@ impl Entry {
     }
 
     fn shard(&self) -> Option<&crate::observe::l4::L4Shard> {
-        self.chosen.as_ref().and_then(|chosen| chosen.series.shard(self.worker.id))
+        self.chosen.as_ref()?.series.as_ref()?.shard(self.worker.id)
     }
 
     fn log(&self) {

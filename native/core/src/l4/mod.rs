@@ -16,13 +16,13 @@ pub use scratch::Scratch;
 pub use tcp::{Https, serve_tcp, serve_tls};
 pub use udp::serve as serve_udp;
 
-use crate::decision::{L4Routed, Picked, may_speak_tls, pick_l4, route_l4};
-use crate::ir;
 use crate::observe::l4::{L4Reason, L4Series};
 use crate::runtime::{Generation, Worker};
-use crate::table::{Backend, L4Rule, Socket};
 use crate::upstream::TlsTarget;
 use entry::Entry;
+use route::ir;
+use route::resolve::{L4Routed, Picked, may_speak_tls, pick_l4, route_l4};
+use route::table::{Backend, L4Rule, Socket};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -31,7 +31,8 @@ use std::sync::Arc;
 pub struct Chosen {
     pub listener: Arc<ir::Listener>,
     pub rule: Arc<L4Rule>,
-    pub series: Arc<L4Series>,
+    /// Where it is counted.
+    pub series: Option<Arc<L4Series>>,
     pub backend: Arc<Backend>,
     /// TLS towards the backend.
     pub tls: Option<TlsTarget>,
@@ -68,7 +69,7 @@ fn choose(
     let chosen = Rc::new(Chosen {
         listener: Arc::clone(&listener.ir),
         rule: Arc::clone(&found.rule),
-        series: Arc::clone(&found.series),
+        series: Arc::clone(&found.tag).downcast().ok(),
         backend: Arc::clone(backend),
         tls,
     });

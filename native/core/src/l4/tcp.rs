@@ -4,13 +4,14 @@ use super::entry::{Carriage, Entry};
 use super::hello::{self, Hello};
 use super::relay::{self, End, Limits};
 use super::{Chosen, choose};
-use crate::codec::Buffer;
-use crate::ir::ListenerProtocol;
+use crate::fill::fill;
 use crate::observe::l4::L4Reason;
 use crate::runtime::{Generation, Worker};
-use crate::table::{Socket, SocketKey};
 use crate::tls::server::{self, Handshake, TlsError};
 use crate::upstream::{Active, ConnectStage, UpstreamStream};
+use codec::Buffer;
+use route::ir::ListenerProtocol;
+use route::table::{Socket, SocketKey};
 use smallvec::SmallVec;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -118,7 +119,7 @@ fn listener_of(socket: &Socket, sni: Option<&str>) -> Kind {
 /// Read until the `ClientHello` is whole.
 async fn read_hello(stream: &mut TcpStream, ahead: &mut Buffer) -> Result<Option<String>, &'static str> {
     loop {
-        match ahead.fill(stream, hello::MAX_BYTES).await {
+        match fill(ahead, stream, hello::MAX_BYTES).await {
             Ok(0) => return Err("the client closed the connection"),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::OutOfMemory => return Err("too many bytes"),

@@ -9,12 +9,12 @@
 use super::choose;
 use super::datagram::{Client, DatagramSocket};
 use super::entry::{Carriage, Entry};
-use crate::decision::{L4Routed, route_l4};
 use crate::observe::l4::L4Reason;
 use crate::runtime::{Generation, SessionGuard, Worker};
-use crate::table::{Endpoint, SocketKey};
 use crate::upstream::{Active, EndpointState};
 use ahash::AHashMap;
+use route::resolve::{L4Routed, route_l4};
+use route::table::{Endpoint, SocketKey};
 use socket2::SockRef;
 use std::cell::{Cell, RefCell};
 use std::io;

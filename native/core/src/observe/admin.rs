@@ -5,8 +5,8 @@
 //! - A connection that says nothing keeps nobody waiting, and many of them push out the oldest, not a probe.
 //! - The configuration is shown to this machine only.
 
-use crate::codec::{Parsed, parse_request};
 use crate::runtime::{Readiness, Shared};
+use codec::{Parsed, parse_request};
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;

@@ -6,6 +6,7 @@
 use super::l4::{self, L4Failures, L4Reason, L4Series};
 use crate::error::ErrorCode;
 use ahash::AHashMap;
+use route::table::{Tag, Tags};
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -87,26 +88,6 @@ impl RouteSeries {
 
     fn shards(&self) -> impl Iterator<Item = &Shard> {
         self.shards.iter().filter_map(|shard| shard.get().map(|shard| &**shard))
-    }
-}
-
-/// Where the table gets the series of its routes from.
-pub trait SeriesSource {
-    fn route_series(&self, listener: &str, route: &str) -> Arc<RouteSeries>;
-    fn l4_series(&self, listener: &str, route: &str) -> Arc<L4Series>;
-}
-
-/// Counts nothing: for tables that only decide.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct NoSeries;
-
-impl SeriesSource for NoSeries {
-    fn route_series(&self, _: &str, _: &str) -> Arc<RouteSeries> {
-        Arc::default()
-    }
-
-    fn l4_series(&self, _: &str, _: &str) -> Arc<L4Series> {
-        Arc::default()
     }
 }
 
@@ -247,13 +228,17 @@ pub struct Registry {
     caught: AtomicU64,
 }
 
-impl SeriesSource for Registry {
-    fn route_series(&self, listener: &str, route: &str) -> Arc<RouteSeries> {
-        series_of(&self.series, listener, route, || RouteSeries::new(self.workers.len()))
+/// The series of its routes are what a table is tagged with.
+impl Tags for Registry {
+    fn of_route(&self, listener: &str, route: &str) -> Tag {
+        let series: Arc<RouteSeries> =
+            series_of(&self.series, listener, route, || RouteSeries::new(self.workers.len()));
+        series
     }
 
-    fn l4_series(&self, listener: &str, route: &str) -> Arc<L4Series> {
-        series_of(&self.l4_series, listener, route, || L4Series::new(self.workers.len()))
+    fn of_l4_route(&self, listener: &str, route: &str) -> Tag {
+        let series: Arc<L4Series> = series_of(&self.l4_series, listener, route, || L4Series::new(self.workers.len()));
+        series
     }
 }
 

@@ -3,9 +3,9 @@
 use super::body::{BodyError, Piece};
 use super::grpc::{self, End};
 use super::reply::{Reply, ReplySink};
-use crate::codec::Framing;
 use crate::error::ErrorCode;
-use crate::table::Field;
+use codec::Field;
+use codec::Framing;
 use smallvec::SmallVec;
 
 /// One field of an answer.

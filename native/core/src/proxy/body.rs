@@ -8,8 +8,8 @@
 //! - While a source waits, the sink's peer may go away: who waits learns it from `poll_gone`.
 //! - Nothing here buffers a body: memory per direction is one read buffer.
 
-use crate::codec::WireError;
 use bytes::Bytes;
+use codec::WireError;
 use http::HeaderMap;
 use std::future::{Future, poll_fn};
 use std::io;

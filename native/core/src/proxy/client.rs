@@ -1,9 +1,10 @@
 //! What is known of a client connection before its first request.
 
-use crate::codec::{is_forwarding_name, push_field};
 use crate::runtime::Worker;
-use crate::table::{Field, SocketKey};
 use crate::tls::server::Handshake;
+use codec::Field;
+use codec::{is_forwarding_name, push_field};
+use route::table::SocketKey;
 use std::net::SocketAddr;
 use std::rc::Rc;
 

@@ -11,9 +11,10 @@ use super::outbound::Outbound;
 use super::reply::{Reply, ReplySink};
 use super::response::ResponseEdits;
 use super::watchdog::Progress;
-use crate::codec::{FieldList, Framing, Parsed, ResponseHead, WireError, parse_response};
-use crate::table::Field;
+use crate::fill::poll_fill;
 use crate::upstream::{Http1Connection, Http2Handle};
+use codec::Field;
+use codec::{FieldList, Framing, Parsed, ResponseHead, WireError, parse_response};
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -114,7 +115,7 @@ pub async fn over_http1<Source: BodySource, Sink: ReplySink, T: Tap>(
                 None => {}
             }
             let answered = !buffer.is_empty();
-            let fill = poll_fn(|context| buffer.poll_fill(&mut *stream.borrow_mut(), context, READ_AHEAD));
+            let fill = poll_fn(|context| poll_fill(buffer, &mut *stream.borrow_mut(), context, READ_AHEAD));
             match while_there(client, fill).await.map_err(ExchangeError::Client)? {
                 Ok(0) => return Err(upstream(BodyError::Truncated, answered)),
                 Ok(_) => terms.progress.made(),

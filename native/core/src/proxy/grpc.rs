@@ -2,7 +2,7 @@
 //! how an end that the gateway makes itself becomes a status.
 
 use crate::error::ErrorCode;
-use crate::table::Field;
+use codec::Field;
 use h2::Reason;
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};

@@ -11,9 +11,10 @@ use super::plan::{Inbound, Plan, plan};
 use super::reply::{Http1Reply, Http1Terms, ReplySink};
 use super::tunnel;
 use super::watchdog::{Expired, Progress, Watchdog};
-use crate::codec::{Buffer, Framing, HeadSearch, Parsed, RequestHead, WireError, parse_request};
 use crate::error::ErrorCode;
+use crate::fill::{fill, poll_fill};
 use crate::runtime::Generation;
+use codec::{Buffer, Framing, HeadSearch, Parsed, RequestHead, WireError, parse_request};
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -141,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         };
         let (stream, buffer) = (&self.stream, &mut self.buffer);
         let fill = poll_fn(|context| {
-            if let Poll::Ready(read) = buffer.poll_fill(&mut *stream.borrow_mut(), context, READ_AHEAD) {
+            if let Poll::Ready(read) = poll_fill(buffer, &mut *stream.borrow_mut(), context, READ_AHEAD) {
                 return Poll::Ready(read.is_ok_and(|count| count > 0));
             }
             if idle && drain.as_mut().poll(context).is_ready() {
@@ -240,7 +241,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         let drop_bytes = async {
             loop {
                 buffer.consume(buffer.len());
-                match buffer.fill(stream, READ_AHEAD).await {
+                match fill(buffer, stream, READ_AHEAD).await {
                     Ok(count) if count > 0 => progress.made(),
                     _ => break,
                 }

@@ -4,7 +4,8 @@
 //! `RefCell` and never a lock.
 
 use super::body::{BodyError, BodySink, BodySource, Piece};
-use crate::codec::{Buffer, ChunkHeader, ChunkedDecoder, Framing, Parsed, parse_trailers, push_field};
+use crate::fill::poll_fill;
+use codec::{Buffer, ChunkHeader, ChunkedDecoder, Framing, Parsed, parse_trailers, push_field};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -61,7 +62,7 @@ impl<'c, S: AsyncRead + Unpin> Http1Source<'c, S> {
 
     async fn fill(&mut self) -> Result<usize, BodyError> {
         let (stream, buffer) = (self.stream, &mut *self.buffer);
-        Ok(poll_fn(|context| buffer.poll_fill(&mut *stream.borrow_mut(), context, READ_AHEAD)).await?)
+        Ok(poll_fn(|context| poll_fill(buffer, &mut *stream.borrow_mut(), context, READ_AHEAD)).await?)
     }
 
     fn finish_chunked(&mut self, trailer: &[u8]) -> Result<(), BodyError> {
@@ -157,7 +158,7 @@ impl<S: AsyncRead + Unpin> BodySource for Http1Source<'_, S> {
             if self.buffer.len() >= READ_AHEAD / 2 {
                 return Poll::Pending;
             }
-            match ready!(self.buffer.poll_fill(&mut *self.stream.borrow_mut(), context, READ_AHEAD)) {
+            match ready!(poll_fill(self.buffer, &mut *self.stream.borrow_mut(), context, READ_AHEAD)) {
                 Ok(0) => self.half_closed = Some(Box::pin(sleep(HALF_CLOSED_GRACE))),
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(error.into()),

@@ -1,9 +1,9 @@
 //! HTTP/2 bodies on the streams of the `h2` crate, both directions and both sides.
 
 use super::body::{BodyError, BodySink, BodySource, Piece};
-use crate::codec::is_forbidden_trailer;
 use crate::upstream::Uploads;
 use bytes::Bytes;
+use codec::is_forbidden_trailer;
 use h2::{RecvStream, SendStream};
 use http::HeaderMap;
 use std::future::poll_fn;

@@ -7,7 +7,8 @@ use super::plan::{HttpVersion, Inbound};
 use crate::error::ErrorCode;
 use crate::observe::access_log::Record;
 use crate::observe::metrics::RouteSeries;
-use crate::table::{Endpoint, Field, Listener, Rule};
+use codec::Field;
+use route::table::{Endpoint, Listener, Rule, Tag};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
@@ -20,7 +21,7 @@ pub struct Entry<'g> {
     version: HttpVersion,
     listener: Option<&'g Arc<Listener>>,
     rule: Option<&'g Arc<Rule>>,
-    series: Option<&'g Arc<RouteSeries>>,
+    series: Option<&'g RouteSeries>,
     status: u16,
     code: Option<ErrorCode>,
     grpc: bool,
@@ -80,9 +81,9 @@ impl<'g> Entry<'g> {
         self.listener = Some(listener);
     }
 
-    pub fn rule(&mut self, rule: &'g Arc<Rule>, series: &'g Arc<RouteSeries>) {
+    pub fn rule(&mut self, rule: &'g Arc<Rule>, tag: &'g Tag) {
         self.rule = Some(rule);
-        self.series = Some(series);
+        self.series = tag.downcast_ref();
     }
 
     pub fn backend(&mut self, id: &str) {

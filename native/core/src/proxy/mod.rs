@@ -27,14 +27,15 @@ mod splits;
 mod tunnel;
 mod watchdog;
 
-use crate::codec::Buffer;
-use crate::ir::ListenerProtocol;
+use crate::fill::fill;
 use crate::l4;
 use crate::runtime::{Generation, Worker};
-use crate::table::SocketKey;
 use crate::tls::server;
 use client::Client;
+use codec::Buffer;
 use http1_io::READ_AHEAD;
+use route::ir::ListenerProtocol;
+use route::table::SocketKey;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -111,7 +112,7 @@ async fn serve_plain(client: Client, mut stream: TcpStream) {
     let deadline = Instant::now() + client.worker.settings().idle_timeout();
     let preface = tokio::time::timeout_at(deadline, async {
         while PREFACE.starts_with(buffer.filled()) && buffer.len() < PREFACE.len() {
-            if buffer.fill(&mut stream, READ_AHEAD).await? == 0 {
+            if fill(&mut buffer, &mut stream, READ_AHEAD).await? == 0 {
                 return io::Result::Ok(false);
             }
         }

@@ -4,8 +4,8 @@
 //! the parsed slices. An HTTP/2 request is made from it where a backend speaks HTTP/2, and retries and mirrors reuse it.
 
 use super::client::{Client, ForwardingFields, take_forwarding};
-use crate::codec::{FieldList, Framing, WireError, push_field};
-use crate::table::Field;
+use codec::Field;
+use codec::{FieldList, Framing, WireError, push_field};
 use http::header::{HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{Method, Request, Version};
@@ -121,7 +121,7 @@ impl Outbound {
         if self.upgrade {
             return Err(BAD);
         }
-        let mut headers = [httparse::EMPTY_HEADER; crate::codec::MAX_FIELDS + 16];
+        let mut headers = [httparse::EMPTY_HEADER; codec::MAX_FIELDS + 16];
         let mut parsed = httparse::Request::new(&mut headers);
         parsed.parse(&self.head).map_err(|_| BAD)?;
         let mut request = Request::new(());

@@ -1,6 +1,4 @@
-//! From a head to what will be done about it: normalise, match, filter, choose a backend. No I/O, no waiting.
-//!
-//! The order is the one of ARCHITECTURE.md, "The routing semantics, once".
+//! From a head to what will be done about it: resolve it, choose a backend, write the head that goes there. No I/O, no waiting.
 
 use super::answer::Answer;
 use super::client::Client;
@@ -8,13 +6,13 @@ use super::grpc::{self, End};
 use super::log::Entry;
 use super::outbound::{Outbound, Parts};
 use super::response::ResponseEdits;
-use crate::codec::{FieldList, Framing, RequestHead as WireHead, TakenFields};
-use crate::decision::{self, Edited, EditedHead, Picked, Unserved, cors_preflight, cors_response, is_preflight};
 use crate::error::ErrorCode;
-use crate::ir::BackendProtocol;
 use crate::runtime::Generation;
-use crate::table::{EditedFields, Endpoint, Filters, Found, Listener, RequestHead, Retry, Timeouts, authority, target};
 use crate::upstream::Route;
+use codec::{FieldList, Framing, RequestHead as WireHead, TakenFields};
+use route::ir::BackendProtocol;
+use route::resolve::{Action, Edited, Picked, Refused, Request, Workspace, cors_response, edit_request, pick, resolve};
+use route::table::{EditedFields, Endpoint, Filters, Found, Listener, RequestHead, Retry, Timeouts};
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -141,69 +139,49 @@ fn try_plan<'g>(
     buffer: Vec<u8>,
     entry: &mut Entry<'g>,
 ) -> Result<Plan<'g>, ErrorCode> {
-    if inbound.method == "CONNECT" {
-        return Err(ErrorCode::MethodNotAllowed);
-    }
-    let target = target::normalise(inbound.method, inbound.target).map_err(|_| ErrorCode::BadRequest)?;
-    let sent_authority = target.authority.map(str::as_bytes).or(inbound.authority).unwrap_or_default();
-    // A second name beside an absolute-form target must be well formed too, although the target's counts.
-    if inbound.authority.is_some_and(|host| authority::parse(host).is_none()) {
-        return Err(ErrorCode::BadRequest);
-    }
-    let authority = match authority::parse(sent_authority) {
-        Some(authority) => authority,
-        // HTTP/1.0 may come without a host: only listeners and routes without hostname can match it.
-        None if inbound.version == HttpVersion::Http10 && sent_authority.is_empty() => {
-            authority::Authority { host: Cow::Borrowed(""), port: None }
-        }
-        None => return Err(ErrorCode::BadRequest),
-    };
-    let head = RequestHead {
+    let asked = Request {
         method: inbound.method,
-        path: &target.path,
-        query: target.query,
-        host: &authority.host,
-        authority: sent_authority,
+        target: inbound.target,
+        authority: inbound.authority,
+        may_lack_authority: inbound.version == HttpVersion::Http10,
+        sni: client.sni(),
         fields: &inbound.fields,
         taken_out: &inbound.taken_out,
     };
-    let socket = generation.table.socket(client.socket).ok_or(ErrorCode::NoListener)?;
-    let listener = match decision::listener(socket, client.sni(), &authority.host) {
-        Ok(listener) => listener,
-        Err(Unserved::NoListener) => return Err(ErrorCode::NoListener),
-        Err(Unserved::Misdirected(listener)) => {
+    let socket = generation.table.socket(client.socket).map(|socket| &**socket);
+    let mut space = Workspace::default();
+    let routed = match resolve(socket, &asked, &mut space) {
+        Err(Refused::Connect) => return Err(ErrorCode::MethodNotAllowed),
+        Err(Refused::BadRequest) => return Err(ErrorCode::BadRequest),
+        Err(Refused::NoListener) => return Err(ErrorCode::NoListener),
+        Err(Refused::Misdirected(listener)) => {
             entry.listener(listener);
             return Err(ErrorCode::Misdirected);
         }
+        Err(Refused::NoRoute(listener)) => {
+            entry.listener(listener);
+            return Err(ErrorCode::NoRoute);
+        }
+        Ok(routed) => routed,
     };
-    entry.listener(listener);
-    let mut space = EditedHead::default();
-    let head = decision::pre_route(listener, head, &mut space);
-    let found = listener.find(&head).ok_or(ErrorCode::NoRoute)?;
-    entry.rule(found.rule, found.series);
-    if let Some(answer) = local_answer(listener, &found, &head)? {
-        return Ok(Plan::Answer(answer));
+    entry.listener(routed.listener);
+    entry.rule(routed.found.rule, routed.found.tag);
+    match routed.action {
+        Action::Invalid => Err(ErrorCode::RuleInvalid),
+        Action::Preflight(fields) => {
+            let mut answer = Answer::with_status(204);
+            answer.fields.extend(fields.into_iter().map(|(name, value)| (name, value.into_bytes())));
+            Ok(Plan::Answer(answer))
+        }
+        Action::Redirect { status, location } => {
+            let mut answer = Answer::with_status(status);
+            answer.fields.push(("location", location.into_bytes()));
+            Ok(Plan::Answer(answer))
+        }
+        Action::Forward => {
+            forward(client, generation, inbound, &routed.head, routed.listener, routed.found, buffer, entry)
+        }
     }
-    forward(client, generation, inbound, &head, listener, found, sent_authority, buffer, entry)
-}
-
-/// What the rule answers without a backend.
-fn local_answer(listener: &Listener, found: &Found<'_>, head: &RequestHead<'_>) -> Result<Option<Answer>, ErrorCode> {
-    let filters = &found.rule.filters;
-    if found.rule.ir.invalid {
-        return Err(ErrorCode::RuleInvalid);
-    }
-    if let Some(cors) = filters.cors.as_ref().filter(|_| is_preflight(head)) {
-        let mut answer = Answer::with_status(204);
-        answer.fields.extend(cors_preflight(cors, head).into_iter().map(|(name, value)| (name, value.into_bytes())));
-        return Ok(Some(answer));
-    }
-    Ok(filters.redirect.as_ref().map(|redirect| {
-        let mut answer = Answer::with_status(redirect.status);
-        let location = decision::location(redirect, listener, head, found.prefix_length);
-        answer.fields.push(("location", location.into_bytes()));
-        answer
-    }))
 }
 
 #[allow(clippy::too_many_arguments, reason = "the parts of one request, each needed once")]
@@ -214,12 +192,11 @@ fn forward<'g>(
     head: &RequestHead<'_>,
     listener: &'g Arc<Listener>,
     found: Found<'g>,
-    sent_authority: &[u8],
     buffer: Vec<u8>,
     entry: &mut Entry<'g>,
 ) -> Result<Plan<'g>, ErrorCode> {
     let rule = found.rule;
-    let (chosen, backend) = match decision::pick(&generation.table, &found, client.worker.slot(rule.total_weight)) {
+    let (chosen, backend) = match pick(&generation.table, &found, client.worker.slot(rule.total_weight)) {
         Picked::NoBackend => return Err(ErrorCode::NoBackend),
         Picked::Invalid(_) => return Err(ErrorCode::BackendInvalid),
         Picked::NoEndpoint(_) => return Err(ErrorCode::NoEndpoint),
@@ -236,8 +213,8 @@ fn forward<'g>(
         method: inbound.method,
         path: head.path,
         query: head.query,
-        authority: sent_authority,
-        original_authority: sent_authority,
+        authority: head.authority,
+        original_authority: head.authority,
         fields: head.fields,
         framing: inbound.framing,
         expect_continue: inbound.expect_continue,
@@ -275,7 +252,7 @@ fn write_outbound(
     let mut path = Cow::Borrowed(parts.path);
     for filters in filters {
         let Edited { authority: new_authority, path: new_path } =
-            decision::edit_request(filters, &mut fields, parts.path, prefix_length);
+            edit_request(filters, &mut fields, parts.path, prefix_length);
         if let Some(new_authority) = new_authority {
             authority = Cow::Borrowed(new_authority.as_bytes());
         }

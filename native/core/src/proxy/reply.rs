@@ -4,11 +4,11 @@ use super::body::{BodyError, BodySink};
 use super::grpc::{self, End};
 use super::http1_io::Http1Sink;
 use super::http2_io::{self, Http2Sink};
-use crate::codec::{Framing, push_field, push_status_line};
 use crate::error::ErrorCode;
 use crate::runtime::Drain;
-use crate::table::Field;
 use bytes::Bytes;
+use codec::Field;
+use codec::{Framing, push_field, push_status_line};
 use h2::server::SendResponse;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
@@ -316,8 +316,7 @@ impl ReplySink for Http2Reply {
 }
 
 fn response(status: u16, fields: &[Field<'_>]) -> Result<Response<()>, BodyError> {
-    const BAD: BodyError =
-        BodyError::Wire(crate::codec::WireError::Malformed("a response head that HTTP/2 cannot carry"));
+    const BAD: BodyError = BodyError::Wire(codec::WireError::Malformed("a response head that HTTP/2 cannot carry"));
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::from_u16(status).map_err(|_| BAD)?;
     response.headers_mut().reserve(fields.len());

@@ -1,7 +1,8 @@
 //! The response filters of a rule and its backend, ready for whatever head comes back.
 
-use crate::decision::{CorsFields, set_cors};
-use crate::table::{EditedFields, Field, Filters};
+use codec::Field;
+use route::resolve::{CorsFields, set_cors};
+use route::table::{EditedFields, Filters};
 
 /// What happens to the fields of a response.
 #[derive(Debug, Default)]

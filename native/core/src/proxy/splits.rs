@@ -4,11 +4,11 @@ use super::body::{BodyError, BodySource};
 use super::client::Client;
 use super::http1;
 use super::http1_io::Http1Source;
-use crate::codec::{Buffer, Framing};
-use crate::ir::Transport;
-use crate::observe::metrics::NoSeries;
 use crate::runtime::{Generation, Worker};
-use crate::table::{SocketKey, State};
+use codec::{Buffer, Framing};
+use route::ir::Transport;
+use route::table::NoTags;
+use route::table::{SocketKey, State};
 use serde_json::json;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -77,7 +77,7 @@ fn generation() -> Generation {
         "http_rules": [{"id": "rule", "route": "route", "index": 0, "listeners": ["listener"],
             "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
             "filters": [{"type": "redirect", "status": 302}]}]}});
-    let table = State::default().apply(serde_json::from_value(transaction).unwrap(), &NoSeries).unwrap();
+    let table = State::default().apply(serde_json::from_value(transaction).unwrap(), &NoTags).unwrap();
     Generation { table, ..Generation::default() }
 }
 
@@ -197,7 +197,7 @@ async fn body(framing: Framing, pieces: &[&[u8]]) -> Body {
     let trailers = trailers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
     drop(source);
     let mut stream = stream.into_inner();
-    while buffer.fill(&mut stream, 1024).await.unwrap() > 0 {}
+    while crate::fill::fill(&mut buffer, &mut stream, 1024).await.unwrap() > 0 {}
     Ok((bytes, trailers, buffer.filled().to_vec()))
 }
 

@@ -1,8 +1,8 @@
 //! After a 101: bytes both ways until both sides have ended (RFC 9110 section 7.8), or nothing comes any more.
 
-use crate::codec::Buffer;
 use crate::l4::relay::{self, Limits, Meter};
 use crate::runtime::Worker;
+use codec::Buffer;
 use std::cell::Cell;
 use tokio::io::{AsyncRead, AsyncWrite};
 

@@ -1,7 +1,7 @@
 //! Binding listener sockets: one per worker and address (`SO_REUSEPORT`), after a look whether the port is free.
 
-use crate::ir::Transport;
-use crate::table::SocketKey;
+use route::ir::Transport;
+use route::table::SocketKey;
 use serde::Serialize;
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 use std::io;

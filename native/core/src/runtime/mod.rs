@@ -16,10 +16,10 @@ pub use worker::Worker;
 use crate::observe::access_log::AccessLog;
 use crate::observe::events::Events;
 use crate::observe::metrics::Registry;
-use crate::table::Table;
 use crate::tls::client::ClientTls;
 use crate::tls::server::ServerTls;
 use arc_swap::ArcSwap;
+use route::table::Table;
 use settings::Settings;
 use tokio::sync::watch;
 

@@ -2,7 +2,7 @@
 
 use super::provider;
 use super::trust::{self, Purpose, Trust};
-use crate::ir::SubjectAltName;
+use route::ir::SubjectAltName;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};

@@ -4,11 +4,11 @@ use super::backend_certificates::PolicyVerifier;
 use super::keys::certified_key;
 use super::provider;
 use super::trust::Trust;
-use crate::ir::{self, BackendProtocol};
 use crate::observe::events::Events;
-use crate::table::{Backend, Table};
 use crate::upstream::{Route, TlsTarget};
 use ahash::AHashMap;
+use route::ir::{self, BackendProtocol};
+use route::table::{Backend, Table};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
@@ -154,8 +154,8 @@ fn with_alpn(target: &TlsTarget, protocols: Vec<Vec<u8>>) -> TlsTarget {
 #[cfg(test)]
 mod tests {
     use super::{Ingredients, target};
-    use crate::ir::{self, BackendProtocol};
     use crate::tls::{pem, provider};
+    use route::ir::{self, BackendProtocol};
     use rustls::pki_types::CertificateDer;
     use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
     use rustls::{CertificateError, ClientConnection, Connection, Error, ServerConfig, ServerConnection};

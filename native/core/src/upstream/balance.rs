@@ -4,7 +4,7 @@
 //! the same for any number. An endpoint whose connections fail is passed over while another one does better.
 
 use super::{EndpointState, Upstreams};
-use crate::table::Endpoint;
+use route::table::Endpoint;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;

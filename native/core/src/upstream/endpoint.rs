@@ -2,7 +2,7 @@
 
 use super::connect::UpstreamStream;
 use super::{Http2Handle, Route};
-use crate::codec::Buffer;
+use codec::Buffer;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::pin::Pin;

@@ -14,8 +14,8 @@ pub use endpoint::{Active, EndpointState, Http1Connection};
 pub use http2::{Http2Handle, Uploads};
 
 use crate::runtime::settings::Settings;
-use crate::table::{Backends, Endpoint, Table};
 use ahash::{AHashMap, AHashSet};
+use route::table::{Backends, Endpoint, Table};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;

@@ -1,11 +1,10 @@
 //! L4 rules in the table: what a transaction with them does, and what is decided by it.
 #![allow(clippy::unwrap_used, reason = "helpers of tests are not in test functions")]
 
+use route::ir::Transaction;
+use route::resolve::Question;
+use route::table::{NoTags, State, Table};
 use serde_json::{Value, json};
-use sluicegate_core::decision::Question;
-use sluicegate_core::ir::Transaction;
-use sluicegate_core::observe::metrics::NoSeries;
-use sluicegate_core::table::{State, Table};
 
 fn transaction(value: Value) -> Transaction {
     serde_json::from_value(value).unwrap()
@@ -59,7 +58,7 @@ fn decide(table: &Table, request: Value) -> Value {
 
 #[test]
 fn connections_and_datagrams_are_decided_by_socket_name_and_weight() {
-    let table = State::default().apply(transaction(base()), &NoSeries).unwrap();
+    let table = State::default().apply(transaction(base()), &NoTags).unwrap();
     let https =
         |sni: Value, entropy: u64| json!({"transport": "tcp", "bind_port": 443, "sni": sni, "entropy": entropy});
     for (request, reason, listener, rule, backend, endpoints) in [
@@ -99,7 +98,7 @@ fn connections_and_datagrams_are_decided_by_socket_name_and_weight() {
 
 #[test]
 fn requests_never_meet_the_listeners_of_connections() {
-    let table = State::default().apply(transaction(base()), &NoSeries).unwrap();
+    let table = State::default().apply(transaction(base()), &NoTags).unwrap();
     for (port, sni, authority, status) in [
         (443, "www.example.com", "www.example.com", 404),
         (443, "www.example.com", "term.example.com", 421),
@@ -114,14 +113,14 @@ fn requests_never_meet_the_listeners_of_connections() {
 #[test]
 fn rules_come_and_go_one_by_one() {
     let mut state = State::default();
-    state.apply(transaction(base()), &NoSeries).unwrap();
+    state.apply(transaction(base()), &NoTags).unwrap();
     let tcp = json!({"transport": "tcp", "bind_port": 53});
     let change = json!({"version": 1, "generation": 2, "remove": {"l4_rules": ["TCPRoute/a/tcp/0"]}});
-    let table = state.apply(transaction(change), &NoSeries).unwrap();
+    let table = state.apply(transaction(change), &NoTags).unwrap();
     assert_eq!(decide(&table, tcp.clone())["reason"], "no_route");
     let back = rule("TCPRoute/a/tcp", &["tcp"], &[], json!([{"backend": "a/tls:443", "weight": 1}]));
     let change = json!({"version": 1, "generation": 3, "upsert": {"l4_rules": [back]}});
-    let table = state.apply(transaction(change), &NoSeries).unwrap();
+    let table = state.apply(transaction(change), &NoTags).unwrap();
     assert_eq!(decide(&table, tcp)["endpoints"], json!(["tls-1"]));
     let shown: Value = serde_json::from_str(&table.to_json()).unwrap();
     assert_eq!(shown["upsert"]["l4_rules"].as_array().unwrap().len(), 5);
@@ -132,8 +131,8 @@ fn rules_come_and_go_one_by_one() {
 fn what_does_not_fit_is_refused() {
     let refused = |change: Value| {
         let mut state = State::default();
-        state.apply(transaction(base()), &NoSeries).unwrap();
-        state.apply(transaction(change), &NoSeries).unwrap_err().to_string()
+        state.apply(transaction(base()), &NoTags).unwrap();
+        state.apply(transaction(change), &NoTags).unwrap_err().to_string()
     };
     let with = |rules: Value| json!({"version": 1, "generation": 2, "upsert": {"l4_rules": rules}});
     let filtered = json!([{"weight": 1, "filters": [{"type": "request_headers"}]}]);

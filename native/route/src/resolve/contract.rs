@@ -1,11 +1,12 @@
 //! The `decide` contract: JSON in, JSON out (ARCHITECTURE.md).
 
 use super::{
-    EditedHead, L4Routed, Picked, Unserved, cors_preflight, cors_response, is_preflight, listener, location, pick,
-    pick_l4, pre_route, route_l4,
+    Action, L4Routed, Picked, Refused, Request, Routed, Workspace, cors_response, edit_request, pick, pick_l4, resolve,
+    route_l4, set_cors,
 };
 use crate::ir::Transport;
-use crate::table::{Field, Filters, Found, RequestHead, Socket, SocketKey, Table, authority, target};
+use crate::table::{Filters, Found, Listener, RequestHead, Socket, SocketKey, Table};
+use codec::Field;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -145,57 +146,40 @@ impl Decision {
 
 /// Decide on one request.
 pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
-    let Ok(target) = target::normalise(&request.method, request.target.as_bytes()) else {
-        return Decision::respond(400, "bad_request");
-    };
-    let sent_authority = target.authority.unwrap_or(&request.authority);
-    let Some(authority) = authority::parse(sent_authority.as_bytes()) else {
-        return Decision::respond(400, "bad_request");
-    };
+    // Nothing of a request is on a wire here: the fields given are all there are.
     let fields: Vec<Field<'_>> = fields_of(&request.headers).collect();
-    let head = RequestHead {
+    let sni = request.sni.as_ref().map(|name| name.to_ascii_lowercase());
+    let socket = socket_of(table, Transport::Tcp, &request.address, request.bind_port);
+    let asked = Request {
         method: &request.method,
-        path: &target.path,
-        query: target.query,
-        host: &authority.host,
-        authority: sent_authority.as_bytes(),
+        target: request.target.as_bytes(),
+        authority: Some(request.authority.as_bytes()).filter(|authority| !authority.is_empty()),
+        may_lack_authority: false,
+        sni: sni.as_deref(),
         fields: &fields,
-        // Nothing of a request is on a wire here: the fields given are all there are.
         taken_out: &[],
     };
-    let Some(socket) = socket_of(table, Transport::Tcp, &request.address, request.bind_port) else {
-        return Decision::respond(404, "no_listener");
+    let mut space = Workspace::default();
+    let at = |listener: &Listener, decision| Decision { listener: Some(listener.id().to_owned()), ..decision };
+    let routed = match resolve(socket.map(|socket| &**socket), &asked, &mut space) {
+        Err(Refused::Connect) => return Decision::respond(405, "method_not_allowed"),
+        Err(Refused::BadRequest) => return Decision::respond(400, "bad_request"),
+        Err(Refused::NoListener) => return Decision::respond(404, "no_listener"),
+        Err(Refused::Misdirected(listener)) => return at(listener, Decision::respond(421, "misdirected")),
+        Err(Refused::NoRoute(listener)) => return at(listener, Decision::respond(404, "no_route")),
+        Ok(routed) => routed,
     };
-    let sni = request.sni.as_ref().map(|name| name.to_ascii_lowercase());
-    let listener = match listener(socket, sni.as_deref(), &authority.host) {
-        Ok(listener) => listener,
-        Err(Unserved::NoListener) => return Decision::respond(404, "no_listener"),
-        Err(Unserved::Misdirected(listener)) => {
-            return Decision { listener: Some(listener.id().to_owned()), ..Decision::respond(421, "misdirected") };
+    let Routed { listener, found, head, action } = routed;
+    let decision = match action {
+        Action::Invalid => Decision::respond(500, "rule_invalid"),
+        Action::Preflight(fields) => Decision::respond(204, "cors_preflight").with_headers(fields),
+        Action::Redirect { status, location } => {
+            Decision::respond(status, "redirect").with_headers([("location", location)])
         }
+        Action::Forward => forward(table, request, &head, &found),
     };
-    let mut space = EditedHead::default();
-    let head = pre_route(listener, head, &mut space);
-    let Some(found) = listener.find(&head) else {
-        return Decision { listener: Some(listener.id().to_owned()), ..Decision::respond(404, "no_route") };
-    };
-    let filters = &found.rule.filters;
-    let decision = if found.rule.ir.invalid {
-        Decision::respond(500, "rule_invalid")
-    } else if let Some(cors) = filters.cors.as_ref().filter(|_| is_preflight(&head)) {
-        Decision::respond(204, "cors_preflight").with_headers(cors_preflight(cors, &head))
-    } else if let Some(redirect) = &filters.redirect {
-        let location = location(redirect, listener, &head, found.prefix_length);
-        Decision::respond(redirect.status, "redirect").with_headers([("location", location)])
-    } else {
-        forward(table, request, &head, &found, sent_authority)
-    };
-    Decision {
-        listener: Some(listener.id().to_owned()),
-        rule: Some(found.rule.ir.id.clone()),
-        match_index: Some(found.match_index),
-        ..decision
-    }
+    let decision = at(listener, decision);
+    Decision { rule: Some(found.rule.ir.id.clone()), match_index: Some(found.match_index), ..decision }
 }
 
 /// Decide on one connection, or on the datagrams of one client.
@@ -237,13 +221,7 @@ fn fields_of(headers: &Headers) -> impl Iterator<Item = Field<'_>> {
     headers.iter().map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() })
 }
 
-fn forward(
-    table: &Table,
-    request: &DecisionRequest,
-    head: &RequestHead<'_>,
-    found: &Found<'_>,
-    authority: &str,
-) -> Decision {
+fn forward(table: &Table, request: &DecisionRequest, head: &RequestHead<'_>, found: &Found<'_>) -> Decision {
     let slot = if found.rule.total_weight == 0 { 0 } else { request.entropy % found.rule.total_weight };
     let (index, chosen, backend) = match pick(table, found, slot) {
         Picked::NoBackend => return Decision::respond(500, "no_backend"),
@@ -267,19 +245,19 @@ fn forward(
         reason: "forwarded",
         backend: Some(index),
         endpoints: backend.selectable().iter().map(|endpoint| endpoint.id.clone()).collect(),
-        request: Some(forwarded(head, found, &both, authority)),
+        request: Some(forwarded(head, found, &both)),
         mirrors: mirrors.map(|(_, mirror)| mirror.backend.clone()).collect(),
         response: request.response.as_ref().map(|sample| edited_response(sample, head, &both)),
         ..Decision::respond(0, "")
     }
 }
 
-fn forwarded(head: &RequestHead<'_>, found: &Found<'_>, both: &[&Filters; 2], authority: &str) -> Message {
+fn forwarded(head: &RequestHead<'_>, found: &Found<'_>, both: &[&Filters; 2]) -> Message {
     let mut fields: SmallVec<[Field<'_>; 32]> = head.fields.iter().copied().collect();
-    let mut authority = Cow::Borrowed(authority);
+    let mut authority = String::from_utf8_lossy(head.authority);
     let mut path = Cow::Borrowed(head.path);
     for filters in both {
-        let edited = super::edit_request(filters, &mut fields, head.path, found.prefix_length);
+        let edited = edit_request(filters, &mut fields, head.path, found.prefix_length);
         if let Some(host) = edited.authority {
             authority = Cow::Borrowed(host);
         }
@@ -300,7 +278,7 @@ fn edited_response(sample: &Reply, head: &RequestHead<'_>, both: &[&Filters; 2])
     for edits in both.iter().flat_map(|filters| &filters.response) {
         edits.apply(&mut fields);
     }
-    super::set_cors(&mut fields, cors.as_deref().unwrap_or_default());
+    set_cors(&mut fields, cors.as_deref().unwrap_or_default());
     Reply { status: sample.status, headers: owned(&fields) }
 }
 

@@ -3,11 +3,11 @@
 //! TLS routes have hostnames; TCP and UDP routes stand under the empty one, which takes what no name takes. A bucket holds
 //! the rules of one hostname in the order of the specification; the first one takes the connection.
 
+use super::Tag;
 use super::compile::RuleBackend;
 use super::host::most_specific;
 use super::state::Slots;
 use crate::ir;
-use crate::observe::l4::L4Series;
 use ahash::AHashMap;
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ impl L4Rule {
 #[derive(Debug, Clone)]
 pub struct L4Candidate {
     pub rule: Arc<L4Rule>,
-    pub series: Arc<L4Series>,
+    pub tag: Tag,
 }
 
 impl L4Candidate {
@@ -110,7 +110,7 @@ mod tests {
             hostnames: hostnames.iter().map(|&name| name.to_owned()).collect(),
             backends: Vec::new(),
         };
-        L4Candidate { rule: Arc::new(L4Rule::compile(ir, &mut Slots::default())), series: Arc::default() }
+        L4Candidate { rule: Arc::new(L4Rule::compile(ir, &mut Slots::default())), tag: Arc::new(()) }
     }
 
     fn found(table: &L4Table, name: &str) -> Option<String> {

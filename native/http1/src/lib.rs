@@ -1,8 +1,9 @@
-//! HTTP/1.1 on the wire: bytes in, heads and pieces of bodies out. No I/O, no time, no allocation per field.
+//! HTTP/1.1 on the wire: bytes in, heads and pieces of bodies out. No I/O, no time, no routing, no allocation per field.
 //!
 //! Strict by construction: what two parsers could read differently is refused here, so that nothing ambiguous
 //! reaches a backend. Lines end in CRLF only; one framing per message; heads have a size and a field limit.
 //! Sources: RFC 9110 (semantics), RFC 9112 (HTTP/1.1).
+#![forbid(unsafe_code)]
 
 mod buffer;
 mod chunked;
@@ -14,7 +15,9 @@ mod response;
 pub use buffer::Buffer;
 pub use chunked::{ChunkedDecoder, Step};
 pub use encode::{ChunkHeader, push_field, push_status_line};
-pub use fields::{FieldList, TakenFields, is_forbidden_trailer, is_forwarding_name, parse_trailers};
+pub use fields::{
+    Field, FieldList, TakenFields, is_forbidden_trailer, is_forwarding_name, is_wire_field, parse_trailers,
+};
 pub use request::{HeadSearch, RequestHead, parse_request};
 pub use response::{ResponseHead, parse_response};
 

@@ -23,7 +23,7 @@ pub mod target;
 
 pub use backend::{Backend, Backends, Endpoint};
 pub use compile::{Retry, Rule, RuleBackend, Timeouts, backend_at};
-pub use filter::{CorsFilter, EditedFields, Filters, HeaderEdits, Mirror, OriginPattern, PreRouting, is_wire_field};
+pub use filter::{CorsFilter, EditedFields, Filters, HeaderEdits, Mirror, OriginPattern, PreRouting};
 pub use host::{HostTable, hostname_specificity};
 pub use l4::{L4Candidate, L4Rule, L4Table};
 pub use path::{Candidate, PathTable};
@@ -31,17 +31,34 @@ pub use predicate::path_regex;
 pub use state::{Refused, Resolution, State};
 
 use crate::ir;
-use crate::observe::metrics::RouteSeries;
 use ahash::AHashMap;
+use codec::Field;
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// One header field as it stands in the message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Field<'a> {
-    pub name: &'a [u8],
-    pub value: &'a [u8],
+/// What the owner of a table wants back with each match, such as where its requests are counted. The table only keeps it.
+pub type Tag = Arc<dyn Any + Send + Sync>;
+
+/// Where a table gets its tags from.
+pub trait Tags {
+    fn of_route(&self, listener: &str, route: &str) -> Tag;
+    fn of_l4_route(&self, listener: &str, route: &str) -> Tag;
+}
+
+/// For tables that only decide.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct NoTags;
+
+impl Tags for NoTags {
+    fn of_route(&self, _: &str, _: &str) -> Tag {
+        Arc::new(())
+    }
+
+    fn of_l4_route(&self, _: &str, _: &str) -> Tag {
+        Arc::new(())
+    }
 }
 
 /// What is matched. Everything is borrowed, from an HTTP/1.1 buffer or an HTTP/2 header map.
@@ -107,7 +124,7 @@ pub struct Found<'t> {
     pub match_index: u32,
     /// Bytes of the path that a `PathPrefix` matched; `None` for other kinds.
     pub prefix_length: Option<usize>,
-    pub series: &'t Arc<RouteSeries>,
+    pub tag: &'t Tag,
 }
 
 /// An immutable generation.

@@ -1,10 +1,10 @@
 //! Request heads (RFC 9112 sections 2, 3, 5, 6).
 
+use super::Field;
 use super::fields::{ConnectionOptions, FieldKind, FramingFields, every_line_ends_in_crlf, kind};
 use super::{
     Buffer, FieldList, Framing, MAX_FIELDS, MAX_LEADING_EMPTY_LINES, MAX_REQUEST_LINE, Parsed, TakenFields, WireError,
 };
-use crate::table::Field;
 use memchr::memchr;
 use std::mem::MaybeUninit;
 

@@ -1,15 +1,11 @@
 //! The read buffer of one connection: filled at the end, consumed at the start.
 
-use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, ReadBuf};
 
 /// First allocation: a head with ordinary cookies and a small body fit.
 const INITIAL: usize = 8 * 1024;
 
-/// Bytes read and not yet consumed. Never holds more than the limit given to [`Buffer::poll_fill`].
+/// Bytes read and not yet consumed. Never holds more than the limit given to [`Buffer::space`].
 #[derive(Debug, Default)]
 pub struct Buffer {
     bytes: Vec<u8>,
@@ -50,26 +46,18 @@ impl Buffer {
         }
     }
 
-    /// One read into the free space. `Ok(0)` is the end of the stream.
+    /// Where the next bytes go; never empty. Tell [`Buffer::filled_by`] how many came.
     ///
     /// # Errors
-    /// What the read says, and `OutOfMemory` when `limit` bytes are waiting unconsumed.
-    pub fn poll_fill<S: AsyncRead + Unpin + ?Sized>(
-        &mut self,
-        stream: &mut S,
-        context: &mut Context<'_>,
-        limit: usize,
-    ) -> Poll<io::Result<usize>> {
+    /// `OutOfMemory` when `limit` bytes are waiting unconsumed.
+    pub fn space(&mut self, limit: usize) -> io::Result<&mut [u8]> {
         self.make_room(limit)?;
-        let mut space = ReadBuf::new(&mut self.bytes[self.end..]);
-        ready!(Pin::new(stream).poll_read(context, &mut space))?;
-        let count = space.filled().len();
-        self.end += count;
-        Poll::Ready(Ok(count))
+        Ok(&mut self.bytes[self.end..])
     }
 
-    pub async fn fill<S: AsyncRead + Unpin + ?Sized>(&mut self, stream: &mut S, limit: usize) -> io::Result<usize> {
-        poll_fn(|context| self.poll_fill(stream, context, limit)).await
+    /// So many bytes were put into [`Buffer::space`].
+    pub fn filled_by(&mut self, count: usize) {
+        self.end = (self.end + count).min(self.bytes.len());
     }
 
     /// At least a quarter of the buffer is free afterwards, so that reads stay large.

@@ -132,8 +132,8 @@ impl MethodTable {
 
 #[cfg(test)]
 mod tests {
-    use crate::decision::{Decision, DecisionRequest, decide};
-    use crate::observe::metrics::NoSeries;
+    use crate::resolve::{Decision, DecisionRequest, decide};
+    use crate::table::NoTags;
     use crate::table::{State, Table};
     use serde_json::{Value, json};
 
@@ -154,7 +154,7 @@ mod tests {
             "backends": [{"id": "backend"}],
             "endpoints": [{"id": "endpoint", "backend": "backend", "address": "127.0.0.1", "port": 1}]}});
         let transaction = serde_json::from_value(transaction).map_err(|error| error.to_string())?;
-        State::default().apply(transaction, &NoSeries).map_err(|error| error.to_string())
+        State::default().apply(transaction, &NoTags).map_err(|error| error.to_string())
     }
 
     fn ask(table: &Table, path: &str, headers: &Value) -> Decision {
@@ -229,7 +229,7 @@ mod tests {
                 "gateway": "default/gateway", "port": 80, "bind_port": 80, "protocol": "HTTP"}]}})
         };
         let mut apply =
-            |transaction: Value| state.apply(serde_json::from_value(transaction).unwrap(), &NoSeries).unwrap();
+            |transaction: Value| state.apply(serde_json::from_value(transaction).unwrap(), &NoTags).unwrap();
         apply(full(&[10, 9, 8, 7, 6]));
         assert_eq!(decisions(&apply(full(&[0, 1, 2, 5, 4, 3]))), found, "one after the other, in another order");
         let all: Vec<String> = (1..paths.len()).map(|at| at.to_string()).collect();

@@ -9,10 +9,10 @@ mod check;
 pub use backends::Slots;
 pub use check::{Refused, Resolution};
 
+use super::Tags;
 use super::compile::{CompiledMatch, Rule};
 use super::{Candidate, HostTable, L4Candidate, L4Rule, L4Table, Listener, PreRouting, Socket, SocketKey, Table};
 use crate::ir::{self, Transaction};
-use crate::observe::metrics::SeriesSource;
 use ahash::AHashMap;
 use backends::BackendState;
 use check::Checked;
@@ -44,7 +44,7 @@ impl State {
     ///
     /// # Errors
     /// [`Refused`] with every reason; the state is then as before.
-    pub fn apply(&mut self, transaction: Transaction, series: &dyn SeriesSource) -> Result<Table, Refused> {
+    pub fn apply(&mut self, transaction: Transaction, tags: &dyn Tags) -> Result<Table, Refused> {
         let Checked { matches, pre_routing } = self.check(&transaction)?;
         if transaction.full {
             // Of what was there, only backends have something to keep; everything else is compiled anew.
@@ -68,10 +68,10 @@ impl State {
             self.backends.put_policy(policy);
         }
         for (rule, matches) in http_rules.into_iter().zip(matches) {
-            self.put_rule(rule, &matches, series);
+            self.put_rule(rule, &matches, tags);
         }
         for rule in l4_rules {
-            self.put_l4_rule(rule, series);
+            self.put_l4_rule(rule, tags);
         }
         if !trust.is_empty() {
             let all = Arc::make_mut(&mut self.trust);
@@ -118,11 +118,11 @@ impl State {
         }
     }
 
-    fn put_rule(&mut self, rule: ir::HttpRule, matches: &[CompiledMatch], series: &dyn SeriesSource) {
+    fn put_rule(&mut self, rule: ir::HttpRule, matches: &[CompiledMatch], tags: &dyn Tags) {
         self.take_rule(&rule.id);
         let rule = Arc::new(Rule::compile(rule, &mut self.backends.slots));
         for listener in &rule.ir.listeners {
-            let series = series.route_series(listener, &rule.ir.route);
+            let tag = tags.of_route(listener, &rule.ir.route);
             let hosts = Arc::make_mut(self.hosts.entry(Arc::from(listener.as_str())).or_default());
             for hostname in hostnames_of(&rule.ir) {
                 let paths = Arc::make_mut(hosts.entry(hostname));
@@ -131,7 +131,7 @@ impl State {
                         rule: Arc::clone(&rule),
                         match_index: index,
                         predicates: Arc::clone(&matched.predicates),
-                        series: Arc::clone(&series),
+                        tag: Arc::clone(&tag),
                     };
                     paths.insert(candidate, &matched.path);
                 }
@@ -157,13 +157,13 @@ impl State {
         }
     }
 
-    fn put_l4_rule(&mut self, rule: ir::L4Rule, series: &dyn SeriesSource) {
+    fn put_l4_rule(&mut self, rule: ir::L4Rule, tags: &dyn Tags) {
         self.take_l4_rule(&rule.id);
         let rule = Arc::new(L4Rule::compile(rule, &mut self.backends.slots));
         for listener in &rule.ir.listeners {
             let table = Arc::make_mut(self.l4.entry(Arc::from(listener.as_str())).or_default());
-            let series = series.l4_series(listener, &rule.ir.route);
-            table.insert(&L4Candidate { rule: Arc::clone(&rule), series });
+            let tag = tags.of_l4_route(listener, &rule.ir.route);
+            table.insert(&L4Candidate { rule: Arc::clone(&rule), tag });
         }
         self.l4_rules.insert(Arc::from(rule.ir.id.as_str()), rule);
     }

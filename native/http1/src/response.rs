@@ -1,8 +1,8 @@
 //! Response heads from backends (RFC 9112 sections 4 to 6).
 
+use super::Field;
 use super::fields::{ConnectionOptions, FieldKind, FramingFields, every_line_ends_in_crlf, kind};
 use super::{FieldList, Framing, MAX_FIELDS, Parsed, WireError};
-use crate::table::Field;
 use std::mem::MaybeUninit;
 
 /// A response head as it stands in the buffer, without framing and hop-by-hop fields.

@@ -4,12 +4,12 @@
 //! A bucket holds the candidates of one path in the order of the specification; the first whose predicates hold wins.
 //! Lookup cost: one hash per segment boundary of the path, whatever the number of routes.
 
+use super::Tag;
 use super::compile::PathExpression;
 use super::grpc::{MethodPattern, MethodTable};
 use super::predicate::Predicates;
 use super::{Found, RequestHead, Rule};
 use crate::ir::PathMatch;
-use crate::observe::metrics::RouteSeries;
 use ahash::AHashMap;
 use regex::Regex;
 use std::cmp::Reverse;
@@ -21,7 +21,7 @@ pub struct Candidate {
     pub rule: Arc<Rule>,
     pub match_index: u32,
     pub(super) predicates: Arc<Predicates>,
-    pub(super) series: Arc<RouteSeries>,
+    pub(super) tag: Tag,
 }
 
 /// Place of a candidate in its bucket: smaller comes first (`HTTPRouteRule.matches`, precedence).
@@ -52,7 +52,7 @@ impl Candidate {
     }
 
     fn found(&self, prefix_length: Option<usize>) -> Found<'_> {
-        Found { rule: &self.rule, match_index: self.match_index, prefix_length, series: &self.series }
+        Found { rule: &self.rule, match_index: self.match_index, prefix_length, tag: &self.tag }
     }
 
     /// The same match of the same rule, in whatever version.

@@ -1,34 +1,16 @@
 //! Filters of a rule or of one of its backends, compiled.
 
-use super::Field;
 use super::state::Slots;
 use crate::ir;
+use codec::Field;
+use codec::is_wire_field;
 use smallvec::SmallVec;
 
 /// Fields of one message while they are edited.
 pub type EditedFields<'a> = SmallVec<[Field<'a>; 32]>;
 
-/// Fields that belong to one connection or frame a message (RFC 9110 section 7.6.1). The wire code alone writes them: an edit
-/// that brought one through would end a connection or a message where the other side does not.
-const WIRE_FIELDS: [&str; 10] = [
-    "connection",
-    "content-length",
-    "expect",
-    "http2-settings",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// No filter can edit the field of that name.
-pub fn is_wire_field(name: &str) -> bool {
-    WIRE_FIELDS.iter().any(|field| name.eq_ignore_ascii_case(field))
-}
-
-/// One header modifier: set, then add, then remove. Edits of wire fields are left out.
+/// One header modifier: set, then add, then remove. Edits of wire fields (RFC 9110 section 7.6.1) are left out: one
+/// that was brought through would end a connection or a message where the other side does not.
 #[derive(Debug, Clone, Default)]
 pub struct HeaderEdits {
     set: Vec<(String, String)>,
@@ -39,10 +21,10 @@ pub struct HeaderEdits {
 impl HeaderEdits {
     fn compile(edit: &ir::HeaderEdit) -> Self {
         let pairs = |values: &[ir::HeaderValue]| {
-            let kept = values.iter().filter(|field| !is_wire_field(&field.name));
+            let kept = values.iter().filter(|field| !is_wire_field(field.name.as_bytes()));
             kept.map(|field| (field.name.clone(), field.value.clone())).collect()
         };
-        let remove = edit.remove.iter().filter(|name| !is_wire_field(name)).cloned().collect();
+        let remove = edit.remove.iter().filter(|name| !is_wire_field(name.as_bytes())).cloned().collect();
         Self { set: pairs(&edit.set), add: pairs(&edit.add), remove }
     }
 

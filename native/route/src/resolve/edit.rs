@@ -1,0 +1,139 @@
+//! What filters make of a request: its path, its fields, its authority, or a redirect.
+
+use crate::ir::{ListenerProtocol, PathModifier, Redirect};
+use crate::table::{EditedFields, Filters, HeaderEdits, Listener, RequestHead};
+use std::borrow::Cow;
+
+/// A path after `ReplaceFullPath` or `ReplacePrefixMatch` (`HTTPPathModifier`).
+pub fn modify_path<'p>(modifier: &'p PathModifier, path: &'p str, prefix_length: Option<usize>) -> Cow<'p, str> {
+    match (modifier, prefix_length) {
+        (PathModifier::ReplaceFullPath(replacement), _) => rooted(replacement),
+        (PathModifier::ReplacePrefixMatch(_), None) => Cow::Borrowed(path),
+        (PathModifier::ReplacePrefixMatch(replacement), Some(length)) => {
+            let rest = path.get(length..).unwrap_or_default();
+            if rest.is_empty() {
+                return rooted(replacement);
+            }
+            let base = replacement.strip_suffix('/').unwrap_or(replacement);
+            let root = if base.is_empty() || base.starts_with('/') { "" } else { "/" };
+            Cow::Owned(format!("{root}{base}/{}", rest.strip_prefix('/').unwrap_or(rest)))
+        }
+    }
+}
+
+fn rooted(path: &str) -> Cow<'_, str> {
+    if path.starts_with('/') { Cow::Borrowed(path) } else { Cow::Owned(format!("/{path}")) }
+}
+
+/// The `Location` of a redirect (`HTTPRequestRedirectFilter`).
+pub fn location(
+    redirect: &Redirect,
+    listener: &Listener,
+    head: &RequestHead<'_>,
+    prefix_length: Option<usize>,
+) -> String {
+    let own_scheme = match listener.ir.protocol {
+        ListenerProtocol::Https => "https",
+        _ => "http",
+    };
+    let scheme = redirect.scheme.as_deref().unwrap_or(own_scheme);
+    let well_known = match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    };
+    let port = redirect.port.or_else(|| match &redirect.scheme {
+        Some(_) => well_known.or(Some(listener.ir.port)),
+        None => Some(listener.ir.port),
+    });
+    let host = redirect.hostname.as_deref().unwrap_or(head.host);
+    let path = match &redirect.path {
+        Some(modifier) => modify_path(modifier, head.path, prefix_length),
+        None => Cow::Borrowed(head.path),
+    };
+    let mut location = format!("{scheme}://{host}");
+    if let Some(port) = port.filter(|port| Some(*port) != well_known) {
+        location.push(':');
+        location.push_str(itoa::Buffer::new().format(port));
+    }
+    location.push_str(&path);
+    if let Some(query) = head.query {
+        location.push('?');
+        location.push_str(query);
+    }
+    location
+}
+
+/// What a rule's or backendRef's request filters change besides the fields.
+#[derive(Debug, Default)]
+pub struct Edited<'f> {
+    pub authority: Option<&'f str>,
+    pub path: Option<String>,
+}
+
+/// Apply the request filters of a rule or of a backendRef: header edits to `fields`, the rest is returned.
+///
+/// `path` is the one that was matched, also where a filter before has replaced it: the length is that of its prefix.
+pub fn edit_request<'f>(
+    filters: &'f Filters,
+    fields: &mut EditedFields<'f>,
+    path: &str,
+    prefix_length: Option<usize>,
+) -> Edited<'f> {
+    let (before, after) = filters.request.split_at(filters.edits_before_rewrite);
+    let mut edited = Edited { authority: edit_headers(before, fields), path: None };
+    if let Some(rewrite) = &filters.rewrite {
+        edited.authority = rewrite.hostname.as_deref().or(edited.authority);
+        edited.path = match (&rewrite.path, prefix_length) {
+            // No prefix was matched, so there is none to replace.
+            (None, _) | (Some(PathModifier::ReplacePrefixMatch(_)), None) => None,
+            (Some(modifier), _) => Some(modify_path(modifier, path, prefix_length).into_owned()),
+        };
+    }
+    edited.authority = edit_headers(after, fields).or(edited.authority);
+    edited
+}
+
+/// Header edits in order; returns the authority that the last edit of `host` asks for.
+fn edit_headers<'f>(all: &'f [HeaderEdits], fields: &mut EditedFields<'f>) -> Option<&'f str> {
+    let mut authority = None;
+    for edits in all {
+        edits.apply(fields);
+        if let Some(host) = edits.host() {
+            // An empty authority would be no request: the one before stays.
+            authority = Some(host).filter(|host| !host.is_empty()).or(authority);
+            fields.retain(|field| !field.name.eq_ignore_ascii_case(b"host"));
+        }
+    }
+    authority
+}
+
+#[cfg(test)]
+mod tests {
+    use super::modify_path;
+    use crate::ir::PathModifier;
+
+    /// The table in the documentation of `HTTPPathModifier.replacePrefixMatch`, and its corners.
+    #[test]
+    fn replace_prefix_match() {
+        for (path, prefix, replacement, expected) in [
+            ("/foo/bar", "/foo", "/xyz", "/xyz/bar"),
+            ("/foo/bar", "/foo", "/xyz/", "/xyz/bar"),
+            ("/foo", "/foo", "/xyz", "/xyz"),
+            ("/foo/", "/foo", "/xyz", "/xyz/"),
+            ("/foo/bar", "/foo", "", "/bar"),
+            ("/foo/", "/foo", "", "/"),
+            ("/foo", "/foo", "", "/"),
+            ("/foo/", "/foo", "/", "/"),
+            ("/foo", "/foo", "/", "/"),
+            ("/foo", "/", "/xyz", "/xyz/foo"),
+            ("/", "/", "/xyz", "/xyz"),
+            ("/foo/bar", "/foo", "xyz", "/xyz/bar"),
+        ] {
+            let modifier = PathModifier::ReplacePrefixMatch(replacement.to_owned());
+            assert_eq!(modify_path(&modifier, path, Some(prefix.len())), expected, "{path} {prefix} {replacement}");
+        }
+        let full = PathModifier::ReplaceFullPath("/full".to_owned());
+        assert_eq!(modify_path(&full, "/foo/bar", None), "/full");
+    }
+}

@@ -1,0 +1,173 @@
+//! From a request as its client sent it to what its rule says: the routing semantics of ARCHITECTURE.md, sections 1 to 5.
+//!
+//! [`resolve`] is the only place that knows their order. The wire calls it, and [`decide`] does for `explain`, the library,
+//! the parity tests and the benchmarks. Pure; what a client sent is borrowed, what had to be made anew is kept in a
+//! [`Workspace`].
+
+mod contract;
+mod cors;
+mod edit;
+mod select;
+
+pub use contract::{Decision, DecisionRequest, L4Request, Message, Question, Reply, decide, decide_l4};
+pub use cors::{CorsFields, cors_response, set_cors};
+pub use edit::{Edited, edit_request};
+pub use select::{L4Routed, Picked, may_speak_tls, pick, pick_l4, route_l4};
+
+use crate::ir::ListenerProtocol;
+use crate::table::authority::{self, Authority};
+use crate::table::target::{self, Target};
+use crate::table::{EditedFields, Found, Listener, RequestHead, Socket};
+use codec::Field;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// A request as its client sent it.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'r> {
+    pub method: &'r str,
+    /// Not yet checked or normalised.
+    pub target: &'r [u8],
+    /// `Host` or `:authority`.
+    pub authority: Option<&'r [u8]>,
+    /// Only a request of HTTP/1.0 may come without an authority: listeners and routes without hostname can take it.
+    pub may_lack_authority: bool,
+    /// The server name of its connection's TLS handshake, lower case.
+    pub sni: Option<&'r str>,
+    /// Those that are forwarded.
+    pub fields: &'r [Field<'r>],
+    /// See [`RequestHead::taken_out`].
+    pub taken_out: &'r [Field<'r>],
+}
+
+/// Why no rule takes a request.
+#[derive(Debug, Clone, Copy)]
+pub enum Refused<'t> {
+    /// The method is CONNECT, and nobody asks for a tunnel here: 405.
+    Connect,
+    /// The target or the authority is none: 400.
+    BadRequest,
+    /// 404.
+    NoListener,
+    /// The TLS handshake belongs to another listener than the authority: 421 (GEP-3567).
+    Misdirected(&'t Arc<Listener>),
+    /// 404.
+    NoRoute(&'t Arc<Listener>),
+}
+
+/// The rule that takes a request, and the request as that rule sees it.
+#[derive(Debug)]
+pub struct Routed<'t, 's> {
+    pub listener: &'t Arc<Listener>,
+    pub found: Found<'t>,
+    /// Normalised, with the edits of the listener's filters.
+    pub head: RequestHead<'s>,
+    pub action: Action,
+}
+
+/// What is to be done for a request that has its rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// The rule cannot be honoured: 500.
+    Invalid,
+    /// Answer a CORS preflight with these fields: 204.
+    Preflight(CorsFields),
+    Redirect {
+        status: u16,
+        location: String,
+    },
+    Forward,
+}
+
+/// Memory for what is made of a request while it is resolved.
+#[derive(Debug, Default)]
+pub struct Workspace<'f> {
+    path: Cow<'f, str>,
+    host: Cow<'f, str>,
+    fields: EditedFields<'f>,
+    taken_out: EditedFields<'f>,
+}
+
+/// Resolve a request that came to a socket; `None` where the table has no such socket.
+///
+/// # Errors
+/// [`Refused`].
+pub fn resolve<'t: 'f, 'f: 's, 's>(
+    socket: Option<&'t Socket>,
+    request: &Request<'f>,
+    space: &'s mut Workspace<'f>,
+) -> Result<Routed<'t, 's>, Refused<'t>> {
+    if request.method == "CONNECT" {
+        return Err(Refused::Connect);
+    }
+    let (target, sent_authority, host) = read(request).ok_or(Refused::BadRequest)?;
+    let listener = listener(socket.ok_or(Refused::NoListener)?, request.sni, &host)?;
+    let Workspace { path, host: host_space, fields, taken_out } = space;
+    *path = target.path;
+    *host_space = host;
+    let mut head = RequestHead {
+        method: request.method,
+        path,
+        query: target.query,
+        host: host_space,
+        authority: sent_authority,
+        fields: request.fields,
+        taken_out: request.taken_out,
+    };
+    if !listener.pre_routing.is_empty() {
+        fields.extend(request.fields.iter().copied());
+        taken_out.extend(request.taken_out.iter().copied());
+        listener.pre_routing.apply(fields, taken_out);
+        head = RequestHead { fields, taken_out, ..head };
+    }
+    let found = listener.find(&head).ok_or(Refused::NoRoute(listener))?;
+    Ok(Routed { listener, found, action: action(listener, &found, &head), head })
+}
+
+/// Target, authority as sent, and host; `None` where a part is malformed.
+fn read<'f>(request: &Request<'f>) -> Option<(Target<'f>, &'f [u8], Cow<'f, str>)> {
+    let target = target::normalise(request.method, request.target).ok()?;
+    // A second name beside an absolute-form target must be well formed too, although the target's counts.
+    if request.authority.is_some_and(|host| authority::parse(host).is_none()) {
+        return None;
+    }
+    let sent = target.authority.map(str::as_bytes).or(request.authority).unwrap_or_default();
+    let host = match authority::parse(sent) {
+        Some(Authority { host, .. }) => host,
+        None if request.may_lack_authority && sent.is_empty() => Cow::Borrowed(""),
+        None => return None,
+    };
+    Some((target, sent, host))
+}
+
+/// The listener of a request. The server name is ignored on sockets without TLS.
+fn listener<'t>(socket: &'t Socket, sni: Option<&str>, host: &str) -> Result<&'t Arc<Listener>, Refused<'t>> {
+    let listener = socket.listener_for_host(host).ok_or(Refused::NoListener)?;
+    match socket.protocol {
+        ListenerProtocol::Http => return Ok(listener),
+        ListenerProtocol::Https | ListenerProtocol::Tls => {}
+        ListenerProtocol::Tcp | ListenerProtocol::Udp => return Err(Refused::NoListener),
+    }
+    let presented = socket.listener_for_sni(sni);
+    if !presented.is_some_and(|presented| Arc::ptr_eq(presented, listener)) {
+        return Err(Refused::Misdirected(listener));
+    }
+    if listener.ir.protocol.is_http() { Ok(listener) } else { Err(Refused::NoListener) }
+}
+
+fn action(listener: &Listener, found: &Found<'_>, head: &RequestHead<'_>) -> Action {
+    let filters = &found.rule.filters;
+    if found.rule.ir.invalid {
+        return Action::Invalid;
+    }
+    if let Some(cors) = filters.cors.as_ref().filter(|_| cors::is_preflight(head)) {
+        return Action::Preflight(cors::cors_preflight(cors, head));
+    }
+    match &filters.redirect {
+        Some(redirect) => Action::Redirect {
+            status: redirect.status,
+            location: edit::location(redirect, listener, head, found.prefix_length),
+        },
+        None => Action::Forward,
+    }
+}
