@@ -539,7 +539,8 @@ def l4_tables(draw: st.DrawFn) -> bytes:
     """The JSON of a full state with listeners of every protocol, L4 rules, and one rule of HTTP."""
     listeners = draw(st.lists(st.sampled_from(L4_LISTENERS), min_size=7, max_size=11, unique=True))
     identities = [listener.id for listener in listeners]
-    places = draw(st.lists(st.tuples(st.sampled_from(L4_ROUTES), st.integers(0, 1)), min_size=3, max_size=7, unique=True))
+    place = st.tuples(st.sampled_from(L4_ROUTES), st.integers(0, 1))
+    places = draw(st.lists(place, min_size=3, max_size=7, unique=True))
     rules = [
         ir.L4Rule(
             id=f"{route}/{index}",

@@ -8,7 +8,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import h2.config
@@ -214,7 +213,18 @@ def test_a_drain_ends(begin: Callable[[], Gateway], authority: Authority, tls: b
         connection.close()
 
 
-def test_an_early_answer_is_seen_by_who_writes_first(world: Gateway, authority: Authority, tmp_path: Path) -> None:
+def test_an_early_answer_says_that_it_is_the_last_one(world: Gateway) -> None:
+    """Nobody knows whether a backend that has answered reads the rest of the request."""
+    with socket.create_connection((world.address, PORT), LIMIT) as connection:
+        connection.sendall(head("/early", "Content-Length: 100000", method="POST") + b"begun")
+        received = b""
+        while data := connection.recv(65_536):
+            received += data
+        assert received.startswith(b"HTTP/1.1 413 ")
+        assert b"\r\nconnection: close\r\n" in received.lower()
+
+
+def test_an_early_answer_is_seen_by_who_writes_first(world: Gateway) -> None:
     """The rest of 20 MB is read and dropped, so that the client comes to read."""
     with socket.create_connection((world.address, PORT), LIMIT) as connection:
         connection.sendall(head("/nope", f"Content-Length: {20 * MEGABYTE}", method="POST") + bytes(20 * MEGABYTE))

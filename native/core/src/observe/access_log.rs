@@ -28,6 +28,8 @@ pub struct Record<'r> {
     pub time: f64,
     pub duration_ms: f64,
     pub client: &'r str,
+    /// Of the connection; another one where a trusted proxy stands between.
+    pub peer: &'r str,
     pub protocol: &'r str,
     pub scheme: &'r str,
     pub sni: Option<&'r str>,

@@ -5,7 +5,8 @@ use crate::tls::server::Handshake;
 use codec::Field;
 use codec::{is_forwarding_name, push_field};
 use route::table::SocketKey;
-use std::net::SocketAddr;
+use smallvec::SmallVec;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 /// One downstream connection.
@@ -21,9 +22,10 @@ pub struct Client {
 }
 
 /// Forwarding fields of a request, as the client sent them. Never forwarded as they are.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone)]
 pub struct ForwardingFields<'b> {
-    pub forwarded_for: Option<&'b [u8]>,
+    /// Each field of that name, in order: together they are one list.
+    pub forwarded_for: SmallVec<[&'b [u8]; 2]>,
     pub proto: Option<&'b [u8]>,
     pub host: Option<&'b [u8]>,
 }
@@ -49,7 +51,7 @@ impl Client {
     pub fn push_forwarding(&self, out: &mut Vec<u8>, sent: ForwardingFields<'_>, authority: &[u8]) {
         let sent = if self.trusted { sent } else { ForwardingFields::default() };
         out.extend_from_slice(b"x-forwarded-for: ");
-        if let Some(list) = sent.forwarded_for {
+        for list in &sent.forwarded_for {
             out.extend_from_slice(list);
             out.extend_from_slice(b", ");
         }
@@ -60,6 +62,32 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Who asks: the peer, or, where that is a trusted proxy, the last of those it names that is none.
+    pub fn origin(&self, fields: &[Field<'_>]) -> Option<IpAddr> {
+        if !self.trusted {
+            return None;
+        }
+        let lists = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(b"x-forwarded-for"));
+        let hops = lists.flat_map(|field| field.value.split(|&byte| byte == b','));
+        let hops: SmallVec<[&[u8]; 8]> = hops.collect();
+        let mut origin = None;
+        for hop in hops.iter().rev() {
+            let text = std::str::from_utf8(hop).ok()?.trim();
+            // What a hop wrote that is no address ends what can be believed.
+            let Ok(address) = text.parse::<IpAddr>() else {
+                break;
+            };
+            let address = address.to_canonical();
+            origin = Some(address);
+            if !self.worker.settings().trusts(address) {
+                break;
+            }
+        }
+        origin
+    }
+}
+
 /// Takes fields that tell where a request came from out of every request, whoever sent it. A trusted proxy is believed in the
 /// one spelling that proxies write. Returns true when `field` is one of them.
 pub fn take_forwarding<'b>(field: &Field<'b>, into: &mut ForwardingFields<'b>) -> bool {
@@ -67,7 +95,10 @@ pub fn take_forwarding<'b>(field: &Field<'b>, into: &mut ForwardingFields<'b>) -
         return false;
     }
     let slot = match field.name.len() {
-        15 if field.name.eq_ignore_ascii_case(b"x-forwarded-for") => &mut into.forwarded_for,
+        15 if field.name.eq_ignore_ascii_case(b"x-forwarded-for") => {
+            into.forwarded_for.push(field.value);
+            return true;
+        }
         16 if field.name.eq_ignore_ascii_case(b"x-forwarded-host") => &mut into.host,
         17 if field.name.eq_ignore_ascii_case(b"x-forwarded-proto") => &mut into.proto,
         _ => return true,

@@ -83,11 +83,14 @@ pub async fn over_http1<Source: BodySource, Sink: ReplySink, T: Tap>(
     scratch.clear();
     scratch.extend_from_slice(&terms.outbound.head);
     let mut sink = Http1Sink::new(stream, scratch, terms.outbound.framing);
+    let whole = source.is_whole();
+    let uploaded = Cell::new(whole);
     // Pinned here and lent, as what is given by value is kept twice.
     let download = pin!(async {
         let mut informational = 0;
         loop {
-            let received = if buffer.is_empty() { None } else { take_head(buffer.filled(), terms, client)? };
+            let received =
+                if buffer.is_empty() { None } else { take_head(buffer.filled(), terms, uploaded.get(), client)? };
             match received {
                 Some(Received::Informational(consumed)) => {
                     client.flush().await.map_err(ExchangeError::Client)?;
@@ -123,7 +126,7 @@ pub async fn over_http1<Source: BodySource, Sink: ReplySink, T: Tap>(
             }
         }
     });
-    if source.is_whole() {
+    if whole {
         let uploaded = pump(source, &mut sink, &mut Watched { tap, progress: terms.progress }).await;
         if let Err(PumpError::Source(error)) = uploaded {
             return Err(ExchangeError::Client(error));
@@ -133,7 +136,6 @@ pub async fn over_http1<Source: BodySource, Sink: ReplySink, T: Tap>(
         return Ok(Exchanged { reusable: done.reusable && uploaded.is_ok(), ..done });
     }
     let mut tap = Watched { tap, progress: terms.progress };
-    let uploaded = Cell::new(false);
     let upload = pin!(async {
         // The head leaves at once: what it asks for (100-continue, an early answer) may come before the body does.
         if let Err(error) = sink.flush().await {
@@ -151,10 +153,11 @@ enum Received {
     Final { status: u16, framing: Framing, keep_alive: bool, consumed: usize },
 }
 
-/// Take the head at the start of `bytes`, if it is whole, and give it to the client.
+/// Take the head at the start of `bytes`, if it is whole, and give it to the client. `uploaded`: the request is through.
 fn take_head<Sink: ReplySink>(
     bytes: &[u8],
     terms: Terms<'_>,
+    uploaded: bool,
     client: &mut Sink,
 ) -> Result<Option<Received>, ExchangeError> {
     let head = match parse_response(bytes, terms.outbound.head_request) {
@@ -183,7 +186,7 @@ fn take_head<Sink: ReplySink>(
         }
         status => {
             terms.progress.answered();
-            send_head(client, &head, terms.edits)?;
+            send_head(client, &head, terms.edits, uploaded)?;
             Received::Final { status, framing: head.framing, keep_alive: head.keep_alive, consumed }
         }
     }))
@@ -205,6 +208,7 @@ pub async fn over_http2<Source: BodySource, Sink: ReplySink, T: Tap>(
     poll_fn(|context| sender.poll_ready(context)).await.map_err(unsent)?;
     let _active = handle.begin();
     let empty = source.is_finished();
+    let uploaded = Cell::new(empty);
     let (mut response, stream) = sender.send_request(request, empty).map_err(unsent)?;
     let download = pin!(async {
         let mut informational = 0;
@@ -259,7 +263,7 @@ pub async fn over_http2<Source: BodySource, Sink: ReplySink, T: Tap>(
             upgrade: None,
             consumed: 0,
         };
-        send_head(client, &head, terms.edits)?;
+        send_head(client, &head, terms.edits, uploaded.get())?;
         hand_on(&mut Http2Source::new(body), client, terms.progress).await?;
         Ok(Exchanged { status, reusable: false, switched: false })
     });
@@ -268,7 +272,6 @@ pub async fn over_http2<Source: BodySource, Sink: ReplySink, T: Tap>(
     }
     let mut sink = Http2Sink::upload(stream, handle.uploads());
     let mut tap = Watched { tap, progress: terms.progress };
-    let uploaded = Cell::new(false);
     let result = side_by_side(pin!(upload(source, &mut sink, &mut tap, &uploaded)), download, &uploaded).await;
     if result.is_err() {
         sink.reset(h2::Reason::CANCEL);
@@ -329,11 +332,17 @@ async fn while_wanted<Source: BodySource>(
     .await
 }
 
+/// An answer before the request is through may be the last thing that the client's connection carries: it is told so, as
+/// nobody can say whether the rest will ever be read (RFC 9112 section 9.3).
 fn send_head<Sink: ReplySink>(
     client: &mut Sink,
     head: &ResponseHead<'_>,
     edits: &ResponseEdits<'_>,
+    uploaded: bool,
 ) -> Result<(), ExchangeError> {
+    if !uploaded {
+        client.end_connection();
+    }
     edits
         .with(&head.fields, |fields| {
             client.head(&Reply {

@@ -6,7 +6,7 @@ use super::client::Client;
 use super::forward::{self, Forwarded};
 use super::grpc::End;
 use super::http1_io::{Http1Source, READ_AHEAD};
-use super::log::Entry;
+use super::log::{Entry, Refused};
 use super::plan::{Inbound, Plan, plan};
 use super::reply::{Http1Reply, Http1Terms, ReplySink};
 use super::tunnel;
@@ -117,7 +117,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
                     return if self.buffer.is_empty() {
                         Next::Close
                     } else {
-                        self.answer_without_request(ErrorCode::RequestHeadTimeout).await
+                        self.answer_without_request(
+                            ErrorCode::RequestHeadTimeout,
+                            "the head came too slowly".to_owned(),
+                        )
+                        .await
                     };
                 }
             }
@@ -206,7 +210,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
     async fn refuse(&mut self, error: WireError) -> Next {
         let code = match error {
             WireError::NotHttp => {
-                Entry::refused(self.client, ErrorCode::BadRequest);
+                let refused = Refused::of_http1(self.buffer.filled(), error.to_string());
+                Entry::refused(self.client, ErrorCode::BadRequest, &refused);
                 return Next::Linger;
             }
             WireError::Malformed(_) => ErrorCode::BadRequest,
@@ -216,16 +221,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
             WireError::UnsupportedVersion => ErrorCode::UnsupportedVersion,
             WireError::UnknownExpectation => ErrorCode::ExpectationFailed,
         };
-        self.answer_without_request(code).await
+        self.answer_without_request(code, error.to_string()).await
     }
 
-    async fn answer_without_request(&mut self, code: ErrorCode) -> Next {
+    async fn answer_without_request(&mut self, code: ErrorCode, detail: String) -> Next {
         let terms = Http1Terms { minor: 1, head_request: false, close: true };
         let mut reply = Http1Reply::new(&self.stream, &mut self.out, &self.client.worker.drain, terms);
         let until = Instant::now() + self.client.worker.settings().stall_timeout();
         let answer = Answer::error(code);
         let sent = self.watchdog.until(until, Box::pin(answer.send(&mut reply, false))).await;
-        Entry::refused(self.client, code);
+        Entry::refused(self.client, code, &Refused::of_http1(self.buffer.filled(), detail));
         if matches!(sent, Ok(Ok(()))) { Next::Linger } else { Next::Close }
     }
 

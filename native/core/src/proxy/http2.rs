@@ -10,7 +10,7 @@ use super::forward::{self, Forwarded};
 use super::grpc::{self, End};
 use super::http1_io::{Http1Sink, Http1Source};
 use super::http2_io::{Http2Sink, Http2Source};
-use super::log::Entry;
+use super::log::{Entry, Refused};
 use super::outbound::join_cookies;
 use super::plan::{HttpVersion, Inbound, Plan, plan};
 use super::reply::{Http2Reply, ReplySink};
@@ -137,7 +137,7 @@ impl Stream {
         let prepared = match Prepared::new(&parts, &body) {
             Ok(prepared) => prepared,
             Err(code) => {
-                Entry::refused(client, code);
+                Entry::refused(client, code, &refused(&parts, code));
                 let answer = Answer::failure(End { code, reset: None }, grpc::is_grpc(&fields_of(&parts.headers)));
                 // Many small fields take many times their bytes, and the client may be in no hurry to take the answer.
                 drop(parts);
@@ -201,6 +201,16 @@ async fn answer_locally(client: &Client, answer: &Answer, reply: &mut Http2Reply
     let sent = Watchdog::new(until).until(until, Box::pin(answer.send(reply, head_request))).await;
     if !matches!(sent, Ok(Ok(()))) {
         reply.break_off(End { code: ErrorCode::ClientGone, reset: None });
+    }
+}
+
+fn refused(parts: &http::request::Parts, code: ErrorCode) -> Refused<'_> {
+    Refused {
+        protocol: HttpVersion::Http2.as_str(),
+        method: parts.method.as_str().as_bytes(),
+        authority: parts.uri.authority().map_or(b"", |authority| authority.as_str().as_bytes()),
+        target: parts.uri.path_and_query().map_or(b"", |target| target.as_str().as_bytes()),
+        detail: code.meaning().to_owned(),
     }
 }
 

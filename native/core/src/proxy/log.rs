@@ -33,9 +33,40 @@ pub struct Entry<'g> {
     text: Option<Box<Text>>,
 }
 
+/// Bytes of the request line of a refused head that are logged.
+const MAX_REFUSED_LINE: usize = 1024;
+
+/// What could be read of a head that was no request.
+#[derive(Debug, Default)]
+pub struct Refused<'r> {
+    pub protocol: &'static str,
+    pub method: &'r [u8],
+    pub authority: &'r [u8],
+    pub target: &'r [u8],
+    pub detail: String,
+}
+
+impl<'r> Refused<'r> {
+    /// Of HTTP/1.1, from the bytes that are there.
+    pub fn of_http1(bytes: &'r [u8], detail: String) -> Self {
+        let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
+        let line = &bytes[..end.min(MAX_REFUSED_LINE)];
+        let (method, rest) = line.split_at(line.iter().position(|&byte| byte == b' ').unwrap_or(line.len()));
+        let rest = rest.trim_ascii();
+        let target = &rest[..memchr::memmem::rfind(rest, b" HTTP/").unwrap_or(rest.len())];
+        Self { protocol: "HTTP/1.1", method, authority: b"", target, detail }
+    }
+}
+
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
 /// Parts of the request that are gone by the time the line is written.
 #[derive(Debug, Default)]
 struct Text {
+    /// Of the client, where a trusted proxy stands between.
+    origin: Option<String>,
     method: String,
     authority: String,
     path: String,
@@ -49,7 +80,7 @@ struct Text {
 impl<'g> Entry<'g> {
     pub fn begin(client: &'g Client, inbound: &Inbound<'_>) -> Self {
         client.worker.metrics.request(inbound.version == HttpVersion::Http2);
-        let text = client.worker.shared.access_log.is_enabled().then(|| Box::new(Text::of(inbound)));
+        let text = client.worker.shared.access_log.is_enabled().then(|| Box::new(Text::of(client, inbound)));
         Self {
             client,
             started: Instant::now(),
@@ -68,9 +99,28 @@ impl<'g> Entry<'g> {
         }
     }
 
-    /// A head that was no request: only counted.
-    pub fn refused(client: &Client, code: ErrorCode) {
+    /// A head that was no request: counted, and logged with what could be read of it.
+    pub fn refused(client: &Client, code: ErrorCode, refused: &Refused<'_>) {
         client.worker.metrics.error(code);
+        if !client.worker.shared.access_log.is_enabled() {
+            return;
+        }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        client.worker.shared.access_log.push(&Record {
+            time: now(),
+            client: &client.address_text,
+            peer: &client.address_text,
+            protocol: refused.protocol,
+            scheme: client.scheme(),
+            sni: client.sni(),
+            method: &text(refused.method),
+            authority: &text(refused.authority),
+            path: &text(refused.target),
+            status: code.status(),
+            error: Some(code.name()),
+            error_detail: Some(&refused.detail),
+            ..Record::default()
+        });
     }
 
     pub fn started(&self) -> Instant {
@@ -151,11 +201,11 @@ impl<'g> Entry<'g> {
     }
 
     fn log(&self, text: &Text, duration_ms: f64) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         self.client.worker.shared.access_log.push(&Record {
-            time: now - duration_ms / 1000.0,
+            time: now() - duration_ms / 1000.0,
             duration_ms,
-            client: &self.client.address_text,
+            client: text.origin.as_deref().unwrap_or(&self.client.address_text),
+            peer: &self.client.address_text,
             protocol: self.version.as_str(),
             scheme: self.client.scheme(),
             sni: self.client.sni(),
@@ -214,13 +264,14 @@ impl Drop for Entry<'_> {
 }
 
 impl Text {
-    fn of(inbound: &Inbound<'_>) -> Self {
+    fn of(client: &Client, inbound: &Inbound<'_>) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let field = |name: &str| {
             let named = |field: &&Field<'_>| field.name.eq_ignore_ascii_case(name.as_bytes());
             inbound.fields.iter().find(named).map(|field| text(field.value))
         };
         Self {
+            origin: client.origin(&inbound.fields).map(|address| address.to_string()),
             method: inbound.method.to_owned(),
             authority: text(inbound.authority.unwrap_or_default()),
             path: text(inbound.target),

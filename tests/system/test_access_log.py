@@ -1,0 +1,143 @@
+"""The access log: who asked, and what was refused."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from system_clients import Http1, Http2
+from system_gateway import LIMIT, Gateway, until
+from system_manifests import gateway, route, rule, service
+
+PORT = 8080
+HOST = "log.test"
+
+
+class World:
+    """A gateway that trusts its own machine and 203.0.113.0/24, and what it logs."""
+
+    def __init__(self, start: Any, backend: Any, folder: Path) -> None:
+        settings = folder / "sluicegate.toml"
+        settings.write_text('[engine]\ntrusted_proxies = ["127.0.0.0/8", "203.0.113.0/24"]\nhead_timeout_ms = 300\n')
+        self.path = folder / "access.log"
+        self.app = backend("app")
+        self.gateway: Gateway = start(
+            gateway(),
+            route(rule("/", "app")),
+            *service("app", self.app.address),
+            arguments=("--config", str(settings), "--access-log", str(self.path)),
+        )
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.path.read_text().splitlines()]
+
+    def line_of(self, path: str) -> dict[str, Any]:
+        """The one line about a path, once it is there."""
+        until(lambda: any(line["path"] == path for line in self.lines()), f"{path} is logged")
+        found = [line for line in self.lines() if line["path"] == path]
+        assert len(found) == 1
+        return found[0]
+
+
+@pytest.fixture(scope="module")
+def world(start: Any, backend: Any, tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(start, backend, tmp_path_factory.mktemp("log"))
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "origin", "forwarded"),
+    [
+        ("none", [], None, "127.0.0.1"),
+        ("one", ["198.51.100.7"], "198.51.100.7", "198.51.100.7, 127.0.0.1"),
+        ("chain", ["6.6.6.6, 198.51.100.7, 203.0.113.9"], "198.51.100.7", None),
+        ("two-fields", ["198.51.100.7", "203.0.113.9"], "198.51.100.7", "198.51.100.7, 203.0.113.9, 127.0.0.1"),
+        ("all-trusted", ["203.0.113.8, 203.0.113.9"], "203.0.113.8", None),
+        ("nonsense", ["6.6.6.6, unknown"], None, None),
+        ("nonsense-first", ["unknown, 198.51.100.7"], "198.51.100.7", None),
+        ("version-6", ["2001:db8::7"], "2001:db8::7", None),
+    ],
+)
+def test_the_client_behind_trusted_proxies(
+    world: World, client: Any, name: str, fields: list[str], origin: str | None, forwarded: str | None
+) -> None:
+    connection = client(world.gateway.address, PORT)
+    path = f"/{name}/{client.__name__}"
+    found = connection.request("GET", HOST, path, tuple(("x-forwarded-for", value) for value in fields))
+    connection.close()
+    assert found.status == 200
+    line = world.line_of(path)
+    peer = line["peer"]
+    assert peer.startswith("127.")
+    assert line["client"] == (origin or peer)
+    if forwarded is not None:
+        assert found.sent("x-forwarded-for") == forwarded.replace("127.0.0.1", peer)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "error", "method", "path"),
+    [
+        pytest.param(b"GET /two words HTTP/1.1\r\n\r\n", 400, "bad_request", "GET", "/two words", id="space"),
+        pytest.param(b"GET /no-host HTTP/1.1\r\n\r\n", 400, "bad_request", "GET", "/no-host", id="no host"),
+        pytest.param(b"GARBAGE-IT-IS\r\n\r\n", 400, "bad_request", "GARBAGE-IT-IS", "", id="garbage"),
+        pytest.param(
+            b"GET /bad-field HTTP/1.1\r\nHost: a\r\nX-A: a\x7fb\r\n\r\n",
+            400,
+            "bad_request",
+            "GET",
+            "/bad-field",
+            id="field",
+        ),
+        pytest.param(b"GET /version HTTP/3.0\r\n\r\n", 505, "unsupported_version", "GET", "/version", id="version"),
+        pytest.param(
+            b"GET /expect HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n",
+            417,
+            "expectation_failed",
+            "GET",
+            "/expect",
+            id="expect",
+        ),
+        pytest.param(b"GET /slow HTTP/1.1\r\nHost: a\r\n", 408, "request_head_timeout", "GET", "/slow", id="slow"),
+        pytest.param(b"GET /bad%zz HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_request", "GET", "/bad%zz", id="target"),
+    ],
+)
+def test_what_is_refused_is_logged(world: World, sent: bytes, status: int, error: str, method: str, path: str) -> None:
+    before = len(world.lines())
+    with socket.create_connection((world.gateway.address, PORT), LIMIT) as connection:
+        connection.sendall(sent)
+        while connection.recv(65_536):
+            pass
+    until(lambda: len(world.lines()) > before, "it is logged")
+    (line,) = world.lines()[before:]
+    assert (line["status"], line["error"], line["method"], line["path"]) == (status, error, method, path)
+    assert line["client"] == line["peer"]
+    if path != "/bad%zz":
+        assert line["error_detail"]
+
+
+def test_what_is_refused_over_http2_is_logged(world: World) -> None:
+    connection = Http2(world.gateway.address, PORT)
+    assert connection.request("GET", HOST, "/expect-2", (("expect", "x"),)).status == 417
+    line = world.line_of("/expect-2")
+    assert (line["status"], line["error"], line["protocol"]) == (417, "expectation_failed", "HTTP/2")
+    assert line["authority"] == HOST
+    connection.close()
+
+
+def test_the_log_has_no_forged_client(start: Any, backend: Any, tmp_path: Path) -> None:
+    """Nobody is trusted: what a client says of itself is not believed."""
+    path = tmp_path / "access.log"
+    found = start(
+        gateway(),
+        route(rule("/", "app")),
+        *service("app", backend("app").address),
+        arguments=("--access-log", str(path)),
+    )
+    connection = Http1(found.address, PORT)
+    assert connection.request("GET", HOST, "/", (("x-forwarded-for", "6.6.6.6"),)).status == 200
+    connection.close()
+    until(lambda: path.read_text().count("\n") == 1, "it is logged")
+    line = json.loads(path.read_text())
+    assert line["client"] == line["peer"] != "6.6.6.6"
