@@ -22,7 +22,7 @@ run: $(NATIVE) ## Build what is missing and serve examples/quickstart with demo 
 	$(BIN)/python -m sluicegate.demo examples/quickstart -- serve examples/quickstart --port-offset $(PORT_OFFSET)
 
 test: $(NATIVE) $(CYTHON) ## Install what is needed and run every test.
-	cargo test -p sluicegate-core --quiet
+	cargo test --workspace --exclude sluicegate-py --quiet
 	SLUICEGATE_PARITY_BUILDS=python,cython,native $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore=tests/cluster tests
 
 test-again: $(NATIVE) ## Run what failed the last time, one after the other.

@@ -39,6 +39,8 @@ class Talking(Backend):
     """`/large`: more than anybody takes; `/early`: an answer before the body; an upgrade: endless bytes."""
 
     def __init__(self) -> None:
+        # Made before anybody waits for it.
+        self.large = response(bytes(64 * MEGABYTE))
         super().__init__(lambda _request: None)
 
     def serve(self, connection: socket.socket) -> None:
@@ -62,7 +64,7 @@ class Talking(Backend):
                 connection.recv(1)
         else:
             with contextlib.suppress(OSError):
-                connection.sendall(response(bytes(64 * MEGABYTE)))
+                connection.sendall(self.large)
 
 
 def connect(address: str, authority: Authority, *, tls: bool, alpn: str = "http/1.1") -> socket.socket:

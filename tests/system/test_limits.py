@@ -38,13 +38,15 @@ def world(
 ) -> Iterator[Gateway]:
     """A gateway without patience, and backends that answer at once, at length, or never."""
     release = threading.Event()
+    # Made before anybody waits for it: a backend that is busy making it looks like one that says nothing.
+    large = response(b"x" * (64 * MEGABYTE))
 
     def answer(request: Received) -> bytes:
         if request.header("upgrade"):
             return websocket_accept(request)
         if request.target == "/never":
             release.wait(LIMIT)
-        return response(b"x" * (64 * MEGABYTE if request.target == "/large" else 1))
+        return large if request.target == "/large" else response(b"x")
 
     settings = tmp_path_factory.mktemp("settings") / "sluicegate.toml"
     settings.write_text(SETTINGS)

@@ -55,7 +55,12 @@ fn choose(
         L4Routed::Found(listener, found) => (listener, found),
     };
     entry.listener = Some(listener.id().into());
-    let backend = match pick_l4(&generation.table, listener, found, worker.slot(found.rule.total_weight)) {
+    let backend = match pick_l4(
+        &generation.table,
+        listener,
+        found,
+        worker.turns.backend(found.rule.uid, found.rule.total_weight),
+    ) {
         Picked::NoBackend => return Err(L4Reason::NoBackend),
         Picked::Invalid(_) => return Err(L4Reason::BackendInvalid),
         Picked::NoEndpoint(_) => return Err(L4Reason::NoEndpoint),

@@ -147,7 +147,7 @@ impl Exchange<'_, '_> {
                 break End { code, reset: failure.reset() };
             }
             if let Some(retry) = forward.retry.filter(|retry| retry.attempts > 0) {
-                let pause = backoff(retry.backoff, retries, client.worker.random());
+                let pause = backoff(retry.backoff, retries, client.worker.turns.noise());
                 let until = Instant::now() + pause;
                 if deadline.is_some_and(|deadline| until >= deadline) {
                     break End { code: ErrorCode::RequestTimeout, reset: None };

@@ -12,7 +12,7 @@ use crate::upstream::Route;
 use codec::{FieldList, Framing, RequestHead as WireHead, TakenFields};
 use route::ir::BackendProtocol;
 use route::resolve::{Action, Edited, Picked, Refused, Request, Workspace, cors_response, edit_request, pick, resolve};
-use route::table::{EditedFields, Endpoint, Filters, Found, Listener, RequestHead, Retry, Timeouts};
+use route::table::{EditedFields, Endpoint, Filters, Found, Listener, RequestHead, Retry, Rule, Timeouts};
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -196,7 +196,7 @@ fn forward<'g>(
     entry: &mut Entry<'g>,
 ) -> Result<Plan<'g>, ErrorCode> {
     let rule = found.rule;
-    let (chosen, backend) = match pick(&generation.table, &found, client.worker.slot(rule.total_weight)) {
+    let (chosen, backend) = match pick(&generation.table, &found, turn(client, rule)) {
         Picked::NoBackend => return Err(ErrorCode::NoBackend),
         Picked::Invalid(_) => return Err(ErrorCode::BackendInvalid),
         Picked::NoEndpoint(_) => return Err(ErrorCode::NoEndpoint),
@@ -233,8 +233,13 @@ fn forward<'g>(
         timeouts: rule.timeouts,
         retry: rule.retry.as_ref(),
         grpc,
-        mirrors: mirrors(client, generation, listener, &filters, grpc),
+        mirrors: mirrors(client, generation, listener, rule.uid, &filters, grpc),
     })))
+}
+
+/// Which of the rule's backends is next; most rules have one.
+fn turn(client: &Client, rule: &Rule) -> u64 {
+    if rule.backends.len() < 2 { 0 } else { client.worker.turns.backend(rule.uid, rule.total_weight) }
 }
 
 fn write_outbound(
@@ -267,13 +272,14 @@ fn mirrors<'g>(
     client: &Client,
     generation: &'g Generation,
     listener: &Listener,
+    rule: u64,
     filters: &[&'g Filters; 2],
     grpc: bool,
 ) -> SmallVec<[MirrorTo<'g>; 1]> {
     let mut chosen = SmallVec::new();
-    for mirror in filters.iter().flat_map(|filters| &filters.mirrors) {
+    for (place, mirror) in filters.iter().flat_map(|filters| &filters.mirrors).enumerate() {
         let share = u64::from(mirror.percentage.denominator.max(1));
-        if client.worker.slot(share) >= u64::from(mirror.percentage.numerator) {
+        if client.worker.turns.mirror(rule, place, share) >= u64::from(mirror.percentage.numerator) {
             continue;
         }
         let Some(backend) = generation.table.backend(mirror.slot) else {

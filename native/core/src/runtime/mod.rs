@@ -7,6 +7,7 @@ mod bind;
 mod drain;
 mod engine;
 pub mod settings;
+mod turns;
 mod worker;
 
 pub use drain::{Drain, Reached, SessionGuard};

@@ -3,6 +3,7 @@
 use super::bind::{Listening, take_no_more};
 use super::drain::{ConnectionGuard, Drain};
 use super::settings::Settings;
+use super::turns::Turns;
 use super::{Generation, Shared};
 use crate::l4::{self, Scratch};
 use crate::observe::metrics::WorkerMetrics;
@@ -64,7 +65,8 @@ pub struct Worker {
     // The outer `Rc` is what requests clone: no atomic count is touched for each of them.
     #[allow(clippy::redundant_allocation)]
     generation: RefCell<Rc<Arc<Generation>>>,
-    turn: Cell<u32>,
+    /// Whose turn it is.
+    pub turns: Turns,
     pub scratch: Scratch,
 }
 
@@ -78,7 +80,7 @@ impl Worker {
             mirrors: Cell::new(0),
             mirror_bytes: Cell::new(0),
             generation: RefCell::new(Rc::new(shared.generation.load_full())),
-            turn: Cell::new(0),
+            turns: Turns::default(),
             scratch: Scratch::default(),
             shared,
         }
@@ -111,19 +113,6 @@ impl Worker {
             *held = Rc::new(Arc::clone(&current));
         }
         Rc::clone(&held)
-    }
-
-    /// The next of a sequence that visits `0..total` evenly: multiples of the golden ratio, so every weight gets its
-    /// share within any few requests.
-    pub fn slot(&self, total: u64) -> u64 {
-        (u64::from(self.random()) * total) >> 32
-    }
-
-    /// As [`Self::slot`], over all of `u32`.
-    pub fn random(&self) -> u32 {
-        let turn = self.turn.get().wrapping_add(0x9e37_79b9);
-        self.turn.set(turn);
-        turn
     }
 }
 

@@ -6,6 +6,7 @@ use super::predicate::{Predicates, path_regex};
 use super::state::Slots;
 use crate::ir;
 use regex::Regex;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub struct Timeouts {
 #[derive(Debug)]
 pub struct Rule {
     pub ir: Arc<ir::HttpRule>,
+    /// The same for all versions of one rule: names what outlives a table.
+    pub uid: u64,
     pub filters: Filters,
     pub backends: Vec<RuleBackend>,
     pub total_weight: u64,
@@ -64,6 +67,7 @@ impl Rule {
         let (backends, total_weight) = RuleBackend::compile(&ir.backends, slots);
         let limit = |milliseconds: u64| (milliseconds > 0).then(|| Duration::from_millis(milliseconds));
         Self {
+            uid: uid_of(&ir.id),
             filters: Filters::compile(&ir.filters, slots),
             backends,
             total_weight,
@@ -79,6 +83,13 @@ impl Rule {
             ir: Arc::new(ir),
         }
     }
+}
+
+/// A number for an id, the same in every table and every process.
+pub(super) fn uid_of(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl RuleBackend {

@@ -4,7 +4,7 @@
 //! the rules of one hostname in the order of the specification; the first one takes the connection.
 
 use super::Tag;
-use super::compile::RuleBackend;
+use super::compile::{RuleBackend, uid_of};
 use super::host::most_specific;
 use super::state::Slots;
 use crate::ir;
@@ -15,6 +15,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct L4Rule {
     pub ir: Arc<ir::L4Rule>,
+    /// As that of [`Rule`](super::Rule).
+    pub uid: u64,
     pub backends: Vec<RuleBackend>,
     pub total_weight: u64,
 }
@@ -22,7 +24,7 @@ pub struct L4Rule {
 impl L4Rule {
     pub(super) fn compile(ir: ir::L4Rule, slots: &mut Slots) -> Self {
         let (backends, total_weight) = RuleBackend::compile(&ir.backends, slots);
-        Self { ir: Arc::new(ir), backends, total_weight }
+        Self { uid: uid_of(&ir.id), ir: Arc::new(ir), backends, total_weight }
     }
 
     /// The slots of the backends that get anything.
