@@ -47,6 +47,7 @@ errors! {
     MethodNotAllowed = "method_not_allowed", 405, Downstream, "this gateway does not open tunnels with CONNECT";
     RequestHeadTimeout = "request_head_timeout", 408, Downstream, "the request head did not arrive in time";
     RequestBodyTimeout = "request_body_timeout", 408, Downstream, "the request body did not arrive in time";
+    BodyTooLarge = "body_too_large", 413, Downstream, "the request body is larger than the limit";
     TargetTooLong = "target_too_long", 414, Downstream, "the request target is longer than the limit";
     ExpectationFailed = "expectation_failed", 417, Downstream, "only Expect: 100-continue is understood";
     Misdirected = "misdirected", 421, Downstream, "the TLS handshake was for another host than the request";

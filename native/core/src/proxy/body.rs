@@ -48,6 +48,8 @@ pub enum BodyError {
     Http2(h2::Error),
     /// The stream ended before the body did.
     Truncated,
+    /// The body is longer than a limit of ours.
+    TooLarge,
 }
 
 impl std::fmt::Display for BodyError {
@@ -57,6 +59,7 @@ impl std::fmt::Display for BodyError {
             Self::Wire(error) => error.fmt(formatter),
             Self::Http2(error) => error.fmt(formatter),
             Self::Truncated => formatter.write_str("closed before the message was whole"),
+            Self::TooLarge => formatter.write_str("longer than max_body_bytes"),
         }
     }
 }

@@ -66,7 +66,7 @@ impl Exchange<'_, '_> {
         let forward = self.forward;
         let mut mirrors = Mirrors::start(self.client, forward);
         let progress = Progress::default();
-        let mut body = Replay::new(source, &progress);
+        let mut body = Replay::new(source, &progress, self.client.worker.settings().max_body_bytes);
         let forwarded = self.attempts(watchdog, &mut body, sink, entry, &mut mirrors, &progress).await;
         entry.request_bytes(body.sent);
         forwarded
@@ -177,7 +177,7 @@ async fn give_up<Sink: ReplySink>(
         entry.failed(end.code, retries);
         return Forwarded::Broken(end);
     }
-    if matches!(end.code, ErrorCode::BadRequest | ErrorCode::RequestBodyTimeout) {
+    if matches!(end.code, ErrorCode::BadRequest | ErrorCode::RequestBodyTimeout | ErrorCode::BodyTooLarge) {
         sink.end_connection();
     }
     let grpc = forward.grpc || grpc::is_grpc_head(&forward.outbound.head);

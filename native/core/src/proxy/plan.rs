@@ -178,6 +178,8 @@ fn try_plan<'g>(
             answer.fields.push(("location", location.into_bytes()));
             Ok(Plan::Answer(answer))
         }
+        // Told in advance: not a byte of it need go up.
+        Action::Forward if is_too_large(client, inbound.framing) => Err(ErrorCode::BodyTooLarge),
         Action::Forward => {
             forward(client, generation, inbound, &routed.head, routed.listener, routed.found, buffer, entry)
         }
@@ -235,6 +237,11 @@ fn forward<'g>(
         grpc,
         mirrors: mirrors(client, generation, listener, rule.uid, &filters, grpc),
     })))
+}
+
+fn is_too_large(client: &Client, framing: Framing) -> bool {
+    let limit = client.worker.settings().max_body_bytes;
+    limit > 0 && matches!(framing, Framing::Length(length) if length > limit)
 }
 
 /// Which of the rule's backends is next; most rules have one.

@@ -20,6 +20,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// A request head. Stops header bombs.
     pub max_head_bytes: usize,
+    /// A request body; 0: any. Stops uploads that a backend should not have to see.
+    pub max_body_bytes: u64,
     /// From the first byte of a head to its last. Stops slow heads (Slowloris).
     pub head_timeout_ms: u64,
     /// Between requests on one connection. Frees what silent clients hold.
@@ -71,6 +73,7 @@ impl Default for Settings {
             access_log: AccessLog::default(),
             max_connections: 16_384,
             max_head_bytes: 64 * 1024,
+            max_body_bytes: 0,
             head_timeout_ms: 10_000,
             idle_timeout_ms: 75_000,
             stall_timeout_ms: 300_000,

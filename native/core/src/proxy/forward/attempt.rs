@@ -158,7 +158,7 @@ impl Failure {
             Self::Exchange(ExchangeError::Upstream { error, answered: false }) => match error {
                 BodyError::Truncated | BodyError::Io(_) => true,
                 BodyError::Http2(error) => error.is_go_away() || error.is_io(),
-                BodyError::Wire(_) => false,
+                BodyError::Wire(_) | BodyError::TooLarge => false,
             },
             _ => false,
         }
@@ -194,6 +194,7 @@ impl Failure {
             Self::Exchange(ExchangeError::NotSwitched(_)) => ErrorCode::UpstreamNoUpgrade,
             Self::Connect(_) | Self::Exchange(ExchangeError::Unsent(_)) => ErrorCode::UpstreamConnect,
             Self::Exchange(ExchangeError::Client(BodyError::Wire(_))) => ErrorCode::BadRequest,
+            Self::Exchange(ExchangeError::Client(BodyError::TooLarge)) => ErrorCode::BodyTooLarge,
             Self::Exchange(ExchangeError::Client(_)) => ErrorCode::ClientGone,
             Self::Exchange(ExchangeError::Upstream { error: BodyError::Wire(_), .. }) => ErrorCode::UpstreamProtocol,
             Self::Exchange(ExchangeError::Upstream { .. } | ExchangeError::RetryStatus(_)) => ErrorCode::UpstreamReset,

@@ -24,6 +24,8 @@ pub(super) struct Replay<'s, Source> {
     kept_trailers: Option<HeaderMap>,
     /// Where the rest comes from.
     rest: &'s mut Source,
+    /// Octets that the rest may still have.
+    allowed: u64,
     progress: &'s Progress,
     /// Somebody waits for the client to send more of it.
     pub(super) waiting: bool,
@@ -32,12 +34,14 @@ pub(super) struct Replay<'s, Source> {
 }
 
 impl<'s, Source: BodySource> Replay<'s, Source> {
-    pub(super) fn new(source: &'s mut Source, progress: &'s Progress) -> Self {
+    /// `limit`: octets that the body may have; 0: any number.
+    pub(super) fn new(source: &'s mut Source, progress: &'s Progress, limit: u64) -> Self {
         Self {
             kept: SmallVec::new(),
             kept_bytes: 0,
             kept_trailers: None,
             rest: source,
+            allowed: if limit == 0 { u64::MAX } else { limit },
             progress,
             waiting: false,
             sent: 0,
@@ -103,12 +107,13 @@ impl<Source: BodySource> BodySource for ReplayAttempt<'_, '_, Source> {
                 return Ok(None);
             };
             let piece = piece.into_bytes();
+            self.body.allowed = left(self.body.allowed, piece.len())?;
             self.body.keep(&piece);
             self.given = self.body.kept.len();
             self.body.sent += piece.len() as u64;
             return Ok(Some(Piece::Shared(piece)));
         }
-        let Replay { rest, progress, waiting, sent, .. } = &mut *self.body;
+        let Replay { rest, progress, allowed, waiting, sent, .. } = &mut *self.body;
         if !rest.is_finished() {
             progress.spend();
         }
@@ -116,7 +121,9 @@ impl<Source: BodySource> BodySource for ReplayAttempt<'_, '_, Source> {
         let next = rest.next().await;
         *waiting = false;
         let piece = next?;
-        *sent += piece.as_ref().map_or(0, |piece| piece.as_slice().len() as u64);
+        let length = piece.as_ref().map_or(0, |piece| piece.as_slice().len());
+        *allowed = left(*allowed, length)?;
+        *sent += length as u64;
         Ok(piece)
     }
 
@@ -138,4 +145,9 @@ impl<Source: BodySource> BodySource for ReplayAttempt<'_, '_, Source> {
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<BodyError> {
         self.body.poll_gone(context)
     }
+}
+
+/// What may come after `length` octets more.
+fn left(allowed: u64, length: usize) -> Result<u64, BodyError> {
+    allowed.checked_sub(length as u64).ok_or(BodyError::TooLarge)
 }
