@@ -27,7 +27,7 @@ VALUES = ("a.test", "1", "2", "1, 2", "", "x", "X", "a b", "é", "%")
 HEADER_NAMES = ("x", "y", "x-z", "Upgrade", "host")
 QUERY_NAMES = ("q", "Q", "a b", "", "é")
 METHODS = ("", "GET", "POST", "OPTIONS")
-SENT_NAMES = ("x", "X", "y", "x-Z", "w", "upgrade")
+SENT_NAMES = ("x", "X", "y", "x-Z", "w", "upgrade", "cookie")
 EDITED_NAMES = ("x", "X", "Y", "new", "host", "Host", "Origin", "Upgrade", "Content-Length")
 RESPONSE_NAMES = (
     "x",

@@ -65,6 +65,7 @@ errors! {
     UpstreamTls = "upstream_tls", 503, Upstream, "the TLS handshake with the backend failed";
     UpstreamReset = "upstream_reset", 502, Upstream, "the backend closed the connection before its response was complete";
     UpstreamProtocol = "upstream_protocol", 502, Upstream, "the backend's response is malformed";
+    UpstreamHeadTooLarge = "upstream_head_too_large", 502, Upstream, "the head of the backend's response is larger than the limit";
     UpstreamNoUpgrade = "upstream_no_upgrade", 502, Upstream, "the backend does not switch to the protocol that was asked for";
     UpstreamTimeout = "upstream_timeout", 504, Upstream, "the backend did not respond in time";
     RequestTimeout = "request_timeout", 504, Upstream, "the request took longer than its route allows";

@@ -46,6 +46,13 @@ impl Buffer {
         }
     }
 
+    /// As [`Buffer::release`], where it is larger than that.
+    pub fn release_over(&mut self, size: usize) {
+        if self.bytes.capacity() > size {
+            self.release();
+        }
+    }
+
     /// Where the next bytes go; never empty. Tell [`Buffer::filled_by`] how many came.
     ///
     /// # Errors

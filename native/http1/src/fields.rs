@@ -1,6 +1,6 @@
 //! Header fields: which ones are hop-by-hop, which ones frame, which ones trailers may not carry.
 
-use super::{Framing, MAX_FIELDS, Parsed, WireError};
+use super::{Framing, MAX_TRAILERS, Parsed, WireError};
 use memchr::memchr_iter;
 use smallvec::SmallVec;
 
@@ -211,9 +211,9 @@ pub fn is_forbidden_trailer(name: &[u8]) -> bool {
 /// A trailer section up to and with its empty line. Forbidden fields are dropped.
 ///
 /// # Errors
-/// `Malformed` and `HeadTooLarge` ([`MAX_FIELDS`]).
+/// `Malformed` and `HeadTooLarge` ([`MAX_TRAILERS`]).
 pub fn parse_trailers(bytes: &[u8]) -> Result<Parsed<FieldList<'_>>, WireError> {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut headers = [httparse::EMPTY_HEADER; MAX_TRAILERS];
     match httparse::parse_headers(bytes, &mut headers) {
         Ok(httparse::Status::Partial) => Ok(Parsed::Partial),
         Ok(httparse::Status::Complete((length, headers))) => {

@@ -21,11 +21,14 @@ pub use fields::{
 pub use request::{HeadSearch, RequestHead, parse_request};
 pub use response::{ResponseHead, parse_response};
 
-/// Fields in one head or trailer section. More is an attack on every linear search behind us.
-pub const MAX_FIELDS: usize = 100;
+/// Fields in one head, whatever a caller allows. More is an attack on every linear search behind us.
+pub const MAX_FIELDS: usize = 384;
 
-/// Bytes of the request line. Longer targets break backends and logs first.
-pub const MAX_REQUEST_LINE: usize = 16 * 1024;
+/// Fields in one trailer section.
+pub const MAX_TRAILERS: usize = 100;
+
+/// Bytes of a target: what an URI of HTTP/2 can have here. The limit of the whole head is mostly lower.
+pub const MAX_TARGET: usize = 65_534;
 
 /// Empty lines that are skipped before a request line (RFC 9112 section 2.2 asks for at least one). One more is 400, as is a
 /// bare CR or LF there.
@@ -65,7 +68,7 @@ pub enum WireError {
     NotHttp,
     /// Too many fields, or a head over the limit: 431.
     HeadTooLarge,
-    /// The request line alone is over its limit: 414.
+    /// The request line alone is over a limit: 414.
     TargetTooLong,
     /// A transfer coding other than `chunked`: 501.
     UnsupportedCoding,

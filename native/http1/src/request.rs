@@ -3,7 +3,7 @@
 use super::Field;
 use super::fields::{ConnectionOptions, FieldKind, FramingFields, every_line_ends_in_crlf, kind};
 use super::{
-    Buffer, FieldList, Framing, MAX_FIELDS, MAX_LEADING_EMPTY_LINES, MAX_REQUEST_LINE, Parsed, TakenFields, WireError,
+    Buffer, FieldList, Framing, MAX_FIELDS, MAX_LEADING_EMPTY_LINES, MAX_TARGET, Parsed, TakenFields, WireError,
 };
 use memchr::memchr;
 use std::mem::MaybeUninit;
@@ -57,11 +57,12 @@ impl HeadSearch {
     }
 }
 
-/// Parse the head at the start of `bytes`. Empty lines in front of it are for [`HeadSearch`] to skip.
+/// Parse the head at the start of `bytes`, of at most `max_fields` fields ([`MAX_FIELDS`] in any case). Empty lines in front of
+/// it are for [`HeadSearch`] to skip.
 ///
 /// # Errors
 /// Every row of the request table in HARDENING.md that the head alone decides.
-pub fn parse_request(bytes: &[u8]) -> Result<Parsed<RequestHead<'_>>, WireError> {
+pub fn parse_request(bytes: &[u8], max_fields: usize) -> Result<Parsed<RequestHead<'_>>, WireError> {
     match bytes {
         b"\r" => return Ok(Parsed::Partial),
         // httparse would skip any number of them, and bare LF too.
@@ -72,13 +73,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<Parsed<RequestHead<'_>>, WireError>
     let mut request = httparse::Request::new(&mut []);
     let consumed = match request.parse_with_uninit_headers(bytes, &mut headers) {
         Ok(httparse::Status::Complete(consumed)) => consumed,
-        Ok(httparse::Status::Partial) => {
-            return if request.version.is_none() && bytes.len() > MAX_REQUEST_LINE {
-                Err(WireError::TargetTooLong)
-            } else {
-                Ok(Parsed::Partial)
-            };
-        }
+        Ok(httparse::Status::Partial) => return Ok(Parsed::Partial),
         Err(error) => return Err(refusal(error, bytes)),
     };
     if !every_line_ends_in_crlf(&bytes[..consumed]) {
@@ -87,8 +82,11 @@ pub fn parse_request(bytes: &[u8]) -> Result<Parsed<RequestHead<'_>>, WireError>
     let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version) else {
         return Err(WireError::Malformed("not a request line"));
     };
-    if target.len() > MAX_REQUEST_LINE {
+    if target.len() > MAX_TARGET {
         return Err(WireError::TargetTooLong);
+    }
+    if request.headers.len() > max_fields {
+        return Err(WireError::HeadTooLarge);
     }
     let mut head = RequestHead {
         method,

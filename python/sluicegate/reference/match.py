@@ -28,7 +28,7 @@ class Head(Struct, frozen=True):
         host: lower case, without port.
         path: normalised.
         query: as sent, without the `?`.
-        fields: value by lower-case name; several fields of one name are joined (RFC 9110 section 5.3). `host` is the
+        fields: value by lower-case name; several fields of one name are joined (RFC 9110 section 5.3; cookies as RFC 9113 section 8.2.3 has it). `host` is the
             authority, whatever carried it.
         parameters: decoded value by decoded name; the first of a name counts.
     """
@@ -125,7 +125,8 @@ def joined_fields(headers: Headers) -> dict[bytes, bytes]:
     for name, value in headers:
         key = name.encode(errors="surrogateescape").lower()
         trimmed = value.encode(errors="surrogateescape").strip(WHITESPACE)
-        fields[key] = fields[key] + b", " + trimmed if key in fields else trimmed
+        separator = b"; " if key == b"cookie" else b", "
+        fields[key] = fields[key] + separator + trimmed if key in fields else trimmed
     return fields
 
 

@@ -6,7 +6,7 @@
 //! - The configuration is shown to this machine only.
 
 use crate::runtime::{Readiness, Shared};
-use codec::{Parsed, parse_request};
+use codec::{MAX_FIELDS, Parsed, parse_request};
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -135,7 +135,7 @@ async fn request(stream: &mut TcpStream) -> io::Result<Request> {
             return Ok(Request::Gone);
         }
         head.extend_from_slice(chunk.get(..count).unwrap_or_default());
-        match parse_request(&head) {
+        match parse_request(&head, MAX_FIELDS) {
             Ok(Parsed::Partial) => {}
             Ok(Parsed::Complete(request)) if request.method == "GET" => {
                 return Ok(Request::Target(request.target.to_vec()));

@@ -58,6 +58,8 @@ pub struct Terms<'x> {
     /// Statuses that end the try with `RetryStatus`; empty on the last one.
     pub retry_codes: &'x [u16],
     pub progress: &'x Progress,
+    /// Bytes that the head of a response may have.
+    pub max_head_bytes: usize,
 }
 
 impl Terms<'_> {
@@ -118,7 +120,11 @@ pub async fn over_http1<Source: BodySource, Sink: ReplySink, T: Tap>(
                 None => {}
             }
             let answered = !buffer.is_empty();
-            let fill = poll_fn(|context| poll_fill(buffer, &mut *stream.borrow_mut(), context, READ_AHEAD));
+            if buffer.len() >= terms.max_head_bytes {
+                return Err(upstream(WireError::HeadTooLarge, true));
+            }
+            let limit = READ_AHEAD.max(terms.max_head_bytes);
+            let fill = poll_fn(|context| poll_fill(buffer, &mut *stream.borrow_mut(), context, limit));
             match while_there(client, fill).await.map_err(ExchangeError::Client)? {
                 Ok(0) => return Err(upstream(BodyError::Truncated, answered)),
                 Ok(_) => terms.progress.made(),
@@ -167,6 +173,9 @@ fn take_head<Sink: ReplySink>(
         Err(error) => return Err(upstream(error, true)),
     };
     let consumed = head.consumed;
+    if consumed > terms.max_head_bytes {
+        return Err(upstream(WireError::HeadTooLarge, true));
+    }
     Ok(Some(match head.status {
         101 => {
             let Some(protocol) = head.upgrade.filter(|_| terms.outbound.upgrade) else {

@@ -91,7 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         let mut search = HeadSearch::default();
         let received = loop {
             if search.line_ended(&mut self.buffer) {
-                let error = match parse_request(self.buffer.filled()) {
+                let error = match parse_request(self.buffer.filled(), settings.max_head_fields) {
                     Ok(Parsed::Complete(head)) if head.consumed > settings.max_head_bytes => {
                         Some(WireError::HeadTooLarge)
                     }
@@ -107,7 +107,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
                 }
             }
             if self.buffer.len() >= settings.max_head_bytes {
-                return self.refuse(WireError::HeadTooLarge).await;
+                // Where not even the request line has ended, it is the target that is too long.
+                let whole_line = memchr::memchr(b'\n', self.buffer.filled()).is_some();
+                return self.refuse(if whole_line { WireError::HeadTooLarge } else { WireError::TargetTooLong }).await;
             }
             match self.read_head(&mut deadline, drain.as_mut()).await {
                 Ok(true) => {}
@@ -144,9 +146,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         } else {
             *deadline.get_or_insert_with(|| Instant::now() + settings.head_timeout())
         };
+        let limit = READ_AHEAD.max(settings.max_head_bytes);
         let (stream, buffer) = (&self.stream, &mut self.buffer);
         let fill = poll_fn(|context| {
-            if let Poll::Ready(read) = poll_fill(buffer, &mut *stream.borrow_mut(), context, READ_AHEAD) {
+            if let Poll::Ready(read) = poll_fill(buffer, &mut *stream.borrow_mut(), context, limit) {
                 return Poll::Ready(read.is_ok_and(|count| count > 0));
             }
             if idle && drain.as_mut().poll(context).is_ready() {

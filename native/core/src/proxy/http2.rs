@@ -17,10 +17,11 @@ use super::reply::{Http2Reply, ReplySink};
 use super::resets::{self, Resets};
 use super::watchdog::{Progress, Watchdog};
 use crate::error::ErrorCode;
+use crate::runtime::settings::Settings;
 use crate::upstream::Http1Connection;
 use bytes::Bytes;
 use codec::Field;
-use codec::{Framing, MAX_FIELDS, TakenFields};
+use codec::{Framing, TakenFields};
 use h2::ext::Protocol;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
@@ -134,7 +135,7 @@ impl Stream {
         let (parts, body) = request.into_parts();
         let head_request = parts.method == Method::HEAD;
         let mut reply = Http2Reply::new(respond);
-        let prepared = match Prepared::new(&parts, &body) {
+        let prepared = match Prepared::new(&parts, &body, client.worker.settings()) {
             Ok(prepared) => prepared,
             Err(code) => {
                 Entry::refused(client, code, &refused(&parts, code));
@@ -228,9 +229,11 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(parts: &http::request::Parts, body: &RecvStream) -> Result<Self, ErrorCode> {
+    fn new(parts: &http::request::Parts, body: &RecvStream, settings: &Settings) -> Result<Self, ErrorCode> {
         let headers = &parts.headers;
-        if headers.len() > MAX_FIELDS {
+        // Crumbs of a cookie become one field (RFC 9113 section 8.2.3), and are counted apart: each takes a field's memory.
+        let crumbs = headers.get_all(http::header::COOKIE).iter().count().saturating_sub(1);
+        if crumbs.max(headers.len() - crumbs) > settings.max_head_fields {
             return Err(ErrorCode::HeadersTooLarge);
         }
         let protocol = parts.extensions.get::<Protocol>();

@@ -193,7 +193,13 @@ async fn attempt(
     let acquired = worker.upstreams.acquire(state, route, false).await;
     let (connection, _) = acquired.map_err(|_| MirrorFailure::Connect)?;
     let progress = Progress::default();
-    let terms = Terms { outbound, edits: &ResponseEdits::default(), retry_codes: &[], progress: &progress };
+    let terms = Terms {
+        outbound,
+        edits: &ResponseEdits::default(),
+        retry_codes: &[],
+        progress: &progress,
+        max_head_bytes: worker.settings().max_response_head_bytes,
+    };
     let mut discard = Discard::default();
     let done = match connection {
         Connection::Http1(mut connection) => {

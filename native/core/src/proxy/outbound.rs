@@ -9,9 +9,13 @@ use codec::{FieldList, Framing, WireError, push_field};
 use http::header::{HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{Method, Request, Version};
+use std::mem::MaybeUninit;
 
 /// What asks for another protocol begins so; nothing but the empty line comes after it.
 const UPGRADE: &[u8] = b"connection: upgrade\r\n";
+
+/// Fields that filters and the gateway itself may add to a client's.
+const OWN_FIELDS: usize = 128;
 
 /// A request ready to be sent, to any backend and as often as the rule allows.
 #[derive(Debug, Clone)]
@@ -121,9 +125,9 @@ impl Outbound {
         if self.upgrade {
             return Err(BAD);
         }
-        let mut headers = [httparse::EMPTY_HEADER; codec::MAX_FIELDS + 16];
-        let mut parsed = httparse::Request::new(&mut headers);
-        parsed.parse(&self.head).map_err(|_| BAD)?;
+        let mut headers = [const { MaybeUninit::uninit() }; codec::MAX_FIELDS + OWN_FIELDS];
+        let mut parsed = httparse::Request::new(&mut []);
+        parsed.parse_with_uninit_headers(&self.head, &mut headers).map_err(|_| BAD)?;
         let mut request = Request::new(());
         *request.version_mut() = Version::HTTP_2;
         *request.method_mut() = Method::from_bytes(parsed.method.unwrap_or_default().as_bytes()).map_err(|_| BAD)?;

@@ -20,6 +20,10 @@ pub struct Settings {
     pub max_connections: usize,
     /// A request head. Stops header bombs.
     pub max_head_bytes: usize,
+    /// Fields of a request head. Stops heads of many small fields, which cost more than their size.
+    pub max_head_fields: usize,
+    /// The head of a backend's response. Stops backends that never come to an end.
+    pub max_response_head_bytes: usize,
     /// A request body; 0: any. Stops uploads that a backend should not have to see.
     pub max_body_bytes: u64,
     /// From the first byte of a head to its last. Stops slow heads (Slowloris).
@@ -73,6 +77,8 @@ impl Default for Settings {
             access_log: AccessLog::default(),
             max_connections: 16_384,
             max_head_bytes: 64 * 1024,
+            max_head_fields: 256,
+            max_response_head_bytes: 256 * 1024,
             max_body_bytes: 0,
             head_timeout_ms: 10_000,
             idle_timeout_ms: 75_000,

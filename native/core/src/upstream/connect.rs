@@ -1,7 +1,7 @@
 //! Opening a connection: TCP, then TLS, then whatever ALPN says.
 
 use super::endpoint::{EndpointState, Http1Connection};
-use super::{Connection, Route, TlsTarget, http2};
+use super::{Connection, Limits, Route, TlsTarget, http2};
 use rustls::AlertDescription;
 use std::io;
 use std::pin::Pin;
@@ -76,28 +76,29 @@ pub(super) async fn open(
     opened.unwrap_or_else(|_| Err(ConnectError::late(stage, limit)))
 }
 
-/// Connect within `limit`, TLS handshake included.
+/// Connect within the limit of time, TLS handshake included.
 pub(super) async fn connect(
     state: &Rc<EndpointState>,
     route: &Route,
-    limit: Duration,
+    limits: Limits,
 ) -> Result<Connection, ConnectError> {
     let mut stage = ConnectStage::Tcp;
-    match tokio::time::timeout(limit, establish(state, route, &mut stage)).await {
+    match tokio::time::timeout(limits.connect_timeout, establish(state, route, limits.head_bytes, &mut stage)).await {
         Ok(result) => result,
-        Err(_) => Err(ConnectError::late(stage, limit)),
+        Err(_) => Err(ConnectError::late(stage, limits.connect_timeout)),
     }
 }
 
 async fn establish(
     state: &Rc<EndpointState>,
     route: &Route,
+    head_bytes: usize,
     stage: &mut ConnectStage,
 ) -> Result<Connection, ConnectError> {
     let stream = dial(state, route.tls.as_ref(), stage).await?;
     if route.http2 || stream.negotiated_http2() {
         *stage = ConnectStage::Http2;
-        return http2::start(state, route, stream).await.map(Connection::Http2);
+        return http2::start(state, route, stream, head_bytes).await.map(Connection::Http2);
     }
     Ok(Connection::Http1(Box::new(Http1Connection::new(stream, route.clone()))))
 }

@@ -2,7 +2,7 @@
 
 use super::connect::{ConnectError, ConnectStage, UpstreamStream};
 use super::endpoint::{EndpointState, MAX_HTTP2_CONNECTIONS};
-use super::{Connection, Route, connect};
+use super::{Connection, Limits, Route, connect};
 use bytes::Bytes;
 use h2::client::SendRequest;
 use std::cell::Cell;
@@ -33,9 +33,6 @@ const CLOGGED_AFTER: Duration = Duration::from_secs(1);
 
 /// Bytes that one stream may queue for a backend that does not read.
 const MAX_SEND_BUFFER: usize = 256 * 1024;
-
-/// Header bytes that a backend may send in one block.
-const MAX_HEADER_LIST: u32 = 64 * 1024;
 
 /// What `h2` says of a backend's limit of streams before its SETTINGS have come; no SETTINGS can say it.
 const UNSETTLED: usize = usize::MAX - 1;
@@ -158,7 +155,7 @@ impl Http2Handle {
 pub(super) async fn connect_shared(
     state: &Rc<EndpointState>,
     route: &Route,
-    limit: Duration,
+    limits: Limits,
     fresh: bool,
 ) -> Result<Connection, ConnectError> {
     let shared = async {
@@ -173,12 +170,12 @@ pub(super) async fn connect_shared(
             }
         }
     };
-    let Ok((_turn, shared)) = tokio::time::timeout(limit, shared).await else {
-        return Err(ConnectError::late(ConnectStage::Tcp, limit));
+    let Ok((_turn, shared)) = tokio::time::timeout(limits.connect_timeout, shared).await else {
+        return Err(ConnectError::late(ConnectStage::Tcp, limits.connect_timeout));
     };
     match shared {
         Some(handle) => Ok(Connection::Http2(handle)),
-        None => connect::connect(state, route, limit).await,
+        None => connect::connect(state, route, limits).await,
     }
 }
 
@@ -187,13 +184,14 @@ pub(super) async fn start(
     state: &Rc<EndpointState>,
     route: &Route,
     stream: UpstreamStream,
+    head_bytes: usize,
 ) -> Result<Http2Handle, ConnectError> {
     let (sender, connection) = h2::client::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .data_frame_budget(SMALL_FRAME_BUDGET)
         .max_send_buffer_size(MAX_SEND_BUFFER)
-        .max_header_list_size(MAX_HEADER_LIST)
+        .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
         .initial_max_send_streams(UNSETTLED)
         .enable_push(false)
         .handshake(stream)

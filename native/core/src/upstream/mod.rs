@@ -74,11 +74,13 @@ struct Configured {
 }
 
 /// The settings that concern upstream connections.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Limits {
     pub connect_timeout: Duration,
     pub idle_timeout: Duration,
     pub idle_per_endpoint: usize,
+    /// The head of a response, in bytes.
+    pub head_bytes: usize,
 }
 
 impl Upstreams {
@@ -90,6 +92,7 @@ impl Upstreams {
                 connect_timeout: settings.upstream_connect_timeout(),
                 idle_timeout: settings.upstream_idle_timeout(),
                 idle_per_endpoint: settings.upstream_idle_per_endpoint,
+                head_bytes: settings.max_response_head_bytes,
             },
             turn: Cell::new(0),
         }
@@ -126,9 +129,9 @@ impl Upstreams {
             }
         }
         let connected = if route.http2 {
-            http2::connect_shared(state, route, self.limits.connect_timeout, fresh).await
+            http2::connect_shared(state, route, self.limits, fresh).await
         } else {
-            connect::connect(state, route, self.limits.connect_timeout).await
+            connect::connect(state, route, self.limits).await
         };
         match &connected {
             Ok(_) => state.connected(),

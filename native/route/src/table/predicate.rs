@@ -99,7 +99,7 @@ pub fn path_regex(pattern: &str) -> Result<regex::Regex, String> {
         .map_err(|error| error.to_string())
 }
 
-/// The value of a header, several fields joined by `, ` (RFC 9110 section 5.3).
+/// The value of a header, several fields joined by `, ` (RFC 9110 section 5.3), of `Cookie` by `; ` (RFC 9113 section 8.2.3).
 fn header_value<'a>(head: &RequestHead<'a>, name: &[u8]) -> Option<Cow<'a, [u8]>> {
     let mut values = head
         .all_fields()
@@ -109,9 +109,10 @@ fn header_value<'a>(head: &RequestHead<'a>, name: &[u8]) -> Option<Cow<'a, [u8]>
     let Some(second) = values.next() else {
         return Some(Cow::Borrowed(first));
     };
-    let mut joined = [first, second].join(&b", "[..]);
+    let separator = if name.eq_ignore_ascii_case(b"cookie") { b"; " } else { b", " };
+    let mut joined = [first, second].join(&separator[..]);
     for value in values {
-        joined.extend_from_slice(b", ");
+        joined.extend_from_slice(separator);
         joined.extend_from_slice(value);
     }
     Some(Cow::Owned(joined))

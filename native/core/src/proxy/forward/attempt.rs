@@ -10,6 +10,7 @@ use crate::proxy::plan::Forward;
 use crate::proxy::reply::ReplySink;
 use crate::proxy::watchdog::{Expired, Progress, Watchdog};
 use crate::upstream::{ConnectError, ConnectStage, Connection, EndpointState, Http1Connection};
+use codec::WireError;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -62,6 +63,7 @@ impl Attempt<'_, '_> {
                 edits: &self.forward.edits,
                 retry_codes: self.retry_codes,
                 progress,
+                max_head_bytes: worker.settings().max_response_head_bytes,
             };
             mirrors.begin_try();
             match connection {
@@ -196,6 +198,9 @@ impl Failure {
             Self::Exchange(ExchangeError::Client(BodyError::Wire(_))) => ErrorCode::BadRequest,
             Self::Exchange(ExchangeError::Client(BodyError::TooLarge)) => ErrorCode::BodyTooLarge,
             Self::Exchange(ExchangeError::Client(_)) => ErrorCode::ClientGone,
+            Self::Exchange(ExchangeError::Upstream { error: BodyError::Wire(WireError::HeadTooLarge), .. }) => {
+                ErrorCode::UpstreamHeadTooLarge
+            }
             Self::Exchange(ExchangeError::Upstream { error: BodyError::Wire(_), .. }) => ErrorCode::UpstreamProtocol,
             Self::Exchange(ExchangeError::Upstream { .. } | ExchangeError::RetryStatus(_)) => ErrorCode::UpstreamReset,
             Self::Expired(Expired::Deadline) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
