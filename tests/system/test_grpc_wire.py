@@ -295,8 +295,8 @@ def test_hostile_backends(world: World, client: Http2, kind: str) -> None:
     peer = world.backends[f"hostile-{kind}"].accept()
     ended = peer.wait(h2.events.StreamEnded)[0].stream_id
     kept = next(event.stream_id for event in peer.wait(h2.events.RequestReceived, 2) if event.stream_id != ended)
-    # Over the 64 KiB that a backend's head may have: by little, or by so much that its frames are not read to the end.
-    large = [(f"x-{number}", "v" * 4000) for number in range(40 if kind.startswith("long") else 17)]
+    # Over the 256 KiB that a backend's head may have: by little, or by so much that its frames are not read to the end.
+    large = [(f"x-{number}", "v" * 4000) for number in range(160 if kind.startswith("long") else 66)]
     if kind == "long-trailers":
         peer.head(ended)
         peer.trailers(ended, ("grpc-status", "0"), *large)

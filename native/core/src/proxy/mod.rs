@@ -7,6 +7,7 @@
 mod answer;
 mod body;
 mod client;
+mod date;
 mod exchange;
 mod flood;
 mod forward;

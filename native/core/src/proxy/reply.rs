@@ -1,6 +1,7 @@
 //! Response heads on their way to a client, whatever speaks on either side.
 
 use super::body::{BodyError, BodySink};
+use super::date::with_date;
 use super::grpc::{self, End};
 use super::http1_io::Http1Sink;
 use super::http2_io::{self, Http2Sink};
@@ -121,6 +122,9 @@ impl<S: AsyncWrite + Unpin> ReplySink for Http1Reply<'_, S> {
         let out = &mut *self.sink.out;
         push_status_line(out, reply.status, reply.reason);
         push_fields(out, reply.fields);
+        if !has_date(reply.fields) {
+            with_date(|date| push_field(out, b"date", date));
+        }
         let mut framing = reply.framing;
         match framing {
             Framing::Length(length) => push_length(out, length),
@@ -162,6 +166,11 @@ fn push_fields(out: &mut Vec<u8>, fields: &[Field<'_>]) {
     for field in fields {
         push_field(out, field.name, field.value);
     }
+}
+
+/// A response that has none when it is passed on gets one (RFC 9110 section 6.6.1).
+fn has_date(fields: &[Field<'_>]) -> bool {
+    fields.iter().any(|field| field.name.len() == 4 && field.name.eq_ignore_ascii_case(b"date"))
 }
 
 fn push_length(out: &mut Vec<u8>, length: u64) {
@@ -290,8 +299,15 @@ impl ReplySink for Http2Reply {
     fn head(&mut self, reply: &Reply<'_>) -> Result<(), BodyError> {
         self.head_sent = true;
         let mut head = response(reply.status, reply.fields)?;
+        if !has_date(reply.fields)
+            && let Ok(date) = with_date(HeaderValue::from_bytes)
+        {
+            head.headers_mut().insert(http::header::DATE, date);
+        }
         let length = match reply.framing {
             Framing::Length(length) => Some(length),
+            // RFC 9110 section 8.6: none goes with it.
+            _ if reply.status == 204 => None,
             _ => reply.announced_length,
         };
         if let Some(length) = length {
