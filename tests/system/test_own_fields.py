@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
 from system_backends import Received, response
 from system_clients import Http1, Http2
-from system_gateway import Gateway
+from system_gateway import LIMIT, Gateway
 from system_manifests import gateway, route, rule, service
 
 PORT = 8080
 HOST = "fields.test"
 DATE = "Tue, 15 Nov 1994 08:12:31 GMT"
 Protocol = type[Http1] | type[Http2]
+ORIGIN = "https://shop.test"
+EDITS: list[dict[str, Any]] = [
+    {
+        "type": "ResponseHeaderModifier",
+        "responseHeaderModifier": {"set": [{"name": "Strict-Transport-Security", "value": "max-age=1"}]},
+    },
+    {"type": "CORS", "cors": {"allowOrigins": [ORIGIN], "allowMethods": ["PUT"]}},
+]
 
 
 @pytest.fixture(scope="module")
-def world(start: Any, backend: Any, backend2: Any) -> Gateway:
+def world(start: Any, backend: Any, backend2: Any) -> Iterator[Gateway]:
+    release = threading.Event()
+
     def fields(request: Received) -> tuple[tuple[str, str], ...]:
         return (("Date" if request.version == "1.1" else "date", DATE),) if request.target.endswith("/dated") else ()
 
@@ -34,11 +46,23 @@ def world(start: Any, backend: Any, backend2: Any) -> Gateway:
 
     found: Gateway = start(
         gateway(),
-        route(rule("/h1", "h1"), rule("/h2", "h2")),
+        route(
+            rule("/h1", "h1"),
+            rule("/h2", "h2"),
+            rule("/moved", filters=[*EDITS, {"type": "RequestRedirect", "requestRedirect": {"scheme": "https"}}]),
+            rule("/empty", "empty", filters=EDITS),
+            rule("/missing", "missing", filters=EDITS),
+            rule("/gone", "gone", filters=EDITS),
+            rule("/late", "silent", filters=EDITS, timeouts={"request": "100ms"}),
+        ),
+        *service("empty"),
+        *service("gone", ("127.0.0.1", 9)),
+        *service("silent", backend(lambda _request: release.wait(LIMIT) and None).address),
         *service("h1", backend(answer).address),
         *service("h2", backend2(answer2).address, protocol="kubernetes.io/h2c"),
     )
-    return found
+    yield found
+    release.set()
 
 
 @pytest.mark.parametrize("app", ["h1", "h2"])
@@ -62,3 +86,43 @@ def test_no_content_has_no_length(world: Gateway, client: Protocol, app: str) ->
     assert found.status == 204
     assert found.header("content-length") is None
     assert found.header("transfer-encoding") is None
+
+
+@pytest.mark.parametrize(
+    ("target", "status"), [("/moved", 302), ("/empty", 503), ("/missing", 500), ("/gone", 503), ("/late", 504)]
+)
+def test_answers_for_a_rule_have_its_response_fields(
+    world: Gateway, client: Protocol, target: str, status: int
+) -> None:
+    """Security headers are on every answer, and a script of an allowed origin may read why it failed."""
+    connection = client(world.address, PORT)
+    found = connection.request("GET", HOST, target, (("origin", ORIGIN),))
+    assert found.status == status
+    assert found.header("strict-transport-security") == "max-age=1"
+    assert found.header("access-control-allow-origin") == ORIGIN
+    assert found.header("vary") == "Origin"
+    assert (found.header("location") is not None) == (status == 302)
+    found = connection.request("GET", HOST, target)
+    assert found.status == status
+    assert found.header("strict-transport-security") == "max-age=1"
+    assert found.header("access-control-allow-origin") is None
+    connection.close()
+
+
+def test_preflights_have_the_response_filters(world: Gateway, client: Protocol) -> None:
+    connection = client(world.address, PORT)
+    asked = (("origin", ORIGIN), ("access-control-request-method", "PUT"))
+    found = connection.request("OPTIONS", HOST, "/empty", asked)
+    connection.close()
+    assert found.status == 204
+    assert found.header("strict-transport-security") == "max-age=1"
+    assert found.header("access-control-allow-methods") == "PUT"
+
+
+def test_an_answer_without_a_rule_has_none(world: Gateway, client: Protocol) -> None:
+    connection = client(world.address, PORT)
+    found = connection.request("GET", HOST, "/nope", (("origin", ORIGIN),))
+    connection.close()
+    assert found.status == 404
+    assert found.header("strict-transport-security") is None
+    assert found.header("access-control-allow-origin") is None

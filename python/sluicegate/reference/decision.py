@@ -42,6 +42,9 @@ def act(table: Table, routed: Routed) -> Decision:
     """Run the rule's steps; the first that answers ends it."""
     candidate = routed.found.candidate
     decision = _answer(routed) or _forward(table, routed)
+    if decision.outcome == "respond" and decision.response is not None and not candidate.rule.invalid:
+        response = _own(decision, decision.response, candidate.rule.filters, routed.request.headers)
+        decision = msgspec.structs.replace(decision, response=response)
     return msgspec.structs.replace(decision, rule=candidate.rule.id, match_index=candidate.match_index)
 
 
@@ -99,6 +102,13 @@ def pick(backends: tuple[ir.WeightedBackend, ...], entropy: int) -> int | None:
         if cumulated > slot:
             return index
     return None
+
+
+def _own(decision: Decision, answer: Reply, filters: tuple[ir.Filter, ...], headers: Headers) -> Reply:
+    """An answer of the gateway has the rule's response filters, and its CORS fields; a preflight has those already."""
+    if decision.reason == "cors_preflight":
+        return Reply(status=answer.status, headers=edited_response(answer.headers, filters))
+    return _response(answer, filters, headers)
 
 
 def _response(sample: Reply, filters: tuple[ir.Filter, ...], headers: Headers) -> Reply:

@@ -3,6 +3,7 @@
 use super::body::{BodyError, Piece};
 use super::grpc::{self, End};
 use super::reply::{Reply, ReplySink};
+use super::response::ResponseEdits;
 use crate::error::ErrorCode;
 use codec::Field;
 use codec::Framing;
@@ -39,11 +40,16 @@ impl Answer {
         Self { status, code: None, fields: SmallVec::new(), grpc: None }
     }
 
-    /// Send head and body. An error's body is one line of text for people: code and meaning, nothing about backends.
+    /// Send head and body; `edits`: what the rule's filters do to its responses. An error's body is one line of text for people: code and meaning, nothing about backends.
     ///
     /// # Errors
     /// The client cannot be reached.
-    pub async fn send<Sink: ReplySink>(&self, client: &mut Sink, head_request: bool) -> Result<(), BodyError> {
+    pub async fn send<Sink: ReplySink>(
+        &self,
+        client: &mut Sink,
+        head_request: bool,
+        edits: &ResponseEdits<'_>,
+    ) -> Result<(), BodyError> {
         let body = self.code.filter(|_| self.grpc.is_none());
         let body = body.map(|code| format!("{}: {}\n", code.name(), code.meaning()));
         let status = self.grpc.and_then(|end| end.status().map(|status| (status.to_string(), end.message())));
@@ -59,12 +65,14 @@ impl Answer {
         fields.extend(self.fields.iter().map(|(name, value)| Field { name: name.as_bytes(), value }));
         let length = body.as_ref().map_or(0, String::len) as u64;
         let framing = if length == 0 || head_request { Framing::Empty } else { Framing::Length(length) };
-        client.head(&Reply {
-            status: self.status,
-            reason: b"",
-            fields: &fields,
-            framing,
-            announced_length: (length > 0).then_some(length),
+        edits.with(&fields, |fields| {
+            client.head(&Reply {
+                status: self.status,
+                reason: b"",
+                fields,
+                framing,
+                announced_length: (length > 0).then_some(length),
+            })
         })?;
         if let (Some(body), false) = (&body, head_request) {
             client.write(Piece::Borrowed(body.as_bytes())).await?;

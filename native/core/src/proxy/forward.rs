@@ -183,7 +183,8 @@ async fn give_up<Sink: ReplySink>(
     let grpc = forward.grpc || grpc::is_grpc_head(&forward.outbound.head);
     let answer = Answer::failure(end, grpc && !forward.outbound.upgrade);
     entry.answer(&answer, retries);
-    match watchdog.until(Instant::now() + limit, answer.send(sink, forward.outbound.head_request)).await {
+    match watchdog.until(Instant::now() + limit, answer.send(sink, forward.outbound.head_request, &forward.edits)).await
+    {
         Ok(Ok(())) => Forwarded::Complete,
         Ok(Err(_)) | Err(_) => Forwarded::Broken(End { code: ErrorCode::ClientGone, reset: None }),
     }

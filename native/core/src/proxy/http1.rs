@@ -9,6 +9,7 @@ use super::http1_io::{Http1Source, READ_AHEAD};
 use super::log::{Entry, Refused};
 use super::plan::{Inbound, Plan, plan};
 use super::reply::{Http1Reply, Http1Terms, ReplySink};
+use super::response::ResponseEdits;
 use super::tunnel;
 use super::watchdog::{Expired, Progress, Watchdog};
 use crate::error::ErrorCode;
@@ -166,7 +167,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         let mut source = Http1Source::new(&self.stream, &mut self.buffer, framing);
         let mut refused = false;
         let forwarded = match plan {
-            Plan::Answer(answer) => {
+            Plan::Answer(answer, edits) => {
                 // A client that sends nonsense is not worth a second guess, and what follows CONNECT is no HTTP: whoever sent
                 // it before the answer took the tunnel for open (RFC 9110 section 9.3.6).
                 refused = matches!(answer.code, Some(ErrorCode::BadRequest | ErrorCode::MethodNotAllowed));
@@ -175,7 +176,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
                     reply.terms.close = true;
                 }
                 let until = Instant::now() + self.client.worker.settings().stall_timeout();
-                let sent = self.watchdog.until(until, Box::pin(answer.send(&mut reply, terms.head_request))).await;
+                let sent =
+                    self.watchdog.until(until, Box::pin(answer.send(&mut reply, terms.head_request, &edits))).await;
                 entry.answer(&answer, 0);
                 match sent {
                     Ok(Ok(())) => Forwarded::Complete,
@@ -232,7 +234,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         let mut reply = Http1Reply::new(&self.stream, &mut self.out, &self.client.worker.drain, terms);
         let until = Instant::now() + self.client.worker.settings().stall_timeout();
         let answer = Answer::error(code);
-        let sent = self.watchdog.until(until, Box::pin(answer.send(&mut reply, false))).await;
+        let sent =
+            self.watchdog.until(until, Box::pin(answer.send(&mut reply, false, &ResponseEdits::default()))).await;
         Entry::refused(self.client, code, &Refused::of_http1(self.buffer.filled(), detail));
         if matches!(sent, Ok(Ok(()))) { Next::Linger } else { Next::Close }
     }

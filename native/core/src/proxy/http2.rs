@@ -15,6 +15,7 @@ use super::outbound::join_cookies;
 use super::plan::{HttpVersion, Inbound, Plan, plan};
 use super::reply::{Http2Reply, ReplySink};
 use super::resets::{self, Resets};
+use super::response::ResponseEdits;
 use super::watchdog::{Progress, Watchdog};
 use crate::error::ErrorCode;
 use crate::runtime::settings::Settings;
@@ -142,7 +143,7 @@ impl Stream {
                 let answer = Answer::failure(End { code, reset: None }, grpc::is_grpc(&fields_of(&parts.headers)));
                 // Many small fields take many times their bytes, and the client may be in no hurry to take the answer.
                 drop(parts);
-                return answer_locally(client, &answer, &mut reply, head_request).await;
+                return answer_locally(client, &answer, &ResponseEdits::default(), &mut reply, head_request).await;
             }
         };
         let tunnel = prepared.tunnel;
@@ -153,9 +154,9 @@ impl Stream {
         let plan = plan(client, &generation, inbound, Vec::new(), &mut entry);
         let mut source = Http2Source::new(body);
         match plan {
-            Plan::Answer(answer) => {
+            Plan::Answer(answer, edits) => {
                 entry.answer(&answer, 0);
-                answer_locally(client, &answer, &mut reply, head_request).await;
+                answer_locally(client, &answer, &edits, &mut reply, head_request).await;
                 entry.response_bytes(reply.body_bytes());
             }
             // Reset while it waited for us: no backend need hear of it.
@@ -197,9 +198,15 @@ impl Stream {
 }
 
 /// Give an answer of our own to a client that takes it within the stall limit; else the stream is reset.
-async fn answer_locally(client: &Client, answer: &Answer, reply: &mut Http2Reply, head_request: bool) {
+async fn answer_locally(
+    client: &Client,
+    answer: &Answer,
+    edits: &ResponseEdits<'_>,
+    reply: &mut Http2Reply,
+    head_request: bool,
+) {
     let until = Instant::now() + client.worker.settings().stall_timeout();
-    let sent = Watchdog::new(until).until(until, Box::pin(answer.send(reply, head_request))).await;
+    let sent = Watchdog::new(until).until(until, Box::pin(answer.send(reply, head_request, edits))).await;
     if !matches!(sent, Ok(Ok(()))) {
         reply.break_off(End { code: ErrorCode::ClientGone, reset: None });
     }

@@ -11,7 +11,9 @@ use crate::runtime::Generation;
 use crate::upstream::Route;
 use codec::{FieldList, Framing, RequestHead as WireHead, TakenFields};
 use route::ir::BackendProtocol;
-use route::resolve::{Action, Edited, Picked, Refused, Request, Workspace, cors_response, edit_request, pick, resolve};
+use route::resolve::{
+    Action, Edited, Picked, Refused, Request, Routed, Workspace, cors_response, edit_request, pick, resolve,
+};
 use route::table::{EditedFields, Endpoint, Filters, Found, Listener, RequestHead, Retry, Rule, Timeouts};
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -77,7 +79,7 @@ impl<'b> Inbound<'b> {
 // An answer of the gateway is made on the stack and sent at once.
 #[allow(clippy::large_enum_variant)]
 pub enum Plan<'g> {
-    Answer(Answer),
+    Answer(Answer, ResponseEdits<'g>),
     Forward(Box<Forward<'g>>),
 }
 
@@ -124,11 +126,23 @@ pub fn plan<'g>(
 ) -> Plan<'g> {
     match try_plan(client, generation, &inbound, buffer, entry) {
         Ok(plan) => plan,
-        Err(code) => {
+        Err(Failed { code, edits }) => {
             // A client that wants a tunnel would take the 200 of gRPC's answers for one.
             let grpc = inbound.upgrade.is_none() && (entry.is_of_grpc_rule() || grpc::is_grpc(&inbound.fields));
-            Plan::Answer(Answer::failure(End { code, reset: None }, grpc))
+            Plan::Answer(Answer::failure(End { code, reset: None }, grpc), edits)
         }
+    }
+}
+
+/// Why a request is not forwarded, and what its rule, where it has one, does to such an answer.
+struct Failed<'g> {
+    code: ErrorCode,
+    edits: ResponseEdits<'g>,
+}
+
+impl From<ErrorCode> for Failed<'_> {
+    fn from(code: ErrorCode) -> Self {
+        Self { code, edits: ResponseEdits::default() }
     }
 }
 
@@ -138,7 +152,7 @@ fn try_plan<'g>(
     inbound: &Inbound<'_>,
     buffer: Vec<u8>,
     entry: &mut Entry<'g>,
-) -> Result<Plan<'g>, ErrorCode> {
+) -> Result<Plan<'g>, Failed<'g>> {
     let asked = Request {
         method: inbound.method,
         target: inbound.target,
@@ -151,39 +165,46 @@ fn try_plan<'g>(
     let socket = generation.table.socket(client.socket).map(|socket| &**socket);
     let mut space = Workspace::default();
     let routed = match resolve(socket, &asked, &mut space) {
-        Err(Refused::Connect) => return Err(ErrorCode::MethodNotAllowed),
-        Err(Refused::BadRequest) => return Err(ErrorCode::BadRequest),
-        Err(Refused::NoListener) => return Err(ErrorCode::NoListener),
+        Err(Refused::Connect) => return Err(ErrorCode::MethodNotAllowed.into()),
+        Err(Refused::BadRequest) => return Err(ErrorCode::BadRequest.into()),
+        Err(Refused::NoListener) => return Err(ErrorCode::NoListener.into()),
         Err(Refused::Misdirected(listener)) => {
             entry.listener(listener);
-            return Err(ErrorCode::Misdirected);
+            return Err(ErrorCode::Misdirected.into());
         }
         Err(Refused::NoRoute(listener)) => {
             entry.listener(listener);
-            return Err(ErrorCode::NoRoute);
+            return Err(ErrorCode::NoRoute.into());
         }
         Ok(routed) => routed,
     };
     entry.listener(routed.listener);
     entry.rule(routed.found.rule, routed.found.tag);
-    match routed.action {
-        Action::Invalid => Err(ErrorCode::RuleInvalid),
+    let filters = &routed.found.rule.filters;
+    let cors = || filters.cors.as_ref().map_or_else(Vec::new, |cors| cors_response(cors, &routed.head));
+    let code = match routed.action {
+        Action::Invalid => return Err(ErrorCode::RuleInvalid.into()),
         Action::Preflight(fields) => {
             let mut answer = Answer::with_status(204);
             answer.fields.extend(fields.into_iter().map(|(name, value)| (name, value.into_bytes())));
-            Ok(Plan::Answer(answer))
+            return Ok(Plan::Answer(answer, ResponseEdits::of_rule(filters, Vec::new())));
         }
         Action::Redirect { status, location } => {
             let mut answer = Answer::with_status(status);
             answer.fields.push(("location", location.into_bytes()));
-            Ok(Plan::Answer(answer))
+            return Ok(Plan::Answer(answer, ResponseEdits::of_rule(filters, cors())));
         }
         // Told in advance: not a byte of it need go up.
-        Action::Forward if is_too_large(client, inbound.framing) => Err(ErrorCode::BodyTooLarge),
+        Action::Forward if is_too_large(client, inbound.framing) => ErrorCode::BodyTooLarge,
         Action::Forward => {
-            forward(client, generation, inbound, &routed.head, routed.listener, routed.found, buffer, entry)
+            let Routed { head, listener, found, .. } = &routed;
+            match forward(client, generation, inbound, head, listener, *found, buffer, entry) {
+                Ok(plan) => return Ok(plan),
+                Err(code) => code,
+            }
         }
-    }
+    };
+    Err(Failed { code, edits: ResponseEdits::of_rule(filters, cors()) })
 }
 
 #[allow(clippy::too_many_arguments, reason = "the parts of one request, each needed once")]

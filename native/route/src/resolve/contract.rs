@@ -5,7 +5,7 @@ use super::{
     route_l4, set_cors,
 };
 use crate::ir::Transport;
-use crate::table::{Filters, Found, Listener, RequestHead, Socket, SocketKey, Table};
+use crate::table::{CorsFilter, Filters, Found, Listener, RequestHead, Socket, SocketKey, Table};
 use codec::Field;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -178,8 +178,18 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
         }
         Action::Forward => forward(table, request, &head, &found),
     };
-    let decision = at(listener, decision);
+    let decision = at(listener, own_answer(decision, &head, &found));
     Decision { rule: Some(found.rule.ir.id.clone()), match_index: Some(found.match_index), ..decision }
+}
+
+/// An answer of the gateway has the rule's response filters, and its CORS fields; a preflight has those already.
+fn own_answer(mut decision: Decision, head: &RequestHead<'_>, found: &Found<'_>) -> Decision {
+    let filters = &found.rule.filters;
+    if decision.outcome == "respond" && !found.rule.ir.invalid {
+        let cors = filters.cors.as_ref().filter(|_| decision.reason != "cors_preflight");
+        decision.response = decision.response.map(|answer| edited_response(&answer, head, &[filters], cors));
+    }
+    decision
 }
 
 /// Decide on one connection, or on the datagrams of one client.
@@ -247,7 +257,10 @@ fn forward(table: &Table, request: &DecisionRequest, head: &RequestHead<'_>, fou
         endpoints: backend.selectable().iter().map(|endpoint| endpoint.id.clone()).collect(),
         request: Some(forwarded(head, found, &both)),
         mirrors: mirrors.map(|(_, mirror)| mirror.backend.clone()).collect(),
-        response: request.response.as_ref().map(|sample| edited_response(sample, head, &both)),
+        response: request.response.as_ref().map(|sample| {
+            let cors = both.iter().find_map(|filters| filters.cors.as_ref());
+            edited_response(sample, head, &both, cors)
+        }),
         ..Decision::respond(0, "")
     }
 }
@@ -272,10 +285,10 @@ fn forwarded(head: &RequestHead<'_>, found: &Found<'_>, both: &[&Filters; 2]) ->
     Message { method: head.method.to_owned(), authority: authority.into_owned(), target, headers: owned(&fields) }
 }
 
-fn edited_response(sample: &Reply, head: &RequestHead<'_>, both: &[&Filters; 2]) -> Reply {
-    let cors = both.iter().find_map(|filters| filters.cors.as_ref()).map(|cors| cors_response(cors, head));
+fn edited_response(sample: &Reply, head: &RequestHead<'_>, all: &[&Filters], cors: Option<&CorsFilter>) -> Reply {
+    let cors = cors.map(|cors| cors_response(cors, head));
     let mut fields: SmallVec<[Field<'_>; 32]> = fields_of(&sample.headers).collect();
-    for edits in both.iter().flat_map(|filters| &filters.response) {
+    for edits in all.iter().flat_map(|filters| &filters.response) {
         edits.apply(&mut fields);
     }
     set_cors(&mut fields, cors.as_deref().unwrap_or_default());
