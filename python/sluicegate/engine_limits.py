@@ -33,6 +33,8 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_body_bytes: Annotated[int, Meta(ge=0, le=2**40)] | UnsetType = UNSET
     head_timeout_ms: _Short | UnsetType = UNSET
     idle_timeout_ms: _Long | UnsetType = UNSET
+    request_body_timeout_ms: _Long | UnsetType = UNSET
+    response_read_timeout_ms: _Long | UnsetType = UNSET
     stall_timeout_ms: _Long | UnsetType = UNSET
     handshake_timeout_ms: _Short | UnsetType = UNSET
     http2_max_streams: _Count | UnsetType = UNSET

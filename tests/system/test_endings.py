@@ -29,6 +29,8 @@ drain = 3600
 [engine]
 head_timeout_ms = 400
 idle_timeout_ms = 400
+request_body_timeout_ms = 400
+response_read_timeout_ms = 400
 stall_timeout_ms = 400
 handshake_timeout_ms = 400
 l4_idle_timeout_ms = 400

@@ -53,6 +53,7 @@ errors! {
     Misdirected = "misdirected", 421, Downstream, "the TLS handshake was for another host than the request";
     HeadersTooLarge = "headers_too_large", 431, Downstream, "the request head is larger than the limit";
     ClientGone = "client_gone", 499, Downstream, "the client went away before the response was complete";
+    ResponseNotRead = "response_not_read", 499, Downstream, "the client did not take the response in time";
     NoListener = "no_listener", 404, Downstream, "no listener serves this host";
     NoRoute = "no_route", 404, Downstream, "no route matches this request";
     RuleInvalid = "rule_invalid", 500, Internal, "the route has a filter that cannot be honoured";

@@ -28,8 +28,8 @@ class Head(Struct, frozen=True):
         host: lower case, without port.
         path: normalised.
         query: as sent, without the `?`.
-        fields: value by lower-case name; several fields of one name are joined (RFC 9110 section 5.3; cookies as RFC 9113
-            section 8.2.3 has it). `host` is the authority, whatever carried it.
+        fields: value by lower-case name; several fields of one name are joined (RFC 9110 section 5.3, cookies by RFC
+            9113 section 8.2.3). `host` is the authority, whatever carried it.
         parameters: decoded value by decoded name; the first of a name counts.
     """
 

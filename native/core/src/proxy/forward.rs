@@ -66,6 +66,9 @@ impl Exchange<'_, '_> {
         let forward = self.forward;
         let mut mirrors = Mirrors::start(self.client, forward);
         let progress = Progress::default();
+        if forward.grpc || (!forward.outbound.framing.is_empty() && grpc::is_grpc_head(&forward.outbound.head)) {
+            progress.be_quiet();
+        }
         let mut body = Replay::new(source, &progress, self.client.worker.settings().max_body_bytes);
         let forwarded = self.attempts(watchdog, &mut body, sink, entry, &mut mirrors, &progress).await;
         entry.request_bytes(body.sent);
@@ -141,10 +144,7 @@ impl Exchange<'_, '_> {
             };
             if !again {
                 entry.detail(|| failure.detail());
-                // The one side that stands still is the client, and not the backend.
-                let waits_for_client = matches!(failure, Failure::Expired(Expired::Stalled)) && body.waiting;
-                let code = if waits_for_client { ErrorCode::RequestBodyTimeout } else { failure.code(deadline) };
-                break End { code, reset: failure.reset() };
+                break End { code: failure.code(deadline), reset: failure.reset() };
             }
             if let Some(retry) = forward.retry.filter(|retry| retry.attempts > 0) {
                 let pause = backoff(retry.backoff, retries, client.worker.turns.noise());
@@ -158,7 +158,7 @@ impl Exchange<'_, '_> {
             }
             retries += 1;
         };
-        let limit = client.worker.settings().stall_timeout();
+        let limit = client.worker.settings().response_read_timeout();
         Box::pin(give_up(forward, end, retries, watchdog, limit, sink, entry)).await
     }
 }
@@ -173,7 +173,7 @@ async fn give_up<Sink: ReplySink>(
     sink: &mut Sink,
     entry: &mut Entry<'_>,
 ) -> Forwarded {
-    if end.code == ErrorCode::ClientGone || sink.head_sent() {
+    if matches!(end.code, ErrorCode::ClientGone | ErrorCode::ResponseNotRead) || sink.head_sent() {
         entry.failed(end.code, retries);
         return Forwarded::Broken(end);
     }

@@ -66,7 +66,7 @@ impl End {
     /// What a client that speaks HTTP/2 is told where its response cannot be whole.
     pub fn reason(self) -> Reason {
         match self.reset {
-            _ if self.code == ErrorCode::ClientGone => Reason::CANCEL,
+            _ if matches!(self.code, ErrorCode::ClientGone | ErrorCode::ResponseNotRead) => Reason::CANCEL,
             Some(Reason::NO_ERROR) | None => Reason::INTERNAL_ERROR,
             Some(reason) => reason,
         }

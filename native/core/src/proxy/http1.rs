@@ -11,7 +11,7 @@ use super::plan::{Inbound, Plan, plan};
 use super::reply::{Http1Reply, Http1Terms, ReplySink};
 use super::response::ResponseEdits;
 use super::tunnel;
-use super::watchdog::{Expired, Progress, Watchdog};
+use super::watchdog::{Expired, Progress, Stalls, Watchdog};
 use crate::error::ErrorCode;
 use crate::fill::{fill, poll_fill};
 use crate::runtime::Generation;
@@ -116,7 +116,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
                 Ok(true) => {}
                 Ok(false) if client.worker.drain.is_finishing() => return Next::Linger,
                 Ok(false) => return Next::Close,
-                Err(Expired::Deadline | Expired::Stalled) => {
+                Err(_) => {
                     return if self.buffer.is_empty() {
                         Next::Close
                     } else {
@@ -175,7 +175,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
                 if !source.is_whole() || expect_continue || refused {
                     reply.terms.close = true;
                 }
-                let until = Instant::now() + self.client.worker.settings().stall_timeout();
+                let until = Instant::now() + self.client.worker.settings().response_read_timeout();
                 let sent =
                     self.watchdog.until(until, Box::pin(answer.send(&mut reply, terms.head_request, &edits))).await;
                 entry.answer(&answer, 0);
@@ -232,7 +232,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
     async fn answer_without_request(&mut self, code: ErrorCode, detail: String) -> Next {
         let terms = Http1Terms { minor: 1, head_request: false, close: true };
         let mut reply = Http1Reply::new(&self.stream, &mut self.out, &self.client.worker.drain, terms);
-        let until = Instant::now() + self.client.worker.settings().stall_timeout();
+        let until = Instant::now() + self.client.worker.settings().response_read_timeout();
         let answer = Answer::error(code);
         let sent =
             self.watchdog.until(until, Box::pin(answer.send(&mut reply, false, &ResponseEdits::default()))).await;
@@ -259,7 +259,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
             }
         };
         let now = Instant::now();
-        let _ = watchdog.guard(now, Some(now + limit), LINGER_SILENCE, &progress, drop_bytes).await;
+        let _ = watchdog.guard(now, Some(now + limit), Stalls::all(LINGER_SILENCE), &progress, drop_bytes).await;
     }
 }
 

@@ -16,7 +16,7 @@ use super::plan::{HttpVersion, Inbound, Plan, plan};
 use super::reply::{Http2Reply, ReplySink};
 use super::resets::{self, Resets};
 use super::response::ResponseEdits;
-use super::watchdog::{Progress, Watchdog};
+use super::watchdog::{Progress, Stalls, Watchdog};
 use crate::error::ErrorCode;
 use crate::runtime::settings::Settings;
 use crate::upstream::Http1Connection;
@@ -197,7 +197,7 @@ impl Stream {
     }
 }
 
-/// Give an answer of our own to a client that takes it within the stall limit; else the stream is reset.
+/// Give an answer of our own to a client that takes it in time; else the stream is reset.
 async fn answer_locally(
     client: &Client,
     answer: &Answer,
@@ -205,7 +205,7 @@ async fn answer_locally(
     reply: &mut Http2Reply,
     head_request: bool,
 ) {
-    let until = Instant::now() + client.worker.settings().stall_timeout();
+    let until = Instant::now() + client.worker.settings().response_read_timeout();
     let sent = Watchdog::new(until).until(until, Box::pin(answer.send(reply, head_request, edits))).await;
     if !matches!(sent, Ok(Ok(()))) {
         reply.break_off(End { code: ErrorCode::ClientGone, reset: None });
@@ -355,14 +355,14 @@ async fn run_tunnel(
     let progress = Progress::default();
     let up = async {
         let mut to_backend = Http1Sink::new(stream, &mut scratch, Framing::UntilClose);
-        let mut tap = Watched { tap: &mut (), progress: &progress };
+        let mut tap = Watched { tap: &mut (), progress: &progress, to_client: false };
         let moved = pump(&mut source, &mut to_backend, &mut tap).await;
         let _ = poll_fn(|context| std::pin::Pin::new(&mut *stream.borrow_mut()).poll_shutdown(context)).await;
         moved
     };
     let down = async {
         let mut from_backend = Http1Source::new(stream, buffer, Framing::UntilClose);
-        let mut tap = Watched { tap: &mut (), progress: &progress };
+        let mut tap = Watched { tap: &mut (), progress: &progress, to_client: false };
         match pump(&mut from_backend, &mut sink, &mut tap).await {
             // TLS without close_notify: WebSocket tells its end itself, and a reset would take back what came before.
             Err(PumpError::Source(BodyError::Io(error))) if error.kind() == ErrorKind::UnexpectedEof => {
@@ -372,7 +372,7 @@ async fn run_tunnel(
         }
     };
     let both = async { tokio::join!(up, down) };
-    let ended = watchdog.guard(Instant::now(), None, idle, &progress, both).await;
+    let ended = watchdog.guard(Instant::now(), None, Stalls::all(idle), &progress, both).await;
     if !matches!(ended, Ok((_, Ok(_)))) {
         sink.reset(Reason::CANCEL);
     }

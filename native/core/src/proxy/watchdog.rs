@@ -2,7 +2,7 @@
 //!
 //! The timer is armed for some instant and stays there while later deadlines come and go; when it fires, what counts is
 //! looked at again. Progress is a flag that I/O sets, so a stalled transfer is found without reading the clock for every
-//! read and write (it is found between one and two times the limit).
+//! read and write (it is found between one and two times the limit, or by the shortest limit later).
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -16,8 +16,45 @@ use tokio::time::{Instant, Sleep, sleep_until};
 pub enum Expired {
     /// The instant that the caller named.
     Deadline,
-    /// No progress for the stall limit.
-    Stalled,
+    /// No progress for the limit of whoever was waited for.
+    Stalled(Side),
+}
+
+/// Who is waited for while nothing moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The client, for bytes of its request.
+    RequestBody,
+    /// The client, to take bytes of its response.
+    Response,
+    Backend,
+}
+
+/// How long each side may be waited for without a byte.
+#[derive(Debug, Clone, Copy)]
+pub struct Stalls {
+    pub request_body: Duration,
+    pub response: Duration,
+    pub backend: Duration,
+}
+
+impl Stalls {
+    /// The same for every side.
+    pub fn all(limit: Duration) -> Self {
+        Self { request_body: limit, response: limit, backend: limit }
+    }
+
+    fn of(&self, side: Side) -> Duration {
+        match side {
+            Side::RequestBody => self.request_body,
+            Side::Response => self.response,
+            Side::Backend => self.backend,
+        }
+    }
+
+    fn shortest(&self) -> Duration {
+        self.request_body.min(self.response).min(self.backend)
+    }
 }
 
 /// Set by whoever moves bytes; holds for all tries of one request.
@@ -26,6 +63,9 @@ pub struct Progress {
     made: Cell<bool>,
     answered: Cell<bool>,
     spent: Cell<bool>,
+    body_awaited: Cell<bool>,
+    response_offered: Cell<bool>,
+    quiet: Cell<bool>,
 }
 
 impl Progress {
@@ -50,6 +90,32 @@ impl Progress {
 
     pub fn is_spent(&self) -> bool {
         self.spent.get()
+    }
+
+    /// More of the request's body is waited for.
+    pub fn await_body(&self, awaited: bool) {
+        self.body_awaited.set(awaited);
+    }
+
+    /// Bytes of the response wait for the client to take them.
+    pub fn offer_response(&self, offered: bool) {
+        self.response_offered.set(offered);
+    }
+
+    /// The request's body is a stream of messages, which come when they come.
+    pub fn be_quiet(&self) {
+        self.quiet.set(true);
+    }
+
+    /// Who is waited for. A client that has an answer may send the rest when it likes, as a stream both ways does.
+    fn side(&self) -> Side {
+        if self.response_offered.get() {
+            Side::Response
+        } else if self.body_awaited.get() && !self.answered.get() && !self.quiet.get() {
+            Side::RequestBody
+        } else {
+            Side::Backend
+        }
     }
 }
 
@@ -87,7 +153,7 @@ impl Watchdog {
         .await
     }
 
-    /// Run `future` until `deadline` (if any) and as long as it makes progress within `stall` each time.
+    /// Run `future` until `deadline` (if any) and as long as it makes progress within the limit of who is waited for.
     ///
     /// # Errors
     /// Which limit passed; the future is dropped.
@@ -95,29 +161,33 @@ impl Watchdog {
         &mut self,
         now: Instant,
         deadline: Option<Instant>,
-        stall: Duration,
+        stalls: Stalls,
         progress: &Progress,
         future: F,
     ) -> Result<F::Output, Expired> {
         let mut future = pin!(future);
-        let mut stalled_at = now + stall;
+        let period = stalls.shortest();
+        let mut since = now;
+        let mut look = now + period;
         poll_fn(|context| {
             if let Poll::Ready(output) = future.as_mut().poll(context) {
                 return Poll::Ready(Ok(output));
             }
-            let earliest = |stalled_at: Instant| deadline.map_or(stalled_at, |deadline| deadline.min(stalled_at));
-            self.arm_by(earliest(stalled_at));
+            let earliest = |look: Instant| deadline.map_or(look, |deadline| deadline.min(look));
+            self.arm_by(earliest(look));
             while self.sleep.as_mut().poll(context).is_ready() {
                 let now = Instant::now();
                 if deadline.is_some_and(|deadline| now >= deadline) {
                     return Poll::Ready(Err(Expired::Deadline));
                 }
+                let side = progress.side();
                 if progress.made.take() {
-                    stalled_at = now + stall;
-                } else if now >= stalled_at {
-                    return Poll::Ready(Err(Expired::Stalled));
+                    since = now;
+                } else if now >= since + stalls.of(side) {
+                    return Poll::Ready(Err(Expired::Stalled(side)));
                 }
-                self.arm_at(earliest(stalled_at));
+                look = now + period;
+                self.arm_at(earliest(look));
             }
             Poll::Pending
         })
@@ -157,6 +227,7 @@ mod tests {
     async fn progress_postpones_a_stall_and_nothing_postpones_a_deadline() {
         let start = Instant::now();
         let stall = Duration::from_secs(5);
+        let stalls = Stalls::all(stall);
         let progress = Progress::default();
         let busy = async {
             for _ in 0..20 {
@@ -165,13 +236,44 @@ mod tests {
             }
         };
         let mut watchdog = Watchdog::new(start + stall);
-        assert_eq!(watchdog.guard(start, None, stall, &progress, busy).await, Ok(()));
+        assert_eq!(watchdog.guard(start, None, stalls, &progress, busy).await, Ok(()));
         let now = Instant::now();
-        assert_eq!(watchdog.guard(now, None, stall, &progress, pending::<()>()).await, Err(Expired::Stalled));
+        let expired = watchdog.guard(now, None, stalls, &progress, pending::<()>()).await;
+        assert_eq!(expired, Err(Expired::Stalled(Side::Backend)));
         assert!(now + stall <= Instant::now() && Instant::now() <= now + 2 * stall);
         let now = Instant::now();
         let deadline = now + Duration::from_secs(2);
-        let expired = watchdog.guard(now, Some(deadline), stall, &progress, pending::<()>()).await;
+        let expired = watchdog.guard(now, Some(deadline), stalls, &progress, pending::<()>()).await;
         assert_eq!((expired, Instant::now()), (Err(Expired::Deadline), deadline));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_side_has_its_own_limit() {
+        let seconds = Duration::from_secs;
+        let stalls = Stalls { request_body: seconds(10), response: seconds(20), backend: seconds(100) };
+        for (body, offered, answered, quiet, side) in [
+            (false, false, false, false, Side::Backend),
+            (true, false, false, false, Side::RequestBody),
+            (true, false, true, false, Side::Backend),
+            (true, false, false, true, Side::Backend),
+            (true, true, true, false, Side::Response),
+            (false, true, true, true, Side::Response),
+        ] {
+            let progress = Progress::default();
+            if answered {
+                progress.answered();
+            }
+            if quiet {
+                progress.be_quiet();
+            }
+            progress.await_body(body);
+            progress.offer_response(offered);
+            let now = Instant::now();
+            let mut watchdog = Watchdog::new(now + seconds(3600));
+            let expired = watchdog.guard(now, None, stalls, &progress, pending::<()>()).await;
+            assert_eq!(expired, Err(Expired::Stalled(side)));
+            let waited = now.elapsed();
+            assert!(waited >= stalls.of(side) && waited <= 2 * stalls.of(side) + seconds(10), "{side:?} {waited:?}");
+        }
     }
 }

@@ -30,7 +30,13 @@ pub struct Settings {
     pub head_timeout_ms: u64,
     /// Between requests on one connection. Frees what silent clients hold.
     pub idle_timeout_ms: u64,
-    /// Without a byte moved in either direction during an exchange. Stops stalled transfers and zero windows.
+    /// Without a byte of a request's body that is waited for. Stops slow uploads. Streams of gRPC, and what comes after the
+    /// response has begun, may be silent.
+    pub request_body_timeout_ms: u64,
+    /// Without a byte of a response taken by its client. Stops clients that do not read, and zero windows.
+    pub response_read_timeout_ms: u64,
+    /// Without a byte moved in either direction while nobody waits for the client. Stops backends that say nothing; also bytes
+    /// that wait on a TCP or TLS connection that is not HTTP, or no longer.
     pub stall_timeout_ms: u64,
     /// A TLS handshake with a client. Stops half-done handshakes.
     pub handshake_timeout_ms: u64,
@@ -82,6 +88,8 @@ impl Default for Settings {
             max_body_bytes: 0,
             head_timeout_ms: 10_000,
             idle_timeout_ms: 75_000,
+            request_body_timeout_ms: 60_000,
+            response_read_timeout_ms: 60_000,
             stall_timeout_ms: 300_000,
             handshake_timeout_ms: 10_000,
             http2_max_streams: 128,
@@ -106,6 +114,14 @@ impl Settings {
 
     pub fn idle_timeout(&self) -> Duration {
         Duration::from_millis(self.idle_timeout_ms)
+    }
+
+    pub fn request_body_timeout(&self) -> Duration {
+        Duration::from_millis(self.request_body_timeout_ms)
+    }
+
+    pub fn response_read_timeout(&self) -> Duration {
+        Duration::from_millis(self.response_read_timeout_ms)
     }
 
     pub fn stall_timeout(&self) -> Duration {

@@ -8,7 +8,8 @@ use crate::proxy::exchange::{self, ExchangeError, Exchanged, Terms};
 use crate::proxy::mirror::Mirrors;
 use crate::proxy::plan::Forward;
 use crate::proxy::reply::ReplySink;
-use crate::proxy::watchdog::{Expired, Progress, Watchdog};
+use crate::proxy::watchdog::{Expired, Progress, Side, Stalls, Watchdog};
+use crate::runtime::settings::Settings;
 use crate::upstream::{ConnectError, ConnectStage, Connection, EndpointState, Http1Connection};
 use codec::WireError;
 use std::cell::Cell;
@@ -92,11 +93,19 @@ impl Attempt<'_, '_> {
             }
             .map_err(Failure::Exchange)
         });
-        match watchdog.guard(now, deadline, worker.settings().stall_timeout(), progress, work).await {
+        match watchdog.guard(now, deadline, stalls(worker.settings()), progress, work).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(failure)) => Err((failure, was_reused.get())),
             Err(expired) => Err((Failure::Expired(expired), was_reused.get())),
         }
+    }
+}
+
+fn stalls(settings: &Settings) -> Stalls {
+    Stalls {
+        request_body: settings.request_body_timeout(),
+        response: settings.response_read_timeout(),
+        backend: settings.stall_timeout(),
     }
 }
 
@@ -184,7 +193,13 @@ impl Failure {
                 "backend speaks HTTP/2 only, and that cannot switch protocols".to_owned()
             }
             Self::Expired(Expired::Deadline) => "time limit of the route".to_owned(),
-            Self::Expired(Expired::Stalled) => "no byte moved within the stall limit".to_owned(),
+            Self::Expired(Expired::Stalled(Side::RequestBody)) => {
+                "client: no byte of the body within request_body_timeout_ms".to_owned()
+            }
+            Self::Expired(Expired::Stalled(Side::Response)) => {
+                "client: no byte of the response was taken within response_read_timeout_ms".to_owned()
+            }
+            Self::Expired(Expired::Stalled(Side::Backend)) => "no byte moved within stall_timeout_ms".to_owned(),
         }
     }
 
@@ -206,6 +221,8 @@ impl Failure {
             Self::Expired(Expired::Deadline) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
                 ErrorCode::RequestTimeout
             }
+            Self::Expired(Expired::Stalled(Side::RequestBody)) => ErrorCode::RequestBodyTimeout,
+            Self::Expired(Expired::Stalled(Side::Response)) => ErrorCode::ResponseNotRead,
             Self::Expired(_) => ErrorCode::UpstreamTimeout,
         }
     }

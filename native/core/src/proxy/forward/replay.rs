@@ -27,8 +27,6 @@ pub(super) struct Replay<'s, Source> {
     /// Octets that the rest may still have.
     allowed: u64,
     progress: &'s Progress,
-    /// Somebody waits for the client to send more of it.
-    pub(super) waiting: bool,
     /// Octets that the last try was given.
     pub(super) sent: u64,
 }
@@ -43,7 +41,6 @@ impl<'s, Source: BodySource> Replay<'s, Source> {
             rest: source,
             allowed: if limit == 0 { u64::MAX } else { limit },
             progress,
-            waiting: false,
             sent: 0,
         }
     }
@@ -56,6 +53,7 @@ impl<'s, Source: BodySource> Replay<'s, Source> {
     /// `record`: keep what is sent while it is little and no answer has begun.
     pub(super) fn attempt(&mut self, record: bool) -> ReplayAttempt<'_, 's, Source> {
         self.sent = 0;
+        self.progress.await_body(false);
         ReplayAttempt { given: 0, record, body: self }
     }
 
@@ -100,9 +98,9 @@ impl<Source: BodySource> BodySource for ReplayAttempt<'_, '_, Source> {
             return Ok(Some(Piece::Shared(kept.clone())));
         }
         if self.record {
-            self.body.waiting = true;
+            self.body.progress.await_body(true);
             let next = self.body.rest.next().await;
-            self.body.waiting = false;
+            self.body.progress.await_body(false);
             let Some(piece) = next? else {
                 return Ok(None);
             };
@@ -113,13 +111,13 @@ impl<Source: BodySource> BodySource for ReplayAttempt<'_, '_, Source> {
             self.body.sent += piece.len() as u64;
             return Ok(Some(Piece::Shared(piece)));
         }
-        let Replay { rest, progress, allowed, waiting, sent, .. } = &mut *self.body;
+        let Replay { rest, progress, allowed, sent, .. } = &mut *self.body;
         if !rest.is_finished() {
             progress.spend();
         }
-        *waiting = true;
+        progress.await_body(true);
         let next = rest.next().await;
-        *waiting = false;
+        progress.await_body(false);
         let piece = next?;
         let length = piece.as_ref().map_or(0, |piece| piece.as_slice().len());
         *allowed = left(*allowed, length)?;
