@@ -58,7 +58,10 @@ ROUTE = f"apiVersion: {API}\nkind: HTTPRoute\nmetadata:\n  name: odd\nspec:\n  p
         (ROUTE + "  hostnames: !!set {a, b}\n", 8, "JSON has no !!set"),
         (ROUTE + "  hostnames: {? [1] : 2}\n", 8, "unhashable key"),
         (ROUTE + "  hostnames: {null: 1}\n", 8, "a key has to be text, not None"),
-        (ROUTE + f"  hostnames: [{'9' * 5_000}]\n", 8, "is no int"),
+        (ROUTE + f"  hostnames: [{'9' * 5_000}]\n", 8, "an integer of 5,000 digits: quote it"),
+        # Written with base 16 Python reads it, and cannot show it: not even in a message.
+        (ROUTE.replace("name: odd", f"name: odd\n  namespace: 0x{'f' * 4_000}"), 5, "an integer of 4,002 digits"),
+        (ROUTE + f"  hostnames: [0b{'1' * 20_000}]\n", 8, "an integer of 20,002 digits"),
         (ROUTE + "  hostnames: [.nan]\n", 8, "NaN is no string"),
     ],
 )

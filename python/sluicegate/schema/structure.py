@@ -148,12 +148,12 @@ class Structure:
     def _number(self, value: float, schema: dict[str, Any], path: str) -> None:
         low, high = schema.get("minimum"), schema.get("maximum")
         if low is not None and (value < low or (schema.get("exclusiveMinimum") and value == low)):
-            self._add(path, f"{value} is less than {low}")
+            self._add(path, f"{_shown(value)} is less than {low}")
         if high is not None and (value > high or (schema.get("exclusiveMaximum") and value == high)):
-            self._add(path, f"{value} is more than {high}")
+            self._add(path, f"{_shown(value)} is more than {high}")
         bound = _INTEGER_BOUNDS.get(schema.get("format", ""))
         if bound is not None and not -bound <= value < bound:
-            self._add(path, f"{value} does not fit {schema['format']}", blocks=True)
+            self._add(path, f"{_shown(value)} does not fit {schema['format']}", blocks=True)
 
     def _size(self, size: int, schema: dict[str, Any], path: str, keyword: str, unit: str) -> None:
         low, high = schema.get(f"min{keyword}"), schema.get(f"max{keyword}")
