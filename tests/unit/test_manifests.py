@@ -41,6 +41,30 @@ def test_lists_are_taken_apart() -> None:
     assert found[1].line_of("spec.x") == 8
 
 
+def test_lists_of_one_kind_and_lists_in_lists_are_taken_apart() -> None:
+    """As kubectl does: what has `items` is a list; items may leave out their kind."""
+    text = "apiVersion: v1\nkind: ServiceList\nitems:\n- metadata: {name: a}\n- kind: B\n  x: 1\n---\n"
+    text += "\nkind: List\nitems:\n- kind: List\n  items:\n  - kind: C\n    spec:\n      x: 1\n- kind: D\n"
+    found = read(["-"], text).documents
+    kinds = [(document.data.get("apiVersion"), document.data["kind"], document.origin.line) for document in found]
+    assert kinds == [("v1", "Service", 4), (None, "B", 5), (None, "C", 13), (None, "D", 16)]
+    assert [found[1].line_of("x"), found[2].line_of("spec.x")] == [6, 15]
+    assert documents("apiVersion: v1\nkind: List\nitems: null\n") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        ("apiVersion: v1\nkind: List\nitem: []\n", 1, "items: a List has a list of objects, but it has none"),
+        ("apiVersion: v1\nkind: List\nitems: {a: 1}\n", 1, "items: a List has a list of objects, but it is a mapping"),
+        ("kind: List\nitems:\n- kind: List\n  items:\n  - kind: A\n  - 1\n", 6, "items[0]: items[1]: an object"),
+    ],
+)
+def test_what_of_a_list_is_no_object_is_told(text: str, line: int, reason: str) -> None:
+    found = faults(text)
+    assert [at for at, message in found if message.startswith(reason)] == [line], found
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [

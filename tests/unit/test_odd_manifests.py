@@ -74,7 +74,14 @@ def test_odd_values_are_told_with_their_line(text: str, line: int, reason: str) 
 
 
 @pytest.mark.parametrize(
-    "text", ['{"a": ' + "9" * 5_000 + "}", '{"a": ' + "[" * 80 + "]" * 80 + "}", "[" * 200_000, '{"a": "\\udfff"}']
+    "text",
+    [
+        '{"a": 1, "b": {"c": 1, "d": 2, "c": 1}}',
+        '{"a": ' + "9" * 5_000 + "}",
+        '{"a": ' + "[" * 80 + "]" * 80 + "}",
+        "[" * 200_000,
+        '{"a": "\\udfff"}',
+    ],
 )
 def test_odd_json_is_told(text: str) -> None:
     before = caught.counts()
@@ -82,6 +89,11 @@ def test_odd_json_is_told(text: str) -> None:
     assert part.documents == ()
     assert part.faults[0][1].startswith("no JSON: ")
     assert caught.counts() == before
+
+
+def test_a_key_that_is_twice_in_json_is_named() -> None:
+    part = documents.parse('{"a": 1, "b": {"c": 1, "d": 2, "c": 1}}', as_json=True)
+    assert part.faults == ((1, "no JSON: the key 'c' is there twice"),)
 
 
 def test_keys_are_text_as_for_kubectl() -> None:

@@ -227,7 +227,7 @@ def field_lines(text: str, fields: Iterable[str]) -> list[int]:
 def item_places(text: str) -> list[tuple[int, str]]:
     """Where the items of a document's `items` are: of each its 1-based line, and its own text as a document.
 
-    The text is empty for an item with aliases, which means nothing by itself.
+    Aliases in it are replaced by nulls: by themselves they mean nothing, and what is below one is told at its own line.
     """
     node = _composed(text)
     pairs = node.value if isinstance(node, yaml.MappingNode) else ()
@@ -239,12 +239,12 @@ def item_places(text: str) -> list[tuple[int, str]]:
         start, end = item.start_mark, item.end_mark
         own = text[start.index : end.index]
         # Lines of a block go on at the column at which its first one began.
-        found.append((start.line + 1, "" if _ALIAS.search(own) else " " * start.column + own))
+        found.append((start.line + 1, " " * start.column + _ALIAS.sub("~", own)))
     return found
 
 
-#: What may be an alias: `*name` where a value begins.
-_ALIAS = re.compile(r"(?:^|[\s\[{,])\*[^\s\]},]")
+#: What may be an alias: `*name` where a value begins. In a text it may be none; that changes no line.
+_ALIAS = re.compile(r"(?<![^\s\[{,])\*[-\w]+", re.ASCII)
 
 
 def _composed(text: str) -> yaml.Node | None:
