@@ -99,3 +99,38 @@ def test_an_object_written_twice_is_told_wherever_it_is(world: World) -> None:
     world.save()
     assert world.faults == []
     assert world.hosts()["route-2"] == "second.example.com"
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_an_object_that_moves_to_another_file_and_is_broken_there_keeps_its_last_good_version(
+    tmp_path: Path, known: bool
+) -> None:
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    other, good = ROUTE.format(number=0, host="other"), ROUTE.format(number=1, host="good")
+    store = Store()
+    source = Source(Reader([str(tmp_path)]), store, violations)
+
+    def hosts() -> list[str]:
+        found = source.refresh()
+        assert found.objects == len(store.snapshot().table("HTTPRoute"))
+        return sorted(item.spec.hostnames[0] for item in store.snapshot().table("HTTPRoute").values())  # type: ignore[attr-defined]
+
+    first.write_text(good + other)
+    if known:
+        second.write_text(ROUTE.format(number=2, host="third"))
+    more = ["third.example.com"] * known
+    assert hosts() == sorted(["good.example.com", "other.example.com", *more])
+    first.write_text(other)
+    broken = good.replace("hostnames: [", "hostnames: [1, ")
+    second.write_text((second.read_text() if known else "") + broken)
+    kept = sorted(["good.example.com", "other.example.com", *more])
+    assert hosts() == kept
+    first.write_text(other + "# changed\n")
+    assert hosts() == kept
+    second.write_text("")
+    second.unlink()
+    assert hosts() == ["other.example.com"]
+    second.write_text(broken)
+    assert hosts() == ["other.example.com"]
+    second.write_text(ROUTE.format(number=1, host="mended"))
+    assert hosts() == ["mended.example.com", "other.example.com"]
