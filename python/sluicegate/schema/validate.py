@@ -108,7 +108,8 @@ def _metadata(document: dict[str, Any], entry: Entry) -> Iterator[Violation]:
         remedy = "use lower-case letters, digits, - and ., beginning and ending with a letter or digit"
         yield Violation("metadata.name", "schema", f"{name!r} is no DNS subdomain (RFC 1123)", remedy)
     if not entry.namespaced and metadata.get("namespace"):
-        yield Violation("metadata.namespace", "schema", f"a {entry.kind} has no namespace", "remove it")
+        # Templates write it; the API server drops it (`EnsureObjectNamespaceMatchesRequestNamespace` of apiserver).
+        yield Violation("metadata.namespace", "unknown-field", f"a {entry.kind} has no namespace", "remove it")
     for key, value in metadata.items():
         if key not in _METADATA:
             near = difflib.get_close_matches(str(key), _METADATA, 1)
