@@ -86,7 +86,7 @@ class Client:
                 except config.ConfigException:
                     pass
             return cls(await from_kubeconfig(kubeconfig, context))
-        except (config.ConfigException, OSError) as error:
+        except (config.ConfigException, CredentialsError, OSError) as error:
             raise ApiError(0, f"no API server is configured: {error}; give --kubeconfig, or run in a pod") from None
 
     async def __aenter__(self) -> Client:
@@ -215,7 +215,7 @@ class Client:
         url = f"{self.host}{path}" + (f"?{urlencode(query)}" if query else "")
         try:
             answer = await api.call_api(method, url, headers, body, _request_timeout=timeout)
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:  # such as a field of no HTTP
             raise ApiError(0, f"{method} {path}: {error or 'no answer in time'}") from None
         return answer.response, number
 

@@ -250,6 +250,10 @@ BAD_PLUGINS = [
     (f'echo \'{{"apiVersion":"{VERSION}","kind":"ExecCredential"}}\'', "neither status.token"),
     ('echo \'{"apiVersion":"v1","kind":"ExecCredential","status":{"token":"t"}}\'', "ExecCredential of v1"),
     (
+        f'echo \'{{"apiVersion":"{VERSION}","kind":"ExecCredential","status":{{"token":"a\\\\nb"}}}}\'',
+        "no header may have",
+    ),
+    (
         f'echo \'{{"apiVersion":"{VERSION}","kind":"ExecCredential","status":{{"clientCertificateData":"c"}}}}\'',
         "without the other",
     ),
@@ -332,6 +336,9 @@ def test_a_token_file_that_rotates(tmp_path: Path, clock: Clock) -> None:
             server.accepted = {"three"}
             await client.get(COLLECTION)
             assert server.unauthorized == 1
+            file.write_text("three\nfour\n")  # no request can have it
+            clock.now += credentials.REREAD
+            await client.get(COLLECTION)
             file.unlink()
             clock.now += credentials.REREAD
             await client.get(COLLECTION)
@@ -340,6 +347,16 @@ def test_a_token_file_that_rotates(tmp_path: Path, clock: Clock) -> None:
             error = await refusal(client)
             assert error.status == 401
             assert "token" in str(error)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("token", ["one\ntwo", "one two", "ön"])
+def test_a_token_that_no_request_can_have_is_refused_at_the_start(tmp_path: Path, token: str) -> None:
+    async def scenario() -> None:
+        with pytest.raises(ApiError, match="no header may have"):
+            async with asking(tmp_path, {"token": token}):
+                pass
 
     run(scenario())
 

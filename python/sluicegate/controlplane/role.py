@@ -175,7 +175,7 @@ class _Controller:
         signals.handle(self._signalled, lambda: self._ignored("SIGHUP"), lambda: self._ignored("SIGUSR1"))
         admin = await self._listen()
         identity = self._settings.pod or f"{socket.gethostname()}_{os.getpid()}"
-        election = Election(self._client, self._settings.namespace, NAME, identity, self._lead)
+        election = Election(self._client, self._settings.namespace, NAME, identity, self._lead, self._log.warning)
         jobs = [
             self._loop.run(),
             election.run(self._loop.ready),

@@ -84,7 +84,7 @@ class _Cluster:
     async def run(self) -> int:
         signals.handle(self._signalled, self._log.reopen, self._log.switch)
         identity = f"{socket.gethostname()}_{os.getpid()}"
-        election = Election(self._client, self._settings.namespace, LEASE, identity, self._lead)
+        election = Election(self._client, self._settings.namespace, LEASE, identity, self._lead, self._complain)
         jobs = (self._loop.run(), election.run(self._loop.ready), self._announce(), self._log.run())
         tasks = [asyncio.create_task(job) for job in jobs]
         stopping = asyncio.create_task(self._stop.wait())
