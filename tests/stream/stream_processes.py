@@ -88,7 +88,14 @@ class GatewayProcess:
     """`sluicegate gateway` as a Deployment starts it."""
 
     def __init__(
-        self, folder: Path, controller: Controller, *, settings: str = "", address: str = "", token: str = "good"
+        self,
+        folder: Path,
+        controller: Controller,
+        *,
+        settings: str = "",
+        address: str = "",
+        token: str = "good",
+        stdout: Any = subprocess.PIPE,
     ) -> None:
         self.address = address or own_address()
         self.folder = folder
@@ -106,7 +113,7 @@ class GatewayProcess:
         # Output goes to a file that is read while it grows: the process may be killed at any moment.
         self.process = subprocess.Popen(
             command,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "GRPC_VERBOSITY": "NONE"},
@@ -117,8 +124,7 @@ class GatewayProcess:
             thread.start()
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        for line in self.process.stdout or ():
             self.events.put(json.loads(line))
         self.events.put({"event": "end"})
 

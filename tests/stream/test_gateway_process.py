@@ -16,6 +16,7 @@ import pytest
 from stream_processes import LIMIT, Controller, GatewayProcess, serving_state
 from system_backends import Backend, echo, response
 from system_clients import Http1
+from system_gateway import until
 
 from sluicegate import ir
 from sluicegate.controller.stream.snapshot_file import NAME
@@ -80,6 +81,27 @@ def test_it_serves_what_the_controller_says(controller: Controller, start: Start
     (pod,) = controller.pods()
     assert pod.pod == "pod-1"
     assert pod.report.listeners[0].bound == (f"{gateway.address}:8080",)
+
+
+def test_what_it_cannot_tell_ends_nothing(controller: Controller, start: Start, backend: Backend) -> None:
+    """A disk that is full, or a pipe whose reader is gone."""
+    with open("/dev/full", "w") as full:
+        gateway = start(stdout=full)
+    controller.want(serving_state(gateway.address, backend.address, ["a"]))
+
+    def serves() -> bool:
+        try:
+            return get(gateway.address, "/a") == 200
+        except OSError:
+            return False
+
+    until(serves, "it serves")
+    controller.stop()
+    gateway.process.send_signal(signal.SIGUSR1)  # it tells that as well
+    assert get(gateway.address, "/a") == 200
+    controller.start()
+    assert gateway.stop() == 0, gateway.errors
+    assert gateway.errors == []
 
 
 def test_it_starts_from_its_snapshot_while_the_controller_is_away(

@@ -45,7 +45,7 @@ from .settings import NAME, ControllerSettings
 #: Seconds for giving the Lease back and closing connections.
 GOODBYE = 5.0
 #: Where an exception may be caught.
-STAGES = ("watch", "translate", "write", "step")
+STAGES = ("watch", "translate", "write", "step", "log")
 #: Exit status after a second signal.
 EXIT_AT_ONCE = 130
 
