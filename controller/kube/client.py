@@ -23,6 +23,7 @@ import msgspec
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 
+from .. import caught
 from .credentials import Credentials, CredentialsError, from_kubeconfig, from_pod
 
 #: Seconds for a request that is no watch.
@@ -88,6 +89,10 @@ class Client:
             return cls(await from_kubeconfig(kubeconfig, context))
         except (config.ConfigException, CredentialsError, OSError) as error:
             raise ApiError(0, f"no API server is configured: {error}; give --kubeconfig, or run in a pod") from None
+        except Exception as error:  # the official client takes the form of a kubeconfig for granted
+            name = kubeconfig or "the usual one"
+            text = f"the kubeconfig ({name}) cannot be used: {caught.describe(error)}"
+            raise ApiError(0, f"{text}; correct it, or give another one by --kubeconfig") from None
 
     async def __aenter__(self) -> Client:
         return self

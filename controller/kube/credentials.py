@@ -182,7 +182,12 @@ async def from_kubeconfig(path: str | None, context: str | None) -> Credentials:
     if merged.config is None:
         raise config.ConfigException("there is no kubeconfig")
     loader = _Loader(config_dict=merged.config, active_context=context)
-    return await _first(loader.load_and_set, loader.plugin())
+    found = await _first(loader.load_and_set, loader.plugin())
+    server = str(found.api.configuration.host)
+    if not server.startswith(("https://", "http://")):
+        await found.close()
+        raise config.ConfigException(f"the server of the cluster is no URL: {server!r}, such as https://127.0.0.1:6443")
+    return found
 
 
 async def _first(read: Read, plugin: Plugin | None) -> Credentials:

@@ -351,6 +351,34 @@ def test_a_token_file_that_rotates(tmp_path: Path, clock: Clock) -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "cannot be used"),
+        ("[]", "cannot be used"),
+        ("a: [", "cannot be used"),
+        (b"\xff\xfea", "cannot be used"),
+        ({"exec": [1]}, "cannot be used"),
+        (
+            {"exec": {"apiVersion": VERSION, "command": "true", "env": [{"name": "A"}]}},
+            "cannot be used: KeyError: 'value'",
+        ),
+        ("127.0.0.1:6443", "the server of the cluster is no URL: '127.0.0.1:6443'"),
+    ],
+)
+def test_a_kubeconfig_that_is_none_is_told(tmp_path: Path, text: Any, words: str) -> None:
+    async def scenario() -> None:
+        path = kubeconfig(tmp_path, "127.0.0.1:6443", text if isinstance(text, dict) else {"token": "t"})
+        if text != "127.0.0.1:6443" and not isinstance(text, dict):
+            Path(path).write_bytes(text if isinstance(text, bytes) else text.encode())
+        with pytest.raises(ApiError) as caught:
+            await Client.load(path)
+        assert words in str(caught.value)
+        assert "kubeconfig" in str(caught.value)
+
+    run(scenario())
+
+
 @pytest.mark.parametrize("token", ["one\ntwo", "one two", "ön"])
 def test_a_token_that_no_request_can_have_is_refused_at_the_start(tmp_path: Path, token: str) -> None:
     async def scenario() -> None:
