@@ -193,6 +193,21 @@ def test_what_did_not_change_is_not_read_again(tmp_path: Path) -> None:
     assert second.documents == read([str(path)]).documents
 
 
+def test_a_change_that_programs_hide_is_read(tmp_path: Path) -> None:
+    """Of the same size, in place, and with its old time: synchronising programs set it."""
+    path = tmp_path / "a.yaml"
+    path.write_text("kind: A")
+    os.utime(path, (1_000, 1_000))
+    reader = Reader([str(path)])
+    assert [document.data["kind"] for document in reader.read().documents] == ["A"]
+    # The system's clock of file times ticks some hundred times a second.
+    before = os.stat(path).st_ctime_ns
+    while os.stat(path).st_ctime_ns == before:
+        path.write_text("kind: B")
+        os.utime(path, (1_000, 1_000))
+    assert [document.data["kind"] for document in reader.read().documents] == ["B"]
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_reading_again_gives_what_reading_anew_gives(tmp_path: Path, seed: int) -> None:
     import random

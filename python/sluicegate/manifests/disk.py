@@ -20,7 +20,8 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 STANDARD_INPUT = "-"
 
-#: How a file looked: device, inode, size, time of the last change (nanoseconds).
+#: How a file looked: device, inode, size, and the times (nanoseconds) of the last change as programs may set it, and as
+#: the system has it.
 Stamp = tuple[int, ...]
 
 
@@ -53,7 +54,7 @@ def stamp_of(path: str) -> Stamp:
         raise Unreadable(Fault(path, 0, f"is {what}, not a file: move it away, or give it as a path of its own"))
     if status.st_size > MAX_FILE_BYTES:
         raise Unreadable(Fault(path, 0, _too_large(status.st_size)))
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def read_file(path: str) -> str:
