@@ -134,3 +134,28 @@ def test_an_object_that_moves_to_another_file_and_is_broken_there_keeps_its_last
     assert hosts() == ["other.example.com"]
     second.write_text(ROUTE.format(number=1, host="mended"))
     assert hosts() == ["mended.example.com", "other.example.com"]
+
+
+@pytest.mark.parametrize("file", [False, True])
+def test_what_is_behind_a_link_that_leads_nowhere_is_kept(tmp_path: Path, file: bool) -> None:
+    """As what is below a directory that was given and vanished: a mount, or a checkout, may come back."""
+    folder, link = tmp_path / "folder", tmp_path / "link"
+    folder.mkdir()
+    path = folder / "a.yaml"
+    path.write_text(ROUTE.format(number=1, host="a"))
+    link.symlink_to(path if file else folder)
+    source = Source(Reader([str(link)]), Store(), violations)
+    assert source.refresh().objects == 1
+    folder.rename(tmp_path / "elsewhere")
+    found = source.refresh()
+    assert found.objects == 1
+    [fault] = found.faults
+    assert (fault.path, "which does not exist: correct the link" in fault.reason) == (str(link), True)
+    link.unlink()
+    link.symlink_to(link)
+    found = source.refresh()
+    assert (found.objects, ["in a circle" in item.reason for item in found.faults]) == (1, [True])
+    (tmp_path / "elsewhere").rename(folder)
+    link.unlink()
+    link.symlink_to(path if file else folder)
+    assert source.refresh().faults == ()

@@ -169,8 +169,9 @@ def missing_path(path: str) -> Fault:
         os.stat(path)
     except PermissionError as error:
         return Fault(path, 0, reason(error, os.path.dirname(path) or ".", directory=True))
-    except OSError:
-        pass
+    except OSError as error:
+        if os.path.islink(path):
+            return Fault(path, 0, reason(error, path))
     return Fault(path, 0, "no such file or directory: check the path, or mount what belongs there")
 
 
