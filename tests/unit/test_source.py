@@ -159,3 +159,30 @@ def test_what_is_behind_a_link_that_leads_nowhere_is_kept(tmp_path: Path, file: 
     link.unlink()
     link.symlink_to(path if file else folder)
     assert source.refresh().faults == ()
+
+
+def test_what_is_told_of_a_last_good_version_is_told_where_the_object_is_now(tmp_path: Path) -> None:
+    """Where it was there may be another object."""
+    path, elsewhere = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    store = Store()
+    source = Source(Reader([str(tmp_path)]), store, violations)
+    first, second = ROUTE.format(number=1, host="first"), ROUTE.format(number=2, host="second")
+    broken = first.replace("[first", "[1, first")
+
+    def place() -> tuple[str, int, list[int]]:
+        source.refresh()
+        origin = store.snapshot().origin(key(1))
+        assert origin is not None
+        return Path(origin.path).name, origin.line, source.lines_of(origin, ["", "spec.hostnames", "spec.hostnames[0]"])
+
+    path.write_text(first + second)
+    assert place() == ("a.yaml", 2, [2, 7, 7])
+    path.write_text(second + broken)
+    assert place() == ("a.yaml", 9, [9, 14, 14])
+    path.write_text(second + "---\na: [\n")
+    assert place() == ("a.yaml", 0, [0, 0, 0])
+    path.write_text(second + first)
+    assert place() == ("a.yaml", 9, [9, 14, 14])
+    path.write_text(second)
+    elsewhere.write_text("\n\n" + broken)
+    assert place() == ("b.yaml", 4, [4, 9, 9])

@@ -80,14 +80,15 @@ class _Looked(NamedTuple):
 class _FileState:
     """What one file came to: a look at each document, its objects, and those that are kept from before.
 
-    `broken` has the keys of documents that cannot be used.
+    `broken` has the keys of documents that cannot be used, and where these are. What is kept of them counts as there:
+    where its good version was there may be another object now.
     """
 
     file: File
     looked: list[_Looked] = field(default_factory=list)
     objects: list[Object] = field(default_factory=list)
     faults: tuple[Fault, ...] = ()
-    broken: frozenset[ObjectKey] = frozenset()
+    broken: dict[ObjectKey, Origin] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
     by_line: dict[int, Document] | None = None
 
@@ -170,7 +171,7 @@ class Source:
             return None
         changed = [item for key, item in new.items() if old.get(key) is not item]
         gone = [key for key in old if key not in new]
-        if gone and any(not state.broken.isdisjoint(gone) for state in after.values()):
+        if gone and any(not state.broken.keys().isdisjoint(gone) for state in after.values()):
             return None
         for item in changed:
             self._objects[item.key] = item
@@ -180,8 +181,12 @@ class Source:
 
     def _add_strays(self, objects: dict[ObjectKey, Object], states: Mapping[str, _FileState]) -> frozenset[ObjectKey]:
         """Add what was good in another file than the one that has it now, and has it wrong."""
-        broken = set[ObjectKey]().union(*(state.broken for state in states.values() if state.broken))
-        strays = {key: self._objects[key] for key in broken if key not in objects and key in self._objects}
+        strays = {
+            key: _placed(self._objects[key], origin)
+            for state in states.values()
+            for key, origin in state.broken.items()
+            if key not in objects and key in self._objects
+        }
         objects.update(strays)
         return frozenset(strays)
 
@@ -211,13 +216,15 @@ class Source:
         bad = [item for item in odd if item.object is None]
         state.faults = (*file.faults, *(fault for item in odd for fault in item.faults))
         state.ignored = Counter(item.ignored for item in bad if item.ignored)
-        broken = {_key_of(item.document.data, item.meant) for item in bad if not item.ignored}
-        state.broken = frozenset(key for key in broken if key is not None)
+        broken = {_key_of(item.document.data, item.meant): item.document.origin for item in bad if not item.ignored}
+        state.broken = {key: origin for key, origin in broken.items() if key is not None}
         if before is not None and (file.faults or broken):
             everything = bool(file.faults) or None in broken
             present = {item.key for item in state.objects}
             state.objects += [
-                item for item in before.objects if item.key not in present and (everything or item.key in broken)
+                _placed(item, state.broken.get(item.key, Origin(file.path)))
+                for item in before.objects
+                if item.key not in present and (everything or item.key in broken)
             ]
         return state
 
@@ -246,10 +253,7 @@ class Source:
         if isinstance(kind, str) and isinstance(version, str) and not _is_read(kind, version):
             return self._look_at_other(document, f"{version}/{kind}")
         if before is not None and before.object is not None and not before.faults:
-            known = before.object
-            if known.origin != document.origin:
-                known = msgspec.structs.replace(known, origin=document.origin)
-            return _Looked(document, known)
+            return _Looked(document, _placed(before.object, document.origin))
         return _Looked(document, *self._decode(document))
 
     def _look_at_other(self, document: Document, name: str) -> _Looked:
@@ -307,6 +311,11 @@ class Source:
         for key in gone:
             self._store.handle(Delete(key))
         return frozenset([*(item.key for item in changed), *gone])
+
+
+def _placed(item: Object, origin: Origin) -> Object:
+    """The object at a place; the very same one where it is there."""
+    return item if item.origin == origin else msgspec.structs.replace(item, origin=origin)
 
 
 def _same_ends(old: Sequence[object], new: Sequence[object]) -> tuple[int, int]:
