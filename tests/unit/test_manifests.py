@@ -175,6 +175,15 @@ def test_files_and_directories(tmp_path: Path) -> None:
     assert told == {("bad.json", 1), ("half.json", 1), ("latin.yaml", 2), ("missing", 0)}
 
 
+def test_files_with_marks_of_their_encoding_may_be_put_together(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("\ufeffkind: A\n\ufeff---\nkind: B\n---\n\ufeffkind: C\nx: '\ufeff'\n")
+    found = read([str(path)])
+    assert found.faults == ()
+    assert [(item.data["kind"], item.origin.line) for item in found.documents] == [("A", 1), ("B", 3), ("C", 5)]
+    assert found.documents[2].data["x"] == "\ufeff"
+
+
 def test_what_did_not_change_is_not_read_again(tmp_path: Path) -> None:
     path = tmp_path / "many.yaml"
     path.write_text("---\n".join(f"kind: A\nnumber: {number}\n" for number in range(200)))

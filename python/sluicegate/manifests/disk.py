@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,10 @@ from .documents import Fault
 MAX_FILE_BYTES = 64 * 1024 * 1024
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 STANDARD_INPUT = "-"
+
+#: The byte order mark that editors write at the beginning of a file: in files that were put together each part has one.
+_MARK = "\ufeff"
+_MARKS = re.compile(rf"^{_MARK}", re.MULTILINE)
 
 #: How a file looked: device, inode, size, and the times (nanoseconds) of the last change as programs may set it, and as
 #: the system has it.
@@ -201,6 +206,8 @@ def _text(path: str, data: bytes) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise Unreadable(Fault(path, line, "not UTF-8 text: save it as UTF-8, or move it away")) from None
+    if _MARK in text:
+        text = _MARKS.sub("", text)
     return text.replace("\r\n", "\n") if "\r" in text else text  # one character is found much faster than two
 
 
