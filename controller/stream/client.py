@@ -168,7 +168,7 @@ class StreamClient:
 
     async def _connect(self) -> None:
         ca, token = _read(self._ca_file, "CA"), _read(self._token_file, "token").strip()
-        if not token or not token.isascii():
+        if not token or not token.isascii() or not token.decode().isprintable():
             raise ValueError(f"{self._token_file} holds no token")
         credentials = grpc.ssl_channel_credentials(root_certificates=ca)
         metadata = (("authorization", f"Bearer {token.decode()}"),)

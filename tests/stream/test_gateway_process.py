@@ -83,6 +83,11 @@ def test_it_serves_what_the_controller_says(controller: Controller, start: Start
     assert pod.report.listeners[0].bound == (f"{gateway.address}:8080",)
 
 
+@pytest.mark.parametrize("token", ["", "g\nood", "göd"])
+def test_a_token_that_no_request_can_have_is_told(start: Start, token: str) -> None:
+    assert "token holds no token" in start(token=token).named("stream_broken")["message"]
+
+
 def test_what_it_cannot_tell_ends_nothing(controller: Controller, start: Start, backend: Backend) -> None:
     """A disk that is full, or a pipe whose reader is gone."""
     with open("/dev/full", "w") as full:
