@@ -27,6 +27,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 import grpc
 import grpc.aio
 
+from .. import caught
 from .holdings import Change, Held, Holdings
 from .protocol import (
     GENERATION,
@@ -147,6 +148,9 @@ class StreamClient:
                 _let_go(error)
             except (OSError, ValueError, asyncio.TimeoutError) as error:
                 text = str(error) or "no answer in time"
+                _let_go(error)
+            except Exception as error:  # a fault of ours, or of gRPC: it must not end what serves
+                text = caught.note("stream", error)
                 _let_go(error)
             finally:
                 self.connected.clear()

@@ -96,6 +96,7 @@ class GatewayProcess:
         address: str = "",
         token: str = "good",
         stdout: Any = subprocess.PIPE,
+        code: str = "",
     ) -> None:
         self.address = address or own_address()
         self.folder = folder
@@ -105,7 +106,7 @@ class GatewayProcess:
         (folder / "state").mkdir(exist_ok=True)
         self.events: queue.Queue[dict[str, Any]] = queue.Queue()
         self.seen: list[dict[str, Any]] = []
-        command = [sys.executable, "-m", "sluicegate", "gateway", "--output", "json"]
+        command = [sys.executable, *(["-c", code] if code else ["-m", "sluicegate"]), "gateway", "--output", "json"]
         command += ["--controller", controller.side.address.replace("127.0.0.1", "localhost")]
         command += ["--token-file", str(folder / "token"), "--ca-file", str(folder / "ca.crt")]
         command += ["--state-directory", str(folder / "state"), "--settings", str(folder / "settings.toml")]

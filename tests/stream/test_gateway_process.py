@@ -109,6 +109,51 @@ def test_what_it_cannot_tell_ends_nothing(controller: Controller, start: Start, 
     assert gateway.errors == []
 
 
+#: `gateway`, in which a routine raises the first two times.
+CODE = """
+import importlib
+module, owner, method = {routine!r}.rsplit(".", 2)
+holder = getattr(importlib.import_module(module), owner)
+real, left = getattr(holder, method), [1, 2]
+def stumbling(*arguments, **keywords):
+    if left:
+        left.pop()
+        raise KeyError("odd")
+    return real(*arguments, **keywords)
+setattr(holder, method, stumbling)
+from sluicegate.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "routine",
+    [
+        "sluicegate.controller.stream.client.StreamClient._connect",
+        "sluicegate.dataplane.serving.Serving.save_now",
+        "sluicegate.dataplane.role._Role._tell_connected",
+    ],
+)
+def test_a_fault_of_ours_is_told_and_ends_nothing(
+    routine: str, controller: Controller, start: Start, backend: Backend
+) -> None:
+    gateway = start(code=CODE.format(routine=routine))
+    controller.want(serving_state(gateway.address, backend.address, ["a"]))
+    told = gateway.event(lambda event: "KeyError: 'odd'" in event["message"])  # the same is told once a minute
+    assert told["code"] in {"fault", "stream_broken"}
+    if "_tell_connected" not in routine:
+        gateway.named("connected")
+
+    def serves() -> bool:
+        try:
+            return get(gateway.address, "/a") == 200
+        except OSError:
+            return False
+
+    until(serves, "it serves")
+    until((gateway.folder / "state" / NAME).exists, "what is served is kept")
+
+
 def test_it_starts_from_its_snapshot_while_the_controller_is_away(
     controller: Controller, start: Start, backend: Backend
 ) -> None:
