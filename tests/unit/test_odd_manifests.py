@@ -211,3 +211,16 @@ def test_a_file_whose_name_is_no_text(tmp_path: Path) -> None:
     [finding] = [item for item in offline.findings() if item.code == "unreadable"]
     assert finding.path.endswith("\\udcff.yaml")
     assert finding.message == "its name is not UTF-8: rename it"
+
+
+@pytest.mark.parametrize(
+    "value", ["99712345", "true", "[s3cret]", "{s3cret: s3cret}", "!!binary czNjcmV0", "99712345.5"]
+)
+@pytest.mark.parametrize("field", ["data", "stringData", "immutable"])
+def test_no_message_quotes_a_secret(field: str, value: str) -> None:
+    text = f"apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\n{field}: {{password: {value}}}\n"
+    offline = load_offline(["-"], standard_input=text)
+    checked = load_offline(["-"], standard_input=text, validate=None)
+    told = [str(item) for item in (*offline.findings(), *schema_findings(checked.source.documents()))]
+    assert told
+    assert not any(word in item for item in told for word in ("99712345", "s3cret", "{")), told

@@ -73,7 +73,7 @@ def violations(document: dict[str, Any]) -> list[Violation]:
         return [Violation(*item) for item in unknown(version, kind)]
     document = without_nulls(document)
     found = list(_metadata(document, entry))
-    structure = Structure()
+    structure = Structure(quotes=kind != "Secret")
     schema = entry.schema
     body = {key: value for key, value in document.items() if key not in {"metadata", "status"}}
     body = with_defaults(body, schema)
