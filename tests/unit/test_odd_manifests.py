@@ -63,6 +63,7 @@ ROUTE = f"apiVersion: {API}\nkind: HTTPRoute\nmetadata:\n  name: odd\nspec:\n  p
         # Written with base 16 Python reads it, and cannot show it: not even in a message.
         (ROUTE.replace("name: odd", f"name: odd\n  namespace: 0x{'f' * 4_000}"), 5, "an integer of 4,002 digits"),
         (ROUTE + f"  hostnames: [0b{'1' * 20_000}]\n", 8, "an integer of 20,002 digits"),
+        (ROUTE.replace("name: odd", "name: odd\n  labels: {a: yes}"), 5, 'True is no string; quote it: "true"'),
         (ROUTE + "  hostnames: [.nan]\n", 8, "NaN is no string"),
     ],
 )

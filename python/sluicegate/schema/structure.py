@@ -59,7 +59,7 @@ class Structure:
                 self._add(path, f"{self._show(value)} is neither an integer nor a string", blocks=True)
                 return
         elif not _has_type(value, schema.get("type")):
-            remedy = _type_remedy(value, schema["type"], quotes=self._quotes)
+            remedy = type_remedy(value, schema["type"], quotes=self._quotes)
             self._add(path, f"{self._show(value)} is no {schema['type']}", remedy, blocks=True)
             return
         if "enum" in schema and value not in schema["enum"]:
@@ -181,7 +181,8 @@ def _has_type(value: object, kind: str | None) -> bool:
     return isinstance(value, _TYPES[kind])
 
 
-def _type_remedy(value: object, kind: str, *, quotes: bool) -> str:
+def type_remedy(value: object, kind: str, *, quotes: bool = True) -> str:
+    """What to do about a value of the wrong type; empty where nobody can say. `quotes`: it may show the value."""
     if kind == "string" and isinstance(value, (bool, int, float)):
         return f'quote it: "{json.dumps(value)}"' if quotes else "quote it"
     if kind in {"integer", "number", "boolean"} and isinstance(value, str):

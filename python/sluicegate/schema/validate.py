@@ -13,7 +13,7 @@ from .kinds import unknown, untyped
 from .nulls import without_nulls
 from .prepare import with_defaults
 from .rules import check_rules
-from .structure import Structure
+from .structure import Structure, type_remedy
 
 #: A DNS subdomain (RFC 1123), which names of objects are.
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
@@ -121,5 +121,5 @@ def _metadata(document: dict[str, Any], entry: Entry) -> Iterator[Violation]:
                 continue
             for inner, text in value.items():
                 if not isinstance(text, str):
-                    remedy = f'quote it: "{text}"'
+                    remedy = type_remedy(text, "string")
                     yield Violation(f'metadata.{key}["{inner}"]', "schema", f"{text!r} is no string", remedy)
