@@ -397,4 +397,4 @@ def test_it_loads_only_what_it_needs() -> None:
     )
     assert modules == {
         f"sluicegate.controller.stream{rest}" for rest in (".client", ".holdings", ".protocol", ".snapshot_file")
-    } | {"sluicegate.controller.stream"}
+    } | {"sluicegate.controller.stream", "sluicegate.controller.caught"}
