@@ -21,7 +21,7 @@ def note(stage: str, error: Exception) -> str:
     """Count an exception and say what it is.
 
     Args:
-        stage: what was under way: `read`, `translate`, `watch`, `write`, `log` or `step`.
+        stage: what was under way: `read`, `translate`, `watch`, `write`, `stream`, `log` or `step`.
         error: the exception, with its traceback.
 
     Returns:

@@ -34,16 +34,23 @@ class AddressPool:
         self._free: dict[str, None] = {}
         for network in networks:
             self._free.update(dict.fromkeys(_addresses(network)))
+        self._all = frozenset(self._free)
         self._held: dict[ObjectKey, str] = {}
+        #: Addresses of the pool that Gateways name themselves.
+        self._named: dict[ObjectKey, frozenset[str]] = {}
         #: Gateways that came when none was left, the first first.
         self._waiting: dict[ObjectKey, Gateway] = {}
 
     def place(self, gateway: Gateway) -> Gateway:
         """The Gateway with an address; as it is where it names one, or where none is left: then it waits for one."""
-        if any(item.value for item in gateway.spec.addresses):
+        named = frozenset(item.value for item in gateway.spec.addresses if item.value)
+        if named != self._named.get(gateway.key):
+            self._take_named_back(gateway.key)
+        if named:
             self._take_back(gateway.key)
-            for item in gateway.spec.addresses:
-                self._free.pop(item.value, None)
+            self._named[gateway.key] = named
+            for item in named:
+                self._free.pop(item, None)
             return gateway
         address = self._held.get(gateway.key) or next(iter(self._free), None)
         if address is None:
@@ -59,13 +66,23 @@ class AddressPool:
         """Take the addresses of Gateways that are gone back; returns those that waited and have one now."""
         for key in keys:
             self._take_back(key)
+            self._take_named_back(key)
         return [self.place(gateway) for gateway in list(self._waiting.values())[: len(self._free)]]
 
     def _take_back(self, key: ObjectKey) -> None:
         self._waiting.pop(key, None)
         address = self._held.pop(key, None)
-        if address is not None:
-            self._free[address] = None
+        self._free_up([address] if address is not None else [])
+
+    def _take_named_back(self, key: ObjectKey) -> None:
+        self._free_up(sorted(self._named.pop(key, ())))
+
+    def _free_up(self, addresses: Iterable[str]) -> None:
+        """Have addresses of the pool be free that no Gateway has any more."""
+        for address in addresses:
+            used = address in self._held.values() or any(address in named for named in self._named.values())
+            if address in self._all and not used:
+                self._free[address] = None
 
 
 def _addresses(text: str) -> Iterable[str]:

@@ -23,6 +23,7 @@ import msgspec
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 
+from .. import caught
 from .credentials import Credentials, CredentialsError, from_kubeconfig, from_pod
 
 #: Seconds for a request that is no watch.
@@ -86,8 +87,12 @@ class Client:
                 except config.ConfigException:
                     pass
             return cls(await from_kubeconfig(kubeconfig, context))
-        except (config.ConfigException, OSError) as error:
+        except (config.ConfigException, CredentialsError, OSError) as error:
             raise ApiError(0, f"no API server is configured: {error}; give --kubeconfig, or run in a pod") from None
+        except Exception as error:  # the official client takes the form of a kubeconfig for granted
+            name = kubeconfig or "the usual one"
+            text = f"the kubeconfig ({name}) cannot be used: {caught.describe(error)}"
+            raise ApiError(0, f"{text}; correct it, or give another one by --kubeconfig") from None
 
     async def __aenter__(self) -> Client:
         return self
@@ -215,7 +220,7 @@ class Client:
         url = f"{self.host}{path}" + (f"?{urlencode(query)}" if query else "")
         try:
             answer = await api.call_api(method, url, headers, body, _request_timeout=timeout)
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:  # such as a field of no HTTP
             raise ApiError(0, f"{method} {path}: {error or 'no answer in time'}") from None
         return answer.response, number
 

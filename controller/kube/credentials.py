@@ -23,7 +23,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import kube_config
 
-from .exec_plugin import Issued, Plugin
+from .exec_plugin import Issued, Plugin, is_token
 
 #: Seconds between looks at files.
 REREAD = 60.0
@@ -137,8 +137,7 @@ class Credentials:
 
     async def _take(self, fresh: Configuration) -> None:
         issued, before = self._issued, self.api.configuration
-        if "BearerToken" in fresh.api_key:
-            fresh.api_key["BearerToken"] = fresh.api_key["BearerToken"].strip()
+        _strip_token(fresh)
         if issued is not None and issued.token:
             fresh.api_key["BearerToken"] = f"Bearer {issued.token}"
         with tempfile.TemporaryDirectory() as folder:  # the official client takes certificates from files only
@@ -183,15 +182,34 @@ async def from_kubeconfig(path: str | None, context: str | None) -> Credentials:
     if merged.config is None:
         raise config.ConfigException("there is no kubeconfig")
     loader = _Loader(config_dict=merged.config, active_context=context)
-    return await _first(loader.load_and_set, loader.plugin())
+    found = await _first(loader.load_and_set, loader.plugin())
+    server = str(found.api.configuration.host)
+    if not server.startswith(("https://", "http://")):
+        await found.close()
+        raise config.ConfigException(f"the server of the cluster is no URL: {server!r}, such as https://127.0.0.1:6443")
+    return found
 
 
 async def _first(read: Read, plugin: Plugin | None) -> Credentials:
     configuration = Configuration()
     await read(configuration)
-    if "BearerToken" in configuration.api_key:
-        configuration.api_key["BearerToken"] = configuration.api_key["BearerToken"].strip()
+    _strip_token(configuration)
     return Credentials(configuration, read, plugin)
+
+
+def _strip_token(configuration: Configuration) -> None:
+    """Take the line end of a file from a token.
+
+    Raises:
+        CredentialsError: what is left is no token.
+    """
+    whole = configuration.api_key.get("BearerToken")
+    if whole is None:
+        return
+    kind, _, token = whole.strip().partition(" ")
+    if not is_token(token.strip()):
+        raise CredentialsError("the token has white space or other characters that no header may have: write it anew")
+    configuration.api_key["BearerToken"] = f"{kind} {token.strip()}"
 
 
 class _Loader(kube_config.KubeConfigLoader):

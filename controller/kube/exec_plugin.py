@@ -27,6 +27,11 @@ class PluginError(Exception):
     """A plugin that gave nothing to use; the message says which, why, and what it wrote."""
 
 
+def is_token(text: str) -> bool:
+    """Whether a token can stand in a field of HTTP: one with a line break cannot be sent (RFC 6750 section 2.1)."""
+    return text.isascii() and text.isprintable() and " " not in text
+
+
 class Issued(msgspec.Struct, frozen=True, rename="camel"):
     """What a plugin issued: a token, a certificate with its key (PEM), or both; `expiration_timestamp` ends them."""
 
@@ -121,6 +126,8 @@ class Plugin:
         issued = found.status
         if issued is None or not (issued.token or issued.client_certificate_data):
             raise self._failed("issued neither status.token nor status.clientCertificateData")
+        if issued.token and not is_token(issued.token):
+            raise self._failed("issued a status.token with white space or other characters that no header may have")
         if bool(issued.client_certificate_data) != bool(issued.client_key_data):
             raise self._failed("issued one of status.clientCertificateData and status.clientKeyData without the other")
         return issued

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from .. import caught
 from .client import ApiError, Client, decoded
 
 #: Seconds that a lease holds without being renewed, that a leader has for renewing it, and between tries.
@@ -28,7 +29,13 @@ class Election:
     """One candidate."""
 
     def __init__(
-        self, client: Client, namespace: str, name: str, identity: str, changed: Callable[[bool], None]
+        self,
+        client: Client,
+        namespace: str,
+        name: str,
+        identity: str,
+        changed: Callable[[bool], None],
+        complain: Callable[[str, str], None] = lambda _code, _message: None,
     ) -> None:
         """Make a candidate.
 
@@ -38,12 +45,14 @@ class Election:
             name: of the Lease.
             identity: of this candidate; unique among them.
             changed: told when leading begins and ends.
+            complain: takes a code and a message about a fault of ours.
         """
         self._client = client
         self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._name = name
         self._identity = identity
         self._changed = changed
+        self._complain = complain
         self._leading = False
         self._released = False
         #: When leading ends without a renewal.
@@ -67,6 +76,8 @@ class Election:
             except ApiError as error:
                 # A leader leads on until its time is over. After a conflict it looks soon who has the Lease.
                 pause = CONFLICT if error.status == 409 else RETRY
+            except Exception as error:  # whoever cannot lead serves on
+                self._complain("fault", f"the Lease {self._name}: {caught.note('write', error)}; it is tried again")
             await asyncio.sleep(pause)
 
     async def release(self) -> None:

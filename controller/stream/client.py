@@ -27,6 +27,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 import grpc
 import grpc.aio
 
+from .. import caught
 from .holdings import Change, Held, Holdings
 from .protocol import (
     GENERATION,
@@ -148,6 +149,9 @@ class StreamClient:
             except (OSError, ValueError, asyncio.TimeoutError) as error:
                 text = str(error) or "no answer in time"
                 _let_go(error)
+            except Exception as error:  # a fault of ours, or of gRPC: it must not end what serves
+                text = caught.note("stream", error)
+                _let_go(error)
             finally:
                 self.connected.clear()
                 self.lost.set()
@@ -168,7 +172,7 @@ class StreamClient:
 
     async def _connect(self) -> None:
         ca, token = _read(self._ca_file, "CA"), _read(self._token_file, "token").strip()
-        if not token or not token.isascii():
+        if not token or not token.isascii() or not token.decode().isprintable():
             raise ValueError(f"{self._token_file} holds no token")
         credentials = grpc.ssl_channel_credentials(root_certificates=ca)
         metadata = (("authorization", f"Bearer {token.decode()}"),)

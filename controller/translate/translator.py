@@ -112,6 +112,8 @@ class Translator:
         self.controller_name = controller_name
         self.options = options if options is not None else Options()
         self._memo = Memo()
+        #: Of the translation before one that raised: what serves does not end with the memory of how it came about.
+        self._before: Topology | None = None
         self._quarantine = Quarantine()
 
     @property
@@ -141,6 +143,7 @@ class Translator:
         try:
             return self._translate(memo, snapshot, options)
         except BaseException:
+            self._before = memo.topology if memo.topology is not None else self._before
             self._memo = Memo()  # half-done work must not be taken for the memory of a whole translation
             raise
 
@@ -170,8 +173,9 @@ class Translator:
         due = memo.translation is not None and memo.translation.is_due(step.options.now)
         if old is not None and not kinds_changed and not due and dirty.isdisjoint(old.reads):
             return old, False
-        good = old.certificates if old is not None else {}
-        served = old.gateways if old is not None and step.options.keep_served else {}
+        known = old if old is not None else self._before
+        good = known.certificates if known is not None else {}
+        served = known.gateways if known is not None and step.options.keep_served else {}
         new = build_topology(step.snapshot, self.controller_name, step.options, good, served)
         before = old.parents if old is not None else {}
         dirty.update(key for key in before if key not in new.parents)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
 import signal
 import sys
+from typing import TextIO
 
 #: Commands that serve: signals that rotate and switch logs never end them, not even while they are being loaded.
 SERVING = frozenset({"serve", "gateway", "controller"})
@@ -11,8 +14,28 @@ SERVING = frozenset({"serve", "gateway", "controller"})
 EXIT_INTERRUPTED = 130
 
 
+def _open_streams() -> None:
+    """See that the standard streams can be used.
+
+    One that is closed is opened on nothing: else a socket gets its number, and whatever is told goes into it. A
+    character that an encoding does not have is escaped, not an error.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream: TextIO | None = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 (until the end)
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """Run the command line."""
+    _open_streams()
     if SERVING.intersection(sys.argv[1:2]):
         for number in (signal.SIGHUP, signal.SIGUSR1):
             signal.signal(number, signal.SIG_IGN)

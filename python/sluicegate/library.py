@@ -137,6 +137,8 @@ def parse_request(
     Raises:
         RequestError: it is none.
     """
+    if port is not None and not 0 < port <= _MAX_PORT:
+        raise RequestError(f"{port} is no port: 1 to {_MAX_PORT}")
     words = text.split()
     if len(words) not in {1, 2}:
         raise RequestError(f"{text!r} is no request: write one as 'GET https://www.example.com/login'")
@@ -179,13 +181,13 @@ def _parse_connection(scheme: str, url: str, port: int | None, *, has_method: bo
 def _parse_http(method: str, url: str, fields: tuple[tuple[str, str], ...], port: int | None) -> Request:
     if "://" not in url:
         url = f"http://{url.lstrip('/')}" if not url.startswith("/") else f"http://localhost{url}"
-    parts = urlsplit(url)
-    if parts.scheme not in _DEFAULT_PORTS or not parts.netloc:
-        raise RequestError(f"{url!r} has no scheme http or https and a host: write https://www.example.com/login")
     try:
+        parts = urlsplit(url)
         written = parts.port
     except ValueError as error:
         raise RequestError(f"{url!r}: {error}") from None
+    if parts.scheme not in _DEFAULT_PORTS or not parts.netloc:
+        raise RequestError(f"{url!r} has no scheme http or https and a host: write https://www.example.com/login")
     target = url[url.index("://") + 3 :][len(parts.netloc) :].partition("#")[0]
     hosts = [value for name, value in fields if name.lower() == "host"]
     return Request(

@@ -6,6 +6,7 @@ Limits and timeouts of the engine (`engine_limits`) are set in the table `[engin
 
 from __future__ import annotations
 
+import codecs
 import ipaddress
 import os
 from collections.abc import Iterable, Mapping
@@ -149,7 +150,7 @@ def _from_file(path: str | None) -> dict[str, Any]:
     if not path:
         return {}
     try:
-        found = msgspec.toml.decode(Path(path).read_bytes())
+        found = msgspec.toml.decode(Path(path).read_bytes().removeprefix(codecs.BOM_UTF8))
     except OSError as error:
         raise SettingsError(f"{path}: the settings file cannot be read: {error.strerror}") from None
     except (msgspec.DecodeError, ValueError) as error:
@@ -208,19 +209,25 @@ def _check_log(path: str, places: Mapping[str, str]) -> None:
 
 def _check_listening(settings: Settings, places: Mapping[str, str]) -> None:
     for address in settings.listen:
-        try:
-            ipaddress.ip_address(address)
-        except ValueError:
+        if not _is_address(address):
             text = f"{address!r} is no IP address, such as 127.0.0.1 or ::1"
-            raise _refusal(places, "listen", text) from None
+            text += ", and may not have a zone" if "%" in address else ""
+            raise _refusal(places, "listen", text)
     if not 0 <= settings.port_offset <= MAX_PORT_OFFSET:
         raise _refusal(places, "port_offset", f"{settings.port_offset} is not between 0 and {MAX_PORT_OFFSET}")
 
 
+def _is_address(value: str) -> bool:
+    """Whether it is an IP address as the engine reads one: without a zone."""
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return False
+    return "%" not in value
+
+
 def _is_socket_address(value: str) -> bool:
     host, _, port = value.rpartition(":")
-    try:
-        ipaddress.ip_address(host[1:-1] if host.startswith("[") and host.endswith("]") else host)
-    except ValueError:
+    if not _is_address(host[1:-1] if host.startswith("[") and host.endswith("]") else host):
         return False
     return port.isascii() and port.isdigit() and int(port) <= 0xFFFF

@@ -250,6 +250,10 @@ BAD_PLUGINS = [
     (f'echo \'{{"apiVersion":"{VERSION}","kind":"ExecCredential"}}\'', "neither status.token"),
     ('echo \'{"apiVersion":"v1","kind":"ExecCredential","status":{"token":"t"}}\'', "ExecCredential of v1"),
     (
+        f'echo \'{{"apiVersion":"{VERSION}","kind":"ExecCredential","status":{{"token":"a\\\\nb"}}}}\'',
+        "no header may have",
+    ),
+    (
         f'echo \'{{"apiVersion":"{VERSION}","kind":"ExecCredential","status":{{"clientCertificateData":"c"}}}}\'',
         "without the other",
     ),
@@ -332,6 +336,9 @@ def test_a_token_file_that_rotates(tmp_path: Path, clock: Clock) -> None:
             server.accepted = {"three"}
             await client.get(COLLECTION)
             assert server.unauthorized == 1
+            file.write_text("three\nfour\n")  # no request can have it
+            clock.now += credentials.REREAD
+            await client.get(COLLECTION)
             file.unlink()
             clock.now += credentials.REREAD
             await client.get(COLLECTION)
@@ -340,6 +347,44 @@ def test_a_token_file_that_rotates(tmp_path: Path, clock: Clock) -> None:
             error = await refusal(client)
             assert error.status == 401
             assert "token" in str(error)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "cannot be used"),
+        ("[]", "cannot be used"),
+        ("a: [", "cannot be used"),
+        (b"\xff\xfea", "cannot be used"),
+        ({"exec": [1]}, "cannot be used"),
+        (
+            {"exec": {"apiVersion": VERSION, "command": "true", "env": [{"name": "A"}]}},
+            "cannot be used: KeyError: 'value'",
+        ),
+        ("127.0.0.1:6443", "the server of the cluster is no URL: '127.0.0.1:6443'"),
+    ],
+)
+def test_a_kubeconfig_that_is_none_is_told(tmp_path: Path, text: Any, words: str) -> None:
+    async def scenario() -> None:
+        path = kubeconfig(tmp_path, "127.0.0.1:6443", text if isinstance(text, dict) else {"token": "t"})
+        if text != "127.0.0.1:6443" and not isinstance(text, dict):
+            Path(path).write_bytes(text if isinstance(text, bytes) else text.encode())
+        with pytest.raises(ApiError) as caught:
+            await Client.load(path)
+        assert words in str(caught.value)
+        assert "kubeconfig" in str(caught.value)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("token", ["one\ntwo", "one two", "ön"])
+def test_a_token_that_no_request_can_have_is_refused_at_the_start(tmp_path: Path, token: str) -> None:
+    async def scenario() -> None:
+        with pytest.raises(ApiError, match="no header may have"):
+            async with asking(tmp_path, {"token": token}):
+                pass
 
     run(scenario())
 

@@ -11,6 +11,7 @@ import pytest
 from api_server import ApiServer
 from kubernetes.aio.client import Configuration
 
+from sluicegate.controller import caught
 from sluicegate.controller.kube import lease
 from sluicegate.controller.kube.client import ApiError, Client
 from sluicegate.controller.kube.lease import Election
@@ -191,3 +192,38 @@ def test_a_request_ends_at_its_limit() -> None:
         silent.close()
 
     run(test())
+
+
+def test_a_fault_of_ours_is_told_and_costs_one_try() -> None:
+    """A gateway whose election fails must serve on: the process ended with the task."""
+
+    class Odd(Client):
+        faults = 2
+
+        async def request(self, method: str, path: str, **given: Any) -> bytes:
+            if self.faults:
+                self.faults -= 1
+                raise KeyError("odd")
+            return await super().request(method, path, **given)
+
+    async def scenario() -> None:
+        server = ApiServer()
+        await server.start()
+        told: list[tuple[str, str]] = []
+        leads = asyncio.Event()
+        before = caught.counts().get("write", 0)
+        async with Odd(Configuration(host=server.url)) as client:
+            election = Election(
+                client, "system", "lease", "one", lambda _: leads.set(), lambda *what: told.append(what)
+            )
+            task = asyncio.create_task(election.run())
+            await asyncio.wait_for(leads.wait(), 10)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await election.release()
+        await server.stop()
+        assert [code for code, _ in told] == ["fault", "fault"]
+        assert "KeyError: 'odd'" in told[0][1]
+        assert caught.counts()["write"] == before + 2
+
+    asyncio.run(scenario())

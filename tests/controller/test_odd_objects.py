@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import random
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from odd_inputs import objects, odd_json
+from system_certificates import Authority
 
 from sluicegate import ir
 from sluicegate.checks import native_checks
@@ -265,3 +267,44 @@ def test_a_fault_of_the_translation_costs_the_object_that_causes_it(monkeypatch:
     assert not cluster.translator.held
     fresh = Translator(NAME, cluster.translator.options).translate(cluster.loop._store.snapshot())
     assert ir.encode(ir_transaction(None, fresh.ir, 1)) == ir.encode(ir_transaction(None, cluster.translate().ir, 1))
+
+
+def test_a_fault_of_the_translation_ends_no_certificate_that_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor a Gateway whose class is gone: both are remembered, not in any object."""
+    from sluicegate.controller.translate import translator as module
+
+    real: Callable[..., Any] = module.translate_route
+
+    def stumbling(route: Any, *rest: Any) -> Any:
+        if "odd.test" in route.spec.hostnames:
+            raise KeyError("odd")
+        return real(route, *rest)
+
+    monkeypatch.setattr(module, "translate_route", stumbling)
+    cluster = Cluster(provisioned=False)
+    gateway = json.loads(json.dumps(CANARY[2]))
+    tls = {"certificateRefs": [{"name": "canary"}]}
+    gateway["spec"]["listeners"].append({"name": "https", "port": 7778, "protocol": "HTTPS", "tls": tls})
+    for item in (*CANARY[:2], gateway, *CANARY[3:]):
+        cluster.send(item["kind"], "ADDED", json.dumps(item))
+    pair, other = Authority().sign("canary.test"), Authority().sign("other.test")
+    cluster.send("Secret", "ADDED", _secret(pair.certificate, pair.key))
+    before = cluster.translate().ir.certificates
+    assert list(before) == ["canary/canary"]
+    cluster.send("Secret", "MODIFIED", _secret(other.certificate, pair.key))
+    cluster.send("GatewayClass", "DELETED", json.dumps(CANARY[0]))
+    assert cluster.translate().ir.certificates == before
+    odd = json.loads(json.dumps(CANARY[3]))
+    odd["metadata"]["name"], odd["spec"]["hostnames"] = "odd", ["odd.test"]
+    cluster.send("HTTPRoute", "ADDED", json.dumps(odd))
+    found = cluster.translate()
+    assert list(cluster.translator.held) == [ObjectKey("HTTPRoute", "canary", "odd")]
+    assert found.ir.certificates == before
+    assert len(found.ir.listeners) == 2
+    assert "127.0.0.9:9" in cluster.canary()
+
+
+def _secret(certificate: bytes, key: bytes) -> str:
+    data = {"tls.crt": base64.b64encode(certificate).decode(), "tls.key": base64.b64encode(key).decode()}
+    metadata = {"name": "canary", "namespace": "canary"}
+    return json.dumps({"kind": "Secret", "metadata": metadata, "type": "kubernetes.io/tls", "data": data})

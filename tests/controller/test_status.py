@@ -16,7 +16,7 @@ from sluicegate.controller.kube.client import Client
 from sluicegate.controller.kube.resources import BY_KIND, Resource
 from sluicegate.controller.loop import Loop, Output
 from sluicegate.controller.model import GATEWAY_GROUP, ROUTE_KINDS, Gateway, ObjectKey
-from sluicegate.controller.model.gateway import GatewaySpec
+from sluicegate.controller.model.gateway import GatewayAddress, GatewaySpec
 from sluicegate.controller.model.meta import ObjectMeta
 from sluicegate.controller.pool import AddressPool, PoolError
 from sluicegate.controller.status import StatusWriter, merged_status
@@ -391,9 +391,9 @@ def test_an_answer_of_something_before_the_api_server_is_no_write(monkeypatch: p
         before = server.requests
         server.page_before = b"<html>Please log in</html>"
         loop.lead(True)
-        # Every object is tried again.
-        await server.wait(lambda: server.requests >= before + 10)
-        assert any("the answer is not the API server's" in message for message in told)
+        # Every object is tried again. Requests count when they come; what they are answered is told after that.
+        words = "the answer is not the API server's"
+        await server.wait(lambda: server.requests >= before + 10 and any(words in message for message in told))
         server.page_before = None
         await server.wait(lambda: bool(status_of(server, "gateways", "default", "gateway").get("conditions")))
 
@@ -437,9 +437,9 @@ def test_a_thousand_routes_are_few_gateway_writes() -> None:
 # --- Addresses --------------------------------------------------------------------------------------------------
 
 
-def gateway(name: str) -> Gateway:
+def gateway(name: str, *addresses: str) -> Gateway:
     key = ObjectKey("Gateway", "default", name)
-    spec = GatewaySpec(gateway_class_name="ours")
+    spec = GatewaySpec(gateway_class_name="ours", addresses=tuple(GatewayAddress(value=item) for item in addresses))
     return Gateway(metadata=ObjectMeta(name=name), key=key, spec=spec)
 
 
@@ -457,6 +457,23 @@ def test_the_pool() -> None:
     assert pool.place(gateway("c")).spec.addresses == waited.spec.addresses
     assert pool.release([gateway("b").key, gateway("c").key]) == []
     assert [item.value for item in pool.place(gateway("e")).spec.addresses] == ["10.0.0.2"]
+
+
+def test_addresses_of_the_pool_that_gateways_name_themselves_come_back() -> None:
+    pool = AddressPool(["10.0.0.1-10.0.0.2"])
+    assert pool.place(gateway("a")).spec.addresses[0].value == "10.0.0.1"
+    # It names the one of another, then another one, then none of the pool; two name the same.
+    pool.place(gateway("b", "10.0.0.1"))
+    pool.place(gateway("c", "10.0.0.1"))
+    assert pool.release([gateway("a").key, gateway("b").key]) == []
+    pool.place(gateway("d", "10.0.0.2"))
+    assert pool.place(gateway("e")).spec.addresses == ()
+    pool.place(gateway("d", "10.9.9.9"))
+    [waited] = pool.release([gateway("d").key])
+    assert (waited.name, waited.spec.addresses[0].value) == ("e", "10.0.0.2")
+    pool.place(gateway("f"))
+    [waited] = pool.release([gateway("c").key])
+    assert (waited.name, waited.spec.addresses[0].value) == ("f", "10.0.0.1")
 
 
 @pytest.mark.parametrize("text", ["nonsense", "10.0.0.9-10.0.0.1", "10.0.0.0/8", "10.0.0.1-::2"])

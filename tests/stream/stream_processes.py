@@ -88,7 +88,15 @@ class GatewayProcess:
     """`sluicegate gateway` as a Deployment starts it."""
 
     def __init__(
-        self, folder: Path, controller: Controller, *, settings: str = "", address: str = "", token: str = "good"
+        self,
+        folder: Path,
+        controller: Controller,
+        *,
+        settings: str = "",
+        address: str = "",
+        token: str = "good",
+        stdout: Any = subprocess.PIPE,
+        code: str = "",
     ) -> None:
         self.address = address or own_address()
         self.folder = folder
@@ -98,7 +106,7 @@ class GatewayProcess:
         (folder / "state").mkdir(exist_ok=True)
         self.events: queue.Queue[dict[str, Any]] = queue.Queue()
         self.seen: list[dict[str, Any]] = []
-        command = [sys.executable, "-m", "sluicegate", "gateway", "--output", "json"]
+        command = [sys.executable, *(["-c", code] if code else ["-m", "sluicegate"]), "gateway", "--output", "json"]
         command += ["--controller", controller.side.address.replace("127.0.0.1", "localhost")]
         command += ["--token-file", str(folder / "token"), "--ca-file", str(folder / "ca.crt")]
         command += ["--state-directory", str(folder / "state"), "--settings", str(folder / "settings.toml")]
@@ -106,7 +114,7 @@ class GatewayProcess:
         # Output goes to a file that is read while it grows: the process may be killed at any moment.
         self.process = subprocess.Popen(
             command,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "GRPC_VERBOSITY": "NONE"},
@@ -117,8 +125,7 @@ class GatewayProcess:
             thread.start()
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        for line in self.process.stdout or ():
             self.events.put(json.loads(line))
         self.events.put({"event": "end"})
 

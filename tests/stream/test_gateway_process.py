@@ -16,6 +16,7 @@ import pytest
 from stream_processes import LIMIT, Controller, GatewayProcess, serving_state
 from system_backends import Backend, echo, response
 from system_clients import Http1
+from system_gateway import until
 
 from sluicegate import ir
 from sluicegate.controller.stream.snapshot_file import NAME
@@ -80,6 +81,77 @@ def test_it_serves_what_the_controller_says(controller: Controller, start: Start
     (pod,) = controller.pods()
     assert pod.pod == "pod-1"
     assert pod.report.listeners[0].bound == (f"{gateway.address}:8080",)
+
+
+@pytest.mark.parametrize("token", ["", "g\nood", "göd"])
+def test_a_token_that_no_request_can_have_is_told(start: Start, token: str) -> None:
+    assert "token holds no token" in start(token=token).named("stream_broken")["message"]
+
+
+def test_what_it_cannot_tell_ends_nothing(controller: Controller, start: Start, backend: Backend) -> None:
+    """A disk that is full, or a pipe whose reader is gone."""
+    with open("/dev/full", "w") as full:
+        gateway = start(stdout=full)
+    controller.want(serving_state(gateway.address, backend.address, ["a"]))
+
+    def serves() -> bool:
+        try:
+            return get(gateway.address, "/a") == 200
+        except OSError:
+            return False
+
+    until(serves, "it serves")
+    controller.stop()
+    gateway.process.send_signal(signal.SIGUSR1)  # it tells that as well
+    assert get(gateway.address, "/a") == 200
+    controller.start()
+    assert gateway.stop() == 0, gateway.errors
+    assert gateway.errors == []
+
+
+#: `gateway`, in which a routine raises the first two times.
+CODE = """
+import importlib
+module, owner, method = {routine!r}.rsplit(".", 2)
+holder = getattr(importlib.import_module(module), owner)
+real, left = getattr(holder, method), [1, 2]
+def stumbling(*arguments, **keywords):
+    if left:
+        left.pop()
+        raise KeyError("odd")
+    return real(*arguments, **keywords)
+setattr(holder, method, stumbling)
+from sluicegate.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "routine",
+    [
+        "sluicegate.controller.stream.client.StreamClient._connect",
+        "sluicegate.dataplane.serving.Serving.save_now",
+        "sluicegate.dataplane.role._Role._tell_connected",
+    ],
+)
+def test_a_fault_of_ours_is_told_and_ends_nothing(
+    routine: str, controller: Controller, start: Start, backend: Backend
+) -> None:
+    gateway = start(code=CODE.format(routine=routine))
+    controller.want(serving_state(gateway.address, backend.address, ["a"]))
+    told = gateway.event(lambda event: "KeyError: 'odd'" in event["message"])  # the same is told once a minute
+    assert told["code"] in {"fault", "stream_broken"}
+    if "_tell_connected" not in routine:
+        gateway.named("connected")
+
+    def serves() -> bool:
+        try:
+            return get(gateway.address, "/a") == 200
+        except OSError:
+            return False
+
+    until(serves, "it serves")
+    until((gateway.folder / "state" / NAME).exists, "what is served is kept")
 
 
 def test_it_starts_from_its_snapshot_while_the_controller_is_away(
@@ -325,4 +397,4 @@ def test_it_loads_only_what_it_needs() -> None:
     )
     assert modules == {
         f"sluicegate.controller.stream{rest}" for rest in (".client", ".holdings", ".protocol", ".snapshot_file")
-    } | {"sluicegate.controller.stream"}
+    } | {"sluicegate.controller.stream", "sluicegate.controller.caught"}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from system_clients import Http1
-from system_gateway import Gateway, until
+from system_gateway import LIMIT, Gateway, own_address, until
 from system_manifests import Manifest, dump, gateway, route, rule, service
 
 #: `serve`, in which the routine whose name is given raises while `odd.yaml` is there.
@@ -101,3 +102,44 @@ def test_a_step_that_raises_is_told_counted_and_made_again(
         until(lambda: get(found).echo["backend"] == "other", "what changed meanwhile is live")
     finally:
         assert found.stop() == 0
+
+
+def test_closed_standard_streams_end_nothing(simple: list[Manifest], tmp_path: Path) -> None:
+    """As some supervisors start a program; a socket must not get the number of a stream."""
+    path, address = tmp_path / "all.yaml", own_address()
+    path.write_text(dump(*simple))
+    command = [sys.executable, "-m", "sluicegate", "serve", str(path), "--listen", address, "--admin", "off"]
+    process = subprocess.Popen(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command])
+    try:
+
+        def is_served() -> bool:
+            assert process.poll() is None
+            try:
+                connection = Http1(address, 8080)
+            except OSError:
+                return False
+            try:
+                return bool(connection.request("GET", "any.test", "/").status == 200)
+            finally:
+                connection.close()
+
+        until(is_served, "it serves")
+        streams = [os.readlink(f"/proc/{process.pid}/fd/{number}") for number in range(3)]
+        assert streams == [os.devnull] * 3
+        process.terminate()
+        assert process.wait(LIMIT) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("command", [["check"], ["explain", "-r", "GET http://any.test/é"]])
+def test_what_an_encoding_does_not_have_is_escaped(command: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "all.yaml"
+    path.write_text("kind: Sérvice\napiVersion: v1\nmetadata: {name: a}\n")
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    whole = [sys.executable, "-m", "sluicegate", command[0], str(path), *command[1:]]
+    found = subprocess.run(whole, env=environment, capture_output=True, check=False, timeout=LIMIT)
+    assert found.returncode == 1
+    assert b"\\xe9" in found.stdout
+    assert found.stderr == b""

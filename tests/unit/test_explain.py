@@ -180,6 +180,21 @@ def test_calls_of_grpc() -> None:
     assert (secured.method, secured.scheme, secured.port) == ("POST", "https", 8443)
 
 
+@pytest.mark.parametrize(
+    ("text", "port"),
+    [
+        ("http://[::1:80/", None),
+        ("http://a]/", None),
+        ("http://a.test/", -1),
+        ("http://a.test/", 0),
+        ("tcp://:1", 65_536),
+    ],
+)
+def test_what_is_no_request(text: str, port: int | None) -> None:
+    with pytest.raises(RequestError):
+        parse_request(text, port=port)
+
+
 def test_host_field_replaces_the_host() -> None:
     replaced = parse_request("http://127.0.0.1:8080/", {"Host": "a.test"})
     assert isinstance(replaced, Request)

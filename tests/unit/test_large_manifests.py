@@ -20,6 +20,7 @@ ROUTE = """\
       - name: missing
         port: 80
 """
+RULES = ROUTE.partition("rules:\n")[2]
 
 
 class Parsed:
@@ -45,9 +46,15 @@ def as_list(routes: int) -> str:
     return "apiVersion: v1\nkind: List\nitems:\n" + "".join(ROUTE.format(number=number) for number in range(routes))
 
 
+@pytest.mark.parametrize("alias", [False, True])
 @pytest.mark.parametrize("routes", [10, 200])
-def test_a_list_is_parsed_a_few_times_however_many_items_and_problems_it_has(parsed: Parsed, routes: int) -> None:
+def test_a_list_is_parsed_a_few_times_however_many_items_and_problems_it_has(
+    parsed: Parsed, routes: int, alias: bool
+) -> None:
     text = as_list(routes)
+    if alias:  # as programs write what is equal
+        text = text.replace("rules:\n", "rules: &rules\n", 1).replace(f"rules:\n{RULES}", "rules: *rules\n")
+        assert text.count("*rules") == routes - 1
     offline = load_offline(["-"], standard_input=text)
     found = offline.findings()
     assert offline.refresh.objects == routes

@@ -41,6 +41,30 @@ def test_lists_are_taken_apart() -> None:
     assert found[1].line_of("spec.x") == 8
 
 
+def test_lists_of_one_kind_and_lists_in_lists_are_taken_apart() -> None:
+    """As kubectl does: what has `items` is a list; items may leave out their kind."""
+    text = "apiVersion: v1\nkind: ServiceList\nitems:\n- metadata: {name: a}\n- kind: B\n  x: 1\n---\n"
+    text += "\nkind: List\nitems:\n- kind: List\n  items:\n  - kind: C\n    spec:\n      x: 1\n- kind: D\n"
+    found = read(["-"], text).documents
+    kinds = [(document.data.get("apiVersion"), document.data["kind"], document.origin.line) for document in found]
+    assert kinds == [("v1", "Service", 4), (None, "B", 5), (None, "C", 13), (None, "D", 16)]
+    assert [found[1].line_of("x"), found[2].line_of("spec.x")] == [6, 15]
+    assert documents("apiVersion: v1\nkind: List\nitems: null\n") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        ("apiVersion: v1\nkind: List\nitem: []\n", 1, "items: a List has a list of objects, but it has none"),
+        ("apiVersion: v1\nkind: List\nitems: {a: 1}\n", 1, "items: a List has a list of objects, but it is a mapping"),
+        ("kind: List\nitems:\n- kind: List\n  items:\n  - kind: A\n  - 1\n", 6, "items[0]: items[1]: an object"),
+    ],
+)
+def test_what_of_a_list_is_no_object_is_told(text: str, line: int, reason: str) -> None:
+    found = faults(text)
+    assert [at for at, message in found if message.startswith(reason)] == [line], found
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
@@ -151,6 +175,15 @@ def test_files_and_directories(tmp_path: Path) -> None:
     assert told == {("bad.json", 1), ("half.json", 1), ("latin.yaml", 2), ("missing", 0)}
 
 
+def test_files_with_marks_of_their_encoding_may_be_put_together(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("\ufeffkind: A\n\ufeff---\nkind: B\n---\n\ufeffkind: C\nx: '\ufeff'\n")
+    found = read([str(path)])
+    assert found.faults == ()
+    assert [(item.data["kind"], item.origin.line) for item in found.documents] == [("A", 1), ("B", 3), ("C", 5)]
+    assert found.documents[2].data["x"] == "\ufeff"
+
+
 def test_what_did_not_change_is_not_read_again(tmp_path: Path) -> None:
     path = tmp_path / "many.yaml"
     path.write_text("---\n".join(f"kind: A\nnumber: {number}\n" for number in range(200)))
@@ -167,6 +200,21 @@ def test_what_did_not_change_is_not_read_again(tmp_path: Path) -> None:
     ]
     assert changed == [77]
     assert second.documents == read([str(path)]).documents
+
+
+def test_a_change_that_programs_hide_is_read(tmp_path: Path) -> None:
+    """Of the same size, in place, and with its old time: synchronising programs set it."""
+    path = tmp_path / "a.yaml"
+    path.write_text("kind: A")
+    os.utime(path, (1_000, 1_000))
+    reader = Reader([str(path)])
+    assert [document.data["kind"] for document in reader.read().documents] == ["A"]
+    # The system's clock of file times ticks some hundred times a second.
+    before = os.stat(path).st_ctime_ns
+    while os.stat(path).st_ctime_ns == before:
+        path.write_text("kind: B")
+        os.utime(path, (1_000, 1_000))
+    assert [document.data["kind"] for document in reader.read().documents] == ["B"]
 
 
 @pytest.mark.parametrize("seed", range(30))

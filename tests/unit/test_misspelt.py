@@ -259,6 +259,16 @@ def test_what_the_api_server_takes_is_taken(tmp_path: Path, kind: str, old: str,
     assert world.object().same_content(model.decode(yaml.safe_load(bad)))
 
 
+def test_a_namespace_that_a_kind_does_not_have_is_told_and_dropped(tmp_path: Path) -> None:
+    """As the API server goes about it: charts write `namespace` into everything."""
+    world = World(tmp_path, "GatewayClass")
+    assert world.save(OBJECTS["GatewayClass"]) == ()
+    [fault] = world.save(OBJECTS["GatewayClass"].replace("{name: a}", "{name: a, namespace: b}"))
+    assert (fault.field, fault.severity, fault.code) == ("metadata.namespace", "warning", "unknown-field")
+    assert world.object().metadata.namespace == "b"
+    assert str(world.object().key) == "GatewayClass/a"
+
+
 def test_every_kind_that_is_served_is_here() -> None:
     assert OBJECTS.keys() >= model.KINDS.keys() - model.CLUSTER_ONLY - {"Namespace", "Node", "GatewayParameters"}
     assert {kind for kind, *_ in REFUSED} == OBJECTS.keys()

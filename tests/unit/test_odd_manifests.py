@@ -56,9 +56,14 @@ ROUTE = f"apiVersion: {API}\nkind: HTTPRoute\nmetadata:\n  name: odd\nspec:\n  p
         (ROUTE + "  hostnames: [!!int '']\n", 8, "'' is no int"),
         (ROUTE + "  hostnames: [!!float '']\n", 8, "'' is no float"),
         (ROUTE + "  hostnames: !!set {a, b}\n", 8, "JSON has no !!set"),
-        (ROUTE + "  hostnames: {? [1] : 2}\n", 8, "unhashable key"),
+        (ROUTE + "  hostnames: {? [1] : 2}\n", 8, "a key has to be text, not a list"),
+        (ROUTE.replace("name: odd", "name: {{ .Release.Name }}"), 4, "({{ ... }}) has to be rendered first"),
         (ROUTE + "  hostnames: {null: 1}\n", 8, "a key has to be text, not None"),
-        (ROUTE + f"  hostnames: [{'9' * 5_000}]\n", 8, "is no int"),
+        (ROUTE + f"  hostnames: [{'9' * 5_000}]\n", 8, "an integer of 5,000 digits: quote it"),
+        # Written with base 16 Python reads it, and cannot show it: not even in a message.
+        (ROUTE.replace("name: odd", f"name: odd\n  namespace: 0x{'f' * 4_000}"), 5, "an integer of 4,002 digits"),
+        (ROUTE + f"  hostnames: [0b{'1' * 20_000}]\n", 8, "an integer of 20,002 digits"),
+        (ROUTE.replace("name: odd", "name: odd\n  labels: {a: yes}"), 5, 'True is no string; quote it: "true"'),
         (ROUTE + "  hostnames: [.nan]\n", 8, "NaN is no string"),
     ],
 )
@@ -71,7 +76,14 @@ def test_odd_values_are_told_with_their_line(text: str, line: int, reason: str) 
 
 
 @pytest.mark.parametrize(
-    "text", ['{"a": ' + "9" * 5_000 + "}", '{"a": ' + "[" * 80 + "]" * 80 + "}", "[" * 200_000, '{"a": "\\udfff"}']
+    "text",
+    [
+        '{"a": 1, "b": {"c": 1, "d": 2, "c": 1}}',
+        '{"a": ' + "9" * 5_000 + "}",
+        '{"a": ' + "[" * 80 + "]" * 80 + "}",
+        "[" * 200_000,
+        '{"a": "\\udfff"}',
+    ],
 )
 def test_odd_json_is_told(text: str) -> None:
     before = caught.counts()
@@ -79,6 +91,11 @@ def test_odd_json_is_told(text: str) -> None:
     assert part.documents == ()
     assert part.faults[0][1].startswith("no JSON: ")
     assert caught.counts() == before
+
+
+def test_a_key_that_is_twice_in_json_is_named() -> None:
+    part = documents.parse('{"a": 1, "b": {"c": 1, "d": 2, "c": 1}}', as_json=True)
+    assert part.faults == ((1, "no JSON: the key 'c' is there twice"),)
 
 
 def test_keys_are_text_as_for_kubectl() -> None:
@@ -195,3 +212,16 @@ def test_a_file_whose_name_is_no_text(tmp_path: Path) -> None:
     [finding] = [item for item in offline.findings() if item.code == "unreadable"]
     assert finding.path.endswith("\\udcff.yaml")
     assert finding.message == "its name is not UTF-8: rename it"
+
+
+@pytest.mark.parametrize(
+    "value", ["99712345", "true", "[s3cret]", "{s3cret: s3cret}", "!!binary czNjcmV0", "99712345.5"]
+)
+@pytest.mark.parametrize("field", ["data", "stringData", "immutable"])
+def test_no_message_quotes_a_secret(field: str, value: str) -> None:
+    text = f"apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\n{field}: {{password: {value}}}\n"
+    offline = load_offline(["-"], standard_input=text)
+    checked = load_offline(["-"], standard_input=text, validate=None)
+    told = [str(item) for item in (*offline.findings(), *schema_findings(checked.source.documents()))]
+    assert told
+    assert not any(word in item for item in told for word in ("99712345", "s3cret", "{")), told

@@ -34,7 +34,9 @@ def test_options_win_over_variables_and_these_over_the_file(file: Path) -> None:
         ("drain = -1", ["drain", "seconds are not between"]),
         ("port_offset = 70000", ["port_offset", "60000"]),
         ("listen = ['localhost']", ["listen", "such as 127.0.0.1"]),
+        ("listen = ['fe80::1%eth0']", ["listen", "may not have a zone"]),
         ("admin = 'localhost:1'", ["admin", "nor `off`"]),
+        ("admin = '[fe80::1%eth0]:1'", ["admin", "nor `off`"]),
         ("output = 'xml'", ["output", "neither text nor json"]),
         ("access_log = '/nowhere/at/all.log'", ["access_log", "/nowhere/at", "create it"]),
         ("access_log = '/'", ["access_log", "name a file in it"]),
@@ -64,6 +66,11 @@ def test_what_cannot_be_used(file: Path, text: str, words: list[str]) -> None:
 def test_where_it_was_given(flags: dict[str, Any], environment: dict[str, str], place: str) -> None:
     with pytest.raises(SettingsError, match=rf"workers \(set by {place}\): -1 is not between"):
         load_settings(flags, environment)
+
+
+def test_a_file_of_an_editor_that_writes_a_mark_of_its_encoding(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbfworkers = 3\n")
+    assert load_settings({}, {}, str(file)).workers == 3
 
 
 def test_a_missing_file() -> None:

@@ -99,3 +99,90 @@ def test_an_object_written_twice_is_told_wherever_it_is(world: World) -> None:
     world.save()
     assert world.faults == []
     assert world.hosts()["route-2"] == "second.example.com"
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_an_object_that_moves_to_another_file_and_is_broken_there_keeps_its_last_good_version(
+    tmp_path: Path, known: bool
+) -> None:
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    other, good = ROUTE.format(number=0, host="other"), ROUTE.format(number=1, host="good")
+    store = Store()
+    source = Source(Reader([str(tmp_path)]), store, violations)
+
+    def hosts() -> list[str]:
+        found = source.refresh()
+        assert found.objects == len(store.snapshot().table("HTTPRoute"))
+        return sorted(item.spec.hostnames[0] for item in store.snapshot().table("HTTPRoute").values())  # type: ignore[attr-defined]
+
+    first.write_text(good + other)
+    if known:
+        second.write_text(ROUTE.format(number=2, host="third"))
+    more = ["third.example.com"] * known
+    assert hosts() == sorted(["good.example.com", "other.example.com", *more])
+    first.write_text(other)
+    broken = good.replace("hostnames: [", "hostnames: [1, ")
+    second.write_text((second.read_text() if known else "") + broken)
+    kept = sorted(["good.example.com", "other.example.com", *more])
+    assert hosts() == kept
+    first.write_text(other + "# changed\n")
+    assert hosts() == kept
+    second.write_text("")
+    second.unlink()
+    assert hosts() == ["other.example.com"]
+    second.write_text(broken)
+    assert hosts() == ["other.example.com"]
+    second.write_text(ROUTE.format(number=1, host="mended"))
+    assert hosts() == ["mended.example.com", "other.example.com"]
+
+
+@pytest.mark.parametrize("file", [False, True])
+def test_what_is_behind_a_link_that_leads_nowhere_is_kept(tmp_path: Path, file: bool) -> None:
+    """As what is below a directory that was given and vanished: a mount, or a checkout, may come back."""
+    folder, link = tmp_path / "folder", tmp_path / "link"
+    folder.mkdir()
+    path = folder / "a.yaml"
+    path.write_text(ROUTE.format(number=1, host="a"))
+    link.symlink_to(path if file else folder)
+    source = Source(Reader([str(link)]), Store(), violations)
+    assert source.refresh().objects == 1
+    folder.rename(tmp_path / "elsewhere")
+    found = source.refresh()
+    assert found.objects == 1
+    [fault] = found.faults
+    assert (fault.path, "which does not exist: correct the link" in fault.reason) == (str(link), True)
+    link.unlink()
+    link.symlink_to(link)
+    found = source.refresh()
+    assert (found.objects, ["in a circle" in item.reason for item in found.faults]) == (1, [True])
+    (tmp_path / "elsewhere").rename(folder)
+    link.unlink()
+    link.symlink_to(path if file else folder)
+    assert source.refresh().faults == ()
+
+
+def test_what_is_told_of_a_last_good_version_is_told_where_the_object_is_now(tmp_path: Path) -> None:
+    """Where it was there may be another object."""
+    path, elsewhere = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    store = Store()
+    source = Source(Reader([str(tmp_path)]), store, violations)
+    first, second = ROUTE.format(number=1, host="first"), ROUTE.format(number=2, host="second")
+    broken = first.replace("[first", "[1, first")
+
+    def place() -> tuple[str, int, list[int]]:
+        source.refresh()
+        origin = store.snapshot().origin(key(1))
+        assert origin is not None
+        return Path(origin.path).name, origin.line, source.lines_of(origin, ["", "spec.hostnames", "spec.hostnames[0]"])
+
+    path.write_text(first + second)
+    assert place() == ("a.yaml", 2, [2, 7, 7])
+    path.write_text(second + broken)
+    assert place() == ("a.yaml", 9, [9, 14, 14])
+    path.write_text(second + "---\na: [\n")
+    assert place() == ("a.yaml", 0, [0, 0, 0])
+    path.write_text(second + first)
+    assert place() == ("a.yaml", 9, [9, 14, 14])
+    path.write_text(second)
+    elsewhere.write_text("\n\n" + broken)
+    assert place() == ("b.yaml", 4, [4, 9, 9])

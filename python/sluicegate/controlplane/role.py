@@ -45,7 +45,7 @@ from .settings import NAME, ControllerSettings
 #: Seconds for giving the Lease back and closing connections.
 GOODBYE = 5.0
 #: Where an exception may be caught.
-STAGES = ("watch", "translate", "write", "step")
+STAGES = ("watch", "translate", "write", "step", "log")
 #: Exit status after a second signal.
 EXIT_AT_ONCE = 130
 
@@ -175,7 +175,7 @@ class _Controller:
         signals.handle(self._signalled, lambda: self._ignored("SIGHUP"), lambda: self._ignored("SIGUSR1"))
         admin = await self._listen()
         identity = self._settings.pod or f"{socket.gethostname()}_{os.getpid()}"
-        election = Election(self._client, self._settings.namespace, NAME, identity, self._lead)
+        election = Election(self._client, self._settings.namespace, NAME, identity, self._lead, self._log.warning)
         jobs = [
             self._loop.run(),
             election.run(self._loop.ready),

@@ -8,6 +8,8 @@ from collections import OrderedDict
 
 import msgspec
 
+from sluicegate.controller import caught
+
 #: Seconds before the same thing is told again, and things that are remembered for that.
 AGAIN, MAX_REMEMBERED = 60.0, 256
 
@@ -39,11 +41,15 @@ class Log:
             self._write("warning", f"warning: {message}", {})
 
     def _write(self, event: str, message: str, values: dict[str, object]) -> None:
-        if self._json:
-            stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            line = msgspec.json.encode({"event": event, "time": stamp, **values, "message": message})
-            sys.stdout.write(line.decode() + "\n")
-            sys.stdout.flush()
-        else:
-            sys.stderr.write(message + "\n")
-            sys.stderr.flush()
+        """Write a line, if it can be: a full disk or a reader that is gone must not stop traffic."""
+        try:
+            if self._json:
+                stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+                line = msgspec.json.encode({"event": event, "time": stamp, **values, "message": message})
+                sys.stdout.write(line.decode() + "\n")
+                sys.stdout.flush()
+            else:
+                sys.stderr.write(message + "\n")
+                sys.stderr.flush()
+        except (OSError, ValueError) as error:
+            caught.note("log", error)

@@ -8,12 +8,16 @@ go. A second signal ends it at once.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import time
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import msgspec
 
 from sluicegate import collector, signals
+from sluicegate.controller import caught
 from sluicegate.controller.stream.holdings import Holdings
 from sluicegate.controller.stream.protocol import RefusedError
 from sluicegate.controller.stream.snapshot_file import SnapshotError, read_snapshot
@@ -25,6 +29,8 @@ from .serving import Serving
 
 #: Seconds between looks at what the engine has to tell.
 POLL_EVENTS = 0.5
+#: Seconds before a job that raised is done again.
+AGAIN = 1.0
 #: Exit status after a second signal.
 EXIT_AT_ONCE = 130
 
@@ -85,8 +91,14 @@ class _Role:
                 self._log.warning,
             )
             collector.settle()
-            jobs = [client.run(), serving.save(), serving.retry_binds(client.report), self._poll_events()]
-            tasks = [asyncio.create_task(job) for job in (*jobs, self._tell_connected(client.connected, client.lost))]
+            jobs: list[Callable[[], Coroutine[Any, Any, None]]] = [
+                client.run,
+                serving.save,
+                functools.partial(serving.retry_binds, client.report),
+                self._poll_events,
+                functools.partial(self._tell_connected, client.connected, client.lost),
+            ]
+            tasks = [asyncio.create_task(self._keep_up(job)) for job in jobs]
             await self._wait(tasks)
             try:
                 await self._drain()
@@ -94,7 +106,10 @@ class _Role:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-            await serving.save_now()
+            try:
+                await serving.save_now()
+            except Exception as error:
+                self._log.warning("fault", caught.note("step", error))
         finally:
             logging.cancel()
             await self._engine.shutdown_async()
@@ -129,13 +144,22 @@ class _Role:
         return serving
 
     async def _wait(self, tasks: list[asyncio.Task[None]]) -> None:
-        """Wait for the stop; a task that fails ends the process with its error rather than silently."""
+        """Wait for the stop; a task that ends all the same ends the process with its error rather than silently."""
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         for task in tasks:
             if task.done():
                 task.result()
+
+    async def _keep_up(self, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do a job that has no end; what raises is told, counted and done again, and what is there serves on."""
+        while True:
+            try:
+                await job()
+            except Exception as error:
+                self._log.warning("fault", f"{caught.note('step', error)}; what is there serves on")
+            await asyncio.sleep(AGAIN)
 
     async def _tell_connected(self, connected: asyncio.Event, lost: asyncio.Event) -> None:
         while True:

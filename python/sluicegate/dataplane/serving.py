@@ -96,7 +96,11 @@ class Serving:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            await self.save_now()
+            try:
+                await self.save_now()
+            except Exception:
+                self._changed.set()  # whoever calls again finds it so
+                raise
             await asyncio.sleep(SNAPSHOT_INTERVAL)
 
     async def save_now(self) -> None:
@@ -109,6 +113,9 @@ class Serving:
             await asyncio.to_thread(write_snapshot, self._directory, tables)
         except SnapshotError as error:
             self._warn("snapshot_failed", f"{error}; a restart without the controller would serve an older state")
+        except Exception:
+            self._saved = False
+            raise
 
     async def _apply(self, change: Change) -> None:
         self._generation += 1

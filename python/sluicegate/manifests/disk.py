@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterable, Iterator
@@ -20,7 +21,12 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 STANDARD_INPUT = "-"
 
-#: How a file looked: device, inode, size, time of the last change (nanoseconds).
+#: The byte order mark that editors write at the beginning of a file: in files that were put together each part has one.
+_MARK = "\ufeff"
+_MARKS = re.compile(rf"^{_MARK}", re.MULTILINE)
+
+#: How a file looked: device, inode, size, and the times (nanoseconds) of the last change as programs may set it, and as
+#: the system has it.
 Stamp = tuple[int, ...]
 
 
@@ -53,7 +59,7 @@ def stamp_of(path: str) -> Stamp:
         raise Unreadable(Fault(path, 0, f"is {what}, not a file: move it away, or give it as a path of its own"))
     if status.st_size > MAX_FILE_BYTES:
         raise Unreadable(Fault(path, 0, _too_large(status.st_size)))
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def read_file(path: str) -> str:
@@ -168,8 +174,9 @@ def missing_path(path: str) -> Fault:
         os.stat(path)
     except PermissionError as error:
         return Fault(path, 0, reason(error, os.path.dirname(path) or ".", directory=True))
-    except OSError:
-        pass
+    except OSError as error:
+        if os.path.islink(path):
+            return Fault(path, 0, reason(error, path))
     return Fault(path, 0, "no such file or directory: check the path, or mount what belongs there")
 
 
@@ -199,6 +206,8 @@ def _text(path: str, data: bytes) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise Unreadable(Fault(path, line, "not UTF-8 text: save it as UTF-8, or move it away")) from None
+    if _MARK in text:
+        text = _MARKS.sub("", text)
     return text.replace("\r\n", "\n") if "\r" in text else text  # one character is found much faster than two
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -19,6 +20,9 @@ from .loader import MAX_DEPTH, YamlError, field_lines, item_places, load
 
 #: One document. The API server takes at most 3 MiB in a request.
 MAX_DOCUMENT_BYTES = 3 * 1024 * 1024
+
+#: Kind of lists, and the end of the kinds of lists of one kind.
+LIST = "List"
 
 _SEPARATOR = re.compile(r"^(?:---|\.\.\.)(?=\s|$)", re.MULTILINE)
 _BLANK = re.compile(r"\s*(?:#.*)?$|---\s*(?:#.*)?$|\.\.\.\s*$|%")
@@ -134,19 +138,32 @@ def parse(text: str, *, as_json: bool = False) -> Part:
     if not isinstance(data, dict):
         reason = f"an object with apiVersion and kind is expected, not a {_kind_of(data)}"
         return Part((), ((first, reason),), text)
-    if data.get("kind") == "List" and isinstance(data.get("items"), list):
-        return _parse_list(data["items"], text, first)
+    if _is_list(data):
+        documents, faults = _parse_list(data, text, 1, first)
+        return Part(tuple(documents), tuple(faults), text)
     return Part((PartDocument(data, first, text),), (), text)
 
 
 def _values(text: str, *, as_json: bool) -> object:
-    data = json.loads(text) if as_json else load(_without_directives(text))
+    data = json.loads(text, object_pairs_hook=_once) if as_json else load(_without_directives(text))
     if "\\u" in text or "\\U" in text:
         # Some parsers take what is no text, and nobody can write it again.
         json.dumps(data, ensure_ascii=False, default=str).encode()
     if as_json:
         _check_depth(data, 0)
     return data
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, each key of it there once: else one of two values would be lost without a word.
+
+    Raises:
+        KeyError: a key is there twice.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise KeyError(next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1))
+    return found
 
 
 def _unreadable(error: Exception, first: int, *, as_json: bool) -> tuple[int, str]:
@@ -158,6 +175,8 @@ def _unreadable(error: Exception, first: int, *, as_json: bool) -> tuple[int, st
         return error.lineno, f"{what}: {error.msg}"
     if isinstance(error, UnicodeEncodeError):
         return first, f"{what}: half of a surrogate pair is no character: write both halves, or the character itself"
+    if as_json and isinstance(error, KeyError):
+        return first, f"{what}: the key {error} is there twice"
     if isinstance(error, RecursionError):
         return first, f"{what}: nested deeper than {MAX_DEPTH} levels"
     if as_json and isinstance(error, ValueError):
@@ -179,22 +198,57 @@ def _check_depth(value: object, depth: int) -> None:
                 _check_depth(item, depth + 1)
 
 
-def _parse_list(items: list[Any], text: str, first: int) -> Part:
-    """Take a `kind: List` apart: each object gets its own text, so that its lines are found without the others."""
-    documents = []
-    faults = []
+def _is_list(data: dict[str, Any]) -> bool:
+    """Whether it is a list of objects, as kubectl tells: of any kind (`List`, `ServiceList`), with `items`."""
+    kind = data.get("kind")
+    if isinstance(kind, str) and isinstance(data.get("items"), list):
+        return True
+    return kind == LIST and data.get("apiVersion") == "v1"
+
+
+def _parse_list(
+    data: dict[str, Any], text: str, begin: int, first: int
+) -> tuple[list[PartDocument], list[tuple[int, str]]]:
+    """Take a list apart: each object gets its own text, so that its lines are found without the others.
+
+    Lists in lists are taken apart as well. Items of a `ServiceList` may leave out their kind, as the API server does.
+    Source: `FlattenListVisitor` of cli-runtime, `unstructuredJSONScheme` of apimachinery.
+
+    Args:
+        data: the list.
+        text: of the list.
+        begin: line of the part at which the text begins.
+        first: line of its first content.
+    """
+    documents: list[PartDocument] = []
+    faults: list[tuple[int, str]] = []
+    items = data.get("items")
+    if items is None and "items" in data:
+        return documents, faults  # empty, as Go writes it
+    if not isinstance(items, list):
+        what = "it has none" if items is None else f"it is a {_kind_of(items)}"
+        return documents, [(first, f"items: a {data['kind']} has a list of objects, but {what}")]
+    kind = data["kind"].removesuffix(LIST)
     places = item_places(text)
     if len(places) != len(items):
-        places = [(first, "")] * len(items)
-    for index, (item, (line, own)) in enumerate(zip(items, places, strict=True)):
-        prefix = f"items[{index}]"
-        if not isinstance(item, dict):
-            faults.append((line, f"{prefix}: an object is expected, not a {_kind_of(item)}"))
+        places = [(first - begin + 1, "")] * len(items)
+    for index, (written, (place, own)) in enumerate(zip(items, places, strict=True)):
+        prefix, line = f"items[{index}]", begin + place - 1
+        if not isinstance(written, dict):
+            faults.append((line, f"{prefix}: an object is expected, not a {_kind_of(written)}"))
+            continue
+        item = written
+        if kind and not item.get("kind"):
+            item = {**item, "apiVersion": data.get("apiVersion"), "kind": kind}
+        if own and _is_list(item):
+            inner = _parse_list(item, own, line, line)
+            documents += inner[0]
+            faults += [(at, f"{prefix}: {reason}") for at, reason in inner[1]]
         elif own:
             documents.append(PartDocument(item, line, own, line))
         else:
-            documents.append(PartDocument(item, line, text, prefix=prefix))
-    return Part(tuple(documents), tuple(faults), text)
+            documents.append(PartDocument(item, line, text, begin, prefix))
+    return documents, faults
 
 
 def _first_content(text: str) -> int | None:
@@ -221,5 +275,13 @@ def _without_directives(text: str) -> str:
 
 
 def _kind_of(value: object) -> str:
-    names = {list: "list", str: "text", int: "number", float: "number", bool: "boolean", type(None): "null"}
+    names = {
+        dict: "mapping",
+        list: "list",
+        str: "text",
+        int: "number",
+        float: "number",
+        bool: "boolean",
+        type(None): "null",
+    }
     return names.get(type(value), type(value).__name__)

@@ -21,6 +21,10 @@ MAX_NODES = 1_000_000
 #: Levels of nesting. Stops exhaustion of the stack.
 MAX_DEPTH = 64
 
+#: Characters of an integer. Python writes no integer of more than 4,300 digits, not even into a message, and takes
+#: long to read one; written with base 16 it would still be read.
+MAX_INTEGER = 1_000
+
 #: Characters of a value that an error shows.
 SHOWN_CHARACTERS = 80
 
@@ -31,7 +35,8 @@ _Base: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _KEPT_TAGS = ("bool", "null", "merge")
 _TEXT, _MAPPING, _SEQUENCE = (f"tag:yaml.org,2002:{name}" for name in ("str", "map", "seq"))
-_SCALARS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("bool", "null", "int", "float"))
+_INTEGER = "tag:yaml.org,2002:int"
+_SCALARS = frozenset({_INTEGER, *(f"tag:yaml.org,2002:{name}" for name in ("bool", "null", "float"))})
 _INT = re.compile(r"^[-+]?(?:0b[0-1_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)$")
 _FLOAT = re.compile(
     r"^(?:[-+]?(?:[0-9][0-9_]*)\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+"
@@ -55,6 +60,10 @@ class _Loader(_Base):  # type: ignore[misc, valid-type]
         """Build a mapping; refuse a key that is there already."""
         keys: set[str] = set()
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if not isinstance(key, yaml.ScalarNode):
+                what = "a list" if isinstance(key, yaml.SequenceNode) else "a mapping"
+                template = "; a template ({{ ... }}) has to be rendered first"
+                raise YamlError(f"a key has to be text, not {what}{template}", key.start_mark.line + 1)
             name = key.value
             if isinstance(name, str):
                 if name in keys and name != "<<":
@@ -95,9 +104,16 @@ def _refuse(_loader: _Loader, node: yaml.Node) -> None:
     raise YamlError(f"JSON has no !!{node.tag.rpartition(':')[2]}: write a mapping or a list", node.start_mark.line + 1)
 
 
+def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:
+    if len(node.value) > MAX_INTEGER:
+        raise YamlError(f"an integer of {len(node.value):,} digits: quote it, or correct it", node.start_mark.line + 1)
+    return int(loader.construct_yaml_int(node))
+
+
 for _name in ("set", "omap", "pairs"):
     _Loader.add_constructor(f"tag:yaml.org,2002:{_name}", _refuse)
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_scalar)
+_Loader.add_constructor(_INTEGER, _integer)
 _Loader.add_implicit_resolver("tag:yaml.org,2002:int", _INT, list("-+0123456789"))
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
 
@@ -215,7 +231,7 @@ def field_lines(text: str, fields: Iterable[str]) -> list[int]:
 def item_places(text: str) -> list[tuple[int, str]]:
     """Where the items of a document's `items` are: of each its 1-based line, and its own text as a document.
 
-    The text is empty for an item with aliases, which means nothing by itself.
+    Aliases in it are replaced by nulls: by themselves they mean nothing, and what is below one is told at its own line.
     """
     node = _composed(text)
     pairs = node.value if isinstance(node, yaml.MappingNode) else ()
@@ -227,12 +243,12 @@ def item_places(text: str) -> list[tuple[int, str]]:
         start, end = item.start_mark, item.end_mark
         own = text[start.index : end.index]
         # Lines of a block go on at the column at which its first one began.
-        found.append((start.line + 1, "" if _ALIAS.search(own) else " " * start.column + own))
+        found.append((start.line + 1, " " * start.column + _ALIAS.sub("~", own)))
     return found
 
 
-#: What may be an alias: `*name` where a value begins.
-_ALIAS = re.compile(r"(?:^|[\s\[{,])\*[^\s\]},]")
+#: What may be an alias: `*name` where a value begins. In a text it may be none; that changes no line.
+_ALIAS = re.compile(r"(?<![^\s\[{,])\*[-\w]+", re.ASCII)
 
 
 def _composed(text: str) -> yaml.Node | None:

@@ -185,9 +185,9 @@ class Reader:
         for path in self.paths:
             if os.path.isdir(path):
                 found.extend(manifests_below(path, faults, closed))
-            elif path == STANDARD_INPUT or os.path.lexists(path):
+            elif path == STANDARD_INPUT or os.path.exists(path):
                 found.append(path)
-            else:
+            else:  # a link that leads nowhere counts too: what was below it may come back
                 missing.add(path)
         unique = list(dict.fromkeys(found))
         if len(unique) > MAX_FILES:

@@ -1,8 +1,9 @@
 """Documents to objects, with the last good state of what is broken.
 
 Rules:
-- An object that cannot be used (wrong type, refused by its schema) keeps its last good version; a part of a file that
-  is no YAML keeps every object that the file had and has no more; a path that vanished keeps all that was below it.
+- An object that cannot be used (wrong type, refused by its schema) keeps its last good version, whichever file that was
+  in; a part of a file that is no YAML keeps every object that the file had and has no more; a path that vanished keeps
+  all that was below it.
 - The first document of a key counts; a second one is told and left out.
 - Documents of kinds that the gateway does not read are counted and otherwise ignored.
 """
@@ -77,12 +78,17 @@ class _Looked(NamedTuple):
 
 @dataclass(slots=True)
 class _FileState:
-    """What one file came to: a look at each document, its objects, and those that are kept from before."""
+    """What one file came to: a look at each document, its objects, and those that are kept from before.
+
+    `broken` has the keys of documents that cannot be used, and where these are. What is kept of them counts as there:
+    where its good version was there may be another object now.
+    """
 
     file: File
     looked: list[_Looked] = field(default_factory=list)
     objects: list[Object] = field(default_factory=list)
     faults: tuple[Fault, ...] = ()
+    broken: dict[ObjectKey, Origin] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
     by_line: dict[int, Document] | None = None
 
@@ -110,6 +116,8 @@ class Source:
         self._files: dict[str, _FileState] = {}
         self._objects: dict[ObjectKey, Object] = {}
         self._duplicates: list[Fault] = []
+        #: Objects whose last good version was in another file than the one that cannot be used.
+        self._strays: frozenset[ObjectKey] = frozenset()
         self._initialised = False
 
     def refresh(self, progress: Progress | None = None, changed: frozenset[str] | None = None) -> Refresh:
@@ -133,6 +141,7 @@ class Source:
         told = self._tell_some(before, states)
         if told is None:
             objects, self._duplicates = _merge(states, reading.held)
+            self._strays = self._add_strays(objects, states)
             told = self._tell(objects)
         found = [fault for state in states.values() for fault in state.faults]
         general = [fault for fault in reading.faults if fault.path not in states or fault.path in reading.missing]
@@ -143,9 +152,10 @@ class Source:
     def _tell_some(self, before: dict[str, _FileState], after: dict[str, _FileState]) -> frozenset[ObjectKey] | None:
         """Tell the store what files that changed have changed; None where all of it has to be put together anew.
 
-        That is so at the beginning, and where an object is or becomes written twice: then the order of files counts.
+        That is so at the beginning, where an object is or becomes written twice (then the order of files counts), and
+        where the last good version of an object is not in the file that has it now.
         """
-        if not self._initialised or self._duplicates or before.keys() != after.keys():
+        if not self._initialised or self._duplicates or self._strays or before.keys() != after.keys():
             return None
         old: dict[ObjectKey, Object] = {}
         new: dict[ObjectKey, Object] = {}
@@ -161,11 +171,24 @@ class Source:
             return None
         changed = [item for key, item in new.items() if old.get(key) is not item]
         gone = [key for key in old if key not in new]
+        if gone and any(not state.broken.keys().isdisjoint(gone) for state in after.values()):
+            return None
         for item in changed:
             self._objects[item.key] = item
         for key in gone:
             del self._objects[key]
         return self._send(changed, gone)
+
+    def _add_strays(self, objects: dict[ObjectKey, Object], states: Mapping[str, _FileState]) -> frozenset[ObjectKey]:
+        """Add what was good in another file than the one that has it now, and has it wrong."""
+        strays = {
+            key: _placed(self._objects[key], origin)
+            for state in states.values()
+            for key, origin in state.broken.items()
+            if key not in objects and key in self._objects
+        }
+        objects.update(strays)
+        return frozenset(strays)
 
     def documents(self) -> list[Document]:
         """All documents of the last look, those too that the gateway has no use for."""
@@ -193,12 +216,15 @@ class Source:
         bad = [item for item in odd if item.object is None]
         state.faults = (*file.faults, *(fault for item in odd for fault in item.faults))
         state.ignored = Counter(item.ignored for item in bad if item.ignored)
-        broken = {_key_of(item.document.data, item.meant) for item in bad if not item.ignored}
+        broken = {_key_of(item.document.data, item.meant): item.document.origin for item in bad if not item.ignored}
+        state.broken = {key: origin for key, origin in broken.items() if key is not None}
         if before is not None and (file.faults or broken):
             everything = bool(file.faults) or None in broken
             present = {item.key for item in state.objects}
             state.objects += [
-                item for item in before.objects if item.key not in present and (everything or item.key in broken)
+                _placed(item, state.broken.get(item.key, Origin(file.path)))
+                for item in before.objects
+                if item.key not in present and (everything or item.key in broken)
             ]
         return state
 
@@ -227,10 +253,7 @@ class Source:
         if isinstance(kind, str) and isinstance(version, str) and not _is_read(kind, version):
             return self._look_at_other(document, f"{version}/{kind}")
         if before is not None and before.object is not None and not before.faults:
-            known = before.object
-            if known.origin != document.origin:
-                known = msgspec.structs.replace(known, origin=document.origin)
-            return _Looked(document, known)
+            return _Looked(document, _placed(before.object, document.origin))
         return _Looked(document, *self._decode(document))
 
     def _look_at_other(self, document: Document, name: str) -> _Looked:
@@ -288,6 +311,11 @@ class Source:
         for key in gone:
             self._store.handle(Delete(key))
         return frozenset([*(item.key for item in changed), *gone])
+
+
+def _placed(item: Object, origin: Origin) -> Object:
+    """The object at a place; the very same one where it is there."""
+    return item if item.origin == origin else msgspec.structs.replace(item, origin=origin)
 
 
 def _same_ends(old: Sequence[object], new: Sequence[object]) -> tuple[int, int]:

@@ -38,8 +38,13 @@ class Structure:
             that is not supported or too much. Source: `hasBlockingErr` of apiextensions.
     """
 
-    def __init__(self) -> None:
-        """Make a collector."""
+    def __init__(self, *, quotes: bool = True) -> None:
+        """Make a collector.
+
+        Args:
+            quotes: messages show values; False: they never do, as for Secrets, since messages go into logs.
+        """
+        self._quotes = quotes
         self.violations: list[tuple[str, str, str, str]] = []
         self.blocked = False
 
@@ -51,17 +56,17 @@ class Structure:
             return
         if schema.get("x-kubernetes-int-or-string"):
             if not isinstance(value, (int, str)) or isinstance(value, bool):
-                self._add(path, f"{_shown(value)} is neither an integer nor a string", blocks=True)
+                self._add(path, f"{self._show(value)} is neither an integer nor a string", blocks=True)
                 return
         elif not _has_type(value, schema.get("type")):
-            remedy = _type_remedy(value, schema["type"])
-            self._add(path, f"{_shown(value)} is no {schema['type']}", remedy, blocks=True)
+            remedy = type_remedy(value, schema["type"], quotes=self._quotes)
+            self._add(path, f"{self._show(value)} is no {schema['type']}", remedy, blocks=True)
             return
         if "enum" in schema and value not in schema["enum"]:
             allowed = ", ".join(map(str, schema["enum"]))
             near = difflib.get_close_matches(str(value), map(str, schema["enum"]), 1)
             remedy = f"did you mean {near[0]}?" if near else ""
-            self._add(path, f"{_shown(value)} is not supported: {allowed}", remedy, blocks=True)
+            self._add(path, f"{self._show(value)} is not supported: {allowed}", remedy, blocks=True)
         if isinstance(value, dict):
             self._object(value, schema, path)
         elif isinstance(value, list):
@@ -74,9 +79,12 @@ class Structure:
 
     def holds(self, value: object, schema: dict[str, Any]) -> bool:
         """Whether a value fits a schema."""
-        probe = Structure()
+        probe = Structure(quotes=self._quotes)
         probe.check(value, {**schema, _PRESERVE: True}, "")
         return not probe.violations
+
+    def _show(self, value: object) -> str:
+        return _shown(value) if self._quotes else "the value"
 
     def _add(self, path: str, message: str, remedy: str = "", code: str = "schema", *, blocks: bool = False) -> None:
         self.violations.append((path, code, message, remedy))
@@ -86,13 +94,13 @@ class Structure:
         for part in schema.get("allOf", ()):
             self.check(value, {**part, _PRESERVE: True}, path)
         if "anyOf" in schema and not any(self.holds(value, part) for part in schema["anyOf"]):
-            self._add(path, f"{_shown(value)} fits none of the forms that are allowed: {_forms(schema['anyOf'])}")
+            self._add(path, f"{self._show(value)} fits none of the forms that are allowed: {_forms(schema['anyOf'])}")
         if "oneOf" in schema:
             number = sum(self.holds(value, part) for part in schema["oneOf"])
             if number != 1:
-                self._add(path, f"{_shown(value)} fits {number or 'none'} of the forms: {_forms(schema['oneOf'])}")
+                self._add(path, f"{self._show(value)} fits {number or 'none'} of the forms: {_forms(schema['oneOf'])}")
         if "not" in schema and self.holds(value, schema["not"]):
-            self._add(path, f"{_shown(value)} has a form that is not allowed: {_forms([schema['not']])}")
+            self._add(path, f"{self._show(value)} has a form that is not allowed: {_forms([schema['not']])}")
 
     def _object(self, value: dict[str, Any], schema: dict[str, Any], path: str) -> None:
         properties = schema.get("properties", {})
@@ -133,27 +141,27 @@ class Structure:
                 continue
             first = seen.setdefault(json.dumps(identity, sort_keys=True, default=str), index)
             if first != index:
-                what = f"{', '.join(keys)} {_shown(identity)}" if keys else _shown(identity)
+                what = f"{', '.join(keys)} {self._show(identity)}" if keys else self._show(identity)
                 self._add(f"{path}[{index}]", f"duplicate: {what} is already at [{first}]", "remove one of the two")
 
     def _string(self, value: str, schema: dict[str, Any], path: str) -> None:
         self._size(len(value), schema, path, "Length", "characters")
         pattern = schema.get("pattern")
         if pattern is not None and not _matches(pattern, value):
-            self._add(path, f"{_shown(value)} does not match {pattern}")
+            self._add(path, f"{self._show(value)} does not match {pattern}")
         reason = _format_error(value, schema.get("format"))
         if reason is not None:
-            self._add(path, f"{_shown(value)} is no {reason}")
+            self._add(path, f"{self._show(value)} is no {reason}")
 
     def _number(self, value: float, schema: dict[str, Any], path: str) -> None:
         low, high = schema.get("minimum"), schema.get("maximum")
         if low is not None and (value < low or (schema.get("exclusiveMinimum") and value == low)):
-            self._add(path, f"{value} is less than {low}")
+            self._add(path, f"{self._show(value)} is less than {low}")
         if high is not None and (value > high or (schema.get("exclusiveMaximum") and value == high)):
-            self._add(path, f"{value} is more than {high}")
+            self._add(path, f"{self._show(value)} is more than {high}")
         bound = _INTEGER_BOUNDS.get(schema.get("format", ""))
         if bound is not None and not -bound <= value < bound:
-            self._add(path, f"{value} does not fit {schema['format']}", blocks=True)
+            self._add(path, f"{self._show(value)} does not fit {schema['format']}", blocks=True)
 
     def _size(self, size: int, schema: dict[str, Any], path: str, keyword: str, unit: str) -> None:
         low, high = schema.get(f"min{keyword}"), schema.get(f"max{keyword}")
@@ -173,9 +181,10 @@ def _has_type(value: object, kind: str | None) -> bool:
     return isinstance(value, _TYPES[kind])
 
 
-def _type_remedy(value: object, kind: str) -> str:
+def type_remedy(value: object, kind: str, *, quotes: bool = True) -> str:
+    """What to do about a value of the wrong type; empty where nobody can say. `quotes`: it may show the value."""
     if kind == "string" and isinstance(value, (bool, int, float)):
-        return f'quote it: "{json.dumps(value)}"'
+        return f'quote it: "{json.dumps(value)}"' if quotes else "quote it"
     if kind in {"integer", "number", "boolean"} and isinstance(value, str):
         return "write it without quotes" if value else ""
     if kind == "array":

@@ -13,7 +13,7 @@ from .kinds import unknown, untyped
 from .nulls import without_nulls
 from .prepare import with_defaults
 from .rules import check_rules
-from .structure import Structure
+from .structure import Structure, type_remedy
 
 #: A DNS subdomain (RFC 1123), which names of objects are.
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
@@ -73,7 +73,7 @@ def violations(document: dict[str, Any]) -> list[Violation]:
         return [Violation(*item) for item in unknown(version, kind)]
     document = without_nulls(document)
     found = list(_metadata(document, entry))
-    structure = Structure()
+    structure = Structure(quotes=kind != "Secret")
     schema = entry.schema
     body = {key: value for key, value in document.items() if key not in {"metadata", "status"}}
     body = with_defaults(body, schema)
@@ -108,7 +108,8 @@ def _metadata(document: dict[str, Any], entry: Entry) -> Iterator[Violation]:
         remedy = "use lower-case letters, digits, - and ., beginning and ending with a letter or digit"
         yield Violation("metadata.name", "schema", f"{name!r} is no DNS subdomain (RFC 1123)", remedy)
     if not entry.namespaced and metadata.get("namespace"):
-        yield Violation("metadata.namespace", "schema", f"a {entry.kind} has no namespace", "remove it")
+        # Templates write it; the API server drops it (`EnsureObjectNamespaceMatchesRequestNamespace` of apiserver).
+        yield Violation("metadata.namespace", "unknown-field", f"a {entry.kind} has no namespace", "remove it")
     for key, value in metadata.items():
         if key not in _METADATA:
             near = difflib.get_close_matches(str(key), _METADATA, 1)
@@ -120,5 +121,5 @@ def _metadata(document: dict[str, Any], entry: Entry) -> Iterator[Violation]:
                 continue
             for inner, text in value.items():
                 if not isinstance(text, str):
-                    remedy = f'quote it: "{text}"'
+                    remedy = type_remedy(text, "string")
                     yield Violation(f'metadata.{key}["{inner}"]', "schema", f"{text!r} is no string", remedy)

@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable
 
 from sluicegate import signals
@@ -36,6 +37,8 @@ LEASE = "sluicegate-controller"
 #: Seconds for giving the Lease back, while connections are already drained.
 GOODBYE = 5.0
 EXIT_AT_ONCE = 130
+#: Seconds before the same thing is told again, and things that are remembered for that.
+AGAIN, MAX_REMEMBERED = 60.0, 256
 
 
 async def serve_cluster(settings: Settings, kubeconfig: str | None, version: str) -> int:
@@ -56,7 +59,7 @@ class _Cluster:
         self._settings = settings
         self._version = version
         self._reporter = Reporter(settings.output)
-        self._told: dict[tuple[str, str], float] = {}
+        self._told: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._stop = asyncio.Event()
         self._engine = Engine(settings.engine_settings())
         self._log = signals.AccessLogSignals(
@@ -84,7 +87,7 @@ class _Cluster:
     async def run(self) -> int:
         signals.handle(self._signalled, self._log.reopen, self._log.switch)
         identity = f"{socket.gethostname()}_{os.getpid()}"
-        election = Election(self._client, self._settings.namespace, LEASE, identity, self._lead)
+        election = Election(self._client, self._settings.namespace, LEASE, identity, self._lead, self._complain)
         jobs = (self._loop.run(), election.run(self._loop.ready), self._announce(), self._log.run())
         tasks = [asyncio.create_task(job) for job in jobs]
         stopping = asyncio.create_task(self._stop.wait())
@@ -127,8 +130,11 @@ class _Cluster:
     def _complain(self, code: str, message: str) -> None:
         # A watch that fails again and again says so once a minute.
         now = time.monotonic()
-        if now - self._told.get((code, message), -60.0) >= 60.0:
+        if now - self._told.get((code, message), -AGAIN) >= AGAIN:
             self._told[code, message] = now
+            self._told.move_to_end((code, message))
+            while len(self._told) > MAX_REMEMBERED:
+                self._told.popitem(last=False)
             self._reporter.warning(message, code)
 
     def _signalled(self) -> None:
