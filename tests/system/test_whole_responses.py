@@ -1,0 +1,124 @@
+"""Responses reach a client that reads them whole, however its connection ends; else it can tell."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import h2.events
+import h2.settings
+import pytest
+from system_backends import Backend, read_request, response
+from system_certificates import Authority
+from system_clients import Http2, tls_context
+from system_gateway import LIMIT, Gateway
+from system_manifests import gateway, https, listener, route, rule, secret, service
+
+PORT, SECURE = 8080, 8443
+HOST = "whole.test"
+MEGABYTE = 1024 * 1024
+#: More than the sockets between gateway and client hold, so that their buffers are full at the end of it.
+LARGE = 32 * MEGABYTE
+#: Bytes of `/paced`, and seconds between them: it takes longer than a client that has left is waited with.
+PACED, PACE = 10, 0.4
+#: Bytes of `/tiny`, each in a chunk of its own.
+TINY = 20_000
+
+
+class Talking(Backend):
+    """`/large`; `/paced`: a byte now and then; `/tiny`: chunks of one byte; `/broken`: chunks without an end."""
+
+    def __init__(self) -> None:
+        self.closed = threading.Event()
+        super().__init__(lambda _request: None)
+
+    def serve(self, connection: socket.socket) -> None:
+        stream = connection.makefile("rb")
+        chunked = (("transfer-encoding", "chunked"),)
+        while (request := read_request(stream, connection)) is not None:
+            if request.target == "/large":
+                connection.sendall(response(bytes(LARGE)))
+            elif request.target == "/tiny":
+                connection.sendall(response(b"1\r\nx\r\n" * TINY + b"0\r\n\r\n", headers=chunked, length=False))
+            elif request.target == "/broken":
+                connection.sendall(response(b"4\r\nhalf\r\n", headers=chunked, length=False))
+                return
+            else:
+                connection.sendall(response(headers=(("content-length", str(PACED)),), length=False))
+                for _ in range(PACED):
+                    self.closed.wait(PACE)
+                    connection.sendall(b"x")
+
+    def close(self) -> None:
+        self.closed.set()
+        super().close()
+
+
+@pytest.fixture(scope="module")
+def talking() -> Iterator[Talking]:
+    found = Talking()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def begin(start: Any, talking: Talking, authority: Authority) -> Any:
+    """Starts a gateway."""
+    pair = authority.sign(HOST)
+
+    def begin(*arguments: str) -> Gateway:
+        found: Gateway = start(
+            gateway(listener(), https(secret="pair")),
+            route(rule("/", "app")),
+            *service("app", talking.address),
+            secret("pair", pair.certificate, pair.key),
+            arguments=arguments,
+        )
+        return found
+
+    return begin
+
+
+@pytest.fixture(scope="module")
+def world(start: Any, talking: Talking) -> Gateway:
+    found: Gateway = start(gateway(), route(rule("/", "app")), *service("app", talking.address))
+    return found
+
+
+def open_windows(client: Http2) -> None:
+    """The gateway may send everything at once."""
+    client.state.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: LARGE})
+    client.state.increment_flow_control_window(LARGE)
+    client.flush()
+
+
+def read_all(connection: socket.socket) -> bytes:
+    received = b""
+    while data := connection.recv(65_536):
+        received += data
+    return received
+
+
+def take(client: Http2, size: int) -> int:
+    """Read so much of a response, and say so after each read; how much it was."""
+    while True:
+        data = [event for event in client.events if isinstance(event, h2.events.DataReceived)]
+        if (taken := sum(len(event.data) for event in data)) >= size:
+            return taken
+        client.pump()
+        client.state.increment_flow_control_window(1024)
+        client.flush()
+
+
+def test_tiny_chunks_are_joined(world: Gateway) -> None:
+    """A frame costs the gateway hundreds of bytes while it waits for a client that does not read."""
+    client = Http2(world.address, PORT)
+    open_windows(client)
+    stream = client.open("GET", HOST, "/tiny")
+    assert client.read(stream).body == b"x" * TINY
+    frames = [event for event in client.events if isinstance(event, h2.events.DataReceived)]
+    assert len(frames) < TINY / 100
+    client.close()
