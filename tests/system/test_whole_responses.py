@@ -113,6 +113,15 @@ def take(client: Http2, size: int) -> int:
         client.flush()
 
 
+def test_a_client_that_closes_one_half_reads_on(world: Gateway) -> None:
+    """As long as it is given something it has not left."""
+    with socket.create_connection((world.address, PORT), LIMIT) as connection:
+        connection.sendall(f"GET /paced HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        connection.shutdown(socket.SHUT_WR)
+        received = read_all(connection)
+    assert received.partition(b"\r\n\r\n")[2] == b"x" * PACED
+
+
 def test_tiny_chunks_are_joined(world: Gateway) -> None:
     """A frame costs the gateway hundreds of bytes while it waits for a client that does not read."""
     client = Http2(world.address, PORT)

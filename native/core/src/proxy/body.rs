@@ -142,6 +142,9 @@ pub trait Tap {
 
     /// Wait for who looks on, where that is asked for.
     async fn settle(&mut self) {}
+
+    /// The source has nothing now, and the sink has everything.
+    fn waits(&mut self) {}
 }
 
 /// Nobody looks on.
@@ -166,6 +169,7 @@ pub async fn pump<Source: BodySource, Sink: BodySink, T: Tap>(
             Poll::Ready(piece) => piece,
             Poll::Pending => {
                 sink.flush().await.map_err(PumpError::Sink)?;
+                tap.waits();
                 while_there(sink, next).await.map_err(PumpError::Sink)?
             }
         };

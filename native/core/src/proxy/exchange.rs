@@ -352,8 +352,8 @@ async fn hand_on<Source: BodySource, Sink: ReplySink>(
     client: &mut Sink,
     progress: &Progress,
 ) -> Result<(), ExchangeError> {
-    let mut tap = Watched { tap: &mut (), progress };
-    match pump(body, client, &mut tap).await {
+    progress.give(true);
+    match pump(body, client, &mut Given { progress }).await {
         Ok(_) => Ok(()),
         Err(PumpError::Source(error)) => {
             // What came before the end is the client's: a head that it has seen tells more than a closed connection.
@@ -391,6 +391,24 @@ fn take_content_length(fields: &mut FieldList<'_>) -> Result<Option<u64>, WireEr
     fields.retain(|field| !is_length(field));
     let length = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok());
     length.map(Some).ok_or(BAD)
+}
+
+/// Every piece of a response that passes is progress, and is given to the client until it has all that there is.
+struct Given<'t> {
+    progress: &'t Progress,
+}
+
+impl Tap for Given<'_> {
+    fn piece(&mut self, _: &super::body::Piece<'_>) {
+        self.progress.made();
+        self.progress.give(true);
+    }
+
+    fn end(&mut self) {}
+
+    fn waits(&mut self) {
+        self.progress.give(false);
+    }
 }
 
 /// Every piece that passes is progress.

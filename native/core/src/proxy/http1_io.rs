@@ -23,7 +23,8 @@ pub const READ_AHEAD: usize = 64 * 1024;
 const COALESCE: usize = 16 * 1024;
 
 /// A client that has sent its request and ended its side of the connection has mostly left (a closed tab looks like that),
-/// but may have closed one half only and wait for the answer: this long it is still waited with.
+/// but may have closed one half only and wait for the answer: this long it is still waited with, after the last byte that it
+/// was given. While it takes what it is given nothing is known of it: a write tells.
 const HALF_CLOSED_GRACE: Duration = Duration::from_secs(1);
 
 /// What is left of a body that is being read.
@@ -163,10 +164,12 @@ impl<S: AsyncRead + Unpin> BodySource for Http1Source<'_, S> {
                 Err(error) => return Poll::Ready(error.into()),
             }
         }
-        match &mut self.half_closed {
-            Some(grace) => grace.as_mut().poll(context).map(|()| BodyError::Truncated),
-            None => Poll::Pending,
+        if let Some(grace) = &mut self.half_closed {
+            ready!(grace.as_mut().poll(context));
         }
+        // Who asks again waits again.
+        self.half_closed = None;
+        Poll::Ready(BodyError::Truncated)
     }
 }
 

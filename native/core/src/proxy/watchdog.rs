@@ -26,11 +26,28 @@ pub struct Progress {
     made: Cell<bool>,
     answered: Cell<bool>,
     spent: Cell<bool>,
+    giving: Cell<bool>,
+    moved: Cell<bool>,
 }
 
 impl Progress {
     pub fn made(&self) {
         self.made.set(true);
+        self.moved.set(true);
+    }
+
+    /// Progress was made since this was asked last.
+    pub fn take_moved(&self) -> bool {
+        self.moved.take()
+    }
+
+    /// A part of the response is on its way to the client: that write tells whether it is there.
+    pub fn give(&self, giving: bool) {
+        self.giving.set(giving);
+    }
+
+    pub fn is_giving(&self) -> bool {
+        self.giving.get()
     }
 
     /// The response has begun: what was sent for it will not be needed again.
