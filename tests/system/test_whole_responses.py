@@ -113,6 +113,24 @@ def take(client: Http2, size: int) -> int:
         client.flush()
 
 
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_a_drain_in_the_middle_of_a_response_over_http2(begin: Any, authority: Authority, tls: bool) -> None:
+    """What the gateway has written stands in sockets still when it has nothing more to do, and the client sends
+    `WINDOW_UPDATE` for what it reads."""
+    found = begin("--drain", str(int(LIMIT)))
+    context = tls_context(authority.pem, "h2") if tls else None
+    client = Http2(found.address, SECURE if tls else PORT, context, HOST, room=65_536)
+    open_windows(client)
+    client.open("GET", HOST, "/large")
+    assert take(client, 1) < LARGE
+    found.send_signal(signal.SIGTERM)
+    while not client.goaways:
+        client.pump()
+    assert take(client, LARGE) == LARGE
+    client.close()
+    assert found.stop() == 0
+
+
 def test_a_client_that_closes_one_half_reads_on(world: Gateway) -> None:
     """As long as it is given something it has not left."""
     with socket.create_connection((world.address, PORT), LIMIT) as connection:

@@ -14,6 +14,7 @@ mod grpc;
 mod http1;
 mod http1_io;
 mod http2;
+mod http2_close;
 mod http2_io;
 mod log;
 mod mirror;
