@@ -140,8 +140,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
             *deadline.get_or_insert_with(|| Instant::now() + settings.head_timeout())
         };
         let (stream, buffer) = (&self.stream, &mut self.buffer);
+        let limit = settings.max_head_bytes.max(READ_AHEAD);
         let fill = poll_fn(|context| {
-            if let Poll::Ready(read) = buffer.poll_fill(&mut *stream.borrow_mut(), context, READ_AHEAD) {
+            if let Poll::Ready(read) = buffer.poll_fill(&mut *stream.borrow_mut(), context, limit) {
                 return Poll::Ready(read.is_ok_and(|count| count > 0));
             }
             if idle && drain.as_mut().poll(context).is_ready() {
