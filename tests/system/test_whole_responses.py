@@ -140,6 +140,20 @@ def test_a_client_that_closes_one_half_reads_on(world: Gateway) -> None:
     assert received.partition(b"\r\n\r\n")[2] == b"x" * PACED
 
 
+def test_requests_behind_the_last_one(world: Gateway) -> None:
+    """A connection that closes on requests that nobody reads is reset, but not before its last response is through."""
+    with socket.create_connection((world.address, PORT), LIMIT) as connection:
+        last = f"GET /large HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode()
+        more = f"GET /tiny HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode() * 10_000
+        writer = threading.Thread(target=connection.sendall, args=(last + more,))
+        writer.start()
+        received = 0
+        while data := connection.recv(65_536):
+            received += len(data)
+        writer.join()
+    assert received > LARGE
+
+
 def test_tiny_chunks_are_joined(world: Gateway) -> None:
     """A frame costs the gateway hundreds of bytes while it waits for a client that does not read."""
     client = Http2(world.address, PORT)

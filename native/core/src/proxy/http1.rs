@@ -17,7 +17,7 @@ use crate::runtime::Generation;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
@@ -188,6 +188,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         drop(source);
         match forwarded {
             Forwarded::Complete if !whole || refused => Next::Linger,
+            // Closing on bytes that nobody has read is a reset, which takes back what the client has not read of the response.
+            Forwarded::Complete if terms.close && self.has_more() => Next::Linger,
             Forwarded::Complete if terms.close => Next::Close,
             Forwarded::Complete => Next::Request,
             Forwarded::Broken(_) => Next::Close,
@@ -200,6 +202,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
                 Next::Close
             }
         }
+    }
+
+    /// The client has sent more than its request.
+    fn has_more(&mut self) -> bool {
+        let (stream, buffer) = (self.stream.get_mut(), &mut self.buffer);
+        let mut context = Context::from_waker(Waker::noop());
+        !buffer.is_empty()
+            || matches!(buffer.poll_fill(stream, &mut context, READ_AHEAD), Poll::Ready(Ok(count)) if count > 0)
     }
 
     /// Answer a head that is no request; nothing after it can be trusted.
