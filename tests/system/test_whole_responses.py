@@ -154,6 +154,14 @@ def test_requests_behind_the_last_one(world: Gateway) -> None:
     assert received > LARGE
 
 
+def test_http_1_0_can_tell_a_response_that_is_not_whole(world: Gateway) -> None:
+    """Its end is the end of the connection, so a connection that ends in order says that it is."""
+    with socket.create_connection((world.address, PORT), LIMIT) as connection:
+        connection.sendall(f"GET /broken HTTP/1.0\r\nHost: {HOST}\r\n\r\n".encode())
+        with pytest.raises(ConnectionResetError):
+            read_all(connection)
+
+
 def test_tiny_chunks_are_joined(world: Gateway) -> None:
     """A frame costs the gateway hundreds of bytes while it waits for a client that does not read."""
     client = Http2(world.address, PORT)

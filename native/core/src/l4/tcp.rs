@@ -253,7 +253,7 @@ async fn connect(
 }
 
 /// A stream that can tell its other side that it did not end in order.
-trait Reset {
+pub trait Reset {
     fn reset(&self);
 }
 

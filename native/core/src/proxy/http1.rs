@@ -13,6 +13,7 @@ use super::tunnel;
 use super::watchdog::{Expired, Progress, Watchdog};
 use crate::codec::{Buffer, Framing, HeadSearch, Parsed, RequestHead, WireError, parse_request};
 use crate::error::ErrorCode;
+use crate::l4::Reset;
 use crate::runtime::Generation;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -41,6 +42,8 @@ enum Next {
     Close,
     /// Close, but read on for a moment first: the client is still sending.
     Linger,
+    /// Break off: a close would tell the client that it has everything.
+    Reset,
 }
 
 struct Http1<'c, S> {
@@ -54,7 +57,7 @@ struct Http1<'c, S> {
 }
 
 /// Serve requests until the client or we have enough.
-pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: &Client, stream: S, buffer: Buffer) {
+pub async fn serve<S: AsyncRead + AsyncWrite + Reset + Unpin>(client: &Client, stream: S, buffer: Buffer) {
     let idle = client.worker.settings().idle_timeout();
     let mut connection = Http1 {
         client,
@@ -73,6 +76,10 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: &Client, stream: S
             Next::Linger => {
                 Box::pin(connection.linger()).await;
                 break;
+            }
+            Next::Reset => {
+                connection.stream.get_mut().reset();
+                return;
             }
         }
     }
@@ -183,6 +190,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
             }
         };
         let terms = reply.terms;
+        let ends_with_connection = reply.ends_with_connection();
         entry.response_bytes(reply.body_bytes());
         let whole = source.is_finished() || (source.is_whole() && discard(&mut source).await);
         drop(source);
@@ -192,6 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
             Forwarded::Complete if terms.close && self.has_more() => Next::Linger,
             Forwarded::Complete if terms.close => Next::Close,
             Forwarded::Complete => Next::Request,
+            Forwarded::Broken(_) if ends_with_connection => Next::Reset,
             Forwarded::Broken(_) => Next::Close,
             Forwarded::Switched(mut connection) => {
                 let upstream = connection.stream.get_mut();

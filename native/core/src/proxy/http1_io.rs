@@ -199,6 +199,10 @@ impl<'c, S: AsyncWrite + Unpin> Http1Sink<'c, S> {
         self.framing = framing;
     }
 
+    pub fn framing(&self) -> Framing {
+        self.framing
+    }
+
     async fn write_out(&mut self, tail: &[u8]) -> io::Result<()> {
         let (stream, out, written) = (self.stream, &mut *self.out, &mut self.written);
         poll_fn(|context| poll_write_both(&mut *stream.borrow_mut(), context, out, tail, written)).await?;

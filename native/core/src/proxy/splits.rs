@@ -6,6 +6,7 @@ use super::http1;
 use super::http1_io::Http1Source;
 use crate::codec::{Buffer, Framing};
 use crate::ir::Transport;
+use crate::l4::Reset;
 use crate::observe::metrics::NoSeries;
 use crate::runtime::{Generation, Worker};
 use crate::table::{SocketKey, State};
@@ -57,6 +58,10 @@ impl AsyncWrite for Scripted {
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
+}
+
+impl Reset for Scripted {
+    fn reset(&self) {}
 }
 
 /// Every way to cut `bytes`: in two at each place, and into single bytes.
