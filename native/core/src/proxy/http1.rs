@@ -54,10 +54,17 @@ struct Http1<'c, S> {
     head: Vec<u8>,
     scratch: Vec<u8>,
     watchdog: Watchdog,
+    /// When the first byte of the first head came, where it has come already.
+    begun: Option<Instant>,
 }
 
-/// Serve requests until the client or we have enough.
-pub async fn serve<S: AsyncRead + AsyncWrite + Reset + Unpin>(client: &Client, stream: S, buffer: Buffer) {
+/// Serve requests until the client or we have enough. `buffer`: what was read before, since `begun`.
+pub async fn serve<S: AsyncRead + AsyncWrite + Reset + Unpin>(
+    client: &Client,
+    stream: S,
+    buffer: Buffer,
+    begun: Option<Instant>,
+) {
     let idle = client.worker.settings().idle_timeout();
     let mut connection = Http1 {
         client,
@@ -67,6 +74,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Reset + Unpin>(client: &Client, s
         head: Vec::new(),
         scratch: Vec::new(),
         watchdog: Watchdog::new(Instant::now() + idle),
+        begun,
     };
     let mut drain = pin!(client.worker.drain.idle_ends());
     loop {
@@ -93,7 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         let client = self.client;
         let settings = client.worker.settings();
         let generation;
-        let mut deadline = None;
+        let mut deadline = self.begun.take().map(|begun| begun + settings.head_timeout());
         let mut search = HeadSearch::default();
         let received = loop {
             if search.line_ended(&mut self.buffer) {

@@ -92,7 +92,7 @@ fn answers(worker: &Rc<Worker>, pieces: &[&[u8]]) -> String {
     let client = Client::new(Rc::clone(worker), ([192, 0, 2, 1], 1).into(), socket, None);
     let stream = Scripted::new(pieces);
     let received = Rc::clone(&stream.received);
-    run(http1::serve(&client, stream, Buffer::new()));
+    run(http1::serve(&client, stream, Buffer::new(), None));
     let text = String::from_utf8(received.take()).unwrap();
     text.split_inclusive("\r\n").filter(|line| !line.starts_with("date: ")).collect()
 }
