@@ -50,8 +50,15 @@ def tls_context(authority: bytes, *alpn: str, certificate: tuple[str, str] | Non
     return context
 
 
-def connect(address: str, port: int, tls: ssl.SSLContext | None = None, sni: str | None = None) -> socket.socket:
-    connection = socket.create_connection((address, port), LIMIT)
+def connect(
+    address: str, port: int, tls: ssl.SSLContext | None = None, sni: str | None = None, *, room: int = 0
+) -> socket.socket:
+    """A connection; `room`: bytes that its receive buffer takes, if not as many as the system thinks fit."""
+    connection = socket.socket()
+    if room:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+    connection.settimeout(LIMIT)
+    connection.connect((address, port))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return tls.wrap_socket(connection, server_hostname=sni) if tls is not None else connection
 
@@ -122,8 +129,10 @@ class Http1:
 class Http2:
     """One HTTP/2 connection; with TLS by ALPN, else with prior knowledge."""
 
-    def __init__(self, address: str, port: int, tls: ssl.SSLContext | None = None, sni: str | None = None) -> None:
-        self.socket = connect(address, port, tls, sni)
+    def __init__(
+        self, address: str, port: int, tls: ssl.SSLContext | None = None, sni: str | None = None, *, room: int = 0
+    ) -> None:
+        self.socket = connect(address, port, tls, sni, room=room)
         if isinstance(self.socket, ssl.SSLSocket):
             assert self.socket.selected_alpn_protocol() == "h2"
         configuration = h2.config.H2Configuration(

@@ -228,3 +228,34 @@ def test_more_connections_than_the_limit_wait(start: Any, backend: Any, tmp_path
     assert waiting.read().status == 200
     for connection in (*held, waiting):
         connection.close()
+
+
+def test_a_head_above_what_is_read_at_once(start: Any, backend: Any, tmp_path: Path) -> None:
+    """`max_head_bytes` may be more than the 64 KiB that one read takes."""
+    settings = tmp_path / "sluicegate.toml"
+    settings.write_text("[engine]\nmax_head_bytes = 262144\n")
+    found = start(
+        gateway(),
+        route(rule("/", "app")),
+        *service("app", backend("app").address),
+        arguments=("--config", str(settings)),
+    )
+    for size, status in [(200_000, b"HTTP/1.1 200 "), (300_000, b"HTTP/1.1 431 ")]:
+        with socket.create_connection((found.address, PORT), LIMIT) as connection:
+            fields = "".join(f"x-{number}: {'y' * (size // 50)}\r\n" for number in range(50))
+            connection.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n{fields}\r\n".encode())
+            assert connection.recv(65_536).startswith(status), size
+
+
+@pytest.mark.parametrize(("sent", "answer"), [(b"P", b"HTTP/1.1 408 "), (b"PO", b"HTTP/1.1 408 "), (PREFACE[:-1], b"")])
+def test_a_head_that_begins_as_the_preface_of_http2(
+    start: Any, backend: Any, tmp_path: Path, sent: bytes, answer: bytes
+) -> None:
+    """Whether it is one or not, it has the time of a head, not that of an idle connection."""
+    settings = tmp_path / "sluicegate.toml"
+    settings.write_text("[engine]\nhead_timeout_ms = 400\nidle_timeout_ms = 3600000\n")
+    app = backend("app").address
+    found = start(gateway(), route(rule("/", "app")), *service("app", app), arguments=("--config", str(settings)))
+    with socket.create_connection((found.address, PORT), LIMIT) as connection:
+        connection.sendall(sent)
+        assert ends(connection)[:13] == answer

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from system_certificates import Authority
 from system_clients import Http1
 from system_gateway import LIMIT, Gateway, until
-from system_manifests import Manifest, dump, gateway, route, rule, service
+from system_manifests import Manifest, dump, gateway, https, listener, route, rule, secret, service
 
 PORT = 8080
 COMMAND = [sys.executable, "-m", "sluicegate", "serve", "--admin", "off", "--port-offset", "9000"]
@@ -168,6 +170,27 @@ def test_a_request_that_has_begun_is_not_idle(start: Any, simple: list[Manifest]
         connection.close()
     silent.close()
     assert found.stop() == 0
+
+
+@pytest.mark.parametrize("flows", [False, True], ids=["https", "tls-and-https"])
+def test_a_connection_that_has_not_begun_its_handshake(
+    start: Any, simple: list[Manifest], authority: Authority, tmp_path: Path, flows: bool
+) -> None:
+    """It is as idle as any other, and holds up nothing."""
+    settings = tmp_path / "sluicegate.toml"
+    settings.write_text("[engine]\nhandshake_timeout_ms = 3600000\n")
+    pair = authority.sign("a.test")
+    listeners = [https("https", hostname="a.test", secret="pair")]
+    if flows:
+        listeners.append(listener("tls", 8443, "TLS", hostname="b.test", tls={"mode": "Passthrough"}))
+    found = start(
+        gateway(*listeners),
+        *simple[1:],
+        secret("pair", pair.certificate, pair.key),
+        arguments=("--config", str(settings), "--drain", "3600"),
+    )
+    with socket.create_connection((found.address, 8443), LIMIT):
+        assert found.stop() == 0
 
 
 def test_without_clients_it_ends_at_once(start: Any, simple: list[Manifest]) -> None:

@@ -13,7 +13,7 @@ mod tcp;
 mod udp;
 
 pub use scratch::Scratch;
-pub use tcp::{Https, serve_tcp, serve_tls};
+pub use tcp::{Https, Reset, serve_tcp, serve_tls};
 pub use udp::serve as serve_udp;
 
 use crate::observe::l4::{L4Reason, L4Series};

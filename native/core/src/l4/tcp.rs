@@ -48,7 +48,7 @@ pub async fn serve_tls(worker: Rc<Worker>, mut stream: TcpStream, peer: SocketAd
     let mut entry = Entry::begin(Rc::clone(&worker), peer, Carriage::Passthrough);
     let deadline = Instant::now() + worker.settings().handshake_timeout();
     let mut ahead = Buffer::new();
-    let sni = match tokio::time::timeout_at(deadline, read_hello(&mut stream, &mut ahead)).await {
+    let sni = match tokio::time::timeout_at(deadline, read_hello(&worker, &mut stream, &mut ahead)).await {
         Ok(Ok(sni)) => sni,
         Ok(Err(reason)) => {
             entry.detail(|| reason.to_owned());
@@ -116,10 +116,21 @@ fn listener_of(socket: &Socket, sni: Option<&str>) -> Kind {
     }
 }
 
-/// Read until the `ClientHello` is whole.
-async fn read_hello(stream: &mut TcpStream, ahead: &mut Buffer) -> Result<Option<String>, &'static str> {
+/// Read until the `ClientHello` is whole. A connection without its first byte is an idle one, which a drain ends.
+async fn read_hello(
+    worker: &Worker,
+    stream: &mut TcpStream,
+    ahead: &mut Buffer,
+) -> Result<Option<String>, &'static str> {
+    let mut idle = true;
     loop {
-        match fill(ahead, stream, hello::MAX_BYTES).await {
+        let filled = tokio::select! {
+            biased;
+            filled = fill(ahead, stream, hello::MAX_BYTES) => filled,
+            () = worker.drain.idle_ends(), if idle => return Err("the gateway ends"),
+        };
+        idle = false;
+        match filled {
             Ok(0) => return Err("the client closed the connection"),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::OutOfMemory => return Err("too many bytes"),
@@ -254,7 +265,7 @@ async fn connect(
 }
 
 /// A stream that can tell its other side that it did not end in order.
-trait Reset {
+pub trait Reset {
     fn reset(&self);
 }
 

@@ -146,8 +146,8 @@ pub trait Tap {
     /// Wait for who looks on, where that is asked for.
     async fn settle(&mut self) {}
 
-    /// The sink is asked to take bytes, or has taken them.
-    fn sending(&mut self, _: bool) {}
+    /// The source has nothing now, and the sink has everything.
+    fn waits(&mut self) {}
 }
 
 /// Nobody looks on.
@@ -171,9 +171,8 @@ pub async fn pump<Source: BodySource, Sink: BodySink, T: Tap>(
         let piece = match poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await {
             Poll::Ready(piece) => piece,
             Poll::Pending => {
-                tap.sending(true);
                 sink.flush().await.map_err(PumpError::Sink)?;
-                tap.sending(false);
+                tap.waits();
                 while_there(sink, next).await.map_err(PumpError::Sink)?
             }
         };
@@ -182,14 +181,10 @@ pub async fn pump<Source: BodySource, Sink: BodySink, T: Tap>(
         };
         moved += piece.as_slice().len() as u64;
         tap.piece(&piece);
-        tap.sending(true);
         sink.write(piece).await.map_err(PumpError::Sink)?;
-        tap.sending(false);
         tap.settle().await;
     }
     tap.end();
-    tap.sending(true);
     sink.finish(source.take_trailers()).await.map_err(PumpError::Sink)?;
-    tap.sending(false);
     Ok(moved)
 }

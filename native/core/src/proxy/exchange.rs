@@ -133,7 +133,7 @@ pub async fn over_http1<Source: BodySource, Sink: ReplySink, T: Tap>(
         }
     });
     if whole {
-        let uploaded = pump(source, &mut sink, &mut Watched { tap, progress: terms.progress, to_client: false }).await;
+        let uploaded = pump(source, &mut sink, &mut Watched { tap, progress: terms.progress }).await;
         if let Err(PumpError::Source(error)) = uploaded {
             return Err(ExchangeError::Client(error));
         }
@@ -141,7 +141,7 @@ pub async fn over_http1<Source: BodySource, Sink: ReplySink, T: Tap>(
         let done = while_wanted(source, download).await?;
         return Ok(Exchanged { reusable: done.reusable && uploaded.is_ok(), ..done });
     }
-    let mut tap = Watched { tap, progress: terms.progress, to_client: false };
+    let mut tap = Watched { tap, progress: terms.progress };
     let upload = pin!(async {
         // The head leaves at once: what it asks for (100-continue, an early answer) may come before the body does.
         if let Err(error) = sink.flush().await {
@@ -280,7 +280,7 @@ pub async fn over_http2<Source: BodySource, Sink: ReplySink, T: Tap>(
         return while_wanted(source, download).await;
     }
     let mut sink = Http2Sink::upload(stream, handle.uploads());
-    let mut tap = Watched { tap, progress: terms.progress, to_client: false };
+    let mut tap = Watched { tap, progress: terms.progress };
     let result = side_by_side(pin!(upload(source, &mut sink, &mut tap, &uploaded)), download, &uploaded).await;
     if result.is_err() {
         sink.reset(h2::Reason::CANCEL);
@@ -371,8 +371,8 @@ async fn hand_on<Source: BodySource, Sink: ReplySink>(
     client: &mut Sink,
     progress: &Progress,
 ) -> Result<(), ExchangeError> {
-    let mut tap = Watched { tap: &mut (), progress, to_client: true };
-    match pump(body, client, &mut tap).await {
+    progress.give(true);
+    match pump(body, client, &mut Given { progress }).await {
         Ok(_) => Ok(()),
         Err(PumpError::Source(error)) => {
             // What came before the end is the client's: a head that it has seen tells more than a closed connection.
@@ -412,12 +412,28 @@ fn take_content_length(fields: &mut FieldList<'_>) -> Result<Option<u64>, WireEr
     length.map(Some).ok_or(BAD)
 }
 
+/// Every piece of a response that passes is progress, and is given to the client until it has all that there is.
+struct Given<'t> {
+    progress: &'t Progress,
+}
+
+impl Tap for Given<'_> {
+    fn piece(&mut self, _: &super::body::Piece<'_>) {
+        self.progress.made();
+        self.progress.give(true);
+    }
+
+    fn end(&mut self) {}
+
+    fn waits(&mut self) {
+        self.progress.give(false);
+    }
+}
+
 /// Every piece that passes is progress.
 pub struct Watched<'t, T> {
     pub tap: &'t mut T,
     pub progress: &'t Progress,
-    /// The pieces go to the client.
-    pub to_client: bool,
 }
 
 impl<T: Tap> Tap for Watched<'_, T> {
@@ -432,11 +448,5 @@ impl<T: Tap> Tap for Watched<'_, T> {
 
     async fn settle(&mut self) {
         self.tap.settle().await;
-    }
-
-    fn sending(&mut self, sending: bool) {
-        if self.to_client {
-            self.progress.offer_response(sending);
-        }
     }
 }

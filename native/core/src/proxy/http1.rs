@@ -14,12 +14,13 @@ use super::tunnel;
 use super::watchdog::{Expired, Progress, Stalls, Watchdog};
 use crate::error::ErrorCode;
 use crate::fill::{fill, poll_fill};
+use crate::l4::Reset;
 use crate::runtime::Generation;
 use codec::{Buffer, Framing, HeadSearch, Parsed, RequestHead, WireError, parse_request};
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
@@ -43,6 +44,8 @@ enum Next {
     Close,
     /// Close, but read on for a moment first: the client is still sending.
     Linger,
+    /// Break off: a close would tell the client that it has everything.
+    Reset,
 }
 
 struct Http1<'c, S> {
@@ -53,10 +56,17 @@ struct Http1<'c, S> {
     head: Vec<u8>,
     scratch: Vec<u8>,
     watchdog: Watchdog,
+    /// When the first byte of the first head came, where it has come already.
+    begun: Option<Instant>,
 }
 
-/// Serve requests until the client or we have enough.
-pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: &Client, stream: S, buffer: Buffer) {
+/// Serve requests until the client or we have enough. `buffer`: what was read before, since `begun`.
+pub async fn serve<S: AsyncRead + AsyncWrite + Reset + Unpin>(
+    client: &Client,
+    stream: S,
+    buffer: Buffer,
+    begun: Option<Instant>,
+) {
     let idle = client.worker.settings().idle_timeout();
     let mut connection = Http1 {
         client,
@@ -66,6 +76,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: &Client, stream: S
         head: Vec::new(),
         scratch: Vec::new(),
         watchdog: Watchdog::new(Instant::now() + idle),
+        begun,
     };
     let mut drain = pin!(client.worker.drain.idle_ends());
     loop {
@@ -75,6 +86,10 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: &Client, stream: S
             Next::Linger => {
                 Box::pin(connection.linger()).await;
                 break;
+            }
+            Next::Reset => {
+                connection.stream.get_mut().reset();
+                return;
             }
         }
     }
@@ -88,7 +103,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         let client = self.client;
         let settings = client.worker.settings();
         let generation;
-        let mut deadline = None;
+        let mut deadline = self.begun.take().map(|begun| begun + settings.head_timeout());
         let mut search = HeadSearch::default();
         let received = loop {
             if search.line_ended(&mut self.buffer) {
@@ -147,8 +162,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         } else {
             *deadline.get_or_insert_with(|| Instant::now() + settings.head_timeout())
         };
-        let limit = READ_AHEAD.max(settings.max_head_bytes);
         let (stream, buffer) = (&self.stream, &mut self.buffer);
+        let limit = settings.max_head_bytes.max(READ_AHEAD);
         let fill = poll_fn(|context| {
             if let Poll::Ready(read) = poll_fill(buffer, &mut *stream.borrow_mut(), context, limit) {
                 return Poll::Ready(read.is_ok_and(|count| count > 0));
@@ -192,13 +207,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
             }
         };
         let terms = reply.terms;
+        let ends_with_connection = reply.ends_with_connection();
         entry.response_bytes(reply.body_bytes());
         let whole = source.is_finished() || (source.is_whole() && discard(&mut source).await);
         drop(source);
         match forwarded {
             Forwarded::Complete if !whole || refused => Next::Linger,
+            // Closing on bytes that nobody has read is a reset, which takes back what the client has not read of the response.
+            Forwarded::Complete if terms.close && self.has_more() => Next::Linger,
             Forwarded::Complete if terms.close => Next::Close,
             Forwarded::Complete => Next::Request,
+            Forwarded::Broken(_) if ends_with_connection => Next::Reset,
             Forwarded::Broken(_) => Next::Close,
             Forwarded::Switched(mut connection) => {
                 let upstream = connection.stream.get_mut();
@@ -209,6 +228,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
                 Next::Close
             }
         }
+    }
+
+    /// The client has sent more than its request.
+    fn has_more(&mut self) -> bool {
+        let (stream, buffer) = (self.stream.get_mut(), &mut self.buffer);
+        let mut context = Context::from_waker(Waker::noop());
+        !buffer.is_empty()
+            || matches!(poll_fill(buffer, stream, &mut context, READ_AHEAD), Poll::Ready(Ok(count)) if count > 0)
     }
 
     /// Answer a head that is no request; nothing after it can be trusted.

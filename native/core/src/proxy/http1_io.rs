@@ -24,7 +24,8 @@ pub const READ_AHEAD: usize = 64 * 1024;
 const COALESCE: usize = 16 * 1024;
 
 /// A client that has sent its request and ended its side of the connection has mostly left (a closed tab looks like that),
-/// but may have closed one half only and wait for the answer: this long it is still waited with.
+/// but may have closed one half only and wait for the answer: this long it is still waited with, after the last byte that it
+/// was given. While it takes what it is given nothing is known of it: a write tells.
 const HALF_CLOSED_GRACE: Duration = Duration::from_secs(1);
 
 /// What is left of a body that is being read.
@@ -164,10 +165,12 @@ impl<S: AsyncRead + Unpin> BodySource for Http1Source<'_, S> {
                 Err(error) => return Poll::Ready(error.into()),
             }
         }
-        match &mut self.half_closed {
-            Some(grace) => grace.as_mut().poll(context).map(|()| BodyError::Truncated),
-            None => Poll::Pending,
+        if let Some(grace) = &mut self.half_closed {
+            ready!(grace.as_mut().poll(context));
         }
+        // Who asks again waits again.
+        self.half_closed = None;
+        Poll::Ready(BodyError::Truncated)
     }
 }
 
@@ -183,23 +186,29 @@ impl<S> Drop for Http1Source<'_, S> {
 pub struct Http1Sink<'c, S> {
     pub stream: &'c RefCell<S>,
     pub out: &'c mut Vec<u8>,
+    /// How much of `out` is written already: a write that was cut short by a time limit goes on where it stopped.
+    written: usize,
     framing: Framing,
 }
 
 impl<'c, S: AsyncWrite + Unpin> Http1Sink<'c, S> {
     pub fn new(stream: &'c RefCell<S>, out: &'c mut Vec<u8>, framing: Framing) -> Self {
-        Self { stream, out, framing }
+        Self { stream, out, written: 0, framing }
     }
 
     pub fn set_framing(&mut self, framing: Framing) {
         self.framing = framing;
     }
 
+    pub fn framing(&self) -> Framing {
+        self.framing
+    }
+
     async fn write_out(&mut self, tail: &[u8]) -> io::Result<()> {
-        let mut written = 0;
-        let (stream, out) = (self.stream, &mut *self.out);
-        poll_fn(|context| poll_write_both(&mut *stream.borrow_mut(), context, out, tail, &mut written)).await?;
+        let (stream, out, written) = (self.stream, &mut *self.out, &mut self.written);
+        poll_fn(|context| poll_write_both(&mut *stream.borrow_mut(), context, out, tail, written)).await?;
         self.out.clear();
+        self.written = 0;
         Ok(())
     }
 }
@@ -276,5 +285,28 @@ impl<S: AsyncWrite + Unpin> BodySink for Http1Sink<'_, S> {
             _ => {}
         }
         self.flush().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BodySink, Framing, Http1Sink};
+    use std::cell::RefCell;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, duplex};
+
+    /// A time limit ends a write; what follows on the connection goes on where that one stopped.
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_was_cut_short_goes_on() {
+        let (near, mut far) = duplex(4);
+        let (stream, mut out) = (RefCell::new(near), b"informational, ".to_vec());
+        let mut sink = Http1Sink::new(&stream, &mut out, Framing::Empty);
+        assert!(tokio::time::timeout(Duration::from_secs(1), sink.flush()).await.is_err());
+        sink.out.extend_from_slice(b"final");
+        let mut received = [0; 20];
+        let (flushed, read) = tokio::join!(sink.flush(), far.read_exact(&mut received));
+        flushed.unwrap();
+        read.unwrap();
+        assert_eq!(&received, b"informational, final");
     }
 }

@@ -9,6 +9,7 @@ use super::flood::Metered;
 use super::forward::{self, Forwarded};
 use super::grpc::{self, End};
 use super::http1_io::{Http1Sink, Http1Source};
+use super::http2_close::Kept;
 use super::http2_io::{Http2Sink, Http2Source};
 use super::log::{Entry, Refused};
 use super::outbound::join_cookies;
@@ -61,16 +62,18 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
         .max_pending_accept_reset_streams(resets::AT_ONCE as usize)
         .enable_connect_protocol();
     let mut watchdog = Watchdog::new(Instant::now() + settings.head_timeout());
-    let handshake = builder.handshake::<_, Bytes>(Metered::new(stream, PREFACE.len()));
+    let stream = Kept::new(stream);
+    let handshake = builder.handshake::<_, Bytes>(Metered::new(stream.clone(), PREFACE.len()));
     let Ok(Ok(mut connection)) = watchdog.until(Instant::now() + settings.head_timeout(), handshake).await else {
         return;
     };
-    let active = Rc::new(Cell::new(0_usize));
+    let streams = Rc::new(Streams { count: Cell::new(0), idle_since: Cell::new(Instant::now()) });
     let resets = Rc::new(Resets::new(Instant::now()));
     let mut drain = pin!(client.worker.drain.started());
     let mut draining = false;
     loop {
-        let patience = if draining { GOAWAY_GRACE } else { settings.idle_timeout() };
+        let until =
+            if draining { Instant::now() + GOAWAY_GRACE } else { streams.idle_since() + settings.idle_timeout() };
         let accept = poll_fn(|context| {
             if resets.exceeded(context) {
                 return Poll::Ready(None);
@@ -80,13 +83,14 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
             }
             connection.poll_accept(context).map(Some)
         });
-        match watchdog.until(Instant::now() + patience, accept).await {
+        match watchdog.until(until, accept).await {
             Ok(Some(Some(Ok((request, respond))))) => {
                 let resets = Rc::clone(&resets);
-                let task = Stream { client: Rc::clone(&client), resets, _active: Active::begin(&active) };
+                let task = Stream { client: Rc::clone(&client), resets, _active: Active::begin(&streams) };
                 tokio::task::spawn_local(task.serve(request, respond));
             }
-            Ok(Some(Some(Err(_)) | None)) => return,
+            Ok(Some(Some(Err(_)))) => return,
+            Ok(Some(None)) => break,
             Ok(None) if resets.is_exceeded() => {
                 connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                 let closed = poll_fn(|context| connection.poll_closed(context));
@@ -97,30 +101,49 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
                 draining = true;
                 connection.graceful_shutdown();
             }
-            Err(_) if active.get() == 0 && !draining => {
-                draining = true;
-                connection.graceful_shutdown();
+            Err(_) if !draining => {
+                if streams.idle_since() + settings.idle_timeout() <= Instant::now() {
+                    draining = true;
+                    connection.graceful_shutdown();
+                }
             }
-            // Told to go and without a stream: the client does not mean to close, or is not there.
-            Err(_) if active.get() == 0 => return,
+            // Told to go, without a stream and with all that it was given: the client does not mean to close, or is not there.
+            Err(_) if streams.count.get() == 0 && !stream.is_behind(settings.stall_timeout()) => break,
             Err(_) => {}
         }
     }
+    drop(connection);
+    stream.linger(&mut watchdog, settings.stall_timeout()).await;
 }
 
-/// Counts the streams under way.
-struct Active(Rc<Cell<usize>>);
+/// The streams under way, and since when there is none.
+#[derive(Debug)]
+struct Streams {
+    count: Cell<usize>,
+    idle_since: Cell<Instant>,
+}
+
+impl Streams {
+    /// Now, as long as there is one.
+    fn idle_since(&self) -> Instant {
+        if self.count.get() > 0 { Instant::now() } else { self.idle_since.get() }
+    }
+}
+
+/// Counts a stream for as long as it lives.
+struct Active(Rc<Streams>);
 
 impl Active {
-    fn begin(count: &Rc<Cell<usize>>) -> Self {
-        count.set(count.get() + 1);
-        Self(Rc::clone(count))
+    fn begin(streams: &Rc<Streams>) -> Self {
+        streams.count.set(streams.count.get() + 1);
+        Self(Rc::clone(streams))
     }
 }
 
 impl Drop for Active {
     fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+        self.0.count.set(self.0.count.get() - 1);
+        self.0.idle_since.set(Instant::now());
     }
 }
 
@@ -355,14 +378,14 @@ async fn run_tunnel(
     let progress = Progress::default();
     let up = async {
         let mut to_backend = Http1Sink::new(stream, &mut scratch, Framing::UntilClose);
-        let mut tap = Watched { tap: &mut (), progress: &progress, to_client: false };
+        let mut tap = Watched { tap: &mut (), progress: &progress };
         let moved = pump(&mut source, &mut to_backend, &mut tap).await;
         let _ = poll_fn(|context| std::pin::Pin::new(&mut *stream.borrow_mut()).poll_shutdown(context)).await;
         moved
     };
     let down = async {
         let mut from_backend = Http1Source::new(stream, buffer, Framing::UntilClose);
-        let mut tap = Watched { tap: &mut (), progress: &progress, to_client: false };
+        let mut tap = Watched { tap: &mut (), progress: &progress };
         match pump(&mut from_backend, &mut sink, &mut tap).await {
             // TLS without close_notify: WebSocket tells its end itself, and a reset would take back what came before.
             Err(PumpError::Source(BodyError::Io(error))) if error.kind() == ErrorKind::UnexpectedEof => {

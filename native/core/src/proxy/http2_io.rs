@@ -2,7 +2,7 @@
 
 use super::body::{BodyError, BodySink, BodySource, Piece};
 use crate::upstream::Uploads;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use codec::is_forbidden_trailer;
 use h2::{RecvStream, SendStream};
 use http::HeaderMap;
@@ -76,18 +76,24 @@ fn without_forbidden(trailers: HeaderMap) -> HeaderMap {
     kept
 }
 
+/// Pieces that come while others are held back are joined up to this size, the largest frame that every peer takes. `h2`
+/// keeps some hundred bytes for each frame that waits, and counts only those of the body.
+const JOINED: usize = 16 * 1024;
+
 /// Writes one body. The newest piece is held back until flush or finish, so that the last one carries `END_STREAM`.
 #[derive(Debug)]
 pub struct Http2Sink {
     stream: SendStream<Bytes>,
     held: Bytes,
+    /// Joined pieces; one of the two is empty.
+    joined: BytesMut,
     /// Of the connection to a backend.
     uploads: Option<Rc<Uploads>>,
 }
 
 impl Http2Sink {
     pub fn new(stream: SendStream<Bytes>) -> Self {
-        Self { stream, held: Bytes::new(), uploads: None }
+        Self { stream, held: Bytes::new(), joined: BytesMut::new(), uploads: None }
     }
 
     /// Of a request to a backend.
@@ -101,7 +107,7 @@ impl Http2Sink {
 
     /// End the body at once, with what is held back only where the peer's window has room for it.
     pub fn break_off(&mut self, trailers: HeaderMap) -> Result<(), BodyError> {
-        let held = std::mem::take(&mut self.held);
+        let held = self.take_held();
         if !held.is_empty() {
             self.stream.reserve_capacity(held.len());
             if self.stream.capacity() >= held.len() {
@@ -109,6 +115,10 @@ impl Http2Sink {
             }
         }
         Ok(self.stream.send_trailers(trailers)?)
+    }
+
+    fn take_held(&mut self) -> Bytes {
+        if self.joined.is_empty() { std::mem::take(&mut self.held) } else { self.joined.split().freeze() }
     }
 
     async fn send(&mut self, mut data: Bytes, end: bool) -> Result<(), BodyError> {
@@ -132,16 +142,24 @@ impl Http2Sink {
 
 impl BodySink for Http2Sink {
     async fn write(&mut self, piece: Piece<'_>) -> Result<(), BodyError> {
-        self.flush().await?;
-        self.held = piece.into_bytes();
+        let (held, size) = (self.held.len() + self.joined.len(), piece.as_slice().len());
+        if held == 0 || held + size > JOINED {
+            self.flush().await?;
+            self.held = piece.into_bytes();
+            return Ok(());
+        }
+        if self.joined.is_empty() {
+            self.joined.extend_from_slice(&std::mem::take(&mut self.held));
+        }
+        self.joined.extend_from_slice(piece.as_slice());
         Ok(())
     }
 
     async fn flush(&mut self) -> Result<(), BodyError> {
-        if self.held.is_empty() {
+        let held = self.take_held();
+        if held.is_empty() {
             return Ok(());
         }
-        let held = std::mem::take(&mut self.held);
         self.send(held, false).await
     }
 
@@ -150,10 +168,11 @@ impl BodySink for Http2Sink {
             self.flush().await?;
             Ok(self.stream.send_trailers(trailers)?)
         } else {
-            let held = std::mem::take(&mut self.held);
+            let held = self.take_held();
             self.send(held, true).await
         }
     }
+
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<BodyError> {
         self.stream.poll_reset(context).map(gone)
     }

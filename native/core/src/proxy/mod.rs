@@ -15,6 +15,7 @@ mod grpc;
 mod http1;
 mod http1_io;
 mod http2;
+mod http2_close;
 mod http2_io;
 mod log;
 mod mirror;
@@ -42,6 +43,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -59,7 +61,13 @@ pub async fn serve_connection(worker: Rc<Worker>, stream: TcpStream, peer: Socke
     };
     if entry.protocol == ListenerProtocol::Https {
         let limit = worker.settings().handshake_timeout();
-        let accepted = server::accept(stream, entry, &generation.server_tls, limit).await;
+        let opened = Instant::now();
+        if !has_begun(&worker, &stream, limit).await {
+            worker.metrics.handshake(false);
+            return;
+        }
+        let left = limit.saturating_sub(opened.elapsed());
+        let accepted = server::accept(stream, entry, &generation.server_tls, left).await;
         drop(generation);
         worker.metrics.handshake(accepted.is_ok());
         let Ok((stream, handshake)) = accepted else {
@@ -71,7 +79,7 @@ pub async fn serve_connection(worker: Rc<Worker>, stream: TcpStream, peer: Socke
         if http2 {
             http2::serve(Rc::new(client), stream).await;
         } else {
-            http1::serve(&client, stream, Buffer::new()).await;
+            http1::serve(&client, stream, Buffer::new(), None).await;
         }
         return;
     }
@@ -103,15 +111,29 @@ async fn serve_https(worker: Rc<Worker>, https: l4::Https, peer: SocketAddr, soc
     if http2 {
         http2::serve(Rc::new(client), stream).await;
     } else {
-        http1::serve(&client, stream, Buffer::new()).await;
+        http1::serve(&client, stream, Buffer::new(), None).await;
+    }
+}
+
+/// Wait for the first byte of a client, for as long as `limit`. Until then the connection is an idle one, which a drain ends.
+async fn has_begun(worker: &Worker, stream: &TcpStream, limit: Duration) -> bool {
+    let mut first = [0];
+    tokio::select! {
+        biased;
+        peeked = tokio::time::timeout(limit, stream.peek(&mut first)) => matches!(peeked, Ok(Ok(1))),
+        () = worker.drain.idle_ends() => false,
     }
 }
 
 /// HTTP/1.1, or HTTP/2 for a client that begins with its preface.
 async fn serve_plain(client: Client, mut stream: TcpStream) {
     let mut buffer = Buffer::new();
-    let deadline = Instant::now() + client.worker.settings().idle_timeout();
-    let preface = tokio::time::timeout_at(deadline, async {
+    let settings = client.worker.settings();
+    if !has_begun(&client.worker, &stream, settings.idle_timeout()).await {
+        return;
+    }
+    let begun = Instant::now();
+    let preface = tokio::time::timeout_at(begun + settings.head_timeout(), async {
         while PREFACE.starts_with(buffer.filled()) && buffer.len() < PREFACE.len() {
             if fill(&mut buffer, &mut stream, READ_AHEAD).await? == 0 {
                 return io::Result::Ok(false);
@@ -119,21 +141,16 @@ async fn serve_plain(client: Client, mut stream: TcpStream) {
         }
         Ok(true)
     });
-    let drain = client.worker.drain.idle_ends();
-    let preface = async { preface.await.is_ok_and(|read| read.unwrap_or(false)) };
-    let whole = tokio::select! {
-        biased;
-        whole = preface => Some(whole),
-        () = drain => None,
-    };
-    // A request whose first bytes are here is no longer idle.
-    if whole == Some(false) || (whole.is_none() && buffer.is_empty()) {
-        return;
+    match preface.await {
+        Ok(Ok(true)) => {}
+        // Late: a head is told so, and what can only be a preface would not understand it.
+        Err(_) if !buffer.filled().contains(&b' ') => {}
+        _ => return,
     }
     if buffer.filled().starts_with(PREFACE) {
         http2::serve(Rc::new(client), Rewound { ahead: buffer, stream }).await;
     } else {
-        http1::serve(&client, stream, buffer).await;
+        http1::serve(&client, stream, buffer, Some(begun)).await;
     }
 }
 

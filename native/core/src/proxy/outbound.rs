@@ -9,6 +9,7 @@ use codec::{FieldList, Framing, WireError, push_field};
 use http::header::{HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{Method, Request, Version};
+use std::fmt::Write;
 use std::mem::MaybeUninit;
 
 /// What asks for another protocol begins so; nothing but the empty line comes after it.
@@ -148,10 +149,28 @@ impl Outbound {
         let mut uri = Uri::default().into_parts();
         uri.scheme = Some(if self.tls { Scheme::HTTPS } else { Scheme::HTTP });
         uri.authority = Some(authority.ok_or(BAD)?);
-        uri.path_and_query = Some(PathAndQuery::try_from(parsed.path.unwrap_or_default()).map_err(|_| BAD)?);
+        uri.path_and_query = Some(path_and_query(parsed.path.unwrap_or_default()).ok_or(BAD)?);
         *request.uri_mut() = Uri::from_parts(uri).map_err(|_| BAD)?;
         Ok(request)
     }
+}
+
+/// A target of HTTP/1.1 for HTTP/2. Some clients send what no URI has (RFC 3986 section 2) as it is, and so do we over
+/// HTTP/1.1; here it has to be escaped.
+fn path_and_query(target: &str) -> Option<PathAndQuery> {
+    const FOREIGN: [char; 4] = ['"', '<', '>', '`'];
+    if !target.contains(FOREIGN) {
+        return PathAndQuery::try_from(target).ok();
+    }
+    let mut escaped = String::with_capacity(target.len() + 8);
+    for character in target.chars() {
+        if FOREIGN.contains(&character) {
+            let _ = write!(escaped, "%{:02X}", u32::from(character));
+        } else {
+            escaped.push(character);
+        }
+    }
+    PathAndQuery::try_from(escaped).ok()
 }
 
 /// Join the crumbs that HTTP/2 clients may split `Cookie` into (RFC 9113 section 8.2.3). Returns the joined value.
@@ -164,4 +183,24 @@ pub fn join_cookies(fields: &mut FieldList<'_>) -> Option<Vec<u8>> {
         fields.iter().filter(|field| is_cookie(field)).map(|field| field.value).collect::<Vec<_>>().join(&b"; "[..]);
     fields.retain(|field| !is_cookie(field));
     Some(joined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::path_and_query;
+
+    #[test]
+    fn targets_for_http2() {
+        for (target, expected) in [
+            ("/a?b=c", "/a?b=c"),
+            ("/{a}|^?b=[c]", "/{a}|^?b=[c]"),
+            ("/<a>`?\"b\"=<c>`", "/%3Ca%3E%60?%22b%22=%3Cc%3E%60"),
+        ] {
+            assert_eq!(path_and_query(target).map(|target| target.to_string()).as_deref(), Some(expected));
+        }
+        for byte in 0x21..=0x7e_u8 {
+            let target = format!("/{0}?{0}", char::from(byte)).replace('#', "");
+            assert!(path_and_query(&target).is_some(), "{target}");
+        }
+    }
 }

@@ -73,6 +73,11 @@ impl<'c, S: AsyncWrite + Unpin> Http1Reply<'c, S> {
     pub fn new(stream: &'c RefCell<S>, out: &'c mut Vec<u8>, drain: &'c Drain, terms: Http1Terms) -> Self {
         Self { sink: Http1Sink::new(stream, out, Framing::Empty), drain, terms, head_sent: false, body_bytes: 0 }
     }
+
+    /// Nothing but the end of the connection tells the client where the body ends.
+    pub fn ends_with_connection(&self) -> bool {
+        self.sink.framing() == Framing::UntilClose
+    }
 }
 
 impl<S: AsyncWrite + Unpin> BodySink for Http1Reply<'_, S> {

@@ -4,6 +4,7 @@ use super::body::{BodyError, BodySource};
 use super::client::Client;
 use super::http1;
 use super::http1_io::Http1Source;
+use crate::l4::Reset;
 use crate::runtime::{Generation, Worker};
 use codec::{Buffer, Framing};
 use route::ir::Transport;
@@ -59,6 +60,10 @@ impl AsyncWrite for Scripted {
     }
 }
 
+impl Reset for Scripted {
+    fn reset(&self) {}
+}
+
 /// Every way to cut `bytes`: in two at each place, and into single bytes.
 fn cuts(bytes: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
     let in_two = (1..bytes.len()).map(|at| vec![&bytes[..at], &bytes[at..]]);
@@ -87,7 +92,7 @@ fn answers(worker: &Rc<Worker>, pieces: &[&[u8]]) -> String {
     let client = Client::new(Rc::clone(worker), ([192, 0, 2, 1], 1).into(), socket, None);
     let stream = Scripted::new(pieces);
     let received = Rc::clone(&stream.received);
-    run(http1::serve(&client, stream, Buffer::new()));
+    run(http1::serve(&client, stream, Buffer::new(), None));
     let text = String::from_utf8(received.take()).unwrap();
     text.split_inclusive("\r\n").filter(|line| !line.starts_with("date: ")).collect()
 }

@@ -64,13 +64,29 @@ pub struct Progress {
     answered: Cell<bool>,
     spent: Cell<bool>,
     body_awaited: Cell<bool>,
-    response_offered: Cell<bool>,
     quiet: Cell<bool>,
+    giving: Cell<bool>,
+    moved: Cell<bool>,
 }
 
 impl Progress {
     pub fn made(&self) {
         self.made.set(true);
+        self.moved.set(true);
+    }
+
+    /// Progress was made since this was asked last.
+    pub fn take_moved(&self) -> bool {
+        self.moved.take()
+    }
+
+    /// A part of the response is on its way to the client: that write tells whether it is there.
+    pub fn give(&self, giving: bool) {
+        self.giving.set(giving);
+    }
+
+    pub fn is_giving(&self) -> bool {
+        self.giving.get()
     }
 
     /// The response has begun: what was sent for it will not be needed again.
@@ -97,11 +113,6 @@ impl Progress {
         self.body_awaited.set(awaited);
     }
 
-    /// Bytes of the response wait for the client to take them.
-    pub fn offer_response(&self, offered: bool) {
-        self.response_offered.set(offered);
-    }
-
     /// The request's body is a stream of messages, which come when they come.
     pub fn be_quiet(&self) {
         self.quiet.set(true);
@@ -109,7 +120,7 @@ impl Progress {
 
     /// Who is waited for. A client that has an answer may send the rest when it likes, as a stream both ways does.
     fn side(&self) -> Side {
-        if self.response_offered.get() {
+        if self.giving.get() {
             Side::Response
         } else if self.body_awaited.get() && !self.answered.get() && !self.quiet.get() {
             Side::RequestBody
@@ -267,7 +278,7 @@ mod tests {
                 progress.be_quiet();
             }
             progress.await_body(body);
-            progress.offer_response(offered);
+            progress.give(offered);
             let now = Instant::now();
             let mut watchdog = Watchdog::new(now + seconds(3600));
             let expired = watchdog.guard(now, None, stalls, &progress, pending::<()>()).await;

@@ -8,7 +8,7 @@ use crate::proxy::watchdog::Progress;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use smallvec::SmallVec;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// Request bodies up to this size are kept for a retry; larger ones are sent once.
 const REPLAY_BYTES: usize = 64 * 1024;
@@ -57,9 +57,16 @@ impl<'s, Source: BodySource> Replay<'s, Source> {
         ReplayAttempt { given: 0, record, body: self }
     }
 
-    /// See [`BodySource::poll_gone`].
+    /// See [`BodySource::poll_gone`]. A client that takes its response is there, though it has closed its half of the
+    /// connection.
     pub(super) fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<BodyError> {
-        self.rest.poll_gone(context)
+        while !self.progress.is_giving() {
+            let gone = ready!(self.rest.poll_gone(context));
+            if !(matches!(gone, BodyError::Truncated) && self.progress.take_moved()) {
+                return Poll::Ready(gone);
+            }
+        }
+        Poll::Pending
     }
 
     /// Remember a piece, or forget everything where that is no longer of use.

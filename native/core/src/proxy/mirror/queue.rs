@@ -5,7 +5,7 @@
 
 use crate::proxy::body::{BodyError, BodySource, Piece};
 use crate::runtime::Worker;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -16,6 +16,12 @@ use std::task::{Context, Poll, Waker};
 /// Bytes that wait for the mirrors of one worker, all together; a queue that is not empty then counts as full. Stops many
 /// slow mirrors from taking the memory.
 const MAX_WAITING: usize = 64 * 1024 * 1024;
+
+/// Pieces below this size are joined: each would take many times the memory that it shows.
+const SMALL: usize = 4 * 1024;
+
+/// ... up to this size.
+const JOINED: usize = 64 * 1024;
 
 /// What is to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +39,8 @@ enum Rest {
 struct Queue {
     worker: Rc<Worker>,
     pieces: VecDeque<Bytes>,
+    /// Small pieces behind those, in one.
+    small: BytesMut,
     bytes: usize,
     rest: Rest,
     giver: Option<Waker>,
@@ -46,6 +54,26 @@ impl Queue {
         self.bytes = self.bytes + more - less;
         let all = &self.worker.mirror_bytes;
         all.set(all.get() + more - less);
+    }
+
+    fn push(&mut self, piece: Bytes) {
+        if piece.len() < SMALL {
+            self.small.extend_from_slice(&piece);
+            if self.small.len() < JOINED {
+                return;
+            }
+            self.pieces.push_back(self.small.split().freeze());
+        } else {
+            if !self.small.is_empty() {
+                self.pieces.push_back(self.small.split().freeze());
+            }
+            self.pieces.push_back(piece);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        let piece = self.pieces.pop_front();
+        piece.or_else(|| (!self.small.is_empty()).then(|| self.small.split().freeze()))
     }
 
     fn end(&mut self, rest: Rest) {
@@ -73,6 +101,7 @@ pub fn queue(worker: &Rc<Worker>, empty: bool) -> (Giver, Taker) {
     let queue = Rc::new(RefCell::new(Queue {
         worker: Rc::clone(worker),
         pieces: VecDeque::new(),
+        small: BytesMut::new(),
         bytes: 0,
         rest: if empty { Rest::Nothing } else { Rest::More },
         giver: None,
@@ -90,7 +119,7 @@ impl Giver {
     pub fn give(&self, piece: Bytes) {
         let mut queue = self.0.borrow_mut();
         queue.change_waiting(piece.len(), 0);
-        queue.pieces.push_back(piece);
+        queue.push(piece);
         wake(&mut queue.taker);
     }
 
@@ -175,7 +204,7 @@ impl BodySource for Taker {
             if matches!(queue.rest, Rest::Never | Rest::GivenUp) {
                 return Poll::Ready(Err(BodyError::Truncated));
             }
-            if let Some(piece) = queue.pieces.pop_front() {
+            if let Some(piece) = queue.pop() {
                 queue.change_waiting(0, piece.len());
                 wake(&mut queue.giver);
                 return Poll::Ready(Ok(Some(piece)));
@@ -211,6 +240,40 @@ impl Drop for Taker {
         let left = queue.bytes;
         queue.change_waiting(0, left);
         queue.pieces.clear();
+        queue.small = BytesMut::new();
         wake(&mut queue.giver);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{JOINED, SMALL, queue};
+    use crate::proxy::body::BodySource;
+    use crate::runtime::{Generation, Worker};
+    use bytes::Bytes;
+
+    /// However a body is cut, it takes about the memory that is counted for it, and comes whole and in order.
+    #[tokio::test]
+    async fn small_pieces_are_joined() {
+        let worker = Worker::alone(Generation::default()).unwrap();
+        let (giver, mut taker) = queue(&worker, false);
+        let body: Vec<u8> = (0..3 * JOINED).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        let (mut rest, mut size) = (&body[..], 1);
+        while !rest.is_empty() {
+            // Single bytes, and a large piece among them now and then.
+            let (piece, after) = rest.split_at(size.min(rest.len()));
+            giver.give(Bytes::copy_from_slice(piece));
+            rest = after;
+            size = if after.len() % 10_000 == 0 { SMALL } else { 1 };
+        }
+        assert!(giver.0.borrow().pieces.len() < 50, "{}", giver.0.borrow().pieces.len());
+        assert_eq!(worker.mirror_bytes.get(), body.len());
+        giver.finish();
+        let mut taken = Vec::new();
+        while let Some(piece) = taker.next().await.unwrap() {
+            taken.extend_from_slice(piece.as_slice());
+        }
+        assert!(taken == body);
+        assert_eq!(worker.mirror_bytes.get(), 0);
     }
 }
