@@ -24,6 +24,9 @@ from .values import normal_path, normal_prefix, parse_duration, path_error
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 
+#: Not idempotent (RFC 9110 section 9.2.2): the engine sends them once, whatever the rule says.
+NEVER_REPEATED = frozenset({"POST", "PATCH"})
+
 #: Base interval between retries where the route gives none: an implementation's choice (GEP-1731).
 DEFAULT_BACKOFF_MS = 25
 MAX_ATTEMPTS = 100
@@ -118,6 +121,12 @@ def _duration(value: str | None, field: str) -> int:
 def _note_leftovers(context: RuleContext, path: str, rule: HTTPRouteRule) -> None:
     if rule.session_persistence is not None:
         note_session_persistence(context, path)
+    if rule.retry is not None and rule.retry.attempts > 0:
+        for place, match in enumerate(rule.matches):
+            if match.method in NEVER_REPEATED:
+                message = f"a {match.method} is never sent twice, so retry does nothing for the requests of this match"
+                remedy = "leave retry out where only such requests come, or retry in the client"
+                context.findings.warning(f"{path}.matches[{place}].method", "retry-not-repeatable", message, remedy)
     if not any(item.type == "RequestRedirect" for item in rule.filters):
         note_backends(context, path, rule.backend_refs, "requests get 500")
     elif rule.backend_refs:

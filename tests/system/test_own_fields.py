@@ -18,6 +18,12 @@ HOST = "fields.test"
 DATE = "Tue, 15 Nov 1994 08:12:31 GMT"
 Protocol = type[Http1] | type[Http2]
 ORIGIN = "https://shop.test"
+SET = [
+    {"name": "X-Forwarded-Prefix", "value": "/api"},
+    {"name": "X-Forwarded-Proto", "value": "https"},
+    {"name": "X-Real-IP", "value": "192.0.2.1"},
+]
+SETS: dict[str, Any] = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": SET}}
 EDITS: list[dict[str, Any]] = [
     {
         "type": "ResponseHeaderModifier",
@@ -54,7 +60,11 @@ def world(start: Any, backend: Any, backend2: Any) -> Iterator[Gateway]:
             rule("/missing", "missing", filters=EDITS),
             rule("/gone", "gone", filters=EDITS),
             rule("/late", "silent", filters=EDITS, timeouts={"request": "100ms"}),
+            rule("/set", "echo", filters=[SETS]),
+            rule("/added", "echo", filters=[{**SETS, "requestHeaderModifier": {"add": SET}}]),
+            rule("/renamed", "echo", filters=[{"type": "URLRewrite", "urlRewrite": {"hostname": "inner.test"}}]),
         ),
+        *service("echo", backend("echo").address),
         *service("empty"),
         *service("gone", ("127.0.0.1", 9)),
         *service("silent", backend(lambda _request: release.wait(LIMIT) and None).address),
@@ -126,3 +136,24 @@ def test_an_answer_without_a_rule_has_none(world: Gateway, client: Protocol) -> 
     assert found.status == 404
     assert found.header("strict-transport-security") is None
     assert found.header("access-control-allow-origin") is None
+
+
+@pytest.mark.parametrize("target", ["/set", "/added"])
+def test_what_a_filter_sets_is_sent(world: Gateway, client: Protocol, target: str) -> None:
+    """What a client says of where it comes from is replaced; what the route's author writes there is not."""
+    connection = client(world.address, PORT)
+    forged = tuple((field["name"].lower(), "6.6.6.6") for field in SET)
+    forged += (("x-forwarded-for", "6.6.6.6"), ("x-forwarded-host", "6.6.6.6"), ("x-forwarded-port", "6.6.6.6"))
+    found = connection.request("GET", HOST, target, forged)
+    for field in SET:
+        assert found.sent(field["name"].lower()) == field["value"]
+    assert (found.sent("x-forwarded-host"), found.sent("x-forwarded-port")) == (HOST, None)
+    assert "6.6.6.6" not in str(found.echo["headers"])
+    found = connection.request("GET", HOST, "/renamed", forged)
+    assert (found.sent("host"), found.sent("x-forwarded-host"), found.sent("x-forwarded-proto")) == (
+        "inner.test",
+        HOST,
+        "http",
+    )
+    assert "6.6.6.6" not in str(found.echo["headers"])
+    connection.close()

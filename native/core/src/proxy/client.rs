@@ -47,18 +47,27 @@ impl Client {
     }
 
     /// Append our own forwarding fields. From an untrusted peer what it sent is replaced; from a trusted one the list
-    /// grows by the peer, and scheme and host stay what the outermost proxy saw.
-    pub fn push_forwarding(&self, out: &mut Vec<u8>, sent: ForwardingFields<'_>, authority: &[u8]) {
-        let sent = if self.trusted { sent } else { ForwardingFields::default() };
-        out.extend_from_slice(b"x-forwarded-for: ");
-        for list in &sent.forwarded_for {
-            out.extend_from_slice(list);
-            out.extend_from_slice(b", ");
+    /// grows by the peer, and scheme and host stay what the outermost proxy saw. What is among `set` is a filter's, and goes
+    /// instead of ours.
+    pub fn push_forwarding(&self, out: &mut Vec<u8>, sent: &ForwardingFields<'_>, authority: &[u8], set: &[Field<'_>]) {
+        let nothing = ForwardingFields::default();
+        let sent = if self.trusted { sent } else { &nothing };
+        let is_set = |name: &str| set.iter().any(|field| field.name.eq_ignore_ascii_case(name.as_bytes()));
+        if !is_set("x-forwarded-for") {
+            out.extend_from_slice(b"x-forwarded-for: ");
+            for list in &sent.forwarded_for {
+                out.extend_from_slice(list);
+                out.extend_from_slice(b", ");
+            }
+            out.extend_from_slice(self.address_text.as_bytes());
+            out.extend_from_slice(b"\r\n");
         }
-        out.extend_from_slice(self.address_text.as_bytes());
-        out.extend_from_slice(b"\r\n");
-        push_field(out, b"x-forwarded-proto", sent.proto.unwrap_or(self.scheme().as_bytes()));
-        push_field(out, b"x-forwarded-host", sent.host.unwrap_or(authority));
+        if !is_set("x-forwarded-proto") {
+            push_field(out, b"x-forwarded-proto", sent.proto.unwrap_or(self.scheme().as_bytes()));
+        }
+        if !is_set("x-forwarded-host") {
+            push_field(out, b"x-forwarded-host", sent.host.unwrap_or(authority));
+        }
     }
 }
 

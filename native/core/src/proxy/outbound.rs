@@ -55,7 +55,9 @@ pub struct Parts<'p> {
 }
 
 impl Outbound {
-    pub fn write(client: &Client, parts: &Parts<'_>, mut head: Vec<u8>) -> Self {
+    /// `taken`: what the client said of where it comes from, where that is no longer among the fields; what is among them then
+    /// is a filter's.
+    pub fn write(client: &Client, parts: &Parts<'_>, taken: Option<&ForwardingFields<'_>>, mut head: Vec<u8>) -> Self {
         head.clear();
         head.extend_from_slice(parts.method.as_bytes());
         head.push(b' ');
@@ -66,13 +68,18 @@ impl Outbound {
         }
         head.extend_from_slice(b" HTTP/1.1\r\n");
         push_field(&mut head, b"host", parts.authority);
-        let mut forwarding = ForwardingFields::default();
-        for field in parts.fields {
-            if !take_forwarding(field, &mut forwarding) {
-                push_field(&mut head, field.name, field.value);
+        if let Some(sent) = taken {
+            parts.fields.iter().for_each(|field| push_field(&mut head, field.name, field.value));
+            client.push_forwarding(&mut head, sent, parts.original_authority, parts.fields);
+        } else {
+            let mut sent = ForwardingFields::default();
+            for field in parts.fields {
+                if !take_forwarding(field, &mut sent) {
+                    push_field(&mut head, field.name, field.value);
+                }
             }
+            client.push_forwarding(&mut head, &sent, parts.original_authority, &[]);
         }
-        client.push_forwarding(&mut head, forwarding, parts.original_authority);
         match parts.framing {
             Framing::Length(length) => {
                 push_field(&mut head, b"content-length", itoa::Buffer::new().format(length).as_bytes());

@@ -1,7 +1,7 @@
 //! From a head to what will be done about it: resolve it, choose a backend, write the head that goes there. No I/O, no waiting.
 
 use super::answer::Answer;
-use super::client::Client;
+use super::client::{Client, ForwardingFields, take_forwarding};
 use super::grpc::{self, End};
 use super::log::Entry;
 use super::outbound::{Outbound, Parts};
@@ -278,9 +278,12 @@ fn write_outbound(
     buffer: Vec<u8>,
 ) -> Outbound {
     if filters.iter().all(|filters| filters.request.is_empty() && filters.rewrite.is_none()) {
-        return Outbound::write(client, &parts, buffer);
+        return Outbound::write(client, &parts, None, buffer);
     }
-    let mut fields: EditedFields<'_> = parts.fields.iter().copied().collect();
+    // What the client says of where it comes from goes first: what is there afterwards is what a filter wants sent.
+    let mut forwarding = ForwardingFields::default();
+    let kept = parts.fields.iter().filter(|field| !take_forwarding(field, &mut forwarding));
+    let mut fields: EditedFields<'_> = kept.copied().collect();
     let mut authority = Cow::Borrowed(parts.authority);
     let mut path = Cow::Borrowed(parts.path);
     for filters in filters {
@@ -293,7 +296,12 @@ fn write_outbound(
             path = Cow::Owned(new_path);
         }
     }
-    Outbound::write(client, &Parts { path: &path, authority: &authority, fields: &fields, ..parts }, buffer)
+    Outbound::write(
+        client,
+        &Parts { path: &path, authority: &authority, fields: &fields, ..parts },
+        Some(&forwarding),
+        buffer,
+    )
 }
 
 fn mirrors<'g>(
