@@ -438,7 +438,7 @@ pub struct Watched<'t, T> {
 
 impl<T: Tap> Tap for Watched<'_, T> {
     fn piece(&mut self, piece: &super::body::Piece<'_>) {
-        self.progress.made();
+        self.progress.sent();
         self.tap.piece(piece);
     }
 

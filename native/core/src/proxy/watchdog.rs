@@ -75,7 +75,12 @@ impl Progress {
         self.moved.set(true);
     }
 
-    /// Progress was made since this was asked last.
+    /// Bytes of the request went on: nothing that a client waits for.
+    pub fn sent(&self) {
+        self.made.set(true);
+    }
+
+    /// The response made progress since this was asked last.
     pub fn take_moved(&self) -> bool {
         self.moved.take()
     }

@@ -35,8 +35,8 @@ pub struct Settings {
     pub request_body_timeout_ms: u64,
     /// Without a byte of a response taken by its client. Stops clients that do not read, and zero windows.
     pub response_read_timeout_ms: u64,
-    /// Without a byte moved in either direction while nobody waits for the client. Stops backends that say nothing; also bytes
-    /// that wait on a TCP or TLS connection that is not HTTP, or no longer.
+    /// Without a byte moved in either direction, whoever is waited for: the two limits before are at most as long. Stops
+    /// backends that say nothing; also bytes that wait on a TCP or TLS connection that is not HTTP, or no longer.
     pub stall_timeout_ms: u64,
     /// A TLS handshake with a client. Stops half-done handshakes.
     pub handshake_timeout_ms: u64,
@@ -116,12 +116,14 @@ impl Settings {
         Duration::from_millis(self.idle_timeout_ms)
     }
 
+    /// Nobody is waited for longer than the stall limit.
     pub fn request_body_timeout(&self) -> Duration {
-        Duration::from_millis(self.request_body_timeout_ms)
+        Duration::from_millis(self.request_body_timeout_ms.min(self.stall_timeout_ms))
     }
 
+    /// As [`Self::request_body_timeout`].
     pub fn response_read_timeout(&self) -> Duration {
-        Duration::from_millis(self.response_read_timeout_ms)
+        Duration::from_millis(self.response_read_timeout_ms.min(self.stall_timeout_ms))
     }
 
     pub fn stall_timeout(&self) -> Duration {
