@@ -4,6 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -18,6 +20,8 @@ pub const IDLE_GRACE: Duration = Duration::from_secs(2);
 /// idle is closed.
 #[derive(Debug, Default)]
 pub struct Drain {
+    /// Of the engine: true before anybody can see that it is not ready. Workers hear of a drain a moment later.
+    leaving: Arc<AtomicBool>,
     asked: Rc<Step>,
     closed: Cell<bool>,
     finishing: Rc<Step>,
@@ -46,8 +50,12 @@ impl Step {
 }
 
 impl Drain {
+    pub fn new(leaving: Arc<AtomicBool>) -> Self {
+        Self { leaving, ..Self::default() }
+    }
+
     pub fn is_draining(&self) -> bool {
-        self.asked.reached.get()
+        self.asked.reached.get() || self.leaving.load(Relaxed)
     }
 
     pub fn connections(&self) -> usize {

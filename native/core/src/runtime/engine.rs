@@ -18,6 +18,7 @@ use route::table::{Refused, SocketKey, State, Table};
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -149,6 +150,7 @@ impl Engine {
             registry: Registry::new(workers),
             access_log: AccessLog::start(&settings.access_log, workers)?,
             events: Events::default(),
+            leaving: Arc::default(),
             readiness: watch::Sender::new(Readiness::Starting),
             settings,
         });
@@ -283,6 +285,7 @@ impl Engine {
     /// come and go meanwhile.
     pub fn leave(&mut self) -> Leaving {
         self.leaving = true;
+        self.shared.leaving.store(true, Relaxed);
         self.shared.readiness.send_replace(Readiness::Leaving);
         Leaving { commands: self.threads.iter().map(|thread| thread.commands.clone()).collect() }
     }

@@ -22,6 +22,8 @@ use crate::tls::server::ServerTls;
 use arc_swap::ArcSwap;
 use route::table::Table;
 use settings::Settings;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tokio::sync::watch;
 
 /// Everything that one transaction made, swapped as one.
@@ -50,6 +52,8 @@ pub struct Shared {
     pub registry: Registry,
     pub access_log: AccessLog,
     pub events: Events,
+    /// A drain has begun.
+    pub leaving: Arc<AtomicBool>,
     /// `/readyz`.
     pub readiness: watch::Sender<Readiness>,
 }

@@ -76,7 +76,7 @@ impl Worker {
             id,
             metrics: shared.registry.worker(id),
             upstreams: Upstreams::new(&shared.settings),
-            drain: Rc::default(),
+            drain: Rc::new(Drain::new(Arc::clone(&shared.leaving))),
             mirrors: Cell::new(0),
             mirror_bytes: Cell::new(0),
             generation: RefCell::new(Rc::new(shared.generation.load_full())),
@@ -95,6 +95,7 @@ impl Worker {
             registry: crate::observe::metrics::Registry::new(1),
             access_log: crate::observe::access_log::AccessLog::start(&settings.access_log, 1)?,
             events: crate::observe::events::Events::default(),
+            leaving: Arc::default(),
             readiness: tokio::sync::watch::Sender::new(super::Readiness::Ready),
             settings,
         };
