@@ -223,8 +223,8 @@ def test_metadata_of_any_form_is_told_and_left_out(metadata: str) -> None:
     assert ("object_unreadable") in {code for code, _ in cluster.complaints}
 
 
-def test_a_fault_of_the_translation_costs_the_object_that_causes_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The guard itself, since no object is known that needs it."""
+def stumble(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the translation raise for routes with the hostname odd.test."""
     from sluicegate.controller.translate import translator as module
 
     real: Callable[..., Any] = module.translate_route
@@ -235,6 +235,11 @@ def test_a_fault_of_the_translation_costs_the_object_that_causes_it(monkeypatch:
         return real(route, *rest)
 
     monkeypatch.setattr(module, "translate_route", stumbling)
+
+
+def test_a_fault_of_the_translation_costs_the_object_that_causes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guard itself, since no object is known that needs it."""
+    stumble(monkeypatch)
     cluster = Cluster(provisioned=False)
     for item in CANARY:
         cluster.send(item["kind"], "ADDED", json.dumps(item))
@@ -271,16 +276,7 @@ def test_a_fault_of_the_translation_costs_the_object_that_causes_it(monkeypatch:
 
 def test_a_fault_of_the_translation_ends_no_certificate_that_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor a Gateway whose class is gone: both are remembered, not in any object."""
-    from sluicegate.controller.translate import translator as module
-
-    real: Callable[..., Any] = module.translate_route
-
-    def stumbling(route: Any, *rest: Any) -> Any:
-        if "odd.test" in route.spec.hostnames:
-            raise KeyError("odd")
-        return real(route, *rest)
-
-    monkeypatch.setattr(module, "translate_route", stumbling)
+    stumble(monkeypatch)
     cluster = Cluster(provisioned=False)
     gateway = json.loads(json.dumps(CANARY[2]))
     tls = {"certificateRefs": [{"name": "canary"}]}

@@ -161,6 +161,21 @@ class Backend:
             connection.sendall(chunk)
 
 
+def read_head(connection: socket.socket) -> bytes:
+    """What comes until a head is whole, and perhaps something behind it.
+
+    Raises:
+        ConnectionError: the connection ended before.
+    """
+    received = b""
+    while b"\r\n\r\n" not in received:
+        data = connection.recv(65_536)
+        if not data:
+            raise ConnectionError("closed before a head was whole")
+        received += data
+    return received
+
+
 def read_request(stream, connection: socket.socket) -> Received | None:
     line = stream.readline()
     if not line:

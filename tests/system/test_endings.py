@@ -14,7 +14,7 @@ import h2.config
 import h2.connection
 import h2.settings
 import pytest
-from system_backends import Backend, Received, response, websocket_accept
+from system_backends import Backend, Received, read_head, response, websocket_accept
 from system_certificates import Authority
 from system_clients import tls_context
 from system_gateway import LIMIT, Gateway, until
@@ -46,12 +46,7 @@ class Talking(Backend):
         super().__init__(lambda _request: None)
 
     def serve(self, connection: socket.socket) -> None:
-        received = b""
-        while b"\r\n\r\n" not in received:
-            data = connection.recv(65_536)
-            if not data:
-                return
-            received += data
+        received = read_head(connection)
         target = received.split(b" ")[1]
         if b"upgrade: websocket" in received.lower():
             lines = received.decode("latin-1").split("\r\n")[1:]

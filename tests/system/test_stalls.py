@@ -10,7 +10,7 @@ from typing import Any
 
 import h2.events
 import pytest
-from system_backends import Backend, Backend2, response
+from system_backends import Backend, Backend2, read_head, response
 from system_clients import Http1, Http2
 from system_gateway import LIMIT, Gateway, until
 from system_manifests import gateway, route, rule, service
@@ -30,12 +30,7 @@ class Slow(Backend):
         super().__init__(lambda _request: None)
 
     def serve(self, connection: socket.socket) -> None:
-        received = b""
-        while b"\r\n\r\n" not in received:
-            data = connection.recv(65_536)
-            if not data:
-                return
-            received += data
+        received = read_head(connection)
         target = received.split(b" ")[1]
         if target == b"/large":
             connection.sendall(self.large)

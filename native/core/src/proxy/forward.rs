@@ -66,7 +66,7 @@ impl Exchange<'_, '_> {
         let forward = self.forward;
         let mut mirrors = Mirrors::start(self.client, forward);
         let progress = Progress::default();
-        if forward.grpc || (!forward.outbound.framing.is_empty() && grpc::is_grpc_head(&forward.outbound.head)) {
+        if entry.is_grpc() {
             progress.be_quiet();
         }
         let mut body = Replay::new(source, &progress, self.client.worker.settings().max_body_bytes);
@@ -81,7 +81,7 @@ impl Exchange<'_, '_> {
         body: &mut Replay<'_, Source>,
         sink: &mut Sink,
         entry: &mut Entry<'_>,
-        mirrors: &mut Mirrors,
+        mirrors: &mut Mirrors<'_>,
         progress: &Progress,
     ) -> Forwarded {
         let Self { client, forward, scratch } = self;

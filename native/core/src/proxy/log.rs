@@ -158,6 +158,11 @@ impl<'g> Entry<'g> {
         self.grpc = grpc;
     }
 
+    /// The request is gRPC, by its rule or by its content type.
+    pub fn is_grpc(&self) -> bool {
+        self.grpc || self.is_of_grpc_rule()
+    }
+
     /// What the response said; an answer of our own is told by `answer`.
     pub fn grpc_status(&mut self, status: Option<u32>) {
         self.grpc_status = status.or(self.grpc_status);
@@ -242,7 +247,7 @@ impl Drop for Entry<'_> {
             // The task was cancelled under the request: the client is gone.
             self.failed(ErrorCode::ClientGone, self.retries);
         }
-        let grpc = self.grpc || self.is_of_grpc_rule();
+        let grpc = self.is_grpc();
         if let Some(code) = self.code.filter(|_| grpc && self.grpc_status.is_none()) {
             // No status was sent: this is what the client makes of the end that it sees.
             self.grpc_status = End { code, reset: None }.status();

@@ -45,9 +45,9 @@ const MAX_RESPONSE: u64 = 1024 * 1024;
 
 /// The mirrors of one request.
 #[derive(Debug)]
-pub struct Mirrors {
+pub struct Mirrors<'w> {
     queues: SmallVec<[Giver; 2]>,
-    worker: Rc<Worker>,
+    worker: &'w Worker,
     /// Octets of the body that the mirrors were given.
     given: u64,
     /// Octets of the body that this try has sent.
@@ -55,9 +55,9 @@ pub struct Mirrors {
     patience: Duration,
 }
 
-impl Mirrors {
+impl<'w> Mirrors<'w> {
     /// Start a task for each mirror that fires.
-    pub fn start(client: &Client, forward: &Forward<'_>) -> Self {
+    pub fn start(client: &'w Client, forward: &Forward<'_>) -> Self {
         let worker = &client.worker;
         let mut queues = SmallVec::new();
         for mirror in &forward.mirrors {
@@ -80,7 +80,7 @@ impl Mirrors {
                 body: taker,
             }));
         }
-        Self { queues, worker: Rc::clone(worker), given: 0, position: 0, patience: PATIENCE }
+        Self { queues, worker, given: 0, position: 0, patience: PATIENCE }
     }
 
     /// A try begins: the body comes from its start.
@@ -93,7 +93,7 @@ impl Mirrors {
     }
 }
 
-impl Tap for Mirrors {
+impl Tap for Mirrors<'_> {
     fn piece(&mut self, piece: &Piece<'_>) {
         if self.queues.is_empty() {
             return;
@@ -134,7 +134,7 @@ impl Tap for Mirrors {
         });
         let _ = tokio::time::timeout_at(started + self.patience, room).await;
         self.patience = self.patience.saturating_sub(started.elapsed());
-        let worker = &self.worker;
+        let worker = self.worker;
         self.queues.retain(|queue| {
             let full = queue.is_full(limit);
             if full {

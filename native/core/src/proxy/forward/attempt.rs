@@ -40,7 +40,7 @@ impl Attempt<'_, '_> {
         scratch: &mut Vec<u8>,
         body: &mut Replay<'_, Source>,
         sink: &mut Sink,
-        mirrors: &mut Mirrors,
+        mirrors: &mut Mirrors<'_>,
     ) -> Attempted {
         let worker = &self.client.worker;
         let now = Instant::now();
