@@ -430,7 +430,7 @@ impl Tap for Given<'_> {
     }
 }
 
-/// Every piece that passes is progress.
+/// Every piece of a request that passes is progress. Its client is waited for once the other side has all that it sent.
 pub struct Watched<'t, T> {
     pub tap: &'t mut T,
     pub progress: &'t Progress,
@@ -439,14 +439,28 @@ pub struct Watched<'t, T> {
 impl<T: Tap> Tap for Watched<'_, T> {
     fn piece(&mut self, piece: &super::body::Piece<'_>) {
         self.progress.sent();
+        self.progress.await_body(false);
         self.tap.piece(piece);
     }
 
     fn end(&mut self) {
+        self.progress.await_body(false);
         self.tap.end();
     }
 
     async fn settle(&mut self) {
         self.tap.settle().await;
+    }
+
+    fn waits(&mut self) {
+        self.progress.sent();
+        self.progress.await_body(true);
+    }
+}
+
+/// Whatever ended the upload, its client is waited for no longer.
+impl<T> Drop for Watched<'_, T> {
+    fn drop(&mut self) {
+        self.progress.await_body(false);
     }
 }
