@@ -16,6 +16,7 @@ mod http1;
 mod http1_io;
 mod http2;
 mod http2_close;
+mod http2_head;
 mod http2_io;
 mod log;
 mod mirror;
