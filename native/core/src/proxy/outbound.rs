@@ -4,8 +4,7 @@
 //! the parsed slices. An HTTP/2 request is made from it where a backend speaks HTTP/2, and retries and mirrors reuse it.
 
 use super::client::{Client, ForwardingFields, take_forwarding};
-use codec::Field;
-use codec::{Framing, WireError, push_field};
+use codec::{Field, Framing, WireError, push_field};
 use http::header::{HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{Method, Request, Version};
