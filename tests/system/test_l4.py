@@ -476,6 +476,28 @@ def test_what_is_no_hello_is_closed(flows: Any) -> None:
     assert gateway.metric("l4_failures_total", reason="hello_malformed") == 4
 
 
+def test_a_drain_ends_who_has_not_begun_a_hello(flows: Any) -> None:
+    """A client that keeps a connection ready has done nothing wrong."""
+    gateway = flows()
+    gateway.apply(gateway.listener("tls", 5443, "TLS"))
+    with gateway.connect(5443) as client:
+        assert gateway.engine.drain(LIMIT)
+        assert read_all(client) == b""
+    assert gateway.ended()[0]["error"] == "shutdown"
+    assert gateway.metric("l4_failures_total", reason="shutdown") == 1
+    assert gateway.metric("l4_failures_total", reason="hello_malformed") == 0
+
+
+def test_a_drain_fails_no_handshake_that_has_not_begun(flows: Any) -> None:
+    gateway = flows()
+    gateway.apply(gateway.listener("https", 5443, "HTTPS"))
+    with gateway.connect(5443) as client:
+        assert gateway.engine.drain(LIMIT)
+        assert read_all(client) == b""
+    assert gateway.metric("connections_total") == 1
+    assert gateway.metric("tls_handshake_failures_total") == 0
+
+
 def test_termination(flows: Any, serve: Any, authority: Authority) -> None:
     """TLSRoute and TCPRoute on a terminating listener; a half-close; a new certificate for new handshakes."""
 

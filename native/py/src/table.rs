@@ -1,8 +1,7 @@
 //! A routing table without a gateway around it: for `explain`, tests and benchmarks.
 
 use crate::errors::{malformed, refused};
-use codec::Field;
-use codec::{MAX_FIELDS, Parsed, parse_request};
+use codec::{Field, MAX_FIELDS, Parsed, parse_request};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;

@@ -50,9 +50,9 @@ pub async fn serve_tls(worker: Rc<Worker>, mut stream: TcpStream, peer: SocketAd
     let mut ahead = Buffer::new();
     let sni = match tokio::time::timeout_at(deadline, read_hello(&worker, &mut stream, &mut ahead)).await {
         Ok(Ok(sni)) => sni,
-        Ok(Err(reason)) => {
-            entry.detail(|| reason.to_owned());
-            entry.failed(L4Reason::HelloMalformed);
+        Ok(Err((reason, detail))) => {
+            entry.detail(|| detail.to_owned());
+            entry.failed(reason);
             return None;
         }
         Err(_) => {
@@ -121,25 +121,26 @@ async fn read_hello(
     worker: &Worker,
     stream: &mut TcpStream,
     ahead: &mut Buffer,
-) -> Result<Option<String>, &'static str> {
+) -> Result<Option<String>, (L4Reason, &'static str)> {
+    let bad = |detail| Err((L4Reason::HelloMalformed, detail));
     let mut idle = true;
     loop {
         let filled = tokio::select! {
             biased;
             filled = fill(ahead, stream, hello::MAX_BYTES) => filled,
-            () = worker.drain.idle_ends(), if idle => return Err("the gateway ends"),
+            () = worker.drain.idle_ends(), if idle => return Err((L4Reason::Shutdown, "no byte had come")),
         };
         idle = false;
         match filled {
-            Ok(0) => return Err("the client closed the connection"),
+            Ok(0) => return bad("the client closed the connection"),
             Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::OutOfMemory => return Err("too many bytes"),
-            Err(_) => return Err("the client broke the connection off"),
+            Err(error) if error.kind() == ErrorKind::OutOfMemory => return bad("too many bytes"),
+            Err(_) => return bad("the client broke the connection off"),
         }
         match hello::read(ahead.filled()) {
             Hello::Incomplete => {}
             Hello::Whole(sni) => return Ok(sni),
-            Hello::Malformed(reason) => return Err(reason),
+            Hello::Malformed(reason) => return bad(reason),
         }
     }
 }

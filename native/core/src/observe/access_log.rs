@@ -85,7 +85,7 @@ pub struct AccessLog {
 impl AccessLog {
     /// # Errors
     /// The file cannot be opened, or the thread not be started.
-    pub fn start(settings: &Settings, _workers: usize) -> io::Result<Self> {
+    pub fn start(settings: &Settings) -> io::Result<Self> {
         let (queue, messages) = sync_channel(QUEUE);
         let output: Box<dyn Write + Send> = match &settings.path {
             None => Box::new(io::stdout()),

@@ -5,8 +5,7 @@ use super::grpc::{self, End};
 use super::reply::{Reply, ReplySink};
 use super::response::ResponseEdits;
 use crate::error::ErrorCode;
-use codec::Field;
-use codec::Framing;
+use codec::{Field, Framing};
 use smallvec::SmallVec;
 
 /// One field of an answer.
@@ -40,7 +39,8 @@ impl Answer {
         Self { status, code: None, fields: SmallVec::new(), grpc: None }
     }
 
-    /// Send head and body; `edits`: what the rule's filters do to its responses. An error's body is one line of text for people: code and meaning, nothing about backends.
+    /// Send head and body; `edits`: what the rule's filters do to its responses. An error's body is one line of text for
+    /// people: code and meaning, nothing about backends.
     ///
     /// # Errors
     /// The client cannot be reached.

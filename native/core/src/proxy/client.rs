@@ -2,8 +2,7 @@
 
 use crate::runtime::Worker;
 use crate::tls::server::Handshake;
-use codec::Field;
-use codec::{is_forwarding_name, push_field};
+use codec::{Field, is_forwarding_name, push_field};
 use route::table::SocketKey;
 use smallvec::SmallVec;
 use std::net::{IpAddr, SocketAddr};

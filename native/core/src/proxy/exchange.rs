@@ -4,21 +4,22 @@
 //! whole, and a client may wait for the answer before it sends on. A request that stands whole in the buffer is sent
 //! first and needs none of that.
 
-use super::body::{BodyError, BodySink, BodySource, PumpError, Tap, pump, while_there};
-use super::http1_io::{Http1Sink, Http1Source, READ_AHEAD};
-use super::http2_io::{Http2Sink, Http2Source};
+mod http1;
+mod http2;
+
+pub use http1::over_http1;
+pub use http2::{fields_of, over_http2};
+
+use super::body::{BodyError, BodySink, BodySource, PumpError, Tap, pump};
 use super::outbound::Outbound;
 use super::reply::{Reply, ReplySink};
 use super::response::ResponseEdits;
 use super::watchdog::Progress;
-use crate::fill::poll_fill;
-use crate::upstream::{Http1Connection, Http2Handle};
-use codec::Field;
-use codec::{FieldList, Framing, Parsed, ResponseHead, WireError, parse_response};
+use codec::ResponseHead;
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::Poll;
 
 /// Informational responses before the final one; more keep a client waiting for nothing.
@@ -67,225 +68,6 @@ impl Terms<'_> {
     fn retries(&self, status: u16) -> bool {
         self.retry_codes.contains(&status) && !self.progress.is_spent()
     }
-}
-
-/// Over an HTTP/1.1 connection. `scratch` is where the request is put together.
-///
-/// # Errors
-/// [`ExchangeError`]; the connection is then not to be used again.
-pub async fn over_http1<Source: BodySource, Sink: ReplySink, T: Tap>(
-    connection: &mut Http1Connection,
-    scratch: &mut Vec<u8>,
-    terms: Terms<'_>,
-    source: &mut Source,
-    tap: &mut T,
-    client: &mut Sink,
-) -> Result<Exchanged, ExchangeError> {
-    let Http1Connection { stream, buffer, .. } = connection;
-    scratch.clear();
-    scratch.extend_from_slice(&terms.outbound.head);
-    let mut sink = Http1Sink::new(stream, scratch, terms.outbound.framing);
-    let whole = source.is_whole();
-    let uploaded = Cell::new(whole);
-    // Pinned here and lent, as what is given by value is kept twice.
-    let download = pin!(async {
-        let mut informational = 0;
-        loop {
-            let received =
-                if buffer.is_empty() { None } else { take_head(buffer.filled(), terms, uploaded.get(), client)? };
-            match received {
-                Some(Received::Informational(consumed)) => {
-                    client.flush().await.map_err(ExchangeError::Client)?;
-                    buffer.consume(consumed);
-                    informational += 1;
-                    if informational > MAX_INFORMATIONAL {
-                        return Err(upstream(WireError::Malformed("too many informational responses"), true));
-                    }
-                    continue;
-                }
-                Some(Received::Switched(consumed)) => {
-                    client.flush().await.map_err(ExchangeError::Client)?;
-                    buffer.consume(consumed);
-                    return Ok(Exchanged { status: 101, reusable: false, switched: true });
-                }
-                Some(Received::Final { status, framing, keep_alive, consumed }) => {
-                    buffer.consume(consumed);
-                    let mut body = Http1Source::new(stream, buffer, framing);
-                    hand_on(&mut body, client, terms.progress).await?;
-                    drop(body);
-                    // Who was asked to switch and did not may still read what comes next in another way.
-                    let reusable = keep_alive && buffer.is_empty() && !terms.outbound.upgrade;
-                    return Ok(Exchanged { status, reusable, switched: false });
-                }
-                None => {}
-            }
-            let answered = !buffer.is_empty();
-            if buffer.len() >= terms.max_head_bytes {
-                return Err(upstream(WireError::HeadTooLarge, true));
-            }
-            let limit = READ_AHEAD.max(terms.max_head_bytes);
-            let fill = poll_fn(|context| poll_fill(buffer, &mut *stream.borrow_mut(), context, limit));
-            match while_there(client, fill).await.map_err(ExchangeError::Client)? {
-                Ok(0) => return Err(upstream(BodyError::Truncated, answered)),
-                Ok(_) => terms.progress.made(),
-                Err(error) => return Err(upstream(error, answered)),
-            }
-        }
-    });
-    if whole {
-        let uploaded = pump(source, &mut sink, &mut Watched { tap, progress: terms.progress }).await;
-        if let Err(PumpError::Source(error)) = uploaded {
-            return Err(ExchangeError::Client(error));
-        }
-        // A backend that refuses the body may still say why: its answer is read whatever the write said.
-        let done = while_wanted(source, download).await?;
-        return Ok(Exchanged { reusable: done.reusable && uploaded.is_ok(), ..done });
-    }
-    let mut tap = Watched { tap, progress: terms.progress };
-    let upload = pin!(async {
-        // The head leaves at once: what it asks for (100-continue, an early answer) may come before the body does.
-        if let Err(error) = sink.flush().await {
-            return Err(PumpError::Sink(error));
-        }
-        upload(source, &mut sink, &mut tap, &uploaded).await
-    });
-    side_by_side(upload, download, &uploaded).await
-}
-
-/// A head that was taken and handed on; the number is its length.
-enum Received {
-    Informational(usize),
-    Switched(usize),
-    Final { status: u16, framing: Framing, keep_alive: bool, consumed: usize },
-}
-
-/// Take the head at the start of `bytes`, if it is whole, and give it to the client. `uploaded`: the request is through.
-fn take_head<Sink: ReplySink>(
-    bytes: &[u8],
-    terms: Terms<'_>,
-    uploaded: bool,
-    client: &mut Sink,
-) -> Result<Option<Received>, ExchangeError> {
-    let head = match parse_response(bytes, terms.outbound.head_request) {
-        Ok(Parsed::Partial) => return Ok(None),
-        Ok(Parsed::Complete(head)) => head,
-        Err(WireError::UnsupportedVersion) if terms.outbound.upgrade => return Err(ExchangeError::NotSwitched(None)),
-        Err(error) => return Err(upstream(error, true)),
-    };
-    let consumed = head.consumed;
-    if consumed > terms.max_head_bytes {
-        return Err(upstream(WireError::HeadTooLarge, true));
-    }
-    Ok(Some(match head.status {
-        101 => {
-            let Some(protocol) = head.upgrade.filter(|_| terms.outbound.upgrade) else {
-                return Err(upstream(WireError::Malformed("101 without a request to upgrade"), true));
-            };
-            let given = terms.edits.with(&head.fields, |fields| client.switching(fields, protocol));
-            given.map_err(ExchangeError::Client)?;
-            Received::Switched(consumed)
-        }
-        100..=199 => {
-            client.informational(head.status, &head.fields).map_err(ExchangeError::Client)?;
-            Received::Informational(consumed)
-        }
-        status if terms.retries(status) => return Err(ExchangeError::RetryStatus(status)),
-        status if terms.outbound.connect && status < 300 => {
-            return Err(ExchangeError::NotSwitched(Some(status)));
-        }
-        status => {
-            terms.progress.answered();
-            send_head(client, &head, terms.edits, uploaded)?;
-            Received::Final { status, framing: head.framing, keep_alive: head.keep_alive, consumed }
-        }
-    }))
-}
-
-/// Over a stream of an HTTP/2 connection.
-///
-/// # Errors
-/// [`ExchangeError`]; the connection stays in use unless it says otherwise itself.
-pub async fn over_http2<Source: BodySource, Sink: ReplySink, T: Tap>(
-    handle: &Http2Handle,
-    terms: Terms<'_>,
-    source: &mut Source,
-    tap: &mut T,
-    client: &mut Sink,
-) -> Result<Exchanged, ExchangeError> {
-    let request = terms.outbound.to_http2().map_err(|error| upstream(error, false))?;
-    let mut sender = handle.sender.clone();
-    poll_fn(|context| sender.poll_ready(context)).await.map_err(unsent)?;
-    let _active = handle.begin();
-    let empty = source.is_finished();
-    let uploaded = Cell::new(empty);
-    let (mut response, stream) = sender.send_request(request, empty).map_err(unsent)?;
-    let download = pin!(async {
-        let mut informational = 0;
-        let response = loop {
-            let event = poll_fn(|context| {
-                if let Poll::Ready(Some(event)) = response.poll_informational(context) {
-                    return Poll::Ready(event.map(Ok));
-                }
-                Pin::new(&mut response).poll(context).map_ok(Err)
-            });
-            let event = while_there(client, event).await.map_err(ExchangeError::Client)?;
-            match event.map_err(|error| upstream(error, false))? {
-                Ok(interim) => {
-                    informational += 1;
-                    if informational > MAX_INFORMATIONAL {
-                        return Err(upstream(WireError::Malformed("too many informational responses"), true));
-                    }
-                    let status = interim.status().as_u16();
-                    if status == 101 {
-                        // No such thing in HTTP/2 (RFC 9113 section 8.6), but a client of HTTP/1.1 would believe it.
-                        return Err(upstream(WireError::Malformed("101 over HTTP/2"), true));
-                    }
-                    let mut fields = fields_of(interim.headers());
-                    take_content_length(&mut fields).map_err(|error| upstream(error, true))?;
-                    client.informational(status, &fields).map_err(ExchangeError::Client)?;
-                    client.flush().await.map_err(ExchangeError::Client)?;
-                }
-                Err(response) => break response,
-            }
-        };
-        let (parts, body) = response.into_parts();
-        let status = parts.status.as_u16();
-        if terms.retries(status) {
-            return Err(ExchangeError::RetryStatus(status));
-        }
-        terms.progress.answered();
-        let mut fields = fields_of(&parts.headers);
-        let announced_length = take_content_length(&mut fields).map_err(|error| upstream(error, true))?;
-        let bodyless = terms.outbound.head_request || body.is_end_stream() || status == 204 || status == 304;
-        let framing = match announced_length {
-            _ if bodyless => Framing::Empty,
-            Some(length) => Framing::Length(length),
-            None => Framing::Chunked,
-        };
-        let head = ResponseHead {
-            status,
-            reason: b"",
-            fields,
-            framing,
-            announced_length,
-            keep_alive: true,
-            upgrade: None,
-            consumed: 0,
-        };
-        send_head(client, &head, terms.edits, uploaded.get())?;
-        hand_on(&mut Http2Source::new(body), client, terms.progress).await?;
-        Ok(Exchanged { status, reusable: false, switched: false })
-    });
-    if empty {
-        return while_wanted(source, download).await;
-    }
-    let mut sink = Http2Sink::upload(stream, handle.uploads());
-    let mut tap = Watched { tap, progress: terms.progress };
-    let result = side_by_side(pin!(upload(source, &mut sink, &mut tap, &uploaded)), download, &uploaded).await;
-    if result.is_err() {
-        sink.reset(h2::Reason::CANCEL);
-    }
-    result
 }
 
 /// Send the whole body, then watch whether who sent it still waits. Ends in an error, or never.
@@ -383,33 +165,8 @@ async fn hand_on<Source: BodySource, Sink: ReplySink>(
     }
 }
 
-fn unsent(error: h2::Error) -> ExchangeError {
-    ExchangeError::Unsent(error.into())
-}
-
 fn upstream(error: impl Into<BodyError>, answered: bool) -> ExchangeError {
     ExchangeError::Upstream { error: error.into(), answered }
-}
-
-/// The fields of an HTTP/2 head, borrowed.
-pub fn fields_of(headers: &http::HeaderMap) -> FieldList<'_> {
-    headers.iter().map(|(name, value)| Field { name: name.as_str().as_bytes(), value: value.as_bytes() }).collect()
-}
-
-/// One number or none, as over HTTP/1.1; `h2` lets equal ones pass.
-fn take_content_length(fields: &mut FieldList<'_>) -> Result<Option<u64>, WireError> {
-    const BAD: WireError = WireError::Malformed("Content-Length is not one number");
-    let is_length = |field: &Field<'_>| field.name == b"content-length";
-    let mut lengths = fields.iter().filter(|field| is_length(field)).map(|field| field.value);
-    let Some(value) = lengths.next() else {
-        return Ok(None);
-    };
-    if lengths.next().is_some() {
-        return Err(BAD);
-    }
-    fields.retain(|field| !is_length(field));
-    let length = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok());
-    length.map(Some).ok_or(BAD)
 }
 
 /// Every piece of a response that passes is progress, and is given to the client until it has all that there is.
@@ -430,7 +187,7 @@ impl Tap for Given<'_> {
     }
 }
 
-/// Every piece that passes is progress.
+/// Every piece of a request that passes is progress. Its client is waited for once the other side has all that it sent.
 pub struct Watched<'t, T> {
     pub tap: &'t mut T,
     pub progress: &'t Progress,
@@ -439,14 +196,28 @@ pub struct Watched<'t, T> {
 impl<T: Tap> Tap for Watched<'_, T> {
     fn piece(&mut self, piece: &super::body::Piece<'_>) {
         self.progress.sent();
+        self.progress.await_body(false);
         self.tap.piece(piece);
     }
 
     fn end(&mut self) {
+        self.progress.await_body(false);
         self.tap.end();
     }
 
     async fn settle(&mut self) {
         self.tap.settle().await;
+    }
+
+    fn waits(&mut self) {
+        self.progress.sent();
+        self.progress.await_body(true);
+    }
+}
+
+/// Whatever ended the upload, its client is waited for no longer.
+impl<T> Drop for Watched<'_, T> {
+    fn drop(&mut self) {
+        self.progress.await_body(false);
     }
 }

@@ -16,6 +16,7 @@ mod http1;
 mod http1_io;
 mod http2;
 mod http2_close;
+mod http2_head;
 mod http2_io;
 mod log;
 mod mirror;
@@ -63,7 +64,10 @@ pub async fn serve_connection(worker: Rc<Worker>, stream: TcpStream, peer: Socke
         let limit = worker.settings().handshake_timeout();
         let opened = Instant::now();
         if !has_begun(&worker, &stream, limit).await {
-            worker.metrics.handshake(false);
+            // Who is sent away before a handshake has not failed in one.
+            if !worker.drain.is_finishing() {
+                worker.metrics.handshake(false);
+            }
             return;
         }
         let left = limit.saturating_sub(opened.elapsed());

@@ -4,8 +4,7 @@
 //! the parsed slices. An HTTP/2 request is made from it where a backend speaks HTTP/2, and retries and mirrors reuse it.
 
 use super::client::{Client, ForwardingFields, take_forwarding};
-use codec::Field;
-use codec::{FieldList, Framing, WireError, push_field};
+use codec::{Field, Framing, WireError, push_field};
 use http::header::{HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{Method, Request, Version};
@@ -178,18 +177,6 @@ fn path_and_query(target: &str) -> Option<PathAndQuery> {
         }
     }
     PathAndQuery::try_from(escaped).ok()
-}
-
-/// Join the crumbs that HTTP/2 clients may split `Cookie` into (RFC 9113 section 8.2.3). Returns the joined value.
-pub fn join_cookies(fields: &mut FieldList<'_>) -> Option<Vec<u8>> {
-    let is_cookie = |field: &Field<'_>| field.name == b"cookie";
-    if fields.iter().filter(|field| is_cookie(field)).count() < 2 {
-        return None;
-    }
-    let joined =
-        fields.iter().filter(|field| is_cookie(field)).map(|field| field.value).collect::<Vec<_>>().join(&b"; "[..]);
-    fields.retain(|field| !is_cookie(field));
-    Some(joined)
 }
 
 #[cfg(test)]

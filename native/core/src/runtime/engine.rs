@@ -148,7 +148,7 @@ impl Engine {
         let shared = Arc::new(Shared {
             generation: ArcSwap::from_pointee(Generation::default()),
             registry: Registry::new(workers),
-            access_log: AccessLog::start(&settings.access_log, workers)?,
+            access_log: AccessLog::start(&settings.access_log)?,
             events: Events::default(),
             leaving: Arc::default(),
             readiness: watch::Sender::new(Readiness::Starting),

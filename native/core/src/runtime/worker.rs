@@ -93,7 +93,7 @@ impl Worker {
         let shared = Shared {
             generation: arc_swap::ArcSwap::from_pointee(generation),
             registry: crate::observe::metrics::Registry::new(1),
-            access_log: crate::observe::access_log::AccessLog::start(&settings.access_log, 1)?,
+            access_log: crate::observe::access_log::AccessLog::start(&settings.access_log)?,
             events: crate::observe::events::Events::default(),
             leaving: Arc::default(),
             readiness: tokio::sync::watch::Sender::new(super::Readiness::Ready),

@@ -12,8 +12,8 @@ use std::fmt;
 use std::sync::Arc;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// The chain must end in the policy's trust, or be one certificate of it; the name must be the policy's hostname, or, where the policy lists subject
-/// alternative names, one of those instead (`BackendTLSPolicyValidation.subjectAltNames`).
+/// The chain must end in the policy's trust, or be one certificate of it; the name must be the policy's hostname, or, where
+/// the policy lists subject alternative names, one of those instead (`BackendTLSPolicyValidation.subjectAltNames`).
 #[derive(Debug)]
 pub(super) struct PolicyVerifier {
     pub(super) trust: Trust,

@@ -2,8 +2,7 @@
 
 use super::state::Slots;
 use crate::ir;
-use codec::Field;
-use codec::is_wire_field;
+use codec::{Field, is_wire_field};
 use smallvec::SmallVec;
 
 /// Fields of one message while they are edited.

@@ -53,7 +53,6 @@ impl<'s, Source: BodySource> Replay<'s, Source> {
     /// `record`: keep what is sent while it is little and no answer has begun.
     pub(super) fn attempt(&mut self, record: bool) -> ReplayAttempt<'_, 's, Source> {
         self.sent = 0;
-        self.progress.await_body(false);
         ReplayAttempt { given: 0, record, body: self }
     }
 
@@ -105,10 +104,7 @@ impl<Source: BodySource> BodySource for ReplayAttempt<'_, '_, Source> {
             return Ok(Some(Piece::Shared(kept.clone())));
         }
         if self.record {
-            self.body.progress.await_body(true);
-            let next = self.body.rest.next().await;
-            self.body.progress.await_body(false);
-            let Some(piece) = next? else {
+            let Some(piece) = self.body.rest.next().await? else {
                 return Ok(None);
             };
             let piece = piece.into_bytes();
@@ -122,10 +118,7 @@ impl<Source: BodySource> BodySource for ReplayAttempt<'_, '_, Source> {
         if !rest.is_finished() {
             progress.spend();
         }
-        progress.await_body(true);
-        let next = rest.next().await;
-        progress.await_body(false);
-        let piece = next?;
+        let piece = rest.next().await?;
         let length = piece.as_ref().map_or(0, |piece| piece.as_slice().len());
         *allowed = left(*allowed, length)?;
         *sent += length as u64;
@@ -155,4 +148,49 @@ impl<Source: BodySource> BodySource for ReplayAttempt<'_, '_, Source> {
 /// What may come after `length` octets more.
 fn left(allowed: u64, length: usize) -> Result<u64, BodyError> {
     allowed.checked_sub(length as u64).ok_or(BodyError::TooLarge)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Replay;
+    use crate::proxy::body::pump;
+    use crate::proxy::exchange::Watched;
+    use crate::proxy::http1_io::{Http1Sink, Http1Source};
+    use crate::proxy::watchdog::{Expired, Progress, Side, Stalls, Watchdog};
+    use codec::{Buffer, Framing};
+    use std::cell::RefCell;
+    use std::future::pending;
+    use std::time::Duration;
+    use tokio::io::{AsyncWriteExt, duplex};
+    use tokio::time::Instant;
+
+    /// As long as a backend does not take what its client has sent, more of that is not asked for, and not waited for.
+    #[tokio::test(start_paused = true)]
+    async fn a_client_is_waited_for_once_the_backend_has_what_it_sent() {
+        let seconds = Duration::from_secs;
+        let stalls = Stalls { request_body: seconds(10), response: seconds(20), backend: seconds(100) };
+        for record in [false, true] {
+            for (room, side) in [(4, Side::Backend), (64, Side::RequestBody)] {
+                let (client, mut sending) = duplex(64);
+                sending.write_all(b"5\r\nhello\r\n").await.unwrap();
+                let (backend, _reading) = duplex(room);
+                let (client, backend) = (RefCell::new(client), RefCell::new(backend));
+                let (mut buffer, mut out, progress) = (Buffer::new(), Vec::new(), Progress::default());
+                let mut source = Http1Source::new(&client, &mut buffer, Framing::Chunked);
+                let mut body = Replay::new(&mut source, &progress, 0);
+                let mut attempt = body.attempt(record);
+                let mut sink = Http1Sink::new(&backend, &mut out, Framing::Chunked);
+                let mut watchdog = Watchdog::new(Instant::now() + seconds(3600));
+                let upload = async {
+                    let mut tap = Watched { tap: &mut (), progress: &progress };
+                    pump(&mut attempt, &mut sink, &mut tap).await
+                };
+                let expired = watchdog.guard(Instant::now(), None, stalls, &progress, upload).await;
+                assert_eq!(expired.unwrap_err(), Expired::Stalled(side), "{record} {room}");
+                // What comes after that try has nothing to do with the client.
+                let after = watchdog.guard(Instant::now(), None, stalls, &progress, pending::<()>()).await;
+                assert_eq!(after, Err(Expired::Stalled(Side::Backend)), "{record} {room}");
+            }
+        }
+    }
 }
