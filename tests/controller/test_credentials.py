@@ -294,6 +294,24 @@ def test_a_plugin_that_does_not_end(tmp_path: Path, issuer: Issuer) -> None:
     run(scenario())
 
 
+def test_what_a_plugin_leaves_behind_holds_up_nobody(tmp_path: Path, issuer: Issuer) -> None:
+    """What has left its process group keeps its pipes open, and is not killed with it."""
+
+    async def scenario() -> None:
+        os.mkfifo(tmp_path / "end")
+        issuer.script(f"setsid sh -c 'read _ < {tmp_path}/end' & sleep 1000")
+        plugin = Plugin(EXEC["exec"], {}, str(tmp_path), limit=1.0)
+        before = len(os.listdir("/proc/self/fd"))
+        try:
+            assert "was killed" in await asyncio.wait_for(result_of(plugin), 10)
+        finally:
+            # Who stands in the pipe now is let go.
+            os.close(os.open(tmp_path / "end", os.O_RDWR | os.O_NONBLOCK))
+        assert len(os.listdir("/proc/self/fd")) <= before
+
+    run(scenario())
+
+
 def test_what_a_plugin_is_told(tmp_path: Path, issuer: Issuer) -> None:
     async def scenario() -> None:
         issuer.issue(token="one")
