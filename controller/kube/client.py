@@ -10,7 +10,6 @@ Rules:
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -70,6 +69,7 @@ class _Request(NamedTuple):
     Attributes:
         method: of HTTP.
         path: of the resource.
+        timeout: for what may have no end otherwise.
         query: its parameters.
         body: what is sent, if anything.
         kind: media type of the body.
@@ -77,6 +77,7 @@ class _Request(NamedTuple):
 
     method: str
     path: str
+    timeout: aiohttp.ClientTimeout
     query: Mapping[str, str] | None = None
     body: Document | None = None
     kind: str = JSON
@@ -171,11 +172,11 @@ class Client:
         Raises:
             ApiError: refused, or no answer.
         """
-        asked = _Request(method, path, query, body, kind)
-        async with self._ask(asked, aiohttp.ClientTimeout(total=limit)) as response:
+        asked = _Request(method, path, aiohttp.ClientTimeout(total=limit), query, body, kind)
+        async with self._ask(asked) as response:
             try:
                 return await response.read()
-            except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+            except (TimeoutError, aiohttp.ClientError) as error:
                 raise ApiError(0, f"{asked}: {error or 'no answer in time'}") from None
 
     @asynccontextmanager
@@ -193,28 +194,28 @@ class Client:
             ApiError: refused, or no answer.
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_LIMIT, sock_read=read_limit)
-        async with self._ask(_Request("GET", path, query), timeout) as response:
+        async with self._ask(_Request("GET", path, timeout, query)) as response:
             _probe(response)
             yield response.content
 
     @asynccontextmanager
-    async def _ask(self, asked: _Request, timeout: aiohttp.ClientTimeout) -> AsyncIterator[aiohttp.ClientResponse]:
-        response, number = await self._send(asked, timeout)
+    async def _ask(self, asked: _Request) -> AsyncIterator[aiohttp.ClientResponse]:
+        response, number = await self._send(asked)
         try:
             if response.status == 401 and await self._credentials.renewed(number):
                 response.release()
-                response, _ = await self._send(asked, timeout)
+                response, _ = await self._send(asked)
             if response.status >= 400:
                 try:
                     content = await response.content.read(MAX_ERROR_BODY)
-                except (aiohttp.ClientError, asyncio.TimeoutError, OSError):
+                except (aiohttp.ClientError, OSError):
                     content = b""  # the status says enough
                 raise _refusal(asked, response.status, content, self._credentials.fault)
             yield response
         finally:
             response.release()
 
-    async def _send(self, asked: _Request, timeout: aiohttp.ClientTimeout) -> tuple[aiohttp.ClientResponse, int]:
+    async def _send(self, asked: _Request) -> tuple[aiohttp.ClientResponse, int]:
         """The beginning of the answer, and the number of the credentials that it was asked with."""
         try:
             api, number = await self._credentials.current()
@@ -224,8 +225,8 @@ class Client:
         await api.update_params_for_auth(headers, [], ["BearerToken"], asked.path, asked.method, asked.body)
         url = f"{self.host}{asked.path}" + (f"?{urlencode(asked.query)}" if asked.query else "")
         try:
-            answer = await api.call_api(asked.method, url, headers, asked.body, _request_timeout=timeout)
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:  # such as a field of no HTTP
+            answer = await api.call_api(asked.method, url, headers, asked.body, _request_timeout=asked.timeout)
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # such as a field of no HTTP
             raise ApiError(0, f"{asked}: {error or 'no answer in time'}") from None
         return answer.response, number
 

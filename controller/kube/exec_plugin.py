@@ -49,7 +49,7 @@ class Issued(msgspec.Struct, frozen=True, rename="camel"):
         when = self.expiration_timestamp
         if when is None:
             return float("inf")
-        return (when if when.tzinfo is not None else when.replace(tzinfo=datetime.timezone.utc)).timestamp()
+        return (when if when.tzinfo is not None else when.replace(tzinfo=datetime.UTC)).timestamp()
 
 
 class _ExecCredential(msgspec.Struct, rename="camel"):

@@ -39,7 +39,7 @@ class Clock:
         return self.now
 
     def stamp(self, seconds: float) -> str:
-        return datetime.datetime.fromtimestamp(self.now + seconds, datetime.timezone.utc).isoformat()
+        return datetime.datetime.fromtimestamp(self.now + seconds, datetime.UTC).isoformat()
 
 
 @pytest.fixture
