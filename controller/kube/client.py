@@ -10,6 +10,7 @@ Rules:
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -228,6 +229,12 @@ class Client:
             answer = await api.call_api(asked.method, url, headers, asked.body, _request_timeout=asked.timeout)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # such as a field of no HTTP
             raise ApiError(0, f"{asked}: {error or 'no answer in time'}") from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody cancelled us: aiohttp does where connections are closed that are still being made.
+            raise ApiError(0, f"{asked}: the credentials were renewed meanwhile") from None
         return answer.response, number
 
 

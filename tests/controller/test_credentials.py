@@ -526,3 +526,34 @@ def test_client_certificates_that_rotate(tmp_path: Path, issuer: Issuer, clock: 
             assert not [name for name in os.listdir(tmp_path) if name.endswith(".pem")]
 
     run(scenario())
+
+
+def test_a_rotation_cancels_nobody_who_connects(
+    tmp_path: Path, issuer: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for the API server's address while connections are made anew gets an error, as of any connection."""
+    user, rotate = by_files(issuer, clock)
+
+    async def scenario() -> None:
+        asked = asyncio.Event()
+
+        async def resolve(*_arguments: Any, **_options: Any) -> Any:
+            asked.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+        authority = Authority()
+        rotate(authority.sign("first", client=True))
+        async with await Client.load(kubeconfig(tmp_path, "https://api.test", user)) as client:
+            first = asyncio.create_task(client.get(COLLECTION))
+            await asked.wait()
+            rotate(authority.sign("second", client=True))
+            clock.now += credentials.REREAD
+            second = asyncio.create_task(client.get(COLLECTION))
+            with pytest.raises(ApiError, match="renewed meanwhile"):
+                await first
+            second.cancel()  # this one is ours
+            with pytest.raises(asyncio.CancelledError):
+                await second
+
+    run(scenario())
