@@ -64,6 +64,8 @@ class Credentials:
         self._read = read
         self._plugin = plugin
         self._issued: Issued | None = None
+        #: There is something to ask with: until a plugin has issued it, requests would go out as anybody's.
+        self._usable = plugin is None
         self._material = _material(configuration)
         self._renewing = asyncio.Lock()
         now = time.time()
@@ -83,7 +85,8 @@ class Credentials:
             async with self._renewing:
                 if time.time() >= min(self._reread, self._rerun):
                     await self._renew()
-        if self._plugin is not None and (self._issued is None or (self.fault and self._issued.expires <= time.time())):
+        over = self._issued is not None and self._issued.expires <= time.time()
+        if not self._usable or (self.fault and over):
             raise CredentialsError(self.fault or "the credential plugin has issued nothing yet")
         return self.api, self.number
 
@@ -113,10 +116,10 @@ class Credentials:
         await self.api.close()  # type: ignore[no-untyped-call]
 
     async def _renew(self) -> None:
-        began = time.time()
+        began, due = time.time(), self._rerun
         self._reread = began + REREAD if self._read is not None else float("inf")
         try:
-            if self._plugin is not None and began >= self._rerun:
+            if self._plugin is not None and began >= due:
                 self._issued = await self._plugin.run()
                 self._rerun = _due(self._issued)
             fresh = Configuration()
@@ -127,11 +130,11 @@ class Credentials:
         # Whatever goes wrong in files, plugins and the official client, what we had stays.
         except Exception as error:
             self.fault = f"{error}; it is tried again"
-            if self._plugin is not None and began >= self._rerun:
+            if self._plugin is not None and began >= due:
                 self._rerun = time.time() + self._wait
                 self._wait = min(self._wait * 2, LONGEST_WAIT)
             return
-        self.fault = ""
+        self.fault, self._usable = "", self._plugin is None or self._issued is not None
         if began - self._rerun_early > LONGEST_WAIT:
             self._wait = SHORTEST_WAIT
 

@@ -528,6 +528,30 @@ def test_client_certificates_that_rotate(tmp_path: Path, issuer: Issuer, clock: 
     run(scenario())
 
 
+def test_a_plugin_is_run_again_where_its_certificate_is_of_no_use(tmp_path: Path, issuer: Issuer, clock: Clock) -> None:
+    """Nobody is asked as somebody else meanwhile: an API server that lets anybody in would answer 403."""
+
+    async def scenario() -> None:
+        async with secured() as server:
+            certificates = [server.authority.sign(name, client=True) for name in ("wrong", "right")]
+            authority = tmp_path / "ca.crt"
+            authority.write_bytes(server.authority.pem)
+            cluster = {"certificate-authority": str(authority)}
+            path = kubeconfig(tmp_path, f"https://127.0.0.1:{server.port}", EXEC, **cluster)
+            async with await Client.load(path) as client:
+                for pair in (Pair(certificates[0].certificate, certificates[1].key), certificates[1]):
+                    data = {"clientCertificateData": pair.certificate.decode(), "clientKeyData": pair.key.decode()}
+                    issuer.issue(**data)
+                    clock.now += 2
+                    if pair is not certificates[1]:
+                        assert "tried again" in str(await refusal(client))
+                        assert server.seen == []
+                await client.get(COLLECTION)
+                assert server.seen == ["right"]
+
+    run(scenario())
+
+
 def test_a_rotation_cancels_nobody_who_connects(
     tmp_path: Path, issuer: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
