@@ -3,7 +3,7 @@
 Rules, those of client-go:
 - Files are read again every minute: a pod's projected token, `tokenFile`, certificates and their CA. What cannot be
   read changes nothing: the last good credentials stay.
-- A plugin runs again shortly before what it issued expires.
+- A plugin runs again shortly before what it issued expires. Where it takes its time, requests go on meanwhile.
 - A 401 renews once; the request is sent again where that gave something new. Plugins run at most once a second, and
   ever less often where it was for nothing.
 - A plugin that fails is tried again, ever less often; until then requests fail with its reason. Nothing here ends the
@@ -29,6 +29,8 @@ from .exec_plugin import Issued, Plugin, is_token
 REREAD = 60.0
 #: Seconds by which what a plugin issued is renewed early: at most these, and at most this part of its life.
 EARLY, EARLY_PART = 60.0, 0.1
+#: Seconds that requests wait for a plugin while what it issued before is good: a Lease has little time.
+PATIENCE = 1.0
 #: Seconds between two runs of a plugin, and between tries where they fail or are for nothing.
 SHORTEST_WAIT, LONGEST_WAIT = 1.0, 60.0
 
@@ -68,6 +70,7 @@ class Credentials:
         self._usable = plugin is None
         self._material = _material(configuration)
         self._renewing = asyncio.Lock()
+        self._renewal: asyncio.Task[None] | None = None
         now = time.time()
         #: When files are read, when the plugin is run, and when a 401 may have it run, in seconds since 1970.
         self._reread = now + REREAD if read is not None else float("inf")
@@ -82,13 +85,15 @@ class Credentials:
             CredentialsError: a plugin has issued nothing that is still valid.
         """
         if time.time() >= min(self._reread, self._rerun):
-            async with self._renewing:
-                if time.time() >= min(self._reread, self._rerun):
-                    await self._renew()
-        over = self._issued is not None and self._issued.expires <= time.time()
-        if not self._usable or (self.fault and over):
+            if self._renewal is None or self._renewal.done():
+                self._renewal = asyncio.create_task(self._renew_what_is_due())
+            await asyncio.wait([self._renewal], timeout=PATIENCE if self._usable and not self._is_over() else None)
+        if not self._usable or (self.fault and self._is_over()):
             raise CredentialsError(self.fault or "the credential plugin has issued nothing yet")
         return self.api, self.number
+
+    def _is_over(self) -> bool:
+        return self._issued is not None and self._issued.expires <= time.time()
 
     async def renewed(self, number: int) -> bool:
         """Renew what the API server answered with 401 to; true where there is something else now.
@@ -113,7 +118,15 @@ class Credentials:
 
     async def close(self) -> None:
         """Close all connections."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.gather(self._renewal, return_exceptions=True)
         await self.api.close()  # type: ignore[no-untyped-call]
+
+    async def _renew_what_is_due(self) -> None:
+        async with self._renewing:
+            if time.time() >= min(self._reread, self._rerun):
+                await self._renew()
 
     async def _renew(self) -> None:
         began, due = time.time(), self._rerun

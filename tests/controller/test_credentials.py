@@ -185,6 +185,28 @@ def test_a_token_is_renewed_before_it_is_over(tmp_path: Path, issuer: Issuer, cl
     run(scenario())
 
 
+def test_requests_go_on_while_a_plugin_takes_its_time(tmp_path: Path, issuer: Issuer, clock: Clock) -> None:
+    """A leader that waited as long as a plugin may take would lose its Lease, although its token is good."""
+
+    async def scenario() -> None:
+        issuer.issue(token="one", expirationTimestamp=clock.stamp(600))
+        async with asking(tmp_path, EXEC) as (server, client):
+            await client.get(COLLECTION)
+            os.mkfifo(tmp_path / "end")
+            issuer.script(f"echo x >> {tmp_path}/asked; read _ < {tmp_path}/end; cat {tmp_path}/answer")
+            clock.now += 550
+            for _ in range(2):
+                await asyncio.wait_for(client.get(COLLECTION), 10)
+            assert (tmp_path / "asked").read_text() == "x\n"
+            # It is not cut short by those who did not wait: what it issues counts.
+            server.accepted = {"two"}
+            issuer.issue(token="two", expirationTimestamp=clock.stamp(600))
+            os.close(os.open(tmp_path / "end", os.O_WRONLY))
+            await asyncio.wait_for(client.get(COLLECTION), 10)
+
+    run(scenario())
+
+
 def test_a_plugin_that_fails_is_tried_again(tmp_path: Path, issuer: Issuer, clock: Clock) -> None:
     """From the first time on; what it says is told, and it is not run for each request."""
 
