@@ -216,7 +216,7 @@ class EventWriter:
         if item is None:
             return  # gone meanwhile
         now = asyncio.get_running_loop().time()
-        stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        stamp = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         written = self._written.get(told)
         try:
             if written is not None and now - written.at < REPEAT:

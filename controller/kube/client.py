@@ -15,7 +15,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
 import aiohttp
@@ -62,6 +62,29 @@ class _Status(msgspec.Struct):
     message: str = ""
     reason: str = ""
     code: int = 0
+
+
+class _Request(NamedTuple):
+    """What is asked of the API server.
+
+    Attributes:
+        method: of HTTP.
+        path: of the resource.
+        timeout: for what may have no end otherwise.
+        query: its parameters.
+        body: what is sent, if anything.
+        kind: media type of the body.
+    """
+
+    method: str
+    path: str
+    timeout: aiohttp.ClientTimeout
+    query: Mapping[str, str] | None = None
+    body: Document | None = None
+    kind: str = JSON
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
 
 
 class Client:
@@ -150,12 +173,12 @@ class Client:
         Raises:
             ApiError: refused, or no answer.
         """
-        timeout = aiohttp.ClientTimeout(total=limit)
-        async with self._ask(method, path, query, body, kind, timeout) as response:
+        asked = _Request(method, path, aiohttp.ClientTimeout(total=limit), query, body, kind)
+        async with self._ask(asked) as response:
             try:
                 return await response.read()
-            except (aiohttp.ClientError, asyncio.TimeoutError) as error:
-                raise ApiError(0, f"{method} {path}: {error or 'no answer in time'}") from None
+            except (TimeoutError, aiohttp.ClientError) as error:
+                raise ApiError(0, f"{asked}: {error or 'no answer in time'}") from None
 
     @asynccontextmanager
     async def stream(
@@ -172,56 +195,46 @@ class Client:
             ApiError: refused, or no answer.
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_LIMIT, sock_read=read_limit)
-        async with self._ask("GET", path, query, None, JSON, timeout) as response:
+        async with self._ask(_Request("GET", path, timeout, query)) as response:
             _probe(response)
             yield response.content
 
     @asynccontextmanager
-    async def _ask(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None,
-        body: Document | None,
-        kind: str,
-        timeout: aiohttp.ClientTimeout,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        response, number = await self._send(method, path, query, body, kind, timeout)
+    async def _ask(self, asked: _Request) -> AsyncIterator[aiohttp.ClientResponse]:
+        response, number = await self._send(asked)
         try:
             if response.status == 401 and await self._credentials.renewed(number):
                 response.release()
-                response, _ = await self._send(method, path, query, body, kind, timeout)
+                response, _ = await self._send(asked)
             if response.status >= 400:
                 try:
                     content = await response.content.read(MAX_ERROR_BODY)
-                except (aiohttp.ClientError, asyncio.TimeoutError, OSError):
+                except (aiohttp.ClientError, OSError):
                     content = b""  # the status says enough
-                raise _refusal(method, path, response.status, content, self._credentials.fault)
+                raise _refusal(asked, response.status, content, self._credentials.fault)
             yield response
         finally:
             response.release()
 
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None,
-        body: Document | None,
-        kind: str,
-        timeout: aiohttp.ClientTimeout,
-    ) -> tuple[aiohttp.ClientResponse, int]:
+    async def _send(self, asked: _Request) -> tuple[aiohttp.ClientResponse, int]:
         """The beginning of the answer, and the number of the credentials that it was asked with."""
         try:
             api, number = await self._credentials.current()
         except CredentialsError as error:
-            raise ApiError(0, f"{method} {path}: {error}") from None
-        headers = {"Accept": JSON, "Content-Type": kind, "User-Agent": "sluicegate"}
-        await api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-        url = f"{self.host}{path}" + (f"?{urlencode(query)}" if query else "")
+            raise ApiError(0, f"{asked}: {error}") from None
+        headers = {"Accept": JSON, "Content-Type": asked.kind, "User-Agent": "sluicegate"}
+        await api.update_params_for_auth(headers, [], ["BearerToken"], asked.path, asked.method, asked.body)
+        url = f"{self.host}{asked.path}" + (f"?{urlencode(asked.query)}" if asked.query else "")
         try:
-            answer = await api.call_api(method, url, headers, body, _request_timeout=timeout)
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:  # such as a field of no HTTP
-            raise ApiError(0, f"{method} {path}: {error or 'no answer in time'}") from None
+            answer = await api.call_api(asked.method, url, headers, asked.body, _request_timeout=asked.timeout)
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # such as a field of no HTTP
+            raise ApiError(0, f"{asked}: {error or 'no answer in time'}") from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody cancelled us: aiohttp does where connections are closed that are still being made.
+            raise ApiError(0, f"{asked}: the credentials were renewed meanwhile") from None
         return answer.response, number
 
 
@@ -257,10 +270,10 @@ def _probe(response: aiohttp.ClientResponse) -> None:
             connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def _refusal(method: str, path: str, status: int, body: bytes, fault: str) -> ApiError:
+def _refusal(asked: _Request, status: int, body: bytes, fault: str) -> ApiError:
     try:
         found = msgspec.json.decode(body, type=_Status)
     except (msgspec.DecodeError, UnicodeDecodeError):
         found = _Status(message=body[:200].decode(errors="replace"))
     why = f" ({fault})" if status == 401 and fault else ""
-    return ApiError(status, f"{method} {path}: {status} {found.message}{why}", found.reason)
+    return ApiError(status, f"{asked}: {status} {found.message}{why}", found.reason)

@@ -3,7 +3,7 @@
 Rules, those of client-go:
 - Files are read again every minute: a pod's projected token, `tokenFile`, certificates and their CA. What cannot be
   read changes nothing: the last good credentials stay.
-- A plugin runs again shortly before what it issued expires.
+- A plugin runs again shortly before what it issued expires. Where it takes its time, requests go on meanwhile.
 - A 401 renews once; the request is sent again where that gave something new. Plugins run at most once a second, and
   ever less often where it was for nothing.
 - A plugin that fails is tried again, ever less often; until then requests fail with its reason. Nothing here ends the
@@ -29,6 +29,8 @@ from .exec_plugin import Issued, Plugin, is_token
 REREAD = 60.0
 #: Seconds by which what a plugin issued is renewed early: at most these, and at most this part of its life.
 EARLY, EARLY_PART = 60.0, 0.1
+#: Seconds that requests wait for a plugin while what it issued before is good: a Lease has little time.
+PATIENCE = 1.0
 #: Seconds between two runs of a plugin, and between tries where they fail or are for nothing.
 SHORTEST_WAIT, LONGEST_WAIT = 1.0, 60.0
 
@@ -64,8 +66,11 @@ class Credentials:
         self._read = read
         self._plugin = plugin
         self._issued: Issued | None = None
+        #: There is something to ask with: until a plugin has issued it, requests would go out as anybody's.
+        self._usable = plugin is None
         self._material = _material(configuration)
         self._renewing = asyncio.Lock()
+        self._renewal: asyncio.Task[None] | None = None
         now = time.time()
         #: When files are read, when the plugin is run, and when a 401 may have it run, in seconds since 1970.
         self._reread = now + REREAD if read is not None else float("inf")
@@ -80,12 +85,15 @@ class Credentials:
             CredentialsError: a plugin has issued nothing that is still valid.
         """
         if time.time() >= min(self._reread, self._rerun):
-            async with self._renewing:
-                if time.time() >= min(self._reread, self._rerun):
-                    await self._renew()
-        if self._plugin is not None and (self._issued is None or (self.fault and self._issued.expires <= time.time())):
+            if self._renewal is None or self._renewal.done():
+                self._renewal = asyncio.create_task(self._renew_what_is_due())
+            await asyncio.wait([self._renewal], timeout=PATIENCE if self._usable and not self._is_over() else None)
+        if not self._usable or (self.fault and self._is_over()):
             raise CredentialsError(self.fault or "the credential plugin has issued nothing yet")
         return self.api, self.number
+
+    def _is_over(self) -> bool:
+        return self._issued is not None and self._issued.expires <= time.time()
 
     async def renewed(self, number: int) -> bool:
         """Renew what the API server answered with 401 to; true where there is something else now.
@@ -110,13 +118,21 @@ class Credentials:
 
     async def close(self) -> None:
         """Close all connections."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.gather(self._renewal, return_exceptions=True)
         await self.api.close()  # type: ignore[no-untyped-call]
 
+    async def _renew_what_is_due(self) -> None:
+        async with self._renewing:
+            if time.time() >= min(self._reread, self._rerun):
+                await self._renew()
+
     async def _renew(self) -> None:
-        began = time.time()
+        began, due = time.time(), self._rerun
         self._reread = began + REREAD if self._read is not None else float("inf")
         try:
-            if self._plugin is not None and began >= self._rerun:
+            if self._plugin is not None and began >= due:
                 self._issued = await self._plugin.run()
                 self._rerun = _due(self._issued)
             fresh = Configuration()
@@ -127,11 +143,11 @@ class Credentials:
         # Whatever goes wrong in files, plugins and the official client, what we had stays.
         except Exception as error:
             self.fault = f"{error}; it is tried again"
-            if self._plugin is not None and began >= self._rerun:
+            if self._plugin is not None and began >= due:
                 self._rerun = time.time() + self._wait
                 self._wait = min(self._wait * 2, LONGEST_WAIT)
             return
-        self.fault = ""
+        self.fault, self._usable = "", self._plugin is None or self._issued is not None
         if began - self._rerun_early > LONGEST_WAIT:
             self._wait = SHORTEST_WAIT
 

@@ -12,6 +12,7 @@ import contextlib
 import datetime
 import os
 import signal
+import subprocess
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ import msgspec
 
 #: Seconds that a plugin may take; it and its children are killed then.
 LIMIT = 30.0
+#: Seconds that the end of what was killed is waited for.
+DEATH = 1.0
 #: Bytes of standard output that are read, and of standard error that are shown.
 MAX_OUTPUT, SHOWN = 1024 * 1024, 400
 
@@ -46,7 +49,7 @@ class Issued(msgspec.Struct, frozen=True, rename="camel"):
         when = self.expiration_timestamp
         if when is None:
             return float("inf")
-        return (when if when.tzinfo is not None else when.replace(tzinfo=datetime.timezone.utc)).timestamp()
+        return (when if when.tzinfo is not None else when.replace(tzinfo=datetime.UTC)).timestamp()
 
 
 class _ExecCredential(msgspec.Struct, rename="camel"):
@@ -87,31 +90,34 @@ class Plugin:
             PluginError: it issued none.
         """
         try:
-            process = await asyncio.create_subprocess_exec(
+            process, output = await asyncio.get_running_loop().subprocess_exec(
+                _Output,
                 self._command,
                 *self._arguments,
                 env={**os.environ, **self._variables},
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 start_new_session=True,
             )
         except OSError as error:
             hint = f"; {self._hint}" if self._hint else ""
             raise self._failed(f"cannot be run: {error.strerror or error}{hint}") from None
         try:
-            out, err = await asyncio.wait_for(_communicate(process), self._limit)
-        except (asyncio.TimeoutError, TimeoutError):
-            raise self._failed(f"did not end within {self._limit:g} s and was killed") from None
+            await asyncio.wait([output.closed], timeout=self._limit)
+            if not output.closed.done():
+                raise self._failed(f"did not end within {self._limit:g} s and was killed")
         finally:
             # It and what it has started: also when the one who waits for it is cancelled.
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-        if process.returncode:
-            text = err[-SHOWN:].decode(errors="replace").strip()
-            raise self._failed(f"ended with status {process.returncode}" + (f": {text}" if text else ""))
-        return self._read(out)
+                os.killpg(process.get_pid(), signal.SIGKILL)
+            process.close()  # what has left its group may hold the pipes for ever
+            await asyncio.wait([output.closed], timeout=DEATH)
+        status = process.get_returncode()
+        if status:
+            text = output.errors[-SHOWN:].decode(errors="replace").strip()
+            raise self._failed(f"ended with status {status}" + (f": {text}" if text else ""))
+        return self._read(bytes(output.answer))
 
     def _read(self, out: bytes) -> Issued:
         if len(out) > MAX_OUTPUT:
@@ -142,17 +148,23 @@ _CLUSTER_FIELDS = frozenset(
 )
 
 
-async def _communicate(process: asyncio.subprocess.Process) -> tuple[bytes, bytes]:
-    assert process.stdout is not None  # noqa: S101 (both are pipes)
-    assert process.stderr is not None  # noqa: S101
-    out, err, _ = await asyncio.gather(_all_of(process.stdout), _all_of(process.stderr), process.wait())
-    return out, err
+class _Output(asyncio.SubprocessProtocol):
+    """All that a plugin writes, so that it never waits for a full pipe; little more than `MAX_OUTPUT` of it is kept.
 
+    Attributes:
+        answer: of its standard output.
+        errors: of its standard error.
+        closed: done once it has ended and nobody has its pipes any more.
+    """
 
-async def _all_of(stream: asyncio.StreamReader) -> bytes:
-    """All that is written, so that nobody waits for a full pipe; little more than `MAX_OUTPUT` of it is kept."""
-    kept = b""
-    while piece := await stream.read(64 * 1024):
+    def __init__(self) -> None:
+        self.answer, self.errors = bytearray(), bytearray()
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        kept = self.answer if fd == 1 else self.errors
         if len(kept) <= MAX_OUTPUT:
-            kept += piece
-    return kept
+            kept += data
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed.set_result(None)

@@ -134,7 +134,7 @@ class Election:
         return True
 
     def _spec(self, before: dict[str, Any]) -> dict[str, Any]:
-        now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         kept = before.get("holderIdentity") == self._identity
         transitions = before.get("leaseTransitions") or 0
         return {

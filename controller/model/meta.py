@@ -75,7 +75,7 @@ class ObjectMeta(Model, frozen=True, kw_only=True):
         if stamp is None:
             return 0
         if stamp.tzinfo is None:  # YAML 1.1 timestamps without a zone are UTC
-            stamp = stamp.replace(tzinfo=datetime.timezone.utc)
+            stamp = stamp.replace(tzinfo=datetime.UTC)
         return int(stamp.timestamp())
 
 

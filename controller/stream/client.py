@@ -146,7 +146,7 @@ class StreamClient:
                 if error.code() != grpc.StatusCode.UNAVAILABLE:
                     limit = self._times.turned_away_wait
                 _let_go(error)
-            except (OSError, ValueError, asyncio.TimeoutError) as error:
+            except (OSError, ValueError) as error:
                 text = str(error) or "no answer in time"
                 _let_go(error)
             except Exception as error:  # a fault of ours, or of gRPC: it must not end what serves

@@ -268,7 +268,7 @@ class Identity:
             ApiError: the API server does not let us, or does not answer.
             AuthorityError: the Secret holds no CA.
         """
-        now = datetime.datetime.now(datetime.timezone.utc)
+        now = datetime.datetime.now(datetime.UTC)
         document, found = await self._read()
         authority = renewed(found, now) if found is not None else make_authority(now)
         if authority is not found:

@@ -240,7 +240,7 @@ class StreamServer:
         except _EndError as error:
             try:
                 await asyncio.wait_for(context.abort(error.code, str(error)), self._times.end)
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 # The status waits behind what is not read; a cancelled call is reset at once.
                 raise asyncio.CancelledError from None
 
@@ -295,7 +295,7 @@ class StreamServer:
             await asyncio.wait_for(read(), self._times.subscribe)
         except ProtocolError as error:
             raise _EndError(Code.INVALID_ARGUMENT, str(error)) from None
-        except asyncio.TimeoutError:
+        except TimeoutError:
             raise _EndError(Code.DEADLINE_EXCEEDED, "nothing was subscribed to in time") from None
 
     def _enter(self, connection: _Connection) -> None:
@@ -330,7 +330,7 @@ class StreamServer:
                 limit = self._times.answer if connection.session.waiting else ends - time.monotonic()
                 try:
                     await asyncio.wait_for(connection.wake.wait(), max(limit, 0.0))
-                except asyncio.TimeoutError:
+                except TimeoutError:
                     if connection.session.waiting:
                         raise _EndError(Code.DEADLINE_EXCEEDED, "no answer to a transaction") from None
         finally:
@@ -345,7 +345,7 @@ class StreamServer:
 
         try:
             await asyncio.wait_for(write(), self._times.answer)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             raise _EndError(Code.DEADLINE_EXCEEDED, "what is sent is not read") from None
 
     def _check(self, connection: _Connection, reader: asyncio.Task[None], ends: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -22,19 +22,19 @@ DEFAULT_CONTROLLER = "sluicegate.dev/controller"
 
 Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Files, directories, - for standard input.")]
 ControllerName = Annotated[
-    Optional[str],  # noqa: UP045 (typer reads it at run time on 3.10)
+    str | None,
     typer.Option("--controller-name", help=f"controllerName of the GatewayClasses to serve. [{DEFAULT_CONTROLLER}]"),
 ]
 
 
-class Output(str, enum.Enum):
+class Output(enum.StrEnum):
     """How results are written."""
 
     TEXT = "text"
     JSON = "json"
 
 
-class CheckOutput(str, enum.Enum):
+class CheckOutput(enum.StrEnum):
     """How `check` writes its results."""
 
     TEXT = "text"
@@ -45,59 +45,59 @@ class CheckOutput(str, enum.Enum):
 @application.command()
 def serve(
     paths: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Argument(metavar="[PATH...]", help="Files, directories, - for standard input."),
     ] = None,
     controller_name: ControllerName = None,
     listen: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--listen", help="Bind these addresses instead of those that Gateways ask for; may be repeated."),
     ] = None,
     port_offset: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option("--port-offset", help="Added to every port: 8000 serves port 80 on 8080, without root. [0]"),
     ] = None,
     workers: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option("--workers", help="Threads that serve. [the cores that may be used]"),
     ] = None,
     drain: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option("--drain", metavar="SECONDS", help="Time for open requests after SIGTERM or Ctrl-C. [10]"),
     ] = None,
     admin: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--admin", metavar="ADDRESS", help="healthz, readyz, metrics, config; or off. [127.0.0.1:19000]"),
     ] = None,
     access_log: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--access-log", metavar="PATH", help="JSON lines to a file, - for standard output, or off. [off]"),
     ] = None,
     config: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--config", metavar="PATH", help="Settings file (TOML). [$SLUICEGATE_CONFIG]"),
     ] = None,
     output: Annotated[
-        Optional[Output],  # noqa: UP045
+        Output | None,
         typer.Option("--output", "-o", help="json: one JSON object a line, for programs. [text]"),
     ] = None,
     kubernetes: Annotated[
         bool, typer.Option("--kubernetes", help="Serve the Gateways of a cluster instead of files.")
     ] = False,
     kubeconfig: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--kubeconfig", metavar="PATH", help="With --kubernetes. [the pod's own, else $KUBECONFIG]"),
     ] = None,
     address_pool: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--address-pool", help="With --kubernetes: networks that Gateways get addresses from."),
     ] = None,
     status_address: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--status-address", help="With --kubernetes: what Gateways report. [this machine's address]"),
     ] = None,
     namespace: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--namespace", help="With --kubernetes: where the Lease is. [sluicegate-system]"),
     ] = None,
 ) -> None:
@@ -158,11 +158,11 @@ def explain(
         ),
     ],
     header: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--header", "-H", metavar="'NAME: VALUE'", help="A header field; may be repeated."),
     ] = None,
     port: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option("--port", help="Port of the listener, as written in the Gateway. [the URL's]"),
     ] = None,
     controller_name: ControllerName = None,

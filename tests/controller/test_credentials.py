@@ -39,7 +39,7 @@ class Clock:
         return self.now
 
     def stamp(self, seconds: float) -> str:
-        return datetime.datetime.fromtimestamp(self.now + seconds, datetime.timezone.utc).isoformat()
+        return datetime.datetime.fromtimestamp(self.now + seconds, datetime.UTC).isoformat()
 
 
 @pytest.fixture
@@ -185,6 +185,28 @@ def test_a_token_is_renewed_before_it_is_over(tmp_path: Path, issuer: Issuer, cl
     run(scenario())
 
 
+def test_requests_go_on_while_a_plugin_takes_its_time(tmp_path: Path, issuer: Issuer, clock: Clock) -> None:
+    """A leader that waited as long as a plugin may take would lose its Lease, although its token is good."""
+
+    async def scenario() -> None:
+        issuer.issue(token="one", expirationTimestamp=clock.stamp(600))
+        async with asking(tmp_path, EXEC) as (server, client):
+            await client.get(COLLECTION)
+            os.mkfifo(tmp_path / "end")
+            issuer.script(f"echo x >> {tmp_path}/asked; read _ < {tmp_path}/end; cat {tmp_path}/answer")
+            clock.now += 550
+            for _ in range(2):
+                await asyncio.wait_for(client.get(COLLECTION), 10)
+            assert (tmp_path / "asked").read_text() == "x\n"
+            # It is not cut short by those who did not wait: what it issues counts.
+            server.accepted = {"two"}
+            issuer.issue(token="two", expirationTimestamp=clock.stamp(600))
+            os.close(os.open(tmp_path / "end", os.O_WRONLY))
+            await asyncio.wait_for(client.get(COLLECTION), 10)
+
+    run(scenario())
+
+
 def test_a_plugin_that_fails_is_tried_again(tmp_path: Path, issuer: Issuer, clock: Clock) -> None:
     """From the first time on; what it says is told, and it is not run for each request."""
 
@@ -290,6 +312,24 @@ def test_a_plugin_that_does_not_end(tmp_path: Path, issuer: Issuer) -> None:
             stat = Path(f"/proc/{(tmp_path / name).read_text().strip()}/stat")
             while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z":  # noqa: ASYNC110
                 await asyncio.sleep(0)
+
+    run(scenario())
+
+
+def test_what_a_plugin_leaves_behind_holds_up_nobody(tmp_path: Path, issuer: Issuer) -> None:
+    """What has left its process group keeps its pipes open, and is not killed with it."""
+
+    async def scenario() -> None:
+        os.mkfifo(tmp_path / "end")
+        issuer.script(f"setsid sh -c 'read _ < {tmp_path}/end' & sleep 1000")
+        plugin = Plugin(EXEC["exec"], {}, str(tmp_path), limit=1.0)
+        before = len(os.listdir("/proc/self/fd"))
+        try:
+            assert "was killed" in await asyncio.wait_for(result_of(plugin), 10)
+        finally:
+            # Who stands in the pipe now is let go.
+            os.close(os.open(tmp_path / "end", os.O_RDWR | os.O_NONBLOCK))
+        assert len(os.listdir("/proc/self/fd")) <= before
 
     run(scenario())
 
@@ -506,5 +546,60 @@ def test_client_certificates_that_rotate(tmp_path: Path, issuer: Issuer, clock: 
                 await client.get(COLLECTION)
                 assert server.seen[-1] == "second"
             assert not [name for name in os.listdir(tmp_path) if name.endswith(".pem")]
+
+    run(scenario())
+
+
+def test_a_plugin_is_run_again_where_its_certificate_is_of_no_use(tmp_path: Path, issuer: Issuer, clock: Clock) -> None:
+    """Nobody is asked as somebody else meanwhile: an API server that lets anybody in would answer 403."""
+
+    async def scenario() -> None:
+        async with secured() as server:
+            certificates = [server.authority.sign(name, client=True) for name in ("wrong", "right")]
+            authority = tmp_path / "ca.crt"
+            authority.write_bytes(server.authority.pem)
+            cluster = {"certificate-authority": str(authority)}
+            path = kubeconfig(tmp_path, f"https://127.0.0.1:{server.port}", EXEC, **cluster)
+            async with await Client.load(path) as client:
+                for pair in (Pair(certificates[0].certificate, certificates[1].key), certificates[1]):
+                    data = {"clientCertificateData": pair.certificate.decode(), "clientKeyData": pair.key.decode()}
+                    issuer.issue(**data)
+                    clock.now += 2
+                    if pair is not certificates[1]:
+                        assert "tried again" in str(await refusal(client))
+                        assert server.seen == []
+                await client.get(COLLECTION)
+                assert server.seen == ["right"]
+
+    run(scenario())
+
+
+def test_a_rotation_cancels_nobody_who_connects(
+    tmp_path: Path, issuer: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for the API server's address while connections are made anew gets an error, as of any connection."""
+    user, rotate = by_files(issuer, clock)
+
+    async def scenario() -> None:
+        asked = asyncio.Event()
+
+        async def resolve(*_arguments: Any, **_options: Any) -> Any:
+            asked.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+        authority = Authority()
+        rotate(authority.sign("first", client=True))
+        async with await Client.load(kubeconfig(tmp_path, "https://api.test", user)) as client:
+            first = asyncio.create_task(client.get(COLLECTION))
+            await asked.wait()
+            rotate(authority.sign("second", client=True))
+            clock.now += credentials.REREAD
+            second = asyncio.create_task(client.get(COLLECTION))
+            with pytest.raises(ApiError, match="renewed meanwhile"):
+                await first
+            second.cancel()  # this one is ours
+            with pytest.raises(asyncio.CancelledError):
+                await second
 
     run(scenario())

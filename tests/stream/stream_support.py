@@ -163,7 +163,7 @@ class FixedIdentity:
 
 
 def now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.timezone.utc)
+    return datetime.datetime.now(datetime.UTC)
 
 
 # --- Both ends ------------------------------------------------------------------------------------------------------

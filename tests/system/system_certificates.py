@@ -43,7 +43,7 @@ class Authority:
     def __init__(self, name: str = "Test CA") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        now = datetime.datetime.now(datetime.timezone.utc)
+        now = datetime.datetime.now(datetime.UTC)
         self._certificate = (
             x509.CertificateBuilder()
             .subject_name(self._name)
@@ -60,7 +60,7 @@ class Authority:
     def sign(self, *names: str, days: float = 10, client: bool = False, uri: str | None = None) -> Pair:
         """Make a certificate for names and addresses; negative days: expired; parts of a day count."""
         key = ec.generate_private_key(ec.SECP256R1())
-        now = datetime.datetime.now(datetime.timezone.utc)
+        now = datetime.datetime.now(datetime.UTC)
         alternatives: list[x509.GeneralName] = []
         for name in names:
             try:
@@ -101,7 +101,7 @@ def self_signed(
 ) -> Pair:
     """Make a certificate that signs for itself, with these extensions only; `start` and `days` from now."""
     key = key or ec.generate_private_key(ec.SECP256R1())
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (
         x509.CertificateBuilder()

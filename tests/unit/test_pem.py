@@ -24,7 +24,7 @@ BODIES = {"A": "QQ==", "AA": "QUE=", "AAA": "QUFB", "BBB": "QkJC"}
 def made(key: Any, signer: Any = None, days: int = 10) -> bytes:
     """A certificate for a key, PEM."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pem.test")])
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     signer = signer or key
     digest = None if isinstance(signer, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey) else hashes.SHA256()
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())

@@ -327,7 +327,7 @@ class _Controller:
 
 
 async def _within(limit: float, job: Awaitable[None]) -> None:
-    with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+    with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(job, limit)
 
 

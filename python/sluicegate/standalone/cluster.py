@@ -144,7 +144,7 @@ class _Cluster:
 
 
 async def _within(limit: float, job: Awaitable[None]) -> None:
-    with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+    with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(job, limit)
 
 

@@ -83,7 +83,7 @@ async def changes(paths: Iterable[str], stop: asyncio.Event, warn: Warn) -> Asyn
 async def _pause(stop: asyncio.Event) -> None:
     try:
         await asyncio.wait_for(stop.wait(), VANISHED_POLL)
-    except (TimeoutError, asyncio.TimeoutError):
+    except TimeoutError:
         return
 
 

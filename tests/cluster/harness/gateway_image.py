@@ -13,17 +13,13 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import tomllib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 from .images import assemble
 from .paths import IMAGES, STATE
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 ROOT = Path(__file__).parents[3]
 TAG = "sluicegate:0.1.0"
