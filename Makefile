@@ -33,6 +33,7 @@ check: $(NATIVE) ## Lints, types and layering.
 	$(BIN)/ruff format --check .
 	MYPYPATH=python $(BIN)/mypy -p sluicegate
 	PYTHONPATH=python $(BIN)/lint-imports
+	$(BIN)/python tools/rust_layers.py
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 

@@ -97,7 +97,7 @@ class Engine:
         """Start the workers.
 
         Args:
-            settings: fields of `native/core/src/runtime/settings.rs`; absent ones have their default.
+            settings: fields of `native/core/src/settings.rs`; absent ones have their default.
 
         Raises:
             ValueError: an unknown setting, or one of the wrong type.

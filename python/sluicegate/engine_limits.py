@@ -1,4 +1,4 @@
-"""Limits and timeouts of the engine (`native/core/src/runtime/settings.rs`), and what each may be.
+"""Limits and timeouts of the engine (`native/core/src/settings.rs`), and what each may be.
 
 The settings file has them as the table `[engine]`, GatewayParameters as `proxy.engine`: both are checked here, so that
 what the controller takes is what the pods start with.

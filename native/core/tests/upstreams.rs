@@ -3,7 +3,7 @@
 
 use route::table::{Endpoint, NoTags, State, Table};
 use serde_json::{Value, json};
-use sluicegate_core::runtime::settings::Settings;
+use sluicegate_core::settings::Settings;
 use sluicegate_core::upstream::{Connection, EndpointState, Http1Connection, Route, Upstreams};
 use std::net::SocketAddr;
 use std::rc::Rc;

@@ -4,8 +4,8 @@ use crate::errors::{malformed, refused};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use sluicegate_core::runtime::settings::Settings;
 use sluicegate_core::runtime::{ApplyError, Engine as Core, Patience, Shared};
+use sluicegate_core::settings::Settings;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 

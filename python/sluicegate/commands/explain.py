@@ -19,7 +19,7 @@ from .losers import Loser, hostname_of, losers
 
 EXIT_USAGE = 2
 
-#: What the gateway answers calls of gRPC with, by HTTP status (`native/core/src/proxy`); others: UNKNOWN.
+#: What the gateway answers calls of gRPC with, by HTTP status (`native/core/src/message/grpc.rs`); others: UNKNOWN.
 _GRPC_STATUS = {
     400: "13 INTERNAL",
     401: "16 UNAUTHENTICATED",

@@ -1,6 +1,6 @@
 """The intermediate representation: what the control plane sends and the engine compiles.
 
-The mirror of `native/core/src/ir`, file by file and field by field; `tests/parity` holds the two together.
+The mirror of `native/route/src/ir`, file by file and field by field; `tests/parity` holds the two together.
 Rules of the format:
 
 - A `Transaction` is JSON, UTF-8: flat lists of small resources, each with an `id` unique within its kind. A resource

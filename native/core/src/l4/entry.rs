@@ -1,9 +1,9 @@
 //! What one connection or session leaves behind: figures, and, where the access log is on, a line.
 
 use super::Chosen;
-use super::relay::Meter;
+use crate::io::relay::Meter;
 use crate::observe::l4::{L4Reason, L4Record};
-use crate::runtime::Worker;
+use crate::worker::Worker;
 use route::table::Endpoint;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;

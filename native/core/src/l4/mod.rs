@@ -7,18 +7,15 @@
 mod datagram;
 mod entry;
 pub mod hello;
-pub mod relay;
-mod scratch;
 mod tcp;
 mod udp;
 
-pub use scratch::Scratch;
-pub use tcp::{Https, Reset, serve_tcp, serve_tls};
+pub use tcp::{Https, serve_tcp, serve_tls};
 pub use udp::serve as serve_udp;
 
 use crate::observe::l4::{L4Reason, L4Series};
-use crate::runtime::{Generation, Worker};
 use crate::upstream::TlsTarget;
+use crate::worker::{Generation, Worker};
 use entry::Entry;
 use route::ir;
 use route::resolve::{L4Routed, Picked, may_speak_tls, pick_l4, route_l4};

@@ -1,14 +1,17 @@
 //! TCP connections, with TLS passed through or terminated.
 
 use super::entry::{Carriage, Entry};
-use super::hello::{self, Hello};
-use super::relay::{self, End, Limits};
-use super::{Chosen, choose};
-use crate::fill::fill;
+use super::hello::Hello;
+use super::{Chosen, choose, hello};
+use crate::io::Reset;
+use crate::io::fill::fill;
+use crate::io::relay;
+use crate::io::relay::{End, Limits};
 use crate::observe::l4::L4Reason;
-use crate::runtime::{Generation, Worker};
-use crate::tls::server::{self, Handshake, TlsError};
+use crate::tls::server;
+use crate::tls::server::{Handshake, TlsError};
 use crate::upstream::{Active, ConnectStage, UpstreamStream};
+use crate::worker::{Generation, Worker};
 use codec::Buffer;
 use route::ir::ListenerProtocol;
 use route::table::{Socket, SocketKey};
@@ -265,33 +268,6 @@ async fn connect(
     Err(failed)
 }
 
-/// A stream that can tell its other side that it did not end in order.
-pub trait Reset {
-    fn reset(&self);
-}
-
-impl Reset for TcpStream {
-    fn reset(&self) {
-        // Closing then sends a reset; where it cannot be set it is closed in order.
-        let _ = self.set_zero_linger();
-    }
-}
-
-impl Reset for TlsStream<TcpStream> {
-    fn reset(&self) {
-        self.get_ref().0.reset();
-    }
-}
-
-impl Reset for UpstreamStream {
-    fn reset(&self) {
-        match self {
-            Self::Plain(stream) => stream.reset(),
-            Self::Tls(stream) => stream.get_ref().0.reset(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::future::Future;
@@ -306,7 +282,7 @@ mod tests {
         let sizes = [
             size_of_future(super::serve_tcp),
             size_of_future(super::serve_tls),
-            size_of_future(crate::proxy::serve_flow),
+            size_of_future(crate::downstream::serve_flow),
         ];
         assert!(sizes[0] <= 1536 && sizes[1] <= 4096 && sizes[2] <= 2048, "{sizes:?}");
     }

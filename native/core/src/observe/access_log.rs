@@ -3,7 +3,7 @@
 //! A worker makes the line and puts it into a bounded queue; when the queue is full the line is counted and dropped, never
 //! waited for. The fields are documented in `docs/access-log.md`.
 
-use crate::runtime::settings::AccessLog as Settings;
+use crate::settings::AccessLog as Settings;
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};

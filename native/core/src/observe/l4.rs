@@ -1,6 +1,6 @@
 //! What is counted and logged of connections and datagrams that are not HTTP.
 
-use super::metrics::{Counter, header};
+use super::counter::{Counter, header};
 use serde::Serialize;
 use std::fmt::Write;
 use std::sync::OnceLock;

@@ -5,8 +5,7 @@
 
 mod exposition;
 
-pub(super) use exposition::header;
-
+use super::counter::Counter;
 use super::l4::{L4Failures, L4Series};
 use crate::error::ErrorCode;
 use ahash::AHashMap;
@@ -26,24 +25,6 @@ const CLASSES: [&str; 6] = ["other", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// gRPC statuses that have a label of their own, 0 to 16; the last counter is for everything else, missing ones too.
 const GRPC_STATUSES: usize = 17;
-
-/// A counter with one writer.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    pub fn add(&self, amount: u64) {
-        self.0.store(self.0.load(Relaxed).wrapping_add(amount), Relaxed);
-    }
-
-    pub(super) fn subtract(&self, amount: u64) {
-        self.0.store(self.0.load(Relaxed).saturating_sub(amount), Relaxed);
-    }
-
-    pub fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
 
 /// One worker's share of a route's figures.
 #[derive(Debug, Default)]
@@ -186,7 +167,7 @@ impl WorkerMetrics {
     }
 
     pub fn set_idle_upstream(&self, count: usize) {
-        self.upstream_idle.0.store(count as u64, Relaxed);
+        self.upstream_idle.set(count as u64);
     }
 
     pub fn mirrored(&self) {

@@ -1,16 +1,17 @@
 //! The engine as its owner sees it: start, apply, drain, shut down. Every call may block; none needs an interpreter.
 
+use super::admin::Admin;
 use super::bind::{BindError, Listening, bind};
-use super::drain::IDLE_GRACE;
-use super::settings::Settings;
-use super::worker::{self, Command};
-use super::{Generation, Readiness, Shared};
+use super::thread;
+use super::thread::Command;
 use crate::observe::access_log::AccessLog;
-use crate::observe::admin::Admin;
 use crate::observe::events::Events;
 use crate::observe::metrics::Registry;
-use crate::tls::client::ClientTls;
+use crate::settings::Settings;
 use crate::tls::server::ServerTls;
+use crate::upstream::tls::ClientTls;
+use crate::worker::IDLE_GRACE;
+use crate::worker::{Generation, Readiness, Shared};
 use ahash::AHashMap;
 use arc_swap::ArcSwap;
 use route::ir::Transaction;
@@ -170,7 +171,7 @@ impl Engine {
             let shared = Arc::clone(&shared);
             let handle = std::thread::Builder::new()
                 .name(format!("sluicegate-{id}"))
-                .spawn(move || worker::run(id, shared, receiver))?;
+                .spawn(move || thread::run(id, shared, receiver))?;
             threads.push(Thread { commands, handle });
         }
         Ok(Self { shared, state: State::default(), threads, sockets: AHashMap::new(), admin, leaving: false })

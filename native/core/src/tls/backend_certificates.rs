@@ -1,7 +1,7 @@
 //! Certificates of backends: whom a `BackendTLSPolicy` takes for the one that it names.
 
-use super::provider;
-use super::trust::{self, Purpose, Trust};
+use super::trust::{Purpose, Trust};
+use super::{provider, trust};
 use route::ir::SubjectAltName;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
@@ -15,9 +15,9 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 /// The chain must end in the policy's trust, or be one certificate of it; the name must be the policy's hostname, or, where
 /// the policy lists subject alternative names, one of those instead (`BackendTLSPolicyValidation.subjectAltNames`).
 #[derive(Debug)]
-pub(super) struct PolicyVerifier {
-    pub(super) trust: Trust,
-    pub(super) names: Vec<SubjectAltName>,
+pub struct PolicyVerifier {
+    pub trust: Trust,
+    pub names: Vec<SubjectAltName>,
 }
 
 impl ServerCertVerifier for PolicyVerifier {
@@ -94,5 +94,5 @@ fn carries(der: &CertificateDer<'_>, name: &SubjectAltName) -> bool {
 }
 
 fn names_of(der: &CertificateDer<'_>) -> Vec<String> {
-    X509Certificate::from_der(der).map(|(_, parsed)| super::inspect::names(&parsed)).unwrap_or_default()
+    X509Certificate::from_der(der).map(|(_, parsed)| super::names::names(&parsed)).unwrap_or_default()
 }

@@ -1,6 +1,7 @@
 //! Client certificates (`Gateway.spec.tls.frontend`): which ones a listener accepts.
 
-use super::trust::{self, Purpose, Trust};
+use super::trust;
+use super::trust::{Purpose, Trust};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};

@@ -1,13 +1,13 @@
 //! TLS towards clients and towards backends, on rustls.
 
-mod backend_certificates;
-pub mod client;
+pub mod backend_certificates;
 mod client_certificates;
 pub mod inspect;
-mod keys;
-mod pem;
+pub mod keys;
+pub mod names;
+pub mod pem;
 pub mod server;
-mod trust;
+pub mod trust;
 
 use rustls::crypto::CryptoProvider;
 use std::sync::{Arc, OnceLock};

@@ -2,8 +2,8 @@
 //! (GEP-3567, GEP-91). Keys and configurations are kept from generation to generation where nothing changed.
 
 use super::client_certificates::{AcceptAny, AcceptTrusted};
-use super::inspect::{covers, names};
 use super::keys::certified_key;
+use super::names::{covers, names};
 use super::provider;
 use super::trust::Trust;
 use crate::observe::events::Events;

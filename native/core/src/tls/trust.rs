@@ -5,7 +5,7 @@
 //! policy names, there is no chain to build: its time, purpose and name are looked at here, and the handshake still
 //! proves that the peer has the key. Anything else goes `webpki`'s way.
 
-use super::{inspect, pem, provider};
+use super::{names, pem, provider};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
@@ -134,7 +134,7 @@ pub fn check_anchor_name(certificate: &CertificateDer<'_>, name: &ServerName<'_>
         return verify_server_name(&ParsedCertificate::try_from(certificate)?, name);
     }
     let common = parsed.subject().iter_common_name().filter_map(|name| name.as_str().ok()).last().unwrap_or_default();
-    let fits = matches!(name, ServerName::DnsName(_)) && inspect::covers(common, &name.to_str());
+    let fits = matches!(name, ServerName::DnsName(_)) && names::covers(common, &name.to_str());
     if fits {
         return Ok(());
     }

@@ -1,69 +1,13 @@
 //! Opening a connection: TCP, then TLS, then whatever ALPN says.
 
+use super::connect_error::{ConnectError, ConnectStage};
 use super::endpoint::{EndpointState, Http1Connection};
+use super::stream::UpstreamStream;
 use super::{Connection, Limits, Route, TlsTarget, http2};
-use rustls::AlertDescription;
-use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
-
-/// How far an attempt came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConnectStage {
-    Tcp,
-    Tls,
-    Http2,
-}
-
-/// No connection. Nothing was sent, so trying elsewhere is always safe.
-#[derive(Debug)]
-pub struct ConnectError {
-    pub stage: ConnectStage,
-    pub timed_out: bool,
-    /// The backend refuses HTTP/1.1, which was all that we offered: no fault of the endpoint's.
-    pub no_http1: bool,
-    pub reason: String,
-}
-
-impl ConnectError {
-    pub(super) fn new(stage: ConnectStage, reason: &impl ToString) -> Self {
-        Self { stage, timed_out: false, no_http1: false, reason: reason.to_string() }
-    }
-
-    /// Why a TLS handshake failed.
-    fn tls(target: &TlsTarget, error: &io::Error) -> Self {
-        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        let refused = inner == Some(&rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol));
-        if refused && target.config.alpn_protocols.iter().all(|protocol| protocol == b"http/1.1") {
-            let reason = "the backend speaks no HTTP/1.1, and no other HTTP can be upgraded";
-            return Self { no_http1: true, ..Self::new(ConnectStage::Tls, &reason) };
-        }
-        Self::new(ConnectStage::Tls, error)
-    }
-
-    pub(super) fn late(stage: ConnectStage, limit: Duration) -> Self {
-        Self { timed_out: true, ..Self::new(stage, &format!("no connection within {limit:?}")) }
-    }
-}
-
-impl std::fmt::Display for ConnectError {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{:?}: {}", self.stage, self.reason)
-    }
-}
-
-/// A byte stream to a backend.
-#[derive(Debug)]
-pub enum UpstreamStream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
 
 /// A byte stream within `limit`, TLS handshake included; what is spoken on it is the caller's.
 pub(super) async fn open(
@@ -74,6 +18,34 @@ pub(super) async fn open(
     let mut stage = ConnectStage::Tcp;
     let opened = tokio::time::timeout(limit, dial(state, tls, &mut stage)).await;
     opened.unwrap_or_else(|_| Err(ConnectError::late(stage, limit)))
+}
+
+/// One connect at a time per endpoint: requests that arrive together share the connection they wait for.
+pub(super) async fn connect_shared(
+    state: &Rc<EndpointState>,
+    route: &Route,
+    limits: Limits,
+    fresh: bool,
+) -> Result<Connection, ConnectError> {
+    let shared = async {
+        let turn = state.connecting.lock().await;
+        loop {
+            if let Some(handle) = state.http2_handle(route).filter(|_| !fresh) {
+                return (turn, Some(handle));
+            }
+            match state.settling(route).filter(|_| !fresh) {
+                Some(handle) => handle.settle().await,
+                None => return (turn, None),
+            }
+        }
+    };
+    let Ok((_turn, shared)) = tokio::time::timeout(limits.connect_timeout, shared).await else {
+        return Err(ConnectError::late(ConnectStage::Tcp, limits.connect_timeout));
+    };
+    match shared {
+        Some(handle) => Ok(Connection::Http2(handle)),
+        None => connect(state, route, limits).await,
+    }
 }
 
 /// Connect within the limit of time, TLS handshake included.
@@ -98,7 +70,9 @@ async fn establish(
     let stream = dial(state, route.tls.as_ref(), stage).await?;
     if route.http2 || stream.negotiated_http2() {
         *stage = ConnectStage::Http2;
-        return http2::start(state, route, stream, head_bytes).await.map(Connection::Http2);
+        let handle = http2::start(stream, head_bytes).await?;
+        state.put_http2(route, &handle);
+        return Ok(Connection::Http2(handle));
     }
     Ok(Connection::Http1(Box::new(Http1Connection::new(stream, route.clone()))))
 }
@@ -120,62 +94,6 @@ async fn dial(
             UpstreamStream::Tls(Box::new(stream.map_err(|error| ConnectError::tls(target, &error))?))
         }
     })
-}
-
-impl UpstreamStream {
-    fn negotiated_http2(&self) -> bool {
-        match self {
-            Self::Plain(_) => false,
-            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
-        }
-    }
-}
-
-impl AsyncRead for UpstreamStream {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(context, space),
-            Self::Tls(stream) => Pin::new(stream).poll_read(context, space),
-        }
-    }
-}
-
-impl AsyncWrite for UpstreamStream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! One endpoint as one worker sees it: load, failures, idle connections.
 
-use super::connect::UpstreamStream;
-use super::{Http2Handle, Route};
+use super::Route;
+use super::http2::Http2Handle;
+use super::stream::UpstreamStream;
 use codec::Buffer;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -25,7 +26,7 @@ const FORGET_AFTER: Duration = Duration::from_secs(60);
 
 /// HTTP/2 connections that one worker keeps to one endpoint; further ones serve one request. Each of them is full of
 /// streams before the next is opened, so only a backend that allows few streams, or thousands of requests, come near.
-pub(super) const MAX_HTTP2_CONNECTIONS: usize = 64;
+const MAX_HTTP2_CONNECTIONS: usize = 64;
 
 /// An open HTTP/1.1 connection, between exchanges or in one.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ pub struct EndpointState {
     // Boxed: connections move between the pool and requests, and are large.
     #[allow(clippy::vec_box)]
     idle: RefCell<Vec<Box<Http1Connection>>>,
-    pub(super) http2: RefCell<Vec<(Route, Http2Handle)>>,
+    http2: RefCell<Vec<(Route, Http2Handle)>>,
     /// One HTTP/2 connect at a time; the others wait and share it.
     pub(super) connecting: tokio::sync::Mutex<()>,
 }
@@ -140,6 +141,14 @@ impl EndpointState {
 
     pub(super) fn idle_count(&self) -> usize {
         self.idle.borrow().len()
+    }
+
+    /// Share a new HTTP/2 connection with the requests to come, where there are not too many yet.
+    pub(super) fn put_http2(&self, route: &Route, handle: &Http2Handle) {
+        let mut connections = self.http2.borrow_mut();
+        if connections.len() < MAX_HTTP2_CONNECTIONS {
+            connections.push((route.clone(), handle.clone()));
+        }
     }
 
     /// An open HTTP/2 connection with room for another stream.

@@ -1,8 +1,7 @@
 //! HTTP/2 connections to backends: shared by the requests of one worker, driven by a task of their own.
 
-use super::connect::{ConnectError, ConnectStage, UpstreamStream};
-use super::endpoint::{EndpointState, MAX_HTTP2_CONNECTIONS};
-use super::{Connection, Limits, Route, connect};
+use super::connect_error::{ConnectError, ConnectStage};
+use super::stream::UpstreamStream;
 use bytes::Bytes;
 use h2::client::SendRequest;
 use std::cell::Cell;
@@ -133,7 +132,7 @@ impl Http2Handle {
         Rc::clone(&self.uploads)
     }
 
-    async fn settle(&self) {
+    pub(super) async fn settle(&self) {
         if !self.is_settled() {
             self.settled.waiters.notified().await;
         }
@@ -151,41 +150,8 @@ impl Http2Handle {
     }
 }
 
-/// One connect at a time per endpoint: requests that arrive together share the connection they wait for.
-pub(super) async fn connect_shared(
-    state: &Rc<EndpointState>,
-    route: &Route,
-    limits: Limits,
-    fresh: bool,
-) -> Result<Connection, ConnectError> {
-    let shared = async {
-        let turn = state.connecting.lock().await;
-        loop {
-            if let Some(handle) = state.http2_handle(route).filter(|_| !fresh) {
-                return (turn, Some(handle));
-            }
-            match state.settling(route).filter(|_| !fresh) {
-                Some(handle) => handle.settle().await,
-                None => return (turn, None),
-            }
-        }
-    };
-    let Ok((_turn, shared)) = tokio::time::timeout(limits.connect_timeout, shared).await else {
-        return Err(ConnectError::late(ConnectStage::Tcp, limits.connect_timeout));
-    };
-    match shared {
-        Some(handle) => Ok(Connection::Http2(handle)),
-        None => connect::connect(state, route, limits).await,
-    }
-}
-
 /// Speak the preface and leave the connection to a task of its own.
-pub(super) async fn start(
-    state: &Rc<EndpointState>,
-    route: &Route,
-    stream: UpstreamStream,
-    head_bytes: usize,
-) -> Result<Http2Handle, ConnectError> {
+pub(super) async fn start(stream: UpstreamStream, head_bytes: usize) -> Result<Http2Handle, ConnectError> {
     let (sender, connection) = h2::client::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -220,9 +186,5 @@ pub(super) async fn start(
         closed.set(true);
         settled.tell();
     });
-    let mut connections = state.http2.borrow_mut();
-    if connections.len() < MAX_HTTP2_CONNECTIONS {
-        connections.push((route.clone(), handle.clone()));
-    }
     Ok(handle)
 }

@@ -6,14 +6,18 @@
 
 mod balance;
 mod connect;
+mod connect_error;
 mod endpoint;
 mod http2;
+mod stream;
+pub mod tls;
 
-pub use connect::{ConnectError, ConnectStage, UpstreamStream};
+pub use connect_error::{ConnectError, ConnectStage};
 pub use endpoint::{Active, EndpointState, Http1Connection};
 pub use http2::{Http2Handle, Uploads};
+pub use stream::UpstreamStream;
 
-use crate::runtime::settings::Settings;
+use crate::settings::Settings;
 use ahash::{AHashMap, AHashSet};
 use route::table::{Backends, Endpoint, Table};
 use std::cell::{Cell, RefCell};
@@ -129,7 +133,7 @@ impl Upstreams {
             }
         }
         let connected = if route.http2 {
-            http2::connect_shared(state, route, self.limits, fresh).await
+            connect::connect_shared(state, route, self.limits, fresh).await
         } else {
             connect::connect(state, route, self.limits).await
         };

@@ -1,8 +1,10 @@
 //! The figures as text for Prometheus, version 0.0.4 of the format. `docs/metrics.md` says what each is.
 
-use super::{BUCKETS, CLASSES, Counter, GRPC_STATUSES, MirrorFailure, Registry, WorkerMetrics};
+use super::{BUCKETS, CLASSES, GRPC_STATUSES, MirrorFailure, Registry, WorkerMetrics};
 use crate::error::ErrorCode;
-use crate::observe::l4::{self, L4Reason};
+use crate::observe::counter::{Counter, header};
+use crate::observe::l4;
+use crate::observe::l4::L4Reason;
 use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -221,10 +223,6 @@ impl Registry {
             let _ = writeln!(text, "sluicegate_request_duration_seconds_count{{{labels}}} {cumulative}");
         }
     }
-}
-
-pub fn header(text: &mut String, name: &str, kind: &str, help: &str) {
-    let _ = writeln!(text, "# HELP sluicegate_{name} {help}\n# TYPE sluicegate_{name} {kind}");
 }
 
 fn simple(text: &mut String, name: &str, kind: &str, help: &str, value: u64) {

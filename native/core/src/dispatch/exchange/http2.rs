@@ -1,0 +1,122 @@
+//! A try over HTTP/2.
+
+use super::{
+    ExchangeError, Exchanged, MAX_INFORMATIONAL, Terms, Watched, hand_on, send_head, side_by_side, upload, upstream,
+    while_wanted,
+};
+use crate::message::body::{BodySource, Tap, while_there};
+use crate::message::http2::{Http2Sink, Http2Source, fields_of};
+use crate::message::reply::ReplySink;
+use crate::upstream::Http2Handle;
+use codec::{Field, FieldList, Framing, ResponseHead, WireError};
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+/// Over a stream of an HTTP/2 connection.
+///
+/// # Errors
+/// [`ExchangeError`]; the connection stays in use unless it says otherwise itself.
+pub async fn over_http2<Source: BodySource, Sink: ReplySink, T: Tap>(
+    handle: &Http2Handle,
+    terms: Terms<'_>,
+    source: &mut Source,
+    tap: &mut T,
+    client: &mut Sink,
+) -> Result<Exchanged, ExchangeError> {
+    let request = terms.outbound.to_http2().map_err(|error| upstream(error, false))?;
+    let mut sender = handle.sender.clone();
+    poll_fn(|context| sender.poll_ready(context)).await.map_err(unsent)?;
+    let _active = handle.begin();
+    let empty = source.is_finished();
+    let uploaded = Cell::new(empty);
+    let (mut response, stream) = sender.send_request(request, empty).map_err(unsent)?;
+    let download = pin!(async {
+        let mut informational = 0;
+        let response = loop {
+            let event = poll_fn(|context| {
+                if let Poll::Ready(Some(event)) = response.poll_informational(context) {
+                    return Poll::Ready(event.map(Ok));
+                }
+                Pin::new(&mut response).poll(context).map_ok(Err)
+            });
+            let event = while_there(client, event).await.map_err(ExchangeError::Client)?;
+            match event.map_err(|error| upstream(error, false))? {
+                Ok(interim) => {
+                    informational += 1;
+                    if informational > MAX_INFORMATIONAL {
+                        return Err(upstream(WireError::Malformed("too many informational responses"), true));
+                    }
+                    let status = interim.status().as_u16();
+                    if status == 101 {
+                        // No such thing in HTTP/2 (RFC 9113 section 8.6), but a client of HTTP/1.1 would believe it.
+                        return Err(upstream(WireError::Malformed("101 over HTTP/2"), true));
+                    }
+                    let mut fields = fields_of(interim.headers());
+                    take_content_length(&mut fields).map_err(|error| upstream(error, true))?;
+                    client.informational(status, &fields).map_err(ExchangeError::Client)?;
+                    client.flush().await.map_err(ExchangeError::Client)?;
+                }
+                Err(response) => break response,
+            }
+        };
+        let (parts, body) = response.into_parts();
+        let status = parts.status.as_u16();
+        if terms.retries(status) {
+            return Err(ExchangeError::RetryStatus(status));
+        }
+        terms.progress.answered();
+        let mut fields = fields_of(&parts.headers);
+        let announced_length = take_content_length(&mut fields).map_err(|error| upstream(error, true))?;
+        let bodyless = terms.outbound.head_request || body.is_end_stream() || status == 204 || status == 304;
+        let framing = match announced_length {
+            _ if bodyless => Framing::Empty,
+            Some(length) => Framing::Length(length),
+            None => Framing::Chunked,
+        };
+        let head = ResponseHead {
+            status,
+            reason: b"",
+            fields,
+            framing,
+            announced_length,
+            keep_alive: true,
+            upgrade: None,
+            consumed: 0,
+        };
+        send_head(client, &head, terms.edits, uploaded.get())?;
+        hand_on(&mut Http2Source::new(body), client, terms.progress).await?;
+        Ok(Exchanged { status, reusable: false, switched: false })
+    });
+    if empty {
+        return while_wanted(source, download).await;
+    }
+    let mut sink = Http2Sink::upload(stream, handle.uploads());
+    let mut tap = Watched { tap, progress: terms.progress };
+    let result = side_by_side(pin!(upload(source, &mut sink, &mut tap, &uploaded)), download, &uploaded).await;
+    if result.is_err() {
+        sink.reset(h2::Reason::CANCEL);
+    }
+    result
+}
+
+fn unsent(error: h2::Error) -> ExchangeError {
+    ExchangeError::Unsent(error.into())
+}
+
+/// One number or none, as over HTTP/1.1; `h2` lets equal ones pass.
+fn take_content_length(fields: &mut FieldList<'_>) -> Result<Option<u64>, WireError> {
+    const BAD: WireError = WireError::Malformed("Content-Length is not one number");
+    let is_length = |field: &Field<'_>| field.name == b"content-length";
+    let mut lengths = fields.iter().filter(|field| is_length(field)).map(|field| field.value);
+    let Some(value) = lengths.next() else {
+        return Ok(None);
+    };
+    if lengths.next().is_some() {
+        return Err(BAD);
+    }
+    fields.retain(|field| !is_length(field));
+    let length = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok());
+    length.map(Some).ok_or(BAD)
+}

@@ -1,0 +1,276 @@
+//! Mirrored requests: a copy of what the backend gets, whose response nobody waits for (GEP-3171).
+//!
+//! - A mirror gets the body whole or not at all: its copy goes through a queue that is bounded in bytes
+//!   (`mirror_buffer_bytes`). A mirror that is that far behind holds its request up, but only for a moment ([`PATIENCE`]);
+//!   then it is given up.
+//! - What a retry sends again a mirror has already: it gets each byte once.
+//! - A request that asks to switch protocols is mirrored as one that does not: nobody is there to speak the other protocol.
+//! - What was not mirrored is counted with its reason.
+
+mod queue;
+
+use super::exchange::Terms;
+use super::outbound::Outbound;
+use super::{Forward, exchange};
+use crate::io::watchdog::Progress;
+use crate::message::body::{BodyError, Piece, Tap};
+use crate::message::client::Client;
+use crate::message::reply::{Reply, ReplySink};
+use crate::message::response_filters::ResponseEdits;
+use crate::observe::metrics::MirrorFailure;
+use crate::upstream::{Connection, EndpointState, Route};
+use crate::worker::Worker;
+use codec::Field;
+use http::HeaderMap;
+use queue::{Giver, Taker, queue};
+use smallvec::SmallVec;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Mirrored requests under way in one worker; further ones are not mirrored.
+const MAX_ACTIVE: usize = 1024;
+
+/// How long a mirror may take for what is left to do once it has been given the whole request.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// How long the mirrors of one request may hold it up, all in all: a mirror that is merely waiting for its turn catches up.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// Bytes of a response that are read, so that its connection can be used again.
+const MAX_RESPONSE: u64 = 1024 * 1024;
+
+/// The mirrors of one request.
+#[derive(Debug)]
+pub struct Mirrors<'w> {
+    queues: SmallVec<[Giver; 2]>,
+    worker: &'w Worker,
+    /// Octets of the body that the mirrors were given.
+    given: u64,
+    /// Octets of the body that this try has sent.
+    position: u64,
+    patience: Duration,
+}
+
+impl<'w> Mirrors<'w> {
+    /// Start a task for each mirror that fires.
+    pub fn start(client: &'w Client, forward: &Forward<'_>) -> Self {
+        let worker = &client.worker;
+        let mut queues = SmallVec::new();
+        for mirror in &forward.mirrors {
+            if worker.mirrors.get() >= MAX_ACTIVE {
+                worker.metrics.mirror_failed(MirrorFailure::Busy);
+                continue;
+            }
+            let Some((_, state)) = worker.upstreams.pick(mirror.endpoints, &[]) else {
+                worker.metrics.mirror_failed(MirrorFailure::NoEndpoint);
+                continue;
+            };
+            let (giver, taker) = queue(worker, forward.outbound.framing.is_empty());
+            queues.push(giver);
+            tokio::task::spawn_local(send(Job {
+                active: Active::begin(Rc::clone(worker)),
+                state,
+                route: mirror.route.clone(),
+                // Nobody is there to speak another protocol with the mirror.
+                outbound: Outbound { tls: mirror.route.tls.is_some(), ..forward.outbound.without_upgrade() },
+                body: taker,
+            }));
+        }
+        Self { queues, worker, given: 0, position: 0, patience: PATIENCE }
+    }
+
+    /// A try begins: the body comes from its start.
+    pub fn begin_try(&mut self) {
+        self.position = 0;
+    }
+
+    fn limit(&self) -> usize {
+        self.worker.settings().mirror_buffer_bytes
+    }
+}
+
+impl Tap for Mirrors<'_> {
+    fn piece(&mut self, piece: &Piece<'_>) {
+        if self.queues.is_empty() {
+            return;
+        }
+        let length = piece.as_slice().len() as u64;
+        let known = self.given.saturating_sub(self.position).min(length);
+        self.position += length;
+        if known == length {
+            return;
+        }
+        self.given = self.position;
+        let bytes = piece.clone().into_bytes().slice(usize::try_from(known).unwrap_or(usize::MAX)..);
+        self.queues.retain(|queue| !queue.is_abandoned());
+        for queue in &self.queues {
+            queue.give(bytes.clone());
+        }
+    }
+
+    fn end(&mut self) {
+        for queue in self.queues.drain(..) {
+            queue.finish();
+        }
+    }
+
+    /// Wait for those that are behind, then give up those that still are.
+    async fn settle(&mut self) {
+        let limit = self.limit();
+        if self.queues.iter().all(|queue| !queue.is_full(limit)) {
+            return;
+        }
+        let started = Instant::now();
+        let room = poll_fn(|context| {
+            let waits = |queue: &Giver| queue.poll_room(limit, context).is_pending();
+            if self.queues.iter().map(waits).fold(false, |any, waits| any | waits) {
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        });
+        let _ = tokio::time::timeout_at(started + self.patience, room).await;
+        self.patience = self.patience.saturating_sub(started.elapsed());
+        let worker = self.worker;
+        self.queues.retain(|queue| {
+            let full = queue.is_full(limit);
+            if full {
+                queue.give_up();
+                worker.metrics.mirror_failed(MirrorFailure::Slow);
+            }
+            !full
+        });
+    }
+}
+
+struct Job {
+    active: Active,
+    state: Rc<EndpointState>,
+    route: Route,
+    outbound: Outbound,
+    body: Taker,
+}
+
+async fn send(job: Job) {
+    let Job { active, state, route, outbound, mut body } = job;
+    let worker = &active.0;
+    let given = body.given();
+    let limit = pin!(async {
+        given.await;
+        tokio::time::sleep(LIMIT).await;
+    });
+    let sent = {
+        let attempt = pin!(attempt(worker, &state, &route, &outbound, &mut body));
+        let (mut attempt, mut limit) = (attempt, limit);
+        poll_fn(|context| {
+            if let Poll::Ready(sent) = attempt.as_mut().poll(context) {
+                return Poll::Ready(sent);
+            }
+            limit.as_mut().poll(context).map(|()| Err(MirrorFailure::Timeout))
+        })
+        .await
+    };
+    match sent {
+        Ok(()) => worker.metrics.mirrored(),
+        // Counted by the one that gave it up.
+        Err(_) if body.was_given_up() => {}
+        Err(_) if body.is_broken() => worker.metrics.mirror_failed(MirrorFailure::Broken),
+        Err(reason) => worker.metrics.mirror_failed(reason),
+    }
+}
+
+/// One request to one mirror, its response read and dropped.
+async fn attempt(
+    worker: &Worker,
+    state: &Rc<EndpointState>,
+    route: &Route,
+    outbound: &Outbound,
+    body: &mut Taker,
+) -> Result<(), MirrorFailure> {
+    let acquired = worker.upstreams.acquire(state, route, false).await;
+    let (connection, _) = acquired.map_err(|_| MirrorFailure::Connect)?;
+    let progress = Progress::default();
+    let terms = Terms {
+        outbound,
+        edits: &ResponseEdits::default(),
+        retry_codes: &[],
+        progress: &progress,
+        max_head_bytes: worker.settings().max_response_head_bytes,
+    };
+    let mut discard = Discard::default();
+    let done = match connection {
+        Connection::Http1(mut connection) => {
+            let mut scratch = Vec::new();
+            let done = exchange::over_http1(&mut connection, &mut scratch, terms, body, &mut (), &mut discard).await;
+            if done.as_ref().is_ok_and(|done| done.reusable) {
+                worker.upstreams.release(state, connection);
+            }
+            done
+        }
+        Connection::Http2(handle) => exchange::over_http2(&handle, terms, body, &mut (), &mut discard).await,
+    };
+    // An answer that was too long to read is one all the same.
+    if done.is_ok() || discard.bytes > MAX_RESPONSE { Ok(()) } else { Err(MirrorFailure::Exchange) }
+}
+
+/// Counts the mirrors under way.
+struct Active(Rc<Worker>);
+
+impl Active {
+    fn begin(worker: Rc<Worker>) -> Self {
+        worker.mirrors.set(worker.mirrors.get() + 1);
+        Self(worker)
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.mirrors.set(self.0.mirrors.get().saturating_sub(1));
+    }
+}
+
+/// Takes a response and keeps nothing of it.
+#[derive(Default)]
+struct Discard {
+    bytes: u64,
+}
+
+impl crate::message::body::BodySink for Discard {
+    async fn write(&mut self, piece: Piece<'_>) -> Result<(), BodyError> {
+        self.bytes += piece.as_slice().len() as u64;
+        if self.bytes > MAX_RESPONSE { Err(BodyError::Truncated) } else { Ok(()) }
+    }
+
+    async fn flush(&mut self) -> Result<(), BodyError> {
+        Ok(())
+    }
+
+    async fn finish(&mut self, _: Option<HeaderMap>) -> Result<(), BodyError> {
+        Ok(())
+    }
+}
+
+impl ReplySink for Discard {
+    fn informational(&mut self, _: u16, _: &[Field<'_>]) -> Result<(), BodyError> {
+        Ok(())
+    }
+
+    fn switching(&mut self, _: &[Field<'_>], _: &[u8]) -> Result<(), BodyError> {
+        Ok(())
+    }
+
+    fn head(&mut self, _: &Reply<'_>) -> Result<(), BodyError> {
+        Ok(())
+    }
+
+    fn head_sent(&self) -> bool {
+        false
+    }
+
+    fn body_bytes(&self) -> u64 {
+        self.bytes
+    }
+}

@@ -1,0 +1,49 @@
+//! A request on its way to its backend: attempts, retries, copies, exchanges, tunnels.
+
+mod attempt;
+mod exchange;
+mod mirror;
+pub mod outbound;
+mod replay;
+pub mod retry;
+pub mod tunnel;
+
+use crate::message::response_filters::ResponseEdits;
+use crate::upstream::Route;
+use outbound::Outbound;
+use route::table::{Endpoint, Retry, Timeouts};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// A request on its way to a backend.
+#[derive(Debug)]
+pub struct Forward<'g> {
+    pub outbound: Outbound,
+    pub endpoints: &'g [Arc<Endpoint>],
+    pub route: Route,
+    pub edits: ResponseEdits<'g>,
+    pub timeouts: Timeouts,
+    pub retry: Option<&'g Retry>,
+    /// The rule is a `GRPCRoute`'s.
+    pub grpc: bool,
+    pub mirrors: SmallVec<[MirrorTo<'g>; 1]>,
+}
+
+/// Where a copy goes.
+#[derive(Debug)]
+pub struct MirrorTo<'g> {
+    pub endpoints: &'g [Arc<Endpoint>],
+    pub route: Route,
+}
+
+impl Forward<'_> {
+    /// The rule may want the request sent again, and it may be.
+    pub fn retries(&self) -> bool {
+        self.outbound.idempotent && self.retry.is_some_and(|retry| retry.attempts > 0)
+    }
+
+    /// The head's memory, for the next request.
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.outbound.head
+    }
+}

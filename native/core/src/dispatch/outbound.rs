@@ -1,0 +1,200 @@
+//! The request as it goes to the backend.
+//!
+//! Its one neutral form is the HTTP/1.1 head: for the common case that is the wire format already, written straight from
+//! the parsed slices. An HTTP/2 request is made from it where a backend speaks HTTP/2, and retries and mirrors reuse it.
+
+use crate::message::client::{Client, ForwardingFields, take_forwarding};
+use codec::{Field, Framing, WireError, push_field};
+use http::header::{HeaderName, HeaderValue};
+use http::uri::{Authority, PathAndQuery, Scheme, Uri};
+use http::{Method, Request, Version};
+use std::fmt::Write;
+use std::mem::MaybeUninit;
+
+/// What asks for another protocol begins so; nothing but the empty line comes after it.
+const UPGRADE: &[u8] = b"connection: upgrade\r\n";
+
+/// Fields that filters and the gateway itself may add to a client's.
+const OWN_FIELDS: usize = 128;
+
+/// A request ready to be sent, to any backend and as often as the rule allows.
+#[derive(Debug, Clone)]
+pub struct Outbound {
+    /// Head with its empty line.
+    pub head: Vec<u8>,
+    pub framing: Framing,
+    pub head_request: bool,
+    /// Safe to send twice (RFC 9110 section 9.2.2).
+    pub idempotent: bool,
+    /// Asks the backend to switch protocols.
+    pub upgrade: bool,
+    /// The client asked by extended CONNECT: it would take any 2xx for an open tunnel.
+    pub connect: bool,
+    /// The client understands trailers; HTTP/2 backends are told so.
+    pub trailers: bool,
+    pub tls: bool,
+}
+
+/// What a request is made of after the filters.
+#[derive(Debug)]
+pub struct Parts<'p> {
+    pub method: &'p str,
+    pub path: &'p str,
+    pub query: Option<&'p str>,
+    pub authority: &'p [u8],
+    /// What the client asked for, for `X-Forwarded-Host`.
+    pub original_authority: &'p [u8],
+    pub fields: &'p [Field<'p>],
+    pub framing: Framing,
+    pub expect_continue: bool,
+    pub upgrade: Option<&'p [u8]>,
+    pub connect: bool,
+    pub trailers: bool,
+    pub tls: bool,
+}
+
+impl Outbound {
+    /// `taken`: what the client said of where it comes from, where that is no longer among the fields; what is among them then
+    /// is a filter's.
+    pub fn write(client: &Client, parts: &Parts<'_>, taken: Option<&ForwardingFields<'_>>, mut head: Vec<u8>) -> Self {
+        head.clear();
+        head.extend_from_slice(parts.method.as_bytes());
+        head.push(b' ');
+        head.extend_from_slice(parts.path.as_bytes());
+        if let Some(query) = parts.query {
+            head.push(b'?');
+            head.extend_from_slice(query.as_bytes());
+        }
+        head.extend_from_slice(b" HTTP/1.1\r\n");
+        push_field(&mut head, b"host", parts.authority);
+        if let Some(sent) = taken {
+            parts.fields.iter().for_each(|field| push_field(&mut head, field.name, field.value));
+            client.push_forwarding(&mut head, sent, parts.original_authority, parts.fields);
+        } else {
+            let mut sent = ForwardingFields::default();
+            for field in parts.fields {
+                if !take_forwarding(field, &mut sent) {
+                    push_field(&mut head, field.name, field.value);
+                }
+            }
+            client.push_forwarding(&mut head, &sent, parts.original_authority, &[]);
+        }
+        match parts.framing {
+            Framing::Length(length) => {
+                push_field(&mut head, b"content-length", itoa::Buffer::new().format(length).as_bytes());
+            }
+            Framing::Chunked | Framing::UntilClose => head.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+            // A body that could have been: some backends answer 411 without a length (RFC 9110 section 8.6).
+            Framing::Empty if matches!(parts.method, "POST" | "PUT" | "PATCH") => {
+                head.extend_from_slice(b"content-length: 0\r\n");
+            }
+            Framing::Empty => {}
+        }
+        if parts.expect_continue && !parts.framing.is_empty() {
+            head.extend_from_slice(b"expect: 100-continue\r\n");
+        }
+        if let Some(protocol) = parts.upgrade {
+            head.extend_from_slice(UPGRADE);
+            push_field(&mut head, b"upgrade", protocol);
+        }
+        head.extend_from_slice(b"\r\n");
+        Self {
+            head,
+            framing: parts.framing,
+            head_request: parts.method == "HEAD",
+            idempotent: matches!(parts.method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE"),
+            upgrade: parts.upgrade.is_some(),
+            connect: parts.connect,
+            trailers: parts.trailers,
+            tls: parts.tls,
+        }
+    }
+
+    /// The same request, asking for no other protocol.
+    #[must_use]
+    pub fn without_upgrade(&self) -> Self {
+        let mut plain = Self { upgrade: false, connect: false, ..self.clone() };
+        if self.upgrade
+            && let Some(at) = memchr::memmem::rfind(&plain.head, UPGRADE)
+        {
+            plain.head.truncate(at);
+            plain.head.extend_from_slice(b"\r\n");
+        }
+        plain
+    }
+
+    /// The same request for HTTP/2 (RFC 9113 section 8.3.1): `Host` becomes `:authority`, connection fields go.
+    ///
+    /// # Errors
+    /// `Malformed` where a part does not fit HTTP/2; an upgrade is one (RFC 9113 section 8.6).
+    pub fn to_http2(&self) -> Result<Request<()>, WireError> {
+        const BAD: WireError = WireError::Malformed("a request that HTTP/2 cannot carry");
+        if self.upgrade {
+            return Err(BAD);
+        }
+        let mut headers = [const { MaybeUninit::uninit() }; codec::MAX_FIELDS + OWN_FIELDS];
+        let mut parsed = httparse::Request::new(&mut []);
+        parsed.parse_with_uninit_headers(&self.head, &mut headers).map_err(|_| BAD)?;
+        let mut request = Request::new(());
+        *request.version_mut() = Version::HTTP_2;
+        *request.method_mut() = Method::from_bytes(parsed.method.unwrap_or_default().as_bytes()).map_err(|_| BAD)?;
+        let mut authority = None;
+        for header in parsed.headers.iter() {
+            match header.name {
+                "host" => authority = Some(Authority::try_from(header.value).map_err(|_| BAD)?),
+                "connection" | "transfer-encoding" => {}
+                _ => {
+                    let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| BAD)?;
+                    request.headers_mut().append(name, HeaderValue::from_bytes(header.value).map_err(|_| BAD)?);
+                }
+            }
+        }
+        if self.trailers {
+            request.headers_mut().insert(http::header::TE, HeaderValue::from_static("trailers"));
+        }
+        let mut uri = Uri::default().into_parts();
+        uri.scheme = Some(if self.tls { Scheme::HTTPS } else { Scheme::HTTP });
+        uri.authority = Some(authority.ok_or(BAD)?);
+        uri.path_and_query = Some(path_and_query(parsed.path.unwrap_or_default()).ok_or(BAD)?);
+        *request.uri_mut() = Uri::from_parts(uri).map_err(|_| BAD)?;
+        Ok(request)
+    }
+}
+
+/// A target of HTTP/1.1 for HTTP/2. Some clients send what no URI has (RFC 3986 section 2) as it is, and so do we over
+/// HTTP/1.1; here it has to be escaped.
+fn path_and_query(target: &str) -> Option<PathAndQuery> {
+    const FOREIGN: [char; 4] = ['"', '<', '>', '`'];
+    if !target.contains(FOREIGN) {
+        return PathAndQuery::try_from(target).ok();
+    }
+    let mut escaped = String::with_capacity(target.len() + 8);
+    for character in target.chars() {
+        if FOREIGN.contains(&character) {
+            let _ = write!(escaped, "%{:02X}", u32::from(character));
+        } else {
+            escaped.push(character);
+        }
+    }
+    PathAndQuery::try_from(escaped).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::path_and_query;
+
+    #[test]
+    fn targets_for_http2() {
+        for (target, expected) in [
+            ("/a?b=c", "/a?b=c"),
+            ("/{a}|^?b=[c]", "/{a}|^?b=[c]"),
+            ("/<a>`?\"b\"=<c>`", "/%3Ca%3E%60?%22b%22=%3Cc%3E%60"),
+        ] {
+            assert_eq!(path_and_query(target).map(|target| target.to_string()).as_deref(), Some(expected));
+        }
+        for byte in 0x21..=0x7e_u8 {
+            let target = format!("/{0}?{0}", char::from(byte)).replace('#', "");
+            assert!(path_and_query(&target).is_some(), "{target}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! A request that goes to a backend: choose an endpoint, try, try again where that is safe, give up in time.
+//!
+//! What is safe to try again
+//! - a connection that could not be made: nothing was sent, so any request, on other endpoints;
+//! - a pooled HTTP/2 connection that takes no further request (GOAWAY): nothing was sent, so any request, once;
+//! - a stream that the backend says it never looked at (`REFUSED_STREAM`, or above the last one of its GOAWAY; RFC 9113
+//!   section 8.7): any request whose body we still have, once on a new connection, then on other endpoints;
+//! - a pooled connection that turned out to be closed before a byte of a response came: once, on a new connection, for
+//!   idempotent requests whose body we still have;
+//! - a status or a timeout that the rule names (`HTTPRouteRule.retry`): idempotent requests whose body we still have.
+//!   A POST or PATCH is never sent twice.
+
+use super::Forward;
+use super::attempt::{Attempt, Failure, while_wanted};
+use super::exchange::{ExchangeError, Exchanged};
+use super::mirror::Mirrors;
+use super::replay::Replay;
+use crate::error::ErrorCode;
+use crate::io::watchdog::{Expired, Progress, Watchdog};
+use crate::message::body::BodySource;
+use crate::message::client::Client;
+use crate::message::grpc;
+use crate::message::grpc::End;
+use crate::message::local_reply::Answer;
+use crate::message::record::Entry;
+use crate::message::reply::ReplySink;
+use crate::upstream::Http1Connection;
+use smallvec::SmallVec;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Endpoints that one request may try to connect to when its rule says nothing of retries.
+const CONNECT_TRIES: u32 = 3;
+
+/// A backoff grows by doubling up to this many times its base.
+const MAX_BACKOFF_FACTOR: u32 = 16;
+
+/// How it ended, as far as the client's connection is concerned.
+#[derive(Debug)]
+pub enum Forwarded {
+    /// A whole response was given, the backend's or our own.
+    Complete,
+    /// The response cannot be completed: the client must be able to tell.
+    Broken(End),
+    /// 101: the connection is the backend's from here on.
+    Switched(Box<Http1Connection>),
+}
+
+/// One request on its way.
+pub struct Exchange<'x, 'g> {
+    pub client: &'x Client,
+    pub forward: &'x Forward<'g>,
+    pub scratch: &'x mut Vec<u8>,
+}
+
+impl Exchange<'_, '_> {
+    pub async fn run<Source: BodySource, Sink: ReplySink>(
+        self,
+        watchdog: &mut Watchdog,
+        source: &mut Source,
+        sink: &mut Sink,
+        entry: &mut Entry<'_>,
+    ) -> Forwarded {
+        let forward = self.forward;
+        let mut mirrors = Mirrors::start(self.client, forward);
+        let progress = Progress::default();
+        if entry.is_grpc() {
+            progress.be_quiet();
+        }
+        let mut body = Replay::new(source, &progress, self.client.worker.settings().max_body_bytes);
+        let forwarded = self.attempts(watchdog, &mut body, sink, entry, &mut mirrors, &progress).await;
+        entry.request_bytes(body.sent);
+        forwarded
+    }
+
+    async fn attempts<Source: BodySource, Sink: ReplySink>(
+        self,
+        watchdog: &mut Watchdog,
+        body: &mut Replay<'_, Source>,
+        sink: &mut Sink,
+        entry: &mut Entry<'_>,
+        mirrors: &mut Mirrors<'_>,
+        progress: &Progress,
+    ) -> Forwarded {
+        let Self { client, forward, scratch } = self;
+        let upstreams = &client.worker.upstreams;
+        let deadline = forward.timeouts.request.map(|limit| entry.started() + limit);
+        let allowed = forward.retry.map_or(0, |retry| retry.attempts);
+        let mut retries = 0;
+        let mut tried: SmallVec<[u64; 4]> = SmallVec::new();
+        let mut fresh = false;
+        let end = loop {
+            let picked = upstreams.pick(forward.endpoints, &tried).or_else(|| upstreams.pick(forward.endpoints, &[]));
+            let Some((endpoint, state)) = picked else {
+                break End { code: ErrorCode::NoEndpoint, reset: None };
+            };
+            let _active = state.begin();
+            entry.endpoint(endpoint);
+            let more = retries < allowed && forward.outbound.idempotent;
+            let retry_codes = forward.retry.filter(|_| more).map_or(&[][..], |retry| &retry.codes);
+            let attempt = Attempt { client, forward, state: &state, fresh, retry_codes, deadline, progress };
+            let failure = match attempt.run(watchdog, scratch, body, sink, mirrors).await {
+                Ok((Exchanged { status, switched: true, .. }, Some(connection))) => {
+                    entry.answered(status, None, retries);
+                    return Forwarded::Switched(connection);
+                }
+                Ok((done, connection)) => {
+                    if let (true, Some(connection)) = (done.reusable, connection) {
+                        upstreams.release(&state, connection);
+                    }
+                    entry.answered(done.status, None, retries);
+                    return Forwarded::Complete;
+                }
+                Err((failure, reused)) => {
+                    let unprocessed = failure.is_unsent() || (failure.is_unprocessed() && body.can_replay());
+                    let stale = forward.outbound.idempotent && body.can_replay() && failure.is_silent_close();
+                    if reused && !fresh && (unprocessed || stale) {
+                        // Closed while it was idle: no fault of the endpoint and no try of the rule's.
+                        fresh = true;
+                        continue;
+                    }
+                    failure
+                }
+            };
+            let unsent = matches!(failure, Failure::Connect(_)) || failure.is_unsent();
+            if unsent {
+                client.worker.metrics.upstream_connect_failed();
+            }
+            fresh = false;
+            tried.push(endpoint.uid);
+            let unprocessed = unsent || (failure.is_unprocessed() && body.can_replay());
+            // Asked after the try: it may have given away what the next one would need.
+            let more = more && body.can_replay() && !sink.head_sent();
+            let again = match &failure {
+                _ if unprocessed => retries < allowed_connects(forward, allowed),
+                Failure::Exchange(ExchangeError::RetryStatus(_)) => true,
+                Failure::Expired(Expired::Deadline) => {
+                    more && deadline.is_none_or(|deadline| Instant::now() < deadline)
+                }
+                Failure::Exchange(ExchangeError::Upstream { answered: false, .. }) => more,
+                _ => false,
+            };
+            if !again {
+                entry.detail(|| failure.detail());
+                break End { code: failure.code(deadline), reset: failure.reset() };
+            }
+            if let Some(retry) = forward.retry.filter(|retry| retry.attempts > 0) {
+                let pause = backoff(retry.backoff, retries, client.worker.turns.noise());
+                let until = Instant::now() + pause;
+                if deadline.is_some_and(|deadline| until >= deadline) {
+                    break End { code: ErrorCode::RequestTimeout, reset: None };
+                }
+                if while_wanted(sink, body, tokio::time::sleep_until(until)).await.is_err() {
+                    break End { code: ErrorCode::ClientGone, reset: None };
+                }
+            }
+            retries += 1;
+        };
+        let limit = client.worker.settings().response_read_timeout();
+        Box::pin(give_up(forward, end, retries, watchdog, limit, sink, entry)).await
+    }
+}
+
+/// Answer with an error, where there is still somebody to answer, who takes it within `limit`.
+async fn give_up<Sink: ReplySink>(
+    forward: &Forward<'_>,
+    end: End,
+    retries: u32,
+    watchdog: &mut Watchdog,
+    limit: Duration,
+    sink: &mut Sink,
+    entry: &mut Entry<'_>,
+) -> Forwarded {
+    if matches!(end.code, ErrorCode::ClientGone | ErrorCode::ResponseNotRead) || sink.head_sent() {
+        entry.failed(end.code, retries);
+        return Forwarded::Broken(end);
+    }
+    if matches!(end.code, ErrorCode::BadRequest | ErrorCode::RequestBodyTimeout | ErrorCode::BodyTooLarge) {
+        sink.end_connection();
+    }
+    let grpc = forward.grpc || grpc::is_grpc_head(&forward.outbound.head);
+    let answer = Answer::failure(end, grpc && !forward.outbound.upgrade);
+    entry.answer(&answer, retries);
+    match watchdog.until(Instant::now() + limit, answer.send(sink, forward.outbound.head_request, &forward.edits)).await
+    {
+        Ok(Ok(())) => Forwarded::Complete,
+        Ok(Err(_)) | Err(_) => Forwarded::Broken(End { code: ErrorCode::ClientGone, reset: None }),
+    }
+}
+
+/// Connects beyond the rule's own retries go to other endpoints only, and only as many as there are.
+fn allowed_connects(forward: &Forward<'_>, allowed: u32) -> u32 {
+    let others = u32::try_from(forward.endpoints.len()).unwrap_or(u32::MAX).saturating_sub(1);
+    allowed.max(others.min(CONNECT_TRIES - 1))
+}
+
+/// Exponential, with up to a quarter of random jitter so that clients do not come back in step.
+fn backoff(base: Duration, retries: u32, random: u32) -> Duration {
+    let grown = base * (1 << retries.min(16)).min(MAX_BACKOFF_FACTOR);
+    grown + grown.mul_f64(f64::from(random) / f64::from(u32::MAX) / 4.0)
+}

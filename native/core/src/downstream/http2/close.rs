@@ -1,0 +1,124 @@
+//! The end of an HTTP/2 connection: what the client was given reaches it before the connection goes.
+//!
+//! A client answers what it reads with `WINDOW_UPDATE`. Where that meets a closed socket the system answers with a reset, and
+//! all is lost that stood in our socket still: the end of a response that was whole. So the last thing that we do is to tell
+//! that nothing more comes, and to read on until the client closes, for as long as it may still have something to read.
+
+use crate::io::watchdog::{Progress, Stalls, Watchdog};
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::Instant;
+
+/// A client takes at least so many bytes a second. Slower ones are waited for as long as they are heard of.
+const PACE: u64 = 128 * 1024;
+
+/// However much a client was given: not waited for any longer.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// A client that has had time to read everything gets this long to close.
+const CLOSE: Duration = Duration::from_millis(500);
+
+/// A client's stream that outlives the connection of `h2`; clones share it.
+#[derive(Debug)]
+pub struct Kept<S>(Rc<RefCell<Inner<S>>>);
+
+#[derive(Debug)]
+struct Inner<S> {
+    stream: S,
+    /// The last write had to wait: the client, or the way to it, has not taken what came before.
+    blocked: bool,
+    written: Instant,
+    /// When a client that takes [`PACE`] has everything.
+    received_by: Instant,
+}
+
+impl<S> Clone for Kept<S> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Kept<S> {
+    pub fn new(stream: S) -> Self {
+        let now = Instant::now();
+        Self(Rc::new(RefCell::new(Inner { stream, blocked: false, written: now, received_by: now })))
+    }
+
+    /// Something that was written may not be with the client yet. One that takes nothing is given up after `stall`.
+    pub fn is_behind(&self, stall: Duration) -> bool {
+        let (inner, now) = (self.0.borrow(), Instant::now());
+        (inner.blocked || now < inner.received_by) && now < inner.written + stall
+    }
+
+    /// Call when `h2` has ended. Returns when the client has closed, or had time enough for it: `stall` at most, without a
+    /// byte from it.
+    pub async fn linger(mut self, watchdog: &mut Watchdog, stall: Duration) {
+        let now = Instant::now();
+        let silence = self.0.borrow().received_by.saturating_duration_since(now).min(stall).max(CLOSE);
+        let progress = Progress::default();
+        let close = async {
+            self.shutdown().await?;
+            let mut dropped = [0; 1024];
+            while self.read(&mut dropped).await? > 0 {
+                progress.made();
+            }
+            io::Result::Ok(())
+        };
+        let _ = watchdog.guard(now, Some(now + LINGER), Stalls::all(silence), &progress, close).await;
+    }
+}
+
+impl<S> Inner<S> {
+    fn wrote(&mut self, written: &Poll<io::Result<usize>>) {
+        self.blocked = written.is_pending();
+        if let Poll::Ready(Ok(count)) = written {
+            let now = Instant::now();
+            let takes = Duration::from_micros(*count as u64 * 1_000_000 / PACE);
+            self.written = now;
+            self.received_by = (self.received_by.max(now) + takes).min(now + LINGER);
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Kept<S> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.borrow_mut().stream).poll_read(context, space)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Kept<S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut inner = self.0.borrow_mut();
+        let written = Pin::new(&mut inner.stream).poll_write(context, bytes);
+        inner.wrote(&written);
+        written
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut inner = self.0.borrow_mut();
+        let written = Pin::new(&mut inner.stream).poll_write_vectored(context, slices);
+        inner.wrote(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.borrow().stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.borrow_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.borrow_mut().stream).poll_shutdown(context)
+    }
+}

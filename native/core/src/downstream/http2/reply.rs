@@ -1,0 +1,181 @@
+//! Responses on a stream of HTTP/2.
+
+use crate::error::ErrorCode;
+use crate::message::body::{BodyError, BodySink, Piece};
+use crate::message::date::with_date;
+use crate::message::grpc::{self, End};
+use crate::message::http2::{self, Http2Sink};
+use crate::message::reply::{Reply, ReplySink, has_date};
+use bytes::Bytes;
+use codec::{Field, Framing};
+use h2::server::SendResponse;
+use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, Response, StatusCode};
+use std::task::{Context, Poll};
+
+/// Answers one HTTP/2 request.
+#[derive(Debug)]
+pub struct Http2Reply {
+    respond: SendResponse<Bytes>,
+    sink: Option<Http2Sink>,
+    head: Option<Response<()>>,
+    head_sent: bool,
+    body_bytes: u64,
+    /// The response is gRPC.
+    grpc: bool,
+    grpc_status: Option<u32>,
+}
+
+impl Http2Reply {
+    pub fn new(respond: SendResponse<Bytes>) -> Self {
+        Self { respond, sink: None, head: None, head_sent: false, body_bytes: 0, grpc: false, grpc_status: None }
+    }
+
+    /// `grpc-status` of the response, once it has come.
+    pub fn grpc_status(&self) -> Option<u32> {
+        self.grpc_status
+    }
+
+    /// This response will not be whole. gRPC says so in trailers, which every client understands better than a reset; what
+    /// is half a message then is for the client to see.
+    pub fn break_off(&mut self, end: End) {
+        if self.grpc
+            && end.code != ErrorCode::ClientGone
+            && let Some(trailers) = end.trailers()
+            && self.send_head(false).is_ok()
+            && let Some(sink) = &mut self.sink
+            && sink.break_off(trailers).is_ok()
+        {
+            self.grpc_status = end.status();
+            return;
+        }
+        self.reset(end.reason());
+    }
+
+    fn note_status(&mut self, fields: &HeaderMap) {
+        if let Some(status) = fields.get(grpc::STATUS) {
+            self.grpc_status = grpc::parse_status(status.as_bytes());
+        }
+    }
+
+    fn reset(&mut self, reason: h2::Reason) {
+        match &mut self.sink {
+            Some(sink) => sink.reset(reason),
+            None => self.respond.send_reset(reason),
+        }
+    }
+
+    /// The body's sink; sends the head first where it is still held back.
+    pub fn into_sink(mut self) -> Result<Option<Http2Sink>, BodyError> {
+        self.send_head(false)?;
+        Ok(self.sink)
+    }
+
+    /// The head waits until it is known whether a body follows, so that an empty response is one frame.
+    fn send_head(&mut self, end: bool) -> Result<(), BodyError> {
+        if let Some(head) = self.head.take() {
+            self.sink = Some(Http2Sink::new(self.respond.send_response(head, end)?));
+        }
+        Ok(())
+    }
+}
+
+impl BodySink for Http2Reply {
+    async fn write(&mut self, piece: Piece<'_>) -> Result<(), BodyError> {
+        self.body_bytes += piece.as_slice().len() as u64;
+        self.send_head(false)?;
+        match &mut self.sink {
+            Some(sink) => sink.write(piece).await,
+            None => Err(BodyError::Truncated),
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), BodyError> {
+        self.send_head(false)?;
+        match &mut self.sink {
+            Some(sink) => sink.flush().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn finish(&mut self, trailers: Option<HeaderMap>) -> Result<(), BodyError> {
+        if let Some(trailers) = trailers.as_ref().filter(|_| self.grpc) {
+            self.note_status(trailers);
+        }
+        if self.head.is_some() && trailers.is_none() {
+            return self.send_head(true);
+        }
+        self.send_head(false)?;
+        match &mut self.sink {
+            Some(sink) => sink.finish(trailers).await,
+            None => Err(BodyError::Truncated),
+        }
+    }
+
+    fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<BodyError> {
+        match &mut self.sink {
+            Some(sink) => sink.poll_gone(context),
+            None => self.respond.poll_reset(context).map(http2::gone),
+        }
+    }
+}
+
+impl ReplySink for Http2Reply {
+    fn informational(&mut self, status: u16, fields: &[Field<'_>]) -> Result<(), BodyError> {
+        Ok(self.respond.send_informational(response(status, fields)?)?)
+    }
+
+    /// Extended CONNECT (RFC 8441 section 5): a 2xx opens the tunnel.
+    fn switching(&mut self, fields: &[Field<'_>], _: &[u8]) -> Result<(), BodyError> {
+        self.head_sent = true;
+        self.head = Some(response(200, fields)?);
+        Ok(())
+    }
+
+    fn head(&mut self, reply: &Reply<'_>) -> Result<(), BodyError> {
+        self.head_sent = true;
+        let mut head = response(reply.status, reply.fields)?;
+        if !has_date(reply.fields)
+            && let Ok(date) = with_date(HeaderValue::from_bytes)
+        {
+            head.headers_mut().insert(http::header::DATE, date);
+        }
+        let length = match reply.framing {
+            Framing::Length(length) => Some(length),
+            // RFC 9110 section 8.6: none goes with it.
+            _ if reply.status == 204 => None,
+            _ => reply.announced_length,
+        };
+        if let Some(length) = length {
+            head.headers_mut().insert(http::header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        let content_type = head.headers().get(http::header::CONTENT_TYPE);
+        self.grpc = content_type.is_some_and(|value| grpc::is_content_type(value.as_bytes()));
+        if self.grpc {
+            self.note_status(head.headers());
+        }
+        self.head = Some(head);
+        Ok(())
+    }
+
+    fn head_sent(&self) -> bool {
+        self.head_sent
+    }
+
+    fn body_bytes(&self) -> u64 {
+        self.body_bytes
+    }
+}
+
+fn response(status: u16, fields: &[Field<'_>]) -> Result<Response<()>, BodyError> {
+    const BAD: BodyError = BodyError::Wire(codec::WireError::Malformed("a response head that HTTP/2 cannot carry"));
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::from_u16(status).map_err(|_| BAD)?;
+    response.headers_mut().reserve(fields.len());
+    for field in fields {
+        let name = HeaderName::from_bytes(field.name).map_err(|_| BAD)?;
+        let value = HeaderValue::from_bytes(field.value).map_err(|_| BAD)?;
+        response.headers_mut().append(name, value);
+    }
+    Ok(response)
+}

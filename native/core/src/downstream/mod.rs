@@ -1,0 +1,134 @@
+//! A client's connection: TLS, the choice of the protocol, then requests one after the other (`http1`) or side by side
+//! (`http2`).
+
+mod http1;
+mod http2;
+mod rewound;
+#[cfg(test)]
+mod splits;
+
+use crate::io::fill::fill;
+use crate::l4;
+use crate::message::client::Client;
+use crate::message::http1::READ_AHEAD;
+use crate::tls::server;
+use crate::worker::{Generation, Worker};
+use codec::Buffer;
+use rewound::Rewound;
+use route::ir::ListenerProtocol;
+use route::table::SocketKey;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// The first bytes of HTTP/2 with prior knowledge (RFC 9113 section 3.4).
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Serve one accepted connection of a socket that has HTTP and HTTPS listeners only, to its end.
+pub async fn serve_connection(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, socket: SocketKey) {
+    // Without it small responses wait for the client's delayed acknowledgement.
+    let _ = stream.set_nodelay(true);
+    let generation = worker.generation();
+    let Some(entry) = generation.table.socket(socket) else {
+        return;
+    };
+    if entry.protocol == ListenerProtocol::Https {
+        let limit = worker.settings().handshake_timeout();
+        let opened = Instant::now();
+        if !has_begun(&worker, &stream, limit).await {
+            // Who is sent away before a handshake has not failed in one.
+            if !worker.drain.is_finishing() {
+                worker.metrics.handshake(false);
+            }
+            return;
+        }
+        let left = limit.saturating_sub(opened.elapsed());
+        let accepted = server::accept(stream, entry, &generation.server_tls, left).await;
+        drop(generation);
+        worker.metrics.handshake(accepted.is_ok());
+        let Ok((stream, handshake)) = accepted else {
+            return;
+        };
+        // As `serve_https`, which would keep the stream twice.
+        let http2 = handshake.http2;
+        let client = Client::new(worker, peer, socket, Some(handshake));
+        if http2 {
+            http2::serve(Rc::new(client), stream).await;
+        } else {
+            http1::serve(&client, stream, Buffer::new(), None).await;
+        }
+        return;
+    }
+    drop(generation);
+    let client = Client::new(worker, peer, socket, None);
+    serve_plain(client, stream).await;
+}
+
+/// Serve one accepted connection of a socket that has TCP or TLS listeners, to its end.
+///
+/// What only some connections need is boxed: a flow is small.
+pub async fn serve_flow(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, socket: SocketKey) {
+    let _ = stream.set_nodelay(true);
+    let begins_with_tls = |generation: &Generation| {
+        generation.table.socket(socket).is_some_and(|socket| socket.protocol.begins_with_tls())
+    };
+    if !begins_with_tls(&worker.generation()) {
+        return l4::serve_tcp(worker, stream, peer, socket).await;
+    }
+    if let Some(https) = Box::pin(l4::serve_tls(Rc::clone(&worker), stream, peer, socket)).await {
+        Box::pin(serve_https(worker, https, peer, socket)).await;
+    }
+}
+
+async fn serve_https(worker: Rc<Worker>, https: l4::Https, peer: SocketAddr, socket: SocketKey) {
+    let (stream, handshake) = *https;
+    let http2 = handshake.http2;
+    let client = Client::new(worker, peer, socket, Some(handshake));
+    if http2 {
+        http2::serve(Rc::new(client), stream).await;
+    } else {
+        http1::serve(&client, stream, Buffer::new(), None).await;
+    }
+}
+
+/// Wait for the first byte of a client, for as long as `limit`. Until then the connection is an idle one, which a drain ends.
+async fn has_begun(worker: &Worker, stream: &TcpStream, limit: Duration) -> bool {
+    let mut first = [0];
+    tokio::select! {
+        biased;
+        peeked = tokio::time::timeout(limit, stream.peek(&mut first)) => matches!(peeked, Ok(Ok(1))),
+        () = worker.drain.idle_ends() => false,
+    }
+}
+
+/// HTTP/1.1, or HTTP/2 for a client that begins with its preface.
+async fn serve_plain(client: Client, mut stream: TcpStream) {
+    let mut buffer = Buffer::new();
+    let settings = client.worker.settings();
+    if !has_begun(&client.worker, &stream, settings.idle_timeout()).await {
+        return;
+    }
+    let begun = Instant::now();
+    let preface = tokio::time::timeout_at(begun + settings.head_timeout(), async {
+        while PREFACE.starts_with(buffer.filled()) && buffer.len() < PREFACE.len() {
+            if fill(&mut buffer, &mut stream, READ_AHEAD).await? == 0 {
+                return io::Result::Ok(false);
+            }
+        }
+        Ok(true)
+    });
+    match preface.await {
+        Ok(Ok(true)) => {}
+        // Late: a head is told so, and what can only be a preface would not understand it.
+        Err(_) if !buffer.filled().contains(&b' ') => {}
+        _ => return,
+    }
+    if buffer.filled().starts_with(PREFACE) {
+        http2::serve(Rc::new(client), Rewound { ahead: buffer, stream }).await;
+    } else {
+        http1::serve(&client, stream, buffer, Some(begun)).await;
+    }
+}

@@ -1,0 +1,10 @@
+//! Byte streams and time, whatever is carried: reads into a buffer, bytes relayed both ways, limits of silence.
+
+pub mod fill;
+pub mod relay;
+mod reset;
+mod scratch;
+pub mod watchdog;
+
+pub use reset::Reset;
+pub use scratch::Scratch;

@@ -1,0 +1,13 @@
+//! Heads, bodies and replies of HTTP, whoever sends them: what the folders of the request path hand each other.
+
+pub mod body;
+pub mod client;
+pub mod date;
+pub mod grpc;
+pub mod head;
+pub mod http1;
+pub mod http2;
+pub mod local_reply;
+pub mod record;
+pub mod reply;
+pub mod response_filters;

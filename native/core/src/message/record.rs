@@ -1,0 +1,290 @@
+//! What one request leaves behind: a count, a duration, and, where the access log is on, a line.
+
+use super::client::Client;
+use super::grpc::End;
+use super::head::{HttpVersion, Inbound};
+use super::local_reply::Answer;
+use crate::error::ErrorCode;
+use crate::observe::access_log::Record;
+use crate::observe::metrics::RouteSeries;
+use codec::Field;
+use route::table::{Endpoint, Listener, Rule, Tag};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
+
+/// Filled while the request is served; counted and logged when it is dropped.
+#[derive(Debug)]
+pub struct Entry<'g> {
+    client: &'g Client,
+    started: Instant,
+    version: HttpVersion,
+    listener: Option<&'g Arc<Listener>>,
+    rule: Option<&'g Arc<Rule>>,
+    series: Option<&'g RouteSeries>,
+    status: u16,
+    code: Option<ErrorCode>,
+    grpc: bool,
+    grpc_status: Option<u32>,
+    retries: u32,
+    request_bytes: u64,
+    response_bytes: u64,
+    /// Only while the access log is on.
+    text: Option<Box<Text>>,
+}
+
+/// Bytes of the request line of a refused head that are logged.
+const MAX_REFUSED_LINE: usize = 1024;
+
+/// What could be read of a head that was no request.
+#[derive(Debug, Default)]
+pub struct Refused<'r> {
+    pub protocol: &'static str,
+    pub method: &'r [u8],
+    pub authority: &'r [u8],
+    pub target: &'r [u8],
+    pub detail: String,
+}
+
+impl<'r> Refused<'r> {
+    /// Of HTTP/1.1, from the bytes that are there.
+    pub fn of_http1(bytes: &'r [u8], detail: String) -> Self {
+        let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
+        let line = &bytes[..end.min(MAX_REFUSED_LINE)];
+        let (method, rest) = line.split_at(line.iter().position(|&byte| byte == b' ').unwrap_or(line.len()));
+        let rest = rest.trim_ascii();
+        let target = &rest[..memchr::memmem::rfind(rest, b" HTTP/").unwrap_or(rest.len())];
+        Self { protocol: "HTTP/1.1", method, authority: b"", target, detail }
+    }
+}
+
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// Parts of the request that are gone by the time the line is written.
+#[derive(Debug, Default)]
+struct Text {
+    /// Of the client, where a trusted proxy stands between.
+    origin: Option<String>,
+    method: String,
+    authority: String,
+    path: String,
+    user_agent: Option<String>,
+    request_id: Option<String>,
+    backend: Option<String>,
+    endpoint: Option<String>,
+    detail: Option<String>,
+}
+
+impl<'g> Entry<'g> {
+    pub fn begin(client: &'g Client, inbound: &Inbound<'_>) -> Self {
+        client.worker.metrics.request(inbound.version == HttpVersion::Http2);
+        let text = client.worker.shared.access_log.is_enabled().then(|| Box::new(Text::of(client, inbound)));
+        Self {
+            client,
+            started: Instant::now(),
+            version: inbound.version,
+            listener: None,
+            rule: None,
+            series: None,
+            status: 0,
+            code: None,
+            grpc: false,
+            grpc_status: None,
+            retries: 0,
+            request_bytes: 0,
+            response_bytes: 0,
+            text,
+        }
+    }
+
+    /// A head that was no request: counted, and logged with what could be read of it.
+    pub fn refused(client: &Client, code: ErrorCode, refused: &Refused<'_>) {
+        client.worker.metrics.error(code);
+        if !client.worker.shared.access_log.is_enabled() {
+            return;
+        }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        client.worker.shared.access_log.push(&Record {
+            time: now(),
+            client: &client.address_text,
+            peer: &client.address_text,
+            protocol: refused.protocol,
+            scheme: client.scheme(),
+            sni: client.sni(),
+            method: &text(refused.method),
+            authority: &text(refused.authority),
+            path: &text(refused.target),
+            status: code.status(),
+            error: Some(code.name()),
+            error_detail: Some(&refused.detail),
+            ..Record::default()
+        });
+    }
+
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    pub fn listener(&mut self, listener: &'g Arc<Listener>) {
+        self.listener = Some(listener);
+    }
+
+    pub fn rule(&mut self, rule: &'g Arc<Rule>, tag: &'g Tag) {
+        self.rule = Some(rule);
+        self.series = tag.downcast_ref();
+    }
+
+    pub fn backend(&mut self, id: &str) {
+        if let Some(text) = &mut self.text {
+            text.backend = Some(id.to_owned());
+        }
+    }
+
+    pub fn endpoint(&mut self, endpoint: &Endpoint) {
+        if let Some(text) = &mut self.text {
+            text.endpoint = Some(endpoint.address.to_string());
+        }
+    }
+
+    /// The request's own rule is of a `GRPCRoute`.
+    pub fn is_of_grpc_rule(&self) -> bool {
+        self.rule.is_some_and(|rule| rule.ir.grpc)
+    }
+
+    /// The request is gRPC by its content type.
+    pub fn grpc(&mut self, grpc: bool) {
+        self.grpc = grpc;
+    }
+
+    /// The request is gRPC, by its rule or by its content type.
+    pub fn is_grpc(&self) -> bool {
+        self.grpc || self.is_of_grpc_rule()
+    }
+
+    /// What the response said; an answer of our own is told by `answer`.
+    pub fn grpc_status(&mut self, status: Option<u32>) {
+        self.grpc_status = status.or(self.grpc_status);
+    }
+
+    /// The gateway answers.
+    pub fn answer(&mut self, answer: &Answer, retries: u32) {
+        self.grpc_status(answer.grpc.and_then(End::status));
+        self.answered(answer.status, answer.code, retries);
+    }
+
+    pub fn answered(&mut self, status: u16, code: Option<ErrorCode>, retries: u32) {
+        self.status = status;
+        self.code = code;
+        self.retries = retries;
+    }
+
+    /// What exactly went wrong, made only where it is written.
+    pub fn detail(&mut self, detail: impl FnOnce() -> String) {
+        if let Some(text) = &mut self.text {
+            text.detail = Some(detail());
+        }
+    }
+
+    /// The gateway can no longer answer.
+    pub fn failed(&mut self, code: ErrorCode, retries: u32) {
+        self.answered(code.status(), Some(code), retries);
+    }
+
+    pub fn request_bytes(&mut self, count: u64) {
+        self.request_bytes = count;
+    }
+
+    pub fn response_bytes(&mut self, count: u64) {
+        self.response_bytes = count;
+    }
+
+    pub fn tunnelled(&mut self, up: u64, down: u64) {
+        self.request_bytes = up;
+        self.response_bytes = down;
+    }
+
+    fn log(&self, text: &Text, duration_ms: f64) {
+        self.client.worker.shared.access_log.push(&Record {
+            time: now() - duration_ms / 1000.0,
+            duration_ms,
+            client: text.origin.as_deref().unwrap_or(&self.client.address_text),
+            peer: &self.client.address_text,
+            protocol: self.version.as_str(),
+            scheme: self.client.scheme(),
+            sni: self.client.sni(),
+            method: &text.method,
+            authority: &text.authority,
+            path: &text.path,
+            user_agent: text.user_agent.as_deref(),
+            request_id: text.request_id.as_deref(),
+            listener: self.listener.map(|listener| listener.id()),
+            route: self.rule.map(|rule| rule.ir.route.as_str()),
+            rule: self.rule.map(
+                |rule| {
+                    if rule.ir.name.is_empty() { rule.ir.id.as_str() } else { rule.ir.name.as_str() }
+                },
+            ),
+            backend: text.backend.as_deref(),
+            endpoint: text.endpoint.as_deref(),
+            status: self.status,
+            grpc_status: self.grpc_status,
+            error: self.code.map(ErrorCode::name),
+            error_detail: text.detail.as_deref(),
+            retries: self.retries,
+            request_bytes: self.request_bytes,
+            response_bytes: self.response_bytes,
+        });
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        let worker = &self.client.worker;
+        let duration = self.started.elapsed();
+        if self.status == 0 {
+            // The task was cancelled under the request: the client is gone.
+            self.failed(ErrorCode::ClientGone, self.retries);
+        }
+        let grpc = self.is_grpc();
+        if let Some(code) = self.code.filter(|_| grpc && self.grpc_status.is_none()) {
+            // No status was sent: this is what the client makes of the end that it sees.
+            self.grpc_status = End { code, reset: None }.status();
+        }
+        if let Some(series) = self.series {
+            series.record(worker.id, self.status, duration);
+            if grpc || self.grpc_status.is_some() {
+                series.record_grpc(worker.id, self.grpc_status);
+            }
+        }
+        if let Some(code) = self.code {
+            worker.metrics.error(code);
+        }
+        worker.metrics.retries(self.retries);
+        if let Some(text) = &self.text {
+            self.log(text, duration.as_secs_f64() * 1000.0);
+        }
+    }
+}
+
+impl Text {
+    fn of(client: &Client, inbound: &Inbound<'_>) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let field = |name: &str| {
+            let named = |field: &&Field<'_>| field.name.eq_ignore_ascii_case(name.as_bytes());
+            inbound.fields.iter().find(named).map(|field| text(field.value))
+        };
+        Self {
+            origin: client.origin(&inbound.fields).map(|address| address.to_string()),
+            method: inbound.method.to_owned(),
+            authority: text(inbound.authority.unwrap_or_default()),
+            path: text(inbound.target),
+            user_agent: field("user-agent"),
+            request_id: field("x-request-id"),
+            backend: None,
+            endpoint: None,
+            detail: None,
+        }
+    }
+}

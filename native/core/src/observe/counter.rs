@@ -1,0 +1,32 @@
+//! A figure with one writer, and how figures are introduced to Prometheus.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A counter with one writer.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    pub fn add(&self, amount: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(amount), Relaxed);
+    }
+
+    pub(super) fn subtract(&self, amount: u64) {
+        self.0.store(self.0.load(Relaxed).saturating_sub(amount), Relaxed);
+    }
+
+    /// A figure that is measured and not counted.
+    pub(super) fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// `# HELP` and `# TYPE` of a metric.
+pub fn header(text: &mut String, name: &str, kind: &str, help: &str) {
+    let _ = writeln!(text, "# HELP sluicegate_{name} {help}\n# TYPE sluicegate_{name} {kind}");
+}

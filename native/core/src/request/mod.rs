@@ -1,0 +1,3 @@
+//! What will be done about a request.
+
+pub mod plan;

@@ -1,0 +1,252 @@
+//! The admin listener: health, readiness, metrics and the configuration, for operators and probes.
+//!
+//! A thread of its own with a small HTTP/1.1 server; it answers one request per connection. Never a traffic listener;
+//! loopback by default. Where it listens for a kubelet, every pod of the cluster can dial it:
+//! - A connection that says nothing keeps nobody waiting, and many of them push out the oldest, not a probe.
+//! - The configuration is shown to this machine only.
+
+use crate::worker::{Readiness, Shared};
+use codec::{MAX_FIELDS, Parsed, parse_request};
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+
+/// A request head; probes and scrapers send a few hundred bytes.
+const MAX_HEAD: usize = 8 * 1024;
+
+/// Connections at once. Stops descriptor exhaustion; one more ends the oldest.
+const MAX_CONNECTIONS: usize = 64;
+
+/// For the whole request, and for each part of the answer. Stops clients that send or read slowly.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// `/readyz?wait=`: the longest, in seconds.
+const MAX_WAIT: f64 = 10.0;
+
+/// After an accept that failed: descriptors may be used up.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+#[derive(Debug)]
+pub struct Admin {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Admin {
+    /// # Errors
+    /// The address cannot be bound, or the system refuses a thread.
+    pub fn start(address: SocketAddr, shared: Arc<Shared>) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind(address)?;
+        let address = listener.local_addr()?;
+        listener.set_nonblocking(true)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("sluicegate-admin".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = serve(listener, shared) => {}
+                    _ = stopped => {}
+                }
+            });
+        })?;
+        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>) {
+    let Ok(listener) = TcpListener::from_std(listener) else { return };
+    let mut connections: VecDeque<AbortHandle> = VecDeque::with_capacity(MAX_CONNECTIONS);
+    loop {
+        let Ok((stream, peer)) = listener.accept().await else {
+            sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        connections.retain(|connection| !connection.is_finished());
+        if connections.len() == MAX_CONNECTIONS
+            && let Some(oldest) = connections.pop_front()
+        {
+            oldest.abort();
+        }
+        let shared = Arc::clone(&shared);
+        let answered = tokio::spawn(async move {
+            // A peer that went away or sent nonsense has no answer coming.
+            let _ = answer(stream, peer, &shared).await;
+        });
+        connections.push_back(answered.abort_handle());
+    }
+}
+
+async fn answer(mut stream: TcpStream, peer: SocketAddr, shared: &Shared) -> io::Result<()> {
+    let Page { status, kind, body } = match timeout(LIMIT, request(&mut stream)).await?? {
+        Request::Gone => return Ok(()),
+        Request::Bad(error) => Page::text("400 Bad Request", format!("{error}\n")),
+        Request::Target(target) => page(&target, peer, shared).await,
+        Request::OtherMethod => Page::text("405 Method Not Allowed", "only GET is answered here\n"),
+    };
+    let length = body.len();
+    let head =
+        format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+    let answer = [head, body].concat();
+    let mut rest = answer.as_bytes();
+    while !rest.is_empty() {
+        let written = timeout(LIMIT, stream.write(rest)).await??;
+        rest = rest.get(written..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+enum Request {
+    /// It ended, or it is too long.
+    Gone,
+    Bad(String),
+    OtherMethod,
+    /// GET.
+    Target(Vec<u8>),
+}
+
+async fn request(stream: &mut TcpStream) -> io::Result<Request> {
+    let mut head = Vec::new();
+    let mut chunk = [0; 1024];
+    loop {
+        let count = stream.read(&mut chunk).await?;
+        if count == 0 || head.len() + count > MAX_HEAD {
+            return Ok(Request::Gone);
+        }
+        head.extend_from_slice(chunk.get(..count).unwrap_or_default());
+        match parse_request(&head, MAX_FIELDS) {
+            Ok(Parsed::Partial) => {}
+            Ok(Parsed::Complete(request)) if request.method == "GET" => {
+                return Ok(Request::Target(request.target.to_vec()));
+            }
+            Ok(Parsed::Complete(_)) => return Ok(Request::OtherMethod),
+            Err(error) => return Ok(Request::Bad(error.to_string())),
+        }
+    }
+}
+
+struct Page {
+    status: &'static str,
+    kind: &'static str,
+    body: String,
+}
+
+impl Page {
+    fn text(status: &'static str, body: impl Into<String>) -> Self {
+        Self { status, kind: "text/plain; charset=utf-8", body: body.into() }
+    }
+}
+
+async fn page(target: &[u8], peer: SocketAddr, shared: &Shared) -> Page {
+    let target = String::from_utf8_lossy(target);
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    match path {
+        "/healthz" => Page::text("200 OK", "ok\n"),
+        "/readyz" => readiness(query, shared).await,
+        "/metrics" => Page {
+            status: "200 OK",
+            kind: "text/plain; version=0.0.4; charset=utf-8",
+            body: shared.registry.render(shared.events.dropped(), shared.access_log.dropped()),
+        },
+        "/config" if !peer.ip().to_canonical().is_loopback() => Page::text(
+            "403 Forbidden",
+            "the configuration is shown to this machine only; in a cluster: kubectl port-forward\n",
+        ),
+        "/config" => {
+            Page { status: "200 OK", kind: "application/json", body: shared.generation.load().table.to_json() }
+        }
+        _ => Page::text("404 Not Found", "here are /healthz, /readyz, /metrics and /config\n"),
+    }
+}
+
+/// With `wait=<seconds>` a start is waited for: a kubelet, which asks once a second, has the answer when there is one.
+async fn readiness(query: &str, shared: &Shared) -> Page {
+    let wait = match query.strip_prefix("wait=").map(str::parse::<f64>) {
+        Some(Ok(seconds)) if (0.0..=MAX_WAIT).contains(&seconds) => seconds,
+        None if query.is_empty() => 0.0,
+        _ => {
+            let known = format!("/readyz takes ?wait=SECONDS, at most {MAX_WAIT}\n");
+            return Page::text("400 Bad Request", known);
+        }
+    };
+    let mut changes = shared.readiness.subscribe();
+    let begun = changes.wait_for(|readiness| *readiness != Readiness::Starting);
+    let _ = timeout(Duration::from_secs_f64(wait), begun).await;
+    match *shared.readiness.borrow() {
+        Readiness::Ready => Page::text("200 OK", "ready\n"),
+        Readiness::Starting => Page::text("503 Service Unavailable", "not ready: no configuration yet\n"),
+        Readiness::Leaving => Page::text("503 Service Unavailable", "not ready: draining\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::Engine;
+    use crate::settings::Settings;
+
+    fn with_engine(test: impl AsyncFnOnce(&Shared)) {
+        // Outside of the runtime: an engine blocks while it ends.
+        let engine = Engine::start(Settings { workers: 1, ..Settings::default() }).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(test(engine.shared()));
+    }
+
+    #[test]
+    fn the_configuration_is_for_this_machine() {
+        with_engine(async |shared| {
+            for (peer, status) in [
+                ("127.0.0.1:9", "200 OK"),
+                ("[::1]:9", "200 OK"),
+                ("[::ffff:127.0.0.1]:9", "200 OK"),
+                ("10.0.0.1:9", "403 Forbidden"),
+                ("[2001:db8::1]:9", "403 Forbidden"),
+            ] {
+                assert_eq!(page(b"/config", peer.parse().unwrap(), shared).await.status, status, "{peer}");
+            }
+            assert_eq!(page(b"/healthz", "10.0.0.1:9".parse().unwrap(), shared).await.status, "200 OK");
+        });
+    }
+
+    #[test]
+    fn readiness_is_waited_for_while_it_starts() {
+        with_engine(async |shared| {
+            let peer = "127.0.0.1:9".parse().unwrap();
+            assert_eq!(page(b"/readyz", peer, shared).await.body, "not ready: no configuration yet\n");
+            assert_eq!(page(b"/readyz?wait=0.01", peer, shared).await.status, "503 Service Unavailable");
+            let applied = async {
+                tokio::task::yield_now().await;
+                shared.readiness.send_replace(Readiness::Ready);
+            };
+            let (answer, ()) = tokio::join!(page(b"/readyz?wait=10", peer, shared), applied);
+            assert_eq!(answer.status, "200 OK");
+            shared.readiness.send_replace(Readiness::Leaving);
+            assert_eq!(page(b"/readyz?wait=10", peer, shared).await.body, "not ready: draining\n");
+            for target in ["/readyz?wait=11", "/readyz?wait=-1", "/readyz?wait=NaN", "/readyz?wait=", "/readyz?verbose"]
+            {
+                assert_eq!(page(target.as_bytes(), peer, shared).await.status, "400 Bad Request", "{target}");
+            }
+        });
+    }
+}

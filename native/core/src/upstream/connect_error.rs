@@ -1,0 +1,51 @@
+//! Why there is no connection to a backend.
+
+use super::TlsTarget;
+use rustls::AlertDescription;
+use std::io;
+use std::time::Duration;
+
+/// How far an attempt came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectStage {
+    Tcp,
+    Tls,
+    Http2,
+}
+
+/// No connection. Nothing was sent, so trying elsewhere is always safe.
+#[derive(Debug)]
+pub struct ConnectError {
+    pub stage: ConnectStage,
+    pub timed_out: bool,
+    /// The backend refuses HTTP/1.1, which was all that we offered: no fault of the endpoint's.
+    pub no_http1: bool,
+    pub reason: String,
+}
+
+impl ConnectError {
+    pub(super) fn new(stage: ConnectStage, reason: &impl ToString) -> Self {
+        Self { stage, timed_out: false, no_http1: false, reason: reason.to_string() }
+    }
+
+    /// Why a TLS handshake failed.
+    pub(super) fn tls(target: &TlsTarget, error: &io::Error) -> Self {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        let refused = inner == Some(&rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol));
+        if refused && target.config.alpn_protocols.iter().all(|protocol| protocol == b"http/1.1") {
+            let reason = "the backend speaks no HTTP/1.1, and no other HTTP can be upgraded";
+            return Self { no_http1: true, ..Self::new(ConnectStage::Tls, &reason) };
+        }
+        Self::new(ConnectStage::Tls, error)
+    }
+
+    pub(super) fn late(stage: ConnectStage, limit: Duration) -> Self {
+        Self { timed_out: true, ..Self::new(stage, &format!("no connection within {limit:?}")) }
+    }
+}
+
+impl std::fmt::Display for ConnectError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{:?}: {}", self.stage, self.reason)
+    }
+}

@@ -1,0 +1,256 @@
+//! TLS towards backends (`BackendTLSPolicy`, GEP-1897, GEP-3155): who is trusted, under which name, what we present.
+
+use super::{Route, TlsTarget};
+use crate::observe::events::Events;
+use crate::tls::backend_certificates::PolicyVerifier;
+use crate::tls::keys::certified_key;
+use crate::tls::provider;
+use crate::tls::trust::Trust;
+use ahash::AHashMap;
+use route::ir::{self, BackendProtocol};
+use route::table::{Backend, Table};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use rustls::sign::SingleCertAndKey;
+use std::sync::Arc;
+
+/// What a configuration was made of; the same again needs no new one, and pools go on.
+#[derive(Debug, Clone, PartialEq)]
+struct Ingredients {
+    policy: Arc<ir::BackendTls>,
+    trust: Vec<Arc<ir::Trust>>,
+    certificate: Option<Arc<ir::Certificate>>,
+    protocol: BackendProtocol,
+}
+
+#[derive(Debug)]
+struct Entry {
+    made_of: Ingredients,
+    target: TlsTarget,
+    /// The same, offering HTTP/2 only: gRPC is spoken over nothing else.
+    grpc: TlsTarget,
+    /// The same, offering HTTP/1.1 only: nothing else can be upgraded.
+    upgrade: TlsTarget,
+    /// The same without ALPN, for what is not HTTP.
+    opaque: TlsTarget,
+}
+
+/// The configurations of one generation, by policy and client certificate.
+#[derive(Debug, Default)]
+pub struct ClientTls {
+    entries: AHashMap<(Box<str>, Option<Box<str>>), Arc<Entry>>,
+}
+
+impl ClientTls {
+    /// Build what changed, take the rest from the generation before.
+    pub fn build(table: &Table, before: &Self, events: &Events) -> Self {
+        let mut built = Self::default();
+        let mut presented: Vec<Option<&str>> = vec![None];
+        for listener in table.sockets().flat_map(|socket| socket.listeners()) {
+            let certificate = listener.ir.backend_certificate.as_deref();
+            if !presented.contains(&certificate) {
+                presented.push(certificate);
+            }
+        }
+        for backend in table.backends() {
+            let Some(policy) = backend.tls.as_ref().filter(|policy| !policy.invalid) else {
+                continue;
+            };
+            for certificate in &presented {
+                let key = (policy.id.as_str().into(), certificate.map(Into::into));
+                let made_of = Ingredients {
+                    policy: Arc::clone(policy),
+                    trust: policy.trust.iter().filter_map(|id| table.trust.get(id.as_str()).cloned()).collect(),
+                    certificate: certificate.and_then(|id| table.certificates.get(id).cloned()),
+                    protocol: backend.protocol,
+                };
+                if let Some(same) = before.entries.get(&key).filter(|same| same.made_of == made_of) {
+                    built.entries.insert(key, Arc::clone(same));
+                    continue;
+                }
+                match target(&made_of) {
+                    Ok(target) => {
+                        let grpc = with_alpn(&target, vec![b"h2".to_vec()]);
+                        let upgrade = with_alpn(&target, vec![b"http/1.1".to_vec()]);
+                        let opaque = with_alpn(&target, Vec::new());
+                        built.entries.insert(key, Arc::new(Entry { made_of, target, grpc, upgrade, opaque }));
+                    }
+                    Err(error) => events.push("backend_tls", format!("{}: {error}", policy.id)),
+                }
+            }
+        }
+        built
+    }
+
+    /// How a flow that is not HTTP reaches a backend from a listener: `Some(None)` in plain text. `None`: it wants TLS
+    /// that could not be set up.
+    pub fn opaque(&self, backend: &Backend, listener: &ir::Listener) -> Option<Option<TlsTarget>> {
+        let Some(policy) = &backend.tls else {
+            return Some(None);
+        };
+        let certificate = listener.backend_certificate.as_deref().map(Into::into);
+        let entry = self.entries.get(&(policy.id.as_str().into(), certificate))?;
+        Some(Some(entry.opaque.clone()))
+    }
+
+    /// How to reach a backend from a listener. `None`: it wants TLS that could not be set up.
+    ///
+    /// `grpc`: for a rule of a `GRPCRoute`, whose backends speak HTTP/2 whatever their `appProtocol` says: the kind of the
+    /// route tells enough (`GRPCBackendRef`).
+    ///
+    /// `upgrade`: for a request that asks to switch protocols, which only HTTP/1.1 can. The caller has refused those that
+    /// want HTTP/2 all the same.
+    pub fn route(&self, backend: &Backend, listener: &ir::Listener, grpc: bool, upgrade: bool) -> Option<Route> {
+        let http2 = grpc || backend.protocol == BackendProtocol::H2c;
+        let Some(policy) = &backend.tls else {
+            return Some(Route { tls: None, http2 });
+        };
+        let certificate = listener.backend_certificate.as_deref().map(Into::into);
+        let entry = self.entries.get(&(policy.id.as_str().into(), certificate))?;
+        let target = match (grpc, upgrade) {
+            (true, _) => &entry.grpc,
+            (false, true) => &entry.upgrade,
+            (false, false) => &entry.target,
+        };
+        Some(Route { tls: Some(target.clone()), http2 })
+    }
+}
+
+fn target(made_of: &Ingredients) -> Result<TlsTarget, String> {
+    let policy = &made_of.policy;
+    let name = ServerName::try_from(policy.hostname.clone()).map_err(|error| format!("hostname: {error}"))?;
+    let trust = if policy.trust.is_empty() {
+        Trust::system()
+    } else {
+        Trust::read(made_of.trust.iter().map(|trust| trust.pem.as_str()))?
+    };
+    let verifier = Arc::new(PolicyVerifier { trust, names: policy.subject_alt_names.clone() });
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(|error| error.to_string())?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match &made_of.certificate {
+        None => builder.with_no_client_auth(),
+        Some(certificate) => {
+            let key = certified_key(&certificate.chain, &certificate.key)?;
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key)))
+        }
+    };
+    config.alpn_protocols = match made_of.protocol {
+        BackendProtocol::Http => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        BackendProtocol::Http1 => vec![b"http/1.1".to_vec()],
+        BackendProtocol::H2c => vec![b"h2".to_vec()],
+    };
+    Ok(TlsTarget { config: Arc::new(config), name })
+}
+
+fn with_alpn(target: &TlsTarget, protocols: Vec<Vec<u8>>) -> TlsTarget {
+    let mut config = ClientConfig::clone(&target.config);
+    config.alpn_protocols = protocols;
+    TlsTarget { config: Arc::new(config), name: target.name.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ingredients, target};
+    use crate::tls::{pem, provider};
+    use route::ir::{self, BackendProtocol};
+    use rustls::pki_types::CertificateDer;
+    use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
+    use rustls::{CertificateError, ClientConnection, Connection, Error, ServerConfig, ServerConnection};
+    use std::sync::Arc;
+
+    /// X.509 version 1, self-signed, for a hundred years; `rcgen` makes no such thing.
+    const VERSION1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBJTCBywIUN4vrlUlFLMTfGsHlv7MiGyLfdP8wCgYIKoZIzj0EAwIwFDESMBAG
+A1UEAwwJc2VsZi50ZXN0MCAXDTI2MTEyNzIzMzA1MFoYDzIxMjYxMTA0MjMzMDUw
+WjAUMRIwEAYDVQQDDAlzZWxmLnRlc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AAQrLbqFzU2lirSrNwVX8iGHTAU0DuCmZn2caZGY/R1xT78QyU98m3+JOqwA5txP
+c74QLGbsZrI50kO3vHChaBntMAoGCCqGSM49BAMCA0kAMEYCIQCvykIHkxeY1t5e
+YTlWW4d4nKinq5p9c5A20/6F1T86eQIhALiMPRVgnbG4vxI6trb8YpfQrVSerDtz
+9UHbHo9TKB64
+-----END CERTIFICATE-----";
+    const KEY: &str = "\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgTap29dbYApG2rs8+
+KVtx1KQi00PAxekY2zigjzQtYjOhRANCAAQrLbqFzU2lirSrNwVX8iGHTAU0DuCm
+Zn2caZGY/R1xT78QyU98m3+JOqwA5txPc74QLGbsZrI50kO3vHChaBnt
+-----END PRIVATE KEY-----";
+
+    fn signing_key(text: &str) -> Arc<dyn SigningKey> {
+        let key = pem::private_key(text).expect("a private key");
+        provider().key_provider.load_private_key(key).expect("a key that can sign")
+    }
+
+    /// A handshake in memory with a server that presents the certificate and signs with the key.
+    fn shake(
+        certificate: &str,
+        trusted: &str,
+        key: Arc<dyn SigningKey>,
+        version: &'static rustls::SupportedProtocolVersion,
+    ) -> Result<(), Error> {
+        let policy = ir::BackendTls {
+            id: "a/p@b".to_owned(),
+            backend: "b".to_owned(),
+            hostname: "self.test".to_owned(),
+            trust: vec!["t".to_owned()],
+            subject_alt_names: Vec::new(),
+            invalid: false,
+        };
+        let made_of = Ingredients {
+            policy: Arc::new(policy),
+            trust: vec![Arc::new(ir::Trust { id: "t".to_owned(), pem: trusted.to_owned() })],
+            certificate: None,
+            protocol: BackendProtocol::Http,
+        };
+        let target = target(&made_of).expect("a policy that can be used");
+        let [pem::Certificate { der, .. }] = &pem::certificates(certificate).expect("a certificate")[..] else {
+            panic!("one certificate");
+        };
+        let served = CertifiedKey::new(vec![CertificateDer::from(der.clone())], key);
+        let server = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[version])
+            .expect("a version")
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(served)));
+        let mut client: Connection = ClientConnection::new(target.config, target.name).expect("a client").into();
+        let mut server: Connection = ServerConnection::new(Arc::new(server)).expect("a server").into();
+        while client.is_handshaking() || server.is_handshaking() {
+            pass(&mut client, &mut server);
+            let _ = server.process_new_packets();
+            pass(&mut server, &mut client);
+            client.process_new_packets()?;
+        }
+        Ok(())
+    }
+
+    fn pass(from: &mut Connection, to: &mut Connection) {
+        let mut bytes = Vec::new();
+        while from.wants_write() {
+            from.write_tls(&mut bytes).expect("room in memory");
+        }
+        let mut bytes = &bytes[..];
+        while !bytes.is_empty() {
+            to.read_tls(&mut bytes).expect("room in memory");
+        }
+    }
+
+    /// Who only has the certificate, which is public, is not the backend.
+    #[test]
+    fn a_trusted_certificate_without_its_key() {
+        let stranger = rcgen::generate_simple_self_signed(vec!["self.test".to_owned()]).expect("a certificate");
+        let other_key = stranger.signing_key.serialize_pem();
+        let version3 = stranger.cert.pem();
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            assert_eq!(shake(VERSION1, VERSION1, signing_key(KEY), version), Ok(()));
+            assert_eq!(shake(&version3, &version3, signing_key(&other_key), version), Ok(()));
+            for (certificate, key) in [(VERSION1, &other_key[..]), (&version3, KEY)] {
+                let refused = shake(certificate, certificate, signing_key(key), version);
+                assert_eq!(refused, Err(Error::InvalidCertificate(CertificateError::BadSignature)));
+            }
+            assert!(shake(VERSION1, &version3, signing_key(KEY), version).is_err());
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What one worker has, and what all of them share.
+//!
+//! A worker is a thread with a single-threaded runtime and its own pools. What workers share is one pointer to the current
+//! [`Generation`]. A request takes it once and keeps it to its end.
+
+mod drain;
+mod turns;
+
+pub use drain::{ConnectionGuard, Drain, IDLE_GRACE, SessionGuard};
+
+use crate::io::Scratch;
+use crate::observe::access_log::AccessLog;
+use crate::observe::events::Events;
+use crate::observe::metrics::{Registry, WorkerMetrics};
+use crate::settings::Settings;
+use crate::tls::server::ServerTls;
+use crate::upstream::Upstreams;
+use crate::upstream::tls::ClientTls;
+use arc_swap::ArcSwap;
+use route::table::Table;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use tokio::sync::watch;
+use turns::Turns;
+
+/// Everything that one transaction made, swapped as one.
+#[derive(Debug, Default)]
+pub struct Generation {
+    pub table: Table,
+    pub server_tls: ServerTls,
+    pub client_tls: ClientTls,
+}
+
+/// Whether traffic should come here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// No transaction was applied yet.
+    Starting,
+    Ready,
+    /// A drain has begun.
+    Leaving,
+}
+
+/// What all threads of an engine see.
+#[derive(Debug)]
+pub struct Shared {
+    pub generation: ArcSwap<Generation>,
+    pub settings: Settings,
+    pub registry: Registry,
+    pub access_log: AccessLog,
+    pub events: Events,
+    /// A drain has begun.
+    pub leaving: Arc<AtomicBool>,
+    /// `/readyz`.
+    pub readiness: watch::Sender<Readiness>,
+}
+
+/// What the connections of one thread share. Never leaves its thread.
+#[derive(Debug)]
+pub struct Worker {
+    pub id: usize,
+    pub shared: Arc<Shared>,
+    pub metrics: Arc<WorkerMetrics>,
+    pub upstreams: Upstreams,
+    pub drain: Rc<Drain>,
+    /// Mirrored requests under way.
+    pub mirrors: Cell<usize>,
+    /// Bytes that wait for mirrors.
+    pub mirror_bytes: Cell<usize>,
+    // The outer `Rc` is what requests clone: no atomic count is touched for each of them.
+    #[allow(clippy::redundant_allocation)]
+    generation: RefCell<Rc<Arc<Generation>>>,
+    /// Whose turn it is.
+    pub turns: Turns,
+    pub scratch: Scratch,
+}
+
+impl Worker {
+    pub fn new(id: usize, shared: Arc<Shared>) -> Self {
+        Self {
+            id,
+            metrics: shared.registry.worker(id),
+            upstreams: Upstreams::new(&shared.settings),
+            drain: Rc::new(Drain::new(Arc::clone(&shared.leaving))),
+            mirrors: Cell::new(0),
+            mirror_bytes: Cell::new(0),
+            generation: RefCell::new(Rc::new(shared.generation.load_full())),
+            turns: Turns::default(),
+            scratch: Scratch::default(),
+            shared,
+        }
+    }
+
+    /// One without a thread and without sockets.
+    #[cfg(test)]
+    pub fn alone(generation: Generation) -> std::io::Result<Rc<Self>> {
+        let settings = Settings::default();
+        let shared = Shared {
+            generation: arc_swap::ArcSwap::from_pointee(generation),
+            registry: crate::observe::metrics::Registry::new(1),
+            access_log: crate::observe::access_log::AccessLog::start(&settings.access_log)?,
+            events: crate::observe::events::Events::default(),
+            leaving: Arc::default(),
+            readiness: tokio::sync::watch::Sender::new(crate::worker::Readiness::Ready),
+            settings,
+        };
+        Ok(Rc::new(Self::new(0, Arc::new(shared))))
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// The current generation. Holding it costs no shared counter: the worker has one reference, requests share that.
+    #[allow(clippy::redundant_allocation)]
+    pub fn generation(&self) -> Rc<Arc<Generation>> {
+        let current = self.shared.generation.load();
+        let mut held = self.generation.borrow_mut();
+        if !Arc::ptr_eq(&current, &held) {
+            *held = Rc::new(Arc::clone(&current));
+        }
+        Rc::clone(&held)
+    }
+}
