@@ -1,10 +1,10 @@
 //! The data plane of Sluicegate. Knows nothing of Python; the glue is `native/py`.
 //!
-//! A request's way is the order of the folders: `downstream` (client connections), `request` (what will be done about it),
-//! `policy` (who may, how much), `dispatch` (attempts, exchanges, copies), `upstream` (connections to backends). `l4` carries what is not
-//! HTTP. Below them all: `message` (heads, bodies, replies, what is recorded of them), `worker` (what one thread has),
-//! `tls`, `observe`, `io`, `settings`, `error`; above them `runtime` (threads and sockets). A folder uses only those below it;
-//! `tools/rust_layers.py` has the order and holds it.
+//! A request's way is the order of the folders: `downstream` (a client's connection), `request` (what will be done about
+//! it), `dispatch` (attempts, exchanges, copies), `upstream` (connections to backends). `l4` carries what is not HTTP. Below
+//! them: `message` (heads, bodies, replies, what is recorded), `worker` (what one thread has), `policy` (what has to hold),
+//! `tls`, `observe`, `io`, `settings`, `error`; above them `runtime` (threads and sockets). A folder uses only those below
+//! it; `tools/rust_layers.py` has the order and holds it.
 #![forbid(unsafe_code)]
 
 mod dispatch;
@@ -14,6 +14,7 @@ mod io;
 pub mod l4;
 mod message;
 pub mod observe;
+mod policy;
 mod request;
 pub mod runtime;
 pub mod settings;

@@ -6,17 +6,15 @@ use super::replay::Replay;
 use super::{Forward, exchange};
 use crate::error::ErrorCode;
 use crate::io::watchdog::{Expired, Progress, Side, Stalls, Watchdog};
-use crate::message::body::{BodyError, BodySource};
+use crate::message::body::{BodyError, BodySource, unless_gone};
 use crate::message::client::Client;
 use crate::message::reply::ReplySink;
 use crate::settings::Settings;
 use crate::upstream::{ConnectError, ConnectStage, Connection, EndpointState, Http1Connection};
 use codec::WireError;
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
 use tokio::time::Instant;
 
 /// One try at one endpoint.
@@ -54,7 +52,7 @@ impl Attempt<'_, '_> {
         // Pinned here and lent to the watchdog: a future by value would be copied into it for every request.
         let work = pin!(async {
             let acquire = pin!(worker.upstreams.acquire(self.state, &self.forward.route, self.fresh));
-            let acquired = while_wanted(sink, body, acquire).await;
+            let acquired = unless_gone(acquire, |context| body.poll_client_gone(sink, context)).await;
             let acquired = acquired.map_err(|gone| Failure::Exchange(ExchangeError::Client(gone)))?;
             let (connection, reused) = acquired.map_err(Failure::Connect)?;
             worker.metrics.upstream_acquired(reused);
@@ -107,26 +105,6 @@ fn stalls(settings: &Settings) -> Stalls {
         response: settings.response_read_timeout(),
         backend: settings.stall_timeout(),
     }
-}
-
-/// Wait for `future` for as long as the client waits for its response.
-///
-/// # Errors
-/// The client went away; the future is dropped.
-pub(super) async fn while_wanted<Source: BodySource, Sink: ReplySink, F: Future>(
-    sink: &mut Sink,
-    body: &mut Replay<'_, Source>,
-    future: F,
-) -> Result<F::Output, BodyError> {
-    let mut future = pin!(future);
-    poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(output) => Poll::Ready(Ok(output)),
-        Poll::Pending => match sink.poll_gone(context) {
-            Poll::Ready(gone) => Poll::Ready(Err(gone)),
-            Poll::Pending => body.poll_gone(context).map(Err),
-        },
-    })
-    .await
 }
 
 /// Why a try failed, and what that allows.

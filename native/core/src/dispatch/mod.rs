@@ -9,6 +9,7 @@ pub mod retry;
 pub mod tunnel;
 
 use crate::message::response_filters::ResponseEdits;
+use crate::policy::BodyLimit;
 use crate::upstream::Route;
 use outbound::Outbound;
 use route::table::{Endpoint, Retry, Timeouts};
@@ -27,6 +28,8 @@ pub struct Forward<'g> {
     /// The rule is a `GRPCRoute`'s.
     pub grpc: bool,
     pub mirrors: SmallVec<[MirrorTo<'g>; 1]>,
+    /// What the body may have while it streams.
+    pub body_limit: Option<BodyLimit>,
 }
 
 /// Where a copy goes.

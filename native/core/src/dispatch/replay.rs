@@ -4,7 +4,8 @@
 //! whole (100-continue, a refusal) reaches the client at once. What outgrows the bounds is sent once.
 
 use crate::io::watchdog::Progress;
-use crate::message::body::{BodyError, BodySource, Piece};
+use crate::message::body::{BodyError, BodySink, BodySource, Piece};
+use crate::policy::BodyLimit;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use smallvec::SmallVec;
@@ -32,14 +33,13 @@ pub(super) struct Replay<'s, Source> {
 }
 
 impl<'s, Source: BodySource> Replay<'s, Source> {
-    /// `limit`: octets that the body may have; 0: any number.
-    pub(super) fn new(source: &'s mut Source, progress: &'s Progress, limit: u64) -> Self {
+    pub(super) fn new(source: &'s mut Source, progress: &'s Progress, limit: Option<BodyLimit>) -> Self {
         Self {
             kept: SmallVec::new(),
             kept_bytes: 0,
             kept_trailers: None,
             rest: source,
-            allowed: if limit == 0 { u64::MAX } else { limit },
+            allowed: limit.map_or(u64::MAX, BodyLimit::octets),
             progress,
             sent: 0,
         }
@@ -66,6 +66,14 @@ impl<'s, Source: BodySource> Replay<'s, Source> {
             }
         }
         Poll::Pending
+    }
+
+    /// Whichever tells first that the client is gone, its body or the place for its response.
+    pub(super) fn poll_client_gone(&mut self, sink: &mut impl BodySink, context: &mut Context<'_>) -> Poll<BodyError> {
+        match sink.poll_gone(context) {
+            Poll::Pending => self.poll_gone(context),
+            gone @ Poll::Ready(_) => gone,
+        }
     }
 
     /// Remember a piece, or forget everything where that is no longer of use.
@@ -177,7 +185,7 @@ mod tests {
                 let (client, backend) = (RefCell::new(client), RefCell::new(backend));
                 let (mut buffer, mut out, progress) = (Buffer::new(), Vec::new(), Progress::default());
                 let mut source = Http1Source::new(&client, &mut buffer, Framing::Chunked);
-                let mut body = Replay::new(&mut source, &progress, 0);
+                let mut body = Replay::new(&mut source, &progress, None);
                 let mut attempt = body.attempt(record);
                 let mut sink = Http1Sink::new(&backend, &mut out, Framing::Chunked);
                 let mut watchdog = Watchdog::new(Instant::now() + seconds(3600));

@@ -11,13 +11,13 @@
 //!   A POST or PATCH is never sent twice.
 
 use super::Forward;
-use super::attempt::{Attempt, Failure, while_wanted};
+use super::attempt::{Attempt, Failure};
 use super::exchange::{ExchangeError, Exchanged};
 use super::mirror::Mirrors;
 use super::replay::Replay;
 use crate::error::ErrorCode;
 use crate::io::watchdog::{Expired, Progress, Watchdog};
-use crate::message::body::BodySource;
+use crate::message::body::{BodySource, unless_gone};
 use crate::message::client::Client;
 use crate::message::grpc;
 use crate::message::grpc::End;
@@ -67,7 +67,7 @@ impl Exchange<'_, '_> {
         if entry.is_grpc() {
             progress.be_quiet();
         }
-        let mut body = Replay::new(source, &progress, self.client.worker.settings().max_body_bytes);
+        let mut body = Replay::new(source, &progress, forward.body_limit);
         let forwarded = self.attempts(watchdog, &mut body, sink, entry, &mut mirrors, &progress).await;
         entry.request_bytes(body.sent);
         forwarded
@@ -150,7 +150,10 @@ impl Exchange<'_, '_> {
                 if deadline.is_some_and(|deadline| until >= deadline) {
                     break End { code: ErrorCode::RequestTimeout, reset: None };
                 }
-                if while_wanted(sink, body, tokio::time::sleep_until(until)).await.is_err() {
+                if unless_gone(tokio::time::sleep_until(until), |context| body.poll_client_gone(sink, context))
+                    .await
+                    .is_err()
+                {
                     break End { code: ErrorCode::ClientGone, reset: None };
                 }
             }
@@ -181,10 +184,9 @@ async fn give_up<Sink: ReplySink>(
     let grpc = forward.grpc || grpc::is_grpc_head(&forward.outbound.head);
     let answer = Answer::failure(end, grpc && !forward.outbound.upgrade);
     entry.answer(&answer, retries);
-    match watchdog.until(Instant::now() + limit, answer.send(sink, forward.outbound.head_request, &forward.edits)).await
-    {
-        Ok(Ok(())) => Forwarded::Complete,
-        Ok(Err(_)) | Err(_) => Forwarded::Broken(End { code: ErrorCode::ClientGone, reset: None }),
+    match answer.give(watchdog, limit, sink, forward.outbound.head_request, &forward.edits).await {
+        Ok(()) => Forwarded::Complete,
+        Err(end) => Forwarded::Broken(end),
     }
 }
 

@@ -4,16 +4,14 @@ use super::exchange::Watched;
 use crate::io::relay;
 use crate::io::relay::{Limits, Meter};
 use crate::io::watchdog::{Progress, Stalls, Watchdog};
-use crate::message::body::{BodyError, BodySink, BodySource, Piece, PumpError, pump};
+use crate::message::body::{BodyError, BodySink, PumpError, pump};
 use crate::message::http1::{Http1Sink, Http1Source};
 use crate::message::http2::{Http2Sink, Http2Source};
-use crate::message::record::Entry;
 use crate::upstream::Http1Connection;
 use crate::worker::Worker;
 use codec::Buffer;
 use codec::Framing;
 use h2::Reason;
-use http::HeaderMap;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::ErrorKind;
@@ -66,29 +64,29 @@ impl Meter for Moved {
     }
 }
 
-/// WebSocket frames between a stream and an HTTP/1.1 backend, until both have ended or nothing comes for `idle`.
+/// The same between a stream of HTTP/2 and an HTTP/1.1 backend, until both have ended or nothing comes for `idle`.
+/// Returns the bytes from client to backend and back.
 pub async fn over_stream(
     watchdog: &mut Watchdog,
     idle: Duration,
-    mut source: Http2Source,
-    mut sink: Http2Sink,
+    source: &mut Http2Source,
+    sink: &mut Http2Sink,
     mut connection: Http1Connection,
-    entry: &mut Entry<'_>,
-) {
+) -> (u64, u64) {
     let Http1Connection { stream, buffer, .. } = &mut connection;
     let mut scratch = Vec::new();
     let progress = Progress::default();
     let up = async {
         let mut to_backend = Http1Sink::new(stream, &mut scratch, Framing::UntilClose);
         let mut tap = Watched { tap: &mut (), progress: &progress };
-        let moved = pump(&mut source, &mut to_backend, &mut tap).await;
+        let moved = pump(source, &mut to_backend, &mut tap).await;
         let _ = poll_fn(|context| std::pin::Pin::new(&mut *stream.borrow_mut()).poll_shutdown(context)).await;
         moved
     };
     let down = async {
         let mut from_backend = Http1Source::new(stream, buffer, Framing::UntilClose);
         let mut tap = Watched { tap: &mut (), progress: &progress };
-        match pump(&mut from_backend, &mut sink, &mut tap).await {
+        match pump(&mut from_backend, sink, &mut tap).await {
             // TLS without close_notify: WebSocket tells its end itself, and a reset would take back what came before.
             Err(PumpError::Source(BodyError::Io(error))) if error.kind() == ErrorKind::UnexpectedEof => {
                 sink.finish(None).await.map(|()| 0).map_err(PumpError::Sink)
@@ -101,24 +99,8 @@ pub async fn over_stream(
     if !matches!(ended, Ok((_, Ok(_)))) {
         sink.reset(Reason::CANCEL);
     }
-    if let Ok((up, down)) = ended {
-        entry.tunnelled(up.unwrap_or(0), down.unwrap_or(0));
-    }
-}
-
-/// The body of a request that opens a tunnel.
-pub struct NoBody;
-
-impl BodySource for NoBody {
-    async fn next(&mut self) -> Result<Option<Piece<'_>>, BodyError> {
-        Ok(None)
-    }
-
-    fn is_finished(&self) -> bool {
-        true
-    }
-
-    fn take_trailers(&mut self) -> Option<HeaderMap> {
-        None
-    }
+    let Ok((up, down)) = ended else {
+        return (0, 0);
+    };
+    (up.unwrap_or(0), down.unwrap_or(0))
 }

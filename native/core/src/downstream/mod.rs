@@ -6,6 +6,8 @@ mod http2;
 mod rewound;
 #[cfg(test)]
 mod splits;
+#[cfg(test)]
+mod waits;
 
 use crate::io::fill::fill;
 use crate::l4;

@@ -4,7 +4,9 @@ pub mod fill;
 pub mod relay;
 mod reset;
 mod scratch;
+mod shared;
 pub mod watchdog;
 
 pub use reset::Reset;
 pub use scratch::Scratch;
+pub use shared::Shared;

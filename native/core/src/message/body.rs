@@ -118,17 +118,28 @@ pub trait BodySink {
     }
 }
 
+/// Wait for `future` until `gone` says that nobody needs it any more.
+///
+/// # Errors
+/// What `gone` said; the future is dropped.
+pub async fn unless_gone<F: Future>(
+    future: F,
+    mut gone: impl FnMut(&mut Context<'_>) -> Poll<BodyError>,
+) -> Result<F::Output, BodyError> {
+    let mut future = pin!(future);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Ok(output)),
+        Poll::Pending => gone(context).map(Err),
+    })
+    .await
+}
+
 /// Wait for `future` for as long as the peer of `sink` is there.
 ///
 /// # Errors
 /// The peer went away; the future is dropped.
 pub async fn while_there<Sink: BodySink, F: Future>(sink: &mut Sink, future: F) -> Result<F::Output, BodyError> {
-    let mut future = pin!(future);
-    poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(output) => Poll::Ready(Ok(output)),
-        Poll::Pending => sink.poll_gone(context).map(Err),
-    })
-    .await
+    unless_gone(future, |context| sink.poll_gone(context)).await
 }
 
 /// Which end of a pump failed.

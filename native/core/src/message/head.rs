@@ -1,6 +1,6 @@
 //! The head of a request, whichever protocol it came by.
 
-use codec::{FieldList, Framing, RequestHead as WireHead, TakenFields};
+use codec::{Field, FieldList, Framing, RequestHead as WireHead, TakenFields};
 
 /// The protocol of a request, as logs name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,5 +54,94 @@ impl<'b> Inbound<'b> {
             connect: false,
             accepts_trailers: head.accepts_trailers,
         }
+    }
+}
+
+/// A head that outlives the bytes it came in: what a request has while somebody is asked about it.
+#[derive(Debug)]
+pub struct OwnedHead {
+    bytes: Vec<u8>,
+    version: HttpVersion,
+    method: Span,
+    target: Span,
+    authority: Option<Span>,
+    fields: Vec<(Span, Span)>,
+    taken_out: Vec<(Span, Span)>,
+    framing: Framing,
+    expect_continue: bool,
+    upgrade: Option<Span>,
+    connect: bool,
+    accepts_trailers: bool,
+}
+
+/// A part of an owned head's bytes.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: usize,
+    end: usize,
+}
+
+impl OwnedHead {
+    pub fn of(head: &Inbound<'_>) -> Self {
+        let mut bytes = Vec::new();
+        let mut copy = |part: &[u8]| {
+            let start = bytes.len();
+            bytes.extend_from_slice(part);
+            Span { start, end: bytes.len() }
+        };
+        let mut copy_all =
+            |fields: &[Field<'_>]| fields.iter().map(|field| (copy(field.name), copy(field.value))).collect();
+        let (fields, taken_out) = (copy_all(&head.fields), copy_all(&head.taken_out));
+        Self {
+            version: head.version,
+            method: copy(head.method.as_bytes()),
+            target: copy(head.target),
+            authority: head.authority.map(&mut copy),
+            fields,
+            taken_out,
+            framing: head.framing,
+            expect_continue: head.expect_continue,
+            upgrade: head.upgrade.map(copy),
+            connect: head.connect,
+            accepts_trailers: head.accepts_trailers,
+            bytes,
+        }
+    }
+
+    /// The same head again.
+    pub fn inbound(&self) -> Inbound<'_> {
+        let part = |span: Span| &self.bytes[span.start..span.end];
+        let field = |&(name, value): &(Span, Span)| Field { name: part(name), value: part(value) };
+        Inbound {
+            version: self.version,
+            // It was text, and its bytes are the same.
+            method: std::str::from_utf8(part(self.method)).unwrap_or_default(),
+            target: part(self.target),
+            authority: self.authority.map(part),
+            fields: self.fields.iter().map(field).collect(),
+            taken_out: self.taken_out.iter().map(field).collect(),
+            framing: self.framing,
+            expect_continue: self.expect_continue,
+            upgrade: self.upgrade.map(part),
+            connect: self.connect,
+            accepts_trailers: self.accepts_trailers,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Inbound, OwnedHead};
+    use codec::{Parsed, parse_request};
+
+    #[test]
+    fn an_owned_head_is_the_same() {
+        let bytes =
+            b"POST /a?b HTTP/1.1\r\nHost: a.test\r\nX-Empty:\r\nCookie: a=1\r\nCookie: b=2\r\nExpect: 100-continue\r\n\
+            Connection: upgrade, x\r\nUpgrade: websocket\r\nX: 1\r\nTE: trailers\r\nContent-Length: 5\r\n\r\n";
+        let Ok(Parsed::Complete(head)) = parse_request(bytes, 64) else { panic!("a head") };
+        let inbound = Inbound::from_http1(head);
+        assert!(!inbound.fields.is_empty() && !inbound.taken_out.is_empty());
+        assert_eq!(format!("{:?}", OwnedHead::of(&inbound).inbound()), format!("{inbound:?}"));
     }
 }

@@ -61,6 +61,12 @@ impl<'c, S: AsyncRead + Unpin> Http1Source<'c, S> {
         Self { stream, buffer, remaining, lent: 0, trailers: None, half_closed: None }
     }
 
+    /// What was read behind the body.
+    pub fn ahead(&mut self) -> &mut Buffer {
+        self.buffer.consume(std::mem::take(&mut self.lent));
+        self.buffer
+    }
+
     async fn fill(&mut self) -> Result<usize, BodyError> {
         let (stream, buffer) = (self.stream, &mut *self.buffer);
         Ok(poll_fn(|context| poll_fill(buffer, &mut *stream.borrow_mut(), context, READ_AHEAD)).await?)

@@ -26,6 +26,16 @@ impl Http2Source {
         Self { stream, lent: 0, finished, trailers: None }
     }
 
+    /// Of a request that asks for a tunnel: what comes on the stream belongs to that, and not to the request.
+    pub fn before_tunnel(stream: RecvStream) -> Self {
+        Self { stream, lent: 0, finished: true, trailers: None }
+    }
+
+    /// The tunnel is open.
+    pub fn begin_tunnel(&mut self) {
+        self.finished = self.stream.is_end_stream();
+    }
+
     fn give_back(&mut self) {
         if self.lent > 0 {
             // Fails only on a stream that is gone already.

@@ -6,8 +6,11 @@ use super::grpc::End;
 use super::reply::{Reply, ReplySink};
 use super::response_filters::ResponseEdits;
 use crate::error::ErrorCode;
+use crate::io::watchdog::Watchdog;
 use codec::{Field, Framing};
 use smallvec::SmallVec;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// One field of an answer.
 pub type AnswerField = (&'static str, Vec<u8>);
@@ -45,7 +48,7 @@ impl Answer {
     ///
     /// # Errors
     /// The client cannot be reached.
-    pub async fn send<Sink: ReplySink>(
+    async fn send<Sink: ReplySink>(
         &self,
         client: &mut Sink,
         head_request: bool,
@@ -79,5 +82,23 @@ impl Answer {
             client.write(Piece::Borrowed(body.as_bytes())).await?;
         }
         client.finish(None).await
+    }
+
+    /// Send it to a client that takes it within `limit`.
+    ///
+    /// # Errors
+    /// The client is gone, or was too slow.
+    pub async fn give<Sink: ReplySink>(
+        &self,
+        watchdog: &mut Watchdog,
+        limit: Duration,
+        client: &mut Sink,
+        head_request: bool,
+        edits: &ResponseEdits<'_>,
+    ) -> Result<(), End> {
+        match watchdog.until(Instant::now() + limit, self.send(client, head_request, edits)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(End { code: ErrorCode::ClientGone, reset: None }),
+        }
     }
 }

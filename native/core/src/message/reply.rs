@@ -1,6 +1,7 @@
 //! Response heads on their way to a client, whatever speaks on either side.
 
 use super::body::{BodyError, BodySink};
+use super::grpc::End;
 use codec::{Field, Framing};
 
 /// A response head. `fields` has no framing and no hop-by-hop fields.
@@ -34,6 +35,14 @@ pub trait ReplySink: BodySink {
     /// What follows on the client's connection cannot be trusted: this response is the last one on it. Over HTTP/2 only
     /// the stream is at stake.
     fn end_connection(&mut self) {}
+
+    /// The response will not be whole: tell so as far as the protocol can.
+    fn break_off(&mut self, _: End) {}
+
+    /// `grpc-status` of the response, once it has come.
+    fn grpc_status(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// A response that has none when it is passed on gets one (RFC 9110 section 6.6.1).

@@ -1,3 +1,11 @@
-//! What will be done about a request.
+//! One request, whichever protocol it comes by: resolve, admit, select, dispatch, respond, record.
+//!
+//! - `admit` decides, from the head alone and without I/O; `select` writes what goes to the backend.
+//! - `serve` is the life cycle: it waits for policies, answers, forwards, and runs tunnels, all of it within limits of time.
+//! - Who is downstream gives a [`ClientStream`]: a body, a place for the response, and a way to become a tunnel.
 
-pub mod plan;
+mod admit;
+mod select;
+mod serve;
+
+pub use serve::{ClientStream, Request, Room, Served};

@@ -7,6 +7,7 @@ use super::thread::Command;
 use crate::observe::access_log::AccessLog;
 use crate::observe::events::Events;
 use crate::observe::metrics::Registry;
+use crate::policy::{BodyLimit, Chain, Step};
 use crate::settings::Settings;
 use crate::tls::server::ServerTls;
 use crate::upstream::tls::ClientTls;
@@ -73,6 +74,8 @@ pub struct Engine {
     threads: Vec<Thread>,
     sockets: AHashMap<SocketKey, Result<Bound, BindError>>,
     admin: Option<Admin>,
+    /// What the settings ask of every request.
+    chain: Option<Arc<Chain>>,
     leaving: bool,
 }
 
@@ -174,7 +177,9 @@ impl Engine {
                 .spawn(move || thread::run(id, shared, receiver))?;
             threads.push(Thread { commands, handle });
         }
-        Ok(Self { shared, state: State::default(), threads, sockets: AHashMap::new(), admin, leaving: false })
+        let body_limit = BodyLimit::new(shared.settings.max_body_bytes);
+        let chain = Chain::new(body_limit.map(Step::BodyLimit).into_iter().collect());
+        Ok(Self { shared, state: State::default(), threads, sockets: AHashMap::new(), admin, chain, leaving: false })
     }
 
     pub fn shared(&self) -> &Arc<Shared> {
@@ -203,7 +208,7 @@ impl Engine {
         let number = table.generation;
         // New sockets are bound first and accept only once their table is there: nobody meets a 404 that is not meant.
         let listening = self.bind_new(&table);
-        let generation = Arc::new(Generation { table, server_tls, client_tls });
+        let generation = Arc::new(Generation { table, server_tls, client_tls, chain: self.chain.clone() });
         self.shared.generation.store(Arc::clone(&generation));
         for (key, listeners) in listening {
             for (thread, listener) in self.threads.iter().zip(listeners) {

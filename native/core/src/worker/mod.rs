@@ -12,6 +12,7 @@ use crate::io::Scratch;
 use crate::observe::access_log::AccessLog;
 use crate::observe::events::Events;
 use crate::observe::metrics::{Registry, WorkerMetrics};
+use crate::policy::Chain;
 use crate::settings::Settings;
 use crate::tls::server::ServerTls;
 use crate::upstream::Upstreams;
@@ -31,6 +32,8 @@ pub struct Generation {
     pub table: Table,
     pub server_tls: ServerTls,
     pub client_tls: ClientTls,
+    /// What holds for every request.
+    pub chain: Option<Arc<Chain>>,
 }
 
 /// Whether traffic should come here.

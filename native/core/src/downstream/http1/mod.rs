@@ -1,23 +1,19 @@
 //! One HTTP/1.1 connection from a client: heads in, responses out, one after the other.
 
 mod reply;
+mod stream;
 
-use crate::dispatch::retry::{Exchange, Forwarded};
-use crate::dispatch::tunnel;
 use crate::error::ErrorCode;
 use crate::io::Reset;
 use crate::io::fill::{fill, poll_fill};
 use crate::io::watchdog::{Expired, Progress, Stalls, Watchdog};
-use crate::message::body::BodySource;
 use crate::message::client::Client;
-use crate::message::grpc::End;
 use crate::message::head::Inbound;
-use crate::message::http1::{Http1Source, READ_AHEAD};
+use crate::message::http1::READ_AHEAD;
 use crate::message::local_reply::Answer;
 use crate::message::record::{Entry, Refused};
-use crate::message::reply::ReplySink;
 use crate::message::response_filters::ResponseEdits;
-use crate::request::plan::{Plan, plan};
+use crate::request::{Request, Room, Served};
 use crate::worker::Generation;
 use codec::{Buffer, Framing, HeadSearch, Parsed, RequestHead, WireError, parse_request};
 use reply::{Http1Reply, Http1Terms};
@@ -26,6 +22,7 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use stream::{Http1Stream, Over};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
@@ -181,56 +178,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
     }
 
     async fn perform(&mut self, received: Received<'_>) -> Next {
-        let Received { framing, terms, plan, mut entry, expect_continue, .. } = received;
-        let mut reply = Http1Reply::new(&self.stream, &mut self.out, &self.client.worker.drain, terms);
-        let mut source = Http1Source::new(&self.stream, &mut self.buffer, framing);
-        let mut refused = false;
-        let forwarded = match plan {
-            Plan::Answer(answer, edits) => {
-                // A client that sends nonsense is not worth a second guess, and what follows CONNECT is no HTTP: whoever sent
-                // it before the answer took the tunnel for open (RFC 9110 section 9.3.6).
-                refused = matches!(answer.code, Some(ErrorCode::BadRequest | ErrorCode::MethodNotAllowed));
-                // Unread bytes would be taken for the next request: what is not here already ends the connection.
-                if !source.is_whole() || expect_continue || refused {
-                    reply.terms.close = true;
-                }
-                let until = Instant::now() + self.client.worker.settings().response_read_timeout();
-                let sent =
-                    self.watchdog.until(until, Box::pin(answer.send(&mut reply, terms.head_request, &edits))).await;
-                entry.answer(&answer, 0);
-                match sent {
-                    Ok(Ok(())) => Forwarded::Complete,
-                    Ok(Err(_)) | Err(_) => Forwarded::Broken(End { code: ErrorCode::ClientGone, reset: None }),
-                }
-            }
-            Plan::Forward(forward) => {
-                let exchange = Exchange { client: self.client, forward: &forward, scratch: &mut self.scratch };
-                let done = exchange.run(&mut self.watchdog, &mut source, &mut reply, &mut entry).await;
-                self.head = forward.into_buffer();
-                done
-            }
-        };
-        let terms = reply.terms;
-        let ends_with_connection = reply.ends_with_connection();
-        entry.response_bytes(reply.body_bytes());
-        let whole = source.is_finished() || (source.is_whole() && discard(&mut source).await);
-        drop(source);
-        match forwarded {
-            Forwarded::Complete if !whole || refused => Next::Linger,
+        let Received { framing, terms, request, .. } = received;
+        let drain = &self.client.worker.drain;
+        let mut stream = Http1Stream::new(&self.stream, &mut self.buffer, &mut self.out, drain, framing, terms);
+        let room = Room { scratch: &mut self.scratch, head: &mut self.head };
+        let served = request.serve(&mut self.watchdog, room, &mut stream).await;
+        let Over { close, ends_with_connection, whole } = stream.end().await;
+        match served {
+            Served::Refused => Next::Linger,
+            Served::Complete if !whole => Next::Linger,
             // Closing on bytes that nobody has read is a reset, which takes back what the client has not read of the response.
-            Forwarded::Complete if terms.close && self.has_more() => Next::Linger,
-            Forwarded::Complete if terms.close => Next::Close,
-            Forwarded::Complete => Next::Request,
-            Forwarded::Broken(_) if ends_with_connection => Next::Reset,
-            Forwarded::Broken(_) => Next::Close,
-            Forwarded::Switched(mut connection) => {
-                let upstream = connection.stream.get_mut();
-                let (stream, buffer) = (self.stream.get_mut(), &mut self.buffer);
-                let tunnel = tunnel::run(&self.client.worker, stream, buffer, upstream, &mut connection.buffer);
-                let (up, down) = Box::pin(tunnel).await;
-                entry.tunnelled(up, down);
-                Next::Close
-            }
+            Served::Complete if close && self.has_more() => Next::Linger,
+            Served::Complete if close => Next::Close,
+            Served::Complete => Next::Request,
+            Served::Broken(_) if ends_with_connection => Next::Reset,
+            Served::Broken(_) | Served::Tunnelled => Next::Close,
         }
     }
 
@@ -263,12 +225,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
     async fn answer_without_request(&mut self, code: ErrorCode, detail: String) -> Next {
         let terms = Http1Terms { minor: 1, head_request: false, close: true };
         let mut reply = Http1Reply::new(&self.stream, &mut self.out, &self.client.worker.drain, terms);
-        let until = Instant::now() + self.client.worker.settings().response_read_timeout();
+        let limit = self.client.worker.settings().response_read_timeout();
         let answer = Answer::error(code);
-        let sent =
-            self.watchdog.until(until, Box::pin(answer.send(&mut reply, false, &ResponseEdits::default()))).await;
+        let given =
+            Box::pin(answer.give(&mut self.watchdog, limit, &mut reply, false, &ResponseEdits::default())).await;
         Entry::refused(self.client, code, &Refused::of_http1(self.buffer.filled(), detail));
-        if matches!(sent, Ok(Ok(()))) { Next::Linger } else { Next::Close }
+        if given.is_ok() { Next::Linger } else { Next::Close }
     }
 
     /// Say that nothing more comes, then read until the client has understood.
@@ -298,10 +260,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
 struct Received<'g> {
     consumed: usize,
     framing: Framing,
-    expect_continue: bool,
     terms: Http1Terms,
-    plan: Plan<'g>,
-    entry: Entry<'g>,
+    request: Request<'g>,
 }
 
 fn receive<'g>(client: &'g Client, generation: &'g Generation, head: RequestHead<'_>, buffer: Vec<u8>) -> Received<'g> {
@@ -310,20 +270,7 @@ fn receive<'g>(client: &'g Client, generation: &'g Generation, head: RequestHead
         head_request: head.method == "HEAD",
         close: !head.keep_alive || client.worker.drain.is_draining(),
     };
-    let (consumed, framing, expect_continue) = (head.consumed, head.framing, head.expect_continue);
-    let inbound = Inbound::from_http1(head);
-    let mut entry = Entry::begin(client, &inbound);
-    let plan = plan(client, generation, inbound, buffer, &mut entry);
-    Received { consumed, framing, expect_continue, terms, plan, entry }
-}
-
-/// Drop the rest of a body that stands whole in the buffer.
-async fn discard(source: &mut impl BodySource) -> bool {
-    loop {
-        match source.next().await {
-            Ok(Some(_)) => {}
-            Ok(None) => return true,
-            Err(_) => return false,
-        }
-    }
+    let (consumed, framing) = (head.consumed, head.framing);
+    let request = Request::new(client, generation, &Inbound::from_http1(head), buffer);
+    Received { consumed, framing, terms, request }
 }

@@ -5,13 +5,11 @@ mod flood;
 mod head;
 mod reply;
 mod resets;
+mod stream;
 
 use super::PREFACE;
-use crate::dispatch::retry::{Exchange, Forwarded};
-use crate::dispatch::tunnel;
 use crate::error::ErrorCode;
 use crate::io::watchdog::Watchdog;
-use crate::message::body::BodySink;
 use crate::message::client::Client;
 use crate::message::grpc;
 use crate::message::grpc::End;
@@ -21,14 +19,14 @@ use crate::message::local_reply::Answer;
 use crate::message::record::{Entry, Refused};
 use crate::message::reply::ReplySink;
 use crate::message::response_filters::ResponseEdits;
-use crate::request::plan::{Plan, plan};
+use crate::request::{Request, Room, Served};
 use bytes::Bytes;
 use close::Kept;
 use flood::Metered;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use head::Prepared;
-use http::{Method, Request};
+use http::Method;
 use reply::Http2Reply;
 use resets::Resets;
 use std::cell::Cell;
@@ -37,6 +35,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
+use stream::Http2Stream;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
@@ -156,85 +155,41 @@ struct Stream {
 }
 
 impl Stream {
-    async fn serve(self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+    async fn serve(self, request: http::Request<RecvStream>, respond: SendResponse<Bytes>) {
         let client = &*self.client;
+        let settings = client.worker.settings();
         let (parts, body) = request.into_parts();
-        let head_request = parts.method == Method::HEAD;
         let mut reply = Http2Reply::new(respond);
-        let prepared = match Prepared::new(&parts, &body, client.worker.settings()) {
+        let prepared = match Prepared::new(&parts, &body, settings) {
             Ok(prepared) => prepared,
             Err(code) => {
                 Entry::refused(client, code, &refused(&parts, code));
                 let answer = Answer::failure(End { code, reset: None }, grpc::is_grpc(&fields_of(&parts.headers)));
+                let head_request = parts.method == Method::HEAD;
                 // Many small fields take many times their bytes, and the client may be in no hurry to take the answer.
                 drop(parts);
-                return answer_locally(client, &answer, &ResponseEdits::default(), &mut reply, head_request).await;
+                let limit = settings.response_read_timeout();
+                let mut watchdog = Watchdog::new(Instant::now() + limit);
+                let edits = ResponseEdits::default();
+                if let Err(end) = answer.give(&mut watchdog, limit, &mut reply, head_request, &edits).await {
+                    reply.break_off(end);
+                }
+                return;
             }
         };
-        let tunnel = prepared.tunnel;
         let generation = client.worker.generation();
-        let inbound = prepared.inbound(&parts);
-        let mut entry = Entry::begin(client, &inbound);
-        entry.grpc(grpc::is_grpc(&inbound.fields));
-        let plan = plan(client, &generation, inbound, Vec::new(), &mut entry);
-        let mut source = Http2Source::new(body);
-        match plan {
-            Plan::Answer(answer, edits) => {
-                entry.answer(&answer, 0);
-                answer_locally(client, &answer, &edits, &mut reply, head_request).await;
-                entry.response_bytes(reply.body_bytes());
-            }
-            // Reset while it waited for us: no backend need hear of it.
-            Plan::Forward(_) if is_gone(&mut reply).await => {
-                self.resets.reset(entry.started(), entry.started());
-                entry.failed(ErrorCode::ClientGone, 0);
-            }
-            Plan::Forward(forward) => {
-                let mut scratch = Vec::new();
-                let exchange = Exchange { client, forward: &forward, scratch: &mut scratch };
-                let mut watchdog = Watchdog::new(Instant::now() + client.worker.settings().stall_timeout());
-                let done = if tunnel {
-                    Box::pin(exchange.run(&mut watchdog, &mut tunnel::NoBody, &mut reply, &mut entry)).await
-                } else {
-                    exchange.run(&mut watchdog, &mut source, &mut reply, &mut entry).await
-                };
-                if reply.head_sent() {
-                    self.resets.answered();
-                } else if matches!(&done, Forwarded::Broken(end) if end.code == ErrorCode::ClientGone) {
-                    self.resets.reset(entry.started(), Instant::now());
-                }
-                if let Forwarded::Broken(end) = &done {
-                    reply.break_off(*end);
-                }
-                entry.response_bytes(reply.body_bytes());
-                entry.grpc_status(reply.grpc_status());
-                match done {
-                    Forwarded::Complete | Forwarded::Broken(_) => {}
-                    Forwarded::Switched(connection) => {
-                        if let Ok(Some(sink)) = reply.into_sink() {
-                            let idle = client.worker.settings().l4_idle_timeout();
-                            Box::pin(tunnel::over_stream(&mut watchdog, idle, source, sink, *connection, &mut entry))
-                                .await;
-                        }
-                    }
-                }
-            }
+        let request = Request::new(client, &generation, &prepared.inbound(&parts), Vec::new());
+        let source = if prepared.tunnel { Http2Source::before_tunnel(body) } else { Http2Source::new(body) };
+        let mut stream = Http2Stream { source, reply };
+        let mut watchdog = Watchdog::new(Instant::now() + settings.stall_timeout());
+        let started = request.started();
+        let room = Room { scratch: &mut Vec::new(), head: &mut Vec::new() };
+        let served = request.serve(&mut watchdog, room, &mut stream).await;
+        if stream.reply.head_sent() {
+            self.resets.answered();
+        } else if matches!(served, Served::Broken(end) if end.code == ErrorCode::ClientGone) {
+            self.resets.reset(started, Instant::now());
         }
-    }
-}
-
-/// Give an answer of our own to a client that takes it in time; else the stream is reset.
-async fn answer_locally(
-    client: &Client,
-    answer: &Answer,
-    edits: &ResponseEdits<'_>,
-    reply: &mut Http2Reply,
-    head_request: bool,
-) {
-    let until = Instant::now() + client.worker.settings().response_read_timeout();
-    let sent = Watchdog::new(until).until(until, Box::pin(answer.send(reply, head_request, edits))).await;
-    if !matches!(sent, Ok(Ok(()))) {
-        reply.break_off(End { code: ErrorCode::ClientGone, reset: None });
     }
 }
 
@@ -246,8 +201,4 @@ fn refused(parts: &http::request::Parts, code: ErrorCode) -> Refused<'_> {
         target: parts.uri.path_and_query().map_or(b"", |target| target.as_str().as_bytes()),
         detail: code.meaning().to_owned(),
     }
-}
-
-async fn is_gone(reply: &mut Http2Reply) -> bool {
-    poll_fn(|context| Poll::Ready(reply.poll_gone(context).is_ready())).await
 }

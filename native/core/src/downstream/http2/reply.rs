@@ -31,27 +31,6 @@ impl Http2Reply {
         Self { respond, sink: None, head: None, head_sent: false, body_bytes: 0, grpc: false, grpc_status: None }
     }
 
-    /// `grpc-status` of the response, once it has come.
-    pub fn grpc_status(&self) -> Option<u32> {
-        self.grpc_status
-    }
-
-    /// This response will not be whole. gRPC says so in trailers, which every client understands better than a reset; what
-    /// is half a message then is for the client to see.
-    pub fn break_off(&mut self, end: End) {
-        if self.grpc
-            && end.code != ErrorCode::ClientGone
-            && let Some(trailers) = end.trailers()
-            && self.send_head(false).is_ok()
-            && let Some(sink) = &mut self.sink
-            && sink.break_off(trailers).is_ok()
-        {
-            self.grpc_status = end.status();
-            return;
-        }
-        self.reset(end.reason());
-    }
-
     fn note_status(&mut self, fields: &HeaderMap) {
         if let Some(status) = fields.get(grpc::STATUS) {
             self.grpc_status = grpc::parse_status(status.as_bytes());
@@ -66,9 +45,9 @@ impl Http2Reply {
     }
 
     /// The body's sink; sends the head first where it is still held back.
-    pub fn into_sink(mut self) -> Result<Option<Http2Sink>, BodyError> {
+    pub fn sink(&mut self) -> Result<Option<&mut Http2Sink>, BodyError> {
         self.send_head(false)?;
-        Ok(self.sink)
+        Ok(self.sink.as_mut())
     }
 
     /// The head waits until it is known whether a body follows, so that an empty response is one frame.
@@ -121,6 +100,27 @@ impl BodySink for Http2Reply {
 }
 
 impl ReplySink for Http2Reply {
+    /// This response will not be whole. gRPC says so in trailers, which every client understands better than a reset; what
+    /// is half a message then is for the client to see.
+    fn break_off(&mut self, end: End) {
+        if self.grpc
+            && end.code != ErrorCode::ClientGone
+            && let Some(trailers) = end.trailers()
+            && self.send_head(false).is_ok()
+            && let Some(sink) = &mut self.sink
+            && sink.break_off(trailers).is_ok()
+        {
+            self.grpc_status = end.status();
+            return;
+        }
+        self.reset(end.reason());
+    }
+
+    /// `grpc-status` of the response, once it has come.
+    fn grpc_status(&self) -> Option<u32> {
+        self.grpc_status
+    }
+
     fn informational(&mut self, status: u16, fields: &[Field<'_>]) -> Result<(), BodyError> {
         Ok(self.respond.send_informational(response(status, fields)?)?)
     }

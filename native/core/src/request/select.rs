@@ -1,0 +1,136 @@
+//! From an admitted request to what is sent: choose its backend and its mirrors, run the filters, write the head. No I/O, no
+//! waiting.
+
+use crate::dispatch::outbound::{Outbound, Parts};
+use crate::dispatch::{Forward, MirrorTo};
+use crate::error::ErrorCode;
+use crate::message::client::{Client, ForwardingFields, take_forwarding};
+use crate::message::head::Inbound;
+use crate::message::record::Entry;
+use crate::message::response_filters::ResponseEdits;
+use crate::worker::Generation;
+use route::ir::BackendProtocol;
+use route::resolve::{Edited, Picked, Routed, cors_response, edit_request, pick};
+use route::table::{EditedFields, Filters, Listener, Rule};
+use smallvec::SmallVec;
+use std::borrow::Cow;
+
+/// Choose the backend of a request that was admitted, and write what goes there. `buffer` is memory for the head.
+///
+/// # Errors
+/// There is no backend that could take it.
+pub fn select<'g>(
+    client: &Client,
+    generation: &'g Generation,
+    inbound: &Inbound<'_>,
+    routed: &Routed<'g, '_>,
+    buffer: Vec<u8>,
+    record: &mut Entry<'g>,
+) -> Result<Box<Forward<'g>>, ErrorCode> {
+    let Routed { head, listener, found, .. } = routed;
+    let rule = found.rule;
+    let (chosen, backend) = match pick(&generation.table, found, turn(client, rule)) {
+        Picked::NoBackend => return Err(ErrorCode::NoBackend),
+        Picked::Invalid(_) => return Err(ErrorCode::BackendInvalid),
+        Picked::NoEndpoint(_) => return Err(ErrorCode::NoEndpoint),
+        Picked::Backend(_, chosen, backend) => (chosen, backend),
+    };
+    record.backend(&backend.id);
+    let grpc = rule.ir.grpc;
+    let upgrade = inbound.upgrade.is_some();
+    if upgrade && (grpc || backend.protocol == BackendProtocol::H2c) {
+        return Err(ErrorCode::UpstreamNoUpgrade);
+    }
+    let route = generation.client_tls.route(backend, &listener.ir, grpc, upgrade).ok_or(ErrorCode::BackendInvalid)?;
+    let parts = Parts {
+        method: inbound.method,
+        path: head.path,
+        query: head.query,
+        authority: head.authority,
+        original_authority: head.authority,
+        fields: head.fields,
+        framing: inbound.framing,
+        expect_continue: inbound.expect_continue,
+        upgrade: inbound.upgrade,
+        connect: inbound.connect,
+        trailers: inbound.accepts_trailers || grpc,
+        tls: route.tls.is_some(),
+    };
+    let filters = [&rule.filters, &chosen.filters];
+    let cors = rule.filters.cors.as_ref().or(chosen.filters.cors.as_ref());
+    Ok(Box::new(Forward {
+        outbound: write_outbound(client, parts, &filters, found.prefix_length, buffer),
+        endpoints: backend.selectable(),
+        route,
+        edits: ResponseEdits::new(filters[0], filters[1], cors.map_or_else(Vec::new, |cors| cors_response(cors, head))),
+        timeouts: rule.timeouts,
+        retry: rule.retry.as_ref(),
+        grpc,
+        mirrors: mirrors(client, generation, listener, rule.uid, &filters, grpc),
+        body_limit: generation.chain.as_ref().and_then(|chain| chain.body_limit()),
+    }))
+}
+
+/// Which of the rule's backends is next; most rules have one.
+fn turn(client: &Client, rule: &Rule) -> u64 {
+    if rule.backends.len() < 2 { 0 } else { client.worker.turns.backend(rule.uid, rule.total_weight) }
+}
+
+fn write_outbound(
+    client: &Client,
+    parts: Parts<'_>,
+    filters: &[&Filters; 2],
+    prefix_length: Option<usize>,
+    buffer: Vec<u8>,
+) -> Outbound {
+    if filters.iter().all(|filters| filters.request.is_empty() && filters.rewrite.is_none()) {
+        return Outbound::write(client, &parts, None, buffer);
+    }
+    // What the client says of where it comes from goes first: what is there afterwards is what a filter wants sent.
+    let mut forwarding = ForwardingFields::default();
+    let kept = parts.fields.iter().filter(|field| !take_forwarding(field, &mut forwarding));
+    let mut fields: EditedFields<'_> = kept.copied().collect();
+    let mut authority = Cow::Borrowed(parts.authority);
+    let mut path = Cow::Borrowed(parts.path);
+    for filters in filters {
+        let Edited { authority: new_authority, path: new_path } =
+            edit_request(filters, &mut fields, parts.path, prefix_length);
+        if let Some(new_authority) = new_authority {
+            authority = Cow::Borrowed(new_authority.as_bytes());
+        }
+        if let Some(new_path) = new_path {
+            path = Cow::Owned(new_path);
+        }
+    }
+    Outbound::write(
+        client,
+        &Parts { path: &path, authority: &authority, fields: &fields, ..parts },
+        Some(&forwarding),
+        buffer,
+    )
+}
+
+fn mirrors<'g>(
+    client: &Client,
+    generation: &'g Generation,
+    listener: &Listener,
+    rule: u64,
+    filters: &[&'g Filters; 2],
+    grpc: bool,
+) -> SmallVec<[MirrorTo<'g>; 1]> {
+    let mut chosen = SmallVec::new();
+    for (place, mirror) in filters.iter().flat_map(|filters| &filters.mirrors).enumerate() {
+        let share = u64::from(mirror.percentage.denominator.max(1));
+        if client.worker.turns.mirror(rule, place, share) >= u64::from(mirror.percentage.numerator) {
+            continue;
+        }
+        let Some(backend) = generation.table.backend(mirror.slot) else {
+            continue;
+        };
+        let usable = backend.tls.as_ref().is_none_or(|policy| !policy.invalid);
+        if let Some(route) = generation.client_tls.route(backend, &listener.ir, grpc, false).filter(|_| usable) {
+            chosen.push(MirrorTo { endpoints: backend.selectable(), route });
+        }
+    }
+    chosen
+}

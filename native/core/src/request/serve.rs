@@ -1,0 +1,183 @@
+//! The life cycle of a request. Everything that it waits for has a limit of time.
+
+use super::admit::{Place, Plan, Waiting, admit};
+use crate::dispatch::retry::{Exchange, Forwarded};
+use crate::error::ErrorCode;
+use crate::io::watchdog::Watchdog;
+use crate::message::body::{BodyError, BodySink, BodySource, unless_gone};
+use crate::message::client::Client;
+use crate::message::grpc::{self, End};
+use crate::message::head::{HttpVersion, Inbound};
+use crate::message::record::Entry;
+use crate::message::reply::ReplySink;
+use crate::policy::Verdict;
+use crate::upstream::Http1Connection;
+use crate::worker::{Generation, Worker};
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The longest that policies may keep a request, however much time its rule gives: who asks somebody has a limit of its own.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// A client's side of one request.
+pub trait ClientStream {
+    type Source: BodySource;
+    type Reply: ReplySink;
+
+    /// Where the body comes from, and where the response goes.
+    fn split(&mut self) -> (&mut Self::Source, &mut Self::Reply);
+
+    /// The backend has switched protocols: bytes both ways until both ends have ended, or nothing comes any more. Returns the
+    /// bytes from client to backend and back.
+    async fn tunnel(&mut self, worker: &Worker, watchdog: &mut Watchdog, connection: Http1Connection) -> (u64, u64);
+}
+
+/// A request from its head on.
+pub struct Request<'g> {
+    client: &'g Client,
+    generation: &'g Generation,
+    plan: Plan<'g>,
+    record: Entry<'g>,
+    is_head: bool,
+    expect_continue: bool,
+}
+
+/// Memory that the requests of a connection use one after the other.
+pub struct Room<'r> {
+    /// Where a request is put together for the wire.
+    pub scratch: &'r mut Vec<u8>,
+    /// The forwarded head.
+    pub head: &'r mut Vec<u8>,
+}
+
+/// How a request ended, as far as the client's connection is concerned.
+#[derive(Debug, Clone, Copy)]
+pub enum Served {
+    /// A whole response was given, the backend's or our own.
+    Complete,
+    /// As `Complete`, to what is no request: nothing behind it can be trusted.
+    Refused,
+    /// The response is not whole, and the client was told so as far as its protocol can.
+    Broken(End),
+    /// It was a tunnel, which has ended.
+    Tunnelled,
+}
+
+impl<'g> Request<'g> {
+    /// Decide what will be done about a head, as far as nobody has to be asked. `buffer` is memory for the forwarded one.
+    pub fn new(client: &'g Client, generation: &'g Generation, inbound: &Inbound<'_>, buffer: Vec<u8>) -> Self {
+        let mut record = Entry::begin(client, inbound);
+        if inbound.version == HttpVersion::Http2 {
+            record.grpc(grpc::is_grpc(&inbound.fields));
+        }
+        let plan = admit(client, generation, inbound, Place::START, buffer, &mut record);
+        let (is_head, expect_continue) = (inbound.method == "HEAD", inbound.expect_continue);
+        Self { client, generation, plan, record, is_head, expect_continue }
+    }
+
+    /// When its head was there.
+    pub fn started(&self) -> Instant {
+        self.record.started()
+    }
+
+    /// Serve it, to the last byte of its response or the end of its tunnel.
+    pub async fn serve<Stream: ClientStream>(
+        mut self,
+        watchdog: &mut Watchdog,
+        room: Room<'_>,
+        stream: &mut Stream,
+    ) -> Served {
+        while let Plan::Wait(waiting) = self.plan {
+            // Boxed, as all that most requests do not need: what they carry around stays small.
+            let waited = Box::pin(wait(self.client, self.generation, *waiting, watchdog, stream, &mut self.record));
+            match waited.await {
+                Ok(plan) => self.plan = plan,
+                Err(_) => return gone(&mut self.record, stream),
+            }
+        }
+        let Self { client, plan, mut record, is_head, expect_continue, .. } = self;
+        let (source, reply) = stream.split();
+        let done = match plan {
+            Plan::Wait(_) => return gone(&mut record, stream),
+            Plan::Answer(answer, edits) => {
+                // A client that sends nonsense is not worth a second guess, and what follows CONNECT is no HTTP: whoever sent
+                // it before the answer took the tunnel for open (RFC 9110 section 9.3.6).
+                let refused = matches!(answer.code, Some(ErrorCode::BadRequest | ErrorCode::MethodNotAllowed));
+                // Unread bytes would be taken for the next request: what is not here already ends the connection.
+                if refused || expect_continue || !source.is_whole() {
+                    reply.end_connection();
+                }
+                record.answer(&answer, 0);
+                let limit = client.worker.settings().response_read_timeout();
+                let given = Box::pin(answer.give(watchdog, limit, reply, is_head, &edits)).await;
+                match given {
+                    Err(end) => Served::Broken(end),
+                    Ok(()) if refused => Served::Refused,
+                    Ok(()) => Served::Complete,
+                }
+            }
+            // No backend need hear of it.
+            Plan::Forward(_) if has_left(reply).await => return gone(&mut record, stream),
+            Plan::Forward(forward) => {
+                let exchange = Exchange { client, forward: &forward, scratch: room.scratch };
+                let done = exchange.run(watchdog, source, reply, &mut record).await;
+                *room.head = forward.into_buffer();
+                match done {
+                    Forwarded::Complete => Served::Complete,
+                    Forwarded::Broken(end) => Served::Broken(end),
+                    Forwarded::Switched(connection) => {
+                        let tunnel = Box::pin(stream.tunnel(&client.worker, watchdog, *connection));
+                        let (up, down) = tunnel.await;
+                        record.tunnelled(up, down);
+                        return Served::Tunnelled;
+                    }
+                }
+            }
+        };
+        if let Served::Broken(end) = done {
+            reply.break_off(end);
+        }
+        record.response_bytes(reply.body_bytes());
+        record.grpc_status(reply.grpc_status());
+        done
+    }
+}
+
+/// Wait for a verdict for as long as the client does, then decide again.
+///
+/// # Errors
+/// The client went away.
+async fn wait<'g, Stream: ClientStream>(
+    client: &Client,
+    generation: &'g Generation,
+    waiting: Waiting,
+    watchdog: &mut Watchdog,
+    stream: &mut Stream,
+    record: &mut Entry<'g>,
+) -> Result<Plan<'g>, BodyError> {
+    let Waiting { verdict, head, next, limit, buffer } = waiting;
+    let until = record.started() + limit.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
+    let (source, reply) = stream.split();
+    let asked = unless_gone(verdict, |context| match reply.poll_gone(context) {
+        Poll::Pending => source.poll_gone(context),
+        gone @ Poll::Ready(_) => gone,
+    });
+    let verdict = match watchdog.until(until, asked).await {
+        Ok(verdict) => verdict?,
+        Err(_) => Verdict::Deny(ErrorCode::RequestTimeout),
+    };
+    Ok(admit(client, generation, &head.inbound(), Place { step: next, verdict }, buffer, record))
+}
+
+async fn has_left(reply: &mut impl ReplySink) -> bool {
+    poll_fn(|context| Poll::Ready(reply.poll_gone(context).is_ready())).await
+}
+
+fn gone<Stream: ClientStream>(record: &mut Entry<'_>, stream: &mut Stream) -> Served {
+    let end = End { code: ErrorCode::ClientGone, reset: None };
+    record.failed(end.code, 0);
+    stream.split().1.break_off(end);
+    Served::Broken(end)
+}
