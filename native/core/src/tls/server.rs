@@ -160,7 +160,7 @@ fn config(
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     }
     // Tickets are bound to this configuration, so a session never crosses listeners with other client validation.
-    config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(|error| error.to_string())?;
+    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|error| error.to_string())?;
     Ok(config)
 }
 
@@ -248,3 +248,6 @@ async fn finish(
     };
     Ok((stream, handshake))
 }
+
+#[cfg(test)]
+mod tests;
