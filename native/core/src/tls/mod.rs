@@ -7,6 +7,7 @@ pub mod inspect;
 mod keys;
 mod pem;
 pub mod server;
+mod server_certificates;
 mod trust;
 
 use rustls::crypto::CryptoProvider;
