@@ -3,12 +3,15 @@
 mod backend_certificates;
 pub mod client;
 mod client_certificates;
+mod failure;
 pub mod inspect;
 mod keys;
 mod pem;
 pub mod server;
 mod server_certificates;
 mod trust;
+
+pub use failure::{Progress, TlsError};
 
 use rustls::crypto::CryptoProvider;
 use std::sync::{Arc, OnceLock};

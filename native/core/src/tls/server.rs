@@ -2,6 +2,7 @@
 //! (GEP-3567, GEP-91). Keys and configurations are kept from generation to generation where nothing changed.
 
 use super::client_certificates::{AcceptAny, AcceptTrusted};
+use super::failure::{Progress, TlsError};
 use super::provider;
 use super::server_certificates::{ServedKey, ServedKeys};
 use super::trust::Trust;
@@ -26,15 +27,6 @@ pub struct Handshake {
     pub http2: bool,
     /// The client showed a certificate.
     pub client_certificate: bool,
-}
-
-/// Why a handshake failed.
-#[derive(Debug)]
-pub enum TlsError {
-    Timeout,
-    /// No listener for the name, or one without a usable certificate.
-    NoCertificate,
-    Io(io::Error),
 }
 
 #[derive(Debug)]
@@ -145,7 +137,7 @@ fn config(
     Ok(config)
 }
 
-/// Do the handshake of one connection.
+/// Do the handshake of one connection; `progress` is what it knows by its end.
 ///
 /// # Errors
 /// [`TlsError`]; the client has been told with an alert where that is possible.
@@ -154,8 +146,9 @@ pub async fn accept(
     socket: &Socket,
     tls: &ServerTls,
     limit: Duration,
+    progress: &mut Progress,
 ) -> Result<(TlsStream<TcpStream>, Handshake), TlsError> {
-    match tokio::time::timeout(limit, handshake(stream, socket, tls)).await {
+    match tokio::time::timeout(limit, handshake(stream, socket, tls, progress)).await {
         Ok(result) => result,
         Err(_) => Err(TlsError::Timeout),
     }
@@ -165,9 +158,10 @@ async fn handshake(
     stream: TcpStream,
     socket: &Socket,
     tls: &ServerTls,
+    progress: &mut Progress,
 ) -> Result<(TlsStream<TcpStream>, Handshake), TlsError> {
     let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(TlsError::Io)?;
-    finish(start, socket, tls).await
+    finish(start, socket, tls, progress).await
 }
 
 /// Do the handshake of a connection whose first bytes, a whole `ClientHello` at least, have been read already.
@@ -179,13 +173,14 @@ pub async fn accept_after(
     mut ahead: &[u8],
     socket: &Socket,
     tls: &ServerTls,
+    progress: &mut Progress,
 ) -> Result<(TlsStream<TcpStream>, Handshake), TlsError> {
     let mut acceptor = Acceptor::default();
     while !ahead.is_empty() {
         acceptor.read_tls(&mut ahead).map_err(TlsError::Io)?;
     }
     match acceptor.accept() {
-        Ok(Some(accepted)) => finish(StartHandshake::from_parts(accepted, stream), socket, tls).await,
+        Ok(Some(accepted)) => finish(StartHandshake::from_parts(accepted, stream), socket, tls, progress).await,
         Ok(None) => Err(TlsError::Io(io::ErrorKind::UnexpectedEof.into())),
         Err((error, mut alert)) => {
             let mut bytes = Vec::new();
@@ -200,12 +195,14 @@ async fn finish(
     start: StartHandshake<TcpStream>,
     socket: &Socket,
     tls: &ServerTls,
+    progress: &mut Progress,
 ) -> Result<(TlsStream<TcpStream>, Handshake), TlsError> {
+    progress.hello = true;
     let sni = start.client_hello().server_name().map(str::to_ascii_lowercase);
-    let listener = socket.listener_for_sni(sni.as_deref()).and_then(|listener| tls.listeners.get(listener.id()));
-    let Some(listener) = listener else {
-        return Err(TlsError::NoCertificate);
-    };
+    progress.sni.clone_from(&sni);
+    let listener = socket.listener_for_sni(sni.as_deref()).ok_or(TlsError::NoListener)?;
+    progress.listener = Some(Arc::clone(listener));
+    let listener = tls.listeners.get(listener.id()).ok_or(TlsError::NoCertificate)?;
     let stream = start.into_stream(Arc::clone(&listener.config)).await.map_err(TlsError::Io)?;
     let session = stream.get_ref().1;
     let handshake = Handshake {
