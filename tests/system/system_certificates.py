@@ -57,9 +57,17 @@ class Authority:
         )
         self.pem = self._certificate.public_bytes(serialization.Encoding.PEM)
 
-    def sign(self, *names: str, days: float = 10, client: bool = False, uri: str | None = None) -> Pair:
-        """Make a certificate for names and addresses; negative days: expired; parts of a day count."""
-        key = ec.generate_private_key(ec.SECP256R1())
+    def sign(
+        self,
+        *names: str,
+        start: float = -20,
+        days: float = 10,
+        client: bool = False,
+        uri: str | None = None,
+        key: Key | None = None,
+    ) -> Pair:
+        """Make a certificate for names and addresses, valid from `start` to `days` from now; parts of a day count."""
+        key = key or ec.generate_private_key(ec.SECP256R1())
         now = datetime.datetime.now(datetime.UTC)
         alternatives: list[x509.GeneralName] = []
         for name in names:
@@ -76,7 +84,7 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - 20 * DAY)
+            .not_valid_before(now + start * DAY)
             .not_valid_after(now + days * DAY)
             .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)

@@ -93,7 +93,7 @@ def test_a_certificate_in_the_middle_that_cannot_be_read() -> None:
     assert (chain.error or "").startswith("tls.crt: block 2: not X.509: ")
 
 
-SUPPORTED = "supported are RSA of 2048, 3072 or 4096 bits, ECDSA on P-256 or P-384, and Ed25519"
+SUPPORTED = "supported are RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, and Ed25519"
 
 
 @pytest.mark.parametrize(
@@ -101,12 +101,14 @@ SUPPORTED = "supported are RSA of 2048, 3072 or 4096 bits, ECDSA on P-256 or P-3
     [
         (EC, None),
         (ec.generate_private_key(ec.SECP384R1()), None),
+        (ec.generate_private_key(ec.SECP521R1()), None),
         (ed25519.Ed25519PrivateKey.generate(), None),
         (rsa.generate_private_key(65537, 2048), None),
-        (ec.generate_private_key(ec.SECP521R1()), "ECDSA on P-521"),
+        (rsa.generate_private_key(65537, 2560), None),
+        (ec.generate_private_key(ec.SECP224R1()), "ECDSA on P-224"),
         (ec.generate_private_key(ec.SECP256K1()), "ECDSA on secp256k1"),
         (rsa.generate_private_key(65537, 1024), "RSA of 1024 bits"),
-        (rsa.generate_private_key(65537, 2560), "RSA of 2560 bits"),
+        (rsa.generate_private_key(65537, 2040), "RSA of 2040 bits"),
         (ed448.Ed448PrivateKey.generate(), "Ed448"),
         (dsa.generate_private_key(2048), "DSA"),
     ],

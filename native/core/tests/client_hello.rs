@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// What a real client sends.
 fn from_rustls(name: &str) -> Vec<u8> {
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(RootCertStore::empty())

@@ -35,7 +35,7 @@ class ClientValidation(Base, frozen=True, kw_only=True):
 
 
 class ListenerTls(Base, frozen=True, kw_only=True):
-    """TLS termination; `certificates`: ids in the order written, the first answers clients whose SNI fits none."""
+    """TLS termination; `certificates`: ids in the order written (docs/tls.md says which one a client gets)."""
 
     certificates: tuple[str, ...]
     client_validation: ClientValidation | None = None

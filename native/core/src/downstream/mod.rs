@@ -13,7 +13,7 @@ use crate::io::fill::fill;
 use crate::l4;
 use crate::message::client::Client;
 use crate::message::http1::READ_AHEAD;
-use crate::tls::server;
+use crate::tls::{Progress, TlsError, server};
 use crate::worker::{Generation, Worker};
 use codec::Buffer;
 use rewound::Rewound;
@@ -40,19 +40,23 @@ pub async fn serve_connection(worker: Rc<Worker>, stream: TcpStream, peer: Socke
     if entry.protocol == ListenerProtocol::Https {
         let limit = worker.settings().handshake_timeout();
         let opened = Instant::now();
-        if !has_begun(&worker, &stream, limit).await {
+        let mut progress = Progress::default();
+        let accepted = if has_begun(&worker, &stream, limit).await {
+            let left = limit.saturating_sub(opened.elapsed());
+            server::accept(stream, entry, &generation.server_tls, left, &mut progress).await
+        } else if worker.drain.is_finishing() {
             // Who is sent away before a handshake has not failed in one.
-            if !worker.drain.is_finishing() {
-                worker.metrics.handshake(false);
-            }
             return;
-        }
-        let left = limit.saturating_sub(opened.elapsed());
-        let accepted = server::accept(stream, entry, &generation.server_tls, left).await;
+        } else if opened.elapsed() >= limit {
+            Err(TlsError::Timeout)
+        } else {
+            Err(TlsError::Io(io::ErrorKind::UnexpectedEof.into()))
+        };
         drop(generation);
         worker.metrics.handshake(accepted.is_ok());
-        let Ok((stream, handshake)) = accepted else {
-            return;
+        let (stream, handshake) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => return error.log(&worker.shared.access_log, peer, opened, &progress),
         };
         // As `serve_https`, which would keep the stream twice.
         let http2 = handshake.http2;

@@ -84,6 +84,10 @@ impl Entry {
         }
     }
 
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
     /// A route took it: it counts as open from here on.
     pub fn chosen(&mut self, chosen: &Rc<Chosen>) {
         self.chosen = Some(Rc::clone(chosen));

@@ -8,8 +8,8 @@ use crate::io::fill::fill;
 use crate::io::relay;
 use crate::io::relay::{End, Limits};
 use crate::observe::l4::L4Reason;
-use crate::tls::server;
-use crate::tls::server::{Handshake, TlsError};
+use crate::tls::server::{self, Handshake};
+use crate::tls::{Progress, TlsError};
 use crate::upstream::{Active, ConnectStage, UpstreamStream};
 use crate::worker::{Generation, Worker};
 use codec::Buffer;
@@ -76,9 +76,13 @@ pub async fn serve_tls(worker: Rc<Worker>, mut stream: TcpStream, peer: SocketAd
             None
         }
         Kind::Https => {
+            let opened = entry.started();
             entry.discard();
-            let first = Box::pin(accept(&worker, &generation, socket, stream, &ahead, deadline));
-            first.await.ok()
+            let mut progress = Progress::default();
+            let accepted =
+                Box::pin(accept(&worker, &generation, socket, stream, &ahead, deadline, &mut progress)).await;
+            let failed = |error: &TlsError| error.log(&worker.shared.access_log, peer, opened, &progress);
+            accepted.inspect_err(failed).ok()
         }
         Kind::Passthrough => {
             let chosen = choose(&worker, &generation, socket, sni.as_deref(), &mut entry);
@@ -166,16 +170,17 @@ async fn terminate(
             return None;
         }
     };
-    match accept(worker, generation, socket, stream, ahead, deadline).await {
-        Ok(https) => return Some((https.0, chosen)),
-        Err(TlsError::NoCertificate) => entry.failed(L4Reason::NoCertificate),
-        Err(TlsError::Timeout) => entry.failed(L4Reason::Handshake),
-        Err(TlsError::Io(error)) => {
-            entry.detail(|| error.to_string());
-            entry.failed(L4Reason::Handshake);
+    let mut progress = Progress::default();
+    match accept(worker, generation, socket, stream, ahead, deadline, &mut progress).await {
+        Ok(https) => Some((https.0, chosen)),
+        Err(error) => {
+            if let Some(detail) = error.detail() {
+                entry.detail(|| detail);
+            }
+            entry.failed(error.reason(&progress));
+            None
         }
     }
-    None
 }
 
 /// The rest of a handshake.
@@ -186,8 +191,9 @@ async fn accept(
     stream: TcpStream,
     ahead: &Buffer,
     deadline: Instant,
+    progress: &mut Progress,
 ) -> Result<Https, TlsError> {
-    let accepted = server::accept_after(stream, ahead.filled(), socket, &generation.server_tls);
+    let accepted = server::accept_after(stream, ahead.filled(), socket, &generation.server_tls, progress);
     let accepted = tokio::time::timeout_at(deadline, accepted).await.unwrap_or(Err(TlsError::Timeout));
     worker.metrics.handshake(accepted.is_ok());
     accepted.map(Box::new)

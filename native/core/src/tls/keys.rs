@@ -8,10 +8,11 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 /// Named curves, and keys that are no RSA or ECDSA: what the object identifiers mean.
-const KINDS: [(&str, &str); 8] = [
+const KINDS: [(&str, &str); 9] = [
     ("1.2.840.10045.3.1.7", "ECDSA on P-256"),
     ("1.3.132.0.34", "ECDSA on P-384"),
     ("1.3.132.0.35", "ECDSA on P-521"),
+    ("1.3.132.0.33", "ECDSA on P-224"),
     ("1.3.132.0.10", "ECDSA on secp256k1"),
     ("1.2.840.10040.4.1", "DSA"),
     ("1.2.840.113549.1.1.10", "RSA for PSS only"),

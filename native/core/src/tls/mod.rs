@@ -2,12 +2,16 @@
 
 pub mod backend_certificates;
 mod client_certificates;
+mod failure;
 pub mod inspect;
 pub mod keys;
 pub mod names;
 pub mod pem;
 pub mod server;
+mod server_certificates;
 pub mod trust;
+
+pub use failure::{Progress, TlsError};
 
 use rustls::crypto::CryptoProvider;
 use std::sync::{Arc, OnceLock};
@@ -15,5 +19,5 @@ use std::sync::{Arc, OnceLock};
 /// The one provider of cryptography.
 pub fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
-    Arc::clone(PROVIDER.get_or_init(|| Arc::new(rustls::crypto::ring::default_provider())))
+    Arc::clone(PROVIDER.get_or_init(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider())))
 }

@@ -137,7 +137,7 @@ pub fn private_key(text: &str) -> Result<PrivateKeyDer<'static>, String> {
 
 /// What the provider of cryptography signs with.
 pub const SUPPORTED_KEYS: &str =
-    "supported are RSA of 2048, 3072 or 4096 bits, ECDSA on P-256 or P-384, and Ed25519, as PKCS #8, PKCS #1 or SEC 1";
+    "supported are RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, and Ed25519, as PKCS #8, PKCS #1 or SEC 1";
 
 impl Block<'_> {
     /// The bytes of the body (RFC 4648 section 4), whatever white space is in it.

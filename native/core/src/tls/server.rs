@@ -2,16 +2,15 @@
 //! (GEP-3567, GEP-91). Keys and configurations are kept from generation to generation where nothing changed.
 
 use super::client_certificates::{AcceptAny, AcceptTrusted};
-use super::keys::certified_key;
-use super::names::{covers, names};
+use super::failure::{Progress, TlsError};
 use super::provider;
+use super::server_certificates::{ServedKey, ServedKeys};
 use super::trust::Trust;
 use crate::observe::events::Events;
 use ahash::AHashMap;
 use route::ir::{self, ClientValidationMode, ListenerProtocol};
 use route::table::{Socket, Table};
-use rustls::server::{Acceptor, ClientHello, ResolvesServerCert, ServerConfig, WebPkiClientVerifier};
-use rustls::sign::CertifiedKey;
+use rustls::server::{Acceptor, ServerConfig, WebPkiClientVerifier};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +18,6 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// What a handshake told us.
 #[derive(Debug, Clone)]
@@ -29,23 +27,6 @@ pub struct Handshake {
     pub http2: bool,
     /// The client showed a certificate.
     pub client_certificate: bool,
-}
-
-/// Why a handshake failed.
-#[derive(Debug)]
-pub enum TlsError {
-    Timeout,
-    /// No listener for the name, or one without a usable certificate.
-    NoCertificate,
-    Io(io::Error),
-}
-
-/// A parsed certificate and the names that it is for.
-#[derive(Debug)]
-struct ServedKey {
-    ir: Arc<ir::Certificate>,
-    key: Arc<CertifiedKey>,
-    names: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -102,7 +83,7 @@ impl ServerTls {
         let known = before.keys.get(id).filter(|known| known.ir == *ir);
         let key = match known {
             Some(known) => Arc::clone(known),
-            None => match load(ir) {
+            None => match ServedKey::load(ir) {
                 Ok(key) => Arc::new(key),
                 Err(error) => {
                     events.push("certificate", format!("{id}: {error}"));
@@ -123,14 +104,6 @@ impl ListenerTls {
             && self.keys.iter().zip(keys).all(|(one, two)| Arc::ptr_eq(one, two))
             && self.trust == *trust
     }
-}
-
-fn load(ir: &Arc<ir::Certificate>) -> Result<ServedKey, String> {
-    let key = certified_key(&ir.chain, &ir.key)?;
-    let leaf = key.cert.first().ok_or("no certificate")?;
-    let (_, parsed) = X509Certificate::from_der(leaf).map_err(|error| error.to_string())?;
-    let names = names(&parsed);
-    Ok(ServedKey { ir: Arc::clone(ir), key: Arc::new(key), names })
 }
 
 fn config(
@@ -154,31 +127,17 @@ fn config(
             ClientValidationMode::AllowInsecureFallback => builder.with_client_cert_verifier(Arc::new(AcceptAny)),
         },
     };
-    let mut config = builder.with_cert_resolver(Arc::new(Resolver(keys.to_vec())));
+    let mut config = builder.with_cert_resolver(Arc::new(ServedKeys(keys.to_vec())));
     if protocol.is_http() {
         // Of a TLS listener the gateway does not know what is spoken inside, so it has nothing to agree to.
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     }
     // Tickets are bound to this configuration, so a session never crosses listeners with other client validation.
-    config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(|error| error.to_string())?;
+    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|error| error.to_string())?;
     Ok(config)
 }
 
-/// Chooses among a listener's certificates: by name, then by what the client can verify, then in the order written.
-#[derive(Debug)]
-struct Resolver(Vec<Arc<ServedKey>>);
-
-impl ResolvesServerCert for Resolver {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let usable = |key: &&Arc<ServedKey>| key.key.key.choose_scheme(hello.signature_schemes()).is_some();
-        let named = hello.server_name().and_then(|name| {
-            self.0.iter().filter(usable).find(|key| key.names.iter().any(|pattern| covers(pattern, name)))
-        });
-        named.or_else(|| self.0.iter().find(usable)).or(self.0.first()).map(|key| Arc::clone(&key.key))
-    }
-}
-
-/// Do the handshake of one connection.
+/// Do the handshake of one connection; `progress` is what it knows by its end.
 ///
 /// # Errors
 /// [`TlsError`]; the client has been told with an alert where that is possible.
@@ -187,8 +146,9 @@ pub async fn accept(
     socket: &Socket,
     tls: &ServerTls,
     limit: Duration,
+    progress: &mut Progress,
 ) -> Result<(TlsStream<TcpStream>, Handshake), TlsError> {
-    match tokio::time::timeout(limit, handshake(stream, socket, tls)).await {
+    match tokio::time::timeout(limit, handshake(stream, socket, tls, progress)).await {
         Ok(result) => result,
         Err(_) => Err(TlsError::Timeout),
     }
@@ -198,9 +158,10 @@ async fn handshake(
     stream: TcpStream,
     socket: &Socket,
     tls: &ServerTls,
+    progress: &mut Progress,
 ) -> Result<(TlsStream<TcpStream>, Handshake), TlsError> {
     let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(TlsError::Io)?;
-    finish(start, socket, tls).await
+    finish(start, socket, tls, progress).await
 }
 
 /// Do the handshake of a connection whose first bytes, a whole `ClientHello` at least, have been read already.
@@ -212,13 +173,14 @@ pub async fn accept_after(
     mut ahead: &[u8],
     socket: &Socket,
     tls: &ServerTls,
+    progress: &mut Progress,
 ) -> Result<(TlsStream<TcpStream>, Handshake), TlsError> {
     let mut acceptor = Acceptor::default();
     while !ahead.is_empty() {
         acceptor.read_tls(&mut ahead).map_err(TlsError::Io)?;
     }
     match acceptor.accept() {
-        Ok(Some(accepted)) => finish(StartHandshake::from_parts(accepted, stream), socket, tls).await,
+        Ok(Some(accepted)) => finish(StartHandshake::from_parts(accepted, stream), socket, tls, progress).await,
         Ok(None) => Err(TlsError::Io(io::ErrorKind::UnexpectedEof.into())),
         Err((error, mut alert)) => {
             let mut bytes = Vec::new();
@@ -233,12 +195,14 @@ async fn finish(
     start: StartHandshake<TcpStream>,
     socket: &Socket,
     tls: &ServerTls,
+    progress: &mut Progress,
 ) -> Result<(TlsStream<TcpStream>, Handshake), TlsError> {
+    progress.hello = true;
     let sni = start.client_hello().server_name().map(str::to_ascii_lowercase);
-    let listener = socket.listener_for_sni(sni.as_deref()).and_then(|listener| tls.listeners.get(listener.id()));
-    let Some(listener) = listener else {
-        return Err(TlsError::NoCertificate);
-    };
+    progress.sni.clone_from(&sni);
+    let listener = socket.listener_for_sni(sni.as_deref()).ok_or(TlsError::NoListener)?;
+    progress.listener = Some(Arc::clone(listener));
+    let listener = tls.listeners.get(listener.id()).ok_or(TlsError::NoCertificate)?;
     let stream = start.into_stream(Arc::clone(&listener.config)).await.map_err(TlsError::Io)?;
     let session = stream.get_ref().1;
     let handshake = Handshake {
@@ -248,3 +212,6 @@ async fn finish(
     };
     Ok((stream, handshake))
 }
+
+#[cfg(test)]
+mod tests;

@@ -116,7 +116,7 @@ impl ListenerProtocol {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListenerTls {
-    /// Certificate ids, in the order written; the first one answers clients whose SNI fits none.
+    /// Certificate ids, in the order written; `docs/tls.md` says which one a client gets.
     pub certificates: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_validation: Option<ClientValidation>,
