@@ -27,7 +27,7 @@ from benches.proxy.processes import (
     started,
 )
 from benches.proxy.shapes import IDLE_CONNECTIONS, SHAPES, Driver, Shape
-from benches.proxy.verdict import Sample, rows_of, troubles
+from benches.proxy.verdict import Row, Sample, rows_of, troubles
 
 RESULTS = Path(__file__).parents[1] / "results"
 #: Ports are fixed: everything is on loopback and ends with this process. Ten for each proxy, and ten for one more of it
@@ -57,6 +57,8 @@ def main() -> int:
         folder.chmod(0o755)  # nginx's workers are another user where it is started by root
         running = start_all(stack, folder, names)
         steps = steps_of(shapes, running, arguments.rounds)
+        if not steps:
+            raise SystemExit("none of these peers can be measured in any of these shapes")
         began, machine, own = time.monotonic(), machine_seconds(), own_seconds()
         rates: dict[tuple[int, str], float] = {}
         for number, (round_, shape, each) in enumerate(steps, 1):
@@ -162,7 +164,7 @@ def one(shape: Shape, each: Running, folder: Path, seconds: int, rate: float | N
             return measure(shape, peer, pid, folder, seconds, rate)
 
 
-def write(chosen: Path | None, document: dict[str, object], rows: list[report.Row], *, is_whole: bool) -> None:
+def write(chosen: Path | None, document: dict[str, object], rows: list[Row], *, is_whole: bool) -> None:
     """Write the results; those of a part only where a folder was given."""
     if chosen is None and not is_whole:
         print("not written: not every shape with every peer; --results FOLDER writes it", file=sys.stderr)

@@ -15,7 +15,7 @@ from rich.table import Table
 from benches.proxy.verdict import OWN, REFERENCE, Row, Sample
 
 #: Characters, where the output is no terminal.
-WIDTH = 170
+WIDTH = 190
 _COLUMNS = 5
 
 
@@ -25,7 +25,7 @@ def show(rows: Sequence[Row], troubles: Sequence[str], rounds: int) -> None:
     title = f"1,023 routes, one core each; medians of {rounds} interleaved rounds, ratios round by round"
     table = Table(title=title, box=SIMPLE_HEAD)
     for name in ("shape", "", *proxies, "ours / best peer", "bar", "ours / named", ""):
-        table.add_column(name, justify="right" if name in proxies else "left", no_wrap=name in proxies)
+        table.add_column(name, justify="right" if name in proxies else "left", no_wrap=name != "shape")
     before = ""
     for row in rows:
         figures = [number(row.figures[name]) if name in row.figures else "" for name in proxies]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import sys
+from collections.abc import Mapping
 
 import yaml
 
@@ -92,7 +93,7 @@ def routes() -> list[object]:
     return documents
 
 
-def route(kind: str, name: str, backend: str, rule: dict[str, object], hosts: list[str] | None = None) -> object:
+def route(kind: str, name: str, backend: str, rule: Mapping[str, object], hosts: list[str] | None = None) -> object:
     """A route with one rule."""
     section = {"TCPRoute": ["tcp"], "UDPRoute": ["udp"]}.get(kind, ["http", "https"])
     return {
