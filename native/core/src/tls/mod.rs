@@ -9,6 +9,7 @@ mod keys;
 mod pem;
 pub mod server;
 mod server_certificates;
+mod tickets;
 mod trust;
 
 pub use failure::{Progress, TlsError};
