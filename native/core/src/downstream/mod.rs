@@ -9,7 +9,7 @@ mod splits;
 #[cfg(test)]
 mod waits;
 
-use crate::io::fill::fill;
+use crate::io::fill::{fill, poll_fill};
 use crate::l4;
 use crate::message::client::Client;
 use crate::message::http1::READ_AHEAD;
@@ -19,9 +19,12 @@ use codec::Buffer;
 use rewound::Rewound;
 use route::ir::ListenerProtocol;
 use route::table::SocketKey;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -33,8 +36,6 @@ pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 ///
 /// What only some connections need, or need for a while, is boxed: one that waits is small.
 pub async fn serve_connection(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, socket: SocketKey) {
-    // Without it small responses wait for the client's delayed acknowledgement.
-    let _ = stream.set_nodelay(true);
     let protocol = worker.generation().table.socket(socket).map(|socket| socket.protocol);
     match protocol {
         None => {}
@@ -79,7 +80,6 @@ async fn accept(worker: &Worker, stream: TcpStream, peer: SocketAddr, socket: So
 ///
 /// What only some connections need is boxed: a flow is small.
 pub async fn serve_flow(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, socket: SocketKey) {
-    let _ = stream.set_nodelay(true);
     let begins_with_tls = |generation: &Generation| {
         generation.table.socket(socket).is_some_and(|socket| socket.protocol.begins_with_tls())
     };
@@ -116,7 +116,15 @@ async fn has_begun(worker: &Worker, stream: &TcpStream, limit: Duration) -> bool
 async fn serve_plain(client: Client, mut stream: TcpStream) {
     let mut buffer = Buffer::new();
     let settings = client.worker.settings();
-    if !has_begun(&client.worker, &stream, settings.idle_timeout()).await {
+    let mut drain = pin!(client.worker.drain.idle_ends());
+    let first = poll_fn(|context| {
+        if let Poll::Ready(read) = poll_fill(&mut buffer, &mut stream, context, READ_AHEAD) {
+            return Poll::Ready(read.is_ok_and(|count| count > 0));
+        }
+        buffer.release();
+        drain.as_mut().poll(context).map(|()| false)
+    });
+    if !matches!(tokio::time::timeout(settings.idle_timeout(), first).await, Ok(true)) {
         return;
     }
     let begun = Instant::now();

@@ -88,6 +88,9 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Reset + Unpin>(
             }
         }
     }
+    if !S::WRITES_ITS_END {
+        return;
+    }
     let Http1 { stream, watchdog, .. } = &mut connection;
     let _ = watchdog.until(Instant::now() + SHUTDOWN, stream.get_mut().shutdown()).await;
 }
