@@ -120,6 +120,7 @@ async fn sweep(worker: Rc<Worker>) {
         // An idle worker would keep an old generation alive: this takes the current one in its place.
         let generation = worker.generation();
         worker.upstreams.sweep(Instant::now(), &generation.table);
+        worker.turns.sweep(&generation.table);
         worker.metrics.set_idle_upstream(worker.upstreams.idle_connections());
     }
 }

@@ -157,6 +157,15 @@ impl Table {
         self.backends.get(slot as usize)?.as_ref()
     }
 
+    /// The uids of all rules, some of them more than once.
+    pub fn rule_uids(&self) -> impl Iterator<Item = u64> {
+        let listeners = self.sockets.values().flat_map(|socket| socket.listeners());
+        listeners.flat_map(|listener| {
+            let flows = listener.l4.rules().map(|rule| rule.uid);
+            listener.hosts.rules().map(|rule| rule.uid).chain(flows)
+        })
+    }
+
     /// The configuration as IR without secrets, JSON.
     pub fn to_json(&self) -> String {
         let mut listeners: BTreeMap<&str, &ir::Listener> = BTreeMap::new();
