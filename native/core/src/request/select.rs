@@ -129,7 +129,7 @@ fn mirrors<'g>(
         };
         let usable = backend.tls.as_ref().is_none_or(|policy| !policy.invalid);
         if let Some(route) = generation.client_tls.route(backend, &listener.ir, grpc, false).filter(|_| usable) {
-            chosen.push(MirrorTo { endpoints: backend.selectable(), route });
+            chosen.push(MirrorTo { backend, route });
         }
     }
     chosen
