@@ -4,7 +4,8 @@
 use route::table::{Endpoint, NoTags, State, Table};
 use serde_json::{Value, json};
 use sluicegate_core::settings::Settings;
-use sluicegate_core::upstream::{Connection, EndpointState, Http1Connection, Route, Upstreams};
+use sluicegate_core::upstream::{Connection, EndpointState, Http1Connection, Route, UpstreamStream, Upstreams};
+use socket2::SockRef;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -152,5 +153,24 @@ fn http2_connections_end_with_their_endpoint_and_their_last_stream() {
         assert!(end.try_recv().is_err());
         upstreams.sweep(Instant::now(), &table);
         end.recv().await.unwrap();
+    });
+}
+
+#[test]
+fn a_backend_that_is_gone_is_found() {
+    within(async {
+        let (listener, address) = listen().await;
+        let (_, table) = tables(&[address]);
+        let upstreams = Upstreams::new(&Settings { stall_timeout_ms: 200_000, ..Settings::default() });
+        let state = upstreams.state(&endpoints(&table)[0]);
+        let (pooled, _end) = open(&upstreams, &state, &listener).await;
+        for stream in [pooled.stream.into_inner(), upstreams.open(&state, None).await.unwrap()] {
+            let UpstreamStream::Plain(stream) = stream else { panic!("no TLS was asked for") };
+            let socket = SockRef::from(&stream);
+            assert!(socket.keepalive().unwrap());
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
+            assert_eq!(socket.tcp_keepalive_retries().unwrap(), 4);
+            assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(200)));
+        }
     });
 }

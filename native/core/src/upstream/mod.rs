@@ -17,6 +17,7 @@ pub use endpoint::{Active, EndpointState, Http1Connection};
 pub use http2::{Http2Handle, Uploads};
 pub use stream::UpstreamStream;
 
+use crate::io::KeepAlive;
 use crate::settings::Settings;
 use ahash::{AHashMap, AHashSet};
 use route::table::{Backends, Endpoint, Table};
@@ -85,6 +86,19 @@ pub struct Limits {
     pub idle_per_endpoint: usize,
     /// The head of a response, in bytes.
     pub head_bytes: usize,
+    pub(crate) alive: KeepAlive,
+}
+
+impl Limits {
+    fn new(settings: &Settings) -> Self {
+        Self {
+            connect_timeout: settings.upstream_connect_timeout(),
+            idle_timeout: settings.upstream_idle_timeout(),
+            idle_per_endpoint: settings.upstream_idle_per_endpoint,
+            head_bytes: settings.max_response_head_bytes,
+            alive: KeepAlive::new(settings.stall_timeout()),
+        }
+    }
 }
 
 impl Upstreams {
@@ -92,12 +106,7 @@ impl Upstreams {
         Self {
             endpoints: RefCell::default(),
             configured: RefCell::default(),
-            limits: Limits {
-                connect_timeout: settings.upstream_connect_timeout(),
-                idle_timeout: settings.upstream_idle_timeout(),
-                idle_per_endpoint: settings.upstream_idle_per_endpoint,
-                head_bytes: settings.max_response_head_bytes,
-            },
+            limits: Limits::new(settings),
             turn: Cell::new(0),
         }
     }
@@ -150,7 +159,7 @@ impl Upstreams {
     /// # Errors
     /// [`ConnectError`]: nothing was sent, so another endpoint may be tried.
     pub async fn open(&self, state: &EndpointState, tls: Option<&TlsTarget>) -> Result<UpstreamStream, ConnectError> {
-        let opened = connect::open(state, tls, self.limits.connect_timeout).await;
+        let opened = connect::open(state, tls, self.limits).await;
         match &opened {
             Ok(_) => state.connected(),
             Err(_) => state.failed(Instant::now()),
