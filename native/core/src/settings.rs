@@ -1,11 +1,16 @@
 //! Every setting and limit of the engine, with its unit, its default, and the attack or fault that it stops.
 
+mod bounds;
+
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// The largest window of HTTP/2 (RFC 9113 section 6.9.1).
 const MAX_WINDOW: u32 = (1 << 31) - 1;
+
+/// The window that every HTTP/2 connection begins with (RFC 9113 section 6.9.2).
+const MIN_WINDOW: u32 = 65_535;
 
 /// Settings as JSON gives them; absent ones have their default. Times are in milliseconds, sizes in bytes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
