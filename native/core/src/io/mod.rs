@@ -1,7 +1,9 @@
 //! Byte streams and time, whatever is carried: reads into a buffer, bytes relayed both ways, limits of silence.
 
 pub mod fill;
+pub mod frames;
 mod keepalive;
+pub mod liveness;
 pub mod relay;
 mod reset;
 mod scratch;

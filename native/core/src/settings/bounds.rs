@@ -17,7 +17,7 @@ impl Settings {
         let count = |value: usize| value as u64;
         let window = u64::from(super::MIN_WINDOW)..=u64::from(super::MAX_WINDOW);
         let connection_window = self.http2_connection_window.unwrap_or(super::MAX_WINDOW);
-        let bounds: [(&str, u64, RangeInclusive<u64>); 22] = [
+        let bounds: [(&str, u64, RangeInclusive<u64>); 23] = [
             ("workers", count(self.workers), 0..=MAX_WORKERS),
             ("max_connections", count(self.max_connections), 1..=1_000_000),
             ("max_head_bytes", count(self.max_head_bytes), 1024..=1_048_576),
@@ -33,6 +33,7 @@ impl Settings {
             ("http2_max_streams", self.http2_max_streams.into(), 1..=100_000),
             ("http2_stream_window", self.http2_stream_window.into(), window.clone()),
             ("http2_connection_window", connection_window.into(), window),
+            ("http2_ping_after_ms", self.http2_ping_after_ms, 0..=HOUR),
             ("upstream_connect_timeout_ms", self.upstream_connect_timeout_ms, 1..=HOUR),
             ("upstream_idle_timeout_ms", self.upstream_idle_timeout_ms, 1..=DAY),
             ("upstream_idle_per_endpoint", count(self.upstream_idle_per_endpoint), 0..=100_000),

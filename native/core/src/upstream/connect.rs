@@ -70,7 +70,7 @@ async fn establish(
     let stream = dial(state, route.tls.as_ref(), limits, stage).await?;
     if route.http2 || stream.negotiated_http2() {
         *stage = ConnectStage::Http2;
-        let handle = http2::start(stream, limits.head_bytes).await?;
+        let handle = http2::start(stream, limits).await?;
         state.put_http2(route, &handle);
         return Ok(Connection::Http2(handle));
     }

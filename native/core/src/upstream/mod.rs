@@ -18,6 +18,7 @@ pub use http2::{Http2Handle, Uploads};
 pub use stream::UpstreamStream;
 
 use crate::io::KeepAlive;
+use crate::io::liveness::Pings;
 use crate::settings::Settings;
 use ahash::{AHashMap, AHashSet};
 use route::table::{Backends, Endpoint, Table};
@@ -78,6 +79,9 @@ struct Configured {
     uids: AHashSet<u64>,
 }
 
+/// Servers of gRPC end a connection that is asked more often than each five minutes while they have nothing to say.
+const BETWEEN_PINGS: Duration = Duration::from_secs(310);
+
 /// The settings that concern upstream connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -87,6 +91,8 @@ pub struct Limits {
     /// The head of a response, in bytes.
     pub head_bytes: usize,
     pub(crate) alive: KeepAlive,
+    /// Of HTTP/2.
+    pub(crate) pings: Option<Pings>,
 }
 
 impl Limits {
@@ -97,6 +103,7 @@ impl Limits {
             idle_per_endpoint: settings.upstream_idle_per_endpoint,
             head_bytes: settings.max_response_head_bytes,
             alive: KeepAlive::new(settings.stall_timeout()),
+            pings: settings.http2_ping_after().map(|silence| Pings { silence, between: BETWEEN_PINGS }),
         }
     }
 }
