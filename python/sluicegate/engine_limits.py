@@ -40,6 +40,7 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     http2_max_streams: _Count | UnsetType = UNSET
     http2_stream_window: _Window | UnsetType = UNSET
     http2_connection_window: _Window | UnsetType = UNSET
+    http2_ping_after_ms: Annotated[int, Meta(ge=0, le=3_600_000)] | UnsetType = UNSET
     upstream_connect_timeout_ms: _Short | UnsetType = UNSET
     upstream_idle_timeout_ms: _Long | UnsetType = UNSET
     upstream_idle_per_endpoint: Annotated[int, Meta(ge=0, le=100_000)] | UnsetType = UNSET

@@ -154,10 +154,14 @@ def test_the_engine_s_bounds_are_the_same_everywhere() -> None:
         for value in (least, most):
             assert getattr(msgspec.convert({name: value}, EngineLimits), name) == value
             assert not refused(name, value)
+            Engine({"workers": 1, name: value}).shutdown()
         for value in (least - 1, most + 1, str(least), True, 1.5, None):
             with pytest.raises(msgspec.ValidationError):
                 msgspec.convert({name: value}, EngineLimits)
             assert refused(name, value) == [f"spec.proxy.engine.{name}"]
+        for value in (least - 1, most + 1, 2**63):
+            with pytest.raises(ValueError, match=rf"^settings: ({name} is {value}; it must be between|invalid value)"):
+                Engine({"workers": 1, name: value})
 
 
 NETWORKS = {

@@ -1,11 +1,16 @@
 //! Every setting and limit of the engine, with its unit, its default, and the attack or fault that it stops.
 
+mod bounds;
+
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// The largest window of HTTP/2 (RFC 9113 section 6.9.1).
 const MAX_WINDOW: u32 = (1 << 31) - 1;
+
+/// The window that every HTTP/2 connection begins with (RFC 9113 section 6.9.2).
+const MIN_WINDOW: u32 = 65_535;
 
 /// Settings as JSON gives them; absent ones have their default. Times are in milliseconds, sizes in bytes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -47,6 +52,9 @@ pub struct Settings {
     /// The same for all streams of a connection, and so its memory. Absent: room for every stream's window (32 MiB by
     /// default). With less, uploads that stand still stop the others of their connection.
     pub http2_connection_window: Option<u32>,
+    /// Silence of an HTTP/2 client or backend with open streams after which it is asked by PING whether it is there; it has as
+    /// long to answer. 0: never. Stops peers that are gone behind a system that is not.
+    pub http2_ping_after_ms: u64,
     /// A connection to a backend, TLS handshake included.
     pub upstream_connect_timeout_ms: u64,
     /// Idle time of a pooled connection; below the backends' own, so that they do not close under a request.
@@ -95,6 +103,7 @@ impl Default for Settings {
             http2_max_streams: 128,
             http2_stream_window: 256 * 1024,
             http2_connection_window: None,
+            http2_ping_after_ms: 30_000,
             upstream_connect_timeout_ms: 5_000,
             upstream_idle_timeout_ms: 30_000,
             upstream_idle_per_endpoint: 256,
@@ -138,6 +147,11 @@ impl Settings {
     pub fn connection_window(&self) -> u32 {
         let whole = self.http2_max_streams.saturating_mul(self.http2_stream_window);
         self.http2_connection_window.unwrap_or(whole).min(MAX_WINDOW)
+    }
+
+    /// Silence after which the peer of an HTTP/2 connection is asked; `None`: it never is.
+    pub fn http2_ping_after(&self) -> Option<Duration> {
+        (self.http2_ping_after_ms > 0).then(|| Duration::from_millis(self.http2_ping_after_ms))
     }
 
     pub fn upstream_connect_timeout(&self) -> Duration {
