@@ -60,6 +60,7 @@ SENT_ORIGINS = (
     "",
     "https://é.a.test",
 )
+SENT_VARY = ("Origin", "accept, ORIGIN ,x", "*", "accept,*", "Origins", "")
 REPLACEMENTS = ("/", "/x", "/x/", "", "x", "/x/y", "/a")
 
 values = st.sampled_from(VALUES)
@@ -445,10 +446,14 @@ sent_fields = st.one_of(
     st.tuples(st.just("access-control-request-headers"), st.sampled_from(("x-a", "x-a, y"))),
 )
 sent_headers = st.lists(sent_fields, max_size=4).map(tuple)
+response_fields = st.one_of(
+    st.tuples(st.sampled_from(RESPONSE_NAMES), sent_values),
+    st.tuples(st.sampled_from(("Vary", "vary")), st.sampled_from(SENT_VARY)),
+)
 replies = st.builds(
     Reply,
     status=st.sampled_from((200, 404)),
-    headers=st.lists(st.tuples(st.sampled_from(RESPONSE_NAMES), sent_values), max_size=3).map(tuple),
+    headers=st.lists(response_fields, max_size=3).map(tuple),
 )
 
 

@@ -187,11 +187,15 @@ impl CorsFilter {
         Self { origins, ir: cors.clone() }
     }
 
-    /// The first entry that allows `origin`: an entry that names it before one that takes any.
-    pub fn allows(&self, origin: &str) -> Option<&OriginPattern> {
+    /// Every response has the same `*`, whoever asks.
+    pub fn is_open(&self) -> bool {
+        !self.ir.allow_credentials && self.origins.iter().any(|pattern| matches!(pattern, OriginPattern::Any))
+    }
+
+    pub fn allows(&self, origin: &str) -> bool {
         let origin = origin.to_ascii_lowercase();
-        let named = self.origins.iter().find(|pattern| match pattern {
-            OriginPattern::Any => false,
+        self.origins.iter().any(|pattern| match pattern {
+            OriginPattern::Any => true,
             OriginPattern::Exact(exact) => *exact == origin,
             OriginPattern::Wildcard(before, after) => origin
                 .strip_prefix(before.as_str())
@@ -200,7 +204,6 @@ impl CorsFilter {
                     !star.is_empty()
                         && star.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
                 }),
-        });
-        named.or_else(|| self.origins.iter().find(|pattern| matches!(pattern, OriginPattern::Any)))
+        })
     }
 }
