@@ -169,7 +169,7 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
         Err(Refused::NoRoute(listener)) => return at(listener, Decision::respond(404, "no_route")),
         Ok(routed) => routed,
     };
-    let Routed { listener, found, head, action } = routed;
+    let Routed { listener, found, head, action, .. } = routed;
     let decision = match action {
         Action::Invalid => Decision::respond(500, "rule_invalid"),
         Action::Preflight(fields) => Decision::respond(204, "cors_preflight").with_headers(fields),

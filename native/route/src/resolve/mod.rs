@@ -62,6 +62,8 @@ pub struct Routed<'t, 's> {
     pub found: Found<'t>,
     /// Normalised, with the edits of the listener's filters.
     pub head: RequestHead<'s>,
+    /// How many of the head's fields are the client's; those behind are what the listener's filters set.
+    pub sent_fields: usize,
     pub action: Action,
 }
 
@@ -114,14 +116,15 @@ pub fn resolve<'t: 'f, 'f: 's, 's>(
         fields: request.fields,
         taken_out: request.taken_out,
     };
+    let mut sent_fields = request.fields.len();
     if !listener.pre_routing.is_empty() {
         fields.extend(request.fields.iter().copied());
         taken_out.extend(request.taken_out.iter().copied());
-        listener.pre_routing.apply(fields, taken_out);
+        sent_fields = listener.pre_routing.apply(fields, taken_out);
         head = RequestHead { fields, taken_out, ..head };
     }
     let found = listener.find(&head).ok_or(Refused::NoRoute(listener))?;
-    Ok(Routed { listener, found, action: action(listener, &found, &head), head })
+    Ok(Routed { listener, found, action: action(listener, &found, &head), head, sent_fields })
 }
 
 /// Target, authority as sent, and host; `None` where a part is malformed.

@@ -81,12 +81,19 @@ impl PreRouting {
         self.0.is_empty()
     }
 
+    /// Edit what a client sent. Returns how much of that is left: what is behind it in `fields` is the filters'.
+    ///
     /// `taken_out`: fields that `Connection` names are not forwarded, but an edit of one replaces it for matching too.
-    pub fn apply<'a>(&'a self, fields: &mut EditedFields<'a>, taken_out: &mut EditedFields<'a>) {
+    pub fn apply<'a>(&'a self, fields: &mut EditedFields<'a>, taken_out: &mut EditedFields<'a>) -> usize {
+        let mut own = EditedFields::new();
         for edits in &self.0 {
             edits.remove_edited(taken_out);
-            edits.apply(fields);
+            edits.remove_edited(fields);
+            edits.apply(&mut own);
         }
+        let left = fields.len();
+        fields.extend(own);
+        left
     }
 }
 
