@@ -28,6 +28,7 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     max_connections: Annotated[int, Meta(ge=1, le=1_000_000)] | UnsetType = UNSET
     max_head_bytes: Annotated[int, Meta(ge=1024, le=1_048_576)] | UnsetType = UNSET
+    max_target_bytes: Annotated[int, Meta(ge=1024, le=65_534)] | UnsetType = UNSET
     max_head_fields: Annotated[int, Meta(ge=16, le=384)] | UnsetType = UNSET
     max_response_head_bytes: Annotated[int, Meta(ge=1024, le=1_048_576)] | UnsetType = UNSET
     max_body_bytes: Annotated[int, Meta(ge=0, le=2**40)] | UnsetType = UNSET
@@ -43,6 +44,7 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     upstream_connect_timeout_ms: _Short | UnsetType = UNSET
     upstream_idle_timeout_ms: _Long | UnsetType = UNSET
     upstream_idle_per_endpoint: Annotated[int, Meta(ge=0, le=100_000)] | UnsetType = UNSET
+    retry_buffer_bytes: Annotated[int, Meta(ge=0, le=16_777_216)] | UnsetType = UNSET
     mirror_buffer_bytes: Annotated[int, Meta(ge=65_536, le=67_108_864)] | UnsetType = UNSET
     l4_idle_timeout_ms: _Long | UnsetType = UNSET
     udp_idle_timeout_ms: _Long | UnsetType = UNSET

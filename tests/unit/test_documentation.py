@@ -141,7 +141,7 @@ def test_every_setting_of_a_data_plane_is_documented() -> None:
 
 def test_every_setting_of_the_engine_is_documented() -> None:
     """Names and defaults are the engine's, limits are those that hold."""
-    source = (CORE / "runtime" / "settings.rs").read_text()
+    source = (CORE / "settings.rs").read_text()
     body = source[source.index("impl Default for Settings") :]
     defaults = {
         name: math.prod(map(int, value.split("*")))
