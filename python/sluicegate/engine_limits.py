@@ -1,4 +1,4 @@
-"""Limits and timeouts of the engine (`native/core/src/settings.rs`), and what each may be.
+"""Settings of the engine (limits, timeouts, paths; `native/core/src/settings.rs`), and what each may be.
 
 The settings file has them as the table `[engine]`, GatewayParameters as `proxy.engine`: both are checked here, so that
 what the controller takes is what the pods start with.
@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
+
+#: What is done to paths before they are matched and forwarded.
+PathNormalization: TypeAlias = Literal["strict", "off"]
 
 _Count = Annotated[int, Meta(ge=1, le=100_000)]
 _Short = Annotated[int, Meta(ge=1, le=3_600_000)]
@@ -49,6 +52,7 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     l4_idle_timeout_ms: _Long | UnsetType = UNSET
     udp_idle_timeout_ms: _Long | UnsetType = UNSET
     udp_max_sessions: Annotated[int, Meta(ge=1, le=1_000_000)] | UnsetType = UNSET
+    path_normalization: PathNormalization | UnsetType = UNSET
     trusted_proxies: tuple[str, ...] | UnsetType = UNSET
 
     def network_faults(self) -> Iterator[tuple[str, str]]:

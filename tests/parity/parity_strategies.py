@@ -458,13 +458,27 @@ replies = st.builds(
 
 
 def exchange(
-    entry: dict[str, Any], method: str, headers: tuple[Any, ...], entropy: int, response: Reply | None
+    entry: dict[str, Any],
+    method: str,
+    headers: tuple[Any, ...],
+    entropy: int,
+    response: Reply | None,
+    path_normalization: str,
 ) -> dict[str, Any]:
     """What a request has besides its authority and target."""
-    return {**entry, "method": method, "headers": headers, "entropy": entropy, "response": response}
+    return {
+        **entry,
+        "method": method,
+        "headers": headers,
+        "entropy": entropy,
+        "response": response,
+        "path_normalization": path_normalization,
+    }
 
 
 entropies = st.one_of(st.integers(0, 20), st.integers(0, 2**64 - 1))
+#: An engine setting, that here changes from request to request.
+path_normalizations = st.sampled_from(("strict", "off"))
 exchanges = st.builds(
     exchange,
     st.sampled_from(ENTRIES),
@@ -472,6 +486,7 @@ exchanges = st.builds(
     sent_headers,
     entropies,
     st.one_of(st.none(), replies),
+    path_normalizations,
 )
 preflights = st.builds(
     exchange,
@@ -480,6 +495,7 @@ preflights = st.builds(
     st.sampled_from(SENT_ORIGINS).map(lambda origin: (("origin", origin), ("access-control-request-method", "PUT"))),
     entropies,
     st.none(),
+    path_normalizations,
 )
 
 

@@ -6,12 +6,13 @@ percent-encoded towards a backend.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from system_clients import Http1, Http2
 from system_gateway import Gateway
-from system_manifests import gateway, route, rule, service
+from system_manifests import Manifest, gateway, route, rule, service
 
 PORT = 8080
 HOST = "targets.test"
@@ -22,13 +23,29 @@ NOT_IN_HTTP2 = {"path": "<>`", "query": '<>"'}
 
 
 @pytest.fixture(scope="module")
-def world(start: Any, backend: Any, backend2: Any) -> Gateway:
-    found: Gateway = start(
+def objects(backend: Any, backend2: Any) -> list[Manifest]:
+    replaced = {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/to"}
+    rewrite = {"type": "URLRewrite", "urlRewrite": {"path": replaced}}
+    return [
         gateway(),
-        route(rule("/h1", "h1"), rule("/h2", "h2")),
+        route(rule("/h1", "h1"), rule("/h2", "h2"), rule("/from", "h1", filters=[rewrite])),
         *service("h1", backend("h1").address),
         *service("h2", backend2("h2").address, protocol="kubernetes.io/h2c"),
-    )
+    ]
+
+
+@pytest.fixture(scope="module")
+def world(start: Any, objects: list[Manifest]) -> Gateway:
+    found: Gateway = start(*objects)
+    return found
+
+
+@pytest.fixture(scope="module")
+def literal(start: Any, objects: list[Manifest], tmp_path_factory: pytest.TempPathFactory) -> Gateway:
+    """Paths are taken as they come."""
+    settings: Path = tmp_path_factory.mktemp("settings") / "sluicegate.toml"
+    settings.write_text('[engine]\npath_normalization = "off"\n')
+    found: Gateway = start(*objects, arguments=("--config", str(settings)))
     return found
 
 
@@ -71,3 +88,38 @@ def test_every_byte(world: Gateway, client: Protocol, app: str, place: str) -> N
 def test_bytes_that_are_no_text(world: Gateway, client: Protocol, byte: str, place: str) -> None:
     """RFC 3986 has them percent-encoded only. DEL does not even reach us over HTTP/2."""
     assert ask(world, client, f"{place}{byte}z") == (0 if client is Http2 and byte == "\x7f" else 400)
+
+
+@pytest.mark.parametrize("app", ["h1", "h2"])
+@pytest.mark.parametrize(
+    ("path", "strict"),
+    [
+        ("//a///b//", "/a/b/"),
+        ("/a/./b/../c", "/a/c"),
+        ("/../../admin", 400),
+        ("/a/..;/b", 400),
+        ("/a%2f..%2Fb", 400),
+        ("/%61%2d%2f", "/a-%2F"),
+        ("/%00", 400),
+        ("/a?x=//../%2e", "/a?x=//../%2e"),
+    ],
+)
+def test_paths(world: Gateway, literal: Gateway, client: Protocol, app: str, path: str, strict: str | int) -> None:
+    """Off: byte for byte, over whatever protocols."""
+    assert ask(literal, client, f"/{app}{path}") == f"/{app}{path}"
+    assert ask(world, client, f"/{app}{path}") == (f"/{app}{strict}" if isinstance(strict, str) else strict)
+
+
+def test_paths_that_are_none(literal: Gateway, client: Protocol) -> None:
+    for path in ("/h1/%", "/h1/%4", "/h1/%zz", "/h1/a\\b"):
+        assert ask(literal, client, path) == 400
+
+
+def test_rules_see_paths_as_they_came(world: Gateway, literal: Gateway, client: Protocol) -> None:
+    """What a rule says of a path is said of these bytes, and nothing of what a backend makes of others."""
+    for path in ("//h1/a", "/x/../h1/a", "/%681/a"):
+        assert ask(world, client, path) == "/h1/a"
+        assert ask(literal, client, path) == 404
+    # One slash at the seam, the rest as it is.
+    assert ask(literal, client, "/from//a/../b//") == "/to//a/../b//"
+    assert ask(world, client, "/from//a/../b//") == "/to/b/"

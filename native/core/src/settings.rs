@@ -1,5 +1,6 @@
 //! Every setting and limit of the engine, with its unit, its default, and the attack or fault that it stops.
 
+use route::table::target::PathNormalization;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -67,6 +68,9 @@ pub struct Settings {
     pub udp_idle_timeout_ms: u64,
     /// UDP sessions per worker; datagrams of further clients are dropped. Stops floods with forged senders.
     pub udp_max_sessions: usize,
+    /// What is done to paths before they are matched and forwarded. `Strict` stops requests that a rule sees otherwise than
+    /// its backend, such as `/x/../admin`.
+    pub path_normalization: PathNormalization,
     /// Addresses of proxies whose forwarding fields are believed.
     pub trusted_proxies: Vec<IpNetwork>,
 }
@@ -109,6 +113,7 @@ impl Default for Settings {
             l4_idle_timeout_ms: 3_600_000,
             udp_idle_timeout_ms: 60_000,
             udp_max_sessions: 16_384,
+            path_normalization: PathNormalization::Strict,
             trusted_proxies: Vec::new(),
         }
     }
