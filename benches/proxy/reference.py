@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from benches.proxy.peers import ADDRESS, prefixes
+from benches.proxy.peers.site import ADDRESS, prefixes
 from sluicegate import ir, reference
 from sluicegate.reference.proxy import Proxy
 

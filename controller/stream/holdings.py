@@ -12,7 +12,7 @@ import msgspec
 
 from sluicegate import ir
 
-from .protocol import SECTIONS
+from .protocol import SECRETS, SECTIONS
 
 
 class Held(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -54,7 +54,7 @@ class Change:
     def transaction(self, generation: int) -> bytes:
         """The IR transaction (JSON) with a generation."""
         upserts = {section: [item.data for item in table.values()] for section, table in self.upserts.items() if table}
-        secrets = {"certificates": upserts.pop("certificates")} if "certificates" in upserts else {}
+        secrets = {section: upserts.pop(section) for section in SECRETS if section in upserts}
         document: dict[str, object] = {"version": ir.VERSION, "generation": generation, "full": self.full}
         document |= {"upsert": upserts, "secrets": secrets}
         document["remove"] = {section: sorted(names) for section, names in self.removals.items() if names}

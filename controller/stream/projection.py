@@ -4,6 +4,7 @@
                                  └────────> certificates, trust <─────────────────────────────────────┘
 
 Rules:
+- Keys of session tickets are those of its own Gateways.
 - A data plane never gets a certificate, a trust bundle or an endpoint that none of its listeners leads to.
 - A change costs as much as it is large: what uses what is counted for each plane, so nothing is walked through again.
 - The content of a plane is JSON with its digest as version: the same content has the same version at every controller.
@@ -24,6 +25,7 @@ from sluicegate import ir
 from ..translate import State
 from ..translate.state import RESOURCE_KINDS
 from .protocol import SECTIONS
+from .tickets import SharedKeys
 
 #: (namespace, name) of a data plane: of its Deployment and of its ServiceAccount.
 PlaneKey = tuple[str, str]
@@ -32,6 +34,8 @@ Node = tuple[str, str]
 #: Ids that changed, by section.
 Changed = Mapping[str, Set[str]]
 
+#: The section of the keys of session tickets, one resource for each Gateway.
+TICKETS = "session_tickets"
 #: Those that the translator makes.
 KNOWN = tuple(section for section in SECTIONS if section in RESOURCE_KINDS)
 RULES = tuple(section for section in SECTIONS if section.endswith("_rules"))
@@ -63,11 +67,13 @@ class Plane:
         gateways: `<namespace>/<name>` of its Gateways.
         tables: resources by section and id.
         uses: how many resources of the plane lead to one, by section and id.
+        ticketed: what the keys of session tickets were made of.
     """
 
     gateways: frozenset[str]
     tables: dict[str, dict[str, Item]] = field(default_factory=lambda: {section: {} for section in SECTIONS})
     uses: dict[Node, int] = field(default_factory=dict)
+    ticketed: tuple[SharedKeys | None, frozenset[str]] = (None, frozenset())
 
     def size(self) -> int:
         """Number of resources."""
@@ -80,6 +86,8 @@ class Projector:
     def __init__(self) -> None:
         """Make one without planes."""
         self.planes: dict[PlaneKey, Plane] = {}
+        #: Keys of session tickets, from the next update on; None: none are known.
+        self.shared: SharedKeys | None = None
         self._state = self._before = State()
         self._planes_of: dict[str, set[PlaneKey]] = defaultdict(set)
         self._listeners_of: dict[str, set[str]] = defaultdict(set)
@@ -109,6 +117,21 @@ class Projector:
             plane = self.planes.get(key)
             if plane is not None and (found := self._renew(key, plane, sections)):
                 changed[key] = found
+        for key, plane in self.planes.items():
+            if renewed := self._renew_tickets(plane):
+                changed[key] = {**changed.get(key, {}), TICKETS: renewed}
+        return changed
+
+    def _renew_tickets(self, plane: Plane) -> set[str]:
+        """Bring the keys of session tickets of a plane up to date; returns the Gateways whose keys changed."""
+        made_of = (self.shared, plane.gateways)
+        if plane.ticketed == made_of:
+            return set()
+        plane.ticketed = made_of
+        shared, table = made_of[0], plane.tables[TICKETS]
+        wanted = {name: _item(shared.of(name)) for name in plane.gateways} if shared is not None else {}
+        changed = {name for name in wanted.keys() | table.keys() if wanted.get(name) != table.get(name)}
+        plane.tables[TICKETS] = wanted
         return changed
 
     def _place(self, gateways: Mapping[PlaneKey, Iterable[str]], look: dict[PlaneKey, dict[str, set[str]]]) -> None:

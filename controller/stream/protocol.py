@@ -26,8 +26,10 @@ METHOD = "DeltaAggregatedResources"
 AUDIENCE = "sluicegate.dev/config"
 
 TYPE_PREFIX = f"type.sluicegate.dev/v{ir.VERSION}/"
-#: Sections of the IR, in an order in which nothing is named before it is there; certificates are their own section.
-SECTIONS: tuple[str, ...] = (*ir.Resources.__struct_fields__, "certificates")
+#: Sections of the IR that are secrets.
+SECRETS: tuple[str, ...] = ir.Secrets.__struct_fields__
+#: Sections of the IR, in an order in which nothing is named before it is there; secrets are their own sections.
+SECTIONS: tuple[str, ...] = (*ir.Resources.__struct_fields__, *SECRETS)
 GENERATION = "generation"
 REPORT = "report"
 

@@ -28,6 +28,7 @@ from .protocol import Message
 from .reports import PodReport, Said
 from .review import BusyError, Caller, RefusedTokenError, Reviewer
 from .session import Budget, ProtocolError, Session
+from .tickets import SharedKeys
 from .transport import Certificates, Code, Context, ServerTimes, listen
 
 #: Requests before the first transaction: one for each section of any version.
@@ -117,6 +118,7 @@ class StreamServer:
         self._changed = changed
         self._times = times if times is not None else ServerTimes()
         self._projector = Projector()
+        self._wanted: Wanted | None = None
         self._translated = False
         self._generation = 0
         self._leading = asyncio.Event()
@@ -151,6 +153,7 @@ class StreamServer:
 
     def want(self, value: Wanted) -> None:
         """Give every data plane what is its own from now on."""
+        self._wanted = value
         self._generation += 1
         self._translated = True
         before = self._projector.planes.keys() - value.gateways.keys()
@@ -171,6 +174,12 @@ class StreamServer:
                 table = planes[key].tables["listeners"]
                 self._listeners[key] = MappingProxyType({name: item.version for name, item in table.items()})
         self._publish()
+
+    def share(self, keys: SharedKeys) -> None:
+        """Give the data planes other keys of session tickets."""
+        self._projector.shared = keys
+        if self._wanted is not None:
+            self.want(self._wanted)
 
     def said(self) -> Said:
         """What the data planes last said; any thread may ask."""

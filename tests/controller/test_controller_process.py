@@ -163,6 +163,7 @@ def test_it_leads_provisions_and_ends(tmp_path: Path) -> None:
             assert "--controller=localhost:18000" in container["args"]
             secret = server.objects[SECRETS]["sluicegate-system", "sluicegate-controller-ca"]
             assert secret["type"] == "kubernetes.io/tls"
+            assert server.objects[SECRETS]["sluicegate-system", "sluicegate-session-tickets"]["type"] == "Opaque"
             trust = server.objects[CONFIG]["prod", "edge-sluicegate"]["data"]["ca.crt"]
             assert trust.startswith("-----BEGIN CERTIFICATE-----")
             # The Service gets an address; nothing is programmed as long as no pod says so.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -144,6 +145,33 @@ class Reviews(Waiting):
         if self.away:
             raise ApiError(0, "no answer in time")
         return msgspec.json.encode({"status": self.tokens.get(body["spec"]["token"], {"authenticated": False})})
+
+
+class SecretsApi:
+    """The Secrets of an API server."""
+
+    def __init__(self) -> None:
+        self.secrets: dict[str, dict[str, Any]] = {}
+        self.version = 0
+        self.conflict = False
+        self.asked: list[str] = []
+
+    async def get(self, path: str) -> bytes:
+        self.asked.append(f"GET {path}")
+        if path not in self.secrets:
+            raise ApiError(404, "not found")
+        return json.dumps(self.secrets[path]).encode()
+
+    async def request(self, method: str, path: str, *, body: dict[str, Any]) -> bytes:
+        self.asked.append(f"{method} {path}")
+        target = f"{path}/{body['metadata']['name']}" if method == "POST" else path
+        known = self.secrets.get(target, {}).get("metadata", {}).get("resourceVersion")
+        if self.conflict or known != body["metadata"].get("resourceVersion"):
+            raise ApiError(409, "conflict")
+        self.version += 1
+        body["metadata"]["resourceVersion"] = str(self.version)
+        self.secrets[target] = body
+        return b"{}"
 
 
 class FixedIdentity:

@@ -15,11 +15,10 @@ from typing import Any
 import msgspec
 import pytest
 from cryptography import x509
-from stream_support import PLANE, listener, now, rule, state
+from stream_support import PLANE, SecretsApi, listener, now, rule, state
 
 from sluicegate import ir
 from sluicegate.controller.infra.plane import ProvisionOptions
-from sluicegate.controller.kube.client import ApiError
 from sluicegate.controller.model import CLUSTER, KINDS, ObjectKey, decode
 from sluicegate.controller.store import Store
 from sluicegate.controller.stream import identity, snapshot_file
@@ -184,36 +183,9 @@ def test_a_ca_is_followed_by_one_that_was_trusted_before_it_signs(tmp_path: Path
     assert renewed(first, begin + CA_LIFE + SKEW).certificate != first.certificate
 
 
-class Api:
-    """The Secrets of an API server."""
-
-    def __init__(self) -> None:
-        self.secrets: dict[str, dict[str, Any]] = {}
-        self.version = 0
-        self.conflict = False
-        self.asked: list[str] = []
-
-    async def get(self, path: str) -> bytes:
-        self.asked.append(f"GET {path}")
-        if path not in self.secrets:
-            raise ApiError(404, "not found")
-        return json.dumps(self.secrets[path]).encode()
-
-    async def request(self, method: str, path: str, *, body: dict[str, Any]) -> bytes:
-        self.asked.append(f"{method} {path}")
-        target = f"{path}/{body['metadata']['name']}" if method == "POST" else path
-        known = self.secrets.get(target, {}).get("metadata", {}).get("resourceVersion")
-        if self.conflict or known != body["metadata"].get("resourceVersion"):
-            raise ApiError(409, "conflict")
-        self.version += 1
-        body["metadata"]["resourceVersion"] = str(self.version)
-        self.secrets[target] = body
-        return b"{}"
-
-
 def test_the_secret_is_made_once_and_kept() -> None:
     async def run() -> None:
-        api, told = Api(), []
+        api, told = SecretsApi(), []
         path = f"/api/v1/namespaces/sluicegate-system/secrets/{SECRET}"
 
         def make() -> Identity:
@@ -249,7 +221,7 @@ def test_the_secret_is_made_once_and_kept() -> None:
 
 def test_a_certificate_that_is_due_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
-        found = Identity(Api(), "ns", ["a"], lambda *_: None)  # type: ignore[arg-type]
+        found = Identity(SecretsApi(), "ns", ["a"], lambda *_: None)  # type: ignore[arg-type]
         monkeypatch.setattr(identity, "SERVER_RENEWAL", SERVER_LIFE + SKEW)
         await found.load()
         before = found.certificate()
@@ -264,7 +236,7 @@ def test_a_certificate_that_is_due_is_made_anew(monkeypatch: pytest.MonkeyPatch)
 )
 def test_a_secret_that_is_no_ca_is_told(data: dict[str, str]) -> None:
     async def run() -> None:
-        api = Api()
+        api = SecretsApi()
         path = f"/api/v1/namespaces/ns/secrets/{SECRET}"
         api.secrets[path] = {"metadata": {"name": SECRET, "resourceVersion": "1"}, "data": data}
         with pytest.raises(AuthorityError, match="delete it"):
@@ -275,7 +247,7 @@ def test_a_secret_that_is_no_ca_is_told(data: dict[str, str]) -> None:
 
 def test_two_controllers_that_begin_at_once_share_one_ca() -> None:
     async def run() -> None:
-        api = Api()
+        api = SecretsApi()
         both = [Identity(api, "ns", ["a"], lambda *_: None) for _ in range(2)]  # type: ignore[arg-type]
         tasks = [asyncio.create_task(each.run()) for each in both]
         with pytest.MonkeyPatch.context() as patch:

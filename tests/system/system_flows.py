@@ -63,17 +63,18 @@ class Flows:
             ir.BackendTls: "backend_tls",
             ir.Trust: "trust",
             ir.Certificate: "certificates",
+            ir.SessionTickets: "session_tickets",
         }
         for resource in resources:
             kinds.setdefault(names[type(resource)], []).append(resource)
-        certificates = tuple(kinds.pop("certificates", ()))
+        secrets = {kind: tuple(kinds.pop(kind, ())) for kind in ir.Secrets.__struct_fields__}
         self._generation += 1
         transaction = ir.Transaction(
             version=ir.VERSION,
             generation=self._generation,
             full=full,
             upsert=ir.Resources(**{kind: tuple(items) for kind, items in kinds.items()}),
-            secrets=ir.Secrets(certificates=certificates),
+            secrets=ir.Secrets(**secrets),
             remove=remove,
         )
         self.report = self.engine.apply(ir.encode(transaction))

@@ -261,6 +261,32 @@ def test_certificates_change_without_a_break(world: World) -> None:
     assert served(world, "a.test") == ["a.test"]
 
 
+def resumes(world: World, session: ssl.SSLSession | None, context: ssl.SSLContext) -> tuple[bool, ssl.SSLSession]:
+    """Whether a connection resumes a session, and the session to go on with."""
+    raw = connect(world.gateway.address, PORT)
+    with context.wrap_socket(raw, server_hostname="a.test", session=session) as connection:
+        # Tickets of TLS 1.3 come after the handshake.
+        connection.sendall(b"GET / HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\n\r\n")
+        while connection.recv(65_536):
+            pass
+        assert connection.session is not None
+        return bool(connection.session_reused), connection.session
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_sessions_are_resumed_after_a_reload(world: World, version: ssl.TLSVersion) -> None:
+    context = tls_context(world.authority.pem, "http/1.1")
+    context.minimum_version = context.maximum_version = version
+    reused, session = resumes(world, None, context)
+    assert not reused
+    renewed = world.authority.sign("a.test", "renewed.test")
+    others = [item for item in world.objects if item["metadata"]["name"] != "a" or item["kind"] != "Secret"]
+    for secrets in ([secret("a", renewed.certificate, renewed.key)], []):
+        world.gateway.write(*(others if secrets else world.objects), *secrets)
+        reused, session = resumes(world, session, context)
+        assert reused
+
+
 def test_a_certificate_that_expires_meanwhile(start: Any, backend: Any, authority: Authority) -> None:
     """It is told when its time is over, although nothing else happens; it is served all the same."""
     pair, renewed = authority.sign("a.test", days=5 / 86_400), authority.sign("a.test", days=100)

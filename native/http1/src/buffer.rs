@@ -1,5 +1,6 @@
 //! The read buffer of one connection: filled at the end, consumed at the start.
 
+use crate::spare;
 use std::io;
 
 /// First allocation: a head with ordinary cookies and a small body fit.
@@ -11,11 +12,13 @@ pub struct Buffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
+    /// The last read left no space: more was there than fitted.
+    filled_up: bool,
 }
 
 impl Buffer {
     pub const fn new() -> Self {
-        Self { bytes: Vec::new(), start: 0, end: 0 }
+        Self { bytes: Vec::new(), start: 0, end: 0, filled_up: false }
     }
 
     pub fn filled(&self) -> &[u8] {
@@ -39,17 +42,10 @@ impl Buffer {
         }
     }
 
-    /// Give the memory back; an idle connection then costs no buffer.
+    /// Give the memory to the next buffer of this thread; an idle connection then costs none.
     pub fn release(&mut self) {
-        if self.is_empty() && self.bytes.capacity() > 0 {
-            *self = Self::new();
-        }
-    }
-
-    /// As [`Buffer::release`], where it is larger than that.
-    pub fn release_over(&mut self, size: usize) {
-        if self.bytes.capacity() > size {
-            self.release();
+        if self.is_empty() && !self.bytes.is_empty() {
+            spare::give_filled(std::mem::take(self).bytes);
         }
     }
 
@@ -65,11 +61,21 @@ impl Buffer {
     /// So many bytes were put into [`Buffer::space`].
     pub fn filled_by(&mut self, count: usize) {
         self.end = (self.end + count).min(self.bytes.len());
+        self.filled_up = self.end == self.bytes.len();
     }
 
-    /// At least a quarter of the buffer is free afterwards, so that reads stay large.
+    /// At least a quarter of the buffer is free afterwards, so that reads stay large. It grows with what comes: a transfer
+    /// that fills it up is read in larger pieces, as far as `limit` allows.
     fn make_room(&mut self, limit: usize) -> io::Result<()> {
+        if self.bytes.is_empty() {
+            self.bytes = spare::take_filled(INITIAL);
+        }
         let size = self.bytes.len();
+        if std::mem::take(&mut self.filled_up) && self.is_empty() && size < limit {
+            self.release();
+            self.bytes = spare::take_filled((size * 2).min(limit));
+            return Ok(());
+        }
         if size - self.end > size / 4 {
             return Ok(());
         }

@@ -11,6 +11,7 @@ mod encode;
 mod fields;
 mod request;
 mod response;
+pub mod spare;
 
 pub use buffer::Buffer;
 pub use chunked::{ChunkedDecoder, Step};

@@ -35,6 +35,7 @@ from sluicegate.controller.stream.identity import SECRET, Identity
 from sluicegate.controller.stream.reports import Reports
 from sluicegate.controller.stream.review import Reviewer
 from sluicegate.controller.stream.server import StreamServer, wanted
+from sluicegate.controller.stream.tickets import TicketKeeper
 from sluicegate.controller.translate import Options, Translation, Translator
 from sluicegate.dataplane.log import Log
 
@@ -137,6 +138,7 @@ class _Controller:
         self._server = StreamServer(
             settings.stream_address, self._identity, Reviewer(client), self._log.warning, self._report_changed
         )
+        self._tickets = TicketKeeper(client, settings.namespace, self._log.warning, self._server.share)
         self._status = StatusWriter(client, name, self._log.warning)
         options = Options(
             implicit_class=False,
@@ -179,7 +181,7 @@ class _Controller:
         jobs = [
             self._loop.run(),
             election.run(self._loop.ready),
-            self._keep_authority(),
+            self._keep_secrets(),
             self._announce(),
             self._tell_stream(),
         ]
@@ -210,16 +212,22 @@ class _Controller:
         self._log.information("admin", f"healthz, readyz and metrics on {admin.address}", address=admin.address)
         return admin
 
-    async def _keep_authority(self) -> None:
-        """The leader keeps the CA of the stream."""
+    async def _keep_secrets(self) -> None:
+        """The leader keeps the CA of the stream and the keys of session tickets."""
         while True:
             await self._leads.begun.wait()
-            keeping = asyncio.create_task(self._identity.run())
+            keeping = [asyncio.create_task(self._tickets.run()), asyncio.create_task(self._keep_authority())]
             try:
                 await self._leads.ended.wait()
             finally:
-                keeping.cancel()
-                await asyncio.gather(keeping, return_exceptions=True)
+                for task in keeping:
+                    task.cancel()
+                await asyncio.gather(*keeping, return_exceptions=True)
+
+    async def _keep_authority(self) -> None:
+        # Without it no data plane connects: the first one is not to be told that there are no keys.
+        await self._tickets.tried.wait()
+        await self._identity.run()
 
     async def _announce(self) -> None:
         started = time.perf_counter()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import TypeAlias
 
-from .base import Base, Port
+from .base import Base, Port, Signed64
 from .http import HttpRule, RequestHeaders
 from .l4 import L4Rule
 
@@ -158,6 +158,34 @@ class Certificate(Base, frozen=True, kw_only=True):
         return f"Certificate(id={self.id!r}, ...)"
 
 
+class TicketKey(Base, frozen=True, kw_only=True):
+    """What session tickets are encrypted with.
+
+    Attributes:
+        secret: 32 random bytes in hexadecimal digits.
+        created: seconds since 1970.
+    """
+
+    secret: str
+    created: Signed64
+
+    def __repr__(self) -> str:
+        """Without the secret."""
+        return f"TicketKey(created={self.created!r}, ...)"
+
+
+class SessionTickets(Base, frozen=True, kw_only=True):
+    """The keys of the session tickets of a Gateway's listeners, the same for all of its replicas.
+
+    Attributes:
+        id: `<namespace>/<name>` of the Gateway.
+        keys: in any order; the newest makes tickets, those before it are good for theirs.
+    """
+
+    id: str
+    keys: tuple[TicketKey, ...]
+
+
 class Resources(Base, frozen=True, kw_only=True):
     """The resources that a transaction adds or replaces, without secrets."""
 
@@ -174,6 +202,7 @@ class Secrets(Base, frozen=True, kw_only=True):
     """Key material. Never shown by `/config`, `translate` or any log."""
 
     certificates: tuple[Certificate, ...] = ()
+    session_tickets: tuple[SessionTickets, ...] = ()
 
 
 class Removals(Base, frozen=True, kw_only=True):
@@ -187,3 +216,4 @@ class Removals(Base, frozen=True, kw_only=True):
     backend_tls: tuple[str, ...] = ()
     trust: tuple[str, ...] = ()
     certificates: tuple[str, ...] = ()
+    session_tickets: tuple[str, ...] = ()

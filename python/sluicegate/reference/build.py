@@ -80,10 +80,13 @@ def merge(state: ir.Transaction, change: ir.Transaction) -> ir.Transaction:
             for kind in ir.Resources.__struct_fields__
         }
     )
-    certificates = _merged(state.secrets.certificates, change.secrets.certificates, change.remove.certificates)
-    return msgspec.structs.replace(
-        change, full=True, upsert=resources, secrets=ir.Secrets(certificates=certificates), remove=ir.Removals()
+    secrets = ir.Secrets(
+        **{
+            kind: _merged(getattr(state.secrets, kind), getattr(change.secrets, kind), getattr(change.remove, kind))
+            for kind in ir.Secrets.__struct_fields__
+        }
     )
+    return msgspec.structs.replace(change, full=True, upsert=resources, secrets=secrets, remove=ir.Removals())
 
 
 _Resource = TypeVar(

@@ -9,7 +9,7 @@ mod splits;
 #[cfg(test)]
 mod waits;
 
-use crate::io::fill::fill;
+use crate::io::fill::{fill, poll_fill};
 use crate::l4;
 use crate::message::client::Client;
 use crate::message::http1::READ_AHEAD;
@@ -19,9 +19,12 @@ use codec::Buffer;
 use rewound::Rewound;
 use route::ir::ListenerProtocol;
 use route::table::SocketKey;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -30,54 +33,53 @@ use tokio::time::Instant;
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Serve one accepted connection of a socket that has HTTP and HTTPS listeners only, to its end.
+///
+/// What only some connections need, or need for a while, is boxed: one that waits is small.
 pub async fn serve_connection(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, socket: SocketKey) {
-    // Without it small responses wait for the client's delayed acknowledgement.
-    let _ = stream.set_nodelay(true);
-    let generation = worker.generation();
-    let Some(entry) = generation.table.socket(socket) else {
-        return;
-    };
-    if entry.protocol == ListenerProtocol::Https {
-        let limit = worker.settings().handshake_timeout();
-        let opened = Instant::now();
-        let mut progress = Progress::default();
-        let accepted = if has_begun(&worker, &stream, limit).await {
-            let left = limit.saturating_sub(opened.elapsed());
-            server::accept(stream, entry, &generation.server_tls, left, &mut progress).await
-        } else if worker.drain.is_finishing() {
-            // Who is sent away before a handshake has not failed in one.
-            return;
-        } else if opened.elapsed() >= limit {
-            Err(TlsError::Timeout)
-        } else {
-            Err(TlsError::Io(io::ErrorKind::UnexpectedEof.into()))
-        };
-        drop(generation);
-        worker.metrics.handshake(accepted.is_ok());
-        let (stream, handshake) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => return error.log(&worker.shared.access_log, peer, opened, &progress),
-        };
-        // As `serve_https`, which would keep the stream twice.
-        let http2 = handshake.http2;
-        let client = Client::new(worker, peer, socket, Some(handshake));
-        if http2 {
-            http2::serve(Rc::new(client), stream).await;
-        } else {
-            http1::serve(&client, stream, Buffer::new(), None).await;
+    let protocol = worker.generation().table.socket(socket).map(|socket| socket.protocol);
+    match protocol {
+        None => {}
+        Some(ListenerProtocol::Https) => {
+            if let Some(https) = Box::pin(accept(&worker, stream, peer, socket)).await {
+                Box::pin(serve_https(worker, https, peer, socket)).await;
+            }
         }
-        return;
+        Some(_) => serve_plain(Client::new(worker, peer, socket, None), stream).await,
     }
-    drop(generation);
-    let client = Client::new(worker, peer, socket, None);
-    serve_plain(client, stream).await;
+}
+
+/// The handshake with a client, counted, and logged where it fails.
+async fn accept(worker: &Worker, stream: TcpStream, peer: SocketAddr, socket: SocketKey) -> Option<l4::Https> {
+    let generation = worker.generation();
+    let entry = generation.table.socket(socket)?;
+    let limit = worker.settings().handshake_timeout();
+    let opened = Instant::now();
+    let mut progress = Progress::default();
+    let accepted = if has_begun(worker, &stream, limit).await {
+        let left = limit.saturating_sub(opened.elapsed());
+        server::accept(stream, entry, &generation.server_tls, left, &mut progress).await
+    } else if worker.drain.is_finishing() {
+        // Who is sent away before a handshake has not failed in one.
+        return None;
+    } else if opened.elapsed() >= limit {
+        Err(TlsError::Timeout)
+    } else {
+        Err(TlsError::Io(io::ErrorKind::UnexpectedEof.into()))
+    };
+    worker.metrics.handshake(accepted.is_ok());
+    match accepted {
+        Ok(accepted) => Some(Box::new(accepted)),
+        Err(error) => {
+            error.log(&worker.shared.access_log, peer, opened, &progress);
+            None
+        }
+    }
 }
 
 /// Serve one accepted connection of a socket that has TCP or TLS listeners, to its end.
 ///
 /// What only some connections need is boxed: a flow is small.
 pub async fn serve_flow(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, socket: SocketKey) {
-    let _ = stream.set_nodelay(true);
     let begins_with_tls = |generation: &Generation| {
         generation.table.socket(socket).is_some_and(|socket| socket.protocol.begins_with_tls())
     };
@@ -94,7 +96,7 @@ async fn serve_https(worker: Rc<Worker>, https: l4::Https, peer: SocketAddr, soc
     let http2 = handshake.http2;
     let client = Client::new(worker, peer, socket, Some(handshake));
     if http2 {
-        http2::serve(Rc::new(client), stream).await;
+        Box::pin(http2::serve(Rc::new(client), stream)).await;
     } else {
         http1::serve(&client, stream, Buffer::new(), None).await;
     }
@@ -114,7 +116,15 @@ async fn has_begun(worker: &Worker, stream: &TcpStream, limit: Duration) -> bool
 async fn serve_plain(client: Client, mut stream: TcpStream) {
     let mut buffer = Buffer::new();
     let settings = client.worker.settings();
-    if !has_begun(&client.worker, &stream, settings.idle_timeout()).await {
+    let mut drain = pin!(client.worker.drain.idle_ends());
+    let first = poll_fn(|context| {
+        if let Poll::Ready(read) = poll_fill(&mut buffer, &mut stream, context, READ_AHEAD) {
+            return Poll::Ready(read.is_ok_and(|count| count > 0));
+        }
+        buffer.release();
+        drain.as_mut().poll(context).map(|()| false)
+    });
+    if !matches!(tokio::time::timeout(settings.idle_timeout(), first).await, Ok(true)) {
         return;
     }
     let begun = Instant::now();
@@ -133,7 +143,7 @@ async fn serve_plain(client: Client, mut stream: TcpStream) {
         _ => return,
     }
     if buffer.filled().starts_with(PREFACE) {
-        http2::serve(Rc::new(client), Rewound { ahead: buffer, stream }).await;
+        Box::pin(http2::serve(Rc::new(client), Rewound { ahead: buffer, stream })).await;
     } else {
         http1::serve(&client, stream, buffer, Some(begun)).await;
     }

@@ -296,3 +296,13 @@ fn http2_requests_are_denied_or_given_up_while_they_wait() {
         }
     });
 }
+
+/// Ten thousand idle clients are to fit into a small container.
+#[test]
+fn a_connection_that_waits_is_small() {
+    fn size_of_future<A, B, C, D, F: Future>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+    let size = size_of_future(super::serve_connection);
+    assert!(size <= 1536, "{size}");
+}

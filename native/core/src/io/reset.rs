@@ -1,10 +1,13 @@
-//! Ending a connection so that the peer can tell it from an orderly end.
+//! How connections end: in order, or so that the peer can tell that it was not.
 
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 /// A stream that can tell its other side that it did not end in order.
 pub trait Reset {
+    /// An end in order has to be written (`close_notify`, RFC 8446 section 6.1); else closing says it.
+    const WRITES_ITS_END: bool = false;
+
     fn reset(&self);
 }
 
@@ -16,6 +19,8 @@ impl Reset for TcpStream {
 }
 
 impl Reset for TlsStream<TcpStream> {
+    const WRITES_ITS_END: bool = true;
+
     fn reset(&self) {
         self.get_ref().0.reset();
     }

@@ -8,4 +8,4 @@ mod admit;
 mod select;
 mod serve;
 
-pub use serve::{ClientStream, Request, Room, Served};
+pub use serve::{ClientStream, Request, Served};

@@ -13,6 +13,7 @@ use crate::message::reply::ReplySink;
 use crate::policy::Verdict;
 use crate::upstream::Http1Connection;
 use crate::worker::{Generation, Worker};
+use codec::spare;
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
@@ -44,14 +45,6 @@ pub struct Request<'g> {
     expect_continue: bool,
 }
 
-/// Memory that the requests of a connection use one after the other.
-pub struct Room<'r> {
-    /// Where a request is put together for the wire.
-    pub scratch: &'r mut Vec<u8>,
-    /// The forwarded head.
-    pub head: &'r mut Vec<u8>,
-}
-
 /// How a request ended, as far as the client's connection is concerned.
 #[derive(Debug, Clone, Copy)]
 pub enum Served {
@@ -66,13 +59,13 @@ pub enum Served {
 }
 
 impl<'g> Request<'g> {
-    /// Decide what will be done about a head, as far as nobody has to be asked. `buffer` is memory for the forwarded one.
-    pub fn new(client: &'g Client, generation: &'g Generation, inbound: &Inbound<'_>, buffer: Vec<u8>) -> Self {
+    /// Decide what will be done about a head, as far as nobody has to be asked.
+    pub fn new(client: &'g Client, generation: &'g Generation, inbound: &Inbound<'_>) -> Self {
         let mut record = Entry::begin(client, inbound);
         if inbound.version == HttpVersion::Http2 {
             record.grpc(grpc::is_grpc(&inbound.fields));
         }
-        let plan = admit(client, generation, inbound, Place::START, buffer, &mut record);
+        let plan = admit(client, generation, inbound, Place::START, spare::take(), &mut record);
         let (is_head, expect_continue) = (inbound.method == "HEAD", inbound.expect_continue);
         Self { client, generation, plan, record, is_head, expect_continue }
     }
@@ -83,12 +76,7 @@ impl<'g> Request<'g> {
     }
 
     /// Serve it, to the last byte of its response or the end of its tunnel.
-    pub async fn serve<Stream: ClientStream>(
-        mut self,
-        watchdog: &mut Watchdog,
-        room: Room<'_>,
-        stream: &mut Stream,
-    ) -> Served {
+    pub async fn serve<Stream: ClientStream>(mut self, watchdog: &mut Watchdog, stream: &mut Stream) -> Served {
         while let Plan::Wait(waiting) = self.plan {
             // Boxed, as all that most requests do not need: what they carry around stays small.
             let waited = Box::pin(wait(self.client, self.generation, *waiting, watchdog, stream, &mut self.record));
@@ -121,9 +109,11 @@ impl<'g> Request<'g> {
             // No backend need hear of it.
             Plan::Forward(_) if has_left(reply).await => return gone(&mut record, stream),
             Plan::Forward(forward) => {
-                let exchange = Exchange { client, forward: &forward, scratch: room.scratch };
+                let mut scratch = spare::take();
+                let exchange = Exchange { client, forward: &forward, scratch: &mut scratch };
                 let done = exchange.run(watchdog, source, reply, &mut record).await;
-                *room.head = forward.into_buffer();
+                spare::give_back(scratch);
+                spare::give_back(forward.into_buffer());
                 match done {
                     Forwarded::Complete => Served::Complete,
                     Forwarded::Broken(end) => Served::Broken(end),

@@ -146,6 +146,8 @@ fn open(transport: Transport, address: SocketAddr, shared: bool) -> io::Result<S
     if transport == Transport::Tcp {
         // Of UDP it would take the port from whoever has it.
         socket.set_reuse_address(true)?;
+        // What is accepted has it too. Without it small responses wait for the client's delayed acknowledgement.
+        socket.set_tcp_nodelay(true)?;
     }
     socket.set_reuse_port(shared)?;
     socket.set_nonblocking(true)?;

@@ -9,6 +9,7 @@ pub mod names;
 pub mod pem;
 pub mod server;
 mod server_certificates;
+mod tickets;
 pub mod trust;
 
 pub use failure::{Progress, TlsError};

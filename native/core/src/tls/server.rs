@@ -5,12 +5,13 @@ use super::client_certificates::{AcceptAny, AcceptTrusted};
 use super::failure::{Progress, TlsError};
 use super::provider;
 use super::server_certificates::{ServedKey, ServedKeys};
+use super::tickets::{TicketKeys, Ticketer};
 use super::trust::Trust;
 use crate::observe::events::Events;
 use ahash::AHashMap;
-use route::ir::{self, ClientValidationMode, ListenerProtocol};
+use route::ir::{self, ClientValidationMode};
 use route::table::{Socket, Table};
-use rustls::server::{Acceptor, ServerConfig, WebPkiClientVerifier};
+use rustls::server::{Acceptor, NoServerSessionStorage, ServerConfig, WebPkiClientVerifier};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,12 +43,15 @@ struct ListenerTls {
 pub struct ServerTls {
     listeners: AHashMap<Box<str>, Arc<ListenerTls>>,
     keys: AHashMap<Box<str>, Arc<ServedKey>>,
+    tickets: Arc<TicketKeys>,
 }
 
 impl ServerTls {
     /// Build what changed, take the rest from the generation before. What cannot be built is reported and not served.
     pub fn build(table: &Table, before: &Self, events: &Events) -> Self {
-        let mut built = Self::default();
+        let mut built = Self { tickets: Arc::clone(&before.tickets), ..Self::default() };
+        // Configurations that are kept see the new keys too.
+        built.tickets.share(table.session_tickets.values());
         for listener in table.sockets().flat_map(|socket| socket.listeners()) {
             let Some(tls) = &listener.ir.tls else {
                 continue;
@@ -63,7 +67,7 @@ impl ServerTls {
                 built.listeners.insert(listener.id().into(), Arc::clone(same));
                 continue;
             }
-            match config(listener.ir.protocol, tls, &keys, &trust) {
+            match config(&listener.ir, tls, &keys, &trust, &built.tickets) {
                 Ok(config) => {
                     let made =
                         ListenerTls { listener: Arc::clone(&listener.ir), keys, trust, config: Arc::new(config) };
@@ -107,10 +111,11 @@ impl ListenerTls {
 }
 
 fn config(
-    protocol: ListenerProtocol,
+    listener: &ir::Listener,
     tls: &ir::ListenerTls,
     keys: &[Arc<ServedKey>],
     trust: &[Arc<ir::Trust>],
+    tickets: &Arc<TicketKeys>,
 ) -> Result<ServerConfig, String> {
     let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
@@ -128,12 +133,18 @@ fn config(
         },
     };
     let mut config = builder.with_cert_resolver(Arc::new(ServedKeys(keys.to_vec())));
-    if protocol.is_http() {
+    if listener.protocol.is_http() {
         // Of a TLS listener the gateway does not know what is spoken inside, so it has nothing to agree to.
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     }
-    // Tickets are bound to this configuration, so a session never crosses listeners with other client validation.
-    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|error| error.to_string())?;
+    let mode = tls.client_validation.as_ref().map(|validation| validation.mode);
+    if mode == Some(ClientValidationMode::AllowValidOnly) {
+        // A session that is resumed shows no certificate, and may be resumed for ever: nothing would tell that the client's
+        // has expired.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+    } else {
+        config.ticketer = Arc::new(Ticketer::new(tickets, listener, trust));
+    }
     Ok(config)
 }
 

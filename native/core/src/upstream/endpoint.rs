@@ -12,9 +12,6 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// Bytes of a read buffer that an idle connection may keep.
-const KEPT_BUFFER: usize = 64 * 1024;
-
 /// After a failed connect the endpoint is avoided this long, doubled by each further failure.
 const FAILURE_PAUSE: Duration = Duration::from_millis(250);
 
@@ -119,8 +116,7 @@ impl EndpointState {
         if idle.len() >= limit {
             idle.remove(0);
         }
-        // A large head made it large; most connections never see another one.
-        connection.buffer.release_over(KEPT_BUFFER);
+        connection.buffer.release();
         let now = Instant::now();
         connection.idle_since = now;
         self.last_used.set(now);

@@ -21,7 +21,8 @@ pub use http::{
 pub use l4::L4Rule;
 pub use resources::{
     Backend, BackendProtocol, BackendTls, Certificate, ClientValidation, ClientValidationMode, Endpoint, EndpointState,
-    Listener, ListenerProtocol, ListenerTls, Removals, Resources, Secrets, SubjectAltName, Transport, Trust,
+    Listener, ListenerProtocol, ListenerTls, Removals, Resources, Secrets, SessionTickets, SubjectAltName, TicketKey,
+    Transport, Trust,
 };
 use serde::{Deserialize, Serialize};
 

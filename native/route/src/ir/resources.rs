@@ -23,6 +23,7 @@ pub struct Resources {
 #[serde(deny_unknown_fields, default)]
 pub struct Secrets {
     pub certificates: Vec<Certificate>,
+    pub session_tickets: Vec<SessionTickets>,
 }
 
 /// Ids of the resources that a transaction removes, by kind. Removing what is not there is no error.
@@ -37,6 +38,7 @@ pub struct Removals {
     pub backend_tls: Vec<String>,
     pub trust: Vec<String>,
     pub certificates: Vec<String>,
+    pub session_tickets: Vec<String>,
 }
 
 /// One listener of a Gateway or a `ListenerSet` (`Gateway.spec.listeners[]`).
@@ -235,5 +237,45 @@ pub struct Certificate {
 impl std::fmt::Debug for Certificate {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Certificate").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// What the session tickets of a Gateway's listeners are encrypted with, the same for all of its replicas.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionTickets {
+    /// `<namespace>/<name>` of the Gateway.
+    pub id: String,
+    /// In any order; the newest makes tickets, those before it are good for theirs.
+    pub keys: Vec<TicketKey>,
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TicketKey {
+    /// 32 random bytes in hexadecimal digits.
+    pub secret: String,
+    /// Seconds since 1970.
+    pub created: i64,
+}
+
+impl TicketKey {
+    /// Bytes of a secret.
+    pub const LENGTH: usize = 32;
+
+    /// The secret; `None`: it has another length, or other characters than hexadecimal digits.
+    pub fn bytes(&self) -> Option<[u8; Self::LENGTH]> {
+        let pairs = self.secret.as_bytes().chunks(2);
+        let byte = |pair: &[u8]| match *pair {
+            [high, low] => u8::try_from(char::from(high).to_digit(16)? << 4 | char::from(low).to_digit(16)?).ok(),
+            _ => None,
+        };
+        pairs.map(byte).collect::<Option<Vec<u8>>>()?.try_into().ok()
+    }
+}
+
+impl std::fmt::Debug for TicketKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("TicketKey").field("created", &self.created).finish_non_exhaustive()
     }
 }

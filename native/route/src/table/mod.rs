@@ -135,6 +135,8 @@ pub struct Table {
     backends: Backends,
     pub certificates: Arc<AHashMap<Arc<str>, Arc<ir::Certificate>>>,
     pub trust: Arc<AHashMap<Arc<str>, Arc<ir::Trust>>>,
+    /// By Gateway.
+    pub session_tickets: Arc<AHashMap<Arc<str>, Arc<ir::SessionTickets>>>,
 }
 
 impl Table {

@@ -37,6 +37,7 @@ pub struct State {
     backends: BackendState,
     certificates: Arc<AHashMap<Arc<str>, Arc<ir::Certificate>>>,
     trust: Arc<AHashMap<Arc<str>, Arc<ir::Trust>>>,
+    session_tickets: Arc<AHashMap<Arc<str>, Arc<ir::SessionTickets>>>,
 }
 
 impl State {
@@ -82,6 +83,11 @@ impl State {
             let certificates = transaction.secrets.certificates.into_iter();
             all.extend(certificates.map(|certificate| (Arc::from(certificate.id.as_str()), Arc::new(certificate))));
         }
+        if !transaction.secrets.session_tickets.is_empty() {
+            let all = Arc::make_mut(&mut self.session_tickets);
+            let tickets = transaction.secrets.session_tickets.into_iter();
+            all.extend(tickets.map(|tickets| (Arc::from(tickets.id.as_str()), Arc::new(tickets))));
+        }
         self.generation = transaction.generation;
         self.backends.compile();
         Ok(self.table())
@@ -115,6 +121,10 @@ impl State {
         if !remove.certificates.is_empty() {
             let all = Arc::make_mut(&mut self.certificates);
             remove.certificates.iter().for_each(|id| drop(all.remove(id.as_str())));
+        }
+        if !remove.session_tickets.is_empty() {
+            let all = Arc::make_mut(&mut self.session_tickets);
+            remove.session_tickets.iter().for_each(|id| drop(all.remove(id.as_str())));
         }
     }
 
@@ -204,6 +214,7 @@ impl State {
             backends: Arc::clone(self.backends.compiled()),
             certificates: Arc::clone(&self.certificates),
             trust: Arc::clone(&self.trust),
+            session_tickets: Arc::clone(&self.session_tickets),
         }
     }
 }

@@ -13,9 +13,9 @@ use crate::message::http1::READ_AHEAD;
 use crate::message::local_reply::Answer;
 use crate::message::record::{Entry, Refused};
 use crate::message::response_filters::ResponseEdits;
-use crate::request::{Request, Room, Served};
+use crate::request::{Request, Served};
 use crate::worker::Generation;
-use codec::{Buffer, Framing, HeadSearch, Parsed, RequestHead, WireError, parse_request};
+use codec::{Buffer, Framing, HeadSearch, Parsed, RequestHead, WireError, parse_request, spare};
 use reply::{Http1Reply, Http1Terms};
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -53,9 +53,6 @@ struct Http1<'c, S> {
     client: &'c Client,
     stream: RefCell<S>,
     buffer: Buffer,
-    out: Vec<u8>,
-    head: Vec<u8>,
-    scratch: Vec<u8>,
     watchdog: Watchdog,
     /// When the first byte of the first head came, where it has come already.
     begun: Option<Instant>,
@@ -69,19 +66,16 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Reset + Unpin>(
     begun: Option<Instant>,
 ) {
     let idle = client.worker.settings().idle_timeout();
-    let mut connection = Http1 {
-        client,
-        stream: RefCell::new(stream),
-        buffer,
-        out: Vec::new(),
-        head: Vec::new(),
-        scratch: Vec::new(),
-        watchdog: Watchdog::new(Instant::now() + idle),
-        begun,
-    };
+    let mut connection =
+        Http1 { client, stream: RefCell::new(stream), buffer, watchdog: Watchdog::new(Instant::now() + idle), begun };
     let mut drain = pin!(client.worker.drain.idle_ends());
     loop {
-        match connection.next(drain.as_mut()).await {
+        let next = match connection.arrive(drain.as_mut()).await {
+            // Boxed: a connection that waits is small.
+            None => Box::pin(connection.next(drain.as_mut())).await,
+            Some(next) => next,
+        };
+        match next {
             Next::Request => {}
             Next::Close => break,
             Next::Linger => {
@@ -94,11 +88,26 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Reset + Unpin>(
             }
         }
     }
+    if !S::WRITES_ITS_END {
+        return;
+    }
     let Http1 { stream, watchdog, .. } = &mut connection;
     let _ = watchdog.until(Instant::now() + SHUTDOWN, stream.get_mut().shutdown()).await;
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
+    /// Wait for the first byte of a request. `Some`: there will be none.
+    async fn arrive(&mut self, drain: Pin<&mut impl Future<Output = ()>>) -> Option<Next> {
+        if !self.buffer.is_empty() {
+            return None;
+        }
+        match self.read_head(&mut None, drain).await {
+            Ok(true) => None,
+            Ok(false) if self.client.worker.drain.is_finishing() => Some(Next::Linger),
+            Ok(false) | Err(_) => Some(Next::Close),
+        }
+    }
+
     /// One request, from its first byte to the last of its response.
     async fn next(&mut self, mut drain: Pin<&mut impl Future<Output = ()>>) -> Next {
         let client = self.client;
@@ -117,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
                     }
                     Ok(Parsed::Complete(head)) => {
                         generation = client.worker.generation();
-                        break receive(client, &generation, head, std::mem::take(&mut self.head));
+                        break receive(client, &generation, head);
                     }
                     Ok(Parsed::Partial) => None,
                     Err(error) => Some(error),
@@ -161,7 +170,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         let settings = self.client.worker.settings();
         let idle = self.buffer.is_empty();
         let until = if idle {
-            self.buffer.release();
             Instant::now() + settings.idle_timeout()
         } else {
             *deadline.get_or_insert_with(|| Instant::now() + settings.head_timeout())
@@ -172,8 +180,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
             if let Poll::Ready(read) = poll_fill(buffer, &mut *stream.borrow_mut(), context, limit) {
                 return Poll::Ready(read.is_ok_and(|count| count > 0));
             }
-            if idle && drain.as_mut().poll(context).is_ready() {
-                return Poll::Ready(false);
+            if idle {
+                buffer.release();
+                if drain.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(false);
+                }
             }
             Poll::Pending
         });
@@ -183,10 +194,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
     async fn perform(&mut self, received: Received<'_>) -> Next {
         let Received { framing, terms, request, .. } = received;
         let drain = &self.client.worker.drain;
-        let mut stream = Http1Stream::new(&self.stream, &mut self.buffer, &mut self.out, drain, framing, terms);
-        let room = Room { scratch: &mut self.scratch, head: &mut self.head };
-        let served = request.serve(&mut self.watchdog, room, &mut stream).await;
+        let mut out = spare::take();
+        let mut stream = Http1Stream::new(&self.stream, &mut self.buffer, &mut out, drain, framing, terms);
+        let served = request.serve(&mut self.watchdog, &mut stream).await;
         let Over { close, ends_with_connection, whole } = stream.end().await;
+        spare::give_back(out);
         match served {
             Served::Refused => Next::Linger,
             Served::Complete if !whole => Next::Linger,
@@ -227,7 +239,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
 
     async fn answer_without_request(&mut self, code: ErrorCode, detail: String) -> Next {
         let terms = Http1Terms { minor: 1, head_request: false, close: true };
-        let mut reply = Http1Reply::new(&self.stream, &mut self.out, &self.client.worker.drain, terms);
+        let mut out = Vec::new();
+        let mut reply = Http1Reply::new(&self.stream, &mut out, &self.client.worker.drain, terms);
         let limit = self.client.worker.settings().response_read_timeout();
         let answer = Answer::error(code);
         let given =
@@ -267,13 +280,13 @@ struct Received<'g> {
     request: Request<'g>,
 }
 
-fn receive<'g>(client: &'g Client, generation: &'g Generation, head: RequestHead<'_>, buffer: Vec<u8>) -> Received<'g> {
+fn receive<'g>(client: &'g Client, generation: &'g Generation, head: RequestHead<'_>) -> Received<'g> {
     let terms = Http1Terms {
         minor: head.minor,
         head_request: head.method == "HEAD",
         close: !head.keep_alive || client.worker.drain.is_draining(),
     };
     let (consumed, framing) = (head.consumed, head.framing);
-    let request = Request::new(client, generation, &Inbound::from_http1(head), buffer);
+    let request = Request::new(client, generation, &Inbound::from_http1(head));
     Received { consumed, framing, terms, request }
 }

@@ -19,7 +19,7 @@ use crate::message::local_reply::Answer;
 use crate::message::record::{Entry, Refused};
 use crate::message::reply::ReplySink;
 use crate::message::response_filters::ResponseEdits;
-use crate::request::{Request, Room, Served};
+use crate::request::{Request, Served};
 use bytes::Bytes;
 use close::Kept;
 use flood::Metered;
@@ -178,13 +178,12 @@ impl Stream {
             }
         };
         let generation = client.worker.generation();
-        let request = Request::new(client, &generation, &prepared.inbound(&parts), Vec::new());
+        let request = Request::new(client, &generation, &prepared.inbound(&parts));
         let source = if prepared.tunnel { Http2Source::before_tunnel(body) } else { Http2Source::new(body) };
         let mut stream = Http2Stream { source, reply };
         let mut watchdog = Watchdog::new(Instant::now() + settings.stall_timeout());
         let started = request.started();
-        let room = Room { scratch: &mut Vec::new(), head: &mut Vec::new() };
-        let served = request.serve(&mut watchdog, room, &mut stream).await;
+        let served = request.serve(&mut watchdog, &mut stream).await;
         if stream.reply.head_sent() {
             self.resets.answered();
         } else if matches!(served, Served::Broken(end) if end.code == ErrorCode::ClientGone) {

@@ -3,14 +3,14 @@
 use super::ServerTls;
 use crate::observe::events::Events;
 use crate::tls::provider;
-use rcgen::{CertificateParams, Issuer, KeyPair};
+use rcgen::{CertificateParams, DnType, Issuer, KeyPair};
 use route::table::{NoTags, State};
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
+use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::{
-    ClientConfig, ClientConnection, Connection, Error, HandshakeKind, NamedGroup, RootCertStore, ServerConfig,
-    ServerConnection, SupportedProtocolVersion,
+    CertificateError, ClientConfig, ClientConnection, Connection, Error, HandshakeKind, NamedGroup, RootCertStore,
+    ServerConfig, ServerConnection, SupportedProtocolVersion,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -19,19 +19,21 @@ const NAME: &str = "a.test";
 
 /// A certificate authority, and what it signs.
 struct Authority {
+    pem: String,
     issuer: Issuer<'static, KeyPair>,
     roots: RootCertStore,
 }
 
 impl Authority {
-    fn new() -> Self {
+    fn new(name: &str) -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut parameters = CertificateParams::new(Vec::new()).expect("parameters");
+        parameters.distinguished_name.push(DnType::CommonName, name);
         parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let certificate = parameters.self_signed(&key).expect("a certificate");
         let mut roots = RootCertStore::empty();
         roots.add(certificate.der().clone()).expect("an anchor");
-        Self { issuer: Issuer::new(parameters, key), roots }
+        Self { pem: certificate.pem(), issuer: Issuer::new(parameters, key), roots }
     }
 
     fn sign(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
@@ -64,8 +66,9 @@ impl Engine {
     }
 }
 
+/// `validation`: a mode, with the anchors `ca`.
 fn listener(id: &str, validation: Option<&str>) -> Value {
-    let validation = validation.map(|trust| json!({"mode": "AllowValidOnly", "trust": [trust]}));
+    let validation = validation.map(|mode| json!({"mode": mode, "trust": ["ca"]}));
     json!({
         "id": id, "gateway": "a/g", "port": 443, "bind_port": 443, "protocol": "HTTPS", "hostname": id,
         "tls": {"certificates": ["a/c"], "client_validation": validation},
@@ -135,7 +138,7 @@ fn pass(from: &mut Connection, to: &mut Connection) -> bool {
 /// Clients that can agree to a key that a quantum computer does not find; the others as before.
 #[test]
 fn key_exchange() {
-    let authority = Authority::new();
+    let authority = Authority::new("server");
     let mut engine = Engine::default();
     engine.apply(json!({
         "upsert": {"listeners": [listener(NAME, None)]},
@@ -157,5 +160,126 @@ fn key_exchange() {
         let server = shake(engine.config(NAME), &client).expect("a handshake");
         let group = server.negotiated_key_exchange_group().map(rustls::crypto::SupportedKxGroup::name);
         assert_eq!((group, server.handshake_kind()), (Some(wanted), Some(HandshakeKind::Full)));
+    }
+}
+
+const VERSIONS: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS12, &rustls::version::TLS13];
+
+/// The transaction of a Gateway with one listener and keys that its replicas share.
+fn replica(served: &(rcgen::Certificate, KeyPair), secret: char) -> Value {
+    let created = UnixTime::now().as_secs();
+    let key = json!({"secret": secret.to_string().repeat(64), "created": created});
+    json!({
+        "full": true,
+        "upsert": {"listeners": [listener(NAME, None)]},
+        "secrets": {"certificates": [certificate(served)], "session_tickets": [{"id": "a/g", "keys": [key]}]},
+    })
+}
+
+fn kind(engine: &Engine, client: &Arc<ClientConfig>) -> Option<HandshakeKind> {
+    shake(engine.config(NAME), client).expect("a handshake").handshake_kind()
+}
+
+/// A client of one replica goes on at another, whatever certificate that has by now; not where the keys are others.
+#[test]
+fn sessions_of_another_replica() {
+    let authority = Authority::new("server");
+    let (mut one, mut two, mut stranger) = (Engine::default(), Engine::default(), Engine::default());
+    one.apply(replica(&authority.sign(NAME), '1'));
+    two.apply(replica(&authority.sign(NAME), '1'));
+    stranger.apply(replica(&authority.sign(NAME), '2'));
+    for version in VERSIONS {
+        let client = client(&authority, provider(), &[version], None);
+        assert_eq!(kind(&one, &client), Some(HandshakeKind::Full));
+        for engine in [&two, &one, &two] {
+            assert_eq!(kind(engine, &client), Some(HandshakeKind::Resumed), "{version:?}");
+        }
+        assert_eq!(kind(&stranger, &client), Some(HandshakeKind::Full));
+    }
+}
+
+/// What shares nothing keeps its own keys over everything but its end.
+#[test]
+fn sessions_of_one_process() {
+    let authority = Authority::new("server");
+    let alone = || {
+        let mut change = replica(&authority.sign(NAME), '1');
+        change["secrets"]["session_tickets"] = json!([]);
+        change
+    };
+    let (mut engine, mut other) = (Engine::default(), Engine::default());
+    other.apply(alone());
+    for version in VERSIONS {
+        engine.apply(alone());
+        let client = client(&authority, provider(), &[version], None);
+        assert_eq!(kind(&engine, &client), Some(HandshakeKind::Full));
+        // Reloads: another certificate, and keys to share, which make the next tickets.
+        for change in [alone(), alone(), replica(&authority.sign(NAME), '1')] {
+            engine.apply(change);
+            assert_eq!(kind(&engine, &client), Some(HandshakeKind::Resumed), "{version:?}");
+        }
+        assert_eq!(kind(&other, &client), Some(HandshakeKind::Full));
+    }
+}
+
+/// No ticket leads past a validation of clients that is new, stricter, or of another authority.
+#[test]
+fn tickets_and_client_certificates() {
+    const ANY: Option<&str> = Some("AllowInsecureFallback");
+    const VALID: Option<&str> = Some("AllowValidOnly");
+    let (authority, old, new) = (Authority::new("server"), Authority::new("old"), Authority::new("new"));
+    let served = authority.sign(NAME);
+    let mut engine = Engine::default();
+    let mut state = |validation: Option<&str>, trusted: &Authority| {
+        let mut change = replica(&served, '1');
+        change["upsert"] = json!({
+            "listeners": [listener(NAME, validation)],
+            "trust": [{"id": "ca", "pem": trusted.pem}],
+        });
+        engine.apply(change);
+        engine.config(NAME)
+    };
+    let (full, resumed) = (Ok(Some(HandshakeKind::Full)), Ok(Some(HandshakeKind::Resumed)));
+    let refused = || Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
+    // From, with the old authority; to, with this one; what the client, with a certificate of the old one, gets there.
+    let cases = [
+        (None, None, &old, resumed.clone()),
+        (None, VALID, &new, refused()),
+        (None, VALID, &old, full.clone()),
+        (None, ANY, &old, full.clone()),
+        (ANY, ANY, &old, resumed.clone()),
+        (ANY, ANY, &new, full.clone()),
+        (ANY, VALID, &new, refused()),
+        (ANY, VALID, &old, full.clone()),
+        (VALID, VALID, &old, full.clone()),
+        (VALID, VALID, &new, refused()),
+        (VALID, ANY, &old, full.clone()),
+        (VALID, None, &new, full.clone()),
+    ];
+    let shown = old.sign("client.test");
+    for version in VERSIONS {
+        for (from, to, trusted, wanted) in &cases {
+            let client = client(&authority, provider(), &[version], Some(&shown));
+            let first = shake(state(*from, &old), &client).expect("a handshake");
+            assert_eq!(first.handshake_kind(), Some(HandshakeKind::Full));
+            let second = shake(state(*to, trusted), &client);
+            let second = second.map(|server| server.handshake_kind());
+            assert_eq!(&second, wanted, "{version:?}: {from:?} to {to:?}");
+        }
+    }
+}
+
+/// Half a key would be no key: the whole transaction is refused.
+#[test]
+fn keys_that_are_none() {
+    let served = Authority::new("server").sign(NAME);
+    for secret in [String::new(), "1".repeat(63), "1".repeat(66), "x".repeat(64), "+1".repeat(32), "é".repeat(32)] {
+        let mut change = replica(&served, '1');
+        change["version"] = json!(1);
+        change["generation"] = json!(1);
+        change["secrets"]["session_tickets"][0]["keys"][0]["secret"] = json!(secret);
+        let transaction = serde_json::from_value(change).expect("a transaction");
+        let refused = State::default().apply(transaction, &NoTags).expect_err("a refusal");
+        assert_eq!(refused.to_string(), "session_tickets a/g: has a key that is not 64 hexadecimal digits");
     }
 }

@@ -8,18 +8,36 @@ use ahash::{AHashMap, AHashSet};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Backend ids to dense slots. A slot stays with its id for as long as the state lives, defined or not.
+/// Backend ids to dense slots. A slot is its id's until a transaction that leaves the backend undefined has been applied,
+/// which no rule then names; it goes to another id after that. So there are never more slots than a transaction has found
+/// and defined backends. Who still uses a table before that finds its own backends there.
 #[derive(Debug, Default)]
-pub struct Slots(AHashMap<Arc<str>, u32>);
+pub struct Slots {
+    taken: AHashMap<Arc<str>, u32>,
+    free: Vec<u32>,
+}
 
 impl Slots {
     pub(in crate::table) fn of(&mut self, id: &str) -> u32 {
-        if let Some(slot) = self.0.get(id) {
+        if let Some(slot) = self.taken.get(id) {
             return *slot;
         }
-        let slot = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
-        self.0.insert(Arc::from(id), slot);
+        let fresh = || u32::try_from(self.taken.len()).unwrap_or(u32::MAX);
+        let slot = self.free.pop().unwrap_or_else(fresh);
+        self.taken.insert(Arc::from(id), slot);
         slot
+    }
+
+    /// Let a slot go, if the id has one.
+    fn release(&mut self, id: &str) -> Option<u32> {
+        let slot = self.taken.remove(id)?;
+        self.free.push(slot);
+        Some(slot)
+    }
+
+    /// How many there are, taken or free.
+    fn len(&self) -> usize {
+        self.taken.len() + self.free.len()
     }
 }
 
@@ -52,11 +70,11 @@ impl BackendState {
         &self.compiled
     }
 
-    /// Begin anew for a full state. The uids of `endpoints` that were there survive, so that pools do, and so do slots.
+    /// Begin anew for a full state. The uids of `endpoints` that were there survive, so that pools do.
     pub(super) fn keep_endpoints(self, endpoints: &[ir::Endpoint]) -> Self {
         let before: AHashMap<Arc<str>, Arc<Endpoint>> =
             self.entries.into_values().flat_map(|entry| entry.endpoints).collect();
-        let mut kept = Self { slots: self.slots, ..Self::default() };
+        let mut kept = Self::default();
         for endpoint in endpoints {
             if let Some((id, before)) = before.get_key_value(endpoint.id.as_str()) {
                 let backend = ir::Backend { id: endpoint.backend.clone(), protocol: ir::BackendProtocol::default() };
@@ -138,18 +156,22 @@ impl BackendState {
     /// Compile what was touched since the last time.
     pub(super) fn compile(&mut self) {
         let touched = std::mem::take(&mut self.touched);
-        let slots = self.slots.0.len();
-        if touched.is_empty() && self.compiled.len() == slots {
+        if touched.is_empty() && self.compiled.len() == self.slots.len() {
             return;
         }
-        for id in &touched {
-            self.slots.of(id);
-        }
         let compiled = Arc::make_mut(&mut self.compiled);
-        compiled.resize(self.slots.0.len(), None);
         for id in &touched {
-            let slot = self.slots.of(id) as usize;
-            compiled[slot] = self.entries.get(id).map(|entry| Arc::new(entry.compile()));
+            if let Some(entry) = self.entries.get(id) {
+                let slot = self.slots.of(id) as usize;
+                compiled.resize(self.slots.len().max(compiled.len()), None);
+                compiled[slot] = Some(Arc::new(entry.compile()));
+            }
+        }
+        // Now that every rule is there that will be: what was let go goes to the backends of the next transaction.
+        for id in touched.iter().filter(|id| !self.entries.contains_key(*id)) {
+            if let Some(slot) = self.slots.release(id).and_then(|slot| compiled.get_mut(slot as usize)) {
+                *slot = None;
+            }
         }
     }
 }

@@ -104,6 +104,11 @@ impl State {
         for policy in transaction.upsert.backend_tls.iter().filter(|policy| !has_backend(&policy.backend)) {
             refuse("backend_tls", &policy.id, format!("names the unknown backend {}", policy.backend));
         }
+        for tickets in &transaction.secrets.session_tickets {
+            if tickets.keys.iter().any(|key| key.bytes().is_none()) {
+                refuse("session_tickets", &tickets.id, "has a key that is not 64 hexadecimal digits".to_owned());
+            }
+        }
         self.check_removals(transaction, &upserted_listeners, &upserted_backends, &mut refuse);
         self.check_sockets(transaction, &removed_listeners, &mut refuse);
         if refused.is_empty() { Ok(Checked { matches, pre_routing }) } else { Err(Refused(refused)) }
