@@ -161,7 +161,7 @@ fn a_backend_that_is_gone_is_found() {
     within(async {
         let (listener, address) = listen().await;
         let (_, table) = tables(&[address]);
-        let upstreams = Upstreams::new(&Settings { stall_timeout_ms: 200_000, ..Settings::default() });
+        let upstreams = Upstreams::new(&Settings { stall_timeout_ms: 200_000, ..Settings::default() }, Arc::default());
         let state = upstreams.state(&endpoints(&table)[0]);
         let (pooled, _end) = open(&upstreams, &state, &listener).await;
         for stream in [pooled.stream.into_inner(), upstreams.open(&state, None).await.unwrap()] {
@@ -182,7 +182,7 @@ async fn ask<Served: Future<Output = ()> + 'static>(
 ) -> Option<Result<(), h2::Error>> {
     let (listener, address) = listen().await;
     let (_, table) = tables(&[address]);
-    let upstreams = Upstreams::new(&Settings { http2_ping_after_ms: 200, ..Settings::default() });
+    let upstreams = Upstreams::new(&Settings { http2_ping_after_ms: 200, ..Settings::default() }, Arc::default());
     let known = upstreams.state(&endpoints(&table)[0]);
     tokio::task::spawn_local(async move { serve(listener.accept().await.unwrap().0).await });
     let route = Route { http2: true, ..Route::default() };
