@@ -1,7 +1,7 @@
 //! Request targets: `route::table::target::normalise`, and what a lenient backend could make of its result.
 
 use crate::verdict::{Outcome, Violation, ensure};
-use route::table::target::{Target, normalise};
+use route::table::target::{PathNormalization, Target, normalise};
 use std::borrow::Cow;
 
 pub const TOKENS: &[&[u8]] = &[
@@ -52,7 +52,7 @@ pub fn check(input: &[u8]) -> Result<Outcome, Violation> {
 }
 
 fn check_for(method: &str, input: &[u8]) -> Result<Outcome, Violation> {
-    let target = match normalise(method, input) {
+    let target = match normalise(method, input, PathNormalization::Strict) {
         Ok(target) => target,
         Err(error) => return Ok(format!("{error:?}")),
     };
@@ -65,14 +65,15 @@ fn check_for(method: &str, input: &[u8]) -> Result<Outcome, Violation> {
     }
     check_path(path)?;
     check_escapes(path)?;
-    let again = normalise(method, path.as_bytes());
+    check_literal(method, input, &target)?;
+    let again = normalise(method, path.as_bytes(), PathNormalization::Strict);
     let same = Target { path: Cow::Borrowed(path), query: None, authority: None };
     ensure!(again.as_ref() == Ok(&same), "normalising twice is normalising once", "{same:?}, then {again:?}");
     if let Some(authority) = authority {
         ensure!(!authority.contains(['/', '?']), "an authority ends before the path", "{authority}");
     } else {
         let absolute = [b"http://a", input].concat();
-        let absolute = normalise(method, &absolute);
+        let absolute = normalise(method, &absolute, PathNormalization::Strict);
         let same = absolute.as_ref().is_ok_and(|other| other.path == *path && other.query == *query);
         ensure!(same, "absolute form and origin form mean one path", "{target:?}, {absolute:?}");
     }
@@ -88,6 +89,18 @@ fn check_for(method: &str, input: &[u8]) -> Result<Outcome, Violation> {
         path.contains('%'),
         path.contains(';'),
     ))
+}
+
+/// Taken as it comes, a target that is good for everybody is good too, and its path stands in the input.
+fn check_literal(method: &str, input: &[u8], strict: &Target<'_>) -> Result<(), Violation> {
+    let literal = normalise(method, input, PathNormalization::Off);
+    let same = literal.as_ref().is_ok_and(|other| {
+        let path = other.path.as_bytes();
+        let stands = path == b"/" || input.windows(path.len()).any(|window| window == path);
+        stands && other.query == strict.query && other.authority == strict.authority
+    });
+    ensure!(same, "a path that is taken as it comes is what came", "{strict:?}, {literal:?}");
+    Ok(())
 }
 
 fn check_path(path: &str) -> Result<(), Violation> {

@@ -9,6 +9,7 @@ use crate::verdict::{Outcome, Violation, ensure};
 use model::Model;
 use route::ir::{Transaction, Transport, VERSION};
 use route::resolve::{Decision, DecisionRequest, L4Request, decide, decide_l4};
+use route::table::target::PathNormalization;
 use route::table::{NoTags, State, Table};
 use serde_json::{Deserializer, Value, json};
 
@@ -171,6 +172,7 @@ fn requests(address: &str, port: u16, name: &str) -> impl Iterator<Item = Decisi
         headers: vec![("x-a".to_owned(), "b".to_owned()), ("origin".to_owned(), "https://www.example.com".to_owned())],
         entropy: 5,
         response: None,
+        path_normalization: PathNormalization::Strict,
     };
     [("GET", "/"), ("GET", "/a"), ("POST", "/a/b?x=1"), ("OPTIONS", "/a/"), ("POST", "/pkg.Service/Method")]
         .into_iter()

@@ -1,8 +1,8 @@
 //! What the transactions so far said, kept as plainly as it can be: resources by their ids.
 
 use route::ir::{
-    Backend, BackendTls, Certificate, Endpoint, HttpRule, L4Rule, Listener, Removals, Resources, Secrets, Transaction,
-    Trust, VERSION,
+    Backend, BackendTls, Certificate, Endpoint, HttpRule, L4Rule, Listener, Removals, Resources, Secrets,
+    SessionTickets, Transaction, Trust, VERSION,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +20,7 @@ pub struct Model {
     backend_tls: ById<BackendTls>,
     trust: ById<Trust>,
     certificates: ById<Certificate>,
+    session_tickets: ById<SessionTickets>,
 }
 
 impl Model {
@@ -29,8 +30,17 @@ impl Model {
             *self = Self::default();
         }
         self.generation = transaction.generation;
-        let Removals { listeners, http_rules, l4_rules, backends, endpoints, backend_tls, trust, certificates } =
-            &transaction.remove;
+        let Removals {
+            listeners,
+            http_rules,
+            l4_rules,
+            backends,
+            endpoints,
+            backend_tls,
+            trust,
+            certificates,
+            session_tickets,
+        } = &transaction.remove;
         remove(&mut self.listeners, listeners);
         remove(&mut self.http_rules, http_rules);
         remove(&mut self.l4_rules, l4_rules);
@@ -39,6 +49,7 @@ impl Model {
         remove(&mut self.backend_tls, backend_tls);
         remove(&mut self.trust, trust);
         remove(&mut self.certificates, certificates);
+        remove(&mut self.session_tickets, session_tickets);
         // A backend takes with it what belongs to it.
         self.endpoints.retain(|_, endpoint| !backends.contains(&endpoint.backend));
         self.backend_tls.retain(|_, policy| !backends.contains(&policy.backend));
@@ -51,6 +62,7 @@ impl Model {
         put(&mut self.backend_tls, backend_tls, |it| &it.id);
         put(&mut self.trust, trust, |it| &it.id);
         put(&mut self.certificates, transaction.secrets.certificates, |it| &it.id);
+        put(&mut self.session_tickets, transaction.secrets.session_tickets, |it| &it.id);
     }
 
     /// No two rules have one place in a route. Their ids are made of route and place, so no control plane sends that, and
@@ -77,7 +89,10 @@ impl Model {
                 backend_tls: self.backend_tls.values().cloned().collect(),
                 trust: self.trust.values().cloned().collect(),
             },
-            secrets: Secrets { certificates: self.certificates.values().cloned().collect() },
+            secrets: Secrets {
+                certificates: self.certificates.values().cloned().collect(),
+                session_tickets: self.session_tickets.values().cloned().collect(),
+            },
             remove: Removals::default(),
         }
     }
