@@ -5,6 +5,7 @@
 
 mod backends;
 mod check;
+mod written;
 
 pub use backends::Slots;
 pub use check::{Refused, Resolution};
