@@ -3,7 +3,8 @@
 //! Its one neutral form is the HTTP/1.1 head: for the common case that is the wire format already, written straight from
 //! the parsed slices. An HTTP/2 request is made from it where a backend speaks HTTP/2, and retries and mirrors reuse it.
 
-use crate::message::client::{Client, ForwardingFields, take_forwarding};
+use crate::message::client::Client;
+use crate::message::forwarding::{ForwardingFields, take_forwarding};
 use codec::{Field, Framing, WireError, push_field};
 use http::header::{HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};

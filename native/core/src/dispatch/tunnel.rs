@@ -1,4 +1,4 @@
-//! After a 101: bytes both ways until both sides have ended (RFC 9110 section 7.8), or nothing comes any more.
+//! WebSockets and other upgrades, after a 101: bytes both ways until both sides have ended (RFC 9110 section 7.8), or nothing comes any more.
 
 use super::exchange::Watched;
 use crate::io::relay;

@@ -4,7 +4,8 @@
 use crate::dispatch::outbound::{Outbound, Parts};
 use crate::dispatch::{Forward, MirrorTo};
 use crate::error::ErrorCode;
-use crate::message::client::{Client, ForwardingFields, take_forwarding};
+use crate::message::client::Client;
+use crate::message::forwarding::{ForwardingFields, take_forwarding};
 use crate::message::head::Inbound;
 use crate::message::record::Entry;
 use crate::message::response_filters::ResponseEdits;
