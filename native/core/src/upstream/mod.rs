@@ -16,7 +16,7 @@ pub mod tls;
 
 pub use connect_error::{ConnectError, ConnectStage};
 pub use endpoint::{Active, EndpointState, Http1Connection};
-pub use http2::{Http2Handle, Uploads};
+pub use http2::{ActiveStream, Http2Handle, Uploads};
 pub use outcome::Outcome;
 pub use stream::UpstreamStream;
 
@@ -164,6 +164,16 @@ impl Upstreams {
             state.health.succeeded();
         }
         connected.map(|connection| (connection, false))
+    }
+
+    /// Wait until it is known what a backend takes over HTTP/2.
+    ///
+    /// # Errors
+    /// [`ConnectError`]: it does not say so in time; nothing was sent.
+    pub async fn settle(&self, handle: &Http2Handle) -> Result<(), ConnectError> {
+        let limit = self.limits.connect_timeout;
+        let settled = tokio::time::timeout(limit, handle.settle()).await;
+        settled.map_err(|_| ConnectError::late(ConnectStage::Http2, limit))
     }
 
     /// A new byte stream to an endpoint, for a flow that is not HTTP. What came of it is told by [`Self::report`].
