@@ -70,9 +70,16 @@ def echo(name: str) -> Answer:
 
 
 class Backend:
-    """A server with a thread for each connection."""
+    """A server with a thread for each connection; `listener`: a socket that is bound already."""
 
-    def __init__(self, answer: Answer, *, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        answer: Answer,
+        *,
+        address: str = "127.0.0.1",
+        tls: ssl.SSLContext | None = None,
+        listener: socket.socket | None = None,
+    ) -> None:
         self.answer = answer
         self.requests: list[Received] = []
         self.connections = 0
@@ -80,7 +87,8 @@ class Backend:
         self._tls = tls
         self._open: list[socket.socket] = []
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        self._listener = socket.create_server((address, 0), family=family)
+        self._listener = listener or socket.create_server((address, 0), family=family)
+        self._listener.listen()
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
         threading.Thread(target=self._accept, daemon=True).start()
 

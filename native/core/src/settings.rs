@@ -2,6 +2,7 @@
 
 mod bounds;
 
+use route::table::target::PathNormalization;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// A request head. Stops header bombs.
     pub max_head_bytes: usize,
+    /// The target of a request. Stops those that backends would choke on.
+    pub max_target_bytes: usize,
     /// Fields of a request head. Stops heads of many small fields, which cost more than their size.
     pub max_head_fields: usize,
     /// The head of a backend's response. Stops backends that never come to an end.
@@ -61,6 +64,9 @@ pub struct Settings {
     pub upstream_idle_timeout_ms: u64,
     /// Idle connections per endpoint and worker.
     pub upstream_idle_per_endpoint: usize,
+    /// Bytes of a request body that are kept, so that it can be sent again; a larger one is sent once. Bounds what retries
+    /// take of memory.
+    pub retry_buffer_bytes: usize,
     /// Bytes of a request that may wait for one of its mirrors. Stops mirrors that are slow from taking memory.
     pub mirror_buffer_bytes: usize,
     /// Without a byte in either direction on a TCP or TLS connection that is not HTTP, or no longer (WebSocket). Frees
@@ -70,6 +76,9 @@ pub struct Settings {
     pub udp_idle_timeout_ms: u64,
     /// UDP sessions per worker; datagrams of further clients are dropped. Stops floods with forged senders.
     pub udp_max_sessions: usize,
+    /// What is done to paths before they are matched and forwarded. `Strict` stops requests that a rule sees otherwise than
+    /// its backend, such as `/x/../admin`.
+    pub path_normalization: PathNormalization,
     /// Addresses of proxies whose forwarding fields are believed.
     pub trusted_proxies: Vec<IpNetwork>,
 }
@@ -91,6 +100,7 @@ impl Default for Settings {
             access_log: AccessLog::default(),
             max_connections: 16_384,
             max_head_bytes: 64 * 1024,
+            max_target_bytes: 60 * 1024,
             max_head_fields: 256,
             max_response_head_bytes: 256 * 1024,
             max_body_bytes: 0,
@@ -107,10 +117,12 @@ impl Default for Settings {
             upstream_connect_timeout_ms: 5_000,
             upstream_idle_timeout_ms: 30_000,
             upstream_idle_per_endpoint: 256,
+            retry_buffer_bytes: 64 * 1024,
             mirror_buffer_bytes: 1024 * 1024,
             l4_idle_timeout_ms: 3_600_000,
             udp_idle_timeout_ms: 60_000,
             udp_max_sessions: 16_384,
+            path_normalization: PathNormalization::Strict,
             trusted_proxies: Vec::new(),
         }
     }

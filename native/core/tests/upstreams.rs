@@ -73,7 +73,7 @@ fn idle_connections_end_with_their_endpoint() {
     within(async {
         let ((going, going_at), (staying, staying_at)) = (listen().await, listen().await);
         let (mut state, table) = tables(&[going_at, staying_at]);
-        let upstreams = Upstreams::new(&Settings::default());
+        let upstreams = Upstreams::new(&Settings::default(), Arc::default());
         let states: Vec<_> = endpoints(&table).iter().map(|endpoint| upstreams.state(endpoint)).collect();
         let (idle, mut idle_end) = open(&upstreams, &states[0], &going).await;
         let (mut busy, mut busy_end) = open(&upstreams, &states[0], &going).await;
@@ -108,7 +108,7 @@ fn an_endpoint_with_another_address_is_another_endpoint() {
     within(async {
         let ((before, before_at), (_after, after_at)) = (listen().await, listen().await);
         let (mut state, table) = tables(&[before_at]);
-        let upstreams = Upstreams::new(&Settings::default());
+        let upstreams = Upstreams::new(&Settings::default(), Arc::default());
         let old = Arc::clone(&endpoints(&table)[0]);
         let (connection, mut end) = open(&upstreams, &upstreams.state(&old), &before).await;
         upstreams.release(&upstreams.state(&old), connection);
@@ -129,7 +129,7 @@ fn http2_connections_end_with_their_endpoint_and_their_last_stream() {
     within(async {
         let (listener, address) = listen().await;
         let (mut state, table) = tables(&[address]);
-        let upstreams = Upstreams::new(&Settings::default());
+        let upstreams = Upstreams::new(&Settings::default(), Arc::default());
         let known = upstreams.state(&endpoints(&table)[0]);
         let (ended, mut end) = tokio::sync::mpsc::channel(1);
         tokio::task::spawn_local(async move {
@@ -161,7 +161,7 @@ fn a_backend_that_is_gone_is_found() {
     within(async {
         let (listener, address) = listen().await;
         let (_, table) = tables(&[address]);
-        let upstreams = Upstreams::new(&Settings { stall_timeout_ms: 200_000, ..Settings::default() });
+        let upstreams = Upstreams::new(&Settings { stall_timeout_ms: 200_000, ..Settings::default() }, Arc::default());
         let state = upstreams.state(&endpoints(&table)[0]);
         let (pooled, _end) = open(&upstreams, &state, &listener).await;
         for stream in [pooled.stream.into_inner(), upstreams.open(&state, None).await.unwrap()] {
@@ -182,7 +182,7 @@ async fn ask<Served: Future<Output = ()> + 'static>(
 ) -> Option<Result<(), h2::Error>> {
     let (listener, address) = listen().await;
     let (_, table) = tables(&[address]);
-    let upstreams = Upstreams::new(&Settings { http2_ping_after_ms: 200, ..Settings::default() });
+    let upstreams = Upstreams::new(&Settings { http2_ping_after_ms: 200, ..Settings::default() }, Arc::default());
     let known = upstreams.state(&endpoints(&table)[0]);
     tokio::task::spawn_local(async move { serve(listener.accept().await.unwrap().0).await });
     let route = Route { http2: true, ..Route::default() };

@@ -10,6 +10,7 @@
 mod queue;
 
 use super::exchange::Terms;
+use super::failure::Failure;
 use super::outbound::Outbound;
 use super::{Forward, exchange};
 use crate::io::watchdog::Progress;
@@ -18,15 +19,18 @@ use crate::message::client::Client;
 use crate::message::reply::{Reply, ReplySink};
 use crate::message::response_filters::ResponseEdits;
 use crate::observe::metrics::MirrorFailure;
-use crate::upstream::{Connection, EndpointState, Route};
+use crate::upstream::{Connection, EndpointState, Outcome, Route};
 use crate::worker::Worker;
 use codec::Field;
 use http::HeaderMap;
 use queue::{Giver, Taker, queue};
+use route::table::Backend;
 use smallvec::SmallVec;
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -65,7 +69,7 @@ impl<'w> Mirrors<'w> {
                 worker.metrics.mirror_failed(MirrorFailure::Busy);
                 continue;
             }
-            let Some((_, state)) = worker.upstreams.pick(mirror.endpoints, &[]) else {
+            let Some((_, state)) = worker.upstreams.pick(mirror.backend.selectable(), &[]) else {
                 worker.metrics.mirror_failed(MirrorFailure::NoEndpoint);
                 continue;
             };
@@ -74,6 +78,7 @@ impl<'w> Mirrors<'w> {
             tokio::task::spawn_local(send(Job {
                 active: Active::begin(Rc::clone(worker)),
                 state,
+                backend: Arc::clone(mirror.backend),
                 route: mirror.route.clone(),
                 // Nobody is there to speak another protocol with the mirror.
                 outbound: Outbound { tls: mirror.route.tls.is_some(), ..forward.outbound.without_upgrade() },
@@ -149,49 +154,56 @@ impl Tap for Mirrors<'_> {
 struct Job {
     active: Active,
     state: Rc<EndpointState>,
+    backend: Arc<Backend>,
     route: Route,
     outbound: Outbound,
     body: Taker,
 }
 
 async fn send(job: Job) {
-    let Job { active, state, route, outbound, mut body } = job;
+    let Job { active, state, backend, route, outbound, mut body } = job;
     let worker = &active.0;
     let given = body.given();
     let limit = pin!(async {
         given.await;
         tokio::time::sleep(LIMIT).await;
     });
+    let (begun, connected) = (Instant::now(), Cell::new(false));
     let sent = {
-        let attempt = pin!(attempt(worker, &state, &route, &outbound, &mut body));
+        let attempt = pin!(attempt(worker, &state, &route, &outbound, &mut body, &connected));
         let (mut attempt, mut limit) = (attempt, limit);
         poll_fn(|context| {
             if let Poll::Ready(sent) = attempt.as_mut().poll(context) {
                 return Poll::Ready(sent);
             }
-            limit.as_mut().poll(context).map(|()| Err(MirrorFailure::Timeout))
+            let outcome = if connected.get() { Outcome::Expired } else { Outcome::NotAwaited };
+            limit.as_mut().poll(context).map(|()| Err((MirrorFailure::Timeout, outcome)))
         })
         .await
     };
+    let outcome = sent.map_or_else(|(_, outcome)| outcome, Outcome::Answered);
+    worker.upstreams.report(backend.selectable(), &state, outcome, begun);
     match sent {
-        Ok(()) => worker.metrics.mirrored(),
+        Ok(_) => worker.metrics.mirrored(),
         // Counted by the one that gave it up.
         Err(_) if body.was_given_up() => {}
         Err(_) if body.is_broken() => worker.metrics.mirror_failed(MirrorFailure::Broken),
-        Err(reason) => worker.metrics.mirror_failed(reason),
+        Err((reason, _)) => worker.metrics.mirror_failed(reason),
     }
 }
 
-/// One request to one mirror, its response read and dropped.
+/// One request to one mirror, its response read and dropped. Returns the status.
 async fn attempt(
     worker: &Worker,
     state: &Rc<EndpointState>,
     route: &Route,
     outbound: &Outbound,
     body: &mut Taker,
-) -> Result<(), MirrorFailure> {
+    connected: &Cell<bool>,
+) -> Result<u16, (MirrorFailure, Outcome)> {
     let acquired = worker.upstreams.acquire(state, route, false).await;
-    let (connection, _) = acquired.map_err(|_| MirrorFailure::Connect)?;
+    let (connection, reused) = acquired.map_err(|error| (MirrorFailure::Connect, Outcome::of(&error)))?;
+    connected.set(true);
     let progress = Progress::default();
     let terms = Terms {
         outbound,
@@ -212,8 +224,12 @@ async fn attempt(
         }
         Connection::Http2(handle) => exchange::over_http2(&handle, terms, body, &mut (), &mut discard).await,
     };
-    // An answer that was too long to read is one all the same.
-    if done.is_ok() || discard.bytes > MAX_RESPONSE { Ok(()) } else { Err(MirrorFailure::Exchange) }
+    match done {
+        Ok(done) => Ok(done.status),
+        // An answer that was too long to read is one all the same.
+        Err(_) if discard.bytes > MAX_RESPONSE => Ok(discard.status),
+        Err(error) => Err((MirrorFailure::Exchange, Failure::Exchange(error).outcome(Some(reused)))),
+    }
 }
 
 /// Counts the mirrors under way.
@@ -235,6 +251,7 @@ impl Drop for Active {
 /// Takes a response and keeps nothing of it.
 #[derive(Default)]
 struct Discard {
+    status: u16,
     bytes: u64,
 }
 
@@ -262,7 +279,8 @@ impl ReplySink for Discard {
         Ok(())
     }
 
-    fn head(&mut self, _: &Reply<'_>) -> Result<(), BodyError> {
+    fn head(&mut self, reply: &Reply<'_>) -> Result<(), BodyError> {
+        self.status = reply.status;
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod exchange;
+mod failure;
 mod mirror;
 pub mod outbound;
 mod replay;
@@ -12,7 +13,7 @@ use crate::message::response_filters::ResponseEdits;
 use crate::policy::BodyLimit;
 use crate::upstream::Route;
 use outbound::Outbound;
-use route::table::{Endpoint, Retry, Timeouts};
+use route::table::{Backend, Endpoint, Retry, Timeouts};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ pub struct Forward<'g> {
 /// Where a copy goes.
 #[derive(Debug)]
 pub struct MirrorTo<'g> {
-    pub endpoints: &'g [Arc<Endpoint>],
+    pub backend: &'g Arc<Backend>,
     pub route: Route,
 }
 

@@ -11,8 +11,9 @@
 //!   A POST or PATCH is never sent twice.
 
 use super::Forward;
-use super::attempt::{Attempt, Failure};
+use super::attempt::Attempt;
 use super::exchange::{ExchangeError, Exchanged};
+use super::failure::Failure;
 use super::mirror::Mirrors;
 use super::replay::Replay;
 use crate::error::ErrorCode;
@@ -24,7 +25,7 @@ use crate::message::grpc::End;
 use crate::message::local_reply::Answer;
 use crate::message::record::Entry;
 use crate::message::reply::ReplySink;
-use crate::upstream::Http1Connection;
+use crate::upstream::{Http1Connection, Outcome};
 use smallvec::SmallVec;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -67,7 +68,8 @@ impl Exchange<'_, '_> {
         if entry.is_grpc() {
             progress.be_quiet();
         }
-        let mut body = Replay::new(source, &progress, forward.body_limit);
+        let most_kept = self.client.worker.settings().retry_buffer_bytes;
+        let mut body = Replay::new(source, &progress, forward.body_limit, most_kept);
         let forwarded = self.attempts(watchdog, &mut body, sink, entry, &mut mirrors, &progress).await;
         entry.request_bytes(body.sent);
         forwarded
@@ -98,8 +100,16 @@ impl Exchange<'_, '_> {
             entry.endpoint(endpoint);
             let more = retries < allowed && forward.outbound.idempotent;
             let retry_codes = forward.retry.filter(|_| more).map_or(&[][..], |retry| &retry.codes);
-            let attempt = Attempt { client, forward, state: &state, fresh, retry_codes, deadline, progress };
-            let failure = match attempt.run(watchdog, scratch, body, sink, mirrors).await {
+            let begun = Instant::now();
+            let attempt = Attempt { client, forward, state: &state, fresh, retry_codes, deadline, begun, progress };
+            let attempted = attempt.run(watchdog, scratch, body, sink, mirrors).await;
+            let outcome = match &attempted {
+                Ok((Exchanged { switched: true, .. }, _)) => Outcome::Opened,
+                Ok((done, _)) => Outcome::Answered(done.status),
+                Err((failure, reused)) => failure.outcome(*reused),
+            };
+            upstreams.report(forward.endpoints, &state, outcome, begun);
+            let failure = match attempted {
                 Ok((Exchanged { status, switched: true, .. }, Some(connection))) => {
                     entry.answered(status, None, retries);
                     return Forwarded::Switched(connection);
@@ -114,7 +124,7 @@ impl Exchange<'_, '_> {
                 Err((failure, reused)) => {
                     let unprocessed = failure.is_unsent() || (failure.is_unprocessed() && body.can_replay());
                     let stale = forward.outbound.idempotent && body.can_replay() && failure.is_silent_close();
-                    if reused && !fresh && (unprocessed || stale) {
+                    if reused == Some(true) && !fresh && (unprocessed || stale) {
                         // Closed while it was idle: no fault of the endpoint and no try of the rule's.
                         fresh = true;
                         continue;
@@ -123,9 +133,6 @@ impl Exchange<'_, '_> {
                 }
             };
             let unsent = matches!(failure, Failure::Connect(_)) || failure.is_unsent();
-            if unsent {
-                client.worker.metrics.upstream_connect_failed();
-            }
             fresh = false;
             tried.push(endpoint.uid);
             let unprocessed = unsent || (failure.is_unprocessed() && body.can_replay());

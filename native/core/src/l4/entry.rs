@@ -4,7 +4,7 @@ use super::Chosen;
 use crate::io::relay::Meter;
 use crate::observe::l4::{L4Reason, L4Record};
 use crate::worker::Worker;
-use route::table::Endpoint;
+use route::table::{Backend, Endpoint};
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -94,6 +94,11 @@ impl Entry {
         if let Some(shard) = self.shard() {
             shard.open();
         }
+    }
+
+    /// Where it goes, once that is chosen.
+    pub fn backend(&self) -> Option<&Arc<Backend>> {
+        self.chosen.as_ref().map(|chosen| &chosen.backend)
     }
 
     pub fn endpoint(&mut self, endpoint: &Arc<Endpoint>) {

@@ -10,7 +10,7 @@ use crate::io::relay::{End, Limits};
 use crate::observe::l4::L4Reason;
 use crate::tls::server::{self, Handshake};
 use crate::tls::{Progress, TlsError};
-use crate::upstream::{Active, ConnectStage, UpstreamStream};
+use crate::upstream::{Active, ConnectStage, Outcome, UpstreamStream};
 use crate::worker::{Generation, Worker};
 use codec::Buffer;
 use route::ir::ListenerProtocol;
@@ -253,14 +253,17 @@ async fn connect(
     {
         let active = state.begin();
         entry.endpoint(endpoint);
+        let begun = Instant::now();
         // Boxed: a handshake is large, and only few flows have one.
-        match Box::pin(worker.upstreams.open(&state, chosen.tls.as_ref())).await {
+        let opened = Box::pin(worker.upstreams.open(&state, chosen.tls.as_ref())).await;
+        let outcome = opened.as_ref().map_or_else(Outcome::of, |_| Outcome::Opened);
+        worker.upstreams.report(chosen.backend.selectable(), &state, outcome, begun);
+        match opened {
             Ok(stream) => {
                 worker.metrics.upstream_acquired(false);
                 return Ok((stream, active));
             }
             Err(error) => {
-                worker.metrics.upstream_connect_failed();
                 entry.detail(|| error.to_string());
                 failed = match error.stage {
                     _ if error.timed_out => L4Reason::UpstreamConnectTimeout,

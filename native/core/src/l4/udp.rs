@@ -10,7 +10,7 @@ use super::choose;
 use super::datagram::{Client, DatagramSocket};
 use super::entry::{Carriage, Entry};
 use crate::observe::l4::L4Reason;
-use crate::upstream::{Active, EndpointState};
+use crate::upstream::{Active, ConnectStage, EndpointState, Outcome};
 use crate::worker::{Generation, SessionGuard, Worker};
 use ahash::AHashMap;
 use route::resolve::{L4Routed, route_l4};
@@ -96,6 +96,8 @@ struct Session {
     state: Rc<EndpointState>,
     entry: Entry,
     last: Cell<Instant>,
+    /// Its endpoint has said something.
+    answered: Cell<bool>,
     /// The generation in which its endpoint was last found to be wanted.
     seen: Cell<(usize, u64)>,
     answers: RefCell<Option<AbortHandle>>,
@@ -171,6 +173,7 @@ impl Listener {
             state,
             entry,
             last: Cell::new(Instant::now()),
+            answered: Cell::new(false),
             seen: Cell::new(number_of(generation)),
             answers: RefCell::default(),
             _open: worker.drain.session(),
@@ -207,9 +210,14 @@ impl Listener {
 
     /// Its endpoint cannot be reached.
     fn lost(&self, client: &Client, session: &Rc<Session>) {
-        session.state.failed(std::time::Instant::now());
+        self.report(session, Outcome::NotConnected(ConnectStage::Tcp));
         session.entry.failed(L4Reason::UpstreamReset);
         self.end(client, session);
+    }
+
+    fn report(&self, session: &Session, outcome: Outcome) {
+        let among = session.entry.backend().map_or(&[][..], |backend| backend.selectable());
+        self.worker.upstreams.report(among, &session.state, outcome, session.last.get());
     }
 
     fn end(&self, client: &Client, session: &Rc<Session>) {
@@ -247,6 +255,9 @@ impl Listener {
                 Err(error) => return Err(error),
             };
             session.last.set(Instant::now());
+            if !session.answered.replace(true) {
+                self.report(session, Outcome::Opened);
+            }
             match self.socket.send(&scratch[..count], client) {
                 Ok(()) => session.entry.datagram_sent(count),
                 Err(_) => self.worker.metrics.l4_failures.count(L4Reason::Full),

@@ -126,6 +126,8 @@ pub struct WorkerMetrics {
     upstream_reused: Counter,
     upstream_retries: Counter,
     upstream_idle: Counter,
+    upstream_ejections: Counter,
+    upstream_ejected: Counter,
     mirrored: Counter,
     mirror_failures: [Counter; MirrorFailure::ALL.len()],
     errors: [Counter; ErrorCode::ALL.len()],
@@ -168,6 +170,14 @@ impl WorkerMetrics {
 
     pub fn set_idle_upstream(&self, count: usize) {
         self.upstream_idle.set(count as u64);
+    }
+
+    pub fn upstream_ejected(&self) {
+        self.upstream_ejections.add(1);
+    }
+
+    pub fn set_ejected_upstream(&self, count: usize) {
+        self.upstream_ejected.set(count as u64);
     }
 
     pub fn mirrored(&self) {

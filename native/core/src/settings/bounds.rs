@@ -17,10 +17,11 @@ impl Settings {
         let count = |value: usize| value as u64;
         let window = u64::from(super::MIN_WINDOW)..=u64::from(super::MAX_WINDOW);
         let connection_window = self.http2_connection_window.unwrap_or(super::MAX_WINDOW);
-        let bounds: [(&str, u64, RangeInclusive<u64>); 23] = [
+        let bounds: [(&str, u64, RangeInclusive<u64>); 25] = [
             ("workers", count(self.workers), 0..=MAX_WORKERS),
             ("max_connections", count(self.max_connections), 1..=1_000_000),
             ("max_head_bytes", count(self.max_head_bytes), 1024..=1_048_576),
+            ("max_target_bytes", count(self.max_target_bytes), 1024..=65_534),
             ("max_head_fields", count(self.max_head_fields), 16..=384),
             ("max_response_head_bytes", count(self.max_response_head_bytes), 1024..=1_048_576),
             ("max_body_bytes", self.max_body_bytes, 0..=1 << 40),
@@ -37,6 +38,7 @@ impl Settings {
             ("upstream_connect_timeout_ms", self.upstream_connect_timeout_ms, 1..=HOUR),
             ("upstream_idle_timeout_ms", self.upstream_idle_timeout_ms, 1..=DAY),
             ("upstream_idle_per_endpoint", count(self.upstream_idle_per_endpoint), 0..=100_000),
+            ("retry_buffer_bytes", count(self.retry_buffer_bytes), 0..=16_777_216),
             ("mirror_buffer_bytes", count(self.mirror_buffer_bytes), 65_536..=67_108_864),
             ("l4_idle_timeout_ms", self.l4_idle_timeout_ms, 1..=DAY),
             ("udp_idle_timeout_ms", self.udp_idle_timeout_ms, 1..=DAY),

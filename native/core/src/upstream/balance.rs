@@ -1,39 +1,48 @@
 //! Which endpoint takes the next request: least requests under way, ties in turn.
 //!
 //! Up to [`SCAN`] endpoints are compared all; of more, two picked at random are compared, which is nearly as even and costs
-//! the same for any number. An endpoint whose connections fail is passed over while another one does better.
+//! the same for any number. One whose connections fail is passed over while another one does better; one that is ejected
+//! is chosen only where all others have failed.
 
+use super::health::Standing;
 use super::{EndpointState, Upstreams};
 use route::table::Endpoint;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 const SCAN: usize = 4;
 
+/// Pairs that are drawn before all endpoints are looked at. Half of them may be ejected.
+const DRAWS: usize = 4;
+
 impl Upstreams {
-    /// The endpoint for the next try, not one of `tried`. `None`: all were tried, or there is none.
+    /// The endpoint for the next try, not one of `tried`. `None`: there is none, all were tried, or one that was tried does
+    /// better than what is left.
     pub fn pick<'t>(
         &self,
         endpoints: &'t [Arc<Endpoint>],
         tried: &[u64],
     ) -> Option<(&'t Arc<Endpoint>, Rc<EndpointState>)> {
-        match endpoints {
+        let (endpoint, state) = match endpoints {
             [] => None,
             [only] => (!tried.contains(&only.uid)).then(|| (only, self.state(only))),
             few if few.len() <= SCAN || !tried.is_empty() => self.least(few, tried),
-            many => {
-                let one = &many[self.random_below(many.len())];
-                let two = &many[self.random_below(many.len())];
-                let (first, second) = (self.state(one), self.state(two));
-                let now = Instant::now();
-                if first.is_failing(now) && second.is_failing(now) {
-                    return self.least(many, tried);
-                }
-                let second_wins = (second.is_failing(now), second.active()) < (first.is_failing(now), first.active());
-                Some(if second_wins { (two, second) } else { (one, first) })
-            }
-        }
+            many => (0..DRAWS).find_map(|_| self.better_of_two(many)).or_else(|| self.least(many, tried)),
+        }?;
+        state.health.picked(self.limits.connect_timeout);
+        Some((endpoint, state))
+    }
+
+    /// `None`: both fail.
+    fn better_of_two<'t>(&self, many: &'t [Arc<Endpoint>]) -> Option<(&'t Arc<Endpoint>, Rc<EndpointState>)> {
+        let one = &many[self.random_below(many.len())];
+        let two = &many[self.random_below(many.len())];
+        let (first, second) = (self.state(one), self.state(two));
+        let (of_first, of_second) =
+            ((first.health.standing(), first.active()), (second.health.standing(), second.active()));
+        let (found, standing) =
+            if of_second < of_first { ((two, second), of_second.0) } else { ((one, first), of_first.0) };
+        (standing == Standing::Well).then_some(found)
     }
 
     fn least<'t>(
@@ -42,18 +51,19 @@ impl Upstreams {
         tried: &[u64],
     ) -> Option<(&'t Arc<Endpoint>, Rc<EndpointState>)> {
         let start = self.next_turn() as usize % endpoints.len();
-        let mut best: Option<(&Arc<Endpoint>, Rc<EndpointState>, (bool, u32))> = None;
+        let mut best: Option<(&Arc<Endpoint>, Rc<EndpointState>, (Standing, u32))> = None;
+        let mut tried_does_well = false;
         for endpoint in endpoints[start..].iter().chain(&endpoints[..start]) {
-            if tried.contains(&endpoint.uid) {
-                continue;
-            }
             let state = self.state(endpoint);
-            let load = (state.is_failing_now(), state.active());
-            if best.as_ref().is_none_or(|(_, _, least)| load < *least) {
+            let load = (state.health.standing(), state.active());
+            if tried.contains(&endpoint.uid) {
+                tried_does_well |= load.0 == Standing::Well;
+            } else if best.as_ref().is_none_or(|(_, _, least)| load < *least) {
                 best = Some((endpoint, state, load));
             }
         }
-        best.map(|(endpoint, state, _)| (endpoint, state))
+        let (endpoint, state, (standing, _)) = best?;
+        (standing != Standing::Ejected || !tried_does_well).then_some((endpoint, state))
     }
 
     fn next_turn(&self) -> u32 {
@@ -69,5 +79,103 @@ impl Upstreams {
         mixed = mixed.wrapping_mul(0xd6e8_feb8_6659_fd93);
         mixed ^= mixed >> 32;
         usize::try_from(mixed % bound as u64).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Endpoint, Upstreams};
+    use crate::settings::Settings;
+    use crate::upstream::{ConnectStage, Outcome};
+    use route::ir::EndpointState;
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tokio::time::{Instant, advance};
+
+    const REFUSED: Outcome = Outcome::NotConnected(ConnectStage::Tcp);
+
+    fn endpoints(count: u64) -> Vec<Arc<Endpoint>> {
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+        let endpoint = |uid: u64| Endpoint { id: uid.to_string(), address, uid, state: EndpointState::Ready };
+        (0..count).map(|uid| Arc::new(endpoint(uid))).collect()
+    }
+
+    fn fail(upstreams: &Upstreams, all: &[Arc<Endpoint>], uid: usize, times: usize) {
+        for _ in 0..times {
+            upstreams.report(all, &upstreams.state(&all[uid]), REFUSED, Instant::now());
+        }
+    }
+
+    /// Where so many requests go that find each endpoint idle.
+    fn picked(upstreams: &Upstreams, all: &[Arc<Endpoint>], count: usize) -> BTreeSet<u64> {
+        (0..count).filter_map(|_| upstreams.pick(all, &[])).map(|(endpoint, _)| endpoint.uid).collect()
+    }
+
+    fn ejected(upstreams: &Upstreams, all: &[Arc<Endpoint>]) -> usize {
+        all.iter().filter(|endpoint| upstreams.state(endpoint).health.is_ejected()).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_ejected_endpoint_is_left_alone_and_then_tried_by_one() {
+        for count in [2, 3, 4, 5, 50] {
+            let (upstreams, all) = (Upstreams::new(&Settings::default(), Arc::default()), endpoints(count));
+            fail(&upstreams, &all, 0, 5);
+            advance(Duration::from_millis(4999)).await;
+            assert_eq!(picked(&upstreams, &all, 1000), (1..count).collect());
+            advance(Duration::from_millis(1)).await;
+            let trials = (0..1000).filter_map(|_| upstreams.pick(&all, &[])).filter(|(endpoint, _)| endpoint.uid == 0);
+            assert_eq!(trials.count(), 1, "of {count}");
+            fail(&upstreams, &all, 0, 1);
+            advance(Duration::from_millis(9999)).await;
+            assert!(!picked(&upstreams, &all, 1000).contains(&0));
+            advance(Duration::from_millis(1)).await;
+            while !picked(&upstreams, &all, 1).contains(&0) {}
+            upstreams.report(&all, &upstreams.state(&all[0]), Outcome::Answered(200), Instant::now());
+            assert_eq!(picked(&upstreams, &all, 1000), (0..count).collect());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn never_more_than_half_and_never_the_only_one() {
+        for (count, expected) in [(1, 0), (2, 1), (3, 1), (4, 2), (7, 3)] {
+            let (upstreams, all) = (Upstreams::new(&Settings::default(), Arc::default()), endpoints(count));
+            for uid in 0..all.len() {
+                fail(&upstreams, &all, uid, 100);
+            }
+            assert_eq!(ejected(&upstreams, &all), expected, "of {count}");
+            assert!(upstreams.pick(&all, &[]).is_some());
+            // Who tries them all finds them all.
+            let mut tried = Vec::new();
+            while let Some((endpoint, _)) = upstreams.pick(&all, &tried) {
+                tried.push(endpoint.uid);
+            }
+            assert_eq!(tried.len(), all.len());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_try_after_another_goes_to_an_ejected_endpoint_only_for_want_of_others() {
+        let (upstreams, all) = (Upstreams::new(&Settings::default(), Arc::default()), endpoints(2));
+        fail(&upstreams, &all, 0, 5);
+        // The other one answered, with a status that is tried again.
+        upstreams.report(&all, &upstreams.state(&all[1]), Outcome::Answered(503), Instant::now());
+        assert!(upstreams.pick(&all, &[1]).is_none());
+        fail(&upstreams, &all, 1, 1);
+        assert_eq!(upstreams.pick(&all, &[1]).map(|(endpoint, _)| endpoint.uid), Some(0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_was_waited_for_long_enough_counts() {
+        let (upstreams, all) = (Upstreams::new(&Settings::default(), Arc::default()), endpoints(2));
+        let state = upstreams.state(&all[0]);
+        for outcome in [Outcome::Blameless, Outcome::NotAwaited, Outcome::ClientLeft, Outcome::Stale] {
+            (0..9).for_each(|_| upstreams.report(&all, &state, outcome, Instant::now()));
+        }
+        assert_eq!(ejected(&upstreams, &all), 0);
+        let begun = Instant::now();
+        advance(Duration::from_secs(1)).await;
+        (0..5).for_each(|_| upstreams.report(&all, &state, Outcome::NotAwaited, begun));
+        assert_eq!(ejected(&upstreams, &all), 1);
     }
 }

@@ -83,7 +83,7 @@ async fn dial(
     limits: Limits,
     stage: &mut ConnectStage,
 ) -> Result<UpstreamStream, ConnectError> {
-    let tcp = TcpStream::connect(state.address).await.map_err(|error| ConnectError::new(*stage, &error))?;
+    let tcp = TcpStream::connect(state.address).await.map_err(|error| ConnectError::tcp(&error))?;
     // Without it the last segment of a request waits for the backend's delayed acknowledgement.
     tcp.set_nodelay(true).map_err(|error| ConnectError::new(*stage, &error))?;
     limits.alive.set(SockRef::from(&tcp));

@@ -1,6 +1,7 @@
 //! Why there is no connection to a backend.
 
 use super::TlsTarget;
+use nix::errno::Errno;
 use rustls::AlertDescription;
 use std::io;
 use std::time::Duration;
@@ -20,12 +21,26 @@ pub struct ConnectError {
     pub timed_out: bool,
     /// The backend refuses HTTP/1.1, which was all that we offered: no fault of the endpoint's.
     pub no_http1: bool,
+    /// We could not even ask: there is no descriptor, memory or port for another connection.
+    pub exhausted: bool,
     pub reason: String,
 }
 
 impl ConnectError {
     pub(super) fn new(stage: ConnectStage, reason: &impl ToString) -> Self {
-        Self { stage, timed_out: false, no_http1: false, reason: reason.to_string() }
+        Self { stage, timed_out: false, no_http1: false, exhausted: false, reason: reason.to_string() }
+    }
+
+    /// Why there is no TCP connection.
+    pub(super) fn tcp(error: &io::Error) -> Self {
+        const OURS: [Errno; 5] = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM, Errno::EADDRNOTAVAIL];
+        let code = error.raw_os_error().map(Errno::from_raw);
+        Self { exhausted: code.is_some_and(|code| OURS.contains(&code)), ..Self::new(ConnectStage::Tcp, error) }
+    }
+
+    /// Nothing that the endpoint could have done better.
+    pub(super) fn is_blameless(&self) -> bool {
+        self.no_http1 || self.exhausted
     }
 
     /// Why a TLS handshake failed.

@@ -1,6 +1,7 @@
-//! One endpoint as one worker sees it: load, failures, idle connections.
+//! One endpoint as one worker sees it: load, health, idle connections.
 
 use super::Route;
+use super::health::Health;
 use super::http2::Http2Handle;
 use super::stream::UpstreamStream;
 use codec::Buffer;
@@ -11,12 +12,6 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, ReadBuf};
-
-/// After a failed connect the endpoint is avoided this long, doubled by each further failure.
-const FAILURE_PAUSE: Duration = Duration::from_millis(250);
-
-/// Doublings: at most 8 s.
-const MAX_DOUBLINGS: u32 = 5;
 
 /// An endpoint that was not used for this long is forgotten.
 const FORGET_AFTER: Duration = Duration::from_secs(60);
@@ -38,8 +33,7 @@ pub struct Http1Connection {
 pub struct EndpointState {
     pub address: SocketAddr,
     active: Cell<u32>,
-    failures: Cell<u32>,
-    failing_until: Cell<Option<Instant>>,
+    pub(super) health: Health,
     last_used: Cell<Instant>,
     /// Newest last: taken from the end, so that surplus ones age at the front.
     // Boxed: connections move between the pool and requests, and are large.
@@ -55,8 +49,7 @@ impl EndpointState {
         Self {
             address,
             active: Cell::new(0),
-            failures: Cell::new(0),
-            failing_until: Cell::new(None),
+            health: Health::default(),
             last_used: Cell::new(Instant::now()),
             idle: RefCell::default(),
             http2: RefCell::default(),
@@ -73,27 +66,6 @@ impl EndpointState {
     pub fn begin(self: &Rc<Self>) -> Active {
         self.active.set(self.active.get() + 1);
         Active(Rc::clone(self))
-    }
-
-    pub(super) fn is_failing(&self, now: Instant) -> bool {
-        self.failing_until.get().is_some_and(|until| now < until)
-    }
-
-    /// As `is_failing`, reading the clock only where there is something to compare.
-    pub(super) fn is_failing_now(&self) -> bool {
-        self.failing_until.get().is_some_and(|until| Instant::now() < until)
-    }
-
-    /// It did not answer: others are preferred for a while.
-    pub fn failed(&self, now: Instant) {
-        let failures = self.failures.get();
-        self.failures.set(failures.saturating_add(1));
-        self.failing_until.set(Some(now + FAILURE_PAUSE * (1 << failures.min(MAX_DOUBLINGS))));
-    }
-
-    pub(super) fn connected(&self) {
-        self.failures.set(0);
-        self.failing_until.set(None);
     }
 
     /// The newest idle connection that is still open.
@@ -130,6 +102,7 @@ impl EndpointState {
 
     pub(super) fn is_unused(&self, now: Instant) -> bool {
         self.active.get() == 0
+            && !self.health.is_ejected()
             && self.idle.borrow().is_empty()
             && self.http2.borrow().is_empty()
             && now.duration_since(self.last_used.get()) > FORGET_AFTER

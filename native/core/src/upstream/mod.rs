@@ -8,17 +8,21 @@ mod balance;
 mod connect;
 mod connect_error;
 mod endpoint;
+mod health;
 mod http2;
+mod outcome;
 mod stream;
 pub mod tls;
 
 pub use connect_error::{ConnectError, ConnectStage};
 pub use endpoint::{Active, EndpointState, Http1Connection};
 pub use http2::{Http2Handle, Uploads};
+pub use outcome::Outcome;
 pub use stream::UpstreamStream;
 
 use crate::io::KeepAlive;
 use crate::io::liveness::Pings;
+use crate::observe::metrics::WorkerMetrics;
 use crate::settings::Settings;
 use ahash::{AHashMap, AHashSet};
 use route::table::{Backends, Endpoint, Table};
@@ -67,6 +71,7 @@ pub struct Upstreams {
     endpoints: RefCell<AHashMap<u64, Rc<EndpointState>>>,
     configured: RefCell<Configured>,
     limits: Limits,
+    metrics: Arc<WorkerMetrics>,
     /// Where the next tie-break starts; also the source of the two random choices.
     turn: Cell<u32>,
 }
@@ -109,11 +114,12 @@ impl Limits {
 }
 
 impl Upstreams {
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &Settings, metrics: Arc<WorkerMetrics>) -> Self {
         Self {
             endpoints: RefCell::default(),
             configured: RefCell::default(),
             limits: Limits::new(settings),
+            metrics,
             turn: Cell::new(0),
         }
     }
@@ -128,7 +134,8 @@ impl Upstreams {
         state
     }
 
-    /// A connection for one exchange: a pooled one, or a new one. `fresh` asks for a new one.
+    /// A connection for one exchange: a pooled one, or a new one. `fresh` asks for a new one. What comes of it is told by
+    /// [`Self::report`].
     ///
     /// # Errors
     /// [`ConnectError`]: nothing was sent, so another endpoint may be tried for any request.
@@ -153,23 +160,20 @@ impl Upstreams {
         } else {
             connect::connect(state, route, self.limits).await
         };
-        match &connected {
-            Ok(_) => state.connected(),
-            Err(error) if error.no_http1 => {}
-            Err(_) => state.failed(Instant::now()),
+        if connected.is_ok() {
+            state.health.succeeded();
         }
         connected.map(|connection| (connection, false))
     }
 
-    /// A new byte stream to an endpoint, for a flow that is not HTTP.
+    /// A new byte stream to an endpoint, for a flow that is not HTTP. What came of it is told by [`Self::report`].
     ///
     /// # Errors
     /// [`ConnectError`]: nothing was sent, so another endpoint may be tried.
     pub async fn open(&self, state: &EndpointState, tls: Option<&TlsTarget>) -> Result<UpstreamStream, ConnectError> {
         let opened = connect::open(state, tls, self.limits).await;
-        match &opened {
-            Ok(_) => state.connected(),
-            Err(_) => state.failed(Instant::now()),
+        if opened.is_ok() {
+            state.health.succeeded();
         }
         opened
     }
@@ -186,12 +190,15 @@ impl Upstreams {
         if !Arc::ptr_eq(&configured.backends, table.backend_slots()) {
             *configured = Configured::of(table);
         }
+        let mut ejected = 0;
         self.endpoints.borrow_mut().retain(|uid, state| {
             // A uid that has left the table never comes back, so requests under way are the last to use it.
             let is_configured = configured.uids.contains(uid);
             state.close_idle(now, if is_configured { self.limits.idle_timeout } else { Duration::ZERO });
+            ejected += usize::from(is_configured && state.health.is_ejected());
             Rc::strong_count(state) > 1 || (is_configured && !state.is_unused(now))
         });
+        self.metrics.set_ejected_upstream(ejected);
     }
 
     /// Connections that wait for use.

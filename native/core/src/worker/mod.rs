@@ -82,10 +82,11 @@ pub struct Worker {
 
 impl Worker {
     pub fn new(id: usize, shared: Arc<Shared>) -> Self {
+        let metrics = shared.registry.worker(id);
         Self {
             id,
-            metrics: shared.registry.worker(id),
-            upstreams: Upstreams::new(&shared.settings),
+            upstreams: Upstreams::new(&shared.settings, Arc::clone(&metrics)),
+            metrics,
             drain: Rc::new(Drain::new(Arc::clone(&shared.leaving))),
             mirrors: Cell::new(0),
             mirror_bytes: Cell::new(0),

@@ -65,7 +65,7 @@ impl Tags for NoTags {
 #[derive(Debug, Clone, Copy)]
 pub struct RequestHead<'a> {
     pub method: &'a str,
-    /// Normalised ([`target::normalise`]).
+    /// As [`target::normalise`] leaves it.
     pub path: &'a str,
     pub query: Option<&'a str>,
     /// Lower case, without port.

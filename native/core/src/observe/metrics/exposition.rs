@@ -14,6 +14,58 @@ impl Registry {
         self.workers.iter().map(|worker| of(worker).get()).sum()
     }
 
+    fn render_upstreams(&self, text: &mut String) {
+        simple(
+            text,
+            "upstream_connects_total",
+            "counter",
+            "Connections opened to endpoints.",
+            self.sum(|it| &it.upstream_connects),
+        );
+        simple(
+            text,
+            "upstream_connect_failures_total",
+            "counter",
+            "Connections to endpoints that failed.",
+            self.sum(|it| &it.upstream_connect_failures),
+        );
+        simple(
+            text,
+            "upstream_reused_total",
+            "counter",
+            "Exchanges on a pooled connection.",
+            self.sum(|it| &it.upstream_reused),
+        );
+        simple(
+            text,
+            "upstream_retries_total",
+            "counter",
+            "Tries after the first one.",
+            self.sum(|it| &it.upstream_retries),
+        );
+        simple(
+            text,
+            "upstream_idle_connections",
+            "gauge",
+            "Pooled connections that wait for use.",
+            self.sum(|it| &it.upstream_idle),
+        );
+        simple(
+            text,
+            "upstream_ejections_total",
+            "counter",
+            "Times that an endpoint was ejected because it could not be connected to.",
+            self.sum(|it| &it.upstream_ejections),
+        );
+        simple(
+            text,
+            "upstream_ejected_endpoints",
+            "gauge",
+            "Endpoints that are ejected, counted by each worker for itself.",
+            self.sum(|it| &it.upstream_ejected),
+        );
+    }
+
     /// The Prometheus text exposition format, version 0.0.4.
     pub fn render(&self, events_dropped: u64, log_lines_dropped: u64) -> String {
         let mut out = String::with_capacity(16 * 1024);
@@ -51,41 +103,7 @@ impl Registry {
         header(text, "http_requests_total", "counter", "Requests by protocol version.");
         let _ = writeln!(text, "sluicegate_http_requests_total{{version=\"1\"}} {}", self.sum(|it| &it.http1_requests));
         let _ = writeln!(text, "sluicegate_http_requests_total{{version=\"2\"}} {}", self.sum(|it| &it.http2_requests));
-        simple(
-            text,
-            "upstream_connects_total",
-            "counter",
-            "Connections opened to endpoints.",
-            self.sum(|it| &it.upstream_connects),
-        );
-        simple(
-            text,
-            "upstream_connect_failures_total",
-            "counter",
-            "Connections to endpoints that failed.",
-            self.sum(|it| &it.upstream_connect_failures),
-        );
-        simple(
-            text,
-            "upstream_reused_total",
-            "counter",
-            "Exchanges on a pooled connection.",
-            self.sum(|it| &it.upstream_reused),
-        );
-        simple(
-            text,
-            "upstream_retries_total",
-            "counter",
-            "Tries after the first one.",
-            self.sum(|it| &it.upstream_retries),
-        );
-        simple(
-            text,
-            "upstream_idle_connections",
-            "gauge",
-            "Pooled connections that wait for use.",
-            self.sum(|it| &it.upstream_idle),
-        );
+        self.render_upstreams(text);
         simple(
             text,
             "mirrored_requests_total",

@@ -1,0 +1,130 @@
+//! Why a try failed, what that allows, and what it says of the endpoint.
+
+use super::exchange::ExchangeError;
+use crate::error::ErrorCode;
+use crate::io::watchdog::{Expired, Side};
+use crate::message::body::BodyError;
+use crate::upstream::{ConnectError, ConnectStage, Outcome};
+use codec::WireError;
+use tokio::time::Instant;
+
+/// Why a try failed, and what that allows.
+pub(super) enum Failure {
+    Connect(ConnectError),
+    Exchange(ExchangeError),
+    Expired(Expired),
+}
+
+impl Failure {
+    /// What it says of the endpoint. `reused`: the connection was a pooled one; `None`: there was none.
+    pub(super) fn outcome(&self, reused: Option<bool>) -> Outcome {
+        match self {
+            Self::Connect(error) => Outcome::of(error),
+            Self::Exchange(ExchangeError::Client(_)) | Self::Expired(_) if reused.is_none() => Outcome::NotAwaited,
+            Self::Exchange(ExchangeError::Client(_))
+            | Self::Expired(Expired::Stalled(Side::RequestBody | Side::Response)) => Outcome::ClientLeft,
+            Self::Expired(_) => Outcome::Expired,
+            Self::Exchange(ExchangeError::Unsent(_)) if reused == Some(true) => Outcome::Stale,
+            Self::Exchange(ExchangeError::Unsent(_)) => Outcome::Unsent,
+            Self::Exchange(ExchangeError::Upstream { .. }) if reused == Some(true) && self.is_silent_close() => {
+                Outcome::Stale
+            }
+            Self::Exchange(ExchangeError::Upstream { answered: false, .. }) => Outcome::Reset,
+            Self::Exchange(ExchangeError::Upstream { answered: true, .. }) => Outcome::Broken,
+            Self::Exchange(ExchangeError::RetryStatus(status) | ExchangeError::NotSwitched(Some(status))) => {
+                Outcome::Answered(*status)
+            }
+            Self::Exchange(ExchangeError::NotSwitched(None)) => Outcome::Blameless,
+        }
+    }
+
+    pub(super) fn is_unsent(&self) -> bool {
+        matches!(self, Self::Exchange(ExchangeError::Unsent(_)))
+    }
+
+    /// The backend says that it has not looked at the request.
+    pub(super) fn is_unprocessed(&self) -> bool {
+        match self {
+            Self::Exchange(ExchangeError::Upstream { error: BodyError::Http2(error), answered: false }) => {
+                error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
+            }
+            _ => false,
+        }
+    }
+
+    /// The code of the backend's own reset.
+    pub(super) fn reset(&self) -> Option<h2::Reason> {
+        match self {
+            Self::Exchange(ExchangeError::Upstream { error: BodyError::Http2(error), .. })
+                if error.is_remote() && error.is_reset() =>
+            {
+                error.reason()
+            }
+            _ => None,
+        }
+    }
+
+    /// The connection ended without a byte of an answer, as one does that the backend closed while it was idle.
+    pub(super) fn is_silent_close(&self) -> bool {
+        match self {
+            Self::Exchange(ExchangeError::Upstream { error, answered: false }) => match error {
+                BodyError::Truncated | BodyError::Io(_) => true,
+                BodyError::Http2(error) => error.is_go_away() || error.is_io(),
+                BodyError::Wire(_) | BodyError::TooLarge => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// For the access log; a client is never told.
+    pub(super) fn detail(&self) -> String {
+        match self {
+            Self::Connect(error) => error.to_string(),
+            Self::Exchange(ExchangeError::Client(error)) => format!("client: {error}"),
+            Self::Exchange(ExchangeError::Upstream { error, .. } | ExchangeError::Unsent(error)) => {
+                format!("backend: {error}")
+            }
+            Self::Exchange(ExchangeError::RetryStatus(status)) => {
+                format!("backend answered {status} each time")
+            }
+            Self::Exchange(ExchangeError::NotSwitched(Some(status))) => {
+                format!("backend answered {status} instead of switching protocols")
+            }
+            Self::Exchange(ExchangeError::NotSwitched(None)) => {
+                "backend speaks HTTP/2 only, and that cannot switch protocols".to_owned()
+            }
+            Self::Expired(Expired::Deadline) => "time limit of the route".to_owned(),
+            Self::Expired(Expired::Stalled(Side::RequestBody)) => {
+                "client: no byte of the body within request_body_timeout_ms".to_owned()
+            }
+            Self::Expired(Expired::Stalled(Side::Response)) => {
+                "client: no byte of the response was taken within response_read_timeout_ms".to_owned()
+            }
+            Self::Expired(Expired::Stalled(Side::Backend)) => "no byte moved within stall_timeout_ms".to_owned(),
+        }
+    }
+
+    pub(super) fn code(&self, deadline: Option<Instant>) -> ErrorCode {
+        match self {
+            Self::Connect(error) if error.timed_out => ErrorCode::UpstreamConnectTimeout,
+            Self::Connect(error) if error.no_http1 => ErrorCode::UpstreamNoUpgrade,
+            Self::Connect(error) if error.stage == ConnectStage::Tls => ErrorCode::UpstreamTls,
+            Self::Exchange(ExchangeError::NotSwitched(_)) => ErrorCode::UpstreamNoUpgrade,
+            Self::Connect(_) | Self::Exchange(ExchangeError::Unsent(_)) => ErrorCode::UpstreamConnect,
+            Self::Exchange(ExchangeError::Client(BodyError::Wire(_))) => ErrorCode::BadRequest,
+            Self::Exchange(ExchangeError::Client(BodyError::TooLarge)) => ErrorCode::BodyTooLarge,
+            Self::Exchange(ExchangeError::Client(_)) => ErrorCode::ClientGone,
+            Self::Exchange(ExchangeError::Upstream { error: BodyError::Wire(WireError::HeadTooLarge), .. }) => {
+                ErrorCode::UpstreamHeadTooLarge
+            }
+            Self::Exchange(ExchangeError::Upstream { error: BodyError::Wire(_), .. }) => ErrorCode::UpstreamProtocol,
+            Self::Exchange(ExchangeError::Upstream { .. } | ExchangeError::RetryStatus(_)) => ErrorCode::UpstreamReset,
+            Self::Expired(Expired::Deadline) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
+                ErrorCode::RequestTimeout
+            }
+            Self::Expired(Expired::Stalled(Side::RequestBody)) => ErrorCode::RequestBodyTimeout,
+            Self::Expired(Expired::Stalled(Side::Response)) => ErrorCode::ResponseNotRead,
+            Self::Expired(_) => ErrorCode::UpstreamTimeout,
+        }
+    }
+}
