@@ -87,14 +87,10 @@ fn check_edit(edit: &ir::HeaderEdit) -> Result<(), Fault> {
     check_names("remove", edit.remove.iter().map(String::as_str))
 }
 
-fn check_names<'n>(list: &str, mut names: impl Iterator<Item = &'n str> + Clone) -> Result<(), Fault> {
-    let all = names.clone();
-    match names.position(|name| !is_name(name)) {
+fn check_names<'n>(list: &str, names: impl Iterator<Item = &'n str>) -> Result<(), Fault> {
+    match names.enumerate().find(|(_, name)| !is_name(name)) {
+        Some((index, name)) => fault(&format!("{list}[{index}]"), format!("{name:?} is no name of a field or method")),
         None => Ok(()),
-        Some(index) => {
-            let name = all.skip(index).next().unwrap_or_default();
-            fault(&format!("{list}[{index}]"), format!("{name:?} is no name of a field or method"))
-        }
     }
 }
 
