@@ -6,14 +6,14 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NATIVE := $(VENV)/.native
 CYTHON := $(VENV)/.cython
-NATIVE_SOURCES := Cargo.toml Cargo.lock $(shell find native -name '*.rs' -o -name Cargo.toml)
+NATIVE_SOURCES := Cargo.toml Cargo.lock $(shell find native -path native/fuzz -prune -o -name '*.rs' -print -o -name Cargo.toml -print)
 CYTHON_SOURCES := $(wildcard benches/cython/*.* python/sluicegate/reference/*.py python/sluicegate/ir/*.py)
 PORT_OFFSET ?= 8000
 WORKERS ?= 2
 INSTALLER ?= kustomize
 HARNESS = cd tests/cluster && $(abspath $(BIN))/python -m harness
 
-.PHONY: cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster soak conformance help run test test-again test-cluster-again check format build bench bench-instructions bench-proxy bench-reload schemas clean
+.PHONY: cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster soak conformance help run test test-again test-cluster-again fuzz check format build bench bench-instructions bench-proxy bench-reload schemas clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,6 +27,9 @@ test: $(NATIVE) $(CYTHON) ## Install what is needed and run every test.
 
 test-again: $(NATIVE) ## Run what failed the last time, one after the other.
 	SLUICEGATE_PARITY_BUILDS=python,cython,native $(BIN)/python -m pytest --last-failed --last-failed-no-failures none --ignore=tests/cluster tests
+
+fuzz: ## Search for input that breaks a parser: all targets, or TARGET=name; SECONDS=600 in all; SEED=n. Needs only Rust.
+	cargo run --quiet --package sluicegate-fuzz -- $(or $(TARGET),all) $(or $(SECONDS),600) $(SEED)
 
 check: $(NATIVE) ## Lints, types and layering.
 	$(BIN)/ruff check .

@@ -166,13 +166,17 @@ def explain(
         typer.Option("--port", help="Port of the listener, as written in the Gateway. [the URL's]"),
     ] = None,
     controller_name: ControllerName = None,
+    config: Annotated[
+        str | None,
+        typer.Option("--config", metavar="PATH", help="Settings file of the gateway (TOML). [$SLUICEGATE_CONFIG]"),
+    ] = None,
     output: Annotated[Output, typer.Option("--output", "-o", help="How to write it.")] = Output.TEXT,
 ) -> None:
     """Say which listener, route, rule and match take a request or a connection, and why others do not."""
     from sluicegate.commands.explain import run
 
     name = controller_name or DEFAULT_CONTROLLER
-    raise typer.Exit(run(paths, request, header or [], port, name, output.value))
+    raise typer.Exit(run(paths, request, header or [], port, name, output.value, config=config))
 
 
 @application.command()

@@ -100,7 +100,7 @@ class Engine:
             settings: fields of `native/core/src/settings.rs`; absent ones have their default.
 
         Raises:
-            ValueError: an unknown setting, or one of the wrong type.
+            ValueError: an unknown setting, or one of the wrong type or out of its bounds; it says which are allowed.
             OSError: the system refuses a thread or the log file.
         """
         self._native = _Engine(msgspec.json.encode(settings or {}))
@@ -162,12 +162,15 @@ class Engine:
         """Ask clients to go while accepting; accept no more; close what is idle after 2 s; wait for the rest.
 
         Args:
-            limit: seconds for all of it.
-            settle: seconds in which new connections are still taken.
+            limit: seconds for all of it, up to 86,400 (a day).
+            settle: seconds in which new connections are still taken, up to as many.
             settle_alone: even where no connection is open: balancers may still send some.
 
         Returns:
             True when every connection ended by itself.
+
+        Raises:
+            ValueError: a time that is no number, negative or too long.
         """
         return self._native.drain(limit, settle, settle_alone)
 

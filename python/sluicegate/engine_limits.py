@@ -1,4 +1,4 @@
-"""Limits and timeouts of the engine (`native/core/src/settings.rs`), and what each may be.
+"""Settings of the engine (limits, timeouts, paths; `native/core/src/settings.rs`), and what each may be.
 
 The settings file has them as the table `[engine]`, GatewayParameters as `proxy.engine`: both are checked here, so that
 what the controller takes is what the pods start with.
@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
+
+#: What is done to paths before they are matched and forwarded.
+PathNormalization: TypeAlias = Literal["strict", "off"]
 
 _Count = Annotated[int, Meta(ge=1, le=100_000)]
 _Short = Annotated[int, Meta(ge=1, le=3_600_000)]
@@ -28,6 +31,7 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     max_connections: Annotated[int, Meta(ge=1, le=1_000_000)] | UnsetType = UNSET
     max_head_bytes: Annotated[int, Meta(ge=1024, le=1_048_576)] | UnsetType = UNSET
+    max_target_bytes: Annotated[int, Meta(ge=1024, le=65_534)] | UnsetType = UNSET
     max_head_fields: Annotated[int, Meta(ge=16, le=384)] | UnsetType = UNSET
     max_response_head_bytes: Annotated[int, Meta(ge=1024, le=1_048_576)] | UnsetType = UNSET
     max_body_bytes: Annotated[int, Meta(ge=0, le=2**40)] | UnsetType = UNSET
@@ -40,13 +44,16 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     http2_max_streams: _Count | UnsetType = UNSET
     http2_stream_window: _Window | UnsetType = UNSET
     http2_connection_window: _Window | UnsetType = UNSET
+    http2_ping_after_ms: Annotated[int, Meta(ge=0, le=3_600_000)] | UnsetType = UNSET
     upstream_connect_timeout_ms: _Short | UnsetType = UNSET
     upstream_idle_timeout_ms: _Long | UnsetType = UNSET
     upstream_idle_per_endpoint: Annotated[int, Meta(ge=0, le=100_000)] | UnsetType = UNSET
+    retry_buffer_bytes: Annotated[int, Meta(ge=0, le=16_777_216)] | UnsetType = UNSET
     mirror_buffer_bytes: Annotated[int, Meta(ge=65_536, le=67_108_864)] | UnsetType = UNSET
     l4_idle_timeout_ms: _Long | UnsetType = UNSET
     udp_idle_timeout_ms: _Long | UnsetType = UNSET
     udp_max_sessions: Annotated[int, Meta(ge=1, le=1_000_000)] | UnsetType = UNSET
+    path_normalization: PathNormalization | UnsetType = UNSET
     trusted_proxies: tuple[str, ...] | UnsetType = UNSET
 
     def network_faults(self) -> Iterator[tuple[str, str]]:

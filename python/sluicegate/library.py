@@ -12,6 +12,7 @@ import msgspec
 from sluicegate import ir
 from sluicegate.controller.translate import DEFAULT_CONTROLLER_NAME
 from sluicegate.engine import RouteTable
+from sluicegate.engine_limits import PathNormalization
 from sluicegate.pipeline import Finding, Offline, load_offline
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -203,9 +204,10 @@ def _parse_http(method: str, url: str, fields: tuple[tuple[str, str], ...], port
 class Routes:
     """Manifests, ready to be asked."""
 
-    def __init__(self, offline: Offline) -> None:
-        """Compile what was loaded."""
+    def __init__(self, offline: Offline, path_normalization: PathNormalization = "strict") -> None:
+        """Compile what was loaded; `path_normalization` as the gateway's settings have it."""
         self._offline = offline
+        self._path_normalization = path_normalization
         self.transaction = offline.transaction()
         self._table = RouteTable(ir.encode(self.transaction))
         resources = self.transaction.upsert
@@ -287,6 +289,7 @@ class Routes:
             "method": request.method,
             "authority": request.authority,
             "target": request.target,
+            "path_normalization": self._path_normalization,
             "headers": request.headers,
             "entropy": entropy,
         }
@@ -294,13 +297,16 @@ class Routes:
 
 
 def load(
-    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], controller_name: str = DEFAULT_CONTROLLER_NAME
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    controller_name: str = DEFAULT_CONTROLLER_NAME,
+    path_normalization: PathNormalization = "strict",
 ) -> Routes:
     """Load manifests.
 
     Args:
         paths: files and directories.
         controller_name: of the GatewayClasses whose Gateways are meant.
+        path_normalization: the engine setting of that name.
 
     Raises:
         FileNotFoundError: a path is not there.
@@ -310,4 +316,4 @@ def load(
     for name in names:
         if not os.path.exists(name):
             raise FileNotFoundError(f"{name}: no such file or directory")
-    return Routes(load_offline(names, controller_name))
+    return Routes(load_offline(names, controller_name), path_normalization)

@@ -18,6 +18,7 @@ import pytest
 
 if TYPE_CHECKING:
     from sluicegate import Routes
+    from sluicegate.engine_limits import PathNormalization
 
 
 @pytest.fixture(scope="session")
@@ -28,10 +29,12 @@ def sluicegate_routes(request: pytest.FixtureRequest) -> Callable[..., Routes]:
     root = request.config.rootpath
     loaded: dict[tuple[object, ...], Routes] = {}
 
-    def load_once(*paths: str, strict: bool = True, **options: str) -> Routes:
-        key = (paths, *sorted(options.items()))
+    def load_once(
+        *paths: str, strict: bool = True, path_normalization: PathNormalization = "strict", **options: str
+    ) -> Routes:
+        key = (paths, path_normalization, *sorted(options.items()))
         if key not in loaded:
-            loaded[key] = load([root / path for path in paths], **options)
+            loaded[key] = load([root / path for path in paths], path_normalization=path_normalization, **options)
         errors = [str(item) for item in loaded[key].problems if item.severity == "error"]
         if strict and errors:
             pytest.fail("the manifests have problems:\n" + "\n".join(errors), pytrace=False)

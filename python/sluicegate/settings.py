@@ -125,6 +125,22 @@ def load_gateway_settings(
     return settings
 
 
+def load_engine_limits(environment: Mapping[str, str], path: str | None = None) -> EngineLimits:
+    """The table `[engine]` alone, for commands that say what a gateway with these settings does.
+
+    Raises:
+        SettingsError: something in it that cannot be used.
+    """
+    path = path or environment.get(f"{ENVIRONMENT_PREFIX}CONFIG")
+    try:
+        limits = msgspec.convert(_from_file(path).get("engine", {}), EngineLimits, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{path}: engine: {error}") from None
+    for field, reason in limits.network_faults():
+        raise SettingsError(f"{path}: engine: {field}: {reason}")
+    return limits
+
+
 def _merge(
     kind: type[_S], flags: Mapping[str, Any], environment: Mapping[str, str], path: str | None
 ) -> tuple[_S, dict[str, str]]:

@@ -60,6 +60,7 @@ SENT_ORIGINS = (
     "",
     "https://é.a.test",
 )
+SENT_VARY = ("Origin", "accept, ORIGIN ,x", "*", "accept,*", "Origins", "")
 REPLACEMENTS = ("/", "/x", "/x/", "", "x", "/x/y", "/a")
 
 values = st.sampled_from(VALUES)
@@ -445,21 +446,39 @@ sent_fields = st.one_of(
     st.tuples(st.just("access-control-request-headers"), st.sampled_from(("x-a", "x-a, y"))),
 )
 sent_headers = st.lists(sent_fields, max_size=4).map(tuple)
+response_fields = st.one_of(
+    st.tuples(st.sampled_from(RESPONSE_NAMES), sent_values),
+    st.tuples(st.sampled_from(("Vary", "vary")), st.sampled_from(SENT_VARY)),
+)
 replies = st.builds(
     Reply,
     status=st.sampled_from((200, 404)),
-    headers=st.lists(st.tuples(st.sampled_from(RESPONSE_NAMES), sent_values), max_size=3).map(tuple),
+    headers=st.lists(response_fields, max_size=3).map(tuple),
 )
 
 
 def exchange(
-    entry: dict[str, Any], method: str, headers: tuple[Any, ...], entropy: int, response: Reply | None
+    entry: dict[str, Any],
+    method: str,
+    headers: tuple[Any, ...],
+    entropy: int,
+    response: Reply | None,
+    path_normalization: str,
 ) -> dict[str, Any]:
     """What a request has besides its authority and target."""
-    return {**entry, "method": method, "headers": headers, "entropy": entropy, "response": response}
+    return {
+        **entry,
+        "method": method,
+        "headers": headers,
+        "entropy": entropy,
+        "response": response,
+        "path_normalization": path_normalization,
+    }
 
 
 entropies = st.one_of(st.integers(0, 20), st.integers(0, 2**64 - 1))
+#: An engine setting, that here changes from request to request.
+path_normalizations = st.sampled_from(("strict", "off"))
 exchanges = st.builds(
     exchange,
     st.sampled_from(ENTRIES),
@@ -467,6 +486,7 @@ exchanges = st.builds(
     sent_headers,
     entropies,
     st.one_of(st.none(), replies),
+    path_normalizations,
 )
 preflights = st.builds(
     exchange,
@@ -475,6 +495,7 @@ preflights = st.builds(
     st.sampled_from(SENT_ORIGINS).map(lambda origin: (("origin", origin), ("access-control-request-method", "PUT"))),
     entropies,
     st.none(),
+    path_normalizations,
 )
 
 

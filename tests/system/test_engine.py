@@ -7,9 +7,12 @@ import sys
 import threading
 from typing import Any
 
+import pytest
 from system_backends import response
 from system_gateway import own_address
 from system_manifests import dump, gateway, route, rule, service
+
+from sluicegate.engine import Engine
 
 LIMIT = 300
 
@@ -151,3 +154,20 @@ def test_busy_starts_and_stops_end_cleanly(backend: Any) -> None:
     )
     assert result.returncode == 0, result.stderr
     assert int(result.stdout) > 1_000
+
+
+@pytest.mark.parametrize("name", ["limit", "settle"])
+@pytest.mark.parametrize("seconds", [float("inf"), float("-inf"), float("nan"), -1.0, 86_400.1, 1e19, 1e300])
+def test_times_that_no_clock_reaches(name: str, seconds: float) -> None:
+    """They are refused with what is allowed, and the engine is none the worse for it."""
+    engine = Engine({"workers": 1})
+    with pytest.raises(ValueError, match=rf"^{name} is .* s; it must be between 0 and 86400 s$"):
+        engine.drain(**{"limit": 1.0, name: seconds})
+    assert engine.drain(86_400.0, settle_alone=False)
+    engine.shutdown()
+
+
+@pytest.mark.parametrize("workers", [257, 2**40])
+def test_threads_that_no_machine_has(workers: int) -> None:
+    with pytest.raises(ValueError, match=rf"^settings: workers is {workers}; it must be between 0 and 256$"):
+        Engine({"workers": workers})

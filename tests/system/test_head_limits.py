@@ -27,7 +27,8 @@ class World:
 
         settings = folder / "sluicegate.toml"
         settings.write_text(
-            "[engine]\nmax_head_bytes = 300000\nmax_head_fields = 384\nmax_response_head_bytes = 1000000\n"
+            "[engine]\nmax_head_bytes = 300000\nmax_target_bytes = 5000\n"
+            "max_head_fields = 384\nmax_response_head_bytes = 1000000\n"
         )
         first = backend(lambda request: response(b"", headers=fields(request)))
         second = backend2(lambda request: ([(":status", "200"), *fields(request)], b"", []))
@@ -84,9 +85,16 @@ def test_targets(world: World, client: Protocol, app: str, size: int) -> None:
     assert ask(world.default, client, f"/{app}/fields/1?q=" + "y" * size) == (200, "")
 
 
-def test_targets_over_the_limit(world: World) -> None:
-    """Over HTTP/2 a target is a field of the head."""
+def test_targets_over_the_limit(world: World, client: Protocol) -> None:
+    """The same over both protocols, to the byte; the limit of heads is above."""
+    for found, limit in ((world.default, 61_440), (world.large, 5_000)):
+        target = "/h1/fields/1?q="
+        target += "y" * (limit - len(target))
+        assert ask(found, client, target) == (200, "")
+        assert ask(found, client, f"{target}y") == (414, "target_too_long")
+    # Over HTTP/2 a target is a field of the head, and no head of that size is read.
     assert ask(world.default, Http1, "/h1/fields/1?q=" + "y" * 70_000) == (414, "target_too_long")
+    assert ask(world.default, Http2, "/h1/fields/1?q=" + "y" * 70_000) == (431, "")
 
 
 @pytest.mark.parametrize("app", ["h1", "h2"])

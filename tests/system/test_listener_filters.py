@@ -107,3 +107,37 @@ def test_connection_cannot_keep_a_field_from_a_filter(start: Start, backend: Cal
     found = connection.request("GET", "a.test", "/", fields)
     connection.close()
     assert (found.echo["backend"], found.sent("x-tenant"), found.sent("x-internal")) == ("two", "two", None)
+
+
+@pytest.mark.parametrize("edit", ["set", "add"])
+@pytest.mark.parametrize("client", [Http1, Http2])
+def test_what_a_filter_of_a_listener_sets_is_sent(
+    client: type[Http1] | type[Http2], edit: str, start: Start, backend: Callable[..., Backend]
+) -> None:
+    """What a client says of where it comes from is replaced; what the listener's owner writes there is not."""
+    own = {
+        "X-Forwarded-For": "192.0.2.1",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Port": "8443",
+        "X-Real-IP": "192.0.2.1",
+        "Forwarded": "for=192.0.2.1",
+    }
+    edits = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "x-rule", "value": "1"}]}}]
+    running = start(
+        gateway(filtered("http", 8080, "own")),
+        header_filter("own", **{edit: own}),
+        route(
+            rule("/edited", "app", filters=edits),
+            rule("/", "app"),
+        ),
+        *service("app", backend("app").address),
+    )
+    connection = client(running.address, 8080)
+    forged = tuple((name.lower(), "6.6.6.6") for name in (*own, "X-Forwarded-Host", "X-Forwarded-Prefix"))
+    for target in ("/", "/edited"):
+        for sent in ((), forged):
+            found = connection.request("GET", "a.test", target, sent)
+            assert {name: found.sent(name.lower()) for name in own} == own, target
+            assert (found.sent("x-forwarded-host"), found.sent("x-forwarded-prefix")) == ("a.test", None)
+            assert "6.6.6.6" not in str(found.echo["headers"])
+    connection.close()

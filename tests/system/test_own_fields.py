@@ -33,12 +33,20 @@ EDITS: list[dict[str, Any]] = [
 ]
 
 
+def cors(**spec: Any) -> dict[str, Any]:
+    return {"type": "CORS", "cors": spec}
+
+
 @pytest.fixture(scope="module")
 def world(start: Any, backend: Any, backend2: Any) -> Iterator[Gateway]:
     release = threading.Event()
 
     def fields(request: Received) -> tuple[tuple[str, str], ...]:
         return (("Date" if request.version == "1.1" else "date", DATE),) if request.target.endswith("/dated") else ()
+
+    def varying(request: Received) -> bytes:
+        value = request.target.partition("/vary/")[2]
+        return response(b"body", headers=(("Vary", value),) if value else ())
 
     def answer(request: Received) -> bytes:
         if request.target.endswith("/204"):
@@ -62,9 +70,17 @@ def world(start: Any, backend: Any, backend2: Any) -> Iterator[Gateway]:
             rule("/late", "silent", filters=EDITS, timeouts={"request": "100ms"}),
             rule("/set", "echo", filters=[SETS]),
             rule("/added", "echo", filters=[{**SETS, "requestHeaderModifier": {"add": SET}}]),
+            rule("/shared", "varying", filters=EDITS),
+            rule("/open", "varying", filters=[cors(allowOrigins=["*"], allowMethods=["*"], allowHeaders=["*"])]),
+            rule(
+                "/any",
+                "varying",
+                filters=[cors(allowOrigins=["*"], allowMethods=["*"], allowHeaders=["*"], allowCredentials=True)],
+            ),
             rule("/renamed", "echo", filters=[{"type": "URLRewrite", "urlRewrite": {"hostname": "inner.test"}}]),
         ),
         *service("echo", backend("echo").address),
+        *service("varying", backend(varying).address),
         *service("empty"),
         *service("gone", ("127.0.0.1", 9)),
         *service("silent", backend(lambda _request: release.wait(LIMIT) and None).address),
@@ -116,6 +132,44 @@ def test_answers_for_a_rule_have_its_response_fields(
     assert found.status == status
     assert found.header("strict-transport-security") == "max-age=1"
     assert found.header("access-control-allow-origin") is None
+    assert found.header("vary") == "Origin"
+    connection.close()
+
+
+@pytest.mark.parametrize("origin", [ORIGIN, "https://evil.test", None], ids=["allowed", "not-allowed", "none"])
+def test_caches_are_told_that_the_origin_matters(world: Gateway, client: Protocol, origin: str | None) -> None:
+    """Whoever asks: an answer without CORS fields would be given to those that need them (the Fetch standard)."""
+    connection = client(world.address, PORT)
+    allowed = origin if origin == ORIGIN else None
+    fields = () if origin is None else (("origin", origin),)
+
+    def vary(target: str) -> list[str]:
+        found = connection.request("GET", HOST, target, fields)
+        assert found.status == 200
+        assert found.header("access-control-allow-origin") == ("*" if target.startswith("/open") else allowed)
+        return [value for name, value in found.headers if name.lower() == "vary"]
+
+    assert vary("/shared") == ["Origin"]
+    assert vary("/shared/vary/Accept") == ["Accept", "Origin"]
+    assert vary("/shared/vary/Accept,origin") == ["Accept,origin"]
+    assert vary("/shared/vary/*") == ["*"]
+    # The same to everybody, so also to those that are not asked for an origin, and caches need not care.
+    assert vary("/open") == []
+    assert vary("/open/vary/Accept") == ["Accept"]
+    connection.close()
+
+
+@pytest.mark.parametrize(("target", "listed"), [("/any", None), ("/open", "*")])
+def test_preflights_that_request_no_fields(world: Gateway, client: Protocol, target: str, listed: str | None) -> None:
+    """With credentials `*` is no wildcard but a name, and there is nothing to say in its place (`allowHeaders`)."""
+    connection = client(world.address, PORT)
+    asked = (("origin", ORIGIN), ("access-control-request-method", "PUT"))
+    found = connection.request("OPTIONS", HOST, target, asked)
+    assert found.status == 204
+    assert found.header("access-control-allow-headers") == listed
+    assert found.header("access-control-allow-methods") == (listed or "PUT")
+    found = connection.request("OPTIONS", HOST, target, (*asked, ("access-control-request-headers", "x-a,x-b")))
+    assert found.header("access-control-allow-headers") == (listed or "x-a,x-b")
     connection.close()
 
 

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import h2.connection
@@ -24,7 +25,8 @@ HOST = "retried.test"
 
 #: What a gateway keeps for a retry; more is sent once.
 KEPT = 65_536
-SIZES = (0, 1, KEPT - 1, KEPT, KEPT + 1, 300_000, 2_000_000)
+#: The setting, and what it is then; 0 keeps nothing.
+BUFFERS = {"default": KEPT, "500000": 500_000, "0": 0}
 FAILURES = {"status": 503, "reset": 502, "timeout": 504}
 
 
@@ -102,11 +104,11 @@ class Store2(Backend2):
 
 
 class World:
-    def __init__(self, start: Any) -> None:
+    def __init__(self, start: Any, folder: Path) -> None:
         self.store = Store()
         self.backends = [Store1(self.store), Store2(self.store)]
         retry = {"codes": [503], "attempts": 2, "backoff": "1ms"}
-        self.gateway: Gateway = start(
+        objects = (
             gateway(),
             route(
                 rule("/h1/timeout", "h1", retry=retry, timeouts={"backendRequest": "700ms"}),
@@ -117,19 +119,24 @@ class World:
             *service("h1", self.backends[0].address),
             *service("h2", self.backends[1].address, protocol="kubernetes.io/h2c"),
         )
+        self.gateways: dict[str, Gateway] = {}
+        for name, size in BUFFERS.items():
+            settings = folder / f"{name}.toml"
+            settings.write_text("" if name == "default" else f"[engine]\nretry_buffer_bytes = {size}\n")
+            self.gateways[name] = start(*objects, arguments=("--config", str(settings)))
 
 
 @pytest.fixture(scope="module")
-def world(start: Any) -> Iterator[World]:
-    found = World(start)
+def world(start: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    found = World(start, tmp_path_factory.mktemp("settings"))
     yield found
     for each in found.backends:
         each.close()
 
 
-def send(world: World, how: str, method: str, target: str, body: bytes) -> Response:
+def send(found: Gateway, how: str, method: str, target: str, body: bytes) -> Response:
     """One request on a connection of its own; the framing is `how`."""
-    address = world.gateway.address
+    address = found.address
     connection = Http2(address, PORT) if how == "http2" else Http1(address, PORT)
     try:
         if isinstance(connection, Http2):
@@ -149,19 +156,21 @@ def send(world: World, how: str, method: str, target: str, body: bytes) -> Respo
 @pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("backend_protocol", ["h1", "h2"])
 @pytest.mark.parametrize("how", ["length", "chunked", "http2"])
-def test_a_first_try_that_fails(world: World, how: str, backend_protocol: str, failure: str) -> None:
-    methods = ("PUT", "DELETE", "GET")
+@pytest.mark.parametrize("buffer", BUFFERS)
+def test_a_first_try_that_fails(world: World, buffer: str, how: str, backend_protocol: str, failure: str) -> None:
+    methods, kept = ("PUT", "DELETE", "GET"), BUFFERS[buffer]
 
     def one(case: tuple[str, int]) -> tuple[str, int, int, list[bytes], list[int]]:
         method, size = case
-        target = f"/{backend_protocol}/{failure}/{how}/{method}/{size}"
-        status = send(world, how, method, target, body_of(size)).status
+        target = f"/{backend_protocol}/{failure}/{buffer}/{how}/{method}/{size}"
+        status = send(world.gateways[buffer], how, method, target, body_of(size)).status
         return method, size, status, world.store.stored.get(target, []), world.store.tries[target]
 
-    cases = [("PUT", size) for size in SIZES] + [(method, 300_000) for method in methods[1:]]
+    sizes = {0, 1, max(kept - 1, 0), kept, kept + 1, 300_000, 2_000_000}
+    cases = [("PUT", size) for size in sizes] + [(method, 300_000) for method in methods[1:]]
     with ThreadPoolExecutor(len(cases)) as pool:
         for method, size, status, stored, tries in pool.map(one, cases):
-            if size <= KEPT:
+            if size <= kept:
                 assert (status, stored, tries) == (201, [body_of(size)], [size, size]), (method, size, tries)
             else:
                 assert (status, stored, tries) == (FAILURES[failure], [], [size]), (method, size, tries)
@@ -212,7 +221,7 @@ def test_a_refusal_before_the_body_has_been_read(start: Any, size: int) -> None:
 def test_many_small_pieces_are_kept(world: World) -> None:
     """1,000 chunks of a byte are a small body still."""
     target = "/h1/status/small-chunks"
-    client = Http1(world.gateway.address, PORT)
+    client = Http1(world.gateways["default"].address, PORT)
     client.send(f"PUT {target} HTTP/1.1\r\nhost: {HOST}\r\ntransfer-encoding: chunked\r\n\r\n".encode())
     for number in range(1000):
         client.send(b"1\r\n%c\r\n" % (97 + number % 26))

@@ -156,7 +156,7 @@ def test_every_setting_of_the_engine_is_documented() -> None:
         cells[0]: tuple(map(int, cells[1:4])) for cells in table if cells[0] in EngineLimits.__struct_fields__
     }
     assert {name: cells[0] for name, cells in documented.items()} == defaults
-    assert {*documented, "trusted_proxies"} == {*EngineLimits.__struct_fields__}
+    assert {*documented, "path_normalization", "trusted_proxies"} == {*EngineLimits.__struct_fields__}
     for name, (default, least, most) in documented.items():
         for value, fine in ((default, True), (least, True), (most, True), (least - 1, False), (most + 1, False)):
             assert accepts(name, value) is fine, (name, value)

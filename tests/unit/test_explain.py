@@ -107,6 +107,26 @@ def test_what_does_not_go_through(folder: Path, explain: Explain, request_line: 
     assert (found, words in text) == (status, True), text
 
 
+def test_the_settings_of_the_gateway_count(
+    folder: Path, tmp_path: Path, explain: Explain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `path_normalization = "off"` a rule does not see what its backend may."""
+    asked = ("--request", "GET http://shop.test/x/..//cart/%61")
+    settings = tmp_path / "sluicegate.toml"
+    settings.write_text('[engine]\npath_normalization = "off"\n')
+    status, text = explain(folder, *asked)
+    assert (status, "shop.test/basket/a" in text) == (0, True), text
+    status, text = explain(folder, *asked, "--config", str(settings))
+    assert (status, "shop.test/x/..//cart/%61" in text) == (0, True), text
+    assert "rules[2]" in text
+    assert "the path does not fit" in text
+    monkeypatch.setenv("SLUICEGATE_CONFIG", str(settings))
+    assert explain(folder, *asked) == (status, text)
+    settings.write_text('[engine]\npath_normalization = "none"\n')
+    status, text = explain(folder, *asked)
+    assert (status, "Invalid enum value 'none'" in text) == (2, True), text
+
+
 def test_load_and_decide(folder: Path) -> None:
     routes = sluicegate.load(folder)
     assert routes.problems == []
@@ -121,6 +141,9 @@ def test_load_and_decide(folder: Path) -> None:
     assert redirected.response is not None
     assert ("location", "https://shop.test/old/x") in redirected.response.headers
     assert routes.decide("GET http://nobody.test/").reason == "no_route"
+    as_it_comes = sluicegate.load(folder, path_normalization="off")
+    assert as_it_comes.decide("GET http://shop.test/x/../cart").rule == 2
+    assert routes.decide("GET http://shop.test/x/../cart").rule == 0
     with pytest.raises(FileNotFoundError):
         sluicegate.load(folder / "missing")
 

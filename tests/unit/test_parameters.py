@@ -144,7 +144,8 @@ def test_the_engine_s_bounds_are_the_same_everywhere() -> None:
     """A pod whose settings its own gateway refuses would never start."""
     schema = SPEC["properties"]["proxy"]["properties"]["engine"]["properties"]
     bounds = {name: (item["minimum"], item["maximum"]) for name, item in schema.items() if item["type"] == "integer"}
-    assert {*bounds, "trusted_proxies"} == set(EngineLimits.__struct_fields__)
+    enumerations = {name: item["enum"] for name, item in schema.items() if "enum" in item}
+    assert {*bounds, *enumerations, "trusted_proxies"} == set(EngineLimits.__struct_fields__)
 
     def refused(name: str, value: Any) -> list[str]:
         spec = msgspec.convert({"proxy": {"engine": {name: value}}}, GatewayParametersSpec)
@@ -154,9 +155,20 @@ def test_the_engine_s_bounds_are_the_same_everywhere() -> None:
         for value in (least, most):
             assert getattr(msgspec.convert({name: value}, EngineLimits), name) == value
             assert not refused(name, value)
+            Engine({"workers": 1, name: value}).shutdown()
         for value in (least - 1, most + 1, str(least), True, 1.5, None):
             with pytest.raises(msgspec.ValidationError):
                 msgspec.convert({name: value}, EngineLimits)
+            assert refused(name, value) == [f"spec.proxy.engine.{name}"]
+        for value in (least - 1, most + 1, 2**63):
+            with pytest.raises(ValueError, match=rf"^settings: ({name} is {value}; it must be between|invalid value)"):
+                Engine({"workers": 1, name: value})
+    for name, values in enumerations.items():
+        for value in values:
+            assert not refused(name, value)
+            Engine({"workers": 1, name: value}).shutdown()
+        # A YAML that writes `off` without quotes says false.
+        for value in ("", values[0].upper(), False, 1, None):
             assert refused(name, value) == [f"spec.proxy.engine.{name}"]
 
 

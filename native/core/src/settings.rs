@@ -1,11 +1,17 @@
 //! Every setting and limit of the engine, with its unit, its default, and the attack or fault that it stops.
 
+mod bounds;
+
+use route::path_normalization::PathNormalization;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// The largest window of HTTP/2 (RFC 9113 section 6.9.1).
 const MAX_WINDOW: u32 = (1 << 31) - 1;
+
+/// The window that every HTTP/2 connection begins with (RFC 9113 section 6.9.2).
+const MIN_WINDOW: u32 = 65_535;
 
 /// Settings as JSON gives them; absent ones have their default. Times are in milliseconds, sizes in bytes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -20,6 +26,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// A request head. Stops header bombs.
     pub max_head_bytes: usize,
+    /// The target of a request. Stops those that backends would choke on.
+    pub max_target_bytes: usize,
     /// Fields of a request head. Stops heads of many small fields, which cost more than their size.
     pub max_head_fields: usize,
     /// The head of a backend's response. Stops backends that never come to an end.
@@ -47,12 +55,18 @@ pub struct Settings {
     /// The same for all streams of a connection, and so its memory. Absent: room for every stream's window (32 MiB by
     /// default). With less, uploads that stand still stop the others of their connection.
     pub http2_connection_window: Option<u32>,
+    /// Silence of an HTTP/2 client or backend with open streams after which it is asked by PING whether it is there; it has as
+    /// long to answer. 0: never. Stops peers that are gone behind a system that is not.
+    pub http2_ping_after_ms: u64,
     /// A connection to a backend, TLS handshake included.
     pub upstream_connect_timeout_ms: u64,
     /// Idle time of a pooled connection; below the backends' own, so that they do not close under a request.
     pub upstream_idle_timeout_ms: u64,
     /// Idle connections per endpoint and worker.
     pub upstream_idle_per_endpoint: usize,
+    /// Bytes of a request body that are kept, so that it can be sent again; a larger one is sent once. Bounds what retries
+    /// take of memory.
+    pub retry_buffer_bytes: usize,
     /// Bytes of a request that may wait for one of its mirrors. Stops mirrors that are slow from taking memory.
     pub mirror_buffer_bytes: usize,
     /// Without a byte in either direction on a TCP or TLS connection that is not HTTP, or no longer (WebSocket). Frees
@@ -62,6 +76,9 @@ pub struct Settings {
     pub udp_idle_timeout_ms: u64,
     /// UDP sessions per worker; datagrams of further clients are dropped. Stops floods with forged senders.
     pub udp_max_sessions: usize,
+    /// What is done to paths before they are matched and forwarded. `Strict` stops requests that a rule sees otherwise than
+    /// its backend, such as `/x/../admin`.
+    pub path_normalization: PathNormalization,
     /// Addresses of proxies whose forwarding fields are believed.
     pub trusted_proxies: Vec<IpNetwork>,
 }
@@ -83,6 +100,7 @@ impl Default for Settings {
             access_log: AccessLog::default(),
             max_connections: 16_384,
             max_head_bytes: 64 * 1024,
+            max_target_bytes: 60 * 1024,
             max_head_fields: 256,
             max_response_head_bytes: 256 * 1024,
             max_body_bytes: 0,
@@ -95,13 +113,16 @@ impl Default for Settings {
             http2_max_streams: 128,
             http2_stream_window: 256 * 1024,
             http2_connection_window: None,
+            http2_ping_after_ms: 30_000,
             upstream_connect_timeout_ms: 5_000,
             upstream_idle_timeout_ms: 30_000,
             upstream_idle_per_endpoint: 256,
+            retry_buffer_bytes: 64 * 1024,
             mirror_buffer_bytes: 1024 * 1024,
             l4_idle_timeout_ms: 3_600_000,
             udp_idle_timeout_ms: 60_000,
             udp_max_sessions: 16_384,
+            path_normalization: PathNormalization::Strict,
             trusted_proxies: Vec::new(),
         }
     }
@@ -138,6 +159,11 @@ impl Settings {
     pub fn connection_window(&self) -> u32 {
         let whole = self.http2_max_streams.saturating_mul(self.http2_stream_window);
         self.http2_connection_window.unwrap_or(whole).min(MAX_WINDOW)
+    }
+
+    /// Silence after which the peer of an HTTP/2 connection is asked; `None`: it never is.
+    pub fn http2_ping_after(&self) -> Option<Duration> {
+        (self.http2_ping_after_ms > 0).then(|| Duration::from_millis(self.http2_ping_after_ms))
     }
 
     pub fn upstream_connect_timeout(&self) -> Duration {

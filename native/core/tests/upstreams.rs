@@ -4,7 +4,8 @@
 use route::table::{Endpoint, NoTags, State, Table};
 use serde_json::{Value, json};
 use sluicegate_core::settings::Settings;
-use sluicegate_core::upstream::{Connection, EndpointState, Http1Connection, Route, Upstreams};
+use sluicegate_core::upstream::{Connection, EndpointState, Http1Connection, Route, UpstreamStream, Upstreams};
+use socket2::SockRef;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -152,5 +153,75 @@ fn http2_connections_end_with_their_endpoint_and_their_last_stream() {
         assert!(end.try_recv().is_err());
         upstreams.sweep(Instant::now(), &table);
         end.recv().await.unwrap();
+    });
+}
+
+#[test]
+fn a_backend_that_is_gone_is_found() {
+    within(async {
+        let (listener, address) = listen().await;
+        let (_, table) = tables(&[address]);
+        let upstreams = Upstreams::new(&Settings { stall_timeout_ms: 200_000, ..Settings::default() }, Arc::default());
+        let state = upstreams.state(&endpoints(&table)[0]);
+        let (pooled, _end) = open(&upstreams, &state, &listener).await;
+        for stream in [pooled.stream.into_inner(), upstreams.open(&state, None).await.unwrap()] {
+            let UpstreamStream::Plain(stream) = stream else { panic!("no TLS was asked for") };
+            let socket = SockRef::from(&stream);
+            assert!(socket.keepalive().unwrap());
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
+            assert_eq!(socket.tcp_keepalive_retries().unwrap(), 4);
+            assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(200)));
+        }
+    });
+}
+
+/// A request on a new HTTP/2 connection to `serve`: what becomes of it within `limit`.
+async fn ask<Served: Future<Output = ()> + 'static>(
+    serve: impl FnOnce(TcpStream) -> Served + 'static,
+    limit: Duration,
+) -> Option<Result<(), h2::Error>> {
+    let (listener, address) = listen().await;
+    let (_, table) = tables(&[address]);
+    let upstreams = Upstreams::new(&Settings { http2_ping_after_ms: 200, ..Settings::default() }, Arc::default());
+    let known = upstreams.state(&endpoints(&table)[0]);
+    tokio::task::spawn_local(async move { serve(listener.accept().await.unwrap().0).await });
+    let route = Route { http2: true, ..Route::default() };
+    let (Connection::Http2(handle), _) = upstreams.acquire(&known, &route, false).await.unwrap() else {
+        panic!("an HTTP/2 connection was asked for");
+    };
+    let _active = handle.begin();
+    let mut sender = handle.sender.clone().ready().await.unwrap();
+    let (response, _) = sender.send_request(http::Request::get("http://a/").body(()).unwrap(), true).unwrap();
+    let ended = tokio::time::timeout(limit, response).await.ok();
+    ended.map(|response| response.map(drop))
+}
+
+/// It speaks its preface and nothing more: its system acknowledges, so TCP sees nothing.
+#[test]
+fn a_silent_backend_is_asked_and_given_up() {
+    within(async {
+        let serve = async |mut stream: TcpStream| {
+            stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+            while stream.read(&mut [0; 1024]).await.unwrap() > 0 {}
+        };
+        let started = Instant::now();
+        let error = ask(serve, LIMIT).await.expect("an end").expect_err("an error");
+        assert_eq!(error.to_string(), "no answer to a PING within 200ms");
+        assert!(error.is_io() && started.elapsed() >= Duration::from_millis(300), "{:?}", started.elapsed());
+    });
+}
+
+/// Its requests take long: it answers PING, and is not asked more often than servers bear.
+#[test]
+fn a_slow_backend_is_not_given_up() {
+    within(async {
+        let serve = async |stream: TcpStream| {
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            let mut held = Vec::new();
+            while let Some(request) = connection.accept().await {
+                held.push(request);
+            }
+        };
+        assert!(ask(serve, Duration::from_secs(2)).await.is_none());
     });
 }

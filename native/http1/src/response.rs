@@ -26,6 +26,10 @@ pub struct ResponseHead<'b> {
 /// # Errors
 /// Anything ambiguous; the caller answers 502 and drops the connection.
 pub fn parse_response(bytes: &[u8], head_request: bool) -> Result<Parsed<ResponseHead<'_>>, WireError> {
+    // httparse would skip any number of them. A backend that sends one was in the middle of something else.
+    if let [b'\r' | b'\n', ..] = bytes {
+        return Err(WireError::Malformed("an empty line in the place of the status line"));
+    }
     let mut headers = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut response = httparse::Response::new(&mut []);
     let config = httparse::ParserConfig::default();
@@ -134,6 +138,9 @@ mod tests {
             (b"HTTP/1.1 200 OK\r\n folded\r\n\r\n", false, None),
             (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n", false, None),
             (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", false, None),
+            (b"\r\nHTTP/1.1 200 OK\r\n\r\n", false, None),
+            (b"\nHTTP/1.1 200 OK\r\n\r\n", false, None),
+            (b"\r\n\r\n", false, None),
             (b"HTTP/1.1 099 Low\r\n\r\n", false, None),
             (b"HTTP/2 200 OK\r\n\r\n", false, None),
             (b"SSH-2.0-OpenSSH_9.2\r\n", false, None),

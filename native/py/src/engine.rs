@@ -9,6 +9,9 @@ use sluicegate_core::settings::Settings;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+/// A drain that is waited for: a day. Stops sums of times that no clock reaches.
+const MAX_SECONDS: f64 = 86_400.0;
+
 /// A running gateway.
 #[pyclass(module = "sluicegate._native")]
 pub struct Engine {
@@ -24,6 +27,7 @@ impl Engine {
     fn new(py: Python<'_>, settings: &[u8]) -> PyResult<Self> {
         let settings: Settings =
             serde_json::from_slice(settings).map_err(|error| PyValueError::new_err(format!("settings: {error}")))?;
+        settings.check().map_err(|error| PyValueError::new_err(format!("settings: {error}")))?;
         let core = py.detach(|| Core::start(settings)).map_err(|error| PyOSError::new_err(error.to_string()))?;
         Ok(Self { shared: Arc::clone(core.shared()), core: Mutex::new(core) })
     }
@@ -97,7 +101,7 @@ impl Engine {
     /// meanwhile.
     #[pyo3(signature = (limit, settle = 0.0, settle_alone = true))]
     fn drain(&self, py: Python<'_>, limit: f64, settle: f64, settle_alone: bool) -> PyResult<bool> {
-        let patience = Patience { settle: seconds(settle)?, settle_alone, limit: seconds(limit)? };
+        let patience = Patience { settle: seconds("settle", settle)?, settle_alone, limit: seconds("limit", limit)? };
         py.detach(|| {
             let leaving = self.core()?.leave();
             Ok(leaving.wait(patience))
@@ -119,8 +123,12 @@ impl Engine {
     }
 }
 
-fn seconds(value: f64) -> PyResult<Duration> {
-    Duration::try_from_secs_f64(value).map_err(|error| PyValueError::new_err(error.to_string()))
+/// A duration that can be waited for.
+fn seconds(name: &str, value: f64) -> PyResult<Duration> {
+    if (0.0..=MAX_SECONDS).contains(&value) {
+        return Ok(Duration::from_secs_f64(value));
+    }
+    Err(PyValueError::new_err(format!("{name} is {value} s; it must be between 0 and {MAX_SECONDS} s")))
 }
 
 fn to_json(value: &impl serde::Serialize) -> PyResult<Vec<u8>> {

@@ -113,6 +113,7 @@ impl<'r> Prepared<'r> {
         let asked = Request {
             method: &self.request.method,
             target: self.request.target.as_bytes(),
+            paths: self.request.path_normalization,
             authority: Some(self.request.authority.as_bytes()),
             may_lack_authority: false,
             sni: self.request.sni.as_deref(),

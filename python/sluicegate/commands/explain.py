@@ -5,6 +5,7 @@ The native table decides; `losers` compares.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -13,6 +14,7 @@ import msgspec
 from sluicegate import ir
 from sluicegate.library import Connection, Decision, Request, RequestError, Routes, parse_request
 from sluicegate.pipeline import load_offline
+from sluicegate.settings import SettingsError, load_engine_limits
 from sluicegate.standalone.summary import describe_match
 
 from .losers import Loser, hostname_of, losers
@@ -60,14 +62,27 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...]
 
 
-def run(paths: Sequence[str], request: str, headers: Sequence[str], port: int | None, name: str, output: str) -> int:
-    """Explain; returns 0 where it is forwarded or redirected, 1 otherwise, 2 for a request that is none."""
+def run(
+    paths: Sequence[str],
+    request: str,
+    headers: Sequence[str],
+    port: int | None,
+    name: str,
+    output: str,
+    *,
+    config: str | None = None,
+) -> int:
+    """Explain; returns 0 where it is forwarded or redirected, 1 otherwise, 2 for a request that is none.
+
+    `config`: the gateway's settings file, where it has one; else as the environment says.
+    """
     try:
         asked = parse_request(request, [_field(item) for item in headers], port)
-    except RequestError as error:
+        limits = load_engine_limits(os.environ, config)
+    except (RequestError, SettingsError) as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_USAGE
-    explanation = explain(Routes(load_offline(paths, name)), asked)
+    explanation = explain(Routes(load_offline(paths, name), limits.path_normalization or "strict"), asked)
     if output == "json":
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(explanation), indent=2).decode() + "\n")
     else:

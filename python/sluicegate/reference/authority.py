@@ -20,7 +20,7 @@ def parse_host(authority: str) -> str:
     """The host to match by: lower case, without its trailing dot, without the port.
 
     Raises:
-        BadRequest: the authority is empty, has userinfo, or is otherwise no `host[:port]`.
+        BadRequest: the authority is empty, ends in two dots, has userinfo, or is otherwise no `host[:port]`.
     """
     parts = _AUTHORITY.fullmatch(authority)
     if parts is None:
@@ -30,7 +30,7 @@ def parse_host(authority: str) -> str:
         raise BadRequest
     if literal is not None:
         return _ip_literal(literal)
-    if len(name) > MAX_HOST or name == ".":
+    if len(name) > MAX_HOST or name == "." or name.endswith(".."):
         raise BadRequest
     return name.removesuffix(".").lower()
 

@@ -35,6 +35,7 @@ class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         method: as sent.
         authority: of `Host` or `:authority`; there is exactly one.
         target: as sent (RFC 9112 section 3.2).
+        path_normalization: what is done to its path before it is matched, an engine setting.
         headers: the fields without `Host`.
         entropy: stands for the random numbers, 64 bits.
         response: a backend's answer to run through the response filters.
@@ -46,6 +47,7 @@ class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     method: str
     authority: str
     target: str
+    path_normalization: Literal["strict", "off"] = "strict"
     headers: Headers = ()
     entropy: int = 0
     response: Reply | None = None

@@ -10,6 +10,7 @@ from .contract import Headers
 from .match import WHITESPACE, Head
 
 _PREFIX = "access-control-"
+_VARY: Headers = (("vary", "Origin"),)
 
 
 def is_preflight(head: Head, headers: Headers) -> bool:
@@ -25,7 +26,7 @@ def preflight(cors: ir.Cors, headers: Headers) -> Headers:
     """The fields of the answer to a preflight; names without a value are left out."""
     allowed = _allowed_origin(cors, headers)
     if allowed is None:
-        return (("vary", "Origin"),)
+        return _VARY
     methods = _listed(cors, cors.allow_methods, first_field(headers, "access-control-request-method"))
     names = _listed(cors, cors.allow_headers, first_field(headers, "access-control-request-headers"))
     return _present(
@@ -34,24 +35,26 @@ def preflight(cors: ir.Cors, headers: Headers) -> Headers:
         ("access-control-allow-headers", names),
         ("access-control-expose-headers", _listed(cors, cors.expose_headers, None)),
         ("access-control-max-age", str(cors.max_age)),
-        *_credentials_and_vary(cors, allowed),
+        *_credentials_and_vary(cors),
     )
 
 
 def with_cors(cors: ir.Cors, headers: Headers, response: Headers) -> Headers:
-    """The fields of a backend's response with ours in place of its own, where the origin is allowed."""
+    """The fields of a backend's response with ours.
+
+    Where the origin is allowed, ours stand in place of its own. `vary` is there whoever asks: caches must not give the
+    answer for one origin, or for none, to another.
+    """
     allowed = _allowed_origin(cors, headers)
     if allowed is None:
-        return response
-    kept = (field for field in response if not field[0].lower().startswith(_PREFIX))
-    return (
-        *kept,
-        *_present(
-            ("access-control-allow-origin", allowed),
-            ("access-control-expose-headers", _listed(cors, cors.expose_headers, None)),
-            *_credentials_and_vary(cors, allowed),
-        ),
+        return response if _varies_by_origin(response) else (*response, *_VARY)
+    kept = tuple(field for field in response if not field[0].lower().startswith(_PREFIX))
+    ours = _present(
+        ("access-control-allow-origin", allowed),
+        ("access-control-expose-headers", _listed(cors, cors.expose_headers, None)),
+        *_credentials_and_vary(cors),
     )
+    return (*kept, *(field for field in ours if field not in _VARY or not _varies_by_origin(kept)))
 
 
 def allows(pattern: str, origin: str) -> bool:
@@ -75,16 +78,25 @@ def _has_surrogates(text: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in text)
 
 
+def _is_open(cors: ir.Cors) -> bool:
+    """Every response has the same `*`, whoever asks."""
+    return "*" in cors.allow_origins and not cors.allow_credentials
+
+
 def _allowed_origin(cors: ir.Cors, headers: Headers) -> str | None:
-    """The value of `access-control-allow-origin`: an entry that names the origin goes before one that takes any."""
+    """The value of `access-control-allow-origin`."""
+    if _is_open(cors):
+        return "*"
     origin = first_field(headers, "origin")
-    if origin is None:
+    if origin is None or not any(pattern == "*" or allows(pattern, origin) for pattern in cors.allow_origins):
         return None
-    if any(allows(pattern, origin) for pattern in cors.allow_origins if pattern != "*"):
-        return origin
-    if "*" in cors.allow_origins:
-        return origin if cors.allow_credentials else "*"
-    return None
+    return origin
+
+
+def _varies_by_origin(response: Headers) -> bool:
+    """The response says so already (RFC 9110 section 12.5.5)."""
+    lists = (value.split(",") for name, value in response if name.lower() == "vary")
+    return any(name.strip(WHITESPACE.decode()).lower() in {"*", "origin"} for names in lists for name in names)
 
 
 def _listed(cors: ir.Cors, names: tuple[str, ...], requested: str | None) -> str:
@@ -94,10 +106,10 @@ def _listed(cors: ir.Cors, names: tuple[str, ...], requested: str | None) -> str
     return (requested or "") if cors.allow_credentials else "*"
 
 
-def _credentials_and_vary(cors: ir.Cors, allowed: str) -> Headers:
+def _credentials_and_vary(cors: ir.Cors) -> Headers:
     return (
         ("access-control-allow-credentials", "true" if cors.allow_credentials else ""),
-        ("vary", "" if allowed == "*" else "Origin"),
+        ("vary", "" if _is_open(cors) else "Origin"),
     )
 
 

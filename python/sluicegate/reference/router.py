@@ -31,7 +31,7 @@ def _answer(table: Table, request: Request) -> Decision:
     if request.method == "CONNECT":
         return respond(405, "method_not_allowed")
     try:
-        target = parse_target(request.method, request.target)
+        target = parse_target(request.method, request.target, is_strict=request.path_normalization == "strict")
         if request.authority:
             # A second name beside an absolute-form target must be well formed too, although the target's counts.
             parse_host(request.authority)

@@ -31,8 +31,8 @@ class Target(Struct, frozen=True):
     authority: str | None = None
 
 
-def parse_target(method: str, target: str) -> Target:
-    """Take a target apart and normalise its path.
+def parse_target(method: str, target: str, *, is_strict: bool = True) -> Target:
+    """Take a target apart and normalise its path; not `is_strict`: leave that as it came.
 
     Raises:
         BadRequest: it has none of the three forms, or its bytes or its path are not allowed.
@@ -41,14 +41,26 @@ def parse_target(method: str, target: str) -> Target:
         raise BadRequest
     if target.startswith("/"):
         path, query = _split(target)
-        return Target(normalise_path(path), query)
+        return Target(normalise_path(path) if is_strict else checked_path(path), query)
     if target == "*" and method == "OPTIONS":
         return Target("*")
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is None:
         raise BadRequest
     path, query = _split(absolute[2])
-    return Target(normalise_path(path or "/"), query, absolute[1])
+    path = path or "/"
+    return Target(normalise_path(path) if is_strict else checked_path(path), query, absolute[1])
+
+
+def checked_path(path: str) -> str:
+    """The path as it came.
+
+    Raises:
+        BadRequest: a backslash, or a broken escape: it is none (RFC 3986 section 3.3).
+    """
+    if "\\" in path or any(escape[1] is None for escape in _ESCAPE.finditer(path)):
+        raise BadRequest
+    return path
 
 
 def normalise_path(path: str) -> str:

@@ -4,7 +4,8 @@
 //! the parsed slices. An HTTP/2 request is made from it where a backend speaks HTTP/2, and retries and mirrors reuse it.
 
 use super::websocket;
-use crate::message::client::{Client, ForwardingFields, take_forwarding};
+use crate::message::client::Client;
+use crate::message::forwarding::{ForwardingFields, take_forwarding};
 use codec::{Field, Framing, WireError, push_field};
 use h2::ext::Protocol;
 use http::header::{HeaderName, HeaderValue};
@@ -175,18 +176,25 @@ impl Outbound {
 }
 
 /// A target of HTTP/1.1 for HTTP/2. Some clients send what no URI has (RFC 3986 section 2) as it is, and so do we over
-/// HTTP/1.1; here it has to be escaped.
+/// HTTP/1.1; here those bytes are escaped that `http` has no place for, and no others.
 fn path_and_query(target: &str) -> Option<PathAndQuery> {
-    const FOREIGN: [char; 4] = ['"', '<', '>', '`'];
-    if !target.contains(FOREIGN) {
+    let path_end = target.find('?').unwrap_or(target.len());
+    let is_foreign = |(at, byte): (usize, u8)| match byte {
+        b'<' | b'>' => true,
+        b'`' => at < path_end,
+        b'"' => at > path_end,
+        _ => false,
+    };
+    if !target.bytes().enumerate().any(is_foreign) {
         return PathAndQuery::try_from(target).ok();
     }
     let mut escaped = String::with_capacity(target.len() + 8);
-    for character in target.chars() {
-        if FOREIGN.contains(&character) {
-            let _ = write!(escaped, "%{:02X}", u32::from(character));
-        } else {
-            escaped.push(character);
+    for (at, character) in target.char_indices() {
+        match u8::try_from(character) {
+            Ok(byte) if is_foreign((at, byte)) => {
+                let _ = write!(escaped, "%{byte:02X}");
+            }
+            _ => escaped.push(character),
         }
     }
     PathAndQuery::try_from(escaped).ok()
@@ -194,20 +202,27 @@ fn path_and_query(target: &str) -> Option<PathAndQuery> {
 
 #[cfg(test)]
 mod tests {
-    use super::path_and_query;
+    use super::{PathAndQuery, path_and_query};
 
     #[test]
     fn targets_for_http2() {
         for (target, expected) in [
             ("/a?b=c", "/a?b=c"),
             ("/{a}|^?b=[c]", "/{a}|^?b=[c]"),
-            ("/<a>`?\"b\"=<c>`", "/%3Ca%3E%60?%22b%22=%3Cc%3E%60"),
+            ("/<a>`\"?\"b\"=<c>`", "/%3Ca%3E%60\"?%22b%22=%3Cc%3E`"),
         ] {
             assert_eq!(path_and_query(target).map(|target| target.to_string()).as_deref(), Some(expected));
         }
-        for byte in 0x21..=0x7e_u8 {
-            let target = format!("/{0}?{0}", char::from(byte)).replace('#', "");
-            assert!(path_and_query(&target).is_some(), "{target}");
+        for byte in (0x21..=0x7e_u8).filter(|byte| *byte != b'#') {
+            // As they are, wherever `http` takes them.
+            for target in [format!("/{}", char::from(byte)), format!("/?{}", char::from(byte))] {
+                let found = path_and_query(&target).map(|target| target.to_string());
+                let raw = PathAndQuery::try_from(&*target).map(|target| target.to_string());
+                assert_eq!(
+                    found,
+                    Some(raw.unwrap_or_else(|_| target.replace(char::from(byte), &format!("%{byte:02X}"))))
+                );
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The body of a request that may be sent more than once.
+//! The body of a request on its way: what may be sent more than once, and no more than `policy/body_limit.rs` allows.
 //!
 //! It is kept on the way, within bounds: a request is never held back for it, and what a backend says before the body is
 //! whole (100-continue, a refusal) reaches the client at once. What outgrows the bounds is sent once.
@@ -11,17 +11,18 @@ use http::HeaderMap;
 use smallvec::SmallVec;
 use std::task::{Context, Poll, ready};
 
-/// Request bodies up to this size are kept for a retry; larger ones are sent once.
-const REPLAY_BYTES: usize = 64 * 1024;
-
-/// Pieces that are kept apart; each may hold on to more memory than it shows. That many are copied into one.
+/// Pieces that are kept apart; each may hold on to more memory than it shows. Those behind are copied into one.
 const REPLAY_PIECES: usize = 64;
 
 /// A request body that may be needed again.
 pub(super) struct Replay<'s, Source> {
     /// What was read so far, to be sent in each try.
     kept: SmallVec<[Bytes; 1]>,
+    /// What came after [`REPLAY_PIECES`] pieces; kept as one from the next try on.
+    gathered: BytesMut,
     kept_bytes: usize,
+    /// Octets that are kept at most: larger bodies are sent once (`retry_buffer_bytes`).
+    most_kept: usize,
     kept_trailers: Option<HeaderMap>,
     /// Where the rest comes from.
     rest: &'s mut Source,
@@ -33,10 +34,17 @@ pub(super) struct Replay<'s, Source> {
 }
 
 impl<'s, Source: BodySource> Replay<'s, Source> {
-    pub(super) fn new(source: &'s mut Source, progress: &'s Progress, limit: Option<BodyLimit>) -> Self {
+    pub(super) fn new(
+        source: &'s mut Source,
+        progress: &'s Progress,
+        limit: Option<BodyLimit>,
+        most_kept: usize,
+    ) -> Self {
         Self {
             kept: SmallVec::new(),
+            gathered: BytesMut::new(),
             kept_bytes: 0,
+            most_kept,
             kept_trailers: None,
             rest: source,
             allowed: limit.map_or(u64::MAX, BodyLimit::octets),
@@ -53,6 +61,9 @@ impl<'s, Source: BodySource> Replay<'s, Source> {
     /// `record`: keep what is sent while it is little and no answer has begun.
     pub(super) fn attempt(&mut self, record: bool) -> ReplayAttempt<'_, 's, Source> {
         self.sent = 0;
+        if !self.gathered.is_empty() {
+            self.kept.push(self.gathered.split().freeze());
+        }
         ReplayAttempt { given: 0, record, body: self }
     }
 
@@ -81,18 +92,18 @@ impl<'s, Source: BodySource> Replay<'s, Source> {
         if self.progress.is_spent() {
             return;
         }
-        if self.progress.is_answered() || self.kept_bytes + piece.len() > REPLAY_BYTES {
+        if self.progress.is_answered() || self.kept_bytes + piece.len() > self.most_kept {
             self.progress.spend();
             self.kept = SmallVec::new();
+            self.gathered = BytesMut::new();
             return;
         }
-        if self.kept.len() == REPLAY_PIECES {
-            let mut joined = BytesMut::with_capacity(self.kept_bytes);
-            self.kept.drain(..).for_each(|kept| joined.extend_from_slice(&kept));
-            self.kept.push(joined.freeze());
-        }
         self.kept_bytes += piece.len();
-        self.kept.push(piece.clone());
+        if self.kept.len() < REPLAY_PIECES {
+            self.kept.push(piece.clone());
+        } else {
+            self.gathered.extend_from_slice(piece);
+        }
     }
 }
 
@@ -185,7 +196,7 @@ mod tests {
                 let (client, backend) = (RefCell::new(client), RefCell::new(backend));
                 let (mut buffer, mut out, progress) = (Buffer::new(), Vec::new(), Progress::default());
                 let mut source = Http1Source::new(&client, &mut buffer, Framing::Chunked);
-                let mut body = Replay::new(&mut source, &progress, None);
+                let mut body = Replay::new(&mut source, &progress, None, 1024);
                 let mut attempt = body.attempt(record);
                 let mut sink = Http1Sink::new(&backend, &mut out, Framing::Chunked);
                 let mut watchdog = Watchdog::new(Instant::now() + seconds(3600));

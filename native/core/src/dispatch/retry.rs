@@ -68,7 +68,8 @@ impl Exchange<'_, '_> {
         if entry.is_grpc() {
             progress.be_quiet();
         }
-        let mut body = Replay::new(source, &progress, forward.body_limit);
+        let most_kept = self.client.worker.settings().retry_buffer_bytes;
+        let mut body = Replay::new(source, &progress, forward.body_limit, most_kept);
         let forwarded = self.attempts(watchdog, &mut body, sink, entry, &mut mirrors, &progress).await;
         entry.request_bytes(body.sent);
         forwarded

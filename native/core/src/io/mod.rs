@@ -1,12 +1,16 @@
 //! Byte streams and time, whatever is carried: reads into a buffer, bytes relayed both ways, limits of silence.
 
 pub mod fill;
+pub mod frames;
+mod keepalive;
+pub mod liveness;
 pub mod relay;
 mod reset;
 mod scratch;
 mod shared;
 pub mod watchdog;
 
+pub use keepalive::KeepAlive;
 pub use reset::Reset;
 pub use scratch::Scratch;
 pub use shared::Shared;

@@ -92,6 +92,7 @@ fn try_admit<'g>(
     let asked = Request {
         method: inbound.method,
         target: inbound.target,
+        paths: client.worker.settings().path_normalization,
         authority: inbound.authority,
         may_lack_authority: inbound.version == HttpVersion::Http10,
         sni: client.sni(),

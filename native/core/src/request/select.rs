@@ -4,7 +4,8 @@
 use crate::dispatch::outbound::{Outbound, Parts};
 use crate::dispatch::{Forward, MirrorTo, websocket};
 use crate::error::ErrorCode;
-use crate::message::client::{Client, ForwardingFields, take_forwarding};
+use crate::message::client::Client;
+use crate::message::forwarding::{ForwardingFields, take_forwarding};
 use crate::message::head::Inbound;
 use crate::message::record::Entry;
 use crate::message::response_filters::ResponseEdits;
@@ -27,7 +28,7 @@ pub fn select<'g>(
     buffer: Vec<u8>,
     record: &mut Entry<'g>,
 ) -> Result<Box<Forward<'g>>, ErrorCode> {
-    let Routed { head, listener, found, .. } = routed;
+    let Routed { head, listener, found, sent_fields, .. } = routed;
     let rule = found.rule;
     let (chosen, backend) = match pick(&generation.table, found, turn(client, rule)) {
         Picked::NoBackend => return Err(ErrorCode::NoBackend),
@@ -59,7 +60,7 @@ pub fn select<'g>(
     let filters = [&rule.filters, &chosen.filters];
     let cors = rule.filters.cors.as_ref().or(chosen.filters.cors.as_ref());
     Ok(Box::new(Forward {
-        outbound: write_outbound(client, parts, &filters, found.prefix_length, buffer),
+        outbound: write_outbound(client, parts, *sent_fields, &filters, found.prefix_length, buffer),
         endpoints: backend.selectable(),
         route,
         edits: ResponseEdits::new(filters[0], filters[1], cors.map_or_else(Vec::new, |cors| cors_response(cors, head))),
@@ -90,20 +91,23 @@ fn turn(client: &Client, rule: &Rule) -> u64 {
     if rule.backends.len() < 2 { 0 } else { client.worker.turns.backend(rule.uid, rule.total_weight) }
 }
 
+/// `sent_fields`: how many of the fields are the client's; the listener's filters set the others.
 fn write_outbound(
     client: &Client,
     parts: Parts<'_>,
+    sent_fields: usize,
     filters: &[&Filters; 2],
     prefix_length: Option<usize>,
     buffer: Vec<u8>,
 ) -> Outbound {
-    if filters.iter().all(|filters| filters.request.is_empty() && filters.rewrite.is_none()) {
+    let (sent, set) = parts.fields.split_at(sent_fields);
+    if set.is_empty() && filters.iter().all(|filters| filters.request.is_empty() && filters.rewrite.is_none()) {
         return Outbound::write(client, &parts, None, buffer);
     }
     // What the client says of where it comes from goes first: what is there afterwards is what a filter wants sent.
     let mut forwarding = ForwardingFields::default();
-    let kept = parts.fields.iter().filter(|field| !take_forwarding(field, &mut forwarding));
-    let mut fields: EditedFields<'_> = kept.copied().collect();
+    let kept = sent.iter().filter(|field| !take_forwarding(field, &mut forwarding));
+    let mut fields: EditedFields<'_> = kept.chain(set).copied().collect();
     let mut authority = Cow::Borrowed(parts.authority);
     let mut path = Cow::Borrowed(parts.path);
     for filters in filters {

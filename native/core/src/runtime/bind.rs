@@ -1,5 +1,6 @@
 //! Binding listener sockets: one per worker and address (`SO_REUSEPORT`), after a look whether the port is free.
 
+use crate::io::KeepAlive;
 use route::ir::Transport;
 use route::table::SocketKey;
 use serde::Serialize;
@@ -61,7 +62,7 @@ impl BindError {
 ///
 /// # Errors
 /// [`BindError`] with what helps.
-pub fn bind(key: SocketKey, workers: usize, owned: bool) -> Result<Vec<Listening>, BindError> {
+pub fn bind(key: SocketKey, workers: usize, owned: bool, alive: KeepAlive) -> Result<Vec<Listening>, BindError> {
     let addresses = match key.address {
         Some(address) => vec![SocketAddr::new(address, key.port)],
         // One socket for both families where the system has IPv6, else IPv4 alone.
@@ -72,7 +73,7 @@ pub fn bind(key: SocketKey, workers: usize, owned: bool) -> Result<Vec<Listening
     };
     let mut failed = None;
     for address in addresses {
-        match bind_all(key.transport, address, workers, owned) {
+        match bind_all(key.transport, address, workers, owned, alive) {
             Ok(listeners) => return Ok(listeners),
             Err(error) => {
                 let next = matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
@@ -110,7 +111,13 @@ pub fn take_no_more(listener: SockRef<'_>) {
     ]);
 }
 
-fn bind_all(transport: Transport, address: SocketAddr, workers: usize, owned: bool) -> io::Result<Vec<Listening>> {
+fn bind_all(
+    transport: Transport,
+    address: SocketAddr,
+    workers: usize,
+    owned: bool,
+    alive: KeepAlive,
+) -> io::Result<Vec<Listening>> {
     if !owned && address.port() != 0 {
         // With SO_REUSEPORT two gateways of one user would share the port silently.
         drop(open(transport, address, false)?);
@@ -128,6 +135,7 @@ fn bind_all(transport: Transport, address: SocketAddr, workers: usize, owned: bo
                 let _ = socket.set_recv_buffer_size(UDP_BUFFER);
                 return Ok(Listening::Udp(socket.into()));
             }
+            alive.set(SockRef::from(&socket));
             socket.listen(BACKLOG)?;
             Ok(Listening::Tcp(socket.into()))
         })
@@ -153,4 +161,36 @@ fn open(transport: Transport, address: SocketAddr, shared: bool) -> io::Result<S
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Listening, bind};
+    use crate::io::KeepAlive;
+    use route::ir::Transport;
+    use route::table::SocketKey;
+    use socket2::SockRef;
+    use std::io;
+    use std::net::{IpAddr, Ipv4Addr, TcpStream};
+    use std::time::Duration;
+
+    #[test]
+    fn a_client_that_is_gone_is_found() {
+        let key = SocketKey { transport: Transport::Tcp, address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), port: 0 };
+        let bound = bind(key, 1, false, KeepAlive::new(Duration::from_secs(300))).expect("a socket");
+        let [Listening::Tcp(listener)] = &bound[..] else { panic!("one TCP socket was asked for") };
+        let _client = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+        let accepted = loop {
+            match listener.accept() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
+                accepted => break accepted.expect("a connection").0,
+            }
+        };
+        let socket = SockRef::from(&accepted);
+        assert!(socket.keepalive().expect("the option"));
+        assert_eq!(socket.tcp_keepalive_time().expect("the option"), Duration::from_secs(60));
+        assert_eq!(socket.tcp_keepalive_interval().expect("the option"), Duration::from_secs(15));
+        assert_eq!(socket.tcp_keepalive_retries().expect("the option"), 4);
+        assert_eq!(socket.tcp_user_timeout().expect("the option"), Some(Duration::from_secs(300)));
+    }
 }

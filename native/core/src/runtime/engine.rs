@@ -4,6 +4,7 @@ use super::admin::Admin;
 use super::bind::{BindError, Listening, bind};
 use super::thread;
 use super::thread::Command;
+use crate::io::KeepAlive;
 use crate::observe::access_log::AccessLog;
 use crate::observe::events::Events;
 use crate::observe::metrics::Registry;
@@ -237,6 +238,7 @@ impl Engine {
 
     fn bind_new(&mut self, table: &Table) -> Vec<(SocketKey, Vec<Listening>)> {
         let mut listening = Vec::new();
+        let alive = KeepAlive::new(self.shared.settings.stall_timeout());
         let wanted: Vec<SocketKey> = table.sockets().map(|socket| socket.key).collect();
         // Freed ports first, so that a listener may move from one address to all.
         self.sockets.retain(|key, bound| bound.is_ok() || wanted.contains(key));
@@ -246,7 +248,7 @@ impl Engine {
             }
             let same_port = |other: &SocketKey| other.transport == key.transport && other.port == key.port;
             let owned = self.sockets.iter().any(|(other, bound)| same_port(other) && bound.is_ok());
-            let bound = bind(key, self.threads.len(), owned).map(|listeners| {
+            let bound = bind(key, self.threads.len(), owned, alive).map(|listeners| {
                 let address = listeners.first().and_then(|listener| listener.local_address().ok());
                 listening.push((key, listeners));
                 Bound { address: address.unwrap_or(SocketAddr::from(([0, 0, 0, 0], key.port))) }

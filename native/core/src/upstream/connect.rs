@@ -4,20 +4,20 @@ use super::connect_error::{ConnectError, ConnectStage};
 use super::endpoint::{EndpointState, Http1Connection};
 use super::stream::UpstreamStream;
 use super::{Connection, Limits, Route, TlsTarget, http2};
+use socket2::SockRef;
 use std::rc::Rc;
-use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// A byte stream within `limit`, TLS handshake included; what is spoken on it is the caller's.
+/// A byte stream within the limit of time, TLS handshake included; what is spoken on it is the caller's.
 pub(super) async fn open(
     state: &EndpointState,
     tls: Option<&TlsTarget>,
-    limit: Duration,
+    limits: Limits,
 ) -> Result<UpstreamStream, ConnectError> {
     let mut stage = ConnectStage::Tcp;
-    let opened = tokio::time::timeout(limit, dial(state, tls, &mut stage)).await;
-    opened.unwrap_or_else(|_| Err(ConnectError::late(stage, limit)))
+    let opened = tokio::time::timeout(limits.connect_timeout, dial(state, tls, limits, &mut stage)).await;
+    opened.unwrap_or_else(|_| Err(ConnectError::late(stage, limits.connect_timeout)))
 }
 
 /// One connect at a time per endpoint: requests that arrive together share the connection they wait for.
@@ -55,7 +55,7 @@ pub(super) async fn connect(
     limits: Limits,
 ) -> Result<Connection, ConnectError> {
     let mut stage = ConnectStage::Tcp;
-    match tokio::time::timeout(limits.connect_timeout, establish(state, route, limits.head_bytes, &mut stage)).await {
+    match tokio::time::timeout(limits.connect_timeout, establish(state, route, limits, &mut stage)).await {
         Ok(result) => result,
         Err(_) => Err(ConnectError::late(stage, limits.connect_timeout)),
     }
@@ -64,13 +64,13 @@ pub(super) async fn connect(
 async fn establish(
     state: &Rc<EndpointState>,
     route: &Route,
-    head_bytes: usize,
+    limits: Limits,
     stage: &mut ConnectStage,
 ) -> Result<Connection, ConnectError> {
-    let stream = dial(state, route.tls.as_ref(), stage).await?;
+    let stream = dial(state, route.tls.as_ref(), limits, stage).await?;
     if route.http2 || stream.negotiated_http2() {
         *stage = ConnectStage::Http2;
-        let handle = http2::start(stream, head_bytes).await?;
+        let handle = http2::start(stream, limits).await?;
         state.put_http2(route, &handle);
         return Ok(Connection::Http2(handle));
     }
@@ -80,11 +80,13 @@ async fn establish(
 async fn dial(
     state: &EndpointState,
     tls: Option<&TlsTarget>,
+    limits: Limits,
     stage: &mut ConnectStage,
 ) -> Result<UpstreamStream, ConnectError> {
     let tcp = TcpStream::connect(state.address).await.map_err(|error| ConnectError::tcp(&error))?;
     // Without it the last segment of a request waits for the backend's delayed acknowledgement.
     tcp.set_nodelay(true).map_err(|error| ConnectError::new(*stage, &error))?;
+    limits.alive.set(SockRef::from(&tcp));
     Ok(match tls {
         None => UpstreamStream::Plain(tcp),
         Some(target) => {
@@ -99,14 +101,14 @@ async fn dial(
 #[cfg(test)]
 mod tests {
     use super::{ConnectError, ConnectStage};
+    use crate::settings::Settings;
     use crate::tls::provider;
-    use crate::upstream::TlsTarget;
+    use crate::upstream::{Limits, TlsTarget};
     use rcgen::{CertifiedKey, generate_simple_self_signed};
     use rustls::{ClientConfig, RootCertStore, ServerConfig, server::Acceptor};
     use std::io::Write;
     use std::net::TcpListener;
     use std::sync::Arc;
-    use std::time::Duration;
 
     /// A server that ends the handshake for want of a common protocol (RFC 7301 section 3.2) is told from a broken one.
     #[tokio::test]
@@ -142,6 +144,7 @@ mod tests {
         let mut roots = RootCertStore::empty();
         roots.add(cert.der().clone()).expect("an anchor");
         let state = super::EndpointState::new(address);
+        let limits = Limits::new(&Settings { upstream_connect_timeout_ms: 60_000, ..Settings::default() });
         for (offered, no_http1) in [(b"http/1.1", true), (b"http/0.9", false)] {
             let mut config = ClientConfig::builder_with_provider(provider())
                 .with_safe_default_protocol_versions()
@@ -151,8 +154,7 @@ mod tests {
             config.alpn_protocols = vec![offered.to_vec()];
             let name = rustls_pki_types::ServerName::try_from("a.test").expect("a name");
             let target = TlsTarget { config: Arc::new(config), name };
-            let error: ConnectError =
-                super::open(&state, Some(&target), Duration::from_secs(60)).await.expect_err("a refusal");
+            let error: ConnectError = super::open(&state, Some(&target), limits).await.expect_err("a refusal");
             assert_eq!((error.stage, error.no_http1), (ConnectStage::Tls, no_http1), "{error}");
         }
         thread.join().expect("the server");

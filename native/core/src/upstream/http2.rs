@@ -1,7 +1,10 @@
 //! HTTP/2 connections to backends: shared by the requests of one worker, driven by a task of their own.
 
+use super::Limits;
 use super::connect_error::{ConnectError, ConnectStage};
 use super::stream::UpstreamStream;
+use crate::io::frames::FrameHeads;
+use crate::io::liveness::{Asking, Heard, Peer};
 use bytes::Bytes;
 use h2::client::SendRequest;
 use std::cell::Cell;
@@ -45,6 +48,7 @@ pub struct Http2Handle {
     last_used: Rc<Cell<Instant>>,
     settled: Rc<Settled>,
     uploads: Rc<Uploads>,
+    peer: Rc<Peer>,
 }
 
 /// Whether the bodies of a connection's requests move.
@@ -121,7 +125,7 @@ impl Http2Handle {
     /// One stream before the backend has said how many it takes: more might wait for that one to end.
     pub(super) fn has_room(&self) -> bool {
         let limit = if self.is_settled() { self.sender.current_max_send_streams() } else { 1 };
-        self.active.get() < limit.min(MAX_STREAMS as usize) && !self.uploads.are_clogged()
+        self.active.get() < limit.min(MAX_STREAMS as usize) && !self.uploads.are_clogged() && !self.peer.is_late()
     }
 
     pub(super) fn is_settled(&self) -> bool {
@@ -151,13 +155,15 @@ impl Http2Handle {
 }
 
 /// Speak the preface and leave the connection to a task of its own.
-pub(super) async fn start(stream: UpstreamStream, head_bytes: usize) -> Result<Http2Handle, ConnectError> {
-    let (sender, connection) = h2::client::Builder::new()
+pub(super) async fn start(stream: UpstreamStream, limits: Limits) -> Result<Http2Handle, ConnectError> {
+    let peer = Rc::new(Peer::default());
+    let stream = Heard::new(stream, Rc::clone(&peer), Some(FrameHeads::new(0)));
+    let (sender, mut connection) = h2::client::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .data_frame_budget(SMALL_FRAME_BUDGET)
         .max_send_buffer_size(MAX_SEND_BUFFER)
-        .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
         .initial_max_send_streams(UNSETTLED)
         .enable_push(false)
         .handshake(stream)
@@ -170,7 +176,12 @@ pub(super) async fn start(stream: UpstreamStream, head_bytes: usize) -> Result<H
         last_used: Rc::new(Cell::new(Instant::now())),
         settled: Rc::default(),
         uploads: Rc::new(Uploads::new()),
+        peer,
     };
+    let asking = limits.pings.zip(connection.ping_pong()).map(|(pings, ping_pong)| {
+        let active = Rc::clone(&handle.active);
+        Asking::start(Rc::clone(&handle.peer), ping_pong, pings, move || active.get() > 0)
+    });
     let (closed, settled) = (Rc::clone(&handle.closed), Rc::clone(&handle.settled));
     tokio::task::spawn_local(async move {
         let mut connection = pin!(connection);
@@ -183,6 +194,7 @@ pub(super) async fn start(stream: UpstreamStream, head_bytes: usize) -> Result<H
             polled
         })
         .await;
+        drop(asking);
         closed.set(true);
         settled.tell();
     });

@@ -21,6 +21,8 @@ pub use outcome::Outcome;
 pub use stream::UpstreamStream;
 
 use crate::by_uid::ByUid;
+use crate::io::KeepAlive;
+use crate::io::liveness::Pings;
 use crate::observe::metrics::WorkerMetrics;
 use crate::settings::Settings;
 use ahash::AHashSet;
@@ -87,6 +89,9 @@ struct Configured {
     uids: AHashSet<u64>,
 }
 
+/// Servers of gRPC end a connection that is asked more often than each five minutes while they have nothing to say.
+const BETWEEN_PINGS: Duration = Duration::from_secs(310);
+
 /// The settings that concern upstream connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -95,6 +100,22 @@ pub struct Limits {
     pub idle_per_endpoint: usize,
     /// The head of a response, in bytes.
     pub head_bytes: usize,
+    pub(crate) alive: KeepAlive,
+    /// Of HTTP/2.
+    pub(crate) pings: Option<Pings>,
+}
+
+impl Limits {
+    fn new(settings: &Settings) -> Self {
+        Self {
+            connect_timeout: settings.upstream_connect_timeout(),
+            idle_timeout: settings.upstream_idle_timeout(),
+            idle_per_endpoint: settings.upstream_idle_per_endpoint,
+            head_bytes: settings.max_response_head_bytes,
+            alive: KeepAlive::new(settings.stall_timeout()),
+            pings: settings.http2_ping_after().map(|silence| Pings { silence, between: BETWEEN_PINGS }),
+        }
+    }
 }
 
 impl Upstreams {
@@ -102,12 +123,7 @@ impl Upstreams {
         Self {
             endpoints: ByUid::new(MAX_ENDPOINTS),
             configured: RefCell::default(),
-            limits: Limits {
-                connect_timeout: settings.upstream_connect_timeout(),
-                idle_timeout: settings.upstream_idle_timeout(),
-                idle_per_endpoint: settings.upstream_idle_per_endpoint,
-                head_bytes: settings.max_response_head_bytes,
-            },
+            limits: Limits::new(settings),
             metrics,
             turn: Cell::new(0),
         }
@@ -165,7 +181,7 @@ impl Upstreams {
     /// # Errors
     /// [`ConnectError`]: nothing was sent, so another endpoint may be tried.
     pub async fn open(&self, state: &EndpointState, tls: Option<&TlsTarget>) -> Result<UpstreamStream, ConnectError> {
-        let opened = connect::open(state, tls, self.limits.connect_timeout).await;
+        let opened = connect::open(state, tls, self.limits).await;
         if opened.is_ok() {
             state.health.succeeded();
         }

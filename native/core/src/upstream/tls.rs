@@ -4,8 +4,8 @@ use super::{Route, TlsTarget};
 use crate::observe::events::Events;
 use crate::tls::backend_certificates::PolicyVerifier;
 use crate::tls::keys::certified_key;
-use crate::tls::provider;
 use crate::tls::trust::Trust;
+use crate::tls::{VERSIONS, provider};
 use ahash::AHashMap;
 use route::ir::{self, BackendProtocol};
 use route::table::{Backend, Table};
@@ -126,7 +126,7 @@ fn target(made_of: &Ingredients) -> Result<TlsTarget, String> {
     };
     let verifier = Arc::new(PolicyVerifier { trust, names: policy.subject_alt_names.clone() });
     let builder = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .with_protocol_versions(&VERSIONS)
         .map_err(|error| error.to_string())?
         .dangerous()
         .with_custom_certificate_verifier(verifier);

@@ -5,6 +5,7 @@ use super::{
     route_l4, set_cors,
 };
 use crate::ir::Transport;
+use crate::path_normalization::PathNormalization;
 use crate::table::{CorsFilter, Filters, Found, Listener, RequestHead, Socket, SocketKey, Table};
 use codec::Field;
 use serde::de::IgnoredAny;
@@ -28,6 +29,8 @@ pub struct DecisionRequest {
     pub method: String,
     pub authority: String,
     pub target: String,
+    #[serde(default)]
+    pub path_normalization: PathNormalization,
     #[serde(default)]
     pub headers: Headers,
     #[serde(default)]
@@ -153,6 +156,7 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
     let asked = Request {
         method: &request.method,
         target: request.target.as_bytes(),
+        paths: request.path_normalization,
         authority: Some(request.authority.as_bytes()).filter(|authority| !authority.is_empty()),
         may_lack_authority: false,
         sni: sni.as_deref(),
@@ -169,7 +173,7 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
         Err(Refused::NoRoute(listener)) => return at(listener, Decision::respond(404, "no_route")),
         Ok(routed) => routed,
     };
-    let Routed { listener, found, head, action } = routed;
+    let Routed { listener, found, head, action, .. } = routed;
     let decision = match action {
         Action::Invalid => Decision::respond(500, "rule_invalid"),
         Action::Preflight(fields) => Decision::respond(204, "cors_preflight").with_headers(fields),

@@ -1,7 +1,9 @@
 //! CORS (`HTTPCORSFilter`, the Fetch standard): preflights, and the fields of other responses.
 
-use crate::table::{CorsFilter, EditedFields, OriginPattern, RequestHead};
+use crate::table::{CorsFilter, EditedFields, RequestHead};
 use codec::Field;
+
+const VARY: &str = "vary";
 
 /// The first value of a field, as text.
 fn field_text<'a>(head: &RequestHead<'a>, name: &str) -> Option<&'a str> {
@@ -22,8 +24,8 @@ pub type CorsFields = Vec<(&'static str, String)>;
 /// The answer to a preflight; only `vary` where the origin is not allowed.
 pub fn cors_preflight(cors: &CorsFilter, head: &RequestHead<'_>) -> CorsFields {
     let requested = |name| field_text(head, name).unwrap_or_default().to_owned();
-    let Some((mut fields, vary)) = allowed_origin(cors, head) else {
-        return vec![("vary", "Origin".to_owned())];
+    let Some(mut fields) = allowed_origin(cors, head) else {
+        return finish(cors, Vec::new());
     };
     let credentials = cors.ir.allow_credentials;
     let list = |names: &[String], wildcard: &dyn Fn() -> String| {
@@ -39,24 +41,22 @@ pub fn cors_preflight(cors: &CorsFilter, head: &RequestHead<'_>) -> CorsFields {
     fields.push(("access-control-allow-headers", headers));
     fields.push(("access-control-expose-headers", exposed(cors)));
     fields.push(("access-control-max-age", cors.ir.max_age.to_string()));
-    finish(cors, fields, vary)
+    finish(cors, fields)
 }
 
-/// What an ordinary response to an allowed origin carries; nothing where the origin is not allowed.
+/// What an ordinary response carries; only `vary` where the origin is not allowed, or there is none.
 pub fn cors_response(cors: &CorsFilter, head: &RequestHead<'_>) -> CorsFields {
-    let Some((mut fields, vary)) = allowed_origin(cors, head) else {
-        return Vec::new();
+    let Some(mut fields) = allowed_origin(cors, head) else {
+        return finish(cors, Vec::new());
     };
     fields.push(("access-control-expose-headers", exposed(cors)));
-    finish(cors, fields, vary)
+    finish(cors, fields)
 }
 
-/// `access-control-allow-origin`, and whether the answer depends on the origin.
-fn allowed_origin(cors: &CorsFilter, head: &RequestHead<'_>) -> Option<(CorsFields, bool)> {
-    let origin = field_text(head, "origin")?;
-    let any = matches!(cors.allows(origin)?, OriginPattern::Any) && !cors.ir.allow_credentials;
-    let value = if any { "*".to_owned() } else { origin.to_owned() };
-    Some((vec![("access-control-allow-origin", value)], !any))
+/// `access-control-allow-origin`, where the request may have it.
+fn allowed_origin(cors: &CorsFilter, head: &RequestHead<'_>) -> Option<CorsFields> {
+    let value = if cors.is_open() { "*" } else { field_text(head, "origin").filter(|origin| cors.allows(origin))? };
+    Some(vec![("access-control-allow-origin", value.to_owned())])
 }
 
 fn exposed(cors: &CorsFilter) -> String {
@@ -67,23 +67,36 @@ fn exposed(cors: &CorsFilter) -> String {
     cors.ir.expose_headers.join(", ")
 }
 
-/// Replace the CORS fields of a backend's response by ours; without ours (`fields` empty) nothing changes.
+/// Put ours into a response. Where the origin is allowed, the CORS fields of its backend go.
 pub fn set_cors<'a>(response: &mut EditedFields<'a>, fields: &'a [(&'static str, String)]) {
     const PREFIX: &[u8] = b"access-control-";
-    if fields.is_empty() {
-        return;
+    let starts = |name: &[u8]| name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX));
+    if fields.iter().any(|(name, _)| starts(name.as_bytes())) {
+        response.retain(|field| !starts(field.name));
     }
-    response.retain(|field| !field.name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX)));
-    response.extend(fields.iter().map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() }));
+    let varies = varies_by_origin(response);
+    let ours = fields.iter().filter(|(name, _)| !(varies && *name == VARY));
+    response.extend(ours.map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() }));
 }
 
-fn finish(cors: &CorsFilter, mut fields: CorsFields, vary: bool) -> CorsFields {
+/// The response says so already (RFC 9110 section 12.5.5).
+fn varies_by_origin(response: &[Field<'_>]) -> bool {
+    let fields = response.iter().filter(|field| field.name.eq_ignore_ascii_case(VARY.as_bytes()));
+    fields
+        .flat_map(|field| field.value.split(|&byte| byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .any(|name| name == b"*" || name.eq_ignore_ascii_case(b"origin"))
+}
+
+/// `vary` is on every answer that another origin, or none, would have had otherwise, also where this one is not allowed: a
+/// cache would give it to those that are (the Fetch standard, "CORS protocol and HTTP caches").
+fn finish(cors: &CorsFilter, mut fields: CorsFields) -> CorsFields {
     fields.retain(|(_, value)| !value.is_empty());
-    if cors.ir.allow_credentials {
+    if cors.ir.allow_credentials && !fields.is_empty() {
         fields.push(("access-control-allow-credentials", "true".to_owned()));
     }
-    if vary {
-        fields.push(("vary", "Origin".to_owned()));
+    if !cors.is_open() {
+        fields.push((VARY, "Origin".to_owned()));
     }
     fields
 }

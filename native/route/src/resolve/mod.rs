@@ -15,8 +15,8 @@ pub use edit::{Edited, edit_request};
 pub use select::{L4Routed, Picked, may_speak_tls, pick, pick_l4, route_l4};
 
 use crate::ir::ListenerProtocol;
+use crate::path_normalization::{self, PathNormalization, Target};
 use crate::table::authority::{self, Authority};
-use crate::table::target::{self, Target};
 use crate::table::{EditedFields, Found, Listener, RequestHead, Socket};
 use codec::Field;
 use std::borrow::Cow;
@@ -28,6 +28,8 @@ pub struct Request<'r> {
     pub method: &'r str,
     /// Not yet checked or normalised.
     pub target: &'r [u8],
+    /// What its path is before it is matched.
+    pub paths: PathNormalization,
     /// `Host` or `:authority`.
     pub authority: Option<&'r [u8]>,
     /// Only a request of HTTP/1.0 may come without an authority: listeners and routes without hostname can take it.
@@ -60,8 +62,10 @@ pub enum Refused<'t> {
 pub struct Routed<'t, 's> {
     pub listener: &'t Arc<Listener>,
     pub found: Found<'t>,
-    /// Normalised, with the edits of the listener's filters.
+    /// Normalised as the request says, with the edits of the listener's filters.
     pub head: RequestHead<'s>,
+    /// How many of the head's fields are the client's; those behind are what the listener's filters set.
+    pub sent_fields: usize,
     pub action: Action,
 }
 
@@ -114,19 +118,20 @@ pub fn resolve<'t: 'f, 'f: 's, 's>(
         fields: request.fields,
         taken_out: request.taken_out,
     };
+    let mut sent_fields = request.fields.len();
     if !listener.pre_routing.is_empty() {
         fields.extend(request.fields.iter().copied());
         taken_out.extend(request.taken_out.iter().copied());
-        listener.pre_routing.apply(fields, taken_out);
+        sent_fields = listener.pre_routing.apply(fields, taken_out);
         head = RequestHead { fields, taken_out, ..head };
     }
     let found = listener.find(&head).ok_or(Refused::NoRoute(listener))?;
-    Ok(Routed { listener, found, action: action(listener, &found, &head), head })
+    Ok(Routed { listener, found, action: action(listener, &found, &head), head, sent_fields })
 }
 
 /// Target, authority as sent, and host; `None` where a part is malformed.
 fn read<'f>(request: &Request<'f>) -> Option<(Target<'f>, &'f [u8], Cow<'f, str>)> {
-    let target = target::normalise(request.method, request.target).ok()?;
+    let target = path_normalization::normalise(request.method, request.target, request.paths).ok()?;
     // A second name beside an absolute-form target must be well formed too, although the target's counts.
     if request.authority.is_some_and(|host| authority::parse(host).is_none()) {
         return None;

@@ -36,7 +36,8 @@ pub fn parse(text: &[u8]) -> Option<Authority<'_>> {
     }
     let host = std::str::from_utf8(host).ok()?;
     let host = host.strip_suffix('.').unwrap_or(host);
-    if host.is_empty() {
+    // A second dot would make a host that is read as another one by whoever drops a dot next.
+    if host.is_empty() || host.ends_with('.') {
         return None;
     }
     let host = if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -84,6 +85,9 @@ mod tests {
             ("a_b", Some(("a_b", None))),
             ("", None),
             (".", None),
+            ("..", None),
+            ("example.com..", None),
+            ("example.com..:80", None),
             (":80", None),
             ("user@example.com", None),
             ("example.com/x", None),

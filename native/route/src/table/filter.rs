@@ -81,12 +81,19 @@ impl PreRouting {
         self.0.is_empty()
     }
 
+    /// Edit what a client sent. Returns how much of that is left: what is behind it in `fields` is the filters'.
+    ///
     /// `taken_out`: fields that `Connection` names are not forwarded, but an edit of one replaces it for matching too.
-    pub fn apply<'a>(&'a self, fields: &mut EditedFields<'a>, taken_out: &mut EditedFields<'a>) {
+    pub fn apply<'a>(&'a self, fields: &mut EditedFields<'a>, taken_out: &mut EditedFields<'a>) -> usize {
+        let mut own = EditedFields::new();
         for edits in &self.0 {
             edits.remove_edited(taken_out);
-            edits.apply(fields);
+            edits.remove_edited(fields);
+            edits.apply(&mut own);
         }
+        let left = fields.len();
+        fields.extend(own);
+        left
     }
 }
 
@@ -187,11 +194,15 @@ impl CorsFilter {
         Self { origins, ir: cors.clone() }
     }
 
-    /// The first entry that allows `origin`: an entry that names it before one that takes any.
-    pub fn allows(&self, origin: &str) -> Option<&OriginPattern> {
+    /// Every response has the same `*`, whoever asks.
+    pub fn is_open(&self) -> bool {
+        !self.ir.allow_credentials && self.origins.iter().any(|pattern| matches!(pattern, OriginPattern::Any))
+    }
+
+    pub fn allows(&self, origin: &str) -> bool {
         let origin = origin.to_ascii_lowercase();
-        let named = self.origins.iter().find(|pattern| match pattern {
-            OriginPattern::Any => false,
+        self.origins.iter().any(|pattern| match pattern {
+            OriginPattern::Any => true,
             OriginPattern::Exact(exact) => *exact == origin,
             OriginPattern::Wildcard(before, after) => origin
                 .strip_prefix(before.as_str())
@@ -200,7 +211,6 @@ impl CorsFilter {
                     !star.is_empty()
                         && star.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
                 }),
-        });
-        named.or_else(|| self.origins.iter().find(|pattern| matches!(pattern, OriginPattern::Any)))
+        })
     }
 }

@@ -19,7 +19,6 @@ mod l4;
 mod path;
 mod predicate;
 mod state;
-pub mod target;
 
 pub use backend::{Backend, Backends, Endpoint};
 pub use compile::{Retry, Rule, RuleBackend, Timeouts, backend_at};
@@ -65,7 +64,7 @@ impl Tags for NoTags {
 #[derive(Debug, Clone, Copy)]
 pub struct RequestHead<'a> {
     pub method: &'a str,
-    /// Normalised ([`target::normalise`]).
+    /// As [`crate::path_normalization::normalise`] leaves it.
     pub path: &'a str,
     pub query: Option<&'a str>,
     /// Lower case, without port.

@@ -5,6 +5,7 @@
 
 mod backends;
 mod check;
+mod written;
 
 pub use backends::Slots;
 pub use check::{Refused, Resolution};
@@ -52,7 +53,7 @@ impl State {
             let backends = std::mem::take(&mut self.backends).keep_endpoints(&transaction.upsert.endpoints);
             *self = Self { backends, ..Self::default() };
         }
-        self.remove(&transaction.remove);
+        self.remove(&transaction.remove, &transaction.upsert.listeners);
         let ir::Resources { listeners, http_rules, l4_rules, backends, endpoints, backend_tls, trust } =
             transaction.upsert;
         for (listener, pre_routing) in listeners.into_iter().zip(pre_routing) {
@@ -93,7 +94,8 @@ impl State {
         Ok(self.table())
     }
 
-    fn remove(&mut self, remove: &ir::Removals) {
+    /// `upserted`: listeners that are there again afterwards, with the rules that are attached to them.
+    fn remove(&mut self, remove: &ir::Removals, upserted: &[ir::Listener]) {
         for id in &remove.http_rules {
             self.take_rule(id);
         }
@@ -109,7 +111,7 @@ impl State {
         for id in &remove.backends {
             self.backends.remove(id);
         }
-        for id in &remove.listeners {
+        for id in remove.listeners.iter().filter(|id| !upserted.iter().any(|listener| listener.id == **id)) {
             self.listeners.remove(id.as_str());
             self.hosts.remove(id.as_str());
             self.l4.remove(id.as_str());

@@ -118,6 +118,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         let received = loop {
             if search.line_ended(&mut self.buffer) {
                 let error = match parse_request(self.buffer.filled(), settings.max_head_fields) {
+                    Ok(Parsed::Complete(head)) if head.target.len() > settings.max_target_bytes => {
+                        Some(WireError::TargetTooLong)
+                    }
                     Ok(Parsed::Complete(head)) if head.consumed > settings.max_head_bytes => {
                         Some(WireError::HeadTooLarge)
                     }

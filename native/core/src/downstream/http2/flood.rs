@@ -2,6 +2,7 @@
 //! types): `h2` answers or skips each of them without a limit, so a client could keep a worker busy for a few bytes each.
 //! This counts the frames as they are read and ends the connection of a client that sends many of them for nothing.
 
+use crate::io::frames::{CONTINUATION, DATA, FrameHeads, HEADERS, WINDOW_UPDATE};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -21,19 +22,15 @@ const WRITTEN_PER_UPDATE: u64 = 4;
 /// Control frames a second that are fine for ever.
 const PER_SECOND: u32 = 20;
 
-const FRAME_HEAD: usize = 9;
-const DATA: u8 = 0x0;
-const HEADERS: u8 = 0x1;
-const WINDOW_UPDATE: u8 = 0x8;
-const CONTINUATION: u8 = 0x9;
-
 /// Follows the frames of one direction.
 #[derive(Debug)]
 struct FrameMeter {
-    /// Bytes until the next frame head.
-    skip: usize,
-    head: [u8; FRAME_HEAD],
-    filled: usize,
+    frames: FrameHeads,
+    count: Count,
+}
+
+#[derive(Debug)]
+struct Count {
     budget: u32,
     refilled: Option<Instant>,
     /// Bytes written that no `WINDOW_UPDATE` has answered yet.
@@ -43,41 +40,25 @@ struct FrameMeter {
 impl FrameMeter {
     /// `preface`: bytes before the first frame.
     fn new(preface: usize) -> Self {
-        Self { skip: preface, head: [0; FRAME_HEAD], filled: 0, budget: BURST, refilled: None, unanswered: 0 }
+        Self { frames: FrameHeads::new(preface), count: Count { budget: BURST, refilled: None, unanswered: 0 } }
     }
 
     /// Look at bytes as they come. False: enough.
-    fn feed(&mut self, mut bytes: &[u8]) -> bool {
-        loop {
-            let skipped = self.skip.min(bytes.len());
-            self.skip -= skipped;
-            bytes = &bytes[skipped..];
-            if bytes.is_empty() {
-                return true;
-            }
-            let taken = (FRAME_HEAD - self.filled).min(bytes.len());
-            self.head[self.filled..self.filled + taken].copy_from_slice(&bytes[..taken]);
-            self.filled += taken;
-            bytes = &bytes[taken..];
-            if self.filled < FRAME_HEAD {
-                return true;
-            }
-            self.filled = 0;
-            let [high, middle, low, kind, ..] = self.head;
-            self.skip = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
-            if !self.count(kind) {
-                return false;
-            }
-        }
+    fn feed(&mut self, bytes: &[u8]) -> bool {
+        let Self { frames, count } = self;
+        frames.feed(bytes, |kind| count.frame(kind))
     }
 
     fn wrote(&mut self, written: &Poll<io::Result<usize>>) {
         if let Poll::Ready(Ok(count)) = written {
-            self.unanswered = self.unanswered.saturating_add(*count as u64);
+            let unanswered = &mut self.count.unanswered;
+            *unanswered = unanswered.saturating_add(*count as u64);
         }
     }
+}
 
-    fn count(&mut self, kind: u8) -> bool {
+impl Count {
+    fn frame(&mut self, kind: u8) -> bool {
         match kind {
             DATA | HEADERS => self.budget = (self.budget + PER_WORK_FRAME).min(BURST),
             // `h2` has a limit of its own.
@@ -160,7 +141,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BURST, DATA, FrameMeter, HEADERS, PER_SECOND, WINDOW_UPDATE};
+    use super::{BURST, FrameMeter, PER_SECOND};
+    use crate::io::frames::{DATA, HEADERS, WINDOW_UPDATE};
     use std::task::Poll;
 
     fn frame(kind: u8, length: u8) -> Vec<u8> {

@@ -22,6 +22,9 @@ pub struct Prepared {
 impl Prepared {
     pub fn new(parts: &http::request::Parts, body: &RecvStream, settings: &Settings) -> Result<Self, ErrorCode> {
         let headers = &parts.headers;
+        if parts.uri.path_and_query().is_some_and(|target| target.as_str().len() > settings.max_target_bytes) {
+            return Err(ErrorCode::TargetTooLong);
+        }
         // Crumbs of a cookie become one field (RFC 9113 section 8.2.3), and are counted apart: each takes a field's memory.
         let crumbs: SmallVec<[&[u8]; 4]> =
             headers.get_all(http::header::COOKIE).iter().map(HeaderValue::as_bytes).collect();

@@ -9,6 +9,7 @@ mod stream;
 
 use super::PREFACE;
 use crate::error::ErrorCode;
+use crate::io::liveness::{Asking, Heard, Peer, Pings};
 use crate::io::watchdog::Watchdog;
 use crate::message::client::Client;
 use crate::message::grpc;
@@ -64,11 +65,18 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
         .enable_connect_protocol();
     let mut watchdog = Watchdog::new(Instant::now() + settings.head_timeout());
     let stream = Kept::new(stream);
-    let handshake = builder.handshake::<_, Bytes>(Metered::new(stream.clone(), PREFACE.len()));
+    let peer = Rc::new(Peer::default());
+    let heard = Heard::new(Metered::new(stream.clone(), PREFACE.len()), Rc::clone(&peer), None);
+    let handshake = builder.handshake::<_, Bytes>(heard);
     let Ok(Ok(mut connection)) = watchdog.until(Instant::now() + settings.head_timeout(), handshake).await else {
         return;
     };
     let streams = Rc::new(Streams { count: Cell::new(0), idle_since: Cell::new(Instant::now()) });
+    let pings = settings.http2_ping_after().map(|silence| Pings { silence, between: silence });
+    let _asking = pings.zip(connection.ping_pong()).map(|(pings, ping_pong)| {
+        let streams = Rc::clone(&streams);
+        Asking::start(peer, ping_pong, pings, move || streams.count.get() > 0)
+    });
     let resets = Rc::new(Resets::new(Instant::now()));
     let mut drain = pin!(client.worker.drain.started());
     let mut draining = false;

@@ -146,9 +146,15 @@ impl BackendState {
     pub(super) fn put_policy(&mut self, policy: ir::BackendTls) {
         let id: Arc<str> = Arc::from(policy.id.as_str());
         let backend: Arc<str> = Arc::from(policy.backend.as_str());
+        let before = self.tls_backends.insert(Arc::clone(&id), Arc::clone(&backend));
+        if let Some(other) = before.filter(|other| *other != backend)
+            && let Some(entry) = self.entries.get_mut(&other)
+        {
+            entry.tls.remove(&id);
+            self.touched.insert(other);
+        }
         if let Some(entry) = self.entries.get_mut(&backend) {
-            entry.tls.insert(Arc::clone(&id), Arc::new(policy));
-            self.tls_backends.insert(id, Arc::clone(&backend));
+            entry.tls.insert(id, Arc::new(policy));
             self.touched.insert(backend);
         }
     }

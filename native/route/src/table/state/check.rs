@@ -1,5 +1,6 @@
 //! Whether a transaction fits itself and the state, looked at as a whole before anything changes.
 
+use super::written::{check_filters, check_rule};
 use super::{State, socket_keys};
 use crate::ir::{self, Transaction};
 use crate::table::compile::{CompiledMatch, compile_matches};
@@ -66,6 +67,9 @@ impl State {
         };
         let mut pre_routing = Vec::with_capacity(transaction.upsert.listeners.len());
         for listener in &transaction.upsert.listeners {
+            if let Err(reason) = check_filters("", &listener.filters) {
+                refuse("listener", &listener.id, reason);
+            }
             match PreRouting::compile(&listener.filters) {
                 Ok(compiled) => pre_routing.push(compiled),
                 Err(reason) => refuse("listener", &listener.id, reason),
@@ -81,6 +85,9 @@ impl State {
             }
             if rule.matches.is_empty() {
                 refuse("http_rule", &rule.id, "has no match".to_owned());
+            }
+            if let Err(reason) = check_rule(rule) {
+                refuse("http_rule", &rule.id, reason);
             }
             match compile_matches(rule) {
                 Ok(compiled) => matches.push(compiled),

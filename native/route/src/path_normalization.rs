@@ -1,6 +1,18 @@
 //! Request targets: what they may look like and the one normalisation (ARCHITECTURE.md, "Target").
 
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+
+/// What is done to paths before they are matched and forwarded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PathNormalization {
+    /// They are brought to the one form in which they can mean nothing else to a backend, or refused.
+    #[default]
+    Strict,
+    /// Nothing: the bytes that came are matched and forwarded.
+    Off,
+}
 
 /// Why a target is refused; each is a 400.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,18 +39,22 @@ pub struct Target<'a> {
     pub authority: Option<&'a str>,
 }
 
-/// Take `target` apart and normalise its path. Copies only a path that changes.
+/// Take `target` apart and normalise its path as `paths` says. Copies only a path that changes.
 ///
 /// # Errors
 /// [`TargetError`].
-pub fn normalise<'a>(method: &str, target: &'a [u8]) -> Result<Target<'a>, TargetError> {
+pub fn normalise<'a>(method: &str, target: &'a [u8], paths: PathNormalization) -> Result<Target<'a>, TargetError> {
     if !target.iter().all(|&byte| (0x21..=0x7e).contains(&byte) && byte != b'#') {
         return Err(TargetError::Byte);
     }
     let text = std::str::from_utf8(target).map_err(|_| TargetError::Byte)?;
+    let made_of = match paths {
+        PathNormalization::Strict => normalise_path,
+        PathNormalization::Off => checked_path,
+    };
     if text.starts_with('/') {
         let (path, query) = split(text);
-        return Ok(Target { path: normalise_path(path)?, query, authority: None });
+        return Ok(Target { path: made_of(path)?, query, authority: None });
     }
     if text == "*" && method == "OPTIONS" {
         return Ok(Target { path: Cow::Borrowed("*"), query: None, authority: None });
@@ -49,7 +65,7 @@ pub fn normalise<'a>(method: &str, target: &'a [u8]) -> Result<Target<'a>, Targe
     let end = after_scheme.find(['/', '?']).unwrap_or(after_scheme.len());
     let (authority, rest) = after_scheme.split_at(end);
     let (path, query) = split(rest);
-    Ok(Target { path: normalise_path(if path.is_empty() { "/" } else { path })?, query, authority: Some(authority) })
+    Ok(Target { path: made_of(if path.is_empty() { "/" } else { path })?, query, authority: Some(authority) })
 }
 
 fn split(text: &str) -> (&str, Option<&str>) {
@@ -62,6 +78,18 @@ fn split(text: &str) -> (&str, Option<&str>) {
 fn strip_prefix_ignoring_case<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
     let (start, rest) = text.split_at_checked(prefix.len())?;
     start.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+/// The path as it came, where it is one (RFC 3986 section 3.3).
+fn checked_path(path: &str) -> Result<Cow<'_, str>, TargetError> {
+    if path.contains('\\') {
+        return Err(TargetError::Byte);
+    }
+    let mut escapes = path.split('%').skip(1);
+    if !escapes.all(|after| matches!(after.as_bytes(), [high, low, ..] if hex_pair(*high, *low).is_some())) {
+        return Err(TargetError::Escape);
+    }
+    Ok(Cow::Borrowed(path))
 }
 
 fn normalise_path(path: &str) -> Result<Cow<'_, str>, TargetError> {
@@ -216,13 +244,41 @@ mod tests {
             ("a", Err(TargetError::Form)),
             ("*", Err(TargetError::Form)),
         ] {
-            let path = normalise("GET", sent.as_bytes()).map(|target| target.path.into_owned());
+            let path =
+                normalise("GET", sent.as_bytes(), PathNormalization::Strict).map(|target| target.path.into_owned());
+            assert_eq!(path.as_deref(), expected.as_deref(), "{sent}");
+        }
+    }
+
+    #[test]
+    fn paths_as_they_came() {
+        for (sent, expected) in [
+            ("//a///b//", Ok("//a///b//")),
+            ("/a/./b/../../../c", Ok("/a/./b/../../../c")),
+            ("/..", Ok("/..")),
+            ("/a/..;/b", Ok("/a/..;/b")),
+            ("/%61%2d%2F..%2e%5c", Ok("/%61%2d%2F..%2e%5c")),
+            ("/%00", Ok("/%00")),
+            ("/a%25", Ok("/a%25")),
+            ("/%", Err(TargetError::Escape)),
+            ("/%4", Err(TargetError::Escape)),
+            ("/%%41", Err(TargetError::Escape)),
+            ("/%41%4x", Err(TargetError::Escape)),
+            ("/a\\b", Err(TargetError::Byte)),
+            ("/a#b", Err(TargetError::Byte)),
+            ("/\u{e4}", Err(TargetError::Byte)),
+            ("a", Err(TargetError::Form)),
+            ("http://a.test", Ok("/")),
+            ("http://a.test//b", Ok("//b")),
+        ] {
+            let path = normalise("GET", sent.as_bytes(), PathNormalization::Off).map(|target| target.path.into_owned());
             assert_eq!(path.as_deref(), expected.as_deref(), "{sent}");
         }
     }
 
     #[test]
     fn forms() {
+        let normalise = |method, target| normalise(method, target, PathNormalization::Strict);
         let target = normalise("GET", b"HTTP://Example.com:80/a//b?x=//&y").unwrap();
         assert_eq!((&*target.path, target.query, target.authority), ("/a/b", Some("x=//&y"), Some("Example.com:80")));
         let target = normalise("GET", b"https://example.com?q").unwrap();

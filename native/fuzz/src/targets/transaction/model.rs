@@ -1,0 +1,111 @@
+//! What the transactions so far said, kept as plainly as it can be: resources by their ids.
+
+use route::ir::{
+    Backend, BackendTls, Certificate, Endpoint, HttpRule, L4Rule, Listener, Removals, Resources, Secrets,
+    SessionTickets, Transaction, Trust, VERSION,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Resources of one kind. What comes later under an id takes the place of what was there.
+type ById<T> = BTreeMap<String, T>;
+
+#[derive(Debug, Default)]
+pub struct Model {
+    generation: u64,
+    listeners: ById<Listener>,
+    http_rules: ById<HttpRule>,
+    l4_rules: ById<L4Rule>,
+    backends: ById<Backend>,
+    endpoints: ById<Endpoint>,
+    backend_tls: ById<BackendTls>,
+    trust: ById<Trust>,
+    certificates: ById<Certificate>,
+    session_tickets: ById<SessionTickets>,
+}
+
+impl Model {
+    /// The transaction was accepted.
+    pub fn apply(&mut self, transaction: Transaction) {
+        if transaction.full {
+            *self = Self::default();
+        }
+        self.generation = transaction.generation;
+        let Removals {
+            listeners,
+            http_rules,
+            l4_rules,
+            backends,
+            endpoints,
+            backend_tls,
+            trust,
+            certificates,
+            session_tickets,
+        } = &transaction.remove;
+        remove(&mut self.listeners, listeners);
+        remove(&mut self.http_rules, http_rules);
+        remove(&mut self.l4_rules, l4_rules);
+        remove(&mut self.backends, backends);
+        remove(&mut self.endpoints, endpoints);
+        remove(&mut self.backend_tls, backend_tls);
+        remove(&mut self.trust, trust);
+        remove(&mut self.certificates, certificates);
+        remove(&mut self.session_tickets, session_tickets);
+        // A backend takes with it what belongs to it.
+        self.endpoints.retain(|_, endpoint| !backends.contains(&endpoint.backend));
+        self.backend_tls.retain(|_, policy| !backends.contains(&policy.backend));
+        let Resources { listeners, http_rules, l4_rules, backends, endpoints, backend_tls, trust } = transaction.upsert;
+        put(&mut self.listeners, listeners, |it| &it.id);
+        put(&mut self.http_rules, http_rules, |it| &it.id);
+        put(&mut self.l4_rules, l4_rules, |it| &it.id);
+        put(&mut self.backends, backends, |it| &it.id);
+        put(&mut self.endpoints, endpoints, |it| &it.id);
+        put(&mut self.backend_tls, backend_tls, |it| &it.id);
+        put(&mut self.trust, trust, |it| &it.id);
+        put(&mut self.certificates, transaction.secrets.certificates, |it| &it.id);
+        put(&mut self.session_tickets, transaction.secrets.session_tickets, |it| &it.id);
+    }
+
+    /// No two rules have one place in a route. Their ids are made of route and place, so no control plane sends that, and
+    /// which of the two is first is not told.
+    pub fn has_an_order(&self) -> bool {
+        let http = self.http_rules.values().map(|rule| (&rule.route, rule.index));
+        let l4 = self.l4_rules.values().map(|rule| (&rule.route, rule.index));
+        http.collect::<BTreeSet<_>>().len() == self.http_rules.len()
+            && l4.collect::<BTreeSet<_>>().len() == self.l4_rules.len()
+    }
+
+    /// All of it, as one that is to replace whatever there is.
+    pub fn transaction(&self) -> Transaction {
+        Transaction {
+            version: VERSION,
+            generation: self.generation,
+            full: true,
+            upsert: Resources {
+                listeners: self.listeners.values().cloned().collect(),
+                http_rules: self.http_rules.values().cloned().collect(),
+                l4_rules: self.l4_rules.values().cloned().collect(),
+                backends: self.backends.values().cloned().collect(),
+                endpoints: self.endpoints.values().cloned().collect(),
+                backend_tls: self.backend_tls.values().cloned().collect(),
+                trust: self.trust.values().cloned().collect(),
+            },
+            secrets: Secrets {
+                certificates: self.certificates.values().cloned().collect(),
+                session_tickets: self.session_tickets.values().cloned().collect(),
+            },
+            remove: Removals::default(),
+        }
+    }
+}
+
+fn remove<T>(all: &mut ById<T>, ids: &[String]) {
+    for id in ids {
+        all.remove(id);
+    }
+}
+
+fn put<T>(all: &mut ById<T>, given: Vec<T>, id: impl Fn(&T) -> &String) {
+    for resource in given {
+        all.insert(id(&resource).clone(), resource);
+    }
+}

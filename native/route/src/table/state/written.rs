@@ -1,0 +1,234 @@
+//! What of a transaction is written into heads, looked at before it takes effect: nothing in it may end a line, a field or a
+//! head before it is meant to end. The controller says the same to the owner of a route, in words; this holds whoever wrote
+//! the transaction.
+
+use crate::ir::{self, Filter, PathModifier};
+use crate::table::authority;
+
+/// Longest time of a rule, in milliseconds: what a Duration of the Gateway API can say is less (GEP-2257), and clocks reach it.
+const MAX_MILLISECONDS: u64 = 10_000_000_000_000;
+
+/// # Errors
+/// The first part of a rule that cannot be written or counted with, with its place.
+pub(super) fn check_rule(rule: &ir::HttpRule) -> Result<(), String> {
+    check_filters("", &rule.filters)?;
+    for (index, backend) in rule.backends.iter().enumerate() {
+        check_filters(&format!("backends[{index}]."), &backend.filters)?;
+    }
+    let times = [
+        ("timeouts.request_ms", rule.timeouts.request_ms),
+        ("timeouts.backend_request_ms", rule.timeouts.backend_request_ms),
+        ("retry.backoff_ms", rule.retry.as_ref().map_or(0, |retry| retry.backoff_ms)),
+    ];
+    match times.iter().find(|(_, time)| *time > MAX_MILLISECONDS) {
+        Some((name, time)) => Err(format!("{name}: {time} is more than {MAX_MILLISECONDS}")),
+        None => Ok(()),
+    }
+}
+
+/// # Errors
+/// As [`check_rule`]; `owner` is written before the place.
+pub(super) fn check_filters(owner: &str, filters: &[Filter]) -> Result<(), String> {
+    for (index, filter) in filters.iter().enumerate() {
+        check_filter(filter).map_err(|(field, reason)| format!("{owner}filters[{index}].{field}: {reason}"))?;
+    }
+    Ok(())
+}
+
+/// A field of a filter and what is wrong with it.
+type Fault = (String, String);
+
+fn check_filter(filter: &Filter) -> Result<(), Fault> {
+    match filter {
+        Filter::RequestHeaders(edit) | Filter::ResponseHeaders(edit) => check_edit(edit),
+        Filter::Redirect(redirect) => {
+            if let Some(scheme) = &redirect.scheme
+                && (scheme.is_empty() || !scheme.bytes().all(is_scheme_byte))
+            {
+                return fault("scheme", format!("{scheme:?} is no scheme"));
+            }
+            if !(300..400).contains(&redirect.status) {
+                return fault("status", format!("{} is no redirect", redirect.status));
+            }
+            check_hostname(redirect.hostname.as_deref())?;
+            check_path(redirect.path.as_ref())
+        }
+        Filter::Rewrite(rewrite) => {
+            check_hostname(rewrite.hostname.as_deref())?;
+            check_path(rewrite.path.as_ref())
+        }
+        Filter::Mirror { percentage, .. } if percentage.denominator == 0 => {
+            fault("percentage.denominator", "0 parts make no whole".to_owned())
+        }
+        Filter::Mirror { .. } => Ok(()),
+        // Allowed origins are compared and never written: an answer has the origin of its request.
+        Filter::Cors(cors) => {
+            let lists = [
+                ("allow_methods", &cors.allow_methods),
+                ("allow_headers", &cors.allow_headers),
+                ("expose_headers", &cors.expose_headers),
+            ];
+            for (name, values) in lists {
+                check_names(name, values.iter().map(String::as_str))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn check_edit(edit: &ir::HeaderEdit) -> Result<(), Fault> {
+    for (list, values) in [("set", &edit.set), ("add", &edit.add)] {
+        check_names(list, values.iter().map(|field| field.name.as_str()))?;
+        if let Some(index) = values.iter().position(|field| !is_value(&field.value)) {
+            let name = &values[index].name;
+            return fault(&format!("{list}[{index}].value"), format!("the value of {name} has a control character"));
+        }
+    }
+    check_names("remove", edit.remove.iter().map(String::as_str))
+}
+
+fn check_names<'n>(list: &str, names: impl Iterator<Item = &'n str>) -> Result<(), Fault> {
+    match names.enumerate().find(|(_, name)| !is_name(name)) {
+        Some((index, name)) => fault(&format!("{list}[{index}]"), format!("{name:?} is no name of a field or method")),
+        None => Ok(()),
+    }
+}
+
+fn check_hostname(hostname: Option<&str>) -> Result<(), Fault> {
+    match hostname.filter(|hostname| authority::parse(hostname.as_bytes()).is_none()) {
+        Some(hostname) => fault("hostname", format!("{hostname:?} is no host")),
+        None => Ok(()),
+    }
+}
+
+/// What stands before a query: printable, and neither query nor fragment.
+fn check_path(modifier: Option<&PathModifier>) -> Result<(), Fault> {
+    let Some(PathModifier::ReplaceFullPath(path) | PathModifier::ReplacePrefixMatch(path)) = modifier else {
+        return Ok(());
+    };
+    if path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'?')) {
+        return Ok(());
+    }
+    fault("path", format!("{path:?} is no path"))
+}
+
+fn fault(field: &str, reason: String) -> Result<(), Fault> {
+    Err((field.to_owned(), reason))
+}
+
+fn is_scheme_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
+}
+
+/// A token (RFC 9110 section 5.6.2), or `:authority`, which listeners know and leave out as they do `host`.
+fn is_name(name: &str) -> bool {
+    const SIGNS: &[u8] = b"!#$%&'*+-.^_`|~";
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || SIGNS.contains(&byte);
+    !name.is_empty() && name.bytes().all(is_token) || name.eq_ignore_ascii_case(":authority")
+}
+
+/// A field's value (RFC 9110 section 5.5): no control character but the tab.
+fn is_value(value: &str) -> bool {
+    value.bytes().all(|byte| byte == b'\t' || !byte.is_ascii_control())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ir::Transaction;
+    use crate::table::{NoTags, State};
+    use serde_json::{Value, json};
+
+    /// What becomes of a rule with one filter, in the rule itself or in its backend.
+    fn apply(filters: Value, backend_filters: Value, timeouts: Value) -> Result<(), String> {
+        let transaction: Transaction = serde_json::from_value(json!({
+            "version": crate::ir::VERSION, "generation": 1,
+            "upsert": {
+                "listeners": [{"id": "l", "gateway": "a/g", "port": 80, "bind_port": 80, "protocol": "HTTP"}],
+                "backends": [{"id": "b"}],
+                "http_rules": [{
+                    "id": "HTTPRoute/a/r/0", "route": "HTTPRoute/a/r", "index": 0, "listeners": ["l"],
+                    "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+                    "filters": filters, "timeouts": timeouts,
+                    "backends": [{"backend": "b", "weight": 1, "filters": backend_filters}],
+                }],
+            },
+        }))
+        .expect("a transaction");
+        State::default().apply(transaction, &NoTags).map(drop).map_err(|refused| refused.to_string())
+    }
+
+    fn edit(kind: &str, list: &str, name: &str, value: &str) -> Value {
+        let entry = if list == "remove" { json!(name) } else { json!({"name": name, "value": value}) };
+        json!({"type": kind, list: [entry]})
+    }
+
+    #[test]
+    fn fields_that_end_a_line_or_have_no_name() {
+        for kind in ["request_headers", "response_headers"] {
+            for list in ["set", "add"] {
+                for value in ["a\r\nx-evil: 1", "a\rb", "a\nb", "a\0b", "a\x0bb", "\x7f"] {
+                    let expected = format!("filters[0].{list}[0].value: the value of x-a has a control character");
+                    let filters = json!([edit(kind, list, "x-a", value)]);
+                    let error = apply(filters.clone(), json!([]), json!({})).expect_err("a refusal");
+                    assert_eq!(error, format!("http_rule HTTPRoute/a/r/0: {expected}"));
+                    let error = apply(json!([]), filters, json!({})).expect_err("a refusal");
+                    assert_eq!(error, format!("http_rule HTTPRoute/a/r/0: backends[0].{expected}"));
+                }
+            }
+            for list in ["set", "add", "remove"] {
+                for name in ["", "x a", "x:a", "x\r\na", "x\0", "\u{fc}", "x(a)", ":path"] {
+                    let error = apply(json!([edit(kind, list, name, "1")]), json!([]), json!({})).expect_err(name);
+                    assert!(error.contains(&format!("filters[0].{list}[0]: ")), "{error}");
+                }
+                // They are left out, as ever.
+                for name in ["Transfer-Encoding", "content-length", "Connection", "Host", "x-a!#$%&'*+-.^_`|~0"] {
+                    assert_eq!(apply(json!([edit(kind, list, name, "a\tb \u{fc}")]), json!([]), json!({})), Ok(()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn other_parts_of_a_head() {
+        let path = |path: &str| json!({"type": "ReplaceFullPath", "value": path});
+        let cors = |list: &str, value: &str| json!({"type": "cors", "max_age": 5, list: [value]});
+        let mirror = |parts: u32| json!({"type": "mirror", "backend": "b", "percentage": {"numerator": 1, "denominator": parts}});
+        for (filter, field) in [
+            (json!({"type": "redirect", "status": 302, "scheme": "http\r\n"}), "scheme"),
+            (json!({"type": "redirect", "status": 302, "scheme": ""}), "scheme"),
+            (json!({"type": "redirect", "status": 302, "hostname": "a\r\nb"}), "hostname"),
+            (json!({"type": "redirect", "status": 302, "hostname": "a/b"}), "hostname"),
+            (json!({"type": "redirect", "status": 302, "path": path("/a\r\nb")}), "path"),
+            (json!({"type": "redirect", "status": 99}), "status"),
+            (json!({"type": "redirect", "status": 200}), "status"),
+            (json!({"type": "rewrite", "hostname": "a b"}), "hostname"),
+            (json!({"type": "rewrite", "path": path("/a HTTP/1.1\r\n")}), "path"),
+            (json!({"type": "rewrite", "path": {"type": "ReplacePrefixMatch", "value": "/a?b"}}), "path"),
+            (cors("allow_methods", "GET\r\n"), "allow_methods[0]"),
+            (cors("allow_headers", "x a"), "allow_headers[0]"),
+            (cors("expose_headers", "x\n"), "expose_headers[0]"),
+            (mirror(0), "percentage.denominator"),
+        ] {
+            let error = apply(json!([filter]), json!([]), json!({})).expect_err(field);
+            assert!(error.starts_with(&format!("http_rule HTTPRoute/a/r/0: filters[0].{field}: ")), "{error}");
+        }
+        for filter in [
+            json!({"type": "redirect", "status": 308, "scheme": "https", "hostname": "a.test", "path": path("/%20;a=b")}),
+            json!({"type": "rewrite", "hostname": "[::1]", "path": path("")}),
+            cors("allow_methods", "*"),
+            cors("allow_origins", "https://*.test"),
+            mirror(3),
+        ] {
+            assert_eq!(apply(json!([filter]), json!([]), json!({})), Ok(()));
+        }
+    }
+
+    #[test]
+    fn times_that_no_clock_reaches() {
+        for name in ["request_ms", "backend_request_ms"] {
+            let error = apply(json!([]), json!([]), json!({name: u64::MAX})).expect_err("a refusal");
+            assert!(error.contains(&format!("timeouts.{name}: ")), "{error}");
+            assert_eq!(apply(json!([]), json!([]), json!({name: 1_440_000_000_000_u64})), Ok(()));
+        }
+    }
+}
