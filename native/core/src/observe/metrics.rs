@@ -119,6 +119,7 @@ pub struct WorkerMetrics {
     handshakes_failed: Counter,
     accept_failures: Counter,
     panics: Counter,
+    faults: Counter,
     http1_requests: Counter,
     http2_requests: Counter,
     upstream_connects: Counter,
@@ -148,6 +149,11 @@ impl WorkerMetrics {
 
     pub fn accept_failed(&self) {
         self.accept_failures.add(1);
+    }
+
+    /// Something that must not end has panicked, and begins anew.
+    pub fn fault(&self) {
+        self.faults.add(1);
     }
 
     pub fn request(&self, http2: bool) {

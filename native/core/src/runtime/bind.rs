@@ -22,6 +22,14 @@ pub enum Listening {
 }
 
 impl Listening {
+    /// Another handle of the same socket.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        match self {
+            Self::Tcp(listener) => listener.try_clone().map(Self::Tcp),
+            Self::Udp(socket) => socket.try_clone().map(Self::Udp),
+        }
+    }
+
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         match self {
             Self::Tcp(listener) => listener.local_addr(),

@@ -173,9 +173,10 @@ impl Engine {
         for id in 0..workers {
             let (commands, receiver) = mpsc::channel(COMMANDS);
             let shared = Arc::clone(&shared);
+            let runtime = thread::runtime()?;
             let handle = std::thread::Builder::new()
                 .name(format!("sluicegate-{id}"))
-                .spawn(move || thread::run(id, shared, receiver))?;
+                .spawn(move || thread::run(id, shared, runtime, receiver))?;
             threads.push(Thread { commands, handle });
         }
         let body_limit = BodyLimit::new(shared.settings.max_body_bytes);
@@ -296,6 +297,11 @@ impl Engine {
         self.shared.leaving.store(true, Relaxed);
         self.shared.readiness.send_replace(Readiness::Leaving);
         Leaving { commands: self.threads.iter().map(|thread| thread.commands.clone()).collect() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn command(&self, command: Command) {
+        self.threads[0].commands.blocking_send(command).expect("a worker");
     }
 
     /// Stop the threads and close everything. Harmless when called twice.

@@ -1,8 +1,10 @@
 //! Threads and sockets: where workers run, and how a new generation reaches them.
 
+mod accept;
 mod admin;
 mod bind;
 mod engine;
+mod faults;
 mod thread;
 
 pub use crate::worker::Shared;

@@ -1,31 +1,26 @@
 //! One worker: a thread, a runtime, and everything its connections use.
 
-use super::bind::{Listening, take_no_more};
+use super::accept::accept;
+use super::bind::Listening;
+use super::faults;
+use super::faults::survive;
+use crate::l4;
 use crate::worker::{ConnectionGuard, Shared, Worker};
-use crate::{downstream, l4};
 use ahash::AHashMap;
 use route::table::SocketKey;
-use socket2::SockRef;
-use std::future::Future;
-use std::net::SocketAddr;
+use std::io;
+use std::net::UdpSocket;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, LocalSet};
 
 /// How often idle upstream connections and old generations are looked after.
 const SWEEP: Duration = Duration::from_secs(1);
-
-/// After an accept that failed for want of descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// While the worker has as many connections as it may have.
-const FULL_PAUSE: Duration = Duration::from_millis(10);
-
-/// How long handshakes get to come to their end after the last SYN that is taken: a few round trips.
-const LAST_HANDSHAKES: Duration = Duration::from_millis(250);
 
 /// What the engine tells a worker.
 #[derive(Debug)]
@@ -41,16 +36,58 @@ pub enum Command {
     /// Answer when no connection is open.
     WhenEmpty(oneshot::Sender<()>),
     Stop,
+    /// In the thread itself. Nothing but a test can say so.
+    #[cfg(test)]
+    Panic,
+    #[cfg(test)]
+    PanicAtNextAccept,
 }
 
-/// The body of a worker's thread.
-pub fn run(id: usize, shared: Arc<Shared>, commands: mpsc::Receiver<Command>) {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-        return;
-    };
-    let local = LocalSet::new();
-    let worker = Rc::new(Worker::new(id, shared));
-    local.block_on(&runtime, serve(worker, commands));
+/// What a thread runs on.
+///
+/// # Errors
+/// The system has no descriptor or memory for it.
+pub fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// The body of a worker's thread: a worker, and another one where that panics. Its connections are lost then; its sockets
+/// stay open, and whoever waits in them is served.
+pub fn run(id: usize, shared: Arc<Shared>, runtime: Runtime, mut commands: mpsc::Receiver<Command>) {
+    let mut told = Told::default();
+    let mut next = Some(runtime);
+    loop {
+        let lived = catch_unwind(AssertUnwindSafe(|| {
+            let runtime = next.take().map_or_else(self::runtime, Ok)?;
+            let local = LocalSet::new();
+            let worker = Rc::new(Worker::new(id, Arc::clone(&shared)));
+            local.block_on(&runtime, serve(worker, &mut commands, &mut told));
+            io::Result::Ok(())
+        }));
+        match lived {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => faults::tell(&shared, id, "a thread", &error.to_string()),
+            Err(panic) => faults::tell(&shared, id, "a thread", &*panic),
+        }
+        std::thread::sleep(faults::PAUSE);
+    }
+}
+
+/// What a worker was told and the next one on its thread has to know.
+#[derive(Debug, Default)]
+struct Told {
+    listening: AHashMap<SocketKey, Listening>,
+    leaving: Leaving,
+}
+
+/// How far a drain is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Leaving {
+    #[default]
+    No,
+    Asked,
+    Closed,
+    Finishing,
 }
 
 /// A task that takes what comes to a socket.
@@ -61,45 +98,30 @@ struct Accepting {
     end: Option<oneshot::Sender<ConnectionGuard>>,
 }
 
-async fn serve(worker: Rc<Worker>, mut commands: mpsc::Receiver<Command>) {
+async fn serve(worker: Rc<Worker>, commands: &mut mpsc::Receiver<Command>, told: &mut Told) {
     let mut accepting: AHashMap<SocketKey, Accepting> = AHashMap::new();
     tokio::task::spawn_local(sweep(Rc::clone(&worker)));
+    for (key, listening) in &told.listening {
+        accepting.extend(listen(&worker, *key, listening).map(|found| (*key, found)));
+    }
+    leave(&worker, &mut accepting, told.leaving);
     while let Some(command) = commands.recv().await {
         match command {
             // A drain is at its end: nothing new is taken.
             Command::Listen(..) if worker.drain.is_closed() => {}
-            Command::Listen(key, listener) => {
-                let worker = Rc::clone(&worker);
-                let found = match listener {
-                    Listening::Tcp(listener) => match TcpListener::from_std(listener) {
-                        Ok(listener) => {
-                            let (end, ended) = oneshot::channel();
-                            let task = tokio::task::spawn_local(accept(worker, key, listener, ended));
-                            Accepting { task: task.abort_handle(), end: Some(end) }
-                        }
-                        Err(_) => continue,
-                    },
-                    Listening::Udp(socket) => {
-                        let task = tokio::task::spawn_local(l4::serve_udp(worker, key, socket));
-                        Accepting { task: task.abort_handle(), end: None }
-                    }
-                };
-                accepting.insert(key, found);
+            Command::Listen(key, listening) => {
+                accepting.extend(listen(&worker, key, &listening).map(|found| (key, found)));
+                told.listening.insert(key, listening);
             }
             Command::Close(key) => {
+                told.listening.remove(&key);
                 if let Some(found) = accepting.remove(&key) {
                     found.task.abort();
                 }
             }
-            Command::Drain => worker.drain.start(),
-            Command::Refuse => {
-                worker.drain.close();
-                // A UDP listener's sessions still speak through it: it ends with them, taking no new ones.
-                for end in accepting.values_mut().filter_map(|found| found.end.take()) {
-                    let _ = end.send(worker.drain.connection());
-                }
-            }
-            Command::Finish => worker.drain.finish(),
+            Command::Drain => told.leaving = told.leaving.max(Leaving::Asked),
+            Command::Refuse => told.leaving = told.leaving.max(Leaving::Closed),
+            Command::Finish => told.leaving = Leaving::Finishing,
             Command::WhenEmpty(done) => {
                 let drain = Rc::clone(&worker.drain);
                 tokio::task::spawn_local(async move {
@@ -108,11 +130,71 @@ async fn serve(worker: Rc<Worker>, mut commands: mpsc::Receiver<Command>) {
                 });
             }
             Command::Stop => break,
+            #[cfg(test)]
+            Command::Panic => panic!("as asked"),
+            #[cfg(test)]
+            Command::PanicAtNextAccept => super::accept::PANIC_AT_NEXT_ACCEPT.set(true),
         }
+        if told.leaving >= Leaving::Closed {
+            // What takes its last connections has the socket still.
+            told.listening.clear();
+        }
+        leave(&worker, &mut accepting, told.leaving);
     }
 }
 
+/// Begin to take what comes to a socket. `None`: the system has no room for it, and the operator is told.
+fn listen(worker: &Rc<Worker>, key: SocketKey, listening: &Listening) -> Option<Accepting> {
+    let begun = listening.try_clone().and_then(|listening| match listening {
+        Listening::Tcp(listener) => {
+            let listener = TcpListener::from_std(listener)?;
+            let (end, ended) = oneshot::channel();
+            let task = tokio::task::spawn_local(accept(Rc::clone(worker), key, listener, ended));
+            Ok(Accepting { task: task.abort_handle(), end: Some(end) })
+        }
+        Listening::Udp(socket) => {
+            let task = tokio::task::spawn_local(carry_datagrams(Rc::clone(worker), key, socket));
+            Ok(Accepting { task: task.abort_handle(), end: None })
+        }
+    });
+    begun.inspect_err(|error| tell_deaf(worker, key, error)).ok()
+}
+
+fn tell_deaf(worker: &Worker, key: SocketKey, error: &io::Error) {
+    let message = format!("worker {}: nothing is taken from port {}: {error}", worker.id, key.port);
+    worker.shared.events.push("listen_failed", message);
+}
+
+/// Be as far on the way out as that; again is harmless.
+fn leave(worker: &Worker, accepting: &mut AHashMap<SocketKey, Accepting>, step: Leaving) {
+    if step == Leaving::Asked {
+        worker.drain.start();
+    }
+    if step >= Leaving::Closed {
+        worker.drain.close();
+        // A UDP listener's sessions still speak through it: it ends with them, taking no new ones.
+        for end in accepting.values_mut().filter_map(|found| found.end.take()) {
+            let _ = end.send(worker.drain.connection());
+        }
+    }
+    if step == Leaving::Finishing {
+        worker.drain.finish();
+    }
+}
+
+async fn carry_datagrams(worker: Rc<Worker>, key: SocketKey, socket: UdpSocket) {
+    survive(&worker, "carrying datagrams", async || match socket.try_clone() {
+        Ok(socket) => l4::serve_udp(Rc::clone(&worker), key, socket).await,
+        Err(error) => tell_deaf(&worker, key, &error),
+    })
+    .await;
+}
+
 async fn sweep(worker: Rc<Worker>) {
+    survive(&worker, "the upkeep of its pools", async || sweep_each_second(&worker).await).await;
+}
+
+async fn sweep_each_second(worker: &Worker) {
     let mut ticks = tokio::time::interval(SWEEP);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -123,84 +205,4 @@ async fn sweep(worker: Rc<Worker>) {
         worker.turns.sweep(&generation.table);
         worker.metrics.set_idle_upstream(worker.upstreams.idle_connections());
     }
-}
-
-/// Accept until told to end; then what the kernel has taken by that time, so that nobody who is connected is reset.
-async fn accept(
-    worker: Rc<Worker>,
-    key: SocketKey,
-    listener: TcpListener,
-    mut ended: oneshot::Receiver<ConnectionGuard>,
-) {
-    let waiting = accept_until(&worker, key, &listener, &mut ended).await;
-    take_no_more(SockRef::from(&listener));
-    accept_waiting(&worker, key, &listener);
-    drop(waiting);
-    accept_until(&worker, key, &listener, tokio::time::sleep(LAST_HANDSHAKES)).await;
-    accept_waiting(&worker, key, &listener);
-}
-
-async fn accept_until<E: Future>(worker: &Rc<Worker>, key: SocketKey, listener: &TcpListener, end: E) -> E::Output {
-    let mut end = std::pin::pin!(end);
-    loop {
-        let next = async {
-            while worker.drain.connections() >= worker.settings().max_connections {
-                tokio::time::sleep(FULL_PAUSE).await;
-            }
-            listener.accept().await
-        };
-        let accepted = tokio::select! {
-            biased;
-            ended = end.as_mut() => return ended,
-            accepted = next => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => open(worker, key, stream, peer),
-            // The client went away between SYN and accept: not our trouble.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    std::io::ErrorKind::ConnectionAborted | std::io::ErrorKind::ConnectionReset
-                ) => {}
-            Err(_) => {
-                worker.metrics.accept_failed();
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-/// Accept what waits, without waiting: asked of the kernel, since the reactor knows only what it was told last time.
-fn accept_waiting(worker: &Rc<Worker>, key: SocketKey, listener: &TcpListener) {
-    while worker.drain.connections() < worker.settings().max_connections
-        && let Ok((socket, peer)) = SockRef::from(listener).accept()
-    {
-        let stream = socket.set_nonblocking(true).and_then(|()| TcpStream::from_std(socket.into()));
-        if let (Ok(stream), Some(peer)) = (stream, peer.as_socket()) {
-            open(worker, key, stream, peer);
-        }
-    }
-}
-
-fn open(worker: &Rc<Worker>, key: SocketKey, stream: TcpStream, peer: SocketAddr) {
-    // Counted here: before its task runs others may be accepted.
-    let open = worker.drain.connection();
-    let carries_flows = worker.generation().table.socket(key).is_some_and(|socket| socket.carries_flows);
-    let worker = Rc::clone(worker);
-    if carries_flows {
-        tokio::task::spawn_local(flow(worker, open, key, stream, peer));
-    } else {
-        tokio::task::spawn_local(connection(worker, open, key, stream, peer));
-    }
-}
-
-async fn connection(worker: Rc<Worker>, _open: ConnectionGuard, key: SocketKey, stream: TcpStream, peer: SocketAddr) {
-    let _counted = worker.metrics.connection();
-    downstream::serve_connection(worker, stream, peer, key).await;
-}
-
-/// As [`connection`], of a socket with TCP or TLS listeners: a task of its own kind, since it needs much less memory.
-async fn flow(worker: Rc<Worker>, _open: ConnectionGuard, key: SocketKey, stream: TcpStream, peer: SocketAddr) {
-    let _counted = worker.metrics.connection();
-    downstream::serve_flow(worker, stream, peer, key).await;
 }

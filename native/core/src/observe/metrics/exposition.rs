@@ -100,6 +100,13 @@ impl Registry {
             "Connections that ended in a fault of the gateway.",
             self.sum(|it| &it.panics),
         );
+        simple(
+            text,
+            "worker_faults_total",
+            "counter",
+            "Parts of a worker that ended in a fault of the gateway and began anew.",
+            self.sum(|it| &it.faults),
+        );
         header(text, "http_requests_total", "counter", "Requests by protocol version.");
         let _ = writeln!(text, "sluicegate_http_requests_total{{version=\"1\"}} {}", self.sum(|it| &it.http1_requests));
         let _ = writeln!(text, "sluicegate_http_requests_total{{version=\"2\"}} {}", self.sum(|it| &it.http2_requests));
