@@ -52,6 +52,8 @@ pub struct Exchange<'x, 'g> {
     pub client: &'x Client,
     pub forward: &'x Forward<'g>,
     pub scratch: &'x mut Vec<u8>,
+    /// When it was ready to go.
+    pub begun: Instant,
 }
 
 impl Exchange<'_, '_> {
@@ -84,10 +86,11 @@ impl Exchange<'_, '_> {
         mirrors: &mut Mirrors<'_>,
         progress: &Progress,
     ) -> Forwarded {
-        let Self { client, forward, scratch } = self;
+        let Self { client, forward, scratch, begun } = self;
         let upstreams = &client.worker.upstreams;
         let deadline = forward.timeouts.request.map(|limit| entry.started() + limit);
         let allowed = forward.retry.map_or(0, |retry| retry.attempts);
+        let mut first = Some(begun);
         let mut retries = 0;
         let mut tried: SmallVec<[u64; 4]> = SmallVec::new();
         let mut fresh = false;
@@ -100,7 +103,7 @@ impl Exchange<'_, '_> {
             entry.endpoint(endpoint);
             let more = retries < allowed && forward.outbound.idempotent;
             let retry_codes = forward.retry.filter(|_| more).map_or(&[][..], |retry| &retry.codes);
-            let begun = Instant::now();
+            let begun = first.take().unwrap_or_else(Instant::now);
             let attempt = Attempt { client, forward, state: &state, fresh, retry_codes, deadline, begun, progress };
             let attempted = attempt.run(watchdog, scratch, body, sink, mirrors).await;
             let outcome = match &attempted {

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 pub struct Entry<'g> {
     client: &'g Client,
     started: Instant,
+    ended: Option<Instant>,
     version: HttpVersion,
     listener: Option<&'g Arc<Listener>>,
     rule: Option<&'g Arc<Rule>>,
@@ -84,6 +85,7 @@ impl<'g> Entry<'g> {
         Self {
             client,
             started: Instant::now(),
+            ended: None,
             version: inbound.version,
             listener: None,
             rule: None,
@@ -125,6 +127,11 @@ impl<'g> Entry<'g> {
 
     pub fn started(&self) -> Instant {
         self.started
+    }
+
+    /// It is over, now.
+    pub fn end(&mut self) -> Instant {
+        *self.ended.insert(Instant::now())
     }
 
     pub fn listener(&mut self, listener: &'g Arc<Listener>) {
@@ -242,7 +249,7 @@ impl<'g> Entry<'g> {
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
         let worker = &self.client.worker;
-        let duration = self.started.elapsed();
+        let duration = self.ended.unwrap_or_else(Instant::now) - self.started;
         if self.status == 0 {
             // The task was cancelled under the request: the client is gone.
             self.failed(ErrorCode::ClientGone, self.retries);

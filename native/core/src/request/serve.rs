@@ -75,8 +75,13 @@ impl<'g> Request<'g> {
         self.record.started()
     }
 
-    /// Serve it, to the last byte of its response or the end of its tunnel.
-    pub async fn serve<Stream: ClientStream>(mut self, watchdog: &mut Watchdog, stream: &mut Stream) -> Served {
+    /// Serve it, to the last byte of its response or the end of its tunnel; and when that was.
+    pub async fn serve<Stream: ClientStream>(
+        mut self,
+        watchdog: &mut Watchdog,
+        stream: &mut Stream,
+    ) -> (Served, Instant) {
+        let mut begun = self.started();
         while let Plan::Wait(waiting) = self.plan {
             // Boxed, as all that most requests do not need: what they carry around stays small.
             let waited = Box::pin(wait(self.client, self.generation, *waiting, watchdog, stream, &mut self.record));
@@ -84,6 +89,7 @@ impl<'g> Request<'g> {
                 Ok(plan) => self.plan = plan,
                 Err(_) => return gone(&mut self.record, stream),
             }
+            begun = Instant::now();
         }
         let Self { client, plan, mut record, is_head, expect_continue, .. } = self;
         let (source, reply) = stream.split();
@@ -110,7 +116,7 @@ impl<'g> Request<'g> {
             Plan::Forward(_) if has_left(reply).await => return gone(&mut record, stream),
             Plan::Forward(forward) => {
                 let mut scratch = spare::take();
-                let exchange = Exchange { client, forward: &forward, scratch: &mut scratch };
+                let exchange = Exchange { client, forward: &forward, scratch: &mut scratch, begun };
                 let done = exchange.run(watchdog, source, reply, &mut record).await;
                 spare::give_back(scratch);
                 spare::give_back(forward.into_buffer());
@@ -121,7 +127,7 @@ impl<'g> Request<'g> {
                         let tunnel = Box::pin(stream.tunnel(&client.worker, watchdog, backend));
                         let (up, down) = tunnel.await;
                         record.tunnelled(up, down);
-                        return Served::Tunnelled;
+                        return (Served::Tunnelled, record.end());
                     }
                 }
             }
@@ -131,7 +137,7 @@ impl<'g> Request<'g> {
         }
         record.response_bytes(reply.body_bytes());
         record.grpc_status(reply.grpc_status());
-        done
+        (done, record.end())
     }
 }
 
@@ -165,9 +171,9 @@ async fn has_left(reply: &mut impl ReplySink) -> bool {
     poll_fn(|context| Poll::Ready(reply.poll_gone(context).is_ready())).await
 }
 
-fn gone<Stream: ClientStream>(record: &mut Entry<'_>, stream: &mut Stream) -> Served {
+fn gone<Stream: ClientStream>(record: &mut Entry<'_>, stream: &mut Stream) -> (Served, Instant) {
     let end = End { code: ErrorCode::ClientGone, reset: None };
     record.failed(end.code, 0);
     stream.split().1.break_off(end);
-    Served::Broken(end)
+    (Served::Broken(end), record.end())
 }

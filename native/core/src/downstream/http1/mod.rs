@@ -56,6 +56,8 @@ struct Http1<'c, S> {
     watchdog: Watchdog,
     /// When the first byte of the first head came, where it has come already.
     begun: Option<Instant>,
+    /// When the last request ended, until the wait for the next one begins.
+    ended: Option<Instant>,
 }
 
 /// Serve requests until the client or we have enough. `buffer`: what was read before, since `begun`.
@@ -66,8 +68,14 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Reset + Unpin>(
     begun: Option<Instant>,
 ) {
     let idle = client.worker.settings().idle_timeout();
-    let mut connection =
-        Http1 { client, stream: RefCell::new(stream), buffer, watchdog: Watchdog::new(Instant::now() + idle), begun };
+    let mut connection = Http1 {
+        client,
+        stream: RefCell::new(stream),
+        buffer,
+        watchdog: Watchdog::new(Instant::now() + idle),
+        begun,
+        ended: None,
+    };
     let mut drain = pin!(client.worker.drain.idle_ends());
     loop {
         let next = match connection.arrive(drain.as_mut()).await {
@@ -170,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         let settings = self.client.worker.settings();
         let idle = self.buffer.is_empty();
         let until = if idle {
-            Instant::now() + settings.idle_timeout()
+            self.ended.take().unwrap_or_else(Instant::now) + settings.idle_timeout()
         } else {
             *deadline.get_or_insert_with(|| Instant::now() + settings.head_timeout())
         };
@@ -196,9 +204,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         let drain = &self.client.worker.drain;
         let mut out = spare::take();
         let mut stream = Http1Stream::new(&self.stream, &mut self.buffer, &mut out, drain, framing, terms);
-        let served = request.serve(&mut self.watchdog, &mut stream).await;
+        let (served, ended) = request.serve(&mut self.watchdog, &mut stream).await;
         let Over { close, ends_with_connection, whole } = stream.end().await;
         spare::give_back(out);
+        self.ended = Some(ended);
         match served {
             Served::Refused => Next::Linger,
             Served::Complete if !whole => Next::Linger,

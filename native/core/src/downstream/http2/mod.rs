@@ -191,11 +191,11 @@ impl Stream {
         let mut stream = Http2Stream { source, reply };
         let mut watchdog = Watchdog::new(Instant::now() + settings.stall_timeout());
         let started = request.started();
-        let served = request.serve(&mut watchdog, &mut stream).await;
+        let (served, ended) = request.serve(&mut watchdog, &mut stream).await;
         if stream.reply.head_sent() {
             self.resets.answered();
         } else if matches!(served, Served::Broken(end) if end.code == ErrorCode::ClientGone) {
-            self.resets.reset(started, Instant::now());
+            self.resets.reset(started, ended);
         }
     }
 }
