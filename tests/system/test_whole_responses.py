@@ -14,7 +14,7 @@ import pytest
 from system_backends import Backend, read_request, response
 from system_certificates import Authority
 from system_clients import Http2, tls_context
-from system_gateway import LIMIT, Gateway
+from system_gateway import LIMIT, Gateway, until, until_refused
 from system_manifests import gateway, https, listener, route, rule, secret, service
 
 PORT, SECURE = 8080, 8443
@@ -24,12 +24,14 @@ MEGABYTE = 1024 * 1024
 LARGE = 32 * MEGABYTE
 #: Bytes of `/paced`, and seconds between them: it takes longer than a client that has left is waited with.
 PACED, PACE = 10, 0.4
+#: Bytes of `/middle`: they fit into the gateway's socket.
+MIDDLE = 300_000
 #: Bytes of `/tiny`, each in a chunk of its own.
 TINY = 20_000
 
 
 class Talking(Backend):
-    """`/large`; `/paced`: a byte now and then; `/tiny`: chunks of one byte; `/broken`: chunks without an end."""
+    """`/large`, `/middle`; `/paced`: a byte now and then; `/tiny`: chunks of a byte; `/broken`: chunks without an end."""
 
     def __init__(self) -> None:
         self.closed = threading.Event()
@@ -41,6 +43,8 @@ class Talking(Backend):
         while (request := read_request(stream, connection)) is not None:
             if request.target == "/large":
                 connection.sendall(response(bytes(LARGE)))
+            elif request.target == "/middle":
+                connection.sendall(response(bytes(MIDDLE)))
             elif request.target == "/tiny":
                 connection.sendall(response(b"1\r\nx\r\n" * TINY + b"0\r\n\r\n", headers=chunked, length=False))
             elif request.target == "/broken":
@@ -170,4 +174,55 @@ def test_tiny_chunks_are_joined(world: Gateway) -> None:
     assert client.read(stream).body == b"x" * TINY
     frames = [event for event in client.events if isinstance(event, h2.events.DataReceived)]
     assert len(frames) < TINY / 100
+    client.close()
+
+
+def completed(found: Gateway) -> int:
+    """Requests that are over, as far as the gateway is concerned."""
+    lines = found.admin("/metrics").splitlines()
+    return sum(int(line.split()[-1]) for line in lines if line.startswith("sluicegate_requests_total{"))
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("late", ["a line", "a request"])
+def test_a_client_that_says_something_late(
+    begin: Any, authority: Authority, tls: bool, version: str, late: str
+) -> None:
+    """All of a response stands in the gateway's socket when its connection is to close; what the client sends then must
+    not have the system drop it."""
+    found = begin("--drain", str(int(LIMIT)))
+    before = completed(found)
+    plain = socket.socket()
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    plain.settimeout(LIMIT)
+    plain.connect((found.address, SECURE if tls else PORT))
+    client = tls_context(authority.pem, "http/1.1").wrap_socket(plain, server_hostname=HOST) if tls else plain
+    request = f"GET /middle HTTP/{version}\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode()
+    client.sendall(request)
+    until(lambda: completed(found) > before, "the response is written")
+    client.sendall(b"\r\n" if late == "a line" else request)
+    head, _, body = read_all(client).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    assert len(body) == MIDDLE
+    client.close()
+
+
+def test_a_drain_waits_for_what_is_on_its_way(begin: Any) -> None:
+    """A kept connection whose response stands in the gateway's socket, and the next request, which comes too late."""
+    found = begin("--drain", str(int(LIMIT)))
+    before = completed(found)
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(LIMIT)
+    client.connect((found.address, PORT))
+    request = f"GET /middle HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
+    client.sendall(request)
+    until(lambda: completed(found) > before, "the response is written")
+    found.send_signal(signal.SIGTERM)
+    until_refused(found.address, PORT)
+    client.sendall(request)
+    head, _, body = read_all(client).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    assert body[:MIDDLE] == bytes(MIDDLE)
     client.close()

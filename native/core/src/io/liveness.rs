@@ -3,6 +3,7 @@
 //!
 //! TCP finds a machine that is gone; this finds a process that is, behind a system or a proxy that goes on acknowledging.
 
+use super::delivery::Delivery;
 use super::frames::{DATA, FrameHeads, HEADERS};
 use h2::{Ping, PingPong};
 use std::cell::{Cell, RefCell};
@@ -32,6 +33,8 @@ pub struct Pings {
 #[derive(Debug, Default)]
 pub struct Peer {
     heard: Cell<bool>,
+    /// What it was given stands before a PING.
+    delivery: Delivery,
     /// HEADERS or DATA.
     content: Cell<bool>,
     late: Cell<bool>,
@@ -45,6 +48,17 @@ impl Peer {
     /// Its answer takes long: nothing new should be begun with it.
     pub fn is_late(&self) -> bool {
         self.late.get()
+    }
+
+    /// It may still be busy with what it was given: it owes no byte before it has taken that.
+    fn is_taking(&self) -> bool {
+        !self.delivery.left(Instant::now()).is_zero()
+    }
+
+    fn wrote(&self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(count)) = written {
+            self.delivery.given(Instant::now(), *count as u64);
+        }
     }
 
     fn give_up(&self, waited: Duration) {
@@ -84,7 +98,7 @@ async fn ask(peer: Rc<Peer>, mut ping_pong: PingPong, pings: Pings, busy: impl F
     let mut open = false;
     loop {
         sleep(look).await;
-        quiet = if peer.heard.take() || !busy() { 0 } else { quiet + 1 };
+        quiet = if peer.heard.take() || peer.is_taking() || !busy() { 0 } else { quiet + 1 };
         if quiet < LOOKS {
             continue;
         }
@@ -106,7 +120,7 @@ async fn ask(peer: Rc<Peer>, mut ping_pong: PingPong, pings: Pings, busy: impl F
             Ok(Ok(_)) => open = false,
             Ok(Err(_)) => return,
             // Whatever it says, it is there; the PING waits for its answer still.
-            Err(_) if peer.heard.get() => open = true,
+            Err(_) if peer.heard.get() || peer.is_taking() => open = true,
             Err(_) => return peer.give_up(pings.silence),
         }
         quiet = 0;
@@ -159,10 +173,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let Self { stream, peer, .. } = self.get_mut();
-        match peer.fault() {
-            Some(fault) => Poll::Ready(Err(fault)),
-            None => Pin::new(stream).poll_write(context, bytes),
+        if let Some(fault) = peer.fault() {
+            return Poll::Ready(Err(fault));
         }
+        let written = Pin::new(stream).poll_write(context, bytes);
+        peer.wrote(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -171,10 +187,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let Self { stream, peer, .. } = self.get_mut();
-        match peer.fault() {
-            Some(fault) => Poll::Ready(Err(fault)),
-            None => Pin::new(stream).poll_write_vectored(context, slices),
+        if let Some(fault) = peer.fault() {
+            return Poll::Ready(Err(fault));
         }
+        let written = Pin::new(stream).poll_write_vectored(context, slices);
+        peer.wrote(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

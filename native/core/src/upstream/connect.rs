@@ -1,7 +1,7 @@
 //! Opening a connection: TCP, then TLS, then whatever ALPN says.
 
 use super::connect_error::{ConnectError, ConnectStage};
-use super::endpoint::{EndpointState, Http1Connection};
+use super::pool::{EndpointState, Http1Connection};
 use super::stream::UpstreamStream;
 use super::{Connection, Limits, Route, TlsTarget, http2};
 use socket2::SockRef;

@@ -7,17 +7,17 @@
 mod balance;
 mod connect;
 mod connect_error;
-mod endpoint;
 mod health;
 mod http2;
 mod outcome;
+mod pool;
 mod stream;
 pub mod tls;
 
 pub use connect_error::{ConnectError, ConnectStage};
-pub use endpoint::{Active, EndpointState, Http1Connection};
 pub use http2::{ActiveStream, Http2Handle, Uploads};
 pub use outcome::Outcome;
+pub use pool::{Active, EndpointState, Http1Connection};
 pub use stream::UpstreamStream;
 
 use crate::by_uid::ByUid;

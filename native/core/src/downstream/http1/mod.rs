@@ -5,6 +5,7 @@ mod stream;
 
 use crate::error::ErrorCode;
 use crate::io::Reset;
+use crate::io::delivery::Delivery;
 use crate::io::fill::{fill, poll_fill};
 use crate::io::watchdog::{Expired, Progress, Stalls, Watchdog};
 use crate::message::client::Client;
@@ -30,7 +31,7 @@ use tokio::time::Instant;
 /// so that it sees the response and not a reset. A client that writes all before it reads may have much to write.
 const LINGER: Duration = Duration::from_secs(30);
 
-/// Silence that ends it sooner.
+/// Silence that ends it sooner, once the client has had time to take what it was given.
 const LINGER_SILENCE: Duration = Duration::from_secs(2);
 
 /// Telling the client that nothing more comes: TLS has a record for that, which a client that does not read never takes.
@@ -39,11 +40,14 @@ const SHUTDOWN: Duration = Duration::from_secs(2);
 /// As `LINGER`, at the end of a drain: who has not sent anything until then is not waited for as long.
 const DRAIN_LINGER: Duration = Duration::from_millis(500);
 
+/// The body of a response up to this size is on its way when it is written: it fits into what TCP sends at once (RFC 6928).
+const ON_ITS_WAY: u64 = 8 * 1024;
+
 /// What follows a request on its connection.
 enum Next {
     Request,
     Close,
-    /// Close, but read on for a moment first: the client is still sending.
+    /// Close, but read on for a moment first: the client is still sending, or has not taken everything.
     Linger,
     /// Break off: a close would tell the client that it has everything.
     Reset,
@@ -58,6 +62,7 @@ struct Http1<'c, S> {
     begun: Option<Instant>,
     /// When the last request ended, until the wait for the next one begins.
     ended: Option<Instant>,
+    delivery: Delivery,
 }
 
 /// Serve requests until the client or we have enough. `buffer`: what was read before, since `begun`.
@@ -75,6 +80,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Reset + Unpin>(
         watchdog: Watchdog::new(Instant::now() + idle),
         begun,
         ended: None,
+        delivery: Delivery::default(),
     };
     let mut drain = pin!(client.worker.drain.idle_ends());
     loop {
@@ -178,7 +184,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         let settings = self.client.worker.settings();
         let idle = self.buffer.is_empty();
         let until = if idle {
-            self.ended.take().unwrap_or_else(Instant::now) + settings.idle_timeout()
+            // A client that still takes its response is not idle.
+            let since = self.ended.take().unwrap_or_else(Instant::now);
+            since + self.delivery.left(since) + settings.idle_timeout()
         } else {
             *deadline.get_or_insert_with(|| Instant::now() + settings.head_timeout())
         };
@@ -205,14 +213,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         let mut out = spare::take();
         let mut stream = Http1Stream::new(&self.stream, &mut self.buffer, &mut out, drain, framing, terms);
         let (served, ended) = request.serve(&mut self.watchdog, &mut stream).await;
-        let Over { close, ends_with_connection, whole } = stream.end().await;
+        let Over { close, ends_with_connection, whole, given } = stream.end().await;
         spare::give_back(out);
         self.ended = Some(ended);
+        if given > ON_ITS_WAY {
+            self.delivery.given(ended, given);
+        }
+        let delivered = self.delivery.left(ended).is_zero();
         match served {
             Served::Refused => Next::Linger,
             Served::Complete if !whole => Next::Linger,
-            // Closing on bytes that nobody has read is a reset, which takes back what the client has not read of the response.
-            Served::Complete if close && self.has_more() => Next::Linger,
+            // Closing on bytes that nobody has read is a reset, which takes back what the client has not read of the response;
+            // so is a byte of the client that comes later.
+            Served::Complete if close && (!delivered || self.has_more()) => Next::Linger,
             Served::Complete if close => Next::Close,
             Served::Complete => Next::Request,
             Served::Broken(_) if ends_with_connection => Next::Reset,
@@ -261,7 +274,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
     /// Say that nothing more comes, then read until the client has understood.
     async fn linger(&mut self) {
         let Self { client, stream, buffer, watchdog, .. } = self;
-        let limit = if client.worker.drain.is_finishing() { DRAIN_LINGER } else { LINGER };
+        let owed = self.delivery.left(Instant::now());
+        let limit = if client.worker.drain.is_finishing() { DRAIN_LINGER.max(owed) } else { LINGER };
         let stream = stream.get_mut();
         if !matches!(watchdog.until(Instant::now() + SHUTDOWN, stream.shutdown()).await, Ok(Ok(()))) {
             return;
@@ -277,7 +291,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
             }
         };
         let now = Instant::now();
-        let _ = watchdog.guard(now, Some(now + limit), Stalls::all(LINGER_SILENCE), &progress, drop_bytes).await;
+        let _ =
+            watchdog.guard(now, Some(now + limit), Stalls::all(LINGER_SILENCE.max(owed)), &progress, drop_bytes).await;
     }
 }
 

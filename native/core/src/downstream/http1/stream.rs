@@ -5,6 +5,7 @@ use crate::dispatch::{Switched, tunnel};
 use crate::io::watchdog::Watchdog;
 use crate::message::body::BodySource;
 use crate::message::http1::Http1Source;
+use crate::message::reply::ReplySink;
 use crate::request::ClientStream;
 use crate::worker::{Drain, Worker};
 use codec::{Buffer, Framing};
@@ -27,6 +28,8 @@ pub struct Over {
     pub ends_with_connection: bool,
     /// All of its body was read.
     pub whole: bool,
+    /// Octets of its response's body.
+    pub given: u64,
 }
 
 impl<'c, S: AsyncRead + AsyncWrite + Unpin> Http1Stream<'c, S> {
@@ -46,7 +49,12 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Http1Stream<'c, S> {
     /// Read what is left of a body that stands whole in the buffer.
     pub async fn end(mut self) -> Over {
         let whole = self.source.is_finished() || (self.source.is_whole() && discard(&mut self.source).await);
-        Over { close: self.reply.terms.close, ends_with_connection: self.reply.ends_with_connection(), whole }
+        Over {
+            close: self.reply.terms.close,
+            ends_with_connection: self.reply.ends_with_connection(),
+            whole,
+            given: self.reply.body_bytes(),
+        }
     }
 }
 

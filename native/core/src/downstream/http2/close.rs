@@ -4,6 +4,7 @@
 //! all is lost that stood in our socket still: the end of a response that was whole. So the last thing that we do is to tell
 //! that nothing more comes, and to read on until the client closes, for as long as it may still have something to read.
 
+use crate::io::delivery::{Delivery, LONGEST};
 use crate::io::watchdog::{Progress, Stalls, Watchdog};
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -13,12 +14,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Instant;
-
-/// A client takes at least so many bytes a second. Slower ones are waited for as long as they are heard of.
-const PACE: u64 = 128 * 1024;
-
-/// However much a client was given: not waited for any longer.
-const LINGER: Duration = Duration::from_secs(30);
 
 /// A client that has had time to read everything gets this long to close.
 const CLOSE: Duration = Duration::from_millis(500);
@@ -33,8 +28,7 @@ struct Inner<S> {
     /// The last write had to wait: the client, or the way to it, has not taken what came before.
     blocked: bool,
     written: Instant,
-    /// When a client that takes [`PACE`] has everything.
-    received_by: Instant,
+    delivery: Delivery,
 }
 
 impl<S> Clone for Kept<S> {
@@ -46,20 +40,20 @@ impl<S> Clone for Kept<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Kept<S> {
     pub fn new(stream: S) -> Self {
         let now = Instant::now();
-        Self(Rc::new(RefCell::new(Inner { stream, blocked: false, written: now, received_by: now })))
+        Self(Rc::new(RefCell::new(Inner { stream, blocked: false, written: now, delivery: Delivery::default() })))
     }
 
     /// Something that was written may not be with the client yet. One that takes nothing is given up after `stall`.
     pub fn is_behind(&self, stall: Duration) -> bool {
         let (inner, now) = (self.0.borrow(), Instant::now());
-        (inner.blocked || now < inner.received_by) && now < inner.written + stall
+        (inner.blocked || !inner.delivery.left(now).is_zero()) && now < inner.written + stall
     }
 
     /// Call when `h2` has ended. Returns when the client has closed, or had time enough for it: `stall` at most, without a
     /// byte from it.
     pub async fn linger(mut self, watchdog: &mut Watchdog, stall: Duration) {
         let now = Instant::now();
-        let silence = self.0.borrow().received_by.saturating_duration_since(now).min(stall).max(CLOSE);
+        let silence = self.0.borrow().delivery.left(now).min(stall).max(CLOSE);
         let progress = Progress::default();
         let close = async {
             self.shutdown().await?;
@@ -69,7 +63,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Kept<S> {
             }
             io::Result::Ok(())
         };
-        let _ = watchdog.guard(now, Some(now + LINGER), Stalls::all(silence), &progress, close).await;
+        let _ = watchdog.guard(now, Some(now + LONGEST), Stalls::all(silence), &progress, close).await;
     }
 }
 
@@ -78,9 +72,8 @@ impl<S> Inner<S> {
         self.blocked = written.is_pending();
         if let Poll::Ready(Ok(count)) = written {
             let now = Instant::now();
-            let takes = Duration::from_micros(*count as u64 * 1_000_000 / PACE);
             self.written = now;
-            self.received_by = (self.received_by.max(now) + takes).min(now + LINGER);
+            self.delivery.given(now, *count as u64);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One endpoint as one worker sees it: load, health, idle connections.
+//! The pool of one endpoint, as one worker has it: connections that wait for use, load, health.
 
 use super::Route;
 use super::health::Health;
