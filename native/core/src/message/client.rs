@@ -1,5 +1,6 @@
 //! What is known of a client connection before its first request.
 
+use super::life::Life;
 use crate::tls::server::Handshake;
 use crate::worker::Worker;
 use codec::{Field, is_forwarding_name, push_field};
@@ -18,6 +19,7 @@ pub struct Client {
     pub trusted: bool,
     /// The peer's address as text, for `X-Forwarded-For` and the log.
     pub address_text: String,
+    pub life: Life,
 }
 
 /// Forwarding fields of a request, as the client sent them. Never forwarded as they are.
@@ -33,7 +35,8 @@ impl Client {
     pub fn new(worker: Rc<Worker>, peer: SocketAddr, socket: SocketKey, tls: Option<Handshake>) -> Self {
         let address = peer.ip().to_canonical();
         let trusted = worker.settings().trusts(address);
-        Self { worker, socket, tls, trusted, address_text: address.to_string() }
+        let life = Life::begin(&worker);
+        Self { worker, socket, tls, trusted, life, address_text: address.to_string() }
     }
 
     pub fn scheme(&self) -> &'static str {
