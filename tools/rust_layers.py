@@ -26,6 +26,7 @@ LAYERS = (
     "tls",
     "observe",
     "io",
+    "by_uid",
     "settings",
     "error",
 )

@@ -3,10 +3,11 @@
 //! A request's way is the order of the folders: `downstream` (a client's connection), `request` (what will be done about
 //! it), `dispatch` (attempts, exchanges, copies), `upstream` (connections to backends). `l4` carries what is not HTTP. Below
 //! them: `message` (heads, bodies, replies, what is recorded), `worker` (what one thread has), `policy` (what has to hold),
-//! `tls`, `observe`, `io`, `settings`, `error`; above them `runtime` (threads and sockets). A folder uses only those below
+//! `tls`, `observe`, `io`, `by_uid` (what outlives a generation), `settings`, `error`; above them `runtime` (threads and sockets). A folder uses only those below
 //! it; `tools/rust_layers.py` has the order and holds it.
 #![forbid(unsafe_code)]
 
+mod by_uid;
 mod dispatch;
 mod downstream;
 pub mod error;

@@ -2,7 +2,7 @@
 
 mod bounds;
 
-use route::table::target::PathNormalization;
+use route::path_normalization::PathNormalization;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

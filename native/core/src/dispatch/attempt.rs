@@ -1,6 +1,6 @@
 //! One try: get a connection, send the request, pass the answer on.
 
-use super::exchange::{ExchangeError, Exchanged, Terms};
+use super::exchange::{ExchangeError, Exchanged, Switched, Terms};
 use super::failure::Failure;
 use super::mirror::Mirrors;
 use super::replay::Replay;
@@ -10,7 +10,7 @@ use crate::message::body::{BodyError, BodySource, unless_gone};
 use crate::message::client::Client;
 use crate::message::reply::ReplySink;
 use crate::settings::Settings;
-use crate::upstream::{Connection, EndpointState, Http1Connection};
+use crate::upstream::{Connection, EndpointState};
 use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
@@ -28,9 +28,9 @@ pub(super) struct Attempt<'x, 'g> {
     pub(super) progress: &'x Progress,
 }
 
-/// What the backend said and, of HTTP/1.1, its connection; else why not, and whether the connection was a pooled one: `None`
+/// What the backend said and its connection, of HTTP/2 only where it is a tunnel; else why not, and whether the connection was a pooled one: `None`
 /// where there was none.
-pub(super) type Attempted = Result<(Exchanged, Option<Box<Http1Connection>>), (Failure, Option<bool>)>;
+pub(super) type Attempted = Result<(Exchanged, Option<Switched>), (Failure, Option<bool>)>;
 
 impl Attempt<'_, '_> {
     pub(super) async fn run<Source: BodySource, Sink: ReplySink>(
@@ -71,9 +71,12 @@ impl Attempt<'_, '_> {
                     let mut replay = body.attempt(self.forward.retries());
                     exchange::over_http1(&mut connection, scratch, terms, &mut replay, mirrors, sink)
                         .await
-                        .map(|done| (done, Some(connection)))
+                        .map(|done| (done, Some(Switched::Http1(connection))))
                 }
                 Connection::Http2(handle) => {
+                    if self.forward.outbound.upgrade {
+                        worker.upstreams.settle(&handle).await.map_err(Failure::Connect)?;
+                    }
                     // HTTP/2 costs no copy, and tells which requests a backend never looked at.
                     let mut replay = body.attempt(true);
                     // Boxed, as all that most requests do not need: what they carry around stays small.
@@ -86,7 +89,7 @@ impl Attempt<'_, '_> {
                     {
                         handle.retire();
                     }
-                    done.map(|done| (done, None))
+                    done.map(|(done, tunnel)| (done, tunnel.map(Switched::Http2)))
                 }
             }
             .map_err(Failure::Exchange)

@@ -13,8 +13,10 @@ pub use http2::over_http2;
 use super::outbound::Outbound;
 use crate::io::watchdog::Progress;
 use crate::message::body::{BodyError, BodySink, BodySource, PumpError, Tap, pump};
+use crate::message::http2::{Http2Sink, Http2Source};
 use crate::message::reply::{Reply, ReplySink};
 use crate::message::response_filters::ResponseEdits;
+use crate::upstream::{ActiveStream, Http1Connection};
 use codec::ResponseHead;
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -36,8 +38,8 @@ pub enum ExchangeError {
     Upstream { error: BodyError, answered: bool },
     /// The response has a status that the rule wants retried; nothing was handed on.
     RetryStatus(u16),
-    /// Instead of switching protocols the backend answered with a 2xx, which the client would take for the switch, or in
-    /// HTTP/2 (`None`); nothing was handed on.
+    /// Instead of switching protocols the backend answered with a 2xx, which the client would take for the switch, or speaks
+    /// HTTP/2 only and takes no tunnels over it (`None`); nothing was handed on.
     NotSwitched(Option<u16>),
 }
 
@@ -49,6 +51,24 @@ pub struct Exchanged {
     pub reusable: bool,
     /// The backend switched protocols: the caller tunnels now.
     pub switched: bool,
+}
+
+/// What a backend gives up for a tunnel.
+#[derive(Debug)]
+pub enum Switched {
+    /// After a 101.
+    Http1(Box<Http1Connection>),
+    /// After a 2xx to extended CONNECT (RFC 8441).
+    Http2(Box<Http2Tunnel>),
+}
+
+/// One stream of a connection to a backend.
+#[derive(Debug)]
+pub struct Http2Tunnel {
+    pub source: Http2Source,
+    pub sink: Http2Sink,
+    /// It is one of those that the connection carries.
+    _active: ActiveStream,
 }
 
 /// What an exchange needs to know besides its two ends.

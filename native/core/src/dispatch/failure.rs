@@ -91,7 +91,7 @@ impl Failure {
                 format!("backend answered {status} instead of switching protocols")
             }
             Self::Exchange(ExchangeError::NotSwitched(None)) => {
-                "backend speaks HTTP/2 only, and that cannot switch protocols".to_owned()
+                "backend speaks HTTP/2 only, and takes no WebSocket over it (RFC 8441)".to_owned()
             }
             Self::Expired(Expired::Deadline) => "time limit of the route".to_owned(),
             Self::Expired(Expired::Stalled(Side::RequestBody)) => {

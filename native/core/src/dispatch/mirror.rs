@@ -222,7 +222,9 @@ async fn attempt(
             }
             done
         }
-        Connection::Http2(handle) => exchange::over_http2(&handle, terms, body, &mut (), &mut discard).await,
+        Connection::Http2(handle) => {
+            exchange::over_http2(&handle, terms, body, &mut (), &mut discard).await.map(|(done, _)| done)
+        }
     };
     match done {
         Ok(done) => Ok(done.status),

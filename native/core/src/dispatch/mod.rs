@@ -8,6 +8,9 @@ pub mod outbound;
 mod replay;
 pub mod retry;
 pub mod tunnel;
+pub mod websocket;
+
+pub use exchange::Switched;
 
 use crate::message::response_filters::ResponseEdits;
 use crate::policy::BodyLimit;

@@ -3,8 +3,11 @@
 //! Its one neutral form is the HTTP/1.1 head: for the common case that is the wire format already, written straight from
 //! the parsed slices. An HTTP/2 request is made from it where a backend speaks HTTP/2, and retries and mirrors reuse it.
 
-use crate::message::client::{Client, ForwardingFields, take_forwarding};
+use super::websocket;
+use crate::message::client::Client;
+use crate::message::forwarding::{ForwardingFields, take_forwarding};
 use codec::{Field, Framing, WireError, push_field};
+use h2::ext::Protocol;
 use http::header::{HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{Method, Request, Version};
@@ -123,15 +126,22 @@ impl Outbound {
         plain
     }
 
-    /// The same request for HTTP/2 (RFC 9113 section 8.3.1): `Host` becomes `:authority`, connection fields go.
+    /// The key of a request for a WebSocket.
+    pub fn websocket_key(&self) -> Option<Vec<u8>> {
+        let mut headers = [const { MaybeUninit::uninit() }; codec::MAX_FIELDS + OWN_FIELDS];
+        let mut parsed = httparse::Request::new(&mut []);
+        parsed.parse_with_uninit_headers(&self.head, &mut headers).ok()?;
+        let mut headers = parsed.headers.iter();
+        headers.find(|header| header.name.eq_ignore_ascii_case(websocket::KEY)).map(|header| header.value.to_vec())
+    }
+
+    /// The same request for HTTP/2 (RFC 9113 section 8.3.1): `Host` becomes `:authority`, connection fields go. One for a
+    /// WebSocket becomes an extended CONNECT, which has no key (RFC 8441 section 5).
     ///
     /// # Errors
-    /// `Malformed` where a part does not fit HTTP/2; an upgrade is one (RFC 9113 section 8.6).
+    /// `Malformed` where a part does not fit HTTP/2.
     pub fn to_http2(&self) -> Result<Request<()>, WireError> {
         const BAD: WireError = WireError::Malformed("a request that HTTP/2 cannot carry");
-        if self.upgrade {
-            return Err(BAD);
-        }
         let mut headers = [const { MaybeUninit::uninit() }; codec::MAX_FIELDS + OWN_FIELDS];
         let mut parsed = httparse::Request::new(&mut []);
         parsed.parse_with_uninit_headers(&self.head, &mut headers).map_err(|_| BAD)?;
@@ -142,14 +152,18 @@ impl Outbound {
         for header in parsed.headers.iter() {
             match header.name {
                 "host" => authority = Some(Authority::try_from(header.value).map_err(|_| BAD)?),
-                "connection" | "transfer-encoding" => {}
+                "connection" | "transfer-encoding" | "upgrade" => {}
+                name if self.upgrade && name.eq_ignore_ascii_case(websocket::KEY) => {}
                 _ => {
                     let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| BAD)?;
                     request.headers_mut().append(name, HeaderValue::from_bytes(header.value).map_err(|_| BAD)?);
                 }
             }
         }
-        if self.trailers {
+        if self.upgrade {
+            *request.method_mut() = Method::CONNECT;
+            request.extensions_mut().insert(Protocol::from_static("websocket"));
+        } else if self.trailers {
             request.headers_mut().insert(http::header::TE, HeaderValue::from_static("trailers"));
         }
         let mut uri = Uri::default().into_parts();

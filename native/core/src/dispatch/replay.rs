@@ -1,4 +1,4 @@
-//! The body of a request that may be sent more than once.
+//! The body of a request on its way: what may be sent more than once, and no more than `policy/body_limit.rs` allows.
 //!
 //! It is kept on the way, within bounds: a request is never held back for it, and what a backend says before the body is
 //! whole (100-continue, a refusal) reaches the client at once. What outgrows the bounds is sent once.

@@ -12,7 +12,7 @@
 
 use super::Forward;
 use super::attempt::Attempt;
-use super::exchange::{ExchangeError, Exchanged};
+use super::exchange::{ExchangeError, Exchanged, Switched};
 use super::failure::Failure;
 use super::mirror::Mirrors;
 use super::replay::Replay;
@@ -25,7 +25,7 @@ use crate::message::grpc::End;
 use crate::message::local_reply::Answer;
 use crate::message::record::Entry;
 use crate::message::reply::ReplySink;
-use crate::upstream::{Http1Connection, Outcome};
+use crate::upstream::Outcome;
 use smallvec::SmallVec;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -43,8 +43,8 @@ pub enum Forwarded {
     Complete,
     /// The response cannot be completed: the client must be able to tell.
     Broken(End),
-    /// 101: the connection is the backend's from here on.
-    Switched(Box<Http1Connection>),
+    /// The connection, or the stream, is the backend's from here on.
+    Switched(Switched),
 }
 
 /// One request on its way.
@@ -115,7 +115,7 @@ impl Exchange<'_, '_> {
                     return Forwarded::Switched(connection);
                 }
                 Ok((done, connection)) => {
-                    if let (true, Some(connection)) = (done.reusable, connection) {
+                    if let (true, Some(Switched::Http1(connection))) = (done.reusable, connection) {
                         upstreams.release(&state, connection);
                     }
                     entry.answered(done.status, None, retries);

@@ -1,10 +1,16 @@
-//! After a 101: bytes both ways until both sides have ended (RFC 9110 section 7.8), or nothing comes any more.
+//! The relay of a `WebSocket`, and other switches of protocols: bytes both ways until both sides have ended (RFC 9110 section 7.8, RFC 8441 section 5), or
+//! nothing comes any more.
+//!
+//! - The end of one direction is passed on as such (half-close, `END_STREAM`); the other direction goes on.
+//! - What cannot be read any more ends the tunnel; what cannot be written ends that direction alone.
+//! - A stream whose tunnel did not end in order is reset with CANCEL.
 
-use super::exchange::Watched;
+use super::exchange::{Http2Tunnel, Switched};
+use crate::io::Shared;
 use crate::io::relay;
 use crate::io::relay::{Limits, Meter};
 use crate::io::watchdog::{Progress, Stalls, Watchdog};
-use crate::message::body::{BodyError, BodySink, PumpError, pump};
+use crate::message::body::{BodyError, BodySink, BodySource, Piece, PumpError, Tap, pump};
 use crate::message::http1::{Http1Sink, Http1Source};
 use crate::message::http2::{Http2Sink, Http2Source};
 use crate::upstream::Http1Connection;
@@ -12,32 +18,89 @@ use crate::worker::Worker;
 use codec::Buffer;
 use codec::Framing;
 use h2::Reason;
-use std::cell::Cell;
-use std::future::poll_fn;
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
 use std::io::ErrorKind;
-use std::time::Duration;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-/// Relay as a connection that is not HTTP, within its limits. What was read ahead goes first.
+/// Between a client's connection and a backend. `ahead`: what was read of the client already.
 /// Returns the bytes from client to backend and back.
-pub async fn run<C, U>(
+pub async fn of_connection<C>(
     worker: &Worker,
-    client: &mut C,
-    ahead_of_client: &mut Buffer,
-    upstream: &mut U,
-    ahead_of_upstream: &mut Buffer,
+    watchdog: &mut Watchdog,
+    client: &RefCell<C>,
+    ahead: &mut Buffer,
+    backend: Switched,
 ) -> (u64, u64)
 where
     C: AsyncRead + AsyncWrite + Unpin,
-    U: AsyncRead + AsyncWrite + Unpin,
 {
-    let settings = worker.settings();
-    let limits = Limits { idle: settings.l4_idle_timeout(), stall: settings.stall_timeout() };
-    let ahead = (take(ahead_of_client), take(ahead_of_upstream));
     let moved = Moved::default();
-    relay::run(&worker.scratch, client, upstream, ahead, limits, &moved).await;
-    (moved.up.get(), moved.down.get())
+    match backend {
+        Switched::Http1(mut connection) => {
+            let settings = worker.settings();
+            let limits = Limits { idle: settings.l4_idle_timeout(), stall: settings.stall_timeout() };
+            let ahead = (take(ahead), take(&mut connection.buffer));
+            let upstream = connection.stream.get_mut();
+            relay::run(&worker.scratch, &mut Shared(client), upstream, ahead, limits, &moved).await;
+        }
+        Switched::Http2(mut tunnel) => {
+            let Http2Tunnel { source, sink, .. } = &mut *tunnel;
+            let ended = {
+                let up = async {
+                    let mut from_client = Http1Source::new(client, ahead, Framing::UntilClose);
+                    to_stream(&mut from_client, sink, moved.up()).await
+                };
+                let down = to_connection(source, client, moved.down());
+                in_order(worker, watchdog, &moved, up, down).await
+            };
+            if !ended {
+                sink.reset(Reason::CANCEL);
+            }
+        }
+    }
+    moved.total()
+}
+
+/// As [`of_connection`], of a client's stream of HTTP/2.
+pub async fn of_stream(
+    worker: &Worker,
+    watchdog: &mut Watchdog,
+    source: &mut Http2Source,
+    sink: &mut Http2Sink,
+    backend: Switched,
+) -> (u64, u64) {
+    let moved = Moved::default();
+    let ended = match backend {
+        Switched::Http1(mut connection) => {
+            let Http1Connection { stream, buffer, .. } = &mut *connection;
+            let up = to_connection(source, stream, moved.up());
+            let down = async {
+                let mut from_backend = Http1Source::new(stream, buffer, Framing::UntilClose);
+                to_stream(&mut from_backend, sink, moved.down()).await
+            };
+            in_order(worker, watchdog, &moved, up, down).await
+        }
+        Switched::Http2(mut tunnel) => {
+            let Http2Tunnel { source: from_backend, sink: to_backend, .. } = &mut *tunnel;
+            let ended = {
+                let up = to_stream(source, to_backend, moved.up());
+                let down = to_stream(from_backend, sink, moved.down());
+                in_order(worker, watchdog, &moved, up, down).await
+            };
+            if !ended {
+                to_backend.reset(Reason::CANCEL);
+            }
+            ended
+        }
+    };
+    if !ended {
+        sink.reset(Reason::CANCEL);
+    }
+    moved.total()
 }
 
 /// Everything in the buffer; its memory goes.
@@ -48,10 +111,77 @@ fn take(buffer: &mut Buffer) -> Vec<u8> {
     bytes
 }
 
+/// Into a byte stream, and its end behind it.
+async fn to_connection<S: AsyncWrite + Unpin>(
+    source: &mut impl BodySource,
+    stream: &RefCell<S>,
+    mut tap: Counted<'_>,
+) -> Result<u64, PumpError> {
+    let mut scratch = Vec::new();
+    let moved = pump(source, &mut Http1Sink::new(stream, &mut scratch, Framing::UntilClose), &mut tap).await?;
+    let ended = poll_fn(|context| Pin::new(&mut *stream.borrow_mut()).poll_shutdown(context)).await;
+    ended.map(|()| moved).map_err(|error| PumpError::Sink(error.into()))
+}
+
+/// Into a stream of HTTP/2, and its end behind it.
+async fn to_stream(source: &mut impl BodySource, sink: &mut Http2Sink, mut tap: Counted<'_>) -> Result<u64, PumpError> {
+    match pump(source, sink, &mut tap).await {
+        // TLS without close_notify: WebSocket tells its end itself, and a reset would take back what came before.
+        Err(PumpError::Source(BodyError::Io(error))) if error.kind() == ErrorKind::UnexpectedEof => {
+            sink.finish(None).await.map(|()| 0).map_err(PumpError::Sink)
+        }
+        ended => ended,
+    }
+}
+
+/// Both directions to their ends, for as long as something moves. True: all that was sent has arrived.
+async fn in_order(
+    worker: &Worker,
+    watchdog: &mut Watchdog,
+    moved: &Moved,
+    up: impl Future<Output = Result<u64, PumpError>>,
+    down: impl Future<Output = Result<u64, PumpError>>,
+) -> bool {
+    let (mut up, mut down) = (pin!(up), pin!(down));
+    let mut ends = [None, None];
+    let both = poll_fn(|context| {
+        for (at, end) in ends.iter_mut().enumerate().filter(|(_, end)| end.is_none()) {
+            let polled = if at == 0 { up.as_mut().poll(context) } else { down.as_mut().poll(context) };
+            match polled {
+                Poll::Ready(Err(PumpError::Source(_))) => return Poll::Ready(false),
+                Poll::Ready(ended) => *end = Some(ended.is_ok()),
+                Poll::Pending => {}
+            }
+        }
+        match ends {
+            [Some(up), Some(down)] => Poll::Ready(up && down),
+            _ => Poll::Pending,
+        }
+    });
+    let idle = Stalls::all(worker.settings().l4_idle_timeout());
+    watchdog.guard(Instant::now(), None, idle, &moved.progress, both).await.unwrap_or(false)
+}
+
+/// What has passed.
 #[derive(Default)]
 struct Moved {
     up: Cell<u64>,
     down: Cell<u64>,
+    progress: Progress,
+}
+
+impl Moved {
+    fn up(&self) -> Counted<'_> {
+        Counted { count: &self.up, progress: &self.progress }
+    }
+
+    fn down(&self) -> Counted<'_> {
+        Counted { count: &self.down, progress: &self.progress }
+    }
+
+    fn total(&self) -> (u64, u64) {
+        (self.up.get(), self.down.get())
+    }
 }
 
 impl Meter for Moved {
@@ -64,43 +194,21 @@ impl Meter for Moved {
     }
 }
 
-/// The same between a stream of HTTP/2 and an HTTP/1.1 backend, until both have ended or nothing comes for `idle`.
-/// Returns the bytes from client to backend and back.
-pub async fn over_stream(
-    watchdog: &mut Watchdog,
-    idle: Duration,
-    source: &mut Http2Source,
-    sink: &mut Http2Sink,
-    mut connection: Http1Connection,
-) -> (u64, u64) {
-    let Http1Connection { stream, buffer, .. } = &mut connection;
-    let mut scratch = Vec::new();
-    let progress = Progress::default();
-    let up = async {
-        let mut to_backend = Http1Sink::new(stream, &mut scratch, Framing::UntilClose);
-        let mut tap = Watched { tap: &mut (), progress: &progress };
-        let moved = pump(source, &mut to_backend, &mut tap).await;
-        let _ = poll_fn(|context| std::pin::Pin::new(&mut *stream.borrow_mut()).poll_shutdown(context)).await;
-        moved
-    };
-    let down = async {
-        let mut from_backend = Http1Source::new(stream, buffer, Framing::UntilClose);
-        let mut tap = Watched { tap: &mut (), progress: &progress };
-        match pump(&mut from_backend, sink, &mut tap).await {
-            // TLS without close_notify: WebSocket tells its end itself, and a reset would take back what came before.
-            Err(PumpError::Source(BodyError::Io(error))) if error.kind() == ErrorKind::UnexpectedEof => {
-                sink.finish(None).await.map(|()| 0).map_err(PumpError::Sink)
-            }
-            ended => ended,
-        }
-    };
-    let both = async { tokio::join!(up, down) };
-    let ended = watchdog.guard(Instant::now(), None, Stalls::all(idle), &progress, both).await;
-    if !matches!(ended, Ok((_, Ok(_)))) {
-        sink.reset(Reason::CANCEL);
+/// Counts one direction.
+struct Counted<'m> {
+    count: &'m Cell<u64>,
+    progress: &'m Progress,
+}
+
+impl Tap for Counted<'_> {
+    fn piece(&mut self, piece: &Piece<'_>) {
+        self.count.set(self.count.get() + piece.as_slice().len() as u64);
+        self.progress.sent();
     }
-    let Ok((up, down)) = ended else {
-        return (0, 0);
-    };
-    (up.unwrap_or(0), down.unwrap_or(0))
+
+    fn end(&mut self) {}
+
+    fn waits(&mut self) {
+        self.progress.sent();
+    }
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 /// One field of an answer.
 pub type AnswerField = (&'static str, Vec<u8>);
 
-/// A whole response of our own.
+/// A whole response of our own. Statuses and sentences of errors: `error.rs`.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,

@@ -3,6 +3,7 @@
 pub mod body;
 pub mod client;
 pub mod date;
+pub mod forwarding;
 pub mod grpc;
 pub mod head;
 pub mod http1;

@@ -2,9 +2,10 @@
 //! waiting.
 
 use crate::dispatch::outbound::{Outbound, Parts};
-use crate::dispatch::{Forward, MirrorTo};
+use crate::dispatch::{Forward, MirrorTo, websocket};
 use crate::error::ErrorCode;
-use crate::message::client::{Client, ForwardingFields, take_forwarding};
+use crate::message::client::Client;
+use crate::message::forwarding::{ForwardingFields, take_forwarding};
 use crate::message::head::Inbound;
 use crate::message::record::Entry;
 use crate::message::response_filters::ResponseEdits;
@@ -38,8 +39,8 @@ pub fn select<'g>(
     record.backend(&backend.id);
     let grpc = rule.ir.grpc;
     let upgrade = inbound.upgrade.is_some();
-    if upgrade && (grpc || backend.protocol == BackendProtocol::H2c) {
-        return Err(ErrorCode::UpstreamNoUpgrade);
+    if let Some(protocol) = inbound.upgrade {
+        check_upgrade(inbound, protocol, grpc || backend.protocol == BackendProtocol::H2c, grpc)?;
     }
     let route = generation.client_tls.route(backend, &listener.ir, grpc, upgrade).ok_or(ErrorCode::BackendInvalid)?;
     let parts = Parts {
@@ -69,6 +70,20 @@ pub fn select<'g>(
         mirrors: mirrors(client, generation, listener, rule.uid, &filters, grpc),
         body_limit: generation.chain.as_ref().and_then(|chain| chain.body_limit()),
     }))
+}
+
+/// Over HTTP/2 only a WebSocket has a way (RFC 8441), and a call of gRPC is none.
+///
+/// # Errors
+/// The request cannot be sent over HTTP/2, or is no handshake that could be answered (RFC 6455 section 4.2.1).
+fn check_upgrade(inbound: &Inbound<'_>, protocol: &[u8], http2: bool, grpc: bool) -> Result<(), ErrorCode> {
+    if !http2 {
+        return Ok(());
+    }
+    if grpc || !protocol.eq_ignore_ascii_case(b"websocket") || inbound.method != "GET" {
+        return Err(ErrorCode::UpstreamNoUpgrade);
+    }
+    if websocket::has_key(&inbound.fields) { Ok(()) } else { Err(ErrorCode::BadRequest) }
 }
 
 /// Which of the rule's backends is next; most rules have one.

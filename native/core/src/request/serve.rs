@@ -1,6 +1,7 @@
 //! The life cycle of a request. Everything that it waits for has a limit of time.
 
 use super::admit::{Place, Plan, Waiting, admit};
+use crate::dispatch::Switched;
 use crate::dispatch::retry::{Exchange, Forwarded};
 use crate::error::ErrorCode;
 use crate::io::watchdog::Watchdog;
@@ -11,7 +12,6 @@ use crate::message::head::{HttpVersion, Inbound};
 use crate::message::record::Entry;
 use crate::message::reply::ReplySink;
 use crate::policy::Verdict;
-use crate::upstream::Http1Connection;
 use crate::worker::{Generation, Worker};
 use codec::spare;
 use std::future::poll_fn;
@@ -32,7 +32,7 @@ pub trait ClientStream {
 
     /// The backend has switched protocols: bytes both ways until both ends have ended, or nothing comes any more. Returns the
     /// bytes from client to backend and back.
-    async fn tunnel(&mut self, worker: &Worker, watchdog: &mut Watchdog, connection: Http1Connection) -> (u64, u64);
+    async fn tunnel(&mut self, worker: &Worker, watchdog: &mut Watchdog, backend: Switched) -> (u64, u64);
 }
 
 /// A request from its head on.
@@ -117,8 +117,8 @@ impl<'g> Request<'g> {
                 match done {
                     Forwarded::Complete => Served::Complete,
                     Forwarded::Broken(end) => Served::Broken(end),
-                    Forwarded::Switched(connection) => {
-                        let tunnel = Box::pin(stream.tunnel(&client.worker, watchdog, *connection));
+                    Forwarded::Switched(backend) => {
+                        let tunnel = Box::pin(stream.tunnel(&client.worker, watchdog, backend));
                         let (up, down) = tunnel.await;
                         record.tunnelled(up, down);
                         return Served::Tunnelled;

@@ -202,6 +202,7 @@ async fn sweep_each_second(worker: &Worker) {
         // An idle worker would keep an old generation alive: this takes the current one in its place.
         let generation = worker.generation();
         worker.upstreams.sweep(Instant::now(), &generation.table);
+        worker.turns.sweep(&generation.table);
         worker.metrics.set_idle_upstream(worker.upstreams.idle_connections());
     }
 }

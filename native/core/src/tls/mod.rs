@@ -1,4 +1,4 @@
-//! TLS towards clients and towards backends, on rustls.
+//! TLS on rustls: versions, cryptography, keys, trust, and the side that clients see. Towards backends: `upstream/tls.rs`.
 
 pub mod backend_certificates;
 mod client_certificates;
@@ -16,6 +16,9 @@ pub use failure::{Progress, TlsError};
 
 use rustls::crypto::CryptoProvider;
 use std::sync::{Arc, OnceLock};
+
+/// What is spoken, towards clients and backends.
+pub const VERSIONS: [&rustls::SupportedProtocolVersion; 2] = [&rustls::version::TLS13, &rustls::version::TLS12];
 
 /// The one provider of cryptography.
 pub fn provider() -> Arc<CryptoProvider> {

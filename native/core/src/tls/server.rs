@@ -3,10 +3,10 @@
 
 use super::client_certificates::{AcceptAny, AcceptTrusted};
 use super::failure::{Progress, TlsError};
-use super::provider;
 use super::server_certificates::{ServedKey, ServedKeys};
 use super::tickets::{TicketKeys, Ticketer};
 use super::trust::Trust;
+use super::{VERSIONS, provider};
 use crate::observe::events::Events;
 use ahash::AHashMap;
 use route::ir::{self, ClientValidationMode};
@@ -118,7 +118,7 @@ fn config(
     tickets: &Arc<TicketKeys>,
 ) -> Result<ServerConfig, String> {
     let builder = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .with_protocol_versions(&VERSIONS)
         .map_err(|error| error.to_string())?;
     let builder = match &tls.client_validation {
         None => builder.with_no_client_auth(),

@@ -16,15 +16,16 @@ pub mod tls;
 
 pub use connect_error::{ConnectError, ConnectStage};
 pub use endpoint::{Active, EndpointState, Http1Connection};
-pub use http2::{Http2Handle, Uploads};
+pub use http2::{ActiveStream, Http2Handle, Uploads};
 pub use outcome::Outcome;
 pub use stream::UpstreamStream;
 
+use crate::by_uid::ByUid;
 use crate::io::KeepAlive;
 use crate::io::liveness::Pings;
 use crate::observe::metrics::WorkerMetrics;
 use crate::settings::Settings;
-use ahash::{AHashMap, AHashSet};
+use ahash::AHashSet;
 use route::table::{Backends, Endpoint, Table};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -65,10 +66,14 @@ pub enum Connection {
     Http2(Http2Handle),
 }
 
+/// Endpoints that one worker remembers. Sweeps keep those of the table: more come only where endpoints change by the
+/// hundred thousand within a second.
+const MAX_ENDPOINTS: usize = 1 << 20;
+
 /// Every endpoint that this worker has talked to lately.
 #[derive(Debug)]
 pub struct Upstreams {
-    endpoints: RefCell<AHashMap<u64, Rc<EndpointState>>>,
+    endpoints: ByUid<Rc<EndpointState>>,
     configured: RefCell<Configured>,
     limits: Limits,
     metrics: Arc<WorkerMetrics>,
@@ -116,7 +121,7 @@ impl Limits {
 impl Upstreams {
     pub fn new(settings: &Settings, metrics: Arc<WorkerMetrics>) -> Self {
         Self {
-            endpoints: RefCell::default(),
+            endpoints: ByUid::new(MAX_ENDPOINTS),
             configured: RefCell::default(),
             limits: Limits::new(settings),
             metrics,
@@ -126,12 +131,7 @@ impl Upstreams {
 
     /// What this worker knows of an endpoint.
     pub fn state(&self, endpoint: &Endpoint) -> Rc<EndpointState> {
-        if let Some(state) = self.endpoints.borrow().get(&endpoint.uid) {
-            return Rc::clone(state);
-        }
-        let state = Rc::new(EndpointState::new(endpoint.address));
-        self.endpoints.borrow_mut().insert(endpoint.uid, Rc::clone(&state));
-        state
+        self.endpoints.with(endpoint.uid, || Rc::new(EndpointState::new(endpoint.address)), Rc::clone)
     }
 
     /// A connection for one exchange: a pooled one, or a new one. `fresh` asks for a new one. What comes of it is told by
@@ -166,6 +166,16 @@ impl Upstreams {
         connected.map(|connection| (connection, false))
     }
 
+    /// Wait until it is known what a backend takes over HTTP/2.
+    ///
+    /// # Errors
+    /// [`ConnectError`]: it does not say so in time; nothing was sent.
+    pub async fn settle(&self, handle: &Http2Handle) -> Result<(), ConnectError> {
+        let limit = self.limits.connect_timeout;
+        let settled = tokio::time::timeout(limit, handle.settle()).await;
+        settled.map_err(|_| ConnectError::late(ConnectStage::Http2, limit))
+    }
+
     /// A new byte stream to an endpoint, for a flow that is not HTTP. What came of it is told by [`Self::report`].
     ///
     /// # Errors
@@ -191,9 +201,9 @@ impl Upstreams {
             *configured = Configured::of(table);
         }
         let mut ejected = 0;
-        self.endpoints.borrow_mut().retain(|uid, state| {
+        self.endpoints.retain(|uid, state| {
             // A uid that has left the table never comes back, so requests under way are the last to use it.
-            let is_configured = configured.uids.contains(uid);
+            let is_configured = configured.uids.contains(&uid);
             state.close_idle(now, if is_configured { self.limits.idle_timeout } else { Duration::ZERO });
             ejected += usize::from(is_configured && state.health.is_ejected());
             Rc::strong_count(state) > 1 || (is_configured && !state.is_unused(now))
@@ -203,7 +213,7 @@ impl Upstreams {
 
     /// Connections that wait for use.
     pub fn idle_connections(&self) -> usize {
-        self.endpoints.borrow().values().map(|state| state.idle_count()).sum()
+        self.endpoints.sum(|state| state.idle_count())
     }
 }
 

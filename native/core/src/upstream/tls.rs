@@ -4,8 +4,8 @@ use super::{Route, TlsTarget};
 use crate::observe::events::Events;
 use crate::tls::backend_certificates::PolicyVerifier;
 use crate::tls::keys::certified_key;
-use crate::tls::provider;
 use crate::tls::trust::Trust;
+use crate::tls::{VERSIONS, provider};
 use ahash::AHashMap;
 use route::ir::{self, BackendProtocol};
 use route::table::{Backend, Table};
@@ -29,7 +29,7 @@ struct Entry {
     target: TlsTarget,
     /// The same, offering HTTP/2 only: gRPC is spoken over nothing else.
     grpc: TlsTarget,
-    /// The same, offering HTTP/1.1 only: nothing else can be upgraded.
+    /// The same, offering HTTP/1.1 only, for requests that ask to switch protocols.
     upgrade: TlsTarget,
     /// The same without ALPN, for what is not HTTP.
     opaque: TlsTarget,
@@ -98,8 +98,8 @@ impl ClientTls {
     /// `grpc`: for a rule of a `GRPCRoute`, whose backends speak HTTP/2 whatever their `appProtocol` says: the kind of the
     /// route tells enough (`GRPCBackendRef`).
     ///
-    /// `upgrade`: for a request that asks to switch protocols, which only HTTP/1.1 can. The caller has refused those that
-    /// want HTTP/2 all the same.
+    /// `upgrade`: for a request that asks to switch protocols. Over HTTP/1.1, but for backends that are said to speak HTTP/2:
+    /// those are asked by extended CONNECT.
     pub fn route(&self, backend: &Backend, listener: &ir::Listener, grpc: bool, upgrade: bool) -> Option<Route> {
         let http2 = grpc || backend.protocol == BackendProtocol::H2c;
         let Some(policy) = &backend.tls else {
@@ -107,7 +107,7 @@ impl ClientTls {
         };
         let certificate = listener.backend_certificate.as_deref().map(Into::into);
         let entry = self.entries.get(&(policy.id.as_str().into(), certificate))?;
-        let target = match (grpc, upgrade) {
+        let target = match (grpc, upgrade && !http2) {
             (true, _) => &entry.grpc,
             (false, true) => &entry.upgrade,
             (false, false) => &entry.target,
@@ -126,7 +126,7 @@ fn target(made_of: &Ingredients) -> Result<TlsTarget, String> {
     };
     let verifier = Arc::new(PolicyVerifier { trust, names: policy.subject_alt_names.clone() });
     let builder = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .with_protocol_versions(&VERSIONS)
         .map_err(|error| error.to_string())?
         .dangerous()
         .with_custom_certificate_verifier(verifier);

@@ -4,12 +4,18 @@
 //! has its share within any few requests. Each rule has sequences of its own, so that what others are asked changes nothing;
 //! each use has a number of its own, so that the copies are a fair sample of what each backend gets.
 
-use ahash::AHashMap;
-use std::cell::{Cell, RefCell};
+use crate::by_uid::ByUid;
+use ahash::AHashSet;
+use route::table::Table;
+use std::array;
+use std::cell::Cell;
 
-/// Sequences that one worker remembers. Beyond that all begin anew, which costs a little evenness. Stops rules that come and
-/// go from taking memory.
-const MAX_SEQUENCES: usize = 65_536;
+/// Rules whose sequences one worker remembers. Beyond that others begin anew, which costs a little evenness. Stops rules that
+/// come and go faster than they are swept from taking memory.
+const MAX_RULES: usize = 1 << 20;
+
+/// So few are not worth a look at the whole table.
+const FEW_RULES: usize = 1024;
 
 /// The golden ratio's fraction: the most even of all.
 const BACKENDS: u32 = 0x9e37_79b9;
@@ -17,11 +23,22 @@ const BACKENDS: u32 = 0x9e37_79b9;
 /// Fractions of square roots of primes: independent of the golden ratio and of each other.
 const MIRRORS: [u32; 6] = [0x6a09_e667, 0xbb67_ae85, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x5be0_cd19];
 
+/// The sequences of a rule: of its backends, and of the mirrors in each place.
+type Sequences = [Cell<u32>; 1 + MIRRORS.len()];
+
 /// The sequences of one worker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Turns {
-    sequences: RefCell<AHashMap<(u64, u8), u32>>,
+    rules: ByUid<Sequences>,
+    /// The next sweep looks only where there are more.
+    enough: Cell<usize>,
     noise: Cell<u64>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self { rules: ByUid::new(MAX_RULES), enough: Cell::new(FEW_RULES), noise: Cell::default() }
+    }
 }
 
 impl Turns {
@@ -33,18 +50,29 @@ impl Turns {
     /// The next turn of the rule's mirror in that place.
     pub fn mirror(&self, rule: u64, place: usize, total: u64) -> u64 {
         let place = place % MIRRORS.len();
-        self.next(rule, u8::try_from(place + 1).unwrap_or(u8::MAX), MIRRORS[place], total)
+        self.next(rule, place + 1, MIRRORS[place], total)
     }
 
-    fn next(&self, rule: u64, use_of: u8, step: u32, total: u64) -> u64 {
-        let mut sequences = self.sequences.borrow_mut();
-        if sequences.len() >= MAX_SEQUENCES && !sequences.contains_key(&(rule, use_of)) {
-            sequences.clear();
-        }
+    fn next(&self, rule: u64, sequence: usize, step: u32, total: u64) -> u64 {
         // Rules do not begin in step.
-        let turn = sequences.entry((rule, use_of)).or_insert((rule >> 32) as u32);
-        *turn = turn.wrapping_add(step);
-        (u64::from(*turn) * total) >> 32
+        let begin = || array::from_fn(|_| Cell::new((rule >> 32) as u32));
+        let turn = self.rules.with(rule, begin, |sequences| {
+            let turn = sequences[sequence].get().wrapping_add(step);
+            sequences[sequence].set(turn);
+            turn
+        });
+        (u64::from(turn) * total) >> 32
+    }
+
+    /// Forget the rules that `table` no longer has. Called about once a second; looks at the table only once there are twice
+    /// as many as it had last time, since a look costs all of its rules.
+    pub fn sweep(&self, table: &Table) {
+        if self.rules.len() <= self.enough.get() {
+            return;
+        }
+        let uids: AHashSet<u64> = table.rule_uids().collect();
+        self.rules.retain(|uid, _| uids.contains(&uid));
+        self.enough.set(FEW_RULES.max(2 * self.rules.len()));
     }
 
     /// For jitter: nothing follows from it, and nobody is told.
@@ -60,7 +88,9 @@ impl Turns {
 
 #[cfg(test)]
 mod tests {
-    use super::Turns;
+    use super::{Table, Turns};
+    use route::table::{NoTags, State};
+    use serde_json::json;
 
     /// Of any `window` requests each weight gets its share, but for one.
     #[test]
@@ -106,13 +136,31 @@ mod tests {
         }
     }
 
+    fn table(rules: std::ops::Range<u32>) -> Table {
+        let rule = |name: u32| {
+            json!({"id": name.to_string(), "route": "HTTPRoute/a/b", "index": name, "listeners": ["http"],
+                "matches": [{"path": {"type": "Exact", "value": format!("/{name}")}}]})
+        };
+        let listener = json!({"id": "http", "gateway": "a/gateway", "port": 80, "bind_port": 80, "protocol": "HTTP"});
+        let all = json!({"version": 1, "generation": 1, "full": true, "upsert": {
+            "listeners": [listener], "http_rules": rules.map(rule).collect::<Vec<_>>()}});
+        State::default().apply(serde_json::from_value(all).expect("a transaction"), &NoTags).expect("a table")
+    }
+
+    /// Rules that the table has go on where they were, however many others come and go.
     #[test]
-    fn sequences_are_bounded() {
-        let turns = Turns::default();
-        for rule in 0..super::MAX_SEQUENCES as u64 * 2 {
-            assert!(turns.backend(rule, 2) < 2);
+    fn rules_that_have_gone_are_forgotten() {
+        let (turns, alone) = (Turns::default(), Turns::default());
+        let kept = table(0..1).rule_uids().next().expect("a rule");
+        for second in 0..10 {
+            let now = table(0..if second == 5 { 5000 } else { 1 });
+            for uid in now.rule_uids().chain((0..1000).map(|number| second * 1000 + number)) {
+                assert!(uid == kept || turns.backend(uid, 2) < 2);
+                assert_eq!(turns.backend(kept, 1000), alone.backend(kept, 1000));
+            }
+            turns.sweep(&now);
+            assert!(turns.rules.len() <= if second < 5 { 2000 } else { 10_000 }, "{}", turns.rules.len());
         }
-        assert!(turns.sequences.borrow().len() <= super::MAX_SEQUENCES);
     }
 
     #[test]

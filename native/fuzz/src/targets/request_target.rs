@@ -1,7 +1,7 @@
-//! Request targets: `route::table::target::normalise`, and what a lenient backend could make of its result.
+//! Request targets: `route::path_normalization::normalise`, and what a lenient backend could make of its result.
 
 use crate::verdict::{Outcome, Violation, ensure};
-use route::table::target::{PathNormalization, Target, normalise};
+use route::path_normalization::{PathNormalization, Target, normalise};
 use std::borrow::Cow;
 
 pub const TOKENS: &[&[u8]] = &[

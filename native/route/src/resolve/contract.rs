@@ -5,7 +5,7 @@ use super::{
     route_l4, set_cors,
 };
 use crate::ir::Transport;
-use crate::table::target::PathNormalization;
+use crate::path_normalization::PathNormalization;
 use crate::table::{CorsFilter, Filters, Found, Listener, RequestHead, Socket, SocketKey, Table};
 use codec::Field;
 use serde::de::IgnoredAny;

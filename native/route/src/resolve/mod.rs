@@ -15,8 +15,8 @@ pub use edit::{Edited, edit_request};
 pub use select::{L4Routed, Picked, may_speak_tls, pick, pick_l4, route_l4};
 
 use crate::ir::ListenerProtocol;
+use crate::path_normalization::{self, PathNormalization, Target};
 use crate::table::authority::{self, Authority};
-use crate::table::target::{self, PathNormalization, Target};
 use crate::table::{EditedFields, Found, Listener, RequestHead, Socket};
 use codec::Field;
 use std::borrow::Cow;
@@ -131,7 +131,7 @@ pub fn resolve<'t: 'f, 'f: 's, 's>(
 
 /// Target, authority as sent, and host; `None` where a part is malformed.
 fn read<'f>(request: &Request<'f>) -> Option<(Target<'f>, &'f [u8], Cow<'f, str>)> {
-    let target = target::normalise(request.method, request.target, request.paths).ok()?;
+    let target = path_normalization::normalise(request.method, request.target, request.paths).ok()?;
     // A second name beside an absolute-form target must be well formed too, although the target's counts.
     if request.authority.is_some_and(|host| authority::parse(host).is_none()) {
         return None;

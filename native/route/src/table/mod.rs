@@ -19,7 +19,6 @@ mod l4;
 mod path;
 mod predicate;
 mod state;
-pub mod target;
 
 pub use backend::{Backend, Backends, Endpoint};
 pub use compile::{Retry, Rule, RuleBackend, Timeouts, backend_at};
@@ -65,7 +64,7 @@ impl Tags for NoTags {
 #[derive(Debug, Clone, Copy)]
 pub struct RequestHead<'a> {
     pub method: &'a str,
-    /// As [`target::normalise`] leaves it.
+    /// As [`crate::path_normalization::normalise`] leaves it.
     pub path: &'a str,
     pub query: Option<&'a str>,
     /// Lower case, without port.
@@ -155,6 +154,15 @@ impl Table {
 
     pub fn backend(&self, slot: u32) -> Option<&Arc<Backend>> {
         self.backends.get(slot as usize)?.as_ref()
+    }
+
+    /// The uids of all rules, some of them more than once.
+    pub fn rule_uids(&self) -> impl Iterator<Item = u64> {
+        let listeners = self.sockets.values().flat_map(|socket| socket.listeners());
+        listeners.flat_map(|listener| {
+            let flows = listener.l4.rules().map(|rule| rule.uid);
+            listener.hosts.rules().map(|rule| rule.uid).chain(flows)
+        })
     }
 
     /// The configuration as IR without secrets, JSON.

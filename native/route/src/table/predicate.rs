@@ -140,7 +140,7 @@ fn decode(text: &[u8]) -> Cow<'_, [u8]> {
         rest = tail;
         decoded.push(match (byte, tail) {
             (b'+', _) => b' ',
-            (b'%', [high, low, after @ ..]) => match super::target::hex_pair(*high, *low) {
+            (b'%', [high, low, after @ ..]) => match crate::path_normalization::hex_pair(*high, *low) {
                 Some(value) => {
                     rest = after;
                     value

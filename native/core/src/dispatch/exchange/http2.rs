@@ -1,9 +1,10 @@
 //! A try over HTTP/2.
 
 use super::{
-    ExchangeError, Exchanged, MAX_INFORMATIONAL, Terms, Watched, hand_on, send_head, side_by_side, upload, upstream,
-    while_wanted,
+    ExchangeError, Exchanged, Http2Tunnel, MAX_INFORMATIONAL, Terms, Watched, hand_on, send_head, side_by_side, upload,
+    upstream, while_wanted,
 };
+use crate::dispatch::websocket;
 use crate::message::body::{BodySource, Tap, while_there};
 use crate::message::http2::{Http2Sink, Http2Source, fields_of};
 use crate::message::reply::ReplySink;
@@ -14,7 +15,8 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-/// Over a stream of an HTTP/2 connection.
+/// Over a stream of an HTTP/2 connection. One that asks for a WebSocket needs a connection whose SETTINGS have come, and may
+/// become a tunnel.
 ///
 /// # Errors
 /// [`ExchangeError`]; the connection stays in use unless it says otherwise itself.
@@ -24,14 +26,19 @@ pub async fn over_http2<Source: BodySource, Sink: ReplySink, T: Tap>(
     source: &mut Source,
     tap: &mut T,
     client: &mut Sink,
-) -> Result<Exchanged, ExchangeError> {
+) -> Result<(Exchanged, Option<Box<Http2Tunnel>>), ExchangeError> {
+    let upgrade = terms.outbound.upgrade;
     let request = terms.outbound.to_http2().map_err(|error| upstream(error, false))?;
     let mut sender = handle.sender.clone();
     poll_fn(|context| sender.poll_ready(context)).await.map_err(unsent)?;
-    let _active = handle.begin();
+    if upgrade && !sender.is_extended_connect_protocol_enabled() {
+        return Err(ExchangeError::NotSwitched(None));
+    }
+    let active = handle.begin();
     let empty = source.is_finished();
     let uploaded = Cell::new(empty);
-    let (mut response, stream) = sender.send_request(request, empty).map_err(unsent)?;
+    let (mut response, stream) = sender.send_request(request, empty && !upgrade).map_err(unsent)?;
+    let tunnel = Cell::new(None);
     let download = pin!(async {
         let mut informational = 0;
         let response = loop {
@@ -69,6 +76,12 @@ pub async fn over_http2<Source: BodySource, Sink: ReplySink, T: Tap>(
         terms.progress.answered();
         let mut fields = fields_of(&parts.headers);
         let announced_length = take_content_length(&mut fields).map_err(|error| upstream(error, true))?;
+        if upgrade && parts.status.is_success() {
+            switch(&fields, terms, client)?;
+            client.flush().await.map_err(ExchangeError::Client)?;
+            tunnel.set(Some(Http2Source::new(body)));
+            return Ok(Exchanged { status: 101, reusable: false, switched: true });
+        }
         let bodyless = terms.outbound.head_request || body.is_end_stream() || status == 204 || status == 304;
         let framing = match announced_length {
             _ if bodyless => Framing::Empty,
@@ -89,16 +102,31 @@ pub async fn over_http2<Source: BodySource, Sink: ReplySink, T: Tap>(
         hand_on(&mut Http2Source::new(body), client, terms.progress).await?;
         Ok(Exchanged { status, reusable: false, switched: false })
     });
-    if empty {
-        return while_wanted(source, download).await;
-    }
     let mut sink = Http2Sink::upload(stream, handle.uploads());
+    if empty {
+        let done = while_wanted(source, download).await?;
+        let tunnel = tunnel.take().map(|source| Box::new(Http2Tunnel { source, sink, _active: active }));
+        return Ok((done, tunnel));
+    }
     let mut tap = Watched { tap, progress: terms.progress };
     let result = side_by_side(pin!(upload(source, &mut sink, &mut tap, &uploaded)), download, &uploaded).await;
     if result.is_err() {
         sink.reset(h2::Reason::CANCEL);
     }
-    result
+    result.map(|done| (done, None))
+}
+
+/// Tell the client that the tunnel is open. One of HTTP/1.1 wants an answer to its key, which the backend has not seen.
+fn switch<Sink: ReplySink>(fields: &FieldList<'_>, terms: Terms<'_>, client: &mut Sink) -> Result<(), ExchangeError> {
+    const ACCEPT: &[u8] = b"sec-websocket-accept";
+    let key = if terms.outbound.connect { None } else { terms.outbound.websocket_key() };
+    let accept = key.map(|key| websocket::accept(&key));
+    let mut fields: FieldList<'_> = fields.iter().filter(|field| field.name != ACCEPT).copied().collect();
+    if let Some(accept) = &accept {
+        fields.push(Field { name: ACCEPT, value: accept });
+    }
+    let given = terms.edits.with(&fields, |fields| client.switching(fields, b"websocket"));
+    given.map_err(ExchangeError::Client)
 }
 
 fn unsent(error: h2::Error) -> ExchangeError {

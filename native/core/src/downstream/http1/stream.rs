@@ -1,13 +1,11 @@
 //! One request of an HTTP/1.1 connection, as its life cycle sees it.
 
 use super::reply::{Http1Reply, Http1Terms};
-use crate::dispatch::tunnel;
-use crate::io::Shared;
+use crate::dispatch::{Switched, tunnel};
 use crate::io::watchdog::Watchdog;
 use crate::message::body::BodySource;
 use crate::message::http1::Http1Source;
 use crate::request::ClientStream;
-use crate::upstream::Http1Connection;
 use crate::worker::{Drain, Worker};
 use codec::{Buffer, Framing};
 use std::cell::RefCell;
@@ -60,9 +58,8 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> ClientStream for Http1Stream<'c, S> 
         (&mut self.source, &mut self.reply)
     }
 
-    async fn tunnel(&mut self, worker: &Worker, _: &mut Watchdog, mut connection: Http1Connection) -> (u64, u64) {
-        let upstream = connection.stream.get_mut();
-        tunnel::run(worker, &mut Shared(self.stream), self.source.ahead(), upstream, &mut connection.buffer).await
+    async fn tunnel(&mut self, worker: &Worker, watchdog: &mut Watchdog, backend: Switched) -> (u64, u64) {
+        tunnel::of_connection(worker, watchdog, self.stream, self.source.ahead(), backend).await
     }
 }
 

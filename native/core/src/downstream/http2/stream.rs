@@ -1,11 +1,10 @@
 //! One request of an HTTP/2 connection, as its life cycle sees it.
 
 use super::reply::Http2Reply;
-use crate::dispatch::tunnel;
+use crate::dispatch::{Switched, tunnel};
 use crate::io::watchdog::Watchdog;
 use crate::message::http2::Http2Source;
 use crate::request::ClientStream;
-use crate::upstream::Http1Connection;
 use crate::worker::Worker;
 
 /// The body and the response of one request.
@@ -22,11 +21,10 @@ impl ClientStream for Http2Stream {
         (&mut self.source, &mut self.reply)
     }
 
-    async fn tunnel(&mut self, worker: &Worker, watchdog: &mut Watchdog, connection: Http1Connection) -> (u64, u64) {
-        let idle = worker.settings().l4_idle_timeout();
+    async fn tunnel(&mut self, worker: &Worker, watchdog: &mut Watchdog, backend: Switched) -> (u64, u64) {
         self.source.begin_tunnel();
         match self.reply.sink() {
-            Ok(Some(sink)) => tunnel::over_stream(watchdog, idle, &mut self.source, sink, connection).await,
+            Ok(Some(sink)) => tunnel::of_stream(worker, watchdog, &mut self.source, sink, backend).await,
             Ok(None) | Err(_) => (0, 0),
         }
     }

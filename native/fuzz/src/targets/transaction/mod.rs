@@ -8,8 +8,8 @@ mod model;
 use crate::verdict::{Outcome, Violation, ensure};
 use model::Model;
 use route::ir::{Transaction, Transport, VERSION};
+use route::path_normalization::PathNormalization;
 use route::resolve::{Decision, DecisionRequest, L4Request, decide, decide_l4};
-use route::table::target::PathNormalization;
 use route::table::{NoTags, State, Table};
 use serde_json::{Deserializer, Value, json};
 
