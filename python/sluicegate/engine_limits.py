@@ -30,6 +30,8 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """
 
     max_connections: Annotated[int, Meta(ge=1, le=1_000_000)] | UnsetType = UNSET
+    max_connection_age_ms: Annotated[int, Meta(ge=0, le=2_592_000_000)] | UnsetType = UNSET
+    max_connection_requests: Annotated[int, Meta(ge=0, le=1_000_000_000)] | UnsetType = UNSET
     max_head_bytes: Annotated[int, Meta(ge=1024, le=1_048_576)] | UnsetType = UNSET
     max_target_bytes: Annotated[int, Meta(ge=1024, le=65_534)] | UnsetType = UNSET
     max_head_fields: Annotated[int, Meta(ge=16, le=384)] | UnsetType = UNSET

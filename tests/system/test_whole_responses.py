@@ -31,7 +31,7 @@ TINY = 20_000
 
 
 class Talking(Backend):
-    """`/large`, `/middle`; `/paced`: a byte now and then; `/tiny`: chunks of a byte; `/broken`: chunks without an end."""
+    """`/large`, `/middle`; `/paced`: a byte now and then; `/tiny`: chunks of a byte; `/broken`: chunks with no end."""
 
     def __init__(self) -> None:
         self.closed = threading.Event()

@@ -59,6 +59,7 @@ errors! {
     RuleInvalid = "rule_invalid", 500, Internal, "the route has a filter that cannot be honoured";
     NoBackend = "no_backend", 500, Internal, "the rule has no backend";
     BackendInvalid = "backend_invalid", 500, Internal, "the backend does not exist, or its TLS policy cannot be honoured";
+    LoopDetected = "loop_detected", 508, Internal, "the route leads back to this gateway";
     UnsupportedTransferCoding = "unsupported_transfer_coding", 501, Downstream, "only the chunked transfer coding is understood";
     UnsupportedVersion = "unsupported_version", 505, Downstream, "only HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken";
     UpstreamConnect = "upstream_connect", 503, Upstream, "the backend does not accept connections";

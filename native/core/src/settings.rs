@@ -24,6 +24,11 @@ pub struct Settings {
     pub access_log: AccessLog,
     /// Client connections per worker; further ones wait in the kernel. Stops descriptor exhaustion.
     pub max_connections: usize,
+    /// How long a client's connection takes requests; up to a tenth less, so that they do not end together. 0: for ever. Stops
+    /// old connections from outliving what clients have to prove now. Requests under way and tunnels go on.
+    pub max_connection_age_ms: u64,
+    /// Requests of one connection; 0: any number.
+    pub max_connection_requests: u32,
     /// A request head. Stops header bombs.
     pub max_head_bytes: usize,
     /// The target of a request. Stops those that backends would choke on.
@@ -99,6 +104,8 @@ impl Default for Settings {
             admin: None,
             access_log: AccessLog::default(),
             max_connections: 16_384,
+            max_connection_age_ms: 3_600_000,
+            max_connection_requests: 0,
             max_head_bytes: 64 * 1024,
             max_target_bytes: 60 * 1024,
             max_head_fields: 256,
@@ -129,6 +136,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// `None`: any age.
+    pub fn max_connection_age(&self) -> Option<Duration> {
+        (self.max_connection_age_ms > 0).then(|| Duration::from_millis(self.max_connection_age_ms))
+    }
+
     pub fn head_timeout(&self) -> Duration {
         Duration::from_millis(self.head_timeout_ms)
     }

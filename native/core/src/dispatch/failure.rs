@@ -106,6 +106,7 @@ impl Failure {
 
     pub(super) fn code(&self, deadline: Option<Instant>) -> ErrorCode {
         match self {
+            Self::Connect(error) if error.loops => ErrorCode::LoopDetected,
             Self::Connect(error) if error.timed_out => ErrorCode::UpstreamConnectTimeout,
             Self::Connect(error) if error.no_http1 => ErrorCode::UpstreamNoUpgrade,
             Self::Connect(error) if error.stage == ConnectStage::Tls => ErrorCode::UpstreamTls,

@@ -266,6 +266,7 @@ async fn connect(
             Err(error) => {
                 entry.detail(|| error.to_string());
                 failed = match error.stage {
+                    _ if error.loops => L4Reason::LoopDetected,
                     _ if error.timed_out => L4Reason::UpstreamConnectTimeout,
                     ConnectStage::Tls => L4Reason::UpstreamTls,
                     ConnectStage::Tcp | ConnectStage::Http2 => L4Reason::UpstreamConnect,

@@ -13,6 +13,7 @@ use crate::observe::l4::L4Reason;
 use crate::upstream::{Active, ConnectStage, EndpointState, Outcome};
 use crate::worker::{Generation, SessionGuard, Worker};
 use ahash::AHashMap;
+use route::ir::Transport;
 use route::resolve::{L4Routed, route_l4};
 use route::table::{Endpoint, SocketKey};
 use socket2::SockRef;
@@ -154,6 +155,9 @@ impl Listener {
         let begun = choose(worker, generation, socket, None, &mut entry).and_then(|chosen| {
             let picked = worker.upstreams.pick(chosen.backend.selectable(), &[]);
             let (endpoint, state) = picked.ok_or(L4Reason::NoEndpoint)?;
+            if worker.upstreams.is_own(Transport::Udp, endpoint.address) {
+                return Err(L4Reason::LoopDetected);
+            }
             let socket = connect(endpoint.address).map_err(|_| L4Reason::UpstreamConnect)?;
             Ok((socket, Arc::clone(endpoint), state))
         });

@@ -1,5 +1,6 @@
 //! What is known of a client connection before its first request. What is said of it to backends: `forwarding`.
 
+use super::life::Life;
 use crate::tls::server::Handshake;
 use crate::worker::Worker;
 use route::table::SocketKey;
@@ -16,13 +17,15 @@ pub struct Client {
     pub trusted: bool,
     /// The peer's address as text, for `X-Forwarded-For` and the log.
     pub address_text: String,
+    pub life: Life,
 }
 
 impl Client {
     pub fn new(worker: Rc<Worker>, peer: SocketAddr, socket: SocketKey, tls: Option<Handshake>) -> Self {
         let address = peer.ip().to_canonical();
         let trusted = worker.settings().trusts(address);
-        Self { worker, socket, tls, trusted, address_text: address.to_string() }
+        let life = Life::begin(&worker);
+        Self { worker, socket, tls, trusted, life, address_text: address.to_string() }
     }
 
     pub fn scheme(&self) -> &'static str {

@@ -95,7 +95,7 @@ fn status_of(http: u16) -> u32 {
         403 => PERMISSION_DENIED,
         404 => UNIMPLEMENTED,
         413 | 431 => RESOURCE_EXHAUSTED,
-        429 | 500 | 502 | 503 => UNAVAILABLE,
+        429 | 500 | 502 | 503 | 508 => UNAVAILABLE,
         499 => CANCELLED,
         504 => DEADLINE_EXCEEDED,
         _ => UNKNOWN,

@@ -8,6 +8,7 @@ pub mod grpc;
 pub mod head;
 pub mod http1;
 pub mod http2;
+mod life;
 pub mod local_reply;
 pub mod record;
 pub mod reply;

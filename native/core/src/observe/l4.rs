@@ -33,6 +33,7 @@ reasons! {
     NoBackend = "no_backend", "the rule has no backend with a weight";
     BackendInvalid = "backend_invalid", "the backend does not exist, or its TLS policy cannot be honoured";
     NoEndpoint = "no_endpoint", "the backend has no ready endpoint";
+    LoopDetected = "loop_detected", "the route leads back to this gateway";
     UpstreamConnect = "upstream_connect", "the backend does not accept connections";
     UpstreamConnectTimeout = "upstream_connect_timeout", "the backend did not accept a connection in time";
     UpstreamTls = "upstream_tls", "the TLS handshake with the backend failed";

@@ -155,6 +155,7 @@ impl Engine {
             registry: Registry::new(workers),
             access_log: AccessLog::start(&settings.access_log)?,
             events: Events::default(),
+            own: Arc::default(),
             leaving: Arc::default(),
             readiness: watch::Sender::new(Readiness::Starting),
             settings,
@@ -256,7 +257,13 @@ impl Engine {
             });
             self.sockets.insert(key, bound);
         }
+        self.note_own();
         listening
+    }
+
+    fn note_own(&self) {
+        let bound = self.sockets.iter().filter_map(|(key, bound)| Some((key.transport, bound.as_ref().ok()?.address)));
+        self.shared.own.set(bound.collect());
     }
 
     fn close_unwanted(&mut self, table: &Table) {
@@ -267,6 +274,7 @@ impl Engine {
                 let _ = thread.commands.blocking_send(Command::Close(key));
             }
         }
+        self.note_own();
     }
 
     fn listener_reports(&self, table: &Table) -> Vec<ListenerReport> {

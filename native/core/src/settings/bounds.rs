@@ -17,9 +17,11 @@ impl Settings {
         let count = |value: usize| value as u64;
         let window = u64::from(super::MIN_WINDOW)..=u64::from(super::MAX_WINDOW);
         let connection_window = self.http2_connection_window.unwrap_or(super::MAX_WINDOW);
-        let bounds: [(&str, u64, RangeInclusive<u64>); 25] = [
+        let bounds: [(&str, u64, RangeInclusive<u64>); 27] = [
             ("workers", count(self.workers), 0..=MAX_WORKERS),
             ("max_connections", count(self.max_connections), 1..=1_000_000),
+            ("max_connection_age_ms", self.max_connection_age_ms, 0..=30 * DAY),
+            ("max_connection_requests", self.max_connection_requests.into(), 0..=1_000_000_000),
             ("max_head_bytes", count(self.max_head_bytes), 1024..=1_048_576),
             ("max_target_bytes", count(self.max_target_bytes), 1024..=65_534),
             ("max_head_fields", count(self.max_head_fields), 16..=384),

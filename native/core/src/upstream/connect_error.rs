@@ -23,12 +23,18 @@ pub struct ConnectError {
     pub no_http1: bool,
     /// We could not even ask: there is no descriptor, memory or port for another connection.
     pub exhausted: bool,
+    /// The endpoint is this gateway.
+    pub loops: bool,
     pub reason: String,
 }
 
 impl ConnectError {
     pub(super) fn new(stage: ConnectStage, reason: &impl ToString) -> Self {
-        Self { stage, timed_out: false, no_http1: false, exhausted: false, reason: reason.to_string() }
+        Self { stage, timed_out: false, no_http1: false, exhausted: false, loops: false, reason: reason.to_string() }
+    }
+
+    pub(super) fn of_loop() -> Self {
+        Self { loops: true, ..Self::new(ConnectStage::Tcp, &"this gateway itself listens there") }
     }
 
     /// Why there is no TCP connection.

@@ -10,6 +10,7 @@ mod connect_error;
 mod health;
 mod http2;
 mod outcome;
+mod own;
 mod pool;
 mod stream;
 pub mod tls;
@@ -17,6 +18,7 @@ pub mod tls;
 pub use connect_error::{ConnectError, ConnectStage};
 pub use http2::{ActiveStream, Http2Handle, Uploads};
 pub use outcome::Outcome;
+pub use own::OwnSockets;
 pub use pool::{Active, EndpointState, Http1Connection};
 pub use stream::UpstreamStream;
 
@@ -26,8 +28,10 @@ use crate::io::liveness::Pings;
 use crate::observe::metrics::WorkerMetrics;
 use crate::settings::Settings;
 use ahash::AHashSet;
+use route::ir::Transport;
 use route::table::{Backends, Endpoint, Table};
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -77,6 +81,7 @@ pub struct Upstreams {
     configured: RefCell<Configured>,
     limits: Limits,
     metrics: Arc<WorkerMetrics>,
+    own: Arc<OwnSockets>,
     /// Where the next tie-break starts; also the source of the two random choices.
     turn: Cell<u32>,
 }
@@ -125,8 +130,20 @@ impl Upstreams {
             configured: RefCell::default(),
             limits: Limits::new(settings),
             metrics,
+            own: Arc::default(),
             turn: Cell::new(0),
         }
+    }
+
+    /// No connection is made to these.
+    #[must_use]
+    pub fn avoiding(self, own: Arc<OwnSockets>) -> Self {
+        Self { own, ..self }
+    }
+
+    /// What is sent there comes back to this gateway.
+    pub fn is_own(&self, transport: Transport, address: SocketAddr) -> bool {
+        self.own.has(transport, address)
     }
 
     /// What this worker knows of an endpoint.
@@ -155,6 +172,9 @@ impl Upstreams {
                 return Ok((Connection::Http1(connection), true));
             }
         }
+        if self.is_own(Transport::Tcp, state.address) {
+            return Err(ConnectError::of_loop());
+        }
         let connected = if route.http2 {
             connect::connect_shared(state, route, self.limits, fresh).await
         } else {
@@ -181,6 +201,9 @@ impl Upstreams {
     /// # Errors
     /// [`ConnectError`]: nothing was sent, so another endpoint may be tried.
     pub async fn open(&self, state: &EndpointState, tls: Option<&TlsTarget>) -> Result<UpstreamStream, ConnectError> {
+        if self.is_own(Transport::Tcp, state.address) {
+            return Err(ConnectError::of_loop());
+        }
         let opened = connect::open(state, tls, self.limits).await;
         if opened.is_ok() {
             state.health.succeeded();

@@ -15,8 +15,8 @@ use crate::observe::metrics::{Registry, WorkerMetrics};
 use crate::policy::Chain;
 use crate::settings::Settings;
 use crate::tls::server::ServerTls;
-use crate::upstream::Upstreams;
 use crate::upstream::tls::ClientTls;
+use crate::upstream::{OwnSockets, Upstreams};
 use arc_swap::ArcSwap;
 use route::table::Table;
 use std::cell::{Cell, RefCell};
@@ -54,6 +54,8 @@ pub struct Shared {
     pub registry: Registry,
     pub access_log: AccessLog,
     pub events: Events,
+    /// What the engine listens on.
+    pub own: Arc<OwnSockets>,
     /// A drain has begun.
     pub leaving: Arc<AtomicBool>,
     /// `/readyz`.
@@ -85,7 +87,7 @@ impl Worker {
         let metrics = shared.registry.worker(id);
         Self {
             id,
-            upstreams: Upstreams::new(&shared.settings, Arc::clone(&metrics)),
+            upstreams: Upstreams::new(&shared.settings, Arc::clone(&metrics)).avoiding(Arc::clone(&shared.own)),
             metrics,
             drain: Rc::new(Drain::new(Arc::clone(&shared.leaving))),
             mirrors: Cell::new(0),
@@ -106,6 +108,7 @@ impl Worker {
             registry: crate::observe::metrics::Registry::new(1),
             access_log: crate::observe::access_log::AccessLog::start(&settings.access_log)?,
             events: crate::observe::events::Events::default(),
+            own: Arc::default(),
             leaving: Arc::default(),
             readiness: tokio::sync::watch::Sender::new(crate::worker::Readiness::Ready),
             settings,

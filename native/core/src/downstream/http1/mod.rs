@@ -305,12 +305,13 @@ struct Received<'g> {
 }
 
 fn receive<'g>(client: &'g Client, generation: &'g Generation, head: RequestHead<'_>) -> Received<'g> {
-    let terms = Http1Terms {
+    let mut terms = Http1Terms {
         minor: head.minor,
         head_request: head.method == "HEAD",
         close: !head.keep_alive || client.worker.drain.is_draining(),
     };
     let (consumed, framing) = (head.consumed, head.framing);
     let request = Request::new(client, generation, &Inbound::from_http1(head));
+    terms.close |= client.life.is_last(request.started());
     Received { consumed, framing, terms, request }
 }

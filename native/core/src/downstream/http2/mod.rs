@@ -83,6 +83,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
     loop {
         let until =
             if draining { Instant::now() + GOAWAY_GRACE } else { streams.idle_since() + settings.idle_timeout() };
+        let until = client.life.ends().filter(|ends| !draining && *ends < until).unwrap_or(until);
         let accept = poll_fn(|context| {
             if resets.exceeded(context) {
                 return Poll::Ready(None);
@@ -97,6 +98,10 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
                 let resets = Rc::clone(&resets);
                 let task = Stream { client: Rc::clone(&client), resets, _active: Active::begin(&streams) };
                 tokio::task::spawn_local(task.serve(request, respond));
+                if client.life.is_last(Instant::now()) && !draining {
+                    draining = true;
+                    connection.graceful_shutdown();
+                }
             }
             Ok(Some(Some(Err(_)))) => return,
             Ok(Some(None)) => break,
@@ -111,7 +116,8 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
                 connection.graceful_shutdown();
             }
             Err(_) if !draining => {
-                if streams.idle_since() + settings.idle_timeout() <= Instant::now() {
+                let now = Instant::now();
+                if client.life.is_over(now) || streams.idle_since() + settings.idle_timeout() <= now {
                     draining = true;
                     connection.graceful_shutdown();
                 }
