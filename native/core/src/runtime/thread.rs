@@ -63,6 +63,8 @@ struct Accepting {
 
 async fn serve(worker: Rc<Worker>, mut commands: mpsc::Receiver<Command>) {
     let mut accepting: AHashMap<SocketKey, Accepting> = AHashMap::new();
+    // Made for the first UDP listener: most gateways have none.
+    let mut datagrams: Option<Rc<l4::Datagrams>> = None;
     tokio::task::spawn_local(sweep(Rc::clone(&worker)));
     while let Some(command) = commands.recv().await {
         match command {
@@ -80,7 +82,8 @@ async fn serve(worker: Rc<Worker>, mut commands: mpsc::Receiver<Command>) {
                         Err(_) => continue,
                     },
                     Listening::Udp(socket) => {
-                        let task = tokio::task::spawn_local(l4::serve_udp(worker, key, socket));
+                        let datagrams = Rc::clone(datagrams.get_or_insert_default());
+                        let task = tokio::task::spawn_local(l4::serve_udp(worker, datagrams, key, socket));
                         Accepting { task: task.abort_handle(), end: None }
                     }
                 };
