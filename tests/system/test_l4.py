@@ -813,6 +813,118 @@ def test_answers_come_from_the_address_that_was_asked(flows: Any, serve: Any) ->
         assert ask(client, b"hello") == b"x hello"
 
 
+class Mailbox:
+    """A UDP backend that a test reads and answers from by hand."""
+
+    def __init__(self) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.settimeout(LIMIT)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * MEGABYTE)
+        self.socket.bind(("127.0.0.1", 0))
+        self.address: tuple[str, int] = self.socket.getsockname()
+
+    def receive(self, count: int) -> dict[tuple[str, int], list[bytes]]:
+        """What came from each session, in the order that it came."""
+        found: dict[tuple[str, int], list[bytes]] = {}
+        for _ in range(count):
+            data, peer = self.socket.recvfrom(65536)
+            found.setdefault(peer, []).append(data)
+        return found
+
+    def rest(self) -> dict[tuple[str, int], list[bytes]]:
+        """What has come by now, as `receive`."""
+        found: dict[tuple[str, int], list[bytes]] = {}
+        self.socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                data, peer = self.socket.recvfrom(65536)
+                found.setdefault(peer, []).append(data)
+        return found
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Callable[[], Mailbox]]:
+    with contextlib.ExitStack() as stack:
+
+        def start() -> Mailbox:
+            found = Mailbox()
+            stack.enter_context(found.socket)
+            return found
+
+        yield start
+
+
+def test_a_burst_arrives_whole_and_in_order(flows: Any, mailbox: Any) -> None:
+    """More datagrams than one batch takes, from three clients by turns, with empty ones among them."""
+    gateway, one, two = flows(workers=1), mailbox(), mailbox()
+    gateway.apply(*udp(gateway, ("a", 1), ("b", 1)), *backend("a", one.address), *backend("b", two.address))
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(gateway.datagrams(5000)) for _ in range(3)]
+        sent: list[list[bytes]] = [[] for _ in clients]
+        for number in range(200):
+            client = number % 3 if number < 100 else number // 34 % 3
+            data = b"" if number % 7 == 3 else b"%d:%d" % (client, number)
+            clients[client].send(data)
+            sent[client].append(data)
+        until(lambda: gateway.metric("l4_datagrams_total", direction="received") == 200, "200 datagrams are passed on")
+        assert gateway.metric("l4_connections_active") == 3
+        sessions = {(box.address, peer): data for box in (one, two) for peer, data in box.rest().items()}
+        assert sorted(sessions.values()) == sorted(sent)
+        # The backends have their turns.
+        assert {address for address, _ in sessions} == {one.address, two.address}
+    assert gateway.metric("l4_bytes_total", direction="received") == sum(map(len, (b"".join(each) for each in sent)))
+    assert gateway.metric("l4_failures_total") == 0
+
+
+def test_answers_to_several_clients_in_a_burst(flows: Any, mailbox: Any) -> None:
+    """From a socket bound to every address: each answer comes from the address that was asked, also in one batch."""
+    gateway, server = flows(workers=1), mailbox()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("0.0.0.0", 0))
+        port = free.getsockname()[1]
+    gateway.apply(*udp(gateway, "app", port=port, addresses=()), *backend("app", server.address))
+    with contextlib.ExitStack() as stack:
+        clients = [
+            stack.enter_context(gateway.datagrams(port, ("127.0.0.1", "127.9.8.7", gateway.address)[number % 3]))
+            for number in range(12)
+        ]
+        six = stack.enter_context(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
+        six.settimeout(LIMIT)
+        six.connect(("::1", port))
+        clients.append(six)
+        for number, client in enumerate(clients):
+            client.send(b"%d" % number)
+        peers = {data[0]: peer for peer, data in server.receive(len(clients)).items()}
+        answers = [[b"" if turn == 5 else b"%d/%d" % (number, turn) for turn in range(10)] for number in range(13)]
+        for turn in range(10):
+            for number in range(len(clients)):
+                server.socket.sendto(answers[number][turn], peers[b"%d" % number])
+        for number, client in enumerate(clients):
+            assert [client.recv(65536) for _ in range(10)] == answers[number]
+        until(lambda: gateway.metric("l4_datagrams_total", direction="sent") == 130, "all answers are counted")
+    assert gateway.metric("l4_failures_total") == 0
+
+
+def test_a_datagram_too_large_for_the_backend_is_dropped_alone(flows: Any, mailbox: Any) -> None:
+    """IPv6 carries 20 bytes more than IPv4: the largest of its datagrams does not fit into one of IPv4."""
+    gateway, server = flows(workers=1), mailbox()
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as free:
+        free.bind(("::1", 0))
+        port = free.getsockname()[1]
+    gateway.apply(*udp(gateway, "app", port=port, addresses=("::1",)), *backend("app", server.address))
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client:
+        client.settimeout(LIMIT)
+        client.connect(("::1", port))
+        sent = [b"1", b"", b"x" * 65_527, b"2", b"", b"y" * 65_507, b"3"]
+        for data in sent:
+            client.send(data)
+        (arrived,) = server.receive(len(sent) - 1).values()
+        assert arrived == [data for data in sent if len(data) <= 65_507]
+        until(lambda: gateway.metric("l4_datagrams_total", direction="received") == len(arrived), "they are counted")
+    assert gateway.metric("l4_failures_total", reason="send_buffer_full") == 1
+    assert gateway.metric("l4_connections_active") == 1
+
+
 def test_datagrams_without_a_way_are_dropped(flows: Any) -> None:
     gateway = flows(workers=1)
     gateway.apply(*udp(gateway, "app"), *backend("app"))

@@ -2,7 +2,7 @@
 
 use std::cell::{RefCell, RefMut};
 
-/// The largest datagram that IP carries: what one read takes at most.
+/// What one read takes at most.
 pub const SIZE: usize = 65_535;
 
 /// Room for one read that is passed on at once. Made when it is first used.

@@ -1,17 +1,23 @@
 //! Connections and datagrams that are carried without looking into them: `TLSRoute`, `TCPRoute`, `UDPRoute`.
 //!
 //! `hello` reads the server name of a TLS connection, `tcp` finds the backend of a connection and `relay` moves its bytes;
-//! `udp` keeps a session for each client of a UDP listener, `datagram` is its socket. A flow keeps the endpoint that it was
-//! given: a new configuration is for new flows, and a flow holds on to no generation of the table.
+//! `udp` keeps a `session` for each client of a UDP listener, `datagram` is its socket, `outbox` has the answers of a round,
+//! `batch` takes and sends several datagrams in one system call. A flow keeps the endpoint that it was given: a new
+//! configuration is for new flows, and a flow holds on to no generation of the table.
 
+mod batch;
+#[cfg(test)]
+mod bursts;
 mod datagram;
 mod entry;
 pub mod hello;
+mod outbox;
+mod session;
 mod tcp;
 mod udp;
 
 pub use tcp::{Https, serve_tcp, serve_tls};
-pub use udp::serve as serve_udp;
+pub use udp::{Datagrams, serve as serve_udp};
 
 use crate::observe::l4::{L4Reason, L4Series};
 use crate::upstream::TlsTarget;

@@ -6,30 +6,31 @@
 //! - As many sessions as there may be: datagrams of further clients are dropped and counted. Nothing is queued: what the
 //!   kernel does not take is dropped, as on any hop.
 
+use super::batch::{BATCH, Room, together};
 use super::choose;
 use super::datagram::{Client, DatagramSocket};
 use super::entry::{Carriage, Entry};
+use super::outbox::Outbox;
+use super::session::{Session, connect, is_unreachable};
 use crate::observe::l4::L4Reason;
-use crate::upstream::{Active, ConnectStage, EndpointState, Outcome};
-use crate::worker::{Generation, SessionGuard, Worker};
+use crate::upstream::{ConnectStage, Outcome};
+use crate::worker::{Generation, Worker};
 use ahash::AHashMap;
+use nix::sys::socket::MultiHeaders;
 use route::ir::Transport;
 use route::resolve::{L4Routed, route_l4};
-use route::table::{Endpoint, SocketKey};
-use socket2::SockRef;
+use route::table::SocketKey;
+use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::Interest;
-use tokio::net::UdpSocket;
-use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-/// Datagrams that one socket may hand over before others have their turn.
-const BATCH: usize = 64;
+/// Batches that one socket may hand over before others have their turn.
+const BATCHES: usize = 2;
 
 /// How exact sessions expire, at most.
 const MAX_TICK: Duration = Duration::from_secs(1);
@@ -41,8 +42,31 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// After an error of the listener's socket.
 const ERROR_PAUSE: Duration = Duration::from_millis(50);
 
+/// What the UDP listeners of one worker share.
+#[derive(Debug, Default)]
+pub struct Datagrams {
+    inbox: RefCell<Inbox>,
+    outbox: Outbox,
+}
+
+/// Datagrams of clients: passed on before anything else happens.
+#[derive(Debug)]
+struct Inbox {
+    room: Room,
+    /// Whose the datagram in each place is, and how long.
+    received: Vec<(Client, usize)>,
+    headers: MultiHeaders<()>,
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        let received = Vec::with_capacity(BATCH);
+        Self { room: Room::default(), received, headers: MultiHeaders::preallocate(BATCH, None) }
+    }
+}
+
 /// Serve one socket of a UDP listener until the task is dropped; its sessions end with it.
-pub async fn serve(worker: Rc<Worker>, key: SocketKey, socket: std::net::UdpSocket) {
+pub async fn serve(worker: Rc<Worker>, datagrams: Rc<Datagrams>, key: SocketKey, socket: std::net::UdpSocket) {
     let socket = match DatagramSocket::new(socket) {
         Ok(socket) => socket,
         Err(error) => {
@@ -51,7 +75,8 @@ pub async fn serve(worker: Rc<Worker>, key: SocketKey, socket: std::net::UdpSock
         }
     };
     let idle = worker.settings().udp_idle_timeout();
-    let serving = Serving(Rc::new(Listener { worker, key, socket, sessions: RefCell::default() }));
+    let socket = Rc::new(socket);
+    let serving = Serving(Rc::new(Listener { worker, datagrams, key, socket, sessions: RefCell::default() }));
     let listener = &serving.0;
     let mut ticks = interval((idle / 4).clamp(MIN_TICK, MAX_TICK));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -60,10 +85,11 @@ pub async fn serve(worker: Rc<Worker>, key: SocketKey, socket: std::net::UdpSock
             biased;
             _ = ticks.tick() => listener.expire(idle),
             ready = listener.socket.readable() => {
-                if ready.is_err() || listener.receive().is_err() {
-                    tokio::time::sleep(ERROR_PAUSE).await;
+                match ready.and_then(|()| listener.receive()) {
+                    Ok(true) => tokio::task::yield_now().await,
+                    Ok(false) => {}
+                    Err(_) => tokio::time::sleep(ERROR_PAUSE).await,
                 }
-                tokio::task::yield_now().await;
             }
         }
     }
@@ -73,8 +99,9 @@ pub async fn serve(worker: Rc<Worker>, key: SocketKey, socket: std::net::UdpSock
 #[derive(Debug)]
 struct Listener {
     worker: Rc<Worker>,
+    datagrams: Rc<Datagrams>,
     key: SocketKey,
-    socket: DatagramSocket,
+    socket: Rc<DatagramSocket>,
     sessions: RefCell<AHashMap<Client, Rc<Session>>>,
 }
 
@@ -89,55 +116,58 @@ impl Drop for Serving {
     }
 }
 
-/// One client's datagrams to one endpoint.
-#[derive(Debug)]
-struct Session {
-    socket: UdpSocket,
-    endpoint: Arc<Endpoint>,
-    state: Rc<EndpointState>,
-    entry: Entry,
-    last: Cell<Instant>,
-    /// Its endpoint has said something.
-    answered: Cell<bool>,
-    /// The generation in which its endpoint was last found to be wanted.
-    seen: Cell<(usize, u64)>,
-    answers: RefCell<Option<AbortHandle>>,
-    _active: Active,
-    _open: SessionGuard,
-}
-
 impl Listener {
-    /// Take what there is, up to a batch.
-    fn receive(self: &Rc<Self>) -> io::Result<()> {
-        let mut scratch = self.worker.scratch.borrow();
-        for _ in 0..BATCH {
-            match self.socket.try_receive(&mut scratch) {
-                Ok((count, client)) => self.forward(client, &scratch[..count]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                // An earlier answer met no one: not this datagram's trouble.
-                Err(error) if is_unreachable(&error) => {}
-                Err(error) => return Err(error),
+    /// Take what there is, up to a turn's batches. Whether there may be more.
+    fn receive(self: &Rc<Self>) -> io::Result<bool> {
+        let mut inbox = self.datagrams.inbox.borrow_mut();
+        let Inbox { room, received, headers } = &mut *inbox;
+        for _ in 0..BATCHES {
+            let more = match self.socket.receive(room, received) {
+                // An earlier answer met no one: not these datagrams' trouble.
+                Err(error) if is_unreachable(&error) => true,
+                outcome => outcome?,
+            };
+            together(
+                received,
+                |one, other| one.0 == other.0,
+                |group| {
+                    let bytes = |place: &usize| room.bytes(*place, received[*place].1);
+                    let datagrams: SmallVec<[&[u8]; BATCH]> = group.iter().map(bytes).collect();
+                    self.forward(received[group[0]].0, &datagrams, headers);
+                },
+            );
+            if !more {
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn forward(self: &Rc<Self>, client: Client, bytes: &[u8]) {
+    /// Pass on what one client sent, in order.
+    fn forward(self: &Rc<Self>, client: Client, mut datagrams: &[&[u8]], headers: &mut MultiHeaders<()>) {
         let generation = self.worker.generation();
-        let known = self.sessions.borrow().get(&client).cloned();
-        if let Some(session) = known {
-            if !self.is_wanted(&session, &generation) {
-                self.end(&client, &session);
-            } else if session.send(bytes).is_ok() {
-                return;
-            } else {
-                self.lost(&client, &session);
+        while !datagrams.is_empty() {
+            let known = self.sessions.borrow().get(&client).cloned();
+            if let Some(session) = known {
+                if !self.is_wanted(&session, &generation) {
+                    self.end(&session);
+                } else if let Err(place) = session.send(headers, datagrams) {
+                    datagrams = &datagrams[place..];
+                    self.lost(&session);
+                } else {
+                    return;
+                }
             }
-        }
-        let begun = self.begin(client, &generation);
-        let sent = begun.and_then(|session| session.send(bytes).map_err(|()| L4Reason::UpstreamReset));
-        if let Err(reason) = sent {
+            // With a session of its own, or not at all.
+            let begun = self.begin(client, &generation);
+            let sent = begun
+                .map_err(|reason| (0, reason))
+                .and_then(|session| session.send(headers, datagrams).map_err(|place| (place, L4Reason::UpstreamReset)));
+            let Err((place, reason)) = sent else {
+                return;
+            };
             self.worker.metrics.l4_failures.count(reason);
+            datagrams = &datagrams[place + 1..];
         }
     }
 
@@ -171,6 +201,7 @@ impl Listener {
         };
         entry.endpoint(&endpoint);
         let session = Rc::new(Session {
+            client,
             socket,
             endpoint,
             _active: state.begin(),
@@ -182,7 +213,7 @@ impl Listener {
             answers: RefCell::default(),
             _open: worker.drain.session(),
         });
-        let answers = tokio::task::spawn_local(answers(Rc::clone(self), client, Rc::clone(&session)));
+        let answers = tokio::task::spawn_local(answers(Rc::clone(self), Rc::clone(&session)));
         *session.answers.borrow_mut() = Some(answers.abort_handle());
         self.sessions.borrow_mut().insert(client, Rc::clone(&session));
         Ok(session)
@@ -213,10 +244,10 @@ impl Listener {
     }
 
     /// Its endpoint cannot be reached.
-    fn lost(&self, client: &Client, session: &Rc<Session>) {
+    fn lost(&self, session: &Rc<Session>) {
         self.report(session, Outcome::NotConnected(ConnectStage::Tcp));
         session.entry.failed(L4Reason::UpstreamReset);
-        self.end(client, session);
+        self.end(session);
     }
 
     fn report(&self, session: &Session, outcome: Outcome) {
@@ -224,11 +255,11 @@ impl Listener {
         self.worker.upstreams.report(among, &session.state, outcome, session.last.get());
     }
 
-    fn end(&self, client: &Client, session: &Rc<Session>) {
+    fn end(&self, session: &Rc<Session>) {
         let mut sessions = self.sessions.borrow_mut();
         // The client may have another session by now.
-        if sessions.get(client).is_some_and(|current| Rc::ptr_eq(current, session)) {
-            sessions.remove(client);
+        if sessions.get(&session.client).is_some_and(|current| Rc::ptr_eq(current, session)) {
+            sessions.remove(&session.client);
         }
         session.stop();
     }
@@ -248,34 +279,25 @@ impl Listener {
             sessions.shrink_to(0);
         }
     }
-
-    /// Give the client what its endpoint has sent, up to a batch. True: there may be more.
-    fn answer(&self, client: &Client, session: &Session) -> io::Result<bool> {
-        let mut scratch = self.worker.scratch.borrow();
-        for _ in 0..BATCH {
-            let count = match session.socket.try_recv(&mut scratch) {
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
-            };
-            session.last.set(Instant::now());
-            if !session.answered.replace(true) {
-                self.report(session, Outcome::Opened);
-            }
-            match self.socket.send(&scratch[..count], client) {
-                Ok(()) => session.entry.datagram_sent(count),
-                Err(_) => self.worker.metrics.l4_failures.count(L4Reason::Full),
-            }
-        }
-        Ok(true)
-    }
 }
 
 /// Pass answers on until the endpoint is unreachable.
-async fn answers(listener: Rc<Listener>, client: Client, session: Rc<Session>) {
+async fn answers(listener: Rc<Listener>, session: Rc<Session>) {
+    let outbox = &listener.datagrams.outbox;
+    let mut told = false;
     // An ICMP error makes a socket neither readable nor writable.
     while let Ok(ready) = session.socket.ready(Interest::READABLE | Interest::ERROR).await {
-        match listener.answer(&client, &session) {
+        // Else another session is about to send them.
+        let is_first = outbox.is_empty();
+        let more = outbox.take(&listener.socket, &session, BATCHES * BATCH);
+        if !told && session.answered.get() {
+            told = true;
+            listener.report(&session, Outcome::Opened);
+        }
+        if is_first && !outbox.is_empty() {
+            outbox.flush_after_others().await;
+        }
+        match more {
             Ok(true) => tokio::task::yield_now().await,
             Ok(false) => {}
             Err(_) => break,
@@ -284,66 +306,10 @@ async fn answers(listener: Rc<Listener>, client: Client, session: Rc<Session>) {
             break;
         }
     }
-    listener.lost(&client, &session);
-}
-
-impl Session {
-    /// Pass a datagram on. An error: the endpoint cannot be reached.
-    fn send(&self, bytes: &[u8]) -> Result<(), ()> {
-        // Not by readiness: a socket just made has none yet, and nothing waits here anyway.
-        match SockRef::from(&self.socket).send(bytes) {
-            Ok(_) => {
-                self.last.set(Instant::now());
-                self.entry.datagram_received(bytes.len());
-                Ok(())
-            }
-            Err(error) if is_unreachable(&error) => Err(()),
-            Err(_) => {
-                self.entry.dropped();
-                Ok(())
-            }
-        }
-    }
-
-    /// What the socket has been told since, if anything.
-    fn take_error(&self) -> io::Result<()> {
-        let taken: io::Result<()> = self.socket.try_io(Interest::ERROR, || match self.socket.take_error()? {
-            Some(error) => Err(error),
-            None => Err(io::ErrorKind::WouldBlock.into()),
-        });
-        match taken {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    fn stop(&self) {
-        self.entry.finished();
-        if let Some(answers) = self.answers.take() {
-            answers.abort();
-        }
-    }
-}
-
-fn is_unreachable(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable
-    )
+    listener.lost(&session);
 }
 
 /// What tells generations apart.
 fn number_of(generation: &Arc<Generation>) -> (usize, u64) {
     (Arc::as_ptr(generation).addr(), generation.table.generation)
-}
-
-fn connect(address: SocketAddr) -> io::Result<UdpSocket> {
-    let any: IpAddr = match address {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = std::net::UdpSocket::bind((any, 0))?;
-    socket.set_nonblocking(true)?;
-    socket.connect(address)?;
-    UdpSocket::from_std(socket)
 }

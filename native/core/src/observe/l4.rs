@@ -125,7 +125,7 @@ impl L4Failures {
         self.0[reason as usize].add(1);
     }
 
-    pub(super) fn of(&self, reason: L4Reason) -> &Counter {
+    pub fn of(&self, reason: L4Reason) -> &Counter {
         &self.0[reason as usize]
     }
 }

@@ -100,9 +100,11 @@ struct Accepting {
 
 async fn serve(worker: Rc<Worker>, commands: &mut mpsc::Receiver<Command>, told: &mut Told) {
     let mut accepting: AHashMap<SocketKey, Accepting> = AHashMap::new();
+    // Made for the first UDP listener: most gateways have none.
+    let mut datagrams: Option<Rc<l4::Datagrams>> = None;
     tokio::task::spawn_local(sweep(Rc::clone(&worker)));
     for (key, listening) in &told.listening {
-        accepting.extend(listen(&worker, *key, listening).map(|found| (*key, found)));
+        accepting.extend(listen(&worker, &mut datagrams, *key, listening).map(|found| (*key, found)));
     }
     leave(&worker, &mut accepting, told.leaving);
     while let Some(command) = commands.recv().await {
@@ -110,7 +112,7 @@ async fn serve(worker: Rc<Worker>, commands: &mut mpsc::Receiver<Command>, told:
             // A drain is at its end: nothing new is taken.
             Command::Listen(..) if worker.drain.is_closed() => {}
             Command::Listen(key, listening) => {
-                accepting.extend(listen(&worker, key, &listening).map(|found| (key, found)));
+                accepting.extend(listen(&worker, &mut datagrams, key, &listening).map(|found| (key, found)));
                 told.listening.insert(key, listening);
             }
             Command::Close(key) => {
@@ -144,7 +146,12 @@ async fn serve(worker: Rc<Worker>, commands: &mut mpsc::Receiver<Command>, told:
 }
 
 /// Begin to take what comes to a socket. `None`: the system has no room for it, and the operator is told.
-fn listen(worker: &Rc<Worker>, key: SocketKey, listening: &Listening) -> Option<Accepting> {
+fn listen(
+    worker: &Rc<Worker>,
+    datagrams: &mut Option<Rc<l4::Datagrams>>,
+    key: SocketKey,
+    listening: &Listening,
+) -> Option<Accepting> {
     let begun = listening.try_clone().and_then(|listening| match listening {
         Listening::Tcp(listener) => {
             let listener = TcpListener::from_std(listener)?;
@@ -153,7 +160,8 @@ fn listen(worker: &Rc<Worker>, key: SocketKey, listening: &Listening) -> Option<
             Ok(Accepting { task: task.abort_handle(), end: Some(end) })
         }
         Listening::Udp(socket) => {
-            let task = tokio::task::spawn_local(carry_datagrams(Rc::clone(worker), key, socket));
+            let datagrams = Rc::clone(datagrams.get_or_insert_default());
+            let task = tokio::task::spawn_local(carry_datagrams(Rc::clone(worker), datagrams, key, socket));
             Ok(Accepting { task: task.abort_handle(), end: None })
         }
     });
@@ -182,9 +190,9 @@ fn leave(worker: &Worker, accepting: &mut AHashMap<SocketKey, Accepting>, step: 
     }
 }
 
-async fn carry_datagrams(worker: Rc<Worker>, key: SocketKey, socket: UdpSocket) {
+async fn carry_datagrams(worker: Rc<Worker>, datagrams: Rc<l4::Datagrams>, key: SocketKey, socket: UdpSocket) {
     survive(&worker, "carrying datagrams", async || match socket.try_clone() {
-        Ok(socket) => l4::serve_udp(Rc::clone(&worker), key, socket).await,
+        Ok(socket) => l4::serve_udp(Rc::clone(&worker), Rc::clone(&datagrams), key, socket).await,
         Err(error) => tell_deaf(&worker, key, &error),
     })
     .await;

@@ -1,0 +1,114 @@
+//! Several datagrams in one system call: room for them, and how they are taken and sent.
+//!
+//! `nix` lays out the headers, so nothing here is unsafe. Two of its ways shape what uses them:
+//! - Headers that receive keep the lengths that the kernel wrote into them last (nix issue 2506, pull request 2813), so a set
+//!   of them serves one kind of socket only, where every datagram comes with the same.
+//! - One control message is for all datagrams of a call, so what is sent at once leaves from one address.
+
+use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, RecvMsg, SockaddrLike, recvmmsg, sendmmsg};
+use smallvec::SmallVec;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::RawFd;
+
+/// Datagrams in one system call, at most. More would save little and take room.
+pub const BATCH: usize = 32;
+
+/// The largest datagram that IP carries.
+const LARGEST: usize = 65_535;
+
+/// From one place to the next. Were it a power of two, the beginnings of all would compete for the same cache lines.
+const STRIDE: usize = 65_536 + 320;
+
+/// Places for a batch of datagrams of any size. Memory is taken only for what was ever written.
+#[derive(Debug)]
+pub struct Room(Vec<u8>);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(vec![0; BATCH * STRIDE])
+    }
+}
+
+impl Room {
+    /// The first bytes of a place.
+    pub fn bytes(&self, place: usize, length: usize) -> &[u8] {
+        &self.0[place * STRIDE..][..length]
+    }
+
+    /// Take datagrams without waiting, into the places from `first` on; `each` gets them one by one. How many were taken,
+    /// and whether there was a place for more: then the socket has no more.
+    ///
+    /// # Errors
+    /// As of `recvmmsg`. `WouldBlock`: there is none.
+    pub fn take<S: SockaddrLike + Copy>(
+        &mut self,
+        first: usize,
+        socket: RawFd,
+        headers: &mut MultiHeaders<S>,
+        mut each: impl FnMut(&RecvMsg<'_, '_, S>),
+    ) -> io::Result<(usize, bool)> {
+        let mut places = self.0[first * STRIDE..].chunks_exact_mut(STRIDE);
+        let wanted = places.len();
+        let mut slices: [_; BATCH] = std::array::from_fn(|_| {
+            let place = places.next().map(|place| &mut place[..LARGEST]);
+            [IoSliceMut::new(place.unwrap_or_default())]
+        });
+        let mut taken = 0;
+        for message in recvmmsg(socket, headers, &mut slices[..wanted], MsgFlags::empty(), None)? {
+            taken += 1;
+            each(&message);
+        }
+        Ok((taken, taken < wanted))
+    }
+}
+
+/// Send datagrams in order, up to a batch, without waiting. How many were sent: the next one met an error that the kernel
+/// does not tell.
+///
+/// # Errors
+/// What the first one met.
+pub fn send<'b, S: SockaddrLike + Copy>(
+    socket: RawFd,
+    headers: &mut MultiHeaders<S>,
+    datagrams: impl ExactSizeIterator<Item = (&'b [u8], Option<S>)>,
+    control: &[ControlMessage<'_>],
+) -> io::Result<usize> {
+    let count = datagrams.len().min(BATCH);
+    let mut slices = [[IoSlice::new(&[])]; BATCH];
+    let mut addresses = [None; BATCH];
+    for (place, (bytes, address)) in datagrams.take(BATCH).enumerate() {
+        slices[place] = [IoSlice::new(bytes)];
+        addresses[place] = address;
+    }
+    Ok(sendmmsg(socket, headers, &slices[..count], &addresses[..count], control, MsgFlags::empty())?.count())
+}
+
+/// Call `each` with the places of items that are the same: groups by their first, their items in order.
+pub fn together<T>(items: &[T], same: impl Fn(&T, &T) -> bool, mut each: impl FnMut(&[usize])) {
+    let mut left: SmallVec<[usize; BATCH]> = (0..items.len()).collect();
+    let mut group: SmallVec<[usize; BATCH]> = SmallVec::new();
+    while let Some(&first) = left.first() {
+        group.clear();
+        left.retain(|place| {
+            let belongs = same(&items[first], &items[*place]);
+            if belongs {
+                group.push(*place);
+            }
+            !belongs
+        });
+        each(&group);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_keep_the_order_within_them() {
+        let mut groups = Vec::new();
+        together(&["a1", "b1", "a2", "c1", "b2", "a3"], |a, b| a[..1] == b[..1], |group| groups.push(group.to_vec()));
+        assert_eq!(groups, [vec![0, 2, 5], vec![1, 4], vec![3]]);
+        together(&[], |(): &(), ()| true, |_| panic!("nothing has no groups"));
+    }
+}
