@@ -204,6 +204,8 @@ impl Listener {
             entry,
             last: Cell::new(Instant::now()),
             seen: Cell::new(number_of(generation)),
+            cuts: Cell::new(true),
+            cuts_answers: Cell::new(true),
             answers: RefCell::default(),
             _open: worker.drain.session(),
         });
