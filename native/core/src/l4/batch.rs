@@ -5,7 +5,7 @@
 //!   of them serves one kind of socket only, where every datagram comes with the same.
 //! - One control message is for all datagrams of a call, so what is sent at once leaves from one address.
 
-use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, RecvMsg, SockaddrLike, recvmmsg, sendmmsg};
+use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, RecvMsg, SockaddrLike, recvmmsg, sendmmsg, sendmsg};
 use smallvec::SmallVec;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::RawFd;
@@ -15,6 +15,10 @@ pub const BATCH: usize = 32;
 
 /// The largest datagram that IP carries.
 const LARGEST: usize = 65_535;
+
+/// The largest datagram that may leave as a part of one that the kernel cuts: one that no Ethernet has to fragment, since the
+/// kernel does not cut into pieces that would have to be.
+const SEGMENT: usize = 1_452;
 
 /// From one place to the next. Were it a power of two, the beginnings of all would compete for the same cache lines.
 const STRIDE: usize = 65_536 + 320;
@@ -83,6 +87,45 @@ pub fn send<'b, S: SockaddrLike + Copy>(
     Ok(sendmmsg(socket, headers, &slices[..count], &addresses[..count], control, MsgFlags::empty())?.count())
 }
 
+/// How many of the first datagrams may leave as one that the kernel cuts: of one length, only the last one shorter.
+pub fn alike(lengths: impl IntoIterator<Item = usize>) -> usize {
+    let mut lengths = lengths.into_iter();
+    let first = lengths.next().unwrap_or_default();
+    if !(1..=SEGMENT).contains(&first) {
+        return 1;
+    }
+    let mut count = 1;
+    for length in lengths.take(BATCH - 1) {
+        if !(1..=first).contains(&length) {
+            break;
+        }
+        count += 1;
+        if length < first {
+            break;
+        }
+    }
+    count
+}
+
+/// Send datagrams that are `alike` on one way through the network stack, without waiting: all or none (`UDP_SEGMENT`).
+///
+/// # Errors
+/// As of `sendmsg`; also where the way out cannot do it.
+pub fn send_alike<S: SockaddrLike>(
+    socket: RawFd,
+    datagrams: &[&[u8]],
+    to: Option<&S>,
+    control: &[ControlMessage<'_>],
+) -> io::Result<()> {
+    let first = datagrams.first().map_or(0, |bytes| bytes.len());
+    let length = u16::try_from(first).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let slices: SmallVec<[IoSlice<'_>; BATCH]> = datagrams.iter().map(|bytes| IoSlice::new(bytes)).collect();
+    let mut control: SmallVec<[ControlMessage<'_>; 2]> = control.iter().copied().collect();
+    control.push(ControlMessage::UdpGsoSegments(&length));
+    sendmsg(socket, &slices, &control, MsgFlags::empty(), to)?;
+    Ok(())
+}
+
 /// Call `each` with the places of items that are the same: groups by their first, their items in order.
 pub fn together<T>(items: &[T], same: impl Fn(&T, &T) -> bool, mut each: impl FnMut(&[usize])) {
     let mut left: SmallVec<[usize; BATCH]> = (0..items.len()).collect();
@@ -110,5 +153,21 @@ mod tests {
         together(&["a1", "b1", "a2", "c1", "b2", "a3"], |a, b| a[..1] == b[..1], |group| groups.push(group.to_vec()));
         assert_eq!(groups, [vec![0, 2, 5], vec![1, 4], vec![3]]);
         together(&[], |(): &(), ()| true, |_| panic!("nothing has no groups"));
+    }
+
+    #[test]
+    fn the_kernel_cuts_what_is_of_one_length() {
+        for (lengths, count) in [
+            (vec![5], 1),
+            (vec![5, 5, 5], 3),
+            (vec![5, 5, 4, 4], 3),
+            (vec![5, 6], 1),
+            (vec![5, 5, 0, 5], 2),
+            (vec![0, 0], 1),
+            (vec![SEGMENT; 40], BATCH),
+            (vec![SEGMENT + 1; 2], 1),
+        ] {
+            assert_eq!(alike(lengths.clone()), count, "{lengths:?}");
+        }
     }
 }

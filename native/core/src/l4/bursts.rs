@@ -85,7 +85,7 @@ fn a_burst_of_three_clients_arrives_whole_and_in_order() {
     for number in 0..200_usize {
         // By turns at first, then in a row; empty ones among them.
         let client = if number < 100 { number % 3 } else { number / 34 % 3 };
-        let bytes = if number % 7 == 3 { Vec::new() } else { format!("{client}:{number}").into_bytes() };
+        let bytes = if number % 7 == 3 { Vec::new() } else { format!("{client}:{number:03}").into_bytes() };
         clients[client].send(&bytes).unwrap();
         sent[client].push(bytes);
     }

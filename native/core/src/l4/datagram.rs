@@ -119,6 +119,16 @@ impl DatagramSocket {
         Ok(())
     }
 
+    /// Send several to one client that are `batch::alike`. Never waits.
+    ///
+    /// # Errors
+    /// `WouldBlock`: the kernel has no room. Others: not in this way.
+    pub fn send_alike(&self, datagrams: &[&[u8]], client: &Client) -> io::Result<()> {
+        let to = SockaddrStorage::from(client.peer);
+        let fd = self.socket.as_raw_fd();
+        with_control(client.local, |control| batch::send_alike(fd, datagrams, Some(&to), control))
+    }
+
     /// Send to clients that asked the same of our addresses, in one call. Never waits. How many were sent; what the next
     /// one met, a call of its own tells.
     pub fn send_together<'b>(

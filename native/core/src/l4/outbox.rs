@@ -3,10 +3,11 @@
 //! A session reads its answers into the room here. The first one to do so asks for a turn behind all that is ready, so the
 //! others have read theirs when everything is sent. Nothing waits for more to come.
 
-use super::batch::{BATCH, Room, together};
+use super::batch::{BATCH, Room, alike, together};
 use super::datagram::{DatagramSocket, Senders, until_empty};
 use super::session::Session;
 use nix::sys::socket::MultiHeaders;
+use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
@@ -109,19 +110,30 @@ impl Drop for Flush<'_> {
 impl Answers {
     fn flush(&mut self) {
         let Self { room, waiting, senders, .. } = self;
-        let same =
-            |a: &Answer, b: &Answer| Rc::ptr_eq(&a.socket, &b.socket) && a.session.client.asked_as(&b.session.client);
-        together(waiting, same, |group| {
-            let socket = &waiting[group[0]].socket;
-            let bytes = |place: usize| room.bytes(place, waiting[place].length);
+        let bytes = |place: usize| room.bytes(place, waiting[place].length);
+        let mut left: SmallVec<[usize; BATCH]> = SmallVec::new();
+        together(
+            waiting,
+            |a, b| Rc::ptr_eq(&a.session, &b.session),
+            |group| {
+                let sent = send_alike(waiting, group, bytes);
+                left.extend_from_slice(&group[sent..]);
+            },
+        );
+        let same = |a: &usize, b: &usize| {
+            let (a, b) = (&waiting[*a], &waiting[*b]);
+            Rc::ptr_eq(&a.socket, &b.socket) && a.session.client.asked_as(&b.session.client)
+        };
+        together(&left, same, |group| {
+            let socket = &waiting[left[group[0]]].socket;
             let mut sent = 0;
             if group.len() > 1 {
-                let datagrams = group.iter().map(|place| (bytes(*place), waiting[*place].session.client));
+                let datagrams = group.iter().map(|at| (bytes(left[*at]), waiting[left[*at]].session.client));
                 sent = socket.send_together(senders, datagrams);
             }
-            for (number, place) in group.iter().enumerate() {
-                let Answer { session, length, .. } = &waiting[*place];
-                if number < sent || socket.send(bytes(*place), &session.client).is_ok() {
+            for (number, at) in group.iter().enumerate() {
+                let Answer { session, length, .. } = &waiting[left[*at]];
+                if number < sent || socket.send(bytes(left[*at]), &session.client).is_ok() {
                     session.entry.datagram_sent(*length);
                 } else {
                     session.entry.dropped();
@@ -130,4 +142,24 @@ impl Answers {
         });
         waiting.clear();
     }
+}
+
+/// Send the first answers of one session's that are of one length, as far as that goes. How many.
+fn send_alike<'r>(waiting: &[Answer], group: &[usize], bytes: impl Fn(usize) -> &'r [u8]) -> usize {
+    let Answer { socket, session, .. } = &waiting[group[0]];
+    let mut sent = 0;
+    while session.cuts_answers.get() {
+        let count = alike(group[sent..].iter().map(|place| waiting[*place].length));
+        if count == 1 {
+            break;
+        }
+        let datagrams: SmallVec<[&[u8]; BATCH]> = group[sent..][..count].iter().map(|place| bytes(*place)).collect();
+        if let Err(error) = socket.send_alike(&datagrams, &session.client) {
+            session.cuts_answers.set(error.kind() == io::ErrorKind::WouldBlock);
+            break;
+        }
+        datagrams.iter().for_each(|bytes| session.entry.datagram_sent(bytes.len()));
+        sent += count;
+    }
+    sent
 }

@@ -31,6 +31,9 @@ pub struct Session {
     pub answered: Cell<bool>,
     /// The generation in which its endpoint was last found to be wanted.
     pub seen: Cell<(usize, u64)>,
+    /// Whether datagrams of one length may leave together, towards the endpoint and the client: until that fails.
+    pub cuts: Cell<bool>,
+    pub cuts_answers: Cell<bool>,
     pub answers: RefCell<Option<AbortHandle>>,
     pub _active: Active,
     pub _open: SessionGuard,
@@ -39,18 +42,35 @@ pub struct Session {
 impl Session {
     /// Pass datagrams on, several in one call. An error: the endpoint cannot be reached, as the datagram in that place found.
     pub fn send(&self, headers: &mut MultiHeaders<()>, datagrams: &[&[u8]]) -> Result<(), usize> {
+        let fd = self.socket.as_raw_fd();
         let mut sent = 0;
-        if datagrams.len() > 1 {
-            let all = datagrams.iter().map(|bytes| (*bytes, None));
-            match batch::send(self.socket.as_raw_fd(), headers, all, &[]) {
+        while self.cuts.get() {
+            let count = batch::alike(datagrams[sent..].iter().map(|bytes| bytes.len()));
+            if count == 1 {
+                break;
+            }
+            let alike = &datagrams[sent..sent + count];
+            match batch::send_alike::<()>(fd, alike, None, &[]) {
+                Ok(()) => alike.iter().for_each(|bytes| self.passed_on(bytes)),
+                Err(error) if is_unreachable(&error) => return Err(sent),
+                Err(error) => {
+                    self.cuts.set(error.kind() == io::ErrorKind::WouldBlock);
+                    break;
+                }
+            }
+            sent += count;
+        }
+        if datagrams.len() > sent + 1 {
+            let rest = datagrams[sent..].iter().map(|bytes| (*bytes, None));
+            match batch::send(fd, headers, rest, &[]) {
                 Ok(count) => {
-                    datagrams[..count].iter().for_each(|bytes| self.passed_on(bytes));
-                    sent = count;
+                    datagrams[sent..sent + count].iter().for_each(|bytes| self.passed_on(bytes));
+                    sent += count;
                 }
                 // Told once: another try would find no error.
                 Err(error) => {
-                    self.failed(&error).map_err(|()| 0_usize)?;
-                    sent = 1;
+                    self.failed(&error).map_err(|()| sent)?;
+                    sent += 1;
                 }
             }
         }

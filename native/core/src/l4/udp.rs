@@ -210,6 +210,8 @@ impl Listener {
             last: Cell::new(Instant::now()),
             answered: Cell::new(false),
             seen: Cell::new(number_of(generation)),
+            cuts: Cell::new(true),
+            cuts_answers: Cell::new(true),
             answers: RefCell::default(),
             _open: worker.drain.session(),
         });
