@@ -8,7 +8,7 @@ pub mod outbound;
 mod replay;
 pub mod retry;
 pub mod tunnel;
-pub mod websocket;
+pub mod websocket_handshake;
 
 pub use exchange::Switched;
 

@@ -3,7 +3,7 @@
 //! Its one neutral form is the HTTP/1.1 head: for the common case that is the wire format already, written straight from
 //! the parsed slices. An HTTP/2 request is made from it where a backend speaks HTTP/2, and retries and mirrors reuse it.
 
-use super::websocket;
+use super::websocket_handshake;
 use crate::message::client::Client;
 use crate::message::forwarding::{ForwardingFields, take_forwarding};
 use codec::{Field, Framing, WireError, push_field};
@@ -132,7 +132,7 @@ impl Outbound {
         let mut parsed = httparse::Request::new(&mut []);
         parsed.parse_with_uninit_headers(&self.head, &mut headers).ok()?;
         let mut headers = parsed.headers.iter();
-        headers.find(|header| header.name.eq_ignore_ascii_case(websocket::KEY)).map(|header| header.value.to_vec())
+        headers.find(|header| header.name.eq_ignore_ascii_case(websocket_handshake::KEY)).map(|header| header.value.to_vec())
     }
 
     /// The same request for HTTP/2 (RFC 9113 section 8.3.1): `Host` becomes `:authority`, connection fields go. One for a
@@ -153,7 +153,7 @@ impl Outbound {
             match header.name {
                 "host" => authority = Some(Authority::try_from(header.value).map_err(|_| BAD)?),
                 "connection" | "transfer-encoding" | "upgrade" => {}
-                name if self.upgrade && name.eq_ignore_ascii_case(websocket::KEY) => {}
+                name if self.upgrade && name.eq_ignore_ascii_case(websocket_handshake::KEY) => {}
                 _ => {
                     let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| BAD)?;
                     request.headers_mut().append(name, HeaderValue::from_bytes(header.value).map_err(|_| BAD)?);

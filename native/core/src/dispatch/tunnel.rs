@@ -1,5 +1,5 @@
-//! The relay of a `WebSocket`, and other switches of protocols: bytes both ways until both sides have ended (RFC 9110 section 7.8, RFC 8441 section 5), or
-//! nothing comes any more.
+//! The relay of a `WebSocket`, and other switches of protocols: bytes both ways until both sides have ended (RFC 9110
+//! section 7.8, RFC 8441 section 5), or nothing comes any more.
 //!
 //! - The end of one direction is passed on as such (half-close, `END_STREAM`); the other direction goes on.
 //! - What cannot be read any more ends the tunnel; what cannot be written ends that direction alone.

@@ -21,7 +21,7 @@ const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes that leave in one write.
 const BATCH: usize = 64 * 1024;
 
-/// One line. Filled where a request ends (`message/record.rs`), a flow (`l4/entry.rs`), a failed handshake (`tls/failure.rs`).
+/// One line, filled where a request ends (`message/record.rs`). Flows and failed handshakes have `L4Record` (`observe/l4.rs`).
 #[derive(Debug, Default, Serialize)]
 pub struct Record<'r> {
     /// Start of the request, seconds since 1970.

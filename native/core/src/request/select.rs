@@ -2,7 +2,7 @@
 //! waiting.
 
 use crate::dispatch::outbound::{Outbound, Parts};
-use crate::dispatch::{Forward, MirrorTo, websocket};
+use crate::dispatch::{Forward, MirrorTo, websocket_handshake};
 use crate::error::ErrorCode;
 use crate::message::client::Client;
 use crate::message::forwarding::{ForwardingFields, take_forwarding};
@@ -83,7 +83,7 @@ fn check_upgrade(inbound: &Inbound<'_>, protocol: &[u8], http2: bool, grpc: bool
     if grpc || !protocol.eq_ignore_ascii_case(b"websocket") || inbound.method != "GET" {
         return Err(ErrorCode::UpstreamNoUpgrade);
     }
-    if websocket::has_key(&inbound.fields) { Ok(()) } else { Err(ErrorCode::BadRequest) }
+    if websocket_handshake::has_key(&inbound.fields) { Ok(()) } else { Err(ErrorCode::BadRequest) }
 }
 
 /// Which of the rule's backends is next; most rules have one.

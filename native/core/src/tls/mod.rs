@@ -11,14 +11,13 @@ pub mod server;
 mod server_certificates;
 mod tickets;
 pub mod trust;
+mod versions;
 
 pub use failure::{Progress, TlsError};
+pub use versions::VERSIONS;
 
 use rustls::crypto::CryptoProvider;
 use std::sync::{Arc, OnceLock};
-
-/// What is spoken, towards clients and backends.
-pub const VERSIONS: [&rustls::SupportedProtocolVersion; 2] = [&rustls::version::TLS13, &rustls::version::TLS12];
 
 /// The one provider of cryptography.
 pub fn provider() -> Arc<CryptoProvider> {

@@ -4,7 +4,7 @@ use super::{
     ExchangeError, Exchanged, Http2Tunnel, MAX_INFORMATIONAL, Terms, Watched, hand_on, send_head, side_by_side, upload,
     upstream, while_wanted,
 };
-use crate::dispatch::websocket;
+use crate::dispatch::websocket_handshake;
 use crate::message::body::{BodySource, Tap, while_there};
 use crate::message::http2::{Http2Sink, Http2Source, fields_of};
 use crate::message::reply::ReplySink;
@@ -120,7 +120,7 @@ pub async fn over_http2<Source: BodySource, Sink: ReplySink, T: Tap>(
 fn switch<Sink: ReplySink>(fields: &FieldList<'_>, terms: Terms<'_>, client: &mut Sink) -> Result<(), ExchangeError> {
     const ACCEPT: &[u8] = b"sec-websocket-accept";
     let key = if terms.outbound.connect { None } else { terms.outbound.websocket_key() };
-    let accept = key.map(|key| websocket::accept(&key));
+    let accept = key.map(|key| websocket_handshake::accept(&key));
     let mut fields: FieldList<'_> = fields.iter().filter(|field| field.name != ACCEPT).copied().collect();
     if let Some(accept) = &accept {
         fields.push(Field { name: ACCEPT, value: accept });
