@@ -48,6 +48,7 @@ ORIGINS = (
     "HTTPS://A.test",
 )
 SENT_ORIGINS = (
+    "",
     "https://a.test",
     "HTTPS://A.TEST",
     "https://b.a.test",

@@ -88,7 +88,7 @@ def _allowed_origin(cors: ir.Cors, headers: Headers) -> str | None:
     if _is_open(cors):
         return "*"
     origin = first_field(headers, "origin")
-    if origin is None or not any(pattern == "*" or allows(pattern, origin) for pattern in cors.allow_origins):
+    if not origin or not any(pattern == "*" or allows(pattern, origin) for pattern in cors.allow_origins):
         return None
     return origin
 

@@ -55,7 +55,11 @@ pub fn cors_response(cors: &CorsFilter, head: &RequestHead<'_>) -> CorsFields {
 
 /// `access-control-allow-origin`, where the request may have it.
 fn allowed_origin(cors: &CorsFilter, head: &RequestHead<'_>) -> Option<CorsFields> {
-    let value = if cors.is_open() { "*" } else { field_text(head, "origin").filter(|origin| cors.allows(origin))? };
+    let value = if cors.is_open() {
+        "*"
+    } else {
+        field_text(head, "origin").filter(|origin| !origin.is_empty() && cors.allows(origin))?
+    };
     Some(vec![("access-control-allow-origin", value.to_owned())])
 }
 
