@@ -132,7 +132,9 @@ impl Outbound {
         let mut parsed = httparse::Request::new(&mut []);
         parsed.parse_with_uninit_headers(&self.head, &mut headers).ok()?;
         let mut headers = parsed.headers.iter();
-        headers.find(|header| header.name.eq_ignore_ascii_case(websocket_handshake::KEY)).map(|header| header.value.to_vec())
+        headers
+            .find(|header| header.name.eq_ignore_ascii_case(websocket_handshake::KEY))
+            .map(|header| header.value.to_vec())
     }
 
     /// The same request for HTTP/2 (RFC 9113 section 8.3.1): `Host` becomes `:authority`, connection fields go. One for a
