@@ -207,3 +207,94 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Asking, Heard, Peer, Pings};
+    use bytes::Bytes;
+    use http::{Request, Response};
+    use std::future::{Future, poll_fn};
+    use std::io;
+    use std::pin::Pin;
+    use std::rc::Rc;
+    use std::task::{Context, Poll, ready};
+    use std::time::Duration;
+    use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
+    use tokio::task::LocalSet;
+    use tokio::time::{Sleep, sleep};
+
+    /// What stands in sockets between the two.
+    const SOCKET: usize = 4 * 1024 * 1024;
+
+    /// Takes 16 KiB, then nothing for a while: 150 kB a second.
+    struct Slow {
+        stream: DuplexStream,
+        pause: Pin<Box<Sleep>>,
+    }
+
+    impl AsyncRead for Slow {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            space: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            ready!(self.pause.as_mut().poll(context));
+            let mut part = vec![0; space.remaining().min(16 * 1024)];
+            let mut part = ReadBuf::new(&mut part);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut part))?;
+            space.put_slice(part.filled());
+            let count = part.filled().len();
+            self.pause = Box::pin(sleep(Duration::from_micros(count as u64 * 1_000_000 / 150_000)));
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Slow {
+        fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.stream).poll_write(context, bytes)
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.stream).poll_flush(context)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.stream).poll_shutdown(context)
+        }
+    }
+
+    async fn serve(stream: DuplexStream, size: usize) {
+        let peer = Rc::new(Peer::default());
+        let mut builder = h2::server::Builder::new();
+        builder.max_send_buffer_size(4 * SOCKET);
+        let mut connection = builder.handshake::<_, Bytes>(Heard::new(stream, Rc::clone(&peer), None)).await.unwrap();
+        let pings = Pings { silence: Duration::from_secs(5), between: Duration::from_secs(10) };
+        let _asking = Asking::start(peer, connection.ping_pong().unwrap(), pings, || true);
+        let (_, mut respond) = connection.accept().await.unwrap().unwrap();
+        respond.send_response(Response::new(()), false).unwrap().send_data(vec![0; size].into(), true).unwrap();
+        let _ = poll_fn(|context| connection.poll_closed(context)).await;
+    }
+
+    /// A PING stands behind what its peer was given, which owes no byte before it has taken that.
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_its_time_is_there() {
+        let test = async {
+            let (near, far) = duplex(SOCKET);
+            tokio::task::spawn_local(serve(near, 2 * SOCKET));
+            let mut builder = h2::client::Builder::new();
+            builder.initial_window_size(1 << 24).initial_connection_window_size(1 << 24);
+            let slow = Slow { stream: far, pause: Box::pin(sleep(Duration::ZERO)) };
+            let (mut sender, connection) = builder.handshake::<_, Bytes>(slow).await.unwrap();
+            tokio::task::spawn_local(async move { drop(connection.await) });
+            let request = Request::builder().uri("http://a.test/").body(()).unwrap();
+            let (response, _) = sender.send_request(request, true).unwrap();
+            let mut body = response.await.unwrap().into_body();
+            let mut received = 0;
+            while let Some(data) = body.data().await {
+                received += data.expect("the connection lasts").len();
+            }
+            assert_eq!(received, 2 * SOCKET);
+        };
+        LocalSet::new().run_until(test).await;
+    }
+}
