@@ -3,7 +3,7 @@
 use std::cell::{RefCell, RefMut};
 
 /// What one read takes at most.
-pub const SIZE: usize = 65_535;
+pub const SIZE: usize = 64 * 1024;
 
 /// Room for one read that is passed on at once. Made when it is first used.
 #[derive(Debug, Default)]
