@@ -101,7 +101,7 @@ fn try_admit<'g>(
     };
     let socket = generation.table.socket(client.socket).map(|socket| &**socket);
     let mut space = Workspace::default();
-    let routed = match resolve(socket, &asked, &mut space) {
+    let mut routed = match resolve(socket, &asked, &mut space) {
         Err(Refused::Connect) => return Err(ErrorCode::MethodNotAllowed.into()),
         Err(Refused::BadRequest) => return Err(ErrorCode::BadRequest.into()),
         Err(Refused::NoListener) => return Err(ErrorCode::NoListener.into()),
@@ -120,15 +120,16 @@ fn try_admit<'g>(
     let rule = routed.found.rule;
     let filters = &rule.filters;
     // A preflight asks for what the browser may ask: it is no use of what policies guard, and carries no credentials.
-    match &routed.action {
+    let redirect = match std::mem::replace(&mut routed.action, Action::Forward) {
         Action::Invalid => return Err(ErrorCode::RuleInvalid.into()),
         Action::Preflight(fields) => {
             let mut answer = Answer::with_status(204);
-            answer.fields.extend(fields.iter().map(|(name, value)| (*name, value.clone().into_bytes())));
+            answer.fields.extend(fields.into_iter().map(|(name, value)| (name, value.into_bytes())));
             return Ok(Plan::Answer(answer, ResponseEdits::of_rule(filters, Vec::new())));
         }
-        Action::Redirect { .. } | Action::Forward => {}
-    }
+        Action::Redirect { status, location } => Some((status, location)),
+        Action::Forward => None,
+    };
     let cors = || filters.cors.as_ref().map_or_else(Vec::new, |cors| cors_response(cors, &routed.head));
     let failed = |code| Failed { code, edits: ResponseEdits::of_rule(filters, cors()) };
     if let Some(chain) = &generation.chain {
@@ -145,9 +146,9 @@ fn try_admit<'g>(
             }
         }
     }
-    if let Action::Redirect { status, location } = &routed.action {
-        let mut answer = Answer::with_status(*status);
-        answer.fields.push(("location", location.clone().into_bytes()));
+    if let Some((status, location)) = redirect {
+        let mut answer = Answer::with_status(status);
+        answer.fields.push(("location", location.into_bytes()));
         return Ok(Plan::Answer(answer, ResponseEdits::of_rule(filters, cors())));
     }
     select(client, generation, inbound, &routed, buffer, record).map(Plan::Forward).map_err(failed)
