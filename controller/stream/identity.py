@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ..kube.client import ApiError, Client, decoded
+from . import own_secret
 
 #: Name of the Secret.
 SECRET = "sluicegate-controller-ca"  # noqa: S105 (a name)
@@ -311,15 +312,6 @@ class Identity:
         return document, authority
 
     async def _write(self, document: dict[str, Any], authority: Authority) -> None:
-        data = {name: base64.b64encode(getattr(authority, field)).decode() for name, field in _FIELDS.items()}
-        if document:
-            await self._client.request("PUT", f"{self._collection}/{SECRET}", body={**document, "data": data})
-            return
-        body = {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": SECRET, "labels": {"app.kubernetes.io/managed-by": "sluicegate"}},
-            "type": "kubernetes.io/tls",  # what the controller watches, and shows its ca.crt to data planes by
-            "data": data,
-        }
-        await self._client.request("POST", self._collection, body=body)
+        values = {name: getattr(authority, field) for name, field in _FIELDS.items()}
+        # Of this type, since the controller watches such, and shows its ca.crt to data planes by it.
+        await own_secret.write(self._client, self._collection, SECRET, document, values, kind="kubernetes.io/tls")

@@ -27,6 +27,7 @@ import msgspec
 from sluicegate import ir
 
 from ..kube.client import ApiError, Client, decoded
+from . import own_secret
 
 #: Name of the Secret, and the field in it.
 SECRET, FIELD = "sluicegate-session-tickets", "keys"
@@ -165,15 +166,5 @@ class TicketKeeper:
             raise TicketsError(text) from None
 
     async def _write(self, document: dict[str, Any], keys: MasterKeys) -> None:
-        data = {FIELD: base64.b64encode(msgspec.json.encode(keys)).decode()}
-        if document:
-            await self._client.request("PUT", f"{self._collection}/{SECRET}", body={**document, "data": data})
-            return
-        body = {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": SECRET, "labels": {"app.kubernetes.io/managed-by": "sluicegate"}},
-            "type": "Opaque",
-            "data": data,
-        }
-        await self._client.request("POST", self._collection, body=body)
+        values = {FIELD: msgspec.json.encode(keys)}
+        await own_secret.write(self._client, self._collection, SECRET, document, values)
