@@ -19,7 +19,7 @@ help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: $(NATIVE) ## Build what is missing and serve examples/quickstart with demo backends.
-	$(BIN)/python -m sluicegate.demo examples/quickstart -- serve examples/quickstart --port-offset $(PORT_OFFSET)
+	$(BIN)/python -m sluicegate.testing.demo examples/quickstart -- serve examples/quickstart --port-offset $(PORT_OFFSET)
 
 test: $(NATIVE) $(CYTHON) ## Install what is needed and run every test.
 	cargo test --workspace --exclude sluicegate-py --quiet

@@ -1,6 +1,6 @@
 """The control plane: Kubernetes objects in, engine configuration and status out.
 
-The pipeline, one package or module a stage: `model` (typed objects), `store` and `snapshot` (what is known now),
+The pipeline, one package a stage: `api` (typed objects), `sources` (files, Kubernetes), `store` (what is known now),
 `translate` (pure: configuration, status and problems). Nothing behind the store knows where an object came from.
 """
 

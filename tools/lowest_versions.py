@@ -25,7 +25,7 @@ ADDRESS = "127.9.9.10"
 IMPORT_ALL = """
 import importlib, pkgutil, sluicegate
 names = [found.name for found in pkgutil.walk_packages(sluicegate.__path__, "sluicegate.")]
-names = [name for name in names if name not in ("sluicegate.__main__", "sluicegate.pytest_plugin")]
+names = [name for name in names if name not in ("sluicegate.__main__", "sluicegate.testing.pytest_plugin")]
 for name in names:
     importlib.import_module(name)
 print(f"{len(names)} modules are imported")
@@ -35,7 +35,7 @@ print(f"{len(names)} modules are imported")
 ASK_AN_API_SERVER = """
 import asyncio, json, pathlib, tempfile
 from aiohttp import web
-from sluicegate.controller.kube.client import Client
+from sluicegate.controller.sources.kubernetes.client import Client
 
 async def answer(request):
     return web.json_response({"token": request.headers.get("authorization")})

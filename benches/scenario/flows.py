@@ -35,7 +35,7 @@ LOST = 2.0
 GATEWAY = """
 import json, resource, sys
 from sluicegate import ir
-from sluicegate.engine import Engine
+from sluicegate.engine.native import Engine
 
 limit = int(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_NOFILE, (limit, max(limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))

@@ -16,10 +16,10 @@ from typing import Any
 import msgspec
 
 from .. import caught
-from ..kube.client import ApiError, Client, decoded
-from ..kube.resources import path_of
-from ..model import ROUTE_KINDS, ObjectKey
-from ..store import Delete, Event
+from ..api import ROUTE_KINDS, ObjectKey
+from ..sources.kubernetes.client import ApiError, Client, decoded
+from ..sources.kubernetes.resources import path_of
+from ..store.store import Delete, Event
 from ..translate import Status
 from .merge import merged_status
 from .pace import Pace

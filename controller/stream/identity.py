@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from ..kube.client import ApiError, Client, decoded
+from ..sources.kubernetes.client import ApiError, Client, decoded
 from . import own_secret
 
 #: Name of the Secret.

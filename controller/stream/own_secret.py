@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from ..kube.client import Client
+from ..sources.kubernetes.client import Client
 
 
 async def write(

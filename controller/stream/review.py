@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from ..kube.client import ApiError, decoded
+from ..sources.kubernetes.client import ApiError, decoded
 from .protocol import AUDIENCE
 
 PATH = "/apis/authentication.k8s.io/v1/tokenreviews"

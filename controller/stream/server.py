@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from ..store import Event
+from ..store.store import Event
 from ..translate import State, Translation
 from .projection import PlaneKey, Projector
 from .protocol import Message

@@ -26,7 +26,7 @@ import msgspec
 
 from sluicegate import ir
 
-from ..kube.client import ApiError, Client, decoded
+from ..sources.kubernetes.client import ApiError, Client, decoded
 from . import own_secret
 
 #: Name of the Secret, and the field in it.

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 
-from ..infra.service import NODE_PORT, belongs, cluster_addresses, service_addresses
-from ..model import EndpointSlice, Node, ObjectKey, Service
-from ..snapshot import Snapshot
+from ..api import EndpointSlice, Node, ObjectKey, Service
+from ..store.snapshot import Snapshot
+from .infrastructure.service import NODE_PORT, belongs, cluster_addresses, service_addresses
 from .status import Address
 from .topology import GatewayFacts
 from .values import normal_address

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from sluicegate import ir
 
-from ..infra.plane import ClusterAddresses, PlaneRequest
-from ..model import Gateway, GatewayClass, ListenerSet, ObjectKey
+from ..api import Gateway, GatewayClass, ListenerSet, ObjectKey
 from .features import supported_features
+from .infrastructure.plane import ClusterAddresses, PlaneRequest
 from .listeners import Draft, frontend_validation
 from .problems import Findings, Problem
 from .secrets import Material

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 from sluicegate import ir
 
-from ..model import BackendReference, EndpointSlice, ObjectKey, ReferenceGrant, Service, ServicePort
+from ..api import BackendReference, EndpointSlice, ObjectKey, ReferenceGrant, Service, ServicePort
 from .grants import allows, grant_remedy
 from .problems import Findings, Problem
 from .status import Verdict

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..model import ObjectKey
+from ..api import ObjectKey
 from .listeners import WITHOUT_HOSTNAME, Draft
 from .problems import Findings
 from .status import Verdict

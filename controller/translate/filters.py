@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sluicegate import ir
 
-from ..model import (
+from ..api import (
     BackendReference,
     CORSFilter,
     HeaderFilter,
@@ -22,7 +22,7 @@ from ..model import (
     RouteFilter,
     URLRewriteFilter,
 )
-from ..model.route import HeaderNameValue
+from ..api.route import HeaderNameValue
 from .problems import Findings
 from .values import MAX_INT32, MAX_PORT, header_value_error, hostname_error, is_origin, is_token
 

@@ -11,17 +11,17 @@ from collections.abc import Mapping
 
 from sluicegate import ir
 
-from ..infra.plane import ClusterAddresses
-from ..model import Gateway, GatewayClass, ListenerSet, Namespace, Object, ObjectKey, ReferenceGrant
-from ..model.gateway import AllowedListenersNamespaces
-from ..snapshot import Snapshot
+from ..api import Gateway, GatewayClass, ListenerSet, Namespace, Object, ObjectKey, ReferenceGrant
+from ..api.gateway import AllowedListenersNamespaces
+from ..store.snapshot import Snapshot
 from .assemble import Build, Group, freeze
 from .conflicts import Claims, claim_ports, conflicts_between, conflicts_on_sockets, conflicts_within, mark_overlaps
 from .grants import index_grants
+from .infrastructure.plane import ClusterAddresses
+from .infrastructure.requests import Provisioning
 from .listeners import ListenerScope, draft_listener
 from .options import IMPLICIT_CLASS, Options
 from .problems import Findings, Problem
-from .provision import Provisioning
 from .secrets import Material
 from .status import Verdict
 from .topology import GatewayFacts, Topology

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..model import GATEWAY_GROUP, ObjectKey, ReferenceGrant
+from ..api import GATEWAY_GROUP, ObjectKey, ReferenceGrant
 
 #: Grants by the namespace that they are in, which is the namespace that they open.
 Grants = Mapping[str, tuple[ReferenceGrant, ...]]

@@ -8,7 +8,7 @@ import msgspec
 
 from sluicegate import ir
 
-from ..model import HTTPRouteRule, NameValueMatch, RouteMatch
+from ..api import HTTPRouteRule, NameValueMatch, RouteMatch
 from .filters import Unsupported
 from .options import CheckRegex
 from .rules import (

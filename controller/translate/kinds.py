@@ -11,7 +11,7 @@ from typing import Any
 
 from sluicegate import ir
 
-from ..model import GATEWAY_GROUP
+from ..api import GATEWAY_GROUP
 from .backends import APP_PROTOCOLS, WEBSOCKET_APP_PROTOCOLS, Transport, Use
 from .grpc_rules import translate_grpc_rule
 from .http_rules import translate_http_rule

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sluicegate import ir
 
-from ..model import L4RouteRule
+from ..api import L4RouteRule
 from .backends import Transport
 from .rules import RuleContext, note_backends, weighted_backends
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from sluicegate import ir
 
-from ..model import LocalObjectReference, RequestHeaderFilter, RouteFilter
-from ..model.extension import API_VERSION
+from ..api import LocalObjectReference, RequestHeaderFilter, RouteFilter
+from ..api.extension import API_VERSION
 from .filters import FilterContext, Unsupported, translate_filters
 from .problems import Findings
 from .secrets import Material

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sluicegate import ir
 
-from ..model import FrontendValidation, Gateway, Listener, ObjectKey, ObjectReference, RouteNamespaces
+from ..api import FrontendValidation, Gateway, Listener, ObjectKey, ObjectReference, RouteNamespaces
 from .grants import allows, grant_remedy
 from .kinds import PROTOCOLS, kinds_of
 from .listener_filters import Refused, translate_listener_filters

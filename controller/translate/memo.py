@@ -13,10 +13,10 @@ from typing import Generic, TypeVar
 
 from sluicegate import ir
 
-from ..infra.plane import DataPlane, PlaneRequest
-from ..model import ObjectKey, ReferenceGrant
-from ..snapshot import Snapshot
+from ..api import ObjectKey, ReferenceGrant
+from ..store.snapshot import Snapshot
 from .backends import BackendFacts
+from .infrastructure.plane import DataPlane, PlaneRequest
 from .policies import PolicyFacts
 from .problems import Problem
 from .routes import RouteFacts

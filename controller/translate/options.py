@@ -1,7 +1,7 @@
 """What the translator is told besides objects: settings, and checks that need native code.
 
-The checks are injected so that translation stays pure Python and testable; `sluicegate.engine` has the real ones. The
-ones here look only at the shape.
+The checks are injected so that translation stays pure Python and testable; `sluicegate.engine.checks` has the real
+ones. The ones here look only at the shape.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from ..infra.plane import ProvisionOptions
+from .infrastructure.plane import ProvisionOptions
 from .pem import PemError, blocks, certificates, pem_text
 
 IMPLICIT_CLASS = "sluicegate"

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from sluicegate import ir
 
-from ..model import BackendTLSPolicy, Gateway, ObjectKey, PolicyTargetReference, Service
-from ..snapshot import Snapshot
+from ..api import BackendTLSPolicy, Gateway, ObjectKey, PolicyTargetReference, Service
+from ..store.snapshot import Snapshot
 from .gateways import by_age
 from .options import Options
 from .problems import Findings, Problem

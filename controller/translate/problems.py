@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from ..model import ObjectKey, Origin
+from ..api import ObjectKey, Origin
 
 Severity = Literal["error", "warning", "info"]
 

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from .. import caught
-from ..model import Object, ObjectKey
-from ..snapshot import Snapshot
+from ..api import Object, ObjectKey
+from ..store.snapshot import Snapshot
 from .problems import Problem
 from .translation import Translation
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from ..model import GatewayClass, ObjectKey
+from ..api import GatewayClass, ObjectKey
 from .problems import Problem
 from .status import (
     Address,

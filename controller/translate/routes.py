@@ -12,7 +12,7 @@ from typing import Protocol
 
 from sluicegate import ir
 
-from ..model import GATEWAY_GROUP, ObjectKey, ParentReference, ReferenceGrant, Route, Service
+from ..api import GATEWAY_GROUP, ObjectKey, ParentReference, ReferenceGrant, Route, Service
 from .backends import Transport
 from .kinds import ROUTES
 from .options import CheckRegex

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from sluicegate import ir
 
-from ..model import (
+from ..api import (
     BackendReference,
     GRPCRouteMatch,
     GRPCRouteRule,

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from sluicegate import ir
 
-from ..model import ClusterTrustBundle, ConfigMap, ObjectKey, Secret, SecretReference
-from ..snapshot import Snapshot
+from ..api import ClusterTrustBundle, ConfigMap, ObjectKey, Secret, SecretReference
+from ..store.snapshot import Snapshot
 from .grants import Grants, allows, grant_remedy
 from .options import CertificateFacts, Options
 from .pem import pem_text

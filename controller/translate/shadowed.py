@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sluicegate import ir
 
-from ..model import ObjectKey
+from ..api import ObjectKey
 from .problems import Problem
 
 #: Rules of a place that are told at most, the first ones: with each change of one all that are told are looked at.

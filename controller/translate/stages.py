@@ -13,11 +13,11 @@ from typing import TypeVar
 
 from sluicegate import ir
 
-from ..infra.plan import plan
-from ..infra.plane import DataPlane, PlaneRequest, ProvisionOptions
-from ..model import EndpointSlice, ObjectKey, Service
-from ..snapshot import Snapshot
+from ..api import EndpointSlice, ObjectKey, Service
+from ..store.snapshot import Snapshot
 from .backends import BackendFacts, BackendSource, Transport, backend_name, build_backend, service_port
+from .infrastructure.plan import plan
+from .infrastructure.plane import DataPlane, PlaneRequest, ProvisionOptions
 from .kinds import ROUTES
 from .memo import Ledger, Memo, Pair
 from .policies import BackendUse

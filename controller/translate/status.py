@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ..model import GATEWAY_GROUP, Gateway, ParentReference
+from ..api import GATEWAY_GROUP, Gateway, ParentReference
 
 Truth = Literal["True", "False", "Unknown"]
 

@@ -14,8 +14,8 @@ import msgspec
 
 from sluicegate import ir
 
-from ..infra.plane import ClusterAddresses, PlaneRequest
-from ..model import Gateway, GatewayClass, LabelSelector, ListenerSet, ObjectKey
+from ..api import Gateway, GatewayClass, LabelSelector, ListenerSet, ObjectKey
+from .infrastructure.plane import ClusterAddresses, PlaneRequest
 from .problems import Problem
 from .status import Feature, Kind, Verdict
 

@@ -9,9 +9,9 @@ from types import MappingProxyType
 
 import msgspec
 
-from ..infra.plane import DataPlane
-from ..model import ObjectKey
-from ..snapshot import Snapshot
+from ..api import ObjectKey
+from ..store.snapshot import Snapshot
+from .infrastructure.plane import DataPlane
 from .problems import Problem
 from .report import (
     ApplyReport,

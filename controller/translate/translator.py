@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from .. import DEFAULT_CONTROLLER_NAME
-from ..model import ROUTE_KINDS, BackendTLSPolicy, EndpointSlice, ObjectKey, ReferenceGrant, Route, Service
-from ..snapshot import Changes, Snapshot
+from ..api import ROUTE_KINDS, BackendTLSPolicy, EndpointSlice, ObjectKey, ReferenceGrant, Route, Service
+from ..store.snapshot import Changes, Snapshot
 from .addresses import assigned_addresses
 from .gateways import build_topology, namespace_labels
 from .grants import index_grants

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 
-from ..model import CLASS_CRD
-from ..snapshot import Snapshot
+from ..api import CLASS_CRD
+from ..store.snapshot import Snapshot
 from .status import Verdict
 
 VERSION_ANNOTATION = "gateway.networking.k8s.io/bundle-version"

@@ -15,13 +15,13 @@ __version__ = "0.1.0"
 __all__ = ["Decision", "Routes", "__version__", "load"]
 
 if TYPE_CHECKING:
-    from .library import Decision, Routes, load
+    from .testing.library import Decision, Routes, load
 
 
 def __getattr__(name: str) -> object:
     """Load the library when it is asked for: `sluicegate --version` and the reference router need none of it."""
     if name in {"Decision", "Routes", "load"}:
-        from . import library
+        from .testing import library
 
         return getattr(library, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

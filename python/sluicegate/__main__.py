@@ -42,15 +42,15 @@ def main() -> None:
     try:
         # The roles of a cluster read their own arguments: what the other commands need would be memory in every pod.
         if sys.argv[1:2] == ["gateway"]:
-            from sluicegate.commands.gateway import run as run_gateway
+            from sluicegate.cli.gateway import run as run_gateway
 
             sys.exit(run_gateway(sys.argv[2:]))
         if sys.argv[1:2] == ["controller"]:
-            from sluicegate.commands.controller import run as run_controller
+            from sluicegate.cli.controller import run as run_controller
 
             sys.exit(run_controller(sys.argv[2:]))
-        from sluicegate import collector
-        from sluicegate.cli import application
+        from sluicegate.cli.application import application
+        from sluicegate.processes import collector
 
         collector.set_back()
         application(prog_name="sluicegate")

@@ -1,4 +1,4 @@
-"""The native engine: bytes in, bytes out. Only `sluicegate.engine` imports it."""
+"""The native engine: bytes in, bytes out. Only `sluicegate.engine.native` imports it."""
 
 from collections.abc import Sequence
 from typing import final

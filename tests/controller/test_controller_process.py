@@ -20,7 +20,7 @@ import yaml
 from aiohttp import web
 from api_server import ApiServer
 
-from sluicegate.controlplane.settings import ControllerSettingsError, load_controller_settings
+from sluicegate.processes.controller.settings import ControllerSettingsError, load_controller_settings
 
 GATEWAYS = "/apis/gateway.networking.k8s.io/v1/gateways"
 CLASSES = "/apis/gateway.networking.k8s.io/v1/gatewayclasses"

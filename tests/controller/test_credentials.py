@@ -18,11 +18,11 @@ from api_server import ApiServer
 from kubernetes.aio.config import incluster_config
 from system_certificates import Authority, Pair
 
-from sluicegate.controller.kube import credentials
-from sluicegate.controller.kube.client import ApiError, Client
-from sluicegate.controller.kube.exec_plugin import Plugin, PluginError
-from sluicegate.controller.kube.resources import BY_KIND
-from sluicegate.controller.kube.watch import Watch
+from sluicegate.controller.sources.kubernetes import credentials
+from sluicegate.controller.sources.kubernetes.client import ApiError, Client
+from sluicegate.controller.sources.kubernetes.exec_plugin import Plugin, PluginError
+from sluicegate.controller.sources.kubernetes.resources import BY_KIND
+from sluicegate.controller.sources.kubernetes.watch import Watch
 
 COLLECTION = "/apis/gateway.networking.k8s.io/v1/httproutes"
 VERSION = "client.authentication.k8s.io/v1"

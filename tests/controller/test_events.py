@@ -11,11 +11,11 @@ import pytest
 from api_server import ApiServer
 from kubernetes.aio.client import Configuration
 
-from sluicegate.controller.infra import events
-from sluicegate.controller.infra.events import EventWriter
-from sluicegate.controller.kube.client import Client
-from sluicegate.controller.model import ObjectKey, decode
-from sluicegate.controller.store import Apply, Delete, Store
+from sluicegate.controller.api import ObjectKey, decode
+from sluicegate.controller.provision import events
+from sluicegate.controller.provision.events import EventWriter
+from sluicegate.controller.sources.kubernetes.client import Client
+from sluicegate.controller.store.store import Apply, Delete, Store
 from sluicegate.controller.translate import Options, Translator
 
 EVENTS = "/apis/events.k8s.io/v1/events"

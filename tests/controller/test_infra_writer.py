@@ -12,16 +12,16 @@ import pytest
 from api_server import ApiServer
 from kubernetes.aio.client import Configuration
 
-from sluicegate.controller.infra import apply as apply_module
-from sluicegate.controller.infra.apply import InfraWriter
-from sluicegate.controller.infra.compare import Live, covers, live_of
-from sluicegate.controller.infra.plane import ProvisionOptions
-from sluicegate.controller.kube.client import Client
-from sluicegate.controller.kube.resources import NODE, OWNED, WATCHED
-from sluicegate.controller.loop import Loop, Output
-from sluicegate.controller.model import ObjectKey
-from sluicegate.controller.store import Delete
+from sluicegate.controller.api import ObjectKey
+from sluicegate.controller.provision import apply as apply_module
+from sluicegate.controller.provision.apply import InfraWriter
+from sluicegate.controller.provision.compare import Live, covers, live_of
+from sluicegate.controller.sources.kubernetes.client import Client
+from sluicegate.controller.sources.kubernetes.resources import NODE, OWNED, WATCHED
+from sluicegate.controller.store.store import Delete
 from sluicegate.controller.translate import Options, Translation, Translator
+from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
+from sluicegate.processes.loop import Loop, Output
 
 GATEWAYS = "/apis/gateway.networking.k8s.io/v1/gateways"
 CLASSES = "/apis/gateway.networking.k8s.io/v1/gatewayclasses"

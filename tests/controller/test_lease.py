@@ -12,9 +12,9 @@ from api_server import ApiServer
 from kubernetes.aio.client import Configuration
 
 from sluicegate.controller import caught
-from sluicegate.controller.kube import lease
-from sluicegate.controller.kube.client import ApiError, Client
-from sluicegate.controller.kube.lease import Election
+from sluicegate.controller.sources.kubernetes import lease
+from sluicegate.controller.sources.kubernetes.client import ApiError, Client
+from sluicegate.controller.sources.kubernetes.lease import Election
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/system/leases"
 

@@ -12,15 +12,15 @@ from api_server import ApiServer
 from kubernetes.aio.client import Configuration
 
 from sluicegate.controller import caught
-from sluicegate.controller import loop as loops
-from sluicegate.controller.kube import watch as watches
-from sluicegate.controller.kube.client import Client
-from sluicegate.controller.kube.resources import WATCHED, Resource
-from sluicegate.controller.loop import Loop, Output
-from sluicegate.controller.model import ObjectKey
-from sluicegate.controller.pool import AddressPool
-from sluicegate.controller.store import Delete, Event, InitDone
+from sluicegate.controller.api import ObjectKey
+from sluicegate.controller.sources.kubernetes import watch as watches
+from sluicegate.controller.sources.kubernetes.client import Client
+from sluicegate.controller.sources.kubernetes.resources import WATCHED, Resource
+from sluicegate.controller.store.pool import AddressPool
+from sluicegate.controller.store.store import Delete, Event, InitDone
 from sluicegate.controller.translate import Options, State, Translation, Translator
+from sluicegate.processes import loop as loops
+from sluicegate.processes.loop import Loop, Output
 
 GATEWAY = "/apis/gateway.networking.k8s.io/v1"
 DEPLOYMENTS = "/apis/apps/v1/deployments"

@@ -15,22 +15,22 @@ from odd_inputs import objects, odd_json
 from system_certificates import Authority
 
 from sluicegate import ir
-from sluicegate.checks import native_checks
 from sluicegate.controller import caught
-from sluicegate.controller.infra.apply import InfraWriter
-from sluicegate.controller.infra.plane import ProvisionOptions
-from sluicegate.controller.infra.pods import PodTroubles
-from sluicegate.controller.kube.client import ApiError
-from sluicegate.controller.kube.resources import NODE, OWNED, WATCHED
-from sluicegate.controller.loop import Loop, Output
-from sluicegate.controller.model import KINDS, ObjectKey
+from sluicegate.controller.api import KINDS, ObjectKey
+from sluicegate.controller.provision.apply import InfraWriter
+from sluicegate.controller.provision.pods import PodTroubles
+from sluicegate.controller.sources.kubernetes.client import ApiError
+from sluicegate.controller.sources.kubernetes.resources import NODE, OWNED, WATCHED
 from sluicegate.controller.status import StatusWriter
 from sluicegate.controller.status.merge import merged_status
-from sluicegate.controller.store import Init, InitDone
+from sluicegate.controller.store.store import Init, InitDone
 from sluicegate.controller.stream.projection import Projector
 from sluicegate.controller.stream.server import wanted
 from sluicegate.controller.translate import Options, Translation, Translator, ir_transaction
-from sluicegate.engine import RouteTable
+from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
+from sluicegate.engine.checks import native_checks
+from sluicegate.engine.native import RouteTable
+from sluicegate.processes.loop import Loop, Output
 
 #: Seconds of trying, and where it begins; more of both for a longer search.
 SECONDS = float(os.environ.get("SLUICEGATE_FUZZ_SECONDS", "4"))

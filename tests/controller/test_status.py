@@ -12,15 +12,14 @@ import pytest
 from api_server import ApiServer
 from kubernetes.aio.client import Configuration
 
-from sluicegate.controller.kube.client import Client
-from sluicegate.controller.kube.resources import BY_KIND, Resource
-from sluicegate.controller.loop import Loop, Output
-from sluicegate.controller.model import GATEWAY_GROUP, ROUTE_KINDS, Gateway, ObjectKey
-from sluicegate.controller.model.gateway import GatewayAddress, GatewaySpec
-from sluicegate.controller.model.meta import ObjectMeta
-from sluicegate.controller.pool import AddressPool, PoolError
+from sluicegate.controller.api import GATEWAY_GROUP, ROUTE_KINDS, Gateway, ObjectKey
+from sluicegate.controller.api.gateway import GatewayAddress, GatewaySpec
+from sluicegate.controller.api.meta import ObjectMeta
+from sluicegate.controller.sources.kubernetes.client import Client
+from sluicegate.controller.sources.kubernetes.resources import BY_KIND, Resource
 from sluicegate.controller.status import StatusWriter, merged_status
 from sluicegate.controller.status.writer import WORKERS
+from sluicegate.controller.store.pool import AddressPool, PoolError
 from sluicegate.controller.translate import (
     Condition,
     GatewayClassStatus,
@@ -32,6 +31,7 @@ from sluicegate.controller.translate import (
     supported_features,
 )
 from sluicegate.controller.translate.status import Address, GatewayStatus, Kind, Reference, RouteParentStatus
+from sluicegate.processes.loop import Loop, Output
 
 NAME = "sluicegate.dev/controller"
 NOW = "2026-01-01T00:00:00Z"

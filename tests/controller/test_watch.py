@@ -13,10 +13,10 @@ import pytest
 from api_server import ApiServer
 from kubernetes.aio.client import Configuration
 
-from sluicegate.controller.kube.client import PROBES, Client
-from sluicegate.controller.kube.resources import BY_KIND
-from sluicegate.controller.kube.watch import Watch
-from sluicegate.controller.store import Apply, Delete, Event, Init, InitDone, Keep
+from sluicegate.controller.sources.kubernetes.client import PROBES, Client
+from sluicegate.controller.sources.kubernetes.resources import BY_KIND
+from sluicegate.controller.sources.kubernetes.watch import Watch
+from sluicegate.controller.store.store import Apply, Delete, Event, Init, InitDone, Keep
 
 COLLECTION = "/apis/gateway.networking.k8s.io/v1/httproutes"
 LIMIT = 10.0
@@ -138,7 +138,7 @@ def test_gone_inside_the_stream_lists_again_and_replaces() -> None:
 @pytest.mark.parametrize("words", [b"", GONE, b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9"}}}\n'])
 def test_watches_that_end_at_once_are_opened_ever_more_slowly(monkeypatch: pytest.MonkeyPatch, words: bytes) -> None:
     """The first is followed at once, as after any end; the others after 0.05, 0.1, 0.2 s (less jitter)."""
-    monkeypatch.setattr("sluicegate.controller.kube.watch.FIRST_WAIT", 0.05)
+    monkeypatch.setattr("sluicegate.controller.sources.kubernetes.watch.FIRST_WAIT", 0.05)
 
     async def test() -> None:
         async with watching(prepare=lambda server: setattr(server, "last_words", words)) as (server, seen):
@@ -152,7 +152,7 @@ def test_watches_that_end_at_once_are_opened_ever_more_slowly(monkeypatch: pytes
             await server.wait(lambda: server.watchers(COLLECTION) == 1)
             server.put(COLLECTION, route("new"))
             await seen.until(lambda: seen.words()[-1] == "new")
-            monkeypatch.setattr("sluicegate.controller.kube.watch.FIRST_WAIT", 10 * LIMIT)
+            monkeypatch.setattr("sluicegate.controller.sources.kubernetes.watch.FIRST_WAIT", 10 * LIMIT)
             server.end_watches()
             await server.wait(lambda: server.watches == 7)
 
@@ -160,8 +160,8 @@ def test_watches_that_end_at_once_are_opened_ever_more_slowly(monkeypatch: pytes
 
 
 def test_a_watch_that_lasted_is_followed_at_once_though_it_brought_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sluicegate.controller.kube.watch.SHORT", 0.0)
-    monkeypatch.setattr("sluicegate.controller.kube.watch.FIRST_WAIT", 10 * LIMIT)
+    monkeypatch.setattr("sluicegate.controller.sources.kubernetes.watch.SHORT", 0.0)
+    monkeypatch.setattr("sluicegate.controller.sources.kubernetes.watch.FIRST_WAIT", 10 * LIMIT)
 
     async def test() -> None:
         async with watching() as (server, _):
@@ -212,7 +212,7 @@ PAGES = [LOGIN, b'{"error": "log in"}', b"[]", b'{"metadata": 7}', b"\xff", b""]
 
 @pytest.mark.parametrize("page", PAGES)
 def test_an_answer_of_something_before_the_api_server_is_an_error(monkeypatch: pytest.MonkeyPatch, page: bytes) -> None:
-    monkeypatch.setattr("sluicegate.controller.kube.watch.FIRST_WAIT", 1.0)
+    monkeypatch.setattr("sluicegate.controller.sources.kubernetes.watch.FIRST_WAIT", 1.0)
 
     async def test() -> None:
         def prepare(server: ApiServer) -> None:
@@ -268,8 +268,8 @@ def test_kinds_that_the_cluster_does_not_have() -> None:
 @pytest.mark.parametrize(("kind", "keeps"), [("GatewayClass", True), ("HTTPRoute", True), ("TCPRoute", False)])
 def test_a_kind_that_is_no_longer_served(kind: str, keeps: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the gateway cannot do without stays as it was listed, and it is said once which CRD is missing."""
-    monkeypatch.setattr("sluicegate.controller.kube.watch.CONFIRM_WAIT", 0.05)
-    monkeypatch.setattr("sluicegate.controller.kube.watch.MISSING_WAIT", 0.05)
+    monkeypatch.setattr("sluicegate.controller.sources.kubernetes.watch.CONFIRM_WAIT", 0.05)
+    monkeypatch.setattr("sluicegate.controller.sources.kubernetes.watch.MISSING_WAIT", 0.05)
     resource = BY_KIND[kind]
     document = {"metadata": {"name": "a"}, "spec": {"controllerName": "sluicegate.dev/controller"}}
 
@@ -295,7 +295,7 @@ def test_a_kind_that_is_no_longer_served(kind: str, keeps: bool, monkeypatch: py
 
 
 def test_a_kind_that_comes_later_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sluicegate.controller.kube.watch.MISSING_WAIT", 0.05)
+    monkeypatch.setattr("sluicegate.controller.sources.kubernetes.watch.MISSING_WAIT", 0.05)
     collection = BY_KIND["UDPRoute"].collection
 
     async def test() -> None:
@@ -311,7 +311,7 @@ def test_a_kind_that_comes_later_is_read(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_older_versions_of_a_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     """The newest one that the cluster serves is read, changes too; when it goes away the others are asked for again."""
-    monkeypatch.setattr("sluicegate.controller.kube.watch.CONFIRM_WAIT", 0.05)
+    monkeypatch.setattr("sluicegate.controller.sources.kubernetes.watch.CONFIRM_WAIT", 0.05)
     newest, middle, oldest = (item.collection for item in BY_KIND["TLSRoute"].versions)
 
     async def test() -> None:

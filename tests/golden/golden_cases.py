@@ -25,9 +25,8 @@ import msgspec
 import yaml
 
 from sluicegate import ir
-from sluicegate.controller import model
-from sluicegate.controller.infra.plane import ProvisionOptions
-from sluicegate.controller.store import Store
+from sluicegate.controller import api as model
+from sluicegate.controller.store.store import Store
 from sluicegate.controller.translate import (
     CertificateFacts,
     Checks,
@@ -37,6 +36,7 @@ from sluicegate.controller.translate import (
     ir_transaction,
     to_document,
 )
+from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
 
 ROOT = Path(__file__).parent
 WRITTEN = ("in.yaml", "requests.yaml")

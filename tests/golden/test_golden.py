@@ -10,7 +10,7 @@ import yaml
 from golden_cases import GENERATED, OPTIONAL, ROOT, RUNNER_FILES, WRITTEN, Case, cases, infrastructure, short
 
 from sluicegate import ir
-from sluicegate.controller.store import Apply, Delete, Init, InitDone, Store
+from sluicegate.controller.store.store import Apply, Delete, Init, InitDone, Store
 from sluicegate.controller.translate import State, ir_transaction, is_empty
 from sluicegate.controller.translate.state import RESOURCE_KINDS
 

@@ -109,7 +109,7 @@ def test_a_clean_machine_serves_the_quickstart(installed: Installed, tmp_path: P
     # Ports of this test's own: the quickstart's may be in use.
     backends = quickstart / "backends.yaml"
     backends.write_text(backends.read_text().replace("127.0.0.1", "127.9.9.9"))
-    command = [installed.python, "-m", "sluicegate.demo", quickstart, "--", "serve", quickstart]
+    command = [installed.python, "-m", "sluicegate.testing.demo", quickstart, "--", "serve", quickstart]
     command += ["--port-offset", "8000", "--listen", "127.9.9.9", "--admin", "off", "--output", "json"]
     process = subprocess.Popen(command, env=installed.environment, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
     assert process.stdout is not None

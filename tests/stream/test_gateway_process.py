@@ -19,7 +19,7 @@ from system_clients import Http1
 from system_gateway import until
 
 from sluicegate import ir
-from sluicegate.controller.stream.snapshot_file import NAME
+from sluicegate.dataplane.snapshot_file import NAME
 
 Start = Callable[..., GatewayProcess]
 ID = "Gateway/default/gateway/http"
@@ -129,9 +129,9 @@ main()
 @pytest.mark.parametrize(
     "routine",
     [
-        "sluicegate.controller.stream.client.StreamClient._connect",
+        "sluicegate.dataplane.client.StreamClient._connect",
         "sluicegate.dataplane.serving.Serving.save_now",
-        "sluicegate.dataplane.role._Role._tell_connected",
+        "sluicegate.processes.gateway.role._Role._tell_connected",
     ],
 )
 def test_a_fault_of_ours_is_told_and_ends_nothing(
@@ -385,8 +385,8 @@ def test_a_pod_without_access_serves_nothing_and_says_so(
 
 def test_it_loads_only_what_it_needs() -> None:
     text = (
-        "import sys, sluicegate.__main__, sluicegate.commands.gateway, sluicegate.dataplane.role\n"
-        "import sluicegate.controller.stream.client\n"
+        "import sys, sluicegate.__main__, sluicegate.cli.gateway, sluicegate.processes.gateway.role\n"
+        "import sluicegate.dataplane.client\n"
         "print(*sorted({name.split('.')[0] for name in sys.modules}))\n"
         "print(*sorted(name for name in sys.modules if name.startswith('sluicegate.controller.')))"
     )
@@ -395,6 +395,4 @@ def test_it_loads_only_what_it_needs() -> None:
     assert packages.isdisjoint(
         {"typer", "click", "rich", "kubernetes", "aiohttp", "yaml", "cryptography", "celpy", "cel"}
     )
-    assert modules == {
-        f"sluicegate.controller.stream{rest}" for rest in (".client", ".holdings", ".protocol", ".snapshot_file")
-    } | {"sluicegate.controller.stream", "sluicegate.controller.caught"}
+    assert modules == {f"sluicegate.controller.{name}" for name in ("stream", "stream.protocol", "caught")}

@@ -18,11 +18,9 @@ from cryptography import x509
 from stream_support import PLANE, SecretsApi, listener, now, rule, state
 
 from sluicegate import ir
-from sluicegate.controller.infra.plane import ProvisionOptions
-from sluicegate.controller.model import CLUSTER, KINDS, ObjectKey, decode
-from sluicegate.controller.store import Store
-from sluicegate.controller.stream import identity, snapshot_file
-from sluicegate.controller.stream.holdings import Change, Held, Holdings
+from sluicegate.controller.api import CLUSTER, KINDS, ObjectKey, decode
+from sluicegate.controller.store.store import Store
+from sluicegate.controller.stream import identity
 from sluicegate.controller.stream.identity import (
     CA_LIFE,
     CA_RENEWAL,
@@ -40,9 +38,12 @@ from sluicegate.controller.stream.projection import Projector
 from sluicegate.controller.stream.protocol import BindError, ListenerOutcome, PlaneReport, Refusal
 from sluicegate.controller.stream.reports import PodReport, Reports, Said, merged
 from sluicegate.controller.stream.server import wanted
-from sluicegate.controller.stream.snapshot_file import NAME, SnapshotError, read_snapshot, write_snapshot
 from sluicegate.controller.translate import Options, Translation, Translator
+from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
 from sluicegate.controller.translate.status import GatewayStatus
+from sluicegate.dataplane import snapshot_file
+from sluicegate.dataplane.holdings import Change, Held, Holdings
+from sluicegate.dataplane.snapshot_file import NAME, SnapshotError, read_snapshot, write_snapshot
 
 # --- The snapshot ---------------------------------------------------------------------------------------------------
 

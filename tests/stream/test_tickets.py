@@ -30,7 +30,7 @@ from system_certificates import Authority
 from system_clients import connect, tls_context
 
 from sluicegate import ir
-from sluicegate.controller.kube.client import ApiError
+from sluicegate.controller.sources.kubernetes.client import ApiError
 from sluicegate.controller.stream import tickets
 from sluicegate.controller.stream.projection import TICKETS, PlaneKey, Projector
 from sluicegate.controller.stream.tickets import (

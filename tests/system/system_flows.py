@@ -19,7 +19,7 @@ from typing import Any
 from system_gateway import LIMIT, own_address
 
 from sluicegate import ir
-from sluicegate.engine import Engine, Report
+from sluicegate.engine.native import Engine, Report
 
 Handler = Callable[[socket.socket], None]
 NOTHING = ir.Removals()

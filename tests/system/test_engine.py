@@ -12,7 +12,7 @@ from system_backends import response
 from system_gateway import own_address
 from system_manifests import dump, gateway, route, rule, service
 
-from sluicegate.engine import Engine
+from sluicegate.engine.native import Engine
 
 LIMIT = 300
 
@@ -20,8 +20,8 @@ LIMIT = 300
 HOLD = """
 import ctypes, sys, time
 from sluicegate import ir
-from sluicegate.engine import Engine
-from sluicegate.pipeline import load_offline
+from sluicegate.engine.native import Engine
+from sluicegate.testing.offline import load_offline
 
 offline = load_offline(["-"])
 transaction = ir.encode(offline.transaction())
@@ -55,8 +55,8 @@ while True:
 ROUNDS = """
 import socket, sys, threading
 from sluicegate import ir
-from sluicegate.engine import Engine
-from sluicegate.pipeline import load_offline
+from sluicegate.engine.native import Engine
+from sluicegate.testing.offline import load_offline
 
 offline = load_offline(["-"])
 transaction = ir.encode(offline.transaction())

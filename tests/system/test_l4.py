@@ -31,7 +31,7 @@ from system_flows import (
 from system_gateway import LIMIT, until, until_refused
 
 from sluicegate import ir
-from sluicegate.engine import Refused
+from sluicegate.engine.native import Refused
 
 MEGABYTE = 1024 * 1024
 

@@ -77,11 +77,11 @@ def test_odd_manifests_are_told_and_counted(start: Any, simple: list[Manifest]) 
 @pytest.mark.parametrize(
     "routine",
     [
-        "sluicegate.pipeline.live.Live.step",
-        "sluicegate.manifests.reader.Reader.read",
+        "sluicegate.processes.live.Live.step",
+        "sluicegate.controller.sources.files.reader.Reader.read",
         "sluicegate.controller.translate.translator.Translator.translate",
-        "sluicegate.pipeline.delivery.Delivery.deliver",
-        "sluicegate.standalone.report.Reporter.changed",
+        "sluicegate.engine.delivery.Delivery.deliver",
+        "sluicegate.processes.serve.report.Reporter.changed",
     ],
 )
 def test_a_step_that_raises_is_told_counted_and_made_again(

@@ -18,7 +18,7 @@ from system_gateway import Gateway
 from system_manifests import Manifest, gateway, listener, route, rule, service
 
 from sluicegate import load
-from sluicegate.library import Request, Routes
+from sluicegate.testing.library import Request, Routes
 
 PORT = 8080
 COUNT = 10_000

@@ -15,7 +15,7 @@ from system_clients import Http1, Http2
 from system_gateway import Gateway
 from system_manifests import Manifest, dump, gateway, grpc_route, grpc_rule, route, rule, service
 
-from sluicegate.library import load
+from sluicegate.testing.library import load
 
 PORT = 8080
 HOST = "Wire.test"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from sluicegate.cli import application
+from sluicegate.cli.application import application
 
 
 @pytest.fixture

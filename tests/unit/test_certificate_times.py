@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from system_manifests import dump, gateway, https, secret
 
-from sluicegate.controller.store import Store
+from sluicegate.controller.sources.files import Reader
+from sluicegate.controller.sources.files.source import Source
+from sluicegate.controller.store.store import Store
 from sluicegate.controller.translate import CertificateFacts, Checks, Options, Translation, Translator
-from sluicegate.manifests import Reader
-from sluicegate.pipeline import Source
 
 DAY = 86_400
 BEGIN, END = 100 * DAY, 200 * DAY

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from go_modules import CONFORMANCE, GATEWAY_API, module
-from sluicegate.commands.check import SCHEMA_CODES, schema_findings
-from sluicegate.manifests import read
+from sluicegate.cli.check import SCHEMA_CODES, schema_findings
+from sluicegate.controller.sources.files import read
 from sluicegate.schema import catalog, rules, violations
 
 ROOT = Path(__file__).parents[2]

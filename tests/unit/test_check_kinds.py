@@ -10,8 +10,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from sluicegate.cli import application
-from sluicegate.controller.model import ROUTE_KINDS
+from sluicegate.cli.application import application
+from sluicegate.controller.api import ROUTE_KINDS
 from sluicegate.schema import violations
 
 EXAMPLE = str(Path(__file__).parents[2] / "examples" / "protocols")

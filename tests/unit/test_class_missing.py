@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sluicegate.controller.infra.plane import ProvisionOptions
-from sluicegate.controller.model import Document, ObjectKey, decode
-from sluicegate.controller.store import Apply, Delete, Store
+from sluicegate.controller.api import Document, ObjectKey, decode
+from sluicegate.controller.store.store import Apply, Delete, Store
 from sluicegate.controller.translate import Options, Translation, Translator, to_document
+from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
 
 GATEWAY_API = "gateway.networking.k8s.io/v1"
 OPTIONS = Options(implicit_class=False, implicit_namespaces=False, keep_served=True)

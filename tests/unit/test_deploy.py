@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from deploy_tools import DeployToolError, chart_documents, kustomize_documents
-from sluicegate.controller.infra.apply import KINDS as PROVISIONED
-from sluicegate.controller.infra.plane import MANAGED_LABEL, MANAGER
-from sluicegate.controller.kube.resources import BY_KIND, NODE, OWNED, WATCHED, Resource
+from sluicegate.controller.provision.apply import KINDS as PROVISIONED
+from sluicegate.controller.sources.kubernetes.resources import BY_KIND, NODE, OWNED, WATCHED, Resource
 from sluicegate.controller.status.writer import KINDS
+from sluicegate.controller.translate.infrastructure.plane import MANAGED_LABEL, MANAGER
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 #: What the controller makes of Gateways.

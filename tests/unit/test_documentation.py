@@ -12,14 +12,14 @@ import msgspec
 import pytest
 import typer
 
-from sluicegate.cli import application
-from sluicegate.commands import controller, gateway
-from sluicegate.controller.kube.client import Client
-from sluicegate.controlplane import role
-from sluicegate.controlplane.settings import ControllerSettings, load_controller_settings
-from sluicegate.engine import Engine
-from sluicegate.engine_limits import EngineLimits
-from sluicegate.settings import LISTS, GatewaySettings, Settings, load_gateway_settings
+from sluicegate.cli import controller, gateway
+from sluicegate.cli.application import application
+from sluicegate.controller.sources.kubernetes.client import Client
+from sluicegate.engine.limits import EngineLimits
+from sluicegate.engine.native import Engine
+from sluicegate.processes.controller import role
+from sluicegate.processes.controller.settings import ControllerSettings, load_controller_settings
+from sluicegate.processes.settings import LISTS, GatewaySettings, Settings, load_gateway_settings
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "native" / "core" / "src"
@@ -70,7 +70,7 @@ class Asked(dict[str, str]):
 def variables(text: str, *sources: str) -> tuple[set[str], set[str]]:
     """Variables that a text shows, and those of gRPC that files set where they are not."""
     shown = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", text))
-    stream = [(ROOT / "controller" / "stream" / name).read_text() for name in sources]
+    stream = [(ROOT / name).read_text() for name in sources]
     return shown, {name for source in stream for name in re.findall(r'environ\.setdefault\("(\w+)"', source)}
 
 
@@ -119,7 +119,7 @@ def test_every_setting_of_the_controller_is_documented() -> None:
     for name, (_, variable, default, _) in table.items():
         assert variable == f"SLUICEGATE_{name.upper()}"
         assert getattr(ControllerSettings(), name) in default
-    shown, of_grpc = variables(text, "transport.py")
+    shown, of_grpc = variables(text, "controller/stream/transport.py")
     assert shown == environment.names | of_grpc
 
 
@@ -135,7 +135,7 @@ def test_every_setting_of_a_data_plane_is_documented() -> None:
         assert variable == f"SLUICEGATE_{name.upper()}"
         value = getattr(GatewaySettings(), name)
         assert default == (f"{value:g}" if isinstance(value, float) else str(value))
-    shown, of_grpc = variables(text, "client.py")
+    shown, of_grpc = variables(text, "python/sluicegate/dataplane/client.py")
     assert shown == environment.names | of_grpc
 
 

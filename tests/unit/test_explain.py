@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import sluicegate
-from sluicegate.library import Connection, Request, RequestError, parse_request
+from sluicegate.testing.library import Connection, Request, RequestError, parse_request
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "examples" / "quickstart"

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from go_modules import module
-from sluicegate.controller.model import CLASS_CRD, Document, decode
+from sluicegate.controller.api import CLASS_CRD, Document, decode
 from sluicegate.controller.status.merge import merged_status
-from sluicegate.controller.store import Store
+from sluicegate.controller.store.store import Store
 from sluicegate.controller.translate import Translator, supported_features, to_document
 from sluicegate.controller.translate.versions import VERSION_ANNOTATION
 

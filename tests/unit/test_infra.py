@@ -8,8 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from sluicegate.controller.infra.manifests import settings_file
-from sluicegate.controller.infra.names import (
+from sluicegate.controller.api import GatewayParametersSpec, ObjectKey, Service, decode
+from sluicegate.controller.api.parameters import ProxyParameters, merged
+from sluicegate.controller.store.store import Apply, Delete, Store
+from sluicegate.controller.translate import Options, Translator
+from sluicegate.controller.translate.infrastructure.manifests import settings_file
+from sluicegate.controller.translate.infrastructure.names import (
     FIRST_SHARED,
     SHARED_PORTS,
     dedicated_ports,
@@ -18,14 +22,10 @@ from sluicegate.controller.infra.names import (
     shared_ports,
     shared_service_name,
 )
-from sluicegate.controller.infra.parameters import faults
-from sluicegate.controller.infra.plane import PlanePort, ProvisionOptions
-from sluicegate.controller.infra.service import service_addresses
-from sluicegate.controller.model import GatewayParametersSpec, ObjectKey, Service, decode
-from sluicegate.controller.model.parameters import ProxyParameters, merged
-from sluicegate.controller.store import Apply, Delete, Store
-from sluicegate.controller.translate import Options, Translator
-from sluicegate.settings import Settings
+from sluicegate.controller.translate.infrastructure.parameters import faults
+from sluicegate.controller.translate.infrastructure.plane import PlanePort, ProvisionOptions
+from sluicegate.controller.translate.infrastructure.service import service_addresses
+from sluicegate.processes.settings import Settings
 
 SERVICE_NAME = set(string.ascii_lowercase + string.digits + "-")
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sluicegate.controller.store import Store
-from sluicegate.manifests import Reader
-from sluicegate.pipeline import Source
+from sluicegate.controller.sources.files import Reader
+from sluicegate.controller.sources.files.source import Source
+from sluicegate.controller.store.store import Store
 from sluicegate.schema import violations
 
 GATEWAY_API = "gateway.networking.k8s.io"

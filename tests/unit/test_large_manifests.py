@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.commands.check import schema_findings
-from sluicegate.manifests import loader, read
-from sluicegate.pipeline import load_offline
+from sluicegate.cli.check import schema_findings
+from sluicegate.controller.sources.files import loader, read
+from sluicegate.testing.offline import load_offline
 
 ROUTE = """\
 - apiVersion: gateway.networking.k8s.io/v1

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sluicegate.manifests import Reader, loader, read
-from sluicegate.manifests.documents import MAX_DOCUMENT_BYTES, split
+from sluicegate.controller.sources.files import Reader, loader, read
+from sluicegate.controller.sources.files.documents import MAX_DOCUMENT_BYTES, split
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from sluicegate.controller import model
-from sluicegate.controller.store import Store
-from sluicegate.manifests import Fault, Reader
-from sluicegate.pipeline import Source
+from sluicegate.controller import api as model
+from sluicegate.controller.sources.files import Fault, Reader
+from sluicegate.controller.sources.files.source import Source
+from sluicegate.controller.store.store import Store
 from sluicegate.schema import violations
 
 ROUTE = """

@@ -6,7 +6,7 @@ import copy
 import tracemalloc
 from typing import Any
 
-from sluicegate.controller.model import ConfigMap, decode
+from sluicegate.controller.api import ConfigMap, decode
 
 LARGE = "x" * 1_000_000
 BUNDLE = "-----BEGIN CERTIFICATE-----\n"

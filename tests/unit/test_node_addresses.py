@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluicegate.controller.infra.plane import ProvisionOptions
-from sluicegate.controller.model import ObjectKey, decode
-from sluicegate.controller.store import Apply, Delete, Store
+from sluicegate.controller.api import ObjectKey, decode
+from sluicegate.controller.store.store import Apply, Delete, Store
 from sluicegate.controller.translate import Options, Translator
 from sluicegate.controller.translate.addresses import MAX_ADDRESSES
+from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
 
 GATEWAY = ObjectKey("Gateway", "prod", "one")
 

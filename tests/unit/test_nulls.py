@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from sluicegate.controller import model
-from sluicegate.manifests import read
+from sluicegate.controller import api as model
+from sluicegate.controller.sources.files import read
 from sluicegate.schema import violations, without_nulls
 
 GOLDEN = Path(__file__).parents[1] / "golden"

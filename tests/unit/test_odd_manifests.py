@@ -12,14 +12,15 @@ import pytest
 from odd_inputs import objects, odd_yaml
 
 from sluicegate import ir
-from sluicegate.commands.check import schema_findings, without_echoes
+from sluicegate.cli.check import schema_findings, without_echoes
 from sluicegate.controller import caught
-from sluicegate.controller.model import DecodeError, ObjectKey, decode, supported
-from sluicegate.controller.store import Store
-from sluicegate.engine import RouteTable
-from sluicegate.manifests import Reader, documents
-from sluicegate.pipeline import Source, load_offline, source
+from sluicegate.controller.api import DecodeError, ObjectKey, decode, supported
+from sluicegate.controller.sources.files import Reader, documents, source
+from sluicegate.controller.sources.files.source import Source
+from sluicegate.controller.store.store import Store
+from sluicegate.engine.native import RouteTable
 from sluicegate.schema import violations
+from sluicegate.testing.offline import load_offline
 
 #: Seconds of trying, and where it begins; more of both for a longer search.
 SECONDS = float(os.environ.get("SLUICEGATE_FUZZ_SECONDS", "4"))

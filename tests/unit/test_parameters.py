@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 import parameters_crd
-from sluicegate.controller.infra.parameters import faults
-from sluicegate.controller.model import GatewayParametersSpec
-from sluicegate.engine import Engine
-from sluicegate.engine_limits import EngineLimits
+from sluicegate.controller.api import GatewayParametersSpec
+from sluicegate.controller.translate.infrastructure.parameters import faults
+from sluicegate.engine.limits import EngineLimits
+from sluicegate.engine.native import Engine
 from sluicegate.schema import violations
 
 SCHEMA = parameters_crd.filled(parameters_crd.yaml.safe_load(parameters_crd.SOURCE.read_text()))["spec"]["versions"][0]

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from sluicegate.controller.infra import pods
-from sluicegate.controller.infra.plane import DataPlane
-from sluicegate.controller.infra.pods import UNAVAILABLE_SECONDS, PodTroubles, Trouble, trouble_of
-from sluicegate.controller.model import ObjectKey
-from sluicegate.controller.store import Delete, Init, InitDone
+from sluicegate.controller.api import ObjectKey
+from sluicegate.controller.provision import pods
+from sluicegate.controller.provision.pods import UNAVAILABLE_SECONDS, PodTroubles, Trouble, trouble_of
+from sluicegate.controller.store.store import Delete, Init, InitDone
+from sluicegate.controller.translate.infrastructure.plane import DataPlane
 
 NAME = "sluicegate.dev/controller"
 KEY = ObjectKey("Deployment", "prod", "edge-sluicegate")

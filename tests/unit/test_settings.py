@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sluicegate.settings import SettingsError, load_settings
+from sluicegate.processes.settings import SettingsError, load_settings
 
 
 @pytest.fixture

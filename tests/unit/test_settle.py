@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.manifests import Reader, Settling
-from sluicegate.manifests.disk import is_open_for_writing
-from sluicegate.manifests.settle import MAX_RESTLESS, QUIET, QUIET_GONE, QUIET_LOSS, Look
+from sluicegate.controller.sources.files import Reader, Settling
+from sluicegate.controller.sources.files.disk import is_open_for_writing
+from sluicegate.controller.sources.files.settle import MAX_RESTLESS, QUIET, QUIET_GONE, QUIET_LOSS, Look
 
 WRITTEN = 1_000_000.0
 BODY = "x: 1\n" * 400

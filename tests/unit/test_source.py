@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from sluicegate.controller.model import ObjectKey
-from sluicegate.controller.store import Store
-from sluicegate.manifests import Reader
-from sluicegate.pipeline import Source
+from sluicegate.controller.api import ObjectKey
+from sluicegate.controller.sources.files import Reader
+from sluicegate.controller.sources.files.source import Source
+from sluicegate.controller.store.store import Store
 from sluicegate.schema import Violation, violations
 
 NUMBER = 60

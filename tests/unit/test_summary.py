@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sluicegate.controller import model
-from sluicegate.controller.store import Store
+from sluicegate.controller import api as model
+from sluicegate.controller.store.store import Store
 from sluicegate.controller.translate import Translator
-from sluicegate.standalone.summary import listeners_of, text_lines, try_line
+from sluicegate.processes.serve.summary import listeners_of, text_lines, try_line
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = {

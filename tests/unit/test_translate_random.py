@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from sluicegate import _native, ir, reference
-from sluicegate.controller import model
-from sluicegate.controller.model import ROUTE_KINDS, Object, ObjectKey
-from sluicegate.controller.store import Apply, Delete, Store
+from sluicegate.controller import api as model
+from sluicegate.controller.api import ROUTE_KINDS, Object, ObjectKey
+from sluicegate.controller.store.store import Apply, Delete, Store
 from sluicegate.controller.translate import State, Translation, Translator, ir_transaction
 from sluicegate.controller.translate.state import RESOURCE_KINDS
 

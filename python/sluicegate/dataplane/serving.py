@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from sluicegate.controller.stream.holdings import Change, Holdings
 from sluicegate.controller.stream.protocol import BindError, ListenerOutcome, PlaneReport, Refusal, RefusedError
-from sluicegate.controller.stream.snapshot_file import SnapshotError, write_snapshot
-from sluicegate.engine import Engine, ListenerReport, Refused
+from sluicegate.dataplane.holdings import Change, Holdings
+from sluicegate.dataplane.snapshot_file import SnapshotError, write_snapshot
+from sluicegate.engine.native import Engine, ListenerReport, Refused
 
 #: Seconds between attempts to bind ports that could not be bound.
 RETRY_BINDS = 2.0

@@ -46,9 +46,7 @@ from .http import (
     ValueMatchKind,
     WeightedBackend,
 )
-from .l4 import (
-    L4Rule,
-)
+from .l4 import L4Rule
 from .resources import (
     Backend,
     BackendProtocol,

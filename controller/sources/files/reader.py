@@ -1,0 +1,373 @@
+"""Reads paths, and reads again only what changed.
+
+Rules:
+- Directories are read recursively, `.yaml`, `.yml` and `.json`, sorted; names that begin with a dot are left out (so a
+  mounted ConfigMap, whose files are links into `..data`, is read once). A file that is named is read whatever its name.
+- A file whose size, time and identity did not change is not opened again; a part of a file whose text did not change is
+  not parsed again.
+- What cannot be read is a `Fault` with its place, and nothing else is lost because of it.
+- With `Settling`, a file that somebody is still writing keeps its last state until it is whole (see there).
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import NamedTuple
+
+from sluicegate.controller import caught
+from sluicegate.controller.api import Origin
+
+from .disk import (
+    STANDARD_INPUT,
+    Stamp,
+    Unreadable,
+    is_open_for_writing,
+    is_passing,
+    is_plain,
+    is_stream,
+    manifests_below,
+    missing_path,
+    printable,
+    read_file,
+    read_stream,
+    stamp_of,
+)
+from .documents import Document, Fault, Part, parse, split
+from .settle import Look, Settling
+
+#: Files below the given paths.
+MAX_FILES = 100_000
+#: Seconds within which a file system may give two changes the same time.
+SAME_TIME = 0.02
+
+#: Below this many parts a changed file is simply read again.
+MIN_PIECES_TO_REUSE = 16
+
+#: Characters compared at once.
+_COMPARED = 65_536
+
+#: Called with the file about to be read, and the number of files read and known so far.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """What one file holds.
+
+    Attributes:
+        path: as it was given, or found below a directory that was given.
+        documents: in the order of the file.
+        faults: what could not be read.
+        readable: False where the whole file could not be read.
+    """
+
+    path: str
+    documents: tuple[Document, ...]
+    faults: tuple[Fault, ...]
+    readable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What all paths hold at one moment.
+
+    Attributes:
+        files: in the order of the paths; a file that is unchanged is the very same object as before.
+        faults: of all files, and of paths that are not there.
+        missing: paths that were given and are not there.
+        held: files that are not there, or cannot be looked for, and are kept for now.
+        restless: absolute paths to look at again, because somebody may be writing there.
+        due: seconds until that is worth it; None where there are none.
+    """
+
+    files: tuple[File, ...]
+    faults: tuple[Fault, ...]
+    missing: frozenset[str]
+    held: frozenset[str] = frozenset()
+    restless: frozenset[str] = frozenset()
+    due: float | None = None
+
+    @property
+    def documents(self) -> list[Document]:
+        """All documents, in order."""
+        return [document for file in self.files for document in file.documents]
+
+
+class _Piece(NamedTuple):
+    """A part of a file at its first line."""
+
+    first_line: int
+    part: Part
+    documents: tuple[Document, ...]
+    faults: tuple[Fault, ...]
+
+
+@dataclass(slots=True)
+class _Known:
+    """A file that was read: how it looked, and what it held."""
+
+    stamp: Stamp
+    file: File
+    text: str
+    pieces: list[_Piece]
+
+    @property
+    def look(self) -> Look:
+        return Look(self.text, len(self.file.documents), len(self.file.faults))
+
+
+class Reader:
+    """Reads the same paths again and again."""
+
+    def __init__(
+        self, paths: Sequence[str], standard_input: str | None = None, settling: Settling | None = None
+    ) -> None:
+        """Make a reader.
+
+        Args:
+            paths: files, directories, pipes, `-` for standard input.
+            standard_input: text for `-`; None: it is read, once.
+            settling: says when a file that changed counts; None: at once.
+        """
+        self.paths = tuple(dict.fromkeys(paths))
+        self._given = frozenset(self.paths)
+        self._standard_input = standard_input
+        self._settling = settling
+        self._known: dict[str, _Known] = {}
+        self._by_place: dict[str, str] = {}
+        self._last: Reading | None = None
+
+    def read(self, progress: Progress | None = None, changed: frozenset[str] | None = None) -> Reading:
+        """Look at the paths again.
+
+        Args:
+            progress: called for each file that is read.
+            changed: absolute paths that may have changed; None: any. Where they are no more than files that are known,
+                nothing else is looked at.
+        """
+        last = self._read_some(changed) if changed is not None else None
+        if last is None:
+            last = self._read_all(progress)
+        self._last = last
+        return last
+
+    def _read_some(self, changed: frozenset[str]) -> Reading | None:
+        """Read only files that are known and still plain files; None where more may have changed."""
+        if self._last is None or self._last.held:
+            return None
+        touched = set()
+        for path in changed:
+            name = self._by_place.get(path)
+            if name is not None and is_plain(path):
+                touched.add(name)
+            elif not is_passing(path):
+                return None
+        if not touched:
+            return self._last
+        before = self._last
+        files = tuple(self._read_file(file.path) or file if file.path in touched else file for file in before.files)
+        known = {fault for file in before.files for fault in file.faults}
+        faults = [fault for fault in before.faults if fault not in known]
+        faults.extend(fault for file in files for fault in file.faults)
+        return self._reading(files, faults, before.missing, frozenset())
+
+    def _read_all(self, progress: Progress | None) -> Reading:
+        found: list[str] = []
+        faults: list[Fault] = []
+        missing: set[str] = set()
+        closed: list[str] = []
+        for path in self.paths:
+            if os.path.isdir(path):
+                found.extend(manifests_below(path, faults, closed))
+            elif path == STANDARD_INPUT or os.path.exists(path):
+                found.append(path)
+            else:  # a link that leads nowhere counts too: what was below it may come back
+                missing.add(path)
+        unique = list(dict.fromkeys(found))
+        if len(unique) > MAX_FILES:
+            faults.append(Fault(unique[MAX_FILES], 0, f"more than {MAX_FILES:,} files: this one and the rest are left"))
+            del unique[MAX_FILES:]
+        files = []
+        for number, path in enumerate(unique):
+            if progress is not None:
+                progress(path, number, len(unique))
+            file = self._read_file(path)
+            if file is not None:
+                files.append(file)
+        held = self._held(frozenset(unique), closed)
+        files.extend(self._known[path].file for path in held)
+        faults.extend(missing_path(path) for path in missing if not any(_is_below(name, path) for name in held))
+        known = [*unique, *held]
+        self._known = {path: self._known[path] for path in known if path in self._known}
+        self._by_place = {os.path.abspath(file.path): file.path for file in files if file.path != STANDARD_INPUT}
+        if self._settling is not None:
+            self._settling.keep(frozenset((*known, *missing)))
+        faults.extend(fault for file in files for fault in file.faults)
+        return self._reading(tuple(files), faults, frozenset(missing), frozenset(held))
+
+    def _reading(
+        self, files: tuple[File, ...], faults: list[Fault], missing: frozenset[str], held: frozenset[str]
+    ) -> Reading:
+        settling = self._settling
+        restless = frozenset(map(os.path.abspath, settling.restless)) if settling is not None else frozenset[str]()
+        due = settling.due if settling is not None else None
+        return Reading(files, tuple(faults), missing, held, restless, due)
+
+    def _held(self, there: frozenset[str], closed: Sequence[str]) -> list[str]:
+        """Files that were there and are not now, but are kept: nobody can look, or they may come back at once."""
+        gone = [path for path in self._known if path not in there]
+        return [
+            path
+            for path in gone
+            if any(_is_below(path, folder) for folder in closed)
+            or (self._settling is not None and not self._settling.is_gone(path))
+        ]
+
+    def _read_file(self, path: str) -> File | None:
+        """What a file holds; None for one that is new and not yet whole."""
+        known = self._known.get(path)
+        try:
+            if printable(path) != path:
+                # Everything that is told of it would have to quote the name, and nobody can write it.
+                reason = "its name is not UTF-8: rename it"
+                return File(printable(path), (), (Fault(printable(path), 0, reason),), readable=False)
+            if path in self._given and is_stream(path):
+                return known.file if known is not None else self._read_stream(path)
+            stamp = stamp_of(path)
+            if known is not None and known.stamp == stamp:
+                if self._settling is not None:
+                    self._settling.forget(path)
+                return known.file
+            return self._take(path, stamp, read_file(path), known)
+        except Unreadable as error:
+            if error.gone and known is not None and self._settling is not None and not self._settling.is_gone(path):
+                return known.file
+            return File(path, (), (error.fault,), readable=False)
+        except Exception as error:  # an odd file must not cost the others
+            return File(path, (), (Fault(path, 0, caught.note("read", error)),), readable=False)
+
+    def _read_stream(self, path: str) -> File:
+        given = self._standard_input if path == STANDARD_INPUT else None
+        text = given.replace("\r\n", "\n") if given is not None else read_stream(path)
+        known = self._known[path] = self._parse_file(path, text, (), None)
+        return known.file
+
+    def _take(self, path: str, stamp: Stamp, text: str, known: _Known | None) -> File | None:
+        """Take the text of a file, unless somebody is still writing it."""
+        seen, changed = stamp, stamp[3] / 1e9
+        if time.time() - changed < SAME_TIME:
+            stamp = ()  # another change may get the same time: compare the text next time
+        if known is not None and text == known.text:
+            known.stamp = stamp
+            if self._settling is not None:
+                self._settling.forget(path)
+            return known.file
+        found = self._parse_file(path, text, stamp, known)
+        settling = self._settling if self._last is not None else None
+        before = known.look if known is not None else None
+        if settling is not None:
+            written = is_open_for_writing(path)
+            written = True if written is False and stamp_of(path) != seen else written  # since it was read
+            if not settling.is_whole(path, stamp or text, changed, before, found.look, written=written):
+                return known.file if known is not None else None
+        if known is not None and known.file.documents and (not text or text.isspace()):
+            # Most likely it is about to be written, by a program that takes its time.
+            reason = "is empty now; what it had goes on: write it, or remove the file to remove that"
+            found.file = File(path, (), (Fault(path, 0, reason, code="emptied"),), readable=False)
+        self._known[path] = found
+        return found.file
+
+    def _parse_file(self, path: str, text: str, stamp: Stamp, known: _Known | None) -> _Known:
+        pieces = _reread(path, text, known) if known is not None else None
+        if pieces is None:
+            before = {piece.part.text: piece.part for piece in known.pieces} if known is not None else {}
+            pieces = list(_pieces(path, text, 1, before))
+        documents = tuple(itertools.chain.from_iterable(map(attrgetter("documents"), pieces)))
+        faults = tuple(itertools.chain.from_iterable(map(attrgetter("faults"), pieces)))
+        return _Known(stamp, File(path, documents, faults), text, pieces)
+
+
+def read(paths: Sequence[str], standard_input: str | None = None, progress: Progress | None = None) -> Reading:
+    """Read paths once; see `Reader`."""
+    return Reader(paths, standard_input).read(progress)
+
+
+def _pieces(path: str, text: str, line: int, before: Mapping[str, Part]) -> Iterator[_Piece]:
+    """Parse text that begins at a line of its file; parts that are known already are not parsed."""
+    as_json = path.endswith(".json")
+    parts = dict(before)
+    for first_line, part_text in [(1, text)] if as_json else split(text):
+        part = parts.get(part_text)
+        if part is None:
+            part = parts[part_text] = parse(part_text, as_json=as_json)
+        yield _place(path, part, line + first_line - 1)
+
+
+def _place(path: str, part: Part, first_line: int) -> _Piece:
+    documents = tuple(
+        Document(
+            item.data,
+            Origin(path, first_line + item.line - 1),
+            item.text,
+            first_line + item.first_line - 1,
+            item.prefix,
+        )
+        for item in part.documents
+    )
+    faults = tuple(Fault(path, first_line + line - 1, reason) for line, reason in part.faults)
+    return _Piece(first_line, part, documents, faults)
+
+
+def _reread(path: str, text: str, known: _Known) -> list[_Piece] | None:
+    """Parse only what lies between the unchanged beginning and the unchanged end of a file.
+
+    Returns None where that is not worth it, or not safe (JSON has no parts).
+    """
+    old, pieces = known.text, known.pieces
+    if path.endswith(".json") or len(pieces) < MIN_PIECES_TO_REUSE:
+        return None
+    shared = min(len(old), len(text))
+    head = _common(shared, lambda low, high: old[low:high] == text[low:high])
+    ends = len(old), len(text)
+    tail = _common(
+        shared - head,
+        lambda low, high: old[ends[0] - high : ends[0] - low] == text[ends[1] - high : ends[1] - low],
+    )
+    starts = [0, *itertools.accumulate(map(len, map(attrgetter("part.text"), pieces)))]
+    # One piece of context on each side: an edit at a seam can join or part its neighbours.
+    first = max(bisect.bisect_right(starts, head, hi=len(pieces)) - 2, 0)
+    last = min(bisect.bisect_left(starts, len(old) - tail) + 1, len(pieces))
+    begin, end = starts[first], starts[last]
+    shift = len(text) - len(old)
+    known_parts = {piece.part.text: piece.part for piece in pieces[first:last]}
+    middle = list(_pieces(path, text[begin : end + shift], pieces[first].first_line, known_parts))
+    lines = text.count("\n", begin, end + shift) - old.count("\n", begin, end)
+    rest = pieces[last:]
+    if lines:
+        rest = [_place(path, piece.part, piece.first_line + lines) for piece in rest]
+    return [*pieces[:first], *middle, *rest]
+
+
+def _common(limit: int, equal: Callable[[int, int], bool]) -> int:
+    """Length, up to `limit`, over which two texts are equal; `equal(low, high)` compares a piece of both."""
+    low = 0
+    while low < limit and equal(low, min(low + _COMPARED, limit)):
+        low = min(low + _COMPARED, limit)
+    high = min(low + _COMPARED, limit)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if equal(low, middle):
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)

@@ -1,0 +1,386 @@
+"""Documents to objects, with the last good state of what is broken.
+
+Rules:
+- An object that cannot be used (wrong type, refused by its schema) keeps its last good version, whichever file that was
+  in; a part of a file that is no YAML keeps every object that the file had and has no more; a path that vanished keeps
+  all that was below it.
+- The first document of a key counts; a second one is told and left out.
+- Documents of kinds that the gateway does not read are counted and otherwise ignored.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import operator
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from sluicegate.controller import api as model
+from sluicegate.controller import caught
+from sluicegate.controller.api import DecodeError, Object, ObjectKey, Origin
+from sluicegate.controller.sources.files import Document, Fault, Reader, Reading
+from sluicegate.controller.sources.files.reader import File, Progress
+from sluicegate.controller.store.store import Apply, Delete, Store
+from sluicegate.schema import Violation, without_nulls
+
+_T = TypeVar("_T")
+
+#: Says why the API server would refuse a document.
+Validate = Callable[[dict[str, Any]], Iterable[Violation]]
+
+#: What is told about documents that are not read: a typing mistake, most likely.
+_MISSPELT = frozenset({"unknown-kind", "unknown-version"})
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """What a look at the files came to.
+
+    Attributes:
+        changed: keys of objects that are new, different or gone.
+        faults: everything that could not be used, now.
+        ignored: number of documents by `apiVersion/kind` that the gateway does not read.
+        objects: number of objects in use.
+        restless: absolute paths to look at again, because somebody may be writing there.
+        due: seconds until that is worth it; None where there are none.
+    """
+
+    changed: frozenset[ObjectKey]
+    faults: tuple[Fault, ...]
+    ignored: dict[str, int]
+    objects: int
+    restless: frozenset[str] = frozenset()
+    due: float | None = None
+
+
+class _Looked(NamedTuple):
+    """What one document came to.
+
+    Attributes:
+        document: the document.
+        object: None where it could not be used, or is not read.
+        faults: why it could not be used.
+        ignored: its kind, where that is not read.
+        meant: the kind that was most likely meant, where its own is not known.
+    """
+
+    document: Document
+    object: Object | None
+    faults: tuple[Fault, ...] = ()
+    ignored: str = ""
+    meant: str = ""
+
+
+@dataclass(slots=True)
+class _FileState:
+    """What one file came to: a look at each document, its objects, and those that are kept from before.
+
+    `broken` has the keys of documents that cannot be used, and where these are. What is kept of them counts as there:
+    where its good version was there may be another object now.
+    """
+
+    file: File
+    looked: list[_Looked] = field(default_factory=list)
+    objects: list[Object] = field(default_factory=list)
+    faults: tuple[Fault, ...] = ()
+    broken: dict[ObjectKey, Origin] = field(default_factory=dict)
+    ignored: Counter[str] = field(default_factory=Counter)
+    by_line: dict[int, Document] | None = None
+
+    def document(self, line: int) -> Document | None:
+        """The document that begins at a line; the index is made when it is first asked for."""
+        if self.by_line is None:
+            self.by_line = {document.origin.line: document for document in self.file.documents}
+        return self.by_line.get(line)
+
+
+class Source:
+    """Turns what a `Reader` finds into events for a `Store`."""
+
+    def __init__(self, reader: Reader, store: Store, validate: Validate | None = None) -> None:
+        """Make a source.
+
+        Args:
+            reader: reads the files.
+            store: takes the events.
+            validate: look at documents as the API server would; None: only at what is read.
+        """
+        self._reader = reader
+        self._store = store
+        self._validate = validate
+        self._files: dict[str, _FileState] = {}
+        self._objects: dict[ObjectKey, Object] = {}
+        self._duplicates: list[Fault] = []
+        #: Objects whose last good version was in another file than the one that cannot be used.
+        self._strays: frozenset[ObjectKey] = frozenset()
+        self._initialised = False
+
+    def refresh(self, progress: Progress | None = None, changed: frozenset[str] | None = None) -> Refresh:
+        """Read what changed and tell the store.
+
+        Args:
+            progress: called for each file that is read.
+            changed: paths that may have changed; None: any.
+        """
+        try:
+            return self._refresh(self._reader.read(progress, changed))
+        except Exception:
+            # Half of a change may have been told: next time the store gets everything anew.
+            self._initialised = False
+            raise
+
+    def _refresh(self, reading: Reading) -> Refresh:
+        states = {file.path: self._update(file) for file in reading.files}
+        states |= self._vanished(reading, states)
+        before, self._files = self._files, states
+        told = self._tell_some(before, states)
+        if told is None:
+            objects, self._duplicates = _merge(states, reading.held)
+            self._strays = self._add_strays(objects, states)
+            told = self._tell(objects)
+        found = [fault for state in states.values() for fault in state.faults]
+        general = [fault for fault in reading.faults if fault.path not in states or fault.path in reading.missing]
+        ignored = sum((state.ignored for state in states.values() if state.ignored), Counter[str]())
+        faults = tuple(dict.fromkeys((*general, *found, *self._duplicates)))
+        return Refresh(told, faults, dict(ignored), len(self._objects), reading.restless, reading.due)
+
+    def _tell_some(self, before: dict[str, _FileState], after: dict[str, _FileState]) -> frozenset[ObjectKey] | None:
+        """Tell the store what files that changed have changed; None where all of it has to be put together anew.
+
+        That is so at the beginning, where an object is or becomes written twice (then the order of files counts), and
+        where the last good version of an object is not in the file that has it now.
+        """
+        if not self._initialised or self._duplicates or self._strays or before.keys() != after.keys():
+            return None
+        old: dict[ObjectKey, Object] = {}
+        new: dict[ObjectKey, Object] = {}
+        for path, state in after.items():
+            if before[path] is state:
+                continue
+            was, now = _differing(before[path].objects, state.objects)
+            old.update((item.key, item) for item in was)
+            for item in now:
+                if new.setdefault(item.key, item) is not item:
+                    return None
+        if any(key not in old and key in self._objects for key in new):
+            return None
+        changed = [item for key, item in new.items() if old.get(key) is not item]
+        gone = [key for key in old if key not in new]
+        if gone and any(not state.broken.keys().isdisjoint(gone) for state in after.values()):
+            return None
+        for item in changed:
+            self._objects[item.key] = item
+        for key in gone:
+            del self._objects[key]
+        return self._send(changed, gone)
+
+    def _add_strays(self, objects: dict[ObjectKey, Object], states: Mapping[str, _FileState]) -> frozenset[ObjectKey]:
+        """Add what was good in another file than the one that has it now, and has it wrong."""
+        strays = {
+            key: _placed(self._objects[key], origin)
+            for state in states.values()
+            for key, origin in state.broken.items()
+            if key not in objects and key in self._objects
+        }
+        objects.update(strays)
+        return frozenset(strays)
+
+    def documents(self) -> list[Document]:
+        """All documents of the last look, those too that the gateway has no use for."""
+        return [document for state in self._files.values() for document in state.file.documents]
+
+    def lines_of(self, origin: Origin, paths: Sequence[str]) -> list[int]:
+        """Lines of fields of the object that is written at a place; the object's own line where one is not known.
+
+        Args:
+            origin: of the object.
+            paths: such as `spec.rules[0].matches`; empty for the object.
+        """
+        state = self._files.get(origin.path)
+        document = state.document(origin.line) if state is not None and any(paths) else None
+        found = document.lines_of(paths) if document is not None else [origin.line] * len(paths)
+        return [line if path else origin.line for line, path in zip(found, paths, strict=True)]
+
+    def _update(self, file: File) -> _FileState:
+        before = self._files.get(file.path)
+        if before is not None and before.file is file:
+            return before
+        looked = self._look_again(before, file.documents)
+        state = _FileState(file, looked, [item.object for item in looked if item.object is not None])
+        odd = [item for item in looked if item.object is None or item.faults]
+        bad = [item for item in odd if item.object is None]
+        state.faults = (*file.faults, *(fault for item in odd for fault in item.faults))
+        state.ignored = Counter(item.ignored for item in bad if item.ignored)
+        broken = {_key_of(item.document.data, item.meant): item.document.origin for item in bad if not item.ignored}
+        state.broken = {key: origin for key, origin in broken.items() if key is not None}
+        if before is not None and (file.faults or broken):
+            everything = bool(file.faults) or None in broken
+            present = {item.key for item in state.objects}
+            state.objects += [
+                _placed(item, state.broken.get(item.key, Origin(file.path)))
+                for item in before.objects
+                if item.key not in present and (everything or item.key in broken)
+            ]
+        return state
+
+    def _look_again(self, before: _FileState | None, documents: tuple[Document, ...]) -> list[_Looked]:
+        """Look at documents; at those that are still what they were only where they were moved."""
+        if before is None:
+            return [self._look(item, None) for item in documents]
+        old = before.looked
+        head, tail = _same_ends(before.file.documents, documents)
+        known = {id(item.document.data): item for item in old[head : len(old) - tail]}
+        middle = [self._look(item, known.get(id(item.data))) for item in documents[head : len(documents) - tail]]
+        return [*old[:head], *middle, *old[len(old) - tail :]]
+
+    def _look(self, document: Document, before: _Looked | None) -> _Looked:
+        """Look at one document; whatever comes of it must not cost the others."""
+        try:
+            return self._look_closely(document, before)
+        except Exception as error:  # what it may be is not known here
+            origin, reason = document.origin, caught.note("read", error)
+            return _Looked(
+                document, None, (Fault(origin.path, origin.line, reason, _label(document.data), "", "fault"),)
+            )
+
+    def _look_closely(self, document: Document, before: _Looked | None) -> _Looked:
+        kind, version = document.data.get("kind"), document.data.get("apiVersion")
+        if isinstance(kind, str) and isinstance(version, str) and not _is_read(kind, version):
+            return self._look_at_other(document, f"{version}/{kind}")
+        if before is not None and before.object is not None and not before.faults:
+            return _Looked(document, _placed(before.object, document.origin))
+        return _Looked(document, *self._decode(document))
+
+    def _look_at_other(self, document: Document, name: str) -> _Looked:
+        """Look at a document of a kind that is not read: most likely it is none of ours, or misspelt."""
+        said = self._validate(document.data) if self._validate is not None else ()
+        misspelt = [item for item in said if item.code in _MISSPELT]
+        if not misspelt:
+            return _Looked(document, None, ignored=name)
+        faults = tuple(_faults(document, _label(document.data), misspelt))
+        return _Looked(document, None, faults, meant=misspelt[0].meant)
+
+    def _decode(self, document: Document) -> tuple[Object | None, tuple[Fault, ...]]:
+        origin = document.origin
+        label = _label(document.data)
+        try:
+            decoded = model.decode(without_nulls(document.data), origin)
+        except DecodeError as error:
+            line = document.line_of(error.field)
+            found = Fault(origin.path, line, error.reason, label, error.field, "invalid")
+            said = tuple(self._violations(document, label))
+            # The schema knows better what was meant, unless it would take the object.
+            refused = any(fault.severity == "error" for fault in said)
+            return None, said if refused else (found, *said)
+        faults = tuple(self._violations(document, label))
+        return (None if any(fault.severity == "error" for fault in faults) else decoded), faults
+
+    def _violations(self, document: Document, label: str) -> Iterator[Fault]:
+        if self._validate is not None:
+            yield from _faults(document, label, tuple(self._validate(document.data)))
+
+    def _vanished(self, reading: Reading, states: dict[str, _FileState]) -> dict[str, _FileState]:
+        """Keep files below paths that were given and are not there now."""
+        kept: dict[str, _FileState] = {}
+        for missing in reading.missing:
+            below = missing.rstrip(os.sep) + os.sep
+            kept |= {
+                path: state
+                for path, state in self._files.items()
+                if path not in states and (path == missing or path.startswith(below))
+            }
+        return kept
+
+    def _tell(self, objects: dict[ObjectKey, Object]) -> frozenset[ObjectKey]:
+        before, self._objects = self._objects, objects
+        if not self._initialised:
+            self._initialised = True
+            self._store.load(objects.values())
+            return frozenset(objects)
+        changed = [item for key, item in objects.items() if before.get(key) is not item]
+        return self._send(changed, [key for key in before if key not in objects])
+
+    def _send(self, changed: list[Object], gone: list[ObjectKey]) -> frozenset[ObjectKey]:
+        for item in changed:
+            self._store.handle(Apply(item))
+        for key in gone:
+            self._store.handle(Delete(key))
+        return frozenset([*(item.key for item in changed), *gone])
+
+
+def _placed(item: Object, origin: Origin) -> Object:
+    """The object at a place; the very same one where it is there."""
+    return item if item.origin == origin else msgspec.structs.replace(item, origin=origin)
+
+
+def _same_ends(old: Sequence[object], new: Sequence[object]) -> tuple[int, int]:
+    """How many items at the beginning and, of the rest, at the end are the very same in both."""
+    shared = min(len(old), len(new))
+    head = next(itertools.compress(itertools.count(), map(operator.is_not, old, new)), shared)
+    backwards = itertools.islice(map(operator.is_not, reversed(old), reversed(new)), shared - head)
+    return head, next(itertools.compress(itertools.count(), backwards), shared - head)
+
+
+def _differing(old: list[_T], new: list[_T]) -> tuple[list[_T], list[_T]]:
+    """Two lists without what is the same at their beginnings and ends."""
+    head, tail = _same_ends(old, new)
+    return old[head : len(old) - tail], new[head : len(new) - tail]
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_read(kind: str, version: str) -> bool:
+    """Whether it is for the gateway: a kind that it reads, in any version of a group that it knows."""
+    if kind not in model.KINDS or kind in model.CLUSTER_ONLY:
+        return False
+    groups = {known.rpartition("/")[0] for known in model.API_VERSIONS[kind]}
+    return version.rpartition("/")[0] in groups
+
+
+def _faults(document: Document, label: str, items: Sequence[Violation]) -> Iterator[Fault]:
+    lines = document.lines_of([item.field for item in items]) if items else ()
+    for item, line in zip(items, lines, strict=True):
+        yield Fault(
+            path=document.origin.path,
+            line=line,
+            reason=f"{item.message}; {item.remedy}" if item.remedy else item.message,
+            object=label,
+            field=item.field,
+            code=item.code,
+            # As an API server does for clients that are not strict: unknown fields are dropped with a warning.
+            severity="warning" if item.code == "unknown-field" else "error",
+        )
+
+
+def _key_of(data: dict[str, Any], meant: str = "") -> ObjectKey | None:
+    """Key of an object; `meant` is its kind where the one that is written is not known."""
+    kind, metadata = meant or data.get("kind"), data.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if not isinstance(kind, str) or not isinstance(name, str):
+        return None
+    namespace = metadata.get("namespace") if isinstance(metadata, dict) else None
+    cluster = kind in model.CLUSTER_SCOPED
+    return ObjectKey(kind, "" if cluster else str(namespace or model.DEFAULT_NAMESPACE), name)
+
+
+def _label(data: dict[str, Any]) -> str:
+    key = _key_of(data)
+    return str(key) if key is not None else str(data.get("kind") or "object")
+
+
+def _merge(states: Mapping[str, _FileState], held: frozenset[str]) -> tuple[dict[ObjectKey, Object], list[Fault]]:
+    """Put the objects of all files together; a file that is held was most likely renamed, so nothing is told of it."""
+    objects: dict[ObjectKey, Object] = {}
+    duplicates = []
+    for path, state in states.items():
+        for item in state.objects:
+            first = objects.setdefault(item.key, item)
+            if first is not item and path not in held:
+                reason = f"already written at {first.origin}; this one is left out: remove one of the two"
+                duplicates.append(Fault(item.origin.path, item.origin.line, reason, str(item.key), "", "duplicate"))
+    return objects, duplicates

@@ -1,0 +1,115 @@
+"""Names, label values and target ports. All are functions of what they stand for, so that every replica agrees."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+
+from ...api import ObjectKey
+from .plane import ADMIN_PORT, PlanePort
+
+#: A Service's name (RFC 1035) and a label's value take no more.
+MAX_NAME = 63
+_DIGEST = 10
+_NOT_LABEL = re.compile(r"[^a-z0-9-]+")
+#: Target ports of shared data planes: above those that listeners ask for, below the ephemeral ones of Linux.
+FIRST_SHARED, SHARED_PORTS = 20_000, 12_000
+MAX_PORT = 65_535
+
+
+def plane_name(gateway: str, class_name: str, *, unique: bool = False) -> str:
+    """Name of what is provisioned for a Gateway: `<gateway>-<class>` (GEP-1762), cut with a digest where it is long.
+
+    Args:
+        gateway: name of the Gateway.
+        class_name: name of its class.
+        unique: with a digest in any case: `a-b` of class `c` and `a` of class `b-c` would have the same name.
+    """
+    if unique:
+        return _cut(_clean(f"{gateway}-{class_name}"), _digest(f"{gateway}/{class_name}"))
+    return _name(f"{gateway}-{class_name}")
+
+
+def shared_name(class_name: str) -> str:
+    """Name of the data plane that all Gateways of a class share."""
+    return _name(f"sluicegate-{class_name}")
+
+
+def shared_service_name(gateway: ObjectKey, class_name: str) -> str:
+    """Name of a Gateway's Service in the shared mode; the namespace makes it unique, the digest makes that sure."""
+    text = f"{gateway.name}-{class_name}"
+    return _cut(_clean(text), _digest(f"{gateway.namespace}/{gateway.name}/{class_name}"))
+
+
+def label_value(text: str) -> str:
+    """A label value for a name: the name itself, or its beginning and a digest where it is too long."""
+    return text if len(text) <= MAX_NAME else _cut(text, _digest(text))
+
+
+def dedicated_ports(wanted: Iterable[tuple[str, int]]) -> tuple[PlanePort, ...]:
+    """Target ports of a data plane of its own: the ports themselves, but for that of its admin listener.
+
+    Args:
+        wanted: transports and ports of the listeners.
+    """
+    wanted = set(wanted)
+    return tuple(sorted(PlanePort(name, port, _dedicated(name, port, wanted)) for name, port in wanted))
+
+
+def shared_ports(
+    wanted: Iterable[tuple[ObjectKey, str, int]], known: Mapping[tuple[ObjectKey, str, int], int]
+) -> dict[tuple[ObjectKey, str, int], int]:
+    """Target ports of a shared data plane: each Gateway's port has one that no other has.
+
+    Args:
+        wanted: Gateways, transports and ports, the older Gateway first.
+        known: target ports that are in use now: they stay.
+
+    Returns:
+        Target ports by Gateway, transport and port; what finds no free one is left out.
+    """
+    wanted = list(wanted)
+    result: dict[tuple[ObjectKey, str, int], int] = {}
+    taken: dict[tuple[str, int], None] = {}
+    for item in wanted:
+        port = known.get(item, 0)
+        if FIRST_SHARED <= port < FIRST_SHARED + SHARED_PORTS and (item[1], port) not in taken:
+            result[item] = port
+            taken[item[1], port] = None
+    for item in wanted:
+        if item in result:
+            continue
+        start = int(_digest(f"{item[0]} {item[1]} {item[2]}"), 16) % SHARED_PORTS
+        for step in range(SHARED_PORTS):
+            port = FIRST_SHARED + (start + step) % SHARED_PORTS
+            if (item[1], port) not in taken:
+                result[item] = port
+                taken[item[1], port] = None
+                break
+    return result
+
+
+def _dedicated(transport: str, port: int, wanted: set[tuple[str, int]]) -> int:
+    if transport != "TCP" or port != ADMIN_PORT:
+        return port
+    return next(other for other in range(FIRST_SHARED, MAX_PORT) if (transport, other) not in wanted)
+
+
+def _name(text: str) -> str:
+    clean = _clean(text)
+    return clean if clean == text and len(text) <= MAX_NAME else _cut(clean, _digest(text))
+
+
+def _clean(text: str) -> str:
+    """An RFC 1035 label but for its length: Gateways may begin with a digit and hold dots, Services may not."""
+    clean = _NOT_LABEL.sub("-", text.lower())
+    return clean if clean[:1].isalpha() else f"g-{clean}"
+
+
+def _cut(text: str, digest: str) -> str:
+    return f"{text[: MAX_NAME - len(digest) - 1].rstrip('-._')}-{digest}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]

@@ -1,0 +1,167 @@
+"""`sluicegate check`: what the API server and the controller would say about manifests."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from sluicegate.controller.findings import Finding
+from sluicegate.controller.sources.files import Document
+from sluicegate.controller.translate import Translation, to_document
+from sluicegate.schema import catalog, violations
+from sluicegate.testing.offline import load_offline
+
+from .sarif import to_sarif
+
+#: What the API server would refuse.
+SCHEMA_CODES = frozenset({"schema", "rule", "unknown-field", "unknown-kind", "unknown-version"})
+#: Codes of problems about what is not there: what may well be in the cluster and not in these files.
+REFERENCE_CODES = frozenset(
+    {
+        "backend-not-found",
+        "foreign-class",
+        "foreign-parent",
+        "invalid-ca-certificate-ref",
+        "invalid-certificate-ref",
+        "no-endpoints",
+        "no-parent",
+        "ref-not-permitted",
+        "target-not-found",
+        "unused-policy",
+    }
+)
+
+
+def run(paths: Sequence[str], controller_name: str, output: str, version: str, *, conditions: bool) -> int:
+    """Check; returns 1 where there are problems, 0 otherwise."""
+    progress = _progress if output == "text" else None
+    # What the schemas say is told below, with fields and remedies apart.
+    offline = load_offline(paths, controller_name, validate=None, progress=progress)
+    if output == "text" and sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K")
+    documents = offline.source.documents()
+    found = sorted({*schema_findings(documents), *offline.findings()})
+    found = without_echoes(found)
+    if output == "json":
+        document = {
+            "version": version,
+            "problems": msgspec.to_builtins(found),
+            "objects": list(_objects(offline.translation)),
+            "counts": dict(Counter(item.severity for item in found)),
+        }
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    elif output == "sarif":
+        sys.stdout.write(json.dumps(to_sarif(found, version), indent=2) + "\n")
+    else:
+        _write_text(found, offline.translation, len(documents), conditions=conditions)
+    return 1 if any(item.severity != "info" for item in found) else 0
+
+
+def schema_findings(documents: Iterable[Document]) -> Iterator[Finding]:
+    """What the API server would refuse, with file and line."""
+    for document in documents:
+        metadata = document.data.get("metadata")
+        metadata = metadata if isinstance(metadata, dict) else {}
+        kind, version = document.data.get("kind"), document.data.get("apiVersion")
+        entry = catalog().get((str(version), str(kind)))
+        namespace = None if entry is not None and not entry.namespaced else metadata.get("namespace") or "default"
+        parts = (kind, namespace, metadata.get("name")) if isinstance(kind, str) else ("object",)
+        items = violations(document.data)
+        lines = document.lines_of([item.field for item in items]) if items else ()
+        for item, line in zip(items, lines, strict=True):
+            yield Finding(
+                path=document.origin.path,
+                line=line,
+                severity="error",
+                object="/".join(str(part) for part in parts if part),
+                field=item.field,
+                code=item.code,
+                message=item.message,
+                remedy=item.remedy,
+            )
+
+
+def without_echoes(found: Sequence[Finding]) -> list[Finding]:
+    """Without what the gateway says about a field of which the schema has said it already."""
+    told: dict[tuple[str, str], list[str]] = {}
+    for item in found:
+        if item.code in SCHEMA_CODES:
+            told.setdefault((item.path, item.object), []).append(item.field)
+    return [
+        item
+        for item in found
+        if item.code in SCHEMA_CODES
+        or (item.path, item.object) not in told
+        or not (item.code == "invalid" or any(_related(item.field, field) for field in told[item.path, item.object]))
+    ]
+
+
+def _related(one: str, other: str) -> bool:
+    """Whether one path is the other's beginning."""
+    return bool(one and other) and (one.startswith(other) or other.startswith(one))
+
+
+def _progress(path: str, number: int, known: int) -> None:
+    if sys.stderr.isatty() and number % 50 == 0:
+        sys.stderr.write(f"\r\x1b[Kreading {number:,} of {known:,}: {path}")
+        sys.stderr.flush()
+
+
+def _objects(translation: Translation) -> Iterator[dict[str, Any]]:
+    for key, status in sorted(translation.statuses.items()):
+        origin = translation.snapshot.origin(key)
+        yield {
+            "object": str(key),
+            "path": origin.path if origin is not None else "",
+            "line": origin.line if origin is not None else 0,
+            "status": to_document(status),
+        }
+
+
+def _write_text(found: list[Finding], translation: Translation, documents: int, *, conditions: bool) -> None:
+    write = sys.stdout.write
+    if conditions:
+        for entry in _objects(translation):
+            write(f"{entry['object']}  {entry['path']}:{entry['line']}\n")
+            for label, condition in _conditions(entry["status"]):
+                where = f"{label}: " if label else ""
+                good = condition["status"] == ("False" if condition["type"] == "Conflicted" else "True")
+                message = "" if good else f": {condition['message']}"
+                write(f"  {where}{condition['type']}={condition['status']} ({condition['reason']}){message}\n")
+    references = [item for item in found if item.code in REFERENCE_CODES]
+    others = [item for item in found if item.code not in REFERENCE_CODES]
+    if others:
+        write("\nProblems:\n" if conditions else "Problems:\n")
+        for item in others:
+            write(f"  {item}\n")
+    if references:
+        write("\nProblems of reference (what is named is not in these files):\n")
+        for item in references:
+            write(f"  {item}\n")
+    counts = Counter(item.severity for item in found)
+    summary = ", ".join(f"{counts[kind]} {kind}s" for kind in ("error", "warning") if counts[kind]) or "no problem"
+    write(f"\n{documents} documents: {summary}\n")
+
+
+def _conditions(status: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for condition in status.get("conditions", ()):
+        yield "", condition
+    for listener in status.get("listeners", ()):
+        for condition in listener["conditions"]:
+            yield f"listener {listener['name']}", condition
+    for entry in status.get("parents", ()):
+        for condition in entry["conditions"]:
+            yield _reference(entry["parentRef"]), condition
+    for entry in status.get("ancestors", ()):
+        for condition in entry["conditions"]:
+            yield _reference(entry["ancestorRef"]), condition
+
+
+def _reference(reference: dict[str, Any]) -> str:
+    section = f"/{reference['sectionName']}" if reference.get("sectionName") else ""
+    return f"{reference['kind']} {reference['name']}{section}"

@@ -1,0 +1,103 @@
+"""The pipeline with an engine at its end: a `step` goes from files to live.
+
+Rules:
+- A step that finds nothing new applies nothing.
+- A step that raises leaves what is live as it was; the next one looks at all files again.
+- Nothing here waits: a caller with an event loop runs `step` on a thread, one at a time.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from sluicegate.controller.sources.files.reader import Progress
+from sluicegate.controller.store.store import Store
+from sluicegate.controller.translate import Translation, Translator
+from sluicegate.engine.native import Engine, Report
+
+from ..controller.findings import Finding, findings
+from ..controller.sources.files.source import Refresh, Source
+from ..engine.delivery import Delivery, Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a step came to.
+
+    Attributes:
+        refresh: what the files gave.
+        translation: of this moment, with what the engine reported.
+        findings: everything that is wrong, now.
+        applied: what the engine said; None where there was nothing to apply, or it refused.
+        seconds: from the look at the files to live.
+        unusable: number of objects, and files, that cannot be used as they are.
+    """
+
+    refresh: Refresh
+    translation: Translation
+    findings: tuple[Finding, ...]
+    applied: Report | None
+    seconds: float
+    unusable: int = 0
+
+
+class Live:
+    """Keeps an engine at what the files say; not thread-safe."""
+
+    def __init__(self, source: Source, store: Store, translator: Translator, engine: Engine) -> None:
+        """Put the stages together.
+
+        Args:
+            source: reads the files into `store`.
+            store: collects the objects.
+            translator: makes the configuration of them.
+            engine: serves it.
+        """
+        self._source = source
+        self._store = store
+        self._translator = translator
+        self._delivery = Delivery(engine)
+        self._last: tuple[Refresh, Translation] | None = None
+        self._whole = False
+
+    def step(self, progress: Progress | None = None, changed: frozenset[str] | None = None) -> Step:
+        """Look at the files again and make live what changed; `changed` as `Source.refresh` has it."""
+        started = time.perf_counter()
+        # After a step that failed nobody knows what of its changes was taken.
+        whole, self._whole = self._whole, False
+        refresh = self._source.refresh(progress, changed if whole else None)
+        translation = self._translator.translate(self._store.snapshot(), time.time())
+        report = self._delivery.deliver(translation)
+        seconds = time.perf_counter() - started
+        self._last = (refresh, translation)
+        step = self._step(refresh, translation, report, seconds)
+        self._whole = True
+        return step
+
+    def retry_binds(self) -> Step | None:
+        """Try ports again that could not be bound; None where that changed nothing."""
+        if self._last is None or not self._delivery.retry_binds():
+            return None
+        return self._step(*self._last, None, 0.0)
+
+    def _step(self, refresh: Refresh, translation: Translation, report: Report | None, seconds: float) -> Step:
+        known = self._delivery.reported(translation)
+        found = findings(self._source, refresh.faults, known.problems)
+        refused = tuple(_finding(item) for item in self._delivery.refusals)
+        bad = {item.object or item.path for item in refresh.faults if item.severity == "error"}
+        unusable = len(bad.union(map(str, self._translator.held)))
+        return Step(refresh, known, (*refused, *found), report, seconds, unusable)
+
+
+def _finding(item: Refusal) -> Finding:
+    return Finding(
+        path="",
+        line=0,
+        severity="error",
+        object=f"{item.kind} {item.id}".strip(),
+        field="",
+        code="refused",
+        message=f"the engine refuses it: {item.reason}",
+        remedy="what was live before goes on serving; please report this",
+    )

@@ -1,0 +1,265 @@
+"""The control loop: watches -> store -> snapshot -> translate -> outputs; one batch in flight, one filling.
+
+The first translation waits until every kind was listed once. Translation and reports run on a thread, one at a time;
+events that come meanwhile are the next batch. Where results go is given: engines, data planes, the API server.
+
+What raises costs itself only: an object at a writer, a writer its part of a round, a round itself. It is told and
+counted (`caught`); a round is made again with the next change, at the latest after `LOOK_AT_CLOCK`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..controller import caught
+from ..controller.api import KINDS, Gateway, ObjectKey
+from ..controller.sources.kubernetes.client import Client
+from ..controller.sources.kubernetes.resources import WATCHED, Resource
+from ..controller.sources.kubernetes.watch import Watch
+from ..controller.store.pool import AddressPool
+from ..controller.store.snapshot import Snapshot
+from ..controller.store.store import Apply, Delete, Event, Init, InitDone, Keep, Store
+from ..controller.translate import Translation, Translator
+
+#: Seconds that events are gathered after the first of a batch: a kubectl apply of many objects is a few batches.
+GATHER = 0.002
+#: Seconds between looks at the clock, for certificates whose time comes or is over.
+LOOK_AT_CLOCK = 30.0
+
+#: Seconds for one round; 10,000 objects take a few.
+STUCK = 120.0
+
+Complain = Callable[[str, str], None]
+
+
+class Writer(Protocol):
+    """Keeps something at what the translation says; all calls come on the event loop."""
+
+    def lead(self, leading: bool) -> None:
+        """Begin or stop to write."""
+
+    def seen(self, kind: str, document: dict[str, Any]) -> None:
+        """Take a watched object as the API has it, status and all; comes before the event."""
+
+    def handle(self, event: Event) -> None:
+        """Take an event of any watched kind; kinds that the gateway does not read have no `Apply`, only `seen`."""
+
+    def want(self, value: Any) -> None:  # noqa: ANN401 (what the output selects)
+        """Say what is wanted from now on."""
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A writer, and what of a translation it wants.
+
+    Attributes:
+        writer: the writer.
+        select: takes its part out of a translation.
+        reported: it wants the translation with the data planes' reports, so it also hears when only those change.
+    """
+
+    writer: Writer
+    select: Callable[[Translation], object]
+    reported: bool = False
+
+
+class Reports(Protocol):
+    """What data planes make of translations."""
+
+    def reported(self, translation: Translation) -> Translation:
+        """The translation with what the data planes last said; called on a thread, one call at a time."""
+
+
+class Loop:
+    """Translates what the API server has, for as long as it runs."""
+
+    def __init__(
+        self,
+        client: Client,
+        translator: Translator,
+        outputs: Sequence[Output],
+        reports: Reports,
+        complain: Complain,
+        pool: AddressPool | None = None,
+        resources: Sequence[Resource] = WATCHED,
+        observe: Callable[[float], None] | None = None,
+    ) -> None:
+        """Put the loop together.
+
+        Args:
+            client: of the API server.
+            translator: makes configuration and status.
+            outputs: where results go, in this order; those without reports go first.
+            reports: adds the data planes' reports to a translation.
+            complain: takes a code and a message.
+            pool: addresses for Gateways that ask for none.
+            resources: kinds to watch.
+            observe: takes the seconds that each round took, from its snapshot to the results.
+        """
+        self._store = Store(item.kind for item in resources if item.kind in KINDS)
+        self._translator = translator
+        self._outputs = tuple(outputs)
+        self._reports = reports
+        self._pool = pool
+        self._watches = [Watch(client, item, self._take, complain, self._seen) for item in resources]
+        self._changed = asyncio.Event()
+        self._reports_changed = False
+        self.ready = asyncio.Event()
+        self._observe = observe
+        self._complain = complain
+        self._unreadable: set[ObjectKey] = set()
+        self._held: dict[ObjectKey, str] = {}
+        #: When the round that is under way began, by the monotonic clock.
+        self._begun: float | None = None
+        self.seconds = 0.0
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        jobs: list[Coroutine[Any, Any, None]] = [*(watch.run() for watch in self._watches), self._translate()]
+        jobs += [output.writer.run() for output in self._outputs]
+        tasks = [asyncio.create_task(job) for job in jobs]
+        try:
+            # None of them ends by itself: the first that does has failed.
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def lead(self, leading: bool) -> None:
+        """Tell all writers whether this process leads."""
+        for output in self._outputs:
+            output.writer.lead(leading)
+
+    def report_changed(self) -> None:
+        """Make results again from the last translation and the newest reports, without translating."""
+        self._reports_changed = True
+        self._changed.set()
+
+    def faults(self) -> list[str]:
+        """What stands still: watches that neither heard nor tried anything for longer than any limit, a stuck round."""
+        now = time.monotonic()
+        found = [f"the watch of {watch.kind} is dead" for watch in self._watches if watch.is_dead(now)]
+        if self._begun is not None and now - self._begun > STUCK:
+            found.append(f"a translation has taken {now - self._begun:.0f} s")
+        return found
+
+    @property
+    def unusable(self) -> int:
+        """Objects that cannot be used as they are."""
+        return len(self._unreadable | self._held.keys())
+
+    def _seen(self, kind: str, document: dict[str, Any]) -> None:
+        for output in self._outputs:
+            with self._guard("watch", f"an object of kind {kind} is left out by a writer"):
+                output.writer.seen(kind, document)
+
+    @contextlib.contextmanager
+    def _guard(self, stage: str, outcome: str) -> Iterator[None]:
+        """Tell and count an exception; what follows goes on."""
+        try:
+            yield
+        except Exception as error:
+            self._complain("fault", f"{outcome}: {caught.note(stage, error)}")
+
+    def _note_unreadable(self, event: Event) -> None:
+        if isinstance(event, Keep):
+            self._unreadable.add(event.key)
+        elif isinstance(event, Init):  # the list says it again
+            self._unreadable = {key for key in self._unreadable if key.kind != event.kind}
+        elif self._unreadable and isinstance(event, (Apply, Delete)):
+            self._unreadable.discard(event.object.key if isinstance(event, Apply) else event.key)
+
+    def _take(self, event: Event) -> None:
+        self._note_unreadable(event)
+        if isinstance(event, Apply) and isinstance(event.object, Gateway) and self._pool is not None:
+            event = Apply(self._pool.place(event.object))
+        for output in self._outputs:
+            with self._guard("watch", f"an event of kind {_kind(event)} is left out by a writer"):
+                output.writer.handle(event)
+        if _kind(event) not in KINDS:
+            return
+        gone = self._store.handle(event)
+        if isinstance(event, InitDone):
+            for output in self._outputs:
+                for key in gone:
+                    output.writer.handle(Delete(key))
+        if self._pool is not None and gone and gone[0].kind == "Gateway":
+            for gateway in self._pool.release(gone):
+                self._store.handle(Apply(gateway))
+        if not isinstance(event, Init) and (self._store.ready or isinstance(event, InitDone)):
+            self._changed.set()
+
+    async def _translate(self) -> None:
+        last: Snapshot | None = None
+        translation: Translation | None = None
+        while True:
+            # Not `wait_for`: before Python 3.12 it can lose a cancellation.
+            timer = asyncio.get_running_loop().call_later(LOOK_AT_CLOCK, self._changed.set)
+            try:
+                await self._changed.wait()
+            finally:
+                timer.cancel()
+            await asyncio.sleep(GATHER)
+            self._changed.clear()
+            if not self._store.ready:
+                continue
+            reports_changed, self._reports_changed = self._reports_changed, False
+            snapshot = self._store.snapshot()
+            now = time.time()
+            begins = snapshot is not last or (translation is not None and translation.is_due(now))
+            last, done = snapshot, False
+            with self._guard("step", "a change waits, what was there before goes on"):
+                if begins:
+                    translation = await self._round(snapshot, now)
+                elif reports_changed and translation is not None:
+                    await self._report(translation)
+                done = True
+            if not done:
+                last = None
+
+    async def _round(self, snapshot: Snapshot, now: float) -> Translation:
+        """From a snapshot to what is wanted everywhere."""
+        started = time.perf_counter()
+        self._begun = time.monotonic()
+        try:
+            translation = await asyncio.to_thread(self._translator.translate, snapshot, now)
+            self._tell_held()
+            self._want(translation, reported=False)
+            await self._report(translation)
+        finally:
+            self._begun = None
+        self.seconds = time.perf_counter() - started
+        if self._observe is not None:
+            self._observe(self.seconds)
+        return translation
+
+    async def _report(self, translation: Translation) -> None:
+        self._want(await asyncio.to_thread(self._reports.reported, translation), reported=True)
+        self.ready.set()
+
+    def _want(self, translation: Translation, *, reported: bool) -> None:
+        for output in self._outputs:
+            if output.reported == reported:
+                with self._guard("write", "a writer stays at what it had"):
+                    output.writer.want(output.select(translation))
+
+    def _tell_held(self) -> None:
+        before, self._held = self._held, dict(self._translator.held)
+        for key, reason in self._held.items():
+            if before.get(key) != reason:
+                self._complain("object_held", f"{key}: {reason}; its last good version goes on, if there was one")
+
+
+def _kind(event: Event) -> str:
+    if isinstance(event, Apply):
+        return event.object.key.kind
+    return event.key.kind if isinstance(event, (Delete, Keep)) else event.kind

@@ -1,0 +1,249 @@
+"""Settings of the processes that serve: flags, then environment variables, then the settings file, then defaults.
+
+Every setting has the same name everywhere: `--port-offset`, `SLUICEGATE_PORT_OFFSET`, `port_offset` in the file (TOML).
+Limits and timeouts of the engine (`engine_limits`) are set in the table `[engine]` of the file.
+"""
+
+from __future__ import annotations
+
+import codecs
+import ipaddress
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from sluicegate.controller import DEFAULT_CONTROLLER_NAME
+from sluicegate.engine.limits import EngineLimits
+
+DEFAULT_ADMIN = "127.0.0.1:19000"
+ENVIRONMENT_PREFIX = "SLUICEGATE_"
+#: Seconds; a laptop's Ctrl-C should not take a minute. In a cluster the Deployment sets 60.
+DEFAULT_DRAIN = 10.0
+#: Seconds of a pod: those of its grace period, and until no balancer sends it new connections.
+DEFAULT_POD_DRAIN, DEFAULT_SETTLE = 60.0, 5.0
+MAX_PORT_OFFSET = 60_000
+MAX_WORKERS = 256
+MAX_DRAIN, MAX_SETTLE = 3_600.0, 600.0
+#: Settings that may be given several times, or separated by commas.
+LISTS = frozenset({"listen", "address_pool", "status_addresses"})
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the message says where it was given and what to write instead."""
+
+
+class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every process with an engine has.
+
+    Attributes:
+        workers: threads; 0: as many as cores may be used.
+        drain: seconds that connections get to end after SIGTERM.
+        admin: `address:port` of the admin listener, or `off`.
+        access_log: `off`, `-` for standard output, or a path.
+        output: `text` or `json`.
+        engine: limits and timeouts of the engine.
+    """
+
+    workers: int = 0
+    drain: float = DEFAULT_DRAIN
+    admin: str = DEFAULT_ADMIN
+    access_log: str = "off"
+    output: str = "text"
+    engine: EngineLimits = EngineLimits()
+
+    def engine_settings(self) -> dict[str, Any]:
+        """What the engine is started with."""
+        found: dict[str, Any] = msgspec.to_builtins(self.engine)
+        found["workers"] = self.workers
+        if self.admin != "off":
+            found["admin"] = self.admin
+        if self.access_log != "off":
+            found["access_log"] = {"enabled": True} | ({} if self.access_log == "-" else {"path": self.access_log})
+        return found
+
+
+class Settings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of a standalone gateway.
+
+    Attributes:
+        controller_name: `spec.controllerName` of the GatewayClasses to serve.
+        listen: addresses to bind in place of those that Gateways ask for.
+        port_offset: added to each listener's port.
+        address_pool: networks and ranges that Gateways of a cluster get their addresses from.
+        status_addresses: what Gateways of a cluster report that bind all addresses.
+        namespace: where the controller keeps its Lease.
+    """
+
+    controller_name: str = DEFAULT_CONTROLLER_NAME
+    listen: tuple[str, ...] = ()
+    port_offset: int = 0
+    address_pool: tuple[str, ...] = ()
+    status_addresses: tuple[str, ...] = ()
+    namespace: str = "sluicegate-system"
+
+
+class GatewaySettings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of a data plane (`sluicegate gateway`).
+
+    Attributes:
+        settle: seconds that new connections are still taken after SIGTERM; `drain` begins after them.
+    """
+
+    drain: float = DEFAULT_POD_DRAIN
+    settle: float = DEFAULT_SETTLE
+
+
+_S = TypeVar("_S", bound=EngineSettings)
+
+
+def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str], path: str | None = None) -> Settings:
+    """Put the settings of a standalone gateway together.
+
+    Args:
+        flags: by field name; None where not given.
+        environment: `os.environ`.
+        path: the settings file; None: as `SLUICEGATE_CONFIG` says, else none.
+
+    Raises:
+        SettingsError: something that cannot be used.
+    """
+    settings, places = _merge(Settings, flags, environment, path)
+    _check_listening(settings, places)
+    return settings
+
+
+def load_gateway_settings(
+    flags: Mapping[str, Any], environment: Mapping[str, str], path: str | None = None
+) -> GatewaySettings:
+    """Put the settings of a data plane together; arguments and errors as those of `load_settings`."""
+    settings, places = _merge(GatewaySettings, flags, environment, path)
+    if not 0 <= settings.settle <= MAX_SETTLE:
+        raise _refusal(places, "settle", f"{settings.settle} seconds are not between 0 and {MAX_SETTLE:.0f}")
+    return settings
+
+
+def load_engine_limits(environment: Mapping[str, str], path: str | None = None) -> EngineLimits:
+    """The table `[engine]` alone, for commands that say what a gateway with these settings does.
+
+    Raises:
+        SettingsError: something in it that cannot be used.
+    """
+    path = path or environment.get(f"{ENVIRONMENT_PREFIX}CONFIG")
+    try:
+        limits = msgspec.convert(_from_file(path).get("engine", {}), EngineLimits, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{path}: engine: {error}") from None
+    for field, reason in limits.network_faults():
+        raise SettingsError(f"{path}: engine: {field}: {reason}")
+    return limits
+
+
+def _merge(
+    kind: type[_S], flags: Mapping[str, Any], environment: Mapping[str, str], path: str | None
+) -> tuple[_S, dict[str, str]]:
+    """Merge the layers; returns the settings, and where each that was given comes from."""
+    path = path or environment.get(f"{ENVIRONMENT_PREFIX}CONFIG")
+    merged: dict[str, Any] = {}
+    places: dict[str, str] = {}
+    given = _from_environment(kind.__struct_fields__, environment)
+    for layer, place in ((_from_file(path), path or ""), (given, "the environment"), (flags, "a flag")):
+        for name, value in layer.items():
+            if value is not None:
+                merged[name] = value
+                places[name] = place
+    try:
+        settings = msgspec.convert(merged, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{error} (set by {_blame(str(error), places)})") from None
+    _check(settings, places)
+    return settings, places
+
+
+def _from_file(path: str | None) -> dict[str, Any]:
+    if not path:
+        return {}
+    try:
+        found = msgspec.toml.decode(Path(path).read_bytes().removeprefix(codecs.BOM_UTF8))
+    except OSError as error:
+        raise SettingsError(f"{path}: the settings file cannot be read: {error.strerror}") from None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise SettingsError(f"{path}: no TOML: {error}") from None
+    for name in LISTS:
+        if isinstance(found.get(name), str):
+            found[name] = [found[name]]
+    return dict(found)
+
+
+def _from_environment(names: Iterable[str], environment: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in names:
+        if name == "engine":  # a table, in the file only
+            continue
+        value = environment.get(ENVIRONMENT_PREFIX + name.upper())
+        if value:
+            found[name] = [part.strip() for part in value.split(",")] if name in LISTS else value
+    return found
+
+
+def _blame(message: str, places: Mapping[str, str]) -> str:
+    names = [place for name, place in places.items() if f"`{name}`" in message or f"$.{name}" in message]
+    return names[0] if names else ", ".join(dict.fromkeys(places.values()))
+
+
+def _refusal(places: Mapping[str, str], name: str, reason: str) -> SettingsError:
+    return SettingsError(f"{name} (set by {places.get(name, 'default')}): {reason}")
+
+
+def _check(settings: EngineSettings, places: Mapping[str, str]) -> None:
+    if not 0 <= settings.workers <= MAX_WORKERS:
+        raise _refusal(places, "workers", f"{settings.workers} is not between 0 (a thread per core) and {MAX_WORKERS}")
+    if not 0 <= settings.drain <= MAX_DRAIN:
+        raise _refusal(places, "drain", f"{settings.drain} seconds are not between 0 and {MAX_DRAIN:.0f}")
+    if settings.admin != "off" and not _is_socket_address(settings.admin):
+        text = f"{settings.admin!r} is no address and port, such as {DEFAULT_ADMIN}, nor `off`"
+        raise _refusal(places, "admin", text)
+    if settings.output not in {"text", "json"}:
+        raise _refusal(places, "output", f"{settings.output!r} is neither text nor json")
+    if settings.access_log not in {"off", "-"}:
+        _check_log(settings.access_log, places)
+    for field, reason in settings.engine.network_faults():
+        raise _refusal(places, "engine", f"{field}: {reason}")
+
+
+def _check_log(path: str, places: Mapping[str, str]) -> None:
+    folder = os.path.dirname(path) or "."
+    if os.path.isdir(path):
+        raise _refusal(places, "access_log", f"{path} is a directory: name a file in it")
+    if not os.path.isdir(folder):
+        raise _refusal(places, "access_log", f"the directory {folder} of {path} does not exist: create it")
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        raise _refusal(places, "access_log", f"{path} cannot be written by user {os.geteuid()}: give it the permission")
+
+
+def _check_listening(settings: Settings, places: Mapping[str, str]) -> None:
+    for address in settings.listen:
+        if not _is_address(address):
+            text = f"{address!r} is no IP address, such as 127.0.0.1 or ::1"
+            text += ", and may not have a zone" if "%" in address else ""
+            raise _refusal(places, "listen", text)
+    if not 0 <= settings.port_offset <= MAX_PORT_OFFSET:
+        raise _refusal(places, "port_offset", f"{settings.port_offset} is not between 0 and {MAX_PORT_OFFSET}")
+
+
+def _is_address(value: str) -> bool:
+    """Whether it is an IP address as the engine reads one: without a zone."""
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return False
+    return "%" not in value
+
+
+def _is_socket_address(value: str) -> bool:
+    host, _, port = value.rpartition(":")
+    if not _is_address(host[1:-1] if host.startswith("[") and host.endswith("]") else host):
+        return False
+    return port.isascii() and port.isdigit() and int(port) <= 0xFFFF

@@ -1,0 +1,1 @@
+"""Manifests without a server: the library behind `sluicegate.load`, the pytest plugin, and demo backends."""

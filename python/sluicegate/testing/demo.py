@@ -1,0 +1,116 @@
+"""Demo backends.
+
+`python -m sluicegate.testing.demo PATH... -- serve PATH... [options]` starts a small HTTP server on every loopback
+endpoint of the EndpointSlices below the paths, which says which Service it stands for and what it got; then runs
+`sluicegate` with the arguments after `--` until it ends.
+
+`python -m sluicegate.testing.demo --serve SERVICE=ADDRESS:PORT` starts one such server and nothing else: the backend of
+the quick start in a cluster.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+
+from sluicegate.controller.api import EndpointSlice, decode
+from sluicegate.controller.sources.files import read
+
+SERVICE_LABEL = "kubernetes.io/service-name"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the backends and the gateway; returns the gateway's exit status."""
+    if len(arguments) == 2 and arguments[0] == "--serve":
+        return serve(arguments[1])
+    if "--" not in arguments:
+        sys.stderr.write(f"{__doc__}\n")
+        return 2
+    split = list(arguments).index("--")
+    for service, address, port in endpoints(arguments[:split]):
+        start(service, address, port)
+    # In a session of its own, so that each signal reaches it once, from here.
+    command = [sys.executable, "-m", "sluicegate", *arguments[split + 1 :]]
+    gateway = subprocess.Popen(command, start_new_session=True)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, lambda number, _frame: gateway.send_signal(number))
+    return gateway.wait()
+
+
+def serve(backend: str) -> int:
+    """Serve `SERVICE=ADDRESS:PORT` until a signal; returns the exit status."""
+    service, _, place = backend.partition("=")
+    address, _, port = place.rpartition(":")
+    if not address or not port.isdecimal():
+        sys.stderr.write(f"--serve {backend}: write it like example-svc=0.0.0.0:8080\n")
+        return 2
+    stopped = (signal.SIGTERM, signal.SIGINT)
+    # Blocked in the server's threads too, which are started after this.
+    signal.pthread_sigmask(signal.SIG_BLOCK, stopped)
+    server = start(service, address, int(port))
+    signal.sigwait(stopped)
+    server.shutdown()
+    return 0
+
+
+def endpoints(paths: Sequence[str]) -> Iterator[tuple[str, str, int]]:
+    """Service, address and port of every endpoint on loopback."""
+    for document in read(paths).documents:
+        if document.data.get("kind") != "EndpointSlice":
+            continue
+        found = decode(document.data, document.origin)
+        if not isinstance(found, EndpointSlice):
+            continue
+        service = found.metadata.labels.get(SERVICE_LABEL, found.name)
+        for endpoint in found.endpoints:
+            for address in endpoint.addresses:
+                for port in found.ports:
+                    if port.port and ip_address(address).is_loopback:
+                        yield service, address, port.port
+
+
+def start(service: str, address: str, port: int) -> ThreadingHTTPServer:
+    """Serve one endpoint on a thread; port 0: any."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        # Head and body in one segment, sent at once: in two, Nagle's algorithm keeps the body back until the gateway's
+        # delayed acknowledgement of the head, 40 ms later.
+        wbufsize = -1
+        disable_nagle_algorithm = True
+
+        def answer(self) -> None:
+            length = int(self.headers.get("content-length") or 0)
+            received = len(self.rfile.read(length))
+            lines = [f"Hello from {service} at {address}:{server.server_port}"]
+            lines += ["", f"{self.command} {self.path}", *(f"{name}: {value}" for name, value in self.headers.items())]
+            body = "\n".join([*lines, "", f"{received} bytes of body", ""]).encode()
+            self.send_response(200)
+            self.send_header("content-type", "text/plain; charset=utf-8")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer  # noqa: N815
+
+        def log_message(self, format: str, *_arguments: object) -> None:  # noqa: A002 (the base class calls it so)
+            """Say nothing: the gateway has the log."""
+
+    ThreadingHTTPServer.allow_reuse_address = True
+    try:
+        server = ThreadingHTTPServer((address, port), Handler)
+    except OSError as error:
+        raise SystemExit(f"demo backend of {service}: {address}:{port} cannot be bound: {error.strerror}") from None
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
