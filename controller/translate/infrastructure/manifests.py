@@ -8,9 +8,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from typing import Any
+
+import tomli_w
 
 from ...api import GatewayParametersSpec
 from ...api.parameters import ProxyParameters
@@ -40,8 +40,6 @@ REQUESTS = {"cpu": "20m", "memory": "64Mi"}
 SCALED_REQUESTS = {"cpu": "100m", "memory": "64Mi"}
 DEFAULT_UTILIZATION = 80
 
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-
 
 def settings_file(proxy: ProxyParameters) -> str:
     """The settings file (TOML) of the role `gateway`."""
@@ -52,11 +50,9 @@ def settings_file(proxy: ProxyParameters) -> str:
     }
     if proxy.workers is not None:
         settings["workers"] = proxy.workers
-    lines = [f"{name} = {_toml(value)}" for name, value in sorted(settings.items())]
     if proxy.engine:
-        lines += ["", "[engine]"]
-        lines += [f"{_toml_key(name)} = {_toml(value)}" for name, value in sorted(proxy.engine.items())]
-    return "\n".join(lines) + "\n"
+        settings["engine"] = dict(sorted(proxy.engine.items()))
+    return tomli_w.dumps(dict(sorted(settings.items())))
 
 
 def deployment_spec(
@@ -210,16 +206,3 @@ def _token() -> Manifest:
 
 def _list(value: tuple[dict[str, Any], ...] | None) -> list[dict[str, Any]]:
     return list(value or ())
-
-
-def _toml(value: Any) -> str:  # noqa: ANN401 (any JSON value)
-    """A value as TOML writes it: numbers, booleans, strings and lists of them look as in JSON."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_toml_key(name)} = {_toml(item)}" for name, item in sorted(value.items())) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _toml_key(name: str) -> str:
-    return name if _BARE_KEY.fullmatch(name) else json.dumps(name, ensure_ascii=False)
