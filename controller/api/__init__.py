@@ -26,6 +26,7 @@ from .decode import (
     decode,
     supported,
 )
+from .diagnostic import Code, Diagnostic, Diagnostics, Severity
 from .extension import RequestHeaderFilter
 from .gateway import (
     FrontendValidation,
@@ -78,9 +79,12 @@ __all__ = [
     "BackendTLSPolicy",
     "CORSFilter",
     "ClusterTrustBundle",
+    "Code",
     "ConfigMap",
     "CustomResourceDefinition",
     "DecodeError",
+    "Diagnostic",
+    "Diagnostics",
     "Document",
     "EndpointPort",
     "EndpointSlice",
@@ -126,6 +130,7 @@ __all__ = [
     "SecretReference",
     "Service",
     "ServicePort",
+    "Severity",
     "SliceEndpoint",
     "TCPRoute",
     "TLSRoute",

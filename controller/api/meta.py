@@ -50,6 +50,13 @@ class ObjectKey(NamedTuple):
     def __str__(self) -> str:
         return f"{self.kind}/{self.namespace}/{self.name}" if self.namespace else f"{self.kind}/{self.name}"
 
+    @classmethod
+    def parse(cls, text: str) -> ObjectKey:
+        """The key that `str` made a text of."""
+        kind, _, rest = text.partition("/")
+        namespace, _, name = rest.rpartition("/")
+        return cls(kind, namespace, name)
+
 
 class ObjectMeta(Model, frozen=True, kw_only=True):
     """`metadata`, as far as it is read."""

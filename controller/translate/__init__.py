@@ -1,4 +1,4 @@
-"""Objects to engine configuration, status and problems: a pure function of a snapshot.
+"""Objects to engine configuration, status and diagnostics: a pure function of a snapshot.
 
 `Translator.translate` is the entry; `ir_transaction` makes what the engine is told from two results.
 """
@@ -7,7 +7,6 @@ from .. import DEFAULT_CONTROLLER_NAME
 from .features import supported_features
 from .options import IMPLICIT_CLASS, CertificateFacts, Checks, Options
 from .pem import pem_text
-from .problems import Problem, Severity
 from .report import ApplyReport, BindError, ListenerReport
 from .state import State, ir_transaction, is_empty
 from .status import (
@@ -39,9 +38,7 @@ __all__ = [
     "ListenerStatus",
     "Options",
     "PolicyStatus",
-    "Problem",
     "RouteStatus",
-    "Severity",
     "State",
     "Status",
     "Translation",

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 
 from sluicegate import ir
 
-from ..api import Gateway, GatewayClass, ListenerSet, ObjectKey
+from ..api import Diagnostic, Diagnostics, Gateway, GatewayClass, ListenerSet, ObjectKey
 from .features import supported_features
 from .infrastructure.plane import ClusterAddresses, PlaneRequest
 from .listeners import Draft, frontend_validation
-from .problems import Findings, Problem
 from .secrets import Material
 from .status import Verdict
 from .topology import AttachPoint, GatewayFacts, ListenerFacts, ListenerSetFacts, ParentView, Read, Topology
@@ -26,7 +25,7 @@ class Group:
     """A Gateway or ListenerSet with its listeners while they are translated."""
 
     object: Gateway | ListenerSet
-    findings: Findings
+    diagnostics: Diagnostics
     drafts: list[Draft] = field(default_factory=list)
     verdict: Verdict | None = None
 
@@ -59,7 +58,7 @@ def freeze(
     classes: tuple[tuple[GatewayClass, Verdict], ...],
     builds: dict[ObjectKey, Build],
     material: Material,
-    problems: dict[ObjectKey, tuple[Problem, ...]],
+    told: dict[ObjectKey, tuple[Diagnostic, ...]],
     planes: Mapping[str, PlaneRequest],
 ) -> Topology:
     """Make the immutable result: verdicts by listeners, IR, views and facts."""
@@ -80,9 +79,9 @@ def freeze(
                 gateways[key] = _gateway_facts(build, own, facts)
             else:
                 sets[group.object.key] = ListenerSetFacts(group.object, key, group.verdict or own, facts)
-            found = group.findings.done()
+            found = group.diagnostics.done()
             if found:
-                problems[group.object.key] = found
+                told[group.object.key] = found
     used = _used_secrets(listeners.values())
     return Topology(
         classes=classes,
@@ -92,7 +91,7 @@ def freeze(
         listeners=listeners,
         certificates={item: material.certificates[item] for item in used if item in material.certificates},
         trust={item: material.trust[item] for item in used if item in material.trust},
-        problems=problems,
+        diagnostics=told,
         reads=frozenset(material.reads),
         features=supported_features(provisioned=material.options.provision is not None),
         version=version_verdict(material.snapshot),

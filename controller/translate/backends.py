@@ -14,9 +14,17 @@ from typing import NamedTuple, Protocol
 
 from sluicegate import ir
 
-from ..api import BackendReference, EndpointSlice, ObjectKey, ReferenceGrant, Service, ServicePort
+from ..api import (
+    BackendReference,
+    Diagnostic,
+    Diagnostics,
+    EndpointSlice,
+    ObjectKey,
+    ReferenceGrant,
+    Service,
+    ServicePort,
+)
 from .grants import allows, grant_remedy
-from .problems import Findings, Problem
 from .status import Verdict
 from .values import MAX_PORT, normal_address
 
@@ -105,7 +113,7 @@ def _transport(port: ServicePort) -> Transport | None:
 
 
 def resolve_backend(
-    source: ObjectKey, reference: BackendReference, use: Use, path: str, reads: Reads, findings: Findings
+    source: ObjectKey, reference: BackendReference, use: Use, path: str, reads: Reads, diagnostics: Diagnostics
 ) -> tuple[str | None, Verdict | None]:
     """Resolve a backendRef of a route.
 
@@ -115,45 +123,45 @@ def resolve_backend(
     """
     if reference.group not in {"", "core"} or reference.kind != "Service":
         message = f"backends of kind {reference.group or 'core'}/{reference.kind} are not supported"
-        findings.error(f"{path}.kind", "invalid-kind", message, "refer to a Service")
+        diagnostics.error(f"{path}.kind", "invalid-kind", message, "refer to a Service")
         return None, Verdict(False, "InvalidKind", message)
     namespace = reference.namespace or source.namespace
     label = f"Service {namespace}/{reference.name}"
     if namespace != source.namespace and not allows(reads.grants(namespace), source, "", "Service", reference.name):
         message = f"{label} is in another namespace and no ReferenceGrant allows the reference"
-        findings.error(f"{path}.namespace", "ref-not-permitted", message, grant_remedy(source, namespace, "Service"))
+        diagnostics.error(f"{path}.namespace", "ref-not-permitted", message, grant_remedy(source, namespace, "Service"))
         return None, Verdict(False, "RefNotPermitted", message)
     service = reads.service(namespace, reference.name)
     if service is None:
         message = f"{label} does not exist"
-        findings.error(f"{path}.name", "backend-not-found", message, "create the Service or correct the name")
+        diagnostics.error(f"{path}.name", "backend-not-found", message, "create the Service or correct the name")
         return None, Verdict(False, "BackendNotFound", message)
-    return _resolve_port(service, reference, use, path, findings)
+    return _resolve_port(service, reference, use, path, diagnostics)
 
 
 def _resolve_port(
-    service: Service, reference: BackendReference, use: Use, path: str, findings: Findings
+    service: Service, reference: BackendReference, use: Use, path: str, diagnostics: Diagnostics
 ) -> tuple[str | None, Verdict | None]:
     label = f"Service {service.namespace}/{service.name}"
     if service.spec.type == "ExternalName":
         # Any author of a Service could send the gateway to any host (CVE-2021-25740).
         message = f"{label} is of type ExternalName, which is not supported"
-        findings.error(f"{path}.name", "invalid-kind", message, "use a Service with EndpointSlices")
+        diagnostics.error(f"{path}.name", "invalid-kind", message, "use a Service with EndpointSlices")
         return None, Verdict(False, "InvalidKind", message)
     if reference.port is None:
         message = f"a port is required for {label}"
-        findings.error(f"{path}.port", "backend-not-found", message, "give the port of the Service")
+        diagnostics.error(f"{path}.port", "backend-not-found", message, "give the port of the Service")
         return None, Verdict(False, "BackendNotFound", message)
     port = service_port(service, reference.port, use.transport)
     if port is None:
         ports = [str(item.port) for item in service.spec.ports if _transport(item) is use.transport]
         known = ", ".join(ports) or "none"
         message = f"{label} has no {use.transport.value} port {reference.port}"
-        findings.error(f"{path}.port", "backend-not-found", message, f"use one of its ports: {known}")
+        diagnostics.error(f"{path}.port", "backend-not-found", message, f"use one of its ports: {known}")
         return None, Verdict(False, "BackendNotFound", message)
     if use.app_protocols is not None and port.app_protocol.lower() not in use.app_protocols:
         message = f"{label} port {port.port}: appProtocol {port.app_protocol} cannot take {use.sends}"
-        findings.error(f"{path}.port", "unsupported-protocol", message, "use another port, or correct appProtocol")
+        diagnostics.error(f"{path}.port", "unsupported-protocol", message, "use another port, or correct appProtocol")
         return None, Verdict(False, "UnsupportedProtocol", message)
     return backend_id(service.namespace, service.name, port.port, use.transport), None
 
@@ -166,13 +174,13 @@ class BackendFacts:
         backend: the IR resource.
         endpoints: sorted by id.
         wants_tls: `appProtocol` says that the port speaks TLS.
-        problems: findings about the Service.
+        diagnostics: what is told about the Service.
     """
 
     backend: ir.Backend
     endpoints: tuple[ir.Endpoint, ...]
     wants_tls: bool
-    problems: tuple[Problem, ...]
+    diagnostics: tuple[Diagnostic, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +201,8 @@ class BackendSource:
 
 def build_backend(identifier: str, source: BackendSource, old: BackendFacts | None) -> BackendFacts:
     """Translate one port of a Service; resources that stay equal to the old ones keep their identity."""
-    findings = Findings(source.service.key)
-    endpoints = _endpoints(identifier, source, findings)
+    diagnostics = Diagnostics(source.service.key)
+    endpoints = _endpoints(identifier, source, diagnostics)
     app_protocol = source.port.app_protocol.lower()
     known = {item.id: item for item in old.endpoints} if old is not None else {}
     kept = tuple(known[item.id] if known.get(item.id) == item else item for item in endpoints)
@@ -204,11 +212,11 @@ def build_backend(identifier: str, source: BackendSource, old: BackendFacts | No
         backend=old.backend if old is not None and old.backend == backend else backend,
         endpoints=kept,
         wants_tls=app_protocol in TLS_APP_PROTOCOLS,
-        problems=findings.done(),
+        diagnostics=diagnostics.done(),
     )
 
 
-def _endpoints(identifier: str, source: BackendSource, findings: Findings) -> list[ir.Endpoint]:
+def _endpoints(identifier: str, source: BackendSource, diagnostics: Diagnostics) -> list[ir.Endpoint]:
     """Merge the slices of a Service, without duplicates; an endpoint that is ready anywhere is ready."""
     found: dict[str, ir.Endpoint] = {}
     named = False
@@ -219,13 +227,13 @@ def _endpoints(identifier: str, source: BackendSource, findings: Findings) -> li
         named = True
         if item.address_type not in {"IPv4", "IPv6"}:
             message = f"EndpointSlice {item.name}: addresses of type {item.address_type} are not supported"
-            findings.warning("", "unsupported-addresses", message, "use IPv4 or IPv6 addresses")
+            diagnostics.warning("", "unsupported-addresses", message, "use IPv4 or IPv6 addresses")
             continue
-        for endpoint in _of_slice(identifier, item, number, findings):
+        for endpoint in _of_slice(identifier, item, number, diagnostics):
             if found.get(endpoint.id) is None or endpoint.state is ir.EndpointState.READY:
                 found[endpoint.id] = endpoint
     if not found:
-        _explain_no_endpoints(source, named=named, findings=findings)
+        _explain_no_endpoints(source, named=named, diagnostics=diagnostics)
     return [found[key] for key in sorted(found)]
 
 
@@ -241,7 +249,7 @@ def _port_number(item: EndpointSlice, port: ServicePort) -> int | None:
     return None
 
 
-def _of_slice(identifier: str, item: EndpointSlice, number: int, findings: Findings) -> Iterable[ir.Endpoint]:
+def _of_slice(identifier: str, item: EndpointSlice, number: int, diagnostics: Diagnostics) -> Iterable[ir.Endpoint]:
     for endpoint in item.endpoints:
         conditions = endpoint.conditions
         if conditions.ready is not False:  # unset counts as ready
@@ -255,7 +263,7 @@ def _of_slice(identifier: str, item: EndpointSlice, number: int, findings: Findi
         if address is None or not 0 < number <= MAX_PORT:
             shown = endpoint.addresses[0] if endpoint.addresses else "no address"
             message = f"EndpointSlice {item.name}: {shown} port {number} is not an IP address and port"
-            findings.warning("", "invalid-endpoint", message, "correct the EndpointSlice")
+            diagnostics.warning("", "invalid-endpoint", message, "correct the EndpointSlice")
             continue
         host = f"[{address}]" if ":" in address else address
         yield ir.Endpoint(
@@ -263,7 +271,7 @@ def _of_slice(identifier: str, item: EndpointSlice, number: int, findings: Findi
         )
 
 
-def _explain_no_endpoints(source: BackendSource, *, named: bool, findings: Findings) -> None:
+def _explain_no_endpoints(source: BackendSource, *, named: bool, diagnostics: Diagnostics) -> None:
     service, port, outcome = source.service, source.port, source.without_endpoint
     label = f"port {port.port} of Service {service.namespace}/{service.name}"
     if not source.slices:
@@ -278,4 +286,4 @@ def _explain_no_endpoints(source: BackendSource, *, named: bool, findings: Findi
     else:
         message = f"no endpoint of {label} is ready: {outcome}"
         remedy = "look at the conditions of its EndpointSlices"
-    findings.warning("spec.ports", "no-endpoints", message, remedy)
+    diagnostics.warning("spec.ports", "no-endpoints", message, remedy)

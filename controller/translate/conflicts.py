@@ -15,9 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..api import ObjectKey
+from ..api import Diagnostics, ObjectKey
 from .listeners import WITHOUT_HOSTNAME, Draft
-from .problems import Findings
 from .status import Verdict
 from .values import covering_wildcards
 
@@ -43,7 +42,7 @@ def _sharing(draft: Draft) -> str:
     return "TLS" if draft.spec.protocol == "HTTPS" else draft.spec.protocol
 
 
-def conflicts_within(drafts: Sequence[Draft], findings: Findings) -> None:
+def conflicts_within(drafts: Sequence[Draft], diagnostics: Diagnostics) -> None:
     """Mark listeners of one object that cannot be told apart."""
     by_port: dict[tuple[str, int], list[Draft]] = {}
     names: set[str] = set()
@@ -51,7 +50,7 @@ def conflicts_within(drafts: Sequence[Draft], findings: Findings) -> None:
         if draft.spec.name in names:  # names are keys of the list, so the first one has it
             message = f"the name {draft.spec.name} is used twice"
             draft.reject("UnsupportedValue", message)
-            findings.error(f"{draft.path}.name", "duplicate-name", message, "give each listener a name of its own")
+            diagnostics.error(f"{draft.path}.name", "duplicate-name", message, "give each listener a name of its own")
             continue
         names.add(draft.spec.name)
         if draft.supported and not draft.conflicted.ok:
@@ -62,20 +61,20 @@ def conflicts_within(drafts: Sequence[Draft], findings: Findings) -> None:
             same = [other.spec.name for other in group if other is not draft and other.hostname == draft.hostname]
             if len(protocols) > 1:
                 others = ", ".join(other.spec.name for other in group if _sharing(other) != _sharing(draft))
-                _mark(draft, "ProtocolConflict", f"port {port} is used with another protocol by {others}", findings)
+                _mark(draft, "ProtocolConflict", f"port {port} is used with another protocol by {others}", diagnostics)
             elif same and draft.spec.protocol in WITHOUT_HOSTNAME:
                 message = f"port {port} is used by {', '.join(same)} too, and {draft.spec.protocol} has no hostnames"
-                _mark(draft, "ProtocolConflict", message, findings)
+                _mark(draft, "ProtocolConflict", message, diagnostics)
             elif same:
                 host = draft.hostname or "any hostname"
                 message = f"port {port} with {host} is used by {', '.join(same)} too"
-                _mark(draft, "HostnameConflict", message, findings)
+                _mark(draft, "HostnameConflict", message, diagnostics)
 
 
-def conflicts_between(drafts: Iterable[Draft], claims: Claims, findings: Findings) -> None:
+def conflicts_between(drafts: Iterable[Draft], claims: Claims, diagnostics: Diagnostics) -> None:
     """Mark listeners whose place on the port belongs to an object of higher precedence."""
     for draft in drafts:
-        _against(draft, claims.get((_transport(draft), draft.spec.port)), findings)
+        _against(draft, claims.get((_transport(draft), draft.spec.port)), diagnostics)
 
 
 def claim_ports(drafts: Iterable[Draft], claims: Claims) -> None:
@@ -85,33 +84,33 @@ def claim_ports(drafts: Iterable[Draft], claims: Claims) -> None:
 
 
 def conflicts_on_sockets(
-    drafts: Iterable[Draft], addresses: Sequence[str], claims: Claims, findings: Mapping[ObjectKey, Findings]
+    drafts: Iterable[Draft], addresses: Sequence[str], claims: Claims, diagnostics: Mapping[ObjectKey, Diagnostics]
 ) -> None:
     """Mark listeners whose place on a socket belongs to an older Gateway, then claim the rest."""
     drafts = [draft for draft in drafts if draft.usable]
     for draft in drafts:
         for address in addresses or ("",):
-            _against(draft, claims.get((_transport(draft), address, draft.bind_port)), findings[draft.owner])
+            _against(draft, claims.get((_transport(draft), address, draft.bind_port)), diagnostics[draft.owner])
     for draft in drafts:
         for address in addresses or ("",):
             _claim(draft, claims, (_transport(draft), address, draft.bind_port))
 
 
-def _against(draft: Draft, claim: Claim | None, findings: Findings) -> None:
+def _against(draft: Draft, claim: Claim | None, diagnostics: Diagnostics) -> None:
     if claim is None:
         return
     if claim.protocol != _sharing(draft):
         message = (
             f"port {draft.spec.port} is used with protocol {claim.protocol} by {next(iter(claim.owners.values()))}"
         )
-        _mark(draft, "ProtocolConflict", message, findings)
+        _mark(draft, "ProtocolConflict", message, diagnostics)
     elif draft.spec.protocol in WITHOUT_HOSTNAME:
         message = f"port {draft.spec.port} belongs to {claim.owners['']}, and {draft.spec.protocol} has no hostnames"
-        _mark(draft, "ProtocolConflict", message, findings)
+        _mark(draft, "ProtocolConflict", message, diagnostics)
     elif draft.hostname in claim.owners:
         host = draft.hostname or "any hostname"
         message = f"port {draft.spec.port} with {host} belongs to {claim.owners[draft.hostname]}"
-        _mark(draft, "HostnameConflict", message, findings)
+        _mark(draft, "HostnameConflict", message, diagnostics)
 
 
 def _claim(draft: Draft, claims: Claims, key: object) -> None:
@@ -120,13 +119,13 @@ def _claim(draft: Draft, claims: Claims, key: object) -> None:
         claim.owners.setdefault(draft.hostname, f"{draft.owner}, listener {draft.spec.name}")
 
 
-def _mark(draft: Draft, reason: str, message: str, findings: Findings) -> None:
+def _mark(draft: Draft, reason: str, message: str, diagnostics: Diagnostics) -> None:
     if draft.conflicted.ok:
         return
     draft.conflicted = Verdict(True, reason, message)
     draft.accepted = Verdict(False, reason, message)
     remedy = "give the listener a port or hostname of its own"
-    findings.error(draft.path, "listener-conflict", f"listener {draft.spec.name}: {message}", remedy)
+    diagnostics.error(draft.path, "listener-conflict", f"listener {draft.spec.name}: {message}", remedy)
 
 
 def mark_overlaps(drafts: Iterable[Draft]) -> None:

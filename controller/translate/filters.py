@@ -15,6 +15,7 @@ from sluicegate import ir
 from ..api import (
     BackendReference,
     CORSFilter,
+    Diagnostics,
     HeaderFilter,
     PathModifier,
     RequestMirrorFilter,
@@ -23,7 +24,6 @@ from ..api import (
     URLRewriteFilter,
 )
 from ..api.route import HeaderNameValue
-from .problems import Findings
 from .values import MAX_INT32, MAX_PORT, header_value_error, hostname_error, is_origin, is_token
 
 REDIRECT_CODES = frozenset({301, 302, 303, 307, 308})
@@ -71,12 +71,12 @@ class FilterContext:
     """Where a list of filters is written.
 
     Attributes:
-        path: absolute field of the list's owner, for findings.
+        path: absolute field of the list's owner, for diagnostics.
         prefix_only: every match of the rule is a PathPrefix (what ReplacePrefixMatch needs).
         in_backend: the filters belong to a backendRef.
         types: filters that there are at this place.
         resolve: resolves mirrors.
-        findings: takes warnings.
+        diagnostics: takes warnings.
     """
 
     path: str
@@ -84,7 +84,7 @@ class FilterContext:
     in_backend: bool
     types: frozenset[str]
     resolve: Resolve
-    findings: Findings
+    diagnostics: Diagnostics
 
 
 def translate_filters(filters: Sequence[RouteFilter], context: FilterContext) -> tuple[ir.Filter, ...]:
@@ -146,7 +146,7 @@ def _edit(edit: HeaderFilter, field: str, context: FilterContext) -> ir.HeaderEd
     repeated = sorted({name for name in actions if actions.count(name) > 1})
     if repeated:
         message = f"several actions for {', '.join(repeated)}: set, add and remove are applied in this order"
-        context.findings.warning(
+        context.diagnostics.warning(
             f"{context.path}.{field}", "repeated-header", message, "keep one action for each header"
         )
     return ir.HeaderEdit(
@@ -173,7 +173,7 @@ def _usable_name(name: str, field: str, context: FilterContext) -> bool:
         raise Unsupported(field, f"{name!r} is not a header name", "use letters, digits and -")
     if name.lower() in MANAGED_FIELDS:
         message = f"{name} belongs to the connection: the gateway writes it itself and ignores this entry"
-        context.findings.warning(f"{context.path}.{field}", "managed-header", message, "remove the entry")
+        context.diagnostics.warning(f"{context.path}.{field}", "managed-header", message, "remove the entry")
         return False
     return True
 

@@ -11,7 +11,17 @@ from collections.abc import Mapping
 
 from sluicegate import ir
 
-from ..api import Gateway, GatewayClass, ListenerSet, Namespace, Object, ObjectKey, ReferenceGrant
+from ..api import (
+    Diagnostic,
+    Diagnostics,
+    Gateway,
+    GatewayClass,
+    ListenerSet,
+    Namespace,
+    Object,
+    ObjectKey,
+    ReferenceGrant,
+)
 from ..api.gateway import AllowedListenersNamespaces
 from ..store.snapshot import Snapshot
 from .assemble import Build, Group, freeze
@@ -21,7 +31,6 @@ from .infrastructure.plane import ClusterAddresses
 from .infrastructure.requests import Provisioning
 from .listeners import ListenerScope, draft_listener
 from .options import IMPLICIT_CLASS, Options
-from .problems import Findings, Problem
 from .secrets import Material
 from .status import Verdict
 from .topology import GatewayFacts, Topology
@@ -67,23 +76,23 @@ def build_topology(
         item for item in snapshot.table("ReferenceGrant").values() if isinstance(item, ReferenceGrant)
     )
     material = Material(snapshot, grants, options, good)
-    problems: dict[ObjectKey, tuple[Problem, ...]] = {}
+    told: dict[ObjectKey, tuple[Diagnostic, ...]] = {}
     provisioning = Provisioning(controller_name, material)
-    classes, served = _classes(snapshot, controller_name, options, problems, provisioning)
-    builds = _our_gateways(snapshot, served, problems, provisioning, before)
-    _attach_listener_sets(snapshot, builds, material, problems)
+    classes, served = _classes(snapshot, controller_name, options, told, provisioning)
+    builds = _our_gateways(snapshot, served, told, provisioning, before)
+    _attach_listener_sets(snapshot, builds, material, told)
     for build in builds.values():
         _translate_gateway(build, material, provisioning)
     _share_sockets(builds, options)
     planes = provisioning.requests(builds, options.provision) if options.provision is not None else {}
-    return freeze(classes, builds, material, problems, planes)
+    return freeze(classes, builds, material, told, planes)
 
 
 def _classes(
     snapshot: Snapshot,
     controller_name: str,
     options: Options,
-    problems: dict[ObjectKey, tuple[Problem, ...]],
+    told: dict[ObjectKey, tuple[Diagnostic, ...]],
     provisioning: Provisioning,
 ) -> tuple[tuple[tuple[GatewayClass, Verdict], ...], dict[str, str]]:
     """Return our classes with verdicts, and for every class name why it is not served (empty: it is)."""
@@ -96,11 +105,11 @@ def _classes(
         if item.spec.controller_name != controller_name:
             served[item.name] = f"belongs to controller {item.spec.controller_name}"
             continue
-        findings = Findings(item.key)
-        refused = provisioning.check_class(item, findings)
+        diagnostics = Diagnostics(item.key)
+        refused = provisioning.check_class(item, diagnostics)
         served[item.name] = ""
         if refused is not None:
-            problems[item.key] = findings.done()
+            told[item.key] = diagnostics.done()
             # Data planes that are there go on; `check_gateway` refuses their Gateways.
             served[item.name] = "" if options.provision is not None else f"is not accepted: {refused.message}"
         found.append((item, refused or Verdict(True, "Accepted", "The class is accepted")))
@@ -112,7 +121,7 @@ def _classes(
 def _our_gateways(
     snapshot: Snapshot,
     served: dict[str, str],
-    problems: dict[ObjectKey, tuple[Problem, ...]],
+    told: dict[ObjectKey, tuple[Diagnostic, ...]],
     provisioning: Provisioning,
     before: Mapping[ObjectKey, GatewayFacts],
 ) -> dict[ObjectKey, Build]:
@@ -121,23 +130,23 @@ def _our_gateways(
     for gateway in gateways:
         name = gateway.spec.gateway_class_name
         reason = served.get(name, "does not exist")
-        findings = Findings(gateway.key)
+        diagnostics = Diagnostics(gateway.key)
         goes_on = _without_class(gateway, provisioning, before) if name not in served else ""
         if goes_on:
             remedy = "create the class again or delete the Gateway"
             message = f"GatewayClass {name} {reason}; {goes_on}"
-            findings.error("spec.gatewayClassName", "class-missing", message, remedy)
+            diagnostics.error("spec.gatewayClassName", "class-missing", message, remedy)
             refused = Verdict(False, CLASS_MISSING, f"{message}; {remedy}")
-            builds[gateway.key] = Build(gateway, Group(gateway, findings), refused=refused, kept=True)
+            builds[gateway.key] = Build(gateway, Group(gateway, diagnostics), refused=refused, kept=True)
         elif reason:
             remedy = "use a class of this controller, or start it with the --controller-name of that class"
             if name not in served:
                 known = ", ".join(sorted(key for key, value in served.items() if not value)) or "none"
                 remedy = f"add the GatewayClass or use one that is there (usable: {known})"
-            findings.warning("spec.gatewayClassName", "foreign-class", f"GatewayClass {name} {reason}", remedy)
-            problems[gateway.key] = findings.done()
+            diagnostics.warning("spec.gatewayClassName", "foreign-class", f"GatewayClass {name} {reason}", remedy)
+            told[gateway.key] = diagnostics.done()
         else:
-            builds[gateway.key] = Build(gateway, Group(gateway, findings))
+            builds[gateway.key] = Build(gateway, Group(gateway, diagnostics))
     return builds
 
 
@@ -158,7 +167,7 @@ def _attach_listener_sets(
     snapshot: Snapshot,
     builds: dict[ObjectKey, Build],
     material: Material,
-    problems: dict[ObjectKey, tuple[Problem, ...]],
+    told: dict[ObjectKey, tuple[Diagnostic, ...]],
 ) -> None:
     sets = sorted(
         (item for item in snapshot.table("ListenerSet").values() if isinstance(item, ListenerSet)), key=by_age
@@ -167,18 +176,18 @@ def _attach_listener_sets(
         parent = item.spec.parent_ref
         key = ObjectKey("Gateway", parent.namespace or item.namespace, parent.name)
         build = builds.get(key) if parent.kind == "Gateway" else None
-        group = Group(item, Findings(item.key))
+        group = Group(item, Diagnostics(item.key))
         if build is None:
             message = f"{parent.kind} {key.namespace}/{key.name} is not one that this controller serves"
             remedy = "create it or correct the name; its class must be one of this controller"
-            group.findings.warning("spec.parentRef", "foreign-parent", message, remedy)
-            problems[item.key] = group.findings.done()
+            group.diagnostics.warning("spec.parentRef", "foreign-parent", message, remedy)
+            told[item.key] = group.diagnostics.done()
             continue
         allowed = build.gateway.spec.allowed_listeners.namespaces
         if not _namespace_allowed(item.namespace, key.namespace, allowed, material):
             message = f"Gateway {key.namespace}/{key.name} does not allow ListenerSets of namespace {item.namespace}"
             group.verdict = Verdict(False, "NotAllowed", message)
-            group.findings.error(
+            group.diagnostics.error(
                 "spec.parentRef", "listener-set-not-allowed", message, "set spec.allowedListeners there"
             )
         build.sets.append(group)
@@ -195,10 +204,10 @@ def _namespace_allowed(namespace: str, own: str, allowed: AllowedListenersNamesp
 
 
 def _translate_gateway(build: Build, material: Material, provisioning: Provisioning) -> None:
-    gateway, findings = build.gateway, build.own.findings
-    build.refused = build.refused or provisioning.check_gateway(gateway, findings)
-    _check_gateway(build, findings)
-    _addresses(build, material.options, findings)
+    gateway, diagnostics = build.gateway, build.own.diagnostics
+    build.refused = build.refused or provisioning.check_gateway(gateway, diagnostics)
+    _check_gateway(build, diagnostics)
+    _addresses(build, material.options, diagnostics)
     backend = gateway.spec.tls.backend
     if backend is not None and backend.client_certificate_ref is not None:
         build.backend_certificate, build.resolved, _ = material.certificate(
@@ -206,28 +215,28 @@ def _translate_gateway(build: Build, material: Material, provisioning: Provision
             backend.client_certificate_ref,
             "spec.tls.backend.clientCertificateRef",
             "InvalidClientCertificateRef",
-            findings,
+            diagnostics,
         )
     claims: Claims = {}
     for group in (build.own, *build.sets):
         if group.verdict is not None:
             continue
-        scope = ListenerScope(group.object.key, gateway, material, group.findings)
+        scope = ListenerScope(group.object.key, gateway, material, group.diagnostics)
         group.drafts = [draft_listener(scope, index, spec) for index, spec in enumerate(group.object.spec.listeners)]
-        conflicts_between(group.drafts, claims, group.findings)
-        conflicts_within(group.drafts, group.findings)
+        conflicts_between(group.drafts, claims, group.diagnostics)
+        conflicts_within(group.drafts, group.diagnostics)
         claim_ports(group.drafts, claims)
     mark_overlaps(build.drafts())
 
 
-def _check_gateway(build: Build, findings: Findings) -> None:
+def _check_gateway(build: Build, diagnostics: Diagnostics) -> None:
     spec = build.gateway.spec
     if spec.default_scope not in {"", "None"}:
         message = "default Gateways are not supported: routes attach by parentRefs only"
-        findings.warning("spec.defaultScope", "unsupported-field", message, "remove defaultScope")
+        diagnostics.warning("spec.defaultScope", "unsupported-field", message, "remove defaultScope")
 
 
-def _addresses(build: Build, options: Options, findings: Findings) -> None:
+def _addresses(build: Build, options: Options, diagnostics: Diagnostics) -> None:
     """Decide which addresses to bind: `--listen`, else the IPAddress values of the spec, else all.
 
     In a provisioned data plane the addresses are those of its Service; its pods bind all of theirs.
@@ -241,15 +250,15 @@ def _addresses(build: Build, options: Options, findings: Findings) -> None:
         if item.type != "IPAddress":
             message = f"addresses of type {item.type} are not supported"
             build.refused = build.refused or Verdict(False, "UnsupportedAddress", message)
-            findings.error(f"{path}.type", "unsupported-address", message, "use type IPAddress")
+            diagnostics.error(f"{path}.type", "unsupported-address", message, "use type IPAddress")
         elif (problem := _routability_error(item.routability, options)) is not None:
             build.refused = build.refused or Verdict(False, "UnsupportedAddress", problem)
-            findings.error(f"{path}.routability", "unsupported-address", problem, "remove routability")
+            diagnostics.error(f"{path}.routability", "unsupported-address", problem, "remove routability")
         elif not item.value:
             wildcard = wildcard or not item.routability
         elif (address := normal_address(item.value)) is None:
             unusable.append(item.value)
-            findings.error(f"{path}.value", "unusable-address", f"{item.value} is not an IP address", "correct it")
+            diagnostics.error(f"{path}.value", "unusable-address", f"{item.value} is not an IP address", "correct it")
         elif address not in (found := within if item.routability else usable):
             found.append(address)
     build.unusable = tuple(unusable)
@@ -282,5 +291,5 @@ def _share_sockets(builds: dict[ObjectKey, Build], options: Options) -> None:
     claims: Claims = {}
     for build in builds.values():
         if build.refused is None or build.kept:
-            findings = {group.object.key: group.findings for group in (build.own, *build.sets)}
-            conflicts_on_sockets(build.drafts(), build.addresses, claims, findings)
+            diagnostics = {group.object.key: group.diagnostics for group in (build.own, *build.sets)}
+            conflicts_on_sockets(build.drafts(), build.addresses, claims, diagnostics)

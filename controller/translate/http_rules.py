@@ -126,10 +126,10 @@ def _note_leftovers(context: RuleContext, path: str, rule: HTTPRouteRule) -> Non
             if match.method in NEVER_REPEATED:
                 message = f"a {match.method} is never sent twice, so retry does nothing for the requests of this match"
                 remedy = "leave retry out where only such requests come, or retry in the client"
-                context.findings.warning(f"{path}.matches[{place}].method", "retry-not-repeatable", message, remedy)
+                context.diagnostics.warning(f"{path}.matches[{place}].method", "retry-not-repeatable", message, remedy)
     if not any(item.type == "RequestRedirect" for item in rule.filters):
         note_backends(context, path, rule.backend_refs, "requests get 500")
     elif rule.backend_refs:
         message = "the rule redirects, so its backendRefs get no requests"
         remedy = "remove the backendRefs or the redirect"
-        context.findings.warning(f"{path}.backendRefs", "unused-backends", message, remedy)
+        context.diagnostics.warning(f"{path}.backendRefs", "unused-backends", message, remedy)

@@ -17,7 +17,7 @@ def translate_l4_rule(context: RuleContext, index: int, rule: L4RouteRule) -> ir
     note_backends(context, path, rule.backend_refs, "datagrams are dropped" if datagrams else "connections are closed")
     if index:
         message = "rules of this kind have no matches, so the first one takes everything"
-        context.findings.warning(path, "unreachable-rule", message, "make one rule with several backendRefs")
+        context.diagnostics.warning(path, "unreachable-rule", message, "make one rule with several backendRefs")
     return ir.L4Rule(
         id=f"{context.key}/{index}",
         route=str(context.key),

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from sluicegate import ir
 
-from ..api import LocalObjectReference, RequestHeaderFilter, RouteFilter
+from ..api import Diagnostics, LocalObjectReference, RequestHeaderFilter, RouteFilter
 from ..api.extension import API_VERSION
 from .filters import FilterContext, Unsupported, translate_filters
-from .problems import Findings
 from .secrets import Material
 from .status import Verdict
 
@@ -44,7 +43,7 @@ def translate_listener_filters(
     namespace: str,
     path: str,
     material: Material,
-    findings: Findings,
+    diagnostics: Diagnostics,
 ) -> tuple[ir.RequestHeaders, ...]:
     """Translate `filters.requests`, in the order written, which is the order in which they act.
 
@@ -53,13 +52,13 @@ def translate_listener_filters(
         namespace: of the object that the listener is written in.
         path: field of the listener.
         material: finds what is referred to.
-        findings: takes warnings about what is edited.
+        diagnostics: takes warnings about what is edited.
 
     Raises:
         Refused: one of them cannot be honoured.
     """
     return tuple(
-        _translate(kind, reference, namespace, f"requests[{index}]", path, material, findings)
+        _translate(kind, reference, namespace, f"requests[{index}]", path, material, diagnostics)
         for index, (kind, reference) in enumerate(filters)
     )
 
@@ -71,7 +70,7 @@ def _translate(
     field: str,
     path: str,
     material: Material,
-    findings: Findings,
+    diagnostics: Diagnostics,
 ) -> ir.RequestHeaders:
     if kind != "ExtensionRef" or reference is None:
         message = f"filter {kind} is not supported"
@@ -88,7 +87,7 @@ def _translate(
         in_backend=False,
         types=frozenset({"RequestHeaderModifier"}),
         resolve=lambda _reference, _path: None,
-        findings=findings,
+        diagnostics=diagnostics,
     )
     edit = RouteFilter(type="RequestHeaderModifier", request_header_modifier=found.spec)
     try:

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 from sluicegate import ir
 
-from ..api import FrontendValidation, Gateway, Listener, ObjectKey, ObjectReference, RouteNamespaces
+from ..api import Diagnostics, FrontendValidation, Gateway, Listener, ObjectKey, ObjectReference, RouteNamespaces
 from .grants import allows, grant_remedy
 from .kinds import PROTOCOLS, kinds_of
 from .listener_filters import Refused, translate_listener_filters
 from .options import CertificateFacts
-from .problems import Findings
 from .secrets import Material, is_cluster_bundle
 from .status import Kind, Verdict
 from .values import MAX_PORT, hostname_error, hostnames_intersect, is_section_name
@@ -101,18 +100,18 @@ class ListenerScope:
         owner: the object: its namespace resolves references, its kind is what grants name.
         gateway: the Gateway whose `spec.tls.frontend` applies.
         material: resolves certificates and CA bundles.
-        findings: takes what is wrong with the owner.
+        diagnostics: takes what is wrong with the owner.
     """
 
     owner: ObjectKey
     gateway: Gateway
     material: Material
-    findings: Findings
+    diagnostics: Diagnostics
 
 
 def draft_listener(scope: ListenerScope, index: int, spec: Listener) -> Draft:
     """Translate the listener `spec.listeners[index]` as far as it does not depend on the others."""
-    owner, findings = scope.owner, scope.findings
+    owner, diagnostics = scope.owner, scope.diagnostics
     draft = Draft(
         id=f"{owner.kind}/{owner.namespace}/{owner.name}/{spec.name}",
         owner=owner,
@@ -124,59 +123,59 @@ def draft_listener(scope: ListenerScope, index: int, spec: Listener) -> Draft:
     )
     if spec.protocol not in PROTOCOLS:
         draft.supported = False
-        _check_kinds(draft, findings)
+        _check_kinds(draft, diagnostics)
         known = f"{', '.join(PROTOCOLS[:-1])} and {PROTOCOLS[-1]}"
         message = f"protocol {spec.protocol} is not supported, only {known}"
         draft.reject("UnsupportedProtocol", message)
-        findings.error(f"{draft.path}.protocol", "unsupported-protocol", message, f"use one of {known}")
+        diagnostics.error(f"{draft.path}.protocol", "unsupported-protocol", message, f"use one of {known}")
         return draft
-    _check_values(draft, findings)
-    _resolve_filters(draft, scope.material, findings)
-    _check_kinds(draft, findings)
+    _check_values(draft, diagnostics)
+    _resolve_filters(draft, scope.material, diagnostics)
+    _check_kinds(draft, diagnostics)
     if draft.passthrough:
         if spec.tls is not None and spec.tls.certificate_refs:
             field, message = f"{draft.path}.tls.certificateRefs", "mode Passthrough needs no certificate"
-            findings.warning(field, "tls-ignored", message, "remove them, or use mode Terminate")
+            diagnostics.warning(field, "tls-ignored", message, "remove them, or use mode Terminate")
     elif spec.protocol in {"HTTPS", "TLS"}:
-        _resolve_tls(draft, scope.gateway, scope.material, findings)
+        _resolve_tls(draft, scope.gateway, scope.material, diagnostics)
     elif spec.tls is not None:
         message = f"tls has no meaning for protocol {spec.protocol}"
-        findings.warning(f"{draft.path}.tls", "tls-ignored", message, "remove tls")
+        diagnostics.warning(f"{draft.path}.tls", "tls-ignored", message, "remove tls")
     return draft
 
 
-def _check_values(draft: Draft, findings: Findings) -> None:
+def _check_values(draft: Draft, diagnostics: Diagnostics) -> None:
     spec, path = draft.spec, draft.path
     if not is_section_name(spec.name):
         message = f"{spec.name!r} is not a name"
         draft.reject("UnsupportedValue", message)
-        findings.error(f"{path}.name", "unsupported-value", message, "use lower-case letters, digits and -")
+        diagnostics.error(f"{path}.name", "unsupported-value", message, "use lower-case letters, digits and -")
     if not 0 < spec.port <= MAX_PORT or not 0 < draft.bind_port <= MAX_PORT:
         message = f"port {spec.port} (bound as {draft.bind_port}) is outside 1 to {MAX_PORT}"
         draft.reject("PortUnavailable", message)
-        findings.error(f"{path}.port", "port-unavailable", message, "use another port or a smaller --port-offset")
+        diagnostics.error(f"{path}.port", "port-unavailable", message, "use another port or a smaller --port-offset")
     if spec.hostname and not draft.hostname:
         message = f"a listener of protocol {spec.protocol} takes all that comes to its port, whatever the hostname"
-        findings.warning(f"{path}.hostname", "hostname-ignored", message, "remove hostname")
+        diagnostics.warning(f"{path}.hostname", "hostname-ignored", message, "remove hostname")
     error = hostname_error(draft.hostname, wildcard=True) if draft.hostname else None
     if error is not None:
         message = f"hostname {spec.hostname} {error}"
         draft.reject("UnsupportedValue", message)
-        findings.error(f"{path}.hostname", "invalid-hostname", message, "use a DNS name such as www.example.com")
+        diagnostics.error(f"{path}.hostname", "invalid-hostname", message, "use a DNS name such as www.example.com")
 
 
-def _resolve_filters(draft: Draft, material: Material, findings: Findings) -> None:
+def _resolve_filters(draft: Draft, material: Material, diagnostics: Diagnostics) -> None:
     filters = draft.spec.filters
     if filters is None:
         return
     if draft.spec.protocol not in {"HTTP", "HTTPS"}:
         message = f"a listener of protocol {draft.spec.protocol} can have no filters, only HTTP and HTTPS can"
         draft.reject("UnsupportedValue", message)
-        findings.error(f"{draft.path}.filters", "unsupported-value", message, "remove them")
+        diagnostics.error(f"{draft.path}.filters", "unsupported-value", message, "remove them")
         return
     requests = tuple((item.type, item.extension_ref) for item in filters.requests)
     try:
-        draft.filters = translate_listener_filters(requests, draft.owner.namespace, draft.path, material, findings)
+        draft.filters = translate_listener_filters(requests, draft.owner.namespace, draft.path, material, diagnostics)
     except Refused as error:
         # Skipping it could let requests through that it was to stop.
         draft.filters = None
@@ -184,10 +183,10 @@ def _resolve_filters(draft: Draft, material: Material, findings: Findings) -> No
             draft.reject(error.verdict.reason, error.verdict.message)
         else:
             draft.unresolved(error.verdict)
-        findings.error(f"{draft.path}.filters.{error.field}", "listener-filter", str(error), error.remedy)
+        diagnostics.error(f"{draft.path}.filters.{error.field}", "listener-filter", str(error), error.remedy)
 
 
-def _check_kinds(draft: Draft, findings: Findings) -> None:
+def _check_kinds(draft: Draft, diagnostics: Diagnostics) -> None:
     possible = kinds_of(draft.spec.protocol, passthrough=draft.passthrough)
     wanted = [Kind(group=item.group, kind=item.kind) for item in draft.spec.allowed_routes.kinds]
     draft.kinds = tuple(item for item in possible if not wanted or item in wanted)
@@ -200,52 +199,56 @@ def _check_kinds(draft: Draft, findings: Findings) -> None:
             field = f"{draft.path}.allowedRoutes.kinds[{index}]"
             names = ", ".join(item.kind for item in possible)
             remedy = f"allow {names} only, or remove kinds" if names else "remove kinds"
-            findings.error(field, "invalid-route-kind", message, remedy)
+            diagnostics.error(field, "invalid-route-kind", message, remedy)
 
 
-def _resolve_tls(draft: Draft, gateway: Gateway, material: Material, findings: Findings) -> None:
+def _resolve_tls(draft: Draft, gateway: Gateway, material: Material, diagnostics: Diagnostics) -> None:
     spec, path = draft.spec, f"{draft.path}.tls"
     if spec.tls is None or not spec.tls.certificate_refs:
         message = f"a listener of protocol {spec.protocol} needs tls.certificateRefs"
         draft.unresolved(Verdict(False, "InvalidCertificateRef", message))
-        findings.error(f"{path}.certificateRefs", "invalid-certificate-ref", message, "refer to a Secret")
+        diagnostics.error(f"{path}.certificateRefs", "invalid-certificate-ref", message, "refer to a Secret")
         return
     if spec.tls.mode != "Terminate":
         message = f"tls.mode {spec.tls.mode} is not supported for protocol {spec.protocol}"
         draft.reject("UnsupportedValue", message)
-        findings.error(f"{path}.mode", "unsupported-value", message, "use mode Terminate")
+        diagnostics.error(f"{path}.mode", "unsupported-value", message, "use mode Terminate")
         return
     if spec.tls.options:
-        findings.warning(f"{path}.options", "options-ignored", "no TLS option is known, all are ignored", "remove them")
+        diagnostics.warning(
+            f"{path}.options", "options-ignored", "no TLS option is known, all are ignored", "remove them"
+        )
     certificates: list[str] = []
     for index, reference in enumerate(spec.tls.certificate_refs):
         field = f"{path}.certificateRefs[{index}]"
-        found, verdict, facts = material.certificate(draft.owner, reference, field, "InvalidCertificateRef", findings)
+        found, verdict, facts = material.certificate(
+            draft.owner, reference, field, "InvalidCertificateRef", diagnostics
+        )
         if verdict is not None:
             draft.unresolved(verdict)
         if found is not None and found not in certificates:
             certificates.append(found)
-            _check_names(draft, field, facts, findings)
+            _check_names(draft, field, facts, diagnostics)
     validation = None
     if spec.protocol == "HTTPS":
-        validation = _client_validation(draft, gateway, material, findings)
+        validation = _client_validation(draft, gateway, material, diagnostics)
     elif frontend_validation(gateway, spec.port)[0] is not None:
         message = "spec.tls.frontend is about HTTPS (GEP-91): the clients of this listener are not validated"
         remedy = "use protocol HTTPS, or mode Passthrough and validate clients in the backend"
-        findings.warning(path, "client-validation-ignored", message, remedy)
+        diagnostics.warning(path, "client-validation-ignored", message, remedy)
     if certificates:
         draft.tls = ir.ListenerTls(certificates=tuple(certificates), client_validation=validation)
 
 
-def _check_names(draft: Draft, field: str, facts: CertificateFacts, findings: Findings) -> None:
+def _check_names(draft: Draft, field: str, facts: CertificateFacts, diagnostics: Diagnostics) -> None:
     names = [name.lower() for name in facts.names]
     if names and draft.hostname and not any(hostnames_intersect(draft.hostname, name) for name in names):
         message = f"the certificate is for {', '.join(names)}, not for {draft.hostname}"
-        findings.warning(field, "certificate-name", message, "use a certificate that names the listener's hostname")
+        diagnostics.warning(field, "certificate-name", message, "use a certificate that names the listener's hostname")
 
 
 def _client_validation(
-    draft: Draft, gateway: Gateway, material: Material, findings: Findings
+    draft: Draft, gateway: Gateway, material: Material, diagnostics: Diagnostics
 ) -> ir.ClientValidation | None:
     """Resolve the part of `spec.tls.frontend` that applies to the listener's port (GEP-91)."""
     validation, path = frontend_validation(gateway, draft.spec.port)
@@ -264,14 +267,14 @@ def _client_validation(
                 if verdict.reason == "RefNotPermitted"
                 else "refer to a ConfigMap with a PEM bundle in the key ca.crt, or to a ClusterTrustBundle"
             )
-            findings.error(field, "invalid-ca-certificate-ref", verdict.message, remedy)
+            diagnostics.error(field, "invalid-ca-certificate-ref", verdict.message, remedy)
     if not trust:
         draft.reject("NoValidCACertificate", "no CA certificate to validate client certificates with is valid")
     mode = validation.mode
     if mode not in {"AllowValidOnly", "AllowInsecureFallback"}:
         message = f"mode {mode} is not known"
         draft.reject("UnsupportedValue", message)
-        findings.error(f"{path}.mode", "unsupported-value", message, "use AllowValidOnly")
+        diagnostics.error(f"{path}.mode", "unsupported-value", message, "use AllowValidOnly")
         mode = "AllowValidOnly"
     return ir.ClientValidation(mode=ir.ClientValidationMode(mode), trust=tuple(trust))
 

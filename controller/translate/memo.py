@@ -13,12 +13,11 @@ from typing import Generic, TypeVar
 
 from sluicegate import ir
 
-from ..api import ObjectKey, ReferenceGrant
+from ..api import Diagnostic, ObjectKey, ReferenceGrant
 from ..store.snapshot import Snapshot
 from .backends import BackendFacts
 from .infrastructure.plane import DataPlane, PlaneRequest
 from .policies import PolicyFacts
-from .problems import Problem
 from .routes import RouteFacts
 from .shadowed import Place
 from .status import Address, Status
@@ -97,7 +96,7 @@ class Memo:
         wants_tls: backends whose appProtocol says TLS.
         listeners, http_rules, l4_rules, ir_backends, endpoints, backend_tls, trust, certificates: the IR.
         statuses: by object.
-        problems: findings by object; those of a backend under a key of kind `Backend`, of a place under `Place`.
+        diagnostics: what is told by object; those of a backend under a key of kind `Backend`, of a place under `Place`.
         planes: data planes with what they were planned from, by `namespace/name`.
         assigned: addresses of the Services of Gateways.
         serial: number of the last state.
@@ -127,7 +126,7 @@ class Memo:
     trust: Ledger[str, ir.Trust] = field(default_factory=Ledger)
     certificates: Ledger[str, ir.Certificate] = field(default_factory=Ledger)
     statuses: Ledger[ObjectKey, Status] = field(default_factory=Ledger)
-    problems: Ledger[ObjectKey, tuple[Problem, ...]] = field(default_factory=Ledger)
+    diagnostics: Ledger[ObjectKey, tuple[Diagnostic, ...]] = field(default_factory=Ledger)
     planes: dict[str, tuple[PlaneRequest, DataPlane]] = field(default_factory=dict)
     infrastructure: Mapping[str, DataPlane] = field(default_factory=lambda: MappingProxyType({}))
     assigned: Mapping[ObjectKey, tuple[Address, ...]] = field(default_factory=lambda: MappingProxyType({}))

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 
 from sluicegate import ir
 
-from ..api import BackendTLSPolicy, Gateway, ObjectKey, PolicyTargetReference, Service
+from ..api import BackendTLSPolicy, Diagnostic, Diagnostics, Gateway, ObjectKey, PolicyTargetReference, Service
 from ..store.snapshot import Snapshot
 from .gateways import by_age
 from .options import Options
-from .problems import Findings, Problem
 from .secrets import Material, is_cluster_bundle
 from .status import PolicyAncestorStatus, PolicyStatus, Reference, Status, Verdict
 from .topology import Read
@@ -54,7 +53,7 @@ class PolicyFacts:
     Attributes:
         backend_tls, trust: IR resources by id.
         statuses: by policy; an entry for each Gateway.
-        problems: findings by policy.
+        diagnostics: what is told by policy.
         reads: ConfigMaps looked at.
         services: Services that policies name.
     """
@@ -62,7 +61,7 @@ class PolicyFacts:
     backend_tls: Mapping[str, ir.BackendTls]
     trust: Mapping[str, ir.Trust]
     statuses: Mapping[ObjectKey, Status]
-    problems: Mapping[ObjectKey, tuple[Problem, ...]]
+    diagnostics: Mapping[ObjectKey, tuple[Diagnostic, ...]]
     reads: frozenset[Read]
     services: frozenset[tuple[str, str]]
 
@@ -72,7 +71,7 @@ class _Judged:
     """A policy with its own verdicts, before conflicts."""
 
     policy: BackendTLSPolicy
-    findings: Findings
+    diagnostics: Diagnostics
     accepted: Verdict
     resolved: Verdict
     trust: tuple[str, ...]
@@ -114,7 +113,7 @@ def translate_policies(
         backend_tls=backend_tls,
         trust={name: material.trust[name] for item in backend_tls.values() for name in item.trust},
         statuses=statuses,
-        problems={key: found for key, item in judged.items() if (found := item.findings.done())},
+        diagnostics={key: found for key, item in judged.items() if (found := item.diagnostics.done())},
         reads=frozenset(material.reads),
         services=frozenset(
             (policy.namespace, target.name) for policy in policies for target in policy.spec.target_refs
@@ -127,10 +126,10 @@ def _whole(use: BackendUse) -> Target:
 
 
 def _judge(policy: BackendTLSPolicy, material: Material) -> _Judged:
-    findings = Findings(policy.key)
+    diagnostics = Diagnostics(policy.key)
     result = _Judged(
         policy=policy,
-        findings=findings,
+        diagnostics=diagnostics,
         accepted=Verdict(True, "Accepted", "The policy is accepted"),
         resolved=Verdict(True, "ResolvedRefs", "All references are resolved"),
         trust=(),
@@ -152,12 +151,12 @@ def _judge(policy: BackendTLSPolicy, material: Material) -> _Judged:
     _alt_names(result)
     if policy.spec.options:
         message = "no TLS option is known, all are ignored"
-        findings.warning("spec.options", "options-ignored", message, "remove the options")
+        diagnostics.warning("spec.options", "options-ignored", message, "remove the options")
     return result
 
 
 def _refuse(result: _Judged, field: str, message: str, remedy: str) -> None:
-    result.findings.error(field, "invalid-policy", message, remedy)
+    result.diagnostics.error(field, "invalid-policy", message, remedy)
     if result.accepted.ok:
         result.accepted = Verdict(False, "Invalid", message)
 
@@ -180,7 +179,7 @@ def _resolve_trust(result: _Judged, material: Material) -> None:
             continue
         field = f"spec.validation.caCertificateRefs[{index}]"
         remedy = "refer to a ConfigMap with a PEM bundle in the key ca.crt, or to a ClusterTrustBundle"
-        result.findings.error(field, "invalid-ca-certificate-ref", message, remedy)
+        result.diagnostics.error(field, "invalid-ca-certificate-ref", message, remedy)
         if result.resolved.ok:
             result.resolved = Verdict(False, reason, message)
     if policy.spec.validation.ca_certificate_refs and not trust and result.accepted.ok:
@@ -215,13 +214,15 @@ def _winners(
             path = f"spec.targetRefs[{index}]"
             missing = _missing_target(item.policy, reference, snapshot)
             if missing:
-                item.findings.error(path, "target-not-found", missing, "name a Service, and a port of it, that exists")
+                item.diagnostics.error(
+                    path, "target-not-found", missing, "name a Service, and a port of it, that exists"
+                )
                 lost[(item.policy.key, target)] = Verdict(False, "TargetNotFound", missing)
                 continue
             winner = winners.setdefault(target, item)
             if winner is not item:
                 message = f"Service {reference.name} is the target of BackendTLSPolicy {winner.policy.name} already"
-                item.findings.error(path, "policy-conflict", message, "keep one policy for each port of a Service")
+                item.diagnostics.error(path, "policy-conflict", message, "keep one policy for each port of a Service")
                 lost[(item.policy.key, target)] = Verdict(False, "Conflicted", message)
     return winners, lost
 
@@ -272,7 +273,7 @@ def _statuses(
                             ancestors[gateway] = verdict
         if not ancestors:
             message = "no route leads to the target, so the policy has no effect"
-            item.findings.info("spec.targetRefs", "unused-policy", message, "refer to the Service in a route")
+            item.diagnostics.info("spec.targetRefs", "unused-policy", message, "refer to the Service in a route")
         result[key] = PolicyStatus(
             ancestors=tuple(
                 _ancestor(item, gateways[gateway], ancestors[gateway], controller_name)

@@ -12,9 +12,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from .. import caught
-from ..api import Object, ObjectKey
+from ..api import Diagnostic, Object, ObjectKey
 from ..store.snapshot import Snapshot
-from .problems import Problem
 from .translation import Translation
 
 #: Translations tried for one change: one object among 10,000 takes 28. What is left then is held together.
@@ -69,7 +68,7 @@ class Quarantine:
             view, translation = self._isolate(view, attempt, error)
             self._last = (snapshot, view)
         self._good = view
-        return self._with_problems(translation)
+        return self._with_diagnostics(translation)
 
     def _view(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot with the good versions of what is held and did not change; the same one for the same one."""
@@ -110,12 +109,12 @@ class Quarantine:
                     best, back = trial, without
         return best, translation
 
-    def _with_problems(self, translation: Translation) -> Translation:
+    def _with_diagnostics(self, translation: Translation) -> Translation:
         if not self._held:
             return translation
         if self._told is None or self._told[0] is not translation:
-            found = {key: (_problem(key, item),) for key, item in self._held.items()}
-            self._told = (translation, replace(translation, findings=(*translation.findings, found)))
+            found = {key: (_diagnostic(key, item),) for key, item in self._held.items()}
+            self._told = (translation, replace(translation, noted=(*translation.noted, found)))
         return self._told[1]
 
 
@@ -137,8 +136,8 @@ def _with(snapshot: Snapshot, objects: Mapping[ObjectKey, Object | None], *, emp
     return Snapshot(tables={**tables, **changed}, moved=moved, store=object(), serial=0, base=0, changes={})
 
 
-def _problem(key: ObjectKey, item: _Held) -> Problem:
+def _diagnostic(key: ObjectKey, item: _Held) -> Diagnostic:
     outcome = "its last good version goes on" if item.good is not None else "it is left out"
     message = f"{item.reason}; until it changes {outcome}"
     remedy = "write it another way, and see that the rest of it is as it should be"
-    return Problem(severity="error", key=key, field="", code="held", message=message, remedy=remedy)
+    return Diagnostic(severity="error", object=str(key), code="held", message=message, remedy=remedy)

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from ..api import GatewayClass, ObjectKey
-from .problems import Problem
+from ..api import Diagnostic, GatewayClass, ObjectKey
 from .status import (
     Address,
     Condition,
@@ -143,9 +142,9 @@ def listener_set_status(
     )
 
 
-def bind_problems(topology: Topology, reports: Mapping[str, ListenerReport]) -> list[Problem]:
+def bind_diagnostics(topology: Topology, reports: Mapping[str, ListenerReport]) -> list[Diagnostic]:
     """Tell what could not be bound."""
-    found: list[Problem] = []
+    found: list[Diagnostic] = []
     owners: list[tuple[ObjectKey, ListenerFacts]] = [
         (key, item)
         for table in (topology.gateways, topology.listener_sets)
@@ -156,9 +155,9 @@ def bind_problems(topology: Topology, reports: Mapping[str, ListenerReport]) -> 
         report = reports.get(item.id)
         if report is not None and report.error is not None:
             found.append(
-                Problem(
+                Diagnostic(
                     severity="error",
-                    key=key,
+                    object=str(key),
                     field=f"{item.path}.port",
                     code="bind-failed",
                     message=f"listener {item.name}: {report.error.message}",

@@ -12,11 +12,20 @@ from typing import Protocol
 
 from sluicegate import ir
 
-from ..api import GATEWAY_GROUP, ObjectKey, ParentReference, ReferenceGrant, Route, Service
+from ..api import (
+    GATEWAY_GROUP,
+    Code,
+    Diagnostic,
+    Diagnostics,
+    ObjectKey,
+    ParentReference,
+    ReferenceGrant,
+    Route,
+    Service,
+)
 from .backends import Transport
 from .kinds import ROUTES
 from .options import CheckRegex
-from .problems import Findings, Problem
 from .rules import RuleContext
 from .status import Condition, Reference, RouteParentStatus, RouteStatus, Verdict
 from .topology import AttachPoint, ParentView, Read
@@ -80,7 +89,7 @@ class RouteFacts:
         backends: backend ids that its rules name.
         gateways: Gateways that accepted it: the ancestors of policies on its backends. Those that only pass TLS
             through, or datagrams, are none: they say nothing of their own to a backend.
-        problems: findings.
+        diagnostics: what is told of it.
         reads: what it looked at.
     """
 
@@ -90,7 +99,7 @@ class RouteFacts:
     attached: frozenset[str]
     backends: tuple[str, ...]
     gateways: tuple[ObjectKey, ...]
-    problems: tuple[Problem, ...]
+    diagnostics: tuple[Diagnostic, ...]
     reads: frozenset[Read]
 
 
@@ -107,13 +116,13 @@ class _Attachment:
 def translate_route(route: Route, world: World, controller_name: str, check_regex: CheckRegex) -> RouteFacts:
     """Translate one route."""
     reads = RouteReads(world)
-    findings = Findings(route.key)
-    hostnames = _hostnames(route, findings)
-    attachments = _attachments(route, hostnames, reads, findings)
+    diagnostics = Diagnostics(route.key)
+    hostnames = _hostnames(route, diagnostics)
+    attachments = _attachments(route, hostnames, reads, diagnostics)
     attached = [point for item in attachments for point in item.points]
     served = tuple(sorted({point.id for point in attached if point.served}))
     kind = ROUTES[route.key.kind]
-    context = RuleContext(route, kind.use, kind.filters, served, hostnames, reads, check_regex, findings)
+    context = RuleContext(route, kind.use, kind.filters, served, hostnames, reads, check_regex, diagnostics)
     rules = [kind.translate_rule(context, index, rule) for index, rule in enumerate(route.spec.rules)]
     judgement = _judge_rules(context, len(rules))
     if judgement.refused is not None:
@@ -128,7 +137,7 @@ def translate_route(route: Route, world: World, controller_name: str, check_rege
         attached=frozenset(point.id for point in attached),
         backends=tuple(context.backends) if attached else (),
         gateways=_ancestors(attachments) if attached and kind.use.transport is Transport.TCP else (),
-        problems=findings.done(),
+        diagnostics=diagnostics.done(),
         reads=frozenset(reads.noted),
     )
 
@@ -138,48 +147,52 @@ def _ancestors(attachments: list[_Attachment]) -> tuple[ObjectKey, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _hostnames(route: Route, findings: Findings) -> tuple[str, ...]:
+def _hostnames(route: Route, diagnostics: Diagnostics) -> tuple[str, ...]:
     hostnames: dict[str, None] = {}
     for index, written in enumerate(route.spec.hostnames):
         hostname = written.lower()
         error = hostname_error(hostname, wildcard=True)
         if error is not None:
             message = f"hostname {written} {error}: no request has it"
-            findings.warning(f"spec.hostnames[{index}]", "invalid-hostname", message, "use a DNS name")
+            diagnostics.warning(f"spec.hostnames[{index}]", "invalid-hostname", message, "use a DNS name")
         else:
             hostnames[hostname] = None
     return tuple(hostnames)
 
 
-def _attachments(route: Route, hostnames: tuple[str, ...], reads: RouteReads, findings: Findings) -> list[_Attachment]:
+def _attachments(
+    route: Route, hostnames: tuple[str, ...], reads: RouteReads, diagnostics: Diagnostics
+) -> list[_Attachment]:
     result: list[_Attachment] = []
     for index, reference in enumerate(route.spec.parent_refs):
         path = f"spec.parentRefs[{index}]"
         namespace = reference.namespace or route.namespace
         if reference.group != GATEWAY_GROUP or reference.kind not in PARENT_KINDS:
             message = f"parents of kind {reference.group or 'core'}/{reference.kind} are not served"
-            findings.info(f"{path}.kind", "foreign-parent", message, "attach the route to a Gateway")
+            diagnostics.info(f"{path}.kind", "foreign-parent", message, "attach the route to a Gateway")
             continue
         view = reads.parent(reference.kind, namespace, reference.name)
         if view is None:
             message = f"{reference.kind} {namespace}/{reference.name} is not one that this controller serves"
             remedy = "create it or correct the name; the class of its Gateway must be one of this controller"
-            findings.warning(f"{path}.name", "foreign-parent", message, remedy)
+            diagnostics.warning(f"{path}.name", "foreign-parent", message, remedy)
             continue
         points, verdict = _attach(route, reference, view, hostnames, reads)
         if not verdict.ok:
-            findings.error(path, _ATTACH_CODES[verdict.reason], verdict.message, _ATTACH_REMEDIES[verdict.reason])
+            diagnostics.error(path, _ATTACH_CODES[verdict.reason], verdict.message, _ATTACH_REMEDIES[verdict.reason])
         result.append(_Attachment(reference, view, points, verdict))
     if route.spec.use_default_gateways not in {"", "None"}:
         message = "default Gateways are not supported: routes attach by parentRefs only"
-        findings.warning("spec.useDefaultGateways", "unsupported-field", message, "name a Gateway in spec.parentRefs")
+        diagnostics.warning(
+            "spec.useDefaultGateways", "unsupported-field", message, "name a Gateway in spec.parentRefs"
+        )
     if not route.spec.parent_refs:
         message = "the route has no parentRefs, so no Gateway serves it"
-        findings.warning("spec.parentRefs", "no-parent", message, "name a Gateway in spec.parentRefs")
+        diagnostics.warning("spec.parentRefs", "no-parent", message, "name a Gateway in spec.parentRefs")
     return result
 
 
-_ATTACH_CODES = {
+_ATTACH_CODES: dict[str, Code] = {
     "NoMatchingParent": "no-matching-parent",
     "NotAllowedByListeners": "not-allowed-by-listeners",
     "NoMatchingListenerHostname": "no-matching-listener-hostname",

@@ -17,6 +17,8 @@ from sluicegate import ir
 
 from ..api import (
     BackendReference,
+    Code,
+    Diagnostics,
     GRPCRouteMatch,
     GRPCRouteRule,
     HTTPBackendReference,
@@ -31,7 +33,6 @@ from ..api import (
 from .backends import Reads, Use, resolve_backend
 from .filters import FilterContext, Unsupported, translate_filters
 from .options import CheckRegex
-from .problems import Findings
 from .status import Verdict
 from .values import is_token
 
@@ -51,7 +52,7 @@ class RuleContext:
         listeners: IR ids that it is attached to.
         reads: what it may look at.
         check_regex: says why a pattern cannot be used.
-        findings: takes what is wrong.
+        diagnostics: takes what is wrong.
         backends: ids that its rules name, filled here.
         unresolved: first reference that does not resolve, filled here.
         broken: rules that are not honoured, with the reason and message, filled here.
@@ -64,7 +65,7 @@ class RuleContext:
     hostnames: tuple[str, ...]
     reads: Reads
     check_regex: CheckRegex
-    findings: Findings
+    diagnostics: Diagnostics
     backends: dict[str, None] = field(default_factory=dict)
     unresolved: Verdict | None = None
     broken: dict[int, tuple[str, str]] = field(default_factory=dict)
@@ -76,7 +77,7 @@ class RuleContext:
 
     def resolve(self, reference: BackendReference, path: str) -> str | None:
         """Resolve a backendRef and note the outcome."""
-        backend, verdict = resolve_backend(self.key, reference, self.use, path, self.reads, self.findings)
+        backend, verdict = resolve_backend(self.key, reference, self.use, path, self.reads, self.diagnostics)
         if backend is not None:
             self.backends[backend] = None
         elif self.unresolved is None:
@@ -85,17 +86,17 @@ class RuleContext:
 
     def filters(self, path: str, *, in_backend: bool, prefix_only: bool = False) -> FilterContext:
         """Say where a list of filters is written."""
-        return FilterContext(path, prefix_only, in_backend, self.filter_types, self.resolve, self.findings)
+        return FilterContext(path, prefix_only, in_backend, self.filter_types, self.resolve, self.diagnostics)
 
     def fail(self, index: int, path: str, error: Unsupported) -> None:
         """Note a part of a rule that cannot be honoured."""
         place = f"{path}.{error.field}"
         if error.reason == "InvalidKind":
-            self.findings.error(place, "invalid-kind", error.message, error.remedy)
+            self.diagnostics.error(place, "invalid-kind", error.message, error.remedy)
             self.unresolved = self.unresolved or Verdict(False, "InvalidKind", error.message)
             return
-        code = "incompatible-filters" if error.reason == "IncompatibleFilters" else "unsupported-value"
-        self.findings.error(place, code, error.message, error.remedy)
+        code: Code = "incompatible-filters" if error.reason == "IncompatibleFilters" else "unsupported-value"
+        self.diagnostics.error(place, code, error.message, error.remedy)
         self.broken.setdefault(index, (error.reason, error.message))
 
 
@@ -211,15 +212,15 @@ def note_backends(
     context: RuleContext, path: str, references: Sequence[WeightedBackendReference], outcome: str
 ) -> None:
     """Tell that a rule leads nowhere; `outcome` says what its requests get."""
-    findings = context.findings
+    diagnostics = context.diagnostics
     if not references:
-        findings.warning(f"{path}.backendRefs", "no-backends", f"no backendRefs: {outcome}", "add a backendRef")
+        diagnostics.warning(f"{path}.backendRefs", "no-backends", f"no backendRefs: {outcome}", "add a backendRef")
     elif not any(item.weight for item in references):
-        findings.warning(f"{path}.backendRefs", "no-weight", f"all weights are 0: {outcome}", "give a weight")
+        diagnostics.warning(f"{path}.backendRefs", "no-weight", f"all weights are 0: {outcome}", "give a weight")
 
 
 def note_session_persistence(context: RuleContext, path: str) -> None:
     """Tell that session persistence is not there."""
     message = "session persistence is not supported: requests go to any endpoint"
     field_path = f"{path}.sessionPersistence"
-    context.findings.warning(field_path, "unsupported-field", message, "remove sessionPersistence")
+    context.diagnostics.warning(field_path, "unsupported-field", message, "remove sessionPersistence")

@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 
 from sluicegate import ir
 
-from ..api import ClusterTrustBundle, ConfigMap, ObjectKey, Secret, SecretReference
+from ..api import ClusterTrustBundle, Code, ConfigMap, Diagnostics, ObjectKey, Secret, SecretReference
 from ..store.snapshot import Snapshot
 from .grants import Grants, allows, grant_remedy
 from .options import CertificateFacts, Options
 from .pem import pem_text
-from .problems import Findings
 from .status import Verdict
 
 _DAY = 86_400
@@ -51,16 +50,16 @@ class Material:
     _checked: dict[str, CertificateFacts] = field(default_factory=dict)
 
     def certificate(
-        self, source: ObjectKey, reference: SecretReference, path: str, invalid: str, findings: Findings
+        self, source: ObjectKey, reference: SecretReference, path: str, invalid: str, diagnostics: Diagnostics
     ) -> tuple[str | None, Verdict | None, CertificateFacts]:
         """Resolve a `SecretObjectReference`.
 
         Args:
             source: the object that refers.
             reference: what it refers to.
-            path: field of the reference, for findings.
+            path: field of the reference, for diagnostics.
             invalid: reason of the condition where the reference is invalid.
-            findings: takes what is wrong.
+            diagnostics: takes what is wrong.
 
         Returns:
             The certificate's id where there is one to serve with, the verdict on the reference where it is not good,
@@ -71,26 +70,26 @@ class Material:
         nothing = CertificateFacts()
         if reference.group != "" or reference.kind != "Secret":
             message = f"{reference.group or 'core'}/{reference.kind} is not supported here, only Secret"
-            findings.error(path, "invalid-certificate-ref", message, f"refer to a Secret of type {_TYPE}")
+            diagnostics.error(path, "invalid-certificate-ref", message, f"refer to a Secret of type {_TYPE}")
             return None, Verdict(False, invalid, message), nothing
         if namespace != source.namespace:
             self.reads.add(("ReferenceGrant", namespace, ""))
             if not allows(self.grants.get(namespace, ()), source, "", "Secret", reference.name):
                 message = f"{label} is in another namespace and no ReferenceGrant allows the reference"
-                findings.error(path, "ref-not-permitted", message, grant_remedy(source, namespace, "Secret"))
+                diagnostics.error(path, "ref-not-permitted", message, grant_remedy(source, namespace, "Secret"))
                 return None, Verdict(False, "RefNotPermitted", message), nothing
         identifier = f"{namespace}/{reference.name}"
         facts, remedy = self._check(namespace, reference.name, identifier)
         if facts.error is not None:
             kept = identifier if identifier in self.certificates else None
             message = f"{label}: {facts.error}{'; the last good certificate serves on' if kept is not None else ''}"
-            findings.error(path, "invalid-certificate-ref", message, remedy)
+            diagnostics.error(path, "invalid-certificate-ref", message, remedy)
             return kept, Verdict(False, invalid, message), CertificateFacts()
         secret = self.snapshot.table("Secret").get((namespace, reference.name))
         if isinstance(secret, Secret) and secret.type != _TYPE:
             message = f"{label} is of type {secret.type}: it serves from files, but in a cluster it is not read"
-            findings.warning(path, "secret-type", message, f"write type: {_TYPE} in the Secret")
-        return identifier, self._check_times(label, identifier, path, facts, invalid, findings), facts
+            diagnostics.warning(path, "secret-type", message, f"write type: {_TYPE} in the Secret")
+        return identifier, self._check_times(label, identifier, path, facts, invalid, diagnostics), facts
 
     def _check(self, namespace: str, name: str, identifier: str) -> tuple[CertificateFacts, str]:
         """Load and check a Secret once for each translation."""
@@ -117,7 +116,7 @@ class Material:
         return facts, remedy
 
     def _check_times(
-        self, label: str, identifier: str, path: str, facts: CertificateFacts, invalid: str, findings: Findings
+        self, label: str, identifier: str, path: str, facts: CertificateFacts, invalid: str, diagnostics: Diagnostics
     ) -> Verdict | None:
         """Judge a certificate by the clock; it is served in any case, unless the one before it is better."""
         now = self.options.now
@@ -131,7 +130,7 @@ class Material:
         if start <= now and not expired:
             if end - EXPIRY_WARNING_SECONDS <= now:
                 message = f"{label}: the certificate expires at {_time(facts.not_after)}"
-                findings.warning(path, "certificate-expires", message, "renew the certificate")
+                diagnostics.warning(path, "certificate-expires", message, "renew the certificate")
             return None
         message = (
             f"{label}: the certificate expired at {_time(facts.not_after)}"
@@ -143,8 +142,8 @@ class Material:
             message += "; the last good certificate serves on"
         else:
             message += "; it is served all the same"
-        code = "certificate-expired" if expired else "certificate-not-yet-valid"
-        findings.error(path, code, message, "renew the certificate" if expired else "check the clock, or wait")
+        code: Code = "certificate-expired" if expired else "certificate-not-yet-valid"
+        diagnostics.error(path, code, message, "renew the certificate" if expired else "check the clock, or wait")
         return Verdict(False, invalid, message)
 
     def _is_replaced_too_early(self, identifier: str, now: float) -> bool:

@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 from sluicegate import ir
 
-from ..api import ObjectKey
-from .problems import Problem
+from ..api import Diagnostic, ObjectKey
 
 #: Rules of a place that are told at most, the first ones: with each change of one all that are told are looked at.
 MAX_TOLD = 32
@@ -26,7 +25,7 @@ class Place(NamedTuple):
 
     @property
     def key(self) -> ObjectKey:
-        """Key of the place among the problems."""
+        """Key of the place among the diagnostics."""
         return ObjectKey("Place", self.listener, self.hostname)
 
 
@@ -42,15 +41,15 @@ def rank(rule: ir.L4Rule) -> tuple[int, str, int]:
     return rule.created, rule.route, rule.index
 
 
-def shadowed(place: Place, rules: Sequence[ir.L4Rule]) -> tuple[Problem, ...]:
+def shadowed(place: Place, rules: Sequence[ir.L4Rule]) -> tuple[Diagnostic, ...]:
     """Tell which routes of a place get nothing; `rules` are in the order of `rank`."""
     winner, *losers = rules[: MAX_TOLD + 1]
     of_host = f" with hostname {place.hostname}" if place.hostname else ""
     message = f"{winner.route} comes first at {place.listener}: what comes there{of_host} goes to it, not to this route"
     return tuple(
-        Problem(
+        Diagnostic(
             severity="warning",
-            key=ObjectKey(*route.split("/")),
+            object=route,
             field="spec.parentRefs",
             code="shadowed-route",
             message=message,

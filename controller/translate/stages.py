@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from sluicegate import ir
 
-from ..api import EndpointSlice, ObjectKey, Service
+from ..api import Diagnostic, EndpointSlice, ObjectKey, Service
 from ..store.snapshot import Snapshot
 from .backends import BackendFacts, BackendSource, Transport, backend_name, build_backend, service_port
 from .infrastructure.plan import plan
@@ -21,7 +21,6 @@ from .infrastructure.plane import DataPlane, PlaneRequest, ProvisionOptions
 from .kinds import ROUTES
 from .memo import Ledger, Memo, Pair
 from .policies import BackendUse
-from .problems import Problem
 from .routes import RouteFacts
 from .shadowed import Place, places_of, rank, shadowed
 
@@ -58,10 +57,10 @@ def replace_route(memo: Memo, key: ObjectKey, new: RouteFacts | None, touched: T
         memo.statuses.put(key, new.status)
     else:
         memo.statuses.drop(key)
-    if new is not None and new.problems:
-        memo.problems.put(key, new.problems)
+    if new is not None and new.diagnostics:
+        memo.diagnostics.put(key, new.diagnostics)
     else:
-        memo.problems.drop(key)
+        memo.diagnostics.drop(key)
 
 
 def _replace_rules(ledger: Ledger[str, _Rule], old: tuple[_Rule, ...], new: tuple[_Rule, ...]) -> None:
@@ -94,9 +93,9 @@ def tell_shadowed(memo: Memo, places: set[Place]) -> None:
         rules = memo.places.get(place, ())
         found = shadowed(place, rules) if len(rules) > 1 else ()
         if found:
-            memo.problems.put(place.key, found)
+            memo.diagnostics.put(place.key, found)
         else:
-            memo.problems.drop(place.key)
+            memo.diagnostics.drop(place.key)
 
 
 def _replace_uses(memo: Memo, key: ObjectKey, old: RouteFacts | None, new: RouteFacts | None, touched: Touched) -> None:
@@ -167,10 +166,10 @@ def replace_backend(memo: Memo, snapshot: Snapshot, identifier: str) -> Pair:
     # What only passes through is in TLS already.
     plain = new.wants_tls and any(users.values())
     (memo.wants_tls.add if plain else memo.wants_tls.discard)(identifier)
-    if new.problems:
-        memo.problems.put(backend_key(identifier), new.problems)
+    if new.diagnostics:
+        memo.diagnostics.put(backend_key(identifier), new.diagnostics)
     else:
-        memo.problems.drop(backend_key(identifier))
+        memo.diagnostics.drop(backend_key(identifier))
     return pair
 
 
@@ -186,7 +185,7 @@ def _forget_backend(memo: Memo, identifier: str, service: Pair, old: BackendFact
     memo.ir_backends.drop(identifier)
     memo.backends.pop(identifier, None)
     memo.wants_tls.discard(identifier)
-    memo.problems.drop(backend_key(identifier))
+    memo.diagnostics.drop(backend_key(identifier))
     known = memo.service_backends.get(service)
     if known is not None:
         known.discard(identifier)
@@ -215,19 +214,19 @@ def protected_backends(memo: Memo) -> set[str]:
 
 
 def backend_key(identifier: str) -> ObjectKey:
-    """Key of a backend among the problems."""
+    """Key of a backend among the diagnostics."""
     namespace, rest = identifier.split("/", 1)
     return ObjectKey("Backend", namespace, rest)
 
 
-def plain_text_problem(identifier: str) -> tuple[Problem, ...]:
+def plain_text_diagnostic(identifier: str) -> tuple[Diagnostic, ...]:
     """Tell that a backend which says TLS gets plain text."""
     name = backend_name(identifier)
     message = f"port {name.port}: appProtocol says TLS, but no BackendTLSPolicy holds, so requests go in plain text"
     return (
-        Problem(
+        Diagnostic(
             severity="warning",
-            key=ObjectKey("Service", name.namespace, name.service),
+            object=str(ObjectKey("Service", name.namespace, name.service)),
             field="spec.ports",
             code="plain-text-to-tls-port",
             message=message,

@@ -14,9 +14,8 @@ import msgspec
 
 from sluicegate import ir
 
-from ..api import Gateway, GatewayClass, LabelSelector, ListenerSet, ObjectKey
+from ..api import Diagnostic, Gateway, GatewayClass, LabelSelector, ListenerSet, ObjectKey
 from .infrastructure.plane import ClusterAddresses, PlaneRequest
-from .problems import Problem
 from .status import Feature, Kind, Verdict
 
 #: Something that a result depends on: (kind, namespace, name); for ReferenceGrant the name is empty (all of them).
@@ -133,7 +132,7 @@ class Topology:
         listener_sets: those of our Gateways, by key.
         parents: views by (kind, namespace, name).
         listeners, certificates, trust: IR resources by id.
-        problems: findings by object.
+        diagnostics: what is told by object.
         reads: what else was looked at, besides the Gateway API objects themselves.
         features: what our classes publish.
         version: the verdict on the installed version of the Gateway API; None where nobody tells it.
@@ -148,7 +147,7 @@ class Topology:
     listeners: Mapping[str, ir.Listener]
     certificates: Mapping[str, ir.Certificate]
     trust: Mapping[str, ir.Trust]
-    problems: Mapping[ObjectKey, tuple[Problem, ...]]
+    diagnostics: Mapping[ObjectKey, tuple[Diagnostic, ...]]
     reads: frozenset[Read]
     features: tuple[Feature, ...]
     version: Verdict | None

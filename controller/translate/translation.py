@@ -1,4 +1,4 @@
-"""What a translation comes to: configuration, status and problems of one snapshot."""
+"""What a translation comes to: configuration, status and diagnostics of one snapshot."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-import msgspec
-
-from ..api import ObjectKey
+from ..api import Diagnostic, ObjectKey
 from ..store.snapshot import Snapshot
 from .infrastructure.plane import DataPlane
-from .problems import Problem
 from .report import (
     ApplyReport,
     ListenerReport,
     Programming,
-    bind_problems,
+    bind_diagnostics,
     class_status,
     gateway_status,
     listener_set_status,
@@ -40,7 +37,7 @@ class Translation:
         statuses: status of every object that this controller has a say in.
         topology: facts about Gateways, ListenerSets and listeners.
         attached: number of routes attached to each listener, by its id.
-        findings: what `problems` is made of.
+        noted: what `diagnostics` is made of, by object, backend or place.
         status_addresses: what Gateways report that bind all addresses.
         reports: what the engine said of each listener, by its id; empty before `with_report`.
         settled: every engine that is there had its say in the reports.
@@ -53,7 +50,7 @@ class Translation:
     statuses: Mapping[ObjectKey, Status]
     topology: Topology
     attached: Mapping[str, int]
-    findings: tuple[Mapping[ObjectKey, tuple[Problem, ...]], ...]
+    noted: tuple[Mapping[ObjectKey, tuple[Diagnostic, ...]], ...]
     status_addresses: tuple[str, ...] = ()
     reports: Mapping[str, ListenerReport] = field(default_factory=lambda: MappingProxyType({}))
     settled: bool = False
@@ -70,11 +67,14 @@ class Translation:
         return now is not None and self.due is not None and now >= self.due
 
     @functools.cached_property
-    def problems(self) -> list[Problem]:
+    def diagnostics(self) -> list[Diagnostic]:
         """All that is worth telling, with places, in the order of the files."""
-        found = [item for table in self.findings for items in table.values() for item in items]
-        placed = [msgspec.structs.replace(item, origin=self.snapshot.origin(item.key)) for item in found]
-        return sorted(placed, key=Problem.order)
+        found = [item for table in self.noted for items in table.values() for item in items]
+        return sorted(map(self._placed, found), key=Diagnostic.order)
+
+    def _placed(self, item: Diagnostic) -> Diagnostic:
+        origin = self.snapshot.origin(ObjectKey.parse(item.object))
+        return item.at(origin) if origin is not None else item
 
     def with_report(
         self, report: bytes | Mapping[str, object] | ApplyReport, failures: Mapping[ObjectKey, str] = _NO_FAILURES
@@ -90,11 +90,12 @@ class Translation:
         statuses = dict(self.statuses)
         programming = Programming(self.attached, reports, self.status_addresses, self.assigned, failures)
         statuses.update(topology_statuses(self.topology, programming))
-        failed: dict[ObjectKey, tuple[Problem, ...]] = {}
-        for item in bind_problems(self.topology, reports):
-            failed[item.key] = (*failed.get(item.key, ()), item)
-        findings = (*self.findings, failed)
-        return replace(self, statuses=statuses, findings=findings, reports=reports, settled=said.settled)
+        failed: dict[ObjectKey, tuple[Diagnostic, ...]] = {}
+        for item in bind_diagnostics(self.topology, reports):
+            key = ObjectKey.parse(item.object)
+            failed[key] = (*failed.get(key, ()), item)
+        noted = (*self.noted, failed)
+        return replace(self, statuses=statuses, noted=noted, reports=reports, settled=said.settled)
 
 
 def topology_statuses(

@@ -37,7 +37,7 @@ from .stages import (
     backend_key,
     backends_in_use,
     move_slice,
-    plain_text_problem,
+    plain_text_diagnostic,
     protected_backends,
     replace_backend,
     replace_route,
@@ -183,7 +183,7 @@ class Translator:
         memo.topology = new
         memo.listeners.replace(new.listeners)
         memo.certificates.replace(new.certificates)
-        _replace_part(memo.problems, old.problems if old is not None else {}, new.problems)
+        _replace_part(memo.diagnostics, old.diagnostics if old is not None else {}, new.diagnostics)
         return new, True
 
     def _update_routes(self, memo: Memo, step: _Step, topology: Topology) -> Touched:
@@ -240,7 +240,7 @@ class Translator:
             memo.policies = new
             memo.backend_tls.replace(new.backend_tls)
             _replace_part(memo.statuses, old.statuses if old is not None else {}, new.statuses)
-            _replace_part(memo.problems, old.problems if old is not None else {}, new.problems)
+            _replace_part(memo.diagnostics, old.diagnostics if old is not None else {}, new.diagnostics)
         memo.trust.replace({**topology.trust, **(memo.policies.trust if memo.policies is not None else {})})
 
     def _update_addresses(
@@ -304,17 +304,17 @@ class Translator:
             owner=memo,
         )
         statuses, _ = memo.statuses.publish()
-        problems, _ = memo.problems.publish()
+        diagnostics, _ = memo.diagnostics.publish()
         attached, _ = memo.attached.publish()
         plain = frozenset(memo.wants_tls)
-        unprotected = {backend_key(item): plain_text_problem(item) for item in plain - protected_backends(memo)}
+        unprotected = {backend_key(item): plain_text_diagnostic(item) for item in plain - protected_backends(memo)}
         return Translation(
             snapshot,
             state,
             statuses,
             topology,
             attached,
-            (problems, unprotected),
+            (diagnostics, unprotected),
             self.options.status_addresses,
             infrastructure=memo.infrastructure,
             assigned=memo.assigned,

@@ -260,7 +260,9 @@ def test_a_fault_of_the_translation_costs_the_object_that_causes_it(monkeypatch:
     assert caught.counts()["translate"] == before + 1
     assert "127.0.0.9:9" in cluster.canary()  # its last good version
     assert translation.attached == {"Gateway/canary/canary/http": 21}
-    assert [item.code for item in translation.problems if item.key == key and item.severity == "error"] == ["held"]
+    assert [item.code for item in translation.diagnostics if item.object == str(key) and item.severity == "error"] == [
+        "held"
+    ]
     assert cluster.translate() is translation
 
     # What comes after is translated, and the odd object again when it changes.

@@ -134,8 +134,8 @@ def short(result: Translation) -> dict[str, Any]:
     """Statuses with a line for each condition, and a line for each problem."""
     statuses = {str(key): _short(to_document(status)) for key, status in sorted(result.statuses.items())}
     problems = [
-        f"{item.severity} {item.key} {item.field}: [{item.code}] {item.message} -> {item.remedy}"
-        for item in result.problems
+        f"{item.severity} {item.object} {item.field}: [{item.code}] {item.message} -> {item.remedy}"
+        for item in result.diagnostics
     ]
     return {"statuses": statuses, "problems": problems}
 

@@ -46,7 +46,7 @@ def world(tmp_path: Path) -> World:
 
 
 def said(found: Translation) -> list[tuple[str, str]]:
-    return [(item.code, item.message) for item in found.problems if item.code.startswith("certificate")]
+    return [(item.code, item.message) for item in found.diagnostics if item.code.startswith("certificate")]
 
 
 def condition(found: Translation) -> tuple[str, str, str]:

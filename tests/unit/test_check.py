@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from go_modules import CONFORMANCE, GATEWAY_API, module
-from sluicegate.cli.check import SCHEMA_CODES, schema_findings
+from sluicegate.cli.check import SCHEMA_CODES, schema_diagnostics
 from sluicegate.controller.sources.files import read
 from sluicegate.schema import catalog, rules, violations
 
@@ -60,7 +60,7 @@ def findings(path: Path) -> list[str]:
     for name, value in PLACEHOLDERS.items():
         text = text.replace(name, value)
     reading = read(["-"], text)
-    return [f"{path.name}: {item}" for item in (*reading.faults, *schema_findings(reading.documents))]
+    return [f"{path.name}: {item}" for item in (*reading.diagnostics, *schema_diagnostics(reading.documents))]
 
 
 INVALID = sorted((module(*GATEWAY_API) / "hack" / "invalid-examples").rglob("*.yaml"))
@@ -156,7 +156,7 @@ def test_there_are_36_invalid_examples() -> None:
 
 @pytest.mark.parametrize("path", INVALID, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_invalid_examples_are_refused_with_their_field(path: Path) -> None:
-    found = list(schema_findings(read([str(path)]).documents))
+    found = list(schema_diagnostics(read([str(path)]).documents))
     assert FIELDS[path.stem] in {item.field for item in found}, [str(item) for item in found]
     assert all(item.line > 1 for item in found)
 

@@ -6,7 +6,7 @@ import argparse
 import math
 import re
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import msgspec
 import pytest
@@ -14,6 +14,7 @@ import typer
 
 from sluicegate.cli import controller, gateway
 from sluicegate.cli.application import application
+from sluicegate.controller.api import Code
 from sluicegate.controller.sources.kubernetes.client import Client
 from sluicegate.engine.limits import EngineLimits
 from sluicegate.engine.native import Engine
@@ -87,6 +88,15 @@ def test_every_field_of_the_access_log_is_documented() -> None:
         fields = re.findall(r"pub (\w+):", record[: record.index("\n}")])
         documented = [field for row in table.splitlines() for field in re.findall(r"`(\w+)`", row.split("|")[1])]
         assert sorted(fields) == sorted(documented), file
+
+
+def test_every_code_of_a_diagnostic_is_documented_and_used() -> None:
+    codes = get_args(Code)
+    assert [code for code, _ in rows(document("diagnostics.md"), 2)] == list(codes)
+    assert len(set(codes)) == len(codes)
+    folders = (ROOT / "controller", ROOT / "python" / "sluicegate")
+    sources = [path.read_text() for folder in folders for path in folder.rglob("*.py") if path.name != "diagnostic.py"]
+    assert [code for code in codes if not any(f'"{code}"' in source for source in sources)] == []
 
 
 def test_every_setting_is_documented_with_its_default() -> None:

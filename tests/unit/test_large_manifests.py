@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.cli.check import schema_findings
+from sluicegate.cli.check import schema_diagnostics
 from sluicegate.controller.sources.files import loader, read
 from sluicegate.testing.offline import load_offline
 
@@ -56,7 +56,7 @@ def test_a_list_is_parsed_a_few_times_however_many_items_and_problems_it_has(
         text = text.replace("rules:\n", "rules: &rules\n", 1).replace(f"rules:\n{RULES}", "rules: *rules\n")
         assert text.count("*rules") == routes - 1
     offline = load_offline(["-"], standard_input=text)
-    found = offline.findings()
+    found = offline.diagnostics()
     assert offline.refresh.objects == routes
     assert len({item.object for item in found}) == routes
     # Once to read it, once to find its items, once more to find the lines of what is wrong with each.
@@ -67,11 +67,11 @@ def test_a_document_is_parsed_once_for_all_that_is_wrong_with_it(parsed: Parsed)
     spec = "".join(f"  odd{number}: 1\n" for number in range(200))
     text = f"apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata:\n  name: odd\nspec:\n{spec}"
     documents = read(["-"], text).documents
-    found = list(schema_findings(documents))
+    found = list(schema_diagnostics(documents))
     assert [item.line for item in found] == list(range(6, 206))
     assert parsed.characters == 2 * len(text)
     offline = load_offline(["-"], standard_input=text)
-    assert len(offline.refresh.faults) == 200
+    assert len(offline.refresh.diagnostics) == 200
     assert parsed.characters < 6 * len(text)
 
 

@@ -16,12 +16,12 @@ ROOT = Path(__file__).parents[2]
 
 def documents(text: str) -> list[dict[str, Any]]:
     reading = read(["-"], text)
-    assert reading.faults == ()
+    assert reading.diagnostics == ()
     return [document.data for document in reading.documents]
 
 
 def faults(text: str) -> list[tuple[int, str]]:
-    return [(fault.line, fault.reason) for fault in read(["-"], text).faults]
+    return [(fault.line, fault.text) for fault in read(["-"], text).diagnostics]
 
 
 def test_documents_and_their_lines() -> None:
@@ -57,7 +57,7 @@ def test_lists_of_one_kind_and_lists_in_lists_are_taken_apart() -> None:
     [
         ("apiVersion: v1\nkind: List\nitem: []\n", 1, "items: a List has a list of objects, but it has none"),
         ("apiVersion: v1\nkind: List\nitems: {a: 1}\n", 1, "items: a List has a list of objects, but it is a mapping"),
-        ("kind: List\nitems:\n- kind: List\n  items:\n  - kind: A\n  - 1\n", 6, "items[0]: items[1]: an object"),
+        ("kind: List\nitems:\n- kind: List\n  items:\n  - kind: A\n  - 1\n", 6, "items[0].items[1]: an object"),
     ],
 )
 def test_what_of_a_list_is_no_object_is_told(text: str, line: int, reason: str) -> None:
@@ -105,7 +105,7 @@ def test_faults(text: str, line: int, words: str) -> None:
 def test_a_fault_costs_its_document_only() -> None:
     reading = read(["-"], "kind: A\n---\na: [\n---\nkind: B\n")
     assert [document.data["kind"] for document in reading.documents] == ["A", "B"]
-    assert [fault.line for fault in reading.faults] == [4]
+    assert [fault.line for fault in reading.diagnostics] == [4]
 
 
 TRICKY = [
@@ -171,7 +171,7 @@ def test_files_and_directories(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"kind: A\nx: \xff\n")
     reading = read([str(tmp_path), str(tmp_path / "missing")])
     assert [document.data["kind"] for document in reading.documents] == ["A", "C", "B"]
-    told = {(os.path.basename(fault.path), fault.line) for fault in reading.faults}
+    told = {(os.path.basename(fault.path), fault.line) for fault in reading.diagnostics}
     assert told == {("bad.json", 1), ("half.json", 1), ("latin.yaml", 2), ("missing", 0)}
 
 
@@ -179,7 +179,7 @@ def test_files_with_marks_of_their_encoding_may_be_put_together(tmp_path: Path) 
     path = tmp_path / "a.yaml"
     path.write_text("\ufeffkind: A\n\ufeff---\nkind: B\n---\n\ufeffkind: C\nx: '\ufeff'\n")
     found = read([str(path)])
-    assert found.faults == ()
+    assert found.diagnostics == ()
     assert [(item.data["kind"], item.origin.line) for item in found.documents] == [("A", 1), ("B", 3), ("C", 5)]
     assert found.documents[2].data["x"] == "\ufeff"
 
@@ -236,4 +236,4 @@ def test_reading_again_gives_what_reading_anew_gives(tmp_path: Path, seed: int) 
         os.utime(path, ns=(1, generator.randrange(2**40)))
         again, anew = reader.read(), read([str(path)])
         assert again.documents == anew.documents
-        assert again.faults == anew.faults
+        assert again.diagnostics == anew.diagnostics

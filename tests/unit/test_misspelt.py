@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from sluicegate.controller import api as model
-from sluicegate.controller.sources.files import Fault, Reader
+from sluicegate.controller.api import Diagnostic
+from sluicegate.controller.sources.files import Reader
 from sluicegate.controller.sources.files.source import Source
 from sluicegate.controller.store.store import Store
 from sluicegate.schema import violations
@@ -216,9 +217,9 @@ class World:
         self.store = Store()
         self.source = Source(Reader([str(self.path)]), self.store, violations)
 
-    def save(self, text: str) -> tuple[Fault, ...]:
+    def save(self, text: str) -> tuple[Diagnostic, ...]:
         self.path.write_text(text)
-        return self.source.refresh().faults
+        return self.source.refresh().diagnostics
 
     def object(self) -> Any:
         [found] = self.store.snapshot().table(self.kind).values()

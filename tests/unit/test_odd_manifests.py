@@ -12,9 +12,9 @@ import pytest
 from odd_inputs import objects, odd_yaml
 
 from sluicegate import ir
-from sluicegate.cli.check import schema_findings, without_echoes
+from sluicegate.cli.check import schema_diagnostics, without_echoes
 from sluicegate.controller import caught
-from sluicegate.controller.api import DecodeError, ObjectKey, decode, supported
+from sluicegate.controller.api import DecodeError, Diagnostic, ObjectKey, decode, supported
 from sluicegate.controller.sources.files import Reader, documents, source
 from sluicegate.controller.sources.files.source import Source
 from sluicegate.controller.store.store import Store
@@ -36,10 +36,12 @@ def test_no_odd_manifest_raises() -> None:
     while time.monotonic() < end:
         text = "\n---\n".join(odd_yaml(chance.choice(sources), chance) for _ in range(4))
         served = load_offline(["-"], standard_input=text)
-        served.findings()
+        served.diagnostics()
         RouteTable(ir.encode(served.transaction()))
         checked = load_offline(["-"], standard_input=text, validate=None)
-        without_echoes(sorted({*schema_findings(checked.source.documents()), *checked.findings()}))
+        without_echoes(
+            sorted({*schema_diagnostics(checked.source.documents()), *checked.diagnostics()}, key=Diagnostic.order)
+        )
         assert caught.counts() == before, text
 
 
@@ -71,7 +73,7 @@ ROUTE = f"apiVersion: {API}\nkind: HTTPRoute\nmetadata:\n  name: odd\nspec:\n  p
 def test_odd_values_are_told_with_their_line(text: str, line: int, reason: str) -> None:
     before = caught.counts()
     offline = load_offline(["-"], standard_input=text)
-    found = [(fault.line, fault.reason) for fault in offline.refresh.faults]
+    found = [(item.line, item.text) for item in offline.refresh.diagnostics]
     assert [number for number, message in found if reason in message] == [line], found
     assert caught.counts() == before
 
@@ -90,13 +92,13 @@ def test_odd_json_is_told(text: str) -> None:
     before = caught.counts()
     part = documents.parse(text, as_json=True)
     assert part.documents == ()
-    assert part.faults[0][1].startswith("no JSON: ")
+    assert part.diagnostics[0].message.startswith("no JSON: ")
     assert caught.counts() == before
 
 
 def test_a_key_that_is_twice_in_json_is_named() -> None:
     part = documents.parse('{"a": 1, "b": {"c": 1, "d": 2, "c": 1}}', as_json=True)
-    assert part.faults == ((1, "no JSON: the key 'c' is there twice"),)
+    assert [(item.line, item.message) for item in part.diagnostics] == [(1, "no JSON: the key 'c' is there twice")]
 
 
 def test_keys_are_text_as_for_kubectl() -> None:
@@ -157,14 +159,14 @@ def test_an_exception_costs_one_object_which_keeps_its_last_version(
     path.write_text(_route("one", "one.test") + _route("two", "two.test"))
     store = Store()
     found = Source(Reader([str(path)]), store, look)
-    assert found.refresh().faults == ()
+    assert found.refresh().diagnostics == ()
     before = caught.counts().get("read", 0)
     path.write_text(_route("one", "odd.test") + _route("two", "three.test") + _route("four", "odd.test"))
-    faults = found.refresh().faults
+    faults = found.refresh().diagnostics
     assert _hosts(store) == {"one": ("one.test",), "two": ("three.test",)}
     told = [(item.object, item.line, item.code) for item in faults]
     assert told == [("HTTPRoute/default/one", 2, "fault"), ("HTTPRoute/default/four", 12, "fault")]
-    assert all("KeyError: 'odd'" in item.reason for item in faults)
+    assert all("KeyError: 'odd'" in item.message for item in faults)
     assert caught.counts()["read"] == before + 2
 
 
@@ -181,7 +183,7 @@ def test_an_exception_in_a_part_of_a_file_costs_that_part(tmp_path: Path, monkey
     store = Store()
     refresh = Source(Reader([str(tmp_path)]), store, violations).refresh()
     assert _hosts(store) == {"two": ("two.test",)}
-    assert [(item.line, "KeyError" in item.reason) for item in refresh.faults] == [(2, True)]
+    assert [(item.line, "KeyError" in item.message) for item in refresh.diagnostics] == [(2, True)]
 
 
 def test_a_refresh_that_failed_half_way_is_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +212,7 @@ def test_a_file_whose_name_is_no_text(tmp_path: Path) -> None:
         file.write(_route("two", "two.test"))
     offline = load_offline([str(tmp_path)])
     assert offline.refresh.objects == 1
-    [finding] = [item for item in offline.findings() if item.code == "unreadable"]
+    [finding] = [item for item in offline.diagnostics() if item.code == "unreadable"]
     assert finding.path.endswith("\\udcff.yaml")
     assert finding.message == "its name is not UTF-8: rename it"
 
@@ -223,6 +225,6 @@ def test_no_message_quotes_a_secret(field: str, value: str) -> None:
     text = f"apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\n{field}: {{password: {value}}}\n"
     offline = load_offline(["-"], standard_input=text)
     checked = load_offline(["-"], standard_input=text, validate=None)
-    told = [str(item) for item in (*offline.findings(), *schema_findings(checked.source.documents()))]
+    told = [str(item) for item in (*offline.diagnostics(), *schema_diagnostics(checked.source.documents()))]
     assert told
     assert not any(word in item for item in told for word in ("99712345", "s3cret", "{")), told

@@ -150,10 +150,10 @@ def test_an_emptied_file_keeps_what_it_had(tmp_path: Path, clock: Clock, settlin
     clock.time += 10
     write(path, "", clock.time - 1)
     for _ in range(2):
-        [fault] = reader.read().faults
+        [fault] = reader.read().diagnostics
         assert fault.code == "emptied"
     write(path, "# nothing\n", clock.time - 1)
-    assert reader.read().faults == ()
+    assert reader.read().diagnostics == ()
 
 
 def test_two_writes_in_one_tick_of_the_file_system(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from sluicegate.controller.api import ObjectKey
+from sluicegate.controller.api import Diagnostic, ObjectKey
 from sluicegate.controller.sources.files import Reader
 from sluicegate.controller.sources.files.source import Source
 from sluicegate.controller.store.store import Store
-from sluicegate.schema import Violation, violations
+from sluicegate.schema import violations
 
 NUMBER = 60
 ROUTE = """---
@@ -35,7 +35,7 @@ class World:
         self.source = Source(Reader([str(self.path)]), self.store, self.look)
         self.save()
 
-    def look(self, document: dict[str, Any]) -> list[Violation]:
+    def look(self, document: dict[str, Any]) -> list[Diagnostic]:
         self.looked.append(document["metadata"]["name"])
         return violations(document)
 
@@ -44,7 +44,7 @@ class World:
         self.looked.clear()
         self.path.write_text("".join(self.parts))
         found = self.source.refresh()
-        self.faults = [fault.object for fault in found.faults]
+        self.diagnostics = [fault.object for fault in found.diagnostics]
         return found.changed
 
     def hosts(self) -> dict[str, str]:
@@ -93,11 +93,11 @@ def test_objects_added_taken_away_and_exchanged(world: World) -> None:
 def test_an_object_written_twice_is_told_wherever_it_is(world: World) -> None:
     world.parts[50] = ROUTE.format(number=2, host="second")
     world.save()
-    assert world.faults == ["HTTPRoute/default/route-2"]
+    assert world.diagnostics == ["HTTPRoute/default/route-2"]
     assert world.hosts()["route-2"] == "first.example.com"
     del world.parts[2]
     world.save()
-    assert world.faults == []
+    assert world.diagnostics == []
     assert world.hosts()["route-2"] == "second.example.com"
 
 
@@ -149,16 +149,16 @@ def test_what_is_behind_a_link_that_leads_nowhere_is_kept(tmp_path: Path, file: 
     folder.rename(tmp_path / "elsewhere")
     found = source.refresh()
     assert found.objects == 1
-    [fault] = found.faults
-    assert (fault.path, "which does not exist: correct the link" in fault.reason) == (str(link), True)
+    [fault] = found.diagnostics
+    assert (fault.path, "which does not exist: correct the link" in fault.message) == (str(link), True)
     link.unlink()
     link.symlink_to(link)
     found = source.refresh()
-    assert (found.objects, ["in a circle" in item.reason for item in found.faults]) == (1, [True])
+    assert (found.objects, ["in a circle" in item.message for item in found.diagnostics]) == (1, [True])
     (tmp_path / "elsewhere").rename(folder)
     link.unlink()
     link.symlink_to(path if file else folder)
-    assert source.refresh().faults == ()
+    assert source.refresh().diagnostics == ()
 
 
 def test_what_is_told_of_a_last_good_version_is_told_where_the_object_is_now(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_what_is_remembered_never_shows(seed: int) -> None:
         if step % 16 == 15:
             fresh = _fresh(live)
             assert found.statuses == fresh.statuses
-            assert found.problems == fresh.problems
+            assert found.diagnostics == fresh.diagnostics
             assert tables == {kind: dict(fresh.ir.table(kind)) for kind in RESOURCE_KINDS}
             data = ir.encode(ir_transaction(None, fresh.ir, 1))
             _native.RouteTable(data)

@@ -3,8 +3,8 @@
 `read(paths)` for one look; `Reader` for many, which reads again only what changed.
 """
 
-from .documents import Document, Fault
+from .documents import Document
 from .reader import Reader, Reading, read
 from .settle import Settling
 
-__all__ = ["Document", "Fault", "Reader", "Reading", "Settling", "read"]
+__all__ = ["Document", "Reader", "Reading", "Settling", "read"]

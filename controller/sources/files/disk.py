@@ -14,7 +14,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TextIO
 
-from .documents import Fault
+from sluicegate.controller.api import Diagnostic
+
+from .documents import unreadable
 
 #: One file. Stops a wrong path (a disk image, a log, an endless pipe) from filling the memory.
 MAX_FILE_BYTES = 64 * 1024 * 1024
@@ -31,17 +33,12 @@ Stamp = tuple[int, ...]
 
 
 class Unreadable(Exception):  # noqa: N818 (a state of a file, not a mistake of ours)
-    """A file that cannot be read; `fault` says why and what helps, `gone` that it is not there."""
+    """A file that cannot be read; `diagnostic` says why and what helps, `gone` that it is not there."""
 
-    def __init__(self, fault: Fault, *, gone: bool = False) -> None:
-        super().__init__(fault.reason)
-        self.fault = fault
+    def __init__(self, diagnostic: Diagnostic, *, gone: bool = False) -> None:
+        super().__init__(diagnostic.message)
+        self.diagnostic = diagnostic
         self.gone = gone
-
-
-def printable(text: str) -> str:
-    """Text that can be written anywhere: bytes of file names that are not UTF-8 are shown as escapes."""
-    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
 def stamp_of(path: str) -> Stamp:
@@ -53,12 +50,12 @@ def stamp_of(path: str) -> Stamp:
     try:
         status = os.stat(path)
     except OSError as error:
-        raise Unreadable(Fault(path, 0, reason(error, path)), gone=error.errno == errno.ENOENT) from None
+        raise Unreadable(unreadable(path, 0, reason(error, path)), gone=error.errno == errno.ENOENT) from None
     if not stat.S_ISREG(status.st_mode):
         what = _kind(status.st_mode)
-        raise Unreadable(Fault(path, 0, f"is {what}, not a file: move it away, or give it as a path of its own"))
+        raise Unreadable(unreadable(path, 0, f"is {what}, not a file: move it away, or give it as a path of its own"))
     if status.st_size > MAX_FILE_BYTES:
-        raise Unreadable(Fault(path, 0, _too_large(status.st_size)))
+        raise Unreadable(unreadable(path, 0, _too_large(status.st_size)))
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
@@ -76,7 +73,7 @@ def read_file(path: str) -> str:
                 data += file.read(MAX_FILE_BYTES + 1 - len(data))
             return _text(path, data)
     except OSError as error:
-        raise Unreadable(Fault(path, 0, reason(error, path)), gone=error.errno == errno.ENOENT) from None
+        raise Unreadable(unreadable(path, 0, reason(error, path)), gone=error.errno == errno.ENOENT) from None
 
 
 def read_stream(path: str, standard_input: TextIO | None = None) -> str:
@@ -92,7 +89,7 @@ def read_stream(path: str, standard_input: TextIO | None = None) -> str:
         source = standard_input if standard_input is not None else sys.stdin
         return _text(path, source.buffer.read(MAX_FILE_BYTES + 1))
     except OSError as error:
-        raise Unreadable(Fault(path, 0, reason(error, path))) from None
+        raise Unreadable(unreadable(path, 0, reason(error, path))) from None
 
 
 def is_open_for_writing(path: str) -> bool | None:
@@ -138,12 +135,12 @@ def is_passing(path: str) -> bool:
     return os.path.basename(path).startswith(".") and (is_plain(path) or not os.path.lexists(path))
 
 
-def manifests_below(root: str, faults: list[Fault], closed: list[str]) -> Iterator[str]:
+def manifests_below(root: str, diagnostics: list[Diagnostic], closed: list[str]) -> Iterator[str]:
     """Yield the manifests below a directory, sorted; a directory that links lead to is entered once.
 
     Args:
         root: the directory.
-        faults: takes what cannot be read.
+        diagnostics: takes what cannot be read.
         closed: takes the directories that cannot be read.
     """
     seen: set[tuple[int, int]] = set()
@@ -151,7 +148,7 @@ def manifests_below(root: str, faults: list[Fault], closed: list[str]) -> Iterat
     def complain(error: OSError) -> None:
         path = os.fsdecode(error.filename)
         closed.append(path)
-        faults.append(Fault(path, 0, reason(error, path, directory=True)))
+        diagnostics.append(unreadable(path, 0, reason(error, path, directory=True)))
 
     for folder, folders, names in os.walk(root, onerror=complain, followlinks=True):
         try:
@@ -168,16 +165,16 @@ def manifests_below(root: str, faults: list[Fault], closed: list[str]) -> Iterat
         yield from (os.path.join(folder, name) for name in sorted(_manifests(names)))
 
 
-def missing_path(path: str) -> Fault:
+def missing_path(path: str) -> Diagnostic:
     """What is wrong with a path that was given and does not seem to be there."""
     try:
         os.stat(path)
     except PermissionError as error:
-        return Fault(path, 0, reason(error, os.path.dirname(path) or ".", directory=True))
+        return unreadable(path, 0, reason(error, os.path.dirname(path) or ".", directory=True))
     except OSError as error:
         if os.path.islink(path):
-            return Fault(path, 0, reason(error, path))
-    return Fault(path, 0, "no such file or directory: check the path, or mount what belongs there")
+            return unreadable(path, 0, reason(error, path))
+    return unreadable(path, 0, "no such file or directory: check the path, or mount what belongs there")
 
 
 def reason(error: OSError, path: str, *, directory: bool = False) -> str:
@@ -200,12 +197,12 @@ def _remedy(error: OSError, path: str, *, directory: bool) -> str:
 
 def _text(path: str, data: bytes) -> str:
     if len(data) > MAX_FILE_BYTES:
-        raise Unreadable(Fault(path, 0, _too_large(len(data))))
+        raise Unreadable(unreadable(path, 0, _too_large(len(data))))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise Unreadable(Fault(path, line, "not UTF-8 text: save it as UTF-8, or move it away")) from None
+        raise Unreadable(unreadable(path, line, "not UTF-8 text: save it as UTF-8, or move it away")) from None
     if _MARK in text:
         text = _MARKS.sub("", text)
     return text.replace("\r\n", "\n") if "\r" in text else text  # one character is found much faster than two

@@ -11,10 +11,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from sluicegate.controller import caught
-from sluicegate.controller.api import Origin
+from sluicegate.controller.api import Diagnostic, Origin
 
 from .loader import MAX_DEPTH, YamlError, field_lines, item_places, load
 
@@ -28,30 +28,22 @@ _SEPARATOR = re.compile(r"^(?:---|\.\.\.)(?=\s|$)", re.MULTILINE)
 _BLANK = re.compile(r"\s*(?:#.*)?$|---\s*(?:#.*)?$|\.\.\.\s*$|%")
 
 
-class Fault(NamedTuple):
-    """Something in a file that could not be read.
+def printable(text: str) -> str:
+    """Text that can be written anywhere: bytes of file names that are not UTF-8 are shown as escapes."""
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
-    Attributes:
+
+def unreadable(path: str, line: int, message: str, field: str = "") -> Diagnostic:
+    """Tell that a file, or a part of it, cannot be read.
+
+    Args:
         path: file, directory, or `-` for standard input.
         line: 1-based; 0 where the whole file is meant.
-        reason: what is wrong, and what to do where that is not plain.
-        object: the object that is meant; empty where none could be read.
-        field: path in the object; empty for all of it.
-        code: stable word for programs.
-        severity: `error`: not used; `warning`: used, but not as written.
+        message: what is wrong, and what to do where that is not plain.
+        field: path in the document; empty for all of it.
     """
-
-    path: str
-    line: int
-    reason: str
-    object: str = ""
-    field: str = ""
-    code: str = "unreadable"
-    severity: Literal["error", "warning"] = "error"
-
-    def __str__(self) -> str:
-        place = f"{self.path}:{self.line}" if self.line else self.path
-        return f"{place}: " + "".join(f"{part}: " for part in (self.object, self.field) if part) + self.reason
+    place, told = printable(path), printable(message)
+    return Diagnostic(path=place, line=line, severity="error", field=field, code="unreadable", message=told)
 
 
 class Document(NamedTuple):
@@ -101,12 +93,12 @@ class Part:
 
     Attributes:
         documents: what was read.
-        faults: line and reason.
+        diagnostics: what could not be read, without the path.
         text: the part.
     """
 
     documents: tuple[PartDocument, ...]
-    faults: tuple[tuple[int, str], ...]
+    diagnostics: tuple[Diagnostic, ...]
     text: str
 
 
@@ -128,19 +120,19 @@ def parse(text: str, *, as_json: bool = False) -> Part:
         return Part((), (), text)
     if len(text) > MAX_DOCUMENT_BYTES:
         reason = f"a document of {len(text):,} characters; at most {MAX_DOCUMENT_BYTES:,} are read: split it"
-        return Part((), ((first, reason),), text)
+        return Part((), (unreadable("", first, reason),), text)
     try:
         data = _values(text, as_json=as_json)
     except Exception as error:  # an odd part of a file must not cost the rest
-        return Part((), (_unreadable(error, first, as_json=as_json),), text)
+        return Part((), (unreadable("", *_reason(error, first, as_json=as_json)),), text)
     if data is None:
         return Part((), (), text)
     if not isinstance(data, dict):
         reason = f"an object with apiVersion and kind is expected, not a {_kind_of(data)}"
-        return Part((), ((first, reason),), text)
+        return Part((), (unreadable("", first, reason),), text)
     if _is_list(data):
-        documents, faults = _parse_list(data, text, 1, first)
-        return Part(tuple(documents), tuple(faults), text)
+        documents, diagnostics = _parse_list(data, text, 1, first)
+        return Part(tuple(documents), tuple(diagnostics), text)
     return Part((PartDocument(data, first, text),), (), text)
 
 
@@ -166,7 +158,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _unreadable(error: Exception, first: int, *, as_json: bool) -> tuple[int, str]:
+def _reason(error: Exception, first: int, *, as_json: bool) -> tuple[int, str]:
     """Line and reason of a part that cannot be read; `first` is the line where it begins."""
     what = "no JSON" if as_json else "no YAML"
     if isinstance(error, YamlError):
@@ -206,9 +198,7 @@ def _is_list(data: dict[str, Any]) -> bool:
     return kind == LIST and data.get("apiVersion") == "v1"
 
 
-def _parse_list(
-    data: dict[str, Any], text: str, begin: int, first: int
-) -> tuple[list[PartDocument], list[tuple[int, str]]]:
+def _parse_list(data: dict[str, Any], text: str, begin: int, first: int) -> tuple[list[PartDocument], list[Diagnostic]]:
     """Take a list apart: each object gets its own text, so that its lines are found without the others.
 
     Lists in lists are taken apart as well. Items of a `ServiceList` may leave out their kind, as the API server does.
@@ -221,13 +211,13 @@ def _parse_list(
         first: line of its first content.
     """
     documents: list[PartDocument] = []
-    faults: list[tuple[int, str]] = []
+    diagnostics: list[Diagnostic] = []
     items = data.get("items")
     if items is None and "items" in data:
-        return documents, faults  # empty, as Go writes it
+        return documents, diagnostics  # empty, as Go writes it
     if not isinstance(items, list):
         what = "it has none" if items is None else f"it is a {_kind_of(items)}"
-        return documents, [(first, f"items: a {data['kind']} has a list of objects, but {what}")]
+        return documents, [unreadable("", first, f"a {data['kind']} has a list of objects, but {what}", "items")]
     kind = data["kind"].removesuffix(LIST)
     places = item_places(text)
     if len(places) != len(items):
@@ -235,7 +225,7 @@ def _parse_list(
     for index, (written, (place, own)) in enumerate(zip(items, places, strict=True)):
         prefix, line = f"items[{index}]", begin + place - 1
         if not isinstance(written, dict):
-            faults.append((line, f"{prefix}: an object is expected, not a {_kind_of(written)}"))
+            diagnostics.append(unreadable("", line, f"an object is expected, not a {_kind_of(written)}", prefix))
             continue
         item = written
         if kind and not item.get("kind"):
@@ -243,12 +233,12 @@ def _parse_list(
         if own and _is_list(item):
             inner = _parse_list(item, own, line, line)
             documents += inner[0]
-            faults += [(at, f"{prefix}: {reason}") for at, reason in inner[1]]
+            diagnostics += [unreadable("", at.line, at.message, f"{prefix}.{at.field}") for at in inner[1]]
         elif own:
             documents.append(PartDocument(item, line, own, line))
         else:
             documents.append(PartDocument(item, line, text, begin, prefix))
-    return documents, faults
+    return documents, diagnostics
 
 
 def _first_content(text: str) -> int | None:

@@ -5,7 +5,7 @@ Rules:
   mounted ConfigMap, whose files are links into `..data`, is read once). A file that is named is read whatever its name.
 - A file whose size, time and identity did not change is not opened again; a part of a file whose text did not change is
   not parsed again.
-- What cannot be read is a `Fault` with its place, and nothing else is lost because of it.
+- What cannot be read is a `Diagnostic` with its place, and nothing else is lost because of it.
 - With `Settling`, a file that somebody is still writing keeps its last state until it is whole (see there).
 """
 
@@ -21,7 +21,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from sluicegate.controller import caught
-from sluicegate.controller.api import Origin
+from sluicegate.controller.api import Diagnostic, Origin
 
 from .disk import (
     STANDARD_INPUT,
@@ -33,12 +33,11 @@ from .disk import (
     is_stream,
     manifests_below,
     missing_path,
-    printable,
     read_file,
     read_stream,
     stamp_of,
 )
-from .documents import Document, Fault, Part, parse, split
+from .documents import Document, Part, parse, printable, split, unreadable
 from .settle import Look, Settling
 
 #: Files below the given paths.
@@ -63,13 +62,13 @@ class File:
     Attributes:
         path: as it was given, or found below a directory that was given.
         documents: in the order of the file.
-        faults: what could not be read.
+        diagnostics: what could not be read.
         readable: False where the whole file could not be read.
     """
 
     path: str
     documents: tuple[Document, ...]
-    faults: tuple[Fault, ...]
+    diagnostics: tuple[Diagnostic, ...]
     readable: bool = True
 
 
@@ -79,7 +78,7 @@ class Reading:
 
     Attributes:
         files: in the order of the paths; a file that is unchanged is the very same object as before.
-        faults: of all files, and of paths that are not there.
+        diagnostics: of all files, and of paths that are not there.
         missing: paths that were given and are not there.
         held: files that are not there, or cannot be looked for, and are kept for now.
         restless: absolute paths to look at again, because somebody may be writing there.
@@ -87,7 +86,7 @@ class Reading:
     """
 
     files: tuple[File, ...]
-    faults: tuple[Fault, ...]
+    diagnostics: tuple[Diagnostic, ...]
     missing: frozenset[str]
     held: frozenset[str] = frozenset()
     restless: frozenset[str] = frozenset()
@@ -105,7 +104,7 @@ class _Piece(NamedTuple):
     first_line: int
     part: Part
     documents: tuple[Document, ...]
-    faults: tuple[Fault, ...]
+    diagnostics: tuple[Diagnostic, ...]
 
 
 @dataclass(slots=True)
@@ -119,7 +118,7 @@ class _Known:
 
     @property
     def look(self) -> Look:
-        return Look(self.text, len(self.file.documents), len(self.file.faults))
+        return Look(self.text, len(self.file.documents), len(self.file.diagnostics))
 
 
 class Reader:
@@ -172,26 +171,28 @@ class Reader:
             return self._last
         before = self._last
         files = tuple(self._read_file(file.path) or file if file.path in touched else file for file in before.files)
-        known = {fault for file in before.files for fault in file.faults}
-        faults = [fault for fault in before.faults if fault not in known]
-        faults.extend(fault for file in files for fault in file.faults)
-        return self._reading(files, faults, before.missing, frozenset())
+        known = {item for file in before.files for item in file.diagnostics}
+        diagnostics = [item for item in before.diagnostics if item not in known]
+        diagnostics.extend(item for file in files for item in file.diagnostics)
+        return self._reading(files, diagnostics, before.missing, frozenset())
 
     def _read_all(self, progress: Progress | None) -> Reading:
         found: list[str] = []
-        faults: list[Fault] = []
+        diagnostics: list[Diagnostic] = []
         missing: set[str] = set()
         closed: list[str] = []
         for path in self.paths:
             if os.path.isdir(path):
-                found.extend(manifests_below(path, faults, closed))
+                found.extend(manifests_below(path, diagnostics, closed))
             elif path == STANDARD_INPUT or os.path.exists(path):
                 found.append(path)
             else:  # a link that leads nowhere counts too: what was below it may come back
                 missing.add(path)
         unique = list(dict.fromkeys(found))
         if len(unique) > MAX_FILES:
-            faults.append(Fault(unique[MAX_FILES], 0, f"more than {MAX_FILES:,} files: this one and the rest are left"))
+            diagnostics.append(
+                unreadable(unique[MAX_FILES], 0, f"more than {MAX_FILES:,} files: this one and the rest are left")
+            )
             del unique[MAX_FILES:]
         files = []
         for number, path in enumerate(unique):
@@ -202,22 +203,22 @@ class Reader:
                 files.append(file)
         held = self._held(frozenset(unique), closed)
         files.extend(self._known[path].file for path in held)
-        faults.extend(missing_path(path) for path in missing if not any(_is_below(name, path) for name in held))
+        diagnostics.extend(missing_path(path) for path in missing if not any(_is_below(name, path) for name in held))
         known = [*unique, *held]
         self._known = {path: self._known[path] for path in known if path in self._known}
         self._by_place = {os.path.abspath(file.path): file.path for file in files if file.path != STANDARD_INPUT}
         if self._settling is not None:
             self._settling.keep(frozenset((*known, *missing)))
-        faults.extend(fault for file in files for fault in file.faults)
-        return self._reading(tuple(files), faults, frozenset(missing), frozenset(held))
+        diagnostics.extend(item for file in files for item in file.diagnostics)
+        return self._reading(tuple(files), diagnostics, frozenset(missing), frozenset(held))
 
     def _reading(
-        self, files: tuple[File, ...], faults: list[Fault], missing: frozenset[str], held: frozenset[str]
+        self, files: tuple[File, ...], diagnostics: list[Diagnostic], missing: frozenset[str], held: frozenset[str]
     ) -> Reading:
         settling = self._settling
         restless = frozenset(map(os.path.abspath, settling.restless)) if settling is not None else frozenset[str]()
         due = settling.due if settling is not None else None
-        return Reading(files, tuple(faults), missing, held, restless, due)
+        return Reading(files, tuple(diagnostics), missing, held, restless, due)
 
     def _held(self, there: frozenset[str], closed: Sequence[str]) -> list[str]:
         """Files that were there and are not now, but are kept: nobody can look, or they may come back at once."""
@@ -236,7 +237,7 @@ class Reader:
             if printable(path) != path:
                 # Everything that is told of it would have to quote the name, and nobody can write it.
                 reason = "its name is not UTF-8: rename it"
-                return File(printable(path), (), (Fault(printable(path), 0, reason),), readable=False)
+                return File(printable(path), (), (unreadable(path, 0, reason),), readable=False)
             if path in self._given and is_stream(path):
                 return known.file if known is not None else self._read_stream(path)
             stamp = stamp_of(path)
@@ -248,9 +249,9 @@ class Reader:
         except Unreadable as error:
             if error.gone and known is not None and self._settling is not None and not self._settling.is_gone(path):
                 return known.file
-            return File(path, (), (error.fault,), readable=False)
+            return File(path, (), (error.diagnostic,), readable=False)
         except Exception as error:  # an odd file must not cost the others
-            return File(path, (), (Fault(path, 0, caught.note("read", error)),), readable=False)
+            return File(path, (), (unreadable(path, 0, caught.note("read", error)),), readable=False)
 
     def _read_stream(self, path: str) -> File:
         given = self._standard_input if path == STANDARD_INPUT else None
@@ -279,7 +280,9 @@ class Reader:
         if known is not None and known.file.documents and (not text or text.isspace()):
             # Most likely it is about to be written, by a program that takes its time.
             reason = "is empty now; what it had goes on: write it, or remove the file to remove that"
-            found.file = File(path, (), (Fault(path, 0, reason, code="emptied"),), readable=False)
+            found.file = File(
+                path, (), (Diagnostic(path=path, severity="error", code="emptied", message=reason),), readable=False
+            )
         self._known[path] = found
         return found.file
 
@@ -289,8 +292,8 @@ class Reader:
             before = {piece.part.text: piece.part for piece in known.pieces} if known is not None else {}
             pieces = list(_pieces(path, text, 1, before))
         documents = tuple(itertools.chain.from_iterable(map(attrgetter("documents"), pieces)))
-        faults = tuple(itertools.chain.from_iterable(map(attrgetter("faults"), pieces)))
-        return _Known(stamp, File(path, documents, faults), text, pieces)
+        diagnostics = tuple(itertools.chain.from_iterable(map(attrgetter("diagnostics"), pieces)))
+        return _Known(stamp, File(path, documents, diagnostics), text, pieces)
 
 
 def read(paths: Sequence[str], standard_input: str | None = None, progress: Progress | None = None) -> Reading:
@@ -320,8 +323,8 @@ def _place(path: str, part: Part, first_line: int) -> _Piece:
         )
         for item in part.documents
     )
-    faults = tuple(Fault(path, first_line + line - 1, reason) for line, reason in part.faults)
-    return _Piece(first_line, part, documents, faults)
+    diagnostics = tuple(item.at(Origin(path, first_line + item.line - 1)) for item in part.diagnostics)
+    return _Piece(first_line, part, documents, diagnostics)
 
 
 def _reread(path: str, text: str, known: _Known) -> list[_Piece] | None:

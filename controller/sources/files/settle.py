@@ -31,12 +31,12 @@ class Look:
     Attributes:
         text: all of it.
         documents: how many it has.
-        faults: how many parts cannot be read.
+        unreadable: how many parts cannot be read.
     """
 
     text: str
     documents: int
-    faults: int
+    unreadable: int
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ class Settling:
             after: its state now.
             written: some program has it open for writing; None where nobody knows.
         """
-        loss = before is not None and (after.documents < before.documents or after.faults > before.faults)
+        loss = before is not None and (after.documents < before.documents or after.unreadable > before.unreadable)
         alike = before is not None and _ends_alike(before.text, after.text)
         if not loss and (alike or written is False):
             self.forget(path)

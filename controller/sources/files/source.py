@@ -23,16 +23,16 @@ import msgspec
 
 from sluicegate.controller import api as model
 from sluicegate.controller import caught
-from sluicegate.controller.api import DecodeError, Object, ObjectKey, Origin
-from sluicegate.controller.sources.files import Document, Fault, Reader, Reading
+from sluicegate.controller.api import DecodeError, Diagnostic, Object, ObjectKey, Origin
+from sluicegate.controller.sources.files import Document, Reader, Reading
 from sluicegate.controller.sources.files.reader import File, Progress
 from sluicegate.controller.store.store import Apply, Delete, Store
-from sluicegate.schema import Violation, without_nulls
+from sluicegate.schema import meant_kind, without_nulls
 
 _T = TypeVar("_T")
 
 #: Says why the API server would refuse a document.
-Validate = Callable[[dict[str, Any]], Iterable[Violation]]
+Validate = Callable[[dict[str, Any]], Iterable[Diagnostic]]
 
 #: What is told about documents that are not read: a typing mistake, most likely.
 _MISSPELT = frozenset({"unknown-kind", "unknown-version"})
@@ -44,7 +44,7 @@ class Refresh:
 
     Attributes:
         changed: keys of objects that are new, different or gone.
-        faults: everything that could not be used, now.
+        diagnostics: everything that could not be used, now.
         ignored: number of documents by `apiVersion/kind` that the gateway does not read.
         objects: number of objects in use.
         restless: absolute paths to look at again, because somebody may be writing there.
@@ -52,7 +52,7 @@ class Refresh:
     """
 
     changed: frozenset[ObjectKey]
-    faults: tuple[Fault, ...]
+    diagnostics: tuple[Diagnostic, ...]
     ignored: dict[str, int]
     objects: int
     restless: frozenset[str] = frozenset()
@@ -65,14 +65,14 @@ class _Looked(NamedTuple):
     Attributes:
         document: the document.
         object: None where it could not be used, or is not read.
-        faults: why it could not be used.
+        diagnostics: why it could not be used.
         ignored: its kind, where that is not read.
         meant: the kind that was most likely meant, where its own is not known.
     """
 
     document: Document
     object: Object | None
-    faults: tuple[Fault, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
     ignored: str = ""
     meant: str = ""
 
@@ -88,7 +88,7 @@ class _FileState:
     file: File
     looked: list[_Looked] = field(default_factory=list)
     objects: list[Object] = field(default_factory=list)
-    faults: tuple[Fault, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
     broken: dict[ObjectKey, Origin] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
     by_line: dict[int, Document] | None = None
@@ -116,7 +116,7 @@ class Source:
         self._validate = validate
         self._files: dict[str, _FileState] = {}
         self._objects: dict[ObjectKey, Object] = {}
-        self._duplicates: list[Fault] = []
+        self._duplicates: list[Diagnostic] = []
         #: Objects whose last good version was in another file than the one that cannot be used.
         self._strays: frozenset[ObjectKey] = frozenset()
         self._initialised = False
@@ -144,11 +144,11 @@ class Source:
             objects, self._duplicates = _merge(states, reading.held)
             self._strays = self._add_strays(objects, states)
             told = self._tell(objects)
-        found = [fault for state in states.values() for fault in state.faults]
-        general = [fault for fault in reading.faults if fault.path not in states or fault.path in reading.missing]
+        found = [item for state in states.values() for item in state.diagnostics]
+        general = [item for item in reading.diagnostics if item.path not in states or item.path in reading.missing]
         ignored = sum((state.ignored for state in states.values() if state.ignored), Counter[str]())
-        faults = tuple(dict.fromkeys((*general, *found, *self._duplicates)))
-        return Refresh(told, faults, dict(ignored), len(self._objects), reading.restless, reading.due)
+        diagnostics = tuple(dict.fromkeys((*general, *found, *self._duplicates)))
+        return Refresh(told, diagnostics, dict(ignored), len(self._objects), reading.restless, reading.due)
 
     def _tell_some(self, before: dict[str, _FileState], after: dict[str, _FileState]) -> frozenset[ObjectKey] | None:
         """Tell the store what files that changed have changed; None where all of it has to be put together anew.
@@ -207,20 +207,29 @@ class Source:
         found = document.lines_of(paths) if document is not None else [origin.line] * len(paths)
         return [line if path else origin.line for line, path in zip(found, paths, strict=True)]
 
+    def with_lines(self, items: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
+        """What is told of objects, with the lines of the fields: where they come from, objects alone have lines."""
+        by_origin: dict[Origin, list[Diagnostic]] = {}
+        for item in items:
+            by_origin.setdefault(Origin(item.path, item.line), []).append(item)
+        for origin, told in by_origin.items():
+            for item, line in zip(told, self.lines_of(origin, [item.field for item in told]), strict=True):
+                yield item.at(Origin(origin.path, line))
+
     def _update(self, file: File) -> _FileState:
         before = self._files.get(file.path)
         if before is not None and before.file is file:
             return before
         looked = self._look_again(before, file.documents)
         state = _FileState(file, looked, [item.object for item in looked if item.object is not None])
-        odd = [item for item in looked if item.object is None or item.faults]
+        odd = [item for item in looked if item.object is None or item.diagnostics]
         bad = [item for item in odd if item.object is None]
-        state.faults = (*file.faults, *(fault for item in odd for fault in item.faults))
+        state.diagnostics = (*file.diagnostics, *(found for item in odd for found in item.diagnostics))
         state.ignored = Counter(item.ignored for item in bad if item.ignored)
         broken = {_key_of(item.document.data, item.meant): item.document.origin for item in bad if not item.ignored}
         state.broken = {key: origin for key, origin in broken.items() if key is not None}
-        if before is not None and (file.faults or broken):
-            everything = bool(file.faults) or None in broken
+        if before is not None and (file.diagnostics or broken):
+            everything = bool(file.diagnostics) or None in broken
             present = {item.key for item in state.objects}
             state.objects += [
                 _placed(item, state.broken.get(item.key, Origin(file.path)))
@@ -244,16 +253,14 @@ class Source:
         try:
             return self._look_closely(document, before)
         except Exception as error:  # what it may be is not known here
-            origin, reason = document.origin, caught.note("read", error)
-            return _Looked(
-                document, None, (Fault(origin.path, origin.line, reason, _label(document.data), "", "fault"),)
-            )
+            found = Diagnostic(severity="error", code="fault", message=caught.note("read", error))
+            return _Looked(document, None, (found.at(document.origin, about=_label(document.data)),))
 
     def _look_closely(self, document: Document, before: _Looked | None) -> _Looked:
         kind, version = document.data.get("kind"), document.data.get("apiVersion")
         if isinstance(kind, str) and isinstance(version, str) and not _is_read(kind, version):
             return self._look_at_other(document, f"{version}/{kind}")
-        if before is not None and before.object is not None and not before.faults:
+        if before is not None and before.object is not None and not before.diagnostics:
             return _Looked(document, _placed(before.object, document.origin))
         return _Looked(document, *self._decode(document))
 
@@ -263,27 +270,21 @@ class Source:
         misspelt = [item for item in said if item.code in _MISSPELT]
         if not misspelt:
             return _Looked(document, None, ignored=name)
-        faults = tuple(_faults(document, _label(document.data), misspelt))
-        return _Looked(document, None, faults, meant=misspelt[0].meant)
+        version, kind = document.data["apiVersion"], document.data["kind"]
+        return _Looked(document, None, tuple(placed(document, misspelt)), meant=meant_kind(version, kind))
 
-    def _decode(self, document: Document) -> tuple[Object | None, tuple[Fault, ...]]:
-        origin = document.origin
-        label = _label(document.data)
+    def _decode(self, document: Document) -> tuple[Object | None, tuple[Diagnostic, ...]]:
+        said = list(self._validate(document.data)) if self._validate is not None else []
+        decoded = None
         try:
-            decoded = model.decode(without_nulls(document.data), origin)
+            decoded = model.decode(without_nulls(document.data), document.origin)
         except DecodeError as error:
-            line = document.line_of(error.field)
-            found = Fault(origin.path, line, error.reason, label, error.field, "invalid")
-            said = tuple(self._violations(document, label))
             # The schema knows better what was meant, unless it would take the object.
-            refused = any(fault.severity == "error" for fault in said)
-            return None, said if refused else (found, *said)
-        faults = tuple(self._violations(document, label))
-        return (None if any(fault.severity == "error" for fault in faults) else decoded), faults
-
-    def _violations(self, document: Document, label: str) -> Iterator[Fault]:
-        if self._validate is not None:
-            yield from _faults(document, label, tuple(self._validate(document.data)))
+            if not any(item.severity == "error" for item in said):
+                found = Diagnostic(severity="error", field=error.field, code="invalid", message=error.reason)
+                said.insert(0, found)
+        refused = any(item.severity == "error" for item in said)
+        return None if refused else decoded, tuple(placed(document, said))
 
     def _vanished(self, reading: Reading, states: dict[str, _FileState]) -> dict[str, _FileState]:
         """Keep files below paths that were given and are not there now."""
@@ -342,19 +343,12 @@ def _is_read(kind: str, version: str) -> bool:
     return version.rpartition("/")[0] in groups
 
 
-def _faults(document: Document, label: str, items: Sequence[Violation]) -> Iterator[Fault]:
+def placed(document: Document, items: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
+    """What is told of fields of a document, with object, file and line."""
+    about, path = _label(document.data), document.origin.path
     lines = document.lines_of([item.field for item in items]) if items else ()
     for item, line in zip(items, lines, strict=True):
-        yield Fault(
-            path=document.origin.path,
-            line=line,
-            reason=f"{item.message}; {item.remedy}" if item.remedy else item.message,
-            object=label,
-            field=item.field,
-            code=item.code,
-            # As an API server does for clients that are not strict: unknown fields are dropped with a warning.
-            severity="warning" if item.code == "unknown-field" else "error",
-        )
+        yield item.at(Origin(path, line), about=about)
 
 
 def _key_of(data: dict[str, Any], meant: str = "") -> ObjectKey | None:
@@ -373,7 +367,7 @@ def _label(data: dict[str, Any]) -> str:
     return str(key) if key is not None else str(data.get("kind") or "object")
 
 
-def _merge(states: Mapping[str, _FileState], held: frozenset[str]) -> tuple[dict[ObjectKey, Object], list[Fault]]:
+def _merge(states: Mapping[str, _FileState], held: frozenset[str]) -> tuple[dict[ObjectKey, Object], list[Diagnostic]]:
     """Put the objects of all files together; a file that is held was most likely renamed, so nothing is told of it."""
     objects: dict[ObjectKey, Object] = {}
     duplicates = []
@@ -381,6 +375,7 @@ def _merge(states: Mapping[str, _FileState], held: frozenset[str]) -> tuple[dict
         for item in state.objects:
             first = objects.setdefault(item.key, item)
             if first is not item and path not in held:
-                reason = f"already written at {first.origin}; this one is left out: remove one of the two"
-                duplicates.append(Fault(item.origin.path, item.origin.line, reason, str(item.key), "", "duplicate"))
+                message = f"already written at {first.origin}; this one is left out: remove one of the two"
+                found = Diagnostic(severity="error", object=str(item.key), code="duplicate", message=message)
+                duplicates.append(found.at(item.origin))
     return objects, duplicates

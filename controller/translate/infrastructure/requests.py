@@ -14,12 +14,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ...api import Gateway, GatewayClass, GatewayParameters, GatewayParametersSpec, ObjectKey, Secret, Service
+from ...api import (
+    Diagnostics,
+    Gateway,
+    GatewayClass,
+    GatewayParameters,
+    GatewayParametersSpec,
+    ObjectKey,
+    Secret,
+    Service,
+)
 from ...api.gateway import ParametersReference
 from ...api.parameters import GROUP, SHARED, merged
 from ..assemble import Build
 from ..listeners import Draft
-from ..problems import Findings
 from ..secrets import Material, secret_value
 from ..status import Verdict
 from ..values import MAX_PORT
@@ -49,7 +57,7 @@ class Provisioning:
     _classes: dict[str, _Class] = field(default_factory=dict)
     _parameters: dict[ObjectKey, GatewayParametersSpec] = field(default_factory=dict)
 
-    def check_class(self, item: GatewayClass, findings: Findings) -> Verdict | None:
+    def check_class(self, item: GatewayClass, diagnostics: Diagnostics) -> Verdict | None:
         """Resolve the parameters of one of our classes; returns the verdict where they cannot be used."""
         spec, error = GatewayParametersSpec(), ""
         reference = item.spec.parameters_ref
@@ -61,11 +69,11 @@ class Provisioning:
                 error = "parametersRef.namespace is missing"
             spec = found or spec
             if error:
-                findings.error("spec.parametersRef", "invalid-parameters", error, _REMEDY)
+                diagnostics.error("spec.parametersRef", "invalid-parameters", error, _REMEDY)
         self._classes[item.name] = _Class(spec, error)
         return Verdict(False, "InvalidParameters", error) if error else None
 
-    def check_gateway(self, gateway: Gateway, findings: Findings) -> Verdict | None:
+    def check_gateway(self, gateway: Gateway, diagnostics: Diagnostics) -> Verdict | None:
         """Resolve the parameters of a Gateway; returns the verdict where they or the class's cannot be used."""
         known = self._classes.get(gateway.spec.gateway_class_name)
         base = known.parameters if known is not None else GatewayParametersSpec()
@@ -77,13 +85,13 @@ class Provisioning:
             over, error = self._resolve(infrastructure.parameters_ref, gateway.namespace)
             if over is None:
                 field_path = "spec.infrastructure.parametersRef"
-                findings.error(field_path, "invalid-parameters", error, _REMEDY)
+                diagnostics.error(field_path, "invalid-parameters", error, _REMEDY)
                 return Verdict(False, "InvalidParameters", error)
             base = merged(base, over)
             # Each may be right and both together wrong.
             for place, reason in faults(base):
                 message = f"with the parameters of the class {place} is wrong: {reason}"
-                findings.error("spec.infrastructure.parametersRef", "invalid-parameters", message, "change either")
+                diagnostics.error("spec.infrastructure.parametersRef", "invalid-parameters", message, "change either")
                 return Verdict(False, "InvalidParameters", message)
         self._parameters[gateway.key] = base
         return None

@@ -10,10 +10,11 @@ from typing import Any
 
 import msgspec
 
-from sluicegate.controller.findings import Finding
+from sluicegate.controller.api import Diagnostic
 from sluicegate.controller.sources.files import Document
+from sluicegate.controller.sources.files.source import placed
 from sluicegate.controller.translate import Translation, to_document
-from sluicegate.schema import catalog, violations
+from sluicegate.schema import violations
 from sluicegate.testing.offline import load_offline
 
 from .sarif import to_sarif
@@ -45,7 +46,7 @@ def run(paths: Sequence[str], controller_name: str, output: str, version: str, *
     if output == "text" and sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K")
     documents = offline.source.documents()
-    found = sorted({*schema_findings(documents), *offline.findings()})
+    found = sorted({*schema_diagnostics(documents), *offline.diagnostics()}, key=Diagnostic.order)
     found = without_echoes(found)
     if output == "json":
         document = {
@@ -62,31 +63,14 @@ def run(paths: Sequence[str], controller_name: str, output: str, version: str, *
     return 1 if any(item.severity != "info" for item in found) else 0
 
 
-def schema_findings(documents: Iterable[Document]) -> Iterator[Finding]:
-    """What the API server would refuse, with file and line."""
+def schema_diagnostics(documents: Iterable[Document]) -> Iterator[Diagnostic]:
+    """What the API server would refuse, with file and line; unknown fields too, as `kubectl apply` asks it to."""
     for document in documents:
-        metadata = document.data.get("metadata")
-        metadata = metadata if isinstance(metadata, dict) else {}
-        kind, version = document.data.get("kind"), document.data.get("apiVersion")
-        entry = catalog().get((str(version), str(kind)))
-        namespace = None if entry is not None and not entry.namespaced else metadata.get("namespace") or "default"
-        parts = (kind, namespace, metadata.get("name")) if isinstance(kind, str) else ("object",)
-        items = violations(document.data)
-        lines = document.lines_of([item.field for item in items]) if items else ()
-        for item, line in zip(items, lines, strict=True):
-            yield Finding(
-                path=document.origin.path,
-                line=line,
-                severity="error",
-                object="/".join(str(part) for part in parts if part),
-                field=item.field,
-                code=item.code,
-                message=item.message,
-                remedy=item.remedy,
-            )
+        for item in placed(document, violations(document.data)):
+            yield msgspec.structs.replace(item, severity="error")
 
 
-def without_echoes(found: Sequence[Finding]) -> list[Finding]:
+def without_echoes(found: Sequence[Diagnostic]) -> list[Diagnostic]:
     """Without what the gateway says about a field of which the schema has said it already."""
     told: dict[tuple[str, str], list[str]] = {}
     for item in found:
@@ -123,7 +107,7 @@ def _objects(translation: Translation) -> Iterator[dict[str, Any]]:
         }
 
 
-def _write_text(found: list[Finding], translation: Translation, documents: int, *, conditions: bool) -> None:
+def _write_text(found: list[Diagnostic], translation: Translation, documents: int, *, conditions: bool) -> None:
     write = sys.stdout.write
     if conditions:
         for entry in _objects(translation):

@@ -1,4 +1,4 @@
-"""Findings as SARIF 2.1.0, which code hosts show beside the lines that they are about."""
+"""Diagnostics as SARIF 2.1.0, which code hosts show beside the lines that they are about."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from sluicegate.controller.findings import Finding
+from sluicegate.controller.api import Diagnostic
 
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
 
 
-def to_sarif(found: Sequence[Finding], version: str) -> dict[str, Any]:
+def to_sarif(found: Sequence[Diagnostic], version: str) -> dict[str, Any]:
     """Make a log of one run."""
     rules = sorted({item.code for item in found})
     return {
@@ -33,13 +33,11 @@ def to_sarif(found: Sequence[Finding], version: str) -> dict[str, Any]:
     }
 
 
-def _result(item: Finding) -> dict[str, Any]:
-    about = "".join(f"{part}: " for part in (item.object, item.field) if part)
-    remedy = f"; {item.remedy}" if item.remedy else ""
+def _result(item: Diagnostic) -> dict[str, Any]:
     region = {"region": {"startLine": item.line}} if item.line else {}
     return {
         "ruleId": item.code,
         "level": _LEVELS[item.severity],
-        "message": {"text": f"{about}{item.message}{remedy}"},
+        "message": {"text": item.text},
         "locations": [{"physicalLocation": {"artifactLocation": {"uri": quote(item.path)}, **region}}],
     }

@@ -14,8 +14,8 @@ from sluicegate.testing.offline import load_offline
 def run(paths: Sequence[str], controller_name: str) -> int:
     """Print the IR; problems go to standard error. Returns 1 where something could not be read."""
     offline = load_offline(paths, controller_name)
-    for finding in offline.findings():
-        sys.stderr.write(f"{finding}\n")
+    for item in offline.diagnostics():
+        sys.stderr.write(f"{item}\n")
     redacted = ir.redacted(offline.transaction())
     sys.stdout.write(msgspec.json.format(ir.encode(redacted), indent=2).decode() + "\n")
-    return 1 if offline.refresh.faults else 0
+    return 1 if offline.refresh.diagnostics else 0

@@ -5,16 +5,26 @@ from __future__ import annotations
 import msgspec
 
 from sluicegate import ir
+from sluicegate.controller.api import Diagnostic
 from sluicegate.controller.translate import ApplyReport, ListenerReport, State, Translation, ir_transaction, is_empty
 from sluicegate.engine.native import Engine, Refused, Report
 
 
-class Refusal(msgspec.Struct, frozen=True):
-    """Why the engine refused a resource."""
+class _Refusal(msgspec.Struct, frozen=True):
+    """Why the engine refused a resource, as it says it."""
 
     kind: str
     id: str
     reason: str
+
+    def diagnostic(self) -> Diagnostic:
+        return Diagnostic(
+            severity="error",
+            object=f"{self.kind} {self.id}".strip(),
+            code="refused",
+            message=f"the engine refuses it: {self.reason}",
+            remedy="what was live before goes on serving; please report this",
+        )
 
 
 class Delivery:
@@ -29,7 +39,8 @@ class Delivery:
         self._applied: State | None = None
         self._generation = 0
         self._listeners: dict[str, ListenerReport] = {}
-        self.refusals: tuple[Refusal, ...] = ()
+        #: Why the engine refused the last transaction.
+        self.refusals: tuple[Diagnostic, ...] = ()
 
     def deliver(self, translation: Translation) -> Report | None:
         """Apply what differs; None where nothing does, or the engine refuses it (`refusals` says why)."""
@@ -65,8 +76,9 @@ class Delivery:
         self._listeners.update({item.id: item for item in reports})
 
 
-def _refusals(text: str) -> tuple[Refusal, ...]:
+def _refusals(text: str) -> tuple[Diagnostic, ...]:
     try:
-        return tuple(msgspec.json.decode(text, type=list[Refusal]))
+        found = msgspec.json.decode(text, type=list[_Refusal])
     except msgspec.DecodeError:
-        return (Refusal("transaction", "", text),)
+        found = [_Refusal("transaction", "", text)]
+    return tuple(item.diagnostic() for item in found)

@@ -16,9 +16,9 @@ from sluicegate.controller.store.store import Store
 from sluicegate.controller.translate import Translation, Translator
 from sluicegate.engine.native import Engine, Report
 
-from ..controller.findings import Finding, findings
+from ..controller.api import Diagnostic
 from ..controller.sources.files.source import Refresh, Source
-from ..engine.delivery import Delivery, Refusal
+from ..engine.delivery import Delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Step:
     Attributes:
         refresh: what the files gave.
         translation: of this moment, with what the engine reported.
-        findings: everything that is wrong, now.
+        diagnostics: everything that is wrong, now.
         applied: what the engine said; None where there was nothing to apply, or it refused.
         seconds: from the look at the files to live.
         unusable: number of objects, and files, that cannot be used as they are.
@@ -36,7 +36,7 @@ class Step:
 
     refresh: Refresh
     translation: Translation
-    findings: tuple[Finding, ...]
+    diagnostics: tuple[Diagnostic, ...]
     applied: Report | None
     seconds: float
     unusable: int = 0
@@ -83,21 +83,8 @@ class Live:
 
     def _step(self, refresh: Refresh, translation: Translation, report: Report | None, seconds: float) -> Step:
         known = self._delivery.reported(translation)
-        found = findings(self._source, refresh.faults, known.problems)
-        refused = tuple(_finding(item) for item in self._delivery.refusals)
-        bad = {item.object or item.path for item in refresh.faults if item.severity == "error"}
+        told = self._source.with_lines(known.diagnostics)
+        found = sorted((*self._delivery.refusals, *refresh.diagnostics, *told), key=Diagnostic.order)
+        bad = {item.object or item.path for item in refresh.diagnostics if item.severity == "error"}
         unusable = len(bad.union(map(str, self._translator.held)))
-        return Step(refresh, known, (*refused, *found), report, seconds, unusable)
-
-
-def _finding(item: Refusal) -> Finding:
-    return Finding(
-        path="",
-        line=0,
-        severity="error",
-        object=f"{item.kind} {item.id}".strip(),
-        field="",
-        code="refused",
-        message=f"the engine refuses it: {item.reason}",
-        remedy="what was live before goes on serving; please report this",
-    )
+        return Step(refresh, known, tuple(found), report, seconds, unusable)

@@ -5,7 +5,8 @@ client's models); CEL is evaluated by a library. Kinds that have no schema here 
 """
 
 from .catalog import Entry, catalog
+from .kinds import meant_kind
 from .nulls import without_nulls
-from .validate import Violation, violations
+from .validate import violations
 
-__all__ = ["Entry", "Violation", "catalog", "violations", "without_nulls"]
+__all__ = ["Entry", "catalog", "meant_kind", "violations", "without_nulls"]

@@ -14,7 +14,7 @@ import ipaddress
 from collections.abc import Callable, Iterator
 from typing import Any
 
-#: Field, message and remedy; see `Violation`.
+#: Field, message and remedy; see `Diagnostic`.
 Said = tuple[str, str, str]
 
 MAX_PORT = 65_535

@@ -9,7 +9,10 @@ import difflib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from sluicegate.controller.api import Code, Diagnostic
+
 from .catalog import catalog
+from .structure import violation
 
 #: Kinds of the core group of Kubernetes that have no schema here.
 _OTHER_CORE_KINDS = frozenset(
@@ -33,48 +36,55 @@ _OTHER_CORE_KINDS = frozenset(
 #: How much two names have to be alike (`difflib`): in a group that is ours, and where others have kinds too.
 _LIKE, _VERY_LIKE = 0.6, 0.8
 
-#: Field, code, message, remedy and the kind that was meant; see `Violation`.
-Said = tuple[str, str, str, str, str]
 
-
-def untyped(document: dict[str, Any]) -> Iterator[Said]:
+def untyped(document: dict[str, Any]) -> Iterator[Diagnostic]:
     """Say what an object without kind or apiVersion lacks."""
     for name in ("apiVersion", "kind"):
         value = document.get(name)
         if value is not None and not isinstance(value, str):
-            yield name, "schema", f"{value!r} is no text", f"write {name} as text, without brackets", ""
+            yield violation(name, "schema", f"{value!r} is no text", f"write {name} as text, without brackets")
         elif value is None:
             near = [key for key in document if isinstance(key, str) and key.casefold() == name.casefold()]
             remedy = f"write {name}, not {near[0]}" if near else "an object begins with apiVersion and kind"
-            yield name, "schema", "required", remedy, ""
+            yield violation(name, "schema", "required", remedy)
 
 
-def unknown(version: str, kind: str) -> Iterator[Said]:
+def unknown(version: str, kind: str) -> Iterator[Diagnostic]:
     """Say what is near a kind that has no schema here; nothing where it is no mistake."""
+    found = _mistake(version, kind)
+    if found is not None:
+        yield violation(*found[:4])
+
+
+def meant_kind(version: str, kind: str) -> str:
+    """The kind that was most likely meant by one that is not known; empty where nobody can say."""
+    found = _mistake(version, kind)
+    return found[4] if found is not None else ""
+
+
+def _mistake(version: str, kind: str) -> tuple[str, Code, str, str, str] | None:
+    """Field, code, message and remedy of a mistake, and the kind that was meant."""
     group = version.rpartition("/")[0]
     groups = {_group(entry.version) for entry in catalog().values()} - {""}
     if version in groups:
         found = _versions(kind, version) or [f"{version}/v1"]
-        yield "apiVersion", "unknown-version", f"{version} is a group and lacks a version", _write(found), kind
-        return
+        return "apiVersion", "unknown-version", f"{version} is a group and lacks a version", _write(found), kind
     same = _versions(kind, group)
     if same:
-        yield "apiVersion", "unknown-version", f"{kind} has no version {version}", _write(same), kind
-        return
+        return "apiVersion", "unknown-version", f"{kind} has no version {version}", _write(same), kind
     if group in groups:
         near = _near(kind, _kinds(group), _LIKE)
         remedy = f"did you mean {near}?" if near else f"it has {', '.join(_kinds(group))}"
-        yield "kind", "unknown-kind", f"the group {group} has no kind {kind}", remedy, near
-        return
+        return "kind", "unknown-kind", f"the group {group} has no kind {kind}", remedy, near
     near = _near(kind, _kinds(""), _VERY_LIKE) if group == "" and kind not in _OTHER_CORE_KINDS else ""
     if near:
-        yield "kind", "unknown-kind", f"Kubernetes has no kind {kind} in {version}", f"did you mean {near}?", near
-        return
+        return "kind", "unknown-kind", f"Kubernetes has no kind {kind} in {version}", f"did you mean {near}?", near
     meant = next((item for item in _kinds(None) if item.casefold() == kind.casefold()), "")
     if meant and _is_near(group, {_group(item) for item in _versions(meant, None)}):
         remedy = f"write apiVersion: {' or '.join(_versions(meant, None))}"
         remedy += "" if meant == kind else f" and kind: {meant}"
-        yield "apiVersion", "unknown-kind", f"{version} has no kind {kind}", remedy, meant
+        return "apiVersion", "unknown-kind", f"{version} has no kind {kind}", remedy, meant
+    return None
 
 
 def _group(version: str) -> str:

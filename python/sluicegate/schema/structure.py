@@ -14,6 +14,8 @@ import json
 import re
 from typing import Any
 
+from sluicegate.controller.api import Code, Diagnostic, Severity
+
 #: Characters of a value that a message shows.
 SHOWN_CHARACTERS = 80
 
@@ -29,11 +31,17 @@ _INTEGER_BOUNDS = {"int32": 2**31, "int64": 2**63}
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
 
 
+def violation(field: str, code: Code, message: str, remedy: str = "") -> Diagnostic:
+    """Tell why the API server would not take an object; of unknown fields it warns (`fieldValidation: Warn`)."""
+    severity: Severity = "warning" if code == "unknown-field" else "error"
+    return Diagnostic(severity=severity, field=field, code=code, message=message, remedy=remedy)
+
+
 class Structure:
     """Collects what is wrong with the structure of one object.
 
     Attributes:
-        violations: field, code, message and remedy.
+        violations: what is wrong.
         blocked: something is so wrong that rules could not be evaluated: a wrong type, a field that is missing, a value
             that is not supported or too much. Source: `hasBlockingErr` of apiextensions.
     """
@@ -45,7 +53,7 @@ class Structure:
             quotes: messages show values; False: they never do, as for Secrets, since messages go into logs.
         """
         self._quotes = quotes
-        self.violations: list[tuple[str, str, str, str]] = []
+        self.violations: list[Diagnostic] = []
         self.blocked = False
 
     def check(self, value: object, schema: dict[str, Any], path: str) -> None:
@@ -86,8 +94,8 @@ class Structure:
     def _show(self, value: object) -> str:
         return _shown(value) if self._quotes else "the value"
 
-    def _add(self, path: str, message: str, remedy: str = "", code: str = "schema", *, blocks: bool = False) -> None:
-        self.violations.append((path, code, message, remedy))
+    def _add(self, path: str, message: str, remedy: str = "", code: Code = "schema", *, blocks: bool = False) -> None:
+        self.violations.append(violation(path, code, message, remedy))
         self.blocked = self.blocked or blocks
 
     def _combined(self, value: object, schema: dict[str, Any], path: str) -> None:

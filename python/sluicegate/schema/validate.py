@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
+
+from sluicegate.controller.api import Diagnostic
 
 from .catalog import Entry, catalog
 from .core_rules import core_rules
@@ -13,7 +15,7 @@ from .kinds import unknown, untyped
 from .nulls import without_nulls
 from .prepare import with_defaults
 from .rules import check_rules
-from .structure import Structure, type_remedy
+from .structure import Structure, type_remedy, violation
 
 #: A DNS subdomain (RFC 1123), which names of objects are.
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
@@ -38,39 +40,22 @@ _METADATA = {
 }
 
 
-class Violation(NamedTuple):
-    """Why the API server would not take an object.
-
-    Attributes:
-        field: path such as `spec.rules[0].matches[0].path.value`.
-        code: `schema`, `rule`, `unknown-field`, `unknown-kind` or `unknown-version`.
-        message: what is wrong.
-        remedy: what to do; empty where the message says it.
-        meant: kind that was most likely meant, where the kind or its group is not known.
-    """
-
-    field: str
-    code: str
-    message: str
-    remedy: str = ""
-    meant: str = ""
-
-
-def violations(document: dict[str, Any]) -> list[Violation]:
+def violations(document: dict[str, Any]) -> list[Diagnostic]:
     """Look at an object.
 
     Args:
         document: as parsed from YAML.
 
     Returns:
-        What is wrong; empty where nothing is, and for kinds of others.
+        What is wrong, by field, without object and place; empty where nothing is, and for kinds of others. Codes are
+        `schema`, `rule`, `unknown-field`, `unknown-kind` and `unknown-version`.
     """
     kind, version = document.get("kind"), document.get("apiVersion")
     if not isinstance(kind, str) or not isinstance(version, str):
-        return [Violation(*item) for item in untyped(document)]
+        return list(untyped(document))
     entry = catalog().get((version, kind))
     if entry is None:
-        return [Violation(*item) for item in unknown(version, kind)]
+        return list(unknown(version, kind))
     document = without_nulls(document)
     found = list(_metadata(document, entry))
     structure = Structure(quotes=kind != "Secret")
@@ -79,12 +64,12 @@ def violations(document: dict[str, Any]) -> list[Violation]:
     body = with_defaults(body, schema)
     # The metadata is looked at above; the schema's `required` may name it.
     structure.check({**body, "metadata": {}}, schema, "")
-    found += [Violation(*item) for item in structure.violations]
+    found += structure.violations
     # Fields that are not known stand in no rule's way: the API server has dropped them before it asks.
     if not structure.blocked:
-        found += [Violation(field, "rule", message) for field, message in check_rules(body, schema)]
+        found += [violation(field, "rule", message) for field, message in check_rules(body, schema)]
         if not entry.custom:
-            found += [Violation(field, "rule", message, remedy) for field, message, remedy in core_rules(kind, body)]
+            found += [violation(field, "rule", message, remedy) for field, message, remedy in core_rules(kind, body)]
     return found
 
 
@@ -94,32 +79,32 @@ def _is_name(name: str, kind: str) -> bool:
     return all(_NAME.fullmatch(part) is not None for part in parts)
 
 
-def _metadata(document: dict[str, Any], entry: Entry) -> Iterator[Violation]:
+def _metadata(document: dict[str, Any], entry: Entry) -> Iterator[Diagnostic]:
     metadata = document.get("metadata")
     if not isinstance(metadata, dict):
-        yield Violation("metadata", "schema", "required: metadata with a name")
+        yield violation("metadata", "schema", "required: metadata with a name")
         return
     name = metadata.get("name")
     if name is None and metadata.get("generateName") is None:
-        yield Violation("metadata.name", "schema", "required")
+        yield violation("metadata.name", "schema", "required")
     elif name is not None and (
         not isinstance(name, str) or len(name) > MAX_NAME_LENGTH or not _is_name(name, entry.kind)
     ):
         remedy = "use lower-case letters, digits, - and ., beginning and ending with a letter or digit"
-        yield Violation("metadata.name", "schema", f"{name!r} is no DNS subdomain (RFC 1123)", remedy)
+        yield violation("metadata.name", "schema", f"{name!r} is no DNS subdomain (RFC 1123)", remedy)
     if not entry.namespaced and metadata.get("namespace"):
         # Templates write it; the API server drops it (`EnsureObjectNamespaceMatchesRequestNamespace` of apiserver).
-        yield Violation("metadata.namespace", "unknown-field", f"a {entry.kind} has no namespace", "remove it")
+        yield violation("metadata.namespace", "unknown-field", f"a {entry.kind} has no namespace", "remove it")
     for key, value in metadata.items():
         if key not in _METADATA:
             near = difflib.get_close_matches(str(key), _METADATA, 1)
             remedy = f"did you mean {near[0]}?" if near else "remove it"
-            yield Violation(f"metadata.{key}", "unknown-field", "unknown field", remedy)
+            yield violation(f"metadata.{key}", "unknown-field", "unknown field", remedy)
         elif key in {"labels", "annotations"} and value is not None:
             if not isinstance(value, dict):
-                yield Violation(f"metadata.{key}", "schema", "must be an object")
+                yield violation(f"metadata.{key}", "schema", "must be an object")
                 continue
             for inner, text in value.items():
                 if not isinstance(text, str):
                     remedy = type_remedy(text, "string")
-                    yield Violation(f'metadata.{key}["{inner}"]', "schema", f"{text!r} is no string", remedy)
+                    yield violation(f'metadata.{key}["{inner}"]', "schema", f"{text!r} is no string", remedy)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from sluicegate import ir
-from sluicegate.controller.findings import Finding
+from sluicegate.controller.api import Diagnostic
 from sluicegate.controller.translate import DEFAULT_CONTROLLER_NAME
 from sluicegate.engine.limits import PathNormalization
 from sluicegate.engine.native import RouteTable
@@ -216,9 +216,9 @@ class Routes:
         self._rules.update((rule.id, rule) for rule in resources.l4_rules)
 
     @property
-    def problems(self) -> list[Finding]:
+    def problems(self) -> list[Diagnostic]:
         """Everything that is wrong with the manifests, with file and line."""
-        return self._offline.findings()
+        return self._offline.diagnostics()
 
     @property
     def offline(self) -> Offline:

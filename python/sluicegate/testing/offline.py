@@ -14,7 +14,7 @@ from sluicegate.controller.translate import DEFAULT_CONTROLLER_NAME, Options, Tr
 from sluicegate.engine.checks import native_checks
 from sluicegate.schema import violations
 
-from ..controller.findings import Finding, findings
+from ..controller.api import Diagnostic
 from ..controller.sources.files.source import Refresh, Source, Validate
 
 
@@ -25,7 +25,7 @@ class Offline:
     Attributes:
         source: knows the places of fields.
         refresh: what could not be read.
-        translation: configuration, statuses and problems.
+        translation: configuration, statuses and diagnostics.
     """
 
     source: Source
@@ -36,9 +36,10 @@ class Offline:
         """The full state, with its secrets."""
         return ir_transaction(None, self.translation.ir, 1)
 
-    def findings(self) -> list[Finding]:
+    def diagnostics(self) -> list[Diagnostic]:
         """Everything that is wrong, in the order of files and lines."""
-        return findings(self.source, self.refresh.faults, self.translation.problems)
+        told = self.source.with_lines(self.translation.diagnostics)
+        return sorted({*self.refresh.diagnostics, *told}, key=Diagnostic.order)
 
 
 def load_offline(

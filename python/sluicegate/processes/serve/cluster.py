@@ -113,7 +113,7 @@ class _Cluster:
         self._delivery.deliver(translation)
         self._engine.control_side(self._loop.unusable, caught.total())
         for item in self._delivery.refusals:
-            self._complain("refused", f"the engine refuses {item.kind} {item.id}: {item.reason}; please report this")
+            self._complain(item.code, item.text)
         return self._delivery.reported(translation)
 
     async def _announce(self) -> None:

@@ -10,14 +10,14 @@ from typing import Any, TextIO
 import msgspec
 
 from sluicegate.controller import caught
-from sluicegate.controller.findings import Finding
+from sluicegate.controller.api import Diagnostic
 from sluicegate.controller.translate import Translation
 from sluicegate.processes.live import Step
 
 from .summary import ListenerLine, listeners_of, text_lines, try_line
 
-#: Findings told after one change; the rest is counted. Stops a broken directory from flooding a log.
-MAX_FINDINGS_TOLD = 200
+#: Diagnostics told after one change; the rest is counted. Stops a broken directory from flooding a log.
+MAX_TOLD = 200
 
 
 class Reporter:
@@ -34,7 +34,7 @@ class Reporter:
         self._json = output == "json"
         self._out = out if out is not None else sys.stdout
         self._err = err if err is not None else sys.stderr
-        self._findings: frozenset[Finding] = frozenset()
+        self._diagnostics: frozenset[Diagnostic] = frozenset()
         self._listeners: list[ListenerLine] = []
         self._version = ""
         self.progress_shown = False
@@ -50,7 +50,7 @@ class Reporter:
         """Write the summary."""
         self._version = version
         self._listeners = listeners_of(step.translation, _bound(step.translation))
-        self._findings = frozenset(step.findings)
+        self._diagnostics = frozenset(step.diagnostics)
         if self.progress_shown:
             self._err.write("\r\x1b[K")
         if self._json:
@@ -63,7 +63,7 @@ class Reporter:
                 objects=step.refresh.objects,
                 ignored=step.refresh.ignored,
                 listeners=self._listeners,
-                problems=step.findings,
+                problems=step.diagnostics,
                 hints=list(hints),
             )
             return
@@ -71,7 +71,7 @@ class Reporter:
         routes = len({route.route for item in self._listeners for route in item.routes})
         counts = f"{_count(bound, 'listener')}, {_count(routes, 'route')}, {_count(step.refresh.objects, 'object')}"
         self._line(f"Sluicegate {version} is ready after {seconds:.2f} s: {counts}")
-        for line in text_lines(self._listeners, step.findings):
+        for line in text_lines(self._listeners, step.diagnostics):
             self._line(line)
         for kind, number in sorted(step.refresh.ignored.items()):
             self._line(f"  not read: {number} of {kind}, a kind that the gateway has no use for")
@@ -85,10 +85,10 @@ class Reporter:
 
     def changed(self, step: Step) -> None:
         """Tell what a change came to: new problems, problems that are gone, and that it is live."""
-        now = frozenset(step.findings)
-        new = [item for item in step.findings if item not in self._findings]
-        gone = sorted(self._findings - now)
-        self._findings = now
+        now = frozenset(step.diagnostics)
+        new = [item for item in step.diagnostics if item not in self._diagnostics]
+        gone = sorted(self._diagnostics - now, key=Diagnostic.order)
+        self._diagnostics = now
         if self._json:
             applied = step.applied
             if applied is not None or new or gone:
@@ -103,12 +103,12 @@ class Reporter:
                     listeners=listeners_of(step.translation, _bound(step.translation)) if applied else None,
                 )
             return
-        for item in new[:MAX_FINDINGS_TOLD]:
+        for item in new[:MAX_TOLD]:
             self._complain(str(item))
-        if len(new) > MAX_FINDINGS_TOLD:
-            self._complain(f"... and {len(new) - MAX_FINDINGS_TOLD:,} more problems")
+        if len(new) > MAX_TOLD:
+            self._complain(f"... and {len(new) - MAX_TOLD:,} more problems")
         gone_objects = {item.object for item in gone} - {item.object for item in now}
-        for name in sorted(name for name in gone_objects if name)[:MAX_FINDINGS_TOLD]:
+        for name in sorted(name for name in gone_objects if name)[:MAX_TOLD]:
             self._complain(f"solved: {name}")
         if step.applied is not None:
             changed = sorted(str(key) for key in step.refresh.changed)

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import msgspec
 
 from sluicegate import ir
-from sluicegate.controller.findings import Finding
+from sluicegate.controller.api import Diagnostic
 from sluicegate.controller.translate import Translation
 from sluicegate.controller.translate.grpc_rules import CONTENT_TYPE
 
 #: Routes shown of each listener; programs get all.
 SHOWN_ROUTES = 20
-#: Findings shown in the summary; the rest is counted.
-SHOWN_FINDINGS = 50
+#: Diagnostics shown in the summary; the rest is counted.
+SHOWN_DIAGNOSTICS = 50
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -217,7 +217,7 @@ def _curl(listener: ListenerLine, route: RouteLine) -> str | None:
     return f"curl --header 'Host: {host}' http://{address}{suffix}{path}"
 
 
-def text_lines(listeners: list[ListenerLine], findings: Iterable[Finding]) -> Iterator[str]:
+def text_lines(listeners: list[ListenerLine], diagnostics: Iterable[Diagnostic]) -> Iterator[str]:
     """The summary for people."""
     for listener in listeners:
         where = listener.url or f"not bound: {listener.error}"
@@ -230,9 +230,9 @@ def text_lines(listeners: list[ListenerLine], findings: Iterable[Finding]) -> It
         if not listener.routes:
             without_route = _TRAFFIC[ir.ListenerProtocol(listener.protocol)].without_route
             yield f"    no route is attached: {without_route}"
-    found = [item for item in findings if item.severity != "info"]
+    found = [item for item in diagnostics if item.severity != "info"]
     if found:
         yield f"{len({item.object or item.path for item in found}):,} objects with problems:"
-        yield from (f"  {item}" for item in found[:SHOWN_FINDINGS])
-        if len(found) > SHOWN_FINDINGS:
-            yield f"  ... and {len(found) - SHOWN_FINDINGS:,} more; `sluicegate check` lists all"
+        yield from (f"  {item}" for item in found[:SHOWN_DIAGNOSTICS])
+        if len(found) > SHOWN_DIAGNOSTICS:
+            yield f"  ... and {len(found) - SHOWN_DIAGNOSTICS:,} more; `sluicegate check` lists all"
