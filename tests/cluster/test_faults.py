@@ -139,8 +139,8 @@ def is_expired(api: Api, path: str, version: str) -> bool:
 
 
 def test_connections_are_half_open(api: Api, serving: Serving, broken: Node, load: Load) -> None:
-    """Packets of the open connections vanish for good; nobody is told. New connections work."""
-    assert network.sever() > 0
+    """Packets of the controllers' open connections vanish for good; nobody is told. New connections work."""
+    assert network.sever(controllers(api).values()) > 0
     began = time.monotonic()
     change_arrives(api, serving, limit=HALF_OPEN)
     print(f"half-open connections: a change arrived {time.monotonic() - began:.1f} s later")
@@ -166,10 +166,7 @@ def test_the_leader_is_killed(api: Api, serving: Serving, load: Load) -> None:
 def test_the_leader_is_cut_off(api: Api, serving: Serving, broken: Node, load: Load) -> None:
     """It stops before another begins, and nobody tells anything else of the Gateway because of that."""
     old = leader(api)
-    addresses = {
-        pod["metadata"]["name"]: pod["status"]["podIP"]
-        for pod in api.list("Pod", install.SYSTEM, labelSelector=CONTROLLER_PODS)
-    }
+    addresses = controllers(api)
     programmed = programmed_of(api, serving)
     seen: set[frozenset[str]] = set()
 
@@ -190,6 +187,12 @@ def test_the_leader_is_cut_off(api: Api, serving: Serving, broken: Node, load: L
     assert seen <= {frozenset((old,)), frozenset(), frozenset((new,))}, seen
     assert frozenset((new,)) in seen
     assert programmed_of(api, serving) == programmed
+
+
+def controllers(api: Api) -> dict[str, str]:
+    """Addresses of the controllers, by the names of their pods."""
+    pods = api.list("Pod", install.SYSTEM, labelSelector=CONTROLLER_PODS)
+    return {pod["metadata"]["name"]: pod["status"]["podIP"] for pod in pods}
 
 
 def leads(address: str) -> bool:

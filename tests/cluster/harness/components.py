@@ -9,6 +9,9 @@ from pathlib import Path
 from .network import NODE_ADDRESS, POD_NETWORK, SERVICE_NETWORK
 from .paths import BINARIES, KUBECONFIG, PKI, RUN, SOCKET
 
+#: Seconds without news of the node after which it counts as gone.
+NODE_GRACE = 300
+
 #: In the order of starting; stopped the other way round.
 NAMES = (
     "containerd",
@@ -61,6 +64,9 @@ def command(name: str) -> list[object]:
             f"--root-ca-file={PKI}/ca.crt",
             "--use-service-account-credentials=true",
             "--leader-elect=false",
+            # Tests stop the API server again and again, and after that the controllers' own watches wait for up to a minute
+            # (client-go's reflector). The only node, and all pods on it, would count as gone meanwhile.
+            f"--node-monitor-grace-period={NODE_GRACE}s",
             "--allocate-node-cidrs=true",
             f"--cluster-cidr={POD_NETWORK}",
             f"--cluster-signing-cert-file={PKI}/ca.crt",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 
 NAMESPACE = "sluice"
@@ -70,11 +71,18 @@ def partition(source: str = str(POD_NETWORK)) -> None:
     _chain("-A", "-p", "tcp", "-d", source, "--sport", API_PORT, "-j", "DROP")
 
 
-def sever() -> int:
-    """Drop every packet of the connections that pods have to the API server now; new ones work.
+def sever(addresses: Collection[str]) -> int:
+    """Drop every packet of the connections that some pods have to the API server now; new ones work.
 
-    What is open is half-open for good: neither side is told. Returns how many there are.
+    What is open is half-open for good: neither side is told. Everybody else's connections stay as they are.
+
+    Args:
+        addresses: of the pods.
+
+    Returns:
+        How many connections there are.
     """
+    wanted = {ipaddress.ip_address(item) for item in addresses}
     heal()
     command = ["ss", "-tnH", "state", "established", f"( sport = :{API_PORT} )"]
     listed = subprocess.run(inside(*command), capture_output=True, text=True, check=True).stdout
@@ -82,7 +90,7 @@ def sever() -> int:
     for line in listed.splitlines():
         address, _, port = line.split()[-1].rpartition(":")
         peer = ipaddress.ip_address(address.strip("[]").removeprefix("::ffff:"))
-        if peer not in POD_NETWORK:
+        if peer not in wanted:
             continue
         severed += 1
         _chain("-A", "-p", "tcp", "-s", peer, "--sport", port, "--dport", API_PORT, "-j", "DROP")
