@@ -166,6 +166,9 @@ def _convert(document: Document, struct: type[Object]) -> Object:
     try:
         decoded = msgspec.convert(document, struct)
     except msgspec.ValidationError as error:
+        if " - at `$.status" in str(error):
+            # A status is what programs say of an object, and no reason to refuse what people say in it.
+            return _convert({name: value for name, value in document.items() if name != "status"}, struct)
         if "got `null`" not in str(error):
             raise _decode_error(error) from None
     except RecursionError:

@@ -37,6 +37,8 @@ Code = Literal[
     "invalid-parameters",
     "unsupported-address",
     "unusable-address",
+    "address-taken",
+    "no-address-left",
     "port-unavailable",
     "bind-failed",
     "duplicate-name",

@@ -183,10 +183,23 @@ class GatewaySpec(Model, frozen=True, kw_only=True):
     default_scope: str = "None"
 
 
+class GatewayStatusAddress(Model, frozen=True, kw_only=True):
+    """`Gateway.status.addresses[]`."""
+
+    value: str = ""
+
+
+class GatewayStatus(Model, frozen=True, kw_only=True):
+    """`Gateway.status`: read for the address that a pool gave before (`translate.pool`)."""
+
+    addresses: tuple[GatewayStatusAddress, ...] = ()
+
+
 class Gateway(Object, frozen=True, kw_only=True):
     """Listeners and their addresses."""
 
     spec: GatewaySpec
+    status: GatewayStatus = GatewayStatus()
 
 
 class ParentGatewayReference(Model, frozen=True, kw_only=True):

@@ -40,6 +40,11 @@ class Build:
     refused: Verdict | None = None
     resolved: Verdict | None = None
     addresses: tuple[str, ...] = ()
+    #: What the pool gave it, and the Gateways that have addresses of the pool.
+    given: str | None = None
+    held_by: Mapping[str, ObjectKey] = field(default_factory=dict)
+    #: Why it has no address to bind; empty: it has, or binds all.
+    unassigned: str = ""
     unusable: tuple[str, ...] = ()
     requested: tuple[str, ...] = ()
     cluster: ClusterAddresses | None = None
@@ -102,6 +107,8 @@ def freeze(
 
 def _is_on(build: Build, group: Group) -> bool:
     """Whether the listeners of a Gateway or ListenerSet are served."""
+    if build.unassigned:
+        return False
     verdicts = (build.own.verdict, group.verdict)
     if all(verdict is not None and verdict.ok for verdict in verdicts):
         return True
@@ -147,6 +154,8 @@ def _gateway_facts(build: Build, own: Verdict, facts: tuple[ListenerFacts, ...])
         resolved=resolved,
         insecure=any(item is not None and item.mode == "AllowInsecureFallback" for item in validations),
         addresses=build.addresses,
+        given=build.given if build.given in build.addresses else None,
+        unassigned=build.unassigned,
         unusable=build.unusable,
         requested=build.requested,
         cluster=build.cluster,

@@ -31,6 +31,7 @@ from .infrastructure.plane import ClusterAddresses
 from .infrastructure.requests import Provisioning
 from .listeners import ListenerScope, draft_listener
 from .options import IMPLICIT_CLASS, Options
+from .pool import give_addresses
 from .secrets import Material
 from .status import Verdict
 from .topology import GatewayFacts, Topology
@@ -70,7 +71,8 @@ def build_topology(
         controller_name: whose classes are ours.
         options: settings and checks.
         good: certificates that serve now.
-        before: Gateways that are served now and go on where their class is gone (`Options.keep_served`).
+        before: Gateways that are served now: where their class is gone they go on (`Options.keep_served`), and their
+            addresses of a pool stay.
     """
     grants = index_grants(
         item for item in snapshot.table("ReferenceGrant").values() if isinstance(item, ReferenceGrant)
@@ -81,6 +83,8 @@ def build_topology(
     classes, served = _classes(snapshot, controller_name, options, told, provisioning)
     builds = _our_gateways(snapshot, served, told, provisioning, before)
     _attach_listener_sets(snapshot, builds, material, told)
+    if options.pool:
+        _give_addresses(builds, options.pool, before)
     for build in builds.values():
         _translate_gateway(build, material, provisioning)
     _share_sockets(builds, options)
@@ -236,8 +240,19 @@ def _check_gateway(build: Build, diagnostics: Diagnostics) -> None:
         diagnostics.warning("spec.defaultScope", "unsupported-field", message, "remove defaultScope")
 
 
+def _give_addresses(
+    builds: Mapping[ObjectKey, Build], pool: tuple[str, ...], before: Mapping[ObjectKey, GatewayFacts]
+) -> None:
+    """Give the addresses of the pool to the Gateways that name none."""
+    serving = {key: before[key].addresses for key in builds if key in before}
+    given = give_addresses(pool, [build.gateway for build in builds.values()], serving)
+    holders = {address: key for key, address in given.items()}
+    for key, build in builds.items():
+        build.given, build.held_by = given.get(key), holders
+
+
 def _addresses(build: Build, options: Options, diagnostics: Diagnostics) -> None:
-    """Decide which addresses to bind: `--listen`, else the IPAddress values of the spec, else all.
+    """Decide which addresses to bind: `--listen`, else the IPAddress values of the spec, else the pool's, else all.
 
     In a provisioned data plane the addresses are those of its Service; its pods bind all of theirs.
     """
@@ -257,8 +272,13 @@ def _addresses(build: Build, options: Options, diagnostics: Diagnostics) -> None
         elif not item.value:
             wildcard = wildcard or not item.routability
         elif (address := normal_address(item.value)) is None:
-            unusable.append(item.value)
-            diagnostics.error(f"{path}.value", "unusable-address", f"{item.value} is not an IP address", "correct it")
+            unusable.append(f"{item.value} is not an IP address")
+            diagnostics.error(f"{path}.value", "unusable-address", unusable[-1], "correct it")
+        elif (holder := build.held_by.get(address)) is not None:
+            unusable.append(f"{address} was given to {holder} by the pool")
+            diagnostics.error(
+                f"{path}.value", "address-taken", unusable[-1], "name another one, or delete that Gateway"
+            )
         elif address not in (found := within if item.routability else usable):
             found.append(address)
     build.unusable = tuple(unusable)
@@ -269,8 +289,21 @@ def _addresses(build: Build, options: Options, diagnostics: Diagnostics) -> None
         build.requested = tuple(usable)
     else:
         build.addresses = options.listen or (() if wildcard else tuple(usable))
+        if options.pool and not build.addresses and not unusable:
+            _from_pool(build, diagnostics)
     if unusable and not usable and not within and not wildcard and not options.listen:
-        build.refused = build.refused or Verdict(False, "Invalid", "no address of the Gateway can be used")
+        message = f"no address of the Gateway can be used: {'; '.join(unusable)}"
+        build.refused = build.refused or Verdict(False, "Invalid", message)
+
+
+def _from_pool(build: Build, diagnostics: Diagnostics) -> None:
+    """Bind the address that the pool gave, or nothing: who binds all addresses takes those of the others."""
+    if build.given is not None:
+        build.addresses = (build.given,)
+        return
+    remedy = "give --address-pool more addresses, or delete a Gateway that has one"
+    build.unassigned = f"the address pool has no address left: {remedy}"
+    diagnostics.error("spec.addresses", "no-address-left", "the address pool has no address left", remedy)
 
 
 def _routability_error(routability: str, options: Options) -> str | None:

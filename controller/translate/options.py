@@ -93,6 +93,7 @@ class Options:
         keep_served: a Gateway that is served goes on being served where its class is gone, until the process ends.
             Provisioned data planes need no such memory: their Services show what was served, after a restart too.
         merge_gateways: all Gateways share the sockets of one engine, so their listeners can conflict.
+        pool: addresses for Gateways that name none, in normal form; empty: these bind all addresses.
         status_addresses: what Gateways report as their addresses where they bind all of them.
         checks: see `Checks`.
         now: seconds since 1970, for certificates that expired; None: do not look.
@@ -105,6 +106,7 @@ class Options:
     implicit_namespaces: bool = True
     keep_served: bool = False
     merge_gateways: bool = True
+    pool: tuple[str, ...] = ()
     status_addresses: tuple[str, ...] = ()
     checks: Checks = field(default_factory=Checks)
     now: float | None = None

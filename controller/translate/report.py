@@ -183,7 +183,7 @@ def _listener_programmed(facts: ListenerFacts, programming: Programming) -> _Pro
         return "False", facts.conflicted.reason, facts.conflicted.message
     if not facts.served:
         cause = facts.accepted if not facts.accepted.ok else facts.resolved
-        message = cause.message if not cause.ok else "The Gateway is not accepted"
+        message = cause.message if not cause.ok else "The Gateway is not served"
         return "False", "Invalid", message
     report = programming.reports.get(facts.id) if programming.reports is not None else None
     if report is None:
@@ -222,6 +222,8 @@ def gateway_programmed(facts: GatewayFacts, sets: Iterable[ListenerSetFacts], pr
     """Say whether a Gateway is programmed: at least one listener serves, and every address works."""
     if not facts.accepted.ok:
         return "False", "Invalid", facts.accepted.message
+    if facts.unassigned:
+        return "False", "AddressNotAssigned", facts.unassigned
     served = [item for item in (*facts.listeners, *(entry for part in sets for entry in part.listeners)) if item.served]
     missing = _provisioning_problem(facts, programming)
     if missing is not None:
@@ -229,7 +231,7 @@ def gateway_programmed(facts: GatewayFacts, sets: Iterable[ListenerSetFacts], pr
     if programming.reports is None:
         return "Unknown", "Pending", "The Gateway is not applied yet"
     if facts.unusable:
-        return "False", "AddressNotUsable", f"Not an IP address: {', '.join(facts.unusable)}"
+        return "False", "AddressNotUsable", "; ".join(facts.unusable)
     for item in served:
         report = programming.reports.get(item.id)
         if report is not None and report.error is not None and _failed_on_address(report):
@@ -248,7 +250,7 @@ def _provisioning_problem(facts: GatewayFacts, programming: Programming) -> _Pro
     if failure is not None:
         return "False", "NoResources", failure
     if facts.unusable:
-        return "False", "AddressNotUsable", f"Not an IP address: {', '.join(facts.unusable)}"
+        return "False", "AddressNotUsable", "; ".join(facts.unusable)
     name = f"Service {'/'.join(facts.service)}"
     assigned = programming.assigned.get(facts.object.key, ())
     within = facts.cluster.values if facts.cluster is not None else ()
@@ -284,7 +286,12 @@ def _addresses(facts: GatewayFacts, programming: Programming) -> tuple[Address, 
     """Report the addresses that work: those of the spec that are bound, or the usual ones where all are bound."""
     if facts.service is not None:
         return programming.assigned.get(facts.object.key, ())
-    if programming.reports is None or not facts.accepted.ok:
+    if programming.reports is None:
+        return ()
+    if facts.given is not None and not any(_failed_on_address(programming.reports.get(i.id)) for i in facts.listeners):
+        # Its own also while nothing is bound there: after a restart the pool knows by this whose it is.
+        return (Address(type="IPAddress", value=facts.given),)
+    if not facts.accepted.ok:
         return ()
     bound = {
         normal_address(socket.rpartition(":")[0].strip("[]"))

@@ -89,7 +89,9 @@ class GatewayFacts:
         resolved: its own verdict, and the summary of its listeners'.
         insecure: whether clients without a valid certificate may be let in anywhere.
         addresses: addresses to bind, normal form; empty: all.
-        unusable: addresses of the spec that can never be bound, as written.
+        given: what the pool gave it, one of `addresses`.
+        unassigned: why it has no address to bind, so that it is not served; empty: it has, or binds all.
+        unusable: why addresses of the spec cannot be bound.
         requested: addresses that its Service is to have, normal form; only where data planes are provisioned.
         cluster: what it asks for of routability `Cluster`; likewise.
         service: (namespace, name) of its Service; only where data planes are provisioned.
@@ -103,6 +105,8 @@ class GatewayFacts:
     resolved: Verdict
     insecure: bool
     addresses: tuple[str, ...]
+    given: str | None
+    unassigned: str
     unusable: tuple[str, ...]
     requested: tuple[str, ...]
     cluster: ClusterAddresses | None

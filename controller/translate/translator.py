@@ -1,9 +1,10 @@
 """The translator: a pure function of a snapshot that remembers what it did last time.
 
 `translate(snapshot)` gives the same result whatever was translated before (tests hold it to that); what it remembers
-makes it fast. Three things are remembered for their own sake: a certificate that serves goes on serving when the
-content of its Secret goes bad; with `Options.keep_served` a Gateway that is served when its class is deleted; and an
-object whose new version makes a translation raise (`quarantine`). Stages, each fed only with what changed:
+makes it fast. Four things are remembered for their own sake: a certificate that serves goes on serving when the
+content of its Secret goes bad; a Gateway stays at the address that a pool gave it, which its status says later; with
+`Options.keep_served` a Gateway that is served when its class is deleted; and an object whose new version makes a
+translation raise (`quarantine`). Stages, each fed only with what changed:
 
 1. topology: Gateways, ListenerSets, listeners, certificates; skipped while nothing that it looked at changed;
 2. routes: those that changed, and those that looked at something that changed;

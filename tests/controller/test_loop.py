@@ -16,7 +16,6 @@ from sluicegate.controller.api import ObjectKey
 from sluicegate.controller.sources.kubernetes import watch as watches
 from sluicegate.controller.sources.kubernetes.client import Client
 from sluicegate.controller.sources.kubernetes.resources import WATCHED, Resource
-from sluicegate.controller.store.pool import AddressPool
 from sluicegate.controller.store.store import Delete, Event, InitDone
 from sluicegate.controller.translate import Options, State, Translation, Translator
 from sluicegate.processes import loop as loops
@@ -89,7 +88,7 @@ class Counting(Translator):
 Test = Callable[[ApiServer, Loop, Recorder, Recorder, Counting], Awaitable[None]]
 
 
-async def with_loop(test: Test, pool: AddressPool | None = None) -> None:
+async def with_loop(test: Test, pool: tuple[str, ...] = ()) -> None:
     server = ApiServer()
     server.put(f"{GATEWAY}/gatewayclasses", {"metadata": {"name": "c"}, "spec": {"controllerName": "example.com/c"}})
     listeners = [{"name": "http", "port": 80, "protocol": "HTTP"}]
@@ -105,9 +104,9 @@ async def with_loop(test: Test, pool: AddressPool | None = None) -> None:
             Output(reported, lambda translation: translation.reports, reported=True),
             Output(plain, lambda translation: translation.ir),
         ]
-        translator = Counting("example.com/c", Options(implicit_class=False, implicit_namespaces=False))
+        translator = Counting("example.com/c", Options(implicit_class=False, implicit_namespaces=False, pool=pool))
         resources = (*WATCHED, Resource("Deployment", "apps/v1", "deployments"))
-        loop = Loop(client, translator, outputs, Numbered(), lambda *_: None, pool, resources)
+        loop = Loop(client, translator, outputs, Numbered(), lambda *_: None, resources)
         running = asyncio.create_task(loop.run())
         try:
             await asyncio.wait_for(loop.ready.wait(), LIMIT)
@@ -147,7 +146,7 @@ def test_what_a_list_does_not_name_any_more_is_gone_for_all() -> None:
         await plain.until(lambda: addresses(plain.wanted[-1]) == {"next": "10.0.0.1"})
         assert Delete(ObjectKey("Gateway", "default", "gateway")) in plain.events
 
-    asyncio.run(with_loop(test, AddressPool(["10.0.0.1"])))
+    asyncio.run(with_loop(test, ("10.0.0.1",)))
 
 
 def addresses(state: State) -> dict[str, str]:

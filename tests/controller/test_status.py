@@ -12,14 +12,11 @@ import pytest
 from api_server import ApiServer
 from kubernetes.aio.client import Configuration
 
-from sluicegate.controller.api import GATEWAY_GROUP, ROUTE_KINDS, Gateway, ObjectKey
-from sluicegate.controller.api.gateway import GatewayAddress, GatewaySpec
-from sluicegate.controller.api.meta import ObjectMeta
+from sluicegate.controller.api import GATEWAY_GROUP, ROUTE_KINDS
 from sluicegate.controller.sources.kubernetes.client import Client
 from sluicegate.controller.sources.kubernetes.resources import BY_KIND, Resource
 from sluicegate.controller.status import StatusWriter, merged_status
 from sluicegate.controller.status.writer import WORKERS
-from sluicegate.controller.store.pool import AddressPool, PoolError
 from sluicegate.controller.translate import (
     Condition,
     GatewayClassStatus,
@@ -432,51 +429,3 @@ def test_a_thousand_routes_are_few_gateway_writes() -> None:
         assert len(writes) <= 20
 
     asyncio.run(with_loop(test))
-
-
-# --- Addresses --------------------------------------------------------------------------------------------------
-
-
-def gateway(name: str, *addresses: str) -> Gateway:
-    key = ObjectKey("Gateway", "default", name)
-    spec = GatewaySpec(gateway_class_name="ours", addresses=tuple(GatewayAddress(value=item) for item in addresses))
-    return Gateway(metadata=ObjectMeta(name=name), key=key, spec=spec)
-
-
-def test_the_pool() -> None:
-    pool = AddressPool(["10.0.0.1-10.0.0.2"])
-    first = pool.place(gateway("a"))
-    assert [item.value for item in first.spec.addresses] == ["10.0.0.1"]
-    assert pool.place(gateway("a")).spec.addresses == first.spec.addresses
-    assert [item.value for item in pool.place(gateway("b")).spec.addresses] == ["10.0.0.2"]
-    assert pool.place(gateway("c")).spec.addresses == ()
-    assert pool.place(gateway("d")).spec.addresses == ()
-    assert pool.release([gateway("d").key]) == []
-    [waited] = pool.release([gateway("a").key])
-    assert (waited.name, [item.value for item in waited.spec.addresses]) == ("c", ["10.0.0.1"])
-    assert pool.place(gateway("c")).spec.addresses == waited.spec.addresses
-    assert pool.release([gateway("b").key, gateway("c").key]) == []
-    assert [item.value for item in pool.place(gateway("e")).spec.addresses] == ["10.0.0.2"]
-
-
-def test_addresses_of_the_pool_that_gateways_name_themselves_come_back() -> None:
-    pool = AddressPool(["10.0.0.1-10.0.0.2"])
-    assert pool.place(gateway("a")).spec.addresses[0].value == "10.0.0.1"
-    # It names the one of another, then another one, then none of the pool; two name the same.
-    pool.place(gateway("b", "10.0.0.1"))
-    pool.place(gateway("c", "10.0.0.1"))
-    assert pool.release([gateway("a").key, gateway("b").key]) == []
-    pool.place(gateway("d", "10.0.0.2"))
-    assert pool.place(gateway("e")).spec.addresses == ()
-    pool.place(gateway("d", "10.9.9.9"))
-    [waited] = pool.release([gateway("d").key])
-    assert (waited.name, waited.spec.addresses[0].value) == ("e", "10.0.0.2")
-    pool.place(gateway("f"))
-    [waited] = pool.release([gateway("c").key])
-    assert (waited.name, waited.spec.addresses[0].value) == ("f", "10.0.0.1")
-
-
-@pytest.mark.parametrize("text", ["nonsense", "10.0.0.9-10.0.0.1", "10.0.0.0/8", "10.0.0.1-::2"])
-def test_pools_that_cannot_be_used(text: str) -> None:
-    with pytest.raises(PoolError):
-        AddressPool([text])

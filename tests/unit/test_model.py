@@ -6,7 +6,9 @@ import copy
 import tracemalloc
 from typing import Any
 
-from sluicegate.controller.api import ConfigMap, decode
+import pytest
+
+from sluicegate.controller.api import ConfigMap, Gateway, decode
 
 LARGE = "x" * 1_000_000
 BUNDLE = "-----BEGIN CERTIFICATE-----\n"
@@ -40,3 +42,12 @@ def test_what_kubectl_keeps_once_more_is_dropped() -> None:
     before = copy.deepcopy(document)
     assert decode(document).metadata.annotations == {"other": "stays"}
     assert document == before
+
+
+@pytest.mark.parametrize("status", ["odd", [], {"addresses": "odd"}, {"addresses": [{"value": 1}]}])
+def test_an_odd_status_is_no_reason_to_refuse_an_object(status: object) -> None:
+    spec = {"gatewayClassName": "a", "listeners": [{"name": "a", "port": 80, "protocol": "HTTP"}]}
+    document = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "a"}}
+    found = decode({**document, "spec": spec, "status": status})
+    assert isinstance(found, Gateway)
+    assert found.status.addresses == ()

@@ -16,12 +16,14 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
+
 from ..controller import caught
 from ..controller.api import KINDS, Gateway, ObjectKey
+from ..controller.api.gateway import GatewayStatus
 from ..controller.sources.kubernetes.client import Client
 from ..controller.sources.kubernetes.resources import WATCHED, Resource
 from ..controller.sources.kubernetes.watch import Watch
-from ..controller.store.pool import AddressPool
 from ..controller.store.snapshot import Snapshot
 from ..controller.store.store import Apply, Delete, Event, Init, InitDone, Keep, Store
 from ..controller.translate import Translation, Translator
@@ -88,7 +90,6 @@ class Loop:
         outputs: Sequence[Output],
         reports: Reports,
         complain: Complain,
-        pool: AddressPool | None = None,
         resources: Sequence[Resource] = WATCHED,
         observe: Callable[[float], None] | None = None,
     ) -> None:
@@ -100,7 +101,6 @@ class Loop:
             outputs: where results go, in this order; those without reports go first.
             reports: adds the data planes' reports to a translation.
             complain: takes a code and a message.
-            pool: addresses for Gateways that ask for none.
             resources: kinds to watch.
             observe: takes the seconds that each round took, from its snapshot to the results.
         """
@@ -108,7 +108,8 @@ class Loop:
         self._translator = translator
         self._outputs = tuple(outputs)
         self._reports = reports
-        self._pool = pool
+        #: Only a pool of addresses is read out of the status of Gateways: otherwise our own writes would be changes.
+        self._reads_status = bool(translator.options.pool)
         self._watches = [Watch(client, item, self._take, complain, self._seen) for item in resources]
         self._changed = asyncio.Event()
         self._reports_changed = False
@@ -180,8 +181,8 @@ class Loop:
 
     def _take(self, event: Event) -> None:
         self._note_unreadable(event)
-        if isinstance(event, Apply) and isinstance(event.object, Gateway) and self._pool is not None:
-            event = Apply(self._pool.place(event.object))
+        if isinstance(event, Apply) and isinstance(event.object, Gateway) and not self._reads_status:
+            event = Apply(msgspec.structs.replace(event.object, status=GatewayStatus()))
         for output in self._outputs:
             with self._guard("watch", f"an event of kind {_kind(event)} is left out by a writer"):
                 output.writer.handle(event)
@@ -192,9 +193,6 @@ class Loop:
             for output in self._outputs:
                 for key in gone:
                     output.writer.handle(Delete(key))
-        if self._pool is not None and gone and gone[0].kind == "Gateway":
-            for gateway in self._pool.release(gone):
-                self._store.handle(Apply(gateway))
         if not isinstance(event, Init) and (self._store.ready or isinstance(event, InitDone)):
             self._changed.set()
 

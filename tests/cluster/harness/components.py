@@ -64,8 +64,8 @@ def command(name: str) -> list[object]:
             f"--root-ca-file={PKI}/ca.crt",
             "--use-service-account-credentials=true",
             "--leader-elect=false",
-            # Tests stop the API server again and again, and after that the controllers' own watches wait for up to a minute
-            # (client-go's reflector). The only node, and all pods on it, would count as gone meanwhile.
+            # Tests stop the API server again and again, and after that the controllers' own watches wait for up to a
+            # minute (client-go's reflector). The only node, and all pods on it, would count as gone meanwhile.
             f"--node-monitor-grace-period={NODE_GRACE}s",
             "--allocate-node-cidrs=true",
             f"--cluster-cidr={POD_NETWORK}",

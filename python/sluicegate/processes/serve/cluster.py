@@ -18,8 +18,8 @@ from sluicegate.controller import caught
 from sluicegate.controller.sources.kubernetes.client import ApiError, Client
 from sluicegate.controller.sources.kubernetes.lease import Election
 from sluicegate.controller.status import StatusWriter
-from sluicegate.controller.store.pool import AddressPool
 from sluicegate.controller.translate import Options, Translation, Translator
+from sluicegate.controller.translate.pool import pool_of
 from sluicegate.engine.checks import native_checks
 from sluicegate.engine.delivery import Delivery
 from sluicegate.engine.native import Engine
@@ -75,14 +75,14 @@ class _Cluster:
             implicit_class=False,
             implicit_namespaces=False,
             keep_served=True,
+            pool=pool_of(settings.address_pool),
             status_addresses=settings.status_addresses or (_own_address(),),
             checks=native_checks(),
         )
-        pool = AddressPool(settings.address_pool) if settings.address_pool else None
         translator = Translator(settings.controller_name, options)
         writer = StatusWriter(client, settings.controller_name, self._complain)
         outputs = [Output(writer, lambda translation: translation.statuses, reported=True)]
-        self._loop = Loop(client, translator, outputs, self, self._complain, pool)
+        self._loop = Loop(client, translator, outputs, self, self._complain)
 
     async def run(self) -> int:
         signals.handle(self._signalled, self._log.reopen, self._log.switch)
