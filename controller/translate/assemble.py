@@ -1,4 +1,4 @@
-"""A Gateway with its listeners while it is translated, and how the immutable `Topology` comes out of it.
+"""A Gateway with its listeners while it is translated, and how the immutable `Part` comes out of it.
 
 The verdict on an object follows from its listeners: refused with none that works, `ListenersNotValid` with some.
 """
@@ -10,14 +10,12 @@ from dataclasses import dataclass, field
 
 from sluicegate import ir
 
-from ..api import Diagnostic, Diagnostics, Gateway, GatewayClass, ListenerSet, ObjectKey
-from .features import supported_features
+from ..api import Diagnostic, Diagnostics, Gateway, ListenerSet, ObjectKey
 from .infrastructure.plane import ClusterAddresses, PlaneRequest
 from .listeners import Draft, frontend_validation
 from .secrets import Material
 from .status import Verdict
-from .topology import AttachPoint, GatewayFacts, ListenerFacts, ListenerSetFacts, ParentView, Read, Topology
-from .versions import version_verdict
+from .topology import AttachPoint, GatewayFacts, ListenerFacts, ListenerSetFacts, ParentView, Part, Read
 
 
 @dataclass(slots=True)
@@ -60,12 +58,11 @@ class Build:
 
 
 def freeze(
-    classes: tuple[tuple[GatewayClass, Verdict], ...],
-    builds: dict[ObjectKey, Build],
+    builds: Mapping[ObjectKey, Build],
     material: Material,
     told: dict[ObjectKey, tuple[Diagnostic, ...]],
     planes: Mapping[str, PlaneRequest],
-) -> Topology:
+) -> Part:
     """Make the immutable result: verdicts by listeners, IR, views and facts."""
     gateways: dict[ObjectKey, GatewayFacts] = {}
     sets: dict[ObjectKey, ListenerSetFacts] = {}
@@ -88,20 +85,18 @@ def freeze(
             if found:
                 told[group.object.key] = found
     used = _used_secrets(listeners.values())
-    return Topology(
-        classes=classes,
+    return Part(
         gateways=gateways,
         listener_sets=sets,
+        families={key: tuple(group.object.key for group in build.sets) for key, build in builds.items()},
         parents=parents,
         listeners=listeners,
         certificates={item: material.certificates[item] for item in used if item in material.certificates},
         trust={item: material.trust[item] for item in used if item in material.trust},
         diagnostics=told,
-        reads=frozenset(material.reads),
-        features=supported_features(provisioned=material.options.provision is not None),
-        version=version_verdict(material.snapshot),
-        due=material.due,
         planes=planes,
+        reads=frozenset(material.reads),
+        due=material.due,
     )
 
 

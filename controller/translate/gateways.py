@@ -1,4 +1,4 @@
-"""GatewayClasses, Gateways and ListenerSets to `Topology`.
+"""GatewayClasses to `Classes`; Gateways and ListenerSets to a `Part` of the topology.
 
 Order of precedence everywhere: the older object, then namespace and name. A Gateway of another controller's class, or
 of one that never existed, is not ours: no status, no listener. One whose class is gone but that has a data plane of
@@ -7,26 +7,19 @@ ours is refused and goes on being served (`Provisioning.has_plane`): a deleted c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from sluicegate import ir
 
-from ..api import (
-    Diagnostic,
-    Diagnostics,
-    Gateway,
-    GatewayClass,
-    ListenerSet,
-    Namespace,
-    Object,
-    ObjectKey,
-    ReferenceGrant,
-)
+from ..api import Diagnostic, Diagnostics, Gateway, GatewayClass, ListenerSet, Namespace, Object, ObjectKey
 from ..api.gateway import AllowedListenersNamespaces
+from ..api.parameters import SHARED
 from ..store.snapshot import Snapshot
 from .assemble import Build, Group, freeze
 from .conflicts import Claims, claim_ports, conflicts_between, conflicts_on_sockets, conflicts_within, mark_overlaps
-from .grants import index_grants
+from .grants import Grants
+from .infrastructure.names import plane_name
 from .infrastructure.plane import ClusterAddresses
 from .infrastructure.requests import Provisioning
 from .listeners import ListenerScope, draft_listener
@@ -34,7 +27,7 @@ from .options import IMPLICIT_CLASS, Options
 from .pool import give_addresses
 from .secrets import Material
 from .status import Verdict
-from .topology import GatewayFacts, Topology
+from .topology import Classes, GatewayFacts, Part
 from .values import normal_address
 
 #: `GatewayAddressRoutabilityCluster`: the cluster's own address of a Service.
@@ -57,51 +50,20 @@ def by_age(item: Object) -> tuple[int, str, str]:
     return (item.metadata.created, item.namespace, item.name)
 
 
-def build_topology(
-    snapshot: Snapshot,
-    controller_name: str,
-    options: Options,
-    good: Mapping[str, ir.Certificate],
-    before: Mapping[ObjectKey, GatewayFacts],
-) -> Topology:
-    """Translate everything that is not a route, a backend or a policy.
+def judge_classes(snapshot: Snapshot, controller_name: str, options: Options, grants: Grants) -> Classes:
+    """Judge all GatewayClasses.
 
     Args:
         snapshot: what is there.
         controller_name: whose classes are ours.
         options: settings and checks.
-        good: certificates that serve now.
-        before: Gateways that are served now: where their class is gone they go on (`Options.keep_served`), and their
-            addresses of a pool stay.
+        grants: by namespace.
     """
-    grants = index_grants(
-        item for item in snapshot.table("ReferenceGrant").values() if isinstance(item, ReferenceGrant)
-    )
-    material = Material(snapshot, grants, options, good)
-    told: dict[ObjectKey, tuple[Diagnostic, ...]] = {}
+    material = Material(snapshot, grants, options)
     provisioning = Provisioning(controller_name, material)
-    classes, served = _classes(snapshot, controller_name, options, told, provisioning)
-    builds = _our_gateways(snapshot, served, told, provisioning, before)
-    _attach_listener_sets(snapshot, builds, material, told)
-    if options.pool:
-        _give_addresses(builds, options.pool, before)
-    for build in builds.values():
-        _translate_gateway(build, material, provisioning)
-    _share_sockets(builds, options)
-    planes = provisioning.requests(builds, options.provision) if options.provision is not None else {}
-    return freeze(classes, builds, material, told, planes)
-
-
-def _classes(
-    snapshot: Snapshot,
-    controller_name: str,
-    options: Options,
-    told: dict[ObjectKey, tuple[Diagnostic, ...]],
-    provisioning: Provisioning,
-) -> tuple[tuple[tuple[GatewayClass, Verdict], ...], dict[str, str]]:
-    """Return our classes with verdicts, and for every class name why it is not served (empty: it is)."""
     found: list[tuple[GatewayClass, Verdict]] = []
     served: dict[str, str] = {}
+    told: dict[ObjectKey, tuple[Diagnostic, ...]] = {}
     table = snapshot.table("GatewayClass")
     for item in table.values():
         if not isinstance(item, GatewayClass):
@@ -119,23 +81,89 @@ def _classes(
         found.append((item, refused or Verdict(True, "Accepted", "The class is accepted")))
     if not table and options.implicit_class:
         served[IMPLICIT_CLASS] = ""
-    return tuple(found), served
+    return Classes(tuple(found), served, provisioning.classes, told, frozenset(material.reads))
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A Gateway, if it exists, with the ListenerSets that name it."""
+
+    gateway: Gateway | None
+    sets: Iterable[ListenerSet]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a part is translated from besides its families.
+
+    Attributes:
+        snapshot: what is there.
+        controller_name: whose classes are ours.
+        options: settings and checks.
+        grants: by namespace.
+        classes: what our classes come to.
+        good: certificates that serve now.
+        before: Gateways that are served now: where their class is gone they go on (`Options.keep_served`), and their
+            addresses of a pool stay.
+    """
+
+    snapshot: Snapshot
+    controller_name: str
+    options: Options
+    grants: Grants
+    classes: Classes
+    good: Mapping[str, ir.Certificate]
+    before: Mapping[ObjectKey, GatewayFacts]
+
+
+def unit_of(gateway: Gateway, classes: Classes, options: Options) -> str:
+    """Name what a Gateway is translated with: those of one name share whatever Gateways may dispute with each other.
+
+    That is the sockets of one process (`Options.merge_gateways`), a pool of addresses, the ports of a shared data
+    plane, and the name of a data plane.
+    """
+    name = gateway.spec.gateway_class_name
+    if options.provision is None:
+        return "" if options.merge_gateways or options.pool else f"{gateway.namespace}/{gateway.name}"
+    known = classes.parameters.get(name)
+    # Without a class that can be used, what there is says whether the data plane is a shared one.
+    if name not in classes.served or (known is not None and (known.error or known.spec.mode == SHARED)):
+        return f"class {name}"
+    return f"{gateway.namespace}/{plane_name(gateway.name, name)}"
+
+
+def build_part(families: Iterable[Family], around: Surroundings) -> Part:
+    """Translate Gateways that belong together, with their ListenerSets."""
+    options = around.options
+    material = Material(around.snapshot, around.grants, options, around.good)
+    told: dict[ObjectKey, tuple[Diagnostic, ...]] = {}
+    provisioning = Provisioning(around.controller_name, material, dict(around.classes.parameters))
+    families = list(families)
+    gateways = [family.gateway for family in families if family.gateway is not None]
+    builds = _our_gateways(gateways, around, told, provisioning)
+    _attach_listener_sets((item for family in families for item in family.sets), builds, material, told)
+    if options.pool:
+        _give_addresses(builds, options.pool, around.before)
+    for build in builds.values():
+        _translate_gateway(build, material, provisioning)
+    _share_sockets(builds, options)
+    planes = provisioning.requests(builds, options.provision) if options.provision is not None and builds else {}
+    return freeze(builds, material, told, planes)
 
 
 def _our_gateways(
-    snapshot: Snapshot,
-    served: dict[str, str],
+    gateways: Iterable[Gateway],
+    around: Surroundings,
     told: dict[ObjectKey, tuple[Diagnostic, ...]],
     provisioning: Provisioning,
-    before: Mapping[ObjectKey, GatewayFacts],
 ) -> dict[ObjectKey, Build]:
-    gateways = sorted((item for item in snapshot.table("Gateway").values() if isinstance(item, Gateway)), key=by_age)
     builds: dict[ObjectKey, Build] = {}
-    for gateway in gateways:
+    served = around.classes.served
+    for gateway in sorted(gateways, key=by_age):
         name = gateway.spec.gateway_class_name
         reason = served.get(name, "does not exist")
         diagnostics = Diagnostics(gateway.key)
-        goes_on = _without_class(gateway, provisioning, before) if name not in served else ""
+        goes_on = _without_class(gateway, provisioning, around.before) if name not in served else ""
         if goes_on:
             remedy = "create the class again or delete the Gateway"
             message = f"GatewayClass {name} {reason}; {goes_on}"
@@ -168,15 +196,12 @@ def _without_class(gateway: Gateway, provisioning: Provisioning, before: Mapping
 
 
 def _attach_listener_sets(
-    snapshot: Snapshot,
+    sets: Iterable[ListenerSet],
     builds: dict[ObjectKey, Build],
     material: Material,
     told: dict[ObjectKey, tuple[Diagnostic, ...]],
 ) -> None:
-    sets = sorted(
-        (item for item in snapshot.table("ListenerSet").values() if isinstance(item, ListenerSet)), key=by_age
-    )
-    for item in sets:
+    for item in sorted(sets, key=by_age):
         parent = item.spec.parent_ref
         key = ObjectKey("Gateway", parent.namespace or item.namespace, parent.name)
         build = builds.get(key) if parent.kind == "Gateway" else None

@@ -6,7 +6,8 @@ last copy where nothing changed. Values that stay equal keep their identity.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections import Counter
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Generic, TypeVar
@@ -16,12 +17,14 @@ from sluicegate import ir
 from ..api import Diagnostic, ObjectKey, ReferenceGrant
 from ..store.snapshot import Snapshot
 from .backends import BackendFacts
-from .infrastructure.plane import DataPlane, PlaneRequest
+from .infrastructure.plane import DataPlane
+from .parts import Parts
 from .policies import PolicyFacts
+from .report import Programmed
 from .routes import RouteFacts
 from .shadowed import Place
 from .status import Address, Status
-from .topology import Read, Topology
+from .topology import Classes, GatewayFacts, ListenerSetFacts, ParentView, Read, Topology
 from .translation import Translation
 
 K = TypeVar("K")
@@ -47,6 +50,14 @@ class Ledger(Generic[K, V]):
         """All keys."""
         return self._items.keys()
 
+    def items(self) -> Mapping[K, V]:
+        """The content of this moment, without a copy."""
+        return MappingProxyType(self._items)
+
+    def is_changed(self, key: K) -> bool:
+        """Whether a value is another one than when it was last published."""
+        return key in self._changed
+
     def put(self, key: K, value: V) -> None:
         """Set a value; an equal one stays as it is."""
         old = self._items.get(key)
@@ -67,6 +78,14 @@ class Ledger(Generic[K, V]):
         for key, value in items.items():
             self.put(key, value)
 
+    def replace_part(self, old: Iterable[K], new: Mapping[K, V]) -> None:
+        """Put in what one stage has now in place of what it had, by its keys."""
+        for key in old:
+            if key not in new:
+                self.drop(key)
+        for key, value in new.items():
+            self.put(key, value)
+
     def publish(self) -> tuple[Mapping[K, V], frozenset[K]]:
         """Return the content as an immutable mapping, and the keys that changed since the last time."""
         if not self._changed:
@@ -84,6 +103,11 @@ class Memo:
     Attributes:
         snapshot, translation: the last ones.
         topology, policies: facts of the last translation.
+        classes: what GatewayClasses come to.
+        parts: Gateways and ListenerSets by unit.
+        gateways, listener_sets, families, parents: tables of the topology.
+        holders: number of parts that have a certificate or a trust bundle, by id.
+        part_trust: trust bundles of the parts.
         grants: by namespace.
         routes: facts by route.
         readers: routes by what they looked at.
@@ -97,8 +121,10 @@ class Memo:
         listeners, http_rules, l4_rules, ir_backends, endpoints, backend_tls, trust, certificates: the IR.
         statuses: by object.
         diagnostics: what is told by object; those of a backend under a key of kind `Backend`, of a place under `Place`.
-        planes: data planes with what they were planned from, by `namespace/name`.
+        planes: data planes, by `namespace/name`.
         assigned: addresses of the Services of Gateways.
+        served_by: Gateways by their Service, where data planes are provisioned.
+        programmed: the verdict on each Gateway before any report.
         serial: number of the last state.
     """
 
@@ -106,6 +132,14 @@ class Memo:
     translation: Translation | None = None
     topology: Topology | None = None
     policies: PolicyFacts | None = None
+    classes: Classes | None = None
+    parts: Parts = field(default_factory=Parts)
+    gateways: Ledger[ObjectKey, GatewayFacts] = field(default_factory=Ledger)
+    listener_sets: Ledger[ObjectKey, ListenerSetFacts] = field(default_factory=Ledger)
+    families: Ledger[ObjectKey, tuple[ObjectKey, ...]] = field(default_factory=Ledger)
+    parents: Ledger[Read, ParentView] = field(default_factory=Ledger)
+    holders: Counter[str] = field(default_factory=Counter)
+    part_trust: dict[str, ir.Trust] = field(default_factory=dict)
     grants: dict[str, tuple[ReferenceGrant, ...]] = field(default_factory=dict)
     routes: dict[ObjectKey, RouteFacts] = field(default_factory=dict)
     readers: dict[Read, set[ObjectKey]] = field(default_factory=dict)
@@ -127,7 +161,8 @@ class Memo:
     certificates: Ledger[str, ir.Certificate] = field(default_factory=Ledger)
     statuses: Ledger[ObjectKey, Status] = field(default_factory=Ledger)
     diagnostics: Ledger[ObjectKey, tuple[Diagnostic, ...]] = field(default_factory=Ledger)
-    planes: dict[str, tuple[PlaneRequest, DataPlane]] = field(default_factory=dict)
-    infrastructure: Mapping[str, DataPlane] = field(default_factory=lambda: MappingProxyType({}))
-    assigned: Mapping[ObjectKey, tuple[Address, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    planes: Ledger[str, DataPlane] = field(default_factory=Ledger)
+    assigned: Ledger[ObjectKey, tuple[Address, ...]] = field(default_factory=Ledger)
+    served_by: dict[Pair, set[ObjectKey]] = field(default_factory=dict)
+    programmed: dict[ObjectKey, Programmed] = field(default_factory=dict)
     serial: int = 0

@@ -7,7 +7,8 @@ bound makes its listener `PortUnavailable`; an address that this machine does no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -87,6 +88,7 @@ class Programming:
         addresses: what a Gateway that binds all addresses reports.
         assigned: addresses of the Services of Gateways; only where data planes are provisioned.
         failures: why the data plane of a Gateway could not be provisioned.
+        errors: of the reports, those with an error.
     """
 
     counts: Mapping[str, int]
@@ -94,6 +96,7 @@ class Programming:
     addresses: tuple[str, ...] = ()
     assigned: Mapping[ObjectKey, tuple[Address, ...]] = field(default_factory=dict)
     failures: Mapping[ObjectKey, str] = field(default_factory=dict)
+    errors: Mapping[str, ListenerReport] = field(default_factory=dict)
 
 
 def class_status(item: GatewayClass, verdict: Verdict, topology: Topology) -> GatewayClassStatus:
@@ -105,10 +108,10 @@ def class_status(item: GatewayClass, verdict: Verdict, topology: Topology) -> Ga
     return GatewayClassStatus(conditions=tuple(conditions), supported_features=topology.features)
 
 
-def gateway_status(facts: GatewayFacts, sets: Iterable[ListenerSetFacts], programming: Programming) -> GatewayStatus:
-    """Write the status of a Gateway; `sets` are its ListenerSets."""
+def gateway_status(facts: GatewayFacts, programmed: Programmed, programming: Programming) -> GatewayStatus:
+    """Write the status of a Gateway."""
     generation = facts.object.metadata.generation
-    truth, reason, message = gateway_programmed(facts, sets, programming)
+    truth, reason, message = programmed
     conditions = [
         facts.accepted.condition("Accepted", generation),
         _condition("Programmed", truth, reason, message, generation),
@@ -127,12 +130,10 @@ def gateway_status(facts: GatewayFacts, sets: Iterable[ListenerSetFacts], progra
     )
 
 
-def listener_set_status(
-    facts: ListenerSetFacts, parent: GatewayFacts, siblings: Iterable[ListenerSetFacts], programming: Programming
-) -> ListenerSetStatus:
-    """Write the status of a ListenerSet."""
+def listener_set_status(facts: ListenerSetFacts, parent: Programmed, programming: Programming) -> ListenerSetStatus:
+    """Write the status of a ListenerSet; `parent` is the verdict on its Gateway."""
     generation = facts.object.metadata.generation
-    truth, reason, message = _set_programmed(facts, parent, siblings, programming)
+    truth, reason, message = _set_programmed(facts, parent, programming)
     return ListenerSetStatus(
         conditions=(
             facts.accepted.condition("Accepted", generation),
@@ -142,18 +143,14 @@ def listener_set_status(
     )
 
 
-def bind_diagnostics(topology: Topology, reports: Mapping[str, ListenerReport]) -> list[Diagnostic]:
-    """Tell what could not be bound."""
+def bind_diagnostics(topology: Topology, errors: Mapping[str, ListenerReport]) -> list[Diagnostic]:
+    """Tell what could not be bound; `errors` are the reports with one, by listener id."""
     found: list[Diagnostic] = []
-    owners: list[tuple[ObjectKey, ListenerFacts]] = [
-        (key, item)
-        for table in (topology.gateways, topology.listener_sets)
-        for key, facts in table.items()
-        for item in facts.listeners
-    ]
-    for key, item in owners:
-        report = reports.get(item.id)
-        if report is not None and report.error is not None:
+    for identifier, report in errors.items():
+        key = owner_of(identifier)
+        owner: GatewayFacts | ListenerSetFacts | None = topology.gateways.get(key) or topology.listener_sets.get(key)
+        item = next((item for item in owner.listeners if item.id == identifier), None) if owner is not None else None
+        if item is not None and report.error is not None:
             found.append(
                 Diagnostic(
                     severity="error",
@@ -167,7 +164,13 @@ def bind_diagnostics(topology: Topology, reports: Mapping[str, ListenerReport]) 
     return found
 
 
-_Programmed = tuple[Truth, str, str]
+def owner_of(listener: str) -> ObjectKey:
+    """The Gateway or ListenerSet that a listener belongs to, by its id."""
+    return ObjectKey(*listener.split("/")[:3])
+
+
+#: Status, reason and message of a condition `Programmed`.
+Programmed = tuple[Truth, str, str]
 
 
 def _condition(kind: str, truth: Truth, reason: str, message: str, generation: int) -> Condition:
@@ -178,7 +181,7 @@ def _failed_on_address(report: ListenerReport | None) -> bool:
     return report is not None and report.error is not None and report.error.code in ADDRESS_CODES
 
 
-def _listener_programmed(facts: ListenerFacts, programming: Programming) -> _Programmed:
+def _listener_programmed(facts: ListenerFacts, programming: Programming) -> Programmed:
     if facts.conflicted.ok:
         return "False", facts.conflicted.reason, facts.conflicted.message
     if not facts.served:
@@ -218,13 +221,15 @@ def _listener_status(facts: ListenerFacts, generation: int, programming: Program
     )
 
 
-def gateway_programmed(facts: GatewayFacts, sets: Iterable[ListenerSetFacts], programming: Programming) -> _Programmed:
-    """Say whether a Gateway is programmed: at least one listener serves, and every address works."""
+def gateway_programmed(facts: GatewayFacts, sets: Iterable[ListenerSetFacts], programming: Programming) -> Programmed:
+    """Say whether a Gateway is programmed: at least one listener serves, and every address works.
+
+    A Gateway may have thousands of ListenerSets: the first listener that serves says enough.
+    """
     if not facts.accepted.ok:
         return "False", "Invalid", facts.accepted.message
     if facts.unassigned:
         return "False", "AddressNotAssigned", facts.unassigned
-    served = [item for item in (*facts.listeners, *(entry for part in sets for entry in part.listeners)) if item.served]
     missing = _provisioning_problem(facts, programming)
     if missing is not None:
         return missing
@@ -232,17 +237,34 @@ def gateway_programmed(facts: GatewayFacts, sets: Iterable[ListenerSetFacts], pr
         return "Unknown", "Pending", "The Gateway is not applied yet"
     if facts.unusable:
         return "False", "AddressNotUsable", "; ".join(facts.unusable)
-    for item in served:
-        report = programming.reports.get(item.id)
-        if report is not None and report.error is not None and _failed_on_address(report):
-            return "False", "AddressNotUsable", report.error.message
-    outcomes = [_listener_programmed(item, programming) for item in served]
-    if not outcomes or any(truth == "True" for truth, _, _ in outcomes):
+    sets = tuple(sets)
+    if any(map(_failed_on_address, programming.errors.values())):
+        for item in _served(facts, sets):
+            report = programming.errors.get(item.id)
+            if report is not None and report.error is not None and _failed_on_address(report):
+                return "False", "AddressNotUsable", report.error.message
+    first: Programmed | None = None
+    pending: Programmed | None = None
+    for item in _served(facts, sets):
+        outcome = _listener_programmed(item, programming)
+        if outcome[0] == "True":
+            first = None
+            break
+        first = first or outcome
+        if outcome[0] == "Unknown":
+            pending = pending or outcome
+    if first is None:
         return "True", "Programmed", "The Gateway is programmed"
-    return next((item for item in outcomes if item[0] == "Unknown"), ("False", "Invalid", outcomes[0][2]))
+    return pending or ("False", "Invalid", first[2])
 
 
-def _provisioning_problem(facts: GatewayFacts, programming: Programming) -> _Programmed | None:
+def _served(facts: GatewayFacts, sets: Iterable[ListenerSetFacts]) -> Iterator[ListenerFacts]:
+    """The listeners that are served, the Gateway's own first."""
+    every = itertools.chain(facts.listeners, *(part.listeners for part in sets))
+    return (item for item in every if item.served)
+
+
+def _provisioning_problem(facts: GatewayFacts, programming: Programming) -> Programmed | None:
     """What keeps a provisioned Gateway from being programmed; None: nothing, or it is not provisioned."""
     if facts.service is None:
         return None
@@ -265,13 +287,11 @@ def _provisioning_problem(facts: GatewayFacts, programming: Programming) -> _Pro
     return None
 
 
-def _set_programmed(
-    facts: ListenerSetFacts, parent: GatewayFacts, siblings: Iterable[ListenerSetFacts], programming: Programming
-) -> _Programmed:
+def _set_programmed(facts: ListenerSetFacts, parent: Programmed, programming: Programming) -> Programmed:
     if not facts.accepted.ok:
         reason = facts.accepted.reason
         return "False", "ParentNotProgrammed" if reason == "ParentNotAccepted" else reason, facts.accepted.message
-    truth, _, message = gateway_programmed(parent, siblings, programming)
+    truth, _, message = parent
     if truth == "Unknown":
         return "Unknown", "Pending", "The ListenerSet is not applied yet"
     if truth == "False":

@@ -8,7 +8,6 @@ from __future__ import annotations
 import bisect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TypeVar
 
 from sluicegate import ir
@@ -17,9 +16,10 @@ from ..api import Diagnostic, EndpointSlice, ObjectKey, Service
 from ..store.snapshot import Snapshot
 from .backends import BackendFacts, BackendSource, Transport, backend_name, build_backend, service_port
 from .infrastructure.plan import plan
-from .infrastructure.plane import DataPlane, PlaneRequest, ProvisionOptions
+from .infrastructure.plane import PlaneRequest, ProvisionOptions
 from .kinds import ROUTES
 from .memo import Ledger, Memo, Pair
+from .parts import Replaced, joined
 from .policies import BackendUse
 from .routes import RouteFacts
 from .shadowed import Place, places_of, rank, shadowed
@@ -235,12 +235,57 @@ def plain_text_diagnostic(identifier: str) -> tuple[Diagnostic, ...]:
     )
 
 
-def update_planes(memo: Memo, requests: Mapping[str, PlaneRequest], options: ProvisionOptions) -> None:
+def replace_parts(memo: Memo, replaced: Replaced, options: ProvisionOptions | None) -> None:
+    """Take out what parts of the topology came to and put in what stands for them."""
+    old, new = replaced
+    memo.gateways.replace_part(joined(old, "gateways"), joined(new, "gateways"))
+    memo.listener_sets.replace_part(joined(old, "listener_sets"), joined(new, "listener_sets"))
+    memo.families.replace_part(joined(old, "families"), joined(new, "families"))
+    memo.parents.replace_part(joined(old, "parents"), joined(new, "parents"))
+    memo.listeners.replace_part(joined(old, "listeners"), joined(new, "listeners"))
+    memo.diagnostics.replace_part(joined(old, "diagnostics"), joined(new, "diagnostics"))
+    _replace_held(memo, replaced)
+    _replace_served(memo, replaced)
+    if options is not None:
+        _replace_planes(memo, joined(old, "planes"), joined(new, "planes"), options)
+
+
+def _replace_held(memo: Memo, replaced: Replaced) -> None:
+    """Certificates and trust bundles: several parts may have the same one."""
+    for part in replaced.new:
+        memo.holders.update((*part.certificates, *part.trust))
+        for name, certificate in part.certificates.items():
+            memo.certificates.put(name, certificate)
+        memo.part_trust.update(part.trust)
+    for part in replaced.old:
+        for name in (*part.certificates, *part.trust):
+            memo.holders[name] -= 1
+            if not memo.holders[name]:
+                del memo.holders[name]
+                memo.certificates.drop(name)
+                memo.part_trust.pop(name, None)
+
+
+def _replace_served(memo: Memo, replaced: Replaced) -> None:
+    """Which Gateways a Service is for."""
+    for part in replaced.old:
+        for key, facts in part.gateways.items():
+            if facts.service is not None:
+                memo.served_by[facts.service].discard(key)
+                if not memo.served_by[facts.service]:
+                    del memo.served_by[facts.service]
+    for part in replaced.new:
+        for key, facts in part.gateways.items():
+            if facts.service is not None:
+                memo.served_by.setdefault(facts.service, set()).add(key)
+
+
+def _replace_planes(
+    memo: Memo, old: Mapping[str, PlaneRequest], new: Mapping[str, PlaneRequest], options: ProvisionOptions
+) -> None:
     """Plan the data planes whose requests changed; the others keep their identity."""
-    planes: dict[str, tuple[PlaneRequest, DataPlane]] = {}
-    for key, request in requests.items():
-        known = memo.planes.get(key)
-        planes[key] = known if known is not None and known[0] == request else (request, plan(request, options))
-    if planes != memo.planes:
-        memo.planes = planes
-        memo.infrastructure = MappingProxyType({key: plane for key, (_, plane) in planes.items()})
+    for key in old.keys() - new.keys():
+        memo.planes.drop(key)
+    for key, request in new.items():
+        if old.get(key) != request:
+            memo.planes.put(key, plan(request, options))

@@ -1,8 +1,8 @@
 """The facts about Gateways and ListenerSets that everything else reads.
 
-`Topology` is one immutable value: listeners and certificates of the IR, the facts that statuses are written from, and
-for each parent a `ParentView`, which is all that a route may know of it. Views are compared by value, so that a renewed
-certificate does not translate any route again.
+Gateways that depend on each other are translated together, to a `Part`: listeners and certificates of the IR, the facts
+that statuses are written from, and for each parent a `ParentView`, which is all that a route may know of it. Views are
+compared by value, so that a renewed certificate does not translate any route again. `Topology` is all parts together.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 from sluicegate import ir
 
-from ..api import Diagnostic, Gateway, GatewayClass, LabelSelector, ListenerSet, ObjectKey
+from ..api import Diagnostic, Gateway, GatewayClass, GatewayParametersSpec, LabelSelector, ListenerSet, ObjectKey
 from .infrastructure.plane import ClusterAddresses, PlaneRequest
 from .status import Feature, Kind, Verdict
 
@@ -127,33 +127,81 @@ class ListenerSetFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Topology:
-    """All of it.
+class ClassParameters:
+    """A class as its Gateways see it; `error` says why its parameters cannot be used."""
+
+    spec: GatewayParametersSpec
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """What our GatewayClasses come to.
 
     Attributes:
-        classes: our GatewayClasses with the verdict on each.
+        verdicts: our classes with the verdict on each.
+        served: why Gateways of a class are not served, by its name; empty: they are.
+        parameters: of our classes, by name.
+        diagnostics: what is told by class.
+        reads: what else was looked at.
+    """
+
+    verdicts: tuple[tuple[GatewayClass, Verdict], ...]
+    served: Mapping[str, str]
+    parameters: Mapping[str, ClassParameters]
+    diagnostics: Mapping[ObjectKey, tuple[Diagnostic, ...]]
+    reads: frozenset[Read]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What Gateways come to that are translated together.
+
+    Attributes:
         gateways: ours, by key.
         listener_sets: those of our Gateways, by key.
+        families: the ListenerSets of each of our Gateways, in the order of precedence.
         parents: views by (kind, namespace, name).
         listeners, certificates, trust: IR resources by id.
         diagnostics: what is told by object.
-        reads: what else was looked at, besides the Gateway API objects themselves.
-        features: what our classes publish.
-        version: the verdict on the installed version of the Gateway API; None where nobody tells it.
-        due: when it changes by itself, because of a certificate's time; seconds since 1970; None: never.
         planes: what data planes are needed, by `namespace/name`; empty without provisioning.
+        reads: what else was looked at, besides the Gateways and ListenerSets themselves.
+        due: when it changes by itself, because of a certificate's time; seconds since 1970; None: never.
     """
 
-    classes: tuple[tuple[GatewayClass, Verdict], ...]
     gateways: Mapping[ObjectKey, GatewayFacts]
     listener_sets: Mapping[ObjectKey, ListenerSetFacts]
+    families: Mapping[ObjectKey, tuple[ObjectKey, ...]]
     parents: Mapping[Read, ParentView]
     listeners: Mapping[str, ir.Listener]
     certificates: Mapping[str, ir.Certificate]
     trust: Mapping[str, ir.Trust]
     diagnostics: Mapping[ObjectKey, tuple[Diagnostic, ...]]
+    planes: Mapping[str, PlaneRequest]
     reads: frozenset[Read]
+    due: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """All of it; shares with the one before what did not change.
+
+    Attributes:
+        classes: our GatewayClasses with the verdict on each.
+        gateways: ours, by key.
+        listener_sets: those of our Gateways, by key.
+        families: the ListenerSets of each of our Gateways, in the order of precedence.
+        parents: views by (kind, namespace, name).
+        features: what our classes publish.
+        version: the verdict on the installed version of the Gateway API; None where nobody tells it.
+        due: when it changes by itself, because of a certificate's time; seconds since 1970; None: never.
+    """
+
+    classes: tuple[tuple[GatewayClass, Verdict], ...]
+    gateways: Mapping[ObjectKey, GatewayFacts]
+    listener_sets: Mapping[ObjectKey, ListenerSetFacts]
+    families: Mapping[ObjectKey, tuple[ObjectKey, ...]]
+    parents: Mapping[Read, ParentView]
     features: tuple[Feature, ...]
     version: Verdict | None
-    planes: Mapping[str, PlaneRequest]
     due: float | None = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import itertools
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -13,17 +14,23 @@ from .infrastructure.plane import DataPlane
 from .report import (
     ApplyReport,
     ListenerReport,
+    Programmed,
     Programming,
     bind_diagnostics,
-    class_status,
+    gateway_programmed,
     gateway_status,
     listener_set_status,
+    owner_of,
     read_report,
 )
 from .state import State
 from .status import Address, Status
-from .topology import ListenerSetFacts, Topology
+from .topology import Topology
 
+#: Kinds of objects whose status says what engines made of them.
+PARENT_KINDS = frozenset({"Gateway", "ListenerSet"})
+
+_serials = itertools.count(1)
 _NO_FAILURES: Mapping[ObjectKey, str] = MappingProxyType({})
 
 
@@ -43,6 +50,14 @@ class Translation:
         settled: every engine that is there had its say in the reports.
         infrastructure: planned data planes by `namespace/name`; empty without provisioning.
         assigned: addresses of the Services of Gateways.
+        changed: objects whose status may differ from that in the translation before.
+        base: serial of that one; 0: there is none.
+        serial: number of this translation, unique in the process.
+        origin: serial of the one that the reports were added to; 0: there are none.
+        said: what the reports were taken from.
+        errors: of the reports, those with an error.
+        failures: why data planes could not be provisioned, by Gateway.
+        programmed: the verdict on each Gateway by the reports.
     """
 
     snapshot: Snapshot
@@ -56,6 +71,14 @@ class Translation:
     settled: bool = False
     infrastructure: Mapping[str, DataPlane] = field(default_factory=lambda: MappingProxyType({}))
     assigned: Mapping[ObjectKey, tuple[Address, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    changed: frozenset[ObjectKey] = frozenset()
+    base: int = 0
+    serial: int = field(default_factory=lambda: next(_serials))
+    origin: int = 0
+    said: ApplyReport | None = None
+    errors: Mapping[str, ListenerReport] = field(default_factory=lambda: MappingProxyType({}))
+    failures: Mapping[ObjectKey, str] = field(default_factory=lambda: MappingProxyType({}))
+    programmed: Mapping[ObjectKey, Programmed] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def due(self) -> float | None:
@@ -76,42 +99,119 @@ class Translation:
         origin = self.snapshot.origin(ObjectKey.parse(item.object))
         return item.at(origin) if origin is not None else item
 
+    def changed_since(self, before: Translation | None) -> Collection[ObjectKey]:
+        """Objects whose status may be another one than in a translation before; cheap for the one before."""
+        if before is not None and before.serial in {self.serial, self.base}:
+            return self.changed if before.serial == self.base else ()
+        old = before.statuses if before is not None else {}
+        found = [key for key, status in self.statuses.items() if old.get(key) is not status]
+        return found + [key for key in old if key not in self.statuses]
+
     def with_report(
-        self, report: bytes | Mapping[str, object] | ApplyReport, failures: Mapping[ObjectKey, str] = _NO_FAILURES
+        self,
+        report: bytes | Mapping[str, object] | ApplyReport,
+        failures: Mapping[ObjectKey, str] = _NO_FAILURES,
+        before: Translation | None = None,
     ) -> Translation:
         """Return the same translation after engines applied it: `Programmed`, addresses and bind errors.
 
         Args:
             report: of the engine, or of all engines together.
             failures: why data planes could not be provisioned, by Gateway.
+            before: what this returned last time: it changes nothing of the result, but only what changed since is done
+                again.
         """
         said = read_report(report)
-        reports = {item.id: item for item in said.listeners}
-        statuses = dict(self.statuses)
-        programming = Programming(self.attached, reports, self.status_addresses, self.assigned, failures)
-        statuses.update(topology_statuses(self.topology, programming))
+        if before is not None and before.said is said:
+            reports, errors = before.reports, before.errors
+        else:
+            reports = {item.id: item for item in said.listeners}
+            errors = {item.id: item for item in said.listeners if item.error is not None}
+        programming = Programming(self.attached, reports, self.status_addresses, self.assigned, failures, errors)
+        changed = self._changed_with(before, reports, failures)
+        if before is None or changed is None:
+            old: Mapping[ObjectKey, Status] = {}
+            known: Mapping[ObjectKey, Programmed] = {}
+            parents: Collection[ObjectKey] = (*self.topology.gateways, *self.topology.listener_sets)
+            statuses = dict(self.statuses)
+        else:
+            old, known, parents = before.statuses, before.programmed, changed
+            statuses = dict(old)
+            for key in changed:
+                if key not in self.statuses:
+                    statuses.pop(key, None)
+                elif key.kind not in PARENT_KINDS:
+                    statuses[key] = self.statuses[key]
+        new, programmed = parent_statuses(self.topology, programming, parents, known)
+        for key, status in new.items():
+            statuses[key] = old[key] if old.get(key) == status else status
         failed: dict[ObjectKey, tuple[Diagnostic, ...]] = {}
-        for item in bind_diagnostics(self.topology, reports):
+        for item in bind_diagnostics(self.topology, errors):
             key = ObjectKey.parse(item.object)
             failed[key] = (*failed.get(key, ()), item)
-        noted = (*self.noted, failed)
-        return replace(self, statuses=statuses, noted=noted, reports=reports, settled=said.settled)
+        looked = new.keys() if changed is None else changed | new.keys()
+        return replace(
+            self,
+            statuses=MappingProxyType(statuses),
+            noted=(*self.noted, failed),
+            reports=reports,
+            settled=said.settled,
+            changed=frozenset(key for key in looked if statuses.get(key) is not old.get(key)),
+            base=before.serial if before is not None and changed is not None else 0,
+            serial=next(_serials),
+            origin=self.serial,
+            said=said,
+            errors=errors,
+            failures=failures,
+            programmed={key: item for key, item in {**known, **programmed}.items() if key in self.topology.gateways}
+            if programmed or changed
+            else known,
+        )
+
+    def _changed_with(
+        self, before: Translation | None, reports: Mapping[str, ListenerReport], failures: Mapping[ObjectKey, str]
+    ) -> Set[ObjectKey] | None:
+        """Objects whose status may be another one than with the reports before; None: any."""
+        if before is None or before.origin not in {self.serial, self.base}:
+            return None
+        changed = set(self.changed) if before.origin == self.base else set()
+        if reports is not before.reports:
+            found = [key for key, item in reports.items() if before.reports.get(key) != item]
+            found += [key for key in before.reports if key not in reports]
+            changed.update(owner_of(key) for key in found)
+        if failures != before.failures:
+            changed.update(key for key in failures if before.failures.get(key) != failures[key])
+            changed.update(key for key in before.failures if key not in failures)
+        return changed
 
 
-def topology_statuses(
-    topology: Topology, programming: Programming, only: frozenset[ObjectKey] | None = None
-) -> dict[ObjectKey, Status]:
-    """Write the statuses of classes, Gateways and ListenerSets, of all or only of some."""
-    by_gateway: dict[ObjectKey, list[ListenerSetFacts]] = {}
-    for item in topology.listener_sets.values():
-        by_gateway.setdefault(item.gateway, []).append(item)
-    result: dict[ObjectKey, Status] = {}
-    if only is None:
-        result.update((item.key, class_status(item, verdict, topology)) for item, verdict in topology.classes)
-    for key in topology.gateways if only is None else only & topology.gateways.keys():
-        result[key] = gateway_status(topology.gateways[key], by_gateway.get(key, ()), programming)
-    for key in topology.listener_sets if only is None else only & topology.listener_sets.keys():
-        item = topology.listener_sets[key]
-        parent = topology.gateways[item.gateway]
-        result[key] = listener_set_status(item, parent, by_gateway.get(item.gateway, ()), programming)
-    return result
+def parent_statuses(
+    topology: Topology, programming: Programming, only: Iterable[ObjectKey], known: Mapping[ObjectKey, Programmed]
+) -> tuple[dict[ObjectKey, Status], dict[ObjectKey, Programmed]]:
+    """Write the statuses of Gateways and ListenerSets, with the ListenerSets of Gateways about which there is news.
+
+    Args:
+        topology: facts.
+        programming: what statuses are written from besides facts.
+        only: objects that something changed for; those that are not there count for nothing.
+        known: verdicts on Gateways that ListenerSets were written with.
+
+    Returns:
+        Statuses, and the verdicts on the Gateways that were looked at.
+    """
+    wanted = set(only)
+    gateways = {key for key in wanted if key in topology.gateways}
+    gateways.update(topology.listener_sets[key].gateway for key in wanted if key in topology.listener_sets)
+    statuses: dict[ObjectKey, Status] = {}
+    programmed: dict[ObjectKey, Programmed] = {}
+    for key in gateways:
+        facts, family = topology.gateways[key], topology.families.get(key, ())
+        verdict = gateway_programmed(facts, (topology.listener_sets[item] for item in family), programming)
+        news = known.get(key) != verdict
+        programmed[key] = verdict
+        if key in wanted or news:
+            statuses[key] = gateway_status(facts, verdict, programming)
+        for item in family:
+            if news or item in wanted:
+                statuses[item] = listener_set_status(topology.listener_sets[item], verdict, programming)
+    return statuses, programmed

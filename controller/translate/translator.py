@@ -6,7 +6,8 @@ content of its Secret goes bad; a Gateway stays at the address that a pool gave 
 `Options.keep_served` a Gateway that is served when its class is deleted; and an object whose new version makes a
 translation raise (`quarantine`). Stages, each fed only with what changed:
 
-1. topology: Gateways, ListenerSets, listeners, certificates; skipped while nothing that it looked at changed;
+1. topology: Gateways, ListenerSets, listeners, certificates: those that changed or looked at something that changed,
+   with those that they may have a dispute with (`parts`);
 2. routes: those that changed, and those that looked at something that changed;
 3. backends and endpoints: those of Services, EndpointSlices and routes that changed; no route is touched;
 4. policies: when a policy, or a Service or ConfigMap that one names, changed;
@@ -19,19 +20,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from .. import DEFAULT_CONTROLLER_NAME
 from ..api import ROUTE_KINDS, BackendTLSPolicy, EndpointSlice, ObjectKey, ReferenceGrant, Route, Service
 from ..store.snapshot import Changes, Snapshot
 from .addresses import assigned_addresses
-from .gateways import build_topology, namespace_labels
+from .features import supported_features
+from .gateways import Surroundings, judge_classes, namespace_labels
 from .grants import index_grants
-from .memo import Ledger, Memo, Pair
+from .memo import Memo, Pair
 from .options import Options
 from .policies import translate_policies
 from .quarantine import Quarantine
-from .report import Programming
+from .report import Programming, class_status, owner_of
 from .routes import translate_route
 from .stages import (
     Touched,
@@ -41,19 +42,15 @@ from .stages import (
     plain_text_diagnostic,
     protected_backends,
     replace_backend,
+    replace_parts,
     replace_route,
     tell_shadowed,
-    update_planes,
 )
 from .state import State
-from .topology import ParentView, Read, Topology
-from .translation import Translation, topology_statuses
+from .topology import Classes, ParentView, Read, Topology
+from .translation import Translation, parent_statuses
+from .versions import version_verdict
 
-_K = TypeVar("_K")
-_V = TypeVar("_V")
-
-#: Kinds whose objects the topology is made of; others only where it looked at them.
-_TOPOLOGY_KINDS = ("GatewayClass", "Gateway", "ListenerSet", "CustomResourceDefinition")
 #: Kinds whose objects are noted one by one by what looked at them.
 _READ_KINDS = (
     "Namespace",
@@ -114,7 +111,7 @@ class Translator:
         self.options = options if options is not None else Options()
         self._memo = Memo()
         #: Of the translation before one that raised: what serves does not end with the memory of how it came about.
-        self._before: Topology | None = None
+        self._before: Translation | None = None
         self._quarantine = Quarantine()
 
     @property
@@ -144,7 +141,7 @@ class Translator:
         try:
             return self._translate(memo, snapshot, options)
         except BaseException:
-            self._before = memo.topology if memo.topology is not None else self._before
+            self._before = memo.translation if memo.translation is not None else self._before
             self._memo = Memo()  # half-done work must not be taken for the memory of a whole translation
             raise
 
@@ -155,37 +152,74 @@ class Translator:
             memo.grants = index_grants(
                 item for item in snapshot.table("ReferenceGrant").values() if isinstance(item, ReferenceGrant)
             )
-        topology, rebuilt = self._update_topology(memo, step)
+        topology, parents = self._update_topology(memo, step)
         touched = self._update_routes(memo, step, topology)
         services = self._update_backends(memo, step, touched.backends)
         self._update_policies(memo, step, services, topology)
-        if rebuilt and self.options.provision is not None:
-            update_planes(memo, topology.planes, self.options.provision)
-        moved = self._update_addresses(memo, step, services, topology, rebuilt=rebuilt)
-        self._update_statuses(memo, topology, touched.listeners, rebuilt=rebuilt or moved)
+        parents |= self._update_addresses(memo, step, services, parents)
+        parents.update(map(owner_of, touched.listeners))
+        self._update_statuses(memo, topology, parents)
         memo.snapshot = snapshot
-        memo.translation = self._publish(memo, snapshot, topology)
+        memo.translation = self._publish(memo, snapshot, topology, parents)
         return memo.translation
 
-    def _update_topology(self, memo: Memo, step: _Step) -> tuple[Topology, bool]:
-        """Build the topology again where something that it is made of changed; adds changed parents to `dirty`."""
-        old, dirty = memo.topology, step.dirty
-        kinds_changed = any(kind in step.changes for kind in _TOPOLOGY_KINDS)
-        due = memo.translation is not None and memo.translation.is_due(step.options.now)
-        if old is not None and not kinds_changed and not due and dirty.isdisjoint(old.reads):
-            return old, False
-        known = old if old is not None else self._before
-        good = known.certificates if known is not None else {}
-        served = known.gateways if known is not None and step.options.keep_served else {}
-        new = build_topology(step.snapshot, self.controller_name, step.options, good, served)
-        before = old.parents if old is not None else {}
-        dirty.update(key for key in before if key not in new.parents)
-        dirty.update(key for key, view in new.parents.items() if before.get(key) != view)
-        memo.topology = new
-        memo.listeners.replace(new.listeners)
-        memo.certificates.replace(new.certificates)
-        _replace_part(memo.diagnostics, old.diagnostics if old is not None else {}, new.diagnostics)
-        return new, True
+    def _update_topology(self, memo: Memo, step: _Step) -> tuple[Topology, set[ObjectKey]]:
+        """Translate again the Gateways that something changed for; adds parents that changed to `dirty`.
+
+        Returns:
+            The topology; Gateways and ListenerSets whose facts changed, and those that are gone.
+        """
+        old, options = memo.topology, step.options
+        known = memo.translation if memo.translation is not None else self._before
+        versioned = old is None or "CustomResourceDefinition" in step.changes
+        classes = self._update_classes(memo, step)
+        around = Surroundings(
+            snapshot=step.snapshot,
+            controller_name=self.controller_name,
+            options=options,
+            grants=memo.grants,
+            classes=classes,
+            good=known.ir.certificates if known is not None else {},
+            before=known.topology.gateways if known is not None and options.keep_served else {},
+        )
+        stale = memo.parts.stale(step.changes, step.dirty, options.now, around)
+        if old is not None and old.classes is classes.verdicts and not stale and not versioned:
+            return old, set()
+        replace_parts(memo, memo.parts.translate(stale, around), self.options.provision)
+        gateways, changed_gateways = memo.gateways.publish()
+        listener_sets, changed_sets = memo.listener_sets.publish()
+        families, changed_families = memo.families.publish()
+        parents, changed_parents = memo.parents.publish()
+        step.dirty.update(changed_parents)
+        topology = memo.topology = Topology(
+            classes=classes.verdicts,
+            gateways=gateways,
+            listener_sets=listener_sets,
+            families=families,
+            parents=parents,
+            features=supported_features(provisioned=options.provision is not None),
+            version=version_verdict(step.snapshot) if old is None or versioned else old.version,
+            due=memo.parts.due,
+        )
+        self._update_class_statuses(memo, topology, old)
+        return topology, {*changed_gateways, *changed_sets, *changed_families}
+
+    def _update_classes(self, memo: Memo, step: _Step) -> Classes:
+        old = memo.classes
+        if old is not None and "GatewayClass" not in step.changes and step.dirty.isdisjoint(old.reads):
+            return old
+        new = judge_classes(step.snapshot, self.controller_name, step.options, memo.grants)
+        if old is not None and new == old:
+            return old
+        memo.diagnostics.replace_part(old.diagnostics if old is not None else {}, new.diagnostics)
+        memo.classes = new
+        return new
+
+    def _update_class_statuses(self, memo: Memo, topology: Topology, old: Topology | None) -> None:
+        if old is not None and old.classes is topology.classes and old.version == topology.version:
+            return
+        new = {item.key: class_status(item, verdict, topology) for item, verdict in topology.classes}
+        memo.statuses.replace_part([item.key for item, _ in old.classes] if old is not None else (), new)
 
     def _update_routes(self, memo: Memo, step: _Step, topology: Topology) -> Touched:
         """Translate the routes that changed, and those that looked at something that changed."""
@@ -240,38 +274,45 @@ class Translator:
             new = translate_policies(step.snapshot, uses, gateways, self.controller_name, self.options)
             memo.policies = new
             memo.backend_tls.replace(new.backend_tls)
-            _replace_part(memo.statuses, old.statuses if old is not None else {}, new.statuses)
-            _replace_part(memo.diagnostics, old.diagnostics if old is not None else {}, new.diagnostics)
-        memo.trust.replace({**topology.trust, **(memo.policies.trust if memo.policies is not None else {})})
+            memo.statuses.replace_part(old.statuses if old is not None else {}, new.statuses)
+            memo.diagnostics.replace_part(old.diagnostics if old is not None else {}, new.diagnostics)
+        memo.trust.replace({**memo.part_trust, **(memo.policies.trust if memo.policies is not None else {})})
 
     def _update_addresses(
-        self, memo: Memo, step: _Step, services: set[Pair], topology: Topology, *, rebuilt: bool
-    ) -> bool:
-        """Look up what addresses data planes have where that may have changed; returns whether it has."""
-        gateways = topology.gateways.values()
-        if not rebuilt and "Node" not in step.changes and services.isdisjoint(facts.service for facts in gateways):
-            return False
-        before = memo.assigned
-        memo.assigned = assigned_addresses(step.snapshot, self.controller_name, gateways, memo.service_slices)
-        return before != memo.assigned
-
-    def _update_statuses(self, memo: Memo, topology: Topology, listeners: set[str], *, rebuilt: bool) -> None:
-        counts, _ = memo.attached.publish()
-        programming = Programming(counts, None, self.options.status_addresses, memo.assigned)
-        if rebuilt:
-            new = topology_statuses(topology, programming)
-            gone = [key for key in memo.statuses.keys() if key.kind in _TOPOLOGY_KINDS and key not in new]  # noqa: SIM118
-            for key in gone:
-                memo.statuses.drop(key)
-        elif listeners:
-            owners = frozenset(ObjectKey(*identifier.split("/")[:3]) for identifier in listeners)
-            new = topology_statuses(topology, programming, owners)
+        self, memo: Memo, step: _Step, services: set[Pair], parents: set[ObjectKey]
+    ) -> set[ObjectKey]:
+        """Look up what addresses data planes have where that may have changed; returns those Gateways."""
+        gateways = memo.gateways.items()
+        look = {key for key in parents if key.kind == "Gateway"}
+        if "Node" in step.changes:
+            look.update(gateways)
         else:
+            for pair in services:
+                look.update(memo.served_by.get(pair, ()))
+        if not look:
+            return set()
+        facts = [gateways[key] for key in look if key in gateways]
+        found = assigned_addresses(step.snapshot, self.controller_name, facts, memo.service_slices)
+        memo.assigned.replace_part(look, found)
+        return {key for key in look if memo.assigned.is_changed(key)}
+
+    def _update_statuses(self, memo: Memo, topology: Topology, parents: set[ObjectKey]) -> None:
+        """Write the statuses of Gateways and ListenerSets that changed, or whose count of routes did."""
+        if not parents:
             return
+        counts, _ = memo.attached.publish()
+        assigned, _ = memo.assigned.publish()
+        programming = Programming(counts, None, self.options.status_addresses, assigned)
+        new, programmed = parent_statuses(topology, programming, parents, memo.programmed)
+        memo.programmed.update(programmed)
+        for key in parents:
+            if key not in topology.gateways and key not in topology.listener_sets:
+                memo.statuses.drop(key)
+                memo.programmed.pop(key, None)
         for key, status in new.items():
             memo.statuses.put(key, status)
 
-    def _publish(self, memo: Memo, snapshot: Snapshot, topology: Topology) -> Translation:
+    def _publish(self, memo: Memo, snapshot: Snapshot, topology: Topology, parents: set[ObjectKey]) -> Translation:
         listeners, changed_listeners = memo.listeners.publish()
         rules, changed_rules = memo.http_rules.publish()
         l4_rules, changed_l4_rules = memo.l4_rules.publish()
@@ -304,9 +345,11 @@ class Translator:
             },
             owner=memo,
         )
-        statuses, _ = memo.statuses.publish()
+        statuses, changed_statuses = memo.statuses.publish()
         diagnostics, _ = memo.diagnostics.publish()
         attached, _ = memo.attached.publish()
+        assigned, _ = memo.assigned.publish()
+        infrastructure, _ = memo.planes.publish()
         plain = frozenset(memo.wants_tls)
         unprotected = {backend_key(item): plain_text_diagnostic(item) for item in plain - protected_backends(memo)}
         return Translation(
@@ -317,8 +360,11 @@ class Translator:
             attached,
             (diagnostics, unprotected),
             self.options.status_addresses,
-            infrastructure=memo.infrastructure,
-            assigned=memo.assigned,
+            infrastructure=infrastructure,
+            assigned=assigned,
+            # What is written only in a report may differ although the status before any report is the same.
+            changed=changed_statuses | parents,
+            base=memo.translation.serial if memo.translation is not None else 0,
         )
 
 
@@ -327,11 +373,3 @@ def _dirty_reads(changes: Changes) -> set[Read]:
     dirty: set[Read] = {(kind, namespace, name) for kind in _READ_KINDS for namespace, name in changes.get(kind, ())}
     dirty.update(("ReferenceGrant", namespace, "") for namespace, _ in changes.get("ReferenceGrant", ()))
     return dirty
-
-
-def _replace_part(ledger: Ledger[_K, _V], old: Mapping[_K, _V], new: Mapping[_K, _V]) -> None:
-    """Replace what one stage put into a ledger."""
-    for key in old.keys() - new.keys():
-        ledger.drop(key)
-    for key, value in new.items():
-        ledger.put(key, value)

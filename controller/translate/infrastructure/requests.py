@@ -30,6 +30,7 @@ from ..assemble import Build
 from ..listeners import Draft
 from ..secrets import Material, secret_value
 from ..status import Verdict
+from ..topology import ClassParameters
 from ..values import MAX_PORT
 from .names import dedicated_ports, label_value, plane_name, shared_name, shared_ports, shared_service_name
 from .parameters import faults
@@ -41,20 +42,16 @@ _REMEDY = f"refer to a {KIND} of {GROUP} that exists, or remove parametersRef"
 
 
 @dataclass(slots=True)
-class _Class:
-    """A class as its Gateways see it; `error` says why its parameters cannot be used."""
-
-    parameters: GatewayParametersSpec
-    error: str = ""
-
-
-@dataclass(slots=True)
 class Provisioning:
-    """Collects what is needed of data planes while the topology is built."""
+    """Collects what is needed of data planes while a part of the topology is built.
+
+    Attributes:
+        classes: parameters of our classes, by name; filled by `check_class`.
+    """
 
     controller_name: str
     material: Material
-    _classes: dict[str, _Class] = field(default_factory=dict)
+    classes: dict[str, ClassParameters] = field(default_factory=dict)
     _parameters: dict[ObjectKey, GatewayParametersSpec] = field(default_factory=dict)
 
     def check_class(self, item: GatewayClass, diagnostics: Diagnostics) -> Verdict | None:
@@ -70,13 +67,13 @@ class Provisioning:
             spec = found or spec
             if error:
                 diagnostics.error("spec.parametersRef", "invalid-parameters", error, _REMEDY)
-        self._classes[item.name] = _Class(spec, error)
+        self.classes[item.name] = ClassParameters(spec, error)
         return Verdict(False, "InvalidParameters", error) if error else None
 
     def check_gateway(self, gateway: Gateway, diagnostics: Diagnostics) -> Verdict | None:
         """Resolve the parameters of a Gateway; returns the verdict where they or the class's cannot be used."""
-        known = self._classes.get(gateway.spec.gateway_class_name)
-        base = known.parameters if known is not None else GatewayParametersSpec()
+        known = self.classes.get(gateway.spec.gateway_class_name)
+        base = known.spec if known is not None else GatewayParametersSpec()
         if known is not None and known.error:
             message = f"GatewayClass {gateway.spec.gateway_class_name} is not accepted: {known.error}"
             return Verdict(False, "InvalidParameters", message)
@@ -162,9 +159,9 @@ class Provisioning:
         return value.decode(errors="replace") if value else None
 
     def _is_shared(self, build: Build, options: ProvisionOptions) -> bool:
-        known = self._classes.get(build.gateway.spec.gateway_class_name)
+        known = self.classes.get(build.gateway.spec.gateway_class_name)
         if known is not None and not known.error:
-            return known.parameters.mode == SHARED
+            return known.spec.mode == SHARED
         # Nobody can say what the class wants now: as it is.
         return self._service(build, options) is not None
 
@@ -232,7 +229,7 @@ class Provisioning:
             name = shared_service_name(key, class_name)
             build.service = (options.namespace, name)
             gateways.append(self._member(build, name, tuple(sorted(ports))))
-        known_class = self._classes.get(class_name)
+        known_class = self.classes.get(class_name)
         return PlaneRequest(
             namespace=options.namespace,
             name=shared_name(class_name),
@@ -240,7 +237,7 @@ class Provisioning:
             class_name=class_name,
             shared=True,
             gateways=tuple(gateways),
-            parameters=known_class.parameters if known_class is not None else GatewayParametersSpec(),
+            parameters=known_class.spec if known_class is not None else GatewayParametersSpec(),
             trust=trust or "",
             kept=trust is None or known_class is None or bool(known_class.error),
         )
