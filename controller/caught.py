@@ -17,7 +17,7 @@ _lock = threading.Lock()
 _counts: Counter[str] = Counter()
 
 
-def note(stage: str, error: Exception) -> str:
+def note(stage: str, error: BaseException) -> str:
     """Count an exception and say what it is.
 
     Args:

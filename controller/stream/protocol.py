@@ -19,6 +19,7 @@ import msgspec
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from sluicegate import ir
+from sluicegate.ir import Refusal
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 METHOD = "DeltaAggregatedResources"
@@ -81,22 +82,6 @@ class PlaneReport(msgspec.Struct, frozen=True):
     """What one pod has to say of its configuration."""
 
     listeners: tuple[ListenerOutcome, ...] = ()
-
-
-class Refusal(msgspec.Struct, frozen=True):
-    """Why the engine refuses a resource, and with it the transaction."""
-
-    kind: str
-    id: str
-    reason: str
-
-
-class RefusedError(Exception):
-    """The engine does not take a transaction; `reasons` says what of it."""
-
-    def __init__(self, reasons: tuple[Refusal, ...]) -> None:
-        super().__init__("; ".join(f"{item.kind} {item.id}: {item.reason}" for item in reasons))
-        self.reasons = reasons
 
 
 def type_url(section: str) -> str:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from sluicegate.ir import Refusal
+
 from ..translate import ApplyReport, ListenerReport, Translation
 from ..translate.report import REFUSED, BindError
 from .projection import PlaneKey
-from .protocol import ListenerOutcome, PlaneReport, Refusal
+from .protocol import ListenerOutcome, PlaneReport
 
 
 class PodReport(NamedTuple):

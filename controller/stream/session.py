@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from sluicegate.ir import Refusal
+
 from .projection import Changed, Plane
 from .protocol import (
     CHUNK,
@@ -24,7 +26,6 @@ from .protocol import (
     SECTIONS,
     Message,
     PlaneReport,
-    Refusal,
     Response,
     read_refusals,
     read_report,

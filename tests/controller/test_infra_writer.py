@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
+import loop_tasks
 import pytest
 from api_server import ApiServer
 from kubernetes.aio.client import Configuration
@@ -164,7 +165,7 @@ async def bench(*documents: tuple[str, dict[str, Any]], lead: bool = True) -> As
     configuration.host = server.url
     async with Client(configuration) as client:
         made = Bench(server, client)
-        task = asyncio.create_task(made.loop.run())
+        task = asyncio.create_task(loop_tasks.run(made.loop))
         try:
             await asyncio.wait_for(made.loop.ready.wait(), 10)
             if lead:

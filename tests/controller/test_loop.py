@@ -7,6 +7,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import loop_tasks
 import pytest
 from api_server import ApiServer
 from kubernetes.aio.client import Configuration
@@ -107,7 +108,7 @@ async def with_loop(test: Test, pool: tuple[str, ...] = ()) -> None:
         translator = Counting("example.com/c", Options(implicit_class=False, implicit_namespaces=False, pool=pool))
         resources = (*WATCHED, Resource("Deployment", "apps/v1", "deployments"))
         loop = Loop(client, translator, outputs, Numbered(), lambda *_: None, resources)
-        running = asyncio.create_task(loop.run())
+        running = asyncio.create_task(loop_tasks.run(loop))
         try:
             await asyncio.wait_for(loop.ready.wait(), LIMIT)
             await test(server, loop, plain, reported, translator)

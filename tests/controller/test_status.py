@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import loop_tasks
 import msgspec
 import pytest
 from api_server import ApiServer
@@ -229,7 +230,7 @@ async def with_loop(
         writer = StatusWriter(client, NAME, complain)
         outputs = [Output(writer, lambda translation: translation.statuses, reported=True)]
         loop = Loop(client, Translator(NAME, options), outputs, Everything(), complain)
-        running = asyncio.create_task(loop.run())
+        running = asyncio.create_task(loop_tasks.run(loop))
         try:
             await asyncio.wait_for(loop.ready.wait(), 10)
             await test(server, loop)

@@ -16,7 +16,7 @@ from sluicegate import ir
 from sluicegate.controller.sources.kubernetes.client import ApiError
 from sluicegate.controller.stream import protocol
 from sluicegate.controller.stream.identity import Authority, make_authority, server_certificate
-from sluicegate.controller.stream.protocol import ListenerOutcome, PlaneReport, Refusal, RefusedError
+from sluicegate.controller.stream.protocol import ListenerOutcome, PlaneReport
 from sluicegate.controller.stream.review import Reviewer
 from sluicegate.controller.stream.server import StreamServer, Wanted
 from sluicegate.controller.stream.transport import ServerTimes
@@ -24,6 +24,7 @@ from sluicegate.controller.translate import State
 from sluicegate.controller.translate.state import RESOURCE_KINDS
 from sluicegate.dataplane.client import ClientTimes, StreamClient
 from sluicegate.dataplane.holdings import Change, Holdings
+from sluicegate.ir import Refusal, RefusedError
 
 # After the modules above, which say how gRPC behaves.
 import grpc  # isort: skip

@@ -131,7 +131,7 @@ main()
     [
         "sluicegate.dataplane.client.StreamClient._connect",
         "sluicegate.dataplane.serving.Serving.save_now",
-        "sluicegate.processes.gateway.role._Role._tell_connected",
+        "sluicegate.processes.gateway.role.DataPlane._tell_connected",
     ],
 )
 def test_a_fault_of_ours_is_told_and_ends_nothing(

@@ -80,7 +80,7 @@ def test_odd_manifests_are_told_and_counted(start: Any, simple: list[Manifest]) 
         "sluicegate.processes.live.Live.step",
         "sluicegate.controller.sources.files.reader.Reader.read",
         "sluicegate.controller.translate.translator.Translator.translate",
-        "sluicegate.engine.delivery.Delivery.deliver",
+        "sluicegate.processes.translation_delivery.TranslationDelivery.deliver",
         "sluicegate.processes.serve.report.Reporter.changed",
     ],
 )

@@ -18,6 +18,7 @@ from sluicegate.controller.api import Code
 from sluicegate.controller.sources.kubernetes.client import Client
 from sluicegate.engine.limits import EngineLimits
 from sluicegate.engine.native import Engine
+from sluicegate.observe.log import Log
 from sluicegate.processes.controller import role
 from sluicegate.processes.controller.settings import ControllerSettings, load_controller_settings
 from sluicegate.processes.settings import LISTS, GatewaySettings, Settings, load_gateway_settings
@@ -192,7 +193,7 @@ def test_every_metric_is_documented() -> None:
 
 def test_every_metric_of_the_controller_is_documented() -> None:
     settings = load_controller_settings({}, {}, "1")
-    metrics = role._Controller(cast("Client", None), settings, "1").metrics()
+    metrics = role.Controller(cast("Client", None), settings, Log("text"), "1").metrics()
     documented = rows(document("metrics.md", "The controller"), 4)
     assert re.findall(r"^# TYPE (\w+) (\w+)$", metrics, re.MULTILINE) == [cells[:2] for cells in documented]
     for name, _, labels, _ in documented:

@@ -27,6 +27,8 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 import grpc
 import grpc.aio
 
+from sluicegate.ir import RefusedError
+
 from ..controller import caught
 from ..controller.stream.protocol import (
     GENERATION,
@@ -38,7 +40,6 @@ from ..controller.stream.protocol import (
     SERVICE,
     Message,
     PlaneReport,
-    RefusedError,
     Request,
     Response,
     acknowledgement,

@@ -1,49 +1,41 @@
-"""The engine of a data plane: transactions of the controller in, reports out; what it has taken is kept in a file.
+"""What a data plane serves: transactions of the controller in, reports out; what was taken is kept in a file.
 
-One call into the engine at a time, each on a thread. What the engine refuses changes nothing.
+What the engine refuses changes nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-import msgspec
-
-from sluicegate.controller.stream.protocol import BindError, ListenerOutcome, PlaneReport, Refusal, RefusedError
+from sluicegate.controller.stream.protocol import BindError, ListenerOutcome, PlaneReport
 from sluicegate.dataplane.holdings import Change, Holdings
 from sluicegate.dataplane.snapshot_file import SnapshotError, write_snapshot
-from sluicegate.engine.native import Engine, ListenerReport, Refused
+from sluicegate.engine.delivery import Delivery
+from sluicegate.engine.native import ListenerReport
 
-#: Seconds between attempts to bind ports that could not be bound.
-RETRY_BINDS = 2.0
 #: Seconds between two snapshots; the first change after a while is written at once.
 SNAPSHOT_INTERVAL = 5.0
-
-_REFUSALS = msgspec.json.Decoder(tuple[Refusal, ...])
 
 
 class Serving:
     """Keeps an engine at what the controller sends."""
 
     def __init__(
-        self, engine: Engine, holdings: Holdings, state_directory: str, warn: Callable[[str, str], None]
+        self, delivery: Delivery, holdings: Holdings, state_directory: str, warn: Callable[[str, str], None]
     ) -> None:
         """Serve with an engine that has no configuration yet.
 
         Args:
-            engine: serves.
+            delivery: to the engine.
             holdings: what is to be served; kept at what the engine has taken.
             state_directory: of the snapshot.
             warn: takes a code and a message.
         """
         self.holdings = holdings
-        self.applied_seconds = 0.0
-        self._engine = engine
+        self._delivery = delivery
         self._directory = state_directory
         self._warn = warn
-        self._generation = 0
-        self._listeners: dict[str, ListenerReport] = {}
         self._calls = asyncio.Lock()
         self._changed = asyncio.Event()
         self._saved = True
@@ -74,22 +66,10 @@ class Serving:
         return PlaneReport(
             tuple(
                 ListenerOutcome(item.id, version, tuple(item.bound), _error(item))
-                for item in sorted(self._listeners.values(), key=lambda item: item.id)
+                for item in sorted(self._delivery.listeners.values(), key=lambda item: item.id)
                 if (version := self.holdings.version("listeners", item.id))
             )
         )
-
-    async def retry_binds(self, report: Callable[[], None]) -> None:
-        """Try ports again that could not be bound, until cancelled; `report` is called where that changed something."""
-        while True:
-            await asyncio.sleep(RETRY_BINDS)
-            if not any(item.error for item in self._listeners.values()):
-                continue
-            async with self._calls:
-                before = dict(self._listeners)
-                self._take(await asyncio.to_thread(self._engine.retry_binds))
-            if self._listeners != before:
-                report()
 
     async def save(self) -> None:
         """Keep the snapshot at what is served, until cancelled."""
@@ -118,24 +98,8 @@ class Serving:
             raise
 
     async def _apply(self, change: Change) -> None:
-        self._generation += 1
-        try:
-            report = await asyncio.to_thread(self._engine.apply, change.transaction(self._generation))
-        except Refused as error:
-            raise RefusedError(_refusals(str(error))) from None
-        self.applied_seconds = report.apply_seconds
-        self._listeners = {item.id: item for item in report.listeners}
-
-    def _take(self, listeners: Iterable[ListenerReport]) -> None:
-        self._listeners.update({item.id: item for item in listeners})
+        await asyncio.to_thread(self._delivery.apply, change.transaction)
 
 
 def _error(item: ListenerReport) -> BindError | None:
     return BindError(item.error.code, item.error.message, item.error.hint) if item.error is not None else None
-
-
-def _refusals(text: str) -> tuple[Refusal, ...]:
-    try:
-        return _REFUSALS.decode(text)
-    except msgspec.DecodeError:
-        return (Refusal("transaction", "", text),)

@@ -1,84 +1,80 @@
-"""From a translation to a live table: the smallest transaction, the engine's report, the statuses that follow."""
+"""From a transaction to a live table: one call into the engine at a time, and what it last said.
+
+The same for files, a cluster and the config stream. A transaction that the engine refuses leaves what is live as it
+was.
+"""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterable, Mapping
+
 import msgspec
 
-from sluicegate import ir
-from sluicegate.controller.api import Diagnostic
-from sluicegate.controller.translate import ApplyReport, ListenerReport, State, Translation, ir_transaction, is_empty
-from sluicegate.engine.native import Engine, Refused, Report
+from sluicegate.ir import Refusal, RefusedError
 
+from .native import Engine, ListenerReport, Refused, Report
 
-class _Refusal(msgspec.Struct, frozen=True):
-    """Why the engine refused a resource, as it says it."""
-
-    kind: str
-    id: str
-    reason: str
-
-    def diagnostic(self) -> Diagnostic:
-        return Diagnostic(
-            severity="error",
-            object=f"{self.kind} {self.id}".strip(),
-            code="refused",
-            message=f"the engine refuses it: {self.reason}",
-            remedy="what was live before goes on serving; please report this",
-        )
+_REFUSALS = msgspec.json.Decoder(tuple[Refusal, ...])
 
 
 class Delivery:
-    """Keeps an engine at the last translation that it took; not thread-safe.
+    """Gives an engine its transactions; may be called on any thread.
 
-    A transaction that the engine refuses leaves what is live as it was; the next one has all that differs.
+    Attributes:
+        generation: of the last transaction that was taken; 0: none was.
+        listeners: what the engine last said of each of its listeners, by id.
+        refusals: why the last transaction was refused; empty where it was taken.
     """
 
     def __init__(self, engine: Engine) -> None:
-        """Deliver to an engine."""
+        """Deliver to an engine that has no configuration yet."""
         self._engine = engine
-        self._applied: State | None = None
-        self._generation = 0
-        self._listeners: dict[str, ListenerReport] = {}
-        #: Why the engine refused the last transaction.
-        self.refusals: tuple[Diagnostic, ...] = ()
+        self._calls = threading.Lock()
+        self.generation = 0
+        self.listeners: Mapping[str, ListenerReport] = {}
+        self.refusals: tuple[Refusal, ...] = ()
 
-    def deliver(self, translation: Translation) -> Report | None:
-        """Apply what differs; None where nothing does, or the engine refuses it (`refusals` says why)."""
-        transaction = ir_transaction(self._applied, translation.ir, self._generation + 1)
-        if is_empty(transaction):
-            return None
-        try:
-            report = self._engine.apply(ir.encode(transaction))
-        except Refused as error:
-            self.refusals = _refusals(str(error))
-            return None
-        self.refusals = ()
-        self._generation = report.generation
-        self._applied = translation.ir
-        self._listeners = {}
-        self._take(report.listeners)
-        return report
+    @property
+    def has_unbound(self) -> bool:
+        """Whether there is a port to try again."""
+        return any(item.error for item in self.listeners.values())
 
-    def reported(self, translation: Translation) -> Translation:
-        """The translation with what the engine last said of its listeners."""
-        return translation.with_report(ApplyReport(self._generation, tuple(self._listeners.values())))
+    def apply(self, transaction: Callable[[int], bytes]) -> Report:
+        """Apply a transaction, all of it or nothing; blocks.
+
+        Args:
+            transaction: makes it, with the generation that it is to have.
+
+        Raises:
+            RefusedError: the engine does not take it.
+        """
+        with self._calls:
+            try:
+                report = self._engine.apply(transaction(self.generation + 1))
+            except Refused as error:
+                self.refusals = _refusals(str(error))
+                raise RefusedError(self.refusals) from None
+            self.refusals = ()
+            self.generation = report.generation
+            self.listeners = _by_id(report.listeners)
+            return report
 
     def retry_binds(self) -> bool:
-        """Try ports again that could not be bound; returns whether anything changed."""
-        if not any(item.error for item in self._listeners.values()):
-            return False
-        before = dict(self._listeners)
-        self._take(self._engine.retry_binds())
-        return self._listeners != before
-
-    def _take(self, listeners: object) -> None:
-        reports = msgspec.convert(listeners, list[ListenerReport], from_attributes=True)
-        self._listeners.update({item.id: item for item in reports})
+        """Try ports again that could not be bound; blocks. Returns whether anything changed."""
+        with self._calls:
+            if not self.has_unbound:
+                return False
+            before, self.listeners = self.listeners, {**self.listeners, **_by_id(self._engine.retry_binds())}
+            return self.listeners != before
 
 
-def _refusals(text: str) -> tuple[Diagnostic, ...]:
+def _by_id(reports: Iterable[ListenerReport]) -> dict[str, ListenerReport]:
+    return {item.id: item for item in reports}
+
+
+def _refusals(text: str) -> tuple[Refusal, ...]:
     try:
-        found = msgspec.json.decode(text, type=list[_Refusal])
+        return _REFUSALS.decode(text)
     except msgspec.DecodeError:
-        found = [_Refusal("transaction", "", text)]
-    return tuple(item.diagnostic() for item in found)
+        return (Refusal("transaction", "", text),)

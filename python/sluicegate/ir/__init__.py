@@ -7,6 +7,7 @@ Rules of the format:
   points up by id (a rule to its listeners, an endpoint to its backend), so one changed object is one small resource.
 - `full: true` replaces the whole state; otherwise `remove` and then `upsert` are applied to the state before.
 - An unknown field or version refuses the whole transaction. What a default says is left out of the JSON.
+- What the engine answers to one that it does not take is a `RefusedError`.
 - Secrets travel in a section of their own; `redacted` takes them out, everything else can be shown.
 
 All structs are frozen and made of tuples, so they can be compared, hashed and shared between generations. They hold no
@@ -47,6 +48,7 @@ from .http import (
     WeightedBackend,
 )
 from .l4 import L4Rule
+from .refusal import Refusal, RefusedError
 from .resources import (
     Backend,
     BackendProtocol,
@@ -102,6 +104,8 @@ __all__ = [
     "Percentage",
     "QueryMatch",
     "Redirect",
+    "Refusal",
+    "RefusedError",
     "RegularExpressionPath",
     "Removals",
     "ReplaceFullPath",

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from sluicegate.controller.sources.files.reader import Progress
 from sluicegate.controller.store.store import Store
 from sluicegate.controller.translate import Translation, Translator
-from sluicegate.engine.native import Engine, Report
+from sluicegate.engine.delivery import Delivery
+from sluicegate.engine.native import Report
 
 from ..controller.api import Diagnostic
 from ..controller.sources.files.source import Refresh, Source
-from ..engine.delivery import Delivery
+from .translation_delivery import TranslationDelivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +46,19 @@ class Step:
 class Live:
     """Keeps an engine at what the files say; not thread-safe."""
 
-    def __init__(self, source: Source, store: Store, translator: Translator, engine: Engine) -> None:
+    def __init__(self, source: Source, store: Store, translator: Translator, delivery: Delivery) -> None:
         """Put the stages together.
 
         Args:
             source: reads the files into `store`.
             store: collects the objects.
             translator: makes the configuration of them.
-            engine: serves it.
+            delivery: to the engine that serves it.
         """
         self._source = source
         self._store = store
         self._translator = translator
-        self._delivery = Delivery(engine)
+        self._delivery = TranslationDelivery(delivery)
         self._last: tuple[Refresh, Translation] | None = None
         self._whole = False
 
@@ -75,11 +76,9 @@ class Live:
         self._whole = True
         return step
 
-    def retry_binds(self) -> Step | None:
-        """Try ports again that could not be bound; None where that changed nothing."""
-        if self._last is None or not self._delivery.retry_binds():
-            return None
-        return self._step(*self._last, None, 0.0)
+    def again(self) -> Step | None:
+        """The last step with what the engine says now of its listeners; None before the first."""
+        return self._step(*self._last, None, 0.0) if self._last is not None else None
 
     def _step(self, refresh: Refresh, translation: Translation, report: Report | None, seconds: float) -> Step:
         known = self._delivery.reported(translation)

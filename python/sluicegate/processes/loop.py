@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,6 +27,7 @@ from ..controller.sources.kubernetes.watch import Watch
 from ..controller.store.snapshot import Snapshot
 from ..controller.store.store import Apply, Delete, Event, Init, InitDone, Keep, Store
 from ..controller.translate import Translation, Translator
+from .job import Job
 
 #: Seconds that events are gathered after the first of a batch: a kubectl apply of many objects is a few batches.
 GATHER = 0.002
@@ -122,18 +123,13 @@ class Loop:
         self._begun: float | None = None
         self.seconds = 0.0
 
-    async def run(self) -> None:
-        """Run until cancelled."""
-        jobs: list[Coroutine[Any, Any, None]] = [*(watch.run() for watch in self._watches), self._translate()]
-        jobs += [output.writer.run() for output in self._outputs]
-        tasks = [asyncio.create_task(job) for job in jobs]
-        try:
-            # None of them ends by itself: the first that does has failed.
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+    def jobs(self) -> Iterator[Job]:
+        """What goes on, each by itself: the watches, the translation, the writers."""
+        for watch in self._watches:
+            yield Job(f"the watch of {watch.kind}", watch.run)
+        yield Job("the translation", self._translate)
+        for output in self._outputs:
+            yield Job(f"the writer {type(output.writer).__name__}", output.writer.run)
 
     def lead(self, leading: bool) -> None:
         """Tell all writers whether this process leads."""

@@ -10,11 +10,8 @@ SIGTERM: the Lease is given back first, so that another replica takes over at on
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import socket
 import time
-from collections.abc import Awaitable, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any
 
 from sluicegate.controller import caught
@@ -23,7 +20,6 @@ from sluicegate.controller.provision.apply import InfraWriter
 from sluicegate.controller.provision.events import EventWriter
 from sluicegate.controller.provision.pods import PodTroubles
 from sluicegate.controller.sources.kubernetes.client import ApiError, Client
-from sluicegate.controller.sources.kubernetes.lease import Election
 from sluicegate.controller.sources.kubernetes.resources import NODE, OWNED, WATCHED
 from sluicegate.controller.status import StatusWriter
 from sluicegate.controller.store.store import Event
@@ -35,20 +31,18 @@ from sluicegate.controller.stream.tickets import TicketKeeper
 from sluicegate.controller.translate import Options, Translation, Translator
 from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
 from sluicegate.engine.checks import native_checks
-from sluicegate.processes import collector, signals
-from sluicegate.processes.gateway.log import Log
-from sluicegate.processes.loop import Loop, Output
+from sluicegate.observe.log import Log
 
+from ..follower import Follower
+from ..job import Job
+from ..loop import Loop, Output
+from ..process import Process
 from .admin import Admin
 from .metrics import Durations, lines, resident_bytes
-from .settings import NAME, ControllerSettings
+from .settings import ControllerSettings
 
-#: Seconds for giving the Lease back and closing connections.
-GOODBYE = 5.0
 #: Where an exception may be caught.
 STAGES = ("watch", "translate", "write", "step", "log")
-#: Exit status after a second signal.
-EXIT_AT_ONCE = 130
 
 
 async def run_controller(settings: ControllerSettings, version: str) -> int:
@@ -59,7 +53,8 @@ async def run_controller(settings: ControllerSettings, version: str) -> int:
         OSError: the admin address cannot be bound.
     """
     async with await Client.load(settings.kubeconfig or None) as client:
-        return await _Controller(client, settings, version).run()
+        log = Log(settings.output)
+        return await Process(Controller(client, settings, log, version), log).run()
 
 
 class Leadership:
@@ -121,13 +116,23 @@ class SettledStatus:
         await self._writer.run()
 
 
-class _Controller:
-    def __init__(self, client: Client, settings: ControllerSettings, version: str) -> None:
+class Controller:
+    """What follows the cluster, and what the leader writes."""
+
+    def __init__(self, client: Client, settings: ControllerSettings, log: Log, version: str) -> None:
+        """Put it together.
+
+        Args:
+            client: of the API server.
+            settings: of the process.
+            log: takes what happens.
+            version: of this program.
+        """
         self._client = client
         self._settings = settings
         self._version = version
-        self._log = Log(settings.output)
-        self._stop = asyncio.Event()
+        self._log = log
+        self._admin: Admin | None = None
         self._leads = Leadership()
         self._durations = Durations()
         name = settings.controller_name
@@ -173,73 +178,64 @@ class _Controller:
             observe=self._durations.observe,
         )
 
-    async def run(self) -> int:
-        signals.handle(self._signalled, lambda: self._ignored("SIGHUP"), lambda: self._ignored("SIGUSR1"))
-        admin = await self._listen()
-        identity = self._settings.pod or f"{socket.gethostname()}_{os.getpid()}"
-        election = Election(self._client, self._settings.namespace, NAME, identity, self._lead, self._log.warning)
-        jobs = [
-            self._loop.run(),
-            election.run(self._loop.ready),
-            self._keep_secrets(),
-            self._announce(),
-            self._tell_stream(),
-        ]
-        tasks = [asyncio.create_task(job) for job in jobs]
-        stopping = asyncio.create_task(self._stopped())
-        try:
-            # None of the jobs ends by itself: the first that does has failed.
-            await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
-            failed = [task for task in tasks if task.done()]
-            self._log.information("stopping", "giving the Lease back")
-            await _within(GOODBYE, election.release())
-            for task in failed:
-                task.result()
-        finally:
-            for task in (stopping, *tasks):
-                task.cancel()
-            await asyncio.gather(stopping, *tasks, return_exceptions=True)
-            if admin is not None:
-                await admin.stop()
-        self._log.information("stopped", "stopped")
-        return 0
+        self._follower = Follower(
+            client, self._loop, self._lead, log, namespace=settings.namespace, identity=settings.pod
+        )
 
-    async def _listen(self) -> Admin | None:
+    async def start(self) -> None:
+        """Answer probes.
+
+        Raises:
+            OSError: the admin address cannot be bound.
+        """
         if self._settings.admin == "off":
-            return None
-        admin = Admin(self._settings.admin, self._loop.faults, self._missing, self.metrics)
-        await admin.start()
-        self._log.information("admin", f"healthz, readyz and metrics on {admin.address}", address=admin.address)
-        return admin
+            return
+        self._admin = Admin(self._settings.admin, self._loop.faults, self._missing, self.metrics)
+        await self._admin.start()
+        address = self._admin.address
+        self._log.information("admin", f"healthz, readyz and metrics on {address}", address=address)
 
-    async def _keep_secrets(self) -> None:
-        """The leader keeps the CA of the stream and the keys of session tickets."""
+    def jobs(self) -> Iterator[Job]:
+        """What follows the cluster, and what the leader keeps."""
+        yield from self._follower.jobs(f"controls the Gateways of {self._client.host}", self._version)
+        yield Job("the keys of session tickets", lambda: self._while_leading(self._tickets.run))
+        yield Job("the CA of the config stream", lambda: self._while_leading(self._keep_authority))
+        yield Job("the announcement of the config stream", self._tell_stream)
+
+    def hang_up(self) -> None:
+        """Say that there is nothing to do."""
+        text = "SIGHUP: nothing to do, a controller has no access log and reads no manifests"
+        self._log.information("signal_ignored", text)
+
+    async def leave(self) -> None:
+        """Have another replica lead at once."""
+        self._log.information("stopping", "giving the Lease back")
+        await self._follower.leave()
+
+    async def close(self) -> None:
+        """Answer no more probes."""
+        if self._admin is not None:
+            await self._admin.stop()
+
+    async def _while_leading(self, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do what only the leader does, each time that it leads."""
         while True:
             await self._leads.begun.wait()
-            keeping = [asyncio.create_task(self._tickets.run()), asyncio.create_task(self._keep_authority())]
+            ended = asyncio.create_task(self._leads.ended.wait())
+            keeping = asyncio.create_task(job())
             try:
-                await self._leads.ended.wait()
+                await asyncio.wait([ended, keeping], return_when=asyncio.FIRST_COMPLETED)
+                if keeping.done():
+                    keeping.result()
             finally:
-                for task in keeping:
-                    task.cancel()
-                await asyncio.gather(*keeping, return_exceptions=True)
+                ended.cancel()
+                keeping.cancel()
+                await asyncio.gather(ended, keeping, return_exceptions=True)
 
     async def _keep_authority(self) -> None:
         # Without it no data plane connects: the first one is not to be told that there are no keys.
         await self._tickets.tried.wait()
         await self._identity.run()
-
-    async def _announce(self) -> None:
-        started = time.perf_counter()
-        await self._loop.ready.wait()
-        seconds = time.perf_counter() - started
-        collector.settle()
-        text = f"Sluicegate {self._version} controls the Gateways of {self._client.host}, ready after {seconds:.2f} s"
-        self._log.information("ready", text, version=self._version, seconds=round(seconds, 3))
-        await asyncio.Event().wait()
-
-    async def _stopped(self) -> None:
-        await self._stop.wait()
 
     async def _tell_stream(self) -> None:
         while True:
@@ -252,7 +248,6 @@ class _Controller:
         text = "leading: data planes, status and events are written here" if leading else "not leading"
         self._log.information("leader", text, leading=leading)
         self._leads.set(leading)
-        self._loop.lead(leading)
 
     def _report_changed(self) -> None:
         self._loop.report_changed()
@@ -323,20 +318,6 @@ class _Controller:
             *lines("process_cpu_seconds_total", "counter", "CPU time.", [({}, time.process_time())]),
         ]
         return "\n".join(found) + "\n"
-
-    def _ignored(self, name: str) -> None:
-        text = f"{name}: nothing to do, a controller has no access log and reads no manifests"
-        self._log.information("signal_ignored", text)
-
-    def _signalled(self) -> None:
-        if self._stop.is_set():
-            os._exit(EXIT_AT_ONCE)
-        self._stop.set()
-
-
-async def _within(limit: float, job: Awaitable[None]) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(job, limit)
 
 
 __all__ = ["ApiError", "run_controller"]

@@ -1,38 +1,25 @@
-"""The process of a data plane: engine, snapshot, stream, signals.
+"""The role of a data plane: its snapshot at once, then what the controller says.
 
-SIGTERM: readiness fails first and clients are asked to go; new connections are taken for `settle` seconds more, until
-no balancer sends any; then open requests get `drain` seconds. The stream is followed all the while: backends come and
-go. A second signal ends it at once.
+The stream is followed while connections are drained too: backends come and go.
 """
 
 from __future__ import annotations
 
-import asyncio
-import functools
-import os
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Iterator
 
 import msgspec
 
-from sluicegate.controller import caught
-from sluicegate.controller.stream.protocol import RefusedError
 from sluicegate.dataplane.holdings import Holdings
+from sluicegate.dataplane.serving import Serving
 from sluicegate.dataplane.snapshot_file import SnapshotError, read_snapshot
-from sluicegate.engine.native import Engine
-from sluicegate.processes import collector, signals
-from sluicegate.processes.settings import GatewaySettings
+from sluicegate.ir import RefusedError
+from sluicegate.observe.log import Log
 
-from ...dataplane.serving import Serving
-from .log import Log
-
-#: Seconds between looks at what the engine has to tell.
-POLL_EVENTS = 0.5
-#: Seconds before a job that raised is done again.
-AGAIN = 1.0
-#: Exit status after a second signal.
-EXIT_AT_ONCE = 130
+from ..job import Job
+from ..process import Process
+from ..serving_engine import Drain, ServingEngine
+from ..settings import GatewaySettings
 
 
 class Connection(msgspec.Struct, frozen=True):
@@ -58,132 +45,96 @@ async def run_gateway(connection: Connection, settings: GatewaySettings, version
         ValueError: a setting that the engine does not take.
         OSError: the system refuses what the engine needs.
     """
-    return await _Role(connection, settings, version).run()
+    log = Log(settings.output)
+    drain = Drain(settings.settle, settings.drain, settings.settle + settings.drain, always=True)
+    engine = ServingEngine(settings, drain, log)
+    return await Process(DataPlane(connection, engine, log, version), log, engine).run()
 
 
-class _Role:
-    def __init__(self, connection: Connection, settings: GatewaySettings, version: str) -> None:
+class DataPlane:
+    """The data plane of a Gateway."""
+
+    def __init__(self, connection: Connection, engine: ServingEngine, log: Log, version: str) -> None:
+        """Serve nothing yet.
+
+        Args:
+            connection: where the configuration comes from.
+            engine: serves it.
+            log: takes what happens.
+            version: of this program.
+        """
         self._connection = connection
-        self._settings = settings
+        self._engine = engine
+        self._log = log
         self._version = version
-        self._log = Log(settings.output)
-        self._stop = asyncio.Event()
-        self._engine = Engine(settings.engine_settings())
-        self._access_log = signals.AccessLogSignals(
-            self._engine, settings.access_log, self._log.information, self._log.warning
-        )
+        self._serving = self._make(Holdings())
 
-    async def run(self) -> int:
-        signals.handle(self._signalled, self._access_log.reopen, self._access_log.switch)
-        logging = asyncio.create_task(self._access_log.run())
-        try:
-            serving = await self._begin()
-            self._tell_events()  # such as an admin port that is taken
-            # Only now: what it needs takes longer to load than the snapshot to serve.
-            from sluicegate.dataplane.client import StreamClient
-
-            client = StreamClient(
-                self._connection.controller,
-                self._connection.token_file,
-                self._connection.ca_file,
-                serving.holdings,
-                serving,
-                self._log.warning,
-            )
-            collector.settle()
-            jobs: list[Callable[[], Coroutine[Any, Any, None]]] = [
-                client.run,
-                serving.save,
-                functools.partial(serving.retry_binds, client.report),
-                self._poll_events,
-                functools.partial(self._tell_connected, client.connected, client.lost),
-            ]
-            tasks = [asyncio.create_task(self._keep_up(job)) for job in jobs]
-            await self._wait(tasks)
-            try:
-                await self._drain()
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-            try:
-                await serving.save_now()
-            except Exception as error:
-                self._log.warning("fault", caught.note("step", error))
-        finally:
-            logging.cancel()
-            await self._engine.shutdown_async()
-        return 0
-
-    async def _begin(self) -> Serving:
+    async def start(self) -> None:
         """Serve what the snapshot has, if there is a good one."""
         started = time.perf_counter()
-        holdings = None
-        try:
-            holdings = read_snapshot(self._connection.state_directory)
-        except SnapshotError as error:
-            self._log.warning(
-                "snapshot_ignored", f"{error}; it is ignored, nothing is served before the controller says"
-            )
-        serving = Serving(self._engine, holdings or Holdings(), self._connection.state_directory, self._log.warning)
+        holdings = self._read_snapshot()
         if holdings is not None:
+            serving = self._make(holdings)
             try:
                 await serving.begin()
+                self._serving = serving
             except RefusedError as error:
                 self._log.warning("snapshot_refused", f"the engine refuses the snapshot: {error}; it is ignored")
-                serving = Serving(self._engine, Holdings(), self._connection.state_directory, self._log.warning)
         self._log.information(
             "started",
             f"Sluicegate {self._version} gateway: {'serves its snapshot' if holdings is not None else 'no snapshot'}, "
             f"asks {self._connection.controller} for its configuration",
             version=self._version,
             snapshot=holdings is not None,
-            admin=self._engine.admin_address,
+            admin=self._engine.engine.admin_address,
             seconds=round(time.perf_counter() - started, 3),
         )
-        return serving
+        # Only now: what it needs takes longer to load than the snapshot to serve.
+        from sluicegate.dataplane.client import StreamClient
 
-    async def _wait(self, tasks: list[asyncio.Task[None]]) -> None:
-        """Wait for the stop; a task that ends all the same ends the process with its error rather than silently."""
-        stopping = asyncio.create_task(self._stop.wait())
-        await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        for task in tasks:
-            if task.done():
-                task.result()
+        connection = self._connection
+        self._client = StreamClient(
+            connection.controller,
+            connection.token_file,
+            connection.ca_file,
+            self._serving.holdings,
+            self._serving,
+            self._log.warning,
+        )
 
-    async def _keep_up(self, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Do a job that has no end; what raises is told, counted and done again, and what is there serves on."""
+    def jobs(self) -> Iterator[Job]:
+        """The stream, and what it brings to the disk."""
+        self._engine.when_bound(self._report)
+        yield Job("the config stream", self._client.run)
+        yield Job("the snapshot", self._serving.save)
+        yield Job("the connection", self._tell_connected)
+
+    def hang_up(self) -> None:
+        """Nothing is read from files but what each connection reads again."""
+
+    async def leave(self) -> None:
+        """Nobody is told: the stream ends with the process."""
+
+    async def close(self) -> None:
+        """Keep what is served."""
+        await self._serving.save_now()
+
+    def _make(self, holdings: Holdings) -> Serving:
+        return Serving(self._engine.delivery, holdings, self._connection.state_directory, self._log.warning)
+
+    def _read_snapshot(self) -> Holdings | None:
+        try:
+            return read_snapshot(self._connection.state_directory)
+        except SnapshotError as error:
+            text = f"{error}; it is ignored, nothing is served before the controller says"
+            self._log.warning("snapshot_ignored", text)
+            return None
+
+    async def _report(self) -> None:
+        self._client.report()
+
+    async def _tell_connected(self) -> None:
         while True:
-            try:
-                await job()
-            except Exception as error:
-                self._log.warning("fault", f"{caught.note('step', error)}; what is there serves on")
-            await asyncio.sleep(AGAIN)
-
-    async def _tell_connected(self, connected: asyncio.Event, lost: asyncio.Event) -> None:
-        while True:
-            await connected.wait()
+            await self._client.connected.wait()
             self._log.information("connected", f"follows {self._connection.controller}")
-            await lost.wait()
-
-    async def _poll_events(self) -> None:
-        while True:
-            await asyncio.sleep(POLL_EVENTS)
-            self._tell_events()
-
-    def _tell_events(self) -> None:
-        for event in self._engine.poll_events():
-            self._log.warning(event.code, event.message)
-
-    async def _drain(self) -> None:
-        settle, drain = self._settings.settle, self._settings.drain
-        text = f"draining: new connections for {settle:g} s more, up to {drain:g} s for open requests"
-        self._log.information("draining", text)
-        ended = await self._engine.drain_async(settle + drain, settle)
-        self._log.information("stopped", "stopped" if ended else "stopped; the rest of the connections was closed")
-
-    def _signalled(self) -> None:
-        if self._stop.is_set():
-            os._exit(EXIT_AT_ONCE)
-        self._stop.set()
+            await self._client.lost.wait()

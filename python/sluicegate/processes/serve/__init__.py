@@ -1,5 +1,5 @@
 """`sluicegate serve PATH...`: manifests in, traffic out, without a cluster."""
 
-from .server import serve
+from .files import serve
 
 __all__ = ["serve"]

@@ -6,39 +6,25 @@ address of the host.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import os
 import socket
-import time
-from collections import OrderedDict
-from collections.abc import Awaitable
+from collections.abc import Iterator
 
-from sluicegate.controller import caught
 from sluicegate.controller.sources.kubernetes.client import ApiError, Client
-from sluicegate.controller.sources.kubernetes.lease import Election
 from sluicegate.controller.status import StatusWriter
 from sluicegate.controller.translate import Options, Translation, Translator
 from sluicegate.controller.translate.pool import pool_of
 from sluicegate.engine.checks import native_checks
-from sluicegate.engine.delivery import Delivery
-from sluicegate.engine.native import Engine
-from sluicegate.processes import signals
-from sluicegate.processes.loop import Loop, Output
-from sluicegate.processes.settings import Settings
+from sluicegate.observe.log import Log
 
-from .leave import leave
-from .report import Reporter
-
-#: Seconds between attempts to bind ports that could not be bound.
-RETRY_BINDS = 2.0
-#: Name of the Lease; all replicas of one controller name share it.
-LEASE = "sluicegate-controller"
-#: Seconds for giving the Lease back, while connections are already drained.
-GOODBYE = 5.0
-EXIT_AT_ONCE = 130
-#: Seconds before the same thing is told again, and things that are remembered for that.
-AGAIN, MAX_REMEMBERED = 60.0, 256
+from ..follower import Follower
+from ..job import Job
+from ..loop import Loop, Output
+from ..process import Process
+from ..serving_engine import ServingEngine
+from ..settings import Settings
+from ..translation_delivery import TranslationDelivery
+from .drain import drain_of
 
 
 async def serve_cluster(settings: Settings, kubeconfig: str | None, version: str) -> int:
@@ -50,25 +36,29 @@ async def serve_cluster(settings: Settings, kubeconfig: str | None, version: str
         OSError: the system refuses what the engine needs.
     """
     async with await Client.load(kubeconfig) as client:
-        return await _Cluster(client, settings, version).run()
+        log = Log(settings.output)
+        engine = ServingEngine(settings, drain_of(settings), log)
+        return await Process(ClusterGateway(client, settings, engine, log, version), log, engine).run()
 
 
-class _Cluster:
-    def __init__(self, client: Client, settings: Settings, version: str) -> None:
+class ClusterGateway:
+    """Keeps an engine at what a cluster says, and the cluster's status at what the engine does."""
+
+    def __init__(self, client: Client, settings: Settings, engine: ServingEngine, log: Log, version: str) -> None:
+        """Serve nothing yet.
+
+        Args:
+            client: of the API server.
+            settings: of the process.
+            engine: serves.
+            log: takes what happens.
+            version: of this program.
+        """
         self._client = client
-        self._settings = settings
+        self._engine = engine
+        self._log = log
         self._version = version
-        self._reporter = Reporter(settings.output)
-        self._told: OrderedDict[tuple[str, str], float] = OrderedDict()
-        self._stop = asyncio.Event()
-        self._engine = Engine(settings.engine_settings())
-        self._log = signals.AccessLogSignals(
-            self._engine,
-            settings.access_log,
-            lambda code, message: self._reporter.information(message, code),
-            lambda code, message: self._reporter.warning(message, code),
-        )
-        self._delivery = Delivery(self._engine)
+        self._delivery = TranslationDelivery(engine.delivery)
         options = Options(
             port_offset=settings.port_offset,
             listen=settings.listen,
@@ -80,72 +70,43 @@ class _Cluster:
             checks=native_checks(),
         )
         translator = Translator(settings.controller_name, options)
-        writer = StatusWriter(client, settings.controller_name, self._complain)
+        writer = StatusWriter(client, settings.controller_name, log.warning)
         outputs = [Output(writer, lambda translation: translation.statuses, reported=True)]
-        self._loop = Loop(client, translator, outputs, self, self._complain)
+        self._loop = Loop(client, translator, outputs, self, log.warning)
+        self._follower = Follower(client, self._loop, self._lead, log, namespace=settings.namespace)
 
-    async def run(self) -> int:
-        signals.handle(self._signalled, self._log.reopen, self._log.switch)
-        identity = f"{socket.gethostname()}_{os.getpid()}"
-        election = Election(self._client, self._settings.namespace, LEASE, identity, self._lead, self._complain)
-        jobs = (self._loop.run(), election.run(self._loop.ready), self._announce(), self._log.run())
-        tasks = [asyncio.create_task(job) for job in jobs]
-        stopping = asyncio.create_task(self._stop.wait())
-        try:
-            await asyncio.wait([stopping, *tasks[:2]], return_when=asyncio.FIRST_COMPLETED)
-            failed = [task for task in tasks[:2] if task.done()]
-            # At the same time: an API server that does not answer must not keep clients waiting.
-            await asyncio.gather(
-                _within(GOODBYE, election.release()), leave(self._engine, self._settings, self._reporter)
-            )
-            for task in failed:
-                task.result()
-        finally:
-            stopping.cancel()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self._engine.shutdown_async()
-        return 0
+    async def start(self) -> None:
+        """Nothing is served before everything was listed."""
+
+    def jobs(self) -> Iterator[Job]:
+        """What follows the cluster."""
+        self._engine.when_bound(self._tell_bound)
+        yield from self._follower.jobs(f"serves the Gateways of {self._client.host}", self._version)
+
+    def hang_up(self) -> None:
+        """Nothing is read from files but what each connection reads again."""
+
+    async def leave(self) -> None:
+        """Have another write the status."""
+        await self._follower.leave()
+
+    async def close(self) -> None:
+        """Nothing is kept."""
 
     def reported(self, translation: Translation) -> Translation:
         """Deliver to the engine here; the translation with its report (`Reports` of the loop)."""
         self._delivery.deliver(translation)
-        self._engine.control_side(self._loop.unusable, caught.total())
+        self._engine.set_unusable(self._loop.unusable)
         for item in self._delivery.refusals:
-            self._complain(item.code, item.text)
+            self._log.warning(item.code, item.text, object=item.object)
         return self._delivery.reported(translation)
 
-    async def _announce(self) -> None:
-        started = time.perf_counter()
-        await self._loop.ready.wait()
-        seconds = time.perf_counter() - started
-        text = f"Sluicegate {self._version} serves the Gateways of {self._client.host}, ready after {seconds:.2f} s"
-        self._reporter.information(text, "ready")
+    async def _tell_bound(self) -> None:
+        self._loop.report_changed()
 
     def _lead(self, leading: bool) -> None:
-        self._reporter.information("leading: status is written here" if leading else "not leading", "leader")
-        self._loop.lead(leading)
-
-    def _complain(self, code: str, message: str) -> None:
-        # A watch that fails again and again says so once a minute.
-        now = time.monotonic()
-        if now - self._told.get((code, message), -AGAIN) >= AGAIN:
-            self._told[code, message] = now
-            self._told.move_to_end((code, message))
-            while len(self._told) > MAX_REMEMBERED:
-                self._told.popitem(last=False)
-            self._reporter.warning(message, code)
-
-    def _signalled(self) -> None:
-        if self._stop.is_set():
-            os._exit(EXIT_AT_ONCE)
-        self._stop.set()
-
-
-async def _within(limit: float, job: Awaitable[None]) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(job, limit)
+        text = "leading: status is written here" if leading else "not leading"
+        self._log.information("leader", text, leading=leading)
 
 
 def _own_address() -> str:

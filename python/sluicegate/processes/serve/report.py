@@ -1,17 +1,14 @@
-"""Tells people or programs what happens: text on standard output and error, or one JSON object a line."""
+"""What is served, told at the start, and what each change comes to."""
 
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Iterable
-from typing import Any, TextIO
+from collections.abc import Iterable, Iterator
+from typing import TextIO
 
-import msgspec
-
-from sluicegate.controller import caught
 from sluicegate.controller.api import Diagnostic
 from sluicegate.controller.translate import Translation
+from sluicegate.observe.log import Log
 from sluicegate.processes.live import Step
 
 from .summary import ListenerLine, listeners_of, text_lines, try_line
@@ -23,65 +20,62 @@ MAX_TOLD = 200
 class Reporter:
     """Writes the summary once and changes afterwards."""
 
-    def __init__(self, output: str, out: TextIO | None = None, err: TextIO | None = None) -> None:
+    def __init__(self, log: Log, terminal: TextIO | None = None) -> None:
         """Make a reporter.
 
         Args:
-            output: `text` or `json`.
-            out: standard output.
-            err: standard error.
+            log: takes what is told.
+            terminal: where progress is shown, if it is one; standard error.
         """
-        self._json = output == "json"
-        self._out = out if out is not None else sys.stdout
-        self._err = err if err is not None else sys.stderr
+        self._log = log
+        self._terminal = terminal if terminal is not None else sys.stderr
         self._diagnostics: frozenset[Diagnostic] = frozenset()
         self._listeners: list[ListenerLine] = []
-        self._version = ""
         self.progress_shown = False
 
     def progress(self, path: str, number: int, known: int) -> None:
         """Show how far reading is, where somebody looks on."""
-        if not self._json and self._err.isatty() and number % 100 == 0:
-            self._err.write(f"\r\x1b[Kreading {number:,} of {known:,} files: {path}")
-            self._err.flush()
+        if not self._log.is_json and self._terminal.isatty() and number % 100 == 0:
+            self._show(f"\r\x1b[Kreading {number:,} of {known:,} files: {path}")
             self.progress_shown = True
 
     def ready(self, step: Step, *, version: str, admin: str | None, seconds: float, hints: Iterable[str]) -> None:
         """Write the summary."""
-        self._version = version
         self._listeners = listeners_of(step.translation, _bound(step.translation))
         self._diagnostics = frozenset(step.diagnostics)
         if self.progress_shown:
-            self._err.write("\r\x1b[K")
-        if self._json:
-            self._event(
-                "ready",
-                version=version,
-                admin=admin,
-                seconds=round(seconds, 3),
-                generation=step.applied.generation if step.applied is not None else 0,
-                objects=step.refresh.objects,
-                ignored=step.refresh.ignored,
-                listeners=self._listeners,
-                problems=step.diagnostics,
-                hints=list(hints),
-            )
-            return
+            self._show("\r\x1b[K")
+        hints = list(hints)
+        self._log.summary(
+            "ready",
+            "\n".join(self._summary(step, version, admin, seconds, hints)),
+            version=version,
+            admin=admin,
+            seconds=round(seconds, 3),
+            generation=step.applied.generation if step.applied is not None else 0,
+            objects=step.refresh.objects,
+            ignored=step.refresh.ignored,
+            listeners=self._listeners,
+            problems=step.diagnostics,
+            hints=hints,
+        )
+
+    def _summary(
+        self, step: Step, version: str, admin: str | None, seconds: float, hints: Iterable[str]
+    ) -> Iterator[str]:
         bound = sum(bool(item.bound) for item in self._listeners)
         routes = len({route.route for item in self._listeners for route in item.routes})
         counts = f"{_count(bound, 'listener')}, {_count(routes, 'route')}, {_count(step.refresh.objects, 'object')}"
-        self._line(f"Sluicegate {version} is ready after {seconds:.2f} s: {counts}")
-        for line in text_lines(self._listeners, step.diagnostics):
-            self._line(line)
+        yield f"Sluicegate {version} is ready after {seconds:.2f} s: {counts}"
+        yield from text_lines(self._listeners, step.diagnostics)
         for kind, number in sorted(step.refresh.ignored.items()):
-            self._line(f"  not read: {number} of {kind}, a kind that the gateway has no use for")
+            yield f"  not read: {number} of {kind}, a kind that the gateway has no use for"
         if admin is not None:
-            self._line(f"Admin: http://{admin}/ (healthz, readyz, metrics, config)")
-        for hint in hints:
-            self._line(hint)
+            yield f"Admin: http://{admin}/ (healthz, readyz, metrics, config)"
+        yield from hints
         command = try_line(self._listeners)
         if command is not None:
-            self._line(f"Try: {command}")
+            yield f"Try: {command}"
 
     def changed(self, step: Step) -> None:
         """Tell what a change came to: new problems, problems that are gone, and that it is live."""
@@ -89,65 +83,43 @@ class Reporter:
         new = [item for item in step.diagnostics if item not in self._diagnostics]
         gone = sorted(self._diagnostics - now, key=Diagnostic.order)
         self._diagnostics = now
-        if self._json:
-            applied = step.applied
-            if applied is not None or new or gone:
-                self._event(
-                    "changed",
-                    generation=applied.generation if applied is not None else None,
-                    seconds=round(step.seconds, 6),
-                    apply_seconds=round(applied.apply_seconds, 6) if applied is not None else None,
-                    objects=sorted(str(key) for key in step.refresh.changed),
-                    problems=new,
-                    solved=gone,
-                    listeners=listeners_of(step.translation, _bound(step.translation)) if applied else None,
-                )
+        if self._log.is_json:
+            self._tell_change(step, new, gone)
             return
         for item in new[:MAX_TOLD]:
-            self._complain(str(item))
+            self._log.news(item.severity, item.code, str(item))
         if len(new) > MAX_TOLD:
-            self._complain(f"... and {len(new) - MAX_TOLD:,} more problems")
+            self._log.news("warning", "problems", f"... and {len(new) - MAX_TOLD:,} more problems")
         gone_objects = {item.object for item in gone} - {item.object for item in now}
         for name in sorted(name for name in gone_objects if name)[:MAX_TOLD]:
-            self._complain(f"solved: {name}")
+            self._log.news("info", "solved", f"solved: {name}")
         if step.applied is not None:
             changed = sorted(str(key) for key in step.refresh.changed)
             shown = ", ".join(changed[:3]) + (f" and {len(changed) - 3:,} more" if len(changed) > 3 else "")
-            self._complain(f"live after {step.seconds * 1000:.0f} ms: {shown or 'as before'}")
+            self._log.news("info", "changed", f"live after {step.seconds * 1000:.0f} ms: {shown or 'as before'}")
 
-    def warning(self, message: str, code: str = "warning") -> None:
-        """Tell something that is not about an object."""
-        if self._json:
-            self._event("warning", code=code, message=message)
-        else:
-            self._complain(f"warning: {message}")
+    def _tell_change(self, step: Step, new: list[Diagnostic], gone: list[Diagnostic]) -> None:
+        """One event for programs, as severe as the worst new problem."""
+        applied = step.applied
+        if applied is None and not new and not gone:
+            return
+        severities = {item.severity for item in new}
+        self._log.news(
+            next((item for item in ("error", "warning") if item in severities), "info"),
+            "changed",
+            "",
+            generation=applied.generation if applied is not None else None,
+            seconds=round(step.seconds, 6),
+            apply_seconds=round(applied.apply_seconds, 6) if applied is not None else None,
+            objects=sorted(str(key) for key in step.refresh.changed),
+            problems=new,
+            solved=gone,
+            listeners=listeners_of(step.translation, _bound(step.translation)) if applied else None,
+        )
 
-    def information(self, message: str, code: str) -> None:
-        """Tell what the gateway does."""
-        if self._json:
-            self._event(code, message=message)
-        else:
-            self._complain(message)
-
-    def _event(self, event: str, **values: Any) -> None:  # noqa: ANN401 (what JSON has)
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self._line(msgspec.json.encode({"event": event, "time": stamp, **values}).decode())
-
-    def _line(self, text: str) -> None:
-        _write(self._out, text)
-
-    def _complain(self, text: str) -> None:
-        _write(self._err, text)
-
-
-def _write(stream: TextIO, text: str) -> None:
-    """Write a line, if it can be: a full disk, or an encoding without a character, must not stop traffic."""
-    try:
-        encoding = getattr(stream, "encoding", None) or "utf-8"
-        stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-        stream.flush()
-    except (OSError, ValueError) as error:
-        caught.note("log", error)
+    def _show(self, text: str) -> None:
+        self._terminal.write(text)
+        self._terminal.flush()
 
 
 def _count(number: int, word: str) -> str:

@@ -1,0 +1,211 @@
+"""What a process tells: the standard library's `logging`, as lines for people or JSON objects for programs.
+
+A record has a code that stays (`stream_broken`), a sentence for people, and fields. What
+libraries warn of looks the same (`Log.take_over`).
+
+Rules:
+- Lines are written on a thread of their own, from a queue with a limit: a terminal that stands still, a pipe that
+  nobody reads or a full disk stops nothing. What finds no room is counted, and told when there is room again.
+- The same warning or error is told once in `AGAIN` seconds, then with how often it came meanwhile.
+- People get messages on standard error, and the summary that they wait for on standard output; programs get everything
+  on standard output, one object a line.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import sys
+import threading
+import time
+from collections import OrderedDict
+from typing import TextIO
+
+import msgspec
+
+from sluicegate.controller import caught
+
+#: Seconds before the same thing is told again, and things that are remembered for that.
+AGAIN, MAX_REMEMBERED = 60.0, 256
+#: Lines that wait to be written.
+MAX_QUEUED = 4_096
+#: Seconds that the end of a process waits for lines to be written.
+CLOSE_LIMIT = 0.5
+#: The least that is told, by name.
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+class Log:
+    """Tells what happens."""
+
+    def __init__(self, output: str, level: str = "info", out: TextIO | None = None, err: TextIO | None = None) -> None:
+        """Tell what is told here; `take_over` has the rest told too.
+
+        Args:
+            output: `text` or `json`.
+            level: the least that is told: `debug`, `info`, `warning` or `error`.
+            out: standard output.
+            err: standard error.
+        """
+        self.is_json = output == "json"
+        self._handler = _Handler(out if out is not None else sys.stdout, err if err is not None else sys.stderr)
+        self._handler.setFormatter(_JsonFormatter() if self.is_json else _TextFormatter())
+        self._handler.addFilter(OncePerMinute())
+        self._logger = logging.Logger("sluicegate", LEVELS[level])
+        self._logger.addHandler(self._handler)
+
+    def take_over(self) -> None:
+        """Be the log of the whole process: what libraries warn of is told here too."""
+        logging.getLogger().handlers = [self._handler]
+
+    def debug(self, code: str, message: str, **fields: object) -> None:
+        """Tell what only helps to find a fault."""
+        self._tell(logging.DEBUG, code, message, fields)
+
+    def information(self, code: str, message: str, **fields: object) -> None:
+        """Tell what the process does."""
+        self._tell(logging.INFO, code, message, fields)
+
+    def warning(self, code: str, message: str, **fields: object) -> None:
+        """Tell what does not work as it should."""
+        self._tell(logging.WARNING, code, message, fields)
+
+    def error(self, code: str, message: str, **fields: object) -> None:
+        """Tell what ends the process, or is served no more."""
+        self._tell(logging.ERROR, code, message, fields)
+
+    def summary(self, code: str, text: str, **fields: object) -> None:
+        """Tell what somebody waits for: people get the text, on standard output; programs get the fields alone."""
+        self._tell(logging.INFO, code, "" if self.is_json else text, fields, is_news=True, is_summary=True)
+
+    def news(self, level: str, code: str, text: str, **fields: object) -> None:
+        """Tell what is new each time that it is: people get the text as it is; programs get the fields alone."""
+        self._tell(LEVELS[level], code, "" if self.is_json else text, fields, is_news=True)
+
+    def close(self) -> None:
+        """Have written what was told, as far as that takes no longer than `CLOSE_LIMIT`."""
+        self._handler.flush()
+
+    def _tell(self, level: int, code: str, message: str, fields: dict[str, object], **marks: bool) -> None:
+        self._logger.log(level, "%s", message, extra={"code": code, "fields": fields, **marks})
+
+
+class OncePerMinute(logging.Filter):
+    """Lets the same warning or error through once in `AGAIN` seconds, with how often it came meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: When each was told, and how often it was not since.
+        self._told: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is told."""
+        if record.levelno < logging.WARNING or getattr(record, "is_news", False):
+            return True
+        key = (_code(record), record.getMessage())
+        now, (told, kept_back) = time.monotonic(), self._told.get(key, (-AGAIN, 0))
+        if now - told < AGAIN:
+            self._told[key] = (told, kept_back + 1)
+            return False
+        record.kept_back = kept_back
+        self._told[key] = (now, 0)
+        self._told.move_to_end(key)
+        while len(self._told) > MAX_REMEMBERED:
+            self._told.popitem(last=False)
+        return True
+
+
+class _Handler(logging.Handler):
+    """Writes lines on a thread of its own."""
+
+    def __init__(self, out: TextIO, err: TextIO) -> None:
+        super().__init__()
+        self._out = out
+        self._err = err
+        self._lost = 0
+        self._lines: queue.Queue[tuple[TextIO, str]] = queue.Queue(MAX_QUEUED)
+        threading.Thread(target=self._write_all, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Put a line on the queue."""
+        is_output = isinstance(self.formatter, _JsonFormatter) or getattr(record, "is_summary", False)
+        try:
+            self._lines.put_nowait((self._out if is_output else self._err, self.format(record)))
+        except queue.Full:
+            self._lost += 1
+        except Exception as error:  # such as a field that JSON does not have
+            caught.note("log", error)
+
+    def flush(self) -> None:
+        """Wait until the queue is empty, at most `CLOSE_LIMIT`."""
+        lines = self._lines
+        with lines.all_tasks_done:
+            lines.all_tasks_done.wait_for(lambda: not lines.unfinished_tasks, CLOSE_LIMIT)
+
+    def _write_all(self) -> None:
+        while True:
+            stream, line = self._lines.get()
+            _write(stream, line)
+            if self._lost:
+                lost, self._lost = self._lost, 0
+                text = f"{lost:,} lines of the log were lost: they came faster than they could be written"
+                record = logging.LogRecord("sluicegate", logging.WARNING, "", 0, text, None, None)
+                record.code = "log_lost"
+                _write(stream, self.format(record))
+            self._lines.task_done()
+
+
+class _TextFormatter(logging.Formatter):
+    """For people: the sentence."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record, without the end of its line."""
+        if record.levelno < logging.WARNING or getattr(record, "is_news", False):
+            return _message(record)
+        return f"{_level(record)}: {_message(record)}"
+
+
+class _JsonFormatter(logging.Formatter):
+    """For programs: an object with the code as `event`; of warnings and errors the level is the event."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record, without the end of its line."""
+        code, message = _code(record), _message(record)
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
+        found: dict[str, object] = {"event": code, "time": stamp}
+        if record.levelno >= logging.WARNING and not getattr(record, "is_news", False):
+            found |= {"event": _level(record), "code": code}
+        found |= getattr(record, "fields", {})
+        if message:
+            found["message"] = message
+        return msgspec.json.encode(found).decode()
+
+
+def _level(record: logging.LogRecord) -> str:
+    return "warning" if record.levelno < logging.ERROR else "error"
+
+
+def _code(record: logging.LogRecord) -> str:
+    """Its code; of what a library tells, the library."""
+    return str(getattr(record, "code", None) or record.name)
+
+
+def _message(record: logging.LogRecord) -> str:
+    message = record.getMessage()
+    if record.exc_info is not None and record.exc_info[1] is not None:
+        message = f"{message}: {caught.describe(record.exc_info[1])}"
+    kept_back = getattr(record, "kept_back", 0)
+    return f"{message} ({kept_back:,} times more since it was told)" if kept_back else message
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write a line, if it can be: an encoding without a character, a full disk, a reader that is gone stop nothing."""
+    try:
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        stream.flush()
+    except (OSError, ValueError) as error:
+        caught.note("log", error)
+
+
+__all__ = ["LEVELS", "Log", "OncePerMinute"]

@@ -1,0 +1,122 @@
+"""The engine of a process that serves: what it has to tell, ports that were taken, its access log, its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import NamedTuple
+
+from sluicegate.controller import caught
+from sluicegate.engine.delivery import Delivery
+from sluicegate.engine.native import Engine
+from sluicegate.observe.log import Log
+
+from .access_log import AccessLog
+from .job import Job
+from .settings import EngineSettings
+
+#: Seconds between attempts to bind ports that could not be bound.
+RETRY_BINDS = 2.0
+#: Seconds between looks at what the engine has to tell.
+POLL_EVENTS = 0.5
+
+
+class Drain(NamedTuple):
+    """The way out of clients.
+
+    Attributes:
+        settle: seconds in which new connections are still taken: readiness has just failed, and who was asked to go
+            comes back on a new one.
+        requests: seconds for open requests.
+        limit: seconds for all of it.
+        always: settle even where no connection is open: balancers may still send some.
+    """
+
+    settle: float
+    requests: float
+    limit: float
+    always: bool
+
+
+class ServingEngine:
+    """An engine, and what every process with one does beside serving.
+
+    Attributes:
+        engine: serves.
+        delivery: gives it its transactions.
+        access_log: switches and reopens its log.
+    """
+
+    def __init__(self, settings: EngineSettings, drain: Drain, log: Log) -> None:
+        """Start an engine that has no configuration yet.
+
+        Args:
+            settings: of the process.
+            drain: its end.
+            log: takes what it has to tell.
+
+        Raises:
+            ValueError: a setting that the engine does not take.
+            OSError: the system refuses what it needs.
+        """
+        self.engine = Engine(settings.engine_settings())
+        self.delivery = Delivery(self.engine)
+        self.access_log = AccessLog(self.engine, settings.access_log, log)
+        self._drain = drain
+        self._log = log
+        self._bound: Callable[[], Awaitable[None]] = _nothing
+        self._control_side = (0, 0)
+        self._unusable = 0
+
+    def when_bound(self, call: Callable[[], Awaitable[None]]) -> None:
+        """Have something done where a port that was taken could be bound, or cannot be for another reason."""
+        self._bound = call
+
+    def set_unusable(self, number: int) -> None:
+        """Say for `/metrics` how many objects and files cannot be used as they are."""
+        self._unusable = number
+        self._tell_control_side()
+
+    def jobs(self, stopping: asyncio.Event) -> Iterator[Job]:
+        """What goes on beside serving; once it stops, ports are not tried any more."""
+        yield Job("events of the engine", self._poll_events)
+        yield Job("ports that were taken", lambda: self._retry_binds(stopping))
+
+    def tell_events(self) -> None:
+        """Tell what the engine has to tell, such as an admin port that is taken."""
+        for event in self.engine.poll_events():
+            self._log.warning(event.code, event.message)
+
+    async def drain(self) -> bool:
+        """Ask clients to go, and wait for them; returns whether all connections ended by themselves."""
+        drain = self._drain
+        taken = f"{'' if drain.always else 'up to '}{drain.settle:g} s more"
+        text = f"draining: new connections for {taken}, up to {drain.requests:g} s for open requests"
+        self._log.information("draining", text)
+        return await self.engine.drain_async(drain.limit, drain.settle, settle_alone=drain.always)
+
+    async def shutdown(self) -> None:
+        """Stop everything."""
+        await self.engine.shutdown_async()
+
+    async def _poll_events(self) -> None:
+        while True:
+            self.tell_events()
+            self._tell_control_side()
+            await asyncio.sleep(POLL_EVENTS)
+
+    def _tell_control_side(self) -> None:
+        now = (self._unusable, caught.total())
+        if now != self._control_side:
+            self._control_side = now
+            self.engine.control_side(*now)
+
+    async def _retry_binds(self, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            if self.delivery.has_unbound and await asyncio.to_thread(self.delivery.retry_binds):
+                await self._bound()
+            await asyncio.sleep(RETRY_BINDS)
+
+
+async def _nothing() -> None:
+    """Nobody wants to know."""

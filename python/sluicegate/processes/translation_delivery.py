@@ -1,0 +1,58 @@
+"""From a translation to a live table: the smallest transaction, and the statuses that follow from the report."""
+
+from __future__ import annotations
+
+import msgspec
+
+from sluicegate import ir
+from sluicegate.controller.api import Diagnostic
+from sluicegate.controller.translate import ApplyReport, ListenerReport, State, Translation, ir_transaction, is_empty
+from sluicegate.engine.delivery import Delivery
+from sluicegate.engine.native import Report
+from sluicegate.ir import Refusal, RefusedError
+
+
+class TranslationDelivery:
+    """Keeps an engine at the last translation that it took; `deliver` on one thread at a time.
+
+    A transaction that the engine refuses leaves what is live as it was; the next one has all that differs.
+    """
+
+    def __init__(self, delivery: Delivery) -> None:
+        """Deliver to an engine that has no configuration yet."""
+        self._delivery = delivery
+        self._applied: State | None = None
+
+    @property
+    def refusals(self) -> tuple[Diagnostic, ...]:
+        """Why the engine refused the last transaction; empty where it took it."""
+        return tuple(map(_diagnostic, self._delivery.refusals))
+
+    def deliver(self, translation: Translation) -> Report | None:
+        """Apply what differs; None where nothing does, or the engine refuses it (`refusals` says why)."""
+        transaction = ir_transaction(self._applied, translation.ir, self._delivery.generation + 1)
+        if is_empty(transaction):
+            return None
+        try:
+            report = self._delivery.apply(lambda _: ir.encode(transaction))
+        except RefusedError:
+            return None
+        self._applied = translation.ir
+        return report
+
+    def reported(self, translation: Translation) -> Translation:
+        """The translation with what the engine last said of its listeners."""
+        listeners = msgspec.convert(
+            tuple(self._delivery.listeners.values()), tuple[ListenerReport, ...], from_attributes=True
+        )
+        return translation.with_report(ApplyReport(self._delivery.generation, listeners))
+
+
+def _diagnostic(item: Refusal) -> Diagnostic:
+    return Diagnostic(
+        severity="error",
+        object=f"{item.kind} {item.id}".strip(),
+        code="refused",
+        message=f"the engine refuses it: {item.reason}",
+        remedy="what was live before goes on serving; please report this",
+    )
