@@ -9,6 +9,7 @@ import re
 
 import msgspec
 
+from ..words import placed
 from .core import (
     ClusterTrustBundle,
     ConfigMap,
@@ -224,16 +225,6 @@ def _without_nulls(value: object) -> object:
     return value
 
 
-_MESSAGE = re.compile(r"(?s)(?P<reason>.*) - at `\$?\.?(?P<field>[^`]*)`")
-_MISSING = re.compile(r"Object missing required field `(?P<name>[^`]+)`")
-
-
 def _decode_error(error: msgspec.ValidationError) -> DecodeError:
     """The same error with the field as people write it."""
-    message = str(error)
-    found = _MESSAGE.fullmatch(message)
-    reason, field = (found["reason"], found["field"]) if found else (message, "")
-    missing = _MISSING.fullmatch(reason)
-    if missing:
-        return DecodeError(f"{field}.{missing['name']}".lstrip("."), "required, but missing")
-    return DecodeError(field, reason[:1].lower() + reason[1:])
+    return DecodeError(*placed(str(error)))

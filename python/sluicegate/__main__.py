@@ -10,7 +10,7 @@ from typing import TextIO
 
 #: Commands that serve: signals that rotate and switch logs never end them, not even while they are being loaded.
 SERVING = frozenset({"serve", "gateway", "controller"})
-#: Exit status of a program that Ctrl-C ends.
+#: Exit status of a program that Ctrl-C ends (`cli/exit_status.py`, which is not loaded yet then).
 EXIT_INTERRUPTED = 130
 
 
@@ -40,20 +40,11 @@ def main() -> None:
         for number in (signal.SIGHUP, signal.SIGUSR1):
             signal.signal(number, signal.SIG_IGN)
     try:
-        # The roles of a cluster read their own arguments: what the other commands need would be memory in every pod.
-        if sys.argv[1:2] == ["gateway"]:
-            from sluicegate.cli.gateway import run as run_gateway
-
-            sys.exit(run_gateway(sys.argv[2:]))
-        if sys.argv[1:2] == ["controller"]:
-            from sluicegate.cli.controller import run as run_controller
-
-            sys.exit(run_controller(sys.argv[2:]))
-        from sluicegate.cli.application import application
+        from sluicegate.cli.application import main as run
         from sluicegate.processes import collector
 
         collector.set_back()
-        application(prog_name="sluicegate")
+        sys.exit(run(sys.argv[1:]))
     except KeyboardInterrupt:  # while the program itself is still being loaded
         raise SystemExit(EXIT_INTERRUPTED) from None
 

@@ -201,7 +201,7 @@ def test_an_object_that_cannot_be_read_keeps_its_last_version_in_a_list_too() ->
     assert cluster.complaints == [
         (
             "object_unreadable",
-            "HTTPRoute/canary/canary: spec: expected `object`, got `array`; "
+            "HTTPRoute/canary/canary: spec: a mapping is expected, not a list; "
             "its last good version goes on, if there was one",
         )
     ]

@@ -109,7 +109,7 @@ class GatewayProcess:
         command = [sys.executable, *(["-c", code] if code else ["-m", "sluicegate"]), "gateway", "--output", "json"]
         command += ["--controller", controller.side.address.replace("127.0.0.1", "localhost")]
         command += ["--token-file", str(folder / "token"), "--ca-file", str(folder / "ca.crt")]
-        command += ["--state-directory", str(folder / "state"), "--settings", str(folder / "settings.toml")]
+        command += ["--state-directory", str(folder / "state"), "--config", str(folder / "settings.toml")]
         command += ["--admin", f"{self.address}:19000"]
         # Output goes to a file that is read while it grows: the process may be killed at any moment.
         self.process = subprocess.Popen(

@@ -395,4 +395,4 @@ def test_it_loads_only_what_it_needs() -> None:
     assert packages.isdisjoint(
         {"typer", "click", "rich", "kubernetes", "aiohttp", "yaml", "cryptography", "celpy", "cel"}
     )
-    assert modules == {f"sluicegate.controller.{name}" for name in ("stream", "stream.protocol", "caught")}
+    assert modules == {f"sluicegate.controller.{name}" for name in ("stream", "stream.protocol", "caught", "words")}

@@ -1,14 +1,15 @@
-"""Set-up of the tests of `sluicegate explain` and of the library."""
+"""Set-up of the tests of the command line and of the library."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from sluicegate.cli.application import application
+from sluicegate.cli.application import main
 
 
 @pytest.fixture
@@ -19,11 +20,22 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def explain() -> Callable[..., tuple[int, str]]:
-    """`sluicegate explain` with some arguments: exit status, and what it writes."""
+def command() -> Callable[..., tuple[int, str]]:
+    """`sluicegate` with some arguments: exit status, and what it writes."""
 
     def run(*arguments: object) -> tuple[int, str]:
-        result = CliRunner().invoke(application, ["explain", *map(str, arguments)], catch_exceptions=False)
-        return result.exit_code, result.output
+        written = io.StringIO()
+        with contextlib.redirect_stdout(written), contextlib.redirect_stderr(written):
+            try:
+                status = main([str(item) for item in arguments])
+            except SystemExit as ended:
+                status = int(ended.code or 0)
+        return status, written.getvalue()
 
     return run
+
+
+@pytest.fixture
+def explain(command: Callable[..., tuple[int, str]]) -> Callable[..., tuple[int, str]]:
+    """`sluicegate explain` with some arguments: exit status, and what it writes."""
+    return lambda *arguments: command("explain", *arguments)

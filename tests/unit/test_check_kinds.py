@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from typer.testing import CliRunner
 
-from sluicegate.cli.application import application
 from sluicegate.controller.api import ROUTE_KINDS
 from sluicegate.schema import violations
+
+Command = Callable[..., tuple[int, str]]
 
 EXAMPLE = str(Path(__file__).parents[2] / "examples" / "protocols")
 BACKENDS = [{"name": "app", "port": 80}]
@@ -26,10 +27,10 @@ def route(kind: str, version: str = "v1", **spec: Any) -> dict[str, Any]:
     return {"apiVersion": f"gateway.networking.k8s.io/{version}", "kind": kind, "metadata": metadata, "spec": spec}
 
 
-def test_the_example_is_clean_and_every_route_is_accepted() -> None:
-    result = CliRunner().invoke(application, ["check", EXAMPLE, "--output", "json"])
-    assert result.exit_code == 0, result.output
-    document = json.loads(result.output)
+def test_the_example_is_clean_and_every_route_is_accepted(command: Command) -> None:
+    status, text = command("check", EXAMPLE, "--output", "json")
+    assert status == 0, text
+    document = json.loads(text)
     assert document["problems"] == []
     routes = {item["object"]: item["status"]["parents"] for item in document["objects"] if "Route/" in item["object"]}
     assert {name.partition("/")[0] for name in routes} == set(ROUTE_KINDS)
@@ -37,10 +38,10 @@ def test_the_example_is_clean_and_every_route_is_accepted() -> None:
         assert {condition["status"] for parent in parents for condition in parent["conditions"]} == {"True"}
 
 
-def test_translate_shows_the_rules_of_every_kind() -> None:
-    result = CliRunner().invoke(application, ["translate", EXAMPLE])
-    assert result.exit_code == 0, result.output
-    upsert = json.loads(result.output)["upsert"]
+def test_translate_shows_the_rules_of_every_kind(command: Command) -> None:
+    status, text = command("translate", EXAMPLE)
+    assert status == 0, text
+    upsert = json.loads(text)["upsert"]
     rules = [*upsert["http_rules"], *upsert["l4_rules"]]
     assert {rule["id"].partition("/")[0] for rule in rules} == set(ROUTE_KINDS)
     assert {listener["protocol"] for listener in upsert["listeners"]} == {"HTTP", "TLS", "TCP", "UDP"}
@@ -72,3 +73,10 @@ def test_good_ones(kind: str) -> None:
 def test_what_the_api_server_would_refuse(document: dict[str, Any], field: str) -> None:
     found = [item.field for item in violations(document)]
     assert field in found or any(item.startswith(field) for item in found), (yaml.safe_dump(document), found)
+
+
+def test_translate_in_words(command: Command) -> None:
+    status, text = command("translate", EXAMPLE, "--output", "text")
+    assert status == 0, text
+    assert "  UDP *:" in text
+    assert all(f"[{kind}/" in text for kind in ROUTE_KINDS)

@@ -148,7 +148,7 @@ def _container(parameters: GatewayParametersSpec, options: ProvisionOptions) -> 
             f"--controller={options.stream}",
             f"--token-file={TOKEN_FOLDER}/token",
             f"--ca-file={SETTINGS_FOLDER}/ca.crt",
-            f"--settings={SETTINGS_FOLDER}/settings.toml",
+            f"--config={SETTINGS_FOLDER}/settings.toml",
             f"--state-directory={STATE_FOLDER}",
             f"--admin=0.0.0.0:{ADMIN_PORT}",
         ],

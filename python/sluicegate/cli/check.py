@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections import Counter
@@ -10,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from sluicegate import __version__
 from sluicegate.controller.api import Diagnostic
 from sluicegate.controller.sources.files import Document
 from sluicegate.controller.sources.files.source import placed
@@ -17,6 +19,11 @@ from sluicegate.controller.translate import Translation, to_document
 from sluicegate.schema import violations
 from sluicegate.testing.offline import load_offline
 
+from .exit_status import ExitStatus
+from .manifests import CONTROLLER_NAME, settings_of
+from .options import CONFIG, PATHS, Command, Option
+from .output import count
+from .roles import refuse
 from .sarif import to_sarif
 
 #: What the API server would refuse.
@@ -38,29 +45,32 @@ REFERENCE_CODES = frozenset(
 )
 
 
-def run(paths: Sequence[str], controller_name: str, output: str, version: str, *, conditions: bool) -> int:
-    """Check; returns 1 where there are problems, 0 otherwise."""
-    progress = _progress if output == "text" else None
+def _run(given: argparse.Namespace) -> int:
+    try:
+        settings = settings_of(given)
+    except (ValueError, OSError) as error:
+        return refuse(str(error))
+    progress = _progress if given.output == "text" else None
     # What the schemas say is told below, with fields and remedies apart.
-    offline = load_offline(paths, controller_name, validate=None, progress=progress)
-    if output == "text" and sys.stderr.isatty():
+    offline = load_offline(given.paths, settings.controller_name, validate=None, progress=progress)
+    if given.output == "text" and sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K")
     documents = offline.source.documents()
     found = sorted({*schema_diagnostics(documents), *offline.diagnostics()}, key=Diagnostic.order)
     found = without_echoes(found)
-    if output == "json":
+    if given.output == "json":
         document = {
-            "version": version,
+            "version": __version__,
             "problems": msgspec.to_builtins(found),
             "objects": list(_objects(offline.translation)),
             "counts": dict(Counter(item.severity for item in found)),
         }
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
-    elif output == "sarif":
-        sys.stdout.write(json.dumps(to_sarif(found, version), indent=2) + "\n")
+    elif given.output == "sarif":
+        sys.stdout.write(json.dumps(to_sarif(found, __version__), indent=2) + "\n")
     else:
-        _write_text(found, offline.translation, len(documents), conditions=conditions)
-    return 1 if any(item.severity != "info" for item in found) else 0
+        _write_text(found, offline.translation, len(documents), conditions=not given.no_conditions)
+    return ExitStatus.FAILED if any(item.severity != "info" for item in found) else ExitStatus.OK
 
 
 def schema_diagnostics(documents: Iterable[Document]) -> Iterator[Diagnostic]:
@@ -128,8 +138,8 @@ def _write_text(found: list[Diagnostic], translation: Translation, documents: in
         for item in references:
             write(f"  {item}\n")
     counts = Counter(item.severity for item in found)
-    summary = ", ".join(f"{counts[kind]} {kind}s" for kind in ("error", "warning") if counts[kind]) or "no problem"
-    write(f"\n{documents} documents: {summary}\n")
+    summary = ", ".join(count(counts[kind], kind) for kind in ("error", "warning") if counts[kind]) or "no problem"
+    write(f"\n{count(documents, 'document')}: {summary}\n")
 
 
 def _conditions(status: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -149,3 +159,18 @@ def _conditions(status: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 def _reference(reference: dict[str, Any]) -> str:
     section = f"/{reference['sectionName']}" if reference.get("sectionName") else ""
     return f"{reference['kind']} {reference['name']}{section}"
+
+
+COMMAND = Command(
+    name="check",
+    description="Say what the API server and the controller would say about manifests.",
+    run=_run,
+    paths=PATHS,
+    options=(
+        CONTROLLER_NAME,
+        CONFIG,
+        Option(("--output", "-o"), "How to write it.", "text", choices=("text", "json", "sarif")),
+        Option(("--no-conditions",), "Leave out the conditions that the controller would write.", "they are shown"),
+    ),
+    examples=(("sluicegate check manifests", "exit status 1 where there are problems"),),
+)

@@ -1,120 +1,45 @@
-"""`sluicegate explain`: who takes a request or a connection, and why others do not.
-
-The native table decides; `losers` compares.
-"""
+"""`sluicegate explain`: who takes a request or a connection, and why others do not."""
 
 from __future__ import annotations
 
-import os
+import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-import msgspec
-
-from sluicegate import ir
-from sluicegate.processes.serve.summary import describe_match
-from sluicegate.processes.settings import SettingsError, load_engine_limits
-from sluicegate.testing.library import Connection, Decision, Request, RequestError, Routes, parse_request
+from sluicegate.processes.settings import Settings
+from sluicegate.testing.decision import Decision
 from sluicegate.testing.offline import load_offline
+from sluicegate.testing.request import Connection, Request, RequestError, parse_request
+from sluicegate.testing.table import Table
 
-from .losers import Loser, hostname_of, losers
+from .exit_status import ExitStatus
+from .explanation import Explanation, explain
+from .manifests import CONTROLLER_NAME, settings_of
+from .options import CONFIG, PATHS, Command, Option, setting
+from .output import OUTPUT, write_json
+from .roles import refuse
 
-EXIT_USAGE = 2
-
-#: What the gateway answers calls of gRPC with, by HTTP status (`native/core/src/message/grpc.rs`); others: UNKNOWN.
-_GRPC_STATUS = {
-    400: "13 INTERNAL",
-    401: "16 UNAUTHENTICATED",
-    403: "7 PERMISSION_DENIED",
-    404: "12 UNIMPLEMENTED",
-    413: "8 RESOURCE_EXHAUSTED",
-    429: "14 UNAVAILABLE",
-    431: "8 RESOURCE_EXHAUSTED",
-    500: "14 UNAVAILABLE",
-    503: "14 UNAVAILABLE",
-    504: "4 DEADLINE_EXCEEDED",
-}
+#: Reasons with which what was asked for comes about.
+_GOOD = frozenset({"forwarded", "redirect", "cors_preflight"})
 
 
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """What `--output json` writes.
-
-    Attributes:
-        request: as it was understood.
-        decision: what happens to it.
-        winner: the match that takes it, in words; None for a connection.
-        hostname: of the route, that the match or the rule was found by.
-        filters: that are applied, in order: the listener's, the rule's, the backend's.
-        losers: those that hold too, then those that nearly do.
-        listeners: of the port, where none takes the request.
-        grpc_status: that a call of gRPC ends with, where the gateway answers it.
-        problems: of the winner's route.
-    """
-
-    request: Request | Connection
-    decision: Decision
-    winner: str | None
-    hostname: str | None
-    filters: tuple[str, ...]
-    losers: tuple[Loser, ...]
-    listeners: tuple[str, ...]
-    grpc_status: str | None
-    problems: tuple[str, ...]
-
-
-def run(
-    paths: Sequence[str],
-    request: str,
-    headers: Sequence[str],
-    port: int | None,
-    name: str,
-    output: str,
-    *,
-    config: str | None = None,
-) -> int:
-    """Explain; returns 0 where it is forwarded or redirected, 1 otherwise, 2 for a request that is none.
-
-    `config`: the gateway's settings file, where it has one; else as the environment says.
-    """
+def _run(given: argparse.Namespace) -> int:
     try:
-        asked = parse_request(request, [_field(item) for item in headers], port)
-        limits = load_engine_limits(os.environ, config)
-    except (RequestError, SettingsError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return EXIT_USAGE
-    explanation = explain(Routes(load_offline(paths, name), limits.path_normalization or "strict"), asked)
-    if output == "json":
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(explanation), indent=2).decode() + "\n")
+        asked = parse_request(
+            given.request, [_field(item) for item in given.header or ()], _port(given.port), given.sni
+        )
+        settings = settings_of(given)
+    except (ValueError, OSError) as error:
+        return refuse(str(error))
+    offline = load_offline(given.paths, settings.controller_name, port_offset=settings.port_offset)
+    table = Table(offline.transaction(), settings.engine.path_normalization or "strict")
+    explanation = explain(offline, table, asked)
+    if given.output == "json":
+        write_json(explanation)
     else:
         for line in _lines(explanation):
             sys.stdout.write(line + "\n")
-    return 0 if explanation.decision.reason in {"forwarded", "redirect", "cors_preflight"} else 1
-
-
-def explain(routes: Routes, request: Request | Connection) -> Explanation:
-    """Explain what happens to a request or a connection."""
-    decision = routes.decide(request)
-    resources = routes.transaction.upsert
-    rule = routes.rule(decision)
-    listener = next((item for item in resources.listeners if item.id == decision.listener), None)
-    winner = hostname = None
-    if rule is not None and listener is not None:
-        hostname = hostname_of(rule, request, listener)
-        if isinstance(rule, ir.HttpRule) and decision.match is not None:
-            winner = describe_match(rule.matches[decision.match])
-    return Explanation(
-        request=request,
-        decision=decision,
-        winner=winner,
-        hostname=hostname,
-        filters=tuple(_filter(item) for item in _filters(listener, rule, decision)),
-        losers=tuple(losers(routes, request, decision)),
-        listeners=tuple(_describe_listener(item) for item in resources.listeners if decision.listener is None),
-        grpc_status=_grpc_status(request, rule, decision),
-        problems=tuple(
-            str(item) for item in routes.problems if decision.route is not None and item.object == decision.route
-        ),
-    )
+    return ExitStatus.OK if explanation.decision.reason in _GOOD else ExitStatus.FAILED
 
 
 def _field(text: str) -> tuple[str, str]:
@@ -124,39 +49,12 @@ def _field(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _filters(
-    listener: ir.Listener | None, rule: ir.HttpRule | ir.L4Rule | None, decision: Decision
-) -> Iterator[ir.Filter]:
-    if listener is not None:
-        yield from listener.filters
-    if isinstance(rule, ir.HttpRule):
-        yield from rule.filters
-        chosen = next((item for item in rule.backends if item.backend == decision.backend), None)
-        yield from chosen.filters if chosen is not None else ()
-
-
-def _filter(item: ir.Filter) -> str:
-    """A filter in words."""
-    document = msgspec.to_builtins(item)
-    kind = document.pop("type")
-    return f"{kind}: {msgspec.json.encode(document).decode()}"
-
-
-def _describe_listener(item: ir.Listener) -> str:
-    return f"{item.id} ({item.protocol.value}, port {item.port}, hostname {item.hostname or '*'})"
-
-
-def _grpc_status(request: Request | Connection, rule: ir.HttpRule | ir.L4Rule | None, decision: Decision) -> str | None:
-    if isinstance(request, Connection) or decision.outcome != "respond" or decision.status in {200, 204, 421}:
+def _port(text: str | None) -> int | None:
+    if text is None:
         return None
-    if 300 <= decision.status < 400:
-        return None
-    is_call = any(
-        name.lower() == "content-type" and value.startswith("application/grpc") for name, value in request.headers
-    )
-    if not is_call and not (isinstance(rule, ir.HttpRule) and rule.grpc):
-        return None
-    return _GRPC_STATUS.get(decision.status, "2 UNKNOWN")
+    if not text.isascii() or not text.isdigit():
+        raise RequestError(f"--port: {text!r} is not a whole number")
+    return int(text)
 
 
 def _lines(found: Explanation) -> Iterator[str]:
@@ -170,8 +68,8 @@ def _lines(found: Explanation) -> Iterator[str]:
         yield f"  rule      rules[{decision.rule}]{match}"
     for item in found.filters:
         yield f"  filter    {item}"
+    yield from _backend_lines(decision)
     if decision.backend is not None:
-        yield f"  backend   {decision.backend}"
         yield f"  endpoints {', '.join(decision.endpoints) or 'none'}"
     for mirror in decision.mirrors:
         yield f"  mirror    {mirror}"
@@ -179,14 +77,30 @@ def _lines(found: Explanation) -> Iterator[str]:
         yield f"  sent as   {decision.request.method} {decision.request.authority}{decision.request.target}"
         yield from (f"              {name}: {value}" for name, value in decision.request.headers)
     yield from _answer_lines(found)
+    if found.decision.listener is None and not found.at_port:
+        yield f"  no listener has port {found.request.port}; for a URL that serve printed give its --port-offset"
     for listener in found.listeners:
         yield f"  not by    {listener}"
     for loser in found.losers:
         match = "" if loser.match is None else f".matches[{loser.match}]"
         place = f"{loser.route} rules[{loser.rule}]{match}: {loser.text}"
         yield f"  {'holds too' if loser.holds else 'not'}: {place}: {'; '.join(loser.reasons)}"
+    for problem in found.refused:
+        yield f"  not served: {problem}"
     for problem in found.problems:
         yield f"  problem   {problem}"
+
+
+def _backend_lines(decision: Decision) -> Iterator[str]:
+    """All backends of the rule, the one that an endpoint was looked for in first."""
+    if decision.reason in {"redirect", "cors_preflight", "rule_invalid"}:
+        return
+    total = sum(item.weight for item in decision.backends)
+    first = [item for item in decision.backends if item.backend == decision.backend]
+    for item in dict.fromkeys([*first, *decision.backends]):
+        name = item.backend if item.backend is not None else "none (it cannot be used)"
+        share = f" (weight {item.weight} of {total})" if len(decision.backends) > 1 else ""
+        yield f"  backend   {name}{share}"
 
 
 def _title(request: Request | Connection) -> str:
@@ -205,3 +119,30 @@ def _answer_lines(found: Explanation) -> Iterator[str]:
         yield f"  answer    {decision.status} ({decision.reason}){grpc}"
         if decision.response is not None:
             yield from (f"              {name}: {value}" for name, value in decision.response.headers)
+
+
+COMMAND = Command(
+    name="explain",
+    description="Say which listener, route, rule and match take a request or a connection, and why others do not.",
+    run=_run,
+    paths=PATHS,
+    options=(
+        Option(
+            ("--request", "-r"), "What is asked: a method, which may be left out, and a URL.", metavar="'METHOD URL'"
+        ),
+        Option(("--header", "-H"), "A header field.", "none", "'NAME: VALUE'", repeats=True),
+        Option(("--sni",), "Server name of the TLS handshake; empty: the client sends none.", "the URL's host", "NAME"),
+        Option(("--port",), "Port that the client connects to.", "the URL's", "NUMBER"),
+        setting(Settings, "port_offset", "As the gateway has it: the URL may be one that serve printed.", "NUMBER"),
+        CONTROLLER_NAME,
+        CONFIG,
+        OUTPUT,
+    ),
+    examples=(
+        ("sluicegate explain manifests -r 'GET https://www.example.com/login' -H 'x-user: anna'", "a request"),
+        ("sluicegate explain manifests -r grpcs://www.example.com/package.Service/Method", "a call of gRPC over TLS"),
+        ("sluicegate explain manifests -r wss://www.example.com/chat", "a WebSocket; also ws, and grpc without TLS"),
+        ("sluicegate explain manifests -r tls://www.example.com:443", "a connection; also tcp://:5432 and udp://:53"),
+    ),
+    notes="path_normalization of the settings file counts.",
+)

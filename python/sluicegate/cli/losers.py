@@ -13,7 +13,9 @@ import msgspec
 from sluicegate import ir
 from sluicegate.engine.native import RouteTable
 from sluicegate.processes.serve.summary import describe_match
-from sluicegate.testing.library import Connection, Decision, Request, Routes
+from sluicegate.testing.decision import Decision
+from sluicegate.testing.request import Connection, Request
+from sluicegate.testing.table import Table
 
 #: Candidates looked at; a table may have a hundred thousand.
 MAX_CANDIDATES = 2_000
@@ -68,23 +70,23 @@ class _Candidate(msgspec.Struct, frozen=True):
     match: int | None
 
 
-def losers(routes: Routes, request: Request | Connection, decision: Decision) -> list[Loser]:
+def losers(table: Table, request: Request | Connection, decision: Decision) -> list[Loser]:
     """Those that hold too, best first, then those that nearly do."""
-    resources = routes.transaction.upsert
+    resources = table.resources
     listener = next((item for item in resources.listeners if item.id == decision.listener), None)
     if listener is None:
         return []
     if isinstance(request, Connection):
         name = _server_name(request, listener)
         found = [
-            _Candidate(_l4_rank(rule, _best_hostname(rule.hostnames, name)), rule, None)
+            _Candidate(_l4_rank(rule, best_hostname(rule.hostnames, name)), rule, None)
             for rule in resources.l4_rules
             if listener.id in rule.listeners
         ]
     else:
         host = host_of(request.authority)
         found = [
-            _Candidate(_rank(rule, index, _best_hostname(rule.hostnames, host)), rule, index)
+            _Candidate(_rank(rule, index, best_hostname(rule.hostnames, host)), rule, index)
             for rule in resources.http_rules
             if listener.id in rule.listeners
             for index in range(len(rule.matches))
@@ -96,25 +98,25 @@ def losers(routes: Routes, request: Request | Connection, decision: Decision) ->
     missing: list[Loser] = []
     for item in found[:MAX_CANDIDATES]:
         if item.rank != winner:
-            loser = _loser(routes, request, listener, item, winner)
+            loser = _loser(table, request, listener, item, winner)
             (holding if loser.holds else missing).append(loser)
     missing.sort(key=lambda loser: len(loser.reasons))
     return [*holding, *missing][:SHOWN]
 
 
 def _loser(
-    routes: Routes, request: Request | Connection, listener: ir.Listener, item: _Candidate, winner: _Rank | None
+    table: Table, request: Request | Connection, listener: ir.Listener, item: _Candidate, winner: _Rank | None
 ) -> Loser:
     ranks: tuple[str, ...]
     if isinstance(item.rule, ir.HttpRule) and isinstance(request, Request) and item.match is not None:
         text = describe_match(item.rule.matches[item.match])
-        reasons = list(_misses(routes, request, listener, item.rule, item.rule.matches[item.match]))
+        reasons = list(_misses(table, request, listener, item.rule, item.rule.matches[item.match]))
         ranks = _RANKS
     else:
         hostnames = item.rule.hostnames
         name = _server_name(request, listener) if isinstance(request, Connection) else ""
         text = ", ".join(hostnames) or "every connection"
-        reasons = [_hostname_miss(hostnames, name)] if _best_hostname(hostnames, name) is None else []
+        reasons = [_hostname_miss(hostnames, name)] if best_hostname(hostnames, name) is None else []
         ranks = _L4_RANKS
     return Loser(
         route=item.rule.route,
@@ -144,15 +146,15 @@ def host_of(authority: str) -> str:
 def hostname_of(rule: ir.HttpRule | ir.L4Rule, request: Request | Connection, listener: ir.Listener) -> str | None:
     """The hostname of a route that a request was found by; `*` for a route without."""
     if isinstance(request, Connection):
-        return _best_hostname(rule.hostnames, _server_name(request, listener))
-    return _best_hostname(rule.hostnames, host_of(request.authority))
+        return best_hostname(rule.hostnames, _server_name(request, listener))
+    return best_hostname(rule.hostnames, host_of(request.authority))
 
 
 def _server_name(request: Connection, listener: ir.Listener) -> str:
     return (request.server_name or "").lower() if listener.protocol is ir.ListenerProtocol.TLS else ""
 
 
-def _best_hostname(hostnames: Iterable[str], host: str) -> str | None:
+def best_hostname(hostnames: Iterable[str], host: str) -> str | None:
     """The most specific of a route's hostnames that holds; `*` for a route without; None where none holds."""
     names = list(hostnames)
     if not names:
@@ -206,12 +208,10 @@ def _l4_rank(rule: ir.L4Rule, hostname: str | None) -> _Rank:
 # --- What does not hold -----------------------------------------------------------------------------------------
 
 
-def _misses(
-    routes: Routes, request: Request, listener: ir.Listener, rule: ir.HttpRule, match: ir.Match
-) -> Iterator[str]:
+def _misses(table: Table, request: Request, listener: ir.Listener, rule: ir.HttpRule, match: ir.Match) -> Iterator[str]:
     """What of a match does not hold."""
     host = host_of(request.authority)
-    if _best_hostname(rule.hostnames, host) is None:
+    if best_hostname(rule.hostnames, host) is None:
         yield _hostname_miss(rule.hostnames, host)
     path = ir.Match(path=match.path)
     parts: list[tuple[str, ir.Match]] = [(f"the path does not fit {describe_match(path)}", path)]
@@ -225,19 +225,19 @@ def _misses(
         for item in match.query
     ]
     for reason, part in parts:
-        if not _holds(routes, request, listener, part):
+        if not _holds(table, request, listener, part):
             yield reason
 
 
-def _holds(routes: Routes, request: Request, real: ir.Listener, match: ir.Match) -> bool:
+def _holds(table: Table, request: Request, real: ir.Listener, match: ir.Match) -> bool:
     """Ask the native table about one part of a match, after the filters of the listener."""
     listener = ir.Listener(
         id="l", gateway="g", port=80, bind_port=80, protocol=ir.ListenerProtocol.HTTP, filters=real.filters
     )
     rule = ir.HttpRule(id="r", route="r", index=0, listeners=("l",), matches=(match,), invalid=True)
     resources = ir.Resources(listeners=(listener,), http_rules=(rule,))
-    table = RouteTable(ir.encode(ir.Transaction(version=ir.VERSION, generation=1, full=True, upsert=resources)))
-    asked = msgspec.structs.replace(request, port=80, scheme="http")
-    document = msgspec.json.decode(routes.native_request(asked))
+    probe = RouteTable(ir.encode(ir.Transaction(version=ir.VERSION, generation=1, full=True, upsert=resources)))
+    asked = msgspec.structs.replace(request, port=80, scheme="http", server_name=None)
+    document = msgspec.json.decode(table.native_request(asked))
     document["bind_port"] = 80
-    return b'"rule_invalid"' in table.decide(msgspec.json.encode(document))
+    return b'"rule_invalid"' in probe.decide(msgspec.json.encode(document))

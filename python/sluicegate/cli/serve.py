@@ -2,48 +2,94 @@
 
 from __future__ import annotations
 
-import asyncio
+import argparse
 import os
-import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any
 
-from sluicegate.processes import signals
+from sluicegate import __version__
 from sluicegate.processes.settings import Settings, load_settings
 
-#: Exit status for a command line or a setting that cannot be used.
-EXIT_USAGE = 2
+from . import roles
+from .options import CONFIG, PATHS, Command, Option, setting
+
+#: Options that are settings, in the order of the help; those of a cluster come last.
+_SETTINGS = (
+    setting(Settings, "controller_name", "controllerName of the GatewayClasses to serve.", "NAME"),
+    setting(
+        Settings,
+        "listen",
+        "Address to bind instead of those that Gateways ask for.",
+        "ADDRESS",
+        default="as Gateways ask",
+    ),
+    setting(Settings, "port_offset", "Added to every port: 8000 serves port 80 on 8080, without root.", "NUMBER"),
+    setting(Settings, "workers", "Threads that serve.", "NUMBER", default="the cores that may be used"),
+    setting(Settings, "drain", "Time for open requests after SIGTERM or Ctrl-C.", "SECONDS"),
+    setting(Settings, "admin", "Address of healthz, readyz, metrics and config; or off.", "ADDRESS"),
+    setting(Settings, "access_log", "JSON lines to a file, - for standard output, or off.", "PATH"),
+    setting(Settings, "output", "json: one JSON object a line, for programs.", "text|json"),
+    setting(
+        Settings,
+        "address_pool",
+        "With --kubernetes: network or range that Gateways get addresses from.",
+        "NETWORK",
+        default="none",
+    ),
+    setting(
+        Settings,
+        "status_address",
+        "With --kubernetes: address that Gateways report.",
+        "ADDRESS",
+        default="this machine's",
+    ),
+    setting(Settings, "namespace", "With --kubernetes: where the Lease is.", "NAME"),
+    setting(
+        Settings,
+        "kubeconfig",
+        "With --kubernetes: how to reach the cluster.",
+        "PATH",
+        default="the pod's own account, else $KUBECONFIG",
+    ),
+)
 
 
-def run(paths: Sequence[str], flags: Mapping[str, Any], config: str | None, version: str) -> int:
-    """Serve manifests until a signal; returns the exit status."""
-    from sluicegate.processes.serve import serve
-    from sluicegate.schema import violations
+def _run(given: argparse.Namespace) -> int:
+    if given.kubernetes and given.paths:
+        return roles.refuse("give paths of manifests, or --kubernetes, and not both")
+    if not given.kubernetes and not given.paths:
+        return roles.refuse("give paths of manifests (- for standard input), or --kubernetes")
+    flags = {item.name: getattr(given, item.name) for item in _SETTINGS}
 
-    return _run(flags, config, lambda settings: serve(paths, settings, version, violations))
+    def settings() -> Settings:
+        return load_settings(flags, os.environ, given.config)
+
+    def load() -> roles.Role:
+        if given.kubernetes:
+            from sluicegate.processes.serve.cluster import ApiError, serve_cluster
+
+            return roles.Role(lambda: serve_cluster(settings(), __version__), (ApiError,))
+        from sluicegate.processes.serve import serve
+        from sluicegate.schema import violations
+
+        return roles.Role(lambda: serve(given.paths, settings(), __version__, violations))
+
+    return roles.run(load)
 
 
-def run_cluster(flags: Mapping[str, Any], config: str | None, kubeconfig: str | None, version: str) -> int:
-    """Serve the Gateways of a cluster until a signal; returns the exit status."""
-    try:
-        from sluicegate.processes.serve.cluster import ApiError, serve_cluster
-    except ModuleNotFoundError as error:
-        sys.stderr.write(f"error: {error}; install the extra: pip install 'sluicegate[kubernetes]'\n")
-        return EXIT_USAGE
-    try:
-        return _run(flags, config, lambda settings: serve_cluster(settings, kubeconfig, version))
-    except ApiError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return EXIT_USAGE
-
-
-def _run(flags: Mapping[str, Any], config: str | None, start: Callable[[Settings], Coroutine[Any, Any, int]]) -> int:
-    try:
-        settings = load_settings(flags, os.environ, config)
-        return asyncio.run(start(settings))
-    except (ValueError, OSError) as error:  # a setting that cannot be used is a ValueError too
-        sys.stderr.write(f"error: {error}\n")
-        return EXIT_USAGE
-    finally:
-        # All is closed: a signal that comes now has nothing to end but a clean exit.
-        signals.ignore((*signals.ENDING, *signals.HARMLESS))
+COMMAND = Command(
+    name="serve",
+    description="Serve the Gateways of manifests and follow the files, or serve those of a cluster (--kubernetes).",
+    run=_run,
+    paths=PATHS,
+    paths_optional=True,
+    options=(
+        *_SETTINGS,
+        Option(("--kubernetes",), "Serve the Gateways of a cluster instead of files.", "files"),
+        CONFIG,
+    ),
+    examples=(
+        ("sluicegate serve manifests --port-offset 8000", "port 80 of a Gateway is port 8080 of this machine"),
+        ("kustomize build . | sluicegate serve -", "manifests from standard input"),
+    ),
+    notes="Options win over environment variables, these over the settings file (port_offset = 8000). Limits and\n"
+    "timeouts of the engine are set in its table [engine].",
+)

@@ -1,21 +1,64 @@
-"""`sluicegate translate`: the IR, without secrets."""
+"""`sluicegate translate`: the engine's configuration, without secrets."""
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Sequence
-
-import msgspec
+from collections.abc import Iterator
 
 from sluicegate import ir
+from sluicegate.controller.translate import Translation
+from sluicegate.processes.serve.summary import listeners_of
 from sluicegate.testing.offline import load_offline
 
+from .exit_status import ExitStatus
+from .manifests import CONTROLLER_NAME, settings_of
+from .options import CONFIG, PATHS, Command, Option
+from .output import write_json
+from .roles import refuse
 
-def run(paths: Sequence[str], controller_name: str) -> int:
-    """Print the IR; problems go to standard error. Returns 1 where something could not be read."""
-    offline = load_offline(paths, controller_name)
+
+def _run(given: argparse.Namespace) -> int:
+    """Print the configuration; problems go to standard error."""
+    try:
+        settings = settings_of(given)
+    except (ValueError, OSError) as error:
+        return refuse(str(error))
+    offline = load_offline(given.paths, settings.controller_name)
     for item in offline.diagnostics():
         sys.stderr.write(f"{item}\n")
-    redacted = ir.redacted(offline.transaction())
-    sys.stdout.write(msgspec.json.format(ir.encode(redacted), indent=2).decode() + "\n")
-    return 1 if offline.refresh.diagnostics else 0
+    if given.output == "text":
+        for line in _lines(offline.translation):
+            sys.stdout.write(f"{line}\n")
+    else:
+        write_json(ir.redacted(offline.transaction()))
+    return ExitStatus.FAILED if offline.refresh.diagnostics else ExitStatus.OK
+
+
+def _lines(translation: Translation) -> Iterator[str]:
+    """Listeners with what they serve, for people."""
+    for item in listeners_of(translation, {}):
+        listener = translation.ir.listeners[item.id]
+        yield f"{item.id}  {item.protocol} {item.hostname or '*'}:{listener.port}"
+        for route in item.routes:
+            hosts = ",".join(route.hostnames) or "*"
+            yield f"  {hosts} {route.match} -> {', '.join(route.backends)}  [{route.route}]"
+
+
+COMMAND = Command(
+    name="translate",
+    description="Print the engine's configuration, without secrets.",
+    run=_run,
+    paths=PATHS,
+    options=(
+        CONTROLLER_NAME,
+        CONFIG,
+        Option(
+            ("--output", "-o"),
+            "All of it for programs, or what each listener serves.",
+            "json",
+            choices=("text", "json"),
+        ),
+    ),
+    examples=(("sluicegate translate manifests --output text", "what each listener serves"),),
+)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import ipaddress
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from sluicegate.controller import DEFAULT_CONTROLLER_NAME
+from sluicegate.controller.words import placed
 from sluicegate.engine.limits import EngineLimits
 
 DEFAULT_ADMIN = "127.0.0.1:19000"
@@ -28,7 +30,7 @@ MAX_PORT_OFFSET = 60_000
 MAX_WORKERS = 256
 MAX_DRAIN, MAX_SETTLE = 3_600.0, 600.0
 #: Settings that may be given several times, or separated by commas.
-LISTS = frozenset({"listen", "address_pool", "status_addresses"})
+LISTS = frozenset({"listen", "address_pool", "status_address"})
 
 
 class SettingsError(ValueError):
@@ -73,16 +75,18 @@ class Settings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=
         listen: addresses to bind in place of those that Gateways ask for.
         port_offset: added to each listener's port.
         address_pool: networks and ranges that Gateways of a cluster get their addresses from.
-        status_addresses: what Gateways of a cluster report that bind all addresses.
+        status_address: what Gateways of a cluster report that bind all addresses.
         namespace: where the controller keeps its Lease.
+        kubeconfig: path; empty: the pod's own account, else the usual kubeconfig.
     """
 
     controller_name: str = DEFAULT_CONTROLLER_NAME
     listen: tuple[str, ...] = ()
     port_offset: int = 0
     address_pool: tuple[str, ...] = ()
-    status_addresses: tuple[str, ...] = ()
+    status_address: tuple[str, ...] = ()
     namespace: str = "sluicegate-system"
+    kubeconfig: str = ""
 
 
 class GatewaySettings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -125,41 +129,72 @@ def load_gateway_settings(
     return settings
 
 
-def load_engine_limits(environment: Mapping[str, str], path: str | None = None) -> EngineLimits:
-    """The table `[engine]` alone, for commands that say what a gateway with these settings does.
+def load_offline_settings(
+    flags: Mapping[str, Any], environment: Mapping[str, str], path: str | None = None
+) -> Settings:
+    """The settings of a gateway, for commands that say what it does and do not serve.
 
-    Raises:
-        SettingsError: something in it that cannot be used.
+    What is only of use to a gateway that serves, such as where its access log goes, is not looked at. Arguments and
+    errors as those of `load_settings`.
     """
-    path = path or environment.get(f"{ENVIRONMENT_PREFIX}CONFIG")
-    try:
-        limits = msgspec.convert(_from_file(path).get("engine", {}), EngineLimits, strict=False)
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"{path}: engine: {error}") from None
-    for field, reason in limits.network_faults():
-        raise SettingsError(f"{path}: engine: {field}: {reason}")
-    return limits
+    settings, places = _convert(Settings, flags, environment, path)
+    _check_engine(settings, places)
+    _check_listening(settings, places)
+    return settings
 
 
 def _merge(
     kind: type[_S], flags: Mapping[str, Any], environment: Mapping[str, str], path: str | None
 ) -> tuple[_S, dict[str, str]]:
-    """Merge the layers; returns the settings, and where each that was given comes from."""
+    """Merge the layers and look at each value; returns the settings, and where each that was given comes from."""
+    settings, places = _convert(kind, flags, environment, path)
+    _check(settings, places)
+    return settings, places
+
+
+def _convert(
+    kind: type[_S], flags: Mapping[str, Any], environment: Mapping[str, str], path: str | None
+) -> tuple[_S, dict[str, str]]:
     path = path or environment.get(f"{ENVIRONMENT_PREFIX}CONFIG")
     merged: dict[str, Any] = {}
     places: dict[str, str] = {}
-    given = _from_environment(kind.__struct_fields__, environment)
-    for layer, place in ((_from_file(path), path or ""), (given, "the environment"), (flags, "a flag")):
+    layers = (
+        (_from_file(path), lambda name: f"{path}: {name}"),
+        (_from_environment(kind.__struct_fields__, environment), variable_of),
+        (flags, option_of),
+    )
+    for layer, place_of in layers:
         for name, value in layer.items():
             if value is not None:
                 merged[name] = value
-                places[name] = place
+                places[name] = place_of(name)
     try:
-        settings = msgspec.convert(merged, kind, strict=False)
+        return msgspec.convert(merged, kind, strict=False), places
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{error} (set by {_blame(str(error), places)})") from None
-    _check(settings, places)
-    return settings, places
+        field, reason = placed(str(error))
+        name = re.split(r"[.\[]", field, maxsplit=1)[0]
+        raise SettingsError(
+            f"{places.get(name, name)}{field[len(name) :]}: {_with_value(merged, field, reason)}"
+        ) from None
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"{ENVIRONMENT_PREFIX}{name.upper()}"
+
+
+def option_of(name: str) -> str:
+    """The option of a setting."""
+    return f"--{name.replace('_', '-')}"
+
+
+def _with_value(merged: Mapping[str, Any], field: str, reason: str) -> str:
+    """A reason with the value that it is about, where it is a single one."""
+    found: object = merged
+    for part in field.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    is_shown = isinstance(found, (str, int, float)) and not isinstance(found, bool) and repr(found) not in reason
+    return f"{found!r}: {reason}" if is_shown else reason
 
 
 def _from_file(path: str | None) -> dict[str, Any]:
@@ -188,13 +223,8 @@ def _from_environment(names: Iterable[str], environment: Mapping[str, str]) -> d
     return found
 
 
-def _blame(message: str, places: Mapping[str, str]) -> str:
-    names = [place for name, place in places.items() if f"`{name}`" in message or f"$.{name}" in message]
-    return names[0] if names else ", ".join(dict.fromkeys(places.values()))
-
-
 def _refusal(places: Mapping[str, str], name: str, reason: str) -> SettingsError:
-    return SettingsError(f"{name} (set by {places.get(name, 'default')}): {reason}")
+    return SettingsError(f"{places.get(name, option_of(name))}: {reason}")
 
 
 def _check(settings: EngineSettings, places: Mapping[str, str]) -> None:
@@ -209,8 +239,12 @@ def _check(settings: EngineSettings, places: Mapping[str, str]) -> None:
         raise _refusal(places, "output", f"{settings.output!r} is neither text nor json")
     if settings.access_log not in {"off", "-"}:
         _check_log(settings.access_log, places)
+    _check_engine(settings, places)
+
+
+def _check_engine(settings: EngineSettings, places: Mapping[str, str]) -> None:
     for field, reason in settings.engine.network_faults():
-        raise _refusal(places, "engine", f"{field}: {reason}")
+        raise SettingsError(f"{places['engine']}.{field}: {reason}")
 
 
 def _check_log(path: str, places: Mapping[str, str]) -> None:

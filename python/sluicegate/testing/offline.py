@@ -49,6 +49,7 @@ def load_offline(
     standard_input: str | None = None,
     validate: Validate | None = violations,
     progress: Progress | None = None,
+    port_offset: int = 0,
 ) -> Offline:
     """Read and translate manifests.
 
@@ -59,9 +60,10 @@ def load_offline(
         validate: look at documents as the API server would, and leave out what it would refuse, as `serve` does; None:
             take what can be read.
         progress: called for each file that is read.
+        port_offset: the setting of that name.
     """
     store = Store()
     source = Source(Reader(paths, standard_input), store, validate)
     refresh = source.refresh(progress)
-    options = Options(checks=native_checks(), now=time.time())
+    options = Options(port_offset=port_offset, checks=native_checks(), now=time.time())
     return Offline(source, refresh, Translator(controller_name, options).translate(store.snapshot()))

@@ -25,16 +25,22 @@ if TYPE_CHECKING:
 def sluicegate_routes(request: pytest.FixtureRequest) -> Callable[..., Routes]:
     """Load manifests, once each; problems of kind `error` fail the test unless `strict=False`."""
     from sluicegate import load
+    from sluicegate.controller import DEFAULT_CONTROLLER_NAME
 
     root = request.config.rootpath
     loaded: dict[tuple[object, ...], Routes] = {}
 
     def load_once(
-        *paths: str, strict: bool = True, path_normalization: PathNormalization = "strict", **options: str
+        *paths: str,
+        strict: bool = True,
+        controller_name: str = DEFAULT_CONTROLLER_NAME,
+        path_normalization: PathNormalization = "strict",
+        port_offset: int = 0,
     ) -> Routes:
-        key = (paths, path_normalization, *sorted(options.items()))
+        key = (paths, controller_name, path_normalization, port_offset)
         if key not in loaded:
-            loaded[key] = load([root / path for path in paths], path_normalization=path_normalization, **options)
+            files = [root / path for path in paths]
+            loaded[key] = load(files, controller_name, path_normalization, port_offset=port_offset)
         errors = [str(item) for item in loaded[key].problems if item.severity == "error"]
         if strict and errors:
             pytest.fail("the manifests have problems:\n" + "\n".join(errors), pytrace=False)

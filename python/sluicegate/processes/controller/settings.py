@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from sluicegate.controller import DEFAULT_CONTROLLER_NAME
+from sluicegate.processes.settings import option_of, variable_of
 
-ENVIRONMENT_PREFIX = "SLUICEGATE_"
 DEFAULT_NAMESPACE = "sluicegate-system"
 #: Name of the Service of the config stream, and of the Lease.
 NAME = "sluicegate-controller"
@@ -72,38 +72,42 @@ def load_controller_settings(
         ControllerSettingsError: something that cannot be used.
     """
     given: dict[str, str] = {}
+    places: dict[str, str] = {}
     for name in ControllerSettings.__struct_fields__:
-        value = flags.get(name) or environment.get(ENVIRONMENT_PREFIX + name.upper())
+        value = flags.get(name) or environment.get(variable_of(name))
         if value:
             given[name] = str(value)
+            places[name] = option_of(name) if flags.get(name) else variable_of(name)
     given.setdefault("namespace", environment.get("POD_NAMESPACE") or DEFAULT_NAMESPACE)
     given.setdefault("pod", environment.get("POD_NAME") or "")
     given.setdefault("image", f"sluicegate:{version}")
     given.setdefault("stream_name", f"{NAME}.{given['namespace']}.svc:18000")
     settings = ControllerSettings(**given)
-    _check(settings)
+    _check(settings, places)
     return settings
 
 
-def _check(settings: ControllerSettings) -> None:
+def _check(settings: ControllerSettings, places: Mapping[str, str]) -> None:
     if not _is_address(settings.stream_address):
-        raise _refusal("stream_address", settings.stream_address, "an address and port, such as 0.0.0.0:18000")
+        raise _refusal(places, "stream_address", settings.stream_address, "an address and port, such as 0.0.0.0:18000")
     host, _, port = settings.stream_name.rpartition(":")
     if not (_HOST.fullmatch(host) or _is_address(settings.stream_name)) or not _is_port(port):
         raise _refusal(
-            "stream_name", settings.stream_name, f"a host and port, such as {NAME}.{DEFAULT_NAMESPACE}.svc:18000"
+            places,
+            "stream_name",
+            settings.stream_name,
+            f"a host and port, such as {NAME}.{DEFAULT_NAMESPACE}.svc:18000",
         )
     if settings.admin != "off" and not _is_address(settings.admin):
-        raise _refusal("admin", settings.admin, "an address and port, such as 0.0.0.0:19000, nor `off`")
+        raise _refusal(places, "admin", settings.admin, "an address and port, such as 0.0.0.0:19000, nor `off`")
     if settings.image_pull_policy and settings.image_pull_policy not in POLICIES:
-        raise _refusal("image_pull_policy", settings.image_pull_policy, f"one of {', '.join(POLICIES)}")
+        raise _refusal(places, "image_pull_policy", settings.image_pull_policy, f"one of {', '.join(POLICIES)}")
     if settings.output not in {"text", "json"}:
-        raise _refusal("output", settings.output, "text or json")
+        raise _refusal(places, "output", settings.output, "text or json")
 
 
-def _refusal(name: str, value: str, wanted: str) -> ControllerSettingsError:
-    flag = name.replace("_", "-")
-    return ControllerSettingsError(f"--{flag} ({ENVIRONMENT_PREFIX}{name.upper()}): {value!r} is not {wanted}")
+def _refusal(places: Mapping[str, str], name: str, value: str, wanted: str) -> ControllerSettingsError:
+    return ControllerSettingsError(f"{places.get(name, option_of(name))}: {value!r} is not {wanted}")
 
 
 def _is_port(text: str) -> bool:

@@ -27,7 +27,7 @@ from ..translation_delivery import TranslationDelivery
 from .drain import drain_of
 
 
-async def serve_cluster(settings: Settings, kubeconfig: str | None, version: str) -> int:
+async def serve_cluster(settings: Settings, version: str) -> int:
     """Serve the Gateways of a cluster until a signal; returns the exit status.
 
     Raises:
@@ -35,7 +35,7 @@ async def serve_cluster(settings: Settings, kubeconfig: str | None, version: str
         ValueError: a setting that the engine does not take.
         OSError: the system refuses what the engine needs.
     """
-    async with await Client.load(kubeconfig) as client:
+    async with await Client.load(settings.kubeconfig or None) as client:
         log = Log(settings.output)
         engine = ServingEngine(settings, drain_of(settings), log)
         return await Process(ClusterGateway(client, settings, engine, log, version), log, engine).run()
@@ -66,7 +66,7 @@ class ClusterGateway:
             implicit_namespaces=False,
             keep_served=True,
             pool=pool_of(settings.address_pool),
-            status_addresses=settings.status_addresses or (_own_address(),),
+            status_addresses=settings.status_address or (_own_address(),),
             checks=native_checks(),
         )
         translator = Translator(settings.controller_name, options)

@@ -1,0 +1,59 @@
+"""What msgspec says of a value that does not fit, in words of people who write YAML and TOML."""
+
+from __future__ import annotations
+
+import re
+
+#: Its names of types, and ours.
+_TYPES = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "null",
+    "datetime": "a date and time",
+    "bytes": "base64",
+}
+_BOUNDS = {">=": "of at least", "<=": "of at most", ">": "above", "<": "below"}
+
+_EXPECTED = re.compile(r"Expected `(?P<types>[^`]+)`(?: (?P<bound>[<>]=?) (?P<limit>\S+))?(?:, got `(?P<got>[^`]+)`)?")
+_ENUM = re.compile(r"(?s)Invalid enum value (?P<value>.+)")
+_PLACE = re.compile(r"(?s)(?P<reason>.*) - at `\$?\.?(?P<field>[^`]*)`")
+_NAME = {
+    "missing": re.compile(r"Object missing required field `(?P<name>[^`]+)`"),
+    "unknown": re.compile(r"Object contains unknown field `(?P<name>[^`]+)`"),
+}
+
+
+def placed(message: str) -> tuple[str, str]:
+    """Take a message apart: the field that it is about, such as `spec.port` (empty: the whole), and what is wrong.
+
+    A field that is missing or not known is the field that it is about.
+    """
+    found = _PLACE.fullmatch(message)
+    reason, field = (found["reason"], found["field"]) if found else (message, "")
+    for what, pattern in _NAME.items():
+        named = pattern.fullmatch(reason)
+        if named:
+            return f"{field}.{named['name']}".lstrip("."), {"missing": "required, but missing", "unknown": "not known"}[
+                what
+            ]
+    return field, plain(reason)
+
+
+def plain(reason: str) -> str:
+    """The same reason without names of Python's types."""
+    found = _EXPECTED.fullmatch(reason)
+    if found is None:
+        enum = _ENUM.fullmatch(reason)
+        if enum is not None:
+            return f"{enum['value']} is not a value that is known"
+        return reason[:1].lower() + reason[1:]
+    wanted = " or ".join(_TYPES.get(name, name) for name in found["types"].split(" | "))
+    if found["bound"]:
+        wanted += f" {_BOUNDS[found['bound']]} {found['limit']}"
+    got = "a fraction" if (found["types"], found["got"]) == ("int", "float") else _TYPES.get(found["got"], found["got"])
+    got = f", not {got}" if got else ""
+    return f"{wanted} is expected{got}"

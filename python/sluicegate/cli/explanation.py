@@ -1,0 +1,128 @@
+"""Who takes a request or a connection, and why others do not.
+
+The native table decides; `losers` compares, `refused` says who is not served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from sluicegate import ir
+from sluicegate.controller.api import Diagnostic
+from sluicegate.processes.serve.summary import describe_match
+from sluicegate.testing.decision import Decision
+from sluicegate.testing.offline import Offline
+from sluicegate.testing.request import Connection, Request
+from sluicegate.testing.table import Table
+
+from .losers import Loser, hostname_of, losers
+from .refused import refused
+
+#: What the gateway answers calls of gRPC with, by HTTP status (`native/core/src/message/grpc.rs`); others: UNKNOWN.
+_GRPC_STATUS = {
+    400: "13 INTERNAL",
+    401: "16 UNAUTHENTICATED",
+    403: "7 PERMISSION_DENIED",
+    404: "12 UNIMPLEMENTED",
+    413: "8 RESOURCE_EXHAUSTED",
+    429: "14 UNAVAILABLE",
+    431: "8 RESOURCE_EXHAUSTED",
+    500: "14 UNAVAILABLE",
+    503: "14 UNAVAILABLE",
+    504: "4 DEADLINE_EXCEEDED",
+}
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """What `--output json` writes.
+
+    Attributes:
+        request: as it was understood.
+        decision: what happens to it.
+        winner: the match that takes it, in words; None for a connection.
+        hostname: of the route, that the match or the rule was found by.
+        filters: that are applied, in order: the listener's, the rule's, the backend's.
+        losers: those that hold too, then those that nearly do.
+        at_port: whether there is a listener at the port.
+        listeners: all that there are, where none takes the request.
+        grpc_status: that a call of gRPC ends with, where the gateway answers it.
+        problems: of the winner's route.
+        refused: what is wrong with routes and Gateways that are not served, or not whole, and may have taken it.
+    """
+
+    request: Request | Connection
+    decision: Decision
+    winner: str | None
+    hostname: str | None
+    filters: tuple[str, ...]
+    losers: tuple[Loser, ...]
+    at_port: bool
+    listeners: tuple[str, ...]
+    grpc_status: str | None
+    problems: tuple[Diagnostic, ...]
+    refused: tuple[Diagnostic, ...]
+
+
+def explain(offline: Offline, table: Table, request: Request | Connection) -> Explanation:
+    """Explain what happens to a request or a connection."""
+    decision = table.decide(request)
+    resources = table.resources
+    rule = table.rule(decision)
+    listener = next((item for item in resources.listeners if item.id == decision.listener), None)
+    winner = hostname = None
+    if rule is not None and listener is not None:
+        hostname = hostname_of(rule, request, listener)
+        if isinstance(rule, ir.HttpRule) and decision.match is not None:
+            winner = describe_match(rule.matches[decision.match])
+    return Explanation(
+        request=request,
+        decision=decision,
+        winner=winner,
+        hostname=hostname,
+        filters=tuple(_filter(item) for item in _filters(listener, rule, decision)),
+        losers=tuple(losers(table, request, decision)),
+        at_port=bool(table.listeners_at(request)),
+        listeners=tuple(_describe_listener(item) for item in resources.listeners if decision.listener is None),
+        grpc_status=_grpc_status(request, rule, decision),
+        problems=tuple(
+            item for item in offline.diagnostics() if decision.route is not None and item.object == decision.route
+        ),
+        refused=tuple(refused(offline, table, request, decision)),
+    )
+
+
+def _filters(
+    listener: ir.Listener | None, rule: ir.HttpRule | ir.L4Rule | None, decision: Decision
+) -> Iterator[ir.Filter]:
+    if listener is not None:
+        yield from listener.filters
+    if isinstance(rule, ir.HttpRule):
+        yield from rule.filters
+        chosen = next((item for item in rule.backends if item.backend == decision.backend), None)
+        yield from chosen.filters if chosen is not None else ()
+
+
+def _filter(item: ir.Filter) -> str:
+    """A filter in words."""
+    document = msgspec.to_builtins(item)
+    kind = document.pop("type")
+    return f"{kind}: {msgspec.json.encode(document).decode()}"
+
+
+def _describe_listener(item: ir.Listener) -> str:
+    return f"{item.id} ({item.protocol.value}, port {item.port}, hostname {item.hostname or '*'})"
+
+
+def _grpc_status(request: Request | Connection, rule: ir.HttpRule | ir.L4Rule | None, decision: Decision) -> str | None:
+    if isinstance(request, Connection) or decision.outcome != "respond" or decision.status in {200, 204, 421}:
+        return None
+    if 300 <= decision.status < 400:
+        return None
+    is_call = any(
+        name.lower() == "content-type" and value.startswith("application/grpc") for name, value in request.headers
+    )
+    if not is_call and not (isinstance(rule, ir.HttpRule) and rule.grpc):
+        return None
+    return _GRPC_STATUS.get(decision.status, "2 UNKNOWN")

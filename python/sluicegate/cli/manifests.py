@@ -1,0 +1,28 @@
+"""What the commands have in common that look at manifests and do not serve."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from sluicegate.processes.settings import Settings, load_offline_settings
+
+from .options import setting
+
+CONTROLLER_NAME = setting(
+    Settings, "controller_name", "controllerName of the GatewayClasses whose Gateways are meant.", "NAME"
+)
+
+
+def settings_of(given: argparse.Namespace) -> Settings:
+    """Settings of the gateway that is meant.
+
+    Raises:
+        ValueError: a setting that cannot be used.
+        OSError: a path that is not there.
+    """
+    for path in given.paths:
+        if path != "-" and not os.path.exists(path):
+            raise FileNotFoundError(f"{path}: no such file or directory")
+    flags = {name: value for name, value in vars(given).items() if name in {"controller_name", "port_offset"}}
+    return load_offline_settings(flags, os.environ, given.config)

@@ -1,0 +1,74 @@
+"""Routes and Gateways that may have taken a request, were they served, or served whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sluicegate import ir
+from sluicegate.controller.api import DEFAULT_NAMESPACE, ROUTE_KINDS, Diagnostic
+from sluicegate.testing.decision import Decision
+from sluicegate.testing.offline import Offline
+from sluicegate.testing.request import Connection, Request
+from sluicegate.testing.table import Table
+
+from .losers import best_hostname, host_of
+
+#: Diagnostics shown; a folder may have thousands of routes that are wrong in the same way.
+SHOWN = 8
+
+
+def refused(offline: Offline, table: Table, request: Request | Connection, decision: Decision) -> list[Diagnostic]:
+    """What is wrong with them, in the order of files and lines, at most `SHOWN`."""
+    host = host_of(request.authority) if isinstance(request, Request) else request.server_name or ""
+    at_port = table.listeners_at(request)
+    errors = [item for item in offline.diagnostics() if item.severity == "error"]
+    if not at_port:
+        return [item for item in errors if item.object.startswith(("Gateway/", "ListenerSet/"))][:SHOWN]
+    listeners = [item for item in at_port if decision.listener in {None, item.id}]
+    names = set(_not_whole(offline, table, listeners, host))
+    return [item for item in errors if item.object in names][:SHOWN]
+
+
+def _not_whole(offline: Offline, table: Table, listeners: list[ir.Listener], host: str) -> Iterator[str]:
+    """Routes that name one of the listeners and have fewer rules there than they are written with."""
+    ids = {item.id for item in listeners}
+    served: dict[str, int] = {}
+    rules: list[ir.HttpRule | ir.L4Rule] = [*table.resources.http_rules, *table.resources.l4_rules]
+    for rule in rules:
+        if not ids.isdisjoint(rule.listeners):
+            served[rule.route] = served.get(rule.route, 0) + 1
+    for document in offline.source.documents():
+        kind = document.data.get("kind")
+        if kind not in ROUTE_KINDS:
+            continue
+        metadata, spec = _mapping(document.data.get("metadata")), _mapping(document.data.get("spec"))
+        namespace = str(metadata.get("namespace") or DEFAULT_NAMESPACE)
+        hostnames = [str(item).lower() for item in _list(spec.get("hostnames"))]
+        name = f"{kind}/{namespace}/{metadata.get('name')}"
+        written = max(len(_list(spec.get("rules"))), 1)
+        if (
+            served.get(name, 0) < written
+            and best_hostname(hostnames, host) is not None
+            and any(_names(item, namespace, listeners) for item in _list(spec.get("parentRefs")))
+        ):
+            yield name
+
+
+def _names(reference: object, namespace: str, listeners: list[ir.Listener]) -> bool:
+    """Whether an item of `parentRefs`, as it is written, names one of the listeners."""
+    found = _mapping(reference)
+    parent = f"{found.get('kind') or 'Gateway'}/{found.get('namespace') or namespace}/{found.get('name')}"
+    section, port = found.get("sectionName"), found.get("port")
+    return any(
+        item.id == f"{parent}/{section or item.id.rpartition('/')[2]}" and port in {None, item.port}
+        for item in listeners
+    )
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,94 @@
+"""The native routing table of some manifests, and what stands behind its answers: for `Routes` and `explain`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from sluicegate import ir
+from sluicegate.engine.limits import PathNormalization
+from sluicegate.engine.native import RouteTable
+
+from .decision import Answer, Decision, Forwarded, Outcome, Reason, WeightedBackend
+from .request import Connection, Request
+
+
+class _Native(msgspec.Struct, frozen=True):
+    """An answer of the native table (ARCHITECTURE.md, "The `decide` contract")."""
+
+    outcome: Outcome
+    status: int
+    reason: Reason
+    listener: str | None
+    rule: str | None
+    match: int | None
+    backend: int | None
+    endpoints: tuple[str, ...]
+    request: Forwarded | None
+    mirrors: tuple[str, ...]
+    response: Answer | None
+
+
+class Table:
+    """A transaction, compiled."""
+
+    def __init__(self, transaction: ir.Transaction, path_normalization: PathNormalization = "strict") -> None:
+        """Compile a full state; `path_normalization` as the gateway's settings have it."""
+        self.resources = transaction.upsert
+        self._path_normalization = path_normalization
+        self._native = RouteTable(ir.encode(transaction))
+        self._rules: dict[str, ir.HttpRule | ir.L4Rule] = {rule.id: rule for rule in self.resources.http_rules}
+        self._rules.update((rule.id, rule) for rule in self.resources.l4_rules)
+
+    def decide(self, request: Request | Connection, entropy: int = 0) -> Decision:
+        """Say what the gateway does with a request or a connection; `entropy` as `Routes.decide` has it."""
+        found = msgspec.json.decode(self._native.decide(self.native_request(request, entropy)), type=_Native)
+        rule = self._rules.get(found.rule) if found.rule is not None else None
+        backends = rule.backends if rule is not None else ()
+        return Decision(
+            outcome=found.outcome,
+            status=found.status,
+            reason=found.reason,
+            listener=found.listener,
+            route=rule.route if rule is not None else None,
+            rule=rule.index if rule is not None else None,
+            match=found.match,
+            backend=backends[found.backend].backend if found.backend is not None else None,
+            backends=tuple(WeightedBackend(backend=item.backend, weight=item.weight) for item in backends),
+            endpoints=tuple(item.rpartition("@")[2] for item in found.endpoints),
+            request=found.request,
+            mirrors=found.mirrors,
+            response=found.response,
+        )
+
+    def rule(self, decision: Decision) -> ir.HttpRule | ir.L4Rule | None:
+        """The rule that a decision names."""
+        return self._rules.get(f"{decision.route}/{decision.rule}") if decision.route is not None else None
+
+    def listeners_at(self, request: Request | Connection) -> list[ir.Listener]:
+        """Listeners of the port that a client connects to: the one that is bound, else the one that is written.
+
+        UDP has ports of its own.
+        """
+        is_udp = isinstance(request, Connection) and request.protocol == "udp"
+        fitting = [item for item in self.resources.listeners if (item.protocol is ir.ListenerProtocol.UDP) == is_udp]
+        bound = [item for item in fitting if item.bind_port == request.port]
+        return bound or [item for item in fitting if item.port == request.port]
+
+    def native_request(self, request: Request | Connection, entropy: int = 0) -> bytes:
+        """The request as the table is asked: on the socket that a client of this URL reaches."""
+        listener = next(iter(self.listeners_at(request)), None)
+        bind_port = listener.bind_port if listener is not None else request.port
+        document: dict[str, Any] = {"bind_port": bind_port, "sni": request.server_name, "entropy": entropy}
+        if isinstance(request, Connection):
+            document["transport"] = "udp" if request.protocol == "udp" else "tcp"
+            return msgspec.json.encode(document)
+        document |= {
+            "method": request.method,
+            "authority": request.authority,
+            "target": request.target,
+            "path_normalization": self._path_normalization,
+            "headers": request.headers,
+        }
+        return msgspec.json.encode(document)
