@@ -15,17 +15,7 @@ from .core import (
     ServicePort,
     SliceEndpoint,
 )
-from .decode import (
-    API_VERSIONS,
-    CLUSTER_ONLY,
-    CLUSTER_SCOPED,
-    DEFAULT_NAMESPACE,
-    KINDS,
-    ROUTE_KINDS,
-    DecodeError,
-    decode,
-    supported,
-)
+from .decode import DEFAULT_NAMESPACE, DecodeError, decode
 from .diagnostic import Code, Diagnostic, Diagnostics, Severity
 from .extension import RequestHeaderFilter
 from .gateway import (
@@ -40,8 +30,9 @@ from .gateway import (
     SecretReference,
 )
 from .grpc_route import GRPCMethodMatch, GRPCRoute, GRPCRouteMatch, GRPCRouteRule
+from .kinds import CLUSTER_SCOPED, READ_KINDS, ROUTE_KINDS
 from .l4_route import L4RouteRule, TCPRoute, TLSRoute, UDPRoute
-from .meta import CLUSTER, GATEWAY_GROUP, LabelSelector, Object, ObjectKey, ObjectMeta, Origin
+from .meta import CLUSTER, GATEWAY_GROUP, OWN_GROUP, LabelSelector, Object, ObjectKey, ObjectMeta, Origin
 from .parameters import GatewayParameters, GatewayParametersSpec
 from .policy import BackendTLSPolicy, LocalObjectReference, PolicyTargetReference, ReferenceGrant
 from .route import (
@@ -66,14 +57,13 @@ from .route import (
 Route = HTTPRoute | GRPCRoute | TLSRoute | TCPRoute | UDPRoute
 
 __all__ = [
-    "API_VERSIONS",
     "CLASS_CRD",
     "CLUSTER",
-    "CLUSTER_ONLY",
     "CLUSTER_SCOPED",
     "DEFAULT_NAMESPACE",
     "GATEWAY_GROUP",
-    "KINDS",
+    "OWN_GROUP",
+    "READ_KINDS",
     "ROUTE_KINDS",
     "BackendReference",
     "BackendTLSPolicy",
@@ -138,5 +128,4 @@ __all__ = [
     "URLRewriteFilter",
     "WeightedBackendReference",
     "decode",
-    "supported",
 ]

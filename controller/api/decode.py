@@ -1,4 +1,4 @@
-"""Documents to objects: `decode`, and the table of what is read.
+"""Documents to objects: `decode`.
 
 A document is what a YAML parser or the API server gives: dictionaries, lists and scalars. It is never changed.
 """
@@ -6,87 +6,15 @@ A document is what a YAML parser or the API server gives: dictionaries, lists an
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import msgspec
 
 from ..words import placed
-from .core import (
-    ClusterTrustBundle,
-    ConfigMap,
-    CustomResourceDefinition,
-    Document,
-    EndpointSlice,
-    Namespace,
-    Node,
-    Secret,
-    Service,
-)
-from .extension import API_VERSION as EXTENSION_VERSION
-from .extension import RequestHeaderFilter
-from .gateway import Gateway, GatewayClass, ListenerSet
-from .grpc_route import GRPCRoute
-from .l4_route import TCPRoute, TLSRoute, UDPRoute
-from .meta import CLUSTER, GATEWAY_GROUP, Object, ObjectKey, ObjectMeta, Origin
-from .parameters import GROUP as PARAMETERS_GROUP
-from .parameters import GatewayParameters
-from .policy import BackendTLSPolicy, ReferenceGrant
-from .route import HTTPRoute
+from .core import Document
+from .kinds import BY_NAME, CLUSTER_SCOPED
+from .meta import CLUSTER, Object, ObjectKey, ObjectMeta, Origin
 
-#: Every kind that is read, by its struct.
-KINDS: dict[str, type[Object]] = {
-    "GatewayClass": GatewayClass,
-    "Gateway": Gateway,
-    "ListenerSet": ListenerSet,
-    "HTTPRoute": HTTPRoute,
-    "GRPCRoute": GRPCRoute,
-    "TLSRoute": TLSRoute,
-    "TCPRoute": TCPRoute,
-    "UDPRoute": UDPRoute,
-    "ReferenceGrant": ReferenceGrant,
-    "BackendTLSPolicy": BackendTLSPolicy,
-    "Namespace": Namespace,
-    "Node": Node,
-    "Service": Service,
-    "EndpointSlice": EndpointSlice,
-    "Secret": Secret,
-    "ConfigMap": ConfigMap,
-    "GatewayParameters": GatewayParameters,
-    "RequestHeaderFilter": RequestHeaderFilter,
-    "ClusterTrustBundle": ClusterTrustBundle,
-    "CustomResourceDefinition": CustomResourceDefinition,
-}
-
-#: Kinds that are only read where there is a cluster: in files they are other programs' business.
-CLUSTER_ONLY = frozenset({"CustomResourceDefinition"})
-
-#: The versions that are read, by kind. All versions of a kind have one shape as far as it is read.
-API_VERSIONS: dict[str, frozenset[str]] = {
-    "GatewayClass": frozenset({f"{GATEWAY_GROUP}/v1", f"{GATEWAY_GROUP}/v1beta1"}),
-    "Gateway": frozenset({f"{GATEWAY_GROUP}/v1", f"{GATEWAY_GROUP}/v1beta1"}),
-    "ListenerSet": frozenset({f"{GATEWAY_GROUP}/v1"}),
-    "HTTPRoute": frozenset({f"{GATEWAY_GROUP}/v1", f"{GATEWAY_GROUP}/v1beta1"}),
-    "GRPCRoute": frozenset({f"{GATEWAY_GROUP}/v1", f"{GATEWAY_GROUP}/v1alpha2"}),
-    "TLSRoute": frozenset({f"{GATEWAY_GROUP}/v1", f"{GATEWAY_GROUP}/v1alpha3", f"{GATEWAY_GROUP}/v1alpha2"}),
-    "TCPRoute": frozenset({f"{GATEWAY_GROUP}/v1", f"{GATEWAY_GROUP}/v1alpha2"}),
-    "UDPRoute": frozenset({f"{GATEWAY_GROUP}/v1", f"{GATEWAY_GROUP}/v1alpha2"}),
-    "ReferenceGrant": frozenset({f"{GATEWAY_GROUP}/v1", f"{GATEWAY_GROUP}/v1beta1"}),
-    "BackendTLSPolicy": frozenset({f"{GATEWAY_GROUP}/v1", f"{GATEWAY_GROUP}/v1alpha3"}),
-    "Namespace": frozenset({"v1"}),
-    "Node": frozenset({"v1"}),
-    "Service": frozenset({"v1"}),
-    "EndpointSlice": frozenset({"discovery.k8s.io/v1"}),
-    "Secret": frozenset({"v1"}),
-    "ConfigMap": frozenset({"v1"}),
-    "GatewayParameters": frozenset({f"{PARAMETERS_GROUP}/v1alpha1"}),
-    "RequestHeaderFilter": frozenset({EXTENSION_VERSION}),
-    "CustomResourceDefinition": frozenset({"apiextensions.k8s.io/v1"}),
-    "ClusterTrustBundle": frozenset(f"certificates.k8s.io/{version}" for version in ("v1", "v1beta1", "v1alpha1")),
-}
-
-#: Kinds of routes; `translate.kinds` says what each is.
-ROUTE_KINDS = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")
-
-CLUSTER_SCOPED = frozenset({"GatewayClass", "Namespace", "Node", "ClusterTrustBundle", "CustomResourceDefinition"})
 DEFAULT_NAMESPACE = "default"
 #: Where `kubectl apply` keeps the whole object once more.
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -112,12 +40,6 @@ class DecodeError(ValueError):
         self.reason = reason
 
 
-def supported(document: Document) -> bool:
-    """Whether the document is of a kind and version that the gateway reads."""
-    kind, version = document.get("kind"), document.get("apiVersion")
-    return isinstance(kind, str) and isinstance(version, str) and version in API_VERSIONS.get(kind, ())
-
-
 def decode(document: Document, origin: Origin = CLUSTER) -> Object:
     """Read one document.
 
@@ -131,13 +53,14 @@ def decode(document: Document, origin: Origin = CLUSTER) -> Object:
     if not isinstance(document, dict):
         raise DecodeError("", f"an object is expected, not a {type(document).__name__}")
     kind = document.get("kind")
-    if not isinstance(kind, str) or kind not in KINDS:
+    row = BY_NAME.get(kind) if isinstance(kind, str) else None
+    if not isinstance(kind, str) or row is None or row.struct is None:
         raise DecodeError("kind", f"{kind!r} is not a kind that the gateway reads")
     version = document.get("apiVersion")
-    if not isinstance(version, str) or version not in API_VERSIONS[kind]:
-        known = ", ".join(sorted(API_VERSIONS[kind]))
+    if version not in row.api_versions:
+        known = ", ".join(row.api_versions)
         raise DecodeError("apiVersion", f"{version!r} is not read for {kind}; use {known}")
-    decoded = _convert(document, KINDS[kind])
+    decoded = _convert(document, row.struct)
     meta = decoded.metadata
     meta.annotations.pop(LAST_APPLIED, None)
     _check_names(kind, meta)
@@ -164,23 +87,20 @@ def _check_names(kind: str, meta: ObjectMeta) -> None:
 
 
 def _convert(document: Document, struct: type[Object]) -> Object:
-    try:
-        decoded = msgspec.convert(document, struct)
-    except msgspec.ValidationError as error:
-        if " - at `$.status" in str(error):
-            # A status is what programs say of an object, and no reason to refuse what people say in it.
-            return _convert({name: value for name, value in document.items() if name != "status"}, struct)
-        if "got `null`" not in str(error):
-            raise _decode_error(error) from None
-    except RecursionError:
-        raise DecodeError("", "nested too deep") from None
-    else:
-        _check_values(decoded)
-        return decoded
-    try:  # The API server drops nulls of fields that are not nullable.
-        decoded = msgspec.convert(_without_nulls(document), struct)
-    except msgspec.ValidationError as error:
-        raise _decode_error(error) from None
+    decoded = None
+    for tried in (_as_written, _without_nulls, _without_status):
+        document = tried(document)
+        try:
+            decoded = msgspec.convert(document, struct)
+            break
+        except msgspec.ValidationError as error:
+            if "got `null`" not in str(error) and " - at `$.status" not in str(error):
+                raise _decode_error(error) from None
+            last = error
+        except RecursionError:
+            raise DecodeError("", "nested too deep") from None
+    if decoded is None:
+        raise _decode_error(last) from None
     _check_values(decoded)
     return decoded
 
@@ -217,12 +137,24 @@ def _unfit(value: object, field: str) -> tuple[str, str] | None:
     return None
 
 
-def _without_nulls(value: object) -> object:
+def _as_written(document: Document) -> Document:
+    return document
+
+
+def _without_nulls(document: Document) -> Document:
+    """As the API server has it, which drops nulls of fields that are not nullable."""
+    return {key: _less(item) for key, item in document.items() if item is not None}
+
+
+def _less(value: Any) -> Any:  # noqa: ANN401 (any YAML)
     if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_without_nulls(item) for item in value]
-    return value
+        return _without_nulls(value)
+    return [_less(item) for item in value] if isinstance(value, list) else value
+
+
+def _without_status(document: Document) -> Document:
+    """A status is what programs say of an object, and no reason to refuse what people say in it."""
+    return {name: value for name, value in document.items() if name != "status"}
 
 
 def _decode_error(error: msgspec.ValidationError) -> DecodeError:

@@ -7,10 +7,7 @@ Linked by `extensionRef` in `listeners[].filters.requests[]` (GEP-5224). The pub
 from __future__ import annotations
 
 from .meta import Object
-from .parameters import GROUP
 from .route import HeaderFilter
-
-API_VERSION = f"{GROUP}/v1alpha1"
 
 
 class RequestHeaderFilter(Object, frozen=True, kw_only=True):

@@ -16,6 +16,8 @@ from typing import NamedTuple
 import msgspec
 
 GATEWAY_GROUP = "gateway.networking.k8s.io"
+#: Group of our own kinds.
+OWN_GROUP = "sluicegate.dev"
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):

@@ -12,7 +12,6 @@ import msgspec
 
 from .meta import Model, Object
 
-GROUP = "sluicegate.dev"
 #: `mode`: a Deployment for each Gateway, or one for all Gateways of a class.
 PER_GATEWAY, SHARED = "PerGateway", "Shared"
 

@@ -1,7 +1,7 @@
 """Writes what is planned: server-side apply, only on a difference, only by the leader; deletes what is not wanted.
 
 Rules:
-- What is there comes from the watches (`kube.resources.OWNED`, Services and ConfigMaps); nothing is written before each
+- What is there comes from the watches (of the kinds that are made); nothing is written before each
   kind was listed once.
 - The objects of a data plane are applied in order, and one that fails stops those behind it: pods must not run with
   somebody else's ServiceAccount. A Service only stops itself: in the shared mode others have theirs.
@@ -19,8 +19,9 @@ from typing import Any
 
 from .. import caught
 from ..api import ObjectKey
+from ..api.kinds import PROVISIONED_KINDS
 from ..sources.kubernetes.client import APPLY, ApiError, Client, decoded
-from ..sources.kubernetes.resources import OWNED, path_of
+from ..sources.kubernetes.resources import path_of
 from ..store.store import Delete, Event, Init, InitDone
 from ..translate.infrastructure.plane import MANAGER, DataPlane, Manifest, key_of
 from .compare import Live, digest_of, live_of, name_of, owner_of, says, with_replicas
@@ -33,7 +34,6 @@ FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
 DELETE_RETRY = 5.0
 #: Characters of a failure that a condition shows.
 MAX_MESSAGE = 1_024
-KINDS = frozenset({"Service", "ConfigMap", *(item.kind for item in OWNED)})
 
 Complain = Callable[[str, str], None]
 #: Takes an object, `Normal` or `Warning`, a reason and a message.
@@ -80,7 +80,7 @@ class InfraWriter:
         self._tell = tell
         self._live: dict[ObjectKey, Live] = {}
         self._listing: dict[str, set[ObjectKey]] = {}
-        self._unlisted = set(KINDS)
+        self._unlisted = set(PROVISIONED_KINDS)
         self._planes: Mapping[str, DataPlane] = {}
         self._owner: dict[ObjectKey, str] = {}
         self._known = False
@@ -124,7 +124,7 @@ class InfraWriter:
 
     def seen(self, kind: str, document: dict[str, Any]) -> None:
         """Take an object as the watch tells it."""
-        if kind not in KINDS:
+        if kind not in PROVISIONED_KINDS:
             return
         metadata = document.get("metadata") or {}
         key = ObjectKey(kind, metadata.get("namespace", ""), metadata.get("name", ""))
@@ -136,16 +136,16 @@ class InfraWriter:
     def handle(self, event: Event) -> None:
         """Take an event of any watched kind."""
         if isinstance(event, Delete):
-            if event.key.kind in KINDS:
+            if event.key.kind in PROVISIONED_KINDS:
                 self._live.pop(event.key, None)
                 self._applied.pop(event.key, None)
                 if self._busy:
                     self._gone.add(event.key)
                 self._look_at(event.key)
         elif isinstance(event, Init):
-            if event.kind in KINDS:
+            if event.kind in PROVISIONED_KINDS:
                 self._listing[event.kind] = set()
-        elif isinstance(event, InitDone) and event.kind in KINDS:
+        elif isinstance(event, InitDone) and event.kind in PROVISIONED_KINDS:
             # Not the watch's business: what an apply answered was perhaps never told by it.
             listed = self._listing.pop(event.kind, set())
             for key in [key for key in self._live if key.kind == event.kind and key not in listed]:

@@ -43,7 +43,6 @@ MAX_SETTLING = 10_000
 BURST, RATE = 50, 5.0
 #: What the API takes of `note` and of `reportingInstance`.
 MAX_NOTE, MAX_INSTANCE = 1_024, 128
-PATH = "/apis/events.k8s.io/v1/namespaces/{}/events"
 #: Where events about objects without namespace live.
 DEFAULT_NAMESPACE = "default"
 TYPES = frozenset({"Accepted", "SupportedVersion", "Programmed", "ResolvedRefs"})
@@ -236,7 +235,7 @@ class EventWriter:
     async def _create(self, told: _Told, uid: str, stamp: str, now: float) -> None:
         key = told.key
         name = f"{key.name[:200].rstrip('.-')}.{os.urandom(8).hex()}"
-        collection = PATH.format(key.namespace or DEFAULT_NAMESPACE)
+        collection = BY_KIND["Event"].collection_in(key.namespace or DEFAULT_NAMESPACE)
         body = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",

@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 
 from .. import caught
-from ..api import ROUTE_KINDS, ObjectKey
+from ..api import ObjectKey
+from ..api.kinds import BY_NAME, STATUS_KINDS
 from ..sources.kubernetes.client import ApiError, Client, decoded
 from ..sources.kubernetes.resources import path_of
 from ..store.store import Delete, Event
@@ -28,10 +29,6 @@ from .pace import Pace
 WORKERS = 8
 #: Seconds before a write that failed is tried again, the first and the longest; it keeps no worker.
 FIRST_RETRY, LONGEST_RETRY = 1.0, 15.0
-#: Kinds whose status counts routes: they are written at a pace.
-COUNTED = frozenset({"Gateway", "ListenerSet"})
-#: Kinds that we write the status of.
-KINDS = frozenset({"GatewayClass", "Gateway", "ListenerSet", "BackendTLSPolicy", *ROUTE_KINDS})
 
 Complain = Callable[[str, str], None]
 
@@ -83,7 +80,7 @@ class StatusWriter:
 
     def seen(self, kind: str, document: dict[str, Any]) -> None:
         """Take an object as the watch tells it."""
-        if kind not in KINDS:
+        if kind not in STATUS_KINDS:
             return
         metadata = document.get("metadata") or {}
         key = ObjectKey(kind, metadata.get("namespace", ""), metadata.get("name", ""))
@@ -191,7 +188,7 @@ class StatusWriter:
 
     def _is_postponed(self, key: ObjectKey) -> bool:
         """Whether a write comes too soon after the last one; it is then made as soon as it may be."""
-        if key.kind not in COUNTED:
+        if not BY_NAME[key.kind].counted:
             return False
         loop = asyncio.get_running_loop()
         due = self._pace.ask(key, loop.time())

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from ..api import KINDS, Object, ObjectKey, Origin
+from ..api import READ_KINDS, Object, ObjectKey, Origin
 
 #: Objects of one kind by (namespace, name).
 Table = Mapping[tuple[str, str], Object]
@@ -63,7 +63,7 @@ class Snapshot:
             return self.changes
         return {
             kind: changed
-            for kind in KINDS
+            for kind in READ_KINDS
             if (changed := _difference(other.table(kind) if other else _EMPTY, self.table(kind)))
         }
 

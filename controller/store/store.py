@@ -15,7 +15,7 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..api import KINDS, Object, ObjectKey, Origin
+from ..api import READ_KINDS, Object, ObjectKey, Origin
 from .snapshot import Snapshot, Table
 
 
@@ -62,7 +62,7 @@ _serials = itertools.count(1)
 class Store:
     """Collects events; not thread-safe: it lives on the loop of the control plane."""
 
-    def __init__(self, kinds: Iterable[str] = KINDS) -> None:
+    def __init__(self, kinds: Iterable[str] = READ_KINDS) -> None:
         """Make an empty store that is ready once each of `kinds` was initialised."""
         self._tables: dict[str, dict[tuple[str, str], Object]] = {}
         self._waiting = set(kinds)
@@ -93,11 +93,11 @@ class Store:
 
     def load(self, objects: Iterable[Object]) -> None:
         """Replace everything: what a source does that knows all objects at once."""
-        for kind in KINDS:
+        for kind in READ_KINDS:
             self.handle(Init(kind))
         for item in objects:
             self.handle(Apply(item))
-        for kind in KINDS:
+        for kind in READ_KINDS:
             self.handle(InitDone(kind))
 
     def snapshot(self) -> Snapshot:

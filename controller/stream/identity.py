@@ -25,11 +25,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from ..api.kinds import AUTHORITY as SECRET
 from ..sources.kubernetes.client import ApiError, Client, decoded
+from ..sources.kubernetes.resources import BY_KIND
 from . import own_secret
 
 #: Name of the Secret.
-SECRET = "sluicegate-controller-ca"  # noqa: S105 (a name)
 #: Life of a CA; when the next one is made, before the end; how long both are trusted before it signs.
 CA_LIFE = datetime.timedelta(days=1_095)
 CA_RENEWAL = datetime.timedelta(days=365)
@@ -245,7 +246,7 @@ class Identity:
             changed: called when `bundle` is another.
         """
         self._client = client
-        self._collection = f"/api/v1/namespaces/{namespace}/secrets"
+        self._collection = BY_KIND["Secret"].collection_in(namespace)
         self._names = tuple(names)
         self._complain = complain
         self._changed = changed

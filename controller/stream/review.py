@@ -15,9 +15,10 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from ..sources.kubernetes.client import ApiError, decoded
+from ..sources.kubernetes.resources import BY_KIND
 from .protocol import AUDIENCE
 
-PATH = "/apis/authentication.k8s.io/v1/tokenreviews"
+PATH = BY_KIND["TokenReview"].collection
 #: Seconds that an answer counts: a good one, and a refusal.
 KEEP, KEEP_REFUSAL = 30.0, 10.0
 #: Answers that are kept. Stops memory exhaustion by ever new tokens.

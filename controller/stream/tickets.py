@@ -26,11 +26,13 @@ import msgspec
 
 from sluicegate import ir
 
+from ..api.kinds import TICKETS as SECRET
 from ..sources.kubernetes.client import ApiError, Client, decoded
+from ..sources.kubernetes.resources import BY_KIND
 from . import own_secret
 
 #: Name of the Secret, and the field in it.
-SECRET, FIELD = "sluicegate-session-tickets", "keys"
+FIELD = "keys"
 #: Seconds from a key to the next one; keys that are kept. The engine uses none that is older than both together
 #: (`native/core/src/tls/tickets.rs`).
 ROTATION, KEPT = 12 * 3_600, 3
@@ -111,7 +113,7 @@ class TicketKeeper:
             changed: takes the keys, whenever they are others.
         """
         self._client = client
-        self._collection = f"/api/v1/namespaces/{namespace}/secrets"
+        self._collection = BY_KIND["Secret"].collection_in(namespace)
         self._complain = complain
         self._changed = changed
         self._keys: MasterKeys = ()

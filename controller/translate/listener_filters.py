@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from sluicegate import ir
 
-from ..api import Diagnostics, LocalObjectReference, RequestHeaderFilter, RouteFilter
-from ..api.extension import API_VERSION
+from ..api import OWN_GROUP, Diagnostics, LocalObjectReference, RequestHeaderFilter, RouteFilter
 from .filters import FilterContext, Unsupported, translate_filters
 from .secrets import Material
 from .status import Verdict
 
 KIND = "RequestHeaderFilter"
-GROUP = API_VERSION.partition("/")[0]
 #: The listener was chosen by it, so it must stay (`ListenerFilters.requests`).
 AUTHORITY = frozenset({"host", ":authority"})
 
@@ -101,9 +99,9 @@ def _translate(
 
 
 def _resolve(reference: LocalObjectReference, namespace: str, field: str, material: Material) -> RequestHeaderFilter:
-    if reference.group != GROUP or reference.kind != KIND:
+    if reference.group != OWN_GROUP or reference.kind != KIND:
         message = f"no filter of kind {reference.group or 'core'}/{reference.kind} is known"
-        raise Refused("ResolvedRefs", "InvalidListenerFilterRef", field, message, f"refer to a {KIND} of {GROUP}")
+        raise Refused("ResolvedRefs", "InvalidListenerFilterRef", field, message, f"refer to a {KIND} of {OWN_GROUP}")
     material.reads.add((KIND, namespace, reference.name))
     found = material.snapshot.table(KIND).get((namespace, reference.name))
     if not isinstance(found, RequestHeaderFilter):

@@ -23,6 +23,7 @@ from ..api import (
     Route,
     Service,
 )
+from ..api.kinds import PARENT_KINDS
 from .backends import Transport
 from .kinds import ROUTES
 from .options import CheckRegex
@@ -30,8 +31,6 @@ from .rules import RuleContext
 from .status import Condition, Reference, RouteParentStatus, RouteStatus, Verdict
 from .topology import AttachPoint, ParentView, Read
 from .values import hostname_error, hostnames_intersect
-
-PARENT_KINDS = frozenset({"Gateway", "ListenerSet"})
 
 
 class World(Protocol):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from ..api import Diagnostic, ObjectKey
+from ..api.kinds import PARENT_KINDS
 from ..store.snapshot import Snapshot
 from .infrastructure.plane import DataPlane
 from .report import (
@@ -26,9 +27,6 @@ from .report import (
 from .state import State
 from .status import Address, Status
 from .topology import Topology
-
-#: Kinds of objects whose status says what engines made of them.
-PARENT_KINDS = frozenset({"Gateway", "ListenerSet"})
 
 _serials = itertools.count(1)
 _NO_FAILURES: Mapping[ObjectKey, str] = MappingProxyType({})

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 
 from .. import DEFAULT_CONTROLLER_NAME
 from ..api import ROUTE_KINDS, BackendTLSPolicy, EndpointSlice, ObjectKey, ReferenceGrant, Route, Service
+from ..api.kinds import of_role
 from ..store.snapshot import Changes, Snapshot
 from .addresses import assigned_addresses
 from .features import supported_features
@@ -52,15 +53,7 @@ from .translation import Translation, parent_statuses
 from .versions import version_verdict
 
 #: Kinds whose objects are noted one by one by what looked at them.
-_READ_KINDS = (
-    "Namespace",
-    "Service",
-    "Secret",
-    "ConfigMap",
-    "ClusterTrustBundle",
-    "RequestHeaderFilter",
-    "GatewayParameters",
-)
+_NOTED_KINDS = of_role("reference")
 
 
 class _World:
@@ -370,6 +363,6 @@ class Translator:
 
 def _dirty_reads(changes: Changes) -> set[Read]:
     """What changed, as routes and topology note it; parents are compared as views later."""
-    dirty: set[Read] = {(kind, namespace, name) for kind in _READ_KINDS for namespace, name in changes.get(kind, ())}
+    dirty: set[Read] = {(kind, namespace, name) for kind in _NOTED_KINDS for namespace, name in changes.get(kind, ())}
     dirty.update(("ReferenceGrant", namespace, "") for namespace, _ in changes.get("ReferenceGrant", ()))
     return dirty

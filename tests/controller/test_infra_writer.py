@@ -18,7 +18,7 @@ from sluicegate.controller.provision import apply as apply_module
 from sluicegate.controller.provision.apply import InfraWriter
 from sluicegate.controller.provision.compare import Live, covers, live_of
 from sluicegate.controller.sources.kubernetes.client import Client
-from sluicegate.controller.sources.kubernetes.resources import NODE, OWNED, WATCHED
+from sluicegate.controller.sources.kubernetes.resources import WATCHED_TO_PROVISION
 from sluicegate.controller.store.store import Delete
 from sluicegate.controller.translate import Options, Translation, Translator
 from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
@@ -86,7 +86,7 @@ class Bench:
             outputs,
             self,
             self.complain,
-            resources=(*WATCHED, NODE, *OWNED),
+            resources=WATCHED_TO_PROVISION,
         )
 
     def complain(self, code: str, message: str) -> None:

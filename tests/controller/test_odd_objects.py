@@ -16,11 +16,11 @@ from system_certificates import Authority
 
 from sluicegate import ir
 from sluicegate.controller import caught
-from sluicegate.controller.api import KINDS, ObjectKey
+from sluicegate.controller.api import READ_KINDS, ObjectKey
 from sluicegate.controller.provision.apply import InfraWriter
 from sluicegate.controller.provision.pods import PodTroubles
 from sluicegate.controller.sources.kubernetes.client import ApiError
-from sluicegate.controller.sources.kubernetes.resources import NODE, OWNED, WATCHED
+from sluicegate.controller.sources.kubernetes.resources import WATCHED_TO_PROVISION
 from sluicegate.controller.status import StatusWriter
 from sluicegate.controller.status.merge import merged_status
 from sluicegate.controller.store.store import Init, InitDone
@@ -104,7 +104,7 @@ class Cluster:
         )
         self.translator = Translator(NAME, options)
         reports: Any = None
-        resources = (*WATCHED, NODE, *OWNED)
+        resources = WATCHED_TO_PROVISION
         self.loop = Loop(client, self.translator, outputs, reports, self._complain, resources=resources)
         self._watches = {watch.kind: watch for watch in self.loop._watches}
         for item in resources:
@@ -156,7 +156,7 @@ class Cluster:
 @pytest.mark.parametrize("provisioned", [False, True])
 def test_no_odd_object_raises_or_disturbs_another(provisioned: bool) -> None:
     chance = random.Random(SEED)
-    sources = [item for item in objects() if item.get("kind") in KINDS]
+    sources = [item for item in objects() if item.get("kind") in READ_KINDS]
     before = caught.counts()
     told: list[str] = []
     end = time.monotonic() + SECONDS / 2

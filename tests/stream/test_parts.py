@@ -18,7 +18,7 @@ from cryptography import x509
 from stream_support import PLANE, SecretsApi, listener, now, rule, state
 
 from sluicegate import ir
-from sluicegate.controller.api import CLUSTER, KINDS, ObjectKey, decode
+from sluicegate.controller.api import CLUSTER, READ_KINDS, ObjectKey, decode
 from sluicegate.controller.store.store import Store
 from sluicegate.controller.stream import identity
 from sluicegate.controller.stream.identity import (
@@ -320,7 +320,7 @@ def translation(options: Options | None = None) -> Translation:
             "spec": {"gatewayClassName": "c", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]},
         },
     ]
-    store = Store(KINDS)
+    store = Store(READ_KINDS)
     store.load(decode(document, CLUSTER) for document in documents)
     return Translator("example.com/c", options or Options()).translate(store.snapshot())
 

@@ -12,9 +12,8 @@ import pytest
 import yaml
 
 from deploy_tools import DeployToolError, chart_documents, kustomize_documents
-from sluicegate.controller.provision.apply import KINDS as PROVISIONED
-from sluicegate.controller.sources.kubernetes.resources import BY_KIND, NODE, OWNED, WATCHED, Resource
-from sluicegate.controller.status.writer import KINDS
+from sluicegate.controller.api.kinds import PROVISIONED_KINDS, STATUS_KINDS
+from sluicegate.controller.sources.kubernetes.resources import BY_KIND, WATCHED, WATCHED_TO_PROVISION, Resource
 from sluicegate.controller.translate.infrastructure.plane import MANAGED_LABEL, MANAGER
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -133,15 +132,15 @@ def place(resource: Resource, part: str = "") -> tuple[str, str]:
 
 @pytest.mark.parametrize("installer", INSTALLERS)
 def test_what_is_watched_may_be_read_and_no_more(installer: str) -> None:
-    wanted = {place(item) for item in (WATCHED if installer == "node" else (*WATCHED, NODE, *OWNED))}
+    wanted = {place(item) for item in (WATCHED if installer == "node" else WATCHED_TO_PROVISION)}
     for verb in READ:
         assert places(installer, verb) == wanted
 
 
 @pytest.mark.parametrize("installer", INSTALLERS)
 def test_what_is_written_may_be_written_and_no_more(installer: str) -> None:
-    statuses = {place(BY_KIND[kind], "/status") for kind in KINDS}
-    provisioned = set() if installer == "node" else {place(BY_KIND[kind]) for kind in PROVISIONED}
+    statuses = {place(BY_KIND[kind], "/status") for kind in STATUS_KINDS}
+    provisioned = set() if installer == "node" else {place(BY_KIND[kind]) for kind in PROVISIONED_KINDS}
     events = set() if installer == "node" else {("events.k8s.io", "events")}
     reviews = set() if installer == "node" else {("authentication.k8s.io", "tokenreviews")}
     assert places(installer, "patch") == statuses | provisioned | events

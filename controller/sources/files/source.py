@@ -24,6 +24,7 @@ import msgspec
 from sluicegate.controller import api as model
 from sluicegate.controller import caught
 from sluicegate.controller.api import DecodeError, Diagnostic, Object, ObjectKey, Origin
+from sluicegate.controller.api.kinds import BY_NAME
 from sluicegate.controller.sources.files import Document, Reader, Reading
 from sluicegate.controller.sources.files.reader import File, Progress
 from sluicegate.controller.store.store import Apply, Delete, Store
@@ -337,10 +338,8 @@ def _differing(old: list[_T], new: list[_T]) -> tuple[list[_T], list[_T]]:
 @functools.lru_cache(maxsize=1024)
 def _is_read(kind: str, version: str) -> bool:
     """Whether it is for the gateway: a kind that it reads, in any version of a group that it knows."""
-    if kind not in model.KINDS or kind in model.CLUSTER_ONLY:
-        return False
-    groups = {known.rpartition("/")[0] for known in model.API_VERSIONS[kind]}
-    return version.rpartition("/")[0] in groups
+    row = BY_NAME.get(kind)
+    return row is not None and row.struct is not None and row.files and version.rpartition("/")[0] == row.group
 
 
 def placed(document: Document, items: Sequence[Diagnostic]) -> Iterator[Diagnostic]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from ... import caught
 from .client import ApiError, Client, decoded
+from .resources import BY_KIND
 
 #: Seconds that a lease holds without being renewed, that a leader has for renewing it, and between tries.
 DURATION, DEADLINE, RETRY = 15, 10.0, 2.0
@@ -48,7 +49,7 @@ class Election:
             complain: takes a code and a message about a fault of ours.
         """
         self._client = client
-        self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+        self._collection = BY_KIND["Lease"].collection_in(namespace)
         self._name = name
         self._identity = identity
         self._changed = changed

@@ -1,10 +1,12 @@
-"""Where the kinds live in the API: the paths of what is watched and written."""
+"""Where the kinds live in the API: the paths of what is watched and written, from the table of kinds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ...api import CLASS_CRD, ObjectKey
+from ...api import ObjectKey
+from ...api.kind import Kind
+from ...api.kinds import TABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,87 +59,39 @@ class Resource:
         """Path of all objects, in all namespaces."""
         return f"{self.prefix}/{self.plural}"
 
+    def collection_in(self, namespace: str) -> str:
+        """Path of the objects of one namespace."""
+        return f"{self.prefix}/namespaces/{namespace}/{self.plural}"
+
     def path(self, namespace: str, name: str) -> str:
         """Path of one object."""
         place = f"/namespaces/{namespace}" if self.namespaced else ""
         return f"{self.prefix}{place}/{self.plural}/{name}"
 
 
-_GATEWAY = "gateway.networking.k8s.io/v1"
-_BETA = ("gateway.networking.k8s.io/v1beta1",)
-_ALPHA2 = ("gateway.networking.k8s.io/v1alpha2",)
-_ALPHA3 = ("gateway.networking.k8s.io/v1alpha3",)
+def _resource(kind: Kind) -> Resource:
+    version, *older = kind.api_versions
+    return Resource(
+        kind.name,
+        version,
+        kind.plural,
+        namespaced=kind.namespaced,
+        required=kind.required,
+        selector=kind.selector,
+        older=tuple(older),
+        remedy=kind.remedy,
+        labels=kind.labels,
+        minor=kind.minor,
+    )
 
-#: Everything that is watched, in the order of DESIGN section 1.
-WATCHED: tuple[Resource, ...] = (
-    Resource("GatewayClass", _GATEWAY, "gatewayclasses", namespaced=False, older=_BETA),
-    Resource("Gateway", _GATEWAY, "gateways", older=_BETA),
-    Resource("ListenerSet", _GATEWAY, "listenersets", required=False),
-    Resource("HTTPRoute", _GATEWAY, "httproutes", older=_BETA),
-    Resource("GRPCRoute", _GATEWAY, "grpcroutes", required=False, older=_ALPHA2),
-    Resource("TLSRoute", _GATEWAY, "tlsroutes", required=False, older=(*_ALPHA3, *_ALPHA2)),
-    Resource("TCPRoute", _GATEWAY, "tcproutes", required=False, older=_ALPHA2),
-    Resource("UDPRoute", _GATEWAY, "udproutes", required=False, older=_ALPHA2),
-    Resource("ReferenceGrant", _GATEWAY, "referencegrants", required=False, older=_BETA),
-    Resource("BackendTLSPolicy", _GATEWAY, "backendtlspolicies", required=False, older=_ALPHA3),
-    Resource("Namespace", "v1", "namespaces", namespaced=False),
-    Resource("Service", "v1", "services"),
-    Resource("EndpointSlice", "discovery.k8s.io/v1", "endpointslices"),
-    Resource("Secret", "v1", "secrets", selector="type=kubernetes.io/tls"),
-    Resource("ConfigMap", "v1", "configmaps"),
-    Resource(
-        "ClusterTrustBundle",
-        "certificates.k8s.io/v1",
-        "clustertrustbundles",
-        namespaced=False,
-        required=False,
-        older=("certificates.k8s.io/v1beta1", "certificates.k8s.io/v1alpha1"),
-        remedy="turn on its feature gate and its API in the API server",
-    ),
-    Resource(
-        "RequestHeaderFilter",
-        "sluicegate.dev/v1alpha1",
-        "requestheaderfilters",
-        required=False,
-        remedy="install Sluicegate's CRDs",
-    ),
-    Resource(
-        "GatewayParameters",
-        "sluicegate.dev/v1alpha1",
-        "gatewayparameters",
-        required=False,
-        remedy="install Sluicegate's CRDs",
-    ),
-    # Of all CRDs only that of classes: it tells the version of the Gateway API.
-    Resource(
-        "CustomResourceDefinition",
-        "apiextensions.k8s.io/v1",
-        "customresourcedefinitions",
-        namespaced=False,
-        required=False,
-        selector=f"metadata.name={CLASS_CRD}",
-        minor=True,
-        remedy="let the API server serve them",
-    ),
-)
 
-#: What besides is read by a controller that provisions: the addresses of Services of type NodePort.
-NODE = Resource("Node", "v1", "nodes", namespaced=False, minor=True)
-
-_OURS = "app.kubernetes.io/managed-by=sluicegate"
-
-#: What a controller that provisions makes. (Services and ConfigMaps are watched anyway.)
-OWNED: tuple[Resource, ...] = (
-    Resource("ServiceAccount", "v1", "serviceaccounts", labels=_OURS),
-    Resource("Deployment", "apps/v1", "deployments", labels=_OURS),
-    Resource("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets", labels=_OURS),
-    Resource("HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodautoscalers", labels=_OURS),
-)
-
-BY_KIND = {resource.kind: resource for resource in (*WATCHED, NODE, *OWNED)}
+BY_KIND = {kind.name: _resource(kind) for kind in TABLE}
+#: What is watched, by whoever serves; and by a controller that provisions.
+WATCHED = tuple(BY_KIND[kind.name] for kind in TABLE if kind.reads and kind.node)
+WATCHED_TO_PROVISION = tuple(BY_KIND[kind.name] for kind in TABLE if kind.reads)
 
 
 def path_of(key: ObjectKey, version: str = "") -> str:
-    """Path of an object of a watched or owned kind, in the `apiVersion` given or else the usual one."""
+    """Path of an object of a kind of the table, in the `apiVersion` given or else the usual one."""
     resource = BY_KIND[key.kind]
     return (replace(resource, version=version) if version else resource).path(key.namespace, key.name)

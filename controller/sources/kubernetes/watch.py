@@ -32,7 +32,7 @@ import aiohttp
 import msgspec
 
 from ... import caught
-from ...api import CLUSTER, DEFAULT_NAMESPACE, GATEWAY_GROUP, KINDS, DecodeError, ObjectKey, decode
+from ...api import CLUSTER, DEFAULT_NAMESPACE, GATEWAY_GROUP, READ_KINDS, DecodeError, ObjectKey, decode
 from ...store.store import Apply, Delete, Event, Init, InitDone, Keep
 from .client import REQUEST_LIMIT, ApiError, Client, decoded
 from .resources import Resource
@@ -306,7 +306,7 @@ class Watch:
             return
         if self._seen is not None:
             self._seen(self._resource.kind, document)
-        if self._resource.kind not in KINDS:
+        if self._resource.kind not in READ_KINDS:
             return  # one that is written, not read
         try:
             item = decode(document, CLUSTER)

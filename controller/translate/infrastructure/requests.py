@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ...api import (
+    OWN_GROUP,
     Diagnostics,
     Gateway,
     GatewayClass,
@@ -25,7 +26,7 @@ from ...api import (
     Service,
 )
 from ...api.gateway import ParametersReference
-from ...api.parameters import GROUP, SHARED, merged
+from ...api.parameters import SHARED, merged
 from ..assemble import Build
 from ..listeners import Draft
 from ..secrets import Material, secret_value
@@ -38,7 +39,7 @@ from .plane import CLASS_LABEL, GATEWAY_LABEL, PlaneGateway, PlanePort, PlaneReq
 from .service import belongs
 
 KIND = "GatewayParameters"
-_REMEDY = f"refer to a {KIND} of {GROUP} that exists, or remove parametersRef"
+_REMEDY = f"refer to a {KIND} of {OWN_GROUP} that exists, or remove parametersRef"
 
 
 @dataclass(slots=True)
@@ -139,8 +140,11 @@ class Provisioning:
         return result
 
     def _resolve(self, reference: ParametersReference, namespace: str) -> tuple[GatewayParametersSpec | None, str]:
-        if (reference.group, reference.kind) != (GROUP, KIND):
-            return None, f"parameters of kind {reference.group}/{reference.kind} are not supported, only {GROUP}/{KIND}"
+        if (reference.group, reference.kind) != (OWN_GROUP, KIND):
+            return (
+                None,
+                f"parameters of kind {reference.group}/{reference.kind} are not supported, only {OWN_GROUP}/{KIND}",
+            )
         self.material.reads.add((KIND, namespace, reference.name))
         found = self.material.snapshot.table(KIND).get((namespace, reference.name))
         if not isinstance(found, GatewayParameters):

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 
+from sluicegate.controller.api.kinds import LEASE
 from sluicegate.controller.sources.kubernetes.client import Client
 from sluicegate.controller.sources.kubernetes.lease import Election
 from sluicegate.observe.log import Log
@@ -14,9 +15,6 @@ from sluicegate.observe.log import Log
 from . import collector
 from .job import Job
 from .loop import Loop
-
-#: Name of the Lease; all replicas of one controller name share it.
-LEASE = "sluicegate-controller"
 
 
 class Follower:

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import msgspec
 
 from ..controller import caught
-from ..controller.api import KINDS, Gateway, ObjectKey
+from ..controller.api import READ_KINDS, Gateway, ObjectKey
 from ..controller.api.gateway import GatewayStatus
 from ..controller.sources.kubernetes.client import Client
 from ..controller.sources.kubernetes.resources import WATCHED, Resource
@@ -105,7 +105,7 @@ class Loop:
             resources: kinds to watch.
             observe: takes the seconds that each round took, from its snapshot to the results.
         """
-        self._store = Store(item.kind for item in resources if item.kind in KINDS)
+        self._store = Store(item.kind for item in resources if item.kind in READ_KINDS)
         self._translator = translator
         self._outputs = tuple(outputs)
         self._reports = reports
@@ -182,7 +182,7 @@ class Loop:
         for output in self._outputs:
             with self._guard("watch", f"an event of kind {_kind(event)} is left out by a writer"):
                 output.writer.handle(event)
-        if _kind(event) not in KINDS:
+        if _kind(event) not in READ_KINDS:
             return
         gone = self._store.handle(event)
         if isinstance(event, InitDone):

@@ -16,14 +16,15 @@ from typing import Any
 
 from sluicegate.controller import caught
 from sluicegate.controller.api import ObjectKey
+from sluicegate.controller.api.kinds import AUTHORITY
 from sluicegate.controller.provision.apply import InfraWriter
 from sluicegate.controller.provision.events import EventWriter
 from sluicegate.controller.provision.pods import PodTroubles
 from sluicegate.controller.sources.kubernetes.client import ApiError, Client
-from sluicegate.controller.sources.kubernetes.resources import NODE, OWNED, WATCHED
+from sluicegate.controller.sources.kubernetes.resources import WATCHED_TO_PROVISION
 from sluicegate.controller.status import StatusWriter
 from sluicegate.controller.store.store import Event
-from sluicegate.controller.stream.identity import SECRET, Identity
+from sluicegate.controller.stream.identity import Identity
 from sluicegate.controller.stream.reports import Reports
 from sluicegate.controller.stream.review import Reviewer
 from sluicegate.controller.stream.server import StreamServer, wanted
@@ -155,7 +156,7 @@ class Controller:
                 image=settings.image,
                 image_pull_policy=settings.image_pull_policy,
                 stream=settings.stream_name,
-                authority=SECRET,
+                authority=AUTHORITY,
             ),
         )
         outputs = [
@@ -174,7 +175,7 @@ class Controller:
             outputs,
             reports,
             self._log.warning,
-            resources=(*WATCHED, NODE, *OWNED),
+            resources=WATCHED_TO_PROVISION,
             observe=self._durations.observe,
         )
 

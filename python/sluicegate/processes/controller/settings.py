@@ -13,7 +13,7 @@ from sluicegate.controller import DEFAULT_CONTROLLER_NAME
 from sluicegate.processes.settings import option_of, variable_of
 
 DEFAULT_NAMESPACE = "sluicegate-system"
-#: Name of the Service of the config stream, and of the Lease.
+#: Name of the Service of the config stream.
 NAME = "sluicegate-controller"
 POLICIES = ("Always", "IfNotPresent", "Never")
 MAX_PORT = 0xFFFF
