@@ -30,6 +30,7 @@ Code = Literal[
     "unknown-field",
     "unknown-kind",
     "unknown-version",
+    "unread-kind",
     "fault",
     # Gateways, listeners and what they refer to.
     "class-missing",

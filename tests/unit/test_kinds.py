@@ -107,3 +107,69 @@ def test_the_crds_of_the_gateway_api_in_files_are_ignored(tmp_path: Path) -> Non
     found = Source(Reader([str(tmp_path)]), store, violations).refresh()
     assert (found.diagnostics, found.ignored) == ((), {"apiextensions.k8s.io/v1/CustomResourceDefinition": 1})
     assert not store.snapshot().table("CustomResourceDefinition")
+
+
+def told(folder: Path, text: str, name: str = "all.yaml") -> list[tuple[str, str, str]]:
+    (folder / name).write_text(text)
+    found = Source(Reader([str(folder)]), Store(), violations).refresh()
+    assert sum(found.ignored.values()) == 1
+    return [(item.severity, item.field, item.text) for item in found.diagnostics if item.code == "unread-kind"]
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "rest", "severity", "field", "words"),
+    [
+        ("v1", "Endpoints", "", "warning", "kind", "write an EndpointSlice"),
+        ("networking.k8s.io/v1", "Ingress", "", "info", "kind", "write an HTTPRoute"),
+        ("extensions/v1beta1", "Ingress", "", "info", "kind", "write an HTTPRoute"),
+        ("networking.x-k8s.io/v1alpha1", "HTTPRoute", "", "warning", "apiVersion", f"apiVersion: {GATEWAY_API}/v1 and"),
+        ("networking.x-k8s.io/v1alpha1", "BackendPolicy", "", "warning", "apiVersion", "do without"),
+        ("gateway.networking.x-k8s.io/v1alpha1", "XListenerSet", "", "warning", "apiVersion", "and kind: ListenerSet"),
+        ("gateway.networking.x-k8s.io/v1alpha1", "XMesh", "", "warning", "apiVersion", "is not read"),
+        (
+            "gateway.envoyproxy.io/v1alpha1",
+            "SecurityPolicy",
+            f"spec: {{targetRefs: [{{group: {GATEWAY_API}, kind: HTTPRoute, name: a}}]}}",
+            "warning",
+            "spec.targetRefs[0]",
+            "nothing of it holds for this HTTPRoute",
+        ),
+        (
+            "gateway.nginx.org/v1alpha1",
+            "ClientSettingsPolicy",
+            f"spec: {{targetRef: {{group: {GATEWAY_API}, kind: Gateway, name: a}}}}",
+            "warning",
+            "spec.targetRef",
+            "nothing of it holds for this Gateway",
+        ),
+    ],
+)
+def test_kinds_that_somebody_may_expect_to_work_are_told(
+    tmp_path: Path, version: str, kind: str, rest: str, severity: str, field: str, words: str
+) -> None:
+    text = f"apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}\n{rest}\n"
+    [(found, at, message)] = told(tmp_path, text)
+    assert (found, at, words in message) == (severity, field, True), message
+
+
+@pytest.mark.parametrize(
+    "rest",
+    ["spec: []", "spec: {targetRefs: 1}", "spec: {targetRefs: [1, {kind: Service, name: a}]}", "spec: {targetRef: a}"],
+)
+def test_nothing_is_said_of_other_kinds(tmp_path: Path, rest: str) -> None:
+    assert told(tmp_path, f"apiVersion: example.com/v1\nkind: Policy\nmetadata: {{name: a}}\n{rest}\n") == []
+
+
+@pytest.mark.parametrize("name", ["kustomization.yaml", "kustomization.yml"])
+def test_a_kustomization_is_left_aside_without_its_kind_too(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("resources:\n- a.yaml\n")
+    (tmp_path / "a.yaml").write_text(ROUTE)
+    found = Source(Reader([str(tmp_path)]), Store(), violations).refresh()
+    assert (found.objects, found.diagnostics) == (1, ())
+    assert found.ignored == {"kustomize.config.k8s.io/v1beta1/Kustomization": 1}
+    (tmp_path / "other.yaml").write_text("resources: []\n")
+    found = Source(Reader([str(tmp_path)]), Store(), violations).refresh()
+    assert [(Path(item.path).name, item.field) for item in found.diagnostics] == [
+        ("other.yaml", "apiVersion"),
+        ("other.yaml", "kind"),
+    ]

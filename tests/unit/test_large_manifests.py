@@ -59,8 +59,8 @@ def test_a_list_is_parsed_a_few_times_however_many_items_and_problems_it_has(
     found = offline.diagnostics()
     assert offline.refresh.objects == routes
     assert len({item.object for item in found}) == routes
-    # Once to read it, once to find its items, once more to find the lines of what is wrong with each.
-    assert parsed.characters < 3.5 * len(text)
+    # Once to read it, once more to find the lines of what is wrong with each item.
+    assert parsed.characters < 2.5 * len(text)
 
 
 def test_a_document_is_parsed_once_for_all_that_is_wrong_with_it(parsed: Parsed) -> None:

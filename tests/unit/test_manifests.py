@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from sluicegate.controller.sources.files import Reader, loader, read
 from sluicegate.controller.sources.files.documents import MAX_DOCUMENT_BYTES, split
@@ -136,7 +138,7 @@ TRICKY = [
 def test_the_short_way_to_read_yaml_says_what_the_long_way_says(monkeypatch: pytest.MonkeyPatch) -> None:
     def outcome(text: str) -> object:
         try:
-            return repr(loader.load(text))
+            return repr(loader.load(text).value)
         except loader.YamlError as error:
             return error.reason, error.line
 
@@ -237,3 +239,79 @@ def test_reading_again_gives_what_reading_anew_gives(tmp_path: Path, seed: int) 
         again, anew = reader.read(), read([str(path)])
         assert again.documents == anew.documents
         assert again.diagnostics == anew.diagnostics
+
+
+# --- Streams of JSON, large lists -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("between", ["", "\n", " \n\n", "\n\t"])
+@pytest.mark.parametrize("name", ["a.json", "-"])
+def test_a_stream_of_json_objects(tmp_path: Path, between: str, name: str) -> None:
+    """As `kubectl` takes it, from standard input too."""
+    text = between.join(['{"kind": "A", "spec": {"x": "}{"}}', '{\n"kind": "B"}', '{"kind": "C", "kinds": []}']) + "\n"
+    if name == "-":
+        reading = read(["-"], text)
+    else:
+        (tmp_path / name).write_text(text)
+        reading = read([str(tmp_path)])
+    assert reading.diagnostics == ()
+    assert [item.data["kind"] for item in reading.documents] == ["A", "B", "C"]
+    second = 1 + between.count("\n")
+    assert [item.origin.line for item in reading.documents] == [1, second, 2 * second]
+    assert reading.documents[1].line_of("kind") == second + 1
+
+
+@pytest.mark.parametrize(
+    ("rest", "words"),
+    [
+        ('{"kind": "C",}', "no JSON: "),
+        ("no more", "no JSON: "),
+        ('{"a": 1,\n"a": 2}', "the key 'a' is there twice"),
+        ('{"a": "\\ud800"}', "half of a surrogate pair"),
+        ("[1]", "an object with apiVersion and kind is expected, not a list"),
+        ('{"a": ' + "[" * 100_000, "nested deeper than 64 levels"),
+        ('{"a": ' + "9" * 5_000 + "}", "an integer of thousands of digits"),
+    ],
+)
+def test_what_is_wrong_in_a_stream_costs_only_what_comes_after(rest: str, words: str) -> None:
+    reading = read(["-"], f'{{"kind": "A"}}\n{{"kind": "B"}}\n{rest}')
+    assert [item.data["kind"] for item in reading.documents] == ["A", "B"]
+    [found] = reading.diagnostics
+    assert (found.line, words in found.message) == (3, True), found
+
+
+def test_what_only_begins_like_json_is_yaml() -> None:
+    assert documents("{kind: A, spec: {x: 1}}\n") == [{"kind": "A", "spec": {"x": 1}}]
+    assert faults("{kind: A\n")[0][1].startswith("no YAML: ")
+    assert faults('{"a": 1, "a": 2}')[0][1] == "no YAML: the key 'a' is there twice"
+
+
+def test_items_of_a_list_in_json_know_their_lines() -> None:
+    inner = '{"kind": "List", "items": [\n{"kind": "C",\n"spec": {"x": 1}}]}'
+    text = '\n{"items": [\n{"kind": "A", "spec": {\n"x": 1}}, {"kind": "B", "spec": {"x": 1}},\n' + inner
+    text += '\n], "metadata": {"a": [{}]}, "kind": "List", "apiVersion": "v1"}'
+    found = read(["-"], text).documents
+    assert [(item.data["kind"], item.origin.line, item.line_of("spec.x")) for item in found] == [
+        ("A", 3, 4),
+        ("B", 4, 4),
+        ("C", 6, 7),
+    ]
+
+
+def test_a_list_may_be_larger_than_an_object() -> None:
+    """What a cluster has is one List; each of its objects is held to the limit."""
+    objects = [{"kind": "A", "data": "x" * (MAX_DOCUMENT_BYTES // 2)} for _ in range(3)]
+    objects.insert(1, {"kind": "B", "data": "x" * (MAX_DOCUMENT_BYTES + 1)})
+    whole = {"apiVersion": "v1", "kind": "List", "items": objects}
+    for text in (json.dumps(whole), yaml.dump(whole, Dumper=yaml.CSafeDumper, width=1_000_000)):
+        reading = read(["-"], text)
+        assert [item.data["kind"] for item in reading.documents] == ["A", "A", "A"]
+        [found] = reading.diagnostics
+        assert (found.field, "at most 3,145,728 are read" in found.message) == ("items[1]", True)
+
+
+def test_an_item_that_is_there_by_thousands_of_aliases_is_one_text() -> None:
+    text = "kind: List\nitems:\n- &a {kind: A, data: " + "x" * 100_000 + "}\n" + "- *a\n" * 10_000
+    found = read(["-"], text).documents
+    assert len(found) == 10_001
+    assert len({id(item.text) for item in found}) == 1

@@ -8,15 +8,16 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sluicegate.controller import caught
 from sluicegate.controller.api import Diagnostic, Origin
 
-from .loader import MAX_DEPTH, YamlError, field_lines, item_places, load
+from .json_text import JsonError, read_values
+from .loader import MAX_DEPTH, Item, YamlError, field_lines, load
 
 #: One document. The API server takes at most 3 MiB in a request.
 MAX_DOCUMENT_BYTES = 3 * 1024 * 1024
@@ -24,6 +25,10 @@ MAX_DOCUMENT_BYTES = 3 * 1024 * 1024
 #: Kind of lists, and the end of the kinds of lists of one kind.
 LIST = "List"
 
+#: What a large text has that may be a list of objects: each of these is held to the limit, the text is not.
+_MAY_BE_LIST = re.compile(r"^items\s*:", re.MULTILINE)
+
+_NONE: Mapping[str, str] = MappingProxyType({})
 _SEPARATOR = re.compile(r"^(?:---|\.\.\.)(?=\s|$)", re.MULTILINE)
 _BLANK = re.compile(r"\s*(?:#.*)?$|---\s*(?:#.*)?$|\.\.\.\s*$|%")
 
@@ -113,81 +118,110 @@ def split(text: str) -> Iterator[tuple[int, str]]:
             line += part.count("\n")
 
 
-def parse(text: str, *, as_json: bool = False) -> Part:
-    """Read one part."""
+def parse(text: str, *, as_json: bool = False, defaults: Mapping[str, str] = _NONE) -> Part:
+    """Read one part.
+
+    Args:
+        text: the part.
+        as_json: it is JSON; else it may be, as for `kubectl`.
+        defaults: `apiVersion` and `kind` of what says neither.
+    """
     first = _first_content(text)
     if first is None:
         return Part((), (), text)
-    if len(text) > MAX_DOCUMENT_BYTES:
-        reason = f"a document of {len(text):,} characters; at most {MAX_DOCUMENT_BYTES:,} are read: split it"
-        return Part((), (unreadable("", first, reason),), text)
+    begins_like_json = text.lstrip()[:1] == "{"
+    part = _parse_json(text, first, defaults) if as_json or begins_like_json else None
+    if part is not None and (as_json or part.documents):
+        return part
+    if len(text) > MAX_DOCUMENT_BYTES and not _MAY_BE_LIST.search(text):
+        return Part((), (_too_large("", first, text),), text)
     try:
-        data = _values(text, as_json=as_json)
+        loaded = load(_without_directives(text))
+        _check_text(text, loaded.value)
     except Exception as error:  # an odd part of a file must not cost the rest
-        return Part((), (unreadable("", *_reason(error, first, as_json=as_json)),), text)
-    if data is None:
+        return Part((), (unreadable("", *_reason(error, first, "no YAML")),), text)
+    if loaded.value is None:
         return Part((), (), text)
-    if not isinstance(data, dict):
-        reason = f"an object with apiVersion and kind is expected, not a {_kind_of(data)}"
-        return Part((), (unreadable("", first, reason),), text)
-    if _is_list(data):
-        documents, diagnostics = _parse_list(data, text, 1, first)
-        return Part(tuple(documents), tuple(diagnostics), text)
-    return Part((PartDocument(data, first, text),), (), text)
+    return _part(_documents(loaded.value, _Place(first, text, 1, loaded.items), defaults), text)
 
 
-def _values(text: str, *, as_json: bool) -> object:
-    data = json.loads(text, object_pairs_hook=_once) if as_json else load(_without_directives(text))
-    if "\\u" in text or "\\U" in text:
-        # Some parsers take what is no text, and nobody can write it again.
-        json.dumps(data, ensure_ascii=False, default=str).encode()
-    if as_json:
-        _check_depth(data, 0)
-    return data
+def _parse_json(text: str, first: int, defaults: Mapping[str, str]) -> Part:
+    """Read a stream of JSON objects, as far as it is one."""
+    found: list[PartDocument | Diagnostic] = []
+    try:
+        for item in read_values(text):
+            first = item.line
+            _check_text(item.text, item.value)
+            found += _documents(item.value, _Place(item.line, item.text, item.line, item.items), defaults)
+    except Exception as error:  # an odd part of a file must not cost the rest
+        found.append(unreadable("", *_reason(error, first, "no JSON")))
+    return _part(found, text)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object, each key of it there once: else one of two values would be lost without a word.
+def _part(found: Iterable[PartDocument | Diagnostic], text: str) -> Part:
+    both = list(found)
+    documents = tuple(item for item in both if isinstance(item, PartDocument))
+    return Part(documents, tuple(item for item in both if isinstance(item, Diagnostic)), text)
+
+
+def _check_text(text: str, value: object) -> None:
+    """Refuse what is no text: some parsers take it, and nobody can write it again.
 
     Raises:
-        KeyError: a key is there twice.
+        UnicodeEncodeError: it has half of a surrogate pair.
     """
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise KeyError(next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1))
-    return found
+    if "\\u" in text or "\\U" in text:
+        json.dumps(value, ensure_ascii=False, default=str).encode()
 
 
-def _reason(error: Exception, first: int, *, as_json: bool) -> tuple[int, str]:
+def _reason(error: Exception, first: int, what: str) -> tuple[int, str]:
     """Line and reason of a part that cannot be read; `first` is the line where it begins."""
-    what = "no JSON" if as_json else "no YAML"
-    if isinstance(error, YamlError):
+    if isinstance(error, (JsonError, YamlError)):
         return error.line or first, f"{what}: {error.reason}"
-    if isinstance(error, json.JSONDecodeError):
-        return error.lineno, f"{what}: {error.msg}"
     if isinstance(error, UnicodeEncodeError):
         return first, f"{what}: half of a surrogate pair is no character: write both halves, or the character itself"
-    if as_json and isinstance(error, KeyError):
-        return first, f"{what}: the key {error} is there twice"
     if isinstance(error, RecursionError):
         return first, f"{what}: nested deeper than {MAX_DEPTH} levels"
-    if as_json and isinstance(error, ValueError):
-        return first, f"{what}: an integer of thousands of digits"
     return first, caught.note("read", error)
 
 
-def _check_depth(value: object, depth: int) -> None:
-    """Hold JSON to the depth that YAML may have.
+def _too_large(field: str, line: int, text: str) -> Diagnostic:
+    reason = f"a document of {len(text):,} characters; at most {MAX_DOCUMENT_BYTES:,} are read: split it"
+    return unreadable("", line, reason, field)
 
-    Raises:
-        RecursionError: it is deeper.
+
+class _Place(NamedTuple):
+    """Where a value is.
+
+    Attributes:
+        line: of its first content, in the part.
+        text: its own.
+        begin: line of the part at which the text begins.
+        items: where those of its `items` are, with lines of the part.
+        prefix: where it is in the text; empty where it is all of it.
+        field: of the part's document, for what is told.
     """
-    if depth > MAX_DEPTH:
-        raise RecursionError
-    if isinstance(value, (dict, list)):
-        for item in value.values() if isinstance(value, dict) else value:
-            if isinstance(item, (dict, list)):
-                _check_depth(item, depth + 1)
+
+    line: int
+    text: str
+    begin: int
+    items: tuple[Item, ...]
+    prefix: str = ""
+    field: str = ""
+
+
+def _documents(value: object, place: _Place, defaults: Mapping[str, str]) -> Iterator[PartDocument | Diagnostic]:
+    """The documents that a value is, and what is wrong with it."""
+    if not isinstance(value, dict):
+        expected = "an object" if place.field else "an object with apiVersion and kind"
+        yield unreadable("", place.line, f"{expected} is expected, not a {_kind_of(value)}", place.field)
+    elif _is_list(value):
+        yield from _of_list(value, place)
+    elif len(place.text) > MAX_DOCUMENT_BYTES and not place.prefix:
+        yield _too_large(place.field, place.line, place.text)
+    else:
+        value = {**defaults, **value} if defaults and not value.get("kind") else value
+        yield PartDocument(value, place.line, place.text, place.begin, place.prefix)
 
 
 def _is_list(data: dict[str, Any]) -> bool:
@@ -198,47 +232,33 @@ def _is_list(data: dict[str, Any]) -> bool:
     return kind == LIST and data.get("apiVersion") == "v1"
 
 
-def _parse_list(data: dict[str, Any], text: str, begin: int, first: int) -> tuple[list[PartDocument], list[Diagnostic]]:
+def _of_list(value: dict[str, Any], place: _Place) -> Iterator[PartDocument | Diagnostic]:
     """Take a list apart: each object gets its own text, so that its lines are found without the others.
 
     Lists in lists are taken apart as well. Items of a `ServiceList` may leave out their kind, as the API server does.
     Source: `FlattenListVisitor` of cli-runtime, `unstructuredJSONScheme` of apimachinery.
-
-    Args:
-        data: the list.
-        text: of the list.
-        begin: line of the part at which the text begins.
-        first: line of its first content.
     """
-    documents: list[PartDocument] = []
-    diagnostics: list[Diagnostic] = []
-    items = data.get("items")
-    if items is None and "items" in data:
-        return documents, diagnostics  # empty, as Go writes it
+    items, field = value.get("items"), f"{place.field}.items".lstrip(".")
+    if items is None and "items" in value:
+        return  # empty, as Go writes it
     if not isinstance(items, list):
         what = "it has none" if items is None else f"it is a {_kind_of(items)}"
-        return documents, [unreadable("", first, f"a {data['kind']} has a list of objects, but {what}", "items")]
-    kind = data["kind"].removesuffix(LIST)
-    places = item_places(text)
-    if len(places) != len(items):
-        places = [(first - begin + 1, "")] * len(items)
-    for index, (written, (place, own)) in enumerate(zip(items, places, strict=True)):
-        prefix, line = f"items[{index}]", begin + place - 1
-        if not isinstance(written, dict):
-            diagnostics.append(unreadable("", line, f"an object is expected, not a {_kind_of(written)}", prefix))
-            continue
-        item = written
-        if kind and not item.get("kind"):
-            item = {**item, "apiVersion": data.get("apiVersion"), "kind": kind}
-        if own and _is_list(item):
-            inner = _parse_list(item, own, line, line)
-            documents += inner[0]
-            diagnostics += [unreadable("", at.line, at.message, f"{prefix}.{at.field}") for at in inner[1]]
-        elif own:
-            documents.append(PartDocument(item, line, own, line))
+        yield unreadable("", place.line, f"a {value['kind']} has a list of objects, but {what}", field)
+        return
+    kind = value["kind"].removesuffix(LIST)
+    known = len(place.items) == len(items) and not place.prefix  # not where they are merged in (`<<`)
+    for index, written in enumerate(items):
+        own = f"{field}[{index}]"
+        if known:
+            found = place.items[index]
+            at = _Place(found.line, found.text, found.line, found.items, field=own)
         else:
-            documents.append(PartDocument(item, line, text, begin, prefix))
-    return documents, diagnostics
+            prefix = f"{place.prefix}.items[{index}]".lstrip(".")
+            at = _Place(place.line, place.text, place.begin, (), prefix, own)
+        item = written
+        if kind and isinstance(written, dict) and not written.get("kind"):
+            item = {**written, "apiVersion": value.get("apiVersion"), "kind": kind}
+        yield from _documents(item, at, _NONE)
 
 
 def _first_content(text: str) -> int | None:

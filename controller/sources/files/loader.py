@@ -6,17 +6,20 @@ Rules:
 - Keys are text: numbers and booleans become the text that they are written as in JSON, as `sigs.k8s.io/yaml` has it;
   others are an error, and so is a type that JSON does not have (`!!set`, `!!omap`, `!!pairs`).
 - Aliases are followed only as far as `MAX_NODES`: a few hundred bytes can otherwise stand for billions of values.
+- A document is parsed once, also a list of objects: each item comes with its own line and text.
 """
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import re
-from collections.abc import Hashable, Iterable
-from typing import Any
+from collections.abc import Hashable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import yaml
 
-#: Values that one document may stand for, aliases counted as often as they are used. Stops alias bombs.
+#: Values that aliases may add to what is written in a document. Stops alias bombs.
 MAX_NODES = 1_000_000
 #: Levels of nesting. Stops exhaustion of the stack.
 MAX_DEPTH = 64
@@ -27,9 +30,6 @@ MAX_INTEGER = 1_000
 
 #: Characters of a value that an error shows.
 SHOWN_CHARACTERS = 80
-
-#: Nodes that a character of text can stand for without aliases, as in `[?,?]`: a mapping, its key and its value.
-MAX_NODES_A_CHARACTER = 3
 
 _Base: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -118,27 +118,41 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:int", _INT, list("-+0123456789"
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
 
 
-def load(text: str) -> object:
+class Item(NamedTuple):
+    """An item of a document's `items`.
+
+    Attributes:
+        line: 1-based line of the whole text.
+        text: its own text, as a document.
+        items: of it, where it has such itself.
+    """
+
+    line: int
+    text: str
+    items: tuple[Item, ...] = ()
+
+
+class Loaded(NamedTuple):
+    """A document: what it says, and where the items of its `items` are."""
+
+    value: object
+    items: tuple[Item, ...] = ()
+
+
+def load(text: str) -> Loaded:
     """Read one document.
 
     Raises:
         YamlError: no YAML, a key twice, too deep, or too many values.
     """
     try:
-        loader = _Loader(text)
-        try:
-            node = loader.get_single_node()
-            if node is None:
-                return None
-            if "&" not in text and len(text) * MAX_NODES_A_CHARACTER <= MAX_NODES:
-                try:
-                    return _plain(node, loader, 0)
-                except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-                    pass  # not plain, or wrong: the long way takes it, or says what is wrong
-            _check_size(node)
-            return loader.construct_document(node)
-        finally:
-            loader.dispose()
+        with _uncollected():
+            loader = _Loader(text)
+            try:
+                node = loader.get_single_node()
+                return Loaded(_value(loader, node, text), _items(node, text, {})) if node is not None else Loaded(None)
+            finally:
+                loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         reason = " ".join(part for part in (error.context, error.problem) if part) or "no YAML"
@@ -152,6 +166,28 @@ def load(text: str) -> object:
         if isinstance(error, YamlError):
             raise
         raise YamlError(str(error)) from None
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Hold Python's garbage collector: it would look through a tree that grows again and again, and find nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _value(loader: _Loader, node: yaml.Node, text: str) -> object:
+    if "&" not in text:  # no anchor, so no alias
+        try:
+            return _plain(node, loader, 0)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            pass  # not plain, or wrong: the long way takes it, or says what is wrong
+    _check_size(node)
+    return loader.construct_document(node)
 
 
 def _plain(node: yaml.Node, loader: _Loader, depth: int) -> Any:  # noqa: ANN401 (any YAML value)
@@ -179,12 +215,15 @@ def _plain(node: yaml.Node, loader: _Loader, depth: int) -> Any:  # noqa: ANN401
 
 
 def _check_size(root: yaml.Node) -> None:
-    """Count what the document stands for, each alias as often as it is used."""
+    """Count what the document stands for, each alias as often as it is used, and compare with what is written."""
     sizes: dict[int, int] = {}
     open_nodes: set[int] = set()
+    written = 0
 
     def size(node: yaml.Node, depth: int) -> int:
+        nonlocal written
         if isinstance(node, yaml.ScalarNode):
+            written += 1
             return 1
         identity = id(node)
         if identity in sizes:
@@ -195,6 +234,7 @@ def _check_size(root: yaml.Node) -> None:
         if depth > MAX_DEPTH:
             raise YamlError(f"nested deeper than {MAX_DEPTH} levels", line)
         open_nodes.add(identity)
+        written += 1
         total = 1
         for item in node.value:
             if isinstance(item, tuple):
@@ -202,8 +242,8 @@ def _check_size(root: yaml.Node) -> None:
             else:
                 total += size(item, depth + 1)
         open_nodes.discard(identity)
-        if total > MAX_NODES:
-            raise YamlError(f"stands for more than {MAX_NODES} values", line)
+        if total - written > MAX_NODES:
+            raise YamlError(f"its aliases stand for more than {MAX_NODES:,} values", line)
         sizes[identity] = total
         return total
 
@@ -228,23 +268,23 @@ def field_lines(text: str, fields: Iterable[str]) -> list[int]:
     return [_line(node, field, known) if node is not None else 0 for field in fields]
 
 
-def item_places(text: str) -> list[tuple[int, str]]:
-    """Where the items of a document's `items` are: of each its 1-based line, and its own text as a document.
+def _items(node: yaml.Node, text: str, known: dict[int, Item]) -> tuple[Item, ...]:
+    """Where the items of a document's `items` are; its size is right.
 
-    Aliases in it are replaced by nulls: by themselves they mean nothing, and what is below one is told at its own line.
+    Aliases in their texts are replaced by nulls: by themselves they mean nothing, and what is below one is told at its
+    own line. `known` has the items by node: an item may be there a million times, as an alias.
     """
-    node = _composed(text)
     pairs = node.value if isinstance(node, yaml.MappingNode) else ()
     items = next((value for key, value in pairs if key.value == "items"), None)
     if not isinstance(items, yaml.SequenceNode):
-        return []
-    found = []
+        return ()
     for item in items.value:
-        start, end = item.start_mark, item.end_mark
-        own = text[start.index : end.index]
-        # Lines of a block go on at the column at which its first one began.
-        found.append((start.line + 1, " " * start.column + _ALIAS.sub("~", own)))
-    return found
+        if id(item) not in known:
+            start, end = item.start_mark, item.end_mark
+            # Lines of a block go on at the column at which its first one began.
+            own = " " * start.column + _ALIAS.sub("~", text[start.index : end.index])
+            known[id(item)] = Item(start.line + 1, own, _items(item, text, known))
+    return tuple(known[id(item)] for item in items.value)
 
 
 #: What may be an alias: `*name` where a value begins. In a text it may be none; that changes no line.
@@ -252,15 +292,16 @@ _ALIAS = re.compile(r"(?<![^\s\[{,])\*[-\w]+", re.ASCII)
 
 
 def _composed(text: str) -> yaml.Node | None:
-    loader = _Loader(text)
-    try:
-        node: yaml.Node | None = loader.get_single_node()
-    except yaml.YAMLError:
-        return None
-    else:
-        return node
-    finally:
-        loader.dispose()
+    with _uncollected():
+        loader = _Loader(text)
+        try:
+            node: yaml.Node | None = loader.get_single_node()
+        except yaml.YAMLError:
+            return None
+        else:
+            return node
+        finally:
+            loader.dispose()
 
 
 def _line(root: yaml.Node, field: str, known: dict[int, dict[str, tuple[yaml.Node, yaml.Node]]]) -> int:

@@ -48,6 +48,11 @@ SAME_TIME = 0.02
 #: Below this many parts a changed file is simply read again.
 MIN_PIECES_TO_REUSE = 16
 
+#: Files of kustomize, whose documents may leave out what they are.
+#: Source: `FixKustomizationPreUnmarshalling` of kustomize's api/types.
+_KUSTOMIZATIONS = frozenset({"kustomization.yaml", "kustomization.yml"})
+_KUSTOMIZATION = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
+
 #: Characters compared at once.
 _COMPARED = 65_536
 
@@ -304,11 +309,12 @@ def read(paths: Sequence[str], standard_input: str | None = None, progress: Prog
 def _pieces(path: str, text: str, line: int, before: Mapping[str, Part]) -> Iterator[_Piece]:
     """Parse text that begins at a line of its file; parts that are known already are not parsed."""
     as_json = path.endswith(".json")
+    defaults = _KUSTOMIZATION if os.path.basename(path) in _KUSTOMIZATIONS else {}
     parts = dict(before)
     for first_line, part_text in [(1, text)] if as_json else split(text):
         part = parts.get(part_text)
         if part is None:
-            part = parts[part_text] = parse(part_text, as_json=as_json)
+            part = parts[part_text] = parse(part_text, as_json=as_json, defaults=defaults)
         yield _place(path, part, line + first_line - 1)
 
 

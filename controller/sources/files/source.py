@@ -27,6 +27,7 @@ from sluicegate.controller.api import DecodeError, Diagnostic, Object, ObjectKey
 from sluicegate.controller.api.kinds import BY_NAME
 from sluicegate.controller.sources.files import Document, Reader, Reading
 from sluicegate.controller.sources.files.reader import File, Progress
+from sluicegate.controller.sources.files.unread import unread
 from sluicegate.controller.store.store import Apply, Delete, Store
 from sluicegate.schema import meant_kind, without_nulls
 
@@ -270,7 +271,7 @@ class Source:
         said = self._validate(document.data) if self._validate is not None else ()
         misspelt = [item for item in said if item.code in _MISSPELT]
         if not misspelt:
-            return _Looked(document, None, ignored=name)
+            return _Looked(document, None, tuple(placed(document, list(unread(document.data)))), name)
         version, kind = document.data["apiVersion"], document.data["kind"]
         return _Looked(document, None, tuple(placed(document, misspelt)), meant=meant_kind(version, kind))
 

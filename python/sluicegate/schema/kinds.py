@@ -33,6 +33,8 @@ _OTHER_CORE_KINDS = frozenset(
         "ServiceAccount",
     }
 )
+#: End of the groups of experiments; their kinds begin with X.
+_EXPERIMENTAL = ".x-k8s.io"
 #: How much two names have to be alike (`difflib`): in a group that is ours, and where others have kinds too.
 _LIKE, _VERY_LIKE = 0.6, 0.8
 
@@ -72,6 +74,8 @@ def _mistake(version: str, kind: str) -> tuple[str, Code, str, str, str] | None:
     same = _versions(kind, group)
     if same:
         return "apiVersion", "unknown-version", f"{kind} has no version {version}", _write(same), kind
+    if group.endswith(_EXPERIMENTAL) and _versions(kind.removeprefix("X"), None):
+        return None  # no longer an experiment: `sources.files.unread` says what to write
     if group in groups:
         near = _near(kind, _kinds(group), _LIKE)
         remedy = f"did you mean {near}?" if near else f"it has {', '.join(_kinds(group))}"
