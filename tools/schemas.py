@@ -18,21 +18,12 @@ from typing import Any
 import yaml
 
 from go_modules import GATEWAY_API, module
+from sluicegate.controller.api import GATEWAY_GROUP, OWN_GROUP
+from sluicegate.controller.api.kind import Kind
+from sluicegate.controller.api.kinds import TABLE
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "python" / "sluicegate" / "schema" / "data"
-CORE = {
-    ("v1", "Namespace"): "V1Namespace",
-    ("v1", "Service"): "V1Service",
-    ("v1", "Secret"): "V1Secret",
-    ("v1", "ConfigMap"): "V1ConfigMap",
-    ("discovery.k8s.io/v1", "EndpointSlice"): "V1EndpointSlice",
-    ("certificates.k8s.io/v1", "ClusterTrustBundle"): "V1ClusterTrustBundle",
-    ("certificates.k8s.io/v1beta1", "ClusterTrustBundle"): "V1beta1ClusterTrustBundle",
-    # One shape in all versions; the client has this one no more.
-    ("certificates.k8s.io/v1alpha1", "ClusterTrustBundle"): "V1beta1ClusterTrustBundle",
-}
-CLUSTER_SCOPED = {"Namespace", "ClusterTrustBundle"}
 #: Fields of core kinds that take a number or a text.
 INT_OR_STRING = {"targetPort"}
 #: Keywords whose values are schemas by name.
@@ -121,17 +112,37 @@ def share(kinds: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def core() -> dict[str, Any]:
+def core_kinds() -> list[Kind]:
+    """Kinds of Kubernetes itself that are read from files, but for those that only tell of a cluster."""
+    ours = {GATEWAY_GROUP, OWN_GROUP}
+    return [kind for kind in TABLE if kind.struct and kind.files and not kind.minor and kind.group not in ours]
+
+
+def described_by_client(kind: Kind, version: str) -> dict[str, Any]:
+    """The client's schema of a kind; of a version that it has no more, that of another one: they have one shape."""
     from kubernetes.client import models
 
+    names = [f"{item.capitalize()}{kind.name}" for item in (version, *kind.versions)]
+    model = next(getattr(models, name) for name in names if hasattr(models, name))
+    document: dict[str, Any] = model.model_json_schema(by_alias=True)
+    return document
+
+
+def core() -> dict[str, Any]:
     result = {}
-    for (version, kind), model in CORE.items():
-        document = getattr(models, model).model_json_schema(by_alias=True)
-        described = _resolved(document, document["$defs"])
-        described["properties"].pop("status", None)
-        described["properties"]["metadata"] = {"type": "object"}
-        scope = "Cluster" if kind in CLUSTER_SCOPED else "Namespaced"
-        result[f"{version} {kind}"] = {"scope": scope, "served": True, "deprecated": False, "schema": described}
+    for kind in core_kinds():
+        for version, written in zip(kind.versions, kind.api_versions, strict=True):
+            document = described_by_client(kind, version)
+            described = _resolved(document, document["$defs"])
+            described["properties"].pop("status", None)
+            described["properties"]["metadata"] = {"type": "object"}
+            scope = "Namespaced" if kind.namespaced else "Cluster"
+            result[f"{written} {kind.name}"] = {
+                "scope": scope,
+                "served": True,
+                "deprecated": False,
+                "schema": described,
+            }
     return result
 
 

@@ -169,8 +169,10 @@ TABLE: tuple[Kind, ...] = (
             Permission(
                 ("create",), "the CA of the config stream and the keys of session tickets, once", own=True, node=False
             ),
-            Permission(("update", "patch"), "rotation of that CA", names=(AUTHORITY,), own=True, node=False),
-            Permission(("update",), "rotation of these keys", names=(TICKETS,), own=True, node=False),
+            Permission(
+                ("update", "patch"), "rotation of the CA of the config stream", names=(AUTHORITY,), own=True, node=False
+            ),
+            Permission(("update",), "rotation of the keys of session tickets", names=(TICKETS,), own=True, node=False),
         ),
     ),
     Kind(

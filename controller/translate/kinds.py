@@ -1,4 +1,4 @@
-"""The table of route kinds: which listeners take them, what they do with backends, what makes IR of their rules.
+"""What the translator does with each kind of route: which listeners take it, its backends, what makes IR of its rules.
 
 The stages of the translator work over all of them; nothing else asks for a kind by its name.
 """
@@ -11,7 +11,8 @@ from typing import Any
 
 from sluicegate import ir
 
-from ..api import GATEWAY_GROUP
+from ..api import ROUTE_KINDS
+from ..api.kinds import BY_NAME
 from .backends import APP_PROTOCOLS, WEBSOCKET_APP_PROTOCOLS, Transport, Use
 from .grpc_rules import translate_grpc_rule
 from .http_rules import translate_http_rule
@@ -48,8 +49,7 @@ _GRPC_FILTERS = frozenset({"RequestHeaderModifier", "ResponseHeaderModifier", "R
 _HTTP_FILTERS = _GRPC_FILTERS | {"RequestRedirect", "URLRewrite", "CORS"}
 _CONNECTIONS = Use(Transport.TCP, "connections", None, "connections are closed")
 
-#: By kind, in the order of `supportedKinds`.
-ROUTES: dict[str, RouteKind] = {
+_ROWS = {
     item.kind: item
     for item in (
         RouteKind(
@@ -101,6 +101,9 @@ ROUTES: dict[str, RouteKind] = {
     )
 }
 
+#: By kind, in the order of `supportedKinds`: each route of the table of kinds has a row.
+ROUTES: dict[str, RouteKind] = {kind: _ROWS[kind] for kind in ROUTE_KINDS}
+
 #: Protocols of listeners that are served.
 PROTOCOLS = ("HTTP", "HTTPS", "TLS", "TCP", "UDP")
 
@@ -108,7 +111,7 @@ PROTOCOLS = ("HTTP", "HTTPS", "TLS", "TCP", "UDP")
 def kinds_of(protocol: str, *, passthrough: bool) -> tuple[Kind, ...]:
     """Kinds of routes that a listener can take by its protocol."""
     return tuple(
-        Kind(group=GATEWAY_GROUP, kind=item.kind)
+        Kind(group=BY_NAME[item.kind].group, kind=item.kind)
         for item in ROUTES.values()
         if protocol in item.protocols and (item.passthrough or not passthrough)
     )

@@ -20,38 +20,21 @@ import yaml
 from harness.network import API_PORT, NODE_ADDRESS
 from harness.paths import KUBECONFIG, PKI
 
+from sluicegate.controller.api.kinds import TABLE
+
 Object = dict[str, Any]
 
 #: Seconds that something may take that should take a few.
 LIMIT = 60.0
 MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"
-#: Where the kinds that tests name live: version, plural, namespaced.
-KINDS = {
-    "GatewayClass": ("gateway.networking.k8s.io/v1", "gatewayclasses", False),
-    "Gateway": ("gateway.networking.k8s.io/v1", "gateways", True),
-    "ListenerSet": ("gateway.networking.k8s.io/v1", "listenersets", True),
-    "HTTPRoute": ("gateway.networking.k8s.io/v1", "httproutes", True),
-    "GRPCRoute": ("gateway.networking.k8s.io/v1", "grpcroutes", True),
-    "TLSRoute": ("gateway.networking.k8s.io/v1", "tlsroutes", True),
-    "TCPRoute": ("gateway.networking.k8s.io/v1", "tcproutes", True),
-    "UDPRoute": ("gateway.networking.k8s.io/v1", "udproutes", True),
-    "BackendTLSPolicy": ("gateway.networking.k8s.io/v1", "backendtlspolicies", True),
-    "GatewayParameters": ("sluicegate.dev/v1alpha1", "gatewayparameters", True),
-    "Namespace": ("v1", "namespaces", False),
+#: Kinds that only tests name.
+_OTHERS = {
     "Pod": ("v1", "pods", True),
-    "Service": ("v1", "services", True),
-    "Secret": ("v1", "secrets", True),
-    "ConfigMap": ("v1", "configmaps", True),
-    "ServiceAccount": ("v1", "serviceaccounts", True),
     "ResourceQuota": ("v1", "resourcequotas", True),
-    "EndpointSlice": ("discovery.k8s.io/v1", "endpointslices", True),
-    "Deployment": ("apps/v1", "deployments", True),
-    "PodDisruptionBudget": ("policy/v1", "poddisruptionbudgets", True),
-    "HorizontalPodAutoscaler": ("autoscaling/v2", "horizontalpodautoscalers", True),
-    "Lease": ("coordination.k8s.io/v1", "leases", True),
-    "Event": ("events.k8s.io/v1", "events", True),
 }
+#: Where the kinds that tests name live: version, plural, namespaced.
+KINDS = {kind.name: (kind.api_versions[0], kind.plural, kind.namespaced) for kind in TABLE} | _OTHERS
 
 
 class ApiError(Exception):

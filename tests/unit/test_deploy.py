@@ -1,4 +1,4 @@
-"""The installation grants what the controller asks for and no more, as deploy/README.md says, by every installer."""
+"""The installation grants what the table of kinds asks for and no more, by every installer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+import permissions
 from deploy_tools import DeployToolError, chart_documents, kustomize_documents
 from sluicegate.controller.api.kinds import PROVISIONED_KINDS, STATUS_KINDS
 from sluicegate.controller.sources.kubernetes.resources import BY_KIND, WATCHED, WATCHED_TO_PROVISION, Resource
@@ -87,30 +88,26 @@ def grants(objects: list[Object]) -> set[Grant]:
     return found
 
 
-def explained(installer: str) -> set[Grant]:
-    """The table of deploy/README.md, as far as it speaks of an installer."""
-    found = set()
-    lines = (DEPLOY / "README.md").read_text().splitlines()
-    start = lines.index("| group | resources | verbs | where | installed by | why |")
-    for line in lines[start + 2 :]:
-        if not line.startswith("|"):
-            break
-        group, resources, verbs, where, installers, why = (cell.strip() for cell in line.strip("|").split("|"))
-        assert why, line
-        if ("node" if installer == "node" else "controller") not in re.split(r",\s*", installers):
-            continue
-        resources, _, name = resources.partition(": ")
-        found |= {
-            Grant(where, "" if group == "core" else group, resource, name, verb)
-            for resource in re.split(r",\s*", resources)
-            for verb in re.split(r",\s*", verbs)
-        }
-    return found
+@pytest.mark.parametrize("path", permissions.files(), ids=lambda path: str(path.relative_to(DEPLOY.parent)))
+def test_what_is_made_of_the_table_of_kinds_is_up_to_date(path: Path) -> None:
+    assert path.read_text() == permissions.files()[path], "run: python tools/permissions.py"
 
 
 @pytest.mark.parametrize("installer", INSTALLERS)
-def test_every_rule_is_explained_and_nothing_else_is(installer: str) -> None:
-    assert grants(installed(installer)) == explained(installer)
+def test_what_the_table_of_kinds_asks_for_is_granted_and_nothing_else_is(installer: str) -> None:
+    wanted = {
+        Grant("own" if item.own else "all", kind.group, permissions.resource(kind, item), name, verb)
+        for kind, item in permissions.granted(node=installer == "node")
+        for name in item.names or ("",)
+        for verb in item.verbs
+    }
+    assert grants(installed(installer)) == wanted
+
+
+def test_every_permission_has_a_reason() -> None:
+    for kind, item in permissions.granted(node=False):
+        assert item.why, (kind.name, item)
+        assert not set(item.why) & set("|#{}"), (kind.name, item.why)  # in tables, after `#`, in templates
 
 
 @pytest.mark.parametrize("installer", INSTALLERS)
