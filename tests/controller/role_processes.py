@@ -244,7 +244,7 @@ class DataPlane(RoleProcess):
         (self.folder / "state").mkdir()
         options = ["--controller", self.stream.side.address.replace("127.0.0.1", "localhost")]
         options += ["--token-file", str(self.folder / "token"), "--ca-file", str(self.folder / "ca.crt")]
-        options += ["--state-directory", str(self.folder / "state"), "--settings", str(self.folder / "settings.toml")]
+        options += ["--state-directory", str(self.folder / "state"), "--config", str(self.folder / "settings.toml")]
         return ["gateway", *options]
 
     def want(self, *ports: int) -> None:

@@ -626,7 +626,7 @@ def test_access_log(start: Any, simple: list[Manifest], tmp_path: Path) -> None:
         (("--listen", "nonsense"), "listen"),
         (("--admin", "here"), "admin"),
         (("--config", "nowhere.toml"), "nowhere.toml"),
-        (("--port-offset", "-5"), "port_offset"),
+        (("--port-offset", "-5"), "--port-offset: -5 is not between"),
     ],
 )
 def test_settings_that_cannot_be_used(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
