@@ -5,6 +5,7 @@ Pure. Rules:
 - A result that says the same as what is there is what is there, so that nothing is written without a semantic change.
 - What was made of an older generation than what is there says is not written (Gateway API: implementations MUST NOT set
   an older `observedGeneration`); the newer translation is on its way.
+- An empty list is not written: one that is there goes.
 - Conditions and entries that are there keep their places; new ones come last.
 """
 
@@ -12,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
+
+import msgspec
 
 from ..translate import Status, to_document
 
@@ -45,7 +48,8 @@ def merged_status(
     told, ours = _generation(before, controller_name), _generation(wanted, controller_name)
     if ours and ours < (told if generation is None else min(told, generation)):
         return None
-    after = {**before, **wanted}
+    optional = _optional(status)
+    after = {**{name: value for name, value in before.items() if name not in optional}, **wanted}
     if "conditions" in wanted:
         after["conditions"] = _conditions(before.get("conditions") or (), wanted["conditions"], now)
     if "listeners" in wanted:
@@ -54,7 +58,14 @@ def merged_status(
         if name in wanted or (status is None and before.get(name)):
             ours = wanted.get(name, ())
             after[name] = _entries(before.get(name) or (), ours, reference, controller_name, now)[:limit]
-    return None if _same(before, after) else after
+    emptied = any(before.get(name) == [] for name in optional - after.keys())
+    return None if _same(before, after) and not emptied else after
+
+
+def _optional(status: Status | None) -> frozenset[str]:
+    """Fields of a status that we leave out where there is nothing to say: they must not stay then."""
+    fields = msgspec.structs.fields(status) if status is not None else ()
+    return frozenset(item.encode_name for item in fields if not item.required)
 
 
 def _generation(status: Document, controller_name: str) -> int:

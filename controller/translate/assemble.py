@@ -17,6 +17,9 @@ from .secrets import Material
 from .status import Verdict
 from .topology import AttachPoint, GatewayFacts, ListenerFacts, ListenerSetFacts, ParentView, Part, Read
 
+#: Listeners of which a condition says what is wrong; of further ones it has the names.
+MAX_REASONS = 3
+
 
 @dataclass(slots=True)
 class Group:
@@ -48,8 +51,10 @@ class Build:
     cluster: ClusterAddresses | None = None
     service: tuple[str, str] | None = None
     service_owner: str = ""
-    #: Although it is refused its data plane goes on with what works.
+    #: Although it is refused its data plane stays as it is, if it has one.
     kept: bool = False
+    #: It is refused, and was served before: it is served on.
+    goes_on: bool = False
     backend_certificate: str | None = None
 
     def drafts(self) -> list[Draft]:
@@ -94,6 +99,7 @@ def freeze(
         certificates={item: material.certificates[item] for item in used if item in material.certificates},
         trust={item: material.trust[item] for item in used if item in material.trust},
         diagnostics=told,
+        missing=material.missing,
         planes=planes,
         reads=frozenset(material.reads),
         due=material.due,
@@ -117,35 +123,49 @@ def _accepted(group: Group, refused: Verdict | None, kind: str) -> Verdict:
 
 
 def _by_listeners(drafts: list[Draft], kind: str) -> Verdict:
-    bad = [draft.spec.name for draft in drafts if not draft.usable]
+    bad = [(draft.spec.name, _trouble(draft)) for draft in drafts if not draft.usable]
     if bad:
         some = len(bad) < len(drafts)
-        message = f"{'Some' if some else 'No'} listeners are valid; not valid: {', '.join(bad)}"
+        message = f"{'Some' if some else 'No'} listeners are valid; not valid: {_named(bad)}"
         return Verdict(some, "ListenersNotValid", message)
     return Verdict(True, "Accepted", f"The {kind} is accepted")
+
+
+def _trouble(draft: Draft) -> str:
+    """Why a listener is not valid."""
+    return next((item.message for item in (draft.accepted, draft.resolved) if not item.ok), "")
+
+
+def _named(listeners: list[tuple[str, str]]) -> str:
+    """Listeners by name, the first few with what is wrong."""
+    told = [f"{name} ({message})" if message else name for name, message in listeners[:MAX_REASONS]]
+    return ", ".join([*told, *(name for name, _ in listeners[MAX_REASONS:])])
 
 
 def _check_sets(build: Build, own: Verdict) -> None:
     for group in build.sets:
         if group.verdict is None:
-            refused = None if own.ok else Verdict(False, "ParentNotAccepted", "The Gateway is not accepted")
+            # What serves on is told as such: programs read of it whether names lead here.
+            refused = (
+                None if own.ok or build.goes_on else Verdict(False, "ParentNotAccepted", "The Gateway is not accepted")
+            )
             _accepted(group, refused, "ListenerSet")
 
 
 def _gateway_facts(build: Build, own: Verdict, facts: tuple[ListenerFacts, ...]) -> GatewayFacts:
     gateway = build.gateway
     resolved = build.resolved or Verdict(True, "ResolvedRefs", "All references are resolved")
-    unresolved = [item.name for item in facts if not item.resolved.ok]
+    unresolved = [(item.name, item.resolved.message) for item in facts if not item.resolved.ok]
     if resolved.ok and unresolved:
-        resolved = Verdict(
-            False, "ListenersNotResolved", f"Unresolved references in listeners: {', '.join(unresolved)}"
-        )
+        message = f"Unresolved references in listeners: {_named(unresolved)}"
+        resolved = Verdict(False, "ListenersNotResolved", message)
     validations = [frontend_validation(gateway, 0)[0]]
     if gateway.spec.tls.frontend is not None:
         validations += [item.tls.validation for item in gateway.spec.tls.frontend.per_port]
     return GatewayFacts(
         object=gateway,
         accepted=own,
+        goes_on=build.goes_on,
         resolved=resolved,
         insecure=any(item is not None and item.mode == "AllowInsecureFallback" for item in validations),
         addresses=build.addresses,

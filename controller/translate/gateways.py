@@ -103,6 +103,7 @@ class Surroundings:
         grants: by namespace.
         classes: what our classes come to.
         good: certificates that serve now.
+        missed: since when Secrets are gone whose certificates serve on, by id.
         before: Gateways that are served now: where their class is gone they go on (`Options.keep_served`), and their
             addresses of a pool stay.
     """
@@ -113,6 +114,7 @@ class Surroundings:
     grants: Grants
     classes: Classes
     good: Mapping[str, ir.Certificate]
+    missed: Mapping[str, float]
     before: Mapping[ObjectKey, GatewayFacts]
 
 
@@ -135,7 +137,7 @@ def unit_of(gateway: Gateway, classes: Classes, options: Options) -> str:
 def build_part(families: Iterable[Family], around: Surroundings) -> Part:
     """Translate Gateways that belong together, with their ListenerSets."""
     options = around.options
-    material = Material(around.snapshot, around.grants, options, around.good)
+    material = Material(around.snapshot, around.grants, options, around.good, missed=around.missed)
     told: dict[ObjectKey, tuple[Diagnostic, ...]] = {}
     provisioning = Provisioning(around.controller_name, material, dict(around.classes.parameters))
     families = list(families)
@@ -169,7 +171,7 @@ def _our_gateways(
             message = f"GatewayClass {name} {reason}; {goes_on}"
             diagnostics.error("spec.gatewayClassName", "class-missing", message, remedy)
             refused = Verdict(False, CLASS_MISSING, f"{message}; {remedy}")
-            builds[gateway.key] = Build(gateway, Group(gateway, diagnostics), refused=refused, kept=True)
+            builds[gateway.key] = Build(gateway, Group(gateway, diagnostics), refused=refused, kept=True, goes_on=True)
         elif reason:
             remedy = "use a class of this controller, or start it with the --controller-name of that class"
             if name not in served:

@@ -92,6 +92,7 @@ class Options:
         implicit_namespaces: a namespace that is not given exists, with its name as the usual label.
         keep_served: a Gateway that is served goes on being served where its class is gone, until the process ends.
             Provisioned data planes need no such memory: their Services show what was served, after a restart too.
+        certificate_grace: seconds for which a certificate that serves goes on serving after its Secret is gone.
         merge_gateways: all Gateways share the sockets of one engine, so their listeners can conflict.
         pool: addresses for Gateways that name none, in normal form; empty: these bind all addresses.
         status_addresses: what Gateways report as their addresses where they bind all of them.
@@ -105,6 +106,7 @@ class Options:
     implicit_class: bool = True
     implicit_namespaces: bool = True
     keep_served: bool = False
+    certificate_grace: float = 0.0
     merge_gateways: bool = True
     pool: tuple[str, ...] = ()
     status_addresses: tuple[str, ...] = ()

@@ -52,6 +52,11 @@ class Parts:
         """When the first of them changes by itself."""
         return min((part.due for part in self._parts.values() if part.due is not None), default=None)
 
+    @property
+    def missing(self) -> dict[str, float]:
+        """Since when Secrets are gone whose certificates serve on."""
+        return {key: since for part in self._parts.values() for key, since in part.missing.items()}
+
     def stale(self, changes: Changes, dirty: Iterable[Read], now: float | None, around: Surroundings) -> set[str]:
         """Take in what changed; returns the units that have to be translated again."""
         stale = self._move(changes, around.snapshot)

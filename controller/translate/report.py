@@ -226,7 +226,7 @@ def gateway_programmed(facts: GatewayFacts, sets: Iterable[ListenerSetFacts], pr
 
     A Gateway may have thousands of ListenerSets: the first listener that serves says enough.
     """
-    if not facts.accepted.ok:
+    if not facts.accepted.ok and not facts.goes_on:
         return "False", "Invalid", facts.accepted.message
     if facts.unassigned:
         return "False", "AddressNotAssigned", facts.unassigned
@@ -254,7 +254,8 @@ def gateway_programmed(facts: GatewayFacts, sets: Iterable[ListenerSetFacts], pr
         if outcome[0] == "Unknown":
             pending = pending or outcome
     if first is None:
-        return "True", "Programmed", "The Gateway is programmed"
+        text = "The Gateway is programmed" if facts.accepted.ok else "It serves on with the data plane that it has"
+        return "True", "Programmed", text
     return pending or ("False", "Invalid", first[2])
 
 
@@ -311,7 +312,7 @@ def _addresses(facts: GatewayFacts, programming: Programming) -> tuple[Address, 
     if facts.given is not None and not any(_failed_on_address(programming.reports.get(i.id)) for i in facts.listeners):
         # Its own also while nothing is bound there: after a restart the pool knows by this whose it is.
         return (Address(type="IPAddress", value=facts.given),)
-    if not facts.accepted.ok:
+    if not facts.accepted.ok and not facts.goes_on:
         return ()
     bound = {
         normal_address(socket.rpartition(":")[0].strip("[]"))

@@ -33,6 +33,8 @@ class Material:
     Attributes:
         good: certificates that serve now. Where the content of such a Secret goes bad, the old certificate serves on,
             and the condition says so.
+        missed: since when Secrets are gone whose certificates serve on, by id, seconds since 1970: as it was before.
+        missing: the same, as it is now.
         reads: every object looked at, existing or not: what the result depends on.
         certificates: usable certificates by id.
         trust: usable CA bundles by id.
@@ -44,6 +46,8 @@ class Material:
     options: Options
     good: Mapping[str, ir.Certificate] = field(default_factory=dict)
     reads: set[tuple[str, str, str]] = field(default_factory=set)
+    missed: Mapping[str, float] = field(default_factory=dict)
+    missing: dict[str, float] = field(default_factory=dict)
     certificates: dict[str, ir.Certificate] = field(default_factory=dict)
     trust: dict[str, ir.Trust] = field(default_factory=dict)
     due: float | None = None
@@ -82,7 +86,7 @@ class Material:
         facts, remedy = self._check(namespace, reference.name, identifier)
         if facts.error is not None:
             kept = identifier if identifier in self.certificates else None
-            message = f"{label}: {facts.error}{'; the last good certificate serves on' if kept is not None else ''}"
+            message = f"{label}: {facts.error}{self._outcome(identifier)}"
             diagnostics.error(path, "invalid-certificate-ref", message, remedy)
             return kept, Verdict(False, invalid, message), CertificateFacts()
         secret = self.snapshot.table("Secret").get((namespace, reference.name))
@@ -97,6 +101,8 @@ class Material:
         secret = self.snapshot.table("Secret").get((namespace, name))
         if not isinstance(secret, Secret):
             error = f"does not exist, or is not of type {_TYPE}"
+            if self._is_in_grace(identifier):
+                self.certificates[identifier] = self.good[identifier]
             return CertificateFacts(error=error), "create the Secret with this type, or correct the name"
         remedy = "give it tls.crt (a PEM chain, the leaf first) and tls.key (its PEM key)"
         facts = self._checked.get(identifier)
@@ -114,6 +120,26 @@ class Material:
             if facts.error is not None and identifier in self.good:
                 self.certificates[identifier] = self.good[identifier]
         return facts, remedy
+
+    def _outcome(self, identifier: str) -> str:
+        """How it goes on where a Secret cannot be used."""
+        if identifier not in self.certificates:
+            return ""
+        since = self.missing.get(identifier)
+        until = f" until {_time(int(since + self.options.certificate_grace))}" if since is not None else ""
+        return f"; the last good certificate serves on{until}"
+
+    def _is_in_grace(self, identifier: str) -> bool:
+        """Whether the certificate of a Secret that is gone serves on: who issues it anew may delete it first."""
+        now, grace = self.options.now, self.options.certificate_grace
+        if now is None or not grace or identifier not in self.good:
+            return False
+        since = self.missing[identifier] = self.missed.get(identifier, now)
+        end = since + grace
+        if end <= now:
+            return False
+        self.due = min(end, self.due) if self.due is not None else end
+        return True
 
     def _check_times(
         self, label: str, identifier: str, path: str, facts: CertificateFacts, invalid: str, diagnostics: Diagnostics

@@ -1,7 +1,9 @@
 """Status as the API writes it: conditions and their owners.
 
-`lastTransitionTime` is missing on purpose: translation has no clock; the writer of status compares with what is there
-and sets the time of what really changed. `observedGeneration` is the generation of the object that was translated.
+Lists that the API does not require are left out where they are empty: who waits for the first address with `kubectl
+wait --for=jsonpath=` is told at once that an empty list has none. `lastTransitionTime` is missing on purpose:
+translation has no clock; the writer of status compares with what is there and sets the time of what really changed.
+`observedGeneration` is the generation of the object that was translated.
 """
 
 from __future__ import annotations
@@ -77,11 +79,11 @@ class RouteStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     parents: tuple[RouteParentStatus, ...]
 
 
-class ListenerStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ListenerStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """`status.listeners[]` of a Gateway or a ListenerSet."""
 
     name: str
-    supported_kinds: tuple[Kind, ...]
+    supported_kinds: tuple[Kind, ...] = ()
     attached_routes: int
     conditions: tuple[Condition, ...]
 
@@ -94,20 +96,20 @@ class Address(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
     routability: str | None = None
 
 
-class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """`Gateway.status`."""
 
-    addresses: tuple[Address, ...]
+    addresses: tuple[Address, ...] = ()
     conditions: tuple[Condition, ...]
-    listeners: tuple[ListenerStatus, ...]
+    listeners: tuple[ListenerStatus, ...] = ()
     attached_listener_sets: int
 
 
-class ListenerSetStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ListenerSetStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """`ListenerSet.status`."""
 
     conditions: tuple[Condition, ...]
-    listeners: tuple[ListenerStatus, ...]
+    listeners: tuple[ListenerStatus, ...] = ()
 
 
 class Feature(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,11 +118,11 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
     name: str
 
 
-class GatewayClassStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class GatewayClassStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """`GatewayClass.status`."""
 
     conditions: tuple[Condition, ...]
-    supported_features: tuple[Feature, ...]
+    supported_features: tuple[Feature, ...] = ()
 
 
 class PolicyAncestorStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

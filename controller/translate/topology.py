@@ -86,6 +86,7 @@ class GatewayFacts:
     Attributes:
         object: the Gateway.
         accepted: its own verdict.
+        goes_on: it is not accepted, and served on as it was.
         resolved: its own verdict, and the summary of its listeners'.
         insecure: whether clients without a valid certificate may be let in anywhere.
         addresses: addresses to bind, normal form; empty: all.
@@ -102,6 +103,7 @@ class GatewayFacts:
 
     object: Gateway
     accepted: Verdict
+    goes_on: bool
     resolved: Verdict
     insecure: bool
     addresses: tuple[str, ...]
@@ -166,6 +168,7 @@ class Part:
         diagnostics: what is told by object.
         planes: what data planes are needed, by `namespace/name`; empty without provisioning.
         reads: what else was looked at, besides the Gateways and ListenerSets themselves.
+        missing: since when Secrets are gone whose certificates serve on, by id; seconds since 1970.
         due: when it changes by itself, because of a certificate's time; seconds since 1970; None: never.
     """
 
@@ -179,6 +182,7 @@ class Part:
     diagnostics: Mapping[ObjectKey, tuple[Diagnostic, ...]]
     planes: Mapping[str, PlaneRequest]
     reads: frozenset[Read]
+    missing: Mapping[str, float]
     due: float | None = None
 
 
@@ -194,6 +198,7 @@ class Topology:
         parents: views by (kind, namespace, name).
         features: what our classes publish.
         version: the verdict on the installed version of the Gateway API; None where nobody tells it.
+        missing: since when Secrets are gone whose certificates serve on, by id; seconds since 1970.
         due: when it changes by itself, because of a certificate's time; seconds since 1970; None: never.
     """
 
@@ -204,4 +209,5 @@ class Topology:
     parents: Mapping[Read, ParentView]
     features: tuple[Feature, ...]
     version: Verdict | None
+    missing: Mapping[str, float]
     due: float | None = None

@@ -2,9 +2,11 @@
 
 `translate(snapshot)` gives the same result whatever was translated before (tests hold it to that); what it remembers
 makes it fast. Four things are remembered for their own sake: a certificate that serves goes on serving when the
-content of its Secret goes bad; a Gateway stays at the address that a pool gave it, which its status says later; with
-`Options.keep_served` a Gateway that is served when its class is deleted; and an object whose new version makes a
-translation raise (`quarantine`). Stages, each fed only with what changed:
+content of its Secret goes bad, and for a while (`Options.certificate_grace`) when the Secret is gone; a Gateway stays
+at the address that a pool gave it, which its status says later; with `Options.keep_served` a Gateway that is served
+when its class is deleted; and an object whose new version makes a translation raise (`quarantine`).
+
+Stages, each fed only with what changed:
 
 1. topology: Gateways, ListenerSets, listeners, certificates: those that changed or looked at something that changed,
    with those that they may have a dispute with (`parts`);
@@ -173,6 +175,7 @@ class Translator:
             grants=memo.grants,
             classes=classes,
             good=known.ir.certificates if known is not None else {},
+            missed=known.topology.missing if known is not None else {},
             before=known.topology.gateways if known is not None and options.keep_served else {},
         )
         stale = memo.parts.stale(step.changes, step.dirty, options.now, around)
@@ -192,6 +195,7 @@ class Translator:
             parents=parents,
             features=supported_features(provisioned=options.provision is not None),
             version=version_verdict(step.snapshot) if old is None or versioned else old.version,
+            missing=memo.parts.missing,
             due=memo.parts.due,
         )
         self._update_class_statuses(memo, topology, old)

@@ -100,8 +100,14 @@ class Bench:
         return translation.with_report({"generation": 1}, self.writer.failures)
 
     def programmed(self, key: ObjectKey = KEY) -> str:
+        return self.condition("Programmed", key)
+
+    def accepted(self, key: ObjectKey = KEY) -> str:
+        return self.condition("Accepted", key)
+
+    def condition(self, kind: str, key: ObjectKey) -> str:
         assert self.statuses is not None
-        [found] = [item for item in self.statuses.statuses[key].conditions if item.type == "Programmed"]  # type: ignore[union-attr]
+        [found] = [item for item in self.statuses.statuses[key].conditions if item.type == kind]  # type: ignore[union-attr]
         return f"{found.status} {found.reason}: {found.message}"
 
     async def until(self, holds: Callable[[], bool], limit: float = 10.0) -> None:
@@ -487,11 +493,11 @@ def test_bad_parameters_keep_what_is_there() -> None:
         async with bench((GATEWAYS, gateway())) as it:
             await it.server.wait(lambda: len(it.server.writes) == 5)
             it.server.put(GATEWAYS, gateway(port=81, parametersRef=reference))
-            await it.until(lambda: it.statuses is not None and it.programmed().startswith("False Invalid"))
+            await it.until(lambda: it.statuses is not None and it.accepted().startswith("False InvalidParameters"))
             await it.quiet()
             assert it.server.writes == ALL
             it.server.put(GATEWAYS, gateway())
-            await it.until(lambda: not it.programmed().startswith("False Invalid"))
+            await it.until(lambda: it.accepted().startswith("True"))
             await it.quiet()
             assert it.server.writes == ALL
 
@@ -526,11 +532,11 @@ def test_a_class_that_is_deleted_takes_nothing_with_it(parameters: dict[str, Any
             await it.server.wait(lambda: len(it.server.writes) == 5)
             await it.quiet()
             it.server.delete(CLASSES, "", "sluicegate")
-            await it.until(lambda: it.programmed().startswith("False Invalid: GatewayClass sluicegate does not exist"))
-            assert "goes on serving" in it.programmed()
+            await it.until(lambda: it.accepted().startswith("False GatewayClassNotFound: GatewayClass sluicegate"))
+            assert "goes on serving" in it.accepted()
             await it.quiet()
             it.server.put(CLASSES, class_of(parameters, uid="another"))
-            await it.until(lambda: it.programmed().startswith("False AddressNotAssigned"))
+            await it.until(lambda: it.accepted().startswith("True"))
             await it.quiet()
             assert len(it.server.writes) == 5
             it.server.delete(CLASSES, "", "sluicegate")
@@ -555,7 +561,7 @@ def test_a_restart_without_the_class() -> None:
         without["spec"]["gatewayClassName"] = "sluicegate"
         async with bench((GATEWAYS, without), (GATEWAYS, other), *there, lead=False) as it:
             it.server.delete(CLASSES, "", "sluicegate")
-            await it.until(lambda: it.programmed().startswith("False Invalid"))
+            await it.until(lambda: it.accepted().startswith("False GatewayClassNotFound"))
             it.loop.lead(True)
             await it.quiet()
             assert not it.server.writes

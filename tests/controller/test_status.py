@@ -55,6 +55,25 @@ def test_the_first_status() -> None:
     assert found["parents"][0]["conditions"][0]["lastTransitionTime"] == NOW
 
 
+def test_empty_lists_are_not_written_and_those_that_are_there_go() -> None:
+    """`kubectl wait --for=jsonpath={.status.addresses[0].value}` fails at once where the list is there and empty."""
+    wanted = gateway_status(condition())
+    assert "addresses" not in (merged_status(None, wanted, NAME, NOW) or {})
+    addressed = {**written(wanted), "addresses": [{"type": "IPAddress", "value": "10.0.0.1"}]}
+    for there in (addressed, {**written(wanted), "addresses": []}):
+        after = merged_status(there, wanted, NAME, NOW)
+        assert after is not None
+        assert "addresses" not in after
+    assert merged_status(written(wanted), wanted, NAME, NOW) is None
+
+
+def written(status: GatewayStatus) -> dict[str, Any]:
+    """A status as the API has it after we wrote it."""
+    found = merged_status(None, status, NAME, NOW)
+    assert found is not None
+    return found
+
+
 def test_what_the_api_gives_back_is_not_written_again() -> None:
     kinds = (Kind(group="gateway.networking.k8s.io", kind="HTTPRoute"),)
     listener = ListenerStatus(name="a", supported_kinds=kinds, attached_routes=1, conditions=(condition(),))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from sluicegate.controller.api import Document, ObjectKey, decode
 from sluicegate.controller.store.store import Apply, Delete, Store
 from sluicegate.controller.translate import Options, Translation, Translator, to_document
@@ -102,3 +106,78 @@ def test_services_of_data_planes_are_looked_at_only_while_the_class_is_gone() ->
     bench = Bench(gateway_class(), gateway(), service("10.0.0.1"), options=options)
     assert bench.after().topology is bench.after(service("10.0.0.2")).topology
     assert bench.after(CLASS).topology is not bench.after(service("10.0.0.3")).topology
+
+
+def listener_set(name: str = "extra", gateway: str = "web") -> Document:
+    spec = {"parentRef": {"name": gateway}, "listeners": [{"name": "a", "port": 8080, "protocol": "HTTP"}]}
+    return {"apiVersion": GATEWAY_API, "kind": "ListenerSet", "metadata": {"name": name}, "spec": spec}
+
+
+def with_sets(name: str = "web") -> Document:
+    made = gateway(name)
+    made["spec"]["allowedListeners"] = {"namespaces": {"from": "Same"}}
+    return made
+
+
+def bound(translation: Translation) -> Translation:
+    """The same after an engine bound everything."""
+    listeners = [{"id": item, "bound": ["10.0.0.1:80"]} for item in translation.ir.listeners]
+    return translation.with_report({"generation": 1, "listeners": listeners})
+
+
+def conditions(translation: Translation, key: ObjectKey) -> dict[str, str]:
+    return {item["type"]: item["status"] for item in to_document(translation.statuses[key])["conditions"]}
+
+
+SET = ObjectKey("ListenerSet", "default", "extra")
+
+
+def test_what_serves_on_is_told_as_such() -> None:
+    """external-dns drops the names of a ListenerSet that is not accepted, whatever the traffic does."""
+    options = replace(OPTIONS, status_addresses=("10.0.0.1",))
+    bench = Bench(gateway_class(), with_sets(), listener_set(), options=options)
+    assert conditions(bound(bench.after()), SET) == {"Accepted": "True", "Programmed": "True"}
+    gone = bound(bench.after(CLASS))
+    assert conditions(gone, SET) == {"Accepted": "True", "Programmed": "True"}
+    assert conditions(gone, KEY) == {"Accepted": "False", "Programmed": "True", "ResolvedRefs": "True"}
+    assert to_document(gone.statuses[KEY])["addresses"]
+
+
+def provisioned_service() -> Document:
+    labels = {
+        "app.kubernetes.io/managed-by": "sluicegate",
+        "gateway.networking.k8s.io/gateway-name": "web",
+        "gateway.networking.k8s.io/gateway-class-name": "sluicegate",
+    }
+    owner = {"apiVersion": GATEWAY_API, "kind": "Gateway", "name": "web", "uid": "u", "controller": True}
+    metadata = {
+        "name": "web-sluicegate",
+        "labels": labels,
+        "annotations": {"sluicegate.dev/controller-name": "sluicegate.dev/controller"},
+        "ownerReferences": [owner],
+    }
+    status = {"loadBalancer": {"ingress": [{"ip": "10.0.0.9"}]}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata,
+        "spec": {"type": "LoadBalancer"},
+        "status": status,
+    }
+
+
+@pytest.mark.parametrize("provisioned", [True, False])
+def test_parameters_that_are_mistyped_end_nothing_that_serves(provisioned: bool) -> None:
+    """A Gateway that has no data plane yet is another matter: nothing of it serves."""
+    options = Options(implicit_class=False, implicit_namespaces=False, provision=ProvisionOptions(authority=""))
+    wrong = with_sets()
+    wrong["metadata"]["uid"] = "u"
+    reference = {"group": "sluicegate.dev", "kind": "GatewayParameters", "name": "nope"}
+    wrong["spec"]["infrastructure"] = {"parametersRef": reference}
+    services = [provisioned_service()] if provisioned else []
+    bench = Bench(gateway_class(), wrong, listener_set(), *services, options=options)
+    told = bound(bench.after())
+    serves = str(provisioned)
+    assert conditions(told, KEY) == {"Accepted": "False", "Programmed": serves, "ResolvedRefs": "True"}
+    assert conditions(told, SET) == {"Accepted": serves, "Programmed": serves}
+    assert accepted(told) == "False InvalidParameters: GatewayParameters default/nope does not exist"

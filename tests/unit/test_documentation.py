@@ -115,7 +115,8 @@ def test_every_setting_of_the_controller_is_documented() -> None:
     assert {cells[0] for cells in table.values()} == options("controller")
     for name, (_, variable, default, _) in table.items():
         assert variable == f"SLUICEGATE_{name.upper()}"
-        assert getattr(ControllerSettings(), name) in default
+        value = getattr(ControllerSettings(), name)
+        assert (f"{value:g}" if isinstance(value, float) else value) in default
     shown, of_grpc = variables(text, "controller/stream/transport.py")
     assert shown == environment.names | of_grpc
 

@@ -250,6 +250,7 @@ class Provisioning:
         gateway = build.gateway
         infrastructure = gateway.spec.infrastructure
         build.kept = build.refused is not None
+        build.goes_on = build.kept and self.has_plane(gateway)
         return PlaneGateway(
             key=gateway.key,
             uid=gateway.metadata.uid,

@@ -43,6 +43,12 @@ _SETTINGS = (
         "HOST:PORT",
         default="sluicegate-controller.NAMESPACE.svc:18000",
     ),
+    setting(
+        ControllerSettings,
+        "certificate_grace",
+        "Time for which a certificate serves on after its Secret is gone.",
+        "SECONDS",
+    ),
     setting(ControllerSettings, "admin", "Address of healthz, readyz and metrics; or off.", "ADDRESS"),
     setting(ControllerSettings, "output", "json: one JSON object a line, for programs.", "text|json"),
 )

@@ -44,6 +44,12 @@ _SETTINGS = (
     setting(Settings, "namespace", "With --kubernetes: where the Lease is.", "NAME"),
     setting(
         Settings,
+        "certificate_grace",
+        "With --kubernetes: time for which a certificate serves on after its Secret is gone.",
+        "SECONDS",
+    ),
+    setting(
+        Settings,
         "kubeconfig",
         "With --kubernetes: how to reach the cluster.",
         "PATH",

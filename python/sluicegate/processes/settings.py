@@ -29,6 +29,8 @@ DEFAULT_POD_DRAIN, DEFAULT_SETTLE = 60.0, 5.0
 MAX_PORT_OFFSET = 60_000
 MAX_WORKERS = 256
 MAX_DRAIN, MAX_SETTLE = 3_600.0, 600.0
+#: Seconds for which a certificate serves on after its Secret is gone: who issues one anew may delete the old one first.
+DEFAULT_CERTIFICATE_GRACE, MAX_CERTIFICATE_GRACE = 300.0, 86_400.0
 #: Settings that may be given several times, or separated by commas.
 LISTS = frozenset({"listen", "address_pool", "status_address"})
 
@@ -77,6 +79,7 @@ class Settings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=
         address_pool: networks and ranges that Gateways of a cluster get their addresses from.
         status_address: what Gateways of a cluster report that bind all addresses.
         namespace: where the controller keeps its Lease.
+        certificate_grace: seconds for which a certificate of a cluster serves on after its Secret is gone.
         kubeconfig: path; empty: the pod's own account, else the usual kubeconfig.
     """
 
@@ -86,6 +89,7 @@ class Settings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=
     address_pool: tuple[str, ...] = ()
     status_address: tuple[str, ...] = ()
     namespace: str = "sluicegate-system"
+    certificate_grace: float = DEFAULT_CERTIFICATE_GRACE
     kubeconfig: str = ""
 
 
@@ -265,6 +269,9 @@ def _check_listening(settings: Settings, places: Mapping[str, str]) -> None:
             raise _refusal(places, "listen", text)
     if not 0 <= settings.port_offset <= MAX_PORT_OFFSET:
         raise _refusal(places, "port_offset", f"{settings.port_offset} is not between 0 and {MAX_PORT_OFFSET}")
+    if not 0 <= settings.certificate_grace <= MAX_CERTIFICATE_GRACE:
+        text = f"{settings.certificate_grace} seconds are not between 0 and {MAX_CERTIFICATE_GRACE:.0f}"
+        raise _refusal(places, "certificate_grace", text)
 
 
 def _is_address(value: str) -> bool:

@@ -150,6 +150,7 @@ class Controller:
             implicit_class=False,
             implicit_namespaces=False,
             merge_gateways=False,
+            certificate_grace=settings.certificate_grace,
             checks=native_checks(),
             provision=ProvisionOptions(
                 namespace=settings.namespace,

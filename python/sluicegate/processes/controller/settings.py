@@ -10,7 +10,12 @@ from typing import Any
 import msgspec
 
 from sluicegate.controller import DEFAULT_CONTROLLER_NAME
-from sluicegate.processes.settings import option_of, variable_of
+from sluicegate.processes.settings import (
+    DEFAULT_CERTIFICATE_GRACE,
+    MAX_CERTIFICATE_GRACE,
+    option_of,
+    variable_of,
+)
 
 DEFAULT_NAMESPACE = "sluicegate-system"
 #: Name of the Service of the config stream.
@@ -38,6 +43,7 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
         stream_name: `host:port` as data planes dial it.
         admin: `address:port` of /healthz, /readyz and /metrics, or `off`.
         output: `text` or `json`.
+        certificate_grace: seconds for which a certificate serves on after its Secret is gone.
         pod: name of this pod.
     """
 
@@ -50,6 +56,7 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
     stream_name: str = ""
     admin: str = "127.0.0.1:19000"
     output: str = "text"
+    certificate_grace: float = DEFAULT_CERTIFICATE_GRACE
     pod: str = ""
 
     @property
@@ -71,7 +78,7 @@ def load_controller_settings(
     Raises:
         ControllerSettingsError: something that cannot be used.
     """
-    given: dict[str, str] = {}
+    given: dict[str, Any] = {}
     places: dict[str, str] = {}
     for name in ControllerSettings.__struct_fields__:
         value = flags.get(name) or environment.get(variable_of(name))
@@ -82,6 +89,8 @@ def load_controller_settings(
     given.setdefault("pod", environment.get("POD_NAME") or "")
     given.setdefault("image", f"sluicegate:{version}")
     given.setdefault("stream_name", f"{NAME}.{given['namespace']}.svc:18000")
+    if "certificate_grace" in given:
+        given["certificate_grace"] = _seconds(places, "certificate_grace", given["certificate_grace"])
     settings = ControllerSettings(**given)
     _check(settings, places)
     return settings
@@ -104,6 +113,16 @@ def _check(settings: ControllerSettings, places: Mapping[str, str]) -> None:
         raise _refusal(places, "image_pull_policy", settings.image_pull_policy, f"one of {', '.join(POLICIES)}")
     if settings.output not in {"text", "json"}:
         raise _refusal(places, "output", settings.output, "text or json")
+
+
+def _seconds(places: Mapping[str, str], name: str, text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found <= MAX_CERTIFICATE_GRACE:
+        raise _refusal(places, name, text, f"a number of seconds from 0 to {MAX_CERTIFICATE_GRACE:.0f}")
+    return found
 
 
 def _refusal(places: Mapping[str, str], name: str, value: str, wanted: str) -> ControllerSettingsError:

@@ -65,6 +65,7 @@ class ClusterGateway:
             implicit_class=False,
             implicit_namespaces=False,
             keep_served=True,
+            certificate_grace=settings.certificate_grace,
             pool=pool_of(settings.address_pool),
             status_addresses=settings.status_address or (_own_address(),),
             checks=native_checks(),
