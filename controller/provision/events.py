@@ -23,7 +23,6 @@ from .. import caught
 from ..api import ObjectKey
 from ..sources.kubernetes.client import ApiError, Client
 from ..sources.kubernetes.resources import BY_KIND
-from ..store.snapshot import Snapshot
 from ..store.store import Event
 from ..translate import Condition, Status, Translation
 
@@ -86,9 +85,8 @@ class EventWriter:
         self._instance = (pod_name or "sluicegate")[:MAX_INSTANCE]
         self._complain = complain
         self._leading = False
-        self._snapshot: Snapshot | None = None
+        self._translation: Translation | None = None
         self._settled = False
-        self._statuses: dict[ObjectKey, Status] = {}
         self._bad: dict[ObjectKey, tuple[_Told, ...]] = {}
         self._due: dict[ObjectKey, float] = {}
         self._known_bad: dict[ObjectKey, frozenset[_Told]] = {}
@@ -123,14 +121,13 @@ class EventWriter:
         """Take what objects have come to."""
         # What comes after statuses that were not settled is no change: a new leader only learns how things are.
         first, self._settled = not self._settled, translation.settled
-        self._snapshot = translation.snapshot
-        before, self._statuses = self._statuses, dict(translation.statuses)
-        for key, status in self._statuses.items():
-            old = before.get(key)
-            if old is not status:
-                self._compare(key, old, status, first=first)
-        for key in before.keys() - self._statuses.keys():
-            self._forget(key)
+        before, self._translation = self._translation, translation
+        for key in translation.changed_since(before):
+            status = translation.statuses.get(key)
+            if status is None:
+                self._forget(key)
+            else:
+                self._compare(key, before.statuses.get(key) if before is not None else None, status, first=first)
         if self._due:
             self._ready.set()
 
@@ -211,7 +208,7 @@ class EventWriter:
             self._complain("event_failed", f"an event about {told.key} is lost: {caught.note('write', error)}")
 
     async def _write(self, told: _Told) -> None:
-        item = self._snapshot.get(told.key) if self._snapshot is not None else None
+        item = self._translation.snapshot.get(told.key) if self._translation is not None else None
         if item is None:
             return  # gone meanwhile
         now = asyncio.get_running_loop().time()

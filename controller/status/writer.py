@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -21,7 +21,7 @@ from ..api.kinds import BY_NAME, STATUS_KINDS
 from ..sources.kubernetes.client import ApiError, Client, decoded
 from ..sources.kubernetes.resources import path_of
 from ..store.store import Delete, Event
-from ..translate import Status
+from ..translate import Translation
 from .merge import merged_status
 from .pace import Pace
 
@@ -62,7 +62,7 @@ class StatusWriter:
         self._controller_name = controller_name
         self._complain = complain
         self._live: dict[ObjectKey, _Live] = {}
-        self._wanted: Mapping[ObjectKey, Status] = {}
+        self._wanted: Translation | None = None
         self._queue: dict[ObjectKey, None] = {}
         self._ready = asyncio.Event()
         self._leading = False
@@ -101,15 +101,11 @@ class StatusWriter:
             self._failures.pop(event.key, None)
             self._queue.pop(event.key, None)
 
-    def want(self, statuses: Mapping[ObjectKey, Status]) -> None:
+    def want(self, translation: Translation) -> None:
         """Say what the statuses should be from now on."""
-        before, self._wanted = self._wanted, statuses
-        for key, status in statuses.items():
-            if before.get(key) is not status:
-                self._push(key)
-        for key in before:
-            if key not in statuses:
-                self._push(key)
+        before, self._wanted = self._wanted, translation
+        for key in translation.changed_since(before):
+            self._push(key)
 
     def lead(self, leading: bool) -> None:
         """Begin or stop to write."""
@@ -153,7 +149,7 @@ class StatusWriter:
 
     async def _write(self, key: ObjectKey) -> None:
         live = self._live.get(key)
-        status = self._wanted.get(key)
+        status = self._wanted.statuses.get(key) if self._wanted is not None else None
         if live is None or (status is None and not live.status):
             return
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -88,6 +88,8 @@ class Projector:
         self.planes: dict[PlaneKey, Plane] = {}
         #: Keys of session tickets, from the next update on; None: none are known.
         self.shared: SharedKeys | None = None
+        self._shared_before: SharedKeys | None = None
+        self._gateways: Mapping[PlaneKey, Iterable[str]] | None = None
         self._state = self._before = State()
         self._planes_of: dict[str, set[PlaneKey]] = defaultdict(set)
         self._listeners_of: dict[str, set[str]] = defaultdict(set)
@@ -106,7 +108,10 @@ class Projector:
             The ids that changed, of each plane that has such; planes that are gone are in `planes` no more.
         """
         look: dict[PlaneKey, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-        self._place(gateways, look)
+        placed = gateways is not self._gateways
+        if placed:
+            self._gateways = gateways
+            self._place(gateways, look)
         before, self._before, self._state = self._state, self._state, state
         for section in KNOWN:
             for name in _changed(before, state, section):
@@ -117,7 +122,9 @@ class Projector:
             plane = self.planes.get(key)
             if plane is not None and (found := self._renew(key, plane, sections)):
                 changed[key] = found
-        for key, plane in self.planes.items():
+        ticketed = placed or self._shared_before is not self.shared
+        self._shared_before = self.shared
+        for key, plane in self.planes.items() if ticketed else ():
             if renewed := self._renew_tickets(plane):
                 changed[key] = {**changed.get(key, {}), TICKETS: renewed}
         return changed

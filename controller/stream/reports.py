@@ -45,13 +45,14 @@ class Said(NamedTuple):
     settled: bool = False
 
 
-Finish = Callable[[Translation, ApplyReport], Translation]
+#: Puts a report into a translation, given what came of it last time.
+Finish = Callable[[Translation, ApplyReport, Translation | None], Translation]
 
 
 class Reports:
     """Adds to a translation what the data planes made of it (`Reports` of the loop)."""
 
-    def __init__(self, said: Callable[[], Said], finish: Finish = Translation.with_report) -> None:
+    def __init__(self, said: Callable[[], Said], finish: Finish | None = None) -> None:
         """Read reports from a place.
 
         Args:
@@ -59,23 +60,54 @@ class Reports:
             finish: puts a report into a translation.
         """
         self._said = said
-        self._finish = finish
+        self._finish = finish or (lambda translation, report, before: translation.with_report(report, before=before))
+        self._merged: tuple[Said, ApplyReport] | None = None
+        self._planes: dict[PlaneKey, _PlaneReports] = {}
+        self._last: Translation | None = None
 
     def reported(self, translation: Translation) -> Translation:
-        """The translation with what the data planes last said."""
-        return self._finish(translation, merged(self._said()))
+        """The translation with what the data planes last said; one call at a time."""
+        said = self._said()
+        if self._merged is None or self._merged[0] is not said:
+            self._planes = _renewed(self._planes, said)
+            self._merged = (said, _together(self._planes.values(), settled=said.settled))
+        self._last = self._finish(translation, self._merged[1], self._last)
+        return self._last
+
+
+class _PlaneReports(NamedTuple):
+    """The reports on the listeners of one data plane, and what they are made of."""
+
+    listeners: Mapping[str, str]
+    pods: tuple[PodReport, ...]
+    reports: tuple[ListenerReport, ...]
 
 
 def merged(said: Said) -> ApplyReport:
     """Make one report of those of all pods."""
-    found: dict[str, ListenerReport] = {}
+    return _together(_renewed({}, said).values(), settled=said.settled)
+
+
+def _together(planes: Iterable[_PlaneReports], *, settled: bool) -> ApplyReport:
+    found = [report for plane in planes for report in plane.reports]
+    return ApplyReport(0, tuple(sorted(found, key=lambda report: report.id)), settled)
+
+
+def _renewed(before: Mapping[PlaneKey, _PlaneReports], said: Said) -> dict[PlaneKey, _PlaneReports]:
+    """The reports of all data planes; those of which nothing new was said stay."""
+    result: dict[PlaneKey, _PlaneReports] = {}
     for key, listeners in said.listeners.items():
-        pods = said.pods.get(key, ())
-        refused = _refused(pods)
-        for identifier, outcomes in _current(listeners, pods).items():
-            if outcomes or refused is not None:
-                found[identifier] = _merge(identifier, outcomes, refused)
-    return ApplyReport(0, tuple(found[identifier] for identifier in sorted(found)), said.settled)
+        pods, known = said.pods.get(key, ()), before.get(key)
+        if known is None or known.listeners is not listeners or known.pods is not pods:
+            refused = _refused(pods)
+            reports = tuple(
+                _merge(identifier, outcomes, refused)
+                for identifier, outcomes in _current(listeners, pods).items()
+                if outcomes or refused is not None
+            )
+            known = _PlaneReports(listeners, pods, reports)
+        result[key] = known
+    return result
 
 
 _Outcomes = list[tuple[str, ListenerOutcome]]

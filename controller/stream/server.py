@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import operator
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -23,6 +24,7 @@ from typing import Any, NamedTuple
 
 from ..store.store import Event
 from ..translate import State, Translation
+from ..translate.infrastructure.plane import DataPlane
 from .projection import PlaneKey, Projector
 from .protocol import Message
 from .reports import PodReport, Said
@@ -49,16 +51,23 @@ class Wanted(NamedTuple):
     gateways: Mapping[PlaneKey, frozenset[str]]
 
 
-def wanted(translation: Translation) -> Wanted:
+class WantedOf:
     """What the data planes should have by a translation; the `select` of the stream's output."""
-    planes = translation.infrastructure.values()
-    return Wanted(
-        translation.ir,
-        {
-            (plane.namespace, plane.name): frozenset(f"{key.namespace}/{key.name}" for key in plane.gateways)
-            for plane in planes
-        },
-    )
+
+    def __init__(self) -> None:
+        """Begin without data planes."""
+        self._planes: Mapping[str, DataPlane] | None = None
+        self._gateways: Mapping[PlaneKey, frozenset[str]] = {}
+
+    def __call__(self, translation: Translation) -> Wanted:
+        """Select it; planes that are the same have the same mapping of Gateways."""
+        if self._planes is not translation.infrastructure:
+            self._planes = translation.infrastructure
+            self._gateways = {
+                (plane.namespace, plane.name): frozenset(f"{key.namespace}/{key.name}" for key in plane.gateways)
+                for plane in translation.infrastructure.values()
+            }
+        return Wanted(translation.ir, self._gateways)
 
 
 class _EndError(Exception):
@@ -119,6 +128,8 @@ class StreamServer:
         self._times = times if times is not None else ServerTimes()
         self._projector = Projector()
         self._wanted: Wanted | None = None
+        #: The Gateways of the planes that there are.
+        self._placed: Mapping[PlaneKey, frozenset[str]] | None = None
         self._translated = False
         self._generation = 0
         self._leading = asyncio.Event()
@@ -155,11 +166,11 @@ class StreamServer:
         """Give every data plane what is its own from now on."""
         self._wanted = value
         self._generation += 1
-        self._translated = True
-        before = self._projector.planes.keys() - value.gateways.keys()
+        first, self._translated = not self._translated, True
+        before = self._projector.planes.keys() - value.gateways.keys() if self._placed is not value.gateways else ()
         changed = self._projector.update(value.state, value.gateways)
         planes = self._projector.planes
-        for key in [key for key in self._connections if key not in planes]:
+        for key in [key for key in self._connections if key not in planes] if before else ():
             for connection in self._connections[key].values():
                 connection.stop(Code.PERMISSION_DENIED, "no such data plane any more")
         for key in before:
@@ -169,11 +180,13 @@ class StreamServer:
             for connection in self._connections.get(key, {}).values():
                 connection.session.touch(sections)
                 connection.wake.set()
-        for key in planes:
+        placed, self._placed = self._placed is not value.gateways, value.gateways
+        for key in planes if placed else changed:
             if key not in self._listeners or "listeners" in changed.get(key, ()):
                 table = planes[key].tables["listeners"]
                 self._listeners[key] = MappingProxyType({name: item.version for name, item in table.items()})
-        self._publish()
+        if placed or first or any("listeners" in sections for sections in changed.values()):
+            self._publish()
 
     def share(self, keys: SharedKeys) -> None:
         """Give the data planes other keys of session tickets."""
@@ -410,7 +423,13 @@ class StreamServer:
             self._changed()
 
     def _publish(self) -> None:
-        pods = {key: tuple(report for _, report in found.values()) for key, found in self._pods.items() if found}
+        pods: dict[PlaneKey, tuple[PodReport, ...]] = {}
+        for key, found in self._pods.items():
+            reports, known = tuple(report for _, report in found.values()), self._said.pods.get(key, ())
+            # The very same one where nothing new was said: what was made of it stays.
+            same = len(reports) == len(known) and all(map(operator.is_, reports, known))
+            if reports:
+                pods[key] = known if same else reports
         heard = self._translated and self._leading.is_set() and self.listening.is_set()
         if heard and pods.keys() >= self._projector.planes.keys():
             self.settled.set()

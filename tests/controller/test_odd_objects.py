@@ -25,7 +25,7 @@ from sluicegate.controller.status import StatusWriter
 from sluicegate.controller.status.merge import merged_status
 from sluicegate.controller.store.store import Init, InitDone
 from sluicegate.controller.stream.projection import Projector
-from sluicegate.controller.stream.server import wanted
+from sluicegate.controller.stream.server import WantedOf
 from sluicegate.controller.translate import Options, Translation, Translator, ir_transaction
 from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
 from sluicegate.engine.checks import native_checks
@@ -92,7 +92,7 @@ class Cluster:
         outputs = [
             Output(infra, lambda translation: translation.infrastructure),
             Output(pods, lambda translation: translation.infrastructure),
-            Output(self.writer, lambda translation: translation.statuses, reported=True),
+            Output(self.writer, lambda translation: translation, reported=True),
         ]
         options = Options(
             implicit_class=False,
@@ -138,7 +138,7 @@ class Cluster:
         for key, live in self.writer._live.items():
             merged_status(live.status, translation.statuses.get(key), NAME, "2026-01-01T00:00:00Z", live.generation)
         if translation.infrastructure:
-            self._projector.update(*wanted(translation))
+            self._projector.update(*WantedOf()(translation))
         transaction = ir.encode(ir_transaction(None, translation.ir, 1))
         # Data planes of their own may share ports, one table cannot.
         self._table = None if self.translator.options.provision is not None else RouteTable(transaction)

@@ -247,7 +247,7 @@ async def with_loop(
     async with Client(configuration) as client:
         options = Options(implicit_class=False, implicit_namespaces=False)
         writer = StatusWriter(client, NAME, complain)
-        outputs = [Output(writer, lambda translation: translation.statuses, reported=True)]
+        outputs = [Output(writer, lambda translation: translation, reported=True)]
         loop = Loop(client, Translator(NAME, options), outputs, Everything(), complain)
         running = asyncio.create_task(loop_tasks.run(loop))
         try:

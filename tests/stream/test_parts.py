@@ -37,7 +37,7 @@ from sluicegate.controller.stream.identity import (
 from sluicegate.controller.stream.projection import Projector
 from sluicegate.controller.stream.protocol import BindError, ListenerOutcome, PlaneReport, Refusal
 from sluicegate.controller.stream.reports import PodReport, Reports, Said, merged
-from sluicegate.controller.stream.server import wanted
+from sluicegate.controller.stream.server import WantedOf
 from sluicegate.controller.translate import Options, Translation, Translator
 from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
 from sluicegate.controller.translate.status import GatewayStatus
@@ -326,10 +326,10 @@ def translation(options: Options | None = None) -> Translation:
 
 
 def test_what_is_wanted_comes_from_the_plan() -> None:
-    found = wanted(translation(Options(provision=ProvisionOptions(authority=""))))
+    found = WantedOf()(translation(Options(provision=ProvisionOptions(authority=""))))
     assert found.gateways == {("default", "gateway-c"): frozenset({"default/gateway"})}
     assert list(found.state.listeners) == [ID]
-    assert wanted(translation()).gateways == {}
+    assert WantedOf()(translation()).gateways == {}
 
 
 @pytest.mark.parametrize(

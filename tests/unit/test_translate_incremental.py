@@ -328,3 +328,35 @@ def _content(translation: Translation) -> dict[str, object]:
         "attached": dict(translation.attached),
         "assigned": dict(translation.assigned),
     }
+
+
+def test_one_new_route_touches_its_own_gateway_alone() -> None:
+    options = Options(implicit_class=False, merge_gateways=False, provision=ProvisionOptions(authority=""))
+    store, translator = Store(()), Translator(options=options)
+    spec = {"controllerName": translator.controller_name}
+    store.handle(Apply(decode({"apiVersion": GATEWAY_API, "kind": "GatewayClass", **_named("own"), "spec": spec})))
+    for number in range(50):
+        listeners = [{"name": "http", "port": 80, "protocol": "HTTP"}]
+        spec = {"gatewayClassName": "own", "listeners": listeners}
+        store.handle(
+            Apply(decode({"apiVersion": GATEWAY_API, "kind": "Gateway", **_named(f"g{number}"), "spec": spec}))
+        )
+    before = translator.translate(store.snapshot())
+    report = read_report(
+        {"generation": 1, "listeners": [{"id": name, "bound": ["a:1"]} for name in before.ir.listeners]}
+    )
+    reported = before.with_report(report)
+    spec = {"parentRefs": [{"name": "g7"}], "rules": [{}]}
+    store.handle(Apply(decode({"apiVersion": GATEWAY_API, "kind": "HTTPRoute", **_named("new"), "spec": spec})))
+    after = translator.translate(store.snapshot())
+    told = after.with_report(report, before=reported)
+    route, gateway = ObjectKey("HTTPRoute", "default", "new"), ObjectKey("Gateway", "default", "g7")
+    assert set(told.changed_since(reported)) == {route, gateway}
+    again = after.with_report(report, before=told)
+    assert again.changed_since(told) == frozenset()
+    other = next(key for key in told.statuses if key.kind == "Gateway" and key != gateway)
+    assert told.statuses[other] is reported.statuses[other]
+
+
+def _named(name: str) -> Document:
+    return {"metadata": {"name": name}}

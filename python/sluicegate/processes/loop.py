@@ -29,8 +29,9 @@ from ..controller.store.store import Apply, Delete, Event, Init, InitDone, Keep,
 from ..controller.translate import Translation, Translator
 from .job import Job
 
-#: Seconds that events are gathered after the first of a batch: a kubectl apply of many objects is a few batches.
-GATHER = 0.002
+#: Seconds that events are gathered after the first of a batch: a kubectl apply of many objects is a few batches. What
+#: comes after a rest of `REST` seconds waits for nothing.
+GATHER, REST = 0.002, 0.05
 #: Seconds between looks at the clock, for certificates whose time comes or is over.
 LOOK_AT_CLOCK = 30.0
 
@@ -195,6 +196,7 @@ class Loop:
     async def _translate(self) -> None:
         last: Snapshot | None = None
         translation: Translation | None = None
+        ended = float("-inf")
         while True:
             # Not `wait_for`: before Python 3.12 it can lose a cancellation.
             timer = asyncio.get_running_loop().call_later(LOOK_AT_CLOCK, self._changed.set)
@@ -202,7 +204,8 @@ class Loop:
                 await self._changed.wait()
             finally:
                 timer.cancel()
-            await asyncio.sleep(GATHER)
+            if time.monotonic() - ended < REST:
+                await asyncio.sleep(GATHER)
             self._changed.clear()
             if not self._store.ready:
                 continue
@@ -219,6 +222,7 @@ class Loop:
                 done = True
             if not done:
                 last = None
+            ended = time.monotonic()
 
     async def _round(self, snapshot: Snapshot, now: float) -> Translation:
         """From a snapshot to what is wanted everywhere."""

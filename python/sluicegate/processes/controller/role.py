@@ -27,7 +27,7 @@ from sluicegate.controller.store.store import Event
 from sluicegate.controller.stream.identity import Identity
 from sluicegate.controller.stream.reports import Reports
 from sluicegate.controller.stream.review import Reviewer
-from sluicegate.controller.stream.server import StreamServer, wanted
+from sluicegate.controller.stream.server import StreamServer, WantedOf
 from sluicegate.controller.stream.tickets import TicketKeeper
 from sluicegate.controller.translate import Options, Translation, Translator
 from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
@@ -104,7 +104,7 @@ class SettledStatus:
         """Pass the statuses on."""
         if not value.settled:
             self._write(False)
-        self._writer.want(value.statuses)
+        self._writer.want(value)
         self._write(self._leading and value.settled)
 
     def _write(self, writing: bool) -> None:
@@ -161,14 +161,15 @@ class Controller:
             ),
         )
         outputs = [
-            Output(self._server, wanted),
+            Output(self._server, WantedOf()),
             Output(self._infra, lambda translation: translation.infrastructure),
             Output(SettledStatus(self._status), lambda translation: translation, reported=True),
             Output(self._events, lambda translation: translation, reported=True),
             Output(self._pods, lambda translation: translation.infrastructure),  # leads after those that it tells
         ]
         reports = Reports(
-            self._server.said, lambda translation, report: translation.with_report(report, self._failures())
+            self._server.said,
+            lambda translation, report, before: translation.with_report(report, self._failures(), before),
         )
         self._loop = Loop(
             client,

@@ -72,7 +72,7 @@ class ClusterGateway:
         )
         translator = Translator(settings.controller_name, options)
         writer = StatusWriter(client, settings.controller_name, log.warning)
-        outputs = [Output(writer, lambda translation: translation.statuses, reported=True)]
+        outputs = [Output(writer, lambda translation: translation, reported=True)]
         self._loop = Loop(client, translator, outputs, self, log.warning)
         self._follower = Follower(client, self._loop, self._lead, log, namespace=settings.namespace)
 
