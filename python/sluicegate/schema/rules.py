@@ -14,10 +14,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import cel
 import msgspec
-from cel import stdlib
 
+from .cel_library import cel, stdlib
 from .prepare import RULES, RULES_BELOW, Rules
 
 # fmt: off
