@@ -84,11 +84,13 @@ Code = Literal[
     "invalid-endpoint",
     "unsupported-addresses",
     "plain-text-to-tls-port",
+    "path-normalization",
     # Policies.
     "invalid-policy",
     "target-not-found",
     "policy-conflict",
     "unused-policy",
+    "foreign-policy",
     # What the gateway does about it.
     "held",
     "refused",

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from go_modules import CONFORMANCE, GATEWAY_API, module
-from sluicegate.cli.check import SCHEMA_CODES, schema_diagnostics
+from sluicegate.cli.checked import SCHEMA_CODES, schema_diagnostics
 from sluicegate.controller.sources.files import read
 from sluicegate.schema import catalog, rules, violations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.cli.check import schema_diagnostics
+from sluicegate.cli.checked import schema_diagnostics
 from sluicegate.controller.sources.files import loader, read
 from sluicegate.testing.offline import load_offline
 

@@ -6,98 +6,151 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, get_args
 
 import msgspec
 
 from sluicegate import __version__
-from sluicegate.controller.api import Diagnostic
-from sluicegate.controller.sources.files import Document
-from sluicegate.controller.sources.files.source import placed
+from sluicegate.controller.api import Code, Diagnostic
+from sluicegate.controller.sources.files.source import Source
 from sluicegate.controller.translate import Translation, to_document
-from sluicegate.schema import violations
-from sluicegate.testing.offline import load_offline
+from sluicegate.processes.settings import Settings
+from sluicegate.testing.offline import Offline, load_offline
 
+from .checked import REFERENCE_CODES, checked, refused_objects
+from .destination import Destination, destination_of
 from .exit_status import ExitStatus
 from .manifests import CONTROLLER_NAME, settings_of
-from .options import CONFIG, PATHS, Command, Option
-from .output import count
+from .options import CONFIG, PATHS, Command, Option, suggestion
+from .output import count, write_json
 from .roles import refuse
 from .sarif import to_sarif
 
-#: What the API server would refuse.
-SCHEMA_CODES = frozenset({"schema", "rule", "unknown-field", "unknown-kind", "unknown-version"})
-#: Codes of problems about what is not there: what may well be in the cluster and not in these files.
-REFERENCE_CODES = frozenset(
-    {
-        "backend-not-found",
-        "foreign-class",
-        "foreign-parent",
-        "invalid-ca-certificate-ref",
-        "invalid-certificate-ref",
-        "no-endpoints",
-        "no-parent",
-        "ref-not-permitted",
-        "target-not-found",
-        "unused-policy",
-    }
-)
+#: What ends the command with status 1, by `--fail-on`.
+_FAILURES: dict[str, frozenset[str]] = {"error": frozenset({"error"}), "warning": frozenset({"error", "warning"})}
+#: Reasons of conditions that only what runs can change: they say nothing about manifests.
+_OF_WHAT_RUNS = frozenset({"Pending", "AddressNotAssigned"})
+
+
+class CheckedObject(msgspec.Struct, frozen=True, kw_only=True):
+    """An object that the controller has a say in.
+
+    Attributes:
+        object: such as `HTTPRoute/default/shop`.
+        path: of the file.
+        line: where it begins.
+        status: as the controller would write it.
+    """
+
+    object: str
+    path: str
+    line: int
+    status: dict[str, Any]
+
+
+class CheckReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="format", tag="sluicegate.dev/check/v1"):
+    """What `--output json` writes.
+
+    Attributes:
+        version: of the program.
+        destination: what the manifests were looked at for.
+        because: why for that.
+        documents: number of documents that were read.
+        problems: in the order of files and lines.
+        refused: objects that the API server would not take; they have no status.
+        objects: those that the controller would take, with their statuses.
+        not_read: number of documents of each `apiVersion/kind` that the gateway has no use for.
+        ignored: number of problems that are left out, by code (`--ignore`).
+        counts: number of problems by severity.
+        failed: whether the exit status is 1.
+    """
+
+    version: str
+    destination: Destination
+    because: str
+    documents: int
+    problems: tuple[Diagnostic, ...]
+    refused: tuple[str, ...]
+    objects: tuple[CheckedObject, ...]
+    not_read: dict[str, int]
+    ignored: dict[str, int]
+    counts: dict[Literal["error", "warning", "info"], int]
+    failed: bool
 
 
 def _run(given: argparse.Namespace) -> int:
+    codes = get_args(Code)
+    for code in given.ignore or ():
+        if code not in codes:
+            return refuse(f"--ignore: there is no code {code}{suggestion(code, codes)}; docs/diagnostics.md has all")
     try:
         settings = settings_of(given)
     except (ValueError, OSError) as error:
         return refuse(str(error))
+    because = "--for says so"
+
+    def for_cluster(source: Source) -> bool:
+        nonlocal because
+        if given.destination is not None:
+            return bool(given.destination == "cluster")
+        destination, because = destination_of(source.documents())
+        return destination == "cluster"
+
     progress = _progress if given.output == "text" else None
-    # What the schemas say is told below, with fields and remedies apart.
-    offline = load_offline(given.paths, settings.controller_name, validate=None, progress=progress)
+    offline = load_offline(given.paths, settings.controller_name, progress=progress, cluster=for_cluster)
     if given.output == "text" and sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K")
-    documents = offline.source.documents()
-    found = sorted({*schema_diagnostics(documents), *offline.diagnostics()}, key=Diagnostic.order)
-    found = without_echoes(found)
+    report = _report(offline, settings, because, ignore=given.ignore or (), fail_on=given.fail_on)
     if given.output == "json":
-        document = {
-            "version": __version__,
-            "problems": msgspec.to_builtins(found),
-            "objects": list(_objects(offline.translation)),
-            "counts": dict(Counter(item.severity for item in found)),
-        }
-        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        write_json(report)
     elif given.output == "sarif":
-        sys.stdout.write(json.dumps(to_sarif(found, __version__), indent=2) + "\n")
+        sys.stdout.write(json.dumps(to_sarif(report.problems, __version__), indent=2) + "\n")
     else:
-        _write_text(found, offline.translation, len(documents), conditions=not given.no_conditions)
-    return ExitStatus.FAILED if any(item.severity != "info" for item in found) else ExitStatus.OK
+        for line in _lines(report, conditions=not given.no_conditions):
+            sys.stdout.write(f"{line}\n")
+    return ExitStatus.FAILED if report.failed else ExitStatus.OK
 
 
-def schema_diagnostics(documents: Iterable[Document]) -> Iterator[Diagnostic]:
-    """What the API server would refuse, with file and line; unknown fields too, as `kubectl apply` asks it to."""
-    for document in documents:
-        for item in placed(document, violations(document.data)):
-            yield msgspec.structs.replace(item, severity="error")
+def _report(offline: Offline, settings: Settings, because: str, *, ignore: Sequence[str], fail_on: str) -> CheckReport:
+    everything = checked(offline, settings.engine.path_normalization or "strict")
+    found = tuple(item for item in everything if item.code not in ignore)
+    counts = Counter[str](item.severity for item in found)
+    return CheckReport(
+        version=__version__,
+        destination="cluster" if offline.for_cluster else "standalone",
+        because=because,
+        documents=len(offline.source.documents()),
+        problems=found,
+        refused=tuple(sorted(refused_objects(everything))),
+        objects=tuple(_objects(offline.translation)),
+        not_read=offline.refresh.ignored,
+        ignored=dict(Counter(item.code for item in everything if item.code in ignore)),
+        counts={"error": counts["error"], "warning": counts["warning"], "info": counts["info"]},
+        failed=any(counts[kind] for kind in _FAILURES[fail_on]),
+    )
 
 
-def without_echoes(found: Sequence[Diagnostic]) -> list[Diagnostic]:
-    """Without what the gateway says about a field of which the schema has said it already."""
-    told: dict[tuple[str, str], list[str]] = {}
-    for item in found:
-        if item.code in SCHEMA_CODES:
-            told.setdefault((item.path, item.object), []).append(item.field)
-    return [
-        item
-        for item in found
-        if item.code in SCHEMA_CODES
-        or (item.path, item.object) not in told
-        or not (item.code == "invalid" or any(_related(item.field, field) for field in told[item.path, item.object]))
-    ]
+def _objects(translation: Translation) -> Iterator[CheckedObject]:
+    for key, status in sorted(translation.statuses.items()):
+        origin = translation.snapshot.origin(key)
+        yield CheckedObject(
+            object=str(key),
+            path=origin.path if origin is not None else "",
+            line=origin.line if origin is not None else 0,
+            status=_without_what_runs(to_document(status)),
+        )
 
 
-def _related(one: str, other: str) -> bool:
-    """Whether one path is the other's beginning."""
-    return bool(one and other) and (one.startswith(other) or other.startswith(one))
+def _without_what_runs(value: Any) -> Any:  # noqa: ANN401 (any JSON)
+    if isinstance(value, Mapping):
+        return {
+            key: [_without_what_runs(part) for part in item if part.get("reason") not in _OF_WHAT_RUNS]
+            if key == "conditions"
+            else _without_what_runs(item)
+            for key, item in value.items()
+        }
+    return [_without_what_runs(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _progress(path: str, number: int, known: int) -> None:
@@ -106,40 +159,39 @@ def _progress(path: str, number: int, known: int) -> None:
         sys.stderr.flush()
 
 
-def _objects(translation: Translation) -> Iterator[dict[str, Any]]:
-    for key, status in sorted(translation.statuses.items()):
-        origin = translation.snapshot.origin(key)
-        yield {
-            "object": str(key),
-            "path": origin.path if origin is not None else "",
-            "line": origin.line if origin is not None else 0,
-            "status": to_document(status),
-        }
-
-
-def _write_text(found: list[Diagnostic], translation: Translation, documents: int, *, conditions: bool) -> None:
-    write = sys.stdout.write
+def _lines(report: CheckReport, *, conditions: bool) -> Iterator[str]:
+    """The report for people."""
+    what = "a cluster" if report.destination == "cluster" else "sluicegate serve"
+    other = "standalone" if report.destination == "cluster" else "cluster"
+    yield f"Checked for {what}: {report.because} (--for {other}: the other way)"
     if conditions:
-        for entry in _objects(translation):
-            write(f"{entry['object']}  {entry['path']}:{entry['line']}\n")
-            for label, condition in _conditions(entry["status"]):
+        for entry in report.objects:
+            yield f"{entry.object}  {entry.path}:{entry.line}"
+            for label, condition in _conditions(entry.status):
                 where = f"{label}: " if label else ""
                 good = condition["status"] == ("False" if condition["type"] == "Conflicted" else "True")
                 message = "" if good else f": {condition['message']}"
-                write(f"  {where}{condition['type']}={condition['status']} ({condition['reason']}){message}\n")
-    references = [item for item in found if item.code in REFERENCE_CODES]
-    others = [item for item in found if item.code not in REFERENCE_CODES]
-    if others:
-        write("\nProblems:\n" if conditions else "Problems:\n")
-        for item in others:
-            write(f"  {item}\n")
-    if references:
-        write("\nProblems of reference (what is named is not in these files):\n")
-        for item in references:
-            write(f"  {item}\n")
-    counts = Counter(item.severity for item in found)
-    summary = ", ".join(count(counts[kind], kind) for kind in ("error", "warning") if counts[kind]) or "no problem"
-    write(f"\n{count(documents, 'document')}: {summary}\n")
+                yield f"  {where}{condition['type']}={condition['status']} ({condition['reason']}){message}"
+        for name in report.refused:
+            if name:
+                yield f"{name}  is refused"
+    references = [item for item in report.problems if item.code in REFERENCE_CODES]
+    for title, items in (
+        ("Problems", [item for item in report.problems if item.code not in REFERENCE_CODES]),
+        ("Problems of reference (what is named is not in these files)", references),
+    ):
+        if items:
+            yield ""
+            yield f"{title}:"
+            yield from (f"  {item}" for item in items)
+    yield ""
+    for kind, number in sorted(report.not_read.items()):
+        yield f"Not read: {number:,} of {kind}, a kind that the gateway has no use for"
+    ignored = ", ".join(f"{number:,} of {code}" for code, number in sorted(report.ignored.items()))
+    summary = [count(report.counts[kind], kind) for kind in ("error", "warning") if report.counts[kind]]
+    summary = summary or ["no problem"]
+    summary += [f"ignored: {ignored}"] if ignored else []
+    yield f"{count(report.documents, 'document')}: {', '.join(summary)}"
 
 
 def _conditions(status: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -167,10 +219,24 @@ COMMAND = Command(
     run=_run,
     paths=PATHS,
     options=(
+        Option(
+            ("--for",),
+            "What the manifests are for: a cluster, or sluicegate serve.",
+            "what they look like",
+            choices=("cluster", "standalone"),
+            name="destination",
+        ),
+        Option(("--fail-on",), "The least that makes the exit status 1.", "error", choices=("error", "warning")),
+        Option(("--ignore",), "Leave out problems of this code (docs/diagnostics.md).", "none", "CODE", repeats=True),
         CONTROLLER_NAME,
         CONFIG,
         Option(("--output", "-o"), "How to write it.", "text", choices=("text", "json", "sarif")),
         Option(("--no-conditions",), "Leave out the conditions that the controller would write.", "they are shown"),
     ),
-    examples=(("sluicegate check manifests", "exit status 1 where there are problems"),),
+    examples=(
+        ("sluicegate check manifests", "exit status 1 where something does not work"),
+        ("sluicegate check manifests --for cluster --fail-on warning --ignore unused-policy", "for CI"),
+        ("helm template . | sluicegate check - -o sarif", "for code hosts"),
+    ),
+    notes="path_normalization of the settings file counts.",
 )

@@ -55,7 +55,7 @@ _SETTINGS = (
 
 
 def _run(given: argparse.Namespace) -> int:
-    flags = {item.name: getattr(given, item.name) for item in _SETTINGS}
+    flags = {item.key: getattr(given, item.key) for item in _SETTINGS}
 
     def load() -> roles.Role:
         from sluicegate.processes.controller.role import ApiError, run_controller

@@ -16,7 +16,7 @@ class ExitStatus(enum.IntEnum):
 
 #: What each means.
 MEANINGS = {
-    ExitStatus.OK: "what was asked for was done. `check`: no problems. `explain`: the request is "
+    ExitStatus.OK: "what was asked for was done. `check`: nothing that `--fail-on` names. `explain`: the request is "
     "forwarded, redirected or a preflight. `serve`, `controller`, `gateway`: SIGTERM or Ctrl-C, and all is drained",
     ExitStatus.FAILED: "`check`: problems. `explain`: the request is answered with an error, the connection closed. "
     "`translate`: a manifest cannot be read",

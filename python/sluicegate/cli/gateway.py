@@ -22,7 +22,7 @@ _SETTINGS = (
 
 
 def _run(given: argparse.Namespace) -> int:
-    flags = {item.name: getattr(given, item.name) for item in _SETTINGS}
+    flags = {item.key: getattr(given, item.key) for item in _SETTINGS}
 
     def load() -> roles.Role:
         from sluicegate.processes.gateway.role import Connection, run_gateway

@@ -38,6 +38,7 @@ class Option:
         choices: values that it may have; empty: any.
         repeats: it may be given several times.
         variable: environment variable that does the same; empty: there is none.
+        name: of its value; empty: that of the option.
     """
 
     flags: tuple[str, ...]
@@ -47,11 +48,12 @@ class Option:
     choices: tuple[str, ...] = ()
     repeats: bool = False
     variable: str = ""
+    name: str = ""
 
     @property
-    def name(self) -> str:
+    def key(self) -> str:
         """Name of its value: that of the setting, where it is one."""
-        return self.flags[0].removeprefix("--").replace("-", "_")
+        return self.name or self.flags[0].removeprefix("--").replace("-", "_")
 
     def described(self) -> str:
         """What the help says of it."""
@@ -123,7 +125,7 @@ def parse(command: Command, arguments: Sequence[str]) -> argparse.Namespace:
     """
     parser = parser_of(command)
     given = parser.parse_intermixed_args(list(arguments))
-    missing = [item.flags[0] for item in command.options if not item.default and getattr(given, item.name) is None]
+    missing = [item.flags[0] for item in command.options if not item.default and getattr(given, item.key) is None]
     if missing:
         parser.error(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} required")
     if command.paths and not command.paths_optional and not given.paths:
@@ -156,11 +158,11 @@ def parser_of(command: Command) -> argparse.ArgumentParser:
 def _add(group: argparse._ArgumentGroup, option: Option) -> None:
     flags = option.flags[::-1]  # the short one first, as everywhere
     if not option.metavar and not option.choices:
-        group.add_argument(*flags, dest=option.name, action="store_true", default=None, help=option.described())
+        group.add_argument(*flags, dest=option.key, action="store_true", default=None, help=option.described())
         return
     group.add_argument(
         *flags,
-        dest=option.name,
+        dest=option.key,
         action="append" if option.repeats else "store",
         choices=option.choices or None,
         # Settings stay open: a variable or the file may have them.

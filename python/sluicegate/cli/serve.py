@@ -63,7 +63,7 @@ def _run(given: argparse.Namespace) -> int:
         return roles.refuse("give paths of manifests, or --kubernetes, and not both")
     if not given.kubernetes and not given.paths:
         return roles.refuse("give paths of manifests (- for standard input), or --kubernetes")
-    flags = {item.name: getattr(given, item.name) for item in _SETTINGS}
+    flags = {item.key: getattr(given, item.key) for item in _SETTINGS}
 
     def settings() -> Settings:
         return load_settings(flags, os.environ, given.config)

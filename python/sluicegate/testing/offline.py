@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from sluicegate import ir
 from sluicegate.controller.sources.files import Reader
 from sluicegate.controller.sources.files.reader import Progress
-from sluicegate.controller.store.store import Store
+from sluicegate.controller.store.store import Delete, Store
 from sluicegate.controller.translate import DEFAULT_CONTROLLER_NAME, Options, Translation, Translator, ir_transaction
+from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
 from sluicegate.engine.checks import native_checks
 from sluicegate.schema import violations
+from sluicegate.schema.core_rules import TLS_TYPE
 
-from ..controller.api import Diagnostic
-from ..controller.sources.files.source import Refresh, Source, Validate
+from ..controller.api import Diagnostic, Secret, Service
+from ..controller.sources.files.source import Refresh, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +28,13 @@ class Offline:
         source: knows the places of fields.
         refresh: what could not be read.
         translation: configuration, statuses and diagnostics.
+        for_cluster: they were read for a cluster.
     """
 
     source: Source
     refresh: Refresh
     translation: Translation
+    for_cluster: bool = False
 
     def transaction(self) -> ir.Transaction:
         """The full state, with its secrets."""
@@ -38,8 +42,16 @@ class Offline:
 
     def diagnostics(self) -> list[Diagnostic]:
         """Everything that is wrong, in the order of files and lines."""
-        told = self.source.with_lines(self.translation.diagnostics)
+        told = self.source.with_lines(item for item in self.translation.diagnostics if not self._is_made_there(item))
         return sorted({*self.refresh.diagnostics, *told}, key=Diagnostic.order)
+
+    def _is_made_there(self, item: Diagnostic) -> bool:
+        """Whether it is about endpoints that a cluster makes of the selector of a Service."""
+        if not self.for_cluster or item.code != "no-endpoints":
+            return False
+        namespace, name = item.object.removeprefix("Service/").split("/")
+        service = self.translation.snapshot.table("Service").get((namespace, name))
+        return isinstance(service, Service) and bool(service.spec.selector)
 
 
 def load_offline(
@@ -47,23 +59,34 @@ def load_offline(
     controller_name: str = DEFAULT_CONTROLLER_NAME,
     *,
     standard_input: str | None = None,
-    validate: Validate | None = violations,
     progress: Progress | None = None,
     port_offset: int = 0,
+    cluster: bool | Callable[[Source], bool] = False,
 ) -> Offline:
-    """Read and translate manifests.
+    """Read and translate manifests; what the API server would refuse is left out, as `serve` does it.
 
     Args:
         paths: files, directories, `-` for standard input.
         controller_name: of the GatewayClasses to serve.
         standard_input: text for `-`; None: standard input itself.
-        validate: look at documents as the API server would, and leave out what it would refuse, as `serve` does; None:
-            take what can be read.
         progress: called for each file that is read.
         port_offset: the setting of that name.
+        cluster: they are for a cluster and its controller, not for `serve`; may be asked of what was read.
     """
     store = Store()
-    source = Source(Reader(paths, standard_input), store, validate)
+    source = Source(Reader(paths, standard_input), store, violations)
     refresh = source.refresh(progress)
+    for_cluster = cluster(source) if callable(cluster) else cluster
     options = Options(port_offset=port_offset, checks=native_checks(), now=time.time())
-    return Offline(source, refresh, Translator(controller_name, options).translate(store.snapshot()))
+    if for_cluster:
+        # Each Gateway has addresses of its own; the Secret of the controller is its own business.
+        options = replace(options, merge_gateways=False, provision=ProvisionOptions(authority=""))
+        _hide_secrets(store)
+    return Offline(source, refresh, Translator(controller_name, options).translate(store.snapshot()), for_cluster)
+
+
+def _hide_secrets(store: Store) -> None:
+    """Take away what the controller is not shown: Secrets that are of no certificate."""
+    for item in [*store.snapshot().table("Secret").values()]:
+        if isinstance(item, Secret) and item.type != TLS_TYPE:
+            store.handle(Delete(item.key))

@@ -1,0 +1,121 @@
+"""What `check` has to say about manifests: the API server, the controller, and what neither of them tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from sluicegate.controller.api import Diagnostic
+from sluicegate.controller.sources.files import Document
+from sluicegate.controller.sources.files.source import placed
+from sluicegate.controller.translate.shadowed import shadowed_matches
+from sluicegate.controller.translate.values import normal_path
+from sluicegate.engine.limits import PathNormalization
+from sluicegate.schema import violations
+from sluicegate.testing.offline import Offline
+
+from .foreign_policies import foreign_policies
+
+#: What the API server would refuse.
+SCHEMA_CODES = frozenset({"schema", "rule", "unknown-field", "unknown-kind", "unknown-version"})
+#: Codes about what is not there: what may well be in the cluster and not in these files.
+REFERENCE_CODES = frozenset(
+    {
+        "backend-not-found",
+        "foreign-class",
+        "foreign-parent",
+        "invalid-ca-certificate-ref",
+        "invalid-certificate-ref",
+        "no-endpoints",
+        "no-parent",
+        "ref-not-permitted",
+        "target-not-found",
+        "unused-policy",
+    }
+)
+
+
+def checked(offline: Offline, path_normalization: PathNormalization = "strict") -> list[Diagnostic]:
+    """All that is to be said, in the order of files and lines.
+
+    Args:
+        offline: the manifests.
+        path_normalization: the engine setting of that name.
+    """
+    documents = offline.source.documents()
+    rules = offline.transaction().upsert.http_rules
+    found = {
+        # Of fields that are not known the API server says more: `kubectl apply` asks it to be strict.
+        *(item for item in offline.diagnostics() if item.code != "unknown-field"),
+        *schema_diagnostics(documents),
+        *foreign_policies(documents),
+        *offline.source.with_lines(_placed(offline, shadowed_matches(rules))),
+    }
+    if path_normalization == "off":
+        found.update(_paths_as_they_come(documents))
+    refused = refused_objects(found)
+    # What a policy is about says more than that its kind is not read.
+    policies = {item.object for item in found if item.code == "foreign-policy"}
+    told = (item for item in found if item.code != "unread-kind" or item.object not in policies)
+    return sorted((_with_cause(item, refused) for item in told), key=Diagnostic.order)
+
+
+def schema_diagnostics(documents: Iterable[Document]) -> Iterator[Diagnostic]:
+    """What the API server would refuse, with file and line; unknown fields too, as `kubectl apply` asks it to."""
+    for document in documents:
+        for item in placed(document, violations(document.data)):
+            yield msgspec.structs.replace(item, severity="error")
+
+
+def refused_objects(found: Iterable[Diagnostic]) -> frozenset[str]:
+    """Objects that the API server would refuse, whatever it is asked; without unknown fields it may take them."""
+    codes = SCHEMA_CODES - {"unknown-field"} | {"invalid", "duplicate"}
+    return frozenset(item.object for item in found if item.code in codes and item.severity == "error")
+
+
+def _with_cause(item: Diagnostic, refused: frozenset[str]) -> Diagnostic:
+    """Where an object is only missing because it is refused itself, say that it is to be corrected first."""
+    if item.code not in REFERENCE_CODES:
+        return item
+    cause = next((name for name in refused if f"{name.replace('/', ' ', 1)} " in f"{item.message} "), None)
+    return item if cause is None else msgspec.structs.replace(item, remedy=f"correct {cause} first: it is refused")
+
+
+def _placed(offline: Offline, items: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
+    """Of what the translation does not tell itself: file and line of the object."""
+    origins = {str(key): offline.translation.snapshot.origin(key) for key in offline.translation.statuses}
+    for item in items:
+        origin = origins.get(item.object)
+        yield item.at(origin) if origin is not None else item
+
+
+def _paths_as_they_come(documents: Iterable[Document]) -> Iterator[Diagnostic]:
+    """Paths of matches in a form that no request has where paths are not normalised."""
+    for document in documents:
+        if document.data.get("kind") != "HTTPRoute":
+            continue
+        found = [(field, value) for field, value in _path_values(document.data) if normal_path(value) != value]
+        items = [
+            Diagnostic(
+                severity="warning",
+                field=field,
+                code="path-normalization",
+                message=f"{value} is looked for as {normal_path(value)}, and path_normalization is off",
+                remedy="write the path as clients send it, without escapes of letters, digits and -._~",
+            )
+            for field, value in found
+        ]
+        yield from placed(document, items)
+
+
+def _path_values(data: dict[str, object]) -> Iterator[tuple[str, str]]:
+    spec = data.get("spec")
+    rules = spec.get("rules") if isinstance(spec, dict) else None
+    for index, rule in enumerate(rules if isinstance(rules, list) else []):
+        matches = rule.get("matches") if isinstance(rule, dict) else None
+        for number, match in enumerate(matches if isinstance(matches, list) else []):
+            path = match.get("path") if isinstance(match, dict) else None
+            value = path.get("value") if isinstance(path, dict) and path.get("type") != "RegularExpression" else None
+            if isinstance(value, str):
+                yield f"spec.rules[{index}].matches[{number}].path.value", value
