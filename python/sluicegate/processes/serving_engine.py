@@ -18,7 +18,7 @@ from .settings import EngineSettings
 #: Seconds between attempts to bind ports that could not be bound.
 RETRY_BINDS = 2.0
 #: Seconds between looks at what the engine has to tell.
-POLL_EVENTS = 0.5
+POLL_EVENTS = 1.0
 
 
 class Drain(NamedTuple):

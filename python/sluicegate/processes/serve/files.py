@@ -80,7 +80,6 @@ class FilesGateway:
         self._timed = asyncio.Event()
         self._failed = asyncio.Event()
         self._hung_up = asyncio.Event()
-        self._closed = asyncio.Event()
         options = Options(port_offset=settings.port_offset, listen=settings.listen, checks=native_checks())
         store = Store()
         source = Source(Reader(paths, settling=Settling()), store, validate)
@@ -116,8 +115,7 @@ class FilesGateway:
         """Nobody is told."""
 
     async def close(self) -> None:
-        """End the watch of the files, which is on a thread."""
-        self._closed.set()
+        """Nothing is left."""
 
     async def _step(self, progress: Progress | None = None, changed: frozenset[str] | None = None) -> Step:
         async with self._one_step:
@@ -148,7 +146,7 @@ class FilesGateway:
             self._failed.clear()
 
     async def _follow(self) -> None:
-        async for changed in changes(self._paths, self._closed, self._warn):
+        async for changed in changes(self._paths, self._warn):
             await self._update(changed)
 
     def _warn(self, message: str) -> None:

@@ -1,9 +1,9 @@
 """Says when manifests may have changed, as soon as the system does.
 
-Watches the directories that were given, the directories of files that were given, and what symbolic links lead to, so
-that an editor's rename and a mounted ConfigMap's swap are both seen. A link above them, as git-sync exchanges it, is
-looked at by the clock: the folder that has it may hold a whole file system, and nothing in there would matter. Where
-the system cannot watch (a limit, a network file system), the files are looked at again and again.
+Watched are the directories that were given, with all below them as the reader enters it, and each directory that has a
+name on the way to what was given or linked: so that an editor's rename, a mounted ConfigMap's swap, a link that
+git-sync exchanges for a new checkout, and what was not there before are all seen at once. In directories on the way
+only those names count, whatever else there may be. Where the system cannot watch, files are looked at again and again.
 """
 
 from __future__ import annotations
@@ -12,136 +12,165 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
 
-# The library's back end by itself: `awatch` does not say when its watch stands (both are documented).
-from watchfiles._rust_notify import RustNotify
-
 from sluicegate.controller.sources.files.disk import is_passing, is_plain, is_stream
 
-#: Milliseconds between looks at the events that gathered. A change waits one or two of them.
-STEP = 3
-#: Milliseconds after which gathered events are handed on, however many still come.
-DEBOUNCE = 50
-#: Milliseconds between looks where the system cannot watch.
-POLL = 500
-#: Milliseconds after which a watch without events looks whether it still watches the right directories.
-WAIT = 5_000
-#: The same where links lead to what was given: whether they lead elsewhere now. It costs a few calls of the system.
-WAIT_LINKED = 250
-#: Seconds between looks for a directory that vanished.
-VANISHED_POLL = 0.25
+from .inotify import CONTENT, NAMES, Inotify
+
+#: Seconds that events gather after the first one, again while more come, and in all.
+STEP, DEBOUNCE = 0.003, 0.05
+#: Seconds between looks where the system cannot watch.
+POLL = 0.5
+#: Seconds between looks for what the system does not tell: that a file system was mounted there.
+LOOK = 5.0
+#: Links on the way to a path; the system follows no more.
+MAX_LINKS = 40
 
 Warn = Callable[[str], None]
 
+#: Directories to watch, each with the names that count in it; None: all but hidden ones that come and go.
+Wanted = dict[str, set[str] | None]
 
-async def changes(paths: Iterable[str], stop: asyncio.Event, warn: Warn) -> AsyncIterator[frozenset[str] | None]:
+
+async def changes(paths: Iterable[str], warn: Warn) -> AsyncIterator[frozenset[str] | None]:
     """Yield the paths that may have changed, as soon as some have; None for any, also once when a watch begins.
 
     Args:
         paths: files and directories; standard input and pipes never change.
-        stop: ends the watch.
         warn: told when the system cannot watch.
     """
-    given = [path for path in paths if not is_stream(path)]
-    polling = False
-    while not stop.is_set():
-        watched = _watched(given)
-        lone = _lone(given)
-        if not watched:
-            await _pause(stop)
-            if any(os.path.exists(path) for path in given):
-                yield None
-            continue
-        places = _places(given)
-        linked = places != [os.path.abspath(path) for path in given]
-        wait = WAIT_LINKED if linked else WAIT
-        waited = 0
-        try:
-            # The watch stands before the files are looked at again: nothing falls between the two.
-            with RustNotify(watched, False, polling, POLL, _is_recursive(given), True) as watcher:
-                yield None
-                while True:
-                    told = await asyncio.to_thread(watcher.watch, DEBOUNCE, STEP, wait, stop)
-                    if told == "stop":
-                        return
-                    paths_told = [path for _, path in told] if isinstance(told, set) else []
-                    touched = frozenset(path for path in paths_told if not (is_passing(path) or _foreign(path, lone)))
-                    if touched:
-                        yield touched
-                    waited = 0 if paths_told else waited + wait
-                    steady = all(map(is_plain, touched)) if paths_told else waited < WAIT
-                    if linked and _places(given) != places:
-                        break  # a link leads elsewhere: what it led to is watched for nothing
-                    if not steady and _watched(given) != watched:
-                        break  # a directory is new, gone or links elsewhere: watch what is there now
-        except (OSError, RuntimeError) as error:
-            if all(os.path.exists(path) for path in watched) and not polling:
-                warn(f"the system cannot watch the files ({error}): they are looked at every {POLL} ms instead")
-                polling = True
-            await _pause(stop)
-
-
-async def _pause(stop: asyncio.Event) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), VANISHED_POLL)
-    except TimeoutError:
+    given = [os.path.abspath(path) for path in paths if not is_stream(path)]
+    if not given:
         return
+    try:
+        async for changed in _told(given):
+            yield changed
+    except (OSError, AttributeError) as error:  # a limit; a system that has no inotify
+        warn(f"the system cannot watch the files ({error}): they are looked at every {POLL * 1000:.0f} ms instead")
+    while True:
+        yield None
+        await asyncio.sleep(POLL)
 
 
-def _places(paths: Iterable[str]) -> list[str]:
-    """Where paths lead to, whatever links there are on the way."""
-    return [os.path.realpath(path) for path in paths]
+async def _told(given: list[str]) -> AsyncIterator[frozenset[str] | None]:
+    """What inotify tells.
+
+    Raises:
+        OSError: the system watches no more.
+    """
+    inotify = Inotify()
+    try:
+        wanted = _wanted(given)
+        inotify.watch(_masks(wanted))
+        # The watch stands before the files are looked at again: nothing falls between the two.
+        yield None
+        while True:
+            touched = await _gather(inotify, wanted, given)
+            if touched is None or not all(_is_inside(path, wanted) and is_plain(path) for path in touched):
+                before, wanted = wanted, _wanted(given)
+                inotify.watch(_masks(wanted))
+                # What came into a new directory before it was watched was not told.
+                touched = touched if wanted == before else None
+            yield touched
+    finally:
+        inotify.close()
 
 
-def _is_recursive(paths: Iterable[str]) -> bool:
-    """Whether a watch is of all below: not where only files were given."""
-    return any(map(os.path.isdir, paths))
-
-
-def _watched(paths: list[str]) -> list[str]:
-    """What has to be watched: sorted, without what lies below something else that is watched with all below."""
+async def _gather(inotify: Inotify, wanted: Wanted, given: list[str]) -> frozenset[str] | None:
+    """What changed next; None where that is not known."""
+    loop = asyncio.get_running_loop()
     found: set[str] = set()
+    identities, end = _identities(given), 0.0
+    while True:
+        timer = loop.call_later(0.0 if found else LOOK, inotify.wake)
+        try:
+            await inotify.wait()
+        finally:
+            timer.cancel()
+        told = inotify.read()
+        if told.lost or _identities(given) != identities:
+            return None
+        new = {path for path in told.paths if _counts(path, wanted)} - found
+        if found and (not new or loop.time() >= end):
+            return frozenset(found | new)
+        if new and not found:
+            end = loop.time() + DEBOUNCE
+        found |= new
+        await asyncio.sleep(STEP)
+
+
+def _counts(path: str, wanted: Wanted) -> bool:
+    directory, name = os.path.split(path)
+    names = wanted.get(directory, ())
+    return not is_passing(path) if names is None else name in names
+
+
+def _is_inside(path: str, wanted: Wanted) -> bool:
+    """Whether a path lies where all names count, so that no other directory is watched because of it."""
+    return wanted.get(os.path.dirname(path), ()) is None
+
+
+def _identities(paths: Iterable[str]) -> list[tuple[int, int] | None]:
+    """Which directories are at paths now, by device and inode; None for what is none."""
+    found: list[tuple[int, int] | None] = []
     for path in paths:
-        if os.path.isdir(path):
-            found.add(os.path.abspath(path))
-            found.update(_links_below(path))
-        # The parent tells when what was given is replaced, vanishes, or comes back.
-        parent = os.path.dirname(os.path.abspath(path))
-        if not os.path.isdir(path):
-            found.add(parent)
-            if os.path.islink(path):
-                found.add(os.path.dirname(os.path.realpath(path)))
-    existing = sorted(path for path in found if os.path.isdir(path))
-    if not _is_recursive(paths):
-        return existing
-    return [path for path in existing if not any(path.startswith(other + os.sep) for other in existing)]
-
-
-def _lone(paths: Iterable[str]) -> dict[str, set[str]]:
-    """Directories of which only some files matter, with these: those that plain files were given from."""
-    found: dict[str, set[str]] = {}
-    directories = [os.path.abspath(path) for path in paths if os.path.isdir(path)]
-    for path in map(os.path.abspath, paths):
-        parent = os.path.dirname(path)
-        if not os.path.isdir(path) and not any(f"{parent}{os.sep}".startswith(item + os.sep) for item in directories):
-            found.setdefault(parent, set()).add(path)
-    # A link is followed through names that nobody gave: everything beside it may matter.
-    linked = {os.path.dirname(path) for files in found.values() for path in files if os.path.islink(path)}
-    linked |= {os.path.dirname(os.path.realpath(path)) for path in paths if os.path.islink(path)}
-    return {parent: files for parent, files in found.items() if parent not in linked}
-
-
-def _foreign(path: str, lone: dict[str, set[str]]) -> bool:
-    """Whether a path lies beside a file that was given, and is not it."""
-    files = lone.get(os.path.dirname(path))
-    return files is not None and path not in files
-
-
-def _links_below(root: str) -> set[str]:
-    found = set()
-    for folder, folders, names in os.walk(root, followlinks=False):
-        for name in (*folders, *names):
-            path = os.path.join(folder, name)
-            if os.path.islink(path):
-                target = os.path.realpath(path)
-                found.add(target if os.path.isdir(target) else os.path.dirname(target))
+        try:
+            status = os.stat(path + os.sep)
+        except OSError:
+            found.append(None)
+        else:
+            found.append((status.st_dev, status.st_ino))
     return found
+
+
+def _masks(wanted: Wanted) -> dict[str, int]:
+    """What of each directory is to be told."""
+    return {
+        folder: CONTENT if names is None or any(is_plain(os.path.join(folder, name)) for name in names) else NAMES
+        for folder, names in wanted.items()
+    }
+
+
+def _wanted(given: Iterable[str]) -> Wanted:
+    """What has to be watched now; a directory that several links lead to is entered once."""
+    wanted: Wanted = {}
+    seen: set[tuple[int, int]] = set()
+    for root in given:
+        _follow(os.sep, root, wanted)
+        for folder, folders, names in os.walk(root, followlinks=True):
+            [identity] = _identities([folder])
+            if identity is None or identity in seen:
+                folders.clear()
+                continue
+            seen.add(identity)
+            wanted[folder] = None
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            for name in (*folders, *names):
+                if not name.startswith(".") and os.path.islink(os.path.join(folder, name)):
+                    _follow(os.path.realpath(folder), name, wanted)
+    return wanted
+
+
+def _follow(directory: str, path: str, wanted: Wanted) -> None:
+    """Note each name on the way from a directory, without links to it, to a path, as far as there is something."""
+    steps = path.split(os.sep)
+    links = 0
+    while steps and links <= MAX_LINKS:
+        name = steps.pop(0)
+        if name == "..":
+            directory = os.path.dirname(directory)
+        if name in {"", ".", ".."}:
+            continue
+        names = wanted.setdefault(directory, set())
+        if names is not None:
+            names.add(name)
+        place = os.path.join(directory, name)
+        try:
+            target = os.readlink(place)
+        except OSError:  # no link, or nothing
+            if not os.path.isdir(place):
+                return
+            directory = place
+        else:
+            links += 1
+            directory = os.sep if os.path.isabs(target) else directory
+            steps[:0] = target.split(os.sep)
