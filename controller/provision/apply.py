@@ -7,12 +7,15 @@ Rules:
   somebody else's ServiceAccount. A Service only stops itself: in the shared mode others have theirs.
 - An object of the same name that is not ours stays untouched, and the Gateway's condition says so. Ours is what carries
   our label and controller name, or is owned by the Gateway.
+- Two never write at once: what is under way ends with the leadership, and every apply carries the version that it was
+  decided on, so that one which arrives late changes nothing. What somebody else changed is put back, and told.
 - A bounded number of data planes at a time; one that failed is tried again, later each time.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,9 +25,10 @@ from ..api import ObjectKey
 from ..api.kinds import PROVISIONED_KINDS
 from ..sources.kubernetes.client import APPLY, ApiError, Client, decoded
 from ..sources.kubernetes.resources import path_of
+from ..sources.kubernetes.writes import Writes
 from ..store.store import Delete, Event, Init, InitDone
 from ..translate.infrastructure.plane import MANAGER, DataPlane, Manifest, key_of
-from .compare import Live, digest_of, live_of, name_of, owner_of, says, with_replicas
+from .compare import Live, difference, digest_of, live_of, name_of, owner_of, says, was_applied, with_replicas
 
 #: Data planes, or objects to delete, at once.
 WORKERS = 8
@@ -32,8 +36,16 @@ WORKERS = 8
 FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
 #: Seconds before a delete that failed is tried again.
 DELETE_RETRY = 5.0
+#: Applies of one object that others may forestall, one after the other.
+CONFLICTS = 3
+#: A version that no object has: applied with it, what is not there is made, and what is there is a conflict.
+NOT_THERE = "1"
 #: Characters of a failure that a condition shows.
 MAX_MESSAGE = 1_024
+#: Characters of a value that an event shows.
+MAX_VALUE = 60
+#: What to do in place of changing a field of an object of ours.
+REMEDIES = {("Deployment", "spec.replicas"): "set deployment.replicas of its GatewayParameters, or leave it out there"}
 
 Complain = Callable[[str, str], None]
 #: Takes an object, `Normal` or `Warning`, a reason and a message.
@@ -95,6 +107,7 @@ class InfraWriter:
         #: What was deleted while something is worked on.
         self._gone: set[ObjectKey] = set()
         self._ready = asyncio.Event()
+        self._writes = Writes()
         self._leading = False
         #: Set while nothing waits and nothing is worked on.
         self.settled = asyncio.Event()
@@ -114,6 +127,7 @@ class InfraWriter:
             self._push_all()
             return
         self._queue.clear()
+        self._writes.stop()
         if not self._busy:
             self.settled.set()
         for timer in self._timers.values():
@@ -222,10 +236,7 @@ class InfraWriter:
             del self._queue[item]
             self._busy.add(item)
             try:
-                if isinstance(item, ObjectKey):
-                    await self._remove(item)
-                else:
-                    await self._provision(item)
+                await self._writes.run(self._remove(item) if isinstance(item, ObjectKey) else self._provision(item))
             except Exception as error:  # of one data plane: the others are written
                 self._complain("infra_failed", f"{item}: {caught.note('write', error)}; it is tried again")
                 if isinstance(item, ObjectKey):
@@ -274,31 +285,50 @@ class InfraWriter:
             ProvisionError: it cannot be.
             ApiError: not now.
         """
-        key, owner = key_of(manifest), owner_of(manifest)
+        key = key_of(manifest)
         live = self._live.get(key) or await self._find(key)
-        if live is not None:
-            if live.controller != self._controller_name and (not owner or live.owner != owner):
-                whose = f"belongs to controller {live.controller}" if live.controller else "is not Sluicegate's"
-                raise ProvisionError(f"{name_of(key)} exists and {whose}: rename or delete it, or rename the Gateway")
-            if live.terminating:
-                return  # its Delete event brings us back
-            if owner and live.owner != owner:
-                await self._delete(key, live)  # of a Gateway of the same name that is no more
+        for _ in range(CONFLICTS):
+            if live is not None and not await self._is_to_be_written(key, live, manifest):
                 return
-            if says(live, manifest) or self._applied.get(key) == (digest_of(manifest), live.document):
+            if not self._leading:
+                return  # since it was looked for
+            try:
+                await self._apply(key, live, manifest, plane)
+            except ApiError as error:
+                if error.status != 409:
+                    raise
+                live = await self._find(key)  # another one wrote it, and the watch has not told yet
+            else:
                 return
-        if not self._leading:
-            return  # since it was looked for
+        raise ApiError(409, f"{name_of(key)} is written by others all the time")
+
+    async def _is_to_be_written(self, key: ObjectKey, live: Live, manifest: Manifest) -> bool:
+        """Whether an object that is there is ours and says something else."""
+        owner = owner_of(manifest)
+        if live.controller != self._controller_name and (not owner or live.owner != owner):
+            whose = f"belongs to controller {live.controller}" if live.controller else "is not Sluicegate's"
+            raise ProvisionError(f"{name_of(key)} exists and {whose}: rename or delete it, or rename the Gateway")
+        if live.terminating:
+            return False  # its Delete event brings us back
+        if owner and live.owner != owner:
+            await self._delete(key, live)  # of a Gateway of the same name that is no more
+            return False
+        return not says(live, manifest) and self._applied.get(key) != (digest_of(manifest), live.document)
+
+    async def _apply(self, key: ObjectKey, live: Live | None, manifest: Manifest, plane: DataPlane) -> None:
         query = {"fieldManager": MANAGER, "force": "true"}
         self._gone.discard(key)
+        body = with_replicas(manifest, live, plane.objects)
+        version = live.version if live is not None else NOT_THERE
+        body = {**body, "metadata": {**body["metadata"], "resourceVersion": version}}
         try:
-            body = with_replicas(manifest, live, plane.objects)
             answer = await self._client.patch(path_of(key), body, kind=APPLY, query=query)
         except ApiError as error:
             if _is_passing(error):
                 raise
             raise ProvisionError(f"{name_of(key)} cannot be written: {error}") from None
         self.writes += 1
+        self._tell_reverted(key, live, manifest, plane)
         if key in self._gone:  # the watch told of its end, or of the one before it, before this answer came
             self._look_at(key)
             return
@@ -308,6 +338,19 @@ class InfraWriter:
         if live is None and key.kind == "Deployment" and self._tell is not None:
             for gateway in plane.gateways:
                 self._tell(gateway, "Normal", "Provisioned", f"Created {name_of(key)}")
+
+    def _tell_reverted(self, key: ObjectKey, live: Live | None, manifest: Manifest, plane: DataPlane) -> None:
+        """Tell who changed an object that was as we wanted it: it is as it was before."""
+        if live is None or self._tell is None or not was_applied(live, manifest):
+            return
+        found = difference(live, manifest)
+        if found is None:
+            return
+        field, was, wanted = found
+        remedy = REMEDIES.get((key.kind, field), "change the Gateway or its GatewayParameters instead")
+        text = f"{name_of(key)}: {field} was {_short(was)} and is {_short(wanted)} again; {remedy}"
+        for gateway in plane.gateways:
+            self._tell(gateway, "Warning", "Reverted", text)
 
     async def _find(self, key: ObjectKey) -> Live | None:
         """Look for an object that no watch told: it may not be ours, and then has not our label."""
@@ -386,6 +429,11 @@ class InfraWriter:
 
 def _objects(plane: DataPlane | None) -> list[ObjectKey]:
     return [key_of(item) for item in plane.objects] if plane is not None else []
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}..."
 
 
 def _is_passing(error: ApiError) -> bool:

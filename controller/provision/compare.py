@@ -22,6 +22,7 @@ class Live:
 
     Attributes:
         uid: its own.
+        version: `resourceVersion`.
         owner: uid of its controlling owner.
         plane: `namespace/name` of the Deployment that it belongs to.
         controller: name of the controller that made it; empty: not one of ours.
@@ -30,6 +31,7 @@ class Live:
     """
 
     uid: str
+    version: str
     owner: str
     plane: str
     controller: str
@@ -47,6 +49,7 @@ def live_of(document: Manifest) -> Live:
     kept["metadata"] = {"labels": labels, "annotations": annotations, "ownerReferences": owners}
     return Live(
         uid=str(metadata.get("uid", "")),
+        version=str(metadata.get("resourceVersion", "")),
         owner=str(next((item.get("uid", "") for item in owners if item.get("controller")), "")),
         plane=f"{metadata.get('namespace', '')}/{labels.get(PLANE_LABEL, '')}",
         controller=controller_of(labels, annotations),
@@ -73,10 +76,32 @@ def digest_of(manifest: Manifest) -> str:
 
 def says(live: Live, manifest: Manifest) -> bool:
     """Whether an object has all that a manifest wants; the digest sees what is no longer wanted."""
+    return covers(live.document, _compared(manifest))
+
+
+def _compared(manifest: Manifest) -> Manifest:
+    """What of a manifest an object in the API has too."""
     wanted = {name: value for name, value in manifest.items() if name not in {"apiVersion", "kind", "metadata"}}
     metadata = manifest["metadata"]
     parts = {name: metadata[name] for name in ("labels", "annotations", "ownerReferences") if name in metadata}
-    return covers(live.document, {**wanted, "metadata": parts})
+    return {**wanted, "metadata": parts}
+
+
+def was_applied(live: Live, manifest: Manifest) -> bool:
+    """Whether an object carries the digest of a manifest: it was as wanted, whatever it is now."""
+    return bool(live.document["metadata"]["annotations"].get(DIGEST_ANNOTATION) == digest_of(manifest))
+
+
+def difference(live: Live, manifest: Manifest) -> tuple[str, Any, Any] | None:
+    """The first field in which an object differs from a manifest: its path, what it is, what it is to be."""
+    return _difference(live.document, _compared(manifest), "")
+
+
+def _difference(have: Any, want: Any, path: str) -> tuple[str, Any, Any] | None:  # noqa: ANN401 (any JSON values)
+    if isinstance(want, dict) and isinstance(have, dict):
+        found = (_difference(have.get(name), value, f"{path}.{name}".lstrip(".")) for name, value in want.items())
+        return next((item for item in found if item is not None), None)
+    return None if covers(have, want) else (path, have, want)
 
 
 def covers(have: Any, want: Any) -> bool:  # noqa: ANN401 (any JSON values)
@@ -92,10 +117,10 @@ def covers(have: Any, want: Any) -> bool:  # noqa: ANN401 (any JSON values)
 
 
 def with_replicas(manifest: Manifest, live: Live | None, objects: Iterable[Manifest]) -> Manifest:
-    """A Deployment with the count of pods that it has, where the manifest leaves it to an autoscaler.
+    """A Deployment with the count of pods that it has, where the manifest leaves it to others.
 
     A field that is no longer applied is removed by server-side apply: the count would fall to 1. And an autoscaler
-    leaves a Deployment of 0 pods as it is, so it has at least as many as the autoscaler may come to.
+    leaves a Deployment of 0 pods as it is, so where there is one it has at least as many as that may come to.
 
     Args:
         manifest: any object.

@@ -3,7 +3,8 @@
 Rules:
 - The status that is there comes from the watch, so a decision needs no read; a write carries the version that it was
   decided on. A conflict waits for the watch to tell what is there now.
-- Only the leader writes. Whoever becomes leader looks at everything once.
+- Only the leader writes, and what is under way ends with its leadership. Whoever becomes leader looks at everything
+  once.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ..api import ObjectKey
 from ..api.kinds import BY_NAME, STATUS_KINDS
 from ..sources.kubernetes.client import ApiError, Client, decoded
 from ..sources.kubernetes.resources import path_of
+from ..sources.kubernetes.writes import Writes
 from ..store.store import Delete, Event
 from ..translate import Translation
 from .merge import merged_status
@@ -65,6 +67,7 @@ class StatusWriter:
         self._wanted: Translation | None = None
         self._queue: dict[ObjectKey, None] = {}
         self._ready = asyncio.Event()
+        self._under_way = Writes()
         self._leading = False
         self._busy: set[ObjectKey] = set()
         self._pace = Pace[ObjectKey]()
@@ -115,6 +118,7 @@ class StatusWriter:
                 self._push(key)
         else:
             self._queue.clear()
+            self._under_way.stop()
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -134,7 +138,7 @@ class StatusWriter:
                 continue
             self._busy.add(key)
             try:
-                await self._write(key)
+                await self._under_way.run(self._write(key))
             except Exception as error:  # of one object: the others are written
                 self._retry_later(key, caught.note("write", error))
             finally:

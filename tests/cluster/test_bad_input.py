@@ -199,6 +199,34 @@ def test_a_secret_becomes_nonsense(api: Api, serving: Serving, load: Load, tmp_p
         api.delete(kind, namespace, "secure")
 
 
+def test_a_secret_is_gone_for_a_moment(api: Api, serving: Serving, load: Load, tmp_path: Path) -> None:
+    """Who issues it anew may delete it first: the listener stays, and Gateway and event name the Secret."""
+    data, namespace = certificate(tmp_path), serving.namespace
+    secret = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "data": data}
+    secret["metadata"] = {"name": "secure", "namespace": namespace}
+    api.create(secret)
+    api.apply(SECURE, namespace)
+    gateway = api.until("Gateway", namespace, "secure", lambda item: condition(item, "Programmed") == "True")
+    address = gateway["status"]["addresses"][0]["value"]
+    until_presented(address, data["tls.crt"])
+
+    api.delete("Secret", namespace, "secure")
+    gone = api.until("Gateway", namespace, "secure", resolved("False", "the last good certificate serves on until"))
+    assert condition(gone, "Programmed") == condition(gone, "Accepted") == "True"
+    said = f"Secret {namespace}/secure: does not exist"
+    [whole] = [item for item in gone["status"]["conditions"] if item["type"] == "ResolvedRefs"]
+    assert said in whole["message"]
+    event = api.watch(path_of("Event", namespace), "reason=ListenersNotResolved", lambda *_: True, LIMIT)
+    assert said in event["note"]
+    change_arrives(api, serving)
+    assert presented(address) == data["tls.crt"]
+
+    api.create({**secret, "data": certificate(tmp_path)})
+    api.until("Gateway", namespace, "secure", resolved("True"))
+    for kind in ("Gateway", "Secret"):
+        api.delete(kind, namespace, "secure")
+
+
 def left(api: Api, namespace: str, gateways: list[str]) -> list[tuple[str, str]]:
     """Kind and name of what belongs to Gateways."""
     selector = f"{LABEL} in ({','.join(gateways)})"

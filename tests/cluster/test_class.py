@@ -16,6 +16,15 @@ __all__ = ["load", "serving"]
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 CLASSES = "gatewayclasses.gateway.networking.k8s.io"
 NAME = "sluicegate"
+ALLOWED = {"namespaces": {"from": "Same"}}
+LISTENER_SET = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: ListenerSet
+metadata: {name: extra}
+spec:
+  parentRef: {name: web}
+  listeners: [{name: extra, protocol: HTTP, port: 81}]
+"""
 VERSION = "gateway.networking.k8s.io/bundle-version"
 
 
@@ -43,7 +52,7 @@ def missing_is_told(api: Api, serving: Serving) -> None:
 
 
 def is_programmed(gateway: Object) -> bool:
-    """Whether it is accepted and programmed."""
+    """Whether it is accepted and programmed, or a ListenerSet is."""
     return condition(gateway, "Accepted") == condition(gateway, "Programmed") == "True"
 
 
@@ -57,15 +66,22 @@ def restored(api: Api, controller: None) -> Iterator[None]:
 
 def test_a_class_is_deleted_and_made_again(api: Api, serving: Serving, load: Load, restored: None) -> None:
     before = made_of(api, serving)
+    api.patch("Gateway", serving.namespace, serving.gateway, {"spec": {"allowedListeners": ALLOWED}})
+    api.apply(LISTENER_SET, serving.namespace)
+    api.until("ListenerSet", serving.namespace, "extra", is_programmed)
     api.delete("GatewayClass", "", NAME)
     missing_is_told(api, serving)
     restart_controller()
     change_arrives(api, serving)
+    # external-dns publishes the names of what is accepted.
+    assert is_programmed(api.get("ListenerSet", serving.namespace, "extra"))
+    assert condition(api.get("Gateway", serving.namespace, serving.gateway), "Programmed") == "True"
     assert says_class_is_missing(api.get("Gateway", serving.namespace, serving.gateway))
     install.controller()
     api.until("Gateway", serving.namespace, serving.gateway, is_programmed)
     change_arrives(api, serving)
     assert made_of(api, serving) == before
+    api.delete("ListenerSet", serving.namespace, "extra")
 
 
 def test_the_crd_of_classes_is_deleted_and_installed_again(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import secrets
+import shlex
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from api import Api, ApiError, Object, condition, is_ready, path_of, read
+from api import Api, ApiError, Object, condition, is_ready, kubectl, path_of, read
 from conftest import ROOT
 from faults import HOST, LABEL, Serving, change_arrives, leader, load, route, serve, serving, task_of
 from harness import install
@@ -121,8 +122,37 @@ def test_what_is_set_arrives_and_goes_again(api: Api, namespace: str) -> None:
     for kind in OWNED:
         item = api.until(kind, namespace, NAME, lambda item: not marks(item))
         assert item["metadata"]["uid"] == made[kind]["metadata"]["uid"]
-    api.until("Deployment", namespace, NAME, lambda item: item["spec"]["replicas"] == 1)
+    # A count that nobody sets any more is whose who scales.
+    assert api.get("Deployment", namespace, NAME)["spec"]["replicas"] == 2
     programmed(api, namespace)
+
+
+@pytest.mark.usefixtures("controller")
+def test_somebody_scales_a_data_plane(api: Api, namespace: str) -> None:
+    """The count stays where the parameters say nothing of it; where they do it is put back, and that is told."""
+    api.create(parameters(namespace, service={"annotations": {"example.com/service": "1"}}))
+    api.create(gateway(namespace, parametersRef=PARAMETERS))
+    programmed(api, namespace)
+    kubectl("scale", "--namespace", namespace, f"deployment/{NAME}", "--replicas=2")
+    api.until("Deployment", namespace, NAME, is_ready)
+    api.patch("Gateway", namespace, "web", {"spec": {"infrastructure": {"labels": {"example.com/label": "1"}}}})
+    api.until("Deployment", namespace, NAME, lambda item: "example.com/label" in item["metadata"]["labels"])
+    assert api.get("Deployment", namespace, NAME)["spec"]["replicas"] == 2
+    api.patch("GatewayParameters", namespace, "p", {"spec": {"deployment": {"replicas": 1}}})
+    api.until("Deployment", namespace, NAME, lambda item: item["spec"]["replicas"] == 1)
+    kubectl("scale", "--namespace", namespace, f"deployment/{NAME}", "--replicas=3")
+    assert "spec.replicas was 3 and is 1 again" in warned(api, namespace, "web", "Reverted")
+    api.until("Deployment", namespace, NAME, lambda item: item["spec"]["replicas"] == 1)
+
+
+@pytest.mark.usefixtures("controller")
+def test_who_waits_for_an_address_gets_it(api: Api, namespace: str) -> None:
+    """The wait of the README begins before there is any status, and must not see a list that is empty."""
+    [wait] = [line for line in (ROOT / "README.md").read_text().splitlines() if "--for=jsonpath=" in line]
+    path = shlex.split(wait.replace("$", "", 1), comments=True)[2]
+    api.create(gateway(namespace))
+    kubectl("wait", "--namespace", namespace, path, "gateway/web", "--timeout=60s")
+    assert programmed(api, namespace)
 
 
 @pytest.mark.usefixtures("controller")
@@ -159,7 +189,7 @@ def test_invalid_parameters_keep_the_traffic_and_are_told(api: Api, serving: Ser
         api.patch("Gateway", namespace, "web", reference)
         found = api.until("Gateway", namespace, "web", lambda item, said=said: said in message_of(item, "Accepted"))
         assert reason_of(found, "Accepted") == ["InvalidParameters"]
-        assert condition(found, "Programmed") == "False"
+        assert condition(found, "Programmed") == "True"  # it serves, as the load shows
     assert "GatewayParameters" in warned(api, namespace, "web", "InvalidParameters")
     change_arrives(api, serving)
     after = api.get("Deployment", namespace, NAME)["metadata"]

@@ -36,6 +36,11 @@ class ApiServer:
         self.writes: list[str] = []
         #: Answers to writes of objects whose path ends so: status and message.
         self.refusals: dict[str, tuple[int, str]] = {}
+        #: Writes of objects whose path ends so wait for `released`, whoever asked for them is still there or not; how
+        #: many did, and how many were let through.
+        self.hold: str | None = None
+        self.released = asyncio.Event()
+        self.held = self.let_through = 0
         #: Namespace, ServiceAccount and pod of tokens.
         self.tokens: dict[str, tuple[str, str, str]] = {}
         #: Bearer tokens that it takes; None: any, and none at all. Others get 401, which is counted.
@@ -124,6 +129,12 @@ class ApiServer:
         if self.accepted is not None and not _bearer(request) & self.accepted:
             self.unauthorized += 1
             return _status(401, "Unauthorized")
+        if request.method != "GET" and self.hold is not None and path.endswith(self.hold):
+            self.held += 1
+            async with self._changed:
+                self._changed.notify_all()
+            await self.released.wait()
+            self.let_through += 1
         if request.method != "GET":
             for end, (code, message) in self.refusals.items():
                 if path.endswith(end):
@@ -215,6 +226,9 @@ class ApiServer:
     def _apply(self, path: str, body: Document) -> web.Response:
         collection, key = self._locate(path)
         before = self.objects[collection].get(key)
+        wanted = body["metadata"].pop("resourceVersion", None)
+        if before is not None and wanted is not None and wanted != before["metadata"]["resourceVersion"]:
+            return _status(409, "the object has been modified")
         self.writes.append(f"PATCH {body['kind']} {'/'.join(key)}")
         kept = {name: before[name] for name in ("status",) if before and name in before}
         metadata = before["metadata"] if before else {"uid": f"uid-{self.version}", "generation": 0}

@@ -67,12 +67,13 @@ class Bench:
         self.changed = asyncio.Event()
         self.complaints: list[str] = []
         self.events: list[tuple[ObjectKey, str, str]] = []
+        self.notes: list[str] = []
         self.writer = InfraWriter(
             client,
             NAME,
             self.complain,
             changed=self.report_changed,
-            tell=lambda key, kind, reason, note: self.events.append((key, kind, reason)),
+            tell=self.tell,
         )
         options = Options(implicit_class=False, implicit_namespaces=False, provision=ProvisionOptions(authority=""))
         self.statuses: Translation | None = None
@@ -91,6 +92,11 @@ class Bench:
 
     def complain(self, code: str, message: str) -> None:
         self.complaints.append(f"{code}: {message}")
+        self.changed.set()
+
+    def tell(self, key: ObjectKey, kind: str, reason: str, note: str) -> None:
+        self.events.append((key, kind, reason))
+        self.notes.append(note)
         self.changed.set()
 
     def report_changed(self) -> None:
@@ -446,6 +452,126 @@ def test_who_does_not_lead_writes_nothing() -> None:
             assert len(it.server.writes) == 10
             it.loop.lead(True)
             await it.server.wait(lambda: len(it.server.writes) == 15)
+
+    run(scenario())
+
+
+def test_what_is_under_way_ends_with_the_leadership() -> None:
+    """A write that the API server looks at later, when another one leads and has written, changes nothing."""
+
+    async def scenario() -> None:
+        async with bench((GATEWAYS, gateway())) as it:
+            await it.server.wait(lambda: len(it.server.writes) == 5)
+            await it.quiet()
+            it.server.hold = "/services/edge-sluicegate"
+            it.server.put(GATEWAYS, gateway(port=81))
+            await it.server.wait(lambda: it.server.held == 1)
+            assert it.writer.depth == 1
+            it.loop.lead(False)
+            await asyncio.wait_for(it.writer.settled.wait(), 10)
+            other = copy.deepcopy(it.server.objects[SERVICES]["prod", "edge-sluicegate"])
+            other["spec"]["ports"][0]["port"] = 82
+            it.server.put(SERVICES, other)
+            it.server.released.set()
+            await it.server.wait(lambda: it.server.let_through == 1)
+            assert it.server.writes == ALL
+            assert it.server.objects[SERVICES]["prod", "edge-sluicegate"]["spec"]["ports"][0]["port"] == 82
+
+    run(scenario())
+
+
+def test_what_another_one_made_meanwhile_is_not_made_again() -> None:
+    """Two leaders, one of them late: to make something is also no more than to make what is not there."""
+
+    async def scenario() -> None:
+        async with bench((GATEWAYS, gateway()), lead=False) as it:
+            it.server.hold = "/services/edge-sluicegate"
+            it.loop.lead(True)
+            await it.server.wait(lambda: it.server.held == 1)
+            it.loop.lead(False)
+            await asyncio.wait_for(it.writer.settled.wait(), 10)
+            made = {"kind": "Service", "metadata": {"name": "edge-sluicegate", "namespace": "prod"}, "spec": {"a": "b"}}
+            it.server.put(SERVICES, made)
+            it.server.released.set()
+            await it.server.wait(lambda: it.server.let_through == 1)
+            assert it.server.objects[SERVICES]["prod", "edge-sluicegate"]["spec"] == {"a": "b"}
+
+    run(scenario())
+
+
+def test_a_change_that_no_watch_told_yet_is_looked_at() -> None:
+    """The apply meets a conflict, and is decided again on what is there."""
+
+    async def scenario() -> None:
+        async with bench((GATEWAYS, gateway())) as it:
+            await it.server.wait(lambda: len(it.server.writes) == 5)
+            await it.quiet()
+            silent = it.server.objects[SERVICES]["prod", "edge-sluicegate"]
+            silent["metadata"]["resourceVersion"] = "9999"
+            silent["status"] = {"loadBalancer": {}}
+            it.server.put(GATEWAYS, gateway(port=81))
+            await it.server.wait(lambda: "PATCH Service prod/edge-sluicegate" in it.server.writes[5:])
+            assert it.server.objects[SERVICES]["prod", "edge-sluicegate"]["spec"]["ports"][0]["port"] == 81
+            assert not it.complaints
+            assert not it.writer.failures
+
+    run(scenario())
+
+
+def scale(it: Bench, replicas: int) -> None:
+    """As `kubectl scale` does it."""
+    deployment = copy.deepcopy(it.server.objects[DEPLOYMENTS]["prod", "edge-sluicegate"])
+    deployment["spec"]["replicas"] = replicas
+    it.server.put(DEPLOYMENTS, deployment)
+
+
+def replicas_of(it: Bench) -> int | None:
+    found: int | None = it.server.objects[DEPLOYMENTS]["prod", "edge-sluicegate"]["spec"].get("replicas")
+    return found
+
+
+def test_a_count_of_pods_that_nobody_asked_for_is_whose_who_scales() -> None:
+    async def scenario() -> None:
+        async with bench((GATEWAYS, gateway())) as it:
+            await it.server.wait(lambda: len(it.server.writes) == 5)
+            await it.quiet()
+            assert replicas_of(it) is None
+            scale(it, 3)
+            await it.quiet()
+            assert it.server.writes == ALL
+            # It stays when something else is applied.
+            it.server.put(GATEWAYS, gateway(annotations={"a": "b"}))
+            await it.server.wait(lambda: "PATCH Deployment prod/edge-sluicegate" in it.server.writes[5:])
+            assert replicas_of(it) == 3
+            assert [reason for _, _, reason in it.events] == ["Provisioned"]
+
+    run(scenario())
+
+
+def test_what_is_put_back_is_told() -> None:
+    async def scenario() -> None:
+        parameters = {
+            "apiVersion": "sluicegate.dev/v1alpha1",
+            "kind": "GatewayParameters",
+            "metadata": {"name": "mine", "namespace": "prod"},
+            "spec": {"deployment": {"replicas": 2}},
+        }
+        reference = {"group": "sluicegate.dev", "kind": "GatewayParameters", "name": "mine"}
+        async with bench((PARAMETERS, parameters), (GATEWAYS, gateway(parametersRef=reference))) as it:
+            await it.server.wait(lambda: len(it.server.writes) == 5)
+            await it.quiet()
+            scale(it, 5)
+            await it.until(lambda: it.events[-1] == (KEY, "Warning", "Reverted"))
+            assert replicas_of(it) == 2
+            text = "Deployment prod/edge-sluicegate: spec.replicas was 5 and is 2 again; set deployment.replicas of its"
+            assert it.notes[-1].startswith(text)
+            # What the parameters say otherwise is no revert.
+            await it.quiet()
+            told = len(it.events)
+            it.server.put(PARAMETERS, {**copy.deepcopy(parameters), "spec": {"deployment": {"replicas": 4}}})
+            await it.server.wait(lambda: replicas_of(it) == 4)
+            await it.quiet()
+            assert len(it.events) == told
 
     run(scenario())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 from collections.abc import Callable
 from typing import Any
@@ -447,5 +448,28 @@ def test_a_thousand_routes_are_few_gateway_writes() -> None:
         await server.wait(lambda: attached() == 1_001, 60)
         writes = [path for path, _ in server.patches if path.endswith("/gateways/gateway")]
         assert len(writes) <= 20
+
+    asyncio.run(with_loop(test))
+
+
+def test_a_status_that_is_being_written_ends_with_the_leadership() -> None:
+    """The next leader need not wait for a request that may take half a minute; one that arrives late is a conflict."""
+
+    async def test(server: ApiServer, loop: Loop) -> None:
+        server.hold = "/gateways/gateway/status"
+        loop.lead(True)
+        await server.wait(lambda: server.held == 1)
+        await server.wait(lambda: len(server.patches) == 2)
+        loop.lead(False)
+        document = copy.deepcopy(server.objects[f"{GATEWAY}/gateways"]["default", "gateway"])
+        document["status"] = {"conditions": []}
+        server.put(f"{GATEWAY}/gateways", document)
+        server.released.set()
+        await server.wait(lambda: server.let_through == 1)
+        assert status_of(server, "gateways", "default", "gateway") == {"conditions": []}
+        # What ended is no failure: the next time that it leads it is written.
+        server.hold = None
+        loop.lead(True)
+        await server.wait(lambda: bool(status_of(server, "gateways", "default", "gateway").get("listeners")))
 
     asyncio.run(with_loop(test))

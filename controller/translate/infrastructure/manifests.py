@@ -88,9 +88,9 @@ def deployment_spec(
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
         "template": {"metadata": metadata, "spec": _pod_spec(request, options, selector)},
     }
-    # With an autoscaler the count is the autoscaler's; the writer keeps the one that is there.
-    if request.parameters.autoscaling.max_replicas is None:
-        spec["replicas"] = 1 if wanted.replicas is None else wanted.replicas
+    # Otherwise the count is an autoscaler's, or that of whoever scales it: the writer keeps the one that is there.
+    if request.parameters.autoscaling.max_replicas is None and wanted.replicas is not None:
+        spec["replicas"] = wanted.replicas
     return spec
 
 
