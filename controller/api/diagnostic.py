@@ -91,6 +91,7 @@ Code = Literal[
     "policy-conflict",
     "unused-policy",
     "foreign-policy",
+    "ancestor-limit",
     # What the gateway does about it.
     "held",
     "refused",

@@ -1,11 +1,13 @@
 """What each data plane may see: its listeners, and of everything else only what they lead to.
 
-    Gateways of the plane -> listeners -> rules (their listeners cut to these) -> backends -> endpoints, TLS policies
-                                 └────────> certificates, trust <─────────────────────────────────────┘
+    Gateways of the plane -> listeners -> rules (their listeners cut to these) -> backends -> endpoints
+                                 ├────────────> ├─────────────────────────────────> └──> policies -> what they need
+                                 └────────> certificates, trust
 
 Rules:
 - Keys of session tickets are those of its own Gateways.
 - A data plane never gets a certificate, a trust bundle or an endpoint that none of its listeners leads to.
+- What a backend leads to leads to no backend: uses are counted, and would keep a circle for ever.
 - A change costs as much as it is large: what uses what is counted for each plane, so nothing is walked through again.
 - The content of a plane is JSON with its digest as version: the same content has the same version at every controller.
 """
@@ -39,8 +41,6 @@ TICKETS = "session_tickets"
 #: Those that the translator makes.
 KNOWN = tuple(section for section in SECTIONS if section in RESOURCE_KINDS)
 RULES = tuple(section for section in SECTIONS if section.endswith("_rules"))
-#: Sections whose resources belong to a backend.
-OF_BACKEND = ("endpoints", "backend_tls")
 #: Bytes of the digest that is a version.
 DIGEST = 12
 
@@ -94,7 +94,7 @@ class Projector:
         self._planes_of: dict[str, set[PlaneKey]] = defaultdict(set)
         self._listeners_of: dict[str, set[str]] = defaultdict(set)
         self._rules_of: dict[str, set[Node]] = defaultdict(set)
-        self._parts_of: dict[str, set[Node]] = defaultdict(set)
+        self._endpoints_of: dict[str, set[str]] = defaultdict(set)
         self._users: dict[Node, set[PlaneKey]] = defaultdict(set)
 
     def update(self, state: State, gateways: Mapping[PlaneKey, Iterable[str]]) -> dict[PlaneKey, Changed]:
@@ -184,8 +184,8 @@ class Projector:
             planes = [
                 key for item in every for gateway in self._gateways_of(item) for key in self._planes_of.get(gateway, ())
             ]
-        elif section in OF_BACKEND:
-            _reindex(self._parts_of, node, _backend(old), _backend(new))
+        elif section == "endpoints":
+            _reindex(self._endpoints_of, name, _backend(old), _backend(new))
             every = _backend(old) | _backend(new)
             planes = [key for item in every for key in self._users.get(("backends", item), ())]
         else:
@@ -198,11 +198,13 @@ class Projector:
         return _gateway(self._before.listeners.get(listener)) | _gateway(self._state.listeners.get(listener))
 
     def _renew(self, key: PlaneKey, plane: Plane, look: dict[str, set[str]]) -> dict[str, set[str]]:
-        """Bring a plane up to date in what has to be looked at; sections are in the order of what leads to what."""
-        changed: dict[str, set[str]] = {}
-        for section in SECTIONS:
+        """Bring a plane up to date in what has to be looked at, and in what that leads to."""
+        before: dict[Node, Item | None] = {}
+        while look:
+            # The order of what leads to what, so that this is done once; but policies may lead back to backends.
+            section = next(section for section in SECTIONS if section in look)
             table = plane.tables[section]
-            for name in look.pop(section, ()):
+            for name in look.pop(section):
                 old = table.get(name)
                 resource = self._seen_by(plane, section, name)
                 if resource is None and old is None:
@@ -210,12 +212,15 @@ class Projector:
                 if old is not None and resource is old.resource:
                     continue
                 self._count(key, plane, section, old.resource if old else None, resource, look)
+                before.setdefault((section, name), old)
                 if resource is None:
                     del table[name]
                 else:
                     table[name] = _item(resource)
-                    if old is not None and table[name].version == old.version:
-                        continue
+        changed: dict[str, set[str]] = {}
+        for (section, name), old in before.items():
+            new = plane.tables[section].get(name)
+            if (new.version if new is not None else "") != (old.version if old is not None else ""):
                 changed.setdefault(section, set()).add(name)
         return changed
 
@@ -232,7 +237,7 @@ class Projector:
             if len(own) == len(resource.listeners):
                 return resource
             return msgspec.structs.replace(resource, listeners=own) if own else None
-        node = ("backends", resource.backend) if section in OF_BACKEND else (section, name)
+        node = ("backends", resource.backend) if section == "endpoints" else (section, name)
         return resource if node in plane.uses else None
 
     def _count(
@@ -267,8 +272,8 @@ class Projector:
         section, name = node
         look.setdefault(section, set()).add(name)
         if section == "backends":
-            for part, identifier in self._parts_of.get(name, ()):
-                look.setdefault(part, set()).add(identifier)
+            for identifier in self._endpoints_of.get(name, ()):
+                look.setdefault("endpoints", set()).add(identifier)
 
 
 def _item(resource: object) -> Item:
@@ -296,7 +301,7 @@ def _listeners(rule: ir.HttpRule | ir.L4Rule | None) -> set[str]:
     return set(rule.listeners) if rule is not None else set()
 
 
-def _backend(part: ir.Endpoint | ir.BackendTls | None) -> set[str]:
+def _backend(part: ir.Endpoint | None) -> set[str]:
     return {part.backend} if part is not None else set()
 
 
@@ -317,8 +322,9 @@ def _leads_to(section: str, resource: Resource) -> set[Node]:
             backend = getattr(item, "backend", None)
             if backend is not None:
                 found.add(("backends", backend))
-    elif section == "backend_tls":
-        found.update(("trust", item) for item in resource.trust)
+    elif section == "policies":
+        found.update(resource.needs())
+    found.update(("policies", item) for item in getattr(resource, "policies", ()))
     return found
 
 

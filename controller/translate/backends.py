@@ -25,6 +25,7 @@ from ..api import (
     ServicePort,
 )
 from .grants import allows, grant_remedy
+from .policies.effective import Place
 from .status import Verdict
 from .values import MAX_PORT, normal_address
 
@@ -88,6 +89,9 @@ class Reads(Protocol):
 
     def grants(self, namespace: str) -> Iterable[ReferenceGrant]:
         """Look up the grants of a namespace."""
+
+    def policies(self, place: Place) -> tuple[str, ...]:
+        """Look up the policies that hold at a place."""
 
 
 def backend_id(namespace: str, service: str, port: int, transport: Transport = Transport.TCP) -> str:
@@ -190,12 +194,14 @@ class BackendSource:
     Attributes:
         service, port: the port of a Service.
         slices: the EndpointSlices of the Service.
+        policies: ids of those that hold for it.
         without_endpoint: what becomes of traffic while no endpoint is there, for people.
     """
 
     service: Service
     port: ServicePort
     slices: tuple[EndpointSlice, ...]
+    policies: tuple[str, ...]
     without_endpoint: str
 
 
@@ -207,7 +213,8 @@ def build_backend(identifier: str, source: BackendSource, old: BackendFacts | No
     known = {item.id: item for item in old.endpoints} if old is not None else {}
     kept = tuple(known[item.id] if known.get(item.id) == item else item for item in endpoints)
     # What a rule of a GRPCRoute sends is HTTP/2 in any case (`ir.HttpRule.grpc`).
-    backend = ir.Backend(id=identifier, protocol=APP_PROTOCOLS.get(app_protocol, ir.BackendProtocol.HTTP))
+    protocol = APP_PROTOCOLS.get(app_protocol, ir.BackendProtocol.HTTP)
+    backend = ir.Backend(id=identifier, protocol=protocol, policies=source.policies)
     return BackendFacts(
         backend=old.backend if old is not None and old.backend == backend else backend,
         endpoints=kept,

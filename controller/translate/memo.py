@@ -1,16 +1,9 @@
-"""What the translator keeps between translations, and how it is published.
-
-`Ledger` is a dictionary that knows what changed since it was last published; publishing gives an immutable copy, or the
-last copy where nothing changed. Values that stay equal keep their identity.
-"""
+"""What the translator keeps between translations."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Generic, TypeVar
 
 from sluicegate import ir
 
@@ -18,8 +11,11 @@ from ..api import Diagnostic, ObjectKey, ReferenceGrant
 from ..store.snapshot import Snapshot
 from .backends import BackendFacts
 from .infrastructure.plane import DataPlane
+from .ledger import Ledger
 from .parts import Parts
-from .policies import PolicyFacts
+from .policies.effective import Target
+from .policies.stage import Conditions, PolicyMemo
+from .readers import Readers
 from .report import Programmed
 from .routes import RouteFacts
 from .shadowed import Place
@@ -27,73 +23,8 @@ from .status import Address, Status
 from .topology import Classes, GatewayFacts, ListenerSetFacts, ParentView, Read, Topology
 from .translation import Translation
 
-K = TypeVar("K")
-V = TypeVar("V")
-
 #: (namespace, name) of a Service or EndpointSlice.
 Pair = tuple[str, str]
-
-
-class Ledger(Generic[K, V]):
-    """A dictionary with a list of what changed since the last `publish`."""
-
-    def __init__(self) -> None:
-        self._items: dict[K, V] = {}
-        self._changed: set[K] = set()
-        self._published: Mapping[K, V] = MappingProxyType({})
-
-    def get(self, key: K) -> V | None:
-        """Look up a value."""
-        return self._items.get(key)
-
-    def keys(self) -> Set[K]:
-        """All keys."""
-        return self._items.keys()
-
-    def items(self) -> Mapping[K, V]:
-        """The content of this moment, without a copy."""
-        return MappingProxyType(self._items)
-
-    def is_changed(self, key: K) -> bool:
-        """Whether a value is another one than when it was last published."""
-        return key in self._changed
-
-    def put(self, key: K, value: V) -> None:
-        """Set a value; an equal one stays as it is."""
-        old = self._items.get(key)
-        if old is value or (old is not None and old == value):
-            return
-        self._items[key] = value
-        self._changed.add(key)
-
-    def drop(self, key: K) -> None:
-        """Remove a value; what is not there is no error."""
-        if self._items.pop(key, None) is not None:
-            self._changed.add(key)
-
-    def replace(self, items: Mapping[K, V]) -> None:
-        """Make the content equal to `items`."""
-        for key in [key for key in self._items if key not in items]:
-            self.drop(key)
-        for key, value in items.items():
-            self.put(key, value)
-
-    def replace_part(self, old: Iterable[K], new: Mapping[K, V]) -> None:
-        """Put in what one stage has now in place of what it had, by its keys."""
-        for key in old:
-            if key not in new:
-                self.drop(key)
-        for key, value in new.items():
-            self.put(key, value)
-
-    def publish(self) -> tuple[Mapping[K, V], frozenset[K]]:
-        """Return the content as an immutable mapping, and the keys that changed since the last time."""
-        if not self._changed:
-            return self._published, frozenset()
-        changed = frozenset(self._changed)
-        self._changed = set()
-        self._published = MappingProxyType(dict(self._items))
-        return self._published, changed
 
 
 @dataclass(slots=True)
@@ -102,12 +33,15 @@ class Memo:
 
     Attributes:
         snapshot, translation: the last ones.
-        topology, policies: facts of the last translation.
+        topology: facts of the last translation.
+        policies: all that is kept of policies.
+        affected: what Gateways and ListenerSets are told about the policies that are attached to them.
         classes: what GatewayClasses come to.
         parts: Gateways and ListenerSets by unit.
         gateways, listener_sets, families, parents: tables of the topology.
         holders: number of parts that have a certificate or a trust bundle, by id.
-        part_trust: trust bundles of the parts.
+        part_listeners, part_trust: listeners and trust bundles of the parts, before policies have their say.
+        moved_listeners: ids of those that parts were replaced of in this translation.
         grants: by namespace.
         routes: facts by route.
         readers: routes by what they looked at.
@@ -118,7 +52,7 @@ class Memo:
         places: rules by what they are for of a listener, in the order in which they have it.
         backends: facts by backend id.
         wants_tls: backends whose appProtocol says TLS.
-        listeners, http_rules, l4_rules, ir_backends, endpoints, backend_tls, trust, certificates: the IR.
+        listeners, http_rules, l4_rules, ir_backends, endpoints, ir_policies, trust, certificates: the IR.
         statuses: by object.
         diagnostics: what is told by object; those of a backend under a key of kind `Backend`, of a place under `Place`.
         planes: data planes, by `namespace/name`.
@@ -131,7 +65,8 @@ class Memo:
     snapshot: Snapshot | None = None
     translation: Translation | None = None
     topology: Topology | None = None
-    policies: PolicyFacts | None = None
+    policies: PolicyMemo = field(default_factory=PolicyMemo)
+    affected: Ledger[Target, Conditions] = field(default_factory=Ledger)
     classes: Classes | None = None
     parts: Parts = field(default_factory=Parts)
     gateways: Ledger[ObjectKey, GatewayFacts] = field(default_factory=Ledger)
@@ -139,10 +74,12 @@ class Memo:
     families: Ledger[ObjectKey, tuple[ObjectKey, ...]] = field(default_factory=Ledger)
     parents: Ledger[Read, ParentView] = field(default_factory=Ledger)
     holders: Counter[str] = field(default_factory=Counter)
+    part_listeners: dict[str, ir.Listener] = field(default_factory=dict)
     part_trust: dict[str, ir.Trust] = field(default_factory=dict)
+    moved_listeners: set[str] = field(default_factory=set)
     grants: dict[str, tuple[ReferenceGrant, ...]] = field(default_factory=dict)
     routes: dict[ObjectKey, RouteFacts] = field(default_factory=dict)
-    readers: dict[Read, set[ObjectKey]] = field(default_factory=dict)
+    readers: Readers = field(default_factory=Readers)
     attached: Ledger[str, int] = field(default_factory=Ledger)
     users: dict[str, dict[ObjectKey, tuple[ObjectKey, ...]]] = field(default_factory=dict)
     service_backends: dict[Pair, set[str]] = field(default_factory=dict)
@@ -156,7 +93,7 @@ class Memo:
     l4_rules: Ledger[str, ir.L4Rule] = field(default_factory=Ledger)
     ir_backends: Ledger[str, ir.Backend] = field(default_factory=Ledger)
     endpoints: Ledger[str, ir.Endpoint] = field(default_factory=Ledger)
-    backend_tls: Ledger[str, ir.BackendTls] = field(default_factory=Ledger)
+    ir_policies: Ledger[str, ir.PolicyBase] = field(default_factory=Ledger)
     trust: Ledger[str, ir.Trust] = field(default_factory=Ledger)
     certificates: Ledger[str, ir.Certificate] = field(default_factory=Ledger)
     statuses: Ledger[ObjectKey, Status] = field(default_factory=Ledger)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ..api import Diagnostic, GatewayClass, ObjectKey
+from .policies.effective import Target
+from .policies.stage import Conditions
 from .status import (
     Address,
     Condition,
@@ -89,6 +91,7 @@ class Programming:
         assigned: addresses of the Services of Gateways; only where data planes are provisioned.
         failures: why the data plane of a Gateway could not be provisioned.
         errors: of the reports, those with an error.
+        affected: what Gateways and ListenerSets are told about the policies that are attached to them.
     """
 
     counts: Mapping[str, int]
@@ -97,6 +100,12 @@ class Programming:
     assigned: Mapping[ObjectKey, tuple[Address, ...]] = field(default_factory=dict)
     failures: Mapping[ObjectKey, str] = field(default_factory=dict)
     errors: Mapping[str, ListenerReport] = field(default_factory=dict)
+    affected: Mapping[Target, Conditions] = field(default_factory=dict)
+
+    def told(self, owner: ObjectKey, section: str, generation: int) -> list[Condition]:
+        """What an object, or one of its listeners, is told about policies."""
+        found = self.affected.get(Target(*owner), {})
+        return [verdict.condition(kind, generation) for kind, verdict in found.get(section, ())]
 
 
 def class_status(item: GatewayClass, verdict: Verdict, topology: Topology) -> GatewayClassStatus:
@@ -122,10 +131,11 @@ def gateway_status(facts: GatewayFacts, programmed: Programmed, programming: Pro
         conditions.append(
             _condition("InsecureFrontendValidationMode", "True", "ConfigurationChanged", text, generation)
         )
+    conditions += programming.told(facts.object.key, "", generation)
     return GatewayStatus(
         addresses=_addresses(facts, programming),
         conditions=tuple(conditions),
-        listeners=tuple(_listener_status(item, generation, programming) for item in facts.listeners),
+        listeners=tuple(_listener_status(facts.object.key, item, generation, programming) for item in facts.listeners),
         attached_listener_sets=facts.attached_sets,
     )
 
@@ -138,8 +148,9 @@ def listener_set_status(facts: ListenerSetFacts, parent: Programmed, programming
         conditions=(
             facts.accepted.condition("Accepted", generation),
             _condition("Programmed", truth, reason, message, generation),
+            *programming.told(facts.object.key, "", generation),
         ),
-        listeners=tuple(_listener_status(item, generation, programming) for item in facts.listeners),
+        listeners=tuple(_listener_status(facts.object.key, item, generation, programming) for item in facts.listeners),
     )
 
 
@@ -199,7 +210,9 @@ def _listener_programmed(facts: ListenerFacts, programming: Programming) -> Prog
     return "False", reason, report.error.message if report.error is not None else "The engine did not bind the listener"
 
 
-def _listener_status(facts: ListenerFacts, generation: int, programming: Programming) -> ListenerStatus:
+def _listener_status(
+    owner: ObjectKey, facts: ListenerFacts, generation: int, programming: Programming
+) -> ListenerStatus:
     truth, reason, message = _listener_programmed(facts, programming)
     accepted = facts.accepted
     if reason == "PortUnavailable" and accepted.ok:
@@ -213,6 +226,7 @@ def _listener_status(facts: ListenerFacts, generation: int, programming: Program
     if facts.overlapping:
         text = "The hostname overlaps with that of another HTTPS listener on the same port"
         conditions.append(_condition("OverlappingTLSConfig", "True", "OverlappingHostnames", text, generation))
+    conditions += programming.told(owner, facts.name, generation)
     return ListenerStatus(
         name=facts.name,
         supported_kinds=facts.kinds,

@@ -27,6 +27,8 @@ from ..api.kinds import PARENT_KINDS
 from .backends import Transport
 from .kinds import ROUTES
 from .options import CheckRegex
+from .policies.attach import attached_read
+from .policies.effective import Place, Target
 from .rules import RuleContext
 from .status import Condition, Reference, RouteParentStatus, RouteStatus, Verdict
 from .topology import AttachPoint, ParentView, Read
@@ -47,6 +49,12 @@ class World(Protocol):
 
     def namespace_labels(self, name: str) -> dict[str, str] | None:
         """Look up the labels of a namespace."""
+
+    def policies(self, place: Place) -> tuple[str, ...]:
+        """Look up the policies that hold at a place, by id."""
+
+    def affected(self, target: Target) -> tuple[tuple[str, Verdict], ...]:
+        """Look up what an object is told about the policies that are attached to it and its sections."""
 
 
 @dataclass(slots=True)
@@ -75,6 +83,16 @@ class RouteReads:
         """Look up the labels of a namespace."""
         self.noted.add(("Namespace", "", name))
         return self.world.namespace_labels(name)
+
+    def policies(self, place: Place) -> tuple[str, ...]:
+        """Look up the policies that hold at a place, by id."""
+        self.noted.update(attached_read(level) for level in place)
+        return self.world.policies(place)
+
+    def affected(self, target: Target) -> tuple[tuple[str, Verdict], ...]:
+        """Look up what an object is told about the policies that are attached to it and its sections."""
+        self.noted.add(attached_read(target))
+        return self.world.affected(target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +139,15 @@ def translate_route(route: Route, world: World, controller_name: str, check_rege
     attached = [point for item in attachments for point in item.points]
     served = tuple(sorted({point.id for point in attached if point.served}))
     kind = ROUTES[route.key.kind]
-    moved = {port: at for item in attachments for port, at in item.view.moved}
-    context = RuleContext(route, kind.use, kind.filters, served, hostnames, reads, check_regex, diagnostics, moved)
+    context = RuleContext(route, kind.use, kind.filters, served, hostnames, reads, check_regex, diagnostics)
     rules = [kind.translate_rule(context, index, rule) for index, rule in enumerate(route.spec.rules)]
     judgement = _judge_rules(context, len(rules))
     if judgement.refused is not None:
         attached = []
     if not attached or not served:
         rules = []
-    status = _status(route, attachments, judgement, controller_name)
+    affected = reads.affected(Target(*route.key))
+    status = _status(route, attachments, judgement, affected, controller_name)
     return RouteFacts(
         rules=tuple(rule for rule in rules if isinstance(rule, ir.HttpRule)),
         l4_rules=tuple(rule for rule in rules if isinstance(rule, ir.L4Rule)),
@@ -275,7 +293,11 @@ def _judge_rules(context: RuleContext, count: int) -> _Judgement:
 
 
 def _status(
-    route: Route, attachments: list[_Attachment], judgement: _Judgement, controller_name: str
+    route: Route,
+    attachments: list[_Attachment],
+    judgement: _Judgement,
+    affected: tuple[tuple[str, Verdict], ...],
+    controller_name: str,
 ) -> RouteStatus | None:
     generation = route.metadata.generation
     refused, partial = judgement.refused, judgement.partial
@@ -288,6 +310,7 @@ def _status(
         ]
         if partial is not None and accepted.ok:
             conditions.append(partial.condition("PartiallyInvalid", generation))
+        conditions += [told.condition(kind, generation) for kind, told in affected]
         parents.append(
             RouteParentStatus(
                 parent_ref=Reference.of_parent(item.reference),

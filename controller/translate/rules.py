@@ -9,7 +9,7 @@ What a rule may get wrong, and what becomes of it:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -33,6 +33,7 @@ from ..api import (
 from .backends import Reads, Use, resolve_backend
 from .filters import FilterContext, Unsupported, translate_filters
 from .options import CheckRegex
+from .policies.effective import Target
 from .status import Verdict
 from .values import is_token
 
@@ -53,7 +54,6 @@ class RuleContext:
         reads: what it may look at.
         check_regex: says why a pattern cannot be used.
         diagnostics: takes what is wrong.
-        moved_ports: ports of listeners of its Gateways that clients reach at another one (`ParentView.moved`).
         backends: ids that its rules name, filled here.
         unresolved: first reference that does not resolve, filled here.
         broken: rules that are not honoured, with the reason and message, filled here.
@@ -67,7 +67,6 @@ class RuleContext:
     reads: Reads
     check_regex: CheckRegex
     diagnostics: Diagnostics
-    moved_ports: Mapping[int, int] = field(default_factory=dict)
     backends: dict[str, None] = field(default_factory=dict)
     unresolved: Verdict | None = None
     broken: dict[int, tuple[str, str]] = field(default_factory=dict)
@@ -76,6 +75,11 @@ class RuleContext:
     def key(self) -> ObjectKey:
         """Key of the route."""
         return self.route.key
+
+    def policies(self, rule: str) -> tuple[str, ...]:
+        """Ids of the policies of the route and of a rule, by its name."""
+        whole = Target(*self.key)
+        return self.reads.policies((whole, whole._replace(section=rule)) if rule else (whole,))
 
     def resolve(self, reference: BackendReference, path: str) -> str | None:
         """Resolve a backendRef and note the outcome."""
@@ -88,9 +92,7 @@ class RuleContext:
 
     def filters(self, path: str, *, in_backend: bool, prefix_only: bool = False) -> FilterContext:
         """Say where a list of filters is written."""
-        return FilterContext(
-            path, prefix_only, in_backend, self.filter_types, self.resolve, self.diagnostics, self.moved_ports
-        )
+        return FilterContext(path, prefix_only, in_backend, self.filter_types, self.resolve, self.diagnostics)
 
     def fail(self, index: int, path: str, error: Unsupported) -> None:
         """Note a part of a rule that cannot be honoured."""
@@ -146,6 +148,7 @@ def request_rule(
         filters=filters,
         backends=backends,
         invalid=invalid or backends_invalid,
+        policies=context.policies(rule.name),
     )
 
 

@@ -18,22 +18,29 @@ from .backends import BackendFacts, BackendSource, Transport, backend_name, buil
 from .infrastructure.plan import plan
 from .infrastructure.plane import PlaneRequest, ProvisionOptions
 from .kinds import ROUTES
-from .memo import Ledger, Memo, Pair
+from .ledger import Ledger
+from .memo import Memo, Pair
 from .parts import Replaced, joined
-from .policies import BackendUse
+from .policies.looks import service_place
 from .routes import RouteFacts
 from .shadowed import Place, places_of, rank, shadowed
+from .topology import Read
 
 _Rule = TypeVar("_Rule", ir.HttpRule, ir.L4Rule)
 
 
 @dataclass(slots=True)
 class Touched:
-    """What changed with the routes: listeners by their count of routes, backends by use, places by their rules."""
+    """What changed with the routes: listeners by their count of them, backends by use, places by their rules."""
 
+    routes: set[ObjectKey] = field(default_factory=set)
     listeners: set[str] = field(default_factory=set)
     backends: set[str] = field(default_factory=set)
     places: set[Place] = field(default_factory=set)
+
+    def reads(self, services: set[Pair]) -> set[Read]:
+        """The routes, and Services that may have changed, as policies note that they looked at them."""
+        return {*self.routes, *(("Service", *pair) for pair in services)}
 
 
 def replace_route(memo: Memo, key: ObjectKey, new: RouteFacts | None, touched: Touched) -> None:
@@ -43,14 +50,8 @@ def replace_route(memo: Memo, key: ObjectKey, new: RouteFacts | None, touched: T
     _replace_rules(memo.l4_rules, old.l4_rules if old is not None else (), new.l4_rules if new is not None else ())
     _replace_places(memo, old, new, touched)
     _replace_uses(memo, key, old, new, touched)
-    old_reads = old.reads if old is not None else frozenset()
-    new_reads = new.reads if new is not None else frozenset()
-    for read in old_reads - new_reads:
-        memo.readers[read].discard(key)
-        if not memo.readers[read]:
-            del memo.readers[read]
-    for read in new_reads - old_reads:
-        memo.readers.setdefault(read, set()).add(key)
+    memo.policies.count(_policies_of(old), _policies_of(new))
+    memo.readers.replace(key, new.reads if new is not None else frozenset())
     if new is not None:
         memo.routes[key] = new
     if new is not None and new.status is not None:
@@ -61,6 +62,13 @@ def replace_route(memo: Memo, key: ObjectKey, new: RouteFacts | None, touched: T
         memo.diagnostics.put(key, new.diagnostics)
     else:
         memo.diagnostics.drop(key)
+
+
+def _policies_of(facts: RouteFacts | None) -> list[str]:
+    if facts is None:
+        return []
+    rules: tuple[ir.HttpRule | ir.L4Rule, ...] = (*facts.rules, *facts.l4_rules)
+    return [name for rule in rules for name in rule.policies]
 
 
 def _replace_rules(ledger: Ledger[str, _Rule], old: tuple[_Rule, ...], new: tuple[_Rule, ...]) -> None:
@@ -152,8 +160,13 @@ def replace_backend(memo: Memo, snapshot: Snapshot, identifier: str) -> Pair:
     found = tuple(
         item for key in sorted(memo.service_slices.get(pair, ())) if isinstance(item := slices[key], EndpointSlice)
     )
-    source = BackendSource(service, port, found, _without_endpoint(users))
+    place = service_place(name.namespace, name.service, port.name)
+    # What passes through, or goes as datagrams, the gateway says nothing to.
+    spoken = name.transport is Transport.TCP and any(users.values())
+    policies = memo.policies.attached.names(place, spoken=spoken)
+    source = BackendSource(service, port, found, policies, _without_endpoint(users))
     new = build_backend(identifier, source, old)
+    memo.policies.count(old.backend.policies if old is not None else (), policies)
     ids = {endpoint.id for endpoint in new.endpoints}
     for endpoint in old.endpoints if old is not None else ():
         if endpoint.id not in ids:
@@ -180,6 +193,7 @@ def _without_endpoint(users: Mapping[ObjectKey, object]) -> str:
 
 
 def _forget_backend(memo: Memo, identifier: str, service: Pair, old: BackendFacts | None) -> None:
+    memo.policies.count(old.backend.policies if old is not None else (), ())
     for endpoint in old.endpoints if old is not None else ():
         memo.endpoints.drop(endpoint.id)
     memo.ir_backends.drop(identifier)
@@ -191,26 +205,6 @@ def _forget_backend(memo: Memo, identifier: str, service: Pair, old: BackendFact
         known.discard(identifier)
         if not known:
             del memo.service_backends[service]
-
-
-def backends_in_use(memo: Memo, snapshot: Snapshot, targets: set[Pair]) -> list[BackendUse]:
-    """Backends of the Services that policies name, with the Gateways that lead to them and can speak TLS to them."""
-    found: list[BackendUse] = []
-    for pair in targets:
-        service = snapshot.table("Service").get(pair)
-        for identifier in memo.service_backends.get(pair, ()):
-            name = backend_name(identifier)
-            port = service_port(service, name.port) if isinstance(service, Service) else None
-            gateways = {gateway for items in memo.users[identifier].values() for gateway in items}
-            if gateways and name.transport is Transport.TCP:
-                use = BackendUse(identifier, *pair, port.name if port is not None else "", tuple(sorted(gateways)))
-                found.append(use)
-    return found
-
-
-def protected_backends(memo: Memo) -> set[str]:
-    """Backends that a BackendTLSPolicy holds for."""
-    return {item.backend for item in memo.policies.backend_tls.values()} if memo.policies is not None else set()
 
 
 def backend_key(identifier: str) -> ObjectKey:
@@ -242,7 +236,11 @@ def replace_parts(memo: Memo, replaced: Replaced, options: ProvisionOptions | No
     memo.listener_sets.replace_part(joined(old, "listener_sets"), joined(new, "listener_sets"))
     memo.families.replace_part(joined(old, "families"), joined(new, "families"))
     memo.parents.replace_part(joined(old, "parents"), joined(new, "parents"))
-    memo.listeners.replace_part(joined(old, "listeners"), joined(new, "listeners"))
+    before, listeners = joined(old, "listeners"), joined(new, "listeners")
+    memo.moved_listeners.update(before, listeners)
+    for name in before:
+        memo.part_listeners.pop(name, None)
+    memo.part_listeners.update(listeners)
     memo.diagnostics.replace_part(joined(old, "diagnostics"), joined(new, "diagnostics"))
     _replace_held(memo, replaced)
     _replace_served(memo, replaced)

@@ -21,7 +21,7 @@ RESOURCE_KINDS = (
     "l4_rules",
     "backends",
     "endpoints",
-    "backend_tls",
+    "policies",
     "trust",
     "certificates",
 )
@@ -49,7 +49,7 @@ class State:
     l4_rules: Mapping[str, ir.L4Rule] = field(default_factory=_nothing)
     backends: Mapping[str, ir.Backend] = field(default_factory=_nothing)
     endpoints: Mapping[str, ir.Endpoint] = field(default_factory=_nothing)
-    backend_tls: Mapping[str, ir.BackendTls] = field(default_factory=_nothing)
+    policies: Mapping[str, ir.PolicyBase] = field(default_factory=_nothing)
     trust: Mapping[str, ir.Trust] = field(default_factory=_nothing)
     certificates: Mapping[str, ir.Certificate] = field(default_factory=_nothing)
     serial: int = 0

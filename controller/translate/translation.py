@@ -12,6 +12,8 @@ from ..api import Diagnostic, ObjectKey
 from ..api.kinds import PARENT_KINDS
 from ..store.snapshot import Snapshot
 from .infrastructure.plane import DataPlane
+from .policies.effective import Target
+from .policies.stage import Conditions
 from .report import (
     ApplyReport,
     ListenerReport,
@@ -56,6 +58,7 @@ class Translation:
         errors: of the reports, those with an error.
         failures: why data planes could not be provisioned, by Gateway.
         programmed: the verdict on each Gateway by the reports.
+        affected: what Gateways and ListenerSets are told about the policies that are attached to them.
     """
 
     snapshot: Snapshot
@@ -77,6 +80,7 @@ class Translation:
     errors: Mapping[str, ListenerReport] = field(default_factory=lambda: MappingProxyType({}))
     failures: Mapping[ObjectKey, str] = field(default_factory=lambda: MappingProxyType({}))
     programmed: Mapping[ObjectKey, Programmed] = field(default_factory=lambda: MappingProxyType({}))
+    affected: Mapping[Target, Conditions] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def due(self) -> float | None:
@@ -125,7 +129,9 @@ class Translation:
         else:
             reports = {item.id: item for item in said.listeners}
             errors = {item.id: item for item in said.listeners if item.error is not None}
-        programming = Programming(self.attached, reports, self.status_addresses, self.assigned, failures, errors)
+        programming = Programming(
+            self.attached, reports, self.status_addresses, self.assigned, failures, errors, self.affected
+        )
         changed = self._changed_with(before, reports, failures)
         if before is None or changed is None:
             old: Mapping[ObjectKey, Status] = {}

@@ -23,9 +23,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from .. import DEFAULT_CONTROLLER_NAME
-from ..api import ROUTE_KINDS, BackendTLSPolicy, EndpointSlice, ObjectKey, ReferenceGrant, Route, Service
-from ..api.kinds import of_role
+from ..api import ROUTE_KINDS, EndpointSlice, ObjectKey, ReferenceGrant, Route, Service
+from ..api.kinds import PARENT_KINDS, of_role
 from ..store.snapshot import Changes, Snapshot
 from .addresses import assigned_addresses
 from .features import supported_features
@@ -33,23 +35,26 @@ from .gateways import Surroundings, judge_classes, namespace_labels
 from .grants import index_grants
 from .memo import Memo, Pair
 from .options import Options
-from .policies import translate_policies
+from .policies.attach import whole_of
+from .policies.effective import Place, Target
+from .policies.looks import Around, PolicyLooks
+from .policies.registry import POLICIES, PolicyKind
+from .policies.stage import PolicyMemo, affected, conditions_of, judge, needed_trust, refresh_facts, settle_names
 from .quarantine import Quarantine
 from .report import Programming, class_status, owner_of
 from .routes import translate_route
 from .stages import (
     Touched,
     backend_key,
-    backends_in_use,
     move_slice,
     plain_text_diagnostic,
-    protected_backends,
     replace_backend,
     replace_parts,
     replace_route,
     tell_shadowed,
 )
 from .state import State
+from .status import Verdict
 from .topology import Classes, ParentView, Read, Topology
 from .translation import Translation, parent_statuses
 from .versions import version_verdict
@@ -67,6 +72,7 @@ class _World:
         self._grants = memo.grants
         self._parents = topology.parents
         self._implicit = options.implicit_namespaces
+        self._attached = memo.policies.attached
 
     def parent(self, key: Read) -> ParentView | None:
         return self._parents.get(key)
@@ -80,6 +86,12 @@ class _World:
 
     def namespace_labels(self, name: str) -> dict[str, str] | None:
         return namespace_labels(self._snapshot, name, implicit=self._implicit)
+
+    def policies(self, place: Place) -> tuple[str, ...]:
+        return self._attached.names(place)
+
+    def affected(self, target: Target) -> tuple[tuple[str, Verdict], ...]:
+        return affected(self._attached, target, sections=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +107,23 @@ class _Step:
 class Translator:
     """Translates snapshots for one controller name; not thread-safe."""
 
-    def __init__(self, controller_name: str = DEFAULT_CONTROLLER_NAME, options: Options | None = None) -> None:
+    def __init__(
+        self,
+        controller_name: str = DEFAULT_CONTROLLER_NAME,
+        options: Options | None = None,
+        policies: tuple[PolicyKind, ...] = POLICIES,
+    ) -> None:
         """Make a translator.
 
         Args:
             controller_name: `GatewayClass.spec.controllerName` of the classes to serve.
             options: settings and checks.
+            policies: kinds of policies, in the order in which they act.
         """
         self.controller_name = controller_name
         self.options = options if options is not None else Options()
-        self._memo = Memo()
+        self._policies = policies
+        self._memo = Memo(policies=PolicyMemo.of(policies))
         #: Of the translation before one that raised: what serves does not end with the memory of how it came about.
         self._before: Translation | None = None
         self._quarantine = Quarantine()
@@ -137,7 +156,8 @@ class Translator:
             return self._translate(memo, snapshot, options)
         except BaseException:
             self._before = memo.translation if memo.translation is not None else self._before
-            self._memo = Memo()  # half-done work must not be taken for the memory of a whole translation
+            # Half-done work must not be taken for the memory of a whole translation.
+            self._memo = Memo(policies=PolicyMemo.of(self._policies))
             raise
 
     def _translate(self, memo: Memo, snapshot: Snapshot, options: Options) -> Translation:
@@ -148,9 +168,10 @@ class Translator:
                 item for item in snapshot.table("ReferenceGrant").values() if isinstance(item, ReferenceGrant)
             )
         topology, parents = self._update_topology(memo, step)
+        judged = self._update_policies(memo, step, parents)
         touched = self._update_routes(memo, step, topology)
         services = self._update_backends(memo, step, touched.backends)
-        self._update_policies(memo, step, services, topology)
+        self._update_policy_facts(memo, step, topology, judged, touched.reads(services))
         parents |= self._update_addresses(memo, step, services, parents)
         parents.update(map(owner_of, touched.listeners))
         self._update_statuses(memo, topology, parents)
@@ -187,6 +208,8 @@ class Translator:
         families, changed_families = memo.families.publish()
         parents, changed_parents = memo.parents.publish()
         step.dirty.update(changed_parents)
+        for key in changed_parents:
+            memo.policies.listeners.replace(old.parents.get(key) if old is not None else None, parents.get(key))
         topology = memo.topology = Topology(
             classes=classes.verdicts,
             gateways=gateways,
@@ -218,16 +241,54 @@ class Translator:
         new = {item.key: class_status(item, verdict, topology) for item, verdict in topology.classes}
         memo.statuses.replace_part([item.key for item, _ in old.classes] if old is not None else (), new)
 
+    def _update_policies(self, memo: Memo, step: _Step, parents: set[ObjectKey]) -> set[ObjectKey]:
+        """Judge policies, and name them in listeners.
+
+        Adds what they are and were attached to to `dirty`, and parents that are told something else to `parents`.
+
+        Returns:
+            The policies that were judged.
+        """
+        policies = memo.policies
+        judged, moved = judge(policies, step.snapshot, step.changes, step.dirty, memo.grants, step.options)
+        step.dirty.update(moved)
+        owners = {Target(*key) for key in parents}
+        owners.update(whole for read in moved if (whole := whole_of(read)) and whole.kind in PARENT_KINDS)
+        for target in owners:
+            before, is_there = memo.affected.get(target), ObjectKey(*target[:3]) in memo.parents.items()
+            found = conditions_of(policies.attached, target) if is_there else {}
+            if found:
+                memo.affected.put(target, found)
+            else:
+                memo.affected.drop(target)
+            if (found or None) != before:
+                parents.add(ObjectKey(*target[:3]))
+        looked = {item for key in owners for item in policies.listeners.under.get(key, ())} | memo.moved_listeners
+        memo.moved_listeners.clear()
+        for identifier in looked:
+            self._name_in_listener(memo, identifier)
+        return judged
+
+    def _name_in_listener(self, memo: Memo, identifier: str) -> None:
+        policies = memo.policies
+        old, new = memo.listeners.get(identifier), memo.part_listeners.get(identifier)
+        names = policies.attached.names(policies.listeners.places[identifier][1]) if new is not None else ()
+        policies.count(old.policies if old is not None else (), names)
+        if new is None:
+            memo.listeners.drop(identifier)
+        else:
+            memo.listeners.put(identifier, msgspec.structs.replace(new, policies=names) if names else new)
+
     def _update_routes(self, memo: Memo, step: _Step, topology: Topology) -> Touched:
         """Translate the routes that changed, and those that looked at something that changed."""
-        affected = {ObjectKey(kind, *pair) for kind in ROUTE_KINDS for pair in step.changes.get(kind, ())}
-        for read in step.dirty:
-            affected |= memo.readers.get(read, set())
+        changed = {ObjectKey(kind, *pair) for kind in ROUTE_KINDS for pair in step.changes.get(kind, ())}
+        changed |= memo.readers.of(step.dirty)
         touched = Touched()
-        if not affected:
+        if not changed:
             return touched
+        touched.routes = changed
         world = _World(step.snapshot, memo, topology, self.options)
-        for key in affected:
+        for key in changed:
             route = step.snapshot.get(key)
             facts = None
             if isinstance(route, Route):
@@ -239,6 +300,8 @@ class Translator:
     def _update_backends(self, memo: Memo, step: _Step, touched: set[str]) -> set[Pair]:
         """Bring backends and endpoints up to date; returns the Services that may have changed, endpoints included."""
         services: set[Pair] = set(step.changes.get("Service", ()))
+        policies = (whole for read in step.dirty if (whole := whole_of(read)) is not None and whole.kind == "Service")
+        services.update((whole.namespace, whole.name) for whole in policies)
         for service in services:
             touched |= memo.service_backends.get(service, set())
         slices = step.snapshot.table("EndpointSlice")
@@ -251,29 +314,19 @@ class Translator:
             services.add(replace_backend(memo, step.snapshot, identifier))
         return services
 
-    def _update_policies(self, memo: Memo, step: _Step, services: set[Pair], topology: Topology) -> None:
-        old = memo.policies
-        unchanged = (
-            old is not None
-            and "BackendTLSPolicy" not in step.changes
-            and step.dirty.isdisjoint(old.reads)
-            and services.isdisjoint(old.services)
-        )
-        if not unchanged:
-            targets = {
-                (policy.namespace, target.name)
-                for policy in step.snapshot.table("BackendTLSPolicy").values()
-                if isinstance(policy, BackendTLSPolicy)
-                for target in policy.spec.target_refs
-            }
-            uses = backends_in_use(memo, step.snapshot, targets)
-            gateways = {key: facts.object for key, facts in topology.gateways.items()}
-            new = translate_policies(step.snapshot, uses, gateways, self.controller_name, self.options)
-            memo.policies = new
-            memo.backend_tls.replace(new.backend_tls)
-            memo.statuses.replace_part(old.statuses if old is not None else {}, new.statuses)
-            memo.diagnostics.replace_part(old.diagnostics if old is not None else {}, new.diagnostics)
-        memo.trust.replace({**memo.part_trust, **(memo.policies.trust if memo.policies is not None else {})})
+    def _update_policy_facts(
+        self, memo: Memo, step: _Step, topology: Topology, judged: set[ObjectKey], touched: set[Read]
+    ) -> None:
+        """Say anew what becomes of policies, and put into the IR what is named."""
+        policies = memo.policies
+        keys = judged | policies.watchers.of(step.dirty) | policies.watchers.of(touched)
+        around = Around(step.snapshot, topology, policies.listeners, memo.routes, memo.users, memo.service_backends)
+        refresh_facts(policies, keys, lambda kind: PolicyLooks(kind, around, policies.attached), self.controller_name)
+        found = {key: policies.facts[key] for key in keys if key in policies.facts}
+        memo.statuses.replace_part(keys, {key: item.status for key, item in found.items()})
+        memo.diagnostics.replace_part(keys, {key: item.diagnostics for key, item in found.items() if item.diagnostics})
+        settle_names(policies, memo.ir_policies)
+        memo.trust.replace({**memo.part_trust, **needed_trust(policies)})
 
     def _update_addresses(
         self, memo: Memo, step: _Step, services: set[Pair], parents: set[ObjectKey]
@@ -299,7 +352,8 @@ class Translator:
             return
         counts, _ = memo.attached.publish()
         assigned, _ = memo.assigned.publish()
-        programming = Programming(counts, None, self.options.status_addresses, assigned)
+        affected, _ = memo.affected.publish()
+        programming = Programming(counts, None, self.options.status_addresses, assigned, affected=affected)
         new, programmed = parent_statuses(topology, programming, parents, memo.programmed)
         memo.programmed.update(programmed)
         for key in parents:
@@ -315,7 +369,7 @@ class Translator:
         l4_rules, changed_l4_rules = memo.l4_rules.publish()
         backends, changed_backends = memo.ir_backends.publish()
         endpoints, changed_endpoints = memo.endpoints.publish()
-        backend_tls, changed_tls = memo.backend_tls.publish()
+        policies, changed_policies = memo.ir_policies.publish()
         trust, changed_trust = memo.trust.publish()
         certificates, changed_certificates = memo.certificates.publish()
         memo.serial += 1
@@ -325,7 +379,7 @@ class Translator:
             l4_rules=l4_rules,
             backends=backends,
             endpoints=endpoints,
-            backend_tls=backend_tls,
+            policies=policies,
             trust=trust,
             certificates=certificates,
             serial=memo.serial,
@@ -336,7 +390,7 @@ class Translator:
                 "l4_rules": changed_l4_rules,
                 "backends": changed_backends,
                 "endpoints": changed_endpoints,
-                "backend_tls": changed_tls,
+                "policies": changed_policies,
                 "trust": changed_trust,
                 "certificates": changed_certificates,
             },
@@ -347,8 +401,9 @@ class Translator:
         attached, _ = memo.attached.publish()
         assigned, _ = memo.assigned.publish()
         infrastructure, _ = memo.planes.publish()
-        plain = frozenset(memo.wants_tls)
-        unprotected = {backend_key(item): plain_text_diagnostic(item) for item in plain - protected_backends(memo)}
+        affected, _ = memo.affected.publish()
+        plain = (item for item in memo.wants_tls if not memo.policies.is_protected(memo.backends[item].backend))
+        unprotected = {backend_key(item): plain_text_diagnostic(item) for item in plain}
         return Translation(
             snapshot,
             state,
@@ -359,6 +414,7 @@ class Translator:
             self.options.status_addresses,
             infrastructure=infrastructure,
             assigned=assigned,
+            affected=affected,
             # What is written only in a report may differ although the status before any report is the same.
             changed=changed_statuses | parents,
             base=memo.translation.serial if memo.translation is not None else 0,

@@ -61,8 +61,10 @@ def test_ir_is_a_transaction(case: Case) -> None:
         assert set(rule.listeners) <= listeners
         assert {item.backend for item in rule.backends if item.backend is not None} <= backends
     assert {item.backend for item in decoded.upsert.endpoints} <= backends
-    assert {item.backend for item in decoded.upsert.backend_tls} <= backends
-    assert {name for item in decoded.upsert.backend_tls for name in item.trust} <= trust
+    policies = {item.id for item in decoded.upsert.policies}
+    named = (*decoded.upsert.listeners, *decoded.upsert.http_rules, *decoded.upsert.l4_rules, *decoded.upsert.backends)
+    assert {name for item in named for name in item.policies} == policies
+    assert {need for item in decoded.upsert.policies for need in item.needs()} <= {("trust", name) for name in trust}
 
 
 @pytest.mark.parametrize("case", CASES, ids=by_name)

@@ -144,7 +144,7 @@ def difference(before: Resources, after: Resources, generation: int) -> bytes:
     certificates = upsert.pop("certificates", [])
     return json.dumps(
         {
-            "version": 1,
+            "version": ir.VERSION,
             "generation": generation + 1,
             "remove": remove,
             "upsert": upsert,

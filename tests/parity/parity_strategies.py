@@ -268,26 +268,26 @@ def tables(draw: st.DrawFn, *, with_filters: bool) -> bytes:
         upsert=ir.Resources(
             listeners=tuple(listeners),
             http_rules=tuple(rules),
-            backends=tuple(ir.Backend(id=identity) for identity in BACKENDS),
+            backends=tuple(draw(backends())),
             endpoints=tuple(draw(endpoints())),
-            backend_tls=draw(backend_tls),
+            policies=POLICIES,
         ),
     )
     return ir.encode(transaction)
 
 
-backend_tls = st.sampled_from(
-    [
-        (),
-        (),
-        (),
-        (ir.BackendTls(id=f"n/p@{BACKENDS[1]}", backend=BACKENDS[1], hostname="b.test", invalid=True),),
-        (
-            ir.BackendTls(id=f"n/q@{BACKENDS[1]}", backend=BACKENDS[1], hostname="b.test", invalid=True),
-            ir.BackendTls(id=f"n/p@{BACKENDS[1]}", backend=BACKENDS[1], hostname="b.test"),
-        ),
-    ]
+#: Of the first of its kind a backend has it.
+POLICIES = (
+    ir.BackendTls(id="n/broken", hostname="b.test", invalid=True),
+    ir.BackendTls(id="n/good", hostname="b.test"),
 )
+
+
+@st.composite
+def backends(draw: st.DrawFn) -> list[ir.Backend]:
+    """The second one may have policies."""
+    named = draw(st.sampled_from([(), (), (), ("n/broken",), ("n/good", "n/broken"), ("n/broken", "n/good")]))
+    return [ir.Backend(id=identity, policies=named if identity == BACKENDS[1] else ()) for identity in BACKENDS]
 
 
 @st.composite
@@ -591,9 +591,9 @@ def l4_tables(draw: st.DrawFn) -> bytes:
             listeners=tuple(listeners),
             http_rules=(over_http,),
             l4_rules=tuple(rules),
-            backends=tuple(ir.Backend(id=identity) for identity in BACKENDS),
+            backends=tuple(draw(backends())),
             endpoints=tuple(draw(endpoints())),
-            backend_tls=draw(backend_tls),
+            policies=POLICIES,
         ),
     )
     return ir.encode(transaction)

@@ -45,13 +45,15 @@ def table(listeners: list[ir.Listener], **resources: Any) -> bytes:
             full=True,
             upsert=ir.Resources(
                 listeners=tuple(listeners),
-                backends=tuple(ir.Backend(id=f"n/{name}:1") for name in backends),
+                backends=tuple(
+                    ir.Backend(id=f"n/{name}:1", policies=("n/p",) if name == "secured" else ()) for name in backends
+                ),
                 endpoints=tuple(
                     ir.Endpoint(id=f"n/{name}:1@10.0.0.1:1", backend=f"n/{name}:1", address="10.0.0.1", port=1)
                     for name in backends
                     if name != "empty"
                 ),
-                backend_tls=(ir.BackendTls(id="n/p@n/secured:1", backend="n/secured:1", hostname="s", invalid=True),),
+                policies=(ir.BackendTls(id="n/p", hostname="s", invalid=True),),
                 **resources,
             ),
         )

@@ -65,7 +65,7 @@ SECTION_OF = {
     ir.HttpRule: "http_rules",
     ir.Backend: "backends",
     ir.Endpoint: "endpoints",
-    ir.BackendTls: "backend_tls",
+    ir.BackendTls: "policies",
     ir.Trust: "trust",
     ir.Certificate: "certificates",
 }

@@ -123,6 +123,11 @@ def test_other_versions_and_sizes_are_told(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(snapshot_file, "FORMAT", "sluicegate-snapshot-2")
     with pytest.raises(SnapshotError, match="another version"):
         read_snapshot(str(tmp_path))
+    monkeypatch.undo()
+    # Of a gateway before or after this one: the IR in it is another.
+    monkeypatch.setattr(snapshot_file.ir, "VERSION", snapshot_file.ir.VERSION + 1)
+    with pytest.raises(SnapshotError, match=f"another version.*IR {snapshot_file.ir.VERSION - 1}"):
+        read_snapshot(str(tmp_path))
 
 
 def test_a_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -37,10 +37,12 @@ def test_a_plane_sees_only_what_its_listeners_lead_to() -> None:
             theirs,
             rule("a", ours, backends=["default/a:80"], filters=(mirror,)),
             rule("b", theirs, backends=["default/b:80"]),
-            *(ir.Backend(id=f"default/{name}:80") for name in ("a", "b", "copy", "unused")),
+            *(ir.Backend(id=f"default/{name}:80", policies=(f"p/{name}",)) for name in ("a", "b")),
+            *(ir.Backend(id=f"default/{name}:80") for name in ("copy", "unused")),
             *(endpoint(f"default/{name}:80") for name in ("a", "b", "copy", "unused")),
-            ir.BackendTls(id="default/p@default/a:80", backend="default/a:80", hostname="a", trust=("default/roots",)),
-            ir.BackendTls(id="default/q@default/b:80", backend="default/b:80", hostname="b", trust=("default/other",)),
+            ir.BackendTls(id="p/a", hostname="a", trust=("default/roots",)),
+            ir.BackendTls(id="p/b", hostname="b", trust=("default/other",)),
+            ir.BackendTls(id="p/unused", hostname="c", trust=("default/unused",)),
             *(ir.Trust(id=f"default/{name}", pem="") for name in ("clients", "roots", "other", "unused")),
             *(
                 ir.Certificate(id=name, chain="", key="")
@@ -54,7 +56,7 @@ def test_a_plane_sees_only_what_its_listeners_lead_to() -> None:
         "http_rules": ["HTTPRoute/default/a/0"],
         "backends": ["default/a:80", "default/copy:80"],
         "endpoints": ["default/a:80@10.0.0.1:8080", "default/copy:80@10.0.0.1:8080"],
-        "backend_tls": ["default/p@default/a:80"],
+        "policies": ["p/a"],
         "trust": ["default/clients", "default/roots"],
         "certificates": ["default/client", "default/ours"],
     }
@@ -114,12 +116,31 @@ def test_the_same_content_has_the_same_version_everywhere() -> None:
         }
 
 
+class Asking(ir.PolicyBase, frozen=True, kw_only=True, tag="asking"):
+    """A policy that asks a backend."""
+
+    backend: str
+
+    def needs(self) -> Iterable[ir.Need]:
+        return (("backends", self.backend),)
+
+
+#: Those that ask a backend; no backend names them, or uses would go in circles.
+ASKING = ("p2", "p3")
+
+
+def some_policies(chance: random.Random, *more: str) -> tuple[str, ...]:
+    return tuple(chance.sample(["p0", "p1", *more], chance.choice((0, 0, 1, 2))))
+
+
 def some_state(chance: random.Random) -> dict[str, dict[str, Any]]:
     """Resources that lead to each other, some of them missing."""
     found: dict[str, dict[str, Any]] = {kind: {} for kind in RESOURCE_KINDS}
     certificates, trusts = [f"c{n}" for n in range(4)], [f"t{n}" for n in range(4)]
     listeners = [
-        listener(f"g/{gateway}", str(number), **tls(chance.choice(certificates)))
+        listener(
+            f"g/{gateway}", str(number), **tls(chance.choice(certificates)), policies=some_policies(chance, *ASKING)
+        )
         for gateway in "abcd"
         for number in range(2)
         if chance.random() < 0.8
@@ -130,18 +151,22 @@ def some_state(chance: random.Random) -> dict[str, dict[str, Any]]:
     for number in range(8):
         if listeners and chance.random() < 0.8:
             on = chance.sample(listeners, chance.randint(1, min(3, len(listeners))))
-            item = rule(f"r{number}", *on, backends=chance.sample(backends, chance.randint(0, 2)))
+            named = chance.sample(backends, chance.randint(0, 2))
+            item = rule(f"r{number}", *on, backends=named, policies=some_policies(chance, *ASKING))
             found["http_rules"][item.id] = item
     for name in backends:
         if chance.random() < 0.8:
-            found["backends"][name] = ir.Backend(id=name)
+            found["backends"][name] = ir.Backend(id=name, policies=some_policies(chance))
         for port in range(2):
             if chance.random() < 0.6:
                 part = endpoint(name, port)
                 found["endpoints"][part.id] = part
-        if chance.random() < 0.5:
-            policy = ir.BackendTls(id=f"n/p@{name}", backend=name, hostname="h", trust=(chance.choice(trusts),))
-            found["backend_tls"][policy.id] = policy
+    for number in range(4):
+        if chance.random() < 0.8:
+            name = f"p{number}"
+            trust, backend = chance.choice(trusts), chance.choice(backends)
+            asking = Asking(id=name, backend=backend)
+            found["policies"][name] = asking if name in ASKING else ir.BackendTls(id=name, hostname="h", trust=(trust,))
     for name in certificates:
         if chance.random() < 0.8:
             found["certificates"][name] = ir.Certificate(id=name, chain=str(chance.randint(0, 3)), key="")

@@ -60,7 +60,7 @@ class Flows:
             ir.L4Rule: "l4_rules",
             ir.Backend: "backends",
             ir.Endpoint: "endpoints",
-            ir.BackendTls: "backend_tls",
+            ir.BackendTls: "policies",
             ir.Trust: "trust",
             ir.Certificate: "certificates",
             ir.SessionTickets: "session_tickets",
@@ -157,9 +157,12 @@ def rule(kind: str, name: str, listeners: tuple[str, ...], *backends: str | tupl
     )
 
 
-def backend(name: str, *addresses: tuple[str, int], state: str = "ready") -> list[Any]:
+def backend(name: str, *addresses: tuple[str, int], state: str = "ready", policies: tuple[str, ...] = ()) -> list[Any]:
     """A backend and its endpoints."""
-    return [ir.Backend(id=f"default/{name}:1"), *(endpoint(name, address, state) for address in addresses)]
+    return [
+        ir.Backend(id=f"default/{name}:1", policies=policies),
+        *(endpoint(name, address, state) for address in addresses),
+    ]
 
 
 def endpoint(name: str, address: tuple[str, int], state: str = "ready") -> ir.Endpoint:

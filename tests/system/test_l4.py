@@ -642,15 +642,13 @@ def test_tls_towards_backends(flows: Any, serve: Any, authority: Authority, serv
     secure = serve(named("secure"), tls=server_context("inside.test"))
 
     def policy(hostname: str, **rest: Any) -> ir.BackendTls:
-        return ir.BackendTls(
-            id="default/policy@default/app:1", backend="default/app:1", hostname=hostname, trust=("default/ca",), **rest
-        )
+        return ir.BackendTls(id="default/policy", hostname=hostname, trust=("default/ca",), **rest)
 
     gateway.apply(
         *tcp(gateway, "app"),
         gateway.listener("tls", 5443, "TLS", tls=terminating("a")),
         rule("TLSRoute", "route", ("tls",), "app"),
-        *backend("app", secure.address),
+        *backend("app", secure.address, policies=("default/policy",)),
         policy("inside.test"),
         ir.Trust(id="default/ca", pem=authority.pem.decode()),
         certificate("a", authority.sign("a.test")),

@@ -26,7 +26,7 @@ fn rule(route: &str, listeners: &[&str], hostnames: &[&str], backends: Value) ->
 }
 
 fn base() -> Value {
-    json!({"version": 1, "generation": 1, "full": true, "upsert": {
+    json!({"version": route::ir::VERSION, "generation": 1, "full": true, "upsert": {
         "listeners": [
             listener("https", "HTTPS", 443, "www.example.com", true),
             listener("terminate", "TLS", 443, "term.example.com", true),
@@ -115,11 +115,11 @@ fn rules_come_and_go_one_by_one() {
     let mut state = State::default();
     state.apply(transaction(base()), &NoTags).unwrap();
     let tcp = json!({"transport": "tcp", "bind_port": 53});
-    let change = json!({"version": 1, "generation": 2, "remove": {"l4_rules": ["TCPRoute/a/tcp/0"]}});
+    let change = json!({"version": route::ir::VERSION, "generation": 2, "remove": {"l4_rules": ["TCPRoute/a/tcp/0"]}});
     let table = state.apply(transaction(change), &NoTags).unwrap();
     assert_eq!(decide(&table, tcp.clone())["reason"], "no_route");
     let back = rule("TCPRoute/a/tcp", &["tcp"], &[], json!([{"backend": "a/tls:443", "weight": 1}]));
-    let change = json!({"version": 1, "generation": 3, "upsert": {"l4_rules": [back]}});
+    let change = json!({"version": route::ir::VERSION, "generation": 3, "upsert": {"l4_rules": [back]}});
     let table = state.apply(transaction(change), &NoTags).unwrap();
     assert_eq!(decide(&table, tcp)["endpoints"], json!(["tls-1"]));
     let shown: Value = serde_json::from_str(&table.to_json()).unwrap();
@@ -134,9 +134,10 @@ fn what_does_not_fit_is_refused() {
         state.apply(transaction(base()), &NoTags).unwrap();
         state.apply(transaction(change), &NoTags).unwrap_err().to_string()
     };
-    let with = |rules: Value| json!({"version": 1, "generation": 2, "upsert": {"l4_rules": rules}});
+    let with = |rules: Value| json!({"version": route::ir::VERSION, "generation": 2, "upsert": {"l4_rules": rules}});
     let filtered = json!([{"weight": 1, "filters": [{"type": "request_headers"}]}]);
-    let listeners = |listeners: Value| json!({"version": 1, "generation": 2, "upsert": {"listeners": listeners}});
+    let listeners =
+        |listeners: Value| json!({"version": route::ir::VERSION, "generation": 2, "upsert": {"listeners": listeners}});
     for (change, reason) in [
         (with(json!([rule("TCPRoute/a/x", &["nowhere"], &[], json!([]))])), "names the unknown listener nowhere"),
         (
@@ -145,10 +146,13 @@ fn what_does_not_fit_is_refused() {
         ),
         (with(json!([rule("TCPRoute/a/x", &["tcp"], &[], filtered)])), "filters"),
         (
-            json!({"version": 1, "generation": 2, "remove": {"listeners": ["tcp"]}}),
+            json!({"version": route::ir::VERSION, "generation": 2, "remove": {"listeners": ["tcp"]}}),
             "TCPRoute/a/tcp/0 is attached to it",
         ),
-        (json!({"version": 1, "generation": 2, "remove": {"backends": ["a/none:1"]}}), "TLSRoute/a/one/0 names it"),
+        (
+            json!({"version": route::ir::VERSION, "generation": 2, "remove": {"backends": ["a/none:1"]}}),
+            "TLSRoute/a/one/0 names it",
+        ),
         (listeners(json!([listener("x", "HTTP", 443, "", false)])), "speaks another protocol than its port 443"),
         (listeners(json!([listener("x", "TCP", 80, "", false)])), "speaks another protocol than its port 80"),
         (listeners(json!([listener("x", "TLS", 443, "www.example.com", true)])), "has the port and hostname of https"),

@@ -6,7 +6,7 @@ use route::table::{NoTags, State, Table};
 use serde_json::{Value, json};
 
 fn apply(state: &mut State, mut change: Value) -> Table {
-    change["version"] = json!(1);
+    change["version"] = json!(route::ir::VERSION);
     change["generation"] = json!(1);
     state.apply(serde_json::from_value(change).unwrap(), &NoTags).unwrap()
 }

@@ -1,7 +1,7 @@
 //! What a transaction leaves of the ones before it.
 #![allow(clippy::unwrap_used, reason = "helpers of tests are not in test functions")]
 
-use route::ir::Transaction;
+use route::ir::{Transaction, VERSION};
 use route::resolve::Question;
 use route::table::{NoTags, State, Table};
 use serde_json::{Value, json};
@@ -15,11 +15,11 @@ fn base() -> Value {
         "matches": [{"path": {"type": "PathPrefix", "value": "/"}}], "backends": [{"backend": "a/b:80", "weight": 1}]});
     let carried = json!({"id": "TCPRoute/a/r/0", "route": "TCPRoute/a/r", "index": 0, "listeners": ["tcp"],
         "backends": [{"backend": "a/b:80", "weight": 1}]});
-    json!({"version": 1, "generation": 1, "full": true, "upsert": {
+    json!({"version": VERSION, "generation": 1, "full": true, "upsert": {
         "listeners": [listener("http", "HTTP", 80), listener("tcp", "TCP", 53)],
-        "http_rules": [attached], "l4_rules": [carried], "backends": [{"id": "a/b:80"}, {"id": "a/c:80"}],
+        "http_rules": [attached], "l4_rules": [carried], "backends": [{"id": "a/b:80", "policies": ["policy"]}, {"id": "a/c:80"}],
         "endpoints": [{"id": "b", "backend": "a/b:80", "address": "127.0.0.1", "port": 1}],
-        "backend_tls": [{"id": "policy", "backend": "a/b:80", "hostname": "b", "invalid": true}],
+        "policies": [{"type": "backend_tls", "id": "policy", "hostname": "b", "invalid": true}],
     }})
 }
 
@@ -37,8 +37,8 @@ fn a_listener_that_goes_and_comes_back_in_one_transaction_keeps_its_routes() {
     apply(&mut state, base());
     let table = apply(
         &mut state,
-        json!({"version": 1, "generation": 2, "remove": {"listeners": ["http", "tcp"], "backend_tls": ["policy"]},
-            "upsert": {"listeners": [listener("http", "HTTP", 8080), listener("tcp", "TCP", 53)]}}),
+        json!({"version": VERSION, "generation": 2, "remove": {"listeners": ["http", "tcp"], "policies": ["policy"]},
+            "upsert": {"backends": [{"id": "a/b:80"}], "listeners": [listener("http", "HTTP", 8080), listener("tcp", "TCP", 53)]}}),
     );
     let request = |port: u16| json!({"bind_port": port, "method": "GET", "authority": "x", "target": "/"});
     assert_eq!(reason(&table, &request(8080)), "forwarded");
@@ -47,17 +47,50 @@ fn a_listener_that_goes_and_comes_back_in_one_transaction_keeps_its_routes() {
 }
 
 #[test]
-fn a_policy_that_moves_leaves_the_backend_where_it_was() {
+fn a_policy_holds_for_the_backends_that_name_it() {
     let mut state = State::default();
     let before = apply(&mut state, base());
     let request = json!({"bind_port": 80, "method": "GET", "authority": "x", "target": "/"});
     assert_eq!(reason(&before, &request), "backend_invalid");
-    let policy = json!({"id": "policy", "backend": "a/c:80", "hostname": "b", "invalid": true});
-    let table = apply(&mut state, json!({"version": 1, "generation": 2, "upsert": {"backend_tls": [policy]}}));
+    let moved = json!([{"id": "a/b:80"}, {"id": "a/c:80", "policies": ["policy"]}]);
+    let table = apply(&mut state, json!({"version": VERSION, "generation": 2, "upsert": {"backends": moved}}));
     assert_eq!(reason(&table, &request), "forwarded");
-    let has_policy: Vec<(String, bool)> = table.backends().map(|it| (it.id.clone(), it.tls.is_some())).collect();
-    assert_eq!(has_policy, [("a/b:80".to_owned(), false), ("a/c:80".to_owned(), true)]);
-    // Removing it later takes it off where it is.
-    let table = apply(&mut state, json!({"version": 1, "generation": 3, "remove": {"backend_tls": ["policy"]}}));
-    assert!(table.backends().all(|it| it.tls.is_none()));
+    let has_policy = |table: &Table| -> Vec<(String, bool)> {
+        table.backends().map(|it| (it.id.clone(), it.tls.is_some())).collect()
+    };
+    assert_eq!(has_policy(&table), [("a/b:80".to_owned(), false), ("a/c:80".to_owned(), true)]);
+    // Nobody that names it is sent again when it changes.
+    let both = json!([{"id": "a/b:80", "policies": ["policy"]}]);
+    apply(&mut state, json!({"version": VERSION, "generation": 3, "upsert": {"backends": both}}));
+    let mended = json!({"type": "backend_tls", "id": "policy", "hostname": "b"});
+    let table = apply(&mut state, json!({"version": VERSION, "generation": 4, "upsert": {"policies": [mended]}}));
+    assert_eq!(reason(&table, &request), "forwarded");
+    assert!(table.backends().all(|it| it.tls.as_ref().is_some_and(|tls| !tls.invalid)));
+    let none = json!([{"id": "a/b:80"}, {"id": "a/c:80"}]);
+    let gone =
+        json!({"version": VERSION, "generation": 5, "upsert": {"backends": none}, "remove": {"policies": ["policy"]}});
+    let table = apply(&mut state, gone);
+    assert!(table.backends().all(|it| it.tls.is_none()) && table.policies.is_empty());
+}
+
+#[test]
+fn a_policy_that_is_not_there_or_means_nothing_where_it_is_named_is_refused() {
+    let mut http = listener("http", "HTTP", 80);
+    http["policies"] = json!(["policy"]);
+    let unknown = json!([{"id": "a/b:80", "policies": ["nothing"]}]);
+    for (change, expected) in [
+        (
+            json!({"upsert": {"listeners": [http]}}),
+            "listener http: names the policy policy, which has no meaning there",
+        ),
+        (json!({"upsert": {"backends": unknown}}), "backend a/b:80: names the unknown policy nothing"),
+        (json!({"remove": {"policies": ["policy"]}}), "policy policy: is removed but backend a/b:80 names it"),
+    ] {
+        let mut state = State::default();
+        apply(&mut state, base());
+        let mut transaction = json!({"version": VERSION, "generation": 2});
+        transaction.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let refused = state.apply(serde_json::from_value(transaction).unwrap(), &NoTags).unwrap_err();
+        assert_eq!(refused.to_string(), expected);
+    }
 }

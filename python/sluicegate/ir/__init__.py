@@ -5,6 +5,7 @@ Rules of the format:
 
 - A `Transaction` is JSON, UTF-8: flat lists of small resources, each with an `id` unique within its kind. A resource
   points up by id (a rule to its listeners, an endpoint to its backend), so one changed object is one small resource.
+  Policies are named by what they hold for.
 - `full: true` replaces the whole state; otherwise `remove` and then `upsert` are applied to the state before.
 - An unknown field or version refuses the whole transaction. What a default says is left out of the JSON.
 - What the engine answers to one that it does not take is a `RefusedError`.
@@ -48,17 +49,16 @@ from .http import (
     WeightedBackend,
 )
 from .l4 import L4Rule
+from .policies import BackendTls, HostnameSan, Need, Policy, PolicyBase, SubjectAltName, UriSan
 from .refusal import Refusal, RefusedError
 from .resources import (
     Backend,
     BackendProtocol,
-    BackendTls,
     Certificate,
     ClientValidation,
     ClientValidationMode,
     Endpoint,
     EndpointState,
-    HostnameSan,
     Listener,
     ListenerProtocol,
     ListenerTls,
@@ -66,10 +66,8 @@ from .resources import (
     Resources,
     Secrets,
     SessionTickets,
-    SubjectAltName,
     TicketKey,
     Trust,
-    UriSan,
 )
 
 __all__ = [
@@ -98,10 +96,13 @@ __all__ = [
     "ListenerTls",
     "Match",
     "Mirror",
+    "Need",
     "PathMatch",
     "PathModifier",
     "PathPrefix",
     "Percentage",
+    "Policy",
+    "PolicyBase",
     "QueryMatch",
     "Redirect",
     "Refusal",
@@ -131,7 +132,7 @@ __all__ = [
 ]
 
 #: The format version this build reads and writes. Another number refuses the transaction.
-VERSION = 1
+VERSION = 2
 
 
 class IrError(ValueError):

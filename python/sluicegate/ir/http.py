@@ -211,6 +211,7 @@ class HttpRule(Base, frozen=True, kw_only=True):
         invalid: a filter cannot be honoured: every request that the rule wins gets 500.
         grpc: the rule of a GRPCRoute: what the gateway itself answers is a gRPC status, and backends are spoken to in
             HTTP/2 whatever their protocol says.
+        policies: ids, of its route and itself, in the order in which they act.
     """
 
     id: str
@@ -227,3 +228,4 @@ class HttpRule(Base, frozen=True, kw_only=True):
     retry: Retry | None = None
     invalid: bool = False
     grpc: bool = False
+    policies: tuple[str, ...] = ()

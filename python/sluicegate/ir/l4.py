@@ -18,6 +18,7 @@ class L4Rule(Base, frozen=True, kw_only=True):
         listeners: ids of the listeners that the route is attached to.
         hostnames: of a TLSRoute, lower case, compared with the SNI. Empty: any.
         backends: in the order written, without filters.
+        policies: ids, of its route and itself, in the order in which they act.
     """
 
     id: str
@@ -28,3 +29,4 @@ class L4Rule(Base, frozen=True, kw_only=True):
     listeners: tuple[str, ...]
     hostnames: tuple[str, ...] = ()
     backends: tuple[WeightedBackend, ...] = ()
+    policies: tuple[str, ...] = ()

@@ -1,13 +1,13 @@
-"""Listeners, backends, endpoints, policies and secrets, and what a transaction has of each kind."""
+"""Listeners, backends, endpoints and secrets, and what a transaction has of each kind."""
 
 from __future__ import annotations
 
 import enum
-from typing import TypeAlias
 
 from .base import Base, Port, Signed64
 from .http import HttpRule, RequestHeaders
 from .l4 import L4Rule
+from .policies import Policy
 
 
 class ListenerProtocol(enum.Enum):
@@ -48,13 +48,14 @@ class Listener(Base, frozen=True, kw_only=True):
         id: `Gateway/<namespace>/<name>/<section>` or `ListenerSet/<namespace>/<name>/<section>`.
         gateway: `<namespace>/<name>` of the Gateway.
         addresses: IP addresses to bind. Empty: every address, IPv4 and IPv6.
-        port: as clients of the listener see it, what redirects speak of: `listeners[].port`, with the port offset.
+        port: `listeners[].port`: what redirects and `parentRef.port` speak of.
         bind_port: the port that is bound. 0 lets the system choose.
         protocol: `listeners[].protocol`. HTTPS and TLS may share a socket: the SNI decides.
         hostname: lower case; empty: any; `*.example.com`: one or more labels before `example.com`.
         tls: termination, for HTTPS and TLS. A TLS listener without it passes connections through.
         backend_certificate: certificate id presented to TLS backends (`Gateway.spec.tls.backend`).
         filters: request header edits that come before those of the rule (GEP-5224).
+        policies: ids, of its Gateway, its ListenerSet and itself, in the order in which they act.
     """
 
     id: str
@@ -67,6 +68,7 @@ class Listener(Base, frozen=True, kw_only=True):
     tls: ListenerTls | None = None
     backend_certificate: str | None = None
     filters: tuple[RequestHeaders, ...] = ()
+    policies: tuple[str, ...] = ()
 
 
 class BackendProtocol(enum.Enum):
@@ -81,10 +83,14 @@ class BackendProtocol(enum.Enum):
 
 
 class Backend(Base, frozen=True, kw_only=True):
-    """One port of one Service; `id`: `<namespace>/<service>:<port>`."""
+    """One port of one Service; `id`: `<namespace>/<service>:<port>`.
+
+    `policies`: ids, in the order in which they act; of several of one kind the first counts.
+    """
 
     id: str
     protocol: BackendProtocol = BackendProtocol.HTTP
+    policies: tuple[str, ...] = ()
 
 
 class EndpointState(enum.Enum):
@@ -102,41 +108,6 @@ class Endpoint(Base, frozen=True, kw_only=True):
     address: str
     port: Port
     state: EndpointState = EndpointState.READY
-
-
-class HostnameSan(Base, frozen=True, kw_only=True, tag_field="type", tag="Hostname"):
-    """A DNS name that the certificate must carry."""
-
-    value: str
-
-
-class UriSan(Base, frozen=True, kw_only=True, tag_field="type", tag="URI"):
-    """A URI that the certificate must carry."""
-
-    value: str
-
-
-SubjectAltName: TypeAlias = HostnameSan | UriSan
-
-
-class BackendTls(Base, frozen=True, kw_only=True):
-    """TLS towards a backend: a BackendTLSPolicy that won for its target.
-
-    Attributes:
-        id: `<namespace>/<policy>@<backend id>`.
-        backend: backend id.
-        hostname: SNI, and the name that the certificate must carry unless `subject_alt_names` is given.
-        trust: ids. Empty: the system's roots (`wellKnownCACertificates: System`).
-        subject_alt_names: any of these names in place of `hostname`.
-        invalid: the policy cannot be honoured: 500 rather than plain text or unverified TLS.
-    """
-
-    id: str
-    backend: str
-    hostname: str
-    trust: tuple[str, ...] = ()
-    subject_alt_names: tuple[SubjectAltName, ...] = ()
-    invalid: bool = False
 
 
 class Trust(Base, frozen=True, kw_only=True):
@@ -194,7 +165,7 @@ class Resources(Base, frozen=True, kw_only=True):
     l4_rules: tuple[L4Rule, ...] = ()
     backends: tuple[Backend, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
-    backend_tls: tuple[BackendTls, ...] = ()
+    policies: tuple[Policy, ...] = ()
     trust: tuple[Trust, ...] = ()
 
 
@@ -213,7 +184,7 @@ class Removals(Base, frozen=True, kw_only=True):
     l4_rules: tuple[str, ...] = ()
     backends: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
-    backend_tls: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
     trust: tuple[str, ...] = ()
     certificates: tuple[str, ...] = ()
     session_tickets: tuple[str, ...] = ()

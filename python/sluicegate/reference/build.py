@@ -90,7 +90,7 @@ def merge(state: ir.Transaction, change: ir.Transaction) -> ir.Transaction:
 
 
 _Resource = TypeVar(
-    "_Resource", ir.Listener, ir.HttpRule, ir.L4Rule, ir.Backend, ir.Endpoint, ir.BackendTls, ir.Certificate
+    "_Resource", ir.Listener, ir.HttpRule, ir.L4Rule, ir.Backend, ir.Endpoint, ir.Policy, ir.Certificate
 )
 
 
@@ -263,17 +263,20 @@ def _backends(resources: ir.Resources) -> dict[str, Backend]:
     for endpoint in resources.endpoints:
         group = ready if endpoint.state is ir.EndpointState.READY else draining
         group[endpoint.backend].append(endpoint.id)
-    # Should several policies name one backend, the first id counts.
-    policies: dict[str, ir.BackendTls] = {}
-    for policy in sorted(resources.backend_tls, key=lambda policy: policy.id.encode()):
-        policies.setdefault(policy.backend, policy)
+    policies = {policy.id: policy for policy in resources.policies}
     return {
         backend.id: Backend(
             endpoints=tuple(sorted(ready[backend.id] or draining[backend.id], key=str.encode)),
-            tls_invalid=backend.id in policies and policies[backend.id].invalid,
+            tls_invalid=_is_tls_invalid(policies[name] for name in backend.policies),
         )
         for backend in resources.backends
     }
+
+
+def _is_tls_invalid(policies: Iterable[ir.Policy]) -> bool:
+    """Of several policies of one kind the first counts."""
+    found = next((policy for policy in policies if isinstance(policy, ir.BackendTls)), None)
+    return found is not None and found.invalid
 
 
 def _check_references(resources: ir.Resources, reasons: list[str]) -> None:
@@ -290,12 +293,29 @@ def _check_references(resources: ir.Resources, reasons: list[str]) -> None:
         named = [item.backend for item in l4_rule.backends if item.backend is not None]
         unknown += [f"backend {identity}" for identity in named if identity not in backends]
         reasons.extend(f"l4_rule {l4_rule.id}: names the unknown {what}" for what in unknown)
-    for kind, owned in (("endpoint", resources.endpoints), ("backend_tls", resources.backend_tls)):
-        reasons.extend(
-            f"{kind} {resource.id}: names the unknown backend {resource.backend}"
-            for resource in owned
-            if resource.backend not in backends
-        )
+    reasons.extend(
+        f"endpoint {endpoint.id}: names the unknown backend {endpoint.backend}"
+        for endpoint in resources.endpoints
+        if endpoint.backend not in backends
+    )
+    _check_policies(resources, reasons)
+
+
+def _check_policies(resources: ir.Resources, reasons: list[str]) -> None:
+    policies = {policy.id: policy for policy in resources.policies}
+    naming: tuple[tuple[str, Iterable[ir.Listener | ir.HttpRule | ir.L4Rule | ir.Backend]], ...] = (
+        ("listener", resources.listeners),
+        ("http_rule", resources.http_rules),
+        ("l4_rule", resources.l4_rules),
+        ("backend", resources.backends),
+    )
+    for kind, owners in naming:
+        for owner in owners:
+            for name in owner.policies:
+                if name not in policies:
+                    reasons.append(f"{kind} {owner.id}: names the unknown policy {name}")
+                elif kind not in policies[name].acts_on:
+                    reasons.append(f"{kind} {owner.id}: names the policy {name}, which has no meaning there")
 
 
 def _backends_of(rule: ir.HttpRule) -> Iterator[str]:

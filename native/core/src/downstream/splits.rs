@@ -76,7 +76,7 @@ fn run<F: Future>(future: F) -> F::Output {
 
 /// A gateway without backends: what it takes for a request is told in the `Location` of its answer.
 fn generation() -> Generation {
-    let transaction = json!({"version": 1, "generation": 1, "full": true, "upsert": {
+    let transaction = json!({"version": route::ir::VERSION, "generation": 1, "full": true, "upsert": {
         "listeners": [{"id": "listener", "gateway": "default/gateway", "port": 80, "bind_port": 80, "protocol": "HTTP"}],
         "http_rules": [{"id": "rule", "route": "route", "index": 0, "listeners": ["listener"],
             "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],

@@ -95,7 +95,7 @@ async fn client(steps: Vec<Step>, request_ms: Option<u64>) -> (Client, Backend) 
     let backend = Backend::start().await;
     let id = format!("b@{}", backend.address);
     let timeouts = request_ms.map_or(json!({}), |limit| json!({"request_ms": limit}));
-    let transaction = json!({"version": 1, "generation": 1, "full": true, "upsert": {
+    let transaction = json!({"version": route::ir::VERSION, "generation": 1, "full": true, "upsert": {
         "listeners": [{"id": "l", "gateway": "default/g", "port": 80, "bind_port": 80, "protocol": "HTTP"}],
         "http_rules": [{"id": "rule", "route": "route", "index": 0, "listeners": ["l"], "timeouts": timeouts,
             "matches": [{"path": {"type": "PathPrefix", "value": "/"}}], "backends": [{"backend": "b", "weight": 1}]}],

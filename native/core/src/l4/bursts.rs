@@ -29,7 +29,7 @@ fn listener(address: &str, backends: &[&[&UdpSocket]]) -> (Rc<Worker>, SocketKey
         weighted.push(json!({"backend": name, "weight": 1}));
         names.push(json!({"id": name}));
     }
-    let transaction = json!({"version": 1, "generation": 1, "full": true, "upsert": {
+    let transaction = json!({"version": route::ir::VERSION, "generation": 1, "full": true, "upsert": {
         "listeners": [{"id": "udp", "gateway": "default/gateway", "port": port, "bind_port": port, "protocol": "UDP"}],
         "l4_rules": [{"id": "rule", "route": "route", "index": 0, "listeners": ["udp"], "backends": weighted}],
         "backends": names, "endpoints": endpoints}});

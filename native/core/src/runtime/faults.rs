@@ -68,7 +68,7 @@ mod tests {
         let listener = json!({
             "id": "l", "gateway": "a/g", "addresses": ["127.0.0.1"], "port": 80, "bind_port": 0, "protocol": "HTTP",
         });
-        let transaction = json!({"version": 1, "generation": 1, "upsert": {"listeners": [listener]}});
+        let transaction = json!({"version": route::ir::VERSION, "generation": 1, "upsert": {"listeners": [listener]}});
         let report = engine.apply(transaction.to_string().as_bytes()).expect("a report");
         let address = report.listeners[0].bound[0];
         (engine, address)

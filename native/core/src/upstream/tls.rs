@@ -35,10 +35,13 @@ struct Entry {
     opaque: TlsTarget,
 }
 
-/// The configurations of one generation, by policy and client certificate.
+/// Policy, client certificate, and what the backend speaks: backends that share a policy share what is made of it.
+type Key = (Box<str>, Option<Box<str>>, BackendProtocol);
+
+/// The configurations of one generation.
 #[derive(Debug, Default)]
 pub struct ClientTls {
-    entries: AHashMap<(Box<str>, Option<Box<str>>), Arc<Entry>>,
+    entries: AHashMap<Key, Arc<Entry>>,
 }
 
 impl ClientTls {
@@ -57,7 +60,10 @@ impl ClientTls {
                 continue;
             };
             for certificate in &presented {
-                let key = (policy.id.as_str().into(), certificate.map(Into::into));
+                let key = (policy.id.as_str().into(), certificate.map(Into::into), backend.protocol);
+                if built.entries.contains_key(&key) {
+                    continue;
+                }
                 let made_of = Ingredients {
                     policy: Arc::clone(policy),
                     trust: policy.trust.iter().filter_map(|id| table.trust.get(id.as_str()).cloned()).collect(),
@@ -88,8 +94,7 @@ impl ClientTls {
         let Some(policy) = &backend.tls else {
             return Some(None);
         };
-        let certificate = listener.backend_certificate.as_deref().map(Into::into);
-        let entry = self.entries.get(&(policy.id.as_str().into(), certificate))?;
+        let entry = self.entries.get(&key(policy, backend, listener))?;
         Some(Some(entry.opaque.clone()))
     }
 
@@ -105,8 +110,7 @@ impl ClientTls {
         let Some(policy) = &backend.tls else {
             return Some(Route { tls: None, http2 });
         };
-        let certificate = listener.backend_certificate.as_deref().map(Into::into);
-        let entry = self.entries.get(&(policy.id.as_str().into(), certificate))?;
+        let entry = self.entries.get(&key(policy, backend, listener))?;
         let target = match (grpc, upgrade && !http2) {
             (true, _) => &entry.grpc,
             (false, true) => &entry.upgrade,
@@ -114,6 +118,10 @@ impl ClientTls {
         };
         Some(Route { tls: Some(target.clone()), http2 })
     }
+}
+
+fn key(policy: &ir::BackendTls, backend: &Backend, listener: &ir::Listener) -> Key {
+    (policy.id.as_str().into(), listener.backend_certificate.as_deref().map(Into::into), backend.protocol)
 }
 
 fn target(made_of: &Ingredients) -> Result<TlsTarget, String> {
@@ -192,8 +200,7 @@ Zn2caZGY/R1xT78QyU98m3+JOqwA5txPc74QLGbsZrI50kO3vHChaBnt
         version: &'static rustls::SupportedProtocolVersion,
     ) -> Result<(), Error> {
         let policy = ir::BackendTls {
-            id: "a/p@b".to_owned(),
-            backend: "b".to_owned(),
+            id: "BackendTLSPolicy/a/p".to_owned(),
             hostname: "self.test".to_owned(),
             trust: vec!["t".to_owned()],
             subject_alt_names: Vec::new(),

@@ -142,7 +142,7 @@ mod tests {
                 "matches": [{"path": {"type": "Exact", "value": format!("/{name}")}}]})
         };
         let listener = json!({"id": "http", "gateway": "a/gateway", "port": 80, "bind_port": 80, "protocol": "HTTP"});
-        let all = json!({"version": 1, "generation": 1, "full": true, "upsert": {
+        let all = json!({"version": route::ir::VERSION, "generation": 1, "full": true, "upsert": {
             "listeners": [listener], "http_rules": rules.map(rule).collect::<Vec<_>>()}});
         State::default().apply(serde_json::from_value(all).expect("a transaction"), &NoTags).expect("a table")
     }

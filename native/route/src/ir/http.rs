@@ -39,6 +39,9 @@ pub struct HttpRule {
     /// The rule of a `GRPCRoute`: what the gateway itself answers is a gRPC status.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub grpc: bool,
+    /// Policy ids, of its route and itself, in the order in which they act.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<String>,
 }
 
 /// All parts must hold (AND); the matches of a rule are alternatives (OR).

@@ -27,4 +27,7 @@ pub struct L4Rule {
     /// In the order written; they carry no filters.
     #[serde(default)]
     pub backends: Vec<WeightedBackend>,
+    /// Policy ids, of its route and itself, in the order in which they act.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<String>,
 }

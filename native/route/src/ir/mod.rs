@@ -2,9 +2,10 @@
 //!
 //! A [`Transaction`] is JSON, UTF-8. Rules of the format:
 //! - Flat lists of small resources, each with a unique `id` within its kind. A resource points *up* by id (a rule to
-//!   its listeners, an endpoint to its backend), so that one changed object is one small resource.
+//!   its listeners, an endpoint to its backend), so that one changed object is one small resource. Policies are named by
+//!   what they hold for.
 //! - `full: true` replaces the whole state; otherwise `upsert` and `remove` are applied to the state before.
-//! - An unknown field, an unknown version or a dangling reference to a listener or backend refuses the whole
+//! - An unknown field, an unknown version or a dangling reference to a listener, backend or policy refuses the whole
 //!   transaction; the old table goes on serving.
 //! - Secrets travel in a section of their own, so that everything else can be shown.
 //!
@@ -12,6 +13,7 @@
 
 mod http;
 mod l4;
+mod policies;
 mod resources;
 
 pub use http::{
@@ -19,15 +21,15 @@ pub use http::{
     QueryMatch, Redirect, Retry, Rewrite, Timeouts, ValueMatchKind, WeightedBackend,
 };
 pub use l4::L4Rule;
+pub use policies::{BackendTls, Policy, PolicyPlace, SubjectAltName};
 pub use resources::{
-    Backend, BackendProtocol, BackendTls, Certificate, ClientValidation, ClientValidationMode, Endpoint, EndpointState,
-    Listener, ListenerProtocol, ListenerTls, Removals, Resources, Secrets, SessionTickets, SubjectAltName, TicketKey,
-    Transport, Trust,
+    Backend, BackendProtocol, Certificate, ClientValidation, ClientValidationMode, Endpoint, EndpointState, Listener,
+    ListenerProtocol, ListenerTls, Removals, Resources, Secrets, SessionTickets, TicketKey, Transport, Trust,
 };
 use serde::{Deserialize, Serialize};
 
 /// The format version this build reads and writes. Another number refuses the transaction.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// One atomic change of configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

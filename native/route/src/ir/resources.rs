@@ -1,7 +1,8 @@
-//! Listeners, backends, endpoints, policies and secrets.
+//! Listeners, backends, endpoints and secrets.
 
 use super::http::{Filter, HttpRule};
 use super::l4::L4Rule;
+use super::policies::Policy;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -14,7 +15,7 @@ pub struct Resources {
     pub l4_rules: Vec<L4Rule>,
     pub backends: Vec<Backend>,
     pub endpoints: Vec<Endpoint>,
-    pub backend_tls: Vec<BackendTls>,
+    pub policies: Vec<Policy>,
     pub trust: Vec<Trust>,
 }
 
@@ -35,7 +36,7 @@ pub struct Removals {
     pub l4_rules: Vec<String>,
     pub backends: Vec<String>,
     pub endpoints: Vec<String>,
-    pub backend_tls: Vec<String>,
+    pub policies: Vec<String>,
     pub trust: Vec<String>,
     pub certificates: Vec<String>,
     pub session_tickets: Vec<String>,
@@ -52,7 +53,7 @@ pub struct Listener {
     /// Addresses to bind. Empty: every address, IPv4 and IPv6.
     #[serde(default)]
     pub addresses: Vec<IpAddr>,
-    /// As clients see it, what redirects speak of: `listeners[].port`, with the port offset.
+    /// `listeners[].port`: what redirects and `parentRef.port` speak of.
     pub port: u16,
     /// The port that is bound; differs from `port` under `--port-offset` and in shared mode. 0 lets the system choose.
     pub bind_port: u16,
@@ -68,6 +69,9 @@ pub struct Listener {
     /// Request header edits that come before a rule is chosen (GEP-5224); other kinds refuse the transaction.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<Filter>,
+    /// Policy ids, of its Gateway, its `ListenerSet` and itself, in the order in which they act.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -147,6 +151,9 @@ pub struct Backend {
     pub id: String,
     #[serde(default)]
     pub protocol: BackendProtocol,
+    /// Policy ids, in the order in which they act; of several of one kind the first counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<String>,
 }
 
 /// From `Service.spec.ports[].appProtocol` (GEP-1911).
@@ -183,37 +190,6 @@ pub enum EndpointState {
     Ready,
     /// Serving and terminating.
     Draining,
-}
-
-/// TLS towards a backend (a `BackendTLSPolicy` that won for its target).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BackendTls {
-    /// `<namespace>/<policy>@<backend id>`.
-    pub id: String,
-    pub backend: String,
-    /// SNI, and the name that the certificate must carry unless `subject_alt_names` is given.
-    pub hostname: String,
-    /// Trust ids. Empty: the system's roots (`wellKnownCACertificates: System`).
-    #[serde(default)]
-    pub trust: Vec<String>,
-    #[serde(default)]
-    pub subject_alt_names: Vec<SubjectAltName>,
-    /// The policy exists but cannot be honoured: requests get 500 rather than plain text or unverified TLS.
-    #[serde(default)]
-    pub invalid: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, tag = "type")]
-pub enum SubjectAltName {
-    Hostname {
-        value: String,
-    },
-    #[serde(rename = "URI")]
-    Uri {
-        value: String,
-    },
 }
 
 /// A bundle of CA certificates, PEM.

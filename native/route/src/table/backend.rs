@@ -32,7 +32,9 @@ impl Endpoint {
 pub struct Backend {
     pub id: String,
     pub protocol: BackendProtocol,
-    /// The policy for TLS towards it, if one applies.
+    /// Ids of its policies, in the order in which they act.
+    pub policies: Vec<String>,
+    /// Of these, the first for TLS towards it.
     pub tls: Option<Arc<ir::BackendTls>>,
     /// Sorted by id.
     pub ready: Vec<Arc<Endpoint>>,

@@ -147,7 +147,7 @@ mod tests {
             "backends": [{"backend": "backend", "weight": 1}]})
             })
             .collect();
-        let transaction = json!({"version": 1, "generation": 1, "full": true, "upsert": {
+        let transaction = json!({"version": crate::ir::VERSION, "generation": 1, "full": true, "upsert": {
             "listeners": [{"id": "listener", "gateway": "default/gateway", "port": 80, "bind_port": 80,
                 "protocol": "HTTP", "filters": filters}],
             "http_rules": rules,
@@ -225,7 +225,7 @@ mod tests {
                 "listeners": ["listener"], "matches": [{"path": paths[*at]}]})
                 })
                 .collect();
-            json!({"version": 1, "generation": 1, "upsert": {"http_rules": rules, "listeners": [{"id": "listener",
+            json!({"version": crate::ir::VERSION, "generation": 1, "upsert": {"http_rules": rules, "listeners": [{"id": "listener",
                 "gateway": "default/gateway", "port": 80, "bind_port": 80, "protocol": "HTTP"}]}})
         };
         let mut apply =
@@ -233,7 +233,7 @@ mod tests {
         apply(full(&[10, 9, 8, 7, 6]));
         assert_eq!(decisions(&apply(full(&[0, 1, 2, 5, 4, 3]))), found, "one after the other, in another order");
         let all: Vec<String> = (1..paths.len()).map(|at| at.to_string()).collect();
-        let rest = apply(json!({"version": 1, "generation": 2, "remove": {"http_rules": all}}));
+        let rest = apply(json!({"version": crate::ir::VERSION, "generation": 2, "remove": {"http_rules": all}}));
         for (path, _) in &expected {
             let rule = ask(&rest, path, &json!([])).rule;
             assert!(matches!(rule.as_deref(), None | Some("0")), "{path}: {rule:?}");

@@ -111,6 +111,7 @@ mod tests {
             listeners: Vec::new(),
             hostnames: hostnames.iter().map(|&name| name.to_owned()).collect(),
             backends: Vec::new(),
+            policies: Vec::new(),
         };
         L4Candidate { rule: Arc::new(L4Rule::compile(ir, &mut Slots::default())), tag: Arc::new(()) }
     }

@@ -126,6 +126,9 @@ pub struct Found<'t> {
     pub tag: &'t Tag,
 }
 
+/// Policies by id.
+pub type Policies = Arc<AHashMap<Arc<str>, ir::Policy>>;
+
 /// An immutable generation.
 #[derive(Debug, Default)]
 pub struct Table {
@@ -133,6 +136,7 @@ pub struct Table {
     sockets: BTreeMap<SocketKey, Arc<Socket>>,
     backends: Backends,
     pub certificates: Arc<AHashMap<Arc<str>, Arc<ir::Certificate>>>,
+    pub policies: Policies,
     pub trust: Arc<AHashMap<Arc<str>, Arc<ir::Trust>>>,
     /// By Gateway.
     pub session_tickets: Arc<AHashMap<Arc<str>, Arc<ir::SessionTickets>>>,
@@ -179,6 +183,12 @@ impl Table {
                 l4_rules.insert(&rule.ir.id, &rule.ir);
             }
         }
+        let policies: BTreeMap<&str, &ir::Policy> = self.policies.iter().map(|(id, policy)| (&**id, policy)).collect();
+        let json_of = |backend: &Backend| ir::Backend {
+            id: backend.id.clone(),
+            protocol: backend.protocol,
+            policies: backend.policies.clone(),
+        };
         let mut backends: Vec<&Arc<Backend>> = self.backends().collect();
         backends.sort_by(|one, two| one.id.cmp(&two.id));
         let endpoints = |backend: &Arc<Backend>| -> Vec<serde_json::Value> {
@@ -197,9 +207,9 @@ impl Table {
                 "listeners": listeners.values().collect::<Vec<_>>(),
                 "http_rules": rules.values().collect::<Vec<_>>(),
                 "l4_rules": l4_rules.values().collect::<Vec<_>>(),
-                "backends": backends.iter().map(|it| serde_json::json!({"id": it.id, "protocol": it.protocol})).collect::<Vec<_>>(),
+                "backends": backends.iter().map(|it| json_of(it)).collect::<Vec<_>>(),
                 "endpoints": backends.iter().flat_map(|backend| endpoints(backend)).collect::<Vec<_>>(),
-                "backend_tls": backends.iter().filter_map(|backend| backend.tls.as_deref()).collect::<Vec<_>>(),
+                "policies": policies.values().collect::<Vec<_>>(),
                 "trust": self.trust.values().map(|trust| &**trust).collect::<Vec<_>>(),
             },
         })

@@ -5,6 +5,7 @@
 
 mod backends;
 mod check;
+mod policies;
 mod written;
 
 pub use backends::Slots;
@@ -12,7 +13,9 @@ pub use check::{Refused, Resolution};
 
 use super::Tags;
 use super::compile::{CompiledMatch, Rule};
-use super::{Candidate, HostTable, L4Candidate, L4Rule, L4Table, Listener, PreRouting, Socket, SocketKey, Table};
+use super::{
+    Candidate, HostTable, L4Candidate, L4Rule, L4Table, Listener, Policies, PreRouting, Socket, SocketKey, Table,
+};
 use crate::ir::{self, Transaction};
 use ahash::AHashMap;
 use backends::BackendState;
@@ -37,6 +40,7 @@ pub struct State {
     l4_rules: AHashMap<Arc<str>, Arc<L4Rule>>,
     backends: BackendState,
     certificates: Arc<AHashMap<Arc<str>, Arc<ir::Certificate>>>,
+    policies: Policies,
     trust: Arc<AHashMap<Arc<str>, Arc<ir::Trust>>>,
     session_tickets: Arc<AHashMap<Arc<str>, Arc<ir::SessionTickets>>>,
 }
@@ -54,20 +58,25 @@ impl State {
             *self = Self { backends, ..Self::default() };
         }
         self.remove(&transaction.remove, &transaction.upsert.listeners);
-        let ir::Resources { listeners, http_rules, l4_rules, backends, endpoints, backend_tls, trust } =
+        let ir::Resources { listeners, http_rules, l4_rules, backends, endpoints, policies, trust } =
             transaction.upsert;
         for (listener, pre_routing) in listeners.into_iter().zip(pre_routing) {
             let id = Arc::from(listener.id.as_str());
             self.listeners.insert(id, ListenerEntry { ir: Arc::new(listener), pre_routing: Arc::new(pre_routing) });
+        }
+        if !policies.is_empty() {
+            let all = Arc::make_mut(&mut self.policies);
+            for policy in policies {
+                let id: Arc<str> = Arc::from(policy.id());
+                self.backends.touch_named_by(&id);
+                all.insert(id, policy);
+            }
         }
         for backend in backends {
             self.backends.put(backend);
         }
         for endpoint in endpoints {
             self.backends.put_endpoint(&endpoint);
-        }
-        for policy in backend_tls {
-            self.backends.put_policy(policy);
         }
         for (rule, matches) in http_rules.into_iter().zip(matches) {
             self.put_rule(rule, &matches, tags);
@@ -90,7 +99,7 @@ impl State {
             all.extend(tickets.map(|tickets| (Arc::from(tickets.id.as_str()), Arc::new(tickets))));
         }
         self.generation = transaction.generation;
-        self.backends.compile();
+        self.backends.compile(&self.policies);
         Ok(self.table())
     }
 
@@ -105,9 +114,6 @@ impl State {
         for id in &remove.endpoints {
             self.backends.remove_endpoint(id);
         }
-        for id in &remove.backend_tls {
-            self.backends.remove_policy(id);
-        }
         for id in &remove.backends {
             self.backends.remove(id);
         }
@@ -115,6 +121,10 @@ impl State {
             self.listeners.remove(id.as_str());
             self.hosts.remove(id.as_str());
             self.l4.remove(id.as_str());
+        }
+        if !remove.policies.is_empty() {
+            let all = Arc::make_mut(&mut self.policies);
+            remove.policies.iter().for_each(|id| drop(all.remove(id.as_str())));
         }
         if !remove.trust.is_empty() {
             let all = Arc::make_mut(&mut self.trust);
@@ -215,6 +225,7 @@ impl State {
             sockets: sockets.into_iter().map(|(key, socket)| (key, Arc::new(socket))).collect(),
             backends: Arc::clone(self.backends.compiled()),
             certificates: Arc::clone(&self.certificates),
+            policies: Arc::clone(&self.policies),
             trust: Arc::clone(&self.trust),
             session_tickets: Arc::clone(&self.session_tickets),
         }

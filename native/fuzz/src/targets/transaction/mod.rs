@@ -20,6 +20,7 @@ pub const TOKENS: &[&[u8]] = &[
     b"l4_rules",
     b"backends",
     b"endpoints",
+    b"policies",
     b"backend_tls",
     b"trust",
     b"certificates",

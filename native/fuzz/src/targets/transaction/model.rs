@@ -1,8 +1,8 @@
 //! What the transactions so far said, kept as plainly as it can be: resources by their ids.
 
 use route::ir::{
-    Backend, BackendTls, Certificate, Endpoint, HttpRule, L4Rule, Listener, Removals, Resources, Secrets,
-    SessionTickets, Transaction, Trust, VERSION,
+    Backend, Certificate, Endpoint, HttpRule, L4Rule, Listener, Policy, Removals, Resources, Secrets, SessionTickets,
+    Transaction, Trust, VERSION,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ pub struct Model {
     l4_rules: ById<L4Rule>,
     backends: ById<Backend>,
     endpoints: ById<Endpoint>,
-    backend_tls: ById<BackendTls>,
+    policies: ById<Policy>,
     trust: ById<Trust>,
     certificates: ById<Certificate>,
     session_tickets: ById<SessionTickets>,
@@ -36,7 +36,7 @@ impl Model {
             l4_rules,
             backends,
             endpoints,
-            backend_tls,
+            policies,
             trust,
             certificates,
             session_tickets,
@@ -46,20 +46,19 @@ impl Model {
         remove(&mut self.l4_rules, l4_rules);
         remove(&mut self.backends, backends);
         remove(&mut self.endpoints, endpoints);
-        remove(&mut self.backend_tls, backend_tls);
+        remove(&mut self.policies, policies);
         remove(&mut self.trust, trust);
         remove(&mut self.certificates, certificates);
         remove(&mut self.session_tickets, session_tickets);
         // A backend takes with it what belongs to it.
         self.endpoints.retain(|_, endpoint| !backends.contains(&endpoint.backend));
-        self.backend_tls.retain(|_, policy| !backends.contains(&policy.backend));
-        let Resources { listeners, http_rules, l4_rules, backends, endpoints, backend_tls, trust } = transaction.upsert;
+        let Resources { listeners, http_rules, l4_rules, backends, endpoints, policies, trust } = transaction.upsert;
         put(&mut self.listeners, listeners, |it| &it.id);
         put(&mut self.http_rules, http_rules, |it| &it.id);
         put(&mut self.l4_rules, l4_rules, |it| &it.id);
         put(&mut self.backends, backends, |it| &it.id);
         put(&mut self.endpoints, endpoints, |it| &it.id);
-        put(&mut self.backend_tls, backend_tls, |it| &it.id);
+        put(&mut self.policies, policies, Policy::id);
         put(&mut self.trust, trust, |it| &it.id);
         put(&mut self.certificates, transaction.secrets.certificates, |it| &it.id);
         put(&mut self.session_tickets, transaction.secrets.session_tickets, |it| &it.id);
@@ -86,7 +85,7 @@ impl Model {
                 l4_rules: self.l4_rules.values().cloned().collect(),
                 backends: self.backends.values().cloned().collect(),
                 endpoints: self.endpoints.values().cloned().collect(),
-                backend_tls: self.backend_tls.values().cloned().collect(),
+                policies: self.policies.values().cloned().collect(),
                 trust: self.trust.values().cloned().collect(),
             },
             secrets: Secrets {
@@ -104,8 +103,8 @@ fn remove<T>(all: &mut ById<T>, ids: &[String]) {
     }
 }
 
-fn put<T>(all: &mut ById<T>, given: Vec<T>, id: impl Fn(&T) -> &String) {
+fn put<T>(all: &mut ById<T>, given: Vec<T>, id: impl Fn(&T) -> &str) {
     for resource in given {
-        all.insert(id(&resource).clone(), resource);
+        all.insert(id(&resource).to_owned(), resource);
     }
 }

@@ -1,9 +1,9 @@
-//! Backends, their endpoints and TLS policies, as the transactions so far said.
+//! Backends and their endpoints, as the transactions so far said, and who names which policy.
 //!
 //! A change marks its backend; [`BackendState::compile`] then makes those anew, and only those.
 
 use crate::ir;
-use crate::table::{Backend, Backends, Endpoint};
+use crate::table::{Backend, Backends, Endpoint, Policies};
 use ahash::{AHashMap, AHashSet};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,7 +45,6 @@ impl Slots {
 struct Entry {
     ir: ir::Backend,
     endpoints: BTreeMap<Arc<str>, Arc<Endpoint>>,
-    tls: BTreeMap<Arc<str>, Arc<ir::BackendTls>>,
 }
 
 /// The backends of the state.
@@ -54,7 +53,8 @@ pub(super) struct BackendState {
     pub(super) slots: Slots,
     entries: AHashMap<Arc<str>, Entry>,
     endpoint_backends: AHashMap<Arc<str>, Arc<str>>,
-    tls_backends: AHashMap<Arc<str>, Arc<str>>,
+    /// Backends by the policies that they name.
+    named_by: AHashMap<Arc<str>, AHashSet<Arc<str>>>,
     /// Ids to compile anew.
     touched: AHashSet<Arc<str>>,
     compiled: Backends,
@@ -77,7 +77,8 @@ impl BackendState {
         let mut kept = Self::default();
         for endpoint in endpoints {
             if let Some((id, before)) = before.get_key_value(endpoint.id.as_str()) {
-                let backend = ir::Backend { id: endpoint.backend.clone(), protocol: ir::BackendProtocol::default() };
+                let protocol = ir::BackendProtocol::default();
+                let backend = ir::Backend { id: endpoint.backend.clone(), protocol, policies: Vec::new() };
                 let entry = kept.entries.entry(Arc::from(endpoint.backend.as_str()));
                 let entry = entry.or_insert_with(|| Entry::of(backend));
                 entry.endpoints.insert(Arc::clone(id), Arc::clone(before));
@@ -95,12 +96,26 @@ impl BackendState {
         }
     }
 
-    pub(super) fn remove_policy(&mut self, id: &str) {
-        if let Some(backend) = self.tls_backends.remove(id)
-            && let Some(entry) = self.entries.get_mut(&backend)
-        {
-            entry.tls.remove(id);
-            self.touched.insert(backend);
+    /// A policy is another one now: compile the backends that name it anew.
+    pub(super) fn touch_named_by(&mut self, policy: &str) {
+        if let Some(backends) = self.named_by.get(policy) {
+            self.touched.extend(backends.iter().cloned());
+        }
+    }
+
+    /// The backends that name a policy.
+    pub(super) fn named_by(&self, policy: &str) -> impl Iterator<Item = &Arc<str>> {
+        self.named_by.get(policy).into_iter().flatten()
+    }
+
+    fn forget_names(&mut self, backend: &str, policies: &[String]) {
+        for policy in policies {
+            if let Some(backends) = self.named_by.get_mut(policy.as_str()) {
+                backends.remove(backend);
+                if backends.is_empty() {
+                    self.named_by.remove(policy.as_str());
+                }
+            }
         }
     }
 
@@ -109,9 +124,7 @@ impl BackendState {
             for endpoint in entry.endpoints.keys() {
                 self.endpoint_backends.remove(endpoint);
             }
-            for policy in entry.tls.keys() {
-                self.tls_backends.remove(policy);
-            }
+            self.forget_names(&id, &entry.ir.policies);
             self.touched.insert(id);
         }
     }
@@ -119,6 +132,12 @@ impl BackendState {
     pub(super) fn put(&mut self, backend: ir::Backend) {
         let id: Arc<str> = Arc::from(backend.id.as_str());
         self.touched.insert(Arc::clone(&id));
+        if let Some(before) = self.entries.get_mut(&id).map(|entry| std::mem::take(&mut entry.ir.policies)) {
+            self.forget_names(&id, &before);
+        }
+        for policy in &backend.policies {
+            self.named_by.entry(Arc::from(policy.as_str())).or_default().insert(Arc::clone(&id));
+        }
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.ir = backend;
         } else {
@@ -143,24 +162,8 @@ impl BackendState {
         }
     }
 
-    pub(super) fn put_policy(&mut self, policy: ir::BackendTls) {
-        let id: Arc<str> = Arc::from(policy.id.as_str());
-        let backend: Arc<str> = Arc::from(policy.backend.as_str());
-        let before = self.tls_backends.insert(Arc::clone(&id), Arc::clone(&backend));
-        if let Some(other) = before.filter(|other| *other != backend)
-            && let Some(entry) = self.entries.get_mut(&other)
-        {
-            entry.tls.remove(&id);
-            self.touched.insert(other);
-        }
-        if let Some(entry) = self.entries.get_mut(&backend) {
-            entry.tls.insert(id, Arc::new(policy));
-            self.touched.insert(backend);
-        }
-    }
-
     /// Compile what was touched since the last time.
-    pub(super) fn compile(&mut self) {
+    pub(super) fn compile(&mut self, policies: &Policies) {
         let touched = std::mem::take(&mut self.touched);
         if touched.is_empty() && self.compiled.len() == self.slots.len() {
             return;
@@ -170,7 +173,7 @@ impl BackendState {
             if let Some(entry) = self.entries.get(id) {
                 let slot = self.slots.of(id) as usize;
                 compiled.resize(self.slots.len().max(compiled.len()), None);
-                compiled[slot] = Some(Arc::new(entry.compile()));
+                compiled[slot] = Some(Arc::new(entry.compile(policies)));
             }
         }
         // Now that every rule is there that will be: what was let go goes to the backends of the next transaction.
@@ -184,16 +187,22 @@ impl BackendState {
 
 impl Entry {
     fn of(backend: ir::Backend) -> Self {
-        Self { ir: backend, endpoints: BTreeMap::new(), tls: BTreeMap::new() }
+        Self { ir: backend, endpoints: BTreeMap::new() }
     }
 
-    fn compile(&self) -> Backend {
+    /// Its policies, in the order in which they act.
+    fn named<'p>(&self, policies: &'p Policies) -> impl Iterator<Item = &'p ir::Policy> {
+        self.ir.policies.iter().filter_map(|id| policies.get(id.as_str()))
+    }
+
+    fn compile(&self, policies: &Policies) -> Backend {
         let of =
             |state: ir::EndpointState| self.endpoints.values().filter(move |it| it.state == state).cloned().collect();
         Backend {
             id: self.ir.id.clone(),
             protocol: self.ir.protocol,
-            tls: self.tls.values().next().cloned(),
+            policies: self.ir.policies.clone(),
+            tls: self.named(policies).find_map(ir::Policy::backend_tls).cloned(),
             ready: of(ir::EndpointState::Ready),
             draining: of(ir::EndpointState::Draining),
         }

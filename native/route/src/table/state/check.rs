@@ -38,6 +38,9 @@ pub(super) struct Checked {
     pub(super) pre_routing: Vec<PreRouting>,
 }
 
+/// Takes the kind and id of a resource, and what is wrong with it.
+pub(super) type Refuse<'r> = dyn FnMut(&'static str, &str, String) + 'r;
+
 impl State {
     /// Everything that could be wrong with a transaction, before anything changes. Returns what was compiled for that.
     pub(super) fn check(&self, transaction: &Transaction) -> Result<Checked, Refused> {
@@ -108,14 +111,12 @@ impl State {
         for endpoint in transaction.upsert.endpoints.iter().filter(|endpoint| !has_backend(&endpoint.backend)) {
             refuse("endpoint", &endpoint.id, format!("names the unknown backend {}", endpoint.backend));
         }
-        for policy in transaction.upsert.backend_tls.iter().filter(|policy| !has_backend(&policy.backend)) {
-            refuse("backend_tls", &policy.id, format!("names the unknown backend {}", policy.backend));
-        }
         for tickets in &transaction.secrets.session_tickets {
             if tickets.keys.iter().any(|key| key.bytes().is_none()) {
                 refuse("session_tickets", &tickets.id, "has a key that is not 64 hexadecimal digits".to_owned());
             }
         }
+        self.check_policies(transaction, &mut refuse);
         self.check_removals(transaction, &upserted_listeners, &upserted_backends, &mut refuse);
         self.check_sockets(transaction, &removed_listeners, &mut refuse);
         if refused.is_empty() { Ok(Checked { matches, pre_routing }) } else { Err(Refused(refused)) }

@@ -1,0 +1,149 @@
+"""Where policies are attached: their `targetRefs`, and an index of who is attached to what.
+
+The index holds policies as far as merging goes; what names policies (listeners, rules, backends) asks it for the ids
+that hold at its place. Who asks notes `attached_read`, so a policy that comes, goes or moves costs what it touches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sluicegate import ir
+
+from ...api import GATEWAY_GROUP, Diagnostics, Object
+from ..secrets import Material
+from ..topology import Read
+from .effective import Place, Source, Stanza, Target, names
+from .judged import Attachment, Judged
+from .registry import PolicyKind
+
+#: Groups of the kinds that policies may be attached to.
+GROUPS = {"Service": frozenset({"", "core"})}
+#: What a section of a target is, for people.
+SECTIONS = {"Service": "port", "Gateway": "listener", "ListenerSet": "listener"}
+
+
+def section_word(kind: str) -> str:
+    """What a section of an object of this kind is called."""
+    return SECTIONS.get(kind, "rule")
+
+
+def attached_read(target: Target) -> Read:
+    """What is noted by whoever asks which policies are attached to an object or its sections."""
+    return (f"{target.kind} policies", target.namespace, target.name)
+
+
+def whole_of(read: Read) -> Target | None:
+    """The object of an `attached_read`; None: the read is another one."""
+    kind, _, rest = read[0].partition(" ")
+    return Target(kind, read[1], read[2]) if rest == "policies" else None
+
+
+def judge_policy(kind: PolicyKind, policy: Object, material: Material) -> Judged:
+    """Judge a policy by itself; `material` notes what it refers to."""
+    diagnostics = Diagnostics(policy.key)
+    judgement = kind.judge(policy, material, diagnostics)
+    attachments = tuple(_attachments(kind, policy))
+    found = tuple(dict.fromkeys(item.target for item in attachments if not item.error))
+    needed = {name for item in judgement.stanzas.values() for section, name in item.needs() if section == "trust"}
+    return Judged(
+        policy=policy,
+        judgement=judgement,
+        attachments=attachments,
+        source=Source(
+            key=policy.key,
+            created=policy.metadata.created,
+            targets=found,
+            stanzas={name: Stanza(item.id, name in judgement.off) for name, item in judgement.stanzas.items()},
+            overrides=judgement.overrides,
+        ),
+        resources={item.id: item for item in judgement.stanzas.values()},
+        trust={name: material.trust[name] for name in needed},
+        diagnostics=diagnostics.done(),
+        reads=frozenset(material.reads),
+    )
+
+
+def _attachments(kind: PolicyKind, policy: Object) -> Iterable[Attachment]:
+    spec: Any = getattr(policy, "spec")  # noqa: B009 (every kind has one, of its own type)
+    for index, reference in enumerate(spec.target_refs):
+        section = reference.section_name or ""
+        target = Target(reference.kind, policy.namespace, reference.name, section)
+        groups = GROUPS.get(reference.kind, frozenset({GATEWAY_GROUP}))
+        error = ""
+        if reference.kind not in kind.targets or reference.group not in groups:
+            error = f"targets of kind {reference.group or 'core'}/{reference.kind} are not supported"
+        elif section and reference.kind not in kind.sections:
+            error = f"a {section_word(reference.kind)} of a {reference.kind} is no target of a {kind.kind}"
+        yield Attachment(f"spec.targetRefs[{index}]", target, error)
+
+
+class Attached:
+    """Policies by what they are attached to."""
+
+    def __init__(self, kinds: Sequence[PolicyKind]) -> None:
+        """Begin without policies.
+
+        Args:
+            kinds: in the order in which they act.
+        """
+        self._kinds = kinds
+        #: By kind of policy and object.
+        self._sources: dict[tuple[str, Target], dict[Any, Source]] = {}
+
+    def replace(self, old: Source | None, new: Source | None) -> set[Read]:
+        """Take out what a policy was and put in what it is; returns what is dirty by that."""
+        if old == new:
+            return set()
+        for source in (old,) if old is not None else ():
+            for target in source.targets:
+                found = self._sources.get((source.key.kind, target.whole), {})
+                found.pop(source.key, None)
+                if not found:
+                    self._sources.pop((source.key.kind, target.whole), None)
+        for source in (new,) if new is not None else ():
+            for target in source.targets:
+                self._sources.setdefault((source.key.kind, target.whole), {})[source.key] = source
+        return {attached_read(target) for item in (old, new) if item is not None for target in item.targets}
+
+    def at(self, kind: str, place: Place) -> list[Source]:
+        """Policies of a kind that are attached to the objects of a place, or to any of their sections."""
+        wholes = dict.fromkeys(level.whole for level in place)
+        found = {key: item for whole in wholes for key, item in self._sources.get((kind, whole), {}).items()}
+        return list(found.values())
+
+    def names(self, place: Place, *, spoken: bool = True) -> tuple[str, ...]:
+        """Ids of the policies of all kinds that hold at a place, in the order in which they act.
+
+        `spoken`: of a backend, whether the gateway itself speaks to it anywhere.
+        """
+        found: list[str] = []
+        for kind in self._kinds:
+            sources = self.at(kind.kind, place) if spoken or not kind.spoken else ()
+            if sources:
+                found += names(sources, place, kind.stanzas, kind.tightens)
+        return tuple(found)
+
+    def sections(self, whole: Target) -> list[str]:
+        """Sections of an object that policies are attached to; the empty one is the object."""
+        found = (item for kind in self._kinds for item in self.at(kind.kind, (whole,)))
+        return sorted({target.section for item in found for target in item.targets if target.whole == whole})
+
+    def affecting(self, target: Target, *, sections: bool = False) -> dict[str, list[Source]]:
+        """Policies by kind that are attached to just this target; `sections`: or to any of its sections."""
+        result: dict[str, list[Source]] = {}
+        for kind in self._kinds:
+            here = [
+                item
+                for item in self.at(kind.kind, (target,))
+                if target in item.targets or (sections and any(other.whole == target for other in item.targets))
+            ]
+            if here:
+                result[kind.kind] = sorted(here, key=lambda item: item.precedence)
+        return result
+
+
+def uses_of(resources: Iterable[ir.Listener | ir.HttpRule | ir.L4Rule | ir.Backend]) -> list[str]:
+    """Every name of a policy, as often as it is there."""
+    return [name for item in resources for name in item.policies]

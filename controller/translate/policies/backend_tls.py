@@ -1,0 +1,105 @@
+"""BackendTLSPolicy by itself: TLS towards the pods of a Service (GEP-1897).
+
+A policy that cannot be honoured still holds: its backends answer 500 rather than plain text or unverified TLS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sluicegate import ir
+
+from ...api import BackendTLSPolicy, Diagnostics
+from ..secrets import Material, is_cluster_bundle
+from ..status import Verdict
+from ..values import hostname_error
+from .judged import Judgement
+
+ACCEPTED = Verdict(True, "Accepted", "The policy is accepted")
+RESOLVED = Verdict(True, "ResolvedRefs", "All references are resolved")
+
+
+@dataclass(slots=True)
+class _Draft:
+    """The policy while it is judged."""
+
+    policy: BackendTLSPolicy
+    diagnostics: Diagnostics
+    accepted: Verdict = ACCEPTED
+    resolved: Verdict = RESOLVED
+
+    def refuse(self, field: str, message: str, remedy: str) -> None:
+        """Tell what cannot be honoured; the first cause stays."""
+        self.diagnostics.error(field, "invalid-policy", message, remedy)
+        if self.accepted.ok:
+            self.accepted = Verdict(False, "Invalid", message)
+
+
+def judge_backend_tls(policy: BackendTLSPolicy, material: Material, diagnostics: Diagnostics) -> Judgement:
+    """Judge one policy."""
+    draft = _Draft(policy, diagnostics)
+    validation = policy.spec.validation
+    path = "spec.validation"
+    if validation.ca_certificate_refs and validation.well_known_ca_certificates:
+        draft.refuse(path, "caCertificateRefs and wellKnownCACertificates cannot be combined", "keep one of them")
+    elif validation.well_known_ca_certificates not in {"", "System"}:
+        message = f"wellKnownCACertificates {validation.well_known_ca_certificates} is not known"
+        draft.refuse(f"{path}.wellKnownCACertificates", message, "use System, or caCertificateRefs")
+    elif not validation.ca_certificate_refs and not validation.well_known_ca_certificates:
+        draft.refuse(path, "no CA certificates are given", "give caCertificateRefs or wellKnownCACertificates")
+    error = hostname_error(validation.hostname.lower(), wildcard=False)
+    if error is not None:
+        message = f"hostname {validation.hostname} {error}"
+        draft.refuse(f"{path}.hostname", message, "give the name of the backend")
+    trust = _resolve_trust(draft, material)
+    names = _alt_names(draft)
+    if policy.spec.options:
+        message = "no TLS option is known, all are ignored"
+        diagnostics.warning("spec.options", "options-ignored", message, "remove the options")
+    resource = ir.BackendTls(
+        id=str(policy.key),
+        hostname=validation.hostname.lower(),
+        trust=trust,
+        subject_alt_names=names,
+        invalid=not draft.accepted.ok,
+    )
+    return Judgement(draft.accepted, draft.resolved, {"": resource})
+
+
+def _resolve_trust(draft: _Draft, material: Material) -> tuple[str, ...]:
+    policy = draft.policy
+    trust: list[str] = []
+    for index, reference in enumerate(policy.spec.validation.ca_certificate_refs):
+        reason = "InvalidCACertificateRef"
+        if is_cluster_bundle(reference.group, reference.kind):
+            found, message = material.cluster_bundle(reference.name)
+        elif reference.group == "" and reference.kind == "ConfigMap":
+            found, message = material.bundle(policy.namespace, reference.name)
+        else:
+            reason, found = "InvalidKind", None
+            label = f"{reference.group or 'core'}/{reference.kind} {reference.name}"
+            message = f"{label} is not supported, only ConfigMap and ClusterTrustBundle"
+        if found is not None:
+            trust.append(found)
+            continue
+        field = f"spec.validation.caCertificateRefs[{index}]"
+        remedy = "refer to a ConfigMap with a PEM bundle in the key ca.crt, or to a ClusterTrustBundle"
+        draft.diagnostics.error(field, "invalid-ca-certificate-ref", message, remedy)
+        if draft.resolved.ok:
+            draft.resolved = Verdict(False, reason, message)
+    if policy.spec.validation.ca_certificate_refs and not trust and draft.accepted.ok:
+        draft.accepted = Verdict(False, "NoValidCACertificate", f"No CA certificate is valid: {draft.resolved.message}")
+    return tuple(trust)
+
+
+def _alt_names(draft: _Draft) -> tuple[ir.SubjectAltName, ...]:
+    names: list[ir.SubjectAltName] = []
+    for index, item in enumerate(draft.policy.spec.validation.subject_alt_names):
+        if item.type == "Hostname" and item.hostname:
+            names.append(ir.HostnameSan(value=item.hostname.lower()))
+        elif item.type == "URI" and item.uri:
+            names.append(ir.UriSan(value=item.uri))
+        else:
+            field = f"spec.validation.subjectAltNames[{index}]"
+            draft.refuse(field, f"a name of type {item.type} needs its value", "use type Hostname or URI")
+    return tuple(names)

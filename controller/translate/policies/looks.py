@@ -1,0 +1,123 @@
+"""What the status of a policy looks at: its targets, where these have an effect, who else is attached there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ...api import Gateway, ObjectKey, Route, Service
+from ...store.snapshot import Snapshot
+from ..backends import Transport, backend_name, service_port
+from ..routes import RouteFacts
+from ..topology import Read, Topology
+from .attach import Attached, attached_read
+from .effective import Place, Source, Target
+from .registry import PolicyKind
+from .stage import ListenerPlaces
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What there is in a translation besides policies.
+
+    Attributes:
+        snapshot, topology: of this moment.
+        listeners: where listeners are.
+        routes: facts by route.
+        users: routes, with their Gateways that speak to backends, by backend id.
+        service_backends: backend ids by Service.
+    """
+
+    snapshot: Snapshot
+    topology: Topology
+    listeners: ListenerPlaces
+    routes: Mapping[ObjectKey, RouteFacts]
+    users: Mapping[str, Mapping[ObjectKey, tuple[ObjectKey, ...]]]
+    service_backends: Mapping[tuple[str, str], Iterable[str]]
+
+
+@dataclass(slots=True)
+class PolicyLooks:
+    """Looks for one policy of a kind, each of them noted."""
+
+    kind: PolicyKind
+    around: Around
+    policies: Attached
+    noted: set[Read] = field(default_factory=set)
+
+    def missing(self, target: Target) -> str:
+        """Why a target is not there; empty: it is."""
+        label = f"{target.kind} {target.namespace}/{target.name}"
+        self.noted.add((target.kind, target.namespace, target.name))
+        if target.kind in {"Gateway", "ListenerSet"}:
+            view = self.around.topology.parents.get(ObjectKey(*target[:3]))
+            if view is None:
+                return f"{label} is not one that this controller serves"
+            sections, word = [point.name for point in view.points], "listener"
+        else:
+            found = self.around.snapshot.get(ObjectKey(*target[:3]))
+            if found is None:
+                return f"{label} does not exist"
+            if isinstance(found, Service):
+                sections, word = [port.name for port in found.spec.ports], "port"
+            else:
+                sections = [rule.name for rule in found.spec.rules] if isinstance(found, Route) else []
+                word = "rule"
+        if not target.section or target.section in sections:
+            return ""
+        return f"{label} has no {word} named {target.section}"
+
+    def places(self, target: Target, *, whole: bool) -> Iterable[tuple[ObjectKey, Place]]:
+        """Where a target has an effect, with the Gateway of each place; `whole`: whatever its section."""
+        self.noted.add((target.kind, target.namespace, target.name))
+        if target.kind == "Service":
+            yield from self._ports(target, whole=whole)
+            return
+        listeners = self.around.listeners
+        if target.kind in {"Gateway", "ListenerSet"}:
+            for identifier in listeners.under.get(target.whole if whole else target, ()):
+                yield listeners.places[identifier]
+            return
+        route = self.around.routes.get(ObjectKey(*target[:3]))
+        own = dict.fromkeys((target.whole, target.whole if whole else target))
+        for identifier in sorted(route.attached) if route is not None else ():
+            gateway, levels = listeners.places[identifier]
+            yield gateway, (*levels, *own)
+
+    def _ports(self, target: Target, *, whole: bool) -> Iterable[tuple[ObjectKey, Place]]:
+        pair = (target.namespace, target.name)
+        service = self.around.snapshot.table("Service").get(pair)
+        for identifier in sorted(self.around.service_backends.get(pair, ())):
+            name = backend_name(identifier)
+            if self.kind.spoken and name.transport is not Transport.TCP:
+                continue
+            port = service_port(service, name.port, name.transport) if isinstance(service, Service) else None
+            section = port.name if port is not None else ""
+            if not (whole or target.section in {"", section}):
+                continue
+            users = self.around.users.get(identifier, {})
+            for gateway in sorted({item for key, spoken in users.items() for item in self._gateways(key, spoken)}):
+                yield gateway, service_place(target.namespace, target.name, section)
+
+    def _gateways(self, route: ObjectKey, spoken: tuple[ObjectKey, ...]) -> Iterable[ObjectKey]:
+        if self.kind.spoken:
+            return spoken
+        places = self.around.listeners.places
+        return [places[identifier][0] for identifier in self.around.routes[route].attached]
+
+    def attached(self, kind: str, place: Place) -> list[Source]:
+        """Policies that are attached to a place."""
+        self.noted.update(attached_read(level) for level in place)
+        return self.policies.at(kind, place)
+
+    def gateway(self, key: ObjectKey) -> Gateway | None:
+        """A Gateway of ours."""
+        self.noted.add(key)
+        found = self.around.topology.gateways.get(key)
+        return found.object if found is not None else None
+
+
+def service_place(namespace: str, service: str, port: str) -> Place:
+    """The levels of a port of a Service; one without a name is the Service."""
+    whole = Target("Service", namespace, service)
+    return (whole, whole._replace(section=port)) if port else (whole,)

@@ -1,0 +1,58 @@
+"""The table of policy kinds: an entry here and a module, which judges one policy by itself, is a kind.
+
+What all kinds share (targets, precedence, hierarchy, names in the IR, status) works over this table; nothing else asks
+for a kind by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ...api import Diagnostics
+from ..secrets import Material
+from .backend_tls import judge_backend_tls
+from .judged import Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyKind:
+    """A kind of policy (GEP-713).
+
+    Attributes:
+        kind: the kind.
+        targets: kinds of objects that it may be attached to.
+        sections: of these, the kinds of whose sections (listeners, rules, ports) it may be attached to one by name.
+        judge: judges one policy of the kind's own type by itself.
+        stanzas: names of what is merged, in the order in which it acts; a kind without stanzas has one without a name.
+        tightens: stanzas that can only be tightened under an override.
+        inherited: lower levels inherit it (`gateway.networking.k8s.io/policy: Inherited`); else `Direct`. The status of
+            an inherited one says how much of it is programmed.
+        spoken: it says how the gateway speaks to backends, so it is nothing for what only passes through, nor for
+            datagrams.
+        unused: what to do where no Gateway is led to the target, for people.
+    """
+
+    kind: str
+    targets: frozenset[str]
+    sections: frozenset[str]
+    judge: Callable[[Any, Material, Diagnostics], Judgement]
+    stanzas: tuple[str, ...] = ("",)
+    tightens: frozenset[str] = frozenset()
+    inherited: bool = False
+    spoken: bool = False
+    unused: str = "attach the target to a Gateway of this controller"
+
+
+#: In the order in which they act.
+POLICIES: tuple[PolicyKind, ...] = (
+    PolicyKind(
+        kind="BackendTLSPolicy",
+        targets=frozenset({"Service"}),
+        sections=frozenset({"Service"}),
+        judge=judge_backend_tls,
+        spoken=True,
+        unused="refer to the Service in a route",
+    ),
+)

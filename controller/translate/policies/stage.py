@@ -1,0 +1,203 @@
+"""The stages of policies within a translation; each costs what changed.
+
+1. `judge`: policies that changed, or refer to something that did. Who they are attached to is dirty by that.
+2. Listeners, routes and backends ask `Attached.names` (each where it is translated) and note that they did.
+3. `settle_names`: policies that something names are in the IR, and what they need; others are not.
+4. `refresh_facts`: statuses of those that changed, or whose targets or neighbours did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from sluicegate import ir
+
+from ...api import ObjectKey
+from ...store.snapshot import Changes, Snapshot
+from ..grants import Grants
+from ..ledger import Ledger
+from ..options import Options
+from ..readers import Readers
+from ..secrets import Material
+from ..status import Verdict
+from ..topology import ParentView, Read
+from .attach import Attached, judge_policy
+from .effective import Place, Target
+from .judged import Judged
+from .registry import POLICIES, PolicyKind
+from .status import Looks, PolicyFacts, policy_facts
+
+#: Domain of the conditions on what policies are attached to.
+DOMAIN = "sluicegate.dev"
+#: Conditions of an object by its section (empty: its own): type and verdict.
+Conditions = Mapping[str, tuple[tuple[str, Verdict], ...]]
+
+
+class Resource(NamedTuple):
+    """A policy of the IR, and the CA bundles that it needs."""
+
+    policy: ir.PolicyBase
+    trust: Mapping[str, ir.Trust]
+
+
+@dataclass(slots=True)
+class ListenerPlaces:
+    """Where listeners are.
+
+    Attributes:
+        places: of each listener, by its id: its Gateway, and its levels.
+        under: ids of the listeners below a Gateway, a ListenerSet, or a section of one.
+    """
+
+    places: dict[str, tuple[ObjectKey, Place]] = field(default_factory=dict)
+    under: dict[Target, dict[str, None]] = field(default_factory=dict)
+
+    def replace(self, old: ParentView | None, new: ParentView | None) -> None:
+        """Take out the listeners that a parent had and put in those that it has."""
+        for point in old.points if old is not None else ():
+            found = self.places.pop(point.id, None)
+            for level in found[1] if found is not None else ():
+                self.under[level].pop(point.id, None)
+                if not self.under[level]:
+                    del self.under[level]
+        if new is None:
+            return
+        gateway, own = Target(*new.gateway), Target(*new.key)
+        above = (gateway,) if own == gateway else (gateway, own)
+        for point in new.points:
+            place = (*above, own._replace(section=point.name))
+            self.places[point.id] = (new.gateway, place)
+            for level in place:
+                self.under.setdefault(level, {})[point.id] = None
+
+
+@dataclass(slots=True)
+class PolicyMemo:
+    """What is kept of policies.
+
+    Attributes:
+        kinds: in the order in which they act.
+        attached: by what they are attached to.
+        judged, facts: by policy.
+        referrers: policies by what they refer to.
+        watchers: policies by what their status looked at.
+        resources: IR by id, used or not.
+        uses: how often an id is named in the IR.
+        touched: ids whose use or content may have changed in this translation.
+        listeners: where they are.
+    """
+
+    kinds: tuple[PolicyKind, ...] = POLICIES
+    attached: Attached = field(default_factory=lambda: Attached(POLICIES))
+    judged: dict[ObjectKey, Judged] = field(default_factory=dict)
+    facts: dict[ObjectKey, PolicyFacts] = field(default_factory=dict)
+    referrers: Readers = field(default_factory=Readers)
+    watchers: Readers = field(default_factory=Readers)
+    resources: dict[str, Resource] = field(default_factory=dict)
+    uses: dict[str, int] = field(default_factory=dict)
+    touched: set[str] = field(default_factory=set)
+    listeners: ListenerPlaces = field(default_factory=ListenerPlaces)
+
+    @classmethod
+    def of(cls, kinds: tuple[PolicyKind, ...]) -> PolicyMemo:
+        """Begin with nothing of these kinds."""
+        return cls(kinds=kinds, attached=Attached(kinds))
+
+    def count(self, old: Iterable[str], new: Iterable[str]) -> None:
+        """Something named the old ids and names the new ones."""
+        for names, step in ((old, -1), (new, 1)):
+            for name in names:
+                self.uses[name] = self.uses.get(name, 0) + step
+                self.touched.add(name)
+
+    def is_protected(self, backend: ir.Backend) -> bool:
+        """Whether a policy says that TLS is spoken to a backend."""
+        found = (self.resources.get(name) for name in backend.policies)
+        return any(item is not None and isinstance(item.policy, ir.BackendTls) for item in found)
+
+
+def judge(
+    memo: PolicyMemo, snapshot: Snapshot, changes: Changes, dirty: Iterable[Read], grants: Grants, options: Options
+) -> tuple[set[ObjectKey], set[Read]]:
+    """Judge the policies that changed, and those that refer to something that did.
+
+    Returns:
+        These policies, and what is dirty by them.
+    """
+    keys = {ObjectKey(kind.kind, *pair) for kind in memo.kinds for pair in changes.get(kind.kind, ())}
+    keys |= memo.referrers.of(dirty)
+    kinds = {kind.kind: kind for kind in memo.kinds}
+    moved: set[Read] = set()
+    trust: dict[str, ir.Trust] = {}
+    for key in sorted(keys):
+        old = memo.judged.pop(key, None)
+        policy = snapshot.get(key)
+        new = None
+        if policy is not None:
+            material = Material(snapshot, grants, options, trust=trust)
+            new = judge_policy(kinds[key.kind], policy, material)
+            memo.judged[key] = new
+        moved |= memo.attached.replace(old.source if old is not None else None, new.source if new is not None else None)
+        memo.referrers.replace(key, new.reads if new is not None else frozenset())
+        for identifier in old.resources if old is not None else ():
+            memo.resources.pop(identifier, None)
+            memo.touched.add(identifier)
+        if new is not None:
+            memo.resources.update((name, Resource(item, new.trust)) for name, item in new.resources.items())
+            memo.touched.update(new.resources)
+    return keys, moved
+
+
+def conditions_of(attached: Attached, whole: Target) -> Conditions:
+    """What an object and its sections are told about the policies that are attached to each of them."""
+    sections = attached.sections(whole)
+    return {section: affected(attached, whole._replace(section=section)) for section in sections}
+
+
+def affected(attached: Attached, target: Target, *, sections: bool = False) -> tuple[tuple[str, Verdict], ...]:
+    """The conditions that policies are attached to a target; `sections`: or to any of its sections."""
+    found = attached.affecting(target, sections=sections)
+    return tuple((f"{DOMAIN}/{kind}Affected", _told(kind, [item.key for item in of])) for kind, of in found.items())
+
+
+def _told(kind: str, policies: Iterable[ObjectKey]) -> Verdict:
+    names = ", ".join(f"{key.namespace}/{key.name}" for key in policies)
+    return Verdict(True, "Affected", f"Policies of kind {kind}: {names}")
+
+
+def settle_names(memo: PolicyMemo, ledger: Ledger[str, ir.PolicyBase]) -> None:
+    """Put into the IR what something names, and take out what nothing names any more."""
+    for identifier in memo.touched:
+        found = memo.resources.get(identifier)
+        if found is not None and memo.uses.get(identifier, 0) > 0:
+            ledger.put(identifier, found.policy)
+        else:
+            ledger.drop(identifier)
+        if not memo.uses.get(identifier, 0):
+            memo.uses.pop(identifier, None)
+    memo.touched.clear()
+
+
+def needed_trust(memo: PolicyMemo) -> dict[str, ir.Trust]:
+    """CA bundles that policies of the IR need."""
+    used = (memo.resources[identifier] for identifier in memo.uses if identifier in memo.resources)
+    return {name: bundle for item in used for name, bundle in item.trust.items()}
+
+
+def refresh_facts(
+    memo: PolicyMemo, keys: Iterable[ObjectKey], looks: Callable[[PolicyKind], Looks], controller_name: str
+) -> None:
+    """Say anew what becomes of some policies, those that are gone among them."""
+    kinds = {kind.kind: kind for kind in memo.kinds}
+    for key in keys:
+        judged = memo.judged.get(key)
+        if judged is None:
+            memo.facts.pop(key, None)
+            memo.watchers.replace(key, frozenset())
+            continue
+        kind = kinds[key.kind]
+        facts = policy_facts(kind, judged, looks(kind), controller_name)
+        memo.facts[key] = facts
+        memo.watchers.replace(key, facts.reads)

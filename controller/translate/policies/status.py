@@ -1,0 +1,175 @@
+"""The status of one policy: which of its targets are there, which it lost, how much of it holds, for which Gateways.
+
+Rules (GEP-713):
+- Ancestors are the Gateways that the target leads to, at most 16; what is beyond is told. One target that is not there,
+  or that belongs to an older policy, shows in each ancestor that it has.
+- A policy is `Conflicted` at a target where none of its stanzas holds there because of older ones.
+- `Programmed` is only of accepted inherited ones: as far as its stanzas hold in the places that the target names. What
+  a route sets for itself in place of a default takes nothing away from that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from ...api import Diagnostic, Diagnostics, Gateway, ObjectKey
+from ..status import PolicyAncestorStatus, PolicyStatus, Reference, Verdict
+from ..topology import Read
+from .attach import section_word
+from .effective import Place, Provenance, Source, Target, effective
+from .judged import Judged
+from .registry import PolicyKind
+
+#: `PolicyStatus.ancestors` takes no more.
+MAX_ANCESTORS = 16
+#: Policies that a message names; a count says how many there are besides.
+MAX_NAMED = 8
+
+
+class Looks(Protocol):
+    """What the status of a policy looks at; every look is noted."""
+
+    @property
+    def noted(self) -> Iterable[Read]:
+        """All looks."""
+
+    def missing(self, target: Target) -> str:
+        """Why a target is not there; empty: it is."""
+
+    def places(self, target: Target, *, whole: bool) -> Iterable[tuple[ObjectKey, Place]]:
+        """Where a target has an effect, with the Gateway of each place; `whole`: whatever its section."""
+
+    def attached(self, kind: str, place: Place) -> list[Source]:
+        """Policies that are attached to a place."""
+
+    def gateway(self, key: ObjectKey) -> Gateway | None:
+        """A Gateway of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFacts:
+    """What becomes of one policy.
+
+    Attributes:
+        status: an entry for each Gateway.
+        diagnostics: all that is told about it.
+        beyond: Gateways that found no place in the status.
+        reads: what this depends on.
+    """
+
+    status: PolicyStatus
+    diagnostics: tuple[Diagnostic, ...]
+    beyond: tuple[ObjectKey, ...]
+    reads: frozenset[Read]
+
+
+@dataclass(slots=True)
+class _Ancestor:
+    """One Gateway: the first verdict that is not good, and of each stanza where it holds and where another one does."""
+
+    accepted: Verdict
+    holds: set[str]
+    lost: dict[str, dict[ObjectKey, None]]
+
+
+def policy_facts(kind: PolicyKind, judged: Judged, looks: Looks, controller_name: str) -> PolicyFacts:
+    """Say what becomes of a policy."""
+    told = Diagnostics(judged.policy.key)
+    ancestors: dict[ObjectKey, _Ancestor] = {}
+    for attachment in judged.attachments:
+        target = attachment.target
+        missing = attachment.error or looks.missing(target)
+        if missing:
+            word, names = section_word(target.kind), target.kind if not attachment.error else min(kind.targets)
+            remedy = f"name a {names}, and a {section_word(names) if attachment.error else word} of it, that exists"
+            told.error(attachment.path, "target-not-found", missing, remedy)
+            verdict = Verdict(False, "TargetNotFound", missing)
+        else:
+            verdict = _conflict(kind, judged, attachment.path, target, looks, told) or judged.judgement.accepted
+        for owner, place in looks.places(target, whole=bool(missing)):
+            known = ancestors.setdefault(owner, _Ancestor(verdict, set(), {}))
+            if known.accepted.ok:
+                known.accepted = verdict
+            if verdict.ok and kind.inherited:
+                _, found = effective(looks.attached(kind.kind, place), place, kind.tightens)
+                _note(judged, found, known)
+    if not ancestors:
+        message = "no route leads to the target, so the policy has no effect"
+        told.info("spec.targetRefs", "unused-policy", message, kind.unused)
+    ours = [(key, gateway) for key in sorted(ancestors) if (gateway := looks.gateway(key)) is not None]
+    beyond = tuple(key for key, _ in ours[MAX_ANCESTORS:])
+    if beyond:
+        message = f"the status has room for {MAX_ANCESTORS} Gateways; the policy holds for {len(beyond)} more"
+        told.warning("spec.targetRefs", "ancestor-limit", message, "split the policy")
+    return PolicyFacts(
+        status=PolicyStatus(
+            ancestors=tuple(
+                _entry(kind, judged, gateway, ancestors[key], controller_name) for key, gateway in ours[:MAX_ANCESTORS]
+            )
+        ),
+        diagnostics=(*judged.diagnostics, *told.done()),
+        beyond=beyond,
+        reads=frozenset(looks.noted),
+    )
+
+
+def _conflict(
+    kind: PolicyKind, judged: Judged, path: str, target: Target, looks: Looks, told: Diagnostics
+) -> Verdict | None:
+    """The verdict where nothing of the policy holds at a target because of older ones; None: something does."""
+    key = judged.policy.key
+    _, found = effective(looks.attached(kind.kind, (target,)), (target,), kind.tightens)
+    lost = {name: item.conflicted[key] for name, item in found.items() if key in item.conflicted}
+    if not lost:
+        return None
+    owners = _named(lost.values(), kind.kind)
+    if len(lost) < len(judged.source.stanzas):
+        message = f"{target.kind} {target.name} has {', '.join(sorted(lost))} of {owners} already"
+    else:
+        message = f"{target.kind} {target.name} is the target of {owners} already"
+    remedy = f"keep one policy for each {section_word(target.kind)} of a {target.kind}"
+    told.error(path, "policy-conflict", message, remedy)
+    return Verdict(False, "Conflicted", message) if len(lost) == len(judged.source.stanzas) else None
+
+
+def _note(judged: Judged, found: Mapping[str, Provenance], ancestor: _Ancestor) -> None:
+    """Note which stanzas of a policy hold at a place, and by which policies the others are replaced."""
+    key = judged.policy.key
+    for name, item in found.items():
+        if key in item.holds:
+            ancestor.holds.add(name)
+        elif (by := item.replaced.get(key) or item.conflicted.get(key)) is not None:
+            ancestor.lost.setdefault(name, {})[by] = None
+
+
+def _entry(
+    kind: PolicyKind, judged: Judged, gateway: Gateway, ancestor: _Ancestor, controller_name: str
+) -> PolicyAncestorStatus:
+    generation = judged.policy.metadata.generation
+    conditions = [
+        ancestor.accepted.condition("Accepted", generation),
+        judged.judgement.resolved.condition("ResolvedRefs", generation),
+    ]
+    if kind.inherited and ancestor.accepted.ok:
+        conditions.append(_programmed(kind, ancestor).condition("Programmed", generation))
+    return PolicyAncestorStatus(
+        ancestor_ref=Reference.of_gateway(gateway), controller_name=controller_name, conditions=tuple(conditions)
+    )
+
+
+def _programmed(kind: PolicyKind, ancestor: _Ancestor) -> Verdict:
+    if not ancestor.lost:
+        return Verdict(True, "Programmed", "The policy is programmed")
+    lost = "; ".join(f"{name} <- {_named(by, kind.kind)}" for name, by in sorted(ancestor.lost.items()))
+    if ancestor.holds:
+        return Verdict(True, "PartiallyProgrammed", f"Not everywhere: {lost}")
+    return Verdict(False, "Overridden", f"Other policies hold: {lost}")
+
+
+def _named(policies: Iterable[ObjectKey], kind: str) -> str:
+    """Names of policies, for people."""
+    every = sorted(dict.fromkeys(policies))
+    more = f" and {len(every) - MAX_NAMED} more" if len(every) > MAX_NAMED else ""
+    return f"{kind} {', '.join(item.name for item in every[:MAX_NAMED])}{more}"

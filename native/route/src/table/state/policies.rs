@@ -1,0 +1,87 @@
+//! Whether the policies that a transaction leaves are there for all that name them, and mean something there.
+
+use super::State;
+use super::check::Refuse;
+use crate::ir::{Policy, PolicyPlace, Transaction};
+use ahash::{AHashMap, AHashSet};
+
+/// What names policies: the word for its kind, its id, the ids it names.
+type Naming<'t> = (PolicyPlace, &'static str, &'t str, &'t [String]);
+
+impl State {
+    pub(super) fn check_policies(&self, transaction: &Transaction, refuse: &mut Refuse<'_>) {
+        let upserted: AHashMap<&str, &Policy> =
+            transaction.upsert.policies.iter().map(|policy| (policy.id(), policy)).collect();
+        let removed: AHashSet<&str> = transaction.remove.policies.iter().map(String::as_str).collect();
+        let before = |id: &str| self.policies.get(id).filter(|_| !transaction.full && !removed.contains(id));
+        for (place, kind, id, policies) in named_in(transaction) {
+            for name in policies {
+                match upserted.get(name.as_str()).copied().or_else(|| before(name)) {
+                    None => refuse(kind, id, format!("names the unknown policy {name}")),
+                    Some(policy) if !policy.acts_on(place) => {
+                        refuse(kind, id, format!("names the policy {name}, which has no meaning there"));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        // What names it was looked at when it was of the other kind.
+        for (id, policy) in &upserted {
+            if before(id).is_some_and(|before| !before.same_kind(policy)) {
+                refuse("policy", id, "is of another type than before: it needs another id".to_owned());
+            }
+        }
+        self.check_removed_policies(transaction, &upserted, &removed, refuse);
+    }
+
+    /// A policy that goes away must not be named by what stays.
+    fn check_removed_policies(
+        &self,
+        transaction: &Transaction,
+        upserted: &AHashMap<&str, &Policy>,
+        removed: &AHashSet<&str>,
+        refuse: &mut Refuse<'_>,
+    ) {
+        if transaction.full || removed.is_empty() {
+            return;
+        }
+        let goes = |id: &str| removed.contains(id) && !upserted.contains_key(id);
+        let remove = &transaction.remove;
+        let others = [&remove.listeners, &remove.http_rules, &remove.l4_rules, &remove.backends];
+        let replaced: AHashSet<(&str, &str)> = named_in(transaction)
+            .map(|(_, kind, id, _)| (kind, id))
+            .chain(
+                ["listener", "http_rule", "l4_rule", "backend"]
+                    .into_iter()
+                    .zip(others)
+                    .flat_map(|(kind, ids)| ids.iter().map(move |id| (kind, id.as_str()))),
+            )
+            .collect();
+        let listeners = self.listeners.iter().map(|(id, it)| ("listener", &**id, &it.ir.policies));
+        let rules = self.rules.iter().map(|(id, it)| ("http_rule", &**id, &it.ir.policies));
+        let l4_rules = self.l4_rules.iter().map(|(id, it)| ("l4_rule", &**id, &it.ir.policies));
+        for (kind, id, policies) in listeners.chain(rules).chain(l4_rules) {
+            if policies.is_empty() || replaced.contains(&(kind, id)) {
+                continue;
+            }
+            for policy in policies.iter().filter(|name| goes(name)) {
+                refuse("policy", policy, format!("is removed but {kind} {id} names it"));
+            }
+        }
+        for policy in remove.policies.iter().filter(|id| goes(id)) {
+            for id in self.backends.named_by(policy).filter(|id| !replaced.contains(&("backend", &***id))) {
+                refuse("policy", policy, format!("is removed but backend {id} names it"));
+            }
+        }
+    }
+}
+
+/// Everything in a transaction that may name policies.
+fn named_in(transaction: &Transaction) -> impl Iterator<Item = Naming<'_>> {
+    let upsert = &transaction.upsert;
+    let listeners = upsert.listeners.iter().map(|it| (PolicyPlace::Listener, "listener", &*it.id, &*it.policies));
+    let rules = upsert.http_rules.iter().map(|it| (PolicyPlace::HttpRule, "http_rule", &*it.id, &*it.policies));
+    let l4_rules = upsert.l4_rules.iter().map(|it| (PolicyPlace::L4Rule, "l4_rule", &*it.id, &*it.policies));
+    let backends = upsert.backends.iter().map(|it| (PolicyPlace::Backend, "backend", &*it.id, &*it.policies));
+    listeners.chain(rules).chain(l4_rules).chain(backends)
+}
