@@ -76,11 +76,14 @@ def freeze(
     for key, build in builds.items():
         own = _accepted(build.own, build.refused, "Gateway")
         _check_sets(build, own)
+        offset = material.options.port_offset
+        moved = _moved_ports(build, offset)
         for group in (build.own, *build.sets):
             on = _is_on(build, group)
-            listeners.update((draft.id, _ir_listener(draft, build)) for draft in group.drafts if on and draft.usable)
+            served = (draft for draft in group.drafts if on and draft.usable)
+            listeners.update((draft.id, _ir_listener(draft, build, offset)) for draft in served)
             points = tuple(_point(draft, served=on and draft.usable) for draft in group.drafts)
-            parents[group.object.key] = ParentView(group.object.key, key, points)
+            parents[group.object.key] = ParentView(group.object.key, key, points, moved)
             facts = tuple(_facts(draft, served=on and draft.usable) for draft in group.drafts)
             if isinstance(group.object, Gateway):
                 gateways[key] = _gateway_facts(build, own, facts)
@@ -181,12 +184,17 @@ def _gateway_facts(build: Build, own: Verdict, facts: tuple[ListenerFacts, ...])
     )
 
 
-def _ir_listener(draft: Draft, build: Build) -> ir.Listener:
+def _moved_ports(build: Build, offset: int) -> tuple[tuple[int, int], ...]:
+    ports = {draft.spec.port for draft in build.drafts() if draft.spec.protocol in {"HTTP", "HTTPS"}} if offset else ()
+    return tuple((port, port + offset) for port in sorted(ports))
+
+
+def _ir_listener(draft: Draft, build: Build, offset: int) -> ir.Listener:
     return ir.Listener(
         id=draft.id,
         gateway=f"{build.gateway.namespace}/{build.gateway.name}",
         addresses=build.addresses,
-        port=draft.spec.port,
+        port=draft.spec.port + offset,
         bind_port=draft.bind_port,
         protocol=ir.ListenerProtocol(draft.spec.protocol),
         hostname=draft.hostname,

@@ -7,8 +7,8 @@ References are different: a mirror to a backend that does not resolve is left ou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sluicegate import ir
 
@@ -26,6 +26,7 @@ from ..api import (
 from ..api.route import HeaderNameValue
 from .values import MAX_INT32, MAX_PORT, header_value_error, hostname_error, is_origin, is_token
 
+_WELL_KNOWN_PORTS = {"http": 80, "https": 443}
 REDIRECT_CODES = frozenset({301, 302, 303, 307, 308})
 CORS_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "*"})
 
@@ -77,6 +78,7 @@ class FilterContext:
         types: filters that there are at this place.
         resolve: resolves mirrors.
         diagnostics: takes warnings.
+        moved_ports: ports of listeners that clients reach at another one, and that other one.
     """
 
     path: str
@@ -85,6 +87,7 @@ class FilterContext:
     types: frozenset[str]
     resolve: Resolve
     diagnostics: Diagnostics
+    moved_ports: Mapping[int, int] = field(default_factory=dict)
 
 
 def translate_filters(filters: Sequence[RouteFilter], context: FilterContext) -> tuple[ir.Filter, ...]:
@@ -205,9 +208,17 @@ def _redirect(redirect: RequestRedirectFilter, field: str, context: FilterContex
         scheme=redirect.scheme,
         hostname=_hostname(redirect.hostname, field),
         path=_path_modifier(redirect.path, field, context),
-        port=redirect.port,
+        port=_redirect_port(redirect, context),
         status=redirect.status_code,
     )
+
+
+def _redirect_port(redirect: RequestRedirectFilter, context: FilterContext) -> int | None:
+    """The port of a redirect: the filter's, or where the scheme's own is one that clients reach elsewhere, that one."""
+    port = redirect.port
+    if port is None and redirect.scheme is not None:
+        port = _WELL_KNOWN_PORTS[redirect.scheme]
+    return redirect.port if port is None else context.moved_ports.get(port, redirect.port)
 
 
 def _rewrite(rewrite: URLRewriteFilter, field: str, context: FilterContext) -> ir.Filter:

@@ -139,7 +139,8 @@ def translate_route(route: Route, world: World, controller_name: str, check_rege
     attached = [point for item in attachments for point in item.points]
     served = tuple(sorted({point.id for point in attached if point.served}))
     kind = ROUTES[route.key.kind]
-    context = RuleContext(route, kind.use, kind.filters, served, hostnames, reads, check_regex, diagnostics)
+    moved = {port: at for item in attachments for port, at in item.view.moved}
+    context = RuleContext(route, kind.use, kind.filters, served, hostnames, reads, check_regex, diagnostics, moved)
     rules = [kind.translate_rule(context, index, rule) for index, rule in enumerate(route.spec.rules)]
     judgement = _judge_rules(context, len(rules))
     if judgement.refused is not None:

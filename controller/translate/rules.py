@@ -9,7 +9,7 @@ What a rule may get wrong, and what becomes of it:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -54,6 +54,7 @@ class RuleContext:
         reads: what it may look at.
         check_regex: says why a pattern cannot be used.
         diagnostics: takes what is wrong.
+        moved_ports: ports of listeners of its Gateways that clients reach at another one (`ParentView.moved`).
         backends: ids that its rules name, filled here.
         unresolved: first reference that does not resolve, filled here.
         broken: rules that are not honoured, with the reason and message, filled here.
@@ -67,6 +68,7 @@ class RuleContext:
     reads: Reads
     check_regex: CheckRegex
     diagnostics: Diagnostics
+    moved_ports: Mapping[int, int] = field(default_factory=dict)
     backends: dict[str, None] = field(default_factory=dict)
     unresolved: Verdict | None = None
     broken: dict[int, tuple[str, str]] = field(default_factory=dict)
@@ -92,7 +94,9 @@ class RuleContext:
 
     def filters(self, path: str, *, in_backend: bool, prefix_only: bool = False) -> FilterContext:
         """Say where a list of filters is written."""
-        return FilterContext(path, prefix_only, in_backend, self.filter_types, self.resolve, self.diagnostics)
+        return FilterContext(
+            path, prefix_only, in_backend, self.filter_types, self.resolve, self.diagnostics, self.moved_ports
+        )
 
     def fail(self, index: int, path: str, error: Unsupported) -> None:
         """Note a part of a rule that cannot be honoured."""

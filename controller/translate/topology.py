@@ -57,11 +57,14 @@ class ParentView(msgspec.Struct, frozen=True):
         key: the parent.
         gateway: the Gateway that it is or belongs to: the ancestor of policies.
         points: its listeners; empty where a ListenerSet is not allowed.
+        moved: ports of the Gateway's HTTP and HTTPS listeners that clients reach at another one because of
+            `Options.port_offset`, with that other one: redirects lead there.
     """
 
     key: ObjectKey
     gateway: ObjectKey
     points: tuple[AttachPoint, ...]
+    moved: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

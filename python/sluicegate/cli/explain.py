@@ -32,7 +32,7 @@ def _run(given: argparse.Namespace) -> int:
     except (ValueError, OSError) as error:
         return refuse(str(error))
     offline = load_offline(given.paths, settings.controller_name, port_offset=settings.port_offset)
-    table = Table(offline.transaction(), settings.engine.path_normalization or "strict")
+    table = Table(offline.transaction(), settings.engine.path_normalization or "strict", settings.port_offset)
     explanation = explain(offline, table, asked)
     if given.output == "json":
         write_json(explanation)

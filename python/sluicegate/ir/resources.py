@@ -48,7 +48,7 @@ class Listener(Base, frozen=True, kw_only=True):
         id: `Gateway/<namespace>/<name>/<section>` or `ListenerSet/<namespace>/<name>/<section>`.
         gateway: `<namespace>/<name>` of the Gateway.
         addresses: IP addresses to bind. Empty: every address, IPv4 and IPv6.
-        port: `listeners[].port`: what redirects and `parentRef.port` speak of.
+        port: as clients of the listener see it, what redirects speak of: `listeners[].port`, with the port offset.
         bind_port: the port that is bound. 0 lets the system choose.
         protocol: `listeners[].protocol`. HTTPS and TLS may share a socket: the SNI decides.
         hostname: lower case; empty: any; `*.example.com`: one or more labels before `example.com`.

@@ -18,9 +18,9 @@ from .table import Table
 class Routes:
     """Manifests, ready to be asked; `load` makes one."""
 
-    def __init__(self, offline: Offline, path_normalization: PathNormalization) -> None:
+    def __init__(self, offline: Offline, path_normalization: PathNormalization, port_offset: int) -> None:
         self._offline = offline
-        self._table = Table(offline.transaction(), path_normalization)
+        self._table = Table(offline.transaction(), path_normalization, port_offset)
 
     @property
     def problems(self) -> list[Diagnostic]:
@@ -75,4 +75,4 @@ def load(
     for name in names:
         if name != "-" and not os.path.exists(name):
             raise FileNotFoundError(f"{name}: no such file or directory")
-    return Routes(load_offline(names, controller_name, port_offset=port_offset), path_normalization)
+    return Routes(load_offline(names, controller_name, port_offset=port_offset), path_normalization, port_offset)

@@ -33,9 +33,12 @@ class _Native(msgspec.Struct, frozen=True):
 class Table:
     """A transaction, compiled."""
 
-    def __init__(self, transaction: ir.Transaction, path_normalization: PathNormalization = "strict") -> None:
-        """Compile a full state; `path_normalization` as the gateway's settings have it."""
+    def __init__(
+        self, transaction: ir.Transaction, path_normalization: PathNormalization = "strict", port_offset: int = 0
+    ) -> None:
+        """Compile a full state; `path_normalization` and `port_offset` as the gateway's settings have them."""
         self.resources = transaction.upsert
+        self._port_offset = port_offset
         self._path_normalization = path_normalization
         self._native = RouteTable(ir.encode(transaction))
         self._rules: dict[str, ir.HttpRule | ir.L4Rule] = {rule.id: rule for rule in self.resources.http_rules}
@@ -74,7 +77,7 @@ class Table:
         is_udp = isinstance(request, Connection) and request.protocol == "udp"
         fitting = [item for item in self.resources.listeners if (item.protocol is ir.ListenerProtocol.UDP) == is_udp]
         bound = [item for item in fitting if item.bind_port == request.port]
-        return bound or [item for item in fitting if item.port == request.port]
+        return bound or [item for item in fitting if item.port - self._port_offset == request.port]
 
     def native_request(self, request: Request | Connection, entropy: int = 0) -> bytes:
         """The request as the table is asked: on the socket that a client of this URL reaches."""

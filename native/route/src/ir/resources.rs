@@ -53,7 +53,7 @@ pub struct Listener {
     /// Addresses to bind. Empty: every address, IPv4 and IPv6.
     #[serde(default)]
     pub addresses: Vec<IpAddr>,
-    /// `listeners[].port`: what redirects and `parentRef.port` speak of.
+    /// As clients see it, what redirects speak of: `listeners[].port`, with the port offset.
     pub port: u16,
     /// The port that is bound; differs from `port` under `--port-offset` and in shared mode. 0 lets the system choose.
     pub bind_port: u16,
