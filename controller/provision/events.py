@@ -25,6 +25,7 @@ from ..sources.kubernetes.client import ApiError, Client
 from ..sources.kubernetes.resources import BY_KIND
 from ..store.store import Event
 from ..translate import Condition, Status, Translation
+from ..translate.conditions import ConditionType, Reason
 
 #: Seconds that a condition must stay bad.
 SETTLE = 5.0
@@ -44,9 +45,11 @@ BURST, RATE = 50, 5.0
 MAX_NOTE, MAX_INSTANCE = 1_024, 128
 #: Where events about objects without namespace live.
 DEFAULT_NAMESPACE = "default"
-TYPES = frozenset({"Accepted", "SupportedVersion", "Programmed", "ResolvedRefs"})
+TYPES = frozenset(
+    {ConditionType.ACCEPTED, ConditionType.SUPPORTED_VERSION, ConditionType.PROGRAMMED, ConditionType.RESOLVED_REFS}
+)
 #: The writer of data planes tells what it could not do by itself, at once.
-TOLD_ELSEWHERE = frozenset({"NoResources"})
+TOLD_ELSEWHERE = frozenset({Reason.NO_RESOURCES})
 
 Complain = Callable[[str, str], None]
 
@@ -165,7 +168,7 @@ class EventWriter:
     def _compare(self, key: ObjectKey, old: Status | None, new: Status, *, first: bool) -> None:
         bad = tuple(_Told(key, "Warning", item.reason, _note(item)) for item in _conditions(new) if _is_bad(item))
         if key.kind == "Gateway" and not first and _programmed(new) and old is not None and not _programmed(old):
-            self.tell(key, "Normal", "Programmed", "The Gateway is programmed")
+            self.tell(key, "Normal", Reason.PROGRAMMED, "The Gateway is programmed")
         if not bad:
             self._forget(key)
         elif bad != self._bad.get(key) and (key in self._due or len(self._due) < MAX_SETTLING):
@@ -270,7 +273,7 @@ def _is_bad(condition: Condition) -> bool:
 
 
 def _programmed(status: Status) -> bool:
-    return any(item.type == "Programmed" and item.status == "True" for item in _conditions(status))
+    return any(item.type == ConditionType.PROGRAMMED and item.status == "True" for item in _conditions(status))
 
 
 def _note(condition: Condition) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from ..translate import Status, to_document
+from ..translate.conditions import ConditionType, Reason
 
 Document = dict[str, Any]
 
@@ -24,7 +25,7 @@ Document = dict[str, Any]
 MAX_ANCESTORS = 16
 MAX_PARENTS = 32
 #: Before a controller has looked at a Gateway the API's default conditions say this.
-PENDING = frozenset({"Pending", "NotReconciled"})
+PENDING = frozenset({Reason.PENDING, Reason.NOT_RECONCILED})
 
 
 def merged_status(
@@ -85,7 +86,12 @@ def _conditions(before: Iterable[Document], wanted: Iterable[Document], now: str
 
 #: Types that we write only sometimes: where we do not, they must not stay.
 OPTIONAL_TYPES = frozenset(
-    {"OverlappingTLSConfig", "InsecureFrontendValidationMode", "PartiallyInvalid", "SupportedVersion"}
+    {
+        ConditionType.OVERLAPPING_TLS_CONFIG,
+        ConditionType.INSECURE_FRONTEND_VALIDATION_MODE,
+        ConditionType.PARTIALLY_INVALID,
+        ConditionType.SUPPORTED_VERSION,
+    }
 )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from sluicegate import ir
 
 from ..api import Diagnostic, Diagnostics, Gateway, ListenerSet, ObjectKey
+from .conditions import Reason
 from .infrastructure.plane import ClusterAddresses, PlaneRequest
 from .listeners import Draft, frontend_validation
 from .secrets import Material
@@ -116,7 +117,9 @@ def _is_on(build: Build, group: Group) -> bool:
     verdicts = (build.own.verdict, group.verdict)
     if all(verdict is not None and verdict.ok for verdict in verdicts):
         return True
-    return build.kept and (group is build.own or (group.verdict is not None and group.verdict.reason != "NotAllowed"))
+    return build.kept and (
+        group is build.own or (group.verdict is not None and group.verdict.reason != Reason.NOT_ALLOWED)
+    )
 
 
 def _accepted(group: Group, refused: Verdict | None, kind: str) -> Verdict:
@@ -130,8 +133,8 @@ def _by_listeners(drafts: list[Draft], kind: str) -> Verdict:
     if bad:
         some = len(bad) < len(drafts)
         message = f"{'Some' if some else 'No'} listeners are valid; not valid: {_named(bad)}"
-        return Verdict(some, "ListenersNotValid", message)
-    return Verdict(True, "Accepted", f"The {kind} is accepted")
+        return Verdict(some, Reason.LISTENERS_NOT_VALID, message)
+    return Verdict(True, Reason.ACCEPTED, f"The {kind} is accepted")
 
 
 def _trouble(draft: Draft) -> str:
@@ -150,18 +153,20 @@ def _check_sets(build: Build, own: Verdict) -> None:
         if group.verdict is None:
             # What serves on is told as such: programs read of it whether names lead here.
             refused = (
-                None if own.ok or build.goes_on else Verdict(False, "ParentNotAccepted", "The Gateway is not accepted")
+                None
+                if own.ok or build.goes_on
+                else Verdict(False, Reason.PARENT_NOT_ACCEPTED, "The Gateway is not accepted")
             )
             _accepted(group, refused, "ListenerSet")
 
 
 def _gateway_facts(build: Build, own: Verdict, facts: tuple[ListenerFacts, ...]) -> GatewayFacts:
     gateway = build.gateway
-    resolved = build.resolved or Verdict(True, "ResolvedRefs", "All references are resolved")
+    resolved = build.resolved or Verdict(True, Reason.RESOLVED_REFS, "All references are resolved")
     unresolved = [(item.name, item.resolved.message) for item in facts if not item.resolved.ok]
     if resolved.ok and unresolved:
         message = f"Unresolved references in listeners: {_named(unresolved)}"
-        resolved = Verdict(False, "ListenersNotResolved", message)
+        resolved = Verdict(False, Reason.LISTENERS_NOT_RESOLVED, message)
     validations = [frontend_validation(gateway, 0)[0]]
     if gateway.spec.tls.frontend is not None:
         validations += [item.tls.validation for item in gateway.spec.tls.frontend.per_port]

@@ -24,6 +24,7 @@ from ..api import (
     Service,
     ServicePort,
 )
+from .conditions import Reason
 from .grants import allows, grant_remedy
 from .policies.effective import Place
 from .status import Verdict
@@ -128,18 +129,18 @@ def resolve_backend(
     if reference.group not in {"", "core"} or reference.kind != "Service":
         message = f"backends of kind {reference.group or 'core'}/{reference.kind} are not supported"
         diagnostics.error(f"{path}.kind", "invalid-kind", message, "refer to a Service")
-        return None, Verdict(False, "InvalidKind", message)
+        return None, Verdict(False, Reason.INVALID_KIND, message)
     namespace = reference.namespace or source.namespace
     label = f"Service {namespace}/{reference.name}"
     if namespace != source.namespace and not allows(reads.grants(namespace), source, "", "Service", reference.name):
         message = f"{label} is in another namespace and no ReferenceGrant allows the reference"
         diagnostics.error(f"{path}.namespace", "ref-not-permitted", message, grant_remedy(source, namespace, "Service"))
-        return None, Verdict(False, "RefNotPermitted", message)
+        return None, Verdict(False, Reason.REF_NOT_PERMITTED, message)
     service = reads.service(namespace, reference.name)
     if service is None:
         message = f"{label} does not exist"
         diagnostics.error(f"{path}.name", "backend-not-found", message, "create the Service or correct the name")
-        return None, Verdict(False, "BackendNotFound", message)
+        return None, Verdict(False, Reason.BACKEND_NOT_FOUND, message)
     return _resolve_port(service, reference, use, path, diagnostics)
 
 
@@ -151,22 +152,22 @@ def _resolve_port(
         # Any author of a Service could send the gateway to any host (CVE-2021-25740).
         message = f"{label} is of type ExternalName, which is not supported"
         diagnostics.error(f"{path}.name", "invalid-kind", message, "use a Service with EndpointSlices")
-        return None, Verdict(False, "InvalidKind", message)
+        return None, Verdict(False, Reason.INVALID_KIND, message)
     if reference.port is None:
         message = f"a port is required for {label}"
         diagnostics.error(f"{path}.port", "backend-not-found", message, "give the port of the Service")
-        return None, Verdict(False, "BackendNotFound", message)
+        return None, Verdict(False, Reason.BACKEND_NOT_FOUND, message)
     port = service_port(service, reference.port, use.transport)
     if port is None:
         ports = [str(item.port) for item in service.spec.ports if _transport(item) is use.transport]
         known = ", ".join(ports) or "none"
         message = f"{label} has no {use.transport.value} port {reference.port}"
         diagnostics.error(f"{path}.port", "backend-not-found", message, f"use one of its ports: {known}")
-        return None, Verdict(False, "BackendNotFound", message)
+        return None, Verdict(False, Reason.BACKEND_NOT_FOUND, message)
     if use.app_protocols is not None and port.app_protocol.lower() not in use.app_protocols:
         message = f"{label} port {port.port}: appProtocol {port.app_protocol} cannot take {use.sends}"
         diagnostics.error(f"{path}.port", "unsupported-protocol", message, "use another port, or correct appProtocol")
-        return None, Verdict(False, "UnsupportedProtocol", message)
+        return None, Verdict(False, Reason.UNSUPPORTED_PROTOCOL, message)
     return backend_id(service.namespace, service.name, port.port, use.transport), None
 
 

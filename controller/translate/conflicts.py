@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..api import Diagnostics, ObjectKey
+from .conditions import Reason
 from .listeners import WITHOUT_HOSTNAME, Draft
 from .status import Verdict
 from .values import covering_wildcards
@@ -49,7 +50,7 @@ def conflicts_within(drafts: Sequence[Draft], diagnostics: Diagnostics) -> None:
     for draft in drafts:
         if draft.spec.name in names:  # names are keys of the list, so the first one has it
             message = f"the name {draft.spec.name} is used twice"
-            draft.reject("UnsupportedValue", message)
+            draft.reject(Reason.UNSUPPORTED_VALUE, message)
             diagnostics.error(f"{draft.path}.name", "duplicate-name", message, "give each listener a name of its own")
             continue
         names.add(draft.spec.name)
@@ -61,14 +62,19 @@ def conflicts_within(drafts: Sequence[Draft], diagnostics: Diagnostics) -> None:
             same = [other.spec.name for other in group if other is not draft and other.hostname == draft.hostname]
             if len(protocols) > 1:
                 others = ", ".join(other.spec.name for other in group if _sharing(other) != _sharing(draft))
-                _mark(draft, "ProtocolConflict", f"port {port} is used with another protocol by {others}", diagnostics)
+                _mark(
+                    draft,
+                    Reason.PROTOCOL_CONFLICT,
+                    f"port {port} is used with another protocol by {others}",
+                    diagnostics,
+                )
             elif same and draft.spec.protocol in WITHOUT_HOSTNAME:
                 message = f"port {port} is used by {', '.join(same)} too, and {draft.spec.protocol} has no hostnames"
-                _mark(draft, "ProtocolConflict", message, diagnostics)
+                _mark(draft, Reason.PROTOCOL_CONFLICT, message, diagnostics)
             elif same:
                 host = draft.hostname or "any hostname"
                 message = f"port {port} with {host} is used by {', '.join(same)} too"
-                _mark(draft, "HostnameConflict", message, diagnostics)
+                _mark(draft, Reason.HOSTNAME_CONFLICT, message, diagnostics)
 
 
 def conflicts_between(drafts: Iterable[Draft], claims: Claims, diagnostics: Diagnostics) -> None:
@@ -103,14 +109,14 @@ def _against(draft: Draft, claim: Claim | None, diagnostics: Diagnostics) -> Non
         message = (
             f"port {draft.spec.port} is used with protocol {claim.protocol} by {next(iter(claim.owners.values()))}"
         )
-        _mark(draft, "ProtocolConflict", message, diagnostics)
+        _mark(draft, Reason.PROTOCOL_CONFLICT, message, diagnostics)
     elif draft.spec.protocol in WITHOUT_HOSTNAME:
         message = f"port {draft.spec.port} belongs to {claim.owners['']}, and {draft.spec.protocol} has no hostnames"
-        _mark(draft, "ProtocolConflict", message, diagnostics)
+        _mark(draft, Reason.PROTOCOL_CONFLICT, message, diagnostics)
     elif draft.hostname in claim.owners:
         host = draft.hostname or "any hostname"
         message = f"port {draft.spec.port} with {host} belongs to {claim.owners[draft.hostname]}"
-        _mark(draft, "HostnameConflict", message, diagnostics)
+        _mark(draft, Reason.HOSTNAME_CONFLICT, message, diagnostics)
 
 
 def _claim(draft: Draft, claims: Claims, key: object) -> None:
@@ -119,7 +125,7 @@ def _claim(draft: Draft, claims: Claims, key: object) -> None:
         claim.owners.setdefault(draft.hostname, f"{draft.owner}, listener {draft.spec.name}")
 
 
-def _mark(draft: Draft, reason: str, message: str, diagnostics: Diagnostics) -> None:
+def _mark(draft: Draft, reason: Reason, message: str, diagnostics: Diagnostics) -> None:
     if draft.conflicted.ok:
         return
     draft.conflicted = Verdict(True, reason, message)

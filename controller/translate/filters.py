@@ -24,6 +24,7 @@ from ..api import (
     URLRewriteFilter,
 )
 from ..api.route import HeaderNameValue
+from .conditions import Reason
 from .values import MAX_INT32, MAX_PORT, header_value_error, hostname_error, is_origin, is_token
 
 _WELL_KNOWN_PORTS = {"http": 80, "https": 443}
@@ -55,7 +56,7 @@ class Unsupported(Exception):  # noqa: N818 (a verdict on an object, not an erro
         remedy: what to do.
     """
 
-    def __init__(self, field: str, message: str, remedy: str, reason: str = "UnsupportedValue") -> None:
+    def __init__(self, field: str, message: str, remedy: str, reason: Reason = Reason.UNSUPPORTED_VALUE) -> None:
         super().__init__(message)
         self.field = field
         self.reason = reason
@@ -105,10 +106,10 @@ def _check_combination(filters: Sequence[RouteFilter]) -> None:
     types = [item.type for item in filters]
     if "URLRewrite" in types and "RequestRedirect" in types:
         message = "URLRewrite and RequestRedirect cannot be combined"
-        raise Unsupported("filters", message, "keep one of them", "IncompatibleFilters")
+        raise Unsupported("filters", message, "keep one of them", Reason.INCOMPATIBLE_FILTERS)
     for kind in dict.fromkeys(types):
         if types.count(kind) > 1 and kind not in {"RequestMirror", "ExtensionRef"}:
-            raise Unsupported("filters", f"{kind} is given more than once", "merge them", "IncompatibleFilters")
+            raise Unsupported("filters", f"{kind} is given more than once", "merge them", Reason.INCOMPATIBLE_FILTERS)
 
 
 def _translate(item: RouteFilter, field: str, context: FilterContext) -> ir.Filter | None:
@@ -136,7 +137,7 @@ def _translate(item: RouteFilter, field: str, context: FilterContext) -> ir.Filt
         extension = item.extension_ref
         label = f"{extension.group}/{extension.kind} {extension.name}" if extension is not None else "(none)"
         message = f"no filter of kind {label} is known"
-        raise Unsupported(f"{field}.extensionRef", message, "remove the filter", "InvalidKind")
+        raise Unsupported(f"{field}.extensionRef", message, "remove the filter", Reason.INVALID_KIND)
     raise Unsupported(f"{field}.type", f"filter {item.type} is not supported or has no content", "remove the filter")
 
 

@@ -17,6 +17,7 @@ from ..api.gateway import AllowedListenersNamespaces
 from ..api.parameters import SHARED
 from ..store.snapshot import Snapshot
 from .assemble import Build, Group, freeze
+from .conditions import Reason
 from .conflicts import Claims, claim_ports, conflicts_between, conflicts_on_sockets, conflicts_within, mark_overlaps
 from .grants import Grants
 from .infrastructure.names import plane_name
@@ -34,7 +35,7 @@ from .values import normal_address
 CLUSTER_ROUTABILITY = "Cluster"
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 #: Reason of `Accepted`; the specification has none for this.
-CLASS_MISSING = "GatewayClassNotFound"
+CLASS_MISSING = Reason.GATEWAY_CLASS_NOT_FOUND
 
 
 def namespace_labels(snapshot: Snapshot, name: str, *, implicit: bool) -> dict[str, str] | None:
@@ -78,7 +79,7 @@ def judge_classes(snapshot: Snapshot, controller_name: str, options: Options, gr
             told[item.key] = diagnostics.done()
             # Data planes that are there go on; `check_gateway` refuses their Gateways.
             served[item.name] = "" if options.provision is not None else f"is not accepted: {refused.message}"
-        found.append((item, refused or Verdict(True, "Accepted", "The class is accepted")))
+        found.append((item, refused or Verdict(True, Reason.ACCEPTED, "The class is accepted")))
     if not table and options.implicit_class:
         served[IMPLICIT_CLASS] = ""
     return Classes(tuple(found), served, provisioning.classes, told, frozenset(material.reads))
@@ -217,7 +218,7 @@ def _attach_listener_sets(
         allowed = build.gateway.spec.allowed_listeners.namespaces
         if not _namespace_allowed(item.namespace, key.namespace, allowed, material):
             message = f"Gateway {key.namespace}/{key.name} does not allow ListenerSets of namespace {item.namespace}"
-            group.verdict = Verdict(False, "NotAllowed", message)
+            group.verdict = Verdict(False, Reason.NOT_ALLOWED, message)
             group.diagnostics.error(
                 "spec.parentRef", "listener-set-not-allowed", message, "set spec.allowedListeners there"
             )
@@ -245,7 +246,7 @@ def _translate_gateway(build: Build, material: Material, provisioning: Provision
             gateway.key,
             backend.client_certificate_ref,
             "spec.tls.backend.clientCertificateRef",
-            "InvalidClientCertificateRef",
+            Reason.INVALID_CLIENT_CERTIFICATE_REF,
             diagnostics,
         )
     claims: Claims = {}
@@ -291,10 +292,10 @@ def _addresses(build: Build, options: Options, diagnostics: Diagnostics) -> None
         path = f"spec.addresses[{index}]"
         if item.type != "IPAddress":
             message = f"addresses of type {item.type} are not supported"
-            build.refused = build.refused or Verdict(False, "UnsupportedAddress", message)
+            build.refused = build.refused or Verdict(False, Reason.UNSUPPORTED_ADDRESS, message)
             diagnostics.error(f"{path}.type", "unsupported-address", message, "use type IPAddress")
         elif (problem := _routability_error(item.routability, options)) is not None:
-            build.refused = build.refused or Verdict(False, "UnsupportedAddress", problem)
+            build.refused = build.refused or Verdict(False, Reason.UNSUPPORTED_ADDRESS, problem)
             diagnostics.error(f"{path}.routability", "unsupported-address", problem, "remove routability")
         elif not item.value:
             wildcard = wildcard or not item.routability
@@ -320,7 +321,7 @@ def _addresses(build: Build, options: Options, diagnostics: Diagnostics) -> None
             _from_pool(build, diagnostics)
     if unusable and not usable and not within and not wildcard and not options.listen:
         message = f"no address of the Gateway can be used: {'; '.join(unusable)}"
-        build.refused = build.refused or Verdict(False, "Invalid", message)
+        build.refused = build.refused or Verdict(False, Reason.INVALID, message)
 
 
 def _from_pool(build: Build, diagnostics: Diagnostics) -> None:

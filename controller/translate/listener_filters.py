@@ -9,6 +9,7 @@ from __future__ import annotations
 from sluicegate import ir
 
 from ..api import OWN_GROUP, Diagnostics, LocalObjectReference, RequestHeaderFilter, RouteFilter
+from .conditions import ConditionType, Reason
 from .filters import FilterContext, Unsupported, translate_filters
 from .secrets import Material
 from .status import Verdict
@@ -28,7 +29,7 @@ class Refused(Exception):  # noqa: N818 (a verdict on an object, not an error of
         remedy: what to do.
     """
 
-    def __init__(self, condition: str, reason: str, field: str, message: str, remedy: str) -> None:
+    def __init__(self, condition: ConditionType, reason: Reason, field: str, message: str, remedy: str) -> None:
         super().__init__(message)
         self.condition = condition
         self.verdict = Verdict(False, reason, f"filters.{field}: {message}")
@@ -72,13 +73,21 @@ def _translate(
 ) -> ir.RequestHeaders:
     if kind != "ExtensionRef" or reference is None:
         message = f"filter {kind} is not supported"
-        raise Refused("Accepted", "UnsupportedValue", f"{field}.type", message, f"use an ExtensionRef to a {KIND}")
+        raise Refused(
+            ConditionType.ACCEPTED,
+            Reason.UNSUPPORTED_VALUE,
+            f"{field}.type",
+            message,
+            f"use an ExtensionRef to a {KIND}",
+        )
     found = _resolve(reference, namespace, f"{field}.extensionRef", material)
     label = f"{KIND} {namespace}/{reference.name}"
     names = [item.name for item in (*found.spec.set, *found.spec.add)] + [*found.spec.remove]
     if any(name.lower() in AUTHORITY for name in names):
         message = f"{label} edits the host, which a filter of a listener must leave alone"
-        raise Refused("Accepted", "InvalidListenerFilter", f"{field}.extensionRef", message, "remove that edit")
+        raise Refused(
+            ConditionType.ACCEPTED, Reason.INVALID_LISTENER_FILTER, f"{field}.extensionRef", message, "remove that edit"
+        )
     context = FilterContext(
         path=f"{path}.filters.{field}.extensionRef",
         prefix_only=False,
@@ -92,7 +101,9 @@ def _translate(
         [translated] = translate_filters((edit,), context)
     except Unsupported as error:
         message = f"{label}: {error.message}"
-        raise Refused("Accepted", "InvalidListenerFilter", f"{field}.extensionRef", message, error.remedy) from None
+        raise Refused(
+            ConditionType.ACCEPTED, Reason.INVALID_LISTENER_FILTER, f"{field}.extensionRef", message, error.remedy
+        ) from None
     if not isinstance(translated, ir.RequestHeaders):  # pragma: no cover (it is what was asked for)
         raise TypeError(translated)
     return translated
@@ -101,10 +112,22 @@ def _translate(
 def _resolve(reference: LocalObjectReference, namespace: str, field: str, material: Material) -> RequestHeaderFilter:
     if reference.group != OWN_GROUP or reference.kind != KIND:
         message = f"no filter of kind {reference.group or 'core'}/{reference.kind} is known"
-        raise Refused("ResolvedRefs", "InvalidListenerFilterRef", field, message, f"refer to a {KIND} of {OWN_GROUP}")
+        raise Refused(
+            ConditionType.RESOLVED_REFS,
+            Reason.INVALID_LISTENER_FILTER_REF,
+            field,
+            message,
+            f"refer to a {KIND} of {OWN_GROUP}",
+        )
     material.reads.add((KIND, namespace, reference.name))
     found = material.snapshot.table(KIND).get((namespace, reference.name))
     if not isinstance(found, RequestHeaderFilter):
         message = f"{KIND} {namespace}/{reference.name} does not exist"
-        raise Refused("ResolvedRefs", "InvalidListenerFilterRef", field, message, "create it or correct the name")
+        raise Refused(
+            ConditionType.RESOLVED_REFS,
+            Reason.INVALID_LISTENER_FILTER_REF,
+            field,
+            message,
+            "create it or correct the name",
+        )
     return found

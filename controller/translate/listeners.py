@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sluicegate import ir
 
 from ..api import Diagnostics, FrontendValidation, Gateway, Listener, ObjectKey, ObjectReference, RouteNamespaces
+from .conditions import ConditionType, Reason
 from .grants import allows, grant_remedy
 from .kinds import PROTOCOLS, kinds_of
 from .listener_filters import Refused, translate_listener_filters
@@ -22,9 +23,9 @@ from .values import MAX_PORT, hostname_error, hostnames_intersect, is_section_na
 #: Protocols whose listeners are told apart by port only.
 WITHOUT_HOSTNAME = frozenset({"TCP", "UDP"})
 
-ACCEPTED = Verdict(True, "Accepted", "The listener is accepted")
-RESOLVED = Verdict(True, "ResolvedRefs", "All references are resolved")
-NO_CONFLICT = Verdict(False, "NoConflicts", "No conflicts")
+ACCEPTED = Verdict(True, Reason.ACCEPTED, "The listener is accepted")
+RESOLVED = Verdict(True, Reason.RESOLVED_REFS, "All references are resolved")
+NO_CONFLICT = Verdict(False, Reason.NO_CONFLICTS, "No conflicts")
 
 
 @dataclass(slots=True)
@@ -81,7 +82,7 @@ class Draft:
         """Namespaces whose routes may attach."""
         return self.spec.allowed_routes.namespaces
 
-    def reject(self, reason: str, message: str) -> None:
+    def reject(self, reason: Reason, message: str) -> None:
         """Set `Accepted` to False; the first cause stays."""
         if self.accepted.ok:
             self.accepted = Verdict(False, reason, message)
@@ -126,7 +127,7 @@ def draft_listener(scope: ListenerScope, index: int, spec: Listener) -> Draft:
         _check_kinds(draft, diagnostics)
         known = f"{', '.join(PROTOCOLS[:-1])} and {PROTOCOLS[-1]}"
         message = f"protocol {spec.protocol} is not supported, only {known}"
-        draft.reject("UnsupportedProtocol", message)
+        draft.reject(Reason.UNSUPPORTED_PROTOCOL, message)
         diagnostics.error(f"{draft.path}.protocol", "unsupported-protocol", message, f"use one of {known}")
         return draft
     _check_values(draft, diagnostics)
@@ -148,11 +149,11 @@ def _check_values(draft: Draft, diagnostics: Diagnostics) -> None:
     spec, path = draft.spec, draft.path
     if not is_section_name(spec.name):
         message = f"{spec.name!r} is not a name"
-        draft.reject("UnsupportedValue", message)
+        draft.reject(Reason.UNSUPPORTED_VALUE, message)
         diagnostics.error(f"{path}.name", "unsupported-value", message, "use lower-case letters, digits and -")
     if not 0 < spec.port <= MAX_PORT or not 0 < draft.bind_port <= MAX_PORT:
         message = f"port {spec.port} (bound as {draft.bind_port}) is outside 1 to {MAX_PORT}"
-        draft.reject("PortUnavailable", message)
+        draft.reject(Reason.PORT_UNAVAILABLE, message)
         diagnostics.error(f"{path}.port", "port-unavailable", message, "use another port or a smaller --port-offset")
     if spec.hostname and not draft.hostname:
         message = f"a listener of protocol {spec.protocol} takes all that comes to its port, whatever the hostname"
@@ -160,7 +161,7 @@ def _check_values(draft: Draft, diagnostics: Diagnostics) -> None:
     error = hostname_error(draft.hostname, wildcard=True) if draft.hostname else None
     if error is not None:
         message = f"hostname {spec.hostname} {error}"
-        draft.reject("UnsupportedValue", message)
+        draft.reject(Reason.UNSUPPORTED_VALUE, message)
         diagnostics.error(f"{path}.hostname", "invalid-hostname", message, "use a DNS name such as www.example.com")
 
 
@@ -170,7 +171,7 @@ def _resolve_filters(draft: Draft, material: Material, diagnostics: Diagnostics)
         return
     if draft.spec.protocol not in {"HTTP", "HTTPS"}:
         message = f"a listener of protocol {draft.spec.protocol} can have no filters, only HTTP and HTTPS can"
-        draft.reject("UnsupportedValue", message)
+        draft.reject(Reason.UNSUPPORTED_VALUE, message)
         diagnostics.error(f"{draft.path}.filters", "unsupported-value", message, "remove them")
         return
     requests = tuple((item.type, item.extension_ref) for item in filters.requests)
@@ -179,7 +180,7 @@ def _resolve_filters(draft: Draft, material: Material, diagnostics: Diagnostics)
     except Refused as error:
         # Skipping it could let requests through that it was to stop.
         draft.filters = None
-        if error.condition == "Accepted":
+        if error.condition == ConditionType.ACCEPTED:
             draft.reject(error.verdict.reason, error.verdict.message)
         else:
             draft.unresolved(error.verdict)
@@ -195,7 +196,7 @@ def _check_kinds(draft: Draft, diagnostics: Diagnostics) -> None:
             how = " in mode Passthrough" if draft.passthrough else ""
             message = f"routes of kind {item.group}/{item.kind} are not supported by a listener of "
             message += f"{draft.spec.protocol}{how}"
-            draft.unresolved(Verdict(False, "InvalidRouteKinds", message))
+            draft.unresolved(Verdict(False, Reason.INVALID_ROUTE_KINDS, message))
             field = f"{draft.path}.allowedRoutes.kinds[{index}]"
             names = ", ".join(item.kind for item in possible)
             remedy = f"allow {names} only, or remove kinds" if names else "remove kinds"
@@ -206,12 +207,12 @@ def _resolve_tls(draft: Draft, gateway: Gateway, material: Material, diagnostics
     spec, path = draft.spec, f"{draft.path}.tls"
     if spec.tls is None or not spec.tls.certificate_refs:
         message = f"a listener of protocol {spec.protocol} needs tls.certificateRefs"
-        draft.unresolved(Verdict(False, "InvalidCertificateRef", message))
+        draft.unresolved(Verdict(False, Reason.INVALID_CERTIFICATE_REF, message))
         diagnostics.error(f"{path}.certificateRefs", "invalid-certificate-ref", message, "refer to a Secret")
         return
     if spec.tls.mode != "Terminate":
         message = f"tls.mode {spec.tls.mode} is not supported for protocol {spec.protocol}"
-        draft.reject("UnsupportedValue", message)
+        draft.reject(Reason.UNSUPPORTED_VALUE, message)
         diagnostics.error(f"{path}.mode", "unsupported-value", message, "use mode Terminate")
         return
     if spec.tls.options:
@@ -222,7 +223,7 @@ def _resolve_tls(draft: Draft, gateway: Gateway, material: Material, diagnostics
     for index, reference in enumerate(spec.tls.certificate_refs):
         field = f"{path}.certificateRefs[{index}]"
         found, verdict, facts = material.certificate(
-            draft.owner, reference, field, "InvalidCertificateRef", diagnostics
+            draft.owner, reference, field, Reason.INVALID_CERTIFICATE_REF, diagnostics
         )
         if verdict is not None:
             draft.unresolved(verdict)
@@ -264,16 +265,16 @@ def _client_validation(
             draft.unresolved(verdict)
             remedy = (
                 grant_remedy(gateway.key, reference.namespace or "", "ConfigMap")
-                if verdict.reason == "RefNotPermitted"
+                if verdict.reason == Reason.REF_NOT_PERMITTED
                 else "refer to a ConfigMap with a PEM bundle in the key ca.crt, or to a ClusterTrustBundle"
             )
             diagnostics.error(field, "invalid-ca-certificate-ref", verdict.message, remedy)
     if not trust:
-        draft.reject("NoValidCACertificate", "no CA certificate to validate client certificates with is valid")
+        draft.reject(Reason.NO_VALID_CA_CERTIFICATE, "no CA certificate to validate client certificates with is valid")
     mode = validation.mode
     if mode not in {"AllowValidOnly", "AllowInsecureFallback"}:
         message = f"mode {mode} is not known"
-        draft.reject("UnsupportedValue", message)
+        draft.reject(Reason.UNSUPPORTED_VALUE, message)
         diagnostics.error(f"{path}.mode", "unsupported-value", message, "use AllowValidOnly")
         mode = "AllowValidOnly"
     return ir.ClientValidation(mode=ir.ClientValidationMode(mode), trust=tuple(trust))
@@ -294,18 +295,18 @@ def _ca_bundle(source: ObjectKey, reference: ObjectReference, material: Material
     if is_cluster_bundle(reference.group, reference.kind):
         if reference.namespace is not None:
             message = f"ClusterTrustBundle {reference.name} has no namespace, the reference to it must not name one"
-            return None, Verdict(False, "InvalidCACertificateRef", message)
+            return None, Verdict(False, Reason.INVALID_CA_CERTIFICATE_REF, message)
         found, error = material.cluster_bundle(reference.name)
-        return found, None if found is not None else Verdict(False, "InvalidCACertificateRef", error)
+        return found, None if found is not None else Verdict(False, Reason.INVALID_CA_CERTIFICATE_REF, error)
     if reference.group != "" or reference.kind != "ConfigMap":
         label = f"{reference.group or 'core'}/{reference.kind} {reference.name}"
         message = f"{label} is not supported, only ConfigMap and ClusterTrustBundle"
-        return None, Verdict(False, "InvalidCACertificateKind", message)
+        return None, Verdict(False, Reason.INVALID_CA_CERTIFICATE_KIND, message)
     namespace = reference.namespace or source.namespace
     if namespace != source.namespace:
         material.reads.add(("ReferenceGrant", namespace, ""))
         if not allows(material.grants.get(namespace, ()), source, "", "ConfigMap", reference.name):
             message = f"ConfigMap {namespace}/{reference.name} is in another namespace and no ReferenceGrant allows it"
-            return None, Verdict(False, "RefNotPermitted", message)
+            return None, Verdict(False, Reason.REF_NOT_PERMITTED, message)
     found, error = material.bundle(namespace, reference.name)
-    return found, None if found is not None else Verdict(False, "InvalidCACertificateRef", error)
+    return found, None if found is not None else Verdict(False, Reason.INVALID_CA_CERTIFICATE_REF, error)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ..api import Diagnostic, GatewayClass, ObjectKey
+from .conditions import ConditionType, Reason
 from .policies.effective import Target
 from .policies.stage import Conditions
 from .status import (
@@ -111,9 +112,9 @@ class Programming:
 def class_status(item: GatewayClass, verdict: Verdict, topology: Topology) -> GatewayClassStatus:
     """Write the status of a GatewayClass."""
     generation = item.metadata.generation
-    conditions = [verdict.condition("Accepted", generation)]
+    conditions = [verdict.condition(ConditionType.ACCEPTED, generation)]
     if topology.version is not None:
-        conditions.append(topology.version.condition("SupportedVersion", generation))
+        conditions.append(topology.version.condition(ConditionType.SUPPORTED_VERSION, generation))
     return GatewayClassStatus(conditions=tuple(conditions), supported_features=topology.features)
 
 
@@ -122,14 +123,16 @@ def gateway_status(facts: GatewayFacts, programmed: Programmed, programming: Pro
     generation = facts.object.metadata.generation
     truth, reason, message = programmed
     conditions = [
-        facts.accepted.condition("Accepted", generation),
-        _condition("Programmed", truth, reason, message, generation),
-        facts.resolved.condition("ResolvedRefs", generation),
+        facts.accepted.condition(ConditionType.ACCEPTED, generation),
+        _condition(ConditionType.PROGRAMMED, truth, reason, message, generation),
+        facts.resolved.condition(ConditionType.RESOLVED_REFS, generation),
     ]
     if facts.insecure:
         text = "Clients without a valid certificate are let in (AllowInsecureFallback)"
         conditions.append(
-            _condition("InsecureFrontendValidationMode", "True", "ConfigurationChanged", text, generation)
+            _condition(
+                ConditionType.INSECURE_FRONTEND_VALIDATION_MODE, "True", Reason.CONFIGURATION_CHANGED, text, generation
+            )
         )
     conditions += programming.told(facts.object.key, "", generation)
     return GatewayStatus(
@@ -146,8 +149,8 @@ def listener_set_status(facts: ListenerSetFacts, parent: Programmed, programming
     truth, reason, message = _set_programmed(facts, parent, programming)
     return ListenerSetStatus(
         conditions=(
-            facts.accepted.condition("Accepted", generation),
-            _condition("Programmed", truth, reason, message, generation),
+            facts.accepted.condition(ConditionType.ACCEPTED, generation),
+            _condition(ConditionType.PROGRAMMED, truth, reason, message, generation),
             *programming.told(facts.object.key, "", generation),
         ),
         listeners=tuple(_listener_status(facts.object.key, item, generation, programming) for item in facts.listeners),
@@ -181,10 +184,10 @@ def owner_of(listener: str) -> ObjectKey:
 
 
 #: Status, reason and message of a condition `Programmed`.
-Programmed = tuple[Truth, str, str]
+Programmed = tuple[Truth, Reason, str]
 
 
-def _condition(kind: str, truth: Truth, reason: str, message: str, generation: int) -> Condition:
+def _condition(kind: ConditionType, truth: Truth, reason: Reason, message: str, generation: int) -> Condition:
     return Condition(type=kind, status=truth, reason=reason, message=message, observed_generation=generation)
 
 
@@ -198,15 +201,15 @@ def _listener_programmed(facts: ListenerFacts, programming: Programming) -> Prog
     if not facts.served:
         cause = facts.accepted if not facts.accepted.ok else facts.resolved
         message = cause.message if not cause.ok else "The Gateway is not served"
-        return "False", "Invalid", message
+        return "False", Reason.INVALID, message
     report = programming.reports.get(facts.id) if programming.reports is not None else None
     if report is None:
-        return "Unknown", "Pending", "The listener is not applied yet"
+        return "Unknown", Reason.PENDING, "The listener is not applied yet"
     if report.error is not None and report.error.code == REFUSED:
-        return "False", "Invalid", report.error.message
+        return "False", Reason.INVALID, report.error.message
     if report.bound:
-        return "True", "Programmed", f"Listening on {', '.join(report.bound)}"
-    reason = "AddressNotUsable" if _failed_on_address(report) else "PortUnavailable"
+        return "True", Reason.PROGRAMMED, f"Listening on {', '.join(report.bound)}"
+    reason = Reason.ADDRESS_NOT_USABLE if _failed_on_address(report) else Reason.PORT_UNAVAILABLE
     return "False", reason, report.error.message if report.error is not None else "The engine did not bind the listener"
 
 
@@ -215,17 +218,19 @@ def _listener_status(
 ) -> ListenerStatus:
     truth, reason, message = _listener_programmed(facts, programming)
     accepted = facts.accepted
-    if reason == "PortUnavailable" and accepted.ok:
+    if reason == Reason.PORT_UNAVAILABLE and accepted.ok:
         accepted = Verdict(False, reason, message)
     conditions = [
-        accepted.condition("Accepted", generation),
-        facts.conflicted.condition("Conflicted", generation),
-        _condition("Programmed", truth, reason, message, generation),
-        facts.resolved.condition("ResolvedRefs", generation),
+        accepted.condition(ConditionType.ACCEPTED, generation),
+        facts.conflicted.condition(ConditionType.CONFLICTED, generation),
+        _condition(ConditionType.PROGRAMMED, truth, reason, message, generation),
+        facts.resolved.condition(ConditionType.RESOLVED_REFS, generation),
     ]
     if facts.overlapping:
         text = "The hostname overlaps with that of another HTTPS listener on the same port"
-        conditions.append(_condition("OverlappingTLSConfig", "True", "OverlappingHostnames", text, generation))
+        conditions.append(
+            _condition(ConditionType.OVERLAPPING_TLS_CONFIG, "True", Reason.OVERLAPPING_HOSTNAMES, text, generation)
+        )
     conditions += programming.told(owner, facts.name, generation)
     return ListenerStatus(
         name=facts.name,
@@ -241,22 +246,22 @@ def gateway_programmed(facts: GatewayFacts, sets: Iterable[ListenerSetFacts], pr
     A Gateway may have thousands of ListenerSets: the first listener that serves says enough.
     """
     if not facts.accepted.ok and not facts.goes_on:
-        return "False", "Invalid", facts.accepted.message
+        return "False", Reason.INVALID, facts.accepted.message
     if facts.unassigned:
-        return "False", "AddressNotAssigned", facts.unassigned
+        return "False", Reason.ADDRESS_NOT_ASSIGNED, facts.unassigned
     missing = _provisioning_problem(facts, programming)
     if missing is not None:
         return missing
     if programming.reports is None:
-        return "Unknown", "Pending", "The Gateway is not applied yet"
+        return "Unknown", Reason.PENDING, "The Gateway is not applied yet"
     if facts.unusable:
-        return "False", "AddressNotUsable", "; ".join(facts.unusable)
+        return "False", Reason.ADDRESS_NOT_USABLE, "; ".join(facts.unusable)
     sets = tuple(sets)
     if any(map(_failed_on_address, programming.errors.values())):
         for item in _served(facts, sets):
             report = programming.errors.get(item.id)
             if report is not None and report.error is not None and _failed_on_address(report):
-                return "False", "AddressNotUsable", report.error.message
+                return "False", Reason.ADDRESS_NOT_USABLE, report.error.message
     first: Programmed | None = None
     pending: Programmed | None = None
     for item in _served(facts, sets):
@@ -269,8 +274,8 @@ def gateway_programmed(facts: GatewayFacts, sets: Iterable[ListenerSetFacts], pr
             pending = pending or outcome
     if first is None:
         text = "The Gateway is programmed" if facts.accepted.ok else "It serves on with the data plane that it has"
-        return "True", "Programmed", text
-    return pending or ("False", "Invalid", first[2])
+        return "True", Reason.PROGRAMMED, text
+    return pending or ("False", Reason.INVALID, first[2])
 
 
 def _served(facts: GatewayFacts, sets: Iterable[ListenerSetFacts]) -> Iterator[ListenerFacts]:
@@ -285,9 +290,9 @@ def _provisioning_problem(facts: GatewayFacts, programming: Programming) -> Prog
         return None
     failure = programming.failures.get(facts.object.key)
     if failure is not None:
-        return "False", "NoResources", failure
+        return "False", Reason.NO_RESOURCES, failure
     if facts.unusable:
-        return "False", "AddressNotUsable", "; ".join(facts.unusable)
+        return "False", Reason.ADDRESS_NOT_USABLE, "; ".join(facts.unusable)
     name = f"Service {'/'.join(facts.service)}"
     assigned = programming.assigned.get(facts.object.key, ())
     within = facts.cluster.values if facts.cluster is not None else ()
@@ -295,25 +300,29 @@ def _provisioning_problem(facts: GatewayFacts, programming: Programming) -> Prog
     lacking = [item for item in (*facts.requested, *within) if item not in have]
     if lacking:
         remedy = "is it free, and one that the load balancer may give, or for type NodePort that of a ready node?"
-        return "False", "AddressNotUsable", f"{name} has not been given {', '.join(lacking)}: {remedy}"
+        return "False", Reason.ADDRESS_NOT_USABLE, f"{name} has not been given {', '.join(lacking)}: {remedy}"
     if not have or (facts.cluster is not None and not facts.cluster.only and all(i.routability for i in assigned)):
         remedy = "type LoadBalancer needs a load balancer that gives addresses, type NodePort a ready node"
-        return "False", "AddressNotAssigned", f"{name} has no address yet; {remedy}"
+        return "False", Reason.ADDRESS_NOT_ASSIGNED, f"{name} has no address yet; {remedy}"
     return None
 
 
 def _set_programmed(facts: ListenerSetFacts, parent: Programmed, programming: Programming) -> Programmed:
     if not facts.accepted.ok:
         reason = facts.accepted.reason
-        return "False", "ParentNotProgrammed" if reason == "ParentNotAccepted" else reason, facts.accepted.message
+        return (
+            "False",
+            Reason.PARENT_NOT_PROGRAMMED if reason == Reason.PARENT_NOT_ACCEPTED else reason,
+            facts.accepted.message,
+        )
     truth, _, message = parent
     if truth == "Unknown":
-        return "Unknown", "Pending", "The ListenerSet is not applied yet"
+        return "Unknown", Reason.PENDING, "The ListenerSet is not applied yet"
     if truth == "False":
-        return "False", "ParentNotProgrammed", message
+        return "False", Reason.PARENT_NOT_PROGRAMMED, message
     outcomes = [_listener_programmed(item, programming) for item in facts.listeners if item.served]
     if not outcomes or any(item[0] == "True" for item in outcomes):
-        return "True", "Programmed", "The ListenerSet is programmed"
+        return "True", Reason.PROGRAMMED, "The ListenerSet is programmed"
     return outcomes[0]
 
 

@@ -25,6 +25,7 @@ from ..api import (
 )
 from ..api.kinds import PARENT_KINDS
 from .backends import Transport
+from .conditions import ConditionType, Reason
 from .kinds import ROUTES
 from .options import CheckRegex
 from .policies.attach import attached_read
@@ -212,14 +213,14 @@ def _attachments(
 
 
 _ATTACH_CODES: dict[str, Code] = {
-    "NoMatchingParent": "no-matching-parent",
-    "NotAllowedByListeners": "not-allowed-by-listeners",
-    "NoMatchingListenerHostname": "no-matching-listener-hostname",
+    Reason.NO_MATCHING_PARENT: "no-matching-parent",
+    Reason.NOT_ALLOWED_BY_LISTENERS: "not-allowed-by-listeners",
+    Reason.NO_MATCHING_LISTENER_HOSTNAME: "no-matching-listener-hostname",
 }
 _ATTACH_REMEDIES = {
-    "NoMatchingParent": "correct sectionName and port, or leave them out to attach to every listener",
-    "NotAllowedByListeners": "set allowedRoutes of a listener so that it takes this namespace and kind",
-    "NoMatchingListenerHostname": "give the route a hostname that a listener covers, or widen the listener's",
+    Reason.NO_MATCHING_PARENT: "correct sectionName and port, or leave them out to attach to every listener",
+    Reason.NOT_ALLOWED_BY_LISTENERS: "set allowedRoutes of a listener so that it takes this namespace and kind",
+    Reason.NO_MATCHING_LISTENER_HOSTNAME: "give the route a hostname that a listener covers, or widen the listener's",
 }
 
 
@@ -237,12 +238,12 @@ def _attach(
     if not meant:
         wanted = [f"named {reference.section_name}"] if reference.section_name else []
         wanted += [f"with port {reference.port}"] if reference.port else []
-        return [], Verdict(False, "NoMatchingParent", f"{label} has no listener {' and '.join(wanted)}".rstrip())
+        return [], Verdict(False, Reason.NO_MATCHING_PARENT, f"{label} has no listener {' and '.join(wanted)}".rstrip())
     kind = route.key.kind
     allowed = [point for point in meant if kind in point.kinds and _namespace_allowed(route.namespace, point, reads)]
     if not allowed:
         message = f"no listener of {label} allows {kind}s of namespace {route.namespace}"
-        return [], Verdict(False, "NotAllowedByListeners", message)
+        return [], Verdict(False, Reason.NOT_ALLOWED_BY_LISTENERS, message)
     matching = [
         point
         for point in allowed
@@ -250,8 +251,8 @@ def _attach(
     ]
     if not matching:
         message = f"no listener of {label} has a hostname that fits {', '.join(route.spec.hostnames)}"
-        return [], Verdict(False, "NoMatchingListenerHostname", message)
-    return matching, Verdict(True, "Accepted", "The route is accepted")
+        return [], Verdict(False, Reason.NO_MATCHING_LISTENER_HOSTNAME, message)
+    return matching, Verdict(True, Reason.ACCEPTED, "The route is accepted")
 
 
 def _namespace_allowed(namespace: str, point: AttachPoint, reads: RouteReads) -> bool:
@@ -280,7 +281,7 @@ class _Judgement:
 
 def _judge_rules(context: RuleContext, count: int) -> _Judgement:
     """Judge a route by its rules."""
-    resolved = context.unresolved or Verdict(True, "ResolvedRefs", "All references are resolved")
+    resolved = context.unresolved or Verdict(True, Reason.RESOLVED_REFS, "All references are resolved")
     broken = context.broken
     if not broken:
         return _Judgement(resolved)
@@ -290,7 +291,7 @@ def _judge_rules(context: RuleContext, count: int) -> _Judgement:
         return _Judgement(resolved, refused=Verdict(False, reason, f"No rule can be honoured: {details}"))
     names = ", ".join(str(index) for index in sorted(broken))
     # The prefix is what the API asks for where rules are not honoured.
-    return _Judgement(resolved, partial=Verdict(True, "UnsupportedValue", f"Dropped Rule {names}: {details}"))
+    return _Judgement(resolved, partial=Verdict(True, Reason.UNSUPPORTED_VALUE, f"Dropped Rule {names}: {details}"))
 
 
 def _status(
@@ -306,11 +307,11 @@ def _status(
     for item in attachments:
         accepted = item.verdict if refused is None or not item.verdict.ok else refused
         conditions: list[Condition] = [
-            accepted.condition("Accepted", generation),
-            judgement.resolved.condition("ResolvedRefs", generation),
+            accepted.condition(ConditionType.ACCEPTED, generation),
+            judgement.resolved.condition(ConditionType.RESOLVED_REFS, generation),
         ]
         if partial is not None and accepted.ok:
-            conditions.append(partial.condition("PartiallyInvalid", generation))
+            conditions.append(partial.condition(ConditionType.PARTIALLY_INVALID, generation))
         conditions += [told.condition(kind, generation) for kind, told in affected]
         parents.append(
             RouteParentStatus(

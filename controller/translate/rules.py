@@ -31,6 +31,7 @@ from ..api import (
     WeightedBackendReference,
 )
 from .backends import Reads, Use, resolve_backend
+from .conditions import Reason
 from .filters import FilterContext, Unsupported, translate_filters
 from .options import CheckRegex
 from .policies.effective import Target
@@ -71,7 +72,7 @@ class RuleContext:
     moved_ports: Mapping[int, int] = field(default_factory=dict)
     backends: dict[str, None] = field(default_factory=dict)
     unresolved: Verdict | None = None
-    broken: dict[int, tuple[str, str]] = field(default_factory=dict)
+    broken: dict[int, tuple[Reason, str]] = field(default_factory=dict)
 
     @property
     def key(self) -> ObjectKey:
@@ -101,11 +102,11 @@ class RuleContext:
     def fail(self, index: int, path: str, error: Unsupported) -> None:
         """Note a part of a rule that cannot be honoured."""
         place = f"{path}.{error.field}"
-        if error.reason == "InvalidKind":
+        if error.reason == Reason.INVALID_KIND:
             self.diagnostics.error(place, "invalid-kind", error.message, error.remedy)
-            self.unresolved = self.unresolved or Verdict(False, "InvalidKind", error.message)
+            self.unresolved = self.unresolved or Verdict(False, Reason.INVALID_KIND, error.message)
             return
-        code: Code = "incompatible-filters" if error.reason == "IncompatibleFilters" else "unsupported-value"
+        code: Code = "incompatible-filters" if error.reason == Reason.INCOMPATIBLE_FILTERS else "unsupported-value"
         self.diagnostics.error(place, code, error.message, error.remedy)
         self.broken.setdefault(index, (error.reason, error.message))
 
@@ -204,7 +205,7 @@ def weighted_backends(
         except Unsupported as error:
             context.fail(index, f"{path}.{relative}", error)
             backend = None
-            invalid = invalid or error.reason != "InvalidKind"
+            invalid = invalid or error.reason != Reason.INVALID_KIND
         weight = min(max(reference.weight, 0), MAX_WEIGHT)
         result.append(ir.WeightedBackend(backend=backend, weight=weight, filters=filters))
     return tuple(result), invalid

@@ -15,6 +15,7 @@ from sluicegate import ir
 
 from ..api import ClusterTrustBundle, Code, ConfigMap, Diagnostics, ObjectKey, Secret, SecretReference
 from ..store.snapshot import Snapshot
+from .conditions import Reason
 from .grants import Grants, allows, grant_remedy
 from .options import CertificateFacts, Options
 from .pem import pem_text
@@ -54,7 +55,7 @@ class Material:
     _checked: dict[str, CertificateFacts] = field(default_factory=dict)
 
     def certificate(
-        self, source: ObjectKey, reference: SecretReference, path: str, invalid: str, diagnostics: Diagnostics
+        self, source: ObjectKey, reference: SecretReference, path: str, invalid: Reason, diagnostics: Diagnostics
     ) -> tuple[str | None, Verdict | None, CertificateFacts]:
         """Resolve a `SecretObjectReference`.
 
@@ -81,7 +82,7 @@ class Material:
             if not allows(self.grants.get(namespace, ()), source, "", "Secret", reference.name):
                 message = f"{label} is in another namespace and no ReferenceGrant allows the reference"
                 diagnostics.error(path, "ref-not-permitted", message, grant_remedy(source, namespace, "Secret"))
-                return None, Verdict(False, "RefNotPermitted", message), nothing
+                return None, Verdict(False, Reason.REF_NOT_PERMITTED, message), nothing
         identifier = f"{namespace}/{reference.name}"
         facts, remedy = self._check(namespace, reference.name, identifier)
         if facts.error is not None:
@@ -142,7 +143,7 @@ class Material:
         return True
 
     def _check_times(
-        self, label: str, identifier: str, path: str, facts: CertificateFacts, invalid: str, diagnostics: Diagnostics
+        self, label: str, identifier: str, path: str, facts: CertificateFacts, invalid: Reason, diagnostics: Diagnostics
     ) -> Verdict | None:
         """Judge a certificate by the clock; it is served in any case, unless the one before it is better."""
         now = self.options.now

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..api import GATEWAY_GROUP, Gateway, ParentReference
+from .conditions import Reason
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -25,7 +26,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     type: str
     status: Truth
-    reason: str
+    reason: Reason
     message: str
     observed_generation: int
 
@@ -152,7 +153,7 @@ class Verdict(msgspec.Struct, frozen=True):
     """Whether something holds, and why: a condition before it has a type."""
 
     ok: bool
-    reason: str
+    reason: Reason
     message: str
 
     def condition(self, kind: str, generation: int) -> Condition:

@@ -11,6 +11,7 @@ import re
 
 from ..api import CLASS_CRD
 from ..store.snapshot import Snapshot
+from .conditions import Reason
 from .status import Verdict
 
 VERSION_ANNOTATION = "gateway.networking.k8s.io/bundle-version"
@@ -30,8 +31,8 @@ def version_verdict(snapshot: Snapshot) -> Verdict | None:
     version = found.metadata.annotations.get(VERSION_ANNOTATION, "")
     release = _RELEASE.fullmatch(version)
     if release is not None and release[1] in SUPPORTED:
-        return Verdict(True, "SupportedVersion", f"Version {version} of the Gateway API is supported")
+        return Verdict(True, Reason.SUPPORTED_VERSION, f"Version {version} of the Gateway API is supported")
     what = f"of version {version}" if version else f"of no known version (without annotation {VERSION_ANNOTATION})"
     known = " and ".join(f"{item}.x" for item in SUPPORTED)
     message = f"The CRDs of the Gateway API are {what}; supported are {known}: {_INSTALL}"
-    return Verdict(False, "UnsupportedVersion", message)
+    return Verdict(False, Reason.UNSUPPORTED_VERSION, message)

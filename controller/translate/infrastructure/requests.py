@@ -28,6 +28,7 @@ from ...api import (
 from ...api.gateway import ParametersReference
 from ...api.parameters import SHARED, merged
 from ..assemble import Build
+from ..conditions import Reason
 from ..listeners import Draft
 from ..secrets import Material, secret_value
 from ..status import Verdict
@@ -69,7 +70,7 @@ class Provisioning:
             if error:
                 diagnostics.error("spec.parametersRef", "invalid-parameters", error, _REMEDY)
         self.classes[item.name] = ClassParameters(spec, error)
-        return Verdict(False, "InvalidParameters", error) if error else None
+        return Verdict(False, Reason.INVALID_PARAMETERS, error) if error else None
 
     def check_gateway(self, gateway: Gateway, diagnostics: Diagnostics) -> Verdict | None:
         """Resolve the parameters of a Gateway; returns the verdict where they or the class's cannot be used."""
@@ -77,20 +78,20 @@ class Provisioning:
         base = known.spec if known is not None else GatewayParametersSpec()
         if known is not None and known.error:
             message = f"GatewayClass {gateway.spec.gateway_class_name} is not accepted: {known.error}"
-            return Verdict(False, "InvalidParameters", message)
+            return Verdict(False, Reason.INVALID_PARAMETERS, message)
         infrastructure = gateway.spec.infrastructure
         if infrastructure is not None and infrastructure.parameters_ref is not None:
             over, error = self._resolve(infrastructure.parameters_ref, gateway.namespace)
             if over is None:
                 field_path = "spec.infrastructure.parametersRef"
                 diagnostics.error(field_path, "invalid-parameters", error, _REMEDY)
-                return Verdict(False, "InvalidParameters", error)
+                return Verdict(False, Reason.INVALID_PARAMETERS, error)
             base = merged(base, over)
             # Each may be right and both together wrong.
             for place, reason in faults(base):
                 message = f"with the parameters of the class {place} is wrong: {reason}"
                 diagnostics.error("spec.infrastructure.parametersRef", "invalid-parameters", message, "change either")
-                return Verdict(False, "InvalidParameters", message)
+                return Verdict(False, Reason.INVALID_PARAMETERS, message)
         self._parameters[gateway.key] = base
         return None
 
@@ -226,7 +227,7 @@ class Provisioning:
                 transport = _transport(draft)
                 target = targets.get((key, transport, draft.spec.port))
                 if target is None:
-                    draft.reject("PortUnavailable", "the shared data plane has no port left")
+                    draft.reject(Reason.PORT_UNAVAILABLE, "the shared data plane has no port left")
                 else:
                     draft.bind_port = target
                     ports.add(PlanePort(transport, draft.spec.port, target))

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from sluicegate import ir
 
 from ...api import BackendTLSPolicy, Diagnostics
+from ..conditions import Reason
 from ..secrets import Material, is_cluster_bundle
 from ..status import Verdict
 from ..values import hostname_error
 from .judged import Judgement
 
-ACCEPTED = Verdict(True, "Accepted", "The policy is accepted")
-RESOLVED = Verdict(True, "ResolvedRefs", "All references are resolved")
+ACCEPTED = Verdict(True, Reason.ACCEPTED, "The policy is accepted")
+RESOLVED = Verdict(True, Reason.RESOLVED_REFS, "All references are resolved")
 
 
 @dataclass(slots=True)
@@ -32,7 +33,7 @@ class _Draft:
         """Tell what cannot be honoured; the first cause stays."""
         self.diagnostics.error(field, "invalid-policy", message, remedy)
         if self.accepted.ok:
-            self.accepted = Verdict(False, "Invalid", message)
+            self.accepted = Verdict(False, Reason.INVALID, message)
 
 
 def judge_backend_tls(policy: BackendTLSPolicy, material: Material, diagnostics: Diagnostics) -> Judgement:
@@ -70,13 +71,13 @@ def _resolve_trust(draft: _Draft, material: Material) -> tuple[str, ...]:
     policy = draft.policy
     trust: list[str] = []
     for index, reference in enumerate(policy.spec.validation.ca_certificate_refs):
-        reason = "InvalidCACertificateRef"
+        reason = Reason.INVALID_CA_CERTIFICATE_REF
         if is_cluster_bundle(reference.group, reference.kind):
             found, message = material.cluster_bundle(reference.name)
         elif reference.group == "" and reference.kind == "ConfigMap":
             found, message = material.bundle(policy.namespace, reference.name)
         else:
-            reason, found = "InvalidKind", None
+            reason, found = Reason.INVALID_KIND, None
             label = f"{reference.group or 'core'}/{reference.kind} {reference.name}"
             message = f"{label} is not supported, only ConfigMap and ClusterTrustBundle"
         if found is not None:
@@ -88,7 +89,9 @@ def _resolve_trust(draft: _Draft, material: Material) -> tuple[str, ...]:
         if draft.resolved.ok:
             draft.resolved = Verdict(False, reason, message)
     if policy.spec.validation.ca_certificate_refs and not trust and draft.accepted.ok:
-        draft.accepted = Verdict(False, "NoValidCACertificate", f"No CA certificate is valid: {draft.resolved.message}")
+        draft.accepted = Verdict(
+            False, Reason.NO_VALID_CA_CERTIFICATE, f"No CA certificate is valid: {draft.resolved.message}"
+        )
     return tuple(trust)
 
 

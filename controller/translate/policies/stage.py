@@ -16,6 +16,7 @@ from sluicegate import ir
 
 from ...api import ObjectKey
 from ...store.snapshot import Changes, Snapshot
+from ..conditions import Reason, affected_type
 from ..grants import Grants
 from ..ledger import Ledger
 from ..options import Options
@@ -29,8 +30,6 @@ from .judged import Judged
 from .registry import POLICIES, PolicyKind
 from .status import Looks, PolicyFacts, policy_facts
 
-#: Domain of the conditions on what policies are attached to.
-DOMAIN = "sluicegate.dev"
 #: Conditions of an object by its section (empty: its own): type and verdict.
 Conditions = Mapping[str, tuple[tuple[str, Verdict], ...]]
 
@@ -159,12 +158,12 @@ def conditions_of(attached: Attached, whole: Target) -> Conditions:
 def affected(attached: Attached, target: Target, *, sections: bool = False) -> tuple[tuple[str, Verdict], ...]:
     """The conditions that policies are attached to a target; `sections`: or to any of its sections."""
     found = attached.affecting(target, sections=sections)
-    return tuple((f"{DOMAIN}/{kind}Affected", _told(kind, [item.key for item in of])) for kind, of in found.items())
+    return tuple((affected_type(kind), _told(kind, [item.key for item in of])) for kind, of in found.items())
 
 
 def _told(kind: str, policies: Iterable[ObjectKey]) -> Verdict:
     names = ", ".join(f"{key.namespace}/{key.name}" for key in policies)
-    return Verdict(True, "Affected", f"Policies of kind {kind}: {names}")
+    return Verdict(True, Reason.AFFECTED, f"Policies of kind {kind}: {names}")
 
 
 def settle_names(memo: PolicyMemo, ledger: Ledger[str, ir.PolicyBase]) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ...api import Diagnostic, Diagnostics, Gateway, ObjectKey
+from ..conditions import ConditionType, Reason
 from ..status import PolicyAncestorStatus, PolicyStatus, Reference, Verdict
 from ..topology import Read
 from .attach import section_word
@@ -85,7 +86,7 @@ def policy_facts(kind: PolicyKind, judged: Judged, looks: Looks, controller_name
             word, names = section_word(target.kind), target.kind if not attachment.error else min(kind.targets)
             remedy = f"name a {names}, and a {section_word(names) if attachment.error else word} of it, that exists"
             told.error(attachment.path, "target-not-found", missing, remedy)
-            verdict = Verdict(False, "TargetNotFound", missing)
+            verdict = Verdict(False, Reason.TARGET_NOT_FOUND, missing)
         else:
             verdict = _conflict(kind, judged, attachment.path, target, looks, told) or judged.judgement.accepted
         for owner, place in looks.places(target, whole=bool(missing)):
@@ -131,7 +132,7 @@ def _conflict(
         message = f"{target.kind} {target.name} is the target of {owners} already"
     remedy = f"keep one policy for each {section_word(target.kind)} of a {target.kind}"
     told.error(path, "policy-conflict", message, remedy)
-    return Verdict(False, "Conflicted", message) if len(lost) == len(judged.source.stanzas) else None
+    return Verdict(False, Reason.CONFLICTED, message) if len(lost) == len(judged.source.stanzas) else None
 
 
 def _note(judged: Judged, found: Mapping[str, Provenance], ancestor: _Ancestor) -> None:
@@ -149,11 +150,11 @@ def _entry(
 ) -> PolicyAncestorStatus:
     generation = judged.policy.metadata.generation
     conditions = [
-        ancestor.accepted.condition("Accepted", generation),
-        judged.judgement.resolved.condition("ResolvedRefs", generation),
+        ancestor.accepted.condition(ConditionType.ACCEPTED, generation),
+        judged.judgement.resolved.condition(ConditionType.RESOLVED_REFS, generation),
     ]
     if kind.inherited and ancestor.accepted.ok:
-        conditions.append(_programmed(kind, ancestor).condition("Programmed", generation))
+        conditions.append(_programmed(kind, ancestor).condition(ConditionType.PROGRAMMED, generation))
     return PolicyAncestorStatus(
         ancestor_ref=Reference.of_gateway(gateway), controller_name=controller_name, conditions=tuple(conditions)
     )
@@ -161,11 +162,11 @@ def _entry(
 
 def _programmed(kind: PolicyKind, ancestor: _Ancestor) -> Verdict:
     if not ancestor.lost:
-        return Verdict(True, "Programmed", "The policy is programmed")
+        return Verdict(True, Reason.PROGRAMMED, "The policy is programmed")
     lost = "; ".join(f"{name} <- {_named(by, kind.kind)}" for name, by in sorted(ancestor.lost.items()))
     if ancestor.holds:
-        return Verdict(True, "PartiallyProgrammed", f"Not everywhere: {lost}")
-    return Verdict(False, "Overridden", f"Other policies hold: {lost}")
+        return Verdict(True, Reason.PARTIALLY_PROGRAMMED, f"Not everywhere: {lost}")
+    return Verdict(False, Reason.OVERRIDDEN, f"Other policies hold: {lost}")
 
 
 def _named(policies: Iterable[ObjectKey], kind: str) -> str:

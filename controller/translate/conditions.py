@@ -1,0 +1,100 @@
+"""Every type of condition and every reason that this controller writes, of all kinds. Nothing else spells one.
+
+The words are those of the Gateway API (`gateway_types.go`, `shared_types.go`, `policy_types.go`, ... of v1.7.0) and of
+the GEPs named; those that it has no word for are ours and say so.
+"""
+
+from __future__ import annotations
+
+import enum
+
+#: Domain of the types that are ours.
+DOMAIN = "sluicegate.dev"
+
+
+class ConditionType(enum.StrEnum):
+    """`conditions[].type`; what policies are attached to has one more for each kind (`affected_type`)."""
+
+    ACCEPTED = "Accepted"
+    PROGRAMMED = "Programmed"
+    RESOLVED_REFS = "ResolvedRefs"
+    #: GatewayClass.
+    SUPPORTED_VERSION = "SupportedVersion"
+    #: Gateway.
+    INSECURE_FRONTEND_VALIDATION_MODE = "InsecureFrontendValidationMode"
+    #: Listeners.
+    CONFLICTED = "Conflicted"
+    OVERLAPPING_TLS_CONFIG = "OverlappingTLSConfig"
+    #: Routes.
+    PARTIALLY_INVALID = "PartiallyInvalid"
+
+
+def affected_type(kind: str) -> str:
+    """Type of the condition that policies of a kind are attached to an object (GEP-713)."""
+    return f"{DOMAIN}/{kind}Affected"
+
+
+class Reason(enum.StrEnum):
+    """`conditions[].reason`."""
+
+    # Of several kinds.
+    ACCEPTED = "Accepted"
+    INVALID = "Invalid"
+    INVALID_KIND = "InvalidKind"
+    INVALID_PARAMETERS = "InvalidParameters"
+    PENDING = "Pending"
+    PROGRAMMED = "Programmed"
+    REF_NOT_PERMITTED = "RefNotPermitted"
+    RESOLVED_REFS = "ResolvedRefs"
+    UNSUPPORTED_VALUE = "UnsupportedValue"
+    #: What the API server's defaults say before a controller came by.
+    NOT_RECONCILED = "NotReconciled"
+
+    # GatewayClass.
+    SUPPORTED_VERSION = "SupportedVersion"
+    UNSUPPORTED_VERSION = "UnsupportedVersion"
+
+    # Gateway and ListenerSet.
+    ADDRESS_NOT_ASSIGNED = "AddressNotAssigned"
+    ADDRESS_NOT_USABLE = "AddressNotUsable"
+    CONFIGURATION_CHANGED = "ConfigurationChanged"
+    #: Ours: the class of a Gateway that is served is gone.
+    GATEWAY_CLASS_NOT_FOUND = "GatewayClassNotFound"
+    INVALID_CLIENT_CERTIFICATE_REF = "InvalidClientCertificateRef"
+    LISTENERS_NOT_RESOLVED = "ListenersNotResolved"
+    LISTENERS_NOT_VALID = "ListenersNotValid"
+    NOT_ALLOWED = "NotAllowed"
+    NO_RESOURCES = "NoResources"
+    PARENT_NOT_ACCEPTED = "ParentNotAccepted"
+    PARENT_NOT_PROGRAMMED = "ParentNotProgrammed"
+    UNSUPPORTED_ADDRESS = "UnsupportedAddress"
+
+    # Listeners.
+    HOSTNAME_CONFLICT = "HostnameConflict"
+    INVALID_CA_CERTIFICATE_KIND = "InvalidCACertificateKind"
+    INVALID_CA_CERTIFICATE_REF = "InvalidCACertificateRef"
+    INVALID_CERTIFICATE_REF = "InvalidCertificateRef"
+    #: GEP-5224, as the next.
+    INVALID_LISTENER_FILTER = "InvalidListenerFilter"
+    INVALID_LISTENER_FILTER_REF = "InvalidListenerFilterRef"
+    INVALID_ROUTE_KINDS = "InvalidRouteKinds"
+    NO_CONFLICTS = "NoConflicts"
+    NO_VALID_CA_CERTIFICATE = "NoValidCACertificate"
+    OVERLAPPING_HOSTNAMES = "OverlappingHostnames"
+    PORT_UNAVAILABLE = "PortUnavailable"
+    PROTOCOL_CONFLICT = "ProtocolConflict"
+    UNSUPPORTED_PROTOCOL = "UnsupportedProtocol"
+
+    # Routes.
+    BACKEND_NOT_FOUND = "BackendNotFound"
+    INCOMPATIBLE_FILTERS = "IncompatibleFilters"
+    NOT_ALLOWED_BY_LISTENERS = "NotAllowedByListeners"
+    NO_MATCHING_LISTENER_HOSTNAME = "NoMatchingListenerHostname"
+    NO_MATCHING_PARENT = "NoMatchingParent"
+
+    # Policies (GEP-713).
+    AFFECTED = "Affected"
+    CONFLICTED = "Conflicted"
+    OVERRIDDEN = "Overridden"
+    PARTIALLY_PROGRAMMED = "PartiallyProgrammed"
+    TARGET_NOT_FOUND = "TargetNotFound"
