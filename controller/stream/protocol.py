@@ -13,13 +13,13 @@ fields that are used; field numbers are theirs, so tools that read xDS can read 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeAlias
 
 import msgspec
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from sluicegate import ir
 from sluicegate.ir import Refusal
+
+from .messages import AnyMessage, Request, Status, Version
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 METHOD = "DeltaAggregatedResources"
@@ -46,9 +46,6 @@ MAX_METADATA = 16 * 1024
 MAX_LISTENERS = 4_096
 MAX_REFUSALS = 64
 MAX_TEXT = 1_024
-
-#: A protobuf message; its class is made when this module is loaded, so there is no type to name.
-Message: TypeAlias = Any
 
 #: Canonical codes of gRPC (`google.rpc.Code`).
 INVALID_ARGUMENT = 3
@@ -94,106 +91,45 @@ def section_of(url: str) -> str | None:
     return url[len(TYPE_PREFIX) :] if url.startswith(TYPE_PREFIX) else None
 
 
-_FIELD = descriptor_pb2.FieldDescriptorProto
-_STRING, _BYTES, _INT32, _MESSAGE = _FIELD.TYPE_STRING, _FIELD.TYPE_BYTES, _FIELD.TYPE_INT32, _FIELD.TYPE_MESSAGE
-_PACKAGE = "sluicegate.stream"
-
-#: Messages by name: fields by name with number, type, the message that it is, and whether it is repeated.
-_MESSAGES: dict[str, dict[str, tuple[int, Any, str, bool]]] = {
-    "Any": {"type_url": (1, _STRING, "", False), "value": (2, _BYTES, "", False)},
-    "Status": {
-        "code": (1, _INT32, "", False),
-        "message": (2, _STRING, "", False),
-        "details": (3, _MESSAGE, "Any", True),
-    },
-    # A map is a repeated message of key and value on the wire.
-    "Version": {"key": (1, _STRING, "", False), "value": (2, _STRING, "", False)},
-    "DeltaDiscoveryRequest": {
-        "type_url": (2, _STRING, "", False),
-        "resource_names_subscribe": (3, _STRING, "", True),
-        "initial_resource_versions": (5, _MESSAGE, "Version", True),
-        "response_nonce": (6, _STRING, "", False),
-        "error_detail": (7, _MESSAGE, "Status", False),
-    },
-    "Resource": {
-        "version": (1, _STRING, "", False),
-        "resource": (2, _MESSAGE, "Any", False),
-        "name": (3, _STRING, "", False),
-    },
-    "DeltaDiscoveryResponse": {
-        "system_version_info": (1, _STRING, "", False),
-        "resources": (2, _MESSAGE, "Resource", True),
-        "type_url": (4, _STRING, "", False),
-        "nonce": (5, _STRING, "", False),
-        "removed_resources": (6, _STRING, "", True),
-    },
-}
-
-
-def _message_classes() -> dict[str, Any]:
-    file = descriptor_pb2.FileDescriptorProto(name="sluicegate/stream.proto", package=_PACKAGE, syntax="proto3")
-    for name, fields in _MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for field, (number, kind, target, repeated) in fields.items():
-            label = _FIELD.LABEL_REPEATED if repeated else _FIELD.LABEL_OPTIONAL
-            entry = message.field.add(name=field, number=number, type=kind, label=label)
-            if target:
-                entry.type_name = f".{_PACKAGE}.{target}"
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return {
-        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")) for name in _MESSAGES
-    }
-
-
-_CLASSES = _message_classes()
-Request: Message = _CLASSES["DeltaDiscoveryRequest"]
-Response: Message = _CLASSES["DeltaDiscoveryResponse"]
-
-
-def subscription(section: str, versions: Iterable[tuple[str, str]]) -> Message:
+def subscription(section: str, versions: Iterable[tuple[str, str]]) -> Request:
     """The first request for a section: everything, with what is there already.
 
     Args:
         section: of the IR, or `generation`.
         versions: names and versions of the resources that are there.
     """
-    request = Request(type_url=type_url(section), resource_names_subscribe=["*"])
-    for name, version in versions:
-        request.initial_resource_versions.add(key=name, value=version)
-    return request
+    known = [Version(name, version) for name, version in versions]
+    return Request(type_url=type_url(section), resource_names_subscribe=["*"], initial_resource_versions=known)
 
 
-def acknowledgement(section: str, nonce: str) -> Message:
+def acknowledgement(section: str, nonce: str) -> Request:
     """ACK of a response."""
     return Request(type_url=type_url(section), response_nonce=nonce)
 
 
-def refusal(nonce: str, reasons: Iterable[Refusal]) -> Message:
+def refusal(nonce: str, reasons: Iterable[Refusal]) -> Request:
     """NACK of a generation."""
     told = [
         msgspec.structs.replace(item, id=item.id[:MAX_TEXT], reason=item.reason[:MAX_TEXT])
         for item, _ in zip(reasons, range(MAX_REFUSALS), strict=False)
     ]
-    request = Request(type_url=type_url(GENERATION), response_nonce=nonce)
-    request.error_detail.code = INVALID_ARGUMENT
-    request.error_detail.message = "; ".join(f"{item.kind} {item.id}: {item.reason}" for item in told)[:MAX_TEXT]
-    request.error_detail.details.add(type_url=type_url(REPORT), value=msgspec.json.encode(told))
-    return request
+    message = "; ".join(f"{item.kind} {item.id}: {item.reason}" for item in told)[:MAX_TEXT]
+    detail = AnyMessage(type_url(REPORT), msgspec.json.encode(told))
+    error = Status(INVALID_ARGUMENT, message, [detail])
+    return Request(type_url=type_url(GENERATION), response_nonce=nonce, error_detail=error)
 
 
-def report_request(report: PlaneReport) -> Message:
+def report_request(report: PlaneReport) -> Request:
     """Say what became of the listeners."""
-    request = Request(type_url=type_url(REPORT))
-    request.error_detail.details.add(type_url=type_url(REPORT), value=msgspec.json.encode(report))
-    return request
+    detail = AnyMessage(type_url(REPORT), msgspec.json.encode(report))
+    return Request(type_url=type_url(REPORT), error_detail=Status(details=[detail]))
 
 
 _REPORT = msgspec.json.Decoder(PlaneReport)
 _REFUSALS = msgspec.json.Decoder(tuple[Refusal, ...])
 
 
-def read_report(request: Message) -> PlaneReport:
+def read_report(request: Request) -> PlaneReport:
     """The report in a request of type `report`; cut to its limits.
 
     Raises:
@@ -204,20 +140,20 @@ def read_report(request: Message) -> PlaneReport:
     return PlaneReport(listeners)
 
 
-def read_refusals(request: Message) -> tuple[Refusal, ...]:
+def read_refusals(request: Request) -> tuple[Refusal, ...]:
     """The reasons in a NACK; cut to their limits. A NACK without reasons gives one with its message."""
     try:
         found = _REFUSALS.decode(_detail(request))
     except msgspec.DecodeError:
-        found = (Refusal("transaction", "", request.error_detail.message),)
+        found = (Refusal("transaction", "", request.error_detail.message if request.error_detail else ""),)
     return tuple(
         Refusal(item.kind[:MAX_TEXT], item.id[:MAX_TEXT], item.reason[:MAX_TEXT]) for item in found[:MAX_REFUSALS]
     )
 
 
-def _detail(request: Message) -> bytes:
-    details = request.error_detail.details
-    return bytes(details[0].value) if details else b""
+def _detail(request: Request) -> bytes:
+    details = request.error_detail.details if request.error_detail is not None else ()
+    return details[0].value if details else b""
 
 
 def _shortened(item: ListenerOutcome) -> ListenerOutcome:

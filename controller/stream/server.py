@@ -25,8 +25,8 @@ from typing import Any, NamedTuple
 from ..store.store import Event
 from ..translate import State, Translation
 from ..translate.infrastructure.plane import DataPlane
+from .messages import Request, Response
 from .projection import PlaneKey, Projector
-from .protocol import Message
 from .reports import PodReport, Said
 from .review import BusyError, Caller, RefusedTokenError, Reviewer
 from .session import Budget, ProtocolError, Session
@@ -246,7 +246,7 @@ class StreamServer:
 
     # --- Calls ------------------------------------------------------------------------------------------------
 
-    async def _exchange(self, requests: AsyncIterator[Message], context: Context) -> None:
+    async def _exchange(self, requests: AsyncIterator[Request], context: Context) -> None:
         try:
             caller, token = await self._admit(context)
             await context.send_initial_metadata(())
@@ -303,7 +303,7 @@ class StreamServer:
         if key not in self._projector.planes:
             raise _EndError(Code.PERMISSION_DENIED, "no data plane")
 
-    async def _subscribe(self, connection: _Connection, requests: AsyncIterator[Message]) -> None:
+    async def _subscribe(self, connection: _Connection, requests: AsyncIterator[Request]) -> None:
         async def read() -> None:
             for _ in range(MAX_SUBSCRIPTIONS):
                 request = await anext(requests, None)
@@ -337,7 +337,7 @@ class StreamServer:
         if not pods:
             self._connections.pop(connection.plane, None)
 
-    async def _serve(self, connection: _Connection, requests: AsyncIterator[Message], context: Context) -> None:
+    async def _serve(self, connection: _Connection, requests: AsyncIterator[Request], context: Context) -> None:
         # Not all at once: they would all come back at once.
         ends = time.monotonic() + self._times.session * random.uniform(0.8, 1.0)  # noqa: S311
         reader = asyncio.create_task(self._read(connection, requests))
@@ -360,7 +360,7 @@ class StreamServer:
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await reader
 
-    async def _write(self, context: Context, responses: Iterable[Message]) -> None:
+    async def _write(self, context: Context, responses: Iterable[Response]) -> None:
         async def write() -> None:
             for response in responses:
                 await context.write(response)
@@ -382,7 +382,7 @@ class StreamServer:
         if time.monotonic() >= ends and not connection.session.waiting:
             raise _EndError(Code.UNAVAILABLE, "connect again")
 
-    async def _read(self, connection: _Connection, requests: AsyncIterator[Message]) -> None:
+    async def _read(self, connection: _Connection, requests: AsyncIterator[Request]) -> None:
         try:
             async for request in requests:
                 if connection.session.take(request):

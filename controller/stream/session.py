@@ -18,15 +18,14 @@ import msgspec
 
 from sluicegate.ir import Refusal
 
+from .messages import AnyMessage, Request, Resource, Response
 from .projection import Changed, Plane
 from .protocol import (
     CHUNK,
     GENERATION,
     REPORT,
     SECTIONS,
-    Message,
     PlaneReport,
-    Response,
     read_refusals,
     read_report,
     section_of,
@@ -95,7 +94,7 @@ class Session:
     _under_way: _Transaction | None = None
     _nonces: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
-    def subscribe(self, request: Message) -> bool:
+    def subscribe(self, request: Request) -> bool:
         """Take one of the first requests; returns whether it was the last of them.
 
         Raises:
@@ -137,7 +136,7 @@ class Session:
         """A transaction is under way."""
         return self._under_way is not None
 
-    def next(self, plane: Plane, generation: int) -> list[Message] | None:
+    def next(self, plane: Plane, generation: int) -> list[Response] | None:
         """The responses of the next transaction; None where one is under way or nothing is to be said.
 
         One without resources is said to a pod that took none yet, or that refused what is not wanted any more.
@@ -146,7 +145,7 @@ class Session:
             return None
         self._wanted = False
         content: dict[str, dict[str, str | None]] = {}
-        responses: list[Message] = []
+        responses: list[Response] = []
         for section in self.sections:
             names = self._pending.pop(section, set())
             difference = self._difference(plane, section, names)
@@ -158,10 +157,10 @@ class Session:
         nonce = str(next(self._nonces))
         self._under_way = _Transaction(nonce, content)
         end = Response(type_url=type_url(GENERATION), nonce=nonce, system_version_info=str(generation))
-        end.resources.add(name=GENERATION, version=str(generation))
+        end.resources.append(Resource(name=GENERATION, version=str(generation)))
         return [*responses, end]
 
-    def take(self, request: Message) -> bool:
+    def take(self, request: Request) -> bool:
         """Take a request after the first ones; returns whether what is known of the pod changed.
 
         Raises:
@@ -182,7 +181,7 @@ class Session:
             raise ProtocolError("an answer to a transaction that is not under way")
         self._under_way = None
         before = (self.accepted, self.refusals)
-        if request.HasField("error_detail"):
+        if request.error_detail is not None:
             self.refusals = read_refusals(request)
             for name, items in under_way.content.items():
                 self._pending.setdefault(name, set()).update(items)
@@ -213,7 +212,7 @@ class Session:
                 found[name] = item.version
         return found
 
-    def _responses(self, plane: Plane, section: str, difference: Mapping[str, str | None]) -> Iterator[Message]:
+    def _responses(self, plane: Plane, section: str, difference: Mapping[str, str | None]) -> Iterator[Response]:
         """The difference of one section, in responses of a bounded size."""
         table = plane.tables[section]
         response, size = self._response(section), 0
@@ -226,10 +225,9 @@ class Session:
             if version is None:
                 response.removed_resources.append(name)
             else:
-                entry = response.resources.add(name=name, version=version)
-                entry.resource.type_url = response.type_url
-                entry.resource.value = data
+                content = AnyMessage(response.type_url, data)
+                response.resources.append(Resource(version, content, name))
         yield response
 
-    def _response(self, section: str) -> Message:
+    def _response(self, section: str) -> Response:
         return Response(type_url=type_url(section), nonce=str(next(self._nonces)))

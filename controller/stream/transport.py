@@ -14,7 +14,8 @@ import grpc
 import grpc.aio
 
 from .identity import ServerCertificate
-from .protocol import MAX_METADATA, MAX_REQUEST, MAX_RESPONSE, METHOD, SERVICE, Message, Request, Response
+from .messages import Request, Response
+from .protocol import MAX_METADATA, MAX_REQUEST, MAX_RESPONSE, METHOD, SERVICE
 
 #: Connections, and calls on all of them. Stops descriptor and memory exhaustion.
 MAX_CONNECTIONS = 2_048
@@ -24,7 +25,7 @@ MAX_CALLS = 4
 Code = grpc.StatusCode
 #: A call: what the other side sends, and the call itself.
 Context = grpc.aio.ServicerContext[Any, Any]
-Exchange = Callable[[AsyncIterator[Message], Context], Awaitable[None]]
+Exchange = Callable[[AsyncIterator[Request], Context], Awaitable[None]]
 
 
 class ServerTimes(msgspec.Struct, frozen=True):
@@ -86,7 +87,7 @@ async def listen(
     """
     server = grpc.aio.server(options=_options(times), maximum_concurrent_rpcs=MAX_CONNECTIONS)
     handler = grpc.stream_stream_rpc_method_handler(
-        exchange, request_deserializer=Request.FromString, response_serializer=Response.SerializeToString
+        exchange, request_deserializer=Request.from_bytes, response_serializer=Response.to_bytes
     )
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),))
     port = server.add_secure_port(address, _credentials(identity))

@@ -14,7 +14,7 @@ import msgspec
 
 from sluicegate import ir
 from sluicegate.controller.sources.kubernetes.client import ApiError
-from sluicegate.controller.stream import protocol
+from sluicegate.controller.stream import messages, protocol
 from sluicegate.controller.stream.identity import Authority, make_authority, server_certificate
 from sluicegate.controller.stream.protocol import ListenerOutcome, PlaneReport
 from sluicegate.controller.stream.review import Reviewer
@@ -323,8 +323,8 @@ async def calling(
     async with grpc.aio.secure_channel(address, credentials, options=channel_options) as channel:
         method: Any = channel.stream_stream(
             f"/{protocol.SERVICE}/{protocol.METHOD}",
-            request_serializer=lambda value: value if isinstance(value, bytes) else value.SerializeToString(),
-            response_deserializer=protocol.Response.FromString,
+            request_serializer=lambda value: value if isinstance(value, bytes) else value.to_bytes(),
+            response_deserializer=messages.Response.from_bytes,
         )
         call = method(metadata=tuple(fields))
         try:

@@ -393,6 +393,8 @@ def test_it_loads_only_what_it_needs() -> None:
     result = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     packages, modules = (set(line.split()) for line in result.stdout.splitlines())
     assert packages.isdisjoint(
-        {"typer", "click", "rich", "kubernetes", "aiohttp", "yaml", "cryptography", "celpy", "cel"}
+        {"typer", "click", "rich", "kubernetes", "aiohttp", "yaml", "cryptography", "celpy", "cel", "grpc", "google"}
     )
-    assert modules == {f"sluicegate.controller.{name}" for name in ("stream", "stream.protocol", "caught", "words")}
+    assert modules == {
+        f"sluicegate.controller.{name}" for name in ("stream", "stream.messages", "stream.protocol", "caught", "words")
+    }

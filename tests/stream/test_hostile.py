@@ -24,6 +24,7 @@ from stream_support import (
 )
 
 from sluicegate.controller.stream import protocol
+from sluicegate.controller.stream.messages import Request
 from sluicegate.controller.stream.review import KEEP_REFUSAL, MAX_KEPT, BusyError, RefusedTokenError, Reviewer
 from sluicegate.controller.stream.server import MAX_SUBSCRIPTIONS
 from sluicegate.controller.stream.session import MAX_UNASKED, Budget
@@ -200,7 +201,7 @@ def test_a_call_that_never_reads_ends() -> None:
         ([b"\xff\xff\xff\xff"], None),  # no protobuf
         ([protocol.subscription("listeners", ())] * (MAX_SUBSCRIPTIONS + 1), Code.INVALID_ARGUMENT),
         ([protocol.subscription(protocol.GENERATION, ())], Code.INVALID_ARGUMENT),
-        ([protocol.Request(type_url="type.sluicegate.dev/v999/listeners")], Code.INVALID_ARGUMENT),
+        ([Request(type_url="type.sluicegate.dev/v999/listeners")], Code.INVALID_ARGUMENT),
     ],
     ids=["no message", "too many", "nothing", "another version"],
 )
@@ -226,7 +227,7 @@ def test_pods_that_do_not_keep_to_the_protocol(requests: list[Any], code: grpc.S
     "request_",
     [
         protocol.acknowledgement(protocol.GENERATION, "999"),
-        protocol.Request(type_url=protocol.type_url(protocol.REPORT)),
+        Request(type_url=protocol.type_url(protocol.REPORT)),
     ],
     ids=["unknown nonce", "no report"],
 )

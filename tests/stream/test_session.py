@@ -7,12 +7,11 @@ import random
 from typing import Any
 
 import pytest
-from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stream_support import PLANE, simple, state
 
-from sluicegate.controller.stream import protocol
+from sluicegate.controller.stream import messages, protocol
 from sluicegate.controller.stream.projection import Plane, Projector
 from sluicegate.controller.stream.session import ProtocolError, Session
 
@@ -104,13 +103,11 @@ def test_a_pod_ends_with_what_it_should_have(seed: int) -> None:
 
 
 requests = st.builds(
-    lambda url, names, nonce, code, message, details: protocol.Request(
+    lambda url, names, nonce, code, message, details: messages.Request(
         type_url=url,
         resource_names_subscribe=names,
         response_nonce=nonce,
-        error_detail={"code": code, "message": message, "details": [{"type_url": url, "value": details}]}
-        if code
-        else None,
+        error_detail=messages.Status(code, message, [messages.AnyMessage(url, details)]) if code else None,
     ),
     st.sampled_from(
         [protocol.type_url(item) for item in (*protocol.SECTIONS, protocol.GENERATION, protocol.REPORT, "unknown")]
@@ -155,9 +152,3 @@ def test_nonsense_ends_the_session_and_nothing_else(sent: list[Any]) -> None:
                 session.next(plane, 1)
     assert set(session.sections) <= set(protocol.SECTIONS)
     assert len(session.refusals) <= protocol.MAX_REFUSALS
-
-
-@given(st.binary(max_size=200))
-def test_bytes_that_are_no_message(data: bytes) -> None:
-    with contextlib.suppress(DecodeError):
-        assert isinstance(protocol.Request.FromString(data).type_url, str)

@@ -12,50 +12,39 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
-import traceback
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
-
-# Before gRPC is loaded: the system's resolver (search domains), and no log lines of its own.
-os.environ.setdefault("GRPC_DNS_RESOLVER", "native")
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-import grpc
-import grpc.aio
 
 from sluicegate.ir import RefusedError
 
 from ..controller import caught
+from ..controller.stream.messages import Request, Response
 from ..controller.stream.protocol import (
     GENERATION,
-    MAX_METADATA,
-    MAX_REQUEST,
     MAX_RESPONSE,
     METHOD,
     SECTIONS,
     SERVICE,
-    Message,
     PlaneReport,
-    Request,
-    Response,
     acknowledgement,
     refusal,
     report_request,
     section_of,
     subscription,
 )
+from .channel import UNAVAILABLE, Call, CallError, Limits
 from .holdings import Change, Held, Holdings
 
 #: Bytes of a token or CA file that are read.
 MAX_FILE = 256 * 1024
 #: Bytes of one transaction while it comes in.
 MAX_TRANSACTION = 256 * 1024 * 1024
-#: Requests that wait to be sent: answers and reports; more means that the controller does not read.
-MAX_UNSENT = 1_024
+#: Bytes that wait to be sent: the versions of what is there, answers, reports; more means that nobody reads them.
+MAX_UNSENT = 64 * 1024 * 1024
 
 
 class ClientTimes(msgspec.Struct, frozen=True):
@@ -129,7 +118,7 @@ class StreamClient:
         self._complain = complain
         self._times = times if times is not None else ClientTimes()
         self._wait = self._times.first_wait
-        self._unsent: asyncio.Queue[Message] | None = None
+        self._call: Call | None = None
         self._reported: PlaneReport | None = None
         self.connected = asyncio.Event()
         self.lost = asyncio.Event()
@@ -142,21 +131,18 @@ class StreamClient:
             try:
                 await self._connect()
                 text = "the controller ended the stream"
-            except grpc.aio.AioRpcError as error:
-                text = f"{error.code().name}: {error.details()}"
-                if error.code() != grpc.StatusCode.UNAVAILABLE:
+            except CallError as error:
+                text = str(error)
+                if error.code != UNAVAILABLE:
                     limit = self._times.turned_away_wait
-                _let_go(error)
             except (OSError, ValueError) as error:
                 text = str(error) or "no answer in time"
-                _let_go(error)
-            except Exception as error:  # a fault of ours, or of gRPC: it must not end what serves
+            except Exception as error:  # a fault of ours: it must not end what serves
                 text = caught.note("stream", error)
-                _let_go(error)
             finally:
                 self.connected.clear()
                 self.lost.set()
-                self._unsent = None
+                self._call = None
             self._complain(
                 "stream_broken",
                 f"no configuration from {self._address} ({text}); what is there serves on, trying again",
@@ -167,7 +153,7 @@ class StreamClient:
     def report(self) -> None:
         """Say what is bound, where that is news to the controller."""
         report = self._engine.report()
-        if self._unsent is not None and report != self._reported:
+        if self._call is not None and report != self._reported:
             self._reported = report
             self._send(report_request(report))
 
@@ -175,47 +161,35 @@ class StreamClient:
         ca, token = _read(self._ca_file, "CA"), _read(self._token_file, "token").strip()
         if not token or not token.isascii() or not token.decode().isprintable():
             raise ValueError(f"{self._token_file} holds no token")
-        credentials = grpc.ssl_channel_credentials(root_certificates=ca)
-        metadata = (("authorization", f"Bearer {token.decode()}"),)
-        async with grpc.aio.secure_channel(self._address, credentials, options=_options(self._times)) as channel:
-            exchange: Any = channel.stream_stream(
-                f"/{SERVICE}/{METHOD}",
-                request_serializer=Request.SerializeToString,
-                response_deserializer=Response.FromString,
-            )
-            self._unsent = asyncio.Queue(MAX_UNSENT)
-            self._reported = None
+        times = self._times
+        limits = Limits(times.connect, times.ping, times.ping_limit, MAX_RESPONSE)
+        metadata = [("authorization", f"Bearer {token.decode()}")]
+        call = await Call.open(self._address, f"/{SERVICE}/{METHOD}", metadata, ca, limits)
+        try:
+            # Nothing is said before the controller let us in.
+            async with asyncio.timeout(times.admit):
+                await call.admitted()
+            self._call, self._reported = call, None
             for section in SECTIONS:
                 self._send(subscription(section, self._holdings.versions(section)))
             self._send(subscription(GENERATION, ()))
-            admitted = asyncio.Event()
-            call = exchange(self._requests(self._unsent, admitted), metadata=metadata, wait_for_ready=False)
-            try:
-                # Nothing is said before the controller let us in.
-                await asyncio.wait_for(call.initial_metadata(), self._times.admit)
-                admitted.set()
-                await self._follow(call)
-            finally:
-                call.cancel()
+            await self._follow(call)
+        finally:
+            await call.close()
 
-    async def _requests(self, unsent: asyncio.Queue[Message], admitted: asyncio.Event) -> AsyncIterator[Message]:
-        await admitted.wait()
-        while True:
-            yield await unsent.get()
-
-    def _send(self, request: Message) -> None:
-        if self._unsent is None:
+    def _send(self, request: Request) -> None:
+        if self._call is None:
             return
-        try:
-            self._unsent.put_nowait(request)
-        except asyncio.QueueFull:
-            raise ValueError("the controller does not read what is sent to it") from None
+        if self._call.unsent > MAX_UNSENT:
+            raise ValueError("the controller does not read what is sent to it")
+        self._call.send(request.to_bytes())
 
-    async def _follow(self, call: AsyncIterable[Message]) -> None:
+    async def _follow(self, call: Call) -> None:
         change, size = Change(), 0
-        responses = aiter(call)
-        response = await asyncio.wait_for(anext(responses, None), self._times.admit)
-        while response is not None:
+        async with asyncio.timeout(self._times.admit):
+            data = await call.receive()
+        while data is not None:
+            response = Response.from_bytes(data)
             section = section_of(response.type_url)
             if section == GENERATION:
                 await self._apply(change, response.nonce)
@@ -225,7 +199,7 @@ class StreamClient:
                 if size > MAX_TRANSACTION:
                     raise ValueError(f"a transaction of more than {MAX_TRANSACTION:,} bytes")
                 self._send(acknowledgement(section, response.nonce))
-            response = await anext(responses, None)
+            data = await call.receive()
 
     async def _apply(self, change: Change, nonce: str) -> None:
         try:
@@ -243,19 +217,11 @@ class StreamClient:
         self.connected.set()
 
 
-def _let_go(error: BaseException) -> None:
-    """Empty the frames that an error holds: one of them has a task that holds the error.
-
-    In this circle are the call and its channel, which goes on dialling until the collector comes by: seldom, here.
-    """
-    traceback.clear_frames(error.__traceback__)
-
-
-def _collect(change: Change, section: str, response: Message) -> int:
+def _collect(change: Change, section: str, response: Response) -> int:
     """Take the resources of a response; returns their bytes."""
     size = 0
     for entry in response.resources:
-        data = entry.resource.value
+        data = entry.resource.value if entry.resource is not None else b""
         size += len(data)
         change.put(section, entry.name, Held(entry.version, msgspec.Raw(data)))
     for name in response.removed_resources:
@@ -270,23 +236,3 @@ def _read(path: str, what: str) -> bytes:
             raise ValueError(f"{path} is larger than {MAX_FILE:,} bytes, which is no {what}")
         return data
     raise ValueError(f"there is no {what} at {path}")
-
-
-def _options(times: ClientTimes) -> list[tuple[str, int]]:
-    return [
-        ("grpc.max_receive_message_length", MAX_RESPONSE),
-        ("grpc.max_send_message_length", MAX_REQUEST),
-        ("grpc.max_metadata_size", MAX_METADATA),
-        ("grpc.keepalive_time_ms", int(times.ping * 1000)),
-        ("grpc.keepalive_timeout_ms", int(times.ping_limit * 1000)),
-        ("grpc.http2.ping_timeout_ms", int(times.ping_limit * 1000)),
-        ("grpc.http2.max_pings_without_data", 0),
-        # A connection of its own each time, and no waiting of gRPC's own.
-        ("grpc.use_local_subchannel_pool", 1),
-        ("grpc.enable_retries", 0),
-        ("grpc.min_reconnect_backoff_ms", int(times.connect * 1000)),
-        ("grpc.initial_reconnect_backoff_ms", int(times.connect * 1000)),
-        ("grpc.max_reconnect_backoff_ms", int(times.connect * 1000)),
-        # A proxy of the environment is not meant for this.
-        ("grpc.enable_http_proxy", 0),
-    ]
