@@ -21,7 +21,7 @@ def note(stage: str, error: BaseException) -> str:
     """Count an exception and say what it is.
 
     Args:
-        stage: what was under way: `read`, `translate`, `watch`, `write`, `stream`, `log` or `step`.
+        stage: what was under way: `read`, `store`, `translate`, `status`, `watch`, `write`, `stream`, `log` or `step`.
         error: the exception, with its traceback.
 
     Returns:

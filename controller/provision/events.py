@@ -127,10 +127,13 @@ class EventWriter:
         before, self._translation = self._translation, translation
         for key in translation.changed_since(before):
             status = translation.statuses.get(key)
-            if status is None:
-                self._forget(key)
-            else:
-                self._compare(key, before.statuses.get(key) if before is not None else None, status, first=first)
+            try:
+                if status is None:
+                    self._forget(key)
+                else:
+                    self._compare(key, before.statuses.get(key) if before is not None else None, status, first=first)
+            except Exception as error:  # about one object: the others have their say
+                self._complain("event_failed", f"an event about {key} is lost: {caught.note('write', error)}")
         if self._due:
             self._ready.set()
 

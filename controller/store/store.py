@@ -7,6 +7,7 @@ exists, then `InitDone`; afterwards `Apply` and `Delete`. Rules:
 - `ready` says whether every expected kind was initialised once: a gateway must not serve half of its routes.
 - `Keep` stands for an `Apply` of an object that cannot be read: a list that has it does not end its last good version.
 - An `Apply` that says nothing new keeps the old object, so that identity means "unchanged" everywhere behind.
+- An object that cannot be taken costs itself only: its last good version stays, and `faults` says why.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .. import caught
 from ..api import READ_KINDS, Object, ObjectKey, Origin
 from .snapshot import Snapshot, Table
 
@@ -71,6 +73,8 @@ class Store:
         self._changes: dict[str, set[tuple[str, str]]] = {}
         self._moves_changed = False
         self._last: Snapshot | None = None
+        #: Objects whose last `Apply` could not be taken, and what came of it.
+        self.faults: dict[ObjectKey, str] = {}
 
     @property
     def ready(self) -> bool:
@@ -130,6 +134,14 @@ class Store:
         self._put(kind, key, item)
 
     def _put(self, kind: str, key: tuple[str, str], item: Object) -> None:
+        try:
+            self._take(kind, key, item)
+        except Exception as error:  # of one object: what else a list has is taken
+            self.faults[item.key] = caught.note("store", error)
+        else:
+            self.faults.pop(item.key, None)
+
+    def _take(self, kind: str, key: tuple[str, str], item: Object) -> None:
         table = self._tables.setdefault(kind, {})
         old = table.get(key)
         if old is not None and old.same_content(item):
@@ -153,6 +165,7 @@ class Store:
         if pending is not None:
             pending.pop(pair, None)
             return False
+        self.faults.pop(key, None)
         if self._tables.get(key.kind, {}).pop(pair, None) is None:
             return False
         self._forget_place(key)

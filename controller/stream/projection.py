@@ -8,6 +8,7 @@ Rules:
 - Keys of session tickets are those of its own Gateways.
 - A data plane never gets a certificate, a trust bundle or an endpoint that none of its listeners leads to.
 - What a backend leads to leads to no backend: uses are counted, and would keep a circle for ever.
+- A resource that cannot be given to a plane costs itself only: what the plane has of it stays, and `faults` says why.
 - A change costs as much as it is large: what uses what is counted for each plane, so nothing is walked through again.
 - The content of a plane is JSON with its digest as version: the same content has the same version at every controller.
 """
@@ -24,6 +25,7 @@ import msgspec
 
 from sluicegate import ir
 
+from .. import caught
 from ..translate import State
 from ..translate.state import RESOURCE_KINDS
 from .protocol import SECTIONS
@@ -90,6 +92,8 @@ class Projector:
         self.shared: SharedKeys | None = None
         self._shared_before: SharedKeys | None = None
         self._gateways: Mapping[PlaneKey, Iterable[str]] | None = None
+        #: Resources of which planes keep what they have, by the last update, and what came of them.
+        self.faults: dict[Node, str] = {}
         self._state = self._before = State()
         self._planes_of: dict[str, set[PlaneKey]] = defaultdict(set)
         self._listeners_of: dict[str, set[str]] = defaultdict(set)
@@ -108,6 +112,7 @@ class Projector:
             The ids that changed, of each plane that has such; planes that are gone are in `planes` no more.
         """
         look: dict[PlaneKey, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        self.faults = {}
         placed = gateways is not self._gateways
         if placed:
             self._gateways = gateways
@@ -115,7 +120,10 @@ class Projector:
         before, self._before, self._state = self._state, self._state, state
         for section in KNOWN:
             for name in _changed(before, state, section):
-                self._moved(section, name, before.table(section).get(name), state.table(section).get(name), look)
+                try:
+                    self._moved(section, name, before.table(section).get(name), state.table(section).get(name), look)
+                except Exception as error:  # of one resource: the planes get the others
+                    self.faults[section, name] = caught.note("stream", error)
         self._before = state  # what went before is needed no more
         changed: dict[PlaneKey, Changed] = {}
         for key, sections in look.items():
@@ -125,8 +133,12 @@ class Projector:
         ticketed = placed or self._shared_before is not self.shared
         self._shared_before = self.shared
         for key, plane in self.planes.items() if ticketed else ():
-            if renewed := self._renew_tickets(plane):
-                changed[key] = {**changed.get(key, {}), TICKETS: renewed}
+            try:
+                renewed = self._renew_tickets(plane)
+            except Exception as error:  # of one plane, which keeps the keys that it has
+                self.faults[TICKETS, "/".join(key)] = caught.note("stream", error)
+            else:
+                changed.update({key: {**changed.get(key, {}), TICKETS: renewed}} if renewed else {})
         return changed
 
     def _renew_tickets(self, plane: Plane) -> set[str]:
@@ -206,17 +218,21 @@ class Projector:
             table = plane.tables[section]
             for name in look.pop(section):
                 old = table.get(name)
-                resource = self._seen_by(plane, section, name)
-                if resource is None and old is None:
+                try:
+                    resource = self._seen_by(plane, section, name)
+                    if (old.resource if old is not None else None) is resource:
+                        continue
+                    item = _item(resource) if resource is not None else None
+                    leads_to = _leads_to(section, resource)
+                except Exception as error:  # of one resource: the planes get the others
+                    self.faults[section, name] = caught.note("stream", error)
                     continue
-                if old is not None and resource is old.resource:
-                    continue
-                self._count(key, plane, section, old.resource if old else None, resource, look)
+                self._count(key, plane, section, old, item, leads_to, look)
                 before.setdefault((section, name), old)
-                if resource is None:
+                if item is None:
                     del table[name]
                 else:
-                    table[name] = _item(resource)
+                    table[name] = item
         changed: dict[str, set[str]] = {}
         for (section, name), old in before.items():
             new = plane.tables[section].get(name)
@@ -245,15 +261,17 @@ class Projector:
         key: PlaneKey,
         plane: Plane,
         section: str,
-        old: Resource,
-        new: Resource,
+        old: Item | None,
+        new: Item | None,
+        after: set[Node],
         look: dict[str, set[str]],
     ) -> None:
         """Count what the old and the new resource lead to; what comes or goes with it has to be looked at too."""
-        if section == "listeners" and (old is None) != (new is None):
-            for rules, rule in self._rules_of.get((old or new).id, ()):
+        only = old if new is None else new if old is None else None
+        if section == "listeners" and only is not None:
+            for rules, rule in self._rules_of.get(only.resource.id, ()):
                 look.setdefault(rules, set()).add(rule)
-        before, after = _leads_to(section, old), _leads_to(section, new)
+        before = _leads_to(section, old.resource if old is not None else None)
         for node in before ^ after:
             count = plane.uses.get(node, 0) + (1 if node in after else -1)
             if count:

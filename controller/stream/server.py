@@ -169,6 +169,8 @@ class StreamServer:
         first, self._translated = not self._translated, True
         before = self._projector.planes.keys() - value.gateways.keys() if self._placed is not value.gateways else ()
         changed = self._projector.update(value.state, value.gateways)
+        for (section, name), reason in self._projector.faults.items():
+            self._complain("fault", f"{section} {name}: {reason}; data planes keep what they have of it")
         planes = self._projector.planes
         for key in [key for key in self._connections if key not in planes] if before else ():
             for connection in self._connections[key].values():

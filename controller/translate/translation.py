@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from .. import caught
 from ..api import Diagnostic, ObjectKey
 from ..api.kinds import PARENT_KINDS
 from ..store.snapshot import Snapshot
@@ -146,10 +147,17 @@ class Translation:
                     statuses.pop(key, None)
                 elif key.kind not in PARENT_KINDS:
                     statuses[key] = self.statuses[key]
-        new, programmed = parent_statuses(self.topology, programming, parents, known)
+        faults: dict[ObjectKey, str] = {}
+        new, programmed = parent_statuses(self.topology, programming, parents, known, faults)
         for key, status in new.items():
             statuses[key] = old[key] if old.get(key) == status else status
         failed: dict[ObjectKey, tuple[Diagnostic, ...]] = {}
+        for key, reason in faults.items():
+            message = f"{reason}; its status, and those of its ListenerSets, stay as they were"
+            failed[key] = (Diagnostic(severity="error", object=str(key), code="fault", message=message),)
+            for own in (key, *self.topology.families.get(key, ())):
+                if before is not None and own in before.statuses:
+                    statuses[own] = before.statuses[own]
         for item in bind_diagnostics(self.topology, errors):
             key = ObjectKey.parse(item.object)
             failed[key] = (*failed.get(key, ()), item)
@@ -195,7 +203,11 @@ def _copied(table: Mapping[ObjectKey, Status]) -> dict[ObjectKey, Status]:
 
 
 def parent_statuses(
-    topology: Topology, programming: Programming, only: Iterable[ObjectKey], known: Mapping[ObjectKey, Programmed]
+    topology: Topology,
+    programming: Programming,
+    only: Iterable[ObjectKey],
+    known: Mapping[ObjectKey, Programmed],
+    faults: dict[ObjectKey, str] | None = None,
 ) -> tuple[dict[ObjectKey, Status], dict[ObjectKey, Programmed]]:
     """Write the statuses of Gateways and ListenerSets, with the ListenerSets of Gateways about which there is news.
 
@@ -204,6 +216,7 @@ def parent_statuses(
         programming: what statuses are written from besides facts.
         only: objects that something changed for; those that are not there count for nothing.
         known: verdicts on Gateways that ListenerSets were written with.
+        faults: takes Gateways whose statuses cannot be written, and why; None: the first one raises.
 
     Returns:
         Statuses, and the verdicts on the Gateways that were looked at.
@@ -214,13 +227,33 @@ def parent_statuses(
     statuses: dict[ObjectKey, Status] = {}
     programmed: dict[ObjectKey, Programmed] = {}
     for key in gateways:
-        facts, family = topology.gateways[key], topology.families.get(key, ())
-        verdict = gateway_programmed(facts, (topology.listener_sets[item] for item in family), programming)
-        news = known.get(key) != verdict
-        programmed[key] = verdict
-        if key in wanted or news:
-            statuses[key] = gateway_status(facts, verdict, programming)
-        for item in family:
-            if news or item in wanted:
-                statuses[item] = listener_set_status(topology.listener_sets[item], verdict, programming)
+        try:
+            verdict, found = _family_statuses(topology, programming, key, wanted, known.get(key))
+        except Exception as error:  # of one Gateway: the statuses of the others are written
+            if faults is None:
+                raise
+            faults[key] = caught.note("status", error)
+        else:
+            programmed[key] = verdict
+            statuses.update(found)
     return statuses, programmed
+
+
+def _family_statuses(
+    topology: Topology,
+    programming: Programming,
+    key: ObjectKey,
+    wanted: Set[ObjectKey],
+    known: Programmed | None,
+) -> tuple[Programmed, dict[ObjectKey, Status]]:
+    """The verdict on a Gateway, and the statuses of it and its ListenerSets that are wanted, or change with it."""
+    facts, family = topology.gateways[key], topology.families.get(key, ())
+    verdict = gateway_programmed(facts, (topology.listener_sets[item] for item in family), programming)
+    statuses: dict[ObjectKey, Status] = {}
+    news = known != verdict
+    if key in wanted or news:
+        statuses[key] = gateway_status(facts, verdict, programming)
+    for item in family:
+        if news or item in wanted:
+            statuses[item] = listener_set_status(topology.listener_sets[item], verdict, programming)
+    return verdict, statuses

@@ -14,7 +14,7 @@ from odd_inputs import objects, odd_yaml
 from sluicegate import ir
 from sluicegate.cli.checked import checked
 from sluicegate.controller import caught
-from sluicegate.controller.api import DecodeError, ObjectKey, decode
+from sluicegate.controller.api import DecodeError, Diagnostic, Object, ObjectKey, decode
 from sluicegate.controller.api.kinds import BY_NAME
 from sluicegate.controller.sources.files import Reader, documents, source
 from sluicegate.controller.sources.files.source import Source
@@ -227,3 +227,40 @@ def test_no_message_quotes_a_secret(field: str, value: str) -> None:
     told = [str(item) for item in (*offline.diagnostics(), *checked(offline))]
     assert told
     assert not any(word in item for item in told for word in ("99712345", "s3cret", "{")), told
+
+
+@pytest.mark.parametrize("stage", ["file", "store", "lines"])
+def test_what_one_object_raises_costs_no_other(stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind reading and decoding: each step of the source has its guard as well."""
+    odd, good = tmp_path / "odd.yaml", tmp_path / "good.yaml"
+    odd.write_text(_route("one", "one.test"))
+    good.write_text(_route("two", "two.test"))
+    store = Store()
+    found = Source(Reader([str(tmp_path)]), store, violations)
+    assert found.refresh().diagnostics == ()
+
+    def failing(real: Any, is_odd: Any) -> Any:
+        def routine(*arguments: Any) -> Any:
+            if is_odd(*arguments):
+                raise KeyError("odd")
+            return real(*arguments)
+
+        return routine
+
+    if stage == "file":
+        monkeypatch.setattr(Source, "_update", failing(Source._update, lambda _, file: "odd" in file.path))
+    elif stage == "store":
+        monkeypatch.setattr(Object, "same_content", failing(Object.same_content, lambda item, _: item.name == "one"))
+    else:
+        monkeypatch.setattr(Source, "lines_of", failing(Source.lines_of, lambda _, origin, __: "odd" in origin.path))
+    before = caught.total()
+    odd.write_text(_route("one", "new.test"))
+    good.write_text(_route("two", "new.test"))
+    refresh = found.refresh()
+    told = [Diagnostic(path=str(path), line=2, severity="info", code="no-parent", message="a") for path in (odd, good)]
+    assert len(list(found.with_lines(told))) == 2
+    kept = "new.test" if stage == "lines" else "one.test"
+    assert _hosts(store) == {"one": (kept,), "two": ("new.test",)}
+    assert caught.total() == before + 1
+    faults = [(item.code, item.path) for item in refresh.diagnostics]
+    assert faults == ([] if stage == "lines" else [("fault", str(odd))])

@@ -138,7 +138,7 @@ class Source:
             raise
 
     def _refresh(self, reading: Reading) -> Refresh:
-        states = {file.path: self._update(file) for file in reading.files}
+        states = {file.path: self._update_guarded(file) for file in reading.files}
         states |= self._vanished(reading, states)
         before, self._files = self._files, states
         told = self._tell_some(before, states)
@@ -149,7 +149,7 @@ class Source:
         found = [item for state in states.values() for item in state.diagnostics]
         general = [item for item in reading.diagnostics if item.path not in states or item.path in reading.missing]
         ignored = sum((state.ignored for state in states.values() if state.ignored), Counter[str]())
-        diagnostics = tuple(dict.fromkeys((*general, *found, *self._duplicates)))
+        diagnostics = tuple(dict.fromkeys((*general, *found, *self._duplicates, *self._faults())))
         return Refresh(told, diagnostics, dict(ignored), len(self._objects), reading.restless, reading.due)
 
     def _tell_some(self, before: dict[str, _FileState], after: dict[str, _FileState]) -> frozenset[ObjectKey] | None:
@@ -215,8 +215,29 @@ class Source:
         for item in items:
             by_origin.setdefault(Origin(item.path, item.line), []).append(item)
         for origin, told in by_origin.items():
-            for item, line in zip(told, self.lines_of(origin, [item.field for item in told]), strict=True):
+            try:
+                lines = self.lines_of(origin, [item.field for item in told])
+            except Exception as error:  # where it is written is not worth what it says
+                caught.note("read", error)
+                lines = [origin.line] * len(told)
+            for item, line in zip(told, lines, strict=True):
                 yield item.at(Origin(origin.path, line))
+
+    def _faults(self) -> Iterator[Diagnostic]:
+        """Objects that the store could not take."""
+        for key, reason in self._store.faults.items():
+            found = Diagnostic(severity="error", object=str(key), code="fault", message=reason)
+            yield found.at(self._objects[key].origin) if key in self._objects else found
+
+    def _update_guarded(self, file: File) -> _FileState:
+        """What a file comes to; whatever comes of it must not cost the others, so it stays as it was."""
+        try:
+            return self._update(file)
+        except Exception as error:
+            found = Diagnostic(path=file.path, severity="error", code="fault", message=caught.note("read", error))
+            before = self._files.get(file.path)
+            kept = list(before.objects) if before is not None else []
+            return _FileState(file, objects=kept, diagnostics=(*file.diagnostics, found))
 
     def _update(self, file: File) -> _FileState:
         before = self._files.get(file.path)

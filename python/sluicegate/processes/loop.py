@@ -120,6 +120,7 @@ class Loop:
         self._complain = complain
         self._unreadable: set[ObjectKey] = set()
         self._held: dict[ObjectKey, str] = {}
+        self._faults: dict[ObjectKey, str] = {}
         #: When the round that is under way began, by the monotonic clock.
         self._begun: float | None = None
         self.seconds = 0.0
@@ -153,7 +154,7 @@ class Loop:
     @property
     def unusable(self) -> int:
         """Objects that cannot be used as they are."""
-        return len(self._unreadable | self._held.keys())
+        return len(self._unreadable | self._held.keys() | self._faults.keys())
 
     def _seen(self, kind: str, document: dict[str, Any]) -> None:
         for output in self._outputs:
@@ -186,10 +187,13 @@ class Loop:
         if _kind(event) not in READ_KINDS:
             return
         gone = self._store.handle(event)
+        if self._store.faults or self._faults:
+            self._tell_faults()
         if isinstance(event, InitDone):
             for output in self._outputs:
                 for key in gone:
-                    output.writer.handle(Delete(key))
+                    with self._guard("watch", f"the end of {key} is left out by a writer"):
+                        output.writer.handle(Delete(key))
         if not isinstance(event, Init) and (self._store.ready or isinstance(event, InitDone)):
             self._changed.set()
 
@@ -249,6 +253,12 @@ class Loop:
             if output.reported == reported:
                 with self._guard("write", "a writer stays at what it had"):
                     output.writer.want(output.select(translation))
+
+    def _tell_faults(self) -> None:
+        before, self._faults = self._faults, dict(self._store.faults)
+        for key, reason in self._faults.items():
+            if before.get(key) != reason:
+                self._complain("fault", f"{key}: {reason}; its last good version goes on, if there was one")
 
     def _tell_held(self) -> None:
         before, self._held = self._held, dict(self._translator.held)
