@@ -101,6 +101,9 @@ def _difference(have: Any, want: Any, path: str) -> tuple[str, Any, Any] | None:
     if isinstance(want, dict) and isinstance(have, dict):
         found = (_difference(have.get(name), value, f"{path}.{name}".lstrip(".")) for name, value in want.items())
         return next((item for item in found if item is not None), None)
+    if isinstance(want, list) and isinstance(have, list) and len(have) == len(want):
+        found = (_difference(*pair, f"{path}[{n}]") for n, pair in enumerate(zip(have, want, strict=True)))
+        return next((item for item in found if item is not None), None)
     return None if covers(have, want) else (path, have, want)
 
 

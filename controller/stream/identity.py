@@ -25,9 +25,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from ..api import ObjectKey
 from ..api.kinds import AUTHORITY as SECRET
 from ..sources.kubernetes.client import ApiError, Client, decoded
 from ..sources.kubernetes.resources import BY_KIND
+from ..store.store import Apply, Delete, Event
 from . import own_secret
 
 #: Name of the Secret.
@@ -253,6 +255,8 @@ class Identity:
         self._authority: Authority | None = None
         self._server: ServerCertificate | None = None
         self.ready = asyncio.Event()
+        self._again = asyncio.Event()
+        self._key = ObjectKey("Secret", namespace, SECRET)
 
     @property
     def bundle(self) -> str:
@@ -284,16 +288,31 @@ class Identity:
         if changed:
             self._changed()
 
+    def handle(self, event: Event) -> None:
+        """Take an event of any watched kind: a Secret that somebody deletes or replaces is looked at at once."""
+        key = event.object.key if isinstance(event, Apply) else event.key if isinstance(event, Delete) else None
+        if key == self._key:
+            self._again.set()
+
     async def run(self) -> None:
         """Keep it loaded and renewed until cancelled; only the leader does."""
         while True:
+            self._again.clear()
             try:
                 await self.load()
-                await asyncio.sleep(CHECK)
+                await self._rest()
             except (ApiError, AuthorityError) as error:
                 if not (isinstance(error, ApiError) and error.status == 409):  # another one was quicker: read again
                     self._complain("authority_failed", f"the CA of the config stream: {error}; trying again")
                 await asyncio.sleep(RETRY)
+
+    async def _rest(self) -> None:
+        """Wait until it is to be looked at again."""
+        timer = asyncio.get_running_loop().call_later(CHECK, self._again.set)
+        try:
+            await self._again.wait()
+        finally:
+            timer.cancel()
 
     async def _read(self) -> tuple[dict[str, Any], Authority | None]:
         try:

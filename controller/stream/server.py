@@ -160,7 +160,8 @@ class StreamServer:
         """Nothing of the API is of interest here."""
 
     def handle(self, event: Event) -> None:
-        """Nothing of the API is of interest here."""
+        """Of the API only the Secret with the CA is of interest here."""
+        self._identity.handle(event)
 
     def want(self, value: Wanted) -> None:
         """Give every data plane what is its own from now on."""

@@ -13,6 +13,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # strangers must not fill the l
 import grpc
 import grpc.aio
 
+from ..store.store import Event
 from .identity import ServerCertificate
 from .messages import Request, Response
 from .protocol import MAX_METADATA, MAX_REQUEST, MAX_RESPONSE, METHOD, SERVICE
@@ -69,6 +70,9 @@ class Certificates(Protocol):
 
     def certificate(self) -> ServerCertificate | None:
         """The one of this moment; any thread may ask."""
+
+    def handle(self, event: Event) -> None:
+        """Take an event of any watched kind."""
 
 
 async def listen(

@@ -13,6 +13,8 @@ from typing import Any
 
 from aiohttp import web
 
+from sluicegate.controller.api.kinds import TABLE
+
 Document = dict[str, Any]
 
 
@@ -34,6 +36,8 @@ class ApiServer:
         self.lease_reads = 0
         #: What was applied, deleted and created, in order: `PATCH Deployment a/b`.
         self.writes: list[str] = []
+        #: Collections that discovery does not know; it knows all others, in every group.
+        self.undiscovered: set[str] = set()
         #: Answers to writes of objects whose path ends so: status and message.
         self.refusals: dict[str, tuple[int, str]] = {}
         #: Writes of objects whose path ends so wait for `released`, whoever asked for them is still there or not; how
@@ -149,6 +153,9 @@ class ApiServer:
             return self._review(await request.json())
         if request.method in {"POST", "PUT"}:
             return self._write(request.method, path, await request.json())
+        if _is_discovery(path):
+            known = [item for item in TABLE if f"{path}/{item.plural}" not in self.undiscovered]
+            return web.json_response({"kind": "APIResourceList", "resources": [{"name": i.plural} for i in known]})
         if path in self.forbidden:
             return _status(403, "it may not be read")
         if path in self.missing:
@@ -298,6 +305,11 @@ def _merge(before: Document, patch: Document) -> Document:
         else:
             result[key] = value
     return result
+
+
+def _is_discovery(path: str) -> bool:
+    """Whether a path is that of a group and version: `/api/v1`, `/apis/apps/v1`."""
+    return len(path.strip("/").split("/")) == (2 if path.startswith("/api/") else 3)
 
 
 def _bearer(request: web.Request) -> set[str]:

@@ -13,6 +13,7 @@ import pytest
 from api_server import ApiServer
 from kubernetes.aio.client import Configuration
 
+from sluicegate.controller.sources.kubernetes import watch
 from sluicegate.controller.sources.kubernetes.client import PROBES, Client
 from sluicegate.controller.sources.kubernetes.resources import BY_KIND
 from sluicegate.controller.sources.kubernetes.watch import Watch
@@ -233,19 +234,68 @@ def test_an_answer_of_something_before_the_api_server_is_an_error(monkeypatch: p
     run(test)
 
 
-@pytest.mark.parametrize(("kind", "waits"), [("Node", False), ("CustomResourceDefinition", False), ("Secret", True)])
-def test_a_kind_that_may_not_be_read(kind: str, waits: bool) -> None:
-    """What only statuses tell of keeps nobody waiting; of the rest nothing is known, so it is not empty."""
+@pytest.mark.parametrize(
+    ("kind", "waits"),
+    [
+        ("Node", False),
+        ("CustomResourceDefinition", False),
+        ("TCPRoute", False),
+        ("GatewayParameters", False),
+        ("HTTPRoute", True),
+        ("Secret", True),
+        ("BackendTLSPolicy", True),
+    ],
+)
+def test_a_kind_that_may_not_be_read(kind: str, waits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ClusterRole older than the program: what it can do without counts as empty, soon; what guards does not."""
+    monkeypatch.setattr(watch, "REFUSED_WAIT", 0.3)
 
     async def test() -> None:
         collection = BY_KIND[kind].collection
         async with watching(kind, lambda server: server.forbidden.add(collection)) as (server, seen):
-            await seen.until(lambda: bool(seen.complaints))
-            assert seen.complaints[0][0] == "watch_refused"
+            await seen.until(lambda: len(seen.complaints) == 3)
+            assert {code for code, _ in seen.complaints} == {"watch_refused"}
+            assert all("ClusterRole" in message for _, message in seen.complaints)
             assert ("done" in seen.words()) is not waits
+            assert ("until then there is none of it" in seen.complaints[-1][1]) is not waits
             server.forbidden.clear()
             await seen.until(lambda: seen.words()[-1] == "done")
             await server.wait(lambda: server.watchers(collection) == 1)
+
+    run(test)
+
+
+@pytest.mark.parametrize("kind", ["HTTPRoute", "BackendTLSPolicy"])
+def test_a_kind_that_may_not_be_read_and_is_not_there(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The API server says 403 before it says 404: a kind that is not installed keeps nobody waiting."""
+    monkeypatch.setattr(watch, "CONFIRM_WAIT", 0.05)
+
+    async def test() -> None:
+        collections = {item.collection for item in BY_KIND[kind].versions}
+
+        def prepare(server: ApiServer) -> None:
+            server.forbidden |= collections
+            server.undiscovered |= collections
+
+        async with watching(kind, prepare) as (server, seen):
+            await seen.until(lambda: "done" in seen.words())
+            assert [code for code, _ in seen.complaints] == ["kind_missing"]
+            assert not server.lists
+
+    run(test)
+
+
+def test_what_was_read_stays_when_it_may_not_be_read_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "REFUSED_WAIT", 0.0)
+    collection = BY_KIND["TCPRoute"].collection
+
+    async def test() -> None:
+        async with watching("TCPRoute") as (server, seen):
+            await server.wait(lambda: server.watchers(collection) == 1)
+            server.forbidden.add(collection)
+            server.tell_raw(collection, b'{"type": "ERROR", "object": {"code": 410}}\n')
+            await seen.until(lambda: len(seen.complaints) == 2)
+            assert seen.words() == ["init", "done", "init", "init"]
 
     run(test)
 

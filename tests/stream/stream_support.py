@@ -190,6 +190,8 @@ class FixedIdentity:
     def certificate(self) -> Any:
         return self._certificate
 
+    def handle(self, event: Any) -> None: ...
+
 
 def now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)

@@ -19,7 +19,7 @@ from stream_support import PLANE, SecretsApi, listener, now, rule, state
 
 from sluicegate import ir
 from sluicegate.controller.api import CLUSTER, READ_KINDS, ObjectKey, decode
-from sluicegate.controller.store.store import Store
+from sluicegate.controller.store.store import Delete, Store
 from sluicegate.controller.stream import identity
 from sluicegate.controller.stream.identity import (
     CA_LIFE,
@@ -221,6 +221,28 @@ def test_the_secret_is_made_once_and_kept() -> None:
         assert first.bundle.count("BEGIN CERTIFICATE") == 2
         assert len(told) == 3
         assert first.certificate() is certificate
+
+    asyncio.run(run())
+
+
+def test_a_secret_that_is_deleted_is_made_anew_at_once() -> None:
+    """Without it nothing is provisioned; an hour, the time between looks, is too long for that."""
+
+    async def run() -> None:
+        api = SecretsApi()
+        made: asyncio.Queue[int] = asyncio.Queue()
+        found = Identity(api, "ns", ["a"], lambda *_: None, lambda: made.put_nowait(1))  # type: ignore[arg-type]
+        task = asyncio.create_task(found.run())
+        await asyncio.wait_for(made.get(), 10)
+        before, path = found.bundle, f"/api/v1/namespaces/ns/secrets/{SECRET}"
+        del api.secrets[path]
+        found.handle(Delete(ObjectKey("Secret", "ns", "another")))
+        found.handle(Delete(ObjectKey("Secret", "ns", SECRET)))
+        await asyncio.wait_for(made.get(), 10)
+        assert path in api.secrets
+        assert found.bundle != before
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(run())
 

@@ -274,6 +274,7 @@ def _refusal(asked: _Request, status: int, body: bytes, fault: str) -> ApiError:
     try:
         found = msgspec.json.decode(body, type=_Status)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        found = _Status(message=body[:200].decode(errors="replace"))
+        # Such as `404 page not found`, where nobody serves a group.
+        found = _Status(message=body[:200].decode(errors="replace").strip().removeprefix(f"{status} "))
     why = f" ({fault})" if status == 401 and fault else ""
     return ApiError(status, f"{asked}: {status} {found.message}{why}", found.reason)

@@ -25,6 +25,7 @@ class Resource:
         labels: label selector of the watch.
         minor: only statuses tell of it: where it may not be watched, as with a ClusterRole of an older release, nothing
             waits for it.
+        guards: it protects others, so that none of it is never taken for granted.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class Resource:
     remedy: str = "install the Gateway API's CRDs"
     labels: str = ""
     minor: bool = False
+    guards: bool = False
 
     @property
     def versions(self) -> tuple[Resource, ...]:
@@ -82,6 +84,7 @@ def _resource(kind: Kind) -> Resource:
         remedy=kind.remedy,
         labels=kind.labels,
         minor=kind.minor,
+        guards=kind.role == "policy",
     )
 
 

@@ -14,6 +14,8 @@ Rules:
   stall is the most reported failure of watchers in Python.)
 - 410 Gone, as a status or inside the stream, means: list again and replace.
 - An object that cannot be read, whatever is odd about it, costs itself only: its last good version stays (`Keep`).
+- What may not be read (403) is told and asked for again. Before it was listed once, what the rest can do without counts
+  as empty after a while; what guards others (policies), or is needed, is waited for.
 - A kind that the API server does not have in any version that is read is empty, and asked for again from time to time:
   nothing waits for it. It counts as missing when it was not found twice. One that the gateway cannot do without
   (`Resource.required`) and that was listed before keeps what it had: what the API server really deleted with a CRD it
@@ -51,6 +53,9 @@ FIRST_WAIT, LONGEST_WAIT = 0.2, 15.0
 MISSING_WAIT = 10.0
 #: Seconds before the second look for a kind that was not found.
 CONFIRM_WAIT = 0.5
+#: Seconds of refusals (403) after which a kind that the rest can do without counts as empty: a role that is older than
+#: the program must not keep it from serving.
+REFUSED_WAIT = 10.0
 #: One event; the API server takes objects of 3 MiB at most.
 MAX_LINE = 16 * 1024 * 1024
 #: Seconds without any progress, failures included, after which a watch is dead: more than all limits in a row.
@@ -69,6 +74,16 @@ class _ListMeta(msgspec.Struct):
 class _List(msgspec.Struct):
     metadata: _ListMeta
     items: list[dict[str, Any]] | None = None
+
+
+class _Named(msgspec.Struct):
+    name: str
+
+
+class _Kinds(msgspec.Struct):
+    """`APIResourceList`."""
+
+    resources: list[_Named] = []
 
 
 class _Event(msgspec.Struct):
@@ -111,6 +126,8 @@ class Watch:
         self._told_missing = self._told_older = False
         self._absences = 0
         self._listed = False
+        #: When it was first refused, by the monotonic clock; None: it is not.
+        self._refused: float | None = None
         self._moved = time.monotonic()
         self.alive = asyncio.Event()
 
@@ -162,13 +179,16 @@ class Watch:
         if error.status == 404 and not self._version:
             await self._missing()
             return
+        if error.status == 403 and await self._is_unknown():
+            await self._missing()
+            return
         if error.status in {401, 403}:
-            if self._resource.minor and not self._listed:
-                self._nothing()
+            self._refuse(error)
             remedy = (
                 "the controller's ClusterRole" if error.status == 403 else "the credentials of the kubeconfig or pod"
             )
-            self._complain("watch_refused", f"{kind} cannot be watched: {error}; look at {remedy}")
+            outcome = "" if self._listed or not self.alive.is_set() else "; until then there is none of it"
+            self._complain("watch_refused", f"{kind} cannot be watched: {error}; look at {remedy}{outcome}")
         elif error.status != 0 or self._wait >= 1:
             self._complain("watch_failed", f"the watch of {kind} failed: {error}; it is tried again")
         if error.status == 404:
@@ -177,6 +197,26 @@ class Watch:
         if 400 <= error.status < 500 and error.status not in {401, 403, 429}:
             self._version = ""
         await self._pause()
+
+    def _refuse(self, error: ApiError) -> None:
+        """It may not be read: what others can do without counts as empty, soon; what was listed stays."""
+        now = time.monotonic()
+        self._refused = self._refused if self._refused is not None else now
+        resource = self._resource
+        lasts = error.status == 403 and now - self._refused >= REFUSED_WAIT
+        if not self._listed and (resource.minor or (lasts and not resource.required and not resource.guards)):
+            self._nothing()
+
+    async def _is_unknown(self) -> bool:
+        """Whether the API server does not even have a kind that it forbids to read; everybody may ask that."""
+        resource = self._resource
+        if self._listed:
+            return False
+        try:
+            found = decoded(await self._client.get(resource.prefix), _Kinds, f"the kinds of {resource.version}")
+        except ApiError as error:
+            return error.status == 404
+        return all(item.name != resource.plural for item in found.resources)
 
     async def _missing(self) -> None:
         """The cluster does not have this kind in this version: try the next, or wait."""
@@ -210,7 +250,7 @@ class Watch:
 
     def _found(self) -> None:
         """The kind is there; say once that the CRDs are old, where it is only there in an older version."""
-        self._absences, self._told_missing = 0, False
+        self._absences, self._told_missing, self._refused = 0, False, None
         resource, wanted = self._resource, self._wanted
         outdated = resource.version != wanted.version and resource.version.startswith(GATEWAY_GROUP)
         if outdated and not self._told_older:
