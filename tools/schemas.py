@@ -24,8 +24,8 @@ from sluicegate.controller.api.kinds import TABLE
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "python" / "sluicegate" / "schema" / "data"
-#: Fields of core kinds that take a number or a text.
-INT_OR_STRING = {"targetPort"}
+#: Fields of core kinds that take a number or a text, and integers of 64 bits: the models do not say so.
+INT_OR_STRING, LONG = {"targetPort"}, {"observedGeneration"}
 #: Keywords whose values are schemas by name.
 BY_NAME = ("properties", "definitions")
 #: Smaller parts are written in place.
@@ -134,7 +134,6 @@ def core() -> dict[str, Any]:
         for version, written in zip(kind.versions, kind.api_versions, strict=True):
             document = described_by_client(kind, version)
             described = _resolved(document, document["$defs"])
-            described["properties"].pop("status", None)
             described["properties"]["metadata"] = {"type": "object"}
             scope = "Namespaced" if kind.namespaced else "Cluster"
             result[f"{written} {kind.name}"] = {
@@ -151,7 +150,7 @@ def _resolved(schema: dict[str, Any], definitions: dict[str, Any], name: str = "
     if "$ref" in schema:
         return _resolved(definitions[schema["$ref"].rpartition("/")[2]], definitions)
     if name in INT_OR_STRING:
-        return {"x-kubernetes-int-or-string": True}
+        return {"x-kubernetes-int-or-string": True, "format": "int32"}
     options = [item for item in schema.get("anyOf", ()) if item.get("type") != "null"]
     if options:
         return _resolved(options[0], definitions, name)
@@ -166,7 +165,9 @@ def _resolved(schema: dict[str, Any], definitions: dict[str, Any], name: str = "
         values = schema.get("additionalProperties")
         inner = _resolved(values, definitions) if isinstance(values, dict) else {}
         return {"type": "object", "additionalProperties": inner or {"x-kubernetes-preserve-unknown-fields": True}}
-    if kind in {"string", "integer", "boolean", "number"}:
+    if kind == "integer":
+        return {"type": kind, "format": "int64" if name in LONG else "int32"}
+    if kind in {"string", "boolean", "number"}:
         formats = {"format": "date-time"} if schema.get("format") == "date-time" else {}
         return {"type": kind, **formats}
     return {"x-kubernetes-preserve-unknown-fields": True}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .meta import Model, Object
-from .route import CommonRouteSpec, HTTPBackendReference, NameValueMatch, RouteFilter
+from .route import CommonRouteSpec, HTTPBackendReference, NameValueMatch, RouteFilter, SessionPersistence
 
 
 class GRPCMethodMatch(Model, frozen=True, kw_only=True):
@@ -30,7 +28,7 @@ class GRPCRouteRule(Model, frozen=True, kw_only=True):
     matches: tuple[GRPCRouteMatch, ...] = ()
     filters: tuple[RouteFilter, ...] = ()
     backend_refs: tuple[HTTPBackendReference, ...] = ()
-    session_persistence: dict[str, Any] | None = None
+    session_persistence: SessionPersistence | None = None
 
 
 class GRPCRouteSpec(CommonRouteSpec, frozen=True, kw_only=True):

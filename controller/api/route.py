@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from .meta import GATEWAY_GROUP, Model, Object
@@ -175,6 +173,10 @@ class RouteRetry(Model, frozen=True, kw_only=True):
     backoff: str | None = None
 
 
+class SessionPersistence(Model, frozen=True, kw_only=True):
+    """`sessionPersistence`: only that it is there is read, since it is not supported."""
+
+
 class HTTPRouteRule(Model, frozen=True, kw_only=True):
     """`HTTPRoute.spec.rules[]`."""
 
@@ -184,7 +186,7 @@ class HTTPRouteRule(Model, frozen=True, kw_only=True):
     backend_refs: tuple[HTTPBackendReference, ...] = ()
     timeouts: RouteTimeouts | None = None
     retry: RouteRetry | None = None
-    session_persistence: dict[str, Any] | None = None
+    session_persistence: SessionPersistence | None = None
 
 
 class HTTPRouteSpec(CommonRouteSpec, frozen=True, kw_only=True):

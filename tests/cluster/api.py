@@ -57,7 +57,7 @@ class Api:
             self._headers["Authorization"] = f"Bearer {token}"
 
     def call(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Object:
-        """Ask; returns the object of the answer."""
+        """Ask; returns the object of the answer. A body that is text is sent as it is."""
         with self._open(method, path, body, kind, LIMIT) as response:
             return json.loads(response.read() or b"{}")
 
@@ -176,7 +176,7 @@ class Api:
 
     def _open(self, method: str, path: str, body: Any, kind: str, limit: float) -> http.client.HTTPResponse:
         connection = http.client.HTTPSConnection(NODE_ADDRESS, API_PORT, context=self._tls, timeout=limit)
-        content = json.dumps(body) if body is not None else None
+        content = body if body is None or isinstance(body, str) else json.dumps(body)
         connection.request(method, path, content, {**self._headers, "Content-Type": kind or "application/json"})
         response = connection.getresponse()
         if response.status >= 400:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from odd_objects import certificate
 
 from go_modules import CONFORMANCE, GATEWAY_API, module
 from sluicegate.cli.checked import SCHEMA_CODES, schema_diagnostics
@@ -139,15 +140,38 @@ def test_the_schemas_of_our_own_kinds_are_those_of_the_crds() -> None:
     assert {key for key in catalog() if key[0].startswith("sluicegate.dev/")} == wanted
 
 
-@pytest.mark.parametrize(("name", "wrong"), [("root", 0), ("a.test:signer:root", 0), ("a.test:signer:Root", 1)])
-def test_names_of_trust_bundles(name: str, wrong: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "signer", "wrong"),
+    [
+        ("root", "", 0),
+        ("a.test:signer:root", "a.test/signer", 0),
+        ("a.test:signer:Root", "a.test/signer", 1),
+        ("a.test:signer:root", "", 1),
+        ("root", "a.test/signer", 1),
+        ("a:root", "a", 1),
+    ],
+)
+def test_names_of_trust_bundles(name: str, signer: str, wrong: int) -> None:
     document = {
         "apiVersion": "certificates.k8s.io/v1beta1",
         "kind": "ClusterTrustBundle",
         "metadata": {"name": name},
-        "spec": {"trustBundle": "pem"},
+        "spec": {"trustBundle": certificate(), "signerName": signer},
     }
     assert len(violations(document)) == wrong
+
+
+@pytest.mark.parametrize(
+    ("bundle", "said"),
+    [("pem", "no certificate"), (certificate().replace("M", "", 1), "block 0 is no X.509 certificate")],
+    ids=("none", "broken"),
+)
+def test_trust_bundles_that_are_none(bundle: str, said: str) -> None:
+    version = "certificates.k8s.io/v1beta1"
+    spec = {"trustBundle": bundle}
+    [found] = violations({"apiVersion": version, "kind": "ClusterTrustBundle", "metadata": {"name": "a"}, "spec": spec})
+    assert found.field == "spec.trustBundle"
+    assert said in found.message
 
 
 def test_there_are_36_invalid_examples() -> None:

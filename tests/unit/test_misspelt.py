@@ -5,12 +5,14 @@ Fields that are not known are dropped with a warning; then the object has to hol
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from odd_objects import certificate
 
 from sluicegate.controller import api as model
 from sluicegate.controller.api import Diagnostic
@@ -142,12 +144,12 @@ metadata: {name: a}
 binaryData:
   ca.crt: YQ==
 """,
-    "ClusterTrustBundle": """
+    "ClusterTrustBundle": f"""
 apiVersion: certificates.k8s.io/v1
 kind: ClusterTrustBundle
-metadata: {name: a}
+metadata: {{name: a}}
 spec:
-  trustBundle: pem
+  trustBundle: {json.dumps(certificate())}
 """,
 }
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from .loader import MAX_DEPTH, Item
+from .loader import MAX_DEPTH, Item, json_number
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 
@@ -133,4 +133,4 @@ def _check_depth(value: object, depth: int) -> None:
                 _check_depth(item, depth + 1)
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_once)
+_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_float=json_number)

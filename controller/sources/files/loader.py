@@ -1,7 +1,8 @@
 """YAML as Kubernetes reads it, with limits.
 
 Rules:
-- Timestamps stay strings and there are no base-60 numbers: both are YAML 1.1 habits that the API does not share.
+- Scalars are what the API server takes them for (`go-yaml` version 2, then JSON): `y` and `n` are booleans, `80.0` and
+  `1e3` are integers, `08` is 8; there are no timestamps and no base-60 numbers.
 - A key that appears twice in one mapping is an error: one of the two values would be lost without a word.
 - Keys are text: numbers and booleans become the text that they are written as in JSON, as `sigs.k8s.io/yaml` has it;
   others are an error, and so is a type that JSON does not have (`!!set`, `!!omap`, `!!pairs`).
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import re
 from collections.abc import Hashable, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -36,12 +38,15 @@ _Base: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _KEPT_TAGS = ("bool", "null", "merge")
 _TEXT, _MAPPING, _SEQUENCE = (f"tag:yaml.org,2002:{name}" for name in ("str", "map", "seq"))
 _INTEGER = "tag:yaml.org,2002:int"
-_SCALARS = frozenset({_INTEGER, *(f"tag:yaml.org,2002:{name}" for name in ("bool", "null", "float"))})
-_INT = re.compile(r"^[-+]?(?:0b[0-1_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)$")
+_BOOLEAN, _NUMBER = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:float"
+_SCALARS = frozenset({_INTEGER, _BOOLEAN, _NUMBER, "tag:yaml.org,2002:null"})
+_INT = re.compile(r"^[-+]?(?:0[bB][0-1_]+|0[oO]?[0-7_]+|0[xX][0-9a-fA-F_]+|0|[1-9][0-9_]*)$")
 _FLOAT = re.compile(
-    r"^(?:[-+]?(?:[0-9][0-9_]*)\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+"
+    r"^(?:[-+]?(?:[0-9][0-9_]*)\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+|[-+]?0[0-9_]+"
     r"|[-+]?\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
 )
+#: From here on a number is written with an exponent, and is no integer (`encoding/json`).
+_EXPONENT = 1e21
 
 
 class YamlError(ValueError):
@@ -107,15 +112,45 @@ def _refuse(_loader: _Loader, node: yaml.Node) -> None:
 def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:
     if len(node.value) > MAX_INTEGER:
         raise YamlError(f"an integer of {len(node.value):,} digits: quote it, or correct it", node.start_mark.line + 1)
-    return int(loader.construct_yaml_int(node))
+    text = node.value.lower().replace("0o", "0", 1)
+    return int(loader.construct_yaml_int(yaml.ScalarNode(node.tag, text, node.start_mark, node.end_mark)))
+
+
+def _number(loader: _Loader, node: yaml.ScalarNode) -> int | float | str:
+    """A number as JSON has it: an integer where it has no fraction; too large a one is text.
+
+    Raises:
+        YamlError: infinity, or no number.
+    """
+    found = json_number(loader.construct_yaml_float(node))
+    if math.isfinite(found):
+        return found
+    if node.value[-1:].isdigit():
+        return str(node.value)
+    raise YamlError(f"JSON has no {node.value}: write a number", node.start_mark.line + 1)
+
+
+def _boolean(_loader: _Loader, node: yaml.ScalarNode) -> bool:
+    text = node.value.lower()
+    return text == "y" or (text != "n" and bool(_Loader.bool_values[text]))
 
 
 for _name in ("set", "omap", "pairs"):
     _Loader.add_constructor(f"tag:yaml.org,2002:{_name}", _refuse)
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_scalar)
+_Loader.add_constructor("tag:yaml.org,2002:merge", _Loader.construct_scalar)
 _Loader.add_constructor(_INTEGER, _integer)
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", _INT, list("-+0123456789"))
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+_Loader.add_constructor(_NUMBER, _number)
+_Loader.add_constructor(_BOOLEAN, _boolean)
+_Loader.add_implicit_resolver(_BOOLEAN, re.compile(r"^[yYnN]$"), list("yYnN"))
+_Loader.add_implicit_resolver(_INTEGER, _INT, list("-+0123456789"))
+_Loader.add_implicit_resolver(_NUMBER, _FLOAT, list("-+0123456789."))
+
+
+def json_number(text: str | float) -> int | float:
+    """A number with a point or an exponent as the API server gets it: written as JSON, 80.0 is 80."""
+    found = float(text)
+    return int(found) if abs(found) < _EXPONENT and found.is_integer() else found
 
 
 class Item(NamedTuple):

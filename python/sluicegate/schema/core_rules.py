@@ -1,96 +1,74 @@
-"""What the API server asks of Kubernetes' own kinds beyond their types, as far as it matters to a gateway.
+"""What the API server asks of Kubernetes' own kinds beyond their types.
 
-These rules are Go code there and in no schema. Source: `ValidateService`, `ValidateSecret` and `ValidateConfigMap` of
-`pkg/apis/core/validation`, `ValidateEndpointSlice` of `pkg/apis/discovery/validation`. Messages never quote a Secret.
-Left out on purpose: an endpoint on a loopback address, which files of a test have and no cluster could use.
+These rules are Go code there and in no schema. Source: `ValidateSecret`, `ValidateConfigMap` and `ValidateNamespace` of
+`pkg/apis/core/validation`, `ValidateClusterTrustBundle` of `pkg/apis/certificates/validation`; Services and
+EndpointSlices are in `core_network`. Messages never quote a Secret.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import difflib
-import ipaddress
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from .core_network import endpoint_slice, service
+from .metadata import finalizer_rules
+from .names import is_key, is_subdomain
 
 #: Field, message and remedy; see `Diagnostic`.
 Said = tuple[str, str, str]
 
-MAX_PORT = 65_535
-#: Of one endpoint.
-MAX_ADDRESSES = 100
-_TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
-_PROTOCOLS = ("TCP", "UDP", "SCTP")
-_FAMILIES: dict[str, Callable[[str], object]] = {
-    "IPv4": ipaddress.IPv4Address,
-    "IPv6": ipaddress.IPv6Address,
-    "FQDN": str,
-}
+#: Of all values of a ConfigMap or a Secret together, in bytes.
+MAX_DATA = 1024 * 1024
 TLS_TYPE = "kubernetes.io/tls"
+#: Type of a Secret: keys of which it needs all.
+_KEYS = {
+    TLS_TYPE: ("tls.crt", "tls.key"),
+    "kubernetes.io/ssh-auth": ("ssh-privatekey",),
+    "kubernetes.io/dockercfg": (".dockercfg",),
+    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
+}
+_BLOCK = re.compile(r"-----BEGIN ([^-\n]+)-----\s*\n(.*?)-----END \1-----", re.DOTALL)
 
 
-def core_rules(kind: str, body: dict[str, Any]) -> Iterator[Said]:
+def core_rules(document: dict[str, Any]) -> Iterator[Said]:
     """Say what rules of a kind of Kubernetes do not hold.
 
     Args:
-        kind: the kind.
-        body: the object without metadata, its structure already found to be right.
+        document: its structure already found to be right.
     """
-    rules = _RULES.get(kind)
+    rules = _RULES.get(document["kind"])
     if rules is not None:
-        yield from rules(body)
-
-
-def _service(body: dict[str, Any]) -> Iterator[Said]:
-    spec = body.get("spec", {})
-    kind = spec.get("type") or "ClusterIP"
-    yield from _one_of("spec.type", kind, _TYPES)
-    ports = spec.get("ports", [])
-    if not ports and kind != "ExternalName" and spec.get("clusterIP") != "None":
-        yield "spec.ports", "required, unless the Service is headless or of type ExternalName", ""
-    if kind == "ExternalName" and not spec.get("externalName"):
-        yield "spec.externalName", "required: the Service is of type ExternalName", ""
-    seen: dict[tuple[object, object], int] = {}
-    for index, port in enumerate(ports):
-        path = f"spec.ports[{index}]"
-        number, protocol = port["port"], port.get("protocol") or "TCP"
-        if len(ports) > 1 and not port.get("name"):
-            yield f"{path}.name", "required: the Service has several ports", ""
-        if not 0 < number <= MAX_PORT:
-            yield f"{path}.port", f"{number} is no port: 1 to {MAX_PORT}", ""
-        yield from _one_of(f"{path}.protocol", protocol, _PROTOCOLS)
-        first = seen.setdefault((number, protocol), index)
-        if first != index:
-            yield path, f"duplicate: port {number} of {protocol} is already at [{first}]", "remove one of the two"
-
-
-def _endpoint_slice(body: dict[str, Any]) -> Iterator[Said]:
-    family = body["addressType"]
-    yield from _one_of("addressType", family, tuple(_FAMILIES))
-    for index, endpoint in enumerate(body.get("endpoints", [])):
-        path, addresses = f"endpoints[{index}].addresses", endpoint["addresses"]
-        if not 0 < len(addresses) <= MAX_ADDRESSES:
-            yield path, f"{len(addresses)} addresses: 1 to {MAX_ADDRESSES} are needed", ""
-        for place, address in enumerate(addresses):
-            try:
-                _FAMILIES.get(family, str)(address)
-            except ValueError:
-                yield f"{path}[{place}]", f"{address!r} is no {family} address", ""
-    for index, port in enumerate(body.get("ports", [])):
-        yield from _one_of(f"ports[{index}].protocol", port.get("protocol") or "TCP", _PROTOCOLS)
+        yield from rules(document)
 
 
 def _secret(body: dict[str, Any]) -> Iterator[Said]:
+    found, texts = body.get("data", {}), body.get("stringData", {})
     yield from _base64("data", body)
-    if body.get("type") == TLS_TYPE:
-        for key in ("tls.crt", "tls.key"):
-            if key not in body.get("data", {}) and key not in body.get("stringData", {}):
-                yield f'data["{key}"]', f"required: the Secret is of type {TLS_TYPE}", ""
+    yield from _keys("data", found, {})
+    yield from _keys("stringData", texts, {})
+    for key in _KEYS.get(body.get("type", ""), ()):
+        if key not in found and key not in texts:
+            yield f'data["{key}"]', f"required: the Secret is of type {body['type']}", ""
 
 
 def _config_map(body: dict[str, Any]) -> Iterator[Said]:
     yield from _base64("binaryData", body)
+    texts, binary = body.get("data", {}), body.get("binaryData", {})
+    yield from _keys("data", texts, binary)
+    yield from _keys("binaryData", binary, {})
+
+
+def _keys(field: str, values: dict[str, str], others: dict[str, str]) -> Iterator[Said]:
+    for key in values:
+        if not is_key(key):
+            yield f'{field}["{key}"]', "no key: letters, digits, -, _ and ., at most 253", "give it another name"
+        if key in others:
+            yield f'{field}["{key}"]', "duplicate: it is in binaryData as well", "remove one of the two"
+    if sum(len(value) for value in values.values()) > MAX_DATA * (4 / 3 if field.startswith("binary") else 1):
+        yield field, f"more than {MAX_DATA:,} bytes in all", "split it"
 
 
 def _base64(field: str, body: dict[str, Any]) -> Iterator[Said]:
@@ -102,15 +80,52 @@ def _base64(field: str, body: dict[str, Any]) -> Iterator[Said]:
             yield f'{field}["{key}"]', "not base64", remedy
 
 
-def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> Iterator[Said]:
-    if value not in allowed:
-        near = difflib.get_close_matches(value, allowed, 1)
-        yield field, f'"{value}" is not supported: {", ".join(allowed)}', f"did you mean {near[0]}?" if near else ""
+def _namespace(body: dict[str, Any]) -> Iterator[Said]:
+    yield from finalizer_rules("spec.finalizers", body.get("spec", {}).get("finalizers", []), custom=False)
+
+
+def _trust_bundle(body: dict[str, Any]) -> Iterator[Said]:
+    spec, name = body["spec"], str(body["metadata"].get("name", ""))
+    signer = spec.get("signerName", "")
+    if signer:
+        domain, slash, path = signer.partition("/")
+        if not (slash and path and "." in domain and is_subdomain(domain)):
+            yield "spec.signerName", f"{signer!r} is no signer", "write a domain, / and a name: example.com/signer"
+        prefix = f"{signer.replace('/', ':')}:"
+        if not name.startswith(prefix):
+            yield "metadata.name", f"the bundle of a signer has its name first: {prefix}", f"write {prefix}{name}"
+    elif ":" in name:
+        yield "metadata.name", "a bundle without a signer has no : in its name", "set spec.signerName"
+    blocks = _BLOCK.findall(spec.get("trustBundle", ""))
+    if not blocks:
+        yield "spec.trustBundle", "no certificate in PEM", "it needs one at least"
+    for index, (label, text) in enumerate(blocks):
+        if label != "CERTIFICATE":
+            yield "spec.trustBundle", f"block {index} is a {label}, not a CERTIFICATE", "remove it"
+        else:
+            yield from _authority(index, text)
+
+
+def _authority(index: int, text: str) -> Iterator[Said]:
+    from cryptography import x509  # only where there is a bundle
+
+    try:
+        certificate = x509.load_der_x509_certificate(base64.b64decode("".join(text.split()), validate=True))
+        authority = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        authority = False
+    except (binascii.Error, ValueError):
+        yield "spec.trustBundle", f"block {index} is no X.509 certificate", "write the certificate as it was issued"
+        return
+    if not authority:
+        yield "spec.trustBundle", f"the certificate in block {index} is no CA", "write the CA that issued it"
 
 
 _RULES: dict[str, Callable[[dict[str, Any]], Iterator[Said]]] = {
-    "Service": _service,
-    "EndpointSlice": _endpoint_slice,
+    "Service": service,
+    "EndpointSlice": endpoint_slice,
     "Secret": _secret,
     "ConfigMap": _config_map,
+    "Namespace": _namespace,
+    "ClusterTrustBundle": _trust_bundle,
 }

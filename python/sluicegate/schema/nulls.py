@@ -11,9 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from .catalog import catalog
+from .metadata import METADATA
 
-_TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
-_METADATA = {"properties": {"labels": _TEXTS, "annotations": _TEXTS}}
 _EMPTY: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "boolean": False}
 
 
@@ -33,7 +32,7 @@ def without_nulls(document: dict[str, Any]) -> dict[str, Any]:
     metadata = document.get("metadata")
     if isinstance(metadata, dict):
         given = {key: value for key, value in metadata.items() if value is not None}
-        body["metadata"] = _without(given, _METADATA, custom=False)
+        body["metadata"] = _without(given, METADATA, custom=False)
     return {key: body[key] for key in document if key in body}
 
 

@@ -1,8 +1,8 @@
 """The rules of a CRD in CEL (`x-kubernetes-validations`).
 
-A rule sees `self`: the value with its defaults, names that are words of CEL escaped (`__namespace__`). Rules that
-compare with `oldSelf` are about updates and do not apply to a manifest. Rules are given only the fields that they name,
-and their verdict on these is remembered: most of what rules read is the same in many objects.
+A rule sees `self`: the value with its defaults, names that are words of CEL as they are and escaped (`__namespace__`).
+Rules that compare with `oldSelf` are about updates and do not apply to a manifest. Rules are given only the fields that
+they name, and their verdict on these is remembered: most of what rules read is the same in many objects.
 Source: "Validation rules" of the Kubernetes documentation on custom resources.
 """
 
@@ -80,9 +80,10 @@ def _seen(value: Any, schema: dict[str, Any], names: frozenset[str]) -> Any:  # 
         seen = {}
         for name, item in value.items():
             if name in properties:
-                escaped = _escaped(name)
-                if escaped in names:
-                    seen[escaped] = _seen(item, properties[name], names)
+                # A word of CEL is a name after a point, escaped or not (`has(self.namespace)` of v1.7.0's Gateway).
+                for written in (name, _escaped(name)):
+                    if written in names and written not in seen:
+                        seen[written] = _seen(item, properties[name], names)
             elif isinstance(additional, dict):
                 seen[str(name)] = _seen(item, additional, names)
         return seen

@@ -63,7 +63,7 @@ class Structure:
                 self._add(path, f"null is no {schema['type']}", "leave the field out, or give it a value", blocks=True)
             return
         if schema.get("x-kubernetes-int-or-string"):
-            if not isinstance(value, (int, str)) or isinstance(value, bool):
+            if not isinstance(value, str) and not _has_type(value, "integer"):
                 self._add(path, f"{self._show(value)} is neither an integer nor a string", blocks=True)
                 return
         elif not _has_type(value, schema.get("type")):
@@ -167,9 +167,12 @@ class Structure:
             self._add(path, f"{self._show(value)} is less than {low}")
         if high is not None and (value > high or (schema.get("exclusiveMaximum") and value == high)):
             self._add(path, f"{self._show(value)} is more than {high}")
-        bound = _INTEGER_BOUNDS.get(schema.get("format", ""))
+        # A number beyond 64 bits is no integer to Go.
+        integer = schema.get("type") == "integer" or schema.get("x-kubernetes-int-or-string")
+        kind = schema.get("format", "int64" if integer else "")
+        bound = _INTEGER_BOUNDS.get(kind)
         if bound is not None and not -bound <= value < bound:
-            self._add(path, f"{self._show(value)} does not fit {schema['format']}", blocks=True)
+            self._add(path, f"{self._show(value)} does not fit {kind}", blocks=True)
 
     def _size(self, size: int, schema: dict[str, Any], path: str, keyword: str, unit: str) -> None:
         low, high = schema.get(f"min{keyword}"), schema.get(f"max{keyword}")

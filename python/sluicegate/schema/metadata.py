@@ -1,0 +1,129 @@
+"""What the API server asks of `metadata`, which all kinds have: types, names, labels, owners.
+
+The types are those of `ObjectMeta` of k8s.io/apimachinery, which are in no CRD; the rules are `ValidateObjectMeta` of
+its `api/validation`. What the API server overwrites (uid, times, versions) only has to be of the right type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .names import MAX_SUBDOMAIN, is_label, is_label_value, is_qualified, is_service_name, is_subdomain
+
+#: Field, message and remedy; see `Diagnostic`.
+Said = tuple[str, str, str]
+
+_TEXT = {"type": "string"}
+_TEXTS = {"type": "object", "additionalProperties": _TEXT}
+_TIME = {"type": "string", "format": "date-time"}
+_INTEGER = {"type": "integer", "format": "int64"}
+_OWNER: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        **dict.fromkeys(("apiVersion", "kind", "name", "uid"), _TEXT),
+        "controller": {"type": "boolean"},
+        "blockOwnerDeletion": {"type": "boolean"},
+    },
+}
+_MANAGED: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        **dict.fromkeys(("manager", "operation", "apiVersion", "fieldsType", "subresource"), _TEXT),
+        "time": _TIME,
+        "fieldsV1": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+    },
+}
+#: Structural, as the schemas of kinds are.
+METADATA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        **dict.fromkeys(("name", "generateName", "namespace", "selfLink", "uid", "resourceVersion"), _TEXT),
+        **dict.fromkeys(("generation", "deletionGracePeriodSeconds"), _INTEGER),
+        **dict.fromkeys(("creationTimestamp", "deletionTimestamp"), _TIME),
+        **dict.fromkeys(("labels", "annotations"), _TEXTS),
+        "finalizers": {"type": "array", "items": _TEXT},
+        "ownerReferences": {"type": "array", "items": _OWNER},
+        "managedFields": {"type": "array", "items": _MANAGED},
+    },
+}
+
+#: Of all annotations of an object together, in bytes.
+MAX_ANNOTATIONS = 256 * 1024
+STANDARD_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
+
+_QUALIFIED = "letters, digits, -, _ and ., at most 63, with a domain and / before them or not"
+_VALUE = "letters, digits, -, _ and ., at most 63; other texts fit into annotations"
+
+
+def metadata_rules(metadata: dict[str, Any], kind: str, *, custom: bool) -> Iterator[Said]:
+    """Say what rules of `metadata` do not hold.
+
+    Args:
+        metadata: with a structure that is right.
+        kind: of the object.
+        custom: it is a custom resource.
+    """
+    name, prefix = metadata.get("name", ""), metadata.get("generateName", "")
+    if name or not prefix:
+        yield from _name("metadata.name", name, kind)
+    if prefix:
+        yield from _name("metadata.generateName", f"{prefix[:-1]}a" if prefix.endswith("-") else prefix, kind)
+    namespace = metadata.get("namespace", "")
+    if namespace and not is_label(namespace):
+        yield "metadata.namespace", f"{namespace!r} is no DNS label (RFC 1123)", "use lower-case letters, digits and -"
+    if not custom and metadata.get("generation", 0) < 0:
+        yield "metadata.generation", "less than 0", ""
+    yield from label_rules("metadata.labels", metadata.get("labels", {}))
+    annotations = metadata.get("annotations", {})
+    for key in annotations:
+        if not is_qualified(key.lower()):
+            yield f'metadata.annotations["{key}"]', f"{key!r} is no qualified name", _QUALIFIED
+    if sum(len(key.encode()) + len(text.encode()) for key, text in annotations.items()) > MAX_ANNOTATIONS:
+        yield "metadata.annotations", f"more than {MAX_ANNOTATIONS:,} bytes in all", "move large texts elsewhere"
+    yield from finalizer_rules("metadata.finalizers", metadata.get("finalizers", []), custom=custom)
+    yield from _owners(metadata.get("ownerReferences", []))
+
+
+def label_rules(field: str, labels: dict[str, str]) -> Iterator[Said]:
+    """Say which labels are none."""
+    for key, value in labels.items():
+        if not is_qualified(key):
+            yield f'{field}["{key}"]', f"{key!r} is no qualified name", _QUALIFIED
+        if not is_label_value(value):
+            yield f'{field}["{key}"]', f"{value!r} is no value of a label", _VALUE
+
+
+def finalizer_rules(field: str, finalizers: list[str], *, custom: bool) -> Iterator[Said]:
+    """Say which finalizers are none; those of Kubernetes' own kinds have a domain, but for its own."""
+    for index, name in enumerate(finalizers):
+        if not is_qualified(name):
+            yield f"{field}[{index}]", f"{name!r} is no qualified name", _QUALIFIED
+        elif not custom and "/" not in name and name not in STANDARD_FINALIZERS:
+            yield f"{field}[{index}]", f"{name!r} has no domain", f"write example.com/{name}"
+
+
+def _name(field: str, name: str, kind: str) -> Iterator[Said]:
+    if not name:
+        yield field, "required", ""
+        return
+    if kind == "Service":
+        fits, what = is_service_name(name), "DNS label that begins with a letter (RFC 1035)"
+    elif kind == "Namespace":
+        fits, what = is_label(name), "DNS label (RFC 1123)"
+    else:
+        # A bundle of a signer has the signer's name before its own: `example.com:signer:name`.
+        parts = name.split(":") if kind == "ClusterTrustBundle" else [name]
+        fits, what = len(name) <= MAX_SUBDOMAIN and all(map(is_subdomain, parts)), "DNS subdomain (RFC 1123)"
+    if not fits:
+        remedy = "use lower-case letters, digits, - and ., beginning and ending with a letter or digit"
+        yield field, f"{name!r} is no {what}", remedy
+
+
+def _owners(owners: list[dict[str, Any]]) -> Iterator[Said]:
+    for index, owner in enumerate(owners):
+        for name in ("apiVersion", "kind", "name", "uid"):
+            if not owner.get(name):
+                yield f"metadata.ownerReferences[{index}].{name}", "required", ""
+    if sum(bool(owner.get("controller")) for owner in owners) > 1:
+        yield "metadata.ownerReferences", "only one owner may be the controller", ""
