@@ -13,7 +13,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from ..api import READ_KINDS, Object, ObjectKey, Origin
+from ..api import Object, ObjectKey, Origin
 
 #: Objects of one kind by (namespace, name).
 Table = Mapping[tuple[str, str], Object]
@@ -61,10 +61,11 @@ class Snapshot:
         """Keys that were added, removed or replaced between `other` and this snapshot, by kind."""
         if other is not None and other.store is self.store and other.serial == self.base:
             return self.changes
+        before = other.tables if other is not None else {}
         return {
             kind: changed
-            for kind in READ_KINDS
-            if (changed := _difference(other.table(kind) if other else _EMPTY, self.table(kind)))
+            for kind in self.tables.keys() | before.keys()
+            if (changed := _difference(before.get(kind, _EMPTY), self.table(kind)))
         }
 
 
