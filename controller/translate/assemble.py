@@ -1,6 +1,7 @@
 """A Gateway with its listeners while it is translated, and how the immutable `Part` comes out of it.
 
-The verdict on an object follows from its listeners: refused with none that works, `ListenersNotValid` with some.
+The verdict on an object follows from its listeners: refused with none that works, `ListenersNotValid` with some. Those
+that only wait for their Secrets refuse nothing: cert-manager makes a Secret once there is a Gateway that names it.
 """
 
 from __future__ import annotations
@@ -129,12 +130,20 @@ def _accepted(group: Group, refused: Verdict | None, kind: str) -> Verdict:
 
 
 def _by_listeners(drafts: list[Draft], kind: str) -> Verdict:
-    bad = [(draft.spec.name, _trouble(draft)) for draft in drafts if not draft.usable]
-    if bad:
+    bad = [(draft.spec.name, _trouble(draft)) for draft in drafts if not draft.usable and not _waits(draft)]
+    waiting = [(draft.spec.name, _trouble(draft)) for draft in drafts if not draft.usable and _waits(draft)]
+    if bad or waiting:
         some = len(bad) < len(drafts)
-        message = f"{'Some' if some else 'No'} listeners are valid; not valid: {_named(bad)}"
-        return Verdict(some, Reason.LISTENERS_NOT_VALID, message)
+        parts = [f"not valid: {_named(bad)}"] if bad else []
+        parts += [f"waiting for their certificates: {_named(waiting)}"] if waiting else []
+        valid = "Some" if len(bad) + len(waiting) < len(drafts) else "No"
+        return Verdict(some, Reason.LISTENERS_NOT_VALID, f"{valid} listeners are valid; {'; '.join(parts)}")
     return Verdict(True, Reason.ACCEPTED, f"The {kind} is accepted")
+
+
+def _waits(draft: Draft) -> bool:
+    """Whether a listener lacks nothing but its certificates: that refuses nobody."""
+    return draft.waiting and draft.accepted.ok and not draft.conflicted.ok and draft.filters is not None
 
 
 def _trouble(draft: Draft) -> str:

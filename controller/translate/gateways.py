@@ -27,6 +27,7 @@ from .listeners import ListenerScope, draft_listener
 from .options import IMPLICIT_CLASS, Options
 from .pool import give_addresses
 from .secrets import Material
+from .selectors import selector_fault
 from .status import Verdict
 from .topology import Classes, GatewayFacts, Part
 from .values import normal_address
@@ -228,7 +229,7 @@ def _attach_listener_sets(
 def _namespace_allowed(namespace: str, own: str, allowed: AllowedListenersNamespaces, material: Material) -> bool:
     if allowed.from_ == "Same":
         return namespace == own
-    if allowed.from_ == "Selector" and allowed.selector is not None:
+    if allowed.from_ == "Selector" and allowed.selector is not None and selector_fault(allowed.selector) is None:
         material.reads.add(("Namespace", "", namespace))
         labels = namespace_labels(material.snapshot, namespace, implicit=material.options.implicit_namespaces)
         return labels is not None and allowed.selector.matches(labels)
@@ -266,6 +267,11 @@ def _check_gateway(build: Build, diagnostics: Diagnostics) -> None:
     if spec.default_scope not in {"", "None"}:
         message = "default Gateways are not supported: routes attach by parentRefs only"
         diagnostics.warning("spec.defaultScope", "unsupported-field", message, "remove defaultScope")
+    namespaces = spec.allowed_listeners.namespaces
+    fault = selector_fault(namespaces.selector) if namespaces.from_ == "Selector" else None
+    if fault is not None:
+        field = f"spec.allowedListeners.namespaces.selector{fault[0]}"
+        diagnostics.error(field, "unsupported-value", f"{fault[1]}: no ListenerSet is allowed", "correct it")
 
 
 def _give_addresses(

@@ -17,6 +17,7 @@ from .kinds import PROTOCOLS, kinds_of
 from .listener_filters import Refused, translate_listener_filters
 from .options import CertificateFacts
 from .secrets import Material, is_cluster_bundle
+from .selectors import selector_fault
 from .status import Kind, Verdict
 from .values import MAX_PORT, hostname_error, hostnames_intersect, is_section_name
 
@@ -45,6 +46,7 @@ class Draft:
         accepted, resolved, conflicted: its conditions.
         overlapping: whether `OverlappingTLSConfig` is to be set.
         tls: what an HTTPS or TLS listener terminates with; absent while no certificate resolves.
+        waiting: nothing is wrong but that its Secrets are not there yet, or hold no certificate yet.
         filters: what its filters come to; None where one cannot be honoured, and the listener is not served.
     """
 
@@ -62,6 +64,7 @@ class Draft:
     conflicted: Verdict = NO_CONFLICT
     overlapping: bool = False
     tls: ir.ListenerTls | None = None
+    waiting: bool = False
     filters: tuple[ir.RequestHeaders, ...] | None = ()
 
     @property
@@ -88,8 +91,8 @@ class Draft:
             self.accepted = Verdict(False, reason, message)
 
     def unresolved(self, verdict: Verdict) -> None:
-        """Set `ResolvedRefs` to False; the first cause stays."""
-        if self.resolved.ok:
+        """Set `ResolvedRefs` to False, the first cause stays; or say more about references that are resolved."""
+        if self.resolved is RESOLVED or (self.resolved.ok and not verdict.ok):
             self.resolved = verdict
 
 
@@ -158,6 +161,12 @@ def _check_values(draft: Draft, diagnostics: Diagnostics) -> None:
     if spec.hostname and not draft.hostname:
         message = f"a listener of protocol {spec.protocol} takes all that comes to its port, whatever the hostname"
         diagnostics.warning(f"{path}.hostname", "hostname-ignored", message, "remove hostname")
+    namespaces = spec.allowed_routes.namespaces
+    fault = selector_fault(namespaces.selector) if namespaces.from_ == "Selector" else None
+    if fault is not None:
+        field, message = f"allowedRoutes.namespaces.selector{fault[0]}", fault[1]
+        draft.reject(Reason.UNSUPPORTED_VALUE, f"{field}: {message}")
+        diagnostics.error(f"{path}.{field}", "unsupported-value", message, "correct it, or use from: Same or from: All")
     error = hostname_error(draft.hostname, wildcard=True) if draft.hostname else None
     if error is not None:
         message = f"hostname {spec.hostname} {error}"
@@ -220,6 +229,7 @@ def _resolve_tls(draft: Draft, gateway: Gateway, material: Material, diagnostics
             f"{path}.options", "options-ignored", "no TLS option is known, all are ignored", "remove them"
         )
     certificates: list[str] = []
+    lacking = 0
     for index, reference in enumerate(spec.tls.certificate_refs):
         field = f"{path}.certificateRefs[{index}]"
         found, verdict, facts = material.certificate(
@@ -227,6 +237,9 @@ def _resolve_tls(draft: Draft, gateway: Gateway, material: Material, diagnostics
         )
         if verdict is not None:
             draft.unresolved(verdict)
+            # A reference that is not permitted, or to another kind, waits for nothing.
+            is_secret = reference.group == "" and reference.kind == "Secret"
+            lacking += is_secret and verdict.reason is Reason.INVALID_CERTIFICATE_REF
         if found is not None and found not in certificates:
             certificates.append(found)
             _check_names(draft, field, facts, diagnostics)
@@ -237,6 +250,7 @@ def _resolve_tls(draft: Draft, gateway: Gateway, material: Material, diagnostics
         message = "spec.tls.frontend is about HTTPS (GEP-91): the clients of this listener are not validated"
         remedy = "use protocol HTTPS, or mode Passthrough and validate clients in the backend"
         diagnostics.warning(path, "client-validation-ignored", message, remedy)
+    draft.waiting = lacking == len(spec.tls.certificate_refs)
     if certificates:
         draft.tls = ir.ListenerTls(certificates=tuple(certificates), client_validation=validation)
 

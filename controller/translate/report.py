@@ -249,6 +249,9 @@ def gateway_programmed(facts: GatewayFacts, sets: Iterable[ListenerSetFacts], pr
         return "False", Reason.INVALID, facts.accepted.message
     if facts.unassigned:
         return "False", Reason.ADDRESS_NOT_ASSIGNED, facts.unassigned
+    sets = tuple(sets)
+    if facts.listeners and next(iter(_served(facts, sets)), None) is None:
+        return "False", Reason.INVALID, facts.accepted.message
     missing = _provisioning_problem(facts, programming)
     if missing is not None:
         return missing
@@ -256,12 +259,15 @@ def gateway_programmed(facts: GatewayFacts, sets: Iterable[ListenerSetFacts], pr
         return "Unknown", Reason.PENDING, "The Gateway is not applied yet"
     if facts.unusable:
         return "False", Reason.ADDRESS_NOT_USABLE, "; ".join(facts.unusable)
-    sets = tuple(sets)
     if any(map(_failed_on_address, programming.errors.values())):
         for item in _served(facts, sets):
             report = programming.errors.get(item.id)
             if report is not None and report.error is not None and _failed_on_address(report):
                 return "False", Reason.ADDRESS_NOT_USABLE, report.error.message
+    return _by_served(facts, sets, programming)
+
+
+def _by_served(facts: GatewayFacts, sets: Iterable[ListenerSetFacts], programming: Programming) -> Programmed:
     first: Programmed | None = None
     pending: Programmed | None = None
     for item in _served(facts, sets):
@@ -321,6 +327,8 @@ def _set_programmed(facts: ListenerSetFacts, parent: Programmed, programming: Pr
     if truth == "False":
         return "False", Reason.PARENT_NOT_PROGRAMMED, message
     outcomes = [_listener_programmed(item, programming) for item in facts.listeners if item.served]
+    if facts.listeners and not outcomes:
+        return "False", Reason.LISTENERS_NOT_VALID, facts.accepted.message
     if not outcomes or any(item[0] == "True" for item in outcomes):
         return "True", Reason.PROGRAMMED, "The ListenerSet is programmed"
     return outcomes[0]

@@ -67,8 +67,8 @@ class Material:
             diagnostics: takes what is wrong.
 
         Returns:
-            The certificate's id where there is one to serve with, the verdict on the reference where it is not good,
-            and facts about the certificate.
+            The certificate's id where there is one to serve with, the verdict on the reference where something is to be
+            said of it, and facts about the certificate.
         """
         namespace = reference.namespace or source.namespace
         label = f"Secret {namespace}/{reference.name}"
@@ -94,7 +94,7 @@ class Material:
         if isinstance(secret, Secret) and secret.type != _TYPE:
             message = f"{label} is of type {secret.type}: it serves from files, but in a cluster it is not read"
             diagnostics.warning(path, "secret-type", message, f"write type: {_TYPE} in the Secret")
-        return identifier, self._check_times(label, identifier, path, facts, invalid, diagnostics), facts
+        return identifier, self._check_times(label, identifier, path, facts, diagnostics), facts
 
     def _check(self, namespace: str, name: str, identifier: str) -> tuple[CertificateFacts, str]:
         """Load and check a Secret once for each translation."""
@@ -143,7 +143,7 @@ class Material:
         return True
 
     def _check_times(
-        self, label: str, identifier: str, path: str, facts: CertificateFacts, invalid: Reason, diagnostics: Diagnostics
+        self, label: str, identifier: str, path: str, facts: CertificateFacts, diagnostics: Diagnostics
     ) -> Verdict | None:
         """Judge a certificate by the clock; it is served in any case, unless the one before it is better."""
         now = self.options.now
@@ -170,8 +170,9 @@ class Material:
         else:
             message += "; it is served all the same"
         code: Code = "certificate-expired" if expired else "certificate-not-yet-valid"
-        diagnostics.error(path, code, message, "renew the certificate" if expired else "check the clock, or wait")
-        return Verdict(False, invalid, message)
+        diagnostics.warning(path, code, message, "renew the certificate" if expired else "check the clock, or wait")
+        # The reference is to something that is there and well formed, so it is resolved (`InvalidCertificateRef`).
+        return Verdict(True, Reason.RESOLVED_REFS, message)
 
     def _is_replaced_too_early(self, identifier: str, now: float) -> bool:
         """Whether the certificate that serves now is another one, and valid."""

@@ -83,7 +83,7 @@ def test_what_is_said_at_which_time(world: World, now: float, code: str, words: 
     assert (told, message.startswith(f"Secret default/pair: the certificate {words}")) == (code, True), message
     if code != "certificate-expires":
         assert message.endswith("; it is served all the same")
-        assert condition(found) == ("False", "InvalidCertificateRef", message)
+        assert condition(found) == ("True", "ResolvedRefs", message)
 
 
 def test_time_alone_changes_what_is_said(world: World) -> None:
