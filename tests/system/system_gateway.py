@@ -85,7 +85,8 @@ class Gateway:
         (folder / "all.yaml").write_text(text or dump(*objects))
         command = [sys.executable, "-m", "sluicegate", "serve", *map(str, paths or (folder,))]
         command += ["--output", "json", "--workers", "2"]
-        command += ["--listen", self.address, "--admin", f"{self.address}:19000", "--drain", "5", *arguments]
+        command += ["--listen", self.address, "--admin", f"{self.address}:19000", "--drain", "5", "--keep-going"]
+        command += arguments
         self.process = subprocess.Popen([*prefix, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.errors: list[str] = []
         threading.Thread(target=self._read, daemon=True).start()

@@ -24,6 +24,7 @@ _SETTINGS = (
     setting(Settings, "port_offset", "Added to every port: 8000 serves port 80 on 8080, without root.", "NUMBER"),
     setting(Settings, "workers", "Threads that serve.", "NUMBER", default="the cores that may be used"),
     setting(Settings, "drain", "Time for open requests after SIGTERM or Ctrl-C.", "SECONDS"),
+    setting(Settings, "keep_going", "Start even where nothing can be served yet, and wait for it.", "", default="off"),
     setting(Settings, "admin", "Address of healthz, readyz, metrics and config; or off.", "ADDRESS"),
     setting(Settings, "access_log", "JSON lines to a file, - for standard output, or off.", "PATH"),
     setting(Settings, "output", "json: one JSON object a line, for programs.", "text|json"),

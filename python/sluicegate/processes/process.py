@@ -26,15 +26,12 @@ from sluicegate.observe.log import Log
 from . import collector, signals
 from .job import Job, Jobs, tell_fault
 from .serving_engine import ServingEngine
+from .start_error import StartError
 
 #: Seconds for the goodbye of a role, and for what it keeps at the end.
 GOODBYE = 5.0
-#: Exit status after a second signal.
-EXIT_AT_ONCE = 130
-
-
-class StartError(Exception):
-    """A start that would serve nothing, or not what was asked for; the message says why, and what to do."""
+#: Exit status of a start that would serve nothing, and after a second signal.
+EXIT_NOTHING, EXIT_AT_ONCE = 1, 130
 
 
 class Role(Protocol):
@@ -84,7 +81,7 @@ class Process:
         """Serve until a signal; returns the exit status.
 
         Raises:
-            StartError, ValueError, OSError: as `Role.start`.
+            ValueError, OSError: as `Role.start`.
         """
         self._log.take_over()
         signals.handle(self._signalled, self._hang_up, self._switch_log)
@@ -103,6 +100,9 @@ class Process:
             ended, _ = await asyncio.gather(self._drain(), self._within("leave", self._role.leave))
             if not ended:
                 text = "stopped; the rest of the connections was closed"
+        except StartError as error:
+            self._log.error("nothing_served", str(error), **error.fields)
+            return EXIT_NOTHING
         finally:
             await self._jobs.end()
             await self._within("close", self._role.close)

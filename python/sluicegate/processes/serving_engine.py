@@ -14,6 +14,7 @@ from sluicegate.observe.log import Log
 from .access_log import AccessLog
 from .job import Job
 from .settings import EngineSettings
+from .start_error import StartError
 
 #: Seconds between attempts to bind ports that could not be bound.
 RETRY_BINDS = 2.0
@@ -62,6 +63,7 @@ class ServingEngine:
         self.engine = Engine(settings.engine_settings())
         self.delivery = Delivery(self.engine)
         self.access_log = AccessLog(self.engine, settings.access_log, log)
+        self._admin = settings.admin
         self._drain = drain
         self._log = log
         self._bound: Callable[[], Awaitable[None]] = _nothing
@@ -76,6 +78,18 @@ class ServingEngine:
         """Say for `/metrics` how many objects and files cannot be used as they are."""
         self._unusable = number
         self._tell_control_side()
+
+    def check_admin(self) -> None:
+        """Look whether probes and Prometheus find the admin listener.
+
+        Raises:
+            StartError: its port is taken.
+        """
+        if self._admin == "off" or self.engine.admin_address is not None:
+            return
+        told = [event.message for event in self.engine.poll_events() if event.code == "admin_unavailable"]
+        said = "; ".join(told) or f"{self._admin} cannot be bound"
+        raise StartError(f"{said}; stop what listens there, or choose another address with --admin, or --admin off")
 
     def jobs(self, stopping: asyncio.Event) -> Iterator[Job]:
         """What goes on beside serving; once it stops, ports are not tried any more."""

@@ -81,6 +81,7 @@ class Settings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=
         namespace: where the controller keeps its Lease.
         certificate_grace: seconds for which a certificate of a cluster serves on after its Secret is gone.
         kubeconfig: path; empty: the pod's own account, else the usual kubeconfig.
+        keep_going: wait for what is missing at the start, rather than end where nothing would be served.
     """
 
     controller_name: str = DEFAULT_CONTROLLER_NAME
@@ -91,6 +92,7 @@ class Settings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=
     namespace: str = "sluicegate-system"
     certificate_grace: float = DEFAULT_CERTIFICATE_GRACE
     kubeconfig: str = ""
+    keep_going: bool = False
 
 
 class GatewaySettings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -58,6 +58,7 @@ class ClusterGateway:
         self._engine = engine
         self._log = log
         self._version = version
+        self._keep_going = settings.keep_going
         self._delivery = TranslationDelivery(engine.delivery)
         options = Options(
             port_offset=settings.port_offset,
@@ -77,7 +78,13 @@ class ClusterGateway:
         self._follower = Follower(client, self._loop, self._lead, log, namespace=settings.namespace)
 
     async def start(self) -> None:
-        """Nothing is served before everything was listed."""
+        """Nothing is served before everything was listed.
+
+        Raises:
+            StartError: the admin port is taken.
+        """
+        if not self._keep_going:
+            self._engine.check_admin()
 
     def jobs(self) -> Iterator[Job]:
         """What follows the cluster."""

@@ -24,10 +24,12 @@ from ..live import Live, Step
 from ..process import Process
 from ..serving_engine import ServingEngine
 from ..settings import Settings
+from ..start_error import StartError
 from .drain import drain_of
 from .follow import changes
 from .hints import hints_of
 from .report import Reporter
+from .worth import REMEDY, reason_to_end
 
 #: Seconds between looks at the clock for certificates that expire: the machine may sleep, or its clock be set.
 LOOK_AT_CLOCK = 30.0
@@ -86,16 +88,27 @@ class FilesGateway:
         self._live = Live(source, store, Translator(settings.controller_name, options), engine.delivery)
 
     async def start(self) -> None:
-        """Serve what the files say now."""
+        """Serve what the files say now.
+
+        Raises:
+            StartError: nothing of it is served, a path is not there, or the admin port is taken.
+        """
         started = time.perf_counter()
+        if not self._settings.keep_going:
+            self._engine.check_admin()
         step = await self._step(self._reporter.progress)
+        hints = hints_of(step, self._settings.controller_name)
+        reason = None if self._settings.keep_going else reason_to_end(self._paths, step)
+        if reason is not None:
+            fields = self._reporter.nothing_served(step, version=self._version, hints=hints)
+            raise StartError(f"{reason}; {REMEDY}", **fields)
         self._engine.tell_events()  # such as an admin port that is taken
         self._reporter.ready(
             step,
             version=self._version,
             admin=self._engine.engine.admin_address,
             seconds=time.perf_counter() - started,
-            hints=hints_of(step, self._settings.controller_name),
+            hints=hints,
         )
 
     def jobs(self) -> Iterator[Job]:

@@ -43,30 +43,42 @@ class Reporter:
         """Write the summary."""
         self._listeners = listeners_of(step.translation, _bound(step.translation))
         self._diagnostics = frozenset(step.diagnostics)
-        if self.progress_shown:
-            self._show("\r\x1b[K")
+        self._clear_progress()
         hints = list(hints)
         self._log.summary(
             "ready",
-            "\n".join(self._summary(step, version, admin, seconds, hints)),
+            "\n".join(self._summary(step, f"Sluicegate {version} is ready after {seconds:.2f} s", admin, hints)),
             version=version,
             admin=admin,
             seconds=round(seconds, 3),
             generation=step.applied.generation if step.applied is not None else 0,
-            objects=step.refresh.objects,
-            ignored=step.refresh.ignored,
-            listeners=self._listeners,
-            problems=step.diagnostics,
-            hints=hints,
+            **self._fields(step, hints),
         )
 
-    def _summary(
-        self, step: Step, version: str, admin: str | None, seconds: float, hints: Iterable[str]
-    ) -> Iterator[str]:
-        bound = sum(bool(item.bound) for item in self._listeners)
+    def nothing_served(self, step: Step, *, version: str, hints: Iterable[str]) -> dict[str, object]:
+        """Show people what there is, where nothing of it is served; returns what programs are to know."""
+        self._listeners = listeners_of(step.translation, _bound(step.translation))
+        self._clear_progress()
+        hints = list(hints)
+        if not self._log.is_json:
+            lines = self._summary(step, f"Sluicegate {version} serves nothing", None, hints)
+            self._log.news("error", "nothing_served", "\n".join(lines))
+        return self._fields(step, hints)
+
+    def _fields(self, step: Step, hints: list[str]) -> dict[str, object]:
+        return {
+            "objects": step.refresh.objects,
+            "ignored": step.refresh.ignored,
+            "listeners": self._listeners,
+            "problems": step.diagnostics,
+            "hints": hints,
+        }
+
+    def _summary(self, step: Step, headline: str, admin: str | None, hints: Iterable[str]) -> Iterator[str]:
+        bound, known = sum(bool(item.bound) for item in self._listeners), len(self._listeners)
+        listeners = _count(known, "listener") if bound == known else f"{bound:,} of {_count(known, 'listener')}"
         routes = len({route.route for item in self._listeners for route in item.routes})
-        counts = f"{_count(bound, 'listener')}, {_count(routes, 'route')}, {_count(step.refresh.objects, 'object')}"
-        yield f"Sluicegate {version} is ready after {seconds:.2f} s: {counts}"
+        yield f"{headline}: {listeners}, {_count(routes, 'route')}, {_count(step.refresh.objects, 'object')}"
         yield from text_lines(self._listeners, step.diagnostics)
         for kind, number in sorted(step.refresh.ignored.items()):
             yield f"  not read: {number} of {kind}, a kind that the gateway has no use for"
@@ -76,6 +88,10 @@ class Reporter:
         command = try_line(self._listeners)
         if command is not None:
             yield f"Try: {command}"
+
+    def _clear_progress(self) -> None:
+        if self.progress_shown:
+            self._show("\r\x1b[K")
 
     def changed(self, step: Step) -> None:
         """Tell what a change came to: new problems, problems that are gone, and that it is live."""
