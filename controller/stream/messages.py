@@ -1,8 +1,8 @@
 """The messages of the config stream and their bytes: the few fields of xDS that are used, in protobuf's encoding.
 
 Written by hand, since a data plane would pay for the protobuf runtime with a tenth of its memory, and there are six
-messages. Field numbers and types are those of `envoy/service/discovery/v3/discovery.proto`, `google/protobuf/any.proto`
-and `google/rpc/status.proto`; fields that are not known are passed over. Source: the encoding guide of protobuf.dev.
+messages. `protocol.proto` has them in protobuf's own language; a test holds the two together. Fields that are not known
+are passed over. Source: the encoding guide of protobuf.dev.
 """
 
 from __future__ import annotations

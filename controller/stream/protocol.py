@@ -1,7 +1,6 @@
 """What goes over the config stream: the delta xDS exchange, with the IR's resources as JSON.
 
-The service and the messages are those of xDS (`envoy/service/discovery/v3/discovery.proto`, `ads.proto`), only the
-fields that are used; field numbers are theirs, so tools that read xDS can read this. Rules of ours:
+The service and the messages are those of xDS, only the fields that are used (`protocol.proto`). Rules of ours:
 
 - One type URL for each section of the IR, `type.sluicegate.dev/v<IR version>/<section>`; a resource is its JSON.
 - A transaction is any number of responses with resources, ended by one of type `generation`; the data plane applies

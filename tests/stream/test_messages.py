@@ -5,44 +5,73 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+import proto_file
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluicegate.controller.stream import messages
-from sluicegate.controller.stream.messages import FIELDS, AnyMessage, MessageError, Request, Resource, Response, Status
+from sluicegate.controller.stream import protocol
+from sluicegate.controller.stream.messages import (
+    FIELDS,
+    AnyMessage,
+    Message,
+    MessageError,
+    Request,
+    Resource,
+    Response,
+    Status,
+    Version,
+)
 
 _FIELD = descriptor_pb2.FieldDescriptorProto
-_TYPES = {str: _FIELD.TYPE_STRING, bytes: _FIELD.TYPE_BYTES, int: _FIELD.TYPE_INT32}
+_TYPES = {"string": _FIELD.TYPE_STRING, "bytes": _FIELD.TYPE_BYTES, "int32": _FIELD.TYPE_INT32}
+#: Our classes by the names that `protocol.proto` has.
+NAMES: dict[str, type[Message]] = {
+    "google.protobuf.Any": AnyMessage,
+    "map<string, string>": Version,
+    "DeltaDiscoveryRequest": Request,
+    "DeltaDiscoveryResponse": Response,
+    "Resource": Resource,
+    "Status": Status,
+}
 
 
 def _classes() -> dict[type, Any]:
-    """Classes of the protobuf runtime for our messages."""
+    """Classes of the protobuf runtime for the messages of `protocol.proto`."""
     file = descriptor_pb2.FileDescriptorProto(name="test.proto", package="test", syntax="proto3")
-    for kind, fields in FIELDS.items():
-        message = file.message_type.add(name=kind.__name__)
-        for number, (name, item, repeated) in fields.items():
+    for message_name, fields in proto_file.messages().items():
+        message = file.message_type.add(name=NAMES[message_name].__name__)
+        for number, (name, kind, repeated) in fields.items():
             label = _FIELD.LABEL_REPEATED if repeated else _FIELD.LABEL_OPTIONAL
             entry = message.field.add(name=name, number=number, label=label)
-            entry.type = _TYPES.get(item, _FIELD.TYPE_MESSAGE)
-            if item in FIELDS:
-                entry.type_name = f".test.{item.__name__}"
+            entry.type = _TYPES.get(kind, _FIELD.TYPE_MESSAGE)
+            if kind in NAMES:
+                entry.type_name = f".test.{NAMES[kind].__name__}"
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return {
-        kind: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"test.{kind.__name__}")) for kind in FIELDS
-    }
+    classes = {kind: pool.FindMessageTypeByName(f"test.{kind.__name__}") for kind in NAMES.values()}
+    return {kind: message_factory.GetMessageClass(found) for kind, found in classes.items()}
 
 
 RUNTIME = _classes()
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 anys = st.builds(AnyMessage, texts, st.binary(max_size=200))
 statuses = st.builds(Status, st.integers(-(2**31), 2**31 - 1), texts, st.lists(anys, max_size=3))
-versions = st.lists(st.builds(messages.Version, texts, texts), max_size=3)
+versions = st.lists(st.builds(Version, texts, texts), max_size=3)
 requests = st.builds(Request, texts, st.lists(texts, max_size=3), versions, texts, st.none() | statuses)
 resources = st.lists(st.builds(Resource, texts, st.none() | anys, texts), max_size=3)
 responses = st.builds(Response, texts, resources, texts, texts, st.lists(texts, max_size=3))
+
+
+def test_the_fields_are_those_of_the_proto_file() -> None:
+    types: dict[str, type] = {"string": str, "bytes": bytes, "int32": int, **NAMES}
+    written = {
+        NAMES[message]: {number: (name, types[kind], repeated) for number, (name, kind, repeated) in fields.items()}
+        for message, fields in proto_file.messages().items()
+    }
+    assert written == FIELDS
+    assert proto_file.method() == f"/{protocol.SERVICE}/{protocol.METHOD}"
 
 
 @settings(deadline=None)
