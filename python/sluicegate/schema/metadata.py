@@ -48,12 +48,24 @@ METADATA: dict[str, Any] = {
     },
 }
 
+_FIELDS: dict[str, Any] = METADATA["properties"]
 #: Of all annotations of an object together, in bytes.
 MAX_ANNOTATIONS = 256 * 1024
 STANDARD_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
 
 _QUALIFIED = "letters, digits, -, _ and ., at most 63, with a domain and / before them or not"
 _VALUE = "letters, digits, -, _ and ., at most 63; other texts fit into annotations"
+
+
+def is_plain(metadata: dict[str, Any]) -> bool:
+    """Whether its structure is right at a glance: texts, and maps of texts, as most objects have them."""
+    return all(_is_plain(_FIELDS.get(name), value) for name, value in metadata.items())
+
+
+def _is_plain(schema: dict[str, Any] | None, value: object) -> bool:
+    if isinstance(value, dict):
+        return schema is _TEXTS and all(isinstance(text, str) for text in value.values())
+    return schema is _TEXT and isinstance(value, str)
 
 
 def metadata_rules(metadata: dict[str, Any], kind: str, *, custom: bool) -> Iterator[Said]:

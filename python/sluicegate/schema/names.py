@@ -5,11 +5,14 @@ Source: `pkg/util/validation` of k8s.io/apimachinery.
 
 from __future__ import annotations
 
+import functools
 import re
 
 MAX_SUBDOMAIN, MAX_LABEL, MAX_PORT_NAME = 253, 63, 15
 #: Of a ConfigMap or a Secret.
 MAX_KEY = 253
+#: Verdicts of each kind that are remembered: keys of labels and namespaces come again and again.
+MAX_REMEMBERED = 1024
 
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
@@ -24,6 +27,7 @@ def is_subdomain(text: str) -> bool:
     return len(text) <= MAX_SUBDOMAIN and _SUBDOMAIN.fullmatch(text) is not None
 
 
+@functools.lru_cache(maxsize=MAX_REMEMBERED)
 def is_label(text: str) -> bool:
     """A DNS label (RFC 1123)."""
     return len(text) <= MAX_LABEL and _LABEL.fullmatch(text) is not None
@@ -34,6 +38,7 @@ def is_service_name(text: str) -> bool:
     return len(text) <= MAX_LABEL and _LETTER_FIRST.fullmatch(text) is not None
 
 
+@functools.lru_cache(maxsize=MAX_REMEMBERED)
 def is_qualified(text: str) -> bool:
     """A key of labels or annotations: a word, with a domain and `/` before it or not."""
     domain, slash, word = text.rpartition("/")
@@ -41,6 +46,7 @@ def is_qualified(text: str) -> bool:
     return fits and (not slash or is_subdomain(domain))
 
 
+@functools.lru_cache(maxsize=MAX_REMEMBERED)
 def is_label_value(text: str) -> bool:
     """A value of a label."""
     return not text or (len(text) <= MAX_LABEL and _WORD.fullmatch(text) is not None)

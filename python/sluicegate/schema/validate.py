@@ -10,7 +10,7 @@ from sluicegate.controller.api import Diagnostic
 from .catalog import Entry, catalog
 from .core_rules import core_rules
 from .kinds import unknown, untyped
-from .metadata import METADATA, metadata_rules
+from .metadata import METADATA, is_plain, metadata_rules
 from .nulls import without_nulls
 from .prepare import with_defaults
 from .rules import check_rules
@@ -63,8 +63,9 @@ def _metadata(document: dict[str, Any], entry: Entry) -> Iterator[Diagnostic]:
         yield violation("metadata.namespace", "unknown-field", f"a {entry.kind} has no namespace", "remove it")
         metadata = {key: value for key, value in metadata.items() if key != "namespace"}
     structure = Structure()
-    structure.check(metadata, METADATA, "metadata")
-    yield from structure.violations
+    if not is_plain(metadata):
+        structure.check(metadata, METADATA, "metadata")
+        yield from structure.violations
     if not structure.blocked:
         for field, message, remedy in metadata_rules(metadata, entry.kind, custom=entry.custom):
             yield violation(field, "schema", message, remedy)
