@@ -1,15 +1,18 @@
 """Objects of every kind come, change and go: what was translated step by step is what one step gives.
 
-So is what is written from reports, and whoever follows `changed_since` knows every status.
+So is what is written from reports, and whoever follows `changed_since` knows every status. Policies are among them,
+also of kinds that nobody has. `SLUICEGATE_SEEDS=500` searches longer; a seed is the number in the name of the test.
 """
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from pretended_policies import KINDS, LIMITED, policy
 
 from sluicegate import ir
 from sluicegate.controller.api import ROUTE_KINDS, Object, ObjectKey, decode
@@ -19,6 +22,7 @@ from sluicegate.controller.translate.infrastructure.plane import ProvisionOption
 from sluicegate.controller.translate.report import ApplyReport, read_report
 
 STEPS = 60
+SEEDS = int(os.environ.get("SLUICEGATE_SEEDS", "12"))
 GATEWAY_API = "gateway.networking.k8s.io/v1"
 OURS = "sluicegate.dev/v1alpha1"
 GROUP = "gateway.networking.k8s.io"
@@ -134,11 +138,31 @@ class Cluster:
         mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "x", "port": 80, "namespace": "b"}}}
         filters = self.maybe(0.4, filters=[mirror]) if kind in {"HTTPRoute", "GRPCRoute"} else {}
         rules = [
-            {"backendRefs": [self.backend() for _ in range(self.chance.randint(0, 2))], **filters}
-            for _ in range(self.chance.randint(1, 2))
+            {
+                **self.maybe(0.7, name=f"r{number}"),
+                "backendRefs": [self.backend() for _ in range(self.chance.randint(0, 2))],
+                **filters,
+            }
+            for number in range(self.chance.randint(1, 2))
         ]
         named = {} if kind in {"TCPRoute", "UDPRoute"} else self.maybe(0.6, hostnames=[self.pick("a.example.com", "z")])
         return GATEWAY_API, kind, self.namespaced(), {"spec": {"parentRefs": parents, **named, "rules": rules}}
+
+    def object(self) -> Object:
+        """An object of any kind, policies of kinds that nobody has among them."""
+        if self.chance.random() < 0.85:
+            return decode(self.document())
+        direct = self.chance.random() < 0.3
+        kind = "CarePolicy" if direct else "LimitPolicy"
+        targets = []
+        for _ in range(self.chance.randint(1, 2)):
+            of = "Service" if direct or self.chance.random() < 0.05 else self.pick(*sorted(LIMITED))
+            section = self.pick("", "", "/web" if direct else self.pick("/l0", "/l1", "/r0", "/r1"))
+            targets.append(f"{of}/{self.name()}{section}")
+        stanzas = {"": self.pick("1", "2", "Bad")} if direct else self.maybe(0.8, limit=self.pick("1", "2", "Off"))
+        stanzas |= {} if direct else self.maybe(0.5, auth=self.pick("1", "Off", "Bad"))
+        values = {"overrides": self.pick(True, False), "created": self.chance.randint(1, 3)}
+        return policy(self.name(), *targets, kind=kind, namespace=self.place(), **values, **stanzas)
 
     def backend(self) -> Document:
         place = self.maybe(0.5, namespace=self.place())
@@ -279,12 +303,12 @@ class Follower:
 
 
 @pytest.mark.parametrize("provision", [None, ProvisionOptions(namespace="a", authority="")], ids=["one", "provisioned"])
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(SEEDS))
 def test_step_by_step_is_what_one_step_gives(seed: int, provision: ProvisionOptions | None) -> None:
     options = Options(
         implicit_class=False, implicit_namespaces=False, merge_gateways=provision is None, provision=provision
     )
-    cluster, store, translator = Cluster(seed), Store(()), Translator(options=options)
+    cluster, store, translator = Cluster(seed), Store(()), Translator(options=options, policies=KINDS)
     live: dict[ObjectKey, Object] = {}
     plain, reported, last = Follower(), Follower(), None
     report, failures = read_report({"generation": 0}), cluster.failures()
@@ -295,7 +319,7 @@ def test_step_by_step_is_what_one_step_gives(seed: int, provision: ProvisionOpti
                 del live[gone]
                 store.handle(Delete(gone))
             else:
-                item = decode(cluster.document())
+                item = cluster.object()
                 live[item.key] = item
                 store.handle(Apply(item))
         found, fresh = translator.translate(store.snapshot()), _fresh(live, options)
@@ -316,7 +340,7 @@ def test_step_by_step_is_what_one_step_gives(seed: int, provision: ProvisionOpti
 def _fresh(live: dict[ObjectKey, Object], options: Options) -> Translation:
     store = Store()
     store.load(live.values())
-    return Translator(options=options).translate(store.snapshot())
+    return Translator(options=options, policies=KINDS).translate(store.snapshot())
 
 
 def _content(translation: Translation) -> dict[str, object]:
@@ -327,6 +351,7 @@ def _content(translation: Translation) -> dict[str, object]:
         "planes": dict(translation.infrastructure),
         "attached": dict(translation.attached),
         "assigned": dict(translation.assigned),
+        "affected": dict(translation.affected),
     }
 
 
