@@ -23,33 +23,44 @@ def program(path: Path, body: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "prerequisites", "up", "counts", "broken", "status", "words"),
+    ("wanted", "prerequisites", "up", "counts", "lowest", "broken", "status", "words"),
     [
-        ("auto", 0, 0, 0, "nothing", 0, "conformance v1.7.0"),
-        ("auto", 3, 0, 0, "nothing", 0, "# no root"),
-        ("require", 3, 0, 0, "nothing", 1, "NOT TESTED"),
-        ("auto", 1, 0, 0, "nothing", 1, "no root"),
-        ("auto", 0, 3, 0, "nothing", 0, "# The cluster does not come up"),
-        ("require", 0, 3, 0, "nothing", 1, "NOT TESTED"),
-        ("auto", 0, 1, 0, "nothing", 1, "cluster FAILED"),
-        ("auto", 0, 0, 0, "cluster-image", 2, "image FAILED"),
-        ("auto", 0, 0, 0, "test-cluster*", 2, "what failed again FAILED"),
-        ("auto", 0, 0, 0, "check", 2, "check FAILED"),
-        ("auto", 0, 0, 1, "nothing", 1, "instructions FAILED"),
-        ("auto", 0, 0, 3, "nothing", 0, "# NOT MEASURED: no count of instructions"),
-        ("never", 1, 1, 0, "cluster-image", 0, "not wanted"),
+        ("auto", 0, 0, 0, 0, "nothing", 0, "conformance v1.7.0"),
+        ("auto", 3, 0, 0, 0, "nothing", 0, "# no root"),
+        ("require", 3, 0, 0, 0, "nothing", 1, "NOT TESTED"),
+        ("auto", 1, 0, 0, 0, "nothing", 1, "no root"),
+        ("auto", 0, 3, 0, 0, "nothing", 0, "# The cluster does not come up"),
+        ("require", 0, 3, 0, 0, "nothing", 1, "NOT TESTED"),
+        ("auto", 0, 1, 0, 0, "nothing", 1, "cluster FAILED"),
+        ("auto", 0, 0, 0, 0, "cluster-image", 2, "image FAILED"),
+        ("auto", 0, 0, 0, 0, "test-cluster*", 2, "what failed again FAILED"),
+        ("auto", 0, 0, 0, 0, "check", 2, "check FAILED"),
+        ("auto", 0, 0, 1, 0, "nothing", 1, "instructions FAILED"),
+        ("auto", 0, 0, 0, 1, "nothing", 1, "lowest versions FAILED"),
+        ("auto", 0, 0, 3, 0, "nothing", 0, "# NOT MEASURED: no count of instructions"),
+        ("never", 1, 1, 0, 0, "cluster-image", 0, "not wanted"),
     ],
 )
 def test_exit_status(
-    tmp_path: Path, wanted: str, prerequisites: int, up: int, counts: int, broken: str, status: int, words: str
+    tmp_path: Path,
+    wanted: str,
+    prerequisites: int,
+    up: int,
+    counts: int,
+    lowest: int,
+    broken: str,
+    status: int,
+    words: str,
 ) -> None:
-    """With stubs of make (2 for every error), of the harness, and of the counts of instructions."""
+    """With stubs of make (2 for every error), of the harness, the counts of instructions and the lowest versions."""
     (tmp_path / ".ci").mkdir()
     (tmp_path / "tests" / "cluster").mkdir(parents=True)
     script = shutil.copy(SCRIPT, tmp_path / ".ci" / "run")
     harness = f"case $3 in prerequisites) echo no root; exit {prerequisites};; up) exit {up};; *) exit 9;; esac"
     program(
-        tmp_path / ".venv" / "bin" / "python", f'if [ "$2" = benches.instructions ]; then exit {counts}; fi\n{harness}'
+        tmp_path / ".venv" / "bin" / "python",
+        f'case "$1 $2" in "-m benches.instructions") exit {counts};; tools/lowest_versions.py*) exit {lowest};; esac\n'
+        f"{harness}",
     )
     program(tmp_path / "bin" / "make", f'for word in "$@"; do case "$word" in {broken}) exit 2;; esac; done')
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
@@ -84,3 +95,4 @@ def test_nothing_is_published_that_was_not_tested() -> None:
     assert set(jobs["all-green"]["needs"]) == set(jobs) - {"all-green", "publish"}
     scripts = [step.get("run", "") for step in jobs["lowest-versions"]["steps"]]
     assert any("tools/lowest_versions.py" in script for script in scripts)
+    assert "tools/lowest_versions.py" in (ROOT / ".ci" / "run").read_text()
