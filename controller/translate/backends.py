@@ -94,6 +94,9 @@ class Reads(Protocol):
     def policies(self, place: Place) -> tuple[str, ...]:
         """Look up the policies that hold at a place."""
 
+    def policy_fault(self, place: Place) -> str:
+        """Say why a policy that holds at a place cannot be honoured; empty: all can."""
+
 
 def backend_id(namespace: str, service: str, port: int, transport: Transport = Transport.TCP) -> str:
     """Id of a backend in the IR."""

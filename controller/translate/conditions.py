@@ -87,6 +87,8 @@ class Reason(enum.StrEnum):
 
     # Routes.
     BACKEND_NOT_FOUND = "BackendNotFound"
+    #: Ours: the policy of a backend cannot be honoured, so its share is answered 500.
+    INVALID_BACKEND_TLS_POLICY = "InvalidBackendTLSPolicy"
     INCOMPATIBLE_FILTERS = "IncompatibleFilters"
     NOT_ALLOWED_BY_LISTENERS = "NotAllowedByListeners"
     NO_MATCHING_LISTENER_HOSTNAME = "NoMatchingListenerHostname"

@@ -54,6 +54,9 @@ class World(Protocol):
     def policies(self, place: Place) -> tuple[str, ...]:
         """Look up the policies that hold at a place, by id."""
 
+    def policy_fault(self, place: Place) -> str:
+        """Say why a policy that holds at a place cannot be honoured; empty: all can."""
+
     def affected(self, target: Target) -> tuple[tuple[str, Verdict], ...]:
         """Look up what an object is told about the policies that are attached to it and its sections."""
 
@@ -89,6 +92,11 @@ class RouteReads:
         """Look up the policies that hold at a place, by id."""
         self.noted.update(attached_read(level) for level in place)
         return self.world.policies(place)
+
+    def policy_fault(self, place: Place) -> str:
+        """Say why a policy that holds at a place cannot be honoured; empty: all can."""
+        self.noted.update(attached_read(level) for level in place)
+        return self.world.policy_fault(place)
 
     def affected(self, target: Target) -> tuple[tuple[str, Verdict], ...]:
         """Look up what an object is told about the policies that are attached to it and its sections."""
@@ -142,6 +150,7 @@ def translate_route(route: Route, world: World, controller_name: str, check_rege
     kind = ROUTES[route.key.kind]
     moved = {port: at for item in attachments for port, at in item.view.moved}
     context = RuleContext(route, kind.use, kind.filters, served, hostnames, reads, check_regex, diagnostics, moved)
+    context.speaks = kind.use.transport is Transport.TCP and any(not point.passthrough for point in attached)
     rules = [kind.translate_rule(context, index, rule) for index, rule in enumerate(route.spec.rules)]
     judgement = _judge_rules(context, len(rules))
     if judgement.refused is not None:

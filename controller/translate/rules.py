@@ -30,11 +30,11 @@ from ..api import (
     RouteMatch,
     WeightedBackendReference,
 )
-from .backends import Reads, Use, resolve_backend
+from .backends import Reads, Use, backend_name, resolve_backend, service_port
 from .conditions import Reason
 from .filters import FilterContext, Unsupported, translate_filters
 from .options import CheckRegex
-from .policies.effective import Target
+from .policies.effective import Target, service_place
 from .status import Verdict
 from .values import is_token
 
@@ -55,6 +55,7 @@ class RuleContext:
         reads: what it may look at.
         check_regex: says why a pattern cannot be used.
         diagnostics: takes what is wrong.
+        speaks: the gateway itself speaks to its backends, at some listener at least: it does not only pass TLS through.
         moved_ports: ports of listeners of its Gateways that clients reach at another one (`ParentView.moved`).
         backends: ids that its rules name, filled here.
         unresolved: first reference that does not resolve, filled here.
@@ -70,6 +71,7 @@ class RuleContext:
     check_regex: CheckRegex
     diagnostics: Diagnostics
     moved_ports: Mapping[int, int] = field(default_factory=dict)
+    speaks: bool = True
     backends: dict[str, None] = field(default_factory=dict)
     unresolved: Verdict | None = None
     broken: dict[int, tuple[Reason, str]] = field(default_factory=dict)
@@ -89,9 +91,18 @@ class RuleContext:
         backend, verdict = resolve_backend(self.key, reference, self.use, path, self.reads, self.diagnostics)
         if backend is not None:
             self.backends[backend] = None
-        elif self.unresolved is None:
-            self.unresolved = verdict
+            verdict = self._policy_verdict(backend) if self.speaks else None
+        self.unresolved = self.unresolved or verdict
         return backend
+
+    def _policy_verdict(self, backend: str) -> Verdict | None:
+        """The verdict on a backend whose policy cannot be honoured: its share is answered 500 (GEP-1897)."""
+        name = backend_name(backend)
+        service = self.reads.service(name.namespace, name.service)
+        port = service_port(service, name.port) if service is not None else None
+        port_name = port.name if port is not None else ""
+        fault = self.reads.policy_fault(service_place(name.namespace, name.service, port_name))
+        return Verdict(False, Reason.INVALID_BACKEND_TLS_POLICY, fault) if fault else None
 
     def filters(self, path: str, *, in_backend: bool, prefix_only: bool = False) -> FilterContext:
         """Say where a list of filters is written."""

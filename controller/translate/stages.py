@@ -21,7 +21,7 @@ from .kinds import ROUTES
 from .ledger import Ledger
 from .memo import Memo, Pair
 from .parts import Replaced, joined
-from .policies.looks import service_place
+from .policies.effective import service_place
 from .routes import RouteFacts
 from .shadowed import Place, places_of, rank, shadowed
 from .topology import Read

@@ -72,7 +72,7 @@ class _World:
         self._grants = memo.grants
         self._parents = topology.parents
         self._implicit = options.implicit_namespaces
-        self._attached = memo.policies.attached
+        self._policies = memo.policies
 
     def parent(self, key: Read) -> ParentView | None:
         return self._parents.get(key)
@@ -88,10 +88,13 @@ class _World:
         return namespace_labels(self._snapshot, name, implicit=self._implicit)
 
     def policies(self, place: Place) -> tuple[str, ...]:
-        return self._attached.names(place)
+        return self._policies.attached.names(place)
+
+    def policy_fault(self, place: Place) -> str:
+        return self._policies.fault(self.policies(place))
 
     def affected(self, target: Target) -> tuple[tuple[str, Verdict], ...]:
-        return affected(self._attached, target, sections=True)
+        return affected(self._policies.attached, target, sections=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,3 +165,9 @@ def names(
         elif name in provenance:
             found += [item.stanzas[name].id for item in policies if item.key == provenance[name].off]
     return tuple(found)
+
+
+def service_place(namespace: str, service: str, port: str) -> Place:
+    """The levels of a port of a Service; one without a name is the Service."""
+    whole = Target("Service", namespace, service)
+    return (whole, whole._replace(section=port)) if port else (whole,)

@@ -11,7 +11,7 @@ from ..backends import Transport, backend_name, service_port
 from ..routes import RouteFacts
 from ..topology import Read, Topology
 from .attach import Attached, attached_read
-from .effective import Place, Source, Target
+from .effective import Place, Source, Target, service_place
 from .registry import PolicyKind
 from .stage import ListenerPlaces
 
@@ -115,9 +115,3 @@ class PolicyLooks:
         self.noted.add(key)
         found = self.around.topology.gateways.get(key)
         return found.object if found is not None else None
-
-
-def service_place(namespace: str, service: str, port: str) -> Place:
-    """The levels of a port of a Service; one without a name is the Service."""
-    whole = Target("Service", namespace, service)
-    return (whole, whole._replace(section=port)) if port else (whole,)

@@ -24,7 +24,7 @@ from ..readers import Readers
 from ..secrets import Material
 from ..status import Verdict
 from ..topology import ParentView, Read
-from .attach import Attached, judge_policy
+from .attach import Attached, attached_read, judge_policy
 from .effective import Place, Target
 from .judged import Judged
 from .registry import POLICIES, PolicyKind
@@ -35,10 +35,11 @@ Conditions = Mapping[str, tuple[tuple[str, Verdict], ...]]
 
 
 class Resource(NamedTuple):
-    """A policy of the IR, and the CA bundles that it needs."""
+    """A policy of the IR, the CA bundles that it needs, and why it cannot be honoured (empty: it can)."""
 
     policy: ir.PolicyBase
     trust: Mapping[str, ir.Trust]
+    fault: str = ""
 
 
 @dataclass(slots=True)
@@ -111,6 +112,11 @@ class PolicyMemo:
                 self.uses[name] = self.uses.get(name, 0) + step
                 self.touched.add(name)
 
+    def fault(self, names: Iterable[str]) -> str:
+        """Why the first of some policies that cannot be honoured cannot; empty: all can."""
+        found = (self.resources[name].fault for name in names if name in self.resources)
+        return next((item for item in found if item), "")
+
     def is_protected(self, backend: ir.Backend) -> bool:
         """Whether a policy says that TLS is spoken to a backend."""
         found = (self.resources.get(name) for name in backend.policies)
@@ -139,14 +145,23 @@ def judge(
             new = judge_policy(kinds[key.kind], policy, material)
             memo.judged[key] = new
         moved |= memo.attached.replace(old.source if old is not None else None, new.source if new is not None else None)
+        if old is not None and new is not None and _fault(old) != _fault(new):
+            moved |= {attached_read(target) for target in new.source.targets}
         memo.referrers.replace(key, new.reads if new is not None else frozenset())
         for identifier in old.resources if old is not None else ():
             memo.resources.pop(identifier, None)
             memo.touched.add(identifier)
         if new is not None:
-            memo.resources.update((name, Resource(item, new.trust)) for name, item in new.resources.items())
+            fault = _fault(new)
+            memo.resources.update((name, Resource(item, new.trust, fault)) for name, item in new.resources.items())
             memo.touched.update(new.resources)
     return keys, moved
+
+
+def _fault(judged: Judged) -> str:
+    """Why a policy cannot be honoured; empty: it can."""
+    accepted = judged.judgement.accepted
+    return "" if accepted.ok else f"{judged.policy.key.kind} {judged.policy.name}: {accepted.message}"
 
 
 def conditions_of(attached: Attached, whole: Target) -> Conditions:
