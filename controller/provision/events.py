@@ -240,7 +240,7 @@ class EventWriter:
         name = f"{key.name[:200].rstrip('.-')}.{os.urandom(8).hex()}"
         collection = BY_KIND["Event"].collection_in(key.namespace or DEFAULT_NAMESPACE)
         body = {
-            "apiVersion": "events.k8s.io/v1",
+            "apiVersion": BY_KIND["Event"].version,
             "kind": "Event",
             "metadata": {"name": name, "namespace": key.namespace or DEFAULT_NAMESPACE},
             "eventTime": stamp,

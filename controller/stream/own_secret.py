@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 from ..sources.kubernetes.client import Client
+from ..sources.kubernetes.resources import BY_KIND
 
 
 async def write(
@@ -29,7 +30,7 @@ async def write(
         await client.request("PUT", f"{collection}/{name}", body={**document, "data": data})
         return
     body = {
-        "apiVersion": "v1",
+        "apiVersion": BY_KIND["Secret"].version,
         "kind": "Secret",
         "metadata": {"name": name, "labels": {"app.kubernetes.io/managed-by": "sluicegate"}},
         "type": kind,

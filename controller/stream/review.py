@@ -18,7 +18,7 @@ from ..sources.kubernetes.client import ApiError, decoded
 from ..sources.kubernetes.resources import BY_KIND
 from .protocol import AUDIENCE
 
-PATH = BY_KIND["TokenReview"].collection
+_RESOURCE = BY_KIND["TokenReview"]
 #: Seconds that an answer counts: a good one, and a refusal.
 KEEP, KEEP_REFUSAL = 30.0, 10.0
 #: Answers that are kept. Stops memory exhaustion by ever new tokens.
@@ -115,12 +115,12 @@ class Reviewer:
 
     async def _ask(self, token: str) -> Caller | None:
         body: dict[str, object] = {
-            "apiVersion": "authentication.k8s.io/v1",
-            "kind": "TokenReview",
+            "apiVersion": _RESOURCE.version,
+            "kind": _RESOURCE.kind,
             "spec": {"token": token, "audiences": [AUDIENCE]},
         }
         try:
-            answer = await self._client.request("POST", PATH, body=body)
+            answer = await self._client.request("POST", _RESOURCE.collection, body=body)
             status = decoded(answer, _TokenReview, "a TokenReview").status
         except ApiError as error:
             raise BusyError(f"a token cannot be reviewed: {error}") from None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import typing
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +47,10 @@ def test_what_is_read_from_files_has_a_schema_in_every_version() -> None:
                     continue
                 assert entry is not None, (kind.name, version)
                 assert entry.namespaced is kind.namespaced, kind.name
+
+
+def test_the_readme_names_the_kinds_that_serve_reads() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    [section] = re.findall(r"### What serve reads\n(.*?)`examples/protocols`", text, re.DOTALL)
+    named = {word for word in re.findall(r"\w+", section) if word in BY_NAME}
+    assert named == {kind.name for kind in TABLE if kind.struct and kind.files and not kind.minor}

@@ -13,6 +13,7 @@ from typing import Any
 import tomli_w
 
 from ...api import GatewayParametersSpec
+from ...api.kinds import BY_NAME
 from ...api.parameters import ProxyParameters
 from .parameters import DEFAULT_DRAIN, DEFAULT_SETTLE, GRACE
 from .plane import ADMIN_PORT, SETTINGS_ANNOTATION, Manifest, PlaneRequest, ProvisionOptions
@@ -187,7 +188,7 @@ def autoscaler_spec(parameters: GatewayParametersSpec, name: str) -> Manifest:
         "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": share}},
     }
     return {
-        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+        "scaleTargetRef": {"apiVersion": BY_NAME["Deployment"].api_versions[0], "kind": "Deployment", "name": name},
         "minReplicas": wanted.min_replicas or 1,
         "maxReplicas": wanted.max_replicas,
         "metrics": _list(wanted.metrics) or [usual],

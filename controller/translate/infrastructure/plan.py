@@ -11,6 +11,7 @@ import hashlib
 import json
 
 from ...api import ObjectKey
+from ...api.kinds import BY_NAME
 from .manifests import autoscaler_spec, deployment_spec, disruption_spec, settings_file
 from .names import label_value
 from .plane import (
@@ -30,7 +31,6 @@ from .plane import (
 )
 from .service import service_annotations, service_spec
 
-GATEWAY_API = "gateway.networking.k8s.io/v1"
 #: Says for which Gateway's namespace a Service of a shared data plane is.
 NAMESPACE_LABEL = "sluicegate.dev/gateway-namespace"
 
@@ -79,19 +79,19 @@ class _Builder:
         deployment = deployment_spec(request, self._options, self._selector, self._labels, self._annotations, settings)
         data = {"settings.toml": settings, "ca.crt": request.trust}
         made = [
-            self._object("v1", "ServiceAccount", {"automountServiceAccountToken": False}),
-            self._object("v1", "ConfigMap", {"data": data}),
+            self._object("ServiceAccount", {"automountServiceAccountToken": False}),
+            self._object("ConfigMap", {"data": data}),
             *(self._service(item) for item in request.gateways if not item.kept),
-            self._object("apps/v1", "Deployment", {"spec": deployment}),
-            self._object("policy/v1", "PodDisruptionBudget", {"spec": disruption_spec(parameters, self._selector)}),
+            self._object("Deployment", {"spec": deployment}),
+            self._object("PodDisruptionBudget", {"spec": disruption_spec(parameters, self._selector)}),
         ]
         if parameters.autoscaling.max_replicas is not None:
             spec = autoscaler_spec(parameters, request.name)
-            made.append(self._object("autoscaling/v2", "HorizontalPodAutoscaler", {"spec": spec}))
+            made.append(self._object("HorizontalPodAutoscaler", {"spec": spec}))
         return [_with_digest(item) for item in made]
 
     def _service(self, gateway: PlaneGateway) -> Manifest:
-        made = self._object("v1", "Service", {"spec": service_spec(gateway, self._selector)})
+        made = self._object("Service", {"spec": service_spec(gateway, self._selector)})
         metadata = made["metadata"]
         metadata["name"] = gateway.service
         if self._request.shared:
@@ -102,7 +102,7 @@ class _Builder:
         metadata["annotations"] = {**asked, CONTROLLER_ANNOTATION: self._request.controller_name}
         return made
 
-    def _object(self, version: str, kind: str, content: Manifest) -> Manifest:
+    def _object(self, kind: str, content: Manifest) -> Manifest:
         metadata: Manifest = {
             "namespace": self._request.namespace,
             "name": self._request.name,
@@ -111,12 +111,12 @@ class _Builder:
         }
         if not self._request.shared:
             metadata["ownerReferences"] = [self._owner()]
-        return {"apiVersion": version, "kind": kind, "metadata": metadata, **content}
+        return {"apiVersion": BY_NAME[kind].api_versions[0], "kind": kind, "metadata": metadata, **content}
 
     def _owner(self) -> Manifest:
         [gateway] = self._request.gateways
         return {
-            "apiVersion": GATEWAY_API,
+            "apiVersion": BY_NAME["Gateway"].api_versions[0],
             "kind": "Gateway",
             "name": gateway.key.name,
             "uid": gateway.uid,

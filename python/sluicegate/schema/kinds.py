@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sluicegate.controller.api import Code, Diagnostic
+from sluicegate.controller.api.kinds import TABLE
 
 from .catalog import catalog
 from .structure import violation
 
-#: Kinds of the core group of Kubernetes that have no schema here.
-_OTHER_CORE_KINDS = frozenset(
+#: Kinds of the core group of Kubernetes, whether they have a schema here or not.
+_CORE_KINDS = frozenset(
     {
         "Binding",
         "ComponentStatus",
@@ -23,16 +24,14 @@ _OTHER_CORE_KINDS = frozenset(
         "Event",
         "LimitRange",
         "List",
-        "Node",
         "PersistentVolume",
         "PersistentVolumeClaim",
         "Pod",
         "PodTemplate",
         "ReplicationController",
         "ResourceQuota",
-        "ServiceAccount",
     }
-)
+) | {kind.name for kind in TABLE if kind.group == ""}
 #: End of the groups of experiments; their kinds begin with X.
 _EXPERIMENTAL = ".x-k8s.io"
 #: How much two names have to be alike (`difflib`): in a group that is ours, and where others have kinds too.
@@ -80,7 +79,7 @@ def _mistake(version: str, kind: str) -> tuple[str, Code, str, str, str] | None:
         near = _near(kind, _kinds(group), _LIKE)
         remedy = f"did you mean {near}?" if near else f"it has {', '.join(_kinds(group))}"
         return "kind", "unknown-kind", f"the group {group} has no kind {kind}", remedy, near
-    near = _near(kind, _kinds(""), _VERY_LIKE) if group == "" and kind not in _OTHER_CORE_KINDS else ""
+    near = _near(kind, _kinds(""), _VERY_LIKE) if group == "" and kind not in _CORE_KINDS else ""
     if near:
         return "kind", "unknown-kind", f"Kubernetes has no kind {kind} in {version}", f"did you mean {near}?", near
     meant = next((item for item in _kinds(None) if item.casefold() == kind.casefold()), "")
