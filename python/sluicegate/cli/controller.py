@@ -51,6 +51,7 @@ _SETTINGS = (
     ),
     setting(ControllerSettings, "admin", "Address of healthz, readyz and metrics; or off.", "ADDRESS"),
     setting(ControllerSettings, "output", "json: one JSON object a line, for programs.", "text|json"),
+    setting(ControllerSettings, "log_level", "The least that is told.", "debug|info|warning|error"),
 )
 
 

@@ -18,6 +18,7 @@ _SETTINGS = (
     setting(GatewaySettings, "admin", "Address of healthz, readyz, metrics and config; or off.", "ADDRESS"),
     setting(GatewaySettings, "access_log", "JSON lines to a file, - for standard output, or off.", "PATH"),
     setting(GatewaySettings, "output", "json: one JSON object a line, for programs.", "text|json"),
+    setting(GatewaySettings, "log_level", "The least that is told.", "debug|info|warning|error"),
 )
 
 

@@ -28,6 +28,7 @@ _SETTINGS = (
     setting(Settings, "admin", "Address of healthz, readyz, metrics and config; or off.", "ADDRESS"),
     setting(Settings, "access_log", "JSON lines to a file, - for standard output, or off.", "PATH"),
     setting(Settings, "output", "json: one JSON object a line, for programs.", "text|json"),
+    setting(Settings, "log_level", "The least that is told.", "debug|info|warning|error"),
     setting(
         Settings,
         "address_pool",

@@ -27,9 +27,15 @@ class Delivery:
         refusals: why the last transaction was refused; empty where it was taken.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        """Deliver to an engine that has no configuration yet."""
+    def __init__(self, engine: Engine, applied: Callable[[Report], None] = lambda _: None) -> None:
+        """Deliver to an engine that has no configuration yet.
+
+        Args:
+            engine: serves.
+            applied: told of each transaction that was taken, on the thread of `apply`.
+        """
         self._engine = engine
+        self._applied = applied
         self._calls = threading.Lock()
         self.generation = 0
         self.listeners: Mapping[str, ListenerReport] = {}
@@ -58,6 +64,7 @@ class Delivery:
             self.refusals = ()
             self.generation = report.generation
             self.listeners = _by_id(report.listeners)
+            self._applied(report)
             return report
 
     def retry_binds(self) -> bool:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sluicegate.controller import caught
 from sluicegate.engine.delivery import Delivery
-from sluicegate.engine.native import Engine
+from sluicegate.engine.native import Engine, Report
 from sluicegate.observe.log import Log
 
 from .access_log import AccessLog
@@ -61,7 +61,7 @@ class ServingEngine:
             OSError: the system refuses what it needs.
         """
         self.engine = Engine(settings.engine_settings())
-        self.delivery = Delivery(self.engine)
+        self.delivery = Delivery(self.engine, self._tell_applied)
         self.access_log = AccessLog(self.engine, settings.access_log, log)
         self._admin = settings.admin
         self._drain = drain
@@ -112,6 +112,10 @@ class ServingEngine:
     async def shutdown(self) -> None:
         """Stop everything."""
         await self.engine.shutdown_async()
+
+    def _tell_applied(self, report: Report) -> None:
+        text = f"configuration {report.generation} is live after {report.apply_seconds * 1000:.1f} ms in the engine"
+        self._log.debug("applied", text, generation=report.generation, seconds=report.apply_seconds)
 
     async def _poll_events(self) -> None:
         while True:

@@ -19,6 +19,7 @@ import msgspec
 from sluicegate.controller import DEFAULT_CONTROLLER_NAME
 from sluicegate.controller.words import placed
 from sluicegate.engine.limits import EngineLimits
+from sluicegate.observe.log import LEVELS
 
 DEFAULT_ADMIN = "127.0.0.1:19000"
 ENVIRONMENT_PREFIX = "SLUICEGATE_"
@@ -48,6 +49,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         admin: `address:port` of the admin listener, or `off`.
         access_log: `off`, `-` for standard output, or a path.
         output: `text` or `json`.
+        log_level: the least that is told: `debug`, `info`, `warning` or `error`.
         engine: limits and timeouts of the engine.
     """
 
@@ -56,6 +58,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     admin: str = DEFAULT_ADMIN
     access_log: str = "off"
     output: str = "text"
+    log_level: str = "info"
     engine: EngineLimits = EngineLimits()
 
     def engine_settings(self) -> dict[str, Any]:
@@ -243,6 +246,8 @@ def _check(settings: EngineSettings, places: Mapping[str, str]) -> None:
         raise _refusal(places, "admin", text)
     if settings.output not in {"text", "json"}:
         raise _refusal(places, "output", f"{settings.output!r} is neither text nor json")
+    if settings.log_level not in LEVELS:
+        raise _refusal(places, "log_level", f"{settings.log_level!r} is none of {', '.join(LEVELS)}")
     if settings.access_log not in {"off", "-"}:
         _check_log(settings.access_log, places)
     _check_engine(settings, places)

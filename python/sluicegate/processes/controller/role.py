@@ -54,7 +54,7 @@ async def run_controller(settings: ControllerSettings, version: str) -> int:
         OSError: the admin address cannot be bound.
     """
     async with await Client.load(settings.kubeconfig or None) as client:
-        log = Log(settings.output)
+        log = Log(settings.output, settings.log_level)
         return await Process(Controller(client, settings, log, version), log).run()
 
 

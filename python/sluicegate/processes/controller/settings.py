@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from sluicegate.controller import DEFAULT_CONTROLLER_NAME
+from sluicegate.observe.log import LEVELS
 from sluicegate.processes.settings import (
     DEFAULT_CERTIFICATE_GRACE,
     MAX_CERTIFICATE_GRACE,
@@ -43,6 +44,7 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
         stream_name: `host:port` as data planes dial it.
         admin: `address:port` of /healthz, /readyz and /metrics, or `off`.
         output: `text` or `json`.
+        log_level: the least that is told: `debug`, `info`, `warning` or `error`.
         certificate_grace: seconds for which a certificate serves on after its Secret is gone.
         pod: name of this pod.
     """
@@ -56,6 +58,7 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
     stream_name: str = ""
     admin: str = "127.0.0.1:19000"
     output: str = "text"
+    log_level: str = "info"
     certificate_grace: float = DEFAULT_CERTIFICATE_GRACE
     pod: str = ""
 
@@ -113,6 +116,8 @@ def _check(settings: ControllerSettings, places: Mapping[str, str]) -> None:
         raise _refusal(places, "image_pull_policy", settings.image_pull_policy, f"one of {', '.join(POLICIES)}")
     if settings.output not in {"text", "json"}:
         raise _refusal(places, "output", settings.output, "text or json")
+    if settings.log_level not in LEVELS:
+        raise _refusal(places, "log_level", settings.log_level, f"one of {', '.join(LEVELS)}")
 
 
 def _seconds(places: Mapping[str, str], name: str, text: str) -> float:

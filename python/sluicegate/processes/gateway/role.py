@@ -45,7 +45,7 @@ async def run_gateway(connection: Connection, settings: GatewaySettings, version
         ValueError: a setting that the engine does not take.
         OSError: the system refuses what the engine needs.
     """
-    log = Log(settings.output)
+    log = Log(settings.output, settings.log_level)
     drain = Drain(settings.settle, settings.drain, settings.settle + settings.drain, always=True)
     engine = ServingEngine(settings, drain, log)
     return await Process(DataPlane(connection, engine, log, version), log, engine).run()

@@ -36,7 +36,7 @@ async def serve_cluster(settings: Settings, version: str) -> int:
         OSError: the system refuses what the engine needs.
     """
     async with await Client.load(settings.kubeconfig or None) as client:
-        log = Log(settings.output)
+        log = Log(settings.output, settings.log_level)
         engine = ServingEngine(settings, drain_of(settings), log)
         return await Process(ClusterGateway(client, settings, engine, log, version), log, engine).run()
 

@@ -42,7 +42,7 @@ async def serve(paths: Sequence[str], settings: Settings, version: str, validate
         ValueError: a setting of the engine that it does not take.
         OSError: the system refuses what the engine needs.
     """
-    log = Log(settings.output)
+    log = Log(settings.output, settings.log_level)
     engine = ServingEngine(settings, drain_of(settings), log)
     return await Process(FilesGateway(paths, settings, engine, log, version, validate), log, engine).run()
 
