@@ -23,6 +23,7 @@ from typing import Any
 from .. import caught
 from ..api import ObjectKey
 from ..api.kinds import PROVISIONED_KINDS
+from ..complain import Complain
 from ..sources.kubernetes.client import APPLY, ApiError, Client, decoded
 from ..sources.kubernetes.resources import path_of
 from ..sources.kubernetes.writes import Writes
@@ -47,7 +48,6 @@ MAX_VALUE = 60
 #: What to do in place of changing a field of an object of ours.
 REMEDIES = {("Deployment", "spec.replicas"): "set deployment.replicas of its GatewayParameters, or leave it out there"}
 
-Complain = Callable[[str, str], None]
 #: Takes an object, `Normal` or `Warning`, a reason and a message.
 Tell = Callable[[ObjectKey, str, str, str], None]
 
@@ -238,7 +238,8 @@ class InfraWriter:
             try:
                 await self._writes.run(self._remove(item) if isinstance(item, ObjectKey) else self._provision(item))
             except Exception as error:  # of one data plane: the others are written
-                self._complain("infra_failed", f"{item}: {caught.note('write', error)}; it is tried again")
+                text = f"{item}: {caught.note('write', error)}; it is tried again"
+                self._complain("infra_failed", text, object=str(item))
                 if isinstance(item, ObjectKey):
                     asyncio.get_running_loop().call_later(DELETE_RETRY, self._look_at, item)
                 else:
@@ -270,7 +271,8 @@ class InfraWriter:
                 if not self._leading or self._planes.get(name) is not plane:
                     return  # what is newer is on the queue
         except ApiError as error:
-            self._complain("infra_failed", f"{name} cannot be provisioned now: {error}; it is tried again")
+            text = f"{name} cannot be provisioned now: {error}; it is tried again"
+            self._complain("infra_failed", text, object=name)
             self._retry(name, self._troubles[name].messages if name in self._troubles else {})
             return
         if messages:
@@ -374,7 +376,8 @@ class InfraWriter:
         try:
             await self._delete(key, live)
         except ApiError as error:
-            self._complain("infra_failed", f"{name_of(key)} cannot be deleted: {error}; it is tried again")
+            text = f"{name_of(key)} cannot be deleted: {error}; it is tried again"
+            self._complain("infra_failed", text, object=str(key))
             asyncio.get_running_loop().call_later(DELETE_RETRY, self._look_at, key)
 
     async def _delete(self, key: ObjectKey, live: Live) -> None:
@@ -407,7 +410,7 @@ class InfraWriter:
         self._timers[name] = asyncio.get_running_loop().call_later(wait, self._push, name)
         if known is None or known.messages != messages:
             for gateway, message in messages.items():
-                self._complain("provisioning_failed", f"{gateway}: {message}")
+                self._complain("provisioning_failed", f"{gateway}: {message}", object=str(gateway))
                 if self._tell is not None:
                     self._tell(gateway, "Warning", "ProvisioningFailed", message)
             self._tell_changed()

@@ -15,12 +15,13 @@ import asyncio
 import datetime
 import os
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from .. import caught
 from ..api import ObjectKey
+from ..complain import Complain
 from ..sources.kubernetes.client import ApiError, Client
 from ..sources.kubernetes.resources import BY_KIND
 from ..store.store import Event
@@ -50,8 +51,6 @@ TYPES = frozenset(
 )
 #: The writer of data planes tells what it could not do by itself, at once.
 TOLD_ELSEWHERE = frozenset({Reason.NO_RESOURCES})
-
-Complain = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +132,8 @@ class EventWriter:
                 else:
                     self._compare(key, before.statuses.get(key) if before is not None else None, status, first=first)
             except Exception as error:  # about one object: the others have their say
-                self._complain("event_failed", f"an event about {key} is lost: {caught.note('write', error)}")
+                text = f"an event about {key} is lost: {caught.note('write', error)}"
+                self._complain("event_failed", text, object=str(key))
         if self._due:
             self._ready.set()
 
@@ -211,7 +211,8 @@ class EventWriter:
         try:
             await self._write(told)
         except Exception as error:
-            self._complain("event_failed", f"an event about {told.key} is lost: {caught.note('write', error)}")
+            text = f"an event about {told.key} is lost: {caught.note('write', error)}"
+            self._complain("event_failed", text, object=str(told.key))
 
     async def _write(self, told: _Told) -> None:
         item = self._translation.snapshot.get(told.key) if self._translation is not None else None
@@ -231,7 +232,8 @@ class EventWriter:
         except ApiError as error:
             self._written.pop(told, None)
             if error.status not in {0, 404}:  # nobody was told because nobody was there
-                self._complain("event_failed", f"an event about {told.key} cannot be written: {error}")
+                text = f"an event about {told.key} cannot be written: {error}"
+                self._complain("event_failed", text, object=str(told.key))
             return
         self.writes += 1
 

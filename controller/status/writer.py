@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -19,6 +18,7 @@ import msgspec
 from .. import caught
 from ..api import ObjectKey
 from ..api.kinds import BY_NAME, STATUS_KINDS
+from ..complain import Complain
 from ..sources.kubernetes.client import ApiError, Client, decoded
 from ..sources.kubernetes.resources import path_of
 from ..sources.kubernetes.writes import Writes
@@ -31,8 +31,6 @@ from .pace import Pace
 WORKERS = 8
 #: Seconds before a write that failed is tried again, the first and the longest; it keeps no worker.
 FIRST_RETRY, LONGEST_RETRY = 1.0, 15.0
-
-Complain = Callable[[str, str], None]
 
 
 class _Live(msgspec.Struct):
@@ -180,7 +178,8 @@ class StatusWriter:
             )
 
     def _retry_later(self, key: ObjectKey, reason: str) -> None:
-        self._complain("status_failed", f"the status of {key} cannot be written: {reason}; it is tried again")
+        text = f"the status of {key} cannot be written: {reason}; it is tried again"
+        self._complain("status_failed", text, object=str(key))
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         delay = min(FIRST_RETRY * 2 ** min(failures, 10), LONGEST_RETRY)

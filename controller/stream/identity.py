@@ -27,6 +27,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ..api import ObjectKey
 from ..api.kinds import AUTHORITY as SECRET
+from ..complain import Complain
 from ..sources.kubernetes.client import ApiError, Client, decoded
 from ..sources.kubernetes.resources import BY_KIND
 from ..store.store import Apply, Delete, Event
@@ -46,7 +47,6 @@ SKEW = datetime.timedelta(minutes=5)
 CHECK, RETRY = 3_600.0, 2.0
 
 _Key = ec.EllipticCurvePrivateKey
-Complain = Callable[[str, str], None]
 
 
 class Authority(msgspec.Struct, frozen=True):

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from ..complain import Complain
 from ..store.store import Event
 from ..translate import State, Translation
 from ..translate.infrastructure.plane import DataPlane
@@ -93,9 +94,6 @@ class _Connection:
         """Make it end."""
         self.end = _EndError(code, message)
         self.wake.set()
-
-
-Complain = Callable[[str, str], None]
 
 
 class StreamServer:

@@ -27,6 +27,7 @@ import msgspec
 from sluicegate import ir
 
 from ..api.kinds import TICKETS as SECRET
+from ..complain import Complain
 from ..sources.kubernetes.client import ApiError, Client, decoded
 from ..sources.kubernetes.resources import BY_KIND
 from . import own_secret
@@ -45,8 +46,6 @@ CHECK, RETRY = 600.0, 2.0
 
 #: What the keys of a Gateway are made with (HMAC-SHA-256).
 _PURPOSE = b"sluicegate session tickets of "
-
-Complain = Callable[[str, str], None]
 
 
 class MasterKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

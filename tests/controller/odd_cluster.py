@@ -101,7 +101,7 @@ class Cluster:
         self._endpoints: Mapping[str, object] = {}
         self._projector = Projector()
 
-    def _complain(self, code: str, message: str) -> None:
+    def _complain(self, code: str, message: str, **_fields: object) -> None:
         self.complaints.append((code, message))
 
     def send(self, kind: str, word: str, document: str) -> None:

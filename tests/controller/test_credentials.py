@@ -236,7 +236,7 @@ def test_a_watch_outlives_its_tokens(tmp_path: Path, issuer: Issuer) -> None:
         issuer.script("exit 9")
         async with asking(tmp_path, EXEC) as (server, client):
 
-            def complain(_code: str, message: str) -> None:
+            def complain(_code: str, message: str, **_fields: object) -> None:
                 told.append(message)
                 issuer.issue(token="one")
                 issuer.script(f"cat {tmp_path}/answer")

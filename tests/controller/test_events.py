@@ -65,7 +65,7 @@ async def bench(lead: bool = True) -> AsyncIterator[Bench]:
     configuration.host = server.url
     async with Client(configuration) as client:
         complaints: asyncio.Queue[str] = asyncio.Queue()
-        writer = EventWriter(client, NAME, "pod-1", lambda code, message: complaints.put_nowait(code))
+        writer = EventWriter(client, NAME, "pod-1", lambda code, message, **_: complaints.put_nowait(code))
         task = asyncio.create_task(writer.run())
         writer.lead(lead)
         try:

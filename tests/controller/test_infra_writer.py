@@ -90,7 +90,7 @@ class Bench:
             resources=WATCHED_TO_PROVISION,
         )
 
-    def complain(self, code: str, message: str) -> None:
+    def complain(self, code: str, message: str, **_fields: object) -> None:
         self.complaints.append(f"{code}: {message}")
         self.changed.set()
 

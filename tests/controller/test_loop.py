@@ -107,7 +107,7 @@ async def with_loop(test: Test, pool: tuple[str, ...] = ()) -> None:
         ]
         translator = Counting("example.com/c", Options(implicit_class=False, implicit_namespaces=False, pool=pool))
         resources = (*WATCHED, Resource("Deployment", "apps/v1", "deployments"))
-        loop = Loop(client, translator, outputs, Numbered(), lambda *_: None, resources)
+        loop = Loop(client, translator, outputs, Numbered(), lambda *_, **__: None, resources)
         running = asyncio.create_task(loop_tasks.run(loop))
         try:
             await asyncio.wait_for(loop.ready.wait(), LIMIT)

@@ -15,6 +15,7 @@ from api_server import ApiServer
 from kubernetes.aio.client import Configuration
 
 from sluicegate.controller.api import GATEWAY_GROUP, ROUTE_KINDS
+from sluicegate.controller.complain import Complain
 from sluicegate.controller.sources.kubernetes.client import Client
 from sluicegate.controller.sources.kubernetes.resources import BY_KIND, Resource
 from sluicegate.controller.status import StatusWriter, merged_status
@@ -236,7 +237,7 @@ class Everything:
 async def with_loop(
     test: Callable[[ApiServer, Loop], Any],
     prepare: Callable[[ApiServer], None] = lambda _: None,
-    complain: Callable[[str, str], None] = lambda *_: None,
+    complain: Complain = lambda *_, **__: None,
 ) -> None:
     server = ApiServer()
     prepare(server)
@@ -397,7 +398,7 @@ def test_what_the_api_server_refuses_keeps_nothing_else(monkeypatch: pytest.Monk
         server.refusals.clear()
         await server.wait(lambda: all(status_of(server, "httproutes", "default", name) for name in names))
 
-    asyncio.run(with_loop(test, complain=lambda _, message: told.append(message)))
+    asyncio.run(with_loop(test, complain=lambda _, message, **__: told.append(message)))
 
 
 def test_an_answer_of_something_before_the_api_server_is_no_write(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -415,7 +416,7 @@ def test_an_answer_of_something_before_the_api_server_is_no_write(monkeypatch: p
         server.page_before = None
         await server.wait(lambda: bool(status_of(server, "gateways", "default", "gateway").get("conditions")))
 
-    asyncio.run(with_loop(test, complain=lambda _, message: told.append(message)))
+    asyncio.run(with_loop(test, complain=lambda _, message, **__: told.append(message)))
 
 
 def test_a_conflict_waits_for_the_watch() -> None:

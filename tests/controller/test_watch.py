@@ -34,14 +34,16 @@ class Seen:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.complaints: list[tuple[str, str]] = []
+        self.about: list[object] = []
         self._changed = asyncio.Event()
 
     def tell(self, event: Event) -> None:
         self.events.append(event)
         self._changed.set()
 
-    def complain(self, code: str, message: str) -> None:
+    def complain(self, code: str, message: str, **fields: object) -> None:
         self.complaints.append((code, message))
+        self.about.append(fields.get("object"))
         self._changed.set()
 
     def words(self) -> list[str]:
@@ -422,6 +424,7 @@ def test_an_object_that_cannot_be_read_costs_itself_only() -> None:
             await seen.until(lambda: "done" in seen.words())
             assert seen.words() == ["init", "keep", "good", "done"]
             assert seen.complaints[0][0] == "object_unreadable"
+            assert seen.about == ["HTTPRoute/default/bad"]
 
     run(test)
 

@@ -212,7 +212,7 @@ class Side(Waiting):
             address, self.identity, Reviewer(self.reviews), self.complain, self.notify, times or ServerTimes()
         )
 
-    def complain(self, code: str, message: str) -> None:
+    def complain(self, code: str, message: str, **_fields: object) -> None:
         self.complaints.append((code, message))
         self.notify()
 
@@ -297,7 +297,7 @@ class Plane:
             times,
         )
 
-    def complain(self, code: str, message: str) -> None:
+    def complain(self, code: str, message: str, **_fields: object) -> None:
         self.complaints.append((code, message))
         self.engine.notify()
 

@@ -107,7 +107,7 @@ class Told(Waiting):
     def keeper(self, api: SecretsApi) -> TicketKeeper:
         return TicketKeeper(api, "ns", self.complain, self.share)  # type: ignore[arg-type]
 
-    def complain(self, code: str, message: str) -> None:
+    def complain(self, code: str, message: str, **_fields: object) -> None:
         self.complaints.append(f"{code}: {message}")
         self.notify()
 

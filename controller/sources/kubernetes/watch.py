@@ -35,6 +35,7 @@ import msgspec
 
 from ... import caught
 from ...api import CLUSTER, DEFAULT_NAMESPACE, GATEWAY_GROUP, READ_KINDS, DecodeError, ObjectKey, decode
+from ...complain import Complain
 from ...store.store import Apply, Delete, Event, Init, InitDone, Keep
 from .client import REQUEST_LIMIT, ApiError, Client, decoded
 from .resources import Resource
@@ -62,7 +63,6 @@ MAX_LINE = 16 * 1024 * 1024
 DEAD = SILENCE + REQUEST_LIMIT + 2 * LONGEST_WAIT
 
 Tell = Callable[[Event], None]
-Complain = Callable[[str, str], None]
 Seen = Callable[[str, dict[str, Any]], None]
 
 
@@ -358,7 +358,8 @@ class Watch:
             self._tell(Apply(item))
             return
         self._tell(Keep(key))
-        self._complain("object_unreadable", f"{key}: {reason}; its last good version goes on, if there was one")
+        text = f"{key}: {reason}; its last good version goes on, if there was one"
+        self._complain("object_unreadable", text, object=str(key))
 
     def _key(self, document: dict[str, Any]) -> ObjectKey | None:
         """Key of an object as the store has it; None where it has no name."""

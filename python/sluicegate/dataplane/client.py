@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +21,7 @@ import msgspec
 from sluicegate.ir import RefusedError
 
 from ..controller import caught
+from ..controller.complain import Complain
 from ..controller.stream.messages import Request, Response
 from ..controller.stream.protocol import (
     GENERATION,
@@ -81,9 +81,6 @@ class Engine(Protocol):
 
     def report(self) -> PlaneReport:
         """What is bound, of the holdings as they are."""
-
-
-Complain = Callable[[str, str], None]
 
 
 class StreamClient:

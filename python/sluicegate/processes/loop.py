@@ -21,6 +21,7 @@ import msgspec
 from ..controller import caught
 from ..controller.api import READ_KINDS, Gateway, ObjectKey
 from ..controller.api.gateway import GatewayStatus
+from ..controller.complain import Complain
 from ..controller.sources.kubernetes.client import Client
 from ..controller.sources.kubernetes.resources import WATCHED, Resource
 from ..controller.sources.kubernetes.watch import Watch
@@ -37,8 +38,6 @@ LOOK_AT_CLOCK = 30.0
 
 #: Seconds for one round; 10,000 objects take a few.
 STUCK = 120.0
-
-Complain = Callable[[str, str], None]
 
 
 class Writer(Protocol):
@@ -258,13 +257,15 @@ class Loop:
         before, self._faults = self._faults, dict(self._store.faults)
         for key, reason in self._faults.items():
             if before.get(key) != reason:
-                self._complain("fault", f"{key}: {reason}; its last good version goes on, if there was one")
+                text = f"{key}: {reason}; its last good version goes on, if there was one"
+                self._complain("fault", text, object=str(key))
 
     def _tell_held(self) -> None:
         before, self._held = self._held, dict(self._translator.held)
         for key, reason in self._held.items():
             if before.get(key) != reason:
-                self._complain("object_held", f"{key}: {reason}; its last good version goes on, if there was one")
+                text = f"{key}: {reason}; its last good version goes on, if there was one"
+                self._complain("object_held", text, object=str(key))
 
 
 def _kind(event: Event) -> str:
