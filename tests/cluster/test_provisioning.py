@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from api import Api, ApiError, Object, condition, is_ready, kubectl, path_of, read
 from conftest import ROOT
@@ -17,20 +18,16 @@ from faults import HOST, LABEL, Serving, change_arrives, leader, load, route, se
 from harness import install
 from traffic import Load, get, until
 
+from sluicegate.controller.stream.messages import Request, Response
 from sluicegate.controller.stream.protocol import (
     AUDIENCE,
     GENERATION,
     METHOD,
     SECTIONS,
     SERVICE,
-    Request,
-    Response,
     section_of,
     subscription,
 )
-
-# After the module above, which says how gRPC behaves.
-import grpc  # isort: skip
 
 __all__ = ["load", "serving"]
 
@@ -304,8 +301,8 @@ def asked(api: Api, token: str, trust: bytes) -> tuple[grpc.StatusCode | None, d
     with grpc.secure_channel(f"{pod['status']['podIP']}:{STREAM_PORT}", credentials, options=options) as channel:
         method = channel.stream_stream(
             f"/{SERVICE}/{METHOD}",
-            request_serializer=Request.SerializeToString,
-            response_deserializer=Response.FromString,
+            request_serializer=Request.to_bytes,
+            response_deserializer=Response.from_bytes,
         )
         metadata = [("authorization", f"Bearer {token}")] if token else []
         try:
