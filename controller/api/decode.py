@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from ..words import placed
+from sluicegate.words import kind_of, placed, shown
+
 from .core import Document
 from .kinds import BY_NAME, CLUSTER_SCOPED
 from .meta import CLUSTER, Object, ObjectKey, ObjectMeta, Origin
@@ -51,15 +52,15 @@ def decode(document: Document, origin: Origin = CLUSTER) -> Object:
         DecodeError: unknown kind or version, a missing or wrongly typed field, or no name.
     """
     if not isinstance(document, dict):
-        raise DecodeError("", f"an object is expected, not a {type(document).__name__}")
+        raise DecodeError("", f"an object is expected, not a {kind_of(document)}")
     kind = document.get("kind")
     row = BY_NAME.get(kind) if isinstance(kind, str) else None
     if not isinstance(kind, str) or row is None or row.struct is None:
-        raise DecodeError("kind", f"{kind!r} is not a kind that the gateway reads")
+        raise DecodeError("kind", f"{shown(kind)} is not a kind that the gateway reads")
     version = document.get("apiVersion")
     if version not in row.api_versions:
         known = ", ".join(row.api_versions)
-        raise DecodeError("apiVersion", f"{version!r} is not read for {kind}; use {known}")
+        raise DecodeError("apiVersion", f"{shown(version)} is not read for {kind}; use {known}")
     decoded = _convert(document, row.struct)
     meta = decoded.metadata
     meta.annotations.pop(LAST_APPLIED, None)

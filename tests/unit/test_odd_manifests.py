@@ -50,7 +50,7 @@ ROUTE = f"apiVersion: {API}\nkind: HTTPRoute\nmetadata:\n  name: odd\nspec:\n  p
     ("text", "line", "reason"),
     [
         (ROUTE.replace(API, "[1, 2]", 1), 1, "[1, 2] is no text"),
-        (ROUTE.replace("HTTPRoute", "{a: 1}"), 2, "{'a': 1} is no text"),
+        (ROUTE.replace("HTTPRoute", "{a: 1}"), 2, '{"a": 1} is no text'),
         (ROUTE.replace("name: odd", "name: {a: 1}"), 4, '{"a": 1} is no string'),
         (ROUTE.replace("name: gateway", "name: gateway\n    port: 99999999999999999999"), 8, "more than 65535"),
         (ROUTE + "  hostnames: [!!bool maybe]\n", 8, "'maybe' is no bool"),
@@ -64,7 +64,11 @@ ROUTE = f"apiVersion: {API}\nkind: HTTPRoute\nmetadata:\n  name: odd\nspec:\n  p
         # Written with base 16 Python reads it, and cannot show it: not even in a message.
         (ROUTE.replace("name: odd", f"name: odd\n  namespace: 0x{'f' * 4_000}"), 5, "an integer of 4,002 digits"),
         (ROUTE + f"  hostnames: [0b{'1' * 20_000}]\n", 8, "an integer of 20,002 digits"),
-        (ROUTE.replace("name: odd", "name: odd\n  labels: {a: yes}"), 5, 'true is no string; quote it: "true"'),
+        (
+            ROUTE.replace("name: odd", "name: odd\n  labels: {a: yes}"),
+            5,
+            'the boolean true is no string; quote what is written: "true", "yes" or "on"',
+        ),
         (ROUTE + "  hostnames: [.nan]\n", 8, "JSON has no .nan"),
     ],
 )

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from sluicegate.controller import caught
 from sluicegate.controller.api import Diagnostic, Origin
+from sluicegate.words import kind_of
 
 from .json_text import JsonError, read_values
 from .loader import MAX_DEPTH, Item, YamlError, field_lines, load
@@ -214,7 +215,7 @@ def _documents(value: object, place: _Place, defaults: Mapping[str, str]) -> Ite
     """The documents that a value is, and what is wrong with it."""
     if not isinstance(value, dict):
         expected = "an object" if place.field else "an object with apiVersion and kind"
-        yield unreadable("", place.line, f"{expected} is expected, not a {_kind_of(value)}", place.field)
+        yield unreadable("", place.line, f"{expected} is expected, not a {kind_of(value)}", place.field)
     elif _is_list(value):
         yield from _of_list(value, place)
     elif len(place.text) > MAX_DOCUMENT_BYTES and not place.prefix:
@@ -242,7 +243,7 @@ def _of_list(value: dict[str, Any], place: _Place) -> Iterator[PartDocument | Di
     if items is None and "items" in value:
         return  # empty, as Go writes it
     if not isinstance(items, list):
-        what = "it has none" if items is None else f"it is a {_kind_of(items)}"
+        what = "it has none" if items is None else f"it is a {kind_of(items)}"
         yield unreadable("", place.line, f"a {value['kind']} has a list of objects, but {what}", field)
         return
     kind = value["kind"].removesuffix(LIST)
@@ -282,16 +283,3 @@ def _without_directives(text: str) -> str:
         elif not _BLANK.match(line):
             break
     return "\n".join(lines)
-
-
-def _kind_of(value: object) -> str:
-    names = {
-        dict: "mapping",
-        list: "list",
-        str: "text",
-        int: "number",
-        float: "number",
-        bool: "boolean",
-        type(None): "null",
-    }
-    return names.get(type(value), type(value).__name__)

@@ -17,13 +17,14 @@ from sluicegate.controller.sources.files.source import Source
 from sluicegate.controller.translate import Translation, to_document
 from sluicegate.processes.settings import Settings
 from sluicegate.testing.offline import Offline, load_offline
+from sluicegate.words import count
 
 from .checked import REFERENCE_CODES, checked, refused_objects
 from .destination import Destination, destination_of
 from .exit_status import ExitStatus
 from .manifests import CONTROLLER_NAME, settings_of
 from .options import CONFIG, PATHS, Command, Option, suggestion
-from .output import count, write_json
+from .output import write_json
 from .roles import refuse
 from .sarif import to_sarif
 

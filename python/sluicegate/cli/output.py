@@ -15,8 +15,3 @@ OUTPUT = Option(("--output", "-o"), "How to write it.", "text", choices=("text",
 def write_json(document: msgspec.Struct) -> None:
     """Write a document for programs; its schema is published (`docs/schemas`)."""
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
-
-
-def count(number: int, word: str) -> str:
-    """A number of things, such as `1 document` or `1,200 documents`."""
-    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"

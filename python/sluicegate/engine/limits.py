@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from sluicegate.words import placed, shown
+
 #: What is done to paths before they are matched and forwarded.
 PathNormalization: TypeAlias = Literal["strict", "off"]
 
@@ -75,8 +77,7 @@ def faults(limits: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         try:
             yield from msgspec.convert({name: value}, EngineLimits).network_faults()
         except msgspec.ValidationError as error:
-            wanted = str(error).partition(" - at ")[0]
-            yield name, f"{value!r} cannot be used: {wanted[:1].lower()}{wanted[1:]}"
+            yield name, f"{shown(value)} cannot be used: {placed(str(error))[1]}"
 
 
 def _is_network(text: str) -> bool:

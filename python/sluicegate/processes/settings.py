@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from sluicegate.controller import DEFAULT_CONTROLLER_NAME
-from sluicegate.controller.words import placed
 from sluicegate.engine.limits import EngineLimits
 from sluicegate.observe.log import LEVELS
+from sluicegate.words import placed
 
 DEFAULT_ADMIN = "127.0.0.1:19000"
 ENVIRONMENT_PREFIX = "SLUICEGATE_"

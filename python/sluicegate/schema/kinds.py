@@ -11,6 +11,7 @@ from typing import Any
 
 from sluicegate.controller.api import Code, Diagnostic
 from sluicegate.controller.api.kinds import TABLE
+from sluicegate.words import shown
 
 from .catalog import catalog
 from .structure import violation
@@ -43,7 +44,7 @@ def untyped(document: dict[str, Any]) -> Iterator[Diagnostic]:
     for name in ("apiVersion", "kind"):
         value = document.get(name)
         if value is not None and not isinstance(value, str):
-            yield violation(name, "schema", f"{value!r} is no text", f"write {name} as text, without brackets")
+            yield violation(name, "schema", f"{shown(value)} is no text", f"write {name} as text, without brackets")
         elif value is None:
             near = [key for key in document if isinstance(key, str) and key.casefold() == name.casefold()]
             remedy = f"write {name}, not {near[0]}" if near else "an object begins with apiVersion and kind"

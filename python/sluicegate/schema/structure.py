@@ -15,9 +15,7 @@ import re
 from typing import Any
 
 from sluicegate.controller.api import Code, Diagnostic, Severity
-
-#: Characters of a value that a message shows.
-SHOWN_CHARACTERS = 80
+from sluicegate.words import shown
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
@@ -92,7 +90,7 @@ class Structure:
         return not probe.violations
 
     def _show(self, value: object) -> str:
-        return _shown(value) if self._quotes else "the value"
+        return shown(value) if self._quotes else "the value"
 
     def _add(self, path: str, message: str, remedy: str = "", code: Code = "schema", *, blocks: bool = False) -> None:
         self.violations.append(violation(path, code, message, remedy))
@@ -194,7 +192,11 @@ def _has_type(value: object, kind: str | None) -> bool:
 
 def type_remedy(value: object, kind: str, *, quotes: bool = True) -> str:
     """What to do about a value of the wrong type; empty where nobody can say. `quotes`: it may show the value."""
-    if kind == "string" and isinstance(value, (bool, int, float)):
+    if kind == "string" and isinstance(value, bool):
+        # YAML 1.1 reads all of these as booleans, and which of them was written is not known here.
+        written = '"true", "yes" or "on"' if value else '"false", "no" or "off"'
+        return f"quote what is written: {written}" if quotes else "quote it"
+    if kind == "string" and isinstance(value, (int, float)):
         return f'quote it: "{json.dumps(value)}"' if quotes else "quote it"
     if kind in {"integer", "number", "boolean"} and isinstance(value, str):
         return "write it without quotes" if value else ""
@@ -241,8 +243,3 @@ def _forms(schemas: list[dict[str, Any]]) -> str:
 
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
-
-
-def _shown(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "..."

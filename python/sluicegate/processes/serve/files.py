@@ -18,6 +18,7 @@ from sluicegate.controller.store.store import Store
 from sluicegate.controller.translate import Options, Translator
 from sluicegate.engine.checks import native_checks
 from sluicegate.observe.log import Log
+from sluicegate.words import count
 
 from ..job import Job, tell_fault
 from ..live import Live, Step
@@ -170,7 +171,7 @@ class FilesGateway:
             await self._hung_up.wait()
             self._hung_up.clear()
             if step := await self._update(None):
-                self._log.information("reread", f"SIGHUP: read again, {step.refresh.objects:,} objects")
+                self._log.information("reread", f"SIGHUP: read again, {count(step.refresh.objects, 'object')}")
 
     async def _settle(self) -> None:
         """Look again at files that somebody was still writing."""

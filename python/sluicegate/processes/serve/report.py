@@ -10,6 +10,7 @@ from sluicegate.controller.api import Diagnostic
 from sluicegate.controller.translate import Translation
 from sluicegate.observe.log import Log
 from sluicegate.processes.live import Step
+from sluicegate.words import count
 
 from .summary import ListenerLine, listeners_of, text_lines, try_line
 
@@ -76,9 +77,9 @@ class Reporter:
 
     def _summary(self, step: Step, headline: str, admin: str | None, hints: Iterable[str]) -> Iterator[str]:
         bound, known = sum(bool(item.bound) for item in self._listeners), len(self._listeners)
-        listeners = _count(known, "listener") if bound == known else f"{bound:,} of {_count(known, 'listener')}"
+        listeners = count(known, "listener") if bound == known else f"{bound:,} of {count(known, 'listener')}"
         routes = len({route.route for item in self._listeners for route in item.routes})
-        yield f"{headline}: {listeners}, {_count(routes, 'route')}, {_count(step.refresh.objects, 'object')}"
+        yield f"{headline}: {listeners}, {count(routes, 'route')}, {count(step.refresh.objects, 'object')}"
         yield from text_lines(self._listeners, step.diagnostics)
         for kind, number in sorted(step.refresh.ignored.items()):
             yield f"  not read: {number} of {kind}, a kind that the gateway has no use for"
@@ -136,10 +137,6 @@ class Reporter:
     def _show(self, text: str) -> None:
         self._terminal.write(text)
         self._terminal.flush()
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
 def _bound(translation: Translation) -> dict[str, tuple[tuple[str, ...], str | None]]:

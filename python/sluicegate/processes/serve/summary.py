@@ -12,6 +12,7 @@ from sluicegate import ir
 from sluicegate.controller.api import Diagnostic
 from sluicegate.controller.translate import Translation
 from sluicegate.controller.translate.grpc_rules import CONTENT_TYPE
+from sluicegate.words import count
 
 #: Routes shown of each listener; programs get all.
 SHOWN_ROUTES = 20
@@ -232,7 +233,7 @@ def text_lines(listeners: list[ListenerLine], diagnostics: Iterable[Diagnostic])
             yield f"    no route is attached: {without_route}"
     found = [item for item in diagnostics if item.severity != "info"]
     if found:
-        yield f"{len({item.object or item.path for item in found}):,} objects with problems:"
+        yield f"{count(len({item.object or item.path for item in found}), 'object')} with problems:"
         yield from (f"  {item}" for item in found[:SHOWN_DIAGNOSTICS])
         if len(found) > SHOWN_DIAGNOSTICS:
             yield f"  ... and {len(found) - SHOWN_DIAGNOSTICS:,} more; `sluicegate check` lists all"

@@ -1,7 +1,8 @@
-"""What msgspec says of a value that does not fit, in words of people who write YAML and TOML."""
+"""Values and what is wrong with them, in words of people who write YAML and TOML: without names of Python's."""
 
 from __future__ import annotations
 
+import json
 import re
 
 #: Its names of types, and ours.
@@ -57,3 +58,34 @@ def plain(reason: str) -> str:
     got = "a fraction" if (found["types"], found["got"]) == ("int", "float") else _TYPES.get(found["got"], found["got"])
     got = f", not {got}" if got else ""
     return f"{wanted} is expected{got}"
+
+
+#: Characters of a value that a message shows.
+SHOWN_CHARACTERS = 80
+
+_KINDS = {
+    dict: "mapping",
+    list: "list",
+    str: "text",
+    int: "number",
+    float: "number",
+    bool: "boolean",
+    type(None): "null",
+}
+
+
+def kind_of(value: object) -> str:
+    """What a value of YAML or JSON is."""
+    return _KINDS.get(type(value), "value of another kind")
+
+
+def shown(value: object) -> str:
+    """A value as JSON has it, and so nearly as it was written; a long one is cut."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "..."
+    return f"the boolean {text}" if isinstance(value, bool) else text
+
+
+def count(number: int, word: str) -> str:
+    """A number of things, such as `1 document` or `1,200 documents`."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
