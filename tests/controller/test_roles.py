@@ -129,6 +129,27 @@ def test_a_taken_port_is_served_when_it_is_free(role: Role, tmp_path: Path) -> N
         assert stop(found) == 0
 
 
+@pytest.mark.parametrize("role", [Files, Cluster, Controller])
+def test_a_taken_admin_port_ends_the_start(role: Role, tmp_path: Path) -> None:
+    """Probes would ask another process. A data plane that is there serves on all the same."""
+    taken: list[socket.socket] = []
+
+    class Refused(role):  # type: ignore[misc, valid-type]
+        def follow(self) -> None:
+            super().follow()
+            taken.append(socket.create_server((self.address, 19000)))
+
+    found = Refused(tmp_path)
+    try:
+        assert found.process.wait(LIMIT) == 1
+        message = found.named("start_failed")["message"]
+        assert f"admin listener {found.address}:19000: Address already in use" in message
+        assert "--admin" in message
+    finally:
+        taken.pop().close()
+        found.close()
+
+
 def test_the_config_stream_waits_for_its_port(tmp_path: Path) -> None:
     """The one port of a controller beside its admin listener."""
     taken: list[socket.socket] = []

@@ -68,7 +68,7 @@ def test_programs_are_told_as_well(case: str, tmp_path: Path) -> None:
         out, err = process.communicate(timeout=LIMIT)
     assert (process.returncode, err) == (1, "")
     (event,) = map(json.loads, out.splitlines())
-    assert (event["event"], event["code"]) == ("error", "nothing_served")
+    assert (event["event"], event["code"]) == ("error", "start_failed")
     assert STARTS[case][2] in event["message"]
     if "kinds" in case:
         assert event["ignored"] == {"apps/v1/Deployment": 2}

@@ -19,7 +19,8 @@ MEANINGS = {
     ExitStatus.OK: "what was asked for was done. `check`: nothing that `--fail-on` names. `explain`: the request is "
     "forwarded, redirected or a preflight. `serve`, `controller`, `gateway`: SIGTERM or Ctrl-C, and all is drained",
     ExitStatus.FAILED: "`check`: problems. `explain`: the request is answered with an error, the connection closed. "
-    "`translate`: a manifest cannot be read. `serve`: nothing would be served (without `--keep-going`)",
+    "`translate`: a manifest cannot be read. `serve`: nothing would be served (without `--keep-going`). "
+    "`controller`: the admin port is taken",
     ExitStatus.USAGE: "a command line, a setting, or a path that is named cannot be used; `controller` and "
     "`serve --kubernetes`: no API server is configured. Nothing was done",
     ExitStatus.INTERRUPTED: "a second SIGTERM or Ctrl-C: open requests were cut",

@@ -101,7 +101,7 @@ class Process:
             if not ended:
                 text = "stopped; the rest of the connections was closed"
         except StartError as error:
-            self._log.error("nothing_served", str(error), **error.fields)
+            self._log.error("start_failed", str(error), **error.fields)
             return EXIT_NOTHING
         finally:
             await self._jobs.end()

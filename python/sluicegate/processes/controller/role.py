@@ -10,6 +10,7 @@ SIGTERM: the Lease is given back first, so that another replica takes over at on
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any
@@ -32,13 +33,14 @@ from sluicegate.controller.stream.tickets import TicketKeeper
 from sluicegate.controller.translate import Options, Translation, Translator
 from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
 from sluicegate.engine.checks import native_checks
+from sluicegate.observe.admin import Admin
 from sluicegate.observe.log import Log
 
 from ..follower import Follower
 from ..job import Job
 from ..loop import Loop, Output
 from ..process import Process
-from .admin import Admin
+from ..start_error import StartError
 from .metrics import Durations, lines, resident_bytes
 from .settings import ControllerSettings
 
@@ -51,7 +53,6 @@ async def run_controller(settings: ControllerSettings, version: str) -> int:
 
     Raises:
         ApiError: no API server is configured.
-        OSError: the admin address cannot be bound.
     """
     async with await Client.load(settings.kubeconfig or None) as client:
         log = Log(settings.output, settings.log_level)
@@ -189,12 +190,17 @@ class Controller:
         """Answer probes.
 
         Raises:
-            OSError: the admin address cannot be bound.
+            StartError: the admin address cannot be bound.
         """
         if self._settings.admin == "off":
             return
         self._admin = Admin(self._settings.admin, self._loop.faults, self._missing, self.metrics)
-        await self._admin.start()
+        try:
+            await self._admin.start()
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            text = f"admin listener {self._settings.admin}: {reason}; stop what listens there"
+            raise StartError(f"{text}, or choose another address with --admin, or --admin off") from None
         address = self._admin.address
         self._log.information("admin", f"healthz, readyz and metrics on {address}", address=address)
 

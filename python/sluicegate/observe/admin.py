@@ -1,6 +1,6 @@
-"""The controller's admin listener: `/healthz`, `/readyz`, `/metrics`.
+"""The admin listener of a process without an engine: `/healthz`, `/readyz`, `/metrics`. With one, the engine has it.
 
-It runs on the loop of the controller: a loop that is stuck does not answer, and the kubelet restarts it.
+It runs on the loop of the process: a loop that is stuck does not answer, and the kubelet restarts it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 
 from aiohttp import web
 
-from .metrics import CONTENT_TYPE
-
+#: Of the Prometheus text format.
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 #: Seconds for open requests at the end.
 SHUTDOWN = 0.2
 #: A request's line and its fields. Stops header bombs.
