@@ -10,6 +10,11 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import PurePath
 
+import msgspec
+
+#: What bytes raise that are no JSON of the shape that is asked for, whatever is odd about them: no fault of ours.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 #: Characters of an exception's own message that are told: it may quote a whole object.
 MAX_MESSAGE = 200
 

@@ -18,6 +18,7 @@ import msgspec
 from sluicegate import ir
 from sluicegate.ir import Refusal
 
+from .. import caught
 from .messages import AnyMessage, Request, Status, Version
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
@@ -132,7 +133,7 @@ def read_report(request: Request) -> PlaneReport:
     """The report in a request of type `report`; cut to its limits.
 
     Raises:
-        msgspec.DecodeError: it is none.
+        DecodeError, UnicodeDecodeError, RecursionError (`caught.UNREADABLE`): it is none.
     """
     report = _REPORT.decode(_detail(request))
     listeners = tuple(_shortened(item) for item in report.listeners[:MAX_LISTENERS])
@@ -143,7 +144,7 @@ def read_refusals(request: Request) -> tuple[Refusal, ...]:
     """The reasons in a NACK; cut to their limits. A NACK without reasons gives one with its message."""
     try:
         found = _REFUSALS.decode(_detail(request))
-    except msgspec.DecodeError:
+    except caught.UNREADABLE:
         found = (Refusal("transaction", "", request.error_detail.message if request.error_detail else ""),)
     return tuple(
         Refusal(item.kind[:MAX_TEXT], item.id[:MAX_TEXT], item.reason[:MAX_TEXT]) for item in found[:MAX_REFUSALS]

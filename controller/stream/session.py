@@ -14,10 +14,9 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-import msgspec
-
 from sluicegate.ir import Refusal
 
+from .. import caught
 from .messages import AnyMessage, Request, Resource, Response
 from .projection import Changed, Plane
 from .protocol import (
@@ -170,7 +169,7 @@ class Session:
         if section == REPORT:
             try:
                 report = read_report(request)
-            except msgspec.DecodeError as error:
+            except caught.UNREADABLE as error:
                 raise ProtocolError(f"a report that cannot be read: {error}") from None
             changed, self.report = report != self.report, report
             return changed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import random
 import time
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 from odd_cluster import CANARY, NAME, Cluster
-from odd_inputs import objects, odd_json
+from odd_inputs import SECONDS, SEED, objects, odd_json
 from system_certificates import Authority
 
 from sluicegate import ir
@@ -20,10 +19,6 @@ from sluicegate.controller import caught
 from sluicegate.controller.api import READ_KINDS, ObjectKey
 from sluicegate.controller.sources.kubernetes.client import ApiError
 from sluicegate.controller.translate import Translator, ir_transaction
-
-#: Seconds of trying, and where it begins; more of both for a longer search.
-SECONDS = float(os.environ.get("SLUICEGATE_FUZZ_SECONDS", "4"))
-SEED = int(os.environ.get("SLUICEGATE_FUZZ_SEED", "1"))
 
 
 @pytest.mark.parametrize("provisioned", [False, True])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import time
@@ -9,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from odd_inputs import objects, odd_yaml
+import yaml
+from odd_cluster import CANARY
+from odd_inputs import SECONDS, SEED, objects, odd_json, odd_text, odd_yaml
 
 from sluicegate import ir
 from sluicegate.cli.checked import checked
@@ -19,28 +22,57 @@ from sluicegate.controller.api.kinds import BY_NAME
 from sluicegate.controller.sources.files import Reader, documents, source
 from sluicegate.controller.sources.files.source import Source
 from sluicegate.controller.store.store import Store
+from sluicegate.controller.translate import Options, Translator, ir_transaction
+from sluicegate.engine.checks import native_checks
 from sluicegate.engine.native import RouteTable
 from sluicegate.schema import violations
 from sluicegate.testing.offline import load_offline
 
-#: Seconds of trying, and where it begins; more of both for a longer search.
-SECONDS = float(os.environ.get("SLUICEGATE_FUZZ_SECONDS", "4"))
-SEED = int(os.environ.get("SLUICEGATE_FUZZ_SEED", "1"))
 API = "gateway.networking.k8s.io/v1"
 
 
-def test_no_odd_manifest_raises() -> None:
+def odd_manifest(form: str, chance: random.Random) -> str:
+    """Some odd objects, in one of the forms that files have."""
+    some = [chance.choice(objects()) for _ in range(4)]
+    if form == "json":
+        items = [odd_json(item, chance) for item in some]
+        return chance.choice(("\n", "")).join(items) if chance.random() < 0.5 else as_list(items)
+    items = [odd_yaml(item, chance) for item in some]
+    if form == "yaml":
+        return "\n---\n".join(items) if chance.random() < 0.8 else as_list(items)
+    plain = [yaml.dump(item, Dumper=yaml.CSafeDumper) for item in some]
+    plain[0] = json.dumps(some[0], default=str)
+    return odd_text("\n---\n".join(plain), chance)
+
+
+def as_list(items: list[str]) -> str:
+    return '{"apiVersion": "v1", "kind": "List", "items": [' + ", ".join(items) + "]}"
+
+
+@pytest.mark.parametrize("form", ["yaml", "json", "text"])
+def test_no_odd_manifest_raises_or_disturbs_another(form: str, tmp_path: Path) -> None:
+    """Read by one process after the other, as `serve` does, and at once, as `check` does."""
     chance = random.Random(SEED)
-    sources = objects()
+    odd = tmp_path / ("odd.json" if form == "json" else "odd.yaml")
+    (tmp_path / "canary.yaml").write_text(json.dumps({"kind": "List", "items": CANARY}))
+    store = Store()
+    files = Source(Reader([str(tmp_path)]), store, violations)
+    translator = Translator(options=Options(checks=native_checks(), now=0.0))
     before = caught.counts()
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
-        text = "\n---\n".join(odd_yaml(chance.choice(sources), chance) for _ in range(4))
-        served = load_offline(["-"], standard_input=text)
-        served.diagnostics()
-        RouteTable(ir.encode(served.transaction()))
-        checked(load_offline(["-"], standard_input=text, cluster=chance.random() < 0.5))
+        text = odd_manifest(form, chance)
+        odd.write_bytes(text.encode(errors="surrogatepass" if chance.random() < 0.9 else "replace"))
+        refresh = files.refresh()
+        found = translator.translate(store.snapshot(), time.time())
+        list(files.with_lines(found.diagnostics))
+        assert "canary/canary:80@127.0.0.9:9" in found.ir.endpoints, text
+        assert all(item.path or item.severity == "info" for item in refresh.diagnostics), text
+        RouteTable(ir.encode(ir_transaction(None, found.ir, 1)))
+        if chance.random() < 0.3:
+            checked(load_offline([str(odd)], cluster=chance.random() < 0.5))
         assert caught.counts() == before, text
+    assert not translator.held
 
 
 ROUTE = f"apiVersion: {API}\nkind: HTTPRoute\nmetadata:\n  name: odd\nspec:\n  parentRefs:\n  - name: gateway\n"

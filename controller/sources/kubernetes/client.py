@@ -251,7 +251,7 @@ def decoded(answer: bytes, shape: type[T], asked: str) -> T:
     """
     try:
         return msgspec.json.decode(answer, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except caught.UNREADABLE as error:
         begin = answer[:SHOWN].decode(errors="replace")
         text = f"{asked}: the answer is not the API server's ({error}), it begins with {begin!r}"
         raise ApiError(0, f"{text}; look for a proxy or a login page before it") from None
@@ -273,7 +273,7 @@ def _probe(response: aiohttp.ClientResponse) -> None:
 def _refusal(asked: _Request, status: int, body: bytes, fault: str) -> ApiError:
     try:
         found = msgspec.json.decode(body, type=_Status)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except caught.UNREADABLE:
         # Such as `404 page not found`, where nobody serves a group.
         found = _Status(message=body[:200].decode(errors="replace").strip().removeprefix(f"{status} "))
     why = f" ({fault})" if status == 401 and fault else ""

@@ -18,6 +18,8 @@ from typing import Any
 
 import msgspec
 
+from ... import caught
+
 #: Seconds that a plugin may take; it and its children are killed then.
 LIMIT = 30.0
 #: Seconds that the end of what was killed is waited for.
@@ -124,7 +126,7 @@ class Plugin:
             raise self._failed(f"wrote more than {MAX_OUTPUT:,} bytes")
         try:
             found = msgspec.json.decode(out, type=_ExecCredential)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except caught.UNREADABLE as error:
             raise self._failed(f"wrote no ExecCredential: {error}") from None
         if found.kind != "ExecCredential" or found.api_version != self._version:
             text = f"wrote a {found.kind} of {found.api_version}, the kubeconfig asks for an ExecCredential"

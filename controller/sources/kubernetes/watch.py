@@ -316,7 +316,7 @@ class Watch:
     def _take(self, line: bytes) -> None:
         try:
             event = _EVENTS.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except caught.UNREADABLE as error:
             raise ApiError(0, f"the watch of {self._resource.kind} sent no event: {error}") from None
         if event.type == "ERROR":
             code = event.object.get("code")

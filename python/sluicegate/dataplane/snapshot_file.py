@@ -16,6 +16,7 @@ import msgspec
 
 from sluicegate import ir
 
+from ..controller import caught
 from .holdings import Held, Holdings, Tables
 
 NAME = "configuration.snapshot"
@@ -86,14 +87,14 @@ def read_snapshot(directory: str) -> Holdings | None:
         raise SnapshotError(f"{path} is broken: its checksum is another")
     try:
         return Holdings(_TABLES.decode(body))
-    except msgspec.DecodeError as error:
+    except caught.UNREADABLE as error:
         raise SnapshotError(f"{path} is broken: {error}") from None
 
 
 def _read_header(path: Path, line: bytes) -> _Header:
     try:
         header = msgspec.json.decode(line, type=_Header)
-    except msgspec.DecodeError:
+    except caught.UNREADABLE:
         raise SnapshotError(f"{path} is no snapshot") from None
     if header.format != FORMAT or header.ir_version != ir.VERSION:
         raise SnapshotError(f"{path} is of another version of the gateway ({header.format}, IR {header.ir_version})")

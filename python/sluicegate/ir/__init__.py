@@ -167,7 +167,7 @@ def decode(data: bytes) -> Transaction:
     """
     try:
         transaction = _DECODER.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         message = f"the transaction cannot be read: {error}"
         raise IrError(message) from error
     if transaction.version != VERSION:

@@ -1,0 +1,229 @@
+"""Odd messages of the config stream, both ways: they end their call or are refused, and cost nobody else anything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from odd_inputs import SECONDS, SEED, odd_json
+from stream_support import simple
+
+from sluicegate import ir
+from sluicegate.controller import caught
+from sluicegate.controller.stream import protocol
+from sluicegate.controller.stream.messages import AnyMessage, Message, MessageError, Request, Resource, Response
+from sluicegate.controller.stream.protocol import PlaneReport
+from sluicegate.controller.stream.session import ProtocolError, Session
+from sluicegate.dataplane.client import StreamClient
+from sluicegate.dataplane.holdings import Change, Held, Holdings
+from sluicegate.dataplane.snapshot_file import NAME, SnapshotError, read_snapshot, write_snapshot
+from sluicegate.engine.native import Refused, RouteTable
+from sluicegate.ir import Refusal, RefusedError
+
+WORDS = ("", "a", "default/a:80", "HTTPRoute/default/a/0", "\0", "\u2028", "x" * 5_000, "../..", "é", "generation")
+REPORTS = (
+    b"[]",
+    b"{}",
+    b'{"listeners": 1}',
+    b'{"listeners": [{"id": 1}]}',
+    b'"\xff"',
+    b"",
+    b"[" * 3_000,
+    b'{"a":' * 3_000,
+)
+TYPES = (*protocol.SECTIONS, protocol.GENERATION, protocol.REPORT, "nothing", "")
+
+
+class Plane:
+    """A data plane's engine: takes what its native table takes."""
+
+    def __init__(self) -> None:
+        self.holdings = Holdings()
+        self.taken = self.refused = 0
+
+    async def apply(self, change: Change) -> None:
+        try:
+            RouteTable(change.transaction(1))
+        except Refused as error:
+            self.refused += 1
+            raise RefusedError((Refusal("transaction", "", str(error)),)) from None
+        self.holdings.apply(change)
+        self.taken += 1
+
+    def report(self) -> PlaneReport:
+        return PlaneReport(())
+
+
+def sections() -> dict[str, list[dict[str, Any]]]:
+    """Resources by section."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    names = {ir.Listener: "listeners", ir.HttpRule: "http_rules", ir.Backend: "backends", ir.Endpoint: "endpoints"}
+    for item in simple("a", "b"):
+        found.setdefault(names[type(item)], []).append(json.loads(json.dumps(_plain(item))))
+    return found
+
+
+def _plain(item: object) -> Any:
+    return msgspec.to_builtins(item)
+
+
+def responses(chance: random.Random, *, odd: bool) -> list[Response]:
+    """A transaction; an odd one has odd resources, names or types."""
+    found = []
+    for section, items in sections().items():
+        response = Response(type_url=protocol.type_url(section), nonce=str(chance.random()), resources=[])
+        for item in items:
+            data = odd_json(item, chance).encode() if odd and chance.random() < 0.3 else json.dumps(item).encode()
+            name = chance.choice(WORDS) if odd and chance.random() < 0.1 else item["id"]
+            content = AnyMessage(response.type_url, data) if chance.random() < 0.95 or not odd else None
+            response.resources.append(Resource("1", content, name))
+        if odd and chance.random() < 0.2:
+            response.removed_resources = [chance.choice(WORDS) for _ in range(3)]
+        if odd and chance.random() < 0.1:
+            response.type_url = protocol.type_url(chance.choice(TYPES))
+        found.append(response)
+    end = Response(type_url=protocol.type_url(protocol.GENERATION), nonce="end", resources=[])
+    return [*found, end]
+
+
+def broken(message: Message, chance: random.Random) -> bytes:
+    """Its bytes, some of them other ones, gone or there twice."""
+    data = bytearray(message.to_bytes())
+    for _ in range(chance.choice((0, 0, 1, 2, 8))):
+        if data:
+            place = chance.randrange(len(data))
+            how = chance.randrange(3)
+            if how == 0:
+                data[place] = chance.randrange(256)
+            elif how == 1:
+                del data[place : place + chance.choice((1, 2, 50))]
+            else:
+                data[place:place] = data[place : place + chance.choice((1, 2, 50))]
+    return bytes(data)
+
+
+class Call:
+    """A call to the controller that says some messages."""
+
+    unsent = 0
+
+    def __init__(self, messages: Iterable[bytes]) -> None:
+        self._messages = iter(messages)
+
+    async def receive(self) -> bytes | None:
+        return next(self._messages, None)
+
+    def send(self, data: bytes) -> None:
+        Request.from_bytes(data)
+
+
+def test_no_odd_response_ends_a_data_plane() -> None:
+    chance, before = random.Random(SEED), caught.counts()
+    plane, complaints = Plane(), []
+
+    async def follow(messages: list[bytes]) -> None:
+        client = StreamClient("a:1", "", "", plane.holdings, plane, lambda *told: complaints.append(told))
+        call: Any = Call(messages)
+        client._call = call
+        await client._follow(call)
+
+    async def run() -> None:
+        end = time.monotonic() + SECONDS / 2
+        while time.monotonic() < end:
+            odd = [broken(item, chance) for item in responses(chance, odd=True)]
+            with contextlib.suppress(ValueError):  # the call ends, what is there serves on
+                await follow(odd)
+            taken = plane.taken
+            await follow([item.to_bytes() for item in responses(chance, odd=False)])
+            assert plane.taken == taken + 1, odd
+
+    asyncio.run(run())
+    assert plane.refused
+    assert caught.counts() == before
+
+
+def requests(chance: random.Random) -> list[Request]:
+    """What a pod says: it subscribes, answers and reports."""
+    wanted = chance.sample(protocol.SECTIONS, 3)
+    found = [
+        protocol.subscription(section, ((chance.choice(WORDS), chance.choice(WORDS)) for _ in range(3)))
+        for section in wanted
+    ]
+    found.append(protocol.subscription(protocol.GENERATION, ()))
+    report = protocol.report_request(PlaneReport(()))
+    answers = [
+        protocol.acknowledgement(protocol.GENERATION, chance.choice(("1", "2", "99", ""))),
+        protocol.refusal("1", [Refusal(chance.choice(WORDS), chance.choice(WORDS), chance.choice(WORDS))]),
+        report,
+        Request(type_url=chance.choice((protocol.type_url(chance.choice(TYPES)), *WORDS))),
+    ]
+    return [*found, *chance.choices(answers, k=4)]
+
+
+def test_no_odd_request_costs_more_than_its_call() -> None:
+    chance, before = random.Random(SEED), caught.counts()
+    end = time.monotonic() + SECONDS / 2
+    ended = answered = 0
+    while time.monotonic() < end:
+        session, subscribed = Session(), False
+        for item in requests(chance):
+            if item.error_detail is not None and item.error_detail.details and chance.random() < 0.5:
+                item.error_detail.details[0].value = chance.choice(REPORTS)
+            try:
+                request = Request.from_bytes(broken(item, chance))
+                if subscribed:
+                    answered += 1
+                    session.take(request)
+                else:
+                    subscribed = session.subscribe(request)
+            except (MessageError, ProtocolError):
+                ended += 1
+                break
+    assert ended
+    assert answered
+    assert caught.counts() == before
+
+
+def test_no_odd_snapshot_ends_a_data_plane(tmp_path: Path) -> None:
+    chance = random.Random(SEED)
+    plane = Plane()
+    change = Change(full=True)
+    for response in responses(chance, odd=False)[:-1]:
+        section = protocol.section_of(response.type_url)
+        for item in response.resources:
+            assert section is not None
+            assert item.resource is not None
+            change.put(section, item.name, Held(item.version, msgspec.Raw(item.resource.value)))
+    plane.holdings.apply(change)
+    write_snapshot(str(tmp_path), plane.holdings.tables)
+    whole = (tmp_path / NAME).read_bytes()
+    end = time.monotonic() + SECONDS / 4
+    while time.monotonic() < end:
+        data = bytearray(whole)
+        for _ in range(chance.choice((1, 2, 8))):
+            place = chance.randrange(len(data))
+            if chance.random() < 0.5:
+                data[place] = chance.randrange(256)
+            else:
+                del data[place : place + chance.choice((1, 50, 5_000))]
+            data = data or bytearray(b"\0")
+        (tmp_path / NAME).write_bytes(data)
+        try:
+            found = read_snapshot(str(tmp_path))
+        except SnapshotError:
+            continue
+        assert found is not None
+        assert found.tables == plane.holdings.tables
+
+
+@pytest.mark.parametrize("url", ["", "a", "type.sluicegate.dev/", "type.sluicegate.dev/v1/", "x" * 100_000])
+def test_types_that_nobody_knows(url: str) -> None:
+    assert protocol.section_of(url) is None
