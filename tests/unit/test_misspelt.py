@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from odd_objects import certificate
+from odd_inputs import objects
 
 from sluicegate.controller import api as model
-from sluicegate.controller.api import Diagnostic
+from sluicegate.controller.api import READ_KINDS, Diagnostic
 from sluicegate.controller.api.kinds import TABLE
 from sluicegate.controller.sources.files import Reader
 from sluicegate.controller.sources.files.source import Source
 from sluicegate.controller.store.store import Store
-from sluicegate.schema import violations
+from sluicegate.schema import catalog, violations
 
 ROUTE = """
 apiVersion: gateway.networking.k8s.io/v1
@@ -277,3 +279,96 @@ def test_every_kind_that_is_served_is_here() -> None:
     read = {kind.name for kind in TABLE if kind.struct and kind.files}
     assert OBJECTS.keys() >= read - {"Namespace", "Node", "GatewayParameters"}
     assert {kind for kind, *_ in REFUSED} == OBJECTS.keys()
+
+
+# --- Every field of every golden object -------------------------------------------------------------------------------
+
+
+def fields(
+    value: Any, schema: dict[str, Any], path: tuple[Any, ...] = ()
+) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """Fields that the schema names, with what it says of them; not those whose names are anybody's own."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            below = schema.get("properties", {}).get(name)
+            if below is not None:
+                yield (*path, name), below
+                yield from fields(item, below, (*path, name))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from fields(item, schema.get("items", {}), (*path, index))
+
+
+def changed(document: dict[str, Any], path: tuple[Any, ...], change: Callable[[Any, Any], None]) -> dict[str, Any]:
+    copy: dict[str, Any] = json.loads(json.dumps(document))
+    holder: Any = copy
+    for step in path[:-1]:
+        holder = holder[step]
+    change(holder, path[-1])
+    return copy
+
+
+def errors(document: dict[str, Any]) -> set[tuple[str, str, str]]:
+    return {(item.field, item.code, item.message) for item in violations(document) if item.severity == "error"}
+
+
+def misspell(holder: Any, name: Any) -> None:
+    holder[f"{name}x"] = holder.pop(name)
+
+
+def written(path: tuple[Any, ...]) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
+
+
+def golden() -> list[tuple[dict[str, Any], tuple[Any, ...], dict[str, Any]]]:
+    """Each field of each kind once, wherever it is, in an object that is right."""
+    found, seen = [], set()
+    for item in objects():
+        document = json.loads(json.dumps(item, default=str))
+        entry = catalog().get((document.get("apiVersion"), document.get("kind")))
+        if entry is None or document["kind"] not in READ_KINDS or errors(document):
+            continue
+        body = {name: value for name, value in document.items() if name not in {"metadata", "status"}}
+        for path, schema in fields(body, entry.schema):
+            place = (document["kind"], *("[]" if isinstance(step, int) else step for step in path))
+            if path[0] not in {"apiVersion", "kind"} and place not in seen:
+                seen.add(place)
+                found.append((document, path, schema))
+    return found
+
+
+def test_a_misspelt_field_is_as_bad_as_one_that_is_missing() -> None:
+    """No better, or a required field would be missed; no worse, or the rest of the object would be lost for it."""
+    looked, refused = 0, 0
+    for document, path, _ in golden():
+        missing, bad = changed(document, path, lambda holder, name: holder.pop(name)), changed(document, path, misspell)
+        assert errors(bad) == errors(missing), written(path)
+        [warning] = [item for item in violations(bad) if item.severity == "warning"]
+        assert (warning.field, warning.code) == (f"{written(path)}x", "unknown-field")
+        looked, refused = looked + 1, refused + bool(errors(bad))
+    assert looked > 300
+    assert refused > 100
+
+
+def test_a_value_that_no_list_has_is_refused() -> None:
+    looked = 0
+    for document, path, schema in golden():
+        if "enum" in schema:
+            bad = changed(document, path, lambda holder, name: holder.update({name: f"{holder[name]}x"}))
+            assert (written(path), "schema") in {(field, code) for field, code, _ in errors(bad)}, written(path)
+            looked += 1
+    assert looked > 15
+
+
+def test_a_required_field_is_missed_at_every_depth() -> None:
+    """Also where the object has another field that is not known, and where the whole list would be right without it."""
+    looked = 0
+    for document, path, _ in golden():
+        bad = changed(document, path, misspell)
+        if not errors(bad):
+            continue
+        place = ("spec", "colour") if "spec" in bad else ("colour",)
+        worse = changed(bad, place, lambda holder, name: holder.update({name: 1}))
+        assert errors(worse) == errors(bad), written(path)
+        looked += 1
+    assert looked > 100
