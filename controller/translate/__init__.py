@@ -21,7 +21,7 @@ from .status import (
     to_document,
 )
 from .translation import Translation
-from .translator import Translator
+from .translator import Take, Translator
 
 __all__ = [
     "DEFAULT_CONTROLLER_NAME",
@@ -41,6 +41,7 @@ __all__ = [
     "RouteStatus",
     "State",
     "Status",
+    "Take",
     "Translation",
     "Translator",
     "ir_transaction",

@@ -1,8 +1,8 @@
-"""Objects over which the translation stumbles are held at their last good version; everything else goes on.
+"""Objects over which the translation stumbles, or that the engine refuses, are held at their last good version.
 
-An exception of a translation is a fault of ours, most likely met by one odd object. Trying shows which one it is:
-what changed since the last translation that came to its end is put back, and let in again by halves. What is held stays
-so until it changes. An object that never was good is left out.
+Everything else goes on. An exception of a translation is a fault of ours, most likely met by one odd object. Trying
+shows which one it is: what changed since the last translation that came to its end is put back, and let in again by
+halves. What is held stays so until it changes. An object that never was good is left out.
 """
 
 from __future__ import annotations

@@ -20,10 +20,12 @@ Stages, each fed only with what changed:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
+
+from sluicegate import ir
 
 from .. import DEFAULT_CONTROLLER_NAME
 from ..api import ROUTE_KINDS, EndpointSlice, ObjectKey, ReferenceGrant, Route, Service
@@ -61,6 +63,10 @@ from .versions import version_verdict
 
 #: Kinds whose objects are noted one by one by what looked at them.
 _NOTED_KINDS = of_role("reference")
+
+
+#: Takes a translation; raises `ir.RefusedError` where the engine refuses it.
+Take = Callable[[Translation], object]
 
 
 class _World:
@@ -136,20 +142,33 @@ class Translator:
         """Objects that are held at their last good version because of an exception, and why."""
         return self._quarantine.held
 
-    def translate(self, snapshot: Snapshot, now: float | None = None) -> Translation:
+    def translate(self, snapshot: Snapshot, now: float | None = None, take: Take | None = None) -> Translation:
         """Translate a snapshot. Inputs are never written to.
 
         Args:
             snapshot: what is there.
             now: seconds since 1970, for the times of certificates; None: `Options.now`.
+            take: gives a translation to the engine. While it is tried which object the engine refuses, it is given more
+                than one.
 
-        An object that makes the translation raise is held at its last good version and told as a problem.
+        An object that makes the translation raise, or that the engine refuses, is held at its last good version.
+        What the engine refuses for another reason than an object which changed is returned all the same.
 
         Raises:
             Exception: a fault that no object which changed explains; the next translation begins anew.
         """
         options = self.options if now is None else replace(self.options, now=now)
-        return self._quarantine.translate(snapshot, lambda view: self._attempt(view, options))
+
+        def attempt(view: Snapshot) -> Translation:
+            translation = self._attempt(view, options)
+            if take is not None:
+                take(translation)
+            return translation
+
+        try:
+            return self._quarantine.translate(snapshot, attempt)
+        except ir.RefusedError:
+            return self._quarantine.translate(snapshot, lambda view: self._attempt(view, options))
 
     def _attempt(self, snapshot: Snapshot, options: Options) -> Translation:
         memo = self._memo

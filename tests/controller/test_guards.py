@@ -243,7 +243,7 @@ def test_events(monkeypatch: pytest.MonkeyPatch, raised: Callable[[str], int]) -
     async def run() -> None:
         told: list[tuple[str, str]] = []
         client: Any = None
-        writer = EventWriter(client, NAME, "pod", lambda *said: told.append(said))
+        writer = EventWriter(client, NAME, "pod", lambda *said, **_: told.append(said))
         cluster = served()
         for name in (ODD, "other"):
             bad = json.loads(json.dumps(CANARY[3]))

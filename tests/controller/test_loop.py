@@ -81,7 +81,7 @@ class Counting(Translator):
 
     translations = 0
 
-    def translate(self, snapshot: Any, now: float | None = None) -> Translation:
+    def translate(self, snapshot: Any, now: float | None = None, take: Any = None) -> Translation:
         self.translations += 1
         return super().translate(snapshot, now)
 
@@ -194,7 +194,7 @@ def test_a_translation_that_does_not_end_is_a_fault(monkeypatch: Any) -> None:
         begun, end = asyncio.Event(), threading.Event()
         running = asyncio.get_running_loop()
 
-        def stuck(snapshot: Any, now: float | None = None) -> Translation:
+        def stuck(snapshot: Any, now: float | None = None, take: Any = None) -> Translation:
             running.call_soon_threadsafe(begun.set)
             end.wait(LIMIT)
             return Counting.translate(translator, snapshot, now)

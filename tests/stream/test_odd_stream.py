@@ -130,7 +130,7 @@ def test_no_odd_response_ends_a_data_plane() -> None:
     plane, complaints = Plane(), []
 
     async def follow(messages: list[bytes]) -> None:
-        client = StreamClient("a:1", "", "", plane.holdings, plane, lambda *told: complaints.append(told))
+        client = StreamClient("a:1", "", "", plane.holdings, plane, lambda *told, **_: complaints.append(told))
         call: Any = Call(messages)
         client._call = call
         await client._follow(call)

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
-from odd_objects import certificate
 from odd_inputs import objects
+from odd_objects import certificate
 
 from sluicegate.controller import api as model
 from sluicegate.controller.api import READ_KINDS, Diagnostic

@@ -25,6 +25,7 @@ from sluicegate.controller.store.store import Store
 from sluicegate.controller.translate import Options, Translator, ir_transaction
 from sluicegate.engine.checks import native_checks
 from sluicegate.engine.native import RouteTable
+from sluicegate.processes.live import Live
 from sluicegate.schema import violations
 from sluicegate.testing.offline import load_offline
 
@@ -300,3 +301,57 @@ def test_what_one_object_raises_costs_no_other(stage: str, tmp_path: Path, monke
     assert caught.total() == before + 1
     faults = [(item.code, item.path) for item in refresh.diagnostics]
     assert faults == ([] if stage == "lines" else [("fault", str(odd))])
+
+
+class PickyEngine:
+    """A delivery to an engine that refuses a hostname."""
+
+    def __init__(self) -> None:
+        self.generation = 0
+        self.listeners: dict[str, Any] = {}
+        self.refusals: tuple[ir.Refusal, ...] = ()
+        self.rules: dict[str, tuple[str, ...]] = {}
+
+    def apply(self, transaction: Any) -> Any:
+        found = ir.decode(transaction(0))
+        if any("odd.test" in rule.hostnames for rule in found.upsert.http_rules):
+            self.refusals = (ir.Refusal("http_rule", "odd", "it is odd"),)
+            raise ir.RefusedError(self.refusals)
+        self.refusals = ()
+        self.generation += 1
+        for name in found.remove.http_rules:
+            del self.rules[name]
+        self.rules |= {rule.id: rule.hostnames for rule in found.upsert.http_rules}
+        return self
+
+
+def test_what_the_engine_refuses_costs_the_object_that_is_behind_it(tmp_path: Path) -> None:
+    """A transaction is applied whole or not at all: one odd resource would keep every other change away."""
+
+    def whole(name: str, host: str) -> str:
+        spec = f"{{parentRefs: [{{name: canary, namespace: canary}}], hostnames: [{host}], rules: [{{}}]}}"
+        return f"---\napiVersion: {API}\nkind: HTTPRoute\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+
+    listener = "{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}}"
+    gateway = f"---\napiVersion: {API}\nkind: Gateway\nmetadata: {{name: canary, namespace: canary}}\n"
+    gateway += f"spec: {{gatewayClassName: sluicegate, listeners: [{listener}]}}\n"
+    path, store = tmp_path / "all.yaml", Store()
+    engine: Any = PickyEngine()
+    live = Live(Source(Reader([str(path)]), store, violations), store, Translator(), engine)
+
+    def step(*parts: str) -> tuple[dict[str, tuple[str, ...]], list[tuple[str, str]]]:
+        path.write_text(gateway + "".join(parts))
+        found = live.step()
+        errors = [(item.code, item.object) for item in found.diagnostics if item.code in {"held", "refused"}]
+        return {name.split("/")[2]: hosts for name, hosts in engine.rules.items()}, errors
+
+    held = [("held", "HTTPRoute/default/b")]
+    # From the beginning: it is left out.
+    assert step(whole("a", "a.test"), whole("b", "odd.test")) == ({"a": ("a.test",)}, held)
+    assert step(whole("a", "a.test"), whole("b", "b.test")) == ({"a": ("a.test",), "b": ("b.test",)}, [])
+    # Later: its last good version serves on, and what else changed at the same time and later is live.
+    good = {"a": ("new.test",), "b": ("b.test",)}
+    assert step(whole("a", "new.test"), whole("b", "odd.test")) == (good, held)
+    last = step(whole("a", "new.test"), whole("b", "odd.test"), whole("c", "c.test"))
+    assert last == ({**good, "c": ("c.test",)}, held)
+    assert step(whole("a", "new.test")) == ({"a": ("new.test",)}, [])

@@ -68,8 +68,14 @@ class Live:
         # After a step that failed nobody knows what of its changes was taken.
         whole, self._whole = self._whole, False
         refresh = self._source.refresh(progress, changed if whole else None)
-        translation = self._translator.translate(self._store.snapshot(), time.time())
-        report = self._delivery.deliver(translation)
+        reports: list[Report] = []
+
+        def take(translation: Translation) -> None:
+            if report := self._delivery.deliver(translation):
+                reports.append(report)
+
+        translation = self._translator.translate(self._store.snapshot(), time.time(), take)
+        report = reports[-1] if reports else None
         seconds = time.perf_counter() - started
         self._last = (refresh, translation)
         step = self._step(refresh, translation, report, seconds)
@@ -83,7 +89,7 @@ class Live:
     def _step(self, refresh: Refresh, translation: Translation, report: Report | None, seconds: float) -> Step:
         known = self._delivery.reported(translation)
         told = self._source.with_lines(known.diagnostics)
-        found = sorted((*self._delivery.refusals, *refresh.diagnostics, *told), key=Diagnostic.order)
+        found = sorted((*self._delivery.refusals(known), *refresh.diagnostics, *told), key=Diagnostic.order)
         bad = {item.object or item.path for item in refresh.diagnostics if item.severity == "error"}
         unusable = len(bad.union(map(str, self._translator.held)))
         return Step(refresh, known, tuple(found), report, seconds, unusable)

@@ -27,7 +27,7 @@ from ..controller.sources.kubernetes.resources import WATCHED, Resource
 from ..controller.sources.kubernetes.watch import Watch
 from ..controller.store.snapshot import Snapshot
 from ..controller.store.store import Apply, Delete, Event, Init, InitDone, Keep, Store
-from ..controller.translate import Translation, Translator
+from ..controller.translate import Take, Translation, Translator
 from .job import Job
 
 #: Seconds that events are gathered after the first of a batch: a kubectl apply of many objects is a few batches. What
@@ -93,6 +93,7 @@ class Loop:
         complain: Complain,
         resources: Sequence[Resource] = WATCHED,
         observe: Callable[[float], None] | None = None,
+        take: Take | None = None,
     ) -> None:
         """Put the loop together.
 
@@ -104,6 +105,7 @@ class Loop:
             complain: takes a code and a message.
             resources: kinds to watch.
             observe: takes the seconds that each round took, from its snapshot to the results.
+            take: gives a translation to an engine of this process.
         """
         self._store = Store(item.kind for item in resources if item.kind in READ_KINDS)
         self._translator = translator
@@ -116,6 +118,7 @@ class Loop:
         self._reports_changed = False
         self.ready = asyncio.Event()
         self._observe = observe
+        self._deliver = take
         self._complain = complain
         self._unreadable: set[ObjectKey] = set()
         self._held: dict[ObjectKey, str] = {}
@@ -232,7 +235,7 @@ class Loop:
         started = time.perf_counter()
         self._begun = time.monotonic()
         try:
-            translation = await asyncio.to_thread(self._translator.translate, snapshot, now)
+            translation = await asyncio.to_thread(self._translator.translate, snapshot, now, self._deliver)
             self._tell_held()
             self._want(translation, reported=False)
             await self._report(translation)

@@ -9,7 +9,7 @@ from sluicegate.controller.api import Diagnostic
 from sluicegate.controller.translate import ApplyReport, ListenerReport, State, Translation, ir_transaction, is_empty
 from sluicegate.engine.delivery import Delivery
 from sluicegate.engine.native import Report
-from sluicegate.ir import Refusal, RefusedError
+from sluicegate.ir import Refusal
 
 
 class TranslationDelivery:
@@ -23,20 +23,21 @@ class TranslationDelivery:
         self._delivery = delivery
         self._applied: State | None = None
 
-    @property
-    def refusals(self) -> tuple[Diagnostic, ...]:
-        """Why the engine refused the last transaction; empty where it took it."""
-        return tuple(map(_diagnostic, self._delivery.refusals))
+    def refusals(self, translation: Translation) -> tuple[Diagnostic, ...]:
+        """Why the engine refused a translation that was delivered last; empty where it took it."""
+        return () if translation.ir is self._applied else tuple(map(_diagnostic, self._delivery.refusals))
 
     def deliver(self, translation: Translation) -> Report | None:
-        """Apply what differs; None where nothing does, or the engine refuses it (`refusals` says why)."""
+        """Apply what differs; None where nothing does.
+
+        Raises:
+            RefusedError: the engine does not take it.
+        """
         transaction = ir_transaction(self._applied, translation.ir, self._delivery.generation + 1)
         if is_empty(transaction):
+            self._applied = translation.ir  # the same, made anew
             return None
-        try:
-            report = self._delivery.apply(lambda _: ir.encode(transaction))
-        except RefusedError:
-            return None
+        report = self._delivery.apply(lambda _: ir.encode(transaction))
         self._applied = translation.ir
         return report
 

@@ -74,7 +74,7 @@ class ClusterGateway:
         translator = Translator(settings.controller_name, options)
         writer = StatusWriter(client, settings.controller_name, log.warning)
         outputs = [Output(writer, lambda translation: translation, reported=True)]
-        self._loop = Loop(client, translator, outputs, self, log.warning)
+        self._loop = Loop(client, translator, outputs, self, log.warning, take=self._delivery.deliver)
         self._follower = Follower(client, self._loop, self._lead, log, namespace=settings.namespace)
 
     async def start(self) -> None:
@@ -102,10 +102,9 @@ class ClusterGateway:
         """Nothing is kept."""
 
     def reported(self, translation: Translation) -> Translation:
-        """Deliver to the engine here; the translation with its report (`Reports` of the loop)."""
-        self._delivery.deliver(translation)
+        """The translation with the report of the engine here, which has it (`Reports` of the loop)."""
         self._engine.set_unusable(self._loop.unusable)
-        for item in self._delivery.refusals:
+        for item in self._delivery.refusals(translation):
             self._log.warning(item.code, item.text, object=item.object)
         return self._delivery.reported(translation)
 
