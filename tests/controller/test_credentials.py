@@ -15,10 +15,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 from api_server import ApiServer
-from kubernetes.aio.config import incluster_config
 from system_certificates import Authority, Pair
 
-from sluicegate.controller.sources.kubernetes import credentials
+from sluicegate.controller.sources.kubernetes import access, credentials
 from sluicegate.controller.sources.kubernetes.client import ApiError, Client
 from sluicegate.controller.sources.kubernetes.exec_plugin import Plugin, PluginError
 from sluicegate.controller.sources.kubernetes.resources import BY_KIND
@@ -431,8 +430,8 @@ def test_a_token_that_no_request_can_have_is_refused_at_the_start(tmp_path: Path
 
 def test_the_token_of_a_pod_that_rotates(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     token, authority = tmp_path / "token", tmp_path / "ca.crt"
-    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
-    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(authority))
+    monkeypatch.setattr(access, "TOKEN_FILE", str(token))
+    monkeypatch.setattr(access, "CA_FILE", str(authority))
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
 
     async def scenario() -> None:

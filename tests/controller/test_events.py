@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from api_server import ApiServer
-from kubernetes.aio.client import Configuration
 
 from sluicegate.controller.api import ObjectKey, decode
 from sluicegate.controller.provision import events
 from sluicegate.controller.provision.events import EventWriter
+from sluicegate.controller.sources.kubernetes.access import Configuration
 from sluicegate.controller.sources.kubernetes.client import Client
 from sluicegate.controller.store.store import Apply, Delete, Store
 from sluicegate.controller.translate import Options, Translator

@@ -11,12 +11,12 @@ from typing import Any
 import loop_tasks
 import pytest
 from api_server import ApiServer
-from kubernetes.aio.client import Configuration
 
 from sluicegate.controller.api import ObjectKey
 from sluicegate.controller.provision import apply as apply_module
 from sluicegate.controller.provision.apply import InfraWriter
 from sluicegate.controller.provision.compare import Live, covers, live_of
+from sluicegate.controller.sources.kubernetes.access import Configuration
 from sluicegate.controller.sources.kubernetes.client import Client
 from sluicegate.controller.sources.kubernetes.resources import WATCHED_TO_PROVISION
 from sluicegate.controller.store.store import Delete

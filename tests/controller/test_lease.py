@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from api_server import ApiServer
-from kubernetes.aio.client import Configuration
 
 from sluicegate.controller import caught
 from sluicegate.controller.sources.kubernetes import lease
+from sluicegate.controller.sources.kubernetes.access import Configuration
 from sluicegate.controller.sources.kubernetes.client import ApiError, Client
 from sluicegate.controller.sources.kubernetes.lease import Election
 

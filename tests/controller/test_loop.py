@@ -10,11 +10,11 @@ from typing import Any
 import loop_tasks
 import pytest
 from api_server import ApiServer
-from kubernetes.aio.client import Configuration
 
 from sluicegate.controller import caught
 from sluicegate.controller.api import ObjectKey
 from sluicegate.controller.sources.kubernetes import watch as watches
+from sluicegate.controller.sources.kubernetes.access import Configuration
 from sluicegate.controller.sources.kubernetes.client import Client
 from sluicegate.controller.sources.kubernetes.resources import WATCHED, Resource
 from sluicegate.controller.store.store import Delete, Event, InitDone

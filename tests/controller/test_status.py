@@ -12,10 +12,10 @@ import loop_tasks
 import msgspec
 import pytest
 from api_server import ApiServer
-from kubernetes.aio.client import Configuration
 
 from sluicegate.controller.api import GATEWAY_GROUP, ROUTE_KINDS
 from sluicegate.controller.complain import Complain
+from sluicegate.controller.sources.kubernetes.access import Configuration
 from sluicegate.controller.sources.kubernetes.client import Client
 from sluicegate.controller.sources.kubernetes.resources import BY_KIND, Resource
 from sluicegate.controller.status import StatusWriter, merged_status

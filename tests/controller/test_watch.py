@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from api_server import ApiServer
-from kubernetes.aio.client import Configuration
 
 from sluicegate.controller.sources.kubernetes import watch
+from sluicegate.controller.sources.kubernetes.access import Configuration
 from sluicegate.controller.sources.kubernetes.client import PROBES, Client
 from sluicegate.controller.sources.kubernetes.resources import BY_KIND
 from sluicegate.controller.sources.kubernetes.watch import Watch

@@ -23,6 +23,13 @@ def test_serving_files_does_not_load(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "name", ["kubernetes", "requests", "pydantic", "oauthlib", "yaml", "cel", "watchfiles", "google"]
+)
+def test_a_controller_in_a_pod_does_not_load(name: str) -> None:
+    assert name not in loaded("sluicegate.cli.controller", "sluicegate.processes.controller.role")
+
+
 def test_the_command_line_of_cel_can_still_be_loaded() -> None:
     code = "import sluicegate.schema.rules, cel.cli; print(cel.cli.__file__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""Requests to the API server: the official client's configuration and connections (`credentials.py`), JSON by msgspec.
+"""Requests to the API server: with what `credentials` has now, over the connections of `access`, JSON by msgspec.
 
 Rules:
 - Every request has a time limit; a watch has one of its own (`watch.py`).
@@ -20,10 +20,9 @@ from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
-from kubernetes.aio import config
-from kubernetes.aio.client import Configuration
 
 from ... import caught
+from .access import Configuration, NotInPodError
 from .credentials import Credentials, CredentialsError, from_kubeconfig, from_pod
 
 #: Seconds for a request that is no watch.
@@ -107,10 +106,10 @@ class Client:
             if kubeconfig is None and context is None:
                 try:
                     return cls(await from_pod())
-                except config.ConfigException:
+                except NotInPodError:
                     pass
             return cls(await from_kubeconfig(kubeconfig, context))
-        except (config.ConfigException, CredentialsError, OSError) as error:
+        except (CredentialsError, OSError) as error:
             raise ApiError(0, f"no API server is configured: {error}; give --kubeconfig, or run in a pod") from None
         except Exception as error:  # the official client takes the form of a kubeconfig for granted
             name = kubeconfig or "the usual one"
@@ -223,10 +222,10 @@ class Client:
         except CredentialsError as error:
             raise ApiError(0, f"{asked}: {error}") from None
         headers = {"Accept": JSON, "Content-Type": asked.kind, "User-Agent": "sluicegate"}
-        await api.update_params_for_auth(headers, [], ["BearerToken"], asked.path, asked.method, asked.body)
-        url = f"{self.host}{asked.path}" + (f"?{urlencode(asked.query)}" if asked.query else "")
+        path = asked.path + (f"?{urlencode(asked.query)}" if asked.query else "")
+        body = msgspec.json.encode(asked.body) if asked.body is not None else None
         try:
-            answer = await api.call_api(asked.method, url, headers, asked.body, _request_timeout=asked.timeout)
+            answer = await api.ask(asked.method, path, headers, body, asked.timeout)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # such as a field of no HTTP
             raise ApiError(0, f"{asked}: {error or 'no answer in time'}") from None
         except asyncio.CancelledError:
@@ -235,7 +234,7 @@ class Client:
                 raise
             # Nobody cancelled us: aiohttp does where connections are closed that are still being made.
             raise ApiError(0, f"{asked}: the credentials were renewed meanwhile") from None
-        return answer.response, number
+        return answer, number
 
 
 def decoded(answer: bytes, shape: type[T], asked: str) -> T:

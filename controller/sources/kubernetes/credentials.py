@@ -17,12 +17,8 @@ import os
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
 
-from kubernetes.aio import config
-from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import kube_config
-
+from .access import Configuration, Connections, read_pod
 from .exec_plugin import Issued, Plugin, is_token
 
 #: Seconds between looks at files.
@@ -58,10 +54,9 @@ class Credentials:
             read: puts what files say now into another one; None: nothing is read again.
             plugin: issues credentials; it runs before the first request.
         """
-        configuration.refresh_api_key_hook = None
         self.number = 0
         self.fault = ""
-        self.api = ApiClient(configuration)
+        self.api = Connections(configuration)
         self._connections = configuration.connection_pool_maxsize
         self._read = read
         self._plugin = plugin
@@ -78,7 +73,7 @@ class Credentials:
         self._rerun_early = now
         self._wait = SHORTEST_WAIT
 
-    async def current(self) -> tuple[ApiClient, int]:
+    async def current(self) -> tuple[Connections, int]:
         """What to ask with, and its number.
 
         Raises:
@@ -114,14 +109,14 @@ class Credentials:
 
     def limit_connections(self, most: int) -> None:
         """Have at most so many connections at once."""
-        self._connections = self.api.configuration.connection_pool_maxsize = self.api.rest_client.maxsize = most
+        self._connections = self.api.configuration.connection_pool_maxsize = most
 
     async def close(self) -> None:
         """Close all connections."""
         if self._renewal is not None:
             self._renewal.cancel()
             await asyncio.gather(self._renewal, return_exceptions=True)
-        await self.api.close()  # type: ignore[no-untyped-call]
+        await self.api.close()
 
     async def _renew_what_is_due(self) -> None:
         async with self._renewing:
@@ -138,7 +133,6 @@ class Credentials:
             fresh = Configuration()
             fresh.connection_pool_maxsize = self._connections
             await (self._read or _copied(self.api.configuration))(fresh)
-            fresh.refresh_api_key_hook = None
             await self._take(fresh)
         # Whatever goes wrong in files, plugins and the official client, what we had stays.
         except Exception as error:
@@ -166,22 +160,22 @@ class Credentials:
                     before.api_key = fresh.api_key
                     self.number += 1
                 return
-            api = ApiClient(fresh)
+            api = Connections(fresh)
         previous, self.api, self._material = self.api, api, material
         self.number += 1
         # As client-go: who watches with a certificate that is no longer ours connects again.
-        await previous.close()  # type: ignore[no-untyped-call]
+        await previous.close()
 
 
 async def from_pod() -> Credentials:
     """Credentials of the pod that we are in.
 
     Raises:
-        ConfigException: we are in none.
+        NotInPodError: we are in none.
     """
 
     async def read(configuration: Configuration) -> None:
-        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        read_pod(dict(os.environ), configuration)
 
     return await _first(read, None)
 
@@ -190,19 +184,23 @@ async def from_kubeconfig(path: str | None, context: str | None) -> Credentials:
     """Credentials of a kubeconfig; a plugin is run when they are first used.
 
     Raises:
-        ConfigException: it cannot be used.
+        CredentialsError: it cannot be used.
         OSError: it cannot be read.
     """
-    name = path or kube_config.KUBE_CONFIG_DEFAULT_LOCATION
-    merged = kube_config.KubeConfigMerger(name)  # type: ignore[no-untyped-call]
-    if merged.config is None:
-        raise config.ConfigException("there is no kubeconfig")
-    loader = _Loader(config_dict=merged.config, active_context=context)
-    found = await _first(loader.load_and_set, loader.plugin())
+    # Only here: see `access`.
+    from kubernetes.aio.config import ConfigException
+
+    from .kubeconfig import load
+
+    try:
+        read, plugin = load(path, context)
+        found = await _first(read, plugin)
+    except ConfigException as error:
+        raise CredentialsError(str(error)) from None
     server = str(found.api.configuration.host)
     if not server.startswith(("https://", "http://")):
         await found.close()
-        raise config.ConfigException(f"the server of the cluster is no URL: {server!r}, such as https://127.0.0.1:6443")
+        raise CredentialsError(f"the server of the cluster is no URL: {server!r}, such as https://127.0.0.1:6443")
     return found
 
 
@@ -228,25 +226,6 @@ def _strip_token(configuration: Configuration) -> None:
     configuration.api_key["BearerToken"] = f"{kind} {token.strip()}"
 
 
-class _Loader(kube_config.KubeConfigLoader):
-    """The official loader, but for plugins: its own run them without a limit, and once."""
-
-    def __init__(self, config_dict: object, active_context: str | None) -> None:
-        super().__init__(config_dict, active_context, config_base_path=None)  # type: ignore[no-untyped-call]
-
-    async def load_from_exec_plugin(self) -> None:
-        return None
-
-    def plugin(self) -> Plugin | None:
-        """The plugin of the user, if it has one."""
-        user: Any = self._user
-        if user is None or "exec" not in user:
-            return None
-        cluster: Any = self._cluster
-        folder = os.path.abspath(os.path.dirname(user.path)) if user.path else ""
-        return Plugin(user["exec"].value, cluster.value, folder)
-
-
 def _due(issued: Issued) -> float:
     now, expires = time.time(), issued.expires
     return max(expires - min(EARLY, (expires - now) * EARLY_PART), now + SHORTEST_WAIT)
@@ -254,7 +233,8 @@ def _due(issued: Issued) -> float:
 
 def _copied(before: Configuration) -> Read:
     async def read(configuration: Configuration) -> None:
-        vars(configuration).update(vars(before))
+        for name in Configuration.__dataclass_fields__:
+            setattr(configuration, name, getattr(before, name))
 
     return read
 
