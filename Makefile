@@ -13,7 +13,7 @@ WORKERS ?= 2
 INSTALLER ?= kustomize
 HARNESS = cd tests/cluster && $(abspath $(BIN))/python -m harness
 
-.PHONY: cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster soak conformance help run test test-again test-cluster-again fuzz check format build bench bench-instructions bench-proxy bench-reload schemas clean
+.PHONY: cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster soak conformance help run test test-again test-cluster-again fuzz check format build bench bench-instructions bench-proxy bench-reload bench-scenario schemas clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -61,6 +61,9 @@ bench-proxy: $(NATIVE) ## Needs nginx, HAProxy and nghttp2 (CONTRIBUTING.md). Co
 bench-reload: $(NATIVE) ## Measure how soon a changed route of 10,000 is live.
 	$(BIN)/python -m benches.scenario.reload
 	$(BIN)/python -m benches.scenario.reload --files 1
+
+bench-scenario: $(NATIVE) ## Measure the control side on the test cluster (after `make cluster install-cluster`), bars beside the figures: FORM=quick, usual or long; PART=process, cluster, churn, listenersets.
+	$(BIN)/python -m benches.scenario.control --form $(or $(FORM),usual) $(if $(PART),--only $(PART))
 
 cluster-prerequisites: $(INSTALLED) ## Say whether this machine can have the test cluster, and install the Debian packages for it (root).
 	$(HARNESS) prerequisites

@@ -142,6 +142,25 @@ class Client:
         """Ask until 200; returns what came before."""
         return self._until(host, path, "200")
 
+    def until_from(self, host: str, path: str, backend: str) -> None:
+        """Ask until the demo backend of this name answers."""
+        deadline = time.perf_counter() + LIMIT
+        while self.told(host, path) != backend:
+            if time.perf_counter() > deadline:
+                raise SystemExit(f"{host}{path} is not served by {backend}")
+            threading.Event().wait(PAUSE)
+
+    def told(self, host: str, path: str) -> str:
+        """Which demo backend answered; empty where none did."""
+        try:
+            self._connection.request("GET", path, headers={"Host": host})
+            response = self._connection.getresponse()
+            content = response.read()
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            return ""
+        return content.decode().split()[2] if response.status == http.client.OK else ""
+
     def until_answered(self, host: str) -> None:
         """Ask until the gateway itself answers: it knows no route yet."""
         self._until(host, "/", "404")
