@@ -22,7 +22,7 @@ from sluicegate.controller.translate.infrastructure.names import (
     shared_ports,
     shared_service_name,
 )
-from sluicegate.controller.translate.infrastructure.parameters import faults
+from sluicegate.controller.translate.infrastructure.parameters import unusable
 from sluicegate.controller.translate.infrastructure.plane import PlanePort, ProvisionOptions
 from sluicegate.controller.translate.infrastructure.service import service_addresses
 from sluicegate.processes.settings import Settings
@@ -122,13 +122,13 @@ def spec_of(**parts: Any) -> GatewayParametersSpec:
     ],
 )
 def test_bad_parameters(spec: dict[str, Any], field: str) -> None:
-    found = list(faults(spec_of(**spec)))
-    assert [place for place, _ in found] == [field]
-    assert all(reason for _, reason in found)
+    found = list(unusable(spec_of(**spec)))
+    assert [item.field for item in found] == [field]
+    assert all(item.message for item in found)
 
 
 def test_good_parameters() -> None:
-    assert not list(faults(GatewayParametersSpec()))
+    assert not list(unusable(GatewayParametersSpec()))
     whole = spec_of(
         mode="Shared",
         deployment={"replicas": 0},
@@ -137,7 +137,7 @@ def test_good_parameters() -> None:
         disruptionBudget={"minAvailable": "50%"},
         proxy={"workers": 0, "drainSeconds": 0, "engine": {"max_connections": 10, "trusted_proxies": ["10.0.0.0/8"]}},
     )
-    assert not list(faults(whole))
+    assert not list(unusable(whole))
 
 
 def test_what_the_gateway_says_wins_field_by_field() -> None:

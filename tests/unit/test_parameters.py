@@ -10,7 +10,7 @@ import pytest
 
 import parameters_crd
 from sluicegate.controller.api import GatewayParametersSpec
-from sluicegate.controller.translate.infrastructure.parameters import faults
+from sluicegate.controller.translate.infrastructure.parameters import unusable
 from sluicegate.engine.limits import EngineLimits
 from sluicegate.engine.native import Engine
 from sluicegate.schema import violations
@@ -110,7 +110,7 @@ GOOD = {
 @pytest.mark.parametrize("spec", [{}, GOOD], ids=["nothing", "everything"])
 def test_good_parameters(spec: Any) -> None:
     assert violations(document(spec)) == []
-    assert not list(faults(msgspec.convert(spec, GatewayParametersSpec)))
+    assert not list(unusable(msgspec.convert(spec, GatewayParametersSpec)))
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_the_engine_s_bounds_are_the_same_everywhere() -> None:
 
     def refused(name: str, value: Any) -> list[str]:
         spec = msgspec.convert({"proxy": {"engine": {name: value}}}, GatewayParametersSpec)
-        return [place for place, _ in faults(spec)]
+        return [item.field for item in unusable(spec)]
 
     for name, (least, most) in bounds.items():
         for value in (least, most):
@@ -182,7 +182,7 @@ NETWORKS = {
 @pytest.mark.parametrize(("network", "good"), NETWORKS.items())
 def test_parameters_take_the_networks_that_the_engine_takes(network: str, good: bool) -> None:
     spec = msgspec.convert({"proxy": {"engine": {"trusted_proxies": ["::1", network]}}}, GatewayParametersSpec)
-    assert [place for place, _ in faults(spec)] == ([] if good else ["spec.proxy.engine.trusted_proxies[1]"])
+    assert [item.field for item in unusable(spec)] == ([] if good else ["spec.proxy.engine.trusted_proxies[1]"])
     if good:
         Engine({"workers": 1, "trusted_proxies": [network]}).shutdown()
     else:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from sluicegate.engine import limits as engine_limits
 
-from ...api import GatewayParametersSpec
+from ...api import Diagnostic, GatewayParametersSpec
 from ...api.parameters import PER_GATEWAY, SHARED
 
 #: Defaults of a data plane; the settings of a proxy are those of the engine.
@@ -21,16 +21,19 @@ MAX_REPLICAS = 1_000
 MAX_WORKERS = 256
 SERVICE_TYPES = ("LoadBalancer", "ClusterIP", "NodePort")
 
-Fault = tuple[str, str]
+
+def unusable(spec: GatewayParametersSpec) -> Iterator[Diagnostic]:
+    """What is wrong with parameters, by field."""
+    for field, message in _wrong(spec):
+        yield Diagnostic(severity="error", field=field, code="invalid-parameters", message=message)
 
 
-def faults(spec: GatewayParametersSpec) -> Iterator[Fault]:
-    """What is wrong with parameters: field and reason."""
+def _wrong(spec: GatewayParametersSpec) -> Iterator[tuple[str, str]]:
     if spec.mode not in {None, PER_GATEWAY, SHARED}:
         yield "spec.mode", f"{spec.mode!r} is neither {PER_GATEWAY} nor {SHARED}"
     yield from _between("spec.deployment.replicas", spec.deployment.replicas, 0, MAX_REPLICAS)
-    yield from _service_faults(spec)
-    yield from _autoscaling_faults(spec)
+    yield from _wrong_service(spec)
+    yield from _wrong_autoscaling(spec)
     budget = spec.disruption_budget
     if budget.min_available is not None and budget.max_unavailable is not None:
         yield "spec.disruptionBudget", "minAvailable and maxUnavailable exclude each other"
@@ -41,7 +44,7 @@ def faults(spec: GatewayParametersSpec) -> Iterator[Fault]:
         yield f"spec.proxy.engine.{name}", reason
 
 
-def _service_faults(spec: GatewayParametersSpec) -> Iterator[Fault]:
+def _wrong_service(spec: GatewayParametersSpec) -> Iterator[tuple[str, str]]:
     service = spec.service
     if service.type not in {None, *SERVICE_TYPES}:
         yield "spec.service.type", f"{service.type!r} is none of {', '.join(SERVICE_TYPES)}"
@@ -49,7 +52,7 @@ def _service_faults(spec: GatewayParametersSpec) -> Iterator[Fault]:
         yield "spec.service.externalTrafficPolicy", "a Service of type ClusterIP has none"
 
 
-def _autoscaling_faults(spec: GatewayParametersSpec) -> Iterator[Fault]:
+def _wrong_autoscaling(spec: GatewayParametersSpec) -> Iterator[tuple[str, str]]:
     scaling = spec.autoscaling
     yield from _between("spec.autoscaling.maxReplicas", scaling.max_replicas, 1, MAX_REPLICAS)
     yield from _between("spec.autoscaling.minReplicas", scaling.min_replicas, 1, MAX_REPLICAS)
@@ -63,6 +66,6 @@ def _autoscaling_faults(spec: GatewayParametersSpec) -> Iterator[Fault]:
     yield from _between("spec.autoscaling.targetCpuUtilization", scaling.target_cpu_utilization, 1, 1_000)
 
 
-def _between(field: str, value: int | None, low: int, high: int) -> Iterator[Fault]:
+def _between(field: str, value: int | None, low: int, high: int) -> Iterator[tuple[str, str]]:
     if value is not None and not low <= value <= high:
         yield field, f"{value} is not between {low} and {high}"

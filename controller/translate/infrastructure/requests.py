@@ -35,7 +35,7 @@ from ..status import Verdict
 from ..topology import ClassParameters
 from ..values import MAX_PORT
 from .names import dedicated_ports, label_value, plane_name, shared_name, shared_ports, shared_service_name
-from .parameters import faults
+from .parameters import unusable
 from .plane import CLASS_LABEL, GATEWAY_LABEL, PlaneGateway, PlanePort, PlaneRequest, ProvisionOptions, controller_of
 from .service import belongs
 
@@ -88,8 +88,8 @@ class Provisioning:
                 return Verdict(False, Reason.INVALID_PARAMETERS, error)
             base = merged(base, over)
             # Each may be right and both together wrong.
-            for place, reason in faults(base):
-                message = f"with the parameters of the class {place} is wrong: {reason}"
+            for found in unusable(base):
+                message = f"with the parameters of the class {found.field} is wrong: {found.message}"
                 diagnostics.error("spec.infrastructure.parametersRef", "invalid-parameters", message, "change either")
                 return Verdict(False, Reason.INVALID_PARAMETERS, message)
         self._parameters[gateway.key] = base
@@ -150,8 +150,8 @@ class Provisioning:
         found = self.material.snapshot.table(KIND).get((namespace, reference.name))
         if not isinstance(found, GatewayParameters):
             return None, f"{KIND} {namespace}/{reference.name} does not exist"
-        for place, reason in faults(found.spec):
-            return None, f"{KIND} {namespace}/{reference.name}: {place}: {reason}"
+        for wrong in unusable(found.spec):
+            return None, f"{KIND} {namespace}/{reference.name}: {wrong.field}: {wrong.message}"
         return found.spec, ""
 
     def _trust(self, options: ProvisionOptions) -> str | None:
