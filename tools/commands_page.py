@@ -17,6 +17,7 @@ _HEAD = """\
 `sluicegate COMMAND --help` prints what is below. Options that are settings may be environment variables too, and those
 of `serve` and `gateway` lines of a settings file: [settings.md](settings.md) says what each means. A variable that
 begins with `SLUICEGATE_` and is not known is told. Results go to standard output, what is wrong to standard error.
+What `--output json` writes is described in [schemas](schemas/README.md).
 
 This page is written by `python tools/commands_page.py`.
 

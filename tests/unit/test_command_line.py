@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -144,7 +145,8 @@ def test_service_links_of_kubernetes_are_no_settings() -> None:
 def test_version_for_programs(command: Run) -> None:
     assert command("version") == (0, f"{sluicegate.__version__}\n")
     assert command("-V") == command("version")
-    assert command("version", "-o", "json")[1] == f'{{\n  "version": "{sluicegate.__version__}"\n}}\n'
+    document = json.loads(command("version", "-o", "json")[1])
+    assert document == {"format": "sluicegate.dev/version/v1", "version": sluicegate.__version__}
 
 
 def test_options_may_stand_anywhere(command: Run, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ _GRPC_STATUS = {
 }
 
 
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+class Explanation(msgspec.Struct, frozen=True, kw_only=True, tag_field="format", tag="sluicegate.dev/explain/v1"):
     """What `--output json` writes.
 
     Attributes:

@@ -14,7 +14,7 @@ from .options import Command
 from .output import OUTPUT, write_json
 
 
-class VersionReport(msgspec.Struct, frozen=True):
+class VersionReport(msgspec.Struct, frozen=True, tag_field="format", tag="sluicegate.dev/version/v1"):
     """What `--output json` writes.
 
     Attributes:

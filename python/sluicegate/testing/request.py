@@ -32,7 +32,7 @@ class RequestError(ValueError):
     """A request that cannot be understood; the message says how one is written."""
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="request"):
     """A request to decide on.
 
     Attributes:
@@ -54,7 +54,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     server_name: str | None = None
 
 
-class Connection(msgspec.Struct, frozen=True, kw_only=True):
+class Connection(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="connection"):
     """A connection of TLS or TCP, or a flow of UDP, to decide on.
 
     Attributes:

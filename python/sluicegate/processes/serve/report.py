@@ -6,12 +6,15 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TextIO
 
+from msgspec.structs import asdict
+
 from sluicegate.controller.api import Diagnostic
 from sluicegate.controller.translate import Translation
 from sluicegate.observe.log import Log
 from sluicegate.processes.live import Step
 from sluicegate.words import count
 
+from .lines import Changed, Ready, Served
 from .summary import ListenerLine, listeners_of, text_lines, try_line
 
 #: Diagnostics told after one change; the rest is counted. Stops a broken directory from flooding a log.
@@ -49,11 +52,15 @@ class Reporter:
         self._log.summary(
             "ready",
             "\n".join(self._summary(step, f"Sluicegate {version} is ready after {seconds:.2f} s", admin, hints)),
-            version=version,
-            admin=admin,
-            seconds=round(seconds, 3),
-            generation=step.applied.generation if step.applied is not None else 0,
-            **self._fields(step, hints),
+            **asdict(
+                Ready(
+                    version=version,
+                    admin=admin,
+                    seconds=round(seconds, 3),
+                    generation=step.applied.generation if step.applied is not None else 0,
+                    **asdict(self._served(step, hints)),
+                )
+            ),
         )
 
     def nothing_served(self, step: Step, *, version: str, hints: Iterable[str]) -> dict[str, object]:
@@ -64,16 +71,16 @@ class Reporter:
         if not self._log.is_json:
             lines = self._summary(step, f"Sluicegate {version} serves nothing", None, hints)
             self._log.news("error", "nothing_served", "\n".join(lines))
-        return self._fields(step, hints)
+        return asdict(self._served(step, hints))
 
-    def _fields(self, step: Step, hints: list[str]) -> dict[str, object]:
-        return {
-            "objects": step.refresh.objects,
-            "ignored": step.refresh.ignored,
-            "listeners": self._listeners,
-            "problems": step.diagnostics,
-            "hints": hints,
-        }
+    def _served(self, step: Step, hints: list[str]) -> Served:
+        return Served(
+            objects=step.refresh.objects,
+            ignored=step.refresh.ignored,
+            listeners=self._listeners,
+            problems=list(step.diagnostics),
+            hints=hints,
+        )
 
     def _summary(self, step: Step, headline: str, admin: str | None, hints: Iterable[str]) -> Iterator[str]:
         bound, known = sum(bool(item.bound) for item in self._listeners), len(self._listeners)
@@ -125,13 +132,17 @@ class Reporter:
             next((item for item in ("error", "warning") if item in severities), "info"),
             "changed",
             "",
-            generation=applied.generation if applied is not None else None,
-            seconds=round(step.seconds, 6),
-            apply_seconds=round(applied.apply_seconds, 6) if applied is not None else None,
-            objects=sorted(str(key) for key in step.refresh.changed),
-            problems=new,
-            solved=gone,
-            listeners=listeners_of(step.translation, _bound(step.translation)) if applied else None,
+            **asdict(
+                Changed(
+                    generation=applied.generation if applied is not None else None,
+                    seconds=round(step.seconds, 6),
+                    apply_seconds=round(applied.apply_seconds, 6) if applied is not None else None,
+                    objects=sorted(str(key) for key in step.refresh.changed),
+                    problems=new,
+                    solved=gone,
+                    listeners=listeners_of(step.translation, _bound(step.translation)) if applied else None,
+                )
+            ),
         )
 
     def _show(self, text: str) -> None:
