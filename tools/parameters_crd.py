@@ -1,7 +1,7 @@
 """Make `deploy/crds/gatewayparameters.yaml` anew: `python tools/parameters_crd.py`.
 
 The source is `tools/gatewayparameters.yaml`; what Kubernetes types say comes from the models of the official client.
-Afterwards `make schemas` takes it into `sluicegate check`.
+`make schemas` does it, and takes it into `sluicegate check`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Make the permissions of all installers, and the tables that explain them, of the table of kinds.
 
-`python tools/permissions.py` writes them; the table is `controller/api/kinds.py`. It needs `sluicegate` importable.
+`make schemas` writes them; the table is `controller/api/kinds.py`. It needs `sluicegate` importable.
 """
 
 from __future__ import annotations

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from go_modules import GATEWAY_API, module
-from sluicegate.controller.api import GATEWAY_GROUP, OWN_GROUP
 from sluicegate.controller.api.kind import Kind
 from sluicegate.controller.api.kinds import TABLE
 
@@ -35,9 +35,11 @@ MIN_SHARED_BYTES = 200
 def main() -> int:
     DATA.mkdir(parents=True, exist_ok=True)
     folder = module(*GATEWAY_API) / "config" / "crd" / "experimental"
-    write("gateway-api.json", {"source": f"{' '.join(GATEWAY_API)}, experimental channel", **share(kinds_of(folder))})
-    write("sluicegate.json", {"source": "deploy/crds", **share(kinds_of(ROOT / "deploy" / "crds"))})
-    write("core.json", {"source": "models of the Kubernetes client", **share(core())})
+    gateway_api, own = kinds_of(folder), kinds_of(ROOT / "deploy" / "crds")
+    custom = {key.partition(" ")[2] for key in (*gateway_api, *own)}
+    write("gateway-api.json", {"source": f"{' '.join(GATEWAY_API)}, experimental channel", **share(gateway_api)})
+    write("sluicegate.json", {"source": "deploy/crds", **share(own)})
+    write("core.json", {"source": "models of the Kubernetes client", **share(core(custom))})
     return 0
 
 
@@ -112,10 +114,9 @@ def share(kinds: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def core_kinds() -> list[Kind]:
+def core_kinds(custom: Collection[str]) -> list[Kind]:
     """Kinds of Kubernetes itself that are read from files, but for those that only tell of a cluster."""
-    ours = {GATEWAY_GROUP, OWN_GROUP}
-    return [kind for kind in TABLE if kind.struct and kind.files and not kind.minor and kind.group not in ours]
+    return [kind for kind in TABLE if kind.struct and kind.files and not kind.minor and kind.name not in custom]
 
 
 def described_by_client(kind: Kind, version: str) -> dict[str, Any]:
@@ -128,9 +129,9 @@ def described_by_client(kind: Kind, version: str) -> dict[str, Any]:
     return document
 
 
-def core() -> dict[str, Any]:
+def core(custom: Collection[str]) -> dict[str, Any]:
     result = {}
-    for kind in core_kinds():
+    for kind in core_kinds(custom):
         for version, written in zip(kind.versions, kind.api_versions, strict=True):
             document = described_by_client(kind, version)
             described = _resolved(document, document["$defs"])

@@ -90,7 +90,7 @@ def grants(objects: list[Object]) -> set[Grant]:
 
 @pytest.mark.parametrize("path", permissions.files(), ids=lambda path: str(path.relative_to(DEPLOY.parent)))
 def test_what_is_made_of_the_table_of_kinds_is_up_to_date(path: Path) -> None:
-    assert path.read_text() == permissions.files()[path], "run: python tools/permissions.py"
+    assert path.read_text() == permissions.files()[path], "run: make schemas"
 
 
 @pytest.mark.parametrize("installer", INSTALLERS)

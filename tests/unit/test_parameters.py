@@ -29,7 +29,7 @@ def document(spec: Any) -> dict[str, Any]:
 
 
 def test_the_crd_is_made_of_its_source() -> None:
-    """Where this fails: `python tools/parameters_crd.py`, then `make schemas`."""
+    """Where this fails: `make schemas`."""
     assert parameters_crd.TARGET.read_text() == parameters_crd.text()
 
 

@@ -99,7 +99,7 @@ class _Builder:
             metadata["labels"] = {**gateway.labels, **metadata["labels"], **own}
         # The controller's own annotation is not for the Gateway to set.
         asked = {**gateway.annotations, **service_annotations(gateway)}
-        metadata["annotations"] = {**asked, CONTROLLER_ANNOTATION: self._request.controller_name}
+        metadata["annotations"] = {**asked, **self._own_annotations()}
         return made
 
     def _object(self, kind: str, content: Manifest) -> Manifest:
@@ -107,11 +107,15 @@ class _Builder:
             "namespace": self._request.namespace,
             "name": self._request.name,
             "labels": dict(self._labels),
-            "annotations": {**self._annotations, CONTROLLER_ANNOTATION: self._request.controller_name},
+            "annotations": {**self._annotations, **self._own_annotations()},
         }
         if not self._request.shared:
             metadata["ownerReferences"] = [self._owner()]
         return {"apiVersion": BY_NAME[kind].api_versions[0], "kind": kind, "metadata": metadata, **content}
+
+    def _own_annotations(self) -> dict[str, str]:
+        """Of every object; what a Gateway or parameters ask for does not change them."""
+        return {CONTROLLER_ANNOTATION: self._request.controller_name}
 
     def _owner(self) -> Manifest:
         [gateway] = self._request.gateways
