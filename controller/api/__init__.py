@@ -16,7 +16,7 @@ from .core import (
     SliceEndpoint,
 )
 from .decode import DEFAULT_NAMESPACE, DecodeError, decode
-from .diagnostic import Code, Diagnostic, Diagnostics, Severity
+from .diagnostic import Code, Diagnostic, Diagnostics, Severity, placed_at
 from .extension import RequestHeaderFilter
 from .gateway import (
     FrontendValidation,
@@ -128,4 +128,5 @@ __all__ = [
     "URLRewriteFilter",
     "WeightedBackendReference",
     "decode",
+    "placed_at",
 ]

@@ -136,10 +136,11 @@ class Diagnostic(msgspec.Struct, frozen=True, kw_only=True):
         weight = _RANK[self.severity]
         return (self.path, self.line, weight, self.object, self.field, self.code, self.message, self.remedy)
 
-    def at(self, origin: Origin, *, about: str | None = None) -> Diagnostic:
-        """The same at a place in a file; `about`: of this object."""
-        named = self.object if about is None else about
-        return msgspec.structs.replace(self, path=origin.path, line=origin.line, object=named)
+
+def placed_at(item: Diagnostic, origin: Origin, *, about: str | None = None) -> Diagnostic:
+    """The same at a place in a file; `about`: of this object."""
+    named = item.object if about is None else about
+    return msgspec.structs.replace(item, path=origin.path, line=origin.line, object=named)
 
 
 class Diagnostics:

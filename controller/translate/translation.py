@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from .. import caught
-from ..api import Diagnostic, ObjectKey
+from ..api import Diagnostic, ObjectKey, placed_at
 from ..api.kinds import PARENT_KINDS
 from ..store.snapshot import Snapshot
 from .infrastructure.plane import DataPlane
@@ -100,7 +100,7 @@ class Translation:
 
     def _placed(self, item: Diagnostic) -> Diagnostic:
         origin = self.snapshot.origin(ObjectKey.parse(item.object))
-        return item.at(origin) if origin is not None else item
+        return placed_at(item, origin) if origin is not None else item
 
     def changed_since(self, before: Translation | None) -> Collection[ObjectKey]:
         """Objects whose status may be another one than in a translation before; cheap for the one before."""

@@ -12,27 +12,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-#: The library: where each name is defined.
-_LIBRARY = {
-    "Answer": "decision",
-    "Connection": "request",
-    "Decision": "decision",
-    "Forwarded": "decision",
-    "Request": "request",
-    "RequestError": "request",
-    "Routes": "library",
-    "WeightedBackend": "decision",
-    "load": "library",
-    "parse_request": "request",
-}
 __all__ = [
     "Answer",
+    "Code",
     "Connection",
     "Decision",
+    "Diagnostic",
     "Forwarded",
+    "Headers",
+    "Outcome",
+    "PathNormalization",
+    "Reason",
     "Request",
     "RequestError",
     "Routes",
+    "Severity",
     "WeightedBackend",
     "__version__",
     "load",
@@ -40,15 +34,31 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from .testing.decision import Answer, Decision, Forwarded, WeightedBackend
-    from .testing.library import Routes, load
-    from .testing.request import Connection, Request, RequestError, parse_request
+    from .testing.library import (
+        Answer,
+        Code,
+        Connection,
+        Decision,
+        Diagnostic,
+        Forwarded,
+        Headers,
+        Outcome,
+        PathNormalization,
+        Reason,
+        Request,
+        RequestError,
+        Routes,
+        Severity,
+        WeightedBackend,
+        load,
+        parse_request,
+    )
 
 
 def __getattr__(name: str) -> object:
     """Load the library when it is asked for: `sluicegate --version` and the reference router need none of it."""
-    if name in _LIBRARY:
-        import importlib
+    if name in __all__:
+        from .testing import library
 
-        return getattr(importlib.import_module(f".testing.{_LIBRARY[name]}", __name__), name)
+        return getattr(library, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,7 +21,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from sluicegate.controller import caught
-from sluicegate.controller.api import Diagnostic, Origin
+from sluicegate.controller.api import Diagnostic, Origin, placed_at
 
 from .disk import (
     STANDARD_INPUT,
@@ -329,7 +329,7 @@ def _place(path: str, part: Part, first_line: int) -> _Piece:
         )
         for item in part.documents
     )
-    diagnostics = tuple(item.at(Origin(path, first_line + item.line - 1)) for item in part.diagnostics)
+    diagnostics = tuple(placed_at(item, Origin(path, first_line + item.line - 1)) for item in part.diagnostics)
     return _Piece(first_line, part, documents, diagnostics)
 
 

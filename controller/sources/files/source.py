@@ -23,7 +23,7 @@ import msgspec
 
 from sluicegate.controller import api as model
 from sluicegate.controller import caught
-from sluicegate.controller.api import DecodeError, Diagnostic, Object, ObjectKey, Origin
+from sluicegate.controller.api import DecodeError, Diagnostic, Object, ObjectKey, Origin, placed_at
 from sluicegate.controller.api.kinds import BY_NAME
 from sluicegate.controller.sources.files import Document, Reader, Reading
 from sluicegate.controller.sources.files.reader import File, Progress
@@ -221,13 +221,13 @@ class Source:
                 caught.note("read", error)
                 lines = [origin.line] * len(told)
             for item, line in zip(told, lines, strict=True):
-                yield item.at(Origin(origin.path, line))
+                yield placed_at(item, Origin(origin.path, line))
 
     def _faults(self) -> Iterator[Diagnostic]:
         """Objects that the store could not take."""
         for key, reason in self._store.faults.items():
             found = Diagnostic(severity="error", object=str(key), code="fault", message=reason)
-            yield found.at(self._objects[key].origin) if key in self._objects else found
+            yield placed_at(found, self._objects[key].origin) if key in self._objects else found
 
     def _update_guarded(self, file: File) -> _FileState:
         """What a file comes to; whatever comes of it must not cost the others, so it stays as it was."""
@@ -277,7 +277,7 @@ class Source:
             return self._look_closely(document, before)
         except Exception as error:  # what it may be is not known here
             found = Diagnostic(severity="error", code="fault", message=caught.note("read", error))
-            return _Looked(document, None, (found.at(document.origin, about=_label(document.data)),))
+            return _Looked(document, None, (placed_at(found, document.origin, about=_label(document.data)),))
 
     def _look_closely(self, document: Document, before: _Looked | None) -> _Looked:
         kind, version = document.data.get("kind"), document.data.get("apiVersion")
@@ -369,7 +369,7 @@ def placed(document: Document, items: Sequence[Diagnostic]) -> Iterator[Diagnost
     about, path = _label(document.data), document.origin.path
     lines = document.lines_of([item.field for item in items]) if items else ()
     for item, line in zip(items, lines, strict=True):
-        yield item.at(Origin(path, line), about=about)
+        yield placed_at(item, Origin(path, line), about=about)
 
 
 def _key_of(data: dict[str, Any], meant: str = "") -> ObjectKey | None:
@@ -398,5 +398,5 @@ def _merge(states: Mapping[str, _FileState], held: frozenset[str]) -> tuple[dict
             if first is not item and path not in held:
                 message = f"already written at {first.origin}; this one is left out: remove one of the two"
                 found = Diagnostic(severity="error", object=str(item.key), code="duplicate", message=message)
-                duplicates.append(found.at(item.origin))
+                duplicates.append(placed_at(found, item.origin))
     return objects, duplicates

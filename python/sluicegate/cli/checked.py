@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from sluicegate.controller.api import Diagnostic
+from sluicegate.controller.api import Diagnostic, placed_at
 from sluicegate.controller.sources.files import Document
 from sluicegate.controller.sources.files.source import placed
 from sluicegate.controller.translate.shadowed import shadowed_matches
@@ -87,7 +87,7 @@ def _placed(offline: Offline, items: Iterable[Diagnostic]) -> Iterator[Diagnosti
     origins = {str(key): offline.translation.snapshot.origin(key) for key in offline.translation.statuses}
     for item in items:
         origin = origins.get(item.object)
-        yield item.at(origin) if origin is not None else item
+        yield placed_at(item, origin) if origin is not None else item
 
 
 def _paths_as_they_come(documents: Iterable[Document]) -> Iterator[Diagnostic]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sluicegate.controller.api import DEFAULT_NAMESPACE, ROUTE_KINDS, Diagnostic, Origin
+from sluicegate.controller.api import DEFAULT_NAMESPACE, ROUTE_KINDS, Diagnostic, Origin, placed_at
 from sluicegate.controller.api.kinds import BY_NAME
 from sluicegate.controller.sources.files import Document
 
@@ -25,14 +25,15 @@ def foreign_policies(documents: Iterable[Document]) -> Iterator[Diagnostic]:
         namespace = metadata.get("namespace") or DEFAULT_NAMESPACE
         for field, target in _targets(spec):
             name = f"{target['kind']} {target.get('namespace') or namespace}/{target.get('name') or '*'}"
-            yield Diagnostic(
+            told = Diagnostic(
                 severity="warning",
                 object=f"{kind}/{namespace}/{metadata.get('name')}",
                 field=field,
                 code="foreign-policy",
                 message=f"{version}/{kind} is not honoured: what it says of {name} has no effect",
                 remedy="remove it, or serve that with the controller that the policy is of",
-            ).at(Origin(document.origin.path, document.line_of(field)))
+            )
+            yield placed_at(told, Origin(document.origin.path, document.line_of(field)))
 
 
 def _is_read(kind: str, version: str) -> bool:

@@ -5,14 +5,35 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from sluicegate.controller.api import Diagnostic
+from sluicegate.controller.api import Code, Diagnostic, Severity
 from sluicegate.controller.translate import DEFAULT_CONTROLLER_NAME
 from sluicegate.engine.limits import PathNormalization
 
-from .decision import Decision
+from .decision import Answer, Decision, Forwarded, Outcome, Reason, WeightedBackend
 from .offline import Offline, load_offline
-from .request import Connection, Headers, Request, parse_request
+from .request import Connection, Headers, Request, RequestError, parse_request
 from .table import Table
+
+#: What `import sluicegate` offers; docs/library.md describes it.
+__all__ = [
+    "Answer",
+    "Code",
+    "Connection",
+    "Decision",
+    "Diagnostic",
+    "Forwarded",
+    "Headers",
+    "Outcome",
+    "PathNormalization",
+    "Reason",
+    "Request",
+    "RequestError",
+    "Routes",
+    "Severity",
+    "WeightedBackend",
+    "load",
+    "parse_request",
+]
 
 
 class Routes:
