@@ -26,7 +26,7 @@ from sluicegate.controller.translate import Options, Translator, ir_transaction
 from sluicegate.engine.checks import native_checks
 from sluicegate.engine.native import RouteTable
 from sluicegate.processes.live import Live
-from sluicegate.schema import violations
+from sluicegate.schema import structure, violations
 from sluicegate.testing.offline import load_offline
 
 API = "gateway.networking.k8s.io/v1"
@@ -355,3 +355,22 @@ def test_what_the_engine_refuses_costs_the_object_that_is_behind_it(tmp_path: Pa
     last = step(whole("a", "new.test"), whole("b", "odd.test"), whole("c", "c.test"))
     assert last == ({**good, "c": ("c.test",)}, held)
     assert step(whole("a", "new.test")) == ({"a": ("new.test",)}, [])
+
+
+@pytest.mark.parametrize("field", ["protocol", "hostname", "name"])
+def test_a_long_value_is_not_matched_with_patterns(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some patterns of the CRDs take time in the square of the length, with Python's `re`: hours for a mebibyte."""
+    matched = [0]
+    matches = structure._matches
+
+    def counting(pattern: str, value: str) -> bool:
+        matched.append(len(value))
+        return matches(pattern, value)
+
+    monkeypatch.setattr(structure, "_matches", counting)
+    listener = {"name": "http", "port": 80, "protocol": "HTTP", field: "a" * 1_000_000 + "!"}
+    spec = {"gatewayClassName": "a", "listeners": [listener]}
+    found = violations({"apiVersion": API, "kind": "Gateway", "metadata": {"name": "a"}, "spec": spec})
+    told = [item.message for item in found if item.field == f"spec.listeners[0].{field}"]
+    assert any("1,000,001 characters: at most" in message for message in told), told
+    assert max(matched) <= structure.MAX_MATCHED
