@@ -19,7 +19,7 @@ from sluicegate.cli.checked import checked
 from sluicegate.controller import caught
 from sluicegate.controller.api import DecodeError, Diagnostic, Object, ObjectKey, decode
 from sluicegate.controller.api.kinds import BY_NAME
-from sluicegate.controller.sources.files import Reader, documents, source
+from sluicegate.controller.sources.files import Reader, documents, judge
 from sluicegate.controller.sources.files.source import Source
 from sluicegate.controller.store.store import Store
 from sluicegate.controller.translate import Options, Translator, ir_transaction
@@ -191,7 +191,7 @@ def test_an_exception_costs_one_object_which_keeps_its_last_version(
         return violations(document)
 
     if stage == "decode":
-        monkeypatch.setattr(source.model, "decode", stumbling)
+        monkeypatch.setattr(judge, "decode", stumbling)
     path = tmp_path / "all.yaml"
     path.write_text(_route("one", "one.test") + _route("two", "two.test"))
     store = Store()

@@ -14,8 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TextIO
 
-from sluicegate.controller.api import Diagnostic
-
+from ...api import Diagnostic
 from .documents import unreadable
 
 #: One file. Stops a wrong path (a disk image, a log, an endless pipe) from filling the memory.

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from sluicegate.controller import caught
-from sluicegate.controller.api import Diagnostic, Origin
 from sluicegate.words import kind_of
 
+from ... import caught
+from ...api import Diagnostic, Origin
 from .json_text import JsonError, read_values
-from .loader import MAX_DEPTH, Item, YamlError, field_lines, load
+from .loader import MAX_DEPTH, YamlError, field_lines, load
+from .places import Item
 
 #: One document. The API server takes at most 3 MiB in a request.
 MAX_DOCUMENT_BYTES = 3 * 1024 * 1024

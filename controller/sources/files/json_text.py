@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from .loader import MAX_DEPTH, Item, json_number
+from .loader import MAX_DEPTH, json_number
+from .places import Item
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 

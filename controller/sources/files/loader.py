@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from .places import Item, items_of, lines_of
+
 #: Values that aliases may add to what is written in a document. Stops alias bombs.
 MAX_NODES = 1_000_000
 #: Levels of nesting. Stops exhaustion of the stack.
@@ -153,20 +155,6 @@ def json_number(text: str | float) -> int | float:
     return int(found) if abs(found) < _EXPONENT and found.is_integer() else found
 
 
-class Item(NamedTuple):
-    """An item of a document's `items`.
-
-    Attributes:
-        line: 1-based line of the whole text.
-        text: its own text, as a document.
-        items: of it, where it has such itself.
-    """
-
-    line: int
-    text: str
-    items: tuple[Item, ...] = ()
-
-
 class Loaded(NamedTuple):
     """A document: what it says, and where the items of its `items` are."""
 
@@ -185,7 +173,7 @@ def load(text: str) -> Loaded:
             loader = _Loader(text)
             try:
                 node = loader.get_single_node()
-                return Loaded(_value(loader, node, text), _items(node, text, {})) if node is not None else Loaded(None)
+                return Loaded(_value(loader, node, text), items_of(node, text)) if node is not None else Loaded(None)
             finally:
                 loader.dispose()
     except yaml.MarkedYAMLError as error:
@@ -285,9 +273,6 @@ def _check_size(root: yaml.Node) -> None:
     size(root, 0)
 
 
-_STEP = re.compile(r"\.?([^.\[\]]+)|\[([0-9]+)\]|\[\"((?:[^\"\\]|\\.)*)\"\]")
-
-
 def field_lines(text: str, fields: Iterable[str]) -> list[int]:
     """Lines of fields in a document, which is parsed once for all of them.
 
@@ -298,32 +283,7 @@ def field_lines(text: str, fields: Iterable[str]) -> list[int]:
     Returns:
         Of each field its 1-based line, or that of the innermost part of its path that exists; 0 where nothing is known.
     """
-    node = _composed(text)
-    known: dict[int, dict[str, tuple[yaml.Node, yaml.Node]]] = {}
-    return [_line(node, field, known) if node is not None else 0 for field in fields]
-
-
-def _items(node: yaml.Node, text: str, known: dict[int, Item]) -> tuple[Item, ...]:
-    """Where the items of a document's `items` are; its size is right.
-
-    Aliases in their texts are replaced by nulls: by themselves they mean nothing, and what is below one is told at its
-    own line. `known` has the items by node: an item may be there a million times, as an alias.
-    """
-    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
-    items = next((value for key, value in pairs if key.value == "items"), None)
-    if not isinstance(items, yaml.SequenceNode):
-        return ()
-    for item in items.value:
-        if id(item) not in known:
-            start, end = item.start_mark, item.end_mark
-            # Lines of a block go on at the column at which its first one began.
-            own = " " * start.column + _ALIAS.sub("~", text[start.index : end.index])
-            known[id(item)] = Item(start.line + 1, own, _items(item, text, known))
-    return tuple(known[id(item)] for item in items.value)
-
-
-#: What may be an alias: `*name` where a value begins. In a text it may be none; that changes no line.
-_ALIAS = re.compile(r"(?<![^\s\[{,])\*[-\w]+", re.ASCII)
+    return lines_of(_composed(text), fields)
 
 
 def _composed(text: str) -> yaml.Node | None:
@@ -337,31 +297,3 @@ def _composed(text: str) -> yaml.Node | None:
             return node
         finally:
             loader.dispose()
-
-
-def _line(root: yaml.Node, field: str, known: dict[int, dict[str, tuple[yaml.Node, yaml.Node]]]) -> int:
-    """Line of one field; `known` keeps the fields of each mapping that was asked for one, by the mapping's `id`."""
-    node = root
-    line: int = node.start_mark.line + 1
-    for step in _STEP.finditer(field):
-        name, index, quoted = step.groups()
-        name = quoted if quoted is not None else name
-        found = None
-        if isinstance(node, yaml.MappingNode) and name is not None:
-            if id(node) not in known:
-                named = [(key, value) for key, value in node.value if isinstance(key.value, str)]
-                known[id(node)] = {key.value: (key, value) for key, value in reversed(named)}
-            found = known[id(node)].get(name)
-        elif (
-            isinstance(node, yaml.SequenceNode)
-            and index is not None
-            and len(index) < 10
-            and int(index) < len(node.value)
-        ):
-            item = node.value[int(index)]
-            found = (item, item)
-        if found is None:
-            break
-        line = found[0].start_mark.line + 1
-        node = found[1]
-    return line

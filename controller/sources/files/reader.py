@@ -11,18 +11,15 @@ Rules:
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import NamedTuple
 
-from sluicegate.controller import caught
-from sluicegate.controller.api import Diagnostic, Origin, placed_at
-
+from ... import caught
+from ...api import Diagnostic
 from .disk import (
     STANDARD_INPUT,
     Stamp,
@@ -37,24 +34,14 @@ from .disk import (
     read_stream,
     stamp_of,
 )
-from .documents import Document, Part, parse, printable, split, unreadable
+from .documents import Document, printable, unreadable
+from .pieces import Piece, pieces_of, reread
 from .settle import Look, Settling
 
 #: Files below the given paths.
 MAX_FILES = 100_000
 #: Seconds within which a file system may give two changes the same time.
 SAME_TIME = 0.02
-
-#: Below this many parts a changed file is simply read again.
-MIN_PIECES_TO_REUSE = 16
-
-#: Files of kustomize, whose documents may leave out what they are.
-#: Source: `FixKustomizationPreUnmarshalling` of kustomize's api/types.
-_KUSTOMIZATIONS = frozenset({"kustomization.yaml", "kustomization.yml"})
-_KUSTOMIZATION = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
-
-#: Characters compared at once.
-_COMPARED = 65_536
 
 #: Called with the file about to be read, and the number of files read and known so far.
 Progress = Callable[[str, int, int], None]
@@ -103,15 +90,6 @@ class Reading:
         return [document for file in self.files for document in file.documents]
 
 
-class _Piece(NamedTuple):
-    """A part of a file at its first line."""
-
-    first_line: int
-    part: Part
-    documents: tuple[Document, ...]
-    diagnostics: tuple[Diagnostic, ...]
-
-
 @dataclass(slots=True)
 class _Known:
     """A file that was read: how it looked, and what it held."""
@@ -119,7 +97,7 @@ class _Known:
     stamp: Stamp
     file: File
     text: str
-    pieces: list[_Piece]
+    pieces: list[Piece]
 
     @property
     def look(self) -> Look:
@@ -292,10 +270,10 @@ class Reader:
         return found.file
 
     def _parse_file(self, path: str, text: str, stamp: Stamp, known: _Known | None) -> _Known:
-        pieces = _reread(path, text, known) if known is not None else None
+        pieces = reread(path, text, known.text, known.pieces) if known is not None else None
         if pieces is None:
             before = {piece.part.text: piece.part for piece in known.pieces} if known is not None else {}
-            pieces = list(_pieces(path, text, 1, before))
+            pieces = list(pieces_of(path, text, 1, before))
         documents = tuple(itertools.chain.from_iterable(map(attrgetter("documents"), pieces)))
         diagnostics = tuple(itertools.chain.from_iterable(map(attrgetter("diagnostics"), pieces)))
         return _Known(stamp, File(path, documents, diagnostics), text, pieces)
@@ -304,78 +282,6 @@ class Reader:
 def read(paths: Sequence[str], standard_input: str | None = None, progress: Progress | None = None) -> Reading:
     """Read paths once; see `Reader`."""
     return Reader(paths, standard_input).read(progress)
-
-
-def _pieces(path: str, text: str, line: int, before: Mapping[str, Part]) -> Iterator[_Piece]:
-    """Parse text that begins at a line of its file; parts that are known already are not parsed."""
-    as_json = path.endswith(".json")
-    defaults = _KUSTOMIZATION if os.path.basename(path) in _KUSTOMIZATIONS else {}
-    parts = dict(before)
-    for first_line, part_text in [(1, text)] if as_json else split(text):
-        part = parts.get(part_text)
-        if part is None:
-            part = parts[part_text] = parse(part_text, as_json=as_json, defaults=defaults)
-        yield _place(path, part, line + first_line - 1)
-
-
-def _place(path: str, part: Part, first_line: int) -> _Piece:
-    documents = tuple(
-        Document(
-            item.data,
-            Origin(path, first_line + item.line - 1),
-            item.text,
-            first_line + item.first_line - 1,
-            item.prefix,
-        )
-        for item in part.documents
-    )
-    diagnostics = tuple(placed_at(item, Origin(path, first_line + item.line - 1)) for item in part.diagnostics)
-    return _Piece(first_line, part, documents, diagnostics)
-
-
-def _reread(path: str, text: str, known: _Known) -> list[_Piece] | None:
-    """Parse only what lies between the unchanged beginning and the unchanged end of a file.
-
-    Returns None where that is not worth it, or not safe (JSON has no parts).
-    """
-    old, pieces = known.text, known.pieces
-    if path.endswith(".json") or len(pieces) < MIN_PIECES_TO_REUSE:
-        return None
-    shared = min(len(old), len(text))
-    head = _common(shared, lambda low, high: old[low:high] == text[low:high])
-    ends = len(old), len(text)
-    tail = _common(
-        shared - head,
-        lambda low, high: old[ends[0] - high : ends[0] - low] == text[ends[1] - high : ends[1] - low],
-    )
-    starts = [0, *itertools.accumulate(map(len, map(attrgetter("part.text"), pieces)))]
-    # One piece of context on each side: an edit at a seam can join or part its neighbours.
-    first = max(bisect.bisect_right(starts, head, hi=len(pieces)) - 2, 0)
-    last = min(bisect.bisect_left(starts, len(old) - tail) + 1, len(pieces))
-    begin, end = starts[first], starts[last]
-    shift = len(text) - len(old)
-    known_parts = {piece.part.text: piece.part for piece in pieces[first:last]}
-    middle = list(_pieces(path, text[begin : end + shift], pieces[first].first_line, known_parts))
-    lines = text.count("\n", begin, end + shift) - old.count("\n", begin, end)
-    rest = pieces[last:]
-    if lines:
-        rest = [_place(path, piece.part, piece.first_line + lines) for piece in rest]
-    return [*pieces[:first], *middle, *rest]
-
-
-def _common(limit: int, equal: Callable[[int, int], bool]) -> int:
-    """Length, up to `limit`, over which two texts are equal; `equal(low, high)` compares a piece of both."""
-    low = 0
-    while low < limit and equal(low, min(low + _COMPARED, limit)):
-        low = min(low + _COMPARED, limit)
-    high = min(low + _COMPARED, limit)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if equal(low, middle):
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def _is_below(path: str, folder: str) -> bool:

@@ -10,34 +10,22 @@ Rules:
 
 from __future__ import annotations
 
-import functools
 import itertools
 import operator
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 
-import msgspec
-
-from sluicegate.controller import api as model
-from sluicegate.controller import caught
-from sluicegate.controller.api import DecodeError, Diagnostic, Object, ObjectKey, Origin, placed_at
-from sluicegate.controller.api.kinds import BY_NAME
-from sluicegate.controller.sources.files import Document, Reader, Reading
-from sluicegate.controller.sources.files.reader import File, Progress
-from sluicegate.controller.sources.files.unread import unread
-from sluicegate.controller.store.store import Apply, Delete, Store
-from sluicegate.schema import meant_kind, without_nulls
+from ... import caught
+from ...api import Diagnostic, Object, ObjectKey, Origin, placed_at
+from ...store.store import Apply, Delete, Store
+from .documents import Document
+from .judge import Judge, Judged, Validate, at_place, key_of
+from .reader import File, Progress, Reader, Reading
 
 _T = TypeVar("_T")
-
-#: Says why the API server would refuse a document.
-Validate = Callable[[dict[str, Any]], Iterable[Diagnostic]]
-
-#: What is told about documents that are not read: a typing mistake, most likely.
-_MISSPELT = frozenset({"unknown-kind", "unknown-version"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +49,6 @@ class Refresh:
     due: float | None = None
 
 
-class _Looked(NamedTuple):
-    """What one document came to.
-
-    Attributes:
-        document: the document.
-        object: None where it could not be used, or is not read.
-        diagnostics: why it could not be used.
-        ignored: its kind, where that is not read.
-        meant: the kind that was most likely meant, where its own is not known.
-    """
-
-    document: Document
-    object: Object | None
-    diagnostics: tuple[Diagnostic, ...] = ()
-    ignored: str = ""
-    meant: str = ""
-
-
 @dataclass(slots=True)
 class _FileState:
     """What one file came to: a look at each document, its objects, and those that are kept from before.
@@ -88,7 +58,7 @@ class _FileState:
     """
 
     file: File
-    looked: list[_Looked] = field(default_factory=list)
+    looked: list[Judged] = field(default_factory=list)
     objects: list[Object] = field(default_factory=list)
     diagnostics: tuple[Diagnostic, ...] = ()
     broken: dict[ObjectKey, Origin] = field(default_factory=dict)
@@ -115,7 +85,7 @@ class Source:
         """
         self._reader = reader
         self._store = store
-        self._validate = validate
+        self._judge = Judge(validate)
         self._files: dict[str, _FileState] = {}
         self._objects: dict[ObjectKey, Object] = {}
         self._duplicates: list[Diagnostic] = []
@@ -185,7 +155,7 @@ class Source:
     def _add_strays(self, objects: dict[ObjectKey, Object], states: Mapping[str, _FileState]) -> frozenset[ObjectKey]:
         """Add what was good in another file than the one that has it now, and has it wrong."""
         strays = {
-            key: _placed(self._objects[key], origin)
+            key: at_place(self._objects[key], origin)
             for state in states.values()
             for key, origin in state.broken.items()
             if key not in objects and key in self._objects
@@ -249,65 +219,27 @@ class Source:
         bad = [item for item in odd if item.object is None]
         state.diagnostics = (*file.diagnostics, *(found for item in odd for found in item.diagnostics))
         state.ignored = Counter(item.ignored for item in bad if item.ignored)
-        broken = {_key_of(item.document.data, item.meant): item.document.origin for item in bad if not item.ignored}
+        broken = {key_of(item.document.data, item.meant): item.document.origin for item in bad if not item.ignored}
         state.broken = {key: origin for key, origin in broken.items() if key is not None}
         if before is not None and (file.diagnostics or broken):
             everything = bool(file.diagnostics) or None in broken
             present = {item.key for item in state.objects}
             state.objects += [
-                _placed(item, state.broken.get(item.key, Origin(file.path)))
+                at_place(item, state.broken.get(item.key, Origin(file.path)))
                 for item in before.objects
                 if item.key not in present and (everything or item.key in broken)
             ]
         return state
 
-    def _look_again(self, before: _FileState | None, documents: tuple[Document, ...]) -> list[_Looked]:
+    def _look_again(self, before: _FileState | None, documents: tuple[Document, ...]) -> list[Judged]:
         """Look at documents; at those that are still what they were only where they were moved."""
         if before is None:
-            return [self._look(item, None) for item in documents]
+            return [self._judge.judge(item, None) for item in documents]
         old = before.looked
         head, tail = _same_ends(before.file.documents, documents)
         known = {id(item.document.data): item for item in old[head : len(old) - tail]}
-        middle = [self._look(item, known.get(id(item.data))) for item in documents[head : len(documents) - tail]]
+        middle = [self._judge.judge(item, known.get(id(item.data))) for item in documents[head : len(documents) - tail]]
         return [*old[:head], *middle, *old[len(old) - tail :]]
-
-    def _look(self, document: Document, before: _Looked | None) -> _Looked:
-        """Look at one document; whatever comes of it must not cost the others."""
-        try:
-            return self._look_closely(document, before)
-        except Exception as error:  # what it may be is not known here
-            found = Diagnostic(severity="error", code="fault", message=caught.note("read", error))
-            return _Looked(document, None, (placed_at(found, document.origin, about=_label(document.data)),))
-
-    def _look_closely(self, document: Document, before: _Looked | None) -> _Looked:
-        kind, version = document.data.get("kind"), document.data.get("apiVersion")
-        if isinstance(kind, str) and isinstance(version, str) and not _is_read(kind, version):
-            return self._look_at_other(document, f"{version}/{kind}")
-        if before is not None and before.object is not None and not before.diagnostics:
-            return _Looked(document, _placed(before.object, document.origin))
-        return _Looked(document, *self._decode(document))
-
-    def _look_at_other(self, document: Document, name: str) -> _Looked:
-        """Look at a document of a kind that is not read: most likely it is none of ours, or misspelt."""
-        said = self._validate(document.data) if self._validate is not None else ()
-        misspelt = [item for item in said if item.code in _MISSPELT]
-        if not misspelt:
-            return _Looked(document, None, tuple(placed(document, list(unread(document.data)))), name)
-        version, kind = document.data["apiVersion"], document.data["kind"]
-        return _Looked(document, None, tuple(placed(document, misspelt)), meant=meant_kind(version, kind))
-
-    def _decode(self, document: Document) -> tuple[Object | None, tuple[Diagnostic, ...]]:
-        said = list(self._validate(document.data)) if self._validate is not None else []
-        decoded = None
-        try:
-            decoded = model.decode(without_nulls(document.data), document.origin)
-        except DecodeError as error:
-            # The schema knows better what was meant, unless it would take the object.
-            if not any(item.severity == "error" for item in said):
-                found = Diagnostic(severity="error", field=error.field, code="invalid", message=error.reason)
-                said.insert(0, found)
-        refused = any(item.severity == "error" for item in said)
-        return None if refused else decoded, tuple(placed(document, said))
 
     def _vanished(self, reading: Reading, states: dict[str, _FileState]) -> dict[str, _FileState]:
         """Keep files below paths that were given and are not there now."""
@@ -338,11 +270,6 @@ class Source:
         return frozenset([*(item.key for item in changed), *gone])
 
 
-def _placed(item: Object, origin: Origin) -> Object:
-    """The object at a place; the very same one where it is there."""
-    return item if item.origin == origin else msgspec.structs.replace(item, origin=origin)
-
-
 def _same_ends(old: Sequence[object], new: Sequence[object]) -> tuple[int, int]:
     """How many items at the beginning and, of the rest, at the end are the very same in both."""
     shared = min(len(old), len(new))
@@ -355,37 +282,6 @@ def _differing(old: list[_T], new: list[_T]) -> tuple[list[_T], list[_T]]:
     """Two lists without what is the same at their beginnings and ends."""
     head, tail = _same_ends(old, new)
     return old[head : len(old) - tail], new[head : len(new) - tail]
-
-
-@functools.lru_cache(maxsize=1024)
-def _is_read(kind: str, version: str) -> bool:
-    """Whether it is for the gateway: a kind that it reads, in any version of a group that it knows."""
-    row = BY_NAME.get(kind)
-    return row is not None and row.struct is not None and row.files and version.rpartition("/")[0] == row.group
-
-
-def placed(document: Document, items: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
-    """What is told of fields of a document, with object, file and line."""
-    about, path = _label(document.data), document.origin.path
-    lines = document.lines_of([item.field for item in items]) if items else ()
-    for item, line in zip(items, lines, strict=True):
-        yield placed_at(item, Origin(path, line), about=about)
-
-
-def _key_of(data: dict[str, Any], meant: str = "") -> ObjectKey | None:
-    """Key of an object; `meant` is its kind where the one that is written is not known."""
-    kind, metadata = meant or data.get("kind"), data.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, dict) else None
-    if not isinstance(kind, str) or not isinstance(name, str):
-        return None
-    namespace = metadata.get("namespace") if isinstance(metadata, dict) else None
-    cluster = kind in model.CLUSTER_SCOPED
-    return ObjectKey(kind, "" if cluster else str(namespace or model.DEFAULT_NAMESPACE), name)
-
-
-def _label(data: dict[str, Any]) -> str:
-    key = _key_of(data)
-    return str(key) if key is not None else str(data.get("kind") or "object")
 
 
 def _merge(states: Mapping[str, _FileState], held: frozenset[str]) -> tuple[dict[ObjectKey, Object], list[Diagnostic]]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sluicegate.controller.api import GATEWAY_GROUP, Diagnostic, Severity
-from sluicegate.controller.api.kinds import BY_NAME
+from ...api import GATEWAY_GROUP, Diagnostic, Severity
+from ...api.kinds import BY_NAME
 
 #: The group of the Gateway API before v0.5, and that of its experiments.
 OLD_GROUP, EXPERIMENTS = "networking.x-k8s.io", "gateway.networking.x-k8s.io"

@@ -8,7 +8,7 @@ import msgspec
 
 from sluicegate.controller.api import Diagnostic, placed_at
 from sluicegate.controller.sources.files import Document
-from sluicegate.controller.sources.files.source import placed
+from sluicegate.controller.sources.files.judge import placed
 from sluicegate.controller.translate.shadowed import shadowed_matches
 from sluicegate.controller.translate.values import normal_path
 from sluicegate.engine.limits import PathNormalization

@@ -12,8 +12,9 @@ import time
 from collections.abc import Iterator, Sequence
 
 from sluicegate.controller.sources.files import Reader, Settling
+from sluicegate.controller.sources.files.judge import Validate
 from sluicegate.controller.sources.files.reader import Progress
-from sluicegate.controller.sources.files.source import Refresh, Source, Validate
+from sluicegate.controller.sources.files.source import Refresh, Source
 from sluicegate.controller.store.store import Store
 from sluicegate.controller.translate import Options, Translator
 from sluicegate.engine.checks import native_checks

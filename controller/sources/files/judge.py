@@ -1,0 +1,143 @@
+"""One document to its object, or to why it cannot be used.
+
+What is wrong is told with its field and line. What the API server would refuse is no object: whoever asks keeps the
+last good version. Documents of kinds that the gateway does not read come to nothing but their kind.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from sluicegate.schema import meant_kind, without_nulls
+
+from ... import caught
+from ...api import (
+    CLUSTER_SCOPED,
+    DEFAULT_NAMESPACE,
+    DecodeError,
+    Diagnostic,
+    Object,
+    ObjectKey,
+    Origin,
+    decode,
+    placed_at,
+)
+from ...api.kinds import BY_NAME
+from .documents import Document
+from .unread import unread
+
+#: Says why the API server would refuse a document.
+Validate = Callable[[dict[str, Any]], Iterable[Diagnostic]]
+
+#: What is told about documents that are not read: a typing mistake, most likely.
+_MISSPELT = frozenset({"unknown-kind", "unknown-version"})
+
+
+class Judged(NamedTuple):
+    """What one document came to.
+
+    Attributes:
+        document: the document.
+        object: None where it could not be used, or is not read.
+        diagnostics: why it could not be used.
+        ignored: its kind, where that is not read.
+        meant: the kind that was most likely meant, where its own is not known.
+    """
+
+    document: Document
+    object: Object | None
+    diagnostics: tuple[Diagnostic, ...] = ()
+    ignored: str = ""
+    meant: str = ""
+
+
+class Judge:
+    """Says what documents come to."""
+
+    def __init__(self, validate: Validate | None = None) -> None:
+        """Look at documents as the API server would; None: only at what is read."""
+        self._validate = validate
+
+    def judge(self, document: Document, before: Judged | None) -> Judged:
+        """Judge one document; whatever comes of it must not cost the others.
+
+        Args:
+            document: the document.
+            before: what it came to when it was elsewhere in its file; None where it is new.
+        """
+        try:
+            return self._closely(document, before)
+        except Exception as error:  # what it may be is not known here
+            found = Diagnostic(severity="error", code="fault", message=caught.note("read", error))
+            return Judged(document, None, (placed_at(found, document.origin, about=label_of(document.data)),))
+
+    def _closely(self, document: Document, before: Judged | None) -> Judged:
+        kind, version = document.data.get("kind"), document.data.get("apiVersion")
+        if isinstance(kind, str) and isinstance(version, str) and not _is_read(kind, version):
+            return self._other(document, f"{version}/{kind}")
+        if before is not None and before.object is not None and not before.diagnostics:
+            return Judged(document, at_place(before.object, document.origin))
+        return Judged(document, *self._decode(document))
+
+    def _other(self, document: Document, name: str) -> Judged:
+        """Look at a document of a kind that is not read: most likely it is none of ours, or misspelt."""
+        said = self._validate(document.data) if self._validate is not None else ()
+        misspelt = [item for item in said if item.code in _MISSPELT]
+        if not misspelt:
+            return Judged(document, None, tuple(placed(document, list(unread(document.data)))), name)
+        version, kind = document.data["apiVersion"], document.data["kind"]
+        return Judged(document, None, tuple(placed(document, misspelt)), meant=meant_kind(version, kind))
+
+    def _decode(self, document: Document) -> tuple[Object | None, tuple[Diagnostic, ...]]:
+        said = list(self._validate(document.data)) if self._validate is not None else []
+        decoded = None
+        try:
+            decoded = decode(without_nulls(document.data), document.origin)
+        except DecodeError as error:
+            # The schema knows better what was meant, unless it would take the object.
+            if not any(item.severity == "error" for item in said):
+                found = Diagnostic(severity="error", field=error.field, code="invalid", message=error.reason)
+                said.insert(0, found)
+        refused = any(item.severity == "error" for item in said)
+        return None if refused else decoded, tuple(placed(document, said))
+
+
+def at_place(item: Object, origin: Origin) -> Object:
+    """The object at a place; the very same one where it is there."""
+    return item if item.origin == origin else msgspec.structs.replace(item, origin=origin)
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_read(kind: str, version: str) -> bool:
+    """Whether it is for the gateway: a kind that it reads, in any version of a group that it knows."""
+    row = BY_NAME.get(kind)
+    return row is not None and row.struct is not None and row.files and version.rpartition("/")[0] == row.group
+
+
+def placed(document: Document, items: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
+    """What is told of fields of a document, with object, file and line."""
+    about, path = label_of(document.data), document.origin.path
+    lines = document.lines_of([item.field for item in items]) if items else ()
+    for item, line in zip(items, lines, strict=True):
+        yield placed_at(item, Origin(path, line), about=about)
+
+
+def key_of(data: dict[str, Any], meant: str = "") -> ObjectKey | None:
+    """Key of an object; `meant` is its kind where the one that is written is not known."""
+    kind, metadata = meant or data.get("kind"), data.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if not isinstance(kind, str) or not isinstance(name, str):
+        return None
+    namespace = metadata.get("namespace") if isinstance(metadata, dict) else None
+    cluster = kind in CLUSTER_SCOPED
+    return ObjectKey(kind, "" if cluster else str(namespace or DEFAULT_NAMESPACE), name)
+
+
+def label_of(data: dict[str, Any]) -> str:
+    """What an object is called: its key, or what there is of it."""
+    key = key_of(data)
+    return str(key) if key is not None else str(data.get("kind") or "object")
