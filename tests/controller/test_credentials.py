@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import datetime
 import json
 import os
@@ -390,13 +391,75 @@ def test_a_token_file_that_rotates(tmp_path: Path, clock: Clock) -> None:
     run(scenario())
 
 
+def test_a_kubeconfig_that_is_written_anew(tmp_path: Path, issuer: Issuer, clock: Clock) -> None:
+    """`kubeadm certs renew` and others write into the file itself; one that is broken meanwhile changes nothing."""
+
+    async def scenario() -> None:
+        async with asking(tmp_path, {"token": "one"}) as (server, client):
+
+            async def after(user: dict[str, Any] | str, accepted: str) -> None:
+                kubeconfig(tmp_path, server.url, user if isinstance(user, dict) else {})
+                if isinstance(user, str):
+                    (tmp_path / "kubeconfig").write_text(user)
+                clock.now += credentials.REREAD
+                server.accepted = {accepted}
+                await client.get(COLLECTION)
+
+            await client.get(COLLECTION)
+            await after({"token": "two"}, "two")
+            for broken in ("", "a: [", "[]", "{}"):
+                await after(broken, "two")
+            issuer.issue(token="three", expirationTimestamp=clock.stamp(10_000))
+            await after(EXEC, "three")
+            await after(EXEC, "three")
+            assert issuer.runs == 1
+            issuer.issue(token="four", expirationTimestamp=clock.stamp(10_000))
+            await after({"exec": {**EXEC["exec"], "args": ["other"]}}, "four")
+            assert issuer.runs == 2
+            # A missing plugin, and then what makes it whole again.
+            await after({"exec": {**EXEC["exec"], "command": "./no-such-plugin"}}, "four")
+            await after({"token": "five"}, "five")
+            assert server.unauthorized == 0
+            # What is wrong with it is said where it is not accepted any more.
+            (tmp_path / "kubeconfig").write_text("")
+            server.accepted = {"six"}
+            clock.now += credentials.REREAD
+            assert "kubeconfig" in str(await refusal(client))
+            kubeconfig(tmp_path, server.url, {"token": "six"})
+            clock.now += credentials.REREAD
+            await client.get(COLLECTION)
+
+    run(scenario())
+
+
+def test_another_server_of_the_same_cluster(tmp_path: Path, clock: Clock) -> None:
+    async def scenario() -> None:
+        async with asking(tmp_path, {"token": "one"}) as (server, client):
+            await client.get(COLLECTION)
+            other = ApiServer()
+            await other.start()
+            try:
+                kubeconfig(tmp_path, other.url, {"token": "one"})
+                clock.now += credentials.REREAD
+                await client.get(COLLECTION)
+                assert (server.requests, other.requests) == (1, 1)
+                assert client.host == other.url
+            finally:
+                await other.stop()
+
+    run(scenario())
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "cannot be used"),
-        ("[]", "cannot be used"),
-        ("a: [", "cannot be used"),
-        (b"\xff\xfea", "cannot be used"),
+        ("", "cannot be used: it is empty; correct it"),
+        ("[]", "cannot be used: an object is expected, not a list"),
+        ("a: [", "cannot be used: it is no YAML (expected the node content, but found '<stream end>', line 1)"),
+        (b"\xff\xfea", "cannot be used: it is no text"),
+        ({"tokenFile": "nothing"}, "nothing, which the kubeconfig"),
+        ({"tokenFile": "."}, "cannot be read: Is a directory"),
+        (None, "there is no kubeconfig /"),
         ({"exec": [1]}, "cannot be used"),
         (
             {"exec": {"apiVersion": VERSION, "command": "true", "env": [{"name": "A"}]}},
@@ -408,12 +471,27 @@ def test_a_token_file_that_rotates(tmp_path: Path, clock: Clock) -> None:
 def test_a_kubeconfig_that_is_none_is_told(tmp_path: Path, text: Any, words: str) -> None:
     async def scenario() -> None:
         path = kubeconfig(tmp_path, "127.0.0.1:6443", text if isinstance(text, dict) else {"token": "t"})
-        if text != "127.0.0.1:6443" and not isinstance(text, dict):
+        if text is None:
+            Path(path).unlink()
+        elif text != "127.0.0.1:6443" and not isinstance(text, dict):
             Path(path).write_bytes(text if isinstance(text, bytes) else text.encode())
         with pytest.raises(ApiError) as caught:
             await Client.load(path)
         assert words in str(caught.value)
         assert "kubeconfig" in str(caught.value)
+
+    run(scenario())
+
+
+def test_certificates_that_are_not_there_are_told(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        missing = {"client-certificate": "nothing.crt", "client-key": "nothing.key"}
+        with pytest.raises(ApiError, match=r"nothing\.crt"):
+            await Client.load(kubeconfig(tmp_path, "https://127.0.0.1:6443", missing))
+        (tmp_path / "ca.crt").write_text("nonsense")
+        authority = {"certificate-authority": str(tmp_path / "ca.crt")}
+        with pytest.raises(ApiError, match="the CA's certificate, cannot be used"):
+            await Client.load(kubeconfig(tmp_path, "https://127.0.0.1:6443", {"token": "t"}, **authority))
 
     run(scenario())
 
@@ -512,6 +590,22 @@ def by_plugin(issuer: Issuer, clock: Clock) -> tuple[dict[str, Any], Callable[[P
     return EXEC, rotate
 
 
+def by_kubeconfig(issuer: Issuer, _clock: Clock) -> tuple[dict[str, Any], Callable[[Pair], None]]:
+    """The certificate is in the kubeconfig itself."""
+    user: dict[str, Any] = {}
+
+    def rotate(pair: Pair) -> None:
+        parts = (("client-certificate-data", pair.certificate), ("client-key-data", pair.key))
+        user.update({name: base64.b64encode(data).decode() for name, data in parts})
+        path = issuer.folder / "kubeconfig"
+        if path.exists():
+            document = json.loads(path.read_text())
+            document["users"][0]["user"] = user
+            path.write_text(json.dumps(document))
+
+    return user, rotate
+
+
 def by_files(issuer: Issuer, _clock: Clock) -> tuple[dict[str, Any], Callable[[Pair], None]]:
     def rotate(pair: Pair) -> None:
         pair.write(issuer.folder, "client")
@@ -519,7 +613,7 @@ def by_files(issuer: Issuer, _clock: Clock) -> tuple[dict[str, Any], Callable[[P
     return {"client-certificate": "client.crt", "client-key": "client.key"}, rotate
 
 
-@pytest.mark.parametrize("how", [by_plugin, by_files])
+@pytest.mark.parametrize("how", [by_plugin, by_files, by_kubeconfig])
 def test_client_certificates_that_rotate(tmp_path: Path, issuer: Issuer, clock: Clock, how: Any) -> None:
     user, rotate = how(issuer, clock)
 
@@ -565,7 +659,7 @@ def test_a_plugin_is_run_again_where_its_certificate_is_of_no_use(tmp_path: Path
                     issuer.issue(**data)
                     clock.now += 2
                     if pair is not certificates[1]:
-                        assert "tried again" in str(await refusal(client))
+                        assert "the certificate and key of the client" in str(await refusal(client))
                         assert server.seen == []
                 await client.get(COLLECTION)
                 assert server.seen == ["right"]

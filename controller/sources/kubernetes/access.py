@@ -20,6 +20,10 @@ TOKEN_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105
 CA_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
 
 
+class CredentialsError(Exception):
+    """There are no credentials to ask with; the message says why."""
+
+
 class NotInPodError(Exception):
     """This process is in no pod, or in one without a ServiceAccount; the message says what is missing."""
 

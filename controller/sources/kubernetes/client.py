@@ -22,8 +22,8 @@ import aiohttp
 import msgspec
 
 from ... import caught
-from .access import Configuration, NotInPodError
-from .credentials import Credentials, CredentialsError, from_kubeconfig, from_pod
+from .access import Configuration, CredentialsError, NotInPodError
+from .credentials import Credentials, from_kubeconfig, from_pod
 
 #: Seconds for a request that is no watch.
 REQUEST_LIMIT = 30.0
@@ -109,11 +109,12 @@ class Client:
                 except NotInPodError:
                     pass
             return cls(await from_kubeconfig(kubeconfig, context))
-        except (CredentialsError, OSError) as error:
-            raise ApiError(0, f"no API server is configured: {error}; give --kubeconfig, or run in a pod") from None
+        except CredentialsError as error:
+            hint = "; give --kubeconfig, or run in a pod" if kubeconfig is None else ""
+            raise ApiError(0, f"no API server is configured: {error}{hint}") from None
         except Exception as error:  # the official client takes the form of a kubeconfig for granted
             name = kubeconfig or "the usual one"
-            text = f"the kubeconfig ({name}) cannot be used: {caught.describe(error)}"
+            text = f"the kubeconfig {name} cannot be used: {caught.describe(error)}"
             raise ApiError(0, f"{text}; correct it, or give another one by --kubeconfig") from None
 
     async def __aenter__(self) -> Client:

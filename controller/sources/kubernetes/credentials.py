@@ -1,8 +1,9 @@
 """Who we are to the API server, kept current: tokens and certificates that rotate, and plugins that issue them.
 
 Rules, those of client-go:
-- Files are read again every minute: a pod's projected token, `tokenFile`, certificates and their CA. What cannot be
-  read changes nothing: the last good credentials stay.
+- Files are read again every minute: a pod's projected token, a kubeconfig (its rotation may write tokens, certificates,
+  even another plugin into it) and what it names: `tokenFile`, certificates and their CA. What cannot be read changes
+  nothing: the last good credentials stay.
 - A plugin runs again shortly before what it issued expires. Where it takes its time, requests go on meanwhile.
 - A 401 renews once; the request is sent again where that gave something new. Plugins run at most once a second, and
   ever less often where it was for nothing.
@@ -13,13 +14,15 @@ Rules, those of client-go:
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
 
-from .access import Configuration, Connections, read_pod
-from .exec_plugin import Issued, Plugin, is_token
+from ... import caught
+from .access import Configuration, Connections, CredentialsError, NotInPodError, read_pod
+from .exec_plugin import Issued, Plugin, PluginError, is_token
 
 #: Seconds between looks at files.
 REREAD = 60.0
@@ -30,11 +33,8 @@ PATIENCE = 1.0
 #: Seconds between two runs of a plugin, and between tries where they fail or are for nothing.
 SHORTEST_WAIT, LONGEST_WAIT = 1.0, 60.0
 
-Read = Callable[[Configuration], Awaitable[None]]
-
-
-class CredentialsError(Exception):
-    """There are no credentials to ask with; the message says why."""
+#: Puts what files say now into a configuration; returns the plugin that they name, if any.
+Read = Callable[[Configuration], Awaitable[Plugin | None]]
 
 
 class Credentials:
@@ -56,14 +56,14 @@ class Credentials:
         """
         self.number = 0
         self.fault = ""
-        self.api = Connections(configuration)
+        self._material = _material(configuration)
+        self.api = _connecting(configuration)
         self._connections = configuration.connection_pool_maxsize
         self._read = read
         self._plugin = plugin
         self._issued: Issued | None = None
         #: There is something to ask with: until a plugin has issued it, requests would go out as anybody's.
         self._usable = plugin is None
-        self._material = _material(configuration)
         self._renewing = asyncio.Lock()
         self._renewal: asyncio.Task[None] | None = None
         now = time.time()
@@ -124,26 +124,39 @@ class Credentials:
                 await self._renew()
 
     async def _renew(self) -> None:
-        began, due = time.time(), self._rerun
+        began = time.time()
         self._reread = began + REREAD if self._read is not None else float("inf")
+        runs = False
         try:
-            if self._plugin is not None and began >= due:
+            fresh = dataclasses.replace(self.api.configuration) if self._read is None else Configuration()
+            fresh.connection_pool_maxsize = self._connections
+            if self._read is not None:
+                self._use(await self._read(fresh))
+            runs = self._plugin is not None and began >= self._rerun
+            if self._plugin is not None and runs:
                 self._issued = await self._plugin.run()
                 self._rerun = _due(self._issued)
-            fresh = Configuration()
-            fresh.connection_pool_maxsize = self._connections
-            await (self._read or _copied(self.api.configuration))(fresh)
             await self._take(fresh)
         # Whatever goes wrong in files, plugins and the official client, what we had stays.
         except Exception as error:
-            self.fault = f"{error}; it is tried again"
-            if self._plugin is not None and began >= due:
+            self.fault = _words(error)
+            if runs:
                 self._rerun = time.time() + self._wait
                 self._wait = min(self._wait * 2, LONGEST_WAIT)
             return
         self.fault, self._usable = "", self._plugin is None or self._issued is not None
         if began - self._rerun_early > LONGEST_WAIT:
             self._wait = SHORTEST_WAIT
+
+    def _use(self, plugin: Plugin | None) -> None:
+        """Have the plugin that the kubeconfig names now; another one issues anew, none ends what one issued."""
+        if plugin == self._plugin:
+            return
+        self._plugin = plugin
+        if plugin is None:
+            self._issued, self._rerun = None, float("inf")
+        else:
+            self._rerun = 0.0
 
     async def _take(self, fresh: Configuration) -> None:
         issued, before = self._issued, self.api.configuration
@@ -160,7 +173,7 @@ class Credentials:
                     before.api_key = fresh.api_key
                     self.number += 1
                 return
-            api = Connections(fresh)
+            api = _connecting(fresh)
         previous, self.api, self._material = self.api, api, material
         self.number += 1
         # As client-go: who watches with a certificate that is no longer ours connects again.
@@ -174,39 +187,31 @@ async def from_pod() -> Credentials:
         NotInPodError: we are in none.
     """
 
-    async def read(configuration: Configuration) -> None:
+    async def read(configuration: Configuration) -> Plugin | None:
         read_pod(dict(os.environ), configuration)
+        return None
 
-    return await _first(read, None)
+    return await _first(read)
 
 
 async def from_kubeconfig(path: str | None, context: str | None) -> Credentials:
     """Credentials of a kubeconfig; a plugin is run when they are first used.
 
     Raises:
-        CredentialsError: it cannot be used.
-        OSError: it cannot be read.
+        CredentialsError: it cannot be read or used.
     """
     # Only here: see `access`.
-    from kubernetes.aio.config import ConfigException
+    from . import kubeconfig
 
-    from .kubeconfig import load
+    async def read(configuration: Configuration) -> Plugin | None:
+        return await kubeconfig.read(path, context, configuration)
 
-    try:
-        read, plugin = load(path, context)
-        found = await _first(read, plugin)
-    except ConfigException as error:
-        raise CredentialsError(str(error)) from None
-    server = str(found.api.configuration.host)
-    if not server.startswith(("https://", "http://")):
-        await found.close()
-        raise CredentialsError(f"the server of the cluster is no URL: {server!r}, such as https://127.0.0.1:6443")
-    return found
+    return await _first(read)
 
 
-async def _first(read: Read, plugin: Plugin | None) -> Credentials:
+async def _first(read: Read) -> Credentials:
     configuration = Configuration()
-    await read(configuration)
+    plugin = await read(configuration)
     _strip_token(configuration)
     return Credentials(configuration, read, plugin)
 
@@ -231,23 +236,38 @@ def _due(issued: Issued) -> float:
     return max(expires - min(EARLY, (expires - now) * EARLY_PART), now + SHORTEST_WAIT)
 
 
-def _copied(before: Configuration) -> Read:
-    async def read(configuration: Configuration) -> None:
-        for name in Configuration.__dataclass_fields__:
-            setattr(configuration, name, getattr(before, name))
-
-    return read
-
-
-def _material(configuration: Configuration) -> tuple[bytes, ...]:
+def _material(configuration: Configuration) -> tuple[object, ...]:
     """What connections are made with: they are made anew where it changes."""
     names = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
-    return tuple(_content(name) if name else b"" for name in names)
+    to = (configuration.host, configuration.verify_ssl, configuration.tls_server_name, configuration.proxy)
+    return (*to, *(_content(name) if name else b"" for name in names))
+
+
+def _words(error: Exception) -> str:
+    """What went wrong, in words also where it is a fault that the official loader did not foresee."""
+    known = isinstance(error, (CredentialsError, PluginError, NotInPodError, OSError))
+    return str(error) if known else f"the kubeconfig cannot be used: {caught.describe(error)}"
+
+
+def _connecting(configuration: Configuration) -> Connections:
+    """What connects as a configuration says.
+
+    Raises:
+        CredentialsError: its certificates cannot be used.
+    """
+    try:
+        return Connections(configuration)
+    except OSError as error:  # of OpenSSL
+        text = "the certificate and key of the client, or the CA's certificate, cannot be used"
+        raise CredentialsError(f"{text}: {error}") from None
 
 
 def _content(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise CredentialsError(f"the certificate or key {path} cannot be read: {error.strerror}") from None
 
 
 def _written(folder: str, name: str, text: str) -> str:

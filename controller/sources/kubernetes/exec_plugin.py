@@ -84,6 +84,14 @@ class Plugin:
         info = {"apiVersion": self._version, "kind": "ExecCredential", "spec": spec}
         self._variables = {str(item["name"]): str(item["value"]) for item in user.get("env") or ()}
         self._variables["KUBERNETES_EXEC_INFO"] = msgspec.json.encode(info).decode()
+        self._description = (self._command, self._arguments, self._version, self._variables)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether another one issues the same: the same command, told the same."""
+        return isinstance(other, Plugin) and self._description == other._description
+
+    def __hash__(self) -> int:
+        return hash(self._command)
 
     async def run(self) -> Issued:
         """Have it issue credentials.

@@ -1,40 +1,87 @@
-"""Reading a kubeconfig by the official client's loader; loaded only where there is one (see `access`)."""
+"""A kubeconfig: what it says now, in words where it cannot be used. Loaded only where there is one (see `access`).
+
+The official loader does the work; it takes the form of the file for granted, and runs plugins without a limit and once.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
 from typing import Any
 
+import yaml
 from kubernetes.aio.config import ConfigException, kube_config
 
-from .access import Configuration
+from .access import Configuration, CredentialsError
 from .exec_plugin import Plugin
 
+REMEDY = "correct it, or give another one by --kubeconfig"
 
-def load(path: str | None, context: str | None) -> tuple[Callable[[Configuration], Awaitable[None]], Plugin | None]:
-    """Read a kubeconfig.
+
+async def read(path: str | None, context: str | None, configuration: Configuration) -> Plugin | None:
+    """Read a kubeconfig and the files that it names.
 
     Args:
-        path: of the file; None: the usual ones.
-        context: in it; None: the current one.
+        path: of the file, or of several; None: as `KUBECONFIG` says, else the usual one.
+        context: of the file; None: its current one.
+        configuration: is filled.
 
     Returns:
-        What puts what it and the files that it names say now into a configuration; and the plugin of the user.
+        The plugin that issues the credentials of its user, if it names one.
 
     Raises:
-        ConfigException: it cannot be used.
-        OSError: it cannot be read.
+        CredentialsError: it cannot be read or used.
     """
-    merged = kube_config.KubeConfigMerger(path or kube_config.KUBE_CONFIG_DEFAULT_LOCATION)  # type: ignore[no-untyped-call]
-    if merged.config is None:
-        raise ConfigException("there is no kubeconfig")
-    loader = _Loader(config_dict=merged.config, active_context=context)
-    return loader.load_and_set, loader.plugin()
+    name = path or kube_config.KUBE_CONFIG_DEFAULT_LOCATION
+    _check(name)
+    try:
+        merged = kube_config.KubeConfigMerger(name)  # type: ignore[no-untyped-call]
+        loader = _Loader(config_dict=merged.config, active_context=context)
+        plugin = loader.plugin()
+        await loader.load_and_set(configuration)  # type: ignore[no-untyped-call]
+    except ConfigException as error:
+        raise _unusable(name, str(error)) from None
+    except OSError as error:
+        what = f"{error.filename}, which the kubeconfig {name} names"
+        raise CredentialsError(f"{what}, cannot be read: {error.strerror}") from None
+    server = str(configuration.host)
+    if not server.startswith(("https://", "http://")):
+        text = f"the server of the cluster is no URL: {server!r}, such as https://127.0.0.1:6443"
+        raise CredentialsError(f"the kubeconfig {name} cannot be used: {text}")
+    return plugin
+
+
+def _check(name: str) -> None:
+    """See that there is a file, and that each is an object."""
+    found = False
+    for path in name.split(kube_config.ENV_KUBECONFIG_PATH_SEPARATOR):
+        try:
+            with open(os.path.expanduser(path)) as file:
+                document = yaml.safe_load(file)
+        except FileNotFoundError:
+            continue  # as kubectl
+        except OSError as error:
+            raise CredentialsError(f"the kubeconfig {path} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise _unusable(path, "it is no text") from None
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            place = f", line {mark.line + 1}" if mark is not None else ""
+            raise _unusable(path, f"it is no YAML ({getattr(error, 'problem', None) or error}{place})") from None
+        found = True
+        if document is None:
+            raise _unusable(path, "it is empty")
+        if not isinstance(document, dict):
+            raise _unusable(path, f"an object is expected, not a {type(document).__name__}")
+    if not found:
+        raise CredentialsError(f"there is no kubeconfig {name}")
+
+
+def _unusable(path: str, why: str) -> CredentialsError:
+    return CredentialsError(f"the kubeconfig {path} cannot be used: {why}; {REMEDY}")
 
 
 class _Loader(kube_config.KubeConfigLoader):
-    """The official loader, but for plugins: its own run them without a limit, and once."""
+    """The official loader, but for plugins."""
 
     def __init__(self, config_dict: object, active_context: str | None) -> None:
         super().__init__(config_dict, active_context, config_base_path=None)  # type: ignore[no-untyped-call]
