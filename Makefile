@@ -13,7 +13,7 @@ WORKERS ?= 2
 INSTALLER ?= kustomize
 HARNESS = cd tests/cluster && $(abspath $(BIN))/python -m harness
 
-.PHONY: cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster soak conformance help run test test-again test-cluster-again fuzz check format build bench bench-instructions bench-proxy bench-reload bench-scenario schemas clean
+.PHONY: cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster soak conformance help run test test-again test-cluster-again fuzz check format build bench bench-instructions bench-proxy bench-reload bench-scenario schemas pages clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -98,6 +98,11 @@ schemas: $(INSTALLED) ## Make anew what is generated: the CRD of GatewayParamete
 	$(BIN)/python tools/parameters_crd.py
 	$(BIN)/python tools/schemas.py
 	$(BIN)/python tools/permissions.py
+
+pages: $(NATIVE) ## Make anew the pages of commands and of the library, and the schemas of what commands write.
+	$(BIN)/python tools/commands_page.py
+	$(BIN)/python tools/output_schemas.py
+	$(BIN)/python tools/library_page.py
 
 clean: ## Remove what was built.
 	rm -rf $(VENV) target dist python/sluicegate/_native*.so
