@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sluicegate import ir
 
@@ -17,6 +18,7 @@ from ..api import (
     CORSFilter,
     Diagnostics,
     HeaderFilter,
+    LocalObjectReference,
     PathModifier,
     RequestMirrorFilter,
     RequestRedirectFilter,
@@ -76,7 +78,7 @@ class FilterContext:
         path: absolute field of the list's owner, for diagnostics.
         prefix_only: every match of the rule is a PathPrefix (what ReplacePrefixMatch needs).
         in_backend: the filters belong to a backendRef.
-        types: filters that there are at this place.
+        owner: kind of the object that they are written in.
         resolve: resolves mirrors.
         diagnostics: takes warnings.
         moved_ports: ports of listeners that clients reach at another one, and that other one.
@@ -85,7 +87,7 @@ class FilterContext:
     path: str
     prefix_only: bool
     in_backend: bool
-    types: frozenset[str]
+    owner: str
     resolve: Resolve
     diagnostics: Diagnostics
     moved_ports: Mapping[int, int] = field(default_factory=dict)
@@ -108,37 +110,39 @@ def _check_combination(filters: Sequence[RouteFilter]) -> None:
         message = "URLRewrite and RequestRedirect cannot be combined"
         raise Unsupported("filters", message, "keep one of them", Reason.INCOMPATIBLE_FILTERS)
     for kind in dict.fromkeys(types):
-        if types.count(kind) > 1 and kind not in {"RequestMirror", "ExtensionRef"}:
+        if types.count(kind) > 1 and not (kind in FILTERS and FILTERS[kind].several):
             raise Unsupported("filters", f"{kind} is given more than once", "merge them", Reason.INCOMPATIBLE_FILTERS)
 
 
 def _translate(item: RouteFilter, field: str, context: FilterContext) -> ir.Filter | None:
-    if item.type not in context.types:
+    kind = FILTERS.get(item.type)
+    if kind is None or context.owner not in kind.owners:
         message = f"filter {item.type} is not supported here"
         raise Unsupported(f"{field}.type", message, "remove the filter")
-    if context.in_backend and item.type in {"RequestRedirect", "CORS"}:
+    if context.in_backend and not kind.in_backends:
         message = f"{item.type} is not supported in a backendRef"
         raise Unsupported(f"{field}.type", message, "use it in the rule")
-    if item.type == "RequestHeaderModifier" and item.request_header_modifier is not None:
-        edit = _edit(item.request_header_modifier, f"{field}.requestHeaderModifier", context)
-        return ir.RequestHeaders(set=edit.set, add=edit.add, remove=edit.remove)
-    if item.type == "ResponseHeaderModifier" and item.response_header_modifier is not None:
-        edit = _edit(item.response_header_modifier, f"{field}.responseHeaderModifier", context)
-        return ir.ResponseHeaders(set=edit.set, add=edit.add, remove=edit.remove)
-    if item.type == "RequestMirror" and item.request_mirror is not None:
-        return _mirror(item.request_mirror, f"{field}.requestMirror", context)
-    if item.type == "RequestRedirect" and item.request_redirect is not None:
-        return _redirect(item.request_redirect, f"{field}.requestRedirect", context)
-    if item.type == "URLRewrite" and item.url_rewrite is not None:
-        return _rewrite(item.url_rewrite, f"{field}.urlRewrite", context)
-    if item.type == "CORS" and item.cors is not None:
-        return _cors(item.cors, f"{field}.cors")
-    if item.type == "ExtensionRef":
-        extension = item.extension_ref
-        label = f"{extension.group}/{extension.kind} {extension.name}" if extension is not None else "(none)"
-        message = f"no filter of kind {label} is known"
-        raise Unsupported(f"{field}.extensionRef", message, "remove the filter", Reason.INVALID_KIND)
-    raise Unsupported(f"{field}.type", f"filter {item.type} is not supported or has no content", "remove the filter")
+    content = getattr(item, kind.content)
+    if content is None and item.type != "ExtensionRef":
+        message = f"filter {item.type} is not supported or has no content"
+        raise Unsupported(f"{field}.type", message, "remove the filter")
+    return kind.translate(content, f"{field}.{kind.field}", context)
+
+
+def _extension(reference: LocalObjectReference | None, field: str, _context: FilterContext) -> ir.Filter | None:
+    label = f"{reference.group}/{reference.kind} {reference.name}" if reference is not None else "(none)"
+    message = f"no filter of kind {label} is known"
+    raise Unsupported(field, message, "remove the filter", Reason.INVALID_KIND)
+
+
+def _request_headers(modifier: HeaderFilter, field: str, context: FilterContext) -> ir.Filter:
+    edit = _edit(modifier, field, context)
+    return ir.RequestHeaders(set=edit.set, add=edit.add, remove=edit.remove)
+
+
+def _response_headers(modifier: HeaderFilter, field: str, context: FilterContext) -> ir.Filter:
+    edit = _edit(modifier, field, context)
+    return ir.ResponseHeaders(set=edit.set, add=edit.add, remove=edit.remove)
 
 
 def _edit(edit: HeaderFilter, field: str, context: FilterContext) -> ir.HeaderEdit:
@@ -257,7 +261,7 @@ def _path_value(value: str, field: str) -> str:
     return value
 
 
-def _cors(cors: CORSFilter, field: str) -> ir.Filter:
+def _cors(cors: CORSFilter, field: str, _context: FilterContext) -> ir.Filter:
     for index, origin in enumerate(cors.allow_origins):
         if not is_origin(origin):
             message = f"{origin!r} is not an origin"
@@ -281,3 +285,42 @@ def _cors(cors: CORSFilter, field: str) -> ir.Filter:
         expose_headers=cors.expose_headers,
         max_age=cors.max_age,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class FilterKind:
+    """A type of filter.
+
+    Attributes:
+        content: attribute of `RouteFilter` that has its content.
+        field: the same in the API.
+        translate: makes IR of the content at a field; None: the filter has no effect.
+        owners: kinds of objects whose rules and backendRefs may have it.
+        in_backends: it may stand in a backendRef.
+        several: a list may have more than one.
+    """
+
+    content: str
+    field: str
+    translate: Callable[[Any, str, FilterContext], ir.Filter | None]
+    owners: frozenset[str] = frozenset({"HTTPRoute", "GRPCRoute"})
+    in_backends: bool = True
+    several: bool = False
+
+
+_OF_HTTP = frozenset({"HTTPRoute"})
+#: A RequestHeaderFilter is the content of a modifier, in an object of its own (`listener_filters`).
+_OF_LISTENERS = frozenset({"HTTPRoute", "GRPCRoute", "RequestHeaderFilter"})
+
+#: All types of filters.
+FILTERS: dict[str, FilterKind] = {
+    "RequestHeaderModifier": FilterKind(
+        "request_header_modifier", "requestHeaderModifier", _request_headers, _OF_LISTENERS
+    ),
+    "ResponseHeaderModifier": FilterKind("response_header_modifier", "responseHeaderModifier", _response_headers),
+    "RequestMirror": FilterKind("request_mirror", "requestMirror", _mirror, several=True),
+    "RequestRedirect": FilterKind("request_redirect", "requestRedirect", _redirect, _OF_HTTP, in_backends=False),
+    "URLRewrite": FilterKind("url_rewrite", "urlRewrite", _rewrite, _OF_HTTP),
+    "CORS": FilterKind("cors", "cors", _cors, _OF_HTTP, in_backends=False),
+    "ExtensionRef": FilterKind("extension_ref", "extensionRef", _extension, several=True),
+}

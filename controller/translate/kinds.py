@@ -33,7 +33,6 @@ class RouteKind:
         protocols: protocols of the listeners that take it.
         passthrough: TLS listeners that do not terminate take it too.
         use: what it does with its backends.
-        filters: filters that its rules and backendRefs may have.
         translate_rule: makes IR of a rule.
     """
 
@@ -41,12 +40,9 @@ class RouteKind:
     protocols: frozenset[str]
     passthrough: bool
     use: Use
-    filters: frozenset[str]
     translate_rule: TranslateRule
 
 
-_GRPC_FILTERS = frozenset({"RequestHeaderModifier", "ResponseHeaderModifier", "RequestMirror", "ExtensionRef"})
-_HTTP_FILTERS = _GRPC_FILTERS | {"RequestRedirect", "URLRewrite", "CORS"}
 _CONNECTIONS = Use(Transport.TCP, "connections", None, "connections are closed")
 
 _ROWS = {
@@ -57,7 +53,6 @@ _ROWS = {
             protocols=frozenset({"HTTP", "HTTPS"}),
             passthrough=False,
             use=Use(Transport.TCP, "HTTP requests", frozenset(APP_PROTOCOLS), "requests get 503"),
-            filters=_HTTP_FILTERS,
             translate_rule=translate_http_rule,
         ),
         RouteKind(
@@ -70,7 +65,6 @@ _ROWS = {
                 frozenset(APP_PROTOCOLS) - WEBSOCKET_APP_PROTOCOLS,
                 "requests get UNAVAILABLE",
             ),
-            filters=_GRPC_FILTERS,
             translate_rule=translate_grpc_rule,
         ),
         RouteKind(
@@ -78,7 +72,6 @@ _ROWS = {
             protocols=frozenset({"TLS"}),
             passthrough=True,
             use=_CONNECTIONS,
-            filters=frozenset(),
             translate_rule=translate_l4_rule,
         ),
         RouteKind(
@@ -87,7 +80,6 @@ _ROWS = {
             protocols=frozenset({"TCP", "TLS"}),
             passthrough=False,
             use=_CONNECTIONS,
-            filters=frozenset(),
             translate_rule=translate_l4_rule,
         ),
         RouteKind(
@@ -95,7 +87,6 @@ _ROWS = {
             protocols=frozenset({"UDP"}),
             passthrough=False,
             use=Use(Transport.UDP, "datagrams", None, "datagrams are dropped"),
-            filters=frozenset(),
             translate_rule=translate_l4_rule,
         ),
     )

@@ -92,7 +92,7 @@ def _translate(
         path=f"{path}.filters.{field}.extensionRef",
         prefix_only=False,
         in_backend=False,
-        types=frozenset({"RequestHeaderModifier"}),
+        owner=KIND,
         resolve=lambda _reference, _path: None,
         diagnostics=diagnostics,
     )

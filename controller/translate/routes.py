@@ -149,7 +149,7 @@ def translate_route(route: Route, world: World, controller_name: str, check_rege
     served = tuple(sorted({point.id for point in attached if point.served}))
     kind = ROUTES[route.key.kind]
     moved = {port: at for item in attachments for port, at in item.view.moved}
-    context = RuleContext(route, kind.use, kind.filters, served, hostnames, reads, check_regex, diagnostics, moved)
+    context = RuleContext(route, kind.use, served, hostnames, reads, check_regex, diagnostics, moved)
     context.speaks = kind.use.transport is Transport.TCP and any(not point.passthrough for point in attached)
     rules = [kind.translate_rule(context, index, rule) for index, rule in enumerate(route.spec.rules)]
     judgement = _judge_rules(context, len(rules))

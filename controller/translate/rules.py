@@ -50,7 +50,6 @@ class RuleContext:
     Attributes:
         route: the route.
         use: what it does with its backends.
-        filter_types: filters that its kind has.
         listeners: IR ids that it is attached to.
         reads: what it may look at.
         check_regex: says why a pattern cannot be used.
@@ -64,7 +63,6 @@ class RuleContext:
 
     route: Route
     use: Use
-    filter_types: frozenset[str]
     listeners: tuple[str, ...]
     hostnames: tuple[str, ...]
     reads: Reads
@@ -107,7 +105,7 @@ class RuleContext:
     def filters(self, path: str, *, in_backend: bool, prefix_only: bool = False) -> FilterContext:
         """Say where a list of filters is written."""
         return FilterContext(
-            path, prefix_only, in_backend, self.filter_types, self.resolve, self.diagnostics, self.moved_ports
+            path, prefix_only, in_backend, self.key.kind, self.resolve, self.diagnostics, self.moved_ports
         )
 
     def fail(self, index: int, path: str, error: Unsupported) -> None:

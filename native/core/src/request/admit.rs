@@ -120,14 +120,14 @@ fn try_admit<'g>(
     let rule = routed.found.rule;
     let filters = &rule.filters;
     // A preflight asks for what the browser may ask: it is no use of what policies guard, and carries no credentials.
-    let redirect = match std::mem::replace(&mut routed.action, Action::Forward) {
+    let own = match std::mem::replace(&mut routed.action, Action::Forward) {
         Action::Invalid => return Err(ErrorCode::RuleInvalid.into()),
         Action::Preflight(fields) => {
             let mut answer = Answer::with_status(204);
             answer.fields.extend(fields.into_iter().map(|(name, value)| (name, value.into_bytes())));
             return Ok(Plan::Answer(answer, ResponseEdits::of_rule(filters, Vec::new())));
         }
-        Action::Redirect { status, location } => Some((status, location)),
+        Action::Answer(own) => Some(own),
         Action::Forward => None,
     };
     let cors = || filters.cors.as_ref().map_or_else(Vec::new, |cors| cors_response(cors, &routed.head));
@@ -146,9 +146,9 @@ fn try_admit<'g>(
             }
         }
     }
-    if let Some((status, location)) = redirect {
-        let mut answer = Answer::with_status(status);
-        answer.fields.push(("location", location.into_bytes()));
+    if let Some(own) = own {
+        let mut answer = Answer::with_status(own.status);
+        answer.fields.extend(own.fields.into_iter().map(|(name, value)| (name, value.into_bytes())));
         return Ok(Plan::Answer(answer, ResponseEdits::of_rule(filters, cors())));
     }
     select(client, generation, inbound, &routed, buffer, record).map(Plan::Forward).map_err(failed)

@@ -177,9 +177,7 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
     let decision = match action {
         Action::Invalid => Decision::respond(500, "rule_invalid"),
         Action::Preflight(fields) => Decision::respond(204, "cors_preflight").with_headers(fields),
-        Action::Redirect { status, location } => {
-            Decision::respond(status, "redirect").with_headers([("location", location)])
-        }
+        Action::Answer(own) => Decision::respond(own.status, own.reason).with_headers(own.fields),
         Action::Forward => forward(table, request, &head, &found),
     };
     let decision = at(listener, own_answer(decision, &head, &found));

@@ -76,11 +76,18 @@ pub enum Action {
     Invalid,
     /// Answer a CORS preflight with these fields: 204.
     Preflight(CorsFields),
-    Redirect {
-        status: u16,
-        location: String,
-    },
+    /// A filter answers, behind the policies of the rule.
+    Answer(OwnAnswer),
     Forward,
+}
+
+/// What a filter answers in place of a backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnAnswer {
+    /// The word of `decide`.
+    pub reason: &'static str,
+    pub status: u16,
+    pub fields: Vec<(&'static str, String)>,
 }
 
 /// Memory for what is made of a request while it is resolved.
@@ -169,10 +176,11 @@ fn action(listener: &Listener, found: &Found<'_>, head: &RequestHead<'_>) -> Act
         return Action::Preflight(cors::cors_preflight(cors, head));
     }
     match &filters.redirect {
-        Some(redirect) => Action::Redirect {
+        Some(redirect) => Action::Answer(OwnAnswer {
+            reason: "redirect",
             status: redirect.status,
-            location: edit::location(redirect, listener, head, found.prefix_length),
-        },
+            fields: vec![("location", edit::location(redirect, listener, head, found.prefix_length))],
+        }),
         None => Action::Forward,
     }
 }
