@@ -11,6 +11,7 @@ Pure. Rules:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -49,7 +50,7 @@ def merged_status(
     told, ours = _generation(before, controller_name), _generation(wanted, controller_name)
     if ours and ours < (told if generation is None else min(told, generation)):
         return None
-    optional = _optional(status)
+    optional = _optional(type(status)) if status is not None else frozenset()
     after = {**{name: value for name, value in before.items() if name not in optional}, **wanted}
     if "conditions" in wanted:
         after["conditions"] = _conditions(before.get("conditions") or (), wanted["conditions"], now)
@@ -63,10 +64,10 @@ def merged_status(
     return None if _same(before, after) and not emptied else after
 
 
-def _optional(status: Status | None) -> frozenset[str]:
+@functools.cache
+def _optional(kind: type[Status]) -> frozenset[str]:
     """Fields of a status that we leave out where there is nothing to say: they must not stay then."""
-    fields = msgspec.structs.fields(status) if status is not None else ()
-    return frozenset(item.encode_name for item in fields if not item.required)
+    return frozenset(item.encode_name for item in msgspec.structs.fields(kind) if not item.required)
 
 
 def _generation(status: Document, controller_name: str) -> int:
@@ -132,7 +133,7 @@ def _identity(reference: Document) -> tuple[object, ...]:
 
 
 def _same(before: Document, after: Document) -> bool:
-    return bool(_canonical(before) == _canonical(after))
+    return before == after or bool(_canonical(before) == _canonical(after))
 
 
 def _canonical(value: Any) -> Any:  # noqa: ANN401 (any JSON value)

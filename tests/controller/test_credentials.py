@@ -696,3 +696,20 @@ def test_a_rotation_cancels_nobody_who_connects(
                 await second
 
     run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [
+        ("https://192.0.2.1:6443", "http://proxy.test:3128"),
+        ("https://10.0.0.1:6443", None),
+        ("https://api.internal:6443", None),
+        ("http://192.0.2.1:8080", None),
+    ],
+)
+def test_the_proxy_of_the_environment(url: str, proxy: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
+    monkeypatch.setenv("NO_PROXY", "10.0.0.1,.internal")
+    assert access.proxy_for(url) == proxy

@@ -8,6 +8,8 @@ of itself beside it. Its loader of kubeconfigs is loaded where there is one (`cr
 from __future__ import annotations
 
 import ssl
+import urllib.parse
+import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,6 +76,8 @@ class Connections:
             self._tls.verify_mode = ssl.CERT_NONE
         if configuration.disable_strict_ssl_verification:
             self._tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        #: Looked up once: aiohttp looks into the environment and for a netrc file before each request.
+        self._proxy = configuration.proxy or proxy_for(configuration.host)
         self._session: aiohttp.ClientSession | None = None
 
     async def ask(
@@ -87,7 +91,7 @@ class Connections:
         configuration = self.configuration
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=configuration.connection_pool_maxsize, ssl=self._tls)
-            self._session = aiohttp.ClientSession(connector=connector, trust_env=True, read_bufsize=READ_BUFFER)
+            self._session = aiohttp.ClientSession(connector=connector, read_bufsize=READ_BUFFER)
         token = configuration.api_key.get("BearerToken")
         return await self._session.request(
             method,
@@ -95,7 +99,7 @@ class Connections:
             headers={**headers, "Authorization": token} if token else headers,
             data=body,
             timeout=limits,
-            proxy=configuration.proxy,
+            proxy=self._proxy,
             server_hostname=configuration.tls_server_name,
         )
 
@@ -103,6 +107,14 @@ class Connections:
         """Close all of them."""
         if self._session is not None:
             await self._session.close()
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment has for a URL (`HTTPS_PROXY`, `NO_PROXY`)."""
+    parts = urllib.parse.urlsplit(url)
+    if not parts.hostname or urllib.request.proxy_bypass_environment(parts.netloc):
+        return None
+    return urllib.request.getproxies_environment().get(parts.scheme)
 
 
 def read_pod(environment: dict[str, str], configuration: Configuration) -> None:

@@ -32,7 +32,7 @@ from .job import Job
 
 #: Seconds that events are gathered after the first of a batch: a kubectl apply of many objects is a few batches. What
 #: comes after a rest of `REST` seconds waits for nothing.
-GATHER, REST = 0.002, 0.05
+GATHER, REST = 0.005, 0.05
 #: Seconds between looks at the clock, for certificates whose time comes or is over.
 LOOK_AT_CLOCK = 30.0
 

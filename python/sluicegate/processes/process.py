@@ -19,6 +19,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from sluicegate.observe.log import Log
@@ -28,6 +29,9 @@ from .job import Job, Jobs, tell_fault
 from .serving_engine import ServingEngine
 from .start_error import StartError
 
+#: Threads for what must not hold up the event loop: a translation, a call into the engine, a file, a name that is
+#: looked up. Each has an arena of the allocator for ever, so they are as few as can be busy at once.
+THREADS = 3
 #: Seconds for the goodbye of a role, and for what it keeps at the end.
 GOODBYE = 5.0
 #: Exit status of a start that would serve nothing, and after a second signal.
@@ -84,6 +88,7 @@ class Process:
             ValueError, OSError: as `Role.start`.
         """
         self._log.take_over()
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "work"))
         signals.handle(self._signalled, self._hang_up, self._switch_log)
         asyncio.get_running_loop().set_exception_handler(self._tell_stray)
         threading.excepthook = self._tell_thread
