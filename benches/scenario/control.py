@@ -211,8 +211,6 @@ def cpu_seconds(role: str) -> float:
 def cluster(site: Site, form: Form) -> Iterator[Row]:
     """Latencies and memory at growing numbers of routes, and bursts."""
     for level in form.levels:
-        if level == form.levels[1]:
-            yield from burst(site, form)
         if level > site.number:
             site.add(level - site.number)
             during = site.latencies(10_000, until_passed(SETTLED))
@@ -227,6 +225,7 @@ def cluster(site: Site, form: Form) -> Iterator[Row]:
         for role, bar in zip(("controller", "gateway"), bars, strict=True):
             largest = {"largest": max(resident(role), default=0.0)}
             yield Row(f"memory of {role}, {level:,} routes", largest, {"largest": bar} if bar else {}, "MiB")
+    yield from burst(site, form)
 
 
 def burst(site: Site, form: Form) -> Iterator[Row]:
