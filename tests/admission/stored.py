@@ -105,6 +105,11 @@ def _pruned(value: Any, schema: dict[str, Any]) -> Any:
 
 def _service(body: dict[str, Any]) -> dict[str, Any]:
     spec = {"sessionAffinity": "None", "type": "ClusterIP", **_said(body.get("spec", {}))}
+    if spec["sessionAffinity"] == "None":
+        spec.pop("sessionAffinityConfig", None)
+    else:
+        client = spec.get("sessionAffinityConfig", {}).get("clientIP", {})
+        spec["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": 10_800, **client}}
     if spec["type"] in {"NodePort", "LoadBalancer"}:
         spec.setdefault("externalTrafficPolicy", "Cluster")
     if spec["type"] != "ExternalName":
@@ -124,7 +129,11 @@ def _service(body: dict[str, Any]) -> dict[str, Any]:
 
 def _endpoint_slice(body: dict[str, Any]) -> dict[str, Any]:
     ports = [{"name": "", "protocol": "TCP", **port} for port in body.get("ports") or ()]
-    return {**body, "ports": ports} if ports else body
+    endpoints = [
+        {name: value for name, value in endpoint.items() if name != "deprecatedTopology"}
+        for endpoint in body.get("endpoints") or ()
+    ]
+    return {**body, "ports": ports, "endpoints": endpoints}
 
 
 def _secret(body: dict[str, Any]) -> dict[str, Any]:

@@ -93,16 +93,11 @@ def _external_name(spec: dict[str, Any]) -> Iterator[Said]:
 def _affinity(spec: dict[str, Any]) -> Iterator[Said]:
     kind = spec.get("sessionAffinity") or "None"
     yield from one_of("spec.sessionAffinity", kind, ("ClientIP", "None"))
-    config = spec.get("sessionAffinityConfig")
-    if config is None:
-        return
-    if kind == "None":
-        yield "spec.sessionAffinityConfig", "not allowed: sessionAffinity is None", "remove it"
-    elif kind == "ClientIP":
-        seconds = config.get("clientIP", {}).get("timeoutSeconds", 0)
-        if not 0 < seconds <= MAX_AFFINITY:
-            where = "spec.sessionAffinityConfig.clientIP.timeoutSeconds"
-            yield where, f"{seconds} is not in the range 1 to {MAX_AFFINITY}", ""
+    # Without affinity the settings are dropped; without a time there is one by default.
+    seconds = spec.get("sessionAffinityConfig", {}).get("clientIP", {}).get("timeoutSeconds", MAX_AFFINITY)
+    if kind == "ClientIP" and not 0 < seconds <= MAX_AFFINITY:
+        where = "spec.sessionAffinityConfig.clientIP.timeoutSeconds"
+        yield where, f"{seconds} is not in the range 1 to {MAX_AFFINITY}", ""
 
 
 def _addresses(spec: dict[str, Any], kind: str) -> Iterator[Said]:
@@ -217,9 +212,11 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 def _is_address(text: str, family: str) -> bool:
     if family not in _VERSIONS:
-        return family != "FQDN" or is_subdomain(text)
+        name = text.removesuffix(".")
+        return family != "FQDN" or ("." in name and is_subdomain(name))
     address = _address(text)
-    return address is not None and address.version == _VERSIONS[family]
+    # Slices are for programs: an address has one form (`fd00::1`, not `FD00::1`).
+    return address is not None and address.version == _VERSIONS[family] and str(address) == text
 
 
 def _is_range(text: str) -> bool:
