@@ -396,5 +396,6 @@ def test_it_loads_only_what_it_needs() -> None:
         {"typer", "click", "rich", "kubernetes", "aiohttp", "yaml", "cryptography", "celpy", "cel", "grpc", "google"}
     )
     assert modules == {
-        f"sluicegate.controller.{name}" for name in ("stream", "stream.messages", "stream.protocol", "caught")
+        f"sluicegate.controller.{name}"
+        for name in ("stream", "stream.messages", "stream.protocol", "caught", "complain")
     }
