@@ -112,7 +112,7 @@ class Connections:
 def proxy_for(url: str) -> str | None:
     """The proxy that the environment has for a URL (`HTTPS_PROXY`, `NO_PROXY`)."""
     parts = urllib.parse.urlsplit(url)
-    if not parts.hostname or urllib.request.proxy_bypass_environment(parts.netloc):
+    if not parts.hostname or urllib.request.proxy_bypass(parts.netloc):
         return None
     return urllib.request.getproxies_environment().get(parts.scheme)
 
