@@ -298,6 +298,7 @@ class FilterKind:
         owners: kinds of objects whose rules and backendRefs may have it.
         in_backends: it may stand in a backendRef.
         several: a list may have more than one.
+        answers: it answers in place of a backend.
     """
 
     content: str
@@ -306,6 +307,7 @@ class FilterKind:
     owners: frozenset[str] = frozenset({"HTTPRoute", "GRPCRoute"})
     in_backends: bool = True
     several: bool = False
+    answers: bool = False
 
 
 _OF_HTTP = frozenset({"HTTPRoute"})
@@ -319,7 +321,9 @@ FILTERS: dict[str, FilterKind] = {
     ),
     "ResponseHeaderModifier": FilterKind("response_header_modifier", "responseHeaderModifier", _response_headers),
     "RequestMirror": FilterKind("request_mirror", "requestMirror", _mirror, several=True),
-    "RequestRedirect": FilterKind("request_redirect", "requestRedirect", _redirect, _OF_HTTP, in_backends=False),
+    "RequestRedirect": FilterKind(
+        "request_redirect", "requestRedirect", _redirect, _OF_HTTP, in_backends=False, answers=True
+    ),
     "URLRewrite": FilterKind("url_rewrite", "urlRewrite", _rewrite, _OF_HTTP),
     "CORS": FilterKind("cors", "cors", _cors, _OF_HTTP, in_backends=False),
     "ExtensionRef": FilterKind("extension_ref", "extensionRef", _extension, several=True),

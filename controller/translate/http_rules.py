@@ -9,7 +9,7 @@ import msgspec
 from sluicegate import ir
 
 from ..api import HTTPRouteRule, NameValueMatch, RouteMatch
-from .filters import Unsupported
+from .filters import FILTERS, Unsupported
 from .options import CheckRegex
 from .rules import (
     RuleContext,
@@ -127,7 +127,7 @@ def _note_leftovers(context: RuleContext, path: str, rule: HTTPRouteRule) -> Non
                 message = f"a {match.method} is never sent twice, so retry does nothing for the requests of this match"
                 remedy = "leave retry out where only such requests come, or retry in the client"
                 context.diagnostics.warning(f"{path}.matches[{place}].method", "retry-not-repeatable", message, remedy)
-    if not any(item.type == "RequestRedirect" for item in rule.filters):
+    if not any(item.type in FILTERS and FILTERS[item.type].answers for item in rule.filters):
         note_backends(context, path, rule.backend_refs, "requests get 500")
     elif rule.backend_refs:
         message = "the rule redirects, so its backendRefs get no requests"

@@ -9,6 +9,35 @@ from msgspec import field
 
 from .base import Base, Port, Signed64, Unsigned32, Unsigned64
 
+__all__ = [
+    "Cors",
+    "ExactPath",
+    "Filter",
+    "GrpcMethod",
+    "HeaderEdit",
+    "HeaderMatch",
+    "HeaderValue",
+    "HttpRule",
+    "Match",
+    "Mirror",
+    "PathMatch",
+    "PathModifier",
+    "PathPrefix",
+    "Percentage",
+    "QueryMatch",
+    "Redirect",
+    "RegularExpressionPath",
+    "ReplaceFullPath",
+    "ReplacePrefixMatch",
+    "RequestHeaders",
+    "ResponseHeaders",
+    "Retry",
+    "Rewrite",
+    "Timeouts",
+    "ValueMatchKind",
+    "WeightedBackend",
+]
+
 
 class ExactPath(Base, frozen=True, kw_only=True, tag_field="type", tag="Exact"):
     """The whole path, case-sensitive."""

@@ -5,6 +5,10 @@ from __future__ import annotations
 from .base import Base, Signed64, Unsigned32
 from .http import WeightedBackend
 
+__all__ = [
+    "L4Rule",
+]
+
 
 class L4Rule(Base, frozen=True, kw_only=True):
     """One of the `spec.rules[]` of a TLSRoute, TCPRoute or UDPRoute, validated and resolved.

@@ -11,6 +11,16 @@ from typing import ClassVar, TypeAlias
 
 from .base import Base
 
+__all__ = [
+    "BackendTls",
+    "HostnameSan",
+    "Need",
+    "Policy",
+    "PolicyBase",
+    "SubjectAltName",
+    "UriSan",
+]
+
 #: What a resource needs to be there: section and id.
 Need: TypeAlias = tuple[str, str]
 

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+__all__ = [
+    "Refusal",
+    "RefusedError",
+]
+
 
 class Refusal(msgspec.Struct, frozen=True):
     """Why the engine refuses a resource, and with it the transaction."""

@@ -9,6 +9,25 @@ from .http import HttpRule, RequestHeaders
 from .l4 import L4Rule
 from .policies import Policy
 
+__all__ = [
+    "Backend",
+    "BackendProtocol",
+    "Certificate",
+    "ClientValidation",
+    "ClientValidationMode",
+    "Endpoint",
+    "EndpointState",
+    "Listener",
+    "ListenerProtocol",
+    "ListenerTls",
+    "Removals",
+    "Resources",
+    "Secrets",
+    "SessionTickets",
+    "TicketKey",
+    "Trust",
+]
+
 
 class ListenerProtocol(enum.Enum):
     """`listeners[].protocol`."""

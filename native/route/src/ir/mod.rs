@@ -16,16 +16,12 @@ mod l4;
 mod policies;
 mod resources;
 
-pub use http::{
-    Cors, Filter, HeaderEdit, HeaderMatch, HeaderValue, HttpRule, Match, PathMatch, PathModifier, Percentage,
-    QueryMatch, Redirect, Retry, Rewrite, Timeouts, ValueMatchKind, WeightedBackend,
-};
-pub use l4::L4Rule;
-pub use policies::{BackendTls, Policy, PolicyPlace, SubjectAltName};
-pub use resources::{
-    Backend, BackendProtocol, Certificate, ClientValidation, ClientValidationMode, Endpoint, EndpointState, Listener,
-    ListenerProtocol, ListenerTls, Removals, Resources, Secrets, SessionTickets, TicketKey, Transport, Trust,
-};
+// A new kind of rule, filter or policy is written in its module only.
+pub use http::*;
+pub use l4::*;
+pub use policies::*;
+pub use resources::*;
+
 use serde::{Deserialize, Serialize};
 
 /// The format version this build reads and writes. Another number refuses the transaction.
