@@ -160,9 +160,9 @@ BAD_ROUTES: list[tuple[Manifest, int, str]] = [
     (rule("(", "app", kind="RegularExpression"), 404, "regular expression"),
     (rule("(?:a{1000}){1000}", "app", kind="RegularExpression"), 404, "regular expression"),
     (
-        rule("/", filters=[{"type": "ExtensionRef", "extensionRef": {"group": "x", "kind": "Y", "name": "z"}}]),
+        rule("/", filters=[{"type": "ExtensionRef", "extensionRef": {"group": "x", "kind": "Other", "name": "z"}}]),
         500,
-        "x/Y",
+        "x/Other",
     ),
     (rule("/", {"name": "app", "port": 80, "namespace": "elsewhere"}), 500, "ReferenceGrant"),
     (rule("/", {"name": "app", "port": 81}), 500, "port"),
