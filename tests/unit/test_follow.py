@@ -203,13 +203,15 @@ def test_nothing_wakes_up_while_nothing_changes(tmp_path: Path, monkeypatch: pyt
             return read(self)
 
         monkeypatch.setattr(Inotify, "read", counting)
-        async with Watched(tmp_path) as watched:
+        (tmp_path / "a.yaml").write_text("kind: A\n")
+        (tmp_path / "watched").mkdir()
+        async with Watched(tmp_path / "watched") as watched:
             waiting = asyncio.ensure_future(watched.told())
             await asyncio.wait([waiting], timeout=0.3)
             assert reads == 0
-            replace(tmp_path / "a.yaml")
-            assert await waiting == {str(tmp_path / "a.yaml")}
-            assert reads <= 4
+            (tmp_path / "a.yaml").rename(tmp_path / "watched" / "a.yaml")
+            assert await waiting == {str(tmp_path / "watched" / "a.yaml")}
+            assert reads == 2  # and once more: nothing else came
 
     run(work)
 
@@ -229,6 +231,27 @@ def test_where_the_system_cannot_watch_the_files_are_looked_at_again(
             assert [await watched.told() for _ in range(3)] == [None] * 3
             [warning] = watched.warnings
             assert "looked at every 10 ms" in warning
+
+    run(work)
+
+
+def test_what_comes_while_directories_are_looked_for_is_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look and the watch nothing is told."""
+
+    async def work() -> None:
+        look, deep = follow._wanted, tmp_path / "new" / "deep"
+
+        def slow(given: list[str]) -> follow.Wanted:
+            found = look(given)
+            deep.mkdir(parents=True, exist_ok=True)
+            return found
+
+        monkeypatch.setattr(follow, "_wanted", slow)
+        async with Watched(tmp_path) as watched:
+            replace(deep / "a.yaml")
+            await watched.told_of(deep / "a.yaml")
 
     run(work)
 

@@ -24,11 +24,17 @@ POLL = 0.5
 LOOK = 5.0
 #: Links on the way to a path; the system follows no more.
 MAX_LINKS = 40
+#: Looks for directories in a row, while each finds others; what comes later is told.
+MAX_LOOKS = 8
 
 Warn = Callable[[str], None]
 
 #: Directories to watch, each with the names that count in it; None: all but hidden ones that come and go.
 Wanted = dict[str, set[str] | None]
+
+
+#: Directories at paths, by device and inode; None for what is none.
+Identities = list[tuple[int, int] | None]
 
 
 async def changes(paths: Iterable[str], warn: Warn) -> AsyncIterator[frozenset[str] | None]:
@@ -59,15 +65,14 @@ async def _told(given: list[str]) -> AsyncIterator[frozenset[str] | None]:
     """
     inotify = Inotify()
     try:
-        wanted = _wanted(given)
-        inotify.watch(_masks(wanted))
+        identities, wanted = _identities(given), await _watch(inotify, given)
         # The watch stands before the files are looked at again: nothing falls between the two.
         yield None
         while True:
-            touched = await _gather(inotify, wanted, given)
+            touched = await _gather(inotify, wanted, given, identities)
             if touched is None or not all(_is_inside(path, wanted) and is_plain(path) for path in touched):
-                before, wanted = wanted, _wanted(given)
-                inotify.watch(_masks(wanted))
+                before, identities = wanted, _identities(given)
+                wanted = await _watch(inotify, given)
                 # What came into a new directory before it was watched was not told.
                 touched = touched if wanted == before else None
             yield touched
@@ -75,11 +80,22 @@ async def _told(given: list[str]) -> AsyncIterator[frozenset[str] | None]:
         inotify.close()
 
 
-async def _gather(inotify: Inotify, wanted: Wanted, given: list[str]) -> frozenset[str] | None:
+async def _watch(inotify: Inotify, given: list[str]) -> Wanted:
+    """Watch what there is, and what came while it was looked for: that was not told."""
+    wanted: Wanted = {}
+    for _ in range(MAX_LOOKS):
+        before, wanted = wanted, await asyncio.to_thread(_wanted, given)
+        if wanted == before:
+            break
+        inotify.watch(_masks(wanted))
+    return wanted
+
+
+async def _gather(inotify: Inotify, wanted: Wanted, given: list[str], identities: Identities) -> frozenset[str] | None:
     """What changed next; None where that is not known."""
     loop = asyncio.get_running_loop()
     found: set[str] = set()
-    identities, end = _identities(given), 0.0
+    end = 0.0
     while True:
         timer = loop.call_later(0.0 if found else LOOK, inotify.wake)
         try:
@@ -109,9 +125,9 @@ def _is_inside(path: str, wanted: Wanted) -> bool:
     return wanted.get(os.path.dirname(path), ()) is None
 
 
-def _identities(paths: Iterable[str]) -> list[tuple[int, int] | None]:
-    """Which directories are at paths now, by device and inode; None for what is none."""
-    found: list[tuple[int, int] | None] = []
+def _identities(paths: Iterable[str]) -> Identities:
+    """What is at paths now."""
+    found: Identities = []
     for path in paths:
         try:
             status = os.stat(path + os.sep)
