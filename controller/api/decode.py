@@ -5,7 +5,6 @@ A document is what a YAML parser or the API server gives: dictionaries, lists an
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
@@ -13,17 +12,15 @@ import msgspec
 from sluicegate.words import kind_of, placed, shown
 
 from .core import Document
+from .kind import Kind
 from .kinds import BY_NAME, CLUSTER_SCOPED
 from .meta import CLUSTER, Object, ObjectKey, ObjectMeta, Origin
+from .names import is_label, is_name, is_subdomain
 
 DEFAULT_NAMESPACE = "default"
 #: Where `kubectl apply` keeps the whole object once more.
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-MAX_NAME_LENGTH = 253
-MAX_NAMESPACE_LENGTH = 63
 
-_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
-_NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
 _ENCODER = msgspec.msgpack.Encoder()
 
 
@@ -64,7 +61,7 @@ def decode(document: Document, origin: Origin = CLUSTER) -> Object:
     decoded = _convert(document, row.struct)
     meta = decoded.metadata
     meta.annotations.pop(LAST_APPLIED, None)
-    _check_names(kind, meta)
+    _check_names(row, meta)
     namespace = "" if kind in CLUSTER_SCOPED else meta.namespace or DEFAULT_NAMESPACE
     # The struct is ours alone until it is returned; a copy for each object would double the cost of decoding.
     msgspec.structs.force_setattr(decoded, "key", ObjectKey(kind, namespace, meta.name))
@@ -72,18 +69,16 @@ def decode(document: Document, origin: Origin = CLUSTER) -> Object:
     return decoded
 
 
-def _check_names(kind: str, meta: ObjectMeta) -> None:
-    """Refuse names that are none: ids are made of them (RFC 1123 subdomains and labels)."""
+def _check_names(row: Kind, meta: ObjectMeta) -> None:
+    """Refuse names that are none: ids are made of them. What a cluster takes of subdomains is its own business."""
     if not meta.name:
         raise DecodeError("metadata.name", "a name is required")
-    if kind == "ClusterTrustBundle":
-        # The signer comes first, with `:` in place of `/`: `example.com:signer:name`.
-        if len(meta.name) > MAX_NAME_LENGTH or not all(_NAME.fullmatch(part) for part in meta.name.split(":")):
+    if row.naming == "signer":
+        if not is_name(meta.name, "signer"):
             raise DecodeError("metadata.name", f"{meta.name!r} is not a name, with a signer's name before it or not")
-        return
-    if len(meta.name) > MAX_NAME_LENGTH or not _NAME.fullmatch(meta.name):
+    elif not is_subdomain(meta.name):
         raise DecodeError("metadata.name", f"{meta.name!r} is not a name: lower-case letters, digits, - and . only")
-    if meta.namespace and (len(meta.namespace) > MAX_NAMESPACE_LENGTH or not _NAMESPACE.fullmatch(meta.namespace)):
+    if meta.namespace and not is_label(meta.namespace):
         raise DecodeError("metadata.namespace", f"{meta.namespace!r} is not a namespace: lower-case letters, digits, -")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from .meta import Object
+from .names import Naming
 
 #: What a kind is to us. topology: Gateways are made of it; route, policy: as the Gateway API says; reference: others
 #: refer to it; provisioned: made for Gateways, and read only for that; own: the controller's, written and not watched.
@@ -47,6 +48,7 @@ class Kind:
         versions: those that are read, of one shape as far as it is read; the newest, which is asked for first, first.
         struct: what is read of it; None: nothing.
         namespaced: objects live in namespaces.
+        naming: what its names are.
         reads: why it is read; empty: it is not.
         status: why its status is written; empty: it is not.
         provisions: why it is made for Gateways; empty: it is not.
@@ -68,6 +70,7 @@ class Kind:
     versions: tuple[str, ...] = ("v1",)
     struct: type[Object] | None = None
     namespaced: bool = True
+    naming: Naming = "subdomain"
     reads: str = ""
     status: str = ""
     provisions: str = ""

@@ -139,6 +139,7 @@ TABLE: tuple[Kind, ...] = (
         role="reference",
         struct=Namespace,
         namespaced=False,
+        naming="label",
         reads="labels, for `allowedRoutes.namespaces.selector`",
     ),
     Kind(
@@ -146,6 +147,7 @@ TABLE: tuple[Kind, ...] = (
         plural="services",
         role="reference",
         struct=Service,
+        naming="service",
         reads="backends; in the controller also the provisioned ones",
         provisions="each Gateway's address",
     ),
@@ -191,6 +193,7 @@ TABLE: tuple[Kind, ...] = (
         role="reference",
         struct=ClusterTrustBundle,
         namespaced=False,
+        naming="signer",
         reads="CA bundles of v1.7.0's validation",
         required=False,
         remedy="turn on its feature gate and its API in the API server",

@@ -12,8 +12,9 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
+from sluicegate.controller.api.names import is_label, is_port_name, is_qualified, is_subdomain
+
 from .metadata import label_rules
-from .names import is_label, is_port_name, is_qualified, is_subdomain
 
 #: Field, message and remedy; see `Diagnostic`.
 Said = tuple[str, str, str]

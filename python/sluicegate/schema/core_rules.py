@@ -13,9 +13,10 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from sluicegate.controller.api.names import is_key, is_subdomain
+
 from .core_network import endpoint_slice, service
 from .metadata import finalizer_rules
-from .names import is_key, is_subdomain
 
 #: Field, message and remedy; see `Diagnostic`.
 Said = tuple[str, str, str]

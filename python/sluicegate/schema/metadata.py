@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .names import MAX_SUBDOMAIN, is_label, is_label_value, is_qualified, is_service_name, is_subdomain
+from sluicegate.controller.api.kinds import BY_NAME
+from sluicegate.controller.api.names import Naming, is_label, is_label_value, is_name, is_qualified
 
 #: Field, message and remedy; see `Diagnostic`.
 Said = tuple[str, str, str]
@@ -53,6 +54,12 @@ _FIELDS: dict[str, Any] = METADATA["properties"]
 MAX_ANNOTATIONS = 256 * 1024
 STANDARD_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
 
+_NAMINGS: dict[Naming, str] = {
+    "subdomain": "DNS subdomain (RFC 1123)",
+    "signer": "DNS subdomain (RFC 1123)",
+    "label": "DNS label (RFC 1123)",
+    "service": "DNS label that begins with a letter (RFC 1035)",
+}
 _QUALIFIED = "letters, digits, -, _ and ., at most 63, with a domain and / before them or not"
 _VALUE = "letters, digits, -, _ and ., at most 63; other texts fit into annotations"
 
@@ -116,20 +123,12 @@ def finalizer_rules(field: str, finalizers: list[str], *, custom: bool) -> Itera
 
 
 def _name(field: str, name: str, kind: str) -> Iterator[Said]:
+    naming = BY_NAME[kind].naming if kind in BY_NAME else "subdomain"
     if not name:
         yield field, "required", ""
-        return
-    if kind == "Service":
-        fits, what = is_service_name(name), "DNS label that begins with a letter (RFC 1035)"
-    elif kind == "Namespace":
-        fits, what = is_label(name), "DNS label (RFC 1123)"
-    else:
-        # A bundle of a signer has the signer's name before its own: `example.com:signer:name`.
-        parts = name.split(":") if kind == "ClusterTrustBundle" else [name]
-        fits, what = len(name) <= MAX_SUBDOMAIN and all(map(is_subdomain, parts)), "DNS subdomain (RFC 1123)"
-    if not fits:
+    elif not is_name(name, naming):
         remedy = "use lower-case letters, digits, - and ., beginning and ending with a letter or digit"
-        yield field, f"{name!r} is no {what}", remedy
+        yield field, f"{name!r} is no {_NAMINGS[naming]}", remedy
 
 
 def _owners(owners: list[dict[str, Any]]) -> Iterator[Said]:

@@ -7,6 +7,11 @@ from __future__ import annotations
 
 import functools
 import re
+from typing import Literal
+
+#: What the name of an object has to be. service: a label that begins with a letter; signer: a subdomain, with the name
+#: of its signer before it or not (`example.com:signer:name`).
+Naming = Literal["subdomain", "label", "service", "signer"]
 
 MAX_SUBDOMAIN, MAX_LABEL, MAX_PORT_NAME = 253, 63, 15
 #: Of a ConfigMap or a Secret.
@@ -20,6 +25,17 @@ _LETTER_FIRST = re.compile(r"[a-z](?:[-a-z0-9]*[a-z0-9])?")
 _WORD = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]+(?:-[a-z0-9]+)*")
 _KEY = re.compile(r"[-._a-zA-Z0-9]+")
+
+
+def is_name(text: str, naming: Naming) -> bool:
+    """Whether it may be the name of an object of a kind."""
+    if naming == "label":
+        return is_label(text)
+    if naming == "service":
+        return is_service_name(text)
+    if naming == "signer":
+        return len(text) <= MAX_SUBDOMAIN and all(map(is_subdomain, text.split(":")))
+    return is_subdomain(text)
 
 
 def is_subdomain(text: str) -> bool:
