@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -10,9 +11,11 @@ import yaml
 from golden_cases import GENERATED, OPTIONAL, ROOT, RUNNER_FILES, WRITTEN, Case, cases, infrastructure, short
 
 from sluicegate import ir
+from sluicegate.controller.api import ObjectKey
 from sluicegate.controller.store.store import Apply, Delete, Init, InitDone, Store
 from sluicegate.controller.translate import State, ir_transaction, is_empty
 from sluicegate.controller.translate.state import RESOURCE_KINDS
+from sluicegate.schema import catalog
 
 CASES = list(cases())
 REQUEST_FIELDS = {"bind_port", "address", "sni", "method", "authority", "target", "headers", "entropy", "response"}
@@ -139,3 +142,30 @@ def test_no_file_is_left_over() -> None:
 
 def _json(value: Any) -> bytes:
     return msgspec.json.encode(value)
+
+
+#: Steps of a path such as `spec.rules[0].matches[1].path.value` or `data["tls.crt"]`.
+STEP = re.compile(r'\.?([^.\[\]]+)|\[([0-9]+)\]|\["([^"]+)"\]')
+
+
+def has_field(schema: dict[str, Any], path: str) -> bool:
+    for step in STEP.finditer(path):
+        name = step[1] or step[3]
+        below = schema.get("items") if step[2] is not None else schema.get("properties", {}).get(name)
+        below = below if below is not None or step[2] is not None else schema.get("additionalProperties")
+        if not isinstance(below, dict):
+            return False
+        schema = below
+    return True
+
+
+@pytest.mark.parametrize("case", CASES, ids=by_name)
+def test_diagnostics_name_fields_as_the_api_does(case: Case) -> None:
+    """A program may look the field up in the object, and an editor go to its line."""
+    schemas: dict[str, list[dict[str, Any]]] = {}
+    for (_, kind), entry in catalog().items():
+        schemas.setdefault(kind, []).append(entry.schema)
+    for item in case.translate().diagnostics:
+        assert ObjectKey.parse(item.object) in {found.key for found in case.objects()}, item
+        kind = item.object.partition("/")[0]
+        assert not item.field or any(has_field(schema, item.field) for schema in schemas[kind]), item
