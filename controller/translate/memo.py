@@ -41,7 +41,8 @@ class Memo:
         gateways, listener_sets, families, parents: tables of the topology.
         holders: number of parts that have a certificate or a trust bundle, by id.
         part_listeners, part_trust: listeners and trust bundles of the parts, before policies have their say.
-        moved_listeners: ids of those that parts were replaced of in this translation.
+        moved_listeners, moved_trust: ids of the former that parts were replaced of in this translation, and whether the
+            latter were.
         grants: by namespace.
         routes: facts by route.
         readers: routes by what they looked at.
@@ -51,7 +52,7 @@ class Memo:
         service_slices, slice_service: EndpointSlices by Service, and back.
         places: rules by what they are for of a listener, in the order in which they have it.
         backends: facts by backend id.
-        wants_tls: backends whose appProtocol says TLS.
+        plain: backends whose appProtocol says TLS, and that get plain text.
         listeners, http_rules, l4_rules, ir_backends, endpoints, ir_policies, trust, certificates: the IR.
         statuses: by object.
         diagnostics: what is told by object; those of a backend under a key of kind `Backend`, of a place under `Place`.
@@ -77,6 +78,7 @@ class Memo:
     part_listeners: dict[str, ir.Listener] = field(default_factory=dict)
     part_trust: dict[str, ir.Trust] = field(default_factory=dict)
     moved_listeners: set[str] = field(default_factory=set)
+    moved_trust: bool = True
     grants: dict[str, tuple[ReferenceGrant, ...]] = field(default_factory=dict)
     routes: dict[ObjectKey, RouteFacts] = field(default_factory=dict)
     readers: Readers = field(default_factory=Readers)
@@ -87,7 +89,7 @@ class Memo:
     slice_service: dict[Pair, Pair] = field(default_factory=dict)
     places: dict[Place, list[ir.L4Rule]] = field(default_factory=dict)
     backends: dict[str, BackendFacts] = field(default_factory=dict)
-    wants_tls: set[str] = field(default_factory=set)
+    plain: set[str] = field(default_factory=set)
     listeners: Ledger[str, ir.Listener] = field(default_factory=Ledger)
     http_rules: Ledger[str, ir.HttpRule] = field(default_factory=Ledger)
     l4_rules: Ledger[str, ir.L4Rule] = field(default_factory=Ledger)

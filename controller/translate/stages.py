@@ -177,8 +177,8 @@ def replace_backend(memo: Memo, snapshot: Snapshot, identifier: str) -> Pair:
     memo.backends[identifier] = new
     memo.service_backends.setdefault(pair, set()).add(identifier)
     # What only passes through is in TLS already.
-    plain = new.wants_tls and any(users.values())
-    (memo.wants_tls.add if plain else memo.wants_tls.discard)(identifier)
+    plain = new.wants_tls and any(users.values()) and not memo.policies.is_protected(new.backend)
+    (memo.plain.add if plain else memo.plain.discard)(identifier)
     if new.diagnostics:
         memo.diagnostics.put(backend_key(identifier), new.diagnostics)
     else:
@@ -198,7 +198,7 @@ def _forget_backend(memo: Memo, identifier: str, service: Pair, old: BackendFact
         memo.endpoints.drop(endpoint.id)
     memo.ir_backends.drop(identifier)
     memo.backends.pop(identifier, None)
-    memo.wants_tls.discard(identifier)
+    memo.plain.discard(identifier)
     memo.diagnostics.drop(backend_key(identifier))
     known = memo.service_backends.get(service)
     if known is not None:
@@ -250,6 +250,7 @@ def replace_parts(memo: Memo, replaced: Replaced, options: ProvisionOptions | No
 
 def _replace_held(memo: Memo, replaced: Replaced) -> None:
     """Certificates and trust bundles: several parts may have the same one."""
+    memo.moved_trust = True
     for part in replaced.new:
         memo.holders.update((*part.certificates, *part.trust))
         for name, certificate in part.certificates.items():

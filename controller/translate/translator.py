@@ -347,8 +347,9 @@ class Translator:
         found = {key: policies.facts[key] for key in keys if key in policies.facts}
         memo.statuses.replace_part(keys, {key: item.status for key, item in found.items()})
         memo.diagnostics.replace_part(keys, {key: item.diagnostics for key, item in found.items() if item.diagnostics})
-        settle_names(policies, memo.ir_policies)
-        memo.trust.replace({**memo.part_trust, **needed_trust(policies)})
+        if settle_names(policies, memo.ir_policies) or memo.moved_trust:
+            memo.trust.replace({**memo.part_trust, **needed_trust(policies)})
+            memo.moved_trust = False
 
     def _update_addresses(
         self, memo: Memo, step: _Step, services: set[Pair], parents: set[ObjectKey]
@@ -424,8 +425,7 @@ class Translator:
         assigned, _ = memo.assigned.publish()
         infrastructure, _ = memo.planes.publish()
         affected, _ = memo.affected.publish()
-        plain = (item for item in memo.wants_tls if not memo.policies.is_protected(memo.backends[item].backend))
-        unprotected = {backend_key(item): plain_text_diagnostic(item) for item in plain}
+        unprotected = {backend_key(item): plain_text_diagnostic(item) for item in memo.plain}
         return Translation(
             snapshot,
             state,

@@ -181,8 +181,9 @@ def _told(kind: str, policies: Iterable[ObjectKey]) -> Verdict:
     return Verdict(True, Reason.AFFECTED, f"Policies of kind {kind}: {names}")
 
 
-def settle_names(memo: PolicyMemo, ledger: Ledger[str, ir.PolicyBase]) -> None:
-    """Put into the IR what something names, and take out what nothing names any more."""
+def settle_names(memo: PolicyMemo, ledger: Ledger[str, ir.PolicyBase]) -> bool:
+    """Put into the IR what something names, take out what nothing names; returns whether any may differ."""
+    touched = bool(memo.touched)
     for identifier in memo.touched:
         found = memo.resources.get(identifier)
         if found is not None and memo.uses.get(identifier, 0) > 0:
@@ -192,6 +193,7 @@ def settle_names(memo: PolicyMemo, ledger: Ledger[str, ir.PolicyBase]) -> None:
         if not memo.uses.get(identifier, 0):
             memo.uses.pop(identifier, None)
     memo.touched.clear()
+    return touched
 
 
 def needed_trust(memo: PolicyMemo) -> dict[str, ir.Trust]:
