@@ -20,6 +20,8 @@ ROUTES, NAMESPACES = 5_000, 50
 #: Changes in a second.
 RATE = 10.0
 ROUTES_OF_A_SET = 16
+#: `maxItems` of `ReferenceGrant.spec.from`.
+MAX_FROM = 16
 #: CPU seconds are in these parts.
 TICK = 100
 
@@ -58,22 +60,14 @@ class Place:
         item["spec"]["listeners"][0]["allowedRoutes"] = {"namespaces": {"from": "All"}}
         item["spec"]["allowedListeners"] = {"namespaces": {"from": "All"}}
         api.create(item)
-        grant = {
-            "from": [
-                {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": name}
-                for name in self.names[1:]
-            ],
-            "to": [{"group": "", "kind": "Service"}],
-        }
-        if self.names[1:]:
-            api.create(
-                {
-                    "apiVersion": GATEWAY_API,
-                    "kind": "ReferenceGrant",
-                    "metadata": {"name": "all", "namespace": first},
-                    "spec": grant,
-                }
-            )
+        for number in range(1, len(self.names), MAX_FROM):
+            source = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute"}
+            grant = {
+                "from": [{**source, "namespace": name} for name in self.names[number : number + MAX_FROM]],
+                "to": [{"group": "", "kind": "Service"}],
+            }
+            metadata = {"name": f"grant-{number}", "namespace": first}
+            api.create({"apiVersion": GATEWAY_API, "kind": "ReferenceGrant", "metadata": metadata, "spec": grant})
         found = api.until("Gateway", first, "routes", lambda item: condition(item, "Programmed") == "True", LIMIT)
         self.client = Client(found["status"]["addresses"][0]["value"])
         self.client.until_answered("host-0.example.com")

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from .. import caught
-from ..api import ObjectKey
+from ..api import ROUTE_KINDS, ObjectKey
 from ..api.kinds import BY_NAME, STATUS_KINDS
 from ..complain import Complain
 from ..sources.kubernetes.client import ApiError, Client, decoded
@@ -27,19 +27,23 @@ from ..translate import Translation
 from .merge import merged_status
 from .pace import Pace
 
-#: Writes at once.
-WORKERS = 8
+#: Writes at once, and of these those of routes: a burst of routes must leave the API server to those who create them,
+#: and a Gateway's count of routes must not wait behind a thousand routes.
+WORKERS, ROUTE_WORKERS = 8, 2
 #: Seconds before a write that failed is tried again, the first and the longest; it keeps no worker.
 FIRST_RETRY, LONGEST_RETRY = 1.0, 15.0
 
 
 class _Live(msgspec.Struct):
-    """An object as the API has it, as far as status goes; `api_version` is the one that it was read in."""
+    """An object as the API has it, as far as status goes; `api_version` is the one that it was read in.
+
+    The status is JSON: as a dictionary it would be a third of what a controller has of a route. Empty: there is none.
+    """
 
     api_version: str
     version: str
     generation: int
-    status: dict[str, Any] | None
+    status: bytes
 
 
 class _Metadata(msgspec.Struct):
@@ -50,7 +54,7 @@ class _Written(msgspec.Struct):
     """The answer to a write."""
 
     metadata: _Metadata
-    status: dict[str, Any] | None = None
+    status: msgspec.Raw = msgspec.Raw(b"")
 
 
 class StatusWriter:
@@ -64,6 +68,8 @@ class StatusWriter:
         self._live: dict[ObjectKey, _Live] = {}
         self._wanted: Translation | None = None
         self._queue: dict[ObjectKey, None] = {}
+        self._routes: dict[ObjectKey, None] = {}
+        self._busy_routes = 0
         self._ready = asyncio.Event()
         self._under_way = Writes()
         self._leading = False
@@ -77,7 +83,7 @@ class StatusWriter:
     @property
     def depth(self) -> int:
         """Objects that wait to be written or are being written."""
-        return len(self._queue) + len(self._busy)
+        return len(self._queue) + len(self._routes) + len(self._busy)
 
     def seen(self, kind: str, document: dict[str, Any]) -> None:
         """Take an object as the watch tells it."""
@@ -85,12 +91,15 @@ class StatusWriter:
             return
         metadata = document.get("metadata") or {}
         key = ObjectKey(kind, metadata.get("namespace", ""), metadata.get("name", ""))
+        version, known = str(metadata.get("resourceVersion", "")), self._live.get(key)
+        if version and known is not None and known.version == version:
+            return  # what was written here, or listed again
         generation, status = metadata.get("generation"), document.get("status")
         self._live[key] = _Live(
             str(document.get("apiVersion", "")),
-            str(metadata.get("resourceVersion", "")),
+            version,
             generation if isinstance(generation, int) else 0,
-            status if isinstance(status, dict) else None,
+            _packed(status if isinstance(status, dict) else None),
         )
         self._push(key)
 
@@ -101,6 +110,7 @@ class StatusWriter:
             self._pace.forget(event.key)
             self._failures.pop(event.key, None)
             self._queue.pop(event.key, None)
+            self._routes.pop(event.key, None)
 
     def want(self, translation: Translation) -> None:
         """Say what the statuses should be from now on."""
@@ -116,6 +126,7 @@ class StatusWriter:
                 self._push(key)
         else:
             self._queue.clear()
+            self._routes.clear()
             self._under_way.stop()
 
     async def run(self) -> None:
@@ -124,7 +135,7 @@ class StatusWriter:
 
     def _push(self, key: ObjectKey) -> None:
         if self._leading:
-            self._queue[key] = None
+            (self._routes if key.kind in ROUTE_KINDS else self._queue)[key] = None
             self._ready.set()
 
     async def _work(self) -> None:
@@ -134,19 +145,23 @@ class StatusWriter:
                 self._ready.clear()
                 await self._ready.wait()
                 continue
+            is_route = key.kind in ROUTE_KINDS
             self._busy.add(key)
+            self._busy_routes += is_route
             try:
                 await self._under_way.run(self._write(key))
             except Exception as error:  # of one object: the others are written
                 self._retry_later(key, caught.note("write", error))
             finally:
                 self._busy.discard(key)
+                self._busy_routes -= is_route
 
     def _take(self) -> ObjectKey | None:
-        for key in self._queue:
-            if key not in self._busy:
-                del self._queue[key]
-                return key
+        for queue in (self._queue, self._routes if self._busy_routes < ROUTE_WORKERS else {}):
+            for key in queue:
+                if key not in self._busy:
+                    del queue[key]
+                    return key
         return None
 
     async def _write(self, key: ObjectKey) -> None:
@@ -155,10 +170,11 @@ class StatusWriter:
         if live is None or (status is None and not live.status):
             return
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        wanted = merged_status(live.status, status, self._controller_name, now, live.generation)
+        there: dict[str, Any] = msgspec.json.decode(live.status) if live.status else {}
+        wanted = merged_status(there, status, self._controller_name, now, live.generation)
         if wanted is None or self._is_postponed(key):
             return
-        body = {"metadata": {"resourceVersion": live.version}, "status": _with_removals(live.status or {}, wanted)}
+        body = {"metadata": {"resourceVersion": live.version}, "status": _with_removals(there, wanted)}
         try:
             answer = await self._client.patch(f"{path_of(key, live.api_version)}/status", body)
             written = decoded(answer, _Written, str(key))
@@ -174,7 +190,7 @@ class StatusWriter:
         if current is not None and current.version == live.version:
             # Before the watch tells it: the next decision is made on what was written.
             self._live[key] = _Live(
-                live.api_version, written.metadata.resource_version, live.generation, written.status
+                live.api_version, written.metadata.resource_version, live.generation, _said(written.status)
             )
 
     def _retry_later(self, key: ObjectKey, reason: str) -> None:
@@ -199,6 +215,19 @@ class StatusWriter:
     def _resume(self, key: ObjectKey) -> None:
         self._postponed.discard(key)
         self._push(key)
+
+
+def _said(status: msgspec.Raw) -> bytes:
+    data = bytes(status)
+    return b"" if data == b"null" else data
+
+
+def _packed(status: dict[str, Any] | None) -> bytes:
+    """A status as JSON; empty where there is none, or one that nobody could have written as JSON."""
+    try:
+        return msgspec.json.encode(status) if status else b""
+    except (UnicodeEncodeError, OverflowError):
+        return b""
 
 
 def _with_removals(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
