@@ -23,10 +23,10 @@ run: $(NATIVE) ## Build what is missing and serve examples/quickstart with demo 
 
 test: $(NATIVE) $(CYTHON) ## Install what is needed and run every test.
 	cargo test --workspace --exclude sluicegate-py --quiet
-	SLUICEGATE_PARITY_BUILDS=python,cython,native $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore=tests/cluster tests
+	TEST_PARITY_BUILDS=python,cython,native $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore=tests/cluster tests
 
 test-again: $(NATIVE) ## Run what failed the last time, one after the other.
-	SLUICEGATE_PARITY_BUILDS=python,cython,native $(BIN)/python -m pytest --last-failed --last-failed-no-failures none --ignore=tests/cluster tests
+	TEST_PARITY_BUILDS=python,cython,native $(BIN)/python -m pytest --last-failed --last-failed-no-failures none --ignore=tests/cluster tests
 
 fuzz: ## Search for input that breaks a parser: all targets, or TARGET=name; SECONDS=600 in all; SEED=n. Needs only Rust.
 	cargo run --quiet --package sluicegate-fuzz -- $(or $(TARGET),all) $(or $(SECONDS),600) $(SEED)
@@ -88,7 +88,7 @@ test-cluster-again: $(NATIVE) ## Run what failed the last time on the test clust
 	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none tests/cluster
 
 soak: $(NATIVE) ## Have the API server of the test cluster away for ten minutes (the tests on the cluster: 20 s).
-	SLUICEGATE_ABSENCE=600 $(BIN)/python -m pytest -s tests/cluster/test_faults.py -k api_server_is_away
+	TEST_ABSENCE=600 $(BIN)/python -m pytest -s tests/cluster/test_faults.py -k api_server_is_away
 
 conformance: $(NATIVE) ## Run the conformance suite on the installed controller: all, or TEST=name; VERSION=v1.6.3 or v1.7.0; REPEAT=n; THIRD=1.
 	$(BIN)/python tests/conformance/run.py $(if $(TEST),--test $(TEST)) $(if $(VERSION),--version $(VERSION)) \

@@ -38,7 +38,7 @@ from traffic import Load, get, until
 __all__ = ["load", "serving"]
 
 #: Seconds that the API server is away; `make soak` has ten minutes.
-ABSENCE = float(os.environ.get("SLUICEGATE_ABSENCE", "20"))
+ABSENCE = float(os.environ.get("TEST_ABSENCE", "20"))
 #: Seconds that a half-open connection may cost: the kernel's probes, and the connection after it.
 HALF_OPEN = 45.0
 ADMIN_PORT = 19000

@@ -1,6 +1,6 @@
 """Objects of the golden cases with odd values in odd places: what no author means, and no gateway may stumble over.
 
-The searches of `test_odd_*` last for `SECONDS` in all; `SLUICEGATE_FUZZ_SECONDS` and `SLUICEGATE_FUZZ_SEED` make them
+The searches of `test_odd_*` last for `SECONDS` in all; `TEST_FUZZ_SECONDS` and `TEST_FUZZ_SEED` make them
 longer and begin elsewhere.
 """
 
@@ -19,8 +19,8 @@ from typing import Any
 import yaml
 
 #: Seconds of each search, and where it begins.
-SECONDS = float(os.environ.get("SLUICEGATE_FUZZ_SECONDS", "2.5"))
-SEED = int(os.environ.get("SLUICEGATE_FUZZ_SEED", "1"))
+SECONDS = float(os.environ.get("TEST_FUZZ_SECONDS", "2.5"))
+SEED = int(os.environ.get("TEST_FUZZ_SEED", "1"))
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 #: Values as YAML writes them.

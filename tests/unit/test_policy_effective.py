@@ -173,8 +173,8 @@ def test_names_are_in_the_order_in_which_stanzas_act() -> None:
 
 # --- Any hierarchy ------------------------------------------------------------------------------------------------
 
-#: Hierarchies for each rule; more for a search: SLUICEGATE_EXAMPLES=3000.
-EXAMPLES = int(os.environ.get("SLUICEGATE_EXAMPLES", "300"))
+#: Hierarchies for each rule; more for a search: TEST_EXAMPLES=3000.
+EXAMPLES = int(os.environ.get("TEST_EXAMPLES", "300"))
 
 LEVELS = (GATEWAY, LISTENER, SET, OF_SET, ROUTE, RULE)
 WORDS = ("limit", "auth", "allow")

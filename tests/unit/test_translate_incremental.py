@@ -1,7 +1,7 @@
 """Objects of every kind come, change and go: what was translated step by step is what one step gives.
 
 So is what is written from reports, and whoever follows `changed_since` knows every status. Policies are among them,
-also of kinds that nobody has. `SLUICEGATE_SEEDS=500` searches longer; a seed is the number in the name of the test.
+also of kinds that nobody has. `TEST_SEEDS=500` searches longer; a seed is the number in the name of the test.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sluicegate.controller.translate.infrastructure.plane import ProvisionOption
 from sluicegate.controller.translate.report import ApplyReport, read_report
 
 STEPS = 60
-SEEDS = int(os.environ.get("SLUICEGATE_SEEDS", "12"))
+SEEDS = int(os.environ.get("TEST_SEEDS", "12"))
 GATEWAY_API = "gateway.networking.k8s.io/v1"
 OURS = "sluicegate.dev/v1alpha1"
 GROUP = "gateway.networking.k8s.io"

@@ -6,7 +6,7 @@ etcd, API server, controller manager, scheduler, containerd, kubelet, kube-proxy
 LoadBalancer addresses. Needs the packages of Debian that `prerequisites.py` names; `python -m harness prerequisites`
 installs them.
 
-- Binaries come from the archive that `SLUICEGATE_CLUSTER_ARCHIVE` names, else from one beside the repository
+- Binaries come from the archive that `TEST_CLUSTER_ARCHIVE` names, else from one beside the repository
   (`../shared/cluster`); without one they are built from the Go modules under `src/` (Kubernetes takes about six minutes
   on two cores).
 - Everything that talks to the cluster runs in its namespace by `nsenter --net=`: `ip netns exec` would hide the cgroup

@@ -73,7 +73,7 @@ def main(arguments: list[str]) -> int:
             install.remove()
         case ["env"]:
             print(f"export KUBECONFIG={KUBECONFIG}")
-            print(f"export SLUICEGATE_CLUSTER_BIN={BINARIES} SLUICEGATE_CLUSTER_NETNS=/run/netns/{network.NAMESPACE}")
+            print(f"export TEST_CLUSTER_BIN={BINARIES} TEST_CLUSTER_NETNS=/run/netns/{network.NAMESPACE}")
         case ["kubectl", *rest]:
             return subprocess.run(kubectl(*rest), check=False).returncode
         case _:

@@ -95,7 +95,7 @@ def _sources() -> str:
 
 def _archive() -> Path | None:
     """The archive of binaries: the one that is named, else the one beside the repository."""
-    named = os.environ.get("SLUICEGATE_CLUSTER_ARCHIVE")
+    named = os.environ.get("TEST_CLUSTER_ARCHIVE")
     if named:
         return Path(named)
     beside = HERE.parents[3] / "shared" / "cluster" / f"bin-linux-{ARCHITECTURE}.tar.xz"

@@ -9,7 +9,7 @@ from .network import inside
 
 HERE = Path(__file__).resolve().parent
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-STATE = Path(os.environ.get("SLUICEGATE_CLUSTER") or _CACHE / "sluicegate-cluster")
+STATE = Path(os.environ.get("TEST_CLUSTER") or _CACHE / "sluicegate-cluster")
 RUN = STATE / "run"
 BINARIES = STATE / "bin"
 IMAGES = STATE / "images"
