@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 from api import Api, ApiError, Object, path_of, read
-from conftest import ROOT
 from odd_objects import bases, entries, odd_objects
 from scalars import REFUSED, SCALARS
 from stored import comparable, stored
 
+from conftest import ROOT
 from sluicegate.controller.api import DecodeError, decode
 from sluicegate.controller.sources.files.loader import load
 from sluicegate.schema import violations, without_nulls
