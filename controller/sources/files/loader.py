@@ -16,6 +16,7 @@ import contextlib
 import gc
 import math
 import re
+import sys
 from collections.abc import Hashable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -229,7 +230,8 @@ def _plain(node: yaml.Node, loader: _Loader, depth: int) -> Any:  # noqa: ANN401
         for key, value in node.value:
             if key.tag != _TEXT or not isinstance(key, yaml.ScalarNode) or key.value in mapping:
                 break
-            mapping[key.value] = _plain(value, loader, depth + 1)
+            # Manifests have the same few keys again and again: one of each is enough.
+            mapping[sys.intern(key.value)] = _plain(value, loader, depth + 1)
         else:
             return mapping
     elif depth <= MAX_DEPTH and node.tag == _SEQUENCE and isinstance(node, yaml.SequenceNode):
