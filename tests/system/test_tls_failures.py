@@ -178,3 +178,27 @@ def test_a_failed_handshake_is_logged(
     assert found["client"].startswith("127.")
     assert found["protocol"] == "TLS"
     assert found["duration_ms"] >= (limit - 100 if limit == SHORT else 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("www.other.test", "TLSV1_UNRECOGNIZED_NAME"),
+        (None, "TLSV1_UNRECOGNIZED_NAME"),
+        ("bare.test", "TLSV1_ALERT_INTERNAL_ERROR"),
+    ],
+    ids=["unknown", "none", "no certificate"],
+)
+def test_a_client_is_told_why_there_is_no_handshake(
+    flows: Any, authority: Authority, name: str | None, reason: str
+) -> None:
+    """It would take the network for broken otherwise. A port with TLS listeners tells nothing: there the conformance
+    suites take nothing but the end of the connection for a refusal."""
+    gateway = flows(LONG)
+    context = tls_context(authority.pem, "http/1.1")
+    context.check_hostname = False
+    with gateway.connect(ALONE) as connection, pytest.raises(ssl.SSLError) as caught:
+        context.wrap_socket(connection, server_hostname=name)
+    assert caught.value.reason == reason
+    [found] = gateway.ended()
+    assert found["error"] == ("no_certificate" if name == "bare.test" else "no_listener")

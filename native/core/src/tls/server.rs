@@ -20,6 +20,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
+/// Alerts (RFC 8446 section 6).
+const INTERNAL_ERROR: u8 = 80;
+const UNRECOGNIZED_NAME: u8 = 112;
+
 /// What a handshake told us.
 #[derive(Debug, Clone)]
 pub struct Handshake {
@@ -202,8 +206,19 @@ pub async fn accept_after(
     }
 }
 
+/// Say with an alert why there is no handshake (RFC 8446 sections 5.1 and 6): a client that hears nothing takes the network
+/// for broken. One that does not listen is no concern of ours.
+async fn refuse(start: &mut StartHandshake<TcpStream>, description: u8) {
+    const ALERT: u8 = 21;
+    const FATAL: u8 = 2;
+    let record = [ALERT, 3, 3, 0, 2, FATAL, description];
+    if start.io.write_all(&record).await.is_ok() {
+        let _ = start.io.shutdown().await;
+    }
+}
+
 async fn finish(
-    start: StartHandshake<TcpStream>,
+    mut start: StartHandshake<TcpStream>,
     socket: &Socket,
     tls: &ServerTls,
     progress: &mut Progress,
@@ -211,9 +226,15 @@ async fn finish(
     progress.hello = true;
     let sni = start.client_hello().server_name().map(str::to_ascii_lowercase);
     progress.sni.clone_from(&sni);
-    let listener = socket.listener_for_sni(sni.as_deref()).ok_or(TlsError::NoListener)?;
+    let Some(listener) = socket.listener_for_sni(sni.as_deref()) else {
+        refuse(&mut start, UNRECOGNIZED_NAME).await;
+        return Err(TlsError::NoListener);
+    };
     progress.listener = Some(Arc::clone(listener));
-    let listener = tls.listeners.get(listener.id()).ok_or(TlsError::NoCertificate)?;
+    let Some(listener) = tls.listeners.get(listener.id()) else {
+        refuse(&mut start, INTERNAL_ERROR).await;
+        return Err(TlsError::NoCertificate);
+    };
     let stream = start.into_stream(Arc::clone(&listener.config)).await.map_err(TlsError::Io)?;
     let session = stream.get_ref().1;
     let handshake = Handshake {
