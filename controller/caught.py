@@ -49,7 +49,9 @@ def total() -> int:
 
 
 def describe(error: BaseException) -> str:
-    """An exception, and the line that raised it."""
+    """An exception, and the line that raised it; of a group the first one."""
+    if isinstance(error, BaseExceptionGroup):
+        return describe(error.exceptions[0])
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next

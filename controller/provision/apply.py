@@ -197,7 +197,9 @@ class InfraWriter:
 
     async def run(self) -> None:
         """Write until cancelled."""
-        await asyncio.gather(*(self._work() for _ in range(WORKERS)))
+        async with asyncio.TaskGroup() as group:  # where one raises, all end and begin again
+            for _ in range(WORKERS):
+                group.create_task(self._work())
 
     def _put(self, key: ObjectKey, live: Live) -> None:
         """Remember an object that is ours; others only count when one of ours needs their name."""

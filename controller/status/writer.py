@@ -131,7 +131,9 @@ class StatusWriter:
 
     async def run(self) -> None:
         """Write until cancelled."""
-        await asyncio.gather(*(self._work() for _ in range(WORKERS)))
+        async with asyncio.TaskGroup() as group:  # where one raises, all end and begin again
+            for _ in range(WORKERS):
+                group.create_task(self._work())
 
     def _push(self, key: ObjectKey) -> None:
         if self._leading:
