@@ -103,7 +103,7 @@ def world(start: Any, backend: Any) -> Iterator[World]:
             ),
             rule(matches=[{"queryParams": [{"name": "animal", "value": "whale"}]}], backendRefs=[ref("two")]),
             rule(
-                matches=[{"queryParams": [{"name": "n", "type": "RegularExpression", "value": "[0-9]+"}]}],
+                matches=[{"queryParams": [{"name": "count", "type": "RegularExpression", "value": "[0-9]+"}]}],
                 backendRefs=[ref("three")],
             ),
             rule(
@@ -277,7 +277,7 @@ def test_destination_port(world: World, client: Any) -> None:
         ("GET", "/?animal=whale", (), "two"),
         ("GET", "/?animal=wh%61le", (), "two"),
         ("GET", "/?animal=dog&animal=whale", (), "one"),
-        ("GET", "/?n=42", (), "three"),
+        ("GET", "/?count=42", (), "three"),
         ("DELETE", "/", (), "copy"),
         ("GET", "/or/x", (), "copy"),
     ],
