@@ -150,6 +150,29 @@ def test_a_taken_admin_port_ends_the_start(role: Role, tmp_path: Path) -> None:
         found.close()
 
 
+@SERVING
+def test_what_the_engine_has_to_tell_is_told(role: Role, tmp_path: Path) -> None:
+    """Such as an admin port that is taken, where that ends no start."""
+    taken: list[socket.socket] = []
+
+    class Going(role):  # type: ignore[misc, valid-type]
+        ready = "admin_unavailable"
+
+        def follow(self) -> None:
+            super().follow()
+            taken.append(socket.create_server((self.address, 19000)))
+
+        def arguments(self) -> list[str]:
+            return [*super().arguments(), *([] if role is DataPlane else ["--keep-going"])]
+
+    try:
+        with running(Going, tmp_path) as found:
+            assert "Address already in use" in found.seen[-1]["message"]
+            assert stop(found) == 0
+    finally:
+        taken.pop().close()
+
+
 def test_the_config_stream_waits_for_its_port(tmp_path: Path) -> None:
     """The one port of a controller beside its admin listener."""
     taken: list[socket.socket] = []
