@@ -33,6 +33,8 @@ from .job import Job
 #: Seconds that events are gathered after the first of a batch: a kubectl apply of many objects is a few batches. What
 #: comes after a rest of `REST` seconds waits for nothing.
 GATHER, REST = 0.005, 0.05
+#: The same for a controller that does not lead: nobody waits for it, it only has to be near when it does.
+FOLLOW = 0.25
 #: Seconds between looks at the clock, for certificates whose time comes or is over.
 LOOK_AT_CLOCK = 30.0
 
@@ -116,6 +118,7 @@ class Loop:
         self._watches = [Watch(client, item, self._take, complain, self._seen) for item in resources]
         self._changed = asyncio.Event()
         self._reports_changed = False
+        self._leading = False
         self.ready = asyncio.Event()
         self._observe = observe
         self._deliver = take
@@ -137,6 +140,7 @@ class Loop:
 
     def lead(self, leading: bool) -> None:
         """Tell all writers whether this process leads."""
+        self._leading = leading
         for output in self._outputs:
             output.writer.lead(leading)
 
@@ -210,8 +214,8 @@ class Loop:
                 await self._changed.wait()
             finally:
                 timer.cancel()
-            if time.monotonic() - ended < REST:
-                await asyncio.sleep(GATHER)
+            if translation is not None:
+                await asyncio.sleep(self._pause(ended))
             self._changed.clear()
             if not self._store.ready:
                 continue
@@ -229,6 +233,12 @@ class Loop:
             if not done:
                 last = None
             ended = time.monotonic()
+
+    def _pause(self, ended: float) -> float:
+        """Seconds to gather events for before a round; `ended` is when the last one did."""
+        if not self._leading and self._deliver is None:
+            return FOLLOW
+        return GATHER if time.monotonic() - ended < REST else 0.0
 
     async def _round(self, snapshot: Snapshot, now: float) -> Translation:
         """From a snapshot to what is wanted everywhere."""
