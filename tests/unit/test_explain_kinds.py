@@ -231,7 +231,7 @@ def test_json(folder: Path, explain: Explain) -> None:
     status, text = explain(folder, "--request", "tls://www.shop.test:443", "--output", "json")
     document = json.loads(text)
     assert status == 0
-    assert document["request"] == {"protocol": "tls", "port": 443, "server_name": "www.shop.test"}
+    assert document["request"] == {"kind": "connection", "protocol": "tls", "port": 443, "server_name": "www.shop.test"}
     assert document["decision"]["route"] == "TLSRoute/default/exact"
     assert (document["winner"], document["hostname"], document["losers"][0]["match"]) == (None, "www.shop.test", None)
 
