@@ -82,7 +82,7 @@ def test_a_connection_that_waits_is_asked_to_go(role: Role, tmp_path: Path) -> N
         assert kept.recv(4096).startswith(b"HTTP/1.1 404")
         found.process.send_signal(signal.SIGTERM)
         found.named("draining")
-        assert found.page("/readyz")[0] == 503
+        until(lambda: found.page("/readyz")[0] == 503, "it is not ready any more")  # told before the engine knows
         kept.sendall(request)
         assert kept.recv(4096).startswith(b"HTTP/1.1 404")
         assert found.process.wait(LIMIT) == 0
