@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from ..translate import Status, to_document
-from ..translate.conditions import ConditionType, Reason
+from ..translate.conditions import DOMAIN, ConditionType, Reason
 
 Document = dict[str, Any]
 
@@ -81,7 +81,7 @@ def _generation(status: Document, controller_name: str) -> int:
 def _conditions(before: Iterable[Document], wanted: Iterable[Document], now: str) -> list[Document]:
     """Ours by type in place of those that were there; what was there of other types stays, ours that are gone go."""
     ours = {item["type"]: item for item in wanted}
-    kept = {item["type"]: item for item in before if item["type"] in ours or item["type"] not in OPTIONAL_TYPES}
+    kept = {item["type"]: item for item in before if item["type"] in ours or not _may_go(item["type"])}
     return [_dated(ours[kind], kept.get(kind), now) if kind in ours else kept[kind] for kind in {**kept, **ours}]
 
 
@@ -91,9 +91,16 @@ OPTIONAL_TYPES = frozenset(
         ConditionType.OVERLAPPING_TLS_CONFIG,
         ConditionType.INSECURE_FRONTEND_VALIDATION_MODE,
         ConditionType.PARTIALLY_INVALID,
+        # Of policies that are not accepted.
+        ConditionType.PROGRAMMED,
         ConditionType.SUPPORTED_VERSION,
     }
 )
+
+
+def _may_go(kind: str) -> bool:
+    """Whether a condition of this type is ours, and must not stay where we do not write it."""
+    return kind in OPTIONAL_TYPES or kind.startswith(f"{DOMAIN}/")
 
 
 def _dated(item: Document, before: Document | None, now: str) -> Document:

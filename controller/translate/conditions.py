@@ -22,6 +22,8 @@ class ConditionType(enum.StrEnum):
     SUPPORTED_VERSION = "SupportedVersion"
     #: Gateway.
     INSECURE_FRONTEND_VALIDATION_MODE = "InsecureFrontendValidationMode"
+    #: Gateway: policies hold for it in whose status it has no place (GEP-713: "signal on the ancestor").
+    POLICY_LIMIT_REACHED = "sluicegate.dev/PolicyLimitReached"
     #: Listeners.
     CONFLICTED = "Conflicted"
     OVERLAPPING_TLS_CONFIG = "OverlappingTLSConfig"
@@ -96,6 +98,8 @@ class Reason(enum.StrEnum):
 
     # Policies (GEP-713).
     AFFECTED = "Affected"
+    #: Ours.
+    ANCESTOR_LIMIT_REACHED = "AncestorLimitReached"
     CONFLICTED = "Conflicted"
     OVERRIDDEN = "Overridden"
     PARTIALLY_PROGRAMMED = "PartiallyProgrammed"

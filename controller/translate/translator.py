@@ -193,7 +193,8 @@ class Translator:
         judged = self._update_policies(memo, step, parents)
         touched = self._update_routes(memo, step, topology)
         services = self._update_backends(memo, step, touched.backends)
-        self._update_policy_facts(memo, step, topology, judged, touched.reads(services))
+        judged |= memo.policies.watchers.of(step.dirty | touched.reads(services))
+        self._update_policy_facts(memo, step, judged, parents)
         parents |= self._update_addresses(memo, step, services, parents)
         parents.update(map(owner_of, touched.listeners))
         self._update_statuses(memo, topology, parents)
@@ -277,19 +278,24 @@ class Translator:
         owners = {Target(*key) for key in parents}
         owners.update(whole for read in moved if (whole := whole_of(read)) and whole.kind in PARENT_KINDS)
         for target in owners:
-            before, is_there = memo.affected.get(target), ObjectKey(*target[:3]) in memo.parents.items()
-            found = conditions_of(policies.attached, target) if is_there else {}
-            if found:
-                memo.affected.put(target, found)
-            else:
-                memo.affected.drop(target)
-            if (found or None) != before:
-                parents.add(ObjectKey(*target[:3]))
+            self._tell_affected(memo, target, parents)
         looked = {item for key in owners for item in policies.listeners.under.get(key, ())} | memo.moved_listeners
         memo.moved_listeners.clear()
         for identifier in looked:
             self._name_in_listener(memo, identifier)
         return judged
+
+    def _tell_affected(self, memo: Memo, target: Target, parents: set[ObjectKey]) -> None:
+        """Say what a Gateway or ListenerSet is told about policies; where that is new it is added to `parents`."""
+        key = ObjectKey(*target[:3])
+        before = memo.affected.get(target)
+        found = conditions_of(memo.policies, target) if key in memo.parents.items() else {}
+        if found:
+            memo.affected.put(target, found)
+        else:
+            memo.affected.drop(target)
+        if (found or None) != before:
+            parents.add(key)
 
     def _name_in_listener(self, memo: Memo, identifier: str) -> None:
         policies = memo.policies
@@ -336,14 +342,24 @@ class Translator:
             services.add(replace_backend(memo, step.snapshot, identifier))
         return services
 
-    def _update_policy_facts(
-        self, memo: Memo, step: _Step, topology: Topology, judged: set[ObjectKey], touched: set[Read]
-    ) -> None:
-        """Say anew what becomes of policies, and put into the IR what is named."""
+    def _update_policy_facts(self, memo: Memo, step: _Step, keys: set[ObjectKey], parents: set[ObjectKey]) -> None:
+        """Say anew what becomes of some policies, and put into the IR what is named; adds to `parents` as before."""
         policies = memo.policies
-        keys = judged | policies.watchers.of(step.dirty) | policies.watchers.of(touched)
-        around = Around(step.snapshot, topology, policies.listeners, memo.routes, memo.users, memo.service_backends)
-        refresh_facts(policies, keys, lambda kind: PolicyLooks(kind, around, policies.attached), self.controller_name)
+        around = Around(
+            snapshot=step.snapshot,
+            gateways=memo.gateways.items(),
+            parents=memo.parents.items(),
+            listeners=policies.listeners,
+            routes=memo.routes,
+            users=memo.users,
+            service_backends=memo.service_backends,
+        )
+
+        def looks(kind: PolicyKind) -> PolicyLooks:
+            return PolicyLooks(kind, around, policies.attached)
+
+        for gateway in refresh_facts(policies, keys, looks, self.controller_name):
+            self._tell_affected(memo, Target(*gateway), parents)
         found = {key: policies.facts[key] for key in keys if key in policies.facts}
         memo.statuses.replace_part(keys, {key: item.status for key, item in found.items()})
         memo.diagnostics.replace_part(keys, {key: item.diagnostics for key, item in found.items() if item.diagnostics})

@@ -30,7 +30,15 @@ from sluicegate.controller.translate import (
     Translator,
     supported_features,
 )
-from sluicegate.controller.translate.status import Address, GatewayStatus, Kind, Reference, RouteParentStatus
+from sluicegate.controller.translate.status import (
+    Address,
+    GatewayStatus,
+    Kind,
+    PolicyAncestorStatus,
+    PolicyStatus,
+    Reference,
+    RouteParentStatus,
+)
 from sluicegate.processes.loop import Loop, Output
 
 NAME = "sluicegate.dev/controller"
@@ -181,6 +189,31 @@ def test_another_controllers_generation_of_a_route_is_no_matter_of_ours() -> Non
     assert foreign is not None
     foreign["parents"][0]["controllerName"] = "example.com/other"
     assert merged_status(foreign, route_status(condition(generation=2)), NAME, NOW, generation=3) is not None
+
+
+def test_what_policies_said_goes_with_them() -> None:
+    affected, foreign = "sluicegate.dev/LimitPolicyAffected", "example.com/LimitPolicyAffected"
+    for make in (gateway_status, route_status, policy_status):
+        before = merged_status(None, make(condition(), condition(affected), condition(foreign)), NAME, OLD)
+        after = merged_status(before, make(condition()), NAME, NOW)
+        assert after is not None
+        assert _types(after) == ["Accepted", foreign]
+    # A policy that is not accepted is not said to be programmed.
+    before = merged_status(None, policy_status(condition(), condition("Programmed")), NAME, OLD)
+    after = merged_status(before, policy_status(condition(status="False", reason="Conflicted")), NAME, NOW)
+    assert after is not None
+    assert _types(after) == ["Accepted"]
+
+
+def policy_status(*conditions: Condition) -> PolicyStatus:
+    reference = Reference(group="gateway.networking.k8s.io", kind="Gateway", name="gateway")
+    ancestor = PolicyAncestorStatus(ancestor_ref=reference, controller_name=NAME, conditions=conditions)
+    return PolicyStatus(ancestors=(ancestor,))
+
+
+def _types(status: dict[str, Any]) -> list[str]:
+    [holder] = status.get("parents") or status.get("ancestors") or [status]
+    return [item["type"] for item in holder["conditions"]]
 
 
 def test_conditions_that_come_and_go() -> None:

@@ -268,8 +268,19 @@ def test_more_gateways_than_a_status_has_room_for() -> None:
     world = World(policy("p", "HTTPRoute/all"), base=[*base, route("all", parents=names)])
     assert sorted(world.ancestors("p")) == sorted(names)[:MAX_ANCESTORS]
     assert "ancestor-limit" in world.told("p")
-    # It holds for all of them.
+    # It holds for all of them, and those that are not in it are told.
     assert len(world.named()) == 2
+
+    def told() -> set[str]:
+        type_ = "sluicegate.dev/PolicyLimitReached"
+        statuses = {key.name: to_document(item) for key, item in world.now.statuses.items() if key.kind == "Gateway"}
+        return {name for name, item in statuses.items() if any(it["type"] == type_ for it in item["conditions"])}
+
+    assert told() == set(names[MAX_ANCESTORS:])
+    world.apply(gone=(ObjectKey("Gateway", "shop", names[0]),))
+    assert told() == set(names[MAX_ANCESTORS + 1 :])
+    world.apply(gone=(ObjectKey("LimitPolicy", "shop", "p"),))
+    assert told() == set()
 
 
 def test_a_changed_policy_costs_what_it_touches() -> None:

@@ -9,7 +9,7 @@ from ...api import Gateway, ObjectKey, Route, Service
 from ...store.snapshot import Snapshot
 from ..backends import Transport, backend_name, service_port
 from ..routes import RouteFacts
-from ..topology import Read, Topology
+from ..topology import GatewayFacts, ParentView, Read
 from .attach import Attached, attached_read
 from .effective import Place, Source, Target, service_place
 from .registry import PolicyKind
@@ -21,7 +21,9 @@ class Around:
     """What there is in a translation besides policies.
 
     Attributes:
-        snapshot, topology: of this moment.
+        snapshot: of this moment.
+        gateways: ours, by key.
+        parents: Gateways and ListenerSets as routes see them.
         listeners: where listeners are.
         routes: facts by route.
         users: routes, with their Gateways that speak to backends, by backend id.
@@ -29,7 +31,8 @@ class Around:
     """
 
     snapshot: Snapshot
-    topology: Topology
+    gateways: Mapping[ObjectKey, GatewayFacts]
+    parents: Mapping[Read, ParentView]
     listeners: ListenerPlaces
     routes: Mapping[ObjectKey, RouteFacts]
     users: Mapping[str, Mapping[ObjectKey, tuple[ObjectKey, ...]]]
@@ -50,7 +53,7 @@ class PolicyLooks:
         label = f"{target.kind} {target.namespace}/{target.name}"
         self.noted.add((target.kind, target.namespace, target.name))
         if target.kind in {"Gateway", "ListenerSet"}:
-            view = self.around.topology.parents.get(ObjectKey(*target[:3]))
+            view = self.around.parents.get(ObjectKey(*target[:3]))
             if view is None:
                 return f"{label} is not one that this controller serves"
             sections, word = [point.name for point in view.points], "listener"
@@ -113,5 +116,5 @@ class PolicyLooks:
     def gateway(self, key: ObjectKey) -> Gateway | None:
         """A Gateway of ours."""
         self.noted.add(key)
-        found = self.around.topology.gateways.get(key)
+        found = self.around.gateways.get(key)
         return found.object if found is not None else None

@@ -16,7 +16,7 @@ from sluicegate import ir
 
 from ...api import ObjectKey
 from ...store.snapshot import Changes, Snapshot
-from ..conditions import Reason, affected_type
+from ..conditions import ConditionType, Reason, affected_type
 from ..grants import Grants
 from ..ledger import Ledger
 from ..options import Options
@@ -28,7 +28,7 @@ from .attach import Attached, attached_read, judge_policy
 from .effective import Place, Target
 from .judged import Judged
 from .registry import POLICIES, PolicyKind
-from .status import Looks, PolicyFacts, policy_facts
+from .status import Looks, PolicyFacts, listed, policy_facts
 
 #: Conditions of an object by its section (empty: its own): type and verdict.
 Conditions = Mapping[str, tuple[tuple[str, Verdict], ...]]
@@ -87,6 +87,7 @@ class PolicyMemo:
         uses: how often an id is named in the IR.
         touched: ids whose use or content may have changed in this translation.
         listeners: where they are.
+        beyond: policies by the Gateways for which their status has no place.
     """
 
     kinds: tuple[PolicyKind, ...] = POLICIES
@@ -99,6 +100,7 @@ class PolicyMemo:
     uses: dict[str, int] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
     listeners: ListenerPlaces = field(default_factory=ListenerPlaces)
+    beyond: dict[ObjectKey, set[ObjectKey]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, kinds: tuple[PolicyKind, ...]) -> PolicyMemo:
@@ -164,10 +166,16 @@ def _fault(judged: Judged) -> str:
     return "" if accepted.ok else f"{judged.policy.key.kind} {judged.policy.name}: {accepted.message}"
 
 
-def conditions_of(attached: Attached, whole: Target) -> Conditions:
+def conditions_of(memo: PolicyMemo, whole: Target) -> Conditions:
     """What an object and its sections are told about the policies that are attached to each of them."""
-    sections = attached.sections(whole)
-    return {section: affected(attached, whole._replace(section=section)) for section in sections}
+    attached = memo.attached
+    found = {section: affected(attached, whole._replace(section=section)) for section in attached.sections(whole)}
+    beyond = memo.beyond.get(ObjectKey(*whole[:3]))
+    if beyond:
+        message = f"No place in the status of {listed(map(str, sorted(beyond)))}; they hold all the same"
+        limit = Verdict(True, Reason.ANCESTOR_LIMIT_REACHED, message)
+        found[""] = (*found.get("", ()), (ConditionType.POLICY_LIMIT_REACHED, limit))
+    return found
 
 
 def affected(attached: Attached, target: Target, *, sections: bool = False) -> tuple[tuple[str, Verdict], ...]:
@@ -177,7 +185,7 @@ def affected(attached: Attached, target: Target, *, sections: bool = False) -> t
 
 
 def _told(kind: str, policies: Iterable[ObjectKey]) -> Verdict:
-    names = ", ".join(f"{key.namespace}/{key.name}" for key in policies)
+    names = listed(f"{key.namespace}/{key.name}" for key in policies)
     return Verdict(True, Reason.AFFECTED, f"Policies of kind {kind}: {names}")
 
 
@@ -204,16 +212,24 @@ def needed_trust(memo: PolicyMemo) -> dict[str, ir.Trust]:
 
 def refresh_facts(
     memo: PolicyMemo, keys: Iterable[ObjectKey], looks: Callable[[PolicyKind], Looks], controller_name: str
-) -> None:
-    """Say anew what becomes of some policies, those that are gone among them."""
+) -> set[ObjectKey]:
+    """Say anew what becomes of some policies, those that are gone among them.
+
+    Returns:
+        Gateways that found a place in a status, or have none any more.
+    """
     kinds = {kind.kind: kind for kind in memo.kinds}
+    moved: set[ObjectKey] = set()
     for key in keys:
-        judged = memo.judged.get(key)
-        if judged is None:
-            memo.facts.pop(key, None)
-            memo.watchers.replace(key, frozenset())
-            continue
-        kind = kinds[key.kind]
-        facts = policy_facts(kind, judged, looks(kind), controller_name)
-        memo.facts[key] = facts
-        memo.watchers.replace(key, facts.reads)
+        judged, old, new = memo.judged.get(key), memo.facts.pop(key, None), None
+        if judged is not None:
+            kind = kinds[key.kind]
+            new = memo.facts[key] = policy_facts(kind, judged, looks(kind), controller_name)
+        memo.watchers.replace(key, new.reads if new is not None else frozenset())
+        before, after = (frozenset(item.beyond if item is not None else ()) for item in (old, new))
+        for gateway in before - after:
+            memo.beyond[gateway].discard(key)
+        for gateway in after - before:
+            memo.beyond.setdefault(gateway, set()).add(key)
+        moved |= before ^ after
+    return moved

@@ -170,7 +170,12 @@ def _programmed(kind: PolicyKind, ancestor: _Ancestor) -> Verdict:
 
 
 def _named(policies: Iterable[ObjectKey], kind: str) -> str:
-    """Names of policies, for people."""
-    every = sorted(dict.fromkeys(policies))
+    """Names of policies of one kind in the namespace of an object, for people."""
+    return f"{kind} {listed(item.name for item in sorted(dict.fromkeys(policies)))}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """A list for people; what is too much is counted."""
+    every = list(names)
     more = f" and {len(every) - MAX_NAMED} more" if len(every) > MAX_NAMED else ""
-    return f"{kind} {', '.join(item.name for item in every[:MAX_NAMED])}{more}"
+    return f"{', '.join(every[:MAX_NAMED])}{more}"
