@@ -144,6 +144,16 @@ def test_what_the_api_server_refuses_has_no_conditions(check: Check, command: Ru
     assert "Accepted=True" not in text
 
 
+def test_a_condition_that_is_not_as_usual_says_why(check: Check, command: Run, tmp_path: Path) -> None:
+    check(gateway(listener(), https(secret="not-yet")))
+    text = command("check", tmp_path / "all.yaml")[1]
+    assert (
+        "\n  Accepted=True (ListenersNotValid): Some listeners are valid; waiting for their certificates: https" in text
+    )
+    assert "\n  listener http: Accepted=True (Accepted)\n" in text
+    assert "\n  listener http: Conflicted=False (NoConflicts)\n" in text
+
+
 def test_an_unknown_field_is_an_error_once(check: Check) -> None:
     misspelt = route(rule("/", "app"), hostname=["a.test"])
     status, document = check(gateway(), misspelt, SERVICE)

@@ -170,8 +170,8 @@ def _lines(report: CheckReport, *, conditions: bool) -> Iterator[str]:
             yield f"{entry.object}  {entry.path}:{entry.line}"
             for label, condition in _conditions(entry.status):
                 where = f"{label}: " if label else ""
-                good = condition["status"] == ("False" if condition["type"] == "Conflicted" else "True")
-                message = "" if good else f": {condition['message']}"
+                usual = condition["reason"] in {condition["type"], "NoConflicts"}
+                message = "" if usual else f": {condition['message']}"
                 yield f"  {where}{condition['type']}={condition['status']} ({condition['reason']}){message}"
         for name in report.refused:
             if name:
