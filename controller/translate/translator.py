@@ -10,38 +10,36 @@ Stages, each fed only with what changed:
 
 1. topology: Gateways, ListenerSets, listeners, certificates: those that changed or looked at something that changed,
    with those that they may have a dispute with (`parts`);
-2. routes: those that changed, and those that looked at something that changed;
-3. backends and endpoints: those of Services, EndpointSlices and routes that changed; no route is touched;
-4. policies: when a policy, or a Service or ConfigMap that one names, changed;
-5. data planes: those whose Gateways, class or parameters changed; addresses when a Service of theirs, its endpoints or
+2. policies by themselves: those that changed, or refer to something that did; listeners name what holds for them;
+3. routes: those that changed, and those that looked at something that changed, policies among that;
+4. backends and endpoints: those of Services, EndpointSlices, policies and routes that changed; no route is touched;
+5. what becomes of policies: those that changed, or looked at a target or a neighbour that did (`policy_stages`);
+6. data planes: those whose Gateways, class or parameters changed; addresses when a Service of theirs, its endpoints or
    a node changed;
-6. statuses of parents whose counts of attached routes changed.
+7. statuses of parents whose counts of attached routes changed, or that are told something else about policies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-
-import msgspec
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from sluicegate import ir
 
 from .. import DEFAULT_CONTROLLER_NAME
-from ..api import ROUTE_KINDS, EndpointSlice, ObjectKey, ReferenceGrant, Route, Service
-from ..api.kinds import PARENT_KINDS, of_role
+from ..api import ROUTE_KINDS, EndpointSlice, ObjectKey, ReferenceGrant, Route
+from ..api.kinds import of_role
 from ..store.snapshot import Changes, Snapshot
 from .addresses import assigned_addresses
 from .features import supported_features
-from .gateways import Surroundings, judge_classes, namespace_labels
+from .gateways import Surroundings, judge_classes
 from .grants import index_grants
 from .memo import Memo, Pair
 from .options import Options
 from .policies.attach import whole_of
-from .policies.effective import Place, Target
-from .policies.looks import Around, PolicyLooks
 from .policies.registry import POLICIES, PolicyKind
-from .policies.stage import PolicyMemo, affected, conditions_of, judge, needed_trust, refresh_facts, settle_names
+from .policies.stage import PolicyMemo
+from .policy_stages import update_policies, update_policy_facts
 from .quarantine import Quarantine
 from .report import Programming, class_status, owner_of
 from .routes import translate_route
@@ -56,10 +54,10 @@ from .stages import (
     tell_shadowed,
 )
 from .state import State
-from .status import Verdict
-from .topology import Classes, ParentView, Read, Topology
+from .topology import Classes, Read, Topology
 from .translation import Translation, parent_statuses
 from .versions import version_verdict
+from .world import Step, World
 
 #: Kinds whose objects are noted one by one by what looked at them.
 _NOTED_KINDS = of_role("reference")
@@ -67,50 +65,6 @@ _NOTED_KINDS = of_role("reference")
 
 #: Takes a translation; raises `ir.RefusedError` where the engine refuses it.
 Take = Callable[[Translation], object]
-
-
-class _World:
-    """What routes look at: the snapshot, and the parents of this moment."""
-
-    def __init__(self, snapshot: Snapshot, memo: Memo, topology: Topology, options: Options) -> None:
-        self._services = snapshot.table("Service")
-        self._snapshot = snapshot
-        self._grants = memo.grants
-        self._parents = topology.parents
-        self._implicit = options.implicit_namespaces
-        self._policies = memo.policies
-
-    def parent(self, key: Read) -> ParentView | None:
-        return self._parents.get(key)
-
-    def service(self, namespace: str, name: str) -> Service | None:
-        found = self._services.get((namespace, name))
-        return found if isinstance(found, Service) else None
-
-    def grants(self, namespace: str) -> Iterable[ReferenceGrant]:
-        return self._grants.get(namespace, ())
-
-    def namespace_labels(self, name: str) -> dict[str, str] | None:
-        return namespace_labels(self._snapshot, name, implicit=self._implicit)
-
-    def policies(self, place: Place) -> tuple[str, ...]:
-        return self._policies.attached.names(place)
-
-    def policy_fault(self, place: Place) -> str:
-        return self._policies.fault(self.policies(place))
-
-    def affected(self, target: Target) -> tuple[tuple[str, Verdict], ...]:
-        return affected(self._policies.attached, target, sections=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """One translation: what is there, what changed, and what of it routes and topology may have looked at."""
-
-    options: Options
-    snapshot: Snapshot
-    changes: Changes
-    dirty: set[Read]
 
 
 class Translator:
@@ -184,17 +138,17 @@ class Translator:
 
     def _translate(self, memo: Memo, snapshot: Snapshot, options: Options) -> Translation:
         changes = snapshot.changes_since(memo.snapshot)
-        step = _Step(options, snapshot, changes, _dirty_reads(changes))
+        step = Step(options, snapshot, changes, _dirty_reads(changes))
         if "ReferenceGrant" in changes:
             memo.grants = index_grants(
                 item for item in snapshot.table("ReferenceGrant").values() if isinstance(item, ReferenceGrant)
             )
         topology, parents = self._update_topology(memo, step)
-        judged = self._update_policies(memo, step, parents)
+        judged = update_policies(memo, step, parents)
         touched = self._update_routes(memo, step, topology)
         services = self._update_backends(memo, step, touched.backends)
         judged |= memo.policies.watchers.of(step.dirty | touched.reads(services))
-        self._update_policy_facts(memo, step, judged, parents)
+        update_policy_facts(memo, step, judged, parents, self.controller_name)
         parents |= self._update_addresses(memo, step, services, parents)
         parents.update(map(owner_of, touched.listeners))
         self._update_statuses(memo, topology, parents)
@@ -202,7 +156,7 @@ class Translator:
         memo.translation = self._publish(memo, snapshot, topology, parents)
         return memo.translation
 
-    def _update_topology(self, memo: Memo, step: _Step) -> tuple[Topology, set[ObjectKey]]:
+    def _update_topology(self, memo: Memo, step: Step) -> tuple[Topology, set[ObjectKey]]:
         """Translate again the Gateways that something changed for; adds parents that changed to `dirty`.
 
         Returns:
@@ -247,7 +201,7 @@ class Translator:
         self._update_class_statuses(memo, topology, old)
         return topology, {*changed_gateways, *changed_sets, *changed_families}
 
-    def _update_classes(self, memo: Memo, step: _Step) -> Classes:
+    def _update_classes(self, memo: Memo, step: Step) -> Classes:
         old = memo.classes
         if old is not None and "GatewayClass" not in step.changes and step.dirty.isdisjoint(old.reads):
             return old
@@ -264,50 +218,7 @@ class Translator:
         new = {item.key: class_status(item, verdict, topology) for item, verdict in topology.classes}
         memo.statuses.replace_part([item.key for item, _ in old.classes] if old is not None else (), new)
 
-    def _update_policies(self, memo: Memo, step: _Step, parents: set[ObjectKey]) -> set[ObjectKey]:
-        """Judge policies, and name them in listeners.
-
-        Adds what they are and were attached to to `dirty`, and parents that are told something else to `parents`.
-
-        Returns:
-            The policies that were judged.
-        """
-        policies = memo.policies
-        judged, moved = judge(policies, step.snapshot, step.changes, step.dirty, memo.grants, step.options)
-        step.dirty.update(moved)
-        owners = {Target(*key) for key in parents}
-        owners.update(whole for read in moved if (whole := whole_of(read)) and whole.kind in PARENT_KINDS)
-        for target in owners:
-            self._tell_affected(memo, target, parents)
-        looked = {item for key in owners for item in policies.listeners.under.get(key, ())} | memo.moved_listeners
-        memo.moved_listeners.clear()
-        for identifier in looked:
-            self._name_in_listener(memo, identifier)
-        return judged
-
-    def _tell_affected(self, memo: Memo, target: Target, parents: set[ObjectKey]) -> None:
-        """Say what a Gateway or ListenerSet is told about policies; where that is new it is added to `parents`."""
-        key = ObjectKey(*target[:3])
-        before = memo.affected.get(target)
-        found = conditions_of(memo.policies, target) if key in memo.parents.items() else {}
-        if found:
-            memo.affected.put(target, found)
-        else:
-            memo.affected.drop(target)
-        if (found or None) != before:
-            parents.add(key)
-
-    def _name_in_listener(self, memo: Memo, identifier: str) -> None:
-        policies = memo.policies
-        old, new = memo.listeners.get(identifier), memo.part_listeners.get(identifier)
-        names = policies.attached.names(policies.listeners.places[identifier][1]) if new is not None else ()
-        policies.count(old.policies if old is not None else (), names)
-        if new is None:
-            memo.listeners.drop(identifier)
-        else:
-            memo.listeners.put(identifier, msgspec.structs.replace(new, policies=names) if names else new)
-
-    def _update_routes(self, memo: Memo, step: _Step, topology: Topology) -> Touched:
+    def _update_routes(self, memo: Memo, step: Step, topology: Topology) -> Touched:
         """Translate the routes that changed, and those that looked at something that changed."""
         changed = {ObjectKey(kind, *pair) for kind in ROUTE_KINDS for pair in step.changes.get(kind, ())}
         changed |= memo.readers.of(step.dirty)
@@ -315,7 +226,7 @@ class Translator:
         if not changed:
             return touched
         touched.routes = changed
-        world = _World(step.snapshot, memo, topology, self.options)
+        world = World(step.snapshot, memo, topology, self.options)
         for key in changed:
             route = step.snapshot.get(key)
             facts = None
@@ -325,7 +236,7 @@ class Translator:
         tell_shadowed(memo, touched.places)
         return touched
 
-    def _update_backends(self, memo: Memo, step: _Step, touched: set[str]) -> set[Pair]:
+    def _update_backends(self, memo: Memo, step: Step, touched: set[str]) -> set[Pair]:
         """Bring backends and endpoints up to date; returns the Services that may have changed, endpoints included."""
         services: set[Pair] = set(step.changes.get("Service", ()))
         policies = (whole for read in step.dirty if (whole := whole_of(read)) is not None and whole.kind == "Service")
@@ -342,34 +253,7 @@ class Translator:
             services.add(replace_backend(memo, step.snapshot, identifier))
         return services
 
-    def _update_policy_facts(self, memo: Memo, step: _Step, keys: set[ObjectKey], parents: set[ObjectKey]) -> None:
-        """Say anew what becomes of some policies, and put into the IR what is named; adds to `parents` as before."""
-        policies = memo.policies
-        around = Around(
-            snapshot=step.snapshot,
-            gateways=memo.gateways.items(),
-            parents=memo.parents.items(),
-            listeners=policies.listeners,
-            routes=memo.routes,
-            users=memo.users,
-            service_backends=memo.service_backends,
-        )
-
-        def looks(kind: PolicyKind) -> PolicyLooks:
-            return PolicyLooks(kind, around, policies.attached)
-
-        for gateway in refresh_facts(policies, keys, looks, self.controller_name):
-            self._tell_affected(memo, Target(*gateway), parents)
-        found = {key: policies.facts[key] for key in keys if key in policies.facts}
-        memo.statuses.replace_part(keys, {key: item.status for key, item in found.items()})
-        memo.diagnostics.replace_part(keys, {key: item.diagnostics for key, item in found.items() if item.diagnostics})
-        if settle_names(policies, memo.ir_policies) or memo.moved_trust:
-            memo.trust.replace({**memo.part_trust, **needed_trust(policies)})
-            memo.moved_trust = False
-
-    def _update_addresses(
-        self, memo: Memo, step: _Step, services: set[Pair], parents: set[ObjectKey]
-    ) -> set[ObjectKey]:
+    def _update_addresses(self, memo: Memo, step: Step, services: set[Pair], parents: set[ObjectKey]) -> set[ObjectKey]:
         """Look up what addresses data planes have where that may have changed; returns those Gateways."""
         gateways = memo.gateways.items()
         look = {key for key in parents if key.kind == "Gateway"}

@@ -1,0 +1,92 @@
+"""The stages of policies within a translation: judged before routes, told about behind backends.
+
+In between listeners, routes and backends ask which policies hold for them (`policies/attach`).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..api import ObjectKey
+from ..api.kinds import PARENT_KINDS
+from .memo import Memo
+from .policies.attach import whole_of
+from .policies.effective import Target
+from .policies.looks import Around, PolicyLooks
+from .policies.registry import PolicyKind
+from .policies.stage import conditions_of, judge, needed_trust, refresh_facts, settle_names
+from .world import Step
+
+
+def update_policies(memo: Memo, step: Step, parents: set[ObjectKey]) -> set[ObjectKey]:
+    """Judge policies, and name them in listeners.
+
+    Adds what they are and were attached to to `dirty`, and parents that are told something else to `parents`.
+
+    Returns:
+        The policies that were judged.
+    """
+    policies = memo.policies
+    judged, moved = judge(policies, step.snapshot, step.changes, step.dirty, memo.grants, step.options)
+    step.dirty.update(moved)
+    owners = {Target(*key) for key in parents}
+    owners.update(whole for read in moved if (whole := whole_of(read)) and whole.kind in PARENT_KINDS)
+    for target in owners:
+        _tell_affected(memo, target, parents)
+    looked = {item for key in owners for item in policies.listeners.under.get(key, ())} | memo.moved_listeners
+    memo.moved_listeners.clear()
+    for identifier in looked:
+        _name_in_listener(memo, identifier)
+    return judged
+
+
+def update_policy_facts(
+    memo: Memo, step: Step, keys: set[ObjectKey], parents: set[ObjectKey], controller_name: str
+) -> None:
+    """Say anew what becomes of some policies, and put into the IR what is named; adds to `parents` as before."""
+    policies = memo.policies
+    around = Around(
+        snapshot=step.snapshot,
+        gateways=memo.gateways.items(),
+        parents=memo.parents.items(),
+        listeners=policies.listeners,
+        routes=memo.routes,
+        users=memo.users,
+        service_backends=memo.service_backends,
+    )
+
+    def looks(kind: PolicyKind) -> PolicyLooks:
+        return PolicyLooks(kind, around, policies.attached)
+
+    for gateway in refresh_facts(policies, keys, looks, controller_name):
+        _tell_affected(memo, Target(*gateway), parents)
+    found = {key: policies.facts[key] for key in keys if key in policies.facts}
+    memo.statuses.replace_part(keys, {key: item.status for key, item in found.items()})
+    memo.diagnostics.replace_part(keys, {key: item.diagnostics for key, item in found.items() if item.diagnostics})
+    if settle_names(policies, memo.ir_policies) or memo.moved_trust:
+        memo.trust.replace({**memo.part_trust, **needed_trust(policies)})
+        memo.moved_trust = False
+
+
+def _tell_affected(memo: Memo, target: Target, parents: set[ObjectKey]) -> None:
+    """Say what a Gateway or ListenerSet is told about policies; where that is new it is added to `parents`."""
+    key = ObjectKey(*target[:3])
+    before = memo.affected.get(target)
+    found = conditions_of(memo.policies, target) if key in memo.parents.items() else {}
+    if found:
+        memo.affected.put(target, found)
+    else:
+        memo.affected.drop(target)
+    if (found or None) != before:
+        parents.add(key)
+
+
+def _name_in_listener(memo: Memo, identifier: str) -> None:
+    policies = memo.policies
+    old, new = memo.listeners.get(identifier), memo.part_listeners.get(identifier)
+    names = policies.attached.names(policies.listeners.places[identifier][1]) if new is not None else ()
+    policies.count(old.policies if old is not None else (), names)
+    if new is None:
+        memo.listeners.drop(identifier)
+    else:
+        memo.listeners.put(identifier, msgspec.structs.replace(new, policies=names) if names else new)

@@ -1,0 +1,67 @@
+"""What one translation has before it: the snapshot, what changed, and the parents and policies of this moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..api import ReferenceGrant, Service
+from ..store.snapshot import Changes, Snapshot
+from .gateways import namespace_labels
+from .memo import Memo
+from .options import Options
+from .policies.effective import Place, Target
+from .policies.stage import affected
+from .status import Verdict
+from .topology import ParentView, Read, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One translation: what is there, what changed, and what of it routes and topology may have looked at."""
+
+    options: Options
+    snapshot: Snapshot
+    changes: Changes
+    dirty: set[Read]
+
+
+class World:
+    """What routes look at: the snapshot, and the parents of this moment."""
+
+    def __init__(self, snapshot: Snapshot, memo: Memo, topology: Topology, options: Options) -> None:
+        self._services = snapshot.table("Service")
+        self._snapshot = snapshot
+        self._grants = memo.grants
+        self._parents = topology.parents
+        self._implicit = options.implicit_namespaces
+        self._policies = memo.policies
+
+    def parent(self, key: Read) -> ParentView | None:
+        """Look up a parent of this controller."""
+        return self._parents.get(key)
+
+    def service(self, namespace: str, name: str) -> Service | None:
+        """Look up a Service."""
+        found = self._services.get((namespace, name))
+        return found if isinstance(found, Service) else None
+
+    def grants(self, namespace: str) -> Iterable[ReferenceGrant]:
+        """Look up the grants of a namespace."""
+        return self._grants.get(namespace, ())
+
+    def namespace_labels(self, name: str) -> dict[str, str] | None:
+        """Look up the labels of a namespace."""
+        return namespace_labels(self._snapshot, name, implicit=self._implicit)
+
+    def policies(self, place: Place) -> tuple[str, ...]:
+        """Look up the policies that hold at a place, by id."""
+        return self._policies.attached.names(place)
+
+    def policy_fault(self, place: Place) -> str:
+        """Say why a policy at a place cannot be honoured; empty: all can."""
+        return self._policies.fault(self.policies(place))
+
+    def affected(self, target: Target) -> tuple[tuple[str, Verdict], ...]:
+        """Look up what an object is told about its policies and those of its sections."""
+        return affected(self._policies.attached, target, sections=True)
