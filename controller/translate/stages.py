@@ -237,7 +237,8 @@ def replace_parts(memo: Memo, replaced: Replaced, options: ProvisionOptions | No
     memo.families.replace_part(joined(old, "families"), joined(new, "families"))
     memo.parents.replace_part(joined(old, "parents"), joined(new, "parents"))
     before, listeners = joined(old, "listeners"), joined(new, "listeners")
-    memo.moved_listeners.update(before, listeners)
+    memo.moved_listeners.update(name for name, item in listeners.items() if before.get(name) != item)
+    memo.moved_listeners.update(name for name in before if name not in listeners)
     for name in before:
         memo.part_listeners.pop(name, None)
     memo.part_listeners.update(listeners)
