@@ -17,6 +17,7 @@ DISTRIBUTIONS = {
     "re2": "google-re2",
     "tomli_w": "tomli-w",
     "yaml": "pyyaml",
+    "prometheus_client": "prometheus-client",
 }
 #: The plugin for pytest is imported by pytest alone.
 BY_OTHERS = {"pytest"}

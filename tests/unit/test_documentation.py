@@ -179,7 +179,7 @@ def test_every_metric_is_documented() -> None:
 
 def test_every_metric_of_the_controller_is_documented() -> None:
     settings = load_controller_settings({}, {}, "1")
-    metrics = role.Controller(cast("Client", None), settings, Log("text"), "1").metrics()
+    metrics = role.Controller(cast("Client", None), settings, Log("text"), "1").metrics.text().decode()
     documented = rows(document("metrics.md", "The controller"), 4)
     assert re.findall(r"^# TYPE (\w+) (\w+)$", metrics, re.MULTILINE) == [cells[:2] for cells in documented]
     for name, _, labels, _ in documented:

@@ -22,7 +22,7 @@ Problems = Callable[[], Iterable[str]]
 class Admin:
     """Serves what probes and Prometheus ask for."""
 
-    def __init__(self, address: str, health: Problems, readiness: Problems, metrics: Callable[[], str]) -> None:
+    def __init__(self, address: str, health: Problems, readiness: Problems, metrics: Callable[[], bytes]) -> None:
         """Make a listener that does not listen yet.
 
         Args:
@@ -63,7 +63,7 @@ class Admin:
         await self._runner.cleanup()
 
     async def _show_metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=self._metrics().encode(), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=self._metrics(), headers={"Content-Type": CONTENT_TYPE})
 
 
 async def _probe(problems: Iterable[str]) -> web.Response:

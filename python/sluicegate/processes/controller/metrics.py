@@ -1,66 +1,117 @@
-"""The controller's metrics in the Prometheus text format.
+"""The controller's metrics, by `prometheus-client`: what there is at the moment that somebody asks.
 
 A series for each writer and each data plane: they end with what they count.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from prometheus_client import Histogram, ProcessCollector
+from prometheus_client.core import CollectorRegistry, CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
 
 #: Upper bounds in seconds.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+#: Where an exception may be caught.
+STAGES = ("watch", "translate", "write", "step", "log")
 
-Labels = Mapping[str, str]
-Sample = tuple[Labels, float]
+_PREFIX = "sluicegate_controller"
+#: What of the process is told; `ProcessCollector` has more.
+_PROCESS = frozenset({"process_resident_memory_bytes", "process_cpu_seconds"})
 
-_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+
+class Figures(NamedTuple):
+    """What the controller counts, at one moment.
+
+    Attributes:
+        leading: it writes.
+        ready: all was translated.
+        writes: objects written, by writer.
+        waiting: objects that wait to be written, by writer.
+        provisioning_failures: Gateways whose data plane could not be provisioned.
+        planes: pods on the config stream, by namespace and name of the data plane.
+        unusable: objects that cannot be used as they are.
+        exceptions: faults of the controller itself, by stage.
+        faults: what stands still.
+    """
+
+    leading: bool
+    ready: bool
+    writes: Mapping[str, int]
+    waiting: Mapping[str, int]
+    provisioning_failures: int
+    planes: Mapping[tuple[str, str], int]
+    unusable: int
+    exceptions: Mapping[str, int]
+    faults: int
 
 
-class Durations:
-    """A histogram of seconds."""
+class ControllerMetrics:
+    """All metrics of a controller; a collector of `prometheus-client`."""
 
-    def __init__(self) -> None:
-        self._counts = [0] * (len(BUCKETS) + 1)
-        self._sum = 0.0
+    def __init__(self, figures: Callable[[], Figures]) -> None:
+        """Tell what `figures` says when it is asked."""
+        self._figures = figures
+        text = "From a change to its configuration and status."
+        self._durations = Histogram(f"{_PREFIX}_reconcile_seconds", text, buckets=BUCKETS, registry=None)
+        self._process = ProcessCollector(registry=None)
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
 
     def observe(self, seconds: float) -> None:
-        """Count one duration."""
-        self._counts[bisect_left(BUCKETS, seconds)] += 1
-        self._sum += seconds
+        """Count one round of the control loop."""
+        self._durations.observe(seconds)
 
-    def lines(self, name: str, text: str) -> Iterable[str]:
-        """The histogram as text."""
-        yield from _head(name, "histogram", text)
-        total = 0
-        for bound, count in zip((*map(str, BUCKETS), "+Inf"), self._counts, strict=True):
-            total += count
-            yield f'{name}_bucket{{le="{bound}"}} {total}'
-        yield f"{name}_sum {self._sum}"
-        yield f"{name}_count {total}"
+    def text(self) -> bytes:
+        """Everything in the Prometheus text format."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """Everything, in the order of `docs/metrics.md`."""
+        now = self._figures()
+        yield _gauge("leading", "1 for the replica that writes.", now.leading)
+        yield _gauge("ready", "1 once all was translated.", now.ready)
+        for metric in self._durations.collect():
+            # When it was made is no news: it is the start of the process.
+            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+            yield metric
+        yield _family(CounterMetricFamily, "writes", "Objects written to the API.", ["writer"], _by(now.writes))
+        yield _family(
+            GaugeMetricFamily, "queue_depth", "Objects that wait to be written.", ["writer"], _by(now.waiting)
+        )
+        yield _gauge(
+            "provisioning_failures", "Gateways whose data plane could not be provisioned.", now.provisioning_failures
+        )
+        text = "Pods on the config stream, by data plane."
+        yield _family(GaugeMetricFamily, "connected_pods", text, ["namespace", "name"], sorted(now.planes.items()))
+        yield _gauge("unusable", "Objects that cannot be used as they are.", now.unusable)
+        counts = {stage: now.exceptions.get(stage, 0) for stage in STAGES}
+        text = "Faults of the controller itself, caught."
+        yield _family(CounterMetricFamily, "exceptions", text, ["stage"], _by(counts))
+        yield _gauge("faults", "What stands still: watches, a translation.", now.faults)
+        for metric in sorted(self._process.collect(), key=lambda metric: metric.type, reverse=True):
+            if metric.name in _PROCESS:
+                yield metric
 
 
-def lines(name: str, kind: str, text: str, samples: Iterable[Sample]) -> Iterable[str]:
-    """One family of samples as text."""
-    yield from _head(name, kind, text)
-    for labels, value in samples:
-        shown = ",".join(f'{key}="{item.translate(_ESCAPES)}"' for key, item in labels.items())
-        yield f"{name}{{{shown}}} {value:g}" if shown else f"{name} {value:g}"
+def _by(values: Mapping[str, int]) -> Iterator[tuple[tuple[str], int]]:
+    return (((name,), value) for name, value in values.items())
 
 
-def resident_bytes() -> int:
-    """Memory of this process that is in use; 0 where the system does not say."""
-    try:
-        text = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return 0
-    for line in text.splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    return 0
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"{_PREFIX}_{name}", text, value=value)
 
 
-def _head(name: str, kind: str, text: str) -> Iterable[str]:
-    yield f"# HELP {name} {text}"
-    yield f"# TYPE {name} {kind}"
+def _family(
+    kind: type[CounterMetricFamily | GaugeMetricFamily],
+    name: str,
+    text: str,
+    labels: list[str],
+    samples: Iterable[tuple[tuple[str, ...], int]],
+) -> Metric:
+    family = kind(f"{_PREFIX}_{name}", text, labels=labels)
+    for values, value in samples:
+        family.add_metric(list(values), value)
+    return family

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any
 
@@ -41,11 +40,8 @@ from ..job import Job
 from ..loop import Loop, Output
 from ..process import Process
 from ..start_error import StartError
-from .metrics import Durations, lines, resident_bytes
+from .metrics import ControllerMetrics, Figures
 from .settings import ControllerSettings
-
-#: Where an exception may be caught.
-STAGES = ("watch", "translate", "write", "step", "log")
 
 
 async def run_controller(settings: ControllerSettings, version: str) -> int:
@@ -136,7 +132,7 @@ class Controller:
         self._log = log
         self._admin: Admin | None = None
         self._leads = Leadership()
-        self._durations = Durations()
+        self.metrics = ControllerMetrics(self.figures)
         name = settings.controller_name
         self._identity = Identity(client, settings.namespace, [settings.stream_host], self._log.warning)
         self._events = EventWriter(client, name, settings.pod, self._log.warning)
@@ -179,7 +175,7 @@ class Controller:
             reports,
             self._log.warning,
             resources=WATCHED_TO_PROVISION,
-            observe=self._durations.observe,
+            observe=self.metrics.observe,
         )
 
         self._follower = Follower(
@@ -194,7 +190,7 @@ class Controller:
         """
         if self._settings.admin == "off":
             return
-        self._admin = Admin(self._settings.admin, self._loop.faults, self._missing, self.metrics)
+        self._admin = Admin(self._settings.admin, self._loop.faults, self._missing, self.metrics.text)
         try:
             await self._admin.start()
         except OSError as error:
@@ -270,63 +266,19 @@ class Controller:
         if not self._loop.ready.is_set():
             yield "not everything was listed and translated yet"
 
-    def metrics(self) -> str:
-        """All metrics."""
-        prefix = "sluicegate_controller"
-        server, writers = self._server, {"infra": self._infra.writes, "status": self._status.writes}
-        waiting = {"infra": self._infra.depth, "status": self._status.depth, "events": self._events.depth}
-        writers["events"] = self._events.writes
-        planes, exceptions = sorted(server.connected.items()), caught.counts()
-        found = [
-            *lines(f"{prefix}_leading", "gauge", "1 for the replica that writes.", [({}, self._leads.begun.is_set())]),
-            *lines(f"{prefix}_ready", "gauge", "1 once all was translated.", [({}, self._loop.ready.is_set())]),
-            *self._durations.lines(f"{prefix}_reconcile_seconds", "From a change to its configuration and status."),
-            *lines(
-                f"{prefix}_writes_total",
-                "counter",
-                "Objects written to the API.",
-                [({"writer": name}, count) for name, count in writers.items()],
-            ),
-            *lines(
-                f"{prefix}_queue_depth",
-                "gauge",
-                "Objects that wait to be written.",
-                [({"writer": name}, count) for name, count in waiting.items()],
-            ),
-            *lines(
-                f"{prefix}_provisioning_failures",
-                "gauge",
-                "Gateways whose data plane could not be provisioned.",
-                [({}, len(self._failures()))],
-            ),
-            *lines(
-                f"{prefix}_connected_pods",
-                "gauge",
-                "Pods on the config stream, by data plane.",
-                [({"namespace": namespace, "name": name}, count) for (namespace, name), count in planes],
-            ),
-            *lines(
-                f"{prefix}_unusable",
-                "gauge",
-                "Objects that cannot be used as they are.",
-                [({}, self._loop.unusable)],
-            ),
-            *lines(
-                f"{prefix}_exceptions_total",
-                "counter",
-                "Faults of the controller itself, caught.",
-                [({"stage": stage}, exceptions.get(stage, 0)) for stage in STAGES],
-            ),
-            *lines(
-                f"{prefix}_faults",
-                "gauge",
-                "What stands still: watches, a translation.",
-                [({}, len(self._loop.faults()))],
-            ),
-            *lines("process_resident_memory_bytes", "gauge", "Memory in use.", [({}, resident_bytes())]),
-            *lines("process_cpu_seconds_total", "counter", "CPU time.", [({}, time.process_time())]),
-        ]
-        return "\n".join(found) + "\n"
+    def figures(self) -> Figures:
+        """What there is to count."""
+        return Figures(
+            leading=self._leads.begun.is_set(),
+            ready=self._loop.ready.is_set(),
+            writes={"infra": self._infra.writes, "status": self._status.writes, "events": self._events.writes},
+            waiting={"infra": self._infra.depth, "status": self._status.depth, "events": self._events.depth},
+            provisioning_failures=len(self._failures()),
+            planes=self._server.connected,
+            unusable=self._loop.unusable,
+            exceptions=caught.counts(),
+            faults=len(self._loop.faults()),
+        )
 
 
 __all__ = ["ApiError", "run_controller"]
