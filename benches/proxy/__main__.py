@@ -9,11 +9,11 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benches.proxy import backends, report
+from benches.proxy import backends, builds, report
 from benches.proxy.load import measure, pace_of
 from benches.proxy.peers import PEERS, REFERENCE
 from benches.proxy.peers.site import Backends, Certificate, Peer, Site, make_certificate
@@ -43,26 +43,30 @@ class Running:
 
     peer: Peer
     pid: int
+    make: Callable[[Site], Peer]
     spare: Site
 
 
 def main() -> int:
     arguments = parse()
-    names, shapes = arguments.peers, [SHAPES[name] for name in arguments.shape or SHAPES]
+    shapes = [SHAPES[name] for name in arguments.shape or SHAPES]
     if raise_descriptors() < 3 * IDLE_CONNECTIONS:
         raise SystemExit(f"at least {3 * IDLE_CONNECTIONS} descriptors are needed: ulimit -Hn")
     samples: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.chmod(0o755)  # nginx's workers are another user where it is started by root
-        running = start_all(stack, folder, names)
+        peers = {name: PEERS[name] for name in arguments.peers}
+        if arguments.builds:
+            peers = builds.peers_of(arguments.builds, folder)
+        running = start_all(stack, folder, peers)
         steps = steps_of(shapes, running, arguments.rounds)
         if not steps:
             raise SystemExit("none of these peers can be measured in any of these shapes")
         began, machine, own = time.monotonic(), machine_seconds(), own_seconds()
         rates: dict[tuple[int, str], float] = {}
-        for number, (round_, shape, each) in enumerate(steps, 1):
-            rate = None
+        for number, (round_, shape, name) in enumerate(steps, 1):
+            rate, each = None, running[name]
             if shape.paced:  # the same for all of a round
                 if (round_, shape.name) not in rates:
                     rates[round_, shape.name] = pace_of(shape, running[PACEMAKER].peer, folder)
@@ -70,14 +74,19 @@ def main() -> int:
             sample = one(shape, each, folder, arguments.seconds, rate)
             told = f"{report.number(sample.value)} {shape.figure}, {sample.per_second:,.0f}/s, {sample.busy:.0%} busy"
             kept = f"round {round_}" if round_ else "warm-up"
-            print(
-                f"[{number}/{len(steps)}] {kept}, {shape.name}, {each.peer.name}: {told}", file=sys.stderr, flush=True
-            )
+            print(f"[{number}/{len(steps)}] {kept}, {shape.name}, {name}: {told}", file=sys.stderr, flush=True)
             if round_:
-                samples[shape.name, each.peer.name].append(sample)
+                samples[shape.name, name].append(sample)
         strange = machine_seconds() - machine - (own_seconds() - own)
         others = max(0.0, strange / (time.monotonic() - began) / CORES)
+    if arguments.builds:
+        earlier, *later = arguments.builds
+        for each in later:
+            found = builds.compare(shapes, samples, earlier, each)
+            builds.show(found, earlier, each, troubles(samples, others))
+        return 0
     rows = rows_of(shapes, samples)
+    names = arguments.peers
     settings = {"rounds": arguments.rounds, "seconds": arguments.seconds, "peers": names, "others": round(others, 3)}
     document = report.document(rows, samples, settings)
     if arguments.output == "json":
@@ -94,6 +103,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="that count; one before them warms up")
     parser.add_argument("--seconds", type=int, default=3, help="of load in each round")
     parser.add_argument("--peers", default=list(PEERS), type=lambda text: text.split(","), help=",".join(PEERS))
+    parser.add_argument(
+        "--builds",
+        type=builds.parse_builds,
+        metavar="NAME=PATH,NAME=PATH",
+        help="in place of peers: native libraries, or source trees that are built, the earlier first",
+    )
     parser.add_argument("--output", choices=("table", "json"), default="table")
     parser.add_argument(
         "--results", type=Path, help=f"folder for proxy.json and proxy.svg; else {RESULTS}, if all is run"
@@ -106,7 +121,9 @@ def parse() -> argparse.Namespace:
     return arguments
 
 
-def start_all(stack: contextlib.ExitStack, folder: Path, names: list[str]) -> dict[str, Running]:
+def start_all(
+    stack: contextlib.ExitStack, folder: Path, peers: Mapping[str, Callable[[Site], Peer]]
+) -> dict[str, Running]:
     ports = Backends(http=FIRST_PORT, grpc=FIRST_PORT + 1, udp=FIRST_PORT + 2)
     certificate = make_certificate(folder)
     for name, command, listens in (
@@ -116,10 +133,10 @@ def start_all(stack: contextlib.ExitStack, folder: Path, names: list[str]) -> di
     ):
         stack.enter_context(started(command, OTHER_CORES, listens, folder / f"{name}.out"))
     running = {}
-    for number, name in enumerate(names, 1):
+    for number, (name, make) in enumerate(peers.items(), 1):
         site, spare = (site_of(folder, ports, certificate, name, 2 * number + more) for more in (0, 1))
-        peer = PEERS[name](site)
-        running[name] = Running(peer, stack.enter_context(run(peer, site)), spare)
+        peer = make(site)
+        running[name] = Running(peer, stack.enter_context(run(peer, site)), make, spare)
     return running
 
 
@@ -137,13 +154,13 @@ def run(peer: Peer, site: Site) -> Iterator[int]:
         yield process.pid
 
 
-def steps_of(shapes: list[Shape], running: Mapping[str, Running], rounds: int) -> list[tuple[int, Shape, Running]]:
+def steps_of(shapes: list[Shape], running: Mapping[str, Running], rounds: int) -> list[tuple[int, Shape, str]]:
     """Rounds, in each all shapes, in each all proxies: so a noisy neighbour meets all alike. Round 0 warms up."""
     for shape in shapes:
         if shape.paced and PACEMAKER not in running:
             print(f"# {shape.name} is left out: its pace is a part of what {PACEMAKER} can do", file=sys.stderr)
     return [
-        (round_, shape, each)
+        (round_, shape, name)
         for round_ in range(rounds + 1)
         for shape in shapes
         if not shape.paced or PACEMAKER in running
@@ -159,7 +176,7 @@ def one(shape: Shape, each: Running, folder: Path, seconds: int, rate: float | N
         return measure(shape, each.peer, each.pid, folder, seconds, rate)
     with tempfile.TemporaryDirectory(dir=each.spare.folder) as place:
         site = Site(Path(place), each.spare.first_port, each.spare.backends, each.spare.certificate)
-        peer = PEERS[each.peer.name](site)
+        peer = each.make(site)
         with run(peer, site) as pid:
             return measure(shape, peer, pid, folder, seconds, rate)
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
+from benches.proxy.builds import LIBRARY, compare, packages_of, parse_builds
 from benches.proxy.load import Counted, command_of, counted_of
 from benches.proxy.shapes import SHAPES, Bar, Driver, Figure, Shape
 from benches.proxy.verdict import Sample, best_of, rows_of, troubles
+
+import sluicegate
 
 
 def shape(*bars: Bar, figure: Figure = Figure.CPU) -> Shape:
@@ -140,3 +144,45 @@ def test_every_bar_is_there() -> None:
         "idle": [(4096, ())],
         "p99": [(1.0, every)],
     }
+
+
+def tree(folder: Path) -> Path:
+    package = folder / "python" / "sluicegate"
+    package.mkdir(parents=True)
+    (package / LIBRARY).touch()
+    return folder
+
+
+def test_builds_are_libraries_or_source_trees(tmp_path: Path) -> None:
+    library, source = tmp_path / "library.so", tree(tmp_path / "tree")
+    library.touch()
+    assert parse_builds(f"before={source},now={library}") == {"before": source, "now": library}
+
+
+@pytest.mark.parametrize("text", ["", "a={library}", "a={library},a={library}", "a={library},b", "a={library},b=/none"])
+def test_what_is_no_list_of_builds(text: str, tmp_path: Path) -> None:
+    library = tmp_path / "library.so"
+    library.touch()
+    with pytest.raises(ArgumentTypeError):
+        parse_builds(text.format(library=library))
+
+
+def test_a_library_gets_the_python_of_this_tree_and_a_source_tree_has_its_own(tmp_path: Path) -> None:
+    library, source = tmp_path / "library.so", tree(tmp_path / "tree")
+    library.touch()
+    assert packages_of(source, tmp_path / "unused") == source / "python"
+    package = packages_of(library, tmp_path / "made") / "sluicegate"
+    assert (package / LIBRARY).resolve() == library
+    own = Path(sluicegate.__file__).parent
+    assert (package / "__init__.py").resolve() == (own / "__init__.py").resolve()
+    assert {entry.name for entry in package.iterdir()} == {entry.name for entry in own.iterdir()} - {"__pycache__"} | {
+        LIBRARY
+    }
+
+
+def test_builds_are_compared_round_by_round() -> None:
+    """A round in which the machine was slow weighs no more than the others."""
+    samples = {("shape", "before"): rounds(10, 20, 10, 40, 10), ("shape", "now"): rounds(9, 18, 9, 36, 11)}
+    [found] = compare([shape(), Shape("unmeasured", "", "http", "request")], samples, "before", "now")
+    assert (found.ratio, found.quarter, found.three_quarters, found.rounds) == (0.9, 0.9, 0.9, 5)
+    assert found.figures == (10, 11)
