@@ -97,7 +97,8 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
             Ok(Some(Some(Ok((request, respond))))) => {
                 let resets = Rc::clone(&resets);
                 let task = Stream { client: Rc::clone(&client), resets, _active: Active::begin(&streams) };
-                tokio::task::spawn_local(task.serve(request, respond));
+                // Boxed: a task of this size would be copied eight times on its way into the runtime and out of it.
+                tokio::task::spawn_local(Box::pin(task.serve(request, respond)));
                 if client.life.is_last(Instant::now()) && !draining {
                     draining = true;
                     connection.graceful_shutdown();
