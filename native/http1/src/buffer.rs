@@ -45,7 +45,8 @@ impl Buffer {
     /// Give the memory to the next buffer of this thread; an idle connection then costs none.
     pub fn release(&mut self) {
         if self.is_empty() && !self.bytes.is_empty() {
-            spare::give_filled(std::mem::take(self).bytes);
+            spare::give_filled(std::mem::take(&mut self.bytes));
+            self.filled_up = false;
         }
     }
 
@@ -93,5 +94,12 @@ impl Buffer {
         }
         self.bytes.resize(wanted.max(size), 0);
         Ok(())
+    }
+}
+
+/// The next connection of this thread needs one too.
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        spare::give_filled(std::mem::take(&mut self.bytes));
     }
 }
