@@ -34,21 +34,26 @@ pub(super) enum FieldKind {
 
 /// Decided by length first: most names need one comparison or none.
 pub(super) fn kind(name: &[u8]) -> FieldKind {
-    let (wanted, kind): (&[u8], FieldKind) = match name.len() {
-        2 => (b"te", FieldKind::Te),
-        4 => (b"host", FieldKind::Host),
-        6 => (b"expect", FieldKind::Expect),
-        7 if name[0] | 0x20 == b'u' => (b"upgrade", FieldKind::Upgrade),
-        7 => (b"trailer", FieldKind::HopByHop),
-        10 if name[0] | 0x20 == b'c' => (b"connection", FieldKind::Connection),
-        10 => (b"keep-alive", FieldKind::HopByHop),
-        14 if name[0] | 0x20 == b'c' => (b"content-length", FieldKind::ContentLength),
-        14 => (b"http2-settings", FieldKind::HopByHop),
-        16 => (b"proxy-connection", FieldKind::HopByHop),
-        17 => (b"transfer-encoding", FieldKind::TransferEncoding),
-        _ => return FieldKind::Other,
-    };
-    if name.eq_ignore_ascii_case(wanted) { kind } else { FieldKind::Other }
+    match name.len() {
+        2 => only(name, b"TE", FieldKind::Te),
+        4 => only(name, b"Host", FieldKind::Host),
+        6 => only(name, b"Expect", FieldKind::Expect),
+        7 if name[0] | 0x20 == b'u' => only(name, b"Upgrade", FieldKind::Upgrade),
+        7 => only(name, b"Trailer", FieldKind::HopByHop),
+        10 if name[0] | 0x20 == b'c' => only(name, b"Connection", FieldKind::Connection),
+        10 => only(name, b"Keep-Alive", FieldKind::HopByHop),
+        14 if name[0] | 0x20 == b'c' => only(name, b"Content-Length", FieldKind::ContentLength),
+        14 => only(name, b"HTTP2-Settings", FieldKind::HopByHop),
+        16 => only(name, b"Proxy-Connection", FieldKind::HopByHop),
+        17 => only(name, b"Transfer-Encoding", FieldKind::TransferEncoding),
+        _ => FieldKind::Other,
+    }
+}
+
+/// That kind, where it is that name. Names as the RFCs write them are compared as a whole, others byte by byte.
+#[inline]
+fn only<const N: usize>(name: &[u8], usual: &[u8; N], kind: FieldKind) -> FieldKind {
+    if name == usual || name.eq_ignore_ascii_case(usual) { kind } else { FieldKind::Other }
 }
 
 /// The field belongs to one connection or one message's framing: it is not forwarded as it came, and nobody may set it.

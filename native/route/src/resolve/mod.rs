@@ -139,14 +139,16 @@ pub fn resolve<'t: 'f, 'f: 's, 's>(
 /// Target, authority as sent, and host; `None` where a part is malformed.
 fn read<'f>(request: &Request<'f>) -> Option<(Target<'f>, &'f [u8], Cow<'f, str>)> {
     let target = path_normalization::normalise(request.method, request.target, request.paths).ok()?;
-    // A second name beside an absolute-form target must be well formed too, although the target's counts.
-    if request.authority.is_some_and(|host| authority::parse(host).is_none()) {
-        return None;
-    }
-    let sent = target.authority.map(str::as_bytes).or(request.authority).unwrap_or_default();
+    let (sent, is_sent) = match (target.authority, request.authority) {
+        // A second name beside an absolute-form target must be well formed too, although the target's counts.
+        (Some(_), Some(beside)) if authority::parse(beside).is_none() => return None,
+        (Some(named), _) => (named.as_bytes(), !named.is_empty()),
+        (None, Some(named)) => (named, true),
+        (None, None) => (&b""[..], false),
+    };
     let host = match authority::parse(sent) {
         Some(Authority { host, .. }) => host,
-        None if request.may_lack_authority && sent.is_empty() => Cow::Borrowed(""),
+        None if request.may_lack_authority && !is_sent => Cow::Borrowed(""),
         None => return None,
     };
     Some((target, sent, host))

@@ -30,8 +30,12 @@ pub fn parse(text: &[u8]) -> Option<Authority<'_>> {
         Some([b':', digits @ ..]) => parse_port(digits)?,
         Some(_) => return None,
     };
-    let named = text.first() != Some(&b'[');
-    if host.is_empty() || host.len() > MAX_HOST || (named && !host.iter().all(|&byte| is_name_byte(byte))) {
+    if host.is_empty() || host.len() > MAX_HOST {
+        return None;
+    }
+    let is_literal = text[0] == b'[';
+    let seen = host.iter().fold(0, |seen, &byte| seen | CLASSES[usize::from(byte)]);
+    if seen & OTHER != 0 && !is_literal {
         return None;
     }
     let host = std::str::from_utf8(host).ok()?;
@@ -40,11 +44,7 @@ pub fn parse(text: &[u8]) -> Option<Authority<'_>> {
     if host.is_empty() || host.ends_with('.') {
         return None;
     }
-    let host = if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        Cow::Owned(host.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(host)
-    };
+    let host = if seen & UPPER == 0 { Cow::Borrowed(host) } else { Cow::Owned(host.to_ascii_lowercase()) };
     Some(Authority { host, port })
 }
 
@@ -60,8 +60,32 @@ fn parse_port(digits: &[u8]) -> Option<Option<u16>> {
     std::str::from_utf8(digits).ok()?.parse().ok().map(Some)
 }
 
+/// What a name may not have.
+const OTHER: u8 = 1;
+
+/// What has a lower case.
+const UPPER: u8 = 2;
+
+/// Of each byte: a name is looked at once, without a branch for each of its bytes.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let each = byte as u8;
+        classes[byte] = if each.is_ascii_uppercase() {
+            UPPER
+        } else if is_name_byte(each) {
+            0
+        } else {
+            OTHER
+        };
+        byte += 1;
+    }
+    classes
+};
+
 /// Unreserved, sub-delims that occur in names, and underscore; no percent-encoding.
-fn is_name_byte(byte: u8) -> bool {
+const fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,
