@@ -159,7 +159,8 @@ fn clean(name: &[u8]) -> Result<String, &'static str> {
         return Err(WRONG);
     }
     let name = name.strip_suffix(b".").unwrap_or(name);
-    if name.is_empty() || name.first() == Some(&b'.') {
+    // A second dot would be dropped by whoever reads the name next.
+    if name.is_empty() || name.first() == Some(&b'.') || name.last() == Some(&b'.') {
         return Err(WRONG);
     }
     String::from_utf8(name.to_ascii_lowercase()).map_err(|_| WRONG)
