@@ -199,7 +199,7 @@ mod tests {
                 let mut body = Replay::new(&mut source, &progress, None, 1024);
                 let mut attempt = body.attempt(record);
                 let mut sink = Http1Sink::new(&backend, &mut out, Framing::Chunked);
-                let mut watchdog = Watchdog::new(Instant::now() + seconds(3600));
+                let mut watchdog = Watchdog::default();
                 let upload = async {
                     let mut tap = Watched { tap: &mut (), progress: &progress };
                     pump(&mut attempt, &mut sink, &mut tap).await

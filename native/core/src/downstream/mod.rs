@@ -10,6 +10,7 @@ mod splits;
 mod waits;
 
 use crate::io::fill::{fill, poll_fill};
+use crate::io::watchdog::Watchdog;
 use crate::l4;
 use crate::message::client::Client;
 use crate::message::http1::READ_AHEAD;
@@ -98,7 +99,7 @@ async fn serve_https(worker: Rc<Worker>, https: l4::Https, peer: SocketAddr, soc
     if http2 {
         Box::pin(http2::serve(Rc::new(client), stream)).await;
     } else {
-        http1::serve(&client, stream, Buffer::new(), None).await;
+        http1::serve(&client, stream, Buffer::new(), None, Watchdog::default()).await;
     }
 }
 
@@ -117,6 +118,7 @@ async fn serve_plain(client: Client, mut stream: TcpStream) {
     let mut buffer = Buffer::new();
     let settings = client.worker.settings();
     let mut drain = pin!(client.worker.drain.idle_ends());
+    let mut watchdog = Watchdog::default();
     let first = poll_fn(|context| {
         if let Poll::Ready(read) = poll_fill(&mut buffer, &mut stream, context, READ_AHEAD) {
             return Poll::Ready(read.is_ok_and(|count| count > 0));
@@ -124,11 +126,11 @@ async fn serve_plain(client: Client, mut stream: TcpStream) {
         buffer.release();
         drain.as_mut().poll(context).map(|()| false)
     });
-    if !matches!(tokio::time::timeout(settings.idle_timeout(), first).await, Ok(true)) {
+    if !matches!(watchdog.until(Instant::now() + settings.idle_timeout(), first).await, Ok(true)) {
         return;
     }
     let begun = Instant::now();
-    let preface = tokio::time::timeout_at(begun + settings.head_timeout(), async {
+    let preface = watchdog.until(begun + settings.head_timeout(), async {
         while PREFACE.starts_with(buffer.filled()) && buffer.len() < PREFACE.len() {
             if fill(&mut buffer, &mut stream, READ_AHEAD).await? == 0 {
                 return io::Result::Ok(false);
@@ -145,6 +147,6 @@ async fn serve_plain(client: Client, mut stream: TcpStream) {
     if buffer.filled().starts_with(PREFACE) {
         Box::pin(http2::serve(Rc::new(client), Rewound { ahead: buffer, stream })).await;
     } else {
-        http1::serve(&client, stream, buffer, Some(begun)).await;
+        http1::serve(&client, stream, buffer, Some(begun), watchdog).await;
     }
 }

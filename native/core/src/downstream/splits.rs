@@ -2,6 +2,7 @@
 
 use super::http1;
 use crate::io::Reset;
+use crate::io::watchdog::Watchdog;
 use crate::message::body::{BodyError, BodySource};
 use crate::message::client::Client;
 use crate::message::http1::Http1Source;
@@ -91,7 +92,7 @@ fn answers(worker: &Rc<Worker>, pieces: &[&[u8]]) -> String {
     let client = Client::new(Rc::clone(worker), ([192, 0, 2, 1], 1).into(), socket, None);
     let stream = Scripted::new(pieces);
     let received = Rc::clone(&stream.received);
-    run(http1::serve(&client, stream, Buffer::new(), None));
+    run(http1::serve(&client, stream, Buffer::new(), None, Watchdog::default()));
     let text = String::from_utf8(received.take()).unwrap();
     text.split_inclusive("\r\n").filter(|line| !line.starts_with("date: ")).collect()
 }

@@ -3,6 +3,7 @@
 use super::{http1, http2};
 use crate::error::ErrorCode;
 use crate::io::Reset;
+use crate::io::watchdog::Watchdog;
 use crate::message::client::Client;
 use crate::policy::{BodyLimit, Chain, Gate, Step, Verdict};
 use crate::worker::{Generation, Worker};
@@ -126,7 +127,10 @@ fn open(gates: &[Gate]) {
 async fn over_http1(steps: Vec<Step>, gates: &[Gate], pieces: &[(usize, &str)]) -> (String, Vec<String>) {
     let (client, backend) = client(steps, None).await;
     let (near, mut far) = duplex(1024 * 1024);
-    let serving = tokio::task::spawn_local(async move { http1::serve(&client, near, Buffer::new(), None).await });
+    let serving =
+        tokio::task::spawn_local(
+            async move { http1::serve(&client, near, Buffer::new(), None, Watchdog::default()).await },
+        );
     for &(waiting, piece) in pieces {
         for _ in 0..waiting {
             gates[0].wait().await;
@@ -204,7 +208,9 @@ fn a_wait_ends_with_the_time_of_its_rule() {
     run(async {
         let (client, backend) = client(vec![Step::Gate(Gate::new(Verdict::Continue))], Some(50)).await;
         let (near, mut far) = duplex(1024);
-        let serving = tokio::task::spawn_local(async move { http1::serve(&client, near, Buffer::new(), None).await });
+        let serving = tokio::task::spawn_local(async move {
+            http1::serve(&client, near, Buffer::new(), None, Watchdog::default()).await
+        });
         far.write_all(b"GET /a HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n").await.unwrap();
         let mut received = String::new();
         far.read_to_string(&mut received).await.unwrap();
@@ -220,7 +226,9 @@ fn a_client_that_leaves_ends_its_wait() {
         let gate = Gate::new(Verdict::Continue);
         let (client, backend) = client(vec![Step::Gate(gate.clone())], None).await;
         let (near, mut far) = duplex(1024);
-        let serving = tokio::task::spawn_local(async move { http1::serve(&client, near, Buffer::new(), None).await });
+        let serving = tokio::task::spawn_local(async move {
+            http1::serve(&client, near, Buffer::new(), None, Watchdog::default()).await
+        });
         far.write_all(b"GET /a HTTP/1.1\r\nHost: a.test\r\n\r\n").await.unwrap();
         gate.wait().await;
         drop(far);

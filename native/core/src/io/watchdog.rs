@@ -135,18 +135,19 @@ impl Progress {
     }
 }
 
-/// The timer of one connection or stream.
-#[derive(Debug)]
+/// The timer of one connection or stream. There is none before somebody waits.
+#[derive(Debug, Default)]
 pub struct Watchdog {
+    armed: Option<Armed>,
+}
+
+#[derive(Debug)]
+struct Armed {
     sleep: Pin<Box<Sleep>>,
-    armed: Instant,
+    at: Instant,
 }
 
 impl Watchdog {
-    pub fn new(first: Instant) -> Self {
-        Self { sleep: Box::pin(sleep_until(first)), armed: first }
-    }
-
     /// Run `future` until `deadline`.
     ///
     /// # Errors
@@ -157,12 +158,12 @@ impl Watchdog {
             if let Poll::Ready(output) = future.as_mut().poll(context) {
                 return Poll::Ready(Ok(output));
             }
-            self.arm_by(deadline);
-            while self.sleep.as_mut().poll(context).is_ready() {
+            let armed = self.arm_by(deadline);
+            while armed.sleep.as_mut().poll(context).is_ready() {
                 if Instant::now() >= deadline {
                     return Poll::Ready(Err(Expired::Deadline));
                 }
-                self.arm_at(deadline);
+                armed.set(deadline);
             }
             Poll::Pending
         })
@@ -190,8 +191,8 @@ impl Watchdog {
                 return Poll::Ready(Ok(output));
             }
             let earliest = |look: Instant| deadline.map_or(look, |deadline| deadline.min(look));
-            self.arm_by(earliest(look));
-            while self.sleep.as_mut().poll(context).is_ready() {
+            let armed = self.arm_by(earliest(look));
+            while armed.sleep.as_mut().poll(context).is_ready() {
                 let now = Instant::now();
                 if deadline.is_some_and(|deadline| now >= deadline) {
                     return Poll::Ready(Err(Expired::Deadline));
@@ -203,22 +204,27 @@ impl Watchdog {
                     return Poll::Ready(Err(Expired::Stalled(side)));
                 }
                 look = now + period;
-                self.arm_at(earliest(look));
+                armed.set(earliest(look));
             }
             Poll::Pending
         })
         .await
     }
 
-    fn arm_by(&mut self, latest: Instant) {
-        if self.armed > latest {
-            self.arm_at(latest);
+    /// Have it fire by then; it may fire sooner.
+    fn arm_by(&mut self, latest: Instant) -> &mut Armed {
+        let armed = self.armed.get_or_insert_with(|| Armed { sleep: Box::pin(sleep_until(latest)), at: latest });
+        if armed.at > latest {
+            armed.set(latest);
         }
+        armed
     }
+}
 
-    fn arm_at(&mut self, instant: Instant) {
-        self.sleep.as_mut().reset(instant);
-        self.armed = instant;
+impl Armed {
+    fn set(&mut self, at: Instant) {
+        self.sleep.as_mut().reset(at);
+        self.at = at;
     }
 }
 
@@ -231,7 +237,9 @@ mod tests {
     async fn a_deadline_holds_whatever_the_timer_was_armed_for() {
         let start = Instant::now();
         for first in [1, 60, 3600] {
-            let mut watchdog = Watchdog::new(start + Duration::from_secs(first));
+            let mut watchdog = Watchdog::default();
+            let passes = watchdog.until(start + Duration::from_secs(first), tokio::task::yield_now()).await;
+            assert_eq!(passes, Ok(()));
             let deadline = Instant::now() + Duration::from_secs(10);
             assert_eq!(watchdog.until(deadline, pending::<()>()).await, Err(Expired::Deadline));
             assert_eq!(Instant::now(), deadline);
@@ -251,7 +259,7 @@ mod tests {
                 progress.made();
             }
         };
-        let mut watchdog = Watchdog::new(start + stall);
+        let mut watchdog = Watchdog::default();
         assert_eq!(watchdog.guard(start, None, stalls, &progress, busy).await, Ok(()));
         let now = Instant::now();
         let expired = watchdog.guard(now, None, stalls, &progress, pending::<()>()).await;
@@ -285,7 +293,7 @@ mod tests {
             progress.await_body(body);
             progress.give(offered);
             let now = Instant::now();
-            let mut watchdog = Watchdog::new(now + seconds(3600));
+            let mut watchdog = Watchdog::default();
             let expired = watchdog.guard(now, None, stalls, &progress, pending::<()>()).await;
             assert_eq!(expired, Err(Expired::Stalled(side)));
             let waited = now.elapsed();

@@ -65,19 +65,20 @@ struct Http1<'c, S> {
     delivery: Delivery,
 }
 
-/// Serve requests until the client or we have enough. `buffer`: what was read before, since `begun`.
+/// Serve requests until the client or we have enough. `buffer`: what was read before, since `begun`, under the eyes of
+/// `watchdog`.
 pub async fn serve<S: AsyncRead + AsyncWrite + Reset + Unpin>(
     client: &Client,
     stream: S,
     buffer: Buffer,
     begun: Option<Instant>,
+    watchdog: Watchdog,
 ) {
-    let idle = client.worker.settings().idle_timeout();
     let mut connection = Http1 {
         client,
         stream: RefCell::new(stream),
         buffer,
-        watchdog: Watchdog::new(Instant::now() + idle),
+        watchdog,
         begun,
         ended: None,
         delivery: Delivery::default(),

@@ -63,7 +63,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
         .data_frame_budget(SMALL_FRAME_BUDGET)
         .max_pending_accept_reset_streams(resets::AT_ONCE as usize)
         .enable_connect_protocol();
-    let mut watchdog = Watchdog::new(Instant::now() + settings.head_timeout());
+    let mut watchdog = Watchdog::default();
     let stream = Kept::new(stream);
     let peer = Rc::new(Peer::default());
     let heard = Heard::new(Metered::new(stream.clone(), PREFACE.len()), Rc::clone(&peer), None);
@@ -81,8 +81,8 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
     let mut drain = pin!(client.worker.drain.started());
     let mut draining = false;
     loop {
-        let until =
-            if draining { Instant::now() + GOAWAY_GRACE } else { streams.idle_since() + settings.idle_timeout() };
+        let now = Instant::now();
+        let until = if draining { now + GOAWAY_GRACE } else { streams.idle_since(now) + settings.idle_timeout() };
         let until = client.life.ends().filter(|ends| !draining && *ends < until).unwrap_or(until);
         let accept = poll_fn(|context| {
             if resets.exceeded(context) {
@@ -99,7 +99,8 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
                 let task = Stream { client: Rc::clone(&client), resets, _active: Active::begin(&streams) };
                 // Boxed: a task of this size would be copied eight times on its way into the runtime and out of it.
                 tokio::task::spawn_local(Box::pin(task.serve(request, respond)));
-                if client.life.is_last(Instant::now()) && !draining {
+                // Its age is looked at again where the wait is over.
+                if client.life.is_last(now) && !draining {
                     draining = true;
                     connection.graceful_shutdown();
                 }
@@ -118,7 +119,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
             }
             Err(_) if !draining => {
                 let now = Instant::now();
-                if client.life.is_over(now) || streams.idle_since() + settings.idle_timeout() <= now {
+                if client.life.is_over(now) || streams.idle_since(now) + settings.idle_timeout() <= now {
                     draining = true;
                     connection.graceful_shutdown();
                 }
@@ -140,9 +141,9 @@ struct Streams {
 }
 
 impl Streams {
-    /// Now, as long as there is one.
-    fn idle_since(&self) -> Instant {
-        if self.count.get() > 0 { Instant::now() } else { self.idle_since.get() }
+    /// `now`, as long as there is one.
+    fn idle_since(&self, now: Instant) -> Instant {
+        if self.count.get() > 0 { now } else { self.idle_since.get() }
     }
 }
 
@@ -159,7 +160,9 @@ impl Active {
 impl Drop for Active {
     fn drop(&mut self) {
         self.0.count.set(self.0.count.get() - 1);
-        self.0.idle_since.set(Instant::now());
+        if self.0.count.get() == 0 {
+            self.0.idle_since.set(Instant::now());
+        }
     }
 }
 
@@ -184,7 +187,7 @@ impl Stream {
                 // Many small fields take many times their bytes, and the client may be in no hurry to take the answer.
                 drop(parts);
                 let limit = settings.response_read_timeout();
-                let mut watchdog = Watchdog::new(Instant::now() + limit);
+                let mut watchdog = Watchdog::default();
                 let edits = ResponseEdits::default();
                 if let Err(end) = answer.give(&mut watchdog, limit, &mut reply, head_request, &edits).await {
                     reply.break_off(end);
@@ -196,7 +199,7 @@ impl Stream {
         let request = Request::new(client, &generation, &prepared.inbound(&parts));
         let source = if prepared.tunnel { Http2Source::before_tunnel(body) } else { Http2Source::new(body) };
         let mut stream = Http2Stream { source, reply };
-        let mut watchdog = Watchdog::new(Instant::now() + settings.stall_timeout());
+        let mut watchdog = Watchdog::default();
         let started = request.started();
         let (served, ended) = request.serve(&mut watchdog, &mut stream).await;
         if stream.reply.head_sent() {
