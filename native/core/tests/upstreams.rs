@@ -58,9 +58,9 @@ async fn open(
     state: &Rc<EndpointState>,
     listener: &TcpListener,
 ) -> (Box<Http1Connection>, TcpStream) {
-    match upstreams.acquire(state, &Route::default(), true).await.unwrap() {
-        (Connection::Http1(connection), _) => (connection, listener.accept().await.unwrap().0),
-        (Connection::Http2(_), _) => panic!("an HTTP/1.1 connection was asked for"),
+    match upstreams.connect(state, &Route::default(), true).await.unwrap() {
+        Connection::Http1(connection) => (connection, listener.accept().await.unwrap().0),
+        Connection::Http2(_) => panic!("an HTTP/1.1 connection was asked for"),
     }
 }
 
@@ -78,8 +78,8 @@ fn idle_connections_end_with_their_endpoint() {
         let (idle, mut idle_end) = open(&upstreams, &states[0], &going).await;
         let (mut busy, mut busy_end) = open(&upstreams, &states[0], &going).await;
         let (other, _other_end) = open(&upstreams, &states[1], &staying).await;
-        upstreams.release(&states[0], idle);
-        upstreams.release(&states[1], other);
+        upstreams.release(&states[0], idle, Instant::now());
+        upstreams.release(&states[1], other, Instant::now());
         // Neither time nor a change of something else is a reason.
         upstreams.sweep(Instant::now(), &table);
         let mut draining = endpoint(0, going_at);
@@ -96,7 +96,7 @@ fn idle_connections_end_with_their_endpoint() {
         // A request under way goes on, and what it used is closed by the next sweep.
         busy.stream.get_mut().write_all(b"x").await.unwrap();
         assert!(!is_at_end(&mut busy_end).await);
-        upstreams.release(&states[0], busy);
+        upstreams.release(&states[0], busy, Instant::now());
         upstreams.sweep(Instant::now(), &table);
         assert!(is_at_end(&mut busy_end).await);
         assert_eq!(upstreams.idle_connections(), 1);
@@ -111,14 +111,14 @@ fn an_endpoint_with_another_address_is_another_endpoint() {
         let upstreams = Upstreams::new(&Settings::default(), Arc::default());
         let old = Arc::clone(&endpoints(&table)[0]);
         let (connection, mut end) = open(&upstreams, &upstreams.state(&old), &before).await;
-        upstreams.release(&upstreams.state(&old), connection);
+        upstreams.release(&upstreams.state(&old), connection, Instant::now());
         let table = apply(&mut state, json!({"upsert": {"endpoints": [endpoint(0, after_at)]}}));
         upstreams.sweep(Instant::now(), &table);
         assert!(is_at_end(&mut end).await);
 
         // A request of the generation before may still go there: the endpoint is not remembered for it.
         let (connection, mut end) = open(&upstreams, &upstreams.state(&old), &before).await;
-        upstreams.release(&upstreams.state(&old), connection);
+        upstreams.release(&upstreams.state(&old), connection, Instant::now());
         upstreams.sweep(Instant::now(), &table);
         assert!(is_at_end(&mut end).await);
     });
@@ -138,17 +138,17 @@ fn http2_connections_end_with_their_endpoint_and_their_last_stream() {
             ended.send(()).await.unwrap();
         });
         let route = Route { http2: true, ..Route::default() };
-        let (Connection::Http2(handle), _) = upstreams.acquire(&known, &route, false).await.unwrap() else {
+        let Connection::Http2(handle) = upstreams.connect(&known, &route, false).await.unwrap() else {
             panic!("an HTTP/2 connection was asked for");
         };
         let stream = handle.begin();
         drop(handle);
         // Room for a second stream is there once the backend's SETTINGS are.
-        drop(upstreams.acquire(&known, &route, false).await.unwrap());
+        drop(upstreams.connect(&known, &route, false).await.unwrap());
         let table = apply(&mut state, json!({"remove": {"endpoints": ["0"]}}));
         upstreams.sweep(Instant::now(), &table);
-        let (found, reused) = upstreams.acquire(&known, &route, false).await.unwrap();
-        assert!(reused, "the stream's connection was closed");
+        let found = upstreams.pooled(&known, &route, Instant::now());
+        assert!(found.is_some(), "the stream's connection was closed");
         drop((found, stream));
         assert!(end.try_recv().is_err());
         upstreams.sweep(Instant::now(), &table);
@@ -186,7 +186,7 @@ async fn ask<Served: Future<Output = ()> + 'static>(
     let known = upstreams.state(&endpoints(&table)[0]);
     tokio::task::spawn_local(async move { serve(listener.accept().await.unwrap().0).await });
     let route = Route { http2: true, ..Route::default() };
-    let (Connection::Http2(handle), _) = upstreams.acquire(&known, &route, false).await.unwrap() else {
+    let Connection::Http2(handle) = upstreams.connect(&known, &route, false).await.unwrap() else {
         panic!("an HTTP/2 connection was asked for");
     };
     let _active = handle.begin();

@@ -51,10 +51,18 @@ impl Attempt<'_, '_> {
         let was_reused = Cell::new(None);
         // Pinned here and lent to the watchdog: a future by value would be copied into it for every request.
         let work = pin!(async {
-            let acquire = pin!(worker.upstreams.acquire(self.state, &self.forward.route, self.fresh));
-            let acquired = unless_gone(acquire, |context| body.poll_client_gone(sink, context)).await;
-            let acquired = acquired.map_err(|gone| Failure::Exchange(ExchangeError::Client(gone)))?;
-            let (connection, reused) = acquired.map_err(Failure::Connect)?;
+            let (upstreams, route) = (&worker.upstreams, &self.forward.route);
+            let pooled = if self.fresh { None } else { upstreams.pooled(self.state, route, self.begun.into_std()) };
+            let reused = pooled.is_some();
+            let connection = if let Some(connection) = pooled {
+                connection
+            } else {
+                // Boxed, as all that most requests do not need: what they carry around stays small.
+                let connect = Box::pin(upstreams.connect(self.state, route, self.fresh));
+                let connected = unless_gone(connect, |context| body.poll_client_gone(sink, context)).await;
+                let connected = connected.map_err(|gone| Failure::Exchange(ExchangeError::Client(gone)))?;
+                connected.map_err(Failure::Connect)?
+            };
             worker.metrics.upstream_acquired(reused);
             was_reused.set(Some(reused));
             let terms = Terms {
@@ -79,7 +87,7 @@ impl Attempt<'_, '_> {
                     }
                     // HTTP/2 costs no copy, and tells which requests a backend never looked at.
                     let mut replay = body.attempt(true);
-                    // Boxed, as all that most requests do not need: what they carry around stays small.
+                    // Boxed, for what is smaller over HTTP/1.1.
                     let done = Box::pin(exchange::over_http2(&handle, terms, &mut replay, mirrors, sink)).await;
                     if let Err(
                         ExchangeError::Upstream { error: BodyError::Http2(error), .. }

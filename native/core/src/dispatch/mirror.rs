@@ -201,8 +201,14 @@ async fn attempt(
     body: &mut Taker,
     connected: &Cell<bool>,
 ) -> Result<u16, (MirrorFailure, Outcome)> {
-    let acquired = worker.upstreams.acquire(state, route, false).await;
-    let (connection, reused) = acquired.map_err(|error| (MirrorFailure::Connect, Outcome::of(&error)))?;
+    let pooled = worker.upstreams.pooled(state, route, Instant::now().into_std());
+    let reused = pooled.is_some();
+    let connection = if let Some(connection) = pooled {
+        connection
+    } else {
+        let connected = worker.upstreams.connect(state, route, false).await;
+        connected.map_err(|error| (MirrorFailure::Connect, Outcome::of(&error)))?
+    };
     connected.set(true);
     let progress = Progress::default();
     let terms = Terms {
@@ -218,7 +224,7 @@ async fn attempt(
             let mut scratch = Vec::new();
             let done = exchange::over_http1(&mut connection, &mut scratch, terms, body, &mut (), &mut discard).await;
             if done.as_ref().is_ok_and(|done| done.reusable) {
-                worker.upstreams.release(state, connection);
+                worker.upstreams.release(state, connection, Instant::now().into_std());
             }
             done
         }

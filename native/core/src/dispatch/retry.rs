@@ -119,7 +119,7 @@ impl Exchange<'_, '_> {
                 }
                 Ok((done, connection)) => {
                     if let (true, Some(Switched::Http1(connection))) = (done.reusable, connection) {
-                        upstreams.release(&state, connection);
+                        upstreams.release(&state, connection, entry.end().into_std());
                     }
                     entry.answered(done.status, None, retries);
                     return Forwarded::Complete;

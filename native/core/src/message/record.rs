@@ -129,9 +129,9 @@ impl<'g> Entry<'g> {
         self.started
     }
 
-    /// It is over, now.
+    /// It is over: now, or since that was said first.
     pub fn end(&mut self) -> Instant {
-        *self.ended.insert(Instant::now())
+        *self.ended.get_or_insert_with(Instant::now)
     }
 
     pub fn listener(&mut self, listener: &'g Arc<Listener>) {

@@ -151,27 +151,28 @@ impl Upstreams {
         self.endpoints.with(endpoint.uid, || Rc::new(EndpointState::new(endpoint.address)), Rc::clone)
     }
 
-    /// A connection for one exchange: a pooled one, or a new one. `fresh` asks for a new one. What comes of it is told by
-    /// [`Self::report`].
+    /// A pooled connection for one exchange, one that is young enough `now`.
+    pub fn pooled(&self, state: &EndpointState, route: &Route, now: Instant) -> Option<Connection> {
+        if let Some(handle) = state.http2_handle(route) {
+            return Some(Connection::Http2(handle));
+        }
+        if route.http2 {
+            return None;
+        }
+        state.take_idle(route, now, self.limits.idle_timeout).map(Connection::Http1)
+    }
+
+    /// A new connection for one exchange, or one of HTTP/2 that another request is about to have; `fresh`: none that was
+    /// there before. What comes of it is told by [`Self::report`].
     ///
     /// # Errors
     /// [`ConnectError`]: nothing was sent, so another endpoint may be tried for any request.
-    pub async fn acquire(
+    pub async fn connect(
         &self,
         state: &Rc<EndpointState>,
         route: &Route,
         fresh: bool,
-    ) -> Result<(Connection, bool), ConnectError> {
-        if !fresh {
-            if let Some(handle) = state.http2_handle(route) {
-                return Ok((Connection::Http2(handle), true));
-            }
-            if !route.http2
-                && let Some(connection) = state.take_idle(route, self.limits.idle_timeout)
-            {
-                return Ok((Connection::Http1(connection), true));
-            }
-        }
+    ) -> Result<Connection, ConnectError> {
         if self.is_own(Transport::Tcp, state.address) {
             return Err(ConnectError::of_loop());
         }
@@ -183,7 +184,7 @@ impl Upstreams {
         if connected.is_ok() {
             state.health.succeeded();
         }
-        connected.map(|connection| (connection, false))
+        connected
     }
 
     /// Wait until it is known what a backend takes over HTTP/2.
@@ -211,9 +212,9 @@ impl Upstreams {
         opened
     }
 
-    /// Keep a connection whose last exchange is complete.
-    pub fn release(&self, state: &EndpointState, connection: Box<Http1Connection>) {
-        state.put_idle(connection, self.limits.idle_per_endpoint);
+    /// Keep a connection whose last exchange is complete `now`.
+    pub fn release(&self, state: &EndpointState, connection: Box<Http1Connection>, now: Instant) {
+        state.put_idle(connection, now, self.limits.idle_per_endpoint);
     }
 
     /// Close what was idle too long, or leads to an endpoint that is not in `table`, and forget endpoints that nobody

@@ -69,18 +69,23 @@ impl EndpointState {
     }
 
     /// The newest idle connection that is still open.
-    pub(super) fn take_idle(&self, route: &Route, idle_timeout: Duration) -> Option<Box<Http1Connection>> {
+    pub(super) fn take_idle(
+        &self,
+        route: &Route,
+        now: Instant,
+        idle_timeout: Duration,
+    ) -> Option<Box<Http1Connection>> {
         let mut idle = self.idle.borrow_mut();
         while let Some(at) = idle.iter().rposition(|connection| connection.route.same_as(route)) {
             let connection = idle.remove(at);
-            if connection.is_quiet() && connection.idle_since.elapsed() < idle_timeout {
+            if connection.is_quiet() && now.duration_since(connection.idle_since) < idle_timeout {
                 return Some(connection);
             }
         }
         None
     }
 
-    pub(super) fn put_idle(&self, mut connection: Box<Http1Connection>, limit: usize) {
+    pub(super) fn put_idle(&self, mut connection: Box<Http1Connection>, now: Instant, limit: usize) {
         let mut idle = self.idle.borrow_mut();
         if limit == 0 || !connection.buffer.is_empty() {
             return;
@@ -89,7 +94,6 @@ impl EndpointState {
             idle.remove(0);
         }
         connection.buffer.release();
-        let now = Instant::now();
         connection.idle_since = now;
         self.last_used.set(now);
         idle.push(connection);
