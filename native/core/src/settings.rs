@@ -67,7 +67,7 @@ pub struct Settings {
     pub upstream_connect_timeout_ms: u64,
     /// Idle time of a pooled connection; below the backends' own, so that they do not close under a request.
     pub upstream_idle_timeout_ms: u64,
-    /// Idle connections per endpoint and worker.
+    /// Idle connections per endpoint and worker. Where as many requests come at once, those beyond it have to connect.
     pub upstream_idle_per_endpoint: usize,
     /// Bytes of a request body that are kept, so that it can be sent again; a larger one is sent once. Bounds what retries
     /// take of memory.
@@ -123,7 +123,7 @@ impl Default for Settings {
             http2_ping_after_ms: 30_000,
             upstream_connect_timeout_ms: 5_000,
             upstream_idle_timeout_ms: 30_000,
-            upstream_idle_per_endpoint: 256,
+            upstream_idle_per_endpoint: 1024,
             retry_buffer_bytes: 64 * 1024,
             mirror_buffer_bytes: 1024 * 1024,
             l4_idle_timeout_ms: 3_600_000,
