@@ -430,3 +430,8 @@ def test_cors(world: World, client: Any) -> None:
     assert found.header("access-control-expose-headers") == "x-one"
     found = world.request(client, "OPTIONS", "cors.test", "/", (("origin", "https://evil.test"), asked[1]))
     assert found.header("access-control-allow-origin") is None
+    # Nor does what the backend says of its own accord let others read the answer.
+    for origin in ((("origin", "https://evil.test"),), ()):
+        found = world.request(client, "GET", "cors.test", "/", origin)
+        assert (found.status, found.body) == (200, b"own")
+        assert found.header("access-control-allow-origin") is None

@@ -42,13 +42,13 @@ def preflight(cors: ir.Cors, headers: Headers) -> Headers:
 def with_cors(cors: ir.Cors, headers: Headers, response: Headers) -> Headers:
     """The fields of a backend's response with ours.
 
-    Where the origin is allowed, ours stand in place of its own. `vary` is there whoever asks: caches must not give the
-    answer for one origin, or for none, to another.
+    Ours stand in place of its own: of an origin that is not allowed a backend might think otherwise, and browsers would
+    believe it. `vary` is there whoever asks: caches must not give the answer for one origin, or for none, to another.
     """
     allowed = _allowed_origin(cors, headers)
-    if allowed is None:
-        return response if _varies_by_origin(response) else (*response, *_VARY)
     kept = tuple(field for field in response if not field[0].lower().startswith(_PREFIX))
+    if allowed is None:
+        return kept if _varies_by_origin(kept) else (*kept, *_VARY)
     ours = _present(
         ("access-control-allow-origin", allowed),
         ("access-control-expose-headers", _listed(cors, cors.expose_headers, None)),

@@ -39,3 +39,33 @@ impl<'g> ResponseEdits<'g> {
 fn editing(filters: &Filters) -> Option<&Filters> {
     Some(filters).filter(|filters| !filters.response.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ResponseEdits;
+    use codec::Field;
+    use route::resolve::CorsFields;
+
+    fn edited(cors: CorsFields, sent: &[(&str, &str)]) -> Vec<String> {
+        let fields: Vec<Field<'_>> =
+            sent.iter().map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() }).collect();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        ResponseEdits { filters: [None, None], cors }.with(&fields, |fields| {
+            fields.iter().map(|field| format!("{}: {}", text(field.name), text(field.value))).collect()
+        })
+    }
+
+    /// What a backend says of who may read its answer counts only where no filter does.
+    #[test]
+    fn cors_fields_are_the_filters_alone() {
+        let sent = [("Access-Control-Allow-Origin", "*"), ("x", "1"), ("access-control-max-age", "5")];
+        assert_eq!(edited(Vec::new(), &sent), ["Access-Control-Allow-Origin: *", "x: 1", "access-control-max-age: 5"]);
+        let varies = || ("vary", "Origin".to_owned());
+        assert_eq!(edited(vec![varies()], &sent), ["x: 1", "vary: Origin"]);
+        let allowed = vec![("access-control-allow-origin", "https://a.test".to_owned()), varies()];
+        assert_eq!(
+            edited(allowed, &[("Vary", "Accept, Origin"), sent[0]]),
+            ["Vary: Accept, Origin", "access-control-allow-origin: https://a.test"]
+        );
+    }
+}
