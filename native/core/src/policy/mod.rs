@@ -26,7 +26,7 @@ pub enum Verdict {
 pub type Asked = Pin<Box<dyn Future<Output = Verdict>>>;
 
 /// How far a step came.
-pub enum Outcome {
+pub enum StepResult {
     Done(Verdict),
     #[cfg_attr(not(test), expect(dead_code, reason = "no policy asks anybody yet; tests do"))]
     Wait(Asked),
@@ -48,11 +48,11 @@ pub enum Step {
 }
 
 impl Step {
-    fn run(&self, facts: Facts) -> Outcome {
+    fn run(&self, facts: Facts) -> StepResult {
         match self {
-            Self::BodyLimit(limit) => Outcome::Done(limit.check(facts.framing)),
+            Self::BodyLimit(limit) => StepResult::Done(limit.check(facts.framing)),
             #[cfg(test)]
-            Self::Gate(gate) => Outcome::Wait(gate.clone().pass()),
+            Self::Gate(gate) => StepResult::Wait(gate.clone().pass()),
         }
     }
 }
@@ -93,9 +93,9 @@ impl Chain {
     pub fn run(&self, first: usize, facts: Facts) -> Admission {
         for (place, step) in self.steps.iter().enumerate().skip(first) {
             match step.run(facts) {
-                Outcome::Done(Verdict::Continue) => {}
-                Outcome::Done(Verdict::Deny(code)) => return Admission::Denied(code),
-                Outcome::Wait(verdict) => return Admission::Asked { verdict, next: place + 1 },
+                StepResult::Done(Verdict::Continue) => {}
+                StepResult::Done(Verdict::Deny(code)) => return Admission::Denied(code),
+                StepResult::Wait(verdict) => return Admission::Asked { verdict, next: place + 1 },
             }
         }
         Admission::Admitted
