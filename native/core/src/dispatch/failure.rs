@@ -129,3 +129,92 @@ impl Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Failure;
+    use crate::dispatch::exchange::ExchangeError;
+    use crate::error::ErrorCode;
+    use crate::io::watchdog::{Expired, Side};
+    use crate::message::body::BodyError;
+    use crate::upstream::Outcome;
+    use codec::WireError;
+    use std::io;
+
+    fn upstream(error: BodyError, answered: bool) -> Failure {
+        Failure::Exchange(ExchangeError::Upstream { error, answered })
+    }
+
+    fn client(error: BodyError) -> Failure {
+        Failure::Exchange(ExchangeError::Client(error))
+    }
+
+    /// What each says of the endpoint over a new connection and over a pooled one, and what the client is told.
+    #[test]
+    fn what_a_failure_says() {
+        let reset = || BodyError::Io(io::ErrorKind::ConnectionReset.into());
+        let malformed = || BodyError::Wire(WireError::Malformed("x"));
+        let stalled = |side| Failure::Expired(Expired::Stalled(side));
+        let cases = [
+            (upstream(reset(), false), Outcome::Reset, Outcome::Stale, ErrorCode::UpstreamReset),
+            (upstream(BodyError::Truncated, false), Outcome::Reset, Outcome::Stale, ErrorCode::UpstreamReset),
+            (upstream(reset(), true), Outcome::Broken, Outcome::Broken, ErrorCode::UpstreamReset),
+            (upstream(malformed(), true), Outcome::Broken, Outcome::Broken, ErrorCode::UpstreamProtocol),
+            (
+                upstream(BodyError::Wire(WireError::HeadTooLarge), true),
+                Outcome::Broken,
+                Outcome::Broken,
+                ErrorCode::UpstreamHeadTooLarge,
+            ),
+            (client(BodyError::Truncated), Outcome::ClientLeft, Outcome::ClientLeft, ErrorCode::ClientGone),
+            (client(malformed()), Outcome::ClientLeft, Outcome::ClientLeft, ErrorCode::BadRequest),
+            (client(BodyError::TooLarge), Outcome::ClientLeft, Outcome::ClientLeft, ErrorCode::BodyTooLarge),
+            (
+                Failure::Exchange(ExchangeError::Unsent(reset())),
+                Outcome::Unsent,
+                Outcome::Stale,
+                ErrorCode::UpstreamConnect,
+            ),
+            (
+                Failure::Exchange(ExchangeError::RetryStatus(503)),
+                Outcome::Answered(503),
+                Outcome::Answered(503),
+                ErrorCode::UpstreamReset,
+            ),
+            (
+                Failure::Exchange(ExchangeError::NotSwitched(None)),
+                Outcome::Blameless,
+                Outcome::Blameless,
+                ErrorCode::UpstreamNoUpgrade,
+            ),
+            (stalled(Side::Backend), Outcome::Expired, Outcome::Expired, ErrorCode::UpstreamTimeout),
+            (stalled(Side::RequestBody), Outcome::ClientLeft, Outcome::ClientLeft, ErrorCode::RequestBodyTimeout),
+            (stalled(Side::Response), Outcome::ClientLeft, Outcome::ClientLeft, ErrorCode::ResponseNotRead),
+            (Failure::Expired(Expired::Deadline), Outcome::Expired, Outcome::Expired, ErrorCode::UpstreamTimeout),
+        ];
+        for (failure, fresh, pooled, code) in cases {
+            let detail = failure.detail();
+            assert_eq!(failure.outcome(Some(false)), fresh, "{detail}");
+            assert_eq!(failure.outcome(Some(true)), pooled, "{detail}");
+            assert_eq!(failure.code(None), code, "{detail}");
+            assert_eq!(failure.is_unsent(), fresh == Outcome::Unsent, "{detail}");
+            assert!(!failure.is_unprocessed() && failure.reset().is_none(), "{detail}");
+        }
+    }
+
+    /// Who had no connection yet has learnt nothing of the endpoint, whoever left.
+    #[test]
+    fn without_a_connection() {
+        for failure in [client(BodyError::Truncated), Failure::Expired(Expired::Deadline)] {
+            assert_eq!(failure.outcome(None), Outcome::NotAwaited);
+        }
+    }
+
+    /// The route's own limit is told from the limit of a try.
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_that_has_passed() {
+        let (expired, now) = (Failure::Expired(Expired::Deadline), tokio::time::Instant::now());
+        assert_eq!(expired.code(Some(now)), ErrorCode::RequestTimeout);
+        assert_eq!(expired.code(Some(now + std::time::Duration::from_secs(1))), ErrorCode::UpstreamTimeout);
+    }
+}

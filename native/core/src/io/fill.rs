@@ -35,3 +35,31 @@ pub async fn fill<S: AsyncRead + Unpin + ?Sized>(
 ) -> io::Result<usize> {
     poll_fn(|context| poll_fill(buffer, stream, context, limit)).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::fill;
+    use codec::Buffer;
+    use std::io::ErrorKind;
+    use tokio::io::{AsyncWriteExt, duplex};
+
+    #[tokio::test]
+    async fn reads_until_the_end_or_the_limit() {
+        const LIMIT: usize = 16 * 1024;
+        let (mut near, mut far) = duplex(64 * 1024);
+        far.write_all(&[7; LIMIT]).await.unwrap();
+        let mut buffer = Buffer::new();
+        while buffer.len() < LIMIT {
+            assert!(fill(&mut buffer, &mut near, LIMIT).await.unwrap() > 0);
+        }
+        // What nobody consumes is a limit, not memory.
+        far.write_all(b"more").await.unwrap();
+        assert_eq!(fill(&mut buffer, &mut near, LIMIT).await.unwrap_err().kind(), ErrorKind::OutOfMemory);
+        assert_eq!(buffer.filled(), [7; LIMIT]);
+        buffer.consume(LIMIT);
+        assert_eq!(fill(&mut buffer, &mut near, LIMIT).await.unwrap(), 4);
+        drop(far);
+        assert_eq!(fill(&mut buffer, &mut near, LIMIT).await.unwrap(), 0);
+        assert_eq!(buffer.filled(), b"more");
+    }
+}

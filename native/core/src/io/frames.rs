@@ -47,3 +47,47 @@ impl FrameHeads {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{CONTINUATION, DATA, FrameHeads, HEADERS, WINDOW_UPDATE};
+
+    fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&[length[1], length[2], length[3], kind, 0, 0, 0, 0, 1], payload].concat()
+    }
+
+    /// However the bytes are cut, and whatever stands before the first frame.
+    #[test]
+    fn each_frame_is_told_once() {
+        // Payloads that look like heads, and one of more than 64 KiB.
+        let expected = [HEADERS, CONTINUATION, DATA, DATA, WINDOW_UPDATE, 0xfe];
+        let payloads: [&[u8]; 6] = [&[0; 40], b"", &[9; 70_000], &[1], &[0, 0, 4, 8], &[0; 9]];
+        let frames: Vec<u8> = expected.iter().zip(payloads).flat_map(|(kind, payload)| frame(*kind, payload)).collect();
+        for preface in [0, 24] {
+            let bytes = [&vec![b'P'; preface][..], &frames].concat();
+            for size in [1, 2, 5, 9, 10, 4096, bytes.len()] {
+                let mut heads = FrameHeads::new(preface);
+                let mut found = Vec::new();
+                for piece in bytes.chunks(size) {
+                    assert!(heads.feed(piece, |kind| {
+                        found.push(kind);
+                        true
+                    }));
+                }
+                assert_eq!(found, expected, "{preface} {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn who_has_enough_is_told_no_more() {
+        let bytes = [frame(DATA, b"1"), frame(HEADERS, b"2"), frame(DATA, b"3")].concat();
+        let mut found = Vec::new();
+        let went_on = FrameHeads::new(0).feed(&bytes, |kind| {
+            found.push(kind);
+            kind != HEADERS
+        });
+        assert_eq!((went_on, found), (false, vec![DATA, HEADERS]));
+    }
+}

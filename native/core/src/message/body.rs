@@ -199,3 +199,151 @@ pub async fn pump<Source: BodySource, Sink: BodySink, T: Tap>(
     sink.finish(source.take_trailers()).await.map_err(PumpError::Sink)?;
     Ok(moved)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{BodyError, BodySink, BodySource, Piece, PumpError, Tap, pump};
+    use codec::WireError;
+    use http::HeaderMap;
+    use std::cell::RefCell;
+    use std::future::{Future, poll_fn};
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    /// What happened, in its order.
+    type Told = RefCell<Vec<String>>;
+
+    enum Step {
+        Piece(&'static [u8]),
+        /// Nothing comes for a while.
+        Wait,
+        Fail,
+    }
+
+    struct Script<'t> {
+        steps: std::vec::IntoIter<Step>,
+        told: &'t Told,
+    }
+
+    impl BodySource for Script<'_> {
+        async fn next(&mut self) -> Result<Option<Piece<'_>>, BodyError> {
+            loop {
+                match self.steps.next() {
+                    Some(Step::Piece(bytes)) => return Ok(Some(Piece::Borrowed(bytes))),
+                    Some(Step::Wait) => {
+                        let mut waited = false;
+                        poll_fn(|_| if std::mem::replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending })
+                            .await;
+                    }
+                    Some(Step::Fail) => return Err(BodyError::Truncated),
+                    None => {
+                        self.told.borrow_mut().push("end".to_owned());
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+
+        fn is_finished(&self) -> bool {
+            self.steps.len() == 0
+        }
+
+        fn take_trailers(&mut self) -> Option<HeaderMap> {
+            None
+        }
+    }
+
+    struct Notes<'t> {
+        told: &'t Told,
+        full_after: usize,
+        gone: bool,
+    }
+
+    impl BodySink for Notes<'_> {
+        async fn write(&mut self, piece: Piece<'_>) -> Result<(), BodyError> {
+            if self.full_after == 0 {
+                return Err(BodyError::TooLarge);
+            }
+            self.full_after -= 1;
+            self.told.borrow_mut().push(format!("write {}", piece.as_slice().escape_ascii()));
+            Ok(())
+        }
+
+        async fn flush(&mut self) -> Result<(), BodyError> {
+            self.told.borrow_mut().push("flush".to_owned());
+            Ok(())
+        }
+
+        async fn finish(&mut self, _: Option<HeaderMap>) -> Result<(), BodyError> {
+            self.told.borrow_mut().push("finish".to_owned());
+            Ok(())
+        }
+
+        fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<BodyError> {
+            if self.gone { Poll::Ready(BodyError::Wire(WireError::NotHttp)) } else { Poll::Pending }
+        }
+    }
+
+    struct Look<'t>(&'t Told);
+
+    impl Tap for Look<'_> {
+        fn piece(&mut self, piece: &Piece<'_>) {
+            self.0.borrow_mut().push(format!("seen {}", piece.as_slice().escape_ascii()));
+        }
+
+        fn end(&mut self) {
+            self.0.borrow_mut().push("seen all".to_owned());
+        }
+
+        fn waits(&mut self) {
+            self.0.borrow_mut().push("waits".to_owned());
+        }
+    }
+
+    fn pumped(steps: Vec<Step>, full_after: usize, gone: bool) -> (Result<u64, PumpError>, Vec<String>) {
+        let told = Told::default();
+        let mut source = Script { steps: steps.into_iter(), told: &told };
+        let mut sink = Notes { told: &told, full_after, gone };
+        let mut tap = Look(&told);
+        let mut context = Context::from_waker(Waker::noop());
+        let result = {
+            let mut pumping = pin!(pump(&mut source, &mut sink, &mut tap));
+            // Each wait of the script is over when it is asked again.
+            let polled = (0..10).find_map(|_| match pumping.as_mut().poll(&mut context) {
+                Poll::Ready(result) => Some(result),
+                Poll::Pending => None,
+            });
+            polled.expect("an end")
+        };
+        (result, told.into_inner())
+    }
+
+    /// What is held back leaves before anybody sleeps, and not sooner.
+    #[test]
+    fn a_sink_is_flushed_where_the_source_waits() {
+        let steps = vec![Step::Piece(b"a"), Step::Piece(b"b"), Step::Wait, Step::Piece(b"c")];
+        let (result, told) = pumped(steps, 9, false);
+        assert_eq!(result.unwrap(), 3);
+        let expected = "seen a, write a, seen b, write b, flush, waits, seen c, write c, end, seen all, finish";
+        assert_eq!(told.join(", "), expected);
+    }
+
+    #[test]
+    fn which_end_failed() {
+        let (result, told) = pumped(vec![Step::Piece(b"a"), Step::Fail], 9, false);
+        assert!(matches!(result, Err(PumpError::Source(BodyError::Truncated))));
+        assert!(!told.contains(&"finish".to_owned()));
+        let (result, told) = pumped(vec![Step::Piece(b"a"), Step::Piece(b"b")], 1, false);
+        assert!(matches!(result, Err(PumpError::Sink(BodyError::TooLarge))));
+        assert!(!told.contains(&"seen all".to_owned()));
+    }
+
+    /// Only who waits asks whether the other one is there.
+    #[test]
+    fn a_sink_that_is_gone_ends_the_wait() {
+        assert_eq!(pumped(vec![Step::Piece(b"a")], 9, true).0.unwrap(), 1);
+        let (result, told) = pumped(vec![Step::Wait, Step::Piece(b"a")], 9, true);
+        assert!(matches!(result, Err(PumpError::Sink(BodyError::Wire(WireError::NotHttp)))));
+        assert_eq!(told, ["flush", "waits"]);
+    }
+}

@@ -82,3 +82,86 @@ pub fn take_forwarding<'b>(field: &Field<'b>, into: &mut ForwardingFields<'b>) -
     *slot = Some(field.value);
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ForwardingFields, take_forwarding};
+    use crate::message::client::Client;
+    use crate::worker::{Generation, Worker};
+    use codec::Field;
+    use route::ir::Transport;
+    use route::table::SocketKey;
+
+    const SOCKET: SocketKey = SocketKey { transport: Transport::Tcp, address: None, port: 80 };
+
+    fn client(trusted: bool) -> Client {
+        let worker = Worker::alone(Generation::default()).unwrap();
+        Client { trusted, ..Client::new(worker, ([192, 0, 2, 1], 4711).into(), SOCKET, None) }
+    }
+
+    fn field<'a>(name: &'a str, value: &'a str) -> Field<'a> {
+        Field { name: name.as_bytes(), value: value.as_bytes() }
+    }
+
+    fn written(client: &Client, sent: &[Field<'_>], set: &[Field<'_>]) -> String {
+        let (mut fields, mut out) = (ForwardingFields::default(), Vec::new());
+        for field in sent {
+            assert!(take_forwarding(field, &mut fields));
+        }
+        client.push_forwarding(&mut out, &fields, b"asked.test", set);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn who_is_not_trusted_is_not_believed() {
+        let sent = [field("X-Forwarded-For", "6.6.6.6"), field("x-forwarded-proto", "https"), field("X-Real-IP", "6")];
+        let expected = "x-forwarded-for: 192.0.2.1\r\nx-forwarded-proto: http\r\nx-forwarded-host: asked.test\r\n";
+        assert_eq!(written(&client(false), &sent, &[]), expected);
+        assert_eq!(client(false).origin(&sent), None);
+    }
+
+    #[test]
+    fn the_list_of_a_trusted_proxy_grows() {
+        let sent = [
+            field("x-forwarded-for", "198.51.100.7"),
+            field("X-Forwarded-For", "203.0.113.9, 203.0.113.10"),
+            field("x-forwarded-proto", "https"),
+            field("x-forwarded-host", "outer.test"),
+            // Taken out, and in no spelling believed.
+            field("x_forwarded_host", "evil.test"),
+            field("x-forwarded-port", "1"),
+        ];
+        let expected = "x-forwarded-for: 198.51.100.7, 203.0.113.9, 203.0.113.10, 192.0.2.1\r\n\
+            x-forwarded-proto: https\r\nx-forwarded-host: outer.test\r\n";
+        assert_eq!(written(&client(true), &sent, &[]), expected);
+    }
+
+    #[test]
+    fn what_a_filter_sets_goes_instead_of_ours() {
+        let set = [field("X-Forwarded-For", "a"), field("x-forwarded-host", "b")];
+        assert_eq!(written(&client(false), &[], &set), "x-forwarded-proto: http\r\n");
+    }
+
+    #[test]
+    fn fields_that_say_nothing_of_where_a_request_comes_from_stay() {
+        let mut fields = ForwardingFields::default();
+        for name in ["host", "x-forwarded", "via", "x-request-id"] {
+            assert!(!take_forwarding(&field(name, "x"), &mut fields), "{name}");
+        }
+    }
+
+    /// The last hop that is no trusted proxy asks; what is no address ends what can be believed.
+    #[test]
+    fn who_asks() {
+        for (list, expected) in [
+            ("203.0.113.9", Some("203.0.113.9")),
+            ("6.6.6.6, 203.0.113.9", Some("203.0.113.9")),
+            ("::ffff:203.0.113.9", Some("203.0.113.9")),
+            ("203.0.113.9, unknown", None),
+            ("", None),
+        ] {
+            let origin = client(true).origin(&[field("x-forwarded-for", list)]);
+            assert_eq!(origin, expected.map(|text| text.parse().unwrap()), "{list}");
+        }
+    }
+}

@@ -201,3 +201,37 @@ pub fn gone(reset: Result<h2::Reason, h2::Error>) -> BodyError {
 pub fn fields_of(headers: &http::HeaderMap) -> FieldList<'_> {
     headers.iter().map(|(name, value)| Field { name: name.as_str().as_bytes(), value: value.as_bytes() }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{fields_of, without_forbidden};
+    use http::HeaderMap;
+
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in fields {
+            map.append(*name, value.parse().unwrap());
+        }
+        map
+    }
+
+    /// RFC 9110 section 6.5.1, and what only we say in a head.
+    #[test]
+    fn trailers_lose_what_they_may_not_have() {
+        let good = map(&[("grpc-status", "0"), ("x", "1"), ("x", "2")]);
+        assert_eq!(without_forbidden(good.clone()), good);
+        let mut bad = good.clone();
+        for name in ["content-length", "transfer-encoding", "host", "authorization", "x-forwarded-for", "x_real_ip"] {
+            bad.append(name, "1".parse().unwrap());
+        }
+        assert_eq!(without_forbidden(bad), good);
+    }
+
+    #[test]
+    fn every_field_is_there_in_its_order() {
+        let map = map(&[("b", "1"), ("a", "2"), ("b", "3")]);
+        let fields: Vec<_> = fields_of(&map).iter().map(|field| (field.name.to_vec(), field.value.to_vec())).collect();
+        let expected = [("b", "1"), ("b", "3"), ("a", "2")];
+        assert_eq!(fields, expected.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())));
+    }
+}

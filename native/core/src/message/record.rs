@@ -295,3 +295,28 @@ impl Text {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_REFUSED_LINE, Refused};
+
+    #[test]
+    fn what_can_be_read_of_a_head_that_was_no_request() {
+        for (bytes, method, target) in [
+            (&b"GET /a?b HTTP/1.1\r\nhost: x\r\n"[..], &b"GET"[..], &b"/a?b"[..]),
+            (b"GET  /a b  HTTP/1.1\r\n", b"GET", b"/a b "),
+            (b"GET /a HTTP/1.1 HTTP/2\nx", b"GET", b"/a HTTP/1.1"),
+            (b"GET /a", b"GET", b"/a"),
+            (b"nothing", b"nothing", b""),
+            (b"\r\nGET / HTTP/1.1", b"", b""),
+            (b"", b"", b""),
+            (b"\x16\x03\x01\x00", b"\x16\x03\x01\x00", b""),
+        ] {
+            let refused = Refused::of_http1(bytes, "why".to_owned());
+            assert_eq!((refused.method, refused.target), (method, target), "{}", bytes.escape_ascii());
+        }
+        let long = [b"GET /", &[b'a'; 2 * MAX_REFUSED_LINE][..]].concat();
+        let refused = Refused::of_http1(&long, String::new());
+        assert_eq!(refused.method.len() + 1 + refused.target.len(), MAX_REFUSED_LINE);
+    }
+}

@@ -31,3 +31,35 @@ pub fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{covers, names};
+    use x509_parser::prelude::{FromDer, X509Certificate};
+
+    #[test]
+    fn a_wildcard_stands_for_one_label() {
+        for (pattern, name, expected) in [
+            ("a.test", "A.Test", true),
+            ("a.test", "b.test", false),
+            ("*.a.test", "x.a.test", true),
+            ("*.a.test", "x.A.TEST", true),
+            ("*.a.test", "a.test", false),
+            ("*.a.test", "x.y.a.test", false),
+            ("*.test", "a.test", true),
+            ("x*.a.test", "xy.a.test", false),
+        ] {
+            assert_eq!(covers(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn names_of_a_certificate() {
+        for sent in [&["a.test", "*.b.test", "127.0.0.1", "2001:db8::1"][..], &[]] {
+            let sent: Vec<String> = sent.iter().map(|name| (*name).to_owned()).collect();
+            let made = rcgen::generate_simple_self_signed(sent.clone()).unwrap();
+            let (_, certificate) = X509Certificate::from_der(made.cert.der()).unwrap();
+            assert_eq!(names(&certificate), sent);
+        }
+    }
+}

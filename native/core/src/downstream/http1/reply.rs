@@ -136,3 +136,104 @@ fn push_fields(out: &mut Vec<u8>, fields: &[Field<'_>]) {
 fn push_length(out: &mut Vec<u8>, length: u64) {
     push_field(out, b"content-length", itoa::Buffer::new().format(length).as_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Http1Reply, Http1Terms};
+    use crate::message::body::{BodySink, Piece};
+    use crate::message::reply::{Reply, ReplySink};
+    use crate::worker::Drain;
+    use codec::{Field, Framing};
+    use std::cell::RefCell;
+    use tokio::io::{AsyncReadExt, duplex};
+
+    const FIELDS: [Field<'_>; 2] = [Field { name: b"x", value: b"1" }, Field { name: b"date", value: b"then" }];
+
+    fn terms(minor: u8, head_request: bool) -> Http1Terms {
+        Http1Terms { minor, head_request, close: false }
+    }
+
+    /// What a client gets of a response with the body "body", without the fields that are in each.
+    async fn given(terms: Http1Terms, status: u16, framing: Framing, announced_length: Option<u64>) -> String {
+        let (near, mut far) = duplex(4096);
+        let (stream, mut out, drain) = (RefCell::new(near), Vec::new(), Drain::default());
+        let mut reply = Http1Reply::new(&stream, &mut out, &drain, terms);
+        let head = Reply { status, reason: b"", fields: &FIELDS, framing, announced_length };
+        reply.head(&head).unwrap();
+        assert!(reply.head_sent());
+        if !framing.is_empty() {
+            reply.write(Piece::Borrowed(b"body")).await.unwrap();
+            assert_eq!(reply.body_bytes(), 4);
+        }
+        reply.finish(None).await.unwrap();
+        drop(stream);
+        let mut text = String::new();
+        far.read_to_string(&mut text).await.unwrap();
+        let (line, rest) = text.split_once("\r\n").unwrap();
+        let rest = rest.strip_prefix("x: 1\r\ndate: then\r\n").unwrap();
+        format!("{} {rest}", &line[9..12]).replace("\r\n", "|")
+    }
+
+    /// RFC 9112 section 6.3, RFC 9110 section 8.6.
+    #[tokio::test]
+    async fn how_a_body_is_framed() {
+        let (one, zero) = (terms(1, false), terms(0, false));
+        for (terms, status, framing, announced, expected) in [
+            (one, 200, Framing::Length(4), None, "200 content-length: 4||body"),
+            (one, 200, Framing::Chunked, None, "200 transfer-encoding: chunked||4|body|0||"),
+            (one, 200, Framing::UntilClose, None, "200 transfer-encoding: chunked||4|body|0||"),
+            (one, 200, Framing::Empty, None, "200 content-length: 0||"),
+            (one, 204, Framing::Empty, Some(0), "204 |"),
+            (one, 304, Framing::Empty, Some(9), "304 content-length: 9||"),
+            (one, 304, Framing::Empty, None, "304 |"),
+            (terms(1, true), 200, Framing::Empty, Some(9), "200 content-length: 9||"),
+            (terms(1, true), 200, Framing::Empty, None, "200 |"),
+            (zero, 200, Framing::Length(4), None, "200 content-length: 4|connection: keep-alive||body"),
+            (zero, 200, Framing::Chunked, None, "200 connection: close||body"),
+            (zero, 200, Framing::UntilClose, None, "200 connection: close||body"),
+            (
+                Http1Terms { close: true, ..one },
+                200,
+                Framing::Length(4),
+                None,
+                "200 content-length: 4|connection: close||body",
+            ),
+        ] {
+            assert_eq!(given(terms, status, framing, announced).await, expected, "{terms:?} {status} {framing:?}");
+        }
+    }
+
+    /// A client of HTTP/1.0 knows neither 1xx nor a body that ends otherwise than by the connection.
+    #[tokio::test]
+    async fn what_http_1_0_does_not_know() {
+        for (minor, expected) in [(1, "HTTP/1.1 103 Early Hints\r\nx: 1\r\ndate: then\r\n\r\n"), (0, "")] {
+            let (near, mut far) = duplex(4096);
+            let (stream, mut out, drain) = (RefCell::new(near), Vec::new(), Drain::default());
+            let mut reply = Http1Reply::new(&stream, &mut out, &drain, terms(minor, false));
+            reply.informational(103, &FIELDS).unwrap();
+            reply.flush().await.unwrap();
+            assert!(!reply.head_sent() && !reply.ends_with_connection());
+            let head =
+                Reply { status: 200, reason: b"", fields: &[], framing: Framing::Chunked, announced_length: None };
+            reply.head(&head).unwrap();
+            assert_eq!(reply.ends_with_connection(), minor == 0);
+            drop(stream);
+            let mut text = String::new();
+            far.read_to_string(&mut text).await.unwrap();
+            assert_eq!(text, expected);
+        }
+    }
+
+    /// One that began after the request came is told with the response.
+    #[tokio::test]
+    async fn a_drain_closes() {
+        let (near, _far) = duplex(4096);
+        let (stream, mut out, drain) = (RefCell::new(near), Vec::new(), Drain::default());
+        let mut reply = Http1Reply::new(&stream, &mut out, &drain, terms(1, false));
+        drain.start();
+        let head = Reply { status: 200, reason: b"", fields: &[], framing: Framing::Empty, announced_length: None };
+        reply.head(&head).unwrap();
+        assert!(reply.terms.close);
+        assert!(out.ends_with(b"connection: close\r\n\r\n"));
+    }
+}

@@ -115,3 +115,73 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Kept<S> {
         Pin::new(&mut self.0.borrow_mut().stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{CLOSE, Kept};
+    use crate::io::delivery::LONGEST;
+    use crate::io::watchdog::Watchdog;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::time::{Instant, sleep};
+
+    const STALL: Duration = Duration::from_secs(300);
+
+    /// What stands in the way of a client is waited for, as long as it may need for it.
+    #[tokio::test(start_paused = true)]
+    async fn a_client_is_behind_until_it_had_time() {
+        let (near, _far) = duplex(1024 * 1024);
+        let mut kept = Kept::new(near);
+        assert!(!kept.is_behind(STALL));
+        kept.write_all(&[0; 256 * 1024]).await.unwrap();
+        assert!(kept.is_behind(STALL));
+        sleep(Duration::from_millis(1999)).await;
+        assert!(kept.is_behind(STALL));
+        assert!(!kept.is_behind(Duration::from_secs(1)), "it has taken nothing for longer than that");
+        sleep(Duration::from_millis(1)).await;
+        assert!(!kept.is_behind(STALL));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_waits_is_behind() {
+        let (near, _far) = duplex(16);
+        let mut kept = Kept::new(near);
+        assert!(tokio::time::timeout(Duration::from_secs(60), kept.write_all(&[0; 64])).await.is_err());
+        assert!(kept.is_behind(STALL) && !kept.is_behind(Duration::from_secs(60)));
+    }
+
+    /// Until the client closes, or is silent, or has talked for long enough.
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_a_connection_is_waited_for() {
+        let mut watchdog = Watchdog::default();
+        let started = Instant::now();
+        let (near, mut far) = duplex(64);
+        let client = async {
+            sleep(CLOSE / 2).await;
+            far.write_all(b"a late WINDOW_UPDATE").await.unwrap();
+            sleep(CLOSE / 2).await;
+            // It is told that nothing more comes.
+            assert_eq!(far.read(&mut [0]).await.unwrap(), 0);
+            drop(far);
+        };
+        tokio::join!(Kept::new(near).linger(&mut watchdog, STALL), client);
+        assert_eq!(started.elapsed(), CLOSE);
+
+        let started = Instant::now();
+        let (near, _far) = duplex(64);
+        Kept::new(near).linger(&mut watchdog, STALL).await;
+        let silent = started.elapsed();
+        assert!(CLOSE <= silent && silent <= 2 * CLOSE, "{silent:?}");
+
+        let started = Instant::now();
+        let (near, mut far) = duplex(64);
+        let talking = async {
+            while far.write_all(b"PING").await.is_ok() {
+                sleep(CLOSE / 4).await
+            }
+        };
+        tokio::join!(Kept::new(near).linger(&mut watchdog, STALL), talking);
+        let talked = started.elapsed();
+        assert!(LONGEST <= talked && talked <= LONGEST + CLOSE, "{talked:?}");
+    }
+}

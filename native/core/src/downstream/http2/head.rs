@@ -128,3 +128,45 @@ fn websocket_key() -> String {
     key.push_str("==");
     key
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{authority, websocket_key};
+    use crate::error::ErrorCode;
+    use http::Request;
+
+    /// RFC 9113 section 8.3.1: both only where they agree.
+    #[test]
+    fn one_authority() {
+        for (sent, hosts, expected) in [
+            (Some("a.test:80"), &[][..], Ok(&b"a.test:80"[..])),
+            (None, &["a.test"], Ok(b"a.test")),
+            (Some("a.test"), &["A.test"], Ok(b"a.test")),
+            (Some("a.test"), &["b.test"], Err(ErrorCode::BadRequest)),
+            (Some("a.test"), &["a.test", "a.test"], Err(ErrorCode::BadRequest)),
+            (None, &["a.test", "a.test"], Err(ErrorCode::BadRequest)),
+            (None, &[], Err(ErrorCode::BadRequest)),
+        ] {
+            let mut request = Request::builder().uri(sent.map_or("/".to_owned(), |name| format!("http://{name}/")));
+            for host in hosts {
+                request = request.header("host", *host);
+            }
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            assert_eq!(authority(&parts), expected, "{sent:?} {hosts:?}");
+        }
+    }
+
+    /// 16 octets in base64 (RFC 6455 section 4.1), another each time.
+    #[test]
+    fn keys_are_well_formed() {
+        let keys: std::collections::BTreeSet<String> = (0..100).map(|_| websocket_key()).collect();
+        assert_eq!(keys.len(), 100);
+        for key in keys {
+            let (digits, end) = key.split_at(22);
+            assert_eq!(end, "==");
+            assert!(digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')), "{key}");
+            // Only two bits of the last one are the key's.
+            assert!(digits.ends_with(['A', 'Q', 'g', 'w']), "{key}");
+        }
+    }
+}
