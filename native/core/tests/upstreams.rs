@@ -37,7 +37,7 @@ fn endpoint(at: usize, address: SocketAddr) -> Value {
 }
 
 fn apply(state: &mut State, mut change: Value) -> Table {
-    change["version"] = json!(1);
+    change["version"] = json!(route::ir::VERSION);
     change["generation"] = json!(1);
     state.apply(serde_json::from_value(change).unwrap(), &NoTags).unwrap()
 }

@@ -53,7 +53,7 @@ struct Engine {
 
 impl Engine {
     fn apply(&mut self, mut change: Value) {
-        change["version"] = json!(1);
+        change["version"] = json!(route::ir::VERSION);
         change["generation"] = json!(1);
         let transaction = serde_json::from_value(change).expect("a transaction");
         let table = self.state.apply(transaction, &NoTags).expect("a good transaction");
@@ -275,7 +275,7 @@ fn keys_that_are_none() {
     let served = Authority::new("server").sign(NAME);
     for secret in [String::new(), "1".repeat(63), "1".repeat(66), "x".repeat(64), "+1".repeat(32), "é".repeat(32)] {
         let mut change = replica(&served, '1');
-        change["version"] = json!(1);
+        change["version"] = json!(route::ir::VERSION);
         change["generation"] = json!(1);
         change["secrets"]["session_tickets"][0]["keys"][0]["secret"] = json!(secret);
         let transaction = serde_json::from_value(change).expect("a transaction");
