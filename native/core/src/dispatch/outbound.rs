@@ -151,6 +151,7 @@ impl Outbound {
         *request.version_mut() = Version::HTTP_2;
         *request.method_mut() = Method::from_bytes(parsed.method.unwrap_or_default().as_bytes()).map_err(|_| BAD)?;
         let mut authority = None;
+        request.headers_mut().reserve(parsed.headers.len());
         for header in parsed.headers.iter() {
             match header.name {
                 "host" => authority = Some(Authority::try_from(header.value).map_err(|_| BAD)?),
