@@ -102,3 +102,120 @@ impl Answer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, End, ErrorCode, ResponseEdits};
+    use crate::io::watchdog::Watchdog;
+    use crate::message::body::{BodyError, BodySink, Piece};
+    use crate::message::reply::{Reply, ReplySink};
+    use codec::Field;
+    use http::HeaderMap;
+    use std::future::pending;
+    use std::time::Duration;
+
+    /// What a client got: a line for the status and for each field, then the body.
+    #[derive(Default)]
+    struct Notes {
+        text: String,
+        ended: bool,
+        deaf: bool,
+    }
+
+    impl BodySink for Notes {
+        async fn write(&mut self, piece: Piece<'_>) -> Result<(), BodyError> {
+            self.text += std::str::from_utf8(piece.as_slice()).unwrap();
+            Ok(())
+        }
+
+        async fn flush(&mut self) -> Result<(), BodyError> {
+            Ok(())
+        }
+
+        async fn finish(&mut self, trailers: Option<HeaderMap>) -> Result<(), BodyError> {
+            assert!(trailers.is_none());
+            if self.deaf {
+                pending::<()>().await;
+            }
+            self.ended = true;
+            Ok(())
+        }
+    }
+
+    impl ReplySink for Notes {
+        fn informational(&mut self, _: u16, _: &[Field<'_>]) -> Result<(), BodyError> {
+            Err(BodyError::Truncated)
+        }
+
+        fn head(&mut self, reply: &Reply<'_>) -> Result<(), BodyError> {
+            self.text += &format!("{} {:?} {:?}\n", reply.status, reply.framing, reply.announced_length);
+            for field in reply.fields {
+                self.text += &format!("{}: {}\n", field.name.escape_ascii(), field.value.escape_ascii());
+            }
+            Ok(())
+        }
+
+        fn switching(&mut self, _: &[Field<'_>], _: &[u8]) -> Result<(), BodyError> {
+            Err(BodyError::Truncated)
+        }
+
+        fn head_sent(&self) -> bool {
+            !self.text.is_empty()
+        }
+
+        fn body_bytes(&self) -> u64 {
+            0
+        }
+    }
+
+    async fn given(answer: Answer, head_request: bool) -> String {
+        let mut notes = Notes::default();
+        let edits = ResponseEdits::default();
+        let limit = Duration::from_secs(1);
+        answer.give(&mut Watchdog::default(), limit, &mut notes, head_request, &edits).await.unwrap();
+        assert!(notes.ended);
+        notes.text
+    }
+
+    /// A line of text for people, nothing about backends; to HEAD only its length.
+    #[tokio::test]
+    async fn errors() {
+        let body = format!("no_route: {}\n", ErrorCode::NoRoute.meaning());
+        let (length, kind) = (body.len(), "content-type: text/plain; charset=utf-8\n");
+        let whole = format!("404 Length({length}) Some({length})\n{kind}{body}");
+        assert_eq!(given(Answer::error(ErrorCode::NoRoute), false).await, whole);
+        let head = format!("404 Empty Some({length})\n{kind}");
+        assert_eq!(given(Answer::error(ErrorCode::NoRoute), true).await, head);
+    }
+
+    /// gRPC has its status in the head, and a status of HTTP only where a client has to see it.
+    #[tokio::test]
+    async fn errors_of_grpc() {
+        let end = End { code: ErrorCode::NoRoute, reset: None };
+        let text = given(Answer::failure(end, true), false).await;
+        let status = end.status().unwrap();
+        assert!(text.starts_with("200 Empty None\ncontent-type: application/grpc\n"), "{text}");
+        assert!(text.contains(&format!("grpc-status: {status}\ngrpc-message: ")), "{text}");
+        let misdirected = End { code: ErrorCode::Misdirected, reset: None };
+        assert!(given(Answer::failure(misdirected, true), false).await.starts_with("421 "));
+        assert!(given(Answer::failure(end, false), false).await.starts_with("404 "));
+    }
+
+    #[tokio::test]
+    async fn redirects() {
+        let mut answer = Answer::with_status(302);
+        answer.fields.push(("location", b"https://a.test/".to_vec()));
+        assert_eq!(given(answer, false).await, "302 Empty None\nlocation: https://a.test/\n");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_take_it_is_gone() {
+        let mut notes = Notes { deaf: true, ..Notes::default() };
+        let started = tokio::time::Instant::now();
+        let edits = ResponseEdits::default();
+        let limit = Duration::from_secs(7);
+        let given = Answer::with_status(204).give(&mut Watchdog::default(), limit, &mut notes, false, &edits).await;
+        assert_eq!(given, Err(End { code: ErrorCode::ClientGone, reset: None }));
+        assert_eq!(started.elapsed(), limit);
+    }
+}

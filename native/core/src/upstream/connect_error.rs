@@ -70,3 +70,29 @@ impl std::fmt::Display for ConnectError {
         write!(formatter, "{:?}: {}", self.stage, self.reason)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ConnectError, ConnectStage};
+    use nix::errno::Errno;
+    use std::io;
+
+    /// Want of our own descriptors, memory or ports is no fault of an endpoint.
+    #[test]
+    fn whose_fault_it_is() {
+        for (code, ours) in [
+            (Errno::EMFILE, true),
+            (Errno::ENFILE, true),
+            (Errno::EADDRNOTAVAIL, true),
+            (Errno::ENOBUFS, true),
+            (Errno::ECONNREFUSED, false),
+            (Errno::ETIMEDOUT, false),
+            (Errno::EHOSTUNREACH, false),
+        ] {
+            let error = ConnectError::tcp(&io::Error::from_raw_os_error(code as i32));
+            assert_eq!((error.stage, error.is_blameless()), (ConnectStage::Tcp, ours), "{code}");
+        }
+        assert!(!ConnectError::tcp(&io::Error::other("no number")).is_blameless());
+        assert!(ConnectError::of_loop().loops);
+    }
+}

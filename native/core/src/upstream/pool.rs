@@ -170,3 +170,99 @@ impl Drop for Active {
         self.0.active.set(self.0.active.get().saturating_sub(1));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{EndpointState, Http1Connection, Route, UpstreamStream};
+    use std::time::{Duration, Instant};
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    const TIMEOUT: Duration = Duration::from_secs(30);
+    const LIMIT: usize = 3;
+
+    /// A connection and the backend's end of it.
+    async fn open(listener: &TcpListener) -> (Box<Http1Connection>, TcpStream) {
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (end, _) = listener.accept().await.unwrap();
+        (Box::new(Http1Connection::new(UpstreamStream::Plain(stream), Route::default())), end)
+    }
+
+    fn port(connection: &Http1Connection) -> u16 {
+        match &*connection.stream.borrow() {
+            UpstreamStream::Plain(stream) => stream.local_addr().unwrap().port(),
+            UpstreamStream::Tls(_) => 0,
+        }
+    }
+
+    /// The newest is taken; of too many the oldest goes.
+    #[tokio::test]
+    async fn the_newest_is_taken_and_the_oldest_goes() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let state = EndpointState::new(listener.local_addr().unwrap());
+        let (now, mut ends, mut ports) = (Instant::now(), Vec::new(), Vec::new());
+        for _ in 0..=LIMIT {
+            let (connection, end) = open(&listener).await;
+            ports.push(port(&connection));
+            ends.push(end);
+            state.put_idle(connection, now, LIMIT);
+        }
+        assert_eq!(state.idle_count(), LIMIT);
+        let taken = std::iter::from_fn(|| state.take_idle(&Route::default(), now, TIMEOUT));
+        let taken: Vec<u16> = taken.map(|connection| port(&connection)).collect();
+        ports.remove(0);
+        ports.reverse();
+        assert_eq!(taken, ports);
+    }
+
+    #[tokio::test]
+    async fn what_is_old_or_of_another_route_or_has_something_to_say_is_not_taken() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let state = EndpointState::new(listener.local_addr().unwrap());
+        let (now, plain) = (Instant::now(), Route::default());
+        let (connection, _end) = open(&listener).await;
+        state.put_idle(connection, now, LIMIT);
+        let other = Route { http2: true, ..Route::default() };
+        assert!(state.take_idle(&other, now, TIMEOUT).is_none());
+        assert!(state.take_idle(&plain, now + TIMEOUT, TIMEOUT).is_none());
+        assert_eq!(state.idle_count(), 0);
+
+        // An answer that nobody asked for, and the end of the stream.
+        for bytes in [&b"HTTP/1.1 408 Request Timeout\r\n\r\n"[..], b""] {
+            let (connection, mut end) = open(&listener).await;
+            end.write_all(bytes).await.unwrap();
+            end.shutdown().await.unwrap();
+            match &*connection.stream.borrow() {
+                UpstreamStream::Plain(stream) => stream.readable().await.unwrap(),
+                UpstreamStream::Tls(_) => {}
+            }
+            state.put_idle(connection, now, LIMIT);
+            assert!(state.take_idle(&plain, now, TIMEOUT).is_none());
+        }
+    }
+
+    /// What was read and not used belongs to no request that comes.
+    #[tokio::test]
+    async fn what_was_read_ahead_is_not_kept() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let state = EndpointState::new(listener.local_addr().unwrap());
+        let (mut connection, _end) = open(&listener).await;
+        connection.buffer.space(1024).unwrap()[0] = b'x';
+        connection.buffer.filled_by(1);
+        state.put_idle(connection, Instant::now(), LIMIT);
+        assert_eq!(state.idle_count(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_idle_end_in_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let state = EndpointState::new(listener.local_addr().unwrap());
+        let now = Instant::now();
+        let (connection, _end) = open(&listener).await;
+        state.put_idle(connection, now, LIMIT);
+        state.close_idle(now + TIMEOUT / 2, TIMEOUT);
+        assert_eq!((state.idle_count(), state.is_unused(now + 10 * TIMEOUT)), (1, false));
+        state.close_idle(now + TIMEOUT, TIMEOUT);
+        assert_eq!((state.idle_count(), state.is_unused(now + 10 * TIMEOUT)), (0, true));
+    }
+}
