@@ -209,7 +209,7 @@ fn a_wait_ends_with_the_time_of_its_rule() {
         let (client, backend) = client(vec![Step::Gate(Gate::new(Verdict::Continue))], Some(50)).await;
         let (near, mut far) = duplex(1024);
         let serving = tokio::task::spawn_local(async move {
-            http1::serve(&client, near, Buffer::new(), None, Watchdog::default()).await
+            http1::serve(&client, near, Buffer::new(), None, Watchdog::default()).await;
         });
         far.write_all(b"GET /a HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n").await.unwrap();
         let mut received = String::new();
@@ -227,7 +227,7 @@ fn a_client_that_leaves_ends_its_wait() {
         let (client, backend) = client(vec![Step::Gate(gate.clone())], None).await;
         let (near, mut far) = duplex(1024);
         let serving = tokio::task::spawn_local(async move {
-            http1::serve(&client, near, Buffer::new(), None, Watchdog::default()).await
+            http1::serve(&client, near, Buffer::new(), None, Watchdog::default()).await;
         });
         far.write_all(b"GET /a HTTP/1.1\r\nHost: a.test\r\n\r\n").await.unwrap();
         gate.wait().await;

@@ -62,7 +62,8 @@ mod tests {
     fn each_frame_is_told_once() {
         // Payloads that look like heads, and one of more than 64 KiB.
         let expected = [HEADERS, CONTINUATION, DATA, DATA, WINDOW_UPDATE, 0xfe];
-        let payloads: [&[u8]; 6] = [&[0; 40], b"", &[9; 70_000], &[1], &[0, 0, 4, 8], &[0; 9]];
+        let large = vec![9; 70_000];
+        let payloads: [&[u8]; 6] = [&[0; 40], b"", &large, &[1], &[0, 0, 4, 8], &[0; 9]];
         let frames: Vec<u8> = expected.iter().zip(payloads).flat_map(|(kind, payload)| frame(*kind, payload)).collect();
         for preface in [0, 24] {
             let bytes = [&vec![b'P'; preface][..], &frames].concat();

@@ -111,6 +111,7 @@ mod tests {
     use crate::message::reply::{Reply, ReplySink};
     use codec::Field;
     use http::HeaderMap;
+    use std::fmt::Write;
     use std::future::pending;
     use std::time::Duration;
 
@@ -148,9 +149,10 @@ mod tests {
         }
 
         fn head(&mut self, reply: &Reply<'_>) -> Result<(), BodyError> {
-            self.text += &format!("{} {:?} {:?}\n", reply.status, reply.framing, reply.announced_length);
+            let (framing, announced) = (reply.framing, reply.announced_length);
+            writeln!(self.text, "{} {framing:?} {announced:?}", reply.status).unwrap();
             for field in reply.fields {
-                self.text += &format!("{}: {}\n", field.name.escape_ascii(), field.value.escape_ascii());
+                writeln!(self.text, "{}: {}", field.name.escape_ascii(), field.value.escape_ascii()).unwrap();
             }
             Ok(())
         }

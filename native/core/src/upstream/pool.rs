@@ -229,10 +229,10 @@ mod tests {
 
         // An answer that nobody asked for, and the end of the stream.
         for bytes in [&b"HTTP/1.1 408 Request Timeout\r\n\r\n"[..], b""] {
-            let (connection, mut end) = open(&listener).await;
+            let (mut connection, mut end) = open(&listener).await;
             end.write_all(bytes).await.unwrap();
             end.shutdown().await.unwrap();
-            match &*connection.stream.borrow() {
+            match connection.stream.get_mut() {
                 UpstreamStream::Plain(stream) => stream.readable().await.unwrap(),
                 UpstreamStream::Tls(_) => {}
             }

@@ -69,17 +69,19 @@ const UPPER: u8 = 2;
 /// Of each byte: a name is looked at once, without a branch for each of its bytes.
 const CLASSES: [u8; 256] = {
     let mut classes = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let each = byte as u8;
-        classes[byte] = if each.is_ascii_uppercase() {
+    let mut byte = u8::MAX;
+    loop {
+        classes[byte as usize] = if byte.is_ascii_uppercase() {
             UPPER
-        } else if is_name_byte(each) {
+        } else if is_name_byte(byte) {
             0
         } else {
             OTHER
         };
-        byte += 1;
+        if byte == 0 {
+            break;
+        }
+        byte -= 1;
     }
     classes
 };

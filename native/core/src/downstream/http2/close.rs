@@ -133,7 +133,7 @@ mod tests {
         let (near, _far) = duplex(1024 * 1024);
         let mut kept = Kept::new(near);
         assert!(!kept.is_behind(STALL));
-        kept.write_all(&[0; 256 * 1024]).await.unwrap();
+        kept.write_all(&vec![0; 256 * 1024]).await.unwrap();
         assert!(kept.is_behind(STALL));
         sleep(Duration::from_millis(1999)).await;
         assert!(kept.is_behind(STALL));
@@ -177,7 +177,7 @@ mod tests {
         let (near, mut far) = duplex(64);
         let talking = async {
             while far.write_all(b"PING").await.is_ok() {
-                sleep(CLOSE / 4).await
+                sleep(CLOSE / 4).await;
             }
         };
         tokio::join!(Kept::new(near).linger(&mut watchdog, STALL), talking);
