@@ -29,11 +29,10 @@ def update_policies(memo: Memo, step: Step, parents: set[ObjectKey]) -> set[Obje
     policies = memo.policies
     judged, moved = judge(policies, step.snapshot, step.changes, step.dirty, memo.grants, step.options)
     step.dirty.update(moved)
-    owners = {Target(*key) for key in parents}
-    owners.update(whole for read in moved if (whole := whole_of(read)) and whole.kind in PARENT_KINDS)
-    for target in owners:
+    attached = {whole for read in moved if (whole := whole_of(read)) and whole.kind in PARENT_KINDS}
+    for target in {*attached, *(Target(*key) for key in parents)}:
         _tell_affected(memo, target, parents)
-    looked = {item for key in owners for item in policies.listeners.under.get(key, ())} | memo.moved_listeners
+    looked = {item for key in attached for item in policies.listeners.under.get(key, ())} | memo.moved_listeners
     memo.moved_listeners.clear()
     for identifier in looked:
         _name_in_listener(memo, identifier)
