@@ -9,8 +9,13 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import PurePath
+from typing import Literal, get_args
 
 import msgspec
+
+#: What was under way: a label of metrics (`docs/metrics.md`).
+Stage = Literal["read", "store", "translate", "status", "watch", "write", "stream", "log", "step"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
 
 #: What bytes raise that are no JSON of the shape that is asked for, whatever is odd about them: no fault of ours.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -19,14 +24,14 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 MAX_MESSAGE = 200
 
 _lock = threading.Lock()
-_counts: Counter[str] = Counter()
+_counts: Counter[Stage] = Counter()
 
 
-def note(stage: str, error: BaseException) -> str:
+def note(stage: Stage, error: BaseException) -> str:
     """Count an exception and say what it is.
 
     Args:
-        stage: what was under way: `read`, `store`, `translate`, `status`, `watch`, `write`, `stream`, `log` or `step`.
+        stage: what was under way.
         error: the exception, with its traceback.
 
     Returns:
@@ -37,7 +42,7 @@ def note(stage: str, error: BaseException) -> str:
     return f"a fault of the gateway ({describe(error)}): please report it"
 
 
-def counts() -> Mapping[str, int]:
+def counts() -> Mapping[Stage, int]:
     """Exceptions so far, by stage."""
     with _lock:
         return dict(_counts)

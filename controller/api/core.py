@@ -71,10 +71,8 @@ class ServiceSpec(Model, frozen=True, kw_only=True):
     selector: dict[str, str] = msgspec.field(default_factory=dict)
     cluster_ip: str = msgspec.field(name="clusterIP", default="")
     cluster_ips: tuple[str, ...] = msgspec.field(name="clusterIPs", default=())
-    load_balancer_ip: str = msgspec.field(name="loadBalancerIP", default="")
     ip_families: tuple[str, ...] = ()
     external_traffic_policy: str = "Cluster"
-    external_name: str = ""
 
 
 class LoadBalancerIngress(Model, frozen=True, kw_only=True):
@@ -190,7 +188,6 @@ class ClusterTrustBundleSpec(Model, frozen=True, kw_only=True):
     """`ClusterTrustBundle.spec`: PEM, the order of certificates means nothing."""
 
     trust_bundle: str
-    signer_name: str = ""
 
 
 class ClusterTrustBundle(Object, frozen=True, kw_only=True):

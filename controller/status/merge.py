@@ -18,15 +18,13 @@ from typing import Any
 import msgspec
 
 from ..translate import Status, to_document
-from ..translate.conditions import DOMAIN, ConditionType, Reason
+from ..translate.conditions import DOMAIN, ConditionType
 
 Document = dict[str, Any]
 
 #: `PolicyStatus.ancestors` and `RouteStatus.parents` take no more.
 MAX_ANCESTORS = 16
 MAX_PARENTS = 32
-#: Before a controller has looked at a Gateway the API's default conditions say this.
-PENDING = frozenset({Reason.PENDING, Reason.NOT_RECONCILED})
 
 
 def merged_status(

@@ -4,6 +4,6 @@
     pod: client -> holdings (what it has) -> engine -> report -> gRPC -> reports (of all pods) -> status
 
 The exchange is delta xDS (`AggregatedDiscoveryService.DeltaAggregatedResources`) with the IR's resources; see
-`protocol` for what is ours in it and `docs/config-stream.md` for who may connect. `client`, `holdings`, `protocol` and
-`snapshot_file` are what a data plane needs: they import nothing of the control plane.
+`protocol` for what is ours in it and `docs/config-stream.md` for who may connect. A data plane needs `protocol` and
+`messages` of it, which import nothing of the control plane; its own end is the package `sluicegate.dataplane`.
 """

@@ -33,7 +33,6 @@ from ..sources.kubernetes.resources import BY_KIND
 from ..store.store import Apply, Delete, Event
 from . import own_secret
 
-#: Name of the Secret.
 #: Life of a CA; when the next one is made, before the end; how long both are trusted before it signs.
 CA_LIFE = datetime.timedelta(days=1_095)
 CA_RENEWAL = datetime.timedelta(days=365)

@@ -50,7 +50,6 @@ class Reason(enum.StrEnum):
     RESOLVED_REFS = "ResolvedRefs"
     UNSUPPORTED_VALUE = "UnsupportedValue"
     #: What the API server's defaults say before a controller came by.
-    NOT_RECONCILED = "NotReconciled"
 
     # GatewayClass.
     SUPPORTED_VERSION = "SupportedVersion"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sluicegate import ir
 
 from ..api import Diagnostics, FrontendValidation, Gateway, Listener, ObjectKey, ObjectReference, RouteNamespaces
+from ..api.names import is_subdomain
 from .conditions import ConditionType, Reason
 from .grants import allows, grant_remedy
 from .kinds import PROTOCOLS, kinds_of
@@ -19,7 +20,7 @@ from .options import CertificateFacts
 from .secrets import Material, is_cluster_bundle
 from .selectors import selector_fault
 from .status import Kind, Verdict
-from .values import MAX_PORT, hostname_error, hostnames_intersect, is_section_name
+from .values import MAX_PORT, hostname_error, hostnames_intersect
 
 #: Protocols whose listeners are told apart by port only.
 WITHOUT_HOSTNAME = frozenset({"TCP", "UDP"})
@@ -150,7 +151,7 @@ def draft_listener(scope: ListenerScope, index: int, spec: Listener) -> Draft:
 
 def _check_values(draft: Draft, diagnostics: Diagnostics) -> None:
     spec, path = draft.spec, draft.path
-    if not is_section_name(spec.name):
+    if not is_subdomain(spec.name):
         message = f"{spec.name!r} is not a name"
         draft.reject(Reason.UNSUPPORTED_VALUE, message)
         diagnostics.error(f"{path}.name", "unsupported-value", message, "use lower-case letters, digits and -")

@@ -6,17 +6,12 @@ Source: `ValidateLabelSelector` of `k8s.io/apimachinery/pkg/apis/meta/v1/validat
 
 from __future__ import annotations
 
-import re
-
 from ..api import LabelSelector
+from ..api.names import is_label_value, is_qualified
 
 #: Operators that need values, and those that have none.
 _WITH_VALUES = frozenset({"In", "NotIn"})
 _WITHOUT_VALUES = frozenset({"Exists", "DoesNotExist"})
-
-_NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-_PREFIX = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
-MAX_PREFIX_LENGTH = 253
 
 
 def selector_fault(selector: LabelSelector | None) -> tuple[str, str] | None:
@@ -24,9 +19,9 @@ def selector_fault(selector: LabelSelector | None) -> tuple[str, str] | None:
     if selector is None:
         return "", "from: Selector needs a selector"
     for key, value in selector.match_labels.items():
-        if not _is_key(key):
+        if not is_qualified(key):
             return f'.matchLabels["{key}"]', f"{key} is not the key of a label"
-        if not _is_value(value):
+        if not is_label_value(value):
             return f'.matchLabels["{key}"]', f"{value} is not the value of a label"
     for index, item in enumerate(selector.match_expressions):
         field = f".matchExpressions[{index}]"
@@ -37,20 +32,9 @@ def selector_fault(selector: LabelSelector | None) -> tuple[str, str] | None:
             return f"{field}.values", f"operator {item.operator} takes no values"
         if item.operator in _WITH_VALUES and not item.values:
             return f"{field}.values", f"operator {item.operator} needs values"
-        if not _is_key(item.key):
+        if not is_qualified(item.key):
             return f"{field}.key", f"{item.key} is not the key of a label"
         for place, value in enumerate(item.values):
-            if not _is_value(value):
+            if not is_label_value(value):
                 return f"{field}.values[{place}]", f"{value} is not the value of a label"
     return None
-
-
-def _is_key(key: str) -> bool:
-    prefix, slash, name = key.rpartition("/")
-    if slash and (len(prefix) > MAX_PREFIX_LENGTH or not _PREFIX.fullmatch(prefix)):
-        return False
-    return _NAME.fullmatch(name) is not None
-
-
-def _is_value(value: str) -> bool:
-    return not value or _NAME.fullmatch(value) is not None

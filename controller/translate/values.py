@@ -15,7 +15,6 @@ _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PATH_VALUE = re.compile(r"/[!-\"$-\[\]-~]*")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_SECTION = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 _HOSTNAME = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*")
 _ORIGIN_VALUE = re.compile(r"(?i)https?://[a-z0-9.*-]+(?::[0-9]{1,5})?")
@@ -65,11 +64,6 @@ def covering_wildcards(hostname: str) -> list[str]:
     first = 0 if hostname.startswith("*.") else 1
     names = [f"*.{'.'.join(labels[index:])}" for index in range(first, len(labels))]
     return [*(name for name in names if name != hostname), ""]
-
-
-def is_section_name(value: str) -> bool:
-    """Whether a name is fit for a listener (`SectionName`: RFC 1123)."""
-    return len(value) <= MAX_HOSTNAME_LENGTH and _SECTION.fullmatch(value) is not None
 
 
 def normal_address(value: str) -> str | None:

@@ -16,6 +16,7 @@ from sluicegate.engine.limits import EngineLimits
 from sluicegate.engine.native import Engine
 from sluicegate.observe.log import Log
 from sluicegate.processes.controller import role
+from sluicegate.processes.controller.metrics import STAGES
 from sluicegate.processes.controller.settings import ControllerSettings, load_controller_settings
 from sluicegate.processes.settings import LISTS, GatewaySettings, Settings, load_gateway_settings
 
@@ -205,3 +206,10 @@ def test_the_readme_shows_commands_that_exist() -> None:
     shown = set(re.findall(r"^\| `sluicegate (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE))
     assert shown <= COMMANDS.keys()
     assert {"serve", "check", "explain", "translate"} <= shown
+
+
+def test_every_stage_of_an_exception_is_documented() -> None:
+    line = next(
+        line for line in document("metrics.md").splitlines() if "sluicegate_controller_exceptions_total" in line
+    )
+    assert set(re.findall(r"`([a-z]+)`", line)) - {"stage"} == set(STAGES)

@@ -11,7 +11,9 @@ import pytest
 from sluicegate.controller.api import GatewayParametersSpec, ObjectKey, Service, decode
 from sluicegate.controller.api.parameters import ProxyParameters, merged
 from sluicegate.controller.store.store import Apply, Delete, Store
+from sluicegate.controller.stream import protocol
 from sluicegate.controller.translate import Options, Translator
+from sluicegate.controller.translate.infrastructure import manifests
 from sluicegate.controller.translate.infrastructure.manifests import settings_file
 from sluicegate.controller.translate.infrastructure.names import (
     FIRST_SHARED,
@@ -265,3 +267,7 @@ def test_a_failure_is_told_in_the_gateway() -> None:
         "NoResources",
         "Service a/b is not ours",
     )
+
+
+def test_a_token_is_for_whom_the_stream_takes_it() -> None:
+    assert manifests.AUDIENCE == protocol.AUDIENCE

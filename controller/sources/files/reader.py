@@ -55,13 +55,11 @@ class File:
         path: as it was given, or found below a directory that was given.
         documents: in the order of the file.
         diagnostics: what could not be read.
-        readable: False where the whole file could not be read.
     """
 
     path: str
     documents: tuple[Document, ...]
     diagnostics: tuple[Diagnostic, ...]
-    readable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +218,7 @@ class Reader:
             if printable(path) != path:
                 # Everything that is told of it would have to quote the name, and nobody can write it.
                 reason = "its name is not UTF-8: rename it"
-                return File(printable(path), (), (unreadable(path, 0, reason),), readable=False)
+                return File(printable(path), (), (unreadable(path, 0, reason),))
             if path in self._given and is_stream(path):
                 return known.file if known is not None else self._read_stream(path)
             stamp = stamp_of(path)
@@ -232,9 +230,9 @@ class Reader:
         except Unreadable as error:
             if error.gone and known is not None and self._settling is not None and not self._settling.is_gone(path):
                 return known.file
-            return File(path, (), (error.diagnostic,), readable=False)
+            return File(path, (), (error.diagnostic,))
         except Exception as error:  # an odd file must not cost the others
-            return File(path, (), (unreadable(path, 0, caught.note("read", error)),), readable=False)
+            return File(path, (), (unreadable(path, 0, caught.note("read", error)),))
 
     def _read_stream(self, path: str) -> File:
         given = self._standard_input if path == STANDARD_INPUT else None
@@ -263,9 +261,7 @@ class Reader:
         if known is not None and known.file.documents and (not text or text.isspace()):
             # Most likely it is about to be written, by a program that takes its time.
             reason = "is empty now; what it had goes on: write it, or remove the file to remove that"
-            found.file = File(
-                path, (), (Diagnostic(path=path, severity="error", code="emptied", message=reason),), readable=False
-            )
+            found.file = File(path, (), (Diagnostic(path=path, severity="error", code="emptied", message=reason),))
         self._known[path] = found
         return found.file
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sluicegate import ir
-
 from ...api import GATEWAY_GROUP, Diagnostics, Object
 from ..secrets import Material
 from ..topology import Read
@@ -142,8 +140,3 @@ class Attached:
             if here:
                 result[kind.kind] = sorted(here, key=lambda item: item.precedence)
         return result
-
-
-def uses_of(resources: Iterable[ir.Listener | ir.HttpRule | ir.L4Rule | ir.Backend]) -> list[str]:
-    """Every name of a policy, as often as it is there."""
-    return [name for item in resources for name in item.policies]

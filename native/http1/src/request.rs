@@ -61,7 +61,7 @@ impl HeadSearch {
 /// it are for [`HeadSearch`] to skip.
 ///
 /// # Errors
-/// Every row of the request table in HARDENING.md that the head alone decides.
+/// What the head alone decides: see the tests below, a row for each attack.
 pub fn parse_request(bytes: &[u8], max_fields: usize) -> Result<Parsed<RequestHead<'_>>, WireError> {
     match bytes {
         b"\r" => return Ok(Parsed::Partial),

@@ -15,6 +15,7 @@ from sluicegate import __version__
 from sluicegate.controller.api import Code, Diagnostic
 from sluicegate.controller.sources.files.source import Source
 from sluicegate.controller.translate import Translation, to_document
+from sluicegate.controller.translate.conditions import Reason
 from sluicegate.processes.settings import Settings
 from sluicegate.testing.offline import Offline, load_offline
 from sluicegate.words import count
@@ -31,7 +32,7 @@ from .sarif import to_sarif
 #: What ends the command with status 1, by `--fail-on`.
 _FAILURES: dict[str, frozenset[str]] = {"error": frozenset({"error"}), "warning": frozenset({"error", "warning"})}
 #: Reasons of conditions that only what runs can change: they say nothing about manifests.
-_OF_WHAT_RUNS = frozenset({"Pending", "AddressNotAssigned"})
+_OF_WHAT_RUNS = frozenset({Reason.PENDING.value, Reason.ADDRESS_NOT_ASSIGNED.value})
 
 
 class CheckedObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,7 +171,7 @@ def _lines(report: CheckReport, *, conditions: bool) -> Iterator[str]:
             yield f"{entry.object}  {entry.path}:{entry.line}"
             for label, condition in _conditions(entry.status):
                 where = f"{label}: " if label else ""
-                usual = condition["reason"] in {condition["type"], "NoConflicts"}
+                usual = condition["reason"] in {condition["type"], Reason.NO_CONFLICTS.value}
                 message = "" if usual else f": {condition['message']}"
                 yield f"  {where}{condition['type']}={condition['status']} ({condition['reason']}){message}"
         for name in report.refused:

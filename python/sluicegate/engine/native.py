@@ -128,10 +128,6 @@ class Engine:
         """
         return msgspec.json.decode(self._native.apply(transaction), type=Report)
 
-    async def apply_async(self, transaction: bytes) -> Report:
-        """As `apply`, without blocking the event loop."""
-        return await asyncio.to_thread(self.apply, transaction)
-
     def retry_binds(self) -> list[ListenerReport]:
         """Try the ports again that could not be bound."""
         return msgspec.json.decode(self._native.retry_binds(), type=list[ListenerReport])

@@ -168,7 +168,7 @@ class Loop:
                 output.writer.seen(kind, document)
 
     @contextlib.contextmanager
-    def _guard(self, stage: str, outcome: str) -> Iterator[None]:
+    def _guard(self, stage: caught.Stage, outcome: str) -> Iterator[None]:
         """Tell and count an exception; what follows goes on."""
         try:
             yield

@@ -1,7 +1,7 @@
 """Settings of the processes that serve: flags, then environment variables, then the settings file, then defaults.
 
 Every setting has the same name everywhere: `--port-offset`, `SLUICEGATE_PORT_OFFSET`, `port_offset` in the file (TOML).
-Limits and timeouts of the engine (`engine_limits`) are set in the table `[engine]` of the file.
+Limits and timeouts of the engine (`engine/limits`) are set in the table `[engine]` of the file.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 //! Requests one after the other on a connection, with their bodies: where one ends is where the next begins, however the bytes
-//! are cut by the network. The order of calls is that of `native/core` (`proxy/http1.rs`).
+//! are cut by the network. The order of calls is that of `native/core` (`downstream/http1/`).
 
 use super::wire;
 use crate::random::Random;

@@ -12,10 +12,12 @@ from prometheus_client import Histogram, ProcessCollector
 from prometheus_client.core import CollectorRegistry, CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 
+from sluicegate.controller import caught
+
 #: Upper bounds in seconds.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-#: Where an exception may be caught.
-STAGES = ("watch", "translate", "write", "step", "log")
+#: Where an exception may be caught; a controller reads no files.
+STAGES = tuple(stage for stage in caught.STAGES if stage != "read")
 
 _PREFIX = "sluicegate_controller"
 #: What of the process is told; `ProcessCollector` has more.
@@ -44,7 +46,7 @@ class Figures(NamedTuple):
     provisioning_failures: int
     planes: Mapping[tuple[str, str], int]
     unusable: int
-    exceptions: Mapping[str, int]
+    exceptions: Mapping[caught.Stage, int]
     faults: int
 
 
@@ -87,7 +89,7 @@ class ControllerMetrics:
         text = "Pods on the config stream, by data plane."
         yield _family(GaugeMetricFamily, "connected_pods", text, ["namespace", "name"], sorted(now.planes.items()))
         yield _gauge("unusable", "Objects that cannot be used as they are.", now.unusable)
-        counts = {stage: now.exceptions.get(stage, 0) for stage in STAGES}
+        counts: dict[str, int] = {stage: now.exceptions.get(stage, 0) for stage in STAGES}
         text = "Faults of the controller itself, caught."
         yield _family(CounterMetricFamily, "exceptions", text, ["stage"], _by(counts))
         yield _gauge("faults", "What stands still: watches, a translation.", now.faults)
