@@ -14,9 +14,9 @@ from ..api import Diagnostics, FrontendValidation, Gateway, Listener, ObjectKey,
 from ..api.names import is_subdomain
 from .conditions import ConditionType, Reason
 from .grants import allows, grant_remedy
-from .kinds import PROTOCOLS, kinds_of
 from .listener_filters import Refused, translate_listener_filters
 from .options import CertificateFacts
+from .route_kinds import PROTOCOLS, kinds_of
 from .secrets import Material, is_cluster_bundle
 from .selectors import selector_fault
 from .status import Kind, Verdict

@@ -26,10 +26,10 @@ from ..api import (
 from ..api.kinds import PARENT_KINDS
 from .backends import Transport
 from .conditions import ConditionType, Reason
-from .kinds import ROUTES
 from .options import CheckRegex
 from .policies.attach import attached_read
 from .policies.effective import Place, Target
+from .route_kinds import ROUTES
 from .rules import RuleContext
 from .status import Condition, Reference, RouteParentStatus, RouteStatus, Verdict
 from .topology import AttachPoint, ParentView, Read

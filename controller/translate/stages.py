@@ -17,11 +17,11 @@ from ..store.snapshot import Snapshot
 from .backends import BackendFacts, BackendSource, Transport, backend_name, build_backend, service_port
 from .infrastructure.plan import plan
 from .infrastructure.plane import PlaneRequest, ProvisionOptions
-from .kinds import ROUTES
 from .ledger import Ledger
 from .memo import Memo, Pair
 from .parts import Replaced, joined
 from .policies.effective import service_place
+from .route_kinds import ROUTES
 from .routes import RouteFacts
 from .shadowed import Place, places_of, rank, shadowed
 from .topology import Read

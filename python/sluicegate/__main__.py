@@ -41,9 +41,9 @@ def main() -> None:
             signal.signal(number, signal.SIG_IGN)
     try:
         from sluicegate.cli.application import main as run
-        from sluicegate.processes import collector
+        from sluicegate.processes import interpreter
 
-        collector.set_back()
+        interpreter.set_back()
         sys.exit(run(sys.argv[1:]))
     except KeyboardInterrupt:  # while the program itself is still being loaded
         raise SystemExit(EXIT_INTERRUPTED) from None

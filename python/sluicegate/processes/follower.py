@@ -12,7 +12,7 @@ from sluicegate.controller.sources.kubernetes.client import Client
 from sluicegate.controller.sources.kubernetes.lease import Election
 from sluicegate.observe.log import Log
 
-from . import collector
+from . import interpreter
 from .job import Job
 from .loop import Loop
 
@@ -58,7 +58,7 @@ class Follower:
         async def announce() -> None:
             await self._loop.ready.wait()
             seconds = time.perf_counter() - started
-            collector.settle()
+            interpreter.settle()
             text = f"Sluicegate {version} {does}, ready after {seconds:.2f} s"
             self._log.information("ready", text, version=version, seconds=round(seconds, 3))
 

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 from sluicegate.observe.log import Log
 
-from . import collector, signals
+from . import interpreter, signals
 from .job import Job, Jobs, tell_fault
 from .serving_engine import ServingEngine
 from .start_error import StartError
@@ -98,7 +98,7 @@ class Process:
                 self._jobs.begin(self._engine.access_log.job())
             await self._role.start()
             self._serving = True
-            collector.settle()
+            interpreter.settle()
             self._begin_jobs()
             await self._stopping.wait()
             # At the same time: whoever does not answer the role must not keep clients waiting.

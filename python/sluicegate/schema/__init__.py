@@ -5,7 +5,7 @@ client's models); CEL is evaluated by a library. Kinds that have no schema here 
 """
 
 from .catalog import Entry, catalog
-from .kinds import meant_kind
+from .misspelt import meant_kind
 from .nulls import without_nulls
 from .validate import violations
 

@@ -9,8 +9,8 @@ from sluicegate.controller.api import Diagnostic
 
 from .catalog import Entry, catalog
 from .core_rules import core_rules
-from .kinds import unknown, untyped
 from .metadata import METADATA, is_plain, metadata_rules
+from .misspelt import unknown, untyped
 from .nulls import without_nulls
 from .prepare import with_defaults
 from .rules import check_rules
