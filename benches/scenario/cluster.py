@@ -188,11 +188,18 @@ class Creator:
     def create(self, item: dict[str, Any]) -> None:
         """Create an object; returns when the API server has it."""
         path = path_of(item["kind"], item["metadata"]["namespace"])
-        self._connection.request("POST", path, json.dumps(item), {"Content-Type": "application/json"})
+        self._ask("POST", path, item, "application/json", http.client.CREATED)
+
+    def patch(self, kind: str, namespace: str, name: str, body: dict[str, Any]) -> None:
+        """Change an object; returns when the API server has it."""
+        self._ask("PATCH", path_of(kind, namespace, name), body, "application/merge-patch+json", http.client.OK)
+
+    def _ask(self, method: str, path: str, body: dict[str, Any], kind: str, wanted: int) -> None:
+        self._connection.request(method, path, json.dumps(body), {"Content-Type": kind})
         response = self._connection.getresponse()
         said = response.read()
-        if response.status != http.client.CREATED:
-            raise SystemExit(f"POST {path}: {response.status} {said.decode(errors='replace')}")
+        if response.status != wanted:
+            raise SystemExit(f"{method} {path}: {response.status} {said.decode(errors='replace')}")
 
 
 class Writes:
