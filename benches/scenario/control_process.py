@@ -82,7 +82,8 @@ async def _rounds() -> list[Figure]:
 
     def step() -> tuple[float, float, int]:
         """Milliseconds of the whole round and on the event loop, and statuses that are looked at by the writer."""
-        status._queue.clear()
+        status.lead(False)  # what waits is forgotten
+        status._leading = True
         began = time.process_time()
         translation = translator.translate(store.snapshot())
         looped = -time.process_time()
