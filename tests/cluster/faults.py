@@ -16,10 +16,11 @@ from pathlib import Path
 
 import pytest
 from api import LIMIT, Api, ApiError, Object, condition, is_ready, kubectl, path_of, read
-from conftest import ROOT
 from harness import install
 from harness.paths import KUBECONFIG, SOCKET
 from traffic import Load, until
+
+from conftest import ROOT
 
 HOST = "www.example.com"
 LABEL = "gateway.networking.k8s.io/gateway-name"

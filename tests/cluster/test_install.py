@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 from api import Api, condition, is_ready, read
-from conftest import ROOT
 from harness import install
 from harness.network import NODE_ADDRESS
 from traffic import until
+
+from conftest import ROOT
 
 GATEWAY = ROOT / "examples" / "quickstart" / "gateway.yaml"
 BACKEND = ROOT / "examples" / "cluster" / "example-svc.yaml"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from api import Api, Object, condition, is_ready, read
-from conftest import ROOT
 from harness.network import NODE_ADDRESS
 from traffic import until
+
+from conftest import ROOT
 
 OBJECTS = """
 apiVersion: sluicegate.dev/v1alpha1

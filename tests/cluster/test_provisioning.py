@@ -13,11 +13,11 @@ from typing import Any
 import grpc
 import pytest
 from api import Api, ApiError, Object, condition, is_ready, kubectl, path_of, read
-from conftest import ROOT
 from faults import HOST, LABEL, Serving, change_arrives, leader, load, route, serve, serving, task_of
 from harness import install
 from traffic import Load, get, until
 
+from conftest import ROOT
 from sluicegate.controller.stream.messages import Request, Response
 from sluicegate.controller.stream.protocol import (
     AUDIENCE,

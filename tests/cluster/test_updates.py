@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import pytest
 from api import LIMIT, Api, condition, is_ready, kubectl, read
-from conftest import ROOT
 from harness import install
 from harness.gateway_image import TAG
 from harness.paths import SOCKET
 from traffic import Load, until
+
+from conftest import ROOT
 
 NEWER = "sluicegate:0.1.0-newer"
 HOST = "www.example.com"
