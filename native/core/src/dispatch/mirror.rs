@@ -2,7 +2,7 @@
 //!
 //! - A mirror gets the body whole or not at all: its copy goes through a queue that is bounded in bytes
 //!   (`mirror_buffer_bytes`). A mirror that is that far behind holds its request up, but only for a moment ([`PATIENCE`]);
-//!   then it is given up.
+//!   then it is given up, and left at once.
 //! - What a retry sends again a mirror has already: it gets each byte once.
 //! - A request that asks to switch protocols is mirrored as one that does not: nobody is there to speak the other protocol.
 //! - What was not mirrored is counted with its reason.
@@ -165,8 +165,10 @@ async fn send(job: Job) {
     let worker = &active.0;
     let given = body.given();
     let limit = pin!(async {
-        given.await;
-        tokio::time::sleep(LIMIT).await;
+        // What is not to be whole is left at once, also where the mirror takes nothing.
+        if given.await {
+            tokio::time::sleep(LIMIT).await;
+        }
     });
     let (begun, connected) = (Instant::now(), Cell::new(false));
     let sent = {
@@ -300,3 +302,6 @@ impl ReplySink for Discard {
         self.bytes
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -169,13 +169,13 @@ pub struct Taker {
 }
 
 impl Taker {
-    /// Resolves when the giver gives nothing more, whatever still waits.
-    pub fn given(&self) -> impl Future<Output = ()> + use<> {
+    /// Resolves when the giver gives nothing more, whatever still waits. True: the body is whole.
+    pub fn given(&self) -> impl Future<Output = bool> + use<> {
         let queue = Rc::clone(&self.queue);
         poll_fn(move |context| {
             let mut queue = queue.borrow_mut();
             if queue.rest != Rest::More {
-                return Poll::Ready(());
+                return Poll::Ready(queue.rest == Rest::Nothing);
             }
             queue.taker = Some(context.waker().clone());
             Poll::Pending
@@ -247,10 +247,11 @@ impl Drop for Taker {
 
 #[cfg(test)]
 mod tests {
-    use super::{JOINED, SMALL, queue};
-    use crate::message::body::BodySource;
+    use super::{JOINED, MAX_WAITING, SMALL, queue};
+    use crate::message::body::{BodyError, BodySource};
     use crate::worker::{Generation, Worker};
     use bytes::Bytes;
+    use std::task::{Context, Waker};
 
     /// However a body is cut, it takes about the memory that is counted for it, and comes whole and in order.
     #[tokio::test]
@@ -275,5 +276,68 @@ mod tests {
         }
         assert!(taken == body);
         assert_eq!(worker.mirror_bytes.get(), 0);
+    }
+
+    /// Bounded in bytes: those of its own, and those of all queues of the worker. What waits alone is never too much.
+    #[test]
+    fn when_a_queue_is_full() {
+        let worker = Worker::alone(Generation::default()).unwrap();
+        let (giver, taker) = queue(&worker, false);
+        assert!(!giver.is_full(0));
+        giver.give(Bytes::from_static(b"12345"));
+        assert!(!giver.is_full(5) && giver.is_full(4));
+        worker.mirror_bytes.set(MAX_WAITING);
+        assert!(!giver.is_full(5));
+        giver.give(Bytes::from_static(b"6"));
+        assert!(giver.is_full(100));
+        worker.mirror_bytes.set(6);
+        // A mirror that has ended takes no memory, and nobody waits for it.
+        drop(taker);
+        assert_eq!(worker.mirror_bytes.get(), 0);
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(giver.is_abandoned() && giver.poll_room(0, &mut context).is_ready());
+    }
+
+    /// The first end counts. One that is not in order takes back what still waits.
+    #[tokio::test]
+    async fn how_a_queue_ends() {
+        let worker = Worker::alone(Generation::default()).unwrap();
+        for (given_up, finished, dropped) in
+            [(false, true, true), (true, true, true), (true, false, false), (false, false, true)]
+        {
+            let (giver, mut taker) = queue(&worker, false);
+            giver.give(Bytes::from_static(b"a piece"));
+            if given_up {
+                giver.give_up();
+            }
+            if finished {
+                giver.finish();
+            }
+            if dropped {
+                drop(giver);
+            }
+            let whole = finished && !given_up;
+            assert_eq!(taker.given().await, whole);
+            let next = taker.next().await.map(|piece| piece.map(|piece| piece.as_slice().to_vec()));
+            if whole {
+                assert_eq!(next.unwrap(), Some(b"a piece".to_vec()));
+                assert!(taker.next().await.unwrap().is_none() && taker.is_finished());
+            } else {
+                assert!(matches!(next, Err(BodyError::Truncated)), "{next:?}");
+            }
+            assert_eq!((taker.was_given_up(), taker.is_broken()), (given_up, !given_up && !finished));
+            drop(taker);
+            assert_eq!(worker.mirror_bytes.get(), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_empty_has_been_given() {
+        let worker = Worker::alone(Generation::default()).unwrap();
+        let (giver, mut taker) = queue(&worker, true);
+        assert!(taker.given().await);
+        assert!(taker.is_finished() && taker.next().await.unwrap().is_none());
+        drop(giver);
+        assert!(!taker.is_broken());
     }
 }
