@@ -68,7 +68,7 @@ pub struct Http2Tunnel {
     pub source: Http2Source,
     pub sink: Http2Sink,
     /// It is one of those that the connection carries.
-    _active: ActiveStream,
+    pub(super) _active: ActiveStream,
 }
 
 /// What an exchange needs to know besides its two ends.
@@ -241,3 +241,6 @@ impl<T> Drop for Watched<'_, T> {
         self.progress.await_body(false);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -212,3 +212,6 @@ impl Tap for Counted<'_> {
         self.progress.sent();
     }
 }
+
+#[cfg(test)]
+mod tests;

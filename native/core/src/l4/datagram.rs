@@ -210,3 +210,39 @@ fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
     let v4 = address.as_sockaddr_in().map(|address| SocketAddr::V4((*address).into()));
     v4.or_else(|| address.as_sockaddr_in6().map(|address| SocketAddr::V6((*address).into())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Local, local_of};
+    use nix::libc;
+    use nix::sys::socket::ControlMessageOwned;
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    /// The interface counts where the address alone would be ambiguous; a group's address answers nobody.
+    #[test]
+    fn the_address_that_was_asked() {
+        let v4 = |address: [u8; 4]| {
+            ControlMessageOwned::Ipv4PacketInfo(libc::in_pktinfo {
+                ipi_ifindex: 3,
+                ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(address) },
+                ipi_addr: libc::in_addr { s_addr: u32::from_ne_bytes([224, 0, 0, 1]) },
+            })
+        };
+        // Of a group the kernel names the address of ours that answers.
+        let asked = local_of(&v4([192, 0, 2, 1]));
+        assert_eq!(asked, Some(Some(Local::V4(Ipv4Addr::new(192, 0, 2, 1)))));
+        for (address, told) in [
+            ("2001:db8::1", Some(0)),
+            ("fe80::1", Some(3)),
+            ("::ffff:192.0.2.1", Some(0)),
+            ("ff02::1", None),
+            ("::ffff:224.0.0.1", None),
+        ] {
+            let address: Ipv6Addr = address.parse().unwrap();
+            let info = libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: address.octets() }, ipi6_ifindex: 3 };
+            let wanted = told.map(|interface| Local::V6(address, interface));
+            assert_eq!(local_of(&ControlMessageOwned::Ipv6PacketInfo(info)), Some(wanted), "{address}");
+        }
+        assert_eq!(local_of(&ControlMessageOwned::ScmRights(Vec::new())), None);
+    }
+}

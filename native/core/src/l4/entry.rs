@@ -215,3 +215,114 @@ impl Drop for Entry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Carriage, Entry};
+    use crate::io::relay::Meter;
+    use crate::l4::choose;
+    use crate::observe::l4::L4Reason;
+    use crate::worker::{Generation, Worker};
+    use route::ir::Transport;
+    use route::table::{SocketKey, State};
+    use serde_json::json;
+    use std::rc::Rc;
+    use std::sync::Arc;
+
+    /// A worker with one route for TCP, and what tells its figures.
+    fn worker() -> Rc<Worker> {
+        let worker = Worker::alone(Generation::default()).unwrap();
+        let transaction = json!({"version": route::ir::VERSION, "generation": 1, "full": true, "upsert": {
+            "listeners": [{"id": "l", "gateway": "default/g", "port": 5, "bind_port": 5, "protocol": "TCP"}],
+            "l4_rules": [{"id": "r", "route": "route", "index": 0, "listeners": ["l"],
+                "backends": [{"backend": "b", "weight": 1}]}],
+            "backends": [{"id": "b"}],
+            "endpoints": [{"id": "e", "backend": "b", "address": "192.0.2.1", "port": 1, "state": "ready"}]}});
+        let transaction = serde_json::from_value(transaction).unwrap();
+        let table = State::default().apply(transaction, &worker.shared.registry).unwrap();
+        worker.shared.generation.store(Arc::new(Generation { table, ..Generation::default() }));
+        worker
+    }
+
+    fn begin(worker: &Rc<Worker>, chosen: bool) -> Entry {
+        let mut entry = Entry::begin(Rc::clone(worker), ([192, 0, 2, 9], 9).into(), Carriage::Tcp);
+        if chosen {
+            let generation = worker.generation();
+            let key = SocketKey { transport: Transport::Tcp, address: None, port: 5 };
+            let socket = generation.table.socket(key).unwrap();
+            choose(worker, &generation, socket, None, &mut entry).unwrap();
+        }
+        entry
+    }
+
+    /// Figures of the route by the beginning of their names.
+    fn figure(worker: &Worker, name: &str) -> u64 {
+        let text = worker.shared.registry.render(0, 0);
+        let line = text.lines().find(|line| line.starts_with(&format!("sluicegate_{name}")));
+        line.map_or(0, |line| line.rsplit(' ').next().unwrap_or_default().parse().unwrap())
+    }
+
+    #[test]
+    fn a_flow_is_open_until_it_is_dropped() {
+        let worker = worker();
+        let (one, two) = (begin(&worker, true), begin(&worker, true));
+        let open = || (figure(&worker, "l4_connections_total{"), figure(&worker, "l4_connections_active{"));
+        assert_eq!(open(), (2, 2));
+        assert_eq!(one.backend().map(|backend| backend.id.as_str()), Some("b"));
+        one.finished();
+        two.failed(L4Reason::ClientReset);
+        drop(one);
+        assert_eq!(open(), (2, 1));
+        drop(two);
+        assert_eq!(open(), (2, 0));
+        // What no route took was never open.
+        drop(begin(&worker, false));
+        assert_eq!(open(), (2, 0));
+    }
+
+    #[test]
+    fn bytes_and_datagrams_either_way() {
+        let worker = worker();
+        let entry = begin(&worker, true);
+        entry.received(5);
+        entry.sent(7);
+        entry.datagram_received(10);
+        entry.datagram_received(0);
+        entry.datagram_sent(20);
+        let directed = |name: &str| {
+            let [received, sent] = ["received", "sent"].map(|direction| {
+                figure(&worker, &format!("{name}{{listener=\"l\",route=\"route\",direction=\"{direction}\"}}"))
+            });
+            (received, sent)
+        };
+        assert_eq!((directed("l4_bytes_total"), directed("l4_datagrams_total")), ((15, 27), (2, 1)));
+        assert_eq!((entry.received_datagrams.get(), entry.sent_datagrams.get()), (2, 1));
+        entry.finished();
+    }
+
+    /// What ended a flow is counted once; what ended as its ends wanted, or was none, is not.
+    #[test]
+    fn why_a_flow_ended() {
+        let ends: [(fn(Entry), Option<L4Reason>); 5] = [
+            (|entry| entry.finished(), None),
+            (Entry::discard, None),
+            (|entry| entry.failed(L4Reason::Idle), Some(L4Reason::Idle)),
+            (
+                |entry| {
+                    entry.failed(L4Reason::UpstreamReset);
+                    // As the session of a lost endpoint does.
+                    entry.finished();
+                },
+                Some(L4Reason::UpstreamReset),
+            ),
+            (drop, Some(L4Reason::Shutdown)),
+        ];
+        for (end, reason) in ends {
+            let worker = worker();
+            end(begin(&worker, true));
+            let counted = |reason: &&L4Reason| worker.metrics.l4_failures.of(**reason).get() > 0;
+            assert_eq!(L4Reason::ALL.iter().find(counted).copied(), reason);
+            assert!(reason.is_none_or(|reason| worker.metrics.l4_failures.of(reason).get() == 1));
+        }
+    }
+}

@@ -10,6 +10,8 @@ mod batch;
 mod bursts;
 mod datagram;
 mod entry;
+#[cfg(test)]
+mod flows;
 pub mod hello;
 mod outbox;
 mod session;

@@ -96,3 +96,90 @@ fn carries(der: &CertificateDer<'_>, name: &SubjectAltName) -> bool {
 fn names_of(der: &CertificateDer<'_>) -> Vec<String> {
     X509Certificate::from_der(der).map(|(_, parsed)| super::names::names(&parsed)).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{PolicyVerifier, Trust};
+    use rcgen::{CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
+    use route::ir::SubjectAltName;
+    use rustls::client::danger::ServerCertVerifier;
+    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+
+    fn parameters(names: &[&str]) -> CertificateParams {
+        CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).expect("names")
+    }
+
+    fn hostname(value: &str) -> SubjectAltName {
+        SubjectAltName::Hostname { value: value.to_owned() }
+    }
+
+    fn uri(value: &str) -> SubjectAltName {
+        SubjectAltName::Uri { value: value.to_owned() }
+    }
+
+    /// What a backend with this certificate is told by a policy with the hostname `a.test`.
+    fn verify(verifier: &PolicyVerifier, certificate: &CertificateDer<'_>) -> Result<(), String> {
+        let name = ServerName::try_from("a.test").expect("a name");
+        let verified = verifier.verify_server_cert(certificate, &[], &name, &[], UnixTime::now());
+        verified.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// The policy's hostname, or instead of it one of the names that the policy lists.
+    #[test]
+    fn names_of_a_chain() {
+        let key = KeyPair::generate().expect("a key");
+        let mut authority = parameters(&[]);
+        authority.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        authority.distinguished_name.push(DnType::CommonName, "authority");
+        let pem = authority.self_signed(&key).expect("an authority").pem();
+        let issuer = Issuer::new(authority, key);
+        let sign = |names: &[&str], uris: &[&str]| {
+            let mut parameters = parameters(names);
+            let uris = uris.iter().map(|uri| SanType::URI((*uri).try_into().expect("a URI")));
+            parameters.subject_alt_names.extend(uris);
+            let key = KeyPair::generate().expect("a key");
+            parameters.signed_by(&key, &issuer).expect("a certificate").der().clone()
+        };
+        let leaf = sign(&["a.test", "*.b.test"], &["spiffe://a/b"]);
+        let other = sign(&["other.test"], &["spiffe://A/b"]);
+        for (names, leaf_fits, other_fits) in [
+            (vec![], true, false),
+            (vec![hostname("other.test")], false, true),
+            (vec![hostname("x.b.test")], true, false),
+            (vec![hostname("x.y.b.test")], false, false),
+            // Also as it is written in the certificate.
+            (vec![hostname("*.B.test")], true, false),
+            (vec![uri("spiffe://a/b")], true, false),
+            (vec![uri("a.test")], true, false),
+            (vec![hostname("none.test"), uri("spiffe://A/b")], false, true),
+        ] {
+            let verifier = PolicyVerifier { trust: Trust::read([pem.as_str()]).expect("anchors"), names };
+            for (certificate, fits) in [(&leaf, leaf_fits), (&other, other_fits)] {
+                let verified = verify(&verifier, certificate);
+                assert_eq!(verified.is_ok(), fits, "{:?} {fits}: {verified:?}", verifier.names);
+            }
+        }
+        // The names do not make up for the chain.
+        let stranger = rcgen::generate_simple_self_signed(vec!["a.test".to_owned()]).expect("a certificate");
+        for names in [vec![], vec![hostname("a.test")]] {
+            let verifier = PolicyVerifier { trust: Trust::read([pem.as_str()]).expect("anchors"), names };
+            let error = verify(&verifier, stranger.cert.der()).expect_err("a stranger");
+            assert!(error.contains("UnknownIssuer"), "{error}");
+        }
+    }
+
+    /// One certificate of the trust is a backend itself; its common name counts only without a list.
+    #[test]
+    fn names_of_an_anchor() {
+        let mut parameters = parameters(&[]);
+        parameters.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        parameters.distinguished_name.push(DnType::CommonName, "a.test");
+        let anchor = parameters.self_signed(&KeyPair::generate().expect("a key")).expect("a certificate");
+        let trust = Trust::read([anchor.pem().as_str()]).expect("anchors");
+        let plain = PolicyVerifier { trust: trust.clone(), names: Vec::new() };
+        assert_eq!(verify(&plain, anchor.der()), Ok(()));
+        let listed = PolicyVerifier { trust, names: vec![hostname("a.test")] };
+        let error = verify(&listed, anchor.der()).expect_err("it has no such name");
+        assert!(error.contains(r#"it is for [], and the policy wants one of ["a.test"]"#), "{error}");
+    }
+}

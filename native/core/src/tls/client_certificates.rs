@@ -66,3 +66,58 @@ impl ClientCertVerifier for AcceptAny {
 
     trust::handshake_signatures!();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{AcceptAny, AcceptTrusted};
+    use crate::tls::provider;
+    use crate::tls::trust::Trust;
+    use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+    use rustls::pki_types::{CertificateDer, UnixTime};
+    use rustls::server::WebPkiClientVerifier;
+    use rustls::server::danger::ClientCertVerifier;
+
+    fn parameters(usage: ExtendedKeyUsagePurpose, is_ca: bool) -> CertificateParams {
+        let mut parameters = CertificateParams::new(Vec::new()).expect("parameters");
+        parameters.distinguished_name.push(DnType::CommonName, "a");
+        parameters.extended_key_usages = vec![usage];
+        if is_ca {
+            parameters.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        }
+        parameters
+    }
+
+    /// A chain that ends in an anchor, or an anchor itself; of clients either way.
+    #[test]
+    fn which_clients_are_accepted() {
+        use ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
+        let key = || KeyPair::generate().expect("a key");
+        let (for_clients, for_servers) = (parameters(ClientAuth, true), parameters(ServerAuth, true));
+        let (client_key, server_key) = (key(), key());
+        let own = for_clients.self_signed(&client_key).expect("an anchor");
+        let foreign = for_servers.self_signed(&server_key).expect("an anchor");
+        let trust = Trust::read([own.pem().as_str(), foreign.pem().as_str()]).expect("anchors");
+        let builder = WebPkiClientVerifier::builder_with_provider(trust.roots.clone(), provider());
+        let verifier = AcceptTrusted { trust, chains: builder.build().expect("a verifier") };
+        let issuer = Issuer::new(for_clients, client_key);
+        let sign = |usage| parameters(usage, false).signed_by(&key(), &issuer).expect("a certificate");
+        let stranger = parameters(ClientAuth, false).self_signed(&key()).expect("a certificate");
+        let (client, server) = (sign(ClientAuth), sign(ServerAuth));
+        let accepts = |verifier: &dyn ClientCertVerifier, certificate: &CertificateDer<'_>| {
+            verifier.verify_client_cert(certificate, &[], UnixTime::now()).is_ok()
+        };
+        for (certificate, accepted) in [
+            (own.der(), true),
+            (foreign.der(), false),
+            (client.der(), true),
+            (server.der(), false),
+            (stranger.der(), false),
+        ] {
+            assert_eq!(accepts(&verifier, certificate), accepted);
+            assert!(accepts(&AcceptAny, certificate));
+        }
+        assert!(verifier.client_auth_mandatory() && !AcceptAny.client_auth_mandatory());
+        // Clients choose by these; who takes any names none.
+        assert_eq!((verifier.root_hint_subjects().len(), AcceptAny.root_hint_subjects().len()), (2, 0));
+    }
+}

@@ -49,3 +49,41 @@ pub fn trust(pem: &str) -> TrustFacts {
         Err(error) => TrustFacts { error: Some(error), count: 0 },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{certificate, trust};
+    use rcgen::{CertificateParams, KeyPair};
+
+    #[test]
+    fn facts_of_a_certificate() {
+        let key = KeyPair::generate().expect("a key");
+        let mut parameters = CertificateParams::new(vec!["a.test".to_owned(), "192.0.2.1".to_owned()]).expect("names");
+        parameters.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        parameters.not_after = rcgen::date_time_ymd(2001, 1, 1);
+        let chain = parameters.self_signed(&key).expect("a certificate").pem();
+        // That it has ended is a fact, and no error.
+        let facts = certificate(&chain, &key.serialize_pem());
+        assert_eq!(facts.error, None);
+        assert_eq!(facts.names, ["a.test", "192.0.2.1"]);
+        assert_eq!((facts.not_before, facts.not_after), (946_684_800, 978_307_200));
+        // Of what cannot be served nothing else is said.
+        let facts = certificate(&chain, "");
+        assert_eq!(facts.error.as_deref(), Some("tls.key: no private key in it"));
+        assert_eq!((facts.names, facts.not_before, facts.not_after), (Vec::new(), 0, 0));
+    }
+
+    #[test]
+    fn facts_of_a_bundle() {
+        let pem = || rcgen::generate_simple_self_signed(Vec::new()).expect("a certificate").cert.pem();
+        let both = pem() + &pem();
+        for (text, count, error) in [
+            (both.as_str(), 2, None),
+            ("", 0, Some("no certificate in it")),
+            (&both[..both.len() - 10], 0, Some("block 2: it has no line -----END CERTIFICATE-----")),
+        ] {
+            let facts = trust(text);
+            assert_eq!((facts.count, facts.error.as_deref()), (count, error));
+        }
+    }
+}

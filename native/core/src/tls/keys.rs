@@ -65,3 +65,67 @@ fn kind(key: &SubjectPublicKeyInfo<'_>) -> String {
         None => format!("a key of the kind {}", identifiers.into_iter().flatten().next().unwrap_or_default()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::certified_key;
+    use rcgen::{CertificateParams, KeyPair};
+
+    /// A certificate that signs for itself, and its key, as PEM.
+    fn made() -> (String, String) {
+        let key = KeyPair::generate().expect("a key");
+        let parameters = CertificateParams::new(vec!["a.test".to_owned()]).expect("parameters");
+        (parameters.self_signed(&key).expect("a certificate").pem(), key.serialize_pem())
+    }
+
+    fn error(chain: &str, key: &str) -> String {
+        certified_key(chain, key).expect_err("it cannot be used").clone()
+    }
+
+    /// The leaf first, then what it was signed by, in one text; whatever stands around the blocks.
+    #[test]
+    fn a_chain() {
+        let ((leaf, key), (other, _)) = (made(), made());
+        for chain in [
+            leaf.clone() + &other,
+            leaf.trim_end().to_owned() + &other,
+            format!("subject=a\n{leaf}\nissuer=b\n{}", other.replace('\n', "\r\n")),
+            leaf.replace("CERTIFICATE", "X509 CERTIFICATE") + &other,
+        ] {
+            let certified = certified_key(&chain, &key).expect(&chain);
+            assert_eq!(certified.cert.len(), 2, "{chain}");
+        }
+        // The key may stand behind other blocks, such as the chain itself.
+        assert!(certified_key(&leaf, &(leaf.clone() + &key)).is_ok());
+    }
+
+    #[test]
+    fn which_of_the_two_is_wrong_and_why() {
+        let ((leaf, key), (other, other_key)) = (made(), made());
+        let labelled = |label: &str| key.replace("PRIVATE KEY", label);
+        let garbage = "-----BEGIN CERTIFICATE-----\nQUFB\n-----END CERTIFICATE-----\n";
+        for (chain, key, wanted) in [
+            (String::new(), key.clone(), "tls.crt: no certificate in it"),
+            (key.clone(), key.clone(), "tls.crt: no certificate in it, only PRIVATE KEY"),
+            (leaf.replace("CERTIFICATE", "TRUSTED CERTIFICATE"), key.clone(), "tls.crt: block 1: TRUSTED CERTIFICATE"),
+            (leaf.clone() + garbage, key.clone(), "tls.crt: block 2: not X.509"),
+            (leaf.clone(), String::new(), "tls.key: no private key in it"),
+            (leaf.clone(), labelled("ENCRYPTED PRIVATE KEY"), "tls.key: block 1: the key is encrypted"),
+            (leaf.clone(), labelled("PUBLIC KEY"), "tls.key: no private key in it, only PUBLIC KEY"),
+            // A key of one form under the label of another.
+            (leaf.clone(), labelled("RSA PRIVATE KEY"), "tls.key: it cannot be used ("),
+            (leaf.clone(), other_key.clone(), "tls.key is not the key of the certificate in tls.crt"),
+            (
+                leaf.clone() + &other,
+                other_key,
+                "tls.key is not the key of the certificate in tls.crt, but of the one in block 2: the leaf goes first",
+            ),
+        ] {
+            let error = error(&chain, &key);
+            assert!(error.starts_with(wanted), "{error}");
+        }
+        // What it would have had to be.
+        let error = error(&leaf, &labelled("RSA PRIVATE KEY"));
+        assert!(error.contains("the certificate is for ECDSA on P-256; supported are RSA of 2048"), "{error}");
+    }
+}

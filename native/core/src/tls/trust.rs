@@ -195,3 +195,129 @@ pub fn verify_tls13_signature(
 pub fn supported_schemes() -> Vec<SignatureScheme> {
     provider().signature_verification_algorithms.supported_schemes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Purpose, Trust, check_anchor, check_anchor_name};
+    use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
+    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+    use rustls::{CertificateError, Error};
+    use std::time::Duration;
+
+    /// A certificate that signs for itself, valid in the year 2000.
+    fn made(
+        names: &[&str],
+        common: Option<&str>,
+        usage: &[ExtendedKeyUsagePurpose],
+    ) -> (CertificateDer<'static>, String) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut parameters = CertificateParams::new(names).expect("names");
+        parameters.distinguished_name = rcgen::DistinguishedName::new();
+        if let Some(common) = common {
+            parameters.distinguished_name.push(DnType::CommonName, common);
+        }
+        parameters.extended_key_usages = usage.to_vec();
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        parameters.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        parameters.not_after = rcgen::date_time_ymd(2001, 1, 1);
+        let certificate = parameters.self_signed(&KeyPair::generate().expect("a key")).expect("a certificate");
+        (certificate.der().clone(), certificate.pem())
+    }
+
+    fn at(seconds: u64) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+    }
+
+    /// Seconds since 1970 of the first and the last moment.
+    const FIRST: u64 = 946_684_800;
+    const LAST: u64 = 978_307_200;
+
+    /// Several texts, of several blocks each; byte for byte an anchor, or none.
+    #[test]
+    fn anchors() {
+        let [one, two, three, other] = ["1", "2", "3", "4"].map(|name| made(&[], Some(name), &[]));
+        let texts = [one.1.trim_end().to_owned() + &two.1, format!("three\n{}", three.1)];
+        let trust = Trust::read(texts.iter().map(String::as_str)).expect("anchors");
+        assert_eq!(trust.roots.len(), 3);
+        assert!([&one.0, &two.0, &three.0].iter().all(|anchor| trust.is_anchor(anchor)));
+        assert!(!trust.is_anchor(&other.0));
+        // Those of the system are no servers.
+        assert!(Trust::system().anchors.is_empty());
+    }
+
+    #[test]
+    fn anchors_that_are_none() {
+        let (_, good) = made(&[], Some("a"), &[]);
+        let garbage = "-----BEGIN CERTIFICATE-----\nQUFB\n-----END CERTIFICATE-----\n";
+        for (text, wanted) in [
+            (good.clone() + garbage, "block 2: not X.509: "),
+            (good.replace("CERTIFICATE", "PKCS7"), "block 1: PKCS7 is not supported, only CERTIFICATE"),
+            (good.replace("CERTIFICATE", "CERTIFICATE REQUEST"), "no certificate in it, only CERTIFICATE REQUEST"),
+            (good.replace("-----END", "----END"), "block 1: it has no line -----END CERTIFICATE-----"),
+        ] {
+            // A good text before it does not help.
+            let error = Trust::read([good.as_str(), text.as_str()]).expect_err("no anchors");
+            assert!(error.starts_with(wanted), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_time_of_an_anchor() {
+        let (anchor, _) = made(&["a.test"], None, &[]);
+        for now in [FIRST, LAST] {
+            assert_eq!(check_anchor(&anchor, at(now), Purpose::Server), Ok(()));
+        }
+        let early = check_anchor(&anchor, at(FIRST - 1), Purpose::Server);
+        let context = CertificateError::NotValidYetContext { time: at(FIRST - 1), not_before: at(FIRST) };
+        assert_eq!(early, Err(Error::InvalidCertificate(context)));
+        let late = check_anchor(&anchor, at(LAST + 1), Purpose::Server);
+        let context = CertificateError::ExpiredContext { time: at(LAST + 1), not_after: at(LAST) };
+        assert_eq!(late, Err(Error::InvalidCertificate(context)));
+        assert!(check_anchor(&CertificateDer::from(b"no".to_vec()), at(FIRST), Purpose::Server).is_err());
+    }
+
+    #[test]
+    fn the_purpose_of_an_anchor() {
+        use ExtendedKeyUsagePurpose::{ClientAuth, CodeSigning, ServerAuth};
+        for (usage, server, client) in [
+            (&[][..], true, true),
+            (&[ServerAuth], true, false),
+            (&[ClientAuth], false, true),
+            (&[ServerAuth, ClientAuth], true, true),
+            (&[CodeSigning], false, false),
+        ] {
+            let (anchor, _) = made(&["a.test"], None, usage);
+            for (purpose, fits) in [(Purpose::Server, server), (Purpose::Client, client)] {
+                let wanted = if fits { Ok(()) } else { Err(CertificateError::InvalidPurpose.into()) };
+                assert_eq!(check_anchor(&anchor, at(FIRST), purpose), wanted, "{usage:?} {purpose:?}");
+            }
+        }
+    }
+
+    /// The common name counts only where there are no other names.
+    #[test]
+    fn the_name_of_an_anchor() {
+        for (names, common, asked, fits) in [
+            (&["a.test"][..], Some("b.test"), "a.test", true),
+            (&["a.test"], Some("b.test"), "b.test", false),
+            (&["192.0.2.1"], Some("b.test"), "192.0.2.1", true),
+            (&["192.0.2.1"], Some("b.test"), "b.test", false),
+            (&[], Some("b.test"), "B.Test", true),
+            (&[], Some("*.test"), "b.test", true),
+            (&[], Some("*.test"), "a.b.test", false),
+            (&[], Some("b.test"), "a.test", false),
+            (&[], Some("192.0.2.1"), "192.0.2.1", false),
+            (&[], None, "a.test", false),
+        ] {
+            let (anchor, _) = made(names, common, &[]);
+            let name = ServerName::try_from(asked).expect("a name");
+            let checked = check_anchor_name(&anchor, &name);
+            assert_eq!(checked.is_ok(), fits, "{names:?} {common:?} {asked}: {checked:?}");
+            if let Err(error) = checked {
+                let context =
+                    matches!(error, Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. }));
+                assert!(context, "{error}");
+            }
+        }
+    }
+}

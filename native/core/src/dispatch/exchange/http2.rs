@@ -148,3 +148,33 @@ fn take_content_length(fields: &mut FieldList<'_>) -> Result<Option<u64>, WireEr
     let length = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok());
     length.map(Some).ok_or(BAD)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::take_content_length;
+    use codec::{Field, FieldList};
+
+    /// One number or none, and it is no field any more.
+    #[test]
+    fn lengths() {
+        for (values, wanted) in [
+            (&[][..], Some(None)),
+            (&["0"], Some(Some(0))),
+            (&["18446744073709551615"], Some(Some(u64::MAX))),
+            (&["18446744073709551616"], None),
+            (&["2", "2"], None),
+            (&["2, 2"], None),
+            (&[""], None),
+            (&["-1"], None),
+            (&["\u{661}"], None),
+        ] {
+            let length = |value: &'static str| Field { name: b"content-length", value: value.as_bytes() };
+            let mut fields: FieldList<'_> = values.iter().map(|value| length(value)).collect();
+            fields.push(Field { name: b"x", value: b"1" });
+            assert_eq!(take_content_length(&mut fields).ok(), wanted, "{values:?}");
+            if wanted.is_some() {
+                assert_eq!(fields.iter().map(|field| field.name).collect::<Vec<_>>(), [b"x"], "{values:?}");
+            }
+        }
+    }
+}

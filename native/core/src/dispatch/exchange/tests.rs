@@ -1,0 +1,337 @@
+//! What a backend says, byte by byte where that matters, and what becomes of it.
+
+mod http2;
+
+use super::{ExchangeError, Exchanged, MAX_INFORMATIONAL, Terms, over_http1};
+use crate::dispatch::outbound::Outbound;
+use crate::io::watchdog::Progress;
+use crate::message::body::{BodyError, BodySink, BodySource, Piece};
+use crate::message::reply::{Reply, ReplySink};
+use crate::message::response_filters::ResponseEdits;
+use crate::upstream::{Connection, Http1Connection, Route};
+use crate::worker::{Generation, Worker};
+use codec::{Field, Framing, WireError};
+use http::HeaderMap;
+use route::ir::EndpointState;
+use route::table::Endpoint;
+use std::future::{Future, pending};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::LocalSet;
+
+/// For what comes at once or never.
+const LIMIT: Duration = Duration::from_secs(10);
+
+const MAX_HEAD: usize = 256;
+
+fn run<F: Future>(test: impl FnOnce(Rc<Worker>) -> F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let worker = Worker::alone(Generation::default()).unwrap();
+    LocalSet::new().block_on(&runtime, async { tokio::time::timeout(LIMIT, test(worker)).await.unwrap() })
+}
+
+/// A request's body: some bytes, and what comes behind them.
+#[derive(Clone, Copy, PartialEq)]
+enum Body {
+    None,
+    /// Stands in memory.
+    Whole(&'static [u8]),
+    /// More of it never comes.
+    Endless(&'static [u8]),
+    /// It breaks off.
+    Broken,
+    /// There is none, and the client leaves.
+    Left,
+}
+
+struct Source {
+    body: Body,
+    given: bool,
+}
+
+impl BodySource for Source {
+    async fn next(&mut self) -> Result<Option<Piece<'_>>, BodyError> {
+        let first = !std::mem::replace(&mut self.given, true);
+        match self.body {
+            Body::Whole(bytes) | Body::Endless(bytes) if first => Ok(Some(Piece::Borrowed(bytes))),
+            Body::Endless(_) => pending().await,
+            Body::Broken => Err(BodyError::Truncated),
+            _ => Ok(None),
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        match self.body {
+            Body::None | Body::Left => true,
+            Body::Whole(_) => self.given,
+            Body::Endless(_) | Body::Broken => false,
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        matches!(self.body, Body::None | Body::Left | Body::Whole(_))
+    }
+
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        None
+    }
+
+    fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<BodyError> {
+        if self.body == Body::Left { Poll::Ready(BodyError::Truncated) } else { Poll::Pending }
+    }
+}
+
+/// A client that writes down what it is given.
+#[derive(Default)]
+struct Told(Vec<String>);
+
+impl Told {
+    fn say(&mut self, what: impl Into<String>) {
+        self.0.push(what.into());
+    }
+}
+
+fn names(fields: &[Field<'_>]) -> String {
+    let each = fields.iter().map(|field| format!(" {}={}", field.name.escape_ascii(), field.value.escape_ascii()));
+    each.collect::<Vec<_>>().concat()
+}
+
+impl BodySink for Told {
+    async fn write(&mut self, piece: Piece<'_>) -> Result<(), BodyError> {
+        self.say(format!("body {}", piece.as_slice().escape_ascii()));
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), BodyError> {
+        Ok(())
+    }
+
+    async fn finish(&mut self, _: Option<HeaderMap>) -> Result<(), BodyError> {
+        self.say("end");
+        Ok(())
+    }
+}
+
+impl ReplySink for Told {
+    fn informational(&mut self, status: u16, fields: &[Field<'_>]) -> Result<(), BodyError> {
+        self.say(format!("interim {status}{}", names(fields)));
+        Ok(())
+    }
+
+    fn head(&mut self, reply: &Reply<'_>) -> Result<(), BodyError> {
+        self.say(format!("head {} {:?}{}", reply.status, reply.framing, names(reply.fields)));
+        Ok(())
+    }
+
+    fn switching(&mut self, fields: &[Field<'_>], protocol: &[u8]) -> Result<(), BodyError> {
+        self.say(format!("switch {}{}", protocol.escape_ascii(), names(fields)));
+        Ok(())
+    }
+
+    fn head_sent(&self) -> bool {
+        false
+    }
+
+    fn body_bytes(&self) -> u64 {
+        0
+    }
+
+    fn end_connection(&mut self) {
+        self.say("last");
+    }
+}
+
+/// A request for `/` with this body.
+fn outbound(body: Body, upgrade: bool) -> Outbound {
+    let framing = if matches!(body, Body::None | Body::Left) { Framing::Empty } else { Framing::Chunked };
+    let mut head = b"GET / HTTP/1.1\r\nhost: a.test\r\n".to_vec();
+    if framing == Framing::Chunked {
+        head.extend_from_slice(b"transfer-encoding: chunked\r\n");
+    }
+    if upgrade {
+        head.extend_from_slice(b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
+        head.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    let (head_request, connect, trailers, tls) = (false, false, false, false);
+    Outbound { head, framing, head_request, idempotent: true, upgrade, connect, trailers, tls }
+}
+
+/// A new connection to a backend, and the backend's end.
+async fn connected(worker: &Worker, http2: bool) -> (Connection, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let endpoint = Endpoint { id: String::new(), address, uid: 1, state: EndpointState::Ready };
+    let state = worker.upstreams.state(&endpoint);
+    let route = Route { http2, ..Route::default() };
+    let (connection, end) = tokio::join!(worker.upstreams.connect(&state, &route, true), listener.accept());
+    (connection.unwrap(), end.unwrap().0)
+}
+
+/// One exchange with a backend that says `answer` and ends.
+struct Done {
+    result: Result<Exchanged, ExchangeError>,
+    told: String,
+    /// What is left in the connection's buffer.
+    behind: Vec<u8>,
+}
+
+fn http1(outbound: &Outbound, body: Body, retry_codes: &[u16], spent: bool, answer: &[u8]) -> Done {
+    run(|worker| async move {
+        let (Connection::Http1(mut connection), mut end) = connected(&worker, false).await else { panic!("HTTP/1.1") };
+        end.write_all(answer).await.unwrap();
+        end.shutdown().await.unwrap();
+        let (mut source, mut told, progress) = (Source { body, given: false }, Told::default(), Progress::default());
+        if spent {
+            progress.spend();
+        }
+        let edits = &ResponseEdits::default();
+        let terms = Terms { outbound, edits, retry_codes, progress: &progress, max_head_bytes: MAX_HEAD };
+        let connection: &mut Http1Connection = &mut connection;
+        let result = over_http1(connection, &mut Vec::new(), terms, &mut source, &mut (), &mut told).await;
+        Done { result, told: told.0.join(", "), behind: connection.buffer.filled().to_vec() }
+    })
+}
+
+/// Status, reusable, switched.
+fn good(done: &Done) -> (u16, bool, bool) {
+    let Exchanged { status, reusable, switched } = *done.result.as_ref().unwrap();
+    (status, reusable, switched)
+}
+
+/// Whether some byte of a response had come.
+fn answered(done: &Done) -> Option<bool> {
+    match done.result {
+        Err(ExchangeError::Upstream { answered, .. }) => Some(answered),
+        _ => None,
+    }
+}
+
+#[test]
+fn whole_responses_over_http1() {
+    let plain = outbound(Body::None, false);
+    for (answer, reusable, told) in [
+        ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi", true, "head 200 Length(2), body hi, end"),
+        (
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+            true,
+            "head 200 Chunked, body hi, end",
+        ),
+        ("HTTP/1.1 204 No\r\nx: 1\r\n\r\n", true, "head 204 Empty x=1, end"),
+        ("HTTP/1.1 200 OK\r\n\r\nhi", false, "head 200 UntilClose, body hi, end"),
+        ("HTTP/1.0 204 No\r\n\r\n", false, "head 204 Empty, end"),
+        ("HTTP/1.1 204 No\r\nconnection: close\r\n\r\n", false, "head 204 Empty, end"),
+        // What nobody asked for comes behind it.
+        ("HTTP/1.1 204 No\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", false, "head 204 Empty, end"),
+        (
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nlink: a\r\n\r\nHTTP/1.1 204 No\r\n\r\n",
+            true,
+            "interim 100, interim 103 link=a, head 204 Empty, end",
+        ),
+    ] {
+        let done = http1(&plain, Body::None, &[], false, answer.as_bytes());
+        assert_eq!(done.told, told, "{answer}");
+        assert_eq!(good(&done).1, reusable, "{answer}");
+    }
+}
+
+#[test]
+fn broken_responses_over_http1() {
+    let plain = outbound(Body::None, false);
+    let interim = "HTTP/1.1 102 Processing\r\n\r\n".repeat(MAX_INFORMATIONAL + 1);
+    let endless = format!("HTTP/1.1 200 OK\r\nx: {}", "x".repeat(MAX_HEAD));
+    let large = format!("{endless}\r\n\r\n");
+    for (answer, later, told) in [
+        ("", false, ""),
+        ("HTTP/1.1 200", true, ""),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nhi", true, "head 200 Length(3), body hi"),
+        ("SSH-2.0-x\r\n", true, ""),
+        ("HTTP/1.1 101 Switch\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n", true, ""),
+        (&endless, true, ""),
+        (&large, true, ""),
+    ] {
+        let done = http1(&plain, Body::None, &[], false, answer.as_bytes());
+        assert_eq!((answered(&done), done.told.as_str()), (Some(later), told), "{answer}: {:?}", done.result);
+    }
+    for head in [&endless, &large] {
+        let done = http1(&plain, Body::None, &[], false, head.as_bytes());
+        let error = done.result.unwrap_err();
+        let large = matches!(error, ExchangeError::Upstream { error: BodyError::Wire(WireError::HeadTooLarge), .. });
+        assert!(large, "{error:?}");
+    }
+    let done = http1(&plain, Body::None, &[], false, interim.as_bytes());
+    assert_eq!((answered(&done), done.told.matches("interim").count()), (Some(true), MAX_INFORMATIONAL + 1));
+}
+
+/// A status that the rule wants retried is told nobody, for as long as the request can be sent again.
+#[test]
+fn a_status_to_retry() {
+    let plain = outbound(Body::None, false);
+    let answer = b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n";
+    let done = http1(&plain, Body::None, &[500, 503], false, answer);
+    assert!(matches!(done.result, Err(ExchangeError::RetryStatus(503))), "{:?}", done.result);
+    assert_eq!(done.told, "");
+    for (codes, spent) in [(&[503][..], true), (&[500], false)] {
+        let done = http1(&plain, Body::None, codes, spent, answer);
+        assert_eq!((good(&done), done.told.as_str()), ((503, true, false), "head 503 Length(0), end"));
+    }
+}
+
+#[test]
+fn protocols_over_http1() {
+    let asks = outbound(Body::None, true);
+    let switch = b"HTTP/1.1 101 Switch\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nahead";
+    let done = http1(&asks, Body::None, &[], false, switch);
+    assert_eq!((good(&done), &done.behind[..]), ((101, false, true), &b"ahead"[..]));
+    assert!(done.told.starts_with("switch websocket"), "{}", done.told);
+    // Who declines may still read what comes next in another way.
+    let done = http1(&asks, Body::None, &[], false, b"HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n");
+    assert_eq!(good(&done), (403, false, false));
+    // A server of HTTP/2 alone begins with SETTINGS.
+    let done = http1(&asks, Body::None, &[], false, b"\0\0\0\x04\0\0\0\0\0");
+    assert!(matches!(done.result, Err(ExchangeError::NotSwitched(None))), "{:?}", done.result);
+    // A client that asked by CONNECT would take any 2xx for a tunnel.
+    let connect = Outbound { connect: true, ..asks };
+    let done = http1(&connect, Body::None, &[], false, b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    assert!(matches!(done.result, Err(ExchangeError::NotSwitched(Some(200)))), "{:?}", done.result);
+    assert_eq!(done.told, "");
+    let done = http1(&connect, Body::None, &[], false, b"HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n");
+    assert_eq!(good(&done), (404, false, false));
+}
+
+/// Before the request is through, an answer is the last one of both connections.
+#[test]
+fn requests_over_http1() {
+    let answer = b"HTTP/1.1 413 No\r\ncontent-length: 0\r\n\r\n";
+    for (body, reusable, told) in [
+        (Body::Whole(b"all"), true, "head 413 Length(0), end"),
+        (Body::Endless(b"some"), false, "last, head 413 Length(0), end"),
+    ] {
+        let done = http1(&outbound(body, false), body, &[], false, answer);
+        assert_eq!((good(&done), done.told.as_str()), ((413, reusable, false), told));
+    }
+    // Who sent it broke off, or is not there any more.
+    let broken = run(|worker| async move { waits(&worker, Body::Broken).await });
+    assert!(matches!(broken, ExchangeError::Client(BodyError::Truncated)), "{broken:?}");
+    let left = run(|worker| async move { waits(&worker, Body::Left).await });
+    assert!(matches!(left, ExchangeError::Client(BodyError::Truncated)), "{left:?}");
+}
+
+/// What a request meets whose backend reads it and says nothing.
+async fn waits(worker: &Worker, body: Body) -> ExchangeError {
+    let (Connection::Http1(mut connection), mut end) = connected(worker, false).await else { panic!("HTTP/1.1") };
+    let outbound = outbound(body, false);
+    let (mut source, mut told, progress) = (Source { body, given: false }, Told::default(), Progress::default());
+    let edits = &ResponseEdits::default();
+    let terms = Terms { outbound: &outbound, edits, retry_codes: &[], progress: &progress, max_head_bytes: MAX_HEAD };
+    let result = over_http1(&mut connection, &mut Vec::new(), terms, &mut source, &mut (), &mut told).await;
+    drop(connection);
+    let mut sent = Vec::new();
+    end.read_to_end(&mut sent).await.unwrap();
+    // The head left, and no end of a body.
+    assert_eq!(sent, outbound.head);
+    result.unwrap_err()
+}
