@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from sluicegate.controller.status.pace import LEAST, MOST, Pace
+from sluicegate.controller.status.pace import LEAST, MOST, QUIET, Pace
 
 
 def writes(changes: list[float]) -> list[float]:
     """When an object is written that changes at these times."""
-    pace, written = Pace[str](), list[float]()
+    pace, written, left = Pace[str](), list[float](), list(changes)
     waiting: float | None = None
-    for now in changes:
-        while waiting is not None and waiting <= now:
-            assert pace.ask("a", waiting) is None
-            written.append(waiting)
-            waiting = None
+    while left or waiting is not None:
+        # As the writer does it: a change asks, and what has to wait asks again at the time that it was told first.
+        is_change = waiting is None or bool(left and left[0] < waiting)
+        now = left.pop(0) if is_change else waiting
+        assert now is not None
         due = pace.ask("a", now)
         if due is None:
             written.append(now)
-        else:
+        if not is_change or due is None or waiting is None:
             waiting = due
-    return written if waiting is None else [*written, waiting]
+    return written
 
 
 def test_a_change_after_a_rest_is_written_at_once() -> None:
@@ -35,7 +35,19 @@ def test_a_thousand_changes_in_a_row_are_few_writes_and_the_last_is_told_within_
     changes = [number * 0.03 for number in range(1_000)]
     written = writes(changes)
     assert len(written) < 40
-    assert changes[-1] <= written[-1] <= changes[-1] + MOST
+    assert changes[-1] <= written[-1] <= changes[-1] + LEAST + QUIET
+
+
+def test_when_changes_stop_what_waits_is_written_soon() -> None:
+    for last in range(150, 250):
+        busy = [number * 0.03 for number in range(last)]
+        written = writes(busy)
+        assert busy[-1] <= written[-1] <= max(busy[-1] + 2 * QUIET, written[-2] + LEAST)
+
+
+def test_changes_that_come_slowly_are_written_at_the_least_pause() -> None:
+    changes = [number * 0.15 for number in range(100)]
+    assert len(writes(changes)) <= changes[-1] / LEAST + 1
 
 
 def test_after_a_rest_the_pause_is_short_again() -> None:
