@@ -13,6 +13,7 @@ Rules:
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import math
 import re
@@ -35,6 +36,8 @@ MAX_INTEGER = 1_000
 
 #: Characters of a value that an error shows.
 SHOWN_CHARACTERS = 80
+#: Texts whose tag is remembered, and the characters of one: most are keys, which are few and short.
+MAX_REMEMBERED, MAX_REMEMBERED_LENGTH = 4_096, 64
 
 _Base: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -82,6 +85,12 @@ class _Loader(_Base):  # type: ignore[misc, valid-type]
             return built
         return {_key(key, node.start_mark.line + 1): value for key, value in built.items()}
 
+    def resolve(self, kind: type[yaml.Node], value: str, implicit: tuple[bool, bool]) -> str:
+        """The tag of a node that is written without one."""
+        if kind is yaml.ScalarNode and implicit[0] and len(value) <= MAX_REMEMBERED_LENGTH:
+            return _plain_tag(value)
+        return str(super().resolve(kind, value, implicit))
+
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401 (any YAML value)
         """Build a value; what does not fit its tag (`!!bool maybe`) is an error with a line, whatever Python says."""
         try:
@@ -97,6 +106,13 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in found if tag.rpartition(":")[2] in _KEPT_TAGS]
     for first, found in _Base.yaml_implicit_resolvers.items()
 }
+
+
+@functools.lru_cache(maxsize=MAX_REMEMBERED)
+def _plain_tag(value: str) -> str:
+    """What a scalar is that has no quotes and no tag: the same few texts come again and again."""
+    found = _Loader.yaml_implicit_resolvers.get(value[:1], ())
+    return next((tag for tag, pattern in found if pattern.match(value)), _TEXT)
 
 
 def _key(key: Hashable, line: int) -> str:

@@ -2,7 +2,7 @@
 
 To the keywords of a schema two are added:
 - `DEFAULTS`, where it or a schema below it has defaults: those of its fields by name, with the defaults below them.
-- `RULES_BELOW`, where it or a schema below it has rules in CEL.
+- `RULES_BELOW`, where it or a schema below it has rules in CEL: the names of its fields that have some.
 
 The rules themselves become `Rules`.
 """
@@ -62,7 +62,7 @@ def prepared(schema: dict[str, Any], definitions: dict[str, dict[str, Any]]) -> 
     if RULES in schema:
         result[RULES] = _rules(schema[RULES])
     if RULES in result or any(RULES_BELOW in item for item in below):
-        result[RULES_BELOW] = True
+        result[RULES_BELOW] = frozenset(name for name, item in properties.items() if RULES_BELOW in item)
     return result
 
 
@@ -80,11 +80,12 @@ def with_defaults(value: Any, schema: dict[str, Any]) -> Any:  # noqa: ANN401 (a
     if isinstance(value, dict):
         properties = schema["properties"]
         filled = {
-            name: with_defaults(item, properties[name]) if name in properties else item for name, item in value.items()
+            name: with_defaults(item, properties[name]) if DEFAULTS in properties.get(name, ()) else item
+            for name, item in value.items()
         }
         for name, default in defaults.items():
             filled.setdefault(name, default)
         return filled
-    if isinstance(value, list) and "items" in schema:
+    if isinstance(value, list) and DEFAULTS in schema.get("items", ()):
         return [with_defaults(item, schema["items"]) for item in value]
     return value

@@ -59,14 +59,15 @@ def _check(value: Any, schema: dict[str, Any], path: str, found: list[tuple[str,
         return
     if isinstance(value, dict):
         properties, additional = schema["properties"], schema.get("additionalProperties")
+        with_rules = schema[RULES_BELOW]
         for name, item in value.items():
-            if name in properties:
+            if name in with_rules:
                 _check(item, properties[name], f"{path}.{name}" if path else name, found)
-            elif isinstance(additional, dict):
+            elif isinstance(additional, dict) and name not in properties:
                 _check(item, additional, f'{path}["{name}"]', found)
-    elif isinstance(value, list):
+    elif isinstance(value, list) and RULES_BELOW in schema.get("items", ()):
         for index, item in enumerate(value):
-            _check(item, schema.get("items", {}), f"{path}[{index}]", found)
+            _check(item, schema["items"], f"{path}[{index}]", found)
     rules = schema.get(RULES)
     if rules is not None:
         seen = msgspec.json.encode(_seen(value, schema, rules.names))
@@ -80,10 +81,8 @@ def _seen(value: Any, schema: dict[str, Any], names: frozenset[str]) -> Any:  # 
         seen = {}
         for name, item in value.items():
             if name in properties:
-                # A word of CEL is a name after a point, escaped or not (`has(self.namespace)` of v1.7.0's Gateway).
-                for written in (name, _escaped(name)):
-                    if written in names and written not in seen:
-                        seen[written] = _seen(item, properties[name], names)
+                for written in _written(name, names):
+                    seen[written] = _seen(item, properties[name], names)
             elif isinstance(additional, dict):
                 seen[str(name)] = _seen(item, additional, names)
         return seen
@@ -91,6 +90,13 @@ def _seen(value: Any, schema: dict[str, Any], names: frozenset[str]) -> Any:  # 
         items = schema.get("items", {})
         return [_seen(item, items, names) for item in value]
     return value
+
+
+@functools.lru_cache(maxsize=MAX_REMEMBERED)
+def _written(name: str, names: frozenset[str]) -> tuple[str, ...]:
+    """How the words of rules have a field: as it is, and escaped; nothing where they do not name it."""
+    # A word of CEL is a name after a point, escaped or not (`has(self.namespace)` of v1.7.0's Gateway).
+    return tuple(written for written in dict.fromkeys((name, _escaped(name))) if written in names)
 
 
 @functools.lru_cache(maxsize=MAX_REMEMBERED)

@@ -29,8 +29,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "number": (int, float),
     "boolean": (bool,),
 }
-_INTEGER_BOUNDS = {"int32": 2**31, "int64": 2**63}
-_PRESERVE = "x-kubernetes-preserve-unknown-fields"
+INTEGER_BOUNDS = {"int32": 2**31, "int64": 2**63}
+PRESERVE = "x-kubernetes-preserve-unknown-fields"
 
 
 def violation(field: str, code: Code, message: str, remedy: str = "") -> Diagnostic:
@@ -90,7 +90,7 @@ class Structure:
     def holds(self, value: object, schema: dict[str, Any]) -> bool:
         """Whether a value fits a schema."""
         probe = Structure(quotes=self._quotes)
-        probe.check(value, {**schema, _PRESERVE: True}, "")
+        probe.check(value, {**schema, PRESERVE: True}, "")
         return not probe.violations
 
     def _show(self, value: object) -> str:
@@ -102,7 +102,7 @@ class Structure:
 
     def _combined(self, value: object, schema: dict[str, Any], path: str) -> None:
         for part in schema.get("allOf", ()):
-            self.check(value, {**part, _PRESERVE: True}, path)
+            self.check(value, {**part, PRESERVE: True}, path)
         if "anyOf" in schema and not any(self.holds(value, part) for part in schema["anyOf"]):
             self._add(path, f"{self._show(value)} fits none of the forms that are allowed: {_forms(schema['anyOf'])}")
         if "oneOf" in schema:
@@ -123,7 +123,7 @@ class Structure:
                 self.check(item, properties[name], _join(path, name))
             elif isinstance(additional, dict):
                 self.check(item, additional, f'{path}["{name}"]')
-            elif not additional and not schema.get(_PRESERVE) and "type" in schema:
+            elif not additional and not schema.get(PRESERVE) and "type" in schema:
                 near = difflib.get_close_matches(str(name), properties, 1)
                 remedy = f"did you mean {near[0]}?" if near else "remove it, or look for the right name"
                 self._add(_join(path, str(name)), "unknown field", remedy, "unknown-field")
@@ -175,7 +175,7 @@ class Structure:
         # A number beyond 64 bits is no integer to Go.
         integer = schema.get("type") == "integer" or schema.get("x-kubernetes-int-or-string")
         kind = schema.get("format", "int64" if integer else "")
-        bound = _INTEGER_BOUNDS.get(kind)
+        bound = INTEGER_BOUNDS.get(kind)
         if bound is not None and not -bound <= value < bound:
             self._add(path, f"{self._show(value)} does not fit {kind}", blocks=True)
 

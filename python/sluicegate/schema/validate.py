@@ -9,6 +9,7 @@ from sluicegate.controller.api import Diagnostic
 
 from .catalog import Entry, catalog
 from .core_rules import core_rules
+from .fits import fits
 from .metadata import METADATA, is_plain, metadata_rules
 from .misspelt import unknown, untyped
 from .nulls import without_nulls
@@ -42,7 +43,9 @@ def violations(document: dict[str, Any]) -> list[Diagnostic]:
     body = {key: value for key, value in document.items() if key not in left_out}
     body = with_defaults(body, schema)
     # The metadata is looked at above; the schema's `required` may name it.
-    structure.check({**body, "metadata": {}}, schema, "")
+    whole = {**body, "metadata": {}}
+    if not fits(schema)(whole):
+        structure.check(whole, schema, "")
     found += structure.violations
     # Fields that are not known stand in no rule's way: the API server has dropped them before it asks.
     if not structure.blocked:
