@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from sluicegate import ir
+from sluicegate.words import listed
 
 from ..api import (
     BackendReference,
@@ -163,7 +164,7 @@ def _resolve_port(
     port = service_port(service, reference.port, use.transport)
     if port is None:
         ports = [str(item.port) for item in service.spec.ports if _transport(item) is use.transport]
-        known = ", ".join(ports) or "none"
+        known = listed(ports) or "none"
         message = f"{label} has no {use.transport.value} port {reference.port}"
         diagnostics.error(f"{path}.port", "backend-not-found", message, f"use one of its ports: {known}")
         return None, Verdict(False, Reason.BACKEND_NOT_FOUND, message)

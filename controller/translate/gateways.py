@@ -81,7 +81,7 @@ def judge_classes(snapshot: Snapshot, controller_name: str, options: Options, gr
             # Data planes that are there go on; `check_gateway` refuses their Gateways.
             served[item.name] = "" if options.provision is not None else f"is not accepted: {refused.message}"
         found.append((item, refused or Verdict(True, Reason.ACCEPTED, "The class is accepted")))
-    if not table and options.implicit_class:
+    if options.implicit_class and not found and IMPLICIT_CLASS not in served:
         served[IMPLICIT_CLASS] = ""
     return Classes(tuple(found), served, provisioning.classes, told, frozenset(material.reads))
 

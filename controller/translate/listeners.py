@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sluicegate import ir
+from sluicegate.words import listed
 
 from ..api import Diagnostics, FrontendValidation, Gateway, Listener, ObjectKey, ObjectReference, RouteNamespaces
 from ..api.names import is_subdomain
@@ -259,7 +260,7 @@ def _resolve_tls(draft: Draft, gateway: Gateway, material: Material, diagnostics
 def _check_names(draft: Draft, field: str, facts: CertificateFacts, diagnostics: Diagnostics) -> None:
     names = [name.lower() for name in facts.names]
     if names and draft.hostname and not any(hostnames_intersect(draft.hostname, name) for name in names):
-        message = f"the certificate is for {', '.join(names)}, not for {draft.hostname}"
+        message = f"the certificate is for {listed(names)}, not for {draft.hostname}"
         diagnostics.warning(field, "certificate-name", message, "use a certificate that names the listener's hostname")
 
 

@@ -88,7 +88,7 @@ class Options:
     Attributes:
         port_offset: added to each listener's port to get the port that is bound.
         listen: addresses to bind instead of those that Gateways ask for; empty: as they ask.
-        implicit_class: accept a class named `sluicegate` when no GatewayClass is given at all.
+        implicit_class: accept a class named `sluicegate` when no GatewayClass of this controller is given.
         implicit_namespaces: a namespace that is not given exists, with its name as the usual label.
         keep_served: a Gateway that is served goes on being served where its class is gone, until the process ends.
             Provisioned data planes need no such memory: their Services show what was served, after a restart too.

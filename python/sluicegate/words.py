@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 
 #: Its names of types, and ours.
 _TYPES = {
@@ -62,6 +63,11 @@ def plain(reason: str) -> str:
 
 #: Characters of a value that a message shows.
 SHOWN_CHARACTERS = 80
+#: Of a list that is told, so many; the others are counted. A Service may have ten thousand ports.
+MAX_NAMED = 8
+
+#: What moves the cursor, ends a line or turns the direction of text: authors of objects must not write on terminals.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 _KINDS = {
     dict: "mapping",
@@ -89,3 +95,15 @@ def shown(value: object) -> str:
 def count(number: int, word: str) -> str:
     """A number of things, such as `1 document` or `1,200 documents`."""
     return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
+def listed(names: Iterable[str]) -> str:
+    """A list for people; what is too much is counted."""
+    every = list(names)
+    more = f" and {len(every) - MAX_NAMED:,} more" if len(every) > MAX_NAMED else ""
+    return f"{', '.join(every[:MAX_NAMED])}{more}"
+
+
+def one_line(text: str) -> str:
+    """Text as one line that a terminal shows as it is: control characters are written as escapes."""
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

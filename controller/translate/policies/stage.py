@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sluicegate import ir
+from sluicegate.words import listed
 
 from ...api import ObjectKey
 from ...store.snapshot import Changes, Snapshot
@@ -28,7 +29,7 @@ from .attach import Attached, attached_read, judge_policy
 from .effective import Place, Target
 from .judged import Judged
 from .registry import POLICIES, PolicyKind
-from .status import Looks, PolicyFacts, listed, policy_facts
+from .status import Looks, PolicyFacts, policy_facts
 
 #: Conditions of an object by its section (empty: its own): type and verdict.
 Conditions = Mapping[str, tuple[tuple[str, Verdict], ...]]

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from sluicegate.words import listed
+
 from ...api import Diagnostic, Diagnostics, Gateway, ObjectKey
 from ..conditions import ConditionType, Reason
 from ..status import PolicyAncestorStatus, PolicyStatus, Reference, Verdict
@@ -25,8 +27,6 @@ from .registry import PolicyKind
 
 #: `PolicyStatus.ancestors` takes no more.
 MAX_ANCESTORS = 16
-#: Policies that a message names; a count says how many there are besides.
-MAX_NAMED = 8
 
 
 class Looks(Protocol):
@@ -172,10 +172,3 @@ def _programmed(kind: PolicyKind, ancestor: _Ancestor) -> Verdict:
 def _named(policies: Iterable[ObjectKey], kind: str) -> str:
     """Names of policies of one kind in the namespace of an object, for people."""
     return f"{kind} {listed(item.name for item in sorted(dict.fromkeys(policies)))}"
-
-
-def listed(names: Iterable[str]) -> str:
-    """A list for people; what is too much is counted."""
-    every = list(names)
-    more = f" and {len(every) - MAX_NAMED} more" if len(every) > MAX_NAMED else ""
-    return f"{', '.join(every[:MAX_NAMED])}{more}"

@@ -18,7 +18,7 @@ from sluicegate.controller.translate import Translation, to_document
 from sluicegate.controller.translate.conditions import Reason
 from sluicegate.processes.settings import Settings
 from sluicegate.testing.offline import Offline, load_offline
-from sluicegate.words import count
+from sluicegate.words import count, one_line
 
 from .checked import REFERENCE_CODES, checked, refused_objects
 from .destination import Destination, destination_of
@@ -110,7 +110,7 @@ def _run(given: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(to_sarif(report.problems, __version__), indent=2) + "\n")
     else:
         for line in _lines(report, conditions=not given.no_conditions):
-            sys.stdout.write(f"{line}\n")
+            sys.stdout.write(f"{one_line(line)}\n")
     return ExitStatus.FAILED if report.failed else ExitStatus.OK
 
 
@@ -157,7 +157,7 @@ def _without_what_runs(value: Any) -> Any:  # noqa: ANN401 (any JSON)
 
 def _progress(path: str, number: int, known: int) -> None:
     if sys.stderr.isatty() and number % 50 == 0:
-        sys.stderr.write(f"\r\x1b[Kreading {number:,} of {known:,}: {path}")
+        sys.stderr.write(f"\r\x1b[Kreading {number:,} of {known:,}: {one_line(path)}")
         sys.stderr.flush()
 
 

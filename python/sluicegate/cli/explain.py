@@ -11,6 +11,7 @@ from sluicegate.testing.decision import Decision
 from sluicegate.testing.offline import load_offline
 from sluicegate.testing.request import Connection, Request, RequestError, parse_request
 from sluicegate.testing.table import Table
+from sluicegate.words import one_line
 
 from .exit_status import ExitStatus
 from .explanation import Explanation, explain
@@ -38,7 +39,7 @@ def _run(given: argparse.Namespace) -> int:
         write_json(explanation)
     else:
         for line in _lines(explanation):
-            sys.stdout.write(line + "\n")
+            sys.stdout.write(one_line(line) + "\n")
     return ExitStatus.OK if explanation.decision.reason in _GOOD else ExitStatus.FAILED
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
 from sluicegate.processes import signals
+from sluicegate.words import one_line
 
 from .exit_status import ExitStatus
 
@@ -42,5 +43,5 @@ def run(load: Callable[[], Role]) -> int:
 
 def refuse(message: str) -> int:
     """Say why nothing was done; returns the exit status."""
-    sys.stderr.write(f"error: {message}\n")
+    sys.stderr.write(f"error: {one_line(message)}\n")
     return ExitStatus.USAGE

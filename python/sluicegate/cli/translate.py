@@ -10,6 +10,7 @@ from sluicegate import ir
 from sluicegate.controller.translate import Translation
 from sluicegate.processes.serve.summary import listeners_of
 from sluicegate.testing.offline import load_offline
+from sluicegate.words import one_line
 
 from .exit_status import ExitStatus
 from .manifests import CONTROLLER_NAME, settings_of
@@ -26,10 +27,10 @@ def _run(given: argparse.Namespace) -> int:
         return refuse(str(error))
     offline = load_offline(given.paths, settings.controller_name)
     for item in offline.diagnostics():
-        sys.stderr.write(f"{item}\n")
+        sys.stderr.write(f"{one_line(str(item))}\n")
     if given.output == "text":
         for line in _lines(offline.translation):
-            sys.stdout.write(f"{line}\n")
+            sys.stdout.write(f"{one_line(line)}\n")
     else:
         write_json(ir.redacted(offline.transaction()))
     return ExitStatus.FAILED if offline.refresh.diagnostics else ExitStatus.OK

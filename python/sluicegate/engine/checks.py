@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+
 from sluicegate.controller.translate import CertificateFacts, Checks, pem_text
 from sluicegate.engine import native as engine
+
+#: Verdicts on regular expressions that are remembered: a route is translated anew whenever what it reads changes.
+MAX_REMEMBERED = 4_096
 
 
 def native_checks() -> Checks:
     """Checks by the native library: what passes them, the engine takes."""
-    return Checks(regex=engine.check_regex, certificate=_certificate, trust=_trust)
+    return Checks(regex=_regex, certificate=_certificate, trust=_trust)
+
+
+@functools.lru_cache(maxsize=MAX_REMEMBERED)
+def _regex(pattern: str) -> str | None:
+    error = engine.check_regex(pattern)
+    # The library draws the place on lines of its own, above its reason.
+    return error.rpartition("error: ")[2].strip() if error is not None else None
 
 
 def _certificate(chain: bytes, key: bytes) -> CertificateFacts:

@@ -24,6 +24,7 @@ from typing import TextIO
 import msgspec
 
 from sluicegate.controller import caught
+from sluicegate.words import one_line
 
 #: Seconds before the same thing is told again, and things that are remembered for that.
 AGAIN, MAX_REMEMBERED = 60.0, 256
@@ -161,8 +162,9 @@ class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One record, without the end of its line."""
         if record.levelno < logging.WARNING or getattr(record, "is_news", False):
-            return _message(record)
-        return f"{_level(record)}: {_message(record)}"
+            # What is served has a line for each listener; no line of it writes on the terminal otherwise.
+            return "\n".join(map(one_line, _message(record).split("\n")))
+        return f"{_level(record)}: {one_line(_message(record))}"
 
 
 class _JsonFormatter(logging.Formatter):
