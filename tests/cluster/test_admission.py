@@ -45,7 +45,7 @@ spec:
 
 
 def established(item: Object) -> bool:
-    conditions = {found["type"]: found["status"] for found in item.get("status", {}).get("conditions", [])}
+    conditions = {found["type"]: found["status"] for found in item.get("status", {}).get("conditions") or ()}
     return conditions.get("Established") == "True"
 
 
@@ -110,7 +110,12 @@ def difference(item: Object, entry: Entry, api: Api, path: str, text: str) -> st
         if error.status not in {400, 422}:
             raise
         return "" if ours or any(words in str(error) for words in OF_THE_CLUSTER) else f"refused: {error}"
-    api.call("DELETE", f"{path}/{theirs['metadata']['name']}")
+    try:
+        api.call("DELETE", f"{path}/{theirs['metadata']['name']}")
+    except ApiError as error:
+        # What has the labels of something provisioned, an installed controller takes away where no Gateway wants it.
+        if error.status != 404:
+            raise
     if ours:
         return f"taken, but we say {ours}"
     if comparable(stored(item)) != comparable(theirs):

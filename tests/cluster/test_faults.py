@@ -197,7 +197,7 @@ def controllers(api: Api) -> dict[str, str]:
 
 def leads(address: str) -> bool:
     """Whether the controller at an address says that it leads."""
-    return "\nsluicegate_controller_leading 1\n" in get(address, "controller", "/metrics", ADMIN_PORT).body
+    return "\nsluicegate_controller_leading 1.0\n" in get(address, "controller", "/metrics", ADMIN_PORT).body
 
 
 def programmed_of(api: Api, serving: Serving) -> Object:
