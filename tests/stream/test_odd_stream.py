@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import json
 import random
+import socket
+import ssl
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,7 +16,8 @@ from typing import Any
 import msgspec
 import pytest
 from odd_inputs import SECONDS, SEED, odd_json
-from stream_support import simple
+from stream_support import FixedIdentity, following, simple
+from stream_support import Plane as Pod
 
 from sluicegate import ir
 from sluicegate.controller import caught
@@ -22,6 +25,7 @@ from sluicegate.controller.stream import protocol
 from sluicegate.controller.stream.messages import AnyMessage, Message, MessageError, Request, Resource, Response
 from sluicegate.controller.stream.protocol import PlaneReport
 from sluicegate.controller.stream.session import ProtocolError, Session
+from sluicegate.dataplane import client as client_module
 from sluicegate.dataplane.client import StreamClient
 from sluicegate.dataplane.holdings import Change, Held, Holdings
 from sluicegate.dataplane.snapshot_file import NAME, SnapshotError, read_snapshot, write_snapshot
@@ -113,8 +117,6 @@ def broken(message: Message, chance: random.Random) -> bytes:
 class Call:
     """A call to the controller that says some messages."""
 
-    unsent = 0
-
     def __init__(self, messages: Iterable[bytes]) -> None:
         self._messages = iter(messages)
 
@@ -148,6 +150,68 @@ def test_no_odd_response_ends_a_data_plane() -> None:
     asyncio.run(run())
     assert plane.refused
     assert caught.counts() == before
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        Response(resources=[Resource("1", AnyMessage("", b"x" * 5_000), "")]),
+        Response(resources=[Resource("1", None, "n" * 5_000)]),
+        Response(resources=[Resource("v" * 5_000, None, "")]),
+        Response(resources=[Resource()] * 30),
+        Response(removed_resources=["n" * 5_000]),
+        Response(removed_resources=[""] * 30),
+    ],
+    ids=["data", "names", "versions", "resources", "removed names", "removed resources"],
+)
+def test_a_transaction_without_end_is_left(response: Response, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is made of: each item costs memory, one without data too."""
+    monkeypatch.setattr(client_module, "MAX_TRANSACTION", 100_000)
+    response.type_url = protocol.type_url("http_rules")
+
+    async def follow(count: int) -> None:
+        plane = Plane()
+        client = StreamClient("a:1", "", "", plane.holdings, plane, lambda *_, **__: None)
+        call: Any = Call([response.to_bytes()] * count)
+        client._call = call
+        await client._follow(call)
+
+    asyncio.run(follow(5))
+    with pytest.raises(ValueError, match=r"a transaction of more than 100,000 bytes"):
+        asyncio.run(follow(50))
+
+
+def test_a_controller_that_floods_and_reads_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of its pings has an answer, and renews the silence that a ping of ours would end."""
+    ping = b"\0\0\x08\x06\0\0\0\0\0" + b"x" * 8
+    monkeypatch.setattr(client_module, "MAX_UNSENT", 256 * 1024)
+    identity = FixedIdentity()
+    for name, content in (("key", identity.certificate().key), ("chain", identity.certificate().chain)):
+        (tmp_path / name).write_bytes(content)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "chain", tmp_path / "key")
+    context.set_alpn_protocols(["h2"])
+
+    async def flood(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            writer.write(b"\0\0\0\x04\0\0\0\0\0")  # settings, without which nothing is HTTP/2
+            for _ in range(1_000):
+                writer.write(ping * 1_000)
+                await writer.drain()
+        writer.close()
+
+    async def run() -> None:
+        listening = socket.create_server(("127.0.0.1", 0))
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)  # what the system takes for it is little
+        server = await asyncio.start_server(flood, sock=listening, ssl=context, limit=1_024)
+        side: Any = type("Side", (), {"identity": identity, "address": f"127.0.0.1:{listening.getsockname()[1]}"})
+        pod = Pod(tmp_path / "pod", side)
+        async with following(pod):
+            await pod.engine.until(lambda: pod.complaints)
+        assert "does not read what is sent to it" in pod.complaints[0][1]
+        server.close()
+
+    asyncio.run(run())
 
 
 def requests(chance: random.Random) -> list[Request]:

@@ -5,6 +5,7 @@ With the `h2` library in place of gRPC's own, which would be a third of a data p
 - A connection has one call. What the controller sends is read while nobody waits for it too, so that its pings are
   answered while the engine is busy; what is not taken is bounded by the window, which is given back as it is taken.
 - Silence is ended by a ping, and a connection by a ping without an answer.
+- What waits to be sent has a limit, answers to pings among it: who floods us with them and reads nothing is left.
 - What is not gRPC is an error with words of its own: another protocol, a status of HTTP, a compressed message.
 
 Source: "gRPC over HTTP2" (PROTOCOL-HTTP2.md of grpc), RFC 9113.
@@ -64,12 +65,14 @@ class Limits(NamedTuple):
         ping: seconds of silence before a ping.
         ping_limit: seconds for the answer to a ping, and for what is sent to be taken by the system.
         message: bytes of a message that is taken.
+        unsent: bytes that wait to be sent; more end the call.
     """
 
     connect: float
     ping: float
     ping_limit: float
     message: int
+    unsent: int
 
 
 class Call:
@@ -267,6 +270,9 @@ class Call:
         data = connection.data_to_send()
         if data and not self._writer.is_closing():
             self._writer.write(data)
+        if self.unsent > self._limits.unsent and self._error is None:
+            self._error = CallError(UNAVAILABLE, "the controller does not read what is sent to it")
+            self._writer.transport.abort()
 
     def _take(self, event: h2.events.Event) -> None:
         if isinstance(event, h2.events.DataReceived):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import sys
 from pathlib import Path
 from typing import Protocol
 
@@ -41,9 +42,12 @@ from .holdings import Change, Held, Holdings
 
 #: Bytes of a token or CA file that are read.
 MAX_FILE = 256 * 1024
-#: Bytes of one transaction while it comes in.
+#: Bytes of one transaction while it comes in, names and versions too.
 MAX_TRANSACTION = 256 * 1024 * 1024
-#: Bytes that wait to be sent: the versions of what is there, answers, reports; more means that nobody reads them.
+#: Bytes of it that each item costs beside its texts: its objects and its place in a table.
+ITEM_BYTES = 256
+#: Bytes that wait to be sent: the versions of what is there, answers, reports, and answers of HTTP/2 to pings and
+#: settings; more means that nobody reads them.
 MAX_UNSENT = 64 * 1024 * 1024
 
 
@@ -159,7 +163,7 @@ class StreamClient:
         if not token or not token.isascii() or not token.decode().isprintable():
             raise ValueError(f"{self._token_file} holds no token")
         times = self._times
-        limits = Limits(times.connect, times.ping, times.ping_limit, MAX_RESPONSE)
+        limits = Limits(times.connect, times.ping, times.ping_limit, MAX_RESPONSE, MAX_UNSENT)
         metadata = [("authorization", f"Bearer {token.decode()}")]
         call = await Call.open(self._address, f"/{SERVICE}/{METHOD}", metadata, ca, limits)
         try:
@@ -175,11 +179,8 @@ class StreamClient:
             await call.close()
 
     def _send(self, request: Request) -> None:
-        if self._call is None:
-            return
-        if self._call.unsent > MAX_UNSENT:
-            raise ValueError("the controller does not read what is sent to it")
-        self._call.send(request.to_bytes())
+        if self._call is not None:
+            self._call.send(request.to_bytes())
 
     async def _follow(self, call: Call) -> None:
         change, size = Change(), 0
@@ -215,13 +216,14 @@ class StreamClient:
 
 
 def _collect(change: Change, section: str, response: Response) -> int:
-    """Take the resources of a response; returns their bytes."""
+    """Take the resources of a response, and the names of those that are gone; returns the bytes that they cost."""
     size = 0
     for entry in response.resources:
         data = entry.resource.value if entry.resource is not None else b""
-        size += len(data)
+        size += ITEM_BYTES + len(data) + sys.getsizeof(entry.name) + sys.getsizeof(entry.version)
         change.put(section, entry.name, Held(entry.version, msgspec.Raw(data)))
     for name in response.removed_resources:
+        size += ITEM_BYTES + sys.getsizeof(name)
         change.remove(section, name)
     return size
 
