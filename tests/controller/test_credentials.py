@@ -8,6 +8,8 @@ import datetime
 import json
 import os
 import ssl
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -481,6 +483,67 @@ def test_a_kubeconfig_that_is_none_is_told(tmp_path: Path, text: Any, words: str
         assert "kubeconfig" in str(caught.value)
 
     run(scenario())
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def sparse(path: Path) -> None:
+    """Large, without being so on the disk."""
+    path.touch()
+    os.truncate(path, 1 << 33)
+
+
+NO_FILES = [(pipe, "is no plain file, but a pipe"), (sparse, "is larger than")]
+NAMED = ["kubeconfig", "tokenFile", "client-certificate", "client-key", "certificate-authority"]
+
+
+@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize(("make", "words"), NO_FILES, ids=["pipe", "large"])
+def test_only_plain_files_of_some_size_are_read(tmp_path: Path, name: str, make: Any, words: str) -> None:
+    """Nobody waits for a pipe, and no memory is filled; in a process of its own, which can be ended meanwhile."""
+    odd = tmp_path / "odd"
+    make(odd)
+    (tmp_path / "pair").touch()
+    pair = {"client-certificate": "pair", "client-key": "pair"}
+    user: dict[str, Any] = {"tokenFile": "odd"} if name == "tokenFile" else {"token": "t"}
+    user |= {**pair, name: "odd"} if name in pair else {}
+    cluster = {name: "odd"} if name == "certificate-authority" else {}
+    path = str(odd) if name == "kubeconfig" else kubeconfig(tmp_path, "https://127.0.0.1:6443", user, **cluster)
+    error = refused_in_a_process(f"await Client.load({path!r})")
+    assert f"{odd} {words}" in error
+    assert name == "kubeconfig" or f"in the kubeconfig {path}" in error
+    assert ("name that" if make is pipe else "name another file") in error
+
+
+@pytest.mark.parametrize("name", ["TOKEN_FILE", "CA_FILE"])
+@pytest.mark.parametrize(("make", "words"), NO_FILES, ids=["pipe", "large"])
+def test_files_of_a_pod_are_plain_ones(tmp_path: Path, name: str, make: Any, words: str) -> None:
+    for file in ("TOKEN_FILE", "CA_FILE"):
+        (tmp_path / file).write_text("x")
+    (tmp_path / name).unlink()
+    make(tmp_path / name)
+    names = "; ".join(f"access.{file} = {str(tmp_path / file)!r}" for file in ("TOKEN_FILE", "CA_FILE"))
+    environment = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "1"}
+    error = refused_in_a_process(f"{names}; access.read_pod({environment!r}, access.Configuration())")
+    assert f"{tmp_path / name} {words}" in error
+
+
+def refused_in_a_process(statements: str) -> str:
+    """The error of what is refused, by a process with little memory, in time."""
+    program = f"""
+import asyncio, resource
+from sluicegate.controller.sources.kubernetes import access
+from sluicegate.controller.sources.kubernetes.client import Client
+async def run():
+    {statements}
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+asyncio.run(run())
+"""
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=LIMIT, check=False)
+    assert found.returncode == 1
+    return found.stderr.splitlines()[-1]
 
 
 def test_certificates_that_are_not_there_are_told(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import socket
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -278,6 +279,32 @@ def test_missing_files_are_told() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(run(Path(folder)))
+
+
+@pytest.mark.parametrize("name", ["token", "ca"])
+@pytest.mark.parametrize("how", ["is no plain file, but a pipe", "is larger than 262,144 bytes"])
+def test_files_that_are_none_are_told(tmp_path: Path, name: str, how: str) -> None:
+    """Nobody waits for a pipe: the data plane serves on, and tries again."""
+
+    async def run() -> None:
+        async with serving(*simple("a")) as side:
+            plane = Plane(tmp_path, side)
+            path = getattr(plane, name)
+            content = path.read_bytes()
+            path.unlink()
+            if "pipe" in how:
+                os.mkfifo(path)
+            else:
+                path.touch()
+                os.truncate(path, 1 << 33)
+            async with following(plane):
+                await plane.engine.until(lambda: plane.complaints)
+                assert f"{path} {how}" in plane.complaints[0][1]
+                (tmp_path / "new").write_bytes(content)
+                (tmp_path / "new").rename(path)
+                await plane.engine.until(lambda: plane.engine.changes)
+
+    asyncio.run(run())
 
 
 @asynccontextmanager

@@ -11,12 +11,15 @@ import ssl
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import aiohttp
 
+from ... import plain_file
+
 #: Bytes that a stream may be ahead of whoever reads it: events of a watch exceed aiohttp's own buffer.
 READ_BUFFER = 2 * 1024 * 1024
+#: Bytes of a token, a certificate, a key or a CA: all that a Secret may have.
+MAX_FILE = 1024 * 1024
 #: Where a pod finds its token and the API server's CA.
 TOKEN_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 (a path)
 CA_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
@@ -127,7 +130,8 @@ def read_pod(environment: dict[str, str], configuration: Configuration) -> None:
     if not host or not port:
         raise NotInPodError("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set")
     try:
-        token, authority = Path(TOKEN_FILE).read_text(encoding="utf-8"), Path(CA_FILE).read_bytes()
+        token = plain_file.read(TOKEN_FILE, MAX_FILE, "token").decode()
+        authority = plain_file.read(CA_FILE, MAX_FILE, "CA's certificate")
     except (OSError, ValueError) as error:
         raise NotInPodError(f"the pod has no ServiceAccount that can be used: {error}") from None
     for name, content in ((TOKEN_FILE, token.strip()), (CA_FILE, authority.strip())):

@@ -20,8 +20,8 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 
-from ... import caught
-from .access import Configuration, Connections, CredentialsError, NotInPodError, read_pod
+from ... import caught, plain_file
+from .access import MAX_FILE, Configuration, Connections, CredentialsError, NotInPodError, read_pod
 from .exec_plugin import Issued, Plugin, PluginError, is_token
 
 #: Seconds between looks at files.
@@ -264,8 +264,9 @@ def _connecting(configuration: Configuration) -> Connections:
 
 def _content(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return plain_file.read(path, MAX_FILE, "certificate or key")
+    except plain_file.PlainFileError as error:
+        raise CredentialsError(str(error)) from None
     except OSError as error:
         raise CredentialsError(f"the certificate or key {path} cannot be read: {error.strerror}") from None
 

@@ -11,9 +11,12 @@ from typing import Any
 import yaml
 from kubernetes.aio.config import ConfigException, kube_config
 
-from .access import Configuration, CredentialsError
+from ... import plain_file
+from .access import MAX_FILE, Configuration, CredentialsError
 from .exec_plugin import Plugin
 
+#: Bytes of one kubeconfig: a thousand clusters with their certificates.
+MAX_KUBECONFIG = 8 * 1024 * 1024
 REMEDY = "correct it, or give another one by --kubeconfig"
 
 
@@ -40,6 +43,8 @@ async def read(path: str | None, context: str | None, configuration: Configurati
         await loader.load_and_set(configuration)  # type: ignore[no-untyped-call]
     except ConfigException as error:
         raise _unusable(name, str(error)) from None
+    except plain_file.PlainFileError as error:
+        raise CredentialsError(f"{error} in the kubeconfig {name}") from None
     except OSError as error:
         what = f"{error.filename}, which the kubeconfig {name} names"
         raise CredentialsError(f"{what}, cannot be read: {error.strerror}") from None
@@ -55,10 +60,12 @@ def _check(name: str) -> None:
     found = False
     for path in name.split(kube_config.ENV_KUBECONFIG_PATH_SEPARATOR):
         try:
-            with open(os.path.expanduser(path)) as file:
-                document = yaml.safe_load(file)
+            text = plain_file.read(os.path.expanduser(path), MAX_KUBECONFIG, "kubeconfig").decode()
+            document = yaml.safe_load(text)
         except FileNotFoundError:
             continue  # as kubectl
+        except plain_file.PlainFileError as error:
+            raise CredentialsError(str(error)) from None
         except OSError as error:
             raise CredentialsError(f"the kubeconfig {path} cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
@@ -81,13 +88,38 @@ def _unusable(path: str, why: str) -> CredentialsError:
 
 
 class _Loader(kube_config.KubeConfigLoader):
-    """The official loader, but for plugins."""
+    """The official loader, but for plugins, and for files that are none: it waits for a pipe, and reads a device."""
 
     def __init__(self, config_dict: object, active_context: str | None) -> None:
         super().__init__(config_dict, active_context, config_base_path=None)  # type: ignore[no-untyped-call]
 
     async def load_from_exec_plugin(self) -> None:
         return None
+
+    def _load_user_token(self) -> bool | None:
+        user: Any = self._user
+        self._see(user, "tokenFile", "token", user.path)
+        found: bool | None = super()._load_user_token()  # type: ignore[no-untyped-call]
+        return found
+
+    def _load_cluster_info(self) -> None:
+        cluster: Any = self._cluster
+        if str(cluster.safe_get("server")).startswith("https"):
+            self._see(cluster, "certificate-authority", "certificate-authority-data", cluster.path)
+            for name in ("client-certificate", "client-key"):
+                self._see(self._user, name, f"{name}-data", cluster.path)
+        super()._load_cluster_info()  # type: ignore[no-untyped-call]
+
+    def _see(self, node: kube_config.ConfigNode | None, name: str, data: str, kubeconfig: str | None) -> None:
+        """See that a file is one that may be read, where a field names one and none has its content.
+
+        Raises:
+            PlainFileError: it is none.
+            OSError: it cannot be read.
+        """
+        if node is not None and name in node and data not in node:
+            folder = self._get_base_path(kubeconfig)  # type: ignore[no-untyped-call]
+            plain_file.read(os.path.normpath(os.path.join(folder, node[name])), MAX_FILE, name)
 
     def plugin(self) -> Plugin | None:
         """The plugin of the user, if it has one."""

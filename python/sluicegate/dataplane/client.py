@@ -11,17 +11,15 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import sys
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from sluicegate.ir import RefusedError
 
-from ..controller import caught
+from ..controller import caught, plain_file
 from ..controller.complain import Complain
 from ..controller.stream.messages import Request, Response
 from ..controller.stream.protocol import (
@@ -229,9 +227,7 @@ def _collect(change: Change, section: str, response: Response) -> int:
 
 
 def _read(path: str, what: str) -> bytes:
-    with contextlib.suppress(FileNotFoundError), Path(path).open("rb") as file:
-        data = file.read(MAX_FILE + 1)
-        if len(data) > MAX_FILE:
-            raise ValueError(f"{path} is larger than {MAX_FILE:,} bytes, which is no {what}")
-        return data
-    raise ValueError(f"there is no {what} at {path}")
+    try:
+        return plain_file.read(path, MAX_FILE, what)
+    except FileNotFoundError:
+        raise ValueError(f"there is no {what} at {path}") from None
