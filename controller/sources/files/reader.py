@@ -137,6 +137,11 @@ class Reader:
         self._last = last
         return last
 
+    def forget(self) -> None:
+        """Open every file again next time, also those that look as they did."""
+        for known in self._known.values():
+            known.stamp = ()
+
     def _read_some(self, changed: frozenset[str]) -> Reading | None:
         """Read only files that are known and still plain files; None where more may have changed."""
         if self._last is None or self._last.held:

@@ -15,13 +15,14 @@ import operator
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 from ... import caught
 from ...api import Diagnostic, Object, ObjectKey, Origin, placed_at
 from ...store.store import Apply, Delete, Store
 from .documents import Document
+from .file_state import FileState, merge
 from .judge import Judge, Judged, Validate, at_place, key_of
 from .reader import File, Progress, Reader, Reading
 
@@ -49,29 +50,6 @@ class Refresh:
     due: float | None = None
 
 
-@dataclass(slots=True)
-class _FileState:
-    """What one file came to: a look at each document, its objects, and those that are kept from before.
-
-    `broken` has the keys of documents that cannot be used, and where these are. What is kept of them counts as there:
-    where its good version was there may be another object now.
-    """
-
-    file: File
-    looked: list[Judged] = field(default_factory=list)
-    objects: list[Object] = field(default_factory=list)
-    diagnostics: tuple[Diagnostic, ...] = ()
-    broken: dict[ObjectKey, Origin] = field(default_factory=dict)
-    ignored: Counter[str] = field(default_factory=Counter)
-    by_line: dict[int, Document] | None = None
-
-    def document(self, line: int) -> Document | None:
-        """The document that begins at a line; the index is made when it is first asked for."""
-        if self.by_line is None:
-            self.by_line = {document.origin.line: document for document in self.file.documents}
-        return self.by_line.get(line)
-
-
 class Source:
     """Turns what a `Reader` finds into events for a `Store`."""
 
@@ -86,49 +64,56 @@ class Source:
         self._reader = reader
         self._store = store
         self._judge = Judge(validate)
-        self._files: dict[str, _FileState] = {}
+        self._files: dict[str, FileState] = {}
         self._objects: dict[ObjectKey, Object] = {}
         self._duplicates: list[Diagnostic] = []
+        #: Whether an object is written twice, told or not: of a file that is held nothing is told.
+        self._twice = False
         #: Objects whose last good version was in another file than the one that cannot be used.
         self._strays: frozenset[ObjectKey] = frozenset()
         self._initialised = False
 
-    def refresh(self, progress: Progress | None = None, changed: frozenset[str] | None = None) -> Refresh:
+    def refresh(
+        self, progress: Progress | None = None, changed: frozenset[str] | None = None, *, anew: bool = False
+    ) -> Refresh:
         """Read what changed and tell the store.
 
         Args:
             progress: called for each file that is read.
             changed: paths that may have changed; None: any.
+            anew: open every file and tell the store of every object, whatever is known of them.
         """
+        if anew:
+            self._reader.forget()
         try:
-            return self._refresh(self._reader.read(progress, changed))
+            return self._refresh(self._reader.read(progress, None if anew else changed), anew=anew)
         except Exception:
             # Half of a change may have been told: next time the store gets everything anew.
             self._initialised = False
             raise
 
-    def _refresh(self, reading: Reading) -> Refresh:
+    def _refresh(self, reading: Reading, *, anew: bool) -> Refresh:
         states = {file.path: self._update_guarded(file) for file in reading.files}
         states |= self._vanished(reading, states)
         before, self._files = self._files, states
-        told = self._tell_some(before, states)
+        told = self._tell_some(before, states) if not anew else None
         if told is None:
-            objects, self._duplicates = _merge(states, reading.held)
+            objects, self._twice, self._duplicates = merge(states, reading.held)
             self._strays = self._add_strays(objects, states)
-            told = self._tell(objects)
+            told = self._tell(objects, anew=anew)
         found = [item for state in states.values() for item in state.diagnostics]
         general = [item for item in reading.diagnostics if item.path not in states or item.path in reading.missing]
         ignored = sum((state.ignored for state in states.values() if state.ignored), Counter[str]())
         diagnostics = tuple(dict.fromkeys((*general, *found, *self._duplicates, *self._faults())))
         return Refresh(told, diagnostics, dict(ignored), len(self._objects), reading.restless, reading.due)
 
-    def _tell_some(self, before: dict[str, _FileState], after: dict[str, _FileState]) -> frozenset[ObjectKey] | None:
+    def _tell_some(self, before: dict[str, FileState], after: dict[str, FileState]) -> frozenset[ObjectKey] | None:
         """Tell the store what files that changed have changed; None where all of it has to be put together anew.
 
         That is so at the beginning, where an object is or becomes written twice (then the order of files counts), and
         where the last good version of an object is not in the file that has it now.
         """
-        if not self._initialised or self._duplicates or self._strays or before.keys() != after.keys():
+        if not self._initialised or self._twice or self._strays or before.keys() != after.keys():
             return None
         old: dict[ObjectKey, Object] = {}
         new: dict[ObjectKey, Object] = {}
@@ -152,7 +137,7 @@ class Source:
             del self._objects[key]
         return self._send(changed, gone)
 
-    def _add_strays(self, objects: dict[ObjectKey, Object], states: Mapping[str, _FileState]) -> frozenset[ObjectKey]:
+    def _add_strays(self, objects: dict[ObjectKey, Object], states: Mapping[str, FileState]) -> frozenset[ObjectKey]:
         """Add what was good in another file than the one that has it now, and has it wrong."""
         strays = {
             key: at_place(self._objects[key], origin)
@@ -199,7 +184,7 @@ class Source:
             found = Diagnostic(severity="error", object=str(key), code="fault", message=reason)
             yield placed_at(found, self._objects[key].origin) if key in self._objects else found
 
-    def _update_guarded(self, file: File) -> _FileState:
+    def _update_guarded(self, file: File) -> FileState:
         """What a file comes to; whatever comes of it must not cost the others, so it stays as it was."""
         try:
             return self._update(file)
@@ -207,14 +192,14 @@ class Source:
             found = Diagnostic(path=file.path, severity="error", code="fault", message=caught.note("read", error))
             before = self._files.get(file.path)
             kept = list(before.objects) if before is not None else []
-            return _FileState(file, objects=kept, diagnostics=(*file.diagnostics, found))
+            return FileState(file, objects=kept, diagnostics=(*file.diagnostics, found))
 
-    def _update(self, file: File) -> _FileState:
+    def _update(self, file: File) -> FileState:
         before = self._files.get(file.path)
         if before is not None and before.file is file:
             return before
         looked = self._look_again(before, file.documents)
-        state = _FileState(file, looked, [item.object for item in looked if item.object is not None])
+        state = FileState(file, looked, [item.object for item in looked if item.object is not None])
         odd = [item for item in looked if item.object is None or item.diagnostics]
         bad = [item for item in odd if item.object is None]
         state.diagnostics = (*file.diagnostics, *(found for item in odd for found in item.diagnostics))
@@ -231,9 +216,9 @@ class Source:
             ]
         return state
 
-    def _look_again(self, before: _FileState | None, documents: tuple[Document, ...]) -> list[Judged]:
+    def _look_again(self, before: FileState | None, documents: tuple[Document, ...]) -> list[Judged]:
         """Look at documents; at those that are still what they were only where they were moved."""
-        if before is None:
+        if before is None or len(before.looked) != len(before.file.documents):  # it could not be looked at
             return [self._judge.judge(item, None) for item in documents]
         old = before.looked
         head, tail = _same_ends(before.file.documents, documents)
@@ -241,9 +226,9 @@ class Source:
         middle = [self._judge.judge(item, known.get(id(item.data))) for item in documents[head : len(documents) - tail]]
         return [*old[:head], *middle, *old[len(old) - tail :]]
 
-    def _vanished(self, reading: Reading, states: dict[str, _FileState]) -> dict[str, _FileState]:
+    def _vanished(self, reading: Reading, states: dict[str, FileState]) -> dict[str, FileState]:
         """Keep files below paths that were given and are not there now."""
-        kept: dict[str, _FileState] = {}
+        kept: dict[str, FileState] = {}
         for missing in reading.missing:
             below = missing.rstrip(os.sep) + os.sep
             kept |= {
@@ -253,14 +238,16 @@ class Source:
             }
         return kept
 
-    def _tell(self, objects: dict[ObjectKey, Object]) -> frozenset[ObjectKey]:
+    def _tell(self, objects: dict[ObjectKey, Object], *, anew: bool) -> frozenset[ObjectKey]:
         before, self._objects = self._objects, objects
-        if not self._initialised:
-            self._initialised = True
-            self._store.load(objects.values())
-            return frozenset(objects)
         changed = [item for key, item in objects.items() if before.get(key) is not item]
-        return self._send(changed, [key for key in before if key not in objects])
+        gone = [key for key in before if key not in objects]
+        if self._initialised and not anew:
+            return self._send(changed, gone)
+        self._store.load(objects.values())
+        told = frozenset([*(item.key for item in changed), *gone]) if self._initialised else frozenset(objects)
+        self._initialised = True
+        return told
 
     def _send(self, changed: list[Object], gone: list[ObjectKey]) -> frozenset[ObjectKey]:
         for item in changed:
@@ -282,17 +269,3 @@ def _differing(old: list[_T], new: list[_T]) -> tuple[list[_T], list[_T]]:
     """Two lists without what is the same at their beginnings and ends."""
     head, tail = _same_ends(old, new)
     return old[head : len(old) - tail], new[head : len(new) - tail]
-
-
-def _merge(states: Mapping[str, _FileState], held: frozenset[str]) -> tuple[dict[ObjectKey, Object], list[Diagnostic]]:
-    """Put the objects of all files together; a file that is held was most likely renamed, so nothing is told of it."""
-    objects: dict[ObjectKey, Object] = {}
-    duplicates = []
-    for path, state in states.items():
-        for item in state.objects:
-            first = objects.setdefault(item.key, item)
-            if first is not item and path not in held:
-                message = f"already written at {first.origin}; this one is left out: remove one of the two"
-                found = Diagnostic(severity="error", object=str(item.key), code="duplicate", message=message)
-                duplicates.append(placed_at(found, item.origin))
-    return objects, duplicates

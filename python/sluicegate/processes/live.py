@@ -62,12 +62,14 @@ class Live:
         self._last: tuple[Refresh, Translation] | None = None
         self._whole = False
 
-    def step(self, progress: Progress | None = None, changed: frozenset[str] | None = None) -> Step:
-        """Look at the files again and make live what changed; `changed` as `Source.refresh` has it."""
+    def step(
+        self, progress: Progress | None = None, changed: frozenset[str] | None = None, *, anew: bool = False
+    ) -> Step:
+        """Look at the files again and make live what changed; `changed` and `anew` as `Source.refresh` has them."""
         started = time.perf_counter()
         # After a step that failed nobody knows what of its changes was taken.
         whole, self._whole = self._whole, False
-        refresh = self._source.refresh(progress, changed if whole else None)
+        refresh = self._source.refresh(progress, changed if whole else None, anew=anew)
         reports: list[Report] = []
 
         def take(translation: Translation) -> None:

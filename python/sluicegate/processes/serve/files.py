@@ -132,9 +132,11 @@ class FilesGateway:
     async def close(self) -> None:
         """Nothing is left."""
 
-    async def _step(self, progress: Progress | None = None, changed: frozenset[str] | None = None) -> Step:
+    async def _step(
+        self, progress: Progress | None = None, changed: frozenset[str] | None = None, *, anew: bool = False
+    ) -> Step:
         async with self._one_step:
-            step = await asyncio.to_thread(self._live.step, progress, changed)
+            step = await asyncio.to_thread(self._live.step, progress, changed, anew=anew)
         self._refresh = step.refresh
         self._due = step.translation.due
         self._timed.set()
@@ -143,10 +145,10 @@ class FilesGateway:
         self._engine.set_unusable(step.unusable)
         return step
 
-    async def _update(self, changed: frozenset[str] | None) -> Step | None:
+    async def _update(self, changed: frozenset[str] | None, *, anew: bool = False) -> Step | None:
         """Make live what changed, and tell it; whatever goes wrong is told and made again."""
         try:
-            step = await self._step(None, changed)
+            step = await self._step(None, changed, anew=anew)
             self._reporter.changed(step)
         except Exception as error:
             tell_fault(self._log, "a step", error)
@@ -171,7 +173,7 @@ class FilesGateway:
         while True:
             await self._hung_up.wait()
             self._hung_up.clear()
-            if step := await self._update(None):
+            if step := await self._update(None, anew=True):
                 self._log.information("reread", f"SIGHUP: read again, {count(step.refresh.objects, 'object')}")
 
     async def _settle(self) -> None:
