@@ -256,3 +256,29 @@ def test_whatever_happened_in_the_end_there_is_what_is_written(
         if not together:
             world.look()
     check(world)
+
+
+@pytest.mark.parametrize("kind", ["link", "link to a hidden file", "hard link"])
+def test_a_file_that_has_two_names_is_read_by_both(world: World, kind: str) -> None:
+    """The system tells of the one that was written."""
+    target = "z.yaml" if kind != "link to a hidden file" else ".z.yaml"
+    world.write(target, "s first")
+    link = world.folder / "b.yaml"
+    if kind == "hard link":
+        link.hardlink_to(world.folder / target)
+    else:
+        link.symlink_to(target)
+    world.source.refresh()
+    world.settled()
+    world.write(target, "s second")
+    found = world.settled()
+    assert (hosts_of(world.store), told(found)) == world.fresh()
+
+
+def test_a_file_that_is_given_twice_is_read_twice(world: World) -> None:
+    path = str(world.folder / "m.yaml")
+    source = Source(Reader([path, f"{world.folder}/./m.yaml"]), world.store, violations)
+    source.refresh()
+    world.write("m.yaml", "r second")
+    source.refresh(changed=frozenset({path}))
+    assert hosts_of(world.store)["r"][0] == "second"

@@ -129,6 +129,15 @@ def is_plain(path: str) -> bool:
     return os.path.isfile(path) and not os.path.islink(path)
 
 
+def is_shared(path: str) -> bool:
+    """Whether a file may be written by another name than this one: it is a link, or has several names."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return True
+    return stat.S_ISLNK(status.st_mode) or status.st_nlink > 1
+
+
 def is_passing(path: str) -> bool:
     """Whether a path is one that editors and shells write and take away: hidden, and a plain file or gone."""
     return os.path.basename(path).startswith(".") and (is_plain(path) or not os.path.lexists(path))

@@ -27,6 +27,7 @@ from .disk import (
     is_open_for_writing,
     is_passing,
     is_plain,
+    is_shared,
     is_stream,
     manifests_below,
     missing_path,
@@ -121,6 +122,7 @@ class Reader:
         self._settling = settling
         self._known: dict[str, _Known] = {}
         self._by_place: dict[str, str] = {}
+        self._shared = False
         self._last: Reading | None = None
 
     def read(self, progress: Progress | None = None, changed: frozenset[str] | None = None) -> Reading:
@@ -144,7 +146,7 @@ class Reader:
 
     def _read_some(self, changed: frozenset[str]) -> Reading | None:
         """Read only files that are known and still plain files; None where more may have changed."""
-        if self._last is None or self._last.held:
+        if self._last is None or self._last.held or self._shared:
             return None
         touched = set()
         for path in changed:
@@ -192,7 +194,10 @@ class Reader:
         diagnostics.extend(missing_path(path) for path in missing if not any(_is_below(name, path) for name in held))
         known = [*unique, *held]
         self._known = {path: self._known[path] for path in known if path in self._known}
-        self._by_place = {os.path.abspath(file.path): file.path for file in files if file.path != STANDARD_INPUT}
+        on_disk = [file.path for file in files if file.path != STANDARD_INPUT]
+        self._by_place = {os.path.abspath(path): path for path in on_disk}
+        # Of a file that has several names the system tells only the one by which it was written.
+        self._shared = len(self._by_place) < len(on_disk) or any(map(is_shared, self._by_place))
         if self._settling is not None:
             self._settling.keep(frozenset((*known, *missing)))
         diagnostics.extend(item for file in files for item in file.diagnostics)
