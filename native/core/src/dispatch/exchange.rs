@@ -243,4 +243,4 @@ impl<T> Drop for Watched<'_, T> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -211,3 +211,6 @@ fn backoff(base: Duration, retries: u32, random: u32) -> Duration {
     let grown = base * (1 << retries.min(16)).min(MAX_BACKOFF_FACTOR);
     grown + grown.mul_f64(f64::from(random) / f64::from(u32::MAX) / 4.0)
 }
+
+#[cfg(test)]
+mod tests;

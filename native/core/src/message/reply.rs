@@ -49,3 +49,19 @@ pub trait ReplySink: BodySink {
 pub fn has_date(fields: &[Field<'_>]) -> bool {
     fields.iter().any(|field| field.name.len() == 4 && field.name.eq_ignore_ascii_case(b"date"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::has_date;
+    use codec::Field;
+
+    #[test]
+    fn which_field_is_the_date() {
+        for (names, found) in
+            [(&[][..], false), (&["date"], true), (&["x", "DATE"], true), (&["dates", "x-date", "dat"], false)]
+        {
+            let fields: Vec<_> = names.iter().map(|name| Field { name: name.as_bytes(), value: b"" }).collect();
+            assert_eq!(has_date(&fields), found, "{names:?}");
+        }
+    }
+}

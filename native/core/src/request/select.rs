@@ -152,3 +152,33 @@ fn mirrors<'g>(
     }
     chosen
 }
+
+#[cfg(test)]
+mod tests {
+    use super::check_upgrade;
+    use crate::error::ErrorCode;
+    use crate::message::head::Inbound;
+    use codec::{Parsed, parse_request};
+
+    /// Over HTTP/1.1 whatever the client asks for; over HTTP/2 a WebSocket with a key, and never for gRPC.
+    #[test]
+    fn which_upgrades_have_a_way() {
+        const KEY: &str = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        for (method, protocol, key, grpc, wanted) in [
+            ("GET", "websocket", KEY, false, Ok(())),
+            ("GET", "WebSocket", KEY, false, Ok(())),
+            ("GET", "websocket", KEY, true, Err(ErrorCode::UpstreamNoUpgrade)),
+            ("POST", "websocket", KEY, false, Err(ErrorCode::UpstreamNoUpgrade)),
+            ("GET", "other", KEY, false, Err(ErrorCode::UpstreamNoUpgrade)),
+            ("GET", "websocket", "", false, Err(ErrorCode::BadRequest)),
+            ("GET", "websocket", "sec-websocket-key: short\r\n", false, Err(ErrorCode::BadRequest)),
+        ] {
+            let bytes =
+                format!("{method} / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: {protocol}\r\n{key}\r\n");
+            let Ok(Parsed::Complete(head)) = parse_request(bytes.as_bytes(), 16) else { panic!("{bytes}") };
+            let inbound = Inbound::from_http1(head);
+            assert_eq!(check_upgrade(&inbound, protocol.as_bytes(), true, grpc), wanted, "{bytes}");
+            assert_eq!(check_upgrade(&inbound, protocol.as_bytes(), false, grpc), Ok(()), "{bytes}");
+        }
+    }
+}

@@ -200,3 +200,32 @@ pub(super) async fn start(stream: UpstreamStream, limits: Limits) -> Result<Http
     });
     Ok(handle)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{CLOGGED_AFTER, Uploads};
+    use std::rc::Rc;
+    use std::time::Instant;
+
+    /// Only what waits can be clogged, and no longer than until something moves.
+    #[test]
+    fn uploads_that_stand_still() {
+        let uploads = Rc::new(Uploads::new());
+        let long_ago = Instant::now().checked_sub(CLOGGED_AFTER).unwrap();
+        uploads.moved.set(long_ago);
+        assert!(!uploads.are_clogged());
+        // The first one begins to wait now.
+        let first = uploads.wait();
+        assert!(!uploads.are_clogged());
+        uploads.moved.set(long_ago);
+        assert!(uploads.are_clogged());
+        // Another one that waits is no movement; one that has its window is.
+        let second = uploads.wait();
+        assert!(uploads.are_clogged());
+        drop(second);
+        assert!(!uploads.are_clogged());
+        uploads.moved.set(long_ago);
+        drop(first);
+        assert_eq!(uploads.waiting.get(), 0);
+    }
+}

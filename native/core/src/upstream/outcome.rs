@@ -80,3 +80,57 @@ impl Upstreams {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ConnectStage, Outcome, SLOW_CONNECT};
+    use crate::settings::Settings;
+    use crate::upstream::Upstreams;
+    use route::ir::EndpointState;
+    use route::table::Endpoint;
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tokio::time::{Instant, advance};
+
+    /// Only who cannot be reached is avoided and ejected; an answer, whatever it says, makes up for that, and what tells
+    /// nothing of the endpoint leaves it as it is.
+    #[tokio::test(start_paused = true)]
+    async fn what_an_outcome_says_of_its_endpoint() {
+        let address = std::net::SocketAddr::from(([192, 0, 2, 1], 1));
+        let endpoint = |uid| Arc::new(Endpoint { id: String::new(), address, uid, state: EndpointState::Ready });
+        let all = [endpoint(1), endpoint(2)];
+        let refused = Outcome::NotConnected(ConnectStage::Tcp);
+        let quick = Duration::ZERO;
+        for (outcome, after, fails, heals) in [
+            (refused, quick, true, false),
+            (Outcome::NotConnected(ConnectStage::Tls), quick, true, false),
+            (Outcome::NotAwaited, SLOW_CONNECT.saturating_sub(Duration::from_millis(1)), false, false),
+            (Outcome::NotAwaited, SLOW_CONNECT, true, false),
+            (Outcome::Blameless, quick, false, false),
+            (Outcome::Unsent, quick, false, false),
+            (Outcome::Stale, quick, false, false),
+            (Outcome::Answered(200), quick, false, true),
+            (Outcome::Answered(503), quick, false, true),
+            (Outcome::Opened, quick, false, true),
+            (Outcome::Reset, quick, false, false),
+            (Outcome::Broken, quick, false, false),
+            (Outcome::Expired, SLOW_CONNECT, false, false),
+            (Outcome::ClientLeft, SLOW_CONNECT, false, false),
+        ] {
+            let upstreams = Upstreams::new(&Settings::default(), Arc::default());
+            let state = upstreams.state(&all[0]);
+            for _ in 0..5 {
+                let begun = Instant::now();
+                advance(after).await;
+                upstreams.report(&all, &state, outcome, begun);
+            }
+            assert_eq!(state.health.is_ejected(), fails, "{outcome:?}");
+            for _ in 0..5 {
+                upstreams.report(&all, &state, refused, Instant::now());
+            }
+            assert!(state.health.is_ejected());
+            upstreams.report(&all, &state, outcome, Instant::now());
+            assert_eq!(!state.health.is_ejected(), heals, "{outcome:?}");
+        }
+    }
+}

@@ -23,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 
 /// For what comes at once or never.
-const LIMIT: Duration = Duration::from_secs(10);
+pub const LIMIT: Duration = Duration::from_secs(10);
 
 const MAX_HEAD: usize = 256;
 
@@ -35,7 +35,7 @@ fn run<F: Future>(test: impl FnOnce(Rc<Worker>) -> F) -> F::Output {
 
 /// A request's body: some bytes, and what comes behind them.
 #[derive(Clone, Copy, PartialEq)]
-enum Body {
+pub enum Body {
     None,
     /// Stands in memory.
     Whole(&'static [u8]),
@@ -47,9 +47,15 @@ enum Body {
     Left,
 }
 
-struct Source {
+pub struct Source {
     body: Body,
     given: bool,
+}
+
+impl Source {
+    pub fn new(body: Body) -> Self {
+        Self { body, given: false }
+    }
 }
 
 impl BodySource for Source {
@@ -86,7 +92,7 @@ impl BodySource for Source {
 
 /// A client that writes down what it is given.
 #[derive(Default)]
-struct Told(Vec<String>);
+pub struct Told(pub Vec<String>);
 
 impl Told {
     fn say(&mut self, what: impl Into<String>) {
@@ -132,7 +138,7 @@ impl ReplySink for Told {
     }
 
     fn head_sent(&self) -> bool {
-        false
+        self.0.iter().any(|line| line.starts_with("head "))
     }
 
     fn body_bytes(&self) -> u64 {
@@ -145,7 +151,7 @@ impl ReplySink for Told {
 }
 
 /// A request for `/` with this body.
-fn outbound(body: Body, upgrade: bool) -> Outbound {
+pub fn outbound(body: Body, upgrade: bool) -> Outbound {
     let framing = if matches!(body, Body::None | Body::Left) { Framing::Empty } else { Framing::Chunked };
     let mut head = b"GET / HTTP/1.1\r\nhost: a.test\r\n".to_vec();
     if framing == Framing::Chunked {
@@ -184,7 +190,7 @@ fn http1(outbound: &Outbound, body: Body, retry_codes: &[u16], spent: bool, answ
         let (Connection::Http1(mut connection), mut end) = connected(&worker, false).await else { panic!("HTTP/1.1") };
         end.write_all(answer).await.unwrap();
         end.shutdown().await.unwrap();
-        let (mut source, mut told, progress) = (Source { body, given: false }, Told::default(), Progress::default());
+        let (mut source, mut told, progress) = (Source::new(body), Told::default(), Progress::default());
         if spent {
             progress.spend();
         }
@@ -324,7 +330,7 @@ fn requests_over_http1() {
 async fn waits(worker: &Worker, body: Body) -> ExchangeError {
     let (Connection::Http1(mut connection), mut end) = connected(worker, false).await else { panic!("HTTP/1.1") };
     let outbound = outbound(body, false);
-    let (mut source, mut told, progress) = (Source { body, given: false }, Told::default(), Progress::default());
+    let (mut source, mut told, progress) = (Source::new(body), Told::default(), Progress::default());
     let edits = &ResponseEdits::default();
     let terms = Terms { outbound: &outbound, edits, retry_codes: &[], progress: &progress, max_head_bytes: MAX_HEAD };
     let result = over_http1(&mut connection, &mut Vec::new(), terms, &mut source, &mut (), &mut told).await;

@@ -22,7 +22,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
@@ -255,10 +255,10 @@ fn a_slow_mirror_is_given_up() {
 
 #[test]
 fn what_is_not_mirrored_has_its_reason() {
-    let refused = {
-        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        socket.local_addr().ok()
-    };
+    // Bound, so that nobody else has it, and not listened on.
+    let held = TcpSocket::new_v4().unwrap();
+    held.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let refused = held.local_addr().ok();
     for (endpoint, under_way, reason) in
         [(refused, 0, "connect"), (None, 0, "no_endpoint"), (refused, MAX_ACTIVE, "busy")]
     {

@@ -179,3 +179,133 @@ fn response(status: u16, fields: &[Field<'_>]) -> Result<Response<()>, BodyError
     }
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Http2Reply;
+    use crate::error::ErrorCode;
+    use crate::message::body::{BodySink, Piece};
+    use crate::message::grpc::End;
+    use crate::message::reply::{Reply, ReplySink};
+    use codec::{Field, Framing};
+    use http::{HeaderMap, Request, Response};
+    use tokio::io::duplex;
+    use tokio::sync::Notify;
+    use tokio::task::{LocalSet, spawn_local};
+
+    /// What a client gets: the head, the body, and the trailers or the code of the reset.
+    type Got = (Response<()>, Vec<u8>, Result<Option<HeaderMap>, Option<h2::Reason>>);
+
+    /// Answer one request by `answer`, which is told when the client has the head.
+    async fn got(answer: impl AsyncFnOnce(&mut Http2Reply, &Notify)) -> Got {
+        let seen = Notify::new();
+        let (near, far) = duplex(64 * 1024);
+        let local = LocalSet::new();
+        let client = Box::pin(async {
+            let (mut sender, connection) = h2::client::handshake(far).await.unwrap();
+            spawn_local(connection);
+            let request = Request::get("http://a.test/").body(()).unwrap();
+            let (response, _) = sender.send_request(request, true).unwrap();
+            let (parts, mut body) = response.await.unwrap().into_parts();
+            seen.notify_one();
+            let mut bytes = Vec::new();
+            let end = loop {
+                match body.data().await {
+                    Some(Ok(data)) => bytes.extend_from_slice(&data),
+                    Some(Err(error)) => break Err(error.reason()),
+                    None => break body.trailers().await.map_err(|error| error.reason()),
+                }
+            };
+            (Response::from_parts(parts, ()), bytes, end)
+        });
+        let server = Box::pin(async {
+            let mut connection = h2::server::handshake(near).await.unwrap();
+            let (_, respond) = connection.accept().await.unwrap().unwrap();
+            spawn_local(async move { while connection.accept().await.is_some() {} });
+            let mut reply = Http2Reply::new(respond);
+            answer(&mut reply, &seen).await;
+            // The stream lives until the client has it all.
+            reply
+        });
+        local.run_until(async { tokio::join!(client, server).0 }).await
+    }
+
+    fn head<'b>(status: u16, framing: Framing, announced_length: Option<u64>, fields: &'b [Field<'b>]) -> Reply<'b> {
+        Reply { status, reason: b"", fields, framing, announced_length }
+    }
+
+    /// RFC 9110 section 8.6; a response without a body is one frame.
+    #[tokio::test]
+    async fn how_long_a_body_is() {
+        for (status, framing, announced, length) in [
+            (200, Framing::Length(4), None, Some("4")),
+            (200, Framing::Chunked, None, None),
+            (304, Framing::Empty, Some(9), Some("9")),
+            (204, Framing::Empty, Some(0), None),
+            (404, Framing::Empty, None, None),
+        ] {
+            let (response, body, end) = got(async |reply, _| {
+                reply.head(&head(status, framing, announced, &[])).unwrap();
+                assert!(reply.head_sent());
+                if !framing.is_empty() {
+                    reply.write(Piece::Borrowed(b"body")).await.unwrap();
+                }
+                reply.finish(None).await.unwrap();
+            })
+            .await;
+            assert_eq!(response.status().as_u16(), status);
+            let given = response.headers().get("content-length").map(|value| value.to_str().unwrap());
+            assert_eq!(given, length, "{status} {framing:?}");
+            // One that has no date gets one.
+            assert_eq!(response.headers().get_all("date").iter().count(), 1);
+            assert_eq!((&body[..], end), (if framing.is_empty() { &b""[..] } else { b"body" }, Ok(None)));
+        }
+    }
+
+    /// A body that breaks off ends in a reset; that of a call of gRPC in trailers, unless it is the client that left.
+    #[tokio::test]
+    async fn how_a_response_breaks_off() {
+        let grpc = [Field { name: b"content-type", value: b"application/grpc" }];
+        for (fields, code, wanted, status) in [
+            (&[][..], ErrorCode::UpstreamReset, Err(Some(h2::Reason::INTERNAL_ERROR)), None),
+            (&[], ErrorCode::ClientGone, Err(Some(h2::Reason::CANCEL)), None),
+            (&grpc, ErrorCode::UpstreamReset, Ok(()), Some(14)),
+            (&grpc, ErrorCode::ClientGone, Err(Some(h2::Reason::CANCEL)), None),
+        ] {
+            let (_, _, end) = got(async |reply, seen| {
+                reply.head(&head(200, Framing::Chunked, None, fields)).unwrap();
+                reply.write(Piece::Borrowed(b"half")).await.unwrap();
+                reply.flush().await.unwrap();
+                seen.notified().await;
+                reply.break_off(End { code, reset: None });
+                assert_eq!(reply.grpc_status(), status);
+            })
+            .await;
+            let told = end.map(|trailers| trailers.unwrap_or_default().get("grpc-status").cloned());
+            let status = status.map(http::HeaderValue::from);
+            assert_eq!(told, wanted.map(|()| status), "{code:?}");
+        }
+    }
+
+    /// The status of a call is that of its trailers, or of a head that is all there is.
+    #[tokio::test]
+    async fn the_status_of_a_call() {
+        let fields =
+            [Field { name: b"content-type", value: b"application/grpc" }, Field { name: b"grpc-status", value: b"5" }];
+        let (response, _, _) = got(async |reply, _| {
+            reply.head(&head(200, Framing::Empty, None, &fields)).unwrap();
+            reply.finish(None).await.unwrap();
+            assert_eq!(reply.grpc_status(), Some(5));
+        })
+        .await;
+        assert_eq!(response.headers().get("grpc-status").map(http::HeaderValue::as_bytes), Some(&b"5"[..]));
+        let (_, _, end) = got(async |reply, _| {
+            reply.head(&head(200, Framing::Chunked, None, &fields[..1])).unwrap();
+            let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), "7".parse().unwrap())]);
+            reply.finish(Some(trailers)).await.unwrap();
+            assert_eq!(reply.grpc_status(), Some(7));
+        })
+        .await;
+        assert_eq!(end.unwrap().unwrap().get("grpc-status").map(http::HeaderValue::as_bytes), Some(&b"7"[..]));
+    }
+}

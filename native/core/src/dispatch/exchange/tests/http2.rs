@@ -36,7 +36,7 @@ fn http2(outbound: &Outbound, body: Body, tunnels: bool, answer: Response<()>, c
         let backend = spawn_local(http2_backend(end, tunnels, answer, content));
         let handle: &Http2Handle = &handle;
         worker.upstreams.settle(handle).await.unwrap();
-        let (mut source, mut told, progress) = (Source { body, given: false }, Told::default(), Progress::default());
+        let (mut source, mut told, progress) = (Source::new(body), Told::default(), Progress::default());
         let edits = &ResponseEdits::default();
         let terms = Terms { outbound, edits, retry_codes: &[503], progress: &progress, max_head_bytes: MAX_HEAD };
         let result = over_http2(handle, terms, &mut source, &mut (), &mut told).await;
