@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import random
 import socket
@@ -16,7 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 from odd_inputs import SECONDS, SEED, odd_json
-from stream_support import FixedIdentity, following, simple
+from stream_support import FixedIdentity, following, serving, simple
 from stream_support import Plane as Pod
 
 from sluicegate import ir
@@ -179,6 +180,31 @@ def test_a_transaction_without_end_is_left(response: Response, monkeypatch: pyte
     asyncio.run(follow(5))
     with pytest.raises(ValueError, match=r"a transaction of more than 100,000 bytes"):
         asyncio.run(follow(50))
+
+
+def test_a_transaction_that_is_left_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without help of the collector, which a data plane seldom runs; more comes while the connection is closed."""
+    monkeypatch.setattr(client_module, "MAX_TRANSACTION", 100)
+
+    def changes() -> int:
+        return sum(isinstance(item, Change) for item in gc.get_objects())
+
+    async def run() -> None:
+        async with serving(*simple(*(f"{'x' * 200}-{number}" for number in range(3_000)))) as side:
+            pod = Pod(tmp_path, side)
+            before = changes()
+            async with following(pod):
+                await pod.engine.until(lambda: len(pod.complaints) >= 6)
+                assert any("a transaction of more than" in text for _, text in pod.complaints)
+            # One is under way when it is cancelled.
+            assert changes() <= before + 1
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(run())
+    finally:
+        gc.enable()
 
 
 def test_a_controller_that_floods_and_reads_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
+import traceback
 from typing import Protocol
 
 import msgspec
@@ -173,6 +174,10 @@ class StreamClient:
                 self._send(subscription(section, self._holdings.versions(section)))
             self._send(subscription(GENERATION, ()))
             await self._follow(call)
+        except Exception as error:
+            # What came of a transaction: an error of TLS while the connection is closed would keep it with this one.
+            traceback.clear_frames(error.__traceback__)
+            raise
         finally:
             await call.close()
 
