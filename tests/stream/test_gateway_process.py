@@ -397,5 +397,5 @@ def test_it_loads_only_what_it_needs() -> None:
     )
     assert modules == {
         f"sluicegate.controller.{name}"
-        for name in ("stream", "stream.messages", "stream.protocol", "caught", "complain")
+        for name in ("stream", "stream.messages", "stream.protocol", "caught", "complain", "plain_file")
     }
