@@ -5,6 +5,7 @@ All have the same face, so that one table of tests is for all: what they serve (
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import contextlib
 import json
@@ -16,14 +17,14 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from api_server import ApiServer
 from stream_processes import GATEWAYS
 from stream_processes import Controller as Stream
-from system_gateway import LIMIT, own_address, until
+from system_gateway import LIMIT, ProcessEvents, own_address, until
 from system_manifests import dump, gateway, listener
 from test_credentials import kubeconfig
 
@@ -55,7 +56,7 @@ main()
 """
 
 
-class RoleProcess:
+class RoleProcess(ProcessEvents, abc.ABC):
     """A running role.
 
     Attributes:
@@ -86,13 +87,13 @@ class RoleProcess:
     def follow(self) -> None:
         """Start what the role follows."""
 
+    @abc.abstractmethod
     def arguments(self) -> list[str]:
         """The command, and its options beside those that all roles have."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def want(self, *ports: int) -> None:
         """Have it serve (or control) a Gateway with listeners at these ports."""
-        raise NotImplementedError
 
     def has(self, port: int) -> bool:
         """Whether it does."""
@@ -112,22 +113,6 @@ class RoleProcess:
         for line in self.process.stdout:
             self._events.put(json.loads(line))
         self._events.put({"event": "end"})
-
-    def _read_errors(self) -> None:
-        assert self.process.stderr is not None
-        self.errors.extend(self.process.stderr)
-
-    def event(self, wanted: Callable[[Event], object]) -> Event:
-        """Wait for something that it tells."""
-        while True:
-            try:
-                event = self._events.get(timeout=LIMIT)
-            except queue.Empty:
-                raise AssertionError(f"no such event; seen: {self.seen}, errors: {self.errors}") from None
-            self.seen.append(event)
-            if wanted(event):
-                return event
-            assert event["event"] != "end", f"it ended; seen: {self.seen}, errors: {self.errors}"
 
     def named(self, name: str) -> Event:
         """Wait for an event, or a warning with this code."""

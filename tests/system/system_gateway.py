@@ -58,7 +58,32 @@ def until_refused(address: str, port: int) -> None:
     until(is_refused, f"{address}:{port} is closed")
 
 
-class Gateway:
+class ProcessEvents:
+    """What a process tells on its standard streams, and how to wait for it."""
+
+    process: subprocess.Popen[str]
+    seen: list[Event]
+    errors: list[str]
+    _events: queue.Queue[Event]
+
+    def _read_errors(self) -> None:
+        assert self.process.stderr is not None
+        self.errors.extend(self.process.stderr)
+
+    def event(self, wanted: Callable[[Event], object]) -> Event:
+        """Wait for an event."""
+        while True:
+            try:
+                event = self._events.get(timeout=LIMIT)
+            except queue.Empty:
+                raise AssertionError(f"no such event; seen: {self.seen}, errors: {self.errors}") from None
+            self.seen.append(event)
+            if wanted(event):
+                return event
+            assert event["event"] != "end", f"it ended; seen: {self.seen}, errors: {self.errors}"
+
+
+class Gateway(ProcessEvents):
     """A running gateway.
 
     Attributes:
@@ -100,22 +125,6 @@ class Gateway:
             if "event" in event:
                 self._events.put(event)
         self._events.put({"event": "end"})
-
-    def _read_errors(self) -> None:
-        assert self.process.stderr is not None
-        self.errors.extend(self.process.stderr)
-
-    def event(self, wanted: Callable[[Event], bool]) -> Event:
-        """Wait for an event."""
-        while True:
-            try:
-                event = self._events.get(timeout=LIMIT)
-            except queue.Empty:
-                raise AssertionError(f"no such event; seen: {self.seen}, errors: {self.errors}") from None
-            self.seen.append(event)
-            if wanted(event):
-                return event
-            assert event["event"] != "end", f"the gateway ended; seen: {self.seen}, errors: {self.errors}"
 
     def write(self, *objects: Manifest, name: str = "all.yaml", text: str = "") -> Event:
         """Replace a file as editors do, and wait until the gateway has told what came of it."""
