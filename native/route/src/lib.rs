@@ -1,10 +1,11 @@
 //! The routing of Sluicegate, for the wire, for `explain` and for the tests alike.
 //!
 //! `ir` is what the control side writes, `table` what it is compiled to, `resolve` the decisions on it; `path_normalization` is
-//! what happens to a target before. Nothing here knows
+//! what happens to a target before, `expression` what policies ask of a request. Nothing here knows
 //! of sockets, time or figures.
 #![forbid(unsafe_code)]
 
+pub mod expression;
 pub mod ir;
 pub mod path_normalization;
 pub mod resolve;
