@@ -1,0 +1,229 @@
+//! JWK Sets (RFC 7517), as far as they have keys that verify signatures.
+
+use crate::json;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519, ParsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents, VerificationAlgorithm,
+};
+use data_encoding::BASE64URL_NOPAD;
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// Bytes of a set; a service that sends more is not read on.
+pub const MAX_SET_BYTES: usize = 512 * 1024;
+
+/// Keys in a set: each one is parsed, and a token without key id is tried with several.
+pub const MAX_KEYS: usize = 100;
+
+/// Bits of an RSA modulus. Less is weak (RFC 7518 section 3.3); of more each verification would cost too much.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+
+/// Why a text is no usable set of keys; for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BadKeys {
+    TooLarge(usize),
+    NotASet,
+    TooMany(usize),
+    /// Why the first one of them is none, where there are any.
+    NoneUsable(Option<(usize, &'static str)>),
+}
+
+impl fmt::Display for BadKeys {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge(bytes) => write!(formatter, "{bytes} bytes, where {MAX_SET_BYTES} are allowed"),
+            Self::NotASet => formatter.write_str("no JWK Set: a JSON object with an array \"keys\", every name once"),
+            Self::TooMany(keys) => write!(formatter, "{keys} keys, where {MAX_KEYS} are allowed"),
+            Self::NoneUsable(None) => formatter.write_str("no keys"),
+            Self::NoneUsable(Some((place, why))) => {
+                write!(formatter, "no key that can verify a signature; keys[{place}] {why}")
+            }
+        }
+    }
+}
+
+/// The keys of one set that can verify.
+#[derive(Debug)]
+pub struct KeySet {
+    keys: Vec<Key>,
+    skipped: Vec<(usize, &'static str)>,
+}
+
+/// One key, for each of its algorithms.
+#[derive(Debug)]
+pub(crate) struct Key {
+    id: Option<Box<str>>,
+    uses: Vec<(&'static str, ParsedPublicKey)>,
+}
+
+impl KeySet {
+    /// Read a JWK Set. Keys that cannot be used are skipped, as RFC 7517 section 5 wants it: those of unknown types, those that
+    /// are for encryption, those that are malformed or weak, and every symmetric one.
+    ///
+    /// # Errors
+    /// It is none, or too large, or has no key that can be used.
+    pub fn read(text: &[u8]) -> Result<Self, BadKeys> {
+        if text.len() > MAX_SET_BYTES {
+            return Err(BadKeys::TooLarge(text.len()));
+        }
+        let set = json::object(text).ok_or(BadKeys::NotASet)?;
+        let Some(Value::Array(entries)) = set.get("keys") else {
+            return Err(BadKeys::NotASet);
+        };
+        if entries.len() > MAX_KEYS {
+            return Err(BadKeys::TooMany(entries.len()));
+        }
+        let (mut keys, mut skipped) = (Vec::new(), Vec::new());
+        for (place, entry) in entries.iter().enumerate() {
+            match entry.as_object().ok_or("is no object").and_then(Key::read) {
+                Ok(key) => keys.push(key),
+                Err(why) => skipped.push((place, why)),
+            }
+        }
+        if keys.is_empty() {
+            return Err(BadKeys::NoneUsable(skipped.first().copied()));
+        }
+        Ok(Self { keys, skipped })
+    }
+
+    /// Place and reason of each key that is not used.
+    pub fn skipped(&self) -> &[(usize, &'static str)] {
+        &self.skipped
+    }
+
+    /// Those that a token may have been signed with. One that names a key is not tried with keys of other names.
+    pub(crate) fn candidates<'k>(&'k self, id: Option<&'k str>) -> impl Iterator<Item = &'k Key> {
+        self.keys.iter().filter(move |key| match (id, &key.id) {
+            (Some(asked), Some(own)) => asked == &**own,
+            _ => true,
+        })
+    }
+
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Never: a set without keys is none.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+}
+
+impl Key {
+    /// What verifies signatures of an algorithm, where the key is for it.
+    pub(crate) fn verifier(&self, algorithm: &str) -> Option<&ParsedPublicKey> {
+        self.uses.iter().find(|(name, _)| *name == algorithm).map(|(_, key)| key)
+    }
+
+    fn read(entry: &Map<String, Value>) -> Result<Self, &'static str> {
+        let id = match entry.get("kid") {
+            None => None,
+            Some(Value::String(id)) => Some(id.as_str().into()),
+            Some(_) => return Err("has a kid that is no text"),
+        };
+        match entry.get("use") {
+            None => {}
+            Some(Value::String(usage)) if usage == "sig" => {}
+            Some(_) => return Err("is not for signatures (use)"),
+        }
+        match entry.get("key_ops") {
+            None => {}
+            Some(Value::Array(operations)) if operations.iter().any(|operation| operation == "verify") => {}
+            Some(_) => return Err("is not for verifying (key_ops)"),
+        }
+        let mut uses = match text(entry, "kty")? {
+            "RSA" => rsa(entry)?,
+            "EC" => elliptic(entry)?,
+            "OKP" => edwards(entry)?,
+            "oct" => return Err("is a shared secret, which whoever verifies could sign with"),
+            _ => return Err("is of an unknown type (kty)"),
+        };
+        match entry.get("alg") {
+            None => {}
+            Some(Value::String(algorithm)) => {
+                uses.retain(|(name, _)| name == algorithm || (is_edwards(name) && is_edwards(algorithm)));
+            }
+            Some(_) => return Err("has an alg that is no text"),
+        }
+        if uses.is_empty() {
+            return Err("is for an algorithm that does not fit its type (alg)");
+        }
+        Ok(Self { id, uses })
+    }
+}
+
+fn is_edwards(algorithm: &str) -> bool {
+    // RFC 9864 names the curve in place of the family.
+    matches!(algorithm, "EdDSA" | "Ed25519")
+}
+
+fn text<'k>(entry: &'k Map<String, Value>, name: &'static str) -> Result<&'k str, &'static str> {
+    entry.get(name).and_then(Value::as_str).ok_or("lacks a part that its type needs")
+}
+
+fn bytes(entry: &Map<String, Value>, name: &'static str) -> Result<Vec<u8>, &'static str> {
+    BASE64URL_NOPAD.decode(text(entry, name)?.as_bytes()).map_err(|_| "has a part that is no base64url")
+}
+
+type Uses = Vec<(&'static str, ParsedPublicKey)>;
+
+fn rsa(entry: &Map<String, Value>) -> Result<Uses, &'static str> {
+    const ALGORITHMS: [(&str, &RsaParameters); 6] = [
+        ("RS256", &RSA_PKCS1_2048_8192_SHA256),
+        ("RS384", &RSA_PKCS1_2048_8192_SHA384),
+        ("RS512", &RSA_PKCS1_2048_8192_SHA512),
+        ("PS256", &RSA_PSS_2048_8192_SHA256),
+        ("PS384", &RSA_PSS_2048_8192_SHA384),
+        ("PS512", &RSA_PSS_2048_8192_SHA512),
+    ];
+    // Some write the sign octet of the number as well (RFC 7518 section 6.3.1.1).
+    let number = |bytes: Vec<u8>| -> Vec<u8> { bytes.into_iter().skip_while(|&byte| byte == 0).collect() };
+    let (n, e) = (number(bytes(entry, "n")?), number(bytes(entry, "e")?));
+    let bits = n.first().map_or(0, |first| n.len() * 8 - first.leading_zeros() as usize);
+    if !RSA_BITS.contains(&bits) {
+        return Err("is an RSA key of less than 2048 or more than 8192 bits");
+    }
+    if e.len() > 4 || e.last().is_none_or(|last| last % 2 == 0) || e == [1] {
+        return Err("is an RSA key with an exponent that is none");
+    }
+    let components = RsaPublicKeyComponents { n, e };
+    let parsed = |(name, parameters): (&'static str, &'static RsaParameters)| {
+        components.to_parsed_public_key(parameters).map(|key| (name, key)).map_err(|_| "is no RSA key")
+    };
+    ALGORITHMS.into_iter().map(parsed).collect()
+}
+
+fn elliptic(entry: &Map<String, Value>) -> Result<Uses, &'static str> {
+    let (name, algorithm, size): (_, &'static dyn VerificationAlgorithm, _) = match text(entry, "crv")? {
+        "P-256" => ("ES256", &ECDSA_P256_SHA256_FIXED, 32),
+        "P-384" => ("ES384", &ECDSA_P384_SHA384_FIXED, 48),
+        "P-521" => ("ES512", &ECDSA_P521_SHA512_FIXED, 66),
+        _ => return Err("is on an unknown curve (crv)"),
+    };
+    let (x, y) = (bytes(entry, "x")?, bytes(entry, "y")?);
+    if x.len() != size || y.len() != size {
+        return Err("has coordinates of another length than its curve's");
+    }
+    let point = [&[4_u8][..], &x, &y].concat();
+    parsed(name, algorithm, &point)
+}
+
+fn edwards(entry: &Map<String, Value>) -> Result<Uses, &'static str> {
+    if text(entry, "crv")? != "Ed25519" {
+        return Err("is on an unknown curve (crv)");
+    }
+    let point = bytes(entry, "x")?;
+    let mut uses = parsed("EdDSA", &ED25519, &point)?;
+    uses.extend(parsed("Ed25519", &ED25519, &point)?);
+    Ok(uses)
+}
+
+fn parsed(
+    name: &'static str,
+    algorithm: &'static dyn VerificationAlgorithm,
+    point: &[u8],
+) -> Result<Uses, &'static str> {
+    let key = ParsedPublicKey::new(algorithm, point).map_err(|_| "is no point of its curve")?;
+    Ok(vec![(name, key)])
+}
