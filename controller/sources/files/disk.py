@@ -173,6 +173,24 @@ def manifests_below(root: str, diagnostics: list[Diagnostic], closed: list[str])
         yield from (os.path.join(folder, name) for name in sorted(_manifests(names)))
 
 
+def each_once(paths: Iterable[str]) -> list[str]:
+    """Paths without those that lead to a file again: it may be given in two ways, or be linked."""
+    folders: dict[str, str] = {}
+    found: dict[str, str] = {}
+    for path in paths:
+        folder, name = os.path.split(path)
+        if path == STANDARD_INPUT:
+            real = path
+        elif os.path.islink(path):
+            real = os.path.realpath(path)
+        else:
+            if folder not in folders:
+                folders[folder] = os.path.realpath(folder)
+            real = os.path.join(folders[folder], name)
+        found.setdefault(real, path)
+    return list(found.values())
+
+
 def missing_path(path: str) -> Diagnostic:
     """What is wrong with a path that was given and does not seem to be there."""
     try:

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 from ...api import Diagnostic, Object, ObjectKey, Origin, placed_at
 from .documents import Document
 from .judge import Judged
@@ -36,24 +38,43 @@ class FileState:
 
 
 def merge(
-    states: Mapping[str, FileState], held: frozenset[str]
+    states: Mapping[str, FileState], uncertain: frozenset[str], before: Mapping[ObjectKey, Object]
 ) -> tuple[dict[ObjectKey, Object], bool, list[Diagnostic]]:
     """Put the objects of all files together.
 
+    Of an object that is written twice the one that was in use stays, so that a file that is added takes nothing over; at
+    the beginning the first one counts.
+
+    Args:
+        states: by path, in order.
+        uncertain: paths whose files are not there: most likely renamed, so they decide nothing, and nothing is told of them.
+        before: what was in use.
+
     Returns:
-        The objects; whether one of them is written twice; what is told of that. A file that is held was most likely
-        renamed, so nothing is told of it.
+        The objects; whether one of them is written twice; what is told of that.
     """
     objects: dict[ObjectKey, Object] = {}
-    twice, duplicates = False, []
-    for path, state in states.items():
+    several: dict[ObjectKey, list[Object]] = {}
+    for state in states.values():
         for item in state.objects:
             first = objects.setdefault(item.key, item)
-            if first is item:
-                continue
-            twice = True
-            if path not in held:
-                message = f"already written at {first.origin}; this one is left out: remove one of the two"
-                found = Diagnostic(severity="error", object=str(item.key), code="duplicate", message=message)
+            if first is not item:
+                several.setdefault(item.key, [first]).append(item)
+    duplicates = []
+    for key, written in several.items():
+        kept = objects[key] = _kept(written, before.get(key), uncertain)
+        for item in written:
+            if item is not kept and item.origin.path not in uncertain:
+                message = f"already written at {kept.origin}; this one is left out: remove one of the two"
+                found = Diagnostic(severity="error", object=str(key), code="duplicate", message=message)
                 duplicates.append(placed_at(found, item.origin))
-    return objects, twice, duplicates
+    return objects, bool(several), duplicates
+
+
+def _kept(written: list[Object], before: Object | None, uncertain: frozenset[str]) -> Object:
+    """Which of several counts: the one that was in use, else the first of its file, else the first of all."""
+    if before is None or before.origin.path in uncertain:
+        return written[0]
+    there = [item for item in written if item.origin.path == before.origin.path]
+    same = (item for item in there if msgspec.structs.replace(item, origin=before.origin) == before)
+    return next(same, (there or written)[0])

@@ -1,6 +1,7 @@
 """Reads paths, and reads again only what changed.
 
 Rules:
+- A file is read once, however many paths and links lead to it.
 - Directories are read recursively, `.yaml`, `.yml` and `.json`, sorted; names that begin with a dot are left out (so a
   mounted ConfigMap, whose files are links into `..data`, is read once). A file that is named is read whatever its name.
 - A file whose size, time and identity did not change is not opened again; a part of a file whose text did not change is
@@ -24,6 +25,7 @@ from .disk import (
     STANDARD_INPUT,
     Stamp,
     Unreadable,
+    each_once,
     is_open_for_writing,
     is_passing,
     is_plain,
@@ -176,7 +178,7 @@ class Reader:
                 found.append(path)
             else:  # a link that leads nowhere counts too: what was below it may come back
                 missing.add(path)
-        unique = list(dict.fromkeys(found))
+        unique = each_once(found)
         if len(unique) > MAX_FILES:
             diagnostics.append(
                 unreadable(unique[MAX_FILES], 0, f"more than {MAX_FILES:,} files: this one and the rest are left")
@@ -197,7 +199,7 @@ class Reader:
         on_disk = [file.path for file in files if file.path != STANDARD_INPUT]
         self._by_place = {os.path.abspath(path): path for path in on_disk}
         # Of a file that has several names the system tells only the one by which it was written.
-        self._shared = len(self._by_place) < len(on_disk) or any(map(is_shared, self._by_place))
+        self._shared = any(map(is_shared, self._by_place))
         if self._settling is not None:
             self._settling.keep(frozenset((*known, *missing)))
         diagnostics.extend(item for file in files for item in file.diagnostics)

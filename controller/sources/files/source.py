@@ -4,7 +4,7 @@ Rules:
 - An object that cannot be used (wrong type, refused by its schema) keeps its last good version, whichever file that was
   in; a part of a file that is no YAML keeps every object that the file had and has no more; a path that vanished keeps
   all that was below it.
-- The first document of a key counts; a second one is told and left out.
+- Of two documents of a key the one that is in use stays, at the beginning the first one; the other is told and left out.
 - Documents of kinds that the gateway does not read are counted and otherwise ignored.
 """
 
@@ -94,11 +94,12 @@ class Source:
 
     def _refresh(self, reading: Reading, *, anew: bool) -> Refresh:
         states = {file.path: self._update_guarded(file) for file in reading.files}
-        states |= self._vanished(reading, states)
+        vanished = self._vanished(reading, states)
+        states |= vanished
         before, self._files = self._files, states
         told = self._tell_some(before, states) if not anew else None
         if told is None:
-            objects, self._twice, self._duplicates = merge(states, reading.held)
+            objects, self._twice, self._duplicates = merge(states, reading.held | vanished.keys(), self._objects)
             self._strays = self._add_strays(objects, states)
             told = self._tell(objects, anew=anew)
         found = [item for state in states.values() for item in state.diagnostics]

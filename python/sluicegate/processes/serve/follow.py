@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, field
 
 from sluicegate.controller.sources.files.disk import is_passing, is_plain, is_stream
 
@@ -29,8 +30,22 @@ MAX_LOOKS = 8
 
 Warn = Callable[[str], None]
 
-#: Directories to watch, each with the names that count in it; None: all but hidden ones that come and go.
-Wanted = dict[str, set[str] | None]
+
+@dataclass(slots=True)
+class Names:
+    """Names that count in a directory that is watched.
+
+    Attributes:
+        every: all do, but hidden ones that come and go.
+        named: those on the way to what was given or linked, hidden ones too.
+    """
+
+    every: bool = False
+    named: set[str] = field(default_factory=set)
+
+
+#: Directories to watch.
+Wanted = dict[str, Names]
 
 
 #: Directories at paths, by device and inode; None for what is none.
@@ -116,13 +131,14 @@ async def _gather(inotify: Inotify, wanted: Wanted, given: list[str], identities
 
 def _counts(path: str, wanted: Wanted) -> bool:
     directory, name = os.path.split(path)
-    names = wanted.get(directory, ())
-    return not is_passing(path) if names is None else name in names
+    names = wanted.get(directory)
+    return names is not None and (name in names.named or (names.every and not is_passing(path)))
 
 
 def _is_inside(path: str, wanted: Wanted) -> bool:
     """Whether a path lies where all names count, so that no other directory is watched because of it."""
-    return wanted.get(os.path.dirname(path), ()) is None
+    names = wanted.get(os.path.dirname(path))
+    return names is not None and names.every
 
 
 def _identities(paths: Iterable[str]) -> Identities:
@@ -141,7 +157,7 @@ def _identities(paths: Iterable[str]) -> Identities:
 def _masks(wanted: Wanted) -> dict[str, int]:
     """What of each directory is to be told."""
     return {
-        folder: CONTENT if names is None or any(is_plain(os.path.join(folder, name)) for name in names) else NAMES
+        folder: CONTENT if names.every or any(is_plain(os.path.join(folder, name)) for name in names.named) else NAMES
         for folder, names in wanted.items()
     }
 
@@ -158,7 +174,7 @@ def _wanted(given: Iterable[str]) -> Wanted:
                 folders.clear()
                 continue
             seen.add(identity)
-            wanted[folder] = None
+            wanted.setdefault(folder, Names()).every = True
             folders[:] = [name for name in folders if not name.startswith(".")]
             for name in (*folders, *names):
                 if not name.startswith(".") and os.path.islink(os.path.join(folder, name)):
@@ -176,9 +192,7 @@ def _follow(directory: str, path: str, wanted: Wanted) -> None:
             directory = os.path.dirname(directory)
         if name in {"", ".", ".."}:
             continue
-        names = wanted.setdefault(directory, set())
-        if names is not None:
-            names.add(name)
+        wanted.setdefault(directory, Names()).named.add(name)
         place = os.path.join(directory, name)
         try:
             target = os.readlink(place)
