@@ -16,7 +16,7 @@ from collections.abc import Iterable
 import msgspec
 
 from sluicegate import ir
-from sluicegate.ir import Refusal
+from sluicegate.ir import BindError, Refusal
 
 from .. import caught
 from .messages import AnyMessage, Request, Status, Version
@@ -49,14 +49,6 @@ MAX_TEXT = 1_024
 
 #: Canonical codes of gRPC (`google.rpc.Code`).
 INVALID_ARGUMENT = 3
-
-
-class BindError(msgspec.Struct, frozen=True):
-    """Why a listener could not be bound."""
-
-    code: str
-    message: str
-    hint: str = ""
 
 
 class ListenerOutcome(msgspec.Struct, frozen=True):

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from sluicegate.ir import Refusal
+from sluicegate.ir import BindError, ListenerReport, Refusal
 
-from ..translate import ApplyReport, ListenerReport, Translation
-from ..translate.report import REFUSED, BindError
+from ..translate import ApplyReport, Translation
+from ..translate.report import REFUSED
 from .projection import PlaneKey
 from .protocol import ListenerOutcome, PlaneReport
 

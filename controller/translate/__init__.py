@@ -7,7 +7,7 @@ from .. import DEFAULT_CONTROLLER_NAME
 from .features import supported_features
 from .options import IMPLICIT_CLASS, CertificateFacts, Checks, Options
 from .pem import pem_text
-from .report import ApplyReport, BindError, ListenerReport
+from .report import ApplyReport
 from .state import State, ir_transaction, is_empty
 from .status import (
     Condition,
@@ -27,13 +27,11 @@ __all__ = [
     "DEFAULT_CONTROLLER_NAME",
     "IMPLICIT_CLASS",
     "ApplyReport",
-    "BindError",
     "CertificateFacts",
     "Checks",
     "Condition",
     "GatewayClassStatus",
     "GatewayStatus",
-    "ListenerReport",
     "ListenerSetStatus",
     "ListenerStatus",
     "Options",

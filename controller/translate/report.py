@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from sluicegate.ir import ListenerReport
+
 from ..api import Diagnostic, GatewayClass, ObjectKey
 from .conditions import ConditionType, Reason
 from .policies.effective import Target
@@ -36,22 +38,6 @@ ADDRESS_CODES = frozenset({"address_not_available", "address-not-available", "ad
 
 #: Code of a data plane that refuses the configuration and serves the one before.
 REFUSED = "refused"
-
-
-class BindError(msgspec.Struct, frozen=True):
-    """Why a listener could not be bound."""
-
-    code: str
-    message: str
-    hint: str = ""
-
-
-class ListenerReport(msgspec.Struct, frozen=True):
-    """What became of one listener: the sockets that are bound (`address:port`), and an error if any failed."""
-
-    id: str
-    bound: tuple[str, ...] = ()
-    error: BindError | None = None
 
 
 class ApplyReport(msgspec.Struct, frozen=True):

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from sluicegate.ir import ListenerReport
+
 from .. import caught
 from ..api import Diagnostic, ObjectKey, placed_at
 from ..api.kinds import PARENT_KINDS
@@ -17,7 +19,6 @@ from .policies.effective import Target
 from .policies.stage import Conditions
 from .report import (
     ApplyReport,
-    ListenerReport,
     Programmed,
     Programming,
     bind_diagnostics,

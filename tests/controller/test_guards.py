@@ -23,7 +23,8 @@ from sluicegate.controller.provision.events import EventWriter
 from sluicegate.controller.sources.kubernetes import watch
 from sluicegate.controller.store.store import Apply, Init, InitDone, Store
 from sluicegate.controller.stream import projection
-from sluicegate.controller.translate import ApplyReport, ListenerReport, stages, translation, translator
+from sluicegate.controller.translate import ApplyReport, stages, translation, translator
+from sluicegate.ir import ListenerReport
 
 ODD = "odd"
 

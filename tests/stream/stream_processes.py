@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from stream_support import PLANE, Side
-from system_gateway import own_address
+from system_gateway import ProcessEvents, own_address
 
 from sluicegate import ir
 from sluicegate.controller.stream.reports import PodReport
-from sluicegate.controller.stream.server import Wanted
 from sluicegate.controller.stream.transport import ServerTimes
+from sluicegate.controller.stream.wanted import Wanted
 from sluicegate.controller.translate import State
 
 #: Seconds after which a test fails; never reached by what works.
@@ -84,7 +84,7 @@ class Controller:
         self.do(self.side.until(holds, LIMIT))
 
 
-class GatewayProcess:
+class GatewayProcess(ProcessEvents):
     """`sluicegate gateway` as a Deployment starts it."""
 
     def __init__(
@@ -104,7 +104,7 @@ class GatewayProcess:
         (folder / "ca.crt").write_bytes(controller.side.identity.authority.bundle)
         (folder / "settings.toml").write_text(settings or "drain = 5\nsettle = 0\nworkers = 1\n")
         (folder / "state").mkdir(exist_ok=True)
-        self.events: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._events: queue.Queue[dict[str, Any]] = queue.Queue()
         self.seen: list[dict[str, Any]] = []
         command = [sys.executable, *(["-c", code] if code else ["-m", "sluicegate"]), "gateway", "--output", "json"]
         command += ["--controller", controller.side.address.replace("127.0.0.1", "localhost")]
@@ -126,24 +126,8 @@ class GatewayProcess:
 
     def _read(self) -> None:
         for line in self.process.stdout or ():
-            self.events.put(json.loads(line))
-        self.events.put({"event": "end"})
-
-    def _read_errors(self) -> None:
-        assert self.process.stderr is not None
-        self.errors.extend(self.process.stderr)
-
-    def event(self, wanted: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
-        """Wait for something that it tells."""
-        while True:
-            try:
-                event = self.events.get(timeout=LIMIT)
-            except queue.Empty:
-                raise AssertionError(f"no such event; seen: {self.seen}, errors: {self.errors}") from None
-            self.seen.append(event)
-            if wanted(event):
-                return event
-            assert event.get("event") != "end", f"it ended; seen: {self.seen}, errors: {self.errors}"
+            self._events.put(json.loads(line))
+        self._events.put({"event": "end"})
 
     def named(self, name: str) -> dict[str, Any]:
         return self.event(lambda event: event.get("event") == name or event.get("code") == name)

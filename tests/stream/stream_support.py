@@ -18,8 +18,9 @@ from sluicegate.controller.stream import messages, protocol
 from sluicegate.controller.stream.identity import Authority, make_authority, server_certificate
 from sluicegate.controller.stream.protocol import ListenerOutcome, PlaneReport
 from sluicegate.controller.stream.review import Reviewer
-from sluicegate.controller.stream.server import StreamServer, Wanted
+from sluicegate.controller.stream.server import StreamServer
 from sluicegate.controller.stream.transport import ServerTimes
+from sluicegate.controller.stream.wanted import Wanted
 from sluicegate.controller.translate import State
 from sluicegate.controller.translate.state import RESOURCE_KINDS
 from sluicegate.dataplane.client import ClientTimes, StreamClient
@@ -248,7 +249,7 @@ class RecordingEngine(Waiting):
         self.refuse: set[str] = set()
         self.refused = 0
         self.hold: asyncio.Event | None = None
-        self.bind_error: protocol.BindError | None = None
+        self.bind_error: ir.BindError | None = None
 
     async def apply(self, change: Change) -> None:
         if self.hold is not None:

@@ -35,9 +35,9 @@ from sluicegate.controller.stream.identity import (
     server_certificate,
 )
 from sluicegate.controller.stream.projection import Projector
-from sluicegate.controller.stream.protocol import BindError, ListenerOutcome, PlaneReport, Refusal
+from sluicegate.controller.stream.protocol import ListenerOutcome, PlaneReport, Refusal
 from sluicegate.controller.stream.reports import PodReport, Reports, Said, merged
-from sluicegate.controller.stream.server import WantedOf
+from sluicegate.controller.stream.wanted import WantedOf
 from sluicegate.controller.translate import Options, Translation, Translator
 from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
 from sluicegate.controller.translate.status import GatewayStatus
@@ -301,12 +301,12 @@ ID = "Gateway/default/gateway/http"
 
 
 def outcome(
-    version: str = "1", bound: tuple[str, ...] = ("0.0.0.0:80",), error: BindError | None = None
+    version: str = "1", bound: tuple[str, ...] = ("0.0.0.0:80",), error: ir.BindError | None = None
 ) -> PlaneReport:
     return PlaneReport((ListenerOutcome(ID, version, bound, error),))
 
 
-TAKEN = BindError("address_in_use", "port 80 is taken")
+TAKEN = ir.BindError("address_in_use", "port 80 is taken")
 REFUSED = (Refusal("http_rules", "HTTPRoute/default/a/0", "is not liked"),)
 
 

@@ -84,7 +84,7 @@ def test_reports_come_back_for_the_version_that_serves(tmp_path: Path) -> None:
             plane.engine.hold.set()
             await side.until(lambda: merged(side.server.said()).listeners)
             # A bind that fails, and works later, is told without any change of configuration.
-            plane.engine.bind_error = protocol.BindError("address_in_use", "port 80 is taken")
+            plane.engine.bind_error = ir.BindError("address_in_use", "port 80 is taken")
             plane.client.report()
             await side.until(lambda: merged(side.server.said()).listeners[0].error is not None)
             plane.engine.bind_error = None
@@ -434,7 +434,7 @@ def test_pods_of_one_plane_are_reported_together(tmp_path: Path) -> None:
     async def run() -> None:
         async with serving(*simple("a")) as side:
             one, two = Plane(tmp_path / "1", side), Plane(tmp_path / "2", side, token="second-pod")
-            two.engine.bind_error = protocol.BindError("address_in_use", "port 80 is taken", "free it")
+            two.engine.bind_error = ir.BindError("address_in_use", "port 80 is taken", "free it")
             async with following(one), following(two):
                 await side.until(lambda: len(side.server.said().pods.get(PLANE, ())) == 2)
                 await side.until(lambda: merged(side.server.said()).listeners[0].error is not None)

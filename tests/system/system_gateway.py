@@ -80,7 +80,7 @@ class ProcessEvents:
             self.seen.append(event)
             if wanted(event):
                 return event
-            assert event["event"] != "end", f"it ended; seen: {self.seen}, errors: {self.errors}"
+            assert event.get("event") != "end", f"it ended; seen: {self.seen}, errors: {self.errors}"
 
 
 class Gateway(ProcessEvents):

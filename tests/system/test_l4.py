@@ -967,7 +967,7 @@ def test_ports_that_are_taken_are_told(flows: Any) -> None:
             gateway.apply(gateway.listener("udp", port, "UDP"))
     reports = gateway.engine.retry_binds()
     assert reports[0].error is None
-    assert reports[0].bound == [f"{gateway.address}:{port}"]
+    assert reports[0].bound == (f"{gateway.address}:{port}",)
     gateway.apply(remove=ir.Removals(listeners=("Gateway/default/gateway/udp",)))
     with pytest.raises(Refused, match="another protocol"):
         gateway.apply(gateway.listener("a", 5000, "TCP"), gateway.listener("b", 5000, "TLS"))

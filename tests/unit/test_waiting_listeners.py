@@ -10,8 +10,9 @@ import yaml
 
 from sluicegate.controller.api import ObjectKey, decode
 from sluicegate.controller.store.store import Store
-from sluicegate.controller.translate import ApplyReport, ListenerReport, Options, Status, Translation, Translator
+from sluicegate.controller.translate import ApplyReport, Options, Status, Translation, Translator
 from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
+from sluicegate.ir import ListenerReport
 
 MANIFESTS = Path(__file__).parents[1] / "golden" / "listenersets" / "waiting" / "in.yaml"
 GOOD = "ListenerSet/default/good/http"

@@ -8,11 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from sluicegate.controller.stream.protocol import BindError, ListenerOutcome, PlaneReport
+from sluicegate.controller.stream.protocol import ListenerOutcome, PlaneReport
 from sluicegate.dataplane.holdings import Change, Holdings
 from sluicegate.dataplane.snapshot_file import SnapshotError, write_snapshot
 from sluicegate.engine.delivery import Delivery
-from sluicegate.engine.native import ListenerReport
 
 #: Seconds between two snapshots; the first change after a while is written at once.
 SNAPSHOT_INTERVAL = 5.0
@@ -65,7 +64,7 @@ class Serving:
         """What is bound, of the listeners as they are."""
         return PlaneReport(
             tuple(
-                ListenerOutcome(item.id, version, tuple(item.bound), _error(item))
+                ListenerOutcome(item.id, version, item.bound, item.error)
                 for item in sorted(self._delivery.listeners.values(), key=lambda item: item.id)
                 if (version := self.holdings.version("listeners", item.id))
             )
@@ -99,7 +98,3 @@ class Serving:
 
     async def _apply(self, change: Change) -> None:
         await asyncio.to_thread(self._delivery.apply, change.transaction)
-
-
-def _error(item: ListenerReport) -> BindError | None:
-    return BindError(item.error.code, item.error.message, item.error.hint) if item.error is not None else None

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from sluicegate.ir import Refusal, RefusedError
+from sluicegate.ir import ListenerReport, Refusal, RefusedError
 
-from .native import Engine, ListenerReport, Refused, Report
+from .native import Engine, Refused, Report
 
 _REFUSALS = msgspec.json.Decoder(tuple[Refusal, ...])
 

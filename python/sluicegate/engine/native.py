@@ -16,14 +16,13 @@ from sluicegate._native import IR_VERSION, Refused, RouteTable, check_regex
 from sluicegate._native import Engine as _Engine
 from sluicegate._native import check_certificate as _check_certificate
 from sluicegate._native import check_trust as _check_trust
+from sluicegate.ir import ListenerReport
 
 __all__ = [
     "IR_VERSION",
-    "BindError",
     "CertificateFacts",
     "Engine",
     "Event",
-    "ListenerReport",
     "Refused",
     "Report",
     "RouteTable",
@@ -32,22 +31,6 @@ __all__ = [
     "check_regex",
     "check_trust",
 ]
-
-
-class BindError(msgspec.Struct, frozen=True):
-    """Why a port could not be bound: a stable code, the system's message, what helps."""
-
-    code: str
-    message: str
-    hint: str
-
-
-class ListenerReport(msgspec.Struct, frozen=True):
-    """What one listener has of a transaction: the addresses bound, or why not."""
-
-    id: str
-    bound: list[str]
-    error: BindError | None = None
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ Rules of the format:
   Policies are named by what they hold for.
 - `full: true` replaces the whole state; otherwise `remove` and then `upsert` are applied to the state before.
 - An unknown field or version refuses the whole transaction. What a default says is left out of the JSON.
-- What the engine answers to one that it does not take is a `RefusedError`.
+- What the engine answers to one that it does not take is a `RefusedError`, else a `ListenerReport` for each listener.
 - Secrets travel in a section of their own; `redacted` takes them out, everything else can be shown.
 
 All structs are frozen and made of tuples, so they can be compared, hashed and shared between generations. They hold no
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import msgspec
 
-from . import http, l4, policies, refusal, resources
+from . import http, l4, policies, refusal, report, resources
 from .base import Base, Unsigned32, Unsigned64
 
 # Each module lists what it offers: a new kind of rule, filter or policy is written there only.
@@ -27,11 +27,12 @@ from .http import *  # noqa: F403
 from .l4 import *  # noqa: F403
 from .policies import *  # noqa: F403
 from .refusal import *  # noqa: F403
+from .report import *  # noqa: F403
 from .resources import *  # noqa: F403
 from .resources import Removals, Resources, Secrets
 
 __all__ = ["VERSION", "IrError", "Transaction", "decode", "encode", "redacted"]
-__all__ += http.__all__ + l4.__all__ + policies.__all__ + refusal.__all__ + resources.__all__
+__all__ += http.__all__ + l4.__all__ + policies.__all__ + refusal.__all__ + report.__all__ + resources.__all__
 
 #: The format version this build reads and writes. Another number refuses the transaction.
 VERSION = 2

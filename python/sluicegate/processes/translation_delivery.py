@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from sluicegate import ir
 from sluicegate.controller.api import Diagnostic
-from sluicegate.controller.translate import ApplyReport, ListenerReport, State, Translation, ir_transaction, is_empty
+from sluicegate.controller.translate import ApplyReport, State, Translation, ir_transaction, is_empty
 from sluicegate.engine.delivery import Delivery
 from sluicegate.engine.native import Report
 from sluicegate.ir import Refusal
@@ -43,9 +41,7 @@ class TranslationDelivery:
 
     def reported(self, translation: Translation) -> Translation:
         """The translation with what the engine last said of its listeners."""
-        listeners = msgspec.convert(
-            tuple(self._delivery.listeners.values()), tuple[ListenerReport, ...], from_attributes=True
-        )
+        listeners = tuple(self._delivery.listeners.values())
         return translation.with_report(ApplyReport(self._delivery.generation, listeners))
 
 
