@@ -21,7 +21,8 @@ from sluicegate.controller.status.writer import StatusWriter
 from sluicegate.controller.store.store import Apply, Store
 from sluicegate.controller.stream.protocol import ListenerOutcome, PlaneReport
 from sluicegate.controller.stream.reports import PodReport, Reports
-from sluicegate.controller.stream.server import StreamServer, WantedOf
+from sluicegate.controller.stream.server import StreamServer
+from sluicegate.controller.stream.wanted import WantedOf
 from sluicegate.controller.translate import Options, Translator
 from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
 
@@ -99,7 +100,7 @@ async def _rounds() -> list[Figure]:
     step()
     for plane in server._projector.planes.items():
         outcomes = [ListenerOutcome(key, item.version, ("a:80",)) for key, item in plane[1].tables["listeners"].items()]
-        server._pods[plane[0]] = {"pod": (0.0, PodReport("pod", PlaneReport(tuple(outcomes))))}
+        server._heard.take(plane[0], "pod", PodReport("pod", PlaneReport(tuple(outcomes))))
     server._publish()
     step()
 

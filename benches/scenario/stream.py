@@ -25,7 +25,7 @@ from stream_support import PLANE  # noqa: E402
 from system_backends import Backend, response  # noqa: E402
 from system_clients import Http1  # noqa: E402
 
-from sluicegate.controller.stream.server import Wanted  # noqa: E402
+from sluicegate.controller.stream.wanted import Wanted  # noqa: E402
 from sluicegate.controller.translate import State  # noqa: E402
 
 GATEWAYS = {PLANE: frozenset({"default/gateway"})}

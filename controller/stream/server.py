@@ -14,18 +14,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import operator
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..complain import Complain
 from ..store.store import Event
-from ..translate import State, Translation
-from ..translate.infrastructure.plane import DataPlane
+from .heard import Heard
 from .messages import Request, Response
 from .projection import PlaneKey, Projector
 from .reports import PodReport, Said
@@ -33,42 +30,10 @@ from .review import BusyError, Caller, RefusedTokenError, Reviewer
 from .session import Budget, ProtocolError, Session
 from .tickets import SharedKeys
 from .transport import Certificates, Code, Context, ServerTimes, listen
+from .wanted import Wanted
 
 #: Requests before the first transaction: one for each section of any version.
 MAX_SUBSCRIPTIONS = 64
-#: Reports that are kept of pods of one plane.
-MAX_PODS = 1_024
-
-
-class Wanted(NamedTuple):
-    """What data planes should have.
-
-    Attributes:
-        state: the configuration of all.
-        gateways: `<namespace>/<name>` of the Gateways of each plane, by (namespace, name) of its ServiceAccount.
-    """
-
-    state: State
-    gateways: Mapping[PlaneKey, frozenset[str]]
-
-
-class WantedOf:
-    """What the data planes should have by a translation; the `select` of the stream's output."""
-
-    def __init__(self) -> None:
-        """Begin without data planes."""
-        self._planes: Mapping[str, DataPlane] | None = None
-        self._gateways: Mapping[PlaneKey, frozenset[str]] = {}
-
-    def __call__(self, translation: Translation) -> Wanted:
-        """Select it; planes that are the same have the same mapping of Gateways."""
-        if self._planes is not translation.infrastructure:
-            self._planes = translation.infrastructure
-            self._gateways = {
-                (plane.namespace, plane.name): frozenset(f"{key.namespace}/{key.name}" for key in plane.gateways)
-                for plane in translation.infrastructure.values()
-            }
-        return Wanted(translation.ir, self._gateways)
 
 
 class _EndError(Exception):
@@ -134,9 +99,7 @@ class StreamServer:
         self._following = asyncio.Event()
         self._following.set()
         self._connections: dict[PlaneKey, dict[str, _Connection]] = {}
-        self._pods: dict[PlaneKey, dict[str, tuple[float, PodReport]]] = {}
-        self._listeners: dict[PlaneKey, Mapping[str, str]] = {}
-        self._said = Said(MappingProxyType({}), MappingProxyType({}))
+        self._heard = Heard()
         self.port = 0
         self.listening = asyncio.Event()
         self.settled = asyncio.Event()
@@ -175,17 +138,16 @@ class StreamServer:
             for connection in self._connections[key].values():
                 connection.stop(Code.PERMISSION_DENIED, "no such data plane any more")
         for key in before:
-            self._pods.pop(key, None)
-            self._listeners.pop(key, None)
+            self._heard.leave(key)
         for key, sections in changed.items():
             for connection in self._connections.get(key, {}).values():
                 connection.session.touch(sections)
                 connection.wake.set()
         placed, self._placed = self._placed is not value.gateways, value.gateways
         for key in planes if placed else changed:
-            if key not in self._listeners or "listeners" in changed.get(key, ()):
+            if not self._heard.knows(key) or "listeners" in changed.get(key, ()):
                 table = planes[key].tables["listeners"]
-                self._listeners[key] = MappingProxyType({name: item.version for name, item in table.items()})
+                self._heard.place(key, {name: item.version for name, item in table.items()})
         if placed or first or any("listeners" in sections for sections in changed.values()):
             self._publish()
 
@@ -197,7 +159,7 @@ class StreamServer:
 
     def said(self) -> Said:
         """What the data planes last said; any thread may ask."""
-        return self._said
+        return self._heard.said
 
     @property
     def connected(self) -> dict[PlaneKey, int]:
@@ -235,7 +197,7 @@ class StreamServer:
                 settle.cancel()
                 self.listening.clear()
                 await server.stop(0)
-                self._pods.clear()
+                self._heard.clear()
                 self._publish()
 
     async def _settle(self, seconds: float) -> None:
@@ -401,13 +363,10 @@ class StreamServer:
         session, caller = connection.session, connection.caller
         if self._connections.get(connection.plane, {}).get(caller.pod_uid) is not connection:
             return
-        pods = self._pods.setdefault(connection.plane, {})
-        if caller.pod_uid not in pods and len(pods) >= MAX_PODS:
-            del pods[min(pods, key=lambda uid: pods[uid][0])]
         if session.refusals:
             text = "; ".join(f"{item.kind} {item.id}: {item.reason}" for item in session.refusals)
             self._complain("refused", f"pod {caller.namespace}/{caller.pod} refuses its configuration: {text}")
-        pods[caller.pod_uid] = (time.monotonic(), PodReport(caller.pod, session.report, session.refusals))
+        self._heard.take(connection.plane, caller.pod_uid, PodReport(caller.pod, session.report, session.refusals))
         self._publish()
         self._changed()
 
@@ -416,22 +375,13 @@ class StreamServer:
         uid = connection.caller.pod_uid
         if uid in self._connections.get(connection.plane, {}):
             return
-        pods = self._pods.get(connection.plane, {})
-        noted = pods.get(uid)
         # A younger connection that ended has a call of its own.
-        if noted is not None and pods.pop(uid, None) is not None:
+        if self._heard.forget(connection.plane, uid):
             self._publish()
             self._changed()
 
     def _publish(self) -> None:
-        pods: dict[PlaneKey, tuple[PodReport, ...]] = {}
-        for key, found in self._pods.items():
-            reports, known = tuple(report for _, report in found.values()), self._said.pods.get(key, ())
-            # The very same one where nothing new was said: what was made of it stays.
-            same = len(reports) == len(known) and all(map(operator.is_, reports, known))
-            if reports:
-                pods[key] = known if same else reports
         heard = self._translated and self._leading.is_set() and self.listening.is_set()
-        if heard and pods.keys() >= self._projector.planes.keys():
+        if heard and self._heard.is_whole(self._projector.planes):
             self.settled.set()
-        self._said = Said(MappingProxyType(dict(self._listeners)), MappingProxyType(pods), self.settled.is_set())
+        self._heard.publish(settled=self.settled.is_set())

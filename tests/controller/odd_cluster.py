@@ -15,7 +15,7 @@ from sluicegate.controller.status import StatusWriter
 from sluicegate.controller.status.merge import merged_status
 from sluicegate.controller.store.store import Init, InitDone
 from sluicegate.controller.stream.projection import Projector
-from sluicegate.controller.stream.server import WantedOf
+from sluicegate.controller.stream.wanted import WantedOf
 from sluicegate.controller.translate import Options, Translation, Translator, ir_transaction
 from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
 from sluicegate.engine.checks import native_checks

@@ -29,7 +29,7 @@ from system_manifests import dump, gateway, listener
 from test_credentials import kubeconfig
 
 from sluicegate import ir
-from sluicegate.controller.stream.server import Wanted
+from sluicegate.controller.stream.wanted import Wanted
 from sluicegate.controller.translate import State
 
 CLASSES = "/apis/gateway.networking.k8s.io/v1/gatewayclasses"

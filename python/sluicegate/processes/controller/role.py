@@ -27,8 +27,9 @@ from sluicegate.controller.store.store import Event
 from sluicegate.controller.stream.identity import Identity
 from sluicegate.controller.stream.reports import Reports
 from sluicegate.controller.stream.review import Reviewer
-from sluicegate.controller.stream.server import StreamServer, WantedOf
+from sluicegate.controller.stream.server import StreamServer
 from sluicegate.controller.stream.tickets import TicketKeeper
+from sluicegate.controller.stream.wanted import WantedOf
 from sluicegate.controller.translate import Options, Translation, Translator
 from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
 from sluicegate.engine.checks import native_checks
