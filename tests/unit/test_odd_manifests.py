@@ -216,6 +216,7 @@ def test_an_exception_in_a_part_of_a_file_costs_that_part(tmp_path: Path, monkey
         return load(text)
 
     monkeypatch.setattr(documents, "load", stumbling)
+    monkeypatch.setattr(documents.shapes, "read", lambda _: None)
     (tmp_path / "all.yaml").write_text(_route("one", "odd.test") + _route("two", "two.test"))
     store = Store()
     refresh = Source(Reader([str(tmp_path)]), store, violations).refresh()

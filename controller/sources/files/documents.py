@@ -17,8 +17,9 @@ from sluicegate.words import kind_of
 
 from ... import caught
 from ...api import Diagnostic, Origin
+from . import shapes
 from .json_text import JsonError, read_values
-from .loader import MAX_DEPTH, YamlError, field_lines, load
+from .loader import MAX_DEPTH, Loaded, YamlError, field_lines, load
 from .places import Item
 
 #: One document. The API server takes at most 3 MiB in a request.
@@ -138,7 +139,8 @@ def parse(text: str, *, as_json: bool = False, defaults: Mapping[str, str] = _NO
     if len(text) > MAX_DOCUMENT_BYTES and not _MAY_BE_LIST.search(text):
         return Part((), (_too_large("", first, text),), text)
     try:
-        loaded = load(_without_directives(text))
+        known = shapes.read(text)
+        loaded = Loaded(known) if known is not None else load(_without_directives(text))
         _check_text(text, loaded.value)
     except Exception as error:  # an odd part of a file must not cost the rest
         return Part((), (unreadable("", *_reason(error, first, "no YAML")),), text)
