@@ -1,7 +1,8 @@
-"""The quick look at the structure of an object and the thorough one agree."""
+"""What the quick look at the structure of an object takes the thorough one takes too."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from odd_objects import bases, entries, odd_objects
 
 from sluicegate.schema.fits import fits
+from sluicegate.schema.prepare import with_defaults
 from sluicegate.schema.structure import MAX_MATCHED, Structure
 
 Schema = dict[str, Any]
@@ -29,19 +31,22 @@ def parts(value: Any, schema: Schema) -> Iterator[tuple[Any, Schema]]:
 
 def is_right(value: object, schema: Schema) -> bool:
     structure = Structure()
-    structure.check(value, schema, "")
+    structure.check(with_defaults(value, schema), schema, "")
     return not structure.violations
 
 
 def test_objects_of_every_kind() -> None:
-    verdicts = set()
+    verdicts = Counter[tuple[bool, bool]]()
     for item in odd_objects(7, 3_000, bases(), entries()):
         schema = entries()[item["apiVersion"], item["kind"]].schema
         for value, known in parts({**item, "metadata": {}}, schema):
             verdict = is_right(value, known)
-            assert fits(known)(value) is verdict, (value, known)
-            verdicts.add(verdict)
-    assert verdicts == {True, False}
+            quick = fits(known)(value)
+            assert verdict or not quick, (value, known)
+            verdicts[quick, verdict] += 1
+    assert verdicts[False, False] > 100
+    # Odd forms of what is right (443.0) are left to the thorough look.
+    assert verdicts[True, True] > 100 * verdicts[False, True]
 
 
 @pytest.mark.parametrize(
@@ -68,4 +73,4 @@ def test_objects_of_every_kind() -> None:
 )
 def test_what_stands_at_an_edge(schema: Schema, value: object) -> None:
     known = {"properties": {}, **schema}
-    assert fits(known)(value) is is_right(value, known)
+    assert is_right(value, known) or not fits(known)(value)

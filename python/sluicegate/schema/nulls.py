@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from .catalog import catalog
 from .metadata import METADATA
 
 _EMPTY: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "boolean": False}
+_ENCODER = msgspec.json.Encoder()
 
 
 def without_nulls(document: dict[str, Any]) -> dict[str, Any]:
@@ -38,6 +41,11 @@ def without_nulls(document: dict[str, Any]) -> dict[str, Any]:
 
 def _has_null(document: dict[str, Any]) -> bool:
     """Whether there is one at all; without recursion, since what no schema knows may be nested deep."""
+    try:
+        if b"null" not in _ENCODER.encode(document):
+            return False
+    except (OverflowError, RecursionError, TypeError, ValueError):
+        pass  # it has what JSON has not, or too much
     left: list[object] = [document]
     while left:
         value = left.pop()

@@ -27,10 +27,12 @@ class Rules:
     Attributes:
         rules: as the CRD has them, without those that compare with `oldSelf`.
         names: every word in them, and so every field that they read.
+        schema: of the value.
     """
 
     rules: tuple[dict[str, Any], ...]
     names: frozenset[str]
+    schema: dict[str, Any]
 
 
 def prepared(schema: dict[str, Any], definitions: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -60,16 +62,16 @@ def prepared(schema: dict[str, Any], definitions: dict[str, dict[str, Any]]) -> 
     additional = result.get("additionalProperties")
     below = [*filled, additional] if isinstance(additional, dict) else filled
     if RULES in schema:
-        result[RULES] = _rules(schema[RULES])
+        result[RULES] = _rules(schema[RULES], result)
     if RULES in result or any(RULES_BELOW in item for item in below):
         result[RULES_BELOW] = frozenset(name for name, item in properties.items() if RULES_BELOW in item)
     return result
 
 
-def _rules(written: list[dict[str, Any]]) -> Rules:
+def _rules(written: list[dict[str, Any]], schema: dict[str, Any]) -> Rules:
     rules = tuple(rule for rule in written if "oldSelf" not in rule["rule"])
     texts = [text for rule in rules for text in (rule["rule"], rule.get("messageExpression", ""))]
-    return Rules(rules, frozenset(word for text in texts for word in _WORD.findall(text)))
+    return Rules(rules, frozenset(word for text in texts for word in _WORD.findall(text)), schema)
 
 
 def with_defaults(value: Any, schema: dict[str, Any]) -> Any:  # noqa: ANN401 (any YAML)

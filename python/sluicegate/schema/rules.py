@@ -18,21 +18,11 @@ import msgspec
 
 from .cel_library import cel, stdlib
 from .prepare import RULES, RULES_BELOW, Rules
+from .views import MAX_REMEMBERED, view_of, written
 
-# fmt: off
-_RESERVED = frozenset({
-    "true", "false", "null", "in", "as", "break", "const",
-    "continue", "else", "for", "function", "if", "import", "let",
-    "loop", "package", "namespace", "return", "var", "void", "while",
-})
-# fmt: on
-_ESCAPES = (("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__"))
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 _QUALIFIED = re.compile(r"(?:[A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]")
 MAX_SUBDOMAIN = 253
-
-#: Verdicts on what rules see of a value, and compiled rules.
-MAX_REMEMBERED = 1024
 
 
 def check_rules(
@@ -42,7 +32,7 @@ def check_rules(
     """Say which rules do not hold.
 
     Args:
-        value: the object, its structure already found to be right.
+        value: the object, its structure already found to be right; defaults need not be filled in.
         schema: of the object; see `prepare`.
 
     Yields:
@@ -70,7 +60,7 @@ def _check(value: Any, schema: dict[str, Any], path: str, found: list[tuple[str,
             _check(item, schema["items"], f"{path}[{index}]", found)
     rules = schema.get(RULES)
     if rules is not None:
-        seen = msgspec.json.encode(_seen(value, schema, rules.names))
+        seen = msgspec.json.encode(msgspec.convert({"value": value}, view_of(rules)))
         found.extend(((path + field).lstrip("."), message) for field, message in _broken(rules, seen))
 
 
@@ -81,8 +71,8 @@ def _seen(value: Any, schema: dict[str, Any], names: frozenset[str]) -> Any:  # 
         seen = {}
         for name, item in value.items():
             if name in properties:
-                for written in _written(name, names):
-                    seen[written] = _seen(item, properties[name], names)
+                for name_in_rules in written(name, names):
+                    seen[name_in_rules] = _seen(item, properties[name], names)
             elif isinstance(additional, dict):
                 seen[str(name)] = _seen(item, additional, names)
         return seen
@@ -93,16 +83,9 @@ def _seen(value: Any, schema: dict[str, Any], names: frozenset[str]) -> Any:  # 
 
 
 @functools.lru_cache(maxsize=MAX_REMEMBERED)
-def _written(name: str, names: frozenset[str]) -> tuple[str, ...]:
-    """How the words of rules have a field: as it is, and escaped; nothing where they do not name it."""
-    # A word of CEL is a name after a point, escaped or not (`has(self.namespace)` of v1.7.0's Gateway).
-    return tuple(written for written in dict.fromkeys((name, _escaped(name))) if written in names)
-
-
-@functools.lru_cache(maxsize=MAX_REMEMBERED)
 def _broken(rules: Rules, seen: bytes) -> tuple[tuple[str, str], ...]:
-    """The rules that do not hold for what they see of a value (JSON): `fieldPath` and message."""
-    scope = _Scope(msgspec.json.decode(seen))
+    """The rules that do not hold for what they see of a value (`views`): `fieldPath` and message."""
+    scope = _Scope(_seen(msgspec.json.decode(seen)["value"], rules.schema, rules.names))
     return tuple(
         (rule.get("fieldPath", ""), message) for rule in rules.rules if (message := _message(rule, scope)) is not None
     )
@@ -155,15 +138,6 @@ def _compiled(text: str) -> tuple[cel.Program, bool]:
     """The program, and whether it calls functions that are not CEL's own."""
     program = cel.compile(text)
     return program, not _FUNCTIONS.keys().isdisjoint(program.functions())
-
-
-@functools.lru_cache(maxsize=MAX_REMEMBERED)
-def _escaped(name: str) -> str:
-    if name in _RESERVED:
-        return f"__{name}__"
-    for found, replacement in _ESCAPES:
-        name = name.replace(found, replacement)
-    return name
 
 
 def _is_ip(value: str) -> bool:

@@ -41,17 +41,16 @@ def violations(document: dict[str, Any]) -> list[Diagnostic]:
     # The status of a custom resource is dropped before anybody looks at it.
     left_out = {"metadata", "status"} if entry.custom else {"metadata"}
     body = {key: value for key, value in document.items() if key not in left_out}
-    body = with_defaults(body, schema)
     # The metadata is looked at above; the schema's `required` may name it.
     whole = {**body, "metadata": {}}
     if not fits(schema)(whole):
-        structure.check(whole, schema, "")
+        structure.check(with_defaults(whole, schema), schema, "")
     found += structure.violations
     # Fields that are not known stand in no rule's way: the API server has dropped them before it asks.
     if not structure.blocked:
         found += [violation(field, "rule", message) for field, message in check_rules(body, schema)]
         if not entry.custom and isinstance(document.get("metadata"), dict):
-            whole = {**body, "metadata": document["metadata"]}
+            whole = {**with_defaults(body, schema), "metadata": document["metadata"]}
             found += [violation(field, "rule", message, remedy) for field, message, remedy in core_rules(whole)]
     return found
 
