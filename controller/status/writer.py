@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from .. import caught
-from ..api import ROUTE_KINDS, ObjectKey
+from ..api import ObjectKey
 from ..api.kinds import BY_NAME, STATUS_KINDS
 from ..complain import Complain
 from ..sources.kubernetes.client import ApiError, Client, decoded
@@ -24,12 +24,12 @@ from ..sources.kubernetes.resources import path_of
 from ..sources.kubernetes.writes import Writes
 from ..store.store import Delete, Event
 from ..translate import Translation
+from .lanes import Lanes
 from .merge import merged_status
 from .pace import Pace
 
-#: Writes at once, and of these those of routes: a burst of routes must leave the API server to those who create them,
-#: and a Gateway's count of routes must not wait behind a thousand routes.
-WORKERS, ROUTE_WORKERS = 8, 2
+#: Writes at once.
+WORKERS = 8
 #: Seconds before a write that failed is tried again, the first and the longest; it keeps no worker.
 FIRST_RETRY, LONGEST_RETRY = 1.0, 15.0
 
@@ -67,13 +67,10 @@ class StatusWriter:
         self._complain = complain
         self._live: dict[ObjectKey, _Live] = {}
         self._wanted: Translation | None = None
-        self._queue: dict[ObjectKey, None] = {}
-        self._routes: dict[ObjectKey, None] = {}
-        self._busy_routes = 0
+        self._lanes = Lanes()
         self._ready = asyncio.Event()
         self._under_way = Writes()
         self._leading = False
-        self._busy: set[ObjectKey] = set()
         self._pace = Pace[ObjectKey]()
         self._postponed: set[ObjectKey] = set()
         #: Writes in a row that failed, by object.
@@ -83,7 +80,7 @@ class StatusWriter:
     @property
     def depth(self) -> int:
         """Objects that wait to be written or are being written."""
-        return len(self._queue) + len(self._routes) + len(self._busy)
+        return len(self._lanes)
 
     def seen(self, kind: str, document: dict[str, Any]) -> None:
         """Take an object as the watch tells it."""
@@ -109,8 +106,7 @@ class StatusWriter:
             self._live.pop(event.key, None)
             self._pace.forget(event.key)
             self._failures.pop(event.key, None)
-            self._queue.pop(event.key, None)
-            self._routes.pop(event.key, None)
+            self._lanes.drop(event.key)
 
     def want(self, translation: Translation) -> None:
         """Say what the statuses should be from now on."""
@@ -125,8 +121,7 @@ class StatusWriter:
             for key in self._live:
                 self._push(key)
         else:
-            self._queue.clear()
-            self._routes.clear()
+            self._lanes.clear()
             self._under_way.stop()
 
     async def run(self) -> None:
@@ -137,34 +132,27 @@ class StatusWriter:
 
     def _push(self, key: ObjectKey) -> None:
         if self._leading:
-            (self._routes if key.kind in ROUTE_KINDS else self._queue)[key] = None
+            self._lanes.push(key, asyncio.get_running_loop().time())
             self._ready.set()
 
     async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
-            key = self._take()
+            key = self._lanes.take(loop.time())
             if key is None:
                 self._ready.clear()
                 await self._ready.wait()
                 continue
-            is_route = key.kind in ROUTE_KINDS
-            self._busy.add(key)
-            self._busy_routes += is_route
+            began = loop.time()
             try:
                 await self._under_way.run(self._write(key))
             except Exception as error:  # of one object: the others are written
                 self._retry_later(key, caught.note("write", error))
             finally:
-                self._busy.discard(key)
-                self._busy_routes -= is_route
-
-    def _take(self) -> ObjectKey | None:
-        for queue in (self._queue, self._routes if self._busy_routes < ROUTE_WORKERS else {}):
-            for key in queue:
-                if key not in self._busy:
-                    del queue[key]
-                    return key
-        return None
+                now = loop.time()
+                due = self._lanes.written(key, now - began, now)
+                if due > now:
+                    loop.call_at(due, self._ready.set)
 
     async def _write(self, key: ObjectKey) -> None:
         live = self._live.get(key)

@@ -81,6 +81,11 @@ class Store:
         """Whether `InitDone` came for every expected kind."""
         return not self._waiting
 
+    @property
+    def changed(self) -> bool:
+        """Whether the next snapshot is another one; what says nothing new, such as our own status, changes nothing."""
+        return bool(self._changes) or self._moves_changed
+
     def handle(self, event: Event) -> list[ObjectKey]:
         """Take one event; returns what is gone by it: the object of a `Delete`, and what was not in a list."""
         if isinstance(event, Apply):
@@ -107,7 +112,7 @@ class Store:
     def snapshot(self) -> Snapshot:
         """The objects of this moment; the same snapshot again where nothing changed."""
         last = self._last
-        if last is not None and not self._changes and not self._moves_changed:
+        if last is not None and not self.changed:
             return last
         tables: dict[str, Table] = dict(last.tables) if last is not None else {}
         for kind in self._changes:

@@ -29,11 +29,10 @@ from ..controller.store.snapshot import Snapshot
 from ..controller.store.store import Apply, Delete, Event, Init, InitDone, Keep, Store
 from ..controller.translate import Take, Translation, Translator
 from .job import Job
+from .rest import Rest
 
-#: Seconds that events are gathered after the first of a batch: a kubectl apply of many objects is a few batches. What
-#: comes after a rest of `REST` seconds waits for nothing.
-GATHER, REST = 0.005, 0.05
-#: The same for a controller that does not lead: nobody waits for it, it only has to be near when it does.
+#: Seconds that a controller which does not lead gathers events for: nobody waits for it, it only has to be near when it
+#: does.
 FOLLOW = 0.25
 #: Seconds between looks at the clock, for certificates whose time comes or is over.
 LOOK_AT_CLOCK = 30.0
@@ -116,6 +115,7 @@ class Loop:
         #: Only a pool of addresses is read out of the status of Gateways: otherwise our own writes would be changes.
         self._reads_status = bool(translator.options.pool)
         self._watches = [Watch(client, item, self._take, complain, self._seen) for item in resources]
+        self._rest = Rest()
         self._changed = asyncio.Event()
         self._reports_changed = False
         self._leading = False
@@ -200,13 +200,12 @@ class Loop:
                 for key in gone:
                     with self._guard("watch", f"the end of {key} is left out by a writer"):
                         output.writer.handle(Delete(key))
-        if not isinstance(event, Init) and (self._store.ready or isinstance(event, InitDone)):
+        if isinstance(event, InitDone) or (self._store.ready and self._store.changed):
             self._changed.set()
 
     async def _translate(self) -> None:
         last: Snapshot | None = None
         translation: Translation | None = None
-        ended = float("-inf")
         while True:
             # Not `wait_for`: before Python 3.12 it can lose a cancellation.
             timer = asyncio.get_running_loop().call_later(LOOK_AT_CLOCK, self._changed.set)
@@ -215,7 +214,7 @@ class Loop:
             finally:
                 timer.cancel()
             if translation is not None:
-                await asyncio.sleep(self._pause(ended))
+                await asyncio.sleep(self._pause())
             self._changed.clear()
             if not self._store.ready:
                 continue
@@ -232,13 +231,14 @@ class Loop:
                 done = True
             if not done:
                 last = None
-            ended = time.monotonic()
+            if begins or reports_changed:
+                self._rest.begin(time.monotonic())
 
-    def _pause(self, ended: float) -> float:
-        """Seconds to gather events for before a round; `ended` is when the last one did."""
+    def _pause(self) -> float:
+        """Seconds to gather events for before a round."""
         if not self._leading and self._deliver is None:
             return FOLLOW
-        return GATHER if time.monotonic() - ended < REST else 0.0
+        return self._rest.left(time.monotonic())
 
     async def _round(self, snapshot: Snapshot, now: float) -> Translation:
         """From a snapshot to what is wanted everywhere."""
