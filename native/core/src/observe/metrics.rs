@@ -110,6 +110,16 @@ impl MirrorFailure {
     }
 }
 
+/// A count for each error code; arrays have no default of their own beyond 32.
+#[derive(Debug)]
+struct ErrorCounters([Counter; ErrorCode::ALL.len()]);
+
+impl Default for ErrorCounters {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
 /// One worker's own figures.
 #[derive(Debug, Default)]
 pub struct WorkerMetrics {
@@ -131,7 +141,7 @@ pub struct WorkerMetrics {
     upstream_ejected: Counter,
     mirrored: Counter,
     mirror_failures: [Counter; MirrorFailure::ALL.len()],
-    errors: [Counter; ErrorCode::ALL.len()],
+    errors: ErrorCounters,
     pub l4_failures: L4Failures,
 }
 
@@ -195,7 +205,7 @@ impl WorkerMetrics {
     }
 
     pub fn error(&self, code: ErrorCode) {
-        self.errors[code as usize].add(1);
+        self.errors.0[code as usize].add(1);
     }
 }
 

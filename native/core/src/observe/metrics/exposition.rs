@@ -125,7 +125,7 @@ impl Registry {
         }
         header(text, "errors_total", "counter", "Responses that the gateway made itself, by error code.");
         for code in ErrorCode::ALL {
-            let count = self.sum(|it| &it.errors[*code as usize]);
+            let count = self.sum(|it| &it.errors.0[*code as usize]);
             let _ = writeln!(text, "sluicegate_errors_total{{code=\"{}\"}} {count}", code.name());
         }
         simple(
