@@ -94,8 +94,9 @@ conformance: $(NATIVE) ## Run the conformance suite on the installed controller:
 	$(BIN)/python tests/conformance/run.py $(if $(TEST),--test $(TEST)) $(if $(VERSION),--version $(VERSION)) \
 		$(if $(REPEAT),--repeat $(REPEAT)) $(if $(THIRD),--third)
 
-schemas: $(INSTALLED) ## Make anew what is generated: the CRD of GatewayParameters, schemas (Go module of the Gateway API), permissions, tables of kinds.
+schemas: $(INSTALLED) ## Make anew what is generated: the CRDs of GatewayParameters and of our policies, schemas (Go module of the Gateway API), permissions, tables of kinds.
 	$(BIN)/python tools/parameters_crd.py
+	$(BIN)/python tools/policy_crds.py
 	$(BIN)/python tools/schemas.py
 	$(BIN)/python tools/permissions.py
 

@@ -33,7 +33,7 @@ def text() -> str:
     """The CRD as YAML."""
     found = filled(yaml.safe_load(SOURCE.read_text()))
     return f"# Made by tools/parameters_crd.py of tools/{SOURCE.name}.\n" + yaml.dump(
-        found, Dumper=_Dumper, sort_keys=False, width=118, allow_unicode=True
+        found, Dumper=Dumper, sort_keys=False, width=118, allow_unicode=True
     )
 
 
@@ -91,10 +91,11 @@ def brief(description: str) -> str:
     return re.split(r"(?<=[.;:]) ", line, maxsplit=1)[0][:MAX_DESCRIPTION]
 
 
-class _Dumper(yaml.SafeDumper):
+class Dumper(yaml.SafeDumper):
     """Lists are indented as in the rest of the manifests; nothing is shared."""
 
     def ignore_aliases(self, data: object) -> bool:
+        """Nothing is shared."""
         return True
 
 

@@ -1,5 +1,6 @@
 """The objects that the gateway reads, typed. `decode` makes them from documents; the rules are in `meta`."""
 
+from .client_policy import ClientPolicy
 from .core import (
     CLASS_CRD,
     ClusterTrustBundle,
@@ -34,7 +35,14 @@ from .kinds import CLUSTER_SCOPED, READ_KINDS, ROUTE_KINDS
 from .l4_route import L4RouteRule, TCPRoute, TLSRoute, UDPRoute
 from .meta import CLUSTER, GATEWAY_GROUP, OWN_GROUP, LabelSelector, Object, ObjectKey, ObjectMeta, Origin
 from .parameters import GatewayParameters, GatewayParametersSpec
-from .policy import BackendTLSPolicy, LocalObjectReference, PolicyTargetReference, ReferenceGrant
+from .policy import (
+    BackendTLSPolicy,
+    LocalObjectReference,
+    PolicySpec,
+    PolicyStanza,
+    PolicyTargetReference,
+    ReferenceGrant,
+)
 from .route import (
     BackendReference,
     CORSFilter,
@@ -68,6 +76,7 @@ __all__ = [
     "BackendReference",
     "BackendTLSPolicy",
     "CORSFilter",
+    "ClientPolicy",
     "ClusterTrustBundle",
     "Code",
     "ConfigMap",
@@ -106,6 +115,8 @@ __all__ = [
     "Origin",
     "ParentReference",
     "PathModifier",
+    "PolicySpec",
+    "PolicyStanza",
     "PolicyTargetReference",
     "ReferenceGrant",
     "RequestHeaderFilter",

@@ -90,6 +90,8 @@ Code = Literal[
     "target-not-found",
     "policy-conflict",
     "unused-policy",
+    "policy-part-unused",
+    "invalid-policy-ref",
     "foreign-policy",
     "ancestor-limit",
     # What the gateway does about it.

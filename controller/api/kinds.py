@@ -7,6 +7,7 @@ documentation of both (`tools/permissions.py`). A kind that is not here is not r
 
 from __future__ import annotations
 
+from .client_policy import ClientPolicy
 from .core import (
     CLASS_CRD,
     ClusterTrustBundle,
@@ -46,6 +47,22 @@ def _route(struct: type[Object], plural: str, reads: str, versions: tuple[str, .
         reads=reads,
         status=_ATTACHED,
         required=required,
+    )
+
+
+def _policy(struct: type[Object], plural: str, reads: str) -> Kind:
+    """A policy of ours."""
+    return Kind(
+        name=struct.__name__,
+        plural=plural,
+        role="policy",
+        group=OWN_GROUP,
+        versions=("v1alpha1",),
+        struct=struct,
+        reads=reads,
+        status=_ATTACHED,
+        required=False,
+        remedy=_OWN_CRDS,
     )
 
 
@@ -133,6 +150,7 @@ TABLE: tuple[Kind, ...] = (
         status=_ATTACHED,
         required=False,
     ),
+    _policy(ClientPolicy, "clientpolicies", "how clients are spoken to, and what they may send"),
     Kind(
         name="Namespace",
         plural="namespaces",

@@ -1,4 +1,4 @@
-"""ReferenceGrant and BackendTLSPolicy (`gateway.networking.k8s.io`)."""
+"""ReferenceGrant and BackendTLSPolicy (`gateway.networking.k8s.io`), and what our own policies have in common."""
 
 from __future__ import annotations
 
@@ -43,6 +43,29 @@ class PolicyTargetReference(Model, frozen=True, kw_only=True):
     name: str
     group: str = ""
     section_name: str | None = None
+
+
+class PolicySpec(Model, frozen=True, kw_only=True):
+    """What the `spec` of every policy of ours has; `strategy` (`Defaults`, `Overrides`) of those that are inherited."""
+
+    target_refs: tuple[PolicyTargetReference, ...] = ()
+    strategy: str = "Defaults"
+
+    @property
+    def overrides(self) -> bool:
+        """Whether it holds in place of what is set lower."""
+        return self.strategy == "Overrides"
+
+
+class PolicyStanza(Model, frozen=True, kw_only=True):
+    """What every stanza of an inherited policy has; `mode`: `Disabled` switches an inherited one off."""
+
+    mode: str = ""
+
+    @property
+    def off(self) -> bool:
+        """Whether it switches an inherited one off."""
+        return self.mode == "Disabled"
 
 
 class LocalObjectReference(Model, frozen=True, kw_only=True):

@@ -83,8 +83,8 @@ class BackendName(NamedTuple):
     transport: Transport
 
 
-class Reads(Protocol):
-    """What a route may look at; every look is noted."""
+class BackendReads(Protocol):
+    """What is looked at for a backendRef; every look is noted."""
 
     def service(self, namespace: str, name: str) -> Service | None:
         """Look up a Service."""
@@ -92,8 +92,12 @@ class Reads(Protocol):
     def grants(self, namespace: str) -> Iterable[ReferenceGrant]:
         """Look up the grants of a namespace."""
 
-    def policies(self, place: Place) -> tuple[str, ...]:
-        """Look up the policies that hold at a place."""
+
+class Reads(BackendReads, Protocol):
+    """What a route may look at; every look is noted."""
+
+    def policies(self, place: Place, on: str) -> tuple[str, ...]:
+        """Look up the policies that hold at a place; `on`: what names them in the IR."""
 
     def policy_fault(self, place: Place) -> str:
         """Say why a policy that holds at a place cannot be honoured; empty: all can."""
@@ -122,9 +126,9 @@ def _transport(port: ServicePort) -> Transport | None:
 
 
 def resolve_backend(
-    source: ObjectKey, reference: BackendReference, use: Use, path: str, reads: Reads, diagnostics: Diagnostics
+    source: ObjectKey, reference: BackendReference, use: Use, path: str, reads: BackendReads, diagnostics: Diagnostics
 ) -> tuple[str | None, Verdict | None]:
-    """Resolve a backendRef of a route.
+    """Resolve a backendRef of a route, or of a policy that asks a backend.
 
     Returns:
         The backend id, or None and the verdict on the reference (`HTTPBackendRef`: InvalidKind, RefNotPermitted,

@@ -100,6 +100,10 @@ class Reason(enum.StrEnum):
     #: Ours.
     ANCESTOR_LIMIT_REACHED = "AncestorLimitReached"
     CONFLICTED = "Conflicted"
+    #: Ours: something that a policy refers to is not there, or is not what it should be.
+    INVALID_REF = "InvalidRef"
     OVERRIDDEN = "Overridden"
     PARTIALLY_PROGRAMMED = "PartiallyProgrammed"
+    #: Ours, as `InvalidRef`.
+    SECRET_INVALID = "SecretInvalid"  # noqa: S105 a word, no secret
     TARGET_NOT_FOUND = "TargetNotFound"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..api import GATEWAY_GROUP, ObjectKey, ReferenceGrant
+from ..api import ObjectKey, ReferenceGrant
+from ..api.kinds import BY_NAME
 
 #: Grants by the namespace that they are in, which is the namespace that they open.
 Grants = Mapping[str, tuple[ReferenceGrant, ...]]
@@ -19,10 +20,10 @@ def index_grants(grants: Iterable[ReferenceGrant]) -> dict[str, tuple[ReferenceG
 
 
 def allows(grants: Iterable[ReferenceGrant], source: ObjectKey, group: str, kind: str, name: str) -> bool:
-    """Whether one of the target namespace's grants lets `source` (a Gateway API object) refer to the target."""
+    """Whether one of the target namespace's grants lets `source`, of a kind that is read, refer to the target."""
     return any(
         any(
-            item.group == GATEWAY_GROUP and item.kind == source.kind and item.namespace == source.namespace
+            item.group == BY_NAME[source.kind].group and item.kind == source.kind and item.namespace == source.namespace
             for item in grant.spec.from_
         )
         and any(item.group == group and item.kind == kind and item.name in {None, "", name} for item in grant.spec.to)

@@ -27,5 +27,5 @@ def translate_l4_rule(context: RuleContext, index: int, rule: L4RouteRule) -> ir
         listeners=context.listeners,
         hostnames=context.hostnames,
         backends=backends,
-        policies=context.policies(rule.name),
+        policies=context.policies(rule.name, "l4_rule"),
     )

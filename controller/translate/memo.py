@@ -47,13 +47,14 @@ class Memo:
         routes: facts by route.
         readers: routes by what they looked at.
         attached: number of routes by listener id.
-        users: routes, with their Gateways, by backend id.
+        users: routes, and stanzas of policies, with their Gateways, by backend id.
         service_backends: backend ids by Service.
         service_slices, slice_service: EndpointSlices by Service, and back.
         places: rules by what they are for of a listener, in the order in which they have it.
         backends: facts by backend id.
         plain: backends whose appProtocol says TLS, and that get plain text.
-        listeners, http_rules, l4_rules, ir_backends, endpoints, ir_policies, trust, certificates: the IR.
+        listeners, http_rules, l4_rules, ir_backends, endpoints, ir_policies, trust: the IR.
+        certificates, policy_secrets: its secrets.
         statuses: by object.
         diagnostics: what is told by object; those of a backend under a key of kind `Backend`, of a place under `Place`.
         planes: data planes, by `namespace/name`.
@@ -98,6 +99,7 @@ class Memo:
     ir_policies: Ledger[str, ir.PolicyBase] = field(default_factory=Ledger)
     trust: Ledger[str, ir.Trust] = field(default_factory=Ledger)
     certificates: Ledger[str, ir.Certificate] = field(default_factory=Ledger)
+    policy_secrets: Ledger[str, ir.PolicySecret] = field(default_factory=Ledger)
     statuses: Ledger[ObjectKey, Status] = field(default_factory=Ledger)
     diagnostics: Ledger[ObjectKey, tuple[Diagnostic, ...]] = field(default_factory=Ledger)
     planes: Ledger[str, DataPlane] = field(default_factory=Ledger)

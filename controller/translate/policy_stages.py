@@ -14,7 +14,7 @@ from .policies.attach import whole_of
 from .policies.effective import Target
 from .policies.looks import Around, PolicyLooks
 from .policies.registry import PolicyKind
-from .policies.stage import conditions_of, judge, needed_trust, refresh_facts, settle_names
+from .policies.stage import conditions_of, judge, needed, refresh_facts, settle_names
 from .world import Step
 
 
@@ -37,6 +37,42 @@ def update_policies(memo: Memo, step: Step, parents: set[ObjectKey]) -> set[Obje
     for identifier in looked:
         _name_in_listener(memo, identifier)
     return judged
+
+
+def ask_for_backends(memo: Memo) -> set[str]:
+    """Note which backends policies of the IR ask, after routes are translated; returns those whose use changed."""
+    policies = memo.policies
+    changed: set[str] = set()
+    for identifier in policies.touched:
+        before = policies.asks.pop(identifier, (frozenset(), ()))
+        used = policies.resources.get(identifier) if policies.uses.get(identifier, 0) > 0 else None
+        backends = frozenset(name for section, name in used.policy.needs() if section == "backends") if used else None
+        after = (backends, _gateways_of(memo, identifier)) if backends else (frozenset(), ())
+        if backends:
+            policies.asks[identifier] = after
+        if before == after:
+            continue
+        # A stanza stands among the routes that use a backend, by its own id.
+        user = ObjectKey.parse(identifier)
+        for name in before[0] - after[0]:
+            memo.users[name].pop(user, None)
+        for name in after[0]:
+            memo.users.setdefault(name, {})[user] = after[1]
+        changed |= before[0] | after[0]
+    return changed
+
+
+def _gateways_of(memo: Memo, identifier: str) -> tuple[ObjectKey, ...]:
+    """Gateways at which a policy holds, by the id of a stanza of it."""
+    policies, found = memo.policies, dict[ObjectKey, None]()
+    for target in policies.judged[policies.owners[identifier]].source.targets:
+        route = memo.routes.get(ObjectKey(*target[:3]))
+        if route is not None:
+            found |= dict.fromkeys(route.gateways)
+        else:
+            listeners = policies.listeners.under.get(target, ())
+            found |= dict.fromkeys(policies.listeners.places[listener][0] for listener in listeners)
+    return tuple(sorted(found))
 
 
 def update_policy_facts(
@@ -63,7 +99,9 @@ def update_policy_facts(
     memo.statuses.replace_part(keys, {key: item.status for key, item in found.items()})
     memo.diagnostics.replace_part(keys, {key: item.diagnostics for key, item in found.items() if item.diagnostics})
     if settle_names(policies, memo.ir_policies) or memo.moved_trust:
-        memo.trust.replace({**memo.part_trust, **needed_trust(policies)})
+        found_needs = needed(policies)
+        memo.trust.replace({**memo.part_trust, **found_needs.trust})
+        memo.policy_secrets.replace(dict(found_needs.secrets))
         memo.moved_trust = False
 
 
@@ -83,7 +121,7 @@ def _tell_affected(memo: Memo, target: Target, parents: set[ObjectKey]) -> None:
 def _name_in_listener(memo: Memo, identifier: str) -> None:
     policies = memo.policies
     old, new = memo.listeners.get(identifier), memo.part_listeners.get(identifier)
-    names = policies.attached.names(policies.listeners.places[identifier][1]) if new is not None else ()
+    names = policies.attached.names(policies.listeners.places[identifier][1], on="listener") if new is not None else ()
     policies.count(old.policies if old is not None else (), names)
     if new is None:
         memo.listeners.drop(identifier)

@@ -51,8 +51,8 @@ class World(Protocol):
     def namespace_labels(self, name: str) -> dict[str, str] | None:
         """Look up the labels of a namespace."""
 
-    def policies(self, place: Place) -> tuple[str, ...]:
-        """Look up the policies that hold at a place, by id."""
+    def policies(self, place: Place, on: str) -> tuple[str, ...]:
+        """Look up the policies that hold at a place, by id; `on`: what names them in the IR."""
 
     def policy_fault(self, place: Place) -> str:
         """Say why a policy that holds at a place cannot be honoured; empty: all can."""
@@ -88,10 +88,10 @@ class RouteReads:
         self.noted.add(("Namespace", "", name))
         return self.world.namespace_labels(name)
 
-    def policies(self, place: Place) -> tuple[str, ...]:
-        """Look up the policies that hold at a place, by id."""
+    def policies(self, place: Place, on: str) -> tuple[str, ...]:
+        """Look up the policies that hold at a place, by id; `on`: what names them in the IR."""
         self.noted.update(attached_read(level) for level in place)
-        return self.world.policies(place)
+        return self.world.policies(place, on)
 
     def policy_fault(self, place: Place) -> str:
         """Say why a policy that holds at a place cannot be honoured; empty: all can."""

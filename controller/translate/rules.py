@@ -79,10 +79,10 @@ class RuleContext:
         """Key of the route."""
         return self.route.key
 
-    def policies(self, rule: str) -> tuple[str, ...]:
-        """Ids of the policies of the route and of a rule, by its name."""
+    def policies(self, rule: str, on: str) -> tuple[str, ...]:
+        """Ids of the policies of the route and of a rule, by its name; `on`: what names them in the IR."""
         whole = Target(*self.key)
-        return self.reads.policies((whole, whole._replace(section=rule)) if rule else (whole,))
+        return self.reads.policies((whole, whole._replace(section=rule)) if rule else (whole,), on)
 
     def resolve(self, reference: BackendReference, path: str) -> str | None:
         """Resolve a backendRef and note the outcome."""
@@ -162,7 +162,7 @@ def request_rule(
         filters=filters,
         backends=backends,
         invalid=invalid or backends_invalid,
-        policies=context.policies(rule.name),
+        policies=context.policies(rule.name, "http_rule"),
     )
 
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from sluicegate import ir
 
-#: Kinds of resources, as the fields of `State`, of `ir.Resources` and of `ir.Removals`; certificates go last.
+#: Kinds of resources, as the fields of `State`, of `ir.Resources` and of `ir.Removals`; secrets go last.
 RESOURCE_KINDS = (
     "listeners",
     "http_rules",
@@ -24,7 +24,10 @@ RESOURCE_KINDS = (
     "policies",
     "trust",
     "certificates",
+    "policy_secrets",
 )
+#: Those of `ir.Secrets`.
+_SECRETS = ("certificates", "policy_secrets")
 
 _T = TypeVar("_T")
 
@@ -52,6 +55,7 @@ class State:
     policies: Mapping[str, ir.PolicyBase] = field(default_factory=_nothing)
     trust: Mapping[str, ir.Trust] = field(default_factory=_nothing)
     certificates: Mapping[str, ir.Certificate] = field(default_factory=_nothing)
+    policy_secrets: Mapping[str, ir.PolicySecret] = field(default_factory=_nothing)
     serial: int = 0
     base: int = -1
     changed: Mapping[str, Set[str]] = field(default_factory=_nothing)
@@ -82,13 +86,13 @@ def ir_transaction(previous: State | None, new: State, generation: int) -> ir.Tr
         before = previous.table(kind)
         upserts[kind] = tuple(table[key] for key in ids if key in table and before.get(key) != table[key])
         removals[kind] = tuple(key for key in ids if key not in table and key in before)
-    certificates = upserts.pop("certificates")
+    secrets = {kind: upserts.pop(kind) for kind in _SECRETS}
     return ir.Transaction(
         version=ir.VERSION,
         generation=generation,
         full=previous is None,
         upsert=ir.Resources(**upserts),  # type: ignore[arg-type]
-        secrets=ir.Secrets(certificates=certificates),  # type: ignore[arg-type]
+        secrets=ir.Secrets(**secrets),  # type: ignore[arg-type]
         remove=ir.Removals(**removals),
     )
 

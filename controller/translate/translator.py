@@ -39,7 +39,7 @@ from .options import Options
 from .policies.attach import whole_of
 from .policies.registry import POLICIES, PolicyKind
 from .policies.stage import PolicyMemo
-from .policy_stages import update_policies, update_policy_facts
+from .policy_stages import ask_for_backends, update_policies, update_policy_facts
 from .quarantine import Quarantine
 from .report import Programming, class_status, owner_of
 from .routes import translate_route
@@ -146,6 +146,7 @@ class Translator:
         topology, parents = self._update_topology(memo, step)
         judged = update_policies(memo, step, parents)
         touched = self._update_routes(memo, step, topology)
+        touched.backends |= ask_for_backends(memo)
         services = self._update_backends(memo, step, touched.backends)
         judged |= memo.policies.watchers.of(step.dirty | touched.reads(services))
         update_policy_facts(memo, step, judged, parents, self.controller_name)
@@ -295,6 +296,7 @@ class Translator:
         policies, changed_policies = memo.ir_policies.publish()
         trust, changed_trust = memo.trust.publish()
         certificates, changed_certificates = memo.certificates.publish()
+        policy_secrets, changed_policy_secrets = memo.policy_secrets.publish()
         memo.serial += 1
         state = State(
             listeners=listeners,
@@ -305,6 +307,7 @@ class Translator:
             policies=policies,
             trust=trust,
             certificates=certificates,
+            policy_secrets=policy_secrets,
             serial=memo.serial,
             base=memo.serial - 1,
             changed={
@@ -316,6 +319,7 @@ class Translator:
                 "policies": changed_policies,
                 "trust": changed_trust,
                 "certificates": changed_certificates,
+                "policy_secrets": changed_policy_secrets,
             },
             owner=memo,
         )

@@ -54,13 +54,13 @@ class World:
         """Look up the labels of a namespace."""
         return namespace_labels(self._snapshot, name, implicit=self._implicit)
 
-    def policies(self, place: Place) -> tuple[str, ...]:
-        """Look up the policies that hold at a place, by id."""
-        return self._policies.attached.names(place)
+    def policies(self, place: Place, on: str) -> tuple[str, ...]:
+        """Look up the policies that hold at a place, by id; `on`: what names them in the IR."""
+        return self._policies.attached.names(place, on=on)
 
     def policy_fault(self, place: Place) -> str:
         """Say why a policy at a place cannot be honoured; empty: all can."""
-        return self._policies.fault(self.policies(place))
+        return self._policies.fault(self._policies.attached.names(place))
 
     def affected(self, target: Target) -> tuple[tuple[str, Verdict], ...]:
         """Look up what an object is told about its policies and those of its sections."""

@@ -125,7 +125,7 @@ def _apply(engine: dict[str, dict[str, object]], old: State | None, new: State, 
         table = engine[kind]
         for key in getattr(transaction.remove, kind):
             del table[key]
-        source = transaction.secrets if kind == "certificates" else transaction.upsert
+        source = transaction.secrets if kind in ir.Secrets.__struct_fields__ else transaction.upsert
         table.update({item.id: item for item in getattr(source, kind)})
     return new
 

@@ -97,6 +97,15 @@ spec:
     hostname: a.test
     wellKnownCACertificates: System
 """,
+    "ClientPolicy": """
+apiVersion: sluicegate.dev/v1alpha1
+kind: ClientPolicy
+metadata: {name: a}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: a}]
+  body:
+    maxSize: 10Mi
+""",
     "RequestHeaderFilter": """
 apiVersion: sluicegate.dev/v1alpha1
 kind: RequestHeaderFilter
@@ -179,6 +188,10 @@ REFUSED = [
     ("BackendTLSPolicy", "targetRefs:", "targetRef:", "spec.targetRefs"),
     ("BackendTLSPolicy", "hostname:", "hostnames:", "spec.validation.hostname"),
     ("BackendTLSPolicy", "wellKnownCACertificates:", "wellKnownCaCertificates:", "spec.validation"),
+    ("ClientPolicy", "targetRefs:", "targetRef:", "spec.targetRefs"),
+    ("ClientPolicy", "body:", "bodies:", "spec"),
+    ("ClientPolicy", "maxSize:", "maximum:", "spec.body"),
+    ("ClientPolicy", "kind: Gateway", "kind: Gatway", "spec.targetRefs"),
     ("RequestHeaderFilter", "set:", "sets:", "spec"),
     ("RequestHeaderFilter", "value: b", "valeu: b", "spec.set[0].value"),
     ("Service", "ports:", "prots:", "spec.ports"),

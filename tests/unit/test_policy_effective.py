@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Mapping
+from typing import ClassVar
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sluicegate import ir
 from sluicegate.controller.api import ObjectKey
 from sluicegate.controller.translate.policies.effective import (
     Place,
@@ -20,6 +22,7 @@ from sluicegate.controller.translate.policies.effective import (
     effective,
     names,
 )
+from sluicegate.reference.join import join
 
 GATEWAY = Target("Gateway", "infra", "edge")
 LISTENER = GATEWAY._replace(section="https")
@@ -240,25 +243,53 @@ def test_each_stanza_of_each_policy_has_one_fate(policies: list[Source], place: 
             assert len(fate.holds) == 1 or word in TIGHTENS
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+class Limit(ir.StanzaBase, frozen=True, kw_only=True):
+    """A stanza that replaces the same one set higher."""
+
+    kind: ClassVar[str] = "TestPolicy"
+    stanza: ClassVar[str] = "limit"
+
+
+class Auth(ir.StanzaBase, frozen=True, kw_only=True):
+    """Another one."""
+
+    kind: ClassVar[str] = "TestPolicy"
+    stanza: ClassVar[str] = "auth"
+
+
+class Allow(ir.StanzaBase, frozen=True, kw_only=True):
+    """A stanza that can only be tightened."""
+
+    kind: ClassVar[str] = "TestPolicy"
+    stanza: ClassVar[str] = "allow"
+    tightens: ClassVar[bool] = True
+
+
+KINDS: dict[str, type[ir.StanzaBase]] = {kind.stanza: kind for kind in (Limit, Auth, Allow)}
+
+
+@pytest.fixture
+def ranked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The order in which the stanzas of these tests act."""
+    for rank, kind in enumerate(KINDS.values()):
+        monkeypatch.setitem(ir.RANKS, kind, rank)
+
+
+@pytest.mark.usefixtures("ranked")
+@settings(max_examples=10 * EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sources, st.sampled_from((OF_GATEWAY, BY_SET)))
 def test_what_a_listener_and_a_rule_name_joins_to_the_whole(policies: list[Source], place: Place) -> None:
-    """What the engine does: the two parts are merged apart, and need no more than their names to be joined."""
-    overriding = {item.stanzas[word].id for item in policies if item.overrides for word in item.stanzas}
-    off = {item.id for source in policies for item in source.stanzas.values() if item.off}
-    listener = names(policies, place[:-2], WORDS, TIGHTENS)
-    rule = names(policies, place[-2:], WORDS, TIGHTENS)
-    joined: dict[str, list[str]] = {}
-    for word in WORDS:
-        above = [item for item in listener if item.endswith(word)]
-        below = [item for item in rule if item.endswith(word)]
-        enforced = [item for item in above if item in overriding]
-        if word in TIGHTENS:
-            lowest = below or [item for item in above if item not in overriding]
-            chosen = [item for item in dict.fromkeys((*enforced, *lowest)) if item not in off] if enforced else lowest
-        else:
-            chosen = enforced or below or above
-        chosen = [item for item in chosen if item not in off]
-        if chosen:
-            joined[word] = chosen
-    assert joined == held(policies, place)
+    """The two parts are merged apart, and what routers join of what they name is what holds at the whole place."""
+    resources = {
+        item.id: KINDS[word](id=item.id, off=item.off, overrides=source.overrides)
+        for source in policies
+        for word, item in source.stanzas.items()
+    }
+
+    def named(part: Place) -> list[ir.StanzaBase]:
+        return [resources[item] for item in names(policies, part, WORDS, TIGHTENS)]
+
+    found: dict[str, list[str]] = {}
+    for item in join(named(place[:-2]), named(place[-2:])):
+        found.setdefault(item.stanza, []).append(item.id)
+    assert found == held(policies, place)

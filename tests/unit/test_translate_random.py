@@ -168,5 +168,5 @@ def _apply(tables: dict[str, dict[str, Any]], transaction: ir.Transaction) -> No
     for kind, table in tables.items():
         for name in getattr(transaction.remove, kind):
             del table[name]
-        source = transaction.secrets if kind == "certificates" else transaction.upsert
+        source = transaction.secrets if kind in ir.Secrets.__struct_fields__ else transaction.upsert
         table.update({item.id: item for item in getattr(source, kind)})

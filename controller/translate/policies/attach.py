@@ -9,15 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sluicegate.words import listed
+
 from ...api import GATEWAY_GROUP, Diagnostics, Object
 from ..secrets import Material
 from ..topology import Read
 from .effective import Place, Source, Stanza, Target, names
-from .judged import Attachment, Judged
+from .judged import Attachment, Judged, Judgement, Needed
 from .registry import PolicyKind
 
 #: Groups of the kinds that policies may be attached to.
 GROUPS = {"Service": frozenset({"", "core"})}
+#: Routes whose rules take connections, or datagrams.
+CONNECTION_ROUTES = frozenset({"TLSRoute", "TCPRoute", "UDPRoute"})
 #: What a section of a target is, for people.
 SECTIONS = {"Service": "port", "Gateway": "listener", "ListenerSet": "listener"}
 
@@ -43,8 +47,8 @@ def judge_policy(kind: PolicyKind, policy: Object, material: Material) -> Judged
     diagnostics = Diagnostics(policy.key)
     judgement = kind.judge(policy, material, diagnostics)
     attachments = tuple(_attachments(kind, policy))
+    _tell_unused_parts(judgement, attachments, diagnostics)
     found = tuple(dict.fromkeys(item.target for item in attachments if not item.error))
-    needed = {name for item in judgement.stanzas.values() for section, name in item.needs() if section == "trust"}
     return Judged(
         policy=policy,
         judgement=judgement,
@@ -53,14 +57,38 @@ def judge_policy(kind: PolicyKind, policy: Object, material: Material) -> Judged
             key=policy.key,
             created=policy.metadata.created,
             targets=found,
-            stanzas={name: Stanza(item.id, name in judgement.off) for name, item in judgement.stanzas.items()},
+            stanzas={
+                name: Stanza(item.id, name in judgement.off, item.acts_on) for name, item in judgement.stanzas.items()
+            },
             overrides=judgement.overrides,
         ),
         resources={item.id: item for item in judgement.stanzas.values()},
-        trust={name: material.trust[name] for name in needed},
+        material=_needed(judgement, material),
         diagnostics=diagnostics.done(),
         reads=frozenset(material.reads),
     )
+
+
+def _needed(judgement: Judgement, material: Material) -> Needed:
+    """What the stanzas of a policy need besides themselves."""
+    needs = {need for item in judgement.stanzas.values() for need in item.needs()}
+    return Needed(
+        trust={name: material.trust[name] for section, name in needs if section == "trust"},
+        secrets={name: judgement.secrets[name] for section, name in needs if section == "policy_secrets"},
+        backends=frozenset(name for section, name in needs if section == "backends"),
+    )
+
+
+def _tell_unused_parts(judgement: Judgement, attachments: Iterable[Attachment], diagnostics: Diagnostics) -> None:
+    """Tell which stanzas mean nothing for a route that carries connections."""
+    for item in attachments:
+        if item.error or item.target.kind not in CONNECTION_ROUTES:
+            continue
+        unused = sorted(name for name, part in judgement.stanzas.items() if "l4_rule" not in part.acts_on)
+        if unused:
+            message = f"{listed(unused)} of a policy means nothing for the connections of a {item.target.kind}"
+            remedy = "take it out, or attach the policy to a route for requests"
+            diagnostics.warning(item.path, "policy-part-unused", message, remedy)
 
 
 def _attachments(kind: PolicyKind, policy: Object) -> Iterable[Attachment]:
@@ -111,16 +139,19 @@ class Attached:
         found = {key: item for whole in wholes for key, item in self._sources.get((kind, whole), {}).items()}
         return list(found.values())
 
-    def names(self, place: Place, *, spoken: bool = True) -> tuple[str, ...]:
+    def names(self, place: Place, *, spoken: bool = True, on: str = "") -> tuple[str, ...]:
         """Ids of the policies of all kinds that hold at a place, in the order in which they act.
 
-        `spoken`: of a backend, whether the gateway itself speaks to it anywhere.
+        Args:
+            place: its levels.
+            spoken: of a backend, whether the gateway itself speaks to it anywhere.
+            on: what names them in the IR, where not all of them may be named.
         """
         found: list[str] = []
         for kind in self._kinds:
             sources = self.at(kind.kind, place) if spoken or not kind.spoken else ()
             if sources:
-                found += names(sources, place, kind.stanzas, kind.tightens)
+                found += names(sources, place, kind.stanzas, kind.tightens, on)
         return tuple(found)
 
     def sections(self, whole: Target) -> list[str]:

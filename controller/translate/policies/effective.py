@@ -45,10 +45,17 @@ OVERRIDING = frozenset({"Gateway", "ListenerSet"})
 
 
 class Stanza(NamedTuple):
-    """A stanza of a policy: id of the IR resource that it comes to; `off` switches an inherited one off."""
+    """A stanza of a policy.
+
+    Attributes:
+        id: of the IR resource that it comes to.
+        off: it switches an inherited one off.
+        acts_on: what may name it in the IR.
+    """
 
     id: str
     off: bool = False
+    acts_on: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,20 +158,21 @@ def _merge(present: list[Source], name: str, place: Place, tightens: Set[str]) -
 
 
 def names(
-    policies: Iterable[Source], place: Place, order: Iterable[str], tightens: Set[str] = frozenset()
+    policies: Iterable[Source], place: Place, order: Iterable[str], tightens: Set[str] = frozenset(), on: str = ""
 ) -> tuple[str, ...]:
     """Ids of the IR that a part of a hierarchy names, in an order of stanzas.
 
-    One that is off is named too: what is below a listener is joined by the engine, which has to know of it.
+    One that is off is named too: what is below a listener is joined by the engine, which has to know of it. `on`: what
+    names them, where not all of them may be named; what means nothing there is left out.
     """
     held, provenance = effective(policies := tuple(policies), place, tightens)
-    found: list[str] = []
+    found: list[Stanza] = []
     for name in order:
         if name in held:
-            found += [item.id for item in held[name]]
+            found += held[name]
         elif name in provenance:
-            found += [item.stanzas[name].id for item in policies if item.key == provenance[name].off]
-    return tuple(found)
+            found += [item.stanzas[name] for item in policies if item.key == provenance[name].off]
+    return tuple(item.id for item in found if not on or on in item.acts_on)
 
 
 def service_place(namespace: str, service: str, port: str) -> Place:

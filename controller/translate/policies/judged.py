@@ -23,6 +23,7 @@ class Judgement:
             names it answers 500 rather than go without it.
         off: stanzas that switch an inherited one off.
         overrides: `strategy: Overrides`.
+        secrets: what stanzas know and nobody else may, by id.
     """
 
     accepted: Verdict
@@ -30,6 +31,16 @@ class Judgement:
     stanzas: Mapping[str, ir.PolicyBase]
     off: frozenset[str] = frozenset()
     overrides: bool = False
+    secrets: Mapping[str, ir.PolicySecret] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """What has to be in the IR where a policy is: CA bundles and secrets by id, and ids of backends."""
+
+    trust: Mapping[str, ir.Trust] = field(default_factory=dict)
+    secrets: Mapping[str, ir.PolicySecret] = field(default_factory=dict)
+    backends: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +61,8 @@ class Judged:
         judgement: of its module.
         attachments: its targets, in the order written.
         source: the policy as far as merging goes.
-        resources, trust: IR by id.
+        resources: IR by id.
+        material: what they need.
         diagnostics: what is told about the policy itself.
         reads: what it refers to.
     """
@@ -60,6 +72,6 @@ class Judged:
     attachments: tuple[Attachment, ...]
     source: Source
     resources: Mapping[str, ir.PolicyBase]
-    trust: Mapping[str, ir.Trust] = field(default_factory=dict)
+    material: Needed = field(default_factory=Needed)
     diagnostics: tuple[Diagnostic, ...] = ()
     reads: frozenset[Read] = frozenset()

@@ -26,7 +26,7 @@ class Around:
         parents: Gateways and ListenerSets as routes see them.
         listeners: where listeners are.
         routes: facts by route.
-        users: routes, with their Gateways that speak to backends, by backend id.
+        users: routes and stanzas of policies, with their Gateways that speak to backends, by backend id.
         service_backends: backend ids by Service.
     """
 
@@ -106,7 +106,9 @@ class PolicyLooks:
         if self.kind.spoken:
             return spoken
         places = self.around.listeners.places
-        return [places[identifier][0] for identifier in self.around.routes[route].attached]
+        found = self.around.routes.get(route)
+        # Policies that ask it are users too; what holds for a backend by them shows at their own Gateways.
+        return [places[identifier][0] for identifier in found.attached] if found is not None else spoken
 
     def attached(self, kind: str, place: Place) -> list[Source]:
         """Policies that are attached to a place."""

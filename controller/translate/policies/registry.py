@@ -13,6 +13,7 @@ from typing import Any
 from ...api import Diagnostics
 from ..secrets import Material
 from .backend_tls import judge_backend_tls
+from .client import judge_client
 from .judged import Judgement
 
 
@@ -45,6 +46,9 @@ class PolicyKind:
     unused: str = "attach the target to a Gateway of this controller"
 
 
+#: Gateways, what belongs to them, and all routes.
+ROUTED = frozenset({"Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"})
+
 #: In the order in which they act.
 POLICIES: tuple[PolicyKind, ...] = (
     PolicyKind(
@@ -54,5 +58,13 @@ POLICIES: tuple[PolicyKind, ...] = (
         judge=judge_backend_tls,
         spoken=True,
         unused="refer to the Service in a route",
+    ),
+    PolicyKind(
+        kind="ClientPolicy",
+        targets=ROUTED,
+        sections=ROUTED,
+        judge=judge_client,
+        stanzas=("body",),
+        inherited=True,
     ),
 )

@@ -27,7 +27,7 @@ from ..status import Verdict
 from ..topology import ParentView, Read
 from .attach import Attached, attached_read, judge_policy
 from .effective import Place, Target
-from .judged import Judged
+from .judged import Judged, Needed
 from .registry import POLICIES, PolicyKind
 from .status import Looks, PolicyFacts, policy_facts
 
@@ -36,10 +36,10 @@ Conditions = Mapping[str, tuple[tuple[str, Verdict], ...]]
 
 
 class Resource(NamedTuple):
-    """A policy of the IR, the CA bundles that it needs, and why it cannot be honoured (empty: it can)."""
+    """A policy of the IR, what its object needs, and why it cannot be honoured (empty: it can)."""
 
     policy: ir.PolicyBase
-    trust: Mapping[str, ir.Trust]
+    material: Needed
     fault: str = ""
 
 
@@ -85,6 +85,8 @@ class PolicyMemo:
         referrers: policies by what they refer to.
         watchers: policies by what their status looked at.
         resources: IR by id, used or not.
+        owners: policies by the ids of their IR.
+        asks: backends that policies of the IR ask, with their Gateways, by id.
         uses: how often an id is named in the IR.
         touched: ids whose use or content may have changed in this translation.
         listeners: where they are.
@@ -98,6 +100,8 @@ class PolicyMemo:
     referrers: Readers = field(default_factory=Readers)
     watchers: Readers = field(default_factory=Readers)
     resources: dict[str, Resource] = field(default_factory=dict)
+    owners: dict[str, ObjectKey] = field(default_factory=dict)
+    asks: dict[str, tuple[frozenset[str], tuple[ObjectKey, ...]]] = field(default_factory=dict)
     uses: dict[str, int] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
     listeners: ListenerPlaces = field(default_factory=ListenerPlaces)
@@ -153,10 +157,12 @@ def judge(
         memo.referrers.replace(key, new.reads if new is not None else frozenset())
         for identifier in old.resources if old is not None else ():
             memo.resources.pop(identifier, None)
+            memo.owners.pop(identifier, None)
             memo.touched.add(identifier)
         if new is not None:
             fault = _fault(new)
-            memo.resources.update((name, Resource(item, new.trust, fault)) for name, item in new.resources.items())
+            memo.resources.update((name, Resource(item, new.material, fault)) for name, item in new.resources.items())
+            memo.owners.update(dict.fromkeys(new.resources, key))
             memo.touched.update(new.resources)
     return keys, moved
 
@@ -205,10 +211,17 @@ def settle_names(memo: PolicyMemo, ledger: Ledger[str, ir.PolicyBase]) -> bool:
     return touched
 
 
-def needed_trust(memo: PolicyMemo) -> dict[str, ir.Trust]:
-    """CA bundles that policies of the IR need."""
-    used = (memo.resources[identifier] for identifier in memo.uses if identifier in memo.resources)
-    return {name: bundle for item in used for name, bundle in item.trust.items()}
+def needed(memo: PolicyMemo) -> Needed:
+    """What policies of the IR need."""
+    trust: dict[str, ir.Trust] = {}
+    secrets: dict[str, ir.PolicySecret] = {}
+    for found in (memo.resources[identifier] for identifier in memo.uses if identifier in memo.resources):
+        for section, name in found.policy.needs():
+            if section == "trust":
+                trust[name] = found.material.trust[name]
+            elif section == "policy_secrets":
+                secrets[name] = found.material.secrets[name]
+    return Needed(trust, secrets)
 
 
 def refresh_facts(

@@ -57,6 +57,7 @@ errors! {
     NoListener = "no_listener", 404, Downstream, "no listener serves this host";
     NoRoute = "no_route", 404, Downstream, "no route matches this request";
     RuleInvalid = "rule_invalid", 500, Internal, "the route has a filter that cannot be honoured";
+    PolicyInvalid = "policy_invalid", 500, Internal, "a policy that holds for this request cannot be honoured";
     NoBackend = "no_backend", 500, Internal, "the rule has no backend";
     BackendInvalid = "backend_invalid", 500, Internal, "the backend does not exist, or its TLS policy cannot be honoured";
     LoopDetected = "loop_detected", 508, Internal, "the route leads back to this gateway";

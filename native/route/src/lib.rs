@@ -1,12 +1,14 @@
 //! The routing of Sluicegate, for the wire, for `explain` and for the tests alike.
 //!
 //! `ir` is what the control side writes, `table` what it is compiled to, `resolve` the decisions on it; `path_normalization` is
-//! what happens to a target before, `expression` what policies ask of a request. Nothing here knows
+//! what happens to a target before, `expression` what policies ask of a request, `policy` what they say of it. Nothing here knows
 //! of sockets, time or figures.
 #![forbid(unsafe_code)]
 
 pub mod expression;
 pub mod ir;
 pub mod path_normalization;
+pub mod policy;
+pub mod query;
 pub mod resolve;
 pub mod table;

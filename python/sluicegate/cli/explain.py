@@ -22,6 +22,7 @@ from .roles import refuse
 
 #: Reasons with which what was asked for comes about.
 _GOOD = frozenset({"forwarded", "redirect", "cors_preflight"})
+_VERDICTS = {"pass": "passes", "deny": "refuses", "asked": "asks; taken to pass here"}
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -69,6 +70,8 @@ def _lines(found: Explanation) -> Iterator[str]:
         yield f"  rule      rules[{decision.rule}]{match}"
     for item in found.filters:
         yield f"  filter    {item}"
+    for said in decision.policies:
+        yield f"  policy    {said.stanza} of {said.policy}: {_VERDICTS[said.verdict]}"
     yield from _backend_lines(decision)
     if decision.backend is not None:
         yield f"  endpoints {', '.join(decision.endpoints) or 'none'}"
@@ -94,7 +97,8 @@ def _lines(found: Explanation) -> Iterator[str]:
 
 def _backend_lines(decision: Decision) -> Iterator[str]:
     """All backends of the rule, the one that an endpoint was looked for in first."""
-    if decision.reason in {"redirect", "cors_preflight", "rule_invalid"}:
+    denied = any(said.verdict == "deny" for said in decision.policies)
+    if denied or decision.reason in {"redirect", "cors_preflight", "rule_invalid"}:
         return
     total = sum(item.weight for item in decision.backends)
     first = [item for item in decision.backends if item.backend == decision.backend]

@@ -20,6 +20,7 @@ __all__ = [
     "Listener",
     "ListenerProtocol",
     "ListenerTls",
+    "PolicySecret",
     "Removals",
     "Resources",
     "Secrets",
@@ -164,6 +165,22 @@ class TicketKey(Base, frozen=True, kw_only=True):
         return f"TicketKey(created={self.created!r}, ...)"
 
 
+class PolicySecret(Base, frozen=True, kw_only=True):
+    """What a policy knows and nobody else may: passwords, keys, tokens.
+
+    Attributes:
+        id: id of the policy, and `/<part>` where it has several.
+        data: in the form of its kind.
+    """
+
+    id: str
+    data: str
+
+    def __repr__(self) -> str:
+        """Without the secret."""
+        return f"PolicySecret(id={self.id!r}, ...)"
+
+
 class SessionTickets(Base, frozen=True, kw_only=True):
     """The keys of the session tickets of a Gateway's listeners, the same for all of its replicas.
 
@@ -193,6 +210,7 @@ class Secrets(Base, frozen=True, kw_only=True):
 
     certificates: tuple[Certificate, ...] = ()
     session_tickets: tuple[SessionTickets, ...] = ()
+    policy_secrets: tuple[PolicySecret, ...] = ()
 
 
 class Removals(Base, frozen=True, kw_only=True):
@@ -207,3 +225,4 @@ class Removals(Base, frozen=True, kw_only=True):
     trust: tuple[str, ...] = ()
     certificates: tuple[str, ...] = ()
     session_tickets: tuple[str, ...] = ()
+    policy_secrets: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ import msgspec
 from sluicegate import ir
 
 from .expression import ExpressionError, compile_expression
+from .join import join
 from .table import (
     Backend,
     Candidate,
@@ -56,7 +57,7 @@ def compile(state: ir.Transaction | bytes) -> Table:  # noqa: A001 the word of t
         state = ir.decode(state)
     resources = state.upsert
     reasons: list[str] = []
-    _check_references(resources, reasons)
+    _check_references(resources, state.secrets, reasons)
     candidates = _candidates(resources.http_rules, reasons)
     sockets = _sockets(resources, candidates, reasons)
     if reasons:
@@ -221,9 +222,16 @@ def _sockets(
 ) -> dict[SocketKey, Socket]:
     """Listeners of whatever Gateway that are bound to one address and port share a socket."""
     l4_rules = _l4_rules(resources)
+    policies = {policy.id: policy for policy in resources.policies}
+    named: dict[str, set[tuple[str, ...]]] = {}
+    rules: tuple[ir.HttpRule | ir.L4Rule, ...] = (*resources.http_rules, *resources.l4_rules)
+    for rule in rules:
+        for identity in rule.listeners:
+            named.setdefault(identity, set()).add(rule.policies)
     sockets: dict[SocketKey, Socket] = {}
     for resource in resources.listeners:
-        listener = Listener(resource, candidates.get(resource.id, {}), l4_rules.get(resource.id, {}))
+        joined = _joined(resource, named.get(resource.id, ()), policies)
+        listener = Listener(resource, candidates.get(resource.id, {}), l4_rules.get(resource.id, {}), joined)
         family = _FAMILIES[resource.protocol]
         # Hostnames are nothing that TCP and UDP know.
         hostname = resource.hostname if family in {Family.HTTP, Family.TLS} else ""
@@ -237,6 +245,24 @@ def _sockets(
             else:
                 socket.listeners[hostname] = listener
     return sockets
+
+
+def _joined(
+    listener: ir.Listener, named: Iterable[tuple[str, ...]], policies: dict[str, ir.Policy]
+) -> dict[tuple[str, ...], tuple[ir.StanzaBase, ...]]:
+    """What holds for the rules of a listener, by the policies that they name."""
+    is_http = listener.protocol in {ir.ListenerProtocol.HTTP, ir.ListenerProtocol.HTTPS}
+    place = "http_rule" if is_http else "l4_rule"
+    # What is not there is told as a reason.
+    above = [policies[name] for name in listener.policies if name in policies]
+    return {
+        names: tuple(
+            policy
+            for policy in join(above, (policies[name] for name in names if name in policies))
+            if place in policy.acts_on
+        )
+        for names in named
+    }
 
 
 def _socket_keys(listener: ir.Listener) -> list[SocketKey]:
@@ -279,7 +305,7 @@ def _is_tls_invalid(policies: Iterable[ir.Policy]) -> bool:
     return found is not None and found.invalid
 
 
-def _check_references(resources: ir.Resources, reasons: list[str]) -> None:
+def _check_references(resources: ir.Resources, secrets: ir.Secrets, reasons: list[str]) -> None:
     listeners = {listener.id for listener in resources.listeners}
     backends = {backend.id for backend in resources.backends}
     for rule in resources.http_rules:
@@ -298,10 +324,10 @@ def _check_references(resources: ir.Resources, reasons: list[str]) -> None:
         for endpoint in resources.endpoints
         if endpoint.backend not in backends
     )
-    _check_policies(resources, reasons)
+    _check_policies(resources, secrets, reasons)
 
 
-def _check_policies(resources: ir.Resources, reasons: list[str]) -> None:
+def _check_policies(resources: ir.Resources, secrets: ir.Secrets, reasons: list[str]) -> None:
     policies = {policy.id: policy for policy in resources.policies}
     naming: tuple[tuple[str, Iterable[ir.Listener | ir.HttpRule | ir.L4Rule | ir.Backend]], ...] = (
         ("listener", resources.listeners),
@@ -316,6 +342,18 @@ def _check_policies(resources: ir.Resources, reasons: list[str]) -> None:
                     reasons.append(f"{kind} {owner.id}: names the unknown policy {name}")
                 elif kind not in policies[name].acts_on:
                     reasons.append(f"{kind} {owner.id}: names the policy {name}, which has no meaning there")
+    there = {
+        "trust": {item.id for item in resources.trust},
+        "backends": {item.id for item in resources.backends},
+        "policy_secrets": {item.id for item in secrets.policy_secrets},
+    }
+    for policy in resources.policies:
+        if isinstance(policy, ir.StanzaBase):
+            reasons.extend(
+                f"policy {policy.id}: needs the {section} {name}, which is not there"
+                for section, name in policy.needs()
+                if name not in there[section]
+            )
 
 
 def _backends_of(rule: ir.HttpRule) -> Iterator[str]:

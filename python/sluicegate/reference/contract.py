@@ -5,7 +5,7 @@ Header values are text that stands for bytes, as UTF-8; bytes that are no UTF-8 
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct, field
@@ -25,6 +25,22 @@ class Reply(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     headers: Headers = ()
 
 
+class Identity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who asks, proved.
+
+    Attributes:
+        proof: how.
+        user: name, subject, or id of the client.
+        claims: of a token.
+        scopes: of a token.
+    """
+
+    proof: Literal["certificate", "apiKey", "jwt", "basic", "external"]
+    user: str = ""
+    claims: dict[str, Any] = field(default_factory=dict)
+    scopes: tuple[str, ...] = ()
+
+
 class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request to decide on.
 
@@ -39,6 +55,8 @@ class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         headers: the fields without `Host`.
         entropy: stands for the random numbers, 64 bits.
         response: a backend's answer to run through the response filters.
+        from_: the address of who asks; None: nobody can say.
+        identity: who is taken to have proved who they are.
     """
 
     bind_port: int
@@ -51,6 +69,8 @@ class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     headers: Headers = ()
     entropy: int = 0
     response: Reply | None = None
+    from_: str | None = field(name="from", default=None)
+    identity: Identity | None = None
 
 
 class Connection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,6 +82,7 @@ class Connection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         address: the address that the socket is bound to; empty: the first socket with that port.
         sni: the server name of the ClientHello.
         entropy: stands for the random numbers, 64 bits.
+        from_: as of a request.
     """
 
     transport: Literal["tcp", "udp"]
@@ -69,6 +90,7 @@ class Connection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     address: str = ""
     sni: str | None = None
     entropy: int = 0
+    from_: str | None = field(name="from", default=None)
 
 
 class Message(Struct, frozen=True, kw_only=True):
@@ -78,6 +100,15 @@ class Message(Struct, frozen=True, kw_only=True):
     authority: str
     target: str
     headers: Headers
+
+
+class Said(Struct, frozen=True, kw_only=True):
+    """What one policy said: kind, stanza, the object (`<kind>/<namespace>/<name>`), and `pass`, `deny` or `asked`."""
+
+    kind: str
+    stanza: str
+    from_: str = field(name="from")
+    verdict: str
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -94,6 +125,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     request: Message | None = None
     mirrors: tuple[str, ...] = ()
     response: Reply | None = None
+    policies: tuple[Said, ...] = ()
 
 
 class _Transport(Struct, frozen=True):

@@ -10,10 +10,12 @@ from msgspec import Struct
 
 from sluicegate import ir
 
-from .contract import Decision, Headers, Message, Reply, Request
+from .contract import Decision, Headers, Message, Reply, Request, Said
 from .cors import is_preflight, preflight, with_cors
+from .credentials import without_credentials
 from .filters import edited_response, forwarded, location, mirrors
 from .match import Found, Head
+from .policies import Facts, Passage, judge, owned_fields, spelling
 from .table import Listener, Table
 
 
@@ -40,31 +42,76 @@ def respond(status: int, reason: str, listener: Listener | None = None, headers:
 
 def act(table: Table, routed: Routed) -> Decision:
     """Run the rule's steps; the first that answers ends it."""
-    candidate = routed.found.candidate
-    decision = _answer(routed) or _forward(table, routed)
+    candidate, passage = routed.found.candidate, Passage()
+    said: tuple[Said, ...] = ()
+    decision = _before_policies(routed)
+    if decision is None:
+        routed, said, decision = _ask_policies(routed, passage)
+    if decision is None:
+        decision = _redirect(routed) or _forward(table, routed, passage)
     if decision.outcome == "respond" and decision.response is not None and not candidate.rule.invalid:
         response = _own(decision, decision.response, candidate.rule.filters, routed.request.headers)
         decision = msgspec.structs.replace(decision, response=response)
-    return msgspec.structs.replace(decision, rule=candidate.rule.id, match_index=candidate.match_index)
+    if decision.response is not None and passage.respond:
+        response = msgspec.structs.replace(decision.response, headers=(*decision.response.headers, *passage.respond))
+        decision = msgspec.structs.replace(decision, response=response)
+    return msgspec.structs.replace(decision, rule=candidate.rule.id, match_index=candidate.match_index, policies=said)
 
 
-def _answer(routed: Routed) -> Decision | None:
-    """Steps 1 to 3: what is answered without a backend."""
+def _before_policies(routed: Routed) -> Decision | None:
+    """Steps 1 and 2. A preflight asks for what the browser may ask, and carries no credentials."""
     rule, listener, headers = routed.found.candidate.rule, routed.listener, routed.request.headers
     if rule.invalid:
         return respond(500, "rule_invalid", listener)
     cors = _first(ir.Cors, rule.filters)
     if cors is not None and is_preflight(routed.head, headers):
         return respond(204, "cors_preflight", listener, preflight(cors, headers))
-    redirect = _first(ir.Redirect, rule.filters)
-    if redirect is not None:
-        target = location(redirect, listener.resource, routed.head, routed.found)
-        return respond(redirect.status, "redirect", listener, (("location", target),))
     return None
 
 
-def _forward(table: Table, routed: Routed) -> Decision:
-    """Steps 4 and 5: the backend, then the filters of the rule and of the backendRef."""
+def _ask_policies(routed: Routed, passage: Passage) -> tuple[Routed, tuple[Said, ...], Decision | None]:
+    """Step 3: the request without what policies may set, what they said, and the answer of one that refuses."""
+    rule, listener, request, head = routed.found.candidate.rule, routed.listener, routed.request, routed.head
+    policies = listener.policies.get(rule.policies, ())
+    if not policies:
+        return routed, (), None
+    owned = owned_fields(policies)
+    headers = tuple(field for field in request.headers if spelling(field[0]) not in owned)
+    length = next((value for name, value in request.headers if name.lower() == "content-length"), "")
+    facts = Facts(
+        address=request.from_,
+        method=request.method,
+        scheme="https" if listener.resource.protocol is ir.ListenerProtocol.HTTPS else "http",
+        host=head.host,
+        authority=routed.authority,
+        path=head.path,
+        query=head.query,
+        headers=headers,
+        sni=request.sni,
+        listener=listener.resource.id,
+        route=rule.route,
+        rule=rule.id,
+        body_length=int(length) if length.isascii() and length.isdigit() else None,
+        assumed=request.identity,
+    )
+    said, denial = judge(policies, facts, passage)
+    routed = msgspec.structs.replace(routed, request=msgspec.structs.replace(request, headers=headers))
+    answer = None if denial is None else respond(denial.status, denial.reason, listener, denial.headers)
+    return routed, said, answer
+
+
+def _redirect(routed: Routed) -> Decision | None:
+    """Step 4: what a filter answers."""
+    rule, listener = routed.found.candidate.rule, routed.listener
+    redirect = _first(ir.Redirect, rule.filters)
+    if redirect is None:
+        return None
+    target = location(redirect, listener.resource, routed.head, routed.found)
+    return respond(redirect.status, "redirect", listener, (("location", target),))
+
+
+def _forward(table: Table, routed: Routed, passage: Passage) -> Decision:
+    """Steps 5 and 6: the backend, then the filters of the rule and of the backendRef."""
     request, rule, listener = routed.request, routed.found.candidate.rule, routed.listener
     index = pick(rule.backends, request.entropy)
     if index is None:
@@ -76,7 +123,10 @@ def _forward(table: Table, routed: Routed) -> Decision:
     if not backend.endpoints:
         return msgspec.structs.replace(respond(503, "no_endpoint", listener), backend=index)
     filters = (*rule.filters, *weighted.filters)
-    sent = Message(method=request.method, authority=routed.authority, target=request.target, headers=request.headers)
+    headers, query = without_credentials(passage, request.headers, routed.head.query)
+    headers = (*headers, *passage.forward)
+    sent = Message(method=request.method, authority=routed.authority, target=request.target, headers=headers)
+    head = msgspec.structs.replace(routed.head, query=query)
     return Decision(
         outcome="forward",
         status=0,
@@ -84,7 +134,7 @@ def _forward(table: Table, routed: Routed) -> Decision:
         listener=listener.resource.id,
         backend=index,
         endpoints=backend.endpoints,
-        request=forwarded(sent, filters, routed.head, routed.found),
+        request=forwarded(sent, filters, head, routed.found),
         mirrors=mirrors(filters, request.entropy),
         response=None if request.response is None else _response(request.response, filters, request.headers),
     )

@@ -9,6 +9,7 @@ from sluicegate import ir
 from .contract import Connection, Decision
 from .decision import pick
 from .listener import answers_requests, hostnames_of, listener_of, socket_of
+from .policies import Facts, Passage, judge
 from .table import Backend, Family, Listener, Table
 
 #: Sockets that no request comes in by.
@@ -29,8 +30,19 @@ def connect(table: Table, connection: Connection) -> Decision:
     rule = _rule(listener, server_name)
     if rule is None:
         return _close("no_route", listener)
-    decision = _forward(table, listener, rule, connection.entropy)
-    return msgspec.structs.replace(decision, rule=rule.id)
+    facts = Facts(
+        address=connection.from_,
+        sni=server_name or None,
+        listener=listener.resource.id,
+        route=rule.route,
+        rule=rule.id,
+    )
+    said, denial = judge(listener.policies.get(rule.policies, ()), facts, Passage())
+    if denial is not None:
+        decision = _close(denial.reason, listener)
+    else:
+        decision = _forward(table, listener, rule, connection.entropy)
+    return msgspec.structs.replace(decision, rule=rule.id, policies=said)
 
 
 def _close(reason: str, listener: Listener | None = None, backend: int | None = None) -> Decision:

@@ -136,10 +136,10 @@ def first_parameters(query: str | None) -> dict[bytes, bytes]:
     if query is not None:
         for pair in query.encode().split(b"&"):
             name, _, value = pair.partition(b"=")
-            parameters.setdefault(_decoded(name), _decoded(value))
+            parameters.setdefault(decoded(name), decoded(value))
     return parameters
 
 
-def _decoded(text: bytes) -> bytes:
+def decoded(text: bytes) -> bytes:
     """Percent-decoding with `+` as space; a broken escape stays as it is."""
     return _ESCAPE.sub(lambda escape: bytes.fromhex(escape[1].decode()), text.replace(b"+", b" "))

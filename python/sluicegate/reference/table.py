@@ -82,11 +82,13 @@ class Listener(Struct, frozen=True):
         resource: as it was sent.
         candidates: of HTTP and HTTPS: the sorted candidates of each hostname of a route (empty: any).
         l4_rules: of TLS, TCP and UDP: the rule that takes connections, by hostname of its route (empty: any).
+        policies: what holds for rules, by the policies that they name.
     """
 
     resource: ir.Listener
     candidates: dict[str, tuple[Candidate, ...]]
     l4_rules: dict[str, ir.L4Rule]
+    policies: dict[tuple[str, ...], tuple[ir.StanzaBase, ...]]
 
 
 class Socket(Struct, frozen=True):

@@ -12,6 +12,7 @@ Outcome = Literal["forward", "respond", "close"]
 Reason = Literal[
     "backend_invalid",
     "bad_request",
+    "body_too_large",
     "cors_preflight",
     "forwarded",
     "method_not_allowed",
@@ -20,6 +21,7 @@ Reason = Literal[
     "no_endpoint",
     "no_listener",
     "no_route",
+    "policy_invalid",
     "redirect",
     "rule_invalid",
 ]
@@ -65,6 +67,23 @@ class WeightedBackend(msgspec.Struct, frozen=True, kw_only=True):
     weight: int
 
 
+class PolicyVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What one policy says.
+
+    Attributes:
+        kind: of the policy.
+        stanza: the part of it that holds.
+        policy: such as `ClientPolicy/default/uploads`.
+        verdict: `pass`, `deny`, or `asked`: only whom the gateway would ask can say, or what it has counted; a decision
+            takes that for `pass`.
+    """
+
+    kind: str
+    stanza: str
+    policy: str = msgspec.field(name="from")
+    verdict: Literal["pass", "deny", "asked"]
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """What the gateway does with a request or a connection.
 
@@ -82,6 +101,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         request: as it is forwarded; None for a connection.
         mirrors: backends that get a copy.
         response: what the gateway answers.
+        policies: what policies say, in their order, up to the first that refuses.
     """
 
     outcome: Outcome
@@ -97,3 +117,4 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     request: Forwarded | None = None
     mirrors: tuple[str, ...] = ()
     response: Answer | None = None
+    policies: tuple[PolicyVerdict, ...] = ()

@@ -9,7 +9,7 @@ from sluicegate.controller.api import Code, Diagnostic, Severity
 from sluicegate.controller.translate import DEFAULT_CONTROLLER_NAME
 from sluicegate.engine.limits import PathNormalization
 
-from .decision import Answer, Decision, Forwarded, Outcome, Reason, WeightedBackend
+from .decision import Answer, Decision, Forwarded, Outcome, PolicyVerdict, Reason, WeightedBackend
 from .offline import Offline, load_offline
 from .request import Connection, Headers, Request, RequestError, parse_request
 from .table import Table
@@ -25,6 +25,7 @@ __all__ = [
     "Headers",
     "Outcome",
     "PathNormalization",
+    "PolicyVerdict",
     "Reason",
     "Request",
     "RequestError",

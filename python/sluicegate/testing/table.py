@@ -10,7 +10,7 @@ from sluicegate import ir
 from sluicegate.engine.limits import PathNormalization
 from sluicegate.engine.native import RouteTable
 
-from .decision import Answer, Decision, Forwarded, Outcome, Reason, WeightedBackend
+from .decision import Answer, Decision, Forwarded, Outcome, PolicyVerdict, Reason, WeightedBackend
 from .request import Connection, Request
 
 
@@ -28,6 +28,7 @@ class _Native(msgspec.Struct, frozen=True):
     request: Forwarded | None
     mirrors: tuple[str, ...]
     response: Answer | None
+    policies: tuple[PolicyVerdict, ...]
 
 
 class Table:
@@ -63,6 +64,7 @@ class Table:
             request=found.request,
             mirrors=found.mirrors,
             response=found.response,
+            policies=found.policies,
         )
 
     def rule(self, decision: Decision) -> ir.HttpRule | ir.L4Rule | None:

@@ -13,9 +13,9 @@ pub mod websocket_handshake;
 pub use exchange::Switched;
 
 use crate::message::response_filters::ResponseEdits;
-use crate::policy::BodyLimit;
 use crate::upstream::Route;
 use outbound::Outbound;
+use route::policy::BodyLimit;
 use route::table::{Backend, Endpoint, Retry, Timeouts};
 use smallvec::SmallVec;
 use std::sync::Arc;

@@ -1,13 +1,13 @@
-//! The body of a request on its way: what may be sent more than once, and no more than `policy/body_limit.rs` allows.
+//! The body of a request on its way: what may be sent more than once, and no more than the chain of its rule allows.
 //!
 //! It is kept on the way, within bounds: a request is never held back for it, and what a backend says before the body is
 //! whole (100-continue, a refusal) reaches the client at once. What outgrows the bounds is sent once.
 
 use crate::io::watchdog::Progress;
 use crate::message::body::{BodyError, BodySink, BodySource, Piece};
-use crate::policy::BodyLimit;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
+use route::policy::BodyLimit;
 use smallvec::SmallVec;
 use std::task::{Context, Poll, ready};
 

@@ -5,19 +5,21 @@ use crate::error::ErrorCode;
 use crate::io::Reset;
 use crate::io::watchdog::Watchdog;
 use crate::message::client::Client;
-use crate::policy::{BodyLimit, Chain, Gate, Step, Verdict};
+use crate::policy::{Chain, Gate, Outcome, Step};
 use crate::worker::{Generation, Worker};
 use bytes::Bytes;
 use codec::Buffer;
 use h2::client::SendRequest;
 use http::Request;
 use route::ir::Transport;
+use route::policy::BodyLimit;
 use route::table::{NoTags, SocketKey, State};
 use serde_json::json;
 use std::cell::RefCell;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpStream};
@@ -103,15 +105,15 @@ async fn client(steps: Vec<Step>, request_ms: Option<u64>) -> (Client, Backend) 
         "backends": [{"id": "b"}],
         "endpoints": [{"id": id, "backend": "b", "address": backend.address.ip(), "port": backend.address.port()}]}});
     let table = State::default().apply(serde_json::from_value(transaction).unwrap(), &NoTags).unwrap();
-    let generation = Generation { table, chain: Chain::new(steps), ..Generation::default() };
+    let generation = Generation { table, chain: Some(Arc::new(Chain::new(steps))), ..Generation::default() };
     let socket = SocketKey { transport: Transport::Tcp, address: None, port: 80 };
     let worker = Worker::alone(generation).unwrap();
     (Client::new(worker, ([192, 0, 2, 1], 1).into(), socket, None), backend)
 }
 
 /// Two gates: what goes on is what was kept, twice.
-fn gates(verdict: Verdict) -> (Vec<Step>, [Gate; 2]) {
-    let gates = [Gate::new(Verdict::Continue), Gate::new(verdict)];
+fn gates(outcome: Outcome) -> (Vec<Step>, [Gate; 2]) {
+    let gates = [Gate::new(Outcome::Pass), Gate::new(outcome)];
     (gates.iter().cloned().map(Step::Gate).collect(), gates)
 }
 
@@ -156,7 +158,7 @@ fn http1_requests_survive_a_wait() {
         let (head, body) = first.split_at(first.len() - 5);
         // Pipelined; behind a request that waits; a body that comes while its head waits.
         for pieces in [&[(0, whole.as_str())][..], &[(0, first), (1, rest)], &[(0, head), (1, body), (0, rest)]] {
-            let (steps, gates) = gates(Verdict::Continue);
+            let (steps, gates) = gates(Outcome::Pass);
             let (received, asked) = over_http1(steps, &gates, pieces).await;
             assert_eq!(asked, ["POST /a x=1 hello", "GET /b?c x=2 ", "PUT /d x=3 abcde"]);
             for (answer, asked) in received.split("HTTP/1.1 200").skip(1).zip(&asked) {
@@ -176,7 +178,7 @@ fn http1_requests_are_denied_after_a_wait() {
         let last = "GET /b HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n";
         // A body that is there with its head costs the connection nothing; one that is not ends it.
         for (sent, answers) in [([get, last].concat(), 2), ([whole, last].concat(), 2), (broken.to_owned(), 1)] {
-            let (steps, gates) = gates(Verdict::Deny(ErrorCode::BodyTooLarge));
+            let (steps, gates) = gates(Outcome::deny(ErrorCode::BodyTooLarge));
             let (received, asked) = over_http1(steps, &gates, &[(0, &sent)]).await;
             assert_eq!((received.matches("HTTP/1.1 413").count(), asked.len()), (answers, 0), "{received}");
             assert_eq!(received.matches("connection: close").count(), 1, "{received}");
@@ -191,11 +193,11 @@ fn steps_go_in_their_order() {
         let length = "POST /a HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\n";
         let chunked = "POST /a HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
         // The limit answers before anybody is asked; or behind the wait, for what is told and for what streams.
-        let before = vec![limit(), Step::Gate(Gate::new(Verdict::Continue))];
+        let before = vec![limit(), Step::Gate(Gate::new(Outcome::Pass))];
         let (received, asked) = over_http1(before, &[], &[(0, length)]).await;
         assert!(received.starts_with("HTTP/1.1 413") && asked.is_empty(), "{received}");
         for sent in [length, chunked] {
-            let gate = Gate::new(Verdict::Continue);
+            let gate = Gate::new(Outcome::Pass);
             let behind = vec![Step::Gate(gate.clone()), limit()];
             let (received, asked) = over_http1(behind, &[gate], &[(0, sent)]).await;
             assert!(received.starts_with("HTTP/1.1 413") && asked.is_empty(), "{received}");
@@ -206,7 +208,7 @@ fn steps_go_in_their_order() {
 #[test]
 fn a_wait_ends_with_the_time_of_its_rule() {
     run(async {
-        let (client, backend) = client(vec![Step::Gate(Gate::new(Verdict::Continue))], Some(50)).await;
+        let (client, backend) = client(vec![Step::Gate(Gate::new(Outcome::Pass))], Some(50)).await;
         let (near, mut far) = duplex(1024);
         let serving = tokio::task::spawn_local(async move {
             http1::serve(&client, near, Buffer::new(), None, Watchdog::default()).await;
@@ -223,7 +225,7 @@ fn a_wait_ends_with_the_time_of_its_rule() {
 #[test]
 fn a_client_that_leaves_ends_its_wait() {
     run(async {
-        let gate = Gate::new(Verdict::Continue);
+        let gate = Gate::new(Outcome::Pass);
         let (client, backend) = client(vec![Step::Gate(gate.clone())], None).await;
         let (near, mut far) = duplex(1024);
         let serving = tokio::task::spawn_local(async move {
@@ -250,7 +252,7 @@ async fn over_http2(steps: Vec<Step>) -> (SendRequest<Bytes>, [JoinHandle<()>; 2
 #[test]
 fn http2_requests_survive_a_wait() {
     run(async {
-        let (steps, gates) = gates(Verdict::Continue);
+        let (steps, gates) = gates(Outcome::Pass);
         let (mut sender, _, backend) = over_http2(steps).await;
         let mut waiting = Vec::new();
         let bodies = ["", "hello", "", "a second body"];
@@ -283,7 +285,7 @@ fn http2_requests_survive_a_wait() {
 fn http2_requests_are_denied_or_given_up_while_they_wait() {
     run(async {
         for given_up in [false, true] {
-            let (steps, gates) = gates(Verdict::Deny(ErrorCode::BodyTooLarge));
+            let (steps, gates) = gates(Outcome::deny(ErrorCode::BodyTooLarge));
             let (mut sender, tasks, backend) = over_http2(steps).await;
             let request = Request::builder().uri("http://a.test/").body(()).unwrap();
             let (response, mut stream) = sender.send_request(request, !given_up).unwrap();

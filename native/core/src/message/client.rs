@@ -15,6 +15,7 @@ pub struct Client {
     pub tls: Option<Handshake>,
     /// The peer is a proxy that the operator trusts: its forwarding fields are extended instead of replaced.
     pub trusted: bool,
+    pub address: IpAddr,
     /// The peer's address as text, for `X-Forwarded-For` and the log.
     pub address_text: String,
     pub life: Life,
@@ -25,7 +26,7 @@ impl Client {
         let address = peer.ip().to_canonical();
         let trusted = worker.settings().trusts(address);
         let life = Life::begin(&worker);
-        Self { worker, socket, tls, trusted, life, address_text: text_of(address) }
+        Self { worker, socket, tls, trusted, life, address, address_text: text_of(address) }
     }
 
     pub fn scheme(&self) -> &'static str {

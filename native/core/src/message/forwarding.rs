@@ -39,7 +39,14 @@ impl Client {
         }
     }
 
-    /// Who asks: the peer, or, where that is a trusted proxy, the last of those it names that is none.
+    /// Who asks, for policies: the peer, or whom a trusted proxy names. `None`: it names nobody that could be read, so nobody
+    /// can say.
+    pub fn asking(&self, fields: &[Field<'_>]) -> Option<IpAddr> {
+        let named = || fields.iter().any(|field| field.name.eq_ignore_ascii_case(b"x-forwarded-for"));
+        if self.trusted && named() { self.origin(fields) } else { Some(self.address) }
+    }
+
+    /// Whom the peer asks for, where that is a trusted proxy: the last of those it names that is none.
     pub fn origin(&self, fields: &[Field<'_>]) -> Option<IpAddr> {
         if !self.trusted {
             return None;

@@ -7,13 +7,12 @@ use super::reply::{Reply, ReplySink};
 use super::response_filters::ResponseEdits;
 use crate::error::ErrorCode;
 use crate::io::watchdog::Watchdog;
+use crate::policy::Denial;
 use codec::{Field, Framing};
+use route::policy::AnswerField;
 use smallvec::SmallVec;
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// One field of an answer.
-pub type AnswerField = (&'static str, Vec<u8>);
 
 /// A whole response of our own. Statuses and sentences of errors: `error.rs`.
 #[derive(Debug)]
@@ -24,11 +23,13 @@ pub struct Answer {
     pub fields: SmallVec<[AnswerField; 6]>,
     /// The answer is a gRPC status and nothing else (`Trailers-Only`).
     pub grpc: Option<End>,
+    /// In place of the line that says the error.
+    pub body: Option<Vec<u8>>,
 }
 
 impl Answer {
     pub fn error(code: ErrorCode) -> Self {
-        Self { status: code.status(), code: Some(code), fields: SmallVec::new(), grpc: None }
+        Self { status: code.status(), code: Some(code), fields: SmallVec::new(), grpc: None, body: None }
     }
 
     /// An error in the protocol that the client speaks.
@@ -36,15 +37,22 @@ impl Answer {
         let Some(_) = end.status().filter(|_| grpc) else {
             return Self::error(end.code);
         };
-        Self { status: 200, code: Some(end.code), fields: SmallVec::new(), grpc: Some(end) }
+        Self { status: 200, code: Some(end.code), fields: SmallVec::new(), grpc: Some(end), body: None }
+    }
+
+    /// What a policy refuses, in the protocol that the client speaks.
+    pub fn denial(denial: Denial, grpc: bool) -> Self {
+        let answer = Self::failure(End { code: denial.code, reset: None }, grpc);
+        let status = denial.status.filter(|_| answer.grpc.is_none()).unwrap_or(answer.status);
+        Self { status, fields: denial.fields.into(), body: denial.body, ..answer }
     }
 
     pub fn with_status(status: u16) -> Self {
-        Self { status, code: None, fields: SmallVec::new(), grpc: None }
+        Self { status, code: None, fields: SmallVec::new(), grpc: None, body: None }
     }
 
     /// Send head and body; `edits`: what the rule's filters do to its responses. An error's body is one line of text for
-    /// people: code and meaning, nothing about backends.
+    /// people: code and meaning, nothing about backends; unless it has another one, whose type is among its fields.
     ///
     /// # Errors
     /// The client cannot be reached.
@@ -54,11 +62,12 @@ impl Answer {
         head_request: bool,
         edits: &ResponseEdits<'_>,
     ) -> Result<(), BodyError> {
-        let body = self.code.filter(|_| self.grpc.is_none());
-        let body = body.map(|code| format!("{}: {}\n", code.name(), code.meaning()));
+        let line = self.code.filter(|_| self.grpc.is_none() && self.body.is_none());
+        let line = line.map(|code| format!("{}: {}\n", code.name(), code.meaning()).into_bytes());
+        let body = self.body.as_ref().filter(|_| self.grpc.is_none()).or(line.as_ref());
         let status = self.grpc.and_then(|end| end.status().map(|status| (status.to_string(), end.message())));
         let mut fields: SmallVec<[Field<'_>; 8]> = SmallVec::new();
-        if body.is_some() {
+        if line.is_some() {
             fields.push(Field { name: b"content-type", value: b"text/plain; charset=utf-8" });
         }
         if let Some((status, message)) = &status {
@@ -67,7 +76,7 @@ impl Answer {
             fields.push(Field { name: grpc::MESSAGE.as_bytes(), value: message.as_bytes() });
         }
         fields.extend(self.fields.iter().map(|(name, value)| Field { name: name.as_bytes(), value }));
-        let length = body.as_ref().map_or(0, String::len) as u64;
+        let length = body.map_or(0, Vec::len) as u64;
         let framing = if length == 0 || head_request { Framing::Empty } else { Framing::Length(length) };
         edits.with(&fields, |fields| {
             client.head(&Reply {
@@ -78,8 +87,8 @@ impl Answer {
                 announced_length: (length > 0).then_some(length),
             })
         })?;
-        if let (Some(body), false) = (&body, head_request) {
-            client.write(Piece::Borrowed(body.as_bytes())).await?;
+        if let (Some(body), false) = (body, head_request) {
+            client.write(Piece::Borrowed(body)).await?;
         }
         client.finish(None).await
     }
@@ -206,7 +215,7 @@ mod tests {
     #[tokio::test]
     async fn redirects() {
         let mut answer = Answer::with_status(302);
-        answer.fields.push(("location", b"https://a.test/".to_vec()));
+        answer.fields.push(("location".into(), b"https://a.test/".to_vec()));
         assert_eq!(given(answer, false).await, "302 Empty None\nlocation: https://a.test/\n");
     }
 

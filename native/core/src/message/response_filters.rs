@@ -1,6 +1,7 @@
 //! The response filters of a rule and its backend, ready for whatever head comes back.
 
 use codec::Field;
+use route::policy::AnswerField;
 use route::resolve::{CorsFields, set_cors};
 use route::table::{EditedFields, Filters};
 
@@ -10,21 +11,28 @@ pub struct ResponseEdits<'g> {
     /// Those that have any edits.
     filters: [Option<&'g Filters>; 2],
     cors: CorsFields,
+    /// What policies add, behind all edits.
+    appended: Vec<AnswerField>,
 }
 
 impl<'g> ResponseEdits<'g> {
     /// Of an answer that a rule gives without a backend; `cors`: the fields that it does not have yet.
     pub fn of_rule(rule: &'g Filters, cors: CorsFields) -> Self {
-        Self { filters: [editing(rule), None], cors }
+        Self { filters: [editing(rule), None], cors, appended: Vec::new() }
     }
 
     pub fn new(rule: &'g Filters, backend: &'g Filters, cors: CorsFields) -> Self {
-        Self { filters: [editing(rule), editing(backend)], cors }
+        Self { filters: [editing(rule), editing(backend)], cors, appended: Vec::new() }
+    }
+
+    /// The same, and policies add these.
+    pub fn appending(self, appended: Vec<AnswerField>) -> Self {
+        Self { appended, ..self }
     }
 
     /// Call `then` with the edited fields; without edits, with the very ones given.
     pub fn with<R>(&self, fields: &[Field<'_>], then: impl FnOnce(&[Field<'_>]) -> R) -> R {
-        if self.filters.iter().all(Option::is_none) && self.cors.is_empty() {
+        if self.filters.iter().all(Option::is_none) && self.cors.is_empty() && self.appended.is_empty() {
             return then(fields);
         }
         let mut edited: EditedFields<'_> = fields.iter().copied().collect();
@@ -32,6 +40,7 @@ impl<'g> ResponseEdits<'g> {
             edits.apply(&mut edited);
         }
         set_cors(&mut edited, &self.cors);
+        edited.extend(self.appended.iter().map(|(name, value)| Field { name: name.as_bytes(), value }));
         then(&edited)
     }
 }
@@ -50,7 +59,7 @@ mod tests {
         let fields: Vec<Field<'_>> =
             sent.iter().map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() }).collect();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        ResponseEdits { filters: [None, None], cors }.with(&fields, |fields| {
+        ResponseEdits { filters: [None, None], cors, appended: Vec::new() }.with(&fields, |fields| {
             fields.iter().map(|field| format!("{}: {}", text(field.name), text(field.value))).collect()
         })
     }

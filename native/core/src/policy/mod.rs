@@ -1,46 +1,104 @@
-//! What has to hold before a request goes to a backend: the chain of its rule, step by step.
+//! What has to hold before a request goes on: the chain of its rule, step by step.
 //!
-//! Here a step is what it says, compiled; it is run where a request is admitted (`request/admit.rs`). Most steps are done at
+//! Here a step is what it says, compiled; it is run where a request is admitted (`request/admit.rs`). What policies say without
+//! asking anybody is `route::policy`, the same for `decide`; what counts, remembers or asks is here. Most steps are done at
 //! once. One that has to ask somebody waits: only then the head is copied and a future is boxed. A rule without policies
 //! costs one branch.
 
-mod body_limit;
+mod chain;
+#[cfg(test)]
+mod gate;
+mod running;
 
-pub use body_limit::BodyLimit;
+pub use chain::{Admission, Chain, prepare};
+#[cfg(test)]
+pub use gate::Gate;
+pub use running::Running;
 
 use crate::error::ErrorCode;
-use codec::Framing;
+use route::policy::{self, AnswerField, BodyLimit, Compiled, Facts, Passage, Reason, Verdict};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-/// What a step thinks of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    Continue,
-    /// The gateway answers with this.
-    Deny(ErrorCode),
+/// How a request is refused.
+#[derive(Debug, Clone)]
+pub struct Denial {
+    pub code: ErrorCode,
+    /// In place of the code's own.
+    pub status: Option<u16>,
+    pub fields: Vec<AnswerField>,
+    /// In place of the line that says the code.
+    pub body: Option<Vec<u8>>,
 }
 
-/// A verdict that somebody has to be asked for.
-pub type Asked = Pin<Box<dyn Future<Output = Verdict>>>;
+impl From<ErrorCode> for Denial {
+    fn from(code: ErrorCode) -> Self {
+        Self { code, status: None, fields: Vec::new(), body: None }
+    }
+}
+
+impl From<policy::Denial> for Denial {
+    fn from(denial: policy::Denial) -> Self {
+        let code = match denial.reason {
+            Reason::BodyTooLarge => ErrorCode::BodyTooLarge,
+            Reason::PolicyInvalid => ErrorCode::PolicyInvalid,
+        };
+        Self { status: denial.status, fields: denial.fields, ..code.into() }
+    }
+}
+
+/// What a step thinks of a request.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    Pass,
+    Deny(Box<Denial>),
+}
+
+impl Outcome {
+    pub fn deny(denial: impl Into<Denial>) -> Self {
+        Self::Deny(Box::new(denial.into()))
+    }
+}
+
+/// What somebody who was asked has said.
+#[derive(Debug)]
+pub struct Answered {
+    pub outcome: Outcome,
+    /// What was found out by that, in addition to what was known.
+    pub found: Passage,
+}
+
+/// An answer that somebody has to be asked for.
+pub type Asked = Pin<Box<dyn Future<Output = Answered>>>;
 
 /// How far a step came.
 pub enum StepResult {
-    Done(Verdict),
+    Done(Outcome),
     #[cfg_attr(not(test), expect(dead_code, reason = "no policy asks anybody yet; tests do"))]
     Wait(Asked),
 }
 
-/// What a step may look at.
-#[derive(Debug, Clone, Copy)]
-pub struct Facts {
-    pub framing: Framing,
+/// When a step has its turn, whatever the order of the policies: who floods is stopped before anybody has to verify a
+/// password, and nobody is asked about a request that others refuse anyway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(dead_code, reason = "kinds of policies that are to come")]
+pub enum Phase {
+    Body,
+    AddressLimits,
+    Authenticate,
+    Csrf,
+    Authorize,
+    External,
+    IdentityLimits,
 }
 
 /// One step. A closed list: no step is called through a table of functions.
 #[derive(Debug)]
 pub enum Step {
+    /// Done at once, by what `decide` judges by.
+    Judged(Arc<Compiled>),
+    /// Of the settings.
     BodyLimit(BodyLimit),
     /// Asks a test, which shows that a request survives the wait.
     #[cfg(test)]
@@ -48,93 +106,35 @@ pub enum Step {
 }
 
 impl Step {
-    fn run(&self, facts: Facts) -> StepResult {
+    fn phase(&self) -> Phase {
         match self {
-            Self::BodyLimit(limit) => StepResult::Done(limit.check(facts.framing)),
+            Self::Judged(_) | Self::BodyLimit(_) => Phase::Body,
             #[cfg(test)]
-            Self::Gate(gate) => StepResult::Wait(gate.clone().pass()),
+            Self::Gate(_) => Phase::Body,
         }
     }
-}
 
-/// The steps of a request, in their order.
-#[derive(Debug, Default)]
-pub struct Chain {
-    steps: Vec<Step>,
-    body_limit: Option<BodyLimit>,
-}
-
-/// What the chain says, as far as it is known.
-pub enum Admission {
-    Admitted,
-    Denied(ErrorCode),
-    /// The step before `next` has asked; the chain goes on behind it with the verdict.
-    Asked {
-        verdict: Asked,
-        next: usize,
-    },
-}
-
-impl Chain {
-    /// `None` where there are no steps.
-    pub fn new(steps: Vec<Step>) -> Option<Arc<Self>> {
-        let mut body_limit: Option<BodyLimit> = None;
-        for step in &steps {
-            match step {
-                Step::BodyLimit(limit) => body_limit = Some(body_limit.map_or(*limit, |least| least.min(*limit))),
-                #[cfg(test)]
-                Step::Gate(_) => {}
-            }
-        }
-        (!steps.is_empty()).then(|| Arc::new(Self { steps, body_limit }))
-    }
-
-    /// Run the steps from `first` on.
-    pub fn run(&self, first: usize, facts: Facts) -> Admission {
-        for (place, step) in self.steps.iter().enumerate().skip(first) {
-            match step.run(facts) {
-                StepResult::Done(Verdict::Continue) => {}
-                StepResult::Done(Verdict::Deny(code)) => return Admission::Denied(code),
-                StepResult::Wait(verdict) => return Admission::Asked { verdict, next: place + 1 },
-            }
-        }
-        Admission::Admitted
-    }
-
-    /// What the body may have while it streams.
-    pub fn body_limit(&self) -> Option<BodyLimit> {
-        self.body_limit
-    }
-}
-
-/// Where requests wait until a test lets them through.
-#[cfg(test)]
-#[derive(Debug, Clone)]
-pub struct Gate {
-    /// One for each request that has come.
-    pub waiting: Arc<tokio::sync::Semaphore>,
-    /// One for each request that may go on.
-    pub passes: Arc<tokio::sync::Semaphore>,
-    pub verdict: Verdict,
-}
-
-#[cfg(test)]
-impl Gate {
-    pub fn new(verdict: Verdict) -> Self {
-        let closed = || Arc::new(tokio::sync::Semaphore::new(0));
-        Self { waiting: closed(), passes: closed(), verdict }
-    }
-
-    fn pass(self) -> Asked {
-        Box::pin(async move {
-            self.waiting.add_permits(1);
-            let _ = self.passes.acquire().await.map(tokio::sync::SemaphorePermit::forget);
-            self.verdict
+    fn run(&self, facts: &Facts<'_>, passage: &mut Passage) -> StepResult {
+        StepResult::Done(match self {
+            Self::Judged(policy) => match policy.judge(facts, passage) {
+                // Who says that others have to be asked has a step of its own.
+                Verdict::Pass | Verdict::Ask => Outcome::Pass,
+                Verdict::Deny(denial) => Outcome::deny(denial),
+            },
+            Self::BodyLimit(limit) if limit.admits(facts.body_length) => Outcome::Pass,
+            Self::BodyLimit(_) => Outcome::deny(ErrorCode::BodyTooLarge),
+            #[cfg(test)]
+            Self::Gate(gate) => return StepResult::Wait(gate.clone().pass()),
         })
     }
 
-    /// Until a request waits.
-    pub async fn wait(&self) {
-        let _ = self.waiting.acquire().await.map(tokio::sync::SemaphorePermit::forget);
+    /// What it lets a body have while that streams.
+    fn body_limit(&self) -> Option<BodyLimit> {
+        match self {
+            Self::Judged(policy) => policy.body_limit(),
+            Self::BodyLimit(limit) => Some(*limit),
+            #[cfg(test)]
+            Self::Gate(_) => None,
+        }
     }
 }

@@ -1,18 +1,21 @@
 //! From a head to what will be done about it: resolve it, run the chain of its policies, select its backend. No I/O; where
 //! a policy has to ask somebody, the head is kept for later.
 
-use super::select::select;
+use super::select::{Passed, select};
 use crate::dispatch::Forward;
 use crate::error::ErrorCode;
 use crate::message::client::Client;
-use crate::message::grpc::{self, End};
+use crate::message::grpc;
 use crate::message::head::{HttpVersion, Inbound, OwnedHead};
 use crate::message::local_reply::Answer;
 use crate::message::record::Entry;
 use crate::message::response_filters::ResponseEdits;
-use crate::policy::{Admission, Asked, Facts, Verdict};
+use crate::policy::{Admission, Asked, Chain, Denial, Outcome};
 use crate::worker::Generation;
-use route::resolve::{Action, Refused, Request, Workspace, cors_response, resolve};
+use codec::Framing;
+use route::policy::{Facts, Passage};
+use route::resolve::{Action, CorsFields, Refused, Request, Routed, Workspace, cors_response, resolve};
+use route::table::{EditedFields, RequestHead};
 use std::time::Duration;
 
 /// What will be done about a request.
@@ -26,27 +29,32 @@ pub enum Plan<'g> {
 
 /// A request about which somebody was asked.
 pub struct Waiting {
-    pub verdict: Asked,
+    pub answer: Asked,
     pub head: OwnedHead,
     /// Step of the chain that comes next.
     pub next: usize,
+    pub passage: Passage,
     /// Of the whole request, from its start (`HTTPRouteTimeouts.request`).
     pub limit: Option<Duration>,
     pub buffer: Vec<u8>,
 }
 
 /// Where in the chain a request stands.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Place {
     /// Steps that were run.
     pub step: usize,
     /// What the last one of them said.
-    pub verdict: Verdict,
+    pub outcome: Outcome,
+    /// What they left behind.
+    pub passage: Passage,
 }
 
 impl Place {
     /// Of a request that has just come.
-    pub const START: Self = Self { step: 0, verdict: Verdict::Continue };
+    pub fn start() -> Self {
+        Self { step: 0, outcome: Outcome::Pass, passage: Passage::default() }
+    }
 }
 
 /// Decide. `buffer` is memory for the forwarded head. A request about which somebody was asked comes again, with the same
@@ -61,23 +69,23 @@ pub fn admit<'g>(
 ) -> Plan<'g> {
     match try_admit(client, generation, inbound, place, buffer, record) {
         Ok(plan) => plan,
-        Err(Failed { code, edits }) => {
+        Err(Failed { denial, edits }) => {
             // A client that wants a tunnel would take the 200 of gRPC's answers for one.
             let grpc = inbound.upgrade.is_none() && (record.is_of_grpc_rule() || grpc::is_grpc(&inbound.fields));
-            Plan::Answer(Answer::failure(End { code, reset: None }, grpc), edits)
+            Plan::Answer(Answer::denial(denial, grpc), edits)
         }
     }
 }
 
 /// Why a request is not forwarded, and what its rule, where it has one, does to such an answer.
 struct Failed<'g> {
-    code: ErrorCode,
+    denial: Denial,
     edits: ResponseEdits<'g>,
 }
 
 impl From<ErrorCode> for Failed<'_> {
     fn from(code: ErrorCode) -> Self {
-        Self { code, edits: ResponseEdits::default() }
+        Self { denial: code.into(), edits: ResponseEdits::default() }
     }
 }
 
@@ -101,6 +109,7 @@ fn try_admit<'g>(
     };
     let socket = generation.table.socket(client.socket).map(|socket| &**socket);
     let mut space = Workspace::default();
+    let mut kept = EditedFields::new();
     let mut routed = match resolve(socket, &asked, &mut space) {
         Err(Refused::Connect) => return Err(ErrorCode::MethodNotAllowed.into()),
         Err(Refused::BadRequest) => return Err(ErrorCode::BadRequest.into()),
@@ -124,32 +133,84 @@ fn try_admit<'g>(
         Action::Invalid => return Err(ErrorCode::RuleInvalid.into()),
         Action::Preflight(fields) => {
             let mut answer = Answer::with_status(204);
-            answer.fields.extend(fields.into_iter().map(|(name, value)| (name, value.into_bytes())));
+            answer.fields.extend(fields.into_iter().map(|(name, value)| (name.into(), value.into_bytes())));
             return Ok(Plan::Answer(answer, ResponseEdits::of_rule(filters, Vec::new())));
         }
         Action::Answer(own) => Some(own),
         Action::Forward => None,
     };
-    let cors = || filters.cors.as_ref().map_or_else(Vec::new, |cors| cors_response(cors, &routed.head));
-    let failed = |code| Failed { code, edits: ResponseEdits::of_rule(filters, cors()) };
-    if let Some(chain) = &generation.chain {
-        let admission = match place.verdict {
-            Verdict::Continue => chain.run(place.step, Facts { framing: inbound.framing }),
-            Verdict::Deny(code) => Admission::Denied(code),
+    let chain = match routed.listener.policies_of(rule) {
+        None => generation.chain.as_deref(),
+        Some(joined) => match joined.kept.get::<Chain>() {
+            Some(chain) => Some(chain),
+            // Never a request without its policies.
+            None => return Err(ErrorCode::PolicyInvalid.into()),
+        },
+    };
+    let owned = chain.and_then(|chain| chain.without_owned(routed.head.fields, routed.sent_fields, &mut kept));
+    let routed = match owned {
+        Some(sent_fields) => Routed { head: RequestHead { fields: &kept, ..routed.head }, sent_fields, ..routed },
+        None => routed,
+    };
+    let Place { step, outcome, mut passage } = place;
+    if let Some(chain) = chain {
+        let admission = match outcome {
+            Outcome::Pass => chain.run(step, &facts(client, inbound, &routed), &mut passage),
+            Outcome::Deny(denial) => Admission::Denied(*denial),
         };
         match admission {
             Admission::Admitted => {}
-            Admission::Denied(code) => return Err(failed(code)),
-            Admission::Asked { verdict, next } => {
+            Admission::Denied(denial) => {
+                let edits = ResponseEdits::of_rule(filters, cors_of(&routed)).appending(passage.respond);
+                return Err(Failed { denial, edits });
+            }
+            Admission::Asked { answer, next } => {
                 let (head, limit) = (OwnedHead::of(inbound), rule.timeouts.request);
-                return Ok(Plan::Wait(Box::new(Waiting { verdict, head, next, limit, buffer })));
+                return Ok(Plan::Wait(Box::new(Waiting { answer, head, next, passage, limit, buffer })));
             }
         }
     }
     if let Some(own) = own {
         let mut answer = Answer::with_status(own.status);
-        answer.fields.extend(own.fields.into_iter().map(|(name, value)| (name, value.into_bytes())));
-        return Ok(Plan::Answer(answer, ResponseEdits::of_rule(filters, cors())));
+        answer.fields.extend(own.fields.into_iter().map(|(name, value)| (name.into(), value.into_bytes())));
+        let edits = ResponseEdits::of_rule(filters, cors_of(&routed)).appending(passage.respond);
+        return Ok(Plan::Answer(answer, edits));
     }
-    select(client, generation, inbound, &routed, buffer, record).map(Plan::Forward).map_err(failed)
+    let mut passed = Passed { passage, body_limit: chain.and_then(Chain::body_limit) };
+    select(client, generation, inbound, &routed, &mut passed, buffer, record).map(Plan::Forward).map_err(|code| {
+        let edits = ResponseEdits::of_rule(filters, cors_of(&routed)).appending(passed.passage.respond);
+        Failed { denial: code.into(), edits }
+    })
+}
+
+/// The CORS fields of an answer that a rule gives itself.
+fn cors_of(routed: &Routed<'_, '_>) -> CorsFields {
+    let cors = routed.found.rule.filters.cors.as_ref();
+    cors.map_or_else(Vec::new, |cors| cors_response(cors, &routed.head))
+}
+
+/// What policies see of a request.
+fn facts<'r>(client: &'r Client, inbound: &Inbound<'_>, routed: &Routed<'r, 'r>) -> Facts<'r> {
+    let Routed { listener, found, head, .. } = routed;
+    Facts {
+        address: client.asking(&inbound.fields),
+        method: head.method,
+        scheme: client.scheme(),
+        host: head.host,
+        authority: head.authority,
+        path: head.path,
+        query: head.query,
+        fields: head.fields,
+        sni: client.sni(),
+        listener: listener.id(),
+        route: &found.rule.ir.route,
+        rule: &found.rule.ir.id,
+        rule_uid: found.rule.uid,
+        body_length: match inbound.framing {
+            Framing::Empty => Some(0),
+            Framing::Length(length) => Some(length),
+            Framing::Chunked | Framing::UntilClose => None,
+        },
+        assumed: None,
+    }
 }

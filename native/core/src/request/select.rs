@@ -10,11 +10,20 @@ use crate::message::head::Inbound;
 use crate::message::record::Entry;
 use crate::message::response_filters::ResponseEdits;
 use crate::worker::Generation;
+use codec::Field;
 use route::ir::BackendProtocol;
+use route::policy::{BodyLimit, Passage, Stripped};
 use route::resolve::{Edited, Picked, Routed, cors_response, edit_request, pick};
 use route::table::{EditedFields, Filters, Listener, Rule};
 use smallvec::SmallVec;
 use std::borrow::Cow;
+
+/// What policies leave of a request that they let pass.
+#[derive(Debug, Default)]
+pub struct Passed {
+    pub passage: Passage,
+    pub body_limit: Option<BodyLimit>,
+}
 
 /// Choose the backend of a request that was admitted, and write what goes there. `buffer` is memory for the head.
 ///
@@ -25,6 +34,7 @@ pub fn select<'g>(
     generation: &'g Generation,
     inbound: &Inbound<'_>,
     routed: &Routed<'g, '_>,
+    passed: &mut Passed,
     buffer: Vec<u8>,
     record: &mut Entry<'g>,
 ) -> Result<Box<Forward<'g>>, ErrorCode> {
@@ -57,18 +67,20 @@ pub fn select<'g>(
         trailers: inbound.accepts_trailers || grpc,
         tls: route.tls.is_some(),
     };
+    let Passed { passage, body_limit } = passed;
     let filters = [&rule.filters, &chosen.filters];
     let cors = rule.filters.cors.as_ref().or(chosen.filters.cors.as_ref());
     Ok(Box::new(Forward {
-        outbound: write_outbound(client, parts, *sent_fields, &filters, found.prefix_length, buffer),
+        outbound: write_outbound(client, parts, *sent_fields, passage, &filters, found.prefix_length, buffer),
         endpoints: backend.selectable(),
         route,
-        edits: ResponseEdits::new(filters[0], filters[1], cors.map_or_else(Vec::new, |cors| cors_response(cors, head))),
+        edits: ResponseEdits::new(filters[0], filters[1], cors.map_or_else(Vec::new, |cors| cors_response(cors, head)))
+            .appending(std::mem::take(&mut passage.respond)),
         timeouts: rule.timeouts,
         retry: rule.retry.as_ref(),
         grpc,
         mirrors: mirrors(client, generation, listener, rule.uid, &filters, grpc),
-        body_limit: generation.chain.as_ref().and_then(|chain| chain.body_limit()),
+        body_limit: *body_limit,
     }))
 }
 
@@ -96,18 +108,26 @@ fn write_outbound(
     client: &Client,
     parts: Parts<'_>,
     sent_fields: usize,
+    passage: &Passage,
     filters: &[&Filters; 2],
     prefix_length: Option<usize>,
     buffer: Vec<u8>,
 ) -> Outbound {
     let (sent, set) = parts.fields.split_at(sent_fields);
-    if set.is_empty() && filters.iter().all(|filters| filters.request.is_empty() && filters.rewrite.is_none()) {
+    if set.is_empty()
+        && passage.is_plain()
+        && filters.iter().all(|filters| filters.request.is_empty() && filters.rewrite.is_none())
+    {
         return Outbound::write(client, &parts, None, buffer);
     }
+    let stripped = Stripped::of(&passage.removed, parts.fields, parts.query);
     // What the client says of where it comes from goes first: what is there afterwards is what a filter wants sent.
     let mut forwarding = ForwardingFields::default();
     let kept = sent.iter().filter(|field| !take_forwarding(field, &mut forwarding));
     let mut fields: EditedFields<'_> = kept.chain(set).copied().collect();
+    let mut query = parts.query;
+    stripped.apply(&mut fields, &mut query);
+    fields.extend(passage.forward.iter().map(|(name, value)| Field { name: name.as_bytes(), value }));
     let mut authority = Cow::Borrowed(parts.authority);
     let mut path = Cow::Borrowed(parts.path);
     for filters in filters {
@@ -122,7 +142,7 @@ fn write_outbound(
     }
     Outbound::write(
         client,
-        &Parts { path: &path, authority: &authority, fields: &fields, ..parts },
+        &Parts { path: &path, query, authority: &authority, fields: &fields, ..parts },
         Some(&forwarding),
         buffer,
     )

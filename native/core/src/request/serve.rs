@@ -11,7 +11,7 @@ use crate::message::grpc::{self, End};
 use crate::message::head::{HttpVersion, Inbound};
 use crate::message::record::Entry;
 use crate::message::reply::ReplySink;
-use crate::policy::Verdict;
+use crate::policy::{Answered, Outcome};
 use crate::worker::{Generation, Worker};
 use codec::spare;
 use std::future::poll_fn;
@@ -65,7 +65,7 @@ impl<'g> Request<'g> {
         if inbound.version == HttpVersion::Http2 {
             record.grpc(grpc::is_grpc(&inbound.fields));
         }
-        let plan = admit(client, generation, inbound, Place::START, spare::take(), &mut record);
+        let plan = admit(client, generation, inbound, Place::start(), spare::take(), &mut record);
         let (is_head, expect_continue) = (inbound.method == "HEAD", inbound.expect_continue);
         Self { client, generation, plan, record, is_head, expect_continue }
     }
@@ -141,7 +141,7 @@ impl<'g> Request<'g> {
     }
 }
 
-/// Wait for a verdict for as long as the client does, then decide again.
+/// Wait for an answer for as long as the client does, then decide again.
 ///
 /// # Errors
 /// The client went away.
@@ -153,18 +153,22 @@ async fn wait<'g, Stream: ClientStream>(
     stream: &mut Stream,
     record: &mut Entry<'g>,
 ) -> Result<Plan<'g>, BodyError> {
-    let Waiting { verdict, head, next, limit, buffer } = waiting;
+    let Waiting { answer, head, next, mut passage, limit, buffer } = waiting;
     let until = record.started() + limit.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
     let (source, reply) = stream.split();
-    let asked = unless_gone(verdict, |context| match reply.poll_gone(context) {
+    let asked = unless_gone(answer, |context| match reply.poll_gone(context) {
         Poll::Pending => source.poll_gone(context),
         gone @ Poll::Ready(_) => gone,
     });
-    let verdict = match watchdog.until(until, asked).await {
-        Ok(verdict) => verdict?,
-        Err(_) => Verdict::Deny(ErrorCode::RequestTimeout),
+    let outcome = match watchdog.until(until, asked).await {
+        Ok(answered) => {
+            let Answered { outcome, found } = answered?;
+            passage.add(found);
+            outcome
+        }
+        Err(_) => Outcome::deny(ErrorCode::RequestTimeout),
     };
-    Ok(admit(client, generation, &head.inbound(), Place { step: next, verdict }, buffer, record))
+    Ok(admit(client, generation, &head.inbound(), Place { step: next, outcome, passage }, buffer, record))
 }
 
 async fn has_left(reply: &mut impl ReplySink) -> bool {

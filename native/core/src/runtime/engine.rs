@@ -8,7 +8,7 @@ use crate::io::KeepAlive;
 use crate::observe::access_log::AccessLog;
 use crate::observe::events::Events;
 use crate::observe::metrics::Registry;
-use crate::policy::{BodyLimit, Chain, Step};
+use crate::policy::{self, Chain, Step};
 use crate::settings::Settings;
 use crate::tls::server::ServerTls;
 use crate::upstream::tls::ClientTls;
@@ -17,6 +17,7 @@ use crate::worker::{Generation, Readiness, Shared};
 use ahash::AHashMap;
 use arc_swap::ArcSwap;
 use route::ir::Transaction;
+use route::policy::BodyLimit;
 use route::table::{Refused, SocketKey, State, Table};
 use serde::Serialize;
 use std::net::SocketAddr;
@@ -181,7 +182,7 @@ impl Engine {
             threads.push(Thread { commands, handle });
         }
         let body_limit = BodyLimit::new(shared.settings.max_body_bytes);
-        let chain = Chain::new(body_limit.map(Step::BodyLimit).into_iter().collect());
+        let chain = body_limit.map(|limit| Arc::new(Chain::new(vec![Step::BodyLimit(limit)])));
         Ok(Self { shared, state: State::default(), threads, sockets: AHashMap::new(), admin, chain, leaving: false })
     }
 
@@ -208,6 +209,7 @@ impl Engine {
         let before = self.shared.generation.load_full();
         let server_tls = ServerTls::build(&table, &before.server_tls, &self.shared.events);
         let client_tls = ClientTls::build(&table, &before.client_tls, &self.shared.events);
+        policy::prepare(&table, &before.table, BodyLimit::new(self.shared.settings.max_body_bytes));
         let number = table.generation;
         // New sockets are bound first and accept only once their table is there: nobody meets a 404 that is not meant.
         let listening = self.bind_new(&table);

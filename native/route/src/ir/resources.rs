@@ -25,6 +25,7 @@ pub struct Resources {
 pub struct Secrets {
     pub certificates: Vec<Certificate>,
     pub session_tickets: Vec<SessionTickets>,
+    pub policy_secrets: Vec<PolicySecret>,
 }
 
 /// Ids of the resources that a transaction removes, by kind. Removing what is not there is no error.
@@ -40,6 +41,7 @@ pub struct Removals {
     pub trust: Vec<String>,
     pub certificates: Vec<String>,
     pub session_tickets: Vec<String>,
+    pub policy_secrets: Vec<String>,
 }
 
 /// One listener of a Gateway or a `ListenerSet` (`Gateway.spec.listeners[]`).
@@ -105,6 +107,14 @@ impl ListenerProtocol {
     /// Connections begin with a TLS `ClientHello`, whose server name chooses the listener.
     pub const fn begins_with_tls(self) -> bool {
         matches!(self, Self::Https | Self::Tls)
+    }
+
+    /// What a client of it says in a URI.
+    pub const fn scheme(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::Http | Self::Tls | Self::Tcp | Self::Udp => "http",
+        }
     }
 
     /// Requests are routed, not connections.
@@ -213,6 +223,22 @@ pub struct Certificate {
 impl std::fmt::Debug for Certificate {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Certificate").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// What a policy knows and nobody else may: passwords, keys, tokens.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicySecret {
+    /// Id of the policy, and `/<part>` where it has several.
+    pub id: String,
+    /// In the form of its kind.
+    pub data: String,
+}
+
+impl std::fmt::Debug for PolicySecret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("PolicySecret").field("id", &self.id).finish_non_exhaustive()
     }
 }
 

@@ -6,12 +6,13 @@ use super::{
 };
 use crate::ir::Transport;
 use crate::path_normalization::PathNormalization;
-use crate::table::{CorsFilter, Filters, Found, Listener, RequestHead, Socket, SocketKey, Table};
+use crate::policy::{self, ConnectionFacts, Denial, Facts, Identity, OwnedFields, Passage, Said, Stripped};
+use crate::table::{CorsFilter, EditedFields, Filters, Found, Listener, RequestHead, Socket, SocketKey, Table};
 use codec::Field;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Name and value pairs as JSON carries them.
@@ -37,6 +38,12 @@ pub struct DecisionRequest {
     pub entropy: u64,
     #[serde(default)]
     pub response: Option<Reply>,
+    /// The address of who asks; absent: nobody can say.
+    #[serde(default)]
+    pub from: Option<IpAddr>,
+    /// Who is taken to have proved who they are.
+    #[serde(default)]
+    pub identity: Option<Identity>,
 }
 
 /// A connection, or a client's datagrams, to decide on.
@@ -52,6 +59,9 @@ pub struct L4Request {
     pub sni: Option<String>,
     #[serde(default)]
     pub entropy: u64,
+    /// As of a request.
+    #[serde(default)]
+    pub from: Option<IpAddr>,
 }
 
 /// What [`decide`] or [`decide_l4`] is asked.
@@ -116,6 +126,8 @@ pub struct Decision {
     pub request: Option<Message>,
     pub mirrors: Vec<String>,
     pub response: Option<Reply>,
+    /// What policies said, up to the first that refuses.
+    pub policies: Vec<Said>,
 }
 
 impl Decision {
@@ -132,11 +144,20 @@ impl Decision {
             request: None,
             mirrors: Vec::new(),
             response: Some(Reply { status, headers: Vec::new() }),
+            policies: Vec::new(),
         }
     }
 
     fn close(reason: &'static str) -> Self {
         Self { outcome: "close", response: None, ..Self::respond(0, reason) }
+    }
+
+    /// What policies add to every response.
+    fn with_appended(mut self, passage: &Passage) -> Self {
+        if let Some(response) = &mut self.response {
+            response.headers.extend(owned_answer(&passage.respond));
+        }
+        self
     }
 
     fn with_headers(mut self, headers: impl IntoIterator<Item = (&'static str, String)>) -> Self {
@@ -174,14 +195,79 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
         Ok(routed) => routed,
     };
     let Routed { listener, found, head, action, .. } = routed;
+    let (mut passage, mut policies) = (Passage::default(), Vec::new());
     let decision = match action {
         Action::Invalid => Decision::respond(500, "rule_invalid"),
         Action::Preflight(fields) => Decision::respond(204, "cors_preflight").with_headers(fields),
-        Action::Answer(own) => Decision::respond(own.status, own.reason).with_headers(own.fields),
-        Action::Forward => forward(table, request, &head, &found),
+        action @ (Action::Answer(_) | Action::Forward) => match listener.policies_of(found.rule) {
+            None => act(table, request, &head, &found, action, &passage),
+            Some(joined) => {
+                let owned = OwnedFields::of(&joined.policies);
+                let fields: EditedFields<'_> = head.fields.iter().filter(|field| !owned.has(field)).copied().collect();
+                let head = RequestHead { fields: &fields, ..head };
+                let facts = facts(request, sni.as_deref(), listener, &found, &head);
+                let (said, denial) = policy::judge_all(&joined.policies, &facts, &mut passage);
+                policies = said;
+                match denial {
+                    Some(denial) => denied(denial),
+                    None => act(table, request, &head, &found, action, &passage),
+                }
+            }
+        },
     };
-    let decision = at(listener, own_answer(decision, &head, &found));
-    Decision { rule: Some(found.rule.ir.id.clone()), match_index: Some(found.match_index), ..decision }
+    let decision = at(listener, own_answer(decision, &head, &found)).with_appended(&passage);
+    Decision { rule: Some(found.rule.ir.id.clone()), match_index: Some(found.match_index), policies, ..decision }
+}
+
+/// What a request comes to that its policies let pass.
+fn act(
+    table: &Table,
+    request: &DecisionRequest,
+    head: &RequestHead<'_>,
+    found: &Found<'_>,
+    action: Action,
+    passage: &Passage,
+) -> Decision {
+    match action {
+        Action::Answer(own) => Decision::respond(own.status, own.reason).with_headers(own.fields),
+        _ => forward(table, request, head, found, passage),
+    }
+}
+
+fn denied(denial: Denial) -> Decision {
+    let Denial { reason, status, fields } = denial;
+    let mut decision = Decision::respond(status.unwrap_or(reason.status()), reason.name());
+    if let Some(response) = &mut decision.response {
+        response.headers = owned_answer(&fields);
+    }
+    decision
+}
+
+fn facts<'r>(
+    request: &'r DecisionRequest,
+    sni: Option<&'r str>,
+    listener: &'r Listener,
+    found: &Found<'r>,
+    head: &RequestHead<'r>,
+) -> Facts<'r> {
+    let length = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    Facts {
+        address: request.from.map(|address| address.to_canonical()),
+        method: head.method,
+        scheme: listener.ir.protocol.scheme(),
+        host: head.host,
+        authority: head.authority,
+        path: head.path,
+        query: head.query,
+        fields: head.fields,
+        sni,
+        listener: listener.id(),
+        route: &found.rule.ir.route,
+        rule: &found.rule.ir.id,
+        rule_uid: found.rule.uid,
+        body_length: length.and_then(|(_, value)| value.parse().ok()),
+        assumed: request.identity.as_ref(),
+    }
 }
 
 /// An answer of the gateway has the rule's response filters, and its CORS fields; a preflight has those already.
@@ -207,6 +293,24 @@ pub fn decide_l4(table: &Table, request: &L4Request) -> Decision {
         }
         L4Routed::Found(listener, found) => (listener, found),
     };
+    let facts = ConnectionFacts {
+        address: request.from.map(|address| address.to_canonical()),
+        sni: sni.as_deref(),
+        listener: listener.id(),
+        route: &found.rule.ir.route,
+        rule: &found.rule.ir.id,
+        rule_uid: found.rule.uid,
+    };
+    let at = |decision| Decision {
+        listener: Some(listener.id().to_owned()),
+        rule: Some(found.rule.ir.id.clone()),
+        ..decision
+    };
+    let joined = listener.policies_of_l4(&found.rule).map(|joined| &*joined.policies);
+    let (policies, refused) = policy::judge_connection(joined.unwrap_or_default(), &facts);
+    if let Some(reason) = refused {
+        return Decision { policies, ..at(Decision::close(reason.name())) };
+    }
     let slot = request.entropy % found.rule.total_weight.max(1);
     let decision = match pick_l4(table, listener, found, slot) {
         Picked::NoBackend => Decision::close("no_backend"),
@@ -219,7 +323,7 @@ pub fn decide_l4(table: &Table, request: &L4Request) -> Decision {
             ..Decision::close("forwarded")
         },
     };
-    Decision { listener: Some(listener.id().to_owned()), rule: Some(found.rule.ir.id.clone()), ..decision }
+    Decision { policies, ..at(decision) }
 }
 
 fn socket_of<'t>(table: &'t Table, transport: Transport, address: &str, port: u16) -> Option<&'t Arc<Socket>> {
@@ -233,7 +337,13 @@ fn fields_of(headers: &Headers) -> impl Iterator<Item = Field<'_>> {
     headers.iter().map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() })
 }
 
-fn forward(table: &Table, request: &DecisionRequest, head: &RequestHead<'_>, found: &Found<'_>) -> Decision {
+fn forward(
+    table: &Table,
+    request: &DecisionRequest,
+    head: &RequestHead<'_>,
+    found: &Found<'_>,
+    passage: &Passage,
+) -> Decision {
     let slot = if found.rule.total_weight == 0 { 0 } else { request.entropy % found.rule.total_weight };
     let (index, chosen, backend) = match pick(table, found, slot) {
         Picked::NoBackend => return Decision::respond(500, "no_backend"),
@@ -257,7 +367,7 @@ fn forward(table: &Table, request: &DecisionRequest, head: &RequestHead<'_>, fou
         reason: "forwarded",
         backend: Some(index),
         endpoints: backend.selectable().iter().map(|endpoint| endpoint.id.clone()).collect(),
-        request: Some(forwarded(head, found, &both)),
+        request: Some(forwarded(head, found, &both, passage)),
         mirrors: mirrors.map(|(_, mirror)| mirror.backend.clone()).collect(),
         response: request.response.as_ref().map(|sample| {
             let cors = both.iter().find_map(|filters| filters.cors.as_ref());
@@ -267,8 +377,12 @@ fn forward(table: &Table, request: &DecisionRequest, head: &RequestHead<'_>, fou
     }
 }
 
-fn forwarded(head: &RequestHead<'_>, found: &Found<'_>, both: &[&Filters; 2]) -> Message {
-    let mut fields: SmallVec<[Field<'_>; 32]> = head.fields.iter().copied().collect();
+fn forwarded(head: &RequestHead<'_>, found: &Found<'_>, both: &[&Filters; 2], passage: &Passage) -> Message {
+    let stripped = Stripped::of(&passage.removed, head.fields, head.query);
+    let mut fields: EditedFields<'_> = head.fields.iter().copied().collect();
+    let mut query = head.query;
+    stripped.apply(&mut fields, &mut query);
+    fields.extend(passage.forward.iter().map(|(name, value)| Field { name: name.as_bytes(), value }));
     let mut authority = String::from_utf8_lossy(head.authority);
     let mut path = Cow::Borrowed(head.path);
     for filters in both {
@@ -280,7 +394,7 @@ fn forwarded(head: &RequestHead<'_>, found: &Found<'_>, both: &[&Filters; 2]) ->
             path = Cow::Owned(new_path);
         }
     }
-    let target = match head.query {
+    let target = match query {
         Some(query) => format!("{path}?{query}"),
         None => path.into_owned(),
     };
@@ -289,7 +403,7 @@ fn forwarded(head: &RequestHead<'_>, found: &Found<'_>, both: &[&Filters; 2]) ->
 
 fn edited_response(sample: &Reply, head: &RequestHead<'_>, all: &[&Filters], cors: Option<&CorsFilter>) -> Reply {
     let cors = cors.map(|cors| cors_response(cors, head));
-    let mut fields: SmallVec<[Field<'_>; 32]> = fields_of(&sample.headers).collect();
+    let mut fields: EditedFields<'_> = fields_of(&sample.headers).collect();
     for edits in all.iter().flat_map(|filters| &filters.response) {
         edits.apply(&mut fields);
     }
@@ -300,4 +414,8 @@ fn edited_response(sample: &Reply, head: &RequestHead<'_>, all: &[&Filters], cor
 fn owned(fields: &[Field<'_>]) -> Headers {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     fields.iter().map(|field| (text(field.name), text(field.value))).collect()
+}
+
+fn owned_answer(fields: &[policy::AnswerField]) -> Headers {
+    fields.iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value).into_owned())).collect()
 }

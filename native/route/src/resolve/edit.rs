@@ -1,6 +1,6 @@
 //! What filters make of a request: its path, its fields, its authority, or a redirect.
 
-use crate::ir::{ListenerProtocol, PathModifier, Redirect};
+use crate::ir::{PathModifier, Redirect};
 use crate::table::{EditedFields, Filters, HeaderEdits, Listener, RequestHead};
 use std::borrow::Cow;
 
@@ -32,11 +32,7 @@ pub fn location(
     head: &RequestHead<'_>,
     prefix_length: Option<usize>,
 ) -> String {
-    let own_scheme = match listener.ir.protocol {
-        ListenerProtocol::Https => "https",
-        _ => "http",
-    };
-    let scheme = redirect.scheme.as_deref().unwrap_or(own_scheme);
+    let scheme = redirect.scheme.as_deref().unwrap_or(listener.ir.protocol.scheme());
     let well_known = match scheme {
         "http" => Some(80),
         "https" => Some(443),

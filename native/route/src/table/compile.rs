@@ -2,6 +2,7 @@
 
 use super::filter::Filters;
 use super::grpc::{MethodExpression, MethodPattern};
+use super::join::ListNumber;
 use super::predicate::{Predicates, path_regex};
 use super::state::Slots;
 use crate::ir;
@@ -40,6 +41,8 @@ pub struct Rule {
     pub ir: Arc<ir::HttpRule>,
     /// The same for all versions of one rule: names what outlives a table.
     pub uid: u64,
+    /// The list of policies that it names.
+    pub policies: ListNumber,
     pub filters: Filters,
     pub backends: Vec<RuleBackend>,
     pub total_weight: u64,
@@ -63,11 +66,12 @@ pub(super) enum PathExpression {
 }
 
 impl Rule {
-    pub(super) fn compile(ir: ir::HttpRule, slots: &mut Slots) -> Self {
+    pub(super) fn compile(ir: ir::HttpRule, policies: ListNumber, slots: &mut Slots) -> Self {
         let (backends, total_weight) = RuleBackend::compile(&ir.backends, slots);
         let limit = |milliseconds: u64| (milliseconds > 0).then(|| Duration::from_millis(milliseconds));
         Self {
             uid: uid_of(&ir.id),
+            policies,
             filters: Filters::compile(&ir.filters, slots),
             backends,
             total_weight,

@@ -6,6 +6,7 @@
 use super::Tag;
 use super::compile::{RuleBackend, uid_of};
 use super::host::most_specific;
+use super::join::ListNumber;
 use super::state::Slots;
 use crate::ir;
 use ahash::AHashMap;
@@ -17,14 +18,16 @@ pub struct L4Rule {
     pub ir: Arc<ir::L4Rule>,
     /// As that of [`Rule`](super::Rule).
     pub uid: u64,
+    /// As that of [`Rule`](super::Rule).
+    pub policies: ListNumber,
     pub backends: Vec<RuleBackend>,
     pub total_weight: u64,
 }
 
 impl L4Rule {
-    pub(super) fn compile(ir: ir::L4Rule, slots: &mut Slots) -> Self {
+    pub(super) fn compile(ir: ir::L4Rule, policies: ListNumber, slots: &mut Slots) -> Self {
         let (backends, total_weight) = RuleBackend::compile(&ir.backends, slots);
-        Self { uid: uid_of(&ir.id), ir: Arc::new(ir), backends, total_weight }
+        Self { uid: uid_of(&ir.id), policies, ir: Arc::new(ir), backends, total_weight }
     }
 
     /// The slots of the backends that get anything.
@@ -113,7 +116,7 @@ mod tests {
             backends: Vec::new(),
             policies: Vec::new(),
         };
-        L4Candidate { rule: Arc::new(L4Rule::compile(ir, &mut Slots::default())), tag: Arc::new(()) }
+        L4Candidate { rule: Arc::new(L4Rule::compile(ir, 0, &mut Slots::default())), tag: Arc::new(()) }
     }
 
     fn found(table: &L4Table, name: &str) -> Option<String> {

@@ -15,6 +15,7 @@ mod compile;
 mod filter;
 mod grpc;
 mod host;
+mod join;
 mod l4;
 mod path;
 mod predicate;
@@ -24,12 +25,14 @@ pub use backend::{Backend, Backends, Endpoint};
 pub use compile::{Retry, Rule, RuleBackend, Timeouts, backend_at};
 pub use filter::{CorsFilter, EditedFields, Filters, HeaderEdits, Mirror, OriginPattern, PreRouting};
 pub use host::{HostTable, hostname_specificity};
+pub use join::{Joined, Joins, ListNumber};
 pub use l4::{L4Candidate, L4Rule, L4Table};
 pub use path::{Candidate, PathTable};
 pub use predicate::path_regex;
 pub use state::{Refused, Resolution, State};
 
 use crate::ir;
+use crate::policy::Compiled;
 use ahash::AHashMap;
 use codec::Field;
 use std::any::Any;
@@ -102,6 +105,8 @@ pub struct Listener {
     /// Edits before a rule is chosen (GEP-5224).
     pub pre_routing: Arc<PreRouting>,
     pub l4: Arc<L4Table>,
+    /// `None`: neither it nor a rule attached to it names a policy.
+    joins: Option<Arc<Joins>>,
 }
 
 /// The listeners that share a socket.
@@ -127,7 +132,7 @@ pub struct Found<'t> {
 }
 
 /// Policies by id.
-pub type Policies = Arc<AHashMap<Arc<str>, ir::Policy>>;
+pub type Policies = Arc<AHashMap<Arc<str>, Arc<Compiled>>>;
 
 /// An immutable generation.
 #[derive(Debug, Default)]
@@ -183,7 +188,8 @@ impl Table {
                 l4_rules.insert(&rule.ir.id, &rule.ir);
             }
         }
-        let policies: BTreeMap<&str, &ir::Policy> = self.policies.iter().map(|(id, policy)| (&**id, policy)).collect();
+        let policies: BTreeMap<&str, &ir::Policy> =
+            self.policies.iter().map(|(id, policy)| (&**id, &policy.ir)).collect();
         let json_of = |backend: &Backend| ir::Backend {
             id: backend.id.clone(),
             protocol: backend.protocol,
@@ -256,6 +262,26 @@ impl Listener {
     /// The L4 rule that takes a connection or datagram; `name`: the server name of the TLS handshake, lower case.
     pub fn find_l4(&self, name: Option<&str>) -> Option<&L4Candidate> {
         self.l4.find(name.unwrap_or_default())
+    }
+
+    /// The policies that hold for itself, of what its Gateway, its `ListenerSet` and it name.
+    pub fn policies(&self) -> Option<&Arc<Joined>> {
+        self.joins.as_ref()?.own()
+    }
+
+    /// The policies that hold for the requests of one of its rules.
+    pub fn policies_of(&self, rule: &Rule) -> Option<&Arc<Joined>> {
+        self.joins.as_ref()?.of(rule.policies)
+    }
+
+    /// The policies that hold for the connections, or datagrams, of one of its rules.
+    pub fn policies_of_l4(&self, rule: &L4Rule) -> Option<&Arc<Joined>> {
+        self.joins.as_ref()?.of(rule.policies)
+    }
+
+    /// All that is joined here.
+    pub fn joined(&self) -> impl Iterator<Item = &Arc<Joined>> {
+        self.joins.iter().flat_map(|joins| joins.all())
     }
 
     /// The first match in the order of the specification.

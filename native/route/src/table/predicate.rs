@@ -2,6 +2,7 @@
 
 use super::RequestHead;
 use crate::ir::{HeaderMatch, Match, QueryMatch, ValueMatchKind};
+use crate::query;
 use regex::bytes::Regex;
 use std::borrow::Cow;
 
@@ -120,35 +121,5 @@ fn header_value<'a>(head: &RequestHead<'a>, name: &[u8]) -> Option<Cow<'a, [u8]>
 
 /// The first parameter of that name, decoded.
 fn query_value<'a>(query: Option<&'a str>, name: &[u8]) -> Option<Cow<'a, [u8]>> {
-    query?.as_bytes().split(|&byte| byte == b'&').find_map(|pair| {
-        let (key, value) = match memchr::memchr(b'=', pair) {
-            Some(at) => (&pair[..at], &pair[at + 1..]),
-            None => (pair, &pair[pair.len()..]),
-        };
-        (*decode(key) == *name).then(|| decode(value))
-    })
-}
-
-/// Percent-decoding with `+` as space; a broken escape stays as it is.
-fn decode(text: &[u8]) -> Cow<'_, [u8]> {
-    if !text.iter().any(|&byte| byte == b'%' || byte == b'+') {
-        return Cow::Borrowed(text);
-    }
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [byte, tail @ ..] = rest {
-        rest = tail;
-        decoded.push(match (byte, tail) {
-            (b'+', _) => b' ',
-            (b'%', [high, low, after @ ..]) => match crate::path_normalization::hex_pair(*high, *low) {
-                Some(value) => {
-                    rest = after;
-                    value
-                }
-                None => b'%',
-            },
-            (other, _) => *other,
-        });
-    }
-    Cow::Owned(decoded)
+    query::pairs(query?).find(|pair| *pair.name() == *name).map(|pair| pair.value())
 }

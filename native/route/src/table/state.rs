@@ -5,6 +5,7 @@
 
 mod backends;
 mod check;
+mod lists;
 mod policies;
 mod written;
 
@@ -16,10 +17,12 @@ use super::compile::{CompiledMatch, Rule};
 use super::{
     Candidate, HostTable, L4Candidate, L4Rule, L4Table, Listener, Policies, PreRouting, Socket, SocketKey, Table,
 };
-use crate::ir::{self, Transaction};
+use crate::ir::{self, Need, Policy, PolicySecret, Transaction};
+use crate::policy::Compiled;
 use ahash::AHashMap;
 use backends::BackendState;
 use check::Checked;
+use lists::Lists;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -41,6 +44,8 @@ pub struct State {
     backends: BackendState,
     certificates: Arc<AHashMap<Arc<str>, Arc<ir::Certificate>>>,
     policies: Policies,
+    policy_secrets: AHashMap<Arc<str>, Arc<PolicySecret>>,
+    lists: Lists,
     trust: Arc<AHashMap<Arc<str>, Arc<ir::Trust>>>,
     session_tickets: Arc<AHashMap<Arc<str>, Arc<ir::SessionTickets>>>,
 }
@@ -62,16 +67,10 @@ impl State {
             transaction.upsert;
         for (listener, pre_routing) in listeners.into_iter().zip(pre_routing) {
             let id = Arc::from(listener.id.as_str());
+            self.lists.touch_listener(&id);
             self.listeners.insert(id, ListenerEntry { ir: Arc::new(listener), pre_routing: Arc::new(pre_routing) });
         }
-        if !policies.is_empty() {
-            let all = Arc::make_mut(&mut self.policies);
-            for policy in policies {
-                let id: Arc<str> = Arc::from(policy.id());
-                self.backends.touch_named_by(&id);
-                all.insert(id, policy);
-            }
-        }
+        self.put_policies(policies, transaction.secrets.policy_secrets);
         for backend in backends {
             self.backends.put(backend);
         }
@@ -100,6 +99,7 @@ impl State {
         }
         self.generation = transaction.generation;
         self.backends.compile(&self.policies);
+        self.lists.join(&self.listeners, &self.policies);
         Ok(self.table())
     }
 
@@ -118,6 +118,7 @@ impl State {
             self.backends.remove(id);
         }
         for id in remove.listeners.iter().filter(|id| !upserted.iter().any(|listener| listener.id == **id)) {
+            self.lists.touch_listener(id);
             self.listeners.remove(id.as_str());
             self.hosts.remove(id.as_str());
             self.l4.remove(id.as_str());
@@ -125,6 +126,9 @@ impl State {
         if !remove.policies.is_empty() {
             let all = Arc::make_mut(&mut self.policies);
             remove.policies.iter().for_each(|id| drop(all.remove(id.as_str())));
+        }
+        for id in &remove.policy_secrets {
+            self.policy_secrets.remove(id.as_str());
         }
         if !remove.trust.is_empty() {
             let all = Arc::make_mut(&mut self.trust);
@@ -140,9 +144,40 @@ impl State {
         }
     }
 
+    /// Compile policies: those that are sent, and those whose secrets are.
+    fn put_policies(&mut self, policies: Vec<Policy>, secrets: Vec<PolicySecret>) {
+        let mut anew: AHashMap<String, Policy> =
+            policies.into_iter().map(|policy| (policy.id().to_owned(), policy)).collect();
+        let secrets: Vec<(Arc<str>, Arc<PolicySecret>)> =
+            secrets.into_iter().map(|secret| (Arc::from(secret.id.as_str()), Arc::new(secret))).collect();
+        for (id, secret) in secrets {
+            for (policy, compiled) in self.policies.iter().filter(|(_, compiled)| needs_secret(&compiled.ir, &id)) {
+                anew.entry((**policy).to_owned()).or_insert_with(|| compiled.ir.clone());
+            }
+            self.policy_secrets.insert(id, secret);
+        }
+        if anew.is_empty() {
+            return;
+        }
+        let all = Arc::make_mut(&mut self.policies);
+        for (id, policy) in anew {
+            self.backends.touch_named_by(&id);
+            self.lists.touch_policy(&id, &self.listeners);
+            let needs = policy.kind().needs();
+            let secrets = needs.iter().filter_map(|need| match need {
+                Need::Secret(id) => self.policy_secrets.get(*id).cloned(),
+                Need::Backend(_) | Need::Trust(_) => None,
+            });
+            let secrets = secrets.collect();
+            drop(needs);
+            all.insert(Arc::from(id), Arc::new(Compiled::of(policy, secrets)));
+        }
+    }
+
     fn put_rule(&mut self, rule: ir::HttpRule, matches: &[CompiledMatch], tags: &dyn Tags) {
         self.take_rule(&rule.id);
-        let rule = Arc::new(Rule::compile(rule, &mut self.backends.slots));
+        let policies = self.lists.take(&rule.policies, &rule.listeners);
+        let rule = Arc::new(Rule::compile(rule, policies, &mut self.backends.slots));
         for listener in &rule.ir.listeners {
             let tag = tags.of_route(listener, &rule.ir.route);
             let hosts = Arc::make_mut(self.hosts.entry(Arc::from(listener.as_str())).or_default());
@@ -166,6 +201,7 @@ impl State {
         let Some(rule) = self.rules.remove(id) else {
             return;
         };
+        self.lists.release(rule.policies, &rule.ir.listeners);
         for listener in &rule.ir.listeners {
             let Some(hosts) = self.hosts.get_mut(listener.as_str()) else {
                 continue;
@@ -181,7 +217,8 @@ impl State {
 
     fn put_l4_rule(&mut self, rule: ir::L4Rule, tags: &dyn Tags) {
         self.take_l4_rule(&rule.id);
-        let rule = Arc::new(L4Rule::compile(rule, &mut self.backends.slots));
+        let policies = self.lists.take(&rule.policies, &rule.listeners);
+        let rule = Arc::new(L4Rule::compile(rule, policies, &mut self.backends.slots));
         for listener in &rule.ir.listeners {
             let table = Arc::make_mut(self.l4.entry(Arc::from(listener.as_str())).or_default());
             let tag = tags.of_l4_route(listener, &rule.ir.route);
@@ -194,6 +231,7 @@ impl State {
         let Some(rule) = self.l4_rules.remove(id) else {
             return;
         };
+        self.lists.release(rule.policies, &rule.ir.listeners);
         for listener in &rule.ir.listeners {
             if let Some(table) = self.l4.get_mut(listener.as_str()) {
                 Arc::make_mut(table).remove(&rule.ir);
@@ -209,6 +247,7 @@ impl State {
                 hosts: self.hosts.get(id).cloned().unwrap_or_default(),
                 pre_routing: Arc::clone(pre_routing),
                 l4: self.l4.get(id).cloned().unwrap_or_default(),
+                joins: self.lists.joins(id).cloned(),
             });
             for key in socket_keys(ir) {
                 let empty = || Socket { key, protocol: ir.protocol, carries_flows: false, listeners: AHashMap::new() };
@@ -230,6 +269,10 @@ impl State {
             session_tickets: Arc::clone(&self.session_tickets),
         }
     }
+}
+
+fn needs_secret(policy: &Policy, id: &str) -> bool {
+    policy.kind().needs().contains(&Need::Secret(id))
 }
 
 fn socket_keys(listener: &ir::Listener) -> impl Iterator<Item = SocketKey> + use<> {

@@ -1,8 +1,8 @@
 //! What the transactions so far said, kept as plainly as it can be: resources by their ids.
 
 use route::ir::{
-    Backend, Certificate, Endpoint, HttpRule, L4Rule, Listener, Policy, Removals, Resources, Secrets, SessionTickets,
-    Transaction, Trust, VERSION,
+    Backend, Certificate, Endpoint, HttpRule, L4Rule, Listener, Policy, PolicySecret, Removals, Resources, Secrets,
+    SessionTickets, Transaction, Trust, VERSION,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +21,7 @@ pub struct Model {
     trust: ById<Trust>,
     certificates: ById<Certificate>,
     session_tickets: ById<SessionTickets>,
+    policy_secrets: ById<PolicySecret>,
 }
 
 impl Model {
@@ -40,6 +41,7 @@ impl Model {
             trust,
             certificates,
             session_tickets,
+            policy_secrets,
         } = &transaction.remove;
         remove(&mut self.listeners, listeners);
         remove(&mut self.http_rules, http_rules);
@@ -50,6 +52,7 @@ impl Model {
         remove(&mut self.trust, trust);
         remove(&mut self.certificates, certificates);
         remove(&mut self.session_tickets, session_tickets);
+        remove(&mut self.policy_secrets, policy_secrets);
         // A backend takes with it what belongs to it.
         self.endpoints.retain(|_, endpoint| !backends.contains(&endpoint.backend));
         let Resources { listeners, http_rules, l4_rules, backends, endpoints, policies, trust } = transaction.upsert;
@@ -62,6 +65,7 @@ impl Model {
         put(&mut self.trust, trust, |it| &it.id);
         put(&mut self.certificates, transaction.secrets.certificates, |it| &it.id);
         put(&mut self.session_tickets, transaction.secrets.session_tickets, |it| &it.id);
+        put(&mut self.policy_secrets, transaction.secrets.policy_secrets, |it| &it.id);
     }
 
     /// No two rules have one place in a route. Their ids are made of route and place, so no control plane sends that, and
@@ -91,6 +95,7 @@ impl Model {
             secrets: Secrets {
                 certificates: self.certificates.values().cloned().collect(),
                 session_tickets: self.session_tickets.values().cloned().collect(),
+                policy_secrets: self.policy_secrets.values().cloned().collect(),
             },
             remove: Removals::default(),
         }

@@ -192,7 +192,7 @@ impl Entry {
 
     /// Its policies, in the order in which they act.
     fn named<'p>(&self, policies: &'p Policies) -> impl Iterator<Item = &'p ir::Policy> {
-        self.ir.policies.iter().filter_map(|id| policies.get(id.as_str()))
+        self.ir.policies.iter().filter_map(|id| policies.get(id.as_str()).map(|policy| &policy.ir))
     }
 
     fn compile(&self, policies: &Policies) -> Backend {

@@ -1,8 +1,9 @@
-//! Whether the policies that a transaction leaves are there for all that name them, and mean something there.
+//! Whether the policies that a transaction leaves are there for all that name them, mean something there, and have what they
+//! need.
 
 use super::State;
 use super::check::Refuse;
-use crate::ir::{Policy, PolicyPlace, Transaction};
+use crate::ir::{Need, Policy, PolicyPlace, Transaction};
 use ahash::{AHashMap, AHashSet};
 
 /// What names policies: the word for its kind, its id, the ids it names.
@@ -12,8 +13,11 @@ impl State {
     pub(super) fn check_policies(&self, transaction: &Transaction, refuse: &mut Refuse<'_>) {
         let upserted: AHashMap<&str, &Policy> =
             transaction.upsert.policies.iter().map(|policy| (policy.id(), policy)).collect();
-        let removed: AHashSet<&str> = transaction.remove.policies.iter().map(String::as_str).collect();
-        let before = |id: &str| self.policies.get(id).filter(|_| !transaction.full && !removed.contains(id));
+        let removed = ids(&transaction.remove.policies);
+        let before = |id: &str| {
+            let policy = self.policies.get(id).filter(|_| !transaction.full && !removed.contains(id));
+            policy.map(|policy| &policy.ir)
+        };
         for (place, kind, id, policies) in named_in(transaction) {
             for name in policies {
                 match upserted.get(name.as_str()).copied().or_else(|| before(name)) {
@@ -32,6 +36,42 @@ impl State {
             }
         }
         self.check_removed_policies(transaction, &upserted, &removed, refuse);
+        self.check_needs(transaction, &upserted, refuse);
+    }
+
+    /// Everything that a policy needs is there afterwards.
+    fn check_needs(&self, transaction: &Transaction, upserted: &AHashMap<&str, &Policy>, refuse: &mut Refuse<'_>) {
+        let (upsert, secrets, remove) = (&transaction.upsert, &transaction.secrets, &transaction.remove);
+        let removes = [&remove.trust, &remove.backends, &remove.policy_secrets].iter().any(|ids| !ids.is_empty());
+        let removed_policies = ids(&remove.policies);
+        let staying = self.policies.iter().filter(|(id, _)| {
+            removes && !transaction.full && !upserted.contains_key(&***id) && !removed_policies.contains(&***id)
+        });
+        let trust: AHashSet<&str> = upsert.trust.iter().map(|trust| trust.id.as_str()).collect();
+        let backends: AHashSet<&str> = upsert.backends.iter().map(|backend| backend.id.as_str()).collect();
+        let policy_secrets: AHashSet<&str> = secrets.policy_secrets.iter().map(|secret| secret.id.as_str()).collect();
+        let stays = |id: &str, removed: &[String]| !transaction.full && !removed.iter().any(|gone| gone == id);
+        for policy in upserted.values().copied().chain(staying.map(|(_, policy)| &policy.ir)) {
+            for need in policy.kind().needs() {
+                let (word, id, there) = match need {
+                    Need::Trust(id) => {
+                        let before = self.trust.contains_key(id) && stays(id, &remove.trust);
+                        ("trust", id, before || trust.contains(id))
+                    }
+                    Need::Backend(id) => {
+                        let before = self.backends.contains(id) && stays(id, &remove.backends);
+                        ("backend", id, before || backends.contains(id))
+                    }
+                    Need::Secret(id) => {
+                        let before = self.policy_secrets.contains_key(id) && stays(id, &remove.policy_secrets);
+                        ("policy secret", id, before || policy_secrets.contains(id))
+                    }
+                };
+                if !there {
+                    refuse("policy", policy.id(), format!("needs the {word} {id}, which is not there"));
+                }
+            }
+        }
     }
 
     /// A policy that goes away must not be named by what stays.
@@ -84,4 +124,8 @@ fn named_in(transaction: &Transaction) -> impl Iterator<Item = Naming<'_>> {
     let l4_rules = upsert.l4_rules.iter().map(|it| (PolicyPlace::L4Rule, "l4_rule", &*it.id, &*it.policies));
     let backends = upsert.backends.iter().map(|it| (PolicyPlace::Backend, "backend", &*it.id, &*it.policies));
     listeners.chain(rules).chain(l4_rules).chain(backends)
+}
+
+fn ids(ids: &[String]) -> AHashSet<&str> {
+    ids.iter().map(String::as_str).collect()
 }

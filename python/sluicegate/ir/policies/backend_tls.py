@@ -1,44 +1,12 @@
-"""Policies: one section for all kinds, told apart by `type`.
-
-Listeners, rules and backends name their policies by id, in the order in which they act; a policy names nobody that it
-holds for. So a changed policy is one resource, however many name it. A kind is a struct here, and a member of `Policy`.
-"""
+"""TLS towards backends."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import ClassVar, TypeAlias
 
-from .base import Base
-
-__all__ = [
-    "BackendTls",
-    "HostnameSan",
-    "Need",
-    "Policy",
-    "PolicyBase",
-    "SubjectAltName",
-    "UriSan",
-]
-
-#: What a resource needs to be there: section and id.
-Need: TypeAlias = tuple[str, str]
-
-
-class PolicyBase(Base, frozen=True, kw_only=True, tag_field="type"):
-    """What all kinds have: `id` is `<kind>/<namespace>/<name>`, and `/<stanza>` where the kind has stanzas.
-
-    `acts_on`: what may name it, of `listener`, `http_rule`, `l4_rule`, `backend`. A policy that is named elsewhere
-    refuses its transaction: it is never skipped.
-    """
-
-    acts_on: ClassVar[frozenset[str]] = frozenset()
-
-    id: str
-
-    def needs(self) -> Iterable[Need]:
-        """What else has to go where the policy goes."""
-        return ()
+from ..base import Base
+from .base import Need, PolicyBase
 
 
 class HostnameSan(Base, frozen=True, kw_only=True, tag_field="type", tag="Hostname"):
@@ -76,6 +44,3 @@ class BackendTls(PolicyBase, frozen=True, kw_only=True, tag="backend_tls"):
     def needs(self) -> Iterable[Need]:
         """Its CA bundles."""
         return (("trust", item) for item in self.trust)
-
-
-Policy: TypeAlias = BackendTls

@@ -1,0 +1,90 @@
+//! The steps of a request in their order, compiled once for each pair of a listener and what its rules name.
+
+use super::{Asked, Denial, Outcome, Running, Step, StepResult};
+use crate::error::ErrorCode;
+use codec::Field;
+use route::policy::{BodyLimit, Facts, OwnedFields, Passage};
+use route::table::{EditedFields, Joined, Table};
+
+/// The steps of a request.
+#[derive(Debug, Default)]
+pub struct Chain {
+    steps: Vec<Step>,
+    body_limit: Option<BodyLimit>,
+    owned: OwnedFields,
+    /// A policy cannot be honoured: nothing passes.
+    invalid: bool,
+}
+
+/// What the chain says, as far as it is known.
+pub enum Admission {
+    Admitted,
+    Denied(Denial),
+    /// The step before `next` has asked; the chain goes on behind it with the answer.
+    Asked {
+        answer: Asked,
+        next: usize,
+    },
+}
+
+impl Chain {
+    pub fn new(mut steps: Vec<Step>) -> Self {
+        steps.sort_by_key(Step::phase);
+        let body_limit = steps.iter().filter_map(Step::body_limit).min();
+        Self { steps, body_limit, owned: OwnedFields::default(), invalid: false }
+    }
+
+    /// Of policies that hold together, and of what holds for every request.
+    fn of(joined: &Joined, everywhere: Option<BodyLimit>) -> Self {
+        let judged = joined.policies.iter().map(|policy| Step::Judged(policy.clone()));
+        let steps = everywhere.map(Step::BodyLimit).into_iter().chain(judged).collect();
+        Self { owned: OwnedFields::of(&joined.policies), invalid: joined.invalid, ..Self::new(steps) }
+    }
+
+    /// Run the steps from `first` on.
+    pub fn run(&self, first: usize, facts: &Facts<'_>, passage: &mut Passage) -> Admission {
+        if self.invalid {
+            return Admission::Denied(ErrorCode::PolicyInvalid.into());
+        }
+        for (place, step) in self.steps.iter().enumerate().skip(first) {
+            match step.run(facts, passage) {
+                StepResult::Done(Outcome::Pass) => {}
+                StepResult::Done(Outcome::Deny(denial)) => return Admission::Denied(*denial),
+                StepResult::Wait(answer) => return Admission::Asked { answer, next: place + 1 },
+            }
+        }
+        Admission::Admitted
+    }
+
+    /// What the body may have while it streams.
+    pub fn body_limit(&self) -> Option<BodyLimit> {
+        self.body_limit
+    }
+
+    /// Fields without those that policies may set, in `space`; `sent`: how many of them are the client's, and how many are
+    /// left of these. `None`: all of them stay.
+    pub fn without_owned<'f>(&self, fields: &[Field<'f>], sent: usize, space: &mut EditedFields<'f>) -> Option<usize> {
+        if self.owned.is_empty() || !fields.iter().any(|field| self.owned.has(field)) {
+            return None;
+        }
+        let (sent, set) = fields.split_at(sent);
+        space.extend(sent.iter().filter(|field| !self.owned.has(field)).copied());
+        let left = space.len();
+        space.extend(set.iter().filter(|field| !self.owned.has(field)).copied());
+        Some(left)
+    }
+}
+
+/// Make what the policies of a table run by, where that is not there yet. `before`: the table that served so far;
+/// `everywhere`: what bodies may have whatever policies say.
+pub fn prepare(table: &Table, before: &Table, everywhere: Option<BodyLimit>) {
+    for (id, policy) in &*table.policies {
+        let known = || before.policies.get(id).and_then(|policy| policy.kept.get());
+        policy.kept.keep(|| Running::of(policy, known()));
+    }
+    for listener in table.sockets().flat_map(|socket| socket.listeners()) {
+        for joined in listener.joined() {
+            joined.kept.keep(|| Chain::of(joined, everywhere));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Policies: one section for all kinds, told apart by `type`.
+//!
+//! Listeners, rules and backends name their policies by id; a policy names nobody that it holds for. So a changed policy is
+//! one resource, however many name it. What is shared is not copied: every kind is held by its `Arc`.
+//!
+//! Of a kind that is inherited each stanza is a resource of its own, since stanzas are what is merged: a kind of such a
+//! resource is a struct in its module, a line `stanza!`, and a name in the list `policies!`, in the order in which it acts.
+
+mod backend_tls;
+mod client;
+
+pub use backend_tls::*;
+pub use client::*;
+
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What names policies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyPlace {
+    Listener,
+    HttpRule,
+    L4Rule,
+    Backend,
+}
+
+/// What a policy needs to be there: without it the transaction is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Need<'p> {
+    Trust(&'p str),
+    Backend(&'p str),
+    Secret(&'p str),
+}
+
+/// One stanza of a policy that is inherited, as far as merging goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stanza {
+    /// The kind of the object, and the stanza as it is written there: what is merged by.
+    pub kind: &'static str,
+    pub name: &'static str,
+    /// It can only be tightened: under an override the lower one holds as well.
+    pub tightens: bool,
+    /// `strategy: Overrides`; it counts where a listener names the policy.
+    pub overrides: bool,
+    /// `mode: Disabled`.
+    pub off: bool,
+    /// It cannot be honoured: what it holds for is refused.
+    pub invalid: bool,
+}
+
+/// What every kind says of itself.
+pub trait PolicyKind {
+    fn id(&self) -> &str;
+
+    /// Where it may be named. Elsewhere it refuses its transaction: a policy is never skipped.
+    fn places(&self) -> &'static [PolicyPlace];
+
+    /// `None` of a kind that is not inherited.
+    fn stanza(&self) -> Option<Stanza> {
+        None
+    }
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Vec::new()
+    }
+
+    /// Header fields that it may set towards backends: no client may send one, in any spelling.
+    fn owned_fields(&self) -> Vec<&str> {
+        Vec::new()
+    }
+}
+
+macro_rules! policies {
+    ($($kind:ident),* $(,)?) => {
+        /// A policy of any kind.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(tag = "type", rename_all = "snake_case")]
+        pub enum Policy {
+            $($kind(Arc<$kind>),)*
+        }
+
+        /// The kinds in their order.
+        enum Rank {
+            $($kind,)*
+        }
+
+        impl Policy {
+            pub fn kind(&self) -> &dyn PolicyKind {
+                match self {
+                    $(Self::$kind(policy) => &**policy,)*
+                }
+            }
+
+            /// Place among the kinds: those with a smaller one act first.
+            pub const fn rank(&self) -> usize {
+                match self {
+                    $(Self::$kind(_) => Rank::$kind as usize,)*
+                }
+            }
+        }
+    };
+}
+
+policies! {
+    BackendTls,
+    ClientBody,
+}
+
+/// A stanza of an inherited kind; further functions of [`PolicyKind`] in braces.
+macro_rules! stanza {
+    ($type:ident of $kind:literal, $name:literal, $places:expr, tightens: $tightens:literal $(, { $($more:item)* })?) => {
+        impl crate::ir::PolicyKind for $type {
+            fn id(&self) -> &str {
+                &self.id
+            }
+
+            fn places(&self) -> &'static [crate::ir::PolicyPlace] {
+                #[allow(unused_imports)]
+                use crate::ir::PolicyPlace::{HttpRule, L4Rule, Listener};
+                &$places
+            }
+
+            fn stanza(&self) -> Option<crate::ir::Stanza> {
+                Some(crate::ir::Stanza {
+                    kind: $kind,
+                    name: $name,
+                    tightens: $tightens,
+                    overrides: self.overrides,
+                    off: self.off,
+                    invalid: self.invalid,
+                })
+            }
+
+            $($($more)*)?
+        }
+    };
+}
+use stanza;
+
+impl Policy {
+    pub fn id(&self) -> &str {
+        self.kind().id()
+    }
+
+    pub fn acts_on(&self, place: PolicyPlace) -> bool {
+        self.kind().places().contains(&place)
+    }
+
+    pub fn stanza(&self) -> Option<Stanza> {
+        self.kind().stanza()
+    }
+
+    pub fn backend_tls(&self) -> Option<&Arc<BackendTls>> {
+        match self {
+            Self::BackendTls(policy) => Some(policy),
+            _ => None,
+        }
+    }
+
+    /// Whether the two are of one kind.
+    pub fn same_kind(&self, other: &Self) -> bool {
+        self.rank() == other.rank()
+    }
+}

@@ -1,0 +1,192 @@
+//! What policies say of a request as far as that needs no I/O, no clock and no state: `decide` and the wire judge by the same
+//! code. What asks somebody, counts, or looks at the time is in the core, which runs this where it can.
+//!
+//! A kind has a module here, an arm in [`Judge`] and one in the functions of [`Compiled`].
+
+mod body;
+mod credentials;
+mod facts;
+mod kept;
+mod owned;
+
+pub use body::BodyLimit;
+pub use credentials::Stripped;
+pub use facts::{ConnectionFacts, Facts, Identity, Passage, Proof, Removal};
+pub use kept::Kept;
+pub use owned::{OwnedFields, same_field};
+
+use crate::ir::{self, PolicySecret};
+use serde::Serialize;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Why a policy refuses a request: a code of `docs/errors.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    BodyTooLarge,
+    PolicyInvalid,
+}
+
+impl Reason {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BodyTooLarge => "body_too_large",
+            Self::PolicyInvalid => "policy_invalid",
+        }
+    }
+
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::BodyTooLarge => 413,
+            Self::PolicyInvalid => 500,
+        }
+    }
+}
+
+/// One field of an answer.
+pub type AnswerField = (Cow<'static, str>, Vec<u8>);
+
+/// How a request is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    pub reason: Reason,
+    /// In place of the reason's own.
+    pub status: Option<u16>,
+    pub fields: Vec<AnswerField>,
+}
+
+impl From<Reason> for Denial {
+    fn from(reason: Reason) -> Self {
+        Self { reason, status: None, fields: Vec::new() }
+    }
+}
+
+/// What a policy thinks of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    Pass,
+    Deny(Denial),
+    /// Only somebody who is asked, a clock, or what was counted before can say.
+    Ask,
+}
+
+impl Verdict {
+    /// The word of `decide`.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Deny(_) => "deny",
+            Self::Ask => "asked",
+        }
+    }
+}
+
+/// A policy with what is made of it once, when it comes.
+#[derive(Debug)]
+pub struct Compiled {
+    pub ir: ir::Policy,
+    /// What it needs of the section of secrets.
+    pub secrets: Vec<Arc<PolicySecret>>,
+    pub judge: Judge,
+    /// What the owner of the table makes of it.
+    pub kept: Kept,
+}
+
+/// What a policy says without asking anybody.
+#[derive(Debug)]
+pub enum Judge {
+    /// Nothing that could be judged: of backends, or all of it is in the core.
+    Nothing,
+    /// It cannot be honoured, or does not compile.
+    Invalid,
+    Body(BodyLimit),
+}
+
+impl Compiled {
+    /// What cannot be compiled refuses what it holds for, and nothing else.
+    pub fn of(ir: ir::Policy, secrets: Vec<Arc<PolicySecret>>) -> Self {
+        let judge = match &ir {
+            _ if ir.stanza().is_some_and(|stanza| stanza.invalid) => Judge::Invalid,
+            ir::Policy::BackendTls(_) => Judge::Nothing,
+            ir::Policy::ClientBody(body) => BodyLimit::new(body.max_bytes).map_or(Judge::Nothing, Judge::Body),
+        };
+        Self { ir, secrets, judge, kept: Kept::default() }
+    }
+
+    pub fn is_invalid(&self) -> bool {
+        matches!(self.judge, Judge::Invalid)
+    }
+
+    /// What it lets the body of a request have.
+    pub fn body_limit(&self) -> Option<BodyLimit> {
+        match self.judge {
+            Judge::Body(limit) => Some(limit),
+            Judge::Nothing | Judge::Invalid => None,
+        }
+    }
+
+    /// Judge a request, as far as that can be done here.
+    pub fn judge(&self, facts: &Facts<'_>, _passage: &mut Passage) -> Verdict {
+        match &self.judge {
+            Judge::Nothing => Verdict::Pass,
+            Judge::Invalid => Verdict::Deny(Reason::PolicyInvalid.into()),
+            Judge::Body(limit) => limit.judge(facts),
+        }
+    }
+
+    /// As [`Self::judge`], of a connection or the datagrams of one client.
+    pub fn judge_connection(&self, _facts: &ConnectionFacts<'_>) -> Verdict {
+        match &self.judge {
+            Judge::Invalid => Verdict::Deny(Reason::PolicyInvalid.into()),
+            Judge::Nothing | Judge::Body(_) => Verdict::Pass,
+        }
+    }
+}
+
+/// What one policy said, for people: an entry of `Decision.policies`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Said {
+    pub kind: &'static str,
+    pub stanza: &'static str,
+    /// The policy: `<kind>/<namespace>/<name>`.
+    pub from: String,
+    pub verdict: &'static str,
+}
+
+/// Ask policies in their order, up to the first that refuses. Who would have to ask somebody is taken to be content.
+pub fn judge_all(policies: &[Arc<Compiled>], facts: &Facts<'_>, passage: &mut Passage) -> (Vec<Said>, Option<Denial>) {
+    let mut said = Vec::new();
+    // One that cannot be honoured refuses whatever the others say.
+    let invalid = policies.iter().find(|policy| policy.is_invalid());
+    for policy in invalid.map_or(policies, std::slice::from_ref) {
+        let verdict = policy.judge(facts, passage);
+        said.extend(policy.said(verdict.word()));
+        if let Verdict::Deny(denial) = verdict {
+            return (said, Some(denial));
+        }
+    }
+    (said, None)
+}
+
+/// As [`judge_all`], of a connection or the datagrams of one client.
+pub fn judge_connection(policies: &[Arc<Compiled>], facts: &ConnectionFacts<'_>) -> (Vec<Said>, Option<Reason>) {
+    let mut said = Vec::new();
+    let invalid = policies.iter().find(|policy| policy.is_invalid());
+    for policy in invalid.map_or(policies, std::slice::from_ref) {
+        let verdict = policy.judge_connection(facts);
+        said.extend(policy.said(verdict.word()));
+        if let Verdict::Deny(denial) = verdict {
+            return (said, Some(denial.reason));
+        }
+    }
+    (said, None)
+}
+
+impl Compiled {
+    fn said(&self, verdict: &'static str) -> Option<Said> {
+        let stanza = self.ir.stanza()?;
+        let id = self.ir.id();
+        let from = id.strip_suffix(stanza.name).and_then(|id| id.strip_suffix('/')).unwrap_or(id);
+        Some(Said { kind: stanza.kind, stanza: stanza.name, from: from.to_owned(), verdict })
+    }
+}

@@ -1,0 +1,198 @@
+//! What holds for the requests of a rule at a listener: the policies that both name, joined by stanza.
+//!
+//! A listener names what holds for its Gateway, its `ListenerSet` and itself, a rule what holds for its route and itself; each
+//! is merged already (`translate/policies/effective.py`, which says the rules). What is left is one step of the same merge.
+
+use crate::ir::{PolicyPlace, Stanza};
+use crate::policy::{Compiled, Kept};
+use ahash::AHashMap;
+use std::sync::Arc;
+
+/// The policies of a rule at a listener, or of a listener by itself, in the order in which they act.
+#[derive(Debug)]
+pub struct Joined {
+    pub policies: Vec<Arc<Compiled>>,
+    /// One of them cannot be honoured: what they hold for is refused.
+    pub invalid: bool,
+    /// What the owner of the table makes of it.
+    pub kept: Kept,
+}
+
+impl Joined {
+    /// `place`: what the policies are to hold for; those that mean nothing there are left out.
+    fn of(listener: &[Arc<Compiled>], rule: &[Arc<Compiled>], place: PolicyPlace) -> Option<Arc<Self>> {
+        let policies: Vec<_> =
+            join(listener, rule).into_iter().filter(|policy| policy.ir.acts_on(place)).cloned().collect();
+        let invalid = policies.iter().any(|policy| policy.is_invalid());
+        (!policies.is_empty()).then(|| Arc::new(Self { policies, invalid, kept: Kept::default() }))
+    }
+
+    /// Both are made of the very same policies.
+    fn is_same(&self, other: &Self) -> bool {
+        self.policies.len() == other.policies.len()
+            && self.policies.iter().zip(&other.policies).all(|(one, two)| Arc::ptr_eq(one, two))
+    }
+}
+
+/// Join what a listener and a rule name. A stanza of the rule replaces the listener's, whole; one of the listener that
+/// overrides holds in its place; of one that can only be tightened both do. What is off then is gone.
+fn join<'p>(listener: &'p [Arc<Compiled>], rule: &'p [Arc<Compiled>]) -> Vec<&'p Arc<Compiled>> {
+    let mut joined: Vec<&Arc<Compiled>> = Vec::with_capacity(listener.len() + rule.len());
+    let mut seen: Vec<(&str, &str)> = Vec::new();
+    for stanza in listener.iter().chain(rule).filter_map(|policy| policy.ir.stanza()) {
+        if !seen.contains(&key(stanza)) {
+            seen.push(key(stanza));
+            let of = |named: &'p [Arc<Compiled>]| of_stanza(named, stanza);
+            joined.extend(join_stanza(stanza.tightens, of(listener), of(rule)));
+        }
+    }
+    joined.sort_by_key(|policy| policy.ir.rank());
+    joined
+}
+
+/// A policy with what it says of merging.
+type Named<'p> = (&'p Arc<Compiled>, Stanza);
+
+fn key(stanza: Stanza) -> (&'static str, &'static str) {
+    (stanza.kind, stanza.name)
+}
+
+fn of_stanza<'p>(named: &'p [Arc<Compiled>], wanted: Stanza) -> Vec<Named<'p>> {
+    let all = named.iter().filter_map(|policy| policy.ir.stanza().map(|stanza| (policy, stanza)));
+    all.filter(|(_, stanza)| key(*stanza) == key(wanted)).collect()
+}
+
+/// One stanza: at most one policy of the rule, and of the listener more than one only where it tightens.
+fn join_stanza<'p>(tightens: bool, listener: Vec<Named<'p>>, rule: Vec<Named<'p>>) -> Vec<&'p Arc<Compiled>> {
+    let (overriding, defaults): (Vec<_>, Vec<_>) = listener.into_iter().partition(|(_, stanza)| stanza.overrides);
+    let lower = if rule.is_empty() { defaults } else { rule };
+    let holding: Vec<Named<'p>> = match overriding.first() {
+        None => lower,
+        Some(_) if tightens => overriding.into_iter().chain(lower).collect(),
+        Some(first) => vec![*first],
+    };
+    let mut found: Vec<&Arc<Compiled>> = Vec::with_capacity(holding.len());
+    for (policy, _) in holding.into_iter().filter(|(_, stanza)| !stanza.off) {
+        if !found.iter().any(|other| other.ir.id() == policy.ir.id()) {
+            found.push(policy);
+        }
+    }
+    found
+}
+
+/// Of a list of policies that rules name; 0 is the empty one.
+pub type ListNumber = u64;
+
+/// What holds at one listener: for itself, and for the rules attached to it by the list that they name.
+#[derive(Debug, Clone, Default)]
+pub struct Joins {
+    own: Option<Arc<Joined>>,
+    /// For rules that name nothing.
+    inherited: Option<Arc<Joined>>,
+    lists: AHashMap<ListNumber, Arc<Joined>>,
+}
+
+impl Joins {
+    /// Of the listener by itself.
+    pub fn own(&self) -> Option<&Arc<Joined>> {
+        self.own.as_ref()
+    }
+
+    /// Of a rule that names this list.
+    pub fn of(&self, list: ListNumber) -> Option<&Arc<Joined>> {
+        if list == 0 { self.inherited.as_ref() } else { self.lists.get(&list) }
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Joined>> {
+        self.own.iter().chain(&self.inherited).chain(self.lists.values())
+    }
+
+    /// Join anew for the listener itself and rules that name nothing. What is as before stays the very same.
+    pub(super) fn put_own(&mut self, listener: &[Arc<Compiled>], rules: PolicyPlace) {
+        self.own = renewed(self.own.take(), Joined::of(listener, &[], PolicyPlace::Listener));
+        self.inherited = renewed(self.inherited.take(), Joined::of(listener, &[], rules));
+    }
+
+    /// As [`Self::put_own`], for rules that name a list.
+    pub(super) fn put(
+        &mut self,
+        list: ListNumber,
+        listener: &[Arc<Compiled>],
+        rule: &[Arc<Compiled>],
+        rules: PolicyPlace,
+    ) {
+        if let Some(joined) = renewed(self.lists.remove(&list), Joined::of(listener, rule, rules)) {
+            self.lists.insert(list, joined);
+        }
+    }
+
+    pub(super) fn drop_list(&mut self, list: ListNumber) {
+        self.lists.remove(&list);
+    }
+}
+
+fn renewed(before: Option<Arc<Joined>>, now: Option<Arc<Joined>>) -> Option<Arc<Joined>> {
+    match (before, now) {
+        (Some(before), Some(now)) if before.is_same(&now) => Some(before),
+        (_, now) => now,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Compiled, Joined, Joins};
+    use crate::ir::{ClientBody, Policy, PolicyPlace};
+    use std::sync::Arc;
+
+    fn body(id: &str, overrides: bool, off: bool) -> Arc<Compiled> {
+        let ir = ClientBody { id: id.to_owned(), overrides, off, invalid: false, max_bytes: 1 };
+        Arc::new(Compiled::of(Policy::ClientBody(Arc::new(ir)), Vec::new()))
+    }
+
+    fn joined(listener: &[Arc<Compiled>], rule: &[Arc<Compiled>]) -> Vec<String> {
+        let joined = Joined::of(listener, rule, PolicyPlace::HttpRule);
+        joined.iter().flat_map(|joined| &joined.policies).map(|policy| policy.ir.id().to_owned()).collect()
+    }
+
+    #[test]
+    fn the_rule_replaces_the_listener_unless_that_overrides() {
+        let (above, below) = (body("above", false, false), body("below", false, false));
+        let (over, over_off, off) = (body("over", true, false), body("over-off", true, true), body("off", false, true));
+        let cases: [(&[&Arc<Compiled>], &[&Arc<Compiled>], &[&str]); 8] = [
+            (&[], &[], &[]),
+            (&[&above], &[], &["above"]),
+            (&[], &[&below], &["below"]),
+            (&[&above], &[&below], &["below"]),
+            (&[&over], &[&below], &["over"]),
+            (&[&above], &[&off], &[]),
+            (&[&over_off], &[&below], &[]),
+            (&[&off], &[&below], &["below"]),
+        ];
+        for (listener, rule, expected) in cases {
+            let named =
+                |named: &[&Arc<Compiled>]| -> Vec<_> { named.iter().map(|&policy| Arc::clone(policy)).collect() };
+            assert_eq!(joined(&named(listener), &named(rule)), expected, "{listener:?} {rule:?}");
+        }
+        assert_eq!(joined(&[Arc::clone(&above)], &[Arc::clone(&above)]), ["above"]);
+    }
+
+    #[test]
+    fn what_did_not_change_stays_the_very_same() {
+        let (above, below) = (body("above", false, false), body("below", false, false));
+        let mut joins = Joins::default();
+        for _ in 0..2 {
+            let before = joins.clone();
+            joins.put_own(&[Arc::clone(&above)], PolicyPlace::HttpRule);
+            joins.put(1, &[Arc::clone(&above)], &[Arc::clone(&below)], PolicyPlace::HttpRule);
+            for list in [0, 1] {
+                let (Some(before), Some(now)) = (before.of(list), joins.of(list)) else { continue };
+                assert!(Arc::ptr_eq(before, now), "{list}");
+            }
+        }
+        let before = joins.clone();
+        joins.put(1, &[], &[body("below", false, false)], PolicyPlace::HttpRule);
+        assert!(!Arc::ptr_eq(before.of(1).unwrap(), joins.of(1).unwrap()));
+        joins.drop_list(1);
+        assert!(joins.of(1).is_none());
+    }
+}

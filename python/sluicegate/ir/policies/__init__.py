@@ -1,0 +1,34 @@
+"""Policies: one section for all kinds, told apart by `type`.
+
+Listeners, rules and backends name their policies by id; a policy names nobody that it holds for. So a changed policy is
+one resource, however many name it. A kind is a struct in its module, and a member of `Policy`.
+
+Of a kind that is inherited each stanza is a resource of its own, since stanzas are what is merged.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias, get_args
+
+from .backend_tls import BackendTls, HostnameSan, SubjectAltName, UriSan
+from .base import Need, PolicyBase, StanzaBase
+from .client import ClientBody
+
+__all__ = [
+    "RANKS",
+    "BackendTls",
+    "ClientBody",
+    "HostnameSan",
+    "Need",
+    "Policy",
+    "PolicyBase",
+    "StanzaBase",
+    "SubjectAltName",
+    "UriSan",
+]
+
+#: In the order in which they act, as `policies!` of `native/route/src/ir/policies/mod.rs` has them.
+Policy: TypeAlias = BackendTls | ClientBody
+
+#: Place of each kind among them.
+RANKS: dict[type, int] = {kind: rank for rank, kind in enumerate(get_args(Policy))}

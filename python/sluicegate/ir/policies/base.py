@@ -1,0 +1,57 @@
+"""What all policies have, and what the stanzas of inherited ones have besides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar, TypeAlias
+
+from ..base import Base
+
+#: What a resource needs to be there: section and id.
+Need: TypeAlias = tuple[str, str]
+
+
+class PolicyBase(Base, frozen=True, kw_only=True, tag_field="type"):
+    """What all kinds have: `id` is `<kind>/<namespace>/<name>`, and `/<stanza>` where the kind has stanzas.
+
+    `acts_on`: what may name it, of `listener`, `http_rule`, `l4_rule`, `backend`. A policy that is named elsewhere
+    refuses its transaction: it is never skipped.
+    """
+
+    acts_on: ClassVar[frozenset[str]] = frozenset()
+
+    id: str
+
+    def needs(self) -> Iterable[Need]:
+        """What else has to go where the policy goes: of `trust`, `backends`, `policy_secrets`."""
+        return ()
+
+    def owned_fields(self) -> Iterable[str]:
+        """Header fields that it may set towards backends: no client may send one, in any spelling."""
+        return ()
+
+
+class StanzaBase(PolicyBase, frozen=True, kw_only=True):
+    """One stanza of a policy that is inherited.
+
+    `kind`, `stanza`: the kind of the object, and the stanza as it is written there: what is merged by.
+    `tightens`: it can only be tightened: under an override the lower one holds as well.
+
+    Attributes:
+        overrides: `strategy: Overrides`; it counts where a listener names the policy.
+        off: `mode: Disabled`; nothing else of it is looked at.
+        invalid: it cannot be honoured: what it holds for is refused.
+    """
+
+    kind: ClassVar[str] = ""
+    stanza: ClassVar[str] = ""
+    tightens: ClassVar[bool] = False
+
+    overrides: bool = False
+    off: bool = False
+    invalid: bool = False
+
+    @property
+    def policy(self) -> str:
+        """The object: `<kind>/<namespace>/<name>`."""
+        return self.id.removesuffix(f"/{self.stanza}")

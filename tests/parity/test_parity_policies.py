@@ -1,0 +1,74 @@
+"""What policies say of a request is the same in all builds, for tables made at once and for tables that change."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from parity_builds import agree, difference, open_all, resources_of
+from parity_policies import policy_requests, policy_tables
+
+from sluicegate import _native, ir, reference
+from sluicegate.reference import Request
+
+TABLES, CHAINS, STEPS = 400, 80, 4
+#: Why requests are refused.
+REFUSED = {"body_too_large", "policy_invalid"}
+
+
+def test_builds_agree_on_policies() -> None:
+    seen: Counter[str] = Counter()
+
+    @seed(0)
+    @settings(
+        max_examples=TABLES,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(table=policy_tables(), sent=policy_requests)
+    def check(table: ir.Transaction, sent: list[Request]) -> None:
+        data = ir.encode(table)
+        opened = open_all(data)
+        for request in sent:
+            decision = agree(data, opened, request)
+            seen[decision.reason] += 1
+            seen.update(item.verdict for item in decision.policies)
+            assert [item.verdict for item in decision.policies].count("deny") == (decision.reason in REFUSED)
+
+    check()
+    assert set(seen) >= {"forwarded", "redirect", "pass", "deny", *REFUSED}
+    assert seen["forwarded"] >= seen.total() // 10
+
+
+def test_changes_of_policies_add_up() -> None:
+    seen: Counter[str] = Counter()
+
+    @seed(0)
+    @settings(
+        max_examples=CHAINS,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate,),  # shrinking chains takes minutes
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(chain=st.lists(policy_tables(), min_size=STEPS, max_size=STEPS), sent=policy_requests)
+    def check(chain: list[ir.Transaction], sent: list[Request]) -> None:
+        documents = [ir.encode(table) for table in chain]
+        native, before = _native.RouteTable(documents[0]), resources_of(msgspec.json.decode(documents[0]))
+        for generation, data in enumerate(documents[1:], 1):
+            after = resources_of(msgspec.json.decode(data))
+            native.apply(difference(before, after, generation))
+            before = after
+            fresh = reference.compile(data)
+            for request in sent:
+                question = msgspec.json.encode(request)
+                expected = msgspec.json.decode(reference.decide_json(fresh, question))
+                assert msgspec.json.decode(native.decide(question)) == expected, (question, data)
+                seen[expected["reason"]] += 1
+
+    check()
+    assert set(seen) >= {"forwarded", *REFUSED}
