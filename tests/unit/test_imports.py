@@ -23,6 +23,23 @@ def test_serving_files_does_not_load(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["ssl", "_ssl", "_hashlib", "zipfile"])
+def test_serving_files_does_without(name: str) -> None:
+    assert name not in loaded(
+        "sluicegate.cli.application",
+        "sluicegate.cli.serve",
+        "sluicegate.processes.without_tls",
+        "sluicegate.processes.serve.files",
+        "sluicegate.schema.rules",
+    )
+
+
+def test_tls_can_still_be_loaded() -> None:
+    code = "import sluicegate.processes.without_tls, ssl; print(ssl.create_default_context().check_hostname)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+
+
 @pytest.mark.parametrize(
     "name", ["kubernetes", "requests", "pydantic", "oauthlib", "yaml", "cel", "watchfiles", "google"]
 )

@@ -18,6 +18,7 @@ from sluicegate.words import kind_of
 from ... import caught
 from ...api import Diagnostic, Origin
 from . import shapes
+from .content import Content
 from .json_text import JsonError, read_values
 from .loader import MAX_DEPTH, Loaded, YamlError, field_lines, load
 from .places import Item
@@ -58,18 +59,23 @@ class Document(NamedTuple):
     """One document of a manifest.
 
     Attributes:
-        data: the object, as parsed.
+        content: what it says.
         origin: file and line of its first key.
         text: the text that it was read from: its part of the file, or what it is of a List.
         first_line: 1-based line of `text` in the file.
         prefix: where the object is in the text: empty, or `items[3]` where the text is a whole List.
     """
 
-    data: dict[str, Any]
+    content: Content
     origin: Origin
     text: str
     first_line: int
     prefix: str = ""
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The object, as parsed; made anew each time."""
+        return self.content.read()
 
     def line_of(self, path: str) -> int:
         """Line of a field such as `spec.rules[0].matches`; of its nearest ancestor where it is not written."""
@@ -88,7 +94,7 @@ class Document(NamedTuple):
 class PartDocument(NamedTuple):
     """A document of a part; `text` and `prefix` are those of `Document`, both lines are relative to the part."""
 
-    data: dict[str, Any]
+    content: Content
     line: int
     text: str
     first_line: int = 1
@@ -225,7 +231,7 @@ def _documents(value: object, place: _Place, defaults: Mapping[str, str]) -> Ite
         yield _too_large(place.field, place.line, place.text)
     else:
         value = {**defaults, **value} if defaults and not value.get("kind") else value
-        yield PartDocument(value, place.line, place.text, place.begin, place.prefix)
+        yield PartDocument(Content(value), place.line, place.text, place.begin, place.prefix)
 
 
 def _is_list(data: dict[str, Any]) -> bool:

@@ -76,27 +76,28 @@ class Judge:
             return Judged(document, None, (placed_at(found, document.origin, about=label_of(document.data)),))
 
     def _closely(self, document: Document, before: Judged | None) -> Judged:
-        kind, version = document.data.get("kind"), document.data.get("apiVersion")
-        if isinstance(kind, str) and isinstance(version, str) and not _is_read(kind, version):
-            return self._other(document, f"{version}/{kind}")
         if before is not None and before.object is not None and not before.diagnostics:
             return Judged(document, at_place(before.object, document.origin))
-        return Judged(document, *self._decode(document))
+        data = document.data
+        kind, version = data.get("kind"), data.get("apiVersion")
+        if isinstance(kind, str) and isinstance(version, str) and not _is_read(kind, version):
+            return self._other(document, data, f"{version}/{kind}")
+        return Judged(document, *self._decode(document, data))
 
-    def _other(self, document: Document, name: str) -> Judged:
+    def _other(self, document: Document, data: dict[str, Any], name: str) -> Judged:
         """Look at a document of a kind that is not read: most likely it is none of ours, or misspelt."""
-        said = self._validate(document.data) if self._validate is not None else ()
+        said = self._validate(data) if self._validate is not None else ()
         misspelt = [item for item in said if item.code in _MISSPELT]
         if not misspelt:
-            return Judged(document, None, tuple(placed(document, list(unread(document.data)))), name)
-        version, kind = document.data["apiVersion"], document.data["kind"]
+            return Judged(document, None, tuple(placed(document, list(unread(data)))), name)
+        version, kind = data["apiVersion"], data["kind"]
         return Judged(document, None, tuple(placed(document, misspelt)), meant=meant_kind(version, kind))
 
-    def _decode(self, document: Document) -> tuple[Object | None, tuple[Diagnostic, ...]]:
-        said = list(self._validate(document.data)) if self._validate is not None else []
+    def _decode(self, document: Document, data: dict[str, Any]) -> tuple[Object | None, tuple[Diagnostic, ...]]:
+        said = list(self._validate(data)) if self._validate is not None else []
         decoded = None
         try:
-            decoded = decode(without_nulls(document.data), document.origin)
+            decoded = decode(without_nulls(data), document.origin)
         except DecodeError as error:
             # The schema knows better what was meant, unless it would take the object.
             if not any(item.severity == "error" for item in said):
@@ -120,8 +121,10 @@ def _is_read(kind: str, version: str) -> bool:
 
 def placed(document: Document, items: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
     """What is told of fields of a document, with object, file and line."""
+    if not items:
+        return
     about, path = label_of(document.data), document.origin.path
-    lines = document.lines_of([item.field for item in items]) if items else ()
+    lines = document.lines_of([item.field for item in items])
     for item, line in zip(items, lines, strict=True):
         yield placed_at(item, Origin(path, line), about=about)
 

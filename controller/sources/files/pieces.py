@@ -48,7 +48,7 @@ def pieces_of(path: str, text: str, line: int, before: Mapping[str, Part]) -> It
 def _place(path: str, part: Part, first_line: int) -> Piece:
     documents = tuple(
         Document(
-            item.data,
+            item.content,
             Origin(path, first_line + item.line - 1),
             item.text,
             first_line + item.first_line - 1,

@@ -223,8 +223,10 @@ class Source:
             return [self._judge.judge(item, None) for item in documents]
         old = before.looked
         head, tail = _same_ends(before.file.documents, documents)
-        known = {id(item.document.data): item for item in old[head : len(old) - tail]}
-        middle = [self._judge.judge(item, known.get(id(item.data))) for item in documents[head : len(documents) - tail]]
+        known = {id(item.document.content): item for item in old[head : len(old) - tail]}
+        middle = [
+            self._judge.judge(item, known.get(id(item.content))) for item in documents[head : len(documents) - tail]
+        ]
         return [*old[:head], *middle, *old[len(old) - tail :]]
 
     def _vanished(self, reading: Reading, states: dict[str, FileState]) -> dict[str, FileState]:

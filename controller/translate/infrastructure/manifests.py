@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import tomli_w
@@ -15,6 +14,7 @@ import tomli_w
 from ...api import GatewayParametersSpec
 from ...api.kinds import BY_NAME
 from ...api.parameters import ProxyParameters
+from .names import DIGEST, digest_of
 from .parameters import DEFAULT_DRAIN, DEFAULT_SETTLE, GRACE
 from .plane import ADMIN_PORT, SETTINGS_ANNOTATION, Manifest, PlaneRequest, ProvisionOptions
 
@@ -75,7 +75,7 @@ def deployment_spec(
         settings: content of the settings file.
     """
     wanted = request.parameters.deployment
-    digest = hashlib.sha256(settings.encode()).hexdigest()[:16]
+    digest = digest_of(settings, DIGEST)
     scrape = {"prometheus.io/scrape": "true", "prometheus.io/port": str(ADMIN_PORT), "prometheus.io/path": "/metrics"}
     metadata = {
         "labels": {**labels, **(wanted.pod_labels or {}), **selector},

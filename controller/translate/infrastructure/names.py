@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
 
@@ -11,7 +10,8 @@ from .plane import ADMIN_PORT, PlanePort
 
 #: A Service's name (RFC 1035) and a label's value take no more.
 MAX_NAME = 63
-_DIGEST = 10
+#: Digits of a digest in a name, and in an annotation.
+_DIGEST, DIGEST = 10, 16
 _NOT_LABEL = re.compile(r"[^a-z0-9-]+")
 #: Target ports of shared data planes: above those that listeners ask for, below the ephemeral ones of Linux.
 FIRST_SHARED, SHARED_PORTS = 20_000, 12_000
@@ -27,7 +27,7 @@ def plane_name(gateway: str, class_name: str, *, unique: bool = False) -> str:
         unique: with a digest in any case: `a-b` of class `c` and `a` of class `b-c` would have the same name.
     """
     if unique:
-        return _cut(_clean(f"{gateway}-{class_name}"), _digest(f"{gateway}/{class_name}"))
+        return _cut(_clean(f"{gateway}-{class_name}"), digest_of(f"{gateway}/{class_name}"))
     return _name(f"{gateway}-{class_name}")
 
 
@@ -39,12 +39,12 @@ def shared_name(class_name: str) -> str:
 def shared_service_name(gateway: ObjectKey, class_name: str) -> str:
     """Name of a Gateway's Service in the shared mode; the namespace makes it unique, the digest makes that sure."""
     text = f"{gateway.name}-{class_name}"
-    return _cut(_clean(text), _digest(f"{gateway.namespace}/{gateway.name}/{class_name}"))
+    return _cut(_clean(text), digest_of(f"{gateway.namespace}/{gateway.name}/{class_name}"))
 
 
 def label_value(text: str) -> str:
     """A label value for a name: the name itself, or its beginning and a digest where it is too long."""
-    return text if len(text) <= MAX_NAME else _cut(text, _digest(text))
+    return text if len(text) <= MAX_NAME else _cut(text, digest_of(text))
 
 
 def dedicated_ports(wanted: Iterable[tuple[str, int]]) -> tuple[PlanePort, ...]:
@@ -80,7 +80,7 @@ def shared_ports(
     for item in wanted:
         if item in result:
             continue
-        start = int(_digest(f"{item[0]} {item[1]} {item[2]}"), 16) % SHARED_PORTS
+        start = int(digest_of(f"{item[0]} {item[1]} {item[2]}"), 16) % SHARED_PORTS
         for step in range(SHARED_PORTS):
             port = FIRST_SHARED + (start + step) % SHARED_PORTS
             if (item[1], port) not in taken:
@@ -98,7 +98,7 @@ def _dedicated(transport: str, port: int, wanted: set[tuple[str, int]]) -> int:
 
 def _name(text: str) -> str:
     clean = _clean(text)
-    return clean if clean == text and len(text) <= MAX_NAME else _cut(clean, _digest(text))
+    return clean if clean == text and len(text) <= MAX_NAME else _cut(clean, digest_of(text))
 
 
 def _clean(text: str) -> str:
@@ -111,5 +111,8 @@ def _cut(text: str, digest: str) -> str:
     return f"{text[: MAX_NAME - len(digest) - 1].rstrip('-._')}-{digest}"
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]
+def digest_of(text: str, length: int = _DIGEST) -> str:
+    """So many digits of a text's SHA-256, in hexadecimal."""
+    from hashlib import sha256  # it loads OpenSSL, which `serve` does without
+
+    return sha256(text.encode()).hexdigest()[:length]

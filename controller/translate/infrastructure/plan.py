@@ -7,13 +7,12 @@ it with the last Gateway.
 
 from __future__ import annotations
 
-import hashlib
 import json
 
 from ...api import ObjectKey
 from ...api.kinds import BY_NAME
 from .manifests import autoscaler_spec, deployment_spec, disruption_spec, settings_file
-from .names import label_value
+from .names import DIGEST, digest_of, label_value
 from .plane import (
     CLASS_LABEL,
     COMPONENT,
@@ -130,6 +129,6 @@ class _Builder:
 
 
 def _with_digest(manifest: Manifest) -> Manifest:
-    digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
-    manifest["metadata"]["annotations"][DIGEST_ANNOTATION] = digest
+    text = json.dumps(manifest, sort_keys=True)
+    manifest["metadata"]["annotations"][DIGEST_ANNOTATION] = digest_of(text, DIGEST)
     return manifest

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
-from sluicegate.processes import signals
 from sluicegate.words import one_line
 
 from .exit_status import ExitStatus
@@ -31,6 +29,10 @@ def run(load: Callable[[], Role]) -> int:
         role = load()
     except ModuleNotFoundError as error:
         return refuse(f"{error}; install the extra: pip install 'sluicegate[kubernetes]'")
+    import asyncio  # which a role may want without TLS
+
+    from sluicegate.processes import signals
+
     refusals: tuple[type[Exception], ...] = (ValueError, OSError, *role.refusals)
     try:
         return asyncio.run(role.start())

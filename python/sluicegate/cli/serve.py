@@ -75,6 +75,7 @@ def _run(given: argparse.Namespace) -> int:
             from sluicegate.processes.serve.cluster import ApiError, serve_cluster
 
             return roles.Role(lambda: serve_cluster(settings(), __version__), (ApiError,))
+        from sluicegate.processes import without_tls  # noqa: F401 (before asyncio)  # isort: skip
         from sluicegate.processes.serve import serve
         from sluicegate.schema import violations
 

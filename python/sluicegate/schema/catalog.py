@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
-import json
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from .prepare import prepared
+
+_DATA = Path(__file__).parent / "data"
 
 #: Kubernetes' own kinds; all others are custom resources.
 _CORE = "core.json"
@@ -43,8 +46,7 @@ def catalog() -> dict[tuple[str, str], Entry]:
     """All kinds by (apiVersion, kind)."""
     found: dict[tuple[str, str], Entry] = {}
     for name in FILES:
-        text = (resources.files("sluicegate.schema") / "data" / name).read_text(encoding="utf-8")
-        document = json.loads(text)
+        document = msgspec.json.decode((_DATA / name).read_bytes())
         definitions: dict[str, dict[str, Any]] = {}
         for number in sorted(document["definitions"], key=int):  # one refers only to those before it
             definitions[number] = prepared(document["definitions"][number], definitions)
