@@ -198,7 +198,7 @@ def test_what_did_not_change_is_not_read_again(tmp_path: Path) -> None:
     changed = [
         index
         for index, (one, other) in enumerate(zip(first.documents, second.documents, strict=True))
-        if one.data is not other.data
+        if one.content is not other.content
     ]
     assert changed == [77]
     assert second.documents == read([str(path)]).documents

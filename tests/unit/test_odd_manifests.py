@@ -138,7 +138,7 @@ def test_a_key_that_is_twice_in_json_is_named() -> None:
 
 def test_keys_are_text_as_for_kubectl() -> None:
     part = documents.parse("metadata: {labels: {1: a, 1.5: c, no: d}}")
-    assert part.documents[0].data == {"metadata": {"labels": {"1": "a", "1.5": "c", "false": "d"}}}
+    assert part.documents[0].content.read() == {"metadata": {"labels": {"1": "a", "1.5": "c", "false": "d"}}}
 
 
 @pytest.mark.parametrize(

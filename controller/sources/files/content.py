@@ -30,6 +30,12 @@ class Content:
         if len(packed) <= MAX_PACKED:
             self._kept = packed
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both say the same."""
+        return isinstance(other, Content) and self._kept == other._kept
+
+    __hash__ = None  # type: ignore[assignment]
+
     def read(self) -> dict[str, Any]:
         """The object; nobody may change it."""
         kept = self._kept

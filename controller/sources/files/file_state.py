@@ -42,12 +42,13 @@ def merge(
 ) -> tuple[dict[ObjectKey, Object], bool, list[Diagnostic]]:
     """Put the objects of all files together.
 
-    Of an object that is written twice the one that was in use stays, so that a file that is added takes nothing over; at
-    the beginning the first one counts.
+    Of an object that is written twice the one that was in use stays, so that a file that is added takes nothing over;
+    at the beginning the first one counts.
 
     Args:
         states: by path, in order.
-        uncertain: paths whose files are not there: most likely renamed, so they decide nothing, and nothing is told of them.
+        uncertain: paths whose files are not there: most likely renamed, so they decide nothing, and nothing is told of
+            them.
         before: what was in use.
 
     Returns:

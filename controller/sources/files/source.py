@@ -4,7 +4,8 @@ Rules:
 - An object that cannot be used (wrong type, refused by its schema) keeps its last good version, whichever file that was
   in; a part of a file that is no YAML keeps every object that the file had and has no more; a path that vanished keeps
   all that was below it.
-- Of two documents of a key the one that is in use stays, at the beginning the first one; the other is told and left out.
+- Of two documents of a key the one that is in use stays, at the beginning the first one; the other is told and left
+  out.
 - Documents of kinds that the gateway does not read are counted and otherwise ignored.
 """
 
