@@ -188,9 +188,9 @@ def replace_backend(memo: Memo, snapshot: Snapshot, identifier: str) -> Pair:
 
 def _without_endpoint(users: Mapping[ObjectKey, object]) -> str:
     """What becomes of traffic without endpoints, in the words of the first kind that uses the backend."""
-    kinds = {key.kind for key in users}
-    found = (item.use.without_endpoint for item in ROUTES.values() if item.kind in kinds)
-    return next(found, "what policies ask it is not answered")
+    # All of one kind, mostly: nobody wants to walk through the ten thousand routes of a Service.
+    used_by = (item for item in ROUTES.values() if any(key.kind == item.kind for key in users))
+    return next((item.use.without_endpoint for item in used_by), "what policies ask it is not answered")
 
 
 def _forget_backend(memo: Memo, identifier: str, service: Pair, old: BackendFacts | None) -> None:
