@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from .. import caught
@@ -30,11 +29,10 @@ from ..sources.kubernetes.writes import Writes
 from ..store.store import Delete, Event, Init, InitDone
 from ..translate.infrastructure.plane import MANAGER, DataPlane, Manifest, key_of
 from .compare import Live, difference, digest_of, live_of, name_of, owner_of, says, was_applied, with_replicas
+from .troubles import Tell, Troubles
 
 #: Data planes, or objects to delete, at once.
 WORKERS = 8
-#: Seconds before the first and the longest wait after a failure.
-FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
 #: Seconds before a delete that failed is tried again.
 DELETE_RETRY = 5.0
 #: Applies of one object that others may forestall, one after the other.
@@ -48,20 +46,9 @@ MAX_VALUE = 60
 #: What to do in place of changing a field of an object of ours.
 REMEDIES = {("Deployment", "spec.replicas"): "set deployment.replicas of its GatewayParameters, or leave it out there"}
 
-#: Takes an object, `Normal` or `Warning`, a reason and a message.
-Tell = Callable[[ObjectKey, str, str, str], None]
-
 
 class ProvisionError(Exception):
     """Why an object could not be written; the message is for the Gateway's condition."""
-
-
-@dataclass(slots=True)
-class _Trouble:
-    """A data plane that could not be provisioned: why, by Gateway, and how long to wait."""
-
-    messages: dict[ObjectKey, str]
-    wait: float
 
 
 class InfraWriter:
@@ -88,7 +75,6 @@ class InfraWriter:
         self._client = client
         self._controller_name = controller_name
         self._complain = complain
-        self._changed = changed
         self._tell = tell
         self._live: dict[ObjectKey, Live] = {}
         self._listing: dict[str, set[ObjectKey]] = {}
@@ -98,10 +84,7 @@ class InfraWriter:
         self._known = False
         #: What the API made of what was applied: it may write a value in another way (a quantity).
         self._applied: dict[ObjectKey, tuple[str, Manifest]] = {}
-        self._troubles: dict[str, _Trouble] = {}
-        #: Why data planes could not be provisioned, by Gateway; replaced, never changed: any thread may look at it.
-        self.failures: Mapping[ObjectKey, str] = {}
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._troubles = Troubles(self._push, complain, changed, tell)
         self._queue: dict[str | ObjectKey, None] = {}
         self._busy: set[str | ObjectKey] = set()
         #: What was deleted while something is worked on.
@@ -114,6 +97,11 @@ class InfraWriter:
         self.settled.set()
         self.writes = 0
         self.deletes = 0
+
+    @property
+    def failures(self) -> Mapping[ObjectKey, str]:
+        """Why data planes could not be provisioned, by Gateway; any thread may ask."""
+        return self._troubles.failures
 
     @property
     def depth(self) -> int:
@@ -130,11 +118,7 @@ class InfraWriter:
         self._writes.stop()
         if not self._busy:
             self.settled.set()
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
         self._troubles.clear()
-        self.failures = {}
 
     def seen(self, kind: str, document: dict[str, Any]) -> None:
         """Take an object as the watch tells it."""
@@ -184,7 +168,7 @@ class InfraWriter:
             for item in (*_objects(plane), *(plane.retained if plane is not None else ())):
                 self._owner[item] = key
             if plane is None or plane.kept:
-                self._forget(key)
+                self._troubles.forget(key)
         if first:
             self._push_all()
             return
@@ -245,7 +229,7 @@ class InfraWriter:
                 if isinstance(item, ObjectKey):
                     asyncio.get_running_loop().call_later(DELETE_RETRY, self._look_at, item)
                 else:
-                    self._retry(item, {})
+                    self._troubles.add(item, {})
             finally:
                 self._busy.discard(item)
                 if not self._busy:
@@ -275,12 +259,12 @@ class InfraWriter:
         except ApiError as error:
             text = f"{name} cannot be provisioned now: {error}; it is tried again"
             self._complain("infra_failed", text, object=name)
-            self._retry(name, self._troubles[name].messages if name in self._troubles else {})
+            self._troubles.postpone(name)
             return
         if messages:
-            self._retry(name, messages)
+            self._troubles.add(name, messages)
         else:
-            self._forget(name)
+            self._troubles.forget(name)
 
     async def _bring(self, manifest: Manifest, plane: DataPlane) -> None:
         """Bring one object to what its manifest says.
@@ -401,35 +385,6 @@ class InfraWriter:
                 self._look_at(key)
             return
         self.deletes += 1
-
-    def _retry(self, name: str, messages: dict[ObjectKey, str]) -> None:
-        known = self._troubles.get(name)
-        wait = FIRST_RETRY if known is None else min(known.wait * 2, LONGEST_RETRY)
-        self._troubles[name] = _Trouble(messages, wait)
-        timer = self._timers.pop(name, None)
-        if timer is not None:
-            timer.cancel()
-        self._timers[name] = asyncio.get_running_loop().call_later(wait, self._push, name)
-        if known is None or known.messages != messages:
-            for gateway, message in messages.items():
-                self._complain("provisioning_failed", f"{gateway}: {message}", object=str(gateway))
-                if self._tell is not None:
-                    self._tell(gateway, "Warning", "ProvisioningFailed", message)
-            self._tell_changed()
-
-    def _forget(self, name: str) -> None:
-        """A data plane is well, or nobody's business."""
-        timer = self._timers.pop(name, None)
-        if timer is not None:
-            timer.cancel()
-        if self._troubles.pop(name, None) is not None:
-            self._tell_changed()
-
-    def _tell_changed(self) -> None:
-        troubles = self._troubles.values()
-        self.failures = {key: text for trouble in troubles for key, text in trouble.messages.items()}
-        if self._changed is not None:
-            self._changed()
 
 
 def _objects(plane: DataPlane | None) -> list[ObjectKey]:

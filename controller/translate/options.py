@@ -1,6 +1,6 @@
 """What the translator is told besides objects: settings, and checks that need native code.
 
-The checks are injected so that translation stays pure Python and testable; `sluicegate.engine.checks` has the real
+The checks are injected so that translation stays pure Python and testable; `sluicegate.checks` has the real
 ones. The ones here look only at the shape.
 """
 

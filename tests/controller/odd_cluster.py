@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sluicegate import ir
+from sluicegate.checks import native_checks
 from sluicegate.controller.provision.apply import InfraWriter
 from sluicegate.controller.provision.pods import PodTroubles
 from sluicegate.controller.sources.kubernetes.resources import WATCHED_TO_PROVISION
@@ -18,7 +19,6 @@ from sluicegate.controller.stream.projection import Projector
 from sluicegate.controller.stream.wanted import WantedOf
 from sluicegate.controller.translate import Options, Translation, Translator, ir_transaction
 from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
-from sluicegate.engine.checks import native_checks
 from sluicegate.engine.native import RouteTable
 from sluicegate.processes.loop import Loop, Output
 

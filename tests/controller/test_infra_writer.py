@@ -14,6 +14,7 @@ from api_server import ApiServer
 
 from sluicegate.controller.api import ObjectKey
 from sluicegate.controller.provision import apply as apply_module
+from sluicegate.controller.provision import troubles
 from sluicegate.controller.provision.apply import InfraWriter
 from sluicegate.controller.provision.compare import Live, covers, live_of
 from sluicegate.controller.sources.kubernetes.access import Configuration
@@ -406,7 +407,7 @@ def test_objects_of_a_gateway_that_was_replaced() -> None:
 
 
 def test_a_refusal_is_told_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apply_module, "FIRST_RETRY", 0.02)
+    monkeypatch.setattr(troubles, "FIRST_RETRY", 0.02)
 
     async def scenario() -> None:
         async with bench((GATEWAYS, gateway()), lead=False) as it:
@@ -422,7 +423,7 @@ def test_a_refusal_is_told_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_an_api_server_that_is_away_is_no_failure_of_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apply_module, "FIRST_RETRY", 0.02)
+    monkeypatch.setattr(troubles, "FIRST_RETRY", 0.02)
 
     async def scenario() -> None:
         async with bench((GATEWAYS, gateway()), lead=False) as it:

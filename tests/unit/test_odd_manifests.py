@@ -15,6 +15,7 @@ from odd_cluster import CANARY
 from odd_inputs import SECONDS, SEED, objects, odd_json, odd_text, odd_yaml
 
 from sluicegate import ir
+from sluicegate.checks import native_checks
 from sluicegate.cli.checked import checked
 from sluicegate.controller import caught
 from sluicegate.controller.api import DecodeError, Diagnostic, Object, ObjectKey, decode
@@ -23,7 +24,6 @@ from sluicegate.controller.sources.files import Reader, documents, judge
 from sluicegate.controller.sources.files.source import Source
 from sluicegate.controller.store.store import Store
 from sluicegate.controller.translate import Options, Translator, ir_transaction
-from sluicegate.engine.checks import native_checks
 from sluicegate.engine.native import RouteTable
 from sluicegate.processes.live import Live
 from sluicegate.schema import structure, violations

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
+from sluicegate import checks
 from sluicegate.controller.translate.options import Checks
 from sluicegate.controller.translate.pem import PemError, certificates
-from sluicegate.engine import checks
 
 CASES = json.loads((Path(__file__).parent / "pem_cases.json").read_text())
 BODIES = {"A": "QQ==", "AA": "QUE=", "AAA": "QUFB", "BBB": "QkJC"}

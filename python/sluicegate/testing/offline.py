@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sluicegate import ir
+from sluicegate.checks import native_checks
 from sluicegate.controller.sources.files import Reader
 from sluicegate.controller.sources.files.reader import Progress
 from sluicegate.controller.store.store import Delete, Store
 from sluicegate.controller.translate import DEFAULT_CONTROLLER_NAME, Options, Translation, Translator, ir_transaction
 from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
-from sluicegate.engine.checks import native_checks
 from sluicegate.schema import violations
 from sluicegate.schema.core_rules import TLS_TYPE
 

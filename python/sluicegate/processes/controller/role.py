@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any
 
+from sluicegate.checks import native_checks
 from sluicegate.controller import caught
 from sluicegate.controller.api import ObjectKey
 from sluicegate.controller.api.kinds import AUTHORITY
@@ -32,7 +33,6 @@ from sluicegate.controller.stream.tickets import TicketKeeper
 from sluicegate.controller.stream.wanted import WantedOf
 from sluicegate.controller.translate import Options, Translation, Translator
 from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
-from sluicegate.engine.checks import native_checks
 from sluicegate.observe.admin import Admin
 from sluicegate.observe.log import Log
 

@@ -10,11 +10,11 @@ import contextlib
 import socket
 from collections.abc import Iterator
 
+from sluicegate.checks import native_checks
 from sluicegate.controller.sources.kubernetes.client import ApiError, Client
 from sluicegate.controller.status import StatusWriter
 from sluicegate.controller.translate import Options, Translation, Translator
 from sluicegate.controller.translate.pool import pool_of
-from sluicegate.engine.checks import native_checks
 from sluicegate.observe.log import Log
 
 from ..follower import Follower

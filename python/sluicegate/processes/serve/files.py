@@ -11,13 +11,13 @@ import asyncio
 import time
 from collections.abc import Iterator, Sequence
 
+from sluicegate.checks import native_checks
 from sluicegate.controller.sources.files import Reader, Settling
 from sluicegate.controller.sources.files.judge import Validate
 from sluicegate.controller.sources.files.reader import Progress
 from sluicegate.controller.sources.files.source import Refresh, Source
 from sluicegate.controller.store.store import Store
 from sluicegate.controller.translate import Options, Translator
-from sluicegate.engine.checks import native_checks
 from sluicegate.observe.log import Log
 from sluicegate.words import count
 
