@@ -115,8 +115,8 @@ class Attached:
             kinds: in the order in which they act.
         """
         self._kinds = kinds
-        #: By kind of policy and object.
-        self._sources: dict[tuple[str, Target], dict[Any, Source]] = {}
+        #: By kind of policy, of which there are some, and object.
+        self._sources: dict[str, dict[Target, dict[Any, Source]]] = {}
 
     def replace(self, old: Source | None, new: Source | None) -> set[Read]:
         """Take out what a policy was and put in what it is; returns what is dirty by that."""
@@ -124,19 +124,25 @@ class Attached:
             return set()
         for source in (old,) if old is not None else ():
             for target in source.targets:
-                found = self._sources.get((source.key.kind, target.whole), {})
+                of_kind = self._sources.get(source.key.kind, {})
+                found = of_kind.get(target.whole, {})
                 found.pop(source.key, None)
                 if not found:
-                    self._sources.pop((source.key.kind, target.whole), None)
+                    of_kind.pop(target.whole, None)
+                if not of_kind:
+                    self._sources.pop(source.key.kind, None)
         for source in (new,) if new is not None else ():
             for target in source.targets:
-                self._sources.setdefault((source.key.kind, target.whole), {})[source.key] = source
+                self._sources.setdefault(source.key.kind, {}).setdefault(target.whole, {})[source.key] = source
         return {attached_read(target) for item in (old, new) if item is not None for target in item.targets}
 
     def at(self, kind: str, place: Place) -> list[Source]:
         """Policies of a kind that are attached to the objects of a place, or to any of their sections."""
+        of_kind = self._sources.get(kind)
+        if of_kind is None:
+            return []  # of most kinds there is none, and every route asks for all of them
         wholes = dict.fromkeys(level.whole for level in place)
-        found = {key: item for whole in wholes for key, item in self._sources.get((kind, whole), {}).items()}
+        found = {key: item for whole in wholes for key, item in of_kind.get(whole, {}).items()}
         return list(found.values())
 
     def names(self, place: Place, *, spoken: bool = True, on: str = "") -> tuple[str, ...]:

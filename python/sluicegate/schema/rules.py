@@ -61,7 +61,8 @@ def _check(value: Any, schema: dict[str, Any], path: str, found: list[tuple[str,
     rules = schema.get(RULES)
     if rules is not None:
         seen = msgspec.json.encode(msgspec.convert({"value": value}, view_of(rules)))
-        found.extend(((path + field).lstrip("."), message) for field, message in _broken(rules, seen))
+        for field, message in _broken(rules, seen):
+            found.append(((path + field).lstrip("."), message))
 
 
 def _seen(value: Any, schema: dict[str, Any], names: frozenset[str]) -> Any:  # noqa: ANN401
