@@ -46,6 +46,7 @@ from .policy import (
 from .route import (
     BackendReference,
     CORSFilter,
+    ExternalAuthFilter,
     HeaderFilter,
     HTTPBackendReference,
     HTTPRoute,
@@ -87,6 +88,7 @@ __all__ = [
     "Document",
     "EndpointPort",
     "EndpointSlice",
+    "ExternalAuthFilter",
     "FrontendValidation",
     "GRPCMethodMatch",
     "GRPCRoute",

@@ -6,6 +6,7 @@ import msgspec
 
 from .meta import GATEWAY_GROUP, LabelSelector, Model, Object
 from .policy import LocalObjectReference
+from .route import ExternalAuthFilter
 
 
 class ParametersReference(Model, frozen=True, kw_only=True):
@@ -82,6 +83,7 @@ class ListenerFilter(Model, frozen=True, kw_only=True):
 
     type: str
     extension_ref: LocalObjectReference | None = None
+    external_auth: ExternalAuthFilter | None = None
 
 
 class ListenerFilters(Model, frozen=True, kw_only=True):

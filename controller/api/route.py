@@ -118,6 +118,36 @@ class CORSFilter(Model, frozen=True, kw_only=True):
     max_age: int = 5
 
 
+class HTTPAuthConfig(Model, frozen=True, kw_only=True):
+    """`HTTPAuthConfig`."""
+
+    path: str = ""
+    allowed_headers: tuple[str, ...] = ()
+    allowed_response_headers: tuple[str, ...] = ()
+
+
+class GRPCAuthConfig(Model, frozen=True, kw_only=True):
+    """`GRPCAuthConfig`."""
+
+    allowed_headers: tuple[str, ...] = ()
+
+
+class ForwardBodyConfig(Model, frozen=True, kw_only=True):
+    """`ForwardBodyConfig`; octets."""
+
+    max_size: int = 0
+
+
+class ExternalAuthFilter(Model, frozen=True, kw_only=True):
+    """`HTTPExternalAuthFilter` (GEP-1494)."""
+
+    protocol: str
+    backend_ref: BackendReference
+    http: HTTPAuthConfig = HTTPAuthConfig()
+    grpc: GRPCAuthConfig = GRPCAuthConfig()
+    forward_body: ForwardBodyConfig = ForwardBodyConfig()
+
+
 class ExtensionReference(Model, frozen=True, kw_only=True):
     """`extensionRef` of a filter."""
 
@@ -136,6 +166,7 @@ class RouteFilter(Model, frozen=True, kw_only=True):
     request_redirect: RequestRedirectFilter | None = None
     url_rewrite: URLRewriteFilter | None = None
     cors: CORSFilter | None = None
+    external_auth: ExternalAuthFilter | None = None
     extension_ref: ExtensionReference | None = None
 
 

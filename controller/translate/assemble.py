@@ -75,6 +75,7 @@ def freeze(
     sets: dict[ObjectKey, ListenerSetFacts] = {}
     parents: dict[Read, ParentView] = {}
     listeners: dict[str, ir.Listener] = {}
+    external_auths: dict[str, ir.ExternalAuth] = {}
     for key, build in builds.items():
         own = _accepted(build.own, build.refused, "Gateway")
         _check_sets(build, own)
@@ -83,7 +84,10 @@ def freeze(
         for group in (build.own, *build.sets):
             on = _is_on(build, group)
             served = (draft for draft in group.drafts if on and draft.usable)
-            listeners.update((draft.id, _ir_listener(draft, build, offset)) for draft in served)
+            for draft in served:
+                listeners[draft.id] = _ir_listener(draft, build, offset)
+                if draft.external_auth is not None:
+                    external_auths[draft.id] = draft.external_auth
             points = tuple(_point(draft, served=on and draft.usable) for draft in group.drafts)
             parents[group.object.key] = ParentView(group.object.key, key, points, moved)
             facts = tuple(_facts(draft, served=on and draft.usable) for draft in group.drafts)
@@ -105,6 +109,7 @@ def freeze(
         trust={item: material.trust[item] for item in used if item in material.trust},
         diagnostics=told,
         missing=material.missing,
+        external_auths=external_auths,
         planes=planes,
         reads=frozenset(material.reads),
         due=material.due,

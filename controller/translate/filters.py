@@ -11,12 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from sluicegate import ir
 
 from ..api import (
     BackendReference,
     CORSFilter,
     Diagnostics,
+    ExternalAuthFilter,
     HeaderFilter,
     LocalObjectReference,
     PathModifier,
@@ -27,6 +30,8 @@ from ..api import (
 )
 from ..api.route import HeaderNameValue
 from .conditions import Reason
+from .external_auth import external_service
+from .unsupported import Unsupported
 from .values import MAX_INT32, MAX_PORT, header_value_error, hostname_error, is_origin, is_token
 
 _WELL_KNOWN_PORTS = {"http": 80, "https": 443}
@@ -48,24 +53,6 @@ MANAGED_FIELDS = frozenset(
 )
 
 
-class Unsupported(Exception):  # noqa: N818 (a verdict on an object, not an error of the program)
-    """A part of a rule that cannot be honoured.
-
-    Attributes:
-        field: path relative to the rule or backendRef.
-        reason: reason of the route's condition.
-        message: what is wrong.
-        remedy: what to do.
-    """
-
-    def __init__(self, field: str, message: str, remedy: str, reason: Reason = Reason.UNSUPPORTED_VALUE) -> None:
-        super().__init__(message)
-        self.field = field
-        self.reason = reason
-        self.message = message
-        self.remedy = remedy
-
-
 #: Resolves a backendRef at a path: the backend id, or None (already noted).
 Resolve = Callable[[BackendReference, str], "str | None"]
 
@@ -82,6 +69,8 @@ class FilterContext:
         resolve: resolves mirrors.
         diagnostics: takes warnings.
         moved_ports: ports of listeners that clients reach at another one, and that other one.
+        rule: IR id of the rule.
+        made: policies that filters come to, put here: who asks somebody is no filter of the engine.
     """
 
     path: str
@@ -91,6 +80,8 @@ class FilterContext:
     resolve: Resolve
     diagnostics: Diagnostics
     moved_ports: Mapping[int, int] = field(default_factory=dict)
+    rule: str = ""
+    made: list[ir.ExternalAuth] = field(default_factory=list)
 
 
 def translate_filters(filters: Sequence[RouteFilter], context: FilterContext) -> tuple[ir.Filter, ...]:
@@ -230,6 +221,13 @@ def _rewrite(rewrite: URLRewriteFilter, field: str, context: FilterContext) -> i
     return ir.Rewrite(hostname=_hostname(rewrite.hostname, field), path=_path_modifier(rewrite.path, field, context))
 
 
+def _external_auth(auth: ExternalAuthFilter, field: str, context: FilterContext) -> ir.Filter | None:
+    service = external_service(auth, field, lambda reference, at: context.resolve(reference, f"{context.path}.{at}"))
+    policy = ir.ExternalAuth(id=f"{context.rule}/{ir.ExternalAuth.stanza}", service=service)
+    context.made.append(msgspec.structs.replace(policy, invalid=service.backend is None))
+    return None
+
+
 def _hostname(value: str | None, field: str) -> str | None:
     if value is None:
         return None
@@ -326,5 +324,6 @@ FILTERS: dict[str, FilterKind] = {
     ),
     "URLRewrite": FilterKind("url_rewrite", "urlRewrite", _rewrite, _OF_HTTP),
     "CORS": FilterKind("cors", "cors", _cors, _OF_HTTP, in_backends=False),
+    "ExternalAuth": FilterKind("external_auth", "externalAuth", _external_auth, _OF_HTTP, in_backends=False),
     "ExtensionRef": FilterKind("extension_ref", "extensionRef", _extension, several=True),
 }

@@ -13,9 +13,9 @@ import msgspec
 from sluicegate import ir
 
 from ..api import GRPCMethodMatch, GRPCRouteMatch, GRPCRouteRule
-from .filters import Unsupported
 from .options import CheckRegex
 from .rules import RuleContext, check_pattern, header_matches, note_backends, note_session_persistence, request_rule
+from .unsupported import Unsupported
 
 #: What the API takes as the names of Exact matches (`GRPCMethodMatch`).
 _SERVICE = re.compile(r"(?i)\.?[a-z_][a-z_0-9]*(?:\.[a-z_][a-z_0-9]*)*")

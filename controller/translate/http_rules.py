@@ -9,7 +9,7 @@ import msgspec
 from sluicegate import ir
 
 from ..api import HTTPRouteRule, NameValueMatch, RouteMatch
-from .filters import FILTERS, Unsupported
+from .filters import FILTERS
 from .options import CheckRegex
 from .rules import (
     RuleContext,
@@ -20,6 +20,7 @@ from .rules import (
     request_rule,
     value_kind,
 )
+from .unsupported import Unsupported
 from .values import normal_path, normal_prefix, parse_duration, path_error
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})

@@ -1,20 +1,35 @@
 """Filters of a listener (GEP-5224) to IR filters: edits that come before a rule is looked for.
 
 A filter is never skipped: a listener whose filters cannot be honoured is not served. The reasons of its conditions are
-those of the GEP. What `extensionRef` may lead to is a RequestHeaderFilter in the namespace of the listener's object.
+those of the GEP. What `extensionRef` may lead to is a RequestHeaderFilter in the namespace of the listener's object. An
+ExternalAuth comes to a policy of the listener, which no policy and no filter of a rule replaces.
 """
 
 from __future__ import annotations
 
 from sluicegate import ir
 
-from ..api import OWN_GROUP, Diagnostics, LocalObjectReference, RequestHeaderFilter, RouteFilter
+from ..api import (
+    OWN_GROUP,
+    BackendReference,
+    Diagnostics,
+    LocalObjectReference,
+    ObjectKey,
+    RequestHeaderFilter,
+    RouteFilter,
+)
+from ..api.gateway import ListenerFilter
+from .backends import resolve_backend
 from .conditions import ConditionType, Reason
-from .filters import FilterContext, Unsupported, translate_filters
+from .external_auth import external_service
+from .filters import FilterContext, translate_filters
+from .policies.draft import ASKED, MaterialReads
 from .secrets import Material
 from .status import Verdict
+from .unsupported import Unsupported
 
 KIND = "RequestHeaderFilter"
+EXTERNAL_AUTH = "ExternalAuth"
 #: The listener was chosen by it, so it must stay (`ListenerFilters.requests`).
 AUTHORITY = frozenset({"host", ":authority"})
 
@@ -38,17 +53,17 @@ class Refused(Exception):  # noqa: N818 (a verdict on an object, not an error of
 
 
 def translate_listener_filters(
-    filters: tuple[tuple[str, LocalObjectReference | None], ...],
-    namespace: str,
+    filters: tuple[ListenerFilter, ...],
+    owner: ObjectKey,
     path: str,
     material: Material,
     diagnostics: Diagnostics,
 ) -> tuple[ir.RequestHeaders, ...]:
-    """Translate `filters.requests`, in the order written, which is the order in which they act.
+    """Translate the edits of `filters.requests`, in the order written, which is the order in which they act.
 
     Args:
-        filters: type and `extensionRef` of each.
-        namespace: of the object that the listener is written in.
+        filters: as written.
+        owner: the object that the listener is written in.
         path: field of the listener.
         material: finds what is referred to.
         diagnostics: takes warnings about what is edited.
@@ -57,22 +72,74 @@ def translate_listener_filters(
         Refused: one of them cannot be honoured.
     """
     return tuple(
-        _translate(kind, reference, namespace, f"requests[{index}]", path, material, diagnostics)
-        for index, (kind, reference) in enumerate(filters)
+        _translate(item, owner.namespace, f"requests[{index}]", path, material, diagnostics)
+        for index, item in enumerate(filters)
+        if item.type != EXTERNAL_AUTH
     )
 
 
+def listener_external_auth(
+    filters: tuple[ListenerFilter, ...], owner: ObjectKey, identifier: str, material: Material
+) -> ir.ExternalAuth | None:
+    """The policy that an ExternalAuth among `filters.requests` comes to. It is asked once a request has its rule.
+
+    Args:
+        filters: as written.
+        owner: the object that the listener is written in.
+        identifier: IR id of the listener.
+        material: finds what is referred to.
+
+    Raises:
+        Refused: it cannot be honoured, or there are two.
+    """
+    found = [(index, item) for index, item in enumerate(filters) if item.type == EXTERNAL_AUTH]
+    if not found:
+        return None
+    index, item = found[0]
+    field = f"requests[{index}]"
+    if len(found) > 1:
+        message = f"{EXTERNAL_AUTH} is given more than once"
+        raise Refused(
+            ConditionType.ACCEPTED, Reason.UNSUPPORTED_VALUE, f"requests[{found[1][0]}]", message, "keep one of them"
+        )
+    if item.external_auth is None:
+        raise Refused(
+            ConditionType.ACCEPTED, Reason.UNSUPPORTED_VALUE, field, "the filter has no content", "give externalAuth"
+        )
+
+    def resolve(reference: BackendReference, at: str) -> str | None:
+        # What is wrong is told of the listener, by what is raised.
+        unheard = Diagnostics(owner)
+        backend, verdict = resolve_backend(owner, reference, ASKED, at, MaterialReads(material), unheard)
+        if verdict is not None:
+            raise Refused(
+                ConditionType.RESOLVED_REFS,
+                Reason.INVALID_LISTENER_FILTER_REF,
+                at,
+                verdict.message,
+                "correct the reference, or allow it by a ReferenceGrant",
+            )
+        return backend
+
+    try:
+        service = external_service(item.external_auth, f"{field}.externalAuth", resolve)
+    except Unsupported as error:
+        reason = Reason.INVALID_LISTENER_FILTER
+        raise Refused(ConditionType.ACCEPTED, reason, error.field, error.message, error.remedy) from None
+    return ir.ExternalAuth(id=f"{identifier}/{ir.ExternalAuth.stanza}", overrides=True, service=service)
+
+
 def _translate(
-    kind: str,
-    reference: LocalObjectReference | None,
+    item: ListenerFilter,
     namespace: str,
     field: str,
     path: str,
     material: Material,
     diagnostics: Diagnostics,
 ) -> ir.RequestHeaders:
-    if kind != "ExtensionRef" or reference is None:
-        message = f"filter {kind} is not supported"
+    reference = item.extension_ref
+    if item.type != "ExtensionRef" or reference is None:
+        message = f"filter {item.type} is not supported"
         raise Refused(
             ConditionType.ACCEPTED,
             Reason.UNSUPPORTED_VALUE,

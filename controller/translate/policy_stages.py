@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
+from sluicegate import ir
+
 from ..api import ObjectKey
 from ..api.kinds import PARENT_KINDS
 from .memo import Memo
@@ -45,7 +47,10 @@ def ask_for_backends(memo: Memo) -> set[str]:
     changed: set[str] = set()
     for identifier in policies.touched:
         before = policies.asks.pop(identifier, (frozenset(), ()))
-        used = policies.resources.get(identifier) if policies.uses.get(identifier, 0) > 0 else None
+        # What a filter of a route came to is asked for by the route itself.
+        is_known = identifier in policies.owners or identifier in policies.listener_made
+        is_asked = is_known and policies.uses.get(identifier, 0) > 0
+        used = policies.resources.get(identifier) if is_asked else None
         backends = frozenset(name for section, name in used.policy.needs() if section == "backends") if used else None
         after = (backends, _gateways_of(memo, identifier)) if backends else (frozenset(), ())
         if backends:
@@ -65,6 +70,8 @@ def ask_for_backends(memo: Memo) -> set[str]:
 def _gateways_of(memo: Memo, identifier: str) -> tuple[ObjectKey, ...]:
     """Gateways at which a policy holds, by the id of a stanza of it."""
     policies, found = memo.policies, dict[ObjectKey, None]()
+    if identifier in policies.listener_made:
+        return (policies.listeners.places[policies.listener_made[identifier]][0],)
     for target in policies.judged[policies.owners[identifier]].source.targets:
         route = memo.routes.get(ObjectKey(*target[:3]))
         if route is not None:
@@ -122,6 +129,9 @@ def _name_in_listener(memo: Memo, identifier: str) -> None:
     policies = memo.policies
     old, new = memo.listeners.get(identifier), memo.part_listeners.get(identifier)
     names = policies.attached.names(policies.listeners.places[identifier][1], on="listener") if new is not None else ()
+    made = f"{identifier}/{ir.ExternalAuth.stanza}"
+    if new is not None and made in policies.listener_made:
+        names = (*names, made)
     policies.count(old.policies if old is not None else (), names)
     if new is None:
         memo.listeners.drop(identifier)

@@ -112,6 +112,7 @@ class RouteFacts:
         rules, l4_rules: IR rules; empty where the route is not accepted or no listener serves it.
         status: one entry for each parent of this controller; None where it has no such parent.
         attached: ids of the listeners that it is attached to, served or not (`attachedRoutes`).
+        policies: those that filters of its rules come to.
         backends: backend ids that its rules name.
         gateways: Gateways that accepted it: the ancestors of policies on its backends. Those that only pass TLS
             through, or datagrams, are none: they say nothing of their own to a backend.
@@ -127,6 +128,7 @@ class RouteFacts:
     gateways: tuple[ObjectKey, ...]
     diagnostics: tuple[Diagnostic, ...]
     reads: frozenset[Read]
+    policies: tuple[ir.ExternalAuth, ...] = ()
 
 
 @dataclass(slots=True)
@@ -168,6 +170,7 @@ def translate_route(route: Route, world: World, controller_name: str, check_rege
         gateways=_ancestors(attachments) if attached and kind.use.transport is Transport.TCP else (),
         diagnostics=diagnostics.done(),
         reads=frozenset(reads.noted),
+        policies=tuple(context.made) if rules else (),
     )
 
 

@@ -32,10 +32,11 @@ from ..api import (
 )
 from .backends import Reads, Use, backend_name, resolve_backend, service_port
 from .conditions import Reason
-from .filters import FilterContext, Unsupported, translate_filters
+from .filters import FilterContext, translate_filters
 from .options import CheckRegex
 from .policies.effective import Target, service_place
 from .status import Verdict
+from .unsupported import Unsupported
 from .values import is_token
 
 MAX_WEIGHT = 1_000_000
@@ -59,6 +60,7 @@ class RuleContext:
         backends: ids that its rules name, filled here.
         unresolved: first reference that does not resolve, filled here.
         broken: rules that are not honoured, with the reason and message, filled here.
+        made: policies that filters of its rules come to, filled here.
     """
 
     route: Route
@@ -73,6 +75,7 @@ class RuleContext:
     backends: dict[str, None] = field(default_factory=dict)
     unresolved: Verdict | None = None
     broken: dict[int, tuple[Reason, str]] = field(default_factory=dict)
+    made: list[ir.ExternalAuth] = field(default_factory=list)
 
     @property
     def key(self) -> ObjectKey:
@@ -102,10 +105,10 @@ class RuleContext:
         fault = self.reads.policy_fault(service_place(name.namespace, name.service, port_name))
         return Verdict(False, Reason.INVALID_BACKEND_TLS_POLICY, fault) if fault else None
 
-    def filters(self, path: str, *, in_backend: bool, prefix_only: bool = False) -> FilterContext:
-        """Say where a list of filters is written."""
+    def filters(self, path: str, *, in_backend: bool, prefix_only: bool = False, rule: str = "") -> FilterContext:
+        """Say where a list of filters is written; `rule`: IR id."""
         return FilterContext(
-            path, prefix_only, in_backend, self.key.kind, self.resolve, self.diagnostics, self.moved_ports
+            path, prefix_only, in_backend, self.key.kind, self.resolve, self.diagnostics, self.moved_ports, rule
         )
 
     def fail(self, index: int, path: str, error: Unsupported) -> None:
@@ -142,16 +145,19 @@ def request_rule(
     except Unsupported as error:
         context.fail(index, path, error)
         return None
+    identifier = f"{context.key}/{index}"
+    written: FilterContext = context.filters(path, prefix_only=prefix_only, in_backend=False, rule=identifier)
     filters: tuple[ir.Filter, ...] = ()
     invalid = False
     try:
-        filters = translate_filters(rule.filters, context.filters(path, prefix_only=prefix_only, in_backend=False))
+        filters = translate_filters(rule.filters, written)
     except Unsupported as error:
         context.fail(index, path, error)
         invalid = True
+    context.made += written.made
     backends, backends_invalid = weighted_backends(context, index, rule.backend_refs, prefix_only=prefix_only)
     return ir.HttpRule(
-        id=f"{context.key}/{index}",
+        id=identifier,
         route=str(context.key),
         name=rule.name,
         created=context.route.metadata.created,
@@ -162,7 +168,7 @@ def request_rule(
         filters=filters,
         backends=backends,
         invalid=invalid or backends_invalid,
-        policies=context.policies(rule.name, "http_rule"),
+        policies=(*context.policies(rule.name, "http_rule"), *(item.id for item in written.made)),
     )
 
 

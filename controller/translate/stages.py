@@ -50,6 +50,7 @@ def replace_route(memo: Memo, key: ObjectKey, new: RouteFacts | None, touched: T
     _replace_rules(memo.l4_rules, old.l4_rules if old is not None else (), new.l4_rules if new is not None else ())
     _replace_places(memo, old, new, touched)
     _replace_uses(memo, key, old, new, touched)
+    memo.policies.replace_made(old.policies if old is not None else (), new.policies if new is not None else ())
     memo.policies.count(_policies_of(old), _policies_of(new))
     memo.readers.replace(key, new.reads if new is not None else frozenset())
     if new is not None:
@@ -240,6 +241,7 @@ def replace_parts(memo: Memo, replaced: Replaced, options: ProvisionOptions | No
     before, listeners = joined(old, "listeners"), joined(new, "listeners")
     memo.moved_listeners.update(name for name, item in listeners.items() if before.get(name) != item)
     memo.moved_listeners.update(name for name in before if name not in listeners)
+    _replace_external_auths(memo, joined(old, "external_auths"), joined(new, "external_auths"))
     for name in before:
         memo.part_listeners.pop(name, None)
     memo.part_listeners.update(listeners)
@@ -248,6 +250,15 @@ def replace_parts(memo: Memo, replaced: Replaced, options: ProvisionOptions | No
     _replace_served(memo, replaced)
     if options is not None:
         _replace_planes(memo, joined(old, "planes"), joined(new, "planes"), options)
+
+
+def _replace_external_auths(memo: Memo, old: Mapping[str, ir.ExternalAuth], new: Mapping[str, ir.ExternalAuth]) -> None:
+    """Policies that filters of listeners come to: which listeners have one, and what each is."""
+    memo.moved_listeners.update(old.keys() ^ new.keys())
+    memo.policies.replace_made(old.values(), new.values())
+    for name in old:
+        memo.policies.listener_made.pop(old[name].id, None)
+    memo.policies.listener_made.update((item.id, name) for name, item in new.items())
 
 
 def _replace_held(memo: Memo, replaced: Replaced) -> None:

@@ -8,7 +8,7 @@ compared by value, so that a renewed certificate does not translate any route ag
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -168,6 +168,7 @@ class Part:
         families: the ListenerSets of each of our Gateways, in the order of precedence.
         parents: views by (kind, namespace, name).
         listeners, certificates, trust: IR resources by id.
+        external_auths: policies that filters of listeners come to, by the id of the listener.
         diagnostics: what is told by object.
         planes: what data planes are needed, by `namespace/name`; empty without provisioning.
         reads: what else was looked at, besides the Gateways and ListenerSets themselves.
@@ -186,6 +187,7 @@ class Part:
     planes: Mapping[str, PlaneRequest]
     reads: frozenset[Read]
     missing: Mapping[str, float]
+    external_auths: Mapping[str, ir.ExternalAuth] = field(default_factory=dict)
     due: float | None = None
 
 

@@ -21,6 +21,7 @@ CASES = list(cases())
 REQUEST_FIELDS = {"bind_port", "address", "sni", "method", "authority", "target", "headers", "entropy", "response"}
 CONNECTION_FIELDS = {"transport", "bind_port", "address", "sni", "entropy"}
 DECISION_FIELDS = {
+    "policies",
     "outcome",
     "status",
     "reason",
@@ -67,7 +68,8 @@ def test_ir_is_a_transaction(case: Case) -> None:
     policies = {item.id for item in decoded.upsert.policies}
     named = (*decoded.upsert.listeners, *decoded.upsert.http_rules, *decoded.upsert.l4_rules, *decoded.upsert.backends)
     assert {name for item in named for name in item.policies} == policies
-    assert {need for item in decoded.upsert.policies for need in item.needs()} <= {("trust", name) for name in trust}
+    there = {("trust", name) for name in trust} | {("backends", name) for name in backends}
+    assert {need for item in decoded.upsert.policies for need in item.needs()} <= there
 
 
 @pytest.mark.parametrize("case", CASES, ids=by_name)

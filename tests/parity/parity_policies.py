@@ -17,14 +17,24 @@ BACKEND = "n/one:80"
 LISTENERS = ("Gateway/n/g/http", "Gateway/n/g/other")
 OBJECTS = ("a", "b", "c")
 
+_SERVICES = st.builds(
+    ir.ExternalService,
+    backend=st.just(BACKEND),
+    protocol=st.sampled_from(ir.ExternalProtocol),
+    allowed_response_headers=st.sampled_from(((), ("x-user",), ("x-group", "x-user"))),
+    timeout_ms=st.just(1),
+)
+
 #: From what all stanzas have to a strategy for one of each kind.
 STANZAS: tuple[Callable[[dict[str, Any]], st.SearchStrategy[ir.StanzaBase]], ...] = (
     lambda head: st.builds(ir.ClientBody, **head, max_bytes=st.sampled_from((0, 4, 5, 100))),
+    lambda head: st.builds(ir.ExternalAuth, **head, service=_SERVICES),
 )
 #: Fields of requests.
 SENT: tuple[st.SearchStrategy[tuple[str, str]], ...] = (
     st.tuples(st.just("content-length"), st.sampled_from(("0", "4", "5", "6", "101"))),
     st.tuples(st.sampled_from(("x", "cookie")), st.sampled_from(("1", "a=1"))),
+    st.tuples(st.sampled_from(("X-User", "x_user", "x.group", "xxgroup")), st.just("root")),
 )
 
 
@@ -50,7 +60,7 @@ def _stanzas(draw: st.DrawFn) -> list[ir.StanzaBase]:
 
 
 #: The kinds of `STANZAS`, in their order.
-KINDS: tuple[type[ir.StanzaBase], ...] = (ir.ClientBody,)
+KINDS: tuple[type[ir.StanzaBase], ...] = (ir.ClientBody, ir.ExternalAuth)
 
 
 def _named(draw: st.DrawFn, stanzas: list[ir.StanzaBase], *, many: bool) -> tuple[str, ...]:

@@ -120,7 +120,7 @@ class Draft:
 
         The stanza that asks it says so in its `needs`; then it and its endpoints are in the IR.
         """
-        reads = _BackendReads(self.material)
+        reads = MaterialReads(self.material)
         found, verdict = resolve_backend(self.policy.key, reference, use, f"spec.{path}", reads, self.diagnostics)
         if verdict is not None:
             self.faults += 1
@@ -149,7 +149,7 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class _BackendReads:
+class MaterialReads:
     """What is looked at for a backendRef of a policy."""
 
     material: Material

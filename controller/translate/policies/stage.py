@@ -86,6 +86,7 @@ class PolicyMemo:
         watchers: policies by what their status looked at.
         resources: IR by id, used or not.
         owners: policies by the ids of their IR.
+        listener_made: listeners by the ids of the policies that their filters come to.
         asks: backends that policies of the IR ask, with their Gateways, by id.
         uses: how often an id is named in the IR.
         touched: ids whose use or content may have changed in this translation.
@@ -101,6 +102,7 @@ class PolicyMemo:
     watchers: Readers = field(default_factory=Readers)
     resources: dict[str, Resource] = field(default_factory=dict)
     owners: dict[str, ObjectKey] = field(default_factory=dict)
+    listener_made: dict[str, str] = field(default_factory=dict)
     asks: dict[str, tuple[frozenset[str], tuple[ObjectKey, ...]]] = field(default_factory=dict)
     uses: dict[str, int] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
@@ -118,6 +120,15 @@ class PolicyMemo:
             for name in names:
                 self.uses[name] = self.uses.get(name, 0) + step
                 self.touched.add(name)
+
+    def replace_made(self, old: Iterable[ir.PolicyBase], new: Iterable[ir.PolicyBase]) -> None:
+        """Take out the policies that parts of a route came to and put in those that they come to now."""
+        for item in old:
+            del self.resources[item.id]
+            self.touched.add(item.id)
+        for item in new:
+            self.resources[item.id] = Resource(item, Needed())
+            self.touched.add(item.id)
 
     def fault(self, names: Iterable[str]) -> str:
         """Why the first of some policies that cannot be honoured cannot; empty: all can."""

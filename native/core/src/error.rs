@@ -56,6 +56,9 @@ errors! {
     ResponseNotRead = "response_not_read", 499, Downstream, "the client did not take the response in time";
     NoListener = "no_listener", 404, Downstream, "no listener serves this host";
     NoRoute = "no_route", 404, Downstream, "no route matches this request";
+    Unauthenticated = "unauthenticated", 401, Downstream, "a policy asks for credentials, and there are none that are valid";
+    Forbidden = "forbidden", 403, Downstream, "a policy does not allow this request";
+    AuthUnavailable = "auth_unavailable", 503, Internal, "nobody can say whether this request may pass; try again later";
     RuleInvalid = "rule_invalid", 500, Internal, "the route has a filter that cannot be honoured";
     PolicyInvalid = "policy_invalid", 500, Internal, "a policy that holds for this request cannot be honoured";
     NoBackend = "no_backend", 500, Internal, "the rule has no backend";

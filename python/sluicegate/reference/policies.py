@@ -112,4 +112,11 @@ def _body(policy: ir.ClientBody, facts: Facts, _: Passage) -> Verdict:
     return Denial("body_too_large", 413) if too_large else "pass"
 
 
-_JUDGES: dict[type[ir.StanzaBase], Callable[[Any, Facts, Passage], Verdict]] = {ir.ClientBody: _body}
+def _asked(_policy: ir.StanzaBase, _facts: Facts, _passage: Passage) -> Verdict:
+    return "asked"
+
+
+_JUDGES: dict[type[ir.StanzaBase], Callable[[Any, Facts, Passage], Verdict]] = {
+    ir.ClientBody: _body,
+    ir.ExternalAuth: _asked,
+}

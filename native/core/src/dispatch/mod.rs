@@ -1,5 +1,6 @@
 //! A request on its way to its backend: attempts, retries, copies, exchanges, tunnels.
 
+pub mod ask;
 mod attempt;
 mod exchange;
 mod failure;

@@ -108,6 +108,11 @@ impl OwnedHead {
         }
     }
 
+    /// The client waits to be asked for the body.
+    pub fn expects_continue(&self) -> bool {
+        self.expect_continue
+    }
+
     /// The same head again.
     pub fn inbound(&self) -> Inbound<'_> {
         let part = |span: Span| &self.bytes[span.start..span.end];

@@ -1,6 +1,6 @@
 //! The steps of a request in their order, compiled once for each pair of a listener and what its rules name.
 
-use super::{Asked, Denial, Outcome, Running, Step, StepResult};
+use super::{Denial, Outcome, Pending, Running, Step, StepResult};
 use crate::error::ErrorCode;
 use codec::Field;
 use route::policy::{BodyLimit, Facts, OwnedFields, Passage};
@@ -22,7 +22,7 @@ pub enum Admission {
     Denied(Denial),
     /// The step before `next` has asked; the chain goes on behind it with the answer.
     Asked {
-        answer: Asked,
+        answer: Pending,
         next: usize,
     },
 }
@@ -36,7 +36,7 @@ impl Chain {
 
     /// Of policies that hold together, and of what holds for every request.
     fn of(joined: &Joined, everywhere: Option<BodyLimit>) -> Self {
-        let judged = joined.policies.iter().map(|policy| Step::Judged(policy.clone()));
+        let judged = joined.policies.iter().map(Step::of);
         let steps = everywhere.map(Step::BodyLimit).into_iter().chain(judged).collect();
         Self { owned: OwnedFields::of(&joined.policies), invalid: joined.invalid, ..Self::new(steps) }
     }

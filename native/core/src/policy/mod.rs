@@ -6,6 +6,7 @@
 //! costs one branch.
 
 mod chain;
+pub mod external;
 #[cfg(test)]
 mod gate;
 mod running;
@@ -16,7 +17,8 @@ pub use gate::Gate;
 pub use running::Running;
 
 use crate::error::ErrorCode;
-use route::policy::{self, AnswerField, BodyLimit, Compiled, Facts, Passage, Reason, Verdict};
+use external::Ask;
+use route::policy::{self, AnswerField, BodyLimit, Compiled, Facts, Judge, Passage, Reason, Verdict};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -72,11 +74,18 @@ pub struct Answered {
 /// An answer that somebody has to be asked for.
 pub type Asked = Pin<Box<dyn Future<Output = Answered>>>;
 
+/// What a request waits for.
+pub enum Pending {
+    /// What goes on elsewhere.
+    Answer(Asked),
+    /// A service that is to be asked, over our own connections.
+    Ask(Box<Ask>),
+}
+
 /// How far a step came.
 pub enum StepResult {
     Done(Outcome),
-    #[cfg_attr(not(test), expect(dead_code, reason = "no policy asks anybody yet; tests do"))]
-    Wait(Asked),
+    Wait(Pending),
 }
 
 /// When a step has its turn, whatever the order of the policies: who floods is stopped before anybody has to verify a
@@ -100,6 +109,8 @@ pub enum Step {
     Judged(Arc<Compiled>),
     /// Of the settings.
     BodyLimit(BodyLimit),
+    /// Asks a service.
+    External(Arc<Compiled>),
     /// Asks a test, which shows that a request survives the wait.
     #[cfg(test)]
     Gate(Gate),
@@ -109,8 +120,17 @@ impl Step {
     fn phase(&self) -> Phase {
         match self {
             Self::Judged(_) | Self::BodyLimit(_) => Phase::Body,
+            Self::External(_) => Phase::External,
             #[cfg(test)]
             Self::Gate(_) => Phase::Body,
+        }
+    }
+
+    /// The step of a policy.
+    fn of(policy: &Arc<Compiled>) -> Self {
+        match policy.judge {
+            Judge::External(_) => Self::External(Arc::clone(policy)),
+            Judge::Nothing | Judge::Invalid | Judge::Body(_) => Self::Judged(Arc::clone(policy)),
         }
     }
 
@@ -123,8 +143,15 @@ impl Step {
             },
             Self::BodyLimit(limit) if limit.admits(facts.body_length) => Outcome::Pass,
             Self::BodyLimit(_) => Outcome::deny(ErrorCode::BodyTooLarge),
+            Self::External(policy) => match &policy.judge {
+                Judge::External(service) => {
+                    let ask = Ask::new(service, policy.backends.first().copied(), facts);
+                    return StepResult::Wait(Pending::Ask(Box::new(ask)));
+                }
+                Judge::Nothing | Judge::Invalid | Judge::Body(_) => Outcome::deny(ErrorCode::PolicyInvalid),
+            },
             #[cfg(test)]
-            Self::Gate(gate) => return StepResult::Wait(gate.clone().pass()),
+            Self::Gate(gate) => return StepResult::Wait(Pending::Answer(gate.clone().pass())),
         })
     }
 
@@ -133,6 +160,7 @@ impl Step {
         match self {
             Self::Judged(policy) => policy.body_limit(),
             Self::BodyLimit(limit) => Some(*limit),
+            Self::External(_) => None,
             #[cfg(test)]
             Self::Gate(_) => None,
         }

@@ -10,12 +10,13 @@ use crate::message::head::{HttpVersion, Inbound, OwnedHead};
 use crate::message::local_reply::Answer;
 use crate::message::record::Entry;
 use crate::message::response_filters::ResponseEdits;
-use crate::policy::{Admission, Asked, Chain, Denial, Outcome};
+use crate::policy::{Admission, Chain, Denial, Outcome, Pending};
 use crate::worker::Generation;
 use codec::Framing;
 use route::policy::{Facts, Passage};
 use route::resolve::{Action, CorsFields, Refused, Request, Routed, Workspace, cors_response, resolve};
-use route::table::{EditedFields, RequestHead};
+use route::table::{EditedFields, Listener, RequestHead};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What will be done about a request.
@@ -24,12 +25,13 @@ use std::time::Duration;
 pub enum Plan<'g> {
     Answer(Answer, ResponseEdits<'g>),
     Forward(Box<Forward<'g>>),
-    Wait(Box<Waiting>),
+    Wait(Box<Waiting<'g>>),
 }
 
 /// A request about which somebody was asked.
-pub struct Waiting {
-    pub answer: Asked,
+pub struct Waiting<'g> {
+    pub answer: Pending,
+    pub listener: &'g Arc<Listener>,
     pub head: OwnedHead,
     /// Step of the chain that comes next.
     pub next: usize,
@@ -166,7 +168,8 @@ fn try_admit<'g>(
             }
             Admission::Asked { answer, next } => {
                 let (head, limit) = (OwnedHead::of(inbound), rule.timeouts.request);
-                return Ok(Plan::Wait(Box::new(Waiting { answer, head, next, passage, limit, buffer })));
+                let listener = routed.listener;
+                return Ok(Plan::Wait(Box::new(Waiting { answer, listener, head, next, passage, limit, buffer })));
             }
         }
     }

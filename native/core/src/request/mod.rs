@@ -5,6 +5,8 @@
 //! - Who is downstream gives a [`ClientStream`]: a body, a place for the response, and a way to become a tunnel.
 
 mod admit;
+mod ask;
+mod preceded;
 mod select;
 mod serve;
 

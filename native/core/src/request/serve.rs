@@ -1,6 +1,8 @@
 //! The life cycle of a request. Everything that it waits for has a limit of time.
 
 use super::admit::{Place, Plan, Waiting, admit};
+use super::ask::ask_about;
+use super::preceded::{Collected, Preceded};
 use crate::dispatch::Switched;
 use crate::dispatch::retry::{Exchange, Forwarded};
 use crate::error::ErrorCode;
@@ -11,10 +13,12 @@ use crate::message::grpc::{self, End};
 use crate::message::head::{HttpVersion, Inbound};
 use crate::message::record::Entry;
 use crate::message::reply::ReplySink;
-use crate::policy::{Answered, Outcome};
+use crate::policy::{Answered, Outcome, Pending};
 use crate::worker::{Generation, Worker};
 use codec::spare;
-use std::future::poll_fn;
+use route::policy::Passage;
+use std::future::{Future, poll_fn, ready};
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -82,9 +86,18 @@ impl<'g> Request<'g> {
         stream: &mut Stream,
     ) -> (Served, Instant) {
         let mut begun = self.started();
+        let mut collected = Collected::default();
         while let Plan::Wait(waiting) = self.plan {
             // Boxed, as all that most requests do not need: what they carry around stays small.
-            let waited = Box::pin(wait(self.client, self.generation, *waiting, watchdog, stream, &mut self.record));
+            let waited = Box::pin(wait(
+                self.client,
+                self.generation,
+                *waiting,
+                &mut collected,
+                watchdog,
+                stream,
+                &mut self.record,
+            ));
             match waited.await {
                 Ok(plan) => self.plan = plan,
                 Err(_) => return gone(&mut self.record, stream),
@@ -117,7 +130,14 @@ impl<'g> Request<'g> {
             Plan::Forward(forward) => {
                 let mut scratch = spare::take();
                 let exchange = Exchange { client, forward: &forward, scratch: &mut scratch, begun };
-                let done = exchange.run(watchdog, source, reply, &mut record).await;
+                let done = match collected.into_bytes() {
+                    None => exchange.run(watchdog, source, reply, &mut record).await,
+                    // Boxed, as all that most requests do not need.
+                    first => {
+                        let mut body = Preceded { first, rest: source };
+                        Box::pin(exchange.run(watchdog, &mut body, reply, &mut record)).await
+                    }
+                };
                 spare::give_back(scratch);
                 spare::give_back(forward.into_buffer());
                 match done {
@@ -148,14 +168,32 @@ impl<'g> Request<'g> {
 async fn wait<'g, Stream: ClientStream>(
     client: &Client,
     generation: &'g Generation,
-    waiting: Waiting,
+    waiting: Waiting<'g>,
+    collected: &mut Collected,
     watchdog: &mut Watchdog,
     stream: &mut Stream,
     record: &mut Entry<'g>,
 ) -> Result<Plan<'g>, BodyError> {
-    let Waiting { answer, head, next, mut passage, limit, buffer } = waiting;
+    let Waiting { answer, listener, head, next, mut passage, limit, buffer } = waiting;
     let until = record.started() + limit.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
     let (source, reply) = stream.split();
+    let answer: Pin<Box<dyn Future<Output = Answered> + '_>> = match answer {
+        Pending::Answer(answer) => answer,
+        Pending::Ask(request) => {
+            let most = request.body_bytes();
+            if most > 0 {
+                let read = collected.read(most, head.expects_continue(), source, reply);
+                match watchdog.until(until, read).await {
+                    Ok(read) => read?,
+                    Err(_) => collected.refuse(ErrorCode::RequestTimeout),
+                }
+            }
+            match collected.given(most) {
+                Ok(body) => Box::pin(async move { ask_about(client, generation, listener, &request, body).await }),
+                Err(code) => Box::pin(ready(Answered { outcome: Outcome::deny(code), found: Passage::default() })),
+            }
+        }
+    };
     let asked = unless_gone(answer, |context| match reply.poll_gone(context) {
         Poll::Pending => source.poll_gone(context),
         gone @ Poll::Ready(_) => gone,

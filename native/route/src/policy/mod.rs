@@ -15,7 +15,7 @@ pub use facts::{ConnectionFacts, Facts, Identity, Passage, Proof, Removal};
 pub use kept::Kept;
 pub use owned::{OwnedFields, same_field};
 
-use crate::ir::{self, PolicySecret};
+use crate::ir::{self, ExternalService, PolicySecret};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -87,6 +87,8 @@ pub struct Compiled {
     pub ir: ir::Policy,
     /// What it needs of the section of secrets.
     pub secrets: Vec<Arc<PolicySecret>>,
+    /// Slots of the backends that it needs, in the order of its needs.
+    pub backends: Vec<u32>,
     pub judge: Judge,
     /// What the owner of the table makes of it.
     pub kept: Kept,
@@ -100,17 +102,20 @@ pub enum Judge {
     /// It cannot be honoured, or does not compile.
     Invalid,
     Body(BodyLimit),
+    /// A service is asked.
+    External(Arc<ExternalService>),
 }
 
 impl Compiled {
     /// What cannot be compiled refuses what it holds for, and nothing else.
-    pub fn of(ir: ir::Policy, secrets: Vec<Arc<PolicySecret>>) -> Self {
+    pub fn of(ir: ir::Policy, secrets: Vec<Arc<PolicySecret>>, backends: Vec<u32>) -> Self {
         let judge = match &ir {
             _ if ir.stanza().is_some_and(|stanza| stanza.invalid) => Judge::Invalid,
             ir::Policy::BackendTls(_) => Judge::Nothing,
             ir::Policy::ClientBody(body) => BodyLimit::new(body.max_bytes).map_or(Judge::Nothing, Judge::Body),
+            ir::Policy::ExternalAuth(filter) => Judge::External(Arc::clone(&filter.service)),
         };
-        Self { ir, secrets, judge, kept: Kept::default() }
+        Self { ir, secrets, backends, judge, kept: Kept::default() }
     }
 
     pub fn is_invalid(&self) -> bool {
@@ -121,7 +126,7 @@ impl Compiled {
     pub fn body_limit(&self) -> Option<BodyLimit> {
         match self.judge {
             Judge::Body(limit) => Some(limit),
-            Judge::Nothing | Judge::Invalid => None,
+            Judge::Nothing | Judge::Invalid | Judge::External(_) => None,
         }
     }
 
@@ -131,6 +136,7 @@ impl Compiled {
             Judge::Nothing => Verdict::Pass,
             Judge::Invalid => Verdict::Deny(Reason::PolicyInvalid.into()),
             Judge::Body(limit) => limit.judge(facts),
+            Judge::External(_) => Verdict::Ask,
         }
     }
 
@@ -138,7 +144,7 @@ impl Compiled {
     pub fn judge_connection(&self, _facts: &ConnectionFacts<'_>) -> Verdict {
         match &self.judge {
             Judge::Invalid => Verdict::Deny(Reason::PolicyInvalid.into()),
-            Judge::Nothing | Judge::Body(_) => Verdict::Pass,
+            Judge::Nothing | Judge::Body(_) | Judge::External(_) => Verdict::Pass,
         }
     }
 }

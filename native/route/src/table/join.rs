@@ -146,7 +146,7 @@ mod tests {
 
     fn body(id: &str, overrides: bool, off: bool) -> Arc<Compiled> {
         let ir = ClientBody { id: id.to_owned(), overrides, off, invalid: false, max_bytes: 1 };
-        Arc::new(Compiled::of(Policy::ClientBody(Arc::new(ir)), Vec::new()))
+        Arc::new(Compiled::of(Policy::ClientBody(Arc::new(ir)), Vec::new(), Vec::new()))
     }
 
     fn joined(listener: &[Arc<Compiled>], rule: &[Arc<Compiled>]) -> Vec<String> {

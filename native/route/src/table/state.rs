@@ -169,8 +169,13 @@ impl State {
                 Need::Backend(_) | Need::Trust(_) => None,
             });
             let secrets = secrets.collect();
+            let slots = needs.iter().filter_map(|need| match need {
+                Need::Backend(id) => Some(self.backends.slots.of(id)),
+                Need::Secret(_) | Need::Trust(_) => None,
+            });
+            let slots = slots.collect();
             drop(needs);
-            all.insert(Arc::from(id), Arc::new(Compiled::of(policy, secrets)));
+            all.insert(Arc::from(id), Arc::new(Compiled::of(policy, secrets, slots)));
         }
     }
 

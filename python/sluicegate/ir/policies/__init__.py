@@ -13,11 +13,15 @@ from typing import TypeAlias, get_args
 from .backend_tls import BackendTls, HostnameSan, SubjectAltName, UriSan
 from .base import Need, PolicyBase, StanzaBase
 from .client import ClientBody
+from .external import ExternalAuth, ExternalProtocol, ExternalService
 
 __all__ = [
     "RANKS",
     "BackendTls",
     "ClientBody",
+    "ExternalAuth",
+    "ExternalProtocol",
+    "ExternalService",
     "HostnameSan",
     "Need",
     "Policy",
@@ -28,7 +32,7 @@ __all__ = [
 ]
 
 #: In the order in which they act, as `policies!` of `native/route/src/ir/policies/mod.rs` has them.
-Policy: TypeAlias = BackendTls | ClientBody
+Policy: TypeAlias = BackendTls | ClientBody | ExternalAuth
 
 #: Place of each kind among them.
 RANKS: dict[type, int] = {kind: rank for rank, kind in enumerate(get_args(Policy))}

@@ -8,9 +8,11 @@
 
 mod backend_tls;
 mod client;
+mod external;
 
 pub use backend_tls::*;
 pub use client::*;
+pub use external::*;
 
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -104,6 +106,7 @@ macro_rules! policies {
 policies! {
     BackendTls,
     ClientBody,
+    ExternalAuth,
 }
 
 /// A stanza of an inherited kind; further functions of [`PolicyKind`] in braces.

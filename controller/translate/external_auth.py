@@ -1,0 +1,64 @@
+"""`HTTPExternalAuthFilter` (GEP-1494) to what the engine asks by, of whatever object it is a part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sluicegate import ir
+
+from ..api import BackendReference, ExternalAuthFilter
+from .unsupported import Unsupported
+from .values import is_token, path_error
+
+#: Octets of a body that the gateway keeps while a service is asked about it: each request may take so many.
+MAX_FORWARDED_BODY = 1024 * 1024
+
+#: How long a service may take where nothing says so: those that look up a password are slow.
+DEFAULT_TIMEOUT_MS = 10_000
+
+
+def external_service(
+    auth: ExternalAuthFilter, field: str, resolve: Callable[[BackendReference, str], str | None]
+) -> ir.ExternalService:
+    """Translate it; `resolve` takes its reference and the field of that. Without backend it cannot be honoured.
+
+    Raises:
+        Unsupported: a part of it cannot be honoured.
+    """
+    if auth.protocol not in {"HTTP", "GRPC"}:
+        raise Unsupported(f"{field}.protocol", f"protocol {auth.protocol} is not known", "use HTTP or GRPC")
+    most = auth.forward_body.max_size
+    if not 0 <= most <= MAX_FORWARDED_BODY:
+        message = f"{most} octets are more than the {MAX_FORWARDED_BODY} that are kept of a body"
+        raise Unsupported(f"{field}.forwardBody.maxSize", message, f"use 0 to {MAX_FORWARDED_BODY}")
+    is_http = auth.protocol == "HTTP"
+    config = auth.http if is_http else auth.grpc
+    at = f"{field}.{'http' if is_http else 'grpc'}"
+    return ir.ExternalService(
+        backend=resolve(auth.backend_ref, f"{field}.backendRef"),
+        protocol=ir.ExternalProtocol.HTTP if is_http else ir.ExternalProtocol.GRPC,
+        path=_path(auth.http.path, f"{at}.path") if is_http else "",
+        allowed_headers=_names(config.allowed_headers, f"{at}.allowedHeaders"),
+        allowed_response_headers=_names(auth.http.allowed_response_headers, f"{at}.allowedResponseHeaders")
+        if is_http
+        else (),
+        forward_body_bytes=most,
+        timeout_ms=DEFAULT_TIMEOUT_MS,
+    )
+
+
+def _path(value: str, field: str) -> str:
+    if not value:
+        return ""
+    path = value if value.startswith("/") else f"/{value}"
+    error = path_error(path)
+    if error is not None:
+        raise Unsupported(field, f"path {value!r} {error}", "give a path such as /check")
+    return path
+
+
+def _names(names: Sequence[str], field: str) -> tuple[str, ...]:
+    for index, name in enumerate(names):
+        if not is_token(name):
+            raise Unsupported(f"{field}[{index}]", f"{name!r} is not a header name", "correct it")
+    return tuple(dict.fromkeys(name.lower() for name in names))

@@ -1,0 +1,93 @@
+//! The question and the answer over HTTP: the head of the request, under a prefix; 200 is yes.
+
+use super::{Answer, Ask, Meaning, Message, belongs_to_message, is_field, is_named, refusing};
+use codec::Field;
+use route::ir::ExternalService;
+use route::policy::AnswerField;
+
+/// What a service is given of a request besides method, path and host: credentials in any case
+/// (`HTTPAuthConfig.allowedHeaders`), where it comes from, of which kind its body is, and what the policy names.
+pub(super) fn is_given(service: &ExternalService, field: &Field<'_>) -> bool {
+    field.name.eq_ignore_ascii_case(b"authorization")
+        || codec::is_forwarding_name(field.name)
+        || (service.forward_body_bytes > 0 && field.name.eq_ignore_ascii_case(b"content-type"))
+        || is_named(service, field)
+}
+
+/// What says of which kind the answer's own body is: not the request's.
+const OF_A_BODY: [&str; 8] = [
+    "content-type",
+    "content-encoding",
+    "content-language",
+    "content-location",
+    "content-range",
+    "etag",
+    "last-modified",
+    "accept-ranges",
+];
+
+pub(super) fn message(ask: &Ask, body: Vec<u8>) -> Message {
+    let prefix = ask.service.path.trim_end_matches('/');
+    // `OPTIONS *` is about the server, which has no path below another one.
+    let path = if ask.path.starts_with('/') { ask.path.as_str() } else { "/" };
+    let uri = ask.query.as_ref().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    let own = [("x-forwarded-method", ask.method.clone()), ("x-forwarded-uri", uri)];
+    Message {
+        method: ask.method.clone(),
+        path: format!("{prefix}{path}"),
+        query: ask.query.clone(),
+        authority: ask.host.clone(),
+        fields: ask.fields.clone(),
+        own: own.map(|(name, value)| (name.into(), value.into())).into(),
+        body,
+        grpc: false,
+    }
+}
+
+pub(super) fn meaning(service: &ExternalService, answer: &Answer<'_>) -> Meaning {
+    match answer.status {
+        200 => Meaning::Allowed {
+            forward: forwarded(service, answer),
+            respond: cookies(service, answer),
+            removed: Vec::new(),
+        },
+        500.. => Meaning::Nothing,
+        status => {
+            let passes = |(name, value): &&(String, Vec<u8>)| {
+                !belongs_to_message(name) && is_field(name, value) && (answer.body.is_some() || !is_of_a_body(name))
+            };
+            let fields = answer.fields.iter().filter(passes).map(owned).collect();
+            let body = answer.body.filter(|body| !body.is_empty()).map(<[u8]>::to_vec);
+            Meaning::Denied { status: refusing(status), fields, body }
+        }
+    }
+}
+
+fn forwarded(service: &ExternalService, answer: &Answer<'_>) -> Vec<AnswerField> {
+    let allowed = &service.allowed_response_headers;
+    let goes = |(name, value): &&(String, Vec<u8>)| {
+        let named = if allowed.is_empty() {
+            !is_of_a_body(name) && name != "set-cookie" && !codec::is_forwarding_name(name.as_bytes())
+        } else {
+            allowed.contains(name)
+        };
+        named && !belongs_to_message(name) && is_field(name, value)
+    };
+    answer.fields.iter().filter(goes).map(owned).collect()
+}
+
+/// A service that renews a session tells so in cookies, and only the client can keep these.
+fn cookies(service: &ExternalService, answer: &Answer<'_>) -> Vec<AnswerField> {
+    let allowed = &service.allowed_response_headers;
+    let named = allowed.is_empty() || allowed.iter().any(|name| name == "set-cookie");
+    let found = answer.fields.iter().filter(|(name, value)| named && name == "set-cookie" && is_field(name, value));
+    found.map(owned).collect()
+}
+
+fn is_of_a_body(name: &str) -> bool {
+    OF_A_BODY.contains(&name)
+}
+
+fn owned((name, value): &(String, Vec<u8>)) -> AnswerField {
+    (name.clone().into(), value.clone())
+}

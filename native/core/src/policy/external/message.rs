@@ -1,0 +1,172 @@
+//! The wire form of protocol buffers, as far as `ext_authz` needs it (protobuf.dev, "Encoding").
+
+/// Wire types: numbers, and what has a length.
+const VARINT: u64 = 0;
+const FIXED64: u64 = 1;
+const LENGTH: u64 = 2;
+const FIXED32: u64 = 5;
+
+/// A message that is written.
+#[derive(Debug, Default)]
+pub struct Writer(Vec<u8>);
+
+impl Writer {
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    /// Numbers that are 0 and texts that are empty are left out, as the language has it.
+    pub fn number(&mut self, field: u64, value: u64) {
+        if value != 0 {
+            self.varint(field << 3 | VARINT);
+            self.varint(value);
+        }
+    }
+
+    pub fn bytes(&mut self, field: u64, value: &[u8]) {
+        if !value.is_empty() {
+            self.varint(field << 3 | LENGTH);
+            self.varint(value.len() as u64);
+            self.0.extend_from_slice(value);
+        }
+    }
+
+    /// A message within; one without content is there all the same.
+    pub fn message(&mut self, field: u64, write: impl FnOnce(&mut Self)) {
+        let mut inner = Self::default();
+        write(&mut inner);
+        self.varint(field << 3 | LENGTH);
+        self.varint(inner.0.len() as u64);
+        self.0.extend_from_slice(&inner.0);
+    }
+
+    /// An entry of a map of texts.
+    pub fn entry(&mut self, field: u64, name: &[u8], value: &[u8]) {
+        self.message(field, |entry| {
+            entry.bytes(1, name);
+            entry.bytes(2, value);
+        });
+    }
+
+    fn varint(&mut self, mut value: u64) {
+        loop {
+            let low = value.to_le_bytes()[0] & 0x7f;
+            value >>= 7;
+            if value == 0 {
+                self.0.push(low);
+                return;
+            }
+            self.0.push(low | 0x80);
+        }
+    }
+}
+
+/// The value of a field that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value<'m> {
+    Number(u64),
+    Bytes(&'m [u8]),
+    /// Of a type that nothing here has.
+    Other,
+}
+
+impl<'m> Value<'m> {
+    pub fn bytes(self) -> Option<&'m [u8]> {
+        if let Self::Bytes(bytes) = self { Some(bytes) } else { None }
+    }
+
+    pub fn number(self) -> Option<u64> {
+        if let Self::Number(number) = self { Some(number) } else { None }
+    }
+}
+
+/// The fields of a message in their order, by number. `None` where it is malformed: groups among that, which nobody writes.
+pub fn read(mut message: &[u8]) -> Option<Vec<(u64, Value<'_>)>> {
+    let mut fields = Vec::new();
+    while !message.is_empty() {
+        let tag = varint(&mut message)?;
+        let value = match tag & 7 {
+            VARINT => Value::Number(varint(&mut message)?),
+            LENGTH => {
+                let length = usize::try_from(varint(&mut message)?).ok()?;
+                let (value, rest) = message.split_at_checked(length)?;
+                message = rest;
+                Value::Bytes(value)
+            }
+            FIXED64 => skip(&mut message, 8)?,
+            FIXED32 => skip(&mut message, 4)?,
+            _ => return None,
+        };
+        fields.push((tag >> 3, value));
+    }
+    Some(fields)
+}
+
+fn skip<'m>(message: &mut &'m [u8], octets: usize) -> Option<Value<'m>> {
+    *message = message.get(octets..)?;
+    Some(Value::Other)
+}
+
+fn varint(message: &mut &[u8]) -> Option<u64> {
+    let mut value = 0_u64;
+    for place in 0..10 {
+        let (&byte, rest) = message.split_first()?;
+        *message = rest;
+        value |= u64::from(byte & 0x7f) << (7 * place);
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Value, Writer, read};
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut message = Writer::default();
+        message.number(1, 0);
+        message.number(2, 300);
+        message.number(3, u64::MAX);
+        message.bytes(4, b"");
+        message.bytes(5, &[7; 200]);
+        message.message(6, |_| {});
+        message.entry(16, b"a", b"");
+        let bytes = message.into_bytes();
+        assert!(bytes.starts_with(&[0x10, 0xac, 0x02]));
+        let entry = [0x0a, 1, b'a'];
+        let expected = [
+            (2, Value::Number(300)),
+            (3, Value::Number(u64::MAX)),
+            (5, Value::Bytes(&[7; 200])),
+            (6, Value::Bytes(b"")),
+            (16, Value::Bytes(&entry)),
+        ];
+        assert_eq!(read(&bytes).as_deref(), Some(&expected[..]));
+        for length in 1..bytes.len() {
+            // A part is a shorter message or none; it is never read beyond its end.
+            if let Some(fields) = read(&bytes[..length]) {
+                assert_eq!(fields[..], expected[..fields.len()]);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_message() {
+        for bad in [
+            &[0x08][..],
+            &[0x0a, 2, 1],
+            &[0x0b],
+            &[0x0f, 0],
+            &[0x09, 1, 2, 3],
+            &[0x0d, 1, 2],
+            &[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
+            &[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
+        ] {
+            assert_eq!(read(bad), None, "{bad:?}");
+        }
+        assert_eq!(read(&[0x0d, 1, 2, 3, 4]), Some(vec![(1, Value::Other)]));
+    }
+}

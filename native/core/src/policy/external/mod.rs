@@ -1,0 +1,191 @@
+//! External authorisation (GEP-1494): what a service is asked about a request, and what its answer means. Who asks is
+//! `request/ask.rs`.
+//!
+//! - What is asked about is what would be forwarded. Where a request comes from is said by us, never by an untrusted client.
+//! - An answer is heard as what comes from a hostile peer: fields of connections and messages are never taken over, names and
+//!   values that could not stand in a head are not either.
+//! - A service that is away, slow, or answers nonsense is no denial: 503, so that nobody is logged out by it; or the request
+//!   passes where the policy says so.
+
+mod grpc;
+mod http;
+mod message;
+
+use super::{Answered, Denial, Outcome};
+use crate::error::ErrorCode;
+use codec::Field;
+use route::ir::{ExternalProtocol, ExternalService};
+use route::policy::{AnswerField, Facts, Passage, Removal};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Octets of the body of an answer; a page for people, or a message of gRPC.
+pub const MAX_ANSWER: usize = 64 * 1024;
+
+/// A request that a service is asked about, kept for as long as that takes.
+#[derive(Debug)]
+pub struct Ask {
+    pub service: Arc<ExternalService>,
+    /// Slot of its backend.
+    pub backend: Option<u32>,
+    method: String,
+    scheme: &'static str,
+    path: String,
+    query: Option<String>,
+    host: Vec<u8>,
+    fields: Vec<(Vec<u8>, Vec<u8>)>,
+    address: Option<IpAddr>,
+}
+
+/// A message for a service. Who sends it adds where the request came from.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Message {
+    pub method: String,
+    pub path: String,
+    pub query: Option<String>,
+    pub authority: Vec<u8>,
+    /// Of the request, as the client sent them.
+    pub fields: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What the gateway says itself, and nobody else may.
+    pub own: Vec<(Vec<u8>, Vec<u8>)>,
+    pub body: Vec<u8>,
+    /// It is a call of gRPC.
+    pub grpc: bool,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer<'a> {
+    pub status: u16,
+    /// Names in lower case; none of a connection.
+    pub fields: &'a [(String, Vec<u8>)],
+    /// `None`: it was too long.
+    pub body: Option<&'a [u8]>,
+    /// `grpc-status` of the trailers, or of a head without a body.
+    pub grpc_status: Option<u32>,
+}
+
+/// What an answer means.
+#[derive(Debug, PartialEq, Eq)]
+enum Meaning {
+    Allowed {
+        forward: Vec<AnswerField>,
+        respond: Vec<AnswerField>,
+        removed: Vec<String>,
+    },
+    Denied {
+        status: u16,
+        fields: Vec<AnswerField>,
+        body: Option<Vec<u8>>,
+    },
+    /// Nothing that could be understood, or that it is in trouble itself.
+    Nothing,
+}
+
+impl Ask {
+    pub fn new(service: &Arc<ExternalService>, backend: Option<u32>, facts: &Facts<'_>) -> Self {
+        let is_given: &dyn Fn(&ExternalService, &Field<'_>) -> bool = match service.protocol {
+            ExternalProtocol::Http => &http::is_given,
+            ExternalProtocol::Grpc => &grpc::is_given,
+        };
+        let given = facts.fields.iter().filter(|field| is_given(service, field));
+        Self {
+            service: Arc::clone(service),
+            backend,
+            method: facts.method.to_owned(),
+            scheme: if facts.scheme == "https" { "https" } else { "http" },
+            path: facts.path.to_owned(),
+            query: facts.query.map(str::to_owned),
+            host: facts.authority.to_vec(),
+            fields: given.map(|field| (field.name.to_vec(), field.value.to_vec())).collect(),
+            address: facts.address,
+        }
+    }
+
+    /// Octets of the body that are to be asked about.
+    pub fn body_bytes(&self) -> usize {
+        self.service.forward_body_bytes
+    }
+
+    /// What is sent; `body`: of the request.
+    pub fn message(&self, body: Vec<u8>) -> Message {
+        match self.service.protocol {
+            ExternalProtocol::Http => http::message(self, body),
+            ExternalProtocol::Grpc => grpc::message(self, &body),
+        }
+    }
+
+    /// What was said. `None`: nothing was, in time.
+    pub fn hear(&self, answer: Option<Answer<'_>>) -> Answered {
+        let meaning = answer.map_or(Meaning::Nothing, |answer| match self.service.protocol {
+            ExternalProtocol::Http => http::meaning(&self.service, &answer),
+            ExternalProtocol::Grpc => grpc::meaning(&answer),
+        });
+        let mut found = Passage::default();
+        let outcome = match meaning {
+            Meaning::Allowed { forward, respond, removed } => {
+                // What the client sent by that name is not what the service has said.
+                let replaced = forward.iter().map(|(name, _)| Removal::Field(name.clone()));
+                found.removed = replaced.chain(removed.into_iter().map(|name| Removal::Field(name.into()))).collect();
+                (found.forward, found.respond) = (forward, respond);
+                Outcome::Pass
+            }
+            Meaning::Denied { status, fields, body } => {
+                let code = if status == 401 { ErrorCode::Unauthenticated } else { ErrorCode::Forbidden };
+                Outcome::deny(Denial { status: Some(status), fields, body, ..code.into() })
+            }
+            Meaning::Nothing if self.service.allow_unavailable => Outcome::Pass,
+            Meaning::Nothing => Outcome::deny(ErrorCode::AuthUnavailable),
+        };
+        Answered { outcome, found }
+    }
+}
+
+/// A field that the policy names for the service.
+fn is_named(service: &ExternalService, field: &Field<'_>) -> bool {
+    service.allowed_headers.iter().any(|name| field.name.eq_ignore_ascii_case(name.as_bytes()))
+}
+
+/// Fields that belong to one connection, or say what a message is: those of the service's own answer, and of nothing else.
+fn belongs_to_message(name: &str) -> bool {
+    const NAMES: [&str; 18] = [
+        "connection",
+        "content-length",
+        "date",
+        "expect",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "server",
+        "te",
+        "trailer",
+        "trailers",
+        "transfer-encoding",
+        "upgrade",
+        "via",
+        "alt-svc",
+    ];
+    name.starts_with(':') || NAMES.contains(&name)
+}
+
+/// What could stand in a head (RFC 9110 section 5).
+fn is_field(name: &str, value: &[u8]) -> bool {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let visible = |&byte: &u8| byte == b'\t' || (byte >= b' ' && byte != 0x7f);
+    !name.is_empty() && name.bytes().all(token) && value.iter().all(visible)
+}
+
+/// The status of a denial: those that send elsewhere, and those that refuse. Another one would look like what the client has
+/// asked for.
+fn refusing(status: u16) -> u16 {
+    match status {
+        301 | 302 | 303 | 307 | 308 | 400..=499 => status,
+        _ => 403,
+    }
+}
+
+#[cfg(test)]
+mod tests;

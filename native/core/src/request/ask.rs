@@ -1,0 +1,93 @@
+//! Who is asked about a request, over our own connections to backends, so that load balancing, health and TLS are theirs.
+
+use crate::dispatch::MirrorTo;
+use crate::dispatch::ask::{Heard, Question, ask};
+use crate::dispatch::outbound::{Outbound, Parts};
+use crate::message::client::Client;
+use crate::message::forwarding::{ForwardingFields, take_forwarding};
+use crate::message::grpc;
+use crate::policy::Answered;
+use crate::policy::external::{Answer, Ask, MAX_ANSWER, Message};
+use crate::worker::Generation;
+use bytes::Bytes;
+use codec::{Field, Framing};
+use route::table::Listener;
+use std::time::Duration;
+
+/// Ask about a request; `body`: what the service is given of its body.
+pub async fn ask_about(
+    client: &Client,
+    generation: &Generation,
+    listener: &Listener,
+    request: &Ask,
+    body: Vec<u8>,
+) -> Answered {
+    let heard = hear(client, generation, listener, request, body).await;
+    request.hear(heard.as_ref().map(|heard| Answer {
+        status: heard.status,
+        fields: &heard.fields,
+        body: heard.body.as_deref(),
+        grpc_status: grpc_status(heard),
+    }))
+}
+
+/// `None`: there is no answer.
+async fn hear(
+    client: &Client,
+    generation: &Generation,
+    listener: &Listener,
+    request: &Ask,
+    body: Vec<u8>,
+) -> Option<Heard> {
+    let backend = generation.table.backend(request.backend?)?;
+    if backend.tls.as_ref().is_some_and(|policy| policy.invalid) {
+        return None;
+    }
+    let message = request.message(body);
+    let route = generation.client_tls.route(backend, &listener.ir, message.grpc, false)?;
+    let question = Question {
+        outbound: outbound(client, &message, route.tls.is_some()),
+        body: Bytes::from(message.body),
+        limit: Duration::from_millis(request.service.timeout_ms),
+        most_kept: MAX_ANSWER,
+    };
+    ask(&client.worker, &MirrorTo { backend, route }, &question).await.ok()
+}
+
+/// The head of a message, with what we say of where the request came from.
+fn outbound(client: &Client, message: &Message, tls: bool) -> Outbound {
+    let mut forwarding = ForwardingFields::default();
+    let mut fields: Vec<Field<'_>> = Vec::with_capacity(message.fields.len() + message.own.len());
+    for sent in message.fields.iter().map(as_field) {
+        if !take_forwarding(&sent, &mut forwarding) {
+            fields.push(sent);
+        }
+    }
+    fields.extend(message.own.iter().map(as_field));
+    let parts = Parts {
+        method: &message.method,
+        path: &message.path,
+        query: message.query.as_deref(),
+        authority: &message.authority,
+        original_authority: &message.authority,
+        fields: &fields,
+        framing: if message.body.is_empty() { Framing::Empty } else { Framing::Length(message.body.len() as u64) },
+        expect_continue: false,
+        upgrade: None,
+        connect: false,
+        trailers: message.grpc,
+        tls,
+    };
+    Outbound::write(client, &parts, Some(&forwarding), Vec::new())
+}
+
+fn as_field((name, value): &(Vec<u8>, Vec<u8>)) -> Field<'_> {
+    Field { name, value }
+}
+
+/// Of the trailers; where there is no body the head has it (`Trailers-Only`).
+fn grpc_status(heard: &Heard) -> Option<u32> {
+    let trailer = heard.trailers.get(grpc::STATUS).map(http::HeaderValue::as_bytes);
+    let in_head = || heard.fields.iter().find(|(name, _)| name == grpc::STATUS).map(|(_, value)| value.as_slice());
+    trailer.or_else(in_head).and_then(grpc::parse_status)
+}

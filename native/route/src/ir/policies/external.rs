@@ -1,0 +1,75 @@
+//! External authorisation: a service that is asked about each request, and may say who it is from (GEP-1494).
+
+use super::Need;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// `HTTPExternalAuthFilter`: whom to ask, what of a request, and what of the answer counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExternalService {
+    /// Backend id; absent only where the policy is invalid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<String>,
+    pub protocol: ExternalProtocol,
+    /// What the paths that are asked begin with (`http.path`).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub path: String,
+    /// Fields of the request that the service is given, lower case. Of HTTP some go in any case; of gRPC none named is all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_headers: Vec<String>,
+    /// Fields of its answer that go to the backend, lower case; none named is all but those of a connection and its message.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_response_headers: Vec<String>,
+    /// Octets of a request's body that the service is given; a longer body is refused. 0: nothing of it.
+    #[serde(default)]
+    pub forward_body_bytes: usize,
+    pub timeout_ms: u64,
+    /// A service that gives no answer is taken to be content (`onUnavailable: Allow`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_unavailable: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExternalProtocol {
+    Http,
+    /// Envoy's `ext_authz`.
+    Grpc,
+}
+
+/// An `ExternalAuth` filter of a rule or a listener. Both hold where both are there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExternalAuth {
+    /// The owner of the filter and its place: `HTTPRoute/<namespace>/<name>/<rule index>/externalAuth`.
+    pub id: String,
+    /// True of a listener's: a rule does not replace it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overrides: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub off: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub invalid: bool,
+    pub service: Arc<ExternalService>,
+}
+
+impl ExternalService {
+    fn needs(&self) -> Vec<Need<'_>> {
+        self.backend.iter().map(|backend| Need::Backend(backend)).collect()
+    }
+
+    fn owned_fields(&self) -> Vec<&str> {
+        self.allowed_response_headers.iter().map(String::as_str).collect()
+    }
+}
+
+super::stanza!(ExternalAuth of "ExternalAuth", "externalAuth", [Listener, HttpRule], tightens: true, {
+    fn needs(&self) -> Vec<Need<'_>> {
+        self.service.needs()
+    }
+
+    fn owned_fields(&self) -> Vec<&str> {
+        self.service.owned_fields()
+    }
+});

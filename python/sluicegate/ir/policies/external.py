@@ -1,0 +1,64 @@
+"""External authorisation: a service that is asked about each request, and may say who it is from (GEP-1494)."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from typing import ClassVar
+
+from ..base import Base, Unsigned64
+from .base import Need, StanzaBase
+
+
+class ExternalProtocol(enum.Enum):
+    """How a service is asked; `GRPC`: Envoy's `ext_authz`."""
+
+    HTTP = "http"
+    GRPC = "grpc"
+
+
+class ExternalService(Base, frozen=True, kw_only=True):
+    """`HTTPExternalAuthFilter`: whom to ask, what of a request, and what of the answer counts.
+
+    Attributes:
+        backend: id; absent only where the policy is invalid.
+        path: what the paths that are asked begin with (`http.path`).
+        allowed_headers: fields of the request that the service is given, lower case. Of HTTP some go in any case; of
+            gRPC none named is all.
+        allowed_response_headers: fields of its answer that go to the backend, lower case; none named is all but those
+            of a connection and its message.
+        forward_body_bytes: octets of a body that the service is given; a longer one is refused. 0: nothing of it.
+        allow_unavailable: a service that gives no answer is taken to be content (`onUnavailable: Allow`).
+    """
+
+    backend: str | None = None
+    protocol: ExternalProtocol
+    path: str = ""
+    allowed_headers: tuple[str, ...] = ()
+    allowed_response_headers: tuple[str, ...] = ()
+    forward_body_bytes: Unsigned64 = 0
+    timeout_ms: Unsigned64
+    allow_unavailable: bool = False
+
+    def needs(self) -> Iterable[Need]:
+        """The backend."""
+        return (("backends", self.backend),) if self.backend is not None else ()
+
+
+class ExternalAuth(StanzaBase, frozen=True, kw_only=True, tag="external_auth"):
+    """An `ExternalAuth` filter of a rule or a listener; both hold where both are there. `overrides`: of a listener."""
+
+    acts_on: ClassVar[frozenset[str]] = frozenset({"listener", "http_rule"})
+    kind: ClassVar[str] = "ExternalAuth"
+    stanza: ClassVar[str] = "externalAuth"
+    tightens: ClassVar[bool] = True
+
+    service: ExternalService
+
+    def needs(self) -> Iterable[Need]:
+        """Who is asked."""
+        return self.service.needs()
+
+    def owned_fields(self) -> Iterable[str]:
+        """What the service may say of who asks."""
+        return self.service.allowed_response_headers
