@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from sluicegate.cli.application import COMMANDS, command
-from sluicegate.cli.exit_status import MEANINGS
+from sluicegate.cli.exit_status import CASE_COMMANDS, CASES, MEANINGS
 from sluicegate.cli.options import parser_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "commands.md"
@@ -32,6 +32,9 @@ def page() -> str:
     """The page as it should be."""
     os.environ["COLUMNS"] = "100"
     rows = "".join(f"| {status.value} | {meaning} |\n" for status, meaning in MEANINGS.items())
+    rows += "\n`serve` ends with 1 where a path is not there: it may come, and `--keep-going` waits for it.\n\n"
+    rows += f"| given | {' | '.join(f'`{name}`' for name in CASE_COMMANDS)} |\n|---|{'---|' * len(CASE_COMMANDS)}\n"
+    rows += "".join(f"| {case} | {' | '.join(map(str, ends))} |\n" for case, ends in CASES.items())
     parts = [f"\n## `sluicegate {name}`\n\n{_indented(parser_of(command(name)).format_help())}" for name in COMMANDS]
     return _HEAD + rows + "".join(parts)
 

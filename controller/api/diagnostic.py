@@ -31,6 +31,8 @@ Code = Literal[
     "unknown-kind",
     "unknown-version",
     "unread-kind",
+    "other-file",
+    "no-objects",
     "fault",
     # Gateways, listeners and what they refer to.
     "class-missing",

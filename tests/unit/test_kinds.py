@@ -160,12 +160,36 @@ def test_nothing_is_said_of_other_kinds(tmp_path: Path, rest: str) -> None:
     assert told(tmp_path, f"apiVersion: example.com/v1\nkind: Policy\nmetadata: {{name: a}}\n{rest}\n") == []
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("values.yaml", "replicas: 2\n", "values of a Helm chart"),
+        ("values-prod.yml", "replicas: 2\n", "values of a Helm chart"),
+        ("Chart.yaml", "apiVersion: v2\nname: shop\n", "the description of a Helm chart"),
+        ("docker-compose.yaml", "services: {}\n", "a Compose file"),
+        ("package.json", '{"name": "shop"}', "a file of npm"),
+    ],
+)
+def test_files_of_other_programs_are_told_for_what_they_are(tmp_path: Path, name: str, text: str, words: str) -> None:
+    (tmp_path / name).write_text(text)
+    (tmp_path / "route.yaml").write_text(ROUTE)
+    found = Source(Reader([str(tmp_path)]), Store(), violations).refresh()
+    [said] = found.diagnostics
+    assert (found.objects, said.severity, said.code) == (1, "warning", "other-file")
+    assert said.message.startswith(f"{words}, and no manifest")
+    (tmp_path / name).write_text(f"apiVersion: v1\nkind: 1\n{text}" if name.endswith("l") else '{"kind": 1}')
+    assert "other-file" not in str(Source(Reader([str(tmp_path)]), Store(), violations).refresh().diagnostics)
+
+
 @pytest.mark.parametrize("name", ["kustomization.yaml", "kustomization.yml"])
 def test_a_kustomization_is_left_aside_without_its_kind_too(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("resources:\n- a.yaml\n")
     (tmp_path / "a.yaml").write_text(ROUTE)
     found = Source(Reader([str(tmp_path)]), Store(), violations).refresh()
-    assert (found.objects, found.diagnostics) == (1, ())
+    assert found.objects == 1
+    [said] = found.diagnostics
+    assert (said.severity, said.code, said.object) == ("info", "unread-kind", "Kustomization")
+    assert "kubectl kustomize" in said.remedy
     assert found.ignored == {"kustomize.config.k8s.io/v1beta1/Kustomization": 1}
     (tmp_path / "other.yaml").write_text("resources: []\n")
     found = Source(Reader([str(tmp_path)]), Store(), violations).refresh()

@@ -91,7 +91,11 @@ ROUTE = f"apiVersion: {API}\nkind: HTTPRoute\nmetadata:\n  name: odd\nspec:\n  p
         (ROUTE + "  hostnames: [!!float '']\n", 8, "'' is no float"),
         (ROUTE + "  hostnames: !!set {a, b}\n", 8, "JSON has no !!set"),
         (ROUTE + "  hostnames: {? [1] : 2}\n", 8, "a key has to be text, not a list"),
-        (ROUTE.replace("name: odd", "name: {{ .Release.Name }}"), 4, "({{ ... }}) has to be rendered first"),
+        (
+            ROUTE.replace("name: odd", "name: {{ .Release.Name }}"),
+            4,
+            "({{ ... }}), not YAML: it has to be rendered first",
+        ),
         (ROUTE + "  hostnames: {null: 1}\n", 8, "a key has to be text, not None"),
         (ROUTE + f"  hostnames: [{'9' * 5_000}]\n", 8, "an integer of 5,000 digits: quote it"),
         # Written with base 16 Python reads it, and cannot show it: not even in a message.

@@ -173,6 +173,11 @@ def manifests_below(root: str, diagnostics: list[Diagnostic], closed: list[str])
         yield from (os.path.join(folder, name) for name in sorted(_manifests(names)))
 
 
+def is_below(path: str, folder: str) -> bool:
+    """Whether a path is a directory or file, or lies below it."""
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
 def each_once(paths: Iterable[str]) -> list[str]:
     """Paths without those that lead to a file again: it may be given in two ways, or be linked."""
     folders: dict[str, str] = {}

@@ -21,6 +21,7 @@ from . import shapes
 from .content import Content
 from .json_text import JsonError, read_values
 from .loader import MAX_DEPTH, Loaded, YamlError, field_lines, load
+from .other_files import TEMPLATE
 from .places import Item
 
 #: One document. The API server takes at most 3 MiB in a request.
@@ -149,7 +150,7 @@ def parse(text: str, *, as_json: bool = False, defaults: Mapping[str, str] = _NO
         loaded = Loaded(known) if known is not None else load(_without_directives(text))
         _check_text(text, loaded.value)
     except Exception as error:  # an odd part of a file must not cost the rest
-        return Part((), (unreadable("", *_reason(error, first, "no YAML")),), text)
+        return Part((), (_no_yaml(text, error, first),), text)
     if loaded.value is None:
         return Part((), (), text)
     return _part(_documents(loaded.value, _Place(first, text, 1, loaded.items), defaults), text)
@@ -182,6 +183,16 @@ def _check_text(text: str, value: object) -> None:
     """
     if "\\u" in text or "\\U" in text:
         json.dumps(value, ensure_ascii=False, default=str).encode()
+
+
+def _no_yaml(text: str, error: Exception, first: int) -> Diagnostic:
+    """What is wrong with a part that is no YAML: most likely a program has to make that of it first."""
+    line, reason = _reason(error, first, "no YAML")
+    template = TEMPLATE.search(text)
+    if template is not None:
+        line = text.count("\n", 0, template.start()) + 1
+        reason = "a template ({{ ... }}), not YAML: it has to be rendered first, such as by `helm template`"
+    return unreadable("", line, reason)
 
 
 def _reason(error: Exception, first: int, what: str) -> tuple[int, str]:

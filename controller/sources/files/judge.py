@@ -28,6 +28,7 @@ from ...api import (
 )
 from ...api.kinds import BY_NAME
 from .documents import Document
+from .other_files import other_file
 from .unread import unread
 
 #: Says why the API server would refuse a document.
@@ -82,6 +83,9 @@ class Judge:
         kind, version = data.get("kind"), data.get("apiVersion")
         if isinstance(kind, str) and isinstance(version, str) and not _is_read(kind, version):
             return self._other(document, data, f"{version}/{kind}")
+        other = tuple(placed(document, list(other_file(document.origin.path, data))))
+        if other:
+            return Judged(document, None, other)
         return Judged(document, *self._decode(document, data))
 
     def _other(self, document: Document, data: dict[str, Any], name: str) -> Judged:

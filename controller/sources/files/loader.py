@@ -73,8 +73,7 @@ class _Loader(_Base):  # type: ignore[misc, valid-type]
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if not isinstance(key, yaml.ScalarNode):
                 what = "a list" if isinstance(key, yaml.SequenceNode) else "a mapping"
-                template = "; a template ({{ ... }}) has to be rendered first"
-                raise YamlError(f"a key has to be text, not {what}{template}", key.start_mark.line + 1)
+                raise YamlError(f"a key has to be text, not {what}", key.start_mark.line + 1)
             name = key.value
             if isinstance(name, str):
                 if name in keys and name != "<<":

@@ -26,6 +26,7 @@ from .disk import (
     Stamp,
     Unreadable,
     each_once,
+    is_below,
     is_open_for_writing,
     is_passing,
     is_plain,
@@ -193,7 +194,7 @@ class Reader:
                 files.append(file)
         held = self._held(frozenset(unique), closed)
         files.extend(self._known[path].file for path in held)
-        diagnostics.extend(missing_path(path) for path in missing if not any(_is_below(name, path) for name in held))
+        diagnostics.extend(missing_path(path) for path in missing if not any(is_below(name, path) for name in held))
         known = [*unique, *held]
         self._known = {path: self._known[path] for path in known if path in self._known}
         on_disk = [file.path for file in files if file.path != STANDARD_INPUT]
@@ -219,7 +220,7 @@ class Reader:
         return [
             path
             for path in gone
-            if any(_is_below(path, folder) for folder in closed)
+            if any(is_below(path, folder) for folder in closed)
             or (self._settling is not None and not self._settling.is_gone(path))
         ]
 
@@ -290,7 +291,3 @@ class Reader:
 def read(paths: Sequence[str], standard_input: str | None = None, progress: Progress | None = None) -> Reading:
     """Read paths once; see `Reader`."""
     return Reader(paths, standard_input).read(progress)
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)

@@ -22,6 +22,11 @@ _ALIKE: dict[tuple[str, str], tuple[Severity, str, str]] = {
         "write an EndpointSlice of discovery.k8s.io/v1 with the label kubernetes.io/service-name",
     ),
     ("networking.k8s.io", "Ingress"): ("info", "an Ingress is not served", "write an HTTPRoute"),
+    ("kustomize.config.k8s.io", "Kustomization"): (
+        "info",
+        "what it names is read as it is: nothing is built of it, so its patches and generators do not hold",
+        "give what it builds, such as by `kubectl kustomize DIRECTORY | sluicegate check -`",
+    ),
     ("extensions", "Ingress"): ("info", "an Ingress is not served", "write an HTTPRoute"),
 }
 

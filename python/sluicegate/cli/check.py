@@ -18,13 +18,13 @@ from sluicegate.controller.translate import Translation, to_document
 from sluicegate.controller.translate.conditions import Reason
 from sluicegate.processes.settings import Settings
 from sluicegate.testing.offline import Offline, load_offline
-from sluicegate.words import count, one_line
+from sluicegate.words import count, one_line, suggestion
 
 from .checked import REFERENCE_CODES, checked, refused_objects
 from .destination import Destination, destination_of
 from .exit_status import ExitStatus
 from .manifests import CONTROLLER_NAME, settings_of
-from .options import CONFIG, PATHS, Command, Option, suggestion
+from .options import CONFIG, PATHS, Command, Option
 from .output import write_json
 from .roles import refuse
 from .sarif import to_sarif
@@ -103,7 +103,7 @@ def _run(given: argparse.Namespace) -> int:
     offline = load_offline(given.paths, settings.controller_name, progress=progress, cluster=for_cluster)
     if given.output == "text" and sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K")
-    report = _report(offline, settings, because, ignore=given.ignore or (), fail_on=given.fail_on)
+    report = _report(offline, given.paths, settings, because, ignore=given.ignore or (), fail_on=given.fail_on)
     if given.output == "json":
         write_json(report)
     elif given.output == "sarif":
@@ -114,8 +114,10 @@ def _run(given: argparse.Namespace) -> int:
     return ExitStatus.FAILED if report.failed else ExitStatus.OK
 
 
-def _report(offline: Offline, settings: Settings, because: str, *, ignore: Sequence[str], fail_on: str) -> CheckReport:
-    everything = checked(offline, settings.engine.path_normalization or "strict")
+def _report(
+    offline: Offline, paths: Sequence[str], settings: Settings, because: str, *, ignore: Sequence[str], fail_on: str
+) -> CheckReport:
+    everything = checked(offline, settings.engine.path_normalization or "strict", paths)
     found = tuple(item for item in everything if item.code not in ignore)
     counts = Counter[str](item.severity for item in found)
     return CheckReport(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from sluicegate.controller.api import Diagnostic, placed_at
 from sluicegate.controller.sources.files import Document
+from sluicegate.controller.sources.files.disk import is_below
 from sluicegate.controller.sources.files.judge import placed
+from sluicegate.controller.sources.files.other_files import other_file
 from sluicegate.controller.translate.shadowed import shadowed_matches
 from sluicegate.controller.translate.values import normal_path
 from sluicegate.engine.limits import PathNormalization
@@ -36,12 +39,15 @@ REFERENCE_CODES = frozenset(
 )
 
 
-def checked(offline: Offline, path_normalization: PathNormalization = "strict") -> list[Diagnostic]:
+def checked(
+    offline: Offline, path_normalization: PathNormalization = "strict", paths: Sequence[str] = ()
+) -> list[Diagnostic]:
     """All that is to be said, in the order of files and lines.
 
     Args:
         offline: the manifests.
         path_normalization: the engine setting of that name.
+        paths: that were given.
     """
     documents = offline.source.documents()
     rules = offline.transaction().upsert.http_rules
@@ -50,6 +56,7 @@ def checked(offline: Offline, path_normalization: PathNormalization = "strict") 
         *(item for item in offline.diagnostics() if item.code != "unknown-field"),
         *schema_diagnostics(documents),
         *foreign_policies(documents),
+        *nothing_in(offline, paths),
         *offline.source.with_lines(_placed(offline, shadowed_matches(rules))),
     }
     if path_normalization == "off":
@@ -61,9 +68,43 @@ def checked(offline: Offline, path_normalization: PathNormalization = "strict") 
     return sorted((_with_cause(item, refused) for item in told), key=Diagnostic.order)
 
 
+def nothing_in(offline: Offline, paths: Sequence[str]) -> Iterator[Diagnostic]:
+    """Say which paths have nothing for the gateway; of a file that cannot be read its own fault says more.
+
+    Args:
+        offline: what was read of them.
+        paths: that were given.
+    """
+    documents = {os.path.realpath(document.origin.path) for document in offline.source.documents()}
+    faults = {os.path.realpath(item.path) for item in offline.refresh.diagnostics if item.code == "unreadable"}
+    for path in dict.fromkeys(paths):
+        real = os.path.realpath(path)
+        if any(is_below(item, real) for item in documents | faults):
+            continue
+        is_directory = os.path.isdir(path)
+        message = "no manifest is in it: files that end in .yaml, .yml or .json are read"
+        yield Diagnostic(
+            path=path,
+            severity="error" if is_directory or not documents else "warning",
+            code="no-objects",
+            message=message if is_directory else "no object is in it",
+            remedy="check the path, and what writes there",
+        )
+    if documents and not faults and not offline.refresh.objects:
+        yield Diagnostic(
+            path=next(iter(paths), ""),
+            severity="warning",
+            code="no-objects",
+            message="nothing is for the gateway: all objects are of other kinds",
+            remedy="check the paths that are given",
+        )
+
+
 def schema_diagnostics(documents: Iterable[Document]) -> Iterator[Diagnostic]:
     """What the API server would refuse, with file and line; unknown fields too, as `kubectl apply` asks it to."""
     for document in documents:
+        if any(other_file(document.origin.path, document.data)):
+            continue
         for item in placed(document, violations(document.data)):
             yield msgspec.structs.replace(item, severity="error")
 

@@ -12,6 +12,7 @@ from sluicegate.processes.serve.summary import listeners_of
 from sluicegate.testing.offline import load_offline
 from sluicegate.words import one_line
 
+from .checked import nothing_in
 from .exit_status import ExitStatus
 from .manifests import CONTROLLER_NAME, settings_of
 from .options import CONFIG, PATHS, Command, Option
@@ -26,14 +27,16 @@ def _run(given: argparse.Namespace) -> int:
     except (ValueError, OSError) as error:
         return refuse(str(error))
     offline = load_offline(given.paths, settings.controller_name)
-    for item in offline.diagnostics():
+    nothing = list(nothing_in(offline, given.paths))
+    for item in (*offline.diagnostics(), *nothing):
         sys.stderr.write(f"{one_line(str(item))}\n")
     if given.output == "text":
         for line in _lines(offline.translation):
             sys.stdout.write(f"{one_line(line)}\n")
     else:
         write_json(ir.redacted(offline.transaction()))
-    return ExitStatus.FAILED if offline.refresh.diagnostics else ExitStatus.OK
+    failed = any(item.severity == "error" for item in (*offline.refresh.diagnostics, *nothing))
+    return ExitStatus.FAILED if failed else ExitStatus.OK
 
 
 def _lines(translation: Translation) -> Iterator[str]:
