@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Iterable
@@ -19,6 +20,9 @@ _TYPES = {
     "bytes": "base64",
 }
 _BOUNDS = {">=": "of at least", "<=": "of at most", ">": "above", "<": "below"}
+
+#: What is wrong with a field that nobody reads.
+NOT_KNOWN = "not known"
 
 _EXPECTED = re.compile(r"Expected `(?P<types>[^`]+)`(?: (?P<bound>[<>]=?) (?P<limit>\S+))?(?:, got `(?P<got>[^`]+)`)?")
 _ENUM = re.compile(r"(?s)Invalid enum value (?P<value>.+)")
@@ -39,9 +43,8 @@ def placed(message: str) -> tuple[str, str]:
     for what, pattern in _NAME.items():
         named = pattern.fullmatch(reason)
         if named:
-            return f"{field}.{named['name']}".lstrip("."), {"missing": "required, but missing", "unknown": "not known"}[
-                what
-            ]
+            reasons = {"missing": "required, but missing", "unknown": NOT_KNOWN}
+            return f"{field}.{named['name']}".lstrip("."), reasons[what]
     return field, plain(reason)
 
 
@@ -102,6 +105,12 @@ def listed(names: Iterable[str]) -> str:
     every = list(names)
     more = f" and {len(every) - MAX_NAMED:,} more" if len(every) > MAX_NAMED else ""
     return f"{', '.join(every[:MAX_NAMED])}{more}"
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`; did you mean ...?` where a name is like one that is known; else empty."""
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def one_line(text: str) -> str:

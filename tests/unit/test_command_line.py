@@ -78,7 +78,7 @@ def test_names_of_options_mean_the_same_everywhere(name: str) -> None:
         (["chek"], "there is no command chek; did you mean check?"),
         (["--verison"], "there is no option --verison"),
         (["check"], "no PATH is given"),
-        (["check", "--oputput", "json", "."], "unrecognized arguments: --oputput"),
+        (["check", "--oputput", "json", "."], "there is no option --oputput; did you mean --output?"),
         (["check", ".", "--output", "xml"], "invalid choice: 'xml'"),
         (["check", "/nowhere/at/all"], "/nowhere/at/all: no such file or directory"),
         (["translate", "/nowhere/at/all"], "/nowhere/at/all: no such file or directory"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import signal
 import subprocess
@@ -101,7 +102,9 @@ def test_serve(tmp_path: Path) -> None:
     text = (EXAMPLES / "quickstart" / "gateway.yaml").read_text().replace("port: 80\n", "port: 18081\n")
     manifest.write_text(text)
     command = [sys.executable, "-m", "sluicegate", "serve", str(tmp_path), "-o", "json", "--admin", "off"]
-    process = subprocess.Popen([*command, "--listen", "127.83.4.1"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, "--listen", "127.83.4.1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     lines = [json.loads(process.stdout.readline())]
     assert lines[0]["event"] == "ready"
@@ -109,10 +112,18 @@ def test_serve(tmp_path: Path) -> None:
     manifest.write_text(text.replace("/login", "/signin"))
     while lines[-1]["event"] != "changed":
         lines.append(json.loads(process.stdout.readline()))
+    process.send_signal(signal.SIGUSR1)
+    while lines[-1]["event"] != "access_log":
+        lines.append(json.loads(process.stdout.readline()))
+    connection = http.client.HTTPConnection("127.83.4.1", 18081, timeout=30)
+    connection.request("GET", "/signin")
+    assert connection.getresponse().status == 404
+    connection.close()
     process.send_signal(signal.SIGTERM)
-    lines += [json.loads(line) for line in process.stdout.read().splitlines()]
-    assert process.wait(30) == 0
-    process.stdout.close()
+    rest, errors = process.communicate(timeout=30)
+    lines += [json.loads(line) for line in rest.splitlines()]
+    assert process.returncode == 0
+    assert json.loads(errors)["path"] == "/signin"
     assert [(line["event"], wrong("serve", line)) for line in lines if wrong("serve", line)] == []
 
 

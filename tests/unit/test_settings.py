@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sluicegate.processes.settings import SettingsError, load_settings
+from sluicegate.processes.settings import MAX_FILE_BYTES, SettingsError, load_settings
 
 
 @pytest.fixture
@@ -21,14 +22,21 @@ def test_options_win_over_variables_and_these_over_the_file(file: Path) -> None:
     found = load_settings({"workers": 3, "drain": None}, environment, str(file))
     assert (found.workers, found.port_offset, found.drain) == (3, 2, 1.5)
     assert found.listen == ("127.0.0.2", "::1")
-    assert found.engine_settings() == {"max_connections": 7, "workers": 3, "admin": "127.0.0.1:19000"}
+    assert found.engine_settings() == {
+        "max_connections": 7,
+        "workers": 3,
+        "admin": "127.0.0.1:19000",
+        "access_log": {"enabled": False},
+    }
     assert load_settings({}, {"SLUICEGATE_CONFIG": str(file)}).listen == ("127.0.0.1",)
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("colour = 1", ["colour"]),
+        ("colour = 1", ["colour", "not known"]),
+        ("port_ofset = 1", ["port_ofset", "not known; did you mean port_offset?"]),
+        ("[engine]\nmax_conections = 1", ["engine.max_conections", "did you mean max_connections?"]),
         ("workers = 1000", ["workers", "not between 0", "256"]),
         ("workers = 'many'", ["workers"]),
         ("drain = -1", ["drain", "seconds are not between"]),
@@ -71,6 +79,29 @@ def test_where_it_was_given(flags: dict[str, Any], environment: dict[str, str], 
 def test_a_file_of_an_editor_that_writes_a_mark_of_its_encoding(file: Path) -> None:
     file.write_bytes(b"\xef\xbb\xbfworkers = 3\n")
     assert load_settings({}, {}, str(file)).workers == 3
+
+
+@pytest.mark.parametrize(("kind", "words"), [("pipe", "is no plain file"), ("large", "is larger than")])
+def test_a_file_that_is_none_of_settings(tmp_path: Path, kind: str, words: str) -> None:
+    """Nobody writes into the pipe: it is not waited for."""
+    path = tmp_path / "settings"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.write_bytes(b"#" * (MAX_FILE_BYTES + 1))
+    with pytest.raises(SettingsError, match=words):
+        load_settings({}, {}, str(path))
+
+
+def test_standard_output_has_events_alone() -> None:
+    """Where they are for programs the access log goes to standard error, also one that is switched on later."""
+    for given, expected in (
+        ({"output": "json"}, {"enabled": False, "standard_error": True}),
+        ({"output": "json", "access_log": "-"}, {"enabled": True, "standard_error": True}),
+        ({"output": "json", "access_log": "a.log"}, {"enabled": True, "path": "a.log"}),
+        ({"access_log": "-"}, {"enabled": True}),
+    ):
+        assert load_settings(given, {}).engine_settings()["access_log"] == expected
 
 
 def test_a_missing_file() -> None:

@@ -93,8 +93,10 @@ pub struct Settings {
 #[serde(deny_unknown_fields, default)]
 pub struct AccessLog {
     pub enabled: bool,
-    /// Absent: standard output.
+    /// Absent: standard output, or standard error.
     pub path: Option<String>,
+    /// Lines go to standard error where there is no path.
+    pub standard_error: bool,
 }
 
 impl Default for Settings {

@@ -11,9 +11,10 @@ import sys
 from collections.abc import Sequence
 
 from sluicegate import __version__
+from sluicegate.words import suggestion
 
 from .exit_status import ExitStatus
-from .options import Command, parse, suggestion
+from .options import Command, parse
 from .variables import unknown_variables
 
 #: The commands, in the order of the help; the module of each has its name.

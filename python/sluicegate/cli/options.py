@@ -10,15 +10,15 @@ Rules:
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
 import msgspec
 
 from sluicegate.processes.settings import ENVIRONMENT_PREFIX, LISTS
+from sluicegate.words import suggestion
 
 from .exit_status import ExitStatus
 
@@ -185,6 +185,10 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in our words, and where the help is."""
 
     def error(self, message: str) -> NoReturn:
+        name, colon, rest = message.partition(": ")
+        if name == "unrecognized arguments" and colon:
+            word = rest.split()[0].partition("=")[0]
+            message = f"there is no option {rest}{suggestion(word, self._option_string_actions)}"
         sys.stderr.write(f"error: {message}\n{self.prog} --help shows how it is called\n")
         raise SystemExit(ExitStatus.USAGE)
 
@@ -200,9 +204,3 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
             return str(action.metavar)
         value = f" {action.metavar}" if action.metavar else ""
         return ", ".join(action.option_strings) + value
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """`; did you mean ...?` where a name is like one that is known; else empty."""
-    near = difflib.get_close_matches(name, list(known), 1)
-    return f"; did you mean {near[0]}?" if near else ""

@@ -26,7 +26,12 @@ _SETTINGS = (
     setting(Settings, "drain", "Time for open requests after SIGTERM or Ctrl-C.", "SECONDS"),
     setting(Settings, "keep_going", "Start even where nothing can be served yet, and wait for it.", "", default="off"),
     setting(Settings, "admin", "Address of healthz, readyz, metrics and config; or off.", "ADDRESS"),
-    setting(Settings, "access_log", "JSON lines to a file, - for standard output, or off.", "PATH"),
+    setting(
+        Settings,
+        "access_log",
+        "JSON lines to a file, - for standard output (error with --output json), or off.",
+        "PATH",
+    ),
     setting(Settings, "output", "json: one JSON object a line, for programs.", "text|json"),
     setting(Settings, "log_level", "The least that is told.", "debug|info|warning|error"),
     setting(

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from sluicegate.processes.controller.settings import ControllerSettings
 from sluicegate.processes.settings import ENVIRONMENT_PREFIX, GatewaySettings, Settings
-
-from .options import suggestion
+from sluicegate.words import suggestion
 
 #: What Kubernetes gives every pod of a namespace for a Service such as `sluicegate-controller` (service links).
 _SERVICE_LINK = re.compile(

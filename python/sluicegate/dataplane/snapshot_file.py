@@ -16,7 +16,7 @@ import msgspec
 
 from sluicegate import ir
 
-from ..controller import caught
+from ..controller import caught, plain_file
 from .holdings import Held, Holdings, Tables
 
 NAME = "configuration.snapshot"
@@ -76,13 +76,15 @@ def read_snapshot(directory: str) -> Holdings | None:
     """
     path = Path(directory, NAME)
     try:
-        with path.open("rb") as file:
-            header = _read_header(path, file.readline(MAX_HEADER))
-            body = file.read(header.length + 1)
+        data = plain_file.read(str(path), MAX_BYTES, "snapshot")
     except FileNotFoundError:
         return None
+    except plain_file.PlainFileError as error:
+        raise SnapshotError(str(error)) from None
     except OSError as error:
         raise SnapshotError(f"{path} cannot be read: {error.strerror}") from None
+    line, _, body = data.partition(b"\n")
+    header = _read_header(path, line[:MAX_HEADER])
     if len(body) != header.length or hashlib.sha256(body).hexdigest() != header.sha256:
         raise SnapshotError(f"{path} is broken: its checksum is another")
     try:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from sluicegate.words import placed, shown
+from sluicegate.words import placed, shown, suggestion
 
 #: What is done to paths before they are matched and forwarded.
 PathNormalization: TypeAlias = Literal["strict", "off"]
@@ -71,8 +71,9 @@ def faults(limits: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What is wrong with limits as an object or a file has them: the setting, or a place in it, and the reason."""
     for name, value in limits.items():
         if name not in EngineLimits.__struct_fields__:
-            known = ", ".join(sorted(EngineLimits.__struct_fields__))
-            yield name, f"no setting of the engine has this name; there are {known}"
+            known = sorted(EngineLimits.__struct_fields__)
+            meant = suggestion(name, known) or f"; there are {', '.join(known)}"
+            yield name, f"no setting of the engine has this name{meant}"
             continue
         try:
             yield from msgspec.convert({name: value}, EngineLimits).network_faults()

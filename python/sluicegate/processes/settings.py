@@ -11,15 +11,14 @@ import ipaddress
 import os
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from sluicegate.controller import DEFAULT_CONTROLLER_NAME
+from sluicegate.controller import DEFAULT_CONTROLLER_NAME, plain_file
 from sluicegate.engine.limits import EngineLimits
 from sluicegate.observe.log import LEVELS
-from sluicegate.words import placed
+from sluicegate.words import NOT_KNOWN, placed, suggestion
 
 DEFAULT_ADMIN = "127.0.0.1:19000"
 ENVIRONMENT_PREFIX = "SLUICEGATE_"
@@ -29,6 +28,8 @@ DEFAULT_DRAIN = 10.0
 DEFAULT_POD_DRAIN, DEFAULT_SETTLE = 60.0, 5.0
 MAX_PORT_OFFSET = 60_000
 MAX_WORKERS = 256
+#: Bytes of a settings file: stops a wrong path from filling the memory.
+MAX_FILE_BYTES = 1024 * 1024
 MAX_DRAIN, MAX_SETTLE = 3_600.0, 600.0
 #: Seconds for which a certificate serves on after its Secret is gone: who issues one anew may delete the old one first.
 DEFAULT_CERTIFICATE_GRACE, MAX_CERTIFICATE_GRACE = 300.0, 86_400.0
@@ -47,7 +48,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         workers: threads; 0: as many as cores may be used.
         drain: seconds that connections get to end after SIGTERM.
         admin: `address:port` of the admin listener, or `off`.
-        access_log: `off`, `-` for standard output, or a path.
+        access_log: `off`, `-` for standard output (standard error, where `output` is `json`), or a path.
         output: `text` or `json`.
         log_level: the least that is told: `debug`, `info`, `warning` or `error`.
         engine: limits and timeouts of the engine.
@@ -67,8 +68,13 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         found["workers"] = self.workers
         if self.admin != "off":
             found["admin"] = self.admin
-        if self.access_log != "off":
-            found["access_log"] = {"enabled": True} | ({} if self.access_log == "-" else {"path": self.access_log})
+        log: dict[str, Any] = {"enabled": self.access_log != "off"}
+        if self.access_log not in {"off", "-"}:
+            log["path"] = self.access_log
+        elif self.output == "json":
+            # Standard output has the lines of a schema alone, also where SIGUSR1 switches the log on.
+            log["standard_error"] = True
+        found["access_log"] = log
         return found
 
 
@@ -182,6 +188,10 @@ def _convert(
     except msgspec.ValidationError as error:
         field, reason = placed(str(error))
         name = re.split(r"[.\[]", field, maxsplit=1)[0]
+        if reason == NOT_KNOWN:
+            within, _, last = field.rpartition(".")
+            known = EngineLimits.__struct_fields__ if within == "engine" else kind.__struct_fields__
+            reason += suggestion(last, known)
         raise SettingsError(
             f"{places.get(name, name)}{field[len(name) :]}: {_with_value(merged, field, reason)}"
         ) from None
@@ -210,9 +220,12 @@ def _from_file(path: str | None) -> dict[str, Any]:
     if not path:
         return {}
     try:
-        found = msgspec.toml.decode(Path(path).read_bytes().removeprefix(codecs.BOM_UTF8))
+        data = plain_file.read(path, MAX_FILE_BYTES, "settings file")
+        found = msgspec.toml.decode(data.removeprefix(codecs.BOM_UTF8))
     except OSError as error:
         raise SettingsError(f"{path}: the settings file cannot be read: {error.strerror}") from None
+    except plain_file.PlainFileError as error:
+        raise SettingsError(str(error)) from None
     except (msgspec.DecodeError, ValueError) as error:
         raise SettingsError(f"{path}: no TOML: {error}") from None
     for name in LISTS:

@@ -88,6 +88,7 @@ impl AccessLog {
     pub fn start(settings: &Settings) -> io::Result<Self> {
         let (queue, messages) = sync_channel(QUEUE);
         let output: Box<dyn Write + Send> = match &settings.path {
+            None if settings.standard_error => Box::new(io::stderr()),
             None => Box::new(io::stdout()),
             Some(path) => Box::new(open(path)?),
         };

@@ -102,7 +102,7 @@ class FilesGateway:
         hints = hints_of(step, self._settings.controller_name)
         reason = None if self._settings.keep_going else reason_to_end(self._paths, step)
         if reason is not None:
-            fields = self._reporter.nothing_served(step, version=self._version, hints=hints)
+            fields = self._reporter.not_started(step, version=self._version, hints=hints)
             raise StartError(f"{reason}; {REMEDY}", **fields)
         self._engine.tell_events()  # such as an admin port that is taken
         self._reporter.ready(

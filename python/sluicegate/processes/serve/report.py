@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TextIO
 
+import msgspec
 from msgspec.structs import asdict
 
 from sluicegate.controller.api import Diagnostic
@@ -33,7 +34,8 @@ class Reporter:
         """
         self._log = log
         self._terminal = terminal if terminal is not None else sys.stderr
-        self._diagnostics: frozenset[Diagnostic] = frozenset()
+        #: What was told and is not solved; where it stands may change meanwhile.
+        self._diagnostics: dict[Diagnostic, Diagnostic] = {}
         self._listeners: list[ListenerLine] = []
         self.progress_shown = False
 
@@ -46,7 +48,7 @@ class Reporter:
     def ready(self, step: Step, *, version: str, admin: str | None, seconds: float, hints: Iterable[str]) -> None:
         """Write the summary."""
         self._listeners = listeners_of(step.translation, _bound(step.translation))
-        self._diagnostics = frozenset(step.diagnostics)
+        self._diagnostics = {_what(item): item for item in step.diagnostics}
         self._clear_progress()
         hints = list(hints)
         self._log.summary(
@@ -63,14 +65,14 @@ class Reporter:
             ),
         )
 
-    def nothing_served(self, step: Step, *, version: str, hints: Iterable[str]) -> dict[str, object]:
-        """Show people what there is, where nothing of it is served; returns what programs are to know."""
+    def not_started(self, step: Step, *, version: str, hints: Iterable[str]) -> dict[str, object]:
+        """Show people what there is, where the process ends all the same; returns what programs are to know."""
         self._listeners = listeners_of(step.translation, _bound(step.translation))
         self._clear_progress()
         hints = list(hints)
         if not self._log.is_json:
-            lines = self._summary(step, f"Sluicegate {version} serves nothing", None, hints)
-            self._log.news("error", "nothing_served", "\n".join(lines))
+            lines = self._summary(step, f"Sluicegate {version} does not start", None, hints, tries=False)
+            self._log.news("error", "not_started", "\n".join(lines))
         return asdict(self._served(step, hints))
 
     def _served(self, step: Step, hints: list[str]) -> Served:
@@ -82,7 +84,9 @@ class Reporter:
             hints=hints,
         )
 
-    def _summary(self, step: Step, headline: str, admin: str | None, hints: Iterable[str]) -> Iterator[str]:
+    def _summary(
+        self, step: Step, headline: str, admin: str | None, hints: Iterable[str], *, tries: bool = True
+    ) -> Iterator[str]:
         bound, known = sum(bool(item.bound) for item in self._listeners), len(self._listeners)
         listeners = count(known, "listener") if bound == known else f"{bound:,} of {count(known, 'listener')}"
         routes = len({route.route for item in self._listeners for route in item.routes})
@@ -93,7 +97,7 @@ class Reporter:
         if admin is not None:
             yield f"Admin: http://{admin}/ (healthz, readyz, metrics, config)"
         yield from hints
-        command = try_line(self._listeners)
+        command = try_line(self._listeners) if tries else None
         if command is not None:
             yield f"Try: {command}"
 
@@ -103,10 +107,9 @@ class Reporter:
 
     def changed(self, step: Step) -> None:
         """Tell what a change came to: new problems, problems that are gone, and that it is live."""
-        now = frozenset(step.diagnostics)
-        new = [item for item in step.diagnostics if item not in self._diagnostics]
-        gone = sorted(self._diagnostics - now, key=Diagnostic.order)
-        self._diagnostics = now
+        before, self._diagnostics = self._diagnostics, {_what(item): item for item in step.diagnostics}
+        new = [item for item in step.diagnostics if _what(item) not in before]
+        gone = sorted((item for what, item in before.items() if what not in self._diagnostics), key=Diagnostic.order)
         if self._log.is_json:
             self._tell_change(step, new, gone)
             return
@@ -114,9 +117,12 @@ class Reporter:
             self._log.news(item.severity, item.code, str(item))
         if len(new) > MAX_TOLD:
             self._log.news("warning", "problems", f"... and {len(new) - MAX_TOLD:,} more problems")
-        gone_objects = {item.object for item in gone} - {item.object for item in now}
-        for name in sorted(name for name in gone_objects if name)[:MAX_TOLD]:
+        solved = {item.object or item.path for item in gone}
+        solved -= {item.object or item.path for item in step.diagnostics}
+        for name in sorted(solved)[:MAX_TOLD]:
             self._log.news("info", "solved", f"solved: {name}")
+        if len(solved) > MAX_TOLD:
+            self._log.news("info", "solved", f"solved: {len(solved) - MAX_TOLD:,} more")
         if step.applied is not None:
             changed = sorted(str(key) for key in step.refresh.changed)
             shown = ", ".join(changed[:3]) + (f" and {len(changed) - 3:,} more" if len(changed) > 3 else "")
@@ -148,6 +154,11 @@ class Reporter:
     def _show(self, text: str) -> None:
         self._terminal.write(text)
         self._terminal.flush()
+
+
+def _what(item: Diagnostic) -> Diagnostic:
+    """What is told, wherever it stands now: lines further up come and go."""
+    return msgspec.structs.replace(item, line=0)
 
 
 def _bound(translation: Translation) -> dict[str, tuple[tuple[str, ...], str | None]]:
