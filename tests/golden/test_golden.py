@@ -18,7 +18,18 @@ from sluicegate.controller.translate.state import RESOURCE_KINDS
 from sluicegate.schema import catalog
 
 CASES = list(cases())
-REQUEST_FIELDS = {"bind_port", "address", "sni", "method", "authority", "target", "headers", "entropy", "response"}
+REQUEST_FIELDS = {
+    "bind_port",
+    "address",
+    "sni",
+    "scheme",
+    "method",
+    "authority",
+    "target",
+    "headers",
+    "entropy",
+    "response",
+}
 CONNECTION_FIELDS = {"transport", "bind_port", "address", "sni", "entropy"}
 DECISION_FIELDS = {
     "policies",

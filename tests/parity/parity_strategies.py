@@ -430,6 +430,11 @@ ENTRIES = (
     {"bind_port": 8443, "sni": "b.a.test"},
     {"bind_port": 8443, "sni": "x.test"},
     {"bind_port": 8443, "sni": "B.A.test", "address": "127.0.0.1"},
+    {"bind_port": 8443, "sni": "other.example"},
+    {"bind_port": 8443, "sni": "a.test", "scheme": "https"},
+    {"bind_port": 8443, "sni": "a.test", "scheme": "http"},
+    {"bind_port": 8080, "scheme": "http"},
+    {"bind_port": 8080, "scheme": "https"},
     {"bind_port": 9},
 )
 
@@ -440,12 +445,33 @@ sent_targets = st.sampled_from(SENT_TARGETS * 12 + ODD_TARGETS + (None,) * 20).f
 )
 sent_authorities = st.sampled_from(SENT_HOSTS * 24 + ODD_AUTHORITIES)
 sent_values = st.sampled_from((*VALUES, " 1", "1\t", "é1", "12", "2, 1"))
-sent_fields = st.one_of(
+usual_fields = st.one_of(
     st.tuples(st.sampled_from(SENT_NAMES), sent_values),
     st.tuples(st.sampled_from(("Origin", "origin")), st.sampled_from(SENT_ORIGINS)),
     st.tuples(st.just("Access-Control-Request-Method"), st.sampled_from(("PUT", "GET"))),
     st.tuples(st.just("access-control-request-headers"), st.sampled_from(("x-a", "x-a, y"))),
 )
+#: What is for one connection, what frames, what says where a request came from, and what the wire refuses.
+ODD_FIELDS = (
+    *(
+        ("connection", value)
+        for value in ("x", "close, X-Z", "Origin,,\t y", "host", "keep-alive", "\u212aeep-alive, \u212a")
+    ),
+    *(("Connection", ",".join(f"n{number}" for number in range(count))) for count in (33, 33, 34, 99)),
+    ("connection", ",".join(f"n{number}" for number in range(32)) + ", close"),
+    *(("content-length", value) for value in ("3", "0", "x", "", "-1", "1" * 19)),
+    *(
+        ("Transfer-Encoding", value)
+        for value in ("chunked", "CHUNKED", "gzip", "gzip, chunked", "", "xchunked", "chun\u212aed")
+    ),
+    *(("expect", value) for value in ("100-continue", "100-Continue ", "100", "")),
+    *((name, "1") for name in ("te", "Keep-Alive", "Trailer", "close", "HTTP2-Settings", "proxy-connection")),
+    *((name, "1") for name in ("X-Forwarded-For", "x_forwarded_proto", "X.Real-IP", "forwarded", "X-Forwarded-")),
+    *((name, "1") for name in ("Host", "a b", "", ":authority", "x:", "\u00e9")),
+    *(("x", value) for value in ("1\r\ny: 2", "a\x00", "\x7f", "\t1 ", "\u0080")),
+)
+odd_fields = st.sampled_from(ODD_FIELDS)
+sent_fields = st.sampled_from(range(16)).flatmap(lambda number: usual_fields if number else odd_fields)
 sent_headers = st.lists(sent_fields, max_size=4).map(tuple)
 response_fields = st.one_of(
     st.tuples(st.sampled_from(RESPONSE_NAMES), sent_values),
@@ -483,7 +509,7 @@ path_normalizations = st.sampled_from(("strict", "off"))
 exchanges = st.builds(
     exchange,
     st.sampled_from(ENTRIES),
-    st.sampled_from(("GET",) * 14 + ("POST",) * 4 + ("OPTIONS",) * 3 + ("get", "get", "CONNECT")),
+    st.sampled_from(("GET",) * 14 + ("POST",) * 4 + ("OPTIONS",) * 3 + ("get", "get", "CONNECT", "", "G T")),
     sent_headers,
     entropies,
     st.one_of(st.none(), replies),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from parity_builds import Refused, agree, open_all
 
@@ -122,9 +123,11 @@ def test_tls(sni: str | None, port: int, found: str | None, rule: str | None, re
     ("authority", "sni", "status", "reason"),
     [
         ("www.a.test", "www.a.test", 404, "no_route"),
-        ("www.a.test", "x.a.test", 421, "misdirected"),
-        ("www.a.test", None, 421, "misdirected"),
-        ("x.a.test", "x.a.test", 404, "no_listener"),
+        ("www.a.test", "x.a.test", 0, "forwarded"),
+        ("www.a.test", None, 0, "unrecognized_name"),
+        ("www.a.test", "a.test", 0, "unrecognized_name"),
+        ("x.a.test", "x.a.test", 0, "forwarded"),
+        ("x.a.test", "b.test", 0, "backend_invalid"),
         ("x.a.test", "www.a.test", 421, "misdirected"),
         ("other.test", "www.a.test", 404, "no_listener"),
     ],
@@ -133,6 +136,29 @@ def test_https_beside_tls(authority: str, sni: str | None, status: int, reason: 
     asked = Request(bind_port=443, sni=sni, method="GET", authority=authority, target="/")
     decision = decide(TLS, asked)
     assert (decision.status, decision.reason) == (status, reason)
+    # What a TLS listener gets is carried, and not read.
+    assert decision.request is None
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"bind_port": -1},
+        {"bind_port": 65_536},
+        {"entropy": -1},
+        {"entropy": 2**64},
+        {"entropy": 0.5},
+        {"address": "here"},
+        {"scheme": "ftp"},
+    ],
+)
+@pytest.mark.parametrize("asked", [{"transport": "tcp"}, {"method": "GET", "authority": "a.test", "target": "/"}])
+def test_questions_that_are_none(asked: dict[str, Any], field: dict[str, Any]) -> None:
+    """Every build says so to its caller."""
+    data = msgspec.json.encode({"bind_port": 80, **asked, **field})
+    for build in open_all(TLS).values():
+        with pytest.raises(ValueError, match=r"."):
+            build(data)
 
 
 PORTS = table(

@@ -21,7 +21,19 @@ REQUESTS_EACH = SIZE[0] * SIZE[1] * SIZE[2]
 TABLES_EACH = 300
 RUNS = 4
 
-REASONS_OF_MATCHING = {"forwarded", "method_not_allowed", "bad_request", "no_listener", "misdirected", "no_route"}
+REASONS_OF_MATCHING = {
+    "forwarded",
+    "method_not_allowed",
+    "bad_request",
+    "expectation_failed",
+    "headers_too_large",
+    "unsupported_transfer_coding",
+    "unrecognized_name",
+    "scheme_mismatch",
+    "no_listener",
+    "misdirected",
+    "no_route",
+}
 REASONS_OF_ACTIONS = REASONS_OF_MATCHING | {
     "rule_invalid",
     "redirect",

@@ -119,8 +119,11 @@ def test_a_host_field_does_not_move_the_handshake(secured: Path, explain: Explai
     assert (status, "421 (misdirected)" in text) == (1, True), text
     status, text = explain(secured, "-r", "https://a.test/", "-H", "Host: b.test", "--sni", "b.test")
     assert "listener  Gateway/default/gateway/b" in text
-    status, text = explain(secured, "-r", "https://a.test/", "--sni", "")
-    assert "404" in text or "421" in text
+    for name in ("", "other.test"):
+        status, text = explain(secured, "-r", "https://a.test/", "--sni", name)
+        assert status == 1
+        assert "closed    (unrecognized_name): the TLS handshake ends with an alert" in text
+        assert "not by    Gateway/default/gateway/a " in text
     routes = sluicegate.load(secured)
     assert routes.decide("https://a.test/", {"host": "b.test"}).reason == "misdirected"
     assert routes.decide("https://a.test/", {"host": "b.test"}, server_name="b.test").reason == "no_route"

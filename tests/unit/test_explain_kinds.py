@@ -154,7 +154,6 @@ EXPRESSION = (
                 "  endpoints 10.0.0.1:8080",
                 "  sent as   POST api.test/p.Shop/Get",
                 "              content-type: application/grpc",
-                "              te: trailers",
                 "  holds too: GRPCRoute/default/calls rules[1].matches[0]: POST GrpcMethod /p.Shop/*: "
                 "its gRPC method is shorter",
                 f"  holds too: GRPCRoute/default/calls rules[2].matches[0]: {EXPRESSION}: "
@@ -217,7 +216,20 @@ EXPRESSION = (
         ("udp://:53", 0, ["  listener  Gateway/default/gateway/dns", "  endpoints 10.0.0.2:5353"]),
         ("tcp://:53", 1, ["  listener  Gateway/default/gateway/dns-tcp", "  closed    (no_route)"]),
         ("udp://:5432", 1, ["  dropped   (no_listener)"]),
-        ("http://www.shop.test:443/", 1, ["  answer    404 (no_listener)"]),
+        (
+            "http://www.shop.test:443/",
+            1,
+            ["  closed    (scheme_mismatch): the port speaks the other one of http and https"],
+        ),
+        (
+            "https://www.shop.test/",
+            0,
+            [
+                "  listener  Gateway/default/gateway/pass",
+                "  route     TLSRoute/default/exact, hostname www.shop.test",
+                "  carried   unread: what comes to this listener are connections",
+            ],
+        ),
     ],
 )
 def test_explain(folder: Path, explain: Explain, request_line: str, status: int, expected: list[str]) -> None:

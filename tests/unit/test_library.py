@@ -15,6 +15,7 @@ import pytest
 
 import library_page
 import sluicegate
+from sluicegate import Connection, Request, RequestError
 
 ROOT = Path(__file__).parents[2]
 #: Types of Python's and names of ours that annotations may use.
@@ -85,6 +86,56 @@ def test_everything_is_on_the_page() -> None:
             assert re.search(rf"^\| `{field}` \| `[^`]+` \| \S", text, re.MULTILINE), (name, field)
         for member in library_page.members(item):
             assert f"### `{name}.{member}`" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"entropy": -1}, "entropy: -1 is not a whole number from 0 to 18446744073709551615"),
+        ({"entropy": 2**64}, "is not a whole number from 0"),
+        ({"entropy": 0.5}, "entropy: 0.5 is not a whole number"),
+        ({"entropy": True}, "entropy: the boolean true is not a whole number"),
+        ({"request": 5}, "request: 5 is not text"),
+        ({"headers": {"x": 1}}, "headers: x: 1 is not text"),
+        ({"headers": [("x",)]}, "is not a name and a value: write them as {'x-user': 'anna'}"),
+        ({"headers": "x: 1"}, "is not a name and a value"),
+        ({"headers": {"x": "\udcff"}}, "is not UTF-8 text"),
+        ({"server_name": 1, "request": "https://a.test/"}, "server_name: 1 is not text"),
+        ({"request": Request(method="GET", scheme="ftp", authority="a", port=80, target="/")}, "scheme: 'ftp' is not"),
+        (
+            {"request": Request(method="GET", scheme="http", authority="a", port=0, target="/")},
+            "port: 0 is not a whole",
+        ),
+        (
+            {"request": Request(method="GET", scheme="http", authority="a", port="80", target="/")},
+            "whole number is exp",
+        ),
+        ({"request": Connection(protocol="tls", port=443, server_name=5)}, "server_name: text or null is expected"),
+    ],
+)
+def test_arguments_that_cannot_be_used(arguments: dict[str, Any], words: str) -> None:
+    """What is said has no words of Python's."""
+    routes = sluicegate.load(ROOT / "examples" / "quickstart")
+    with pytest.raises(RequestError) as found:
+        routes.decide(**{"request": "http://www.example.com/", **arguments})
+    assert words in str(found.value)
+    assert not re.search(r"\b(str|int|float|NoneType|tuple|Expected|object)\b", str(found.value))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"paths": 5}, "paths: 5 is not a path"),
+        ({"paths": []}, "paths: none is given"),
+        ({"paths": [""]}, 'paths: "" is not a path'),
+        ({"path_normalization": "loose"}, 'path_normalization: "loose" is none of strict, off'),
+        ({"port_offset": -1}, "port_offset: -1 is not a whole number from 0 to 60000"),
+        ({"controller_name": 1}, "controller_name: 1 is not text"),
+    ],
+)
+def test_what_cannot_be_loaded(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(words)):
+        sluicegate.load(**{"paths": ROOT / "examples" / "quickstart", **arguments})
 
 
 def test_a_program_that_uses_it_has_types(tmp_path: Path) -> None:

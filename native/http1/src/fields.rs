@@ -56,6 +56,17 @@ fn only<const N: usize>(name: &[u8], usual: &[u8; N], kind: FieldKind) -> FieldK
     if name == usual || name.eq_ignore_ascii_case(usual) { kind } else { FieldKind::Other }
 }
 
+/// A name of a field, or a method (RFC 9110 section 5.6.2).
+pub fn is_token(text: &[u8]) -> bool {
+    const SIGNS: &[u8] = b"!#$%&'*+-.^_`|~";
+    !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || SIGNS.contains(byte))
+}
+
+/// A value of a field (RFC 9110 section 5.5): no control character but the tab.
+pub fn is_value(text: &[u8]) -> bool {
+    text.iter().all(|&byte| byte == b'\t' || !byte.is_ascii_control())
+}
+
 /// The field belongs to one connection or one message's framing: it is not forwarded as it came, and nobody may set it.
 /// `Host` is none; it names what is asked for.
 pub fn is_wire_field(name: &[u8]) -> bool {

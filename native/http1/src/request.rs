@@ -88,33 +88,53 @@ pub fn parse_request(bytes: &[u8], max_fields: usize) -> Result<Parsed<RequestHe
     if request.headers.len() > max_fields {
         return Err(WireError::HeadTooLarge);
     }
-    let mut head = RequestHead {
-        method,
-        target: target.as_bytes(),
-        minor,
-        host: None,
-        fields: FieldList::new(),
-        taken_out: TakenFields::new(),
-        framing: Framing::Empty,
-        keep_alive: minor == 1,
-        expect_continue: false,
-        upgrade: None,
-        accepts_trailers: false,
-        consumed,
-    };
-    read_fields(&mut head, request.headers)?;
-    if head.host.is_none() && minor == 1 {
-        return Err(WireError::Malformed("no Host"));
-    }
+    let fields = request.headers.iter();
+    let fields = fields.map(|header| Field { name: header.name.as_bytes(), value: header.value });
+    let mut head = RequestHead::of(method, target.as_bytes(), minor, fields)?;
+    head.consumed = consumed;
     Ok(Parsed::Complete(head))
 }
 
-fn read_fields<'b>(head: &mut RequestHead<'b>, headers: &[httparse::Header<'b>]) -> Result<(), WireError> {
+impl<'b> RequestHead<'b> {
+    /// The head that well-formed parts make: their bytes are [`is_token`] and [`is_value`], trimmed. `consumed` is 0.
+    ///
+    /// # Errors
+    /// As [`parse_request`].
+    #[inline]
+    pub fn of(
+        method: &'b str,
+        target: &'b [u8],
+        minor: u8,
+        fields: impl Iterator<Item = Field<'b>>,
+    ) -> Result<Self, WireError> {
+        let mut head = Self {
+            method,
+            target,
+            minor,
+            host: None,
+            fields: FieldList::new(),
+            taken_out: TakenFields::new(),
+            framing: Framing::Empty,
+            keep_alive: minor == 1,
+            expect_continue: false,
+            upgrade: None,
+            accepts_trailers: false,
+            consumed: 0,
+        };
+        read_fields(&mut head, fields)?;
+        if head.host.is_none() && minor == 1 {
+            return Err(WireError::Malformed("no Host"));
+        }
+        Ok(head)
+    }
+}
+
+#[inline]
+fn read_fields<'b>(head: &mut RequestHead<'b>, fields: impl Iterator<Item = Field<'b>>) -> Result<(), WireError> {
     let mut framing = FramingFields::default();
     let mut options = ConnectionOptions::default();
     let mut upgrade = None;
-    for header in headers {
-        let field = Field { name: header.name.as_bytes(), value: header.value };
+    for field in fields {
         let kind = kind(field.name);
         match kind {
             FieldKind::Other => head.fields.push(field),
@@ -126,13 +146,13 @@ fn read_fields<'b>(head: &mut RequestHead<'b>, headers: &[httparse::Header<'b>])
             FieldKind::Host if head.host.is_some() => {
                 return Err(WireError::Malformed("two Host fields"));
             }
-            FieldKind::Host => head.host = Some(header.value),
-            FieldKind::ContentLength => framing.content_length(header.value)?,
-            FieldKind::TransferEncoding => framing.transfer_encoding(header.value)?,
-            FieldKind::Connection => options.read(header.value)?,
-            FieldKind::Upgrade => upgrade = Some(header.value),
-            FieldKind::Te => head.accepts_trailers |= super::fields::list(header.value).any(is_trailers),
-            FieldKind::Expect if header.value.eq_ignore_ascii_case(b"100-continue") => {
+            FieldKind::Host => head.host = Some(field.value),
+            FieldKind::ContentLength => framing.content_length(field.value)?,
+            FieldKind::TransferEncoding => framing.transfer_encoding(field.value)?,
+            FieldKind::Connection => options.read(field.value)?,
+            FieldKind::Upgrade => upgrade = Some(field.value),
+            FieldKind::Te => head.accepts_trailers |= super::fields::list(field.value).any(is_trailers),
+            FieldKind::Expect if field.value.eq_ignore_ascii_case(b"100-continue") => {
                 head.expect_continue = head.minor == 1;
             }
             FieldKind::Expect => return Err(WireError::UnknownExpectation),

@@ -97,13 +97,13 @@ fn connections_and_datagrams_are_decided_by_socket_name_and_weight() {
 }
 
 #[test]
-fn requests_never_meet_the_listeners_of_connections() {
+fn requests_to_listeners_of_connections_are_carried() {
     let table = State::default().apply(transaction(base()), &NoTags).unwrap();
     for (port, sni, authority, status) in [
         (443, "www.example.com", "www.example.com", 404),
         (443, "www.example.com", "term.example.com", 421),
-        (443, "term.example.com", "term.example.com", 404),
-        (53, "", "term.example.com", 404),
+        (443, "term.example.com", "term.example.com", 0),
+        (53, "", "term.example.com", 0),
     ] {
         let request = json!({"bind_port": port, "sni": sni, "method": "GET", "authority": authority, "target": "/"});
         assert_eq!(decide(&table, request)["status"], status, "{port} {sni} {authority}");

@@ -103,9 +103,10 @@ def nothing_in(offline: Offline, paths: Sequence[str]) -> Iterator[Diagnostic]:
 def schema_diagnostics(documents: Iterable[Document]) -> Iterator[Diagnostic]:
     """What the API server would refuse, with file and line; unknown fields too, as `kubectl apply` asks it to."""
     for document in documents:
-        if any(other_file(document.origin.path, document.data)):
+        data = document.data
+        if any(other_file(document.origin.path, data)):
             continue
-        for item in placed(document, violations(document.data)):
+        for item in placed(document, violations(data)):
             yield msgspec.structs.replace(item, severity="error")
 
 

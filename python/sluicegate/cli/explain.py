@@ -23,6 +23,11 @@ from .roles import refuse
 #: Reasons with which what was asked for comes about.
 _GOOD = frozenset({"forwarded", "redirect", "cors_preflight"})
 _VERDICTS = {"pass": "passes", "deny": "refuses", "asked": "asks; taken to pass here"}
+#: What a client sees where its request is never read.
+_CLOSED = {
+    "unrecognized_name": ": the TLS handshake ends with an alert, no listener of the port has the server name",
+    "scheme_mismatch": ": the port speaks the other one of http and https",
+}
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -48,7 +53,7 @@ def _field(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
         raise RequestError(f"{text!r} is no header: write one as 'x-user: anna'")
-    return name.strip(), value.strip()
+    return name, value.strip()
 
 
 def _port(text: str | None) -> int | None:
@@ -77,9 +82,7 @@ def _lines(found: Explanation) -> Iterator[str]:
         yield f"  endpoints {', '.join(decision.endpoints) or 'none'}"
     for mirror in decision.mirrors:
         yield f"  mirror    {mirror}"
-    if decision.request is not None:
-        yield f"  sent as   {decision.request.method} {decision.request.authority}{decision.request.target}"
-        yield from (f"              {name}: {value}" for name, value in decision.request.headers)
+    yield from _sent_lines(found)
     yield from _answer_lines(found)
     if found.decision.listener is None and not found.at_port:
         yield f"  no listener has port {found.request.port}; for a URL that serve printed give its --port-offset"
@@ -93,6 +96,15 @@ def _lines(found: Explanation) -> Iterator[str]:
         yield f"  not served: {problem}"
     for problem in found.problems:
         yield f"  problem   {problem}"
+
+
+def _sent_lines(found: Explanation) -> Iterator[str]:
+    sent = found.decision.request
+    if sent is not None:
+        yield f"  sent as   {sent.method} {sent.authority}{sent.target}"
+        yield from (f"              {name}: {value}" for name, value in sent.headers)
+    elif isinstance(found.request, Request) and found.decision.outcome == "forward":
+        yield "  carried   unread: what comes to this listener are connections"
 
 
 def _backend_lines(decision: Decision) -> Iterator[str]:
@@ -118,7 +130,8 @@ def _answer_lines(found: Explanation) -> Iterator[str]:
     decision = found.decision
     if decision.outcome == "close":
         is_udp = isinstance(found.request, Connection) and found.request.protocol == "udp"
-        yield f"  {'dropped' if is_udp else 'closed '}   ({decision.reason})"
+        meaning = _CLOSED.get(decision.reason, "")
+        yield f"  {'dropped' if is_udp else 'closed '}   ({decision.reason}){meaning}"
     if decision.outcome == "respond":
         grpc = f", gRPC status {found.grpc_status}" if found.grpc_status is not None else ""
         yield f"  answer    {decision.status} ({decision.reason}){grpc}"

@@ -6,6 +6,7 @@ The native table decides; `losers` compares, `refused` says who is not served.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import msgspec
 
@@ -68,12 +69,13 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, tag_field="format",
 def explain(offline: Offline, table: Table, request: Request | Connection) -> Explanation:
     """Explain what happens to a request or a connection."""
     decision = table.decide(request)
+    asked = _connection_of(request, decision)
     resources = table.resources
     rule = table.rule(decision)
     listener = next((item for item in resources.listeners if item.id == decision.listener), None)
     winner = hostname = None
     if rule is not None and listener is not None:
-        hostname = hostname_of(rule, request, listener)
+        hostname = hostname_of(rule, asked, listener)
         if isinstance(rule, ir.HttpRule) and decision.match is not None:
             winner = describe_match(rule.matches[decision.match])
     return Explanation(
@@ -82,7 +84,7 @@ def explain(offline: Offline, table: Table, request: Request | Connection) -> Ex
         winner=winner,
         hostname=hostname,
         filters=tuple(_filter(item) for item in _filters(listener, rule, decision)),
-        losers=tuple(losers(table, request, decision)),
+        losers=tuple(losers(table, asked, decision)),
         at_port=bool(table.listeners_at(request)),
         listeners=tuple(_describe_listener(item) for item in resources.listeners if decision.listener is None),
         grpc_status=_grpc_status(request, rule, decision),
@@ -91,6 +93,15 @@ def explain(offline: Offline, table: Table, request: Request | Connection) -> Ex
         ),
         refused=tuple(refused(offline, table, request, decision)),
     )
+
+
+def _connection_of(request: Request | Connection, decision: Decision) -> Request | Connection:
+    """What is decided about: of a request that the gateway carries unread, its connection."""
+    is_carried = decision.outcome != "respond" and decision.request is None and decision.listener is not None
+    if isinstance(request, Connection) or not is_carried:
+        return request
+    protocol: Literal["tls", "tcp"] = "tls" if request.scheme == "https" else "tcp"
+    return Connection(protocol=protocol, port=request.port, server_name=request.server_name)
 
 
 def _filters(

@@ -5,13 +5,17 @@ Header values are text that stands for bytes, as UTF-8; bytes that are no UTF-8 
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 #: Name and value of header fields, in order.
 Headers: TypeAlias = tuple[tuple[str, str], ...]
+#: Of a socket.
+Port: TypeAlias = Annotated[int, Meta(ge=0, le=65_535)]
+#: The last of the numbers that stand for the random ones.
+MAX_ENTROPY = 2**64 - 1
 
 
 class BadRequest(Exception):  # noqa: N818 it is the name of the answer: 400
@@ -48,6 +52,7 @@ class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         bind_port: the port of the socket that it came in by.
         address: the address that the socket is bound to; empty: the first socket with that port.
         sni: the server name of the TLS handshake.
+        scheme: what the client speaks; None: what the socket does.
         method: as sent.
         authority: of `Host` or `:authority`; there is exactly one.
         target: as sent (RFC 9112 section 3.2).
@@ -59,15 +64,16 @@ class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         identity: who is taken to have proved who they are.
     """
 
-    bind_port: int
+    bind_port: Port
     address: str = ""
     sni: str | None = None
+    scheme: Literal["http", "https"] | None = None
     method: str
     authority: str
     target: str
     path_normalization: Literal["strict", "off"] = "strict"
     headers: Headers = ()
-    entropy: int = 0
+    entropy: Annotated[int, Meta(ge=0)] = 0
     response: Reply | None = None
     from_: str | None = field(name="from", default=None)
     identity: Identity | None = None
@@ -86,10 +92,10 @@ class Connection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     transport: Literal["tcp", "udp"]
-    bind_port: int
+    bind_port: Port
     address: str = ""
     sni: str | None = None
-    entropy: int = 0
+    entropy: Annotated[int, Meta(ge=0)] = 0
     from_: str | None = field(name="from", default=None)
 
 
@@ -146,9 +152,11 @@ def decode_request(data: bytes) -> Request | Connection:
     Raises:
         ValueError: it is no JSON, or a field is unknown, missing or of the wrong type (`msgspec.DecodeError`).
     """
-    if _TRANSPORTS.decode(data).transport is None:
-        return _REQUESTS.decode(data)
-    return _CONNECTIONS.decode(data)
+    is_request = _TRANSPORTS.decode(data).transport is None
+    asked: Request | Connection = _REQUESTS.decode(data) if is_request else _CONNECTIONS.decode(data)
+    if asked.entropy > MAX_ENTROPY:
+        raise ValueError(f"entropy: {asked.entropy} is more than {MAX_ENTROPY}")
+    return asked
 
 
 def encode_decision(decision: Decision) -> bytes:

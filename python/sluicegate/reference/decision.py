@@ -20,11 +20,23 @@ from .table import Listener, Table
 
 
 class Routed(Struct, frozen=True):
-    """A request with the rule that takes it; `authority`: as sent, or of the absolute-form target."""
+    """A request with the rule that takes it.
+
+    Attributes:
+        authority: as sent, or of the absolute-form target.
+        headers: all that the client sent, with the edits of the listener's filters.
+        end_to_end: those of them that are not for this connection alone.
+        sent_on: those of these that a backend may get.
+        body_length: as the head declares it; None: it streams.
+    """
 
     request: Request
     head: Head
     authority: str
+    headers: Headers
+    end_to_end: Headers
+    sent_on: Headers
+    body_length: int | None
     listener: Listener
     found: Found
 
@@ -50,7 +62,7 @@ def act(table: Table, routed: Routed) -> Decision:
     if decision is None:
         decision = _redirect(routed) or _forward(table, routed, passage)
     if decision.outcome == "respond" and decision.response is not None and not candidate.rule.invalid:
-        response = _own(decision, decision.response, candidate.rule.filters, routed.request.headers)
+        response = _own(decision, decision.response, candidate.rule.filters, routed.headers)
         decision = msgspec.structs.replace(decision, response=response)
     if decision.response is not None and passage.respond:
         response = msgspec.structs.replace(decision.response, headers=(*decision.response.headers, *passage.respond))
@@ -60,7 +72,7 @@ def act(table: Table, routed: Routed) -> Decision:
 
 def _before_policies(routed: Routed) -> Decision | None:
     """Steps 1 and 2. A preflight asks for what the browser may ask, and carries no credentials."""
-    rule, listener, headers = routed.found.candidate.rule, routed.listener, routed.request.headers
+    rule, listener, headers = routed.found.candidate.rule, routed.listener, routed.headers
     if rule.invalid:
         return respond(500, "rule_invalid", listener)
     cors = _first(ir.Cors, rule.filters)
@@ -76,8 +88,7 @@ def _ask_policies(routed: Routed, passage: Passage) -> tuple[Routed, tuple[Said,
     if not policies:
         return routed, (), None
     owned = owned_fields(policies)
-    headers = tuple(field for field in request.headers if spelling(field[0]) not in owned)
-    length = next((value for name, value in request.headers if name.lower() == "content-length"), "")
+    headers = tuple(field for field in routed.end_to_end if spelling(field[0]) not in owned)
     facts = Facts(
         address=request.from_,
         method=request.method,
@@ -91,11 +102,12 @@ def _ask_policies(routed: Routed, passage: Passage) -> tuple[Routed, tuple[Said,
         listener=listener.resource.id,
         route=rule.route,
         rule=rule.id,
-        body_length=int(length) if length.isascii() and length.isdigit() else None,
+        body_length=routed.body_length,
         assumed=request.identity,
     )
     said, denial = judge(policies, facts, passage)
-    routed = msgspec.structs.replace(routed, request=msgspec.structs.replace(request, headers=headers))
+    sent_on = tuple(field for field in routed.sent_on if spelling(field[0]) not in owned)
+    routed = msgspec.structs.replace(routed, sent_on=sent_on)
     answer = None if denial is None else respond(denial.status, denial.reason, listener, denial.headers)
     return routed, said, answer
 
@@ -123,7 +135,7 @@ def _forward(table: Table, routed: Routed, passage: Passage) -> Decision:
     if not backend.endpoints:
         return msgspec.structs.replace(respond(503, "no_endpoint", listener), backend=index)
     filters = (*rule.filters, *weighted.filters)
-    headers, query = without_credentials(passage, request.headers, routed.head.query)
+    headers, query = without_credentials(passage, routed.sent_on, routed.head.query)
     headers = (*headers, *passage.forward)
     sent = Message(method=request.method, authority=routed.authority, target=request.target, headers=headers)
     head = msgspec.structs.replace(routed.head, query=query)
@@ -136,7 +148,7 @@ def _forward(table: Table, routed: Routed, passage: Passage) -> Decision:
         endpoints=backend.endpoints,
         request=forwarded(sent, filters, head, routed.found),
         mirrors=mirrors(filters, request.entropy),
-        response=None if request.response is None else _response(request.response, filters, request.headers),
+        response=None if request.response is None else _response(request.response, filters, routed.headers),
     )
 
 

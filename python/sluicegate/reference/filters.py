@@ -7,23 +7,11 @@ from collections.abc import Iterable
 from sluicegate import ir
 
 from .contract import Headers, Message
+from .head import WIRE_FIELDS
 from .match import Found, Head
 
-#: Fields of one connection and of the framing (RFC 9110 section 7.6.1): the wire code alone writes them.
-WIRE_FIELDS = frozenset(
-    {
-        "connection",
-        "content-length",
-        "expect",
-        "http2-settings",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
+#: Both are the authority, and no fields.
+_AUTHORITY = frozenset({"host", ":authority"})
 _WELL_KNOWN_PORTS = {"http": 80, "https": 443}
 
 
@@ -47,19 +35,25 @@ def _editable(values: Iterable[ir.HeaderValue]) -> list[ir.HeaderValue]:
     return [field for field in values if field.name.lower() not in WIRE_FIELDS]
 
 
-def edited_before_routing(headers: Headers, filters: Iterable[ir.RequestHeaders]) -> Headers:
+def edited_before_routing(sent: Headers, filters: Iterable[ir.RequestHeaders]) -> tuple[Headers, Headers]:
     """Filters of a listener, in order, before a rule is looked for (GEP-5224, `ListenerFilters.requests`).
 
     They cannot change the authority: an edit of it is left out and the request goes on.
+
+    Returns:
+        What they leave of the fields that were sent, and what they set.
     """
+    own: Headers = ()
     for each in filters:
         edit = ir.HeaderEdit(
-            set=tuple(field for field in each.set if field.name.lower() != "host"),
-            add=tuple(field for field in each.add if field.name.lower() != "host"),
-            remove=tuple(name for name in each.remove if name.lower() != "host"),
+            set=tuple(field for field in each.set if field.name.lower() not in _AUTHORITY),
+            add=tuple(field for field in each.add if field.name.lower() not in _AUTHORITY),
+            remove=tuple(name for name in each.remove if name.lower() not in _AUTHORITY),
         )
-        headers = edit_headers(headers, edit)
-    return headers
+        edited = {name.lower() for name in (*(field.name for field in edit.set), *edit.remove)} - WIRE_FIELDS
+        sent = tuple(field for field in sent if field[0].lower() not in edited)
+        own = edit_headers(own, edit)
+    return sent, own
 
 
 def _without(fields: list[tuple[str, str]], name: str) -> list[tuple[str, str]]:

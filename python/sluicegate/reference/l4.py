@@ -6,11 +6,11 @@ import msgspec
 
 from sluicegate import ir
 
-from .contract import Connection, Decision
+from .contract import Connection, Decision, Request
 from .decision import pick
 from .listener import answers_requests, hostnames_of, listener_of, socket_of
 from .policies import Facts, Passage, judge
-from .table import Backend, Family, Listener, Table
+from .table import Backend, Family, Listener, Socket, Table
 
 #: Sockets that no request comes in by.
 L4_ONLY = frozenset({Family.TCP, Family.UDP})
@@ -43,6 +43,33 @@ def connect(table: Table, connection: Connection) -> Decision:
     else:
         decision = _forward(table, listener, rule, connection.entropy)
     return msgspec.structs.replace(decision, rule=rule.id, policies=said)
+
+
+def before_the_head(table: Table, socket: Socket, request: Request) -> Decision | None:
+    """What becomes of a connection whose requests nobody here reads: it is carried, or ends in its handshake."""
+    if socket.family in L4_ONLY:
+        return _carried(table, request)
+    speaks = "http" if socket.family is Family.HTTP else "https"
+    if request.scheme not in {None, speaks}:
+        return _close("scheme_mismatch")
+    if speaks == "http":
+        return None
+    presented = listener_of(socket, (request.sni or "").lower())
+    if presented is None:
+        return _close("unrecognized_name")
+    return None if answers_requests(presented) else _carried(table, request)
+
+
+def _carried(table: Table, request: Request) -> Decision:
+    connection = Connection(
+        transport="tcp",
+        bind_port=request.bind_port,
+        address=request.address,
+        sni=request.sni,
+        entropy=request.entropy,
+        from_=request.from_,
+    )
+    return connect(table, connection)
 
 
 def _close(reason: str, listener: Listener | None = None, backend: int | None = None) -> Decision:

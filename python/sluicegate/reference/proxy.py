@@ -11,8 +11,6 @@ import itertools
 from collections import defaultdict
 from http import HTTPStatus
 
-import msgspec
-
 from .contract import Headers, Message, Request
 from .head import BadHead, RequestHead, parse_head
 from .router import decide
@@ -109,7 +107,7 @@ class Proxy:
                 await client.exactly(head.consumed)
                 await self._exchange(head, client, writer)
                 await writer.drain()
-                if not head.keep_alive:
+                if not head.fields.keep_alive:
                     return
         except BadHead as error:
             writer.write(_answer(error.status, close=True))
@@ -119,15 +117,16 @@ class Proxy:
             writer.close()
 
     async def _exchange(self, head: RequestHead, client: _Input, writer: asyncio.StreamWriter) -> None:
-        if head.expects_continue:
+        if head.fields.expects_continue:
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        body = await client.chunked() if head.length is None else await client.exactly(min(head.length, MAX_BODY))
+        length = head.fields.length
+        body = await client.chunked() if length is None else await client.exactly(min(length, MAX_BODY))
         request = Request(
             bind_port=self._bind_port,
             method=head.method,
-            authority=head.host,
+            authority=head.fields.host or "",
             target=head.target,
-            headers=(*head.taken_out, *head.headers),
+            headers=head.headers,
             entropy=next(self._turn),
         )
         decision = decide(self._table, request)
@@ -135,9 +134,7 @@ class Proxy:
             writer.write(_answer(decision.status, decision.response.headers if decision.response else ()))
             return
         try:
-            kept = tuple(field for field in decision.request.headers if field not in head.taken_out)
-            sent = msgspec.structs.replace(decision.request, headers=kept)
-            await self._forward(sent, decision.endpoints, body, writer)
+            await self._forward(decision.request, decision.endpoints, body, writer)
         except OSError:
             writer.write(_answer(502, close=True))
             raise ConnectionError from None

@@ -1,21 +1,30 @@
-"""The whole decision on one request: target, authority, listener, rule, action (ARCHITECTURE.md, sections 1 to 5).
+"""The whole decision on one request: handshake, head, target, authority, listener, rule, action.
+
+Sections 1 to 5 of ARCHITECTURE.md.
 
 Connections of TLS, TCP and UDP are decided on in `l4` (section 6).
 """
 
 from __future__ import annotations
 
-import msgspec
-
 from .authority import parse_host
 from .contract import BadRequest, Connection, Decision, Request, decode_request, encode_decision
 from .decision import Routed, act, respond
 from .filters import edited_before_routing
-from .l4 import L4_ONLY, connect
-from .listener import answers_requests, is_misdirected, listener_of, socket_of
+from .head import BadHead, SentFields, is_forwarding_name, is_token, sort_fields, well_formed
+from .l4 import before_the_head, connect
+from .listener import is_misdirected, listener_of, socket_of
 from .match import find, head_of
 from .table import Table
 from .target import parse_target
+
+#: What the wire says of a head that it cannot read, by status: the codes of `docs/errors.md`.
+_REFUSALS = {
+    400: "bad_request",
+    417: "expectation_failed",
+    431: "headers_too_large",
+    501: "unsupported_transfer_coding",
+}
 
 
 def decide(table: Table, request: Request | Connection) -> Decision:
@@ -28,40 +37,59 @@ def decide(table: Table, request: Request | Connection) -> Decision:
 
 
 def _answer(table: Table, request: Request) -> Decision:
+    socket = socket_of(table, request.bind_port, request.address, is_udp=False)
+    unread = None if socket is None else before_the_head(table, socket, request)
+    if unread is not None:
+        return unread
+    try:
+        fields = _read_fields(request)
+    except BadHead as error:
+        return respond(error.status, _REFUSALS[error.status])
     if request.method == "CONNECT":
         return respond(405, "method_not_allowed")
     try:
         target = parse_target(request.method, request.target, is_strict=request.path_normalization == "strict")
-        if request.authority:
-            # A second name beside an absolute-form target must be well formed too, although the target's counts.
-            parse_host(request.authority)
-        authority = request.authority if target.authority is None else target.authority
-        host = parse_host(authority)
+        # A second name beside an absolute-form target must be well formed too, although the target's counts.
+        sent_host = parse_host(fields.host or "")
+        host = sent_host if target.authority is None else parse_host(target.authority)
     except BadRequest:
         return respond(400, "bad_request")
-    socket = socket_of(table, request.bind_port, request.address, is_udp=False)
-    listener = None if socket is None or socket.family in L4_ONLY else listener_of(socket, host)
+    authority = fields.host or "" if target.authority is None else target.authority
+    listener = None if socket is None else listener_of(socket, host)
     if socket is None or listener is None:
         return respond(404, "no_listener")
     if is_misdirected(socket, listener, request.sni):
         return respond(421, "misdirected", listener)
-    if not answers_requests(listener):
-        return respond(404, "no_listener")
-    if listener.resource.filters:
-        headers = edited_before_routing(request.headers, listener.resource.filters)
-        request = msgspec.structs.replace(request, headers=headers)
+    kept, own = edited_before_routing(fields.kept, listener.resource.filters)
+    taken_out, _ = edited_before_routing(fields.taken_out, listener.resource.filters)
+    headers = (*taken_out, *kept, *own)
     head = head_of(
         method=request.method,
         host=host,
         authority=authority,
         path=target.path,
         query=target.query,
-        headers=request.headers,
+        headers=headers,
     )
     found = find(listener, head)
     if found is None:
         return respond(404, "no_route", listener)
-    return act(table, Routed(request, head, authority, listener, found))
+    # What a client says of where it comes from is never sent on as it is.
+    sent_on = (*(field for field in kept if not is_forwarding_name(field[0])), *own)
+    length = fields.length
+    return act(table, Routed(request, head, authority, headers, (*kept, *own), sent_on, length, listener, found))
+
+
+def _read_fields(request: Request) -> SentFields:
+    """The fields as those of a head of HTTP/1.1 are read.
+
+    Raises:
+        BadHead: the wire refuses it.
+    """
+    if not is_token(request.method):
+        raise BadHead(400, "the method is no token")
+    host = ("host", request.authority.strip(" \t"))
+    return sort_fields((host, *well_formed(request.headers)))
 
 
 def decide_json(table: Table, request: bytes) -> bytes:

@@ -14,7 +14,9 @@ Reason = Literal[
     "bad_request",
     "body_too_large",
     "cors_preflight",
+    "expectation_failed",
     "forwarded",
+    "headers_too_large",
     "method_not_allowed",
     "misdirected",
     "no_backend",
@@ -24,6 +26,9 @@ Reason = Literal[
     "policy_invalid",
     "redirect",
     "rule_invalid",
+    "scheme_mismatch",
+    "unrecognized_name",
+    "unsupported_transfer_coding",
 ]
 
 
@@ -40,7 +45,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Forwarded(msgspec.Struct, frozen=True, kw_only=True):
-    """The request as the backend gets it; hop-by-hop and forwarding fields are not part of it.
+    """The request as the backend gets it; hop-by-hop fields and those that say where it came from are not part of it.
 
     Attributes:
         method: such as `GET`.
@@ -88,7 +93,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """What the gateway does with a request or a connection.
 
     Attributes:
-        outcome: `forward` or `respond`; of a connection `forward` or `close`.
+        outcome: `forward` or `respond`; of a connection `forward` or `close`, and so of a request whose connection is
+            carried unread or ends in its handshake.
         status: of the answer that the gateway gives; 0 where it forwards or closes.
         reason: `forwarded`, `redirect`, `no_route` and so on, as in ARCHITECTURE.md.
         listener: that takes it, such as `Gateway/default/example-gateway/http`.
@@ -98,7 +104,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         backend: `namespace/service:port` that it is forwarded to; with weights one of several, by `entropy`.
         backends: all that the rule has, with their weights.
         endpoints: of the backend, `address:port`.
-        request: as it is forwarded; None for a connection.
+        request: as it is forwarded; None for a connection, and where the gateway does not read what it carries.
         mirrors: backends that get a copy.
         response: what the gateway answers.
         policies: what policies say, in their order, up to the first that refuses.

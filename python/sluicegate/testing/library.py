@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from sluicegate.controller.api import Code, Diagnostic, Severity
 from sluicegate.controller.translate import DEFAULT_CONTROLLER_NAME
 from sluicegate.engine.limits import PathNormalization
+from sluicegate.processes.settings import MAX_PORT_OFFSET
 
+from .arguments import MAX_ENTROPY, one_of, path_names, question, text, whole_number
 from .decision import Answer, Decision, Forwarded, Outcome, PolicyVerdict, Reason, WeightedBackend
 from .offline import Offline, load_offline
 from .request import Connection, Headers, Request, RequestError, parse_request
@@ -65,13 +67,20 @@ class Routes:
             headers: fields, where `request` is a text.
             server_name: that the client sends in the TLS handshake (SNI), where `request` is a text; empty: none;
                 None: the URL's host.
-            entropy: stands for the random numbers that weights are drawn by; every value is a possible one.
+            entropy: stands for the random numbers that weights are drawn by, from 0 to 2^64 - 1; every value is a
+                possible one.
 
         Raises:
-            RequestError: the text is no request.
+            RequestError: the request is none, or `entropy` no such number.
         """
-        asked = parse_request(request, headers, server_name=server_name) if isinstance(request, str) else request
-        return self._table.decide(asked, entropy)
+        try:
+            number = whole_number("entropy", entropy, 0, MAX_ENTROPY)
+            if isinstance(request, (Request, Connection)):
+                return self._table.decide(question(request), number)
+            asked = parse_request(text("request", request), headers, server_name=server_name)
+        except ValueError as error:
+            raise RequestError(str(error)) from None
+        return self._table.decide(asked, number)
 
 
 def load(
@@ -91,9 +100,12 @@ def load(
 
     Raises:
         FileNotFoundError: a path is not there.
+        ValueError: an argument cannot be used.
     """
-    several = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
-    names = [os.fspath(path) for path in several]
+    names = path_names(paths)
+    text("controller_name", controller_name)
+    one_of("path_normalization", path_normalization, PathNormalization)
+    whole_number("port_offset", port_offset, 0, MAX_PORT_OFFSET)
     for name in names:
         if name != "-" and not os.path.exists(name):
             raise FileNotFoundError(f"{name}: no such file or directory")

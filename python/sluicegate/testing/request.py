@@ -9,6 +9,9 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from .arguments import MAX_PORT, pairs, whole_number
+from .arguments import text as sendable
+
 Headers = Mapping[str, str] | Sequence[tuple[str, str]]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -25,7 +28,6 @@ _FIELDS = {
     ),
 }
 _CONNECTIONS = {"tls": "tls://www.example.com:443", "tcp": "tcp://:5432", "udp": "udp://:53"}
-_MAX_PORT = 0xFFFF
 
 
 class RequestError(ValueError):
@@ -85,16 +87,21 @@ def parse_request(
     Raises:
         RequestError: it is none.
     """
-    if port is not None and not 0 < port <= _MAX_PORT:
-        raise RequestError(f"{port} is no port: 1 to {_MAX_PORT}")
-    words = text.split()
+    try:
+        words = sendable("request", text).split()
+        fields = pairs("headers", headers)
+        if server_name is not None:
+            sendable("server_name", server_name)
+        if port is not None:
+            whole_number("port", port, 1, MAX_PORT)
+    except ValueError as error:
+        raise RequestError(str(error)) from None
     if len(words) not in {1, 2}:
         raise RequestError(f"{text!r} is no request: write one as 'GET https://www.example.com/login'")
     method, url = words if len(words) == 2 else ("GET", words[0])
     scheme = url.partition("://")[0].lower() if "://" in url else ""
     if scheme in _CONNECTIONS:
         return _connection(scheme, url, port, server_name, has_method=len(words) == 2)
-    fields = tuple(headers.items() if isinstance(headers, Mapping) else headers)
     if scheme in _OVER:
         kind, wanted = ("gRPC call", "POST") if scheme.startswith("grpc") else ("WebSocket", "GET")
         if len(words) == 2 and method != wanted:
@@ -143,14 +150,18 @@ def _request(
     if parts.scheme == "http" and server_name is not None:
         raise RequestError(f"{url!r} goes without TLS, so there is no server name (SNI): write https, grpcs or wss")
     target = url[url.index("://") + 3 :][len(parts.netloc) :].partition("#")[0]
-    hosts = [value for name, value in fields if name.lower() == "host"]
+    # A second one stays: the gateway refuses it.
+    host = next((item for item in fields if item[0].lower() == "host"), None)
+    others = list(fields)
+    if host is not None:
+        others.remove(host)
     return Request(
         method=method,
         scheme="https" if parts.scheme == "https" else "http",
-        authority=hosts[-1] if hosts else parts.netloc,
+        authority=parts.netloc if host is None else host[1],
         port=port or written or _DEFAULT_PORTS[parts.scheme],
         target=target if target.startswith("/") else f"/{target}",
-        headers=tuple((name, value) for name, value in fields if name.lower() != "host"),
+        headers=tuple(others),
         server_name=_server_name(parts.hostname, server_name) if parts.scheme == "https" else None,
     )
 

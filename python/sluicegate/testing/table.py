@@ -90,6 +90,7 @@ class Table:
             document["transport"] = "udp" if request.protocol == "udp" else "tcp"
             return msgspec.json.encode(document)
         document |= {
+            "scheme": request.scheme,
             "method": request.method,
             "authority": request.authority,
             "target": request.target,

@@ -6,11 +6,13 @@
 
 mod contract;
 mod cors;
+mod decide;
 mod edit;
 mod select;
 
-pub use contract::{Decision, DecisionRequest, L4Request, Message, Question, Reply, decide, decide_l4};
+pub use contract::{Decision, DecisionRequest, L4Request, Message, Reply, Scheme};
 pub use cors::{CorsFields, cors_response, set_cors};
+pub use decide::{Question, decide, decide_l4};
 pub use edit::{Edited, edit_request};
 pub use select::{L4Routed, Picked, may_speak_tls, pick, pick_l4, route_l4};
 

@@ -4,7 +4,7 @@ use crate::error::ErrorCode;
 use crate::message::head::{HttpVersion, Inbound};
 use crate::message::http2::fields_of;
 use crate::settings::Settings;
-use codec::{Field, Framing, TakenFields};
+use codec::{Field, Framing, TakenFields, is_wire_field};
 use h2::RecvStream;
 use h2::ext::Protocol;
 use http::{HeaderValue, Method};
@@ -38,10 +38,8 @@ impl Prepared {
         if parts.method == Method::CONNECT && !tunnel {
             return Err(ErrorCode::MethodNotAllowed);
         }
-        if headers
-            .get(http::header::EXPECT)
-            .is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
-        {
+        let expectations = headers.get_all(http::header::EXPECT);
+        if expectations.iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
             return Err(ErrorCode::ExpectationFailed);
         }
         let framing = match headers.get(http::header::CONTENT_LENGTH) {
@@ -68,7 +66,8 @@ impl Prepared {
         let mut taken_out = TakenFields::new();
         fields.retain(|field| match field.name {
             b"host" => false,
-            b"content-length" | b"te" | b"expect" => {
+            // Most of them `h2` refuses; `trailer` and `http2-settings` it does not.
+            name if is_wire_field(name) => {
                 taken_out.push(*field);
                 false
             }

@@ -12,6 +12,7 @@ use route::path_normalization::PathNormalization;
 use route::resolve::{Decision, DecisionRequest, L4Request, decide, decide_l4};
 use route::table::{NoTags, State, Table};
 use serde_json::{Deserializer, Value, json};
+use std::net::IpAddr;
 
 pub const TOKENS: &[&[u8]] = &[
     b"id",
@@ -142,36 +143,40 @@ fn decisions(table: &Table) -> Vec<Decision> {
         own.sort_unstable();
         own.dedup();
         names.extend(own.into_iter().take(MAX_ASKED));
-        let address = socket.key.address.map(|address| address.to_string()).unwrap_or_default();
+        let address = socket.key.address;
         for name in names {
             if !socket.protocol.is_http() || socket.carries_flows {
                 let request = L4Request {
                     transport: socket.key.transport,
                     bind_port: socket.key.port,
-                    address: address.clone(),
+                    address,
                     sni: Some(name.clone()),
                     entropy: 3,
+                    from: None,
                 };
                 decisions.push(decide_l4(table, &request));
             }
             if socket.key.transport == Transport::Tcp {
-                decisions.extend(requests(&address, socket.key.port, &name).map(|request| decide(table, &request)));
+                decisions.extend(requests(address, socket.key.port, &name).map(|request| decide(table, &request)));
             }
         }
     }
     decisions
 }
 
-fn requests(address: &str, port: u16, name: &str) -> impl Iterator<Item = DecisionRequest> {
+fn requests(address: Option<IpAddr>, port: u16, name: &str) -> impl Iterator<Item = DecisionRequest> {
     let request = DecisionRequest {
         bind_port: port,
-        address: address.to_owned(),
+        address,
         sni: Some(name.to_owned()),
+        scheme: None,
         method: "GET".to_owned(),
         authority: name.to_owned(),
         target: String::new(),
         headers: vec![("x-a".to_owned(), "b".to_owned()), ("origin".to_owned(), "https://www.example.com".to_owned())],
         entropy: 5,
+        from: None,
+        identity: None,
         response: None,
         path_normalization: PathNormalization::Strict,
     };

@@ -4,6 +4,7 @@
 
 use crate::ir::{self, Filter, PathModifier};
 use crate::table::authority;
+use codec::{is_token, is_value};
 
 /// Longest time of a rule, in milliseconds: what a Duration of the Gateway API can say is less (GEP-2257), and clocks reach it.
 const MAX_MILLISECONDS: u64 = 10_000_000_000_000;
@@ -79,7 +80,7 @@ fn check_filter(filter: &Filter) -> Result<(), Fault> {
 fn check_edit(edit: &ir::HeaderEdit) -> Result<(), Fault> {
     for (list, values) in [("set", &edit.set), ("add", &edit.add)] {
         check_names(list, values.iter().map(|field| field.name.as_str()))?;
-        if let Some(index) = values.iter().position(|field| !is_value(&field.value)) {
+        if let Some(index) = values.iter().position(|field| !is_value(field.value.as_bytes())) {
             let name = &values[index].name;
             return fault(&format!("{list}[{index}].value"), format!("the value of {name} has a control character"));
         }
@@ -122,14 +123,7 @@ fn is_scheme_byte(byte: u8) -> bool {
 
 /// A token (RFC 9110 section 5.6.2), or `:authority`, which listeners know and leave out as they do `host`.
 fn is_name(name: &str) -> bool {
-    const SIGNS: &[u8] = b"!#$%&'*+-.^_`|~";
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || SIGNS.contains(&byte);
-    !name.is_empty() && name.bytes().all(is_token) || name.eq_ignore_ascii_case(":authority")
-}
-
-/// A field's value (RFC 9110 section 5.5): no control character but the tab.
-fn is_value(value: &str) -> bool {
-    value.bytes().all(|byte| byte == b'\t' || !byte.is_ascii_control())
+    is_token(name.as_bytes()) || name.eq_ignore_ascii_case(":authority")
 }
 
 #[cfg(test)]

@@ -1,0 +1,371 @@
+//! The decision on one request or connection, as the wire would come to it: from the handshake to the filters.
+
+use super::contract::{Decision, DecisionRequest, Headers, L4Request, Message, Reply, Scheme};
+use super::{
+    Action, L4Routed, Picked, Refused, Request, Routed, Workspace, cors_response, edit_request, pick, pick_l4, resolve,
+    route_l4, set_cors,
+};
+use crate::ir::{ListenerProtocol, Transport};
+use crate::policy::{self, ConnectionFacts, Denial, Facts, OwnedFields, Passage, Stripped};
+use crate::table::{CorsFilter, EditedFields, Filters, Found, Listener, RequestHead, Socket, SocketKey, Table};
+use codec::{Field, Framing, RequestHead as WireHead, WireError, is_forwarding_name, is_token, is_value};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What [`decide`] or [`decide_l4`] is asked.
+#[derive(Debug, Clone)]
+pub enum Question {
+    Http(DecisionRequest),
+    L4(L4Request),
+}
+
+impl Question {
+    /// Read a request: one with `transport` is about a connection.
+    ///
+    /// # Errors
+    /// What is wrong with the JSON.
+    pub fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Kind {
+            transport: Option<IgnoredAny>,
+        }
+        let is_l4 = serde_json::from_slice::<Kind>(bytes)?.transport.is_some();
+        if is_l4 { serde_json::from_slice(bytes).map(Self::L4) } else { serde_json::from_slice(bytes).map(Self::Http) }
+    }
+
+    pub fn decide(&self, table: &Table) -> Decision {
+        match self {
+            Self::Http(request) => decide(table, request),
+            Self::L4(request) => decide_l4(table, request),
+        }
+    }
+}
+
+/// Decide on one request.
+pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
+    let sni = request.sni.as_ref().map(|name| name.to_ascii_lowercase());
+    let socket = socket_of(table, Transport::Tcp, request.address, request.bind_port);
+    if let Some(decision) = socket.and_then(|socket| before_the_head(table, socket, request, sni.as_deref())) {
+        return decision;
+    }
+    let sent = match read_head(request) {
+        Ok(sent) => sent,
+        Err(error) => return refuse(error),
+    };
+    let asked = Request {
+        method: sent.method,
+        target: sent.target,
+        paths: request.path_normalization,
+        authority: sent.host,
+        may_lack_authority: false,
+        sni: sni.as_deref(),
+        fields: &sent.fields,
+        taken_out: &sent.taken_out,
+    };
+    let (mut space, framing) = (Workspace::default(), sent.framing);
+    let at = |listener: &Listener, decision| Decision { listener: Some(listener.id().to_owned()), ..decision };
+    let routed = match resolve(socket.map(|socket| &**socket), &asked, &mut space) {
+        Err(Refused::Connect) => return Decision::respond(405, "method_not_allowed"),
+        Err(Refused::BadRequest) => return Decision::respond(400, "bad_request"),
+        Err(Refused::NoListener) => return Decision::respond(404, "no_listener"),
+        Err(Refused::Misdirected(listener)) => return at(listener, Decision::respond(421, "misdirected")),
+        Err(Refused::NoRoute(listener)) => return at(listener, Decision::respond(404, "no_route")),
+        Ok(routed) => routed,
+    };
+    let Routed { listener, found, head, sent_fields, action } = routed;
+    let (mut passage, mut policies) = (Passage::default(), Vec::new());
+    let decision = match action {
+        Action::Invalid => Decision::respond(500, "rule_invalid"),
+        Action::Preflight(fields) => Decision::respond(204, "cors_preflight").with_headers(fields),
+        action @ (Action::Answer(_) | Action::Forward) => match listener.policies_of(found.rule) {
+            None => act(table, request, &head, sent_fields, &found, action, &passage),
+            Some(joined) => {
+                let owned = OwnedFields::of(&joined.policies);
+                let (sent, set) = head.fields.split_at(sent_fields);
+                let mut fields: EditedFields<'_> = sent.iter().filter(|field| !owned.has(field)).copied().collect();
+                let sent_fields = fields.len();
+                fields.extend(set.iter().filter(|field| !owned.has(field)).copied());
+                let head = RequestHead { fields: &fields, ..head };
+                let facts = facts(request, framing, sni.as_deref(), listener, &found, &head);
+                let (said, denial) = policy::judge_all(&joined.policies, &facts, &mut passage);
+                policies = said;
+                match denial {
+                    Some(denial) => denied(denial),
+                    None => act(table, request, &head, sent_fields, &found, action, &passage),
+                }
+            }
+        },
+    };
+    let decision = at(listener, own_answer(decision, &head, &found)).with_appended(owned_answer(&passage.respond));
+    Decision { rule: Some(found.rule.ir.id.clone()), match_index: Some(found.match_index), policies, ..decision }
+}
+
+/// What a request comes to that its policies let pass.
+fn act(
+    table: &Table,
+    request: &DecisionRequest,
+    head: &RequestHead<'_>,
+    sent_fields: usize,
+    found: &Found<'_>,
+    action: Action,
+    passage: &Passage,
+) -> Decision {
+    match action {
+        Action::Answer(own) => Decision::respond(own.status, own.reason).with_headers(own.fields),
+        _ => forward(table, request, head, sent_fields, found, passage),
+    }
+}
+
+fn denied(denial: Denial) -> Decision {
+    let Denial { reason, status, fields } = denial;
+    let mut decision = Decision::respond(status.unwrap_or(reason.status()), reason.name());
+    if let Some(response) = &mut decision.response {
+        response.headers = owned_answer(&fields);
+    }
+    decision
+}
+
+fn facts<'r>(
+    request: &'r DecisionRequest,
+    framing: Framing,
+    sni: Option<&'r str>,
+    listener: &'r Listener,
+    found: &Found<'r>,
+    head: &RequestHead<'r>,
+) -> Facts<'r> {
+    Facts {
+        address: request.from.map(|address| address.to_canonical()),
+        method: head.method,
+        scheme: listener.ir.protocol.scheme(),
+        host: head.host,
+        authority: head.authority,
+        path: head.path,
+        query: head.query,
+        fields: head.fields,
+        sni,
+        listener: listener.id(),
+        route: &found.rule.ir.route,
+        rule: &found.rule.ir.id,
+        rule_uid: found.rule.uid,
+        body_length: match framing {
+            Framing::Empty => Some(0),
+            Framing::Length(length) => Some(length),
+            Framing::Chunked | Framing::UntilClose => None,
+        },
+        assumed: request.identity.as_ref(),
+    }
+}
+
+/// What becomes of a connection whose requests nobody here reads: it is carried, or ends in its handshake.
+fn before_the_head(table: &Table, socket: &Socket, request: &DecisionRequest, sni: Option<&str>) -> Option<Decision> {
+    let carried = || {
+        let DecisionRequest { bind_port, address, sni, entropy, from, .. } = request.clone();
+        Some(decide_l4(table, &L4Request { transport: Transport::Tcp, bind_port, address, sni, entropy, from }))
+    };
+    let speaks = match socket.protocol {
+        ListenerProtocol::Tcp | ListenerProtocol::Udp => return carried(),
+        ListenerProtocol::Http => Scheme::Http,
+        ListenerProtocol::Https | ListenerProtocol::Tls => Scheme::Https,
+    };
+    if request.scheme.is_some_and(|scheme| scheme != speaks) {
+        return Some(Decision::close("scheme_mismatch"));
+    }
+    if speaks == Scheme::Http {
+        return None;
+    }
+    match socket.listener_for_sni(sni) {
+        None => Some(Decision::close("unrecognized_name")),
+        Some(listener) if listener.ir.protocol.is_http() => None,
+        Some(_) => carried(),
+    }
+}
+
+/// The head as one of HTTP/1.1 would be read.
+fn read_head(request: &DecisionRequest) -> Result<WireHead<'_>, WireError> {
+    if !is_token(request.method.as_bytes()) {
+        return Err(WireError::Malformed("the method is no token"));
+    }
+    if !request.headers.iter().all(|(name, value)| is_token(name.as_bytes()) && is_value(value.as_bytes())) {
+        return Err(WireError::Malformed("a malformed field"));
+    }
+    let host = Field { name: b"host", value: request.authority.as_bytes() };
+    let fields = std::iter::once(host).chain(fields_of(&request.headers));
+    let fields = fields.map(|field| Field { value: field.value.trim_ascii(), ..field });
+    WireHead::of(&request.method, request.target.as_bytes(), 1, fields)
+}
+
+/// What the wire answers to a head that it cannot read; the reasons are the codes of `docs/errors.md`.
+fn refuse(error: WireError) -> Decision {
+    match error {
+        WireError::UnknownExpectation => Decision::respond(417, "expectation_failed"),
+        WireError::HeadTooLarge => Decision::respond(431, "headers_too_large"),
+        WireError::UnsupportedCoding => Decision::respond(501, "unsupported_transfer_coding"),
+        WireError::Malformed(_) | WireError::NotHttp | WireError::TargetTooLong | WireError::UnsupportedVersion => {
+            Decision::respond(400, "bad_request")
+        }
+    }
+}
+
+/// An answer of the gateway has the rule's response filters, and its CORS fields; a preflight has those already.
+fn own_answer(mut decision: Decision, head: &RequestHead<'_>, found: &Found<'_>) -> Decision {
+    let filters = &found.rule.filters;
+    if decision.outcome == "respond" && !found.rule.ir.invalid {
+        let cors = filters.cors.as_ref().filter(|_| decision.reason != "cors_preflight");
+        decision.response = decision.response.map(|answer| edited_response(&answer, head, &[filters], cors));
+    }
+    decision
+}
+
+/// Decide on one connection, or on the datagrams of one client.
+pub fn decide_l4(table: &Table, request: &L4Request) -> Decision {
+    let Some(socket) = socket_of(table, request.transport, request.address, request.bind_port) else {
+        return Decision::close("no_listener");
+    };
+    let sni = request.sni.as_ref().map(|name| name.to_ascii_lowercase());
+    let (listener, found) = match route_l4(socket, sni.as_deref()) {
+        L4Routed::NoListener => return Decision::close("no_listener"),
+        L4Routed::NoRoute(listener) => {
+            return Decision { listener: Some(listener.id().to_owned()), ..Decision::close("no_route") };
+        }
+        L4Routed::Found(listener, found) => (listener, found),
+    };
+    let facts = ConnectionFacts {
+        address: request.from.map(|address| address.to_canonical()),
+        sni: sni.as_deref(),
+        listener: listener.id(),
+        route: &found.rule.ir.route,
+        rule: &found.rule.ir.id,
+        rule_uid: found.rule.uid,
+    };
+    let at = |decision| Decision {
+        listener: Some(listener.id().to_owned()),
+        rule: Some(found.rule.ir.id.clone()),
+        ..decision
+    };
+    let joined = listener.policies_of_l4(&found.rule).map(|joined| &*joined.policies);
+    let (policies, refused) = policy::judge_connection(joined.unwrap_or_default(), &facts);
+    if let Some(reason) = refused {
+        return Decision { policies, ..at(Decision::close(reason.name())) };
+    }
+    let slot = request.entropy % found.rule.total_weight.max(1);
+    let decision = match pick_l4(table, listener, found, slot) {
+        Picked::NoBackend => Decision::close("no_backend"),
+        Picked::Invalid(index) => Decision { backend: Some(index), ..Decision::close("backend_invalid") },
+        Picked::NoEndpoint(index) => Decision { backend: Some(index), ..Decision::close("no_endpoint") },
+        Picked::Backend(index, _, backend) => Decision {
+            outcome: "forward",
+            backend: Some(index),
+            endpoints: backend.selectable().iter().map(|endpoint| endpoint.id.clone()).collect(),
+            ..Decision::close("forwarded")
+        },
+    };
+    Decision { policies, ..at(decision) }
+}
+
+fn socket_of(table: &Table, transport: Transport, address: Option<IpAddr>, port: u16) -> Option<&Arc<Socket>> {
+    match address {
+        Some(_) => table.socket(SocketKey { transport, address, port }),
+        None => table.socket_on_port(transport, port),
+    }
+}
+
+fn fields_of(headers: &Headers) -> impl Iterator<Item = Field<'_>> {
+    headers.iter().map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() })
+}
+
+fn forward(
+    table: &Table,
+    request: &DecisionRequest,
+    head: &RequestHead<'_>,
+    sent_fields: usize,
+    found: &Found<'_>,
+    passage: &Passage,
+) -> Decision {
+    let slot = if found.rule.total_weight == 0 { 0 } else { request.entropy % found.rule.total_weight };
+    let (index, chosen, backend) = match pick(table, found, slot) {
+        Picked::NoBackend => return Decision::respond(500, "no_backend"),
+        Picked::Invalid(index) => {
+            return Decision { backend: Some(index), ..Decision::respond(500, "backend_invalid") };
+        }
+        Picked::NoEndpoint(index) => {
+            return Decision { backend: Some(index), ..Decision::respond(503, "no_endpoint") };
+        }
+        Picked::Backend(index, chosen, backend) => (index, chosen, backend),
+    };
+    let both = [&found.rule.filters, &chosen.filters];
+    let mirrors = both.iter().flat_map(|filters| &filters.mirrors).enumerate();
+    let mirrors = mirrors.filter(|(at, mirror)| {
+        let denominator = u64::from(mirror.percentage.denominator.max(1));
+        (request.entropy / 7 + *at as u64 * 13) % denominator < u64::from(mirror.percentage.numerator)
+    });
+    Decision {
+        outcome: "forward",
+        status: 0,
+        reason: "forwarded",
+        backend: Some(index),
+        endpoints: backend.selectable().iter().map(|endpoint| endpoint.id.clone()).collect(),
+        request: Some(forwarded(head, sent_fields, found, &both, passage)),
+        mirrors: mirrors.map(|(_, mirror)| mirror.backend.clone()).collect(),
+        response: request.response.as_ref().map(|sample| {
+            let cors = both.iter().find_map(|filters| filters.cors.as_ref());
+            edited_response(sample, head, &both, cors)
+        }),
+        ..Decision::respond(0, "")
+    }
+}
+
+/// `sent_fields`: how many of the fields are the client's; the listener's filters set the others. What a client says of where it
+/// comes from is never sent on as it is.
+fn forwarded(
+    head: &RequestHead<'_>,
+    sent_fields: usize,
+    found: &Found<'_>,
+    both: &[&Filters; 2],
+    passage: &Passage,
+) -> Message {
+    let (sent, set) = head.fields.split_at(sent_fields);
+    let kept = sent.iter().filter(|field| !is_forwarding_name(field.name));
+    let stripped = Stripped::of(&passage.removed, head.fields, head.query);
+    let mut fields: EditedFields<'_> = kept.chain(set).copied().collect();
+    let mut query = head.query;
+    stripped.apply(&mut fields, &mut query);
+    fields.extend(passage.forward.iter().map(|(name, value)| Field { name: name.as_bytes(), value }));
+    let mut authority = String::from_utf8_lossy(head.authority);
+    let mut path = Cow::Borrowed(head.path);
+    for filters in both {
+        let edited = edit_request(filters, &mut fields, head.path, found.prefix_length);
+        if let Some(host) = edited.authority {
+            authority = Cow::Borrowed(host);
+        }
+        if let Some(new_path) = edited.path {
+            path = Cow::Owned(new_path);
+        }
+    }
+    let target = match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path.into_owned(),
+    };
+    Message { method: head.method.to_owned(), authority: authority.into_owned(), target, headers: owned(&fields) }
+}
+
+fn edited_response(sample: &Reply, head: &RequestHead<'_>, all: &[&Filters], cors: Option<&CorsFilter>) -> Reply {
+    let cors = cors.map(|cors| cors_response(cors, head));
+    let mut fields: EditedFields<'_> = fields_of(&sample.headers).collect();
+    for edits in all.iter().flat_map(|filters| &filters.response) {
+        edits.apply(&mut fields);
+    }
+    set_cors(&mut fields, cors.as_deref().unwrap_or_default());
+    Reply { status: sample.status, headers: owned(&fields) }
+}
+
+fn owned(fields: &[Field<'_>]) -> Headers {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    fields.iter().map(|field| (text(field.name), text(field.value))).collect()
+}
+
+fn owned_answer(fields: &[policy::AnswerField]) -> Headers {
+    fields.iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value).into_owned())).collect()
+}
