@@ -213,3 +213,40 @@ def test_every_stage_of_an_exception_is_documented() -> None:
         line for line in document("metrics.md").splitlines() if "sluicegate_controller_exceptions_total" in line
     )
     assert set(re.findall(r"`([a-z]+)`", line)) - {"stage"} == set(STAGES)
+
+
+#: Where the paths of CONTRIBUTING.md begin.
+PLACES = (ROOT, CORE, ROOT / "controller", ROOT / "python" / "sluicegate")
+
+
+def alternatives(path: str) -> list[str]:
+    """What a path with `{a,b}` stands for."""
+    found = re.search(r"\{([^}]+)\}", path)
+    if found is None:
+        return [path]
+    return [
+        whole
+        for item in found[1].split(",")
+        for whole in alternatives(path[: found.start()] + item + path[found.end() :])
+    ]
+
+
+def test_the_places_where_something_is_changed_are_there() -> None:
+    """Paths of CONTRIBUTING.md; a bare name is in the folder of one before it, `...` stands for the way to it."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    lines = text[text.index("## To change X") : text.index("## Benchmarks")].splitlines()
+    seen, missing = 0, []
+    for line in lines:
+        folders: list[Path] = []
+        for word in re.findall(r"`((?:\.\.\./)?[\w{},-]+(?:[./][\w{},-]+)+/?)`", line if line.startswith("|") else ""):
+            for path in alternatives(word):
+                if path.startswith(".../"):
+                    found = [*(ROOT / "native").rglob(path.removeprefix(".../"))]
+                else:
+                    found = [place / path for place in (*PLACES, *folders) if (place / path).exists()]
+                if not found and re.search(r"/|\.(rs|py|md|yaml|proto)$", path):
+                    missing.append((path, line))
+                folders += [item if item.is_dir() else item.parent for item in found]
+                seen += bool(found)
+    assert missing == []
+    assert seen > 120
