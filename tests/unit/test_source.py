@@ -90,6 +90,20 @@ def test_objects_added_taken_away_and_exchanged(world: World) -> None:
     assert len(world.hosts()) == NUMBER - 3 + 1
 
 
+@pytest.mark.parametrize("name", ["Route_5", "-route", "5", "route 5"])
+def test_an_object_whose_name_is_none_is_told_and_the_rest_is_kept(world: World, name: str) -> None:
+    """Nobody knows which object was meant: those that the file had go on, as they do in a cluster."""
+    world.parts[5] = world.parts[5].replace("name: route-5", f"name: {name}")
+    world.parts[6] = ROUTE.format(number=6, host="second")
+    assert world.save() >= {key(6)}
+    assert len(world.diagnostics) == 1
+    assert world.hosts()["route-5"] == "first.example.com"
+    assert len(world.hosts()) == NUMBER
+    world.parts[5] = ROUTE.format(number=5, host="mended")
+    world.save()
+    assert (world.diagnostics, world.hosts()["route-5"]) == ([], "mended.example.com")
+
+
 def test_an_object_written_twice_is_told_wherever_it_is(world: World) -> None:
     world.parts[50] = ROUTE.format(number=2, host="second")
     world.save()

@@ -34,6 +34,8 @@ from .unread import unread
 #: Says why the API server would refuse a document.
 Validate = Callable[[dict[str, Any]], Iterable[Diagnostic]]
 
+#: Fields that say which object it is.
+_NAMING = frozenset({"metadata.name", "metadata.namespace"})
 #: What is told about documents that are not read: a typing mistake, most likely.
 _MISSPELT = frozenset({"unknown-kind", "unknown-version"})
 
@@ -54,6 +56,12 @@ class Judged(NamedTuple):
     diagnostics: tuple[Diagnostic, ...] = ()
     ignored: str = ""
     meant: str = ""
+
+    def meant_key(self) -> ObjectKey | None:
+        """The object that was most likely meant; None where nobody can say, as where its name is none."""
+        if any(item.field in _NAMING and item.severity == "error" for item in self.diagnostics):
+            return None
+        return key_of(self.document.data, self.meant)
 
 
 class Judge:

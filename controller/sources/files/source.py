@@ -24,7 +24,7 @@ from ...api import Diagnostic, Object, ObjectKey, Origin, placed_at
 from ...store.store import Apply, Delete, Store
 from .documents import Document
 from .file_state import FileState, merge
-from .judge import Judge, Judged, Validate, at_place, key_of
+from .judge import Judge, Judged, Validate, at_place
 from .reader import File, Progress, Reader, Reading
 
 _T = TypeVar("_T")
@@ -206,7 +206,7 @@ class Source:
         bad = [item for item in odd if item.object is None]
         state.diagnostics = (*file.diagnostics, *(found for item in odd for found in item.diagnostics))
         state.ignored = Counter(item.ignored for item in bad if item.ignored)
-        broken = {key_of(item.document.data, item.meant): item.document.origin for item in bad if not item.ignored}
+        broken = {item.meant_key(): item.document.origin for item in bad if not item.ignored}
         state.broken = {key: origin for key, origin in broken.items() if key is not None}
         if before is not None and (file.diagnostics or broken):
             everything = bool(file.diagnostics) or None in broken
