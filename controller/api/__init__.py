@@ -18,7 +18,7 @@ from .core import (
 )
 from .decode import DEFAULT_NAMESPACE, DecodeError, decode
 from .diagnostic import Code, Diagnostic, Diagnostics, Severity, placed_at
-from .extension import RequestHeaderFilter
+from .extension import HeadersFilter, HTTPFilter, RequestHeaderFilter, RespondFilter, RewriteFilter
 from .gateway import (
     FrontendValidation,
     Gateway,
@@ -46,6 +46,7 @@ from .policy import (
 from .route import (
     BackendReference,
     CORSFilter,
+    ExtensionReference,
     ExternalAuthFilter,
     HeaderFilter,
     HTTPBackendReference,
@@ -88,6 +89,7 @@ __all__ = [
     "Document",
     "EndpointPort",
     "EndpointSlice",
+    "ExtensionReference",
     "ExternalAuthFilter",
     "FrontendValidation",
     "GRPCMethodMatch",
@@ -99,9 +101,11 @@ __all__ = [
     "GatewayParameters",
     "GatewayParametersSpec",
     "HTTPBackendReference",
+    "HTTPFilter",
     "HTTPRoute",
     "HTTPRouteRule",
     "HeaderFilter",
+    "HeadersFilter",
     "L4RouteRule",
     "LabelSelector",
     "Listener",
@@ -124,6 +128,8 @@ __all__ = [
     "RequestHeaderFilter",
     "RequestMirrorFilter",
     "RequestRedirectFilter",
+    "RespondFilter",
+    "RewriteFilter",
     "Route",
     "RouteFilter",
     "RouteGroupKind",

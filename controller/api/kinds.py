@@ -19,7 +19,7 @@ from .core import (
     Secret,
     Service,
 )
-from .extension import RequestHeaderFilter
+from .extension import HTTPFilter, RequestHeaderFilter
 from .gateway import Gateway, GatewayClass, ListenerSet
 from .grpc_route import GRPCRoute
 from .kind import Kind, Permission, Role
@@ -224,6 +224,17 @@ TABLE: tuple[Kind, ...] = (
         role="reference",
         struct=RequestHeaderFilter,
         reads="header edits of whole listeners (GEP-5224)",
+        required=False,
+        remedy=_OWN_CRDS,
+    ),
+    Kind(
+        name="HTTPFilter",
+        group=OWN_GROUP,
+        versions=("v1alpha1",),
+        plural="httpfilters",
+        role="reference",
+        struct=HTTPFilter,
+        reads="filters of rules beyond the standard ones: answers, rewrites by expression, header edits",
         required=False,
         remedy=_OWN_CRDS,
     ),

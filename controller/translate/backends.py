@@ -20,6 +20,7 @@ from ..api import (
     Diagnostic,
     Diagnostics,
     EndpointSlice,
+    HTTPFilter,
     ObjectKey,
     ReferenceGrant,
     Service,
@@ -95,6 +96,9 @@ class BackendReads(Protocol):
 
 class Reads(BackendReads, Protocol):
     """What a route may look at; every look is noted."""
+
+    def http_filter(self, namespace: str, name: str) -> HTTPFilter | None:
+        """Look up an HTTPFilter."""
 
     def policies(self, place: Place, on: str) -> tuple[str, ...]:
         """Look up the policies that hold at a place; `on`: what names them in the IR."""

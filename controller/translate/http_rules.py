@@ -41,7 +41,7 @@ def translate_http_rule(context: RuleContext, index: int, rule: HTTPRouteRule) -
     if made is None:
         return None
     path = f"spec.rules[{index}]"
-    _note_leftovers(context, path, rule)
+    _note_leftovers(context, path, rule, made)
     try:
         return msgspec.structs.replace(made, timeouts=_timeouts(rule), retry=_retry(rule))
     except Unsupported as error:
@@ -119,7 +119,7 @@ def _duration(value: str | None, field: str) -> int:
     return milliseconds
 
 
-def _note_leftovers(context: RuleContext, path: str, rule: HTTPRouteRule) -> None:
+def _note_leftovers(context: RuleContext, path: str, rule: HTTPRouteRule, made: ir.HttpRule) -> None:
     if rule.session_persistence is not None:
         note_session_persistence(context, path)
     if rule.retry is not None and rule.retry.attempts > 0:
@@ -128,9 +128,10 @@ def _note_leftovers(context: RuleContext, path: str, rule: HTTPRouteRule) -> Non
                 message = f"a {match.method} is never sent twice, so retry does nothing for the requests of this match"
                 remedy = "leave retry out where only such requests come, or retry in the client"
                 context.diagnostics.warning(f"{path}.matches[{place}].method", "retry-not-repeatable", message, remedy)
-    if not any(item.type in FILTERS and FILTERS[item.type].answers for item in rule.filters):
+    redirects = any(item.type in FILTERS and FILTERS[item.type].answers for item in rule.filters)
+    if not redirects and not any(isinstance(item, ir.Respond) for item in made.filters):
         note_backends(context, path, rule.backend_refs, "requests get 500")
     elif rule.backend_refs:
-        message = "the rule redirects, so its backendRefs get no requests"
-        remedy = "remove the backendRefs or the redirect"
+        message = f"the rule {'redirects' if redirects else 'answers'}, so its backendRefs get no requests"
+        remedy = f"remove the backendRefs or the {'redirect' if redirects else 'answer'}"
         context.diagnostics.warning(f"{path}.backendRefs", "unused-backends", message, remedy)

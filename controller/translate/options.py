@@ -34,12 +34,19 @@ class CertificateFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 CheckRegex = Callable[[str], "str | None"]
+#: Takes a pattern and what stands in its place.
+CheckSubstitution = Callable[[str, str], "str | None"]
 CheckCertificate = Callable[[bytes, bytes], CertificateFacts]
 CheckTrust = Callable[[bytes], "str | None"]
 
 
 def accept_regex(_pattern: str) -> str | None:
     """Accept every pattern: the engine looks at it again."""
+    return None
+
+
+def accept_substitution(_pattern: str, _replacement: str) -> str | None:
+    """Accept every one: the engine looks at it again."""
     return None
 
 
@@ -72,11 +79,13 @@ class Checks:
 
     Attributes:
         regex: why an RE2 pattern cannot be used, or None.
+        substitution: why a pattern that is searched for, or what stands in its place, cannot be used, or None.
         certificate: facts about a chain and its key, both PEM.
         trust: why a PEM bundle of CA certificates cannot be used, or None.
     """
 
     regex: CheckRegex = accept_regex
+    substitution: CheckSubstitution = accept_substitution
     certificate: CheckCertificate = certificate_shape
     trust: CheckTrust = trust_shape
 

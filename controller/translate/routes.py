@@ -17,6 +17,7 @@ from ..api import (
     Code,
     Diagnostic,
     Diagnostics,
+    HTTPFilter,
     ObjectKey,
     ParentReference,
     ReferenceGrant,
@@ -26,7 +27,7 @@ from ..api import (
 from ..api.kinds import PARENT_KINDS
 from .backends import Transport
 from .conditions import ConditionType, Reason
-from .options import CheckRegex
+from .options import Checks
 from .policies.attach import attached_read
 from .policies.effective import Place, Target
 from .route_kinds import ROUTES
@@ -44,6 +45,9 @@ class World(Protocol):
 
     def service(self, namespace: str, name: str) -> Service | None:
         """Look up a Service."""
+
+    def http_filter(self, namespace: str, name: str) -> HTTPFilter | None:
+        """Look up an HTTPFilter."""
 
     def grants(self, namespace: str) -> Iterable[ReferenceGrant]:
         """Look up the grants of a namespace."""
@@ -77,6 +81,11 @@ class RouteReads:
         """Look up a Service."""
         self.noted.add(("Service", namespace, name))
         return self.world.service(namespace, name)
+
+    def http_filter(self, namespace: str, name: str) -> HTTPFilter | None:
+        """Look up an HTTPFilter."""
+        self.noted.add(("HTTPFilter", namespace, name))
+        return self.world.http_filter(namespace, name)
 
     def grants(self, namespace: str) -> Iterable[ReferenceGrant]:
         """Look up the grants of a namespace."""
@@ -141,7 +150,7 @@ class _Attachment:
     verdict: Verdict
 
 
-def translate_route(route: Route, world: World, controller_name: str, check_regex: CheckRegex) -> RouteFacts:
+def translate_route(route: Route, world: World, controller_name: str, checks: Checks) -> RouteFacts:
     """Translate one route."""
     reads = RouteReads(world)
     diagnostics = Diagnostics(route.key)
@@ -151,7 +160,7 @@ def translate_route(route: Route, world: World, controller_name: str, check_rege
     served = tuple(sorted({point.id for point in attached if point.served}))
     kind = ROUTES[route.key.kind]
     moved = {port: at for item in attachments for port, at in item.view.moved}
-    context = RuleContext(route, kind.use, served, hostnames, reads, check_regex, diagnostics, moved)
+    context = RuleContext(route, kind.use, served, hostnames, reads, checks, diagnostics, moved)
     context.speaks = kind.use.transport is Transport.TCP and any(not point.passthrough for point in attached)
     rules = [kind.translate_rule(context, index, rule) for index, rule in enumerate(route.spec.rules)]
     judgement = _judge_rules(context, len(rules))

@@ -33,7 +33,7 @@ from ..api import (
 from .backends import Reads, Use, backend_name, resolve_backend, service_port
 from .conditions import Reason
 from .filters import FilterContext, translate_filters
-from .options import CheckRegex
+from .options import CheckRegex, Checks
 from .policies.effective import Target, service_place
 from .status import Verdict
 from .unsupported import Unsupported
@@ -53,7 +53,7 @@ class RuleContext:
         use: what it does with its backends.
         listeners: IR ids that it is attached to.
         reads: what it may look at.
-        check_regex: says why a pattern cannot be used.
+        checks: look into values.
         diagnostics: takes what is wrong.
         speaks: the gateway itself speaks to its backends, at some listener at least: it does not only pass TLS through.
         moved_ports: ports of listeners of its Gateways that clients reach at another one (`ParentView.moved`).
@@ -68,7 +68,7 @@ class RuleContext:
     listeners: tuple[str, ...]
     hostnames: tuple[str, ...]
     reads: Reads
-    check_regex: CheckRegex
+    checks: Checks
     diagnostics: Diagnostics
     moved_ports: Mapping[int, int] = field(default_factory=dict)
     speaks: bool = True
@@ -108,7 +108,16 @@ class RuleContext:
     def filters(self, path: str, *, in_backend: bool, prefix_only: bool = False, rule: str = "") -> FilterContext:
         """Say where a list of filters is written; `rule`: IR id."""
         return FilterContext(
-            path, prefix_only, in_backend, self.key.kind, self.resolve, self.diagnostics, self.moved_ports, rule
+            path=path,
+            prefix_only=prefix_only,
+            in_backend=in_backend,
+            owner=self.key.kind,
+            resolve=self.resolve,
+            diagnostics=self.diagnostics,
+            moved_ports=self.moved_ports,
+            rule=rule,
+            checks=self.checks,
+            find=lambda name: self.reads.http_filter(self.key.namespace, name),
         )
 
     def fail(self, index: int, path: str, error: Unsupported) -> None:
@@ -140,7 +149,7 @@ def request_rule(
     path = f"spec.rules[{index}]"
     try:
         translated = tuple(
-            translate_match(match, f"matches[{place}]", context.check_regex) for place, match in enumerate(matches)
+            translate_match(match, f"matches[{place}]", context.checks.regex) for place, match in enumerate(matches)
         )
     except Unsupported as error:
         context.fail(index, path, error)

@@ -232,7 +232,7 @@ class Translator:
             route = step.snapshot.get(key)
             facts = None
             if isinstance(route, Route):
-                facts = translate_route(route, world, self.controller_name, self.options.checks.regex)
+                facts = translate_route(route, world, self.controller_name, self.options.checks)
             replace_route(memo, key, facts, touched)
         tell_shadowed(memo, touched.places)
         return touched

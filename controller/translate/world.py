@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..api import ReferenceGrant, Service
+from ..api import HTTPFilter, ReferenceGrant, Service
 from ..store.snapshot import Changes, Snapshot
 from .gateways import namespace_labels
 from .memo import Memo
@@ -45,6 +45,11 @@ class World:
         """Look up a Service."""
         found = self._services.get((namespace, name))
         return found if isinstance(found, Service) else None
+
+    def http_filter(self, namespace: str, name: str) -> HTTPFilter | None:
+        """Look up an HTTPFilter."""
+        found = self._snapshot.table("HTTPFilter").get((namespace, name))
+        return found if isinstance(found, HTTPFilter) else None
 
     def grants(self, namespace: str) -> Iterable[ReferenceGrant]:
         """Look up the grants of a namespace."""

@@ -13,12 +13,20 @@ MAX_REMEMBERED = 4_096
 
 def native_checks() -> Checks:
     """Checks by the native library: what passes them, the engine takes."""
-    return Checks(regex=_regex, certificate=_certificate, trust=_trust)
+    return Checks(regex=_regex, substitution=_substitution, certificate=_certificate, trust=_trust)
 
 
 @functools.lru_cache(maxsize=MAX_REMEMBERED)
 def _regex(pattern: str) -> str | None:
-    error = engine.check_regex(pattern)
+    return _reason(engine.check_regex(pattern))
+
+
+@functools.lru_cache(maxsize=MAX_REMEMBERED)
+def _substitution(pattern: str, replacement: str) -> str | None:
+    return _reason(engine.check_substitution(pattern, replacement))
+
+
+def _reason(error: str | None) -> str | None:
     # The library draws the place on lines of its own, above its reason.
     return error.rpartition("error: ")[2].strip() if error is not None else None
 

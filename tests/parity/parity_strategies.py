@@ -138,7 +138,24 @@ redirects = st.builds(
     port=st.sampled_from((None, 80, 443, 8443)),
     status=st.sampled_from((301, 302, 303, 307, 308)),
 )
-rewrites = st.builds(ir.Rewrite, hostname=st.sampled_from((None, "w.test")), path=st.one_of(st.none(), modifiers))
+hosts = {"hostname": st.sampled_from((None, "w.test")), "host_from": st.sampled_from((None, None, *EDITED_NAMES))}
+substitutions = st.builds(
+    ir.Substitution,
+    pattern=st.sampled_from(("^/[^/]*(/.*)?$", "a", "(a)|(b)", "[ab]*", "/", "%2F", r"\.", "(?i)A(.?)")),
+    replacement=st.sampled_from(("", "x", r"\0", r"/v\0/", "..", "%", "y" * 900)),
+)
+rewrites = st.one_of(
+    st.builds(ir.Rewrite, path=st.one_of(st.none(), modifiers), **hosts),
+    st.builds(ir.Rewrite, substitution=substitutions, **hosts),
+)
+responds = st.builds(
+    ir.Respond,
+    status=st.sampled_from((200, 404, 503)),
+    headers=st.lists(st.builds(ir.HeaderValue, name=st.sampled_from(RESPONSE_NAMES), value=values), max_size=2).map(
+        tuple
+    ),
+    body=st.sampled_from(("", "soon")),
+)
 mirrors = st.builds(
     ir.Mirror,
     backend=st.sampled_from(BACKENDS),
@@ -166,10 +183,10 @@ backend_filters = st.lists(
 
 @st.composite
 def rule_filters(draw: st.DrawFn) -> tuple[ir.Filter, ...]:
-    """Up to three filters; the API allows one redirect, one rewrite and one CORS filter a rule."""
-    every = st.one_of(request_edits, response_edits, redirects, rewrites, mirrors, cors)
+    """Up to three filters; the API allows one redirect, one answer, one rewrite and one CORS filter a rule."""
+    every = st.one_of(request_edits, response_edits, redirects, responds, rewrites, mirrors, cors)
     filters = draw(st.one_of(st.lists(every, max_size=3), st.lists(cors, min_size=1, max_size=1)))
-    once = (ir.Redirect, ir.Rewrite, ir.Cors)
+    once = (ir.Redirect, ir.Respond, ir.Rewrite, ir.Cors)
     seen: set[type] = set()
     kept = []
     for each in filters:

@@ -37,6 +37,7 @@ REASONS_OF_MATCHING = {
 REASONS_OF_ACTIONS = REASONS_OF_MATCHING | {
     "rule_invalid",
     "redirect",
+    "respond",
     "cors_preflight",
     "no_backend",
     "backend_invalid",

@@ -106,6 +106,16 @@ spec:
   body:
     maxSize: 10Mi
 """,
+    "HTTPFilter": """
+apiVersion: sluicegate.dev/v1alpha1
+kind: HTTPFilter
+metadata: {name: a}
+spec:
+  rewrite:
+    pathRegex:
+      pattern: a
+      replacement: b
+""",
     "RequestHeaderFilter": """
 apiVersion: sluicegate.dev/v1alpha1
 kind: RequestHeaderFilter
@@ -192,6 +202,8 @@ REFUSED = [
     ("ClientPolicy", "body:", "bodies:", "spec"),
     ("ClientPolicy", "maxSize:", "maximum:", "spec.body"),
     ("ClientPolicy", "kind: Gateway", "kind: Gatway", "spec.targetRefs"),
+    ("HTTPFilter", "rewrite:", "rewrites:", "spec"),
+    ("HTTPFilter", "pattern:", "patern:", "spec.rewrite.pathRegex.pattern"),
     ("RequestHeaderFilter", "set:", "sets:", "spec"),
     ("RequestHeaderFilter", "value: b", "valeu: b", "spec.set[0].value"),
     ("Service", "ports:", "prots:", "spec.ports"),

@@ -5,9 +5,9 @@ use codec::{Field, MAX_FIELDS, Parsed, parse_request};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use route::ir::{Transaction, Transport};
+use route::ir::{self, Transaction, Transport};
 use route::resolve::{DecisionRequest, Question, Request, Workspace, decide, resolve};
-use route::table::{NoTags, State, Table, path_regex};
+use route::table::{NoTags, State, Substitution, Table, path_regex};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -144,4 +144,10 @@ pub fn bench_parse_head(py: Python<'_>, head: &[u8], rounds: u32) -> PyResult<f6
 #[pyfunction]
 pub fn check_regex(py: Python<'_>, pattern: &str) -> Option<String> {
     py.detach(|| path_regex(pattern).err())
+}
+
+/// What is wrong with a pattern that is searched for in a path, or with what stands in its place, or None.
+#[pyfunction]
+pub fn check_substitution(py: Python<'_>, pattern: String, replacement: String) -> Option<String> {
+    py.detach(|| Substitution::compile(&ir::Substitution { pattern, replacement }).err())
 }

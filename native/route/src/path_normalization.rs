@@ -92,7 +92,11 @@ fn checked_path(path: &str) -> Result<Cow<'_, str>, TargetError> {
     Ok(Cow::Borrowed(path))
 }
 
-fn normalise_path(path: &str) -> Result<Cow<'_, str>, TargetError> {
+/// The one form of a path in which it can mean nothing else to a backend.
+///
+/// # Errors
+/// [`TargetError`].
+pub fn normalise_path(path: &str) -> Result<Cow<'_, str>, TargetError> {
     let bytes = path.as_bytes();
     let mut suspicious = false;
     let mut before = 0;

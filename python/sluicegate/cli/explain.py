@@ -21,7 +21,7 @@ from .output import OUTPUT, write_json
 from .roles import refuse
 
 #: Reasons with which what was asked for comes about.
-_GOOD = frozenset({"forwarded", "redirect", "cors_preflight"})
+_GOOD = frozenset({"forwarded", "redirect", "respond", "cors_preflight"})
 _VERDICTS = {"pass": "passes", "deny": "refuses", "asked": "asks; taken to pass here"}
 #: What a client sees where its request is never read.
 _CLOSED = {
@@ -110,7 +110,7 @@ def _sent_lines(found: Explanation) -> Iterator[str]:
 def _backend_lines(decision: Decision) -> Iterator[str]:
     """All backends of the rule, the one that an endpoint was looked for in first."""
     denied = any(said.verdict == "deny" for said in decision.policies)
-    if denied or decision.reason in {"redirect", "cors_preflight", "rule_invalid"}:
+    if denied or decision.reason in {"redirect", "respond", "cors_preflight", "rule_invalid"}:
         return
     total = sum(item.weight for item in decision.backends)
     first = [item for item in decision.backends if item.backend == decision.backend]

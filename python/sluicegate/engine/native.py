@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from . import allocator  # noqa: F401 (before the library is loaded)  # isort: skip
-from sluicegate._native import IR_VERSION, Refused, RouteTable, check_regex
+from sluicegate._native import IR_VERSION, Refused, RouteTable, check_regex, check_substitution
 from sluicegate._native import Engine as _Engine
 from sluicegate._native import check_certificate as _check_certificate
 from sluicegate._native import check_trust as _check_trust
@@ -29,6 +29,7 @@ __all__ = [
     "TrustFacts",
     "check_certificate",
     "check_regex",
+    "check_substitution",
     "check_trust",
 ]
 

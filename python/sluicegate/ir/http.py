@@ -30,9 +30,11 @@ __all__ = [
     "ReplaceFullPath",
     "ReplacePrefixMatch",
     "RequestHeaders",
+    "Respond",
     "ResponseHeaders",
     "Retry",
     "Rewrite",
+    "Substitution",
     "Timeouts",
     "ValueMatchKind",
     "WeightedBackend",
@@ -146,6 +148,16 @@ class ReplacePrefixMatch(Base, frozen=True, kw_only=True, tag_field="type", tag=
 PathModifier: TypeAlias = ReplaceFullPath | ReplacePrefixMatch
 
 
+class Substitution(Base, frozen=True, kw_only=True):
+    r"""`HTTPFilter.spec.rewrite.path`: every place of the path where a pattern matches is replaced.
+
+    `pattern`: RE2 syntax, searched for in the path. `replacement`: `\N` is what group N matched, `\0` all of it.
+    """
+
+    pattern: str
+    replacement: str
+
+
 class Redirect(Base, frozen=True, kw_only=True, tag_field="type", tag="redirect"):
     """`RequestRedirect`. An absent part is taken from the request; `port`: from `scheme`, else from the listener."""
 
@@ -157,10 +169,24 @@ class Redirect(Base, frozen=True, kw_only=True, tag_field="type", tag="redirect"
 
 
 class Rewrite(Base, frozen=True, kw_only=True, tag_field="type", tag="rewrite"):
-    """`URLRewrite`."""
+    """`URLRewrite`, or an HTTPFilter's `rewrite`.
+
+    `host_from`: name of a header of the request whose value, where it is a host, is the hostname. `substitution` stands
+    in place of `path`.
+    """
 
     hostname: str | None = None
+    host_from: str | None = None
     path: PathModifier | None = None
+    substitution: Substitution | None = None
+
+
+class Respond(Base, frozen=True, kw_only=True, tag_field="type", tag="respond"):
+    """An HTTPFilter's `respond`: an answer in place of a backend's. `headers` are those of `body` too."""
+
+    status: Port
+    headers: tuple[HeaderValue, ...] = ()
+    body: str = ""
 
 
 class Percentage(Base, frozen=True, kw_only=True):
@@ -191,7 +217,7 @@ class Cors(Base, frozen=True, kw_only=True, tag_field="type", tag="cors"):
     max_age: Unsigned32
 
 
-Filter: TypeAlias = RequestHeaders | ResponseHeaders | Redirect | Rewrite | Mirror | Cors
+Filter: TypeAlias = RequestHeaders | ResponseHeaders | Redirect | Rewrite | Mirror | Cors | Respond
 
 
 class WeightedBackend(Base, frozen=True, kw_only=True):

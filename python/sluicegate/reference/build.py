@@ -13,6 +13,7 @@ from sluicegate import ir
 
 from .expression import ExpressionError, compile_expression
 from .join import join
+from .substitution import check_substitution
 from .table import (
     Backend,
     Candidate,
@@ -311,6 +312,10 @@ def _check_references(resources: ir.Resources, secrets: ir.Secrets, reasons: lis
     for rule in resources.http_rules:
         if not rule.matches:
             reasons.append(f"http_rule {rule.id}: has no match")
+        for wanted in _substitutions_of(rule):
+            error = check_substitution(wanted)
+            if error:
+                reasons.append(f"http_rule {rule.id}: rewrite.substitution: {error}")
         unknown = [f"listener {identity}" for identity in rule.listeners if identity not in listeners]
         unknown += [f"backend {identity}" for identity in _backends_of(rule) if identity not in backends]
         reasons.extend(f"http_rule {rule.id}: names the unknown {what}" for what in unknown)
@@ -354,6 +359,11 @@ def _check_policies(resources: ir.Resources, secrets: ir.Secrets, reasons: list[
                 for section, name in policy.needs()
                 if name not in there[section]
             )
+
+
+def _substitutions_of(rule: ir.HttpRule) -> Iterator[ir.Substitution]:
+    filters = (*rule.filters, *(item for weighted in rule.backends for item in weighted.filters))
+    return (item.substitution for item in filters if isinstance(item, ir.Rewrite) and item.substitution is not None)
 
 
 def _backends_of(rule: ir.HttpRule) -> Iterator[str]:

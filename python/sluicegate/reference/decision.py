@@ -10,10 +10,10 @@ from msgspec import Struct
 
 from sluicegate import ir
 
-from .contract import Decision, Headers, Message, Reply, Request, Said
+from .contract import BadRequest, Decision, Headers, Message, Reply, Request, Said
 from .cors import is_preflight, preflight, with_cors
 from .credentials import without_credentials
-from .filters import edited_response, forwarded, location, mirrors
+from .filters import edit_headers, edited_response, forwarded, location, mirrors
 from .match import Found, Head
 from .policies import Facts, Passage, judge, owned_fields, spelling
 from .table import Listener, Table
@@ -60,7 +60,7 @@ def act(table: Table, routed: Routed) -> Decision:
     if decision is None:
         routed, said, decision = _ask_policies(routed, passage)
     if decision is None:
-        decision = _redirect(routed) or _forward(table, routed, passage)
+        decision = _own_answer(routed) or _forward(table, routed, passage)
     if decision.outcome == "respond" and decision.response is not None and not candidate.rule.invalid:
         response = _own(decision, decision.response, candidate.rule.filters, routed.headers)
         decision = msgspec.structs.replace(decision, response=response)
@@ -112,14 +112,17 @@ def _ask_policies(routed: Routed, passage: Passage) -> tuple[Routed, tuple[Said,
     return routed, said, answer
 
 
-def _redirect(routed: Routed) -> Decision | None:
+def _own_answer(routed: Routed) -> Decision | None:
     """Step 4: what a filter answers."""
     rule, listener = routed.found.candidate.rule, routed.listener
     redirect = _first(ir.Redirect, rule.filters)
-    if redirect is None:
-        return None
-    target = location(redirect, listener.resource, routed.head, routed.found)
-    return respond(redirect.status, "redirect", listener, (("location", target),))
+    if redirect is not None:
+        target = location(redirect, listener.resource, routed.head, routed.found)
+        return respond(redirect.status, "redirect", listener, (("location", target),))
+    own = _first(ir.Respond, rule.filters)
+    if own is not None:
+        return respond(own.status, "respond", listener, edit_headers((), ir.HeaderEdit(add=own.headers)))
+    return None
 
 
 def _forward(table: Table, routed: Routed, passage: Passage) -> Decision:
@@ -137,8 +140,12 @@ def _forward(table: Table, routed: Routed, passage: Passage) -> Decision:
     filters = (*rule.filters, *weighted.filters)
     headers, query = without_credentials(passage, routed.sent_on, routed.head.query)
     headers = (*headers, *passage.forward)
-    sent = Message(method=request.method, authority=routed.authority, target=request.target, headers=headers)
+    message = Message(method=request.method, authority=routed.authority, target=request.target, headers=headers)
     head = msgspec.structs.replace(routed.head, query=query)
+    try:
+        sent = forwarded(message, filters, head, routed.found)
+    except BadRequest:
+        return msgspec.structs.replace(respond(400, "bad_request", listener), backend=index)
     return Decision(
         outcome="forward",
         status=0,
@@ -146,7 +153,7 @@ def _forward(table: Table, routed: Routed, passage: Passage) -> Decision:
         listener=listener.resource.id,
         backend=index,
         endpoints=backend.endpoints,
-        request=forwarded(sent, filters, head, routed.found),
+        request=sent,
         mirrors=mirrors(filters, request.entropy),
         response=None if request.response is None else _response(request.response, filters, routed.headers),
     )
@@ -181,7 +188,7 @@ def _response(sample: Reply, filters: tuple[ir.Filter, ...], headers: Headers) -
     return Reply(status=sample.status, headers=edited)
 
 
-_Filter = TypeVar("_Filter", ir.Cors, ir.Redirect)
+_Filter = TypeVar("_Filter", ir.Cors, ir.Redirect, ir.Respond)
 
 
 def _first(kind: type[_Filter], filters: Iterable[ir.Filter]) -> _Filter | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 try:
     import re2  # type: ignore[import-untyped]
@@ -31,6 +31,16 @@ def compile_expression(pattern: str) -> Expression:
     Raises:
         ExpressionError: says why there is none.
     """
+    fullmatch: Expression = compile_pattern(pattern).fullmatch
+    return fullmatch
+
+
+def compile_pattern(pattern: str) -> Any:  # noqa: ANN401 the library has no types
+    """Compile a pattern to a `re2` pattern.
+
+    Raises:
+        ExpressionError: says why there is none.
+    """
     length = len(pattern.encode())
     if length > PATTERN_LIMIT:
         message = f"the pattern has {length} bytes; {PATTERN_LIMIT} is the limit"
@@ -39,9 +49,7 @@ def compile_expression(pattern: str) -> Expression:
     options.max_mem = MEMORY_LIMIT
     options.log_errors = False
     try:
-        compiled = re2.compile(pattern, options)
+        return re2.compile(pattern, options)
     except re2.error as error:
         reason = error.args[0]
         raise ExpressionError(reason.decode() if isinstance(reason, bytes) else str(reason)) from error
-    fullmatch: Expression = compiled.fullmatch
-    return fullmatch

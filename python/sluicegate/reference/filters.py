@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 from sluicegate import ir
 
-from .contract import Headers, Message
+from .authority import parse_host
+from .contract import BadRequest, Headers, Message
 from .head import WIRE_FIELDS
 from .match import Found, Head
+from .substitution import substitute
 
 #: Both are the authority, and no fields.
 _AUTHORITY = frozenset({"host", ":authority"})
@@ -62,7 +64,11 @@ def _without(fields: list[tuple[str, str]], name: str) -> list[tuple[str, str]]:
 
 
 def forwarded(message: Message, filters: Iterable[ir.Filter], head: Head, found: Found) -> Message:
-    """Apply the request filters in the order written."""
+    """Apply the request filters in the order written.
+
+    Raises:
+        BadRequest: what a rewrite makes of the path is none, or too long.
+    """
     authority, path, headers = message.authority, head.path, message.headers
     for each in filters:
         match each:
@@ -70,15 +76,31 @@ def forwarded(message: Message, filters: Iterable[ir.Filter], head: Head, found:
                 authority = _edited_authority(each) or authority
                 headers = _without_host(each, edit_headers(headers, each))
             case ir.Rewrite():
-                authority = each.hostname or authority
+                authority = _named_host(each, headers) or each.hostname or authority
                 is_prefix = isinstance(each.path, ir.ReplacePrefixMatch)
                 # Where no prefix was matched there is none to replace: the path stays as a filter before left it.
-                if each.path is not None and not (is_prefix and found.prefix_length is None):
+                if each.substitution is not None:
+                    path = substitute(each.substitution, head.path)
+                elif each.path is not None and not (is_prefix and found.prefix_length is None):
                     path = modify_path(each.path, head.path, found.prefix_length)
             case _:
                 pass
     target = path if head.query is None else f"{path}?{head.query}"
     return Message(method=message.method, authority=authority, target=target, headers=headers)
+
+
+def _named_host(rewrite: ir.Rewrite, headers: Headers) -> str | None:
+    """The host that a header names; of two fields nobody can say which one is meant."""
+    if rewrite.host_from is None:
+        return None
+    values = [value.strip(" \t") for name, value in headers if name.lower() == rewrite.host_from.lower()]
+    if len(values) != 1:
+        return None
+    try:
+        parse_host(values[0])
+    except BadRequest:
+        return None
+    return values[0]
 
 
 def _edited_authority(edit: ir.HeaderEdit) -> str | None:

@@ -25,6 +25,7 @@ Reason = Literal[
     "no_route",
     "policy_invalid",
     "redirect",
+    "respond",
     "rule_invalid",
     "scheme_mismatch",
     "unrecognized_name",

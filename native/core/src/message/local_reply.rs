@@ -219,6 +219,15 @@ mod tests {
         assert_eq!(given(answer, false).await, "302 Empty None\nlocation: https://a.test/\n");
     }
 
+    #[tokio::test]
+    async fn bodies_of_their_own() {
+        let own = || Answer { body: Some(b"soon".to_vec()), ..Answer::with_status(503) };
+        assert_eq!(given(own(), false).await, "503 Length(4) Some(4)\nsoon");
+        assert_eq!(given(own(), true).await, "503 Empty Some(4)\n");
+        let refused = Answer { body: Some(b"no".to_vec()), ..Answer::error(ErrorCode::NoRoute) };
+        assert_eq!(given(refused, false).await, "404 Length(2) Some(2)\nno");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn who_does_not_take_it_is_gone() {
         let mut notes = Notes { deaf: true, ..Notes::default() };

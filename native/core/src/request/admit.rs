@@ -176,7 +176,8 @@ fn try_admit<'g>(
     if let Some(own) = own {
         let mut answer = Answer::with_status(own.status);
         answer.fields.extend(own.fields.into_iter().map(|(name, value)| (name.into(), value.into_bytes())));
-        let edits = ResponseEdits::of_rule(filters, cors_of(&routed)).appending(passage.respond);
+        answer.body = own.body.map(|body| body.as_bytes().to_vec());
+        let edits = ResponseEdits::of_own_answer(filters, cors_of(&routed)).appending(passage.respond);
         return Ok(Plan::Answer(answer, edits));
     }
     let mut passed = Passed { passage, body_limit: chain.and_then(Chain::body_limit) };

@@ -13,7 +13,7 @@ use crate::worker::Generation;
 use codec::Field;
 use route::ir::BackendProtocol;
 use route::policy::{BodyLimit, Passage, Stripped};
-use route::resolve::{Edited, Picked, Routed, cors_response, edit_request, pick};
+use route::resolve::{Edited, NoPath, Picked, Routed, cors_response, edit_request, pick};
 use route::table::{EditedFields, Filters, Listener, Rule};
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -71,7 +71,8 @@ pub fn select<'g>(
     let filters = [&rule.filters, &chosen.filters];
     let cors = rule.filters.cors.as_ref().or(chosen.filters.cors.as_ref());
     Ok(Box::new(Forward {
-        outbound: write_outbound(client, parts, *sent_fields, passage, &filters, found.prefix_length, buffer),
+        outbound: write_outbound(client, parts, *sent_fields, passage, &filters, found.prefix_length, buffer)
+            .map_err(|NoPath| ErrorCode::BadRequest)?,
         endpoints: backend.selectable(),
         route,
         edits: ResponseEdits::new(filters[0], filters[1], cors.map_or_else(Vec::new, |cors| cors_response(cors, head)))
@@ -112,13 +113,13 @@ fn write_outbound(
     filters: &[&Filters; 2],
     prefix_length: Option<usize>,
     buffer: Vec<u8>,
-) -> Outbound {
+) -> Result<Outbound, NoPath> {
     let (sent, set) = parts.fields.split_at(sent_fields);
     if set.is_empty()
         && passage.is_plain()
         && filters.iter().all(|filters| filters.request.is_empty() && filters.rewrite.is_none())
     {
-        return Outbound::write(client, &parts, None, buffer);
+        return Ok(Outbound::write(client, &parts, None, buffer));
     }
     let stripped = Stripped::of(&passage.removed, parts.fields, parts.query);
     // What the client says of where it comes from goes first: what is there afterwards is what a filter wants sent.
@@ -132,7 +133,7 @@ fn write_outbound(
     let mut path = Cow::Borrowed(parts.path);
     for filters in filters {
         let Edited { authority: new_authority, path: new_path } =
-            edit_request(filters, &mut fields, parts.path, prefix_length);
+            edit_request(filters, &mut fields, parts.path, prefix_length)?;
         if let Some(new_authority) = new_authority {
             authority = Cow::Borrowed(new_authority.as_bytes());
         }
@@ -140,12 +141,12 @@ fn write_outbound(
             path = Cow::Owned(new_path);
         }
     }
-    Outbound::write(
+    Ok(Outbound::write(
         client,
         &Parts { path: &path, query, authority: &authority, fields: &fields, ..parts },
         Some(&forwarding),
         buffer,
-    )
+    ))
 }
 
 fn mirrors<'g>(

@@ -137,6 +137,7 @@ pub enum Filter {
     Rewrite(Rewrite),
     Mirror { backend: String, percentage: Percentage },
     Cors(Cors),
+    Respond(Respond),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,6 +145,16 @@ pub enum Filter {
 pub enum PathModifier {
     ReplaceFullPath(String),
     ReplacePrefixMatch(String),
+}
+
+/// `HTTPFilter.spec.rewrite.path`: every place of the path where a pattern matches is replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Substitution {
+    /// RE2 syntax, searched for in the path.
+    pub pattern: String,
+    /// `\N` is what group N matched, `\0` all of it.
+    pub replacement: String,
 }
 
 /// `HTTPRequestRedirectFilter`. An absent part is taken from the request.
@@ -167,8 +178,26 @@ pub struct Redirect {
 pub struct Rewrite {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
+    /// Name of a header of the request whose value, where it is a host, is the hostname.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_from: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathModifier>,
+    /// In place of `path`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub substitution: Option<Substitution>,
+}
+
+/// `HTTPFilter.spec.respond`: an answer in place of a backend's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Respond {
+    pub status: u16,
+    /// Those of the body too.
+    #[serde(default)]
+    pub headers: Vec<HeaderValue>,
+    #[serde(default)]
+    pub body: String,
 }
 
 /// `numerator` out of `denominator` requests.

@@ -2,8 +2,8 @@
 
 use super::contract::{Decision, DecisionRequest, Headers, L4Request, Message, Reply, Scheme};
 use super::{
-    Action, L4Routed, Picked, Refused, Request, Routed, Workspace, cors_response, edit_request, pick, pick_l4, resolve,
-    route_l4, set_cors,
+    Action, L4Routed, NoPath, OwnAnswer, Picked, Refused, Request, Routed, Workspace, cors_response, edit_request,
+    pick, pick_l4, resolve, route_l4, set_cors,
 };
 use crate::ir::{ListenerProtocol, Transport};
 use crate::policy::{self, ConnectionFacts, Denial, Facts, OwnedFields, Passage, Stripped};
@@ -114,9 +114,21 @@ fn act(
     passage: &Passage,
 ) -> Decision {
     match action {
-        Action::Answer(own) => Decision::respond(own.status, own.reason).with_headers(own.fields),
+        Action::Answer(own) => answered(own, found),
         _ => forward(table, request, head, sent_fields, found, passage),
     }
+}
+
+/// What a filter of the rule answers: a redirect with its own fields, or a `respond` with the rule's.
+fn answered(own: OwnAnswer, found: &Found<'_>) -> Decision {
+    let mut decision = Decision::respond(own.status, own.reason).with_headers(own.fields);
+    let respond = found.rule.filters.respond.as_ref().filter(|_| own.body.is_some());
+    if let (Some(respond), Some(response)) = (respond, &mut decision.response) {
+        let mut fields = EditedFields::new();
+        respond.fields.apply(&mut fields);
+        response.headers = owned(&fields);
+    }
+    decision
 }
 
 fn denied(denial: Denial) -> Decision {
@@ -301,13 +313,16 @@ fn forward(
         let denominator = u64::from(mirror.percentage.denominator.max(1));
         (request.entropy / 7 + *at as u64 * 13) % denominator < u64::from(mirror.percentage.numerator)
     });
+    let Ok(sent) = forwarded(head, sent_fields, found, &both, passage) else {
+        return Decision { backend: Some(index), ..Decision::respond(400, "bad_request") };
+    };
     Decision {
         outcome: "forward",
         status: 0,
         reason: "forwarded",
         backend: Some(index),
         endpoints: backend.selectable().iter().map(|endpoint| endpoint.id.clone()).collect(),
-        request: Some(forwarded(head, sent_fields, found, &both, passage)),
+        request: Some(sent),
         mirrors: mirrors.map(|(_, mirror)| mirror.backend.clone()).collect(),
         response: request.response.as_ref().map(|sample| {
             let cors = both.iter().find_map(|filters| filters.cors.as_ref());
@@ -325,7 +340,7 @@ fn forwarded(
     found: &Found<'_>,
     both: &[&Filters; 2],
     passage: &Passage,
-) -> Message {
+) -> Result<Message, NoPath> {
     let (sent, set) = head.fields.split_at(sent_fields);
     let kept = sent.iter().filter(|field| !is_forwarding_name(field.name));
     let stripped = Stripped::of(&passage.removed, head.fields, head.query);
@@ -336,7 +351,7 @@ fn forwarded(
     let mut authority = String::from_utf8_lossy(head.authority);
     let mut path = Cow::Borrowed(head.path);
     for filters in both {
-        let edited = edit_request(filters, &mut fields, head.path, found.prefix_length);
+        let edited = edit_request(filters, &mut fields, head.path, found.prefix_length)?;
         if let Some(host) = edited.authority {
             authority = Cow::Borrowed(host);
         }
@@ -348,7 +363,7 @@ fn forwarded(
         Some(query) => format!("{path}?{query}"),
         None => path.into_owned(),
     };
-    Message { method: head.method.to_owned(), authority: authority.into_owned(), target, headers: owned(&fields) }
+    Ok(Message { method: head.method.to_owned(), authority: authority.into_owned(), target, headers: owned(&fields) })
 }
 
 fn edited_response(sample: &Reply, head: &RequestHead<'_>, all: &[&Filters], cors: Option<&CorsFilter>) -> Reply {

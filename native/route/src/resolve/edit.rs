@@ -1,11 +1,12 @@
 //! What filters make of a request: its path, its fields, its authority, or a redirect.
 
 use crate::ir::{PathModifier, Redirect};
-use crate::table::{EditedFields, Filters, HeaderEdits, Listener, RequestHead};
+use crate::table::authority;
+use crate::table::{EditedFields, Filters, HeaderEdits, Listener, RequestHead, Rewrite};
 use std::borrow::Cow;
 
 /// A path after `ReplaceFullPath` or `ReplacePrefixMatch` (`HTTPPathModifier`).
-pub fn modify_path<'p>(modifier: &'p PathModifier, path: &'p str, prefix_length: Option<usize>) -> Cow<'p, str> {
+fn modify_path<'p>(modifier: &'p PathModifier, path: &'p str, prefix_length: Option<usize>) -> Cow<'p, str> {
     match (modifier, prefix_length) {
         (PathModifier::ReplaceFullPath(replacement), _) => rooted(replacement),
         (PathModifier::ReplacePrefixMatch(_), None) => Cow::Borrowed(path),
@@ -67,27 +68,51 @@ pub struct Edited<'f> {
     pub path: Option<String>,
 }
 
+/// What a rewrite makes of a path is none, or too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoPath;
+
 /// Apply the request filters of a rule or of a backendRef: header edits to `fields`, the rest is returned.
 ///
 /// `path` is the one that was matched, also where a filter before has replaced it: the length is that of its prefix.
+///
+/// # Errors
+/// [`NoPath`].
 pub fn edit_request<'f>(
     filters: &'f Filters,
     fields: &mut EditedFields<'f>,
     path: &str,
     prefix_length: Option<usize>,
-) -> Edited<'f> {
+) -> Result<Edited<'f>, NoPath> {
     let (before, after) = filters.request.split_at(filters.edits_before_rewrite);
     let mut edited = Edited { authority: edit_headers(before, fields), path: None };
     if let Some(rewrite) = &filters.rewrite {
-        edited.authority = rewrite.hostname.as_deref().or(edited.authority);
-        edited.path = match (&rewrite.path, prefix_length) {
-            // No prefix was matched, so there is none to replace.
-            (None, _) | (Some(PathModifier::ReplacePrefixMatch(_)), None) => None,
-            (Some(modifier), _) => Some(modify_path(modifier, path, prefix_length).into_owned()),
-        };
+        edited.authority = rewritten_authority(rewrite, fields).or(edited.authority);
+        edited.path = rewritten_path(rewrite, path, prefix_length)?;
     }
     edited.authority = edit_headers(after, fields).or(edited.authority);
-    edited
+    Ok(edited)
+}
+
+fn rewritten_authority<'f>(rewrite: &'f Rewrite, fields: &EditedFields<'f>) -> Option<&'f str> {
+    let named = rewrite.ir.host_from.as_deref().and_then(|name| {
+        let mut sent = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name.as_bytes()));
+        // One value that is a host, or nothing: of two nobody can say which one is meant.
+        let value = sent.next().filter(|_| sent.next().is_none())?.value.trim_ascii();
+        authority::parse(value)?;
+        std::str::from_utf8(value).ok().filter(|value| !value.is_empty())
+    });
+    named.or(rewrite.ir.hostname.as_deref())
+}
+
+fn rewritten_path(rewrite: &Rewrite, path: &str, prefix_length: Option<usize>) -> Result<Option<String>, NoPath> {
+    match (&rewrite.ir.path, &rewrite.substitution) {
+        (_, Some(substitution)) => substitution.apply(path).map(|path| Some(path.into_owned())).ok_or(NoPath),
+        (None, None) => Ok(None),
+        // No prefix was matched, so there is none to replace.
+        (Some(PathModifier::ReplacePrefixMatch(_)), None) if prefix_length.is_none() => Ok(None),
+        (Some(modifier), None) => Ok(Some(modify_path(modifier, path, prefix_length).into_owned())),
+    }
 }
 
 /// Header edits in order; returns the authority that the last edit of `host` asks for.

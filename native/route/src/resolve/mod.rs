@@ -13,7 +13,7 @@ mod select;
 pub use contract::{Decision, DecisionRequest, L4Request, Message, Reply, Scheme};
 pub use cors::{CorsFields, cors_response, set_cors};
 pub use decide::{Question, decide, decide_l4};
-pub use edit::{Edited, edit_request};
+pub use edit::{Edited, NoPath, edit_request};
 pub use select::{L4Routed, Picked, may_speak_tls, pick, pick_l4, route_l4};
 
 use crate::ir::ListenerProtocol;
@@ -90,6 +90,8 @@ pub struct OwnAnswer {
     pub reason: &'static str,
     pub status: u16,
     pub fields: Vec<(&'static str, String)>,
+    /// Of a `Respond`; the rule has its fields (`Filters::respond`).
+    pub body: Option<Arc<str>>,
 }
 
 /// Memory for what is made of a request while it is resolved.
@@ -179,11 +181,20 @@ fn action(listener: &Listener, found: &Found<'_>, head: &RequestHead<'_>) -> Act
     if let Some(cors) = filters.cors.as_ref().filter(|_| cors::is_preflight(head)) {
         return Action::Preflight(cors::cors_preflight(cors, head));
     }
-    match &filters.redirect {
-        Some(redirect) => Action::Answer(OwnAnswer {
+    if let Some(redirect) = &filters.redirect {
+        return Action::Answer(OwnAnswer {
             reason: "redirect",
             status: redirect.status,
             fields: vec![("location", edit::location(redirect, listener, head, found.prefix_length))],
+            body: None,
+        });
+    }
+    match &filters.respond {
+        Some(respond) => Action::Answer(OwnAnswer {
+            reason: "respond",
+            status: respond.status,
+            fields: Vec::new(),
+            body: Some(Arc::clone(&respond.body)),
         }),
         None => Action::Forward,
     }

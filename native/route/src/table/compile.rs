@@ -1,6 +1,6 @@
 //! One `HTTPRoute` or `GRPCRoute` rule, compiled: everything that does not depend on the request or on today's endpoints.
 
-use super::filter::Filters;
+use super::filter::{Filters, Substitutions, compile_substitutions};
 use super::grpc::{MethodExpression, MethodPattern};
 use super::join::ListNumber;
 use super::predicate::{Predicates, path_regex};
@@ -50,6 +50,13 @@ pub struct Rule {
     pub retry: Option<Retry>,
 }
 
+/// The expressions of a rule, compiled.
+#[derive(Debug)]
+pub(super) struct Expressions {
+    pub matches: Vec<CompiledMatch>,
+    pub substitutions: Substitutions,
+}
+
 /// The parts of a rule's matches that the path tables want.
 #[derive(Debug, Clone)]
 pub(super) struct CompiledMatch {
@@ -66,13 +73,19 @@ pub(super) enum PathExpression {
 }
 
 impl Rule {
-    pub(super) fn compile(ir: ir::HttpRule, policies: ListNumber, slots: &mut Slots) -> Self {
-        let (backends, total_weight) = RuleBackend::compile(&ir.backends, slots);
+    pub(super) fn compile(
+        ir: ir::HttpRule,
+        policies: ListNumber,
+        slots: &mut Slots,
+        mut substitutions: Substitutions,
+    ) -> Self {
+        let filters = Filters::compile(&ir.filters, slots, &mut substitutions);
+        let (backends, total_weight) = RuleBackend::compile(&ir.backends, slots, &mut substitutions);
         let limit = |milliseconds: u64| (milliseconds > 0).then(|| Duration::from_millis(milliseconds));
         Self {
             uid: uid_of(&ir.id),
             policies,
-            filters: Filters::compile(&ir.filters, slots),
+            filters,
             backends,
             total_weight,
             timeouts: Timeouts {
@@ -98,7 +111,11 @@ pub(super) fn uid_of(id: &str) -> u64 {
 
 impl RuleBackend {
     /// The backends of a rule, and the sum of their weights.
-    pub(super) fn compile(backends: &[ir::WeightedBackend], slots: &mut Slots) -> (Vec<Self>, u64) {
+    pub(super) fn compile(
+        backends: &[ir::WeightedBackend],
+        slots: &mut Slots,
+        substitutions: &mut Substitutions,
+    ) -> (Vec<Self>, u64) {
         let mut cumulative = 0;
         let compiled = backends
             .iter()
@@ -107,7 +124,7 @@ impl RuleBackend {
                 Self {
                     slot: backend.backend.as_ref().map(|id| slots.of(id)),
                     cumulative,
-                    filters: Filters::compile(&backend.filters, slots),
+                    filters: Filters::compile(&backend.filters, slots, substitutions),
                 }
             })
             .collect();
@@ -128,7 +145,11 @@ pub fn backend_at(backends: &[RuleBackend], slot: u64) -> Option<(usize, &RuleBa
 
 /// # Errors
 /// Every expression of the rule that does not compile, with its place.
-pub(super) fn compile_matches(rule: &ir::HttpRule) -> Result<Vec<CompiledMatch>, String> {
+pub(super) fn compile_expressions(rule: &ir::HttpRule) -> Result<Expressions, String> {
+    Ok(Expressions { matches: compile_matches(rule)?, substitutions: compile_substitutions(rule)? })
+}
+
+fn compile_matches(rule: &ir::HttpRule) -> Result<Vec<CompiledMatch>, String> {
     rule.matches
         .iter()
         .enumerate()

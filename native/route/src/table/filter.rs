@@ -1,9 +1,11 @@
 //! Filters of a rule or of one of its backends, compiled.
 
 use super::state::Slots;
+use super::substitution::Substitution;
 use crate::ir;
 use codec::{Field, is_wire_field};
 use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// Fields of one message while they are edited.
 pub type EditedFields<'a> = SmallVec<[Field<'a>; 32]>;
@@ -116,21 +118,52 @@ pub struct Mirror {
     pub percentage: ir::Percentage,
 }
 
+/// A rewrite of path and authority; `substitution`: its own, compiled.
+#[derive(Debug, Clone)]
+pub struct Rewrite {
+    pub ir: ir::Rewrite,
+    pub substitution: Option<Substitution>,
+}
+
+/// An answer in place of a backend's.
+#[derive(Debug, Clone)]
+pub struct Respond {
+    pub status: u16,
+    pub fields: HeaderEdits,
+    pub body: Arc<str>,
+}
+
+/// The patterns of a rule's rewrites, compiled, in the order written: of the rule, then of its backends.
+pub(super) type Substitutions = std::vec::IntoIter<Substitution>;
+
+/// # Errors
+/// A pattern that cannot be used.
+pub(super) fn compile_substitutions(rule: &ir::HttpRule) -> Result<Substitutions, String> {
+    let filters = rule.filters.iter().chain(rule.backends.iter().flat_map(|backend| &backend.filters));
+    let wanted = filters.filter_map(|filter| match filter {
+        ir::Filter::Rewrite(rewrite) => rewrite.substitution.as_ref(),
+        _ => None,
+    });
+    let compile = |wanted| Substitution::compile(wanted).map_err(|error| format!("rewrite.substitution: {error}"));
+    wanted.map(compile).collect::<Result<Vec<_>, _>>().map(Vec::into_iter)
+}
+
 /// Filters in the order they act, sorted by what they act on.
 #[derive(Debug, Clone, Default)]
 pub struct Filters {
     pub request: Vec<HeaderEdits>,
     pub response: Vec<HeaderEdits>,
-    pub rewrite: Option<ir::Rewrite>,
+    pub rewrite: Option<Rewrite>,
     /// How many of the request's header edits come before the rewrite: both can set the authority, the later one counts.
     pub edits_before_rewrite: usize,
     pub mirrors: Vec<Mirror>,
     pub redirect: Option<ir::Redirect>,
+    pub respond: Option<Respond>,
     pub cors: Option<CorsFilter>,
 }
 
 impl Filters {
-    pub(super) fn compile(filters: &[ir::Filter], slots: &mut Slots) -> Self {
+    pub(super) fn compile(filters: &[ir::Filter], slots: &mut Slots, substitutions: &mut Substitutions) -> Self {
         let mut compiled = Self::default();
         for filter in filters {
             match filter {
@@ -138,7 +171,8 @@ impl Filters {
                 ir::Filter::ResponseHeaders(edit) => compiled.response.push(HeaderEdits::compile(edit)),
                 ir::Filter::Redirect(redirect) => compiled.redirect = Some(redirect.clone()),
                 ir::Filter::Rewrite(rewrite) => {
-                    compiled.rewrite = Some(rewrite.clone());
+                    let substitution = rewrite.substitution.as_ref().and_then(|_| substitutions.next());
+                    compiled.rewrite = Some(Rewrite { ir: rewrite.clone(), substitution });
                     compiled.edits_before_rewrite = compiled.request.len();
                 }
                 ir::Filter::Mirror { backend, percentage } => compiled.mirrors.push(Mirror {
@@ -147,6 +181,14 @@ impl Filters {
                     percentage: *percentage,
                 }),
                 ir::Filter::Cors(cors) => compiled.cors = Some(CorsFilter::compile(cors)),
+                ir::Filter::Respond(respond) => {
+                    let edit = ir::HeaderEdit { add: respond.headers.clone(), ..ir::HeaderEdit::default() };
+                    compiled.respond = Some(Respond {
+                        status: respond.status,
+                        fields: HeaderEdits::compile(&edit),
+                        body: Arc::from(respond.body.as_str()),
+                    });
+                }
             }
         }
         compiled
@@ -158,6 +200,7 @@ impl Filters {
             && self.rewrite.is_none()
             && self.mirrors.is_empty()
             && self.redirect.is_none()
+            && self.respond.is_none()
             && self.cors.is_none()
     }
 }

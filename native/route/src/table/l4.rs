@@ -26,7 +26,7 @@ pub struct L4Rule {
 
 impl L4Rule {
     pub(super) fn compile(ir: ir::L4Rule, policies: ListNumber, slots: &mut Slots) -> Self {
-        let (backends, total_weight) = RuleBackend::compile(&ir.backends, slots);
+        let (backends, total_weight) = RuleBackend::compile(&ir.backends, slots, &mut Vec::new().into_iter());
         Self { uid: uid_of(&ir.id), policies, ir: Arc::new(ir), backends, total_weight }
     }
 

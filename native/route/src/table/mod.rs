@@ -20,16 +20,18 @@ mod l4;
 mod path;
 mod predicate;
 mod state;
+mod substitution;
 
 pub use backend::{Backend, Backends, Endpoint};
 pub use compile::{Retry, Rule, RuleBackend, Timeouts, backend_at};
-pub use filter::{CorsFilter, EditedFields, Filters, HeaderEdits, Mirror, OriginPattern, PreRouting};
+pub use filter::{CorsFilter, EditedFields, Filters, HeaderEdits, Mirror, OriginPattern, PreRouting, Respond, Rewrite};
 pub use host::{HostTable, hostname_specificity};
 pub use join::{Joined, Joins, ListNumber};
 pub use l4::{L4Candidate, L4Rule, L4Table};
 pub use path::{Candidate, PathTable};
 pub use predicate::path_regex;
 pub use state::{Refused, Resolution, State};
+pub use substitution::Substitution;
 
 use crate::ir;
 use crate::policy::Compiled;

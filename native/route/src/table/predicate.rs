@@ -73,10 +73,15 @@ fn value_match(kind: ValueMatchKind, value: &str) -> Result<ValueMatch, String> 
     })
 }
 
-fn anchored(pattern: &str) -> Result<String, String> {
+fn check_length(pattern: &str) -> Result<(), String> {
     if pattern.len() > REGEX_PATTERN_LIMIT {
         return Err(format!("the pattern has {} bytes; {REGEX_PATTERN_LIMIT} is the limit", pattern.len()));
     }
+    Ok(())
+}
+
+fn anchored(pattern: &str) -> Result<String, String> {
+    check_length(pattern)?;
     // Alone first: anchoring `a)|(b` would make a valid expression of a broken one.
     regex_syntax::parse(pattern).map_err(|error| error.to_string())?;
     Ok(format!("^(?:{pattern})$"))
@@ -98,6 +103,15 @@ pub fn path_regex(pattern: &str) -> Result<regex::Regex, String> {
         .size_limit(REGEX_SIZE_LIMIT)
         .build()
         .map_err(|error| error.to_string())
+}
+
+/// An expression that is searched for in a path.
+///
+/// # Errors
+/// What is wrong with the pattern, for people.
+pub fn searching_regex(pattern: &str) -> Result<regex::Regex, String> {
+    check_length(pattern)?;
+    regex::RegexBuilder::new(pattern).size_limit(REGEX_SIZE_LIMIT).build().map_err(|error| error.to_string())
 }
 
 /// The value of a header, several fields joined by `, ` (RFC 9110 section 5.3), of `Cookie` by `; ` (RFC 9113 section 8.2.3).

@@ -13,7 +13,7 @@ pub use backends::Slots;
 pub use check::{Refused, Resolution};
 
 use super::Tags;
-use super::compile::{CompiledMatch, Rule};
+use super::compile::{Expressions, Rule};
 use super::{
     Candidate, HostTable, L4Candidate, L4Rule, L4Table, Listener, Policies, PreRouting, Socket, SocketKey, Table,
 };
@@ -56,7 +56,7 @@ impl State {
     /// # Errors
     /// [`Refused`] with every reason; the state is then as before.
     pub fn apply(&mut self, transaction: Transaction, tags: &dyn Tags) -> Result<Table, Refused> {
-        let Checked { matches, pre_routing } = self.check(&transaction)?;
+        let Checked { expressions, pre_routing } = self.check(&transaction)?;
         if transaction.full {
             // Of what was there, only backends have something to keep; everything else is compiled anew.
             let backends = std::mem::take(&mut self.backends).keep_endpoints(&transaction.upsert.endpoints);
@@ -77,8 +77,8 @@ impl State {
         for endpoint in endpoints {
             self.backends.put_endpoint(&endpoint);
         }
-        for (rule, matches) in http_rules.into_iter().zip(matches) {
-            self.put_rule(rule, &matches, tags);
+        for (rule, expressions) in http_rules.into_iter().zip(expressions) {
+            self.put_rule(rule, expressions, tags);
         }
         for rule in l4_rules {
             self.put_l4_rule(rule, tags);
@@ -179,16 +179,17 @@ impl State {
         }
     }
 
-    fn put_rule(&mut self, rule: ir::HttpRule, matches: &[CompiledMatch], tags: &dyn Tags) {
+    fn put_rule(&mut self, rule: ir::HttpRule, expressions: Expressions, tags: &dyn Tags) {
         self.take_rule(&rule.id);
         let policies = self.lists.take(&rule.policies, &rule.listeners);
-        let rule = Arc::new(Rule::compile(rule, policies, &mut self.backends.slots));
+        let Expressions { matches, substitutions } = expressions;
+        let rule = Arc::new(Rule::compile(rule, policies, &mut self.backends.slots, substitutions));
         for listener in &rule.ir.listeners {
             let tag = tags.of_route(listener, &rule.ir.route);
             let hosts = Arc::make_mut(self.hosts.entry(Arc::from(listener.as_str())).or_default());
             for hostname in hostnames_of(&rule.ir) {
                 let paths = Arc::make_mut(hosts.entry(hostname));
-                for (index, matched) in (0_u32..).zip(matches) {
+                for (index, matched) in (0_u32..).zip(&matches) {
                     let candidate = Candidate {
                         rule: Arc::clone(&rule),
                         match_index: index,

@@ -3,7 +3,7 @@
 use super::written::{check_filters, check_rule};
 use super::{State, socket_keys};
 use crate::ir::{self, Transaction};
-use crate::table::compile::{CompiledMatch, compile_matches};
+use crate::table::compile::{Expressions, compile_expressions};
 use crate::table::{PreRouting, SocketKey};
 use ahash::{AHashMap, AHashSet};
 
@@ -33,7 +33,7 @@ impl std::error::Error for Refused {}
 /// The compiled parts of a transaction that passed, in its order.
 pub(super) struct Checked {
     /// Of each HTTP rule.
-    pub(super) matches: Vec<Vec<CompiledMatch>>,
+    pub(super) expressions: Vec<Expressions>,
     /// Of each listener.
     pub(super) pre_routing: Vec<PreRouting>,
 }
@@ -78,7 +78,7 @@ impl State {
                 Err(reason) => refuse("listener", &listener.id, reason),
             }
         }
-        let mut matches = Vec::with_capacity(transaction.upsert.http_rules.len());
+        let mut expressions = Vec::with_capacity(transaction.upsert.http_rules.len());
         for rule in &transaction.upsert.http_rules {
             for listener in rule.listeners.iter().filter(|id| !has_listener(id)) {
                 refuse("http_rule", &rule.id, format!("names the unknown listener {listener}"));
@@ -92,8 +92,8 @@ impl State {
             if let Err(reason) = check_rule(rule) {
                 refuse("http_rule", &rule.id, reason);
             }
-            match compile_matches(rule) {
-                Ok(compiled) => matches.push(compiled),
+            match compile_expressions(rule) {
+                Ok(compiled) => expressions.push(compiled),
                 Err(reason) => refuse("http_rule", &rule.id, reason),
             }
         }
@@ -119,7 +119,7 @@ impl State {
         self.check_policies(transaction, &mut refuse);
         self.check_removals(transaction, &upserted_listeners, &upserted_backends, &mut refuse);
         self.check_sockets(transaction, &removed_listeners, &mut refuse);
-        if refused.is_empty() { Ok(Checked { matches, pre_routing }) } else { Err(Refused(refused)) }
+        if refused.is_empty() { Ok(Checked { expressions, pre_routing }) } else { Err(Refused(refused)) }
     }
 
     /// What goes away must not be named by what stays.

@@ -56,8 +56,16 @@ fn check_filter(filter: &Filter) -> Result<(), Fault> {
         }
         Filter::Rewrite(rewrite) => {
             check_hostname(rewrite.hostname.as_deref())?;
+            check_names("host_from", rewrite.host_from.iter().map(String::as_str))?;
+            if let Some(wanted) = &rewrite.substitution {
+                if rewrite.path.is_some() {
+                    return fault("substitution", "stands beside a path".to_owned());
+                }
+                check_path_part("substitution.replacement", &wanted.replacement.replace('\\', ""))?;
+            }
             check_path(rewrite.path.as_ref())
         }
+        Filter::Respond(respond) => check_respond(respond),
         Filter::Mirror { percentage, .. } if percentage.denominator == 0 => {
             fault("percentage.denominator", "0 parts make no whole".to_owned())
         }
@@ -78,14 +86,31 @@ fn check_filter(filter: &Filter) -> Result<(), Fault> {
 }
 
 fn check_edit(edit: &ir::HeaderEdit) -> Result<(), Fault> {
-    for (list, values) in [("set", &edit.set), ("add", &edit.add)] {
-        check_names(list, values.iter().map(|field| field.name.as_str()))?;
-        if let Some(index) = values.iter().position(|field| !is_value(field.value.as_bytes())) {
-            let name = &values[index].name;
-            return fault(&format!("{list}[{index}].value"), format!("the value of {name} has a control character"));
-        }
-    }
+    check_values("set", &edit.set)?;
+    check_values("add", &edit.add)?;
     check_names("remove", edit.remove.iter().map(String::as_str))
+}
+
+fn check_values(list: &str, values: &[ir::HeaderValue]) -> Result<(), Fault> {
+    check_names(list, values.iter().map(|field| field.name.as_str()))?;
+    match values.iter().position(|field| !is_value(field.value.as_bytes())) {
+        Some(index) => {
+            let name = &values[index].name;
+            fault(&format!("{list}[{index}].value"), format!("the value of {name} has a control character"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// An answer that may have a body, or has none (RFC 9110 section 6.4.1).
+fn check_respond(respond: &ir::Respond) -> Result<(), Fault> {
+    if !(200..600).contains(&respond.status) {
+        return fault("status", format!("{} is no status of an answer", respond.status));
+    }
+    if matches!(respond.status, 204 | 205 | 304) && !respond.body.is_empty() {
+        return fault("body", format!("an answer of status {} has none", respond.status));
+    }
+    check_values("headers", &respond.headers)
 }
 
 fn check_names<'n>(list: &str, names: impl Iterator<Item = &'n str>) -> Result<(), Fault> {
@@ -107,10 +132,14 @@ fn check_path(modifier: Option<&PathModifier>) -> Result<(), Fault> {
     let Some(PathModifier::ReplaceFullPath(path) | PathModifier::ReplacePrefixMatch(path)) = modifier else {
         return Ok(());
     };
+    check_path_part("path", path)
+}
+
+fn check_path_part(field: &str, path: &str) -> Result<(), Fault> {
     if path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'?')) {
         return Ok(());
     }
-    fault("path", format!("{path:?} is no path"))
+    fault(field, format!("{path:?} is no path"))
 }
 
 fn fault(field: &str, reason: String) -> Result<(), Fault> {
@@ -187,6 +216,7 @@ mod tests {
         let path = |path: &str| json!({"type": "ReplaceFullPath", "value": path});
         let cors = |list: &str, value: &str| json!({"type": "cors", "max_age": 5, list: [value]});
         let mirror = |parts: u32| json!({"type": "mirror", "backend": "b", "percentage": {"numerator": 1, "denominator": parts}});
+        let substitution = |replacement: &str| json!({"pattern": "^/a(.*)$", "replacement": replacement});
         for (filter, field) in [
             (json!({"type": "redirect", "status": 302, "scheme": "http\r\n"}), "scheme"),
             (json!({"type": "redirect", "status": 302, "scheme": ""}), "scheme"),
@@ -202,6 +232,15 @@ mod tests {
             (cors("allow_headers", "x a"), "allow_headers[0]"),
             (cors("expose_headers", "x\n"), "expose_headers[0]"),
             (mirror(0), "percentage.denominator"),
+            (json!({"type": "rewrite", "path": path("/a"), "substitution": substitution("b")}), "substitution"),
+            (json!({"type": "rewrite", "substitution": substitution("b?c")}), "substitution.replacement"),
+            (json!({"type": "rewrite", "host_from": "x a"}), "host_from[0]"),
+            (json!({"type": "respond", "status": 199}), "status"),
+            (json!({"type": "respond", "status": 204, "body": "a"}), "body"),
+            (
+                json!({"type": "respond", "status": 200, "headers": [{"name": "a", "value": "b\r\nc"}]}),
+                "headers[0].value",
+            ),
         ] {
             let error = apply(json!([filter]), json!([]), json!({})).expect_err(field);
             assert!(error.starts_with(&format!("http_rule HTTPRoute/a/r/0: filters[0].{field}: ")), "{error}");
@@ -212,6 +251,8 @@ mod tests {
             cors("allow_methods", "*"),
             cors("allow_origins", "https://*.test"),
             mirror(3),
+            json!({"type": "rewrite", "host_from": "x-host", "substitution": substitution(r"\1")}),
+            json!({"type": "respond", "status": 200, "headers": [{"name": "a", "value": "b"}], "body": "c"}),
         ] {
             assert_eq!(apply(json!([filter]), json!([]), json!({})), Ok(()));
         }

@@ -1,0 +1,73 @@
+"""What all filters share: where a list of them is written, what a type of filter is, what cannot be honoured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sluicegate import ir
+
+from ...api import BackendReference, Diagnostics, HTTPFilter
+from ..options import Checks
+
+#: Resolves a backendRef at a path: the backend id, or None (already noted).
+Resolve = Callable[[BackendReference, str], "str | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class FilterContext:
+    """Where a list of filters is written.
+
+    Attributes:
+        path: absolute field of the list's owner, for diagnostics.
+        prefix_only: every match of the rule is a PathPrefix (what ReplacePrefixMatch needs).
+        in_backend: the filters belong to a backendRef.
+        owner: kind of the object that they are written in.
+        resolve: resolves mirrors.
+        diagnostics: takes warnings.
+        moved_ports: ports of listeners that clients reach at another one, and that other one.
+        rule: IR id of the rule.
+        made: policies that filters come to, put here: who asks somebody is no filter of the engine.
+        checks: look into values.
+        find: looks up an HTTPFilter beside the owner by its name.
+    """
+
+    path: str
+    prefix_only: bool
+    in_backend: bool
+    owner: str
+    resolve: Resolve
+    diagnostics: Diagnostics
+    moved_ports: Mapping[int, int] = field(default_factory=dict)
+    rule: str = ""
+    made: list[ir.ExternalAuth] = field(default_factory=list)
+    checks: Checks = field(default_factory=Checks)
+    find: Callable[[str], HTTPFilter | None] = lambda _name: None
+
+
+@dataclass(frozen=True, slots=True)
+class FilterKind:
+    """A type of filter.
+
+    Attributes:
+        content: attribute of `RouteFilter` that has its content.
+        field: the same in the API.
+        translate: makes IR of the content at a field; nothing where the filter has no effect.
+        owners: kinds of objects whose rules and backendRefs may have it.
+        in_backends: it may stand in a backendRef.
+        several: a list may have more than one.
+        answers: it answers in place of a backend.
+    """
+
+    content: str
+    field: str
+    translate: Callable[[Any, str, FilterContext], tuple[ir.Filter, ...]]
+    owners: frozenset[str] = frozenset({"HTTPRoute", "GRPCRoute"})
+    in_backends: bool = True
+    several: bool = False
+    answers: bool = False
+
+
+#: Owners of filters that act on requests of HTTP alone.
+OF_HTTP = frozenset({"HTTPRoute"})

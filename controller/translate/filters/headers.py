@@ -1,0 +1,81 @@
+"""Edits of header fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sluicegate import ir
+
+from ...api import HeaderFilter
+from ...api.route import HeaderNameValue
+from ..unsupported import Unsupported
+from ..values import header_value_error, is_token
+from .context import FilterContext
+
+#: Fields that belong to the connection or to message framing: the gateway writes them itself (RFC 9110, 7.6.1).
+MANAGED_FIELDS = frozenset(
+    {
+        "connection",
+        "content-length",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+
+def request_headers(modifier: HeaderFilter, field: str, context: FilterContext) -> tuple[ir.Filter, ...]:
+    """A `RequestHeaderModifier`."""
+    edit = _edit(modifier, field, context)
+    return (ir.RequestHeaders(set=edit.set, add=edit.add, remove=edit.remove),)
+
+
+def response_headers(modifier: HeaderFilter, field: str, context: FilterContext) -> tuple[ir.Filter, ...]:
+    """A `ResponseHeaderModifier`."""
+    edit = _edit(modifier, field, context)
+    return (ir.ResponseHeaders(set=edit.set, add=edit.add, remove=edit.remove),)
+
+
+def _edit(edit: HeaderFilter, field: str, context: FilterContext) -> ir.HeaderEdit:
+    """Check names and values."""
+    remove = tuple(
+        name for index, name in enumerate(edit.remove) if _usable_name(name, f"{field}.remove[{index}]", context)
+    )
+    actions = [item.name.lower() for item in (*edit.set, *edit.add)] + [name.lower() for name in edit.remove]
+    repeated = sorted({name for name in actions if actions.count(name) > 1})
+    if repeated:
+        message = f"several actions for {', '.join(repeated)}: set, add and remove are applied in this order"
+        context.diagnostics.warning(
+            f"{context.path}.{field}", "repeated-header", message, "keep one action for each header"
+        )
+    return ir.HeaderEdit(
+        set=header_values(edit.set, f"{field}.set", context),
+        add=header_values(edit.add, f"{field}.add", context),
+        remove=remove,
+    )
+
+
+def header_values(items: Sequence[HeaderNameValue], field: str, context: FilterContext) -> tuple[ir.HeaderValue, ...]:
+    """Fields with usable names and values; of equivalent names the first one counts (`HTTPHeader.name`)."""
+    found: dict[str, ir.HeaderValue] = {}
+    for index, item in enumerate(items):
+        place = f"{field}[{index}]"
+        error = header_value_error(item.value)
+        if error is not None:
+            raise Unsupported(f"{place}.value", f"the value of {item.name!r} {error}", "use printable characters")
+        if _usable_name(item.name, f"{place}.name", context):
+            found.setdefault(item.name.lower(), ir.HeaderValue(name=item.name, value=item.value))
+    return tuple(found.values())
+
+
+def _usable_name(name: str, field: str, context: FilterContext) -> bool:
+    if not is_token(name):
+        raise Unsupported(field, f"{name!r} is not a header name", "use letters, digits and -")
+    if name.lower() in MANAGED_FIELDS:
+        message = f"{name} belongs to the connection: the gateway writes it itself and ignores this entry"
+        context.diagnostics.warning(f"{context.path}.{field}", "managed-header", message, "remove the entry")
+        return False
+    return True
