@@ -17,7 +17,7 @@ from sluicegate.words import kind_of
 
 from ... import caught
 from ...api import Diagnostic, Origin
-from . import shapes
+from . import lists, shapes
 from .content import Content
 from .json_text import JsonError, read_values
 from .loader import MAX_DEPTH, Loaded, YamlError, field_lines, load
@@ -147,7 +147,7 @@ def parse(text: str, *, as_json: bool = False, defaults: Mapping[str, str] = _NO
         return Part((), (_too_large("", first, text),), text)
     try:
         known = shapes.read(text)
-        loaded = Loaded(known) if known is not None else load(_without_directives(text))
+        loaded = Loaded(known) if known is not None else lists.read(text) or load(_without_directives(text))
         _check_text(text, loaded.value)
     except Exception as error:  # an odd part of a file must not cost the rest
         return Part((), (_no_yaml(text, error, first),), text)

@@ -33,9 +33,11 @@ WORDS = frozenset(
     for word in ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
     for form in (word, word.capitalize(), word.upper())
 )
+#: Texts that begin with a digit: a UUID, an address of IPv4.
+_NUMBERS = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9]{1,3}(?:[.][0-9]{1,3}){3}"
 #: A text that is taken out, with the space before it and its quotes: whether it has such makes no difference.
 _TEXT = re.compile(
-    rf' "?((?<=[:-] )(?!(?:{"|".join(sorted(WORDS))})$)[A-Za-z/][A-Za-z0-9/._-]{{0,511}}$'
+    rf' "?((?<=[:-] )(?:(?!(?:{"|".join(sorted(WORDS))})$)[A-Za-z/][A-Za-z0-9/._-]{{0,511}}|{_NUMBERS})$'
     r'|(?<=[:-] ")[ !#-\[\]-~]{0,511}(?="$))"?',
     re.MULTILINE,
 )
