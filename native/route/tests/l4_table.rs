@@ -91,7 +91,8 @@ fn connections_and_datagrams_are_decided_by_socket_name_and_weight() {
         let text = |value: &str| if value.is_empty() { Value::Null } else { json!(value) };
         let outcome = if reason == "forwarded" { "forward" } else { "close" };
         let expected = json!({"outcome": outcome, "status": 0, "reason": reason, "listener": text(listener), "rule": text(rule),
-            "match": null, "backend": backend, "endpoints": endpoints, "request": null, "mirrors": [], "response": null});
+            "match": null, "backend": backend, "endpoints": endpoints, "request": null, "mirrors": [], "response": null,
+            "policies": []});
         assert_eq!(decide(&table, request.clone()), expected, "{request}");
     }
 }

@@ -21,7 +21,7 @@ struct List {
 #[derive(Debug, Default)]
 pub(super) struct Lists {
     numbers: AHashMap<Vec<String>, ListNumber>,
-    lists: AHashMap<ListNumber, List>,
+    by_number: AHashMap<ListNumber, List>,
     last: ListNumber,
     /// Lists by the policies in them.
     naming: AHashMap<String, AHashSet<ListNumber>>,
@@ -44,7 +44,7 @@ impl Lists {
             Some(number) => *number,
             None => self.add(names),
         };
-        if let Some(list) = self.lists.get_mut(&number) {
+        if let Some(list) = self.by_number.get_mut(&number) {
             for listener in listeners {
                 let listener: Arc<str> = Arc::from(listener.as_str());
                 let rules = list.rules.entry(Arc::clone(&listener)).or_default();
@@ -61,7 +61,7 @@ impl Lists {
     fn add(&mut self, names: &[String]) -> ListNumber {
         self.last += 1;
         self.numbers.insert(names.to_vec(), self.last);
-        self.lists.insert(self.last, List { names: names.to_vec(), rules: AHashMap::new() });
+        self.by_number.insert(self.last, List { names: names.to_vec(), rules: AHashMap::new() });
         for name in names {
             self.naming.entry(name.clone()).or_default().insert(self.last);
         }
@@ -70,7 +70,7 @@ impl Lists {
 
     /// A rule of these listeners names the list no longer.
     pub(super) fn release(&mut self, number: ListNumber, listeners: &[String]) {
-        let Some(list) = self.lists.get_mut(&number) else {
+        let Some(list) = self.by_number.get_mut(&number) else {
             return;
         };
         for listener in listeners {
@@ -121,13 +121,13 @@ impl Lists {
             let joins = Arc::make_mut(self.joins.entry(Arc::clone(id)).or_default());
             joins.put_own(&named, place_of(listener));
             for number in below {
-                joins.put(number, &named, &list_of(&self.lists, number, policies), place_of(listener));
+                joins.put(number, &named, &list_of(&self.by_number, number, policies), place_of(listener));
             }
         }
         for number in touched {
             let at: Vec<Arc<str>> =
-                self.lists.get(&number).into_iter().flat_map(|list| list.rules.keys().cloned()).collect();
-            let list = list_of(&self.lists, number, policies);
+                self.by_number.get(&number).into_iter().flat_map(|list| list.rules.keys().cloned()).collect();
+            let list = list_of(&self.by_number, number, policies);
             for id in at.iter().filter(|id| !touched_listeners.contains(*id)) {
                 let Some(listener) = listeners.get(id) else { continue };
                 let joins = Arc::make_mut(self.joins.entry(Arc::clone(id)).or_default());
@@ -138,7 +138,7 @@ impl Lists {
 
     /// Forget a list where no rule of a listener names it any more, and altogether where none of any does.
     fn drop_unused(&mut self, number: ListNumber) {
-        let Some(list) = self.lists.get_mut(&number) else {
+        let Some(list) = self.by_number.get_mut(&number) else {
             return;
         };
         let unused: Vec<Arc<str>> =
@@ -156,7 +156,7 @@ impl Lists {
             }
         }
         if list.rules.is_empty()
-            && let Some(list) = self.lists.remove(&number)
+            && let Some(list) = self.by_number.remove(&number)
         {
             self.numbers.remove(&list.names);
             for name in &list.names {
