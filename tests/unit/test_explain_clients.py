@@ -212,3 +212,25 @@ def test_a_gateway_that_is_refused_is_told(tmp_path: Path, explain: Explain) -> 
 
 def test_connections_name_what_the_client_sends() -> None:
     assert parse_request("tls://A.test:8443", server_name="") == Connection(protocol="tls", port=8443)
+
+
+@pytest.mark.parametrize(
+    ("header", "answer"),
+    [
+        ("x-user: anna", "sent as"),
+        ("connection: close", "sent as"),
+        ("x-user : anna", "400 (bad_request)"),
+        ("x user: anna", "400 (bad_request)"),
+        ("x-user: \nanna", "400 (bad_request)"),
+        ("content-length: many", "400 (bad_request)"),
+        ("transfer-encoding: gzip", "501 (unsupported_transfer_coding)"),
+        ("expect: more", "417 (expectation_failed)"),
+        ("connection: " + ",".join(f"x-{number}" for number in range(33)), "431 (headers_too_large)"),
+    ],
+)
+def test_heads_that_the_wire_refuses(folder: Path, explain: Explain, header: str, answer: str) -> None:
+    _, text = explain(folder, "-r", "http://shop.test/cart", "-H", header)
+    assert answer in text
+    assert "connection: close" not in text
+    status, text = explain(folder, "-r", "http://shop.test/cart", "-H", "host: a.test", "-H", "Host: b.test")
+    assert (status, "400 (bad_request)" in text) == (1, True), text

@@ -53,7 +53,7 @@ def _field(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
         raise RequestError(f"{text!r} is no header: write one as 'x-user: anna'")
-    return name, value.strip()
+    return name, value.strip(" \t")
 
 
 def _port(text: str | None) -> int | None:
