@@ -443,8 +443,8 @@ ENTRIES = (
     {"bind_port": 8080, "address": "::1"},
     {"bind_port": 8080, "address": "10.9.9.9"},
     {"bind_port": 8443},
-    {"bind_port": 8443, "sni": "a.test"},
-    {"bind_port": 8443, "sni": "b.a.test"},
+    *({"bind_port": 8443, "sni": "a.test"} for _ in range(4)),
+    *({"bind_port": 8443, "sni": "b.a.test"} for _ in range(4)),
     {"bind_port": 8443, "sni": "x.test"},
     {"bind_port": 8443, "sni": "B.A.test", "address": "127.0.0.1"},
     {"bind_port": 8443, "sni": "other.example"},
@@ -491,6 +491,10 @@ REFUSED_FIELDS = (
     ("Connection", ",".join(f"n{number}" for number in range(33))),
     ("Expect", "more"),
     ("transfer-encoding", "br"),
+)
+#: Asked of every table: they are too rare to be drawn in each run.
+REFUSED_REQUESTS = tuple(
+    Request(bind_port=8080, method="GET", authority="a.test", target="/", headers=(field,)) for field in REFUSED_FIELDS
 )
 odd_fields = st.one_of(st.sampled_from(ODD_FIELDS), st.sampled_from(REFUSED_FIELDS))
 sent_fields = st.sampled_from(range(16)).flatmap(lambda number: usual_fields if number else odd_fields)

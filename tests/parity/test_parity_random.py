@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from parity_builds import BUILDS, agree, open_all
-from parity_strategies import connections, l4_tables, requests, tables
+from parity_strategies import REFUSED_REQUESTS, connections, l4_tables, requests, tables
 
 from sluicegate.reference import Connection, Request
 
@@ -73,7 +73,7 @@ def test_builds_agree(run: int, with_filters: bool) -> None:
     @given(table=tables(with_filters=with_filters), sent=requests(SIZE))
     def check(table: bytes, sent: list[Request]) -> None:
         opened = open_all(table)
-        for request in sent:
+        for request in (*sent, *REFUSED_REQUESTS):
             seen[agree(table, opened, request).reason] += 1
 
     check()
