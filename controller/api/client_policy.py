@@ -14,9 +14,16 @@ class ClientBody(PolicyStanza, frozen=True, kw_only=True):
     max_size: str | int = ""
 
 
+class ClientAddress(PolicyStanza, frozen=True, kw_only=True):
+    """`ClientPolicy.spec.clientAddress`; `trusted_proxies`: CIDR blocks."""
+
+    trusted_proxies: tuple[str, ...] = ()
+
+
 class ClientPolicySpec(PolicySpec, frozen=True, kw_only=True):
     """`ClientPolicy.spec`."""
 
+    client_address: ClientAddress | None = None
     body: ClientBody | None = None
 
 

@@ -27,6 +27,7 @@ _SERVICES = st.builds(
 
 #: From what all stanzas have to a strategy for one of each kind.
 STANZAS: tuple[Callable[[dict[str, Any]], st.SearchStrategy[ir.StanzaBase]], ...] = (
+    lambda head: st.builds(ir.ClientAddress, **head, trusted_proxies=st.sampled_from(((), ("10.0.0.0/8",)))),
     lambda head: st.builds(ir.ClientBody, **head, max_bytes=st.sampled_from((0, 4, 5, 100))),
     lambda head: st.builds(ir.ExternalAuth, **head, service=_SERVICES),
 )
@@ -60,13 +61,15 @@ def _stanzas(draw: st.DrawFn) -> list[ir.StanzaBase]:
 
 
 #: The kinds of `STANZAS`, in their order.
-KINDS: tuple[type[ir.StanzaBase], ...] = (ir.ClientBody, ir.ExternalAuth)
+KINDS: tuple[type[ir.StanzaBase], ...] = (ir.ClientAddress, ir.ClientBody, ir.ExternalAuth)
 
 
 def _named(draw: st.DrawFn, stanzas: list[ir.StanzaBase], *, many: bool) -> tuple[str, ...]:
     """What a listener or a rule names: of each stanza one at most, but a listener several that tighten."""
     names: list[str] = []
     for kind in KINDS:
+        if not many and "http_rule" not in kind.acts_on:
+            continue
         own = [item.id for item in stanzas if type(item) is kind]
         most = 2 if many and kind.tightens else 1
         names += draw(st.lists(st.sampled_from(own), max_size=most, unique=True)) if own else []

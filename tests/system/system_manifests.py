@@ -117,3 +117,18 @@ def backend_tls_policy(name: str, service_name: str, hostname: str, authority: s
             },
         },
     }
+
+
+def target(kind: str, name: str, section: str = "", group: str = "gateway.networking.k8s.io") -> Manifest:
+    """One of a policy's `targetRefs`."""
+    return {"group": group, "kind": kind, "name": name, **({"sectionName": section} if section else {})}
+
+
+def policy(kind: str, name: str, *targets: Manifest, **spec: Any) -> Manifest:
+    """A policy of ours."""
+    return {
+        "apiVersion": "sluicegate.dev/v1alpha1",
+        "kind": kind,
+        "metadata": metadata(name),
+        "spec": {"targetRefs": list(targets), **spec},
+    }

@@ -263,3 +263,42 @@ def test_version() -> None:
         [sys.executable, "-m", "sluicegate", "--version"], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == sluicegate.__version__
+
+
+POLICY = """
+---
+apiVersion: sluicegate.dev/v1alpha1
+kind: ClientPolicy
+metadata: {name: small}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: shop}]
+  body: {maxSize: 10}
+"""
+
+
+def test_what_policies_say(tmp_path: Path) -> None:
+    (tmp_path / "all.yaml").write_text(MANIFESTS + POLICY)
+    routes = sluicegate.load(tmp_path)
+    for length, reason, verdict in (("10", "forwarded", "pass"), ("11", "body_too_large", "deny")):
+        decision = routes.decide("POST http://shop.test/cart", {"content-length": length}, client="203.0.113.7")
+        assert decision.reason == reason
+        assert decision.policies == (
+            sluicegate.PolicyVerdict(
+                kind="ClientPolicy", stanza="body", policy="ClientPolicy/default/small", verdict=verdict
+            ),
+        )
+
+
+@pytest.mark.parametrize(
+    ("client", "identity", "wrong"),
+    [
+        ("203.0.113.777", None, "'203.0.113.777' is no IP address"),
+        (None, "anna", "'anna' is nobody"),
+        (None, "magic:anna", "'magic:anna' is nobody"),
+        (None, "jwt:{sub}", "are no claims"),
+    ],
+)
+def test_nobody_asks_like_this(tmp_path: Path, client: str | None, identity: str | None, wrong: str) -> None:
+    (tmp_path / "all.yaml").write_text(MANIFESTS)
+    with pytest.raises(RequestError, match=wrong):
+        sluicegate.load(tmp_path).decide("http://shop.test/", client=client, identity=identity)

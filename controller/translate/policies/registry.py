@@ -64,7 +64,7 @@ POLICIES: tuple[PolicyKind, ...] = (
         targets=ROUTED,
         sections=ROUTED,
         judge=judge_client,
-        stanzas=("body",),
+        stanzas=("clientAddress", "body"),
         inherited=True,
     ),
 )

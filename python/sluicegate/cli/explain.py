@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from sluicegate.processes.settings import Settings
 from sluicegate.testing.decision import Decision
 from sluicegate.testing.offline import load_offline
-from sluicegate.testing.request import Connection, Request, RequestError, parse_request
+from sluicegate.testing.request import Connection, Request, RequestError, from_client, parse_request
 from sluicegate.testing.table import Table
 from sluicegate.words import one_line
 
@@ -35,6 +35,7 @@ def _run(given: argparse.Namespace) -> int:
         asked = parse_request(
             given.request, [_field(item) for item in given.header or ()], _port(given.port), given.sni
         )
+        asked = from_client(asked, given.client, given.identity)
         settings = settings_of(given)
     except (ValueError, OSError) as error:
         return refuse(str(error))
@@ -150,6 +151,14 @@ COMMAND = Command(
         ),
         Option(("--header", "-H"), "A header field.", "none", "'NAME: VALUE'", repeats=True),
         Option(("--sni",), "Server name of the TLS handshake; empty: the client sends none.", "the URL's host", "NAME"),
+        Option(("--from",), "Address of who asks, for policies.", "nobody can say", "ADDRESS", name="client"),
+        Option(
+            ("--as",),
+            'Who asks, as if they had proved it: jwt:{"sub": "anna"}, apiKey:shop, basic:anna.',
+            "the header fields have to show it",
+            "PROOF:WHO",
+            name="identity",
+        ),
         Option(("--port",), "Port that the client connects to.", "the URL's", "NUMBER"),
         setting(Settings, "port_offset", "As the gateway has it: the URL may be one that serve printed.", "NUMBER"),
         CONTROLLER_NAME,

@@ -260,7 +260,7 @@ def _joined(
         names: tuple(
             policy
             for policy in join(above, (policies[name] for name in names if name in policies))
-            if place in policy.acts_on
+            if policy.holds_below(place)
         )
         for names in named
     }

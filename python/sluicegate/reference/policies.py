@@ -107,6 +107,11 @@ def spelling(name: str) -> str:
     return "".join(chr(octet) if octet in _PLAIN else "-" for octet in octets)
 
 
+def _address(_: ir.ClientAddress, __: Facts, ___: Passage) -> Verdict:
+    """Who asks is found out on the wire."""
+    return "pass"
+
+
 def _body(policy: ir.ClientBody, facts: Facts, _: Passage) -> Verdict:
     too_large = policy.max_bytes and facts.body_length is not None and facts.body_length > policy.max_bytes
     return Denial("body_too_large", 413) if too_large else "pass"
@@ -117,6 +122,7 @@ def _asked(_policy: ir.StanzaBase, _facts: Facts, _passage: Passage) -> Verdict:
 
 
 _JUDGES: dict[type[ir.StanzaBase], Callable[[Any, Facts, Passage], Verdict]] = {
+    ir.ClientAddress: _address,
     ir.ClientBody: _body,
     ir.ExternalAuth: _asked,
 }

@@ -13,7 +13,7 @@ from sluicegate.processes.settings import MAX_PORT_OFFSET
 from .arguments import MAX_ENTROPY, one_of, path_names, question, text, whole_number
 from .decision import Answer, Decision, Forwarded, Outcome, PolicyVerdict, Reason, WeightedBackend
 from .offline import Offline, load_offline
-from .request import Connection, Headers, Request, RequestError, parse_request
+from .request import Connection, Headers, Identity, Request, RequestError, from_client, parse_request
 from .table import Table
 
 #: What `import sluicegate` offers; docs/library.md describes it.
@@ -25,6 +25,7 @@ __all__ = [
     "Diagnostic",
     "Forwarded",
     "Headers",
+    "Identity",
     "Outcome",
     "PathNormalization",
     "PolicyVerdict",
@@ -58,6 +59,8 @@ class Routes:
         *,
         server_name: str | None = None,
         entropy: int = 0,
+        client: str | None = None,
+        identity: str | None = None,
     ) -> Decision:
         """Say what the gateway does with a request or a connection.
 
@@ -69,15 +72,23 @@ class Routes:
                 None: the URL's host.
             entropy: stands for the random numbers that weights are drawn by, from 0 to 2^64 - 1; every value is a
                 possible one.
+            client: the address of who asks, for policies; None: nobody can say.
+            identity: who asks, as if they had proved it, such as `jwt:{"sub": "anna"}` or `basic:anna`; None: the
+                fields have to show it.
 
         Raises:
-            RequestError: the request is none, or `entropy` no such number.
+            RequestError: the request is none, `entropy` no such number, or `client` or `identity` nobody.
         """
         try:
             number = whole_number("entropy", entropy, 0, MAX_ENTROPY)
             if isinstance(request, (Request, Connection)):
-                return self._table.decide(question(request), number)
-            asked = parse_request(text("request", request), headers, server_name=server_name)
+                asked = question(request)
+            else:
+                asked = parse_request(text("request", request), headers, server_name=server_name)
+            for name, value in (("client", client), ("identity", identity)):
+                if value is not None:
+                    text(name, value)
+            asked = from_client(asked, client, identity)
         except ValueError as error:
             raise RequestError(str(error)) from None
         return self._table.decide(asked, number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -13,6 +13,9 @@ from .arguments import MAX_PORT, pairs, whole_number
 from .arguments import text as sendable
 
 Headers = Mapping[str, str] | Sequence[tuple[str, str]]
+
+#: How somebody may have proved who they are.
+Proof = Literal["certificate", "apiKey", "jwt", "basic", "external"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 #: Short forms: what calls of gRPC and WebSockets go over.
@@ -34,6 +37,22 @@ class RequestError(ValueError):
     """A request that cannot be understood; the message says how one is written."""
 
 
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks, as if they had proved it.
+
+    Attributes:
+        proof: how.
+        user: name, subject, or id of the client.
+        claims: of a token.
+        scopes: of a token.
+    """
+
+    proof: Proof
+    user: str = ""
+    claims: dict[str, Any] = msgspec.field(default_factory=dict)
+    scopes: tuple[str, ...] = ()
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="request"):
     """A request to decide on.
 
@@ -45,6 +64,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
         target: path and query.
         headers: name and value, in order; without `Host`.
         server_name: of the ClientHello (SNI), for `https`; None: the client sends none.
+        client: the address of who asks, for policies; None: nobody can say.
+        identity: who asks, as if they had proved it; None: the fields have to show it.
     """
 
     method: str
@@ -54,6 +75,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     target: str
     headers: tuple[tuple[str, str], ...] = ()
     server_name: str | None = None
+    client: str | None = None
+    identity: Identity | None = None
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="connection"):
@@ -63,11 +86,13 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
         protocol: `tls`, `tcp` or `udp`.
         port: that the client connects to, as for a `Request`.
         server_name: of the ClientHello (SNI), for `tls`; None: the client sends none.
+        client: as of a `Request`.
     """
 
     protocol: Literal["tls", "tcp", "udp"]
     port: int
     server_name: str | None = None
+    client: str | None = None
 
 
 def parse_request(
@@ -110,6 +135,51 @@ def parse_request(
         implied = _FIELDS["grpc" if wanted == "POST" else "ws"]
         fields = (*(item for item in implied if not _has(fields, item[0])), *fields)
     return _request(method, url, fields, port, server_name)
+
+
+def from_client(asked: Request | Connection, client: str | None, identity: str | None) -> Request | Connection:
+    """The same request, from somebody.
+
+    Args:
+        asked: a request or a connection.
+        client: an IP address.
+        identity: how who asks proved it, and who it is: `jwt:{"sub": "anna"}`, `apiKey:shop`, `basic:anna`.
+
+    Raises:
+        RequestError: one of them is none.
+    """
+    if client is not None:
+        try:
+            client = str(ipaddress.ip_address(client))
+        except ValueError:
+            raise RequestError(f"{client!r} is no IP address: write one as 203.0.113.7") from None
+        asked = msgspec.structs.replace(asked, client=client)
+    if identity is None:
+        return asked
+    if isinstance(asked, Connection):
+        raise RequestError("a connection has nobody who proved who they are")
+    return msgspec.structs.replace(asked, identity=parse_identity(identity))
+
+
+def parse_identity(text: str) -> Identity:
+    """Read an identity such as `jwt:{"sub": "anna", "scope": "read write"}` or `basic:anna`.
+
+    Raises:
+        RequestError: it is none.
+    """
+    proof, colon, who = text.partition(":")
+    known = get_args(Proof)
+    if not colon or proof not in known:
+        raise RequestError(f"{text!r} is nobody: write one of {', '.join(known)}, a colon, and a name or claims")
+    if not who.lstrip().startswith("{"):
+        return Identity(proof=proof, user=who)  # type: ignore[arg-type] # one of them
+    try:
+        claims = msgspec.json.decode(who, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise RequestError(f"{who!r} are no claims: {error}") from None
+    scope = claims.get("scope", "")
+    scopes = tuple(scope.split()) if isinstance(scope, str) else ()
+    return Identity(proof=proof, user=str(claims.get("sub", "")), claims=claims, scopes=scopes)  # type: ignore[arg-type]
 
 
 def _has(fields: Sequence[tuple[str, str]], name: str) -> bool:

@@ -86,6 +86,8 @@ class Table:
         listener = next(iter(self.listeners_at(request)), None)
         bind_port = listener.bind_port if listener is not None else request.port
         document: dict[str, Any] = {"bind_port": bind_port, "sni": request.server_name, "entropy": entropy}
+        if request.client is not None:
+            document["from"] = request.client
         if isinstance(request, Connection):
             document["transport"] = "udp" if request.protocol == "udp" else "tcp"
             return msgspec.json.encode(document)
@@ -97,4 +99,6 @@ class Table:
             "path_normalization": self._path_normalization,
             "headers": request.headers,
         }
+        if request.identity is not None:
+            document["identity"] = request.identity
         return msgspec.json.encode(document)

@@ -5,14 +5,14 @@ use crate::error::ErrorCode;
 use crate::io::Reset;
 use crate::io::watchdog::Watchdog;
 use crate::message::client::Client;
-use crate::policy::{Chain, Gate, Outcome, Step};
+use crate::policy::{Chain, Denial, Gate, Outcome, Step};
 use crate::worker::{Generation, Worker};
 use bytes::Bytes;
 use codec::Buffer;
 use h2::client::SendRequest;
 use http::Request;
 use route::ir::Transport;
-use route::policy::BodyLimit;
+use route::policy::{BodyLimit, Passage, Removal};
 use route::table::{NoTags, SocketKey, State};
 use serde_json::json;
 use std::cell::RefCell;
@@ -183,6 +183,46 @@ fn http1_requests_are_denied_after_a_wait() {
             assert_eq!((received.matches("HTTP/1.1 413").count(), asked.len()), (answers, 0), "{received}");
             assert_eq!(received.matches("connection: close").count(), 1, "{received}");
         }
+    });
+}
+
+/// What a step has found out goes to the backend in place of what the client said, and to the client.
+#[test]
+fn what_was_found_goes_on_behind_the_wait() {
+    run(async {
+        let found = Passage {
+            forward: vec![("x".into(), b"found".to_vec())],
+            respond: vec![("y".into(), b"added".to_vec())],
+            removed: vec![Removal::Field("X".into())],
+            ..Passage::default()
+        };
+        let gate = Gate::finding(Outcome::Pass, found);
+        let sent = "GET /a HTTP/1.1\r\nHost: a.test\r\nx: 1\r\nX: 2\r\nConnection: close\r\n\r\n";
+        let (received, asked) = over_http1(vec![Step::Gate(gate.clone())], &[gate], &[(0, sent)]).await;
+        assert_eq!(asked, ["GET /a x=found "]);
+        assert!(received.contains("\r\ny: added\r\n"), "{received}");
+    });
+}
+
+/// Who was asked may say what the client is told.
+#[test]
+fn a_denial_may_have_its_own_answer() {
+    run(async {
+        let denial = Denial {
+            status: Some(302),
+            fields: vec![("location".into(), b"https://sign.in/".to_vec())],
+            body: Some(b"elsewhere".to_vec()),
+            ..ErrorCode::BodyTooLarge.into()
+        };
+        let gate = Gate::new(Outcome::deny(denial));
+        let sent = "GET /a HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n";
+        let (received, asked) = over_http1(vec![Step::Gate(gate.clone())], &[gate], &[(0, sent)]).await;
+        assert!(asked.is_empty());
+        assert!(received.starts_with("HTTP/1.1 302 "), "{received}");
+        assert!(
+            received.contains("\r\nlocation: https://sign.in/\r\n") && received.ends_with("\r\n\r\nelsewhere"),
+            "{received}"
+        );
     });
 }
 

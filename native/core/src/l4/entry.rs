@@ -6,7 +6,7 @@ use crate::observe::l4::{L4Reason, L4Record};
 use crate::worker::Worker;
 use route::table::{Backend, Endpoint};
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -63,6 +63,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Who asks.
+    pub fn address(&self) -> IpAddr {
+        self.client.ip().to_canonical()
+    }
+
     pub fn begin(worker: Rc<Worker>, client: SocketAddr, carriage: Carriage) -> Self {
         Self {
             worker,

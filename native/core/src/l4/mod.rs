@@ -22,10 +22,12 @@ pub use tcp::{Https, serve_tcp, serve_tls};
 pub use udp::{Datagrams, serve as serve_udp};
 
 use crate::observe::l4::{L4Reason, L4Series};
+use crate::policy::Chain;
 use crate::upstream::TlsTarget;
 use crate::worker::{Generation, Worker};
 use entry::Entry;
 use route::ir;
+use route::policy::ConnectionFacts;
 use route::resolve::{L4Routed, Picked, may_speak_tls, pick_l4, route_l4};
 use route::table::{Backend, L4Rule, Socket};
 use std::rc::Rc;
@@ -60,6 +62,18 @@ fn choose(
         L4Routed::Found(listener, found) => (listener, found),
     };
     entry.listener = Some(listener.id().into());
+    if let Some(joined) = listener.policies_of_l4(&found.rule) {
+        // Never a connection without its policies.
+        let chain = joined.kept.get::<Chain>().ok_or(L4Reason::PolicyInvalid)?;
+        chain.admit_connection(&ConnectionFacts {
+            address: Some(entry.address()),
+            sni,
+            listener: listener.id(),
+            route: &found.rule.ir.route,
+            rule: &found.rule.ir.id,
+            rule_uid: found.rule.uid,
+        })?;
+    }
     let backend = match pick_l4(
         &generation.table,
         listener,

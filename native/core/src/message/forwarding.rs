@@ -2,6 +2,7 @@
 
 use super::client::Client;
 use codec::{Field, is_forwarding_name, push_field};
+use route::policy::Networks;
 use smallvec::SmallVec;
 use std::net::IpAddr;
 
@@ -12,6 +13,8 @@ pub struct ForwardingFields<'b> {
     pub forwarded_for: SmallVec<[&'b [u8]; 2]>,
     pub proto: Option<&'b [u8]>,
     pub host: Option<&'b [u8]>,
+    /// Whether the client is a proxy whose word counts; `None`: as the settings have it.
+    pub believed: Option<bool>,
 }
 
 impl Client {
@@ -20,7 +23,7 @@ impl Client {
     /// instead of ours.
     pub fn push_forwarding(&self, out: &mut Vec<u8>, sent: &ForwardingFields<'_>, authority: &[u8], set: &[Field<'_>]) {
         let nothing = ForwardingFields::default();
-        let sent = if self.trusted { sent } else { &nothing };
+        let sent = if sent.believed.unwrap_or(self.trusted) { sent } else { &nothing };
         let is_set = |name: &str| set.iter().any(|field| field.name.eq_ignore_ascii_case(name.as_bytes()));
         if !is_set("x-forwarded-for") {
             out.extend_from_slice(b"x-forwarded-for: ");
@@ -40,15 +43,28 @@ impl Client {
     }
 
     /// Who asks, for policies: the peer, or whom a trusted proxy names. `None`: it names nobody that could be read, so nobody
-    /// can say.
-    pub fn asking(&self, fields: &[Field<'_>]) -> Option<IpAddr> {
+    /// can say. `proxies`: whose word counts, in place of those of the settings.
+    pub fn asking(&self, fields: &[Field<'_>], proxies: Option<&Networks>) -> Option<IpAddr> {
         let named = || fields.iter().any(|field| field.name.eq_ignore_ascii_case(b"x-forwarded-for"));
-        if self.trusted && named() { self.origin(fields) } else { Some(self.address) }
+        if self.is_believed(proxies) && named() { self.origin(fields, proxies) } else { Some(self.address) }
+    }
+
+    /// Whether the peer is a proxy whose word counts.
+    pub fn is_believed(&self, proxies: Option<&Networks>) -> bool {
+        proxies.map_or(self.trusted, |proxies| proxies.contains(self.address))
+    }
+
+    /// Whether an address is that of such a proxy.
+    fn believes(&self, address: IpAddr, proxies: Option<&Networks>) -> bool {
+        match proxies {
+            Some(proxies) => proxies.contains(address),
+            None => self.worker.settings().trusts(address),
+        }
     }
 
     /// Whom the peer asks for, where that is a trusted proxy: the last of those it names that is none.
-    pub fn origin(&self, fields: &[Field<'_>]) -> Option<IpAddr> {
-        if !self.trusted {
+    pub fn origin(&self, fields: &[Field<'_>], proxies: Option<&Networks>) -> Option<IpAddr> {
+        if !self.is_believed(proxies) {
             return None;
         }
         let lists = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(b"x-forwarded-for"));
@@ -63,7 +79,7 @@ impl Client {
             };
             let address = address.to_canonical();
             origin = Some(address);
-            if !self.worker.settings().trusts(address) {
+            if !self.believes(address, proxies) {
                 break;
             }
         }
@@ -97,6 +113,7 @@ mod tests {
     use crate::worker::{Generation, Worker};
     use codec::Field;
     use route::ir::Transport;
+    use route::policy::Networks;
     use route::table::SocketKey;
 
     const SOCKET: SocketKey = SocketKey { transport: Transport::Tcp, address: None, port: 80 };
@@ -124,7 +141,8 @@ mod tests {
         let sent = [field("X-Forwarded-For", "6.6.6.6"), field("x-forwarded-proto", "https"), field("X-Real-IP", "6")];
         let expected = "x-forwarded-for: 192.0.2.1\r\nx-forwarded-proto: http\r\nx-forwarded-host: asked.test\r\n";
         assert_eq!(written(&client(false), &sent, &[]), expected);
-        assert_eq!(client(false).origin(&sent), None);
+        assert_eq!(client(false).origin(&sent, None), None);
+        assert_eq!(client(false).asking(&sent, None), "192.0.2.1".parse().ok());
     }
 
     #[test]
@@ -167,8 +185,27 @@ mod tests {
             ("203.0.113.9, unknown", None),
             ("", None),
         ] {
-            let origin = client(true).origin(&[field("x-forwarded-for", list)]);
+            let origin = client(true).origin(&[field("x-forwarded-for", list)], None);
             assert_eq!(origin, expected.map(|text| text.parse().unwrap()), "{list}");
+        }
+    }
+
+    /// A policy's proxies stand in place of those of the settings: they are believed, and nobody else is.
+    #[test]
+    fn who_asks_by_the_proxies_of_a_policy() {
+        for (proxies, list, expected) in [
+            (&[][..], "203.0.113.9", Some("192.0.2.1")),
+            (&["198.51.100.0/24"], "203.0.113.9", Some("192.0.2.1")),
+            (&["192.0.2.0/24"], "6.6.6.6, 203.0.113.9", Some("203.0.113.9")),
+            (&["192.0.2.0/24"], "203.0.113.9, 192.0.2.7", Some("203.0.113.9")),
+            (&["192.0.2.0/24"], "203.0.113.9, unknown", None),
+            (&["192.0.2.0/24"], "192.0.2.7", Some("192.0.2.7")),
+        ] {
+            let proxies = Networks::compile(proxies.iter().copied()).unwrap();
+            for trusted in [false, true] {
+                let asking = client(trusted).asking(&[field("x-forwarded-for", list)], Some(&proxies));
+                assert_eq!(asking, expected.map(|text| text.parse().unwrap()), "{proxies:?} {list}");
+            }
         }
     }
 }

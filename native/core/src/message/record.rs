@@ -8,6 +8,7 @@ use crate::error::ErrorCode;
 use crate::observe::access_log::Record;
 use crate::observe::metrics::RouteSeries;
 use codec::Field;
+use route::policy::Networks;
 use route::table::{Endpoint, Listener, Rule, Tag};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -132,6 +133,13 @@ impl<'g> Entry<'g> {
     /// It is over: now, or since that was said first.
     pub fn end(&mut self) -> Instant {
         *self.ended.get_or_insert_with(Instant::now)
+    }
+
+    /// Who asks is found out by other proxies than those of the settings.
+    pub fn origin(&mut self, inbound: &Inbound<'_>, proxies: Option<&Networks>) {
+        if let Some(text) = &mut self.text {
+            text.origin = self.client.origin(&inbound.fields, proxies).map(|address| address.to_string());
+        }
     }
 
     pub fn listener(&mut self, listener: &'g Arc<Listener>) {
@@ -283,7 +291,7 @@ impl Text {
             inbound.fields.iter().find(named).map(|field| text(field.value))
         };
         Self {
-            origin: client.origin(&inbound.fields).map(|address| address.to_string()),
+            origin: client.origin(&inbound.fields, None).map(|address| address.to_string()),
             method: inbound.method.to_owned(),
             authority: text(inbound.authority.unwrap_or_default()),
             path: text(inbound.target),

@@ -30,6 +30,7 @@ reasons! {
     NoListener = "no_listener", "no listener has the server name that the client asked for";
     NoCertificate = "no_certificate", "the listener has no certificate that can be served";
     NoRoute = "no_route", "no route is attached that takes the connection";
+    PolicyInvalid = "policy_invalid", "a policy that holds for the connection cannot be honoured";
     NoBackend = "no_backend", "the rule has no backend with a weight";
     BackendInvalid = "backend_invalid", "the backend does not exist, or its TLS policy cannot be honoured";
     NoEndpoint = "no_endpoint", "the backend has no ready endpoint";

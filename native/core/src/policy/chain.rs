@@ -2,8 +2,9 @@
 
 use super::{Denial, Outcome, Pending, Running, Step, StepResult};
 use crate::error::ErrorCode;
+use crate::observe::l4::L4Reason;
 use codec::Field;
-use route::policy::{BodyLimit, Facts, OwnedFields, Passage};
+use route::policy::{BodyLimit, ConnectionFacts, Facts, Networks, OwnedFields, Passage};
 use route::table::{EditedFields, Joined, Table};
 
 /// The steps of a request.
@@ -54,6 +55,22 @@ impl Chain {
             }
         }
         Admission::Admitted
+    }
+
+    /// Run the steps of a connection, or of the datagrams of one client.
+    ///
+    /// # Errors
+    /// One of them refuses it.
+    pub fn admit_connection(&self, facts: &ConnectionFacts<'_>) -> Result<(), L4Reason> {
+        if self.invalid {
+            return Err(L4Reason::PolicyInvalid);
+        }
+        self.steps.iter().try_for_each(|step| step.admit_connection(facts))
+    }
+
+    /// Proxies whose word about client addresses counts, in place of those of the settings.
+    pub fn trusted_proxies(&self) -> Option<&Networks> {
+        self.steps.iter().find_map(Step::trusted_proxies)
     }
 
     /// What the body may have while it streams.

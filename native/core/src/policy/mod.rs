@@ -17,8 +17,11 @@ pub use gate::Gate;
 pub use running::Running;
 
 use crate::error::ErrorCode;
+use crate::observe::l4::L4Reason;
 use external::Ask;
-use route::policy::{self, AnswerField, BodyLimit, Compiled, Facts, Judge, Passage, Reason, Verdict};
+use route::policy::{
+    self, AnswerField, BodyLimit, Compiled, ConnectionFacts, Facts, Judge, Networks, Passage, Reason, Verdict,
+};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -47,6 +50,14 @@ impl From<policy::Denial> for Denial {
             Reason::PolicyInvalid => ErrorCode::PolicyInvalid,
         };
         Self { status: denial.status, fields: denial.fields, ..code.into() }
+    }
+}
+
+/// Why a connection is refused.
+fn reason_of(reason: Reason) -> L4Reason {
+    match reason {
+        // Nothing that is refused for its body has come by a connection that is only passed on.
+        Reason::BodyTooLarge | Reason::PolicyInvalid => L4Reason::PolicyInvalid,
     }
 }
 
@@ -130,7 +141,7 @@ impl Step {
     fn of(policy: &Arc<Compiled>) -> Self {
         match policy.judge {
             Judge::External(_) => Self::External(Arc::clone(policy)),
-            Judge::Nothing | Judge::Invalid | Judge::Body(_) => Self::Judged(Arc::clone(policy)),
+            _ => Self::Judged(Arc::clone(policy)),
         }
     }
 
@@ -148,11 +159,33 @@ impl Step {
                     let ask = Ask::new(service, policy.backends.first().copied(), facts);
                     return StepResult::Wait(Pending::Ask(Box::new(ask)));
                 }
-                Judge::Nothing | Judge::Invalid | Judge::Body(_) => Outcome::deny(ErrorCode::PolicyInvalid),
+                _ => Outcome::deny(ErrorCode::PolicyInvalid),
             },
             #[cfg(test)]
             Self::Gate(gate) => return StepResult::Wait(Pending::Answer(gate.clone().pass())),
         })
+    }
+
+    /// As [`Self::run`], of a connection. Nobody is asked about one.
+    fn admit_connection(&self, facts: &ConnectionFacts<'_>) -> Result<(), L4Reason> {
+        match self {
+            Self::Judged(policy) => match policy.judge_connection(facts) {
+                Verdict::Pass | Verdict::Ask => Ok(()),
+                Verdict::Deny(denial) => Err(reason_of(denial.reason)),
+            },
+            Self::BodyLimit(_) | Self::External(_) => Ok(()),
+            #[cfg(test)]
+            Self::Gate(_) => Ok(()),
+        }
+    }
+
+    fn trusted_proxies(&self) -> Option<&Networks> {
+        match self {
+            Self::Judged(policy) => policy.trusted_proxies(),
+            Self::BodyLimit(_) | Self::External(_) => None,
+            #[cfg(test)]
+            Self::Gate(_) => None,
+        }
     }
 
     /// What it lets a body have while that streams.

@@ -13,7 +13,7 @@ use crate::message::response_filters::ResponseEdits;
 use crate::policy::{Admission, Chain, Denial, Outcome, Pending};
 use crate::worker::Generation;
 use codec::Framing;
-use route::policy::{Facts, Passage};
+use route::policy::{Facts, Networks, Passage};
 use route::resolve::{Action, CorsFields, Refused, Request, Routed, Workspace, cors_response, resolve};
 use route::table::{EditedFields, Listener, RequestHead};
 use std::sync::Arc;
@@ -156,8 +156,12 @@ fn try_admit<'g>(
     };
     let Place { step, outcome, mut passage } = place;
     if let Some(chain) = chain {
+        let proxies = chain.trusted_proxies();
+        if proxies.is_some() {
+            record.origin(inbound, proxies);
+        }
         let admission = match outcome {
-            Outcome::Pass => chain.run(step, &facts(client, inbound, &routed), &mut passage),
+            Outcome::Pass => chain.run(step, &facts(client, inbound, &routed, proxies), &mut passage),
             Outcome::Deny(denial) => Admission::Denied(*denial),
         };
         match admission {
@@ -180,7 +184,12 @@ fn try_admit<'g>(
         let edits = ResponseEdits::of_own_answer(filters, cors_of(&routed)).appending(passage.respond);
         return Ok(Plan::Answer(answer, edits));
     }
-    let mut passed = Passed { passage, body_limit: chain.and_then(Chain::body_limit) };
+    let proxies = chain.and_then(Chain::trusted_proxies);
+    let mut passed = Passed {
+        passage,
+        body_limit: chain.and_then(Chain::body_limit),
+        believed: proxies.map(|_| client.is_believed(proxies)),
+    };
     select(client, generation, inbound, &routed, &mut passed, buffer, record).map(Plan::Forward).map_err(|code| {
         let edits = ResponseEdits::of_rule(filters, cors_of(&routed)).appending(passed.passage.respond);
         Failed { denial: code.into(), edits }
@@ -194,10 +203,15 @@ fn cors_of(routed: &Routed<'_, '_>) -> CorsFields {
 }
 
 /// What policies see of a request.
-fn facts<'r>(client: &'r Client, inbound: &Inbound<'_>, routed: &Routed<'r, 'r>) -> Facts<'r> {
+fn facts<'r>(
+    client: &'r Client,
+    inbound: &Inbound<'_>,
+    routed: &Routed<'r, 'r>,
+    proxies: Option<&Networks>,
+) -> Facts<'r> {
     let Routed { listener, found, head, .. } = routed;
     Facts {
-        address: client.asking(&inbound.fields),
+        address: client.asking(&inbound.fields, proxies),
         method: head.method,
         scheme: client.scheme(),
         host: head.host,

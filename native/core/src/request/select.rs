@@ -23,6 +23,8 @@ use std::borrow::Cow;
 pub struct Passed {
     pub passage: Passage,
     pub body_limit: Option<BodyLimit>,
+    /// Whether the client is a proxy whose word about who asks counts; `None`: as the settings have it.
+    pub believed: Option<bool>,
 }
 
 /// Choose the backend of a request that was admitted, and write what goes there. `buffer` is memory for the head.
@@ -67,12 +69,20 @@ pub fn select<'g>(
         trailers: inbound.accepts_trailers || grpc,
         tls: route.tls.is_some(),
     };
-    let Passed { passage, body_limit } = passed;
+    let Passed { passage, body_limit, believed } = passed;
     let filters = [&rule.filters, &chosen.filters];
     let cors = rule.filters.cors.as_ref().or(chosen.filters.cors.as_ref());
     Ok(Box::new(Forward {
-        outbound: write_outbound(client, parts, *sent_fields, passage, &filters, found.prefix_length, buffer)
-            .map_err(|NoPath| ErrorCode::BadRequest)?,
+        outbound: write_outbound(
+            client,
+            parts,
+            *sent_fields,
+            (passage, *believed),
+            &filters,
+            found.prefix_length,
+            buffer,
+        )
+        .map_err(|NoPath| ErrorCode::BadRequest)?,
         endpoints: backend.selectable(),
         route,
         edits: ResponseEdits::new(filters[0], filters[1], cors.map_or_else(Vec::new, |cors| cors_response(cors, head)))
@@ -109,7 +119,7 @@ fn write_outbound(
     client: &Client,
     parts: Parts<'_>,
     sent_fields: usize,
-    passage: &Passage,
+    (passage, believed): (&Passage, Option<bool>),
     filters: &[&Filters; 2],
     prefix_length: Option<usize>,
     buffer: Vec<u8>,
@@ -117,13 +127,14 @@ fn write_outbound(
     let (sent, set) = parts.fields.split_at(sent_fields);
     if set.is_empty()
         && passage.is_plain()
+        && believed.is_none()
         && filters.iter().all(|filters| filters.request.is_empty() && filters.rewrite.is_none())
     {
         return Ok(Outbound::write(client, &parts, None, buffer));
     }
     let stripped = Stripped::of(&passage.removed, parts.fields, parts.query);
     // What the client says of where it comes from goes first: what is there afterwards is what a filter wants sent.
-    let mut forwarding = ForwardingFields::default();
+    let mut forwarding = ForwardingFields { believed, ..ForwardingFields::default() };
     let kept = sent.iter().filter(|field| !take_forwarding(field, &mut forwarding));
     let mut fields: EditedFields<'_> = kept.chain(set).copied().collect();
     let mut query = parts.query;

@@ -7,12 +7,14 @@ mod body;
 mod credentials;
 mod facts;
 mod kept;
+mod networks;
 mod owned;
 
 pub use body::BodyLimit;
 pub use credentials::Stripped;
 pub use facts::{ConnectionFacts, Facts, Identity, Passage, Proof, Removal};
 pub use kept::Kept;
+pub use networks::Networks;
 pub use owned::{OwnedFields, same_field};
 
 use crate::ir::{self, ExternalService, PolicySecret};
@@ -101,6 +103,8 @@ pub enum Judge {
     Nothing,
     /// It cannot be honoured, or does not compile.
     Invalid,
+    /// Whose word about client addresses counts.
+    Address(Networks),
     Body(BodyLimit),
     /// A service is asked.
     External(Arc<ExternalService>),
@@ -112,6 +116,10 @@ impl Compiled {
         let judge = match &ir {
             _ if ir.stanza().is_some_and(|stanza| stanza.invalid) => Judge::Invalid,
             ir::Policy::BackendTls(_) => Judge::Nothing,
+            ir::Policy::ClientAddress(address) => {
+                let proxies = address.trusted_proxies.iter().map(String::as_str);
+                Networks::compile(proxies).map_or(Judge::Invalid, Judge::Address)
+            }
             ir::Policy::ClientBody(body) => BodyLimit::new(body.max_bytes).map_or(Judge::Nothing, Judge::Body),
             ir::Policy::ExternalAuth(filter) => Judge::External(Arc::clone(&filter.service)),
         };
@@ -126,14 +134,22 @@ impl Compiled {
     pub fn body_limit(&self) -> Option<BodyLimit> {
         match self.judge {
             Judge::Body(limit) => Some(limit),
-            Judge::Nothing | Judge::Invalid | Judge::External(_) => None,
+            _ => None,
+        }
+    }
+
+    /// Proxies whose word about client addresses counts.
+    pub fn trusted_proxies(&self) -> Option<&Networks> {
+        match &self.judge {
+            Judge::Address(proxies) => Some(proxies),
+            _ => None,
         }
     }
 
     /// Judge a request, as far as that can be done here.
     pub fn judge(&self, facts: &Facts<'_>, _passage: &mut Passage) -> Verdict {
         match &self.judge {
-            Judge::Nothing => Verdict::Pass,
+            Judge::Nothing | Judge::Address(_) => Verdict::Pass,
             Judge::Invalid => Verdict::Deny(Reason::PolicyInvalid.into()),
             Judge::Body(limit) => limit.judge(facts),
             Judge::External(_) => Verdict::Ask,
@@ -144,7 +160,7 @@ impl Compiled {
     pub fn judge_connection(&self, _facts: &ConnectionFacts<'_>) -> Verdict {
         match &self.judge {
             Judge::Invalid => Verdict::Deny(Reason::PolicyInvalid.into()),
-            Judge::Nothing | Judge::Body(_) | Judge::External(_) => Verdict::Pass,
+            Judge::Nothing | Judge::Address(_) | Judge::Body(_) | Judge::External(_) => Verdict::Pass,
         }
     }
 }

@@ -22,7 +22,7 @@ impl Joined {
     /// `place`: what the policies are to hold for; those that mean nothing there are left out.
     fn of(listener: &[Arc<Compiled>], rule: &[Arc<Compiled>], place: PolicyPlace) -> Option<Arc<Self>> {
         let policies: Vec<_> =
-            join(listener, rule).into_iter().filter(|policy| policy.ir.acts_on(place)).cloned().collect();
+            join(listener, rule).into_iter().filter(|policy| policy.ir.holds_below(place)).cloned().collect();
         let invalid = policies.iter().any(|policy| policy.is_invalid());
         (!policies.is_empty()).then(|| Arc::new(Self { policies, invalid, kept: Kept::default() }))
     }
@@ -57,7 +57,7 @@ fn key(stanza: Stanza) -> (&'static str, &'static str) {
     (stanza.kind, stanza.name)
 }
 
-fn of_stanza<'p>(named: &'p [Arc<Compiled>], wanted: Stanza) -> Vec<Named<'p>> {
+fn of_stanza(named: &[Arc<Compiled>], wanted: Stanza) -> Vec<Named<'_>> {
     let all = named.iter().filter_map(|policy| policy.ir.stanza().map(|stanza| (policy, stanza)));
     all.filter(|(_, stanza)| key(*stanza) == key(wanted)).collect()
 }

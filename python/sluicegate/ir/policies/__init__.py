@@ -12,12 +12,13 @@ from typing import TypeAlias, get_args
 
 from .backend_tls import BackendTls, HostnameSan, SubjectAltName, UriSan
 from .base import Need, PolicyBase, StanzaBase
-from .client import ClientBody
+from .client import ClientAddress, ClientBody
 from .external import ExternalAuth, ExternalProtocol, ExternalService
 
 __all__ = [
     "RANKS",
     "BackendTls",
+    "ClientAddress",
     "ClientBody",
     "ExternalAuth",
     "ExternalProtocol",
@@ -32,7 +33,7 @@ __all__ = [
 ]
 
 #: In the order in which they act, as `policies!` of `native/route/src/ir/policies/mod.rs` has them.
-Policy: TypeAlias = BackendTls | ClientBody | ExternalAuth
+Policy: TypeAlias = BackendTls | ClientAddress | ClientBody | ExternalAuth
 
 #: Place of each kind among them.
 RANKS: dict[type, int] = {kind: rank for rank, kind in enumerate(get_args(Policy))}

@@ -51,6 +51,14 @@ class StanzaBase(PolicyBase, frozen=True, kw_only=True):
     off: bool = False
     invalid: bool = False
 
+    @classmethod
+    def holds_below(cls, place: str) -> bool:
+        """Whether it holds for what is below a listener that names it, of this kind.
+
+        What only listeners name is about clients, whatever they ask for.
+        """
+        return place in cls.acts_on or cls.acts_on == {"listener"}
+
     @property
     def policy(self) -> str:
         """The object: `<kind>/<namespace>/<name>`."""

@@ -2,6 +2,25 @@
 
 use serde::{Deserialize, Serialize};
 
+/// `ClientPolicy.spec.clientAddress`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientAddress {
+    /// `ClientPolicy/<namespace>/<name>/clientAddress`.
+    pub id: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overrides: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub off: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub invalid: bool,
+    /// CIDR blocks: the proxies whose `X-Forwarded-For` is believed, in place of the engine setting `trusted_proxies`.
+    #[serde(default)]
+    pub trusted_proxies: Vec<String>,
+}
+
+super::stanza!(ClientAddress of "ClientPolicy", "clientAddress", [Listener], tightens: false);
+
 /// `ClientPolicy.spec.body`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

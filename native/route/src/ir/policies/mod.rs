@@ -105,6 +105,7 @@ macro_rules! policies {
 
 policies! {
     BackendTls,
+    ClientAddress,
     ClientBody,
     ExternalAuth,
 }
@@ -147,6 +148,12 @@ impl Policy {
 
     pub fn acts_on(&self, place: PolicyPlace) -> bool {
         self.kind().places().contains(&place)
+    }
+
+    /// Whether it holds for what is below a listener that names it, of this kind. What only listeners name is about clients,
+    /// whatever they ask for.
+    pub fn holds_below(&self, place: PolicyPlace) -> bool {
+        self.acts_on(place) || self.kind().places() == [PolicyPlace::Listener]
     }
 
     pub fn stanza(&self) -> Option<Stanza> {
