@@ -2,11 +2,15 @@
 
 Everything else goes on. An exception of a translation is a fault of ours, most likely met by one odd object. Trying
 shows which one it is: what changed since the last translation that came to its end is put back, and let in again by
-halves. What is held stays so until it changes. An object that never was good is left out.
+halves: classes first, then Gateways, then all others by kind and namespace. So where many objects raise, and there is
+no time to find each, those of one kind in one namespace are held together, and what all stand on is held last. What is
+held stays so until it changes. An object that never was good is left out.
 """
 
 from __future__ import annotations
 
+import bisect
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
@@ -16,10 +20,17 @@ from ..api import Diagnostic, Object, ObjectKey
 from ..store.snapshot import Snapshot
 from .translation import Translation
 
-#: Translations tried for one change: one object among 10,000 takes 28. What is left then is held together.
-MAX_TRIES = 64
+#: Translations tried for one change, and for the objects of one kind in one namespace: one among 10,000 takes 28. What
+#: is left then is held together.
+MAX_TRIES, MAX_FAMILY_TRIES = 128, 28
+#: What much else stands on, in the order in which it is let in; all other kinds come behind.
+FIRST_KINDS = ("GatewayClass", "GatewayParameters", "Gateway")
 
 Attempt = Callable[[Snapshot], Translation]
+#: Objects of one kind in one namespace.
+_Family = tuple[str, str]
+#: In place of a family, for groups of several.
+_SEVERAL = ("", "")
 
 
 class _Held(NamedTuple):
@@ -81,32 +92,35 @@ class Quarantine:
     def _isolate(self, view: Snapshot, attempt: Attempt, error: Exception) -> tuple[Snapshot, Translation]:
         good = self._good if self._good is not None else _with(view, {}, empty=True)
         changes = view.changes_since(good)
-        suspects = [ObjectKey(kind, *pair) for kind in sorted(changes) for pair in sorted(changes[kind])]
+        suspects = sorted((ObjectKey(kind, *pair) for kind in changes for pair in changes[kind]), key=_turn)
         if not suspects:
             raise error
         back = {key: good.get(key) for key in suspects}
         best = _with(view, back)
         translation = attempt(best)
         groups = [(suspects, error)]
-        tries = 0
+        tries: Counter[_Family] = Counter()
         while groups:
             group, failure = groups.pop()
-            if len(group) == 1 or tries >= MAX_TRIES:
+            family = _family(group[0]) if _family(group[0]) == _family(group[-1]) else None
+            spent = tries.total() >= MAX_TRIES or (family is not None and tries[family] >= MAX_FAMILY_TRIES)
+            if len(group) == 1 or spent:
                 reason = caught.note("translate", failure)
                 self._held.update({key: _Held(view.get(key), back[key], reason) for key in group})
                 continue
-            middle = len(group) // 2
-            for half in (group[:middle], group[middle:]):
-                let_in = set(half)
+            left: list[tuple[list[ObjectKey], Exception]] = []
+            for part in _parts(group):
+                let_in = set(part)
                 without = {key: item for key, item in back.items() if key not in let_in}
-                tries += 1
+                tries[family if family is not None else _SEVERAL] += 1
                 trial = _with(view, without)
                 try:
                     translation = attempt(trial)
                 except Exception as again:
-                    groups.append((half, again))
+                    left.append((part, again))
                 else:
                     best, back = trial, without
+            groups.extend(reversed(left))  # what comes first is looked at first
         return best, translation
 
     def _with_diagnostics(self, translation: Translation) -> Translation:
@@ -116,6 +130,28 @@ class Quarantine:
             found = {key: (_diagnostic(key, item),) for key, item in self._held.items()}
             self._told = (translation, replace(translation, noted=(*translation.noted, found)))
         return self._told[1]
+
+
+def _turn(key: ObjectKey) -> tuple[int, str, str, str]:
+    """When an object is let in: sort key."""
+    first = FIRST_KINDS.index(key.kind) if key.kind in FIRST_KINDS else len(FIRST_KINDS)
+    return (first, *key)
+
+
+def _family(key: ObjectKey) -> _Family:
+    return key.kind, key.namespace
+
+
+def _parts(group: list[ObjectKey]) -> list[list[ObjectKey]]:
+    """Two parts of a group in the order of `_turn`: apart at a kind of `FIRST_KINDS`, at a family, or in the middle."""
+    turns = [_turn(key)[0] for key in group]
+    if turns[0] != turns[-1]:
+        at = bisect.bisect_right(turns, turns[0])
+    else:
+        middle = len(group) // 2
+        families = [at for at in range(1, len(group)) if _family(group[at - 1]) != _family(group[at])]
+        at = min(families, key=lambda found: abs(found - middle), default=middle)
+    return [group[:at], group[at:]]
 
 
 def _with(snapshot: Snapshot, objects: Mapping[ObjectKey, Object | None], *, empty: bool = False) -> Snapshot:
