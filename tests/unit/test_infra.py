@@ -17,6 +17,8 @@ from sluicegate.controller.translate.infrastructure import manifests
 from sluicegate.controller.translate.infrastructure.manifests import settings_file
 from sluicegate.controller.translate.infrastructure.names import (
     FIRST_SHARED,
+    GATEWAY_PORTS,
+    NAMESPACE_PORTS,
     SHARED_PORTS,
     dedicated_ports,
     label_value,
@@ -91,8 +93,24 @@ def test_shared_ports_are_unique_and_stay() -> None:
 
 
 def test_shared_ports_run_out() -> None:
-    wanted = [(ObjectKey("Gateway", "n", "g"), "TCP", port) for port in range(1, SHARED_PORTS + 11)]
+    wanted = [
+        (ObjectKey("Gateway", f"n{number}", "g"), "TCP", port)
+        for number in range(13)
+        for port in range(1, 1 + GATEWAY_PORTS)
+    ]
     assert len(shared_ports(wanted, {})) == SHARED_PORTS
+
+
+def test_no_gateway_and_no_namespace_takes_the_ports_of_all() -> None:
+    greedy = [
+        (ObjectKey("Gateway", "greedy", f"g{number}"), "TCP", port) for number in range(9) for port in range(1, 9_000)
+    ]
+    modest = [(ObjectKey("Gateway", "modest", "g"), "TCP", port) for port in (80, 443)]
+    found = shared_ports([*greedy, *modest], {})
+    assert len(found) == NAMESPACE_PORTS + 2
+    assert all(item in found for item in (*greedy[:GATEWAY_PORTS], *modest))
+    assert greedy[GATEWAY_PORTS] not in found
+    assert len(dedicated_ports(("TCP", port) for port in range(1, 22_401))) == GATEWAY_PORTS
 
 
 def spec_of(**parts: Any) -> GatewayParametersSpec:

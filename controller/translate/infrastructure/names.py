@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
 from ...api import ObjectKey
@@ -16,6 +18,9 @@ _NOT_LABEL = re.compile(r"[^a-z0-9-]+")
 #: Target ports of shared data planes: above those that listeners ask for, below the ephemeral ones of Linux.
 FIRST_SHARED, SHARED_PORTS = 20_000, 12_000
 MAX_PORT = 65_535
+#: Ports that one Gateway may have, and in a shared data plane the Gateways of one namespace together. Stops an owner
+#: who takes the ports of all: a Service of type LoadBalancer has a node port for each, and a cluster 2,768 of these.
+GATEWAY_PORTS, NAMESPACE_PORTS = 1_000, 3_000
 
 
 def plane_name(gateway: str, class_name: str, *, unique: bool = False) -> str:
@@ -51,9 +56,9 @@ def dedicated_ports(wanted: Iterable[tuple[str, int]]) -> tuple[PlanePort, ...]:
     """Target ports of a data plane of its own: the ports themselves, but for that of its admin listener.
 
     Args:
-        wanted: transports and ports of the listeners.
+        wanted: transports and ports of the listeners; the first `GATEWAY_PORTS` get one.
     """
-    wanted = set(wanted)
+    wanted = set(itertools.islice(dict.fromkeys(wanted), GATEWAY_PORTS))
     return tuple(sorted(PlanePort(name, port, _dedicated(name, port, wanted)) for name, port in wanted))
 
 
@@ -67,27 +72,40 @@ def shared_ports(
         known: target ports that are in use now: they stay.
 
     Returns:
-        Target ports by Gateway, transport and port; what finds no free one is left out.
+        Target ports by Gateway, transport and port. What finds no free one is left out, and what is beyond the share of
+        a Gateway or of its namespace.
     """
-    wanted = list(wanted)
+    wanted = _within_shares(wanted)
     result: dict[tuple[ObjectKey, str, int], int] = {}
-    taken: dict[tuple[str, int], None] = {}
+    taken: dict[str, set[int]] = defaultdict(set)
     for item in wanted:
         port = known.get(item, 0)
-        if FIRST_SHARED <= port < FIRST_SHARED + SHARED_PORTS and (item[1], port) not in taken:
+        if FIRST_SHARED <= port < FIRST_SHARED + SHARED_PORTS and port not in taken[item[1]]:
             result[item] = port
-            taken[item[1], port] = None
+            taken[item[1]].add(port)
     for item in wanted:
-        if item in result:
+        of_transport = taken[item[1]]
+        if item in result or len(of_transport) == SHARED_PORTS:
             continue
         start = int(digest_of(f"{item[0]} {item[1]} {item[2]}"), 16) % SHARED_PORTS
-        for step in range(SHARED_PORTS):
-            port = FIRST_SHARED + (start + step) % SHARED_PORTS
-            if (item[1], port) not in taken:
-                result[item] = port
-                taken[item[1], port] = None
-                break
+        ports = (FIRST_SHARED + (start + step) % SHARED_PORTS for step in range(SHARED_PORTS))
+        result[item] = next(port for port in ports if port not in of_transport)
+        of_transport.add(result[item])
     return result
+
+
+def _within_shares(wanted: Iterable[tuple[ObjectKey, str, int]]) -> list[tuple[ObjectKey, str, int]]:
+    """Those that their Gateways may have."""
+    gateways: Counter[ObjectKey] = Counter()
+    namespaces: Counter[str] = Counter()
+    found = []
+    for item in wanted:
+        gateway = item[0]
+        if gateways[gateway] < GATEWAY_PORTS and namespaces[gateway.namespace] < NAMESPACE_PORTS:
+            gateways[gateway] += 1
+            namespaces[gateway.namespace] += 1
+            found.append(item)
+    return found
 
 
 def _dedicated(transport: str, port: int, wanted: set[tuple[str, int]]) -> int:

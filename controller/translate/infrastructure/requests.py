@@ -34,13 +34,28 @@ from ..secrets import Material, secret_value
 from ..status import Verdict
 from ..topology import ClassParameters
 from ..values import MAX_PORT
-from .names import dedicated_ports, label_value, plane_name, shared_name, shared_ports, shared_service_name
+from .names import (
+    GATEWAY_PORTS,
+    NAMESPACE_PORTS,
+    dedicated_ports,
+    label_value,
+    plane_name,
+    shared_name,
+    shared_ports,
+    shared_service_name,
+)
 from .parameters import unusable
 from .plane import CLASS_LABEL, GATEWAY_LABEL, PlaneGateway, PlanePort, PlaneRequest, ProvisionOptions, controller_of
 from .service import belongs
 
 KIND = "GatewayParameters"
 _REMEDY = f"refer to a {KIND} of {OWN_GROUP} that exists, or remove parametersRef"
+
+#: Why a listener gets no port of a shared data plane.
+NO_SHARED_PORT = (
+    f"no port of the shared data plane is left: a Gateway may have {GATEWAY_PORTS:,} of them, "
+    f"and the Gateways of a namespace {NAMESPACE_PORTS:,}"
+)
 
 
 @dataclass(slots=True)
@@ -191,7 +206,13 @@ class Provisioning:
         for port in ports:
             targets[port.transport, port.port] = port.target
         for draft in _bindable(build):
-            draft.bind_port = targets[_transport(draft), draft.spec.port]
+            target = targets.get((_transport(draft), draft.spec.port))
+            if target is None:
+                draft.reject(
+                    Reason.PORT_UNAVAILABLE, f"a Gateway may have {GATEWAY_PORTS:,} ports, and others come first"
+                )
+            else:
+                draft.bind_port = target
         build.service, build.service_owner = (gateway.namespace, name), gateway.metadata.uid
         member = self._member(build, name, ports)
         return PlaneRequest(
@@ -227,7 +248,7 @@ class Provisioning:
                 transport = _transport(draft)
                 target = targets.get((key, transport, draft.spec.port))
                 if target is None:
-                    draft.reject(Reason.PORT_UNAVAILABLE, "the shared data plane has no port left")
+                    draft.reject(Reason.PORT_UNAVAILABLE, NO_SHARED_PORT)
                 else:
                     draft.bind_port = target
                     ports.add(PlanePort(transport, draft.spec.port, target))
