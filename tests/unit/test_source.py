@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sluicegate.controller.api import Diagnostic, ObjectKey
-from sluicegate.controller.sources.files import Reader
+from sluicegate.controller.sources.files import Reader, disk
 from sluicegate.controller.sources.files.source import Source
 from sluicegate.controller.store.store import Store
 from sluicegate.schema import violations
@@ -200,3 +200,24 @@ def test_what_is_told_of_a_last_good_version_is_told_where_the_object_is_now(tmp
     path.write_text(second)
     elsewhere.write_text("\n\n" + broken)
     assert place() == ("b.yaml", 4, [4, 9, 9])
+
+
+def test_a_link_that_leads_to_the_whole_machine_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is below the given directory by itself comes first in the order of names, and is read."""
+    monkeypatch.setattr(disk, "MAX_FOLDERS", 20)
+    given, machine = tmp_path / "given", tmp_path / "machine"
+    (given / "a").mkdir(parents=True)
+    (given / "a" / "one.yaml").write_text("")
+    for number in range(50):
+        (machine / f"{number:02}").mkdir(parents=True)
+        (machine / f"{number:02}" / "more.yaml").write_text("")
+    (given / "zz").symlink_to(machine)
+    diagnostics: list[Diagnostic] = []
+    closed: list[str] = []
+    found = list(disk.manifests_below(str(given), diagnostics, closed))
+    assert found[0] == str(given / "a" / "one.yaml")
+    assert len(found) < 20
+    [told] = diagnostics
+    assert told.path == str(given)
+    assert f"{given / 'zz'} links to {machine}: remove the link" in told.message
+    assert closed == [str(given)]

@@ -19,6 +19,8 @@ from .documents import unreadable
 
 #: One file. Stops a wrong path (a disk image, a log, an endless pipe) from filling the memory.
 MAX_FILE_BYTES = 64 * 1024 * 1024
+#: Directories below one that is given. Stops a link that leads to the whole machine.
+MAX_FOLDERS = 20_000
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 STANDARD_INPUT = "-"
 
@@ -169,6 +171,10 @@ def manifests_below(root: str, diagnostics: list[Diagnostic], closed: list[str])
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
+        if len(seen) > MAX_FOLDERS:
+            closed.append(root)
+            diagnostics.append(_too_many_folders(root, folder))
+            return
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (os.path.join(folder, name) for name in sorted(_manifests(names)))
 
@@ -194,6 +200,15 @@ def each_once(paths: Iterable[str]) -> list[str]:
             real = os.path.join(folders[folder], name)
         found.setdefault(real, path)
     return list(found.values())
+
+
+def _too_many_folders(root: str, folder: str) -> Diagnostic:
+    """`folder`: one that is too many."""
+    way = folder
+    while way != root and not os.path.islink(way):
+        way = os.path.dirname(way)
+    cause = f"{way} links to {os.path.realpath(way)}: remove the link" if way != root else "give a smaller directory"
+    return unreadable(root, 0, f"has more than {MAX_FOLDERS:,} directories below it, the others are left out: {cause}")
 
 
 def missing_path(path: str) -> Diagnostic:
