@@ -76,6 +76,7 @@ Code = Literal[
     "retry-not-repeatable",
     "unreachable-rule",
     "shadowed-route",
+    "over-budget",
     "no-backends",
     "no-weight",
     "unused-backends",
@@ -153,7 +154,7 @@ class Diagnostics:
     def __init__(self, key: ObjectKey) -> None:
         """Begin with nothing."""
         self._object = str(key)
-        self._items: list[Diagnostic] = []
+        self._items: dict[Diagnostic, None] = {}
 
     def error(self, field: str, code: Code, message: str, remedy: str) -> None:
         """Note something that does not work."""
@@ -175,5 +176,4 @@ class Diagnostics:
         found = Diagnostic(
             severity=severity, object=self._object, field=field, code=code, message=message, remedy=remedy
         )
-        if found not in self._items:  # what holds for several listeners is told once
-            self._items.append(found)
+        self._items[found] = None  # what holds for several listeners is told once

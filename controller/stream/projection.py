@@ -1,7 +1,7 @@
 """What each data plane may see: its listeners, and of everything else only what they lead to.
 
-    Gateways of the plane -> listeners -> rules (their listeners cut to these) -> backends -> endpoints
-                                 ├────────────> ├─────────────────────────────────> └──> policies -> what they need
+    Gateways of the plane -> listeners, attachments -> rules (cut to these) -> backends -> endpoints
+                                 ├────────────────────────> ├─────────────────> └──> policies -> what they need
                                  └────────> certificates, trust
 
 Rules:
@@ -16,10 +16,10 @@ Rules:
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
@@ -28,7 +28,7 @@ from sluicegate import ir
 from .. import caught
 from ..translate import State
 from ..translate.state import RESOURCE_KINDS
-from .protocol import SECTIONS
+from .protocol import SECTIONS, cost_of
 from .tickets import SharedKeys
 
 #: (namespace, name) of a data plane: of its Deployment and of its ServiceAccount.
@@ -43,11 +43,17 @@ TICKETS = "session_tickets"
 #: Those that the translator makes.
 KNOWN = tuple(section for section in SECTIONS if section in RESOURCE_KINDS)
 RULES = tuple(section for section in SECTIONS if section.endswith("_rules"))
+#: What is a Gateway's own, and rules are attached to.
+OWNED = ("listeners", "attachments")
+#: Of what makes a plane large, so many are named.
+NAMED = 5
 #: Bytes of the digest that is a version.
 DIGEST = 12
 
 _ENCODER = msgspec.json.Encoder()
 
+
+_Key = TypeVar("_Key", str, Node)
 
 #: A resource of any section.
 Resource: TypeAlias = Any
@@ -69,17 +75,28 @@ class Plane:
         gateways: `<namespace>/<name>` of its Gateways.
         tables: resources by section and id.
         uses: how many resources of the plane lead to one, by section and id.
+        cost: bytes that all of it costs a pod that has nothing yet.
         ticketed: what the keys of session tickets were made of.
     """
 
     gateways: frozenset[str]
     tables: dict[str, dict[str, Item]] = field(default_factory=lambda: {section: {} for section in SECTIONS})
     uses: dict[Node, int] = field(default_factory=dict)
+    cost: int = 0
     ticketed: tuple[SharedKeys | None, frozenset[str]] = (None, frozenset())
 
     def size(self) -> int:
         """Number of resources."""
         return sum(len(table) for table in self.tables.values())
+
+    def largest(self) -> list[tuple[str, int]]:
+        """What most of the content is, for people: routes and other resources with their bytes, at most `NAMED`."""
+        sizes: Counter[str] = Counter()
+        for section, table in self.tables.items():
+            for name, item in table.items():
+                owner = getattr(item.resource, "route", None) or f"{section} {name}"
+                sizes[owner] += _cost(name, item)
+        return sizes.most_common(NAMED)
 
 
 class Projector:
@@ -97,7 +114,9 @@ class Projector:
         self._state = self._before = State()
         self._planes_of: dict[str, set[PlaneKey]] = defaultdict(set)
         self._listeners_of: dict[str, set[str]] = defaultdict(set)
-        self._rules_of: dict[str, set[Node]] = defaultdict(set)
+        self._attachments_of: dict[str, set[str]] = defaultdict(set)
+        #: By what they are attached to: listeners, and attachments.
+        self._rules_of: dict[Node, set[Node]] = defaultdict(set)
         self._endpoints_of: dict[str, set[str]] = defaultdict(set)
         self._users: dict[Node, set[PlaneKey]] = defaultdict(set)
 
@@ -166,11 +185,12 @@ class Projector:
             if plane.gateways == wanted:
                 continue
             for name in plane.gateways ^ wanted:
-                for listener in self._listeners_of.get(name, ()):
-                    look[key]["listeners"].add(listener)
-                    # A rule may go in the same step: then it is found here only.
-                    for section, rule in self._rules_of.get(listener, ()):
-                        look[key][section].add(rule)
+                for section, own in (("listeners", self._listeners_of), ("attachments", self._attachments_of)):
+                    for item in own.get(name, ()):
+                        look[key][section].add(item)
+                        # A rule may go in the same step: then it is found here only.
+                        for rules, rule in self._rules_of.get((section, item), ()):
+                            look[key][rules].add(rule)
                 if name in wanted:
                     self._planes_of[name].add(key)
                 else:
@@ -187,14 +207,15 @@ class Projector:
     ) -> None:
         """Note a change of the state: bring the indexes up to date, and name the planes that have to look at it."""
         node = (section, name)
-        if section == "listeners":
-            _reindex(self._listeners_of, name, _gateway(old), _gateway(new))
+        if section in OWNED:
+            own = self._listeners_of if section == "listeners" else self._attachments_of
+            _reindex(own, name, _gateway(old), _gateway(new))
             planes = [key for gateway in _gateway(old) | _gateway(new) for key in self._planes_of.get(gateway, ())]
         elif section in RULES:
-            _reindex(self._rules_of, node, _listeners(old), _listeners(new))
-            every = _listeners(old) | _listeners(new)
+            _reindex(self._rules_of, node, _attached_to(old), _attached_to(new))
+            parts = _attached_to(old) | _attached_to(new)
             planes = [
-                key for item in every for gateway in self._gateways_of(item) for key in self._planes_of.get(gateway, ())
+                key for part in parts for gateway in self._gateways_of(part) for key in self._planes_of.get(gateway, ())
             ]
         elif section == "endpoints":
             _reindex(self._endpoints_of, name, _backend(old), _backend(new))
@@ -205,9 +226,10 @@ class Projector:
         for key in planes:
             look[key][section].add(name)
 
-    def _gateways_of(self, listener: str) -> set[str]:
-        """Before and now: a listener may go together with its rules."""
-        return _gateway(self._before.listeners.get(listener)) | _gateway(self._state.listeners.get(listener))
+    def _gateways_of(self, node: Node) -> set[str]:
+        """Before and now: a listener or an attachment may go together with its rules."""
+        section, name = node
+        return _gateway(self._before.table(section).get(name)) | _gateway(self._state.table(section).get(name))
 
     def _renew(self, key: PlaneKey, plane: Plane, look: dict[str, set[str]]) -> dict[str, set[str]]:
         """Bring a plane up to date in what has to be looked at, and in what that leads to."""
@@ -229,6 +251,7 @@ class Projector:
                     continue
                 self._count(key, plane, section, old, item, leads_to, look)
                 before.setdefault((section, name), old)
+                plane.cost += _cost(name, item) - _cost(name, old)
                 if item is None:
                     del table[name]
                 else:
@@ -245,14 +268,17 @@ class Projector:
         resource: Resource = self._state.table(section).get(name)
         if resource is None:
             return None
-        if section == "listeners":
+        if section in OWNED:
             return resource if resource.gateway in plane.gateways else None
         if section in RULES:
-            listeners = plane.tables["listeners"]
-            own = tuple(item for item in resource.listeners if item in listeners)
-            if len(own) == len(resource.listeners):
+            listeners, attachments = (
+                tuple(item for item in getattr(resource, part) if item in plane.tables[part]) for part in OWNED
+            )
+            if not listeners and not attachments:
+                return None
+            if len(listeners) == len(resource.listeners) and len(attachments) == len(resource.attachments):
                 return resource
-            return msgspec.structs.replace(resource, listeners=own) if own else None
+            return msgspec.structs.replace(resource, listeners=listeners, attachments=attachments)
         node = ("backends", resource.backend) if section == "endpoints" else (section, name)
         return resource if node in plane.uses else None
 
@@ -268,8 +294,8 @@ class Projector:
     ) -> None:
         """Count what the old and the new resource lead to; what comes or goes with it has to be looked at too."""
         only = old if new is None else new if old is None else None
-        if section == "listeners" and only is not None:
-            for rules, rule in self._rules_of.get(only.resource.id, ()):
+        if section in OWNED and only is not None:
+            for rules, rule in self._rules_of.get((section, only.resource.id), ()):
                 look.setdefault(rules, set()).add(rule)
         before = _leads_to(section, old.resource if old is not None else None)
         for node in before ^ after:
@@ -294,6 +320,10 @@ class Projector:
                 look.setdefault("endpoints", set()).add(identifier)
 
 
+def _cost(name: str, item: Item | None) -> int:
+    return cost_of(name, item.version, item.data) if item is not None else 0
+
+
 def _item(resource: object) -> Item:
     data = _ENCODER.encode(resource)
     return Item(resource, hashlib.blake2b(data, digest_size=DIGEST).hexdigest(), data)
@@ -311,12 +341,13 @@ def _changed(before: State, after: State, section: str) -> Iterable[str]:
     return [*(key for key in new if old.get(key) is not new[key]), *(key for key in old if key not in new)]
 
 
-def _gateway(listener: ir.Listener | None) -> set[str]:
-    return {listener.gateway} if listener is not None else set()
+def _gateway(part: Resource) -> set[str]:
+    """Of a listener or an attachment."""
+    return {part.gateway} if part is not None else set()
 
 
-def _listeners(rule: ir.HttpRule | ir.L4Rule | None) -> set[str]:
-    return set(rule.listeners) if rule is not None else set()
+def _attached_to(rule: Resource) -> set[Node]:
+    return {(part, name) for part in OWNED for name in getattr(rule, part)} if rule is not None else set()
 
 
 def _backend(part: ir.Endpoint | None) -> set[str]:
@@ -350,7 +381,7 @@ def _all_filters(backends: Iterable[Resource]) -> Iterable[Resource]:
     return (item for backend in backends for item in getattr(backend, "filters", ()))
 
 
-def _reindex(index: dict[str, set[Any]], value: object, before: set[str], after: set[str]) -> None:
+def _reindex(index: dict[_Key, set[Any]], value: object, before: set[_Key], after: set[_Key]) -> None:
     for key in before - after:
         _discard(index, key, value)
     for key in after - before:

@@ -11,6 +11,7 @@ The service and the messages are those of xDS, only the fields that are used (`p
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
 import msgspec
@@ -40,6 +41,10 @@ CHUNK = 1024 * 1024
 MAX_RESPONSE = 16 * 1024 * 1024
 #: Bytes of a message that the controller takes: the versions of some 100,000 resources.
 MAX_REQUEST = 16 * 1024 * 1024
+#: Bytes of one transaction that a data plane takes, names and versions too. A new pod gets all that it serves in one.
+MAX_TRANSACTION = 256 * 1024 * 1024
+#: Bytes of it that each item costs beside its texts: its objects and its place in a table.
+ITEM_BYTES = 256
 #: Bytes of the header fields of a call; a token has some 1,500.
 MAX_METADATA = 16 * 1024
 #: Listeners in one report, refusals in one answer, and characters of a text in them.
@@ -81,6 +86,11 @@ def type_url(section: str) -> str:
 def section_of(url: str) -> str | None:
     """The section that a type URL means; None for one of another version or of somebody else."""
     return url[len(TYPE_PREFIX) :] if url.startswith(TYPE_PREFIX) else None
+
+
+def cost_of(name: str, version: str, data: bytes) -> int:
+    """Bytes that a resource costs a data plane while a transaction comes in."""
+    return ITEM_BYTES + len(data) + sys.getsizeof(name) + sys.getsizeof(version)
 
 
 def subscription(section: str, versions: Iterable[tuple[str, str]]) -> Request:

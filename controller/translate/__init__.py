@@ -5,7 +5,7 @@
 
 from .. import DEFAULT_CONTROLLER_NAME
 from .features import supported_features
-from .options import IMPLICIT_CLASS, CertificateFacts, Checks, Options
+from .options import IMPLICIT_CLASS, CertificateFacts, Checks, Options, PatternFacts, RouteLimits
 from .pem import pem_text
 from .report import ApplyReport
 from .state import State, ir_transaction, is_empty
@@ -35,7 +35,9 @@ __all__ = [
     "ListenerSetStatus",
     "ListenerStatus",
     "Options",
+    "PatternFacts",
     "PolicyStatus",
+    "RouteLimits",
     "RouteStatus",
     "State",
     "Status",

@@ -221,7 +221,8 @@ class BackendSource:
 def build_backend(identifier: str, source: BackendSource, old: BackendFacts | None) -> BackendFacts:
     """Translate one port of a Service; resources that stay equal to the old ones keep their identity."""
     diagnostics = Diagnostics(source.service.key)
-    endpoints = _endpoints(identifier, source, diagnostics)
+    of_slices: list[Diagnostic] = []
+    endpoints = _endpoints(identifier, source, diagnostics, of_slices)
     app_protocol = source.port.app_protocol.lower()
     known = {item.id: item for item in old.endpoints} if old is not None else {}
     kept = tuple(known[item.id] if known.get(item.id) == item else item for item in endpoints)
@@ -232,11 +233,13 @@ def build_backend(identifier: str, source: BackendSource, old: BackendFacts | No
         backend=old.backend if old is not None and old.backend == backend else backend,
         endpoints=kept,
         wants_tls=app_protocol in TLS_APP_PROTOCOLS,
-        diagnostics=diagnostics.done(),
+        diagnostics=(*of_slices, *diagnostics.done()),
     )
 
 
-def _endpoints(identifier: str, source: BackendSource, diagnostics: Diagnostics) -> list[ir.Endpoint]:
+def _endpoints(
+    identifier: str, source: BackendSource, diagnostics: Diagnostics, of_slices: list[Diagnostic]
+) -> list[ir.Endpoint]:
     """Merge the slices of a Service, without duplicates; an endpoint that is ready anywhere is ready."""
     found: dict[str, ir.Endpoint] = {}
     named = False
@@ -245,13 +248,11 @@ def _endpoints(identifier: str, source: BackendSource, diagnostics: Diagnostics)
         if number is None:
             continue
         named = True
-        if item.address_type not in {"IPv4", "IPv6"}:
-            message = f"EndpointSlice {item.name}: addresses of type {item.address_type} are not supported"
-            diagnostics.warning("", "unsupported-addresses", message, "use IPv4 or IPv6 addresses")
-            continue
-        for endpoint in _of_slice(identifier, item, number, diagnostics):
+        told = Diagnostics(item.key)
+        for endpoint in _of_slice(identifier, item, number, told):
             if found.get(endpoint.id) is None or endpoint.state is ir.EndpointState.READY:
                 found[endpoint.id] = endpoint
+        of_slices += told.done()
     if not found:
         _explain_no_endpoints(source, named=named, diagnostics=diagnostics)
     return [found[key] for key in sorted(found)]
@@ -269,7 +270,18 @@ def _port_number(item: EndpointSlice, port: ServicePort) -> int | None:
     return None
 
 
-def _of_slice(identifier: str, item: EndpointSlice, number: int, diagnostics: Diagnostics) -> Iterable[ir.Endpoint]:
+def _of_slice(identifier: str, item: EndpointSlice, number: int, diagnostics: Diagnostics) -> list[ir.Endpoint]:
+    """Endpoints of one slice that can be used; what cannot is told once, however many there are."""
+    if item.address_type not in {"IPv4", "IPv6"}:
+        message = f"addresses of type {item.address_type} are not supported: its endpoints get nothing"
+        diagnostics.warning("addressType", "unsupported-addresses", message, "use IPv4 or IPv6 addresses")
+        return []
+    if not 0 < number <= MAX_PORT:
+        message = f"port {number} is outside 1 to {MAX_PORT}: its endpoints get nothing"
+        diagnostics.warning("ports", "invalid-endpoint", message, "correct it, or the targetPort of the Service")
+        return []
+    found: list[ir.Endpoint] = []
+    unusable: list[str] = []
     for endpoint in item.endpoints:
         conditions = endpoint.conditions
         if conditions.ready is not False:  # unset counts as ready
@@ -280,15 +292,16 @@ def _of_slice(identifier: str, item: EndpointSlice, number: int, diagnostics: Di
             continue
         # Consumers use the first address only (EndpointSlice API).
         address = normal_address(endpoint.addresses[0]) if endpoint.addresses else None
-        if address is None or not 0 < number <= MAX_PORT:
-            shown = endpoint.addresses[0] if endpoint.addresses else "no address"
-            message = f"EndpointSlice {item.name}: {shown} port {number} is not an IP address and port"
-            diagnostics.warning("", "invalid-endpoint", message, "correct the EndpointSlice")
+        if address is None:
+            unusable.append(endpoint.addresses[0] if endpoint.addresses else "an endpoint without one")
             continue
         host = f"[{address}]" if ":" in address else address
-        yield ir.Endpoint(
-            id=f"{identifier}@{host}:{number}", backend=identifier, address=address, port=number, state=state
-        )
+        name = f"{identifier}@{host}:{number}"
+        found.append(ir.Endpoint(id=name, backend=identifier, address=address, port=number, state=state))
+    if unusable:
+        message = f"no IP address, so they get nothing: {listed(unusable)}"
+        diagnostics.warning("endpoints", "invalid-endpoint", message, "correct the addresses")
+    return found
 
 
 def _explain_no_endpoints(source: BackendSource, *, named: bool, diagnostics: Diagnostics) -> None:

@@ -13,8 +13,15 @@ import msgspec
 from sluicegate import ir
 
 from ..api import GRPCMethodMatch, GRPCRouteMatch, GRPCRouteRule
-from .options import CheckRegex
-from .rules import RuleContext, check_pattern, header_matches, note_backends, note_session_persistence, request_rule
+from .rules import (
+    PatternError,
+    RuleContext,
+    check_pattern,
+    header_matches,
+    note_backends,
+    note_session_persistence,
+    request_rule,
+)
 from .unsupported import Unsupported
 
 #: What the API takes as the names of Exact matches (`GRPCMethodMatch`).
@@ -39,21 +46,21 @@ def translate_grpc_rule(context: RuleContext, index: int, rule: GRPCRouteRule) -
     return msgspec.structs.replace(made, grpc=True)
 
 
-def _match(match: GRPCRouteMatch, field: str, check_regex: CheckRegex) -> ir.Match:
-    method = _method(match.method, f"{field}.method", check_regex)
-    headers = header_matches(match.headers, f"{field}.headers", check_regex)
+def _match(match: GRPCRouteMatch, field: str, pattern_error: PatternError) -> ir.Match:
+    method = _method(match.method, f"{field}.method", pattern_error)
+    headers = header_matches(match.headers, f"{field}.headers", pattern_error)
     exact = method.kind is ir.ValueMatchKind.EXACT and method.service is not None
     if not exact and all(item.name != CONTENT_TYPE.name for item in headers):
         headers = (*headers, CONTENT_TYPE)
     return ir.Match(path=method, method="POST", headers=headers)
 
 
-def _method(match: GRPCMethodMatch, field: str, check_regex: CheckRegex) -> ir.GrpcMethod:
+def _method(match: GRPCMethodMatch, field: str, pattern_error: PatternError) -> ir.GrpcMethod:
     service, method = match.service or None, match.method or None
     if match.type == "RegularExpression":
         for name, value in (("service", service), ("method", method)):
             if value is not None:
-                check_pattern(value, f"{field}.{name}", check_regex)
+                check_pattern(value, f"{field}.{name}", pattern_error)
         return ir.GrpcMethod(kind=ir.ValueMatchKind.REGULAR_EXPRESSION, service=service, method=method)
     if match.type != "Exact":
         message = f"method match {match.type} is not known"

@@ -10,8 +10,8 @@ from sluicegate import ir
 
 from ..api import HTTPRouteRule, NameValueMatch, RouteMatch
 from .filters import FILTERS
-from .options import CheckRegex
 from .rules import (
+    PatternError,
     RuleContext,
     check_pattern,
     header_matches,
@@ -49,21 +49,21 @@ def translate_http_rule(context: RuleContext, index: int, rule: HTTPRouteRule) -
         return msgspec.structs.replace(made, filters=(), timeouts=ir.Timeouts(), invalid=True)
 
 
-def _match(match: RouteMatch, field: str, check_regex: CheckRegex) -> ir.Match:
+def _match(match: RouteMatch, field: str, pattern_error: PatternError) -> ir.Match:
     if match.method and match.method not in METHODS:
         raise Unsupported(f"{field}.method", f"method {match.method} is not known", "use GET, POST, ...")
     return ir.Match(
-        path=_path(match, f"{field}.path", check_regex),
+        path=_path(match, f"{field}.path", pattern_error),
         method=match.method,
-        headers=header_matches(match.headers, f"{field}.headers", check_regex),
-        query=_query(match.query_params, f"{field}.queryParams", check_regex),
+        headers=header_matches(match.headers, f"{field}.headers", pattern_error),
+        query=_query(match.query_params, f"{field}.queryParams", pattern_error),
     )
 
 
-def _path(match: RouteMatch, field: str, check_regex: CheckRegex) -> ir.PathMatch:
+def _path(match: RouteMatch, field: str, pattern_error: PatternError) -> ir.PathMatch:
     kind, value = match.path.type, match.path.value
     if kind == "RegularExpression":
-        check_pattern(value, f"{field}.value", check_regex)
+        check_pattern(value, f"{field}.value", pattern_error)
         return ir.RegularExpressionPath(value=value)
     if kind not in {"Exact", "PathPrefix"}:
         raise Unsupported(
@@ -77,11 +77,11 @@ def _path(match: RouteMatch, field: str, check_regex: CheckRegex) -> ir.PathMatc
     return ir.PathPrefix(value=normal_prefix(value))
 
 
-def _query(items: Sequence[NameValueMatch], field: str, check_regex: CheckRegex) -> tuple[ir.QueryMatch, ...]:
+def _query(items: Sequence[NameValueMatch], field: str, pattern_error: PatternError) -> tuple[ir.QueryMatch, ...]:
     """Of equal names only the first counts (`HTTPQueryParamMatch.name`)."""
     found: dict[str, ir.QueryMatch] = {}
     for index, item in enumerate(items):
-        kind = value_kind(item, f"{field}[{index}]", check_regex)
+        kind = value_kind(item, f"{field}[{index}]", pattern_error)
         found.setdefault(item.name, ir.QueryMatch(kind=kind, name=item.name, value=item.value))
     return tuple(found.values())
 

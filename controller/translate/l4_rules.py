@@ -25,6 +25,7 @@ def translate_l4_rule(context: RuleContext, index: int, rule: L4RouteRule) -> ir
         created=context.route.metadata.created,
         index=index,
         listeners=context.listeners,
+        attachments=context.attachments,
         hostnames=context.hostnames,
         backends=backends,
         policies=context.policies(rule.name, "l4_rule"),

@@ -10,6 +10,7 @@ from sluicegate import ir
 from ..api import Diagnostic, ObjectKey, ReferenceGrant
 from ..store.snapshot import Snapshot
 from .backends import BackendFacts
+from .budget import Budgets
 from .infrastructure.plane import DataPlane
 from .ledger import Ledger
 from .parts import Parts
@@ -18,7 +19,7 @@ from .policies.stage import Conditions, PolicyMemo
 from .readers import Readers
 from .report import Programmed
 from .routes import RouteFacts
-from .shadowed import Place
+from .shadowed import Place, Rank
 from .status import Address, Status
 from .topology import Classes, GatewayFacts, ListenerSetFacts, ParentView, Read, Topology
 from .translation import Translation
@@ -45,18 +46,21 @@ class Memo:
             latter were.
         grants: by namespace.
         routes: facts by route.
+        budgets: what the routes of each namespace cost.
         readers: routes by what they looked at.
+        attachment_users: number of routes by attachment id.
         attached: number of routes by listener id.
         users: routes, and stanzas of policies, with their Gateways, by backend id.
         service_backends: backend ids by Service.
         service_slices, slice_service: EndpointSlices by Service, and back.
-        places: rules by what they are for of a listener, in the order in which they have it.
+        places: routes by what they are for of a listener, in the order in which they have it.
         backends: facts by backend id.
         plain: backends whose appProtocol says TLS, and that get plain text.
-        listeners, http_rules, l4_rules, ir_backends, endpoints, ir_policies, trust: the IR.
+        listeners, attachments, http_rules, l4_rules, ir_backends, endpoints, ir_policies, trust: the IR.
         certificates, policy_secrets: its secrets.
         statuses: by object.
-        diagnostics: what is told by object; those of a backend under a key of kind `Backend`, of a place under `Place`.
+        diagnostics: what is told by object; those of a backend under a key of kind `Backend`, of a route that others
+            come before under `Rank.told_under`.
         planes: data planes, by `namespace/name`.
         assigned: addresses of the Services of Gateways.
         served_by: Gateways by their Service, where data planes are provisioned.
@@ -82,16 +86,19 @@ class Memo:
     moved_trust: bool = True
     grants: dict[str, tuple[ReferenceGrant, ...]] = field(default_factory=dict)
     routes: dict[ObjectKey, RouteFacts] = field(default_factory=dict)
+    budgets: Budgets = field(default_factory=Budgets)
     readers: Readers = field(default_factory=Readers)
+    attachment_users: Counter[str] = field(default_factory=Counter)
     attached: Ledger[str, int] = field(default_factory=Ledger)
     users: dict[str, dict[ObjectKey, tuple[ObjectKey, ...]]] = field(default_factory=dict)
     service_backends: dict[Pair, set[str]] = field(default_factory=dict)
     service_slices: dict[Pair, set[Pair]] = field(default_factory=dict)
     slice_service: dict[Pair, Pair] = field(default_factory=dict)
-    places: dict[Place, list[ir.L4Rule]] = field(default_factory=dict)
+    places: dict[Place, list[Rank]] = field(default_factory=dict)
     backends: dict[str, BackendFacts] = field(default_factory=dict)
     plain: set[str] = field(default_factory=set)
     listeners: Ledger[str, ir.Listener] = field(default_factory=Ledger)
+    attachments: Ledger[str, ir.Attachment] = field(default_factory=Ledger)
     http_rules: Ledger[str, ir.HttpRule] = field(default_factory=Ledger)
     l4_rules: Ledger[str, ir.L4Rule] = field(default_factory=Ledger)
     ir_backends: Ledger[str, ir.Backend] = field(default_factory=Ledger)

@@ -33,16 +33,28 @@ class CertificateFacts(msgspec.Struct, frozen=True, kw_only=True):
     not_after: int | None = None
 
 
-CheckRegex = Callable[[str], "str | None"]
+class PatternFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a check found in a regular expression.
+
+    Attributes:
+        error: why it cannot be used; None for good ones.
+        size: bytes that it takes once it is compiled.
+    """
+
+    error: str | None = None
+    size: int = 0
+
+
+CheckPattern = Callable[[str], PatternFacts]
 #: Takes a pattern and what stands in its place.
 CheckSubstitution = Callable[[str, str], "str | None"]
 CheckCertificate = Callable[[bytes, bytes], CertificateFacts]
 CheckTrust = Callable[[bytes], "str | None"]
 
 
-def accept_regex(_pattern: str) -> str | None:
+def accept_pattern(_pattern: str) -> PatternFacts:
     """Accept every pattern: the engine looks at it again."""
-    return None
+    return PatternFacts()
 
 
 def accept_substitution(_pattern: str, _replacement: str) -> str | None:
@@ -78,16 +90,33 @@ class Checks:
     """Looks into values that only native code understands.
 
     Attributes:
-        regex: why an RE2 pattern cannot be used, or None.
+        pattern: facts about a regular expression (RE2 syntax).
         substitution: why a pattern that is searched for, or what stands in its place, cannot be used, or None.
         certificate: facts about a chain and its key, both PEM.
         trust: why a PEM bundle of CA certificates cannot be used, or None.
     """
 
-    regex: CheckRegex = accept_regex
+    pattern: CheckPattern = accept_pattern
     substitution: CheckSubstitution = accept_substitution
     certificate: CheckCertificate = certificate_shape
     trust: CheckTrust = trust_shape
+
+
+@dataclass(frozen=True, slots=True)
+class RouteLimits:
+    """What routes may cost a data plane; stops the owner of one namespace from taking the memory of all.
+
+    Attributes:
+        expressions, namespace_expressions: bytes of the compiled regular expressions of one route, and of those of all
+            routes of a namespace. A usual expression takes 3,000 to 10,000.
+        places, namespace_places: listeners x hostnames x matches, each an entry of a table: the largest route that
+            there can be (16 hostnames, 128 matches) on all 64 listeners of a Gateway, and four of these.
+    """
+
+    expressions: int = 2 * 1024 * 1024
+    namespace_expressions: int = 16 * 1024 * 1024
+    places: int = 64 * 16 * 128
+    namespace_places: int = 4 * 64 * 16 * 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +135,7 @@ class Options:
         pool: addresses for Gateways that name none, in normal form; empty: these bind all addresses.
         status_addresses: what Gateways report as their addresses where they bind all of them.
         checks: see `Checks`.
+        routes: what routes may cost.
         now: seconds since 1970, for certificates that expired; None: do not look.
         provision: Gateways have data planes of their own; None: this process serves them all.
     """
@@ -120,5 +150,6 @@ class Options:
     pool: tuple[str, ...] = ()
     status_addresses: tuple[str, ...] = ()
     checks: Checks = field(default_factory=Checks)
+    routes: RouteLimits = field(default_factory=RouteLimits)
     now: float | None = None
     provision: ProvisionOptions | None = None

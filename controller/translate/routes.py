@@ -7,7 +7,7 @@ things changes.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from sluicegate import ir
@@ -25,9 +25,11 @@ from ..api import (
     Service,
 )
 from ..api.kinds import PARENT_KINDS
+from .attachments import attachments_of
 from .backends import Transport
+from .budget import Cost, OverBudgetError, RouteExpressions, too_many_places
 from .conditions import ConditionType, Reason
-from .options import Checks
+from .options import Options
 from .policies.attach import attached_read
 from .policies.effective import Place, Target
 from .route_kinds import ROUTES
@@ -63,6 +65,9 @@ class World(Protocol):
 
     def affected(self, target: Target) -> tuple[tuple[str, Verdict], ...]:
         """Look up what an object is told about the policies that are attached to it and its sections."""
+
+    def no_room(self, route: ObjectKey) -> str:
+        """Say why a route finds no room in what its namespace may have; empty: it does."""
 
 
 @dataclass(slots=True)
@@ -119,6 +124,8 @@ class RouteFacts:
 
     Attributes:
         rules, l4_rules: IR rules; empty where the route is not accepted or no listener serves it.
+        attachments: what the rules name besides listeners.
+        listeners: ids of all listeners that the rules are attached to.
         status: one entry for each parent of this controller; None where it has no such parent.
         attached: ids of the listeners that it is attached to, served or not (`attachedRoutes`).
         policies: those that filters of its rules come to.
@@ -127,10 +134,13 @@ class RouteFacts:
             through, or datagrams, are none: they say nothing of their own to a backend.
         diagnostics: what is told of it.
         reads: what it looked at.
+        cost: what it costs each data plane, also where its namespace has no room for it; None: nothing.
     """
 
     rules: tuple[ir.HttpRule, ...]
     l4_rules: tuple[ir.L4Rule, ...]
+    attachments: tuple[ir.Attachment, ...]
+    listeners: tuple[str, ...]
     status: RouteStatus | None
     attached: frozenset[str]
     backends: tuple[str, ...]
@@ -138,6 +148,7 @@ class RouteFacts:
     diagnostics: tuple[Diagnostic, ...]
     reads: frozenset[Read]
     policies: tuple[ir.ExternalAuth, ...] = ()
+    cost: Cost | None = None
 
 
 @dataclass(slots=True)
@@ -150,29 +161,58 @@ class _Attachment:
     verdict: Verdict
 
 
-def translate_route(route: Route, world: World, controller_name: str, checks: Checks) -> RouteFacts:
+def translate_route(route: Route, world: World, controller_name: str, options: Options) -> RouteFacts:
     """Translate one route."""
     reads = RouteReads(world)
     diagnostics = Diagnostics(route.key)
     hostnames = _hostnames(route, diagnostics)
     attachments = _attachments(route, hostnames, reads, diagnostics)
     attached = [point for item in attachments for point in item.points]
-    served = tuple(sorted({point.id for point in attached if point.served}))
+    served = {point.id: item.view.gateway for item in attachments for point in item.points if point.served}
+    listeners, shared = attachments_of((gateway, name) for name, gateway in served.items())
     kind = ROUTES[route.key.kind]
     moved = {port: at for item in attachments for port, at in item.view.moved}
-    context = RuleContext(route, kind.use, served, hostnames, reads, checks, diagnostics, moved)
+    expressions = RouteExpressions(options.checks, options.routes.expressions)
+    context = RuleContext(
+        route,
+        kind.use,
+        listeners,
+        tuple(item.id for item in shared),
+        hostnames,
+        reads,
+        replace(options.checks, substitution=expressions.substitution_error),
+        expressions.error,
+        diagnostics,
+        moved,
+    )
     context.speaks = kind.use.transport is Transport.TCP and any(not point.passthrough for point in attached)
-    rules = [kind.translate_rule(context, index, rule) for index, rule in enumerate(route.spec.rules)]
-    judgement = _judge_rules(context, len(rules))
+    rules: list[ir.HttpRule | ir.L4Rule | None] = []
+    cost, refusal = None, ""
+    try:
+        rules = [kind.translate_rule(context, index, rule) for index, rule in enumerate(route.spec.rules)]
+    except OverBudgetError as error:
+        refusal = str(error)
+    judgement = _judge_rules(context, len(route.spec.rules))
+    if not refusal and judgement.refused is None and (places := _places(rules, len(served))):
+        refusal = too_many_places(places, options.routes)
+        if not refusal:
+            cost, refusal = Cost(expressions.found, places), world.no_room(route.key)
+    if refusal:
+        remedy = "write fewer or simpler matches, or attach the route to fewer listeners"
+        diagnostics.error("spec.rules", "over-budget", refusal, remedy)
+        judgement = _Judgement(judgement.resolved, refused=Verdict(False, Reason.UNSUPPORTED_VALUE, refusal))
     if judgement.refused is not None:
         attached = []
     if not attached or not served:
         rules = []
     affected = reads.affected(Target(*route.key))
     status = _status(route, attachments, judgement, affected, controller_name)
+    made = [rule for rule in rules if rule is not None]
     return RouteFacts(
-        rules=tuple(rule for rule in rules if isinstance(rule, ir.HttpRule)),
-        l4_rules=tuple(rule for rule in rules if isinstance(rule, ir.L4Rule)),
+        rules=tuple(rule for rule in made if isinstance(rule, ir.HttpRule)),
+        l4_rules=tuple(rule for rule in made if isinstance(rule, ir.L4Rule)),
+        attachments=shared if made else (),
+        listeners=tuple(sorted(served)) if made else (),
         status=status,
         attached=frozenset(point.id for point in attached),
         backends=tuple(context.backends) if attached else (),
@@ -180,7 +220,18 @@ def translate_route(route: Route, world: World, controller_name: str, checks: Ch
         diagnostics=diagnostics.done(),
         reads=frozenset(reads.noted),
         policies=tuple(context.made) if rules else (),
+        cost=cost,
     )
+
+
+def _places(rules: Iterable[ir.HttpRule | ir.L4Rule | None], listeners: int) -> int:
+    """Entries of tables that rules need: one for each listener, hostname and match."""
+    found = 0
+    for rule in rules:
+        if rule is not None:
+            matches = len(rule.matches) if isinstance(rule, ir.HttpRule) else 1
+            found += listeners * max(len(rule.hostnames), 1) * matches
+    return found
 
 
 def _ancestors(attachments: list[_Attachment]) -> tuple[ObjectKey, ...]:

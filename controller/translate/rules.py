@@ -33,13 +33,16 @@ from ..api import (
 from .backends import Reads, Use, backend_name, resolve_backend, service_port
 from .conditions import Reason
 from .filters import FilterContext, translate_filters
-from .options import CheckRegex, Checks
+from .options import Checks
 from .policies.effective import Target, service_place
 from .status import Verdict
 from .unsupported import Unsupported
 from .values import is_token
 
 MAX_WEIGHT = 1_000_000
+
+#: Says why a pattern of a regular expression cannot be used, or None.
+PatternError = Callable[[str], "str | None"]
 
 _Match = TypeVar("_Match", RouteMatch, GRPCRouteMatch)
 
@@ -51,9 +54,10 @@ class RuleContext:
     Attributes:
         route: the route.
         use: what it does with its backends.
-        listeners: IR ids that it is attached to.
+        listeners, attachments: IR ids of what it is attached to.
         reads: what it may look at.
         checks: look into values.
+        pattern_error: says why a pattern cannot be used; counts what it costs.
         diagnostics: takes what is wrong.
         speaks: the gateway itself speaks to its backends, at some listener at least: it does not only pass TLS through.
         moved_ports: ports of listeners of its Gateways that clients reach at another one (`ParentView.moved`).
@@ -66,9 +70,11 @@ class RuleContext:
     route: Route
     use: Use
     listeners: tuple[str, ...]
+    attachments: tuple[str, ...]
     hostnames: tuple[str, ...]
     reads: Reads
     checks: Checks
+    pattern_error: PatternError
     diagnostics: Diagnostics
     moved_ports: Mapping[int, int] = field(default_factory=dict)
     speaks: bool = True
@@ -137,7 +143,7 @@ def request_rule(
     index: int,
     rule: HTTPRouteRule | GRPCRouteRule,
     matches: Sequence[_Match],
-    translate_match: Callable[[_Match, str, CheckRegex], ir.Match],
+    translate_match: Callable[[_Match, str, PatternError], ir.Match],
     *,
     prefix_only: bool = False,
 ) -> ir.HttpRule | None:
@@ -149,7 +155,7 @@ def request_rule(
     path = f"spec.rules[{index}]"
     try:
         translated = tuple(
-            translate_match(match, f"matches[{place}]", context.checks.regex) for place, match in enumerate(matches)
+            translate_match(match, f"matches[{place}]", context.pattern_error) for place, match in enumerate(matches)
         )
     except Unsupported as error:
         context.fail(index, path, error)
@@ -172,6 +178,7 @@ def request_rule(
         created=context.route.metadata.created,
         index=index,
         listeners=context.listeners,
+        attachments=context.attachments,
         hostnames=context.hostnames,
         matches=translated,
         filters=filters,
@@ -181,31 +188,33 @@ def request_rule(
     )
 
 
-def check_pattern(pattern: str, field: str, check_regex: CheckRegex) -> None:
+def check_pattern(pattern: str, field: str, pattern_error: PatternError) -> None:
     """Refuse a pattern that cannot be used."""
-    error = check_regex(pattern)
+    error = pattern_error(pattern)
     if error is not None:
         message = f"regular expression {pattern!r} cannot be used: {error}"
         raise Unsupported(field, message, "correct it (RE2 syntax, matched against the whole value)")
 
 
-def value_kind(match: NameValueMatch, field: str, check_regex: CheckRegex) -> ir.ValueMatchKind:
+def value_kind(match: NameValueMatch, field: str, pattern_error: PatternError) -> ir.ValueMatchKind:
     """How the value of a match is compared."""
     if match.type == "Exact":
         return ir.ValueMatchKind.EXACT
     if match.type == "RegularExpression":
-        check_pattern(match.value, f"{field}.value", check_regex)
+        check_pattern(match.value, f"{field}.value", pattern_error)
         return ir.ValueMatchKind.REGULAR_EXPRESSION
     raise Unsupported(f"{field}.type", f"match {match.type} is not known", "use Exact or RegularExpression")
 
 
-def header_matches(items: Sequence[NameValueMatch], field: str, check_regex: CheckRegex) -> tuple[ir.HeaderMatch, ...]:
+def header_matches(
+    items: Sequence[NameValueMatch], field: str, pattern_error: PatternError
+) -> tuple[ir.HeaderMatch, ...]:
     """Of equivalent names only the first counts (`HTTPHeaderMatch.name`)."""
     found: dict[str, ir.HeaderMatch] = {}
     for index, item in enumerate(items):
         if not is_token(item.name):
             raise Unsupported(f"{field}[{index}].name", f"{item.name!r} is not a header name", "correct it")
-        kind = value_kind(item, f"{field}[{index}]", check_regex)
+        kind = value_kind(item, f"{field}[{index}]", pattern_error)
         name = item.name.lower()
         found.setdefault(name, ir.HeaderMatch(kind=kind, name=name, value=item.value))
     return tuple(found.values())

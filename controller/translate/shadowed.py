@@ -6,61 +6,84 @@ only a problem tells people. Of connections each translation says it, of request
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import bisect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from sluicegate import ir
 
 from ..api import Diagnostic, ObjectKey
 
-#: Rules of a place that are told at most, the first ones: with each change of one all that are told are looked at.
-MAX_TOLD = 32
+#: Routes that are told at a place, the first ones behind the one that has it, and places that one route is told of:
+#: with each change of a place all that are told there are looked at, and a route may be at 32,000 places.
+MAX_TOLD, MAX_PLACES = 32, 4
 
 
 class Place(NamedTuple):
-    """What one rule can have of a listener: its connections to a hostname; empty: all of them."""
+    """What one route can have of a listener: its connections to a hostname; empty: all of them."""
 
     listener: str
     hostname: str
 
+
+class Rank(NamedTuple):
+    """A route in the order of those of a place: the older one has it, then the one that comes first by its id."""
+
+    created: int
+    route: str
+    key: ObjectKey
+
     @property
-    def key(self) -> ObjectKey:
-        """Key of the place among the diagnostics."""
-        return ObjectKey("Place", self.listener, self.hostname)
+    def told_under(self) -> ObjectKey:
+        """Key of what is told of the route, among the diagnostics."""
+        return self.key._replace(kind=f"shadowed {self.key.kind}")
 
 
-def places_of(rule: ir.L4Rule) -> Iterator[Place]:
-    """Places that a rule is for."""
-    for listener in rule.listeners:
-        for hostname in rule.hostnames or ("",):
+def rank(key: ObjectKey, rules: Sequence[ir.L4Rule]) -> Rank | None:
+    """The rank of a route; None: it has no rules."""
+    # The rules behind the first one get nothing in any case, and that is told where they are translated.
+    return Rank(rules[0].created, rules[0].route, key) if rules else None
+
+
+def places_of(rules: Sequence[ir.L4Rule], listeners: Iterable[str]) -> Iterator[Place]:
+    """Places that a route is for; `listeners`: those that its rules are attached to."""
+    for listener in listeners if rules else ():
+        for hostname in rules[0].hostnames or ("",):
             yield Place(listener, hostname)
 
 
-def rank(rule: ir.L4Rule) -> tuple[int, str, int]:
-    """Order of the rules of a place: the older one has it, then the one that comes first by its id; all differ."""
-    return rule.created, rule.route, rule.index
+def shadowed(own: Rank, places: Iterable[Place], order: Mapping[Place, list[Rank]]) -> tuple[Diagnostic, ...]:
+    """Tell where a route gets nothing.
+
+    Args:
+        own: the route.
+        places: that it is for.
+        order: the routes of each place.
+    """
+    found: list[Diagnostic] = []
+    for place in places:
+        ranks = order[place]
+        if 0 < bisect.bisect_left(ranks, own) <= MAX_TOLD:
+            found.append(_shadowed(own, place, ranks[0]))
+            if len(found) == MAX_PLACES:
+                break
+    return tuple(found)
 
 
-def shadowed(place: Place, rules: Sequence[ir.L4Rule]) -> tuple[Diagnostic, ...]:
-    """Tell which routes of a place get nothing; `rules` are in the order of `rank`."""
-    winner, *losers = rules[: MAX_TOLD + 1]
+def _shadowed(own: Rank, place: Place, winner: Rank) -> Diagnostic:
     of_host = f" with hostname {place.hostname}" if place.hostname else ""
     message = f"{winner.route} comes first at {place.listener}: what comes there{of_host} goes to it, not to this route"
-    return tuple(
-        Diagnostic(
-            severity="warning",
-            object=route,
-            field="spec.parentRefs",
-            code="shadowed-route",
-            message=message,
-            remedy="make one route of the two, with several backendRefs, or attach one of them elsewhere",
-        )
-        for route in dict.fromkeys(rule.route for rule in losers)
-        if route != winner.route
+    return Diagnostic(
+        severity="warning",
+        object=own.route,
+        field="spec.parentRefs",
+        code="shadowed-route",
+        message=message,
+        remedy="make one route of the two, with several backendRefs, or attach one of them elsewhere",
     )
 
 
-def shadowed_matches(rules: Iterable[ir.HttpRule]) -> Iterator[Diagnostic]:
+def shadowed_matches(rules: Iterable[ir.HttpRule], attachments: Mapping[str, ir.Attachment]) -> Iterator[Diagnostic]:
     """Tell of matches that get no request, because the same match of the same listener and hostname comes first.
 
     Of matches that are equal the order is by age, name and place (ARCHITECTURE.md, "4. Rule", 6 to 9). What is only
@@ -68,9 +91,10 @@ def shadowed_matches(rules: Iterable[ir.HttpRule]) -> Iterator[Diagnostic]:
     """
     first: dict[tuple[str, str, ir.PathMatch, str, frozenset[object], frozenset[object]], ir.HttpRule] = {}
     for rule in sorted(rules, key=lambda item: (item.created, item.route, item.index)):
+        listeners = tuple(ir.listeners_of(rule, attachments))
+        places = [(listener, hostname) for listener in listeners for hostname in rule.hostnames or ("",)]
         for number, match in enumerate(rule.matches):
             what = (match.path, match.method, frozenset[object](match.headers), frozenset[object](match.query))
-            places = [(listener, hostname) for listener in rule.listeners for hostname in rule.hostnames or ("",)]
             lost = {place: first.setdefault((*place, *what), rule) for place in places}
             others = {place: winner for place, winner in lost.items() if winner is not rule}
             if others:

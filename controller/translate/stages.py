@@ -23,7 +23,7 @@ from .parts import Replaced, joined
 from .policies.effective import service_place
 from .route_kinds import ROUTES
 from .routes import RouteFacts
-from .shadowed import Place, places_of, rank, shadowed
+from .shadowed import MAX_TOLD, Place, places_of, rank, shadowed
 from .topology import Read
 
 _Rule = TypeVar("_Rule", ir.HttpRule, ir.L4Rule)
@@ -48,7 +48,8 @@ def replace_route(memo: Memo, key: ObjectKey, new: RouteFacts | None, touched: T
     old = memo.routes.pop(key, None)
     _replace_rules(memo.http_rules, old.rules if old is not None else (), new.rules if new is not None else ())
     _replace_rules(memo.l4_rules, old.l4_rules if old is not None else (), new.l4_rules if new is not None else ())
-    _replace_places(memo, old, new, touched)
+    _replace_attachments(memo, old.attachments if old is not None else (), new.attachments if new is not None else ())
+    _replace_places(memo, key, old, new, touched)
     _replace_uses(memo, key, old, new, touched)
     memo.policies.replace_made(old.policies if old is not None else (), new.policies if new is not None else ())
     memo.policies.count(_policies_of(old), _policies_of(new))
@@ -81,30 +82,49 @@ def _replace_rules(ledger: Ledger[str, _Rule], old: tuple[_Rule, ...], new: tupl
         ledger.put(rule.id, rule)
 
 
-def _replace_places(memo: Memo, old: RouteFacts | None, new: RouteFacts | None, touched: Touched) -> None:
-    """Note which rules are for which connections of a listener."""
-    for rule in old.l4_rules if old is not None else ():
-        for place in places_of(rule):
-            rules = memo.places[place]
-            del rules[bisect.bisect_left(rules, rank(rule), key=rank)]
-            if not rules:
+def _replace_attachments(memo: Memo, old: tuple[ir.Attachment, ...], new: tuple[ir.Attachment, ...]) -> None:
+    """Several routes may have the same one."""
+    for item in new:
+        memo.attachment_users[item.id] += 1
+        memo.attachments.put(item.id, item)
+    for item in old:
+        memo.attachment_users[item.id] -= 1
+        if not memo.attachment_users[item.id]:
+            del memo.attachment_users[item.id]
+            memo.attachments.drop(item.id)
+
+
+def _replace_places(
+    memo: Memo, key: ObjectKey, old: RouteFacts | None, new: RouteFacts | None, touched: Touched
+) -> None:
+    """Note which routes are for which connections of a listener."""
+    before = rank(key, old.l4_rules) if old is not None else None
+    if old is not None and before is not None:
+        for place in places_of(old.l4_rules, old.listeners):
+            ranks = memo.places[place]
+            del ranks[bisect.bisect_left(ranks, before)]
+            if not ranks:
                 del memo.places[place]
             touched.places.add(place)
-    for rule in new.l4_rules if new is not None else ():
-        for place in places_of(rule):
-            bisect.insort(memo.places.setdefault(place, []), rule, key=rank)
+        memo.diagnostics.drop(before.told_under)
+    after = rank(key, new.l4_rules) if new is not None else None
+    if new is not None and after is not None:
+        for place in places_of(new.l4_rules, new.listeners):
+            bisect.insort(memo.places.setdefault(place, []), after)
             touched.places.add(place)
 
 
-def tell_shadowed(memo: Memo, places: set[Place]) -> None:
-    """Tell of some places which routes come after others."""
-    for place in places:
-        rules = memo.places.get(place, ())
-        found = shadowed(place, rules) if len(rules) > 1 else ()
-        if found:
-            memo.diagnostics.put(place.key, found)
+def tell_shadowed(memo: Memo, touched: Touched) -> None:
+    """Tell of places whose routes changed which routes come after others."""
+    # As many as changed may have left the first ones.
+    first = MAX_TOLD + 1 + len(touched.routes)
+    for found in {item for place in touched.places for item in memo.places.get(place, ())[:first]}:
+        facts = memo.routes[found.key]
+        told = shadowed(found, places_of(facts.l4_rules, facts.listeners), memo.places)
+        if told:
+            memo.diagnostics.put(found.told_under, told)
         else:
-            memo.diagnostics.drop(place.key)
+            memo.diagnostics.drop(found.told_under)
 
 
 def _replace_uses(memo: Memo, key: ObjectKey, old: RouteFacts | None, new: RouteFacts | None, touched: Touched) -> None:

@@ -17,6 +17,7 @@ from sluicegate import ir
 #: Kinds of resources, as the fields of `State`, of `ir.Resources` and of `ir.Removals`; secrets go last.
 RESOURCE_KINDS = (
     "listeners",
+    "attachments",
     "http_rules",
     "l4_rules",
     "backends",
@@ -48,6 +49,7 @@ class State:
     """
 
     listeners: Mapping[str, ir.Listener] = field(default_factory=_nothing)
+    attachments: Mapping[str, ir.Attachment] = field(default_factory=_nothing)
     http_rules: Mapping[str, ir.HttpRule] = field(default_factory=_nothing)
     l4_rules: Mapping[str, ir.L4Rule] = field(default_factory=_nothing)
     backends: Mapping[str, ir.Backend] = field(default_factory=_nothing)

@@ -31,6 +31,7 @@ from ..api import ROUTE_KINDS, EndpointSlice, ObjectKey, ReferenceGrant, Route
 from ..api.kinds import of_role
 from ..store.snapshot import Changes, Snapshot
 from .addresses import assigned_addresses
+from .budget import Budgets
 from .features import supported_features
 from .gateways import Surroundings, judge_classes
 from .grants import index_grants
@@ -86,15 +87,20 @@ class Translator:
         self.controller_name = controller_name
         self.options = options if options is not None else Options()
         self._policies = policies
-        self._memo = Memo(policies=PolicyMemo.of(policies))
+        self._memo = self._empty()
         #: Of the translation before one that raised: what serves does not end with the memory of how it came about.
         self._before: Translation | None = None
         self._quarantine = Quarantine()
+        #: Grows with everything that was translated: one that stands still is stuck.
+        self.steps = 0
 
     @property
     def held(self) -> Mapping[ObjectKey, str]:
         """Objects that are held at their last good version because of an exception, and why."""
         return self._quarantine.held
+
+    def _empty(self) -> Memo:
+        return Memo(policies=PolicyMemo.of(self._policies), budgets=Budgets(self.options.routes))
 
     def translate(self, snapshot: Snapshot, now: float | None = None, take: Take | None = None) -> Translation:
         """Translate a snapshot. Inputs are never written to.
@@ -133,7 +139,7 @@ class Translator:
         except BaseException:
             self._before = memo.translation if memo.translation is not None else self._before
             # Half-done work must not be taken for the memory of a whole translation.
-            self._memo = Memo(policies=PolicyMemo.of(self._policies))
+            self._memo = self._empty()
             raise
 
     def _translate(self, memo: Memo, snapshot: Snapshot, options: Options) -> Translation:
@@ -226,16 +232,27 @@ class Translator:
         touched = Touched()
         if not changed:
             return touched
-        touched.routes = changed
+        self._translate_routes(memo, step, topology, changed, touched)
+        # What is news of the budget of a namespace: what a route costs does not depend on whether there is room for it.
+        self._translate_routes(memo, step, topology, memo.budgets.settle(), touched)
+        tell_shadowed(memo, touched)
+        return touched
+
+    def _translate_routes(
+        self, memo: Memo, step: Step, topology: Topology, keys: set[ObjectKey], touched: Touched
+    ) -> None:
+        touched.routes |= keys
         world = World(step.snapshot, memo, topology, self.options)
-        for key in changed:
+        for key in keys:
+            self.steps += 1
             route = step.snapshot.get(key)
             facts = None
             if isinstance(route, Route):
-                facts = translate_route(route, world, self.controller_name, self.options.checks)
+                facts = translate_route(route, world, self.controller_name, self.options)
+                memo.budgets.replace(key, route.metadata.created, facts.cost)
+            else:
+                memo.budgets.replace(key, 0, None)
             replace_route(memo, key, facts, touched)
-        tell_shadowed(memo, touched.places)
-        return touched
 
     def _update_backends(self, memo: Memo, step: Step, touched: set[str]) -> set[Pair]:
         """Bring backends and endpoints up to date; returns the Services that may have changed, endpoints included."""
@@ -251,6 +268,7 @@ class Translator:
                 services.add(service)
                 touched |= memo.service_backends.get(service, set())
         for identifier in touched:
+            self.steps += 1
             services.add(replace_backend(memo, step.snapshot, identifier))
         return services
 
@@ -289,6 +307,7 @@ class Translator:
 
     def _publish(self, memo: Memo, snapshot: Snapshot, topology: Topology, parents: set[ObjectKey]) -> Translation:
         listeners, changed_listeners = memo.listeners.publish()
+        attachments, changed_attachments = memo.attachments.publish()
         rules, changed_rules = memo.http_rules.publish()
         l4_rules, changed_l4_rules = memo.l4_rules.publish()
         backends, changed_backends = memo.ir_backends.publish()
@@ -300,6 +319,7 @@ class Translator:
         memo.serial += 1
         state = State(
             listeners=listeners,
+            attachments=attachments,
             http_rules=rules,
             l4_rules=l4_rules,
             backends=backends,
@@ -312,6 +332,7 @@ class Translator:
             base=memo.serial - 1,
             changed={
                 "listeners": changed_listeners,
+                "attachments": changed_attachments,
                 "http_rules": changed_rules,
                 "l4_rules": changed_l4_rules,
                 "backends": changed_backends,

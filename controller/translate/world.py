@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..api import HTTPFilter, ReferenceGrant, Service
+from ..api import HTTPFilter, ObjectKey, ReferenceGrant, Service
 from ..store.snapshot import Changes, Snapshot
 from .gateways import namespace_labels
 from .memo import Memo
@@ -36,6 +36,7 @@ class World:
         self._parents = topology.parents
         self._implicit = options.implicit_namespaces
         self._policies = memo.policies
+        self._budgets = memo.budgets
 
     def parent(self, key: Read) -> ParentView | None:
         """Look up a parent of this controller."""
@@ -70,3 +71,7 @@ class World:
     def affected(self, target: Target) -> tuple[tuple[str, Verdict], ...]:
         """Look up what an object is told about its policies and those of its sections."""
         return affected(self._policies.attached, target, sections=True)
+
+    def no_room(self, route: ObjectKey) -> str:
+        """Say why a route finds no room in what its namespace may have; empty: it does."""
+        return self._budgets.refusal(route)

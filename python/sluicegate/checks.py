@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from sluicegate.controller.translate import CertificateFacts, Checks, pem_text
+from sluicegate.controller.translate import CertificateFacts, Checks, PatternFacts, pem_text
 from sluicegate.engine import native as engine
 
 #: Verdicts on regular expressions that are remembered: a route is translated anew whenever what it reads changes.
@@ -13,12 +13,13 @@ MAX_REMEMBERED = 4_096
 
 def native_checks() -> Checks:
     """Checks by the native library: what passes them, the engine takes."""
-    return Checks(regex=_regex, substitution=_substitution, certificate=_certificate, trust=_trust)
+    return Checks(pattern=_pattern, substitution=_substitution, certificate=_certificate, trust=_trust)
 
 
 @functools.lru_cache(maxsize=MAX_REMEMBERED)
-def _regex(pattern: str) -> str | None:
-    return _reason(engine.check_regex(pattern))
+def _pattern(pattern: str) -> PatternFacts:
+    facts = engine.check_pattern(pattern)
+    return PatternFacts(error=_reason(facts.error), size=facts.size)
 
 
 @functools.lru_cache(maxsize=MAX_REMEMBERED)

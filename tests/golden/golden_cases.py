@@ -31,6 +31,8 @@ from sluicegate.controller.translate import (
     CertificateFacts,
     Checks,
     Options,
+    PatternFacts,
+    RouteLimits,
     Translation,
     Translator,
     ir_transaction,
@@ -45,13 +47,13 @@ GENERATED = ("ir.yaml", "status.yaml")
 RUNNER_FILES = frozenset({"golden_cases.py", "regenerate.py", "test_golden.py"})
 
 
-def fake_regex(pattern: str) -> str | None:
+def fake_pattern(pattern: str) -> PatternFacts:
     """Stand in for the RE2 check."""
     try:
         re.compile(pattern)
     except re.error:
-        return "not a regular expression"
-    return None
+        return PatternFacts(error="not a regular expression")
+    return PatternFacts(size=1_000 * len(pattern))
 
 
 def fake_certificate(chain: bytes, key: bytes) -> CertificateFacts:
@@ -66,7 +68,7 @@ def fake_certificate(chain: bytes, key: bytes) -> CertificateFacts:
     )
 
 
-CHECKS = Checks(regex=fake_regex, certificate=fake_certificate)
+CHECKS = Checks(pattern=fake_pattern, certificate=fake_certificate)
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ class Case:
         settings = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
         if "provision" in settings:
             settings["provision"] = ProvisionOptions(**settings["provision"])
+        if "routes" in settings:
+            settings["routes"] = RouteLimits(**settings["routes"])
         name = self.options().get("controller_name", "sluicegate.dev/controller")
         return Translator(name, Options(checks=CHECKS, **settings))
 

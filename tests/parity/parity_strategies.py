@@ -7,7 +7,7 @@ misses happen all the time. Every table is valid; what makes one invalid has a t
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from hypothesis import strategies as st
@@ -248,6 +248,26 @@ hostnames = st.one_of(
 )
 
 
+_Rule = TypeVar("_Rule", ir.HttpRule, ir.L4Rule)
+
+
+@st.composite
+def attached_together(
+    draw: st.DrawFn, rules: list[_Rule], listeners: list[ir.Listener]
+) -> tuple[tuple[ir.Attachment, ...], list[_Rule]]:
+    """Some of the rules that are attached to all listeners name them at once; another table's attachment has others."""
+    every = tuple(listener.id for listener in listeners)
+    attachment = ir.Attachment(id="n/g/all", gateway="n/g", listeners=every)
+    attachments = draw(st.sampled_from(((), (attachment,), (attachment,))))
+    changed = [
+        msgspec.structs.replace(rule, listeners=(), attachments=(attachment.id,))
+        if attachments and rule.listeners == every and draw(st.booleans())
+        else rule
+        for rule in rules
+    ]
+    return attachments, changed
+
+
 @st.composite
 def tables(draw: st.DrawFn, *, with_filters: bool) -> bytes:
     """The JSON of a full state of up to eight rules."""
@@ -278,12 +298,14 @@ def tables(draw: st.DrawFn, *, with_filters: bool) -> bytes:
         )
         for route, index in draw(st.sampled_from(PLACES))
     ]
+    together, rules = draw(attached_together(rules, listeners))
     transaction = ir.Transaction(
         version=ir.VERSION,
         generation=1,
         full=True,
         upsert=ir.Resources(
             listeners=tuple(listeners),
+            attachments=together,
             http_rules=tuple(rules),
             backends=tuple(draw(backends())),
             endpoints=tuple(draw(endpoints())),
@@ -635,12 +657,14 @@ def l4_tables(draw: st.DrawFn) -> bytes:
         matches=(ir.Match(path=ir.PathPrefix(value="/")),),
         backends=(ir.WeightedBackend(backend=BACKENDS[0], weight=1),),
     )
+    together, rules = draw(attached_together(rules, listeners))
     transaction = ir.Transaction(
         version=ir.VERSION,
         generation=1,
         full=True,
         upsert=ir.Resources(
             listeners=tuple(listeners),
+            attachments=together,
             http_rules=(over_http,),
             l4_rules=tuple(rules),
             backends=tuple(draw(backends())),

@@ -57,12 +57,18 @@ def rule(name: str, *listeners: ir.Listener, backends: Iterable[str] = (), **val
     )
 
 
+def attachment(name: str, *listeners: ir.Listener) -> ir.Attachment:
+    gateway = listeners[0].gateway
+    return ir.Attachment(id=f"{gateway}/{name}", gateway=gateway, listeners=tuple(item.id for item in listeners))
+
+
 def endpoint(backend: str, port: int = 8080) -> ir.Endpoint:
     return ir.Endpoint(id=f"{backend}@10.0.0.1:{port}", backend=backend, address="10.0.0.1", port=port)
 
 
 SECTION_OF = {
     ir.Listener: "listeners",
+    ir.Attachment: "attachments",
     ir.HttpRule: "http_rules",
     ir.Backend: "backends",
     ir.Endpoint: "endpoints",
@@ -247,6 +253,8 @@ class RecordingEngine(Waiting):
         self.holdings = holdings
         self.changes: list[Change] = []
         self.refuse: set[str] = set()
+        #: The words of the engine for sections; without them a refusal is of the whole transaction.
+        self.words: dict[str, str] = {}
         self.refused = 0
         self.hold: asyncio.Event | None = None
         self.bind_error: ir.BindError | None = None
@@ -259,7 +267,7 @@ class RecordingEngine(Waiting):
         if bad:
             self.refused += 1
             self.notify()
-            raise RefusedError(tuple(Refusal(kind, name, "is not liked") for kind, name in bad))
+            raise RefusedError(tuple(Refusal(self.words.get(kind, kind), name, "is not liked") for kind, name in bad))
         self.holdings.apply(change)
         self.changes.append(change)
         self.notify()

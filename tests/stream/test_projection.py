@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from stream_support import GATEWAYS, OTHER, PLANE, endpoint, listener, rule, simple, state
+from stream_support import GATEWAYS, OTHER, PLANE, attachment, endpoint, listener, rule, simple, state
 
 from sluicegate import ir
 from sluicegate.controller.stream.projection import PlaneKey, Projector
@@ -74,6 +74,41 @@ def test_a_rule_on_listeners_of_two_planes_is_cut_for_each() -> None:
         found = projector.planes[key].tables["http_rules"][shared.id]
         assert found.resource.listeners == (item.id,)
         assert msgspec.json.decode(found.data)["listeners"] == [item.id]
+
+
+def test_attachments_are_their_gateways_own_and_rules_are_cut_to_them() -> None:
+    ours, theirs = (listener(), listener(name="more")), (listener("other/second"),)
+    mine, other = attachment("one", *ours), attachment("two", *theirs)
+    both = rule("both", attachments=(mine.id, other.id))
+    only = rule("only", attachments=(other.id,))
+    projector = Projector()
+    projector.update(state(*ours, *theirs, mine, other, both, only), GATEWAYS)
+    found = projector.planes[PLANE]
+    assert names(projector, PLANE)["attachments"] == [mine.id]
+    assert names(projector, PLANE)["http_rules"] == [both.id]
+    assert found.tables["http_rules"][both.id].resource.attachments == (mine.id,)
+    # Another listener is news of the attachment, not of its rules.
+    further = listener(name="further")
+    changed = projector.update(
+        state(*ours, further, *theirs, attachment("one", *ours, further), other, both, only), GATEWAYS
+    )
+    assert changed == {PLANE: {"listeners": {further.id}, "attachments": {mine.id}}}
+    changed = projector.update(state(*theirs, other, only), GATEWAYS)
+    assert {key: set(sections) for key, sections in changed.items()} == {
+        PLANE: {"listeners", "attachments", "http_rules"},
+        OTHER: {"http_rules"},
+    }
+    assert found.size() == 0
+    assert found.cost == 0
+
+
+def test_the_largest_of_a_plane_are_named() -> None:
+    projector = Projector()
+    large = rule("large", listener(), hostnames=("n" * 4_000,))
+    projector.update(state(*simple("a", "b"), large, ir.Certificate(id="c", chain="x", key="")), GATEWAYS)
+    [(name, size), *_] = projector.planes[PLANE].largest()
+    assert name == large.route
+    assert size > 4_000
 
 
 def test_a_change_is_only_what_changed() -> None:
@@ -148,11 +183,25 @@ def some_state(chance: random.Random) -> dict[str, dict[str, Any]]:
     backends = [f"n/s{number}:80" for number in range(5)]
     for item in listeners:
         found["listeners"][item.id] = item
+    together = [
+        attachment(str(number), *chance.sample(of, chance.randint(1, len(of))))
+        for gateway in "abcd"
+        if (of := [item for item in listeners if item.gateway == f"g/{gateway}"])
+        for number in range(2)
+    ]
+    found["attachments"] = {item.id: item for item in together if chance.random() < 0.8}
     for number in range(8):
         if listeners and chance.random() < 0.8:
-            on = chance.sample(listeners, chance.randint(1, min(3, len(listeners))))
+            on = chance.sample(listeners, chance.randint(0, min(3, len(listeners))))
+            all_at_once = chance.sample(together, chance.choice((0, 1, min(2, len(together)))))
             named = chance.sample(backends, chance.randint(0, 2))
-            item = rule(f"r{number}", *on, backends=named, policies=some_policies(chance, *ASKING))
+            item = rule(
+                f"r{number}",
+                *on,
+                attachments=tuple(each.id for each in all_at_once),
+                backends=named,
+                policies=some_policies(chance, *ASKING),
+            )
             found["http_rules"][item.id] = item
     for name in backends:
         if chance.random() < 0.8:
@@ -214,6 +263,7 @@ def test_step_by_step_comes_to_the_same_as_at_once(seed: int) -> None:
             for section, table in plane.tables.items():
                 assert table == afresh.planes[key].tables[section], (seed, serial, section)
             assert plane.uses == afresh.planes[key].uses
+            assert plane.cost == afresh.planes[key].cost
             # What was told to have changed is what a pod needs to be told.
             for section, ids in told.get(key, {}).items():
                 for name in ids:

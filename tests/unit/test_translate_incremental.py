@@ -17,7 +17,15 @@ from pretended_policies import KINDS, LIMITED, policy
 from sluicegate import ir
 from sluicegate.controller.api import ROUTE_KINDS, Object, ObjectKey, decode
 from sluicegate.controller.store.store import Apply, Delete, Store
-from sluicegate.controller.translate import Options, Translation, Translator, ir_transaction
+from sluicegate.controller.translate import (
+    Checks,
+    Options,
+    PatternFacts,
+    RouteLimits,
+    Translation,
+    Translator,
+    ir_transaction,
+)
 from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
 from sluicegate.controller.translate.report import ApplyReport, read_report
 
@@ -27,6 +35,9 @@ GATEWAY_API = "gateway.networking.k8s.io/v1"
 OURS = "sluicegate.dev/v1alpha1"
 GROUP = "gateway.networking.k8s.io"
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\n"
+#: Limits that the routes of a namespace meet now and then; a check that finds expressions as large as they are long.
+LIMITS = RouteLimits(expressions=6, namespace_expressions=9, places=4, namespace_places=10)
+CHECKS = Checks(pattern=lambda pattern: PatternFacts(size=len(pattern)))
 Document = dict[str, Any]
 
 
@@ -142,11 +153,18 @@ class Cluster:
                 **self.maybe(0.7, name=f"r{number}"),
                 "backendRefs": [self.backend() for _ in range(self.chance.randint(0, 2))],
                 **filters,
+                **(self.matches() if kind == "HTTPRoute" else {}),
             }
             for number in range(self.chance.randint(1, 2))
         ]
         named = {} if kind in {"TCPRoute", "UDPRoute"} else self.maybe(0.6, hostnames=[self.pick("a.example.com", "z")])
         return GATEWAY_API, kind, self.namespaced(), {"spec": {"parentRefs": parents, **named, "rules": rules}}
+
+    def matches(self) -> Document:
+        paths = [
+            {"type": "RegularExpression", "value": self.pick("/ab", "/abcd", "/x")} for _ in range(self.pick(1, 2, 3))
+        ]
+        return self.maybe(0.4, matches=[{"path": path} for path in paths])
 
     def object(self) -> Object:
         """An object of any kind, policies of kinds that nobody has among them."""
@@ -278,7 +296,12 @@ class Cluster:
             for identifier in translation.ir.listeners
             if self.chance.random() < 0.7
         ]
-        return read_report({"generation": 1, "listeners": listeners})
+        held = [
+            {"kind": "http_rule", "id": identifier, "reason": "no"}
+            for identifier in translation.ir.http_rules
+            if self.chance.random() < 0.1
+        ]
+        return read_report({"generation": 1, "listeners": listeners, "held": held})
 
     def failures(self) -> Mapping[ObjectKey, str]:
         """What might keep data planes away."""
@@ -306,7 +329,12 @@ class Follower:
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_step_by_step_is_what_one_step_gives(seed: int, provision: ProvisionOptions | None) -> None:
     options = Options(
-        implicit_class=False, implicit_namespaces=False, merge_gateways=provision is None, provision=provision
+        implicit_class=False,
+        implicit_namespaces=False,
+        merge_gateways=provision is None,
+        provision=provision,
+        checks=CHECKS,
+        routes=LIMITS if seed % 2 else RouteLimits(),
     )
     cluster, store, translator = Cluster(seed), Store(()), Translator(options=options, policies=KINDS)
     live: dict[ObjectKey, Object] = {}

@@ -16,13 +16,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod _native {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
     #[pymodule_export]
-    use crate::checks::{check_certificate, check_trust};
+    use crate::checks::{check_certificate, check_pattern, check_trust};
     #[pymodule_export]
     use crate::engine::Engine;
     #[pymodule_export]
     use crate::errors::Refused;
     #[pymodule_export]
-    use crate::table::{RouteTable, bench_parse_head, check_regex, check_substitution};
+    use crate::table::{RouteTable, bench_parse_head, check_substitution};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use route::ir::{self, Transaction, Transport};
 use route::resolve::{DecisionRequest, Question, Request, Workspace, decide, resolve};
-use route::table::{NoTags, State, Substitution, Table, path_regex};
+use route::table::{NoTags, State, Substitution, Table};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -138,12 +138,6 @@ pub fn bench_parse_head(py: Python<'_>, head: &[u8], rounds: u32) -> PyResult<f6
         }
         Ok(nanoseconds_each(started, rounds, 1))
     })
-}
-
-/// What is wrong with a regular expression, or None.
-#[pyfunction]
-pub fn check_regex(py: Python<'_>, pattern: &str) -> Option<String> {
-    py.detach(|| path_regex(pattern).err())
 }
 
 /// What is wrong with a pattern that is searched for in a path, or with what stands in its place, or None.

@@ -94,3 +94,55 @@ fn a_policy_that_is_not_there_or_means_nothing_where_it_is_named_is_refused() {
         assert_eq!(refused.to_string(), expected);
     }
 }
+
+#[test]
+fn rules_are_where_their_attachment_is() {
+    let mut state = State::default();
+    let mut transaction = base();
+    transaction["upsert"]["listeners"] =
+        json!([listener("http", "HTTP", 80), listener("other", "HTTP", 81), listener("tcp", "TCP", 53)]);
+    transaction["upsert"]["attachments"] = json!([attachment("one", &["http"]), attachment("two", &["tcp"])]);
+    transaction["upsert"]["backends"] = json!([{"id": "a/b:80"}]);
+    for (kind, name) in [("http_rules", "one"), ("l4_rules", "two")] {
+        let rule = transaction["upsert"][kind][0].as_object_mut().unwrap();
+        rule.remove("listeners");
+        rule.insert("attachments".to_owned(), json!([name]));
+    }
+    let request = |port: u16| json!({"bind_port": port, "method": "GET", "authority": "x", "target": "/"});
+    let carried = json!({"transport": "tcp", "bind_port": 53});
+    let table = apply(&mut state, transaction);
+    assert_eq!([80, 81].map(|port| reason(&table, &request(port))), ["forwarded", "no_route"]);
+    assert_eq!(reason(&table, &carried), "forwarded");
+    let moved = json!([attachment("one", &["other"]), attachment("two", &[])]);
+    let table = apply(&mut state, json!({"version": VERSION, "generation": 2, "upsert": {"attachments": moved}}));
+    assert_eq!([80, 81].map(|port| reason(&table, &request(port))), ["no_route", "forwarded"]);
+    assert_eq!(reason(&table, &carried), "no_route");
+    // A listener goes with all that names it; the attachment comes back under its id.
+    let both = json!([attachment("one", &["http", "other"]), attachment("two", &["tcp"])]);
+    let anew = json!({"version": VERSION, "generation": 3, "upsert": {"attachments": both},
+        "remove": {"attachments": ["one", "two"]}});
+    let table = apply(&mut state, anew);
+    assert_eq!([80, 81].map(|port| reason(&table, &request(port))), ["forwarded", "forwarded"]);
+    assert_eq!(reason(&table, &carried), "forwarded");
+    for (change, expected) in [
+        (json!({"remove": {"attachments": ["one"]}}), "attachment one: is removed but rule HTTPRoute/a/r/0 names it"),
+        (json!({"remove": {"listeners": ["tcp"]}}), "listener tcp: is removed but attachment two has it"),
+        (
+            json!({"upsert": {"attachments": [attachment("one", &["none"])]}}),
+            "attachment one: names the unknown listener none",
+        ),
+    ] {
+        let mut transaction = json!({"version": VERSION, "generation": 4});
+        transaction.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let refused = state.apply(serde_json::from_value(transaction).unwrap(), &NoTags).unwrap_err();
+        assert_eq!(refused.to_string(), expected);
+    }
+    let gone = json!({"version": VERSION, "generation": 4, "upsert": {"attachments": [attachment("one", &["other"])]},
+        "remove": {"listeners": ["http", "tcp"], "attachments": ["two"], "l4_rules": ["TCPRoute/a/r/0"]}});
+    let table = apply(&mut state, gone);
+    assert_eq!([80, 81].map(|port| reason(&table, &request(port))), ["no_listener", "forwarded"]);
+}
+
+fn attachment(id: &str, listeners: &[&str]) -> Value {
+    json!({"id": id, "gateway": "a/g", "listeners": listeners})
+}

@@ -50,14 +50,16 @@ def checked(
         paths: that were given.
     """
     documents = offline.source.documents()
-    rules = offline.transaction().upsert.http_rules
+    configuration = offline.translation.ir
     found = {
         # Of fields that are not known the API server says more: `kubectl apply` asks it to be strict.
         *(item for item in offline.diagnostics() if item.code != "unknown-field"),
         *schema_diagnostics(documents),
         *foreign_policies(documents),
         *nothing_in(offline, paths),
-        *offline.source.with_lines(_placed(offline, shadowed_matches(rules))),
+        *offline.source.with_lines(
+            _placed(offline, shadowed_matches(configuration.http_rules.values(), configuration.attachments))
+        ),
     }
     if path_normalization == "off":
         found.update(_paths_as_they_come(documents))

@@ -76,19 +76,20 @@ def losers(table: Table, request: Request | Connection, decision: Decision) -> l
     listener = next((item for item in resources.listeners if item.id == decision.listener), None)
     if listener is None:
         return []
+    attachments = {item.id: item for item in resources.attachments}
     if isinstance(request, Connection):
         name = _server_name(request, listener)
         found = [
             _Candidate(_l4_rank(rule, best_hostname(rule.hostnames, name)), rule, None)
             for rule in resources.l4_rules
-            if listener.id in rule.listeners
+            if listener.id in ir.listeners_of(rule, attachments)
         ]
     else:
         host = host_of(request.authority)
         found = [
             _Candidate(_rank(rule, index, best_hostname(rule.hostnames, host)), rule, index)
             for rule in resources.http_rules
-            if listener.id in rule.listeners
+            if listener.id in ir.listeners_of(rule, attachments)
             for index in range(len(rule.matches))
         ]
     found.sort(key=lambda item: item.rank)

@@ -33,10 +33,11 @@ def refused(offline: Offline, table: Table, request: Request | Connection, decis
 def _not_whole(offline: Offline, table: Table, listeners: list[ir.Listener], host: str) -> Iterator[str]:
     """Routes that name one of the listeners and have fewer rules there than they are written with."""
     ids = {item.id for item in listeners}
+    attachments = {item.id: item for item in table.resources.attachments}
     served: dict[str, int] = {}
     rules: list[ir.HttpRule | ir.L4Rule] = [*table.resources.http_rules, *table.resources.l4_rules]
     for rule in rules:
-        if not ids.isdisjoint(rule.listeners):
+        if not ids.isdisjoint(ir.listeners_of(rule, attachments)):
             served[rule.route] = served.get(rule.route, 0) + 1
     for document in offline.source.documents():
         kind = document.data.get("kind")

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sys
 import traceback
 from typing import Protocol
 
@@ -26,11 +25,13 @@ from ..controller.stream.messages import Request, Response
 from ..controller.stream.protocol import (
     GENERATION,
     MAX_RESPONSE,
+    MAX_TRANSACTION,
     METHOD,
     SECTIONS,
     SERVICE,
     PlaneReport,
     acknowledgement,
+    cost_of,
     refusal,
     report_request,
     section_of,
@@ -41,10 +42,6 @@ from .holdings import Change, Held, Holdings
 
 #: Bytes of a token or CA file that are read.
 MAX_FILE = 256 * 1024
-#: Bytes of one transaction while it comes in, names and versions too.
-MAX_TRANSACTION = 256 * 1024 * 1024
-#: Bytes of it that each item costs beside its texts: its objects and its place in a table.
-ITEM_BYTES = 256
 #: Bytes that wait to be sent: the versions of what is there, answers, reports, and answers of HTTP/2 to pings and
 #: settings; more means that nobody reads them.
 MAX_UNSENT = 64 * 1024 * 1024
@@ -223,10 +220,10 @@ def _collect(change: Change, section: str, response: Response) -> int:
     size = 0
     for entry in response.resources:
         data = entry.resource.value if entry.resource is not None else b""
-        size += ITEM_BYTES + len(data) + sys.getsizeof(entry.name) + sys.getsizeof(entry.version)
+        size += cost_of(entry.name, entry.version, data)
         change.put(section, entry.name, Held(entry.version, msgspec.Raw(data)))
     for name in response.removed_resources:
-        size += ITEM_BYTES + sys.getsizeof(name)
+        size += cost_of(name, "", b"")
         change.remove(section, name)
     return size
 

@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 
 from . import allocator  # noqa: F401 (before the library is loaded)  # isort: skip
-from sluicegate._native import IR_VERSION, Refused, RouteTable, check_regex, check_substitution
+from sluicegate._native import IR_VERSION, Refused, RouteTable, check_substitution
 from sluicegate._native import Engine as _Engine
 from sluicegate._native import check_certificate as _check_certificate
+from sluicegate._native import check_pattern as _check_pattern
 from sluicegate._native import check_trust as _check_trust
 from sluicegate.ir import ListenerReport
 
@@ -23,12 +24,13 @@ __all__ = [
     "CertificateFacts",
     "Engine",
     "Event",
+    "PatternFacts",
     "Refused",
     "Report",
     "RouteTable",
     "TrustFacts",
     "check_certificate",
-    "check_regex",
+    "check_pattern",
     "check_substitution",
     "check_trust",
 ]
@@ -58,6 +60,13 @@ class CertificateFacts(msgspec.Struct, frozen=True):
     not_after: int
 
 
+class PatternFacts(msgspec.Struct, frozen=True):
+    """What is known of a regular expression; `size`: bytes that it takes once it is compiled."""
+
+    error: str | None
+    size: int
+
+
 class TrustFacts(msgspec.Struct, frozen=True):
     """What is known of a bundle of CA certificates."""
 
@@ -68,6 +77,11 @@ class TrustFacts(msgspec.Struct, frozen=True):
 def check_certificate(chain: str, key: str) -> CertificateFacts:
     """Facts of a certificate chain and its key, both PEM; `error` says why it cannot be served."""
     return msgspec.json.decode(_check_certificate(chain, key), type=CertificateFacts)
+
+
+def check_pattern(pattern: str) -> PatternFacts:
+    """Facts of a regular expression (RE2 syntax); `error` says why it cannot be used."""
+    return msgspec.json.decode(_check_pattern(pattern), type=PatternFacts)
 
 
 def check_trust(pem: str) -> TrustFacts:

@@ -35,7 +35,7 @@ __all__ = ["VERSION", "IrError", "Transaction", "decode", "encode", "redacted"]
 __all__ += http.__all__ + l4.__all__ + policies.__all__ + refusal.__all__ + report.__all__ + resources.__all__
 
 #: The format version this build reads and writes. Another number refuses the transaction.
-VERSION = 2
+VERSION = 3
 
 
 class IrError(ValueError):

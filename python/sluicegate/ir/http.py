@@ -256,7 +256,8 @@ class HttpRule(Base, frozen=True, kw_only=True):
         name: `rules[].name`.
         created: seconds since 1970, 0 where unknown; the older route wins a tie.
         index: place of the rule in its route; the first wins a tie.
-        listeners: ids of the listeners that the route is attached to.
+        listeners: ids of listeners that the route is attached to.
+        attachments: ids; the route is attached to their listeners too.
         hostnames: the route's own, lower case, not intersected with the listeners'. Empty: any.
         matches: never empty: the API's default is one PathPrefix `/`.
         filters: in the order written.
@@ -274,7 +275,8 @@ class HttpRule(Base, frozen=True, kw_only=True):
     name: str = ""
     created: Signed64 = 0
     index: Unsigned32
-    listeners: tuple[str, ...]
+    listeners: tuple[str, ...] = ()
+    attachments: tuple[str, ...] = ()
     hostnames: tuple[str, ...] = ()
     matches: tuple[Match, ...]
     filters: tuple[Filter, ...] = ()

@@ -19,7 +19,8 @@ class L4Rule(Base, frozen=True, kw_only=True):
         name: `rules[].name`.
         created: seconds since 1970, 0 where unknown; the older route wins a tie.
         index: place of the rule in its route; the first wins a tie.
-        listeners: ids of the listeners that the route is attached to.
+        listeners: ids of listeners that the route is attached to.
+        attachments: ids; the route is attached to their listeners too.
         hostnames: of a TLSRoute, lower case, compared with the SNI. Empty: any.
         backends: in the order written, without filters.
         policies: ids, of its route and itself, in the order in which they act.
@@ -30,7 +31,8 @@ class L4Rule(Base, frozen=True, kw_only=True):
     name: str = ""
     created: Signed64 = 0
     index: Unsigned32
-    listeners: tuple[str, ...]
+    listeners: tuple[str, ...] = ()
+    attachments: tuple[str, ...] = ()
     hostnames: tuple[str, ...] = ()
     backends: tuple[WeightedBackend, ...] = ()
     policies: tuple[str, ...] = ()

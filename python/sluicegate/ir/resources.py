@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator, Mapping
 
 from .base import Base, Port, Signed64
 from .http import HttpRule, RequestHeaders
@@ -10,6 +11,7 @@ from .l4 import L4Rule
 from .policies import Policy
 
 __all__ = [
+    "Attachment",
     "Backend",
     "BackendProtocol",
     "Certificate",
@@ -27,6 +29,7 @@ __all__ = [
     "SessionTickets",
     "TicketKey",
     "Trust",
+    "listeners_of",
 ]
 
 
@@ -89,6 +92,27 @@ class Listener(Base, frozen=True, kw_only=True):
     backend_certificate: str | None = None
     filters: tuple[RequestHeaders, ...] = ()
     policies: tuple[str, ...] = ()
+
+
+class Attachment(Base, frozen=True, kw_only=True):
+    """Listeners of one Gateway that rules are attached to together: said once, however many rules name it.
+
+    Attributes:
+        id: `<namespace>/<name>` of the Gateway, `/`, and a digest of the listeners.
+        gateway: `<namespace>/<name>` of the Gateway.
+        listeners: ids.
+    """
+
+    id: str
+    gateway: str
+    listeners: tuple[str, ...]
+
+
+def listeners_of(rule: HttpRule | L4Rule, attachments: Mapping[str, Attachment]) -> Iterator[str]:
+    """Ids of all listeners that a rule is attached to; `attachments` by id."""
+    yield from rule.listeners
+    for name in rule.attachments:
+        yield from attachments[name].listeners
 
 
 class BackendProtocol(enum.Enum):
@@ -197,6 +221,7 @@ class Resources(Base, frozen=True, kw_only=True):
     """The resources that a transaction adds or replaces, without secrets."""
 
     listeners: tuple[Listener, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
     http_rules: tuple[HttpRule, ...] = ()
     l4_rules: tuple[L4Rule, ...] = ()
     backends: tuple[Backend, ...] = ()
@@ -217,6 +242,7 @@ class Removals(Base, frozen=True, kw_only=True):
     """Ids of the resources that a transaction removes, by kind. Removing what is not there is no error."""
 
     listeners: tuple[str, ...] = ()
+    attachments: tuple[str, ...] = ()
     http_rules: tuple[str, ...] = ()
     l4_rules: tuple[str, ...] = ()
     backends: tuple[str, ...] = ()

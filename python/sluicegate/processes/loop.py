@@ -37,7 +37,7 @@ FOLLOW = 0.25
 #: Seconds between looks at the clock, for certificates whose time comes or is over.
 LOOK_AT_CLOCK = 30.0
 
-#: Seconds for one round; 10,000 objects take a few.
+#: Seconds in which a round has to get ahead with something; however much there is to do, one object takes far less.
 STUCK = 120.0
 
 
@@ -80,6 +80,20 @@ class Reports(Protocol):
 
     def reported(self, translation: Translation) -> Translation:
         """The translation with what the data planes last said; called on a thread, one call at a time."""
+
+
+@dataclass(slots=True)
+class _Pace:
+    """How far a round was when it was last looked at."""
+
+    steps: int
+    since: float
+
+    def standing(self, steps: int, now: float) -> float:
+        """Seconds for which nothing moved; `now`: of the monotonic clock."""
+        if steps != self.steps:
+            self.steps, self.since = steps, now
+        return now - self.since
 
 
 class Loop:
@@ -126,8 +140,8 @@ class Loop:
         self._unreadable: set[ObjectKey] = set()
         self._held: dict[ObjectKey, str] = {}
         self._faults: dict[ObjectKey, str] = {}
-        #: When the round that is under way began, by the monotonic clock.
-        self._begun: float | None = None
+        #: The round that is under way.
+        self._pace: _Pace | None = None
         self.seconds = 0.0
 
     def jobs(self) -> Iterator[Job]:
@@ -153,8 +167,8 @@ class Loop:
         """What stands still: watches that neither heard nor tried anything for longer than any limit, a stuck round."""
         now = time.monotonic()
         found = [f"the watch of {watch.kind} is dead" for watch in self._watches if watch.is_dead(now)]
-        if self._begun is not None and now - self._begun > STUCK:
-            found.append(f"a translation has taken {now - self._begun:.0f} s")
+        if self._pace is not None and (seconds := self._pace.standing(self._translator.steps, now)) > STUCK:
+            found.append(f"a translation got no further for {seconds:.0f} s")
         return found
 
     @property
@@ -243,14 +257,14 @@ class Loop:
     async def _round(self, snapshot: Snapshot, now: float) -> Translation:
         """From a snapshot to what is wanted everywhere."""
         started = time.perf_counter()
-        self._begun = time.monotonic()
+        self._pace = _Pace(self._translator.steps, time.monotonic())
         try:
             translation = await asyncio.to_thread(self._translator.translate, snapshot, now, self._deliver)
             self._tell_held()
             self._want(translation, reported=False)
             await self._report(translation)
         finally:
-            self._begun = None
+            self._pace = None
         self.seconds = time.perf_counter() - started
         if self._observe is not None:
             self._observe(self.seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import TypeVar
 
@@ -59,8 +59,9 @@ def compile(state: ir.Transaction | bytes) -> Table:  # noqa: A001 the word of t
     resources = state.upsert
     reasons: list[str] = []
     _check_references(resources, state.secrets, reasons)
-    candidates = _candidates(resources.http_rules, reasons)
-    sockets = _sockets(resources, candidates, reasons)
+    attachments = {item.id: item for item in resources.attachments}
+    candidates = _candidates(resources.http_rules, attachments, reasons)
+    sockets = _sockets(resources, candidates, attachments, reasons)
     if reasons:
         raise TableError(reasons)
     first_sockets: dict[tuple[bool, int], Socket] = {}
@@ -92,7 +93,7 @@ def merge(state: ir.Transaction, change: ir.Transaction) -> ir.Transaction:
 
 
 _Resource = TypeVar(
-    "_Resource", ir.Listener, ir.HttpRule, ir.L4Rule, ir.Backend, ir.Endpoint, ir.Policy, ir.Certificate
+    "_Resource", ir.Listener, ir.Attachment, ir.HttpRule, ir.L4Rule, ir.Backend, ir.Endpoint, ir.Policy, ir.Certificate
 )
 
 
@@ -109,12 +110,14 @@ def _merged(
 # --- Candidates -------------------------------------------------------------------------------------------------
 
 
-def _candidates(rules: Iterable[ir.HttpRule], reasons: list[str]) -> dict[str, dict[str, tuple[Candidate, ...]]]:
+def _candidates(
+    rules: Iterable[ir.HttpRule], attachments: Mapping[str, ir.Attachment], reasons: list[str]
+) -> dict[str, dict[str, tuple[Candidate, ...]]]:
     """By listener id, then by hostname of the route, sorted."""
     unsorted: dict[str, dict[str, list[Candidate]]] = {}
     for rule in rules:
         candidates = list(_candidates_of(rule, reasons))
-        for listener in rule.listeners:
+        for listener in _listeners_of(rule, attachments):
             by_hostname = unsorted.setdefault(listener, {})
             for hostname in rule.hostnames or ("",):
                 by_hostname.setdefault(hostname, []).extend(candidates)
@@ -124,6 +127,14 @@ def _candidates(rules: Iterable[ir.HttpRule], reasons: list[str]) -> dict[str, d
         }
         for listener, by_hostname in unsorted.items()
     }
+
+
+def _listeners_of(rule: ir.HttpRule | ir.L4Rule, attachments: Mapping[str, ir.Attachment]) -> Iterator[str]:
+    """All listeners of a rule; what it names and is not there is told as that (`_check_references`)."""
+    yield from rule.listeners
+    for name in rule.attachments:
+        if name in attachments:
+            yield from attachments[name].listeners
 
 
 def _candidates_of(rule: ir.HttpRule, reasons: list[str]) -> Iterator[Candidate]:
@@ -202,14 +213,14 @@ def _value_test(test: ir.HeaderMatch | ir.QueryMatch, name: str) -> ValueTest:
 # --- L4 rules ---------------------------------------------------------------------------------------------------
 
 
-def _l4_rules(resources: ir.Resources) -> dict[str, dict[str, ir.L4Rule]]:
+def _l4_rules(resources: ir.Resources, attachments: Mapping[str, ir.Attachment]) -> dict[str, dict[str, ir.L4Rule]]:
     """The rule that takes connections, by listener id, then by hostname of the route (ARCHITECTURE.md, "6. L4").
 
     Nothing but the hostname tells two rules of a listener apart, so of those with the same one the first takes all.
     """
     first: dict[str, dict[str, ir.L4Rule]] = {}
     for rule in sorted(resources.l4_rules, key=lambda rule: (rule.created, rule.route.encode(), rule.index)):
-        for listener in rule.listeners:
+        for listener in _listeners_of(rule, attachments):
             for hostname in rule.hostnames or ("",):
                 first.setdefault(listener, {}).setdefault(hostname, rule)
     return first
@@ -219,15 +230,18 @@ def _l4_rules(resources: ir.Resources) -> dict[str, dict[str, ir.L4Rule]]:
 
 
 def _sockets(
-    resources: ir.Resources, candidates: dict[str, dict[str, tuple[Candidate, ...]]], reasons: list[str]
+    resources: ir.Resources,
+    candidates: dict[str, dict[str, tuple[Candidate, ...]]],
+    attachments: Mapping[str, ir.Attachment],
+    reasons: list[str],
 ) -> dict[SocketKey, Socket]:
     """Listeners of whatever Gateway that are bound to one address and port share a socket."""
-    l4_rules = _l4_rules(resources)
+    l4_rules = _l4_rules(resources, attachments)
     policies = {policy.id: policy for policy in resources.policies}
     named: dict[str, set[tuple[str, ...]]] = {}
     rules: tuple[ir.HttpRule | ir.L4Rule, ...] = (*resources.http_rules, *resources.l4_rules)
     for rule in rules:
-        for identity in rule.listeners:
+        for identity in _listeners_of(rule, attachments):
             named.setdefault(identity, set()).add(rule.policies)
     sockets: dict[SocketKey, Socket] = {}
     for resource in resources.listeners:
@@ -308,7 +322,14 @@ def _is_tls_invalid(policies: Iterable[ir.Policy]) -> bool:
 
 def _check_references(resources: ir.Resources, secrets: ir.Secrets, reasons: list[str]) -> None:
     listeners = {listener.id for listener in resources.listeners}
+    attachments = {attachment.id for attachment in resources.attachments}
     backends = {backend.id for backend in resources.backends}
+    reasons.extend(
+        f"attachment {attachment.id}: names the unknown listener {identity}"
+        for attachment in resources.attachments
+        for identity in attachment.listeners
+        if identity not in listeners
+    )
     for rule in resources.http_rules:
         if not rule.matches:
             reasons.append(f"http_rule {rule.id}: has no match")
@@ -317,10 +338,12 @@ def _check_references(resources: ir.Resources, secrets: ir.Secrets, reasons: lis
             if error:
                 reasons.append(f"http_rule {rule.id}: rewrite.substitution: {error}")
         unknown = [f"listener {identity}" for identity in rule.listeners if identity not in listeners]
+        unknown += [f"attachment {identity}" for identity in rule.attachments if identity not in attachments]
         unknown += [f"backend {identity}" for identity in _backends_of(rule) if identity not in backends]
         reasons.extend(f"http_rule {rule.id}: names the unknown {what}" for what in unknown)
     for l4_rule in resources.l4_rules:
         unknown = [f"listener {identity}" for identity in l4_rule.listeners if identity not in listeners]
+        unknown += [f"attachment {identity}" for identity in l4_rule.attachments if identity not in attachments]
         named = [item.backend for item in l4_rule.backends if item.backend is not None]
         unknown += [f"backend {identity}" for identity in named if identity not in backends]
         reasons.extend(f"l4_rule {l4_rule.id}: names the unknown {what}" for what in unknown)

@@ -14,7 +14,7 @@ except ImportError as error:  # pragma: no cover
 #: Bytes of one pattern; natively the same.
 PATTERN_LIMIT = 1024
 
-#: Bytes that one compiled expression may take (natively `REGEX_SIZE_LIMIT`; the two engines count differently).
+#: Bytes that one compiled expression may take (natively `AUTOMATON_SIZE_LIMIT`; the two engines count differently).
 MEMORY_LIMIT = 1 << 20
 
 #: Whether a whole text matches.

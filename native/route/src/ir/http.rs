@@ -18,8 +18,12 @@ pub struct HttpRule {
     pub created: i64,
     /// Precedence among the rules of one route: the first wins.
     pub index: u32,
-    /// Ids of the listeners that the route is attached to.
+    /// Ids of listeners that the route is attached to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub listeners: Vec<String>,
+    /// Ids of attachments: the route is attached to their listeners too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<String>,
     /// The route's own hostnames, lower case. Empty: any. They rank before everything else, unintersected.
     #[serde(default)]
     pub hostnames: Vec<String>,

@@ -19,8 +19,12 @@ pub struct L4Rule {
     pub created: i64,
     /// Precedence among the rules of one route: the first wins.
     pub index: u32,
-    /// Ids of the listeners that the route is attached to.
+    /// Ids of listeners that the route is attached to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub listeners: Vec<String>,
+    /// Ids of attachments: the route is attached to their listeners too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<String>,
     /// Of a `TLSRoute`, lower case, compared with the SNI. Empty: any.
     #[serde(default)]
     pub hostnames: Vec<String>,

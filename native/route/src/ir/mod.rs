@@ -5,7 +5,7 @@
 //!   its listeners, an endpoint to its backend), so that one changed object is one small resource. Policies are named by
 //!   what they hold for.
 //! - `full: true` replaces the whole state; otherwise `upsert` and `remove` are applied to the state before.
-//! - An unknown field, an unknown version or a dangling reference to a listener, backend or policy refuses the whole
+//! - An unknown field, an unknown version or a dangling reference to a listener, attachment, backend or policy refuses the whole
 //!   transaction; the old table goes on serving.
 //! - Secrets travel in a section of their own, so that everything else can be shown.
 //!
@@ -25,7 +25,7 @@ pub use resources::*;
 use serde::{Deserialize, Serialize};
 
 /// The format version this build reads and writes. Another number refuses the transaction.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// One atomic change of configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

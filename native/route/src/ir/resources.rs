@@ -11,6 +11,7 @@ use std::net::IpAddr;
 #[serde(deny_unknown_fields, default)]
 pub struct Resources {
     pub listeners: Vec<Listener>,
+    pub attachments: Vec<Attachment>,
     pub http_rules: Vec<HttpRule>,
     pub l4_rules: Vec<L4Rule>,
     pub backends: Vec<Backend>,
@@ -33,6 +34,7 @@ pub struct Secrets {
 #[serde(deny_unknown_fields, default)]
 pub struct Removals {
     pub listeners: Vec<String>,
+    pub attachments: Vec<String>,
     pub http_rules: Vec<String>,
     pub l4_rules: Vec<String>,
     pub backends: Vec<String>,
@@ -74,6 +76,18 @@ pub struct Listener {
     /// Policy ids, of its Gateway, its `ListenerSet` and itself, in the order in which they act.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<String>,
+}
+
+/// Listeners of one Gateway that rules are attached to together: said once, however many rules name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attachment {
+    /// `<namespace>/<name>` of the Gateway, `/`, and a digest of the listeners.
+    pub id: String,
+    /// `<namespace>/<name>` of the Gateway.
+    pub gateway: String,
+    /// Ids of the listeners.
+    pub listeners: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -3,10 +3,10 @@
 use super::filter::{Filters, Substitutions, compile_substitutions};
 use super::grpc::{MethodExpression, MethodPattern};
 use super::join::ListNumber;
-use super::predicate::{Predicates, path_regex};
+use super::pattern::{Pattern, Patterns};
+use super::predicate::Predicates;
 use super::state::Slots;
 use crate::ir;
-use regex::Regex;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +68,7 @@ pub(super) struct CompiledMatch {
 #[derive(Debug, Clone)]
 pub(super) enum PathExpression {
     None,
-    Path(Regex),
+    Path(Pattern),
     Method(MethodExpression),
 }
 
@@ -145,32 +145,32 @@ pub fn backend_at(backends: &[RuleBackend], slot: u64) -> Option<(usize, &RuleBa
 
 /// # Errors
 /// Every expression of the rule that does not compile, with its place.
-pub(super) fn compile_expressions(rule: &ir::HttpRule) -> Result<Expressions, String> {
-    Ok(Expressions { matches: compile_matches(rule)?, substitutions: compile_substitutions(rule)? })
+pub(super) fn compile_expressions(rule: &ir::HttpRule, patterns: &mut Patterns) -> Result<Expressions, String> {
+    Ok(Expressions { matches: compile_matches(rule, patterns)?, substitutions: compile_substitutions(rule)? })
 }
 
-fn compile_matches(rule: &ir::HttpRule) -> Result<Vec<CompiledMatch>, String> {
+fn compile_matches(rule: &ir::HttpRule, patterns: &mut Patterns) -> Result<Vec<CompiledMatch>, String> {
     rule.matches
         .iter()
         .enumerate()
         .map(|(index, matched)| {
             let at = |error: String| format!("matches[{index}]: {error}");
-            let path = path_expression(&matched.path).map_err(at)?;
-            Ok(CompiledMatch { predicates: Arc::new(Predicates::compile(matched).map_err(at)?), path })
+            let path = path_expression(&matched.path, patterns).map_err(at)?;
+            Ok(CompiledMatch { predicates: Arc::new(Predicates::compile(matched, patterns).map_err(at)?), path })
         })
         .collect()
 }
 
-fn path_expression(path: &ir::PathMatch) -> Result<PathExpression, String> {
+fn path_expression(path: &ir::PathMatch, patterns: &mut Patterns) -> Result<PathExpression, String> {
     Ok(match path {
         ir::PathMatch::Exact { .. } | ir::PathMatch::PathPrefix { .. } => PathExpression::None,
-        ir::PathMatch::RegularExpression { value } => PathExpression::Path(path_regex(value)?),
+        ir::PathMatch::RegularExpression { value } => PathExpression::Path(patterns.get(value)?),
         ir::PathMatch::GrpcMethod { kind, service, method } => {
             let pattern = MethodPattern::new(service.as_deref(), method.as_deref());
             if !pattern.is_expression(*kind) {
                 return Ok(PathExpression::None);
             }
-            let part = |part: &str| (!part.is_empty()).then(|| path_regex(part)).transpose();
+            let mut part = |part: &str| (!part.is_empty()).then(|| patterns.get(part)).transpose();
             PathExpression::Method(MethodExpression {
                 service: part(pattern.service)?,
                 method: part(pattern.method)?,

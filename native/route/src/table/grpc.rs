@@ -5,9 +5,9 @@
 
 use super::RequestHead;
 use super::path::{Bucket, Candidate, first, insert_bucket, remove_bucket};
+use super::pattern::Pattern;
 use crate::ir::ValueMatchKind;
 use ahash::AHashMap;
-use regex::Regex;
 use std::sync::Arc;
 
 /// `/<service>/<method>` as a match asks for it; an empty part holds for any.
@@ -43,17 +43,19 @@ impl<'p> MethodPattern<'p> {
     }
 }
 
-/// Expressions over service and method, each anchored; `None` holds for any.
+/// Patterns over service and method, each anchored; `None` holds for any.
 #[derive(Debug, Clone)]
 pub(super) struct MethodExpression {
-    pub service: Option<Regex>,
-    pub method: Option<Regex>,
+    pub service: Option<Pattern>,
+    pub method: Option<Pattern>,
     pub lengths: (usize, usize),
 }
 
 impl MethodExpression {
     fn holds(&self, service: &str, method: &str) -> bool {
-        let holds = |regex: &Option<Regex>, part| regex.as_ref().is_none_or(|regex| regex.is_match(part));
+        let holds = |expression: &Option<Pattern>, part: &str| {
+            expression.as_ref().is_none_or(|expression| expression.holds(part.as_bytes()))
+        };
         holds(&self.service, service) && holds(&self.method, method)
     }
 }

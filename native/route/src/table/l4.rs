@@ -112,6 +112,7 @@ mod tests {
             created,
             index,
             listeners: Vec::new(),
+            attachments: Vec::new(),
             hostnames: hostnames.iter().map(|&name| name.to_owned()).collect(),
             backends: Vec::new(),
             policies: Vec::new(),

@@ -18,6 +18,7 @@ mod host;
 mod join;
 mod l4;
 mod path;
+mod pattern;
 mod predicate;
 mod state;
 mod substitution;
@@ -29,7 +30,7 @@ pub use host::{HostTable, hostname_specificity};
 pub use join::{Joined, Joins, ListNumber};
 pub use l4::{L4Candidate, L4Rule, L4Table};
 pub use path::{Candidate, PathTable};
-pub use predicate::path_regex;
+pub use pattern::{PatternFacts, pattern_facts};
 pub use state::{Refused, Resolution, State};
 pub use substitution::Substitution;
 
@@ -136,11 +137,15 @@ pub struct Found<'t> {
 /// Policies by id.
 pub type Policies = Arc<AHashMap<Arc<str>, Arc<Compiled>>>;
 
+/// Attachments by id.
+pub type Attachments = Arc<AHashMap<Arc<str>, Arc<ir::Attachment>>>;
+
 /// An immutable generation.
 #[derive(Debug, Default)]
 pub struct Table {
     pub generation: u64,
     sockets: BTreeMap<SocketKey, Arc<Socket>>,
+    attachments: Attachments,
     backends: Backends,
     pub certificates: Arc<AHashMap<Arc<str>, Arc<ir::Certificate>>>,
     pub policies: Policies,
@@ -190,6 +195,8 @@ impl Table {
                 l4_rules.insert(&rule.ir.id, &rule.ir);
             }
         }
+        let attachments: BTreeMap<&str, &ir::Attachment> =
+            self.attachments.iter().map(|(id, it)| (&**id, &**it)).collect();
         let policies: BTreeMap<&str, &ir::Policy> =
             self.policies.iter().map(|(id, policy)| (&**id, &policy.ir)).collect();
         let json_of = |backend: &Backend| ir::Backend {
@@ -213,6 +220,7 @@ impl Table {
             "full": true,
             "upsert": {
                 "listeners": listeners.values().collect::<Vec<_>>(),
+                "attachments": attachments.values().collect::<Vec<_>>(),
                 "http_rules": rules.values().collect::<Vec<_>>(),
                 "l4_rules": l4_rules.values().collect::<Vec<_>>(),
                 "backends": backends.iter().map(|it| json_of(it)).collect::<Vec<_>>(),

@@ -7,11 +7,11 @@
 use super::Tag;
 use super::compile::PathExpression;
 use super::grpc::{MethodPattern, MethodTable};
+use super::pattern::Pattern;
 use super::predicate::Predicates;
 use super::{Found, RequestHead, Rule};
 use crate::ir::PathMatch;
 use ahash::AHashMap;
-use regex::Regex;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ pub struct PathTable {
     exact: AHashMap<Arc<str>, Bucket>,
     methods: MethodTable,
     /// By pattern length, then as in a bucket.
-    regexes: Arc<[(Regex, Candidate)]>,
+    regexes: Arc<[(Pattern, Candidate)]>,
     prefixes: AHashMap<Arc<str>, Bucket>,
     /// No longer prefix exists, so longer parts of a path need not be looked up. Only grows until the table is rebuilt.
     longest_prefix: usize,
@@ -88,8 +88,8 @@ impl PathTable {
         {
             return Some(candidate.found(None));
         }
-        for (regex, candidate) in &*self.regexes {
-            if regex.is_match(head.path) && candidate.predicates.hold(head) {
+        for (expression, candidate) in &*self.regexes {
+            if expression.holds(head.path.as_bytes()) && candidate.predicates.hold(head) {
                 return Some(candidate.found(None));
             }
         }
@@ -132,10 +132,10 @@ impl PathTable {
                 insert_bucket(&mut self.prefixes, &Arc::from(value.as_str()), candidate);
             }
             PathMatch::RegularExpression { .. } => {
-                if let PathExpression::Path(regex) = expression {
+                if let PathExpression::Path(expression) = expression {
                     let at = self.regexes.partition_point(|(_, other)| other.rank() <= candidate.rank());
                     let mut regexes = self.regexes.to_vec();
-                    regexes.insert(at, (regex.clone(), candidate));
+                    regexes.insert(at, (expression.clone(), candidate));
                     self.regexes = regexes.into();
                 }
             }

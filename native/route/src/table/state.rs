@@ -3,6 +3,7 @@
 //! All or nothing: [`State::apply`] first checks the whole transaction against itself and the state, and only then changes
 //! anything. Every change costs work for what it touches: its rule's buckets, its backend, its listener.
 
+mod attached;
 mod backends;
 mod check;
 mod lists;
@@ -13,13 +14,12 @@ pub use backends::Slots;
 pub use check::{Refused, Resolution};
 
 use super::Tags;
-use super::compile::{Expressions, Rule};
-use super::{
-    Candidate, HostTable, L4Candidate, L4Rule, L4Table, Listener, Policies, PreRouting, Socket, SocketKey, Table,
-};
+use super::pattern::Patterns;
+use super::{Attachments, HostTable, L4Table, Listener, Policies, PreRouting, Socket, SocketKey, Table};
 use crate::ir::{self, Need, Policy, PolicySecret, Transaction};
 use crate::policy::Compiled;
-use ahash::AHashMap;
+use ahash::{AHashMap, AHashSet};
+use attached::{L4RuleEntry, RuleEntry};
 use backends::BackendState;
 use check::Checked;
 use lists::Lists;
@@ -38,9 +38,10 @@ pub struct State {
     generation: u64,
     listeners: AHashMap<Arc<str>, ListenerEntry>,
     hosts: AHashMap<Arc<str>, Arc<HostTable>>,
-    rules: AHashMap<Arc<str>, Arc<Rule>>,
+    attachments: Attachments,
+    rules: AHashMap<Arc<str>, RuleEntry>,
     l4: AHashMap<Arc<str>, Arc<L4Table>>,
-    l4_rules: AHashMap<Arc<str>, Arc<L4Rule>>,
+    l4_rules: AHashMap<Arc<str>, L4RuleEntry>,
     backends: BackendState,
     certificates: Arc<AHashMap<Arc<str>, Arc<ir::Certificate>>>,
     policies: Policies,
@@ -48,6 +49,7 @@ pub struct State {
     lists: Lists,
     trust: Arc<AHashMap<Arc<str>, Arc<ir::Trust>>>,
     session_tickets: Arc<AHashMap<Arc<str>, Arc<ir::SessionTickets>>>,
+    patterns: Patterns,
 }
 
 impl State {
@@ -56,14 +58,18 @@ impl State {
     /// # Errors
     /// [`Refused`] with every reason; the state is then as before.
     pub fn apply(&mut self, transaction: Transaction, tags: &dyn Tags) -> Result<Table, Refused> {
-        let Checked { expressions, pre_routing } = self.check(&transaction)?;
+        let mut patterns = std::mem::take(&mut self.patterns);
+        let checked = self.check(&transaction, &mut patterns);
+        self.patterns = patterns;
+        let Checked { expressions, pre_routing } = checked?;
         if transaction.full {
-            // Of what was there, only backends have something to keep; everything else is compiled anew.
+            // Of what was there, only backends and patterns have something to keep; everything else is
+            // compiled anew.
             let backends = std::mem::take(&mut self.backends).keep_endpoints(&transaction.upsert.endpoints);
-            *self = Self { backends, ..Self::default() };
+            *self = Self { backends, patterns: std::mem::take(&mut self.patterns), ..Self::default() };
         }
-        self.remove(&transaction.remove, &transaction.upsert.listeners);
-        let ir::Resources { listeners, http_rules, l4_rules, backends, endpoints, policies, trust } =
+        self.remove(&transaction.remove, &transaction.upsert);
+        let ir::Resources { listeners, attachments, http_rules, l4_rules, backends, endpoints, policies, trust } =
             transaction.upsert;
         for (listener, pre_routing) in listeners.into_iter().zip(pre_routing) {
             let id = Arc::from(listener.id.as_str());
@@ -77,6 +83,7 @@ impl State {
         for endpoint in endpoints {
             self.backends.put_endpoint(&endpoint);
         }
+        self.put_attachments(attachments, tags);
         for (rule, expressions) in http_rules.into_iter().zip(expressions) {
             self.put_rule(rule, expressions, tags);
         }
@@ -103,8 +110,8 @@ impl State {
         Ok(self.table())
     }
 
-    /// `upserted`: listeners that are there again afterwards, with the rules that are attached to them.
-    fn remove(&mut self, remove: &ir::Removals, upserted: &[ir::Listener]) {
+    /// `upserted`: listeners and attachments that are there again afterwards, with the rules that are attached to them.
+    fn remove(&mut self, remove: &ir::Removals, upserted: &ir::Resources) {
         for id in &remove.http_rules {
             self.take_rule(id);
         }
@@ -117,11 +124,18 @@ impl State {
         for id in &remove.backends {
             self.backends.remove(id);
         }
-        for id in remove.listeners.iter().filter(|id| !upserted.iter().any(|listener| listener.id == **id)) {
+        let back: AHashSet<&str> = upserted.listeners.iter().map(|it| it.id.as_str()).collect();
+        for id in remove.listeners.iter().filter(|id| !back.contains(id.as_str())) {
             self.lists.touch_listener(id);
             self.listeners.remove(id.as_str());
             self.hosts.remove(id.as_str());
             self.l4.remove(id.as_str());
+        }
+        if !remove.attachments.is_empty() {
+            let back: AHashSet<&str> = upserted.attachments.iter().map(|it| it.id.as_str()).collect();
+            let all = Arc::make_mut(&mut self.attachments);
+            let gone = remove.attachments.iter().filter(|id| !back.contains(id.as_str()));
+            gone.for_each(|id| drop(all.remove(id.as_str())));
         }
         if !remove.policies.is_empty() {
             let all = Arc::make_mut(&mut self.policies);
@@ -179,72 +193,6 @@ impl State {
         }
     }
 
-    fn put_rule(&mut self, rule: ir::HttpRule, expressions: Expressions, tags: &dyn Tags) {
-        self.take_rule(&rule.id);
-        let policies = self.lists.take(&rule.policies, &rule.listeners);
-        let Expressions { matches, substitutions } = expressions;
-        let rule = Arc::new(Rule::compile(rule, policies, &mut self.backends.slots, substitutions));
-        for listener in &rule.ir.listeners {
-            let tag = tags.of_route(listener, &rule.ir.route);
-            let hosts = Arc::make_mut(self.hosts.entry(Arc::from(listener.as_str())).or_default());
-            for hostname in hostnames_of(&rule.ir) {
-                let paths = Arc::make_mut(hosts.entry(hostname));
-                for (index, matched) in (0_u32..).zip(&matches) {
-                    let candidate = Candidate {
-                        rule: Arc::clone(&rule),
-                        match_index: index,
-                        predicates: Arc::clone(&matched.predicates),
-                        tag: Arc::clone(&tag),
-                    };
-                    paths.insert(candidate, &matched.path);
-                }
-            }
-        }
-        self.rules.insert(Arc::from(rule.ir.id.as_str()), rule);
-    }
-
-    fn take_rule(&mut self, id: &str) {
-        let Some(rule) = self.rules.remove(id) else {
-            return;
-        };
-        self.lists.release(rule.policies, &rule.ir.listeners);
-        for listener in &rule.ir.listeners {
-            let Some(hosts) = self.hosts.get_mut(listener.as_str()) else {
-                continue;
-            };
-            let hosts = Arc::make_mut(hosts);
-            for hostname in hostnames_of(&rule.ir) {
-                hosts.update(hostname, |paths| {
-                    paths.remove(id, rule.ir.matches.iter().map(|matched| &matched.path));
-                });
-            }
-        }
-    }
-
-    fn put_l4_rule(&mut self, rule: ir::L4Rule, tags: &dyn Tags) {
-        self.take_l4_rule(&rule.id);
-        let policies = self.lists.take(&rule.policies, &rule.listeners);
-        let rule = Arc::new(L4Rule::compile(rule, policies, &mut self.backends.slots));
-        for listener in &rule.ir.listeners {
-            let table = Arc::make_mut(self.l4.entry(Arc::from(listener.as_str())).or_default());
-            let tag = tags.of_l4_route(listener, &rule.ir.route);
-            table.insert(&L4Candidate { rule: Arc::clone(&rule), tag });
-        }
-        self.l4_rules.insert(Arc::from(rule.ir.id.as_str()), rule);
-    }
-
-    fn take_l4_rule(&mut self, id: &str) {
-        let Some(rule) = self.l4_rules.remove(id) else {
-            return;
-        };
-        self.lists.release(rule.policies, &rule.ir.listeners);
-        for listener in &rule.ir.listeners {
-            if let Some(table) = self.l4.get_mut(listener.as_str()) {
-                Arc::make_mut(table).remove(&rule.ir);
-            }
-        }
-    }
-
     fn table(&self) -> Table {
         let mut sockets: BTreeMap<SocketKey, Socket> = BTreeMap::new();
         for (id, ListenerEntry { ir, pre_routing }) in &self.listeners {
@@ -268,6 +216,7 @@ impl State {
         Table {
             generation: self.generation,
             sockets: sockets.into_iter().map(|(key, socket)| (key, Arc::new(socket))).collect(),
+            attachments: Arc::clone(&self.attachments),
             backends: Arc::clone(self.backends.compiled()),
             certificates: Arc::clone(&self.certificates),
             policies: Arc::clone(&self.policies),
@@ -286,9 +235,4 @@ fn socket_keys(listener: &ir::Listener) -> impl Iterator<Item = SocketKey> + use
     let all = listener.addresses.is_empty().then_some(None);
     let addresses = listener.addresses.clone().into_iter().map(Some);
     all.into_iter().chain(addresses).map(move |address| SocketKey { transport, address, port })
-}
-
-fn hostnames_of(rule: &ir::HttpRule) -> impl Iterator<Item = &str> {
-    let any = rule.hostnames.is_empty().then_some("");
-    any.into_iter().chain(rule.hostnames.iter().map(String::as_str))
 }

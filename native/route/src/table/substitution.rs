@@ -1,6 +1,6 @@
 //! A path made anew by a regular expression (`HTTPFilter.spec.rewrite.path`).
 
-use super::predicate::searching_regex;
+use super::pattern::searching_regex;
 use crate::ir;
 use crate::path_normalization::normalise_path;
 use regex::Regex;

@@ -87,7 +87,7 @@ def listeners_of(translation: Translation, bound: dict[str, tuple[tuple[str, ...
     rules: dict[str, list[ir.HttpRule | ir.L4Rule]] = defaultdict(list)
     for table in (translation.ir.http_rules, translation.ir.l4_rules):
         for rule in table.values():
-            for listener in rule.listeners:
+            for listener in ir.listeners_of(rule, translation.ir.attachments):
                 rules[listener].append(rule)
     return [
         _listener(item, *bound.get(item.id, ((), None)), translation.attached.get(item.id, 0), rules[item.id])

@@ -17,6 +17,7 @@ use std::net::IpAddr;
 pub const TOKENS: &[&[u8]] = &[
     b"id",
     b"listeners",
+    b"attachments",
     b"http_rules",
     b"l4_rules",
     b"backends",

@@ -1,8 +1,8 @@
 //! What the transactions so far said, kept as plainly as it can be: resources by their ids.
 
 use route::ir::{
-    Backend, Certificate, Endpoint, HttpRule, L4Rule, Listener, Policy, PolicySecret, Removals, Resources, Secrets,
-    SessionTickets, Transaction, Trust, VERSION,
+    Attachment, Backend, Certificate, Endpoint, HttpRule, L4Rule, Listener, Policy, PolicySecret, Removals, Resources,
+    Secrets, SessionTickets, Transaction, Trust, VERSION,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +13,7 @@ type ById<T> = BTreeMap<String, T>;
 pub struct Model {
     generation: u64,
     listeners: ById<Listener>,
+    attachments: ById<Attachment>,
     http_rules: ById<HttpRule>,
     l4_rules: ById<L4Rule>,
     backends: ById<Backend>,
@@ -33,6 +34,7 @@ impl Model {
         self.generation = transaction.generation;
         let Removals {
             listeners,
+            attachments,
             http_rules,
             l4_rules,
             backends,
@@ -44,6 +46,7 @@ impl Model {
             policy_secrets,
         } = &transaction.remove;
         remove(&mut self.listeners, listeners);
+        remove(&mut self.attachments, attachments);
         remove(&mut self.http_rules, http_rules);
         remove(&mut self.l4_rules, l4_rules);
         remove(&mut self.backends, backends);
@@ -55,8 +58,10 @@ impl Model {
         remove(&mut self.policy_secrets, policy_secrets);
         // A backend takes with it what belongs to it.
         self.endpoints.retain(|_, endpoint| !backends.contains(&endpoint.backend));
-        let Resources { listeners, http_rules, l4_rules, backends, endpoints, policies, trust } = transaction.upsert;
+        let Resources { listeners, attachments, http_rules, l4_rules, backends, endpoints, policies, trust } =
+            transaction.upsert;
         put(&mut self.listeners, listeners, |it| &it.id);
+        put(&mut self.attachments, attachments, |it| &it.id);
         put(&mut self.http_rules, http_rules, |it| &it.id);
         put(&mut self.l4_rules, l4_rules, |it| &it.id);
         put(&mut self.backends, backends, |it| &it.id);
@@ -85,6 +90,7 @@ impl Model {
             full: true,
             upsert: Resources {
                 listeners: self.listeners.values().cloned().collect(),
+                attachments: self.attachments.values().cloned().collect(),
                 http_rules: self.http_rules.values().cloned().collect(),
                 l4_rules: self.l4_rules.values().cloned().collect(),
                 backends: self.backends.values().cloned().collect(),

@@ -4,6 +4,7 @@ use super::written::{check_filters, check_rule};
 use super::{State, socket_keys};
 use crate::ir::{self, Transaction};
 use crate::table::compile::{Expressions, compile_expressions};
+use crate::table::pattern::Patterns;
 use crate::table::{PreRouting, SocketKey};
 use ahash::{AHashMap, AHashSet};
 
@@ -43,7 +44,7 @@ pub(super) type Refuse<'r> = dyn FnMut(&'static str, &str, String) + 'r;
 
 impl State {
     /// Everything that could be wrong with a transaction, before anything changes. Returns what was compiled for that.
-    pub(super) fn check(&self, transaction: &Transaction) -> Result<Checked, Refused> {
+    pub(super) fn check(&self, transaction: &Transaction, patterns: &mut Patterns) -> Result<Checked, Refused> {
         let mut refused = Vec::new();
         let mut refuse = |kind: &'static str, id: &str, reason: String| {
             refused.push(Resolution { kind, id: id.to_owned(), reason });
@@ -64,6 +65,13 @@ impl State {
             upserted_listeners.contains(id)
                 || (!transaction.full && self.listeners.contains_key(id) && !removed_listeners.contains(id))
         };
+        let upserted_attachments: AHashSet<&str> =
+            transaction.upsert.attachments.iter().map(|it| it.id.as_str()).collect();
+        let removed_attachments = kept(&transaction.remove.attachments);
+        let has_attachment = |id: &str| {
+            upserted_attachments.contains(id)
+                || (!transaction.full && self.attachments.contains_key(id) && !removed_attachments.contains(id))
+        };
         let has_backend = |id: &str| {
             upserted_backends.contains(id)
                 || (!transaction.full && self.backends.contains(id) && !removed_backends.contains(id))
@@ -78,10 +86,18 @@ impl State {
                 Err(reason) => refuse("listener", &listener.id, reason),
             }
         }
+        for attachment in &transaction.upsert.attachments {
+            for listener in attachment.listeners.iter().filter(|id| !has_listener(id)) {
+                refuse("attachment", &attachment.id, format!("names the unknown listener {listener}"));
+            }
+        }
         let mut expressions = Vec::with_capacity(transaction.upsert.http_rules.len());
         for rule in &transaction.upsert.http_rules {
             for listener in rule.listeners.iter().filter(|id| !has_listener(id)) {
                 refuse("http_rule", &rule.id, format!("names the unknown listener {listener}"));
+            }
+            for attachment in rule.attachments.iter().filter(|id| !has_attachment(id)) {
+                refuse("http_rule", &rule.id, format!("names the unknown attachment {attachment}"));
             }
             for backend in backends_of(rule).filter(|id| !has_backend(id)) {
                 refuse("http_rule", &rule.id, format!("names the unknown backend {backend}"));
@@ -92,7 +108,7 @@ impl State {
             if let Err(reason) = check_rule(rule) {
                 refuse("http_rule", &rule.id, reason);
             }
-            match compile_expressions(rule) {
+            match compile_expressions(rule, patterns) {
                 Ok(compiled) => expressions.push(compiled),
                 Err(reason) => refuse("http_rule", &rule.id, reason),
             }
@@ -100,6 +116,9 @@ impl State {
         for rule in &transaction.upsert.l4_rules {
             for listener in rule.listeners.iter().filter(|id| !has_listener(id)) {
                 refuse("l4_rule", &rule.id, format!("names the unknown listener {listener}"));
+            }
+            for attachment in rule.attachments.iter().filter(|id| !has_attachment(id)) {
+                refuse("l4_rule", &rule.id, format!("names the unknown attachment {attachment}"));
             }
             for backend in l4_backends_of(rule).filter(|id| !has_backend(id)) {
                 refuse("l4_rule", &rule.id, format!("names the unknown backend {backend}"));
@@ -117,51 +136,37 @@ impl State {
             }
         }
         self.check_policies(transaction, &mut refuse);
-        self.check_removals(transaction, &upserted_listeners, &upserted_backends, &mut refuse);
+        self.check_removals(transaction, &mut refuse);
         self.check_sockets(transaction, &removed_listeners, &mut refuse);
         if refused.is_empty() { Ok(Checked { expressions, pre_routing }) } else { Err(Refused(refused)) }
     }
 
     /// What goes away must not be named by what stays.
-    fn check_removals(
-        &self,
-        transaction: &Transaction,
-        upserted_listeners: &AHashSet<&str>,
-        upserted_backends: &AHashSet<&str>,
-        refuse: &mut impl FnMut(&'static str, &str, String),
-    ) {
-        if transaction.full || (transaction.remove.listeners.is_empty() && transaction.remove.backends.is_empty()) {
+    fn check_removals(&self, transaction: &Transaction, refuse: &mut impl FnMut(&'static str, &str, String)) {
+        let Transaction { upsert, remove, .. } = transaction;
+        let gone = Gone {
+            listeners: gone(&remove.listeners, upsert.listeners.iter().map(|it| &it.id)),
+            attachments: gone(&remove.attachments, upsert.attachments.iter().map(|it| &it.id)),
+            backends: gone(&remove.backends, upsert.backends.iter().map(|it| &it.id)),
+        };
+        if transaction.full || gone.is_nothing() {
             return;
         }
-        let gone = |ids: &[String], back: &AHashSet<&str>| -> AHashSet<String> {
-            ids.iter().filter(|id| !back.contains(id.as_str())).cloned().collect()
-        };
-        let listeners = gone(&transaction.remove.listeners, upserted_listeners);
-        let backends = gone(&transaction.remove.backends, upserted_backends);
-        let replaced: AHashSet<&str> = transaction
-            .upsert
-            .http_rules
-            .iter()
-            .map(|rule| rule.id.as_str())
-            .chain(transaction.remove.http_rules.iter().map(String::as_str))
-            .collect();
-        for (id, rule) in self.rules.iter().filter(|(id, _)| !replaced.contains(&***id)) {
-            for listener in rule.ir.listeners.iter().filter(|id| listeners.contains(*id)) {
-                refuse("listener", listener, format!("is removed but rule {id} is attached to it"));
-            }
-            for backend in backends_of(&rule.ir).filter(|id| backends.contains(*id)) {
-                refuse("backend", backend, format!("is removed but rule {id} names it"));
+        let replaced = all_of(&remove.attachments, upsert.attachments.iter().map(|it| &it.id));
+        for (id, attachment) in self.attachments.iter().filter(|(id, _)| !replaced.contains(&***id)) {
+            for listener in attachment.listeners.iter().filter(|id| gone.listeners.contains(id.as_str())) {
+                refuse("listener", listener, format!("is removed but attachment {id} has it"));
             }
         }
-        let upserted = transaction.upsert.l4_rules.iter().map(|rule| rule.id.as_str());
-        let replaced: AHashSet<&str> = upserted.chain(transaction.remove.l4_rules.iter().map(String::as_str)).collect();
-        for (id, rule) in self.l4_rules.iter().filter(|(id, _)| !replaced.contains(&***id)) {
-            for listener in rule.ir.listeners.iter().filter(|id| listeners.contains(*id)) {
-                refuse("listener", listener, format!("is removed but rule {id} is attached to it"));
-            }
-            for backend in l4_backends_of(&rule.ir).filter(|id| backends.contains(*id)) {
-                refuse("backend", backend, format!("is removed but rule {id} names it"));
-            }
+        let replaced = all_of(&remove.http_rules, upsert.http_rules.iter().map(|it| &it.id));
+        for (id, entry) in self.rules.iter().filter(|(id, _)| !replaced.contains(&***id)) {
+            let rule = &entry.rule.ir;
+            gone.check(id, &rule.listeners, &rule.attachments, backends_of(rule), refuse);
+        }
+        let replaced = all_of(&remove.l4_rules, upsert.l4_rules.iter().map(|it| &it.id));
+        for (id, entry) in self.l4_rules.iter().filter(|(id, _)| !replaced.contains(&***id)) {
+            let rule = &entry.rule.ir;
+            gone.check(id, &rule.listeners, &rule.attachments, l4_backends_of(rule), refuse);
         }
     }
 
@@ -193,6 +198,49 @@ impl State {
             }
         }
     }
+}
+
+/// Ids of what is not there any more after a transaction.
+struct Gone<'t> {
+    listeners: AHashSet<&'t str>,
+    attachments: AHashSet<&'t str>,
+    backends: AHashSet<&'t str>,
+}
+
+impl Gone<'_> {
+    fn is_nothing(&self) -> bool {
+        self.listeners.is_empty() && self.attachments.is_empty() && self.backends.is_empty()
+    }
+
+    /// What a rule that stays names.
+    fn check<'r>(
+        &self,
+        id: &str,
+        listeners: &[String],
+        attachments: &[String],
+        backends: impl Iterator<Item = &'r str>,
+        refuse: &mut impl FnMut(&'static str, &str, String),
+    ) {
+        for listener in listeners.iter().filter(|id| self.listeners.contains(id.as_str())) {
+            refuse("listener", listener, format!("is removed but rule {id} is attached to it"));
+        }
+        for attachment in attachments.iter().filter(|id| self.attachments.contains(id.as_str())) {
+            refuse("attachment", attachment, format!("is removed but rule {id} names it"));
+        }
+        for backend in backends.filter(|id| self.backends.contains(*id)) {
+            refuse("backend", backend, format!("is removed but rule {id} names it"));
+        }
+    }
+}
+
+/// Removed, and not there anew.
+fn gone<'t>(removed: &'t [String], upserted: impl Iterator<Item = &'t String>) -> AHashSet<&'t str> {
+    let back: AHashSet<&String> = upserted.collect();
+    removed.iter().filter(|id| !back.contains(id)).map(String::as_str).collect()
+}
+
+fn all_of<'t>(removed: &'t [String], upserted: impl Iterator<Item = &'t String>) -> AHashSet<&'t str> {
+    removed.iter().chain(upserted).map(String::as_str).collect()
 }
 
 fn l4_backends_of(rule: &ir::L4Rule) -> impl Iterator<Item = &str> {

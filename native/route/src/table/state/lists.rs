@@ -36,7 +36,7 @@ pub(super) struct Lists {
 
 impl Lists {
     /// A rule of these listeners names these policies.
-    pub(super) fn take(&mut self, names: &[String], listeners: &[String]) -> ListNumber {
+    pub(super) fn take<'l>(&mut self, names: &[String], listeners: impl Iterator<Item = &'l str>) -> ListNumber {
         if names.is_empty() {
             return 0;
         }
@@ -46,7 +46,7 @@ impl Lists {
         };
         if let Some(list) = self.by_number.get_mut(&number) {
             for listener in listeners {
-                let listener: Arc<str> = Arc::from(listener.as_str());
+                let listener: Arc<str> = Arc::from(listener);
                 let rules = list.rules.entry(Arc::clone(&listener)).or_default();
                 *rules += 1;
                 if *rules == 1 {
@@ -69,12 +69,12 @@ impl Lists {
     }
 
     /// A rule of these listeners names the list no longer.
-    pub(super) fn release(&mut self, number: ListNumber, listeners: &[String]) {
+    pub(super) fn release<'l>(&mut self, number: ListNumber, listeners: impl Iterator<Item = &'l str>) {
         let Some(list) = self.by_number.get_mut(&number) else {
             return;
         };
         for listener in listeners {
-            if let Some(rules) = list.rules.get_mut(listener.as_str()) {
+            if let Some(rules) = list.rules.get_mut(listener) {
                 *rules -= 1;
             }
         }

@@ -98,8 +98,8 @@ impl State {
             )
             .collect();
         let listeners = self.listeners.iter().map(|(id, it)| ("listener", &**id, &it.ir.policies));
-        let rules = self.rules.iter().map(|(id, it)| ("http_rule", &**id, &it.ir.policies));
-        let l4_rules = self.l4_rules.iter().map(|(id, it)| ("l4_rule", &**id, &it.ir.policies));
+        let rules = self.rules.iter().map(|(id, it)| ("http_rule", &**id, &it.rule.ir.policies));
+        let l4_rules = self.l4_rules.iter().map(|(id, it)| ("l4_rule", &**id, &it.rule.ir.policies));
         for (kind, id, policies) in listeners.chain(rules).chain(l4_rules) {
             if policies.is_empty() || replaced.contains(&(kind, id)) {
                 continue;
