@@ -19,12 +19,14 @@ class Heard:
 
     Attributes:
         said: what was published last; immutable, so that any thread may look at it.
+        too_large: planes whose configuration no pod takes, with what is told of that.
     """
 
     def __init__(self) -> None:
         """Begin without a report."""
         self._pods: dict[PlaneKey, dict[str, tuple[float, PodReport]]] = {}
         self._listeners: dict[PlaneKey, Mapping[str, str]] = {}
+        self.too_large: dict[PlaneKey, str] = {}
         self.said = Said(MappingProxyType({}), MappingProxyType({}))
 
     def place(self, plane: PlaneKey, listeners: Mapping[str, str]) -> None:
@@ -67,4 +69,9 @@ class Heard:
             same = len(reports) == len(known) and all(map(operator.is_, reports, known))
             if reports:
                 pods[key] = known if same else reports
-        self.said = Said(MappingProxyType(dict(self._listeners)), MappingProxyType(pods), settled)
+        self.said = Said(
+            listeners=MappingProxyType(dict(self._listeners)),
+            pods=MappingProxyType(pods),
+            settled=settled,
+            too_large=MappingProxyType(dict(self.too_large)),
+        )

@@ -6,15 +6,19 @@ an error of the listener: `Programmed` follows what is, not what was meant.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from sluicegate.ir import BindError, ListenerReport, Refusal
 
 from ..translate import ApplyReport, Translation
-from ..translate.report import REFUSED
+from ..translate.report import REFUSED, HeldResource
 from .projection import PlaneKey
 from .protocol import ListenerOutcome, PlaneReport
+
+#: Resources that are held, told at most: each is in the status of an object.
+MAX_HELD = 1_024
 
 
 class PodReport(NamedTuple):
@@ -24,11 +28,13 @@ class PodReport(NamedTuple):
         pod: its name.
         report: of its listeners.
         refusals: why it refused the newest configuration; empty where it took it.
+        held: what of it the pod refused, and keeps at what it had.
     """
 
     pod: str
     report: PlaneReport
     refusals: tuple[Refusal, ...] = ()
+    held: tuple[Refusal, ...] = ()
 
 
 class Said(NamedTuple):
@@ -38,11 +44,13 @@ class Said(NamedTuple):
         listeners: version of each listener, by plane and id.
         pods: reports by plane.
         settled: all data planes that are there had the time to report.
+        too_large: planes whose configuration no pod takes, and what it is made of.
     """
 
     listeners: Mapping[PlaneKey, Mapping[str, str]]
     pods: Mapping[PlaneKey, tuple[PodReport, ...]]
     settled: bool = False
+    too_large: Mapping[PlaneKey, str] = MappingProxyType({})
 
 
 #: Puts a report into a translation, given what came of it last time.
@@ -79,8 +87,10 @@ class _PlaneReports(NamedTuple):
     """The reports on the listeners of one data plane, and what they are made of."""
 
     listeners: Mapping[str, str]
+    too_large: str
     pods: tuple[PodReport, ...]
     reports: tuple[ListenerReport, ...]
+    held: tuple[HeldResource, ...]
 
 
 def merged(said: Said) -> ApplyReport:
@@ -88,9 +98,10 @@ def merged(said: Said) -> ApplyReport:
     return _together(_renewed({}, said).values(), settled=said.settled)
 
 
-def _together(planes: Iterable[_PlaneReports], *, settled: bool) -> ApplyReport:
+def _together(planes: Collection[_PlaneReports], *, settled: bool) -> ApplyReport:
     found = [report for plane in planes for report in plane.reports]
-    return ApplyReport(0, tuple(sorted(found, key=lambda report: report.id)), settled)
+    held = sorted({item for plane in planes for item in plane.held}, key=lambda item: (item.kind, item.id, item.reason))
+    return ApplyReport(0, tuple(sorted(found, key=lambda report: report.id)), settled, tuple(held[:MAX_HELD]))
 
 
 def _renewed(before: Mapping[PlaneKey, _PlaneReports], said: Said) -> dict[PlaneKey, _PlaneReports]:
@@ -98,14 +109,17 @@ def _renewed(before: Mapping[PlaneKey, _PlaneReports], said: Said) -> dict[Plane
     result: dict[PlaneKey, _PlaneReports] = {}
     for key, listeners in said.listeners.items():
         pods, known = said.pods.get(key, ()), before.get(key)
-        if known is None or known.listeners is not listeners or known.pods is not pods:
-            refused = _refused(pods)
+        too_large = said.too_large.get(key, "")
+        if known is None or known.listeners is not listeners or known.pods is not pods or known.too_large != too_large:
+            refused = _too_large(too_large) if too_large else _refused(pods)
+            held = _held(pods)
+            of_listeners = {item.id: _held_listener(item) for item in held if item.kind == "listener"}
             reports = tuple(
-                _merge(identifier, outcomes, refused)
+                _merge(identifier, outcomes, refused or of_listeners.get(identifier))
                 for identifier, outcomes in _current(listeners, pods).items()
-                if outcomes or refused is not None
+                if outcomes or refused is not None or identifier in of_listeners
             )
-            known = _PlaneReports(listeners, pods, reports)
+            known = _PlaneReports(listeners, too_large, pods, reports, held)
         result[key] = known
     return result
 
@@ -132,6 +146,25 @@ def _merge(identifier: str, outcomes: _Outcomes, refused: BindError | None) -> L
             error = BindError(outcome.error.code, message, outcome.error.hint)
     # With an error that lets others serve, what is bound still says which addresses work.
     return ListenerReport(identifier, tuple(bound) if error is None or error is refused else (), error)
+
+
+def _held(pods: Iterable[PodReport]) -> tuple[HeldResource, ...]:
+    found = (HeldResource(item.kind, item.id, f"{item.reason} (pod {pod.pod})") for pod in pods for item in pod.held)
+    first: dict[tuple[str, str], HeldResource] = {}
+    for item in found:
+        first.setdefault((item.kind, item.id), item)
+    return tuple(first.values())
+
+
+def _held_listener(item: HeldResource) -> BindError:
+    message = f"a data plane refuses the listener and keeps what it had: {item.reason}"
+    return BindError(REFUSED, message, "write it another way, or report this")
+
+
+def _too_large(text: str) -> BindError:
+    message = f"the configuration has {text}; data planes keep the old one"
+    remedy = "attach fewer routes to fewer listeners, or give some of them a Gateway with a data plane of its own"
+    return BindError(REFUSED, message, remedy)
 
 
 def _refused(pods: Iterable[PodReport]) -> BindError | None:

@@ -25,6 +25,7 @@ from ..store.store import Event
 from .heard import Heard
 from .messages import Request, Response
 from .projection import PlaneKey, Projector
+from .protocol import MAX_TRANSACTION
 from .reports import PodReport, Said
 from .review import BusyError, Caller, RefusedTokenError, Reviewer
 from .session import Budget, ProtocolError, Session
@@ -139,6 +140,7 @@ class StreamServer:
                 connection.stop(Code.PERMISSION_DENIED, "no such data plane any more")
         for key in before:
             self._heard.leave(key)
+        resized = self._weigh([*changed, *before])
         for key, sections in changed.items():
             for connection in self._connections.get(key, {}).values():
                 connection.session.touch(sections)
@@ -148,8 +150,24 @@ class StreamServer:
             if not self._heard.knows(key) or "listeners" in changed.get(key, ()):
                 table = planes[key].tables["listeners"]
                 self._heard.place(key, {name: item.version for name, item in table.items()})
-        if placed or first or any("listeners" in sections for sections in changed.values()):
+        if placed or first or resized or any("listeners" in sections for sections in changed.values()):
             self._publish()
+
+    def _weigh(self, keys: Iterable[PlaneKey]) -> bool:
+        """Note which of some planes are larger than a pod takes; returns whether that is another one than before."""
+        told = dict(self._heard.too_large)
+        for key in keys:
+            plane = self._projector.planes.get(key)
+            if plane is None or plane.cost <= MAX_TRANSACTION:
+                self._heard.too_large.pop(key, None)
+                continue
+            largest = ", ".join(f"{name} ({size:,} bytes)" for name, size in plane.largest())
+            text = f"more than the {MAX_TRANSACTION:,} bytes that a data plane takes; most of it are {largest}"
+            self._heard.too_large[key] = text
+            if key not in told:
+                name = "/".join(key)
+                self._complain("too_large", f"the configuration of {name} has {text}; its pods keep what they have")
+        return told != self._heard.too_large
 
     def share(self, keys: SharedKeys) -> None:
         """Give the data planes other keys of session tickets."""
@@ -308,7 +326,9 @@ class StreamServer:
             while True:
                 self._check(connection, reader, ends)
                 connection.wake.clear()
-                responses = connection.session.next(self._projector.planes[connection.plane], self._generation)
+                responses = None
+                if connection.plane not in self._heard.too_large:
+                    responses = connection.session.next(self._projector.planes[connection.plane], self._generation)
                 if responses is not None:
                     connection.budget.ask(len(responses))
                     await self._write(context, responses)
@@ -363,10 +383,13 @@ class StreamServer:
         session, caller = connection.session, connection.caller
         if self._connections.get(connection.plane, {}).get(caller.pod_uid) is not connection:
             return
-        if session.refusals:
-            text = "; ".join(f"{item.kind} {item.id}: {item.reason}" for item in session.refusals)
-            self._complain("refused", f"pod {caller.namespace}/{caller.pod} refuses its configuration: {text}")
-        self._heard.take(connection.plane, caller.pod_uid, PodReport(caller.pod, session.report, session.refusals))
+        held = tuple(session.held.values())
+        for found, what in ((session.refusals, "its configuration"), (held, "a part of its configuration")):
+            if found:
+                text = "; ".join(f"{item.kind} {item.id}: {item.reason}" for item in found)
+                self._complain("refused", f"pod {caller.namespace}/{caller.pod} refuses {what}: {text}")
+        report = PodReport(caller.pod, session.report, session.refusals, held)
+        self._heard.take(connection.plane, caller.pod_uid, report)
         self._publish()
         self._changed()
 

@@ -3,8 +3,9 @@
 Rules:
 - One transaction is under way at a time; what changes meanwhile is gathered, so a slow pod gets the newest state next
   and nothing queues up.
-- What a pod has is what it acknowledged. A transaction that it refuses leaves that as it was; the next change brings
-  all that differs.
+- What a pod has is what it acknowledged. A transaction that it refuses leaves that as it was. What it says it refuses
+  of it is held at what the pod has, and the rest comes anew at once: one bad resource keeps no other from the pod. What
+  is held is tried again when anything changes that it may depend on.
 - A pod that resumes says which versions it has, so it gets the difference only.
 """
 
@@ -18,7 +19,7 @@ from sluicegate.ir import Refusal
 
 from .. import caught
 from .messages import AnyMessage, Request, Resource, Response
-from .projection import Changed, Plane
+from .projection import Changed, Node, Plane
 from .protocol import (
     CHUNK,
     GENERATION,
@@ -31,6 +32,22 @@ from .protocol import (
     type_url,
 )
 
+#: Resources that are held for one pod, and transactions for one change until what it refuses is found. Beyond that the
+#: pod stays at what it has. Stops a pod that refuses one thing after the other.
+MAX_HELD, MAX_TRIES = 1_024, 16
+#: The section of a resource by the word with which an engine refuses it.
+SECTION_OF = {
+    "listener": "listeners",
+    "attachment": "attachments",
+    "http_rule": "http_rules",
+    "l4_rule": "l4_rules",
+    "backend": "backends",
+    "endpoint": "endpoints",
+    "policy": "policies",
+    "session_tickets": "session_tickets",
+}
+#: What others name: when some of it changes, what was refused may be taken.
+NAMED = frozenset({"listeners", "attachments", "backends", "policies"})
 #: Requests in a second that nobody asked for; further ones wait. Stops a pod that keeps the controller busy.
 MAX_UNASKED = 50
 
@@ -79,7 +96,8 @@ class Session:
         sections: those that it asked for; others are never sent.
         has: versions that it acknowledged, by section and id.
         report: what it last said of its listeners.
-        refusals: why it refused the last transaction; empty where it took it.
+        refusals: why it refused the last transaction as a whole; empty where it took it, but for what is held.
+        held: what it refused of it, by section and id.
         accepted: it took a transaction at least once.
     """
 
@@ -88,6 +106,10 @@ class Session:
     report: PlaneReport = field(default_factory=PlaneReport)
     refusals: tuple[Refusal, ...] = ()
     accepted: bool = False
+    held: dict[Node, Refusal] = field(default_factory=dict)
+    _held_at: dict[Node, str | None] = field(default_factory=dict)
+    _tries: int = 0
+    _noted: tuple[bool, tuple[Refusal, ...], dict[Node, Refusal]] = field(default=(False, (), {}))
     _pending: dict[str, set[str]] = field(default_factory=dict)
     _wanted: bool = False
     _under_way: _Transaction | None = None
@@ -129,6 +151,9 @@ class Session:
             if section in self.sections:
                 self._pending.setdefault(section, set()).update(names)
                 self._wanted = True
+                if self._held_at and (section in NAMED or any((section, name) in self._held_at for name in names)):
+                    self._let_go()
+        self._tries = 0
 
     @property
     def waiting(self) -> bool:
@@ -179,16 +204,41 @@ class Session:
         if under_way is None or request.response_nonce != under_way.nonce:
             raise ProtocolError("an answer to a transaction that is not under way")
         self._under_way = None
-        before = (self.accepted, self.refusals)
         if request.error_detail is not None:
-            self.refusals = read_refusals(request)
+            refusals = read_refusals(request)
             for name, items in under_way.content.items():
                 self._pending.setdefault(name, set()).update(items)
+            if self._hold(refusals, under_way):
+                self._wanted = True
+            else:
+                self.refusals = refusals
+                self._let_go()
         else:
             self.refusals = ()
             self.accepted = True
             self._keep(under_way)
-        return before != (self.accepted, self.refusals)
+        before, self._noted = self._noted, (self.accepted, self.refusals, self.held)
+        return before != self._noted
+
+    def _hold(self, refusals: Iterable[Refusal], transaction: _Transaction) -> bool:
+        """Hold what a pod refuses; returns whether that is more than before, so that the rest may be taken."""
+        held, held_at = dict(self.held), dict(self._held_at)
+        for item in refusals:
+            section = SECTION_OF.get(item.kind, "")
+            if item.id in transaction.content.get(section, {}):
+                held[section, item.id] = item
+                held_at[section, item.id] = transaction.content[section][item.id]
+        self._tries += 1
+        if len(held) == len(self.held) or len(held) > MAX_HELD or self._tries > MAX_TRIES:
+            return False
+        self.held, self._held_at = held, held_at
+        return True
+
+    def _let_go(self) -> None:
+        """Want everything again that is held."""
+        for section, name in self._held_at:
+            self._pending.setdefault(section, set()).add(name)
+        self.held, self._held_at = {}, {}
 
     def _keep(self, transaction: _Transaction) -> None:
         for section, items in transaction.content.items():
@@ -204,6 +254,9 @@ class Session:
         found: dict[str, str | None] = {}
         for name in sorted(names):
             item = wanted.get(name)
+            version = item.version if item is not None else None
+            if (section, name) in self._held_at and self._held_at[section, name] == version:
+                continue
             if item is None:
                 if name in has:
                     found[name] = None

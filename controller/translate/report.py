@@ -40,6 +40,21 @@ ADDRESS_CODES = frozenset({"address_not_available", "address-not-available", "ad
 REFUSED = "refused"
 
 
+class HeldResource(msgspec.Struct, frozen=True):
+    """A resource of the IR that an engine refuses and keeps at what it had, and why."""
+
+    kind: str
+    id: str
+    reason: str
+
+    @property
+    def object(self) -> ObjectKey | None:
+        """The object that it was made of; None where that cannot be told."""
+        parts = self.id.split("/")
+        owned = self.kind in {"http_rule", "l4_rule", "policy", "listener"} and len(parts) >= 3
+        return ObjectKey(*parts[:3]) if owned else None
+
+
 class ApplyReport(msgspec.Struct, frozen=True):
     """The engine's answer to a transaction, or what several engines said; unknown fields are ignored.
 
@@ -47,11 +62,13 @@ class ApplyReport(msgspec.Struct, frozen=True):
         generation: of the transaction.
         listeners: one for each.
         settled: false where engines are there that did not say yet what they have.
+        held: what engines refuse and keep at what they had.
     """
 
     generation: int
     listeners: tuple[ListenerReport, ...] = ()
     settled: bool = True
+    held: tuple[HeldResource, ...] = ()
 
 
 def read_report(report: bytes | Mapping[str, object] | ApplyReport) -> ApplyReport:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..api import GATEWAY_GROUP, Gateway, ParentReference
-from .conditions import Reason
+from .conditions import ConditionType, Reason
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -165,3 +165,15 @@ class Verdict(msgspec.Struct, frozen=True):
             message=self.message[:MAX_MESSAGE_LENGTH],
             observed_generation=generation,
         )
+
+
+def fallen_back(status: RouteStatus, text: str) -> RouteStatus:
+    """The status of a route of which engines keep what they had (`PartiallyInvalid`, whose message begins so)."""
+    verdict = Verdict(True, Reason.UNSUPPORTED_VALUE, f"Fall Back: a data plane keeps what it had: {text}")
+
+    def told(parent: RouteParentStatus) -> RouteParentStatus:
+        condition = verdict.condition(ConditionType.PARTIALLY_INVALID, parent.conditions[0].observed_generation)
+        others = (item for item in parent.conditions if item.type != condition.type)
+        return msgspec.structs.replace(parent, conditions=(*others, condition))
+
+    return RouteStatus(parents=tuple(map(told, status.parents)))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Collection, Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from sluicegate.ir import ListenerReport
+from sluicegate.words import listed
 
 from .. import caught
 from ..api import Diagnostic, ObjectKey, placed_at
@@ -19,6 +20,7 @@ from .policies.effective import Target
 from .policies.stage import Conditions
 from .report import (
     ApplyReport,
+    HeldResource,
     Programmed,
     Programming,
     bind_diagnostics,
@@ -29,7 +31,7 @@ from .report import (
     read_report,
 )
 from .state import State
-from .status import Address, Status
+from .status import Address, RouteStatus, Status, fallen_back
 from .topology import Topology
 
 _serials = itertools.count(1)
@@ -46,7 +48,7 @@ class Translation:
         statuses: status of every object that this controller has a say in.
         topology: facts about Gateways, ListenerSets and listeners.
         attached: number of routes attached to each listener, by its id.
-        noted: what `diagnostics` is made of, by object, backend or place.
+        noted: what `diagnostics` is made of, by object or backend.
         status_addresses: what Gateways report that bind all addresses.
         reports: what the engine said of each listener, by its id; empty before `with_report`.
         settled: every engine that is there had its say in the reports.
@@ -61,6 +63,8 @@ class Translation:
         failures: why data planes could not be provisioned, by Gateway.
         programmed: the verdict on each Gateway by the reports.
         affected: what Gateways and ListenerSets are told about the policies that are attached to them.
+        held: what engines refuse of an object and keep at what they had, by object; of Gateways and ListenerSets it is
+            in the reports.
     """
 
     snapshot: Snapshot
@@ -83,6 +87,7 @@ class Translation:
     failures: Mapping[ObjectKey, str] = field(default_factory=lambda: MappingProxyType({}))
     programmed: Mapping[ObjectKey, Programmed] = field(default_factory=lambda: MappingProxyType({}))
     affected: Mapping[Target, Conditions] = field(default_factory=lambda: MappingProxyType({}))
+    held: Mapping[ObjectKey, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def due(self) -> float | None:
@@ -97,7 +102,7 @@ class Translation:
     def diagnostics(self) -> list[Diagnostic]:
         """All that is worth telling, with places, in the order of the files."""
         found = [item for table in self.noted for items in table.values() for item in items]
-        return sorted(map(self._placed, found), key=Diagnostic.order)
+        return sorted(map(self._placed, dict.fromkeys(found)), key=Diagnostic.order)
 
     def _placed(self, item: Diagnostic) -> Diagnostic:
         origin = self.snapshot.origin(ObjectKey.parse(item.object))
@@ -127,14 +132,15 @@ class Translation:
         """
         said = read_report(report)
         if before is not None and before.said is said:
-            reports, errors = before.reports, before.errors
+            reports, errors, held = before.reports, before.errors, before.held
         else:
             reports = {item.id: item for item in said.listeners}
             errors = {item.id: item for item in said.listeners if item.error is not None}
+            held = _held(said.held)
         programming = Programming(
             self.attached, reports, self.status_addresses, self.assigned, failures, errors, self.affected
         )
-        changed = self._changed_with(before, reports, failures)
+        changed = self._changed_with(before, reports, failures, held)
         if before is None or changed is None:
             old: Mapping[ObjectKey, Status] = {}
             known: Mapping[ObjectKey, Programmed] = {}
@@ -148,18 +154,14 @@ class Translation:
                     statuses.pop(key, None)
                 elif key.kind not in PARENT_KINDS:
                     statuses[key] = self.statuses[key]
+        for key, found in self._fallen_back(held):
+            statuses[key] = old[key] if old.get(key) == found else found
         faults: dict[ObjectKey, str] = {}
         new, programmed = parent_statuses(self.topology, programming, parents, known, faults)
         for key, status in new.items():
             statuses[key] = old[key] if old.get(key) == status else status
-        failed: dict[ObjectKey, tuple[Diagnostic, ...]] = {}
-        for key, reason in faults.items():
-            message = f"{reason}; its status, and those of its ListenerSets, stay as they were"
-            failed[key] = (Diagnostic(severity="error", object=str(key), code="fault", message=message),)
-            for own in (key, *self.topology.families.get(key, ())):
-                if before is not None and own in before.statuses:
-                    statuses[own] = before.statuses[own]
-        for item in bind_diagnostics(self.topology, errors):
+        failed = self._keep_faulty(faults, statuses, before)
+        for item in (*bind_diagnostics(self.topology, errors), *_held_diagnostics(held)):
             key = ObjectKey.parse(item.object)
             failed[key] = (*failed.get(key, ()), item)
         looked = new.keys() if changed is None else changed | new.keys()
@@ -176,13 +178,38 @@ class Translation:
             said=said,
             errors=errors,
             failures=failures,
+            held=held,
             programmed={key: item for key, item in {**known, **programmed}.items() if key in self.topology.gateways}
             if programmed or changed
             else known,
         )
 
+    def _keep_faulty(
+        self, faults: Mapping[ObjectKey, str], statuses: dict[ObjectKey, Status], before: Translation | None
+    ) -> dict[ObjectKey, tuple[Diagnostic, ...]]:
+        """Put back the statuses of Gateways that cannot be written; returns what is told of that."""
+        failed: dict[ObjectKey, tuple[Diagnostic, ...]] = {}
+        for key, reason in faults.items():
+            message = f"{reason}; its status, and those of its ListenerSets, stay as they were"
+            failed[key] = (Diagnostic(severity="error", object=str(key), code="fault", message=message),)
+            for own in (key, *self.topology.families.get(key, ())):
+                if before is not None and own in before.statuses:
+                    statuses[own] = before.statuses[own]
+        return failed
+
+    def _fallen_back(self, held: Mapping[ObjectKey, str]) -> Iterator[tuple[ObjectKey, Status]]:
+        """Statuses of routes of which engines keep what they had."""
+        for key, text in held.items():
+            status = self.statuses.get(key)
+            if isinstance(status, RouteStatus):
+                yield key, fallen_back(status, text)
+
     def _changed_with(
-        self, before: Translation | None, reports: Mapping[str, ListenerReport], failures: Mapping[ObjectKey, str]
+        self,
+        before: Translation | None,
+        reports: Mapping[str, ListenerReport],
+        failures: Mapping[ObjectKey, str],
+        held: Mapping[ObjectKey, str],
     ) -> Set[ObjectKey] | None:
         """Objects whose status may be another one than with the reports before; None: any."""
         if before is None or before.origin not in {self.serial, self.base}:
@@ -195,7 +222,29 @@ class Translation:
         if failures != before.failures:
             changed.update(key for key in failures if before.failures.get(key) != failures[key])
             changed.update(key for key in before.failures if key not in failures)
+        if held is not before.held:
+            changed.update(key for key in held.keys() | before.held.keys() if held.get(key) != before.held.get(key))
         return changed
+
+
+def _held(items: Iterable[HeldResource]) -> Mapping[ObjectKey, str]:
+    """What is told of objects; of a listener its report says it."""
+    found: dict[ObjectKey, list[str]] = {}
+    for item in items:
+        key = item.object
+        if key is not None and item.kind != "listener":
+            place = item.id.removeprefix(f"{key}/")
+            found.setdefault(key, []).append(
+                f"{f'rule {place}' if item.kind != 'policy' else 'all of it'}: {item.reason}"
+            )
+    return {key: listed(texts) for key, texts in found.items()}
+
+
+def _held_diagnostics(held: Mapping[ObjectKey, str]) -> Iterator[Diagnostic]:
+    for key, text in held.items():
+        message = f"a data plane refuses it and keeps what it had: {text}"
+        remedy = "write it another way, or report this"
+        yield Diagnostic(severity="error", object=str(key), code="refused", message=message, remedy=remedy)
 
 
 def _copied(table: Mapping[ObjectKey, Status]) -> dict[ObjectKey, Status]:

@@ -25,6 +25,7 @@ from stream_support import (
     following,
     listener,
     now,
+    rule,
     serving,
     simple,
     subscribe,
@@ -33,7 +34,9 @@ from stream_support import (
 )
 
 from sluicegate import ir
+from sluicegate.controller.api import ObjectKey
 from sluicegate.controller.stream import protocol
+from sluicegate.controller.stream import server as server_module
 from sluicegate.controller.stream.identity import make_authority
 from sluicegate.controller.stream.reports import merged
 from sluicegate.controller.stream.transport import ServerTimes
@@ -114,6 +117,68 @@ def test_a_refusal_keeps_the_old_state_and_the_next_change_brings_all(tmp_path: 
             side.server.want(wanted(*simple("a", "c")))
             await plane.engine.until(lambda: len(plane.engine.changes) == 2)
             assert plane.engine.names("http_rules") == ["HTTPRoute/default/a/0", "HTTPRoute/default/c/0"]
+            await side.until(lambda: merged(side.server.said()).listeners[0].error is None)
+
+    asyncio.run(run())
+
+
+def test_one_resource_that_is_refused_keeps_no_other_away(tmp_path: Path) -> None:
+    """It stays at what the pod has of it, and its object is told; it is tried again when it changes."""
+
+    async def run() -> None:
+        async with serving(*simple("a", "bad")) as side, following(Plane(tmp_path, side)) as plane:
+            await plane.engine.until(lambda: len(plane.engine.changes) == 1)
+            plane.engine.words = {"http_rules": "http_rule"}
+            plane.engine.refuse.add("HTTPRoute/default/bad/0")
+            good = plane.holdings.version("http_rules", "HTTPRoute/default/bad/0")
+            first, *rest = simple("a", "bad")
+            changed = [
+                rule("bad", first, hostnames=("changed",)) if item.id == "HTTPRoute/default/bad/0" else item
+                for item in rest
+            ]
+            side.server.want(wanted(first, *changed, *simple("c")[1:]))
+            await plane.engine.until(lambda: "HTTPRoute/default/c/0" in plane.engine.names("http_rules"))
+            assert plane.holdings.version("http_rules", "HTTPRoute/default/bad/0") == good
+            await side.until(lambda: merged(side.server.said()).held)
+            report = merged(side.server.said())
+            assert [(item.object, "is not liked" in item.reason) for item in report.held] == [
+                (ObjectKey("HTTPRoute", "default", "bad"), True)
+            ]
+            assert [item.error for item in report.listeners] == [None]
+            assert any("refuses a part of its configuration" in text for _, text in side.complaints)
+            # Other changes go on without it.
+            tried = plane.engine.refused
+            side.server.want(wanted(first, *changed, *simple("c")[1:], endpoint("default/a:80", 9)))
+            await plane.engine.until(lambda: len(plane.engine.changes) == 3)
+            assert plane.engine.refused == tried
+            # What it depends on may have changed: it is tried again.
+            side.server.want(wanted(first, *changed, *simple("c", "d")[1:]))
+            await plane.engine.until(lambda: plane.engine.refused > tried and len(plane.engine.changes) == 4)
+            plane.engine.refuse.clear()
+            mended = rule("bad", first, hostnames=("mended",))
+            changed = [mended if item.id == mended.id else item for item in changed]
+            side.server.want(wanted(first, *changed, *simple("c", "d")[1:]))
+            await plane.engine.until(lambda: plane.holdings.version("http_rules", mended.id) != good)
+            await side.until(lambda: not merged(side.server.said()).held)
+
+    asyncio.run(run())
+
+
+def test_more_than_a_data_plane_takes_is_not_sent_but_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "MAX_TRANSACTION", 8_000)
+
+    async def run() -> None:
+        async with serving(*simple("a")) as side, following(Plane(tmp_path, side)) as plane:
+            await plane.engine.until(lambda: len(plane.engine.changes) == 1)
+            first, *rest = simple("a")
+            side.server.want(wanted(first, *rest, rule("large", first, hostnames=("n" * 8_000,))))
+            (report,) = merged(side.server.said()).listeners
+            assert report.error is not None
+            assert "HTTPRoute/default/large (8," in report.error.message
+            assert [code for code, _ in side.complaints] == ["too_large"]
+            side.server.want(wanted(first, *rest, rule("small", first)))
+            await plane.engine.until(lambda: len(plane.engine.changes) == 2)
+            assert "HTTPRoute/default/large/0" not in plane.engine.names("http_rules")
             await side.until(lambda: merged(side.server.said()).listeners[0].error is None)
 
     asyncio.run(run())
