@@ -1,5 +1,6 @@
 """The objects that the gateway reads, typed. `decode` makes them from documents; the rules are in `meta`."""
 
+from .backend_policy import BackendPolicy
 from .client_policy import ClientPolicy
 from .core import (
     CLASS_CRD,
@@ -33,7 +34,17 @@ from .gateway import (
 from .grpc_route import GRPCMethodMatch, GRPCRoute, GRPCRouteMatch, GRPCRouteRule
 from .kinds import CLUSTER_SCOPED, READ_KINDS, ROUTE_KINDS
 from .l4_route import L4RouteRule, TCPRoute, TLSRoute, UDPRoute
-from .meta import CLUSTER, GATEWAY_GROUP, OWN_GROUP, LabelSelector, Object, ObjectKey, ObjectMeta, Origin
+from .meta import (
+    CLUSTER,
+    EXPERIMENTAL_GROUP,
+    GATEWAY_GROUP,
+    OWN_GROUP,
+    LabelSelector,
+    Object,
+    ObjectKey,
+    ObjectMeta,
+    Origin,
+)
 from .parameters import GatewayParameters, GatewayParametersSpec
 from .policy import (
     BackendTLSPolicy,
@@ -62,6 +73,7 @@ from .route import (
     URLRewriteFilter,
     WeightedBackendReference,
 )
+from .traffic_policy import XBackendTrafficPolicy
 
 #: Any object of `ROUTE_KINDS`.
 Route = HTTPRoute | GRPCRoute | TLSRoute | TCPRoute | UDPRoute
@@ -71,10 +83,12 @@ __all__ = [
     "CLUSTER",
     "CLUSTER_SCOPED",
     "DEFAULT_NAMESPACE",
+    "EXPERIMENTAL_GROUP",
     "GATEWAY_GROUP",
     "OWN_GROUP",
     "READ_KINDS",
     "ROUTE_KINDS",
+    "BackendPolicy",
     "BackendReference",
     "BackendTLSPolicy",
     "CORSFilter",
@@ -146,6 +160,7 @@ __all__ = [
     "UDPRoute",
     "URLRewriteFilter",
     "WeightedBackendReference",
+    "XBackendTrafficPolicy",
     "decode",
     "placed_at",
 ]

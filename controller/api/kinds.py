@@ -7,6 +7,7 @@ documentation of both (`tools/permissions.py`). A kind that is not here is not r
 
 from __future__ import annotations
 
+from .backend_policy import BackendPolicy
 from .client_policy import ClientPolicy
 from .core import (
     CLASS_CRD,
@@ -24,10 +25,11 @@ from .gateway import Gateway, GatewayClass, ListenerSet
 from .grpc_route import GRPCRoute
 from .kind import Kind, Permission, Role
 from .l4_route import TCPRoute, TLSRoute, UDPRoute
-from .meta import GATEWAY_GROUP, OWN_GROUP, Object
+from .meta import EXPERIMENTAL_GROUP, GATEWAY_GROUP, OWN_GROUP, Object
 from .parameters import GatewayParameters
 from .policy import BackendTLSPolicy, ReferenceGrant
 from .route import HTTPRoute
+from .traffic_policy import XBackendTrafficPolicy
 
 #: Names of what the controller keeps for itself: its Lease, the CA of the config stream, the keys of session tickets.
 LEASE, AUTHORITY, TICKETS = "sluicegate-controller", "sluicegate-controller-ca", "sluicegate-session-tickets"
@@ -152,6 +154,17 @@ TABLE: tuple[Kind, ...] = (
     ),
     _policy(ClientPolicy, "clientpolicies", "how clients are spoken to, and what they may send"),
     Kind(
+        name="XBackendTrafficPolicy",
+        group=EXPERIMENTAL_GROUP,
+        versions=("v1alpha1",),
+        plural="xbackendtrafficpolicies",
+        role="policy",
+        struct=XBackendTrafficPolicy,
+        reads="how much may be retries, and sessions",
+        status=_ATTACHED,
+        required=False,
+    ),
+    Kind(
         name="Namespace",
         plural="namespaces",
         role="reference",
@@ -235,6 +248,18 @@ TABLE: tuple[Kind, ...] = (
         role="reference",
         struct=HTTPFilter,
         reads="filters of rules beyond the standard ones: answers, rewrites by expression, header edits",
+        required=False,
+        remedy=_OWN_CRDS,
+    ),
+    Kind(
+        name="BackendPolicy",
+        group=OWN_GROUP,
+        versions=("v1alpha1",),
+        plural="backendpolicies",
+        role="policy",
+        struct=BackendPolicy,
+        reads="how the endpoints of Services are used",
+        status=_ATTACHED,
         required=False,
         remedy=_OWN_CRDS,
     ),

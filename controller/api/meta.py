@@ -16,6 +16,8 @@ from typing import NamedTuple
 import msgspec
 
 GATEWAY_GROUP = "gateway.networking.k8s.io"
+#: Group of the Gateway API's kinds that are experiments as a whole.
+EXPERIMENTAL_GROUP = "gateway.networking.x-k8s.io"
 #: Group of our own kinds.
 OWN_GROUP = "sluicegate.dev"
 

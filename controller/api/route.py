@@ -204,8 +204,27 @@ class RouteRetry(Model, frozen=True, kw_only=True):
     backoff: str | None = None
 
 
+class CookiePersistence(Model, frozen=True, kw_only=True):
+    """`sessionPersistence.cookie`."""
+
+    name: str = ""
+    path: str = "/"
+    lifetime_type: str = "Session"
+
+
+class HeaderPersistence(Model, frozen=True, kw_only=True):
+    """`sessionPersistence.header`."""
+
+    name: str
+
+
 class SessionPersistence(Model, frozen=True, kw_only=True):
-    """`sessionPersistence`: only that it is there is read, since it is not supported."""
+    """`sessionPersistence` (GEP-1619)."""
+
+    type: str = "Cookie"
+    absolute_timeout: str | None = None
+    cookie: CookiePersistence | None = None
+    header: HeaderPersistence | None = None
 
 
 class HTTPRouteRule(Model, frozen=True, kw_only=True):

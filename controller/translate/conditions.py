@@ -90,6 +90,7 @@ class Reason(enum.StrEnum):
     BACKEND_NOT_FOUND = "BackendNotFound"
     #: Ours: the policy of a backend cannot be honoured, so its share is answered 500.
     INVALID_BACKEND_TLS_POLICY = "InvalidBackendTLSPolicy"
+    INVALID_BACKEND_POLICY = "InvalidBackendPolicy"
     INCOMPATIBLE_FILTERS = "IncompatibleFilters"
     NOT_ALLOWED_BY_LISTENERS = "NotAllowedByListeners"
     NO_MATCHING_LISTENER_HOSTNAME = "NoMatchingListenerHostname"

@@ -19,9 +19,9 @@ from .rules import (
     check_pattern,
     header_matches,
     note_backends,
-    note_session_persistence,
     request_rule,
 )
+from .sessions import translate_session
 from .unsupported import Unsupported
 
 #: What the API takes as the names of Exact matches (`GRPCMethodMatch`).
@@ -40,10 +40,13 @@ def translate_grpc_rule(context: RuleContext, index: int, rule: GRPCRouteRule) -
     if made is None:
         return None
     path = f"spec.rules[{index}]"
-    if rule.session_persistence is not None:
-        note_session_persistence(context, path)
     note_backends(context, path, rule.backend_refs, "requests get UNAVAILABLE")
-    return msgspec.structs.replace(made, grpc=True)
+    try:
+        session = translate_session(rule.session_persistence, made.id, "sessionPersistence")
+    except Unsupported as error:
+        context.fail(index, path, error)
+        return msgspec.structs.replace(made, filters=(), invalid=True, grpc=True)
+    return msgspec.structs.replace(made, session=session, grpc=True)
 
 
 def _match(match: GRPCRouteMatch, field: str, pattern_error: PatternError) -> ir.Match:

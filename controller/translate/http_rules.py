@@ -16,16 +16,16 @@ from .rules import (
     check_pattern,
     header_matches,
     note_backends,
-    note_session_persistence,
     request_rule,
     value_kind,
 )
+from .sessions import translate_session
 from .unsupported import Unsupported
 from .values import normal_path, normal_prefix, parse_duration, path_error
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 
-#: Not idempotent (RFC 9110 section 9.2.2): the engine sends them once, whatever the rule says.
+#: Not idempotent (RFC 9110 section 9.2.2): the engine sends them once, unless a BackendPolicy says otherwise.
 NEVER_REPEATED = frozenset({"POST", "PATCH"})
 
 #: Base interval between retries where the route gives none: an implementation's choice (GEP-1731).
@@ -43,7 +43,8 @@ def translate_http_rule(context: RuleContext, index: int, rule: HTTPRouteRule) -
     path = f"spec.rules[{index}]"
     _note_leftovers(context, path, rule, made)
     try:
-        return msgspec.structs.replace(made, timeouts=_timeouts(rule), retry=_retry(rule))
+        session = translate_session(rule.session_persistence, made.id, "sessionPersistence")
+        return msgspec.structs.replace(made, timeouts=_timeouts(rule), retry=_retry(rule), session=session)
     except Unsupported as error:
         context.fail(index, path, error)
         return msgspec.structs.replace(made, filters=(), timeouts=ir.Timeouts(), invalid=True)
@@ -120,13 +121,13 @@ def _duration(value: str | None, field: str) -> int:
 
 
 def _note_leftovers(context: RuleContext, path: str, rule: HTTPRouteRule, made: ir.HttpRule) -> None:
-    if rule.session_persistence is not None:
-        note_session_persistence(context, path)
     if rule.retry is not None and rule.retry.attempts > 0:
         for place, match in enumerate(rule.matches):
             if match.method in NEVER_REPEATED:
-                message = f"a {match.method} is never sent twice, so retry does nothing for the requests of this match"
-                remedy = "leave retry out where only such requests come, or retry in the client"
+                message = f"a {match.method} is never sent twice, unless a BackendPolicy of the backend allows it"
+                remedy = (
+                    "leave retry out where only such requests come, or name the method in retries of a BackendPolicy"
+                )
                 context.diagnostics.warning(f"{path}.matches[{place}].method", "retry-not-repeatable", message, remedy)
     redirects = any(item.type in FILTERS and FILTERS[item.type].answers for item in rule.filters)
     if not redirects and not any(isinstance(item, ir.Respond) for item in made.filters):

@@ -44,6 +44,13 @@ MAX_WEIGHT = 1_000_000
 #: Says why a pattern of a regular expression cannot be used, or None.
 PatternError = Callable[[str], "str | None"]
 
+#: What a backendRef is told of a policy of its backend that cannot be honoured, by the kind that its fault begins with.
+INVALID_POLICIES = {
+    "BackendTLSPolicy": Reason.INVALID_BACKEND_TLS_POLICY,
+    "BackendPolicy": Reason.INVALID_BACKEND_POLICY,
+    "XBackendTrafficPolicy": Reason.INVALID_BACKEND_POLICY,
+}
+
 _Match = TypeVar("_Match", RouteMatch, GRPCRouteMatch)
 
 
@@ -109,7 +116,7 @@ class RuleContext:
         port = service_port(service, name.port) if service is not None else None
         port_name = port.name if port is not None else ""
         fault = self.reads.policy_fault(service_place(name.namespace, name.service, port_name))
-        return Verdict(False, Reason.INVALID_BACKEND_TLS_POLICY, fault) if fault else None
+        return Verdict(False, INVALID_POLICIES[fault.partition(" ")[0]], fault) if fault else None
 
     def filters(self, path: str, *, in_backend: bool, prefix_only: bool = False, rule: str = "") -> FilterContext:
         """Say where a list of filters is written; `rule`: IR id."""
@@ -262,10 +269,3 @@ def note_backends(
         diagnostics.warning(f"{path}.backendRefs", "no-backends", f"no backendRefs: {outcome}", "add a backendRef")
     elif not any(item.weight for item in references):
         diagnostics.warning(f"{path}.backendRefs", "no-weight", f"all weights are 0: {outcome}", "give a weight")
-
-
-def note_session_persistence(context: RuleContext, path: str) -> None:
-    """Tell that session persistence is not there."""
-    message = "session persistence is not supported: requests go to any endpoint"
-    field_path = f"{path}.sessionPersistence"
-    context.diagnostics.warning(field_path, "unsupported-field", message, "remove sessionPersistence")

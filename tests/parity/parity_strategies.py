@@ -294,6 +294,7 @@ def tables(draw: st.DrawFn, *, with_filters: bool) -> bytes:
             backends=draw(weighted_backends if draw(st.sampled_from((True,) * 9 + (False,))) else st.just(()))
             if with_filters
             else (ir.WeightedBackend(backend=BACKENDS[0], weight=1),),
+            session=draw(st.sampled_from(SESSIONS)),
             invalid=with_filters and draw(st.sampled_from([False] * 9 + [True])),
         )
         for route, index in draw(st.sampled_from(PLACES))
@@ -319,13 +320,36 @@ def tables(draw: st.DrawFn, *, with_filters: bool) -> bytes:
 POLICIES = (
     ir.BackendTls(id="n/broken", hostname="b.test", invalid=True),
     ir.BackendTls(id="n/good", hostname="b.test"),
+    ir.BackendPolicy(id="n/odd", invalid=True),
+    ir.BackendPolicy(id="n/turns", load_balancing=ir.Hash(key=(ir.ClientKey(), ir.HeaderKey(name="x-user")))),
+    ir.BackendTraffic(id="n/kept", session=ir.Session(carrier=ir.SessionCookie(name="s", path="/"))),
+)
+
+SESSIONS = (
+    *(None,) * 4,
+    ir.Session(carrier=ir.SessionCookie(name="s", path="/")),
+    ir.Session(carrier=ir.SessionHeader(name="x"), absolute_timeout_ms=1),
 )
 
 
 @st.composite
 def backends(draw: st.DrawFn) -> list[ir.Backend]:
     """The second one may have policies."""
-    named = draw(st.sampled_from([(), (), (), ("n/broken",), ("n/good", "n/broken"), ("n/broken", "n/good")]))
+    named = draw(
+        st.sampled_from(
+            [
+                (),
+                (),
+                (),
+                ("n/broken",),
+                ("n/good", "n/broken"),
+                ("n/broken", "n/good"),
+                ("n/odd",),
+                ("n/good", "n/turns", "n/odd"),
+                ("n/kept",),
+            ]
+        )
+    )
     return [ir.Backend(id=identity, policies=named if identity == BACKENDS[1] else ()) for identity in BACKENDS]
 
 
@@ -520,7 +544,16 @@ REFUSED_REQUESTS = tuple(
 )
 odd_fields = st.one_of(st.sampled_from(ODD_FIELDS), st.sampled_from(REFUSED_FIELDS))
 sent_fields = st.sampled_from(range(16)).flatmap(lambda number: usual_fields if number else odd_fields)
-sent_headers = st.lists(sent_fields, max_size=4).map(tuple)
+#: What may be a session of a rule or a backend, besides other fields.
+SENT_COOKIES = (
+    *((),) * 4,
+    (("cookie", "s=1"),),
+    (("Cookie", "b=2;s=1 ;\ts"), ("cookie", "a=s=1")),
+    (("cookie", "S=1; as=2"),),
+)
+sent_headers = st.tuples(st.lists(sent_fields, max_size=4), st.sampled_from(SENT_COOKIES)).map(
+    lambda both: (*both[0], *both[1])
+)
 response_fields = st.one_of(
     st.tuples(st.sampled_from(RESPONSE_NAMES), sent_values),
     st.tuples(st.sampled_from(("Vary", "vary")), st.sampled_from(SENT_VARY)),

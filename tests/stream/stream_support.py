@@ -73,6 +73,8 @@ SECTION_OF = {
     ir.Backend: "backends",
     ir.Endpoint: "endpoints",
     ir.BackendTls: "policies",
+    ir.BackendPolicy: "policies",
+    ir.BackendTraffic: "policies",
     ir.Trust: "trust",
     ir.Certificate: "certificates",
 }

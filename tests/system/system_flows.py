@@ -61,6 +61,8 @@ class Flows:
             ir.Backend: "backends",
             ir.Endpoint: "endpoints",
             ir.BackendTls: "policies",
+            ir.BackendPolicy: "policies",
+            ir.BackendTraffic: "policies",
             ir.Trust: "trust",
             ir.Certificate: "certificates",
             ir.SessionTickets: "session_tickets",

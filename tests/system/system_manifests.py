@@ -132,3 +132,12 @@ def policy(kind: str, name: str, *targets: Manifest, **spec: Any) -> Manifest:
         "metadata": metadata(name),
         "spec": {"targetRefs": list(targets), **spec},
     }
+
+
+def backend_policy(name: str, service_name: str, **spec: Any) -> Manifest:
+    return {
+        "apiVersion": "sluicegate.dev/v1alpha1",
+        "kind": "BackendPolicy",
+        "metadata": metadata(name),
+        "spec": {"targetRefs": [{"group": "", "kind": "Service", "name": service_name}], **spec},
+    }

@@ -203,8 +203,8 @@ spec:
   - {group: gateway.networking.k8s.io, kind: HTTPRoute, name: route}
   jwt: {}
 ---
-apiVersion: gateway.networking.x-k8s.io/v1alpha1
-kind: XBackendTrafficPolicy
+apiVersion: gateway.kgateway.dev/v1alpha1
+kind: TrafficPolicy
 metadata: {name: retries}
 spec: {targetRefs: [{group: "", kind: Service, name: app}]}
 ---
@@ -228,7 +228,7 @@ def test_policies_that_nobody_honours_are_told(check: Check) -> None:
     assert sorted(found) == [
         "ClientSettingsPolicy/default/body",
         "SecurityPolicy/default/jwt",
-        "XBackendTrafficPolicy/default/retries",
+        "TrafficPolicy/default/retries",
     ]
     told = found["SecurityPolicy/default/jwt"]
     assert told["field"] == "spec.targetRefs[0]"

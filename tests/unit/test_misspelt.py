@@ -116,6 +116,29 @@ spec:
       pattern: a
       replacement: b
 """,
+    "XBackendTrafficPolicy": """
+apiVersion: gateway.networking.x-k8s.io/v1alpha1
+kind: XBackendTrafficPolicy
+metadata: {name: a}
+spec:
+  targetRefs: [{group: "", kind: Service, name: a}]
+  retryConstraint:
+    budget: {percent: 10}
+  sessionPersistence:
+    type: Header
+    header: {name: x-session}
+""",
+    "BackendPolicy": """
+apiVersion: sluicegate.dev/v1alpha1
+kind: BackendPolicy
+metadata: {name: a}
+spec:
+  targetRefs: [{group: "", kind: Service, name: a}]
+  loadBalancing:
+    type: Hash
+    hash: {key: [client]}
+  limits: {requests: 10}
+""",
     "RequestHeaderFilter": """
 apiVersion: sluicegate.dev/v1alpha1
 kind: RequestHeaderFilter
@@ -204,6 +227,12 @@ REFUSED = [
     ("ClientPolicy", "kind: Gateway", "kind: Gatway", "spec.targetRefs"),
     ("HTTPFilter", "rewrite:", "rewrites:", "spec"),
     ("HTTPFilter", "pattern:", "patern:", "spec.rewrite.pathRegex.pattern"),
+    ("XBackendTrafficPolicy", "targetRefs:", "targetRef:", "spec.targetRefs"),
+    ("XBackendTrafficPolicy", "header:", "headers:", "spec.sessionPersistence"),
+    ("BackendPolicy", "targetRefs:", "targetRef:", "spec.targetRefs"),
+    ("BackendPolicy", "type: Hash", "tpye: Hash", "spec.loadBalancing"),
+    ("BackendPolicy", "type: Hash", "type: Hashed", "spec.loadBalancing.type"),
+    ("BackendPolicy", "[client]", "[clinet]", "spec.loadBalancing.hash.key[0]"),
     ("RequestHeaderFilter", "set:", "sets:", "spec"),
     ("RequestHeaderFilter", "value: b", "valeu: b", "spec.set[0].value"),
     ("Service", "ports:", "prots:", "spec.ports"),

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ...api import GATEWAY_GROUP, Diagnostic, Severity
+from ...api import EXPERIMENTAL_GROUP, GATEWAY_GROUP, Diagnostic, Severity
 from ...api.kinds import BY_NAME
 
-#: The group of the Gateway API before v0.5, and that of its experiments.
-OLD_GROUP, EXPERIMENTS = "networking.x-k8s.io", "gateway.networking.x-k8s.io"
+#: The group of the Gateway API before v0.5.
+OLD_GROUP = "networking.x-k8s.io"
 
 #: Kinds for the same purpose as ours: severity, what becomes of them, and what to write.
 _ALIKE: dict[tuple[str, str], tuple[Severity, str, str]] = {
@@ -41,11 +41,11 @@ def unread(document: dict[str, Any]) -> Iterator[Diagnostic]:
     group = version.rpartition("/")[0]
     if (group, kind) in _ALIKE:
         yield _told("kind", *_ALIKE[group, kind])
-    elif group in {OLD_GROUP, EXPERIMENTS}:
+    elif group in {OLD_GROUP, EXPERIMENTAL_GROUP}:
         stable = kind if group == OLD_GROUP else kind.removeprefix("X")
         known = BY_NAME.get(stable)
         remedy = "remove it, or do without"
-        if known is not None:
+        if known is not None and known.group == GATEWAY_GROUP:
             remedy = f"write apiVersion: {known.api_versions[0]} and kind: {stable}"
         yield _told("apiVersion", "warning", f"{kind} of {version} is not read", remedy)
     else:

@@ -12,7 +12,9 @@ from typing import Any
 
 from ...api import Diagnostics
 from ..secrets import Material
+from .backend import judge_backend
 from .backend_tls import judge_backend_tls
+from .backend_traffic import judge_backend_traffic
 from .client import judge_client
 from .judged import Judgement
 
@@ -56,6 +58,21 @@ POLICIES: tuple[PolicyKind, ...] = (
         targets=frozenset({"Service"}),
         sections=frozenset({"Service"}),
         judge=judge_backend_tls,
+        spoken=True,
+        unused="refer to the Service in a route",
+    ),
+    PolicyKind(
+        kind="BackendPolicy",
+        targets=frozenset({"Service"}),
+        sections=frozenset({"Service"}),
+        judge=judge_backend,
+        unused="refer to the Service in a route",
+    ),
+    PolicyKind(
+        kind="XBackendTrafficPolicy",
+        targets=frozenset({"Service"}),
+        sections=frozenset(),
+        judge=judge_backend_traffic,
         spoken=True,
         unused="refer to the Service in a route",
     ),

@@ -62,7 +62,7 @@ errors! {
     RuleInvalid = "rule_invalid", 500, Internal, "the route has a filter that cannot be honoured";
     PolicyInvalid = "policy_invalid", 500, Internal, "a policy that holds for this request cannot be honoured";
     NoBackend = "no_backend", 500, Internal, "the rule has no backend";
-    BackendInvalid = "backend_invalid", 500, Internal, "the backend does not exist, or its TLS policy cannot be honoured";
+    BackendInvalid = "backend_invalid", 500, Internal, "the backend does not exist, or a policy of it cannot be honoured";
     LoopDetected = "loop_detected", 508, Internal, "the route leads back to this gateway";
     UnsupportedTransferCoding = "unsupported_transfer_coding", 501, Downstream, "only the chunked transfer coding is understood";
     UnsupportedVersion = "unsupported_version", 505, Downstream, "only HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken";
@@ -76,6 +76,8 @@ errors! {
     UpstreamTimeout = "upstream_timeout", 504, Upstream, "the backend did not respond in time";
     RequestTimeout = "request_timeout", 504, Upstream, "the request took longer than its route allows";
     NoEndpoint = "no_endpoint", 503, Upstream, "the backend has no ready endpoint";
+    BackendOverloaded = "backend_overloaded", 503, Upstream, "the backend has as many requests as its policy allows";
+    RetryBudget = "retry_budget", 503, Upstream, "the backend has got as many retries as its policy allows";
 }
 
 #[cfg(test)]

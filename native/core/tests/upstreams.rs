@@ -164,7 +164,8 @@ fn a_backend_that_is_gone_is_found() {
         let upstreams = Upstreams::new(&Settings { stall_timeout_ms: 200_000, ..Settings::default() }, Arc::default());
         let state = upstreams.state(&endpoints(&table)[0]);
         let (pooled, _end) = open(&upstreams, &state, &listener).await;
-        for stream in [pooled.stream.into_inner(), upstreams.open(&state, None).await.unwrap()] {
+        let (opened, _) = upstreams.open(&state, &Route::default()).await.unwrap();
+        for stream in [pooled.stream.into_inner(), opened] {
             let UpstreamStream::Plain(stream) = stream else { panic!("no TLS was asked for") };
             let socket = SockRef::from(&stream);
             assert!(socket.keepalive().unwrap());

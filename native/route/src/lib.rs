@@ -2,13 +2,16 @@
 //!
 //! `ir` is what the control side writes, `table` what it is compiled to, `resolve` the decisions on it; `path_normalization` is
 //! what happens to a target before, `expression` what policies ask of a request, `policy` what they say of it. Nothing here knows
-//! of sockets, time or figures.
+//! of sockets, time or figures. `cookies` and `rendezvous` are small rules of their own.
 #![forbid(unsafe_code)]
 
+pub mod cookies;
 pub mod expression;
 pub mod ir;
 pub mod path_normalization;
 pub mod policy;
 pub mod query;
+pub mod rendezvous;
 pub mod resolve;
+pub mod session;
 pub mod table;

@@ -34,6 +34,9 @@ __all__ = [
     "ResponseHeaders",
     "Retry",
     "Rewrite",
+    "Session",
+    "SessionCookie",
+    "SessionHeader",
     "Substitution",
     "Timeouts",
     "ValueMatchKind",
@@ -247,6 +250,33 @@ class Retry(Base, frozen=True, kw_only=True):
     backoff_ms: Unsigned64
 
 
+class SessionCookie(Base, frozen=True, kw_only=True, tag_field="type", tag="Cookie"):
+    """A cookie that keeps a session.
+
+    `permanent`: clients are told to keep it for as long as the session may last, else until they end.
+    """
+
+    name: str
+    path: str
+    permanent: bool = False
+
+
+class SessionHeader(Base, frozen=True, kw_only=True, tag_field="type", tag="Header"):
+    """A field that keeps a session: clients send back what a response had; `name` is lower case."""
+
+    name: str
+
+
+class Session(Base, frozen=True, kw_only=True):
+    """`sessionPersistence` (GEP-1619): requests of a client go to the endpoint that its first one went to.
+
+    `absolute_timeout_ms`: after that a session begins anew; 0: never.
+    """
+
+    carrier: SessionCookie | SessionHeader
+    absolute_timeout_ms: Unsigned64 = 0
+
+
 class HttpRule(Base, frozen=True, kw_only=True):
     """One of `HTTPRoute.spec.rules[]` or `GRPCRoute.spec.rules[]`, validated and resolved.
 
@@ -264,6 +294,7 @@ class HttpRule(Base, frozen=True, kw_only=True):
         backends: in the order written.
         timeouts: `rules[].timeouts`.
         retry: `rules[].retry`.
+        session: `rules[].sessionPersistence`.
         invalid: a filter cannot be honoured: every request that the rule wins gets 500.
         grpc: the rule of a GRPCRoute: what the gateway itself answers is a gRPC status, and backends are spoken to in
             HTTP/2 whatever their protocol says.
@@ -283,6 +314,7 @@ class HttpRule(Base, frozen=True, kw_only=True):
     backends: tuple[WeightedBackend, ...] = ()
     timeouts: Timeouts = Timeouts()
     retry: Retry | None = None
+    session: Session | None = None
     invalid: bool = False
     grpc: bool = False
     policies: tuple[str, ...] = ()

@@ -308,15 +308,17 @@ def _backends(resources: ir.Resources) -> dict[str, Backend]:
     return {
         backend.id: Backend(
             endpoints=tuple(sorted(ready[backend.id] or draining[backend.id], key=str.encode)),
-            tls_invalid=_is_tls_invalid(policies[name] for name in backend.policies),
+            tls_invalid=_is_invalid(ir.BackendTls, named := [policies[name] for name in backend.policies]),
+            policy_invalid=_is_invalid(ir.BackendPolicy, named) or _is_invalid(ir.BackendTraffic, named),
+            session=next((item.session for item in named if isinstance(item, ir.BackendTraffic)), None),
         )
         for backend in resources.backends
     }
 
 
-def _is_tls_invalid(policies: Iterable[ir.Policy]) -> bool:
+def _is_invalid(kind: type[ir.Policy], policies: Iterable[ir.Policy]) -> bool:
     """Of several policies of one kind the first counts."""
-    found = next((policy for policy in policies if isinstance(policy, ir.BackendTls)), None)
+    found = next((policy for policy in policies if isinstance(policy, kind)), None)
     return found is not None and found.invalid
 
 

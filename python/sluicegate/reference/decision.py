@@ -16,6 +16,7 @@ from .credentials import without_credentials
 from .filters import edit_headers, edited_response, forwarded, location, mirrors
 from .match import Found, Head
 from .policies import Facts, Passage, judge, owned_fields, spelling
+from .session import take_session
 from .table import Listener, Table
 
 
@@ -133,11 +134,12 @@ def _forward(table: Table, routed: Routed, passage: Passage) -> Decision:
         return respond(500, "no_backend", listener)
     weighted = rule.backends[index]
     backend = None if weighted.backend is None else table.backends.get(weighted.backend)
-    if backend is None or backend.tls_invalid:
+    if backend is None or backend.tls_invalid or backend.policy_invalid:
         return msgspec.structs.replace(respond(500, "backend_invalid", listener), backend=index)
     if not backend.endpoints:
         return msgspec.structs.replace(respond(503, "no_endpoint", listener), backend=index)
     filters = (*rule.filters, *weighted.filters)
+    take_session(rule.session or backend.session, routed.sent_on, passage)
     headers, query = without_credentials(passage, routed.sent_on, routed.head.query)
     headers = (*headers, *passage.forward)
     message = Message(method=request.method, authority=routed.authority, target=request.target, headers=headers)

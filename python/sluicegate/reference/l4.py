@@ -93,7 +93,7 @@ def _forward(table: Table, listener: Listener, rule: ir.L4Rule, entropy: int) ->
         return _close("no_backend", listener)
     identity = rule.backends[index].backend
     backend = None if identity is None else table.backends.get(identity)
-    if backend is None or (backend.tls_invalid and _speaks_tls(listener)):
+    if backend is None or backend.policy_invalid or (backend.tls_invalid and _speaks_tls(listener)):
         return _close("backend_invalid", listener, index)
     if not backend.endpoints:
         return _close("no_endpoint", listener, index)

@@ -103,11 +103,14 @@ class Backend(Struct, frozen=True):
 
     Attributes:
         endpoints: ids of the ready ones, else of the draining ones, sorted.
-        tls_invalid: its BackendTLSPolicy cannot be honoured.
+        tls_invalid, policy_invalid: its BackendTLSPolicy, or another policy of it, cannot be honoured.
+        session: of rules that say nothing of sessions themselves.
     """
 
     endpoints: tuple[str, ...]
     tls_invalid: bool
+    policy_invalid: bool
+    session: ir.Session | None = None
 
 
 #: Whether it is UDP, the bound address (None: every address), and the port.

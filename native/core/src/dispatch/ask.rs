@@ -11,7 +11,7 @@ use crate::io::watchdog::Progress;
 use crate::message::body::{BodyError, BodySink, BodySource, Piece};
 use crate::message::reply::{Reply, ReplySink};
 use crate::message::response_filters::ResponseEdits;
-use crate::upstream::{Connection, EndpointState, Outcome};
+use crate::upstream::{Among, Connection, EndpointState, Outcome};
 use crate::worker::Worker;
 use bytes::Bytes;
 use codec::Field;
@@ -58,7 +58,7 @@ pub struct Unanswered;
 /// Nobody answered in time, or what came was no answer.
 pub async fn ask(worker: &Worker, to: &MirrorTo<'_>, question: &Question) -> Result<Heard, Unanswered> {
     let deadline = Instant::now() + question.limit;
-    let among = to.backend.selectable();
+    let among = Among::of(to.backend);
     let mut tried: SmallVec<[u64; TRIES]> = SmallVec::new();
     let mut fresh = false;
     for _ in 0..TRIES {
@@ -123,6 +123,7 @@ async fn once(
         outbound: &question.outbound,
         edits: &ResponseEdits::default(),
         retry_codes: &[],
+        session: None,
         progress: &progress,
         max_head_bytes: worker.settings().max_response_head_bytes.min(MAX_HEAD),
     };

@@ -2,13 +2,15 @@
 
 use super::exchange::{ExchangeError, Exchanged, Switched, Terms};
 use super::failure::Failure;
+use super::first_byte::{Silent, until_answered};
 use super::mirror::Mirrors;
 use super::replay::Replay;
 use super::{Forward, exchange};
-use crate::io::watchdog::{Progress, Stalls, Watchdog};
+use crate::io::watchdog::{Expired, Progress, Stalls, Watchdog};
 use crate::message::body::{BodyError, BodySource, unless_gone};
 use crate::message::client::Client;
 use crate::message::reply::ReplySink;
+use crate::message::session::SessionField;
 use crate::settings::Settings;
 use crate::upstream::{Connection, EndpointState};
 use std::cell::Cell;
@@ -23,6 +25,8 @@ pub(super) struct Attempt<'x, 'g> {
     pub(super) state: &'x Rc<EndpointState>,
     pub(super) fresh: bool,
     pub(super) retry_codes: &'x [u16],
+    /// What the client is told of its session with the endpoint.
+    pub(super) session: Option<&'x SessionField>,
     pub(super) deadline: Option<Instant>,
     pub(super) begun: Instant,
     pub(super) progress: &'x Progress,
@@ -68,6 +72,7 @@ impl Attempt<'_, '_> {
             let terms = Terms {
                 outbound: &self.forward.outbound,
                 edits: &self.forward.edits,
+                session: self.session,
                 retry_codes: self.retry_codes,
                 progress,
                 max_head_bytes: worker.settings().max_response_head_bytes,
@@ -102,7 +107,16 @@ impl Attempt<'_, '_> {
             }
             .map_err(Failure::Exchange)
         });
-        match watchdog.guard(self.begun, deadline, stalls(worker.settings()), progress, work).await {
+        let stalls = stalls(worker.settings());
+        let ended = match self.forward.first_byte {
+            None => watchdog.guard(self.begun, deadline, stalls, progress, work).await,
+            Some(limit) => {
+                let work = Box::pin(until_answered(self.begun + limit, progress, work));
+                let ended = watchdog.guard(self.begun, deadline, stalls, progress, work).await;
+                ended.and_then(|ended| ended.map_err(|Silent| Expired::Deadline))
+            }
+        };
+        match ended {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(failure)) => Err((failure, was_reused.get())),
             Err(expired) => Err((Failure::Expired(expired), was_reused.get())),

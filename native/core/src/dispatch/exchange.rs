@@ -16,8 +16,9 @@ use crate::message::body::{BodyError, BodySink, BodySource, PumpError, Tap, pump
 use crate::message::http2::{Http2Sink, Http2Source};
 use crate::message::reply::{Reply, ReplySink};
 use crate::message::response_filters::ResponseEdits;
+use crate::message::session::SessionField;
 use crate::upstream::{ActiveStream, Http1Connection};
-use codec::ResponseHead;
+use codec::{Field, ResponseHead};
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -76,6 +77,8 @@ pub struct Http2Tunnel {
 pub struct Terms<'x> {
     pub outbound: &'x Outbound,
     pub edits: &'x ResponseEdits<'x>,
+    /// What the client is told of its session, behind all edits.
+    pub session: Option<&'x SessionField>,
     /// Statuses that end the try with `RetryStatus`; empty on the last one.
     pub retry_codes: &'x [u16],
     pub progress: &'x Progress,
@@ -84,6 +87,14 @@ pub struct Terms<'x> {
 }
 
 impl Terms<'_> {
+    /// Call `then` with the fields of a response as its client gets them.
+    fn edited<R>(&self, fields: &[Field<'_>], then: impl FnOnce(&[Field<'_>]) -> R) -> R {
+        self.edits.with(fields, |fields| match self.session {
+            None => then(fields),
+            Some(told) => told.among(fields, then),
+        })
+    }
+
     /// This status ends the try; only while the whole request can be sent again, whatever was sent meanwhile.
     fn retries(&self, status: u16) -> bool {
         self.retry_codes.contains(&status) && !self.progress.is_spent()
@@ -148,14 +159,14 @@ async fn while_wanted<Source: BodySource>(
 fn send_head<Sink: ReplySink>(
     client: &mut Sink,
     head: &ResponseHead<'_>,
-    edits: &ResponseEdits<'_>,
+    terms: Terms<'_>,
     uploaded: bool,
 ) -> Result<(), ExchangeError> {
     if !uploaded {
         client.end_connection();
     }
-    edits
-        .with(&head.fields, |fields| {
+    terms
+        .edited(&head.fields, |fields| {
             client.head(&Reply {
                 status: head.status,
                 reason: head.reason,

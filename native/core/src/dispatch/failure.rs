@@ -38,6 +38,11 @@ impl Failure {
         }
     }
 
+    /// Another endpoint of the backend would be no better.
+    pub(super) fn is_overload(&self) -> bool {
+        matches!(self, Self::Connect(error) if error.overloaded)
+    }
+
     pub(super) fn is_unsent(&self) -> bool {
         matches!(self, Self::Exchange(ExchangeError::Unsent(_)))
     }
@@ -93,7 +98,7 @@ impl Failure {
             Self::Exchange(ExchangeError::NotSwitched(None)) => {
                 "backend speaks HTTP/2 only, and takes no WebSocket over it (RFC 8441)".to_owned()
             }
-            Self::Expired(Expired::Deadline) => "time limit of the route".to_owned(),
+            Self::Expired(Expired::Deadline) => "time limit of the route, or of the backend's policy".to_owned(),
             Self::Expired(Expired::Stalled(Side::RequestBody)) => {
                 "client: no byte of the body within request_body_timeout_ms".to_owned()
             }
@@ -107,6 +112,7 @@ impl Failure {
     pub(super) fn code(&self, deadline: Option<Instant>) -> ErrorCode {
         match self {
             Self::Connect(error) if error.loops => ErrorCode::LoopDetected,
+            Self::Connect(error) if error.overloaded => ErrorCode::BackendOverloaded,
             Self::Connect(error) if error.timed_out => ErrorCode::UpstreamConnectTimeout,
             Self::Connect(error) if error.no_http1 => ErrorCode::UpstreamNoUpgrade,
             Self::Connect(error) if error.stage == ConnectStage::Tls => ErrorCode::UpstreamTls,

@@ -19,7 +19,7 @@ use crate::message::client::Client;
 use crate::message::reply::{Reply, ReplySink};
 use crate::message::response_filters::ResponseEdits;
 use crate::observe::metrics::MirrorFailure;
-use crate::upstream::{Connection, EndpointState, Outcome, Route};
+use crate::upstream::{Among, Connection, EndpointState, Outcome, Route};
 use crate::worker::Worker;
 use codec::Field;
 use http::HeaderMap;
@@ -69,7 +69,7 @@ impl<'w> Mirrors<'w> {
                 worker.metrics.mirror_failed(MirrorFailure::Busy);
                 continue;
             }
-            let Some((_, state)) = worker.upstreams.pick(mirror.backend.selectable(), &[]) else {
+            let Some((_, state)) = worker.upstreams.pick(Among::of(mirror.backend), &[]) else {
                 worker.metrics.mirror_failed(MirrorFailure::NoEndpoint);
                 continue;
             };
@@ -184,7 +184,7 @@ async fn send(job: Job) {
         .await
     };
     let outcome = sent.map_or_else(|(_, outcome)| outcome, Outcome::Answered);
-    worker.upstreams.report(backend.selectable(), &state, outcome, begun);
+    worker.upstreams.report(Among::of(&backend), &state, outcome, begun);
     match sent {
         Ok(_) => worker.metrics.mirrored(),
         // Counted by the one that gave it up.
@@ -216,6 +216,7 @@ async fn attempt(
     let terms = Terms {
         outbound,
         edits: &ResponseEdits::default(),
+        session: None,
         retry_codes: &[],
         progress: &progress,
         max_head_bytes: worker.settings().max_response_head_bytes,

@@ -4,6 +4,7 @@ pub mod ask;
 mod attempt;
 mod exchange;
 mod failure;
+mod first_byte;
 mod mirror;
 pub mod outbound;
 mod replay;
@@ -14,21 +15,31 @@ pub mod websocket_handshake;
 pub use exchange::Switched;
 
 use crate::message::response_filters::ResponseEdits;
-use crate::upstream::Route;
+use crate::message::session::Session;
+use crate::upstream::{Among, Budget, Load, Route};
 use outbound::Outbound;
 use route::policy::BodyLimit;
-use route::table::{Backend, Endpoint, Retry, Timeouts};
+use route::table::{Backend, Retry, Timeouts};
 use smallvec::SmallVec;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A request on its way to a backend.
 #[derive(Debug)]
 pub struct Forward<'g> {
     pub outbound: Outbound,
-    pub endpoints: &'g [Arc<Endpoint>],
+    pub among: Among<'g>,
+    /// Where the rule or the backend keeps sessions.
+    pub session: Option<Box<Session<'g>>>,
+    /// Where the backend has limits of requests.
+    pub load: Option<&'g Load>,
+    /// Of retries.
+    pub budget: Option<&'g Budget>,
     pub route: Route,
     pub edits: ResponseEdits<'g>,
     pub timeouts: Timeouts,
+    /// Until the head of a response, of each try.
+    pub first_byte: Option<Duration>,
     pub retry: Option<&'g Retry>,
     /// The rule is a `GRPCRoute`'s.
     pub grpc: bool,

@@ -8,7 +8,7 @@
 //! - a pooled connection that turned out to be closed before a byte of a response came: once, on a new connection, for
 //!   idempotent requests whose body we still have;
 //! - a status or a timeout that the rule names (`HTTPRouteRule.retry`): idempotent requests whose body we still have.
-//!   A POST or PATCH is never sent twice.
+//!   A POST or PATCH is sent twice only where the backend's policy allows it.
 
 use super::Forward;
 use super::attempt::Attempt;
@@ -25,8 +25,9 @@ use crate::message::grpc::End;
 use crate::message::local_reply::Answer;
 use crate::message::record::Entry;
 use crate::message::reply::ReplySink;
-use crate::upstream::Outcome;
+use crate::upstream::{Load, Outcome, Slot};
 use smallvec::SmallVec;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -58,15 +59,35 @@ pub struct Exchange<'x, 'g> {
 
 impl Exchange<'_, '_> {
     pub async fn run<Source: BodySource, Sink: ReplySink>(
-        self,
+        mut self,
         watchdog: &mut Watchdog,
         source: &mut Source,
         sink: &mut Sink,
         entry: &mut Entry<'_>,
     ) -> Forwarded {
         let forward = self.forward;
+        let limit = self.client.worker.settings().response_read_timeout();
+        let _slot = match forward.load {
+            None => None,
+            Some(load) => match Box::pin(place(load, self.client, forward, source, sink, entry.started())).await {
+                Ok(slot) => {
+                    self.begun = Instant::now();
+                    slot
+                }
+                Err(code) => {
+                    let end = End { code, reset: None };
+                    return Box::pin(give_up(forward, end, 0, watchdog, limit, sink, entry)).await;
+                }
+            },
+        };
+        if let Some(budget) = forward.budget {
+            budget.request(self.begun);
+        }
         let mut mirrors = Mirrors::start(self.client, forward);
         let progress = Progress::default();
+        if forward.among.wants_times() {
+            progress.time();
+        }
         if entry.is_grpc() {
             progress.be_quiet();
         }
@@ -95,7 +116,7 @@ impl Exchange<'_, '_> {
         let mut tried: SmallVec<[u64; 4]> = SmallVec::new();
         let mut fresh = false;
         let end = loop {
-            let picked = upstreams.pick(forward.endpoints, &tried).or_else(|| upstreams.pick(forward.endpoints, &[]));
+            let picked = upstreams.pick(forward.among, &tried).or_else(|| upstreams.pick(forward.among, &[]));
             let Some((endpoint, state)) = picked else {
                 break End { code: ErrorCode::NoEndpoint, reset: None };
             };
@@ -104,14 +125,20 @@ impl Exchange<'_, '_> {
             let more = retries < allowed && forward.outbound.idempotent;
             let retry_codes = forward.retry.filter(|_| more).map_or(&[][..], |retry| &retry.codes);
             let begun = first.take().unwrap_or_else(Instant::now);
-            let attempt = Attempt { client, forward, state: &state, fresh, retry_codes, deadline, begun, progress };
+            let told = forward.session.as_ref().and_then(|session| session.tell(endpoint));
+            let session = told.as_ref();
+            let attempt =
+                Attempt { client, forward, state: &state, fresh, retry_codes, session, deadline, begun, progress };
             let attempted = attempt.run(watchdog, scratch, body, sink, mirrors).await;
             let outcome = match &attempted {
                 Ok((Exchanged { switched: true, .. }, _)) => Outcome::Opened,
                 Ok((done, _)) => Outcome::Answered(done.status),
                 Err((failure, reused)) => failure.outcome(*reused),
             };
-            upstreams.report(forward.endpoints, &state, outcome, begun);
+            if let Some(answered) = progress.answered_at() {
+                state.answered_in(answered.duration_since(begun));
+            }
+            upstreams.report(forward.among, &state, outcome, begun);
             let failure = match attempted {
                 Ok((Exchanged { status, switched: true, .. }, Some(connection))) => {
                     entry.answered(status, None, retries);
@@ -142,6 +169,7 @@ impl Exchange<'_, '_> {
             // Asked after the try: it may have given away what the next one would need.
             let more = more && body.can_replay() && !sink.head_sent();
             let again = match &failure {
+                _ if failure.is_overload() => false,
                 _ if unprocessed => retries < allowed_connects(forward, allowed),
                 Failure::Exchange(ExchangeError::RetryStatus(_)) => true,
                 Failure::Expired(Expired::Deadline) => {
@@ -153,6 +181,10 @@ impl Exchange<'_, '_> {
             if !again {
                 entry.detail(|| failure.detail());
                 break End { code: failure.code(deadline), reset: failure.reset() };
+            }
+            if forward.budget.is_some_and(|budget| !budget.take(Instant::now())) {
+                entry.detail(|| failure.detail());
+                break End { code: ErrorCode::RetryBudget, reset: None };
             }
             if let Some(retry) = forward.retry.filter(|retry| retry.attempts > 0) {
                 let pause = backoff(retry.backoff, retries, client.worker.turns.noise());
@@ -200,9 +232,33 @@ async fn give_up<Sink: ReplySink>(
     }
 }
 
+/// A place among the requests that the backend may have, waited for as long as for a connection.
+///
+/// # Errors
+/// There is none, or the client went away.
+async fn place<Source: BodySource, Sink: ReplySink>(
+    load: &Load,
+    client: &Client,
+    forward: &Forward<'_>,
+    source: &mut Source,
+    sink: &mut Sink,
+    started: Instant,
+) -> Result<Option<Slot>, ErrorCode> {
+    let patience = Instant::now() + client.worker.upstreams.patience(&forward.route);
+    let until = forward.timeouts.request.map_or(patience, |limit| patience.min(started + limit));
+    let waited = unless_gone(load.request(until, &client.worker.metrics), |context| match sink.poll_gone(context) {
+        Poll::Pending => source.poll_gone(context),
+        gone @ Poll::Ready(_) => gone,
+    });
+    match waited.await {
+        Ok(placed) => placed.map_err(|_| ErrorCode::BackendOverloaded),
+        Err(_) => Err(ErrorCode::ClientGone),
+    }
+}
+
 /// Connects beyond the rule's own retries go to other endpoints only, and only as many as there are.
 fn allowed_connects(forward: &Forward<'_>, allowed: u32) -> u32 {
-    let others = u32::try_from(forward.endpoints.len()).unwrap_or(u32::MAX).saturating_sub(1);
+    let others = u32::try_from(forward.among.endpoints.len()).unwrap_or(u32::MAX).saturating_sub(1);
     allowed.max(others.min(CONNECT_TRIES - 1))
 }
 

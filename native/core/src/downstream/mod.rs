@@ -45,7 +45,10 @@ pub async fn serve_connection(worker: Rc<Worker>, stream: TcpStream, peer: Socke
                 Box::pin(serve_https(worker, https, peer, socket)).await;
             }
         }
-        Some(_) => serve_plain(Client::new(worker, peer, socket, None), stream).await,
+        Some(_) => {
+            let local = stream.local_addr().ok();
+            serve_plain(Client::new(worker, peer, socket, None).to(local), stream).await;
+        }
     }
 }
 
@@ -95,7 +98,8 @@ pub async fn serve_flow(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr,
 async fn serve_https(worker: Rc<Worker>, https: l4::Https, peer: SocketAddr, socket: SocketKey) {
     let (stream, handshake) = *https;
     let http2 = handshake.http2;
-    let client = Client::new(worker, peer, socket, Some(handshake));
+    let local = stream.get_ref().0.local_addr().ok();
+    let client = Client::new(worker, peer, socket, Some(handshake)).to(local);
     if http2 {
         Box::pin(http2::serve(Rc::new(client), stream)).await;
     } else {

@@ -67,6 +67,9 @@ pub struct Progress {
     quiet: Cell<bool>,
     giving: Cell<bool>,
     moved: Cell<bool>,
+    /// Somebody wants to know when the response began.
+    timed: Cell<bool>,
+    answered_at: Cell<Option<Instant>>,
 }
 
 impl Progress {
@@ -98,6 +101,19 @@ impl Progress {
     pub fn answered(&self) {
         self.made();
         self.answered.set(true);
+        if self.timed.get() {
+            self.answered_at.set(Some(Instant::now()));
+        }
+    }
+
+    /// Have the time taken when the response begins.
+    pub fn time(&self) {
+        self.timed.set(true);
+    }
+
+    /// When the response began, if that was to be told.
+    pub fn answered_at(&self) -> Option<Instant> {
+        self.answered_at.get()
     }
 
     pub fn is_answered(&self) -> bool {

@@ -89,6 +89,10 @@ impl Entry {
         }
     }
 
+    pub fn client(&self) -> SocketAddr {
+        self.client
+    }
+
     pub fn started(&self) -> Instant {
         self.started
     }

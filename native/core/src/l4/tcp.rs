@@ -10,7 +10,7 @@ use crate::io::relay::{End, Limits};
 use crate::observe::l4::L4Reason;
 use crate::tls::server::{self, Handshake};
 use crate::tls::{Progress, TlsError};
-use crate::upstream::{Active, ConnectStage, Outcome, UpstreamStream};
+use crate::upstream::{Active, Among, ConnectStage, Outcome, Route, RoutePolicy, Slot, UpstreamStream};
 use crate::worker::{Generation, Worker};
 use codec::Buffer;
 use route::ir::ListenerProtocol;
@@ -40,7 +40,10 @@ pub async fn serve_tcp(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, 
     };
     drop(generation);
     match chosen {
-        Ok(chosen) => forward(&worker, stream, Vec::new(), &chosen, entry).await,
+        Ok(chosen) => {
+            let local = stream.local_addr().ok();
+            forward(&worker, stream, local, Vec::new(), &chosen, entry).await;
+        }
         Err(reason) => refuse(&stream, &entry, reason),
     }
 }
@@ -90,7 +93,10 @@ pub async fn serve_tls(worker: Rc<Worker>, mut stream: TcpStream, peer: SocketAd
             let first = ahead.filled().to_vec();
             drop(ahead);
             match chosen {
-                Ok(chosen) => forward(&worker, stream, first, &chosen, entry).await,
+                Ok(chosen) => {
+                    let local = stream.local_addr().ok();
+                    forward(&worker, stream, local, first, &chosen, entry).await;
+                }
                 Err(reason) => refuse(&stream, &entry, reason),
             }
             None
@@ -100,7 +106,8 @@ pub async fn serve_tls(worker: Rc<Worker>, mut stream: TcpStream, peer: SocketAd
             let ended = Box::pin(terminate(&worker, &generation, socket, stream, &ahead, deadline, &mut entry)).await;
             drop((generation, ahead));
             if let Some((stream, chosen)) = ended {
-                Box::pin(forward(&worker, stream, Vec::new(), &chosen, entry)).await;
+                let local = stream.get_ref().0.local_addr().ok();
+                Box::pin(forward(&worker, stream, local, Vec::new(), &chosen, entry)).await;
             }
             None
         }
@@ -204,12 +211,19 @@ fn refuse(stream: &TcpStream, entry: &Entry, reason: L4Reason) {
     stream.reset();
 }
 
-/// Connect and relay. `ahead`: what was read from the client already.
-async fn forward<C>(worker: &Rc<Worker>, mut client: C, ahead: Vec<u8>, chosen: &Rc<Chosen>, mut entry: Entry)
-where
+/// Connect and relay. `local`: what the client connected to; `ahead`: what was read from it already.
+async fn forward<C>(
+    worker: &Rc<Worker>,
+    mut client: C,
+    local: Option<SocketAddr>,
+    ahead: Vec<u8>,
+    chosen: &Rc<Chosen>,
+    mut entry: Entry,
+) where
     C: AsyncRead + AsyncWrite + Reset + Unpin,
 {
-    let (mut upstream, _active) = match connect(worker, chosen, &mut entry).await {
+    // Boxed: what it needs is gone once there is a connection.
+    let (mut upstream, _held) = match Box::pin(connect(worker, chosen, local, &mut entry)).await {
         Ok(connected) => connected,
         Err(reason) => {
             entry.failed(reason);
@@ -240,33 +254,41 @@ where
     upstream.reset();
 }
 
+/// What a connection to a backend counts as, for as long as it is there.
+type Held = (Active, Option<Slot>);
+
 /// A connection to one of the backend's endpoints: to others where one fails.
 async fn connect(
     worker: &Rc<Worker>,
     chosen: &Chosen,
+    local: Option<SocketAddr>,
     entry: &mut Entry,
-) -> Result<(UpstreamStream, Active), L4Reason> {
+) -> Result<(UpstreamStream, Held), L4Reason> {
+    let among = Among::of(&chosen.backend).for_client(&chosen.backend, entry.client().ip());
+    let policy = RoutePolicy::of(&chosen.backend, || (entry.client(), local.unwrap_or(entry.client())));
+    let route = Route { tls: chosen.tls.clone(), http2: false, policy };
     let mut tried: SmallVec<[u64; CONNECT_TRIES]> = SmallVec::new();
     let mut failed = L4Reason::NoEndpoint;
     while tried.len() < CONNECT_TRIES
-        && let Some((endpoint, state)) = worker.upstreams.pick(chosen.backend.selectable(), &tried)
+        && let Some((endpoint, state)) = worker.upstreams.pick(among, &tried)
     {
         let active = state.begin();
         entry.endpoint(endpoint);
         let begun = Instant::now();
         // Boxed: a handshake is large, and only few flows have one.
-        let opened = Box::pin(worker.upstreams.open(&state, chosen.tls.as_ref())).await;
+        let opened = Box::pin(worker.upstreams.open(&state, &route)).await;
         let outcome = opened.as_ref().map_or_else(Outcome::of, |_| Outcome::Opened);
-        worker.upstreams.report(chosen.backend.selectable(), &state, outcome, begun);
+        worker.upstreams.report(among, &state, outcome, begun);
         match opened {
-            Ok(stream) => {
+            Ok((stream, slot)) => {
                 worker.metrics.upstream_acquired(false);
-                return Ok((stream, active));
+                return Ok((stream, (active, slot)));
             }
             Err(error) => {
                 entry.detail(|| error.to_string());
                 failed = match error.stage {
                     _ if error.loops => L4Reason::LoopDetected,
+                    _ if error.overloaded => return Err(L4Reason::BackendOverloaded),
                     _ if error.timed_out => L4Reason::UpstreamConnectTimeout,
                     ConnectStage::Tls => L4Reason::UpstreamTls,
                     ConnectStage::Tcp | ConnectStage::Http2 => L4Reason::UpstreamConnect,

@@ -13,7 +13,7 @@ use super::entry::{Carriage, Entry};
 use super::outbox::Outbox;
 use super::session::{Session, connect, is_unreachable};
 use crate::observe::l4::L4Reason;
-use crate::upstream::{ConnectStage, Outcome};
+use crate::upstream::{Among, ConnectStage, Outcome};
 use crate::worker::{Generation, Worker};
 use ahash::AHashMap;
 use nix::sys::socket::MultiHeaders;
@@ -183,7 +183,8 @@ impl Listener {
         let socket = generation.table.socket(self.key).ok_or(L4Reason::NoListener)?;
         let mut entry = Entry::begin(Rc::clone(worker), client.peer, Carriage::Udp);
         let begun = choose(worker, generation, socket, None, &mut entry).and_then(|chosen| {
-            let picked = worker.upstreams.pick(chosen.backend.selectable(), &[]);
+            let among = Among::of(&chosen.backend).for_client(&chosen.backend, client.peer.ip());
+            let picked = worker.upstreams.pick(among, &[]);
             let (endpoint, state) = picked.ok_or(L4Reason::NoEndpoint)?;
             if worker.upstreams.is_own(Transport::Udp, endpoint.address) {
                 return Err(L4Reason::LoopDetected);
@@ -253,7 +254,7 @@ impl Listener {
     }
 
     fn report(&self, session: &Session, outcome: Outcome) {
-        let among = session.entry.backend().map_or(&[][..], |backend| backend.selectable());
+        let among = session.entry.backend().map_or(Among::all(&[]), |backend| Among::of(backend));
         self.worker.upstreams.report(among, &session.state, outcome, session.last.get());
     }
 

@@ -3,14 +3,19 @@
 use super::life::Life;
 use crate::tls::server::Handshake;
 use crate::worker::Worker;
+use codec::Field;
 use route::table::SocketKey;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
 /// One downstream connection.
 #[derive(Debug)]
 pub struct Client {
     pub worker: Rc<Worker>,
+    /// The other end of the connection.
+    pub peer: SocketAddr,
+    /// What it was made to; `None`: the system does not say.
+    pub local: Option<SocketAddr>,
     pub socket: SocketKey,
     pub tls: Option<Handshake>,
     /// The peer is a proxy that the operator trusts: its forwarding fields are extended instead of replaced.
@@ -26,7 +31,28 @@ impl Client {
         let address = peer.ip().to_canonical();
         let trusted = worker.settings().trusts(address);
         let life = Life::begin(&worker);
-        Self { worker, socket, tls, trusted, life, address, address_text: text_of(address) }
+        Self { worker, peer, local: None, socket, tls, trusted, life, address, address_text: text_of(address) }
+    }
+
+    /// The same one, known to have been made to this address.
+    #[must_use]
+    pub fn to(self, local: Option<SocketAddr>) -> Self {
+        Self { local, ..self }
+    }
+
+    /// Who asks with these fields, and what it connected to: the peer, or whom a trusted proxy names.
+    pub fn ends(&self, fields: &[Field<'_>]) -> (SocketAddr, SocketAddr) {
+        let unknown = || SocketAddr::new(self.socket.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), self.socket.port);
+        let asks = self.asking(fields, None).unwrap_or(self.address);
+        (SocketAddr::new(asks, self.peer.port()), self.local.unwrap_or_else(unknown))
+    }
+
+    /// The client came by TLS, or a trusted proxy says so.
+    pub fn is_secure(&self, fields: &[Field<'_>]) -> bool {
+        let says_so = |field: &Field<'_>| {
+            field.name.eq_ignore_ascii_case(b"x-forwarded-proto") && field.value.eq_ignore_ascii_case(b"https")
+        };
+        self.tls.is_some() || (self.trusted && fields.iter().any(says_so))
     }
 
     pub fn scheme(&self) -> &'static str {

@@ -13,3 +13,4 @@ pub mod local_reply;
 pub mod record;
 pub mod reply;
 pub mod response_filters;
+pub mod session;

@@ -32,8 +32,9 @@ reasons! {
     NoRoute = "no_route", "no route is attached that takes the connection";
     PolicyInvalid = "policy_invalid", "a policy that holds for the connection cannot be honoured";
     NoBackend = "no_backend", "the rule has no backend with a weight";
-    BackendInvalid = "backend_invalid", "the backend does not exist, or its TLS policy cannot be honoured";
+    BackendInvalid = "backend_invalid", "the backend does not exist, or a policy of it cannot be honoured";
     NoEndpoint = "no_endpoint", "the backend has no ready endpoint";
+    BackendOverloaded = "backend_overloaded", "the backend has as many connections as its policy allows";
     LoopDetected = "loop_detected", "the route leads back to this gateway";
     UpstreamConnect = "upstream_connect", "the backend does not accept connections";
     UpstreamConnectTimeout = "upstream_connect_timeout", "the backend did not accept a connection in time";

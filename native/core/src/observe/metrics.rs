@@ -9,7 +9,7 @@ use super::counter::Counter;
 use super::l4::{L4Failures, L4Series};
 use crate::error::ErrorCode;
 use ahash::AHashMap;
-use route::table::{Tag, Tags};
+use route::table::{Backend, Tag, Tags};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
@@ -139,6 +139,7 @@ pub struct WorkerMetrics {
     upstream_idle: Counter,
     upstream_ejections: Counter,
     upstream_ejected: Counter,
+    upstream_pending: Counter,
     mirrored: Counter,
     mirror_failures: [Counter; MirrorFailure::ALL.len()],
     errors: ErrorCounters,
@@ -196,6 +197,11 @@ impl WorkerMetrics {
         self.upstream_ejected.set(count as u64);
     }
 
+    /// One more waits for a place at a backend with limits, or one less.
+    pub fn upstream_pending(&self, begins: bool) {
+        if begins { self.upstream_pending.add(1) } else { self.upstream_pending.subtract(1) }
+    }
+
     pub fn mirrored(&self) {
         self.mirrored.add(1);
     }
@@ -249,6 +255,10 @@ impl Tags for Registry {
     fn of_l4_route(&self, listener: &str, route: &str) -> Tag {
         let series: Arc<L4Series> = series_of(&self.l4_series, listener, route, || L4Series::new(self.workers.len()));
         series
+    }
+
+    fn of_backend(&self, _: &Backend) -> Option<Tag> {
+        None
     }
 }
 

@@ -8,6 +8,7 @@ use crate::message::forwarding::{ForwardingFields, take_forwarding};
 use crate::message::grpc;
 use crate::policy::Answered;
 use crate::policy::external::{Answer, Ask, MAX_ANSWER, Message};
+use crate::upstream::RoutePolicy;
 use crate::worker::Generation;
 use bytes::Bytes;
 use codec::{Field, Framing};
@@ -40,11 +41,12 @@ async fn hear(
     body: Vec<u8>,
 ) -> Option<Heard> {
     let backend = generation.table.backend(request.backend?)?;
-    if backend.tls.as_ref().is_some_and(|policy| policy.invalid) {
+    if backend.is_invalid() || backend.tls.as_ref().is_some_and(|policy| policy.invalid) {
         return None;
     }
     let message = request.message(body);
-    let route = generation.client_tls.route(backend, &listener.ir, message.grpc, false)?;
+    let mut route = generation.client_tls.route(backend, &listener.ir, message.grpc, false)?;
+    route.policy = RoutePolicy::of(backend, || client.ends(&[]));
     let question = Question {
         outbound: outbound(client, &message, route.tls.is_some()),
         body: Bytes::from(message.body),

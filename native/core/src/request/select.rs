@@ -9,14 +9,19 @@ use crate::message::forwarding::{ForwardingFields, take_forwarding};
 use crate::message::head::Inbound;
 use crate::message::record::Entry;
 use crate::message::response_filters::ResponseEdits;
+use crate::message::session::Session;
+use crate::tls::tickets::Sealer;
+use crate::upstream::{Among, Load, RoutePolicy};
 use crate::worker::Generation;
 use codec::Field;
-use route::ir::BackendProtocol;
+use route::ir::{BackendPolicy, BackendProtocol, LoadBalancing};
 use route::policy::{BodyLimit, Passage, Stripped};
-use route::resolve::{Edited, NoPath, Picked, Routed, cors_response, edit_request, pick};
-use route::table::{EditedFields, Filters, Listener, Rule};
+use route::resolve::{Edited, NoPath, Picked, Routed, affinity, cors_response, edit_request, pick};
+use route::session::removal;
+use route::table::{Backend, EditedFields, Filters, RequestHead, Rule};
 use smallvec::SmallVec;
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// What policies leave of a request that they let pass.
 #[derive(Debug, Default)]
@@ -54,7 +59,11 @@ pub fn select<'g>(
     if let Some(protocol) = inbound.upgrade {
         check_upgrade(inbound, protocol, grpc || backend.protocol == BackendProtocol::H2c, grpc)?;
     }
-    let route = generation.client_tls.route(backend, &listener.ir, grpc, upgrade).ok_or(ErrorCode::BackendInvalid)?;
+    let mut route =
+        generation.client_tls.route(backend, &listener.ir, grpc, upgrade).ok_or(ErrorCode::BackendInvalid)?;
+    route.policy = RoutePolicy::of(backend, || client.ends(head.fields));
+    let policy = backend.policy.as_deref();
+    let session = session_of(generation, client, routed, backend);
     let parts = Parts {
         method: inbound.method,
         path: head.path,
@@ -70,29 +79,56 @@ pub fn select<'g>(
         tls: route.tls.is_some(),
     };
     let Passed { passage, body_limit, believed } = passed;
+    passage.removed.extend(backend.session(&rule.ir).and_then(|session| removal(session, head.fields)));
     let filters = [&rule.filters, &chosen.filters];
     let cors = rule.filters.cors.as_ref().or(chosen.filters.cors.as_ref());
+    let mut outbound =
+        write_outbound(client, parts, *sent_fields, (passage, *believed), &filters, found.prefix_length, buffer)
+            .map_err(|NoPath| ErrorCode::BadRequest)?;
+    outbound.idempotent |=
+        policy.is_some_and(|policy| policy.retry_methods.iter().any(|method| method == inbound.method));
     Ok(Box::new(Forward {
-        outbound: write_outbound(
-            client,
-            parts,
-            *sent_fields,
-            (passage, *believed),
-            &filters,
-            found.prefix_length,
-            buffer,
-        )
-        .map_err(|NoPath| ErrorCode::BadRequest)?,
-        endpoints: backend.selectable(),
+        outbound,
+        among: Among::of(backend)
+            .with_key(policy.and_then(|policy| key_of(policy, head, client)))
+            .preferring(session.as_ref().and_then(Session::endpoint)),
+        session: session.map(Box::new),
+        load: Load::of(backend).filter(|load| load.limits_requests()),
+        budget: Load::of(backend).and_then(Load::budget),
         route,
         edits: ResponseEdits::new(filters[0], filters[1], cors.map_or_else(Vec::new, |cors| cors_response(cors, head)))
             .appending(std::mem::take(&mut passage.respond)),
         timeouts: rule.timeouts,
+        first_byte: policy
+            .map(|policy| policy.timeouts.first_byte_ms)
+            .filter(|limit| *limit > 0)
+            .map(Duration::from_millis),
         retry: rule.retry.as_ref(),
         grpc,
-        mirrors: mirrors(client, generation, listener, rule.uid, &filters, grpc),
+        mirrors: mirrors(client, generation, routed, &filters),
         body_limit: *body_limit,
     }))
+}
+
+/// The session of a request, where its rule keeps any.
+fn session_of<'g>(
+    generation: &'g Generation,
+    client: &Client,
+    routed: &Routed<'g, '_>,
+    backend: &'g Backend,
+) -> Option<Session<'g>> {
+    let Routed { listener, found, head, .. } = routed;
+    let terms = backend.session(&found.rule.ir)?;
+    let sealer = Sealer::of_sessions(generation.server_tls.tickets(), &listener.ir.gateway, terms);
+    Some(Session::read(terms, client, sealer, (&found.rule.ir.id, &backend.id), head.fields))
+}
+
+/// What is hashed to choose an endpoint.
+fn key_of(policy: &BackendPolicy, head: &RequestHead<'_>, client: &Client) -> Option<u64> {
+    match &policy.load_balancing {
+        LoadBalancing::Hash { key } => affinity(key, head, Some(client.ends(head.fields).0.ip())),
+        _ => None,
+    }
 }
 
 /// Over HTTP/2 only a WebSocket has a way (RFC 8441), and a call of gRPC is none.
@@ -163,22 +199,23 @@ fn write_outbound(
 fn mirrors<'g>(
     client: &Client,
     generation: &'g Generation,
-    listener: &Listener,
-    rule: u64,
+    routed: &Routed<'g, '_>,
     filters: &[&'g Filters; 2],
-    grpc: bool,
 ) -> SmallVec<[MirrorTo<'g>; 1]> {
+    let (rule, listener) = (routed.found.rule, &routed.listener.ir);
     let mut chosen = SmallVec::new();
     for (place, mirror) in filters.iter().flat_map(|filters| &filters.mirrors).enumerate() {
         let share = u64::from(mirror.percentage.denominator.max(1));
-        if client.worker.turns.mirror(rule, place, share) >= u64::from(mirror.percentage.numerator) {
+        if client.worker.turns.mirror(rule.uid, place, share) >= u64::from(mirror.percentage.numerator) {
             continue;
         }
         let Some(backend) = generation.table.backend(mirror.slot) else {
             continue;
         };
-        let usable = backend.tls.as_ref().is_none_or(|policy| !policy.invalid);
-        if let Some(route) = generation.client_tls.route(backend, &listener.ir, grpc, false).filter(|_| usable) {
+        let usable = backend.tls.as_ref().is_none_or(|policy| !policy.invalid) && !backend.is_invalid();
+        if let Some(mut route) = generation.client_tls.route(backend, listener, rule.ir.grpc, false).filter(|_| usable)
+        {
+            route.policy = RoutePolicy::of(backend, || client.ends(routed.head.fields));
             chosen.push(MirrorTo { backend, route });
         }
     }

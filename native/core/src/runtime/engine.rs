@@ -11,6 +11,7 @@ use crate::observe::metrics::Registry;
 use crate::policy::{self, Chain, Step};
 use crate::settings::Settings;
 use crate::tls::server::ServerTls;
+use crate::upstream::Loads;
 use crate::upstream::tls::ClientTls;
 use crate::worker::IDLE_GRACE;
 use crate::worker::{Generation, Readiness, Shared};
@@ -157,6 +158,7 @@ impl Engine {
             access_log: AccessLog::start(&settings.access_log)?,
             events: Events::default(),
             own: Arc::default(),
+            loads: Loads::default(),
             leaving: Arc::default(),
             readiness: watch::Sender::new(Readiness::Starting),
             settings,
@@ -205,7 +207,7 @@ impl Engine {
         }
         let started = Instant::now();
         let transaction: Transaction = serde_json::from_slice(bytes).map_err(ApplyError::Malformed)?;
-        let table = self.state.apply(transaction, &self.shared.registry).map_err(ApplyError::Refused)?;
+        let table = self.state.apply(transaction, &*self.shared).map_err(ApplyError::Refused)?;
         let before = self.shared.generation.load_full();
         let server_tls = ServerTls::build(&table, &before.server_tls, &self.shared.events);
         let client_tls = ClientTls::build(&table, &before.client_tls, &self.shared.events);

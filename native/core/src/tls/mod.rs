@@ -9,7 +9,7 @@ pub mod names;
 pub mod pem;
 pub mod server;
 mod server_certificates;
-mod tickets;
+pub mod tickets;
 pub mod trust;
 mod versions;
 

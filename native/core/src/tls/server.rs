@@ -51,6 +51,11 @@ pub struct ServerTls {
 }
 
 impl ServerTls {
+    /// The keys of Gateways, for what else clients keep for them.
+    pub fn tickets(&self) -> &Arc<TicketKeys> {
+        &self.tickets
+    }
+
     /// Build what changed, take the rest from the generation before. What cannot be built is reported and not served.
     pub fn build(table: &Table, before: &Self, events: &Events) -> Self {
         let mut built = Self { tickets: Arc::clone(&before.tickets), ..Self::default() };

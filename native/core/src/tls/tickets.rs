@@ -49,7 +49,7 @@ struct Secret {
 
 /// The keys of all Gateways, and of this process; lives as long as the process.
 #[derive(Default)]
-pub(super) struct TicketKeys {
+pub struct TicketKeys {
     /// By Gateway, `<namespace>/<name>`; newest first.
     shared: ArcSwap<AHashMap<Box<str>, Vec<Secret>>>,
     /// Newest first.
@@ -121,14 +121,18 @@ fn read(key: &ir::TicketKey) -> Option<Secret> {
     Some(Secret { key: hmac::Key::new(hmac::HMAC_SHA256, &key.bytes()?), created })
 }
 
-/// Makes and reads the tickets of one listener.
+/// Encrypts for one purpose of a Gateway with the newest of its keys, and reads what older ones of them have made.
 #[derive(Debug)]
-pub(super) struct Ticketer {
+pub struct Sealer {
     keys: Arc<TicketKeys>,
     gateway: Box<str>,
-    /// What a ticket is good for.
+    /// What is made for one purpose is good for no other.
     purpose: Box<[u8]>,
 }
+
+/// Makes and reads the tickets of one listener.
+#[derive(Debug)]
+pub(super) struct Ticketer(Sealer);
 
 impl Ticketer {
     pub(super) fn new(keys: &Arc<TicketKeys>, listener: &ir::Listener, trust: &[Arc<ir::Trust>]) -> Self {
@@ -146,11 +150,32 @@ impl Ticketer {
             }
         }
         let purpose = context.finish().as_ref().into();
-        Self { keys: Arc::clone(keys), gateway: listener.gateway.as_str().into(), purpose }
+        Self(Sealer { keys: Arc::clone(keys), gateway: listener.gateway.as_str().into(), purpose })
     }
 
-    /// `now`: seconds since 1970.
     fn encrypt_at(&self, plain: &[u8], now: u64) -> Option<Vec<u8>> {
+        self.0.seal(plain, now)
+    }
+
+    fn decrypt_at(&self, ticket: &[u8], now: u64) -> Option<Vec<u8>> {
+        self.0.open(ticket, now).map(|(plain, _)| plain)
+    }
+}
+
+impl Sealer {
+    /// Of the sessions that one cookie or header of a Gateway's responses keeps.
+    pub fn of_sessions(keys: &Arc<TicketKeys>, gateway: &str, session: &ir::Session) -> Self {
+        let (kind, name) = match &session.carrier {
+            ir::SessionCarrier::Cookie { name, .. } => ("cookie", name),
+            ir::SessionCarrier::Header { name } => ("header", name),
+        };
+        // The purposes of listeners are digests, which no such text is.
+        let purpose = format!("session {kind} {name}").into_bytes().into();
+        Self { keys: Arc::clone(keys), gateway: gateway.into(), purpose }
+    }
+
+    /// `None`: there is no randomness. `now`: seconds since 1970.
+    pub fn seal(&self, plain: &[u8], now: u64) -> Option<Vec<u8>> {
         let (name, key) = self.keys.alive(&self.gateway, now).first()?.derive(&self.purpose)?;
         let mut nonce = [0; NONCE_LEN];
         // Random, as a counter would link the tickets of a client; 2^32 tickets of one listener and key are safe.
@@ -160,15 +185,16 @@ impl Ticketer {
         Some([&name[..], &nonce, &sealed].concat())
     }
 
-    fn decrypt_at(&self, ticket: &[u8], now: u64) -> Option<Vec<u8>> {
+    /// What was sealed, and whether the newest key has done it. `None`: none of the keys has, or not for this.
+    pub fn open(&self, ticket: &[u8], now: u64) -> Option<(Vec<u8>, bool)> {
         let (name, rest) = ticket.split_first_chunk::<NAME_LENGTH>()?;
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>()?;
         let keys = self.keys.alive(&self.gateway, now);
-        let mut keys = keys.iter().filter_map(|secret| secret.derive(&self.purpose));
-        let (_, key) = keys.find(|(own, _)| own == name)?;
+        let mut keys = keys.iter().filter_map(|secret| secret.derive(&self.purpose)).enumerate();
+        let (place, (_, key)) = keys.find(|(_, (own, _))| own == name)?;
         let mut bytes = sealed.to_vec();
         let plain = key.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(*name), &mut bytes).ok()?;
-        Some(plain.to_vec())
+        Some((plain.to_vec(), place == 0))
     }
 }
 

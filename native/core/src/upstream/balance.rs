@@ -2,10 +2,14 @@
 //!
 //! Up to [`SCAN`] endpoints are compared all; of more, two picked at random are compared, which is nearly as even and costs
 //! the same for any number. One whose connections fail is passed over while another one does better; one that is ejected
-//! is chosen only where all others have failed.
+//! is chosen only where all others have failed. A session goes before all of that, as long as its endpoint does well.
 
+mod ruled;
+
+use super::among::Among;
 use super::health::Standing;
 use super::{EndpointState, Upstreams};
+use route::rendezvous::seed_of;
 use route::table::Endpoint;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,26 +19,35 @@ const SCAN: usize = 4;
 /// Pairs that are drawn before all endpoints are looked at. Half of them may be ejected.
 const DRAWS: usize = 4;
 
+/// An endpoint, and what this worker knows of it.
+type Picked<'t> = (&'t Arc<Endpoint>, Rc<EndpointState>);
+
 impl Upstreams {
     /// The endpoint for the next try, not one of `tried`. `None`: there is none, all were tried, or one that was tried does
     /// better than what is left.
-    pub fn pick<'t>(
-        &self,
-        endpoints: &'t [Arc<Endpoint>],
-        tried: &[u64],
-    ) -> Option<(&'t Arc<Endpoint>, Rc<EndpointState>)> {
-        let (endpoint, state) = match endpoints {
-            [] => None,
-            [only] => (!tried.contains(&only.uid)).then(|| (only, self.state(only))),
-            few if few.len() <= SCAN || !tried.is_empty() => self.least(few, tried),
-            many => (0..DRAWS).find_map(|_| self.better_of_two(many)).or_else(|| self.least(many, tried)),
+    pub fn pick<'t>(&self, among: Among<'t>, tried: &[u64]) -> Option<Picked<'t>> {
+        let (endpoint, state) = match (among.endpoints, among.policy) {
+            ([], _) => None,
+            _ if among.preferred.is_some() && tried.is_empty() => self.preferred(among),
+            ([only], _) => (!tried.contains(&only.uid)).then(|| (only, self.state(only))),
+            (_, Some(ruled)) => self.pick_ruled(among, ruled, tried),
+            (few, None) if few.len() <= SCAN || !tried.is_empty() => self.least(few, tried),
+            (many, None) => (0..DRAWS).find_map(|_| self.better_of_two(many)).or_else(|| self.least(many, tried)),
         }?;
         state.health.picked(self.limits.connect_timeout);
         Some((endpoint, state))
     }
 
+    /// The endpoint that a session is with; any other one where that is gone or does badly.
+    fn preferred<'t>(&self, among: Among<'t>) -> Option<Picked<'t>> {
+        let is_it = |endpoint: &&Arc<Endpoint>| Some(seed_of(endpoint.address)) == among.preferred;
+        let found = among.endpoints.iter().find(is_it).map(|endpoint| (endpoint, self.state(endpoint)));
+        let found = found.filter(|(_, state)| among.endpoints.len() == 1 || state.health.standing() == Standing::Well);
+        found.or_else(|| self.pick(among.preferring(None), &[]))
+    }
+
     /// `None`: both fail.
-    fn better_of_two<'t>(&self, many: &'t [Arc<Endpoint>]) -> Option<(&'t Arc<Endpoint>, Rc<EndpointState>)> {
+    fn better_of_two<'t>(&self, many: &'t [Arc<Endpoint>]) -> Option<Picked<'t>> {
         let one = &many[self.random_below(many.len())];
         let two = &many[self.random_below(many.len())];
         let (first, second) = (self.state(one), self.state(two));
@@ -45,11 +58,7 @@ impl Upstreams {
         (standing == Standing::Well).then_some(found)
     }
 
-    fn least<'t>(
-        &self,
-        endpoints: &'t [Arc<Endpoint>],
-        tried: &[u64],
-    ) -> Option<(&'t Arc<Endpoint>, Rc<EndpointState>)> {
+    fn least<'t>(&self, endpoints: &'t [Arc<Endpoint>], tried: &[u64]) -> Option<Picked<'t>> {
         let start = self.next_turn() as usize % endpoints.len();
         let mut best: Option<(&Arc<Endpoint>, Rc<EndpointState>, (Standing, u32))> = None;
         let mut tried_does_well = false;
@@ -72,19 +81,23 @@ impl Upstreams {
         turn
     }
 
-    /// A well mixed number below `bound`: the turn through a finaliser (no state beyond the counter).
     fn random_below(&self, bound: usize) -> usize {
+        usize::try_from(u64::from(self.next_random()) % bound as u64).unwrap_or(0)
+    }
+
+    /// A well mixed number: the turn through a finaliser (no state beyond the counter).
+    fn next_random(&self) -> u32 {
         let mut mixed = u64::from(self.next_turn()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed ^= mixed >> 32;
         mixed = mixed.wrapping_mul(0xd6e8_feb8_6659_fd93);
         mixed ^= mixed >> 32;
-        usize::try_from(mixed % bound as u64).unwrap_or(0)
+        (mixed >> 32) as u32
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Endpoint, Upstreams};
+    use super::{Among, Endpoint, Upstreams};
     use crate::settings::Settings;
     use crate::upstream::{ConnectStage, Outcome};
     use route::ir::EndpointState;
@@ -103,13 +116,13 @@ mod tests {
 
     fn fail(upstreams: &Upstreams, all: &[Arc<Endpoint>], uid: usize, times: usize) {
         for _ in 0..times {
-            upstreams.report(all, &upstreams.state(&all[uid]), REFUSED, Instant::now());
+            upstreams.report(Among::all(all), &upstreams.state(&all[uid]), REFUSED, Instant::now());
         }
     }
 
     /// Where so many requests go that find each endpoint idle.
     fn picked(upstreams: &Upstreams, all: &[Arc<Endpoint>], count: usize) -> BTreeSet<u64> {
-        (0..count).filter_map(|_| upstreams.pick(all, &[])).map(|(endpoint, _)| endpoint.uid).collect()
+        (0..count).filter_map(|_| upstreams.pick(Among::all(all), &[])).map(|(endpoint, _)| endpoint.uid).collect()
     }
 
     fn ejected(upstreams: &Upstreams, all: &[Arc<Endpoint>]) -> usize {
@@ -124,14 +137,16 @@ mod tests {
             advance(Duration::from_millis(4999)).await;
             assert_eq!(picked(&upstreams, &all, 1000), (1..count).collect());
             advance(Duration::from_millis(1)).await;
-            let trials = (0..1000).filter_map(|_| upstreams.pick(&all, &[])).filter(|(endpoint, _)| endpoint.uid == 0);
+            let trials = (0..1000)
+                .filter_map(|_| upstreams.pick(Among::all(&all), &[]))
+                .filter(|(endpoint, _)| endpoint.uid == 0);
             assert_eq!(trials.count(), 1, "of {count}");
             fail(&upstreams, &all, 0, 1);
             advance(Duration::from_millis(9999)).await;
             assert!(!picked(&upstreams, &all, 1000).contains(&0));
             advance(Duration::from_millis(1)).await;
             while !picked(&upstreams, &all, 1).contains(&0) {}
-            upstreams.report(&all, &upstreams.state(&all[0]), Outcome::Answered(200), Instant::now());
+            upstreams.report(Among::all(&all), &upstreams.state(&all[0]), Outcome::Answered(200), Instant::now());
             assert_eq!(picked(&upstreams, &all, 1000), (0..count).collect());
         }
     }
@@ -144,10 +159,10 @@ mod tests {
                 fail(&upstreams, &all, uid, 100);
             }
             assert_eq!(ejected(&upstreams, &all), expected, "of {count}");
-            assert!(upstreams.pick(&all, &[]).is_some());
+            assert!(upstreams.pick(Among::all(&all), &[]).is_some());
             // Who tries them all finds them all.
             let mut tried = Vec::new();
-            while let Some((endpoint, _)) = upstreams.pick(&all, &tried) {
+            while let Some((endpoint, _)) = upstreams.pick(Among::all(&all), &tried) {
                 tried.push(endpoint.uid);
             }
             assert_eq!(tried.len(), all.len());
@@ -159,10 +174,10 @@ mod tests {
         let (upstreams, all) = (Upstreams::new(&Settings::default(), Arc::default()), endpoints(2));
         fail(&upstreams, &all, 0, 5);
         // The other one answered, with a status that is tried again.
-        upstreams.report(&all, &upstreams.state(&all[1]), Outcome::Answered(503), Instant::now());
-        assert!(upstreams.pick(&all, &[1]).is_none());
+        upstreams.report(Among::all(&all), &upstreams.state(&all[1]), Outcome::Answered(503), Instant::now());
+        assert!(upstreams.pick(Among::all(&all), &[1]).is_none());
         fail(&upstreams, &all, 1, 1);
-        assert_eq!(upstreams.pick(&all, &[1]).map(|(endpoint, _)| endpoint.uid), Some(0));
+        assert_eq!(upstreams.pick(Among::all(&all), &[1]).map(|(endpoint, _)| endpoint.uid), Some(0));
     }
 
     #[tokio::test(start_paused = true)]
@@ -170,12 +185,12 @@ mod tests {
         let (upstreams, all) = (Upstreams::new(&Settings::default(), Arc::default()), endpoints(2));
         let state = upstreams.state(&all[0]);
         for outcome in [Outcome::Blameless, Outcome::NotAwaited, Outcome::ClientLeft, Outcome::Stale] {
-            (0..9).for_each(|_| upstreams.report(&all, &state, outcome, Instant::now()));
+            (0..9).for_each(|_| upstreams.report(Among::all(&all), &state, outcome, Instant::now()));
         }
         assert_eq!(ejected(&upstreams, &all), 0);
         let begun = Instant::now();
         advance(Duration::from_secs(1)).await;
-        (0..5).for_each(|_| upstreams.report(&all, &state, Outcome::NotAwaited, begun));
+        (0..5).for_each(|_| upstreams.report(Among::all(&all), &state, Outcome::NotAwaited, begun));
         assert_eq!(ejected(&upstreams, &all), 1);
     }
 }

@@ -1,23 +1,44 @@
 //! Opening a connection: TCP, then TLS, then whatever ALPN says.
 
 use super::connect_error::{ConnectError, ConnectStage};
+use super::load::Slot;
 use super::pool::{EndpointState, Http1Connection};
 use super::stream::UpstreamStream;
-use super::{Connection, Limits, Route, TlsTarget, http2};
+use super::{Connection, Limits, Route, RoutePolicy, TlsTarget, http2};
+use crate::observe::metrics::WorkerMetrics;
 use socket2::SockRef;
 use std::rc::Rc;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-/// A byte stream within the limit of time, TLS handshake included; what is spoken on it is the caller's.
+/// A byte stream within the limit of time, TLS handshake included; what is spoken on it is the caller's. The place that it takes
+/// where connections are limited goes with it.
 pub(super) async fn open(
     state: &EndpointState,
     tls: Option<&TlsTarget>,
+    policy: Option<&RoutePolicy>,
     limits: Limits,
-) -> Result<UpstreamStream, ConnectError> {
+    metrics: &WorkerMetrics,
+) -> Result<(UpstreamStream, Option<Slot>), ConnectError> {
+    let slot = place(policy, limits, metrics).await?;
     let mut stage = ConnectStage::Tcp;
-    let opened = tokio::time::timeout(limits.connect_timeout, dial(state, tls, limits, &mut stage)).await;
-    opened.unwrap_or_else(|_| Err(ConnectError::late(stage, limits.connect_timeout)))
+    let opened = tokio::time::timeout(limits.connect_timeout, dial(state, tls, policy, limits, &mut stage)).await;
+    opened.unwrap_or_else(|_| Err(ConnectError::late(stage, limits.connect_timeout))).map(|stream| (stream, slot))
+}
+
+/// A place for a connection: it is waited for before the endpoint is, which has no part in that.
+async fn place(
+    policy: Option<&RoutePolicy>,
+    limits: Limits,
+    metrics: &WorkerMetrics,
+) -> Result<Option<Slot>, ConnectError> {
+    let Some(load) = policy.and_then(|policy| policy.load.as_ref()) else {
+        return Ok(None);
+    };
+    let place = load.connection(Instant::now() + limits.connect_timeout, metrics).await;
+    place.map_err(|_| ConnectError::of_overload())
 }
 
 /// One connect at a time per endpoint: requests that arrive together share the connection they wait for.
@@ -26,6 +47,7 @@ pub(super) async fn connect_shared(
     route: &Route,
     limits: Limits,
     fresh: bool,
+    metrics: &WorkerMetrics,
 ) -> Result<Connection, ConnectError> {
     let shared = async {
         let turn = state.connecting.lock().await;
@@ -44,7 +66,7 @@ pub(super) async fn connect_shared(
     };
     match shared {
         Some(handle) => Ok(Connection::Http2(handle)),
-        None => connect(state, route, limits).await,
+        None => connect(state, route, limits, metrics).await,
     }
 }
 
@@ -53,9 +75,11 @@ pub(super) async fn connect(
     state: &Rc<EndpointState>,
     route: &Route,
     limits: Limits,
+    metrics: &WorkerMetrics,
 ) -> Result<Connection, ConnectError> {
+    let slot = place(route.policy.as_deref(), limits, metrics).await?;
     let mut stage = ConnectStage::Tcp;
-    match tokio::time::timeout(limits.connect_timeout, establish(state, route, limits, &mut stage)).await {
+    match tokio::time::timeout(limits.connect_timeout, establish(state, route, slot, limits, &mut stage)).await {
         Ok(result) => result,
         Err(_) => Err(ConnectError::late(stage, limits.connect_timeout)),
     }
@@ -64,29 +88,34 @@ pub(super) async fn connect(
 async fn establish(
     state: &Rc<EndpointState>,
     route: &Route,
+    slot: Option<Slot>,
     limits: Limits,
     stage: &mut ConnectStage,
 ) -> Result<Connection, ConnectError> {
-    let stream = dial(state, route.tls.as_ref(), limits, stage).await?;
+    let stream = dial(state, route.tls.as_ref(), route.policy.as_deref(), limits, stage).await?;
     if route.http2 || stream.negotiated_http2() {
         *stage = ConnectStage::Http2;
-        let handle = http2::start(stream, limits).await?;
+        let handle = http2::start(stream, limits, slot).await?;
         state.put_http2(route, &handle);
         return Ok(Connection::Http2(handle));
     }
-    Ok(Connection::Http1(Box::new(Http1Connection::new(stream, route.clone()))))
+    Ok(Connection::Http1(Box::new(Http1Connection::new(stream, route.clone(), slot))))
 }
 
 async fn dial(
     state: &EndpointState,
     tls: Option<&TlsTarget>,
+    policy: Option<&RoutePolicy>,
     limits: Limits,
     stage: &mut ConnectStage,
 ) -> Result<UpstreamStream, ConnectError> {
-    let tcp = TcpStream::connect(state.address).await.map_err(|error| ConnectError::tcp(&error))?;
+    let mut tcp = TcpStream::connect(state.address).await.map_err(|error| ConnectError::tcp(&error))?;
     // Without it the last segment of a request waits for the backend's delayed acknowledgement.
     tcp.set_nodelay(true).map_err(|error| ConnectError::new(*stage, &error))?;
     limits.alive.set(SockRef::from(&tcp));
+    if let Some(header) = policy.and_then(|policy| policy.proxy.as_ref()) {
+        tcp.write_all(&header.bytes()).await.map_err(|error| ConnectError::new(*stage, &error))?;
+    }
     Ok(match tls {
         None => UpstreamStream::Plain(tcp),
         Some(target) => {
@@ -100,7 +129,7 @@ async fn dial(
 
 #[cfg(test)]
 mod tests {
-    use super::{ConnectError, ConnectStage};
+    use super::{ConnectError, ConnectStage, WorkerMetrics};
     use crate::settings::Settings;
     use crate::tls::provider;
     use crate::upstream::{Limits, TlsTarget};
@@ -154,7 +183,9 @@ mod tests {
             config.alpn_protocols = vec![offered.to_vec()];
             let name = rustls_pki_types::ServerName::try_from("a.test").expect("a name");
             let target = TlsTarget { config: Arc::new(config), name };
-            let error: ConnectError = super::open(&state, Some(&target), limits).await.expect_err("a refusal");
+            let error: ConnectError = super::open(&state, Some(&target), None, limits, &WorkerMetrics::default())
+                .await
+                .expect_err("a refusal");
             assert_eq!((error.stage, error.no_http1), (ConnectStage::Tls, no_http1), "{error}");
         }
         thread.join().expect("the server");

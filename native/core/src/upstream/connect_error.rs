@@ -25,16 +25,24 @@ pub struct ConnectError {
     pub exhausted: bool,
     /// The endpoint is this gateway.
     pub loops: bool,
+    /// The backend has as many connections as its policy allows.
+    pub overloaded: bool,
     pub reason: String,
 }
 
 impl ConnectError {
     pub(super) fn new(stage: ConnectStage, reason: &impl ToString) -> Self {
-        Self { stage, timed_out: false, no_http1: false, exhausted: false, loops: false, reason: reason.to_string() }
+        let reason = reason.to_string();
+        Self { stage, timed_out: false, no_http1: false, exhausted: false, loops: false, overloaded: false, reason }
     }
 
     pub(super) fn of_loop() -> Self {
         Self { loops: true, ..Self::new(ConnectStage::Tcp, &"this gateway itself listens there") }
+    }
+
+    pub(super) fn of_overload() -> Self {
+        let reason = "the backend has as many connections as its policy allows";
+        Self { overloaded: true, ..Self::new(ConnectStage::Tcp, &reason) }
     }
 
     /// Why there is no TCP connection.
@@ -46,7 +54,7 @@ impl ConnectError {
 
     /// Nothing that the endpoint could have done better.
     pub(super) fn is_blameless(&self) -> bool {
-        self.no_http1 || self.exhausted
+        self.no_http1 || self.exhausted || self.overloaded
     }
 
     /// Why a TLS handshake failed.

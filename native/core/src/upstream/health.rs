@@ -6,6 +6,7 @@
 //! - At most half of a backend's endpoints are ejected, and never the only one: then what failed is avoided and no more.
 //! - A connection, or an answer over one that was kept, makes up for everything.
 
+use route::ir::PassiveHealth;
 use std::cell::Cell;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -26,6 +27,34 @@ const EJECTED: Duration = Duration::from_secs(5);
 /// Doublings: at most 160 s. An endpoint that returns is used again within that time.
 const MAX_EJECTED_DOUBLINGS: u32 = 5;
 
+/// When an endpoint is ejected, and for how long the first time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    /// Failures in a row.
+    pub after: u32,
+    pub pause: Duration,
+    /// Percent of a backend's endpoints that may be ejected at once.
+    pub share: u8,
+}
+
+impl Rules {
+    /// Those of a backend whose policy says nothing of it: only connections that fail count.
+    pub(super) const COMMON: Self = Self { after: EJECT_AFTER, pause: EJECTED, share: 50 };
+
+    pub(super) fn of(passive: Option<&PassiveHealth>) -> Self {
+        passive.map_or(Self::COMMON, |passive| Self {
+            after: passive.consecutive_errors.max(1),
+            pause: Duration::from_millis(passive.eject_for_ms),
+            share: passive.max_ejected_percent,
+        })
+    }
+
+    /// How many of so many endpoints may be ejected: never the only one.
+    pub(super) fn ejectable(self, endpoints: usize) -> usize {
+        if endpoints < 2 || self.share == 0 { 0 } else { (endpoints * usize::from(self.share) / 100).max(1) }
+    }
+}
+
 /// From the best to the worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Standing {
@@ -39,6 +68,8 @@ pub(super) enum Standing {
 pub(super) struct Health {
     /// In a row.
     failures: Cell<u32>,
+    /// Answers that count as errors, in a row; always 0 where no policy says that any do.
+    errors: Cell<u32>,
     /// In a row; 0: it is not ejected.
     ejections: Cell<u32>,
     /// Until then it is avoided, or ejected. `None` where nothing has failed.
@@ -79,43 +110,68 @@ impl Health {
         }
     }
 
-    pub(super) fn succeeded(&self) {
-        if self.until.take().is_some() {
-            self.failures.set(0);
-            self.ejections.set(0);
-            self.on_trial.set(false);
+    /// True: it was ejected until now.
+    pub(super) fn succeeded(&self) -> bool {
+        if self.errors.get() > 0 {
+            self.errors.set(0);
         }
+        if self.until.take().is_none() {
+            return false;
+        }
+        self.failures.set(0);
+        self.on_trial.set(false);
+        self.ejections.replace(0) > 0
+    }
+
+    /// There is a connection. It makes up for what failed unless answers did. True: it was ejected until now.
+    pub(super) fn connected(&self) -> bool {
+        self.errors.get() == 0 && self.succeeded()
+    }
+
+    /// An answer counts as an error, as a policy has it. True: this has it ejected.
+    pub(super) fn erred(&self, rules: Rules, may_eject: impl FnOnce() -> bool) -> bool {
+        if self.is_ejected() && !self.on_trial.take() {
+            return false;
+        }
+        let errors = self.errors.get().saturating_add(1);
+        self.errors.set(errors);
+        let ejected = errors >= rules.after && may_eject();
+        if ejected {
+            self.eject(rules);
+        } else if self.is_ejected() {
+            self.ejections.set(0);
+            self.until.set(None);
+        }
+        ejected
+    }
+
+    fn eject(&self, rules: Rules) {
+        let ejections = self.ejections.get();
+        self.ejections.set(ejections.saturating_add(1));
+        self.until.set(Some(Instant::now() + rules.pause * (1 << ejections.min(MAX_EJECTED_DOUBLINGS))));
     }
 
     /// There was no connection. `may_eject`: enough others are left. True: this has it ejected.
-    pub(super) fn failed(&self, may_eject: impl FnOnce() -> bool) -> bool {
+    pub(super) fn failed(&self, rules: Rules, may_eject: impl FnOnce() -> bool) -> bool {
         if self.is_ejected() && !self.on_trial.take() {
             // It was asked for want of others: nothing new.
             return false;
         }
         let failures = self.failures.get();
         self.failures.set(failures.saturating_add(1));
-        let ejected = failures + 1 >= EJECT_AFTER && may_eject();
-        let ejections = if ejected { self.ejections.get() } else { 0 };
-        let pause = if ejected {
-            EJECTED * (1 << ejections.min(MAX_EJECTED_DOUBLINGS))
-        } else {
-            AVOIDED * (1 << failures.min(MAX_AVOIDED_DOUBLINGS))
-        };
-        self.ejections.set(if ejected { ejections.saturating_add(1) } else { 0 });
-        self.until.set(Some(Instant::now() + pause));
-        ejected
+        if failures + 1 >= rules.after && may_eject() {
+            self.eject(rules);
+            return true;
+        }
+        self.ejections.set(0);
+        self.until.set(Some(Instant::now() + AVOIDED * (1 << failures.min(MAX_AVOIDED_DOUBLINGS))));
+        false
     }
-}
-
-/// How many of so many endpoints may be ejected.
-pub(super) fn ejectable(endpoints: usize) -> usize {
-    if endpoints < 2 { 0 } else { endpoints / 2 }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{EJECT_AFTER, EJECTED, Health, Standing, ejectable};
+    use super::{EJECT_AFTER, EJECTED, Health, Rules, Standing};
     use std::time::Duration;
     use tokio::time::advance;
 
@@ -124,7 +180,7 @@ mod tests {
     fn ejected() -> Health {
         let health = Health::default();
         for failure in 1..=EJECT_AFTER {
-            assert_eq!(health.failed(|| true), failure == EJECT_AFTER);
+            assert_eq!(health.failed(Rules::COMMON, || true), failure == EJECT_AFTER);
         }
         health
     }
@@ -132,7 +188,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_is_avoided_then_ejected_then_tried_once() {
         let health = Health::default();
-        health.failed(|| true);
+        health.failed(Rules::COMMON, || true);
         assert_eq!(health.standing(), Standing::Avoided);
         advance(Duration::from_millis(250)).await;
         assert_eq!(health.standing(), Standing::Well);
@@ -142,21 +198,21 @@ mod tests {
             assert_eq!(health.standing(), Standing::Ejected);
             // Who has nowhere else to go changes nothing.
             health.picked(PATIENCE);
-            assert!(!health.failed(|| true));
+            assert!(!health.failed(Rules::COMMON, || true));
             advance(expected.saturating_sub(Duration::from_millis(1))).await;
             assert_eq!(health.standing(), Standing::Ejected);
             advance(Duration::from_millis(1)).await;
             assert_eq!(health.standing(), Standing::Well);
             health.picked(PATIENCE);
             assert_eq!(health.standing(), Standing::Ejected, "a second one on trial");
-            assert!(health.failed(|| true));
+            assert!(health.failed(Rules::COMMON, || true));
         }
         advance(Duration::from_secs(160)).await;
         health.picked(PATIENCE);
-        health.succeeded();
-        assert!(health.standing() == Standing::Well && !health.is_ejected());
+        assert!(health.succeeded(), "it was ejected");
+        assert!(health.standing() == Standing::Well && !health.is_ejected() && !health.succeeded());
         // As if nothing had been.
-        assert!(!health.failed(|| true));
+        assert!(!health.failed(Rules::COMMON, || true));
         assert_eq!(health.standing(), Standing::Avoided);
     }
 
@@ -173,11 +229,11 @@ mod tests {
     async fn one_that_may_not_be_ejected_is_avoided() {
         let health = Health::default();
         for _ in 0..100 {
-            assert!(!health.failed(|| false));
+            assert!(!health.failed(Rules::COMMON, || false));
             assert_eq!(health.standing(), Standing::Avoided);
         }
         advance(Duration::from_secs(8)).await;
         assert_eq!(health.standing(), Standing::Well);
-        assert_eq!([0, 1, 2, 3, 4, 5].map(ejectable), [0, 0, 1, 1, 2, 2]);
+        assert_eq!([0, 1, 2, 3, 4, 5].map(|count| Rules::COMMON.ejectable(count)), [0, 0, 1, 1, 2, 2]);
     }
 }

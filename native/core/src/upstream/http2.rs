@@ -2,6 +2,7 @@
 
 use super::Limits;
 use super::connect_error::{ConnectError, ConnectStage};
+use super::load::Slot;
 use super::stream::UpstreamStream;
 use crate::io::frames::FrameHeads;
 use crate::io::liveness::{Asking, Heard, Peer};
@@ -149,13 +150,18 @@ impl Http2Handle {
         ActiveStream(Rc::clone(&self.active))
     }
 
-    pub(super) fn is_idle_since(&self, now: Instant, limit: Duration) -> bool {
-        self.active.get() == 0 && now.duration_since(self.last_used.get()) >= limit
+    /// For how long nothing has used it; `None`: something does.
+    pub(super) fn idle_for(&self, now: Instant) -> Option<Duration> {
+        (self.active.get() == 0).then(|| now.duration_since(self.last_used.get()))
     }
 }
 
 /// Speak the preface and leave the connection to a task of its own.
-pub(super) async fn start(stream: UpstreamStream, limits: Limits) -> Result<Http2Handle, ConnectError> {
+pub(super) async fn start(
+    stream: UpstreamStream,
+    limits: Limits,
+    slot: Option<Slot>,
+) -> Result<Http2Handle, ConnectError> {
     let peer = Rc::new(Peer::default());
     let stream = Heard::new(stream, Rc::clone(&peer), Some(FrameHeads::new(0)));
     let (sender, mut connection) = h2::client::Builder::new()
@@ -194,7 +200,7 @@ pub(super) async fn start(stream: UpstreamStream, limits: Limits) -> Result<Http
             polled
         })
         .await;
-        drop(asking);
+        drop((asking, slot));
         closed.set(true);
         settled.tell();
     });

@@ -4,22 +4,32 @@
 //! long as somebody uses the endpoint: a new configuration does not empty the pools. What it no longer has is closed by
 //! the next sweep, once idle; requests never look. Nothing here is shared between workers, so nothing here locks.
 
+mod among;
+mod answer_time;
 mod balance;
+mod budget;
 mod connect;
 mod connect_error;
 mod health;
 mod http2;
+mod load;
 mod outcome;
 mod own;
 mod pool;
+mod proxy_header;
+mod reach;
 mod stream;
 pub mod tls;
 
+pub use among::Among;
+pub use budget::Budget;
 pub use connect_error::{ConnectError, ConnectStage};
 pub use http2::{ActiveStream, Http2Handle, Uploads};
+pub use load::{Load, Loads, Slot};
 pub use outcome::Outcome;
 pub use own::OwnSockets;
 pub use pool::{Active, EndpointState, Http1Connection};
+pub use reach::{Route, RoutePolicy, TlsTarget};
 pub use stream::UpstreamStream;
 
 use crate::by_uid::ByUid;
@@ -35,33 +45,6 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// TLS towards a backend: what to present and whom to trust.
-#[derive(Debug, Clone)]
-pub struct TlsTarget {
-    pub config: Arc<rustls::ClientConfig>,
-    pub name: rustls_pki_types::ServerName<'static>,
-}
-
-/// How one attempt reaches its backend.
-#[derive(Debug, Clone, Default)]
-pub struct Route {
-    pub tls: Option<TlsTarget>,
-    /// HTTP/2 with prior knowledge.
-    pub http2: bool,
-}
-
-impl Route {
-    /// Connections of one endpoint are interchangeable only where this agrees.
-    fn same_as(&self, other: &Self) -> bool {
-        self.http2 == other.http2
-            && match (&self.tls, &other.tls) {
-                (None, None) => true,
-                (Some(one), Some(two)) => Arc::ptr_eq(&one.config, &two.config) && one.name == two.name,
-                _ => false,
-            }
-    }
-}
 
 /// A connection to use for one exchange.
 #[derive(Debug)]
@@ -84,6 +67,8 @@ pub struct Upstreams {
     own: Arc<OwnSockets>,
     /// Where the next tie-break starts; also the source of the two random choices.
     turn: Cell<u32>,
+    /// Endpoints that are ejected, as of the last sweep and with those ejected since.
+    ejected: Cell<usize>,
 }
 
 /// The endpoints that the last sweep found in the table.
@@ -132,6 +117,7 @@ impl Upstreams {
             metrics,
             own: Arc::default(),
             turn: Cell::new(0),
+            ejected: Cell::new(0),
         }
     }
 
@@ -159,7 +145,7 @@ impl Upstreams {
         if route.http2 {
             return None;
         }
-        state.take_idle(route, now, self.limits.idle_timeout).map(Connection::Http1)
+        state.take_idle(route, now, route.limits(self.limits).idle_timeout).map(Connection::Http1)
     }
 
     /// A new connection for one exchange, or one of HTTP/2 that another request is about to have; `fresh`: none that was
@@ -176,13 +162,14 @@ impl Upstreams {
         if self.is_own(Transport::Tcp, state.address) {
             return Err(ConnectError::of_loop());
         }
+        let limits = route.limits(self.limits);
         let connected = if route.http2 {
-            connect::connect_shared(state, route, self.limits, fresh).await
+            connect::connect_shared(state, route, limits, fresh, &self.metrics).await
         } else {
-            connect::connect(state, route, self.limits).await
+            connect::connect(state, route, limits, &self.metrics).await
         };
         if connected.is_ok() {
-            state.health.succeeded();
+            state.is_there();
         }
         connected
     }
@@ -197,19 +184,30 @@ impl Upstreams {
         settled.map_err(|_| ConnectError::late(ConnectStage::Http2, limit))
     }
 
-    /// A new byte stream to an endpoint, for a flow that is not HTTP. What came of it is told by [`Self::report`].
+    /// A new byte stream to an endpoint, for a flow that is not HTTP, and its place where connections are limited. What came of
+    /// it is told by [`Self::report`].
     ///
     /// # Errors
     /// [`ConnectError`]: nothing was sent, so another endpoint may be tried.
-    pub async fn open(&self, state: &EndpointState, tls: Option<&TlsTarget>) -> Result<UpstreamStream, ConnectError> {
+    pub async fn open(
+        &self,
+        state: &EndpointState,
+        route: &Route,
+    ) -> Result<(UpstreamStream, Option<Slot>), ConnectError> {
         if self.is_own(Transport::Tcp, state.address) {
             return Err(ConnectError::of_loop());
         }
-        let opened = connect::open(state, tls, self.limits).await;
+        let policy = route.policy.as_deref();
+        let opened = connect::open(state, route.tls.as_ref(), policy, route.limits(self.limits), &self.metrics).await;
         if opened.is_ok() {
-            state.health.succeeded();
+            state.is_there();
         }
         opened
+    }
+
+    /// How long a connection is waited for.
+    pub fn patience(&self, route: &Route) -> Duration {
+        route.limits(self.limits).connect_timeout
     }
 
     /// Keep a connection whose last exchange is complete `now`.
@@ -228,10 +226,16 @@ impl Upstreams {
         self.endpoints.retain(|uid, state| {
             // A uid that has left the table never comes back, so requests under way are the last to use it.
             let is_configured = configured.uids.contains(&uid);
-            state.close_idle(now, if is_configured { self.limits.idle_timeout } else { Duration::ZERO });
+            state.close_idle(
+                now,
+                |route| {
+                    if is_configured { route.limits(self.limits).idle_timeout } else { Duration::ZERO }
+                },
+            );
             ejected += usize::from(is_configured && state.health.is_ejected());
             Rc::strong_count(state) > 1 || (is_configured && !state.is_unused(now))
         });
+        self.ejected.set(ejected);
         self.metrics.set_ejected_upstream(ejected);
     }
 

@@ -1,16 +1,18 @@
 //! How an attempt ended, as far as its endpoint is concerned.
 
 use super::connect_error::{ConnectError, ConnectStage};
-use super::health::ejectable;
-use super::{EndpointState, Upstreams};
-use route::table::Endpoint;
-use std::sync::Arc;
+use super::health::Rules;
+use super::{Among, EndpointState, Upstreams};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Whoever waits for a connection no longer than this has learnt nothing of the endpoint; whoever has waited longer has
 /// seen it fail. Clients and routes of little patience would never learn of an endpoint that does not answer at all.
 const SLOW_CONNECT: Duration = Duration::from_secs(1);
+
+/// As slow an answer as one counts that failed, where endpoints are chosen by how soon they answer: else one that fails at
+/// once would seem to be the best.
+const FAILED_ANSWER: Duration = Duration::from_secs(1);
 
 /// How an attempt ended. Each ends in one of them, told by [`Upstreams::report`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +43,21 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Where a policy judges endpoints by what they answer: the attempt counts against it.
+    fn is_error(self) -> bool {
+        match self {
+            Self::Answered(status) => status >= 500,
+            Self::Reset | Self::Broken | Self::Expired => true,
+            Self::NotConnected(_)
+            | Self::NotAwaited
+            | Self::Blameless
+            | Self::Unsent
+            | Self::Stale
+            | Self::Opened
+            | Self::ClientLeft => false,
+        }
+    }
+
     /// Of an attempt to connect that failed.
     pub fn of(error: &ConnectError) -> Self {
         if error.is_blameless() { Self::Blameless } else { Self::NotConnected(error.stage) }
@@ -52,11 +69,16 @@ impl Upstreams {
     /// endpoints, a part of which may be ejected.
     ///
     /// A connection that was made has told so itself already: what it carries may go on for days.
-    pub fn report(&self, among: &[Arc<Endpoint>], state: &EndpointState, outcome: Outcome, begun: Instant) {
+    pub fn report(&self, among: Among<'_>, state: &EndpointState, outcome: Outcome, begun: Instant) {
+        if among.wants_times() && outcome.is_error() {
+            state.answered_in(begun.elapsed().max(FAILED_ANSWER));
+        }
+        let errs = among.passive().is_some() && outcome.is_error();
         match outcome {
-            Outcome::Answered(_) | Outcome::Opened => state.health.succeeded(),
             Outcome::NotConnected(_) => self.not_connected(among, state),
             Outcome::NotAwaited if begun.elapsed() >= SLOW_CONNECT => self.not_connected(among, state),
+            _ if errs => self.erred(among, state),
+            Outcome::Answered(_) | Outcome::Opened => state.does_well(),
             Outcome::Unsent => self.metrics.upstream_connect_failed(),
             Outcome::NotAwaited
             | Outcome::Blameless
@@ -68,22 +90,36 @@ impl Upstreams {
         }
     }
 
-    fn not_connected(&self, among: &[Arc<Endpoint>], state: &EndpointState) {
+    fn not_connected(&self, among: Among<'_>, state: &EndpointState) {
         self.metrics.upstream_connect_failed();
-        let may_eject = || {
-            let others = among.iter().map(|endpoint| self.state(endpoint));
-            others.filter(|other| other.health.is_ejected() && !std::ptr::eq(&raw const **other, state)).count()
-                < ejectable(among.len())
-        };
-        if state.health.failed(may_eject) {
-            self.metrics.upstream_ejected();
+        let rules = Rules::of(among.passive());
+        if state.health.failed(rules, || self.may_eject(among, rules, state)) {
+            self.count_ejected();
         }
+    }
+
+    fn erred(&self, among: Among<'_>, state: &EndpointState) {
+        let rules = Rules::of(among.passive());
+        if state.health.erred(rules, || self.may_eject(among, rules, state)) {
+            self.count_ejected();
+        }
+    }
+
+    fn may_eject(&self, among: Among<'_>, rules: Rules, state: &EndpointState) -> bool {
+        let others = among.endpoints.iter().map(|endpoint| self.state(endpoint));
+        others.filter(|other| other.health.is_ejected() && !std::ptr::eq(&raw const **other, state)).count()
+            < rules.ejectable(among.endpoints.len())
+    }
+
+    fn count_ejected(&self) {
+        self.metrics.upstream_ejected();
+        self.ejected.set(self.ejected.get() + 1);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ConnectStage, Outcome, SLOW_CONNECT};
+    use super::{Among, ConnectStage, Outcome, SLOW_CONNECT};
     use crate::settings::Settings;
     use crate::upstream::Upstreams;
     use route::ir::EndpointState;
@@ -122,14 +158,14 @@ mod tests {
             for _ in 0..5 {
                 let begun = Instant::now();
                 advance(after).await;
-                upstreams.report(&all, &state, outcome, begun);
+                upstreams.report(Among::all(&all), &state, outcome, begun);
             }
             assert_eq!(state.health.is_ejected(), fails, "{outcome:?}");
             for _ in 0..5 {
-                upstreams.report(&all, &state, refused, Instant::now());
+                upstreams.report(Among::all(&all), &state, refused, Instant::now());
             }
             assert!(state.health.is_ejected());
-            upstreams.report(&all, &state, outcome, Instant::now());
+            upstreams.report(Among::all(&all), &state, outcome, Instant::now());
             assert_eq!(!state.health.is_ejected(), heals, "{outcome:?}");
         }
     }

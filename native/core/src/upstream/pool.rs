@@ -1,8 +1,10 @@
 //! The pool of one endpoint, as one worker has it: connections that wait for use, load, health.
 
 use super::Route;
+use super::answer_time::AnswerTime;
 use super::health::Health;
 use super::http2::Http2Handle;
+use super::load::Slot;
 use super::stream::UpstreamStream;
 use codec::Buffer;
 use std::cell::{Cell, RefCell};
@@ -27,6 +29,8 @@ pub struct Http1Connection {
     pub buffer: Buffer,
     pub(super) route: Route,
     pub(super) idle_since: Instant,
+    /// Its place where connections are limited.
+    _slot: Option<Slot>,
 }
 
 #[derive(Debug)]
@@ -34,6 +38,9 @@ pub struct EndpointState {
     pub address: SocketAddr,
     active: Cell<u32>,
     pub(super) health: Health,
+    pub(super) answer_time: AnswerTime,
+    /// When it was first seen, or came back.
+    here_since: Cell<tokio::time::Instant>,
     last_used: Cell<Instant>,
     /// Newest last: taken from the end, so that surplus ones age at the front.
     // Boxed: connections move between the pool and requests, and are large.
@@ -50,6 +57,8 @@ impl EndpointState {
             address,
             active: Cell::new(0),
             health: Health::default(),
+            answer_time: AnswerTime::default(),
+            here_since: Cell::new(tokio::time::Instant::now()),
             last_used: Cell::new(Instant::now()),
             idle: RefCell::default(),
             http2: RefCell::default(),
@@ -60,6 +69,30 @@ impl EndpointState {
     /// Requests under way.
     pub fn active(&self) -> u32 {
         self.active.get()
+    }
+
+    /// It answers.
+    pub(super) fn does_well(&self) {
+        if self.health.succeeded() {
+            self.here_since.set(tokio::time::Instant::now());
+        }
+    }
+
+    /// It can be connected to.
+    pub(super) fn is_there(&self) {
+        if self.health.connected() {
+            self.here_since.set(tokio::time::Instant::now());
+        }
+    }
+
+    /// For how long it has been there.
+    pub(super) fn age(&self) -> Duration {
+        self.here_since.get().elapsed()
+    }
+
+    /// It took so long to begin its answer.
+    pub fn answered_in(&self, time: Duration) {
+        self.answer_time.saw(time);
     }
 
     /// Count one request for as long as the guard lives.
@@ -87,7 +120,7 @@ impl EndpointState {
 
     pub(super) fn put_idle(&self, mut connection: Box<Http1Connection>, now: Instant, limit: usize) {
         let mut idle = self.idle.borrow_mut();
-        if limit == 0 || !connection.buffer.is_empty() {
+        if limit == 0 || !connection.buffer.is_empty() || connection.route.is_crowded() {
             return;
         }
         if idle.len() >= limit {
@@ -99,9 +132,13 @@ impl EndpointState {
         idle.push(connection);
     }
 
-    pub(super) fn close_idle(&self, now: Instant, idle_timeout: Duration) {
-        self.idle.borrow_mut().retain(|connection| now.duration_since(connection.idle_since) < idle_timeout);
-        self.http2.borrow_mut().retain(|(_, handle)| !handle.is_closed() && !handle.is_idle_since(now, idle_timeout));
+    /// `stays`: how long what is idle may stay, of each route.
+    pub(super) fn close_idle(&self, now: Instant, stays: impl Fn(&Route) -> Duration) {
+        let is_due = |route: &Route, idle: Duration| route.is_crowded() || idle >= stays(route);
+        self.idle.borrow_mut().retain(|it| !is_due(&it.route, now.duration_since(it.idle_since)));
+        self.http2.borrow_mut().retain(|(route, handle)| {
+            !handle.is_closed() && !handle.idle_for(now).is_some_and(|idle| is_due(route, idle))
+        });
     }
 
     pub(super) fn is_unused(&self, now: Instant) -> bool {
@@ -147,8 +184,9 @@ impl EndpointState {
 }
 
 impl Http1Connection {
-    pub(super) fn new(stream: UpstreamStream, route: Route) -> Self {
-        Self { stream: RefCell::new(stream), buffer: Buffer::new(), route, idle_since: Instant::now() }
+    pub(super) fn new(stream: UpstreamStream, route: Route, slot: Option<Slot>) -> Self {
+        let (stream, buffer) = (RefCell::new(stream), Buffer::new());
+        Self { stream, buffer, route, idle_since: Instant::now(), _slot: slot }
     }
 
     /// Nothing came while it was idle: neither the end of the stream nor an answer nobody asked for.
@@ -185,7 +223,7 @@ mod tests {
     async fn open(listener: &TcpListener) -> (Box<Http1Connection>, TcpStream) {
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (end, _) = listener.accept().await.unwrap();
-        (Box::new(Http1Connection::new(UpstreamStream::Plain(stream), Route::default())), end)
+        (Box::new(Http1Connection::new(UpstreamStream::Plain(stream), Route::default(), None)), end)
     }
 
     fn port(connection: &Http1Connection) -> u16 {
@@ -260,9 +298,9 @@ mod tests {
         let now = Instant::now();
         let (connection, _end) = open(&listener).await;
         state.put_idle(connection, now, LIMIT);
-        state.close_idle(now + TIMEOUT / 2, TIMEOUT);
+        state.close_idle(now + TIMEOUT / 2, |_| TIMEOUT);
         assert_eq!((state.idle_count(), state.is_unused(now + 10 * TIMEOUT)), (1, false));
-        state.close_idle(now + TIMEOUT, TIMEOUT);
+        state.close_idle(now + TIMEOUT, |_| TIMEOUT);
         assert_eq!((state.idle_count(), state.is_unused(now + 10 * TIMEOUT)), (0, true));
     }
 }

@@ -108,7 +108,7 @@ impl ClientTls {
     pub fn route(&self, backend: &Backend, listener: &ir::Listener, grpc: bool, upgrade: bool) -> Option<Route> {
         let http2 = grpc || backend.protocol == BackendProtocol::H2c;
         let Some(policy) = &backend.tls else {
-            return Some(Route { tls: None, http2 });
+            return Some(Route { tls: None, http2, policy: None });
         };
         let entry = self.entries.get(&key(policy, backend, listener))?;
         let target = match (grpc, upgrade && !http2) {
@@ -116,7 +116,7 @@ impl ClientTls {
             (false, true) => &entry.upgrade,
             (false, false) => &entry.target,
         };
-        Some(Route { tls: Some(target.clone()), http2 })
+        Some(Route { tls: Some(target.clone()), http2, policy: None })
     }
 }
 

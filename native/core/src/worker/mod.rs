@@ -16,9 +16,9 @@ use crate::policy::Chain;
 use crate::settings::Settings;
 use crate::tls::server::ServerTls;
 use crate::upstream::tls::ClientTls;
-use crate::upstream::{OwnSockets, Upstreams};
+use crate::upstream::{Loads, OwnSockets, Upstreams};
 use arc_swap::ArcSwap;
-use route::table::Table;
+use route::table::{Backend, Table, Tag, Tags};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -56,10 +56,27 @@ pub struct Shared {
     pub events: Events,
     /// What the engine listens on.
     pub own: Arc<OwnSockets>,
+    /// Of backends with policies.
+    pub loads: Loads,
     /// A drain has begun.
     pub leaving: Arc<AtomicBool>,
     /// `/readyz`.
     pub readiness: watch::Sender<Readiness>,
+}
+
+/// What a table is tagged with: where its routes are counted, and what its backends have under way.
+impl Tags for Shared {
+    fn of_route(&self, listener: &str, route: &str) -> Tag {
+        self.registry.of_route(listener, route)
+    }
+
+    fn of_l4_route(&self, listener: &str, route: &str) -> Tag {
+        self.registry.of_l4_route(listener, route)
+    }
+
+    fn of_backend(&self, backend: &Backend) -> Option<Tag> {
+        Some(self.loads.of(backend))
+    }
 }
 
 /// What the connections of one thread share. Never leaves its thread.
@@ -109,6 +126,7 @@ impl Worker {
             access_log: crate::observe::access_log::AccessLog::start(&settings.access_log)?,
             events: crate::observe::events::Events::default(),
             own: Arc::default(),
+            loads: Loads::default(),
             leaving: Arc::default(),
             readiness: tokio::sync::watch::Sender::new(crate::worker::Readiness::Ready),
             settings,

@@ -37,6 +37,8 @@ pub struct HttpRule {
     pub timeouts: Timeouts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Session>,
     /// The rule has a filter that cannot be honoured: every request that it wins gets 500.
     #[serde(default)]
     pub invalid: bool,
@@ -229,6 +231,31 @@ pub struct Cors {
     pub expose_headers: Vec<String>,
     /// Seconds.
     pub max_age: u32,
+}
+
+/// `sessionPersistence` (GEP-1619): requests of a client go to the endpoint that its first one went to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    pub carrier: SessionCarrier,
+    /// After that a session begins anew; 0: never.
+    #[serde(default)]
+    pub absolute_timeout_ms: u64,
+}
+
+/// What keeps a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, tag = "type")]
+pub enum SessionCarrier {
+    Cookie {
+        name: String,
+        path: String,
+        /// Clients are told to keep it for as long as the session may last, else until they end.
+        #[serde(default)]
+        permanent: bool,
+    },
+    /// Clients send back what a response had. The name is lower case.
+    Header { name: String },
 }
 
 /// One of `backendRefs[]`, in the order written.

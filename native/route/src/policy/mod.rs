@@ -115,7 +115,7 @@ impl Compiled {
     pub fn of(ir: ir::Policy, secrets: Vec<Arc<PolicySecret>>, backends: Vec<u32>) -> Self {
         let judge = match &ir {
             _ if ir.stanza().is_some_and(|stanza| stanza.invalid) => Judge::Invalid,
-            ir::Policy::BackendTls(_) => Judge::Nothing,
+            ir::Policy::BackendTls(_) | ir::Policy::BackendPolicy(_) | ir::Policy::BackendTraffic(_) => Judge::Nothing,
             ir::Policy::ClientAddress(address) => {
                 let proxies = address.trusted_proxies.iter().map(String::as_str);
                 Networks::compile(proxies).map_or(Judge::Invalid, Judge::Address)

@@ -5,8 +5,9 @@ use super::{
     Action, L4Routed, NoPath, OwnAnswer, Picked, Refused, Request, Routed, Workspace, cors_response, edit_request,
     pick, pick_l4, resolve, route_l4, set_cors,
 };
-use crate::ir::{ListenerProtocol, Transport};
+use crate::ir::{ListenerProtocol, Session, Transport};
 use crate::policy::{self, ConnectionFacts, Denial, Facts, OwnedFields, Passage, Stripped};
+use crate::session;
 use crate::table::{CorsFilter, EditedFields, Filters, Found, Listener, RequestHead, Socket, SocketKey, Table};
 use codec::{Field, Framing, RequestHead as WireHead, WireError, is_forwarding_name, is_token, is_value};
 use serde::Deserialize;
@@ -313,7 +314,8 @@ fn forward(
         let denominator = u64::from(mirror.percentage.denominator.max(1));
         (request.entropy / 7 + *at as u64 * 13) % denominator < u64::from(mirror.percentage.numerator)
     });
-    let Ok(sent) = forwarded(head, sent_fields, found, &both, passage) else {
+    let session = backend.session(&found.rule.ir);
+    let Ok(sent) = forwarded(head, sent_fields, found, &both, passage, session) else {
         return Decision { backend: Some(index), ..Decision::respond(400, "bad_request") };
     };
     Decision {
@@ -340,10 +342,13 @@ fn forwarded(
     found: &Found<'_>,
     both: &[&Filters; 2],
     passage: &Passage,
+    session: Option<&Session>,
 ) -> Result<Message, NoPath> {
     let (sent, set) = head.fields.split_at(sent_fields);
     let kept = sent.iter().filter(|field| !is_forwarding_name(field.name));
-    let stripped = Stripped::of(&passage.removed, head.fields, head.query);
+    let mut removed = passage.removed.clone();
+    removed.extend(session.and_then(|session| session::removal(session, head.fields)));
+    let stripped = Stripped::of(&removed, head.fields, head.query);
     let mut fields: EditedFields<'_> = kept.chain(set).copied().collect();
     let mut query = head.query;
     stripped.apply(&mut fields, &mut query);

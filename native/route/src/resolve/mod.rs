@@ -4,12 +4,14 @@
 //! the parity tests and the benchmarks. Pure; what a client sent is borrowed, what had to be made anew is kept in a
 //! [`Workspace`].
 
+mod affinity;
 mod contract;
 mod cors;
 mod decide;
 mod edit;
 mod select;
 
+pub use affinity::{affinity, flow_affinity};
 pub use contract::{Decision, DecisionRequest, L4Request, Message, Reply, Scheme};
 pub use cors::{CorsFields, cors_response, set_cors};
 pub use decide::{Question, decide, decide_l4};

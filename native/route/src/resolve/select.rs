@@ -30,7 +30,7 @@ pub fn route_l4<'t>(socket: &'t Socket, sni: Option<&str>) -> L4Routed<'t> {
 pub enum Picked<'t> {
     /// No weight at all: 500.
     NoBackend,
-    /// It does not exist, or its TLS policy cannot be honoured: 500.
+    /// It does not exist, or a policy of it cannot be honoured: 500.
     Invalid(usize),
     /// It has no endpoint: 503.
     NoEndpoint(usize),
@@ -74,6 +74,9 @@ fn pick_of<'t>(
         return Picked::Invalid(index);
     };
     if speaks_tls && backend.tls.as_ref().is_some_and(|policy| policy.invalid) {
+        return Picked::Invalid(index);
+    }
+    if backend.is_invalid() {
         return Picked::Invalid(index);
     }
     if backend.selectable().is_empty() {

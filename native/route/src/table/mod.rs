@@ -31,6 +31,7 @@ pub use join::{Joined, Joins, ListNumber};
 pub use l4::{L4Candidate, L4Rule, L4Table};
 pub use path::{Candidate, PathTable};
 pub use pattern::{PatternFacts, pattern_facts};
+pub(crate) use predicate::query_value;
 pub use state::{Refused, Resolution, State};
 pub use substitution::Substitution;
 
@@ -50,6 +51,8 @@ pub type Tag = Arc<dyn Any + Send + Sync>;
 pub trait Tags {
     fn of_route(&self, listener: &str, route: &str) -> Tag;
     fn of_l4_route(&self, listener: &str, route: &str) -> Tag;
+    /// Of a backend with policies, compiled but for its tag; the same one as before while the owner needs the same.
+    fn of_backend(&self, backend: &Backend) -> Option<Tag>;
 }
 
 /// For tables that only decide.
@@ -63,6 +66,10 @@ impl Tags for NoTags {
 
     fn of_l4_route(&self, _: &str, _: &str) -> Tag {
         Arc::new(())
+    }
+
+    fn of_backend(&self, _: &Backend) -> Option<Tag> {
+        None
     }
 }
 

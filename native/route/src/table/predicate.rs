@@ -89,6 +89,6 @@ fn header_value<'a>(head: &RequestHead<'a>, name: &[u8]) -> Option<Cow<'a, [u8]>
 }
 
 /// The first parameter of that name, decoded.
-fn query_value<'a>(query: Option<&'a str>, name: &[u8]) -> Option<Cow<'a, [u8]>> {
+pub fn query_value<'a>(query: Option<&'a str>, name: &[u8]) -> Option<Cow<'a, [u8]>> {
     query::pairs(query?).find(|pair| *pair.name() == *name).map(|pair| pair.value())
 }

@@ -105,7 +105,7 @@ impl State {
             all.extend(tickets.map(|tickets| (Arc::from(tickets.id.as_str()), Arc::new(tickets))));
         }
         self.generation = transaction.generation;
-        self.backends.compile(&self.policies);
+        self.backends.compile(&self.policies, tags);
         self.lists.join(&self.listeners, &self.policies);
         Ok(self.table())
     }

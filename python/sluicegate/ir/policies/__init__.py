@@ -10,30 +10,69 @@ from __future__ import annotations
 
 from typing import TypeAlias, get_args
 
+from .backend import (
+    BackendLimits,
+    BackendPolicy,
+    BackendTimeouts,
+    ClientKey,
+    CookieKey,
+    Hash,
+    HeaderKey,
+    HostKey,
+    KeyPart,
+    LeastRequest,
+    LoadBalancing,
+    PassiveHealth,
+    PeakEwma,
+    ProxyProtocol,
+    QueryKey,
+    Random,
+    RoundRobin,
+)
 from .backend_tls import BackendTls, HostnameSan, SubjectAltName, UriSan
+from .backend_traffic import BackendTraffic, RetryBudget
 from .base import Need, PolicyBase, StanzaBase
 from .client import ClientAddress, ClientBody
 from .external import ExternalAuth, ExternalProtocol, ExternalService
 
 __all__ = [
     "RANKS",
+    "BackendLimits",
+    "BackendPolicy",
+    "BackendTimeouts",
     "BackendTls",
+    "BackendTraffic",
     "ClientAddress",
     "ClientBody",
+    "ClientKey",
+    "CookieKey",
     "ExternalAuth",
     "ExternalProtocol",
     "ExternalService",
+    "Hash",
+    "HeaderKey",
+    "HostKey",
     "HostnameSan",
+    "KeyPart",
+    "LeastRequest",
+    "LoadBalancing",
     "Need",
+    "PassiveHealth",
+    "PeakEwma",
     "Policy",
     "PolicyBase",
+    "ProxyProtocol",
+    "QueryKey",
+    "Random",
+    "RetryBudget",
+    "RoundRobin",
     "StanzaBase",
     "SubjectAltName",
     "UriSan",
 ]
 
 #: In the order in which they act, as `policies!` of `native/route/src/ir/policies/mod.rs` has them.
-Policy: TypeAlias = BackendTls | ClientAddress | ClientBody | ExternalAuth
+Policy: TypeAlias = BackendTls | BackendPolicy | BackendTraffic | ClientAddress | ClientBody | ExternalAuth
 
 #: Place of each kind among them.
 RANKS: dict[type, int] = {kind: rank for rank, kind in enumerate(get_args(Policy))}

@@ -126,7 +126,7 @@ fn take_head<Sink: ReplySink>(
             let Some(protocol) = head.upgrade.filter(|_| terms.outbound.upgrade) else {
                 return Err(upstream(WireError::Malformed("101 without a request to upgrade"), true));
             };
-            let given = terms.edits.with(&head.fields, |fields| client.switching(fields, protocol));
+            let given = terms.edited(&head.fields, |fields| client.switching(fields, protocol));
             given.map_err(ExchangeError::Client)?;
             Received::Switched(consumed)
         }
@@ -140,7 +140,7 @@ fn take_head<Sink: ReplySink>(
         }
         status => {
             terms.progress.answered();
-            send_head(client, &head, terms.edits, uploaded)?;
+            send_head(client, &head, terms, uploaded)?;
             Received::Final { status, framing: head.framing, keep_alive: head.keep_alive, consumed }
         }
     }))

@@ -98,7 +98,7 @@ pub async fn over_http2<Source: BodySource, Sink: ReplySink, T: Tap>(
             upgrade: None,
             consumed: 0,
         };
-        send_head(client, &head, terms.edits, uploaded.get())?;
+        send_head(client, &head, terms, uploaded.get())?;
         hand_on(&mut Http2Source::new(body), client, terms.progress).await?;
         Ok(Exchanged { status, reusable: false, switched: false })
     });
@@ -125,7 +125,7 @@ fn switch<Sink: ReplySink>(fields: &FieldList<'_>, terms: Terms<'_>, client: &mu
     if let Some(accept) = &accept {
         fields.push(Field { name: ACCEPT, value: accept });
     }
-    let given = terms.edits.with(&fields, |fields| client.switching(fields, b"websocket"));
+    let given = terms.edited(&fields, |fields| client.switching(fields, b"websocket"));
     given.map_err(ExchangeError::Client)
 }
 

@@ -195,7 +195,8 @@ fn http1(outbound: &Outbound, body: Body, retry_codes: &[u16], spent: bool, answ
             progress.spend();
         }
         let edits = &ResponseEdits::default();
-        let terms = Terms { outbound, edits, retry_codes, progress: &progress, max_head_bytes: MAX_HEAD };
+        let terms =
+            Terms { outbound, edits, retry_codes, session: None, progress: &progress, max_head_bytes: MAX_HEAD };
         let connection: &mut Http1Connection = &mut connection;
         let result = over_http1(connection, &mut Vec::new(), terms, &mut source, &mut (), &mut told).await;
         Done { result, told: told.0.join(", "), behind: connection.buffer.filled().to_vec() }
@@ -332,7 +333,14 @@ async fn waits(worker: &Worker, body: Body) -> ExchangeError {
     let outbound = outbound(body, false);
     let (mut source, mut told, progress) = (Source::new(body), Told::default(), Progress::default());
     let edits = &ResponseEdits::default();
-    let terms = Terms { outbound: &outbound, edits, retry_codes: &[], progress: &progress, max_head_bytes: MAX_HEAD };
+    let terms = Terms {
+        outbound: &outbound,
+        edits,
+        retry_codes: &[],
+        session: None,
+        progress: &progress,
+        max_head_bytes: MAX_HEAD,
+    };
     let result = over_http1(&mut connection, &mut Vec::new(), terms, &mut source, &mut (), &mut told).await;
     drop(connection);
     let mut sent = Vec::new();

@@ -7,7 +7,7 @@ use crate::message::body::{Piece, Tap};
 use crate::message::client::Client;
 use crate::message::response_filters::ResponseEdits;
 use crate::observe::metrics::MirrorFailure;
-use crate::upstream::Route;
+use crate::upstream::{Among, Route};
 use crate::worker::{Generation, Worker};
 use bytes::Bytes;
 use codec::Framing;
@@ -77,7 +77,11 @@ fn forward(backends: &[Arc<Backend>], framing: Framing, upgrade: bool) -> Forwar
             trailers: false,
             tls: false,
         },
-        endpoints: &[],
+        among: Among::all(&[]),
+        load: None,
+        budget: None,
+        session: None,
+        first_byte: None,
         route: Route::default(),
         edits: ResponseEdits::default(),
         timeouts: Timeouts::default(),

@@ -9,7 +9,7 @@ use crate::message::client::Client;
 use crate::message::head::Inbound;
 use crate::message::record::Entry;
 use crate::message::response_filters::ResponseEdits;
-use crate::upstream::Route;
+use crate::upstream::{Among, Route};
 use crate::worker::{Generation, Worker};
 use codec::{Parsed, parse_request};
 use route::ir::{EndpointState, Transport};
@@ -65,7 +65,11 @@ fn endpoints(addresses: &[SocketAddr]) -> Vec<Arc<Endpoint>> {
 fn forward<'g>(endpoints: &'g [Arc<Endpoint>], idempotent: bool, retry: Option<&'g Retry>) -> Forward<'g> {
     Forward {
         outbound: Outbound { idempotent, ..outbound(Body::None, false) },
-        endpoints,
+        among: Among::all(endpoints),
+        load: None,
+        budget: None,
+        session: None,
+        first_byte: None,
         route: Route::default(),
         edits: ResponseEdits::default(),
         timeouts: Timeouts::default(),

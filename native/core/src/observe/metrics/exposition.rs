@@ -54,7 +54,7 @@ impl Registry {
             text,
             "upstream_ejections_total",
             "counter",
-            "Times that an endpoint was ejected because it could not be connected to.",
+            "Times that an endpoint was ejected.",
             self.sum(|it| &it.upstream_ejections),
         );
         simple(
@@ -63,6 +63,13 @@ impl Registry {
             "gauge",
             "Endpoints that are ejected, counted by each worker for itself.",
             self.sum(|it| &it.upstream_ejected),
+        );
+        simple(
+            text,
+            "upstream_pending_requests",
+            "gauge",
+            "Requests and flows that wait for a place at a backend with limits.",
+            self.sum(|it| &it.upstream_pending),
         );
     }
 

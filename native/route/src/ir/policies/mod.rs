@@ -6,10 +6,12 @@
 //! Of a kind that is inherited each stanza is a resource of its own, since stanzas are what is merged: a kind of such a
 //! resource is a struct in its module, a line `stanza!`, and a name in the list `policies!`, in the order in which it acts.
 
+mod backend;
 mod backend_tls;
 mod client;
 mod external;
 
+pub use backend::*;
 pub use backend_tls::*;
 pub use client::*;
 pub use external::*;
@@ -105,6 +107,8 @@ macro_rules! policies {
 
 policies! {
     BackendTls,
+    BackendPolicy,
+    BackendTraffic,
     ClientAddress,
     ClientBody,
     ExternalAuth,
@@ -163,6 +167,20 @@ impl Policy {
     pub fn backend_tls(&self) -> Option<&Arc<BackendTls>> {
         match self {
             Self::BackendTls(policy) => Some(policy),
+            _ => None,
+        }
+    }
+
+    pub fn backend(&self) -> Option<&Arc<BackendPolicy>> {
+        match self {
+            Self::BackendPolicy(policy) => Some(policy),
+            _ => None,
+        }
+    }
+
+    pub fn backend_traffic(&self) -> Option<&Arc<BackendTraffic>> {
+        match self {
+            Self::BackendTraffic(policy) => Some(policy),
             _ => None,
         }
     }

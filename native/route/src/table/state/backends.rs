@@ -3,7 +3,8 @@
 //! A change marks its backend; [`BackendState::compile`] then makes those anew, and only those.
 
 use crate::ir;
-use crate::table::{Backend, Backends, Endpoint, Policies};
+use crate::rendezvous::seed_of;
+use crate::table::{Backend, Backends, Endpoint, Policies, Tags};
 use ahash::{AHashMap, AHashSet};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -163,7 +164,7 @@ impl BackendState {
     }
 
     /// Compile what was touched since the last time.
-    pub(super) fn compile(&mut self, policies: &Policies) {
+    pub(super) fn compile(&mut self, policies: &Policies, tags: &dyn Tags) {
         let touched = std::mem::take(&mut self.touched);
         if touched.is_empty() && self.compiled.len() == self.slots.len() {
             return;
@@ -173,7 +174,7 @@ impl BackendState {
             if let Some(entry) = self.entries.get(id) {
                 let slot = self.slots.of(id) as usize;
                 compiled.resize(self.slots.len().max(compiled.len()), None);
-                compiled[slot] = Some(Arc::new(entry.compile(policies)));
+                compiled[slot] = Some(Arc::new(entry.compile(policies, tags)));
             }
         }
         // Now that every rule is there that will be: what was let go goes to the backends of the next transaction.
@@ -195,16 +196,31 @@ impl Entry {
         self.ir.policies.iter().filter_map(|id| policies.get(id.as_str()).map(|policy| &policy.ir))
     }
 
-    fn compile(&self, policies: &Policies) -> Backend {
+    fn compile(&self, policies: &Policies, tags: &dyn Tags) -> Backend {
         let of =
             |state: ir::EndpointState| self.endpoints.values().filter(move |it| it.state == state).cloned().collect();
-        Backend {
+        let (ready, draining): (Vec<_>, Vec<_>) = (of(ir::EndpointState::Ready), of(ir::EndpointState::Draining));
+        let policy = self.named(policies).find_map(ir::Policy::backend).cloned();
+        let is_hashed =
+            policy.as_ref().is_some_and(|policy| matches!(policy.load_balancing, ir::LoadBalancing::Hash { .. }));
+        let selectable = if ready.is_empty() { &draining } else { &ready };
+        let hashed = selectable.iter().filter(|_| is_hashed);
+        let seeds = hashed.map(|endpoint: &Arc<Endpoint>| seed_of(endpoint.address)).collect();
+        let mut backend = Backend {
             id: self.ir.id.clone(),
             protocol: self.ir.protocol,
             policies: self.ir.policies.clone(),
             tls: self.named(policies).find_map(ir::Policy::backend_tls).cloned(),
-            ready: of(ir::EndpointState::Ready),
-            draining: of(ir::EndpointState::Draining),
+            policy,
+            traffic: self.named(policies).find_map(ir::Policy::backend_traffic).cloned(),
+            seeds,
+            kept: None,
+            ready,
+            draining,
+        };
+        if backend.policy.is_some() || backend.traffic.is_some() {
+            backend.kept = tags.of_backend(&backend);
         }
+        backend
     }
 }

@@ -3,6 +3,7 @@
 
 use super::State;
 use super::check::Refuse;
+use super::written::check_policy;
 use crate::ir::{Need, Policy, PolicyPlace, Transaction};
 use ahash::{AHashMap, AHashSet};
 
@@ -27,6 +28,11 @@ impl State {
                     }
                     Some(_) => {}
                 }
+            }
+        }
+        for policy in &transaction.upsert.policies {
+            if let Err(reason) = check_policy(policy) {
+                refuse("policy", policy.id(), reason);
             }
         }
         // What names it was looked at when it was of the other kind.

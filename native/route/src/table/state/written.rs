@@ -16,14 +16,65 @@ pub(super) fn check_rule(rule: &ir::HttpRule) -> Result<(), String> {
     for (index, backend) in rule.backends.iter().enumerate() {
         check_filters(&format!("backends[{index}]."), &backend.filters)?;
     }
+    if let Some(session) = &rule.session {
+        check_session(session).map_err(|(field, reason)| format!("session.{field}: {reason}"))?;
+    }
     let times = [
         ("timeouts.request_ms", rule.timeouts.request_ms),
         ("timeouts.backend_request_ms", rule.timeouts.backend_request_ms),
         ("retry.backoff_ms", rule.retry.as_ref().map_or(0, |retry| retry.backoff_ms)),
     ];
+    check_times(&times)
+}
+
+/// # Errors
+/// As [`check_rule`], of a policy.
+pub(super) fn check_policy(policy: &ir::Policy) -> Result<(), String> {
+    if let Some(traffic) = policy.backend_traffic() {
+        if let Some(session) = &traffic.session {
+            check_session(session).map_err(|(field, reason)| format!("session.{field}: {reason}"))?;
+        }
+        let budget = traffic.retry_budget.map_or((0, 0), |budget| (budget.interval_ms, budget.min_interval_ms));
+        check_times(&[("retry_budget.interval_ms", budget.0), ("retry_budget.min_interval_ms", budget.1)])?;
+    }
+    let Some(policy) = policy.backend() else {
+        return Ok(());
+    };
+    check_times(&[
+        ("slow_start_ms", policy.slow_start_ms),
+        ("timeouts.connect_ms", policy.timeouts.connect_ms),
+        ("timeouts.idle_ms", policy.timeouts.idle_ms),
+        ("timeouts.first_byte_ms", policy.timeouts.first_byte_ms),
+        ("passive.eject_for_ms", policy.passive.map_or(0, |passive| passive.eject_for_ms)),
+    ])
+}
+
+fn check_times(times: &[(&str, u64)]) -> Result<(), String> {
     match times.iter().find(|(_, time)| *time > MAX_MILLISECONDS) {
         Some((name, time)) => Err(format!("{name}: {time} is more than {MAX_MILLISECONDS}")),
         None => Ok(()),
+    }
+}
+
+/// A cookie is written with its name and path, a header with its name.
+fn check_session(session: &ir::Session) -> Result<(), Fault> {
+    if session.absolute_timeout_ms > MAX_MILLISECONDS {
+        return fault(
+            "absolute_timeout_ms",
+            format!("{} is more than {MAX_MILLISECONDS}", session.absolute_timeout_ms),
+        );
+    }
+    match &session.carrier {
+        ir::SessionCarrier::Header { name } => check_names("carrier.name", std::iter::once(name.as_str())),
+        ir::SessionCarrier::Cookie { name, path, .. } => {
+            check_names("carrier.name", std::iter::once(name.as_str()))?;
+            let is_plain = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';');
+            if is_plain && path.starts_with('/') {
+                Ok(())
+            } else {
+                fault("carrier.path", format!("{path:?} is no path"))
+            }
+        }
     }
 }
 

@@ -38,7 +38,14 @@ fn http2(outbound: &Outbound, body: Body, tunnels: bool, answer: Response<()>, c
         worker.upstreams.settle(handle).await.unwrap();
         let (mut source, mut told, progress) = (Source::new(body), Told::default(), Progress::default());
         let edits = &ResponseEdits::default();
-        let terms = Terms { outbound, edits, retry_codes: &[503], progress: &progress, max_head_bytes: MAX_HEAD };
+        let terms = Terms {
+            outbound,
+            edits,
+            retry_codes: &[503],
+            session: None,
+            progress: &progress,
+            max_head_bytes: MAX_HEAD,
+        };
         let result = over_http2(handle, terms, &mut source, &mut (), &mut told).await;
         let asked = if backend.is_finished() { Some(backend.await.unwrap()) } else { None };
         (asked, result.map(|(done, tunnel)| (done, tunnel.is_some())), told.0.join(", "))

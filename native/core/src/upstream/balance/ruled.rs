@@ -1,0 +1,153 @@
+//! Which endpoint takes the next request where a `BackendPolicy` says how.
+//!
+//! An endpoint that is avoided or ejected is passed over, unless so few are left that the policy has all of them used. In its
+//! slow start an endpoint gets a part of its share that grows with its age; keys know no slow start.
+
+use super::{DRAWS, Picked, SCAN};
+use crate::upstream::among::{Among, Ruled};
+use crate::upstream::health::Standing;
+use crate::upstream::{EndpointState, Upstreams};
+use route::ir::LoadBalancing;
+use route::rendezvous;
+use smallvec::SmallVec;
+use std::time::Duration;
+
+/// Endpoints of a key's own order that may be passed over; whoever comes after that many goes where there is least to do.
+const MAX_SKIPPED: usize = 8;
+
+/// The part of its share that an endpoint begins with.
+const LEAST_SHARE: f64 = 0.1;
+
+/// What an answer is thought to take of which nothing is known, while another one is under way: seconds.
+const UNKNOWN: f64 = 1.0;
+
+/// What endpoints are looked at with.
+#[derive(Clone, Copy)]
+struct Look<'a> {
+    ruled: Ruled<'a>,
+    tried: &'a [u64],
+    /// So few do well that all are used.
+    panics: bool,
+}
+
+impl Upstreams {
+    pub(super) fn pick_ruled<'t>(&self, among: Among<'t>, ruled: Ruled<'t>, tried: &[u64]) -> Option<Picked<'t>> {
+        let look = Look { ruled, tried, panics: self.panics(among, ruled) };
+        let chosen = match &ruled.policy.load_balancing {
+            LoadBalancing::LeastRequest => self.cheapest(among, look, busy),
+            LoadBalancing::PeakEwma => self.cheapest(among, look, slowness),
+            LoadBalancing::RoundRobin => self.in_turn(among, look, ruled.load.next_turn() as usize),
+            LoadBalancing::Random => {
+                let drawn = || self.random_below(among.endpoints.len());
+                (0..DRAWS)
+                    .find_map(|_| self.usable(among, look, drawn()))
+                    .or_else(|| self.in_turn(among, look, drawn()))
+            }
+            LoadBalancing::Hash { .. } => match ruled.key {
+                Some(key) => self.hashed(among, look, key),
+                None => self.cheapest(among, look, busy),
+            },
+        };
+        chosen.or_else(|| self.least(among.endpoints, tried))
+    }
+
+    /// Fewer than the policy says do well.
+    fn panics(&self, among: Among<'_>, ruled: Ruled<'_>) -> bool {
+        let percent = usize::from(ruled.policy.panic_percent);
+        if percent == 0 || self.ejected.get() == 0 {
+            return false;
+        }
+        let well = among.endpoints.iter().filter(|endpoint| !self.state(endpoint).health.is_ejected()).count();
+        well * 100 < percent * among.endpoints.len()
+    }
+
+    /// The endpoint in that place, if it may take the request now.
+    fn usable<'t>(&self, among: Among<'t>, look: Look<'_>, place: usize) -> Option<Picked<'t>> {
+        let found = self.standing_well(among, look, place)?;
+        self.is_its_turn(look, &found.1).then_some(found)
+    }
+
+    fn standing_well<'t>(&self, among: Among<'t>, look: Look<'_>, place: usize) -> Option<Picked<'t>> {
+        let endpoint = among.endpoints.get(place)?;
+        if look.tried.contains(&endpoint.uid) {
+            return None;
+        }
+        let state = self.state(endpoint);
+        (look.panics || state.health.standing() == Standing::Well).then_some((endpoint, state))
+    }
+
+    /// False: a slow start leaves this request to others.
+    fn is_its_turn(&self, look: Look<'_>, state: &EndpointState) -> bool {
+        let share = share(look, state);
+        share >= 1.0 || f64::from(self.next_random()) < share * f64::from(u32::MAX)
+    }
+
+    fn in_turn<'t>(&self, among: Among<'t>, look: Look<'_>, first: usize) -> Option<Picked<'t>> {
+        let count = among.endpoints.len();
+        (0..count).find_map(|step| self.usable(among, look, (first % count + step) % count))
+    }
+
+    fn hashed<'t>(&self, among: Among<'t>, look: Look<'_>, key: u64) -> Option<Picked<'t>> {
+        let mut skipped: SmallVec<[usize; MAX_SKIPPED]> = SmallVec::new();
+        while skipped.len() < MAX_SKIPPED {
+            let place = rendezvous::best(look.ruled.seeds, key, &skipped)?;
+            if let Some(found) = self.standing_well(among, look, place) {
+                return Some(found);
+            }
+            skipped.push(place);
+        }
+        None
+    }
+
+    /// Of few endpoints the cheapest, ties in turn; of many the cheaper one of two at random.
+    fn cheapest<'t>(
+        &self,
+        among: Among<'t>,
+        look: Look<'_>,
+        cost: impl Fn(&EndpointState) -> f64,
+    ) -> Option<Picked<'t>> {
+        let count = among.endpoints.len();
+        let of = |place: usize| {
+            let found = self.standing_well(among, look, place)?;
+            let cost = cost(&found.1) / share(look, &found.1);
+            Some((found, cost))
+        };
+        let cheapest = |places: &mut dyn Iterator<Item = usize>| {
+            places.filter_map(&of).reduce(|one, two| if two.1 < one.1 { two } else { one }).map(|(found, _)| found)
+        };
+        if count > SCAN && look.tried.is_empty() {
+            let drawn = || [(); 2].map(|()| self.random_below(count));
+            if let Some(found) = (0..DRAWS).find_map(|_| cheapest(&mut drawn().into_iter())) {
+                return Some(found);
+            }
+        }
+        let start = self.next_turn() as usize % count;
+        cheapest(&mut (0..count).map(|step| (start + step) % count))
+    }
+}
+
+/// The part of a whole share that an endpoint gets now.
+fn share(look: Look<'_>, state: &EndpointState) -> f64 {
+    let slow = look.ruled.policy.slow_start_ms;
+    if slow == 0 {
+        return 1.0;
+    }
+    (state.age().as_secs_f64() / Duration::from_millis(slow).as_secs_f64()).clamp(LEAST_SHARE, 1.0)
+}
+
+fn busy(state: &EndpointState) -> f64 {
+    f64::from(state.active() + 1)
+}
+
+/// How long the next request would take here.
+fn slowness(state: &EndpointState) -> f64 {
+    match state.answer_time.now() {
+        None if state.active() > 0 => UNKNOWN * busy(state),
+        // Who knows nothing yet is asked.
+        None => 0.0,
+        Some(seconds) => seconds * busy(state),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! A backend with a policy, and where its requests go.
+
+use crate::settings::Settings;
+use crate::upstream::{Active, Among, ConnectStage, Loads, Outcome, Upstreams};
+use route::ir::{BackendPolicy, BackendProtocol, EndpointState, KeyPart, LoadBalancing, PassiveHealth};
+use route::rendezvous::{hash, seed_of};
+use route::table::{Backend, Endpoint};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, advance};
+
+const REFUSED: Outcome = Outcome::NotConnected(ConnectStage::Tcp);
+const PASSIVE: PassiveHealth = PassiveHealth { consecutive_errors: 3, eject_for_ms: 10_000, max_ejected_percent: 100 };
+
+fn backend(count: u8, policy: BackendPolicy) -> Backend {
+    let endpoint = |uid: u8| {
+        let address = SocketAddr::from(([10, 0, 0, uid], 80));
+        Arc::new(Endpoint { id: uid.to_string(), address, uid: uid.into(), state: EndpointState::Ready })
+    };
+    let ready: Vec<_> = (0..count).map(endpoint).collect();
+    let mut backend = Backend {
+        id: "b".to_owned(),
+        protocol: BackendProtocol::Http,
+        policies: Vec::new(),
+        tls: None,
+        seeds: ready.iter().map(|endpoint| seed_of(endpoint.address)).collect(),
+        kept: None,
+        policy: Some(Arc::new(policy)),
+        traffic: None,
+        ready,
+        draining: Vec::new(),
+    };
+    backend.kept = Some(Loads::default().of(&backend));
+    backend
+}
+
+fn upstreams() -> Upstreams {
+    Upstreams::new(&Settings::default(), Arc::default())
+}
+
+fn balanced(load_balancing: LoadBalancing) -> BackendPolicy {
+    BackendPolicy { load_balancing, ..BackendPolicy::default() }
+}
+
+fn hashed() -> BackendPolicy {
+    balanced(LoadBalancing::Hash { key: vec![KeyPart::Client] })
+}
+
+/// How often each endpoint is picked; requests stay under way where they are `kept`.
+fn counts(
+    upstreams: &Upstreams,
+    among: Among<'_>,
+    requests: usize,
+    mut kept: Option<&mut Vec<Active>>,
+) -> BTreeMap<u64, usize> {
+    let mut counts = BTreeMap::new();
+    for _ in 0..requests {
+        let (endpoint, state) = upstreams.pick(among, &[]).unwrap();
+        *counts.entry(endpoint.uid).or_default() += 1;
+        if let Some(kept) = &mut kept {
+            kept.push(state.begin());
+        }
+    }
+    counts
+}
+
+fn fail(upstreams: &Upstreams, backend: &Backend, uid: usize, outcome: Outcome, times: usize) {
+    let state = upstreams.state(&backend.ready[uid]);
+    (0..times).for_each(|_| upstreams.report(Among::of(backend), &state, outcome, Instant::now()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn shares_are_as_each_way_has_them() {
+    for count in [2, 3, 10, 100] {
+        let each = 100;
+        let requests = usize::from(count) * each;
+        for (way, least, most) in [
+            (LoadBalancing::RoundRobin, each, each),
+            (LoadBalancing::Random, 50, 160),
+            (LoadBalancing::LeastRequest, 85, 110),
+            (LoadBalancing::PeakEwma, 50, 160),
+        ] {
+            let (upstreams, backend) = (upstreams(), backend(count, balanced(way.clone())));
+            // As if all answered alike.
+            for endpoint in &backend.ready {
+                upstreams.state(endpoint).answered_in(Duration::from_millis(5));
+            }
+            let mut kept = Vec::new();
+            let counts = counts(&upstreams, Among::of(&backend), requests, Some(&mut kept));
+            assert_eq!(counts.len(), usize::from(count), "{way:?}");
+            assert!(counts.values().all(|share| (least..=most).contains(share)), "{way:?} of {count}: {counts:?}");
+        }
+    }
+}
+
+/// Turns are common to all workers.
+#[tokio::test(start_paused = true)]
+async fn workers_take_turns_together() {
+    let backend = backend(4, balanced(LoadBalancing::RoundRobin));
+    let workers = [upstreams(), upstreams()];
+    let pick = |turn: usize| workers[turn % 2].pick(Among::of(&backend), &[]).map(|(endpoint, _)| endpoint.uid);
+    let picked: Vec<_> = (0..8).filter_map(pick).collect();
+    assert_eq!(picked, [0, 1, 2, 3, 0, 1, 2, 3]);
+}
+
+/// A key has its endpoint; while that one is out, the next of its own order; and it goes back to it.
+#[tokio::test(start_paused = true)]
+async fn keys_stay_where_they_are() {
+    let (upstreams, all) = (upstreams(), backend(10, hashed()));
+    let at = |key: u64| upstreams.pick(Among::of(&all).with_key(Some(hash(0, &key.to_le_bytes()))), &[]).unwrap().0.uid;
+    let before: Vec<u64> = (0..500).map(at).collect();
+    fail(&upstreams, &all, 3, REFUSED, 5);
+    let during: Vec<u64> = (0..500).map(at).collect();
+    assert!(before.contains(&3) && !during.contains(&3));
+    assert!(before.iter().zip(&during).all(|(before, during)| before == during || *before == 3));
+    upstreams.report(Among::of(&all), &upstreams.state(&all.ready[3]), Outcome::Answered(200), Instant::now());
+    assert_eq!((0..500).map(at).collect::<Vec<_>>(), before);
+    // A try after another goes on in the order of the key; a request without a key to anybody.
+    let key = Among::of(&all).with_key(Some(hash(0, &7_u64.to_le_bytes())));
+    let mut tried = Vec::new();
+    while let Some((endpoint, _)) = upstreams.pick(key, &tried) {
+        tried.push(endpoint.uid);
+    }
+    assert_eq!(tried.len(), 10);
+    assert_eq!(counts(&upstreams, Among::of(&all), 100, None).len(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_start_gives_a_growing_share() {
+    let slow = |way| BackendPolicy { slow_start_ms: 10_000, ..balanced(way) };
+    for way in [LoadBalancing::RoundRobin, LoadBalancing::Random, LoadBalancing::LeastRequest] {
+        let (upstreams, all) = (upstreams(), backend(4, slow(way.clone())));
+        for endpoint in &all.ready[1..] {
+            upstreams.state(endpoint);
+        }
+        advance(Duration::from_secs(20)).await;
+        let share = |upstreams: &Upstreams| {
+            let mut kept = Vec::new();
+            counts(upstreams, Among::of(&all), 1000, Some(&mut kept)).get(&0).copied().unwrap_or(0)
+        };
+        let first = share(&upstreams);
+        advance(Duration::from_secs(5)).await;
+        let half = share(&upstreams);
+        advance(Duration::from_secs(5)).await;
+        let whole = share(&upstreams);
+        assert!((5..=60).contains(&first), "{way:?} {first}");
+        assert!((90..=200).contains(&half), "{way:?} {half}");
+        assert!((200..=300).contains(&whole), "{way:?} {whole}");
+    }
+}
+
+/// The one that answers slowly is left alone, but not forgotten.
+#[tokio::test(start_paused = true)]
+async fn slow_answers_are_avoided() {
+    let (upstreams, all) = (upstreams(), backend(2, balanced(LoadBalancing::PeakEwma)));
+    for (uid, milliseconds) in [(0, 200), (1, 2)] {
+        upstreams.state(&all.ready[uid]).answered_in(Duration::from_millis(milliseconds));
+    }
+    assert_eq!(counts(&upstreams, Among::of(&all), 100, None), [(1, 100)].into());
+    let mut kept = Vec::new();
+    let under_load = counts(&upstreams, Among::of(&all), 202, Some(&mut kept));
+    assert!((1..=3).contains(&under_load[&0]), "{under_load:?}");
+    // One that fails at once is not the fastest.
+    upstreams.report(Among::of(&all), &upstreams.state(&all.ready[1]), Outcome::Reset, Instant::now());
+    assert_eq!(counts(&upstreams, Among::of(&all), 100, None).get(&0), Some(&100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_count_where_a_policy_says_so() {
+    for (outcome, ejects) in [
+        (Outcome::Answered(500), true),
+        (Outcome::Answered(499), false),
+        (Outcome::Reset, true),
+        (Outcome::Broken, true),
+        (Outcome::Expired, true),
+        (Outcome::ClientLeft, false),
+        (REFUSED, true),
+    ] {
+        for passive in [Some(PASSIVE), None] {
+            let (upstreams, all) = (upstreams(), backend(3, BackendPolicy { passive, ..BackendPolicy::default() }));
+            fail(&upstreams, &all, 0, outcome, 2);
+            // A connection makes up for nothing that answers did.
+            upstreams.state(&all.ready[0]).is_there();
+            fail(&upstreams, &all, 0, outcome, 1);
+            let counts_now = ejects && passive.is_some() && outcome != REFUSED;
+            assert_eq!(upstreams.state(&all.ready[0]).health.is_ejected(), counts_now, "{outcome:?} {passive:?}");
+            fail(&upstreams, &all, 0, outcome, 2);
+            let connection = outcome == REFUSED && passive.is_some();
+            assert_eq!(upstreams.state(&all.ready[0]).health.is_ejected(), counts_now || connection, "{outcome:?}");
+        }
+    }
+}
+
+/// Ejected for as long as the policy says, tried by one, twice as long when that fails, back when it answers.
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_answers_with_errors_comes_back() {
+    let (upstreams, all) =
+        (upstreams(), backend(2, BackendPolicy { passive: Some(PASSIVE), ..BackendPolicy::default() }));
+    let picked = || counts(&upstreams, Among::of(&all), 20, None).contains_key(&0);
+    fail(&upstreams, &all, 0, Outcome::Answered(503), 3);
+    assert!(!picked());
+    for pause in [10, 20] {
+        advance(Duration::from_millis(pause * 1000 - 1)).await;
+        assert!(!picked());
+        advance(Duration::from_millis(1)).await;
+        assert!(picked(), "one tries it");
+        assert!(!picked());
+        upstreams.state(&all.ready[0]).is_there();
+        fail(&upstreams, &all, 0, Outcome::Answered(500), 1);
+    }
+    advance(Duration::from_secs(40)).await;
+    assert!(picked());
+    upstreams.report(Among::of(&all), &upstreams.state(&all.ready[0]), Outcome::Answered(200), Instant::now());
+    assert!(picked() && !upstreams.state(&all.ready[0]).health.is_ejected());
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_too_few_do_well_all_are_used() {
+    for (panic_percent, failing, expected) in [(50, 2, 2), (50, 3, 4), (0, 3, 1), (100, 1, 4)] {
+        let policy = BackendPolicy { passive: Some(PASSIVE), panic_percent, ..balanced(LoadBalancing::RoundRobin) };
+        let (upstreams, all) = (upstreams(), backend(4, policy));
+        for uid in 0..failing {
+            fail(&upstreams, &all, uid, Outcome::Answered(500), 3);
+        }
+        assert_eq!(counts(&upstreams, Among::of(&all), 40, None).len(), expected, "{panic_percent} {failing}");
+    }
+}

@@ -1,0 +1,26 @@
+//! What of a request belongs to session persistence (GEP-1619): what a client tells, and what is not forwarded.
+
+use crate::cookies;
+use crate::ir::{Session, SessionCarrier};
+use crate::policy::Removal;
+use codec::Field;
+
+/// What a client says its session is, which may be anything.
+pub fn sent<'f>(session: &'f Session, fields: &'f [Field<'f>]) -> impl Iterator<Item = &'f [u8]> {
+    let (cookie, header) = match &session.carrier {
+        SessionCarrier::Cookie { name, .. } => (Some(name.as_bytes()), None),
+        SessionCarrier::Header { name } => (None, Some(name.as_bytes())),
+    };
+    let named = fields.iter().filter(move |field| header.is_some_and(|name| field.name.eq_ignore_ascii_case(name)));
+    let of_cookie = cookie.into_iter().flat_map(|name| cookies::values(fields, name));
+    of_cookie.chain(named.map(|field| field.value))
+}
+
+/// What its backend does not get of a request; `None`: the client says nothing of a session.
+pub fn removal(session: &Session, fields: &[Field<'_>]) -> Option<Removal> {
+    sent(session, fields).next()?;
+    Some(match &session.carrier {
+        SessionCarrier::Cookie { name, .. } => Removal::Cookie(name.clone()),
+        SessionCarrier::Header { name } => Removal::Field(name.clone().into()),
+    })
+}

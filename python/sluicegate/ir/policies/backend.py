@@ -1,0 +1,137 @@
+"""How the endpoints of a backend are used."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, ClassVar, TypeAlias
+
+from msgspec import Meta
+
+from ..base import Base, Unsigned32, Unsigned64
+from .base import PolicyBase
+
+Percent: TypeAlias = Annotated[int, Meta(ge=0, le=100)]
+
+
+class ClientKey(Base, frozen=True, kw_only=True, tag_field="type", tag="client"):
+    """The client's address."""
+
+
+class HostKey(Base, frozen=True, kw_only=True, tag_field="type", tag="host"):
+    """The host that was asked for, lower case, without port."""
+
+
+class HeaderKey(Base, frozen=True, kw_only=True, tag_field="type", tag="header"):
+    """All values of a field; `name`: lower case."""
+
+    name: str
+
+
+class CookieKey(Base, frozen=True, kw_only=True, tag_field="type", tag="cookie"):
+    """The first cookie of that name."""
+
+    name: str
+
+
+class QueryKey(Base, frozen=True, kw_only=True, tag_field="type", tag="query"):
+    """The first query parameter of that name, decoded."""
+
+    name: str
+
+
+KeyPart: TypeAlias = ClientKey | HostKey | HeaderKey | CookieKey | QueryKey
+
+
+class LeastRequest(Base, frozen=True, kw_only=True, tag_field="type", tag="LeastRequest"):
+    """Fewest requests under way, ties in turn."""
+
+
+class RoundRobin(Base, frozen=True, kw_only=True, tag_field="type", tag="RoundRobin"):
+    """In turn."""
+
+
+class Random(Base, frozen=True, kw_only=True, tag_field="type", tag="Random"):
+    """Any."""
+
+
+class Hash(Base, frozen=True, kw_only=True, tag_field="type", tag="Hash"):
+    """The same one for the same key; a request without any part of it goes by LeastRequest."""
+
+    key: tuple[KeyPart, ...]
+
+
+class PeakEwma(Base, frozen=True, kw_only=True, tag_field="type", tag="PeakEwma"):
+    """Of two at random the one that would answer sooner."""
+
+
+LoadBalancing: TypeAlias = LeastRequest | RoundRobin | Random | Hash | PeakEwma
+
+
+class BackendLimits(Base, frozen=True, kw_only=True):
+    """Of one process, all of its workers together; None: any number.
+
+    Attributes:
+        connections: that are open.
+        requests: that are under way.
+        pending: that wait for one of the former.
+    """
+
+    connections: Unsigned32 | None = None
+    requests: Unsigned32 | None = None
+    pending: Unsigned32 | None = None
+
+
+class BackendTimeouts(Base, frozen=True, kw_only=True):
+    """Milliseconds; 0: what the settings of the engine say, of the first byte no limit."""
+
+    connect_ms: Unsigned64 = 0
+    idle_ms: Unsigned64 = 0
+    first_byte_ms: Unsigned64 = 0
+
+
+class PassiveHealth(Base, frozen=True, kw_only=True):
+    """Endpoints are judged by what comes of requests.
+
+    Attributes:
+        consecutive_errors: answers of 5xx, broken connections and time limits in a row that have an endpoint ejected.
+        eject_for_ms: the first time; each further time in a row takes twice as long.
+        max_ejected_percent: of a backend's endpoints, at once.
+    """
+
+    consecutive_errors: Unsigned32
+    eject_for_ms: Unsigned64
+    max_ejected_percent: Percent
+
+
+class ProxyProtocol(enum.Enum):
+    """What a connection begins with, so that the backend learns of its client."""
+
+    V1 = "v1"
+    V2 = "v2"
+
+
+class BackendPolicy(PolicyBase, frozen=True, kw_only=True, tag="backend_policy"):
+    """How the endpoints of a backend are used: a BackendPolicy. Backends name it.
+
+    Attributes:
+        load_balancing: how one of several endpoints is chosen.
+        slow_start_ms: how long an endpoint that is new, or has come back, gets only a part of its share; 0: not at all.
+        limits, timeouts: of the backend.
+        retry_methods: that are not idempotent, and are sent again all the same where a rule's retry says so.
+        passive: judges endpoints by what they answer; None: by failed connections only.
+        panic_percent: where fewer of the endpoints do well all of them are used; 0: never.
+        proxy_protocol: connections begin with it.
+        invalid: the policy cannot be honoured: 500.
+    """
+
+    acts_on: ClassVar[frozenset[str]] = frozenset({"backend"})
+
+    load_balancing: LoadBalancing = LeastRequest()
+    slow_start_ms: Unsigned64 = 0
+    limits: BackendLimits = BackendLimits()
+    timeouts: BackendTimeouts = BackendTimeouts()
+    retry_methods: tuple[str, ...] = ()
+    passive: PassiveHealth | None = None
+    panic_percent: Percent = 0
+    proxy_protocol: ProxyProtocol | None = None
+    invalid: bool = False
