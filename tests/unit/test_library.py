@@ -51,7 +51,14 @@ def test_every_type_in_a_signature_is_importable(name: str) -> None:
     """From `sluicegate`, from Python's library, or built in."""
     for place, written in annotations_of(name).items():
         for word in re.findall(r"[A-Za-z_][\w.]*", re.sub(r"'[^']*'", "", written)):
-            known = word in sluicegate.__all__ or word in {"Literal", "Mapping", "Sequence", "os.PathLike", "None"}
+            known = word in sluicegate.__all__ or word in {
+                "Any",
+                "Literal",
+                "Mapping",
+                "Sequence",
+                "os.PathLike",
+                "None",
+            }
             assert known or word in {"str", "int", "bool", "float", "tuple", "dict", "list"}, (name, place, word)
 
 

@@ -13,7 +13,7 @@ from sluicegate.processes.settings import MAX_PORT_OFFSET
 from .arguments import MAX_ENTROPY, one_of, path_names, question, text, whole_number
 from .decision import Answer, Decision, Forwarded, Outcome, PolicyVerdict, Reason, WeightedBackend
 from .offline import Offline, load_offline
-from .request import Connection, Headers, Identity, Request, RequestError, from_client, parse_request
+from .request import Connection, Headers, Identity, Proof, Request, RequestError, from_client, parse_request
 from .table import Table
 
 #: What `import sluicegate` offers; docs/library.md describes it.
@@ -29,6 +29,7 @@ __all__ = [
     "Outcome",
     "PathNormalization",
     "PolicyVerdict",
+    "Proof",
     "Reason",
     "Request",
     "RequestError",
