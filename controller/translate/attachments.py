@@ -6,7 +6,6 @@ Gateway, as an `ir.Attachment`; routes with the same listeners share it, since i
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 
 from sluicegate import ir
@@ -40,7 +39,9 @@ def attachments_of(
             named += names
             continue
         names.sort()
-        digest = hashlib.blake2b("\n".join(names).encode(), digest_size=DIGEST).hexdigest()
+        from hashlib import blake2b  # it loads OpenSSL, which `serve` does without
+
+        digest = blake2b("\n".join(names).encode(), digest_size=DIGEST).hexdigest()
         owner = f"{gateway.namespace}/{gateway.name}"
         attachments.append(ir.Attachment(id=f"{owner}/{digest}", gateway=owner, listeners=tuple(names)))
     return tuple(sorted(named)), tuple(sorted(attachments, key=lambda item: item.id))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from sluicegate import ir
 
 from ..api.route import SessionPersistence
@@ -61,4 +59,6 @@ def _cookie(said: SessionPersistence, owner: str, field: str, timeout: int) -> i
 
 
 def _digest(owner: str) -> str:
-    return hashlib.sha256(owner.encode()).hexdigest()[:_DIGITS]
+    from hashlib import sha256  # it loads OpenSSL, which `serve` does without
+
+    return sha256(owner.encode()).hexdigest()[:_DIGITS]

@@ -243,7 +243,8 @@ def test_json(folder: Path, explain: Explain) -> None:
     status, text = explain(folder, "--request", "tls://www.shop.test:443", "--output", "json")
     document = json.loads(text)
     assert status == 0
-    assert document["request"] == {"kind": "connection", "protocol": "tls", "port": 443, "server_name": "www.shop.test"}
+    asked = {"kind": "connection", "protocol": "tls", "port": 443, "server_name": "www.shop.test", "client": None}
+    assert document["request"] == asked
     assert document["decision"]["route"] == "TLSRoute/default/exact"
     assert (document["winner"], document["hostname"], document["losers"][0]["match"]) == (None, "www.shop.test", None)
 
