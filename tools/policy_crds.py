@@ -260,7 +260,7 @@ def table(source: dict[str, Any]) -> str:
 
 def rows_of(path: str, schema: dict[str, Any]) -> Iterator[str]:
     """A row for a field, then one for each below it."""
-    values = " ".join(schema.get("enum", ())) or ("quantity" if "anyOf" in schema else schema.get("type", ""))
+    values = " ".join(map(str, schema.get("enum", ()))) or ("quantity" if "anyOf" in schema else schema.get("type", ""))
     if "default" in schema:
         values += f" [{schema['default']}]"
     yield f"| `{path}` | {values} | {schema.get('description', '').strip()} |"

@@ -54,6 +54,7 @@ from .policy import (
     PolicyTargetReference,
     ReferenceGrant,
 )
+from .rate_limit import RateLimitPolicy
 from .route import (
     BackendReference,
     CORSFilter,
@@ -138,6 +139,7 @@ __all__ = [
     "PolicySpec",
     "PolicyStanza",
     "PolicyTargetReference",
+    "RateLimitPolicy",
     "ReferenceGrant",
     "RequestHeaderFilter",
     "RequestMirrorFilter",

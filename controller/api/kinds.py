@@ -28,6 +28,7 @@ from .l4_route import TCPRoute, TLSRoute, UDPRoute
 from .meta import EXPERIMENTAL_GROUP, GATEWAY_GROUP, OWN_GROUP, Object
 from .parameters import GatewayParameters
 from .policy import BackendTLSPolicy, ReferenceGrant
+from .rate_limit import RateLimitPolicy
 from .route import HTTPRoute
 from .traffic_policy import XBackendTrafficPolicy
 
@@ -153,6 +154,7 @@ TABLE: tuple[Kind, ...] = (
         required=False,
     ),
     _policy(ClientPolicy, "clientpolicies", "how clients are spoken to, and what they may send"),
+    _policy(RateLimitPolicy, "ratelimitpolicies", "how much clients may ask for"),
     Kind(
         name="XBackendTrafficPolicy",
         group=EXPERIMENTAL_GROUP,

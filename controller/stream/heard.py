@@ -57,6 +57,10 @@ class Heard:
         """Forget all pods."""
         self._pods.clear()
 
+    def count(self, plane: PlaneKey) -> int:
+        """Number of pods of a plane that said something and are not forgotten."""
+        return len(self._pods.get(plane, ()))
+
     def is_whole(self, planes: Iterable[PlaneKey]) -> bool:
         """Whether a pod of each of these planes has said something."""
         return all(self._pods.get(plane) for plane in planes)

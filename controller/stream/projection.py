@@ -6,6 +6,7 @@
 
 Rules:
 - Keys of session tickets are those of its own Gateways.
+- How many pods a plane has is not said before it is known: else each would give a whole budget under a new leader.
 - A data plane never gets a certificate, a trust bundle or an endpoint that none of its listeners leads to.
 - What a backend leads to leads to no backend: uses are counted, and would keep a circle for ever.
 - A resource that cannot be given to a plane costs itself only: what the plane has of it stays, and `faults` says why.
@@ -40,6 +41,8 @@ Changed = Mapping[str, Set[str]]
 
 #: The section of the keys of session tickets, one resource for each Gateway.
 TICKETS = "session_tickets"
+#: The section of the number of pods, one resource for each plane.
+REPLICAS = "replicas"
 #: Those that the translator makes.
 KNOWN = tuple(section for section in SECTIONS if section in RESOURCE_KINDS)
 RULES = tuple(section for section in SECTIONS if section.endswith("_rules"))
@@ -84,6 +87,15 @@ class Plane:
     uses: dict[Node, int] = field(default_factory=dict)
     cost: int = 0
     ticketed: tuple[SharedKeys | None, frozenset[str]] = (None, frozenset())
+
+    def count_pods(self, key: PlaneKey, pods: int) -> Changed:
+        """Take over how many pods there are; returns what changed by that."""
+        name, table = "/".join(key), self.tables[REPLICAS]
+        item = _item(ir.Replicas(id=name, pods=pods))
+        if table.get(name) == item:
+            return {}
+        table[name] = item
+        return {REPLICAS: {name}}
 
     def size(self) -> int:
         """Number of resources."""

@@ -408,3 +408,13 @@ class StreamServer:
         if heard and self._heard.is_whole(self._projector.planes):
             self.settled.set()
         self._heard.publish(settled=self.settled.is_set())
+        if self.settled.is_set():
+            self._count_pods()
+
+    def _count_pods(self) -> None:
+        """Tell the pods of each plane how many they are; one that has just gone counts for a while."""
+        for key, plane in self._projector.planes.items():
+            changed = plane.count_pods(key, max(1, self._heard.count(key)))
+            for connection in self._connections.get(key, {}).values() if changed else ():
+                connection.session.touch(changed)
+                connection.wake.set()

@@ -19,7 +19,7 @@ from sluicegate.ir import Refusal
 
 from .. import caught
 from .messages import AnyMessage, Request, Resource, Response
-from .projection import Changed, Node, Plane
+from .projection import REPLICAS, Changed, Node, Plane
 from .protocol import (
     CHUNK,
     GENERATION,
@@ -171,6 +171,8 @@ class Session:
         content: dict[str, dict[str, str | None]] = {}
         responses: list[Response] = []
         for section in self.sections:
+            if section == REPLICAS and not plane.tables[section]:
+                continue  # it is not known yet: what the pod has stays
             names = self._pending.pop(section, set())
             difference = self._difference(plane, section, names)
             if difference:

@@ -50,6 +50,8 @@ CheckPattern = Callable[[str], PatternFacts]
 CheckSubstitution = Callable[[str, str], "str | None"]
 CheckCertificate = Callable[[bytes, bytes], CertificateFacts]
 CheckTrust = Callable[[bytes], "str | None"]
+#: Of an expression (CEL) and what it has to come to: `condition`, `number` or `key`.
+CheckExpression = Callable[[str, str], "str | None"]
 
 
 def accept_pattern(_pattern: str) -> PatternFacts:
@@ -59,6 +61,11 @@ def accept_pattern(_pattern: str) -> PatternFacts:
 
 def accept_substitution(_pattern: str, _replacement: str) -> str | None:
     """Accept every one: the engine looks at it again."""
+    return None
+
+
+def accept_expression(_text: str, _wanted: str) -> str | None:
+    """Accept every expression: the engine looks at it again."""
     return None
 
 
@@ -94,12 +101,14 @@ class Checks:
         substitution: why a pattern that is searched for, or what stands in its place, cannot be used, or None.
         certificate: facts about a chain and its key, both PEM.
         trust: why a PEM bundle of CA certificates cannot be used, or None.
+        expression: why an expression cannot be used, or None.
     """
 
     pattern: CheckPattern = accept_pattern
     substitution: CheckSubstitution = accept_substitution
     certificate: CheckCertificate = certificate_shape
     trust: CheckTrust = trust_shape
+    expression: CheckExpression = accept_expression
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,3 +125,15 @@ def header_value_error(value: str) -> str | None:
 def is_origin(value: str) -> bool:
     """Whether a CORS origin is `*` or `scheme://host[:port]` with `*` allowed in the host (`CORSOrigin`)."""
     return value == "*" or _ORIGIN_VALUE.fullmatch(value) is not None
+
+
+def normal_network(value: str) -> str | None:
+    """A network (`10.0.0.0/8`) or one address in its usual form; None where it is neither."""
+    address, slash, prefix = value.partition("/")
+    normal = normal_address(address)
+    if normal is None or not slash:
+        return normal
+    longest = 32 if "." in normal and ":" not in normal else 128
+    if not (prefix.isascii() and prefix.isdecimal() and len(prefix) <= 3) or int(prefix) > longest:
+        return None
+    return f"{normal}/{int(prefix)}"

@@ -13,7 +13,13 @@ MAX_REMEMBERED = 4_096
 
 def native_checks() -> Checks:
     """Checks by the native library: what passes them, the engine takes."""
-    return Checks(pattern=_pattern, substitution=_substitution, certificate=_certificate, trust=_trust)
+    return Checks(
+        pattern=_pattern,
+        substitution=_substitution,
+        certificate=_certificate,
+        trust=_trust,
+        expression=engine.check_expression,
+    )
 
 
 @functools.lru_cache(maxsize=MAX_REMEMBERED)

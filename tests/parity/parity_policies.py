@@ -16,6 +16,7 @@ from sluicegate.reference import Request
 BACKEND = "n/one:80"
 LISTENERS = ("Gateway/n/g/http", "Gateway/n/g/other")
 OBJECTS = ("a", "b", "c")
+LIMIT = ir.RateLimit(name="limit", requests=1, per_milliseconds=1_000, burst=1, when="request.method == 'GET'")
 
 _SERVICES = st.builds(
     ir.ExternalService,
@@ -29,6 +30,7 @@ _SERVICES = st.builds(
 STANZAS: tuple[Callable[[dict[str, Any]], st.SearchStrategy[ir.StanzaBase]], ...] = (
     lambda head: st.builds(ir.ClientAddress, **head, trusted_proxies=st.sampled_from(((), ("10.0.0.0/8",)))),
     lambda head: st.builds(ir.ClientBody, **head, max_bytes=st.sampled_from((0, 4, 5, 100))),
+    lambda head: st.builds(ir.RateLimits, **head, limits=st.sampled_from(((), (LIMIT,)))),
     lambda head: st.builds(ir.ExternalAuth, **head, service=_SERVICES),
 )
 #: Fields of requests.
@@ -61,7 +63,7 @@ def _stanzas(draw: st.DrawFn) -> list[ir.StanzaBase]:
 
 
 #: The kinds of `STANZAS`, in their order.
-KINDS: tuple[type[ir.StanzaBase], ...] = (ir.ClientAddress, ir.ClientBody, ir.ExternalAuth)
+KINDS: tuple[type[ir.StanzaBase], ...] = (ir.ClientAddress, ir.ClientBody, ir.RateLimits, ir.ExternalAuth)
 
 
 def _named(draw: st.DrawFn, stanzas: list[ir.StanzaBase], *, many: bool) -> tuple[str, ...]:

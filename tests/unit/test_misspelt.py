@@ -139,6 +139,22 @@ spec:
     hash: {key: [client]}
   limits: {requests: 10}
 """,
+    "RateLimitPolicy": """
+apiVersion: sluicegate.dev/v1alpha1
+kind: RateLimitPolicy
+metadata: {name: a}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: a}]
+  local:
+    limits:
+    - name: each
+      key: [client]
+      requests: 10
+      per: 1m
+      mode: Shadow
+    exempt:
+      clients: [10.0.0.0/8]
+""",
     "RequestHeaderFilter": """
 apiVersion: sluicegate.dev/v1alpha1
 kind: RequestHeaderFilter
@@ -233,6 +249,15 @@ REFUSED = [
     ("BackendPolicy", "type: Hash", "tpye: Hash", "spec.loadBalancing"),
     ("BackendPolicy", "type: Hash", "type: Hashed", "spec.loadBalancing.type"),
     ("BackendPolicy", "[client]", "[clinet]", "spec.loadBalancing.hash.key[0]"),
+    ("RateLimitPolicy", "local:", "locale:", "spec"),
+    ("RateLimitPolicy", "limits:", "limit:", "spec.local"),
+    ("RateLimitPolicy", "requests:", "request:", "spec.local.limits[0].requests"),
+    ("RateLimitPolicy", "per: 1m", "per: 1min", "spec.local.limits[0].per"),
+    ("RateLimitPolicy", "per: 1m", "per: 25h", "spec.local.limits[0].per"),
+    ("RateLimitPolicy", "[client]", "[clients]", "spec.local.limits[0].key[0]"),
+    ("RateLimitPolicy", "name: each", "name: Each", "spec.local.limits[0].name"),
+    ("RateLimitPolicy", "Shadow", "Shadowed", "spec.local.limits[0].mode"),
+    ("RateLimitPolicy", "10.0.0.0/8", "everybody", "spec.local.exempt.clients[0]"),
     ("RequestHeaderFilter", "set:", "sets:", "spec"),
     ("RequestHeaderFilter", "value: b", "valeu: b", "spec.set[0].value"),
     ("Service", "ports:", "prots:", "spec.ports"),

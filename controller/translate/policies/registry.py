@@ -17,6 +17,7 @@ from .backend_tls import judge_backend_tls
 from .backend_traffic import judge_backend_traffic
 from .client import judge_client
 from .judged import Judgement
+from .rate_limit import judge_rate_limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,14 @@ POLICIES: tuple[PolicyKind, ...] = (
         sections=ROUTED,
         judge=judge_client,
         stanzas=("clientAddress", "body"),
+        inherited=True,
+    ),
+    PolicyKind(
+        kind="RateLimitPolicy",
+        targets=ROUTED,
+        sections=ROUTED,
+        judge=judge_rate_limit,
+        stanzas=("local",),
         inherited=True,
     ),
 )

@@ -51,6 +51,7 @@ errors! {
     TargetTooLong = "target_too_long", 414, Downstream, "the request target is longer than the limit";
     ExpectationFailed = "expectation_failed", 417, Downstream, "only Expect: 100-continue is understood";
     Misdirected = "misdirected", 421, Downstream, "the TLS handshake was for another host than the request";
+    RateLimited = "rate_limited", 429, Downstream, "too many requests: a limit is reached";
     HeadersTooLarge = "headers_too_large", 431, Downstream, "the request head is larger than the limit";
     ClientGone = "client_gone", 499, Downstream, "the client went away before the response was complete";
     ResponseNotRead = "response_not_read", 499, Downstream, "the client did not take the response in time";

@@ -59,10 +59,7 @@ impl Engine {
 
     /// The metrics in the Prometheus text format.
     fn metrics(&self, py: Python<'_>) -> PyResult<String> {
-        py.detach(|| {
-            let Shared { registry, events, access_log, .. } = &*self.shared;
-            Ok(registry.render(events.dropped(), access_log.dropped()))
-        })
+        py.detach(|| Ok(self.shared.metrics()))
     }
 
     /// Say how the control side is: what it cannot use now, and how many exceptions it has caught so far.

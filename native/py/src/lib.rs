@@ -22,7 +22,7 @@ mod _native {
     #[pymodule_export]
     use crate::errors::Refused;
     #[pymodule_export]
-    use crate::table::{RouteTable, bench_parse_head, check_substitution};
+    use crate::table::{RouteTable, bench_parse_head, check_expression, check_substitution};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

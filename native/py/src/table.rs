@@ -5,6 +5,7 @@ use codec::{Field, MAX_FIELDS, Parsed, parse_request};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use route::expression::{Expression, Wanted};
 use route::ir::{self, Transaction, Transport};
 use route::resolve::{DecisionRequest, Question, Request, Workspace, decide, resolve};
 use route::table::{NoTags, State, Substitution, Table};
@@ -138,6 +139,18 @@ pub fn bench_parse_head(py: Python<'_>, head: &[u8], rounds: u32) -> PyResult<f6
         }
         Ok(nanoseconds_each(started, rounds, 1))
     })
+}
+
+/// What is wrong with an expression that has to come to a `condition`, a `number` or a `key`, or None.
+#[pyfunction]
+pub fn check_expression(py: Python<'_>, text: &str, wanted: &str) -> PyResult<Option<String>> {
+    let wanted = match wanted {
+        "condition" => Wanted::Condition,
+        "number" => Wanted::Number,
+        "key" => Wanted::Key,
+        other => return Err(PyValueError::new_err(format!("no expression comes to a {other}"))),
+    };
+    Ok(py.detach(|| Expression::compile(text, wanted).err().map(|error| error.to_string())))
 }
 
 /// What is wrong with a pattern that is searched for in a path, or with what stands in its place, or None.

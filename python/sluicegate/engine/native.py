@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from . import allocator  # noqa: F401 (before the library is loaded)  # isort: skip
-from sluicegate._native import IR_VERSION, Refused, RouteTable, check_substitution
+from sluicegate._native import IR_VERSION, Refused, RouteTable, check_expression, check_substitution
 from sluicegate._native import Engine as _Engine
 from sluicegate._native import check_certificate as _check_certificate
 from sluicegate._native import check_pattern as _check_pattern
@@ -30,6 +30,7 @@ __all__ = [
     "RouteTable",
     "TrustFacts",
     "check_certificate",
+    "check_expression",
     "check_pattern",
     "check_substitution",
     "check_trust",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Mapping
 
-from .base import Base, Port, Signed64
+from .base import Base, Port, Positive32, Signed64
 from .http import HttpRule, RequestHeaders
 from .l4 import L4Rule
 from .policies import Policy
@@ -24,6 +24,7 @@ __all__ = [
     "ListenerTls",
     "PolicySecret",
     "Removals",
+    "Replicas",
     "Resources",
     "Secrets",
     "SessionTickets",
@@ -161,6 +162,18 @@ class Trust(Base, frozen=True, kw_only=True):
     pem: str
 
 
+class Replicas(Base, frozen=True, kw_only=True):
+    """How many pods share budgets (`RateLimit.each_pod`), this one among them; without it it is alone.
+
+    Attributes:
+        id: `<namespace>/<name>` of the data plane.
+        pods: their number.
+    """
+
+    id: str
+    pods: Positive32
+
+
 class Certificate(Base, frozen=True, kw_only=True):
     """A certificate chain and its key, PEM; `id`: `<namespace>/<secret>`."""
 
@@ -228,6 +241,7 @@ class Resources(Base, frozen=True, kw_only=True):
     endpoints: tuple[Endpoint, ...] = ()
     policies: tuple[Policy, ...] = ()
     trust: tuple[Trust, ...] = ()
+    replicas: tuple[Replicas, ...] = ()
 
 
 class Secrets(Base, frozen=True, kw_only=True):
@@ -249,6 +263,7 @@ class Removals(Base, frozen=True, kw_only=True):
     endpoints: tuple[str, ...] = ()
     policies: tuple[str, ...] = ()
     trust: tuple[str, ...] = ()
+    replicas: tuple[str, ...] = ()
     certificates: tuple[str, ...] = ()
     session_tickets: tuple[str, ...] = ()
     policy_secrets: tuple[str, ...] = ()

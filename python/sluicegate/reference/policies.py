@@ -124,5 +124,6 @@ def _asked(_policy: ir.StanzaBase, _facts: Facts, _passage: Passage) -> Verdict:
 _JUDGES: dict[type[ir.StanzaBase], Callable[[Any, Facts, Passage], Verdict]] = {
     ir.ClientAddress: _address,
     ir.ClientBody: _body,
+    ir.RateLimits: _asked,
     ir.ExternalAuth: _asked,
 }

@@ -59,6 +59,8 @@ impl End {
         }
         Some(match self.reset.and_then(status_of_reset) {
             Some(status) => status,
+            // Clients wait, as they do not for a backend that is away.
+            None if self.code == ErrorCode::RateLimited => RESOURCE_EXHAUSTED,
             None => status_of(self.code.status()),
         })
     }
@@ -160,6 +162,7 @@ mod tests {
             (ErrorCode::UpstreamReset, None, 14),
             (ErrorCode::BadRequest, None, 13),
             (ErrorCode::HeadersTooLarge, None, 8),
+            (ErrorCode::RateLimited, None, 8),
             (ErrorCode::MethodNotAllowed, None, 2),
             (ErrorCode::UpstreamReset, Some(Reason::CANCEL), 1),
             (ErrorCode::UpstreamReset, Some(Reason::ENHANCE_YOUR_CALM), 8),

@@ -31,6 +31,7 @@ reasons! {
     NoCertificate = "no_certificate", "the listener has no certificate that can be served";
     NoRoute = "no_route", "no route is attached that takes the connection";
     PolicyInvalid = "policy_invalid", "a policy that holds for the connection cannot be honoured";
+    RateLimited = "rate_limited", "a limit is reached";
     NoBackend = "no_backend", "the rule has no backend with a weight";
     BackendInvalid = "backend_invalid", "the backend does not exist, or a policy of it cannot be honoured";
     NoEndpoint = "no_endpoint", "the backend has no ready endpoint";

@@ -6,6 +6,7 @@ use crate::observe::l4::L4Reason;
 use codec::Field;
 use route::policy::{BodyLimit, ConnectionFacts, Facts, Networks, OwnedFields, Passage};
 use route::table::{EditedFields, Joined, Table};
+use std::num::NonZeroU32;
 
 /// The steps of a request.
 #[derive(Debug, Default)]
@@ -37,8 +38,8 @@ impl Chain {
 
     /// Of policies that hold together, and of what holds for every request.
     fn of(joined: &Joined, everywhere: Option<BodyLimit>) -> Self {
-        let judged = joined.policies.iter().map(Step::of);
-        let steps = everywhere.map(Step::BodyLimit).into_iter().chain(judged).collect();
+        let own = joined.policies.iter().flat_map(Step::of);
+        let steps = everywhere.map(Step::BodyLimit).into_iter().chain(own).collect();
         Self { owned: OwnedFields::of(&joined.policies), invalid: joined.invalid, ..Self::new(steps) }
     }
 
@@ -98,6 +99,9 @@ pub fn prepare(table: &Table, before: &Table, everywhere: Option<BodyLimit>) {
     for (id, policy) in &*table.policies {
         let known = || before.policies.get(id).and_then(|policy| policy.kept.get());
         policy.kept.keep(|| Running::of(policy, known()));
+        if let Some(Running::RateLimits(limits)) = policy.kept.get() {
+            limits.share(table.pods.unwrap_or(NonZeroU32::MIN));
+        }
     }
     for listener in table.sockets().flat_map(|socket| socket.listeners()) {
         for joined in listener.joined() {

@@ -9,16 +9,19 @@ mod chain;
 pub mod external;
 #[cfg(test)]
 mod gate;
+mod rate_limit;
 mod running;
 
 pub use chain::{Admission, Chain, prepare};
 #[cfg(test)]
 pub use gate::Gate;
+pub use rate_limit::{RateLimits, render as render_limits};
 pub use running::Running;
 
 use crate::error::ErrorCode;
 use crate::observe::l4::L4Reason;
 use external::Ask;
+use rate_limit::Turn;
 use route::policy::{
     self, AnswerField, BodyLimit, Compiled, ConnectionFacts, Facts, Judge, Networks, Passage, Reason, Verdict,
 };
@@ -35,11 +38,13 @@ pub struct Denial {
     pub fields: Vec<AnswerField>,
     /// In place of the line that says the code.
     pub body: Option<Vec<u8>>,
+    /// For the operator: which part of which policy.
+    pub detail: Option<String>,
 }
 
 impl From<ErrorCode> for Denial {
     fn from(code: ErrorCode) -> Self {
-        Self { code, status: None, fields: Vec::new(), body: None }
+        Self { code, status: None, fields: Vec::new(), body: None, detail: None }
     }
 }
 
@@ -118,6 +123,8 @@ pub enum Phase {
 pub enum Step {
     /// Done at once, by what `decide` judges by.
     Judged(Arc<Compiled>),
+    /// Limits that have their turn then.
+    RateLimits(Arc<Compiled>, Turn),
     /// Of the settings.
     BodyLimit(BodyLimit),
     /// Asks a service.
@@ -132,16 +139,23 @@ impl Step {
         match self {
             Self::Judged(_) | Self::BodyLimit(_) => Phase::Body,
             Self::External(_) => Phase::External,
+            Self::RateLimits(_, Turn::BehindAuthentication) => Phase::IdentityLimits,
+            Self::RateLimits(..) => Phase::AddressLimits,
             #[cfg(test)]
             Self::Gate(_) => Phase::Body,
         }
     }
 
-    /// The step of a policy.
-    fn of(policy: &Arc<Compiled>) -> Self {
-        match policy.judge {
-            Judge::External(_) => Self::External(Arc::clone(policy)),
-            _ => Self::Judged(Arc::clone(policy)),
+    /// The steps of a policy.
+    fn of(policy: &Arc<Compiled>) -> Vec<Self> {
+        match &policy.judge {
+            Judge::External(_) => vec![Self::External(Arc::clone(policy))],
+            Judge::RateLimits(limits) => [Turn::BeforeAuthentication, Turn::BehindAuthentication]
+                .into_iter()
+                .filter(|turn| limits.iter().any(|limit| rate_limit::has_turn(limit, *turn)))
+                .map(|turn| Self::RateLimits(Arc::clone(policy), turn))
+                .collect(),
+            _ => vec![Self::Judged(Arc::clone(policy))],
         }
     }
 
@@ -152,6 +166,7 @@ impl Step {
                 Verdict::Pass | Verdict::Ask => Outcome::Pass,
                 Verdict::Deny(denial) => Outcome::deny(denial),
             },
+            Self::RateLimits(policy, turn) => rate_limit::run(policy, *turn, facts, passage),
             Self::BodyLimit(limit) if limit.admits(facts.body_length) => Outcome::Pass,
             Self::BodyLimit(_) => Outcome::deny(ErrorCode::BodyTooLarge),
             Self::External(policy) => match &policy.judge {
@@ -173,7 +188,8 @@ impl Step {
                 Verdict::Pass | Verdict::Ask => Ok(()),
                 Verdict::Deny(denial) => Err(reason_of(denial.reason)),
             },
-            Self::BodyLimit(_) | Self::External(_) => Ok(()),
+            Self::RateLimits(policy, Turn::BeforeAuthentication) => rate_limit::connection(policy, facts),
+            Self::BodyLimit(_) | Self::External(_) | Self::RateLimits(..) => Ok(()),
             #[cfg(test)]
             Self::Gate(_) => Ok(()),
         }
@@ -182,7 +198,7 @@ impl Step {
     fn trusted_proxies(&self) -> Option<&Networks> {
         match self {
             Self::Judged(policy) => policy.trusted_proxies(),
-            Self::BodyLimit(_) | Self::External(_) => None,
+            Self::BodyLimit(_) | Self::External(_) | Self::RateLimits(..) => None,
             #[cfg(test)]
             Self::Gate(_) => None,
         }
@@ -194,6 +210,7 @@ impl Step {
             Self::Judged(policy) => policy.body_limit(),
             Self::BodyLimit(limit) => Some(*limit),
             Self::External(_) => None,
+            Self::RateLimits(..) => None,
             #[cfg(test)]
             Self::Gate(_) => None,
         }

@@ -74,20 +74,20 @@ pub fn admit<'g>(
         Err(Failed { denial, edits }) => {
             // A client that wants a tunnel would take the 200 of gRPC's answers for one.
             let grpc = inbound.upgrade.is_none() && (record.is_of_grpc_rule() || grpc::is_grpc(&inbound.fields));
-            Plan::Answer(Answer::denial(denial, grpc), edits)
+            Plan::Answer(Answer::denial(*denial, grpc), edits)
         }
     }
 }
 
 /// Why a request is not forwarded, and what its rule, where it has one, does to such an answer.
 struct Failed<'g> {
-    denial: Denial,
+    denial: Box<Denial>,
     edits: ResponseEdits<'g>,
 }
 
 impl From<ErrorCode> for Failed<'_> {
     fn from(code: ErrorCode) -> Self {
-        Self { denial: code.into(), edits: ResponseEdits::default() }
+        Self { denial: Box::new(code.into()), edits: ResponseEdits::default() }
     }
 }
 
@@ -166,9 +166,12 @@ fn try_admit<'g>(
         };
         match admission {
             Admission::Admitted => {}
-            Admission::Denied(denial) => {
+            Admission::Denied(mut denial) => {
+                if let Some(detail) = denial.detail.take() {
+                    record.detail(|| detail);
+                }
                 let edits = ResponseEdits::of_rule(filters, cors_of(&routed)).appending(passage.respond);
-                return Err(Failed { denial, edits });
+                return Err(Failed { denial: Box::new(denial), edits });
             }
             Admission::Asked { answer, next } => {
                 let (head, limit) = (OwnedHead::of(inbound), rule.timeouts.request);
@@ -192,7 +195,7 @@ fn try_admit<'g>(
     };
     select(client, generation, inbound, &routed, &mut passed, buffer, record).map(Plan::Forward).map_err(|code| {
         let edits = ResponseEdits::of_rule(filters, cors_of(&routed)).appending(passed.passage.respond);
-        Failed { denial: code.into(), edits }
+        Failed { denial: Box::new(code.into()), edits }
     })
 }
 

@@ -164,11 +164,9 @@ async fn page(target: &[u8], peer: SocketAddr, shared: &Shared) -> Page {
     match path {
         "/healthz" => Page::text("200 OK", "ok\n"),
         "/readyz" => readiness(query, shared).await,
-        "/metrics" => Page {
-            status: "200 OK",
-            kind: "text/plain; version=0.0.4; charset=utf-8",
-            body: shared.registry.render(shared.events.dropped(), shared.access_log.dropped()),
-        },
+        "/metrics" => {
+            Page { status: "200 OK", kind: "text/plain; version=0.0.4; charset=utf-8", body: shared.metrics() }
+        }
         "/config" if !peer.ip().to_canonical().is_loopback() => Page::text(
             "403 Forbidden",
             "the configuration is shown to this machine only; in a cluster: kubectl port-forward\n",

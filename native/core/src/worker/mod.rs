@@ -12,7 +12,7 @@ use crate::io::Scratch;
 use crate::observe::access_log::AccessLog;
 use crate::observe::events::Events;
 use crate::observe::metrics::{Registry, WorkerMetrics};
-use crate::policy::Chain;
+use crate::policy::{self, Chain};
 use crate::settings::Settings;
 use crate::tls::server::ServerTls;
 use crate::upstream::tls::ClientTls;
@@ -76,6 +76,15 @@ impl Tags for Shared {
 
     fn of_backend(&self, backend: &Backend) -> Option<Tag> {
         Some(self.loads.of(backend))
+    }
+}
+
+impl Shared {
+    /// All figures, for Prometheus.
+    pub fn metrics(&self) -> String {
+        let mut text = self.registry.render(self.events.dropped(), self.access_log.dropped());
+        policy::render_limits(&self.generation.load().table, &mut text);
+        text
     }
 }
 

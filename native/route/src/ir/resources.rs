@@ -18,6 +18,7 @@ pub struct Resources {
     pub endpoints: Vec<Endpoint>,
     pub policies: Vec<Policy>,
     pub trust: Vec<Trust>,
+    pub replicas: Vec<Replicas>,
 }
 
 /// Key material. Never shown by `/config`, `translate` or any log.
@@ -41,6 +42,7 @@ pub struct Removals {
     pub endpoints: Vec<String>,
     pub policies: Vec<String>,
     pub trust: Vec<String>,
+    pub replicas: Vec<String>,
     pub certificates: Vec<String>,
     pub session_tickets: Vec<String>,
     pub policy_secrets: Vec<String>,
@@ -238,6 +240,15 @@ impl std::fmt::Debug for Certificate {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Certificate").field("id", &self.id).finish_non_exhaustive()
     }
+}
+
+/// How many pods share budgets, this one among them; without it it is alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replicas {
+    /// `<namespace>/<name>` of the data plane.
+    pub id: String,
+    pub pods: std::num::NonZeroU32,
 }
 
 /// What a policy knows and nobody else may: passwords, keys, tokens.

@@ -9,6 +9,7 @@ mod facts;
 mod kept;
 mod networks;
 mod owned;
+mod rate_limit;
 
 pub use body::BodyLimit;
 pub use credentials::Stripped;
@@ -16,6 +17,7 @@ pub use facts::{ConnectionFacts, Facts, Identity, Passage, Proof, Removal};
 pub use kept::Kept;
 pub use networks::Networks;
 pub use owned::{OwnedFields, same_field};
+pub use rate_limit::{RateLimit, inputs};
 
 use crate::ir::{self, ExternalService, PolicySecret};
 use serde::Serialize;
@@ -108,6 +110,8 @@ pub enum Judge {
     Body(BodyLimit),
     /// A service is asked.
     External(Arc<ExternalService>),
+    /// What was counted before says.
+    RateLimits(Vec<RateLimit>),
 }
 
 impl Compiled {
@@ -122,6 +126,10 @@ impl Compiled {
             }
             ir::Policy::ClientBody(body) => BodyLimit::new(body.max_bytes).map_or(Judge::Nothing, Judge::Body),
             ir::Policy::ExternalAuth(filter) => Judge::External(Arc::clone(&filter.service)),
+            ir::Policy::RateLimits(limits) => {
+                let limits: Result<Vec<_>, _> = limits.limits.iter().map(RateLimit::compile).collect();
+                limits.map_or(Judge::Invalid, Judge::RateLimits)
+            }
         };
         Self { ir, secrets, backends, judge, kept: Kept::default() }
     }
@@ -152,7 +160,7 @@ impl Compiled {
             Judge::Nothing | Judge::Address(_) => Verdict::Pass,
             Judge::Invalid => Verdict::Deny(Reason::PolicyInvalid.into()),
             Judge::Body(limit) => limit.judge(facts),
-            Judge::External(_) => Verdict::Ask,
+            Judge::External(_) | Judge::RateLimits(_) => Verdict::Ask,
         }
     }
 
@@ -161,6 +169,7 @@ impl Compiled {
         match &self.judge {
             Judge::Invalid => Verdict::Deny(Reason::PolicyInvalid.into()),
             Judge::Nothing | Judge::Address(_) | Judge::Body(_) | Judge::External(_) => Verdict::Pass,
+            Judge::RateLimits(_) => Verdict::Ask,
         }
     }
 }

@@ -42,6 +42,7 @@ use codec::Field;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 /// What the owner of a table wants back with each match, such as where its requests are counted. The table only keeps it.
@@ -157,6 +158,8 @@ pub struct Table {
     pub certificates: Arc<AHashMap<Arc<str>, Arc<ir::Certificate>>>,
     pub policies: Policies,
     pub trust: Arc<AHashMap<Arc<str>, Arc<ir::Trust>>>,
+    /// How many pods share budgets; `None`: this one is alone.
+    pub pods: Option<NonZeroU32>,
     /// By Gateway.
     pub session_tickets: Arc<AHashMap<Arc<str>, Arc<ir::SessionTickets>>>,
 }

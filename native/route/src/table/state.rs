@@ -24,6 +24,7 @@ use backends::BackendState;
 use check::Checked;
 use lists::Lists;
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -48,6 +49,7 @@ pub struct State {
     policy_secrets: AHashMap<Arc<str>, Arc<PolicySecret>>,
     lists: Lists,
     trust: Arc<AHashMap<Arc<str>, Arc<ir::Trust>>>,
+    replicas: AHashMap<String, NonZeroU32>,
     session_tickets: Arc<AHashMap<Arc<str>, Arc<ir::SessionTickets>>>,
     patterns: Patterns,
 }
@@ -69,8 +71,17 @@ impl State {
             *self = Self { backends, patterns: std::mem::take(&mut self.patterns), ..Self::default() };
         }
         self.remove(&transaction.remove, &transaction.upsert);
-        let ir::Resources { listeners, attachments, http_rules, l4_rules, backends, endpoints, policies, trust } =
-            transaction.upsert;
+        let ir::Resources {
+            listeners,
+            attachments,
+            http_rules,
+            l4_rules,
+            backends,
+            endpoints,
+            policies,
+            trust,
+            replicas,
+        } = transaction.upsert;
         for (listener, pre_routing) in listeners.into_iter().zip(pre_routing) {
             let id = Arc::from(listener.id.as_str());
             self.lists.touch_listener(&id);
@@ -94,6 +105,7 @@ impl State {
             let all = Arc::make_mut(&mut self.trust);
             all.extend(trust.into_iter().map(|trust| (Arc::from(trust.id.as_str()), Arc::new(trust))));
         }
+        self.replicas.extend(replicas.into_iter().map(|replicas| (replicas.id, replicas.pods)));
         if !transaction.secrets.certificates.is_empty() {
             let all = Arc::make_mut(&mut self.certificates);
             let certificates = transaction.secrets.certificates.into_iter();
@@ -148,6 +160,7 @@ impl State {
             let all = Arc::make_mut(&mut self.trust);
             remove.trust.iter().for_each(|id| drop(all.remove(id.as_str())));
         }
+        self.replicas.retain(|id, _| !remove.replicas.contains(id));
         if !remove.certificates.is_empty() {
             let all = Arc::make_mut(&mut self.certificates);
             remove.certificates.iter().for_each(|id| drop(all.remove(id.as_str())));
@@ -221,6 +234,7 @@ impl State {
             certificates: Arc::clone(&self.certificates),
             policies: Arc::clone(&self.policies),
             trust: Arc::clone(&self.trust),
+            pods: self.replicas.values().max().copied(),
             session_tickets: Arc::clone(&self.session_tickets),
         }
     }

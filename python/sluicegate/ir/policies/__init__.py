@@ -34,6 +34,18 @@ from .backend_traffic import BackendTraffic, RetryBudget
 from .base import Need, PolicyBase, StanzaBase
 from .client import ClientAddress, ClientBody
 from .external import ExternalAuth, ExternalProtocol, ExternalService
+from .rate_limit import (
+    CelLimitKey,
+    ClaimLimitKey,
+    ClientLimitKey,
+    HeaderLimitKey,
+    HostLimitKey,
+    RateLimit,
+    RateLimitKey,
+    RateLimits,
+    RateLimitScope,
+    UserLimitKey,
+)
 
 __all__ = [
     "RANKS",
@@ -42,16 +54,21 @@ __all__ = [
     "BackendTimeouts",
     "BackendTls",
     "BackendTraffic",
+    "CelLimitKey",
+    "ClaimLimitKey",
     "ClientAddress",
     "ClientBody",
     "ClientKey",
+    "ClientLimitKey",
     "CookieKey",
     "ExternalAuth",
     "ExternalProtocol",
     "ExternalService",
     "Hash",
     "HeaderKey",
+    "HeaderLimitKey",
     "HostKey",
+    "HostLimitKey",
     "HostnameSan",
     "KeyPart",
     "LeastRequest",
@@ -64,15 +81,20 @@ __all__ = [
     "ProxyProtocol",
     "QueryKey",
     "Random",
+    "RateLimit",
+    "RateLimitKey",
+    "RateLimitScope",
+    "RateLimits",
     "RetryBudget",
     "RoundRobin",
     "StanzaBase",
     "SubjectAltName",
     "UriSan",
+    "UserLimitKey",
 ]
 
 #: In the order in which they act, as `policies!` of `native/route/src/ir/policies/mod.rs` has them.
-Policy: TypeAlias = BackendTls | BackendPolicy | BackendTraffic | ClientAddress | ClientBody | ExternalAuth
+Policy: TypeAlias = BackendTls | BackendPolicy | BackendTraffic | ClientAddress | ClientBody | RateLimits | ExternalAuth
 
 #: Place of each kind among them.
 RANKS: dict[type, int] = {kind: rank for rank, kind in enumerate(get_args(Policy))}

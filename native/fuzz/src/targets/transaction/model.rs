@@ -1,8 +1,8 @@
 //! What the transactions so far said, kept as plainly as it can be: resources by their ids.
 
 use route::ir::{
-    Attachment, Backend, Certificate, Endpoint, HttpRule, L4Rule, Listener, Policy, PolicySecret, Removals, Resources,
-    Secrets, SessionTickets, Transaction, Trust, VERSION,
+    Attachment, Backend, Certificate, Endpoint, HttpRule, L4Rule, Listener, Policy, PolicySecret, Removals, Replicas,
+    Resources, Secrets, SessionTickets, Transaction, Trust, VERSION,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +20,7 @@ pub struct Model {
     endpoints: ById<Endpoint>,
     policies: ById<Policy>,
     trust: ById<Trust>,
+    replicas: ById<Replicas>,
     certificates: ById<Certificate>,
     session_tickets: ById<SessionTickets>,
     policy_secrets: ById<PolicySecret>,
@@ -41,6 +42,7 @@ impl Model {
             endpoints,
             policies,
             trust,
+            replicas,
             certificates,
             session_tickets,
             policy_secrets,
@@ -55,10 +57,11 @@ impl Model {
         remove(&mut self.trust, trust);
         remove(&mut self.certificates, certificates);
         remove(&mut self.session_tickets, session_tickets);
+        remove(&mut self.replicas, replicas);
         remove(&mut self.policy_secrets, policy_secrets);
         // A backend takes with it what belongs to it.
         self.endpoints.retain(|_, endpoint| !backends.contains(&endpoint.backend));
-        let Resources { listeners, attachments, http_rules, l4_rules, backends, endpoints, policies, trust } =
+        let Resources { listeners, attachments, http_rules, l4_rules, backends, endpoints, policies, trust, replicas } =
             transaction.upsert;
         put(&mut self.listeners, listeners, |it| &it.id);
         put(&mut self.attachments, attachments, |it| &it.id);
@@ -68,6 +71,7 @@ impl Model {
         put(&mut self.endpoints, endpoints, |it| &it.id);
         put(&mut self.policies, policies, Policy::id);
         put(&mut self.trust, trust, |it| &it.id);
+        put(&mut self.replicas, replicas, |it| &it.id);
         put(&mut self.certificates, transaction.secrets.certificates, |it| &it.id);
         put(&mut self.session_tickets, transaction.secrets.session_tickets, |it| &it.id);
         put(&mut self.policy_secrets, transaction.secrets.policy_secrets, |it| &it.id);
@@ -97,6 +101,7 @@ impl Model {
                 endpoints: self.endpoints.values().cloned().collect(),
                 policies: self.policies.values().cloned().collect(),
                 trust: self.trust.values().cloned().collect(),
+                replicas: self.replicas.values().cloned().collect(),
             },
             secrets: Secrets {
                 certificates: self.certificates.values().cloned().collect(),

@@ -10,11 +10,13 @@ mod backend;
 mod backend_tls;
 mod client;
 mod external;
+mod rate_limit;
 
 pub use backend::*;
 pub use backend_tls::*;
 pub use client::*;
 pub use external::*;
+pub use rate_limit::*;
 
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -111,6 +113,7 @@ policies! {
     BackendTraffic,
     ClientAddress,
     ClientBody,
+    RateLimits,
     ExternalAuth,
 }
 

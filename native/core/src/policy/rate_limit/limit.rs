@@ -1,0 +1,181 @@
+//! One limit with its budgets.
+
+use super::gcra::{Exceeded, Rate, SharedRate, Standing};
+use super::key::{Key, KeyHasher, KeySecret};
+use super::table::{self, Table};
+use super::{PLACES, Subject, Turn, told};
+use route::ir::{self, RateLimitKey, RateLimitScope};
+use route::policy::RateLimit;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A limit.
+#[derive(Debug)]
+pub struct Limit {
+    ir: ir::RateLimit,
+    rate: SharedRate,
+    /// In `RateLimit-Policy`.
+    described: String,
+    budgets: Arc<Budgets>,
+}
+
+/// What outlives a generation.
+#[derive(Debug)]
+struct Budgets {
+    buckets: Buckets,
+    /// What it refused, or would have in the mode Shadow.
+    refused: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Buckets {
+    Common(AtomicU64),
+    Keyed(KeySecret, Table),
+}
+
+/// Where the budget of one subject is.
+#[derive(Debug, Clone, Copy)]
+pub enum Budget<'l> {
+    Common(&'l AtomicU64),
+    Own(&'l Table, Key),
+}
+
+/// Whether a limit is asked then.
+pub fn has_turn(limit: &RateLimit, turn: Turn) -> bool {
+    match turn {
+        Turn::BeforeAuthentication => !limit.asks_identity(),
+        Turn::BehindAuthentication => limit.asks_identity(),
+        Turn::Connection => limit.holds_for_connections(),
+    }
+}
+
+impl Limit {
+    /// `known`: those of the policy as it was.
+    pub fn new(limit: &RateLimit, max_keys: NonZeroU32, known: &[Self]) -> Self {
+        let ir = limit.ir.clone();
+        let same = known.iter().find(|other| other.keeps_budgets_of(&ir));
+        let budgets = same.map_or_else(|| Arc::new(Budgets::new(&ir, max_keys)), |same| Arc::clone(&same.budgets));
+        Self { rate: SharedRate::new(rate(&ir, NonZeroU32::MIN)), described: told::described(&ir), ir, budgets }
+    }
+
+    /// So many pods share it from now on.
+    pub fn share(&self, pods: NonZeroU32) {
+        if !self.ir.each_pod {
+            self.rate.set(rate(&self.ir, pods));
+        }
+    }
+
+    /// A debt is a time, so it means the same where the budget is shared by other pods, or is no longer only a shadow.
+    fn keeps_budgets_of(&self, other: &ir::RateLimit) -> bool {
+        let ir::RateLimit { name, key, requests, per_milliseconds, burst, scope, .. } = &self.ir;
+        (name, key, scope) == (&other.name, &other.key, &other.scope)
+            && (requests, per_milliseconds, burst) == (&other.requests, &other.per_milliseconds, &other.burst)
+    }
+
+    pub fn name(&self) -> &str {
+        &self.ir.name
+    }
+
+    pub fn described(&self) -> &str {
+        &self.described
+    }
+
+    pub fn is_shadow(&self) -> bool {
+        self.ir.shadow
+    }
+
+    pub fn rate(&self) -> Rate {
+        self.rate.get()
+    }
+
+    pub fn count_refused(&self) {
+        self.budgets.refused.fetch_add(1, Relaxed);
+    }
+
+    pub fn refused(&self) -> u64 {
+        self.budgets.refused.load(Relaxed)
+    }
+
+    pub fn budget(&self, compiled: &RateLimit, subject: &Subject<'_>) -> Budget<'_> {
+        match &self.budgets.buckets {
+            Buckets::Common(figure) => Budget::Common(figure),
+            Buckets::Keyed(secret, table) => Budget::Own(table, self.key(compiled, secret.begin(), subject)),
+        }
+    }
+
+    fn key(&self, compiled: &RateLimit, mut key: KeyHasher, subject: &Subject<'_>) -> Key {
+        let inputs = &subject.inputs;
+        match self.ir.scope {
+            RateLimitScope::Target => {}
+            RateLimitScope::Route => key.part(subject.route.as_bytes()),
+            RateLimitScope::Rule => key.part(subject.rule.as_bytes()),
+        }
+        let mut expressions = compiled.expressions.iter();
+        for part in &self.ir.key {
+            match part {
+                RateLimitKey::Client => match inputs.address {
+                    Some(address) => key.address(address),
+                    None => key.absent(),
+                },
+                RateLimitKey::Host => text(&mut key, inputs.host),
+                RateLimitKey::Header { name } => {
+                    let named = |field: &&codec::Field<'_>| field.name.eq_ignore_ascii_case(name.as_bytes());
+                    inputs.fields.iter().filter(named).for_each(|field| key.part(field.value));
+                    key.absent();
+                }
+                RateLimitKey::User => text(&mut key, inputs.user),
+                RateLimitKey::Claim { name } => match inputs.claims.and_then(|claims| claims.get(name)) {
+                    Some(claim) => key.part(claim.to_string().as_bytes()),
+                    None => key.absent(),
+                },
+                RateLimitKey::Cel { .. } => {
+                    let mut bytes = Vec::new();
+                    match expressions.next().map(|expression| expression.key(inputs, &mut bytes)) {
+                        Some(Ok(())) => key.part(&bytes),
+                        Some(Err(_)) | None => key.absent(),
+                    }
+                }
+            }
+        }
+        key.finish()
+    }
+}
+
+/// A text that is empty where there is none.
+fn text(key: &mut KeyHasher, text: &str) {
+    if text.is_empty() { key.absent() } else { key.part(text.as_bytes()) }
+}
+
+fn rate(limit: &ir::RateLimit, pods: NonZeroU32) -> Rate {
+    let per = std::time::Duration::from_millis(limit.per_milliseconds.get());
+    Rate::new(limit.requests, per, limit.burst, pods)
+}
+
+impl Budget<'_> {
+    pub fn look(self, rate: Rate, now: u64, cost: u32) -> Result<Standing, Exceeded> {
+        match self {
+            Self::Common(figure) => rate.take(figure.load(Relaxed), now, cost).map(|after| rate.standing(after, now)),
+            Self::Own(table, key) => table.look(rate, key, now, cost),
+        }
+    }
+
+    pub fn take(self, rate: Rate, now: u64, cost: u32) -> Result<Standing, Exceeded> {
+        match self {
+            Self::Common(figure) => table::take(figure, rate, now, cost),
+            Self::Own(table, key) => table.take(rate, key, now, cost),
+        }
+    }
+}
+
+impl Budgets {
+    fn new(ir: &ir::RateLimit, max_keys: NonZeroU32) -> Self {
+        let buckets = if ir.key.is_empty() && ir.scope == RateLimitScope::Target {
+            Buckets::Common(AtomicU64::default())
+        } else {
+            let most = usize::try_from(max_keys.get()).unwrap_or(usize::MAX);
+            Buckets::Keyed(KeySecret::default(), Table::new(most, PLACES.clone()))
+        };
+        Self { buckets, refused: AtomicU64::default() }
+    }
+}

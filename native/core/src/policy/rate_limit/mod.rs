@@ -1,0 +1,157 @@
+//! `RateLimitPolicy`: how much a client, a user or everybody may ask for.
+//!
+//! - Limits that go by who authenticated run behind authentication, all others before it, so that guessing is limited too.
+//! - Where one of several refuses, none is taken from. (Workers that take the last of a budget at the same moment may find it
+//!   gone when others were taken from already: never more passes for that.)
+//! - Budgets are common to all workers, and outlive a generation of the table where the limit says the same.
+
+mod gcra;
+mod key;
+mod limit;
+mod metrics;
+mod step;
+mod table;
+mod told;
+
+pub use limit::has_turn;
+pub use metrics::render;
+pub use step::{connection, run};
+
+use crate::settings::IpNetwork;
+use gcra::{Exceeded, Standing};
+use limit::{Budget, Limit};
+use route::expression::Inputs;
+use route::ir;
+use route::policy::RateLimit;
+use smallvec::SmallVec;
+use std::num::NonZeroU32;
+use std::sync::LazyLock;
+use std::time::Instant;
+use table::Places;
+
+/// The budgets of this process's limits.
+static PLACES: LazyLock<Places> = LazyLock::new(Places::default);
+
+/// When this process began to count.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Nanoseconds of a clock that never jumps.
+fn now() -> u64 {
+    u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What is limited: a request, or a connection or flow that is not HTTP.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'s> {
+    pub inputs: Inputs<'s>,
+    pub route: &'s str,
+    pub rule: &'s str,
+}
+
+/// Which limits have their turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    BeforeAuthentication,
+    BehindAuthentication,
+    /// Of what is not HTTP: those that go by something that it has.
+    Connection,
+}
+
+/// The limits of one policy.
+#[derive(Debug)]
+pub struct RateLimits {
+    /// `RateLimitPolicy/<namespace>/<name>`.
+    policy: Box<str>,
+    limits: Vec<Limit>,
+    exempt: Vec<IpNetwork>,
+    max_keys: NonZeroU32,
+    told: bool,
+    status: u16,
+}
+
+/// What a limit says where it refuses.
+#[derive(Debug)]
+pub struct Refusal<'l> {
+    limit: &'l Limit,
+    policy: &'l RateLimits,
+    exceeded: Exceeded,
+}
+
+/// How limits stand that let a request through.
+pub type Standings<'l> = SmallVec<[(&'l Limit, Standing); 2]>;
+
+impl RateLimits {
+    /// `compiled`: the limits of the policy. `before`: the same policy as it was.
+    pub fn new(policy: &ir::RateLimits, compiled: &[RateLimit], before: Option<&Self>) -> Self {
+        let before = before.filter(|before| before.max_keys == policy.max_keys);
+        let known = before.map_or(&[][..], |before| &before.limits);
+        Self {
+            policy: policy.id.rsplit_once('/').map_or(&*policy.id, |(name, _)| name).into(),
+            limits: compiled.iter().map(|limit| Limit::new(limit, policy.max_keys, known)).collect(),
+            // What cannot be read exempts nobody.
+            exempt: policy.exempt.iter().filter_map(|network| IpNetwork::try_from(network.clone()).ok()).collect(),
+            max_keys: policy.max_keys,
+            told: policy.told,
+            status: policy.status,
+        }
+    }
+
+    /// So many pods share the budgets from now on.
+    pub fn share(&self, pods: NonZeroU32) {
+        self.limits.iter().for_each(|limit| limit.share(pods));
+    }
+
+    /// Take from the limits of a turn. `compiled`: all limits, in their order.
+    ///
+    /// # Errors
+    /// One of them refuses; then none was taken from.
+    pub fn take<'l>(
+        &'l self,
+        compiled: &[RateLimit],
+        turn: Turn,
+        subject: &Subject<'_>,
+        now: u64,
+    ) -> Result<Standings<'l>, Refusal<'l>> {
+        let mut standings = Standings::new();
+        if subject.inputs.address.is_some_and(|address| self.exempt.iter().any(|network| network.contains(address))) {
+            return Ok(standings);
+        }
+        let asked: SmallVec<[(&Limit, Budget<'_>, u32); 4]> = self
+            .limits
+            .iter()
+            .zip(compiled)
+            .filter(|(_, compiled)| has_turn(compiled, turn) && compiled.counts(&subject.inputs))
+            .map(|(limit, compiled)| (limit, limit.budget(compiled, subject), compiled.cost(&subject.inputs)))
+            .collect();
+        let refuse = |limit: &'l Limit, exceeded| {
+            limit.count_refused();
+            Err(Refusal { limit, policy: self, exceeded })
+        };
+        let several = asked.len() > 1;
+        for &(limit, budget, cost) in asked.iter().filter(|(limit, ..)| several && !limit.is_shadow()) {
+            if let Err(exceeded) = budget.look(limit.rate(), now, cost) {
+                return refuse(limit, exceeded);
+            }
+        }
+        for &(limit, budget, cost) in &asked {
+            match budget.take(limit.rate(), now, cost) {
+                Ok(standing) if !limit.is_shadow() => standings.push((limit, standing)),
+                Ok(_) => {}
+                Err(_) if limit.is_shadow() => limit.count_refused(),
+                Err(exceeded) => return refuse(limit, exceeded),
+            }
+        }
+        Ok(standings)
+    }
+
+    /// Each limit with what it refused, or would have: policy, limit, mode, requests.
+    pub fn refused(&self) -> impl Iterator<Item = (&str, &str, &'static str, u64)> {
+        self.limits.iter().map(|limit| {
+            let mode = if limit.is_shadow() { "Shadow" } else { "Enforce" };
+            (&*self.policy, limit.name(), mode, limit.refused())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

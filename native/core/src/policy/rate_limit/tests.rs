@@ -1,0 +1,244 @@
+use super::{RateLimits, Refusal, Standings, Subject, Turn, has_turn};
+use codec::Field;
+use route::expression::Inputs;
+use route::ir;
+use route::policy::RateLimit;
+use std::num::NonZeroU32;
+
+const SECOND: u64 = 1_000_000_000;
+
+fn policy(limits: &str) -> ir::RateLimits {
+    let text = format!(r#"{{"id": "RateLimitPolicy/shop/api/local", "told": true, {limits}}}"#);
+    serde_json::from_str(&text).expect("a policy")
+}
+
+/// A policy that runs.
+struct Limits {
+    compiled: Vec<RateLimit>,
+    limits: RateLimits,
+}
+
+impl Limits {
+    fn new(policy: &ir::RateLimits, before: Option<&Self>) -> Self {
+        let compiled: Vec<_> = policy.limits.iter().map(|limit| RateLimit::compile(limit).expect("a limit")).collect();
+        let limits = RateLimits::new(policy, &compiled, before.map(|before| &before.limits));
+        Self { compiled, limits }
+    }
+
+    fn take(&self, turn: Turn, subject: &Subject<'_>, now: u64) -> Result<Standings<'_>, Refusal<'_>> {
+        self.limits.take(&self.compiled, turn, subject, now)
+    }
+}
+
+fn compiled(limits: &str) -> Limits {
+    Limits::new(&policy(limits), None)
+}
+
+fn from(address: &str) -> Subject<'static> {
+    Subject {
+        inputs: Inputs { address: Some(address.parse().expect("an address")), host: "a.test", ..Inputs::default() },
+        route: "HTTPRoute/shop/api",
+        rule: "HTTPRoute/shop/api/0",
+    }
+}
+
+/// Whether a request passes before authentication.
+fn passes(limits: &Limits, subject: &Subject<'_>, now: u64) -> bool {
+    limits.take(Turn::BeforeAuthentication, subject, now).is_ok()
+}
+
+const ONE_EACH: &str = r#""requests": 1, "per_milliseconds": 1000, "burst": 1"#;
+
+#[test]
+fn each_client_has_a_budget_and_some_have_no_limit() {
+    let limits = compiled(&format!(
+        r#""limits": [{{"name": "one", "key": [{{"type": "client"}}], {ONE_EACH}}}], "exempt": ["10.0.0.0/8"]"#
+    ));
+    for (address, passed) in
+        [("192.0.2.1", 1), ("192.0.2.2", 1), ("2001:db8::1", 1), ("2001:db8::2", 0), ("10.1.2.3", 9)]
+    {
+        let found = (0..9).filter(|_| passes(&limits, &from(address), 0)).count();
+        assert_eq!(found, passed, "{address}");
+    }
+    // Whoever cannot be told is one client.
+    let unknown = Subject { inputs: Inputs::default(), ..from("192.0.2.1") };
+    assert!(passes(&limits, &unknown, 0) && !passes(&limits, &unknown, 0));
+    assert!(passes(&limits, &from("192.0.2.1"), SECOND));
+}
+
+/// What one limit refuses is not taken from the others, whichever comes first.
+#[test]
+fn what_is_refused_takes_nothing() {
+    let everybody = r#"{"name": "all", "requests": 3, "per_milliseconds": 1000, "burst": 3}"#;
+    let each = format!(r#"{{"name": "each", "key": [{{"type": "client"}}], {ONE_EACH}}}"#);
+    for limits in [format!("{everybody}, {each}"), format!("{each}, {everybody}")] {
+        let limits = compiled(&format!(r#""limits": [{limits}]"#));
+        assert!(passes(&limits, &from("192.0.2.1"), 0));
+        for _ in 0..10 {
+            let refused = limits.take(Turn::BeforeAuthentication, &from("192.0.2.1"), 0).unwrap_err();
+            assert_eq!(refused.detail(), "limit each of RateLimitPolicy/shop/api");
+        }
+        assert!(passes(&limits, &from("192.0.2.2"), 0) && passes(&limits, &from("192.0.2.3"), 0));
+        let refused = limits.take(Turn::BeforeAuthentication, &from("192.0.2.4"), 0).unwrap_err();
+        assert_eq!(refused.detail(), "limit all of RateLimitPolicy/shop/api");
+        // The client was not charged for that.
+        assert!(passes(&limits, &from("192.0.2.4"), SECOND / 2));
+    }
+}
+
+#[test]
+fn a_shadow_counts_and_lets_go() {
+    let limits = compiled(&format!(r#""limits": [{{"name": "one", "shadow": true, {ONE_EACH}}}]"#));
+    assert!((0..5).all(|_| passes(&limits, &from("192.0.2.1"), 0)));
+    assert_eq!(limits.limits.refused().collect::<Vec<_>>(), [("RateLimitPolicy/shop/api", "one", "Shadow", 4)]);
+    let standings = limits.take(Turn::BeforeAuthentication, &from("192.0.2.1"), 0).unwrap();
+    assert!(limits.limits.told(&standings).is_empty());
+}
+
+#[test]
+fn keys_of_a_request() {
+    let limits = compiled(&format!(
+        r#""limits": [{{"name": "one", "key": [{{"type": "header", "name": "x-key"}}, {{"type": "host"}}], {ONE_EACH}}}]"#
+    ));
+    let field = |name: &'static str, value: &'static str| Field { name: name.as_bytes(), value: value.as_bytes() };
+    let of = |fields: &[Field<'static>], host: &'static str| {
+        passes(&limits, &Subject { inputs: Inputs { fields, host, ..Inputs::default() }, ..from("192.0.2.1") }, 0)
+    };
+    // Each of these is another key, and the same again.
+    let keys: [(&[Field<'static>], &str); 6] = [
+        (&[], "a.test"),
+        (&[], ""),
+        (&[field("x-key", "")], "a.test"),
+        (&[field("x-key", "1")], "a.test"),
+        (&[field("x-key", "1")], "b.test"),
+        (&[field("x-key", "1"), field("x-key", "2")], "a.test"),
+    ];
+    for (fields, host) in keys {
+        assert_eq!((of(fields, host), of(fields, host)), (true, false), "{fields:?} {host}");
+    }
+    assert!(!of(&[field("X-Key", "1"), field("x-other", "2")], "a.test"));
+}
+
+#[test]
+fn routes_and_rules_have_budgets_of_their_own() {
+    for (scope, shares) in [("Target", [true, true]), ("Route", [true, false]), ("Rule", [false, false])] {
+        let limits = compiled(&format!(r#""limits": [{{"name": "one", "scope": "{scope}", {ONE_EACH}}}]"#));
+        assert!(passes(&limits, &from("192.0.2.1"), 0));
+        let rule = Subject { rule: "HTTPRoute/shop/api/1", ..from("192.0.2.1") };
+        let route = Subject { route: "HTTPRoute/shop/other", rule: "HTTPRoute/shop/other/0", ..from("192.0.2.1") };
+        assert_eq!([!passes(&limits, &rule, 0), !passes(&limits, &route, 0)], shares, "{scope}");
+    }
+}
+
+#[test]
+fn who_authenticated_has_a_budget_behind_authentication() {
+    let limits = compiled(&format!(
+        r#""limits": [{{"name": "user", "key": [{{"type": "user"}}], {ONE_EACH}}},
+            {{"name": "tenant", "key": [{{"type": "claim", "name": "tenant"}}], "requests": 2, "per_milliseconds": 1000, "burst": 2}}]"#
+    ));
+    let has = |turn| limits.compiled.iter().any(|limit| has_turn(limit, turn));
+    assert!(!has(Turn::BeforeAuthentication) && has(Turn::BehindAuthentication) && !has(Turn::Connection));
+    let passes = |user: &str, tenant: u32| {
+        let claims: serde_json::Map<String, serde_json::Value> =
+            [("tenant".to_owned(), tenant.into())].into_iter().collect();
+        let inputs = Inputs { user, claims: Some(&claims), ..Inputs::default() };
+        limits.take(Turn::BehindAuthentication, &Subject { inputs, ..from("192.0.2.1") }, 0).is_ok()
+    };
+    assert!(passes("ann", 1) && !passes("ann", 1) && passes("bob", 1) && !passes("cyd", 1) && passes("dan", 2));
+}
+
+#[test]
+fn expressions_say_who_is_counted_and_how_much() {
+    let limits = compiled(
+        r#""limits": [{"name": "posts", "key": [{"type": "cel", "expression": "request.headers['x'][0]"}],
+            "when": "request.method == 'POST'", "cost": "size(request.query)",
+            "requests": 3, "per_milliseconds": 1000, "burst": 3}]"#,
+    );
+    let of = |method: &str, query: &str, fields: &[Field<'_>]| {
+        let inputs = Inputs { method, query, fields, ..Inputs::default() };
+        passes(&limits, &Subject { inputs, ..from("192.0.2.1") }, 0)
+    };
+    let one = [Field { name: b"x", value: b"1" }];
+    assert!((0..9).all(|_| of("GET", "aaa", &one)));
+    assert!(of("POST", "aa", &one) && !of("POST", "aa", &one) && of("POST", "a", &one) && !of("POST", "a", &one));
+    // A key that comes to nothing is one key.
+    assert!(of("POST", "aaa", &[]) && !of("POST", "a", &[]));
+}
+
+/// A policy that changes keeps the budgets of the limits that stay, whoever shares them now.
+#[test]
+fn budgets_outlive_a_change() {
+    let first = compiled(&format!(
+        r#""limits": [{{"name": "one", "key": [{{"type": "client"}}], {ONE_EACH}}}, {{"name": "two", {ONE_EACH}}}]"#
+    ));
+    assert!(passes(&first, &from("192.0.2.1"), 0));
+    for (limits, pods, kept) in [
+        (format!(r#"{{"name": "one", "key": [{{"type": "client"}}], {ONE_EACH}}}"#), 1, true),
+        (format!(r#"{{"name": "one", "key": [{{"type": "client"}}], {ONE_EACH}}}"#), 3, true),
+        (format!(r#"{{"name": "one", "key": [{{"type": "client"}}, {{"type": "host"}}], {ONE_EACH}}}"#), 1, false),
+        (format!(r#"{{"name": "other", "key": [{{"type": "client"}}], {ONE_EACH}}}"#), 1, false),
+        (format!(r#"{{"name": "two", {ONE_EACH}}}"#), 1, true),
+    ] {
+        let next = Limits::new(&policy(&format!(r#""limits": [{limits}]"#)), Some(&first));
+        next.limits.share(NonZeroU32::new(pods).unwrap());
+        assert_eq!(!passes(&next, &from("192.0.2.1"), 0), kept, "{limits}");
+    }
+}
+
+#[test]
+fn what_clients_are_told() {
+    let limits = compiled(
+        r#""limits": [{"name": "all", "requests": 100, "per_milliseconds": 60000, "burst": 2},
+            {"name": "each", "key": [{"type": "client"}], "requests": 10, "per_milliseconds": 1000, "burst": 10}]"#,
+    );
+    let text = |fields: Vec<(&'static str, Vec<u8>)>| -> Vec<String> {
+        fields.iter().map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value))).collect()
+    };
+    let turn = Turn::BeforeAuthentication;
+    let told = limits.limits.told(&limits.take(turn, &from("192.0.2.1"), 0).unwrap());
+    let policies = r#"ratelimit-policy: "all";q=100;w=60, "each";q=10;w=1"#;
+    assert_eq!(text(told), [policies, r#"ratelimit: "all";r=1;t=1, "each";r=9;t=1"#]);
+    assert!(passes(&limits, &from("192.0.2.1"), 0));
+    let refused = limits.take(turn, &from("192.0.2.1"), 0).unwrap_err();
+    assert_eq!(refused.status(), 429);
+    assert_eq!(
+        text(refused.told()),
+        [r#"ratelimit-policy: "all";q=100;w=60"#, r#"ratelimit: "all";r=0;t=1"#, "retry-after: 1"]
+    );
+}
+
+/// Whatever clients ask for at whatever time: of each limit no more than its burst and what has come back since.
+#[test]
+fn no_sequence_of_requests_gets_more() {
+    let limits = compiled(
+        r#""limits": [{"name": "all", "requests": 50, "per_milliseconds": 1000, "burst": 20},
+            {"name": "each", "key": [{"type": "client"}], "requests": 7, "per_milliseconds": 1000, "burst": 3}]"#,
+    );
+    let mut lot = 0x2545_f491_4f6c_dd1d_u64;
+    let mut draw = |below: u64| {
+        lot ^= lot << 13;
+        lot ^= lot >> 7;
+        lot ^= lot << 17;
+        lot % below
+    };
+    let mut passed: Vec<(u64, u64)> = Vec::new();
+    let mut now = 0;
+    for _ in 0..20_000 {
+        now += draw(4_000_000);
+        let client = draw(12);
+        if passes(&limits, &from(&format!("192.0.2.{client}")), now) {
+            passed.push((now, client));
+        }
+    }
+    let within = |requests: u64, burst: u64, since: u64, until: u64| burst + (until - since) * requests / SECOND;
+    for (place, &(since, _)) in passed.iter().enumerate().step_by(17) {
+        let mut of_client = [0; 12];
+        for (count, &(until, client)) in passed[place..].iter().enumerate() {
+            of_client[usize::try_from(client).unwrap()] += 1;
+            assert!((count as u64) < within(50, 20, since, until));
+            assert!(of_client[usize::try_from(client).unwrap()] <= within(7, 3, since, until));
+        }
+    }
+    // And as much as that: the limits are used up.
+    assert!(passed.len() as u64 >= within(50, 0, 0, now) * 95 / 100, "{} in {now}", passed.len());
+}
