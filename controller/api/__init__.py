@@ -1,5 +1,6 @@
 """The objects that the gateway reads, typed. `decode` makes them from documents; the rules are in `meta`."""
 
+from .access_policy import AccessPolicy
 from .backend_policy import BackendPolicy
 from .client_policy import ClientPolicy
 from .core import (
@@ -89,6 +90,7 @@ __all__ = [
     "OWN_GROUP",
     "READ_KINDS",
     "ROUTE_KINDS",
+    "AccessPolicy",
     "BackendPolicy",
     "BackendReference",
     "BackendTLSPolicy",

@@ -166,9 +166,10 @@ class Secret(Object, frozen=True, kw_only=True):
 
 
 class ConfigMapData(Model, frozen=True, kw_only=True):
-    """`ConfigMap.data`: the key that BackendTLSPolicies and client validation read; the others can be large."""
+    """`ConfigMap.data`: the keys that policies and client validation read; the others can be large."""
 
     bundle: str | None = msgspec.field(name="ca.crt", default=None)
+    key_set: str | None = msgspec.field(name="jwks.json", default=None)
 
 
 class ConfigMapBinary(Model, frozen=True, kw_only=True):

@@ -95,6 +95,7 @@ Code = Literal[
     "unused-policy",
     "policy-part-unused",
     "invalid-policy-ref",
+    "weak-credential",
     "foreign-policy",
     "ancestor-limit",
     # What the gateway does about it.

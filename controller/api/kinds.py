@@ -7,6 +7,7 @@ documentation of both (`tools/permissions.py`). A kind that is not here is not r
 
 from __future__ import annotations
 
+from .access_policy import AccessPolicy
 from .backend_policy import BackendPolicy
 from .client_policy import ClientPolicy
 from .core import (
@@ -35,6 +36,15 @@ from .traffic_policy import XBackendTrafficPolicy
 #: Names of what the controller keeps for itself: its Lease, the CA of the config stream, the keys of session tickets.
 LEASE, AUTHORITY, TICKETS = "sluicegate-controller", "sluicegate-controller-ca", "sluicegate-session-tickets"
 
+#: Types of Secrets that are nobody's certificate and no policy's: releases of Helm alone may be megabytes.
+OTHER_SECRETS = (
+    "helm.sh/release.v1",
+    "kubernetes.io/service-account-token",
+    "kubernetes.io/dockerconfigjson",
+    "kubernetes.io/dockercfg",
+    "kubernetes.io/ssh-auth",
+    "bootstrap.kubernetes.io/token",
+)
 _OWN_CRDS = "install Sluicegate's CRDs"
 _ATTACHED = "whether and where it is attached, and what is wrong with it"
 
@@ -153,6 +163,7 @@ TABLE: tuple[Kind, ...] = (
         status=_ATTACHED,
         required=False,
     ),
+    _policy(AccessPolicy, "accesspolicies", "who may send requests and open connections"),
     _policy(ClientPolicy, "clientpolicies", "how clients are spoken to, and what they may send"),
     _policy(RateLimitPolicy, "ratelimitpolicies", "how much clients may ask for"),
     Kind(
@@ -197,9 +208,9 @@ TABLE: tuple[Kind, ...] = (
         plural="secrets",
         role="reference",
         struct=Secret,
-        reads="certificates of listeners and of the gateway as a client; only Secrets of type `kubernetes.io/tls` are "
-        "asked for (RBAC cannot say that)",
-        selector="type=kubernetes.io/tls",
+        reads="certificates of listeners and of the gateway as a client, and what policies know; Secrets of types that "
+        "are neither are not asked for (RBAC cannot say that)",
+        selector=",".join(f"type!={name}" for name in OTHER_SECRETS),
         permissions=(
             Permission(
                 ("create",), "the CA of the config stream and the keys of session tickets, once", own=True, node=False

@@ -5,7 +5,7 @@
 
 from .. import DEFAULT_CONTROLLER_NAME
 from .features import supported_features
-from .options import IMPLICIT_CLASS, CertificateFacts, Checks, Options, PatternFacts, RouteLimits
+from .options import IMPLICIT_CLASS, CertificateFacts, Checks, Options, PatternFacts, RouteLimits, UsersFacts
 from .pem import pem_text
 from .report import ApplyReport
 from .state import State, ir_transaction, is_empty
@@ -44,6 +44,7 @@ __all__ = [
     "Take",
     "Translation",
     "Translator",
+    "UsersFacts",
     "ir_transaction",
     "is_empty",
     "pem_text",

@@ -18,7 +18,12 @@ DEFAULT_TIMEOUT_MS = 10_000
 
 
 def external_service(
-    auth: ExternalAuthFilter, field: str, resolve: Callable[[BackendReference, str], str | None]
+    auth: ExternalAuthFilter,
+    field: str,
+    resolve: Callable[[BackendReference, str], str | None],
+    *,
+    timeout_ms: int = DEFAULT_TIMEOUT_MS,
+    allow_unavailable: bool = False,
 ) -> ir.ExternalService:
     """Translate it; `resolve` takes its reference and the field of that. Without backend it cannot be honoured.
 
@@ -43,7 +48,8 @@ def external_service(
         if is_http
         else (),
         forward_body_bytes=most,
-        timeout_ms=DEFAULT_TIMEOUT_MS,
+        timeout_ms=timeout_ms,
+        allow_unavailable=allow_unavailable,
     )
 
 

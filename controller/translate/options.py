@@ -33,6 +33,13 @@ class CertificateFacts(msgspec.Struct, frozen=True, kw_only=True):
     not_after: int | None = None
 
 
+class UsersFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a check found in an htpasswd file: why it cannot be used, or users whose hashes are weak."""
+
+    error: str | None = None
+    weak: tuple[str, ...] = ()
+
+
 class PatternFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What a check found in a regular expression.
 
@@ -50,8 +57,10 @@ CheckPattern = Callable[[str], PatternFacts]
 CheckSubstitution = Callable[[str, str], "str | None"]
 CheckCertificate = Callable[[bytes, bytes], CertificateFacts]
 CheckTrust = Callable[[bytes], "str | None"]
-#: Of an expression (CEL) and what it has to come to: `condition`, `number` or `key`.
+CheckUsers = Callable[[str], UsersFacts]
+#: Of an expression, and of what it is to come to: `condition`, `number`, `key`.
 CheckExpression = Callable[[str, str], "str | None"]
+CheckKeySet = Callable[[str], "str | None"]
 
 
 def accept_pattern(_pattern: str) -> PatternFacts:
@@ -92,6 +101,18 @@ def trust_shape(pem: bytes) -> str | None:
         return str(error)
 
 
+def users_shape(file: str) -> UsersFacts:
+    """Look for a user."""
+    lines = [line for line in file.splitlines() if line and not line.startswith("#")]
+    error = "a line is user:hash" if any(":" not in line for line in lines) else None
+    return UsersFacts(error=error if lines else "there is no user in it")
+
+
+def key_set_shape(text: str) -> str | None:
+    """Look for keys: the engine looks at them again."""
+    return None if '"kty"' in text else "no keys"
+
+
 @dataclass(frozen=True, slots=True)
 class Checks:
     """Looks into values that only native code understands.
@@ -101,14 +122,18 @@ class Checks:
         substitution: why a pattern that is searched for, or what stands in its place, cannot be used, or None.
         certificate: facts about a chain and its key, both PEM.
         trust: why a PEM bundle of CA certificates cannot be used, or None.
-        expression: why an expression cannot be used, or None.
+        users: facts about an htpasswd file.
+        expression: why a text is no expression of a policy, or None.
+        key_set: why a text is no JWK Set that verifies tokens, or None.
     """
 
     pattern: CheckPattern = accept_pattern
     substitution: CheckSubstitution = accept_substitution
     certificate: CheckCertificate = certificate_shape
     trust: CheckTrust = trust_shape
+    users: CheckUsers = users_shape
     expression: CheckExpression = accept_expression
+    key_set: CheckKeySet = key_set_shape
 
 
 @dataclass(frozen=True, slots=True)

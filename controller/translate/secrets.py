@@ -92,7 +92,7 @@ class Material:
             return kept, Verdict(False, invalid, message), CertificateFacts()
         secret = self.snapshot.table("Secret").get((namespace, reference.name))
         if isinstance(secret, Secret) and secret.type != _TYPE:
-            message = f"{label} is of type {secret.type}: it serves from files, but in a cluster it is not read"
+            message = f"{label} is of type {secret.type}: it serves all the same, but other gateways may refuse it"
             diagnostics.warning(path, "secret-type", message, f"write type: {_TYPE} in the Secret")
         return identifier, self._check_times(label, identifier, path, facts, diagnostics), facts
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from sluicegate.controller.translate import CertificateFacts, Checks, PatternFacts, pem_text
+from sluicegate.controller.translate import CertificateFacts, Checks, PatternFacts, UsersFacts, pem_text
 from sluicegate.engine import native as engine
 
 #: Verdicts on regular expressions that are remembered: a route is translated anew whenever what it reads changes.
@@ -18,7 +18,9 @@ def native_checks() -> Checks:
         substitution=_substitution,
         certificate=_certificate,
         trust=_trust,
+        users=_users,
         expression=engine.check_expression,
+        key_set=engine.check_key_set,
     )
 
 
@@ -47,3 +49,8 @@ def _certificate(chain: bytes, key: bytes) -> CertificateFacts:
 
 def _trust(pem: bytes) -> str | None:
     return engine.check_trust(pem_text(pem)).error
+
+
+def _users(file: str) -> UsersFacts:
+    facts = engine.check_users(file)
+    return UsersFacts(error=facts.error, weak=tuple(facts.weak))

@@ -29,8 +29,11 @@ REQUEST_FIELDS = {
     "headers",
     "entropy",
     "response",
+    "from",
+    "identity",
+    "certificate",
 }
-CONNECTION_FIELDS = {"transport", "bind_port", "address", "sni", "entropy"}
+CONNECTION_FIELDS = {"transport", "bind_port", "address", "sni", "entropy", "from", "certificate"}
 DECISION_FIELDS = {
     "policies",
     "outcome",
@@ -80,6 +83,7 @@ def test_ir_is_a_transaction(case: Case) -> None:
     named = (*decoded.upsert.listeners, *decoded.upsert.http_rules, *decoded.upsert.l4_rules, *decoded.upsert.backends)
     assert {name for item in named for name in item.policies} == policies
     there = {("trust", name) for name in trust} | {("backends", name) for name in backends}
+    there |= {("policy_secrets", item.id) for item in decoded.secrets.policy_secrets}
     assert {need for item in decoded.upsert.policies for need in item.needs()} <= there
 
 

@@ -123,12 +123,15 @@ def pretty(transaction: bytes) -> str:
 
 #: Resources by kind and id, as JSON has them.
 Resources: TypeAlias = dict[str, dict[str, Any]]
+#: Kinds of the section of secrets.
+SECRETS = ("certificates", "policy_secrets")
 
 
 def resources_of(document: dict[str, Any]) -> Resources:
     """What a full transaction holds."""
     resources = {kind: {item["id"]: item for item in rows} for kind, rows in document.get("upsert", {}).items()}
-    resources["certificates"] = {item["id"]: item for item in (document.get("secrets") or {}).get("certificates", [])}
+    secrets = document.get("secrets") or {}
+    resources |= {kind: {item["id"]: item for item in secrets.get(kind, [])} for kind in SECRETS}
     return resources
 
 
@@ -140,13 +143,13 @@ def difference(before: Resources, after: Resources, generation: int) -> bytes:
         kind: [item for key, item in after.get(kind, {}).items() if before.get(kind, {}).get(key) != item]
         for kind in kinds
     }
-    certificates = upsert.pop("certificates", [])
+    secrets = {kind: upsert.pop(kind, []) for kind in SECRETS}
     return json.dumps(
         {
             "version": ir.VERSION,
             "generation": generation + 1,
             "remove": remove,
             "upsert": upsert,
-            "secrets": {"certificates": certificates},
+            "secrets": secrets,
         }
     ).encode()

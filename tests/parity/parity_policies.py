@@ -5,6 +5,7 @@ A kind adds its stanzas to `STANZAS`, and what its requests carry to `SENT`.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from sluicegate import ir
 from sluicegate.reference import Request
+from sluicegate.reference.contract import Certificate, Identity
 
 BACKEND = "n/one:80"
 LISTENERS = ("Gateway/n/g/http", "Gateway/n/g/other")
@@ -25,19 +27,148 @@ _SERVICES = st.builds(
     allowed_response_headers=st.sampled_from(((), ("x-user",), ("x-group", "x-user"))),
     timeout_ms=st.just(1),
 )
+#: A key that is known, to two clients by their own keys.
+KEYS = "".join(f"{hashlib.sha256(key.encode()).hexdigest()} {client}\n" for key, client in (("1", "ann"), ("a", "bob")))
+USERS = "ann:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n"
+
+_clients = st.lists(
+    st.sampled_from(("192.0.2.0/24", "192.0.2.1", "2001:db8::/32", "::/0", "0.0.0.0/0", "::ffff:192.0.2.0/120")),
+    max_size=2,
+).map(tuple)
+_methods = st.lists(st.sampled_from(("GET", "POST")), max_size=1).map(tuple)
+_when = st.sampled_from(
+    (
+        "",
+        "",
+        "",
+        "request.method == 'GET'",
+        "'1' in request.headers['x']",
+        "request.headers['x'].all(it, it == '1')",
+        "has(request.headers.cookie) && client.address != ''",
+        "identity.user == 'ann'",
+        "has(identity.claims.sub) || 'read' in identity.scopes",
+        "request.query.contains('key') && request.path.matches('^/x')",
+        "request.headers['none'][0] == ''",
+        "request.host.endsWith('.test') && request.scheme == 'http'",
+    )
+)
+_values = st.lists(st.sampled_from(("1", "1, 2", "a.test", "a=1", "staff")), min_size=1, max_size=2).map(tuple)
+_rule = st.builds(
+    ir.AccessRule,
+    deny=st.booleans(),
+    clients=_clients,
+    methods=_methods,
+    headers=st.lists(st.builds(ir.NamedValues, name=st.sampled_from(("x", "Host")), values=_values), max_size=1).map(
+        tuple
+    ),
+    users=st.lists(st.sampled_from(("ann", "bob")), max_size=1).map(tuple),
+    claims=st.lists(
+        st.builds(
+            ir.NamedValues, name=st.sampled_from(("groups", "org.id", "n")), values=st.just(("staff", "7", "true"))
+        ),
+        max_size=1,
+    ).map(tuple),
+    scopes=st.lists(st.just("read"), max_size=1).map(tuple),
+    when=_when,
+)
+_proof = {"optional": st.booleans(), "forward_header": st.sampled_from(("", "x", "X-User"))}
+
+
+def _exempt(head: dict[str, Any]) -> st.SearchStrategy[ir.StanzaBase]:
+    """One that asks for nothing does not compile."""
+    found = st.builds(ir.AccessExempt, **head, clients=_clients, methods=_methods, when=_when)
+    return found.filter(lambda it: bool(it.off or it.clients or it.methods or it.when))
+
+
+def _keys(head: dict[str, Any]) -> st.SearchStrategy[ir.StanzaBase]:
+    sources = st.sampled_from(
+        (
+            ir.HeaderCredential(name="X"),
+            ir.HeaderCredential(name="authorization", prefix="Bearer "),
+            ir.QueryCredential(name="key"),
+            ir.CookieCredential(name="a"),
+        )
+    )
+    from_ = st.lists(sources, min_size=1, max_size=2).map(tuple)
+    realm = st.sampled_from(("r", 'a "b"'))
+    return st.builds(
+        ir.AccessApiKey, **head, **_proof, keys=st.just("keys"), from_=from_, realm=realm, keep=st.booleans()
+    )
+
+
+def _jwt(head: dict[str, Any]) -> st.SearchStrategy[ir.StanzaBase]:
+    sources = (
+        ir.HeaderCredential(name="Authorization", prefix="Bearer "),
+        ir.QueryCredential(name="key"),
+        ir.CookieCredential(name="a"),
+    )
+    forward = (ir.ClaimHeader(claim="sub", header="x-user"), ir.ClaimHeader(claim="groups", header="x-group"))
+    provider = ir.JwtProvider(name="p", issuer="i", audiences=("*",), keys="{}", forward=forward)
+    return st.builds(
+        ir.AccessJwt,
+        **head,
+        optional=st.booleans(),
+        providers=st.just((provider,)),
+        from_=st.lists(st.sampled_from(sources), min_size=1, max_size=2).map(tuple),
+        realm=st.sampled_from(("r", 'a "b"')),
+        keep=st.booleans(),
+    )
+
 
 #: From what all stanzas have to a strategy for one of each kind.
 STANZAS: tuple[Callable[[dict[str, Any]], st.SearchStrategy[ir.StanzaBase]], ...] = (
     lambda head: st.builds(ir.ClientAddress, **head, trusted_proxies=st.sampled_from(((), ("10.0.0.0/8",)))),
     lambda head: st.builds(ir.ClientBody, **head, max_bytes=st.sampled_from((0, 4, 5, 100))),
     lambda head: st.builds(ir.RateLimits, **head, limits=st.sampled_from(((), (LIMIT,)))),
+    _exempt,
+    lambda head: st.builds(
+        ir.AccessCertificate,
+        **head,
+        **_proof,
+        subject_alt_names=st.lists(
+            st.sampled_from((ir.HostnameSan(value="c.test"), ir.UriSan(value="spiffe://c"))), max_size=1
+        ).map(tuple),
+    ),
+    _keys,
+    _jwt,
+    lambda head: st.builds(
+        ir.AccessBasic, **head, **_proof, users=st.just("users"), realm=st.just("r"), keep=st.booleans()
+    ),
+    lambda head: st.builds(
+        ir.AccessCsrf,
+        **head,
+        trusted_origins=st.lists(
+            st.sampled_from(("https://B.test:443", "http://*.b.test", "https://a.test:8443")), max_size=2
+        ).map(tuple),
+    ),
+    lambda head: st.builds(
+        ir.AccessAuthorization,
+        **head,
+        rules=st.lists(_rule, max_size=3).map(tuple),
+        default_allow=st.booleans(),
+    ),
+    lambda head: st.builds(ir.AccessExternal, **head, service=_SERVICES),
     lambda head: st.builds(ir.ExternalAuth, **head, service=_SERVICES),
 )
 #: Fields of requests.
 SENT: tuple[st.SearchStrategy[tuple[str, str]], ...] = (
     st.tuples(st.just("content-length"), st.sampled_from(("0", "4", "5", "6", "101"))),
-    st.tuples(st.sampled_from(("x", "cookie")), st.sampled_from(("1", "a=1"))),
     st.tuples(st.sampled_from(("X-User", "x_user", "x.group", "xxgroup")), st.just("root")),
+    st.tuples(st.sampled_from(("x", "cookie")), st.sampled_from(("1", "2", "a=1", 'b=2; a="a"'))),
+    st.tuples(st.just("x"), st.just("1")),
+    st.tuples(
+        st.just("authorization"),
+        st.sampled_from(
+            ("Basic YW5uOnBhc3N3b3Jk", "basic YW5u", "Bearer 1", "bearer  a", "Basic YTpiOmN=", "Basic /zpi")
+        ),
+    ),
+    st.tuples(st.just("sec-fetch-site"), st.sampled_from(("same-origin", "none", "cross-site", "same-site"))),
+    st.tuples(
+        st.just("origin"),
+        st.sampled_from(
+            ("http://a.test", "https://a.test:443", "https://b.test", "http://x.b.test", "http://b.test", "null")
+        ),
+    ),
 )
 
 
@@ -47,7 +178,7 @@ def _head(kind: type[ir.StanzaBase], name: str) -> dict[str, Any]:
         "id": st.just(f"{kind.kind}/n/{name}/{kind.stanza}"),
         "overrides": rarely,
         "off": rarely,
-        "invalid": st.sampled_from((False,) * 11 + (True,)),
+        "invalid": st.sampled_from((False,) * 31 + (True,)),
     }
 
 
@@ -57,13 +188,27 @@ def _stanzas(draw: st.DrawFn) -> list[ir.StanzaBase]:
     found: list[ir.StanzaBase] = []
     for name in OBJECTS:
         for make, kind in zip(STANZAS, KINDS, strict=True):
-            if draw(st.booleans()):
+            # Some, so that what one refuses does not hide what the others say.
+            if draw(st.integers(0, 2)) == 0:
                 found.append(draw(make(_head(kind, name))))
     return found
 
 
 #: The kinds of `STANZAS`, in their order.
-KINDS: tuple[type[ir.StanzaBase], ...] = (ir.ClientAddress, ir.ClientBody, ir.RateLimits, ir.ExternalAuth)
+KINDS: tuple[type[ir.StanzaBase], ...] = (
+    ir.ClientAddress,
+    ir.ClientBody,
+    ir.RateLimits,
+    ir.AccessExempt,
+    ir.AccessCertificate,
+    ir.AccessApiKey,
+    ir.AccessJwt,
+    ir.AccessBasic,
+    ir.AccessCsrf,
+    ir.AccessAuthorization,
+    ir.AccessExternal,
+    ir.ExternalAuth,
+)
 
 
 def _named(draw: st.DrawFn, stanzas: list[ir.StanzaBase], *, many: bool) -> tuple[str, ...]:
@@ -120,6 +265,9 @@ def policy_tables(draw: st.DrawFn) -> ir.Transaction:
             endpoints=(ir.Endpoint(id=f"{BACKEND}@10.0.0.1:80", backend=BACKEND, address="10.0.0.1", port=80),),
             policies=tuple(stanzas),  # type: ignore[arg-type] # each is one of the union
         ),
+        secrets=ir.Secrets(
+            policy_secrets=(ir.PolicySecret(id="keys", data=KEYS), ir.PolicySecret(id="users", data=USERS))
+        ),
     )
 
 
@@ -129,9 +277,30 @@ policy_requests = st.lists(
         bind_port=st.sampled_from((8080, 8081)),
         method=st.sampled_from(("GET", "POST")),
         authority=st.just("a.test"),
-        target=st.sampled_from(("/", "/filtered", "/redirected", "/x?key=1&b=2")),
-        headers=st.lists(st.one_of(*SENT), max_size=3, unique_by=lambda field: field[0]).map(tuple),
+        target=st.sampled_from(("/", "/filtered", "/redirected", "/x?key=1&b=2", "/x?key=a&k%65y=1", "/x?b=2&key=%31")),
+        headers=st.lists(st.one_of(*SENT), max_size=4).map(tuple),
         from_=st.sampled_from((None, "192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1")),
+        identity=st.one_of(
+            st.none(),
+            st.none(),
+            st.builds(
+                Identity,
+                proof=st.sampled_from(("basic", "apiKey", "certificate", "jwt")),
+                user=st.sampled_from(("", "ann", "eve")),
+                claims=st.sampled_from(({}, {"groups": ["staff"], "sub": "x"}, {"org": {"id": 7}, "n": True})),
+                scopes=st.sampled_from(((), ("read", "write"))),
+            ),
+        ),
+        certificate=st.sampled_from(
+            (
+                None,
+                None,
+                Certificate(subject="CN=a"),
+                Certificate(dns_names=("C.test",)),
+                Certificate(uris=("spiffe://c",), dns_names=("d\0.test",)),
+                Certificate(uris=("spiffe://c",)),
+            )
+        ),
     ),
     min_size=12,
     max_size=12,

@@ -117,15 +117,15 @@ def test_two_gateways_on_one_port(check: Check) -> None:
 
 
 def test_a_secret_that_the_controller_is_not_shown(check: Check) -> None:
-    opaque = {**secret("pair", PAIR.certificate, PAIR.key), "type": "Opaque"}
-    objects = (gateway(https(secret="pair", hostname="a.test")), opaque)
-    status, document = check(*objects, "--for", "standalone")
-    assert (status, codes(document)) == (0, ["secret-type"])
-    status, document = check(*objects, "--for", "cluster")
+    pair = secret("pair", PAIR.certificate, PAIR.key)
+    listens = gateway(https(secret="pair", hostname="a.test"))
+    for destination in ("standalone", "cluster"):
+        assert codes(check(listens, pair, "--for", destination)[1]) == []
+        status, document = check(listens, {**pair, "type": "Opaque"}, "--for", destination)
+        assert (status, codes(document)) == (0, ["secret-type"])
+    release = {**pair, "type": "helm.sh/release.v1"}
+    status, document = check(listens, release, "--for", "cluster")
     assert (status, codes(document)) == (1, ["invalid-certificate-ref"])
-    assert "not of type kubernetes.io/tls" in document["problems"][0]["message"]
-    good = secret("pair", PAIR.certificate, PAIR.key)
-    assert codes(check(gateway(https(secret="pair", hostname="a.test")), good, "--for", "cluster")[1]) == []
 
 
 def test_what_the_api_server_refuses_has_no_conditions(check: Check, command: Run, tmp_path: Path) -> None:

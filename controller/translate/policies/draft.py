@@ -13,7 +13,7 @@ from typing import Any
 
 from sluicegate import ir
 
-from ...api import BackendReference, ConfigMap, Diagnostics, Object, PolicySpec, ReferenceGrant, Secret, Service
+from ...api import BackendReference, Code, ConfigMap, Diagnostics, Object, PolicySpec, ReferenceGrant, Secret, Service
 from ..backends import Transport, Use, resolve_backend
 from ..conditions import Reason
 from ..secrets import Material, secret_value
@@ -63,6 +63,12 @@ class Draft:
         self.diagnostics.error(f"spec.{path}", "invalid-policy", message, remedy)
         if self.accepted.ok:
             self.accepted = Verdict(False, Reason.INVALID, message)
+
+    def warn(self, path: str, code: Code, message: str, remedy: str) -> None:
+        """Tell what holds and should be otherwise, in the condition too; `path`: below `spec`."""
+        self.diagnostics.warning(f"spec.{path}", code, message, remedy)
+        if self.accepted == ACCEPTED:
+            self.accepted = Verdict(True, Reason.ACCEPTED, f"{ACCEPTED.message}; {message}")
 
     def unresolved(self, path: str, reason: Reason, message: str, remedy: str) -> None:
         """Tell of a reference that leads to nothing that can be used; `path`: below `spec`."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from ...api import Diagnostics
 from ..secrets import Material
+from .access import judge_access
 from .backend import judge_backend
 from .backend_tls import judge_backend_tls
 from .backend_traffic import judge_backend_traffic
@@ -83,6 +84,15 @@ POLICIES: tuple[PolicyKind, ...] = (
         sections=ROUTED,
         judge=judge_client,
         stanzas=("clientAddress", "body"),
+        inherited=True,
+    ),
+    PolicyKind(
+        kind="AccessPolicy",
+        targets=ROUTED,
+        sections=ROUTED,
+        judge=judge_access,
+        stanzas=("exempt", "certificate", "apiKey", "jwt", "basic", "csrf", "authorization", "external"),
+        tightens=frozenset({"authorization"}),
         inherited=True,
     ),
     PolicyKind(

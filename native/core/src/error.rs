@@ -57,11 +57,13 @@ errors! {
     ResponseNotRead = "response_not_read", 499, Downstream, "the client did not take the response in time";
     NoListener = "no_listener", 404, Downstream, "no listener serves this host";
     NoRoute = "no_route", 404, Downstream, "no route matches this request";
+    RuleInvalid = "rule_invalid", 500, Internal, "the route has a filter that cannot be honoured";
+    PolicyInvalid = "policy_invalid", 500, Internal, "a policy that holds for this request cannot be honoured";
+    Csrf = "csrf", 403, Downstream, "another site sent this request, and a policy refuses that";
+    AuthBusy = "auth_busy", 503, Internal, "too many passwords are being verified";
     Unauthenticated = "unauthenticated", 401, Downstream, "a policy asks for credentials, and there are none that are valid";
     Forbidden = "forbidden", 403, Downstream, "a policy does not allow this request";
     AuthUnavailable = "auth_unavailable", 503, Internal, "nobody can say whether this request may pass; try again later";
-    RuleInvalid = "rule_invalid", 500, Internal, "the route has a filter that cannot be honoured";
-    PolicyInvalid = "policy_invalid", 500, Internal, "a policy that holds for this request cannot be honoured";
     NoBackend = "no_backend", 500, Internal, "the rule has no backend";
     BackendInvalid = "backend_invalid", 500, Internal, "the backend does not exist, or a policy of it cannot be honoured";
     LoopDetected = "loop_detected", 508, Internal, "the route leads back to this gateway";

@@ -22,3 +22,5 @@ pub mod settings;
 pub mod tls;
 pub mod upstream;
 mod worker;
+
+pub use policy::{Inspection as UsersInspection, inspect as inspect_users};

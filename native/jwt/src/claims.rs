@@ -26,14 +26,6 @@ pub struct Claims {
     pub valid: (f64, f64),
 }
 
-impl Claims {
-    /// Whether they hold at a time, since 1970.
-    pub fn hold_at(&self, now: Duration) -> bool {
-        let now = now.as_secs_f64();
-        self.valid.0 <= now && now < self.valid.1
-    }
-}
-
 impl Expected {
     /// Verify a token; `now` is since 1970.
     ///

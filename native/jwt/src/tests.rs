@@ -245,9 +245,7 @@ fn claims_hold_for_a_time() {
     let token = issuer.token(&claims);
     let at = Duration::from_secs;
     let found = expected().verify(&Token::parse(token.as_bytes()).unwrap(), &issuer.keys(), at(NOW)).unwrap();
-    for (now, hold) in [(NOW - 71, false), (NOW - 70, true), (NOW, true), (NOW + 359, true), (NOW + 360, false)] {
-        assert_eq!(found.hold_at(at(now)), hold, "{now}");
-    }
+    assert_eq!(found.valid, (at(NOW - 70).as_secs_f64(), at(NOW + 360).as_secs_f64()));
 }
 
 #[test]

@@ -19,6 +19,41 @@ pub fn check_trust<'py>(py: Python<'py>, pem: &str) -> Bound<'py, PyBytes> {
     PyBytes::new(py, &facts)
 }
 
+/// Facts of an htpasswd file, as JSON: error, users, weak.
+#[pyfunction]
+pub fn check_users<'py>(py: Python<'py>, file: &str) -> Bound<'py, PyBytes> {
+    let facts = py.detach(|| serde_json::to_vec(&sluicegate_core::inspect_users(file)).unwrap_or_default());
+    PyBytes::new(py, &facts)
+}
+
+/// Why a text is no JWK Set with a key that can verify tokens; None: it is one.
+#[pyfunction]
+pub fn check_key_set(text: &str) -> Option<String> {
+    jwt::KeySet::read(text.as_bytes()).err().map(|error| error.to_string())
+}
+
+/// What a token says, as JSON; or why it is not taken. `now`: seconds since 1970.
+#[pyfunction]
+pub fn check_token(
+    token: &str,
+    keys: &str,
+    issuer: String,
+    audiences: Vec<String>,
+    now: u64,
+) -> (Option<String>, Option<String>) {
+    let expected = jwt::Expected { issuer, audiences, leeway: std::time::Duration::ZERO };
+    let verify = |keys: &jwt::KeySet| {
+        expected.verify(&jwt::Token::parse(token.as_bytes())?, keys, std::time::Duration::from_secs(now))
+    };
+    match jwt::KeySet::read(keys.as_bytes()) {
+        Err(error) => (None, Some(error.to_string())),
+        Ok(keys) => match verify(&keys) {
+            Err(why) => (None, Some(why.name().to_owned())),
+            Ok(claims) => (serde_json::to_string(&claims.all).ok(), None),
+        },
+    }
+}
+
 /// Facts of a regular expression of a match, as JSON: error, size.
 #[pyfunction]
 pub fn check_pattern<'py>(py: Python<'py>, pattern: &str) -> Bound<'py, PyBytes> {

@@ -12,11 +12,20 @@ from typing import Any
 import msgspec
 
 from . import allocator  # noqa: F401 (before the library is loaded)  # isort: skip
-from sluicegate._native import IR_VERSION, Refused, RouteTable, check_expression, check_substitution
+from sluicegate._native import (
+    IR_VERSION,
+    Refused,
+    RouteTable,
+    check_expression,
+    check_key_set,
+    check_substitution,
+    check_token,
+)
 from sluicegate._native import Engine as _Engine
 from sluicegate._native import check_certificate as _check_certificate
 from sluicegate._native import check_pattern as _check_pattern
 from sluicegate._native import check_trust as _check_trust
+from sluicegate._native import check_users as _check_users
 from sluicegate.ir import ListenerReport
 
 __all__ = [
@@ -29,11 +38,15 @@ __all__ = [
     "Report",
     "RouteTable",
     "TrustFacts",
+    "UsersFacts",
     "check_certificate",
     "check_expression",
+    "check_key_set",
     "check_pattern",
     "check_substitution",
+    "check_token",
     "check_trust",
+    "check_users",
 ]
 
 
@@ -61,6 +74,14 @@ class CertificateFacts(msgspec.Struct, frozen=True):
     not_after: int
 
 
+class UsersFacts(msgspec.Struct, frozen=True):
+    """What is known of an htpasswd file: why it cannot be used, how many users it has, which have weak hashes."""
+
+    error: str | None
+    users: int
+    weak: list[str]
+
+
 class PatternFacts(msgspec.Struct, frozen=True):
     """What is known of a regular expression; `size`: bytes that it takes once it is compiled."""
 
@@ -78,6 +99,11 @@ class TrustFacts(msgspec.Struct, frozen=True):
 def check_certificate(chain: str, key: str) -> CertificateFacts:
     """Facts of a certificate chain and its key, both PEM; `error` says why it cannot be served."""
     return msgspec.json.decode(_check_certificate(chain, key), type=CertificateFacts)
+
+
+def check_users(file: str) -> UsersFacts:
+    """Look at an htpasswd file."""
+    return msgspec.json.decode(_check_users(file), type=UsersFacts)
 
 
 def check_pattern(pattern: str) -> PatternFacts:

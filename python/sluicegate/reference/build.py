@@ -67,7 +67,8 @@ def compile(state: ir.Transaction | bytes) -> Table:  # noqa: A001 the word of t
     first_sockets: dict[tuple[bool, int], Socket] = {}
     for key in sorted(sockets, key=_socket_order):
         first_sockets.setdefault((key[0], key[2]), sockets[key])
-    return Table(state.generation, sockets, first_sockets, _backends(resources))
+    secrets = {item.id: item.data for item in state.secrets.policy_secrets}
+    return Table(state.generation, sockets, first_sockets, _backends(resources), secrets)
 
 
 def merge(state: ir.Transaction, change: ir.Transaction) -> ir.Transaction:

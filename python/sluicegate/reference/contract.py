@@ -45,6 +45,21 @@ class Identity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     scopes: tuple[str, ...] = ()
 
 
+class Certificate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a listener validated of a client's certificate.
+
+    Attributes:
+        subject: the distinguished name.
+        dns_names, uris: its subject alternative names.
+        fingerprint: SHA-256, hexadecimal.
+    """
+
+    subject: str = ""
+    dns_names: tuple[str, ...] = ()
+    uris: tuple[str, ...] = ()
+    fingerprint: str = ""
+
+
 class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request to decide on.
 
@@ -62,6 +77,7 @@ class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         response: a backend's answer to run through the response filters.
         from_: the address of who asks; None: nobody can say.
         identity: who is taken to have proved who they are.
+        certificate: of the connection.
     """
 
     bind_port: Port
@@ -77,6 +93,7 @@ class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     response: Reply | None = None
     from_: str | None = field(name="from", default=None)
     identity: Identity | None = None
+    certificate: Certificate | None = None
 
 
 class Connection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -88,7 +105,7 @@ class Connection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         address: the address that the socket is bound to; empty: the first socket with that port.
         sni: the server name of the ClientHello.
         entropy: stands for the random numbers, 64 bits.
-        from_: as of a request.
+        from_, certificate: as of a request.
     """
 
     transport: Literal["tcp", "udp"]
@@ -97,6 +114,7 @@ class Connection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sni: str | None = None
     entropy: Annotated[int, Meta(ge=0)] = 0
     from_: str | None = field(name="from", default=None)
+    certificate: Certificate | None = None
 
 
 class Message(Struct, frozen=True, kw_only=True):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .contract import Headers
 from .match import decoded
-from .policies import Passage, spelling
+from .passage import Passage
+from .policies import spelling
 
 
 def without_credentials(passage: Passage, headers: Headers, query: str | None) -> tuple[Headers, str | None]:

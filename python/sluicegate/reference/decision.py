@@ -15,7 +15,8 @@ from .cors import is_preflight, preflight, with_cors
 from .credentials import without_credentials
 from .filters import edit_headers, edited_response, forwarded, location, mirrors
 from .match import Found, Head
-from .policies import Facts, Passage, judge, owned_fields, spelling
+from .passage import Facts, Passage
+from .policies import judge, owned_fields, spelling
 from .session import take_session
 from .table import Listener, Table
 
@@ -59,7 +60,7 @@ def act(table: Table, routed: Routed) -> Decision:
     said: tuple[Said, ...] = ()
     decision = _before_policies(routed)
     if decision is None:
-        routed, said, decision = _ask_policies(routed, passage)
+        routed, said, decision = _ask_policies(table, routed, passage)
     if decision is None:
         decision = _own_answer(routed) or _forward(table, routed, passage)
     if decision.outcome == "respond" and decision.response is not None and not candidate.rule.invalid:
@@ -82,7 +83,7 @@ def _before_policies(routed: Routed) -> Decision | None:
     return None
 
 
-def _ask_policies(routed: Routed, passage: Passage) -> tuple[Routed, tuple[Said, ...], Decision | None]:
+def _ask_policies(table: Table, routed: Routed, passage: Passage) -> tuple[Routed, tuple[Said, ...], Decision | None]:
     """Step 3: the request without what policies may set, what they said, and the answer of one that refuses."""
     rule, listener, request, head = routed.found.candidate.rule, routed.listener, routed.request, routed.head
     policies = listener.policies.get(rule.policies, ())
@@ -104,9 +105,10 @@ def _ask_policies(routed: Routed, passage: Passage) -> tuple[Routed, tuple[Said,
         route=rule.route,
         rule=rule.id,
         body_length=routed.body_length,
+        certificate=request.certificate,
         assumed=request.identity,
     )
-    said, denial = judge(policies, facts, passage)
+    said, denial = judge(policies, facts, passage, listener.resource.policies, table.policy_secrets)
     sent_on = tuple(field for field in routed.sent_on if spelling(field[0]) not in owned)
     routed = msgspec.structs.replace(routed, sent_on=sent_on)
     answer = None if denial is None else respond(denial.status, denial.reason, listener, denial.headers)

@@ -9,7 +9,8 @@ from sluicegate import ir
 from .contract import Connection, Decision, Request
 from .decision import pick
 from .listener import answers_requests, hostnames_of, listener_of, socket_of
-from .policies import Facts, Passage, judge
+from .passage import Facts
+from .policies import judge_connection
 from .table import Backend, Family, Listener, Socket, Table
 
 #: Sockets that no request comes in by.
@@ -36,8 +37,9 @@ def connect(table: Table, connection: Connection) -> Decision:
         listener=listener.resource.id,
         route=rule.route,
         rule=rule.id,
+        certificate=connection.certificate,
     )
-    said, denial = judge(listener.policies.get(rule.policies, ()), facts, Passage())
+    said, denial = judge_connection(listener.policies.get(rule.policies, ()), facts)
     if denial is not None:
         decision = _close(denial.reason, listener)
     else:
@@ -68,6 +70,7 @@ def _carried(table: Table, request: Request) -> Decision:
         sni=request.sni,
         entropy=request.entropy,
         from_=request.from_,
+        certificate=request.certificate,
     )
     return connect(table, connection)
 

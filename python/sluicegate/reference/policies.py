@@ -5,71 +5,27 @@ A kind has a function here; what it needs somebody to be asked for is `asked`, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
-
-from msgspec import Struct, field
 
 from sluicegate import ir
 
-from .contract import Headers, Identity, Said
+from .access import (
+    FORBIDDEN,
+    UNAUTHENTICATED,
+    admits,
+    admits_connection,
+    asks_identity,
+    authenticate,
+    authorize,
+    csrf,
+    is_authenticator,
+)
+from .contract import Said
+from .passage import Denial, Facts, Passage
 
 Word: TypeAlias = Literal["pass", "deny", "asked"]
-
-
-class Facts(Struct, frozen=True, kw_only=True):
-    """What a policy sees of a request, or of a connection (whose other fields are empty).
-
-    Attributes:
-        address: who asks; None: nobody can say, so nothing that allows by address holds, all that denies by it does.
-        method, scheme, host, authority, path, query: as they go on to the backend; `path` is normalised.
-        headers: without what policies may set; credentials are still among them.
-        sni: the server name of the TLS handshake, lower case.
-        listener, route, rule: ids.
-        body_length: as the head declares it; None: it streams.
-        assumed: who is taken to have proved who they are.
-    """
-
-    address: str | None
-    sni: str | None
-    listener: str
-    route: str
-    rule: str
-    method: str = ""
-    scheme: str = ""
-    host: str = ""
-    authority: str = ""
-    path: str = ""
-    query: str | None = None
-    headers: Headers = ()
-    body_length: int | None = None
-    assumed: Identity | None = None
-
-
-class Denial(Struct, frozen=True):
-    """How a request is refused: a code of docs/errors.md, its status, and fields of the answer."""
-
-    reason: str
-    status: int
-    headers: Headers = ()
-
-
-class Passage(Struct):
-    """What policies leave behind.
-
-    Attributes:
-        identity: who asks, proved.
-        forward: fields set towards the backend, before the rule's filters.
-        respond: fields appended to the response.
-        removed_fields, removed_cookies, removed_pairs: names of credentials that the backend does not get.
-    """
-
-    identity: Identity | None = None
-    forward: list[tuple[str, str]] = field(default_factory=list)
-    respond: list[tuple[str, str]] = field(default_factory=list)
-    removed_fields: set[str] = field(default_factory=set)
-    removed_cookies: set[str] = field(default_factory=set)
-    removed_pairs: set[str] = field(default_factory=set)
 
 
 #: What one policy says: a word, or why it refuses.
@@ -81,19 +37,76 @@ INVALID = Denial("policy_invalid", 500)
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789")
 
 
-def judge(policies: Iterable[ir.StanzaBase], facts: Facts, passage: Passage) -> tuple[tuple[Said, ...], Denial | None]:
-    """Ask policies in their order, up to the first that refuses."""
+def judge(
+    policies: Iterable[ir.StanzaBase],
+    facts: Facts,
+    passage: Passage,
+    above: Collection[str] = (),
+    secrets: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[tuple[Said, ...], Denial | None]:
+    """Ask policies in their order, up to the first that refuses; `above`: ids of those that the listener names."""
     policies = tuple(policies)
     # One that cannot be honoured refuses whatever the others say.
     invalid = [policy for policy in policies if policy.invalid][:1]
+    if invalid:
+        return (_said(invalid[0], "deny"),), INVALID
     said: list[Said] = []
-    for policy in invalid or policies:
-        verdict = INVALID if policy.invalid else _JUDGES[type(policy)](policy, facts, passage)
-        word = "deny" if isinstance(verdict, Denial) else verdict
-        said.append(Said(kind=policy.kind, stanza=policy.stanza, from_=policy.policy, verdict=word))
+    groups = _groups(policies, above)
+    is_undecided = False
+    for policy in policies:
+        if is_authenticator(policy):
+            for group in groups:
+                words, denial, asked = authenticate(group, facts, passage, secrets)
+                said += [_said(each, word) for each, word in words]
+                is_undecided |= asked
+                if denial is not None:
+                    return tuple(said), denial
+            groups = []
+            continue
+        is_open = is_undecided and isinstance(policy, ir.AccessAuthorization) and asks_identity(policy)
+        verdict: Verdict = "asked" if is_open else _JUDGES[type(policy)](policy, facts, passage)
+        said.append(_said(policy, "deny" if isinstance(verdict, Denial) else verdict))
         if isinstance(verdict, Denial):
             return tuple(said), verdict
     return tuple(said), None
+
+
+def _said(policy: ir.StanzaBase, word: str) -> Said:
+    return Said(kind=policy.kind, stanza=policy.stanza, from_=policy.policy, verdict=word)
+
+
+def _groups(policies: Iterable[ir.StanzaBase], above: Collection[str]) -> list[list[ir.StanzaBase]]:
+    """Authenticators that override, then those that do not, each with whom they do not ask."""
+    overriding: list[ir.StanzaBase] = []
+    others: list[ir.StanzaBase] = []
+    for policy in policies:
+        if is_authenticator(policy):
+            (overriding if policy.overrides and policy.id in above else others).append(policy)
+    return [group for group in (overriding, others) if any(not isinstance(each, ir.AccessExempt) for each in group)]
+
+
+def judge_connection(policies: Iterable[ir.StanzaBase], facts: Facts) -> tuple[tuple[Said, ...], Denial | None]:
+    """As `judge`, of a connection or the datagrams of one client."""
+    policies = tuple(policies)
+    invalid = [policy for policy in policies if policy.invalid][:1]
+    said: list[Said] = []
+    for policy in invalid or policies:
+        denial = INVALID if policy.invalid else _of_connection(policy, facts)
+        said.append(_said(policy, "pass" if denial is None else "deny"))
+        if denial is not None:
+            return tuple(said), denial
+    return tuple(said), None
+
+
+def _of_connection(policy: ir.StanzaBase, facts: Facts) -> Denial | None:
+    match policy:
+        case ir.AccessCertificate():
+            certificate = facts.certificate
+            is_admitted = policy.optional if certificate is None else admits(policy, certificate)
+            return None if is_admitted else UNAUTHENTICATED
+        case ir.AccessAuthorization():
+            return None if admits_connection(policy, facts.address) else FORBIDDEN
+    return None
 
 
 def owned_fields(policies: Iterable[ir.StanzaBase]) -> frozenset[str]:
@@ -121,9 +134,20 @@ def _asked(_policy: ir.StanzaBase, _facts: Facts, _passage: Passage) -> Verdict:
     return "asked"
 
 
+def _csrf(policy: ir.AccessCsrf, facts: Facts, _: Passage) -> Verdict:
+    return csrf(policy, facts) or "pass"
+
+
+def _authorize(policy: ir.AccessAuthorization, facts: Facts, passage: Passage) -> Verdict:
+    return authorize(policy, facts, passage.identity) or "pass"
+
+
 _JUDGES: dict[type[ir.StanzaBase], Callable[[Any, Facts, Passage], Verdict]] = {
     ir.ClientAddress: _address,
     ir.ClientBody: _body,
     ir.RateLimits: _asked,
+    ir.AccessCsrf: _csrf,
+    ir.AccessAuthorization: _authorize,
+    ir.AccessExternal: _asked,
     ir.ExternalAuth: _asked,
 }

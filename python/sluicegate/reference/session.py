@@ -5,7 +5,7 @@ from __future__ import annotations
 from sluicegate import ir
 
 from .contract import Headers
-from .policies import Passage
+from .passage import Passage
 
 #: What the native router trims: ASCII whitespace.
 _SPACE = " \t\n\f\r"

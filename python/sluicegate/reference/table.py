@@ -118,9 +118,15 @@ SocketKey: TypeAlias = tuple[bool, str | None, int]
 
 
 class Table(Struct, frozen=True):
-    """One generation. `first_sockets`: the first socket of a port (and whether it is UDP), whatever its address."""
+    """One generation.
+
+    Attributes:
+        first_sockets: the first socket of a port (and whether it is UDP), whatever its address.
+        policy_secrets: what policies know and nobody else may, by id.
+    """
 
     generation: int
     sockets: dict[SocketKey, Socket]
     first_sockets: dict[tuple[bool, int], Socket]
     backends: dict[str, Backend]
+    policy_secrets: dict[str, str]

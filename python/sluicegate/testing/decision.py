@@ -14,7 +14,9 @@ Reason = Literal[
     "bad_request",
     "body_too_large",
     "cors_preflight",
+    "csrf",
     "expectation_failed",
+    "forbidden",
     "forwarded",
     "headers_too_large",
     "method_not_allowed",
@@ -28,6 +30,7 @@ Reason = Literal[
     "respond",
     "rule_invalid",
     "scheme_mismatch",
+    "unauthenticated",
     "unrecognized_name",
     "unsupported_transfer_coding",
 ]

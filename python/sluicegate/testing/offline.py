@@ -14,9 +14,9 @@ from sluicegate.controller.store.store import Delete, Store
 from sluicegate.controller.translate import DEFAULT_CONTROLLER_NAME, Options, Translation, Translator, ir_transaction
 from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
 from sluicegate.schema import violations
-from sluicegate.schema.core_rules import TLS_TYPE
 
 from ..controller.api import Diagnostic, Secret, Service
+from ..controller.api.kinds import OTHER_SECRETS
 from ..controller.sources.files.source import Refresh, Source
 
 
@@ -88,5 +88,5 @@ def load_offline(
 def _hide_secrets(store: Store) -> None:
     """Take away what the controller is not shown: Secrets that are of no certificate."""
     for item in [*store.snapshot().table("Secret").values()]:
-        if isinstance(item, Secret) and item.type != TLS_TYPE:
+        if isinstance(item, Secret) and item.type in OTHER_SECRETS:
             store.handle(Delete(item.key))

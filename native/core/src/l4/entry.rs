@@ -259,7 +259,7 @@ mod tests {
             let generation = worker.generation();
             let key = SocketKey { transport: Transport::Tcp, address: None, port: 5 };
             let socket = generation.table.socket(key).unwrap();
-            choose(worker, &generation, socket, None, &mut entry).unwrap();
+            choose(worker, &generation, socket, None, Some(None), &mut entry).unwrap();
         }
         entry
     }

@@ -27,9 +27,9 @@ use crate::upstream::TlsTarget;
 use crate::worker::{Generation, Worker};
 use entry::Entry;
 use route::ir;
-use route::policy::ConnectionFacts;
+use route::policy::{ClientCertificate, ConnectionFacts};
 use route::resolve::{L4Routed, Picked, may_speak_tls, pick_l4, route_l4};
-use route::table::{Backend, L4Rule, Socket};
+use route::table::{Backend, L4Candidate, L4Rule, Listener, Socket};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -45,12 +45,38 @@ pub struct Chosen {
     pub tls: Option<TlsTarget>,
 }
 
+/// What a client has shown of itself so far: `None` before its handshake, then its certificate or that it has none.
+type Shown<'c> = Option<Option<&'c ClientCertificate>>;
+
+/// Ask the policies that hold for a flow.
+fn admit(
+    listener: &Listener,
+    found: &L4Candidate,
+    sni: Option<&str>,
+    shown: Shown<'_>,
+    entry: &Entry,
+) -> Result<(), L4Reason> {
+    let Some(joined) = listener.policies_of_l4(&found.rule) else { return Ok(()) };
+    // Never a connection without its policies.
+    let chain = joined.kept.get::<Chain>().ok_or(L4Reason::PolicyInvalid)?;
+    chain.admit_connection(&ConnectionFacts {
+        address: Some(entry.address()),
+        sni,
+        listener: listener.id(),
+        route: &found.rule.ir.route,
+        rule: &found.rule.ir.id,
+        rule_uid: found.rule.uid,
+        certificate: shown,
+    })
+}
+
 /// Decide on one flow and count it in. `entry` learns what it was.
 fn choose(
     worker: &Worker,
     generation: &Generation,
     socket: &Socket,
     sni: Option<&str>,
+    shown: Shown<'_>,
     entry: &mut Entry,
 ) -> Result<Rc<Chosen>, L4Reason> {
     let (listener, found) = match route_l4(socket, sni) {
@@ -62,18 +88,7 @@ fn choose(
         L4Routed::Found(listener, found) => (listener, found),
     };
     entry.listener = Some(listener.id().into());
-    if let Some(joined) = listener.policies_of_l4(&found.rule) {
-        // Never a connection without its policies.
-        let chain = joined.kept.get::<Chain>().ok_or(L4Reason::PolicyInvalid)?;
-        chain.admit_connection(&ConnectionFacts {
-            address: Some(entry.address()),
-            sni,
-            listener: listener.id(),
-            route: &found.rule.ir.route,
-            rule: &found.rule.ir.id,
-            rule_uid: found.rule.uid,
-        })?;
-    }
+    admit(listener, found, sni, shown, entry)?;
     let backend = match pick_l4(
         &generation.table,
         listener,

@@ -2,7 +2,7 @@
 
 use super::entry::{Carriage, Entry};
 use super::hello::Hello;
-use super::{Chosen, choose, hello};
+use super::{Chosen, admit, choose, hello};
 use crate::io::Reset;
 use crate::io::fill::fill;
 use crate::io::relay;
@@ -14,6 +14,7 @@ use crate::upstream::{Active, Among, ConnectStage, Outcome, Route, RoutePolicy, 
 use crate::worker::{Generation, Worker};
 use codec::Buffer;
 use route::ir::ListenerProtocol;
+use route::resolve::{L4Routed, route_l4};
 use route::table::{Socket, SocketKey};
 use smallvec::SmallVec;
 use std::io::ErrorKind;
@@ -35,7 +36,7 @@ pub async fn serve_tcp(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, 
     let mut entry = Entry::begin(Rc::clone(&worker), peer, Carriage::Tcp);
     let generation = worker.generation();
     let chosen = match generation.table.socket(key) {
-        Some(socket) => choose(&worker, &generation, socket, None, &mut entry),
+        Some(socket) => choose(&worker, &generation, socket, None, Some(None), &mut entry),
         None => Err(L4Reason::NoListener),
     };
     drop(generation);
@@ -88,7 +89,7 @@ pub async fn serve_tls(worker: Rc<Worker>, mut stream: TcpStream, peer: SocketAd
             accepted.inspect_err(failed).ok()
         }
         Kind::Passthrough => {
-            let chosen = choose(&worker, &generation, socket, sni.as_deref(), &mut entry);
+            let chosen = choose(&worker, &generation, socket, sni.as_deref(), Some(None), &mut entry);
             drop(generation);
             let first = ahead.filled().to_vec();
             drop(ahead);
@@ -170,7 +171,7 @@ async fn terminate(
     entry: &mut Entry,
 ) -> Option<(TlsStream<TcpStream>, Rc<Chosen>)> {
     // Where there is nothing to go to no handshake is done.
-    let chosen = match choose(worker, generation, socket, entry.sni.clone().as_deref(), entry) {
+    let chosen = match choose(worker, generation, socket, entry.sni.clone().as_deref(), None, entry) {
         Ok(chosen) => chosen,
         Err(reason) => {
             refuse(&stream, entry, reason);
@@ -179,7 +180,16 @@ async fn terminate(
     };
     let mut progress = Progress::default();
     match accept(worker, generation, socket, stream, ahead, deadline, &mut progress).await {
-        Ok(https) => Some((https.0, chosen)),
+        Ok(https) => {
+            let (stream, handshake) = *https;
+            // What its certificate says is known only now.
+            if let Err(reason) = admit_shown(socket, &handshake, entry) {
+                entry.failed(reason);
+                stream.reset();
+                return None;
+            }
+            Some((stream, chosen))
+        }
         Err(error) => {
             if let Some(detail) = error.detail() {
                 entry.detail(|| detail);
@@ -187,6 +197,15 @@ async fn terminate(
             entry.failed(error.reason(&progress));
             None
         }
+    }
+}
+
+/// Ask the policies of a connection again, now that its handshake is done.
+fn admit_shown(socket: &Socket, handshake: &Handshake, entry: &Entry) -> Result<(), L4Reason> {
+    let sni = handshake.sni.as_deref();
+    match route_l4(socket, sni) {
+        L4Routed::Found(listener, found) => admit(listener, found, sni, Some(handshake.certificate.as_deref()), entry),
+        L4Routed::NoListener | L4Routed::NoRoute(_) => Err(L4Reason::NoRoute),
     }
 }
 

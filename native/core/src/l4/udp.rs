@@ -182,7 +182,7 @@ impl Listener {
         }
         let socket = generation.table.socket(self.key).ok_or(L4Reason::NoListener)?;
         let mut entry = Entry::begin(Rc::clone(worker), client.peer, Carriage::Udp);
-        let begun = choose(worker, generation, socket, None, &mut entry).and_then(|chosen| {
+        let begun = choose(worker, generation, socket, None, Some(None), &mut entry).and_then(|chosen| {
             let among = Among::of(&chosen.backend).for_client(&chosen.backend, client.peer.ip());
             let picked = worker.upstreams.pick(among, &[]);
             let (endpoint, state) = picked.ok_or(L4Reason::NoEndpoint)?;

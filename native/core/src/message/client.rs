@@ -4,6 +4,7 @@ use super::life::Life;
 use crate::tls::server::Handshake;
 use crate::worker::Worker;
 use codec::Field;
+use route::policy::ClientCertificate;
 use route::table::SocketKey;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
@@ -57,6 +58,11 @@ impl Client {
 
     pub fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// What the listener validated of the client's certificate.
+    pub fn certificate(&self) -> Option<&ClientCertificate> {
+        self.tls.as_ref().and_then(|handshake| handshake.certificate.as_deref())
     }
 
     /// The server name that the client asked for in its TLS handshake.

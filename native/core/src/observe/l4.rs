@@ -31,6 +31,8 @@ reasons! {
     NoCertificate = "no_certificate", "the listener has no certificate that can be served";
     NoRoute = "no_route", "no route is attached that takes the connection";
     PolicyInvalid = "policy_invalid", "a policy that holds for the connection cannot be honoured";
+    Unauthenticated = "unauthenticated", "a policy asks for a client certificate that is not there, or is another";
+    Forbidden = "forbidden", "a policy does not allow the connection";
     RateLimited = "rate_limited", "a limit is reached";
     NoBackend = "no_backend", "the rule has no backend with a weight";
     BackendInvalid = "backend_invalid", "the backend does not exist, or a policy of it cannot be honoured";

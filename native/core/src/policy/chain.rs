@@ -1,5 +1,6 @@
 //! The steps of a request in their order, compiled once for each pair of a listener and what its rules name.
 
+use super::access::Authenticate;
 use super::{Denial, Outcome, Pending, Running, Step, StepResult};
 use crate::error::ErrorCode;
 use crate::observe::l4::L4Reason;
@@ -38,9 +39,11 @@ impl Chain {
 
     /// Of policies that hold together, and of what holds for every request.
     fn of(joined: &Joined, everywhere: Option<BodyLimit>) -> Self {
-        let own = joined.policies.iter().flat_map(Step::of);
-        let steps = everywhere.map(Step::BodyLimit).into_iter().chain(own).collect();
-        Self { owned: OwnedFields::of(&joined.policies), invalid: joined.invalid, ..Self::new(steps) }
+        let own = joined.policies.iter().filter(|policy| !policy.judge.is_of_authentication()).flat_map(Step::of);
+        let credentials = Authenticate::all(joined).into_iter().map(Step::Authenticate);
+        let steps = everywhere.map(Step::BodyLimit).into_iter().chain(credentials).chain(own).collect();
+        let invalid = joined.invalid || joined.policies.iter().any(|policy| Running::is_unusable(policy));
+        Self { owned: OwnedFields::of(&joined.policies), invalid, ..Self::new(steps) }
     }
 
     /// Run the steps from `first` on.

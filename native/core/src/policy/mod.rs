@@ -5,6 +5,7 @@
 //! once. One that has to ask somebody waits: only then the head is copied and a future is boxed. A rule without policies
 //! costs one branch.
 
+mod access;
 mod chain;
 pub mod external;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod gate;
 mod rate_limit;
 mod running;
 
+pub use access::{Inspection, inspect};
 pub use chain::{Admission, Chain, prepare};
 #[cfg(test)]
 pub use gate::Gate;
@@ -20,6 +22,7 @@ pub use running::Running;
 
 use crate::error::ErrorCode;
 use crate::observe::l4::L4Reason;
+use access::Authenticate;
 use external::Ask;
 use rate_limit::Turn;
 use route::policy::{
@@ -53,6 +56,9 @@ impl From<policy::Denial> for Denial {
         let code = match denial.reason {
             Reason::BodyTooLarge => ErrorCode::BodyTooLarge,
             Reason::PolicyInvalid => ErrorCode::PolicyInvalid,
+            Reason::Unauthenticated => ErrorCode::Unauthenticated,
+            Reason::Forbidden => ErrorCode::Forbidden,
+            Reason::Csrf => ErrorCode::Csrf,
         };
         Self { status: denial.status, fields: denial.fields, ..code.into() }
     }
@@ -63,6 +69,8 @@ fn reason_of(reason: Reason) -> L4Reason {
     match reason {
         // Nothing that is refused for its body has come by a connection that is only passed on.
         Reason::BodyTooLarge | Reason::PolicyInvalid => L4Reason::PolicyInvalid,
+        Reason::Unauthenticated => L4Reason::Unauthenticated,
+        Reason::Forbidden | Reason::Csrf => L4Reason::Forbidden,
     }
 }
 
@@ -107,7 +115,6 @@ pub enum StepResult {
 /// When a step has its turn, whatever the order of the policies: who floods is stopped before anybody has to verify a
 /// password, and nobody is asked about a request that others refuse anyway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(dead_code, reason = "kinds of policies that are to come")]
 pub enum Phase {
     Body,
     AddressLimits,
@@ -123,6 +130,7 @@ pub enum Phase {
 pub enum Step {
     /// Done at once, by what `decide` judges by.
     Judged(Arc<Compiled>),
+    Authenticate(Authenticate),
     /// Limits that have their turn then.
     RateLimits(Arc<Compiled>, Turn),
     /// Of the settings.
@@ -137,8 +145,14 @@ pub enum Step {
 impl Step {
     fn phase(&self) -> Phase {
         match self {
-            Self::Judged(_) | Self::BodyLimit(_) => Phase::Body,
             Self::External(_) => Phase::External,
+            Self::Judged(policy) => match policy.judge {
+                Judge::Csrf(_) => Phase::Csrf,
+                Judge::Authorization(_) => Phase::Authorize,
+                _ => Phase::Body,
+            },
+            Self::BodyLimit(_) => Phase::Body,
+            Self::Authenticate(_) => Phase::Authenticate,
             Self::RateLimits(_, Turn::BehindAuthentication) => Phase::IdentityLimits,
             Self::RateLimits(..) => Phase::AddressLimits,
             #[cfg(test)]
@@ -166,6 +180,7 @@ impl Step {
                 Verdict::Pass | Verdict::Ask => Outcome::Pass,
                 Verdict::Deny(denial) => Outcome::deny(denial),
             },
+            Self::Authenticate(group) => return group.run(facts, passage),
             Self::RateLimits(policy, turn) => rate_limit::run(policy, *turn, facts, passage),
             Self::BodyLimit(limit) if limit.admits(facts.body_length) => Outcome::Pass,
             Self::BodyLimit(_) => Outcome::deny(ErrorCode::BodyTooLarge),
@@ -188,6 +203,7 @@ impl Step {
                 Verdict::Pass | Verdict::Ask => Ok(()),
                 Verdict::Deny(denial) => Err(reason_of(denial.reason)),
             },
+            Self::Authenticate(group) => group.admit_connection(facts),
             Self::RateLimits(policy, Turn::BeforeAuthentication) => rate_limit::connection(policy, facts),
             Self::BodyLimit(_) | Self::External(_) | Self::RateLimits(..) => Ok(()),
             #[cfg(test)]
@@ -198,7 +214,7 @@ impl Step {
     fn trusted_proxies(&self) -> Option<&Networks> {
         match self {
             Self::Judged(policy) => policy.trusted_proxies(),
-            Self::BodyLimit(_) | Self::External(_) | Self::RateLimits(..) => None,
+            Self::Authenticate(_) | Self::BodyLimit(_) | Self::External(_) | Self::RateLimits(..) => None,
             #[cfg(test)]
             Self::Gate(_) => None,
         }
@@ -208,6 +224,7 @@ impl Step {
     fn body_limit(&self) -> Option<BodyLimit> {
         match self {
             Self::Judged(policy) => policy.body_limit(),
+            Self::Authenticate(_) => None,
             Self::BodyLimit(limit) => Some(*limit),
             Self::External(_) => None,
             Self::RateLimits(..) => None,

@@ -232,6 +232,7 @@ fn facts<'r>(
             Framing::Length(length) => Some(length),
             Framing::Chunked | Framing::UntilClose => None,
         },
+        certificate: client.certificate(),
         assumed: None,
     }
 }

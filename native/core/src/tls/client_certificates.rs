@@ -2,12 +2,15 @@
 
 use super::trust;
 use super::trust::{Purpose, Trust};
+use aws_lc_rs::digest::{SHA256, digest};
+use route::policy::ClientCertificate;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
-use std::fmt::{self, Debug};
+use std::fmt::{self, Debug, Write as _};
 use std::sync::Arc;
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 /// `AllowValidOnly`: a chain that ends in an anchor, or an anchor itself.
 #[derive(Debug)]
@@ -65,6 +68,28 @@ impl ClientCertVerifier for AcceptAny {
     }
 
     trust::handshake_signatures!();
+}
+
+/// What a certificate says of its owner. Of one that cannot be read nothing is known: it is nobody's.
+pub(super) fn read(certificate: &CertificateDer<'_>) -> ClientCertificate {
+    let fingerprint = digest(&SHA256, certificate).as_ref().iter().fold(String::new(), |mut text, octet| {
+        let _ = write!(text, "{octet:02x}");
+        text
+    });
+    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
+        return ClientCertificate { fingerprint, ..ClientCertificate::default() };
+    };
+    let mut found =
+        ClientCertificate { subject: parsed.subject().to_string(), fingerprint, ..ClientCertificate::default() };
+    let names = parsed.subject_alternative_name().ok().flatten();
+    for name in names.iter().flat_map(|extension| &extension.value.general_names) {
+        match name {
+            GeneralName::DNSName(name) => found.dns_names.push((*name).to_owned()),
+            GeneralName::URI(uri) => found.uris.push((*uri).to_owned()),
+            _ => {}
+        }
+    }
+    found
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! TLS termination: the listener is chosen by the name in the `ClientHello`, and its own configuration does the handshake
 //! (GEP-3567, GEP-91). Keys and configurations are kept from generation to generation where nothing changed.
 
-use super::client_certificates::{AcceptAny, AcceptTrusted};
+use super::client_certificates::{self, AcceptAny, AcceptTrusted};
 use super::failure::{Progress, TlsError};
 use super::server_certificates::{ServedKey, ServedKeys};
 use super::tickets::{TicketKeys, Ticketer};
@@ -10,7 +10,10 @@ use super::{VERSIONS, provider};
 use crate::observe::events::Events;
 use ahash::AHashMap;
 use route::ir::{self, ClientValidationMode};
+use route::policy::ClientCertificate;
 use route::table::{Socket, Table};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{Acceptor, NoServerSessionStorage, ServerConfig, WebPkiClientVerifier};
 use std::io;
 use std::sync::Arc;
@@ -30,8 +33,8 @@ pub struct Handshake {
     /// The server name that the client asked for, lower case.
     pub sni: Option<String>,
     pub http2: bool,
-    /// The client showed a certificate.
-    pub client_certificate: bool,
+    /// Of the client, where its listener asks for one and it is valid.
+    pub certificate: Option<Box<ClientCertificate>>,
 }
 
 #[derive(Debug)]
@@ -40,6 +43,8 @@ struct ListenerTls {
     keys: Vec<Arc<ServedKey>>,
     trust: Vec<Arc<ir::Trust>>,
     config: Arc<ServerConfig>,
+    /// Who may validate clients: the handshake does, unless it lets everybody in.
+    clients: Option<Arc<AcceptTrusted>>,
 }
 
 /// The configurations of all HTTPS and TLS listeners of one generation.
@@ -76,10 +81,12 @@ impl ServerTls {
                 built.listeners.insert(listener.id().into(), Arc::clone(same));
                 continue;
             }
-            match config(&listener.ir, tls, &keys, &trust, &built.tickets) {
-                Ok(config) => {
-                    let made =
-                        ListenerTls { listener: Arc::clone(&listener.ir), keys, trust, config: Arc::new(config) };
+            let made = clients(tls, &trust).and_then(|clients| {
+                let config = config(&listener.ir, tls, &keys, &trust, clients.clone(), &built.tickets)?;
+                Ok(ListenerTls { listener: Arc::clone(&listener.ir), keys, trust, config: Arc::new(config), clients })
+            });
+            match made {
+                Ok(made) => {
                     built.listeners.insert(listener.id().into(), Arc::new(made));
                 }
                 Err(error) => events.push("listener_tls", format!("{}: {error}", listener.id())),
@@ -119,11 +126,27 @@ impl ListenerTls {
     }
 }
 
+/// What validates the certificates of clients; `None`: nothing does. Where every client is let in, CA certificates that cannot
+/// be used are no reason to serve nobody: then no client's certificate is valid.
+fn clients(tls: &ir::ListenerTls, trust: &[Arc<ir::Trust>]) -> Result<Option<Arc<AcceptTrusted>>, String> {
+    let Some(validation) = &tls.client_validation else { return Ok(None) };
+    let made = Trust::read(trust.iter().map(|trust| trust.pem.as_str())).and_then(|trust| {
+        let chains = WebPkiClientVerifier::builder_with_provider(Arc::clone(&trust.roots), provider());
+        let chains = chains.build().map_err(|error| error.to_string())?;
+        Ok(Arc::new(AcceptTrusted { trust, chains }))
+    });
+    match validation.mode {
+        ClientValidationMode::AllowValidOnly => made.map(Some),
+        ClientValidationMode::AllowInsecureFallback => Ok(made.ok()),
+    }
+}
+
 fn config(
     listener: &ir::Listener,
     tls: &ir::ListenerTls,
     keys: &[Arc<ServedKey>],
     trust: &[Arc<ir::Trust>],
+    clients: Option<Arc<AcceptTrusted>>,
     tickets: &Arc<TicketKeys>,
 ) -> Result<ServerConfig, String> {
     let builder = ServerConfig::builder_with_provider(provider())
@@ -133,10 +156,7 @@ fn config(
         None => builder.with_no_client_auth(),
         Some(validation) => match validation.mode {
             ClientValidationMode::AllowValidOnly => {
-                let trust = Trust::read(trust.iter().map(|trust| trust.pem.as_str()))?;
-                let chains = WebPkiClientVerifier::builder_with_provider(Arc::clone(&trust.roots), provider());
-                let chains = chains.build().map_err(|error| error.to_string())?;
-                builder.with_client_cert_verifier(Arc::new(AcceptTrusted { trust, chains }))
+                builder.with_client_cert_verifier(clients.ok_or("no CA certificates validate clients")?)
             }
             ClientValidationMode::AllowInsecureFallback => builder.with_client_cert_verifier(Arc::new(AcceptAny)),
         },
@@ -245,9 +265,16 @@ async fn finish(
     let handshake = Handshake {
         sni,
         http2: session.alpn_protocol() == Some(b"h2"),
-        client_certificate: session.peer_certificates().is_some(),
+        certificate: client_certificate(listener, session.peer_certificates()),
     };
     Ok((stream, handshake))
+}
+
+/// What a valid certificate says. A handshake that lets everybody in has only asked whether the client has its key.
+fn client_certificate(listener: &ListenerTls, shown: Option<&[CertificateDer<'_>]>) -> Option<Box<ClientCertificate>> {
+    let [own, intermediates @ ..] = shown? else { return None };
+    listener.clients.as_ref()?.verify_client_cert(own, intermediates, UnixTime::now()).ok()?;
+    Some(Box::new(client_certificates::read(own)))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What policies see of a request or a connection, and what they leave behind.
 
-use super::AnswerField;
+use super::{AnswerField, ClientCertificate};
 use codec::Field;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -34,6 +34,8 @@ pub struct Facts<'r> {
     pub rule_uid: u64,
     /// As the head declares it; `None`: it streams.
     pub body_length: Option<u64>,
+    /// Of the connection, validated by its listener.
+    pub certificate: Option<&'r ClientCertificate>,
     /// Who is taken to have proved who they are, where a decision is only tried (`decide`).
     pub assumed: Option<&'r Identity>,
 }
@@ -48,6 +50,8 @@ pub struct ConnectionFacts<'c> {
     pub route: &'c str,
     pub rule: &'c str,
     pub rule_uid: u64,
+    /// `None`: its handshake is not done yet.
+    pub certificate: Option<Option<&'c ClientCertificate>>,
 }
 
 /// How somebody proved who they are.

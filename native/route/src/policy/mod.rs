@@ -3,6 +3,7 @@
 //!
 //! A kind has a module here, an arm in [`Judge`] and one in the functions of [`Compiled`].
 
+mod access;
 mod body;
 mod credentials;
 mod facts;
@@ -11,6 +12,10 @@ mod networks;
 mod owned;
 mod rate_limit;
 
+pub use access::{
+    ApiKey, Authenticator, Authorization, Basic, Certificate, ClientCertificate, Credentials, Csrf, Exempt, Group, Jwt,
+    Presented, Progress, accept, authenticate, unauthenticated,
+};
 pub use body::BodyLimit;
 pub use credentials::Stripped;
 pub use facts::{ConnectionFacts, Facts, Identity, Passage, Proof, Removal};
@@ -29,6 +34,9 @@ use std::sync::Arc;
 pub enum Reason {
     BodyTooLarge,
     PolicyInvalid,
+    Unauthenticated,
+    Forbidden,
+    Csrf,
 }
 
 impl Reason {
@@ -36,6 +44,9 @@ impl Reason {
         match self {
             Self::BodyTooLarge => "body_too_large",
             Self::PolicyInvalid => "policy_invalid",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::Csrf => "csrf",
         }
     }
 
@@ -43,6 +54,8 @@ impl Reason {
         match self {
             Self::BodyTooLarge => 413,
             Self::PolicyInvalid => 500,
+            Self::Unauthenticated => 401,
+            Self::Forbidden | Self::Csrf => 403,
         }
     }
 }
@@ -108,6 +121,13 @@ pub enum Judge {
     /// Whose word about client addresses counts.
     Address(Networks),
     Body(BodyLimit),
+    Exempt(Exempt),
+    Certificate(Certificate),
+    ApiKey(ApiKey),
+    Basic(Basic),
+    Jwt(Jwt),
+    Csrf(Csrf),
+    Authorization(Authorization),
     /// A service is asked.
     External(Arc<ExternalService>),
     /// What was counted before says.
@@ -117,6 +137,7 @@ pub enum Judge {
 impl Compiled {
     /// What cannot be compiled refuses what it holds for, and nothing else.
     pub fn of(ir: ir::Policy, secrets: Vec<Arc<PolicySecret>>, backends: Vec<u32>) -> Self {
+        let secret = secrets.first().map_or("", |secret| secret.data.as_str());
         let judge = match &ir {
             _ if ir.stanza().is_some_and(|stanza| stanza.invalid) => Judge::Invalid,
             ir::Policy::BackendTls(_) | ir::Policy::BackendPolicy(_) | ir::Policy::BackendTraffic(_) => Judge::Nothing,
@@ -125,6 +146,16 @@ impl Compiled {
                 Networks::compile(proxies).map_or(Judge::Invalid, Judge::Address)
             }
             ir::Policy::ClientBody(body) => BodyLimit::new(body.max_bytes).map_or(Judge::Nothing, Judge::Body),
+            ir::Policy::AccessExempt(exempt) => compiled(Exempt::compile(exempt), Judge::Exempt),
+            ir::Policy::AccessCertificate(certificate) => Judge::Certificate(Certificate::compile(certificate)),
+            ir::Policy::AccessApiKey(keys) => compiled(ApiKey::compile(keys, secret), Judge::ApiKey),
+            ir::Policy::AccessBasic(basic) => Judge::Basic(Basic::compile(basic)),
+            ir::Policy::AccessJwt(jwt) => compiled(Jwt::compile(jwt), Judge::Jwt),
+            ir::Policy::AccessExternal(external) => {
+                external.service.as_ref().map_or(Judge::Invalid, |service| Judge::External(Arc::clone(service)))
+            }
+            ir::Policy::AccessCsrf(csrf) => compiled(Csrf::compile(csrf), Judge::Csrf),
+            ir::Policy::AccessAuthorization(rules) => compiled(Authorization::compile(rules), Judge::Authorization),
             ir::Policy::ExternalAuth(filter) => Judge::External(Arc::clone(&filter.service)),
             ir::Policy::RateLimits(limits) => {
                 let limits: Result<Vec<_>, _> = limits.limits.iter().map(RateLimit::compile).collect();
@@ -155,21 +186,34 @@ impl Compiled {
     }
 
     /// Judge a request, as far as that can be done here.
-    pub fn judge(&self, facts: &Facts<'_>, _passage: &mut Passage) -> Verdict {
+    pub fn judge(&self, facts: &Facts<'_>, passage: &mut Passage) -> Verdict {
         match &self.judge {
             Judge::Nothing | Judge::Address(_) => Verdict::Pass,
             Judge::Invalid => Verdict::Deny(Reason::PolicyInvalid.into()),
             Judge::Body(limit) => limit.judge(facts),
-            Judge::External(_) | Judge::RateLimits(_) => Verdict::Ask,
+            Judge::Csrf(csrf) => csrf.judge(facts),
+            Judge::Authorization(rules) => rules.judge(facts, passage.identity.as_ref()),
+            // Credentials are judged together: `Group`.
+            Judge::Exempt(_)
+            | Judge::Certificate(_)
+            | Judge::ApiKey(_)
+            | Judge::Jwt(_)
+            | Judge::Basic(_)
+            | Judge::External(_)
+            | Judge::RateLimits(_) => Verdict::Ask,
         }
     }
 
     /// As [`Self::judge`], of a connection or the datagrams of one client.
-    pub fn judge_connection(&self, _facts: &ConnectionFacts<'_>) -> Verdict {
+    pub fn judge_connection(&self, facts: &ConnectionFacts<'_>) -> Verdict {
         match &self.judge {
             Judge::Invalid => Verdict::Deny(Reason::PolicyInvalid.into()),
-            Judge::Nothing | Judge::Address(_) | Judge::Body(_) | Judge::External(_) => Verdict::Pass,
+            Judge::Certificate(policy) if facts.certificate.is_some_and(|shown| !policy.admits_connection(shown)) => {
+                Verdict::Deny(Reason::Unauthenticated.into())
+            }
+            Judge::Authorization(rules) if !rules.admits(facts) => Verdict::Deny(Reason::Forbidden.into()),
             Judge::RateLimits(_) => Verdict::Ask,
+            _ => Verdict::Pass,
         }
     }
 }
@@ -185,12 +229,36 @@ pub struct Said {
 }
 
 /// Ask policies in their order, up to the first that refuses. Who would have to ask somebody is taken to be content.
-pub fn judge_all(policies: &[Arc<Compiled>], facts: &Facts<'_>, passage: &mut Passage) -> (Vec<Said>, Option<Denial>) {
+/// `overriding`: of each policy, whether it overrides here.
+pub fn judge_all(
+    policies: &[Arc<Compiled>],
+    overriding: &[bool],
+    facts: &Facts<'_>,
+    passage: &mut Passage,
+) -> (Vec<Said>, Option<Denial>) {
     let mut said = Vec::new();
     // One that cannot be honoured refuses whatever the others say.
     let invalid = policies.iter().find(|policy| policy.is_invalid());
+    let mut groups = Group::all(policies, overriding).into_iter();
+    // Whether somebody would have to say who asks.
+    let mut is_undecided = false;
     for policy in invalid.map_or(policies, std::slice::from_ref) {
-        let verdict = policy.judge(facts, passage);
+        if policy.judge.is_of_authentication() {
+            for group in groups.by_ref() {
+                let (progress, words) = group.judge(facts, passage);
+                said.extend(words.into_iter().filter_map(|(policy, word)| policy.said(word)));
+                match progress {
+                    Progress::Pass(_) => {}
+                    Progress::Ask { .. } => is_undecided = true,
+                    Progress::Deny(_, denial) => return (said, Some(denial)),
+                }
+            }
+            continue;
+        }
+        let verdict = match &policy.judge {
+            Judge::Authorization(rules) if is_undecided && rules.asks_identity() => Verdict::Ask,
+            _ => policy.judge(facts, passage),
+        };
         said.extend(policy.said(verdict.word()));
         if let Verdict::Deny(denial) = verdict {
             return (said, Some(denial));
@@ -220,4 +288,8 @@ impl Compiled {
         let from = id.strip_suffix(stanza.name).and_then(|id| id.strip_suffix('/')).unwrap_or(id);
         Some(Said { kind: stanza.kind, stanza: stanza.name, from: from.to_owned(), verdict })
     }
+}
+
+fn compiled<T>(result: Result<T, String>, judge: fn(T) -> Judge) -> Judge {
+    result.map_or(Judge::Invalid, judge)
 }

@@ -2,7 +2,7 @@
 
 use crate::ir::Transport;
 use crate::path_normalization::PathNormalization;
-use crate::policy::{Identity, Said};
+use crate::policy::{ClientCertificate, Identity, Said};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
@@ -48,6 +48,9 @@ pub struct DecisionRequest {
     /// Who is taken to have proved who they are.
     #[serde(default)]
     pub identity: Option<Identity>,
+    /// What the listener validated of its connection.
+    #[serde(default)]
+    pub certificate: Option<ClientCertificate>,
 }
 
 /// Empty stands for the first socket of the port.
@@ -75,6 +78,8 @@ pub struct L4Request {
     /// As of a request.
     #[serde(default)]
     pub from: Option<IpAddr>,
+    #[serde(default)]
+    pub certificate: Option<ClientCertificate>,
 }
 
 /// A response: the backend's sample, or what the gateway writes.

@@ -91,7 +91,7 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
                 fields.extend(set.iter().filter(|field| !owned.has(field)).copied());
                 let head = RequestHead { fields: &fields, ..head };
                 let facts = facts(request, framing, sni.as_deref(), listener, &found, &head);
-                let (said, denial) = policy::judge_all(&joined.policies, &facts, &mut passage);
+                let (said, denial) = policy::judge_all(&joined.policies, &joined.overriding, &facts, &mut passage);
                 policies = said;
                 match denial {
                     Some(denial) => denied(denial),
@@ -168,6 +168,7 @@ fn facts<'r>(
             Framing::Length(length) => Some(length),
             Framing::Chunked | Framing::UntilClose => None,
         },
+        certificate: request.certificate.as_ref(),
         assumed: request.identity.as_ref(),
     }
 }
@@ -175,8 +176,10 @@ fn facts<'r>(
 /// What becomes of a connection whose requests nobody here reads: it is carried, or ends in its handshake.
 fn before_the_head(table: &Table, socket: &Socket, request: &DecisionRequest, sni: Option<&str>) -> Option<Decision> {
     let carried = || {
-        let DecisionRequest { bind_port, address, sni, entropy, from, .. } = request.clone();
-        Some(decide_l4(table, &L4Request { transport: Transport::Tcp, bind_port, address, sni, entropy, from }))
+        let DecisionRequest { bind_port, address, sni, entropy, from, certificate, .. } = request.clone();
+        let transport = Transport::Tcp;
+        let connection = L4Request { transport, bind_port, address, sni, entropy, from, certificate };
+        Some(decide_l4(table, &connection))
     };
     let speaks = match socket.protocol {
         ListenerProtocol::Tcp | ListenerProtocol::Udp => return carried(),
@@ -251,6 +254,7 @@ pub fn decide_l4(table: &Table, request: &L4Request) -> Decision {
         listener: listener.id(),
         route: &found.rule.ir.route,
         rule: &found.rule.ir.id,
+        certificate: Some(request.certificate.as_ref()),
         rule_uid: found.rule.uid,
     };
     let at = |decision| Decision {

@@ -12,6 +12,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Joined {
     pub policies: Vec<Arc<Compiled>>,
+    /// Of each of them, whether it overrides here: `strategy: Overrides`, named by the listener.
+    pub overriding: Vec<bool>,
     /// One of them cannot be honoured: what they hold for is refused.
     pub invalid: bool,
     /// What the owner of the table makes of it.
@@ -24,12 +26,18 @@ impl Joined {
         let policies: Vec<_> =
             join(listener, rule).into_iter().filter(|policy| policy.ir.holds_below(place)).cloned().collect();
         let invalid = policies.iter().any(|policy| policy.is_invalid());
-        (!policies.is_empty()).then(|| Arc::new(Self { policies, invalid, kept: Kept::default() }))
+        let overrides = |policy: &Arc<Compiled>| {
+            policy.ir.stanza().is_some_and(|stanza| stanza.overrides)
+                && listener.iter().any(|it| Arc::ptr_eq(it, policy))
+        };
+        let overriding = policies.iter().map(overrides).collect();
+        (!policies.is_empty()).then(|| Arc::new(Self { policies, overriding, invalid, kept: Kept::default() }))
     }
 
     /// Both are made of the very same policies.
     fn is_same(&self, other: &Self) -> bool {
         self.policies.len() == other.policies.len()
+            && self.overriding == other.overriding
             && self.policies.iter().zip(&other.policies).all(|(one, two)| Arc::ptr_eq(one, two))
     }
 }

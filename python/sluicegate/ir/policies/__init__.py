@@ -10,6 +10,21 @@ from __future__ import annotations
 
 from typing import TypeAlias, get_args
 
+from .access import (
+    AccessApiKey,
+    AccessAuthorization,
+    AccessBasic,
+    AccessCertificate,
+    AccessCsrf,
+    AccessExempt,
+    AccessRule,
+    CookieCredential,
+    HeaderCredential,
+    KeySource,
+    NamedValues,
+    QueryCredential,
+)
+from .access_remote import AccessExternal, AccessJwt, ClaimHeader, JwtProvider
 from .backend import (
     BackendLimits,
     BackendPolicy,
@@ -49,36 +64,52 @@ from .rate_limit import (
 
 __all__ = [
     "RANKS",
+    "AccessApiKey",
+    "AccessAuthorization",
+    "AccessBasic",
+    "AccessCertificate",
+    "AccessCsrf",
+    "AccessExempt",
+    "AccessExternal",
+    "AccessJwt",
+    "AccessRule",
     "BackendLimits",
     "BackendPolicy",
     "BackendTimeouts",
     "BackendTls",
     "BackendTraffic",
     "CelLimitKey",
+    "ClaimHeader",
     "ClaimLimitKey",
     "ClientAddress",
     "ClientBody",
     "ClientKey",
     "ClientLimitKey",
+    "CookieCredential",
     "CookieKey",
     "ExternalAuth",
     "ExternalProtocol",
     "ExternalService",
     "Hash",
+    "HeaderCredential",
     "HeaderKey",
     "HeaderLimitKey",
     "HostKey",
     "HostLimitKey",
     "HostnameSan",
+    "JwtProvider",
     "KeyPart",
+    "KeySource",
     "LeastRequest",
     "LoadBalancing",
+    "NamedValues",
     "Need",
     "PassiveHealth",
     "PeakEwma",
     "Policy",
     "PolicyBase",
     "ProxyProtocol",
+    "QueryCredential",
     "QueryKey",
     "Random",
     "RateLimit",
@@ -94,7 +125,23 @@ __all__ = [
 ]
 
 #: In the order in which they act, as `policies!` of `native/route/src/ir/policies/mod.rs` has them.
-Policy: TypeAlias = BackendTls | BackendPolicy | BackendTraffic | ClientAddress | ClientBody | RateLimits | ExternalAuth
+Policy: TypeAlias = (
+    BackendTls
+    | BackendPolicy
+    | BackendTraffic
+    | ClientAddress
+    | ClientBody
+    | RateLimits
+    | AccessExempt
+    | AccessCertificate
+    | AccessApiKey
+    | AccessJwt
+    | AccessBasic
+    | AccessCsrf
+    | AccessAuthorization
+    | AccessExternal
+    | ExternalAuth
+)
 
 #: Place of each kind among them.
 RANKS: dict[type, int] = {kind: rank for rank, kind in enumerate(get_args(Policy))}

@@ -49,6 +49,7 @@ fn ask(service: ExternalService, path: &str, query: Option<&str>) -> Ask {
         rule: "r/0",
         rule_uid: 1,
         body_length: Some(0),
+        certificate: None,
         assumed: None,
     };
     Ask::new(&Arc::new(service), Some(3), &facts)

@@ -153,6 +153,7 @@ fn decisions(table: &Table) -> Vec<Decision> {
                     address,
                     sni: Some(name.clone()),
                     entropy: 3,
+                    certificate: None,
                     from: None,
                 };
                 decisions.push(decide_l4(table, &request));
@@ -176,6 +177,7 @@ fn requests(address: Option<IpAddr>, port: u16, name: &str) -> impl Iterator<Ite
         target: String::new(),
         headers: vec![("x-a".to_owned(), "b".to_owned()), ("origin".to_owned(), "https://www.example.com".to_owned())],
         entropy: 5,
+        certificate: None,
         from: None,
         identity: None,
         response: None,

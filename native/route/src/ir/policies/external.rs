@@ -55,11 +55,11 @@ pub struct ExternalAuth {
 }
 
 impl ExternalService {
-    fn needs(&self) -> Vec<Need<'_>> {
+    pub fn needs(&self) -> Vec<Need<'_>> {
         self.backend.iter().map(|backend| Need::Backend(backend)).collect()
     }
 
-    fn owned_fields(&self) -> Vec<&str> {
+    pub fn owned_fields(&self) -> Vec<&str> {
         self.allowed_response_headers.iter().map(String::as_str).collect()
     }
 }

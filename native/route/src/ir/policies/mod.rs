@@ -6,12 +6,16 @@
 //! Of a kind that is inherited each stanza is a resource of its own, since stanzas are what is merged: a kind of such a
 //! resource is a struct in its module, a line `stanza!`, and a name in the list `policies!`, in the order in which it acts.
 
+mod access;
+mod access_remote;
 mod backend;
 mod backend_tls;
 mod client;
 mod external;
 mod rate_limit;
 
+pub use access::*;
+pub use access_remote::*;
 pub use backend::*;
 pub use backend_tls::*;
 pub use client::*;
@@ -48,7 +52,7 @@ pub struct Stanza {
     pub tightens: bool,
     /// `strategy: Overrides`; it counts where a listener names the policy.
     pub overrides: bool,
-    /// `mode: Disabled`.
+    /// `mode: Off`.
     pub off: bool,
     /// It cannot be honoured: what it holds for is refused.
     pub invalid: bool,
@@ -114,6 +118,14 @@ policies! {
     ClientAddress,
     ClientBody,
     RateLimits,
+    AccessExempt,
+    AccessCertificate,
+    AccessApiKey,
+    AccessJwt,
+    AccessBasic,
+    AccessCsrf,
+    AccessAuthorization,
+    AccessExternal,
     ExternalAuth,
 }
 

@@ -1,0 +1,70 @@
+"""Stanzas of AccessPolicy that ask somebody else: identity providers, and services that say who may."""
+
+from __future__ import annotations
+
+from msgspec import field
+
+from .meta import Model
+from .policy import PolicyStanza
+from .route import BackendReference, ForwardBodyConfig, GRPCAuthConfig, HTTPAuthConfig
+
+
+class KeySource(Model, frozen=True, kw_only=True):
+    """`from[]` of a key or a token: exactly one of `header`, `query` and `cookie`; `prefix` is of a header."""
+
+    header: str = ""
+    prefix: str = ""
+    query: str = ""
+    cookie: str = ""
+
+
+class ForwardClaim(Model, frozen=True, kw_only=True):
+    """`forward[]`: the field that tells the backend a claim; names of claims within claims are joined by dots."""
+
+    claim: str
+    header: str
+
+
+class KeySetName(Model, frozen=True, kw_only=True):
+    """An object of the policy's namespace with a JWK Set under `jwks.json`."""
+
+    name: str
+
+
+class KeySetReference(Model, frozen=True, kw_only=True):
+    """`keys`: exactly one of these has a JWK Set."""
+
+    config_map_ref: KeySetName | None = None
+    secret_ref: KeySetName | None = None
+
+
+class JwtProvider(Model, frozen=True, kw_only=True):
+    """`spec.jwt.providers[]`: who signs tokens, and for whom."""
+
+    name: str
+    issuer: str
+    audiences: tuple[str, ...]
+    keys: KeySetReference
+    forward: tuple[ForwardClaim, ...] = ()
+
+
+class JwtStanza(PolicyStanza, frozen=True, kw_only=True):
+    """`spec.jwt`: JSON Web Tokens."""
+
+    providers: tuple[JwtProvider, ...] = ()
+    from_: tuple[KeySource, ...] = field(name="from", default=(KeySource(header="Authorization", prefix="Bearer "),))
+    leeway: str = "60s"
+    realm: str = ""
+    keep: bool = True
+
+
+class ExternalStanza(PolicyStanza, frozen=True, kw_only=True):
+    """`spec.external`: `HTTPExternalAuthFilter`, and what to do while the service is away."""
+
+    protocol: str = ""
+    backend_ref: BackendReference | None = None
+    http: HTTPAuthConfig = HTTPAuthConfig()
+    grpc: GRPCAuthConfig = GRPCAuthConfig()
+    forward_body: ForwardBodyConfig = ForwardBodyConfig()
+    timeout: str = "1s"
+    on_unavailable: str = "Deny"

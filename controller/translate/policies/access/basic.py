@@ -1,0 +1,61 @@
+"""`basic`: users and hashes of their passwords."""
+
+from __future__ import annotations
+
+from sluicegate import ir
+from sluicegate.words import listed
+
+from ....api.access_policy import OPTIONAL, BasicStanza, KeyReference
+from ...conditions import Reason
+from ..draft import Draft
+
+#: Keys of a Secret that have an htpasswd file: Envoy Gateway's, the file's own name, ingress-nginx's.
+USUAL_KEYS = (".htpasswd", "htpasswd", "auth")
+
+
+def judge_basic(draft: Draft, stanza: BasicStanza | None) -> ir.AccessBasic | None:
+    """The stanza; None: it is not set."""
+    if stanza is None:
+        return None
+    head, faults = draft.head("basic", off=stanza.off), draft.faults
+    if stanza.off:
+        return ir.AccessBasic(**head)
+    if stanza.secret_ref is None:
+        draft.refuse("basic.secretRef", "no Secret has the users", "refer to a Secret with an htpasswd file")
+    users = _users(draft, stanza.secret_ref) if stanza.secret_ref is not None else ""
+    return ir.AccessBasic(
+        **head,
+        invalid=draft.faults > faults,
+        optional=stanza.mode == OPTIONAL,
+        users=draft.keep("basic", users),
+        realm=stanza.realm or draft.policy.name,
+        forward_header=stanza.forward.header,
+        keep=stanza.keep,
+    )
+
+
+def _users(draft: Draft, reference: KeyReference) -> str:
+    path = "basic.secretRef"
+    values = draft.secret(reference.name, path, {})
+    if values is None:
+        return ""
+    label = f"Secret {draft.policy.namespace}/{reference.name}"
+    names = (reference.key,) if reference.key else USUAL_KEYS
+    found = next((values[name] for name in names if name in values), None)
+    remedy = "give it an htpasswd file, made by htpasswd -B"
+    if found is None:
+        draft.unresolved(path, Reason.SECRET_INVALID, f"{label} has no key {' or '.join(names)}", remedy)
+        return ""
+    try:
+        text = found.decode()
+    except UnicodeDecodeError:
+        draft.unresolved(path, Reason.SECRET_INVALID, f"{label} is not UTF-8", remedy)
+        return ""
+    facts = draft.material.options.checks.users(text)
+    if facts.error is not None:
+        draft.unresolved(path, Reason.SECRET_INVALID, f"{label}: {facts.error}", remedy)
+        return ""
+    if facts.weak:
+        message = f"{label}: passwords of {listed(facts.weak)} are hashed in a way that can be guessed at speed"
+        draft.warn(path, "weak-credential", message, "hash them by bcrypt (htpasswd -B) or argon2id")
+    return text

@@ -1,0 +1,116 @@
+//! The credentials of a request, of all kinds of one group: which one is looked at says `route::policy`.
+
+use super::threads;
+use super::users::{Known, Users};
+use crate::error::ErrorCode;
+use crate::observe::l4::L4Reason;
+use crate::policy::{Answered, Denial, Outcome, Pending, Running, StepResult};
+use route::policy::{
+    Authenticator, Basic, Compiled, ConnectionFacts, Facts, Group, Identity, Judge, Passage, Progress, Proof, Verdict,
+    accept, authenticate, unauthenticated,
+};
+use route::table::Joined;
+use std::sync::Arc;
+
+/// One group: one of its kinds has to be content.
+#[derive(Debug)]
+pub struct Authenticate {
+    members: Vec<Arc<Compiled>>,
+    exempt: Option<Arc<Compiled>>,
+}
+
+impl Authenticate {
+    /// The groups of policies that hold together, in their order.
+    pub fn all(joined: &Joined) -> Vec<Self> {
+        let of = |group: Group<'_>| Self {
+            members: group.members.into_iter().cloned().collect(),
+            exempt: group.exempt.cloned(),
+        };
+        Group::all(&joined.policies, &joined.overriding).into_iter().map(of).collect()
+    }
+
+    pub fn run(&self, facts: &Facts<'_>, passage: &mut Passage) -> StepResult {
+        let members: Vec<&dyn Authenticator> = self.members.iter().filter_map(|it| it.judge.authenticator()).collect();
+        let exempt = self.exempt.as_ref().and_then(|policy| match &policy.judge {
+            Judge::Exempt(exempt) => Some(exempt),
+            _ => None,
+        });
+        match authenticate(&members, exempt, facts, passage) {
+            Progress::Pass(_) => StepResult::Done(Outcome::Pass),
+            Progress::Deny(_, denial) => StepResult::Done(Outcome::deny(denial)),
+            Progress::Ask { place, forgiven } => {
+                let refused = if forgiven { Outcome::Pass } else { Outcome::deny(unauthenticated(&members)) };
+                self.ask(place, refused, facts, passage)
+            }
+        }
+    }
+
+    /// As [`Self::run`], of a connection: a certificate is all that it can have.
+    pub fn admit_connection(&self, facts: &ConnectionFacts<'_>) -> Result<(), L4Reason> {
+        let refuses = |policy: &Arc<Compiled>| matches!(policy.judge_connection(facts), Verdict::Deny(_));
+        if self.members.iter().any(refuses) { Err(L4Reason::Unauthenticated) } else { Ok(()) }
+    }
+
+    /// Have a credential looked at; `refused`: what an invalid one comes to.
+    fn ask(&self, place: usize, refused: Outcome, facts: &Facts<'_>, passage: &mut Passage) -> StepResult {
+        let policy = &self.members[place];
+        match (&policy.judge, policy.kept.get()) {
+            (Judge::Basic(basic), Some(Running::Users(users))) => match Basic::credentials(facts) {
+                Some(Some(credentials)) => {
+                    let identity = Identity {
+                        proof: Proof::Basic,
+                        user: credentials.user.clone(),
+                        claims: Arc::default(),
+                        scopes: Vec::new(),
+                    };
+                    let mut found = Passage::default();
+                    accept(basic, identity, &mut found);
+                    // The first proof counts.
+                    found.identity = found.identity.filter(|_| passage.identity.is_none());
+                    verify(users, credentials, Found { refused, found }, passage)
+                }
+                _ => StepResult::Done(refused),
+            },
+            (Judge::Jwt(jwt), Some(Running::Tokens(tokens))) => StepResult::Done(match jwt.token(facts) {
+                Some(Some(token)) if tokens.look_at(&token, passage).is_ok() => Outcome::Pass,
+                _ => refused,
+            }),
+            // A chain with something that cannot run lets nothing through; this is behind it.
+            _ => StepResult::Done(Outcome::deny(ErrorCode::PolicyInvalid)),
+        }
+    }
+}
+
+/// What comes of a password: one that is wrong, or one that is right.
+struct Found {
+    refused: Outcome,
+    found: Passage,
+}
+
+fn verify(
+    users: &Arc<Users>,
+    credentials: route::policy::Credentials,
+    Found { refused, found }: Found,
+    passage: &mut Passage,
+) -> StepResult {
+    let work = match users.ask(credentials) {
+        Known::Right => {
+            passage.add(found);
+            return StepResult::Done(Outcome::Pass);
+        }
+        Known::Work(work) => work,
+    };
+    let Some(answer) = threads::run(work) else { return StepResult::Done(busy()) };
+    StepResult::Wait(Pending::Answer(Box::pin(async move {
+        match answer.await {
+            Ok(true) => Answered { outcome: Outcome::Pass, found },
+            Ok(false) => Answered { outcome: refused, found: Passage::default() },
+            // Nobody will say: the thread panicked.
+            Err(_) => Answered { outcome: busy(), found: Passage::default() },
+        }
+    })))
+}
+
+fn busy() -> Outcome {
+    Outcome::deny(Denial::from(ErrorCode::AuthBusy))
+}

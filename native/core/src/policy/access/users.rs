@@ -1,0 +1,164 @@
+//! The users of one policy: whether a password is theirs, from memory or by work on a thread.
+
+use super::htpasswd::{self, Hash};
+use ahash::{AHashMap, AHashSet};
+use aws_lc_rs::hmac;
+use route::policy::Credentials;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Passwords that were right and are remembered, twice at most: those of now, and those before.
+const MAX_REMEMBERED: usize = 4096;
+
+/// What a password that was right is known by: nothing else of it is kept.
+type Mark = [u8; 32];
+
+#[derive(Debug)]
+pub struct Users {
+    hashes: Vec<Hash>,
+    by_name: AHashMap<String, usize>,
+    remembered: Mutex<Remembered>,
+}
+
+#[derive(Debug, Default)]
+struct Remembered {
+    now: AHashSet<Mark>,
+    before: AHashSet<Mark>,
+}
+
+/// What is known of a password at once.
+pub enum Known {
+    Right,
+    /// This has to be run on a thread.
+    Work(Box<dyn FnOnce() -> bool + Send>),
+}
+
+impl Users {
+    /// # Errors
+    /// As [`htpasswd::read`].
+    pub fn compile(text: &str) -> Result<Self, String> {
+        let users = htpasswd::read(text)?;
+        let by_name = users.iter().enumerate().map(|(place, (user, _))| (user.clone(), place)).collect();
+        Ok(Self { hashes: users.into_iter().map(|(_, hash)| hash).collect(), by_name, remembered: Mutex::default() })
+    }
+
+    /// Whether a password is its user's.
+    pub fn ask(self: &Arc<Self>, credentials: Credentials) -> Known {
+        let known = self.by_name.get(&credentials.user).copied();
+        // Somebody who is no user costs what a user costs: the hash of one, chosen by the name, always the same.
+        let place = known.unwrap_or_else(|| self.stand_in(&credentials.user));
+        let Some(hash) = self.hashes.get(place) else { return Known::Work(Box::new(|| false)) };
+        let mark = mark(&credentials, hash);
+        if known.is_some() && self.remembers(&mark) {
+            return Known::Right;
+        }
+        let users = self.clone();
+        Known::Work(Box::new(move || {
+            let is_right =
+                users.hashes.get(place).is_some_and(|hash| hash.is_of(&credentials.password)) && known.is_some();
+            if is_right {
+                users.remember(mark);
+            }
+            is_right
+        }))
+    }
+
+    fn stand_in(&self, name: &str) -> usize {
+        let tag = hmac::sign(key(), name.as_bytes());
+        let number = tag.as_ref().iter().take(4).fold(0usize, |sum, octet| sum << 8 | usize::from(*octet));
+        number % self.hashes.len().max(1)
+    }
+
+    fn remembers(&self, mark: &Mark) -> bool {
+        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.now.contains(mark) {
+            return true;
+        }
+        let was_before = remembered.before.remove(mark);
+        if was_before {
+            remembered.add(*mark);
+        }
+        was_before
+    }
+
+    fn remember(&self, mark: Mark) {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).add(mark);
+    }
+}
+
+impl Remembered {
+    fn add(&mut self, mark: Mark) {
+        if self.now.len() >= MAX_REMEMBERED {
+            self.before = std::mem::take(&mut self.now);
+        }
+        self.now.insert(mark);
+    }
+}
+
+/// Of this process alone, and of the hash as well: a password that was changed is not remembered.
+fn mark(credentials: &Credentials, hash: &Hash) -> Mark {
+    let mut context = hmac::Context::with_key(key());
+    for part in [credentials.user.as_bytes(), &[0], &credentials.password, &[0], hash.id()] {
+        context.update(part);
+    }
+    context.sign().as_ref().try_into().unwrap_or_default()
+}
+
+fn key() -> &'static hmac::Key {
+    static KEY: OnceLock<hmac::Key> = OnceLock::new();
+    KEY.get_or_init(|| {
+        let mut secret = [0; 32];
+        // Without random numbers nobody could guess the address of this array either; TLS would not run at all.
+        let _ = aws_lc_rs::rand::fill(&mut secret);
+        hmac::Key::new(hmac::HMAC_SHA256, &secret)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Known, MAX_REMEMBERED, Remembered, Users};
+    use route::policy::Credentials;
+    use std::sync::Arc;
+
+    fn credentials(user: &str, password: &str) -> Credentials {
+        Credentials { user: user.to_owned(), password: password.into() }
+    }
+
+    /// Whether the password is right, and whether that took work.
+    fn ask(users: &Arc<Users>, user: &str, password: &str) -> (bool, bool) {
+        match users.ask(credentials(user, password)) {
+            Known::Right => (true, false),
+            Known::Work(work) => (work(), true),
+        }
+    }
+
+    #[test]
+    fn right_passwords_are_remembered_and_nothing_else_is() {
+        let users = Arc::new(
+            Users::compile("ann:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\nbob:{SHA}2jmj7l5rSw0yVb/vlWAYkK/YBwk=").unwrap(),
+        );
+        assert_eq!(ask(&users, "ann", "password"), (true, true));
+        assert_eq!(ask(&users, "ann", "password"), (true, false));
+        for _ in 0..2 {
+            assert_eq!(ask(&users, "ann", "Password"), (false, true));
+            assert_eq!(ask(&users, "bob", "password"), (false, true));
+            // Whoever stands in for nobody: its password is nobody's.
+            assert_eq!(ask(&users, "eve", "password"), (false, true));
+            assert_eq!(ask(&users, "eve", ""), (false, true));
+        }
+        // Another file: nothing is known of it.
+        let changed = Arc::new(Users::compile("ann:{SHA}2jmj7l5rSw0yVb/vlWAYkK/YBwk=").unwrap());
+        assert_eq!(ask(&changed, "ann", "password"), (false, true));
+        assert_eq!(ask(&changed, "ann", ""), (true, true));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut remembered = Remembered::default();
+        for number in 0..5 * MAX_REMEMBERED {
+            let mut mark = [0; 32];
+            mark[..8].copy_from_slice(&number.to_be_bytes());
+            remembered.add(mark);
+            assert!(remembered.now.len() + remembered.before.len() <= 2 * MAX_REMEMBERED);
+        }
+    }
+}

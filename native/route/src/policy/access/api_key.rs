@@ -1,0 +1,116 @@
+//! API keys: only their SHA-256 digests are kept, and looked up as a whole, so that nothing tells how much of a key is right.
+
+use super::authenticate::challenge;
+use super::credentials::Source;
+use super::{Authenticator, Presented};
+use crate::ir::AccessApiKey;
+use crate::policy::{Facts, Identity, Passage, Proof};
+use ahash::AHashMap;
+use aws_lc_rs::digest::{SHA256, digest};
+use std::sync::Arc;
+
+/// Keys of one policy.
+pub const MAX_KEYS: usize = 16_384;
+
+type Digest = [u8; 32];
+
+#[derive(Debug)]
+pub struct ApiKey {
+    clients: AHashMap<Digest, Arc<str>>,
+    from: Vec<Source>,
+    realm: String,
+    forward_header: String,
+    optional: bool,
+    keep: bool,
+}
+
+impl ApiKey {
+    /// `keys`: lines of a digest in hexadecimal, a space, and the client.
+    ///
+    /// # Errors
+    /// A line that is none, too many of them, or no place for a key.
+    pub fn compile(ir: &AccessApiKey, keys: &str) -> Result<Self, String> {
+        let mut clients = AHashMap::new();
+        for (number, line) in keys.lines().enumerate() {
+            let pair = line.split_once(' ').and_then(|(written, client)| Some((digest_of(written)?, client)));
+            let (digest, client) = pair.ok_or_else(|| format!("line {} of the keys is none", number + 1))?;
+            clients.entry(digest).or_insert_with(|| client.into());
+        }
+        if clients.len() > MAX_KEYS {
+            return Err(format!("there are {} keys; {MAX_KEYS} is the limit", clients.len()));
+        }
+        if ir.from.is_empty() {
+            return Err("nothing says where a key stands".to_owned());
+        }
+        Ok(Self {
+            clients,
+            from: ir.from.iter().map(Source::of).collect(),
+            realm: ir.realm.clone(),
+            forward_header: ir.forward_header.clone(),
+            optional: ir.optional,
+            keep: ir.keep,
+        })
+    }
+
+    /// The client of a key.
+    pub fn client(&self, key: &[u8]) -> Option<&Arc<str>> {
+        let digest: Digest = digest(&SHA256, key).as_ref().try_into().ok()?;
+        self.clients.get(&digest)
+    }
+}
+
+impl Authenticator for ApiKey {
+    fn proof(&self) -> Proof {
+        Proof::ApiKey
+    }
+
+    /// Every key that is there has to be one, of the same client.
+    fn present(&self, facts: &Facts<'_>) -> Presented {
+        let mut found: Option<&Arc<str>> = None;
+        for key in self.from.iter().flat_map(|from| from.values(facts.fields, facts.query)) {
+            match (self.client(&key), found) {
+                (Some(client), None) => found = Some(client),
+                (Some(client), Some(other)) if client == other => {}
+                _ => return Presented::Invalid,
+            }
+        }
+        found.map_or(Presented::Absent, |client| {
+            Presented::Valid(Identity {
+                proof: Proof::ApiKey,
+                user: client.to_string(),
+                claims: Arc::default(),
+                scopes: Vec::new(),
+            })
+        })
+    }
+
+    fn challenge(&self) -> String {
+        challenge("ApiKey", &self.realm)
+    }
+
+    fn is_optional(&self) -> bool {
+        self.optional
+    }
+
+    fn forward_header(&self) -> &str {
+        &self.forward_header
+    }
+
+    fn remove(&self, passage: &mut Passage) {
+        if self.keep {
+            return;
+        }
+        passage.removed.extend(self.from.iter().map(Source::removal));
+    }
+}
+
+fn digest_of(hexadecimal: &str) -> Option<Digest> {
+    let mut digest = Digest::default();
+    if hexadecimal.len() != 2 * digest.len() || !hexadecimal.is_ascii() {
+        return None;
+    }
+    for (place, octet) in digest.iter_mut().enumerate() {
+        *octet = u8::from_str_radix(&hexadecimal[2 * place..2 * place + 2], 16).ok()?;
+    }
+    Some(digest)
+}

@@ -1,0 +1,150 @@
+//! Which requests of whom are allowed: ordered rules, of which the first that holds decides.
+//!
+//! What nobody knows never allows and always denies: an address of which nobody can say whose it is, an expression that fails.
+//! Of a header field that comes several times, each value and the joined one deny; all of them have to allow (CVE-2026-26308).
+
+use super::credentials::named;
+use super::inputs;
+use crate::expression::{Expression, Wanted};
+use crate::ir::{AccessAuthorization, AccessRule, NamedValues};
+use crate::policy::networks::Networks;
+use crate::policy::{ConnectionFacts, Facts, Identity, Reason, Verdict};
+use serde_json::Value;
+
+#[derive(Debug)]
+pub struct Authorization {
+    rules: Vec<Rule>,
+    default_allow: bool,
+}
+
+#[derive(Debug)]
+struct Rule {
+    deny: bool,
+    clients: Option<Networks>,
+    methods: Vec<String>,
+    headers: Vec<NamedValues>,
+    users: Vec<String>,
+    claims: Vec<NamedValues>,
+    scopes: Vec<String>,
+    when: Option<Expression>,
+}
+
+impl Authorization {
+    /// # Errors
+    /// Which rule is none, and why.
+    pub fn compile(ir: &AccessAuthorization) -> Result<Self, String> {
+        let rules = ir.rules.iter().enumerate();
+        let rules = rules.map(|(place, rule)| Rule::compile(rule).map_err(|error| format!("rules[{place}]: {error}")));
+        Ok(Self { rules: rules.collect::<Result<_, String>>()?, default_allow: ir.default_allow })
+    }
+
+    pub fn judge(&self, facts: &Facts<'_>, identity: Option<&Identity>) -> Verdict {
+        let first = self.rules.iter().find(|rule| rule.holds(facts, identity));
+        self.verdict(first)
+    }
+
+    /// Whether a connection may come: rules that ask for more than its address hold for none.
+    pub fn admits(&self, facts: &ConnectionFacts<'_>) -> bool {
+        let first = self.rules.iter().find(|rule| rule.is_of_connections() && rule.is_from(facts.address));
+        self.verdict(first) == Verdict::Pass
+    }
+
+    fn verdict(&self, first: Option<&Rule>) -> Verdict {
+        if first.map_or(self.default_allow, |rule| !rule.deny) {
+            Verdict::Pass
+        } else {
+            Verdict::Deny(Reason::Forbidden.into())
+        }
+    }
+
+    /// Whether some rule asks who sent a request.
+    pub fn asks_identity(&self) -> bool {
+        self.rules.iter().any(|rule| {
+            !rule.users.is_empty()
+                || !rule.claims.is_empty()
+                || !rule.scopes.is_empty()
+                || rule.when.as_ref().is_some_and(Expression::asks_identity)
+        })
+    }
+}
+
+impl Rule {
+    fn compile(ir: &AccessRule) -> Result<Self, String> {
+        let when = (!ir.when.is_empty()).then(|| Expression::compile(&ir.when, Wanted::Condition)).transpose();
+        Ok(Self {
+            deny: ir.deny,
+            clients: (!ir.clients.is_empty())
+                .then(|| Networks::compile(ir.clients.iter().map(String::as_str)))
+                .transpose()?,
+            methods: ir.methods.clone(),
+            headers: ir.headers.clone(),
+            users: ir.users.clone(),
+            claims: ir.claims.clone(),
+            scopes: ir.scopes.clone(),
+            when: when.map_err(|error| format!("when: {error}"))?,
+        })
+    }
+
+    /// Cheap things first.
+    fn holds(&self, facts: &Facts<'_>, identity: Option<&Identity>) -> bool {
+        self.is_from(facts.address)
+            && (self.methods.is_empty() || self.methods.iter().any(|method| method == facts.method))
+            && (self.users.is_empty()
+                || identity.is_some_and(|it| !it.user.is_empty() && self.users.contains(&it.user)))
+            && self.scopes.iter().all(|scope| identity.is_some_and(|it| it.scopes.contains(scope)))
+            && self.claims.iter().all(|claim| identity.is_some_and(|it| has_claim(it, claim)))
+            && self.headers.iter().all(|header| self.has_header(facts, header))
+            && self.when.as_ref().is_none_or(|when| when.holds(&inputs(facts, identity)).unwrap_or(self.deny))
+    }
+
+    fn is_from(&self, address: Option<std::net::IpAddr>) -> bool {
+        self.clients.as_ref().is_none_or(|clients| address.map_or(self.deny, |address| clients.contains(address)))
+    }
+
+    fn has_header(&self, facts: &Facts<'_>, header: &NamedValues) -> bool {
+        let is_listed = |value: &[u8]| header.values.iter().any(|it| it.as_bytes() == value);
+        let values: Vec<&[u8]> = if header.name.eq_ignore_ascii_case("host") {
+            vec![facts.authority]
+        } else {
+            named(facts.fields, &header.name).collect()
+        };
+        if values.is_empty() {
+            false
+        } else if self.deny {
+            values.iter().any(|value| is_listed(value))
+                || is_listed(&values.join(&b", "[..]))
+                || is_listed(&values.join(&b","[..]))
+        } else {
+            values.iter().all(|value| is_listed(value))
+        }
+    }
+
+    fn is_of_connections(&self) -> bool {
+        self.methods.is_empty()
+            && self.headers.is_empty()
+            && self.users.is_empty()
+            && self.claims.is_empty()
+            && self.scopes.is_empty()
+            && self.when.is_none()
+    }
+}
+
+/// Whether a claim has one of some values: itself, or an element of a list. A name with dots is a way through objects, unless
+/// there is a claim of just that name.
+fn has_claim(identity: &Identity, claim: &NamedValues) -> bool {
+    let found = identity.claims.get(&claim.name).or_else(|| {
+        let mut parts = claim.name.split('.');
+        let first = identity.claims.get(parts.next()?)?;
+        parts.try_fold(first, |value, part| value.get(part))
+    });
+    let is_listed = |value: &Value| match value {
+        Value::String(text) => claim.values.contains(text),
+        Value::Bool(_) | Value::Number(_) => claim.values.contains(&value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => false,
+    };
+    match found {
+        Some(Value::Array(all)) => all.iter().any(is_listed),
+        Some(value) => is_listed(value),
+        None => false,
+    }
+}

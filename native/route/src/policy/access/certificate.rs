@@ -1,0 +1,96 @@
+//! The certificate that a client proved to own in the handshake of its connection: the connection's own listener validated it,
+//! whatever name a request is for.
+
+use super::{Authenticator, Presented};
+use crate::ir::{AccessCertificate, SubjectAltName};
+use crate::policy::{Facts, Identity, Passage, Proof};
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// What a validated certificate says of its owner.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClientCertificate {
+    /// The distinguished name, as RFC 4514 writes it.
+    pub subject: String,
+    pub dns_names: Vec<String>,
+    pub uris: Vec<String>,
+    /// SHA-256 of the certificate, hexadecimal.
+    pub fingerprint: String,
+}
+
+impl ClientCertificate {
+    /// Who that is: the first URI (SPIFFE), else the first DNS name, else the subject.
+    pub fn user(&self) -> &str {
+        self.uris.first().or(self.dns_names.first()).unwrap_or(&self.subject)
+    }
+
+    /// Names with control characters were made to be read in two ways (CVE-2025-66220).
+    fn is_plain(&self) -> bool {
+        let mut all = [&self.subject].into_iter().chain(&self.dns_names).chain(&self.uris);
+        all.all(|name| !name.chars().any(char::is_control))
+    }
+}
+
+#[derive(Debug)]
+pub struct Certificate {
+    names: Vec<SubjectAltName>,
+    forward_header: String,
+    optional: bool,
+}
+
+impl Certificate {
+    pub fn compile(ir: &AccessCertificate) -> Self {
+        Self { names: ir.subject_alt_names.clone(), forward_header: ir.forward_header.clone(), optional: ir.optional }
+    }
+
+    /// Whether a certificate is one that is asked for.
+    pub fn admits(&self, certificate: &ClientCertificate) -> bool {
+        let has = |name: &SubjectAltName| match name {
+            SubjectAltName::Hostname { value } => certificate.dns_names.iter().any(|it| it.eq_ignore_ascii_case(value)),
+            SubjectAltName::Uri { value } => certificate.uris.contains(value),
+        };
+        certificate.is_plain()
+            && !certificate.user().is_empty()
+            && (self.names.is_empty() || self.names.iter().any(has))
+    }
+
+    /// Whether a connection may come that has this certificate, or none.
+    pub fn admits_connection(&self, certificate: Option<&ClientCertificate>) -> bool {
+        certificate.map_or(self.optional, |it| self.admits(it))
+    }
+}
+
+impl Authenticator for Certificate {
+    fn proof(&self) -> Proof {
+        Proof::Certificate
+    }
+
+    fn present(&self, facts: &Facts<'_>) -> Presented {
+        match facts.certificate {
+            None => Presented::Absent,
+            Some(certificate) if self.admits(certificate) => Presented::Valid(Identity {
+                proof: Proof::Certificate,
+                user: certificate.user().to_owned(),
+                claims: Arc::default(),
+                scopes: Vec::new(),
+            }),
+            Some(_) => Presented::Invalid,
+        }
+    }
+
+    /// No scheme of RFC 9110 stands for a certificate; the word tells people what is missing.
+    fn challenge(&self) -> String {
+        "ClientCertificate".to_owned()
+    }
+
+    fn is_optional(&self) -> bool {
+        self.optional
+    }
+
+    fn forward_header(&self) -> &str {
+        &self.forward_header
+    }
+
+    fn remove(&self, _: &mut Passage) {}
+}

@@ -1,0 +1,101 @@
+//! Whether another site made a browser send a request that changes something: Fetch Metadata first, then `Origin`.
+
+use super::credentials::named;
+use crate::ir::AccessCsrf;
+use crate::policy::{Facts, Reason, Verdict};
+
+/// Methods that change nothing (RFC 9110 section 9.2.1).
+const SAFE: [&str; 4] = ["GET", "HEAD", "OPTIONS", "TRACE"];
+
+#[derive(Debug)]
+pub struct Csrf {
+    trusted: Vec<Trusted>,
+}
+
+/// An origin besides the site itself.
+#[derive(Debug)]
+enum Trusted {
+    Exact(String),
+    /// Scheme with `://`, and what follows one or more labels, with its dot.
+    Below(String, String),
+}
+
+impl Csrf {
+    /// # Errors
+    /// What is no origin.
+    pub fn compile(ir: &AccessCsrf) -> Result<Self, String> {
+        let trusted = ir.trusted_origins.iter().map(|text| {
+            let written = text.to_ascii_lowercase();
+            let (scheme, host) =
+                parts(&written).ok_or_else(|| format!("{text:?} is no origin such as https://example.com"))?;
+            Ok(match host.strip_prefix("*.") {
+                Some(below) => {
+                    Trusted::Below(format!("{scheme}://"), format!(".{}", without_usual_port(scheme, below)))
+                }
+                None => Trusted::Exact(format!("{scheme}://{}", without_usual_port(scheme, host))),
+            })
+        });
+        Ok(Self { trusted: trusted.collect::<Result<_, String>>()? })
+    }
+
+    pub fn judge(&self, facts: &Facts<'_>) -> Verdict {
+        if SAFE.contains(&facts.method) || self.is_own(facts) {
+            Verdict::Pass
+        } else {
+            Verdict::Deny(Reason::Csrf.into())
+        }
+    }
+
+    /// What comes several times has to be right each time.
+    fn is_own(&self, facts: &Facts<'_>) -> bool {
+        let mut sites = named(facts.fields, "sec-fetch-site").peekable();
+        let mut origins = named(facts.fields, "origin").peekable();
+        if sites.peek().is_some() {
+            // A browser says it, and no page can change it.
+            if sites.all(|site| site == b"same-origin" || site == b"none") {
+                return true;
+            }
+            return origins.peek().is_some() && origins.all(|origin| self.is_trusted(origin));
+        }
+        // Neither: no browser of these days.
+        origins.all(|origin| self.is_trusted(origin) || is_host(facts, origin))
+    }
+
+    fn is_trusted(&self, origin: &[u8]) -> bool {
+        let Some((scheme, host)) = origin_of(origin) else { return false };
+        self.trusted.iter().any(|trusted| match trusted {
+            Trusted::Exact(whole) => *whole == format!("{scheme}://{host}"),
+            Trusted::Below(prefix, suffix) => {
+                prefix.strip_suffix("://") == Some(&scheme)
+                    && host.len() > suffix.len()
+                    && host.ends_with(suffix.as_str())
+            }
+        })
+    }
+}
+
+/// Whether an origin is the site that is asked: the same host and port, and no less safe scheme. Whoever ends TLS before us
+/// leaves us http where the browser sees https.
+fn is_host(facts: &Facts<'_>, origin: &[u8]) -> bool {
+    let Some((scheme, host)) = origin_of(origin) else { return false };
+    let Ok(authority) = std::str::from_utf8(facts.authority) else { return false };
+    let asked = authority.to_ascii_lowercase();
+    (scheme == facts.scheme || scheme == "https") && without_usual_port(&scheme, &asked) == host
+}
+
+/// Scheme and host, with its port unless it is the usual one; `None`: it is no origin (`null` among others).
+fn origin_of(origin: &[u8]) -> Option<(String, String)> {
+    let text = std::str::from_utf8(origin).ok()?.to_ascii_lowercase();
+    let (scheme, host) = parts(&text)?;
+    Some((scheme.to_owned(), without_usual_port(scheme, host).to_owned()))
+}
+
+fn parts(text: &str) -> Option<(&str, &str)> {
+    let (scheme, host) = text.split_once("://")?;
+    let is_plain = |it: u8| it.is_ascii_alphanumeric() || b"-.:[]*_".contains(&it);
+    (matches!(scheme, "http" | "https") && !host.is_empty() && host.bytes().all(is_plain)).then_some((scheme, host))
+}
+
+fn without_usual_port<'h>(scheme: &str, host: &'h str) -> &'h str {
+    host.strip_suffix(if scheme == "https" { ":443" } else { ":80" }).unwrap_or(host)
+}

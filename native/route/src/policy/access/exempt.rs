@@ -1,0 +1,39 @@
+//! Whom no credentials are asked of (ingress-nginx: `satisfy: any`).
+
+use super::inputs;
+use crate::expression::{Expression, Wanted};
+use crate::ir::AccessExempt;
+use crate::policy::Facts;
+use crate::policy::networks::Networks;
+
+#[derive(Debug)]
+pub struct Exempt {
+    clients: Option<Networks>,
+    methods: Vec<String>,
+    when: Option<Expression>,
+}
+
+impl Exempt {
+    /// # Errors
+    /// A block or an expression that is none; one that asks for nothing would exempt everybody.
+    pub fn compile(ir: &AccessExempt) -> Result<Self, String> {
+        if ir.clients.is_empty() && ir.methods.is_empty() && ir.when.is_empty() {
+            return Err("nothing says who is exempt".to_owned());
+        }
+        let when = (!ir.when.is_empty()).then(|| Expression::compile(&ir.when, Wanted::Condition)).transpose();
+        Ok(Self {
+            clients: (!ir.clients.is_empty())
+                .then(|| Networks::compile(ir.clients.iter().map(String::as_str)))
+                .transpose()?,
+            methods: ir.methods.clone(),
+            when: when.map_err(|error| error.to_string())?,
+        })
+    }
+
+    /// A client of whom nobody knows the address is in no block, and a condition that fails does not hold.
+    pub fn holds(&self, facts: &Facts<'_>) -> bool {
+        self.clients.as_ref().is_none_or(|clients| facts.address.is_some_and(|address| clients.contains(address)))
+            && (self.methods.is_empty() || self.methods.iter().any(|method| method == facts.method))
+            && self.when.as_ref().is_none_or(|when| when.holds(&inputs(facts, None)).unwrap_or(false))
+    }
+}

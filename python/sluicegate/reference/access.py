@@ -1,0 +1,404 @@
+"""AccessPolicy: who may, as far as that needs nobody who is asked.
+
+The first kind of credential that a request has decides: a valid one authenticates, an invalid one is 401 at once,
+whatever else there is. None is 401, unless all kinds are optional. What overrides is asked by itself, before what does
+not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, TypeAlias
+from urllib.parse import unquote_to_bytes
+
+from sluicegate import ir
+
+from .condition import holds, variables_of
+from .contract import Certificate, Headers, Identity
+from .passage import Denial, Facts, Passage
+
+#: Of one kind of credential: nothing, one that is invalid, that somebody else has to look at, or who it is.
+Presented: TypeAlias = Literal["absent", "invalid", "ask"] | Identity
+Authenticator: TypeAlias = ir.AccessCertificate | ir.AccessApiKey | ir.AccessJwt | ir.AccessBasic
+#: A policy and what it says.
+Word: TypeAlias = tuple[ir.StanzaBase, str]
+
+FORBIDDEN = Denial("forbidden", 403)
+CSRF = Denial("csrf", 403)
+#: Of a connection, which has nowhere to say what may be tried.
+UNAUTHENTICATED = Denial("unauthenticated", 401)
+
+_PROOFS = {
+    ir.AccessCertificate: "certificate",
+    ir.AccessApiKey: "apiKey",
+    ir.AccessJwt: "jwt",
+    ir.AccessBasic: "basic",
+}
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+_SPACE = " \t\r\n\x0c"
+_ORIGIN = re.compile(r"(https?)://([a-z0-9.:\[\]*_-]+)", re.ASCII)
+_BASE64 = re.compile(r"[A-Za-z0-9+/]*")
+
+
+def is_authenticator(policy: ir.StanzaBase) -> bool:
+    """Whether a policy has its turn with the credentials."""
+    return isinstance(policy, ir.AccessExempt | Authenticator)
+
+
+def authenticate(
+    policies: Iterable[ir.StanzaBase], facts: Facts, passage: Passage, secrets: Mapping[str, str]
+) -> tuple[list[Word], Denial | None, bool]:
+    """Ask the kinds of one group.
+
+    Returns:
+        What each said that was looked at, why the request is refused, and whether somebody has to be asked.
+    """
+    members = [policy for policy in policies if isinstance(policy, Authenticator)]
+    exempt = next((policy for policy in policies if isinstance(policy, ir.AccessExempt)), None)
+    forgiven = exempt is not None and _is_exempt(exempt, facts)
+    said: list[Word] = [] if exempt is None else [(exempt, "pass" if forgiven else "absent")]
+    for policy in members:
+        _remove(policy, passage)
+    for policy in members:
+        assumed = facts.assumed is not None and facts.assumed.proof == _PROOFS[type(policy)]
+        found = facts.assumed if assumed else _present(policy, facts, secrets)
+        if found == "absent":
+            said.append((policy, "absent"))
+            continue
+        if isinstance(found, Identity):
+            if not isinstance(policy, ir.AccessJwt) and policy.forward_header:
+                passage.forward.append((policy.forward_header, found.user))
+            passage.identity = passage.identity or found
+            return [*said, (policy, "pass")], None, False
+        if found == "ask":
+            return [*said, (policy, "asked")], None, True
+        if forgiven:
+            return [*said, *((each, "absent") for each in members[members.index(policy) :])], None, False
+        return [*said, (policy, "deny")], _unauthenticated(members), False
+    if forgiven or all(policy.optional for policy in members):
+        return said, None, False
+    refused: list[Word] = [(policy, "deny" if policy in members else word) for policy, word in said]
+    return refused, _unauthenticated(members), False
+
+
+def _unauthenticated(members: Iterable[Authenticator]) -> Denial:
+    return Denial("unauthenticated", 401, tuple(("www-authenticate", _challenge(policy)) for policy in members))
+
+
+def _challenge(policy: Authenticator) -> str:
+    if isinstance(policy, ir.AccessCertificate):
+        return "ClientCertificate"
+    realm = policy.realm.replace("\\", "\\\\").replace('"', '\\"')
+    if isinstance(policy, ir.AccessApiKey):
+        return f'ApiKey realm="{realm}"'
+    if isinstance(policy, ir.AccessJwt):
+        return f'Bearer realm="{realm}"'
+    return f'Basic realm="{realm}", charset="UTF-8"'
+
+
+def _remove(policy: Authenticator, passage: Passage) -> None:
+    if isinstance(policy, ir.AccessBasic) and not policy.keep:
+        passage.removed_fields.add("authorization")
+    if isinstance(policy, ir.AccessApiKey | ir.AccessJwt) and not policy.keep:
+        for source in policy.from_:
+            match source:
+                case ir.HeaderCredential():
+                    passage.removed_fields.add(source.name)
+                case ir.QueryCredential():
+                    passage.removed_pairs.add(source.name)
+                case ir.CookieCredential():
+                    passage.removed_cookies.add(source.name)
+
+
+# --- Credentials ------------------------------------------------------------------------------------------------
+
+
+def _present(policy: Authenticator, facts: Facts, secrets: Mapping[str, str]) -> Presented:
+    match policy:
+        case ir.AccessCertificate():
+            if facts.certificate is None:
+                return "absent"
+            user = _user_of(facts.certificate)
+            return Identity(proof="certificate", user=user) if admits(policy, facts.certificate) else "invalid"
+        case ir.AccessApiKey():
+            return _present_key(policy, facts, secrets)
+        case ir.AccessJwt():
+            tokens = {token for source in policy.from_ for token in _keys_in(source, facts)}
+            # Of several a backend could take any.
+            return "absent" if not tokens else "ask" if len(tokens) == 1 else "invalid"
+        case ir.AccessBasic():
+            return _present_basic(facts)
+
+
+def admits(policy: ir.AccessCertificate, certificate: Certificate) -> bool:
+    """Whether a certificate is one that is asked for."""
+    names = (certificate.subject, *certificate.dns_names, *certificate.uris)
+    if not _user_of(certificate) or any(_is_control(character) for name in names for character in name):
+        return False
+    known = {name.lower() for name in certificate.dns_names}
+    return not policy.subject_alt_names or any(
+        name.value.lower() in known if isinstance(name, ir.HostnameSan) else name.value in certificate.uris
+        for name in policy.subject_alt_names
+    )
+
+
+def _user_of(certificate: Certificate) -> str:
+    return next(iter((*certificate.uris, *certificate.dns_names)), certificate.subject)
+
+
+def _is_control(character: str) -> bool:
+    return ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0
+
+
+def _present_key(policy: ir.AccessApiKey, facts: Facts, secrets: Mapping[str, str]) -> Presented:
+    clients: dict[str, str] = {}
+    for line in secrets.get(policy.keys, "").splitlines():
+        digest, _, client = line.partition(" ")
+        clients.setdefault(digest.lower(), client)
+    keys = [key for source in policy.from_ for key in _keys_in(source, facts)]
+    found = {clients.get(hashlib.sha256(key).hexdigest()) for key in keys}
+    if not found:
+        return "absent"
+    user = found.pop()
+    return "invalid" if found or user is None else Identity(proof="apiKey", user=user)
+
+
+def _keys_in(source: ir.KeySource, facts: Facts) -> list[bytes]:
+    match source:
+        case ir.HeaderCredential(name=name, prefix=prefix):
+            values = [item for item in _named(facts.headers, name) if item[: len(prefix)].lower() == prefix.lower()]
+            return [_octets(item[len(prefix) :].strip(_SPACE)) for item in values]
+        case ir.CookieCredential(name=name):
+            pairs = [item.partition("=") for value in _named(facts.headers, "cookie") for item in value.split(";")]
+            values = [value.strip(_SPACE) for key, mark, value in pairs if mark and key.strip(_SPACE) == name]
+            quoted = 2
+            return [
+                _octets(item[1:-1] if len(item) >= quoted and item[0] == item[-1] == '"' else item) for item in values
+            ]
+        case ir.QueryCredential(name=name):
+            if facts.query is None:
+                return []
+            parts = [item.partition("=") for item in facts.query.split("&")]
+            return [_decoded(value) for key, _, value in parts if _decoded(key) == name.encode()]
+
+
+def _decoded(text: str) -> bytes:
+    return unquote_to_bytes(text.replace("+", " "))
+
+
+def _octets(value: str) -> bytes:
+    return value.encode(errors="surrogateescape")
+
+
+def _present_basic(facts: Facts) -> Presented:
+    values = [value for value in _named(facts.headers, "authorization") if value[:6].lower() == "basic "]
+    if not values:
+        return "absent"
+    return "ask" if len(values) == 1 and _is_basic(values[0][6:].strip(_SPACE)) else "invalid"
+
+
+def _is_basic(encoded: str) -> bool:
+    """Whether this is a user and a password (RFC 7617), in the one spelling that base64 has for them."""
+    digits = encoded.rstrip("=")
+    padding = len(encoded) - len(digits)
+    whole = 4
+    if len(encoded) > 1024 or _BASE64.fullmatch(digits) is None or padding > 2 or len(digits) % whole == 1:
+        return False
+    if padding and len(encoded) % whole:
+        return False
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    number = 0
+    for digit in digits:
+        number = number << 6 | alphabet.index(digit)
+    left = len(digits) * 6 % 8
+    if number & ((1 << left) - 1):
+        return False
+    plain = (number >> left).to_bytes(len(digits) * 6 // 8)
+    name, colon, password = plain.partition(b":")
+    try:
+        user = name.decode()
+    except UnicodeDecodeError:
+        return False
+    is_plain = not any(_is_control(item) for item in user) and not any(
+        octet < 0x20 or octet == 0x7F for octet in password
+    )
+    return bool(colon and user) and is_plain
+
+
+# --- Exemptions, csrf, authorization ----------------------------------------------------------------------------
+
+
+def _is_exempt(policy: ir.AccessExempt, facts: Facts) -> bool:
+    return (
+        (not policy.clients or (facts.address is not None and _is_in(policy.clients, facts.address)))
+        and (not policy.methods or facts.method in policy.methods)
+        and (not policy.when or _condition(policy.when, facts, None, failing=False))
+    )
+
+
+def csrf(policy: ir.AccessCsrf, facts: Facts) -> Denial | None:
+    """Fetch Metadata first, then `Origin`; what comes several times has to be right each time."""
+    if facts.method in _SAFE:
+        return None
+    sites, origins = _named(facts.headers, "sec-fetch-site"), _named(facts.headers, "origin")
+    if sites:
+        own = all(site in {"same-origin", "none"} for site in sites)
+        trusted = bool(origins) and all(_is_trusted(policy, origin) for origin in origins)
+        return None if own or trusted else CSRF
+    return None if all(_is_trusted(policy, item) or _is_host(facts, item) for item in origins) else CSRF
+
+
+def _is_trusted(policy: ir.AccessCsrf, origin: str) -> bool:
+    found = _origin(origin)
+    if found is None:
+        return False
+    for written in policy.trusted_origins:
+        trusted = _origin(written)
+        if trusted is None or trusted[0] != found[0]:
+            continue
+        if trusted[1].startswith("*."):
+            if found[1].endswith(trusted[1][1:]) and len(found[1]) > len(trusted[1]) - 1:
+                return True
+        elif trusted == found:
+            return True
+    return False
+
+
+def _is_host(facts: Facts, origin: str) -> bool:
+    found = _origin(origin)
+    if found is None:
+        return False
+    scheme, host = found
+    return scheme in {facts.scheme, "https"} and _usual(scheme, facts.authority.lower()) == host
+
+
+def _origin(text: str) -> tuple[str, str] | None:
+    found = _ORIGIN.fullmatch(text.lower())
+    return None if found is None else (found[1], _usual(found[1], found[2]))
+
+
+def _usual(scheme: str, host: str) -> str:
+    return host.removesuffix(":443" if scheme == "https" else ":80")
+
+
+def authorize(policy: ir.AccessAuthorization, facts: Facts, identity: Identity | None) -> Denial | None:
+    """The first rule that holds decides."""
+    for rule in policy.rules:
+        if _rule_holds(rule, facts, identity):
+            return FORBIDDEN if rule.deny else None
+    return None if policy.default_allow else FORBIDDEN
+
+
+def admits_connection(policy: ir.AccessAuthorization, address: str | None) -> bool:
+    """Whether a connection may come: rules that ask for more than its address hold for none."""
+    for rule in policy.rules:
+        more = (rule.methods, rule.headers, rule.users, rule.claims, rule.scopes, rule.when)
+        if not any(more) and _is_from(rule, address):
+            return not rule.deny
+    return policy.default_allow
+
+
+def asks_identity(policy: ir.AccessAuthorization) -> bool:
+    """Whether some rule asks who sent a request."""
+    return any(rule.users or rule.claims or rule.scopes or "identity." in rule.when for rule in policy.rules)
+
+
+def _rule_holds(rule: ir.AccessRule, facts: Facts, identity: Identity | None) -> bool:
+    if not _is_from(rule, facts.address) or (rule.methods and facts.method not in rule.methods):
+        return False
+    if (rule.users or rule.scopes or rule.claims) and identity is None:
+        return False
+    if identity is not None and (
+        (rule.users and (not identity.user or identity.user not in rule.users))
+        or any(scope not in identity.scopes for scope in rule.scopes)
+        or not all(_has_claim(identity, claim) for claim in rule.claims)
+    ):
+        return False
+    if not all(_has_header(rule, facts, header) for header in rule.headers):
+        return False
+    return not rule.when or _condition(rule.when, facts, identity, failing=rule.deny)
+
+
+def _is_from(rule: ir.AccessRule, address: str | None) -> bool:
+    if not rule.clients:
+        return True
+    return rule.deny if address is None else _is_in(rule.clients, address)
+
+
+def _is_in(networks: Iterable[str], address: str) -> bool:
+    asked = _canonical(ipaddress.ip_address(address))
+    return any(asked in network for network in map(_network, networks) if network.version == asked.version)
+
+
+def _network(written: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """A block; one of IPv4 addresses that are written as IPv6's is one of IPv4."""
+    network = ipaddress.ip_network(written)
+    mapped = 96
+    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= mapped:
+        first = network.network_address.ipv4_mapped
+        if first is not None:
+            return ipaddress.IPv4Network((first, network.prefixlen - mapped))
+    return network
+
+
+def _canonical(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return address if mapped is None else mapped
+
+
+def _has_claim(identity: Identity, claim: ir.NamedValues) -> bool:
+    if claim.name in identity.claims:
+        found = identity.claims[claim.name]
+    else:
+        found = identity.claims
+        for part in claim.name.split("."):
+            if not isinstance(found, dict) or part not in found:
+                return False
+            found = found[part]
+    values = found if isinstance(found, list) else [found]
+    return any(_text(value) in claim.values for value in values)
+
+
+def _text(value: object) -> str | None:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return value
+        case int() | float():
+            return str(value)
+    return None
+
+
+def _has_header(rule: ir.AccessRule, facts: Facts, header: ir.NamedValues) -> bool:
+    """To deny, one value is enough, or the joined one; to allow, all have to be right (CVE-2026-26308)."""
+    values: Sequence[str] = [facts.authority] if header.name.lower() == "host" else _named(facts.headers, header.name)
+    if not values:
+        return False
+    if rule.deny:
+        return any(value in header.values for value in (*values, ", ".join(values), ",".join(values)))
+    return all(value in header.values for value in values)
+
+
+def _condition(text: str, facts: Facts, identity: Identity | None, *, failing: bool) -> bool:
+    variables = variables_of(
+        method=facts.method,
+        scheme=facts.scheme,
+        host=facts.host,
+        path=facts.path,
+        query=facts.query,
+        authority=facts.authority,
+        headers=facts.headers,
+        address=None if facts.address is None else str(_canonical(ipaddress.ip_address(facts.address))),
+        identity=identity,
+    )
+    return holds(text, variables, failing=failing)
+
+
+def _named(headers: Headers, name: str) -> list[str]:
+    return [value.strip(_SPACE) for key, value in headers if key.lower() == name.lower()]

@@ -1,0 +1,64 @@
+"""What policies see of a request, and what they leave behind."""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+from .contract import Certificate, Headers, Identity
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """What a policy sees of a request, or of a connection (whose other fields are empty).
+
+    Attributes:
+        address: who asks; None: nobody can say, so nothing that allows by address holds, all that denies by it does.
+        method, scheme, host, authority, path, query: as they go on to the backend; `path` is normalised.
+        headers: without what policies may set; credentials are still among them.
+        sni: the server name of the TLS handshake, lower case.
+        listener, route, rule: ids.
+        body_length: as the head declares it; None: it streams.
+        certificate: of the connection, validated by its listener.
+        assumed: who is taken to have proved who they are.
+    """
+
+    address: str | None
+    sni: str | None
+    listener: str
+    route: str
+    rule: str
+    method: str = ""
+    scheme: str = ""
+    host: str = ""
+    authority: str = ""
+    path: str = ""
+    query: str | None = None
+    headers: Headers = ()
+    body_length: int | None = None
+    certificate: Certificate | None = None
+    assumed: Identity | None = None
+
+
+class Denial(Struct, frozen=True):
+    """How a request is refused: a code of docs/errors.md, its status, and fields of the answer."""
+
+    reason: str
+    status: int
+    headers: Headers = ()
+
+
+class Passage(Struct):
+    """What policies leave behind.
+
+    Attributes:
+        identity: who asks, proved.
+        forward: fields set towards the backend, before the rule's filters.
+        respond: fields appended to the response.
+        removed_fields, removed_cookies, removed_pairs: names of credentials that the backend does not get.
+    """
+
+    identity: Identity | None = None
+    forward: list[tuple[str, str]] = field(default_factory=list)
+    respond: list[tuple[str, str]] = field(default_factory=list)
+    removed_fields: set[str] = field(default_factory=set)
+    removed_cookies: set[str] = field(default_factory=set)
+    removed_pairs: set[str] = field(default_factory=set)
