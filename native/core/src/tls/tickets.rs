@@ -169,8 +169,8 @@ impl Sealer {
             ir::SessionCarrier::Cookie { name, .. } => ("cookie", name),
             ir::SessionCarrier::Header { name } => ("header", name),
         };
-        // The purposes of listeners are digests, which no such text is.
-        let purpose = format!("session {kind} {name}").into_bytes().into();
+        // The purposes of listeners are digests, which no such text is. Gateways may have one key, of this process.
+        let purpose = format!("session {gateway} {kind} {name}").into_bytes().into();
         Self { keys: Arc::clone(keys), gateway: gateway.into(), purpose }
     }
 

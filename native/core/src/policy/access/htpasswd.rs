@@ -246,10 +246,10 @@ mod tests {
         ("password", "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="),
         // Apache's page on password formats.
         ("myPassword", "$apr1$r31.....$HqJZimcKQFAMYayBlzkrA/"),
-        ("Hello world!", "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc8"),
+        ("Hello world!", "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5"),
         (
             "Hello world!",
-            "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjlO/O817G3uBnIFNjnQJuesI68OTLiBFdcbYEdFCoEOfaS35inz1",
+            "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1",
         ),
         // RFC 9106's reference implementation: argon2id, 16 bytes of salt.
         ("password", "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"),
@@ -285,7 +285,7 @@ mod tests {
             ("ann:$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ", "its argon2 hash is none"),
             ("ann:{SHA}W6ph5Mm5Pz8=", "its SHA-1 hash is none"),
             ("ann:$apr1$toolongsalt$HqJZimcKQFAMYayBlzkrA/", "its apr1 hash is none"),
-            ("ann:$5$rounds=9999999$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc8", "more than 200000 rounds"),
+            ("ann:$5$rounds=9999999$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5", "more than 200000 rounds"),
             (":{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "has no name"),
             ("# nobody\n\n", "there is no user in it"),
             ("ann:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\nann:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "twice"),
