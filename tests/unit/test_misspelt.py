@@ -97,6 +97,16 @@ spec:
     hostname: a.test
     wellKnownCACertificates: System
 """,
+    "AccessPolicy": """
+apiVersion: sluicegate.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: a}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: a}]
+  apiKey:
+    secretRefs: [{name: keys}]
+    from: [{header: x-key}]
+""",
     "ClientPolicy": """
 apiVersion: sluicegate.dev/v1alpha1
 kind: ClientPolicy
@@ -237,6 +247,8 @@ REFUSED = [
     ("BackendTLSPolicy", "targetRefs:", "targetRef:", "spec.targetRefs"),
     ("BackendTLSPolicy", "hostname:", "hostnames:", "spec.validation.hostname"),
     ("BackendTLSPolicy", "wellKnownCACertificates:", "wellKnownCaCertificates:", "spec.validation"),
+    ("AccessPolicy", "apiKey:", "apikey:", "spec"),
+    ("AccessPolicy", "header:", "heder:", "spec.apiKey.from[0]"),
     ("ClientPolicy", "targetRefs:", "targetRef:", "spec.targetRefs"),
     ("ClientPolicy", "body:", "bodies:", "spec"),
     ("ClientPolicy", "maxSize:", "maximum:", "spec.body"),

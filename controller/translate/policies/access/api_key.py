@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 
@@ -50,6 +49,8 @@ def judge_api_key(draft: Draft, stanza: ApiKeyStanza | None) -> ir.AccessApiKey 
 
 def _keys(draft: Draft, stanza: ApiKeyStanza) -> Iterator[tuple[str, str]]:
     """Digests and clients; the same key of two clients is the first one's, and told."""
+    from hashlib import sha256  # it loads OpenSSL, which `serve` does without
+
     owners: dict[str, str] = {}
     for index, reference in enumerate(stanza.secret_refs):
         path = f"apiKey.secretRefs[{index}]"
@@ -67,7 +68,7 @@ def _keys(draft: Draft, stanza: ApiKeyStanza) -> Iterator[tuple[str, str]]:
             if known is None and len(key) < SAFE_LENGTH:
                 message = f"{label}: the key of {client} has fewer than {SAFE_LENGTH} bytes, so it can be guessed"
                 draft.warn(path, "weak-credential", message, "make keys of random bytes")
-            digest = known[1].lower() if known is not None else hashlib.sha256(key).hexdigest()
+            digest = known[1].lower() if known is not None else sha256(key).hexdigest()
             owner = owners.setdefault(digest, client)
             if owner != client:
                 message = f"{label}: {client} has the key of {owner}, whose requests these are"
