@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 from system_backends import response
-from system_clients import LIMIT, Http1, Http2, Response
+from system_certificates import Authority
+from system_clients import LIMIT, Http1, Http2, Response, tls_context
 from system_flows import TcpServer, UdpServer, is_reset, named
 from system_gateway import Gateway, until
-from system_manifests import Manifest, gateway, grpc_route, grpc_rule, listener, metadata, route, rule, service
+from system_manifests import Manifest, gateway, grpc_route, grpc_rule, listener, metadata, route, rule, secret, service
 
 PORT = 8080
 HOST = "limit.test"
@@ -219,3 +220,39 @@ def test_connections_and_flows(start: Start) -> None:
     finally:
         tcp.close()
         udp.close()
+
+
+def test_a_connection_counts_once_however_often_policies_are_asked(start: Start, authority: Authority) -> None:
+    """Policies are asked before a handshake that is done here, and again when the certificate is known."""
+    backend, pair = TcpServer(named("tcp")), authority.sign(HOST)
+    try:
+        tls = {"mode": "Terminate", "certificateRefs": [{"name": "certificate"}]}
+        to_backend = {
+            "apiVersion": "gateway.networking.k8s.io/v1alpha2",
+            "kind": "TCPRoute",
+            "metadata": metadata("route"),
+            "spec": {
+                "parentRefs": [{"name": "gateway"}],
+                "rules": [{"backendRefs": [{"name": "app", "port": 80}]}],
+            },
+        }
+        world = start(
+            gateway(listener("tls", 5000, "TLS", tls=tls)),
+            to_backend,
+            *service("app", backend.address),
+            secret("certificate", pair.certificate, pair.key),
+            policy(limit(2, key=["client"]), kind="Gateway", target="gateway"),
+        )
+
+        def hello() -> bytes:
+            with (
+                socket.create_connection((world.address, 5000), LIMIT) as connection,
+                tls_context(authority.pem).wrap_socket(connection, server_hostname=HOST) as secured,
+            ):
+                return secured.recv(3)
+
+        assert [hello() for _ in range(2)] == [b"tcp"] * 2
+        with pytest.raises(ConnectionResetError):
+            hello()
+    finally:
+        backend.close()

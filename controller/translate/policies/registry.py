@@ -87,20 +87,20 @@ POLICIES: tuple[PolicyKind, ...] = (
         inherited=True,
     ),
     PolicyKind(
+        kind="RateLimitPolicy",
+        targets=ROUTED,
+        sections=ROUTED,
+        judge=judge_rate_limit,
+        stanzas=("local",),
+        inherited=True,
+    ),
+    PolicyKind(
         kind="AccessPolicy",
         targets=ROUTED,
         sections=ROUTED,
         judge=judge_access,
         stanzas=("exempt", "certificate", "apiKey", "jwt", "basic", "csrf", "authorization", "external"),
         tightens=frozenset({"authorization"}),
-        inherited=True,
-    ),
-    PolicyKind(
-        kind="RateLimitPolicy",
-        targets=ROUTED,
-        sections=ROUTED,
-        judge=judge_rate_limit,
-        stanzas=("local",),
         inherited=True,
     ),
 )

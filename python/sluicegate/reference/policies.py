@@ -92,7 +92,8 @@ def judge_connection(policies: Iterable[ir.StanzaBase], facts: Facts) -> tuple[t
     said: list[Said] = []
     for policy in invalid or policies:
         denial = INVALID if policy.invalid else _of_connection(policy, facts)
-        said.append(_said(policy, "pass" if denial is None else "deny"))
+        passed = "asked" if isinstance(policy, ir.RateLimits) else "pass"
+        said.append(_said(policy, passed if denial is None else "deny"))
         if denial is not None:
             return tuple(said), denial
     return tuple(said), None

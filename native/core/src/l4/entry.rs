@@ -229,7 +229,7 @@ impl Drop for Entry {
 mod tests {
     use super::{Carriage, Entry};
     use crate::io::relay::Meter;
-    use crate::l4::choose;
+    use crate::l4::{Moment, choose};
     use crate::observe::l4::L4Reason;
     use crate::worker::{Generation, Worker};
     use route::ir::Transport;
@@ -259,7 +259,7 @@ mod tests {
             let generation = worker.generation();
             let key = SocketKey { transport: Transport::Tcp, address: None, port: 5 };
             let socket = generation.table.socket(key).unwrap();
-            choose(worker, &generation, socket, None, Some(None), &mut entry).unwrap();
+            choose(worker, &generation, socket, None, Moment::Only, &mut entry).unwrap();
         }
         entry
     }

@@ -45,29 +45,44 @@ pub struct Chosen {
     pub tls: Option<TlsTarget>,
 }
 
-/// What a client has shown of itself so far: `None` before its handshake, then its certificate or that it has none.
-type Shown<'c> = Option<Option<&'c ClientCertificate>>;
+/// When the policies of a flow are asked.
+#[derive(Debug, Clone, Copy)]
+enum Moment<'c> {
+    /// Once: it has no handshake here, so no certificate.
+    Only,
+    BeforeHandshake,
+    /// Again, with the certificate that the client has shown.
+    BehindHandshake(Option<&'c ClientCertificate>),
+}
 
 /// Ask the policies that hold for a flow.
 fn admit(
     listener: &Listener,
     found: &L4Candidate,
     sni: Option<&str>,
-    shown: Shown<'_>,
+    moment: Moment<'_>,
     entry: &Entry,
 ) -> Result<(), L4Reason> {
     let Some(joined) = listener.policies_of_l4(&found.rule) else { return Ok(()) };
     // Never a connection without its policies.
     let chain = joined.kept.get::<Chain>().ok_or(L4Reason::PolicyInvalid)?;
-    chain.admit_connection(&ConnectionFacts {
+    let facts = ConnectionFacts {
         address: Some(entry.address()),
         sni,
         listener: listener.id(),
         route: &found.rule.ir.route,
         rule: &found.rule.ir.id,
         rule_uid: found.rule.uid,
-        certificate: shown,
-    })
+        certificate: match moment {
+            Moment::Only => Some(None),
+            Moment::BeforeHandshake => None,
+            Moment::BehindHandshake(certificate) => Some(certificate),
+        },
+    };
+    match moment {
+        Moment::Only | Moment::BeforeHandshake => chain.admit_connection(&facts),
+        Moment::BehindHandshake(_) => chain.admit_shown(&facts),
+    }
 }
 
 /// Decide on one flow and count it in. `entry` learns what it was.
@@ -76,7 +91,7 @@ fn choose(
     generation: &Generation,
     socket: &Socket,
     sni: Option<&str>,
-    shown: Shown<'_>,
+    moment: Moment<'_>,
     entry: &mut Entry,
 ) -> Result<Rc<Chosen>, L4Reason> {
     let (listener, found) = match route_l4(socket, sni) {
@@ -88,7 +103,7 @@ fn choose(
         L4Routed::Found(listener, found) => (listener, found),
     };
     entry.listener = Some(listener.id().into());
-    admit(listener, found, sni, shown, entry)?;
+    admit(listener, found, sni, moment, entry)?;
     let backend = match pick_l4(
         &generation.table,
         listener,

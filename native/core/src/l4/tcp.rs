@@ -2,7 +2,7 @@
 
 use super::entry::{Carriage, Entry};
 use super::hello::Hello;
-use super::{Chosen, admit, choose, hello};
+use super::{Chosen, Moment, admit, choose, hello};
 use crate::io::Reset;
 use crate::io::fill::fill;
 use crate::io::relay;
@@ -36,7 +36,7 @@ pub async fn serve_tcp(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, 
     let mut entry = Entry::begin(Rc::clone(&worker), peer, Carriage::Tcp);
     let generation = worker.generation();
     let chosen = match generation.table.socket(key) {
-        Some(socket) => choose(&worker, &generation, socket, None, Some(None), &mut entry),
+        Some(socket) => choose(&worker, &generation, socket, None, Moment::Only, &mut entry),
         None => Err(L4Reason::NoListener),
     };
     drop(generation);
@@ -89,7 +89,7 @@ pub async fn serve_tls(worker: Rc<Worker>, mut stream: TcpStream, peer: SocketAd
             accepted.inspect_err(failed).ok()
         }
         Kind::Passthrough => {
-            let chosen = choose(&worker, &generation, socket, sni.as_deref(), Some(None), &mut entry);
+            let chosen = choose(&worker, &generation, socket, sni.as_deref(), Moment::Only, &mut entry);
             drop(generation);
             let first = ahead.filled().to_vec();
             drop(ahead);
@@ -171,7 +171,8 @@ async fn terminate(
     entry: &mut Entry,
 ) -> Option<(TlsStream<TcpStream>, Rc<Chosen>)> {
     // Where there is nothing to go to no handshake is done.
-    let chosen = match choose(worker, generation, socket, entry.sni.clone().as_deref(), None, entry) {
+    let chosen = match choose(worker, generation, socket, entry.sni.clone().as_deref(), Moment::BeforeHandshake, entry)
+    {
         Ok(chosen) => chosen,
         Err(reason) => {
             refuse(&stream, entry, reason);
@@ -204,7 +205,10 @@ async fn terminate(
 fn admit_shown(socket: &Socket, handshake: &Handshake, entry: &Entry) -> Result<(), L4Reason> {
     let sni = handshake.sni.as_deref();
     match route_l4(socket, sni) {
-        L4Routed::Found(listener, found) => admit(listener, found, sni, Some(handshake.certificate.as_deref()), entry),
+        L4Routed::Found(listener, found) => {
+            let moment = Moment::BehindHandshake(handshake.certificate.as_deref());
+            admit(listener, found, sni, moment, entry)
+        }
         L4Routed::NoListener | L4Routed::NoRoute(_) => Err(L4Reason::NoRoute),
     }
 }

@@ -7,11 +7,11 @@
 //!   kernel does not take is dropped, as on any hop.
 
 use super::batch::{BATCH, Room, together};
-use super::choose;
 use super::datagram::{Client, DatagramSocket};
 use super::entry::{Carriage, Entry};
 use super::outbox::Outbox;
 use super::session::{Session, connect, is_unreachable};
+use super::{Moment, choose};
 use crate::observe::l4::L4Reason;
 use crate::upstream::{Among, ConnectStage, Outcome};
 use crate::worker::{Generation, Worker};
@@ -182,7 +182,7 @@ impl Listener {
         }
         let socket = generation.table.socket(self.key).ok_or(L4Reason::NoListener)?;
         let mut entry = Entry::begin(Rc::clone(worker), client.peer, Carriage::Udp);
-        let begun = choose(worker, generation, socket, None, Some(None), &mut entry).and_then(|chosen| {
+        let begun = choose(worker, generation, socket, None, Moment::Only, &mut entry).and_then(|chosen| {
             let among = Among::of(&chosen.backend).for_client(&chosen.backend, client.peer.ip());
             let picked = worker.upstreams.pick(among, &[]);
             let (endpoint, state) = picked.ok_or(L4Reason::NoEndpoint)?;

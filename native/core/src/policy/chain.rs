@@ -72,6 +72,18 @@ impl Chain {
         self.steps.iter().try_for_each(|step| step.admit_connection(facts))
     }
 
+    /// As [`Self::admit_connection`], of a connection that it has admitted, now that its handshake is done: what counted it
+    /// then does not count it again.
+    ///
+    /// # Errors
+    /// One of them refuses it.
+    pub fn admit_shown(&self, facts: &ConnectionFacts<'_>) -> Result<(), L4Reason> {
+        if self.invalid {
+            return Err(L4Reason::PolicyInvalid);
+        }
+        self.steps.iter().filter(|step| !step.counts()).try_for_each(|step| step.admit_connection(facts))
+    }
+
     /// Proxies whose word about client addresses counts, in place of those of the settings.
     pub fn trusted_proxies(&self) -> Option<&Networks> {
         self.steps.iter().find_map(Step::trusted_proxies)

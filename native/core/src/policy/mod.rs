@@ -211,6 +211,11 @@ impl Step {
         }
     }
 
+    /// Whether asking it twice is not as asking it once.
+    fn counts(&self) -> bool {
+        matches!(self, Self::RateLimits(..))
+    }
+
     fn trusted_proxies(&self) -> Option<&Networks> {
         match self {
             Self::Judged(policy) => policy.trusted_proxies(),

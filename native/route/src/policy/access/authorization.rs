@@ -4,11 +4,10 @@
 //! Of a header field that comes several times, each value and the joined one deny; all of them have to allow (CVE-2026-26308).
 
 use super::credentials::named;
-use super::inputs;
 use crate::expression::{Expression, Wanted};
 use crate::ir::{AccessAuthorization, AccessRule, NamedValues};
 use crate::policy::networks::Networks;
-use crate::policy::{ConnectionFacts, Facts, Identity, Reason, Verdict};
+use crate::policy::{ConnectionFacts, Facts, Identity, Reason, Verdict, inputs};
 use serde_json::Value;
 
 #[derive(Debug)]

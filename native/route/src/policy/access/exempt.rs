@@ -1,10 +1,9 @@
 //! Whom no credentials are asked of (ingress-nginx: `satisfy: any`).
 
-use super::inputs;
 use crate::expression::{Expression, Wanted};
 use crate::ir::AccessExempt;
-use crate::policy::Facts;
 use crate::policy::networks::Networks;
+use crate::policy::{Facts, inputs};
 
 #[derive(Debug)]
 pub struct Exempt {
