@@ -36,6 +36,7 @@ class ExemptStanza(PolicyStanza, frozen=True, kw_only=True):
 class CertificateStanza(PolicyStanza, frozen=True, kw_only=True):
     """`spec.certificate`: the client's certificate, as its listener validated it."""
 
+    mode: str = "Required"
     subject_alt_names: tuple[SubjectAltName, ...] = ()
     forward: ForwardUser = ForwardUser()
 
@@ -43,6 +44,7 @@ class CertificateStanza(PolicyStanza, frozen=True, kw_only=True):
 class ApiKeyStanza(PolicyStanza, frozen=True, kw_only=True):
     """`spec.apiKey`: Secrets whose keys are clients, and whose values are their API keys."""
 
+    mode: str = "Required"
     secret_refs: tuple[KeyReference, ...] = ()
     from_: tuple[KeySource, ...] = field(name="from", default=(KeySource(header="X-API-Key"),))
     realm: str = ""
@@ -53,6 +55,7 @@ class ApiKeyStanza(PolicyStanza, frozen=True, kw_only=True):
 class BasicStanza(PolicyStanza, frozen=True, kw_only=True):
     """`spec.basic`: users and hashes of their passwords, in a Secret with an htpasswd file."""
 
+    mode: str = "Required"
     secret_ref: KeyReference | None = None
     realm: str = ""
     forward: ForwardUser = ForwardUser()

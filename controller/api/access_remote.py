@@ -51,6 +51,7 @@ class JwtProvider(Model, frozen=True, kw_only=True):
 class JwtStanza(PolicyStanza, frozen=True, kw_only=True):
     """`spec.jwt`: JSON Web Tokens."""
 
+    mode: str = "Required"
     providers: tuple[JwtProvider, ...] = ()
     from_: tuple[KeySource, ...] = field(name="from", default=(KeySource(header="Authorization", prefix="Bearer "),))
     leeway: str = "60s"
