@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import re2
 import yaml
 
 import permissions
@@ -392,3 +393,23 @@ def test_the_chart_has_every_crd() -> None:
     links = {path.name: path.resolve() for path in (DEPLOY / "chart" / "crds").iterdir()}
     files = {path.name: path for path in (DEPLOY / "crds").glob("*.yaml") if path.name != "kustomization.yaml"}
     assert links == files
+
+
+def patterns(part: Any) -> Iterator[str]:
+    """Every pattern of a schema."""
+    if isinstance(part, dict):
+        yield from (value for key, value in part.items() if key == "pattern" and isinstance(value, str))
+        part = list(part.values())
+    for item in part if isinstance(part, list) else ():
+        yield from patterns(item)
+
+
+def test_patterns_of_crds_are_those_of_an_api_server() -> None:
+    """Go's expressions are RE2's, which repeat nothing more than a thousand times: a CRD with another is refused."""
+    crds = (DEPLOY / "crds").glob("*.yaml")
+    found = [text for path in crds for text in patterns(yaml.safe_load(path.read_text()))]
+    assert len(found) > 20
+    for text in found:
+        re2.compile(text)
+    with pytest.raises(re2.error):
+        re2.compile("a{1,1001}")

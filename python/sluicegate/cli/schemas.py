@@ -102,8 +102,15 @@ def schema(name: str) -> Schema:
     """The schema of one output, one of `SCHEMAS`."""
     title, make = SCHEMAS[name]
     made = make()
-    definitions = {key: _described(item) for key, item in sorted(made.pop("$defs").items())}
+    definitions = {key: _without_names(_described(item)) for key, item in sorted(made.pop("$defs").items())}
     return {"$schema": DIALECT, "$id": f"{BASE}/{name}.json", "title": title, **made, "$defs": definitions}
+
+
+def _without_names(part: Any) -> Any:  # noqa: ANN401 (any part of a schema)
+    """Without what only newer releases of msgspec say of the keys of mappings: the schema is one for all of them."""
+    if isinstance(part, dict):
+        return {key: _without_names(value) for key, value in part.items() if key != "propertyNames"}
+    return [_without_names(item) for item in part] if isinstance(part, list) else part
 
 
 def _described(definition: Schema) -> Schema:

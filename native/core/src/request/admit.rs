@@ -1,6 +1,9 @@
 //! From a head to what will be done about it: resolve it, run the chain of its policies, select its backend. No I/O; where
 //! a policy has to ask somebody, the head is kept for later.
 
+#[cfg(test)]
+mod tests;
+
 use super::select::{Passed, select};
 use crate::dispatch::Forward;
 use crate::error::ErrorCode;
