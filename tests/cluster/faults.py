@@ -71,6 +71,8 @@ def serving(api: Api, controller: None) -> Iterator[Serving]:
         yield serve(api, namespace, "web")
     finally:
         api.delete("Namespace", "", namespace)
+        # A node serves all Gateways, so it has to find none of these; and nobody may take the CRDs away in between.
+        api.gone("Namespace", "", namespace, limit=240)
 
 
 def serve(api: Api, namespace: str, name: str) -> Serving:
