@@ -165,6 +165,20 @@ def test_changed_reports_translate_nothing() -> None:
     asyncio.run(with_loop(test))
 
 
+def test_an_object_does_not_wait_for_reports(monkeypatch: Any) -> None:
+    """A look at reports that was just made holds back the next such look, and no object."""
+    monkeypatch.setattr(loops, "REPORTS", 10 * LIMIT)
+
+    async def test(server: ApiServer, loop: Loop, plain: Recorder, reported: Recorder, *_: Any) -> None:
+        loop.report_changed()
+        route = {"metadata": {"name": "route", "namespace": "default"}, "spec": {"parentRefs": [{"name": "gateway"}]}}
+        server.put(f"{GATEWAY}/httproutes", route)
+        await plain.until(lambda: len(plain.wanted) == 2)
+        await reported.until(lambda: len(reported.wanted) == 2)
+
+    asyncio.run(with_loop(test))
+
+
 def test_a_kind_that_is_only_written_translates_nothing() -> None:
     async def test(server: ApiServer, _loop: Loop, plain: Recorder, _reported: Recorder, translator: Counting) -> None:
         before = translator.translations

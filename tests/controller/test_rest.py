@@ -12,19 +12,25 @@ def test_what_comes_alone_waits_for_nothing() -> None:
     for number in range(100):
         now = number * 2 * LEAST
         assert rest.left(now) == 0.0
-        rest.begin(now)
+        rest.begin(now, 1)
 
 
-def test_the_pause_grows_while_changes_go_on_coming() -> None:
+def test_what_comes_one_by_one_waits_for_the_least() -> None:
+    """Whoever makes a route as soon as the last one serves comes within every pause."""
+    rest, now = Rest(), 0.0
+    for _ in range(100):
+        rest.begin(now, 1)
+        now += LEAST / 2
+        assert rest.left(now) == pytest.approx(LEAST / 2)
+        now += rest.left(now)
+
+
+def test_the_pause_grows_while_changes_come_together() -> None:
     rest, now, pauses = Rest(), 0.0, []
-    rest.begin(now)
     for _ in range(5):
-        left = rest.left(now)
-        pauses.append(left)
-        now += left
-        rest.begin(now)
-    assert pauses == [pytest.approx(item) for item in (LEAST, 2 * LEAST, MOST, MOST, MOST)]
-    now += MOST * 1.01
-    assert rest.left(now) == 0.0
-    rest.begin(now)
+        rest.begin(now, 2)
+        pauses.append(rest.left(now))
+        now += pauses[-1]
+    assert pauses == [pytest.approx(item) for item in (2 * LEAST, MOST, MOST, MOST, MOST)]
+    rest.begin(now, 1)
     assert rest.left(now) == pytest.approx(LEAST)

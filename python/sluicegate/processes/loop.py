@@ -34,6 +34,8 @@ from .rest import Rest
 #: Seconds that a controller which does not lead gathers events for: nobody waits for it, it only has to be near when it
 #: does.
 FOLLOW = 0.25
+#: Seconds from a look at what data planes report to the next one, where nothing else changed.
+REPORTS = 0.02
 #: Seconds between looks at the clock, for certificates whose time comes or is over.
 LOOK_AT_CLOCK = 30.0
 
@@ -130,6 +132,8 @@ class Loop:
         self._reads_status = bool(translator.options.pool)
         self._watches = [Watch(client, item, self._take, complain, self._seen) for item in resources]
         self._rest = Rest()
+        #: When reports were last looked at, of the monotonic clock.
+        self._reported = float("-inf")
         self._changed = asyncio.Event()
         self._reports_changed = False
         self._leading = False
@@ -221,14 +225,9 @@ class Loop:
         last: Snapshot | None = None
         translation: Translation | None = None
         while True:
-            # Not `wait_for`: before Python 3.12 it can lose a cancellation.
-            timer = asyncio.get_running_loop().call_later(LOOK_AT_CLOCK, self._changed.set)
-            try:
-                await self._changed.wait()
-            finally:
-                timer.cancel()
+            await self._until_changed(LOOK_AT_CLOCK)
             if translation is not None:
-                await asyncio.sleep(self._pause())
+                await self._gather()
             self._changed.clear()
             if not self._store.ready:
                 continue
@@ -236,6 +235,7 @@ class Loop:
             snapshot = self._store.snapshot()
             now = time.time()
             begins = snapshot is not last or (translation is not None and translation.is_due(now))
+            changes = 0 if snapshot is last else sum(map(len, snapshot.changes.values()))
             last, done = snapshot, False
             with self._guard("step", "a change waits, what was there before goes on"):
                 if begins:
@@ -245,14 +245,30 @@ class Loop:
                 done = True
             if not done:
                 last = None
+            if begins:
+                self._rest.begin(time.monotonic(), changes)
             if begins or reports_changed:
-                self._rest.begin(time.monotonic())
+                self._reported = time.monotonic()
 
-    def _pause(self) -> float:
-        """Seconds to gather events for before a round."""
+    async def _gather(self) -> None:
+        """Wait for what comes at the same time; objects do not wait for reports."""
         if not self._leading and self._deliver is None:
-            return FOLLOW
-        return self._rest.left(time.monotonic())
+            await asyncio.sleep(FOLLOW)
+            return
+        while not self._store.changed and (left := self._reported + REPORTS - time.monotonic()) > 0:
+            self._changed.clear()
+            await self._until_changed(left)
+        if self._store.changed:
+            await asyncio.sleep(self._rest.left(time.monotonic()))
+
+    async def _until_changed(self, seconds: float) -> None:
+        """Wait for a change, no longer than that."""
+        # Not `wait_for`: before Python 3.12 it can lose a cancellation.
+        timer = asyncio.get_running_loop().call_later(seconds, self._changed.set)
+        try:
+            await self._changed.wait()
+        finally:
+            timer.cancel()
 
     async def _round(self, snapshot: Snapshot, now: float) -> Translation:
         """From a snapshot to what is wanted everywhere."""

@@ -87,6 +87,7 @@ class Process:
         Raises:
             ValueError, OSError: as `Role.start`.
         """
+        interpreter.share_memory()
         self._log.take_over()
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "work"))
         signals.handle(self._signalled, self._hang_up, self._switch_log)
