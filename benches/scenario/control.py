@@ -53,6 +53,8 @@ SAMPLES = 100
 SETTLED = 20.0
 #: Seconds that the end of a namespace with thousands of routes may take.
 GONE = 600.0
+#: Seconds between the routes of that time: so many more must not come that the memory after them is that of others.
+BETWEEN = 0.02
 #: Connections that create objects at once.
 WRITERS = 8
 SECOND = "second-svc"
@@ -181,8 +183,10 @@ class Site:
         """Wait until the status of the Gateway counts all routes."""
         self.api.until("Gateway", NAMESPACE, "routes", lambda item: attached(item) == self.number, 300.0)
 
-    def latencies(self, count: int, while_: Callable[[], bool] = lambda: True) -> list[tuple[float, float]]:
-        """Create routes one after the other.
+    def latencies(
+        self, count: int, while_: Callable[[], bool] = lambda: True, between: float = 0.0
+    ) -> list[tuple[float, float]]:
+        """Create routes one after the other, so many seconds between them.
 
         Returns:
             Milliseconds from the call that creates a route to its first 200, and those of the call alone, which are the
@@ -198,6 +202,7 @@ class Site:
             found.append(((time.perf_counter() - started) * 1000, called * 1000))
             if not while_():
                 break
+            threading.Event().wait(between)
         return found
 
     def switches(self, count: int) -> list[float]:
@@ -226,7 +231,7 @@ def cluster(site: Site, form: Form) -> Iterator[Row]:
     for level in form.levels:
         if level > site.number:
             site.add(level - site.number)
-            during = site.latencies(10_000, until_passed(SETTLED))
+            during = site.latencies(10_000, until_passed(SETTLED), BETWEEN)
             yield Row(f"route to first 200, {SETTLED:g} s after {level:,}", figures(during), {"p50": 20, "p99": 50})
         site.until_attached()
         used = cpu_seconds("controller")
