@@ -77,6 +77,9 @@ FORMS = {
 }
 
 
+PARTS = ("process", "cluster", "churn", "listenersets")
+
+
 @dataclass
 class Row:
     """A figure beside its bar; `reached` says whether it is at it, None where there is none."""
@@ -85,6 +88,7 @@ class Row:
     figure: dict[str, float]
     bar: dict[str, float] = field(default_factory=dict)
     unit: str = "ms"
+    part: str = "cluster"
     load: float = field(default_factory=lambda: round(os.getloadavg()[0], 1))
 
     @property
@@ -96,7 +100,9 @@ class Row:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--form", choices=FORMS, default="usual")
-    parser.add_argument("--only", default="", help="measure only one part: process, cluster, churn or listenersets")
+    parser.add_argument(
+        "--only", default="", choices=PARTS, help="measure only one part, and keep the rows of the others"
+    )
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if not arguments.inside:
@@ -108,11 +114,19 @@ def main() -> int:
         rows.append(row)
         print(line(row), flush=True)
     RESULTS.mkdir(exist_ok=True)
-    table = [{**dataclasses.asdict(row), "reached": row.reached} for row in rows]
-    (RESULTS / "control.json").write_text(json.dumps({"form": arguments.form, "rows": table}, indent=2) + "\n")
+    write(rows, arguments.form, arguments.only)
     missed = [row.name for row in rows if row.reached is False]
     print(f"{len(missed)} of {len(rows)} miss their bar" + (f": {', '.join(missed)}" if missed else ""))
     return 0
+
+
+def write(rows: list[Row], form: str, only: str) -> None:
+    """Write the table; where one part was measured, what the file has of the others stays."""
+    path = RESULTS / "control.json"
+    table = [{**dataclasses.asdict(row), "form": form, "reached": row.reached} for row in rows]
+    if only and path.exists():
+        table = [row for row in json.loads(path.read_text())["rows"] if row["part"] != only] + table
+    path.write_text(json.dumps({"rows": table}, indent=2) + "\n")
 
 
 def line(row: Row) -> str:
@@ -125,18 +139,18 @@ def line(row: Row) -> str:
 
 def measure(form: Form, only: str) -> Iterator[Row]:
     """Measure all of a form."""
-    if only in "process":
+    if only in {"", "process"}:
         for name, figure, bar, unit in control_process.rows(max(form.levels)):
-            yield Row(name, figure, bar, unit)
-    if only in "cluster":
+            yield Row(name, figure, bar, unit, "process")
+    if only in {"", "cluster"}:
         with Alone(Api()):
             pass  # the memory of a controller that has seen other things is another one
         with Site() as site:
             yield from cluster(site, form)
-    if form.churn_seconds and only in "churn":
-        yield from (Row(*item) for item in control_churn.churn(form.churn_seconds))
-    if form.listener_sets and only in "listenersets":
-        yield from (Row(*item) for item in control_churn.listener_sets(form.listener_sets))
+    if form.churn_seconds and only in {"", "churn"}:
+        yield from (Row(*item, "churn") for item in control_churn.churn(form.churn_seconds))
+    if form.listener_sets and only in {"", "listenersets"}:
+        yield from (Row(*item, "listenersets") for item in control_churn.listener_sets(form.listener_sets))
 
 
 class Site:

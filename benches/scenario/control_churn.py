@@ -90,13 +90,22 @@ class Place:
         item["spec"]["rules"][0]["backendRefs"][0]["namespace"] = self.names[0]
         return item
 
+    def churned(self, number: int, namespace: str, turn: int) -> dict[str, Any]:
+        """A route as it is in its turn: of one size in each, so that memory grows by what is lost only."""
+        item = self.route(number, namespace)
+        field = {"name": "x-churn", "value": f"{turn:05}"}
+        item["spec"]["rules"][0]["filters"] = [
+            {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [field]}}
+        ]
+        return item
+
 
 def churn(seconds: float) -> Iterator[Figure]:
     """Change routes at a steady rate under constant traffic."""
     with Place(NAMESPACES) as place:
         each = ROUTES // NAMESPACES
         for index, name in enumerate(place.names):
-            place.api.create_all([place.route(index * each + number, name) for number in range(each)])
+            place.api.create_all([place.churned(index * each + number, name, 0) for number in range(each)])
         place.client.until_served("churn.example.com", f"/r-{ROUTES - 1}")
         answers, stop = Counter[str](), threading.Event()
         asking = threading.Thread(target=_ask, args=(place.client, answers, stop))
@@ -110,9 +119,8 @@ def churn(seconds: float) -> Iterator[Figure]:
                 stop.wait(number / RATE - passed)
             target = ROUTES // 2 + number % (ROUTES // 2)
             name, labels = place.names[target // each], {"churn": str(number)}
-            rule = place.route(target, name)["spec"]["rules"][0]
-            rule["filters"] = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [_field(number)]}}]
-            body = {"metadata": {"labels": labels}, "spec": {"rules": [rule]}}
+            rules = place.churned(target, name, number)["spec"]["rules"]
+            body = {"metadata": {"labels": labels}, "spec": {"rules": rules}}
             place.api.patch("HTTPRoute", name, f"r-{target}", body)
             number += 1
         passed = time.monotonic() - began
@@ -131,10 +139,6 @@ def churn(seconds: float) -> Iterator[Figure]:
             {"failed": 0},
             "",
         )
-
-
-def _field(number: int) -> dict[str, str]:
-    return {"name": "x-churn", "value": str(number)}
 
 
 def _ask(client: Client, answers: Counter[str], stop: threading.Event) -> None:
