@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from .projection import PlaneKey
+from .plane import PlaneKey
 from .reports import PodReport, Said
 
 #: Reports that are kept of pods of one plane.

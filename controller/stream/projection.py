@@ -11,16 +11,13 @@ Rules:
 - What a backend leads to leads to no backend: uses are counted, and would keep a circle for ever.
 - A resource that cannot be given to a plane costs itself only: what the plane has of it stays, and `faults` says why.
 - A change costs as much as it is large: what uses what is counted for each plane, so nothing is walked through again.
-- The content of a plane is JSON with its digest as version: the same content has the same version at every controller.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -29,86 +26,16 @@ from sluicegate import ir
 from .. import caught
 from ..translate import State
 from ..translate.state import RESOURCE_KINDS
-from .protocol import SECTIONS, cost_of
+from .plane import TICKETS, Changed, Item, Node, Plane, PlaneKey, Resource, cost, item_of
+from .protocol import SECTIONS
 from .tickets import SharedKeys
 
-#: (namespace, name) of a data plane: of its Deployment and of its ServiceAccount.
-PlaneKey = tuple[str, str]
-#: (section, id) of a resource.
-Node = tuple[str, str]
-#: Ids that changed, by section.
-Changed = Mapping[str, Set[str]]
-
-#: The section of the keys of session tickets, one resource for each Gateway.
-TICKETS = "session_tickets"
-#: The section of the number of pods, one resource for each plane.
-REPLICAS = "replicas"
 #: Those that the translator makes.
 KNOWN = tuple(section for section in SECTIONS if section in RESOURCE_KINDS)
 RULES = tuple(section for section in SECTIONS if section.endswith("_rules"))
 #: What is a Gateway's own, and rules are attached to.
 OWNED = ("listeners", "attachments")
-#: Of what makes a plane large, so many are named.
-NAMED = 5
-#: Bytes of the digest that is a version.
-DIGEST = 12
-
-_ENCODER = msgspec.json.Encoder()
-
-
 _Key = TypeVar("_Key", str, Node)
-
-#: A resource of any section.
-Resource: TypeAlias = Any
-
-
-class Item(NamedTuple):
-    """A resource as a data plane gets it: the object, its version, its JSON."""
-
-    resource: Resource
-    version: str
-    data: bytes
-
-
-@dataclass(slots=True)
-class Plane:
-    """What one data plane should have.
-
-    Attributes:
-        gateways: `<namespace>/<name>` of its Gateways.
-        tables: resources by section and id.
-        uses: how many resources of the plane lead to one, by section and id.
-        cost: bytes that all of it costs a pod that has nothing yet.
-        ticketed: what the keys of session tickets were made of.
-    """
-
-    gateways: frozenset[str]
-    tables: dict[str, dict[str, Item]] = field(default_factory=lambda: {section: {} for section in SECTIONS})
-    uses: dict[Node, int] = field(default_factory=dict)
-    cost: int = 0
-    ticketed: tuple[SharedKeys | None, frozenset[str]] = (None, frozenset())
-
-    def count_pods(self, key: PlaneKey, pods: int) -> Changed:
-        """Take over how many pods there are; returns what changed by that."""
-        name, table = "/".join(key), self.tables[REPLICAS]
-        item = _item(ir.Replicas(id=name, pods=pods))
-        if table.get(name) == item:
-            return {}
-        table[name] = item
-        return {REPLICAS: {name}}
-
-    def size(self) -> int:
-        """Number of resources."""
-        return sum(len(table) for table in self.tables.values())
-
-    def largest(self) -> list[tuple[str, int]]:
-        """What most of the content is, for people: routes and other resources with their bytes, at most `NAMED`."""
-        sizes: Counter[str] = Counter()
-        for section, table in self.tables.items():
-            for name, item in table.items():
-                owner = getattr(item.resource, "route", None) or f"{section} {name}"
-                sizes[owner] += _cost(name, item)
-        return sizes.most_common(NAMED)
 
 
 class Projector:
@@ -179,7 +106,7 @@ class Projector:
             return set()
         plane.ticketed = made_of
         shared, table = made_of[0], plane.tables[TICKETS]
-        wanted = {name: _item(shared.of(name)) for name in plane.gateways} if shared is not None else {}
+        wanted = {name: item_of(shared.of(name)) for name in plane.gateways} if shared is not None else {}
         changed = {name for name in wanted.keys() | table.keys() if wanted.get(name) != table.get(name)}
         plane.tables[TICKETS] = wanted
         return changed
@@ -256,14 +183,14 @@ class Projector:
                     resource = self._seen_by(plane, section, name)
                     if (old.resource if old is not None else None) is resource:
                         continue
-                    item = _item(resource) if resource is not None else None
+                    item = item_of(resource) if resource is not None else None
                     leads_to = _leads_to(section, resource)
                 except Exception as error:  # of one resource: the planes get the others
                     self.faults[section, name] = caught.note("stream", error)
                     continue
                 self._count(key, plane, section, old, item, leads_to, look)
                 before.setdefault((section, name), old)
-                plane.cost += _cost(name, item) - _cost(name, old)
+                plane.cost += cost(name, item) - cost(name, old)
                 if item is None:
                     del table[name]
                 else:
@@ -330,15 +257,6 @@ class Projector:
         if section == "backends":
             for identifier in self._endpoints_of.get(name, ()):
                 look.setdefault("endpoints", set()).add(identifier)
-
-
-def _cost(name: str, item: Item | None) -> int:
-    return cost_of(name, item.version, item.data) if item is not None else 0
-
-
-def _item(resource: object) -> Item:
-    data = _ENCODER.encode(resource)
-    return Item(resource, hashlib.blake2b(data, digest_size=DIGEST).hexdigest(), data)
 
 
 def _changed(before: State, after: State, section: str) -> Iterable[str]:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from sluicegate.ir import BindError, ListenerReport, Refusal
 
 from ..translate import ApplyReport, Translation
-from ..translate.report import REFUSED, HeldResource
-from .projection import PlaneKey
+from ..translate.apply_report import REFUSED, HeldResource
+from .plane import PlaneKey
 from .protocol import ListenerOutcome, PlaneReport
 
 #: Resources that are held, told at most: each is in the status of an object.

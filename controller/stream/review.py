@@ -1,7 +1,9 @@
 """Who a data plane is: its ServiceAccount token, looked at by the API server (TokenReview) for our audience.
 
 Only tokens that are bound to a pod are taken: they end with the pod. What the API server said is kept for a short time
-and for a bounded number of tokens (by digest, never the token); few questions are asked at once.
+and for a bounded number of tokens (by digest, never the token): refusals apart from the others, which no flood of them
+can push out. Few questions are asked at once, and one peer asks few of them: a pod that floods waits for itself, while
+a new data plane has its turn.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -21,10 +24,13 @@ from .protocol import AUDIENCE
 _RESOURCE = BY_KIND["TokenReview"]
 #: Seconds that an answer counts: a good one, and a refusal.
 KEEP, KEEP_REFUSAL = 30.0, 10.0
-#: Answers that are kept. Stops memory exhaustion by ever new tokens.
-MAX_KEPT = 4_096
-#: Questions at once, and callers that wait for their turn. Stops a flood of the API server.
-MAX_ASKED, MAX_WAITING = 8, 256
+#: Good answers, and refusals, that are kept. Stops memory exhaustion by ever new tokens.
+MAX_KEPT, MAX_REFUSALS = 4_096, 4_096
+#: Questions at once, callers that wait for their turn, and addresses that these come from; the first one of an address
+#: waits however many others do. Stops a flood of the API server.
+MAX_ASKED, MAX_WAITING, MAX_PEERS = 8, 256, 1_024
+#: The same of one address, which the data planes of a node may share. Stops one pod that keeps all others waiting.
+MAX_ASKED_OF_PEER, MAX_WAITING_OF_PEER = 2, 16
 #: Characters of a token.
 MAX_TOKEN = 12 * 1024
 
@@ -71,18 +77,61 @@ class _TokenReview(msgspec.Struct):
     status: _Status = msgspec.field(default_factory=_Status)
 
 
+class _Answers:
+    """What the API server said of tokens, for a while; of too many the oldest is forgotten."""
+
+    def __init__(self, seconds: float, most: int) -> None:
+        self._seconds = seconds
+        self._most = most
+        self._kept: OrderedDict[bytes, tuple[float, Caller | None]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._kept)
+
+    def find(self, digest: bytes) -> tuple[Caller | None] | None:
+        """The answer; None where there is none, or it is too old."""
+        found = self._kept.get(digest)
+        return (found[1],) if found is not None and found[0] >= time.monotonic() else None
+
+    def keep(self, digest: bytes, caller: Caller | None) -> None:
+        self._kept[digest] = (time.monotonic() + self._seconds, caller)
+        self._kept.move_to_end(digest)
+        while len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+
+    def forget(self, digest: bytes) -> None:
+        self._kept.pop(digest, None)
+
+
+class _Peer:
+    """The callers of one address that wait; known only as long as there are some."""
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Semaphore(MAX_ASKED_OF_PEER)
+        self.waiting = 0
+
+
 class Reviewer:
     """Looks at tokens."""
 
     def __init__(self, client: Requests) -> None:
         """Ask this API server."""
         self._client = client
-        self._kept: OrderedDict[bytes, tuple[float, Caller | None]] = OrderedDict()
+        self._good = _Answers(KEEP, MAX_KEPT)
+        self._refused = _Answers(KEEP_REFUSAL, MAX_REFUSALS)
         self._turn = asyncio.Semaphore(MAX_ASKED)
         self._waiting = 0
+        self._peers: dict[str, _Peer] = {}
 
-    async def review(self, token: str) -> Caller:
+    async def review(self, token: str, peer: str) -> Caller:
         """Say who shows a token.
+
+        Args:
+            token: as it was shown.
+            peer: the address that it came from.
 
         Raises:
             RefusedTokenError: nobody that we know.
@@ -91,27 +140,34 @@ class Reviewer:
         if not token or len(token) > MAX_TOKEN:
             raise RefusedTokenError
         digest = hashlib.sha256(token.encode()).digest()
-        if digest not in self._kept or self._kept[digest][0] < time.monotonic():
-            if self._waiting >= MAX_WAITING:
-                raise BusyError("too many callers")
-            self._waiting += 1
-            try:
-                async with self._turn:
-                    caller = await self._ask(token)
-            finally:
-                self._waiting -= 1
-            self._keep(digest, caller)
-        found = self._kept[digest][1]
-        if found is None:
+        known = self._good.find(digest) or self._refused.find(digest)
+        caller = known[0] if known is not None else await self._look(token, digest, peer)
+        if caller is None:
             raise RefusedTokenError
-        return found
+        return caller
 
-    def _keep(self, digest: bytes, caller: Caller | None) -> None:
-        until = time.monotonic() + (KEEP if caller is not None else KEEP_REFUSAL)
-        self._kept[digest] = (until, caller)
-        self._kept.move_to_end(digest)
-        while len(self._kept) > MAX_KEPT:
-            self._kept.popitem(last=False)
+    async def _look(self, token: str, digest: bytes, peer: str) -> Caller | None:
+        """Ask once it is the turn of the peer, and then of all: who waits for its own peer is in nobody's way."""
+        own = self._peers.get(peer) or _Peer()
+        if own.waiting >= MAX_WAITING_OF_PEER or (own.waiting and self._waiting >= MAX_WAITING):
+            raise BusyError(f"too many callers at {peer}")
+        if len(self._peers) >= MAX_PEERS and not own.waiting:
+            raise BusyError("too many callers")
+        self._peers[peer] = own
+        own.waiting += 1
+        self._waiting += 1
+        try:
+            async with own.turn, self._turn:
+                caller = await self._ask(token)
+        finally:
+            own.waiting -= 1
+            self._waiting -= 1
+            if not own.waiting:
+                del self._peers[peer]
+        kept, other = (self._good, self._refused) if caller is not None else (self._refused, self._good)
+        kept.keep(digest, caller)
+        other.forget(digest)
+        return caller
 
     async def _ask(self, token: str) -> Caller | None:
         body: dict[str, object] = {

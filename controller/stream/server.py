@@ -1,10 +1,7 @@
 """The controller's end of the stream: who dials, what of the configuration is theirs, and what they say of it.
 
 Rules:
-- Whoever is not a pod of a data plane that we provision gets a status code and nothing else. Tokens are looked at
-  before anything that the caller sends is read.
-- Tokens are looked at again while a session lasts: it ends where one is not accepted any more (its pod is gone, or it
-  is too old: the pod comes back with a new one). An API server that does not answer ends none.
+- Whoever is not a pod of a data plane that we provision gets a status code and nothing else.
 - Only the leader listens. Data planes serve on without us and try again.
 - Everything is bounded: connections, calls, message sizes, one session for each pod (the newest), one transaction under
   way for each, the time for each answer, the length of a session.
@@ -17,49 +14,22 @@ import contextlib
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from ..complain import Complain
 from ..store.store import Event
+from .connection import Admission, Connection, EndError, subscribe, write
 from .heard import Heard
-from .messages import Request, Response
-from .projection import PlaneKey, Projector
+from .messages import Request
+from .plane import PlaneKey
+from .projection import Projector
 from .protocol import MAX_TRANSACTION
 from .reports import PodReport, Said
-from .review import BusyError, Caller, RefusedTokenError, Reviewer
-from .session import Budget, ProtocolError, Session
+from .review import Reviewer
+from .session import ProtocolError
 from .tickets import SharedKeys
-from .transport import Certificates, Code, Context, ServerTimes, listen
+from .transport import Certificates, Code, Context, ServerTimes, address_of, listen
 from .wanted import Wanted
-
-#: Requests before the first transaction: one for each section of any version.
-MAX_SUBSCRIPTIONS = 64
-
-
-class _EndError(Exception):
-    """A session has to end, with a code for the other side."""
-
-    def __init__(self, code: Code, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-@dataclass(eq=False, slots=True)
-class _Connection:
-    """One pod on the stream."""
-
-    plane: PlaneKey
-    caller: Caller
-    session: Session = field(default_factory=Session)
-    budget: Budget = field(default_factory=lambda: Budget(time.monotonic()))
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-    end: _EndError | None = None
-
-    def stop(self, code: Code, message: str) -> None:
-        """Make it end."""
-        self.end = _EndError(code, message)
-        self.wake.set()
 
 
 class StreamServer:
@@ -86,10 +56,10 @@ class StreamServer:
         """
         self._address = address
         self._identity = identity
-        self._reviewer = reviewer
         self._complain = complain
         self._changed = changed
         self._times = times if times is not None else ServerTimes()
+        self._admission = Admission(reviewer, complain, self._times.review)
         self._projector = Projector()
         self._wanted: Wanted | None = None
         #: The Gateways of the planes that there are.
@@ -99,7 +69,7 @@ class StreamServer:
         self._leading = asyncio.Event()
         self._following = asyncio.Event()
         self._following.set()
-        self._connections: dict[PlaneKey, dict[str, _Connection]] = {}
+        self._connections: dict[PlaneKey, dict[str, Connection]] = {}
         self._heard = Heard()
         self.port = 0
         self.listening = asyncio.Event()
@@ -229,79 +199,35 @@ class StreamServer:
 
     async def _exchange(self, requests: AsyncIterator[Request], context: Context) -> None:
         try:
-            caller, token = await self._admit(context)
+            self._check_serving()
+            caller, token = await self._admission.admit(context)
+            self._check_plane((caller.namespace, caller.service_account))
             await context.send_initial_metadata(())
-            connection = _Connection((caller.namespace, caller.service_account), caller)
-            await self._subscribe(connection, requests)
+            connection = Connection((caller.namespace, caller.service_account), caller)
+            await subscribe(connection, requests, self._times.subscribe)
             self._enter(connection)
-            review = asyncio.create_task(self._review_again(connection, token))
+            review = asyncio.create_task(self._admission.review_again(connection, token, address_of(context)))
             try:
                 await self._serve(connection, requests, context)
             finally:
                 review.cancel()
                 self._leave(connection)
-        except _EndError as error:
+        except EndError as error:
             try:
                 await asyncio.wait_for(context.abort(error.code, str(error)), self._times.end)
             except TimeoutError:
                 # The status waits behind what is not read; a cancelled call is reset at once.
                 raise asyncio.CancelledError from None
 
-    async def _admit(self, context: Context) -> tuple[Caller, str]:
-        """Who calls, and by which token; whoever has no data plane of ours is sent away."""
+    def _check_serving(self) -> None:
         if not self._leading.is_set() or not self._translated:
-            raise _EndError(Code.UNAVAILABLE, "not serving yet")
-        metadata = context.invocation_metadata() or ()
-        values = [value for name, value in metadata if name == "authorization"]
-        value = values[0] if len(values) == 1 and isinstance(values[0], str) else ""
-        if not value.startswith("Bearer "):
-            raise _EndError(Code.UNAUTHENTICATED, "a bearer token is required")
-        token = value.removeprefix("Bearer ")
-        try:
-            caller = await self._reviewer.review(token)
-        except RefusedTokenError:
-            raise _EndError(Code.UNAUTHENTICATED, "the token is not accepted") from None
-        except BusyError as error:
-            self._complain("review_failed", str(error))
-            raise _EndError(Code.UNAVAILABLE, "the token cannot be reviewed now") from None
-        self._check_plane((caller.namespace, caller.service_account))
-        return caller, token
-
-    async def _review_again(self, connection: _Connection, token: str) -> None:
-        """End a session whose token is not accepted any more."""
-        while True:
-            await asyncio.sleep(self._times.review * random.uniform(0.8, 1.0))  # noqa: S311 (not all at once)
-            try:
-                await self._reviewer.review(token)
-            except RefusedTokenError:
-                # Most are only too old, and the pod has a newer one: it may come back at once, and is looked at then.
-                connection.stop(Code.UNAVAILABLE, "connect again: the token is not accepted any more")
-                return
-            except BusyError:
-                continue  # not known now: the session was good, and goes on
+            raise EndError(Code.UNAVAILABLE, "not serving yet")
 
     def _check_plane(self, key: PlaneKey) -> None:
         if key not in self._projector.planes:
-            raise _EndError(Code.PERMISSION_DENIED, "no data plane")
+            raise EndError(Code.PERMISSION_DENIED, "no data plane")
 
-    async def _subscribe(self, connection: _Connection, requests: AsyncIterator[Request]) -> None:
-        async def read() -> None:
-            for _ in range(MAX_SUBSCRIPTIONS):
-                request = await anext(requests, None)
-                if request is None:
-                    raise ProtocolError("the stream ended before it said what is wanted")
-                if connection.session.subscribe(request):
-                    return
-            raise ProtocolError(f"more than {MAX_SUBSCRIPTIONS} subscriptions")
-
-        try:
-            await asyncio.wait_for(read(), self._times.subscribe)
-        except ProtocolError as error:
-            raise _EndError(Code.INVALID_ARGUMENT, str(error)) from None
-        except TimeoutError:
-            raise _EndError(Code.DEADLINE_EXCEEDED, "nothing was subscribed to in time") from None
-
-    def _enter(self, connection: _Connection) -> None:
+    def _enter(self, connection: Connection) -> None:
         self._check_plane(connection.plane)
         pods = self._connections.setdefault(connection.plane, {})
         before = pods.get(connection.caller.pod_uid)
@@ -310,7 +236,7 @@ class StreamServer:
         pods[connection.caller.pod_uid] = connection
         connection.session.begin(self._projector.planes[connection.plane])
 
-    def _leave(self, connection: _Connection) -> None:
+    def _leave(self, connection: Connection) -> None:
         pods = self._connections.get(connection.plane, {})
         if pods.get(connection.caller.pod_uid) is connection:
             del pods[connection.caller.pod_uid]
@@ -318,7 +244,7 @@ class StreamServer:
         if not pods:
             self._connections.pop(connection.plane, None)
 
-    async def _serve(self, connection: _Connection, requests: AsyncIterator[Request], context: Context) -> None:
+    async def _serve(self, connection: Connection, requests: AsyncIterator[Request], context: Context) -> None:
         # Not all at once: they would all come back at once.
         ends = time.monotonic() + self._times.session * random.uniform(0.8, 1.0)  # noqa: S311
         reader = asyncio.create_task(self._read(connection, requests))
@@ -331,41 +257,31 @@ class StreamServer:
                     responses = connection.session.next(self._projector.planes[connection.plane], self._generation)
                 if responses is not None:
                     connection.budget.ask(len(responses))
-                    await self._write(context, responses)
+                    await write(context, responses, self._times.answer)
                 limit = self._times.answer if connection.session.waiting else ends - time.monotonic()
                 try:
                     await asyncio.wait_for(connection.wake.wait(), max(limit, 0.0))
                 except TimeoutError:
                     if connection.session.waiting:
-                        raise _EndError(Code.DEADLINE_EXCEEDED, "no answer to a transaction") from None
+                        raise EndError(Code.DEADLINE_EXCEEDED, "no answer to a transaction") from None
         finally:
             reader.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await reader
 
-    async def _write(self, context: Context, responses: Iterable[Response]) -> None:
-        async def write() -> None:
-            for response in responses:
-                await context.write(response)
-
-        try:
-            await asyncio.wait_for(write(), self._times.answer)
-        except TimeoutError:
-            raise _EndError(Code.DEADLINE_EXCEEDED, "what is sent is not read") from None
-
-    def _check(self, connection: _Connection, reader: asyncio.Task[None], ends: float) -> None:
+    def _check(self, connection: Connection, reader: asyncio.Task[None], ends: float) -> None:
         """Whether the session may go on."""
         if connection.end is not None:
             raise connection.end
         if reader.done():
             error = reader.exception()
             text = str(error) if isinstance(error, ProtocolError) else "the stream ended"
-            raise _EndError(Code.INVALID_ARGUMENT, text)
+            raise EndError(Code.INVALID_ARGUMENT, text)
         self._check_plane(connection.plane)
         if time.monotonic() >= ends and not connection.session.waiting:
-            raise _EndError(Code.UNAVAILABLE, "connect again")
+            raise EndError(Code.UNAVAILABLE, "connect again")
 
-    async def _read(self, connection: _Connection, requests: AsyncIterator[Request]) -> None:
+    async def _read(self, connection: Connection, requests: AsyncIterator[Request]) -> None:
         try:
             async for request in requests:
                 if connection.session.take(request):
@@ -379,7 +295,7 @@ class StreamServer:
 
     # --- What they say ------------------------------------------------------------------------------------------
 
-    def _note(self, connection: _Connection) -> None:
+    def _note(self, connection: Connection) -> None:
         session, caller = connection.session, connection.caller
         if self._connections.get(connection.plane, {}).get(caller.pod_uid) is not connection:
             return
@@ -393,7 +309,7 @@ class StreamServer:
         self._publish()
         self._changed()
 
-    def _forget(self, connection: _Connection) -> None:
+    def _forget(self, connection: Connection) -> None:
         """A pod is away for good."""
         uid = connection.caller.pod_uid
         if uid in self._connections.get(connection.plane, {}):

@@ -19,7 +19,7 @@ from sluicegate.ir import Refusal
 
 from .. import caught
 from .messages import AnyMessage, Request, Resource, Response
-from .projection import REPLICAS, Changed, Node, Plane
+from .plane import REPLICAS, Changed, Node, Plane
 from .protocol import (
     CHUNK,
     GENERATION,

@@ -132,3 +132,8 @@ def _options(times: ServerTimes) -> list[tuple[str, int]]:
         ("grpc.http2.min_ping_interval_without_data_ms", int(times.ping * 500)),
         ("grpc.so_reuseport", 0),
     ]
+
+
+def address_of(context: Context) -> str:
+    """The address that a call comes from, without its port (`ipv4:10.0.0.1`)."""
+    return str(context.peer()).rpartition(":")[0]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ..translate import State, Translation
 from ..translate.infrastructure.plane import DataPlane
-from .projection import PlaneKey
+from .plane import PlaneKey
 
 
 class Wanted(NamedTuple):

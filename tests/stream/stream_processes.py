@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import queue
 import subprocess
 import sys
 import threading
@@ -104,8 +102,6 @@ class GatewayProcess(ProcessEvents):
         (folder / "ca.crt").write_bytes(controller.side.identity.authority.bundle)
         (folder / "settings.toml").write_text(settings or "drain = 5\nsettle = 0\nworkers = 1\n")
         (folder / "state").mkdir(exist_ok=True)
-        self._events: queue.Queue[dict[str, Any]] = queue.Queue()
-        self.seen: list[dict[str, Any]] = []
         command = [sys.executable, *(["-c", code] if code else ["-m", "sluicegate"]), "gateway", "--output", "json"]
         command += ["--controller", controller.side.address.replace("127.0.0.1", "localhost")]
         command += ["--token-file", str(folder / "token"), "--ca-file", str(folder / "ca.crt")]
@@ -119,15 +115,7 @@ class GatewayProcess(ProcessEvents):
             text=True,
             env={**os.environ, "GRPC_VERBOSITY": "NONE"},
         )
-        self.errors: list[str] = []
-        self._threads = [threading.Thread(target=read, daemon=True) for read in (self._read, self._read_errors)]
-        for thread in self._threads:
-            thread.start()
-
-    def _read(self) -> None:
-        for line in self.process.stdout or ():
-            self._events.put(json.loads(line))
-        self._events.put({"event": "end"})
+        self.listen()
 
     def named(self, name: str) -> dict[str, Any]:
         return self.event(lambda event: event.get("event") == name or event.get("code") == name)

@@ -13,6 +13,7 @@ import pytest
 from stream_support import (
     LIMIT,
     OTHER_TOKEN,
+    Reviews,
     Side,
     calling,
     listener,
@@ -24,13 +25,23 @@ from stream_support import (
 )
 
 from sluicegate.controller.stream import protocol
+from sluicegate.controller.stream.connection import MAX_SUBSCRIPTIONS
 from sluicegate.controller.stream.messages import Request
-from sluicegate.controller.stream.review import KEEP_REFUSAL, MAX_KEPT, BusyError, RefusedTokenError, Reviewer
-from sluicegate.controller.stream.server import MAX_SUBSCRIPTIONS
+from sluicegate.controller.stream.review import (
+    KEEP_REFUSAL,
+    MAX_ASKED,
+    MAX_ASKED_OF_PEER,
+    MAX_PEERS,
+    MAX_REFUSALS,
+    BusyError,
+    RefusedTokenError,
+    Reviewer,
+)
 from sluicegate.controller.stream.session import MAX_UNASKED, Budget
 from sluicegate.controller.stream.transport import ServerTimes
 
 Code = grpc.StatusCode
+PEER = "ipv4:10.9.9.9"
 
 
 @pytest.mark.parametrize(
@@ -311,65 +322,136 @@ def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_token_is_asked_about_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    from stream_support import Reviews
-
     async def run() -> None:
         clock = [100.0]
         monkeypatch.setattr("sluicegate.controller.stream.review.time.monotonic", lambda: clock[0])
         reviews = Reviews()
         reviewer = Reviewer(reviews)
         for _ in range(3):
-            assert (await reviewer.review("good")).pod == "pod-1"
+            assert (await reviewer.review("good", PEER)).pod == "pod-1"
         assert reviews.asked == 1
         for _ in range(3):
             with pytest.raises(RefusedTokenError):
-                await reviewer.review("wrong")
+                await reviewer.review("wrong", PEER)
         assert reviews.asked == 2
         clock[0] += KEEP_REFUSAL + 1
         with pytest.raises(RefusedTokenError):
-            await reviewer.review("wrong")
+            await reviewer.review("wrong", PEER)
         assert reviews.asked == 3
         reviews.away = True
         clock[0] += 1_000
         with pytest.raises(BusyError):
-            await reviewer.review("good")
+            await reviewer.review("good", PEER)
 
     asyncio.run(run())
 
 
 def test_what_is_kept_of_tokens_is_bounded() -> None:
-    from stream_support import Reviews
-
     async def run() -> None:
         reviewer = Reviewer(Reviews())
-        for number in range(MAX_KEPT + 10):
+        assert (await reviewer.review("good", PEER)).pod == "pod-1"
+        for number in range(MAX_REFUSALS + 10):
             with pytest.raises(RefusedTokenError):
-                await reviewer.review(f"guess-{number}")
-        assert len(reviewer._kept) == MAX_KEPT
-        assert not any(b"guess" in key for key in reviewer._kept)
+                await reviewer.review(f"guess-{number}", PEER)
+        assert (len(reviewer._good), len(reviewer._refused)) == (1, MAX_REFUSALS)
+        assert not any(b"guess" in key for key in reviewer._refused)
 
     asyncio.run(run())
 
 
+class Slow:
+    """An API server that answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.reviews = Reviews()
+        self.under_way: list[tuple[str, asyncio.Event]] = []
+
+    async def request(self, method: str, path: str, *, body: dict[str, Any] | None = None) -> bytes:
+        assert body is not None
+        turn = asyncio.Event()
+        self.under_way.append((body["spec"]["token"], turn))
+        await turn.wait()
+        return await self.reviews.request(method, path, body=body)
+
+    def tokens(self) -> list[str]:
+        return [token for token, _ in self.under_way]
+
+    def answer(self) -> None:
+        """Answer the oldest question."""
+        self.under_way.pop(0)[1].set()
+
+
+async def settled() -> None:
+    """Let every task go on as far as it can."""
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+
 def test_a_flood_of_tokens_does_not_reach_the_api_server() -> None:
-    class Stuck:
-        asked = 0
-
-        async def request(self, *_: Any, **__: Any) -> bytes:
-            self.asked += 1
-            await asyncio.Event().wait()
-            return b""
-
     async def run() -> None:
-        stuck = Stuck()
-        reviewer = Reviewer(stuck)
-        tasks = [asyncio.create_task(reviewer.review(f"guess-{number}")) for number in range(1_000)]
-        done, waiting = await asyncio.wait(tasks, timeout=0.1)
-        assert stuck.asked == 8
+        slow = Slow()
+        reviewer = Reviewer(slow)
+        peers = [f"ipv4:10.0.{number}.1" for number in range(100)]
+        tasks = [
+            asyncio.create_task(reviewer.review(f"guess-{number}", peers[number % len(peers)]))
+            for number in range(1_000)
+        ]
+        await settled()
+        done, waiting = {task for task in tasks if task.done()}, {task for task in tasks if not task.done()}
+        assert len(slow.under_way) == 8
         assert len(waiting) == 256
         assert all(isinstance(task.exception(), BusyError) for task in done)
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+def test_a_flood_of_tokens_of_one_pod_keeps_no_data_plane_waiting() -> None:
+    """Nor do as many pods as there may be questions: a new one waits for one turn of each."""
+
+    async def run() -> None:
+        slow = Slow()
+        reviewer = Reviewer(slow)
+        flood = [
+            asyncio.create_task(reviewer.review(f"guess-{peer}-{number}", f"ipv4:10.0.0.{peer}"))
+            for peer in range(MAX_ASKED)
+            for number in range(1_000)
+        ]
+        await settled()
+        assert len(slow.under_way) == MAX_ASKED
+        new = asyncio.create_task(reviewer.review("good", PEER))
+        await settled()
+        answered = 0
+        while "good" not in slow.tokens():
+            slow.answer()
+            answered += 1
+            assert answered <= MAX_ASKED * MAX_ASKED_OF_PEER
+            await settled()
+        while not new.done():
+            slow.answer()
+            await settled()
+        assert new.result().pod == "pod-1"
+        for task in flood:
+            task.cancel()
+        await asyncio.gather(*flood, return_exceptions=True)
+        assert reviewer._peers == {}
+
+    asyncio.run(run())
+
+
+def test_who_waits_is_bounded_by_addresses_too() -> None:
+    async def run() -> None:
+        reviewer = Reviewer(Slow())
+        tasks = [asyncio.create_task(reviewer.review("good", f"ipv6:[{number:x}::]")) for number in range(2_000)]
+        await settled()
+        refused = [task for task in tasks if task.done()]
+        assert len(refused) == len(tasks) - MAX_PEERS
+        assert all(isinstance(task.exception(), BusyError) for task in refused)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert reviewer._peers == {}
 
     asyncio.run(run())

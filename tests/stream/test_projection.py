@@ -11,7 +11,8 @@ import pytest
 from stream_support import GATEWAYS, OTHER, PLANE, attachment, endpoint, listener, rule, simple, state
 
 from sluicegate import ir
-from sluicegate.controller.stream.projection import PlaneKey, Projector
+from sluicegate.controller.stream.plane import PlaneKey
+from sluicegate.controller.stream.projection import Projector
 from sluicegate.controller.translate import State
 from sluicegate.controller.translate.state import RESOURCE_KINDS
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from stream_support import PLANE, Plane, Side, following, serving, simple
 
 from sluicegate import ir
-from sluicegate.controller.stream.projection import REPLICAS
+from sluicegate.controller.stream.plane import REPLICAS
 from sluicegate.controller.stream.transport import ServerTimes
 
 NAME = "/".join(PLANE)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from stream_support import PLANE, simple, state
 
 from sluicegate.controller.stream import messages, protocol
-from sluicegate.controller.stream.projection import Plane, Projector
+from sluicegate.controller.stream.plane import Plane
+from sluicegate.controller.stream.projection import Projector
 from sluicegate.controller.stream.session import ProtocolError, Session
 
 GATEWAYS = {PLANE: frozenset({"default/gateway"})}

@@ -32,7 +32,8 @@ from system_clients import connect, tls_context
 from sluicegate import ir
 from sluicegate.controller.sources.kubernetes.client import ApiError
 from sluicegate.controller.stream import tickets
-from sluicegate.controller.stream.projection import TICKETS, PlaneKey, Projector
+from sluicegate.controller.stream.plane import TICKETS, PlaneKey
+from sluicegate.controller.stream.projection import Projector
 from sluicegate.controller.stream.tickets import (
     FIELD,
     KEPT,
