@@ -19,9 +19,9 @@ from .. import caught
 from ..api import ObjectKey
 from ..api.kinds import BY_NAME, STATUS_KINDS
 from ..complain import Complain
+from ..leader.writes import Writes
 from ..sources.kubernetes.client import ApiError, Client, decoded
 from ..sources.kubernetes.resources import path_of
-from ..sources.kubernetes.writes import Writes
 from ..store.store import Delete, Event
 from ..translate import Translation
 from .lanes import Lanes

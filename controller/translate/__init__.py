@@ -4,10 +4,10 @@
 """
 
 from .. import DEFAULT_CONTROLLER_NAME
+from .apply_report import ApplyReport
 from .features import supported_features
 from .options import IMPLICIT_CLASS, CertificateFacts, Checks, Options, PatternFacts, RouteLimits, UsersFacts
 from .pem import pem_text
-from .report import ApplyReport
 from .state import State, ir_transaction, is_empty
 from .status import (
     Condition,

@@ -16,8 +16,8 @@ from .ledger import Ledger
 from .parts import Parts
 from .policies.effective import Target
 from .policies.stage import Conditions, PolicyMemo
+from .programmed import Programmed
 from .readers import Readers
-from .report import Programmed
 from .routes import RouteFacts
 from .shadowed import Place, Rank
 from .status import Address, Status

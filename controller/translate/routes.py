@@ -7,115 +7,24 @@ things changes.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 from sluicegate import ir
 
-from ..api import (
-    GATEWAY_GROUP,
-    Code,
-    Diagnostic,
-    Diagnostics,
-    HTTPFilter,
-    ObjectKey,
-    ParentReference,
-    ReferenceGrant,
-    Route,
-    Service,
-)
-from ..api.kinds import PARENT_KINDS
+from ..api import Diagnostic, Diagnostics, ObjectKey, Route
 from .attachments import attachments_of
 from .backends import Transport
 from .budget import Cost, OverBudgetError, RouteExpressions, too_many_places
 from .conditions import ConditionType, Reason
 from .options import Options
-from .policies.attach import attached_read
-from .policies.effective import Place, Target
+from .policies.effective import Target
 from .route_kinds import ROUTES
+from .route_parents import Parent, parents_of
+from .route_reads import RouteReads, World
 from .rules import RuleContext
 from .status import Condition, Reference, RouteParentStatus, RouteStatus, Verdict
-from .topology import AttachPoint, ParentView, Read
-from .values import hostname_error, hostnames_intersect
-
-
-class World(Protocol):
-    """What routes look at."""
-
-    def parent(self, key: Read) -> ParentView | None:
-        """Look up a parent of this controller."""
-
-    def service(self, namespace: str, name: str) -> Service | None:
-        """Look up a Service."""
-
-    def http_filter(self, namespace: str, name: str) -> HTTPFilter | None:
-        """Look up an HTTPFilter."""
-
-    def grants(self, namespace: str) -> Iterable[ReferenceGrant]:
-        """Look up the grants of a namespace."""
-
-    def namespace_labels(self, name: str) -> dict[str, str] | None:
-        """Look up the labels of a namespace."""
-
-    def policies(self, place: Place, on: str) -> tuple[str, ...]:
-        """Look up the policies that hold at a place, by id; `on`: what names them in the IR."""
-
-    def policy_fault(self, place: Place) -> str:
-        """Say why a policy that holds at a place cannot be honoured; empty: all can."""
-
-    def affected(self, target: Target) -> tuple[tuple[str, Verdict], ...]:
-        """Look up what an object is told about the policies that are attached to it and its sections."""
-
-    def no_room(self, route: ObjectKey) -> str:
-        """Say why a route finds no room in what its namespace may have; empty: it does."""
-
-
-@dataclass(slots=True)
-class RouteReads:
-    """Looks into the world and notes each look."""
-
-    world: World
-    noted: set[Read] = field(default_factory=set)
-
-    def parent(self, kind: str, namespace: str, name: str) -> ParentView | None:
-        """Look up a parent of this controller."""
-        self.noted.add((kind, namespace, name))
-        return self.world.parent((kind, namespace, name))
-
-    def service(self, namespace: str, name: str) -> Service | None:
-        """Look up a Service."""
-        self.noted.add(("Service", namespace, name))
-        return self.world.service(namespace, name)
-
-    def http_filter(self, namespace: str, name: str) -> HTTPFilter | None:
-        """Look up an HTTPFilter."""
-        self.noted.add(("HTTPFilter", namespace, name))
-        return self.world.http_filter(namespace, name)
-
-    def grants(self, namespace: str) -> Iterable[ReferenceGrant]:
-        """Look up the grants of a namespace."""
-        self.noted.add(("ReferenceGrant", namespace, ""))
-        return self.world.grants(namespace)
-
-    def namespace_labels(self, name: str) -> dict[str, str] | None:
-        """Look up the labels of a namespace."""
-        self.noted.add(("Namespace", "", name))
-        return self.world.namespace_labels(name)
-
-    def policies(self, place: Place, on: str) -> tuple[str, ...]:
-        """Look up the policies that hold at a place, by id; `on`: what names them in the IR."""
-        self.noted.update(attached_read(level) for level in place)
-        return self.world.policies(place, on)
-
-    def policy_fault(self, place: Place) -> str:
-        """Say why a policy that holds at a place cannot be honoured; empty: all can."""
-        self.noted.update(attached_read(level) for level in place)
-        return self.world.policy_fault(place)
-
-    def affected(self, target: Target) -> tuple[tuple[str, Verdict], ...]:
-        """Look up what an object is told about the policies that are attached to it and its sections."""
-        self.noted.add(attached_read(target))
-        return self.world.affected(target)
+from .topology import Read
+from .values import hostname_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,22 +60,12 @@ class RouteFacts:
     cost: Cost | None = None
 
 
-@dataclass(slots=True)
-class _Attachment:
-    """A parentRef with the listeners that took the route, or why none did."""
-
-    reference: ParentReference
-    view: ParentView
-    points: list[AttachPoint]
-    verdict: Verdict
-
-
 def translate_route(route: Route, world: World, controller_name: str, options: Options) -> RouteFacts:
     """Translate one route."""
     reads = RouteReads(world)
     diagnostics = Diagnostics(route.key)
     hostnames = _hostnames(route, diagnostics)
-    attachments = _attachments(route, hostnames, reads, diagnostics)
+    attachments = parents_of(route, hostnames, reads, diagnostics)
     attached = [point for item in attachments for point in item.points]
     served = {point.id: item.view.gateway for item in attachments for point in item.points if point.served}
     listeners, shared = attachments_of((gateway, name) for name, gateway in served.items())
@@ -234,7 +133,7 @@ def _places(rules: Iterable[ir.HttpRule | ir.L4Rule | None], listeners: int) -> 
     return found
 
 
-def _ancestors(attachments: list[_Attachment]) -> tuple[ObjectKey, ...]:
+def _ancestors(attachments: list[Parent]) -> tuple[ObjectKey, ...]:
     found = (item.view.gateway for item in attachments if any(not point.passthrough for point in item.points))
     return tuple(dict.fromkeys(found))
 
@@ -250,90 +149,6 @@ def _hostnames(route: Route, diagnostics: Diagnostics) -> tuple[str, ...]:
         else:
             hostnames[hostname] = None
     return tuple(hostnames)
-
-
-def _attachments(
-    route: Route, hostnames: tuple[str, ...], reads: RouteReads, diagnostics: Diagnostics
-) -> list[_Attachment]:
-    result: list[_Attachment] = []
-    for index, reference in enumerate(route.spec.parent_refs):
-        path = f"spec.parentRefs[{index}]"
-        namespace = reference.namespace or route.namespace
-        if reference.group != GATEWAY_GROUP or reference.kind not in PARENT_KINDS:
-            message = f"parents of kind {reference.group or 'core'}/{reference.kind} are not served"
-            diagnostics.info(f"{path}.kind", "foreign-parent", message, "attach the route to a Gateway")
-            continue
-        view = reads.parent(reference.kind, namespace, reference.name)
-        if view is None:
-            message = f"{reference.kind} {namespace}/{reference.name} is not one that this controller serves"
-            remedy = "create it or correct the name; the class of its Gateway must be one of this controller"
-            diagnostics.warning(f"{path}.name", "foreign-parent", message, remedy)
-            continue
-        points, verdict = _attach(route, reference, view, hostnames, reads)
-        if not verdict.ok:
-            diagnostics.error(path, _ATTACH_CODES[verdict.reason], verdict.message, _ATTACH_REMEDIES[verdict.reason])
-        result.append(_Attachment(reference, view, points, verdict))
-    if route.spec.use_default_gateways not in {"", "None"}:
-        message = "default Gateways are not supported: routes attach by parentRefs only"
-        diagnostics.warning(
-            "spec.useDefaultGateways", "unsupported-field", message, "name a Gateway in spec.parentRefs"
-        )
-    if not route.spec.parent_refs:
-        message = "the route has no parentRefs, so no Gateway serves it"
-        diagnostics.warning("spec.parentRefs", "no-parent", message, "name a Gateway in spec.parentRefs")
-    return result
-
-
-_ATTACH_CODES: dict[str, Code] = {
-    Reason.NO_MATCHING_PARENT: "no-matching-parent",
-    Reason.NOT_ALLOWED_BY_LISTENERS: "not-allowed-by-listeners",
-    Reason.NO_MATCHING_LISTENER_HOSTNAME: "no-matching-listener-hostname",
-}
-_ATTACH_REMEDIES = {
-    Reason.NO_MATCHING_PARENT: "correct sectionName and port, or leave them out to attach to every listener",
-    Reason.NOT_ALLOWED_BY_LISTENERS: "set allowedRoutes of a listener so that it takes this namespace and kind",
-    Reason.NO_MATCHING_LISTENER_HOSTNAME: "give the route a hostname that a listener covers, or widen the listener's",
-}
-
-
-def _attach(
-    route: Route, reference: ParentReference, view: ParentView, hostnames: tuple[str, ...], reads: RouteReads
-) -> tuple[list[AttachPoint], Verdict]:
-    """Find the listeners of a parent that take the route (`CommonRouteSpec.parentRefs`, `allowedRoutes`, hostnames)."""
-    label = f"{view.key.kind} {view.key.namespace}/{view.key.name}"
-    meant = [
-        point
-        for point in view.points
-        if (not reference.section_name or point.name == reference.section_name)
-        and (not reference.port or point.port == reference.port)
-    ]
-    if not meant:
-        wanted = [f"named {reference.section_name}"] if reference.section_name else []
-        wanted += [f"with port {reference.port}"] if reference.port else []
-        return [], Verdict(False, Reason.NO_MATCHING_PARENT, f"{label} has no listener {' and '.join(wanted)}".rstrip())
-    kind = route.key.kind
-    allowed = [point for point in meant if kind in point.kinds and _namespace_allowed(route.namespace, point, reads)]
-    if not allowed:
-        message = f"no listener of {label} allows {kind}s of namespace {route.namespace}"
-        return [], Verdict(False, Reason.NOT_ALLOWED_BY_LISTENERS, message)
-    matching = [
-        point
-        for point in allowed
-        if not route.spec.hostnames or any(hostnames_intersect(point.hostname, hostname) for hostname in hostnames)
-    ]
-    if not matching:
-        message = f"no listener of {label} has a hostname that fits {', '.join(route.spec.hostnames)}"
-        return [], Verdict(False, Reason.NO_MATCHING_LISTENER_HOSTNAME, message)
-    return matching, Verdict(True, Reason.ACCEPTED, "The route is accepted")
-
-
-def _namespace_allowed(namespace: str, point: AttachPoint, reads: RouteReads) -> bool:
-    if point.allowed_from == "Same":
-        return namespace == point.namespace
-    if point.allowed_from == "Selector" and point.selector is not None:
-        labels = reads.namespace_labels(namespace)
-        return labels is not None and point.selector.matches(labels)
-    return point.allowed_from == "All"
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,7 +183,7 @@ def _judge_rules(context: RuleContext, count: int) -> _Judgement:
 
 def _status(
     route: Route,
-    attachments: list[_Attachment],
+    attachments: list[Parent],
     judgement: _Judgement,
     affected: tuple[tuple[str, Verdict], ...],
     controller_name: str,

@@ -15,21 +15,12 @@ from .. import caught
 from ..api import Diagnostic, ObjectKey, placed_at
 from ..api.kinds import PARENT_KINDS
 from ..store.snapshot import Snapshot
+from .apply_report import ApplyReport, HeldResource, read_report
 from .infrastructure.plane import DataPlane
 from .policies.effective import Target
 from .policies.stage import Conditions
-from .report import (
-    ApplyReport,
-    HeldResource,
-    Programmed,
-    Programming,
-    bind_diagnostics,
-    gateway_programmed,
-    gateway_status,
-    listener_set_status,
-    owner_of,
-    read_report,
-)
+from .programmed import Programmed, Programming, gateway_programmed
+from .report import bind_diagnostics, gateway_status, listener_set_status, owner_of
 from .state import State
 from .status import Address, RouteStatus, Status, fallen_back
 from .topology import Topology

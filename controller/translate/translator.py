@@ -41,20 +41,19 @@ from .policies.attach import whole_of
 from .policies.registry import POLICIES, PolicyKind
 from .policies.stage import PolicyMemo
 from .policy_stages import ask_for_backends, update_policies, update_policy_facts
+from .programmed import Programming
+from .publish import publish
 from .quarantine import Quarantine
-from .report import Programming, class_status, owner_of
+from .report import class_status, owner_of
 from .routes import translate_route
 from .stages import (
     Touched,
-    backend_key,
     move_slice,
-    plain_text_diagnostic,
     replace_backend,
     replace_parts,
     replace_route,
     tell_shadowed,
 )
-from .state import State
 from .topology import Classes, Read, Topology
 from .translation import Translation, parent_statuses
 from .versions import version_verdict
@@ -160,7 +159,7 @@ class Translator:
         parents.update(map(owner_of, touched.listeners))
         self._update_statuses(memo, topology, parents)
         memo.snapshot = snapshot
-        memo.translation = self._publish(memo, snapshot, topology, parents)
+        memo.translation = publish(memo, snapshot, topology, parents, self.options)
         return memo.translation
 
     def _update_topology(self, memo: Memo, step: Step) -> tuple[Topology, set[ObjectKey]]:
@@ -304,68 +303,6 @@ class Translator:
                 memo.programmed.pop(key, None)
         for key, status in new.items():
             memo.statuses.put(key, status)
-
-    def _publish(self, memo: Memo, snapshot: Snapshot, topology: Topology, parents: set[ObjectKey]) -> Translation:
-        listeners, changed_listeners = memo.listeners.publish()
-        attachments, changed_attachments = memo.attachments.publish()
-        rules, changed_rules = memo.http_rules.publish()
-        l4_rules, changed_l4_rules = memo.l4_rules.publish()
-        backends, changed_backends = memo.ir_backends.publish()
-        endpoints, changed_endpoints = memo.endpoints.publish()
-        policies, changed_policies = memo.ir_policies.publish()
-        trust, changed_trust = memo.trust.publish()
-        certificates, changed_certificates = memo.certificates.publish()
-        policy_secrets, changed_policy_secrets = memo.policy_secrets.publish()
-        memo.serial += 1
-        state = State(
-            listeners=listeners,
-            attachments=attachments,
-            http_rules=rules,
-            l4_rules=l4_rules,
-            backends=backends,
-            endpoints=endpoints,
-            policies=policies,
-            trust=trust,
-            certificates=certificates,
-            policy_secrets=policy_secrets,
-            serial=memo.serial,
-            base=memo.serial - 1,
-            changed={
-                "listeners": changed_listeners,
-                "attachments": changed_attachments,
-                "http_rules": changed_rules,
-                "l4_rules": changed_l4_rules,
-                "backends": changed_backends,
-                "endpoints": changed_endpoints,
-                "policies": changed_policies,
-                "trust": changed_trust,
-                "certificates": changed_certificates,
-                "policy_secrets": changed_policy_secrets,
-            },
-            owner=memo,
-        )
-        statuses, changed_statuses = memo.statuses.publish()
-        diagnostics, _ = memo.diagnostics.publish()
-        attached, _ = memo.attached.publish()
-        assigned, _ = memo.assigned.publish()
-        infrastructure, _ = memo.planes.publish()
-        affected, _ = memo.affected.publish()
-        unprotected = {backend_key(item): plain_text_diagnostic(item) for item in memo.plain}
-        return Translation(
-            snapshot,
-            state,
-            statuses,
-            topology,
-            attached,
-            (diagnostics, unprotected),
-            self.options.status_addresses,
-            infrastructure=infrastructure,
-            assigned=assigned,
-            affected=affected,
-            # What is written only in a report may differ although the status before any report is the same.
-            changed=changed_statuses | parents,
-            base=memo.translation.serial if memo.translation is not None else 0,
-        )
 
 
 def _dirty_reads(changes: Changes) -> set[Read]:

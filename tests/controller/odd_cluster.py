@@ -114,7 +114,7 @@ class Cluster:
         """A whole list."""
         self.loop._take(Init(kind))
         for item in documents:
-            self._watches[kind]._apply(item)
+            self._watches[kind]._documents.apply(item, self._watches[kind]._resource)
         self.loop._take(InitDone(kind))
 
     def translate(self) -> Translation:

@@ -20,7 +20,7 @@ from sluicegate.controller.api import READ_KINDS, Object, ObjectKey
 from sluicegate.controller.api.kinds import BY_NAME
 from sluicegate.controller.provision import events
 from sluicegate.controller.provision.events import EventWriter
-from sluicegate.controller.sources.kubernetes import watch
+from sluicegate.controller.sources.kubernetes import documents
 from sluicegate.controller.store.store import Apply, Init, InitDone, Store
 from sluicegate.controller.stream import projection
 from sluicegate.controller.translate import ApplyReport, stages, translation, translator
@@ -89,7 +89,7 @@ def test_decoding(kind: str, monkeypatch: pytest.MonkeyPatch, raised: Callable[[
     cluster = served()
     cluster.send(kind, "ADDED", json.dumps(document(kind, 1)))
     is_odd = lambda item, *_: item["metadata"]["name"] == ODD  # noqa: E731 (as short as that)
-    monkeypatch.setattr(watch, "decode", stumbling(watch.decode, is_odd))
+    monkeypatch.setattr(documents, "decode", stumbling(documents.decode, is_odd))
     cluster.send(kind, "MODIFIED", json.dumps(document(kind, 2)))
     cluster.send("HTTPRoute", "ADDED", other_route())
     assert version_of(cluster, kind) == "1"
@@ -184,7 +184,7 @@ def test_the_projection_for_data_planes(monkeypatch: pytest.MonkeyPatch, raised:
     [plane] = cluster._projector.planes.values()
     before = dict(plane.tables["http_rules"])
     is_odd = lambda item: getattr(item, "route", "").endswith(f"/{ODD}")  # noqa: E731
-    monkeypatch.setattr(projection, "_item", stumbling(projection._item, is_odd))
+    monkeypatch.setattr(projection, "item_of", stumbling(projection.item_of, is_odd))
     for name in (ODD, "canary"):
         route["metadata"]["name"], route["spec"]["hostnames"] = name, ["new.test"]
         cluster.send("HTTPRoute", "MODIFIED", json.dumps(route))
@@ -233,7 +233,7 @@ def test_a_list_of_the_store_is_taken_without_the_odd_object(monkeypatch: pytest
         store.handle(Init("Service"))
         for name in (ODD, "a", "b"):
             item = {**document("Service", version), "metadata": {"name": name, "generation": version}}
-            store.handle(Apply(watch.decode(item)))
+            store.handle(Apply(documents.decode(item)))
         store.handle(InitDone("Service"))
     found = {item.name: item.metadata.generation for item in store.snapshot().table("Service").values()}
     assert found == {ODD: 1, "a": 2, "b": 2}

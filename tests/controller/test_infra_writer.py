@@ -133,7 +133,7 @@ class Bench:
         await asyncio.wait_for(self.writer.settled.wait(), 10)
 
     def seen_all(self) -> bool:
-        live = self.writer._live
+        live = self.writer._objects.live
         return all(
             (found := live.get(ObjectKey(document["kind"], *key))) is not None and says_the_same(found, document)
             for collection in (SERVICES, ACCOUNTS, CONFIG, DEPLOYMENTS)
@@ -256,12 +256,12 @@ def test_what_is_remembered_but_not_there_is_made() -> None:
             await it.server.wait(lambda: len(it.server.writes) == 5)
             await it.quiet()
             key = ObjectKey("ServiceAccount", "prod", "edge-sluicegate")
-            remembered = it.writer._live[key]
+            remembered = it.writer._objects.live[key]
             it.server.delete(GATEWAYS, "prod", "edge")
             await it.server.wait(lambda: not it.server.objects[ACCOUNTS])
-            await it.until(lambda: key not in it.writer._live)
+            await it.until(lambda: key not in it.writer._objects.live)
             await it.quiet()
-            it.writer._live[key] = remembered
+            it.writer._objects.live[key] = remembered
             it.server.put(GATEWAYS, gateway(uid="two"))
             await it.server.wait(lambda: ("prod", "edge-sluicegate") in it.server.objects[ACCOUNTS])
             await it.quiet()
@@ -590,7 +590,7 @@ def test_what_the_garbage_collector_takes_does_not_come_back() -> None:
             await it.until(lambda: it.statuses is not None and all(p.kept for p in it.statuses.infrastructure.values()))
             for collection in (DEPLOYMENTS, SERVICES):
                 it.server.delete(collection, "prod", "edge-sluicegate")
-            await it.until(lambda: not any(key.kind in {"Deployment", "Service"} for key in it.writer._live))
+            await it.until(lambda: not any(key.kind in {"Deployment", "Service"} for key in it.writer._objects.live))
             await it.quiet()
             assert it.server.writes == ALL
 

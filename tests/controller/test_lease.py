@@ -11,10 +11,10 @@ import pytest
 from api_server import ApiServer
 
 from sluicegate.controller import caught
-from sluicegate.controller.sources.kubernetes import lease
+from sluicegate.controller.leader import lease
+from sluicegate.controller.leader.lease import Election
 from sluicegate.controller.sources.kubernetes.access import Configuration
 from sluicegate.controller.sources.kubernetes.client import ApiError, Client
-from sluicegate.controller.sources.kubernetes.lease import Election
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/system/leases"
 

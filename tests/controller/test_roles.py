@@ -25,7 +25,7 @@ STUMBLES = [
     (Cluster, "sluicegate.controller.sources.kubernetes.watch.Watch.run"),
     (Cluster, "sluicegate.controller.status.writer.StatusWriter.run"),
     (Cluster, "sluicegate.processes.serving_engine.ServingEngine.tell_events"),
-    (Controller, "sluicegate.controller.sources.kubernetes.lease.Election.run"),
+    (Controller, "sluicegate.controller.leader.lease.Election.run"),
     (Controller, "sluicegate.controller.provision.apply.InfraWriter.run"),
     (Controller, "sluicegate.controller.stream.server.StreamServer.run"),
     (Controller, "sluicegate.controller.stream.identity.Identity.run"),

@@ -26,8 +26,8 @@ from sluicegate.controller.translate import (
     Translator,
     ir_transaction,
 )
+from sluicegate.controller.translate.apply_report import ApplyReport, read_report
 from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
-from sluicegate.controller.translate.report import ApplyReport, read_report
 
 STEPS = 60
 SEEDS = int(os.environ.get("TEST_SEEDS", "12"))

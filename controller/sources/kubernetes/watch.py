@@ -13,7 +13,7 @@ Rules:
 - The server ends a watch after `SERVER_LIMIT`; a connection without a byte for `SILENCE` is taken for dead. (A silent
   stall is the most reported failure of watchers in Python.)
 - 410 Gone, as a status or inside the stream, means: list again and replace.
-- An object that cannot be read, whatever is odd about it, costs itself only: its last good version stays (`Keep`).
+- An object that cannot be read costs itself only (`documents`).
 - What may not be read (403) is told and asked for again. Before it was listed once, what the rest can do without counts
   as empty after a while; what guards others (policies), or is needed, is waited for.
 - A kind that the API server does not have in any version that is read is empty, and asked for again from time to time:
@@ -27,17 +27,17 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
 from typing import Any
 
 import aiohttp
 import msgspec
 
 from ... import caught
-from ...api import CLUSTER, DEFAULT_NAMESPACE, GATEWAY_GROUP, READ_KINDS, DecodeError, ObjectKey, decode
+from ...api import GATEWAY_GROUP
 from ...complain import Complain
-from ...store.store import Apply, Delete, Event, Init, InitDone, Keep
+from ...store.store import Delete, Init, InitDone
 from .client import REQUEST_LIMIT, ApiError, Client, decoded
+from .documents import Documents, Seen, Tell, metadata_of
 from .resources import Resource
 
 #: Seconds after which the API server ends a watch.
@@ -61,9 +61,6 @@ REFUSED_WAIT = 10.0
 MAX_LINE = 16 * 1024 * 1024
 #: Seconds without any progress, failures included, after which a watch is dead: more than all limits in a row.
 DEAD = SILENCE + REQUEST_LIMIT + 2 * LONGEST_WAIT
-
-Tell = Callable[[Event], None]
-Seen = Callable[[str, dict[str, Any]], None]
 
 
 class _ListMeta(msgspec.Struct):
@@ -113,7 +110,7 @@ class Watch:
             complain: takes a code and a message about what does not work.
             seen: takes each object as the API has it, status and all, before `tell`.
         """
-        self._seen = seen
+        self._documents = Documents(tell, complain, seen)
         self._client = client
         self._wanted = self._resource = resource
         self._rest = list(resource.versions[1:])
@@ -269,7 +266,7 @@ class Watch:
             page = decoded(answer, _List, f"the list of {resource.kind}")
             self._moved = time.monotonic()
             for item in page.items or ():
-                self._apply(item)
+                self._documents.apply(item, self._resource)
             if not page.metadata.token:
                 break
             query["continue"] = page.metadata.token
@@ -323,57 +320,18 @@ class Watch:
             if code == 410:
                 raise Gone
             raise ApiError(code if isinstance(code, int) and code else 500, str(event.object.get("message", "")))
-        version = _metadata(event.object).get("resourceVersion")
+        version = metadata_of(event.object).get("resourceVersion")
         if isinstance(version, str) and version:
             self._version = version
         if event.type in {"ADDED", "MODIFIED"}:
-            self._apply(event.object)
+            self._documents.apply(event.object, self._resource)
         elif event.type == "DELETED":
-            key = self._key(event.object)
+            key = self._documents.key(event.object, self._resource)
             if key is not None:
                 self._tell(Delete(key))
         else:
             return
         self._useful()
-
-    def _apply(self, document: dict[str, Any]) -> None:
-        # Items of a list have neither.
-        document["kind"] = self._resource.kind
-        document.setdefault("apiVersion", self._resource.version)
-        key = self._key(document)
-        if key is None:
-            self._complain("object_unreadable", f"an object of kind {self._resource.kind} is left out: it has no name")
-            return
-        if self._seen is not None:
-            self._seen(self._resource.kind, document)
-        if self._resource.kind not in READ_KINDS:
-            return  # one that is written, not read
-        try:
-            item = decode(document, CLUSTER)
-        except DecodeError as error:
-            reason = f"{error.field}: {error.reason}"
-        except Exception as error:
-            reason = caught.note("watch", error)
-        else:
-            self._tell(Apply(item))
-            return
-        self._tell(Keep(key))
-        text = f"{key}: {reason}; its last good version goes on, if there was one"
-        self._complain("object_unreadable", text, object=str(key))
-
-    def _key(self, document: dict[str, Any]) -> ObjectKey | None:
-        """Key of an object as the store has it; None where it has no name."""
-        metadata = _metadata(document)
-        name, namespace = metadata.get("name"), metadata.get("namespace")
-        if not isinstance(name, str) or not name or not isinstance(namespace, (str, type(None))):
-            return None
-        namespace = namespace or DEFAULT_NAMESPACE
-        return ObjectKey(self._resource.kind, namespace if self._resource.namespaced else "", name)
-
-
-def _metadata(document: dict[str, Any]) -> dict[str, Any]:
-    found = document.get("metadata")
-    return found if isinstance(found, dict) else {}
 
 
 def _selectors(resource: Resource) -> dict[str, str]:

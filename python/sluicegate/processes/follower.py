@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from sluicegate.controller.api.kinds import LEASE
+from sluicegate.controller.leader.lease import Election
 from sluicegate.controller.sources.kubernetes.client import Client
-from sluicegate.controller.sources.kubernetes.lease import Election
 from sluicegate.observe.log import Log
 
 from . import interpreter

@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ... import caught
-from .client import ApiError, Client, decoded
-from .resources import BY_KIND
+from .. import caught
+from ..sources.kubernetes.client import ApiError, Client, decoded
+from ..sources.kubernetes.resources import BY_KIND
 
 #: Seconds that a lease holds without being renewed, that a leader has for renewing it, and between tries.
 DURATION, DEADLINE, RETRY = 15, 10.0, 2.0
