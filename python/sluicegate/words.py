@@ -116,3 +116,14 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 def one_line(text: str) -> str:
     """Text as one line that a terminal shows as it is: control characters are written as escapes."""
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+#: Capitals whose names begin with a vowel: an HTTPRoute, but a UDPRoute.
+_SPOKEN_WITH_VOWEL = frozenset("AEFHILMNORSX")
+
+
+def with_article(noun: str) -> str:
+    """`a Gateway`, `an AccessPolicy`, `an HTTPRoute`."""
+    is_spelled = len(noun) > 1 and noun[1].isupper()
+    vowel = noun[:1] in _SPOKEN_WITH_VOWEL if is_spelled else noun[:1] in {*"AEIOUaeiou"}
+    return f"{'an' if vowel else 'a'} {noun}"

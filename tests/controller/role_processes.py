@@ -8,9 +8,7 @@ from __future__ import annotations
 import abc
 import asyncio
 import contextlib
-import json
 import os
-import queue
 import socket
 import subprocess
 import sys
@@ -71,9 +69,6 @@ class RoleProcess(ProcessEvents, abc.ABC):
         self.folder = folder
         self.address = own_address()
         self.access_log = folder / "access.log"
-        self.seen: list[Event] = []
-        self.errors: list[str] = []
-        self._events: queue.Queue[Event] = queue.Queue()
         self.follow()
         start = ["-c", STUMBLING.format(routine=routine)] if routine else ["-m", "sluicegate"]
         command = [sys.executable, *start, *self.arguments(), "--output", "json", "--admin", f"{self.address}:19000"]
@@ -81,8 +76,7 @@ class RoleProcess(ProcessEvents, abc.ABC):
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
         )
-        threading.Thread(target=self._read, daemon=True).start()
-        threading.Thread(target=self._read_errors, daemon=True).start()
+        self.listen()
 
     def follow(self) -> None:
         """Start what the role follows."""
@@ -107,12 +101,6 @@ class RoleProcess(ProcessEvents, abc.ABC):
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(LIMIT)
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._events.put(json.loads(line))
-        self._events.put({"event": "end"})
 
     def named(self, name: str) -> Event:
         """Wait for an event, or a warning with this code."""

@@ -65,6 +65,21 @@ class ProcessEvents:
     seen: list[Event]
     errors: list[str]
     _events: queue.Queue[Event]
+    _threads: list[threading.Thread]
+
+    def listen(self) -> None:
+        """Read what the process tells from now on, each stream on a thread."""
+        self._events, self.seen, self.errors = queue.Queue(), [], []
+        self._threads = [threading.Thread(target=read, daemon=True) for read in (self._read, self._read_errors)]
+        for thread in self._threads:
+            thread.start()
+
+    def _read(self) -> None:
+        for line in self.process.stdout or ():
+            event = json.loads(line)
+            if "event" in event:  # the access log may go there as well
+                self._events.put(event)
+        self._events.put({"event": "end"})
 
     def _read_errors(self) -> None:
         assert self.process.stderr is not None
@@ -103,8 +118,6 @@ class Gateway(ProcessEvents):
     ) -> None:
         self.address = own_address()
         self.folder = folder
-        self._events: queue.Queue[Event] = queue.Queue()
-        self.seen: list[Event] = []
         self.signalled = False
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "all.yaml").write_text(text or dump(*objects))
@@ -113,18 +126,8 @@ class Gateway(ProcessEvents):
         command += ["--listen", self.address, "--admin", f"{self.address}:19000", "--drain", "5", "--keep-going"]
         command += arguments
         self.process = subprocess.Popen([*prefix, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.errors: list[str] = []
-        threading.Thread(target=self._read, daemon=True).start()
-        threading.Thread(target=self._read_errors, daemon=True).start()
+        self.listen()
         self.ready = self.event(lambda event: event["event"] == "ready")
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            event = json.loads(line)
-            if "event" in event:
-                self._events.put(event)
-        self._events.put({"event": "end"})
 
     def write(self, *objects: Manifest, name: str = "all.yaml", text: str = "") -> Event:
         """Replace a file as editors do, and wait until the gateway has told what came of it."""

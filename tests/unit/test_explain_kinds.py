@@ -249,19 +249,6 @@ def test_json(folder: Path, explain: Explain) -> None:
     assert (document["winner"], document["hostname"], document["losers"][0]["match"]) == (None, "www.shop.test", None)
 
 
-def test_the_pytest_fixture(pytester: pytest.Pytester, folder: Path) -> None:
-    pytester.makepyfile(
-        f"""
-        def test_kinds(sluicegate_routes):
-            routes = sluicegate_routes({str(folder)!r})
-            assert routes.decide("grpc://api.test/p.Shop/Get").backend == "default/app:80"
-            assert routes.decide("tls://www.shop.test").route == "TLSRoute/default/exact"
-            assert routes.decide("udp://:53").endpoints == ("10.0.0.2:5353",)
-        """
-    )
-    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
-
-
 def test_the_library(folder: Path) -> None:
     routes = sluicegate.load(folder)
     assert routes.decide("tcp://:5432").reason == "no_endpoint"

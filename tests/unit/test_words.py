@@ -16,7 +16,7 @@ from sluicegate.cli.checked import checked
 from sluicegate.controller.api import DecodeError, decode
 from sluicegate.processes.settings import SettingsError, load_settings
 from sluicegate.testing.offline import load_offline
-from sluicegate.words import placed, plain, shown
+from sluicegate.words import placed, plain, shown, with_article
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 #: What Python calls values and types; of a repr of anything but text the brackets and quotes too.
@@ -187,3 +187,14 @@ def test_values_as_they_are_written() -> None:
 def test_plurals(command: Callable[..., tuple[int, str]], tmp_path: Path, text: str, ends: str) -> None:
     (tmp_path / "a.yaml").write_text(text)
     assert command("check", tmp_path)[1].endswith(ends)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "a Gateway", "a ListenerSet", "an HTTPRoute", "a GRPCRoute", "a TLSRoute", "a UDPRoute", "an AccessPolicy",
+        "a RateLimitPolicy", "an EndpointSlice", "an XBackendTrafficPolicy", "a Service", "a rule",
+    ],
+)  # fmt: skip
+def test_articles(words: str) -> None:
+    assert with_article(words.partition(" ")[2]) == words

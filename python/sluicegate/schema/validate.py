@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sluicegate.controller.api import Diagnostic
+from sluicegate.words import with_article
 
 from .catalog import Entry, catalog
 from .core_rules import core_rules
@@ -62,7 +63,9 @@ def _metadata(document: dict[str, Any], entry: Entry) -> Iterator[Diagnostic]:
         return
     if not entry.namespaced and metadata.get("namespace"):
         # Templates write it; the API server drops it (`EnsureObjectNamespaceMatchesRequestNamespace` of apiserver).
-        yield violation("metadata.namespace", "unknown-field", f"a {entry.kind} has no namespace", "remove it")
+        yield violation(
+            "metadata.namespace", "unknown-field", f"{with_article(entry.kind)} has no namespace", "remove it"
+        )
         metadata = {key: value for key, value in metadata.items() if key != "namespace"}
     structure = Structure()
     if not is_plain(metadata):
