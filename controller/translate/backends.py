@@ -1,4 +1,4 @@
-"""Services: from a backendRef to a backend id, from a Service port to its protocol, from EndpointSlices to endpoints.
+"""Services: from a backendRef to a backend id, from a Service port to its protocol (`endpoints`: where it listens).
 
 A port of a Service is a backend; a UDP port another one than the TCP port of the same number.
 
@@ -19,7 +19,6 @@ from ..api import (
     BackendReference,
     Diagnostic,
     Diagnostics,
-    EndpointSlice,
     HTTPFilter,
     ObjectKey,
     ReferenceGrant,
@@ -27,10 +26,10 @@ from ..api import (
     ServicePort,
 )
 from .conditions import Reason
+from .endpoints import BackendSource, endpoints_of
 from .grants import allows, grant_remedy
 from .policies.effective import Place
 from .status import Verdict
-from .values import MAX_PORT, normal_address
 
 #: `appProtocol` values, lower case, and what the gateway speaks to such a port (GEP-1911, KEP-3726).
 APP_PROTOCOLS: dict[str, ir.BackendProtocol] = {
@@ -200,29 +199,11 @@ class BackendFacts:
     diagnostics: tuple[Diagnostic, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class BackendSource:
-    """What a backend is made of.
-
-    Attributes:
-        service, port: the port of a Service.
-        slices: the EndpointSlices of the Service.
-        policies: ids of those that hold for it.
-        without_endpoint: what becomes of traffic while no endpoint is there, for people.
-    """
-
-    service: Service
-    port: ServicePort
-    slices: tuple[EndpointSlice, ...]
-    policies: tuple[str, ...]
-    without_endpoint: str
-
-
 def build_backend(identifier: str, source: BackendSource, old: BackendFacts | None) -> BackendFacts:
     """Translate one port of a Service; resources that stay equal to the old ones keep their identity."""
     diagnostics = Diagnostics(source.service.key)
     of_slices: list[Diagnostic] = []
-    endpoints = _endpoints(identifier, source, diagnostics, of_slices)
+    endpoints = endpoints_of(identifier, source, diagnostics, of_slices)
     app_protocol = source.port.app_protocol.lower()
     known = {item.id: item for item in old.endpoints} if old is not None else {}
     kept = tuple(known[item.id] if known.get(item.id) == item else item for item in endpoints)
@@ -235,88 +216,3 @@ def build_backend(identifier: str, source: BackendSource, old: BackendFacts | No
         wants_tls=app_protocol in TLS_APP_PROTOCOLS,
         diagnostics=(*of_slices, *diagnostics.done()),
     )
-
-
-def _endpoints(
-    identifier: str, source: BackendSource, diagnostics: Diagnostics, of_slices: list[Diagnostic]
-) -> list[ir.Endpoint]:
-    """Merge the slices of a Service, without duplicates; an endpoint that is ready anywhere is ready."""
-    found: dict[str, ir.Endpoint] = {}
-    named = False
-    for item in source.slices:
-        number = _port_number(item, source.port)
-        if number is None:
-            continue
-        named = True
-        told = Diagnostics(item.key)
-        for endpoint in _of_slice(identifier, item, number, told):
-            if found.get(endpoint.id) is None or endpoint.state is ir.EndpointState.READY:
-                found[endpoint.id] = endpoint
-        of_slices += told.done()
-    if not found:
-        _explain_no_endpoints(source, named=named, diagnostics=diagnostics)
-    return [found[key] for key in sorted(found)]
-
-
-def _port_number(item: EndpointSlice, port: ServicePort) -> int | None:
-    """Port of the endpoints for a Service port: slices name their ports as the Service does."""
-    if not item.ports:  # a slice without ports means every port
-        return port.target_port if isinstance(port.target_port, int) else port.port
-    for candidate in item.ports:
-        if candidate.name == port.name and (candidate.protocol or "TCP") == (port.protocol or "TCP"):
-            if candidate.port is None:
-                return port.target_port if isinstance(port.target_port, int) else port.port
-            return candidate.port
-    return None
-
-
-def _of_slice(identifier: str, item: EndpointSlice, number: int, diagnostics: Diagnostics) -> list[ir.Endpoint]:
-    """Endpoints of one slice that can be used; what cannot is told once, however many there are."""
-    if item.address_type not in {"IPv4", "IPv6"}:
-        message = f"addresses of type {item.address_type} are not supported: its endpoints get nothing"
-        diagnostics.warning("addressType", "unsupported-addresses", message, "use IPv4 or IPv6 addresses")
-        return []
-    if not 0 < number <= MAX_PORT:
-        message = f"port {number} is outside 1 to {MAX_PORT}: its endpoints get nothing"
-        diagnostics.warning("ports", "invalid-endpoint", message, "correct it, or the targetPort of the Service")
-        return []
-    found: list[ir.Endpoint] = []
-    unusable: list[str] = []
-    for endpoint in item.endpoints:
-        conditions = endpoint.conditions
-        if conditions.ready is not False:  # unset counts as ready
-            state = ir.EndpointState.READY
-        elif conditions.serving and conditions.terminating:
-            state = ir.EndpointState.DRAINING
-        else:
-            continue
-        # Consumers use the first address only (EndpointSlice API).
-        address = normal_address(endpoint.addresses[0]) if endpoint.addresses else None
-        if address is None:
-            unusable.append(endpoint.addresses[0] if endpoint.addresses else "an endpoint without one")
-            continue
-        host = f"[{address}]" if ":" in address else address
-        name = f"{identifier}@{host}:{number}"
-        found.append(ir.Endpoint(id=name, backend=identifier, address=address, port=number, state=state))
-    if unusable:
-        message = f"no IP address, so they get nothing: {listed(unusable)}"
-        diagnostics.warning("endpoints", "invalid-endpoint", message, "correct the addresses")
-    return found
-
-
-def _explain_no_endpoints(source: BackendSource, *, named: bool, diagnostics: Diagnostics) -> None:
-    service, port, outcome = source.service, source.port, source.without_endpoint
-    label = f"port {port.port} of Service {service.namespace}/{service.name}"
-    if not source.slices:
-        message = f"{label} has no EndpointSlice: {outcome}"
-        remedy = (
-            f"add an EndpointSlice with the label kubernetes.io/service-name: {service.name}; "
-            "outside a cluster nothing makes one from the selector"
-        )
-    elif not named:
-        message = f"no EndpointSlice of {label} has a port named {port.name!r}: {outcome}"
-        remedy = "name the ports of the EndpointSlice as those of the Service"
-    else:
-        message = f"no endpoint of {label} is ready: {outcome}"
-        remedy = "look at the conditions of its EndpointSlices"
-    diagnostics.warning("spec.ports", "no-endpoints", message, remedy)

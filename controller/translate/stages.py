@@ -14,7 +14,8 @@ from sluicegate import ir
 
 from ..api import Diagnostic, EndpointSlice, ObjectKey, Service
 from ..store.snapshot import Snapshot
-from .backends import BackendFacts, BackendSource, Transport, backend_name, build_backend, service_port
+from .backends import BackendFacts, Transport, backend_name, build_backend, service_port
+from .endpoints import BackendSource
 from .infrastructure.plan import plan
 from .infrastructure.plane import PlaneRequest, ProvisionOptions
 from .ledger import Ledger

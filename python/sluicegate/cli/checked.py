@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from sluicegate.controller.api import Diagnostic, placed_at
+from sluicegate.controller.api.core import SERVICE_NAME_LABEL
 from sluicegate.controller.sources.files import Document
 from sluicegate.controller.sources.files.disk import is_below
-from sluicegate.controller.sources.files.judge import placed
+from sluicegate.controller.sources.files.judge import key_of, placed
 from sluicegate.controller.sources.files.other_files import other_file
+from sluicegate.controller.translate.lost_hostnames import lost_hostnames
 from sluicegate.controller.translate.shadowed import shadowed_matches
+from sluicegate.controller.translate.state import State
 from sluicegate.controller.translate.values import normal_path
 from sluicegate.engine.limits import PathNormalization
 from sluicegate.schema import violations
@@ -57,9 +60,7 @@ def checked(
         *schema_diagnostics(documents),
         *foreign_policies(documents),
         *nothing_in(offline, paths),
-        *offline.source.with_lines(
-            _placed(offline, shadowed_matches(configuration.http_rules.values(), configuration.attachments))
-        ),
+        *offline.source.with_lines(_placed(offline, _shadowed(configuration))),
     }
     if path_normalization == "off":
         found.update(_paths_as_they_come(documents))
@@ -67,7 +68,15 @@ def checked(
     # What a policy is about says more than that its kind is not read.
     policies = {item.object for item in found if item.code == "foreign-policy"}
     told = (item for item in found if item.code != "unread-kind" or item.object not in policies)
-    return sorted((_with_cause(item, refused) for item in told), key=Diagnostic.order)
+    slices = _slices_of(documents, refused)
+    return sorted((_with_cause(item, refused, slices) for item in told), key=Diagnostic.order)
+
+
+def _shadowed(configuration: State) -> Iterator[Diagnostic]:
+    """Routes, and parts of them, that get nothing."""
+    requests, connections = configuration.http_rules.values(), configuration.l4_rules.values()
+    yield from shadowed_matches(requests, configuration.attachments)
+    yield from lost_hostnames(configuration.listeners, [*requests, *connections], configuration.attachments)
 
 
 def nothing_in(offline: Offline, paths: Sequence[str]) -> Iterator[Diagnostic]:
@@ -118,11 +127,25 @@ def refused_objects(found: Iterable[Diagnostic]) -> frozenset[str]:
     return frozenset(item.object for item in found if item.code in codes and item.severity == "error")
 
 
-def _with_cause(item: Diagnostic, refused: frozenset[str]) -> Diagnostic:
+def _slices_of(documents: Iterable[Document], refused: frozenset[str]) -> dict[str, str]:
+    """EndpointSlices that are refused, by their Service."""
+    found: dict[str, str] = {}
+    for document in documents if any(name.startswith("EndpointSlice/") for name in refused) else ():
+        key = key_of(document.data)
+        if key is None or key.kind != "EndpointSlice" or str(key) not in refused:
+            continue
+        labels = document.data["metadata"].get("labels")
+        if isinstance(labels, dict):
+            found.setdefault(f"Service/{key.namespace}/{labels.get(SERVICE_NAME_LABEL)}", str(key))
+    return found
+
+
+def _with_cause(item: Diagnostic, refused: frozenset[str], slices: Mapping[str, str]) -> Diagnostic:
     """Where an object is only missing because it is refused itself, say that it is to be corrected first."""
     if item.code not in REFERENCE_CODES:
         return item
     cause = next((name for name in refused if f"{name.replace('/', ' ', 1)} " in f"{item.message} "), None)
+    cause = slices.get(item.object) if item.code == "no-endpoints" else cause
     return item if cause is None else msgspec.structs.replace(item, remedy=f"correct {cause} first: it is refused")
 
 
