@@ -56,6 +56,7 @@ from .policy import (
     ReferenceGrant,
 )
 from .rate_limit import RateLimitPolicy
+from .refused import POLICY_KINDS, RefusedPolicy, closed_policy, policy_kind, refused_in, refused_policy
 from .route import (
     BackendReference,
     CORSFilter,
@@ -88,6 +89,7 @@ __all__ = [
     "EXPERIMENTAL_GROUP",
     "GATEWAY_GROUP",
     "OWN_GROUP",
+    "POLICY_KINDS",
     "READ_KINDS",
     "ROUTE_KINDS",
     "AccessPolicy",
@@ -143,6 +145,7 @@ __all__ = [
     "PolicyTargetReference",
     "RateLimitPolicy",
     "ReferenceGrant",
+    "RefusedPolicy",
     "RequestHeaderFilter",
     "RequestMirrorFilter",
     "RequestRedirectFilter",
@@ -165,6 +168,10 @@ __all__ = [
     "URLRewriteFilter",
     "WeightedBackendReference",
     "XBackendTrafficPolicy",
+    "closed_policy",
     "decode",
     "placed_at",
+    "policy_kind",
+    "refused_in",
+    "refused_policy",
 ]

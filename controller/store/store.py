@@ -6,6 +6,7 @@ exists, then `InitDone`; afterwards `Apply` and `Delete`. Rules:
   broken watch never empties the gateway.
 - `ready` says whether every expected kind was initialised once: a gateway must not serve half of its routes.
 - `Keep` stands for an `Apply` of an object that cannot be read: a list that has it does not end its last good version.
+  A policy that has none is closed.
 - An `Apply` that says nothing new keeps the old object, so that identity means "unchanged" everywhere behind.
 - An object that cannot be taken costs itself only: its last good version stays, and `faults` says why.
 """
@@ -17,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .. import caught
-from ..api import READ_KINDS, Object, ObjectKey, Origin
+from ..api import READ_KINDS, Object, ObjectKey, Origin, RefusedPolicy
 from .snapshot import Snapshot, Table
 
 
@@ -37,9 +38,15 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """An object exists, but what it says now cannot be read."""
+    """An object exists, but what it says now cannot be read.
+
+    Attributes:
+        key: of the object.
+        closed: what counts of a policy that has no last good version.
+    """
 
     key: ObjectKey
+    closed: RefusedPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +98,7 @@ class Store:
         if isinstance(event, Apply):
             self._apply(event.object)
         elif isinstance(event, Keep):
-            self._keep(event.key)
+            self._keep(event)
         elif isinstance(event, Delete):
             return [event.key] if self._delete(event.key) else []
         elif isinstance(event, Init):
@@ -158,11 +165,16 @@ class Store:
         self._forget_place(item.key)
         self._changes.setdefault(kind, set()).add(key)
 
-    def _keep(self, key: ObjectKey) -> None:
+    def _keep(self, event: Keep) -> None:
+        key, closed = event.key, event.closed
         pair = (key.namespace, key.name)
         pending, known = self._pending.get(key.kind), self._tables.get(key.kind, {}).get(pair)
-        if pending is not None and known is not None:
-            pending[pair] = known
+        is_good = known is not None and not isinstance(known, RefusedPolicy)
+        kept = known if is_good or closed is None else closed
+        if kept is not None and pending is not None:
+            pending[pair] = kept
+        elif kept is not None:
+            self._put(key.kind, pair, kept)
 
     def _delete(self, key: ObjectKey) -> bool:
         pair = (key.namespace, key.name)

@@ -15,6 +15,7 @@ from .memo import Memo
 from .policies.attach import whole_of
 from .policies.effective import Target
 from .policies.looks import Around, PolicyLooks
+from .policies.merges import Merges
 from .policies.registry import PolicyKind
 from .policies.stage import conditions_of, judge, needed, refresh_facts, settle_names
 from .world import Step
@@ -97,8 +98,10 @@ def update_policy_facts(
         service_backends=memo.service_backends,
     )
 
+    merges = Merges(policies.attached)
+
     def looks(kind: PolicyKind) -> PolicyLooks:
-        return PolicyLooks(kind, around, policies.attached)
+        return PolicyLooks(kind, around, merges)
 
     for gateway in refresh_facts(policies, keys, looks, controller_name):
         _tell_affected(memo, Target(*gateway), parents)

@@ -4,7 +4,8 @@ Everything else goes on. An exception of a translation is a fault of ours, most 
 shows which one it is: what changed since the last translation that came to its end is put back, and let in again by
 halves: classes first, then Gateways, then all others by kind and namespace. So where many objects raise, and there is
 no time to find each, those of one kind in one namespace are held together, and what all stand on is held last. What is
-held stays so until it changes. An object that never was good is left out.
+held stays so until it changes. An object that never was good is left out, but a policy is closed: nothing that it holds
+for goes on without it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from .. import caught
-from ..api import Diagnostic, Object, ObjectKey
+from ..api import POLICY_KINDS, Diagnostic, Object, ObjectKey, RefusedPolicy, closed_policy
 from ..store.snapshot import Snapshot
 from .translation import Translation
 
@@ -38,7 +39,7 @@ class _Held(NamedTuple):
 
     Attributes:
         bad: as it is; None where its end is what cannot be translated.
-        good: as it counts instead; None: it is left out.
+        good: as it counts instead, its last good version or, of a policy, that it is closed; None: it is left out.
         reason: what came of it.
     """
 
@@ -95,7 +96,7 @@ class Quarantine:
         suspects = sorted((ObjectKey(kind, *pair) for kind in changes for pair in changes[kind]), key=_turn)
         if not suspects:
             raise error
-        back = {key: good.get(key) for key in suspects}
+        back = {key: _instead(good.get(key), view.get(key), error) for key in suspects}
         best = _with(view, back)
         translation = attempt(best)
         groups = [(suspects, error)]
@@ -130,6 +131,16 @@ class Quarantine:
             found = {key: (_diagnostic(key, item),) for key, item in self._held.items()}
             self._told = (translation, replace(translation, noted=(*translation.noted, found)))
         return self._told[1]
+
+
+def _instead(good: Object | None, item: Object | None, error: Exception) -> Object | None:
+    """What counts of an object until it is let in; None: nothing."""
+    never_good = good is None or isinstance(good, RefusedPolicy)
+    if item is None or not never_good or item.key.kind not in POLICY_KINDS:
+        return good
+    if isinstance(item, RefusedPolicy):
+        return item
+    return closed_policy(item, f"{type(error).__name__} while it was translated")
 
 
 def _turn(key: ObjectKey) -> tuple[int, str, str, str]:
@@ -174,6 +185,8 @@ def _with(snapshot: Snapshot, objects: Mapping[ObjectKey, Object | None], *, emp
 
 def _diagnostic(key: ObjectKey, item: _Held) -> Diagnostic:
     outcome = "its last good version goes on" if item.good is not None else "it is left out"
+    if isinstance(item.good, RefusedPolicy):
+        outcome = "what it holds for is closed"
     message = f"{item.reason}; until it changes {outcome}"
     remedy = "write it another way, and see that the rest of it is as it should be"
     return Diagnostic(severity="error", object=str(key), code="held", message=message, remedy=remedy)

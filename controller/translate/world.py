@@ -70,7 +70,7 @@ class World:
 
     def affected(self, target: Target) -> tuple[tuple[str, Verdict], ...]:
         """Look up what an object is told about its policies and those of its sections."""
-        return affected(self._policies.attached, target, sections=True)
+        return affected(self._policies.attached, target)
 
     def no_room(self, route: ObjectKey) -> str:
         """Say why a route finds no room in what its namespace may have; empty: it does."""

@@ -20,6 +20,7 @@ from sluicegate.controller.translate.policies.effective import (
     Stanza,
     Target,
     effective,
+    level_of,
     names,
 )
 from sluicegate.reference.join import join
@@ -171,7 +172,7 @@ def test_who_switched_it_off() -> None:
 def test_names_are_in_the_order_in_which_stanzas_act() -> None:
     policies = [policy("a", ROUTE, stanzas="auth limit"), policy("b", ROUTE, off="cors", stanzas="cors")]
     # What is off is named: the engine joins it with what the listener names.
-    assert names(policies, (ROUTE,), ("cors", "limit", "auth")) == ("b/cors", "a/limit", "a/auth")
+    assert names([level_of(policies, ROUTE)], ("cors", "limit", "auth")) == ("b/cors", "a/limit", "a/auth")
 
 
 # --- Any hierarchy ------------------------------------------------------------------------------------------------
@@ -287,7 +288,7 @@ def test_what_a_listener_and_a_rule_name_joins_to_the_whole(policies: list[Sourc
     }
 
     def named(part: Place) -> list[ir.StanzaBase]:
-        return [resources[item] for item in names(policies, part, WORDS, TIGHTENS)]
+        return [resources[item] for item in names([level_of(policies, target) for target in part], WORDS, TIGHTENS)]
 
     found: dict[str, list[str]] = {}
     for item in join(named(place[:-2]), named(place[-2:])):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 import msgspec
 
-from ...api import Diagnostic, Object, ObjectKey, Origin, placed_at
+from ...api import Diagnostic, Object, ObjectKey, Origin, RefusedPolicy, placed_at, refused_in
 from .documents import Document
 from .judge import Judged
 from .reader import File
@@ -19,7 +19,8 @@ class FileState:
     """What one file came to: a look at each document, its objects, and those that are kept from before.
 
     `broken` has the keys of documents that cannot be used, and where these are. What is kept of them counts as there:
-    where its good version was there may be another object now.
+    where its good version was there may be another object now. `closed` has the policies that cannot be used and have
+    no last good version in the file.
     """
 
     file: File
@@ -27,6 +28,7 @@ class FileState:
     objects: list[Object] = field(default_factory=list)
     diagnostics: tuple[Diagnostic, ...] = ()
     broken: dict[ObjectKey, Origin] = field(default_factory=dict)
+    closed: dict[ObjectKey, RefusedPolicy] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
     by_line: dict[int, Document] | None = None
 
@@ -79,3 +81,41 @@ def _kept(written: list[Object], before: Object | None, uncertain: frozenset[str
     there = [item for item in written if item.origin.path == before.origin.path]
     same = (item for item in there if msgspec.structs.replace(item, origin=before.origin) == before)
     return next(same, (there or written)[0])
+
+
+def closed_of(file: File, bad: Iterable[Judged], kept: Iterable[Object]) -> dict[ObjectKey, RefusedPolicy]:
+    """Policies of a file that cannot be used and have no last good version in it.
+
+    Args:
+        file: as it was read.
+        bad: its documents that cannot be used.
+        kept: what goes on of the file as it was before.
+    """
+    keys = {item.key for item in kept}
+    return together(_closed_of(file, bad, keys, {key.kind for key in keys}))
+
+
+def _closed_of(file: File, bad: Iterable[Judged], keys: Set[ObjectKey], kinds: Set[str]) -> Iterator[RefusedPolicy]:
+    for item in bad:
+        meant = item.meant_key()
+        # One without a name is taken for one of its kind that goes on: nobody can say which it was.
+        goes_on = item.closed is not None and (item.closed.key.kind in kinds if meant is None else meant in keys)
+        if item.closed is not None and not goes_on:
+            yield item.closed
+    if file.unread:
+        # Together: what comes of a policy by a separator in the wrong place says nothing by itself.
+        text = "\n".join(piece.part.text for piece in file.unread)
+        known = [str(document.data.get("kind")) for piece in file.unread for document in piece.documents]
+        first = file.unread[0].diagnostics[0]
+        found = refused_in(text, Origin(first.path, first.line), first.message, known)
+        yield from (item for item in found if item.key.kind not in kinds)
+
+
+def together(found: Iterable[RefusedPolicy]) -> dict[ObjectKey, RefusedPolicy]:
+    """By key; of one that is there twice all targets count."""
+    result: dict[ObjectKey, RefusedPolicy] = {}
+    for item in found:
+        first = result.get(item.key, item)
+        targets = tuple(dict.fromkeys((*first.targets, *item.targets)))
+        result[item.key] = msgspec.structs.replace(first, targets=targets) if targets != first.targets else first
+    return result

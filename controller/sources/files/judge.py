@@ -18,13 +18,17 @@ from ... import caught
 from ...api import (
     CLUSTER_SCOPED,
     DEFAULT_NAMESPACE,
+    POLICY_KINDS,
     DecodeError,
     Diagnostic,
     Object,
     ObjectKey,
     Origin,
+    RefusedPolicy,
     decode,
     placed_at,
+    policy_kind,
+    refused_policy,
 )
 from ...api.kinds import BY_NAME
 from .documents import Document
@@ -49,6 +53,7 @@ class Judged(NamedTuple):
         diagnostics: why it could not be used.
         ignored: its kind, where that is not read.
         meant: the kind that was most likely meant, where its own is not known.
+        closed: a policy that could not be used: what is known of where it holds.
     """
 
     document: Document
@@ -56,6 +61,7 @@ class Judged(NamedTuple):
     diagnostics: tuple[Diagnostic, ...] = ()
     ignored: str = ""
     meant: str = ""
+    closed: RefusedPolicy | None = None
 
     def meant_key(self) -> ObjectKey | None:
         """The object that was most likely meant; None where nobody can say, as where its name is none."""
@@ -79,10 +85,11 @@ class Judge:
             before: what it came to when it was elsewhere in its file; None where it is new.
         """
         try:
-            return self._closely(document, before)
+            found = self._closely(document, before)
         except Exception as error:  # what it may be is not known here
-            found = Diagnostic(severity="error", code="fault", message=caught.note("read", error))
-            return Judged(document, None, (placed_at(found, document.origin, about=label_of(document.data)),))
+            fault = Diagnostic(severity="error", code="fault", message=caught.note("read", error))
+            found = Judged(document, None, (placed_at(fault, document.origin, about=label_of(document.data)),))
+        return found if found.object is not None or found.ignored else found._replace(closed=_closed(found))
 
     def _closely(self, document: Document, before: Judged | None) -> Judged:
         if before is not None and before.object is not None and not before.diagnostics:
@@ -115,8 +122,28 @@ class Judge:
             if not any(item.severity == "error" for item in said):
                 found = Diagnostic(severity="error", field=error.field, code="invalid", message=error.reason)
                 said.insert(0, found)
+        kind = data.get("kind")
+        if isinstance(kind, str) and kind in POLICY_KINDS:
+            # What it asks for by a field that nobody knows would not hold.
+            said = [msgspec.structs.replace(item, severity="error") if _is_asked(item) else item for item in said]
         refused = any(item.severity == "error" for item in said)
         return None if refused else decoded, tuple(placed(document, said))
+
+
+def _is_asked(item: Diagnostic) -> bool:
+    """Whether it is about a part of the spec that is not known."""
+    return item.code == "unknown-field" and item.field.startswith("spec.")
+
+
+def _closed(found: Judged) -> RefusedPolicy | None:
+    """What is known of a policy that cannot be used; None: it is no policy."""
+    reason = next((item for item in found.diagnostics if item.severity == "error"), None)
+    data = found.document.data
+    kind = policy_kind(data, found.meant) if reason is not None else ""
+    if reason is None or not kind:
+        return None
+    why = f"{reason.field}: {reason.message}" if reason.field else reason.message
+    return refused_policy(kind, data, found.document.origin, why)
 
 
 def at_place(item: Object, origin: Origin) -> Object:

@@ -59,11 +59,13 @@ class File:
         path: as it was given, or found below a directory that was given.
         documents: in the order of the file.
         diagnostics: what could not be read.
+        unread: parts that could not be read, or not whole.
     """
 
     path: str
     documents: tuple[Document, ...]
     diagnostics: tuple[Diagnostic, ...]
+    unread: tuple[Piece, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +273,8 @@ class Reader:
             written = True if written is False and stamp_of(path) != seen else written  # since it was read
             if not settling.is_whole(path, stamp or text, changed, before, found.look, written=written):
                 return known.file if known is not None else None
-        if known is not None and known.file.documents and (not text or text.isspace()):
+        had_some = known is not None and (known.file.documents or known.file.diagnostics)
+        if had_some and (not text or text.isspace()):
             # Most likely it is about to be written, by a program that takes its time.
             reason = "is empty now; what it had goes on: write it, or remove the file to remove that"
             found.file = File(path, (), (Diagnostic(path=path, severity="error", code="emptied", message=reason),))
@@ -285,7 +288,8 @@ class Reader:
             pieces = list(pieces_of(path, text, 1, before))
         documents = tuple(itertools.chain.from_iterable(map(attrgetter("documents"), pieces)))
         diagnostics = tuple(itertools.chain.from_iterable(map(attrgetter("diagnostics"), pieces)))
-        return _Known(stamp, File(path, documents, diagnostics), text, pieces)
+        unread = tuple(piece for piece in pieces if piece.diagnostics)
+        return _Known(stamp, File(path, documents, diagnostics, unread), text, pieces)
 
 
 def read(paths: Sequence[str], standard_input: str | None = None, progress: Progress | None = None) -> Reading:

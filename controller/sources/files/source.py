@@ -4,6 +4,7 @@ Rules:
 - An object that cannot be used (wrong type, refused by its schema) keeps its last good version, whichever file that was
   in; a part of a file that is no YAML keeps every object that the file had and has no more; a path that vanished keeps
   all that was below it.
+- A policy that cannot be used and has no last good version is not left out: what it holds for is closed.
 - Of two documents of a key the one that is in use stays, at the beginning the first one; the other is told and left
   out.
 - Documents of kinds that the gateway does not read are counted and otherwise ignored.
@@ -20,10 +21,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ... import caught
-from ...api import Diagnostic, Object, ObjectKey, Origin, placed_at
+from ...api import Diagnostic, Object, ObjectKey, Origin, RefusedPolicy, placed_at
 from ...store.store import Apply, Delete, Store
 from .documents import Document
-from .file_state import FileState, merge
+from .file_state import FileState, closed_of, merge, together
 from .judge import Judge, Judged, Validate, at_place
 from .reader import File, Progress, Reader, Reading
 
@@ -70,7 +71,8 @@ class Source:
         self._duplicates: list[Diagnostic] = []
         #: Whether an object is written twice, told or not: of a file that is held nothing is told.
         self._twice = False
-        #: Objects whose last good version was in another file than the one that cannot be used.
+        #: Objects whose last good version was in another file than the one that cannot be used, and policies that are
+        #: closed for want of one.
         self._strays: frozenset[ObjectKey] = frozenset()
         self._initialised = False
 
@@ -101,7 +103,7 @@ class Source:
         told = self._tell_some(before, states) if not anew else None
         if told is None:
             objects, self._twice, self._duplicates = merge(states, reading.held | vanished.keys(), self._objects)
-            self._strays = self._add_strays(objects, states)
+            self._strays = self._add_strays(objects, states) | _close(objects, states)
             told = self._tell(objects, anew=anew)
         found = [item for state in states.values() for item in state.diagnostics]
         general = [item for item in reading.diagnostics if item.path not in states or item.path in reading.missing]
@@ -122,6 +124,8 @@ class Source:
         for path, state in after.items():
             if before[path] is state:
                 continue
+            if state.closed or before[path].closed:
+                return None
             was, now = _differing(before[path].objects, state.objects)
             old.update((item.key, item) for item in was)
             for item in now:
@@ -145,7 +149,7 @@ class Source:
             key: at_place(self._objects[key], origin)
             for state in states.values()
             for key, origin in state.broken.items()
-            if key not in objects and key in self._objects
+            if key not in objects and key in self._objects and not isinstance(self._objects[key], RefusedPolicy)
         }
         objects.update(strays)
         return frozenset(strays)
@@ -194,7 +198,8 @@ class Source:
             found = Diagnostic(path=file.path, severity="error", code="fault", message=caught.note("read", error))
             before = self._files.get(file.path)
             kept = list(before.objects) if before is not None else []
-            return FileState(file, objects=kept, diagnostics=(*file.diagnostics, found))
+            closed = before.closed if before is not None else {}
+            return FileState(file, objects=kept, diagnostics=(*file.diagnostics, found), closed=closed)
 
     def _update(self, file: File) -> FileState:
         before = self._files.get(file.path)
@@ -208,14 +213,21 @@ class Source:
         state.ignored = Counter(item.ignored for item in bad if item.ignored)
         broken = {item.meant_key(): item.document.origin for item in bad if not item.ignored}
         state.broken = {key: origin for key, origin in broken.items() if key is not None}
+        kept: list[Object] = []
         if before is not None and (file.diagnostics or broken):
             everything = bool(file.diagnostics) or None in broken
             present = {item.key for item in state.objects}
-            state.objects += [
+            kept = [
                 at_place(item, state.broken.get(item.key, Origin(file.path)))
                 for item in before.objects
                 if item.key not in present and (everything or item.key in broken)
             ]
+            state.objects += kept
+            if everything:
+                there = present.union(item.key for item in kept)
+                state.closed = {key: item for key, item in before.closed.items() if key not in there}
+        if bad or file.unread:
+            state.closed |= closed_of(file, bad, kept)
         return state
 
     def _look_again(self, before: FileState | None, documents: tuple[Document, ...]) -> list[Judged]:
@@ -259,6 +271,13 @@ class Source:
         for key in gone:
             self._store.handle(Delete(key))
         return frozenset([*(item.key for item in changed), *gone])
+
+
+def _close(objects: dict[ObjectKey, Object], states: Mapping[str, FileState]) -> frozenset[ObjectKey]:
+    """Add the policies that cannot be used and have no last good version in any file."""
+    found = together(item for state in states.values() for item in state.closed.values() if item.key not in objects)
+    objects.update(found)
+    return frozenset(found)
 
 
 def _same_ends(old: Sequence[object], new: Sequence[object]) -> tuple[int, int]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sluicegate.words import listed
+from sluicegate.words import listed, with_article
 
 from ...api import GATEWAY_GROUP, Diagnostics, Object
 from ..secrets import Material
 from ..topology import Read
-from .effective import Place, Source, Stanza, Target, names
+from .effective import Level, Place, Source, Stanza, Target, level_of, names
 from .judged import Attachment, Judged, Judgement, Needed
 from .registry import PolicyKind
 
@@ -86,7 +86,9 @@ def _tell_unused_parts(judgement: Judgement, attachments: Iterable[Attachment], 
             continue
         unused = sorted(name for name, part in judgement.stanzas.items() if "l4_rule" not in part.acts_on)
         if unused:
-            message = f"{listed(unused)} of a policy means nothing for the connections of a {item.target.kind}"
+            message = (
+                f"{listed(unused)} of a policy means nothing for the connections of {with_article(item.target.kind)}"
+            )
             remedy = "take it out, or attach the policy to a route for requests"
             diagnostics.warning(item.path, "policy-part-unused", message, remedy)
 
@@ -101,7 +103,8 @@ def _attachments(kind: PolicyKind, policy: Object) -> Iterable[Attachment]:
         if reference.kind not in kind.targets or reference.group not in groups:
             error = f"targets of kind {reference.group or 'core'}/{reference.kind} are not supported"
         elif section and reference.kind not in kind.sections:
-            error = f"a {section_word(reference.kind)} of a {reference.kind} is no target of a {kind.kind}"
+            part = f"a {section_word(reference.kind)} of {with_article(reference.kind)}"
+            error = f"{part} is no target of {with_article(kind.kind)}"
         yield Attachment(f"spec.targetRefs[{index}]", target, error)
 
 
@@ -117,12 +120,16 @@ class Attached:
         self._kinds = kinds
         #: By kind of policy, of which there are some, and object.
         self._sources: dict[str, dict[Target, dict[Any, Source]]] = {}
+        #: Policies with targets that stand for several objects: of these nearly always there is none.
+        self._wide = 0
+        self._levels: dict[tuple[str, Target], dict[Target, Level]] = {}
 
     def replace(self, old: Source | None, new: Source | None) -> set[Read]:
         """Take out what a policy was and put in what it is; returns what is dirty by that."""
         if old == new:
             return set()
         for source in (old,) if old is not None else ():
+            self._wide -= source.wide
             for target in source.targets:
                 of_kind = self._sources.get(source.key.kind, {})
                 found = of_kind.get(target.whole, {})
@@ -132,9 +139,16 @@ class Attached:
                 if not of_kind:
                     self._sources.pop(source.key.kind, None)
         for source in (new,) if new is not None else ():
+            self._wide += source.wide
             for target in source.targets:
                 self._sources.setdefault(source.key.kind, {}).setdefault(target.whole, {})[source.key] = source
-        return {attached_read(target) for item in (old, new) if item is not None for target in item.targets}
+        touched = [item for item in (old, new) if item is not None]
+        if any(item.wide for item in touched):
+            self._levels.clear()
+        for item in touched:
+            for target in item.targets:
+                self._levels.pop((item.key.kind, target.whole), None)
+        return {attached_read(target) for item in touched for target in item.targets}
 
     def at(self, kind: str, place: Place) -> list[Source]:
         """Policies of a kind that are attached to the objects of a place, or to any of their sections."""
@@ -142,8 +156,21 @@ class Attached:
         if of_kind is None:
             return []  # of most kinds there is none, and every route asks for all of them
         wholes = dict.fromkeys(level.whole for level in place)
+        if self._wide:
+            wholes.update(dict.fromkeys(wide for whole in tuple(wholes) for wide in whole.wider()))
         found = {key: item for whole in wholes for key, item in of_kind.get(whole, {}).items()}
         return list(found.values())
+
+    def level(self, kind: str, target: Target) -> Level:
+        """What the policies of a kind come to at one level of a place; found out once until one of them changes."""
+        known = self._levels.get((kind, target.whole), {}).get(target)
+        if known is not None:
+            return known
+        sources = self.at(kind, (target,))
+        found = level_of(sources, target)
+        if sources:  # most objects have none, and there are many
+            self._levels.setdefault((kind, target.whole), {})[target] = found
+        return found
 
     def names(self, place: Place, *, spoken: bool = True, on: str = "") -> tuple[str, ...]:
         """Ids of the policies of all kinds that hold at a place, in the order in which they act.
@@ -155,25 +182,22 @@ class Attached:
         """
         found: list[str] = []
         for kind in self._kinds:
-            sources = self.at(kind.kind, place) if spoken or not kind.spoken else ()
-            if sources:
-                found += names(sources, place, kind.stanzas, kind.tightens, on)
+            if kind.kind in self._sources and (spoken or not kind.spoken):
+                levels = [self.level(kind.kind, target) for target in place]
+                found += names(levels, kind.stanzas, kind.tightens, on)
         return tuple(found)
 
-    def sections(self, whole: Target) -> list[str]:
-        """Sections of an object that policies are attached to; the empty one is the object."""
-        found = (item for kind in self._kinds for item in self.at(kind.kind, (whole,)))
-        return sorted({target.section for item in found for target in item.targets if target.whole == whole})
-
-    def affecting(self, target: Target, *, sections: bool = False) -> dict[str, list[Source]]:
-        """Policies by kind that are attached to just this target; `sections`: or to any of its sections."""
-        result: dict[str, list[Source]] = {}
+    def by_section(self, whole: Target) -> dict[str, dict[str, list[Source]]]:
+        """Policies that are attached to an object: by section, of which the empty one is the object, and kind."""
+        result: dict[str, dict[str, list[Source]]] = {}
         for kind in self._kinds:
-            here = [
-                item
-                for item in self.at(kind.kind, (target,))
-                if target in item.targets or (sections and any(other.whole == target for other in item.targets))
-            ]
-            if here:
-                result[kind.kind] = sorted(here, key=lambda item: item.precedence)
+            for item in sorted(self.at(kind.kind, (whole,)), key=lambda item: item.precedence):
+                sections = {target.section for target in item.targets if target.whole == whole}
+                for section in sections or {""}:
+                    result.setdefault(section, {}).setdefault(kind.kind, []).append(item)
         return result
+
+    def affecting(self, whole: Target) -> dict[str, list[Source]]:
+        """Policies by kind that are attached to an object or to any of its sections."""
+        found = {kind.kind: self.at(kind.kind, (whole,)) for kind in self._kinds if kind.kind in self._sources}
+        return {kind: sorted(of, key=lambda item: item.precedence) for kind, of in found.items() if of}

@@ -13,7 +13,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -32,6 +32,18 @@ class Target(NamedTuple):
     def whole(self) -> Target:
         """The object."""
         return self._replace(section="")
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it stands for several objects: without a name any, without a namespace those of any."""
+        return not self.name or not self.namespace
+
+    def wider(self) -> tuple[Target, ...]:
+        """What stands for an object among others; nothing stands for a section."""
+        if self.section:
+            return ()
+        kind, namespace, name, _ = self
+        return (Target(kind, namespace, ""), Target(kind, "", name), Target(kind, "", ""))
 
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace}/{self.name}{f'/{self.section}' if self.section else ''}"
@@ -68,6 +80,7 @@ class Source:
         targets: what it is attached to, those that were found only.
         stanzas: by name.
         overrides: `strategy: Overrides`.
+        wide: some of its targets stand for several objects.
     """
 
     key: ObjectKey
@@ -75,11 +88,16 @@ class Source:
     targets: tuple[Target, ...]
     stanzas: Mapping[str, Stanza]
     overrides: bool = False
+    wide: bool = False
 
     @property
     def precedence(self) -> tuple[int, str, str]:
         """Sort key: the smallest goes first."""
         return (self.created, self.key.namespace, self.key.name)
+
+    def is_at(self, level: Target) -> bool:
+        """Whether it is attached to just this object or section."""
+        return level in self.targets or (self.wide and any(target in self.targets for target in level.wider()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +121,33 @@ class Provenance:
 Effective = Mapping[str, tuple[Stanza, ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The policies of one kind at one level of a place.
+
+    Attributes:
+        target: the level.
+        first: by stanza the policy that has it there.
+        lost: by stanza the other ones, and to which each lost.
+    """
+
+    target: Target
+    first: Mapping[str, Source]
+    lost: Mapping[str, Mapping[ObjectKey, ObjectKey]]
+
+
+def level_of(policies: Iterable[Source], target: Target) -> Level:
+    """What policies of one kind come to at one level; `policies`: in any order, others are left out."""
+    first: dict[str, Source] = {}
+    lost: dict[str, dict[ObjectKey, ObjectKey]] = {}
+    for item in sorted((item for item in policies if item.is_at(target)), key=lambda item: item.precedence):
+        for name in item.stanzas:
+            winner = first.setdefault(name, item)
+            if winner is not item:
+                lost.setdefault(name, {})[item.key] = winner.key
+    return Level(target, first, lost)
+
+
 def effective(
     policies: Iterable[Source], place: Place, tightens: Set[str] = frozenset()
 ) -> tuple[Effective, Mapping[str, Provenance]]:
@@ -116,62 +161,61 @@ def effective(
     Returns:
         What holds, and where each stanza comes from. A stanza that is off has a provenance and nothing that holds.
     """
-    present = sorted(
-        (item for item in policies if any(target in place for target in item.targets)), key=lambda item: item.precedence
-    )
-    names = dict.fromkeys(name for item in present for name in item.stanzas)
+    found = tuple(policies)
+    return merge([level_of(found, target) for target in place], tightens)
+
+
+def merge(levels: Sequence[Level], tightens: Set[str] = frozenset()) -> tuple[Effective, Mapping[str, Provenance]]:
+    """The same of levels that are known, the highest first."""
     held: dict[str, tuple[Stanza, ...]] = {}
     provenance: dict[str, Provenance] = {}
-    for name in sorted(names):
-        winners, found = _merge([item for item in present if name in item.stanzas], name, place, tightens)
-        provenance[name] = found
+    for name in sorted({name for level in levels for name in level.first}):
+        winners = _winners(levels, name, tightens)
+        found = provenance[name] = _provenance(levels, name, winners)
         if found.off is None:
             held[name] = tuple(item.stanzas[name] for item in winners)
     return held, provenance
 
 
-def _merge(present: list[Source], name: str, place: Place, tightens: Set[str]) -> tuple[tuple[Source, ...], Provenance]:
-    """One stanza; `present` are the policies that have it, in the order of precedence."""
-    conflicted: dict[ObjectKey, ObjectKey] = {}
+def _winners(levels: Sequence[Level], name: str, tightens: Set[str]) -> list[Source]:
+    """The policies whose stanza holds, the highest first; one that is off stands alone."""
     overriding: list[Source] = []
     defaults: list[Source] = []
-    for level in place:
-        here = [item for item in present if level in item.targets]
-        if here:
-            (overriding if here[0].overrides and level.kind in OVERRIDING else defaults).append(here[0])
-            conflicted.update((item.key, here[0].key) for item in here[1:])
+    for level in levels:
+        first = level.first.get(name)
+        if first is not None:
+            (overriding if first.overrides and level.target.kind in OVERRIDING else defaults).append(first)
     if not overriding:
-        winners = [defaults[-1]]
-    elif name in tightens:
-        all_of_them = {item.key: item for item in (*overriding, *defaults[-1:]) if not item.stanzas[name].off}
-        winners = list(all_of_them.values()) or [overriding[0]]
-    else:
-        winners = [overriding[0]]
+        return defaults[-1:]
+    if name not in tightens:
+        return overriding[:1]
+    all_of_them = {item.key: item for item in (*overriding, *defaults[-1:]) if not item.stanzas[name].off}
+    return list(all_of_them.values()) or overriding[:1]
+
+
+def _provenance(levels: Sequence[Level], name: str, winners: Sequence[Source]) -> Provenance:
+    """What became of all policies that have a stanza."""
     holds = tuple(item.key for item in winners)
-    replaced = {item.key: holds[0] for item in (*overriding, *defaults) if item.key not in holds}
-    return tuple(winners), Provenance(
+    present = (level.first[name].key for level in levels if name in level.first)
+    replaced = {key: holds[0] for key in present if key not in holds}
+    lost = (item for level in levels for item in level.lost.get(name, {}).items())
+    return Provenance(
         holds=holds,
         off=holds[0] if winners[0].stanzas[name].off else None,
         replaced=replaced,
-        conflicted={key: by for key, by in conflicted.items() if key not in holds and key not in replaced},
+        conflicted={key: by for key, by in lost if key not in holds and key not in replaced},
     )
 
 
 def names(
-    policies: Iterable[Source], place: Place, order: Iterable[str], tightens: Set[str] = frozenset(), on: str = ""
+    levels: Sequence[Level], order: Iterable[str], tightens: Set[str] = frozenset(), on: str = ""
 ) -> tuple[str, ...]:
     """Ids of the IR that a part of a hierarchy names, in an order of stanzas.
 
     One that is off is named too: what is below a listener is joined by the engine, which has to know of it. `on`: what
     names them, where not all of them may be named; what means nothing there is left out.
     """
-    held, provenance = effective(policies := tuple(policies), place, tightens)
-    found: list[Stanza] = []
-    for name in order:
-        if name in held:
-            found += held[name]
-        elif name in provenance:
-            found += [item.stanzas[name] for item in policies if item.key == provenance[name].off]
+    found = (item.stanzas[name] for name in order for item in _winners(levels, name, tightens))
     return tuple(item.id for item in found if not on or on in item.acts_on)
 
 

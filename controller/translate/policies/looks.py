@@ -10,8 +10,9 @@ from ...store.snapshot import Snapshot
 from ..backends import Transport, backend_name, service_port
 from ..routes import RouteFacts
 from ..topology import GatewayFacts, ParentView, Read
-from .attach import Attached, attached_read
-from .effective import Place, Source, Target, service_place
+from .attach import attached_read
+from .effective import Place, Provenance, Target, service_place
+from .merges import Merges
 from .registry import PolicyKind
 from .stage import ListenerPlaces
 
@@ -45,7 +46,7 @@ class PolicyLooks:
 
     kind: PolicyKind
     around: Around
-    policies: Attached
+    merges: Merges
     noted: set[Read] = field(default_factory=set)
 
     def missing(self, target: Target) -> str:
@@ -88,19 +89,23 @@ class PolicyLooks:
             yield gateway, (*levels, *own)
 
     def _ports(self, target: Target, *, whole: bool) -> Iterable[tuple[ObjectKey, Place]]:
-        pair = (target.namespace, target.name)
+        key = ObjectKey(*target[:3])
+        for section, gateways in self.merges.ports(self.kind, key, lambda: tuple(self._find_ports(key))):
+            if whole or target.section in {"", section}:
+                for gateway in gateways:
+                    yield gateway, service_place(target.namespace, target.name, section)
+
+    def _find_ports(self, key: ObjectKey) -> Iterable[tuple[str, tuple[ObjectKey, ...]]]:
+        pair = (key.namespace, key.name)
         service = self.around.snapshot.table("Service").get(pair)
         for identifier in sorted(self.around.service_backends.get(pair, ())):
             name = backend_name(identifier)
             if self.kind.spoken and name.transport is not Transport.TCP:
                 continue
             port = service_port(service, name.port, name.transport) if isinstance(service, Service) else None
-            section = port.name if port is not None else ""
-            if not (whole or target.section in {"", section}):
-                continue
             users = self.around.users.get(identifier, {})
-            for gateway in sorted({item for key, spoken in users.items() for item in self._gateways(key, spoken)}):
-                yield gateway, service_place(target.namespace, target.name, section)
+            found = sorted({item for route, spoken in users.items() for item in self._gateways(route, spoken)})
+            yield port.name if port is not None else "", tuple(found)
 
     def _gateways(self, route: ObjectKey, spoken: tuple[ObjectKey, ...]) -> Iterable[ObjectKey]:
         if self.kind.spoken:
@@ -110,10 +115,10 @@ class PolicyLooks:
         # Policies that ask it are users too; what holds for a backend by them shows at their own Gateways.
         return [places[identifier][0] for identifier in found.attached] if found is not None else spoken
 
-    def attached(self, kind: str, place: Place) -> list[Source]:
-        """Policies that are attached to a place."""
-        self.noted.update(attached_read(level) for level in place)
-        return self.policies.at(kind, place)
+    def merged(self, place: Place) -> Mapping[str, Provenance]:
+        """Where each stanza of the policies of the kind comes from at a place."""
+        self.noted.update(map(attached_read, place))
+        return self.merges.at(self.kind, place)
 
     def gateway(self, key: ObjectKey) -> Gateway | None:
         """A Gateway of ours."""

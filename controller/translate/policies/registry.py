@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sluicegate import ir
+
 from ...api import Diagnostics
 from ..secrets import Material
 from .access import judge_access
@@ -37,6 +39,7 @@ class PolicyKind:
         spoken: it says how the gateway speaks to backends, so it is nothing for what only passes through, nor for
             datagrams.
         unused: what to do where no Gateway is led to the target, for people.
+        closed: of a kind without stanzas, the IR of a policy that cannot be read, by its id.
     """
 
     kind: str
@@ -48,6 +51,7 @@ class PolicyKind:
     inherited: bool = False
     spoken: bool = False
     unused: str = "attach the target to a Gateway of this controller"
+    closed: Callable[[str], ir.PolicyBase] | None = None
 
 
 #: Gateways, what belongs to them, and all routes.
@@ -62,6 +66,7 @@ POLICIES: tuple[PolicyKind, ...] = (
         judge=judge_backend_tls,
         spoken=True,
         unused="refer to the Service in a route",
+        closed=lambda name: ir.BackendTls(id=name, hostname="", invalid=True),
     ),
     PolicyKind(
         kind="BackendPolicy",
@@ -69,6 +74,7 @@ POLICIES: tuple[PolicyKind, ...] = (
         sections=frozenset({"Service"}),
         judge=judge_backend,
         unused="refer to the Service in a route",
+        closed=lambda name: ir.BackendPolicy(id=name, invalid=True),
     ),
     PolicyKind(
         kind="XBackendTrafficPolicy",
@@ -77,6 +83,7 @@ POLICIES: tuple[PolicyKind, ...] = (
         judge=judge_backend_traffic,
         spoken=True,
         unused="refer to the Service in a route",
+        closed=lambda name: ir.BackendTraffic(id=name, invalid=True),
     ),
     PolicyKind(
         kind="ClientPolicy",

@@ -8,14 +8,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sluicegate import ir
 from sluicegate.words import listed
 
-from ...api import ObjectKey
+from ...api import ObjectKey, RefusedPolicy
 from ...store.snapshot import Changes, Snapshot
 from ..conditions import ConditionType, Reason, affected_type
 from ..grants import Grants
@@ -25,8 +25,9 @@ from ..readers import Readers
 from ..secrets import Material
 from ..status import Verdict
 from ..topology import ParentView, Read
-from .attach import Attached, attached_read, judge_policy
-from .effective import Place, Target
+from .attach import Attached, attached_read, judge_policy, whole_of
+from .closed import judge_closed
+from .effective import Place, Source, Target
 from .judged import Judged, Needed
 from .registry import POLICIES, PolicyKind
 from .status import Looks, PolicyFacts, policy_facts
@@ -160,7 +161,11 @@ def judge(
         new = None
         if policy is not None:
             material = Material(snapshot, grants, options, trust=trust)
-            new = judge_policy(kinds[key.kind], policy, material)
+            new = (
+                judge_closed(kinds[key.kind], policy)
+                if isinstance(policy, RefusedPolicy)
+                else judge_policy(kinds[key.kind], policy, material)
+            )
             memo.judged[key] = new
         moved |= memo.attached.replace(old.source if old is not None else None, new.source if new is not None else None)
         if old is not None and new is not None and _fault(old) != _fault(new):
@@ -175,7 +180,18 @@ def judge(
             memo.resources.update((name, Resource(item, new.material, fault)) for name, item in new.resources.items())
             memo.owners.update(dict.fromkeys(new.resources, key))
             memo.touched.update(new.resources)
-    return keys, moved
+    return keys, {each for read in moved for each in _objects_of(read, snapshot)}
+
+
+def _objects_of(read: Read, snapshot: Snapshot) -> Iterator[Read]:
+    """What is noted of each object that a target stands for; nobody notes those that stand for several."""
+    whole = whole_of(read)
+    if whole is None or not whole.is_wide:
+        yield read
+        return
+    for namespace, name in snapshot.table(whole.kind):
+        if whole.namespace in {"", namespace} and whole.name in {"", name}:
+            yield attached_read(Target(whole.kind, namespace, name))
 
 
 def _fault(judged: Judged) -> str:
@@ -186,8 +202,7 @@ def _fault(judged: Judged) -> str:
 
 def conditions_of(memo: PolicyMemo, whole: Target) -> Conditions:
     """What an object and its sections are told about the policies that are attached to each of them."""
-    attached = memo.attached
-    found = {section: affected(attached, whole._replace(section=section)) for section in attached.sections(whole)}
+    found = {section: _affected(of) for section, of in sorted(memo.attached.by_section(whole).items())}
     beyond = memo.beyond.get(ObjectKey(*whole[:3]))
     if beyond:
         message = f"No place in the status of {listed(map(str, sorted(beyond)))}; they hold all the same"
@@ -196,10 +211,13 @@ def conditions_of(memo: PolicyMemo, whole: Target) -> Conditions:
     return found
 
 
-def affected(attached: Attached, target: Target, *, sections: bool = False) -> tuple[tuple[str, Verdict], ...]:
-    """The conditions that policies are attached to a target; `sections`: or to any of its sections."""
-    found = attached.affecting(target, sections=sections)
-    return tuple((affected_type(kind), _told(kind, [item.key for item in of])) for kind, of in found.items())
+def affected(attached: Attached, whole: Target) -> tuple[tuple[str, Verdict], ...]:
+    """The conditions that policies are attached to an object or to any of its sections."""
+    return _affected(attached.affecting(whole))
+
+
+def _affected(policies: Mapping[str, Iterable[Source]]) -> tuple[tuple[str, Verdict], ...]:
+    return tuple((affected_type(kind), _told(kind, [item.key for item in of])) for kind, of in policies.items())
 
 
 def _told(kind: str, policies: Iterable[ObjectKey]) -> Verdict:

@@ -14,14 +14,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from sluicegate.words import listed
+from sluicegate.words import listed, with_article
 
-from ...api import Diagnostic, Diagnostics, Gateway, ObjectKey
+from ...api import Diagnostic, Diagnostics, Gateway, ObjectKey, RefusedPolicy
 from ..conditions import ConditionType, Reason
 from ..status import PolicyAncestorStatus, PolicyStatus, Reference, Verdict
 from ..topology import Read
 from .attach import section_word
-from .effective import Place, Provenance, Source, Target, effective
+from .effective import Place, Provenance, Target
 from .judged import Judged
 from .registry import PolicyKind
 
@@ -42,8 +42,8 @@ class Looks(Protocol):
     def places(self, target: Target, *, whole: bool) -> Iterable[tuple[ObjectKey, Place]]:
         """Where a target has an effect, with the Gateway of each place; `whole`: whatever its section."""
 
-    def attached(self, kind: str, place: Place) -> list[Source]:
-        """Policies that are attached to a place."""
+    def merged(self, place: Place) -> Mapping[str, Provenance]:
+        """Where each stanza of the policies of the kind comes from at a place."""
 
     def gateway(self, key: ObjectKey) -> Gateway | None:
         """A Gateway of ours."""
@@ -82,9 +82,9 @@ def policy_facts(kind: PolicyKind, judged: Judged, looks: Looks, controller_name
     for attachment in judged.attachments:
         target = attachment.target
         missing = attachment.error or looks.missing(target)
-        if missing:
-            word, names = section_word(target.kind), target.kind if not attachment.error else min(kind.targets)
-            remedy = f"name a {names}, and a {section_word(names) if attachment.error else word} of it, that exists"
+        if missing and not isinstance(judged.policy, RefusedPolicy):
+            names = min(kind.targets) if attachment.error else target.kind
+            remedy = f"name {with_article(names)}, and a {section_word(names)} of it, that exists"
             told.error(attachment.path, "target-not-found", missing, remedy)
             verdict = Verdict(False, Reason.TARGET_NOT_FOUND, missing)
         else:
@@ -94,9 +94,8 @@ def policy_facts(kind: PolicyKind, judged: Judged, looks: Looks, controller_name
             if known.accepted.ok:
                 known.accepted = verdict
             if verdict.ok and kind.inherited:
-                _, found = effective(looks.attached(kind.kind, place), place, kind.tightens)
-                _note(judged, found, known)
-    if not ancestors:
+                _note(judged, looks.merged(place), known)
+    if not ancestors and not isinstance(judged.policy, RefusedPolicy):
         message = "no route leads to the target, so the policy has no effect"
         told.info("spec.targetRefs", "unused-policy", message, kind.unused)
     ours = [(key, gateway) for key in sorted(ancestors) if (gateway := looks.gateway(key)) is not None]
@@ -121,7 +120,7 @@ def _conflict(
 ) -> Verdict | None:
     """The verdict where nothing of the policy holds at a target because of older ones; None: something does."""
     key = judged.policy.key
-    _, found = effective(looks.attached(kind.kind, (target,)), (target,), kind.tightens)
+    found = looks.merged((target,))
     lost = {name: item.conflicted[key] for name, item in found.items() if key in item.conflicted}
     if not lost:
         return None
@@ -130,7 +129,7 @@ def _conflict(
         message = f"{target.kind} {target.name} has {', '.join(sorted(lost))} of {owners} already"
     else:
         message = f"{target.kind} {target.name} is the target of {owners} already"
-    remedy = f"keep one policy for each {section_word(target.kind)} of a {target.kind}"
+    remedy = f"keep one policy for each {section_word(target.kind)} of {with_article(target.kind)}"
     told.error(path, "policy-conflict", message, remedy)
     return Verdict(False, Reason.CONFLICTED, message) if len(lost) == len(judged.source.stanzas) else None
 

@@ -60,7 +60,7 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="format",
         because: why for that.
         documents: number of documents that were read.
         problems: in the order of files and lines.
-        refused: objects that the API server would not take; they have no status.
+        refused: objects that the API server would not take; their status is that of `serve`, where it has one.
         objects: those that the controller would take, with their statuses.
         not_read: number of documents of each `apiVersion/kind` that the gateway has no use for.
         ignored: number of problems that are left out, by code (`--ignore`).

@@ -49,7 +49,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, tag_field="format",
         at_port: whether there is a listener at the port.
         listeners: all that there are, where none takes the request.
         grpc_status: that a call of gRPC ends with, where the gateway answers it.
-        problems: of the winner's route.
+        problems: of the winner's route, and of the policy that refuses.
         refused: what is wrong with routes and Gateways that are not served, or not whole, and may have taken it.
     """
 
@@ -78,6 +78,7 @@ def explain(offline: Offline, table: Table, request: Request | Connection) -> Ex
         hostname = hostname_of(rule, asked, listener)
         if isinstance(rule, ir.HttpRule) and decision.match is not None:
             winner = describe_match(rule.matches[decision.match])
+    concerned = {decision.route, *(said.policy for said in decision.policies if said.verdict == "deny")}
     return Explanation(
         request=request,
         decision=decision,
@@ -88,9 +89,7 @@ def explain(offline: Offline, table: Table, request: Request | Connection) -> Ex
         at_port=bool(table.listeners_at(request)),
         listeners=tuple(_describe_listener(item) for item in resources.listeners if decision.listener is None),
         grpc_status=_grpc_status(request, rule, decision),
-        problems=tuple(
-            item for item in offline.diagnostics() if decision.route is not None and item.object == decision.route
-        ),
+        problems=tuple(item for item in offline.diagnostics() if item.object in concerned),
         refused=tuple(refused(offline, table, request, decision)),
     )
 

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import msgspec
 
 from ..controller import caught
-from ..controller.api import READ_KINDS, Gateway, ObjectKey
+from ..controller.api import POLICY_KINDS, READ_KINDS, Gateway, ObjectKey
 from ..controller.api.gateway import GatewayStatus
 from ..controller.complain import Complain
 from ..controller.sources.kubernetes.client import Client
@@ -307,7 +307,8 @@ class Loop:
         before, self._held = self._held, dict(self._translator.held)
         for key, reason in self._held.items():
             if before.get(key) != reason:
-                text = f"{key}: {reason}; its last good version goes on, if there was one"
+                otherwise = ", else what it holds for is closed" if key.kind in POLICY_KINDS else ""
+                text = f"{key}: {reason}; its last good version goes on, if there was one{otherwise}"
                 self._complain("object_held", text, object=str(key))
 
 

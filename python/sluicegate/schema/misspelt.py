@@ -6,7 +6,7 @@ Kinds of other groups are other people's business, unless their name is one of o
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from typing import Any
 
 from sluicegate.controller.api import Code, Diagnostic
@@ -115,11 +115,11 @@ def _near(kind: str, kinds: Iterable[str], cutoff: float) -> str:
     return folded[found[0]] if found else ""
 
 
-def _is_near(group: str, groups: Iterable[str]) -> bool:
+def _is_near(group: str, groups: Set[str]) -> bool:
     """Whether a group is of Kubernetes, or nearly one of these: others may have kinds of the same name."""
     if "." not in group or group.endswith(".k8s.io"):
         return True
-    return bool(difflib.get_close_matches(group, groups, 1, _VERY_LIKE))
+    return group.partition("/")[0] in groups or bool(difflib.get_close_matches(group, groups, 1, _VERY_LIKE))
 
 
 def _write(versions: Iterable[str]) -> str:

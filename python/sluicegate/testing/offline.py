@@ -15,7 +15,7 @@ from sluicegate.controller.translate import DEFAULT_CONTROLLER_NAME, Options, Tr
 from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
 from sluicegate.schema import violations
 
-from ..controller.api import Diagnostic, Secret, Service
+from ..controller.api import Diagnostic, RefusedPolicy, Secret, Service
 from ..controller.api.kinds import OTHER_SECRETS
 from ..controller.sources.files.source import Refresh, Source
 
@@ -63,7 +63,7 @@ def load_offline(
     port_offset: int = 0,
     cluster: bool | Callable[[Source], bool] = False,
 ) -> Offline:
-    """Read and translate manifests; what the API server would refuse is left out, as `serve` does it.
+    """Read and translate manifests; what the API server would refuse is left out, a policy closed, as `serve` does it.
 
     Args:
         paths: files, directories, `-` for standard input.
@@ -81,12 +81,12 @@ def load_offline(
     if for_cluster:
         # Each Gateway has addresses of its own; the Secret of the controller is its own business.
         options = replace(options, merge_gateways=False, provision=ProvisionOptions(authority=""))
-        _hide_secrets(store)
+        _hide(store)
     return Offline(source, refresh, Translator(controller_name, options).translate(store.snapshot()), for_cluster)
 
 
-def _hide_secrets(store: Store) -> None:
-    """Take away what the controller is not shown: Secrets that are of no certificate."""
-    for item in [*store.snapshot().table("Secret").values()]:
-        if isinstance(item, Secret) and item.type in OTHER_SECRETS:
+def _hide(store: Store) -> None:
+    """Take away what the controller is not shown: Secrets that are of no certificate, and what no API server stores."""
+    for item in [item for table in store.snapshot().tables.values() for item in table.values()]:
+        if isinstance(item, RefusedPolicy) or (isinstance(item, Secret) and item.type in OTHER_SECRETS):
             store.handle(Delete(item.key))
