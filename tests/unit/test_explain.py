@@ -289,6 +289,40 @@ def test_what_policies_say(tmp_path: Path) -> None:
         )
 
 
+ACCESS = """
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: clients}
+stringData: {ann: ann-0123456789abcdef}
+---
+apiVersion: sluicegate.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: clients}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: shop}]
+  exempt: {clients: [10.0.0.0/8]}
+  apiKey: {secretRefs: [{name: clients}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("client", "key", "reason", "verdicts"),
+    [
+        ("203.0.113.7", "", "unauthenticated", ["absent", "deny"]),
+        ("203.0.113.7", "ann-0123456789abcdef", "forwarded", ["absent", "pass"]),
+        ("10.0.0.1", "", "forwarded", ["pass", "absent"]),
+    ],
+)
+def test_whom_policies_exempt(tmp_path: Path, client: str, key: str, reason: str, verdicts: list[str]) -> None:
+    """What does not hold, and credentials that are not there, are told too."""
+    (tmp_path / "all.yaml").write_text(MANIFESTS + ACCESS)
+    headers = {"x-api-key": key} if key else {}
+    decision = sluicegate.load(tmp_path).decide("GET http://shop.test/cart", headers, client=client)
+    assert decision.reason == reason
+    assert [said.verdict for said in decision.policies] == verdicts
+
+
 @pytest.mark.parametrize(
     ("client", "identity", "wrong"),
     [

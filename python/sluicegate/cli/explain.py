@@ -22,7 +22,12 @@ from .roles import refuse
 
 #: Reasons with which what was asked for comes about.
 _GOOD = frozenset({"forwarded", "redirect", "respond", "cors_preflight"})
-_VERDICTS = {"pass": "passes", "deny": "refuses", "asked": "asks; taken to pass here"}
+_VERDICTS = {
+    "pass": "passes",
+    "deny": "refuses",
+    "asked": "asks; taken to pass here",
+    "absent": "does not hold for it, or finds no credential",
+}
 #: What a client sees where its request is never read.
 _CLOSED = {
     "unrecognized_name": ": the TLS handshake ends with an alert, no listener of the port has the server name",

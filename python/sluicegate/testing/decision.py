@@ -83,14 +83,14 @@ class PolicyVerdict(msgspec.Struct, frozen=True, kw_only=True):
         kind: of the policy.
         stanza: the part of it that holds.
         policy: such as `ClientPolicy/default/uploads`.
-        verdict: `pass`, `deny`, or `asked`: only whom the gateway would ask can say, or what it has counted; a decision
-            takes that for `pass`.
+        verdict: `pass`, `deny`; `asked`: only whom the gateway would ask can say, or what it has counted; a decision
+            takes that for `pass`; `absent`: the request has no credential of the kind, or is not exempt.
     """
 
     kind: str
     stanza: str
     policy: str = msgspec.field(name="from")
-    verdict: Literal["pass", "deny", "asked"]
+    verdict: Literal["pass", "deny", "asked", "absent"]
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
