@@ -238,3 +238,20 @@ def test_what_comes_later_is_closed_too(served: Served) -> None:
         item for item in Translator().translate(snapshot).ir.http_rules.values() if item.route.endswith("/new")
     ]
     assert "AccessPolicy/default/staff/authorization" in rule_of.policies
+
+
+def test_a_file_that_is_met_by_a_fault_of_ours_is_closed_by_its_text(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The guard itself, since no file is known that needs it."""
+    real = Source._update
+
+    def stumbling(source: Source, file: Any) -> Any:
+        if file.path.endswith("policies.yaml"):
+            raise KeyError("odd")
+        return real(source, file)
+
+    monkeypatch.setattr(Source, "_update", stumbling)
+    assert served.step(dump(GOOD)) == "closed"
+    monkeypatch.undo()
+    assert served.step(dump(GOOD) + "# again\n") == "good"

@@ -95,6 +95,12 @@ def closed_of(file: File, bad: Iterable[Judged], kept: Iterable[Object]) -> dict
     return together(_closed_of(file, bad, keys, {key.kind for key in keys}))
 
 
+def closed_whole(file: File, reason: str) -> dict[ObjectKey, RefusedPolicy]:
+    """Policies of a file of which nothing is known but its text, because of a fault of ours."""
+    texts = (*(item.text for item in file.documents), *(piece.part.text for piece in file.unread))
+    return together(refused_in("\n".join(texts), Origin(file.path), reason, ()))
+
+
 def _closed_of(file: File, bad: Iterable[Judged], keys: Set[ObjectKey], kinds: Set[str]) -> Iterator[RefusedPolicy]:
     for item in bad:
         meant = item.meant_key()

@@ -24,7 +24,7 @@ from ... import caught
 from ...api import Diagnostic, Object, ObjectKey, Origin, RefusedPolicy, placed_at
 from ...store.store import Apply, Delete, Store
 from .documents import Document
-from .file_state import FileState, closed_of, merge, together
+from .file_state import FileState, closed_of, closed_whole, merge, together
 from .judge import Judge, Judged, Validate, at_place
 from .reader import File, Progress, Reader, Reading
 
@@ -198,7 +198,7 @@ class Source:
             found = Diagnostic(path=file.path, severity="error", code="fault", message=caught.note("read", error))
             before = self._files.get(file.path)
             kept = list(before.objects) if before is not None else []
-            closed = before.closed if before is not None else {}
+            closed = before.closed if before is not None else closed_whole(file, found.message)
             return FileState(file, objects=kept, diagnostics=(*file.diagnostics, found), closed=closed)
 
     def _update(self, file: File) -> FileState:

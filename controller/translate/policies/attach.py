@@ -22,6 +22,8 @@ from .registry import PolicyKind
 GROUPS = {"Service": frozenset({"", "core"})}
 #: Routes whose rules take connections, or datagrams.
 CONNECTION_ROUTES = frozenset({"TLSRoute", "TCPRoute", "UDPRoute"})
+#: Where there is no policy.
+EMPTY = Level(Target("", "", ""), {}, {})
 #: What a section of a target is, for people.
 SECTIONS = {"Service": "port", "Gateway": "listener", "ListenerSet": "listener"}
 
@@ -167,9 +169,9 @@ class Attached:
         if known is not None:
             return known
         sources = self.at(kind, (target,))
-        found = level_of(sources, target)
-        if sources:  # most objects have none, and there are many
-            self._levels.setdefault((kind, target.whole), {})[target] = found
+        if not sources:  # most objects have none, and there are many: nothing is kept of them
+            return EMPTY
+        found = self._levels.setdefault((kind, target.whole), {})[target] = level_of(sources, target)
         return found
 
     def names(self, place: Place, *, spoken: bool = True, on: str = "") -> tuple[str, ...]:
@@ -183,8 +185,8 @@ class Attached:
         found: list[str] = []
         for kind in self._kinds:
             if kind.kind in self._sources and (spoken or not kind.spoken):
-                levels = [self.level(kind.kind, target) for target in place]
-                found += names(levels, kind.stanzas, kind.tightens, on)
+                levels = [level for target in place if (level := self.level(kind.kind, target)).first]
+                found += names(levels, kind.stanzas, kind.tightens, on) if levels else ()
         return tuple(found)
 
     def by_section(self, whole: Target) -> dict[str, dict[str, list[Source]]]:
