@@ -4,7 +4,7 @@ use super::client::Client;
 use codec::{Field, is_forwarding_name, push_field};
 use route::policy::Networks;
 use smallvec::SmallVec;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Forwarding fields of a request, as the client sent them. Never forwarded as they are.
 #[derive(Debug, Default, Clone)]
@@ -62,7 +62,9 @@ impl Client {
         }
     }
 
-    /// Whom the peer asks for, where that is a trusted proxy: the last of those it names that is none.
+    /// Whom the peer asks for, where that is a trusted proxy: the last of those it names that is none. `None` where what was
+    /// written before the trusted ones cannot be read: whoever is left would be a proxy, and proxies are let through where
+    /// clients are not.
     pub fn origin(&self, fields: &[Field<'_>], proxies: Option<&Networks>) -> Option<IpAddr> {
         if !self.is_believed(proxies) {
             return None;
@@ -72,12 +74,7 @@ impl Client {
         let hops: SmallVec<[&[u8]; 8]> = hops.collect();
         let mut origin = None;
         for hop in hops.iter().rev() {
-            let text = std::str::from_utf8(hop).ok()?.trim();
-            // What a hop wrote that is no address ends what can be believed.
-            let Ok(address) = text.parse::<IpAddr>() else {
-                break;
-            };
-            let address = address.to_canonical();
+            let address = address_of(std::str::from_utf8(hop).ok()?.trim())?.to_canonical();
             origin = Some(address);
             if !self.believes(address, proxies) {
                 break;
@@ -85,6 +82,14 @@ impl Client {
         }
         origin
     }
+}
+
+/// The address of a hop, as proxies write it: alone, in brackets, with a port.
+fn address_of(hop: &str) -> Option<IpAddr> {
+    if let Some(bracketed) = hop.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return bracketed.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+    }
+    hop.parse::<IpAddr>().or_else(|_| hop.parse::<SocketAddr>().map(|address| address.ip())).ok()
 }
 
 /// Takes fields that tell where a request came from out of every request, whoever sent it. A trusted proxy is believed in the
@@ -199,6 +204,16 @@ mod tests {
             (&["192.0.2.0/24"], "6.6.6.6, 203.0.113.9", Some("203.0.113.9")),
             (&["192.0.2.0/24"], "203.0.113.9, 192.0.2.7", Some("203.0.113.9")),
             (&["192.0.2.0/24"], "203.0.113.9, unknown", None),
+            // A proxy is nobody's client.
+            (&["192.0.2.0/24"], "unknown, 192.0.2.7", None),
+            (&["192.0.2.0/24"], "203.0.113.009, 192.0.2.7", None),
+            (&["192.0.2.0/24"], ", 192.0.2.7", None),
+            // As others write addresses.
+            (&["192.0.2.0/24"], "203.0.113.9:4711, 192.0.2.7", Some("203.0.113.9")),
+            (&["192.0.2.0/24"], "[2001:db8::1]:4711,192.0.2.7", Some("2001:db8::1")),
+            (&["192.0.2.0/24"], "[2001:db8::1]", Some("2001:db8::1")),
+            (&["192.0.2.0/24"], "2001:db8::1, [::ffff:192.0.2.7]:80", Some("2001:db8::1")),
+            (&["192.0.2.0/24"], "[203.0.113.9], 192.0.2.7", None),
             (&["192.0.2.0/24"], "192.0.2.7", Some("192.0.2.7")),
         ] {
             let proxies = Networks::compile(proxies.iter().copied()).unwrap();

@@ -12,6 +12,7 @@ pub mod external;
 mod gate;
 mod rate_limit;
 mod running;
+mod site;
 
 pub use access::{Inspection, inspect};
 pub use chain::{Admission, Chain, prepare};

@@ -1,24 +1,21 @@
 //! What an expression comes to for one request (CEL, "Evaluation"), with a limit of what that may cost.
 
+use super::cost::Steps;
 use super::tree::{Binary, Each, EachKind, Form, Function, Literal, Node};
-use super::value::{Headers, Steps, Text, Value, equal, get, keys, numbers};
+use super::value::{Headers, Text, Value, equal, get, keys, numbers};
 use super::{Fact, Failed, Inputs};
 use std::cmp::Ordering;
-
-/// What one evaluation may cost: a step is a part of the expression that is evaluated, an element that is looked at, or 16
-/// bytes of a text. It is a millisecond at most, and a few hundred kilobytes.
-const MAX_STEPS: usize = 20_000;
 
 /// # Errors
 /// [`Failed`].
 pub(super) fn evaluate<'v>(root: &'v Node, inputs: &'v Inputs<'v>) -> Result<Value<'v>, Failed> {
-    Evaluation { inputs, locals: Vec::new(), steps: Steps::new(MAX_STEPS) }.value(root)
+    Evaluation { inputs, locals: Vec::new(), steps: Steps::of(&inputs.budget) }.value(root)
 }
 
 struct Evaluation<'v> {
     inputs: &'v Inputs<'v>,
     locals: Vec<Value<'v>>,
-    steps: Steps,
+    steps: Steps<'v>,
 }
 
 impl<'v> Evaluation<'v> {
@@ -70,10 +67,10 @@ impl<'v> Evaluation<'v> {
                 self.index(&of, &key)
             }
             Form::Call(function, arguments) => self.call(*function, arguments),
-            Form::Matches(of, regex) => {
+            Form::Matches(of, pattern) => {
                 let text = self.text(of)?;
-                self.steps.take_bytes(text.len())?;
-                Ok(Value::Bool(regex.is_match(&text)))
+                self.steps.take(pattern.cost(text.len()))?;
+                Ok(Value::Bool(pattern.is_in(&text)))
             }
             Form::Each(each) => self.each(each),
         }

@@ -8,6 +8,7 @@
 //! whoever writes policies cannot stop a gateway with one. The library that the control side has for the rules of CRDs knows
 //! no such limits and takes owned values; it is what the tests compare with.
 
+mod cost;
 mod evaluate;
 mod lexer;
 mod parser;
@@ -16,6 +17,7 @@ mod types;
 mod value;
 
 use codec::Field;
+pub use cost::Budget;
 use std::fmt;
 use std::net::IpAddr;
 use tree::{Form, Node};
@@ -66,7 +68,7 @@ impl Fact {
 }
 
 /// What an expression is asked of.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Inputs<'v> {
     pub method: &'v str,
     pub scheme: &'v str,
@@ -84,6 +86,8 @@ pub struct Inputs<'v> {
     pub user: &'v str,
     pub claims: Option<&'v serde_json::Map<String, serde_json::Value>>,
     pub scopes: &'v [String],
+    /// What all expressions that are asked of these inputs may cost together.
+    pub budget: Budget,
 }
 
 /// What an expression has to come to.

@@ -1,15 +1,12 @@
 //! From tokens to a tree (CEL, "Grammar"): names are looked up, macros are found, nothing is nested deeper than the limit.
 
+use super::cost::Pattern;
 use super::lexer::{Placed, Token, tokens};
 use super::tree::{Binary, Each, EachKind, Form, Function, Literal, Node};
 use super::{CompileError, Fact};
-use regex::RegexBuilder;
 
 /// How deep an expression may be nested: reading and evaluating it go down on the stack.
 pub(super) const MAX_DEPTH: usize = 48;
-
-/// Compiled size of one regular expression.
-const MAX_REGEX: usize = 1 << 20;
 
 const RESERVED: [&str; 21] = [
     "as",
@@ -288,9 +285,9 @@ impl Parser {
                 let message = "matches takes one pattern, which is written as a text, so that it is compiled once";
                 return Err(self.error(message));
             };
-            let compiled = RegexBuilder::new(&pattern).size_limit(MAX_REGEX).build();
-            let regex = compiled.map_err(|error| self.error(format!("the pattern is none: {error}")))?;
-            return self.node(Form::Matches(Box::new(of), regex));
+            let compiled = Pattern::compile(&pattern);
+            let pattern = compiled.map_err(|error| self.error(format!("the pattern is none: {error}")))?;
+            return self.node(Form::Matches(Box::new(of), Box::new(pattern)));
         }
         let (function, count) = match name {
             "size" => (Function::Size, 0),

@@ -28,6 +28,7 @@ fn holds(text: &str) -> Result<bool, Failed> {
         user: "ann",
         claims: Some(&claims),
         scopes: &scopes,
+        ..Inputs::default()
     };
     Expression::compile(text, Wanted::Condition).unwrap_or_else(|error| panic!("{text}: {error}")).holds(&inputs)
 }
@@ -151,6 +152,28 @@ fn nothing_costs_much() {
     assert_eq!(holds(&doubled), Err(Failed::TooCostly));
     // What is too costly is not absorbed.
     assert_eq!(holds(&format!("{product} || true")), Err(Failed::TooCostly));
+}
+
+#[test]
+fn all_expressions_of_a_policy_have_one_budget() {
+    let text = "a".repeat(8_000);
+    let inputs = Inputs { path: &text, ..Inputs::default() };
+    let search = Expression::compile("request.path.matches('^a+b$')", Wanted::Condition).unwrap();
+    let found: Vec<_> = (0..64).map(|_| search.holds(&inputs)).collect();
+    assert_eq!(found[0], Ok(false));
+    assert_eq!(found[63], Err(Failed::TooCostly));
+    // For the next request it is whole.
+    assert_eq!(search.holds(&Inputs { path: &text, ..Inputs::default() }), Ok(false));
+}
+
+#[test]
+fn what_is_no_text_costs_its_octets() {
+    let value = vec![0xff; 60_000];
+    let fields = [Field { name: b"x-odd", value: &value }];
+    let inputs = Inputs { fields: &fields, ..Inputs::default() };
+    let many = format!("[{}].size() > 0", ["request.headers['x-odd']"; 40].join(","));
+    let expression = Expression::compile(&many, Wanted::Condition).unwrap();
+    assert_eq!(expression.holds(&inputs), Err(Failed::TooCostly));
 }
 
 #[test]

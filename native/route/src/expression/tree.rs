@@ -1,7 +1,7 @@
 //! An expression, read: what it is made of.
 
 use super::Fact;
-use regex::Regex;
+use super::cost::Pattern;
 
 /// A part of an expression, and how deep the tree below it is.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(super) enum Form {
     Has(Box<Node>, Box<str>),
     Call(Function, Vec<Node>),
     /// `of.matches('pattern')`.
-    Matches(Box<Node>, Regex),
+    Matches(Box<Node>, Box<Pattern>),
     Each(Box<Each>),
 }
 

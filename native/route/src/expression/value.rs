@@ -1,6 +1,7 @@
 //! What parts of an expression come to.
 
 use super::Failed;
+use super::cost::Steps;
 use codec::Field;
 use serde_json::Value as Json;
 use std::cmp::Ordering;
@@ -51,14 +52,21 @@ impl<'v> Headers<'v> {
     }
 
     /// `None`: there is no field of that name.
-    pub fn get(self, name: &str) -> Option<Value<'v>> {
+    ///
+    /// # Errors
+    /// It costs too much.
+    pub fn get(self, name: &str, steps: &mut Steps<'_>) -> Result<Option<Value<'v>>, Failed> {
+        steps.take(1 + self.fields.len() / 8)?;
         // The map has names in lower case alone.
         if name.bytes().any(|it| it.is_ascii_uppercase()) {
-            return None;
+            return Ok(None);
         }
-        let named = self.all().filter(|field| field.name.eq_ignore_ascii_case(name.as_bytes()));
-        let values: Vec<Value<'v>> = named.map(|field| Value::Text(text_of(field.value.trim_ascii()))).collect();
-        (!values.is_empty()).then(|| Value::List(values.into()))
+        let mut values = Vec::new();
+        for field in self.all().filter(|field| field.name.eq_ignore_ascii_case(name.as_bytes())) {
+            steps.take_bytes(field.value.len())?;
+            values.push(Value::Text(text_of(field.value.trim_ascii())));
+        }
+        Ok((!values.is_empty()).then(|| Value::List(values.into())))
     }
 
     pub fn names(self) -> Vec<String> {
@@ -87,7 +95,7 @@ impl<'v> Value<'v> {
     ///
     /// # Errors
     /// It is too much.
-    pub fn of_json(json: &'v Json, steps: &mut Steps) -> Result<Self, Failed> {
+    pub fn of_json(json: &'v Json, steps: &mut Steps<'_>) -> Result<Self, Failed> {
         Ok(match json {
             Json::Null => Self::Null,
             Json::Bool(value) => Self::Bool(*value),
@@ -106,36 +114,11 @@ impl<'v> Value<'v> {
     }
 }
 
-/// What is left of what one evaluation may cost.
-#[derive(Debug)]
-pub(super) struct Steps(usize);
-
-impl Steps {
-    pub fn new(limit: usize) -> Self {
-        Self(limit)
-    }
-
-    /// # Errors
-    /// Nothing is left.
-    pub fn take(&mut self, steps: usize) -> Result<(), Failed> {
-        self.0 = self.0.checked_sub(steps).ok_or(Failed::TooCostly)?;
-        Ok(())
-    }
-
-    /// For work on so many bytes.
-    ///
-    /// # Errors
-    /// As `take`.
-    pub fn take_bytes(&mut self, bytes: usize) -> Result<(), Failed> {
-        self.take(bytes / 16)
-    }
-}
-
 /// Values of different kinds differ; numbers are compared as numbers.
 ///
 /// # Errors
 /// It costs too much.
-pub(super) fn equal(one: &Value<'_>, two: &Value<'_>, steps: &mut Steps) -> Result<bool, Failed> {
+pub(super) fn equal(one: &Value<'_>, two: &Value<'_>, steps: &mut Steps<'_>) -> Result<bool, Failed> {
     steps.take(1)?;
     Ok(match (one, two) {
         (Value::Null, Value::Null) => true,
@@ -211,7 +194,7 @@ fn mixed(integer: i64, double: f64) -> Option<Ordering> {
 ///
 /// # Errors
 /// It is no map, or costs too much.
-pub(super) fn get<'v>(map: &Value<'v>, key: &Value<'v>, steps: &mut Steps) -> Result<Option<Value<'v>>, Failed> {
+pub(super) fn get<'v>(map: &Value<'v>, key: &Value<'v>, steps: &mut Steps<'_>) -> Result<Option<Value<'v>>, Failed> {
     match map {
         Value::Map(entries) => {
             for (known, value) in entries.iter() {
@@ -226,10 +209,7 @@ pub(super) fn get<'v>(map: &Value<'v>, key: &Value<'v>, steps: &mut Steps) -> Re
             _ => Ok(None),
         },
         Value::Headers(headers) => match key {
-            Value::Text(name) => {
-                steps.take(1 + headers.fields.len() / 8)?;
-                Ok(headers.get(name))
-            }
+            Value::Text(name) => headers.get(name, steps),
             _ => Ok(None),
         },
         _ => Err(Failed::WrongType),
@@ -240,7 +220,7 @@ pub(super) fn get<'v>(map: &Value<'v>, key: &Value<'v>, steps: &mut Steps) -> Re
 ///
 /// # Errors
 /// As `get`.
-pub(super) fn keys<'v>(map: &Value<'v>, steps: &mut Steps) -> Result<Vec<Value<'v>>, Failed> {
+pub(super) fn keys<'v>(map: &Value<'v>, steps: &mut Steps<'_>) -> Result<Vec<Value<'v>>, Failed> {
     match map {
         Value::Map(entries) => {
             steps.take(entries.len())?;

@@ -2,7 +2,7 @@
 //! policy can be honoured.
 
 use super::Facts;
-use crate::expression::{Expression, Inputs, Wanted};
+use crate::expression::{Budget, Expression, Inputs, Wanted};
 use crate::ir::{self, RateLimitKey};
 use std::num::NonZeroU32;
 
@@ -94,6 +94,7 @@ pub fn inputs<'f>(facts: &Facts<'f>, identity: Option<&'f super::Identity>) -> I
         user: identity.map_or("", |identity| &identity.user),
         claims: identity.map(|identity| &*identity.claims),
         scopes: identity.map_or(&[], |identity| &identity.scopes),
+        budget: Budget::default(),
     }
 }
 

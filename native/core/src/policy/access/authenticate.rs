@@ -10,6 +10,7 @@ use route::policy::{
     accept, authenticate, unauthenticated,
 };
 use route::table::Joined;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// One group: one of its kinds has to be content.
@@ -67,7 +68,7 @@ impl Authenticate {
                     accept(basic, identity, &mut found);
                     // The first proof counts.
                     found.identity = found.identity.filter(|_| passage.identity.is_none());
-                    verify(users, credentials, Found { refused, found }, passage)
+                    verify(users, credentials, Found { refused, found }, facts.address, passage)
                 }
                 _ => StepResult::Done(refused),
             },
@@ -91,6 +92,7 @@ fn verify(
     users: &Arc<Users>,
     credentials: route::policy::Credentials,
     Found { refused, found }: Found,
+    client: Option<IpAddr>,
     passage: &mut Passage,
 ) -> StepResult {
     let work = match users.ask(credentials) {
@@ -100,7 +102,7 @@ fn verify(
         }
         Known::Work(work) => work,
     };
-    let Some(answer) = threads::run(work) else { return StepResult::Done(busy()) };
+    let Some(answer) = threads::run(client, work) else { return StepResult::Done(busy()) };
     StepResult::Wait(Pending::Answer(Box::pin(async move {
         match answer.await {
             Ok(true) => Answered { outcome: Outcome::Pass, found },

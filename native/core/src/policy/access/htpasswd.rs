@@ -3,7 +3,7 @@
 //! bcrypt and argon2id are what such a file should have; SHA-1, apr1 and sha-crypt are taken too, and told. What would keep a
 //! thread busy for long is not taken: whoever writes a Secret decides how much work a request is.
 
-use argon2::password_hash::PasswordHash;
+use argon2::password_hash::{Encoding, PasswordHash};
 use argon2::{Algorithm, Argon2, PasswordVerifier};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
@@ -36,7 +36,9 @@ impl Hash {
     fn read(text: &str) -> Result<Self, String> {
         if ["$2a$", "$2b$", "$2y$"].iter().any(|prefix| text.starts_with(prefix)) {
             let cost = text.get(4..6).and_then(|cost| cost.parse().ok());
-            let is_whole = text.len() == 60 && text.is_ascii();
+            // `$2b$`, the cost and `$`, then 128 bits of salt and 184 of the digest, without bits over.
+            let is_decoded = |part: Option<&str>| part.and_then(|part| decode(Encoding::Bcrypt, part)).is_some();
+            let is_whole = text.len() == 60 && is_decoded(text.get(7..29)) && is_decoded(text.get(29..));
             return match cost {
                 Some(4..=MAX_BCRYPT_COST) if is_whole => Ok(Self::Bcrypt(text.to_owned())),
                 Some(4..=31) if is_whole => Err(format!("its bcrypt cost is over {MAX_BCRYPT_COST}")),
@@ -188,9 +190,12 @@ pub fn read(text: &str) -> Result<Vec<(String, Hash)>, String> {
 }
 
 fn base64(text: &str) -> Option<Vec<u8>> {
-    use argon2::password_hash::Encoding;
+    decode(Encoding::B64, text.trim_end_matches('='))
+}
+
+fn decode(encoding: Encoding, text: &str) -> Option<Vec<u8>> {
     let mut space = [0; 64];
-    Encoding::B64.decode(text.trim_end_matches('='), &mut space).ok().map(<[u8]>::to_vec)
+    encoding.decode(text, &mut space).ok().map(<[u8]>::to_vec)
 }
 
 /// Apache's variant of MD5-crypt.
@@ -274,6 +279,8 @@ mod tests {
             ("ann:secret", "not hashed in a way that is known"),
             ("ann:$2y$13$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "cost is over 12"),
             ("ann:$2y$05$short", "its bcrypt hash is none"),
+            ("ann:$2a$05$CCCCCCCCCCCCCCCCCCCCCzE5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "its bcrypt hash is none"),
+            ("ann:$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvy=eW", "its bcrypt hash is none"),
             (
                 "ann:$argon2i$v=19$m=256,t=2,p=1$c29tZXNhbHQ$/U3YPXYsSb3q9XxHvc0MLxur+GP960kN9j7emXX8zwY",
                 "only argon2id",

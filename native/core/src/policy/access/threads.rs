@@ -1,6 +1,9 @@
 //! Threads that verify passwords: a hash is milliseconds of work, which no worker may spend. Few of them, with a short queue:
 //! who guesses passwords gets 503, and nobody else waits.
 
+use crate::policy::site::site_of;
+use ahash::AHashMap;
+use std::net::IpAddr;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
@@ -8,6 +11,9 @@ use tokio::sync::oneshot;
 
 /// Passwords that wait for a thread.
 const MAX_WAITING: usize = 64;
+
+/// Of these, those of one client: whoever guesses leaves places for all others. What names nobody is one client.
+const MAX_OF_A_CLIENT: usize = 8;
 
 /// At most; one of two processors is left to the workers.
 const MAX_THREADS: usize = 4;
@@ -39,10 +45,49 @@ fn work(receiver: &Mutex<Receiver<Work>>) {
     }
 }
 
-/// Have something done; `None`: too much waits already.
-pub fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<oneshot::Receiver<T>> {
+/// What waits or is being done, by client: never more entries than places and threads.
+fn clients() -> &'static Mutex<AHashMap<Option<IpAddr>, usize>> {
+    static CLIENTS: OnceLock<Mutex<AHashMap<Option<IpAddr>, usize>>> = OnceLock::new();
+    CLIENTS.get_or_init(Mutex::default)
+}
+
+/// A place of a client, until it is dropped.
+struct Place(Option<IpAddr>);
+
+impl Place {
+    fn take(client: Option<IpAddr>) -> Option<Self> {
+        let client = client.map(site_of);
+        let mut all = clients().lock().unwrap_or_else(PoisonError::into_inner);
+        let own = all.entry(client).or_default();
+        if *own >= MAX_OF_A_CLIENT {
+            return None;
+        }
+        *own += 1;
+        Some(Self(client))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut all = clients().lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = all.get_mut(&self.0) {
+            *own -= 1;
+            if *own == 0 {
+                all.remove(&self.0);
+            }
+        }
+    }
+}
+
+/// Have something done for a client; `None`: too much waits already, of all or of this one.
+pub fn run<T: Send + 'static>(
+    client: Option<IpAddr>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<oneshot::Receiver<T>> {
+    let place = Place::take(client)?;
     let (answer, receiver) = oneshot::channel();
     let boxed: Work = Box::new(move || {
+        let _place = place;
         // Who left needs no answer, and costs no work.
         if !answer.is_closed() {
             drop(answer.send(work()));
@@ -56,17 +101,19 @@ pub fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Opti
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_THREADS, MAX_WAITING, run};
+    use super::{MAX_OF_A_CLIENT, MAX_THREADS, MAX_WAITING, clients, run};
+    use std::net::IpAddr;
     use std::sync::{Arc, Barrier, mpsc};
 
     /// One test, since all share the threads of the process.
     #[tokio::test]
     async fn the_queue_is_short_and_outlives_a_panic() {
-        assert!(run(|| -> u8 { panic!("a test") }).expect("a place").await.is_err());
-        assert_eq!(run(|| 7).expect("a place").await, Ok(7));
+        let client = |number: usize| Some(IpAddr::from([192, 0, 2, u8::try_from(number).expect("few clients")]));
+        assert!(run(None, || -> u8 { panic!("a test") }).expect("a place").await.is_err());
+        assert_eq!(run(None, || 7).expect("a place").await, Ok(7));
         let (gate, started) = (Arc::new(Barrier::new(2)), mpsc::channel());
         let held = gate.clone();
-        let first = run(move || {
+        let first = run(client(0), move || {
             started.0.send(()).expect("somebody waits");
             held.wait();
         });
@@ -76,9 +123,16 @@ mod tests {
         let lock = stop.write().expect("a lock");
         let mut waiting: Vec<_> = stopped;
         let mut refused = 0;
-        for _ in 0..MAX_WAITING + 2 * MAX_THREADS {
+        // One client has its part, however much it asks for.
+        for number in 1..=2 * MAX_OF_A_CLIENT {
             let stop = stop.clone();
-            match run(move || drop(stop.read())) {
+            let place = run(client(1), move || drop(stop.read()));
+            assert_eq!(place.is_some(), number <= MAX_OF_A_CLIENT, "{number}");
+            waiting.extend(place);
+        }
+        for number in 0..MAX_WAITING + 2 * MAX_THREADS {
+            let stop = stop.clone();
+            match run(client(2 + number), move || drop(stop.read())) {
                 Some(receiver) => waiting.push(receiver),
                 None => refused += 1,
             }
@@ -90,5 +144,10 @@ mod tests {
             receiver.await.expect("an answer");
         }
         first.expect("a place").await.expect("an answer");
+        assert_eq!(run(client(1), || 8).expect("a place again").await, Ok(8));
+        // An answer is given a moment before its place is.
+        while !clients().lock().expect("a lock").is_empty() {
+            tokio::task::yield_now().await;
+        }
     }
 }

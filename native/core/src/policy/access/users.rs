@@ -2,6 +2,7 @@
 
 use super::htpasswd::{self, Hash};
 use ahash::{AHashMap, AHashSet};
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
 use route::policy::Credentials;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -16,6 +17,8 @@ type Mark = [u8; 32];
 pub struct Users {
     hashes: Vec<Hash>,
     by_name: AHashMap<String, usize>,
+    /// Chooses whose hash stands in for a name that nobody has.
+    strangers: hmac::Key,
     remembered: Mutex<Remembered>,
 }
 
@@ -38,7 +41,10 @@ impl Users {
     pub fn compile(text: &str) -> Result<Self, String> {
         let users = htpasswd::read(text)?;
         let by_name = users.iter().enumerate().map(|(place, (user, _))| (user.clone(), place)).collect();
-        Ok(Self { hashes: users.into_iter().map(|(_, hash)| hash).collect(), by_name, remembered: Mutex::default() })
+        // Known to whoever knows the file, which nobody does; each pod has the same, so that asking two tells nothing.
+        let strangers = hmac::Key::new(hmac::HMAC_SHA256, digest(&SHA256, text.as_bytes()).as_ref());
+        let hashes = users.into_iter().map(|(_, hash)| hash).collect();
+        Ok(Self { hashes, by_name, strangers, remembered: Mutex::default() })
     }
 
     /// Whether a password is its user's.
@@ -63,7 +69,7 @@ impl Users {
     }
 
     fn stand_in(&self, name: &str) -> usize {
-        let tag = hmac::sign(key(), name.as_bytes());
+        let tag = hmac::sign(&self.strangers, name.as_bytes());
         let number = tag.as_ref().iter().take(4).fold(0usize, |sum, octet| sum << 8 | usize::from(*octet));
         number % self.hashes.len().max(1)
     }

@@ -1,12 +1,10 @@
 //! What tells budgets apart: a keyed digest of 128 bits, so that no text of a client is kept, and nobody can choose one that
 //! meets another's.
 
+use crate::policy::site::site_of;
 use std::collections::hash_map::{DefaultHasher, RandomState};
 use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
-
-/// Octets of an IPv6 address that tell clients apart: a site has at least a /64, and each of its hosts all of that.
-const IPV6_SITE: usize = 8;
 
 /// A digest of whatever a limit goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,9 +53,9 @@ impl KeyHasher {
     }
 
     pub fn address(&mut self, address: IpAddr) {
-        match address.to_canonical() {
+        match site_of(address) {
             IpAddr::V4(address) => self.part(&address.octets()),
-            IpAddr::V6(address) => self.part(&address.octets()[..IPV6_SITE]),
+            IpAddr::V6(address) => self.part(&address.octets()),
         }
     }
 

@@ -41,7 +41,7 @@ fn now() -> u64 {
 }
 
 /// What is limited: a request, or a connection or flow that is not HTTP.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Subject<'s> {
     pub inputs: Inputs<'s>,
     pub route: &'s str,

@@ -4,7 +4,7 @@
 //! Of a header field that comes several times, each value and the joined one deny; all of them have to allow (CVE-2026-26308).
 
 use super::credentials::named;
-use crate::expression::{Expression, Wanted};
+use crate::expression::{Expression, Inputs, Wanted};
 use crate::ir::{AccessAuthorization, AccessRule, NamedValues};
 use crate::policy::networks::Networks;
 use crate::policy::{ConnectionFacts, Facts, Identity, Reason, Verdict, inputs};
@@ -38,7 +38,8 @@ impl Authorization {
     }
 
     pub fn judge(&self, facts: &Facts<'_>, identity: Option<&Identity>) -> Verdict {
-        let first = self.rules.iter().find(|rule| rule.holds(facts, identity));
+        let inputs = inputs(facts, identity);
+        let first = self.rules.iter().find(|rule| rule.holds(facts, identity, &inputs));
         self.verdict(first)
     }
 
@@ -85,7 +86,7 @@ impl Rule {
     }
 
     /// Cheap things first.
-    fn holds(&self, facts: &Facts<'_>, identity: Option<&Identity>) -> bool {
+    fn holds(&self, facts: &Facts<'_>, identity: Option<&Identity>, inputs: &Inputs<'_>) -> bool {
         self.is_from(facts.address)
             && (self.methods.is_empty() || self.methods.iter().any(|method| method == facts.method))
             && (self.users.is_empty()
@@ -93,7 +94,7 @@ impl Rule {
             && self.scopes.iter().all(|scope| identity.is_some_and(|it| it.scopes.contains(scope)))
             && self.claims.iter().all(|claim| identity.is_some_and(|it| has_claim(it, claim)))
             && self.headers.iter().all(|header| self.has_header(facts, header))
-            && self.when.as_ref().is_none_or(|when| when.holds(&inputs(facts, identity)).unwrap_or(self.deny))
+            && self.when.as_ref().is_none_or(|when| when.holds(inputs).unwrap_or(self.deny))
     }
 
     fn is_from(&self, address: Option<std::net::IpAddr>) -> bool {
