@@ -24,6 +24,8 @@ from typing import Any
 from system_manifests import Manifest, dump
 
 #: Seconds after which a test fails; never reached by a gateway that works.
+#: Seconds between two looks at what no event tells: the gateway needs the processor too.
+PAUSE = 0.002
 LIMIT = 60.0
 
 _numbers = itertools.count(1)
@@ -38,9 +40,10 @@ def own_address() -> str:
 
 def until(holds: Callable[[], object], what: str) -> None:
     """Ask again and again until it holds; a test fails where it never does."""
-    deadline = time.monotonic() + LIMIT
+    deadline, pause = time.monotonic() + LIMIT, threading.Event()
     while not holds():
         assert time.monotonic() < deadline, f"not within {LIMIT:.0f} s: {what}"
+        pause.wait(PAUSE)
 
 
 def until_refused(address: str, port: int) -> None:
