@@ -77,6 +77,7 @@ from .route import (
     WeightedBackendReference,
 )
 from .traffic_policy import XBackendTrafficPolicy
+from .unknown import unknown_field
 
 #: Any object of `ROUTE_KINDS`.
 Route = HTTPRoute | GRPCRoute | TLSRoute | TCPRoute | UDPRoute
@@ -174,4 +175,5 @@ __all__ = [
     "policy_kind",
     "refused_in",
     "refused_policy",
+    "unknown_field",
 ]

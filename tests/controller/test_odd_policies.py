@@ -201,3 +201,16 @@ def test_while_it_is_tried_which_object_raises_nothing_is_open(monkeypatch: pyte
     assert len(tables) > 1
     assert "forwarded" not in tables
     assert tables[-1] == "forbidden"
+
+
+def test_a_stored_policy_of_a_newer_release(cluster: Cluster) -> None:
+    """What it asks for by a part or a condition that is not known here would not hold."""
+    newer = json.loads(json.dumps(POLICY))
+    newer["spec"]["authorization"]["default"] = "Allow"
+    newer["spec"]["authorization"]["rules"][0]["weather"] = "rain"
+    cluster.send("AccessPolicy", "ADDED", json.dumps(newer))
+    assert reason(cluster) == "policy_invalid"
+    assert "spec.authorization.rules[0].weather: not known to this version" in cluster.complaints[0][1]
+    cluster.send("AccessPolicy", "MODIFIED", json.dumps(POLICY))
+    cluster.send("AccessPolicy", "MODIFIED", json.dumps(newer))
+    assert reason(cluster) == "forbidden"

@@ -1,7 +1,7 @@
 """Documents of the API server to events for the store.
 
 An object that cannot be read, whatever is odd about it, costs itself only: its last good version stays (`Keep`), and a
-policy that has none is closed.
+policy that has none is closed. So it is with a policy of a newer release, which says what is not known here.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ...api import (
     ObjectKey,
     decode,
     refused_policy,
+    unknown_field,
 )
 from ...complain import Complain
 from ...store.store import Apply, Event, Keep
@@ -63,8 +64,11 @@ class Documents:
         except Exception as error:
             reason = caught.note("watch", error)
         else:
-            self._tell(Apply(item))
-            return
+            unknown = unknown_field(document, type(item)) if key.kind in POLICY_KINDS else ""
+            if not unknown:
+                self._tell(Apply(item))
+                return
+            reason = f"{unknown}: not known to this version; update the controller before what it is to know"
         closed = refused_policy(key.kind, document, CLUSTER, reason) if key.kind in POLICY_KINDS else None
         if closed is not None and closed.key != key:
             closed = None  # no API server has an object of such a name
