@@ -160,13 +160,11 @@ def spec(source: dict[str, Any], kind: PolicyKind) -> dict[str, Any]:
     """The head of every policy, then its stanzas, in the order in which they act."""
     stanzas = source["stanzas"]
     properties: dict[str, Any] = {"targetRefs": target_refs(kind)}
-    rules = [
-        {
-            "rule": " || ".join(f"has(self.{name})" for name in stanzas),
-            "message": f"one of {', '.join(stanzas)} is needed",
-        }
-    ]
+    rules: list[dict[str, str]] = []
     if kind.inherited:
+        # What is inherited stands in the place of something: one that says nothing is a mistake.
+        needed = " || ".join(f"has(self.{name})" for name in stanzas)
+        rules.append({"rule": needed, "message": f"one of {', '.join(stanzas)} is needed"})
         properties["strategy"] = {
             "type": "string",
             "description": "Defaults: what is set lower holds in place of this. Overrides: this holds in place of it.",
@@ -182,10 +180,11 @@ def spec(source: dict[str, Any], kind: PolicyKind) -> dict[str, Any]:
         )
     for name, schema in stanzas.items():
         properties[name] = stanza(schema) if kind.inherited else {"type": "object", **schema}
+    all_rules = [*rules, *source.get("rules", ())]
     return {
         "type": "object",
         "required": ["targetRefs"],
-        "x-kubernetes-validations": [*rules, *source.get("rules", ())],
+        **({"x-kubernetes-validations": all_rules} if all_rules else {}),
         "properties": properties,
     }
 

@@ -21,6 +21,7 @@ from .core import (
 from .decode import DEFAULT_NAMESPACE, DecodeError, decode
 from .diagnostic import Code, Diagnostic, Diagnostics, Severity, placed_at
 from .extension import HeadersFilter, HTTPFilter, RequestHeaderFilter, RespondFilter, RewriteFilter
+from .external_backend import XBackend
 from .gateway import (
     FrontendValidation,
     Gateway,
@@ -168,6 +169,7 @@ __all__ = [
     "UDPRoute",
     "URLRewriteFilter",
     "WeightedBackendReference",
+    "XBackend",
     "XBackendTrafficPolicy",
     "closed_policy",
     "decode",

@@ -53,17 +53,62 @@ class PassiveHealth(Model, frozen=True, kw_only=True):
     max_ejected: int = 50
 
 
+class HttpHealth(Model, frozen=True, kw_only=True):
+    """`spec.health.active.http`."""
+
+    path: str = "/"
+    host: str = ""
+    expected_statuses: tuple[int, ...] = ()
+
+
+class GrpcHealth(Model, frozen=True, kw_only=True):
+    """`spec.health.active.grpc`; an empty service is the server as a whole."""
+
+    service: str = ""
+
+
+class ActiveHealth(Model, frozen=True, kw_only=True):
+    """`spec.health.active`."""
+
+    type: str
+    http: HttpHealth | None = None
+    grpc: GrpcHealth | None = None
+    port: int | None = None
+    interval: str = "5s"
+    timeout: str = "1s"
+    healthy_threshold: int = 1
+    unhealthy_threshold: int = 3
+
+
 class BackendHealth(Model, frozen=True, kw_only=True):
     """`spec.health`."""
 
     passive: PassiveHealth | None = None
+    active: ActiveHealth | None = None
     panic_threshold: int = 50
 
 
+class BackendKeepalive(Model, frozen=True, kw_only=True):
+    """`spec.connection.keepalive`."""
+
+    idle: str = "60s"
+    interval: str = "15s"
+    probes: int = 4
+
+
 class BackendConnection(Model, frozen=True, kw_only=True):
-    """`spec.connection`."""
+    """`spec.connection`; None: any number of requests, and the keepalive of all connections."""
 
     proxy_protocol: str = ""
+    max_requests: int | None = None
+    keepalive: BackendKeepalive | None = None
+
+
+class BackendTlsVersions(Model, frozen=True, kw_only=True):
+    """`spec.tls`; empty: what the gateway speaks."""
+
+    min_version: str = ""
+    max_version: str = ""
 
 
 class BackendPolicySpec(Model, frozen=True, kw_only=True):
@@ -76,6 +121,7 @@ class BackendPolicySpec(Model, frozen=True, kw_only=True):
     retries: BackendRetries = BackendRetries()
     health: BackendHealth | None = None
     connection: BackendConnection = BackendConnection()
+    tls: BackendTlsVersions = BackendTlsVersions()
 
 
 class BackendPolicy(Object, frozen=True, kw_only=True):

@@ -69,6 +69,8 @@ class ServiceSpec(Model, frozen=True, kw_only=True):
     ports: tuple[ServicePort, ...] = ()
     type: str = "ClusterIP"
     selector: dict[str, str] = msgspec.field(default_factory=dict)
+    traffic_distribution: str = ""
+    external_name: str = ""
     cluster_ip: str = msgspec.field(name="clusterIP", default="")
     cluster_ips: tuple[str, ...] = msgspec.field(name="clusterIPs", default=())
     ip_families: tuple[str, ...] = ()
@@ -128,12 +130,27 @@ class EndpointConditions(Model, frozen=True, kw_only=True):
     terminating: bool | None = None
 
 
+class PlaceHint(Model, frozen=True, kw_only=True):
+    """`endpoints[].hints.forZones[]` and `forNodes[]`."""
+
+    name: str = ""
+
+
+class EndpointHints(Model, frozen=True, kw_only=True):
+    """`endpoints[].hints`: whose traffic should go there."""
+
+    for_zones: tuple[PlaceHint, ...] = ()
+    for_nodes: tuple[PlaceHint, ...] = ()
+
+
 class SliceEndpoint(Model, frozen=True, kw_only=True):
     """`EndpointSlice.endpoints[]`."""
 
     addresses: tuple[str, ...] = ()
     conditions: EndpointConditions = EndpointConditions()
     node_name: str = ""
+    zone: str = ""
+    hints: EndpointHints | None = None
 
 
 class EndpointPort(Model, frozen=True, kw_only=True):

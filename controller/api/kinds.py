@@ -22,6 +22,7 @@ from .core import (
     Service,
 )
 from .extension import HTTPFilter, RequestHeaderFilter
+from .external_backend import XBackend
 from .gateway import Gateway, GatewayClass, ListenerSet
 from .grpc_route import GRPCRoute
 from .kind import Kind, Permission, Role
@@ -175,6 +176,17 @@ TABLE: tuple[Kind, ...] = (
         struct=XBackendTrafficPolicy,
         reads="how much may be retries, and sessions",
         status=_ATTACHED,
+        required=False,
+    ),
+    Kind(
+        name="XBackend",
+        group=EXPERIMENTAL_GROUP,
+        versions=("v1alpha1",),
+        plural="xbackends",
+        role="reference",
+        struct=XBackend,
+        reads="hosts outside the cluster that requests go to",
+        status="whether it can be used, for each Gateway that leads to it",
         required=False,
     ),
     Kind(

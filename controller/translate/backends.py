@@ -16,6 +16,7 @@ from sluicegate import ir
 from sluicegate.words import listed
 
 from ..api import (
+    EXPERIMENTAL_GROUP,
     BackendReference,
     Diagnostic,
     Diagnostics,
@@ -24,9 +25,11 @@ from ..api import (
     ReferenceGrant,
     Service,
     ServicePort,
+    XBackend,
 )
 from .conditions import Reason
 from .endpoints import BackendSource, endpoints_of
+from .external import EXTERNAL_PROTOCOLS, external_name_error, host_of, host_of_service
 from .grants import allows, grant_remedy
 from .policies.effective import Place
 from .status import Verdict
@@ -48,6 +51,10 @@ TLS_APP_PROTOCOLS = frozenset({"https", "kubernetes.io/wss"})
 
 #: `appProtocol` values of WebSocket servers, which take no gRPC requests.
 WEBSOCKET_APP_PROTOCOLS = frozenset({"kubernetes.io/ws", "kubernetes.io/wss"})
+
+
+#: Ends the ids of backends that are XBackends.
+_EXTERNAL = "/external"
 
 
 class Transport(enum.Enum):
@@ -75,12 +82,13 @@ class Use:
 
 
 class BackendName(NamedTuple):
-    """What a backend id says."""
+    """What a backend id says; `service`: the Service, or, where it is `external`, the XBackend, which has no `port`."""
 
     namespace: str
     service: str
     port: int
     transport: Transport
+    external: bool = False
 
 
 class BackendReads(Protocol):
@@ -88,6 +96,12 @@ class BackendReads(Protocol):
 
     def service(self, namespace: str, name: str) -> Service | None:
         """Look up a Service."""
+
+    def external_backend(self, namespace: str, name: str) -> XBackend | None:
+        """Look up an XBackend."""
+
+    def external_names(self) -> bool:
+        """Whether Services of type ExternalName lead anywhere."""
 
     def grants(self, namespace: str) -> Iterable[ReferenceGrant]:
         """Look up the grants of a namespace."""
@@ -111,8 +125,16 @@ def backend_id(namespace: str, service: str, port: int, transport: Transport = T
     return f"{namespace}/{service}:{port}{'/udp' if transport is Transport.UDP else ''}"
 
 
+def external_id(namespace: str, name: str) -> str:
+    """Id of the backend that an XBackend is."""
+    return f"{namespace}/{name}{_EXTERNAL}"
+
+
 def backend_name(identifier: str) -> BackendName:
     """What the id of a backend says."""
+    if identifier.endswith(_EXTERNAL):
+        namespace, _, name = identifier.removesuffix(_EXTERNAL).partition("/")
+        return BackendName(namespace, name, 0, Transport.TCP, external=True)
     whole = identifier.removesuffix("/udp")
     namespace, _, rest = whole.partition("/")
     service, _, port = rest.rpartition(":")
@@ -120,7 +142,9 @@ def backend_name(identifier: str) -> BackendName:
 
 
 def service_port(service: Service, port: int, transport: Transport = Transport.TCP) -> ServicePort | None:
-    """Find a port of a Service."""
+    """Find a port of a Service; one of type ExternalName that names none has every port."""
+    if service.spec.type == "ExternalName" and not service.spec.ports and transport is Transport.TCP:
+        return ServicePort(port=port)
     return next((item for item in service.spec.ports if item.port == port and _transport(item) is transport), None)
 
 
@@ -137,33 +161,67 @@ def resolve_backend(
         The backend id, or None and the verdict on the reference (`HTTPBackendRef`: InvalidKind, RefNotPermitted,
         BackendNotFound, UnsupportedProtocol).
     """
-    if reference.group not in {"", "core"} or reference.kind != "Service":
-        message = f"backends of kind {reference.group or 'core'}/{reference.kind} are not supported"
-        diagnostics.error(f"{path}.kind", "invalid-kind", message, "refer to a Service")
+    kind = reference.kind
+    group = "" if reference.group == "core" else reference.group
+    if (group, kind) not in {("", "Service"), (EXPERIMENTAL_GROUP, "XBackend")}:
+        message = f"backends of kind {reference.group or 'core'}/{kind} are not supported"
+        diagnostics.error(f"{path}.kind", "invalid-kind", message, "refer to a Service, or to an XBackend")
         return None, Verdict(False, Reason.INVALID_KIND, message)
     namespace = reference.namespace or source.namespace
-    label = f"Service {namespace}/{reference.name}"
-    if namespace != source.namespace and not allows(reads.grants(namespace), source, "", "Service", reference.name):
+    label = f"{kind} {namespace}/{reference.name}"
+    if namespace != source.namespace and not allows(reads.grants(namespace), source, group, kind, reference.name):
         message = f"{label} is in another namespace and no ReferenceGrant allows the reference"
-        diagnostics.error(f"{path}.namespace", "ref-not-permitted", message, grant_remedy(source, namespace, "Service"))
+        diagnostics.error(f"{path}.namespace", "ref-not-permitted", message, grant_remedy(source, namespace, kind))
         return None, Verdict(False, Reason.REF_NOT_PERMITTED, message)
-    service = reads.service(namespace, reference.name)
-    if service is None:
+    found: Service | XBackend | None
+    if kind == "Service":
+        found = reads.service(namespace, reference.name)
+    else:
+        found = reads.external_backend(namespace, reference.name)
+    if found is None:
         message = f"{label} does not exist"
-        diagnostics.error(f"{path}.name", "backend-not-found", message, "create the Service or correct the name")
+        diagnostics.error(f"{path}.name", "backend-not-found", message, f"create the {kind} or correct the name")
         return None, Verdict(False, Reason.BACKEND_NOT_FOUND, message)
-    return _resolve_port(service, reference, use, path, diagnostics)
+    if isinstance(found, XBackend):
+        return _resolve_external(found, reference, use, path, diagnostics)
+    return _resolve_port(found, reference, use, path, reads, diagnostics)
+
+
+def _resolve_external(
+    backend: XBackend, reference: BackendReference, use: Use, path: str, diagnostics: Diagnostics
+) -> tuple[str | None, Verdict | None]:
+    label, port = f"XBackend {backend.namespace}/{backend.name}", backend.spec.port.number
+    if use.transport is not Transport.TCP:
+        message = f"{label} takes no {use.sends}"
+        diagnostics.error(f"{path}.kind", "invalid-kind", message, "refer to a Service")
+        return None, Verdict(False, Reason.INVALID_KIND, message)
+    if reference.port is not None and reference.port != port:
+        message = f"{label} is port {port}, not {reference.port}"
+        diagnostics.error(f"{path}.port", "backend-not-found", message, "leave the port out")
+        return None, Verdict(False, Reason.BACKEND_NOT_FOUND, message)
+    spoken = EXTERNAL_PROTOCOLS.get(backend.spec.protocol)
+    if use.app_protocols is not None and spoken is not None and spoken.app_protocol not in use.app_protocols:
+        message = f"{label}: protocol {backend.spec.protocol} cannot take {use.sends}"
+        diagnostics.error(f"{path}.name", "unsupported-protocol", message, "use another backend, or correct protocol")
+        return None, Verdict(False, Reason.UNSUPPORTED_PROTOCOL, message)
+    return external_id(backend.namespace, backend.name), None
 
 
 def _resolve_port(
-    service: Service, reference: BackendReference, use: Use, path: str, diagnostics: Diagnostics
+    service: Service,
+    reference: BackendReference,
+    use: Use,
+    path: str,
+    reads: BackendReads,
+    diagnostics: Diagnostics,
 ) -> tuple[str | None, Verdict | None]:
     label = f"Service {service.namespace}/{service.name}"
     if service.spec.type == "ExternalName":
-        # Any author of a Service could send the gateway to any host (CVE-2021-25740).
-        message = f"{label} is of type ExternalName, which is not supported"
-        diagnostics.error(f"{path}.name", "invalid-kind", message, "use a Service with EndpointSlices")
-        return None, Verdict(False, Reason.INVALID_KIND, message)
+        refused = _external_name_fault(service, label, use, allowed=reads.external_names())
+        if refused is not None:
+            message, remedy = refused
+            diagnostics.error(f"{path}.name", "invalid-kind", message, remedy)
+            return None, Verdict(False, Reason.INVALID_KIND, message)
     if reference.port is None:
         message = f"a port is required for {label}"
         diagnostics.error(f"{path}.port", "backend-not-found", message, "give the port of the Service")
@@ -180,6 +238,22 @@ def _resolve_port(
         diagnostics.error(f"{path}.port", "unsupported-protocol", message, "use another port, or correct appProtocol")
         return None, Verdict(False, Reason.UNSUPPORTED_PROTOCOL, message)
     return backend_id(service.namespace, service.name, port.port, use.transport), None
+
+
+def _external_name_fault(service: Service, label: str, use: Use, *, allowed: bool) -> tuple[str, str] | None:
+    """Why a Service of type ExternalName leads nowhere, and what to do; None: it leads to its host."""
+    if not allowed:
+        # Any author of a Service could send the gateway to any host (CVE-2021-25740).
+        return (
+            f"{label} is of type ExternalName, which is not allowed here",
+            "use an XBackend, or allow such Services by the setting external_names",
+        )
+    if use.transport is not Transport.TCP:
+        return f"{label} is of type ExternalName, which takes no {use.sends}", "use a Service with EndpointSlices"
+    error = external_name_error(service.spec.external_name.lower())
+    if error is not None:
+        return f"{label}: externalName {service.spec.external_name!r} {error}", "give the name of a host"
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,16 +277,34 @@ def build_backend(identifier: str, source: BackendSource, old: BackendFacts | No
     """Translate one port of a Service; resources that stay equal to the old ones keep their identity."""
     diagnostics = Diagnostics(source.service.key)
     of_slices: list[Diagnostic] = []
-    endpoints = endpoints_of(identifier, source, diagnostics, of_slices)
+    external = None
+    endpoints: list[ir.Endpoint] = []
+    if source.service.spec.type == "ExternalName":
+        external = host_of_service(source.service, source.port.port)
+    else:
+        endpoints = endpoints_of(identifier, source, diagnostics, of_slices)
     app_protocol = source.port.app_protocol.lower()
     known = {item.id: item for item in old.endpoints} if old is not None else {}
     kept = tuple(known[item.id] if known.get(item.id) == item else item for item in endpoints)
     # What a rule of a GRPCRoute sends is HTTP/2 in any case (`ir.HttpRule.grpc`).
     protocol = APP_PROTOCOLS.get(app_protocol, ir.BackendProtocol.HTTP)
-    backend = ir.Backend(id=identifier, protocol=protocol, policies=source.policies)
+    datagrams = _transport(source.port) is Transport.UDP
+    backend = ir.Backend(
+        id=identifier, protocol=protocol, policies=source.policies, datagrams=datagrams, external=external
+    )
     return BackendFacts(
         backend=old.backend if old is not None and old.backend == backend else backend,
         endpoints=kept,
         wants_tls=app_protocol in TLS_APP_PROTOCOLS,
         diagnostics=(*of_slices, *diagnostics.done()),
     )
+
+
+def build_external(
+    identifier: str, source: XBackend, policies: tuple[str, ...], old: BackendFacts | None
+) -> BackendFacts:
+    """Translate an XBackend. One that cannot be used is there all the same: its policy says so, requests get 500."""
+    spoken = EXTERNAL_PROTOCOLS.get(source.spec.protocol, EXTERNAL_PROTOCOLS[""])
+    backend = ir.Backend(id=identifier, protocol=spoken.protocol, policies=policies, external=host_of(source))
+    kept = old.backend if old is not None and old.backend == backend else backend
+    return BackendFacts(backend=kept, endpoints=(), wants_tls=False, diagnostics=())

@@ -88,9 +88,10 @@ class Reason(enum.StrEnum):
 
     # Routes.
     BACKEND_NOT_FOUND = "BackendNotFound"
-    #: Ours: the policy of a backend cannot be honoured, so its share is answered 500.
+    #: Ours: the policy of a backend, or an XBackend itself, cannot be honoured, so its share is answered 500.
     INVALID_BACKEND_TLS_POLICY = "InvalidBackendTLSPolicy"
     INVALID_BACKEND_POLICY = "InvalidBackendPolicy"
+    INVALID_BACKEND = "InvalidBackend"
     INCOMPATIBLE_FILTERS = "IncompatibleFilters"
     NOT_ALLOWED_BY_LISTENERS = "NotAllowedByListeners"
     NO_MATCHING_LISTENER_HOSTNAME = "NoMatchingListenerHostname"

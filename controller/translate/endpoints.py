@@ -13,6 +13,7 @@ from sluicegate import ir
 from sluicegate.words import listed
 
 from ..api import Diagnostic, Diagnostics, EndpointSlice, Service, ServicePort
+from .nearness import NearnessRule, nearness_rule
 from .values import MAX_PORT, normal_address
 
 
@@ -40,13 +41,22 @@ def endpoints_of(
     """Merge the slices of a Service, without duplicates; an endpoint that is ready anywhere is ready."""
     found: dict[str, ir.Endpoint] = {}
     named = False
-    for item in source.slices:
-        port = _port_of(item, source.port)
+    ports = [(item, _port_of(item, source.port)) for item in source.slices]
+    near = nearness_rule(
+        source.service.spec.traffic_distribution,
+        (
+            endpoint
+            for item, port in ports
+            for endpoint in item.endpoints
+            if port is not None and endpoint.conditions.ready is not False
+        ),
+    )
+    for item, port in ports:
         if port is None:
             continue
         named = True
         told = Diagnostics(item.key)
-        for endpoint in _of_slice(identifier, item, port, told):
+        for endpoint in _of_slice(identifier, item, port, near, told):
             if found.get(endpoint.id) is None or endpoint.state is ir.EndpointState.READY:
                 found[endpoint.id] = endpoint
         of_slices += told.done()
@@ -90,7 +100,9 @@ def _other_protocols(source: BackendSource) -> Iterable[Diagnostic]:
         yield from told.done()
 
 
-def _of_slice(identifier: str, item: EndpointSlice, port: _SlicePort, diagnostics: Diagnostics) -> list[ir.Endpoint]:
+def _of_slice(
+    identifier: str, item: EndpointSlice, port: _SlicePort, near: NearnessRule, diagnostics: Diagnostics
+) -> list[ir.Endpoint]:
     """Endpoints of one slice that can be used; what cannot is told once, however many there are."""
     if item.address_type not in {"IPv4", "IPv6"}:
         message = f"addresses of type {item.address_type} are not supported: its endpoints get nothing"
@@ -118,7 +130,18 @@ def _of_slice(identifier: str, item: EndpointSlice, port: _SlicePort, diagnostic
             continue
         host = f"[{address}]" if ":" in address else address
         name = f"{identifier}@{host}:{port.number}"
-        found.append(ir.Endpoint(id=name, backend=identifier, address=address, port=port.number, state=state))
+        whose = near(endpoint)
+        found.append(
+            ir.Endpoint(
+                id=name,
+                backend=identifier,
+                address=address,
+                port=port.number,
+                state=state,
+                zones=whose.zones,
+                nodes=whose.nodes,
+            )
+        )
     if unusable:
         message = f"no IP address, so they get nothing: {listed(unusable.values())}"
         diagnostics.warning(next(iter(unusable)), "invalid-endpoint", message, "correct the addresses")

@@ -170,6 +170,8 @@ class Options:
         status_addresses: what Gateways report as their addresses where they bind all of them.
         checks: see `Checks`.
         routes: what routes may cost.
+        external_names: Services of type ExternalName lead to their hosts. Off: whoever may write a Service could send
+            the gateway to any host (CVE-2021-25740).
         now: seconds since 1970, for certificates that expired; None: do not look.
         provision: Gateways have data planes of their own; None: this process serves them all.
     """
@@ -185,5 +187,6 @@ class Options:
     status_addresses: tuple[str, ...] = ()
     checks: Checks = field(default_factory=Checks)
     routes: RouteLimits = field(default_factory=RouteLimits)
+    external_names: bool = False
     now: float | None = None
     provision: ProvisionOptions | None = None

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..api import HTTPFilter, ObjectKey, ReferenceGrant, Service
+from ..api import HTTPFilter, ObjectKey, ReferenceGrant, Service, XBackend
 from .policies.attach import attached_read
 from .policies.effective import Place, Target
 from .status import Verdict
@@ -21,6 +21,12 @@ class World(Protocol):
 
     def service(self, namespace: str, name: str) -> Service | None:
         """Look up a Service."""
+
+    def external_backend(self, namespace: str, name: str) -> XBackend | None:
+        """Look up an XBackend."""
+
+    def external_names(self) -> bool:
+        """Whether Services of type ExternalName lead anywhere."""
 
     def http_filter(self, namespace: str, name: str) -> HTTPFilter | None:
         """Look up an HTTPFilter."""
@@ -60,6 +66,15 @@ class RouteReads:
         """Look up a Service."""
         self.noted.add(("Service", namespace, name))
         return self.world.service(namespace, name)
+
+    def external_backend(self, namespace: str, name: str) -> XBackend | None:
+        """Look up an XBackend."""
+        self.noted.add(("XBackend", namespace, name))
+        return self.world.external_backend(namespace, name)
+
+    def external_names(self) -> bool:
+        """Whether Services of type ExternalName lead anywhere."""
+        return self.world.external_names()
 
     def http_filter(self, namespace: str, name: str) -> HTTPFilter | None:
         """Look up an HTTPFilter."""

@@ -34,7 +34,7 @@ from .backends import Reads, Use, backend_name, resolve_backend, service_port
 from .conditions import Reason
 from .filters import FilterContext, translate_filters
 from .options import Checks
-from .policies.effective import Target, service_place
+from .policies.effective import Target, external_place, service_place
 from .status import Verdict
 from .unsupported import Unsupported
 from .values import is_token
@@ -47,6 +47,7 @@ PatternError = Callable[[str], "str | None"]
 #: What a backendRef is told of a policy of its backend that cannot be honoured, by the kind that its fault begins with.
 INVALID_POLICIES = {
     "BackendTLSPolicy": Reason.INVALID_BACKEND_TLS_POLICY,
+    "XBackend": Reason.INVALID_BACKEND,
     "BackendPolicy": Reason.INVALID_BACKEND_POLICY,
     "XBackendTrafficPolicy": Reason.INVALID_BACKEND_POLICY,
 }
@@ -112,10 +113,13 @@ class RuleContext:
     def _policy_verdict(self, backend: str) -> Verdict | None:
         """The verdict on a backend whose policy cannot be honoured: its share is answered 500 (GEP-1897)."""
         name = backend_name(backend)
-        service = self.reads.service(name.namespace, name.service)
-        port = service_port(service, name.port) if service is not None else None
-        port_name = port.name if port is not None else ""
-        fault = self.reads.policy_fault(service_place(name.namespace, name.service, port_name))
+        if name.external:
+            place = external_place(name.namespace, name.service)
+        else:
+            service = self.reads.service(name.namespace, name.service)
+            port = service_port(service, name.port) if service is not None else None
+            place = service_place(name.namespace, name.service, port.name if port is not None else "")
+        fault = self.reads.policy_fault(place)
         return Verdict(False, INVALID_POLICIES[fault.partition(" ")[0]], fault) if fault else None
 
     def filters(self, path: str, *, in_backend: bool, prefix_only: bool = False, rule: str = "") -> FilterContext:

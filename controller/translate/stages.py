@@ -12,16 +12,16 @@ from typing import TypeVar
 
 from sluicegate import ir
 
-from ..api import Diagnostic, EndpointSlice, ObjectKey, Service
+from ..api import Diagnostic, EndpointSlice, ObjectKey, Service, XBackend
 from ..store.snapshot import Snapshot
-from .backends import BackendFacts, Transport, backend_name, build_backend, service_port
+from .backends import BackendFacts, Transport, backend_name, build_backend, build_external, service_port
 from .endpoints import BackendSource
 from .infrastructure.plan import plan
 from .infrastructure.plane import PlaneRequest, ProvisionOptions
 from .ledger import Ledger
 from .memo import Memo, Pair
 from .parts import Replaced, joined
-from .policies.effective import service_place
+from .policies.effective import external_place, service_place
 from .route_kinds import ROUTES
 from .routes import RouteFacts
 from .shadowed import MAX_TOLD, Place, places_of, rank, shadowed
@@ -166,18 +166,21 @@ def move_slice(memo: Memo, pair: Pair, item: EndpointSlice | None) -> list[Pair]
     return [service for service in dict.fromkeys((old, new)) if service is not None]
 
 
-def replace_backend(memo: Memo, snapshot: Snapshot, identifier: str) -> Pair:
-    """Bring one backend and its endpoints up to date; returns its Service."""
+def replace_backend(memo: Memo, snapshot: Snapshot, identifier: str) -> Read:
+    """Bring one backend and its endpoints up to date; returns its Service, or XBackend."""
     name = backend_name(identifier)
     pair = (name.namespace, name.service)
     old = memo.backends.get(identifier)
+    if name.external:
+        _replace_external(memo, snapshot, identifier, pair, old)
+        return ("XBackend", *pair)
     service = snapshot.table("Service").get(pair)
     port = service_port(service, name.port, name.transport) if isinstance(service, Service) else None
     users = memo.users.get(identifier)
     if not users or port is None or not isinstance(service, Service):
         memo.users.pop(identifier, None)
         _forget_backend(memo, identifier, pair, old)
-        return pair
+        return ("Service", *pair)
     slices = snapshot.table("EndpointSlice")
     found = tuple(
         item for key in sorted(memo.service_slices.get(pair, ())) if isinstance(item := slices[key], EndpointSlice)
@@ -205,7 +208,21 @@ def replace_backend(memo: Memo, snapshot: Snapshot, identifier: str) -> Pair:
         memo.diagnostics.put(backend_key(identifier), new.diagnostics)
     else:
         memo.diagnostics.drop(backend_key(identifier))
-    return pair
+    return ("Service", *pair)
+
+
+def _replace_external(memo: Memo, snapshot: Snapshot, identifier: str, pair: Pair, old: BackendFacts | None) -> None:
+    """Bring an XBackend up to date."""
+    source, users = snapshot.table("XBackend").get(pair), memo.users.get(identifier)
+    if not users or not isinstance(source, XBackend):
+        memo.users.pop(identifier, None)
+        _forget_backend(memo, identifier, None, old)
+        return
+    policies = memo.policies.attached.names(external_place(*pair), spoken=any(users.values()))
+    new = build_external(identifier, source, policies, old)
+    memo.policies.count(old.backend.policies if old is not None else (), policies)
+    memo.ir_backends.put(identifier, new.backend)
+    memo.backends[identifier] = new
 
 
 def _without_endpoint(users: Mapping[ObjectKey, object]) -> str:
@@ -215,7 +232,7 @@ def _without_endpoint(users: Mapping[ObjectKey, object]) -> str:
     return next((item.use.without_endpoint for item in used_by), "what policies ask it is not answered")
 
 
-def _forget_backend(memo: Memo, identifier: str, service: Pair, old: BackendFacts | None) -> None:
+def _forget_backend(memo: Memo, identifier: str, service: Pair | None, old: BackendFacts | None) -> None:
     memo.policies.count(old.backend.policies if old is not None else (), ())
     for endpoint in old.endpoints if old is not None else ():
         memo.endpoints.drop(endpoint.id)
@@ -223,8 +240,8 @@ def _forget_backend(memo: Memo, identifier: str, service: Pair, old: BackendFact
     memo.backends.pop(identifier, None)
     memo.plain.discard(identifier)
     memo.diagnostics.drop(backend_key(identifier))
-    known = memo.service_backends.get(service)
-    if known is not None:
+    known = memo.service_backends.get(service) if service is not None else None
+    if service is not None and known is not None:
         known.discard(identifier)
         if not known:
             del memo.service_backends[service]

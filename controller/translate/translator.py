@@ -31,6 +31,7 @@ from ..api import ROUTE_KINDS, EndpointSlice, ObjectKey, ReferenceGrant, Route
 from ..api.kinds import of_role
 from ..store.snapshot import Changes, Snapshot
 from .addresses import assigned_addresses
+from .backends import external_id
 from .budget import Budgets
 from .features import supported_features
 from .gateways import Surroundings, judge_classes
@@ -256,8 +257,11 @@ class Translator:
     def _update_backends(self, memo: Memo, step: Step, touched: set[str]) -> set[Pair]:
         """Bring backends and endpoints up to date; returns the Services that may have changed, endpoints included."""
         services: set[Pair] = set(step.changes.get("Service", ()))
-        policies = (whole for read in step.dirty if (whole := whole_of(read)) is not None and whole.kind == "Service")
-        services.update((whole.namespace, whole.name) for whole in policies)
+        policies = [whole for read in step.dirty if (whole := whole_of(read)) is not None]
+        services.update((whole.namespace, whole.name) for whole in policies if whole.kind == "Service")
+        externals: set[Pair] = set(step.changes.get("XBackend", ()))
+        externals.update((whole.namespace, whole.name) for whole in policies if whole.kind == "XBackend")
+        touched |= {external_id(*pair) for pair in externals}
         for service in services:
             touched |= memo.service_backends.get(service, set())
         slices = step.snapshot.table("EndpointSlice")
@@ -268,7 +272,11 @@ class Translator:
                 touched |= memo.service_backends.get(service, set())
         for identifier in touched:
             self.steps += 1
-            services.add(replace_backend(memo, step.snapshot, identifier))
+            read = replace_backend(memo, step.snapshot, identifier)
+            if read[0] == "Service":
+                services.add((read[1], read[2]))
+            else:
+                step.dirty.add(read)
         return services
 
     def _update_addresses(self, memo: Memo, step: Step, services: set[Pair], parents: set[ObjectKey]) -> set[ObjectKey]:

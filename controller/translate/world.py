@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..api import HTTPFilter, ObjectKey, ReferenceGrant, Service
+from ..api import HTTPFilter, ObjectKey, ReferenceGrant, Service, XBackend
 from ..store.snapshot import Changes, Snapshot
 from .gateways import namespace_labels
 from .memo import Memo
@@ -35,6 +35,7 @@ class World:
         self._grants = memo.grants
         self._parents = topology.parents
         self._implicit = options.implicit_namespaces
+        self._external_names = options.external_names
         self._policies = memo.policies
         self._budgets = memo.budgets
 
@@ -46,6 +47,15 @@ class World:
         """Look up a Service."""
         found = self._services.get((namespace, name))
         return found if isinstance(found, Service) else None
+
+    def external_backend(self, namespace: str, name: str) -> XBackend | None:
+        """Look up an XBackend."""
+        found = self._snapshot.table("XBackend").get((namespace, name))
+        return found if isinstance(found, XBackend) else None
+
+    def external_names(self) -> bool:
+        """Whether Services of type ExternalName lead anywhere."""
+        return self._external_names
 
     def http_filter(self, namespace: str, name: str) -> HTTPFilter | None:
         """Look up an HTTPFilter."""

@@ -126,6 +126,22 @@ spec:
       pattern: a
       replacement: b
 """,
+    "XBackend": """
+apiVersion: gateway.networking.x-k8s.io/v1alpha1
+kind: XBackend
+metadata: {name: a}
+spec:
+  type: ExternalHostname
+  externalHostname:
+    hostname: api.payments.example
+  port:
+    number: 443
+  tls:
+    mode: ServerOnly
+    validation:
+      hostname: api.payments.example
+      wellKnownCACertificates: System
+""",
     "XBackendTrafficPolicy": """
 apiVersion: gateway.networking.x-k8s.io/v1alpha1
 kind: XBackendTrafficPolicy
@@ -255,6 +271,8 @@ REFUSED = [
     ("ClientPolicy", "kind: Gateway", "kind: Gatway", "spec.targetRefs"),
     ("HTTPFilter", "rewrite:", "rewrites:", "spec"),
     ("HTTPFilter", "pattern:", "patern:", "spec.rewrite.pathRegex.pattern"),
+    ("XBackend", "type: ExternalHostname", "tpye: ExternalHostname", "spec.type"),
+    ("XBackend", "port:", "prt:", "spec.port"),
     ("XBackendTrafficPolicy", "targetRefs:", "targetRef:", "spec.targetRefs"),
     ("XBackendTrafficPolicy", "header:", "headers:", "spec.sessionPersistence"),
     ("BackendPolicy", "targetRefs:", "targetRef:", "spec.targetRefs"),

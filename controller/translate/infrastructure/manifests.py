@@ -153,6 +153,11 @@ def _container(parameters: GatewayParametersSpec, options: ProvisionOptions) -> 
             f"--state-directory={STATE_FOLDER}",
             f"--admin=0.0.0.0:{ADMIN_PORT}",
         ],
+        # Where the pod is, for Services whose traffic stays near. Its zone is a label of it from Kubernetes 1.35 on.
+        "env": [
+            _from_pod("SLUICEGATE_NODE", "spec.nodeName"),
+            _from_pod("SLUICEGATE_ZONE", "metadata.labels['topology.kubernetes.io/zone']"),
+        ],
         "ports": [{"name": "admin", "containerPort": ADMIN_PORT, "protocol": "TCP"}],
         "readinessProbe": _probe(f"/readyz?wait={READY_WAIT:g}", 1, 2),
         "livenessProbe": {**_probe("/healthz", 10, 3), "initialDelaySeconds": START_SECONDS},
@@ -168,6 +173,10 @@ def _container(parameters: GatewayParametersSpec, options: ProvisionOptions) -> 
             {"name": "token", "mountPath": TOKEN_FOLDER, "readOnly": True},
         ],
     }
+
+
+def _from_pod(name: str, field: str) -> Manifest:
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": field}}}
 
 
 def disruption_spec(parameters: GatewayParametersSpec, selector: dict[str, str]) -> Manifest:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sluicegate.words import listed, with_article
 
-from ...api import GATEWAY_GROUP, Diagnostics, Object
+from ...api import EXPERIMENTAL_GROUP, GATEWAY_GROUP, Diagnostics, Object
 from ..secrets import Material
 from ..topology import Read
 from .effective import Level, Place, Source, Stanza, Target, level_of, names
@@ -19,7 +19,7 @@ from .judged import Attachment, Judged, Judgement, Needed
 from .registry import PolicyKind
 
 #: Groups of the kinds that policies may be attached to.
-GROUPS = {"Service": frozenset({"", "core"})}
+GROUPS = {"Service": frozenset({"", "core"}), "XBackend": frozenset({EXPERIMENTAL_GROUP})}
 #: Routes whose rules take connections, or datagrams.
 CONNECTION_ROUTES = frozenset({"TLSRoute", "TCPRoute", "UDPRoute"})
 #: Where there is no policy.
@@ -96,6 +96,9 @@ def _tell_unused_parts(judgement: Judgement, attachments: Iterable[Attachment], 
 
 
 def _attachments(kind: PolicyKind, policy: Object) -> Iterable[Attachment]:
+    if kind.itself:
+        yield Attachment("spec", Target(*policy.key))
+        return
     spec: Any = getattr(policy, "spec")  # noqa: B009 (every kind has one, of its own type)
     for index, reference in enumerate(spec.target_refs):
         section = reference.section_name or ""

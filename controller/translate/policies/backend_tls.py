@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sluicegate import ir
 
 from ...api import BackendTLSPolicy, Diagnostics
+from ...api.policy import BackendTLSPolicyValidation
 from ..conditions import Reason
 from ..secrets import Material, is_cluster_bundle
 from ..status import Verdict
@@ -21,10 +22,9 @@ RESOLVED = Verdict(True, Reason.RESOLVED_REFS, "All references are resolved")
 
 
 @dataclass(slots=True)
-class _Draft:
-    """The policy while it is judged."""
+class TlsDraft:
+    """What says how TLS is spoken, while it is judged."""
 
-    policy: BackendTLSPolicy
     diagnostics: Diagnostics
     accepted: Verdict = ACCEPTED
     resolved: Verdict = RESOLVED
@@ -38,9 +38,34 @@ class _Draft:
 
 def judge_backend_tls(policy: BackendTLSPolicy, material: Material, diagnostics: Diagnostics) -> Judgement:
     """Judge one policy."""
-    draft = _Draft(policy, diagnostics)
-    validation = policy.spec.validation
-    path = "spec.validation"
+    draft = TlsDraft(diagnostics)
+    resource = judge_validation(
+        draft, policy.spec.validation, "spec.validation", str(policy.key), policy.namespace, material
+    )
+    if policy.spec.options:
+        message = "no TLS option is known, all are ignored"
+        diagnostics.warning("spec.options", "options-ignored", message, "remove the options")
+    return Judgement(draft.accepted, draft.resolved, {"": resource})
+
+
+def judge_validation(
+    draft: TlsDraft,
+    validation: BackendTLSPolicyValidation,
+    path: str,
+    identifier: str,
+    namespace: str,
+    material: Material,
+) -> ir.BackendTls:
+    """Whom a backend has to prove that it is; one that cannot be honoured is `invalid`.
+
+    Args:
+        draft: takes what is wrong.
+        validation: as written.
+        path: its field.
+        identifier: IR id of what it comes to.
+        namespace: that ConfigMaps are in.
+        material: looks CA bundles up.
+    """
     if validation.ca_certificate_refs and validation.well_known_ca_certificates:
         draft.refuse(path, "caCertificateRefs and wellKnownCACertificates cannot be combined", "keep one of them")
     elif validation.well_known_ca_certificates not in {"", "System"}:
@@ -52,30 +77,26 @@ def judge_backend_tls(policy: BackendTLSPolicy, material: Material, diagnostics:
     if error is not None:
         message = f"hostname {validation.hostname} {error}"
         draft.refuse(f"{path}.hostname", message, "give the name of the backend")
-    trust = _resolve_trust(draft, material)
-    names = _alt_names(draft)
-    if policy.spec.options:
-        message = "no TLS option is known, all are ignored"
-        diagnostics.warning("spec.options", "options-ignored", message, "remove the options")
-    resource = ir.BackendTls(
-        id=str(policy.key),
+    trust = _resolve_trust(draft, validation, path, namespace, material)
+    return ir.BackendTls(
+        id=identifier,
         hostname=validation.hostname.lower(),
         trust=trust,
-        subject_alt_names=names,
+        subject_alt_names=_alt_names(draft, validation, path),
         invalid=not draft.accepted.ok,
     )
-    return Judgement(draft.accepted, draft.resolved, {"": resource})
 
 
-def _resolve_trust(draft: _Draft, material: Material) -> tuple[str, ...]:
-    policy = draft.policy
+def _resolve_trust(
+    draft: TlsDraft, validation: BackendTLSPolicyValidation, path: str, namespace: str, material: Material
+) -> tuple[str, ...]:
     trust: list[str] = []
-    for index, reference in enumerate(policy.spec.validation.ca_certificate_refs):
+    for index, reference in enumerate(validation.ca_certificate_refs):
         reason = Reason.INVALID_CA_CERTIFICATE_REF
         if is_cluster_bundle(reference.group, reference.kind):
             found, message = material.cluster_bundle(reference.name)
         elif reference.group == "" and reference.kind == "ConfigMap":
-            found, message = material.bundle(policy.namespace, reference.name)
+            found, message = material.bundle(namespace, reference.name)
         else:
             reason, found = Reason.INVALID_KIND, None
             label = f"{reference.group or 'core'}/{reference.kind} {reference.name}"
@@ -83,26 +104,26 @@ def _resolve_trust(draft: _Draft, material: Material) -> tuple[str, ...]:
         if found is not None:
             trust.append(found)
             continue
-        field = f"spec.validation.caCertificateRefs[{index}]"
+        field = f"{path}.caCertificateRefs[{index}]"
         remedy = "refer to a ConfigMap with a PEM bundle in the key ca.crt, or to a ClusterTrustBundle"
         draft.diagnostics.error(field, "invalid-ca-certificate-ref", message, remedy)
         if draft.resolved.ok:
             draft.resolved = Verdict(False, reason, message)
-    if policy.spec.validation.ca_certificate_refs and not trust and draft.accepted.ok:
+    if validation.ca_certificate_refs and not trust and draft.accepted.ok:
         draft.accepted = Verdict(
             False, Reason.NO_VALID_CA_CERTIFICATE, f"No CA certificate is valid: {draft.resolved.message}"
         )
     return tuple(trust)
 
 
-def _alt_names(draft: _Draft) -> tuple[ir.SubjectAltName, ...]:
+def _alt_names(draft: TlsDraft, validation: BackendTLSPolicyValidation, path: str) -> tuple[ir.SubjectAltName, ...]:
     names: list[ir.SubjectAltName] = []
-    for index, item in enumerate(draft.policy.spec.validation.subject_alt_names):
+    for index, item in enumerate(validation.subject_alt_names):
         if item.type == "Hostname" and item.hostname:
             names.append(ir.HostnameSan(value=item.hostname.lower()))
         elif item.type == "URI" and item.uri:
             names.append(ir.UriSan(value=item.uri))
         else:
-            field = f"spec.validation.subjectAltNames[{index}]"
+            field = f"{path}.subjectAltNames[{index}]"
             draft.refuse(field, f"a name of type {item.type} needs its value", "use type Hostname or URI")
     return tuple(names)

@@ -13,7 +13,18 @@ from typing import Any
 
 from sluicegate import ir
 
-from ...api import BackendReference, Code, ConfigMap, Diagnostics, Object, PolicySpec, ReferenceGrant, Secret, Service
+from ...api import (
+    BackendReference,
+    Code,
+    ConfigMap,
+    Diagnostics,
+    Object,
+    PolicySpec,
+    ReferenceGrant,
+    Secret,
+    Service,
+    XBackend,
+)
 from ..backends import Transport, Use, resolve_backend
 from ..conditions import Reason
 from ..secrets import Material, secret_value
@@ -165,6 +176,16 @@ class MaterialReads:
         self.material.reads.add(("Service", namespace, name))
         found = self.material.snapshot.table("Service").get((namespace, name))
         return found if isinstance(found, Service) else None
+
+    def external_backend(self, namespace: str, name: str) -> XBackend | None:
+        """Look up an XBackend."""
+        self.material.reads.add(("XBackend", namespace, name))
+        found = self.material.snapshot.table("XBackend").get((namespace, name))
+        return found if isinstance(found, XBackend) else None
+
+    def external_names(self) -> bool:
+        """Whether Services of type ExternalName lead anywhere."""
+        return self.material.options.external_names
 
     def grants(self, namespace: str) -> Iterable[ReferenceGrant]:
         """Look up the grants of a namespace."""

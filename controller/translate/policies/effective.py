@@ -219,6 +219,11 @@ def names(
     return tuple(item.id for item in found if not on or on in item.acts_on)
 
 
+def external_place(namespace: str, name: str) -> Place:
+    """The level of an XBackend."""
+    return (Target("XBackend", namespace, name),)
+
+
 def service_place(namespace: str, service: str, port: str) -> Place:
     """The levels of a port of a Service; one without a name is the Service."""
     whole = Target("Service", namespace, service)

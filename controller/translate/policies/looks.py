@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ...api import Gateway, ObjectKey, Route, Service
 from ...store.snapshot import Snapshot
-from ..backends import Transport, backend_name, service_port
+from ..backends import Transport, backend_name, external_id, service_port
 from ..routes import RouteFacts
 from ..topology import GatewayFacts, ParentView, Read
 from .attach import attached_read
@@ -77,6 +77,10 @@ class PolicyLooks:
         if target.kind == "Service":
             yield from self._ports(target, whole=whole)
             return
+        if target.kind == "XBackend":
+            identifier = external_id(target.namespace, target.name)
+            yield from ((gateway, (target,)) for gateway in self._users(identifier))
+            return
         listeners = self.around.listeners
         if target.kind in {"Gateway", "ListenerSet"}:
             for identifier in listeners.under.get(target.whole if whole else target, ()):
@@ -103,9 +107,12 @@ class PolicyLooks:
             if self.kind.spoken and name.transport is not Transport.TCP:
                 continue
             port = service_port(service, name.port, name.transport) if isinstance(service, Service) else None
-            users = self.around.users.get(identifier, {})
-            found = sorted({item for route, spoken in users.items() for item in self._gateways(route, spoken)})
-            yield port.name if port is not None else "", tuple(found)
+            yield port.name if port is not None else "", tuple(self._users(identifier))
+
+    def _users(self, backend: str) -> list[ObjectKey]:
+        """Gateways that lead to a backend."""
+        users = self.around.users.get(backend, {})
+        return sorted({item for key, spoken in users.items() for item in self._gateways(key, spoken)})
 
     def _gateways(self, route: ObjectKey, spoken: tuple[ObjectKey, ...]) -> Iterable[ObjectKey]:
         if self.kind.spoken:

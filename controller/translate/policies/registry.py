@@ -19,6 +19,7 @@ from .backend import judge_backend
 from .backend_tls import judge_backend_tls
 from .backend_traffic import judge_backend_traffic
 from .client import judge_client
+from .external_backend import judge_external_backend
 from .judged import Judgement
 from .rate_limit import judge_rate_limit
 
@@ -36,6 +37,7 @@ class PolicyKind:
         tightens: stanzas that can only be tightened under an override.
         inherited: lower levels inherit it (`gateway.networking.k8s.io/policy: Inherited`); else `Direct`. The status of
             an inherited one says how much of it is programmed.
+        itself: an object of the kind is no policy of others: its only target is itself.
         spoken: it says how the gateway speaks to backends, so it is nothing for what only passes through, nor for
             datagrams.
         unused: what to do where no Gateway is led to the target, for people.
@@ -49,6 +51,7 @@ class PolicyKind:
     stanzas: tuple[str, ...] = ("",)
     tightens: frozenset[str] = frozenset()
     inherited: bool = False
+    itself: bool = False
     spoken: bool = False
     unused: str = "attach the target to a Gateway of this controller"
     closed: Callable[[str], ir.PolicyBase] | None = None
@@ -69,16 +72,25 @@ POLICIES: tuple[PolicyKind, ...] = (
         closed=lambda name: ir.BackendTls(id=name, hostname="", invalid=True),
     ),
     PolicyKind(
+        kind="XBackend",
+        targets=frozenset({"XBackend"}),
+        sections=frozenset(),
+        judge=judge_external_backend,
+        itself=True,
+        unused="refer to it in a route",
+        closed=lambda name: ir.BackendTls(id=name, hostname="", invalid=True),
+    ),
+    PolicyKind(
         kind="BackendPolicy",
-        targets=frozenset({"Service"}),
+        targets=frozenset({"Service", "XBackend"}),
         sections=frozenset({"Service"}),
         judge=judge_backend,
-        unused="refer to the Service in a route",
+        unused="refer to the target in a route",
         closed=lambda name: ir.BackendPolicy(id=name, invalid=True),
     ),
     PolicyKind(
         kind="XBackendTrafficPolicy",
-        targets=frozenset({"Service"}),
+        targets=frozenset({"Service", "XBackend"}),
         sections=frozenset(),
         judge=judge_backend_traffic,
         spoken=True,

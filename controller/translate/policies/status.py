@@ -96,8 +96,8 @@ def policy_facts(kind: PolicyKind, judged: Judged, looks: Looks, controller_name
             if verdict.ok and kind.inherited:
                 _note(judged, looks.merged(place), known)
     if not ancestors and not isinstance(judged.policy, RefusedPolicy):
-        message = "no route leads to the target, so the policy has no effect"
-        told.info("spec.targetRefs", "unused-policy", message, kind.unused)
+        message = "no route leads to it" if kind.itself else "no route leads to the target, so the policy has no effect"
+        told.info("spec" if kind.itself else "spec.targetRefs", "unused-policy", message, kind.unused)
     ours = [(key, gateway) for key in sorted(ancestors) if (gateway := looks.gateway(key)) is not None]
     beyond = tuple(key for key, _ in ours[MAX_ANCESTORS:])
     if beyond:

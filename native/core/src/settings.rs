@@ -86,6 +86,12 @@ pub struct Settings {
     pub path_normalization: PathNormalization,
     /// Addresses of proxies whose forwarding fields are believed.
     pub trusted_proxies: Vec<IpNetwork>,
+    /// Where this gateway is, as endpoints say where they are; empty: not known. Services may want traffic to stay near.
+    pub zone: String,
+    pub node: String,
+    /// Names of external hosts may come to addresses of this machine. Else whoever may name a host reaches what listens on
+    /// loopback only.
+    pub local_external_hosts: bool,
 }
 
 /// Where access log lines go.
@@ -133,6 +139,9 @@ impl Default for Settings {
             udp_max_sessions: 16_384,
             path_normalization: PathNormalization::Strict,
             trusted_proxies: Vec::new(),
+            zone: String::new(),
+            node: String::new(),
+            local_external_hosts: false,
         }
     }
 }

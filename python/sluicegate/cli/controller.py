@@ -49,6 +49,9 @@ _SETTINGS = (
         "Time for which a certificate serves on after its Secret is gone.",
         "SECONDS",
     ),
+    setting(
+        ControllerSettings, "external_names", "Services of type ExternalName lead to their hosts.", "", default="off"
+    ),
     setting(ControllerSettings, "admin", "Address of healthz, readyz and metrics; or off.", "ADDRESS"),
     setting(ControllerSettings, "output", "json: one JSON object a line, for programs.", "text|json"),
     setting(ControllerSettings, "log_level", "The least that is told.", "debug|info|warning|error"),

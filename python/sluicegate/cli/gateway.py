@@ -19,6 +19,10 @@ _SETTINGS = (
     setting(GatewaySettings, "access_log", "JSON lines to a file, - for standard output, or off.", "PATH"),
     setting(GatewaySettings, "output", "json: one JSON object a line, for programs.", "text|json"),
     setting(GatewaySettings, "log_level", "The least that is told.", "debug|info|warning|error"),
+    setting(
+        GatewaySettings, "zone", "Zone of the pod, for Services whose traffic stays near.", "NAME", default="not known"
+    ),
+    setting(GatewaySettings, "node", "Node of the pod, for the same.", "NAME", default="not known"),
 )
 
 

@@ -35,6 +35,12 @@ _SETTINGS = (
     setting(Settings, "output", "json: one JSON object a line, for programs.", "text|json"),
     setting(Settings, "log_level", "The least that is told.", "debug|info|warning|error"),
     setting(
+        Settings, "zone", "Zone of this machine, for Services whose traffic stays near.", "NAME", default="not known"
+    ),
+    setting(Settings, "node", "Node that this machine is, for the same.", "NAME", default="not known"),
+    setting(Settings, "external_names", "Services of type ExternalName lead to their hosts.", "", default="off"),
+    setting(Settings, "local_external_hosts", "Names of external hosts may come to this machine.", "", default="off"),
+    setting(
         Settings,
         "address_pool",
         "With --kubernetes: network or range that Gateways get addresses from.",

@@ -19,6 +19,7 @@ __all__ = [
     "ClientValidationMode",
     "Endpoint",
     "EndpointState",
+    "ExternalHost",
     "Listener",
     "ListenerProtocol",
     "ListenerTls",
@@ -127,15 +128,27 @@ class BackendProtocol(enum.Enum):
     H2C = "h2c"
 
 
+class ExternalHost(Base, frozen=True, kw_only=True):
+    """A host outside the cluster; its name is in lower case, without a dot at its end."""
+
+    hostname: str
+    port: Port
+
+
 class Backend(Base, frozen=True, kw_only=True):
     """One port of one Service; `id`: `<namespace>/<service>:<port>`.
 
-    `policies`: ids, in the order in which they act; of several of one kind the first counts.
+    Attributes:
+        policies: ids, in the order in which they act; of several of one kind the first counts.
+        datagrams: its endpoints are reached by datagrams.
+        external: its endpoints are what this name comes to, and no resources.
     """
 
     id: str
     protocol: BackendProtocol = BackendProtocol.HTTP
     policies: tuple[str, ...] = ()
+    datagrams: bool = False
+    external: ExternalHost | None = None
 
 
 class EndpointState(enum.Enum):
@@ -146,13 +159,19 @@ class EndpointState(enum.Enum):
 
 
 class Endpoint(Base, frozen=True, kw_only=True):
-    """One address and port that serves a backend; `id`: `<backend id>@<address>:<port>`."""
+    """One address and port that serves a backend; `id`: `<backend id>@<address>:<port>`.
+
+    Attributes:
+        zones, nodes: whose traffic should go here, where the Service wants it to stay near.
+    """
 
     id: str
     backend: str
     address: str
     port: Port
     state: EndpointState = EndpointState.READY
+    zones: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
 
 
 class Trust(Base, frozen=True, kw_only=True):

@@ -51,6 +51,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         access_log: `off`, `-` for standard output (standard error, where `output` is `json`), or a path.
         output: `text` or `json`.
         log_level: the least that is told: `debug`, `info`, `warning` or `error`.
+        zone, node: where this gateway is, as endpoints say where they are; empty: not known.
         engine: limits and timeouts of the engine.
     """
 
@@ -60,12 +61,15 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     access_log: str = "off"
     output: str = "text"
     log_level: str = "info"
+    zone: str = ""
+    node: str = ""
     engine: EngineLimits = EngineLimits()
 
     def engine_settings(self) -> dict[str, Any]:
         """What the engine is started with."""
         found: dict[str, Any] = msgspec.to_builtins(self.engine)
         found["workers"] = self.workers
+        found.update({name: value for name, value in (("zone", self.zone), ("node", self.node)) if value})
         if self.admin != "off":
             found["admin"] = self.admin
         log: dict[str, Any] = {"enabled": self.access_log != "off"}
@@ -91,6 +95,8 @@ class Settings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=
         certificate_grace: seconds for which a certificate of a cluster serves on after its Secret is gone.
         kubeconfig: path; empty: the pod's own account, else the usual kubeconfig.
         keep_going: wait for what is missing at the start, rather than end where nothing would be served.
+        external_names: Services of type ExternalName lead to their hosts.
+        local_external_hosts: names of external hosts may come to this machine (loopback).
     """
 
     controller_name: str = DEFAULT_CONTROLLER_NAME
@@ -102,6 +108,13 @@ class Settings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=
     certificate_grace: float = DEFAULT_CERTIFICATE_GRACE
     kubeconfig: str = ""
     keep_going: bool = False
+    external_names: bool = False
+    local_external_hosts: bool = False
+
+    def engine_settings(self) -> dict[str, Any]:
+        """As those of every engine; hosts of this machine are of use to a gateway for one's own machine only."""
+        local = {"local_external_hosts": True} if self.local_external_hosts else {}
+        return {**EngineSettings.engine_settings(self), **local}
 
 
 class GatewaySettings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):

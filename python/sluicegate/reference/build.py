@@ -305,6 +305,9 @@ def _backends(resources: ir.Resources) -> dict[str, Backend]:
     for endpoint in resources.endpoints:
         group = ready if endpoint.state is ir.EndpointState.READY else draining
         group[endpoint.backend].append(endpoint.id)
+    for backend in resources.backends:
+        if backend.external is not None:
+            ready[backend.id] = [f"{backend.id}@{backend.external.hostname}:{backend.external.port}"]
     policies = {policy.id: policy for policy in resources.policies}
     return {
         backend.id: Backend(

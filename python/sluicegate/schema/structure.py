@@ -118,6 +118,7 @@ class Structure:
         for name in schema.get("required", ()):
             if name not in value:
                 self._add(_join(path, name), "required", blocks=True)
+        dropped = 0
         for name, item in value.items():
             if name in properties:
                 self.check(item, properties[name], _join(path, name))
@@ -127,7 +128,9 @@ class Structure:
                 near = difflib.get_close_matches(str(name), properties, 1)
                 remedy = f"did you mean {near[0]}?" if near else "remove it, or look for the right name"
                 self._add(_join(path, str(name)), "unknown field", remedy, "unknown-field")
-        self._size(len(value), schema, path, "Properties", "fields")
+                dropped += 1
+        # The API server drops what it does not know before it counts.
+        self._size(len(value) - dropped, schema, path, "Properties", "fields")
 
     def _array(self, value: list[Any], schema: dict[str, Any], path: str) -> None:
         items = schema.get("items", {})

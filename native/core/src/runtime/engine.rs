@@ -4,6 +4,8 @@ use super::admin::Admin;
 use super::bind::{BindError, Listening, bind};
 use super::thread;
 use super::thread::Command;
+use super::upkeep::Upkeep;
+use super::{checks, resolver};
 use crate::io::KeepAlive;
 use crate::observe::access_log::AccessLog;
 use crate::observe::events::Events;
@@ -11,8 +13,8 @@ use crate::observe::metrics::Registry;
 use crate::policy::{self, Chain, Step};
 use crate::settings::Settings;
 use crate::tls::server::ServerTls;
-use crate::upstream::Loads;
 use crate::upstream::tls::ClientTls;
+use crate::upstream::{Externals, Loads};
 use crate::worker::IDLE_GRACE;
 use crate::worker::{Generation, Readiness, Shared};
 use ahash::AHashMap;
@@ -77,6 +79,10 @@ pub struct Engine {
     threads: Vec<Thread>,
     sockets: AHashMap<SocketKey, Result<Bound, BindError>>,
     admin: Option<Admin>,
+    /// Asks endpoints whether they do well, from the first backend on that wants it.
+    checks: Option<Upkeep>,
+    /// Asks what external hosts come to, from the first one on.
+    resolver: Option<Upkeep>,
     /// What the settings ask of every request.
     chain: Option<Arc<Chain>>,
     leaving: bool,
@@ -159,6 +165,8 @@ impl Engine {
             events: Events::default(),
             own: Arc::default(),
             loads: Loads::default(),
+            externals: Externals::default(),
+            renewed: watch::Sender::new(()),
             leaving: Arc::default(),
             readiness: watch::Sender::new(Readiness::Starting),
             settings,
@@ -185,7 +193,8 @@ impl Engine {
         }
         let body_limit = BodyLimit::new(shared.settings.max_body_bytes);
         let chain = body_limit.map(|limit| Arc::new(Chain::new(vec![Step::BodyLimit(limit)])));
-        Ok(Self { shared, state: State::default(), threads, sockets: AHashMap::new(), admin, chain, leaving: false })
+        let (state, sockets) = (State::default(), AHashMap::new());
+        Ok(Self { shared, state, threads, sockets, admin, checks: None, resolver: None, chain, leaving: false })
     }
 
     pub fn shared(&self) -> &Arc<Shared> {
@@ -207,7 +216,7 @@ impl Engine {
         }
         let started = Instant::now();
         let transaction: Transaction = serde_json::from_slice(bytes).map_err(ApplyError::Malformed)?;
-        let table = self.state.apply(transaction, &*self.shared).map_err(ApplyError::Refused)?;
+        let mut table = self.state.apply(transaction, &*self.shared).map_err(ApplyError::Refused)?;
         let before = self.shared.generation.load_full();
         let server_tls = ServerTls::build(&table, &before.server_tls, &self.shared.events);
         let client_tls = ClientTls::build(&table, &before.client_tls, &self.shared.events);
@@ -215,20 +224,44 @@ impl Engine {
         let number = table.generation;
         // New sockets are bound first and accept only once their table is there: nobody meets a 404 that is not meant.
         let listening = self.bind_new(&table);
+        let mut hosts = self.shared.externals.swapping();
+        hosts.fill(&mut table);
         let generation = Arc::new(Generation { table, server_tls, client_tls, chain: self.chain.clone() });
         self.shared.generation.store(Arc::clone(&generation));
+        drop(hosts);
         for (key, listeners) in listening {
             for (thread, listener) in self.threads.iter().zip(listeners) {
                 let _ = thread.commands.blocking_send(Command::Listen(key, listener));
             }
         }
         self.close_unwanted(&generation.table);
+        self.keep_up(&generation);
         if !self.leaving {
             self.shared.readiness.send_replace(Readiness::Ready);
         }
         let apply_seconds = started.elapsed().as_secs_f64();
         self.shared.registry.applied(number, apply_seconds);
         Ok(Report { generation: number, apply_seconds, listeners: self.listener_reports(&generation.table) })
+    }
+
+    /// Have the endpoints of a generation asked whether they do well, and its external hosts resolved.
+    fn keep_up(&mut self, generation: &Generation) {
+        self.shared.renewed.send_replace(());
+        let checks = Upkeep::ensure(&mut self.checks, checks::are_wanted(generation), || {
+            let shared = Arc::clone(&self.shared);
+            Upkeep::start("checks", 1, || checks::follow(shared))
+        });
+        if let Err(error) = checks {
+            let message = format!("endpoints are not asked whether they do well: {error}");
+            self.shared.events.push("endpoints_unchecked", message);
+        }
+        let resolver = Upkeep::ensure(&mut self.resolver, resolver::is_wanted(generation), || {
+            let shared = Arc::clone(&self.shared);
+            Upkeep::start("resolver", resolver::THREADS, || resolver::follow(shared))
+        });
+        if let Err(error) = resolver {
+            self.shared.events.push("external_host", format!("external hosts cannot be resolved: {error}"));
+        }
     }
 
     /// Try the ports again that could not be bound.
@@ -327,6 +360,8 @@ impl Engine {
         }
         self.sockets.clear();
         self.admin = None;
+        self.checks = None;
+        self.resolver = None;
         self.shared.access_log.stop();
     }
 }

@@ -3,9 +3,12 @@
 mod accept;
 mod admin;
 mod bind;
+mod checks;
 mod engine;
 mod faults;
+mod resolver;
 mod thread;
+mod upkeep;
 
 pub use crate::worker::Shared;
 pub use engine::{ApplyError, Engine, ListenerReport, Patience, Report};

@@ -14,7 +14,7 @@ pub mod trust;
 mod versions;
 
 pub use failure::{Progress, TlsError};
-pub use versions::VERSIONS;
+pub use versions::{VERSIONS, allowed};
 
 use rustls::crypto::CryptoProvider;
 use std::sync::{Arc, OnceLock};

@@ -48,7 +48,7 @@ struct ListenerTls {
 }
 
 /// The configurations of all HTTPS and TLS listeners of one generation.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ServerTls {
     listeners: AHashMap<Box<str>, Arc<ListenerTls>>,
     keys: AHashMap<Box<str>, Arc<ServedKey>>,

@@ -2,8 +2,10 @@
 //!
 //! Up to [`SCAN`] endpoints are compared all; of more, two picked at random are compared, which is nearly as even and costs
 //! the same for any number. One whose connections fail is passed over while another one does better; one that is ejected
-//! is chosen only where all others have failed. A session goes before all of that, as long as its endpoint does well.
+//! is chosen only where all others have failed. Where the Service wants traffic to stay near, endpoints of this node and this
+//! zone come first. A session goes before all of that, as long as its endpoint does well.
 
+mod near;
 mod ruled;
 
 use super::among::Among;
@@ -26,24 +28,37 @@ impl Upstreams {
     /// The endpoint for the next try, not one of `tried`. `None`: there is none, all were tried, or one that was tried does
     /// better than what is left.
     pub fn pick<'t>(&self, among: Among<'t>, tried: &[u64]) -> Option<Picked<'t>> {
-        let (endpoint, state) = match (among.endpoints, among.policy) {
-            ([], _) => None,
+        let (endpoint, state) = match among.near {
             _ if among.preferred.is_some() && tried.is_empty() => self.preferred(among),
-            ([only], _) => (!tried.contains(&only.uid)).then(|| (only, self.state(only))),
-            (_, Some(ruled)) => self.pick_ruled(among, ruled, tried),
-            (few, None) if few.len() <= SCAN || !tried.is_empty() => self.least(few, tried),
-            (many, None) => (0..DRAWS).find_map(|_| self.better_of_two(many)).or_else(|| self.least(many, tried)),
+            [] => self.pick_any(among, tried),
+            near => self.pick_near(among, near, tried),
         }?;
         state.health.picked(self.limits.connect_timeout);
         Some((endpoint, state))
+    }
+
+    /// Wherever it is.
+    fn pick_any<'t>(&self, among: Among<'t>, tried: &[u64]) -> Option<Picked<'t>> {
+        match (among.endpoints, among.policy) {
+            ([], _) => None,
+            ([only], _) if !among.is_checked() => (!tried.contains(&only.uid)).then(|| (only, self.state(only))),
+            (_, Some(ruled)) => self.pick_ruled(among, ruled, tried),
+            (few, None) if few.len() <= SCAN || !tried.is_empty() => self.least(few, tried, |_| false),
+            (many, None) => {
+                (0..DRAWS).find_map(|_| self.better_of_two(many)).or_else(|| self.least(many, tried, |_| false))
+            }
+        }
     }
 
     /// The endpoint that a session is with; any other one where that is gone or does badly.
     fn preferred<'t>(&self, among: Among<'t>) -> Option<Picked<'t>> {
         let is_it = |endpoint: &&Arc<Endpoint>| Some(seed_of(endpoint.address)) == among.preferred;
         let found = among.endpoints.iter().find(is_it).map(|endpoint| (endpoint, self.state(endpoint)));
-        let found = found.filter(|(_, state)| among.endpoints.len() == 1 || state.health.standing() == Standing::Well);
-        found.or_else(|| self.pick(among.preferring(None), &[]))
+        let does_well = |(endpoint, state): &Picked<'_>| {
+            (among.endpoints.len() == 1 || state.health.standing() == Standing::Well)
+                && !among.is_unhealthy(endpoint.uid)
+        };
+        found.filter(does_well).or_else(|| self.pick(among.preferring(None), &[]))
     }
 
     /// `None`: both fail.
@@ -58,11 +73,17 @@ impl Upstreams {
         (standing == Standing::Well).then_some(found)
     }
 
-    fn least<'t>(&self, endpoints: &'t [Arc<Endpoint>], tried: &[u64]) -> Option<Picked<'t>> {
+    /// `is_out`: endpoints that are not used whatever the others do.
+    fn least<'t>(
+        &self,
+        endpoints: &'t [Arc<Endpoint>],
+        tried: &[u64],
+        is_out: impl Fn(u64) -> bool,
+    ) -> Option<Picked<'t>> {
         let start = self.next_turn() as usize % endpoints.len();
         let mut best: Option<(&Arc<Endpoint>, Rc<EndpointState>, (Standing, u32))> = None;
         let mut tried_does_well = false;
-        for endpoint in endpoints[start..].iter().chain(&endpoints[..start]) {
+        for endpoint in endpoints[start..].iter().chain(&endpoints[..start]).filter(|endpoint| !is_out(endpoint.uid)) {
             let state = self.state(endpoint);
             let load = (state.health.standing(), state.active());
             if tried.contains(&endpoint.uid) {

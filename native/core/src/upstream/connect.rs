@@ -7,6 +7,7 @@ use super::stream::UpstreamStream;
 use super::{Connection, Limits, Route, RoutePolicy, TlsTarget, http2};
 use crate::observe::metrics::WorkerMetrics;
 use socket2::SockRef;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -24,7 +25,8 @@ pub(super) async fn open(
 ) -> Result<(UpstreamStream, Option<Slot>), ConnectError> {
     let slot = place(policy, limits, metrics).await?;
     let mut stage = ConnectStage::Tcp;
-    let opened = tokio::time::timeout(limits.connect_timeout, dial(state, tls, policy, limits, &mut stage)).await;
+    let dialled = dial(state.address, tls, policy, limits, &mut stage);
+    let opened = tokio::time::timeout(limits.connect_timeout, dialled).await;
     opened.unwrap_or_else(|_| Err(ConnectError::late(stage, limits.connect_timeout))).map(|stream| (stream, slot))
 }
 
@@ -92,24 +94,25 @@ async fn establish(
     limits: Limits,
     stage: &mut ConnectStage,
 ) -> Result<Connection, ConnectError> {
-    let stream = dial(state, route.tls.as_ref(), route.policy.as_deref(), limits, stage).await?;
+    let stream = dial(state.address, route.tls.as_ref(), route.policy.as_deref(), limits, stage).await?;
     if route.http2 || stream.negotiated_http2() {
         *stage = ConnectStage::Http2;
-        let handle = http2::start(stream, limits, slot).await?;
+        let handle = http2::start(stream, limits, slot, route.max_requests()).await?;
         state.put_http2(route, &handle);
         return Ok(Connection::Http2(handle));
     }
     Ok(Connection::Http1(Box::new(Http1Connection::new(stream, route.clone(), slot))))
 }
 
-async fn dial(
-    state: &EndpointState,
+/// A byte stream, without a limit of time. `stage`: how far it has come.
+pub(super) async fn dial(
+    address: SocketAddr,
     tls: Option<&TlsTarget>,
     policy: Option<&RoutePolicy>,
     limits: Limits,
     stage: &mut ConnectStage,
 ) -> Result<UpstreamStream, ConnectError> {
-    let mut tcp = TcpStream::connect(state.address).await.map_err(|error| ConnectError::tcp(&error))?;
+    let mut tcp = TcpStream::connect(address).await.map_err(|error| ConnectError::tcp(&error))?;
     // Without it the last segment of a request waits for the backend's delayed acknowledgement.
     tcp.set_nodelay(true).map_err(|error| ConnectError::new(*stage, &error))?;
     limits.alive.set(SockRef::from(&tcp));

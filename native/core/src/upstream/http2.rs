@@ -10,6 +10,7 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
+use std::num::NonZeroU32;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -46,6 +47,8 @@ pub struct Http2Handle {
     pub sender: SendRequest<Bytes>,
     closed: Rc<Cell<bool>>,
     active: Rc<Cell<usize>>,
+    /// Requests that it may still carry, where a policy counts them.
+    left: Option<Rc<Cell<u32>>>,
     last_used: Rc<Cell<Instant>>,
     settled: Rc<Settled>,
     uploads: Rc<Uploads>,
@@ -147,6 +150,12 @@ impl Http2Handle {
     pub fn begin(&self) -> ActiveStream {
         self.last_used.set(Instant::now());
         self.active.set(self.active.get() + 1);
+        if let Some(left) = &self.left {
+            left.set(left.get().saturating_sub(1));
+            if left.get() == 0 {
+                self.retire();
+            }
+        }
         ActiveStream(Rc::clone(&self.active))
     }
 
@@ -161,6 +170,7 @@ pub(super) async fn start(
     stream: UpstreamStream,
     limits: Limits,
     slot: Option<Slot>,
+    max_requests: Option<NonZeroU32>,
 ) -> Result<Http2Handle, ConnectError> {
     let peer = Rc::new(Peer::default());
     let stream = Heard::new(stream, Rc::clone(&peer), Some(FrameHeads::new(0)));
@@ -179,6 +189,7 @@ pub(super) async fn start(
         sender,
         closed: Rc::default(),
         active: Rc::default(),
+        left: max_requests.map(|most| Rc::new(Cell::new(most.get()))),
         last_used: Rc::new(Cell::new(Instant::now())),
         settled: Rc::default(),
         uploads: Rc::new(Uploads::new()),

@@ -7,6 +7,7 @@
 //! - No connection is kept idle where there are as many as may be: somebody else may need its place.
 
 use super::budget::Budget;
+use super::checked::Checked;
 use crate::observe::metrics::WorkerMetrics;
 use route::ir::{BackendLimits, RetryBudget};
 use route::table::Backend;
@@ -35,6 +36,8 @@ pub struct Load {
     connections: Option<Arc<Semaphore>>,
     waiting: AtomicU32,
     budget: Option<Budget>,
+    /// What comes of asking the endpoints; the next load of the backend goes on with it.
+    checked: Arc<Checked>,
 }
 
 impl Load {
@@ -52,7 +55,13 @@ impl Load {
             connections: places(limits.connections),
             waiting: AtomicU32::new(0),
             budget: budget.map(Budget::new),
+            checked: Arc::default(),
         }
+    }
+
+    /// Of a backend whose endpoints are asked.
+    pub fn checked(&self) -> &Arc<Checked> {
+        &self.checked
     }
 
     /// Of a backend with a policy.
@@ -160,14 +169,15 @@ impl Loads {
         };
         let is_same = |load: &Arc<Load>| load.limits == limits && load.budget.as_ref().map(|it| it.terms) == budget;
         let before = kept.by_backend.get(backend.id.as_str()).and_then(Weak::upgrade);
-        if let Some(before) = before.filter(is_same) {
-            return before;
+        if let Some(before) = before.as_ref().filter(|before| is_same(before)) {
+            return Arc::clone(before);
         }
         if kept.by_backend.len() > kept.enough.max(FEW) {
             kept.by_backend.retain(|_, load| load.strong_count() > 0);
             kept.enough = 2 * kept.by_backend.len();
         }
-        let load = Arc::new(Load::new(limits, budget));
+        let checked = before.map(|before| Arc::clone(&before.checked)).unwrap_or_default();
+        let load = Arc::new(Load { checked, ..Load::new(limits, budget) });
         kept.by_backend.insert(backend.id.as_str().into(), Arc::downgrade(&load));
         load
     }
@@ -235,6 +245,9 @@ mod tests {
             policy: Some(Arc::new(BackendPolicy { limits: limits(requests, None), ..BackendPolicy::default() })),
             traffic: None,
             seeds: Vec::new(),
+            near: Vec::new(),
+            datagrams: false,
+            external: None,
             kept: None,
             ready: Vec::new(),
             draining: Vec::new(),
@@ -242,7 +255,8 @@ mod tests {
         let first = loads.of(&backend("a", Some(1)));
         assert!(Arc::ptr_eq(&first, &loads.of(&backend("a", Some(1)))));
         assert!(!Arc::ptr_eq(&first, &loads.of(&backend("b", Some(1)))));
-        assert!(!Arc::ptr_eq(&first, &loads.of(&backend("a", Some(2)))));
+        let other = loads.of(&backend("a", Some(2)));
+        assert!(!Arc::ptr_eq(&first, &other) && Arc::ptr_eq(first.checked(), other.checked()));
         for number in 0..10_000 {
             loads.of(&backend(&number.to_string(), None));
         }

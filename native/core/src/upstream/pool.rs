@@ -29,6 +29,8 @@ pub struct Http1Connection {
     pub buffer: Buffer,
     pub(super) route: Route,
     pub(super) idle_since: Instant,
+    /// Exchanges that it has carried, as far as somebody counts them.
+    exchanges: u32,
     /// Its place where connections are limited.
     _slot: Option<Slot>,
 }
@@ -120,7 +122,7 @@ impl EndpointState {
 
     pub(super) fn put_idle(&self, mut connection: Box<Http1Connection>, now: Instant, limit: usize) {
         let mut idle = self.idle.borrow_mut();
-        if limit == 0 || !connection.buffer.is_empty() || connection.route.is_crowded() {
+        if limit == 0 || !connection.buffer.is_empty() || connection.route.is_crowded() || connection.is_used_up() {
             return;
         }
         if idle.len() >= limit {
@@ -186,7 +188,15 @@ impl EndpointState {
 impl Http1Connection {
     pub(super) fn new(stream: UpstreamStream, route: Route, slot: Option<Slot>) -> Self {
         let (stream, buffer) = (RefCell::new(stream), Buffer::new());
-        Self { stream, buffer, route, idle_since: Instant::now(), _slot: slot }
+        Self { stream, buffer, route, idle_since: Instant::now(), exchanges: 0, _slot: slot }
+    }
+
+    /// Count an exchange that is complete. True: it was the last one that the backend's policy lets it carry.
+    fn is_used_up(&mut self) -> bool {
+        self.route.max_requests().is_some_and(|most| {
+            self.exchanges += 1;
+            self.exchanges >= most.get()
+        })
     }
 
     /// Nothing came while it was idle: neither the end of the stream nor an answer nobody asked for.

@@ -8,8 +8,9 @@ use std::net::{IpAddr, SocketAddr};
 /// Section 2.2.
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// Version 2, on behalf of somebody.
+/// Version 2, on behalf of somebody, and of nobody.
 const PROXY: u8 = 0x21;
+const LOCAL: u8 = 0x20;
 
 /// Addresses of IPv4 and of IPv6, each over TCP.
 const TCP4: u8 = 0x11;
@@ -18,8 +19,8 @@ const TCP6: u8 = 0x21;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ProxyHeader {
     version: ProxyProtocol,
-    from: SocketAddr,
-    to: SocketAddr,
+    /// Of the client, and what it connected to; `None`: the gateway speaks for itself.
+    ends: Option<(SocketAddr, SocketAddr)>,
 }
 
 impl ProxyHeader {
@@ -29,7 +30,12 @@ impl ProxyHeader {
         let (from, to) = (plain(from), plain(to));
         // Both are of one family on the wire: the one that can say both.
         let (from, to) = if from.is_ipv4() == to.is_ipv4() { (from, to) } else { (mapped(from), mapped(to)) };
-        Self { version, from, to }
+        Self { version, ends: Some((from, to)) }
+    }
+
+    /// Of a connection that the gateway makes for itself, as health checks do.
+    pub(super) fn of_nobody(version: ProxyProtocol) -> Self {
+        Self { version, ends: None }
     }
 
     pub(super) fn bytes(&self) -> Vec<u8> {
@@ -40,7 +46,9 @@ impl ProxyHeader {
     }
 
     fn text(&self) -> Vec<u8> {
-        let Self { from, to, .. } = self;
+        let Some((from, to)) = self.ends else {
+            return b"PROXY UNKNOWN\r\n".to_vec();
+        };
         let family = if from.is_ipv4() { "TCP4" } else { "TCP6" };
         let mut line = String::with_capacity(108);
         let _ = write!(line, "PROXY {family} {} {} {} {}\r\n", from.ip(), to.ip(), from.port(), to.port());
@@ -48,19 +56,22 @@ impl ProxyHeader {
     }
 
     fn binary(&self) -> Vec<u8> {
+        let Some((from, to)) = self.ends else {
+            return [&SIGNATURE[..], &[LOCAL, 0, 0, 0]].concat();
+        };
         let mut addresses = Vec::with_capacity(36);
-        for address in [self.from, self.to] {
+        for address in [from, to] {
             match address.ip() {
                 IpAddr::V4(ip) => addresses.extend_from_slice(&ip.octets()),
                 IpAddr::V6(ip) => addresses.extend_from_slice(&ip.octets()),
             }
         }
-        for address in [self.from, self.to] {
+        for address in [from, to] {
             addresses.extend_from_slice(&address.port().to_be_bytes());
         }
         let mut header = Vec::with_capacity(16 + addresses.len());
         header.extend_from_slice(SIGNATURE);
-        header.extend_from_slice(&[PROXY, if self.from.is_ipv4() { TCP4 } else { TCP6 }]);
+        header.extend_from_slice(&[PROXY, if from.is_ipv4() { TCP4 } else { TCP6 }]);
         header.extend_from_slice(&u16::try_from(addresses.len()).unwrap_or_default().to_be_bytes());
         header.append(&mut addresses);
         header
@@ -96,6 +107,11 @@ mod tests {
         assert_eq!(
             header(V2, "192.0.2.1:4711", "10.0.0.1:80"),
             b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\x0a\0\0\x01\x12\x67\0\x50"
+        );
+        let nobody = |version| ProxyHeader::of_nobody(version).bytes();
+        assert_eq!(
+            (&nobody(V1)[..], &nobody(V2)[..]),
+            (&b"PROXY UNKNOWN\r\n"[..], &b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"[..])
         );
         let long = header(V2, "[2001:db8::1]:1", "[2001:db8::2]:443");
         assert_eq!((&long[12..16], long.len()), (&b"\x21\x21\0\x24"[..], 16 + 36));

@@ -3,8 +3,11 @@
 use super::Limits;
 use super::load::Load;
 use super::proxy_header::ProxyHeader;
+use crate::io::KeepAlive;
+use route::ir::{BackendPolicy, Keepalive};
 use route::table::Backend;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +38,9 @@ pub struct RoutePolicy {
     pub(super) proxy: Option<ProxyHeader>,
     /// Where connections are limited.
     pub(super) load: Option<Arc<Load>>,
+    keepalive: Option<Keepalive>,
+    /// Requests after which a connection is used no more.
+    pub(super) max_requests: Option<NonZeroU32>,
 }
 
 impl RoutePolicy {
@@ -51,18 +57,28 @@ impl RoutePolicy {
                 ProxyHeader::new(version, from, to)
             }),
             load: Load::shared(backend).filter(|load| load.limits_connections()),
+            keepalive: policy.keepalive,
+            max_requests: NonZeroU32::new(policy.max_requests),
         };
         let says_nothing = made.connect_timeout.is_none()
             && made.idle_timeout.is_none()
             && made.proxy.is_none()
-            && made.load.is_none();
+            && made.load.is_none()
+            && made.keepalive.is_none()
+            && made.max_requests.is_none();
         (!says_nothing).then(|| Rc::new(made))
+    }
+
+    /// Of a connection that the gateway makes for itself.
+    pub(super) fn of_nobody(policy: &BackendPolicy) -> Self {
+        Self { proxy: policy.proxy_protocol.map(ProxyHeader::of_nobody), ..Self::default() }
     }
 
     fn adjust(&self, limits: Limits) -> Limits {
         Limits {
             connect_timeout: self.connect_timeout.unwrap_or(limits.connect_timeout),
             idle_timeout: self.idle_timeout.unwrap_or(limits.idle_timeout),
+            alive: self.keepalive.map_or(limits.alive, KeepAlive::asking),
             ..limits
         }
     }
@@ -82,6 +98,11 @@ impl Route {
     /// The engine's limits, with what the backend's policy has in their place.
     pub(super) fn limits(&self, limits: Limits) -> Limits {
         self.policy.as_deref().map_or(limits, |policy| policy.adjust(limits))
+    }
+
+    /// Requests after which a connection is used no more.
+    pub(super) fn max_requests(&self) -> Option<NonZeroU32> {
+        self.policy.as_deref().and_then(|policy| policy.max_requests)
     }
 
     pub(super) fn load(&self) -> Option<&Arc<Load>> {

@@ -5,9 +5,9 @@ use crate::observe::events::Events;
 use crate::tls::backend_certificates::PolicyVerifier;
 use crate::tls::keys::certified_key;
 use crate::tls::trust::Trust;
-use crate::tls::{VERSIONS, provider};
+use crate::tls::{allowed, provider};
 use ahash::AHashMap;
-use route::ir::{self, BackendProtocol};
+use route::ir::{self, BackendProtocol, TlsVersions};
 use route::table::{Backend, Table};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -21,6 +21,7 @@ struct Ingredients {
     trust: Vec<Arc<ir::Trust>>,
     certificate: Option<Arc<ir::Certificate>>,
     protocol: BackendProtocol,
+    versions: TlsVersions,
 }
 
 #[derive(Debug)]
@@ -36,12 +37,14 @@ struct Entry {
 }
 
 /// Policy, client certificate, and what the backend speaks: backends that share a policy share what is made of it.
-type Key = (Box<str>, Option<Box<str>>, BackendProtocol);
+type Key = (Box<str>, Option<Box<str>>, BackendProtocol, TlsVersions);
 
 /// The configurations of one generation.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ClientTls {
     entries: AHashMap<Key, Arc<Entry>>,
+    /// By backend, where its endpoints are asked whether they do well: with the certificate of a Gateway that has one.
+    asking: AHashMap<Box<str>, Arc<Entry>>,
 }
 
 impl ClientTls {
@@ -59,8 +62,10 @@ impl ClientTls {
             let Some(policy) = backend.tls.as_ref().filter(|policy| !policy.invalid) else {
                 continue;
             };
-            for certificate in &presented {
-                let key = (policy.id.as_str().into(), certificate.map(Into::into), backend.protocol);
+            let own = [policy.certificate.as_deref()];
+            let certificates = if own[0].is_some() { &own[..] } else { &presented };
+            for certificate in certificates {
+                let key = key(policy, backend, *certificate);
                 if built.entries.contains_key(&key) {
                     continue;
                 }
@@ -69,6 +74,7 @@ impl ClientTls {
                     trust: policy.trust.iter().filter_map(|id| table.trust.get(id.as_str()).cloned()).collect(),
                     certificate: certificate.and_then(|id| table.certificates.get(id).cloned()),
                     protocol: backend.protocol,
+                    versions: key.3,
                 };
                 if let Some(same) = before.entries.get(&key).filter(|same| same.made_of == made_of) {
                     built.entries.insert(key, Arc::clone(same));
@@ -84,8 +90,36 @@ impl ClientTls {
                     Err(error) => events.push("backend_tls", format!("{}: {error}", policy.id)),
                 }
             }
+            if backend.policy.as_ref().is_some_and(|policy| policy.active.is_some()) {
+                let presented = certificates.iter().max().copied().flatten();
+                if let Some(entry) = built.entries.get(&key(policy, backend, presented)) {
+                    built.asking.insert(backend.id.as_str().into(), Arc::clone(entry));
+                }
+            }
         }
         built
+    }
+
+    /// How an endpoint is asked whether it does well, by a connection, over HTTP, over gRPC. `None`: it
+    /// wants TLS that could not be set up.
+    pub(super) fn opaque_to(&self, backend: &Backend) -> Option<Route> {
+        self.asking(backend, |entry| &entry.opaque)
+    }
+
+    pub(super) fn http_to(&self, backend: &Backend) -> Option<Route> {
+        self.asking(backend, |entry| &entry.target)
+    }
+
+    pub(super) fn grpc_to(&self, backend: &Backend) -> Option<Route> {
+        self.asking(backend, |entry| &entry.grpc)
+    }
+
+    fn asking(&self, backend: &Backend, which: impl Fn(&Entry) -> &TlsTarget) -> Option<Route> {
+        let tls = match &backend.tls {
+            None => None,
+            Some(_) => Some(which(self.asking.get(backend.id.as_str())?).clone()),
+        };
+        Some(Route { tls, ..Route::default() })
     }
 
     /// How a flow that is not HTTP reaches a backend from a listener: `Some(None)` in plain text. `None`: it wants TLS
@@ -94,7 +128,7 @@ impl ClientTls {
         let Some(policy) = &backend.tls else {
             return Some(None);
         };
-        let entry = self.entries.get(&key(policy, backend, listener))?;
+        let entry = self.entries.get(&key_at(policy, backend, listener))?;
         Some(Some(entry.opaque.clone()))
     }
 
@@ -110,7 +144,7 @@ impl ClientTls {
         let Some(policy) = &backend.tls else {
             return Some(Route { tls: None, http2, policy: None });
         };
-        let entry = self.entries.get(&key(policy, backend, listener))?;
+        let entry = self.entries.get(&key_at(policy, backend, listener))?;
         let target = match (grpc, upgrade && !http2) {
             (true, _) => &entry.grpc,
             (false, true) => &entry.upgrade,
@@ -120,12 +154,21 @@ impl ClientTls {
     }
 }
 
-fn key(policy: &ir::BackendTls, backend: &Backend, listener: &ir::Listener) -> Key {
-    (policy.id.as_str().into(), listener.backend_certificate.as_deref().map(Into::into), backend.protocol)
+fn key(policy: &ir::BackendTls, backend: &Backend, certificate: Option<&str>) -> Key {
+    let versions = backend.policy.as_ref().map(|policy| policy.tls).unwrap_or_default();
+    (policy.id.as_str().into(), certificate.map(Into::into), backend.protocol, versions)
+}
+
+/// A backend's own certificate goes before that of the listener.
+fn key_at(policy: &ir::BackendTls, backend: &Backend, listener: &ir::Listener) -> Key {
+    key(policy, backend, policy.certificate.as_deref().or(listener.backend_certificate.as_deref()))
 }
 
 fn target(made_of: &Ingredients) -> Result<TlsTarget, String> {
     let policy = &made_of.policy;
+    if policy.certificate.is_some() && made_of.certificate.is_none() {
+        return Err("its client certificate is not there".to_owned());
+    }
     let name = ServerName::try_from(policy.hostname.clone()).map_err(|error| format!("hostname: {error}"))?;
     let trust = if policy.trust.is_empty() {
         Trust::system()
@@ -134,7 +177,7 @@ fn target(made_of: &Ingredients) -> Result<TlsTarget, String> {
     };
     let verifier = Arc::new(PolicyVerifier { trust, names: policy.subject_alt_names.clone() });
     let builder = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(&VERSIONS)
+        .with_protocol_versions(&allowed(made_of.versions))
         .map_err(|error| error.to_string())?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
@@ -164,6 +207,7 @@ mod tests {
     use super::{Ingredients, target};
     use crate::tls::{pem, provider};
     use route::ir::{self, BackendProtocol};
+    use route::ir::{TlsVersion, TlsVersions};
     use rustls::pki_types::CertificateDer;
     use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
     use rustls::{CertificateError, ClientConnection, Connection, Error, ServerConfig, ServerConnection};
@@ -198,12 +242,14 @@ Zn2caZGY/R1xT78QyU98m3+JOqwA5txPc74QLGbsZrI50kO3vHChaBnt
         trusted: &str,
         key: Arc<dyn SigningKey>,
         version: &'static rustls::SupportedProtocolVersion,
+        versions: TlsVersions,
     ) -> Result<(), Error> {
         let policy = ir::BackendTls {
             id: "BackendTLSPolicy/a/p".to_owned(),
             hostname: "self.test".to_owned(),
             trust: vec!["t".to_owned()],
             subject_alt_names: Vec::new(),
+            certificate: None,
             invalid: false,
         };
         let made_of = Ingredients {
@@ -211,6 +257,7 @@ Zn2caZGY/R1xT78QyU98m3+JOqwA5txPc74QLGbsZrI50kO3vHChaBnt
             trust: vec![Arc::new(ir::Trust { id: "t".to_owned(), pem: trusted.to_owned() })],
             certificate: None,
             protocol: BackendProtocol::Http,
+            versions,
         };
         let target = target(&made_of).expect("a policy that can be used");
         let [pem::Certificate { der, .. }] = &pem::certificates(certificate).expect("a certificate")[..] else {
@@ -244,6 +291,22 @@ Zn2caZGY/R1xT78QyU98m3+JOqwA5txPc74QLGbsZrI50kO3vHChaBnt
         }
     }
 
+    /// A policy may leave a version out: a backend that speaks no other is not spoken to.
+    #[test]
+    fn versions_are_those_that_the_policy_allows() {
+        let (tls12, tls13) = (&rustls::version::TLS12, &rustls::version::TLS13);
+        let only = |min, max| TlsVersions { min, max };
+        for (versions, spoken) in [
+            (TlsVersions::default(), [true, true]),
+            (only(Some(TlsVersion::Tls13), None), [false, true]),
+            (only(None, Some(TlsVersion::Tls12)), [true, false]),
+            (only(Some(TlsVersion::Tls12), Some(TlsVersion::Tls13)), [true, true]),
+        ] {
+            let shaken = [tls12, tls13].map(|version| shake(VERSION1, VERSION1, signing_key(KEY), version, versions));
+            assert_eq!(shaken.map(|found| found.is_ok()), spoken, "{versions:?}");
+        }
+    }
+
     /// Who only has the certificate, which is public, is not the backend.
     #[test]
     fn a_trusted_certificate_without_its_key() {
@@ -251,13 +314,13 @@ Zn2caZGY/R1xT78QyU98m3+JOqwA5txPc74QLGbsZrI50kO3vHChaBnt
         let other_key = stranger.signing_key.serialize_pem();
         let version3 = stranger.cert.pem();
         for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
-            assert_eq!(shake(VERSION1, VERSION1, signing_key(KEY), version), Ok(()));
-            assert_eq!(shake(&version3, &version3, signing_key(&other_key), version), Ok(()));
+            assert_eq!(shake(VERSION1, VERSION1, signing_key(KEY), version, TlsVersions::default()), Ok(()));
+            assert_eq!(shake(&version3, &version3, signing_key(&other_key), version, TlsVersions::default()), Ok(()));
             for (certificate, key) in [(VERSION1, &other_key[..]), (&version3, KEY)] {
-                let refused = shake(certificate, certificate, signing_key(key), version);
+                let refused = shake(certificate, certificate, signing_key(key), version, TlsVersions::default());
                 assert_eq!(refused, Err(Error::InvalidCertificate(CertificateError::BadSignature)));
             }
-            assert!(shake(VERSION1, &version3, signing_key(KEY), version).is_err());
+            assert!(shake(VERSION1, &version3, signing_key(KEY), version, TlsVersions::default()).is_err());
         }
     }
 }

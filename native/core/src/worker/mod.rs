@@ -16,9 +16,9 @@ use crate::policy::{self, Chain};
 use crate::settings::Settings;
 use crate::tls::server::ServerTls;
 use crate::upstream::tls::ClientTls;
-use crate::upstream::{Loads, OwnSockets, Upstreams};
+use crate::upstream::{Externals, Loads, OwnSockets, Upstreams, render_checked};
 use arc_swap::ArcSwap;
-use route::table::{Backend, Table, Tag, Tags};
+use route::table::{Backend, Locality, Table, Tag, Tags};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -58,6 +58,10 @@ pub struct Shared {
     pub own: Arc<OwnSockets>,
     /// Of backends with policies.
     pub loads: Loads,
+    /// What external hosts come to.
+    pub externals: Externals,
+    /// Another generation has taken the place of the one before.
+    pub renewed: watch::Sender<()>,
     /// A drain has begun.
     pub leaving: Arc<AtomicBool>,
     /// `/readyz`.
@@ -77,13 +81,19 @@ impl Tags for Shared {
     fn of_backend(&self, backend: &Backend) -> Option<Tag> {
         Some(self.loads.of(backend))
     }
+
+    fn locality(&self) -> Locality {
+        Locality { zone: self.settings.zone.clone(), node: self.settings.node.clone() }
+    }
 }
 
 impl Shared {
     /// All figures, for Prometheus.
     pub fn metrics(&self) -> String {
         let mut text = self.registry.render(self.events.dropped(), self.access_log.dropped());
-        policy::render_limits(&self.generation.load().table, &mut text);
+        let generation = self.generation.load();
+        policy::render_limits(&generation.table, &mut text);
+        render_checked(&generation.table, &mut text);
         text
     }
 }
@@ -136,6 +146,8 @@ impl Worker {
             events: crate::observe::events::Events::default(),
             own: Arc::default(),
             loads: Loads::default(),
+            externals: Externals::default(),
+            renewed: tokio::sync::watch::Sender::new(()),
             leaving: Arc::default(),
             readiness: tokio::sync::watch::Sender::new(crate::worker::Readiness::Ready),
             settings,

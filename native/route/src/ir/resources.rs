@@ -170,7 +170,7 @@ pub enum ClientValidationMode {
 }
 
 /// One port of one Service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Backend {
     /// `<namespace>/<service>:<port>`.
@@ -180,6 +180,21 @@ pub struct Backend {
     /// Policy ids, in the order in which they act; of several of one kind the first counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<String>,
+    /// Its endpoints are reached by datagrams.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub datagrams: bool,
+    /// Its endpoints are what this name comes to, and no resources.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<ExternalHost>,
+}
+
+/// A host outside the cluster (`XBackend`, a Service of type `ExternalName`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExternalHost {
+    /// Lower case, without a dot at its end.
+    pub hostname: String,
+    pub port: u16,
 }
 
 /// From `Service.spec.ports[].appProtocol` (GEP-1911).
@@ -206,6 +221,11 @@ pub struct Endpoint {
     pub port: u16,
     #[serde(default)]
     pub state: EndpointState,
+    /// Zones and nodes whose traffic should go here, where the Service wants it to stay near.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub zones: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<String>,
 }
 
 /// `EndpointSlice` conditions. Ready endpoints take all traffic; draining ones only when none is ready.

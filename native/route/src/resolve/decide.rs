@@ -275,7 +275,7 @@ pub fn decide_l4(table: &Table, request: &L4Request) -> Decision {
         Picked::Backend(index, _, backend) => Decision {
             outcome: "forward",
             backend: Some(index),
-            endpoints: backend.selectable().iter().map(|endpoint| endpoint.id.clone()).collect(),
+            endpoints: backend.endpoint_ids(),
             ..Decision::close("forwarded")
         },
     };
@@ -327,7 +327,7 @@ fn forward(
         status: 0,
         reason: "forwarded",
         backend: Some(index),
-        endpoints: backend.selectable().iter().map(|endpoint| endpoint.id.clone()).collect(),
+        endpoints: backend.endpoint_ids(),
         request: Some(sent),
         mirrors: mirrors.map(|(_, mirror)| mirror.backend.clone()).collect(),
         response: request.response.as_ref().map(|sample| {

@@ -79,7 +79,7 @@ fn pick_of<'t>(
     if backend.is_invalid() {
         return Picked::Invalid(index);
     }
-    if backend.selectable().is_empty() {
+    if backend.has_no_endpoint() {
         return Picked::NoEndpoint(index);
     }
     Picked::Backend(index, chosen, backend)

@@ -23,7 +23,7 @@ mod predicate;
 mod state;
 mod substitution;
 
-pub use backend::{Backend, Backends, Endpoint};
+pub use backend::{Backend, Backends, Endpoint, Locality, Near};
 pub use compile::{Retry, Rule, RuleBackend, Timeouts, backend_at};
 pub use filter::{CorsFilter, EditedFields, Filters, HeaderEdits, Mirror, OriginPattern, PreRouting, Respond, Rewrite};
 pub use host::{HostTable, hostname_specificity};
@@ -54,6 +54,11 @@ pub trait Tags {
     fn of_l4_route(&self, listener: &str, route: &str) -> Tag;
     /// Of a backend with policies, compiled but for its tag; the same one as before while the owner needs the same.
     fn of_backend(&self, backend: &Backend) -> Option<Tag>;
+
+    /// Where this gateway is.
+    fn locality(&self) -> Locality {
+        Locality::default()
+    }
 }
 
 /// For tables that only decide.
@@ -149,7 +154,7 @@ pub type Policies = Arc<AHashMap<Arc<str>, Arc<Compiled>>>;
 pub type Attachments = Arc<AHashMap<Arc<str>, Arc<ir::Attachment>>>;
 
 /// An immutable generation.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Table {
     pub generation: u64,
     sockets: BTreeMap<SocketKey, Arc<Socket>>,
@@ -213,6 +218,8 @@ impl Table {
             id: backend.id.clone(),
             protocol: backend.protocol,
             policies: backend.policies.clone(),
+            datagrams: backend.datagrams,
+            external: backend.external.clone(),
         };
         let mut backends: Vec<&Arc<Backend>> = self.backends().collect();
         backends.sort_by(|one, two| one.id.cmp(&two.id));
@@ -249,6 +256,19 @@ impl Table {
 
     pub fn backends(&self) -> impl Iterator<Item = &Arc<Backend>> {
         self.backends.iter().flatten()
+    }
+
+    /// Give the backends that are external hosts the addresses that these have now.
+    pub fn resolve(&mut self, mut endpoints: impl FnMut(&Backend, &ir::ExternalHost) -> Vec<Arc<Endpoint>>) {
+        if self.backends().all(|backend| backend.external.is_none()) {
+            return;
+        }
+        for backend in Arc::make_mut(&mut self.backends).iter_mut().flatten() {
+            if let Some(host) = &backend.external {
+                let found = endpoints(backend, host);
+                *backend = Arc::new(backend.resolved(found));
+            }
+        }
     }
 }
 

@@ -91,8 +91,9 @@ impl State {
         for backend in backends {
             self.backends.put(backend);
         }
+        let here = tags.locality();
         for endpoint in endpoints {
-            self.backends.put_endpoint(&endpoint);
+            self.backends.put_endpoint(&endpoint, &here);
         }
         self.put_attachments(attachments, tags);
         for (rule, expressions) in http_rules.into_iter().zip(expressions) {

@@ -26,14 +26,19 @@ from .access import (
 )
 from .access_remote import AccessExternal, AccessJwt, ClaimHeader, JwtProvider
 from .backend import (
+    ActiveHealth,
     BackendLimits,
     BackendPolicy,
     BackendTimeouts,
     ClientKey,
     CookieKey,
+    GrpcQuestion,
     Hash,
     HeaderKey,
+    HealthQuestion,
     HostKey,
+    HttpQuestion,
+    Keepalive,
     KeyPart,
     LeastRequest,
     LoadBalancing,
@@ -43,6 +48,7 @@ from .backend import (
     QueryKey,
     Random,
     RoundRobin,
+    TcpQuestion,
 )
 from .backend_tls import BackendTls, HostnameSan, SubjectAltName, UriSan
 from .backend_traffic import BackendTraffic, RetryBudget
@@ -61,6 +67,7 @@ from .rate_limit import (
     RateLimitScope,
     UserLimitKey,
 )
+from .tls_versions import TlsVersion, TlsVersions
 
 __all__ = [
     "RANKS",
@@ -73,6 +80,7 @@ __all__ = [
     "AccessExternal",
     "AccessJwt",
     "AccessRule",
+    "ActiveHealth",
     "BackendLimits",
     "BackendPolicy",
     "BackendTimeouts",
@@ -90,14 +98,18 @@ __all__ = [
     "ExternalAuth",
     "ExternalProtocol",
     "ExternalService",
+    "GrpcQuestion",
     "Hash",
     "HeaderCredential",
     "HeaderKey",
     "HeaderLimitKey",
+    "HealthQuestion",
     "HostKey",
     "HostLimitKey",
     "HostnameSan",
+    "HttpQuestion",
     "JwtProvider",
+    "Keepalive",
     "KeyPart",
     "KeySource",
     "LeastRequest",
@@ -120,6 +132,9 @@ __all__ = [
     "RoundRobin",
     "StanzaBase",
     "SubjectAltName",
+    "TcpQuestion",
+    "TlsVersion",
+    "TlsVersions",
     "UriSan",
     "UserLimitKey",
 ]

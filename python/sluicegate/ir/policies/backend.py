@@ -7,10 +7,12 @@ from typing import Annotated, ClassVar, TypeAlias
 
 from msgspec import Meta
 
-from ..base import Base, Unsigned32, Unsigned64
+from ..base import Base, Port, Unsigned32, Unsigned64
 from .base import PolicyBase
+from .tls_versions import TlsVersions
 
 Percent: TypeAlias = Annotated[int, Meta(ge=0, le=100)]
+Status: TypeAlias = Annotated[int, Meta(ge=100, le=599)]
 
 
 class ClientKey(Base, frozen=True, kw_only=True, tag_field="type", tag="client"):
@@ -103,6 +105,60 @@ class PassiveHealth(Base, frozen=True, kw_only=True):
     max_ejected_percent: Percent
 
 
+class TcpQuestion(Base, frozen=True, kw_only=True, tag_field="type", tag="tcp"):
+    """For a connection, with TLS where TLS is spoken to the backend."""
+
+
+class HttpQuestion(Base, frozen=True, kw_only=True, tag_field="type", tag="http"):
+    """`GET path`.
+
+    Attributes:
+        host: empty: the name that TLS wants, else the address.
+        statuses: empty: 200 to 399.
+    """
+
+    path: str
+    host: str = ""
+    statuses: tuple[Status, ...] = ()
+
+
+class GrpcQuestion(Base, frozen=True, kw_only=True, tag_field="type", tag="grpc"):
+    """`grpc.health.v1.Health/Check` of a service; empty: of the server."""
+
+    service: str = ""
+
+
+HealthQuestion: TypeAlias = TcpQuestion | HttpQuestion | GrpcQuestion
+
+
+class ActiveHealth(Base, frozen=True, kw_only=True):
+    """Endpoints are asked whether they do well, by one process, whatever number of workers it has.
+
+    Attributes:
+        question: what they are asked.
+        interval_ms: from one question to the next.
+        timeout_ms: of a question.
+        unhealthy_after: questions in a row that fail, of an endpoint that did well.
+        healthy_after: questions in a row that are answered well, of one that did not.
+        port: where it is asked; 0: at the port of the endpoint.
+    """
+
+    question: HealthQuestion
+    interval_ms: Unsigned64
+    timeout_ms: Unsigned64
+    unhealthy_after: Unsigned32
+    healthy_after: Unsigned32
+    port: Port = 0
+
+
+class Keepalive(Base, frozen=True, kw_only=True):
+    """How TCP itself asks whether a silent peer is there: seconds, and questions that are not answered."""
+
+    idle_seconds: Unsigned32
+    interval_seconds: Unsigned32
+    probes: Unsigned32
+
+
 class ProxyProtocol(enum.Enum):
     """What a connection begins with, so that the backend learns of its client."""
 
@@ -119,8 +175,12 @@ class BackendPolicy(PolicyBase, frozen=True, kw_only=True, tag="backend_policy")
         limits, timeouts: of the backend.
         retry_methods: that are not idempotent, and are sent again all the same where a rule's retry says so.
         passive: judges endpoints by what they answer; None: by failed connections only.
+        active: asks them; None: nobody does.
         panic_percent: where fewer of the endpoints do well all of them are used; 0: never.
         proxy_protocol: connections begin with it.
+        max_requests: after so many a connection is used no more; 0: any number.
+        keepalive: of TCP; None: what holds for all connections.
+        tls: versions that are spoken.
         invalid: the policy cannot be honoured: 500.
     """
 
@@ -132,6 +192,10 @@ class BackendPolicy(PolicyBase, frozen=True, kw_only=True, tag="backend_policy")
     timeouts: BackendTimeouts = BackendTimeouts()
     retry_methods: tuple[str, ...] = ()
     passive: PassiveHealth | None = None
+    active: ActiveHealth | None = None
     panic_percent: Percent = 0
     proxy_protocol: ProxyProtocol | None = None
+    max_requests: Unsigned32 = 0
+    keepalive: Keepalive | None = None
+    tls: TlsVersions = TlsVersions()
     invalid: bool = False

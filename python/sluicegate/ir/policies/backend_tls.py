@@ -31,6 +31,7 @@ class BackendTls(PolicyBase, frozen=True, kw_only=True, tag="backend_tls"):
         hostname: SNI, and the name that the certificate must carry unless `subject_alt_names` is given.
         trust: ids. Empty: the system's roots (`wellKnownCACertificates: System`).
         subject_alt_names: any of these names in place of `hostname`.
+        certificate: id of what is presented in place of the listener's; None: the listener's.
         invalid: the policy cannot be honoured: 500 rather than plain text or unverified TLS.
     """
 
@@ -39,6 +40,7 @@ class BackendTls(PolicyBase, frozen=True, kw_only=True, tag="backend_tls"):
     hostname: str
     trust: tuple[str, ...] = ()
     subject_alt_names: tuple[SubjectAltName, ...] = ()
+    certificate: str | None = None
     invalid: bool = False
 
     def needs(self) -> Iterable[Need]:

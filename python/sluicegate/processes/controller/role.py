@@ -150,6 +150,7 @@ class Controller:
             merge_gateways=False,
             certificate_grace=settings.certificate_grace,
             checks=native_checks(),
+            external_names=settings.external_names,
             provision=ProvisionOptions(
                 namespace=settings.namespace,
                 image=settings.image,

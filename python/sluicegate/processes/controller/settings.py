@@ -46,6 +46,7 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
         output: `text` or `json`.
         log_level: the least that is told: `debug`, `info`, `warning` or `error`.
         certificate_grace: seconds for which a certificate serves on after its Secret is gone.
+        external_names: Services of type ExternalName lead to their hosts.
         pod: name of this pod.
     """
 
@@ -60,6 +61,7 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
     output: str = "text"
     log_level: str = "info"
     certificate_grace: float = DEFAULT_CERTIFICATE_GRACE
+    external_names: bool = False
     pod: str = ""
 
     @property
@@ -94,6 +96,8 @@ def load_controller_settings(
     given.setdefault("stream_name", f"{NAME}.{given['namespace']}.svc:18000")
     if "certificate_grace" in given:
         given["certificate_grace"] = _seconds(places, "certificate_grace", given["certificate_grace"])
+    if "external_names" in given:
+        given["external_names"] = _switch(places, "external_names", given["external_names"])
     settings = ControllerSettings(**given)
     _check(settings, places)
     return settings
@@ -128,6 +132,12 @@ def _seconds(places: Mapping[str, str], name: str, text: str) -> float:
     if not 0 <= found <= MAX_CERTIFICATE_GRACE:
         raise _refusal(places, name, text, f"a number of seconds from 0 to {MAX_CERTIFICATE_GRACE:.0f}")
     return found
+
+
+def _switch(places: Mapping[str, str], name: str, text: str) -> bool:
+    if text.lower() not in {"true", "false"}:
+        raise _refusal(places, name, text, "true or false")
+    return text.lower() == "true"
 
 
 def _refusal(places: Mapping[str, str], name: str, value: str, wanted: str) -> ControllerSettingsError:

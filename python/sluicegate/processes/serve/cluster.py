@@ -70,6 +70,7 @@ class ClusterGateway:
             pool=pool_of(settings.address_pool),
             status_addresses=settings.status_address or (_own_address(),),
             checks=native_checks(),
+            external_names=settings.external_names,
         )
         translator = Translator(settings.controller_name, options)
         writer = StatusWriter(client, settings.controller_name, log.warning)

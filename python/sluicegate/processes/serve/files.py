@@ -84,7 +84,12 @@ class FilesGateway:
         self._timed = asyncio.Event()
         self._failed = asyncio.Event()
         self._hung_up = asyncio.Event()
-        options = Options(port_offset=settings.port_offset, listen=settings.listen, checks=native_checks())
+        options = Options(
+            port_offset=settings.port_offset,
+            listen=settings.listen,
+            checks=native_checks(),
+            external_names=settings.external_names,
+        )
         store = Store()
         source = Source(Reader(paths, settling=Settling()), store, validate)
         self._live = Live(source, store, Translator(settings.controller_name, options), engine.delivery)

@@ -9,7 +9,7 @@
 
 mod grpc;
 mod http;
-mod message;
+pub mod message;
 
 use super::{Answered, Denial, Outcome};
 use crate::error::ErrorCode;

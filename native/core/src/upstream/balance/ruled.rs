@@ -5,6 +5,7 @@
 
 use super::{DRAWS, Picked, SCAN};
 use crate::upstream::among::{Among, Ruled};
+use crate::upstream::checked::Verdicts;
 use crate::upstream::health::Standing;
 use crate::upstream::{EndpointState, Upstreams};
 use route::ir::LoadBalancing;
@@ -26,13 +27,24 @@ const UNKNOWN: f64 = 1.0;
 struct Look<'a> {
     ruled: Ruled<'a>,
     tried: &'a [u64],
+    /// Of those that are asked.
+    verdicts: Option<&'a Verdicts>,
     /// So few do well that all are used.
     panics: bool,
 }
 
+impl Look<'_> {
+    /// It was asked, does badly, and others do well.
+    fn is_out(self, uid: u64) -> bool {
+        !self.panics && self.verdicts.is_some_and(|verdicts| verdicts.is_unhealthy(uid))
+    }
+}
+
 impl Upstreams {
     pub(super) fn pick_ruled<'t>(&self, among: Among<'t>, ruled: Ruled<'t>, tried: &[u64]) -> Option<Picked<'t>> {
-        let look = Look { ruled, tried, panics: self.panics(among, ruled) };
+        let verdicts = ruled.verdicts();
+        let verdicts = verdicts.as_ref().map(|verdicts| &***verdicts);
+        let look = Look { ruled, tried, verdicts, panics: self.panics(among, ruled, verdicts) };
         let chosen = match &ruled.policy.load_balancing {
             LoadBalancing::LeastRequest => self.cheapest(among, look, busy),
             LoadBalancing::PeakEwma => self.cheapest(among, look, slowness),
@@ -48,23 +60,28 @@ impl Upstreams {
                 None => self.cheapest(among, look, busy),
             },
         };
-        chosen.or_else(|| self.least(among.endpoints, tried))
+        chosen.or_else(|| self.least(among.endpoints, tried, |uid| look.is_out(uid)))
     }
 
     /// Fewer than the policy says do well.
-    fn panics(&self, among: Among<'_>, ruled: Ruled<'_>) -> bool {
+    pub(super) fn panics(&self, among: Among<'_>, ruled: Ruled<'_>, verdicts: Option<&Verdicts>) -> bool {
         let percent = usize::from(ruled.policy.panic_percent);
-        if percent == 0 || self.ejected.get() == 0 {
+        let are_all_asked_well = verdicts.is_none_or(|verdicts| verdicts.unhealthy() == 0);
+        if percent == 0 || (are_all_asked_well && self.ejected.get() == 0) {
             return false;
         }
-        let well = among.endpoints.iter().filter(|endpoint| !self.state(endpoint).health.is_ejected()).count();
-        well * 100 < percent * among.endpoints.len()
+        let does_well = |uid| !verdicts.is_some_and(|verdicts| verdicts.is_unhealthy(uid));
+        let well = among
+            .endpoints
+            .iter()
+            .filter(|endpoint| does_well(endpoint.uid) && !self.state(endpoint).health.is_ejected());
+        well.count() * 100 < percent * among.endpoints.len()
     }
 
     /// The endpoint in that place, if it may take the request now.
     fn usable<'t>(&self, among: Among<'t>, look: Look<'_>, place: usize) -> Option<Picked<'t>> {
         let found = self.standing_well(among, look, place)?;
-        self.is_its_turn(look, &found.1).then_some(found)
+        self.is_its_turn(look, found.0.uid, &found.1).then_some(found)
     }
 
     fn standing_well<'t>(&self, among: Among<'t>, look: Look<'_>, place: usize) -> Option<Picked<'t>> {
@@ -73,12 +90,13 @@ impl Upstreams {
             return None;
         }
         let state = self.state(endpoint);
-        (look.panics || state.health.standing() == Standing::Well).then_some((endpoint, state))
+        let does_well = look.panics || (state.health.standing() == Standing::Well && !look.is_out(endpoint.uid));
+        does_well.then_some((endpoint, state))
     }
 
     /// False: a slow start leaves this request to others.
-    fn is_its_turn(&self, look: Look<'_>, state: &EndpointState) -> bool {
-        let share = share(look, state);
+    fn is_its_turn(&self, look: Look<'_>, uid: u64, state: &EndpointState) -> bool {
+        let share = share(look, uid, state);
         share >= 1.0 || f64::from(self.next_random()) < share * f64::from(u32::MAX)
     }
 
@@ -109,7 +127,7 @@ impl Upstreams {
         let count = among.endpoints.len();
         let of = |place: usize| {
             let found = self.standing_well(among, look, place)?;
-            let cost = cost(&found.1) / share(look, &found.1);
+            let cost = cost(&found.1) / share(look, found.0.uid, &found.1);
             Some((found, cost))
         };
         let cheapest = |places: &mut dyn Iterator<Item = usize>| {
@@ -127,12 +145,15 @@ impl Upstreams {
 }
 
 /// The part of a whole share that an endpoint gets now.
-fn share(look: Look<'_>, state: &EndpointState) -> f64 {
+fn share(look: Look<'_>, uid: u64, state: &EndpointState) -> f64 {
     let slow = look.ruled.policy.slow_start_ms;
     if slow == 0 {
         return 1.0;
     }
-    (state.age().as_secs_f64() / Duration::from_millis(slow).as_secs_f64()).clamp(LEAST_SHARE, 1.0)
+    // One that was asked and does well again begins as one that has come back.
+    let recovered = look.verdicts.and_then(|verdicts| verdicts.recovered_at(uid));
+    let age = recovered.map_or_else(|| state.age(), |since| state.age().min(since.elapsed()));
+    (age.as_secs_f64() / Duration::from_millis(slow).as_secs_f64()).clamp(LEAST_SHARE, 1.0)
 }
 
 fn busy(state: &EndpointState) -> f64 {

@@ -1,8 +1,9 @@
 //! What a `BackendPolicy` says of the endpoints of a backend.
 
-use super::{PolicyKind, PolicyPlace};
+use super::{PolicyKind, PolicyPlace, TlsVersions};
 use crate::ir::Session;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A `BackendPolicy` that won for its target; durations in milliseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,11 +25,20 @@ pub struct BackendPolicy {
     pub retry_methods: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passive: Option<PassiveHealth>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<Arc<ActiveHealth>>,
     /// Where fewer percent of the endpoints than this do well all of them are used; 0: never.
     #[serde(default)]
     pub panic_percent: u8,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// Requests after which a connection is used no more; 0: any number.
+    #[serde(default)]
+    pub max_requests: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keepalive: Option<Keepalive>,
+    #[serde(default)]
+    pub tls: TlsVersions,
     /// The policy exists but cannot be honoured: requests get 500.
     #[serde(default)]
     pub invalid: bool,
@@ -107,6 +117,55 @@ pub struct PassiveHealth {
     pub eject_for_ms: u64,
     /// Percent of a backend's endpoints that may be ejected at once.
     pub max_ejected_percent: u8,
+}
+
+/// Endpoints are asked whether they do well; by one process, whatever number of workers it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActiveHealth {
+    pub question: HealthQuestion,
+    /// From one question to the next.
+    pub interval_ms: u64,
+    pub timeout_ms: u64,
+    /// Questions in a row that fail, of an endpoint that did well.
+    pub unhealthy_after: u32,
+    /// Questions in a row that are answered well, of one that did not.
+    pub healthy_after: u32,
+    /// Where it is asked; 0: at the port of the endpoint.
+    #[serde(default)]
+    pub port: u16,
+}
+
+/// What an endpoint is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, tag = "type", rename_all = "snake_case")]
+pub enum HealthQuestion {
+    /// For a connection, with TLS where TLS is spoken to the backend.
+    Tcp,
+    /// `GET path`.
+    Http {
+        path: String,
+        /// Empty: the name that TLS wants, else the address.
+        #[serde(default)]
+        host: String,
+        /// Empty: 200 to 399.
+        #[serde(default)]
+        statuses: Vec<u16>,
+    },
+    /// `grpc.health.v1.Health/Check` of a service; empty: of the server.
+    Grpc {
+        #[serde(default)]
+        service: String,
+    },
+}
+
+/// How TCP itself asks whether a silent peer is there: seconds, and questions that are not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keepalive {
+    pub idle_seconds: u32,
+    pub interval_seconds: u32,
+    pub probes: u32,
 }
 
 /// What a connection begins with, so that the backend learns of its client.

@@ -16,6 +16,9 @@ pub struct BackendTls {
     pub trust: Vec<String>,
     #[serde(default)]
     pub subject_alt_names: Vec<SubjectAltName>,
+    /// Certificate id that is presented in place of the listener's (an `XBackend` has its own).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
     /// The policy exists but cannot be honoured: requests get 500 rather than plain text or unverified TLS.
     #[serde(default)]
     pub invalid: bool,

@@ -13,6 +13,7 @@ mod backend_tls;
 mod client;
 mod external;
 mod rate_limit;
+mod tls_versions;
 
 pub use access::*;
 pub use access_remote::*;
@@ -21,6 +22,7 @@ pub use backend_tls::*;
 pub use client::*;
 pub use external::*;
 pub use rate_limit::*;
+pub use tls_versions::*;
 
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

@@ -3,8 +3,8 @@
 //! A change marks its backend; [`BackendState::compile`] then makes those anew, and only those.
 
 use crate::ir;
-use crate::rendezvous::seed_of;
-use crate::table::{Backend, Backends, Endpoint, Policies, Tags};
+use crate::table::backend::{Near, Nearness, seeds_of};
+use crate::table::{Backend, Backends, Endpoint, Locality, Policies, Tags};
 use ahash::{AHashMap, AHashSet};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,7 +45,14 @@ impl Slots {
 #[derive(Debug)]
 struct Entry {
     ir: ir::Backend,
-    endpoints: BTreeMap<Arc<str>, Arc<Endpoint>>,
+    endpoints: BTreeMap<Arc<str>, Kept>,
+}
+
+/// An endpoint, and how near it is.
+#[derive(Debug, Clone)]
+struct Kept {
+    endpoint: Arc<Endpoint>,
+    nearness: Nearness,
 }
 
 /// The backends of the state.
@@ -73,16 +80,14 @@ impl BackendState {
 
     /// Begin anew for a full state. The uids of `endpoints` that were there survive, so that pools do.
     pub(super) fn keep_endpoints(self, endpoints: &[ir::Endpoint]) -> Self {
-        let before: AHashMap<Arc<str>, Arc<Endpoint>> =
-            self.entries.into_values().flat_map(|entry| entry.endpoints).collect();
+        let before: AHashMap<Arc<str>, Kept> = self.entries.into_values().flat_map(|entry| entry.endpoints).collect();
         let mut kept = Self::default();
         for endpoint in endpoints {
             if let Some((id, before)) = before.get_key_value(endpoint.id.as_str()) {
-                let protocol = ir::BackendProtocol::default();
-                let backend = ir::Backend { id: endpoint.backend.clone(), protocol, policies: Vec::new() };
+                let backend = ir::Backend { id: endpoint.backend.clone(), ..ir::Backend::default() };
                 let entry = kept.entries.entry(Arc::from(endpoint.backend.as_str()));
                 let entry = entry.or_insert_with(|| Entry::of(backend));
-                entry.endpoints.insert(Arc::clone(id), Arc::clone(before));
+                entry.endpoints.insert(Arc::clone(id), before.clone());
             }
         }
         kept
@@ -146,7 +151,7 @@ impl BackendState {
         }
     }
 
-    pub(super) fn put_endpoint(&mut self, endpoint: &ir::Endpoint) {
+    pub(super) fn put_endpoint(&mut self, endpoint: &ir::Endpoint, here: &Locality) {
         let id: Arc<str> = Arc::from(endpoint.id.as_str());
         let backend: Arc<str> = Arc::from(endpoint.backend.as_str());
         let before = self.endpoint_backends.insert(Arc::clone(&id), Arc::clone(&backend));
@@ -157,8 +162,9 @@ impl BackendState {
             self.touched.insert(other);
         }
         if let Some(entry) = self.entries.get_mut(&backend) {
-            let compiled = Endpoint::compile(endpoint, entry.endpoints.get(&id).map(|before| &**before));
-            entry.endpoints.insert(id, Arc::new(compiled));
+            let compiled = Endpoint::compile(endpoint, entry.endpoints.get(&id).map(|before| &*before.endpoint));
+            let kept = Kept { endpoint: Arc::new(compiled), nearness: Nearness::of(endpoint, here) };
+            entry.endpoints.insert(id, kept);
             self.touched.insert(backend);
         }
     }
@@ -197,30 +203,51 @@ impl Entry {
     }
 
     fn compile(&self, policies: &Policies, tags: &dyn Tags) -> Backend {
-        let of =
-            |state: ir::EndpointState| self.endpoints.values().filter(move |it| it.state == state).cloned().collect();
-        let (ready, draining): (Vec<_>, Vec<_>) = (of(ir::EndpointState::Ready), of(ir::EndpointState::Draining));
-        let policy = self.named(policies).find_map(ir::Policy::backend).cloned();
-        let is_hashed =
-            policy.as_ref().is_some_and(|policy| matches!(policy.load_balancing, ir::LoadBalancing::Hash { .. }));
-        let selectable = if ready.is_empty() { &draining } else { &ready };
-        let hashed = selectable.iter().filter(|_| is_hashed);
-        let seeds = hashed.map(|endpoint: &Arc<Endpoint>| seed_of(endpoint.address)).collect();
+        let of = |state: ir::EndpointState| -> Vec<Arc<Endpoint>> {
+            let found = self.endpoints.values().map(|kept| &kept.endpoint);
+            found.filter(|endpoint| endpoint.state == state).cloned().collect()
+        };
         let mut backend = Backend {
             id: self.ir.id.clone(),
             protocol: self.ir.protocol,
             policies: self.ir.policies.clone(),
             tls: self.named(policies).find_map(ir::Policy::backend_tls).cloned(),
-            policy,
+            policy: self.named(policies).find_map(ir::Policy::backend).cloned(),
             traffic: self.named(policies).find_map(ir::Policy::backend_traffic).cloned(),
-            seeds,
+            seeds: Vec::new(),
+            near: Vec::new(),
+            datagrams: self.ir.datagrams,
+            external: self.ir.external.clone(),
             kept: None,
-            ready,
-            draining,
+            ready: of(ir::EndpointState::Ready),
+            draining: of(ir::EndpointState::Draining),
         };
+        let is_hashed = backend.is_hashed();
+        backend.seeds = seeds_of(is_hashed, backend.selectable());
+        backend.near = self.near(is_hashed, backend.ready.len());
         if backend.policy.is_some() || backend.traffic.is_some() {
             backend.kept = tags.of_backend(&backend);
         }
         backend
+    }
+
+    /// The ready endpoints of this node, and of this zone, where these are some and not all of so many.
+    fn near(&self, is_hashed: bool, ready: usize) -> Vec<Near> {
+        let within = |limit: Nearness| {
+            let kept = self.endpoints.values().filter(|kept| kept.endpoint.state == ir::EndpointState::Ready);
+            let endpoints: Vec<_> =
+                kept.filter(|kept| kept.nearness <= limit).map(|kept| Arc::clone(&kept.endpoint)).collect();
+            Near { seeds: seeds_of(is_hashed, &endpoints), endpoints }
+        };
+        let mut found: Vec<Near> = Vec::new();
+        if self.endpoints.values().any(|kept| kept.nearness < Nearness::Anywhere) {
+            for near in [Nearness::Node, Nearness::Zone].map(within) {
+                let nearer = found.last().map_or(0, |nearer| nearer.endpoints.len());
+                if (nearer + 1..ready).contains(&near.endpoints.len()) {
+                    found.push(near);
+                }
+            }
+        }
+        found
     }
 }

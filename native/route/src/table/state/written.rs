@@ -46,7 +46,24 @@ pub(super) fn check_policy(policy: &ir::Policy) -> Result<(), String> {
         ("timeouts.idle_ms", policy.timeouts.idle_ms),
         ("timeouts.first_byte_ms", policy.timeouts.first_byte_ms),
         ("passive.eject_for_ms", policy.passive.map_or(0, |passive| passive.eject_for_ms)),
-    ])
+        ("active.interval_ms", policy.active.as_ref().map_or(0, |active| active.interval_ms)),
+        ("active.timeout_ms", policy.active.as_ref().map_or(0, |active| active.timeout_ms)),
+    ])?;
+    policy.active.as_ref().map_or(Ok(()), |active| check_question(&active.question))
+}
+
+/// A path and a host are written as they are.
+fn check_question(question: &ir::HealthQuestion) -> Result<(), String> {
+    let ir::HealthQuestion::Http { path, host, .. } = question else {
+        return Ok(());
+    };
+    if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+        return Err(format!("active.question.path: {path:?} is no path"));
+    }
+    if !host.is_empty() && authority::parse(host.as_bytes()).is_none() {
+        return Err(format!("active.question.host: {host:?} is no host"));
+    }
+    Ok(())
 }
 
 fn check_times(times: &[(&str, u64)]) -> Result<(), String> {

@@ -1,11 +1,13 @@
 //! A backend with a policy, and where its requests go.
 
 use crate::settings::Settings;
-use crate::upstream::{Active, Among, ConnectStage, Loads, Outcome, Upstreams};
-use route::ir::{BackendPolicy, BackendProtocol, EndpointState, KeyPart, LoadBalancing, PassiveHealth};
+use crate::upstream::{Active, Among, ConnectStage, Load, Loads, Outcome, Upstreams};
+use route::ir::{
+    ActiveHealth, BackendPolicy, BackendProtocol, EndpointState, HealthQuestion, KeyPart, LoadBalancing, PassiveHealth,
+};
 use route::rendezvous::{hash, seed_of};
-use route::table::{Backend, Endpoint};
-use std::collections::BTreeMap;
+use route::table::{Backend, Endpoint, Near};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +28,9 @@ fn backend(count: u8, policy: BackendPolicy) -> Backend {
         policies: Vec::new(),
         tls: None,
         seeds: ready.iter().map(|endpoint| seed_of(endpoint.address)).collect(),
+        near: Vec::new(),
+        datagrams: false,
+        external: None,
         kept: None,
         policy: Some(Arc::new(policy)),
         traffic: None,
@@ -225,5 +230,110 @@ async fn where_too_few_do_well_all_are_used() {
             fail(&upstreams, &all, uid, Outcome::Answered(500), 3);
         }
         assert_eq!(counts(&upstreams, Among::of(&all), 40, None).len(), expected, "{panic_percent} {failing}");
+    }
+}
+
+fn asked(load_balancing: LoadBalancing, panic_percent: u8) -> BackendPolicy {
+    let active = ActiveHealth {
+        question: HealthQuestion::Tcp,
+        interval_ms: 1000,
+        timeout_ms: 1000,
+        unhealthy_after: 1,
+        healthy_after: 1,
+        port: 0,
+    };
+    BackendPolicy { active: Some(Arc::new(active)), panic_percent, ..balanced(load_balancing) }
+}
+
+fn decide(backend: &Backend, uid: u64, is_healthy: bool) {
+    Load::of(backend).unwrap().checked().decide(uid, is_healthy);
+}
+
+/// Whatever the way of balancing, an endpoint that was asked and does badly gets nothing, for want of others neither, until so
+/// few are left that the policy has all of them used.
+#[tokio::test(start_paused = true)]
+async fn what_does_badly_when_it_is_asked_gets_nothing() {
+    let key = LoadBalancing::Hash { key: vec![KeyPart::Client] };
+    for way in
+        [LoadBalancing::LeastRequest, LoadBalancing::RoundRobin, LoadBalancing::Random, LoadBalancing::PeakEwma, key]
+    {
+        for count in [1_u8, 2, 3, 10] {
+            let (upstreams, never, half) = (upstreams(), asked(way.clone(), 0), asked(way.clone(), 50));
+            let backend = backend(count, never);
+            let among = |key| Among::of(&backend).with_key(Some(key));
+            let picked = || -> BTreeSet<u64> {
+                (0..1000).filter_map(|key| upstreams.pick(among(hash(key, b"")), &[])).map(|(it, _)| it.uid).collect()
+            };
+            assert_eq!(picked().len(), usize::from(count), "{way:?}: none was asked");
+            decide(&backend, 0, false);
+            assert_eq!(picked(), (1..u64::from(count)).collect(), "{way:?} of {count}");
+            // A session with it is over too, and who has tried the others finds none.
+            let seed = seed_of(backend.ready[0].address);
+            let preferring = upstreams.pick(among(1).preferring(Some(seed)), &[]);
+            assert_eq!(preferring.map(|(endpoint, _)| endpoint.uid == 0), (count > 1).then_some(false));
+            let others: Vec<u64> = (1..u64::from(count)).collect();
+            assert!(upstreams.pick(among(1), &others).is_none());
+            (0..u64::from(count)).for_each(|uid| decide(&backend, uid, false));
+            assert!(picked().is_empty());
+            let panicking = Backend { policy: Some(Arc::new(half)), ..backend.clone() };
+            let panicking = Among::of(&panicking);
+            assert!(upstreams.pick(panicking, &[]).is_some(), "{way:?}: too few do well");
+            decide(&backend, 0, true);
+            assert_eq!(picked(), BTreeSet::from([0]));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_does_well_again_starts_slowly() {
+    let policy = BackendPolicy { slow_start_ms: 10_000, ..asked(LoadBalancing::RoundRobin, 0) };
+    let (upstreams, backend) = (upstreams(), backend(2, policy));
+    counts(&upstreams, Among::of(&backend), 2, None);
+    advance(Duration::from_secs(60)).await;
+    decide(&backend, 0, false);
+    decide(&backend, 0, true);
+    let begins = counts(&upstreams, Among::of(&backend), 1000, None);
+    assert!((10..200).contains(&begins[&0]), "{begins:?}");
+    advance(Duration::from_secs(10)).await;
+    let whole = counts(&upstreams, Among::of(&backend), 1000, None);
+    assert!((450..550).contains(&whole[&0]), "{whole:?}");
+}
+
+/// Of this node, then of this zone, then anywhere; each with and without a policy.
+#[tokio::test(start_paused = true)]
+async fn what_is_near_comes_first_as_long_as_it_does_well() {
+    for policy in
+        [None, Some(asked(LoadBalancing::RoundRobin, 0)), Some(asked(LoadBalancing::Random, 50)), Some(hashed())]
+    {
+        let upstreams = upstreams();
+        let mut backend = backend(6, policy.clone().unwrap_or_default());
+        let part =
+            |count: usize| Near { endpoints: backend.ready[..count].to_vec(), seeds: backend.seeds[..count].to_vec() };
+        backend.near = vec![part(1), part(3)];
+        if policy.is_none() {
+            backend.policy = None;
+        }
+        let picked = |tried: &[u64]| -> BTreeSet<u64> {
+            let among = |key| Among::of(&backend).with_key(Some(hash(key, b"")));
+            (0..1000).filter_map(|key| upstreams.pick(among(key), tried)).map(|(endpoint, _)| endpoint.uid).collect()
+        };
+        assert_eq!(picked(&[]), BTreeSet::from([0]));
+        // What was tried is not tried again: the zone is next, then all.
+        assert!(picked(&[0]).is_subset(&BTreeSet::from([1, 2])));
+        assert!(picked(&[0, 1, 2]).is_subset(&BTreeSet::from([3, 4, 5])));
+        // A session stays where it is.
+        let far = Among::of(&backend).preferring(Some(seed_of(backend.ready[5].address)));
+        assert_eq!(upstreams.pick(far, &[]).unwrap().0.uid, 5);
+        (0..5).for_each(|_| fail(&upstreams, &backend, 0, REFUSED, 1));
+        assert_eq!(picked(&[]), BTreeSet::from([1, 2]));
+        if policy.is_some_and(|policy| policy.active.is_some()) {
+            decide(&backend, 1, false);
+            let tight = backend.policy.as_ref().is_some_and(|policy| policy.panic_percent > 0);
+            // With two of three out the zone has too few, where a policy says how many that is.
+            let expected = if tight { BTreeSet::from([2, 3, 4, 5]) } else { BTreeSet::from([2]) };
+            assert_eq!(picked(&[]), expected);
+            decide(&backend, 2, false);
+            assert_eq!(picked(&[]), BTreeSet::from([3, 4, 5]));
+        }
     }
 }
