@@ -129,7 +129,8 @@ def test_what_is_closed(tmp_path: Path, manifest: Manifest | str, expected: set[
     assert closed(tmp_path, manifest) == expected
 
 
-@pytest.mark.parametrize("kind", POLICIES, ids=lambda kind: kind.kind)
+# An XBackend is named by routes: one that cannot be read is not there, and they answer 500.
+@pytest.mark.parametrize("kind", [kind for kind in POLICIES if not kind.itself], ids=lambda kind: kind.kind)
 def test_every_kind_closes(tmp_path: Path, kind: Any) -> None:
     of_service = "Service" in kind.targets
     named = target("Service", "app", group="") if of_service else target("HTTPRoute", "cart")

@@ -78,7 +78,6 @@ POLICIES: tuple[PolicyKind, ...] = (
         judge=judge_external_backend,
         itself=True,
         unused="refer to it in a route",
-        closed=lambda name: ir.BackendTls(id=name, hostname="", invalid=True),
     ),
     PolicyKind(
         kind="BackendPolicy",
