@@ -15,9 +15,19 @@ _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PATH_VALUE = re.compile(r"/[!-\"$-\[\]-~]*")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NEITHER = re.compile(r"[^a-z0-9]")
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 _HOSTNAME = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*")
 _ORIGIN_VALUE = re.compile(r"(?i)https?://[a-z0-9.*-]+(?::[0-9]{1,5})?")
+
+#: Fields that frame a message or belong to a connection, and `Host` (RFC 9110 section 7.6.1): the gateway writes them
+#: itself. The engine has the same list (`policy/owned.rs`).
+OF_THE_MESSAGE = frozenset(
+    {
+        *("connection", "content-length", "expect", "host", "http2-settings", "keep-alive", "proxy-authenticate"),
+        *("proxy-authorization", "proxy-connection", "te", "trailer", "trailers", "transfer-encoding", "upgrade"),
+    }
+)
 
 MAX_HOSTNAME_LENGTH = 253
 MAX_PORT = 65_535
@@ -115,6 +125,20 @@ def is_token(value: str) -> bool:
     return _TOKEN.fullmatch(value) is not None
 
 
+def name_error(value: str) -> str:
+    """What is wrong with a header name; empty: nothing."""
+    return "" if is_token(value) else "is not a header name"
+
+
+def told_name_error(value: str) -> str:
+    """Why no policy may tell a backend something in a header of this name; empty: it may."""
+    if error := name_error(value):
+        return error
+    if _NEITHER.sub("-", value.lower()) in OF_THE_MESSAGE:
+        return "belongs to the connection, or says what a message is: no policy may set it"
+    return ""
+
+
 def header_value_error(value: str) -> str | None:
     """Why a header value cannot be sent, or None (RFC 9110, 5.5)."""
     if any(character < " " and character != "\t" for character in value) or "\x7f" in value:
@@ -125,15 +149,3 @@ def header_value_error(value: str) -> str | None:
 def is_origin(value: str) -> bool:
     """Whether a CORS origin is `*` or `scheme://host[:port]` with `*` allowed in the host (`CORSOrigin`)."""
     return value == "*" or _ORIGIN_VALUE.fullmatch(value) is not None
-
-
-def normal_network(value: str) -> str | None:
-    """A network (`10.0.0.0/8`) or one address in its usual form; None where it is neither."""
-    address, slash, prefix = value.partition("/")
-    normal = normal_address(address)
-    if normal is None or not slash:
-        return normal
-    longest = 32 if "." in normal and ":" not in normal else 128
-    if not (prefix.isascii() and prefix.isdecimal() and len(prefix) <= 3) or int(prefix) > longest:
-        return None
-    return f"{normal}/{int(prefix)}"

@@ -141,16 +141,24 @@ pub fn bench_parse_head(py: Python<'_>, head: &[u8], rounds: u32) -> PyResult<f6
     })
 }
 
-/// What is wrong with an expression that has to come to a `condition`, a `number` or a `key`, or None.
+/// What is wrong with an expression that has to come to a `condition`, a `number` or a `key`, or None. An `exemption` is a
+/// condition that is asked before anybody has authenticated.
 #[pyfunction]
 pub fn check_expression(py: Python<'_>, text: &str, wanted: &str) -> PyResult<Option<String>> {
+    let is_early = wanted == "exemption";
     let wanted = match wanted {
-        "condition" => Wanted::Condition,
+        "condition" | "exemption" => Wanted::Condition,
         "number" => Wanted::Number,
         "key" => Wanted::Key,
         other => return Err(PyValueError::new_err(format!("no expression comes to a {other}"))),
     };
-    Ok(py.detach(|| Expression::compile(text, wanted).err().map(|error| error.to_string())))
+    Ok(py.detach(|| match Expression::compile(text, wanted) {
+        Ok(expression) if is_early && expression.asks_identity() => {
+            Some("it asks for identity, and is asked before anybody has authenticated".to_owned())
+        }
+        Ok(_) => None,
+        Err(error) => Some(error.to_string()),
+    }))
 }
 
 /// What is wrong with a pattern that is searched for in a path, or with what stands in its place, or None.

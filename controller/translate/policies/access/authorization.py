@@ -6,7 +6,8 @@ from sluicegate import ir
 
 from ....api.access_policy import AccessRule, AuthorizationStanza, NamedValues
 from ..draft import Draft
-from .conditions import check_clients, check_condition
+from ..networks import check_networks
+from .conditions import check_condition
 
 _ACTIONS = frozenset({"Allow", "Deny"})
 
@@ -30,7 +31,12 @@ def judge_authorization(draft: Draft, stanza: AuthorizationStanza | None) -> ir.
 def _rule(draft: Draft, path: str, rule: AccessRule) -> ir.AccessRule:
     if rule.action not in _ACTIONS:
         draft.refuse(f"{path}.action", f"{rule.action!r} is no action", "use Allow or Deny")
-    check_clients(draft, f"{path}.clients", rule.clients)
+    if not any((rule.clients, rule.methods, rule.headers, rule.users, rule.claims, rule.scopes, rule.when)):
+        remedy = (
+            "give clients, methods, headers, users, claims, scopes or when; default says what becomes of all others"
+        )
+        draft.refuse(path, "nothing says for which requests the rule is", remedy)
+    check_networks(draft, f"{path}.clients", rule.clients)
     check_condition(draft, f"{path}.when", rule.when)
     return ir.AccessRule(
         name=rule.name,

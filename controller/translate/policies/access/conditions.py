@@ -1,34 +1,21 @@
-"""What rules ask of requests, checked: networks and expressions."""
+"""What parts of an AccessPolicy have in common, checked: expressions, and names of fields."""
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterable
-
+from ...values import told_name_error
 from ..draft import Draft
 
 
-def check_clients(draft: Draft, path: str, clients: Iterable[str]) -> None:
-    """Refuse what is no network and no address."""
-    for index, written in enumerate(clients):
-        try:
-            ipaddress.ip_network(written)
-        except ValueError:
-            message = f"{written!r} is no address and no block such as 10.0.0.0/8"
-            if (masked := _masked(written)) is not None:
-                message += f"; it has bits behind its prefix, {masked} is the block"
-            draft.refuse(f"{path}[{index}]", message, "write an address, or a block with its prefix")
+def check_forward(draft: Draft, path: str, header: str) -> None:
+    """Refuse a field that no backend may be told anything in."""
+    error = told_name_error(header)
+    if error:
+        draft.refuse(path, f"{header!r} {error}", "name a field of your own, such as X-User")
 
 
-def _masked(written: str) -> str | None:
-    try:
-        return str(ipaddress.ip_network(written, strict=False))
-    except ValueError:
-        return None
-
-
-def check_condition(draft: Draft, path: str, expression: str) -> None:
-    """Refuse what is no condition."""
-    error = draft.material.options.checks.expression(expression, "condition") if expression else None
+def check_condition(draft: Draft, path: str, expression: str, wanted: str = "condition") -> None:
+    """Refuse what is no condition; `exemption`: one that is asked before anybody has authenticated."""
+    error = draft.material.options.checks.expression(expression, wanted) if expression else None
     if error is not None:
-        draft.refuse(path, f"the expression cannot be used: {error}", "see docs/policies/expressions.md")
+        remedy = "correct it: docs/policies/AccessPolicy.md says what it may ask"
+        draft.refuse(path, f"the expression cannot be used: {error}", remedy)

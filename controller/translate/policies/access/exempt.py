@@ -6,7 +6,8 @@ from sluicegate import ir
 
 from ....api.access_policy import ExemptStanza
 from ..draft import Draft
-from .conditions import check_clients, check_condition
+from ..networks import check_networks
+from .conditions import check_condition
 
 
 def judge_exempt(draft: Draft, stanza: ExemptStanza | None) -> ir.AccessExempt | None:
@@ -19,8 +20,8 @@ def judge_exempt(draft: Draft, stanza: ExemptStanza | None) -> ir.AccessExempt |
     path = "exempt"
     if not (stanza.clients or stanza.methods or stanza.when):
         draft.refuse(path, "nothing says who is exempt", "give clients, methods or when")
-    check_clients(draft, f"{path}.clients", stanza.clients)
-    check_condition(draft, f"{path}.when", stanza.when)
+    check_networks(draft, f"{path}.clients", stanza.clients)
+    check_condition(draft, f"{path}.when", stanza.when, "exemption")
     return ir.AccessExempt(
         **head,
         invalid=draft.faults > faults,

@@ -6,7 +6,7 @@ from sluicegate import ir
 
 from ....api.client_policy import ClientAddress
 from ..draft import Draft
-from ..networks import network_error
+from ..networks import check_networks
 
 
 def judge_address(draft: Draft, address: ClientAddress | None) -> ir.ClientAddress | None:
@@ -17,9 +17,5 @@ def judge_address(draft: Draft, address: ClientAddress | None) -> ir.ClientAddre
     if address.off:
         return ir.ClientAddress(**head)
     faults = draft.faults
-    for index, text in enumerate(address.trusted_proxies):
-        error = network_error(text)
-        if error:
-            path = f"clientAddress.trustedProxies[{index}]"
-            draft.refuse(path, f"{text!r} {error}", "write a block such as 10.0.0.0/8, or an address")
+    check_networks(draft, "clientAddress.trustedProxies", address.trusted_proxies)
     return ir.ClientAddress(**head, trusted_proxies=address.trusted_proxies, invalid=draft.faults > faults)

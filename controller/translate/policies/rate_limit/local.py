@@ -5,8 +5,9 @@ from __future__ import annotations
 from sluicegate import ir
 
 from ....api.rate_limit import LocalLimits, RateLimit
-from ...values import is_token, normal_network, parse_duration
+from ...values import is_token, parse_duration
 from ..draft import Draft
+from ..networks import check_networks
 
 #: Milliseconds of `per`: a second, a day.
 MIN_PERIOD, MAX_PERIOD = 1_000, 86_400_000
@@ -27,24 +28,16 @@ def judge_local(draft: Draft, local: LocalLimits | None) -> ir.RateLimits | None
         return ir.RateLimits(**head)
     faults = draft.faults
     limits = [_limit(draft, limit, f"local.limits[{index}]") for index, limit in enumerate(local.limits)]
-    networks = [_network(draft, text, index) for index, text in enumerate(local.exempt.clients)]
+    check_networks(draft, "local.exempt.clients", local.exempt.clients)
     return ir.RateLimits(
         **head,
         limits=tuple(limit for limit in limits if limit is not None),
-        exempt=tuple(network for network in networks if network is not None),
+        exempt=local.exempt.clients,
         max_keys=local.max_keys,
         told=local.headers == "Standard",
         status=local.reject.status,
         invalid=draft.faults > faults,
     )
-
-
-def _network(draft: Draft, text: str, index: int) -> str | None:
-    network = normal_network(text)
-    if network is None:
-        message = f"{text} is neither an address nor a network"
-        draft.refuse(f"local.exempt.clients[{index}]", message, "write it as 10.0.0.0/8 or 192.0.2.1")
-    return network
 
 
 def _limit(draft: Draft, limit: RateLimit, field: str) -> ir.RateLimit | None:

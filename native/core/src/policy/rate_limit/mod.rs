@@ -17,12 +17,11 @@ pub use limit::has_turn;
 pub use metrics::render;
 pub use step::{connection, run};
 
-use crate::settings::IpNetwork;
 use gcra::{Exceeded, Standing};
 use limit::{Budget, Limit};
 use route::expression::Inputs;
 use route::ir;
-use route::policy::RateLimit;
+use route::policy::{Networks, RateLimit};
 use smallvec::SmallVec;
 use std::num::NonZeroU32;
 use std::sync::LazyLock;
@@ -63,7 +62,7 @@ pub struct RateLimits {
     /// `RateLimitPolicy/<namespace>/<name>`.
     policy: Box<str>,
     limits: Vec<Limit>,
-    exempt: Vec<IpNetwork>,
+    exempt: Networks,
     max_keys: NonZeroU32,
     told: bool,
     status: u16,
@@ -89,7 +88,7 @@ impl RateLimits {
             policy: policy.id.rsplit_once('/').map_or(&*policy.id, |(name, _)| name).into(),
             limits: compiled.iter().map(|limit| Limit::new(limit, policy.max_keys, known)).collect(),
             // What cannot be read exempts nobody.
-            exempt: policy.exempt.iter().filter_map(|network| IpNetwork::try_from(network.clone()).ok()).collect(),
+            exempt: Networks::compile(policy.exempt.iter().map(String::as_str)).unwrap_or_default(),
             max_keys: policy.max_keys,
             told: policy.told,
             status: policy.status,
@@ -113,7 +112,7 @@ impl RateLimits {
         now: u64,
     ) -> Result<Standings<'l>, Refusal<'l>> {
         let mut standings = Standings::new();
-        if subject.inputs.address.is_some_and(|address| self.exempt.iter().any(|network| network.contains(address))) {
+        if subject.inputs.address.is_some_and(|address| self.exempt.contains(address)) {
             return Ok(standings);
         }
         let asked: SmallVec<[(&Limit, Budget<'_>, u32); 4]> = self
