@@ -8,7 +8,7 @@ from sluicegate import ir
 
 from ..api import BackendReference, ExternalAuthFilter
 from .unsupported import Unsupported
-from .values import is_token, path_error
+from .values import name_error, path_error, told_name_error
 
 #: Octets of a body that the gateway keeps while a service is asked about it: each request may take so many.
 MAX_FORWARDED_BODY = 1024 * 1024
@@ -43,8 +43,10 @@ def external_service(
         backend=resolve(auth.backend_ref, f"{field}.backendRef"),
         protocol=ir.ExternalProtocol.HTTP if is_http else ir.ExternalProtocol.GRPC,
         path=_path(auth.http.path, f"{at}.path") if is_http else "",
-        allowed_headers=_names(config.allowed_headers, f"{at}.allowedHeaders"),
-        allowed_response_headers=_names(auth.http.allowed_response_headers, f"{at}.allowedResponseHeaders")
+        allowed_headers=_names(config.allowed_headers, f"{at}.allowedHeaders", name_error),
+        allowed_response_headers=_names(
+            auth.http.allowed_response_headers, f"{at}.allowedResponseHeaders", told_name_error
+        )
         if is_http
         else (),
         forward_body_bytes=most,
@@ -63,8 +65,9 @@ def _path(value: str, field: str) -> str:
     return path
 
 
-def _names(names: Sequence[str], field: str) -> tuple[str, ...]:
+def _names(names: Sequence[str], field: str, error_of: Callable[[str], str]) -> tuple[str, ...]:
     for index, name in enumerate(names):
-        if not is_token(name):
-            raise Unsupported(f"{field}[{index}]", f"{name!r} is not a header name", "correct it")
+        error = error_of(name)
+        if error:
+            raise Unsupported(f"{field}[{index}]", f"{name!r} {error}", "name another one, or leave it out")
     return tuple(dict.fromkeys(name.lower() for name in names))

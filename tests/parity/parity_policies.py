@@ -52,15 +52,19 @@ _when = st.sampled_from(
         "request.host.endsWith('.test') && request.scheme == 'http'",
     )
 )
-_values = st.lists(st.sampled_from(("1", "1, 2", "a.test", "a=1", "staff")), min_size=1, max_size=2).map(tuple)
+_values = st.lists(
+    st.sampled_from(("1", "1, 2", "a.test", "A.test:80", "a.test.:8080", "a=1", "root", "staff", "")),
+    min_size=1,
+    max_size=2,
+).map(tuple)
 _rule = st.builds(
     ir.AccessRule,
     deny=st.booleans(),
     clients=_clients,
-    methods=_methods,
-    headers=st.lists(st.builds(ir.NamedValues, name=st.sampled_from(("x", "Host")), values=_values), max_size=1).map(
-        tuple
-    ),
+    methods=st.lists(st.sampled_from(("GET", "get", "POST")), max_size=1).map(tuple),
+    headers=st.lists(
+        st.builds(ir.NamedValues, name=st.sampled_from(("x", "x-group", "Host")), values=_values), max_size=1
+    ).map(tuple),
     users=st.lists(st.sampled_from(("ann", "bob")), max_size=1).map(tuple),
     claims=st.lists(
         st.builds(
@@ -71,7 +75,7 @@ _rule = st.builds(
     scopes=st.lists(st.just("read"), max_size=1).map(tuple),
     when=_when,
 )
-_proof = {"optional": st.booleans(), "forward_header": st.sampled_from(("", "x", "X-User"))}
+_proof = {"optional": st.booleans(), "forward_header": st.sampled_from(("", "x", "X-User", "Content_Length"))}
 
 
 def _exempt(head: dict[str, Any]) -> st.SearchStrategy[ir.StanzaBase]:
@@ -154,12 +158,21 @@ STANZAS: tuple[Callable[[dict[str, Any]], st.SearchStrategy[ir.StanzaBase]], ...
 SENT: tuple[st.SearchStrategy[tuple[str, str]], ...] = (
     st.tuples(st.just("content-length"), st.sampled_from(("0", "4", "5", "6", "101"))),
     st.tuples(st.sampled_from(("X-User", "x_user", "x.group", "xxgroup")), st.just("root")),
-    st.tuples(st.sampled_from(("x", "cookie")), st.sampled_from(("1", "2", "a=1", 'b=2; a="a"'))),
+    st.tuples(st.sampled_from(("x", "cookie")), st.sampled_from(("1", "2", "2, 1", "a=1", 'b=2; a="a"'))),
     st.tuples(st.just("x"), st.just("1")),
     st.tuples(
         st.just("authorization"),
         st.sampled_from(
-            ("Basic YW5uOnBhc3N3b3Jk", "basic YW5u", "Bearer 1", "bearer  a", "Basic YTpiOmN=", "Basic /zpi")
+            (
+                "Basic YW5uOnBhc3N3b3Jk",
+                "basic YW5u",
+                "Bearer 1",
+                "bearer\ta",
+                "bearera",
+                "Bearer",
+                "Basic YTpiOmN=",
+                "Basic /zpi",
+            )
         ),
     ),
     st.tuples(st.just("sec-fetch-site"), st.sampled_from(("same-origin", "none", "cross-site", "same-site"))),
@@ -276,7 +289,7 @@ policy_requests = st.lists(
         Request,
         bind_port=st.sampled_from((8080, 8081)),
         method=st.sampled_from(("GET", "POST")),
-        authority=st.just("a.test"),
+        authority=st.sampled_from(("a.test", "a.test", "A.test.:8080")),
         target=st.sampled_from(("/", "/filtered", "/redirected", "/x?key=1&b=2", "/x?key=a&k%65y=1", "/x?b=2&key=%31")),
         headers=st.lists(st.one_of(*SENT), max_size=4).map(tuple),
         from_=st.sampled_from((None, "192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1")),

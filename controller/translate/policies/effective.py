@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import NamedTuple
 
 from ...api import ObjectKey
@@ -210,13 +211,22 @@ def _provenance(levels: Sequence[Level], name: str, winners: Sequence[Source]) -
 def names(
     levels: Sequence[Level], order: Iterable[str], tightens: Set[str] = frozenset(), on: str = ""
 ) -> tuple[str, ...]:
-    """Ids of the IR that a part of a hierarchy names, in an order of stanzas.
+    """Ids of the IR that a part of a hierarchy names: the highest level first, and of one level in an order of stanzas.
 
-    One that is off is named too: what is below a listener is joined by the engine, which has to know of it. `on`: what
-    names them, where not all of them may be named; what means nothing there is left out.
+    The engine asks for the credentials of policies that override in this order. One that is off is named too: what is
+    below a listener is joined by the engine, which has to know of it. `on`: what names them, where not all of them may
+    be named; what means nothing there is left out.
     """
-    found = (item.stanzas[name] for name in order for item in _winners(levels, name, tightens))
-    return tuple(item.id for item in found if not on or on in item.acts_on)
+    found = [
+        (_height(levels, name, item), item.stanzas[name]) for name in order for item in _winners(levels, name, tightens)
+    ]
+    found.sort(key=itemgetter(0))
+    return tuple(stanza.id for _, stanza in found if not on or on in stanza.acts_on)
+
+
+def _height(levels: Sequence[Level], name: str, winner: Source) -> int:
+    """Place of the level at which a policy has a stanza; 0: the highest."""
+    return next(place for place, level in enumerate(levels) if level.first.get(name) is winner)
 
 
 def external_place(namespace: str, name: str) -> Place:

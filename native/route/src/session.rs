@@ -2,7 +2,7 @@
 
 use crate::cookies;
 use crate::ir::{Session, SessionCarrier};
-use crate::policy::Removal;
+use crate::policy::{Removal, same_field};
 use codec::Field;
 
 /// What a client says its session is, which may be anything.
@@ -18,9 +18,12 @@ pub fn sent<'f>(session: &'f Session, fields: &'f [Field<'f>]) -> impl Iterator<
 
 /// What its backend does not get of a request; `None`: the client says nothing of a session.
 pub fn removal(session: &Session, fields: &[Field<'_>]) -> Option<Removal> {
-    sent(session, fields).next()?;
-    Some(match &session.carrier {
-        SessionCarrier::Cookie { name, .. } => Removal::Cookie(name.clone()),
-        SessionCarrier::Header { name } => Removal::Field(name.clone().into()),
-    })
+    match &session.carrier {
+        SessionCarrier::Cookie { name, .. } => sent(session, fields).next().map(|_| Removal::Cookie(name.clone())),
+        // In whatever spelling a backend may take for it.
+        SessionCarrier::Header { name } => {
+            let is_sent = fields.iter().any(|field| same_field(field.name, name.as_bytes()));
+            is_sent.then(|| Removal::Field(name.clone().into()))
+        }
+    }
 }

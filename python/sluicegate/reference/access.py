@@ -10,14 +10,16 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from sluicegate import ir
 
+from .authority import parse_host
 from .condition import holds, variables_of
-from .contract import Certificate, Headers, Identity
+from .contract import BadRequest, Certificate, Headers, Identity
+from .names import spelling
 from .passage import Denial, Facts, Passage
 
 #: Of one kind of credential: nothing, one that is invalid, that somebody else has to look at, or who it is.
@@ -70,7 +72,7 @@ def authenticate(
             continue
         if isinstance(found, Identity):
             if not isinstance(policy, ir.AccessJwt) and policy.forward_header:
-                passage.forward.append((policy.forward_header, found.user))
+                passage.tell(policy.forward_header, found.user)
             passage.identity = passage.identity or found
             return [*said, (policy, "pass")], None, False
         if found == "ask":
@@ -101,10 +103,12 @@ def _challenge(policy: Authenticator) -> str:
 
 def _remove(policy: Authenticator, passage: Passage) -> None:
     if isinstance(policy, ir.AccessBasic) and not policy.keep:
-        passage.removed_fields.add("authorization")
+        passage.removed_schemes.add(("authorization", "basic"))
     if isinstance(policy, ir.AccessApiKey | ir.AccessJwt) and not policy.keep:
         for source in policy.from_:
             match source:
+                case ir.HeaderCredential(name=name, prefix=prefix) if prefix.rstrip(_SPACE):
+                    passage.removed_schemes.add((name, prefix.rstrip(_SPACE).lower()))
                 case ir.HeaderCredential():
                     passage.removed_fields.add(source.name)
                 case ir.QueryCredential():
@@ -169,8 +173,8 @@ def _present_key(policy: ir.AccessApiKey, facts: Facts, secrets: Mapping[str, st
 def _keys_in(source: ir.KeySource, facts: Facts) -> list[bytes]:
     match source:
         case ir.HeaderCredential(name=name, prefix=prefix):
-            values = [item for item in _named(facts.headers, name) if item[: len(prefix)].lower() == prefix.lower()]
-            return [_octets(item[len(prefix) :].strip(_SPACE)) for item in values]
+            found = (_without_prefix(item, prefix) for item in _named(facts.headers, name))
+            return [_octets(item) for item in found if item is not None]
         case ir.CookieCredential(name=name):
             pairs = [item.partition("=") for value in _named(facts.headers, "cookie") for item in value.split(";")]
             values = [value.strip(_SPACE) for key, mark, value in pairs if mark and key.strip(_SPACE) == name]
@@ -185,6 +189,14 @@ def _keys_in(source: ir.KeySource, facts: Facts) -> list[bytes]:
             return [_decoded(value) for key, _, value in parts if _decoded(key) == name.encode()]
 
 
+def _without_prefix(value: str, prefix: str) -> str | None:
+    """What stands behind a prefix; the space at its end stands for whatever a backend may take for one."""
+    scheme = prefix.rstrip(_SPACE)
+    rest = value[len(scheme) :]
+    is_apart = scheme == prefix or rest[:1] in tuple(_SPACE)
+    return rest.strip(_SPACE) if is_apart and value[: len(scheme)].lower() == scheme.lower() else None
+
+
 def _decoded(text: str) -> bytes:
     return unquote_to_bytes(text.replace("+", " "))
 
@@ -194,10 +206,11 @@ def _octets(value: str) -> bytes:
 
 
 def _present_basic(facts: Facts) -> Presented:
-    values = [value for value in _named(facts.headers, "authorization") if value[:6].lower() == "basic "]
+    found = (_without_prefix(value, "basic ") for value in _named(facts.headers, "authorization"))
+    values = [value for value in found if value is not None]
     if not values:
         return "absent"
-    return "ask" if len(values) == 1 and _is_basic(values[0][6:].strip(_SPACE)) else "invalid"
+    return "ask" if len(values) == 1 and _is_basic(values[0]) else "invalid"
 
 
 def _is_basic(encoded: str) -> bool:
@@ -241,7 +254,8 @@ def _is_exempt(policy: ir.AccessExempt, facts: Facts) -> bool:
 
 def csrf(policy: ir.AccessCsrf, facts: Facts) -> Denial | None:
     """Fetch Metadata first, then `Origin`; what comes several times has to be right each time."""
-    if facts.method in _SAFE:
+    # A page may read all that a WebSocket tells, whatever site it is of, and write to it.
+    if facts.method in _SAFE and not _named(facts.headers, "sec-websocket-version"):
         return None
     sites, origins = _named(facts.headers, "sec-fetch-site"), _named(facts.headers, "origin")
     if sites:
@@ -307,7 +321,7 @@ def asks_identity(policy: ir.AccessAuthorization) -> bool:
 
 
 def _rule_holds(rule: ir.AccessRule, facts: Facts, identity: Identity | None) -> bool:
-    if not _is_from(rule, facts.address) or (rule.methods and facts.method not in rule.methods):
+    if not _is_from(rule, facts.address) or not _is_method(rule, facts.method):
         return False
     if (rule.users or rule.scopes or rule.claims) and identity is None:
         return False
@@ -320,6 +334,11 @@ def _rule_holds(rule: ir.AccessRule, facts: Facts, identity: Identity | None) ->
     if not all(_has_header(rule, facts, header) for header in rule.headers):
         return False
     return not rule.when or _condition(rule.when, facts, identity, failing=rule.deny)
+
+
+def _is_method(rule: ir.AccessRule, asked: str) -> bool:
+    """Some backends take `delete` for DELETE: that denies too."""
+    return not rule.methods or asked in rule.methods or (rule.deny and asked.upper() in map(str.upper, rule.methods))
 
 
 def _is_from(rule: ir.AccessRule, address: str | None) -> bool:
@@ -376,13 +395,35 @@ def _text(value: object) -> str | None:
 
 
 def _has_header(rule: ir.AccessRule, facts: Facts, header: ir.NamedValues) -> bool:
-    """To deny, one value is enough, or the joined one; to allow, all have to be right (CVE-2026-26308)."""
-    values: Sequence[str] = [facts.authority] if header.name.lower() == "host" else _named(facts.headers, header.name)
-    if not values:
+    """To deny, one value or element is enough, or the joined one; to allow, all have to be right (CVE-2026-26308)."""
+    if header.name.lower() == "host":
+        return any(_is_asked_host(rule, written, facts) for written in header.values)
+    if not rule.deny:
+        values = _named(facts.headers, header.name)
+        return bool(values) and all(value in header.values for value in values)
+    name = spelling(header.name)
+    values = [value.strip(_SPACE) for key, value in facts.headers if spelling(key) == name]
+    elements = [element.strip(_SPACE) for value in values for element in value.split(",")]
+    return bool(values) and any(
+        value in header.values for value in (*values, *elements, ", ".join(values), ",".join(values))
+    )
+
+
+def _is_asked_host(rule: ir.AccessRule, written: str, facts: Facts) -> bool:
+    """Without a port it stands for any to deny, and for the usual one of the scheme to allow."""
+    usual = 443 if facts.scheme == "https" else 80
+    try:
+        host, port = parse_host(written), _port_of(written)
+    except BadRequest:
         return False
-    if rule.deny:
-        return any(value in header.values for value in (*values, ", ".join(values), ",".join(values)))
-    return all(value in header.values for value in values)
+    asked = usual if (sent := _port_of(facts.authority)) is None else sent
+    return host == facts.host and (rule.deny or asked == usual if port is None else port == asked)
+
+
+def _port_of(authority: str) -> int | None:
+    """The port of an authority that has one."""
+    _, colon, port = authority.rpartition(":")
+    return int(port) if colon and port.isdecimal() else None
 
 
 def _condition(text: str, facts: Facts, identity: Identity | None, *, failing: bool) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from .contract import Headers
 from .match import decoded
+from .names import spelling
 from .passage import Passage
-from .policies import spelling
+
+_SPACE = " \t\r\n\x0c"
 
 
 def without_credentials(passage: Passage, headers: Headers, query: str | None) -> tuple[Headers, str | None]:
@@ -13,6 +15,8 @@ def without_credentials(passage: Passage, headers: Headers, query: str | None) -
     if passage.removed_fields:
         removed = {spelling(name) for name in passage.removed_fields}
         headers = tuple(field for field in headers if spelling(field[0]) not in removed)
+    for name, scheme in passage.removed_schemes:
+        headers = tuple(field for field in headers if not _is_of_scheme(field, name, scheme))
     if passage.removed_cookies:
         headers = _without_cookies(headers, passage.removed_cookies)
     if passage.removed_pairs and query is not None:
@@ -22,14 +26,15 @@ def without_credentials(passage: Passage, headers: Headers, query: str | None) -
     return headers, query
 
 
+def _is_of_scheme(field: tuple[str, str], name: str, scheme: str) -> bool:
+    return spelling(field[0]) == spelling(name) and field[1].lstrip(_SPACE).lower().startswith(scheme)
+
+
 def _without_cookies(headers: Headers, names: set[str]) -> Headers:
     """All cookies that are left go in one field, the last (RFC 9113 section 8.2.3)."""
     cookies = [
-        cookie.strip(" \t\r\n\x0c")
-        for name, value in headers
-        if name.lower() == "cookie"
-        for cookie in value.split(";")
+        cookie.strip(_SPACE) for name, value in headers if name.lower() == "cookie" for cookie in value.split(";")
     ]
-    kept = [cookie for cookie in cookies if cookie and cookie.partition("=")[0].rstrip(" \t\r\n\x0c") not in names]
+    kept = [cookie for cookie in cookies if cookie and cookie.partition("=")[0].rstrip(_SPACE) not in names]
     others = tuple(field for field in headers if field[0].lower() != "cookie")
     return (*others, ("cookie", "; ".join(kept))) if kept else others

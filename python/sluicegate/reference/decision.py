@@ -15,8 +15,9 @@ from .cors import is_preflight, preflight, with_cors
 from .credentials import without_credentials
 from .filters import edit_headers, edited_response, forwarded, location, mirrors
 from .match import Found, Head
+from .names import spelling
 from .passage import Facts, Passage
-from .policies import judge, owned_fields, spelling
+from .policies import judge, owned_fields
 from .session import take_session
 from .table import Listener, Table
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from .contract import Certificate, Headers, Identity
+from .names import is_forwardable, spelling
 
 
 class Facts(Struct, frozen=True, kw_only=True):
@@ -54,11 +55,20 @@ class Passage(Struct):
         forward: fields set towards the backend, before the rule's filters.
         respond: fields appended to the response.
         removed_fields, removed_cookies, removed_pairs: names of credentials that the backend does not get.
+        removed_schemes: the same, names of fields and what the values begin with, in lower case.
     """
 
     identity: Identity | None = None
     forward: list[tuple[str, str]] = field(default_factory=list)
     respond: list[tuple[str, str]] = field(default_factory=list)
     removed_fields: set[str] = field(default_factory=set)
+    removed_schemes: set[tuple[str, str]] = field(default_factory=set)
     removed_cookies: set[str] = field(default_factory=set)
     removed_pairs: set[str] = field(default_factory=set)
+
+    def tell(self, name: str, value: str) -> None:
+        """Tell the backend who asks; the first who proved it counts."""
+        told = {spelling(other) for other, _ in self.forward}
+        is_value = value.strip(" \t\r\n\x0c") == value
+        if is_forwardable(name) and is_value and spelling(name) not in told:
+            self.forward.append((name, value))

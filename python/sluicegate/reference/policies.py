@@ -5,7 +5,7 @@ A kind has a function here; what it needs somebody to be asked for is `asked`, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
@@ -23,6 +23,7 @@ from .access import (
     is_authenticator,
 )
 from .contract import Said
+from .names import spelling
 from .passage import Denial, Facts, Passage
 
 Word: TypeAlias = Literal["pass", "deny", "asked"]
@@ -33,15 +34,12 @@ Verdict: TypeAlias = Denial | Word
 
 INVALID = Denial("policy_invalid", 500)
 
-#: Octets that names of fields differ by for every backend.
-_PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789")
-
 
 def judge(
     policies: Iterable[ir.StanzaBase],
     facts: Facts,
     passage: Passage,
-    above: Collection[str] = (),
+    above: Sequence[str] = (),
     secrets: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[tuple[Said, ...], Denial | None]:
     """Ask policies in their order, up to the first that refuses; `above`: ids of those that the listener names."""
@@ -75,14 +73,16 @@ def _said(policy: ir.StanzaBase, word: str) -> Said:
     return Said(kind=policy.kind, stanza=policy.stanza, from_=policy.policy, verdict=word)
 
 
-def _groups(policies: Iterable[ir.StanzaBase], above: Collection[str]) -> list[list[ir.StanzaBase]]:
-    """Authenticators that override, then those that do not, each with whom they do not ask."""
-    overriding: list[ir.StanzaBase] = []
-    others: list[ir.StanzaBase] = []
+def _groups(policies: Iterable[ir.StanzaBase], above: Sequence[str]) -> list[list[ir.StanzaBase]]:
+    """Authenticators with whom they do not ask: of each object that overrides, in the order of the listener; others."""
+    objects = [id_.rpartition("/")[0] for id_ in above]
+    groups: dict[int, list[ir.StanzaBase]] = {}
     for policy in policies:
         if is_authenticator(policy):
-            (overriding if policy.overrides and policy.id in above else others).append(policy)
-    return [group for group in (overriding, others) if any(not isinstance(each, ir.AccessExempt) for each in group)]
+            overrides = policy.overrides and policy.id in above
+            groups.setdefault(objects.index(policy.policy) if overrides else len(objects), []).append(policy)
+    found = (groups[place] for place in sorted(groups))
+    return [group for group in found if any(not isinstance(each, ir.AccessExempt) for each in group)]
 
 
 def judge_connection(policies: Iterable[ir.StanzaBase], facts: Facts) -> tuple[tuple[Said, ...], Denial | None]:
@@ -113,12 +113,6 @@ def _of_connection(policy: ir.StanzaBase, facts: Facts) -> Denial | None:
 def owned_fields(policies: Iterable[ir.StanzaBase]) -> frozenset[str]:
     """Fields that policies may set, each as `spelling` has it."""
     return frozenset(spelling(name) for policy in policies for name in policy.owned_fields())
-
-
-def spelling(name: str) -> str:
-    """The name of a field as some backends take it: case does not count, nor which byte no letter or digit is."""
-    octets = name.encode(errors="surrogateescape").lower()
-    return "".join(chr(octet) if octet in _PLAIN else "-" for octet in octets)
 
 
 def _address(_: ir.ClientAddress, __: Facts, ___: Passage) -> Verdict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sluicegate import ir
 
 from .contract import Headers
+from .names import spelling
 from .passage import Passage
 
 #: What the native router trims: ASCII whitespace.
@@ -17,7 +18,7 @@ def take_session(session: ir.Session | None, headers: Headers, passage: Passage)
         return
     name = session.carrier.name
     if isinstance(session.carrier, ir.SessionHeader):
-        if any(field.lower() == name for field, _ in headers):
+        if any(spelling(field) == spelling(name) for field, _ in headers):
             passage.removed_fields.add(name)
         return
     cookies = (cookie for field, value in headers if field.lower() == "cookie" for cookie in value.split(";"))

@@ -11,6 +11,7 @@ from ....api.access_policy import OPTIONAL, ApiKeyStanza
 from ....api.access_remote import KeySource
 from ...conditions import Reason
 from ..draft import Draft
+from .conditions import check_forward
 
 #: Keys of one policy; the engine has the same limit.
 MAX_KEYS = 16_384
@@ -31,6 +32,8 @@ def judge_api_key(draft: Draft, stanza: ApiKeyStanza | None) -> ir.AccessApiKey 
     path = "apiKey"
     if not stanza.secret_refs:
         draft.refuse(f"{path}.secretRefs", "no Secret has the keys", "refer to a Secret")
+    if stanza.forward.header:
+        check_forward(draft, "apiKey.forward.header", stanza.forward.header)
     if len(keys) > MAX_KEYS:
         message = f"there are {len(keys)} keys, {MAX_KEYS} is the limit"
         draft.unresolved(f"{path}.secretRefs", Reason.SECRET_INVALID, message, "use several policies")

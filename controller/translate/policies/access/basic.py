@@ -8,6 +8,7 @@ from sluicegate.words import listed
 from ....api.access_policy import OPTIONAL, BasicStanza, KeyReference
 from ...conditions import Reason
 from ..draft import Draft
+from .conditions import check_forward
 
 #: Keys of a Secret that have an htpasswd file: Envoy Gateway's, the file's own name, ingress-nginx's.
 USUAL_KEYS = (".htpasswd", "htpasswd", "auth")
@@ -22,6 +23,8 @@ def judge_basic(draft: Draft, stanza: BasicStanza | None) -> ir.AccessBasic | No
         return ir.AccessBasic(**head)
     if stanza.secret_ref is None:
         draft.refuse("basic.secretRef", "no Secret has the users", "refer to a Secret with an htpasswd file")
+    if stanza.forward.header:
+        check_forward(draft, "basic.forward.header", stanza.forward.header)
     users = _users(draft, stanza.secret_ref) if stanza.secret_ref is not None else ""
     return ir.AccessBasic(
         **head,

@@ -6,6 +6,7 @@ from sluicegate import ir
 
 from ....api.access_policy import OPTIONAL, CertificateStanza
 from ..draft import Draft
+from .conditions import check_forward
 
 
 def judge_certificate(draft: Draft, stanza: CertificateStanza | None) -> ir.AccessCertificate | None:
@@ -15,6 +16,8 @@ def judge_certificate(draft: Draft, stanza: CertificateStanza | None) -> ir.Acce
     head, faults = draft.head("certificate", off=stanza.off), draft.faults
     if stanza.off:
         return ir.AccessCertificate(**head)
+    if stanza.forward.header:
+        check_forward(draft, "certificate.forward.header", stanza.forward.header)
     names: list[ir.SubjectAltName] = []
     for index, item in enumerate(stanza.subject_alt_names):
         if item.type == "Hostname" and item.hostname:

@@ -10,9 +10,10 @@ from sluicegate import ir
 from ....api.access_policy import OPTIONAL
 from ....api.access_remote import JwtProvider, JwtStanza, KeySetName
 from ...conditions import Reason
-from ...values import is_token, parse_duration
+from ...values import parse_duration
 from ..draft import Draft
 from .api_key import key_sources
+from .conditions import check_forward
 
 #: Clocks that are further apart than this are wrong.
 MAX_LEEWAY_MS = 300_000
@@ -56,8 +57,7 @@ def _provider(draft: Draft, provider: JwtProvider, path: str) -> ir.JwtProvider:
         draft.refuse(f"{path}.audiences", message, f"name audiences, or {ANY_AUDIENCE} for any")
     forward: list[ir.ClaimHeader] = []
     for index, pair in enumerate(provider.forward):
-        if not is_token(pair.header):
-            draft.refuse(f"{path}.forward[{index}].header", f"{pair.header!r} is not a header name", "correct it")
+        check_forward(draft, f"{path}.forward[{index}].header", pair.header)
         forward.append(ir.ClaimHeader(claim=pair.claim, header=pair.header.lower()))
     return ir.JwtProvider(
         name=provider.name,

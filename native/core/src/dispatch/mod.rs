@@ -18,7 +18,7 @@ use crate::message::response_filters::ResponseEdits;
 use crate::message::session::Session;
 use crate::upstream::{Among, Budget, Load, Route};
 use outbound::Outbound;
-use route::policy::BodyLimit;
+use route::policy::{BodyLimit, Withheld};
 use route::table::{Backend, Retry, Timeouts};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -46,6 +46,8 @@ pub struct Forward<'g> {
     pub mirrors: SmallVec<[MirrorTo<'g>; 1]>,
     /// What the body may have while it streams.
     pub body_limit: Option<BodyLimit>,
+    /// What no trailer may have.
+    pub withheld: Withheld<'g>,
 }
 
 /// Where a copy goes.

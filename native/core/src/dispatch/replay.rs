@@ -1,13 +1,14 @@
-//! The body of a request on its way: what may be sent more than once, and no more than the chain of its rule allows.
+//! The body of a request on its way: what may be sent more than once, and no more than the chain of its rule allows: neither
+//! of octets, nor of trailers.
 //!
 //! It is kept on the way, within bounds: a request is never held back for it, and what a backend says before the body is
 //! whole (100-continue, a refusal) reaches the client at once. What outgrows the bounds is sent once.
 
 use crate::io::watchdog::Progress;
-use crate::message::body::{BodyError, BodySink, BodySource, Piece};
+use crate::message::body::{BodyError, BodySink, BodySource, Piece, trailers_without};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use route::policy::BodyLimit;
+use route::policy::{BodyLimit, Withheld};
 use smallvec::SmallVec;
 use std::task::{Context, Poll, ready};
 
@@ -28,6 +29,7 @@ pub(super) struct Replay<'s, Source> {
     rest: &'s mut Source,
     /// Octets that the rest may still have.
     allowed: u64,
+    withheld: &'s Withheld<'s>,
     progress: &'s Progress,
     /// Octets that the last try was given.
     pub(super) sent: u64,
@@ -38,6 +40,7 @@ impl<'s, Source: BodySource> Replay<'s, Source> {
         source: &'s mut Source,
         progress: &'s Progress,
         limit: Option<BodyLimit>,
+        withheld: &'s Withheld<'s>,
         most_kept: usize,
     ) -> Self {
         Self {
@@ -48,6 +51,7 @@ impl<'s, Source: BodySource> Replay<'s, Source> {
             kept_trailers: None,
             rest: source,
             allowed: limit.map_or(u64::MAX, BodyLimit::octets),
+            withheld,
             progress,
             sent: 0,
         }
@@ -154,7 +158,8 @@ impl<Source: BodySource> BodySource for ReplayAttempt<'_, '_, Source> {
 
     fn take_trailers(&mut self) -> Option<HeaderMap> {
         if let Some(trailers) = self.body.rest.take_trailers() {
-            self.body.kept_trailers = Some(trailers);
+            let left = trailers_without(trailers, |name| self.body.withheld.has(name));
+            self.body.kept_trailers = Some(left).filter(|left| !left.is_empty());
         }
         self.body.kept_trailers.clone()
     }
@@ -177,6 +182,7 @@ mod tests {
     use crate::message::body::pump;
     use crate::message::http1::{Http1Sink, Http1Source};
     use codec::{Buffer, Framing};
+    use route::policy::Withheld;
     use std::cell::RefCell;
     use std::future::pending;
     use std::time::Duration;
@@ -194,9 +200,10 @@ mod tests {
                 sending.write_all(b"5\r\nhello\r\n").await.unwrap();
                 let (backend, _reading) = duplex(room);
                 let (client, backend) = (RefCell::new(client), RefCell::new(backend));
+                let withheld = Withheld::default();
                 let (mut buffer, mut out, progress) = (Buffer::new(), Vec::new(), Progress::default());
                 let mut source = Http1Source::new(&client, &mut buffer, Framing::Chunked);
-                let mut body = Replay::new(&mut source, &progress, None, 1024);
+                let mut body = Replay::new(&mut source, &progress, None, &withheld, 1024);
                 let mut attempt = body.attempt(record);
                 let mut sink = Http1Sink::new(&backend, &mut out, Framing::Chunked);
                 let mut watchdog = Watchdog::default();

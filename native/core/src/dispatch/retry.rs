@@ -92,7 +92,7 @@ impl Exchange<'_, '_> {
             progress.be_quiet();
         }
         let most_kept = self.client.worker.settings().retry_buffer_bytes;
-        let mut body = Replay::new(source, &progress, forward.body_limit, most_kept);
+        let mut body = Replay::new(source, &progress, forward.body_limit, &forward.withheld, most_kept);
         let forwarded = self.attempts(watchdog, &mut body, sink, entry, &mut mirrors, &progress).await;
         entry.request_bytes(body.sent);
         forwarded

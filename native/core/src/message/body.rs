@@ -10,7 +10,7 @@
 
 use bytes::Bytes;
 use codec::WireError;
-use http::HeaderMap;
+use http::header::{HeaderMap, HeaderName};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
@@ -101,6 +101,19 @@ pub trait BodySource {
     fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<BodyError> {
         Poll::Pending
     }
+}
+
+/// Trailers but for those whose names `is_left_out` knows.
+pub fn trailers_without(trailers: HeaderMap, is_left_out: impl Fn(&[u8]) -> bool) -> HeaderMap {
+    let is_left_out = |name: &HeaderName| is_left_out(name.as_str().as_bytes());
+    if !trailers.keys().any(is_left_out) {
+        return trailers;
+    }
+    let mut kept = HeaderMap::with_capacity(trailers.len());
+    for (name, value) in trailers.iter().filter(|(name, _)| !is_left_out(name)) {
+        kept.append(name.clone(), value.clone());
+    }
+    kept
 }
 
 /// Where a body goes.

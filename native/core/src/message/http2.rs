@@ -1,6 +1,6 @@
 //! HTTP/2 bodies on the streams of the `h2` crate, both directions and both sides.
 
-use super::body::{BodyError, BodySink, BodySource, Piece};
+use super::body::{BodyError, BodySink, BodySource, Piece, trailers_without};
 use crate::upstream::Uploads;
 use bytes::{Bytes, BytesMut};
 use codec::is_forbidden_trailer;
@@ -75,16 +75,7 @@ impl BodySource for Http2Source {
 }
 
 fn without_forbidden(trailers: HeaderMap) -> HeaderMap {
-    if !trailers.keys().any(|name| is_forbidden_trailer(name.as_str().as_bytes())) {
-        return trailers;
-    }
-    let mut kept = HeaderMap::with_capacity(trailers.len());
-    for (name, value) in &trailers {
-        if !is_forbidden_trailer(name.as_str().as_bytes()) {
-            kept.append(name.clone(), value.clone());
-        }
-    }
-    kept
+    trailers_without(trailers, is_forbidden_trailer)
 }
 
 /// Pieces that come while others are held back are joined up to this size, the largest frame that every peer takes. `h2`

@@ -94,16 +94,21 @@ impl Chain {
         self.body_limit
     }
 
+    /// Fields that its policies may set; `None`: there are none.
+    pub fn owned(&self) -> Option<&OwnedFields> {
+        Some(&self.owned).filter(|owned| !owned.is_empty())
+    }
+
     /// Fields without those that policies may set, in `space`; `sent`: how many of them are the client's, and how many are
     /// left of these. `None`: all of them stay.
     pub fn without_owned<'f>(&self, fields: &[Field<'f>], sent: usize, space: &mut EditedFields<'f>) -> Option<usize> {
-        if self.owned.is_empty() || !fields.iter().any(|field| self.owned.has(field)) {
+        if self.owned.is_empty() || !fields.iter().any(|field| self.owned.has(field.name)) {
             return None;
         }
         let (sent, set) = fields.split_at(sent);
-        space.extend(sent.iter().filter(|field| !self.owned.has(field)).copied());
+        space.extend(sent.iter().filter(|field| !self.owned.has(field.name)).copied());
         let left = space.len();
-        space.extend(set.iter().filter(|field| !self.owned.has(field)).copied());
+        space.extend(set.iter().filter(|field| !self.owned.has(field.name)).copied());
         Some(left)
     }
 }

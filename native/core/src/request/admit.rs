@@ -193,6 +193,7 @@ fn try_admit<'g>(
     let proxies = chain.and_then(Chain::trusted_proxies);
     let mut passed = Passed {
         passage,
+        owned: chain.and_then(Chain::owned),
         body_limit: chain.and_then(Chain::body_limit),
         believed: proxies.map(|_| client.is_believed(proxies)),
     };

@@ -15,7 +15,7 @@ use crate::upstream::{Among, Load, RoutePolicy};
 use crate::worker::Generation;
 use codec::Field;
 use route::ir::{BackendPolicy, BackendProtocol, LoadBalancing};
-use route::policy::{BodyLimit, Passage, Stripped};
+use route::policy::{BodyLimit, OwnedFields, Passage, Stripped, Withheld};
 use route::resolve::{Edited, NoPath, Picked, Routed, affinity, cors_response, edit_request, pick};
 use route::session::removal;
 use route::table::{Backend, EditedFields, Filters, RequestHead, Rule};
@@ -25,8 +25,10 @@ use std::time::Duration;
 
 /// What policies leave of a request that they let pass.
 #[derive(Debug, Default)]
-pub struct Passed {
+pub struct Passed<'g> {
     pub passage: Passage,
+    /// Fields that policies may set.
+    pub owned: Option<&'g OwnedFields>,
     pub body_limit: Option<BodyLimit>,
     /// Whether the client is a proxy whose word about who asks counts; `None`: as the settings have it.
     pub believed: Option<bool>,
@@ -41,7 +43,7 @@ pub fn select<'g>(
     generation: &'g Generation,
     inbound: &Inbound<'_>,
     routed: &Routed<'g, '_>,
-    passed: &mut Passed,
+    passed: &mut Passed<'g>,
     buffer: Vec<u8>,
     record: &mut Entry<'g>,
 ) -> Result<Box<Forward<'g>>, ErrorCode> {
@@ -78,7 +80,7 @@ pub fn select<'g>(
         trailers: inbound.accepts_trailers || grpc,
         tls: route.tls.is_some(),
     };
-    let Passed { passage, body_limit, believed } = passed;
+    let Passed { passage, owned, body_limit, believed } = passed;
     passage.removed.extend(backend.session(&rule.ir).and_then(|session| removal(session, head.fields)));
     let filters = [&rule.filters, &chosen.filters];
     let cors = rule.filters.cors.as_ref().or(chosen.filters.cors.as_ref());
@@ -107,6 +109,7 @@ pub fn select<'g>(
         grpc,
         mirrors: mirrors(client, generation, routed, &filters),
         body_limit: *body_limit,
+        withheld: Withheld::of(*owned, std::mem::take(&mut passage.removed)),
     }))
 }
 

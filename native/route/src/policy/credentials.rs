@@ -1,6 +1,6 @@
 //! Credentials that a backend does not get: an API key that it could use elsewhere, a password that it could keep.
 
-use super::{Removal, same_field};
+use super::Removal;
 use crate::query;
 use crate::table::EditedFields;
 use codec::Field;
@@ -19,11 +19,11 @@ impl<'p> Stripped<'p> {
     pub fn of(removed: &'p [Removal], fields: &[Field<'_>], query: Option<&str>) -> Self {
         let cookies: Vec<&str> = names(removed, |removal| match removal {
             Removal::Cookie(name) => Some(name),
-            Removal::Field(_) | Removal::Query(_) => None,
+            Removal::Field(_) | Removal::Scheme { .. } | Removal::Query(_) => None,
         });
         let pairs: Vec<&str> = names(removed, |removal| match removal {
             Removal::Query(name) => Some(name),
-            Removal::Field(_) | Removal::Cookie(_) => None,
+            Removal::Field(_) | Removal::Scheme { .. } | Removal::Cookie(_) => None,
         });
         let left = |query: &str| {
             let kept = query::pairs(query).filter(|pair| !pairs.iter().any(|name| name.as_bytes() == &*pair.name()));
@@ -38,12 +38,7 @@ impl<'p> Stripped<'p> {
 
     /// Take the credentials out of fields and query.
     pub fn apply<'s>(&'s self, fields: &mut EditedFields<'s>, query: &mut Option<&'s str>) {
-        fields.retain(|field| {
-            !self.removed.iter().any(|removal| match removal {
-                Removal::Field(name) => same_field(name.as_bytes(), field.name),
-                Removal::Cookie(_) | Removal::Query(_) => false,
-            })
-        });
+        fields.retain(|field| !self.removed.iter().any(|removal| removal.takes_field(field)));
         if let Some(cookies) = &self.cookies {
             fields.retain(|field| !is_cookie(field));
             if !cookies.is_empty() {
@@ -92,6 +87,19 @@ mod tests {
         let text: Vec<_> = fields.iter().map(|field| (field.name, field.value)).collect();
         assert_eq!(text, [(&b"x"[..], &b"3"[..]), (b"cookie", b"a=1; b=5")]);
         assert_eq!(query, Some("a=1&b"));
+    }
+
+    /// A token goes on though a password would have been taken as well.
+    #[test]
+    fn a_scheme_is_taken_out_and_no_other() {
+        let values = ["Basic YTpi", " basic\tYTpi", "BASIC", "Bearer Basic", "Bas", ""];
+        let sent = values.map(|value| Field { name: b"Authorization", value: value.as_bytes() });
+        let removed = [Removal::Scheme { name: "authorization".into(), scheme: "Basic".into() }];
+        let stripped = Stripped::of(&removed, &sent, None);
+        let (mut fields, mut query) = (sent.to_vec().into(), None);
+        stripped.apply(&mut fields, &mut query);
+        let left: Vec<_> = fields.iter().map(|field| field.value).collect();
+        assert_eq!(left, [&b"Bearer Basic"[..], b"Bas", b""]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What policies see of a request or a connection, and what they leave behind.
 
-use super::{AnswerField, ClientCertificate};
-use codec::Field;
+use super::{AnswerField, ClientCertificate, is_forwardable, same_field};
+use codec::{Field, is_value};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -83,16 +83,41 @@ pub struct Identity {
 pub enum Removal {
     /// Fields of this name, in any spelling.
     Field(Cow<'static, str>),
+    /// Those of them whose values begin with a scheme, whatever the case: what stands behind another one is not ours to take.
+    Scheme {
+        name: Cow<'static, str>,
+        scheme: Cow<'static, str>,
+    },
     Cookie(String),
     /// Pairs of the query with this name.
     Query(String),
+}
+
+impl Removal {
+    /// Whether it takes out fields of this name, in any spelling, whatever they say.
+    pub fn takes(&self, name: &[u8]) -> bool {
+        matches!(self, Self::Field(removed) if same_field(removed.as_bytes(), name))
+    }
+
+    /// Whether it takes out a field.
+    pub fn takes_field(&self, field: &Field<'_>) -> bool {
+        match self {
+            Self::Field(_) => self.takes(field.name),
+            Self::Scheme { name, scheme } => {
+                let start = field.value.trim_ascii_start().get(..scheme.len());
+                same_field(name.as_bytes(), field.name)
+                    && start.is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()))
+            }
+            Self::Cookie(_) | Self::Query(_) => false,
+        }
+    }
 }
 
 /// What the steps so far have found out about a request, and done to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Passage {
     pub identity: Option<Identity>,
-    /// Set towards the backend, before the rule's filters, which may edit them. Each is one of the policy's `owned_fields`.
+    /// Set towards the backend, before the rule's filters, which may edit them; by [`Self::tell`] and [`Self::add`].
     pub forward: Vec<AnswerField>,
     /// Appended to the response, whoever gives it.
     pub respond: Vec<AnswerField>,
@@ -100,16 +125,81 @@ pub struct Passage {
 }
 
 impl Passage {
-    /// Add what somebody has found out.
+    /// Tell the backend who asks. The first who proved it counts, as for [`Self::identity`]: a field is not told twice.
+    pub fn tell(&mut self, name: Cow<'static, str>, value: Vec<u8>) {
+        if self.may_tell(&name, &value) {
+            self.forward.push((name, value));
+        }
+    }
+
+    /// Add what somebody has found out who was asked. What it removes it may say itself, in several fields of a name.
     pub fn add(&mut self, found: Self) {
-        self.identity = found.identity.or(self.identity.take());
-        self.forward.extend(found.forward);
+        if self.identity.is_none() {
+            self.identity = found.identity;
+        }
+        self.forward.retain(|(name, _)| !found.removed.iter().any(|removal| removal.takes(name.as_bytes())));
+        let told: Vec<_> = found.forward.into_iter().filter(|(name, value)| self.may_tell(name, value)).collect();
+        self.forward.extend(told);
         self.respond.extend(found.respond);
         self.removed.extend(found.removed);
+    }
+
+    /// A value with blanks around it would be another one: that of somebody else, maybe.
+    fn may_tell(&self, name: &str, value: &[u8]) -> bool {
+        is_forwardable(name)
+            && is_value(value)
+            && value.trim_ascii() == value
+            && !self.forward.iter().any(|(told, _)| same_field(told.as_bytes(), name.as_bytes()))
     }
 
     /// The request goes on as it came.
     pub fn is_plain(&self) -> bool {
         self.forward.is_empty() && self.removed.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Identity, Passage, Proof, Removal};
+    use crate::policy::AnswerField;
+    use std::sync::Arc;
+
+    fn fields(pairs: &[(&'static str, &str)]) -> Vec<AnswerField> {
+        pairs.iter().map(|(name, value)| ((*name).into(), value.as_bytes().to_vec())).collect()
+    }
+
+    fn identity(user: &str) -> Identity {
+        Identity { proof: Proof::Basic, user: user.to_owned(), claims: Arc::default(), scopes: Vec::new() }
+    }
+
+    #[test]
+    fn the_first_proof_is_told() {
+        let mut passage = Passage { identity: Some(identity("bob")), ..Passage::default() };
+        for (name, value) in fields(&[
+            ("x-user", "bob"),
+            ("X_User", "ann"),
+            ("transfer-encoding", "chunked"),
+            ("host", "a"),
+            ("x-padded", " bob "),
+            ("x-broken", "a\r\nb: c"),
+            ("", "bob"),
+        ]) {
+            passage.tell(name, value);
+        }
+        let found =
+            Passage { forward: fields(&[("X-USER", "eve")]), identity: Some(identity("eve")), ..Passage::default() };
+        passage.add(found);
+        assert_eq!(passage.forward, fields(&[("x-user", "bob")]));
+        assert_eq!(passage.identity, Some(identity("bob")));
+    }
+
+    #[test]
+    fn a_service_replaces_and_removes_what_was_told_before() {
+        let mut passage =
+            Passage { forward: fields(&[("x-user", "bob"), ("x-mail", "b"), ("x-role", "r")]), ..Passage::default() };
+        let forward = fields(&[("x_user", "eve"), ("x_user", "eva"), ("content-length", "5"), ("x-role", "root")]);
+        let removed = vec![Removal::Field("x_user".into()), Removal::Field("X-Mail".into())];
+        passage.add(Passage { forward, removed, ..Passage::default() });
+        assert_eq!(passage.forward, fields(&[("x-role", "r"), ("x_user", "eve"), ("x_user", "eva")]));
     }
 }

@@ -11,6 +11,7 @@ mod kept;
 mod networks;
 mod owned;
 mod rate_limit;
+mod withheld;
 
 pub use access::{
     ApiKey, Authenticator, Authorization, Basic, Certificate, ClientCertificate, Credentials, Csrf, Exempt, Group, Jwt,
@@ -21,8 +22,9 @@ pub use credentials::Stripped;
 pub use facts::{ConnectionFacts, Facts, Identity, Passage, Proof, Removal};
 pub use kept::Kept;
 pub use networks::Networks;
-pub use owned::{OwnedFields, same_field};
+pub use owned::{OwnedFields, is_forwardable, same_field};
 pub use rate_limit::{RateLimit, inputs};
+pub use withheld::Withheld;
 
 use crate::ir::{self, ExternalService, PolicySecret};
 use serde::Serialize;
@@ -229,10 +231,10 @@ pub struct Said {
 }
 
 /// Ask policies in their order, up to the first that refuses. Who would have to ask somebody is taken to be content.
-/// `overriding`: of each policy, whether it overrides here.
+/// `overriding`: of each policy, as [`Joined`](crate::table::Joined) has it.
 pub fn judge_all(
     policies: &[Arc<Compiled>],
-    overriding: &[bool],
+    overriding: &[Option<usize>],
     facts: &Facts<'_>,
     passage: &mut Passage,
 ) -> (Vec<Said>, Option<Denial>) {
@@ -282,11 +284,15 @@ pub fn judge_connection(policies: &[Arc<Compiled>], facts: &ConnectionFacts<'_>)
 }
 
 impl Compiled {
+    /// The object that it is a part of: `<kind>/<namespace>/<name>`.
+    pub fn object(&self) -> &str {
+        let (id, stanza) = (self.ir.id(), self.ir.stanza().map_or("", |stanza| stanza.name));
+        id.strip_suffix(stanza).and_then(|id| id.strip_suffix('/')).unwrap_or(id)
+    }
+
     fn said(&self, verdict: &'static str) -> Option<Said> {
         let stanza = self.ir.stanza()?;
-        let id = self.ir.id();
-        let from = id.strip_suffix(stanza.name).and_then(|id| id.strip_suffix('/')).unwrap_or(id);
-        Some(Said { kind: stanza.kind, stanza: stanza.name, from: from.to_owned(), verdict })
+        Some(Said { kind: stanza.kind, stanza: stanza.name, from: self.object().to_owned(), verdict })
     }
 }
 

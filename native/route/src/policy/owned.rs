@@ -2,7 +2,6 @@
 //! taken out of every request before any policy looks at it, whether or not they are set afterwards.
 
 use super::Compiled;
-use codec::Field;
 use std::sync::Arc;
 
 /// Names of fields that are the policies' own.
@@ -26,9 +25,34 @@ impl OwnedFields {
     }
 
     /// Whether a field is one of them, in any spelling.
-    pub fn has(&self, field: &Field<'_>) -> bool {
-        self.0.iter().any(|name| same_field(name, field.name))
+    pub fn has(&self, name: &[u8]) -> bool {
+        self.0.iter().any(|owned| same_field(owned, name))
     }
+}
+
+/// Names that no policy may set: fields that frame a message or belong to a connection (RFC 9110 section 7.6.1), and `Host`. In
+/// one of them a user whose name is `chunked` would be another message for the backend.
+const OF_THE_MESSAGE: [&str; 14] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "trailers",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Whether a policy may tell a backend something in a field of this name: one that is none of a message, in any spelling.
+pub fn is_forwardable(name: &str) -> bool {
+    codec::is_token(name.as_bytes())
+        && !OF_THE_MESSAGE.iter().any(|known| same_field(known.as_bytes(), name.as_bytes()))
 }
 
 /// Whether two names are of one field for some backend: case does not count, and CGI, WSGI and others take every byte that is
@@ -43,7 +67,27 @@ pub fn same_field(one: &[u8], two: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::same_field;
+    use super::{is_forwardable, same_field};
+
+    #[test]
+    fn fields_of_a_message() {
+        for name in [
+            "",
+            "Host",
+            ":path",
+            "x y",
+            "transfer_encoding",
+            "Proxy-Connection",
+            "TE",
+            "Content-Length",
+            "content.length",
+        ] {
+            assert!(!is_forwardable(name), "{name}");
+        }
+        for name in ["x-user", "authorization", "hostname", "x-host", "cookie"] {
+            assert!(is_forwardable(name), "{name}");
+        }
+    }
 
     #[test]
     fn spellings_of_one_field() {

@@ -86,9 +86,10 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
             Some(joined) => {
                 let owned = OwnedFields::of(&joined.policies);
                 let (sent, set) = head.fields.split_at(sent_fields);
-                let mut fields: EditedFields<'_> = sent.iter().filter(|field| !owned.has(field)).copied().collect();
+                let mut fields: EditedFields<'_> =
+                    sent.iter().filter(|field| !owned.has(field.name)).copied().collect();
                 let sent_fields = fields.len();
-                fields.extend(set.iter().filter(|field| !owned.has(field)).copied());
+                fields.extend(set.iter().filter(|field| !owned.has(field.name)).copied());
                 let head = RequestHead { fields: &fields, ..head };
                 let facts = facts(request, framing, sni.as_deref(), listener, &found, &head);
                 let (said, denial) = policy::judge_all(&joined.policies, &joined.overriding, &facts, &mut passage);

@@ -12,8 +12,9 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Joined {
     pub policies: Vec<Arc<Compiled>>,
-    /// Of each of them, whether it overrides here: `strategy: Overrides`, named by the listener.
-    pub overriding: Vec<bool>,
+    /// Of each of them that overrides here (`strategy: Overrides`, named by the listener) the place of its object among those
+    /// that the listener names, the highest level first.
+    pub overriding: Vec<Option<usize>>,
     /// One of them cannot be honoured: what they hold for is refused.
     pub invalid: bool,
     /// What the owner of the table makes of it.
@@ -27,8 +28,9 @@ impl Joined {
             join(listener, rule).into_iter().filter(|policy| policy.ir.holds_below(place)).cloned().collect();
         let invalid = policies.iter().any(|policy| policy.is_invalid());
         let overrides = |policy: &Arc<Compiled>| {
-            policy.ir.stanza().is_some_and(|stanza| stanza.overrides)
-                && listener.iter().any(|it| Arc::ptr_eq(it, policy))
+            let holds = policy.ir.stanza().is_some_and(|stanza| stanza.overrides)
+                && listener.iter().any(|it| Arc::ptr_eq(it, policy));
+            holds.then(|| listener.iter().position(|it| it.object() == policy.object())).flatten()
         };
         let overriding = policies.iter().map(overrides).collect();
         (!policies.is_empty()).then(|| Arc::new(Self { policies, overriding, invalid, kept: Kept::default() }))

@@ -12,6 +12,7 @@ use crate::worker::{Generation, Worker};
 use bytes::Bytes;
 use codec::Framing;
 use route::ir::Transport;
+use route::policy::Withheld;
 use route::table::{Backend, NoTags, SocketKey, State, Timeouts};
 use serde_json::json;
 use smallvec::SmallVec;
@@ -89,6 +90,7 @@ fn forward(backends: &[Arc<Backend>], framing: Framing, upgrade: bool) -> Forwar
         grpc: false,
         mirrors,
         body_limit: None,
+        withheld: Withheld::default(),
     }
 }
 

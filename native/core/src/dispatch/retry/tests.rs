@@ -13,6 +13,7 @@ use crate::upstream::{Among, Route};
 use crate::worker::{Generation, Worker};
 use codec::{Parsed, parse_request};
 use route::ir::{EndpointState, Transport};
+use route::policy::Withheld;
 use route::table::{Endpoint, Retry, SocketKey, Timeouts};
 use smallvec::SmallVec;
 use std::cell::Cell;
@@ -77,6 +78,7 @@ fn forward<'g>(endpoints: &'g [Arc<Endpoint>], idempotent: bool, retry: Option<&
         grpc: false,
         mirrors: SmallVec::new(),
         body_limit: None,
+        withheld: Withheld::default(),
     }
 }
 

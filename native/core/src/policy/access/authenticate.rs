@@ -66,8 +66,6 @@ impl Authenticate {
                     };
                     let mut found = Passage::default();
                     accept(basic, identity, &mut found);
-                    // The first proof counts.
-                    found.identity = found.identity.filter(|_| passage.identity.is_none());
                     verify(users, credentials, Found { refused, found }, facts.address, passage)
                 }
                 _ => StepResult::Done(refused),

@@ -82,7 +82,9 @@ impl Tokens {
         // A clock before 1970 believes nothing.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let Believed { identity, forward, .. } = self.believe(token, now)?;
-        passage.forward.extend(forward);
+        for (name, value) in forward {
+            passage.tell(name, value);
+        }
         passage.identity.get_or_insert(identity);
         Ok(())
     }
@@ -173,14 +175,19 @@ fn value_of(claims: &Map<String, Value>, path: &str) -> Option<Vec<u8>> {
     let text = match value {
         Value::Null => return None,
         Value::String(text) => text.clone(),
-        // Texts as a list of HTTP; what is neither text nor such a list as JSON.
-        Value::Array(all) if all.iter().all(Value::is_string) => {
+        // Texts as a list of HTTP; what is neither text nor could stand in such a list as JSON.
+        Value::Array(all) if all.iter().all(is_element) => {
             all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")
         }
         _ => value.to_string(),
     };
-    let stands = text.len() <= MAX_FIELD && !text.bytes().any(|byte| byte.is_ascii_control());
+    let stands = text.len() <= MAX_FIELD && !text.bytes().any(|byte| byte.is_ascii_control()) && text.trim() == text;
     stands.then(|| text.into_bytes())
+}
+
+/// Whether it is one element of a list, and the same one for whoever reads that.
+fn is_element(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| !text.contains(',') && text.trim() == text)
 }
 
 #[cfg(test)]
@@ -197,7 +204,7 @@ mod tests {
     fn claims_as_fields() {
         let claims = map(json!({
             "sub": "ada", "n": 1, "yes": true, "groups": ["a", "b"], "mixed": ["a", 1], "a": {"b": {"c": "deep"}},
-            "https://x.test/role": "dotted", "none": null, "bad": "a\r\nb: c", "long": "x".repeat(9000),
+            "https://x.test/role": "dotted", "blanks": " ada ", "comma": ["a", "b,admin"], "padded": ["a "], "none": null, "bad": "a\r\nb: c", "long": "x".repeat(9000),
         }));
         for (path, expected) in [
             ("sub", Some("ada")),
@@ -209,6 +216,9 @@ mod tests {
             ("a.b", Some("{\"c\":\"deep\"}")),
             ("https://x.test/role", Some("dotted")),
             ("none", None),
+            ("blanks", None),
+            ("comma", Some("[\"a\",\"b,admin\"]")),
+            ("padded", Some("[\"a \"]")),
             ("bad", None),
             ("long", None),
             ("a.x", None),

@@ -95,13 +95,11 @@ fn unframed(body: &[u8]) -> Option<&[u8]> {
 /// `CheckResponse`. Without a status it is `OK`, as of any message of this language.
 fn check_response(message: &[u8]) -> Option<Meaning> {
     let fields = read(message)?;
-    let last =
-        |number: u64| fields.iter().rev().find(|(field, _)| *field == number).and_then(|(_, value)| value.bytes());
-    let code = match last(1) {
+    let code = match last(&fields, 1)? {
         None => 0,
-        Some(status) => number(&read(status)?, 1),
+        Some(status) => number(&read(status)?, 1)?,
     };
-    if code == 0 { allowed(last(3)) } else { denied(last(2), code) }
+    if code == 0 { allowed(last(&fields, 3)?) } else { denied(last(&fields, 2)?, code) }
 }
 
 /// `OkHttpResponse`.
@@ -121,17 +119,15 @@ fn allowed(response: Option<&[u8]>) -> Option<Meaning> {
 fn denied(response: Option<&[u8]>, code: u64) -> Option<Meaning> {
     const UNAUTHENTICATED: u64 = 16;
     let fields = read(response.unwrap_or_default())?;
-    let last =
-        |number: u64| fields.iter().rev().find(|(field, _)| *field == number).and_then(|(_, value)| value.bytes());
-    let status = match last(1) {
+    let status = match last(&fields, 1)? {
         None => 0,
-        Some(status) => number(&read(status)?, 1),
+        Some(status) => number(&read(status)?, 1)?,
     };
     let status = match status {
         0 if code == UNAUTHENTICATED => 401,
         status => u16::try_from(status).map_or(403, refusing),
     };
-    let body = last(3).filter(|body| !body.is_empty()).map(<[u8]>::to_vec);
+    let body = last(&fields, 3)?.filter(|body| !body.is_empty()).map(<[u8]>::to_vec);
     Some(Meaning::Denied { status, fields: headers(&fields, 2)?, body })
 }
 
@@ -153,8 +149,15 @@ fn headers(fields: &[(u64, Value<'_>)], number: u64) -> Option<Vec<AnswerField>>
     Some(found)
 }
 
-/// A number of a message, 0 where it is absent.
-fn number(fields: &[(u64, Value<'_>)], number: u64) -> u64 {
+/// The last field of a number that is a message or a text. The outer `None`: it is something else, so nonsense.
+#[allow(clippy::option_option)]
+fn last<'m>(fields: &[(u64, Value<'m>)], number: u64) -> Option<Option<&'m [u8]>> {
     let found = fields.iter().rev().find(|(field, _)| *field == number);
-    found.and_then(|(_, value)| value.number()).unwrap_or_default()
+    found.map_or(Some(None), |(_, value)| value.bytes().map(Some))
+}
+
+/// A number of a message, 0 where it is absent. `None`: it is none.
+fn number(fields: &[(u64, Value<'_>)], number: u64) -> Option<u64> {
+    let found = fields.iter().rev().find(|(field, _)| *field == number);
+    found.map_or(Some(0), |(_, value)| value.number())
 }

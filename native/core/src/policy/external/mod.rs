@@ -15,7 +15,7 @@ use super::{Answered, Denial, Outcome};
 use crate::error::ErrorCode;
 use codec::Field;
 use route::ir::{ExternalProtocol, ExternalService};
-use route::policy::{AnswerField, Facts, Passage, Removal};
+use route::policy::{AnswerField, Facts, Passage, Removal, is_forwardable};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -148,27 +148,8 @@ fn is_named(service: &ExternalService, field: &Field<'_>) -> bool {
 
 /// Fields that belong to one connection, or say what a message is: those of the service's own answer, and of nothing else.
 fn belongs_to_message(name: &str) -> bool {
-    const NAMES: [&str; 18] = [
-        "connection",
-        "content-length",
-        "date",
-        "expect",
-        "host",
-        "http2-settings",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "server",
-        "te",
-        "trailer",
-        "trailers",
-        "transfer-encoding",
-        "upgrade",
-        "via",
-        "alt-svc",
-    ];
-    name.starts_with(':') || NAMES.contains(&name)
+    const OF_AN_ANSWER: [&str; 4] = ["alt-svc", "date", "server", "via"];
+    !is_forwardable(name) || OF_AN_ANSWER.contains(&name)
 }
 
 /// What could stand in a head (RFC 9110 section 5).

@@ -296,6 +296,9 @@ fn nonsense_of_grpc_is_no_answer() {
         (&[1, 0, 0, 0, 0], 200, Some(0)),
         (&frame(b"\x0a"), 200, Some(0)),
         (&frame(b"<html>"), 200, Some(0)),
+        // A status that is a number, and one whose code is a text.
+        (&frame(&[0x08, 7]), 200, Some(0)),
+        (&frame(&[0x0a, 3, 0x0a, 1, b'7']), 200, Some(0)),
     ] {
         let code = denial(heard_grpc(body, status, grpc_status)).code;
         assert_eq!(code, ErrorCode::AuthUnavailable, "{body:?} {status} {grpc_status:?}");

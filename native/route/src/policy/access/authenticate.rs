@@ -112,7 +112,7 @@ pub fn authenticate<A: Authenticator>(
 pub fn accept(by: &impl Authenticator, identity: Identity, passage: &mut Passage) {
     let header = by.forward_header();
     if !header.is_empty() {
-        passage.forward.push((Cow::Owned(header.to_owned()), identity.user.clone().into_bytes()));
+        passage.tell(Cow::Owned(header.to_owned()), identity.user.clone().into_bytes());
     }
     passage.identity.get_or_insert(identity);
 }

@@ -1,13 +1,15 @@
 //! Which requests of whom are allowed: ordered rules, of which the first that holds decides.
 //!
 //! What nobody knows never allows and always denies: an address of which nobody can say whose it is, an expression that fails.
-//! Of a header field that comes several times, each value and the joined one deny; all of them have to allow (CVE-2026-26308).
+//! Of a header field that comes several times, or is a list, each value, each element and the joined one deny; all values have
+//! to allow (CVE-2026-26308). Spellings that some backend takes for the same deny too: of methods, of names of fields, of hosts.
 
 use super::credentials::named;
 use crate::expression::{Expression, Inputs, Wanted};
 use crate::ir::{AccessAuthorization, AccessRule, NamedValues};
 use crate::policy::networks::Networks;
-use crate::policy::{ConnectionFacts, Facts, Identity, Reason, Verdict, inputs};
+use crate::policy::{ConnectionFacts, Facts, Identity, Reason, Verdict, inputs, same_field};
+use crate::table::authority::{self, Authority};
 use serde_json::Value;
 
 #[derive(Debug)]
@@ -88,7 +90,7 @@ impl Rule {
     /// Cheap things first.
     fn holds(&self, facts: &Facts<'_>, identity: Option<&Identity>, inputs: &Inputs<'_>) -> bool {
         self.is_from(facts.address)
-            && (self.methods.is_empty() || self.methods.iter().any(|method| method == facts.method))
+            && (self.methods.is_empty() || self.methods.iter().any(|method| self.is_method(method, facts.method)))
             && (self.users.is_empty()
                 || identity.is_some_and(|it| !it.user.is_empty() && self.users.contains(&it.user)))
             && self.scopes.iter().all(|scope| identity.is_some_and(|it| it.scopes.contains(scope)))
@@ -101,22 +103,38 @@ impl Rule {
         self.clients.as_ref().is_none_or(|clients| address.map_or(self.deny, |address| clients.contains(address)))
     }
 
+    /// Some backends take `delete` for DELETE.
+    fn is_method(&self, written: &str, asked: &str) -> bool {
+        if self.deny { written.eq_ignore_ascii_case(asked) } else { written == asked }
+    }
+
     fn has_header(&self, facts: &Facts<'_>, header: &NamedValues) -> bool {
-        let is_listed = |value: &[u8]| header.values.iter().any(|it| it.as_bytes() == value);
-        let values: Vec<&[u8]> = if header.name.eq_ignore_ascii_case("host") {
-            vec![facts.authority]
-        } else {
-            named(facts.fields, &header.name).collect()
-        };
-        if values.is_empty() {
-            false
-        } else if self.deny {
-            values.iter().any(|value| is_listed(value))
-                || is_listed(&values.join(&b", "[..]))
-                || is_listed(&values.join(&b","[..]))
-        } else {
-            values.iter().all(|value| is_listed(value))
+        if header.name.eq_ignore_ascii_case("host") {
+            return header.values.iter().any(|written| self.is_host(written, facts));
         }
+        let is_listed = |value: &[u8]| header.values.iter().any(|it| it.as_bytes() == value);
+        if self.deny {
+            let same = facts.fields.iter().filter(|field| same_field(field.name, header.name.as_bytes()));
+            let values: Vec<&[u8]> = same.map(|field| field.value.trim_ascii()).collect();
+            let mut elements = values.iter().flat_map(|value| value.split(|it| *it == b',')).map(<[u8]>::trim_ascii);
+            !values.is_empty()
+                && (values.iter().any(|value| is_listed(value))
+                    || elements.any(is_listed)
+                    || is_listed(&values.join(&b", "[..]))
+                    || is_listed(&values.join(&b","[..])))
+        } else {
+            let mut values = named(facts.fields, &header.name).peekable();
+            values.peek().is_some() && values.all(is_listed)
+        }
+    }
+
+    /// Whether a host is the one that is asked for, whatever its case. One without a port stands for any to deny, and for the
+    /// usual one of the scheme to allow.
+    fn is_host(&self, written: &str, facts: &Facts<'_>) -> bool {
+        let usual = if facts.scheme == "https" { 443 } else { 80 };
+        let Some(Authority { host, port }) = authority::parse(written.as_bytes()) else { return false };
+        let asked = authority::parse(facts.authority).and_then(|asked| asked.port).unwrap_or(usual);
+        host == facts.host && port.map_or(self.deny || asked == usual, |port| port == asked)
     }
 
     fn is_of_connections(&self) -> bool {

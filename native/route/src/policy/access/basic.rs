@@ -74,7 +74,9 @@ impl Authenticator for Basic {
 
     fn remove(&self, passage: &mut Passage) {
         if !self.keep {
-            passage.removed.push(Removal::Field(Cow::Borrowed("authorization")));
+            passage
+                .removed
+                .push(Removal::Scheme { name: Cow::Borrowed("authorization"), scheme: Cow::Borrowed("Basic") });
         }
     }
 }

@@ -32,7 +32,10 @@ impl Source {
     /// What the backend does not get to see.
     pub fn removal(&self) -> Removal {
         match self {
-            Self::Header { name, .. } => Removal::Field(Cow::Owned(name.clone())),
+            Self::Header { name, prefix } => match prefix.trim_ascii_end() {
+                "" => Removal::Field(Cow::Owned(name.clone())),
+                scheme => Removal::Scheme { name: Cow::Owned(name.clone()), scheme: Cow::Owned(scheme.to_owned()) },
+            },
             Self::Query(name) => Removal::Query(name.clone()),
             Self::Cookie(name) => Removal::Cookie(name.clone()),
         }
@@ -68,10 +71,13 @@ pub fn named<'r>(fields: &'r [Field<'r>], name: &str) -> impl Iterator<Item = &'
         .map(|field| field.value.trim_ascii())
 }
 
-/// What stands behind a prefix, whose letters may be of any case (RFC 9110 section 11.1: names of schemes).
+/// What stands behind a prefix, whose letters may be of any case (RFC 9110 section 11.1: names of schemes). The space at its end
+/// stands for whatever a backend may take for one.
 pub fn without_prefix<'r>(value: &'r [u8], prefix: &[u8]) -> Option<&'r [u8]> {
-    let (start, rest) = value.split_at_checked(prefix.len())?;
-    start.eq_ignore_ascii_case(prefix).then(|| rest.trim_ascii())
+    let scheme = prefix.trim_ascii_end();
+    let (start, rest) = value.split_at_checked(scheme.len())?;
+    let is_apart = scheme.len() == prefix.len() || rest.first().is_some_and(u8::is_ascii_whitespace);
+    (is_apart && start.eq_ignore_ascii_case(scheme)).then(|| rest.trim_ascii())
 }
 
 /// The cookies of one field (RFC 6265 section 5.4), values without their quotes.
@@ -96,12 +102,16 @@ mod tests {
             Field { name: b"x-api-key", value: b"two" },
             Field { name: b"Authorization", value: b"bearer  three" },
             Field { name: b"authorization", value: b"Basic four" },
+            Field { name: b"authorization", value: b"BEARER\tten" },
+            Field { name: b"authorization", value: b"Bearereleven" },
+            Field { name: b"authorization", value: b"Bearer" },
             Field { name: b"Cookie", value: b"a=1; key=five;key=\"six\"; keyed=7" },
         ];
         let header = |name: &str, prefix: &str| Source::Header { name: name.to_owned(), prefix: prefix.to_owned() };
         for (source, query, values) in [
             (header("x-api-key", ""), None, &["one", "two"][..]),
-            (header("authorization", "Bearer "), None, &["three"]),
+            (header("authorization", "Bearer "), None, &["three", "ten"]),
+            (header("authorization", "Bearer"), None, &["three", "ten", "eleven", ""]),
             (header("x-other", ""), None, &[]),
             (Source::Cookie("key".to_owned()), None, &["five", "six"]),
             (Source::Cookie("b".to_owned()), None, &[]),

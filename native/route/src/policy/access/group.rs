@@ -12,9 +12,10 @@ pub struct Group<'p> {
 }
 
 impl<'p> Group<'p> {
-    /// Those that override, then those that do not; a group without authenticators is none. `overriding`: of each policy.
-    pub fn all(policies: &'p [Arc<Compiled>], overriding: &[bool]) -> Vec<Self> {
-        let group = |overrides: bool| {
+    /// Those of each object that overrides, then those that do not override: whoever may write one object that overrides gives
+    /// nobody a way around another one. A group without authenticators is none. `overriding`: of each policy.
+    pub fn all(policies: &'p [Arc<Compiled>], overriding: &[Option<usize>]) -> Vec<Self> {
+        let group = |overrides: Option<usize>| {
             let mut group = Self { members: Vec::new(), exempt: None };
             for (policy, _) in policies.iter().zip(overriding).filter(|(_, it)| **it == overrides) {
                 match &policy.judge {
@@ -25,7 +26,11 @@ impl<'p> Group<'p> {
             }
             group
         };
-        [group(true), group(false)].into_iter().filter(|group| !group.members.is_empty()).collect()
+        let mut objects: Vec<usize> = overriding.iter().copied().flatten().collect();
+        objects.sort_unstable();
+        objects.dedup();
+        let places = objects.into_iter().map(Some).chain([None]);
+        places.map(group).filter(|group| !group.members.is_empty()).collect()
     }
 
     pub fn exemption(&self) -> Option<&'p Exempt> {

@@ -69,7 +69,7 @@ fn conditions_of_rules() {
         scopes: strings(&["read", "write"]),
     };
     let nobody = Identity { user: String::new(), ..ann.clone() };
-    let sent = fields(&[("X-Role", "user"), ("x-role", "admin"), ("one", "1")]);
+    let sent = fields(&[("X-Role", "user"), ("x-role", "admin"), ("one", "1"), ("X_On_E", "1"), ("list", "a, b")]);
     let facts = Facts { address: "10.1.2.3".parse().ok(), fields: &sent, ..FACTS };
     let named = |name: &str, values: &[&str]| vec![NamedValues { name: name.to_owned(), values: strings(values) }];
     let rule = AccessRule::default;
@@ -78,7 +78,8 @@ fn conditions_of_rules() {
         ("address", AccessRule { clients: strings(&["10.0.0.0/8"]), ..rule() }, true, true),
         ("other address", AccessRule { clients: strings(&["192.0.2.0/24", "::/0"]), ..rule() }, false, false),
         ("method", AccessRule { methods: strings(&["PUT", "POST"]), ..rule() }, true, true),
-        ("other method", AccessRule { methods: strings(&["post"]), ..rule() }, false, false),
+        ("other method", AccessRule { methods: strings(&["PUT"]), ..rule() }, false, false),
+        ("method in another case", AccessRule { methods: strings(&["post"]), ..rule() }, false, true),
         ("user", AccessRule { users: strings(&["bob", "ann"]), ..rule() }, true, true),
         ("scopes", AccessRule { scopes: strings(&["read", "write"]), ..rule() }, true, true),
         ("one scope of two", AccessRule { scopes: strings(&["read", "drop"]), ..rule() }, false, false),
@@ -94,7 +95,14 @@ fn conditions_of_rules() {
         ("both values", AccessRule { headers: named("x-role", &["admin", "user"]), ..rule() }, true, true),
         ("values joined", AccessRule { headers: named("x-role", &["user, admin"]), ..rule() }, false, true),
         ("no such header", AccessRule { headers: named("none", &[""]), ..rule() }, false, false),
+        ("name in another spelling", AccessRule { headers: named("x-on-e", &["1"]), ..rule() }, false, true),
+        ("one element of a list", AccessRule { headers: named("list", &["b"]), ..rule() }, false, true),
+        ("a whole list", AccessRule { headers: named("list", &["a, b"]), ..rule() }, true, true),
         ("host", AccessRule { headers: named("Host", &["www.example.com"]), ..rule() }, true, true),
+        ("host in another case", AccessRule { headers: named("host", &["WWW.example.com."]), ..rule() }, true, true),
+        ("host with its port", AccessRule { headers: named("host", &["www.example.com:443"]), ..rule() }, true, true),
+        ("other port", AccessRule { headers: named("host", &["www.example.com:80"]), ..rule() }, false, false),
+        ("other host", AccessRule { headers: named("host", &["example.com", ""]), ..rule() }, false, false),
         ("expression", AccessRule { when: "identity.user == 'ann'".to_owned(), ..rule() }, true, true),
         ("expression that fails", AccessRule { when: "identity.claims.none == 1".to_owned(), ..rule() }, false, true),
         (
@@ -107,6 +115,10 @@ fn conditions_of_rules() {
         assert_eq!(allows(vec![rule.clone()], &facts, Some(&ann)), as_allow, "{case}");
         assert_eq!(denies(rule, &facts, Some(&ann)), as_deny, "{case}, deny");
     }
+    // A host without a port is that on every port to deny, and on the usual one to allow.
+    let on_8443 = Facts { authority: b"WWW.example.com:8443", ..facts };
+    let host = AccessRule { headers: named("host", &["www.example.com"]), ..rule() };
+    assert!(!allows(vec![host.clone()], &on_8443, None) && denies(host, &on_8443, None));
     // Nobody is no user, and an address that nobody knows allows nothing.
     for identity in [None, Some(&nobody)] {
         assert!(!allows(vec![AccessRule { users: strings(&["", "ann"]), ..rule() }], &facts, identity));
@@ -185,6 +197,10 @@ fn what_another_site_sends() {
         for method in ["GET", "HEAD", "OPTIONS"] {
             assert_eq!(csrf.judge(&Facts { method, ..facts }), Verdict::Pass);
         }
+        let mut socket = fields(sent);
+        socket.push(Field { name: b"Sec-WebSocket-Version", value: b"13" });
+        let handshake = Facts { method: "GET", fields: &socket, ..FACTS };
+        assert_eq!(csrf.judge(&handshake) == Verdict::Pass, passes, "{sent:?}");
         // Methods are case-sensitive.
         assert_eq!(csrf.judge(&Facts { method: "get", ..facts }) == Verdict::Pass, passes);
     }
@@ -341,7 +357,9 @@ fn judged(
     let alpha = "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8 ann\n";
     let compiled: Vec<Arc<Compiled>> =
         policies.iter().map(|(policy, _)| Arc::new(Compiled::of(policy.clone(), keys(alpha), Vec::new()))).collect();
-    let overriding: Vec<bool> = policies.iter().map(|(_, it)| *it).collect();
+    let place = |of: &Arc<Compiled>| compiled.iter().position(|it| it.object() == of.object());
+    let overriding: Vec<_> =
+        policies.iter().zip(&compiled).map(|((_, it), policy)| it.then(|| place(policy)).flatten()).collect();
     let mut passage = Passage::default();
     let (said, denial) = judge_all(&compiled, &overriding, facts, &mut passage);
     (said.into_iter().map(|Said { stanza, verdict, .. }| (stanza, verdict)).collect(), denial, passage)
@@ -376,7 +394,8 @@ fn the_first_credential_decides() {
     assert_eq!((said, denial), (vec![("apiKey", "pass")], None));
     assert_eq!(passage.forward, [("x-user".into(), b"ann".to_vec())]);
     // The backend gets neither, whichever was looked at.
-    assert_eq!(passage.removed, [Removal::Field("x-api-key".into()), Removal::Field("authorization".into())]);
+    let password = Removal::Scheme { name: "authorization".into(), scheme: "Basic".into() };
+    assert_eq!(passage.removed, [Removal::Field("x-api-key".into()), password]);
 
     let sent = fields(&[("x-api-key", "wrong"), ("authorization", "Basic YTpi")]);
     let (said, denial, _) = judged(&both, &Facts { fields: &sent, ..FACTS });
@@ -413,6 +432,26 @@ fn an_override_is_not_weakened_from_below() {
     assert_eq!(denial.map(|it| it.reason), Some(Reason::Unauthenticated));
     let (said, denial, _) = judged(&[(exempt, true), (basic(), true)], &FACTS);
     assert_eq!((said, denial), (vec![("exempt", "pass"), ("basic", "absent")], None));
+}
+
+/// A `ListenerSet` of somebody else overrides too: neither is an alternative of the Gateway's, nor exempts from it.
+#[test]
+fn an_override_is_not_weakened_by_another_one() {
+    let other = |ir: serde_json::Value| (from(ir), true);
+    let exempt = other(json!({"type": "access_exempt", "id": "AccessPolicy/c/d/exempt", "overrides": true,
+        "methods": ["POST"]}));
+    let users = other(json!({"type": "access_basic", "id": "AccessPolicy/c/d/basic", "users": "keys", "realm": "r"}));
+    let (said, denial, _) = judged(&[(key(false), true), exempt.clone()], &FACTS);
+    assert_eq!(said, [("apiKey", "deny")]);
+    assert_eq!(denial.map(|it| it.reason), Some(Reason::Unauthenticated));
+    let sent = fields(&[("authorization", "Basic YTpi")]);
+    let (said, denial, _) = judged(&[(key(false), true), users.clone()], &Facts { fields: &sent, ..FACTS });
+    assert_eq!(said, [("apiKey", "deny")]);
+    assert_eq!(denial.map(|it| it.reason), Some(Reason::Unauthenticated));
+    let sent = fields(&[("authorization", "Basic YTpi"), ("x-api-key", "alpha")]);
+    let (said, denial, passage) = judged(&[(key(false), true), users, exempt], &Facts { fields: &sent, ..FACTS });
+    assert_eq!((said, denial), (vec![("apiKey", "pass"), ("exempt", "pass"), ("basic", "asked")], None));
+    assert_eq!(passage.identity.map(|it| it.user).as_deref(), Some("ann"));
 }
 
 #[test]
