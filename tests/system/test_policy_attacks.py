@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from system_backends import Backend, Backend2, Received, response
 from system_clients import Http1, Http2, Response
 from system_ext_authz import AuthorizationServer, CheckResponse, headers
-from system_gateway import Gateway
+from system_gateway import Gateway, until
 from system_manifests import (
     Manifest,
     gateway,
@@ -292,6 +293,32 @@ def test_no_other_site_opens_a_websocket(world: World, origin: str | None, *, re
     connection.flush()
     assert (connection.read(stream).status == 403) == refused
     connection.close()
+
+
+def test_no_log_has_a_credential(start: Any, backend: Any, client: Any, tmp_path: Path) -> None:
+    """Whether it is right or wrong, and whether or not the backend gets it."""
+    issuer, log = Issuer("one"), tmp_path / "access.log"
+    found: Gateway = start(
+        gateway(),
+        route(rule("/key", "app", name="key"), rule("/token", "app", name="token")),
+        *service("app", backend("app").address),
+        opaque("keys", ann=KEY_ANN),
+        key_set(issuer.jwk()),
+        access("key", apiKey={**KEYS, "from": [{"query": "key"}]}),
+        access("token", jwt=jwt(**{"from": [{"query": "token"}]})),
+        arguments=("--access-log", str(log)),
+    )
+    token = issuer.token()
+    connection = client(found.address, PORT)
+    for path, status, logged in (
+        (f"/key?a=1&k%65y={KEY_ANN}&b", 200, "/key?a=1&k%65y=***&b"),
+        ("/key?key=wrong-0123", 401, "/key?key=***"),
+        (f"/token?token={token}", 200, "/token?token=***"),
+    ):
+        assert connection.request("GET", HOST, path).status == status
+        until(lambda logged=logged: log.exists() and f'"{logged}"' in log.read_text(), f"{logged} is logged")
+    connection.close()
+    assert not any(secret in log.read_text() for secret in (KEY_ANN, "wrong-0123", token))
 
 
 def refused(start: Any, backend: Any, **stanzas: Any) -> tuple[Gateway, Backend]:

@@ -8,7 +8,7 @@ use crate::error::ErrorCode;
 use crate::observe::access_log::Record;
 use crate::observe::metrics::RouteSeries;
 use codec::Field;
-use route::policy::Networks;
+use route::policy::{Networks, masked};
 use route::table::{Endpoint, Listener, Rule, Tag};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -139,6 +139,13 @@ impl<'g> Entry<'g> {
     pub fn origin(&mut self, inbound: &Inbound<'_>, proxies: Option<&Networks>) {
         if let Some(text) = &mut self.text {
             text.origin = self.client.origin(&inbound.fields, proxies).map(|address| address.to_string());
+        }
+    }
+
+    /// Values of these pairs of the query are credentials, which stand in no log.
+    pub fn mask(&mut self, secret_pairs: &[String]) {
+        if let Some(text) = self.text.as_mut().filter(|_| !secret_pairs.is_empty()) {
+            text.path = masked(&text.path, secret_pairs).unwrap_or_else(|| std::mem::take(&mut text.path));
         }
     }
 

@@ -5,7 +5,7 @@ use super::{Denial, Outcome, Pending, Running, Step, StepResult};
 use crate::error::ErrorCode;
 use crate::observe::l4::L4Reason;
 use codec::Field;
-use route::policy::{BodyLimit, ConnectionFacts, Facts, Networks, OwnedFields, Passage};
+use route::policy::{BodyLimit, ConnectionFacts, Facts, Networks, OwnedFields, Passage, secret_pairs};
 use route::table::{EditedFields, Joined, Table};
 use std::num::NonZeroU32;
 
@@ -15,6 +15,8 @@ pub struct Chain {
     steps: Vec<Step>,
     body_limit: Option<BodyLimit>,
     owned: OwnedFields,
+    /// Pairs of queries that have credentials.
+    secret_pairs: Vec<String>,
     /// A policy cannot be honoured: nothing passes.
     invalid: bool,
 }
@@ -34,7 +36,7 @@ impl Chain {
     pub fn new(mut steps: Vec<Step>) -> Self {
         steps.sort_by_key(Step::phase);
         let body_limit = steps.iter().filter_map(Step::body_limit).min();
-        Self { steps, body_limit, owned: OwnedFields::default(), invalid: false }
+        Self { steps, body_limit, ..Self::default() }
     }
 
     /// Of policies that hold together, and of what holds for every request.
@@ -43,7 +45,12 @@ impl Chain {
         let credentials = Authenticate::all(joined).into_iter().map(Step::Authenticate);
         let steps = everywhere.map(Step::BodyLimit).into_iter().chain(credentials).chain(own).collect();
         let invalid = joined.invalid || joined.policies.iter().any(|policy| Running::is_unusable(policy));
-        Self { owned: OwnedFields::of(&joined.policies), invalid, ..Self::new(steps) }
+        Self {
+            owned: OwnedFields::of(&joined.policies),
+            secret_pairs: secret_pairs(&joined.policies),
+            invalid,
+            ..Self::new(steps)
+        }
     }
 
     /// Run the steps from `first` on.
@@ -92,6 +99,11 @@ impl Chain {
     /// What the body may have while it streams.
     pub fn body_limit(&self) -> Option<BodyLimit> {
         self.body_limit
+    }
+
+    /// Names of the pairs of queries in which its policies look for credentials.
+    pub fn secret_pairs(&self) -> &[String] {
+        &self.secret_pairs
     }
 
     /// Fields that its policies may set; `None`: there are none.

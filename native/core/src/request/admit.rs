@@ -159,6 +159,7 @@ fn try_admit<'g>(
     };
     let Place { step, outcome, mut passage } = place;
     if let Some(chain) = chain {
+        record.mask(chain.secret_pairs());
         let proxies = chain.trusted_proxies();
         if proxies.is_some() {
             record.origin(inbound, proxies);

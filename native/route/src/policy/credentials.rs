@@ -1,9 +1,12 @@
 //! Credentials that a backend does not get: an API key that it could use elsewhere, a password that it could keep.
 
-use super::Removal;
+use super::{Compiled, Removal};
+use crate::ir::{KeySource, Policy};
 use crate::query;
 use crate::table::EditedFields;
 use codec::Field;
+use std::borrow::Cow;
+use std::sync::Arc;
 
 /// What is left of a request without its credentials. It holds what had to be written anew; [`Stripped::apply`] puts it in.
 #[derive(Debug, Default)]
@@ -51,6 +54,32 @@ impl<'p> Stripped<'p> {
     }
 }
 
+/// Names of the pairs of a query in which policies look for credentials.
+pub fn secret_pairs(policies: &[Arc<Compiled>]) -> Vec<String> {
+    let sources = |policy: &'_ Policy| match policy {
+        Policy::AccessApiKey(keys) => keys.from.clone(),
+        Policy::AccessJwt(tokens) => tokens.from.clone(),
+        _ => Vec::new(),
+    };
+    let all = policies.iter().flat_map(|policy| sources(&policy.ir));
+    let names = all.filter_map(|source| match source {
+        KeySource::Query { name } => Some(name),
+        KeySource::Header { .. } | KeySource::Cookie { .. } => None,
+    });
+    names.collect()
+}
+
+/// A target as logs have it: without the values of these pairs of its query.
+pub fn masked(target: &str, secret: &[String]) -> Option<String> {
+    let (path, query) = target.split_once('?')?;
+    let is_secret = |pair: &query::Pair<'_>| secret.iter().any(|name| name.as_bytes() == &*pair.name());
+    let pairs = query::pairs(query).map(|pair| match pair.written.split_once('=') {
+        Some((name, _)) if is_secret(&pair) => Cow::Owned(format!("{name}=***")),
+        _ => Cow::Borrowed(pair.written),
+    });
+    Some(format!("{path}?{}", pairs.collect::<Vec<_>>().join("&")))
+}
+
 fn names<'r>(removed: &'r [Removal], of: impl Fn(&'r Removal) -> Option<&'r String>) -> Vec<&'r str> {
     removed.iter().filter_map(of).map(String::as_str).collect()
 }
@@ -71,7 +100,7 @@ fn cookies_left(fields: &[Field<'_>], removed: &[&str]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::Stripped;
+    use super::{Stripped, masked};
     use crate::policy::Removal;
     use codec::Field;
 
@@ -100,6 +129,20 @@ mod tests {
         stripped.apply(&mut fields, &mut query);
         let left: Vec<_> = fields.iter().map(|field| field.value).collect();
         assert_eq!(left, [&b"Bearer Basic"[..], b"Bas", b""]);
+    }
+
+    #[test]
+    fn no_log_has_a_key() {
+        let secret = ["key".to_owned(), "k y".to_owned()];
+        for (target, logged) in [
+            ("/a", None),
+            ("/a?", Some("/a?")),
+            ("/a?b=1&key=x&c", Some("/a?b=1&key=***&c")),
+            ("/a?k%65y=x&k+y=y=z&key", Some("/a?k%65y=***&k+y=***&key")),
+            ("http://a.test/a?key=", Some("http://a.test/a?key=***")),
+        ] {
+            assert_eq!(masked(target, &secret).as_deref(), logged, "{target}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub use access::{
     Presented, Progress, accept, authenticate, unauthenticated,
 };
 pub use body::BodyLimit;
-pub use credentials::Stripped;
+pub use credentials::{Stripped, masked, secret_pairs};
 pub use facts::{ConnectionFacts, Facts, Identity, Passage, Proof, Removal};
 pub use kept::Kept;
 pub use networks::Networks;
