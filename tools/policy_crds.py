@@ -9,7 +9,7 @@ those that are inherited, status, columns, labels and rules. `make schemas` does
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,11 +87,19 @@ def main() -> int:
         target = CRDS / path.name
         target.write_text(text(path, source))
         print(f"{target.name}: {target.stat().st_size:,} bytes")
-        page = PAGES / f"{source['kind']}.md"
-        begin, end = MARKS
-        before, rest = page.read_text().split(begin)
-        page.write_text(f"{before}{begin}{table(source)}{end}{rest.partition(end)[2]}")
+        write_table(source["kind"], table(source))
+    filters = yaml.safe_load((CRDS / "httpfilter.yaml").read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    parts = filters["properties"]["spec"]["properties"]
+    write_table("HTTPFilter", table_of(row for name, part in parts.items() for row in rows_of(name, part)))
     return 0
+
+
+def write_table(kind: str, rows: str) -> None:
+    """Put the table of fields into the page of a kind."""
+    page = PAGES / f"{kind}.md"
+    begin, end = MARKS
+    before, rest = page.read_text().split(begin)
+    page.write_text(f"{before}{begin}{rows}{end}{rest.partition(end)[2]}")
 
 
 def text(path: Path, source: dict[str, Any]) -> str:
@@ -253,7 +261,11 @@ def table(source: dict[str, Any]) -> str:
     """The fields of a kind, for its page."""
     kind = next(item for item in POLICIES if item.kind == source["kind"])
     found = spec(source, kind)["properties"]
-    rows = [row for name in source["stanzas"] for row in rows_of(name, found[name])]
+    return table_of(row for name in source["stanzas"] for row in rows_of(name, found[name]))
+
+
+def table_of(rows: Iterable[str]) -> str:
+    """Rows with what stands above them."""
     return "\n".join(["| field | values | what it says |", "|---|---|---|", *rows, ""])
 
 

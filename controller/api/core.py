@@ -183,10 +183,11 @@ class Secret(Object, frozen=True, kw_only=True):
 
 
 class ConfigMapData(Model, frozen=True, kw_only=True):
-    """`ConfigMap.data`: the keys that policies and client validation read; the others can be large."""
+    """`ConfigMap.data`: the keys that policies, filters and client validation read; the others can be large."""
 
     bundle: str | None = msgspec.field(name="ca.crt", default=None)
     key_set: str | None = msgspec.field(name="jwks.json", default=None)
+    page: str | None = msgspec.field(name="response.body", default=None)
 
 
 class ConfigMapBinary(Model, frozen=True, kw_only=True):

@@ -18,11 +18,13 @@ from sluicegate.words import listed
 from ..api import (
     EXPERIMENTAL_GROUP,
     BackendReference,
+    ConfigMap,
     Diagnostic,
     Diagnostics,
     HTTPFilter,
     ObjectKey,
     ReferenceGrant,
+    Secret,
     Service,
     ServicePort,
     XBackend,
@@ -112,6 +114,12 @@ class Reads(BackendReads, Protocol):
 
     def http_filter(self, namespace: str, name: str) -> HTTPFilter | None:
         """Look up an HTTPFilter."""
+
+    def config_map(self, namespace: str, name: str) -> ConfigMap | None:
+        """Look up a ConfigMap."""
+
+    def secret(self, namespace: str, name: str) -> Secret | None:
+        """Look up a Secret."""
 
     def policies(self, place: Place, on: str) -> tuple[str, ...]:
         """Look up the policies that hold at a place; `on`: what names them in the IR."""

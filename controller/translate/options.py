@@ -58,7 +58,7 @@ CheckSubstitution = Callable[[str, str], "str | None"]
 CheckCertificate = Callable[[bytes, bytes], CertificateFacts]
 CheckTrust = Callable[[bytes], "str | None"]
 CheckUsers = Callable[[str], UsersFacts]
-#: Of an expression, and of what it is to come to: `condition`, `number`, `key`.
+#: Of an expression, and of what it is to come to: `condition`, `number`, `key`, `text`.
 CheckExpression = Callable[[str, str], "str | None"]
 CheckKeySet = Callable[[str], "str | None"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..api import HTTPFilter, ObjectKey, ReferenceGrant, Service, XBackend
+from ..api import ConfigMap, HTTPFilter, ObjectKey, ReferenceGrant, Secret, Service, XBackend
 from .policies.attach import attached_read
 from .policies.effective import Place, Target
 from .status import Verdict
@@ -30,6 +30,12 @@ class World(Protocol):
 
     def http_filter(self, namespace: str, name: str) -> HTTPFilter | None:
         """Look up an HTTPFilter."""
+
+    def config_map(self, namespace: str, name: str) -> ConfigMap | None:
+        """Look up a ConfigMap."""
+
+    def secret(self, namespace: str, name: str) -> Secret | None:
+        """Look up a Secret."""
 
     def grants(self, namespace: str) -> Iterable[ReferenceGrant]:
         """Look up the grants of a namespace."""
@@ -80,6 +86,16 @@ class RouteReads:
         """Look up an HTTPFilter."""
         self.noted.add(("HTTPFilter", namespace, name))
         return self.world.http_filter(namespace, name)
+
+    def config_map(self, namespace: str, name: str) -> ConfigMap | None:
+        """Look up a ConfigMap."""
+        self.noted.add(("ConfigMap", namespace, name))
+        return self.world.config_map(namespace, name)
+
+    def secret(self, namespace: str, name: str) -> Secret | None:
+        """Look up a Secret."""
+        self.noted.add(("Secret", namespace, name))
+        return self.world.secret(namespace, name)
 
     def grants(self, namespace: str) -> Iterable[ReferenceGrant]:
         """Look up the grants of a namespace."""

@@ -6,8 +6,8 @@ things changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from sluicegate import ir
 
@@ -38,6 +38,7 @@ class RouteFacts:
         status: one entry for each parent of this controller; None where it has no such parent.
         attached: ids of the listeners that it is attached to, served or not (`attachedRoutes`).
         policies: those that filters of its rules come to.
+        secrets: what these know and nobody else may, by id.
         backends: backend ids that its rules name.
         gateways: Gateways that accepted it: the ancestors of policies on its backends. Those that only pass TLS
             through, or datagrams, are none: they say nothing of their own to a backend.
@@ -56,7 +57,8 @@ class RouteFacts:
     gateways: tuple[ObjectKey, ...]
     diagnostics: tuple[Diagnostic, ...]
     reads: frozenset[Read]
-    policies: tuple[ir.ExternalAuth, ...] = ()
+    policies: tuple[ir.StanzaBase, ...] = ()
+    secrets: Mapping[str, ir.PolicySecret] = field(default_factory=dict)
     cost: Cost | None = None
 
 
@@ -119,6 +121,7 @@ def translate_route(route: Route, world: World, controller_name: str, options: O
         diagnostics=diagnostics.done(),
         reads=frozenset(reads.noted),
         policies=tuple(context.made) if rules else (),
+        secrets=context.secrets if rules else {},
         cost=cost,
     )
 

@@ -73,6 +73,7 @@ class RuleContext:
         unresolved: first reference that does not resolve, filled here.
         broken: rules that are not honoured, with the reason and message, filled here.
         made: policies that filters of its rules come to, filled here.
+        secrets: what these know and nobody else may, by id, filled here.
     """
 
     route: Route
@@ -89,7 +90,8 @@ class RuleContext:
     backends: dict[str, None] = field(default_factory=dict)
     unresolved: Verdict | None = None
     broken: dict[int, tuple[Reason, str]] = field(default_factory=dict)
-    made: list[ir.ExternalAuth] = field(default_factory=list)
+    made: list[ir.StanzaBase] = field(default_factory=list)
+    secrets: dict[str, ir.PolicySecret] = field(default_factory=dict)
 
     @property
     def key(self) -> ObjectKey:
@@ -134,7 +136,10 @@ class RuleContext:
             moved_ports=self.moved_ports,
             rule=rule,
             checks=self.checks,
+            secrets=self.secrets,
             find=lambda name: self.reads.http_filter(self.key.namespace, name),
+            config_map=lambda name: self.reads.config_map(self.key.namespace, name),
+            secret=lambda name: self.reads.secret(self.key.namespace, name),
         )
 
     def fail(self, index: int, path: str, error: Unsupported) -> None:

@@ -52,7 +52,11 @@ def replace_route(memo: Memo, key: ObjectKey, new: RouteFacts | None, touched: T
     _replace_attachments(memo, old.attachments if old is not None else (), new.attachments if new is not None else ())
     _replace_places(memo, key, old, new, touched)
     _replace_uses(memo, key, old, new, touched)
-    memo.policies.replace_made(old.policies if old is not None else (), new.policies if new is not None else ())
+    memo.policies.replace_made(
+        old.policies if old is not None else (),
+        new.policies if new is not None else (),
+        new.secrets if new is not None else {},
+    )
     memo.policies.count(_policies_of(old), _policies_of(new))
     memo.readers.replace(key, new.reads if new is not None else frozenset())
     if new is not None:

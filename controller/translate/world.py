@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..api import HTTPFilter, ObjectKey, ReferenceGrant, Service, XBackend
+from ..api import ConfigMap, HTTPFilter, ObjectKey, ReferenceGrant, Secret, Service, XBackend
 from ..store.snapshot import Changes, Snapshot
 from .gateways import namespace_labels
 from .memo import Memo
@@ -61,6 +61,16 @@ class World:
         """Look up an HTTPFilter."""
         found = self._snapshot.table("HTTPFilter").get((namespace, name))
         return found if isinstance(found, HTTPFilter) else None
+
+    def config_map(self, namespace: str, name: str) -> ConfigMap | None:
+        """Look up a ConfigMap."""
+        found = self._snapshot.table("ConfigMap").get((namespace, name))
+        return found if isinstance(found, ConfigMap) else None
+
+    def secret(self, namespace: str, name: str) -> Secret | None:
+        """Look up a Secret."""
+        found = self._snapshot.table("Secret").get((namespace, name))
+        return found if isinstance(found, Secret) else None
 
     def grants(self, namespace: str) -> Iterable[ReferenceGrant]:
         """Look up the grants of a namespace."""

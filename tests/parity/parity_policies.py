@@ -20,6 +20,12 @@ LISTENERS = ("Gateway/n/g/http", "Gateway/n/g/other")
 OBJECTS = ("a", "b", "c")
 LIMIT = ir.RateLimit(name="limit", requests=1, per_milliseconds=1_000, burst=1, when="request.method == 'GET'")
 
+_ALL, _HALF = (ir.Percentage(numerator=numerator, denominator=2) for numerator in (2, 1))
+PAGE = ir.ErrorPage(
+    statuses=(ir.StatusRange(first=400, last=599),),
+    content=ir.PageService(backend=BACKEND, path="/", timeout_ms=1),
+)
+
 _SERVICES = st.builds(
     ir.ExternalService,
     backend=st.just(BACKEND),
@@ -153,6 +159,23 @@ STANZAS: tuple[Callable[[dict[str, Any]], st.SearchStrategy[ir.StanzaBase]], ...
     ),
     lambda head: st.builds(ir.AccessExternal, **head, service=_SERVICES),
     lambda head: st.builds(ir.ExternalAuth, **head, service=_SERVICES),
+    lambda head: st.builds(
+        ir.FilterFault,
+        **head,
+        when=_when.map(lambda text: text or None),
+        delay=st.sampled_from((None, ir.FaultDelay(milliseconds=1, percentage=_ALL))),
+        abort=st.sampled_from(
+            (None, ir.FaultAbort(status=418, percentage=_ALL), ir.FaultAbort(status=503, percentage=_HALF))
+        ),
+    ),
+    lambda head: st.builds(
+        ir.FilterCredential,
+        **head,
+        header=st.sampled_from(("X", "Authorization", "X-User")),
+        secret=st.just("credential"),
+    ),
+    lambda head: st.builds(ir.FilterBuffer, **head, max_bytes=st.sampled_from((4, 5, 100))),
+    lambda head: st.builds(ir.FilterErrorPages, **head, pages=st.sampled_from(((), (PAGE,)))),
 )
 #: Fields of requests.
 SENT: tuple[st.SearchStrategy[tuple[str, str]], ...] = (
@@ -221,6 +244,10 @@ KINDS: tuple[type[ir.StanzaBase], ...] = (
     ir.AccessAuthorization,
     ir.AccessExternal,
     ir.ExternalAuth,
+    ir.FilterFault,
+    ir.FilterCredential,
+    ir.FilterBuffer,
+    ir.FilterErrorPages,
 )
 
 
@@ -228,7 +255,7 @@ def _named(draw: st.DrawFn, stanzas: list[ir.StanzaBase], *, many: bool) -> tupl
     """What a listener or a rule names: of each stanza one at most, but a listener several that tighten."""
     names: list[str] = []
     for kind in KINDS:
-        if not many and "http_rule" not in kind.acts_on:
+        if ("listener" if many else "http_rule") not in kind.acts_on:
             continue
         own = [item.id for item in stanzas if type(item) is kind]
         most = 2 if many and kind.tightens else 1
@@ -279,7 +306,11 @@ def policy_tables(draw: st.DrawFn) -> ir.Transaction:
             policies=tuple(stanzas),  # type: ignore[arg-type] # each is one of the union
         ),
         secrets=ir.Secrets(
-            policy_secrets=(ir.PolicySecret(id="keys", data=KEYS), ir.PolicySecret(id="users", data=USERS))
+            policy_secrets=(
+                ir.PolicySecret(id="keys", data=KEYS),
+                ir.PolicySecret(id="users", data=USERS),
+                ir.PolicySecret(id="credential", data="Bearer gateway"),
+            )
         ),
     )
 

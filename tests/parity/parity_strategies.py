@@ -122,13 +122,32 @@ modifiers = st.builds(
 )
 
 
-def edits(names: tuple[str, ...]) -> dict[str, st.SearchStrategy[tuple]]:  # type: ignore[type-arg]
-    """The three lists of a header edit."""
-    fields = st.lists(st.builds(ir.HeaderValue, name=st.sampled_from(names), value=values), max_size=2).map(tuple)
+EXPRESSIONS = (
+    "request.path",
+    "request.headers['x']",
+    "request.headers['x'][0] + request.method",
+    "request.headers['none'][0]",
+    "request.query",
+    "size(request.host)",
+    "request.scheme == 'https'",
+    "has(request.headers.x) ? 'there' : null",
+    "[request.host, 'b']",
+    "identity.claims.sub",
+    "client.address",
+)
+
+
+def edits(names: tuple[str, ...], *, computed: bool = True) -> dict[str, st.SearchStrategy[tuple]]:  # type: ignore[type-arg]
+    """The three lists of a header edit; the authority is made by no expression."""
+    fixed = st.builds(ir.HeaderValue, name=st.sampled_from(names), value=values)
+    fields_of = [name for name in names if name.lower() != "host"]
+    made = st.builds(ir.HeaderValue, name=st.sampled_from(fields_of), expression=st.sampled_from(EXPRESSIONS))
+    fields = st.lists(st.one_of(fixed, fixed, fixed, made) if computed else fixed, max_size=2).map(tuple)
     return {"set": fields, "add": fields, "remove": st.lists(st.sampled_from(names), max_size=2).map(tuple)}
 
 
 request_edits = st.builds(ir.RequestHeaders, **edits(EDITED_NAMES))
+listener_edits = st.builds(ir.RequestHeaders, **edits(EDITED_NAMES, computed=False))
 response_edits = st.builds(ir.ResponseHeaders, **edits(RESPONSE_NAMES))
 redirects = st.builds(
     ir.Redirect,
@@ -147,6 +166,32 @@ substitutions = st.builds(
 rewrites = st.one_of(
     st.builds(ir.Rewrite, path=st.one_of(st.none(), modifiers), **hosts),
     st.builds(ir.Rewrite, substitution=substitutions, **hosts),
+)
+cookie_parts = st.builds(
+    ir.CookiePart, before=st.sampled_from((None, "", "a.test", "/x")), value=st.sampled_from(("", "b.test", "/"))
+)
+response_rewrites = st.builds(
+    ir.ResponseRewrite,
+    location=st.lists(
+        st.builds(
+            ir.LocationRewrite,
+            prefix=st.sampled_from(("http://", "http://a.test/", "/")),
+            replacement=st.sampled_from(("", "https://", "/b/")),
+        ),
+        max_size=2,
+    ).map(tuple),
+    cookies=st.lists(
+        st.builds(
+            ir.CookieRewrite,
+            name=st.sampled_from((None, None, "a")),
+            domain=st.one_of(st.none(), cookie_parts),
+            path=st.one_of(st.none(), cookie_parts),
+            secure=st.sampled_from((None, True, False)),
+            http_only=st.sampled_from((None, True, False)),
+            same_site=st.sampled_from((None, "Lax")),
+        ),
+        max_size=2,
+    ).map(tuple),
 )
 responds = st.builds(
     ir.Respond,
@@ -174,19 +219,19 @@ cors = st.builds(
     max_age=st.sampled_from((0, 5, 86400)),
 )
 backend_filters = st.lists(
-    st.one_of(request_edits, response_edits, rewrites, mirrors),
+    st.one_of(request_edits, response_edits, rewrites, response_rewrites, mirrors),
     max_size=2,
     # The API allows one rewrite.
-    unique_by=lambda each: ir.Rewrite if isinstance(each, ir.Rewrite) else id(each),
+    unique_by=lambda each: type(each) if isinstance(each, ir.Rewrite | ir.ResponseRewrite) else id(each),
 ).map(tuple)
 
 
 @st.composite
 def rule_filters(draw: st.DrawFn) -> tuple[ir.Filter, ...]:
     """Up to three filters; the API allows one redirect, one answer, one rewrite and one CORS filter a rule."""
-    every = st.one_of(request_edits, response_edits, redirects, responds, rewrites, mirrors, cors)
+    every = st.one_of(request_edits, response_edits, redirects, responds, rewrites, response_rewrites, mirrors, cors)
     filters = draw(st.one_of(st.lists(every, max_size=3), st.lists(cors, min_size=1, max_size=1)))
-    once = (ir.Redirect, ir.Respond, ir.Rewrite, ir.Cors)
+    once = (ir.Redirect, ir.Respond, ir.Rewrite, ir.ResponseRewrite, ir.Cors)
     seen: set[type] = set()
     kept = []
     for each in filters:
@@ -276,7 +321,7 @@ def tables(draw: st.DrawFn, *, with_filters: bool) -> bytes:
         listeners = [*{listener.id: listener for listener in (LISTENERS[0], *listeners)}.values()]
     if with_filters:
         edited = draw(st.sampled_from(range(len(listeners))))
-        edits_before = tuple(draw(st.lists(request_edits, max_size=2)))
+        edits_before = tuple(draw(st.lists(listener_edits, max_size=2)))
         listeners[edited] = msgspec.structs.replace(listeners[edited], filters=edits_before)
     attached = st.sampled_from(
         [tuple(listener.id for listener in listeners)] * 3 + [(listener.id,) for listener in listeners]
@@ -554,7 +599,19 @@ SENT_COOKIES = (
 sent_headers = st.tuples(st.lists(sent_fields, max_size=4), st.sampled_from(SENT_COOKIES)).map(
     lambda both: (*both[0], *both[1])
 )
+SENT_PLACES = (
+    "http://a.test/x",
+    "https://a.test/",
+    "/x",
+    "5; URL='http://a.test/b'",
+    "0;url=/",
+    "a=1; Domain=.A.test; Path=/x/y; Secure",
+    "b=2;path=/x;;SameSite=None ; HttpOnly",
+    "a ; domain",
+    "",
+)
 response_fields = st.one_of(
+    st.tuples(st.sampled_from(("Location", "refresh", "Set-Cookie")), st.sampled_from(SENT_PLACES)),
     st.tuples(st.sampled_from(RESPONSE_NAMES), sent_values),
     st.tuples(st.sampled_from(("Vary", "vary")), st.sampled_from(SENT_VARY)),
 )

@@ -15,7 +15,7 @@ from sluicegate.reference import Request
 
 TABLES, CHAINS, STEPS = 400, 80, 4
 #: Why requests are refused.
-REFUSED = {"body_too_large", "policy_invalid", "unauthenticated", "forbidden", "csrf"}
+REFUSED = {"body_too_large", "policy_invalid", "unauthenticated", "forbidden", "csrf", "fault"}
 
 
 def test_builds_agree_on_policies() -> None:

@@ -141,3 +141,32 @@ def backend_policy(name: str, service_name: str, **spec: Any) -> Manifest:
         "metadata": metadata(name),
         "spec": {"targetRefs": [{"group": "", "kind": "Service", "name": service_name}], **spec},
     }
+
+
+def http_filter(name: str, **spec: Any) -> Manifest:
+    """A filter of ours."""
+    return {
+        "apiVersion": "sluicegate.dev/v1alpha1",
+        "kind": "HTTPFilter",
+        "metadata": metadata(name),
+        "spec": spec,
+    }
+
+
+def by(*names: str) -> list[Manifest]:
+    """`filters` that are HTTPFilters of these names."""
+    return [
+        {"type": "ExtensionRef", "extensionRef": {"group": "sluicegate.dev", "kind": "HTTPFilter", "name": name}}
+        for name in names
+    ]
+
+
+def opaque(name: str, **values: str) -> Manifest:
+    """A Secret of texts."""
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata(name), "type": "Opaque", "data": data}
+
+
+def page_map(name: str, body: str) -> Manifest:
+    """A ConfigMap with a body."""
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata(name), "data": {"response.body": body}}

@@ -11,7 +11,19 @@ from system_backends import Backend
 from system_certificates import Authority
 from system_clients import Http1, Response, connect, tls_context
 from system_gateway import Gateway
-from system_manifests import Manifest, config_map, gateway, https, listener, metadata, route, rule, secret, service
+from system_manifests import (
+    Manifest,
+    config_map,
+    gateway,
+    https,
+    listener,
+    metadata,
+    opaque,
+    route,
+    rule,
+    secret,
+    service,
+)
 
 PORT = 8080
 HOST = "access.test"
@@ -38,11 +50,6 @@ def policy(name: str, kind: str = "HTTPRoute", section: str = "", target: str = 
         "metadata": metadata(name),
         "spec": {"targetRefs": [reference], **spec},
     }
-
-
-def opaque(name: str, **values: str) -> Manifest:
-    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata(name), "type": "Opaque", "data": data}
 
 
 def named(name: str, **rest: Any) -> Manifest:

@@ -9,25 +9,9 @@ import pytest
 from system_backends import Backend
 from system_clients import Http1, Http2
 from system_gateway import Gateway, until
-from system_manifests import Manifest, gateway, listener, metadata, route, rule, service
+from system_manifests import by, gateway, http_filter, listener, route, rule, service
 
 Start = Callable[..., Gateway]
-
-
-def http_filter(name: str, **spec: Any) -> Manifest:
-    return {
-        "apiVersion": "sluicegate.dev/v1alpha1",
-        "kind": "HTTPFilter",
-        "metadata": metadata(name),
-        "spec": spec,
-    }
-
-
-def by(*names: str) -> list[dict[str, Any]]:
-    return [
-        {"type": "ExtensionRef", "extensionRef": {"group": "sluicegate.dev", "kind": "HTTPFilter", "name": name}}
-        for name in names
-    ]
 
 
 def substitution(pattern: str, replacement: str) -> dict[str, Any]:

@@ -68,9 +68,12 @@ def _check_combination(filters: Sequence[RouteFilter]) -> None:
 def _check_together(translated: Sequence[ir.Filter]) -> None:
     """As above, of what HTTPFilters come to."""
     rewrites = sum(isinstance(item, ir.Rewrite) for item in translated)
+    response_rewrites = sum(isinstance(item, ir.ResponseRewrite) for item in translated)
     answers = sum(isinstance(item, ir.Redirect | ir.Respond) for item in translated)
     if rewrites > 1:
         message, remedy = "the request is rewritten more than once", "say it all in one filter"
+    elif response_rewrites > 1:
+        message, remedy = "the response is rewritten more than once", "say it all in one filter"
     elif answers > 1:
         message, remedy = "more than one filter answers", "keep one of them"
     elif answers and rewrites:

@@ -8,8 +8,10 @@ from typing import Any
 
 from sluicegate import ir
 
-from ...api import BackendReference, Diagnostics, HTTPFilter
+from ...api import BackendReference, ConfigMap, Diagnostics, HTTPFilter, Secret
+from ..conditions import Reason
 from ..options import Checks
+from ..unsupported import Unsupported
 
 #: Resolves a backendRef at a path: the backend id, or None (already noted).
 Resolve = Callable[[BackendReference, str], "str | None"]
@@ -28,9 +30,11 @@ class FilterContext:
         diagnostics: takes warnings.
         moved_ports: ports of listeners that clients reach at another one, and that other one.
         rule: IR id of the rule.
-        made: policies that filters come to, put here: who asks somebody is no filter of the engine.
+        made: policies that filters come to, put here: who asks, waits or keeps a secret is no filter of the engine.
+        secrets: what these know and nobody else may, by id.
         checks: look into values.
-        find: looks up an HTTPFilter beside the owner by its name.
+        at: where in it an HTTPFilter is referred to; empty: it is not in one.
+        find, config_map, secret: look up what stands beside the owner by its name.
     """
 
     path: str
@@ -41,9 +45,34 @@ class FilterContext:
     diagnostics: Diagnostics
     moved_ports: Mapping[int, int] = field(default_factory=dict)
     rule: str = ""
-    made: list[ir.ExternalAuth] = field(default_factory=list)
+    made: list[ir.StanzaBase] = field(default_factory=list)
+    secrets: dict[str, ir.PolicySecret] = field(default_factory=dict)
     checks: Checks = field(default_factory=Checks)
+    at: str = ""
     find: Callable[[str], HTTPFilter | None] = lambda _name: None
+    config_map: Callable[[str], ConfigMap | None] = lambda _name: None
+    secret: Callable[[str], Secret | None] = lambda _name: None
+
+    def place(self, field: str) -> str:
+        """Absolute field of the owner for a field of a filter."""
+        return f"{self.path}.{self.at or field}"
+
+    def policy_id(self, kind: type[ir.StanzaBase]) -> str:
+        """Id of what a filter of this rule comes to."""
+        return f"{self.rule}/{kind.stanza}"
+
+
+def add_policy(policy: ir.StanzaBase, context: FilterContext) -> tuple[ir.Filter, ...]:
+    """Put a policy to those of the rule: it is no filter.
+
+    Raises:
+        Unsupported: the rule has one of the kind already.
+    """
+    if any(item.id == policy.id for item in context.made):
+        message = f"the rule has more than one filter with {policy.stanza}"
+        raise Unsupported(f"spec.{policy.stanza}", message, "say it all in one filter", Reason.INCOMPATIBLE_FILTERS)
+    context.made.append(policy)
+    return ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sluicegate import ir
 
-from ...api import HeaderFilter
+from ...api import HeaderEdits, HeaderFilter, HeadersFilter, HeaderValueOrExpression
 from ...api.route import HeaderNameValue
 from ..unsupported import Unsupported
 from ..values import header_value_error, is_token
@@ -25,21 +25,30 @@ MANAGED_FIELDS = frozenset(
         "upgrade",
     }
 )
+#: What is rewritten, and never made by an expression.
+AUTHORITY = frozenset({"host", ":authority"})
 
 
-def request_headers(modifier: HeaderFilter, field: str, context: FilterContext) -> tuple[ir.Filter, ...]:
+def request_headers(modifier: HeaderFilter | HeaderEdits, field: str, context: FilterContext) -> tuple[ir.Filter, ...]:
     """A `RequestHeaderModifier`."""
     edit = _edit(modifier, field, context)
     return (ir.RequestHeaders(set=edit.set, add=edit.add, remove=edit.remove),)
 
 
-def response_headers(modifier: HeaderFilter, field: str, context: FilterContext) -> tuple[ir.Filter, ...]:
+def response_headers(modifier: HeaderFilter | HeaderEdits, field: str, context: FilterContext) -> tuple[ir.Filter, ...]:
     """A `ResponseHeaderModifier`."""
     edit = _edit(modifier, field, context)
     return (ir.ResponseHeaders(set=edit.set, add=edit.add, remove=edit.remove),)
 
 
-def _edit(edit: HeaderFilter, field: str, context: FilterContext) -> ir.HeaderEdit:
+def headers(headers: HeadersFilter, field: str, context: FilterContext) -> tuple[ir.Filter, ...]:
+    """`headers` of an HTTPFilter: of the request, of the response, or both."""
+    request = request_headers(headers.request, f"{field}.request", context) if headers.request is not None else ()
+    response = response_headers(headers.response, f"{field}.response", context) if headers.response is not None else ()
+    return (*request, *response)
+
+
+def _edit(edit: HeaderFilter | HeaderEdits, field: str, context: FilterContext) -> ir.HeaderEdit:
     """Check names and values."""
     remove = tuple(
         name for index, name in enumerate(edit.remove) if _usable_name(name, f"{field}.remove[{index}]", context)
@@ -48,9 +57,7 @@ def _edit(edit: HeaderFilter, field: str, context: FilterContext) -> ir.HeaderEd
     repeated = sorted({name for name in actions if actions.count(name) > 1})
     if repeated:
         message = f"several actions for {', '.join(repeated)}: set, add and remove are applied in this order"
-        context.diagnostics.warning(
-            f"{context.path}.{field}", "repeated-header", message, "keep one action for each header"
-        )
+        context.diagnostics.warning(context.place(field), "repeated-header", message, "keep one action for each header")
     return ir.HeaderEdit(
         set=header_values(edit.set, f"{field}.set", context),
         add=header_values(edit.add, f"{field}.add", context),
@@ -58,17 +65,35 @@ def _edit(edit: HeaderFilter, field: str, context: FilterContext) -> ir.HeaderEd
     )
 
 
-def header_values(items: Sequence[HeaderNameValue], field: str, context: FilterContext) -> tuple[ir.HeaderValue, ...]:
+def header_values(
+    items: Sequence[HeaderNameValue | HeaderValueOrExpression], field: str, context: FilterContext
+) -> tuple[ir.HeaderValue, ...]:
     """Fields with usable names and values; of equivalent names the first one counts (`HTTPHeader.name`)."""
     found: dict[str, ir.HeaderValue] = {}
     for index, item in enumerate(items):
-        place = f"{field}[{index}]"
-        error = header_value_error(item.value)
-        if error is not None:
-            raise Unsupported(f"{place}.value", f"the value of {item.name!r} {error}", "use printable characters")
-        if _usable_name(item.name, f"{place}.name", context):
-            found.setdefault(item.name.lower(), ir.HeaderValue(name=item.name, value=item.value))
+        made = _value(item, f"{field}[{index}]", context)
+        if _usable_name(item.name, f"{field}[{index}].name", context):
+            found.setdefault(item.name.lower(), made)
     return tuple(found.values())
+
+
+def _value(item: HeaderNameValue | HeaderValueOrExpression, place: str, context: FilterContext) -> ir.HeaderValue:
+    expression = item.expression if isinstance(item, HeaderValueOrExpression) else None
+    if (item.value is None) == (expression is None):
+        raise Unsupported(place, "exactly one of value and expression is needed", "keep one of them")
+    if expression is not None:
+        if item.name.lower() in AUTHORITY:
+            remedy = "use rewrite.hostFrom of an HTTPFilter"
+            raise Unsupported(f"{place}.expression", "the host is not made by an expression", remedy)
+        error = context.checks.expression(expression, "text")
+        if error is not None:
+            raise Unsupported(f"{place}.expression", f"{expression!r}: {error}", "correct the expression")
+        return ir.HeaderValue(name=item.name, expression=expression)
+    value = item.value or ""
+    error = header_value_error(value)
+    if error is not None:
+        raise Unsupported(f"{place}.value", f"the value of {item.name!r} {error}", "use printable characters")
+    return ir.HeaderValue(name=item.name, value=value)
 
 
 def _usable_name(name: str, field: str, context: FilterContext) -> bool:
@@ -76,6 +101,6 @@ def _usable_name(name: str, field: str, context: FilterContext) -> bool:
         raise Unsupported(field, f"{name!r} is not a header name", "use letters, digits and -")
     if name.lower() in MANAGED_FIELDS:
         message = f"{name} belongs to the connection: the gateway writes it itself and ignores this entry"
-        context.diagnostics.warning(f"{context.path}.{field}", "managed-header", message, "remove the entry")
+        context.diagnostics.warning(context.place(field), "managed-header", message, "remove the entry")
         return False
     return True

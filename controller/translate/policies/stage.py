@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 from sluicegate import ir
@@ -122,13 +123,19 @@ class PolicyMemo:
                 self.uses[name] = self.uses.get(name, 0) + step
                 self.touched.add(name)
 
-    def replace_made(self, old: Iterable[ir.PolicyBase], new: Iterable[ir.PolicyBase]) -> None:
-        """Take out the policies that parts of a route came to and put in those that they come to now."""
+    def replace_made(
+        self,
+        old: Iterable[ir.PolicyBase],
+        new: Iterable[ir.PolicyBase],
+        secrets: Mapping[str, ir.PolicySecret] = MappingProxyType({}),
+    ) -> None:
+        """Take out the policies that parts of a route came to and put in those of now, with what they know."""
         for item in old:
             del self.resources[item.id]
             self.touched.add(item.id)
         for item in new:
-            self.resources[item.id] = Resource(item, Needed())
+            known = {name: secrets[name] for section, name in item.needs() if section == "policy_secrets"}
+            self.resources[item.id] = Resource(item, Needed(secrets=known))
             self.touched.add(item.id)
 
     def fault(self, names: Iterable[str]) -> str:

@@ -59,6 +59,8 @@ errors! {
     NoRoute = "no_route", 404, Downstream, "no route matches this request";
     RuleInvalid = "rule_invalid", 500, Internal, "the route has a filter that cannot be honoured";
     PolicyInvalid = "policy_invalid", 500, Internal, "a policy that holds for this request cannot be honoured";
+    Fault = "fault", 503, Internal, "a filter refuses some requests of this rule on purpose";
+    BuffersFull = "buffers_full", 503, Internal, "the bodies of too many requests are being collected; try again later";
     Csrf = "csrf", 403, Downstream, "another site sent this request, and a policy refuses that";
     AuthBusy = "auth_busy", 503, Internal, "too many passwords are being verified";
     Unauthenticated = "unauthenticated", 401, Downstream, "a policy asks for credentials, and there are none that are valid";

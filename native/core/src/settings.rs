@@ -72,6 +72,9 @@ pub struct Settings {
     /// Bytes of a request body that are kept, so that it can be sent again; a larger one is sent once. Bounds what retries
     /// take of memory.
     pub retry_buffer_bytes: usize,
+    /// Bytes of all request bodies that are collected before a backend or a service is asked. Stops uploads from taking the
+    /// memory of others.
+    pub body_buffer_bytes: usize,
     /// Bytes of a request that may wait for one of its mirrors. Stops mirrors that are slow from taking memory.
     pub mirror_buffer_bytes: usize,
     /// Without a byte in either direction on a TCP or TLS connection that is not HTTP, or no longer (WebSocket). Frees
@@ -133,6 +136,7 @@ impl Default for Settings {
             upstream_idle_timeout_ms: 30_000,
             upstream_idle_per_endpoint: 1024,
             retry_buffer_bytes: 64 * 1024,
+            body_buffer_bytes: 64 * 1024 * 1024,
             mirror_buffer_bytes: 1024 * 1024,
             l4_idle_timeout_ms: 3_600_000,
             udp_idle_timeout_ms: 60_000,

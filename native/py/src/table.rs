@@ -150,6 +150,7 @@ pub fn check_expression(py: Python<'_>, text: &str, wanted: &str) -> PyResult<Op
         "condition" | "exemption" => Wanted::Condition,
         "number" => Wanted::Number,
         "key" => Wanted::Key,
+        "text" => Wanted::Text,
         other => return Err(PyValueError::new_err(format!("no expression comes to a {other}"))),
     };
     Ok(py.detach(|| match Expression::compile(text, wanted) {

@@ -2,7 +2,8 @@
 //!
 //! `ir` is what the control side writes, `table` what it is compiled to, `resolve` the decisions on it; `path_normalization` is
 //! what happens to a target before, `expression` what policies ask of a request, `policy` what they say of it. Nothing here knows
-//! of sockets, time or figures. `cookies` and `rendezvous` are small rules of their own.
+//! of sockets, time or figures. `cookies`, `rendezvous` and
+//! `response_rewrite` are small rules of their own.
 #![forbid(unsafe_code)]
 
 pub mod cookies;
@@ -13,5 +14,6 @@ pub mod policy;
 pub mod query;
 pub mod rendezvous;
 pub mod resolve;
+pub mod response_rewrite;
 pub mod session;
 pub mod table;

@@ -53,6 +53,7 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     upstream_idle_timeout_ms: _Long | UnsetType = UNSET
     upstream_idle_per_endpoint: Annotated[int, Meta(ge=0, le=100_000)] | UnsetType = UNSET
     retry_buffer_bytes: Annotated[int, Meta(ge=0, le=16_777_216)] | UnsetType = UNSET
+    body_buffer_bytes: Annotated[int, Meta(ge=1_048_576, le=68_719_476_736)] | UnsetType = UNSET
     mirror_buffer_bytes: Annotated[int, Meta(ge=65_536, le=67_108_864)] | UnsetType = UNSET
     l4_idle_timeout_ms: _Long | UnsetType = UNSET
     udp_idle_timeout_ms: _Long | UnsetType = UNSET

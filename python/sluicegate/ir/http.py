@@ -10,6 +10,8 @@ from msgspec import field
 from .base import Base, Port, Signed64, Unsigned32, Unsigned64
 
 __all__ = [
+    "CookiePart",
+    "CookieRewrite",
     "Cors",
     "ExactPath",
     "Filter",
@@ -18,6 +20,7 @@ __all__ = [
     "HeaderMatch",
     "HeaderValue",
     "HttpRule",
+    "LocationRewrite",
     "Match",
     "Mirror",
     "PathMatch",
@@ -32,6 +35,7 @@ __all__ = [
     "RequestHeaders",
     "Respond",
     "ResponseHeaders",
+    "ResponseRewrite",
     "Retry",
     "Rewrite",
     "Session",
@@ -114,10 +118,14 @@ class Match(Base, frozen=True, kw_only=True):
 
 
 class HeaderValue(Base, frozen=True, kw_only=True):
-    """A header field, its name as written."""
+    """A header field, its name as written.
+
+    `expression`: what it comes to is the value, in place of `value`; where that is nothing there is no field.
+    """
 
     name: str
-    value: str
+    value: str = ""
+    expression: str | None = None
 
 
 class HeaderEdit(Base, frozen=True, kw_only=True):
@@ -192,6 +200,51 @@ class Respond(Base, frozen=True, kw_only=True, tag_field="type", tag="respond"):
     body: str = ""
 
 
+class LocationRewrite(Base, frozen=True, kw_only=True):
+    """What a `Location` begins with, and what stands there instead."""
+
+    prefix: str
+    replacement: str
+
+
+class CookiePart(Base, frozen=True, kw_only=True):
+    """An attribute of a cookie: `value` is what it has then; empty: it has none. `before`: only where it is that."""
+
+    before: str | None = None
+    value: str
+
+
+class CookieRewrite(Base, frozen=True, kw_only=True):
+    """What becomes of the cookies of a response.
+
+    Attributes:
+        name: of one of them; None: of all.
+        domain: names compare without case and without a dot before them.
+        path: `before` is what it begins with, and `value` stands in place of that.
+        secure, http_only: whether it has the flag; None: as it came.
+        same_site: `Strict`, `Lax` or `None`; None: as it came.
+    """
+
+    name: str | None = None
+    domain: CookiePart | None = None
+    path: CookiePart | None = None
+    secure: bool | None = None
+    http_only: bool | None = None
+    same_site: str | None = None
+
+
+class ResponseRewrite(Base, frozen=True, kw_only=True, tag_field="type", tag="response_rewrite"):
+    """An HTTPFilter's `rewrite.response`: what a backend says of where it is, as its clients see it.
+
+    Attributes:
+        location: of `Location` and `Refresh`; the first that fits.
+        cookies: of `Set-Cookie`; the first that fits.
+    """
+
+    location: tuple[LocationRewrite, ...] = ()
+    cookies: tuple[CookieRewrite, ...] = ()
+
+
 class Percentage(Base, frozen=True, kw_only=True):
     """`numerator` out of `denominator` requests."""
 
@@ -220,7 +273,7 @@ class Cors(Base, frozen=True, kw_only=True, tag_field="type", tag="cors"):
     max_age: Unsigned32
 
 
-Filter: TypeAlias = RequestHeaders | ResponseHeaders | Redirect | Rewrite | Mirror | Cors | Respond
+Filter: TypeAlias = RequestHeaders | ResponseHeaders | Redirect | Rewrite | ResponseRewrite | Mirror | Cors | Respond
 
 
 class WeightedBackend(Base, frozen=True, kw_only=True):

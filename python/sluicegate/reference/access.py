@@ -11,7 +11,7 @@ import hashlib
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from sluicegate import ir
@@ -248,7 +248,7 @@ def _is_exempt(policy: ir.AccessExempt, facts: Facts) -> bool:
     return (
         (not policy.clients or (facts.address is not None and _is_in(policy.clients, facts.address)))
         and (not policy.methods or facts.method in policy.methods)
-        and (not policy.when or _condition(policy.when, facts, None, failing=False))
+        and (not policy.when or condition(policy.when, facts, None, failing=False))
     )
 
 
@@ -333,7 +333,7 @@ def _rule_holds(rule: ir.AccessRule, facts: Facts, identity: Identity | None) ->
         return False
     if not all(_has_header(rule, facts, header) for header in rule.headers):
         return False
-    return not rule.when or _condition(rule.when, facts, identity, failing=rule.deny)
+    return not rule.when or condition(rule.when, facts, identity, failing=rule.deny)
 
 
 def _is_method(rule: ir.AccessRule, asked: str) -> bool:
@@ -426,8 +426,9 @@ def _port_of(authority: str) -> int | None:
     return int(port) if colon and port.isdecimal() else None
 
 
-def _condition(text: str, facts: Facts, identity: Identity | None, *, failing: bool) -> bool:
-    variables = variables_of(
+def variables_for(facts: Facts, identity: Identity | None) -> dict[str, Any]:
+    """What an expression may ask of a request and of who sent it."""
+    return variables_of(
         method=facts.method,
         scheme=facts.scheme,
         host=facts.host,
@@ -438,7 +439,11 @@ def _condition(text: str, facts: Facts, identity: Identity | None, *, failing: b
         address=None if facts.address is None else str(_canonical(ipaddress.ip_address(facts.address))),
         identity=identity,
     )
-    return holds(text, variables, failing=failing)
+
+
+def condition(text: str, facts: Facts, identity: Identity | None, *, failing: bool) -> bool:
+    """Whether a condition holds; `failing`: where it comes to nothing."""
+    return holds(text, variables_for(facts, identity), failing=failing)
 
 
 def _named(headers: Headers, name: str) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from sluicegate import ir
 
+from .condition import compile_error
 from .substitution import check_substitution
 
 
@@ -27,6 +28,10 @@ def check_references(resources: ir.Resources, secrets: ir.Secrets, reasons: list
             error = check_substitution(wanted)
             if error:
                 reasons.append(f"http_rule {rule.id}: rewrite.substitution: {error}")
+        for expression in _expressions_of(rule):
+            error = compile_error(expression) or ""
+            if error:
+                reasons.append(f"http_rule {rule.id}: headers: {error}")
         unknown = [f"listener {identity}" for identity in rule.listeners if identity not in listeners]
         unknown += [f"attachment {identity}" for identity in rule.attachments if identity not in attachments]
         unknown += [f"backend {identity}" for identity in _backends_of(rule) if identity not in backends]
@@ -77,6 +82,12 @@ def _check_policies(resources: ir.Resources, secrets: ir.Secrets, reasons: list[
 def _substitutions_of(rule: ir.HttpRule) -> Iterator[ir.Substitution]:
     filters = (*rule.filters, *(item for weighted in rule.backends for item in weighted.filters))
     return (item.substitution for item in filters if isinstance(item, ir.Rewrite) and item.substitution is not None)
+
+
+def _expressions_of(rule: ir.HttpRule) -> Iterator[str]:
+    for item in (*rule.filters, *(item for weighted in rule.backends for item in weighted.filters)):
+        if isinstance(item, ir.HeaderEdit):
+            yield from (field.expression for field in (*item.set, *item.add) if field.expression is not None)
 
 
 def _backends_of(rule: ir.HttpRule) -> Iterator[str]:

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from sluicegate import ir
 
+from .access import variables_for
 from .contract import BadRequest, Decision, Headers, Message, Reply, Request, Said
 from .cors import is_preflight, preflight, with_cors
 from .credentials import without_credentials
@@ -18,8 +19,10 @@ from .match import Found, Head
 from .names import spelling
 from .passage import Facts, Passage
 from .policies import judge, owned_fields
+from .response_rewrite import rewritten
 from .session import take_session
 from .table import Listener, Table
+from .values import Values, values_of
 
 
 class Routed(Struct, frozen=True):
@@ -65,7 +68,7 @@ def act(table: Table, routed: Routed) -> Decision:
     if decision is None:
         decision = _own_answer(routed) or _forward(table, routed, passage)
     if decision.outcome == "respond" and decision.response is not None and not candidate.rule.invalid:
-        response = _own(decision, decision.response, candidate.rule.filters, routed.headers)
+        response = _own(decision, decision.response, routed, passage)
         decision = msgspec.structs.replace(decision, response=response)
     if decision.response is not None and passage.respond:
         response = msgspec.structs.replace(decision.response, headers=(*decision.response.headers, *passage.respond))
@@ -86,13 +89,23 @@ def _before_policies(routed: Routed) -> Decision | None:
 
 def _ask_policies(table: Table, routed: Routed, passage: Passage) -> tuple[Routed, tuple[Said, ...], Decision | None]:
     """Step 3: the request without what policies may set, what they said, and the answer of one that refuses."""
-    rule, listener, request, head = routed.found.candidate.rule, routed.listener, routed.request, routed.head
+    rule, listener = routed.found.candidate.rule, routed.listener
     policies = listener.policies.get(rule.policies, ())
     if not policies:
         return routed, (), None
     owned = owned_fields(policies)
     headers = tuple(field for field in routed.end_to_end if spelling(field[0]) not in owned)
-    facts = Facts(
+    sent_on = tuple(field for field in routed.sent_on if spelling(field[0]) not in owned)
+    routed = msgspec.structs.replace(routed, end_to_end=headers, sent_on=sent_on)
+    said, denial = judge(policies, _facts(routed), passage, listener.resource.policies, table.policy_secrets)
+    answer = None if denial is None else respond(denial.status, denial.reason, listener, denial.headers)
+    return routed, said, answer
+
+
+def _facts(routed: Routed) -> Facts:
+    """What policies and expressions see of a request."""
+    rule, listener, request, head = routed.found.candidate.rule, routed.listener, routed.request, routed.head
+    return Facts(
         address=request.from_,
         method=request.method,
         scheme="https" if listener.resource.protocol is ir.ListenerProtocol.HTTPS else "http",
@@ -100,7 +113,7 @@ def _ask_policies(table: Table, routed: Routed, passage: Passage) -> tuple[Route
         authority=routed.authority,
         path=head.path,
         query=head.query,
-        headers=headers,
+        headers=routed.end_to_end,
         sni=request.sni,
         listener=listener.resource.id,
         route=rule.route,
@@ -109,11 +122,11 @@ def _ask_policies(table: Table, routed: Routed, passage: Passage) -> tuple[Route
         certificate=request.certificate,
         assumed=request.identity,
     )
-    said, denial = judge(policies, facts, passage, listener.resource.policies, table.policy_secrets)
-    sent_on = tuple(field for field in routed.sent_on if spelling(field[0]) not in owned)
-    routed = msgspec.structs.replace(routed, sent_on=sent_on)
-    answer = None if denial is None else respond(denial.status, denial.reason, listener, denial.headers)
-    return routed, said, answer
+
+
+def _values(routed: Routed, passage: Passage) -> Values:
+    """What expressions of filters come to."""
+    return values_of(lambda: variables_for(_facts(routed), passage.identity))
 
 
 def _own_answer(routed: Routed) -> Decision | None:
@@ -148,7 +161,7 @@ def _forward(table: Table, routed: Routed, passage: Passage) -> Decision:
     message = Message(method=request.method, authority=routed.authority, target=request.target, headers=headers)
     head = msgspec.structs.replace(routed.head, query=query)
     try:
-        sent = forwarded(message, filters, head, routed.found)
+        sent = forwarded(message, filters, head, routed.found, _values(routed, passage))
     except BadRequest:
         return msgspec.structs.replace(respond(400, "bad_request", listener), backend=index)
     return Decision(
@@ -160,7 +173,7 @@ def _forward(table: Table, routed: Routed, passage: Passage) -> Decision:
         endpoints=backend.endpoints,
         request=sent,
         mirrors=mirrors(filters, request.entropy),
-        response=None if request.response is None else _response(request.response, filters, routed.headers),
+        response=None if request.response is None else _of_backend(request.response, filters, routed, passage),
     )
 
 
@@ -178,18 +191,26 @@ def pick(backends: tuple[ir.WeightedBackend, ...], entropy: int) -> int | None:
     return None
 
 
-def _own(decision: Decision, answer: Reply, filters: tuple[ir.Filter, ...], headers: Headers) -> Reply:
+def _own(decision: Decision, answer: Reply, routed: Routed, passage: Passage) -> Reply:
     """An answer of the gateway has the rule's response filters, and its CORS fields; a preflight has those already."""
+    filters = routed.found.candidate.rule.filters
     if decision.reason == "cors_preflight":
-        return Reply(status=answer.status, headers=edited_response(answer.headers, filters))
-    return _response(answer, filters, headers)
+        edited = edited_response(answer.headers, filters, _values(routed, passage))
+        return Reply(status=answer.status, headers=edited)
+    return _response(answer, filters, routed, passage)
 
 
-def _response(sample: Reply, filters: tuple[ir.Filter, ...], headers: Headers) -> Reply:
-    edited = edited_response(sample.headers, filters)
+def _of_backend(sample: Reply, filters: tuple[ir.Filter, ...], routed: Routed, passage: Passage) -> Reply:
+    """What a backend says of where it is, its clients see otherwise; then it is as any answer."""
+    located = rewritten(sample.headers, [each for each in filters if isinstance(each, ir.ResponseRewrite)])
+    return _response(msgspec.structs.replace(sample, headers=located), filters, routed, passage)
+
+
+def _response(sample: Reply, filters: tuple[ir.Filter, ...], routed: Routed, passage: Passage) -> Reply:
+    edited = edited_response(sample.headers, filters, _values(routed, passage))
     cors = _first(ir.Cors, filters)
     if cors is not None:
-        edited = with_cors(cors, headers, edited)
+        edited = with_cors(cors, routed.headers, edited)
     return Reply(status=sample.status, headers=edited)
 
 

@@ -11,26 +11,37 @@ from .contract import BadRequest, Headers, Message
 from .head import WIRE_FIELDS
 from .match import Found, Head
 from .substitution import substitute
+from .values import Values
 
 #: Both are the authority, and no fields.
 _AUTHORITY = frozenset({"host", ":authority"})
 _WELL_KNOWN_PORTS = {"http": 80, "https": 443}
 
 
-def edit_headers(headers: Headers, edit: ir.HeaderEdit) -> Headers:
+def _no_values(_expression: str) -> None:
+    return None
+
+
+def edit_headers(headers: Headers, edit: ir.HeaderEdit, values: Values = _no_values) -> Headers:
     """Set, then add, then remove; what is set or added goes to the end, its name as the filter has it.
 
-    Edits of wire fields are left out.
+    Edits of wire fields are left out. Where an expression comes to nothing there is no field.
     """
     fields = list(headers)
     for field in _editable(edit.set):
         fields = _without(fields, field.name)
-        fields.append((field.name, field.value))
-    fields.extend((field.name, field.value) for field in _editable(edit.add))
+        fields += _written(field, values)
+    for field in _editable(edit.add):
+        fields += _written(field, values)
     for name in edit.remove:
         if name.lower() not in WIRE_FIELDS:
             fields = _without(fields, name)
     return tuple(fields)
+
+
+def _written(field: ir.HeaderValue, values: Values) -> list[tuple[str, str]]:
+    value = field.value if field.expression is None else values(field.expression)
+    return [] if value is None else [(field.name, value)]
 
 
 def _editable(values: Iterable[ir.HeaderValue]) -> list[ir.HeaderValue]:
@@ -63,7 +74,9 @@ def _without(fields: list[tuple[str, str]], name: str) -> list[tuple[str, str]]:
     return [field for field in fields if field[0].lower() != wanted]
 
 
-def forwarded(message: Message, filters: Iterable[ir.Filter], head: Head, found: Found) -> Message:
+def forwarded(
+    message: Message, filters: Iterable[ir.Filter], head: Head, found: Found, values: Values = _no_values
+) -> Message:
     """Apply the request filters in the order written.
 
     Raises:
@@ -74,7 +87,7 @@ def forwarded(message: Message, filters: Iterable[ir.Filter], head: Head, found:
         match each:
             case ir.RequestHeaders():
                 authority = _edited_authority(each) or authority
-                headers = _without_host(each, edit_headers(headers, each))
+                headers = _without_host(each, edit_headers(headers, each, values))
             case ir.Rewrite():
                 authority = _named_host(each, headers) or each.hostname or authority
                 is_prefix = isinstance(each.path, ir.ReplacePrefixMatch)
@@ -115,11 +128,11 @@ def _without_host(edit: ir.HeaderEdit, headers: Headers) -> Headers:
     return tuple(_without(list(headers), "host"))
 
 
-def edited_response(headers: Headers, filters: Iterable[ir.Filter]) -> Headers:
+def edited_response(headers: Headers, filters: Iterable[ir.Filter], values: Values = _no_values) -> Headers:
     """Apply the response header filters in the order written."""
     for each in filters:
         if isinstance(each, ir.ResponseHeaders):
-            headers = edit_headers(headers, each)
+            headers = edit_headers(headers, each, values)
     return headers
 
 

@@ -19,6 +19,7 @@ from .access import (
     asks_identity,
     authenticate,
     authorize,
+    condition,
     csrf,
     is_authenticator,
 )
@@ -120,7 +121,7 @@ def _address(_: ir.ClientAddress, __: Facts, ___: Passage) -> Verdict:
     return "pass"
 
 
-def _body(policy: ir.ClientBody, facts: Facts, _: Passage) -> Verdict:
+def _body(policy: ir.ClientBody | ir.FilterBuffer, facts: Facts, _: Passage) -> Verdict:
     too_large = policy.max_bytes and facts.body_length is not None and facts.body_length > policy.max_bytes
     return Denial("body_too_large", 413) if too_large else "pass"
 
@@ -137,6 +138,30 @@ def _authorize(policy: ir.AccessAuthorization, facts: Facts, passage: Passage) -
     return authorize(policy, facts, passage.identity) or "pass"
 
 
+def _fault(policy: ir.FilterFault, facts: Facts, passage: Passage) -> Verdict:
+    """What is certain without a draw."""
+    if policy.when is not None and not condition(policy.when, facts, passage.identity, failing=False):
+        return "pass"
+    abort = policy.abort
+    if abort is not None and abort.percentage.numerator >= abort.percentage.denominator:
+        return Denial("fault", abort.status)
+    return "asked"
+
+
+def _credential(policy: ir.FilterCredential, _: Facts, passage: Passage) -> Verdict:
+    """What the client sent under its name goes, and what others set; nobody is shown what it is."""
+    name = spelling(policy.header)
+    passage.forward[:] = [field for field in passage.forward if spelling(field[0]) != name]
+    passage.removed_fields.add(policy.header)
+    passage.forward.append((policy.header, "(credential)"))
+    return "pass"
+
+
+def _pages(_policy: ir.FilterErrorPages, _facts: Facts, _passage: Passage) -> Verdict:
+    """Asked where there is an error."""
+    return "pass"
+
+
 _JUDGES: dict[type[ir.StanzaBase], Callable[[Any, Facts, Passage], Verdict]] = {
     ir.ClientAddress: _address,
     ir.ClientBody: _body,
@@ -145,4 +170,8 @@ _JUDGES: dict[type[ir.StanzaBase], Callable[[Any, Facts, Passage], Verdict]] = {
     ir.AccessAuthorization: _authorize,
     ir.AccessExternal: _asked,
     ir.ExternalAuth: _asked,
+    ir.FilterFault: _fault,
+    ir.FilterCredential: _credential,
+    ir.FilterBuffer: _body,
+    ir.FilterErrorPages: _pages,
 }

@@ -16,6 +16,7 @@ Reason = Literal[
     "cors_preflight",
     "csrf",
     "expectation_failed",
+    "fault",
     "forbidden",
     "forwarded",
     "headers_too_large",

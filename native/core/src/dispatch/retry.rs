@@ -55,6 +55,8 @@ pub struct Exchange<'x, 'g> {
     pub scratch: &'x mut Vec<u8>,
     /// When it was ready to go.
     pub begun: Instant,
+    /// Octets of its body that are in memory whatever becomes of it.
+    pub in_memory: usize,
 }
 
 impl Exchange<'_, '_> {
@@ -91,7 +93,7 @@ impl Exchange<'_, '_> {
         if entry.is_grpc() {
             progress.be_quiet();
         }
-        let most_kept = self.client.worker.settings().retry_buffer_bytes;
+        let most_kept = self.client.worker.settings().retry_buffer_bytes.max(self.in_memory);
         let mut body = Replay::new(source, &progress, forward.body_limit, &forward.withheld, most_kept);
         let forwarded = self.attempts(watchdog, &mut body, sink, entry, &mut mirrors, &progress).await;
         entry.request_bytes(body.sent);
@@ -107,7 +109,7 @@ impl Exchange<'_, '_> {
         mirrors: &mut Mirrors<'_>,
         progress: &Progress,
     ) -> Forwarded {
-        let Self { client, forward, scratch, begun } = self;
+        let Self { client, forward, scratch, begun, .. } = self;
         let upstreams = &client.worker.upstreams;
         let deadline = forward.timeouts.request.map(|limit| entry.started() + limit);
         let allowed = forward.retry.map_or(0, |retry| retry.attempts);

@@ -113,6 +113,12 @@ impl OwnedHead {
         self.expect_continue
     }
 
+    /// All of the body is there, and it has this length.
+    pub fn collected(&mut self, length: u64) {
+        self.framing = if length == 0 { Framing::Empty } else { Framing::Length(length) };
+        self.expect_continue = false;
+    }
+
     /// The same head again.
     pub fn inbound(&self) -> Inbound<'_> {
         let part = |span: Span| &self.bytes[span.start..span.end];
@@ -137,7 +143,7 @@ impl OwnedHead {
 #[cfg(test)]
 mod tests {
     use super::{Inbound, OwnedHead};
-    use codec::{Parsed, parse_request};
+    use codec::{Framing, Parsed, parse_request};
 
     #[test]
     fn an_owned_head_is_the_same() {
@@ -148,5 +154,10 @@ mod tests {
         let inbound = Inbound::from_http1(head);
         assert!(!inbound.fields.is_empty() && !inbound.taken_out.is_empty());
         assert_eq!(format!("{:?}", OwnedHead::of(&inbound).inbound()), format!("{inbound:?}"));
+        let mut owned = OwnedHead::of(&inbound);
+        for (length, framing) in [(7, Framing::Length(7)), (0, Framing::Empty)] {
+            owned.collected(length);
+            assert_eq!((owned.inbound().framing, owned.expects_continue()), (framing, false));
+        }
     }
 }

@@ -76,6 +76,9 @@ impl Answer {
             fields.push(Field { name: grpc::MESSAGE.as_bytes(), value: message.as_bytes() });
         }
         fields.extend(self.fields.iter().map(|(name, value)| Field { name: name.as_bytes(), value }));
+        if self.code.is_some() {
+            client.own_error();
+        }
         let length = body.map_or(0, Vec::len) as u64;
         let framing = if length == 0 || head_request { Framing::Empty } else { Framing::Length(length) };
         edits.with(&fields, |fields| {

@@ -202,6 +202,11 @@ impl<'g> Entry<'g> {
         self.retries = retries;
     }
 
+    /// Something else stands in for the answer, with this status.
+    pub fn replaced(&mut self, status: u16) {
+        self.status = status;
+    }
+
     /// What exactly went wrong, made only where it is written.
     pub fn detail(&mut self, detail: impl FnOnce() -> String) {
         if let Some(text) = &mut self.text {

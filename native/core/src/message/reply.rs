@@ -36,6 +36,9 @@ pub trait ReplySink: BodySink {
     /// the stream is at stake.
     fn end_connection(&mut self) {}
 
+    /// What follows is an error of the gateway.
+    fn own_error(&mut self) {}
+
     /// The response will not be whole: tell so as far as the protocol can.
     fn break_off(&mut self, _: End) {}
 

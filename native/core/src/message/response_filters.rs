@@ -1,40 +1,61 @@
 //! The response filters of a rule and its backend, ready for whatever head comes back.
 
+use super::pages::Pages;
 use codec::Field;
 use route::policy::AnswerField;
 use route::resolve::{CorsFields, set_cors};
-use route::table::{EditedFields, Filters, HeaderEdits};
+use route::response_rewrite::rewritten_fields;
+use route::table::{EditedFields, Filters, HeaderEdits, MadeValues};
 
 /// What happens to the fields of a response.
 #[derive(Debug, Default)]
 pub struct ResponseEdits<'g> {
     /// Those that have any edits.
     filters: [Option<&'g Filters>; 2],
+    /// What their expressions came to; `None`: they have none.
+    made: Option<Box<[MadeValues; 2]>>,
+    /// It is a backend that answers.
+    of_backend: bool,
     /// Fields of an answer that the rule itself gives.
     own: Option<&'g HeaderEdits>,
     cors: CorsFields,
     /// What policies add, behind all edits.
     appended: Vec<AnswerField>,
+    /// What stands in for an error.
+    pages: Option<Box<Pages<'g>>>,
 }
 
 impl<'g> ResponseEdits<'g> {
-    /// Of an answer that a rule gives without a backend; `cors`: the fields that it does not have yet.
-    pub fn of_rule(rule: &'g Filters, cors: CorsFields) -> Self {
-        Self { filters: [editing(rule), None], own: None, cors, appended: Vec::new() }
+    /// Of an answer that a rule gives without a backend; `cors`: the fields that it does not have yet, `made`: what the
+    /// expressions of its edits came to.
+    pub fn of_rule(rule: &'g Filters, made: MadeValues, cors: CorsFields) -> Self {
+        let made = (!made.is_empty()).then(|| Box::new([made, MadeValues::new()]));
+        Self { filters: [editing(rule), None], made, cors, ..Self::default() }
     }
 
-    /// As [`Self::of_rule`], of the answer that the rule's own filter gives.
-    pub fn of_own_answer(rule: &'g Filters, cors: CorsFields) -> Self {
-        Self { own: rule.respond.as_ref().map(|respond| &respond.fields), ..Self::of_rule(rule, cors) }
+    /// The same, of the answer that the rule's own filter gives.
+    pub fn of_own_answer(self, rule: &'g Filters) -> Self {
+        Self { own: rule.respond.as_ref().map(|respond| &respond.fields), ..self }
     }
 
-    pub fn new(rule: &'g Filters, backend: &'g Filters, cors: CorsFields) -> Self {
-        Self { filters: [editing(rule), editing(backend)], own: None, cors, appended: Vec::new() }
+    /// Of the answer of a backend.
+    pub fn new(filters: [&'g Filters; 2], made: [MadeValues; 2], cors: CorsFields) -> Self {
+        let made = made.iter().any(|made| !made.is_empty()).then(|| Box::new(made));
+        Self { filters: filters.map(editing), made, of_backend: true, cors, ..Self::default() }
     }
 
     /// The same, and policies add these.
     pub fn appending(self, appended: Vec<AnswerField>) -> Self {
         Self { appended, ..self }
+    }
+
+    /// The same, and these stand in for errors.
+    pub fn paged(self, pages: Option<Box<Pages<'g>>>) -> Self {
+        Self { pages, ..self }
+    }
+
+    pub fn pages(&self) -> Option<&Pages<'g>> {
+        self.pages.as_deref()
     }
 
     /// Call `then` with the edited fields; without edits, with the very ones given.
@@ -43,12 +64,18 @@ impl<'g> ResponseEdits<'g> {
         if none && self.cors.is_empty() && self.appended.is_empty() {
             return then(fields);
         }
+        let rewrites = self.filters.iter().flatten().filter(|_| self.of_backend);
+        let rewritten = rewritten_fields(rewrites.filter_map(|filters| filters.response_rewrite.as_ref()), fields);
         let mut edited: EditedFields<'_> = fields.iter().copied().collect();
-        if let Some(own) = self.own {
-            own.apply(&mut edited);
+        for (at, value) in &rewritten {
+            edited[*at].value = value;
         }
-        for edits in self.filters.iter().flatten().flat_map(|filters| &filters.response) {
-            edits.apply(&mut edited);
+        if let Some(own) = self.own {
+            own.apply(&mut edited, &[]);
+        }
+        for (at, filters) in self.filters.iter().enumerate() {
+            let made = self.made.as_ref().map_or(&[][..], |made| &made[at]);
+            filters.iter().flat_map(|filters| &filters.response).for_each(|edits| edits.apply(&mut edited, made));
         }
         set_cors(&mut edited, &self.cors);
         edited.extend(self.appended.iter().map(|(name, value)| Field { name: name.as_bytes(), value }));
@@ -57,7 +84,7 @@ impl<'g> ResponseEdits<'g> {
 }
 
 fn editing(filters: &Filters) -> Option<&Filters> {
-    Some(filters).filter(|filters| !filters.response.is_empty())
+    Some(filters).filter(|filters| !filters.response.is_empty() || filters.response_rewrite.is_some())
 }
 
 #[cfg(test)]
@@ -70,7 +97,7 @@ mod tests {
         let fields: Vec<Field<'_>> =
             sent.iter().map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() }).collect();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        ResponseEdits { filters: [None, None], own: None, cors, appended: Vec::new() }.with(&fields, |fields| {
+        ResponseEdits { cors, ..ResponseEdits::default() }.with(&fields, |fields| {
             fields.iter().map(|field| format!("{}: {}", text(field.name), text(field.value))).collect()
         })
     }

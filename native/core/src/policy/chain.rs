@@ -5,9 +5,12 @@ use super::{Denial, Outcome, Pending, Running, Step, StepResult};
 use crate::error::ErrorCode;
 use crate::observe::l4::L4Reason;
 use codec::Field;
-use route::policy::{BodyLimit, ConnectionFacts, Facts, Networks, OwnedFields, Passage, secret_pairs};
+use route::policy::{
+    BodyLimit, Compiled, ConnectionFacts, Facts, Judge, Networks, OwnedFields, Passage, secret_pairs,
+};
 use route::table::{EditedFields, Joined, Table};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 /// The steps of a request.
 #[derive(Debug, Default)]
@@ -17,6 +20,8 @@ pub struct Chain {
     owned: OwnedFields,
     /// Pairs of queries that have credentials.
     secret_pairs: Vec<String>,
+    /// What stands in for errors.
+    pages: Option<Arc<Compiled>>,
     /// A policy cannot be honoured: nothing passes.
     invalid: bool,
 }
@@ -45,9 +50,11 @@ impl Chain {
         let credentials = Authenticate::all(joined).into_iter().map(Step::Authenticate);
         let steps = everywhere.map(Step::BodyLimit).into_iter().chain(credentials).chain(own).collect();
         let invalid = joined.invalid || joined.policies.iter().any(|policy| Running::is_unusable(policy));
+        let pages = joined.policies.iter().find(|policy| matches!(policy.judge, Judge::ErrorPages(_))).cloned();
         Self {
             owned: OwnedFields::of(&joined.policies),
             secret_pairs: secret_pairs(&joined.policies),
+            pages,
             invalid,
             ..Self::new(steps)
         }
@@ -94,6 +101,11 @@ impl Chain {
     /// Proxies whose word about client addresses counts, in place of those of the settings.
     pub fn trusted_proxies(&self) -> Option<&Networks> {
         self.steps.iter().find_map(Step::trusted_proxies)
+    }
+
+    /// What stands in for errors.
+    pub fn error_pages(&self) -> Option<&Compiled> {
+        self.pages.as_deref()
     }
 
     /// What the body may have while it streams.

@@ -8,6 +8,7 @@
 mod access;
 mod chain;
 pub mod external;
+mod faults;
 #[cfg(test)]
 mod gate;
 mod rate_limit;
@@ -16,6 +17,7 @@ mod site;
 
 pub use access::{Inspection, inspect};
 pub use chain::{Admission, Chain, prepare};
+pub use faults::render as render_faults;
 #[cfg(test)]
 pub use gate::Gate;
 pub use rate_limit::{RateLimits, render as render_limits};
@@ -60,6 +62,7 @@ impl From<policy::Denial> for Denial {
             Reason::Unauthenticated => ErrorCode::Unauthenticated,
             Reason::Forbidden => ErrorCode::Forbidden,
             Reason::Csrf => ErrorCode::Csrf,
+            Reason::Fault => ErrorCode::Fault,
         };
         Self { status: denial.status, fields: denial.fields, ..code.into() }
     }
@@ -71,7 +74,8 @@ fn reason_of(reason: Reason) -> L4Reason {
         // Nothing that is refused for its body has come by a connection that is only passed on.
         Reason::BodyTooLarge | Reason::PolicyInvalid => L4Reason::PolicyInvalid,
         Reason::Unauthenticated => L4Reason::Unauthenticated,
-        Reason::Forbidden | Reason::Csrf => L4Reason::Forbidden,
+        // Of these the last two are about requests alone.
+        Reason::Forbidden | Reason::Csrf | Reason::Fault => L4Reason::Forbidden,
     }
 }
 
@@ -105,6 +109,8 @@ pub enum Pending {
     Answer(Asked),
     /// A service that is to be asked, over our own connections.
     Ask(Box<Ask>),
+    /// The rest of the body, which may have so much.
+    Collect(BodyLimit),
 }
 
 /// How far a step came.
@@ -124,6 +130,10 @@ pub enum Phase {
     Authorize,
     External,
     IdentityLimits,
+    Credential,
+    Fault,
+    /// Last: nobody may fill memory who does not pass.
+    Buffer,
 }
 
 /// One step. A closed list: no step is called through a table of functions.
@@ -138,6 +148,10 @@ pub enum Step {
     BodyLimit(BodyLimit),
     /// Asks a service.
     External(Arc<Compiled>),
+    Credential(Arc<Compiled>),
+    Fault(Arc<Compiled>),
+    /// Collects the body.
+    Buffer(BodyLimit),
     /// Asks a test, which shows that a request survives the wait.
     #[cfg(test)]
     Gate(Gate),
@@ -147,6 +161,9 @@ impl Step {
     fn phase(&self) -> Phase {
         match self {
             Self::External(_) => Phase::External,
+            Self::Credential(_) => Phase::Credential,
+            Self::Fault(_) => Phase::Fault,
+            Self::Buffer(_) => Phase::Buffer,
             Self::Judged(policy) => match policy.judge {
                 Judge::Csrf(_) => Phase::Csrf,
                 Judge::Authorization(_) => Phase::Authorize,
@@ -165,6 +182,11 @@ impl Step {
     fn of(policy: &Arc<Compiled>) -> Vec<Self> {
         match &policy.judge {
             Judge::External(_) => vec![Self::External(Arc::clone(policy))],
+            Judge::Credential(_) => vec![Self::Credential(Arc::clone(policy))],
+            Judge::Fault(_) => vec![Self::Fault(Arc::clone(policy))],
+            Judge::Buffer(limit) => vec![Self::Buffer(*limit)],
+            // Asked where there is an error.
+            Judge::ErrorPages(_) => Vec::new(),
             Judge::RateLimits(limits) => [Turn::BeforeAuthentication, Turn::BehindAuthentication]
                 .into_iter()
                 .filter(|turn| limits.iter().any(|limit| rate_limit::has_turn(limit, *turn)))
@@ -192,6 +214,17 @@ impl Step {
                 }
                 _ => Outcome::deny(ErrorCode::PolicyInvalid),
             },
+            Self::Credential(policy) => match &policy.judge {
+                Judge::Credential(credential) => {
+                    credential.give(passage);
+                    Outcome::Pass
+                }
+                _ => Outcome::deny(ErrorCode::PolicyInvalid),
+            },
+            Self::Fault(policy) => return faults::run(policy, facts, passage),
+            Self::Buffer(limit) if !limit.admits(facts.body_length) => Outcome::deny(ErrorCode::BodyTooLarge),
+            Self::Buffer(_) if facts.body_length == Some(0) => Outcome::Pass,
+            Self::Buffer(limit) => return StepResult::Wait(Pending::Collect(*limit)),
             #[cfg(test)]
             Self::Gate(gate) => return StepResult::Wait(Pending::Answer(gate.clone().pass())),
         })
@@ -206,7 +239,12 @@ impl Step {
             },
             Self::Authenticate(group) => group.admit_connection(facts),
             Self::RateLimits(policy, Turn::BeforeAuthentication) => rate_limit::connection(policy, facts),
-            Self::BodyLimit(_) | Self::External(_) | Self::RateLimits(..) => Ok(()),
+            Self::BodyLimit(_)
+            | Self::External(_)
+            | Self::RateLimits(..)
+            | Self::Credential(_)
+            | Self::Fault(_)
+            | Self::Buffer(_) => Ok(()),
             #[cfg(test)]
             Self::Gate(_) => Ok(()),
         }
@@ -220,9 +258,7 @@ impl Step {
     fn trusted_proxies(&self) -> Option<&Networks> {
         match self {
             Self::Judged(policy) => policy.trusted_proxies(),
-            Self::Authenticate(_) | Self::BodyLimit(_) | Self::External(_) | Self::RateLimits(..) => None,
-            #[cfg(test)]
-            Self::Gate(_) => None,
+            _ => None,
         }
     }
 
@@ -230,12 +266,8 @@ impl Step {
     fn body_limit(&self) -> Option<BodyLimit> {
         match self {
             Self::Judged(policy) => policy.body_limit(),
-            Self::Authenticate(_) => None,
             Self::BodyLimit(limit) => Some(*limit),
-            Self::External(_) => None,
-            Self::RateLimits(..) => None,
-            #[cfg(test)]
-            Self::Gate(_) => None,
+            _ => None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::RateLimits;
 use super::access::{Tokens, Users};
+use super::faults::Faults;
 use route::ir::Policy;
 use route::policy::{Compiled, Judge};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ pub enum Running {
     Users(Arc<Users>),
     Tokens(Arc<Tokens>),
     RateLimits(RateLimits),
+    Faults(Arc<Faults>),
 }
 
 impl Running {
@@ -29,6 +31,10 @@ impl Running {
                 });
                 Self::RateLimits(RateLimits::new(ir, compiled, before))
             }
+            (_, Judge::Fault(_)) => Self::Faults(match before {
+                Some(Self::Faults(faults)) => Arc::clone(faults),
+                _ => Arc::default(),
+            }),
             (Policy::AccessBasic(basic), _) if !basic.off && !basic.invalid => {
                 let file = policy.secrets.first().map_or("", |secret| secret.data.as_str());
                 Users::compile(file).map_or(Self::Unusable, |users| Self::Users(Arc::new(users)))

@@ -4,13 +4,14 @@
 #[cfg(test)]
 mod tests;
 
-use super::select::{Passed, select};
+use super::select::{Passed, select, values};
 use crate::dispatch::Forward;
 use crate::error::ErrorCode;
 use crate::message::client::Client;
 use crate::message::grpc;
 use crate::message::head::{HttpVersion, Inbound, OwnedHead};
 use crate::message::local_reply::Answer;
+use crate::message::pages::Pages;
 use crate::message::record::Entry;
 use crate::message::response_filters::ResponseEdits;
 use crate::policy::{Admission, Chain, Denial, Outcome, Pending};
@@ -139,7 +140,8 @@ fn try_admit<'g>(
         Action::Preflight(fields) => {
             let mut answer = Answer::with_status(204);
             answer.fields.extend(fields.into_iter().map(|(name, value)| (name.into(), value.into_bytes())));
-            return Ok(Plan::Answer(answer, ResponseEdits::of_rule(filters, Vec::new())));
+            let made = filters.make(|| values(client, inbound, &routed, None, None));
+            return Ok(Plan::Answer(answer, ResponseEdits::of_rule(filters, made, Vec::new())));
         }
         Action::Answer(own) => Some(own),
         Action::Forward => None,
@@ -174,7 +176,7 @@ fn try_admit<'g>(
                 if let Some(detail) = denial.detail.take() {
                     record.detail(|| detail);
                 }
-                let edits = ResponseEdits::of_rule(filters, cors_of(&routed)).appending(passage.respond);
+                let edits = edits_of(client, inbound, &routed, Some(chain), passage);
                 return Err(Failed { denial: Box::new(denial), edits });
             }
             Admission::Asked { answer, next } => {
@@ -188,7 +190,7 @@ fn try_admit<'g>(
         let mut answer = Answer::with_status(own.status);
         answer.fields.extend(own.fields.into_iter().map(|(name, value)| (name.into(), value.into_bytes())));
         answer.body = own.body.map(|body| body.as_bytes().to_vec());
-        let edits = ResponseEdits::of_own_answer(filters, cors_of(&routed)).appending(passage.respond);
+        let edits = edits_of(client, inbound, &routed, chain, passage).paged(None).of_own_answer(filters);
         return Ok(Plan::Answer(answer, edits));
     }
     let proxies = chain.and_then(Chain::trusted_proxies);
@@ -197,9 +199,12 @@ fn try_admit<'g>(
         owned: chain.and_then(Chain::owned),
         body_limit: chain.and_then(Chain::body_limit),
         believed: proxies.map(|_| client.is_believed(proxies)),
+        proxies,
+        pages: chain.and_then(|chain| pages_of(chain, inbound, &routed)),
     };
     select(client, generation, inbound, &routed, &mut passed, buffer, record).map(Plan::Forward).map_err(|code| {
-        let edits = ResponseEdits::of_rule(filters, cors_of(&routed)).appending(passed.passage.respond);
+        let pages = passed.pages.take();
+        let edits = edits_of(client, inbound, &routed, chain, passed.passage).paged(pages);
         Failed { denial: Box::new(code.into()), edits }
     })
 }
@@ -208,6 +213,26 @@ fn try_admit<'g>(
 fn cors_of(routed: &Routed<'_, '_>) -> CorsFields {
     let cors = routed.found.rule.filters.cors.as_ref();
     cors.map_or_else(Vec::new, |cors| cors_response(cors, &routed.head))
+}
+
+/// What happens to an answer that a rule gives itself.
+fn edits_of<'g>(
+    client: &Client,
+    inbound: &Inbound<'_>,
+    routed: &Routed<'g, '_>,
+    chain: Option<&'g Chain>,
+    passage: Passage,
+) -> ResponseEdits<'g> {
+    let filters = &routed.found.rule.filters;
+    let proxies = chain.and_then(Chain::trusted_proxies);
+    let made = filters.make(|| values(client, inbound, routed, proxies, passage.identity.as_ref()));
+    let pages = chain.and_then(|chain| pages_of(chain, inbound, routed));
+    ResponseEdits::of_rule(filters, made, cors_of(routed)).appending(passage.respond).paged(pages)
+}
+
+/// What stands in for errors of a request.
+fn pages_of<'g>(chain: &'g Chain, inbound: &Inbound<'_>, routed: &Routed<'g, '_>) -> Option<Box<Pages<'g>>> {
+    Pages::of(chain.error_pages()?, routed.listener, routed.found.rule, inbound)
 }
 
 /// What policies see of a request.

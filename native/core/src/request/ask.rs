@@ -23,7 +23,13 @@ pub async fn ask_about(
     request: &Ask,
     body: Vec<u8>,
 ) -> Answered {
-    let heard = hear(client, generation, listener, request, body).await;
+    let heard = match request.backend {
+        Some(slot) => {
+            let limits = (Duration::from_millis(request.service.timeout_ms), MAX_ANSWER);
+            hear(client, generation, listener, slot, request.message(body), limits).await
+        }
+        None => None,
+    };
     request.hear(heard.as_ref().map(|heard| Answer {
         status: heard.status,
         fields: &heard.fields,
@@ -32,26 +38,26 @@ pub async fn ask_about(
     }))
 }
 
-/// `None`: there is no answer.
-async fn hear(
+/// Send a message to a backend; `limits`: how long an answer may take, and how large its body may be. `None`: there is none.
+pub async fn hear(
     client: &Client,
     generation: &Generation,
     listener: &Listener,
-    request: &Ask,
-    body: Vec<u8>,
+    slot: u32,
+    message: Message,
+    (limit, most_kept): (Duration, usize),
 ) -> Option<Heard> {
-    let backend = generation.table.backend(request.backend?)?;
+    let backend = generation.table.backend(slot)?;
     if backend.is_invalid() || backend.tls.as_ref().is_some_and(|policy| policy.invalid) {
         return None;
     }
-    let message = request.message(body);
     let mut route = generation.client_tls.route(backend, &listener.ir, message.grpc, false)?;
     route.policy = RoutePolicy::of(backend, || client.ends(&[]));
     let question = Question {
         outbound: outbound(client, &message, route.tls.is_some()),
         body: Bytes::from(message.body),
-        limit: Duration::from_millis(request.service.timeout_ms),
-        most_kept: MAX_ANSWER,
+        limit,
+        most_kept,
     };
     ask(&client.worker, &MirrorTo { backend, route }, &question).await.ok()
 }

@@ -6,6 +6,7 @@
 
 mod admit;
 mod ask;
+mod error_page;
 mod preceded;
 mod select;
 mod serve;

@@ -7,6 +7,7 @@ use crate::error::ErrorCode;
 use crate::message::client::Client;
 use crate::message::forwarding::{ForwardingFields, take_forwarding};
 use crate::message::head::Inbound;
+use crate::message::pages::Pages;
 use crate::message::record::Entry;
 use crate::message::response_filters::ResponseEdits;
 use crate::message::session::Session;
@@ -14,11 +15,12 @@ use crate::tls::tickets::Sealer;
 use crate::upstream::{Among, Load, RoutePolicy};
 use crate::worker::Generation;
 use codec::Field;
+use route::expression::Inputs;
 use route::ir::{BackendPolicy, BackendProtocol, LoadBalancing};
-use route::policy::{BodyLimit, OwnedFields, Passage, Stripped, Withheld};
+use route::policy::{BodyLimit, Identity, Networks, OwnedFields, Passage, Stripped, Withheld};
 use route::resolve::{Edited, NoPath, Picked, Routed, affinity, cors_response, edit_request, pick};
 use route::session::removal;
-use route::table::{Backend, EditedFields, Filters, RequestHead, Rule};
+use route::table::{Backend, EditedFields, Filters, MadeValue, RequestHead, Rule};
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -32,6 +34,10 @@ pub struct Passed<'g> {
     pub body_limit: Option<BodyLimit>,
     /// Whether the client is a proxy whose word about who asks counts; `None`: as the settings have it.
     pub believed: Option<bool>,
+    /// Whose word that is, where it is not the settings'.
+    pub proxies: Option<&'g Networks>,
+    /// What stands in for errors.
+    pub pages: Option<Box<Pages<'g>>>,
 }
 
 /// Choose the backend of a request that was admitted, and write what goes there. `buffer` is memory for the head.
@@ -80,12 +86,18 @@ pub fn select<'g>(
         trailers: inbound.accepts_trailers || grpc,
         tls: route.tls.is_some(),
     };
-    let Passed { passage, owned, body_limit, believed } = passed;
+    let Passed { passage, owned, body_limit, believed, proxies, pages } = passed;
+    if let Some(pages) = pages {
+        pages.backend(&backend.id);
+    }
     passage.removed.extend(backend.session(&rule.ir).and_then(|session| removal(session, head.fields)));
     let filters = [&rule.filters, &chosen.filters];
+    let made =
+        filters.map(|filters| filters.make(|| values(client, inbound, routed, *proxies, passage.identity.as_ref())));
     let cors = rule.filters.cors.as_ref().or(chosen.filters.cors.as_ref());
+    let both = [(filters[0], &*made[0]), (filters[1], &*made[1])];
     let mut outbound =
-        write_outbound(client, parts, *sent_fields, (passage, *believed), &filters, found.prefix_length, buffer)
+        write_outbound(client, parts, *sent_fields, (passage, *believed), &both, found.prefix_length, buffer)
             .map_err(|NoPath| ErrorCode::BadRequest)?;
     outbound.idempotent |=
         policy.is_some_and(|policy| policy.retry_methods.iter().any(|method| method == inbound.method));
@@ -98,8 +110,9 @@ pub fn select<'g>(
         load: Load::of(backend).filter(|load| load.limits_requests()),
         budget: Load::of(backend).and_then(Load::budget),
         route,
-        edits: ResponseEdits::new(filters[0], filters[1], cors.map_or_else(Vec::new, |cors| cors_response(cors, head)))
-            .appending(std::mem::take(&mut passage.respond)),
+        edits: ResponseEdits::new(filters, made, cors.map_or_else(Vec::new, |cors| cors_response(cors, head)))
+            .appending(std::mem::take(&mut passage.respond))
+            .paged(pages.take()),
         timeouts: rule.timeouts,
         first_byte: policy
             .map(|policy| policy.timeouts.first_byte_ms)
@@ -111,6 +124,31 @@ pub fn select<'g>(
         body_limit: *body_limit,
         withheld: Withheld::of(*owned, std::mem::take(&mut passage.removed)),
     }))
+}
+
+/// What expressions may ask of a request. `proxies`: whose word about who asks counts; `None`: as the settings have it.
+pub fn values<'v>(
+    client: &'v Client,
+    inbound: &Inbound<'_>,
+    routed: &'v Routed<'_, '_>,
+    proxies: Option<&Networks>,
+    identity: Option<&'v Identity>,
+) -> Inputs<'v> {
+    let head = &routed.head;
+    Inputs {
+        method: head.method,
+        scheme: client.scheme(),
+        host: head.host,
+        path: head.path,
+        query: head.query.unwrap_or_default(),
+        authority: head.authority,
+        fields: head.fields,
+        address: client.asking(&inbound.fields, proxies),
+        user: identity.map_or("", |identity| &identity.user),
+        claims: identity.map(|identity| &*identity.claims),
+        scopes: identity.map_or(&[], |identity| &identity.scopes),
+        ..Inputs::default()
+    }
 }
 
 /// The session of a request, where its rule keeps any.
@@ -159,7 +197,7 @@ fn write_outbound(
     parts: Parts<'_>,
     sent_fields: usize,
     (passage, believed): (&Passage, Option<bool>),
-    filters: &[&Filters; 2],
+    filters: &[(&Filters, &[MadeValue]); 2],
     prefix_length: Option<usize>,
     buffer: Vec<u8>,
 ) -> Result<Outbound, NoPath> {
@@ -167,7 +205,7 @@ fn write_outbound(
     if set.is_empty()
         && passage.is_plain()
         && believed.is_none()
-        && filters.iter().all(|filters| filters.request.is_empty() && filters.rewrite.is_none())
+        && filters.iter().all(|(filters, _)| filters.request.is_empty() && filters.rewrite.is_none())
     {
         return Ok(Outbound::write(client, &parts, None, buffer));
     }
@@ -181,9 +219,9 @@ fn write_outbound(
     fields.extend(passage.forward.iter().map(|(name, value)| Field { name: name.as_bytes(), value }));
     let mut authority = Cow::Borrowed(parts.authority);
     let mut path = Cow::Borrowed(parts.path);
-    for filters in filters {
+    for &(filters, made) in filters {
         let Edited { authority: new_authority, path: new_path } =
-            edit_request(filters, &mut fields, parts.path, prefix_length)?;
+            edit_request(filters, made, &mut fields, parts.path, prefix_length)?;
         if let Some(new_authority) = new_authority {
             authority = Cow::Borrowed(new_authority.as_bytes());
         }

@@ -2,6 +2,7 @@
 
 use super::admit::{Place, Plan, Waiting, admit};
 use super::ask::ask_about;
+use super::error_page::{give_or_page, run_or_page};
 use super::preceded::{Collected, Preceded};
 use crate::dispatch::Switched;
 use crate::dispatch::retry::{Exchange, Forwarded};
@@ -13,7 +14,7 @@ use crate::message::grpc::{self, End};
 use crate::message::head::{HttpVersion, Inbound};
 use crate::message::record::Entry;
 use crate::message::reply::ReplySink;
-use crate::policy::{Answered, Outcome, Pending};
+use crate::policy::{Answered, Asked, Outcome, Pending};
 use crate::worker::{Generation, Worker};
 use codec::spare;
 use route::policy::Passage;
@@ -22,6 +23,9 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// The longest that the whole of a body may take to come where it is collected; each part of it has the limit of any body.
+const LONGEST_COLLECTION: Duration = Duration::from_secs(3600);
 
 /// The longest that policies may keep a request, however much time its rule gives: who asks somebody has a limit of its own.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -86,7 +90,7 @@ impl<'g> Request<'g> {
         stream: &mut Stream,
     ) -> (Served, Instant) {
         let mut begun = self.started();
-        let mut collected = Collected::default();
+        let mut collected: Option<Box<Collected>> = None;
         while let Plan::Wait(waiting) = self.plan {
             // Boxed, as all that most requests do not need: what they carry around stays small.
             let waited = Box::pin(wait(
@@ -104,7 +108,7 @@ impl<'g> Request<'g> {
             }
             begun = Instant::now();
         }
-        let Self { client, plan, mut record, is_head, expect_continue, .. } = self;
+        let Self { client, generation, plan, mut record, is_head, expect_continue } = self;
         let (source, reply) = stream.split();
         let done = match plan {
             Plan::Wait(_) => return gone(&mut record, stream),
@@ -118,7 +122,13 @@ impl<'g> Request<'g> {
                 }
                 record.answer(&answer, 0);
                 let limit = client.worker.settings().response_read_timeout();
-                let given = Box::pin(answer.give(watchdog, limit, reply, is_head, &edits)).await;
+                let given = match edits.pages() {
+                    None => Box::pin(answer.give(watchdog, limit, reply, is_head, &edits)).await,
+                    Some(pages) => {
+                        let with = (&edits, pages);
+                        Box::pin(give_or_page(client, generation, &answer, with, watchdog, reply, &mut record)).await
+                    }
+                };
                 match given {
                     Err(end) => Served::Broken(end),
                     Ok(()) if refused => Served::Refused,
@@ -129,13 +139,22 @@ impl<'g> Request<'g> {
             Plan::Forward(_) if has_left(reply).await => return gone(&mut record, stream),
             Plan::Forward(forward) => {
                 let mut scratch = spare::take();
-                let exchange = Exchange { client, forward: &forward, scratch: &mut scratch, begun };
-                let done = match collected.into_bytes() {
-                    None => exchange.run(watchdog, source, reply, &mut record).await,
+                let beginning = collected.and_then(|collected| collected.into_beginning());
+                let in_memory = beginning.as_ref().map_or(0, |it| it.bytes.len());
+                let exchange = Exchange { client, forward: &forward, scratch: &mut scratch, begun, in_memory };
+                let done = match (&beginning, forward.edits.pages()) {
+                    (None, None) => exchange.run(watchdog, source, reply, &mut record).await,
                     // Boxed, as all that most requests do not need.
-                    first => {
-                        let mut body = Preceded { first, rest: source };
-                        Box::pin(exchange.run(watchdog, &mut body, reply, &mut record)).await
+                    (_, pages) => {
+                        let mut body = Preceded { first: beginning.as_ref().map(|it| it.bytes.clone()), rest: source };
+                        match pages {
+                            None => Box::pin(exchange.run(watchdog, &mut body, reply, &mut record)).await,
+                            Some(pages) => {
+                                let run =
+                                    run_or_page(exchange, generation, pages, watchdog, &mut body, reply, &mut record);
+                                Box::pin(run).await
+                            }
+                        }
                     }
                 };
                 spare::give_back(scratch);
@@ -169,29 +188,45 @@ async fn wait<'g, Stream: ClientStream>(
     client: &Client,
     generation: &'g Generation,
     waiting: Waiting<'g>,
-    collected: &mut Collected,
+    collected: &mut Option<Box<Collected>>,
     watchdog: &mut Watchdog,
     stream: &mut Stream,
     record: &mut Entry<'g>,
 ) -> Result<Plan<'g>, BodyError> {
-    let Waiting { answer, listener, head, next, mut passage, limit, buffer } = waiting;
+    let Waiting { answer, listener, mut head, next, mut passage, limit, buffer } = waiting;
     let until = record.started() + limit.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
     let (source, reply) = stream.split();
+    let known = |outcome| -> Asked { Box::pin(ready(Answered { outcome, found: Passage::default() })) };
     let answer: Pin<Box<dyn Future<Output = Answered> + '_>> = match answer {
         Pending::Answer(answer) => answer,
         Pending::Ask(request) => {
             let most = request.body_bytes();
-            if most > 0 {
-                let read = collected.read(most, head.expects_continue(), source, reply);
-                match watchdog.until(until, read).await {
-                    Ok(read) => read?,
-                    Err(_) => collected.refuse(ErrorCode::RequestTimeout),
-                }
-            }
-            match collected.given(most) {
+            let body = if most == 0 {
+                Ok(Vec::new())
+            } else {
+                let collected = collected.get_or_insert_with(|| Box::new(Collected::new(&client.worker.shared.room)));
+                let wanted = (most, head.expects_continue());
+                collect(client, collected, wanted, until, watchdog, source, reply).await?;
+                collected.given(most)
+            };
+            match body {
                 Ok(body) => Box::pin(async move { ask_about(client, generation, listener, &request, body).await }),
-                Err(code) => Box::pin(ready(Answered { outcome: Outcome::deny(code), found: Passage::default() })),
+                Err(code) => known(Outcome::deny(code)),
             }
+        }
+        Pending::Collect(most) => {
+            let most = usize::try_from(most.octets()).unwrap_or(usize::MAX);
+            let until = record.started() + limit.unwrap_or(LONGEST_COLLECTION).min(LONGEST_COLLECTION);
+            let collected = collected.get_or_insert_with(|| Box::new(Collected::new(&client.worker.shared.room)));
+            let wanted = (most, head.expects_continue());
+            collect(client, collected, wanted, until, watchdog, source, reply).await?;
+            known(match collected.length(most) {
+                Ok(length) => {
+                    head.collected(length);
+                    Outcome::Pass
+                }
+                Err(code) => Outcome::deny(code),
+            })
         }
     };
     let asked = unless_gone(answer, |context| match reply.poll_gone(context) {
@@ -207,6 +242,34 @@ async fn wait<'g, Stream: ClientStream>(
         Err(_) => Outcome::deny(ErrorCode::RequestTimeout),
     };
     Ok(admit(client, generation, &head.inbound(), Place { step: next, outcome, passage }, buffer, record))
+}
+
+/// Read what is wanted of a body: so many octets at most, from a client that may have to be told to go on. Each part of it has
+/// the limit of any body, and all of it until then.
+///
+/// # Errors
+/// The client went away, or broke its request.
+async fn collect<Source: BodySource, Sink: ReplySink>(
+    client: &Client,
+    collected: &mut Collected,
+    (most, expects_continue): (usize, bool),
+    until: Instant,
+    watchdog: &mut Watchdog,
+    source: &mut Source,
+    reply: &mut Sink,
+) -> Result<(), BodyError> {
+    let limit = client.worker.settings().request_body_timeout();
+    loop {
+        let next = until.min(Instant::now() + limit);
+        let Ok(more) = watchdog.until(next, collected.read(most, expects_continue, source, reply)).await else {
+            let is_late = Instant::now() >= until;
+            collected.refuse(if is_late { ErrorCode::RequestTimeout } else { ErrorCode::RequestBodyTimeout });
+            return Ok(());
+        };
+        if !more? {
+            return Ok(());
+        }
+    }
 }
 
 async fn has_left(reply: &mut impl ReplySink) -> bool {

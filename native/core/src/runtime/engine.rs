@@ -16,7 +16,7 @@ use crate::tls::server::ServerTls;
 use crate::upstream::tls::ClientTls;
 use crate::upstream::{Externals, Loads};
 use crate::worker::IDLE_GRACE;
-use crate::worker::{Generation, Readiness, Shared};
+use crate::worker::{Generation, Readiness, Room, Shared};
 use ahash::AHashMap;
 use arc_swap::ArcSwap;
 use route::ir::Transaction;
@@ -164,6 +164,7 @@ impl Engine {
             access_log: AccessLog::start(&settings.access_log)?,
             events: Events::default(),
             own: Arc::default(),
+            room: Room::new(settings.body_buffer_bytes),
             loads: Loads::default(),
             externals: Externals::default(),
             renewed: watch::Sender::new(()),

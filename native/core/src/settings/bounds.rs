@@ -17,7 +17,7 @@ impl Settings {
         let count = |value: usize| value as u64;
         let window = u64::from(super::MIN_WINDOW)..=u64::from(super::MAX_WINDOW);
         let connection_window = self.http2_connection_window.unwrap_or(super::MAX_WINDOW);
-        let bounds: [(&str, u64, RangeInclusive<u64>); 27] = [
+        let bounds: [(&str, u64, RangeInclusive<u64>); 28] = [
             ("workers", count(self.workers), 0..=MAX_WORKERS),
             ("max_connections", count(self.max_connections), 1..=1_000_000),
             ("max_connection_age_ms", self.max_connection_age_ms, 0..=30 * DAY),
@@ -41,6 +41,7 @@ impl Settings {
             ("upstream_idle_timeout_ms", self.upstream_idle_timeout_ms, 1..=DAY),
             ("upstream_idle_per_endpoint", count(self.upstream_idle_per_endpoint), 0..=100_000),
             ("retry_buffer_bytes", count(self.retry_buffer_bytes), 0..=16_777_216),
+            ("body_buffer_bytes", count(self.body_buffer_bytes), 1_048_576..=68_719_476_736),
             ("mirror_buffer_bytes", count(self.mirror_buffer_bytes), 65_536..=67_108_864),
             ("l4_idle_timeout_ms", self.l4_idle_timeout_ms, 1..=DAY),
             ("udp_idle_timeout_ms", self.udp_idle_timeout_ms, 1..=DAY),

@@ -4,9 +4,11 @@
 //! [`Generation`]. A request takes it once and keeps it to its end.
 
 mod drain;
+mod room;
 mod turns;
 
 pub use drain::{ConnectionGuard, Drain, IDLE_GRACE, SessionGuard};
+pub use room::{Room, Taken};
 
 use crate::io::Scratch;
 use crate::observe::access_log::AccessLog;
@@ -56,6 +58,8 @@ pub struct Shared {
     pub events: Events,
     /// What the engine listens on.
     pub own: Arc<OwnSockets>,
+    /// For bodies that are collected.
+    pub room: Arc<Room>,
     /// Of backends with policies.
     pub loads: Loads,
     /// What external hosts come to.
@@ -93,6 +97,7 @@ impl Shared {
         let mut text = self.registry.render(self.events.dropped(), self.access_log.dropped());
         let generation = self.generation.load();
         policy::render_limits(&generation.table, &mut text);
+        policy::render_faults(&generation.table, &mut text);
         render_checked(&generation.table, &mut text);
         text
     }
@@ -145,6 +150,7 @@ impl Worker {
             access_log: crate::observe::access_log::AccessLog::start(&settings.access_log)?,
             events: crate::observe::events::Events::default(),
             own: Arc::default(),
+            room: Room::new(settings.body_buffer_bytes),
             loads: Loads::default(),
             externals: Externals::default(),
             renewed: tokio::sync::watch::Sender::new(()),

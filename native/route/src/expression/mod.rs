@@ -98,6 +98,8 @@ pub enum Wanted {
     Number,
     /// What tells requests apart: a text, a number, a boolean, or a list of them.
     Key,
+    /// What is written: the same.
+    Text,
 }
 
 /// Why a text is no expression.
@@ -189,6 +191,25 @@ impl Expression {
         }
     }
 
+    /// Of a [`Wanted::Text`]: a list joined by commas; `None`: it is null.
+    ///
+    /// # Errors
+    /// [`Failed`].
+    pub fn text(&self, inputs: &Inputs<'_>) -> Result<Option<String>, Failed> {
+        let mut text = String::new();
+        match evaluate::evaluate(&self.root, inputs)? {
+            Value::Null => return Ok(None),
+            Value::List(list) => {
+                for (place, element) in list.iter().enumerate() {
+                    text.push_str(if place == 0 { "" } else { ", " });
+                    write_text(element, &mut text)?;
+                }
+            }
+            value => write_text(&value, &mut text)?,
+        }
+        Ok(Some(text))
+    }
+
     /// Of a [`Wanted::Key`], appended to `key`: different values give different bytes.
     ///
     /// # Errors
@@ -196,6 +217,16 @@ impl Expression {
     pub fn key(&self, inputs: &Inputs<'_>, key: &mut Vec<u8>) -> Result<(), Failed> {
         write_key(&evaluate::evaluate(&self.root, inputs)?, key)
     }
+}
+
+fn write_text(value: &Value<'_>, text: &mut String) -> Result<(), Failed> {
+    match value {
+        Value::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
+        Value::Int(value) => text.push_str(itoa::Buffer::new().format(*value)),
+        Value::Text(part) => text.push_str(part),
+        _ => return Err(Failed::WrongType),
+    }
+    Ok(())
 }
 
 fn write_key(value: &Value<'_>, key: &mut Vec<u8>) -> Result<(), Failed> {

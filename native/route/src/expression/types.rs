@@ -47,7 +47,9 @@ pub(super) fn check(root: &Node, wanted: Wanted) -> Result<(), String> {
     let (allowed, word): (&[Type], _) = match wanted {
         Wanted::Condition => (&[Type::Bool], "true or false"),
         Wanted::Number => (&[Type::Int], "an integer"),
-        Wanted::Key => (&[Type::Bool, Type::Int, Type::Text, Type::List], "a text, a number or a list of them"),
+        Wanted::Key | Wanted::Text => {
+            (&[Type::Bool, Type::Int, Type::Text, Type::List], "a text, a number or a list of them")
+        }
     };
     if found.may_be(allowed) {
         Ok(())

@@ -120,7 +120,11 @@ pub struct QueryMatch {
 #[serde(deny_unknown_fields)]
 pub struct HeaderValue {
     pub name: String,
+    #[serde(default)]
     pub value: String,
+    /// What it comes to is the value, in place of `value`; where that is nothing there is no field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expression: Option<String>,
 }
 
 /// Applied in the order set, add, remove; names compare case-insensitively.
@@ -141,6 +145,7 @@ pub enum Filter {
     ResponseHeaders(HeaderEdit),
     Redirect(Redirect),
     Rewrite(Rewrite),
+    ResponseRewrite(ResponseRewrite),
     Mirror { backend: String, percentage: Percentage },
     Cors(Cors),
     Respond(Respond),
@@ -204,6 +209,59 @@ pub struct Respond {
     pub headers: Vec<HeaderValue>,
     #[serde(default)]
     pub body: String,
+}
+
+/// `HTTPFilter.spec.rewrite.response`: what a backend says of where it is, as its clients see it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ResponseRewrite {
+    /// Of `Location` and `Refresh`; the first that fits.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub location: Vec<LocationRewrite>,
+    /// Of `Set-Cookie`; the first that fits.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cookies: Vec<CookieRewrite>,
+}
+
+/// What a `Location` begins with, and what stands there instead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocationRewrite {
+    pub prefix: String,
+    pub replacement: String,
+}
+
+/// What becomes of the cookies of a response. An absent part stays as it came.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CookieRewrite {
+    /// Absent: of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Names compare without case and without a dot before them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<CookiePart>,
+    /// `before` is what it begins with, and `value` stands in place of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<CookiePart>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secure: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_only: Option<bool>,
+    /// `Strict`, `Lax` or `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub same_site: Option<String>,
+}
+
+/// An attribute of a cookie.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CookiePart {
+    /// Only where it is that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// What it has then; empty: it has none.
+    pub value: String,
 }
 
 /// `numerator` out of `denominator` requests.

@@ -7,6 +7,7 @@ mod access;
 mod body;
 mod credentials;
 mod facts;
+mod filter;
 mod kept;
 mod networks;
 mod owned;
@@ -20,6 +21,7 @@ pub use access::{
 pub use body::BodyLimit;
 pub use credentials::{Stripped, masked, secret_pairs};
 pub use facts::{ConnectionFacts, Facts, Identity, Passage, Proof, Removal};
+pub use filter::{Credential, ErrorPages, Fault, Page};
 pub use kept::Kept;
 pub use networks::Networks;
 pub use owned::{OwnedFields, is_forwardable, same_field};
@@ -39,6 +41,7 @@ pub enum Reason {
     Unauthenticated,
     Forbidden,
     Csrf,
+    Fault,
 }
 
 impl Reason {
@@ -49,6 +52,7 @@ impl Reason {
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden => "forbidden",
             Self::Csrf => "csrf",
+            Self::Fault => "fault",
         }
     }
 
@@ -58,6 +62,7 @@ impl Reason {
             Self::PolicyInvalid => 500,
             Self::Unauthenticated => 401,
             Self::Forbidden | Self::Csrf => 403,
+            Self::Fault => 503,
         }
     }
 }
@@ -134,6 +139,11 @@ pub enum Judge {
     External(Arc<ExternalService>),
     /// What was counted before says.
     RateLimits(Vec<RateLimit>),
+    Fault(Fault),
+    Credential(Credential),
+    /// A body is collected that may have so much.
+    Buffer(BodyLimit),
+    ErrorPages(ErrorPages),
 }
 
 impl Compiled {
@@ -163,6 +173,12 @@ impl Compiled {
                 let limits: Result<Vec<_>, _> = limits.limits.iter().map(RateLimit::compile).collect();
                 limits.map_or(Judge::Invalid, Judge::RateLimits)
             }
+            ir::Policy::FilterFault(fault) => compiled(Fault::compile(fault), Judge::Fault),
+            ir::Policy::FilterCredential(credential) => {
+                Credential::compile(credential, secret).map_or(Judge::Invalid, Judge::Credential)
+            }
+            ir::Policy::FilterBuffer(buffer) => BodyLimit::new(buffer.max_bytes).map_or(Judge::Invalid, Judge::Buffer),
+            ir::Policy::FilterErrorPages(pages) => Judge::ErrorPages(ErrorPages::compile(pages)),
         };
         Self { ir, secrets, backends, judge, kept: Kept::default() }
     }
@@ -190,9 +206,15 @@ impl Compiled {
     /// Judge a request, as far as that can be done here.
     pub fn judge(&self, facts: &Facts<'_>, passage: &mut Passage) -> Verdict {
         match &self.judge {
-            Judge::Nothing | Judge::Address(_) => Verdict::Pass,
+            // What stands in for errors is asked where there is one.
+            Judge::Nothing | Judge::Address(_) | Judge::ErrorPages(_) => Verdict::Pass,
             Judge::Invalid => Verdict::Deny(Reason::PolicyInvalid.into()),
-            Judge::Body(limit) => limit.judge(facts),
+            Judge::Body(limit) | Judge::Buffer(limit) => limit.judge(facts),
+            Judge::Fault(fault) => fault.judge(facts, passage.identity.as_ref()),
+            Judge::Credential(credential) => {
+                credential.show(passage);
+                Verdict::Pass
+            }
             Judge::Csrf(csrf) => csrf.judge(facts),
             Judge::Authorization(rules) => rules.judge(facts, passage.identity.as_ref()),
             // Credentials are judged together: `Group`.

@@ -5,10 +5,14 @@ use super::{
     Action, L4Routed, NoPath, OwnAnswer, Picked, Refused, Request, Routed, Workspace, cors_response, edit_request,
     pick, pick_l4, resolve, route_l4, set_cors,
 };
+use crate::expression::Inputs;
 use crate::ir::{ListenerProtocol, Session, Transport};
 use crate::policy::{self, ConnectionFacts, Denial, Facts, OwnedFields, Passage, Stripped};
+use crate::response_rewrite::rewritten_fields;
 use crate::session;
-use crate::table::{CorsFilter, EditedFields, Filters, Found, Listener, RequestHead, Socket, SocketKey, Table};
+use crate::table::{
+    CorsFilter, EditedFields, Filters, Found, Listener, MadeValue, MadeValues, RequestHead, Socket, SocketKey, Table,
+};
 use codec::{Field, Framing, RequestHead as WireHead, WireError, is_forwarding_name, is_token, is_value};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -78,11 +82,20 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
     };
     let Routed { listener, found, head, sent_fields, action } = routed;
     let (mut passage, mut policies) = (Passage::default(), Vec::new());
+    let as_sent = Ruled { request, listener, found: &found, head: &head, sent_fields };
+    // What the edits of the rule write into an answer of the gateway.
+    let mut made = MadeValues::new();
     let decision = match action {
         Action::Invalid => Decision::respond(500, "rule_invalid"),
-        Action::Preflight(fields) => Decision::respond(204, "cors_preflight").with_headers(fields),
+        Action::Preflight(fields) => {
+            made = as_sent.made(&passage);
+            Decision::respond(204, "cors_preflight").with_headers(fields)
+        }
         action @ (Action::Answer(_) | Action::Forward) => match listener.policies_of(found.rule) {
-            None => act(table, request, &head, sent_fields, &found, action, &passage),
+            None => {
+                made = as_sent.made(&passage);
+                act(table, &as_sent, action, &passage)
+            }
             Some(joined) => {
                 let owned = OwnedFields::of(&joined.policies);
                 let (sent, set) = head.fields.split_at(sent_fields);
@@ -94,30 +107,61 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
                 let facts = facts(request, framing, sni.as_deref(), listener, &found, &head);
                 let (said, denial) = policy::judge_all(&joined.policies, &joined.overriding, &facts, &mut passage);
                 policies = said;
+                let ruled = Ruled { head: &head, sent_fields, ..as_sent };
+                made = ruled.made(&passage);
                 match denial {
                     Some(denial) => denied(denial),
-                    None => act(table, request, &head, sent_fields, &found, action, &passage),
+                    None => act(table, &ruled, action, &passage),
                 }
             }
         },
     };
-    let decision = at(listener, own_answer(decision, &head, &found)).with_appended(owned_answer(&passage.respond));
+    let decision =
+        at(listener, own_answer(decision, &head, &found, &made)).with_appended(owned_answer(&passage.respond));
     Decision { rule: Some(found.rule.ir.id.clone()), match_index: Some(found.match_index), policies, ..decision }
 }
 
-/// What a request comes to that its policies let pass.
-fn act(
-    table: &Table,
-    request: &DecisionRequest,
-    head: &RequestHead<'_>,
+/// A request that has its rule; `sent_fields`: how many of the fields are the client's, the listener's filters set the others.
+#[derive(Clone, Copy)]
+struct Ruled<'r> {
+    request: &'r DecisionRequest,
+    listener: &'r Listener,
+    found: &'r Found<'r>,
+    head: &'r RequestHead<'r>,
     sent_fields: usize,
-    found: &Found<'_>,
-    action: Action,
-    passage: &Passage,
-) -> Decision {
+}
+
+impl Ruled<'_> {
+    /// What the edits of the rule write.
+    fn made(&self, passage: &Passage) -> MadeValues {
+        self.found.rule.filters.make(|| self.inputs(passage))
+    }
+
+    /// What expressions may ask of it.
+    fn inputs<'i>(&'i self, passage: &'i Passage) -> Inputs<'i> {
+        let identity = passage.identity.as_ref();
+        Inputs {
+            method: self.head.method,
+            scheme: self.listener.ir.protocol.scheme(),
+            host: self.head.host,
+            path: self.head.path,
+            query: self.head.query.unwrap_or_default(),
+            authority: self.head.authority,
+            fields: self.head.fields,
+            address: self.request.from.map(|address| address.to_canonical()),
+            user: identity.map_or("", |identity| &identity.user),
+            claims: identity.map(|identity| &*identity.claims),
+            scopes: identity.map_or(&[], |identity| &identity.scopes),
+            ..Inputs::default()
+        }
+    }
+}
+
+/// What a request comes to that its policies let pass.
+fn act(table: &Table, ruled: &Ruled<'_>, action: Action, passage: &Passage) -> Decision {
     match action {
-        Action::Answer(own) => answered(own, found),
-        _ => forward(table, request, head, sent_fields, found, passage),
+        Action::Answer(own) => answered(own, ruled.found),
+        _ => forward(table, ruled, passage),
     }
 }
 
@@ -127,7 +171,7 @@ fn answered(own: OwnAnswer, found: &Found<'_>) -> Decision {
     let respond = found.rule.filters.respond.as_ref().filter(|_| own.body.is_some());
     if let (Some(respond), Some(response)) = (respond, &mut decision.response) {
         let mut fields = EditedFields::new();
-        respond.fields.apply(&mut fields);
+        respond.fields.apply(&mut fields, &[]);
         response.headers = owned(&fields);
     }
     decision
@@ -227,11 +271,11 @@ fn refuse(error: WireError) -> Decision {
 }
 
 /// An answer of the gateway has the rule's response filters, and its CORS fields; a preflight has those already.
-fn own_answer(mut decision: Decision, head: &RequestHead<'_>, found: &Found<'_>) -> Decision {
+fn own_answer(mut decision: Decision, head: &RequestHead<'_>, found: &Found<'_>, made: &[MadeValue]) -> Decision {
     let filters = &found.rule.filters;
     if decision.outcome == "respond" && !found.rule.ir.invalid {
         let cors = filters.cors.as_ref().filter(|_| decision.reason != "cors_preflight");
-        decision.response = decision.response.map(|answer| edited_response(&answer, head, &[filters], cors));
+        decision.response = decision.response.map(|answer| edited_response(&answer, head, &[(filters, made)], cors));
     }
     decision
 }
@@ -294,14 +338,8 @@ fn fields_of(headers: &Headers) -> impl Iterator<Item = Field<'_>> {
     headers.iter().map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() })
 }
 
-fn forward(
-    table: &Table,
-    request: &DecisionRequest,
-    head: &RequestHead<'_>,
-    sent_fields: usize,
-    found: &Found<'_>,
-    passage: &Passage,
-) -> Decision {
+fn forward(table: &Table, ruled: &Ruled<'_>, passage: &Passage) -> Decision {
+    let Ruled { request, found, head, .. } = *ruled;
     let slot = if found.rule.total_weight == 0 { 0 } else { request.entropy % found.rule.total_weight };
     let (index, chosen, backend) = match pick(table, found, slot) {
         Picked::NoBackend => return Decision::respond(500, "no_backend"),
@@ -320,7 +358,9 @@ fn forward(
         (request.entropy / 7 + *at as u64 * 13) % denominator < u64::from(mirror.percentage.numerator)
     });
     let session = backend.session(&found.rule.ir);
-    let Ok(sent) = forwarded(head, sent_fields, found, &both, passage, session) else {
+    let made = both.map(|filters| filters.make(|| ruled.inputs(passage)));
+    let edits = [(both[0], &*made[0]), (both[1], &*made[1])];
+    let Ok(sent) = forwarded(ruled, &edits, passage, session) else {
         return Decision { backend: Some(index), ..Decision::respond(400, "bad_request") };
     };
     Decision {
@@ -333,22 +373,20 @@ fn forward(
         mirrors: mirrors.map(|(_, mirror)| mirror.backend.clone()).collect(),
         response: request.response.as_ref().map(|sample| {
             let cors = both.iter().find_map(|filters| filters.cors.as_ref());
-            edited_response(sample, head, &both, cors)
+            edited_response(&located(sample, &both), head, &edits, cors)
         }),
         ..Decision::respond(0, "")
     }
 }
 
-/// `sent_fields`: how many of the fields are the client's; the listener's filters set the others. What a client says of where it
-/// comes from is never sent on as it is.
+/// What a client says of where it comes from is never sent on as it is.
 fn forwarded(
-    head: &RequestHead<'_>,
-    sent_fields: usize,
-    found: &Found<'_>,
-    both: &[&Filters; 2],
+    ruled: &Ruled<'_>,
+    edits: &[(&Filters, &[MadeValue]); 2],
     passage: &Passage,
     session: Option<&Session>,
 ) -> Result<Message, NoPath> {
+    let Ruled { found, head, sent_fields, .. } = *ruled;
     let (sent, set) = head.fields.split_at(sent_fields);
     let kept = sent.iter().filter(|field| !is_forwarding_name(field.name));
     let mut removed = passage.removed.clone();
@@ -360,8 +398,8 @@ fn forwarded(
     fields.extend(passage.forward.iter().map(|(name, value)| Field { name: name.as_bytes(), value }));
     let mut authority = String::from_utf8_lossy(head.authority);
     let mut path = Cow::Borrowed(head.path);
-    for filters in both {
-        let edited = edit_request(filters, &mut fields, head.path, found.prefix_length)?;
+    for &(filters, made) in edits {
+        let edited = edit_request(filters, made, &mut fields, head.path, found.prefix_length)?;
         if let Some(host) = edited.authority {
             authority = Cow::Borrowed(host);
         }
@@ -376,11 +414,28 @@ fn forwarded(
     Ok(Message { method: head.method.to_owned(), authority: authority.into_owned(), target, headers: owned(&fields) })
 }
 
-fn edited_response(sample: &Reply, head: &RequestHead<'_>, all: &[&Filters], cors: Option<&CorsFilter>) -> Reply {
+/// What a backend says of where it is, as its clients see it.
+fn located(sample: &Reply, both: &[&Filters; 2]) -> Reply {
+    let sent: Vec<Field<'_>> = fields_of(&sample.headers).collect();
+    let rewrites = both.iter().filter_map(|filters| filters.response_rewrite.as_ref());
+    let rewritten = rewritten_fields(rewrites, &sent);
+    let mut fields: EditedFields<'_> = sent.iter().copied().collect();
+    for (at, value) in &rewritten {
+        fields[*at].value = value;
+    }
+    Reply { status: sample.status, headers: owned(&fields) }
+}
+
+fn edited_response(
+    sample: &Reply,
+    head: &RequestHead<'_>,
+    all: &[(&Filters, &[MadeValue])],
+    cors: Option<&CorsFilter>,
+) -> Reply {
     let cors = cors.map(|cors| cors_response(cors, head));
     let mut fields: EditedFields<'_> = fields_of(&sample.headers).collect();
-    for edits in all.iter().flat_map(|filters| &filters.response) {
-        edits.apply(&mut fields);
+    for (filters, made) in all {
+        filters.response.iter().for_each(|edits| edits.apply(&mut fields, made));
     }
     set_cors(&mut fields, cors.as_deref().unwrap_or_default());
     Reply { status: sample.status, headers: owned(&fields) }

@@ -2,7 +2,7 @@
 
 use crate::ir::{PathModifier, Redirect};
 use crate::table::authority;
-use crate::table::{EditedFields, Filters, HeaderEdits, Listener, RequestHead, Rewrite};
+use crate::table::{EditedFields, Filters, HeaderEdits, Listener, MadeValue, RequestHead, Rewrite};
 use std::borrow::Cow;
 
 /// A path after `ReplaceFullPath` or `ReplacePrefixMatch` (`HTTPPathModifier`).
@@ -74,23 +74,25 @@ pub struct NoPath;
 
 /// Apply the request filters of a rule or of a backendRef: header edits to `fields`, the rest is returned.
 ///
-/// `path` is the one that was matched, also where a filter before has replaced it: the length is that of its prefix.
+/// `made`: what its expressions came to. `path` is the one that was matched, also where a filter before has replaced it: the
+/// length is that of its prefix.
 ///
 /// # Errors
 /// [`NoPath`].
 pub fn edit_request<'f>(
     filters: &'f Filters,
+    made: &'f [MadeValue],
     fields: &mut EditedFields<'f>,
     path: &str,
     prefix_length: Option<usize>,
 ) -> Result<Edited<'f>, NoPath> {
     let (before, after) = filters.request.split_at(filters.edits_before_rewrite);
-    let mut edited = Edited { authority: edit_headers(before, fields), path: None };
+    let mut edited = Edited { authority: edit_headers(before, made, fields), path: None };
     if let Some(rewrite) = &filters.rewrite {
         edited.authority = rewritten_authority(rewrite, fields).or(edited.authority);
         edited.path = rewritten_path(rewrite, path, prefix_length)?;
     }
-    edited.authority = edit_headers(after, fields).or(edited.authority);
+    edited.authority = edit_headers(after, made, fields).or(edited.authority);
     Ok(edited)
 }
 
@@ -116,10 +118,10 @@ fn rewritten_path(rewrite: &Rewrite, path: &str, prefix_length: Option<usize>) -
 }
 
 /// Header edits in order; returns the authority that the last edit of `host` asks for.
-fn edit_headers<'f>(all: &'f [HeaderEdits], fields: &mut EditedFields<'f>) -> Option<&'f str> {
+fn edit_headers<'f>(all: &'f [HeaderEdits], made: &'f [MadeValue], fields: &mut EditedFields<'f>) -> Option<&'f str> {
     let mut authority = None;
     for edits in all {
-        edits.apply(fields);
+        edits.apply(fields, made);
         if let Some(host) = edits.host() {
             // An empty authority would be no request: the one before stays.
             authority = Some(host).filter(|host| !host.is_empty()).or(authority);

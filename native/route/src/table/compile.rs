@@ -1,6 +1,6 @@
 //! One `HTTPRoute` or `GRPCRoute` rule, compiled: everything that does not depend on the request or on today's endpoints.
 
-use super::filter::{Filters, Substitutions, compile_substitutions};
+use super::filter::{FilterParts, Filters, compile_parts};
 use super::grpc::{MethodExpression, MethodPattern};
 use super::join::ListNumber;
 use super::pattern::{Pattern, Patterns};
@@ -54,7 +54,7 @@ pub struct Rule {
 #[derive(Debug)]
 pub(super) struct Expressions {
     pub matches: Vec<CompiledMatch>,
-    pub substitutions: Substitutions,
+    pub filters: FilterParts,
 }
 
 /// The parts of a rule's matches that the path tables want.
@@ -73,14 +73,9 @@ pub(super) enum PathExpression {
 }
 
 impl Rule {
-    pub(super) fn compile(
-        ir: ir::HttpRule,
-        policies: ListNumber,
-        slots: &mut Slots,
-        mut substitutions: Substitutions,
-    ) -> Self {
-        let filters = Filters::compile(&ir.filters, slots, &mut substitutions);
-        let (backends, total_weight) = RuleBackend::compile(&ir.backends, slots, &mut substitutions);
+    pub(super) fn compile(ir: ir::HttpRule, policies: ListNumber, slots: &mut Slots, mut parts: FilterParts) -> Self {
+        let filters = Filters::compile(&ir.filters, slots, &mut parts);
+        let (backends, total_weight) = RuleBackend::compile(&ir.backends, slots, &mut parts);
         let limit = |milliseconds: u64| (milliseconds > 0).then(|| Duration::from_millis(milliseconds));
         Self {
             uid: uid_of(&ir.id),
@@ -114,7 +109,7 @@ impl RuleBackend {
     pub(super) fn compile(
         backends: &[ir::WeightedBackend],
         slots: &mut Slots,
-        substitutions: &mut Substitutions,
+        parts: &mut FilterParts,
     ) -> (Vec<Self>, u64) {
         let mut cumulative = 0;
         let compiled = backends
@@ -124,7 +119,7 @@ impl RuleBackend {
                 Self {
                     slot: backend.backend.as_ref().map(|id| slots.of(id)),
                     cumulative,
-                    filters: Filters::compile(&backend.filters, slots, substitutions),
+                    filters: Filters::compile(&backend.filters, slots, parts),
                 }
             })
             .collect();
@@ -146,7 +141,7 @@ pub fn backend_at(backends: &[RuleBackend], slot: u64) -> Option<(usize, &RuleBa
 /// # Errors
 /// Every expression of the rule that does not compile, with its place.
 pub(super) fn compile_expressions(rule: &ir::HttpRule, patterns: &mut Patterns) -> Result<Expressions, String> {
-    Ok(Expressions { matches: compile_matches(rule, patterns)?, substitutions: compile_substitutions(rule)? })
+    Ok(Expressions { matches: compile_matches(rule, patterns)?, filters: compile_parts(rule)? })
 }
 
 fn compile_matches(rule: &ir::HttpRule, patterns: &mut Patterns) -> Result<Vec<CompiledMatch>, String> {

@@ -2,10 +2,14 @@
 
 use super::state::Slots;
 use super::substitution::Substitution;
+use crate::expression::{Expression, Inputs, Wanted};
 use crate::ir;
-use codec::{Field, is_wire_field};
+use codec::{Field, is_value, is_wire_field};
 use smallvec::SmallVec;
 use std::sync::Arc;
+
+/// Octets of a value that an expression comes to: with many of them a head stays one that backends take.
+const MAX_MADE: usize = 8 << 10;
 
 /// Fields of one message while they are edited.
 pub type EditedFields<'a> = SmallVec<[Field<'a>; 32]>;
@@ -14,29 +18,72 @@ pub type EditedFields<'a> = SmallVec<[Field<'a>; 32]>;
 /// that was brought through would end a connection or a message where the other side does not.
 #[derive(Debug, Clone, Default)]
 pub struct HeaderEdits {
-    set: Vec<(String, String)>,
-    add: Vec<(String, String)>,
+    set: Vec<(String, EditValue)>,
+    add: Vec<(String, EditValue)>,
     remove: Vec<String>,
 }
 
+/// What an edit writes.
+#[derive(Debug, Clone)]
+enum EditValue {
+    Fixed(String),
+    /// What the expression in that place came to.
+    Made(usize),
+}
+
+/// What the expressions of a rule or of a backendRef came to for one request, in their order.
+pub type MadeValues = Vec<MadeValue>;
+
+/// `None`: there is no field.
+pub type MadeValue = Option<Vec<u8>>;
+
+impl EditValue {
+    /// `None`: there is no field.
+    fn of<'a>(&'a self, made: &'a [MadeValue]) -> Option<&'a [u8]> {
+        match self {
+            Self::Fixed(value) => Some(value.as_bytes()),
+            Self::Made(at) => made.get(*at)?.as_deref(),
+        }
+    }
+}
+
 impl HeaderEdits {
-    fn compile(edit: &ir::HeaderEdit) -> Self {
-        let pairs = |values: &[ir::HeaderValue]| {
-            let kept = values.iter().filter(|field| !is_wire_field(field.name.as_bytes()));
-            kept.map(|field| (field.name.clone(), field.value.clone())).collect()
+    /// `expressions`: those of the edit come first; they are put among `values`.
+    fn compile(edit: &ir::HeaderEdit, expressions: &mut Expressions, values: &mut Vec<Expression>) -> Self {
+        let mut pairs = |written: &[ir::HeaderValue]| {
+            let mut kept = Vec::with_capacity(written.len());
+            for field in written {
+                let value = if field.expression.is_none() {
+                    EditValue::Fixed(field.value.clone())
+                } else {
+                    values.extend(expressions.next());
+                    EditValue::Made(values.len().saturating_sub(1))
+                };
+                if !is_wire_field(field.name.as_bytes()) {
+                    kept.push((field.name.clone(), value));
+                }
+            }
+            kept
         };
+        let (set, add) = (pairs(&edit.set), pairs(&edit.add));
         let remove = edit.remove.iter().filter(|name| !is_wire_field(name.as_bytes())).cloned().collect();
-        Self { set: pairs(&edit.set), add: pairs(&edit.add), remove }
+        Self { set, add, remove }
+    }
+
+    /// Of an edit without expressions.
+    fn fixed(edit: &ir::HeaderEdit) -> Self {
+        Self::compile(edit, &mut Vec::new().into_iter(), &mut Vec::new())
     }
 
     /// Names compare case-insensitively and are written as the filter has them; what is set or added goes to the end.
-    pub fn apply<'a>(&'a self, fields: &mut EditedFields<'a>) {
+    /// `made`: what expressions came to.
+    pub fn apply<'a>(&'a self, fields: &mut EditedFields<'a>, made: &'a [MadeValue]) {
         for (name, value) in &self.set {
             remove(fields, name);
-            fields.push(Field { name: name.as_bytes(), value: value.as_bytes() });
+            fields.extend(value.of(made).map(|value| Field { name: name.as_bytes(), value }));
         }
         for (name, value) in &self.add {
-            fields.push(Field { name: name.as_bytes(), value: value.as_bytes() });
+            fields.extend(value.of(made).map(|value| Field { name: name.as_bytes(), value }));
         }
         for name in &self.remove {
             remove(fields, name);
@@ -52,11 +99,13 @@ impl HeaderEdits {
 
     /// The authority that an edit of `host` asks for.
     pub fn host(&self) -> Option<&str> {
-        self.set
-            .iter()
-            .chain(&self.add)
-            .rfind(|(name, _)| name.eq_ignore_ascii_case("host"))
-            .map(|(_, value)| value.as_str())
+        self.set.iter().chain(&self.add).rfind(|(name, _)| name.eq_ignore_ascii_case("host")).and_then(|(_, value)| {
+            match value {
+                EditValue::Fixed(value) => Some(value.as_str()),
+                // Refused where it is written.
+                EditValue::Made(_) => None,
+            }
+        })
     }
 }
 
@@ -73,7 +122,10 @@ impl PreRouting {
     /// A filter that is no request header edit.
     pub(super) fn compile(filters: &[ir::Filter]) -> Result<Self, String> {
         let edit = |(index, filter): (usize, &ir::Filter)| match filter {
-            ir::Filter::RequestHeaders(edit) => Ok(HeaderEdits::compile(&without_host(edit))),
+            ir::Filter::RequestHeaders(edit) if has_expressions(edit) => {
+                Err(format!("filters[{index}]: the edits of a listener have no expressions"))
+            }
+            ir::Filter::RequestHeaders(edit) => Ok(HeaderEdits::fixed(&without_host(edit))),
             _ => Err(format!("filters[{index}]: a listener can only have request_headers filters")),
         };
         filters.iter().enumerate().map(edit).collect::<Result<_, _>>().map(Self)
@@ -91,7 +143,7 @@ impl PreRouting {
         for edits in &self.0 {
             edits.remove_edited(taken_out);
             edits.remove_edited(fields);
-            edits.apply(&mut own);
+            edits.apply(&mut own, &[]);
         }
         let left = fields.len();
         fields.extend(own);
@@ -133,19 +185,40 @@ pub struct Respond {
     pub body: Arc<str>,
 }
 
-/// The patterns of a rule's rewrites, compiled, in the order written: of the rule, then of its backends.
-pub(super) type Substitutions = std::vec::IntoIter<Substitution>;
+/// What the filters of a rule have to be compiled, in the order written: of the rule, then of its backends.
+#[derive(Debug, Default)]
+pub(super) struct FilterParts {
+    substitutions: std::vec::IntoIter<Substitution>,
+    expressions: Expressions,
+}
+
+type Expressions = std::vec::IntoIter<Expression>;
 
 /// # Errors
-/// A pattern that cannot be used.
-pub(super) fn compile_substitutions(rule: &ir::HttpRule) -> Result<Substitutions, String> {
-    let filters = rule.filters.iter().chain(rule.backends.iter().flat_map(|backend| &backend.filters));
-    let wanted = filters.filter_map(|filter| match filter {
-        ir::Filter::Rewrite(rewrite) => rewrite.substitution.as_ref(),
-        _ => None,
-    });
-    let compile = |wanted| Substitution::compile(wanted).map_err(|error| format!("rewrite.substitution: {error}"));
-    wanted.map(compile).collect::<Result<Vec<_>, _>>().map(Vec::into_iter)
+/// A pattern or an expression that cannot be used.
+pub(super) fn compile_parts(rule: &ir::HttpRule) -> Result<FilterParts, String> {
+    let (mut substitutions, mut expressions) = (Vec::new(), Vec::new());
+    for filter in rule.filters.iter().chain(rule.backends.iter().flat_map(|backend| &backend.filters)) {
+        match filter {
+            ir::Filter::Rewrite(ir::Rewrite { substitution: Some(wanted), .. }) => {
+                let compiled = Substitution::compile(wanted);
+                substitutions.push(compiled.map_err(|error| format!("rewrite.substitution: {error}"))?);
+            }
+            ir::Filter::RequestHeaders(edit) | ir::Filter::ResponseHeaders(edit) => {
+                for field in edit.set.iter().chain(&edit.add) {
+                    let compiled = field.expression.as_ref().map(|text| Expression::compile(text, Wanted::Text));
+                    let compiled = compiled.transpose();
+                    expressions.extend(compiled.map_err(|error| format!("headers, {}: {error}", field.name))?);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(FilterParts { substitutions: substitutions.into_iter(), expressions: expressions.into_iter() })
+}
+
+fn has_expressions(edit: &ir::HeaderEdit) -> bool {
+    edit.set.iter().chain(&edit.add).any(|field| field.expression.is_some())
 }
 
 /// Filters in the order they act, sorted by what they act on.
@@ -160,15 +233,22 @@ pub struct Filters {
     pub redirect: Option<ir::Redirect>,
     pub respond: Option<Respond>,
     pub cors: Option<CorsFilter>,
+    /// Of responses of backends.
+    pub response_rewrite: Option<ir::ResponseRewrite>,
+    /// Values of the edits.
+    expressions: Arc<[Expression]>,
 }
 
 impl Filters {
-    pub(super) fn compile(filters: &[ir::Filter], slots: &mut Slots, substitutions: &mut Substitutions) -> Self {
-        let mut compiled = Self::default();
+    pub(super) fn compile(filters: &[ir::Filter], slots: &mut Slots, parts: &mut FilterParts) -> Self {
+        let (mut compiled, mut values) = (Self::default(), Vec::new());
+        let FilterParts { substitutions, expressions } = parts;
+        let mut edits = |edit: &ir::HeaderEdit| HeaderEdits::compile(edit, expressions, &mut values);
         for filter in filters {
             match filter {
-                ir::Filter::RequestHeaders(edit) => compiled.request.push(HeaderEdits::compile(edit)),
-                ir::Filter::ResponseHeaders(edit) => compiled.response.push(HeaderEdits::compile(edit)),
+                ir::Filter::RequestHeaders(edit) => compiled.request.push(edits(edit)),
+                ir::Filter::ResponseHeaders(edit) => compiled.response.push(edits(edit)),
+                ir::Filter::ResponseRewrite(rewrite) => compiled.response_rewrite = Some(rewrite.clone()),
                 ir::Filter::Redirect(redirect) => compiled.redirect = Some(redirect.clone()),
                 ir::Filter::Rewrite(rewrite) => {
                     let substitution = rewrite.substitution.as_ref().and_then(|_| substitutions.next());
@@ -185,13 +265,25 @@ impl Filters {
                     let edit = ir::HeaderEdit { add: respond.headers.clone(), ..ir::HeaderEdit::default() };
                     compiled.respond = Some(Respond {
                         status: respond.status,
-                        fields: HeaderEdits::compile(&edit),
+                        fields: HeaderEdits::fixed(&edit),
                         body: Arc::from(respond.body.as_str()),
                     });
                 }
             }
         }
+        compiled.expressions = values.into();
         compiled
+    }
+
+    /// What the expressions come to. One that fails, or comes to what cannot stand in a head, comes to nothing.
+    pub fn make<'i>(&self, inputs: impl FnOnce() -> Inputs<'i>) -> MadeValues {
+        if self.expressions.is_empty() {
+            return MadeValues::new();
+        }
+        let inputs = inputs();
+        let usable = |value: &Vec<u8>| !value.is_empty() && value.len() <= MAX_MADE && is_value(value);
+        let made = |it: &Expression| it.text(&inputs).ok().flatten().map(String::into_bytes).filter(usable);
+        self.expressions.iter().map(made).collect()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -202,6 +294,7 @@ impl Filters {
             && self.redirect.is_none()
             && self.respond.is_none()
             && self.cors.is_none()
+            && self.response_rewrite.is_none()
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::Tag;
 use super::compile::{RuleBackend, uid_of};
+use super::filter::FilterParts;
 use super::host::most_specific;
 use super::join::ListNumber;
 use super::state::Slots;
@@ -26,7 +27,7 @@ pub struct L4Rule {
 
 impl L4Rule {
     pub(super) fn compile(ir: ir::L4Rule, policies: ListNumber, slots: &mut Slots) -> Self {
-        let (backends, total_weight) = RuleBackend::compile(&ir.backends, slots, &mut Vec::new().into_iter());
+        let (backends, total_weight) = RuleBackend::compile(&ir.backends, slots, &mut FilterParts::default());
         Self { uid: uid_of(&ir.id), policies, ir: Arc::new(ir), backends, total_weight }
     }
 

@@ -25,7 +25,10 @@ mod substitution;
 
 pub use backend::{Backend, Backends, Endpoint, Locality, Near};
 pub use compile::{Retry, Rule, RuleBackend, Timeouts, backend_at};
-pub use filter::{CorsFilter, EditedFields, Filters, HeaderEdits, Mirror, OriginPattern, PreRouting, Respond, Rewrite};
+pub use filter::{
+    CorsFilter, EditedFields, Filters, HeaderEdits, MadeValue, MadeValues, Mirror, OriginPattern, PreRouting, Respond,
+    Rewrite,
+};
 pub use host::{HostTable, hostname_specificity};
 pub use join::{Joined, Joins, ListNumber};
 pub use l4::{L4Candidate, L4Rule, L4Table};

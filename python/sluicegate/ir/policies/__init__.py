@@ -55,6 +55,20 @@ from .backend_traffic import BackendTraffic, RetryBudget
 from .base import Need, PolicyBase, StanzaBase
 from .client import ClientAddress, ClientBody
 from .external import ExternalAuth, ExternalProtocol, ExternalService
+from .filter import (
+    ErrorPage,
+    ErrorsOf,
+    FaultAbort,
+    FaultDelay,
+    FilterBuffer,
+    FilterCredential,
+    FilterErrorPages,
+    FilterFault,
+    PageBody,
+    PageContent,
+    PageService,
+    StatusRange,
+)
 from .rate_limit import (
     CelLimitKey,
     ClaimLimitKey,
@@ -95,9 +109,17 @@ __all__ = [
     "ClientLimitKey",
     "CookieCredential",
     "CookieKey",
+    "ErrorPage",
+    "ErrorsOf",
     "ExternalAuth",
     "ExternalProtocol",
     "ExternalService",
+    "FaultAbort",
+    "FaultDelay",
+    "FilterBuffer",
+    "FilterCredential",
+    "FilterErrorPages",
+    "FilterFault",
     "GrpcQuestion",
     "Hash",
     "HeaderCredential",
@@ -116,6 +138,9 @@ __all__ = [
     "LoadBalancing",
     "NamedValues",
     "Need",
+    "PageBody",
+    "PageContent",
+    "PageService",
     "PassiveHealth",
     "PeakEwma",
     "Policy",
@@ -131,6 +156,7 @@ __all__ = [
     "RetryBudget",
     "RoundRobin",
     "StanzaBase",
+    "StatusRange",
     "SubjectAltName",
     "TcpQuestion",
     "TlsVersion",
@@ -156,6 +182,10 @@ Policy: TypeAlias = (
     | AccessAuthorization
     | AccessExternal
     | ExternalAuth
+    | FilterFault
+    | FilterCredential
+    | FilterBuffer
+    | FilterErrorPages
 )
 
 #: Place of each kind among them.

@@ -94,7 +94,7 @@ async fn run(client: &Client, forward: &Forward<'_>) -> String {
     };
     let mut entry = Entry::begin(client, &Inbound::from_http1(head));
     let (mut source, mut told) = (Source::new(Body::None), Told::default());
-    let exchange = Exchange { client, forward, scratch: &mut Vec::new(), begun: Instant::now() };
+    let exchange = Exchange { client, forward, scratch: &mut Vec::new(), begun: Instant::now(), in_memory: 0 };
     let forwarded = exchange.run(&mut Watchdog::default(), &mut source, &mut told, &mut entry).await;
     assert!(matches!(forwarded, Forwarded::Complete), "{forwarded:?}");
     let statuses = told.0.iter().filter_map(|line| line.strip_prefix("head ")).map(|line| &line[..3]);

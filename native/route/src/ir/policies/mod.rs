@@ -12,6 +12,7 @@ mod backend;
 mod backend_tls;
 mod client;
 mod external;
+mod filter;
 mod rate_limit;
 mod tls_versions;
 
@@ -21,6 +22,7 @@ pub use backend::*;
 pub use backend_tls::*;
 pub use client::*;
 pub use external::*;
+pub use filter::*;
 pub use rate_limit::*;
 pub use tls_versions::*;
 
@@ -129,6 +131,10 @@ policies! {
     AccessAuthorization,
     AccessExternal,
     ExternalAuth,
+    FilterFault,
+    FilterCredential,
+    FilterBuffer,
+    FilterErrorPages,
 }
 
 /// A stanza of an inherited kind; further functions of [`PolicyKind`] in braces.

@@ -22,4 +22,4 @@ pub use group::Group;
 pub use jwt::Jwt;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -11,7 +11,8 @@ use codec::Field;
 use serde_json::json;
 use std::sync::Arc;
 
-const FACTS: Facts<'static> = Facts {
+/// Of a plain request.
+pub(in crate::policy) const FACTS: Facts<'static> = Facts {
     address: None,
     method: "POST",
     scheme: "https",

@@ -64,8 +64,8 @@ impl State {
         self.take_rule(&rule.id);
         let attachments = self.named(&rule.attachments);
         let policies = self.lists.take(&rule.policies, all_listeners(&rule.listeners, &attachments));
-        let Expressions { matches, substitutions } = expressions;
-        let rule = Arc::new(Rule::compile(rule, policies, &mut self.backends.slots, substitutions));
+        let Expressions { matches, filters } = expressions;
+        let rule = Arc::new(Rule::compile(rule, policies, &mut self.backends.slots, filters));
         self.attach(rule, attachments, matches, tags);
     }
 

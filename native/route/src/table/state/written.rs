@@ -37,6 +37,15 @@ pub(super) fn check_policy(policy: &ir::Policy) -> Result<(), String> {
         let budget = traffic.retry_budget.map_or((0, 0), |budget| (budget.interval_ms, budget.min_interval_ms));
         check_times(&[("retry_budget.interval_ms", budget.0), ("retry_budget.min_interval_ms", budget.1)])?;
     }
+    match policy {
+        ir::Policy::FilterFault(policy) => check_fault(policy)?,
+        ir::Policy::FilterErrorPages(policy) => {
+            for (index, page) in policy.pages.iter().enumerate() {
+                check_page(page).map_err(|(field, reason)| format!("pages[{index}].{field}: {reason}"))?;
+            }
+        }
+        _ => {}
+    }
     let Some(policy) = policy.backend() else {
         return Ok(());
     };
@@ -64,6 +73,36 @@ fn check_question(question: &ir::HealthQuestion) -> Result<(), String> {
         return Err(format!("active.question.host: {host:?} is no host"));
     }
     Ok(())
+}
+
+fn check_fault(policy: &ir::FilterFault) -> Result<(), String> {
+    let percentages = [policy.delay.map(|delay| delay.percentage), policy.abort.map(|abort| abort.percentage)];
+    if percentages.into_iter().flatten().any(|percentage| percentage.denominator == 0) {
+        return Err("percentage.denominator: 0 parts make no whole".to_owned());
+    }
+    match policy.abort {
+        Some(abort) if !(200..600).contains(&abort.status) => {
+            Err(format!("abort.status: {} is no status of an answer", abort.status))
+        }
+        _ => check_times(&[("delay.milliseconds", policy.delay.map_or(0, |delay| delay.milliseconds))]),
+    }
+}
+
+fn check_page(page: &ir::ErrorPage) -> Result<(), Fault> {
+    if let Some(status) = page.status.filter(|status| !(200..600).contains(status) || matches!(status, 204 | 205 | 304))
+    {
+        return fault("status", format!("{status} is no status of a page"));
+    }
+    match &page.content {
+        ir::PageContent::Body { content_type, .. } if content_type.is_empty() || !is_value(content_type.as_bytes()) => {
+            fault("content.content_type", format!("{content_type:?} is no value of a field"))
+        }
+        ir::PageContent::Body { .. } => Ok(()),
+        ir::PageContent::Service { path, .. } if !path.starts_with('/') => {
+            fault("content.path", format!("{path:?} is no path"))
+        }
+        ir::PageContent::Service { path, .. } => check_path_part("content.path", path),
+    }
 }
 
 fn check_times(times: &[(&str, u64)]) -> Result<(), String> {
@@ -133,6 +172,7 @@ fn check_filter(filter: &Filter) -> Result<(), Fault> {
             }
             check_path(rewrite.path.as_ref())
         }
+        Filter::ResponseRewrite(rewrite) => check_response_rewrite(rewrite),
         Filter::Respond(respond) => check_respond(respond),
         Filter::Mirror { percentage, .. } if percentage.denominator == 0 => {
             fault("percentage.denominator", "0 parts make no whole".to_owned())
@@ -161,6 +201,9 @@ fn check_edit(edit: &ir::HeaderEdit) -> Result<(), Fault> {
 
 fn check_values(list: &str, values: &[ir::HeaderValue]) -> Result<(), Fault> {
     check_names(list, values.iter().map(|field| field.name.as_str()))?;
+    if let Some(index) = values.iter().position(|field| field.expression.is_some() && is_authority(&field.name)) {
+        return fault(&format!("{list}[{index}].expression"), "the authority is no value of an expression".to_owned());
+    }
     match values.iter().position(|field| !is_value(field.value.as_bytes())) {
         Some(index) => {
             let name = &values[index].name;
@@ -178,7 +221,29 @@ fn check_respond(respond: &ir::Respond) -> Result<(), Fault> {
     if matches!(respond.status, 204 | 205 | 304) && !respond.body.is_empty() {
         return fault("body", format!("an answer of status {} has none", respond.status));
     }
+    if respond.headers.iter().any(|field| field.expression.is_some()) {
+        return fault("headers", "an answer has no expressions".to_owned());
+    }
     check_values("headers", &respond.headers)
+}
+
+fn check_response_rewrite(rewrite: &ir::ResponseRewrite) -> Result<(), Fault> {
+    for (index, location) in rewrite.location.iter().enumerate() {
+        if location.prefix.is_empty() || !is_value(location.replacement.as_bytes()) {
+            return fault(
+                &format!("location[{index}]"),
+                "what stands before is empty, or what stands after is no value".to_owned(),
+            );
+        }
+    }
+    for (index, cookie) in rewrite.cookies.iter().enumerate() {
+        let parts = [&cookie.domain, &cookie.path].into_iter().flatten().map(|part| &part.value);
+        let is_plain = |text: &String| is_value(text.as_bytes()) && !text.contains(';');
+        if !parts.chain(&cookie.same_site).all(is_plain) {
+            return fault(&format!("cookies[{index}]"), "an attribute ends before its value does".to_owned());
+        }
+    }
+    Ok(())
 }
 
 fn check_names<'n>(list: &str, names: impl Iterator<Item = &'n str>) -> Result<(), Fault> {
@@ -212,6 +277,10 @@ fn check_path_part(field: &str, path: &str) -> Result<(), Fault> {
 
 fn fault(field: &str, reason: String) -> Result<(), Fault> {
     Err((field.to_owned(), reason))
+}
+
+fn is_authority(name: &str) -> bool {
+    name.eq_ignore_ascii_case("host") || name.eq_ignore_ascii_case(":authority")
 }
 
 fn is_scheme_byte(byte: u8) -> bool {
@@ -303,6 +372,15 @@ mod tests {
             (json!({"type": "rewrite", "path": path("/a"), "substitution": substitution("b")}), "substitution"),
             (json!({"type": "rewrite", "substitution": substitution("b?c")}), "substitution.replacement"),
             (json!({"type": "rewrite", "host_from": "x a"}), "host_from[0]"),
+            (
+                json!({"type": "request_headers", "set": [{"name": "Host", "expression": "request.path"}]}),
+                "set[0].expression",
+            ),
+            (json!({"type": "respond", "status": 200, "headers": [{"name": "a", "expression": "1"}]}), "headers"),
+            (json!({"type": "response_rewrite", "location": [{"prefix": "", "replacement": "a"}]}), "location[0]"),
+            (json!({"type": "response_rewrite", "location": [{"prefix": "a", "replacement": "\r\n"}]}), "location[0]"),
+            (json!({"type": "response_rewrite", "cookies": [{"path": {"value": "/; Secure"}}]}), "cookies[0]"),
+            (json!({"type": "response_rewrite", "cookies": [{"same_site": "a\n"}]}), "cookies[0]"),
             (json!({"type": "respond", "status": 199}), "status"),
             (json!({"type": "respond", "status": 204, "body": "a"}), "body"),
             (

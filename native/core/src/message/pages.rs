@@ -1,0 +1,56 @@
+//! What stands in for the errors of one request, and what is said of the request to who is asked for a page: the fields that
+//! default backends of ingress-nginx know.
+
+use super::grpc;
+use super::head::Inbound;
+use route::policy::{Compiled, ErrorPages, Judge};
+use route::table::{Listener, Rule};
+use std::sync::Arc;
+
+/// The pages of a rule, for one of its requests.
+#[derive(Debug)]
+pub struct Pages<'g> {
+    pub all: &'g ErrorPages,
+    /// Slots of those who are asked.
+    pub backends: &'g [u32],
+    pub listener: &'g Arc<Listener>,
+    pub authority: Vec<u8>,
+    /// All but the status.
+    pub told: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl<'g> Pages<'g> {
+    /// `None`: this request has none. Who asks for a head alone sees no page, calls of gRPC and tunnels would not understand one.
+    pub fn of(
+        policy: &'g Compiled,
+        listener: &'g Arc<Listener>,
+        rule: &'g Rule,
+        inbound: &Inbound<'_>,
+    ) -> Option<Box<Self>> {
+        let Judge::ErrorPages(all) = &policy.judge else {
+            return None;
+        };
+        if inbound.method == "HEAD" || inbound.upgrade.is_some() || rule.ir.grpc || grpc::is_grpc(&inbound.fields) {
+            return None;
+        }
+        let mut told = vec![(b"x-original-uri".to_vec(), inbound.target.to_vec())];
+        let mut parts = rule.ir.route.split('/').skip(1);
+        for (name, value) in ["x-namespace", "x-ingress-name"].into_iter().zip(&mut parts) {
+            told.push((name.into(), value.into()));
+        }
+        for (name, sent) in [("x-format", &b"accept"[..]), ("x-request-id", b"x-request-id")] {
+            let field = inbound.fields.iter().find(|field| field.name.eq_ignore_ascii_case(sent));
+            told.extend(field.map(|field| (name.into(), field.value.to_vec())));
+        }
+        let authority = inbound.authority.unwrap_or_default().to_vec();
+        Some(Box::new(Self { all, backends: &policy.backends, listener, authority, told }))
+    }
+
+    /// Which backend was chosen: `<namespace>/<service>:<port>`.
+    pub fn backend(&mut self, id: &str) {
+        let name = id.rsplit_once('/').map_or(id, |(_, name)| name);
+        let (service, port) = name.split_once(':').unwrap_or((name, ""));
+        self.told.push((b"x-service-name".to_vec(), service.into()));
+        self.told.push((b"x-service-port".to_vec(), port.into()));
+    }
+}

@@ -1,0 +1,113 @@
+"""The table of ingress-nginx' annotations: what has a place here is taken by `check` without a word."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "policies" / "from-ingress-nginx.md"
+PLACES: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "from_ingress_nginx.yaml").read_text())
+GROUP = "gateway.networking.k8s.io"
+
+#: htpasswd -nbB of an example.
+USERS = "ann:$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW\n"
+
+
+def rows() -> dict[str, tuple[str, str]]:
+    """Where each annotation of the page has its place, and what is remarked."""
+    found: dict[str, tuple[str, str]] = {}
+    for line in PAGE.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| `") and len(cells) == 3:
+            found[cells[0].strip("`")] = (cells[1], cells[2])
+    return found
+
+
+def objects(annotation: str, place: dict[str, Any]) -> list[dict[str, Any]]:
+    """What stands beside each place, in a namespace of its own, and the place itself."""
+
+    def made(kind: str, name: str, group: str, **rest: Any) -> dict[str, Any]:
+        return {"apiVersion": group, "kind": kind, "metadata": {"name": name, "namespace": annotation}, **rest}
+
+    def service(name: str) -> list[dict[str, Any]]:
+        endpoints = made("EndpointSlice", f"{name}-1", "discovery.k8s.io/v1")
+        endpoints["metadata"]["labels"] = {"kubernetes.io/service-name": name}
+        endpoints |= {"addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"]}], "ports": [{"port": 80}]}
+        return [made("Service", name, "v1", spec={"ports": [{"port": 80}]}), endpoints]
+
+    rule: dict[str, Any] = {"backendRefs": [{"name": "app", "port": 80}], **place.get("rule", {})}
+    listener = {"name": "http", "port": 80, "protocol": "HTTP", "hostname": f"{annotation}.example.com"}
+    found = [
+        made("Gateway", "public", f"{GROUP}/v1", spec={"gatewayClassName": "sluicegate", "listeners": [listener]}),
+        *service("app"),
+        *service("other"),
+        made("Secret", "users", "v1", stringData={"auth": USERS}),
+        made("ConfigMap", "page", "v1", data={"response.body": "a page"}),
+    ]
+    if "filter" in place:
+        found.append(made("HTTPFilter", "filter", "sluicegate.dev/v1alpha1", spec=place["filter"]))
+        reference = {"group": "sluicegate.dev", "kind": "HTTPFilter", "name": "filter"}
+        rule["filters"] = [{"type": "ExtensionRef", "extensionRef": reference}]
+    kind = place.get("kind")
+    if kind == "GatewayParameters":
+        found.append(made(kind, "place", "sluicegate.dev/v1alpha1", spec=place["spec"]))
+    elif kind is not None:
+        target = {"group": GROUP, "kind": "HTTPRoute", "name": "app"}
+        if kind == "BackendPolicy":
+            target = {"group": "", "kind": "Service", "name": "app"}
+        found.append(made(kind, "place", "sluicegate.dev/v1alpha1", spec={"targetRefs": [target], **place["spec"]}))
+    route = {"parentRefs": [{"name": "public"}], "rules": [rule]}
+    return [*found, made("HTTPRoute", "app", f"{GROUP}/v1", spec=route)]
+
+
+@pytest.fixture(scope="module")
+def problems() -> dict[str, list[str]]:
+    """What `check` says, by namespace."""
+    every = [item for annotation, place in PLACES.items() for item in objects(annotation, place)]
+    command = [sys.executable, "-m", "sluicegate", "check", "--output", "json", "-"]
+    done = subprocess.run(
+        command, input=yaml.safe_dump_all(every), capture_output=True, text=True, timeout=120, check=False
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    found: dict[str, list[str]] = {}
+    for item in json.loads(done.stdout)["problems"]:
+        found.setdefault(str(item["object"]).split("/")[1], []).append(f"{item['object']}: {item['message']}")
+    return found
+
+
+def test_every_annotation_has_a_row() -> None:
+    found = rows()
+    assert len(found) == 62
+    assert {name for name, (here, _) in found.items() if here != "-"} == PLACES.keys()
+    for name, (here, remark) in found.items():
+        assert here != "-" or remark, name
+
+
+@pytest.mark.parametrize("annotation", PLACES)
+def test_places(annotation: str, problems: dict[str, list[str]]) -> None:
+    place = PLACES[annotation]
+    assert problems.get(annotation, []) == []
+    here = rows()[annotation][0]
+    kind = place.get("kind") or ("HTTPFilter" if "filter" in place else "HTTPRoute")
+    assert here.startswith(f"{kind} "), here
+    field = here.partition("`")[2].rstrip("`")
+    assert has(place.get("spec") or place.get("filter") or place["rule"], field), field
+
+
+def has(spec: Any, field: str) -> bool:
+    """Whether a manifest has a field, of a list in any element; a name alone may stand anywhere."""
+    if isinstance(spec, list):
+        return any(has(item, field) for item in spec)
+    if not isinstance(spec, dict):
+        return False
+    name, _, rest = field.replace("[]", "").partition(".")
+    if name in spec:
+        return not rest or has(spec[name], rest)
+    return "." not in field and any(has(item, field) for item in spec.values())
