@@ -2,10 +2,11 @@
 //!
 //! `ir` is what the control side writes, `table` what it is compiled to, `resolve` the decisions on it; `path_normalization` is
 //! what happens to a target before, `expression` what policies ask of a request, `policy` what they say of it. Nothing here knows
-//! of sockets, time or figures. `cookies`, `rendezvous` and
-//! `response_rewrite` are small rules of their own.
+//! of sockets, time or figures. `automaton` is what regular expressions run on; `cookies`, `rendezvous` and `response_rewrite` are
+//! small rules of their own.
 #![forbid(unsafe_code)]
 
+mod automaton;
 pub mod cookies;
 pub mod expression;
 pub mod ir;

@@ -69,8 +69,8 @@ impl<'v> Evaluation<'v> {
             Form::Call(function, arguments) => self.call(*function, arguments),
             Form::Matches(of, pattern) => {
                 let text = self.text(of)?;
-                self.steps.take(pattern.cost(text.len()))?;
-                Ok(Value::Bool(pattern.is_in(&text)))
+                self.steps.take_bytes(text.len())?;
+                pattern.is_in(text.as_bytes()).map(Value::Bool).map_err(|_| self.steps.end())
             }
             Form::Each(each) => self.each(each),
         }

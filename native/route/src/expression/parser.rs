@@ -1,9 +1,9 @@
 //! From tokens to a tree (CEL, "Grammar"): names are looked up, macros are found, nothing is nested deeper than the limit.
 
-use super::cost::Pattern;
 use super::lexer::{Placed, Token, tokens};
 use super::tree::{Binary, Each, EachKind, Form, Function, Literal, Node};
 use super::{CompileError, Fact};
+use crate::automaton::Automaton;
 
 /// How deep an expression may be nested: reading and evaluating it go down on the stack.
 pub(super) const MAX_DEPTH: usize = 48;
@@ -285,7 +285,7 @@ impl Parser {
                 let message = "matches takes one pattern, which is written as a text, so that it is compiled once";
                 return Err(self.error(message));
             };
-            let compiled = Pattern::compile(&pattern);
+            let compiled = Automaton::compile(&pattern);
             let pattern = compiled.map_err(|error| self.error(format!("the pattern is none: {error}")))?;
             return self.node(Form::Matches(Box::new(of), Box::new(pattern)));
         }

@@ -1,7 +1,7 @@
 //! An expression, read: what it is made of.
 
 use super::Fact;
-use super::cost::Pattern;
+use crate::automaton::Automaton;
 
 /// A part of an expression, and how deep the tree below it is.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(super) enum Form {
     Has(Box<Node>, Box<str>),
     Call(Function, Vec<Node>),
     /// `of.matches('pattern')`.
-    Matches(Box<Node>, Box<Pattern>),
+    Matches(Box<Node>, Box<Automaton>),
     Each(Box<Each>),
 }
 

@@ -4,37 +4,31 @@
 //! may cost is limited here; what those of a route and of a namespace may cost together, the controller limits
 //! (`translate/budget.py`), by the figure of [`pattern_facts`].
 
+use crate::automaton::{AUTOMATON_SIZE_LIMIT, Automaton};
 use ahash::AHashMap;
-use regex_automata::meta::Regex;
-use regex_automata::nfa::thompson::WhichCaptures;
 use std::sync::{Arc, Weak};
-
-/// Bytes of one automaton of an expression, of which it has two; a pattern that needs more is an attack or a mistake.
-pub const AUTOMATON_SIZE_LIMIT: usize = 1 << 18;
 
 /// Length of one pattern.
 pub const PATTERN_LIMIT: usize = 1024;
-
-/// Bytes that a thread keeps of the states that it met in an expression, in each direction; then it begins anew.
-const MET_STATES_LIMIT: usize = 1 << 17;
 
 /// Texts that are kept before those whose expressions are gone are looked for.
 const FIRST_SWEEP: usize = 64;
 
 /// Whether a whole value is one of those that a pattern means.
 #[derive(Debug, Clone)]
-pub(super) struct Pattern(Arc<Regex>);
+pub(super) struct Pattern(Arc<Automaton>);
 
 impl Pattern {
+    /// A search that takes too long finds nothing.
     pub fn holds(&self, value: &[u8]) -> bool {
-        self.0.is_match(value)
+        self.0.is_in(value).unwrap_or(false)
     }
 }
 
 /// The expressions that are in use, by their text.
 #[derive(Debug, Default)]
 pub(super) struct Patterns {
-    by_pattern: AHashMap<Box<str>, Weak<Regex>>,
+    by_pattern: AHashMap<Box<str>, Weak<Automaton>>,
     /// How many texts are kept before the next sweep.
     sweep_at: usize,
 }
@@ -68,20 +62,20 @@ pub struct PatternFacts {
 
 pub fn pattern_facts(pattern: &str) -> PatternFacts {
     match compile(pattern) {
-        Ok(made) => PatternFacts { error: None, size: made.memory_usage() },
+        Ok(made) => PatternFacts { error: None, size: made.size() },
         Err(error) => PatternFacts { error: Some(error), size: 0 },
     }
 }
 
-/// An expression that is searched for in a path, with its groups.
+/// An expression that is searched for in a path, with its groups, and what says first whether it is in it.
 ///
 /// # Errors
 /// What is wrong with the pattern, for people.
-pub(super) fn searching_regex(pattern: &str) -> Result<regex::Regex, String> {
+pub(super) fn searching_regex(pattern: &str) -> Result<(regex::Regex, Automaton), String> {
     check_length(pattern)?;
     let mut builder = regex::RegexBuilder::new(pattern);
-    builder.size_limit(AUTOMATON_SIZE_LIMIT).dfa_size_limit(MET_STATES_LIMIT);
-    builder.build().map_err(|error| error.to_string())
+    let regex = builder.size_limit(AUTOMATON_SIZE_LIMIT).build().map_err(|error| error.to_string())?;
+    Ok((regex, Automaton::compile(pattern)?))
 }
 
 fn check_length(pattern: &str) -> Result<(), String> {
@@ -91,19 +85,11 @@ fn check_length(pattern: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn compile(pattern: &str) -> Result<Regex, String> {
+fn compile(pattern: &str) -> Result<Automaton, String> {
     check_length(pattern)?;
     // Alone first: anchoring `a)|(b` would make a valid expression of a broken one.
     regex_syntax::parse(pattern).map_err(|error| error.to_string())?;
-    let config = Regex::config()
-        // Nobody asks what a group matched.
-        .which_captures(WhichCaptures::Implicit)
-        .nfa_size_limit(Some(AUTOMATON_SIZE_LIMIT))
-        .hybrid_cache_capacity(MET_STATES_LIMIT);
-    Regex::builder().configure(config).build(&format!("^(?:{pattern})$")).map_err(|error| match error.size_limit() {
-        Some(limit) => format!("compiled it takes more than {limit} bytes, which is the limit"),
-        None => error.to_string(),
-    })
+    Automaton::compile(&format!("^(?:{pattern})$"))
 }
 
 #[cfg(test)]

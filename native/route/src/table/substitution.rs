@@ -1,18 +1,24 @@
 //! A path made anew by a regular expression (`HTTPFilter.spec.rewrite.path`).
 
 use super::pattern::searching_regex;
+use crate::automaton::Automaton;
 use crate::ir;
 use crate::path_normalization::normalise_path;
 use regex::Regex;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Octets of a path after it was rewritten: a short pattern may match everywhere and a replacement may be long.
 pub const REWRITTEN_PATH_LIMIT: usize = 16 << 10;
+
+/// States of a pattern times octets of a path: whoever looks for groups may have to be in each state at each octet.
+const GROUPS_WORK_LIMIT: usize = 1 << 21;
 
 /// A pattern and what stands in its place.
 #[derive(Debug, Clone)]
 pub struct Substitution {
     pattern: Regex,
+    automaton: Arc<Automaton>,
     replacement: Box<[Part]>,
 }
 
@@ -27,18 +33,26 @@ impl Substitution {
     /// # Errors
     /// The pattern does not compile, or the replacement names what the pattern does not have.
     pub fn compile(ir: &ir::Substitution) -> Result<Self, String> {
-        let pattern = searching_regex(&ir.pattern)?;
+        let (pattern, automaton) = searching_regex(&ir.pattern)?;
+        let automaton = Arc::new(automaton);
         let replacement = parts(&ir.replacement)?;
         let last =
             replacement.iter().filter_map(|part| if let Part::Group(number) = part { Some(*number) } else { None });
         match last.max().filter(|number| *number >= pattern.captures_len()) {
             Some(number) => Err(format!("the pattern has no group {number}")),
-            None => Ok(Self { pattern, replacement: replacement.into() }),
+            None => Ok(Self { pattern, automaton, replacement: replacement.into() }),
         }
     }
 
-    /// The path with each match replaced that is not empty, in its normal form. `None`: that is no path, or too long.
+    /// The path with each match replaced that is not empty, in its normal form. `None`: that is no path, or too long, or
+    /// looking for it would take too long.
     pub fn apply<'p>(&self, path: &'p str) -> Option<Cow<'p, str>> {
+        if !self.automaton.is_in(path.as_bytes()).ok()? {
+            return Some(Cow::Borrowed(path));
+        }
+        if self.automaton.states().saturating_mul(path.len()) > GROUPS_WORK_LIMIT {
+            return None;
+        }
         let mut rewritten = String::new();
         let mut copied = 0;
         for groups in self.pattern.captures_iter(path) {
@@ -130,6 +144,13 @@ mod tests {
         assert_eq!(made.apply(&format!("/{}", "a".repeat(100))), None);
         let whole = format!("/{}", "a".repeat(16));
         assert_eq!(made.apply(&whole).map(|path| path.len()), Some(16_001));
+    }
+
+    #[test]
+    fn what_takes_too_long() {
+        let made = substitution("(a|b)*a(a|b){500}", "x").expect("a substitution");
+        assert_eq!(made.apply(&format!("/{}", "ab".repeat(4_000))), None);
+        assert_eq!(made.apply("/ab").as_deref(), Some("/ab"));
     }
 
     #[test]
