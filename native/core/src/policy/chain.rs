@@ -5,9 +5,7 @@ use super::{Denial, Outcome, Pending, Running, Step, StepResult};
 use crate::error::ErrorCode;
 use crate::observe::l4::L4Reason;
 use codec::Field;
-use route::policy::{
-    BodyLimit, Compiled, ConnectionFacts, Facts, Judge, Networks, OwnedFields, Passage, secret_pairs,
-};
+use route::policy::{BodyLimit, Compiled, ConnectionFacts, Facts, Judge, Networks, OwnedFields, Passage, secret_pairs};
 use route::table::{EditedFields, Joined, Table};
 use std::num::NonZeroU32;
 use std::sync::Arc;
