@@ -18,6 +18,7 @@ from rich.table import Table
 
 from benches.instructions import callgrind
 from benches.instructions.count import TITLES, count
+from benches.instructions.steps import PER_MICROSECOND, STEPS
 from benches.instructions.verdict import TOLERANCE, Build, Row, Verdict, incomparable, rows_of
 from sluicegate import _native
 
@@ -37,6 +38,7 @@ def main() -> int:
     library = Path(_native.__file__)
     build = Build(compiler_of(library.read_bytes()), platform.machine())
     counts = {work: round(counted(work, library), 1) for work in TITLES}
+    show_steps(counts)
     if arguments.update:
         write(build, counts)
         print(f"written: {BASELINE}")
@@ -94,6 +96,20 @@ def show(rows: list[Row]) -> None:
         before = "" if row.before is None else f"{row.before:,.0f}"
         change = "" if row.change is None else f"{row.change:+.2%}"
         table.add_row(TITLES[row.work], before, f"{row.now:,.0f}", change, row.verdict)
+    Console().print(table)
+
+
+def show_steps(counts: dict[str, float]) -> None:
+    """What each step costs beside the same request without it."""
+    table = Table(title=f"What policies cost a request; {PER_MICROSECOND:,} instructions are taken for a microsecond")
+    for name in ("step", "instructions", "microseconds", "bar", ""):
+        table.add_column(name, justify="left" if name in {"step", ""} else "right")
+    for name, step in STEPS.items():
+        if step.bar:
+            more = counts[name] - counts["plain"]
+            microseconds = more / PER_MICROSECOND
+            verdict = "reached" if microseconds <= step.bar else "MISSED"
+            table.add_row(step.title, f"{more:,.0f}", f"{microseconds:.2f}", f"{step.bar:g}", verdict)
     Console().print(table)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from benches.instructions import callgrind
+from benches.instructions import callgrind, steps
 from benches.tables import head_of, workload
 from sluicegate import ir
 
@@ -25,13 +25,15 @@ ADDRESS = "127.77.0.2"
 #: A process under callgrind is 50 times slower; this is for one that hangs.
 LIMIT = 120.0
 #: The work: how often it is done in the shorter and in the longer run.
-TIMES = {"resolve": (100, 10_100), "compile": (1, 4), "change": (100, 1_100), "proxy": (100, 600)}
+TIMES = {"resolve": (100, 10_100), "compile": (1, 4), "change": (100, 1_100)}
+REQUESTS = (100, 600)
 #: What the gate says of each.
 TITLES = {
     "resolve": f"resolve one request at {ROUTES:,} routes",
     "compile": f"apply {ROUTES:,} routes to nothing",
     "change": f"apply one changed route of {ROUTES:,}",
     "proxy": "one HTTP/1.1 request through the engine",
+    **{name: step.title for name, step in steps.STEPS.items()},
 }
 _ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 32\r\n\r\n" + b"0123456789abcdef" * 2
 
@@ -41,7 +43,7 @@ def count(work: str, library: Path) -> float:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_inputs(folder)
-        less, more = TIMES[work]
+        less, more = TIMES.get(work, REQUESTS)
         few, many = (run(folder, library, work, times) for times in (less, more))
     return (many - few) / (more - less)
 
@@ -60,21 +62,26 @@ def write_inputs(folder: Path) -> None:
 def run(folder: Path, library: Path, work: str, times: int) -> int:
     """Instructions of a run that does a work so many times."""
     output = folder / "callgrind.out"
-    command = callgrind.command(output, str(library), str(folder), work, str(times))
-    if work == "proxy":
-        run_proxy(folder, command, times)
+    child = work if work in TIMES else "proxy"
+    command = callgrind.command(output, str(library), str(folder), child, str(times))
+    if child == "proxy":
+        with tempfile.TemporaryDirectory(dir=folder) as own:
+            command[command.index(str(folder))] = own
+            run_proxy(Path(own), command, work, times)
     else:
         subprocess.run(command, check=True, timeout=LIMIT)
     return callgrind.instructions_of(output.read_text().splitlines(), library.name)
 
 
-def run_proxy(folder: Path, command: list[str], times: int) -> None:
-    """Run an engine, and send it requests over one connection, one after the other, from outside of callgrind."""
+def run_proxy(folder: Path, command: list[str], work: str, times: int) -> None:
+    """Run an engine that does a work, and send it requests one after the other, from outside of callgrind."""
     with socket.create_server((ADDRESS, 0)) as server, socket.create_server((ADDRESS, 0)) as placeholder:
         port = placeholder.getsockname()[1]
         placeholder.close()
         threading.Thread(target=answer, args=(server,), daemon=True).start()
-        request = write_engine(folder, port, server.getsockname()[1])
+        ports = port, server.getsockname()[1]
+        step = steps.STEPS.get(work)
+        request = write_engine(folder, *ports) if step is None else steps.write(step, folder, ADDRESS, *ports)
         with engine(command), socket.create_connection((ADDRESS, port), LIMIT) as client:
             for _ in range(times):
                 client.sendall(request)
@@ -123,14 +130,18 @@ def write_engine(folder: Path, port: int, backend: int) -> bytes:
 
 
 def answer(server: socket.socket) -> None:
-    """A backend for one connection after the other."""
+    """A backend; the engine has a connection for each endpoint."""
     with contextlib.suppress(OSError):
         while True:
             connection, _ = server.accept()
-            with connection:
-                received = b""
-                while data := connection.recv(65536):
-                    received += data
-                    while b"\r\n\r\n" in received:
-                        received = received.partition(b"\r\n\r\n")[2]
-                        connection.sendall(_ANSWER)
+            threading.Thread(target=_answer_one, args=(connection,), daemon=True).start()
+
+
+def _answer_one(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError), connection:
+        received = b""
+        while data := connection.recv(65536):
+            received += data
+            while b"\r\n\r\n" in received:
+                received = received.partition(b"\r\n\r\n")[2]
+                connection.sendall(_ANSWER)
