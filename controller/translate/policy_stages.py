@@ -5,20 +5,27 @@ In between listeners, routes and backends ask which policies hold for them (`pol
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 import msgspec
 
 from sluicegate import ir
 
 from ..api import ObjectKey
 from ..api.kinds import PARENT_KINDS
+from .gateways import unit_of
 from .memo import Memo
 from .policies.attach import whole_of
 from .policies.effective import Target
 from .policies.looks import Around, PolicyLooks
 from .policies.merges import Merges
+from .policies.ports import Disagreement, disagreements, precedence, said_at
 from .policies.registry import PolicyKind
 from .policies.stage import conditions_of, judge, needed, refresh_facts, settle_names
 from .world import Step
+
+#: The kind that says how connections are treated.
+CLIENTS = "ClientPolicy"
 
 
 def update_policies(memo: Memo, step: Step, parents: set[ObjectKey]) -> set[ObjectKey]:
@@ -35,11 +42,13 @@ def update_policies(memo: Memo, step: Step, parents: set[ObjectKey]) -> set[Obje
     attached = {whole for read in moved if (whole := whole_of(read)) and whole.kind in PARENT_KINDS}
     for target in {*attached, *(Target(*key) for key in parents)}:
         _tell_affected(memo, target, parents)
+    of_clients = (
+        policies.judged[key].source.targets for key in judged if key.kind == CLIENTS and key in policies.judged
+    )
+    attached |= {target for targets in of_clients for target in targets}
     looked = {item for key in attached for item in policies.listeners.under.get(key, ())} | memo.moved_listeners
     memo.moved_listeners.clear()
-    for identifier in looked:
-        _name_in_listener(memo, identifier)
-    return judged
+    return judged | _name_in_listeners(memo, step, looked)
 
 
 def ask_for_backends(memo: Memo) -> set[str]:
@@ -96,6 +105,7 @@ def update_policy_facts(
         routes=memo.routes,
         users=memo.users,
         service_backends=memo.service_backends,
+        disagreements=policies.disagreements,
     )
 
     merges = Merges(policies.attached)
@@ -128,10 +138,62 @@ def _tell_affected(memo: Memo, target: Target, parents: set[ObjectKey]) -> None:
         parents.add(key)
 
 
-def _name_in_listener(memo: Memo, identifier: str) -> None:
+def _name_in_listeners(memo: Memo, step: Step, looked: set[str]) -> set[ObjectKey]:
+    """Name policies in listeners, and in those that share a port with them.
+
+    Returns:
+        Policies that are told something else about that.
+    """
+    policies = memo.policies
+    if policies.attached.is_any(CLIENTS) or policies.disagreements:
+        looked |= _beside(memo, step, looked)
+    names = {
+        identifier: policies.attached.names(policies.listeners.places[identifier][1], on="listener")
+        for identifier in looked
+        if identifier in memo.part_listeners
+    }
+    found = list(_disagreements(memo, step, names)) if policies.attached.is_any(CLIENTS) else []
+    told = policies.replace_disagreements(looked, found)
+    for item in found:
+        refused = {item.policy.id: item.refused.id}
+        names[item.listener] = tuple(refused.get(name, name) for name in names[item.listener])
+    for identifier in looked:
+        _name_in_listener(memo, identifier, names.get(identifier, ()))
+    return told
+
+
+def _unit(memo: Memo, step: Step, gateway: str) -> str | None:
+    """What a Gateway, `namespace/name`, shares its sockets with; None: it is gone."""
+    namespace, _, name = gateway.partition("/")
+    found = memo.gateways.get(ObjectKey("Gateway", namespace, name))
+    return unit_of(found.object, memo.classes, step.options) if found is not None and memo.classes is not None else None
+
+
+def _beside(memo: Memo, step: Step, looked: set[str]) -> set[str]:
+    """Listeners that may share a port with some of these, or did."""
+    known = (memo.part_listeners.get(item) or memo.listeners.get(item) for item in looked)
+    units = {_unit(memo, step, gateway) for gateway in {item.gateway for item in known if item is not None}}
+    beside = [key for key in memo.gateways.items() if _unit(memo, step, f"{key.namespace}/{key.name}") in units]
+    return {item for key in beside for item in memo.policies.listeners.under.get(Target(*key), ())}
+
+
+def _disagreements(memo: Memo, step: Step, names: Mapping[str, tuple[str, ...]]) -> Iterator[Disagreement]:
+    policies, by_port = memo.policies, dict[tuple[str | None, bool, int], list[str]]()
+    for identifier in names:
+        listener = memo.part_listeners[identifier]
+        is_udp, unit = listener.protocol is ir.ListenerProtocol.UDP, _unit(memo, step, listener.gateway)
+        by_port.setdefault((unit, is_udp, listener.bind_port), []).append(identifier)
+    for group in by_port.values():
+        group.sort(key=lambda identifier: precedence(step.snapshot, *policies.listeners.places[identifier]))
+        named = ((memo.part_listeners[identifier], names[identifier]) for identifier in group)
+        yield from disagreements(
+            [said_at(listener, (policies.resources[name].policy for name in found)) for listener, found in named]
+        )
+
+
+def _name_in_listener(memo: Memo, identifier: str, names: tuple[str, ...]) -> None:
     policies = memo.policies
     old, new = memo.listeners.get(identifier), memo.part_listeners.get(identifier)
-    names = policies.attached.names(policies.listeners.places[identifier][1], on="listener") if new is not None else ()
     made = f"{identifier}/{ir.ExternalAuth.stanza}"
     if new is not None and made in policies.listener_made:
         names = (*names, made)

@@ -127,8 +127,40 @@ def _jwt(head: dict[str, Any]) -> st.SearchStrategy[ir.StanzaBase]:
 
 #: From what all stanzas have to a strategy for one of each kind.
 STANZAS: tuple[Callable[[dict[str, Any]], st.SearchStrategy[ir.StanzaBase]], ...] = (
-    lambda head: st.builds(ir.ClientAddress, **head, trusted_proxies=st.sampled_from(((), ("10.0.0.0/8",)))),
-    lambda head: st.builds(ir.ClientBody, **head, max_bytes=st.sampled_from((0, 4, 5, 100))),
+    lambda head: st.builds(
+        ir.ClientAddress,
+        **head,
+        trusted_proxies=st.sampled_from(((), ("10.0.0.0/8",))),
+        proxy_protocol=st.sampled_from(ir.AcceptProxy),
+    ),
+    lambda head: st.builds(
+        ir.ClientTls, **head, versions=st.builds(ir.TlsVersions, min=st.sampled_from((None, *ir.TlsVersion)))
+    ),
+    lambda head: st.builds(
+        ir.ClientCertificateHeader,
+        **head,
+        header=st.sampled_from(("x-forwarded-client-cert", "x-user")),
+        fields=st.lists(st.sampled_from(ir.CertificateField), max_size=5).map(tuple),
+    ),
+    lambda head: st.builds(ir.ClientConnections, **head, max=st.integers(0, 2), max_duration_ms=st.integers(0, 2)),
+    lambda head: st.builds(ir.ClientTimeouts, **head, head_ms=st.integers(0, 2), request_ms=st.integers(0, 2)),
+    lambda head: st.builds(
+        ir.ClientHeaders,
+        **head,
+        max_bytes=st.sampled_from((0, 0, 0, 30, 60)),
+        max_count=st.sampled_from((0, 0, 0, 2, 3)),
+        underscores=st.sampled_from(ir.Underscores),
+    ),
+    lambda head: st.builds(ir.ClientHttp2, **head, max_streams=st.integers(0, 2)),
+    lambda head: st.builds(
+        ir.ClientBody, **head, max_bytes=st.sampled_from((0, 4, 5, 100)), timeout_ms=st.integers(0, 1)
+    ),
+    lambda head: st.builds(
+        ir.ClientAccessLog,
+        **head,
+        lines=st.sampled_from(ir.LogLines),
+        sample=st.builds(ir.LogSample, numerator=st.integers(0, 2), denominator=st.just(2)),
+    ),
     lambda head: st.builds(ir.RateLimits, **head, limits=st.sampled_from(((), (LIMIT,)))),
     _exempt,
     lambda head: st.builds(
@@ -183,6 +215,7 @@ SENT: tuple[st.SearchStrategy[tuple[str, str]], ...] = (
     st.tuples(st.sampled_from(("X-User", "x_user", "x.group", "xxgroup")), st.just("root")),
     st.tuples(st.sampled_from(("x", "cookie")), st.sampled_from(("1", "2", "2, 1", "a=1", 'b=2; a="a"'))),
     st.tuples(st.just("x"), st.just("1")),
+    st.tuples(st.sampled_from(("x_1", "x_forwarded_client_cert", "X-Forwarded-Client-Cert")), st.just("\u00e9")),
     st.tuples(
         st.just("authorization"),
         st.sampled_from(
@@ -233,7 +266,14 @@ def _stanzas(draw: st.DrawFn) -> list[ir.StanzaBase]:
 #: The kinds of `STANZAS`, in their order.
 KINDS: tuple[type[ir.StanzaBase], ...] = (
     ir.ClientAddress,
+    ir.ClientTls,
+    ir.ClientCertificateHeader,
+    ir.ClientConnections,
+    ir.ClientTimeouts,
+    ir.ClientHeaders,
+    ir.ClientHttp2,
     ir.ClientBody,
+    ir.ClientAccessLog,
     ir.RateLimits,
     ir.AccessExempt,
     ir.AccessCertificate,
@@ -339,7 +379,8 @@ policy_requests = st.lists(
             (
                 None,
                 None,
-                Certificate(subject="CN=a"),
+                Certificate(subject="CN=a", fingerprint="0f", pem="-----BEGIN A-----\na+/=\n"),
+                Certificate(subject="CN=\u00e9", uris=("urn:;Hash=1", 'urn:"\\'), dns_names=("a,b",)),
                 Certificate(dns_names=("C.test",)),
                 Certificate(uris=("spiffe://c",), dns_names=("d\0.test",)),
                 Certificate(uris=("spiffe://c",)),

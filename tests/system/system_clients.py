@@ -51,23 +51,42 @@ def tls_context(authority: bytes, *alpn: str, certificate: tuple[str, str] | Non
 
 
 def connect(
-    address: str, port: int, tls: ssl.SSLContext | None = None, sni: str | None = None, *, room: int = 0
+    address: str,
+    port: int,
+    tls: ssl.SSLContext | None = None,
+    sni: str | None = None,
+    *,
+    room: int = 0,
+    first: bytes = b"",
 ) -> socket.socket:
-    """A connection; `room`: bytes that its receive buffer takes, if not as many as the system thinks fit."""
+    """A connection.
+
+    `room`: bytes that its receive buffer takes, if not as many as the system thinks fit; `first`: what is sent before
+    anything else.
+    """
     connection = socket.socket()
     if room:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
     connection.settimeout(LIMIT)
     connection.connect((address, port))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.sendall(first)
     return tls.wrap_socket(connection, server_hostname=sni) if tls is not None else connection
 
 
 class Http1:
     """One HTTP/1.1 connection."""
 
-    def __init__(self, address: str, port: int, tls: ssl.SSLContext | None = None, sni: str | None = None) -> None:
-        self.socket = connect(address, port, tls, sni)
+    def __init__(
+        self,
+        address: str,
+        port: int,
+        tls: ssl.SSLContext | None = None,
+        sni: str | None = None,
+        *,
+        first: bytes = b"",
+    ) -> None:
+        self.socket = connect(address, port, tls, sni, first=first)
         self._stream = self.socket.makefile("rb")
 
     def send(self, data: bytes) -> None:
@@ -130,9 +149,16 @@ class Http2:
     """One HTTP/2 connection; with TLS by ALPN, else with prior knowledge."""
 
     def __init__(
-        self, address: str, port: int, tls: ssl.SSLContext | None = None, sni: str | None = None, *, room: int = 0
+        self,
+        address: str,
+        port: int,
+        tls: ssl.SSLContext | None = None,
+        sni: str | None = None,
+        *,
+        room: int = 0,
+        first: bytes = b"",
     ) -> None:
-        self.socket = connect(address, port, tls, sni, room=room)
+        self.socket = connect(address, port, tls, sni, room=room, first=first)
         if isinstance(self.socket, ssl.SSLSocket):
             assert self.socket.selected_alpn_protocol() == "h2"
         configuration = h2.config.H2Configuration(

@@ -8,7 +8,7 @@ import pytest
 from system_backends import Backend, response
 from system_clients import Http1, Http2, Response
 from system_gateway import Gateway
-from system_manifests import gateway, listener, policy, route, rule, service, target
+from system_manifests import backend_policy, gateway, listener, policy, route, rule, service, target
 
 EVERYWHERE, ROUTE, RULE, ENFORCED = 2_000, 3_000, 50, 100
 PORT, ENFORCED_PORT, TRUSTING_PORT = 8080, 8081, 8082
@@ -126,3 +126,43 @@ def test_whose_word_counts(
         f"{forwarded}{own}"
     ]
     assert dict(seen.headers)["x-forwarded-proto"] == ("https" if forwarded else "http")
+
+
+def test_backends_know_the_client_that_a_proxy_of_the_policy_names(start: Any, backend: Any, client: Any) -> None:
+    """By its address they are chosen, and its sessions are marked by how it came."""
+    backends = [backend(name) for name in "abcd"]
+    hashed = {"type": "Hash", "hash": {"key": ["client"]}}
+    kept = {"type": "Cookie", "cookie": {"name": "sid"}}
+    found: Gateway = start(
+        gateway(listener(), listener("trusting", TRUSTING_PORT)),
+        route(rule("/kept", "app", sessionPersistence=kept), rule("/", "app")),
+        *service("app", *(each.address for each in backends)),
+        backend_policy("hashed", "app", loadBalancing=hashed),
+        policy(
+            "ClientPolicy",
+            "trusting",
+            target("Gateway", "gateway", "trusting"),
+            clientAddress={"trustedProxies": ["127.0.0.0/8"]},
+        ),
+    )
+
+    def names(port: int, addresses: list[str]) -> list[str]:
+        connection = client(found.address, port)
+        try:
+            answers = [connection.request("GET", "a.test", "/", (("x-forwarded-for", it),)) for it in addresses]
+        finally:
+            connection.close()
+        return [str(each.echo["backend"]) for each in answers]
+
+    addresses = [f"203.0.113.{number}" for number in range(40)]
+    assert len(set(names(PORT, addresses))) == 1
+    assert len(set(names(TRUSTING_PORT, addresses))) == 4
+    assert names(TRUSTING_PORT, addresses) == names(TRUSTING_PORT, addresses)
+    assert len(set(names(TRUSTING_PORT, ["203.0.113.7"] * 10))) == 1
+    for port, secure in ((PORT, False), (TRUSTING_PORT, True)):
+        connection = client(found.address, port)
+        try:
+            answer = connection.request("GET", "a.test", "/kept", (("x-forwarded-proto", "https"),))
+        finally:
+            connection.close()
+        assert ("secure" in (answer.header("set-cookie") or "").lower().split("; ")) is secure

@@ -192,6 +192,10 @@ class Attached:
                 found += names(levels, kind.stanzas, kind.tightens, on) if levels else ()
         return tuple(found)
 
+    def is_any(self, kind: str) -> bool:
+        """Whether there is a policy of a kind that is attached to anything."""
+        return kind in self._sources
+
     def by_section(self, whole: Target) -> dict[str, dict[str, list[Source]]]:
         """Policies that are attached to an object: by section, of which the empty one is the object, and kind."""
         result: dict[str, dict[str, list[Source]]] = {}

@@ -13,6 +13,7 @@ from ..topology import GatewayFacts, ParentView, Read
 from .attach import attached_read
 from .effective import Place, Provenance, Target, service_place
 from .merges import Merges
+from .ports import Disagreement
 from .registry import PolicyKind
 from .stage import ListenerPlaces
 
@@ -29,6 +30,7 @@ class Around:
         routes: facts by route.
         users: routes and stanzas of policies, with their Gateways that speak to backends, by backend id.
         service_backends: backend ids by Service.
+        disagreements: stanzas that cannot hold at a listener, by listener.
     """
 
     snapshot: Snapshot
@@ -38,6 +40,7 @@ class Around:
     routes: Mapping[ObjectKey, RouteFacts]
     users: Mapping[str, Mapping[ObjectKey, tuple[ObjectKey, ...]]]
     service_backends: Mapping[tuple[str, str], Iterable[str]]
+    disagreements: Mapping[str, Iterable[Disagreement]]
 
 
 @dataclass(slots=True)
@@ -121,6 +124,13 @@ class PolicyLooks:
         found = self.around.routes.get(route)
         # Policies that ask it are users too; what holds for a backend by them shows at their own Gateways.
         return [places[identifier][0] for identifier in found.attached] if found is not None else spoken
+
+    def disagreements(self, policy: ObjectKey) -> Iterable[tuple[ObjectKey, Disagreement]]:
+        """Stanzas of a policy that cannot hold at listeners, with the Gateway of each."""
+        for listener, found in self.around.disagreements.items():
+            for item in found:
+                if item.policy.policy == str(policy):
+                    yield self.around.listeners.places[listener][0], item
 
     def merged(self, place: Place) -> Mapping[str, Provenance]:
         """Where each stanza of the policies of the kind comes from at a place."""

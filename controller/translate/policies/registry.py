@@ -101,7 +101,17 @@ POLICIES: tuple[PolicyKind, ...] = (
         targets=ROUTED,
         sections=ROUTED,
         judge=judge_client,
-        stanzas=("clientAddress", "body"),
+        stanzas=(
+            "clientAddress",
+            "tls",
+            "clientCertificate",
+            "connections",
+            "timeouts",
+            "headers",
+            "http2",
+            "body",
+            "accessLog",
+        ),
         inherited=True,
     ),
     PolicyKind(

@@ -30,6 +30,7 @@ from .attach import Attached, attached_read, judge_policy, whole_of
 from .closed import judge_closed
 from .effective import Place, Source, Target
 from .judged import Judged, Needed
+from .ports import Disagreement
 from .registry import POLICIES, PolicyKind
 from .status import Looks, PolicyFacts, policy_facts
 
@@ -94,6 +95,7 @@ class PolicyMemo:
         touched: ids whose use or content may have changed in this translation.
         listeners: where they are.
         beyond: policies by the Gateways for which their status has no place.
+        disagreements: stanzas that cannot hold at a listener, by listener.
     """
 
     kinds: tuple[PolicyKind, ...] = POLICIES
@@ -110,6 +112,7 @@ class PolicyMemo:
     touched: set[str] = field(default_factory=set)
     listeners: ListenerPlaces = field(default_factory=ListenerPlaces)
     beyond: dict[ObjectKey, set[ObjectKey]] = field(default_factory=dict)
+    disagreements: dict[str, tuple[Disagreement, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, kinds: tuple[PolicyKind, ...]) -> PolicyMemo:
@@ -137,6 +140,21 @@ class PolicyMemo:
             known = {name: secrets[name] for section, name in item.needs() if section == "policy_secrets"}
             self.resources[item.id] = Resource(item, Needed(secrets=known))
             self.touched.add(item.id)
+
+    def replace_disagreements(self, listeners: Iterable[str], found: Iterable[Disagreement]) -> set[ObjectKey]:
+        """Take out what listeners had and put in what they have; returns the policies of both, where it is another."""
+        new: dict[str, tuple[Disagreement, ...]] = {}
+        for item in found:
+            new[item.listener] = (*new.get(item.listener, ()), item)
+        told: set[ObjectKey] = set()
+        for listener in listeners:
+            before, after = self.disagreements.pop(listener, ()), new.get(listener, ())
+            if after:
+                self.disagreements[listener] = after
+            if before != after:
+                self.replace_made([item.refused for item in before], [item.refused for item in after])
+                told |= {ObjectKey.parse(item.policy.policy) for item in (*before, *after)}
+        return told
 
     def fault(self, names: Iterable[str]) -> str:
         """Why the first of some policies that cannot be honoured cannot; empty: all can."""

@@ -23,6 +23,7 @@ from ..topology import Read
 from .attach import section_word
 from .effective import Place, Provenance, Target
 from .judged import Judged
+from .ports import Disagreement
 from .registry import PolicyKind
 
 #: `PolicyStatus.ancestors` takes no more.
@@ -41,6 +42,9 @@ class Looks(Protocol):
 
     def places(self, target: Target, *, whole: bool) -> Iterable[tuple[ObjectKey, Place]]:
         """Where a target has an effect, with the Gateway of each place; `whole`: whatever its section."""
+
+    def disagreements(self, policy: ObjectKey) -> Iterable[tuple[ObjectKey, Disagreement]]:
+        """Stanzas of a policy that cannot hold at listeners, with the Gateway of each."""
 
     def merged(self, place: Place) -> Mapping[str, Provenance]:
         """Where each stanza of the policies of the kind comes from at a place."""
@@ -95,6 +99,12 @@ def policy_facts(kind: PolicyKind, judged: Judged, looks: Looks, controller_name
                 known.accepted = verdict
             if verdict.ok and kind.inherited:
                 _note(judged, looks.merged(place), known)
+    for owner, item in looks.disagreements(judged.policy.key):
+        stanza = item.policy.stanza
+        message = f"{stanza} at {item.listener} is not that of {item.established}, which has the same port"
+        told.error(f"spec.{stanza}", "policy-conflict", message, "attach it to all listeners of the port, or to none")
+        if owner in ancestors:
+            ancestors[owner].accepted = Verdict(False, Reason.CONFLICTED, message)
     if not ancestors and not isinstance(judged.policy, RefusedPolicy):
         message = "no route leads to it" if kind.itself else "no route leads to the target, so the policy has no effect"
         told.info("spec" if kind.itself else "spec.targetRefs", "unused-policy", message, kind.unused)

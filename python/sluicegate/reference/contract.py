@@ -52,12 +52,14 @@ class Certificate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         subject: the distinguished name.
         dns_names, uris: its subject alternative names.
         fingerprint: SHA-256, hexadecimal.
+        pem: the whole certificate.
     """
 
     subject: str = ""
     dns_names: tuple[str, ...] = ()
     uris: tuple[str, ...] = ()
     fingerprint: str = ""
+    pem: str = ""
 
 
 class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -18,7 +18,7 @@ from .filters import edit_headers, edited_response, forwarded, location, mirrors
 from .match import Found, Head
 from .names import spelling
 from .passage import Facts, Passage
-from .policies import judge, owned_fields
+from .policies import drops_underscores, judge, owned_fields
 from .response_rewrite import rewritten
 from .session import take_session
 from .table import Listener, Table
@@ -34,6 +34,8 @@ class Routed(Struct, frozen=True):
         end_to_end: those of them that are not for this connection alone.
         sent_on: those of these that a backend may get.
         body_length: as the head declares it; None: it streams.
+        sent: as the client sent them, the authority as Host among them.
+        own: fields that the listener's filters set: the last ones of `end_to_end` and `sent_on`.
     """
 
     request: Request
@@ -45,6 +47,8 @@ class Routed(Struct, frozen=True):
     body_length: int | None
     listener: Listener
     found: Found
+    sent: Headers
+    own: Headers
 
 
 def respond(status: int, reason: str, listener: Listener | None = None, headers: Headers = ()) -> Decision:
@@ -93,9 +97,8 @@ def _ask_policies(table: Table, routed: Routed, passage: Passage) -> tuple[Route
     policies = listener.policies.get(rule.policies, ())
     if not policies:
         return routed, (), None
-    owned = owned_fields(policies)
-    headers = tuple(field for field in routed.end_to_end if spelling(field[0]) not in owned)
-    sent_on = tuple(field for field in routed.sent_on if spelling(field[0]) not in owned)
+    headers = _taken_out(policies, routed.end_to_end, routed.own)
+    sent_on = _taken_out(policies, routed.sent_on, routed.own)
     routed = msgspec.structs.replace(routed, end_to_end=headers, sent_on=sent_on)
     said, denial = judge(policies, _facts(routed), passage, listener.resource.policies, table.policy_secrets)
     answer = None if denial is None else respond(denial.status, denial.reason, listener, denial.headers)
@@ -114,6 +117,7 @@ def _facts(routed: Routed) -> Facts:
         path=head.path,
         query=head.query,
         headers=routed.end_to_end,
+        sent=routed.sent,
         sni=request.sni,
         listener=listener.resource.id,
         route=rule.route,
@@ -127,6 +131,18 @@ def _facts(routed: Routed) -> Facts:
 def _values(routed: Routed, passage: Passage) -> Values:
     """What expressions of filters come to."""
     return values_of(lambda: variables_for(_facts(routed), passage.identity))
+
+
+def _taken_out(policies: Iterable[ir.StanzaBase], headers: Headers, own: Headers) -> Headers:
+    """Fields without those that are the policies' own, and that clients may not send; `own`: the last of them."""
+    policies = tuple(policies)
+    owned, drops = owned_fields(policies), drops_underscores(policies)
+    sent = len(headers) - len(own)
+    return tuple(
+        (name, value)
+        for place, (name, value) in enumerate(headers)
+        if spelling(name) not in owned and not (drops and place < sent and "_" in name)
+    )
 
 
 def _own_answer(routed: Routed) -> Decision | None:

@@ -15,6 +15,7 @@ class Facts(Struct, frozen=True, kw_only=True):
         address: who asks; None: nobody can say, so nothing that allows by address holds, all that denies by it does.
         method, scheme, host, authority, path, query: as they go on to the backend; `path` is normalised.
         headers: without what policies may set; credentials are still among them.
+        sent: as the client sent them, the authority as Host among them, whatever was edited since.
         sni: the server name of the TLS handshake, lower case.
         listener, route, rule: ids.
         body_length: as the head declares it; None: it streams.
@@ -34,6 +35,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     path: str = ""
     query: str | None = None
     headers: Headers = ()
+    sent: Headers = ()
     body_length: int | None = None
     certificate: Certificate | None = None
     assumed: Identity | None = None

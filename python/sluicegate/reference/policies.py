@@ -23,6 +23,7 @@ from .access import (
     csrf,
     is_authenticator,
 )
+from .client import forward_certificate, judge_head
 from .contract import Said
 from .names import spelling
 from .passage import Denial, Facts, Passage
@@ -111,14 +112,29 @@ def _of_connection(policy: ir.StanzaBase, facts: Facts) -> Denial | None:
     return None
 
 
+def drops_underscores(policies: Iterable[ir.StanzaBase]) -> bool:
+    """Whether fields with `_` in their name are taken out of what clients send."""
+    headers = (policy for policy in policies if isinstance(policy, ir.ClientHeaders))
+    return any(policy.underscores is ir.Underscores.DROP for policy in headers)
+
+
 def owned_fields(policies: Iterable[ir.StanzaBase]) -> frozenset[str]:
     """Fields that policies may set, each as `spelling` has it."""
     return frozenset(spelling(name) for policy in policies for name in policy.owned_fields())
 
 
-def _address(_: ir.ClientAddress, __: Facts, ___: Passage) -> Verdict:
-    """Who asks is found out on the wire."""
+def _on_the_wire(_: ir.StanzaBase, __: Facts, ___: Passage) -> Verdict:
+    """Who asks is found out there, and how connections are treated."""
     return "pass"
+
+
+def _certificate_header(policy: ir.ClientCertificateHeader, facts: Facts, passage: Passage) -> Verdict:
+    forward_certificate(policy, facts, passage)
+    return "pass"
+
+
+def _head(policy: ir.ClientHeaders, facts: Facts, _: Passage) -> Verdict:
+    return judge_head(policy, facts) or "pass"
 
 
 def _body(policy: ir.ClientBody | ir.FilterBuffer, facts: Facts, _: Passage) -> Verdict:
@@ -163,8 +179,15 @@ def _pages(_policy: ir.FilterErrorPages, _facts: Facts, _passage: Passage) -> Ve
 
 
 _JUDGES: dict[type[ir.StanzaBase], Callable[[Any, Facts, Passage], Verdict]] = {
-    ir.ClientAddress: _address,
+    ir.ClientAddress: _on_the_wire,
+    ir.ClientTls: _on_the_wire,
+    ir.ClientCertificateHeader: _certificate_header,
+    ir.ClientConnections: _on_the_wire,
+    ir.ClientTimeouts: _on_the_wire,
+    ir.ClientHeaders: _head,
+    ir.ClientHttp2: _on_the_wire,
     ir.ClientBody: _body,
+    ir.ClientAccessLog: _on_the_wire,
     ir.RateLimits: _asked,
     ir.AccessCsrf: _csrf,
     ir.AccessAuthorization: _authorize,

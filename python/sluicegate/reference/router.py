@@ -76,8 +76,20 @@ def _answer(table: Table, request: Request) -> Decision:
         return respond(404, "no_route", listener)
     # What a client says of where it comes from is never sent on as it is.
     sent_on = (*(field for field in kept if not is_forwarding_name(field[0])), *own)
-    length = fields.length
-    return act(table, Routed(request, head, authority, headers, (*kept, *own), sent_on, length, listener, found))
+    routed = Routed(
+        request=request,
+        head=head,
+        authority=authority,
+        headers=headers,
+        end_to_end=(*kept, *own),
+        sent_on=sent_on,
+        body_length=fields.length,
+        listener=listener,
+        found=found,
+        sent=(*((("host", authority),) if authority else ()), *fields.taken_out, *fields.kept),
+        own=own,
+    )
+    return act(table, routed)
 
 
 def _read_fields(request: Request) -> SentFields:

@@ -1,4 +1,4 @@
-"""`ClientPolicy.spec.body`: how large the body of a request may be."""
+"""`ClientPolicy.spec.body`: how large the body of a request may be, and how long it may take."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ from sluicegate import ir
 
 from ....api.client_policy import ClientBody
 from ..draft import Draft
-from ..quantity import octets
+from .parts import milliseconds, size
 
 
 def judge_body(draft: Draft, body: ClientBody | None) -> ir.ClientBody | None:
     """The stanza; None: it is not set."""
     if body is None:
         return None
-    head = draft.head("body", off=body.off)
+    head, faults = draft.head("body", off=body.off), draft.faults
     if body.off:
         return ir.ClientBody(**head)
-    size = octets(body.max_size)
-    if size is None:
-        message = f"{body.max_size!r} is no size"
-        draft.refuse("body.maxSize", message, "write octets, such as 1048576, or 512Ki, 10Mi, 1Gi, 10M")
-    return ir.ClientBody(**head, max_bytes=size or 0, invalid=size is None)
+    if body.max_size is None and body.timeout is None:
+        draft.refuse("body", "it says nothing", "set body.maxSize or body.timeout, or mode: Disabled")
+    return ir.ClientBody(
+        **head,
+        max_bytes=size(draft, body.max_size, "body.maxSize"),
+        timeout_ms=milliseconds(draft, body.timeout, "body.timeout"),
+        invalid=draft.faults > faults,
+    )

@@ -16,6 +16,7 @@ use crate::upstream::{Connection, EndpointState};
 use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// One try at one endpoint.
@@ -107,7 +108,7 @@ impl Attempt<'_, '_> {
             }
             .map_err(Failure::Exchange)
         });
-        let stalls = stalls(worker.settings());
+        let stalls = stalls(worker.settings(), self.forward.body_timeout);
         let ended = match self.forward.first_byte {
             None => watchdog.guard(self.begun, deadline, stalls, progress, work).await,
             Some(limit) => {
@@ -124,9 +125,10 @@ impl Attempt<'_, '_> {
     }
 }
 
-fn stalls(settings: &Settings) -> Stalls {
+fn stalls(settings: &Settings, body: Option<Duration>) -> Stalls {
+    let longest = settings.request_body_timeout();
     Stalls {
-        request_body: settings.request_body_timeout(),
+        request_body: body.map_or(longest, |body| body.min(longest)),
         response: settings.response_read_timeout(),
         backend: settings.stall_timeout(),
     }

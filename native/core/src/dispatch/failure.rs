@@ -100,7 +100,7 @@ impl Failure {
             }
             Self::Expired(Expired::Deadline) => "time limit of the route, or of the backend's policy".to_owned(),
             Self::Expired(Expired::Stalled(Side::RequestBody)) => {
-                "client: no byte of the body within request_body_timeout_ms".to_owned()
+                "client: no byte of the body within the time limit for bodies".to_owned()
             }
             Self::Expired(Expired::Stalled(Side::Response)) => {
                 "client: no byte of the response was taken within response_read_timeout_ms".to_owned()

@@ -48,6 +48,8 @@ pub struct Forward<'g> {
     pub body_limit: Option<BodyLimit>,
     /// What no trailer may have.
     pub withheld: Withheld<'g>,
+    /// Without an octet of the body that is waited for; `None`: as the settings have it.
+    pub body_timeout: Option<Duration>,
 }
 
 /// Where a copy goes.

@@ -11,11 +11,12 @@ mod waits;
 
 use crate::io::fill::{fill, poll_fill};
 use crate::io::watchdog::Watchdog;
-use crate::l4;
+use crate::l4::{self, Arrival, Https, preamble};
+use crate::message::Terms;
 use crate::message::client::Client;
 use crate::message::http1::READ_AHEAD;
 use crate::tls::{Progress, TlsError, server};
-use crate::worker::{Generation, Worker};
+use crate::worker::Worker;
 use codec::Buffer;
 use rewound::Rewound;
 use route::ir::ListenerProtocol;
@@ -25,6 +26,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -33,35 +35,93 @@ use tokio::time::Instant;
 /// The first bytes of HTTP/2 with prior knowledge (RFC 9113 section 3.4).
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// How connections of a socket are to be treated.
+#[derive(Debug, Clone, Copy)]
+struct Ways {
+    protocol: ListenerProtocol,
+    /// A header may come before anything else.
+    has_preamble: bool,
+    /// Policies say how long connections live, and how many there are.
+    governed: bool,
+}
+
+impl Ways {
+    fn of(worker: &Worker, socket: SocketKey) -> Option<Self> {
+        worker.generation().table.socket(socket).map(|socket| Self {
+            protocol: socket.protocol,
+            has_preamble: socket.preamble.is_some(),
+            governed: socket.governed,
+        })
+    }
+}
+
 /// Serve one accepted connection of a socket that has HTTP and HTTPS listeners only, to its end.
 ///
 /// What only some connections need, or need for a while, is boxed: one that waits is small.
 pub async fn serve_connection(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, socket: SocketKey) {
-    let protocol = worker.generation().table.socket(socket).map(|socket| socket.protocol);
-    match protocol {
-        None => {}
-        Some(ListenerProtocol::Https) => {
-            if let Some(https) = Box::pin(accept(&worker, stream, peer, socket)).await {
-                Box::pin(serve_https(worker, https, peer, socket)).await;
-            }
+    let Some(ways) = Ways::of(&worker, socket) else { return };
+    let mut arrival = Arrival::new(stream, peer);
+    if ways.has_preamble {
+        match Box::pin(begin(&worker, arrival, socket)).await {
+            Some(begun) => arrival = begun,
+            None => return,
         }
-        Some(_) => {
-            let local = stream.local_addr().ok();
-            serve_plain(Client::new(worker, peer, socket, None).to(local), stream).await;
+    }
+    if ways.protocol == ListenerProtocol::Https {
+        if let Some(https) = Box::pin(accept(&worker, arrival, socket, ways)).await {
+            Box::pin(serve_https(worker, https, socket, ways)).await;
         }
+        return;
+    }
+    let local = arrival.local();
+    let Arrival { stream, origin, ahead } = arrival;
+    let client = Client::of(worker, origin, local, socket, None);
+    if !ways.governed {
+        return serve_plain(client, stream, ahead).await;
+    }
+    let client = governed(client, socket);
+    let limit = client.worker.generation().table.socket(socket).and_then(|socket| socket.connection_limit(None));
+    match l4::open(&client.worker, &socket_name(socket), limit) {
+        Ok(_opened) => Box::pin(serve_plain(client, stream, ahead)).await,
+        Err(reason) => l4::refuse_unread(&client.worker, &stream, client.peer, reason, None),
     }
 }
 
+/// The header of the PROXY protocol, where the socket has it. `None`: the connection is refused, or gone.
+async fn begin(worker: &Rc<Worker>, arrival: Arrival, socket: SocketKey) -> Option<Arrival> {
+    let generation = worker.generation();
+    match generation.table.socket(socket)?.preamble.as_deref() {
+        Some(preamble) => preamble::read(worker, arrival, preamble).await,
+        None => Some(arrival),
+    }
+}
+
+/// The client under what policies say of its connection.
+fn governed(client: Client, socket: SocketKey) -> Client {
+    let terms = match client.worker.generation().table.socket(socket) {
+        Some(socket) => Terms::at(client.worker.settings(), socket, client.sni()),
+        None => client.terms,
+    };
+    client.under(terms)
+}
+
+/// What connections without TLS are counted by: what tells the listeners of their socket apart comes with each request.
+fn socket_name(socket: SocketKey) -> String {
+    format!("{:?}:{}", socket.address, socket.port)
+}
+
 /// The handshake with a client, counted, and logged where it fails.
-async fn accept(worker: &Worker, stream: TcpStream, peer: SocketAddr, socket: SocketKey) -> Option<l4::Https> {
+async fn accept(worker: &Worker, arrival: Arrival, socket: SocketKey, ways: Ways) -> Option<Box<Https>> {
     let generation = worker.generation();
     let entry = generation.table.socket(socket)?;
     let limit = worker.settings().handshake_timeout();
     let opened = Instant::now();
-    let mut progress = Progress::default();
-    let accepted = if has_begun(worker, &stream, limit).await {
+    let Arrival { stream, origin, ahead } = arrival;
+    let open = ways.governed.then(|| Arc::clone(&worker.shared.open));
+    let mut progress = Progress { open, ..Progress::default() };
+    let accepted = if !ahead.is_empty() || has_begun(worker, &stream, limit).await {
         let left = limit.saturating_sub(opened.elapsed());
-        server::accept(stream, entry, &generation.server_tls, left, &mut progress).await
+        server::accept(stream, ahead.filled(), entry, &generation.server_tls, left, &mut progress).await
     } else if worker.drain.is_finishing() {
         // Who is sent away before a handshake has not failed in one.
         return None;
@@ -72,9 +132,9 @@ async fn accept(worker: &Worker, stream: TcpStream, peer: SocketAddr, socket: So
     };
     worker.metrics.handshake(accepted.is_ok());
     match accepted {
-        Ok(accepted) => Some(Box::new(accepted)),
+        Ok((stream, handshake)) => Some(Box::new(Https { stream, handshake, origin, opened: progress.opened.take() })),
         Err(error) => {
-            error.log(&worker.shared.access_log, peer, opened, &progress);
+            error.log(&worker.shared.access_log, origin.peer, opened, &progress);
             None
         }
     }
@@ -84,22 +144,30 @@ async fn accept(worker: &Worker, stream: TcpStream, peer: SocketAddr, socket: So
 ///
 /// What only some connections need is boxed: a flow is small.
 pub async fn serve_flow(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, socket: SocketKey) {
-    let begins_with_tls = |generation: &Generation| {
-        generation.table.socket(socket).is_some_and(|socket| socket.protocol.begins_with_tls())
-    };
-    if !begins_with_tls(&worker.generation()) {
-        return l4::serve_tcp(worker, stream, peer, socket).await;
+    let Some(ways) = Ways::of(&worker, socket) else { return };
+    let mut arrival = Arrival::new(stream, peer);
+    if ways.has_preamble {
+        match Box::pin(begin(&worker, arrival, socket)).await {
+            Some(begun) => arrival = begun,
+            None => return,
+        }
     }
-    if let Some(https) = Box::pin(l4::serve_tls(Rc::clone(&worker), stream, peer, socket)).await {
-        Box::pin(serve_https(worker, https, peer, socket)).await;
+    if !ways.protocol.begins_with_tls() {
+        return l4::serve_tcp(worker, arrival, socket).await;
+    }
+    if let Some(https) = Box::pin(l4::serve_tls(Rc::clone(&worker), arrival, socket)).await {
+        Box::pin(serve_https(worker, https, socket, ways)).await;
     }
 }
 
-async fn serve_https(worker: Rc<Worker>, https: l4::Https, peer: SocketAddr, socket: SocketKey) {
-    let (stream, handshake) = *https;
+async fn serve_https(worker: Rc<Worker>, https: Box<Https>, socket: SocketKey, ways: Ways) {
+    let Https { stream, handshake, origin, opened: _opened } = *https;
     let http2 = handshake.http2;
-    let local = stream.get_ref().0.local_addr().ok();
-    let client = Client::new(worker, peer, socket, Some(handshake)).to(local);
+    let local = origin.local(stream.get_ref().0);
+    let mut client = Client::of(worker, origin, local, socket, Some(handshake));
+    if ways.governed {
+        client = governed(client, socket);
+    }
     if http2 {
         Box::pin(http2::serve(Rc::new(client), stream)).await;
     } else {
@@ -118,23 +186,25 @@ async fn has_begun(worker: &Worker, stream: &TcpStream, limit: Duration) -> bool
 }
 
 /// HTTP/1.1, or HTTP/2 for a client that begins with its preface.
-async fn serve_plain(client: Client, mut stream: TcpStream) {
-    let mut buffer = Buffer::new();
-    let settings = client.worker.settings();
+async fn serve_plain(client: Client, mut stream: TcpStream, mut buffer: Buffer) {
+    let terms = client.terms;
     let mut drain = pin!(client.worker.drain.idle_ends());
     let mut watchdog = Watchdog::default();
     let first = poll_fn(|context| {
+        if !buffer.is_empty() {
+            return Poll::Ready(true);
+        }
         if let Poll::Ready(read) = poll_fill(&mut buffer, &mut stream, context, READ_AHEAD) {
             return Poll::Ready(read.is_ok_and(|count| count > 0));
         }
         buffer.release();
         drain.as_mut().poll(context).map(|()| false)
     });
-    if !matches!(watchdog.until(Instant::now() + settings.idle_timeout(), first).await, Ok(true)) {
+    if !matches!(watchdog.until(Instant::now() + terms.idle, first).await, Ok(true)) {
         return;
     }
     let begun = Instant::now();
-    let preface = watchdog.until(begun + settings.head_timeout(), async {
+    let preface = watchdog.until(begun + terms.head, async {
         while PREFACE.starts_with(buffer.filled()) && buffer.len() < PREFACE.len() {
             if fill(&mut buffer, &mut stream, READ_AHEAD).await? == 0 {
                 return io::Result::Ok(false);

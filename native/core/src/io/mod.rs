@@ -5,6 +5,7 @@ pub mod fill;
 pub mod frames;
 mod keepalive;
 pub mod liveness;
+mod open_connections;
 pub mod relay;
 mod reset;
 mod scratch;
@@ -12,6 +13,7 @@ mod shared;
 pub mod watchdog;
 
 pub use keepalive::KeepAlive;
+pub use open_connections::{OpenConnections, Opened};
 pub use reset::Reset;
 pub use scratch::Scratch;
 pub use shared::Shared;

@@ -1,6 +1,7 @@
 //! What one connection or session leaves behind: figures, and, where the access log is on, a line.
 
 use super::Chosen;
+use crate::io::Opened;
 use crate::io::relay::Meter;
 use crate::observe::l4::{L4Reason, L4Record};
 use crate::worker::Worker;
@@ -47,6 +48,8 @@ pub struct Entry {
     started: Instant,
     pub carriage: Carriage,
     pub sni: Option<String>,
+    /// Where its listener has a limit of connections.
+    pub opened: Option<Opened>,
     /// Id of the listener where no route was found.
     pub listener: Option<Box<str>>,
     chosen: Option<Rc<Chosen>>,
@@ -75,6 +78,7 @@ impl Entry {
             started: Instant::now(),
             carriage,
             sni: None,
+            opened: None,
             listener: None,
             chosen: None,
             endpoint: None,

@@ -1,6 +1,6 @@
 //! Connections and datagrams that are carried without looking into them: `TLSRoute`, `TCPRoute`, `UDPRoute`.
 //!
-//! `hello` reads the server name of a TLS connection, `tcp` finds the backend of a connection and `relay` moves its bytes;
+//! `preamble` reads what a proxy says before anything else (also of HTTP, `proxy_protocol`); `hello` reads the server name of a TLS connection, `tcp` finds the backend of a connection and `relay` moves its bytes;
 //! `udp` keeps a `session` for each client of a UDP listener, `datagram` is its socket, `outbox` has the answers of a round,
 //! `batch` takes and sends several datagrams in one system call. A flow keeps the endpoint that it was given: a new
 //! configuration is for new flows, and a flow holds on to no generation of the table.
@@ -14,24 +14,30 @@ mod entry;
 mod flows;
 pub mod hello;
 mod outbox;
+pub mod preamble;
+mod proxy_protocol;
 mod session;
 mod tcp;
 mod udp;
 
+pub use preamble::Arrival;
 pub use tcp::{Https, serve_tcp, serve_tls};
 pub use udp::{Datagrams, serve as serve_udp};
 
+use crate::io::{Opened, Reset};
 use crate::observe::l4::{L4Reason, L4Series};
 use crate::policy::Chain;
 use crate::upstream::TlsTarget;
 use crate::worker::{Generation, Worker};
-use entry::Entry;
+use entry::{Carriage, Entry};
 use route::ir;
 use route::policy::{ClientCertificate, ConnectionFacts};
 use route::resolve::{L4Routed, Picked, may_speak_tls, pick_l4, route_l4};
 use route::table::{Backend, L4Candidate, L4Rule, Listener, Socket};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use tokio::net::TcpStream;
 
 /// Where a flow goes. Holds what it needs of its generation and nothing more.
 #[derive(Debug)]
@@ -85,6 +91,30 @@ fn admit(
     }
 }
 
+/// Count a connection in where there is a limit of them.
+///
+/// # Errors
+/// There are as many as there may be.
+pub fn open(worker: &Worker, place: &str, limit: Option<u32>) -> Result<Option<Opened>, L4Reason> {
+    limit.map(|most| worker.shared.open.open(place, most).ok_or(L4Reason::ConnectionLimit)).transpose()
+}
+
+/// Refuse a connection of which nothing was read that could be answered: it is logged and counted.
+pub fn refuse_unread(
+    worker: &Rc<Worker>,
+    stream: &TcpStream,
+    client: SocketAddr,
+    reason: L4Reason,
+    detail: Option<&str>,
+) {
+    let entry = Entry::begin(Rc::clone(worker), client, Carriage::Tcp);
+    if let Some(detail) = detail {
+        entry.detail(|| detail.to_owned());
+    }
+    entry.failed(reason);
+    stream.reset();
+}
+
 /// Decide on one flow and count it in. `entry` learns what it was.
 fn choose(
     worker: &Worker,
@@ -104,6 +134,9 @@ fn choose(
     };
     entry.listener = Some(listener.id().into());
     admit(listener, found, sni, moment, entry)?;
+    if socket.governed {
+        entry.opened = open(worker, listener.id(), socket.connection_limit(sni))?;
+    }
     let backend = match pick_l4(
         &generation.table,
         listener,

@@ -2,11 +2,13 @@
 
 use super::entry::{Carriage, Entry};
 use super::hello::Hello;
+use super::preamble::Arrival;
 use super::{Chosen, Moment, admit, choose, hello};
-use crate::io::Reset;
 use crate::io::fill::fill;
 use crate::io::relay;
 use crate::io::relay::{End, Limits};
+use crate::io::{Opened, Reset};
+use crate::message::client::Origin;
 use crate::observe::l4::L4Reason;
 use crate::tls::server::{self, Handshake};
 use crate::tls::{Progress, TlsError};
@@ -20,6 +22,7 @@ use smallvec::SmallVec;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -28,33 +31,40 @@ use tokio_rustls::server::TlsStream;
 /// Endpoints that one connection may try.
 const CONNECT_TRIES: usize = 3;
 
-/// An HTTPS connection on a socket that TLS listeners share, its handshake done.
-pub type Https = Box<(TlsStream<TcpStream>, Handshake)>;
+/// An HTTPS connection, its handshake done.
+#[derive(Debug)]
+pub struct Https {
+    pub stream: TlsStream<TcpStream>,
+    pub handshake: Handshake,
+    pub origin: Origin,
+    /// Where its listener has a limit of connections.
+    pub opened: Option<Opened>,
+}
 
 /// Serve a connection of a TCP listener to its end.
-pub async fn serve_tcp(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, key: SocketKey) {
-    let mut entry = Entry::begin(Rc::clone(&worker), peer, Carriage::Tcp);
+pub async fn serve_tcp(worker: Rc<Worker>, arrival: Arrival, key: SocketKey) {
+    let local = arrival.local();
+    let Arrival { stream, origin, ahead } = arrival;
+    let mut entry = Entry::begin(Rc::clone(&worker), origin.peer, Carriage::Tcp);
     let generation = worker.generation();
     let chosen = match generation.table.socket(key) {
         Some(socket) => choose(&worker, &generation, socket, None, Moment::Only, &mut entry),
         None => Err(L4Reason::NoListener),
     };
-    drop(generation);
+    let first = ahead.filled().to_vec();
+    drop((generation, ahead));
     match chosen {
-        Ok(chosen) => {
-            let local = stream.local_addr().ok();
-            forward(&worker, stream, local, Vec::new(), &chosen, entry).await;
-        }
+        Ok(chosen) => forward(&worker, stream, local, first, &chosen, entry).await,
         Err(reason) => refuse(&stream, &entry, reason),
     }
 }
 
 /// Serve a connection of a socket with TLS listeners to its end, unless it belongs to an HTTPS listener: then do the
 /// handshake and give it back. Handshakes are boxed: they are large, and flows that pass through have none.
-pub async fn serve_tls(worker: Rc<Worker>, mut stream: TcpStream, peer: SocketAddr, key: SocketKey) -> Option<Https> {
-    let mut entry = Entry::begin(Rc::clone(&worker), peer, Carriage::Passthrough);
+pub async fn serve_tls(worker: Rc<Worker>, arrival: Arrival, key: SocketKey) -> Option<Box<Https>> {
+    let Arrival { mut stream, origin, mut ahead } = arrival;
+    let mut entry = Entry::begin(Rc::clone(&worker), origin.peer, Carriage::Passthrough);
     let deadline = Instant::now() + worker.settings().handshake_timeout();
-    let mut ahead = Buffer::new();
     let sni = match tokio::time::timeout_at(deadline, read_hello(&worker, &mut stream, &mut ahead)).await {
         Ok(Ok(sni)) => sni,
         Ok(Err((reason, detail))) => {
@@ -82,22 +92,21 @@ pub async fn serve_tls(worker: Rc<Worker>, mut stream: TcpStream, peer: SocketAd
         Kind::Https => {
             let opened = entry.started();
             entry.discard();
-            let mut progress = Progress::default();
+            let open = socket.governed.then(|| Arc::clone(&worker.shared.open));
+            let mut progress = Progress { open, ..Progress::default() };
             let accepted =
                 Box::pin(accept(&worker, &generation, socket, stream, &ahead, deadline, &mut progress)).await;
-            let failed = |error: &TlsError| error.log(&worker.shared.access_log, peer, opened, &progress);
-            accepted.inspect_err(failed).ok()
+            let failed = |error: &TlsError| error.log(&worker.shared.access_log, origin.peer, opened, &progress);
+            let (stream, handshake) = *accepted.inspect_err(failed).ok()?;
+            Some(Box::new(Https { stream, handshake, origin, opened: progress.opened }))
         }
         Kind::Passthrough => {
             let chosen = choose(&worker, &generation, socket, sni.as_deref(), Moment::Only, &mut entry);
             drop(generation);
-            let first = ahead.filled().to_vec();
+            let (local, first) = (origin.local(&stream), ahead.filled().to_vec());
             drop(ahead);
             match chosen {
-                Ok(chosen) => {
-                    let local = stream.local_addr().ok();
-                    forward(&worker, stream, local, first, &chosen, entry).await;
-                }
+                Ok(chosen) => forward(&worker, stream, local, first, &chosen, entry).await,
                 Err(reason) => refuse(&stream, &entry, reason),
             }
             None
@@ -107,7 +116,7 @@ pub async fn serve_tls(worker: Rc<Worker>, mut stream: TcpStream, peer: SocketAd
             let ended = Box::pin(terminate(&worker, &generation, socket, stream, &ahead, deadline, &mut entry)).await;
             drop((generation, ahead));
             if let Some((stream, chosen)) = ended {
-                let local = stream.get_ref().0.local_addr().ok();
+                let local = origin.local(stream.get_ref().0);
                 Box::pin(forward(&worker, stream, local, Vec::new(), &chosen, entry)).await;
             }
             None
@@ -138,24 +147,25 @@ async fn read_hello(
     ahead: &mut Buffer,
 ) -> Result<Option<String>, (L4Reason, &'static str)> {
     let bad = |detail| Err((L4Reason::HelloMalformed, detail));
-    let mut idle = true;
     loop {
+        let idle = ahead.is_empty();
+        if !idle {
+            match hello::read(ahead.filled()) {
+                Hello::Incomplete => {}
+                Hello::Whole(sni) => return Ok(sni),
+                Hello::Malformed(reason) => return bad(reason),
+            }
+        }
         let filled = tokio::select! {
             biased;
             filled = fill(ahead, stream, hello::MAX_BYTES) => filled,
             () = worker.drain.idle_ends(), if idle => return Err((L4Reason::Shutdown, "no byte had come")),
         };
-        idle = false;
         match filled {
             Ok(0) => return bad("the client closed the connection"),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::OutOfMemory => return bad("too many bytes"),
             Err(_) => return bad("the client broke the connection off"),
-        }
-        match hello::read(ahead.filled()) {
-            Hello::Incomplete => {}
-            Hello::Whole(sni) => return Ok(sni),
-            Hello::Malformed(reason) => return bad(reason),
         }
     }
 }
@@ -222,9 +232,9 @@ async fn accept(
     ahead: &Buffer,
     deadline: Instant,
     progress: &mut Progress,
-) -> Result<Https, TlsError> {
-    let accepted = server::accept_after(stream, ahead.filled(), socket, &generation.server_tls, progress);
-    let accepted = tokio::time::timeout_at(deadline, accepted).await.unwrap_or(Err(TlsError::Timeout));
+) -> Result<Box<(TlsStream<TcpStream>, Handshake)>, TlsError> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let accepted = server::accept(stream, ahead.filled(), socket, &generation.server_tls, left, progress).await;
     worker.metrics.handshake(accepted.is_ok());
     accepted.map(Box::new)
 }
@@ -335,8 +345,8 @@ mod tests {
     #[test]
     fn a_flow_is_small() {
         let sizes = [
-            size_of_future(super::serve_tcp),
-            size_of_future(super::serve_tls),
+            size_of_future(|worker, arrival, key, (): ()| super::serve_tcp(worker, arrival, key)),
+            size_of_future(|worker, arrival, key, (): ()| super::serve_tls(worker, arrival, key)),
             size_of_future(crate::downstream::serve_flow),
         ];
         assert!(sizes[0] <= 1536 && sizes[1] <= 4096 && sizes[2] <= 2048, "{sizes:?}");

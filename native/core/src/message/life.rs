@@ -1,6 +1,7 @@
 //! How long a client may keep its connection, however busy: what a connection was allowed when it was opened (its
 //! certificate, its listener's TLS settings) is asked anew from time to time, and load moves to gateways that came later.
 
+use super::terms::Terms;
 use crate::worker::Worker;
 use std::cell::Cell;
 use std::time::Duration;
@@ -18,10 +19,9 @@ pub struct Life {
 }
 
 impl Life {
-    pub fn begin(worker: &Worker) -> Self {
-        let settings = worker.settings();
+    pub fn begin(worker: &Worker, terms: &Terms) -> Self {
         let noise = f64::from(worker.turns.noise()) / f64::from(u32::MAX);
-        Self::new(settings.max_connection_age(), settings.max_connection_requests, noise)
+        Self::new(terms.age, terms.requests, noise)
     }
 
     /// `noise`: 0 to 1.

@@ -16,3 +16,6 @@ pub mod record;
 pub mod reply;
 pub mod response_filters;
 pub mod session;
+mod terms;
+
+pub use terms::Terms;

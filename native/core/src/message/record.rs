@@ -8,6 +8,7 @@ use crate::error::ErrorCode;
 use crate::observe::access_log::Record;
 use crate::observe::metrics::RouteSeries;
 use codec::Field;
+use route::ir::{ClientAccessLog, LogLines, LogSample};
 use route::policy::{Networks, masked};
 use route::table::{Endpoint, Listener, Rule, Tag};
 use std::sync::Arc;
@@ -31,8 +32,10 @@ pub struct Entry<'g> {
     retries: u32,
     request_bytes: u64,
     response_bytes: u64,
-    /// Only while the access log is on.
+    /// Only while the access log is on, and where a policy wants a line.
     text: Option<Box<Text>>,
+    /// A policy wants a line only of what is an error.
+    errors_only: bool,
 }
 
 /// Bytes of the request line of a refused head that are logged.
@@ -99,6 +102,7 @@ impl<'g> Entry<'g> {
             request_bytes: 0,
             response_bytes: 0,
             text,
+            errors_only: false,
         }
     }
 
@@ -112,7 +116,7 @@ impl<'g> Entry<'g> {
         client.worker.shared.access_log.push(&Record {
             time: now(),
             client: &client.address_text,
-            peer: &client.address_text,
+            peer: &client.peer_text(),
             protocol: refused.protocol,
             scheme: client.scheme(),
             sni: client.sni(),
@@ -147,6 +151,22 @@ impl<'g> Entry<'g> {
         if let Some(text) = self.text.as_mut().filter(|_| !secret_pairs.is_empty()) {
             text.path = masked(&text.path, secret_pairs).unwrap_or_else(|| std::mem::take(&mut text.path));
         }
+    }
+
+    /// Whether there will be a line, as a policy has it.
+    pub fn log_as(&mut self, log: &ClientAccessLog) {
+        let LogSample { numerator, denominator } = log.sample;
+        let share = |noise: u32| u64::from(noise) * u64::from(denominator) < (u64::from(numerator) << u32::BITS);
+        match log.lines {
+            LogLines::None => self.text = None,
+            LogLines::Errors => self.errors_only = true,
+            LogLines::All => self.errors_only = !share(self.client.worker.turns.noise()),
+        }
+    }
+
+    /// It ended as its client will not have wanted.
+    fn is_error(&self) -> bool {
+        self.code.is_some() || self.status >= 400 || self.grpc_status.is_some_and(|status| status != 0)
     }
 
     pub fn listener(&mut self, listener: &'g Arc<Listener>) {
@@ -237,7 +257,7 @@ impl<'g> Entry<'g> {
             time: now() - duration_ms / 1000.0,
             duration_ms,
             client: text.origin.as_deref().unwrap_or(&self.client.address_text),
-            peer: &self.client.address_text,
+            peer: &self.client.peer_text(),
             protocol: self.version.as_str(),
             scheme: self.client.scheme(),
             sni: self.client.sni(),
@@ -289,7 +309,7 @@ impl Drop for Entry<'_> {
             worker.metrics.error(code);
         }
         worker.metrics.retries(self.retries);
-        if let Some(text) = &self.text {
+        if let Some(text) = self.text.as_deref().filter(|_| !self.errors_only || self.is_error()) {
             self.log(text, duration.as_secs_f64() * 1000.0);
         }
     }

@@ -7,7 +7,6 @@
 //! - An endpoint that is gone, or does badly, is replaced: the client is told of the new one with the response.
 //! - What belongs to the gateway does not reach the backend (`route::session`).
 
-use super::client::Client;
 use crate::tls::tickets::Sealer;
 use codec::Field;
 use route::ir;
@@ -77,13 +76,13 @@ impl<'g> Session<'g> {
     /// What the fields of a request say of it.
     pub fn read(
         terms: &'g ir::Session,
-        client: &Client,
+        secure: bool,
         sealer: Sealer,
         (rule, backend): (&str, &str),
         fields: &[Field<'_>],
     ) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Self::read_at(terms, client.is_secure(fields), sealer, (rule, backend), fields, now)
+        Self::read_at(terms, secure, sealer, (rule, backend), fields, now)
     }
 
     fn read_at(

@@ -24,6 +24,8 @@ macro_rules! reasons {
 }
 
 reasons! {
+    ProxyProtocol = "proxy_protocol", "the connection does not begin with a PROXY header that counts, as a policy wants it";
+    ConnectionLimit = "connection_limit", "the listener has as many connections as a policy allows";
     HelloTimeout = "hello_timeout", "the client did not finish its hello in time";
     HelloMalformed = "hello_malformed", "the client began with something that is no hello";
     Handshake = "handshake", "the TLS handshake with the client failed or took too long";

@@ -5,16 +5,19 @@ use super::{Denial, Outcome, Pending, Running, Step, StepResult};
 use crate::error::ErrorCode;
 use crate::observe::l4::L4Reason;
 use codec::Field;
+use route::ir::{ClientAccessLog, Policy};
 use route::policy::{BodyLimit, Compiled, ConnectionFacts, Facts, Judge, Networks, OwnedFields, Passage, secret_pairs};
 use route::table::{EditedFields, Joined, Table};
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The steps of a request.
 #[derive(Debug, Default)]
 pub struct Chain {
     steps: Vec<Step>,
     body_limit: Option<BodyLimit>,
+    rest: Rest,
     owned: OwnedFields,
     /// Pairs of queries that have credentials.
     secret_pairs: Vec<String>,
@@ -22,6 +25,33 @@ pub struct Chain {
     pages: Option<Arc<Compiled>>,
     /// A policy cannot be honoured: nothing passes.
     invalid: bool,
+}
+
+/// What policies say of a request besides whether it may pass.
+#[derive(Debug, Default)]
+struct Rest {
+    /// Who says what a client's address is.
+    addressing: Option<Arc<Compiled>>,
+    body_timeout: Option<Duration>,
+    request_timeout: Option<Duration>,
+    log: Option<Arc<ClientAccessLog>>,
+}
+
+impl Rest {
+    fn of(policies: &[Arc<Compiled>]) -> Self {
+        let limit = |milliseconds: u64| (milliseconds > 0).then(|| Duration::from_millis(milliseconds));
+        let mut rest = Self::default();
+        for policy in policies {
+            match &policy.ir {
+                Policy::ClientAddress(_) => rest.addressing = Some(Arc::clone(policy)),
+                Policy::ClientBody(body) => rest.body_timeout = limit(body.timeout_ms),
+                Policy::ClientTimeouts(timeouts) => rest.request_timeout = limit(timeouts.request_ms),
+                Policy::ClientAccessLog(log) => rest.log = Some(Arc::clone(log)),
+                _ => {}
+            }
+        }
+        rest
+    }
 }
 
 /// What the chain says, as far as it is known.
@@ -50,6 +80,7 @@ impl Chain {
         let invalid = joined.invalid || joined.policies.iter().any(|policy| Running::is_unusable(policy));
         let pages = joined.policies.iter().find(|policy| matches!(policy.judge, Judge::ErrorPages(_))).cloned();
         Self {
+            rest: Rest::of(&joined.policies),
             owned: OwnedFields::of(&joined.policies),
             secret_pairs: secret_pairs(&joined.policies),
             pages,
@@ -98,7 +129,22 @@ impl Chain {
 
     /// Proxies whose word about client addresses counts, in place of those of the settings.
     pub fn trusted_proxies(&self) -> Option<&Networks> {
-        self.steps.iter().find_map(Step::trusted_proxies)
+        self.rest.addressing.as_ref()?.addressing().map(|address| &address.proxies)
+    }
+
+    /// Without an octet of a body that is waited for; `None`: as the settings have it.
+    pub fn body_timeout(&self) -> Option<Duration> {
+        self.rest.body_timeout
+    }
+
+    /// Of a whole request whose rule says nothing of that.
+    pub fn request_timeout(&self) -> Option<Duration> {
+        self.rest.request_timeout
+    }
+
+    /// Which requests have a line in the access log; `None`: all.
+    pub fn log(&self) -> Option<&ClientAccessLog> {
+        self.rest.log.as_deref()
     }
 
     /// What stands in for errors.
@@ -124,11 +170,11 @@ impl Chain {
     /// Fields without those that policies may set, in `space`; `sent`: how many of them are the client's, and how many are
     /// left of these. `None`: all of them stay.
     pub fn without_owned<'f>(&self, fields: &[Field<'f>], sent: usize, space: &mut EditedFields<'f>) -> Option<usize> {
-        if self.owned.is_empty() || !fields.iter().any(|field| self.owned.has(field.name)) {
+        if self.owned.is_empty() || !fields.iter().any(|field| self.owned.takes(field)) {
             return None;
         }
         let (sent, set) = fields.split_at(sent);
-        space.extend(sent.iter().filter(|field| !self.owned.has(field.name)).copied());
+        space.extend(sent.iter().filter(|field| !self.owned.takes(field)).copied());
         let left = space.len();
         space.extend(set.iter().filter(|field| !self.owned.has(field.name)).copied());
         Some(left)

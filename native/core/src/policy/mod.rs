@@ -28,9 +28,7 @@ use crate::observe::l4::L4Reason;
 use access::Authenticate;
 use external::Ask;
 use rate_limit::Turn;
-use route::policy::{
-    self, AnswerField, BodyLimit, Compiled, ConnectionFacts, Facts, Judge, Networks, Passage, Reason, Verdict,
-};
+use route::policy::{self, AnswerField, BodyLimit, Compiled, ConnectionFacts, Facts, Judge, Passage, Reason, Verdict};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -57,6 +55,8 @@ impl From<ErrorCode> for Denial {
 impl From<policy::Denial> for Denial {
     fn from(denial: policy::Denial) -> Self {
         let code = match denial.reason {
+            Reason::BadRequest => ErrorCode::BadRequest,
+            Reason::HeadersTooLarge => ErrorCode::HeadersTooLarge,
             Reason::BodyTooLarge => ErrorCode::BodyTooLarge,
             Reason::PolicyInvalid => ErrorCode::PolicyInvalid,
             Reason::Unauthenticated => ErrorCode::Unauthenticated,
@@ -71,8 +71,10 @@ impl From<policy::Denial> for Denial {
 /// Why a connection is refused.
 fn reason_of(reason: Reason) -> L4Reason {
     match reason {
-        // Nothing that is refused for its body has come by a connection that is only passed on.
-        Reason::BodyTooLarge | Reason::PolicyInvalid => L4Reason::PolicyInvalid,
+        // Nothing that is refused for its head or body has come by a connection that is only passed on.
+        Reason::BadRequest | Reason::HeadersTooLarge | Reason::BodyTooLarge | Reason::PolicyInvalid => {
+            L4Reason::PolicyInvalid
+        }
         Reason::Unauthenticated => L4Reason::Unauthenticated,
         // Of these the last two are about requests alone.
         Reason::Forbidden | Reason::Csrf | Reason::Fault => L4Reason::Forbidden,
@@ -123,6 +125,7 @@ pub enum StepResult {
 /// password, and nobody is asked about a request that others refuse anyway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
+    Head,
     Body,
     AddressLimits,
     Authenticate,
@@ -165,6 +168,7 @@ impl Step {
             Self::Fault(_) => Phase::Fault,
             Self::Buffer(_) => Phase::Buffer,
             Self::Judged(policy) => match policy.judge {
+                Judge::Head(_) => Phase::Head,
                 Judge::Csrf(_) => Phase::Csrf,
                 Judge::Authorization(_) => Phase::Authorize,
                 _ => Phase::Body,
@@ -185,8 +189,8 @@ impl Step {
             Judge::Credential(_) => vec![Self::Credential(Arc::clone(policy))],
             Judge::Fault(_) => vec![Self::Fault(Arc::clone(policy))],
             Judge::Buffer(limit) => vec![Self::Buffer(*limit)],
-            // Asked where there is an error.
-            Judge::ErrorPages(_) => Vec::new(),
+            // They refuse nothing; pages are asked for where there is an error.
+            Judge::Nothing | Judge::Address(_) | Judge::ErrorPages(_) => Vec::new(),
             Judge::RateLimits(limits) => [Turn::BeforeAuthentication, Turn::BehindAuthentication]
                 .into_iter()
                 .filter(|turn| limits.iter().any(|limit| rate_limit::has_turn(limit, *turn)))
@@ -253,13 +257,6 @@ impl Step {
     /// Whether asking it twice is not as asking it once.
     fn counts(&self) -> bool {
         matches!(self, Self::RateLimits(..))
-    }
-
-    fn trusted_proxies(&self) -> Option<&Networks> {
-        match self {
-            Self::Judged(policy) => policy.trusted_proxies(),
-            _ => None,
-        }
     }
 
     /// What it lets a body have while that streams.

@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod tests;
 
+use super::ask::Whence;
 use super::select::{Passed, select, values};
 use crate::dispatch::Forward;
 use crate::error::ErrorCode;
@@ -17,10 +18,9 @@ use crate::message::response_filters::ResponseEdits;
 use crate::policy::{Admission, Chain, Denial, Outcome, Pending};
 use crate::worker::Generation;
 use codec::Framing;
-use route::policy::{Facts, Networks, Passage};
+use route::policy::{Facts, Networks, Passage, SentHead};
 use route::resolve::{Action, CorsFields, Refused, Request, Routed, Workspace, cors_response, resolve};
-use route::table::{EditedFields, Listener, RequestHead};
-use std::sync::Arc;
+use route::table::{EditedFields, RequestHead};
 use std::time::Duration;
 
 /// What will be done about a request.
@@ -35,7 +35,7 @@ pub enum Plan<'g> {
 /// A request about which somebody was asked.
 pub struct Waiting<'g> {
     pub answer: Pending,
-    pub listener: &'g Arc<Listener>,
+    pub whence: Whence<'g>,
     pub head: OwnedHead,
     /// Step of the chain that comes next.
     pub next: usize,
@@ -126,6 +126,9 @@ fn try_admit<'g>(
         }
         Err(Refused::NoRoute(listener)) => {
             record.listener(listener);
+            if let Some(log) = listener.policies().and_then(|own| own.kept.get::<Chain>()).and_then(Chain::log) {
+                record.log_as(log);
+            }
             return Err(ErrorCode::NoRoute.into());
         }
         Ok(routed) => routed,
@@ -163,6 +166,9 @@ fn try_admit<'g>(
     if let Some(chain) = chain {
         record.mask(chain.secret_pairs());
         let proxies = chain.trusted_proxies();
+        if let Some(log) = chain.log() {
+            record.log_as(log);
+        }
         if proxies.is_some() {
             record.origin(inbound, proxies);
         }
@@ -180,9 +186,14 @@ fn try_admit<'g>(
                 return Err(Failed { denial: Box::new(denial), edits });
             }
             Admission::Asked { answer, next } => {
-                let (head, limit) = (OwnedHead::of(inbound), rule.timeouts.request);
-                let listener = routed.listener;
-                return Ok(Plan::Wait(Box::new(Waiting { answer, listener, head, next, passage, limit, buffer })));
+                let (head, limit) = (OwnedHead::of(inbound), rule.timeouts.request.or(chain.request_timeout()));
+                let whence = Whence {
+                    listener: routed.listener,
+                    ends: client.ends(routed.head.fields, proxies),
+                    believed: proxies.map(|_| client.is_believed(proxies)),
+                };
+                let waiting = Waiting { answer, whence, head, next, passage, limit, buffer };
+                return Ok(Plan::Wait(Box::new(waiting)));
             }
         }
     }
@@ -193,15 +204,8 @@ fn try_admit<'g>(
         let edits = edits_of(client, inbound, &routed, chain, passage).paged(None).of_own_answer(filters);
         return Ok(Plan::Answer(answer, edits));
     }
-    let proxies = chain.and_then(Chain::trusted_proxies);
-    let mut passed = Passed {
-        passage,
-        owned: chain.and_then(Chain::owned),
-        body_limit: chain.and_then(Chain::body_limit),
-        believed: proxies.map(|_| client.is_believed(proxies)),
-        proxies,
-        pages: chain.and_then(|chain| pages_of(chain, inbound, &routed)),
-    };
+    let pages = chain.and_then(|chain| pages_of(chain, inbound, &routed));
+    let mut passed = Passed { passage, chain, pages };
     select(client, generation, inbound, &routed, &mut passed, buffer, record).map(Plan::Forward).map_err(|code| {
         let pages = passed.pages.take();
         let edits = edits_of(client, inbound, &routed, chain, passed.passage).paged(pages);
@@ -238,7 +242,7 @@ fn pages_of<'g>(chain: &'g Chain, inbound: &Inbound<'_>, routed: &Routed<'g, '_>
 /// What policies see of a request.
 fn facts<'r>(
     client: &'r Client,
-    inbound: &Inbound<'_>,
+    inbound: &'r Inbound<'_>,
     routed: &Routed<'r, 'r>,
     proxies: Option<&Networks>,
 ) -> Facts<'r> {
@@ -252,6 +256,7 @@ fn facts<'r>(
         path: head.path,
         query: head.query,
         fields: head.fields,
+        sent: SentHead { fields: &inbound.fields, taken_out: &inbound.taken_out, authority: head.authority },
         sni: client.sni(),
         listener: listener.id(),
         route: &found.rule.ir.route,

@@ -13,20 +13,31 @@ use crate::worker::Generation;
 use bytes::Bytes;
 use codec::{Field, Framing};
 use route::table::Listener;
+use std::net::SocketAddr;
 use std::time::Duration;
+
+/// Where a request comes from about which somebody is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Whence<'g> {
+    pub listener: &'g Listener,
+    /// Who asks, and what it connected to.
+    pub ends: (SocketAddr, SocketAddr),
+    /// Whether the client is a proxy whose word about who asks counts; `None`: as the settings have it.
+    pub believed: Option<bool>,
+}
 
 /// Ask about a request; `body`: what the service is given of its body.
 pub async fn ask_about(
     client: &Client,
     generation: &Generation,
-    listener: &Listener,
+    whence: Whence<'_>,
     request: &Ask,
     body: Vec<u8>,
 ) -> Answered {
     let heard = match request.backend {
         Some(slot) => {
             let limits = (Duration::from_millis(request.service.timeout_ms), MAX_ANSWER);
-            hear(client, generation, listener, slot, request.message(body), limits).await
+            hear(client, generation, whence, slot, request.message(body), limits).await
         }
         None => None,
     };
@@ -42,7 +53,7 @@ pub async fn ask_about(
 pub async fn hear(
     client: &Client,
     generation: &Generation,
-    listener: &Listener,
+    whence: Whence<'_>,
     slot: u32,
     message: Message,
     (limit, most_kept): (Duration, usize),
@@ -51,10 +62,10 @@ pub async fn hear(
     if backend.is_invalid() || backend.tls.as_ref().is_some_and(|policy| policy.invalid) {
         return None;
     }
-    let mut route = generation.client_tls.route(backend, &listener.ir, message.grpc, false)?;
-    route.policy = RoutePolicy::of(backend, || client.ends(&[]));
+    let mut route = generation.client_tls.route(backend, &whence.listener.ir, message.grpc, false)?;
+    route.policy = RoutePolicy::of(backend, || whence.ends);
     let question = Question {
-        outbound: outbound(client, &message, route.tls.is_some()),
+        outbound: outbound(client, whence.believed, &message, route.tls.is_some()),
         body: Bytes::from(message.body),
         limit,
         most_kept,
@@ -63,8 +74,8 @@ pub async fn hear(
 }
 
 /// The head of a message, with what we say of where the request came from.
-fn outbound(client: &Client, message: &Message, tls: bool) -> Outbound {
-    let mut forwarding = ForwardingFields::default();
+fn outbound(client: &Client, believed: Option<bool>, message: &Message, tls: bool) -> Outbound {
+    let mut forwarding = ForwardingFields { believed, ..ForwardingFields::default() };
     let mut fields: Vec<Field<'_>> = Vec::with_capacity(message.fields.len() + message.own.len());
     for sent in message.fields.iter().map(as_field) {
         if !take_forwarding(&sent, &mut forwarding) {

@@ -2,7 +2,7 @@
 //! service is asked for. Where that is away the error is given as it was. Who is asked is asked past all rules, so no page
 //! leads to another one.
 
-use super::ask::hear;
+use super::ask::{Whence, hear};
 use crate::dispatch::retry::{Exchange, Forwarded};
 use crate::error::ErrorCode;
 use crate::io::watchdog::Watchdog;
@@ -136,7 +136,8 @@ async fn page(client: &Client, generation: &Generation, pages: &Pages<'_>, origi
             };
             let slot = page.slot.and_then(|slot| pages.backends.get(slot).copied())?;
             let limits = (Duration::from_millis(*timeout_ms), MAX_PAGE);
-            let heard = hear(client, generation, pages.listener, slot, message, limits).await?;
+            let whence = Whence { listener: pages.listener, ends: client.ends(&[], None), believed: None };
+            let heard = hear(client, generation, whence, slot, message, limits).await?;
             (heard.fields, heard.body?)
         }
     };

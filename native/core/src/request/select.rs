@@ -11,33 +11,36 @@ use crate::message::pages::Pages;
 use crate::message::record::Entry;
 use crate::message::response_filters::ResponseEdits;
 use crate::message::session::Session;
+use crate::policy::Chain;
 use crate::tls::tickets::Sealer;
 use crate::upstream::{Among, Load, RoutePolicy};
 use crate::worker::Generation;
 use codec::Field;
 use route::expression::Inputs;
 use route::ir::{BackendPolicy, BackendProtocol, LoadBalancing};
-use route::policy::{BodyLimit, Identity, Networks, OwnedFields, Passage, Stripped, Withheld};
+use route::policy::{Identity, Networks, Passage, Stripped, Withheld};
 use route::resolve::{Edited, NoPath, Picked, Routed, affinity, cors_response, edit_request, pick};
 use route::session::removal;
-use route::table::{Backend, EditedFields, Filters, MadeValue, RequestHead, Rule};
+use route::table::{Backend, EditedFields, Filters, MadeValue, RequestHead, Rule, Timeouts};
 use smallvec::SmallVec;
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// What policies leave of a request that they let pass.
-#[derive(Debug, Default)]
-pub struct Passed<'g> {
+#[derive(Debug)]
+pub struct Passed<'c> {
     pub passage: Passage,
-    /// Fields that policies may set.
-    pub owned: Option<&'g OwnedFields>,
-    pub body_limit: Option<BodyLimit>,
-    /// Whether the client is a proxy whose word about who asks counts; `None`: as the settings have it.
-    pub believed: Option<bool>,
-    /// Whose word that is, where it is not the settings'.
-    pub proxies: Option<&'g Networks>,
+    pub chain: Option<&'c Chain>,
     /// What stands in for errors.
-    pub pages: Option<Box<Pages<'g>>>,
+    pub pages: Option<Box<Pages<'c>>>,
+}
+
+impl<'c> Passed<'c> {
+    /// Whose word about who asks counts; `None`: as the settings have it.
+    fn proxies(&self) -> Option<&'c Networks> {
+        self.chain?.trusted_proxies()
+    }
 }
 
 /// Choose the backend of a request that was admitted, and write what goes there. `buffer` is memory for the head.
@@ -54,7 +57,7 @@ pub fn select<'g>(
     record: &mut Entry<'g>,
 ) -> Result<Box<Forward<'g>>, ErrorCode> {
     let Routed { head, listener, found, sent_fields, .. } = routed;
-    let rule = found.rule;
+    let (rule, chain, proxies) = (found.rule, passed.chain, passed.proxies());
     let (chosen, backend) = match pick(&generation.table, found, turn(client, rule)) {
         Picked::NoBackend => return Err(ErrorCode::NoBackend),
         Picked::Invalid(_) => return Err(ErrorCode::BackendInvalid),
@@ -69,9 +72,9 @@ pub fn select<'g>(
     }
     let mut route =
         generation.client_tls.route(backend, &listener.ir, grpc, upgrade).ok_or(ErrorCode::BackendInvalid)?;
-    route.policy = RoutePolicy::of(backend, || client.ends(head.fields));
+    route.policy = RoutePolicy::of(backend, || client.ends(head.fields, proxies));
     let policy = backend.policy.as_deref();
-    let session = session_of(generation, client, routed, backend);
+    let session = session_of(generation, client, routed, backend, proxies);
     let parts = Parts {
         method: inbound.method,
         path: head.path,
@@ -86,25 +89,26 @@ pub fn select<'g>(
         trailers: inbound.accepts_trailers || grpc,
         tls: route.tls.is_some(),
     };
-    let Passed { passage, owned, body_limit, believed, proxies, pages } = passed;
+    let believed = proxies.map(|_| client.is_believed(proxies));
+    let Passed { passage, pages, .. } = passed;
     if let Some(pages) = pages {
         pages.backend(&backend.id);
     }
     passage.removed.extend(backend.session(&rule.ir).and_then(|session| removal(session, head.fields)));
     let filters = [&rule.filters, &chosen.filters];
     let made =
-        filters.map(|filters| filters.make(|| values(client, inbound, routed, *proxies, passage.identity.as_ref())));
+        filters.map(|filters| filters.make(|| values(client, inbound, routed, proxies, passage.identity.as_ref())));
     let cors = rule.filters.cors.as_ref().or(chosen.filters.cors.as_ref());
     let both = [(filters[0], &*made[0]), (filters[1], &*made[1])];
     let mut outbound =
-        write_outbound(client, parts, *sent_fields, (passage, *believed), &both, found.prefix_length, buffer)
+        write_outbound(client, parts, *sent_fields, (passage, believed), &both, found.prefix_length, buffer)
             .map_err(|NoPath| ErrorCode::BadRequest)?;
     outbound.idempotent |=
         policy.is_some_and(|policy| policy.retry_methods.iter().any(|method| method == inbound.method));
     Ok(Box::new(Forward {
         outbound,
         among: Among::of(backend)
-            .with_key(policy.and_then(|policy| key_of(policy, head, client)))
+            .with_key(policy.and_then(|policy| key_of(policy, head, || client.ends(head.fields, proxies).0.ip())))
             .preferring(session.as_ref().and_then(Session::endpoint)),
         session: session.map(Box::new),
         load: Load::of(backend).filter(|load| load.limits_requests()),
@@ -113,16 +117,17 @@ pub fn select<'g>(
         edits: ResponseEdits::new(filters, made, cors.map_or_else(Vec::new, |cors| cors_response(cors, head)))
             .appending(std::mem::take(&mut passage.respond))
             .paged(pages.take()),
-        timeouts: rule.timeouts,
+        timeouts: timeouts(rule, chain),
+        body_timeout: chain.and_then(Chain::body_timeout),
         first_byte: policy
             .map(|policy| policy.timeouts.first_byte_ms)
             .filter(|limit| *limit > 0)
             .map(Duration::from_millis),
         retry: rule.retry.as_ref(),
         grpc,
-        mirrors: mirrors(client, generation, routed, &filters),
-        body_limit: *body_limit,
-        withheld: Withheld::of(*owned, std::mem::take(&mut passage.removed)),
+        mirrors: mirrors(client, generation, routed, &filters, proxies),
+        body_limit: chain.and_then(Chain::body_limit),
+        withheld: Withheld::of(chain.and_then(Chain::owned), std::mem::take(&mut passage.removed)),
     }))
 }
 
@@ -151,23 +156,30 @@ pub fn values<'v>(
     }
 }
 
+/// What the route says itself holds in place of what policies say.
+fn timeouts(rule: &Rule, chain: Option<&Chain>) -> Timeouts {
+    Timeouts { request: rule.timeouts.request.or_else(|| chain?.request_timeout()), ..rule.timeouts }
+}
+
 /// The session of a request, where its rule keeps any.
 fn session_of<'g>(
     generation: &'g Generation,
     client: &Client,
     routed: &Routed<'g, '_>,
     backend: &'g Backend,
+    proxies: Option<&Networks>,
 ) -> Option<Session<'g>> {
     let Routed { listener, found, head, .. } = routed;
     let terms = backend.session(&found.rule.ir)?;
     let sealer = Sealer::of_sessions(generation.server_tls.tickets(), &listener.ir.gateway, terms);
-    Some(Session::read(terms, client, sealer, (&found.rule.ir.id, &backend.id), head.fields))
+    let secure = client.is_secure(head.fields, proxies);
+    Some(Session::read(terms, secure, sealer, (&found.rule.ir.id, &backend.id), head.fields))
 }
 
 /// What is hashed to choose an endpoint.
-fn key_of(policy: &BackendPolicy, head: &RequestHead<'_>, client: &Client) -> Option<u64> {
+fn key_of(policy: &BackendPolicy, head: &RequestHead<'_>, client: impl FnOnce() -> IpAddr) -> Option<u64> {
     match &policy.load_balancing {
-        LoadBalancing::Hash { key } => affinity(key, head, Some(client.ends(head.fields).0.ip())),
+        LoadBalancing::Hash { key } => affinity(key, head, Some(client())),
         _ => None,
     }
 }
@@ -242,6 +254,7 @@ fn mirrors<'g>(
     generation: &'g Generation,
     routed: &Routed<'g, '_>,
     filters: &[&'g Filters; 2],
+    proxies: Option<&Networks>,
 ) -> SmallVec<[MirrorTo<'g>; 1]> {
     let (rule, listener) = (routed.found.rule, &routed.listener.ir);
     let mut chosen = SmallVec::new();
@@ -256,7 +269,7 @@ fn mirrors<'g>(
         let usable = backend.tls.as_ref().is_none_or(|policy| !policy.invalid) && !backend.is_invalid();
         if let Some(mut route) = generation.client_tls.route(backend, listener, rule.ir.grpc, false).filter(|_| usable)
         {
-            route.policy = RoutePolicy::of(backend, || client.ends(routed.head.fields));
+            route.policy = RoutePolicy::of(backend, || client.ends(routed.head.fields, proxies));
             chosen.push(MirrorTo { backend, route });
         }
     }

@@ -193,7 +193,7 @@ async fn wait<'g, Stream: ClientStream>(
     stream: &mut Stream,
     record: &mut Entry<'g>,
 ) -> Result<Plan<'g>, BodyError> {
-    let Waiting { answer, listener, mut head, next, mut passage, limit, buffer } = waiting;
+    let Waiting { answer, whence, mut head, next, mut passage, limit, buffer } = waiting;
     let until = record.started() + limit.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
     let (source, reply) = stream.split();
     let known = |outcome| -> Asked { Box::pin(ready(Answered { outcome, found: Passage::default() })) };
@@ -210,7 +210,7 @@ async fn wait<'g, Stream: ClientStream>(
                 collected.given(most)
             };
             match body {
-                Ok(body) => Box::pin(async move { ask_about(client, generation, listener, &request, body).await }),
+                Ok(body) => Box::pin(async move { ask_about(client, generation, whence, &request, body).await }),
                 Err(code) => known(Outcome::deny(code)),
             }
         }

@@ -163,6 +163,7 @@ impl Engine {
             registry: Registry::new(workers),
             access_log: AccessLog::start(&settings.access_log)?,
             events: Events::default(),
+            open: Arc::default(),
             own: Arc::default(),
             room: Room::new(settings.body_buffer_bytes),
             loads: Loads::default(),

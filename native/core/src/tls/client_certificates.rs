@@ -1,7 +1,7 @@
 //! Client certificates (`Gateway.spec.tls.frontend`): which ones a listener accepts.
 
-use super::trust;
 use super::trust::{Purpose, Trust};
+use super::{distinguished_name, trust};
 use aws_lc_rs::digest::{SHA256, digest};
 use route::policy::ClientCertificate;
 use rustls::client::danger::HandshakeSignatureValid;
@@ -79,8 +79,11 @@ pub(super) fn read(certificate: &CertificateDer<'_>) -> ClientCertificate {
     let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
         return ClientCertificate { fingerprint, ..ClientCertificate::default() };
     };
-    let mut found =
-        ClientCertificate { subject: parsed.subject().to_string(), fingerprint, ..ClientCertificate::default() };
+    let mut found = ClientCertificate {
+        subject: distinguished_name::written(parsed.subject()),
+        fingerprint,
+        ..ClientCertificate::default()
+    };
     let names = parsed.subject_alternative_name().ok().flatten();
     for name in names.iter().flat_map(|extension| &extension.value.general_names) {
         match name {

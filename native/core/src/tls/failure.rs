@@ -1,5 +1,6 @@
 //! Handshakes with clients that failed: why, in words for operators, and a line in the access log.
 
+use crate::io::{OpenConnections, Opened};
 use crate::observe::access_log::AccessLog;
 use crate::observe::l4::{L4Reason, L4Record};
 use route::table::Listener;
@@ -18,6 +19,8 @@ pub enum TlsError {
     NoListener,
     /// The listener has no usable certificate.
     NoCertificate,
+    /// The listener has as many connections as it may have.
+    Full,
     Io(io::Error),
 }
 
@@ -29,6 +32,10 @@ pub struct Progress {
     /// The server name that the client asked for, lower case.
     pub sni: Option<String>,
     pub listener: Option<Arc<Listener>>,
+    /// Where listeners may have limits of connections.
+    pub open: Option<Arc<OpenConnections>>,
+    /// It is counted in its listener.
+    pub opened: Option<Opened>,
 }
 
 impl TlsError {
@@ -37,6 +44,7 @@ impl TlsError {
         match self {
             Self::NoListener => L4Reason::NoListener,
             Self::NoCertificate => L4Reason::NoCertificate,
+            Self::Full => L4Reason::ConnectionLimit,
             Self::Timeout if !progress.hello => L4Reason::HelloTimeout,
             Self::Io(_) if !progress.hello => L4Reason::HelloMalformed,
             Self::Timeout | Self::Io(_) => L4Reason::Handshake,
@@ -47,7 +55,7 @@ impl TlsError {
     pub fn detail(&self) -> Option<String> {
         match self {
             Self::Timeout => Some("it took too long".to_owned()),
-            Self::NoListener | Self::NoCertificate => None,
+            Self::NoListener | Self::NoCertificate | Self::Full => None,
             Self::Io(error) => Some(words(error)),
         }
     }
@@ -97,7 +105,7 @@ fn words(error: &io::Error) -> String {
             PeerIncompatible::Tls12NotOffered
             | PeerIncompatible::Tls12NotOfferedOrEnabled
             | PeerIncompatible::SupportedVersionsExtensionRequired => {
-                "the client speaks neither TLS 1.2 nor TLS 1.3".to_owned()
+                "the client offers no version of TLS that the listener takes".to_owned()
             }
             PeerIncompatible::NoCipherSuitesInCommon => {
                 "the client offers no cipher suite that is known here".to_owned()

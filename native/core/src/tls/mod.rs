@@ -2,6 +2,7 @@
 
 pub mod backend_certificates;
 mod client_certificates;
+mod distinguished_name;
 mod failure;
 pub mod inspect;
 pub mod keys;

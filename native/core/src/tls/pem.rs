@@ -139,6 +139,26 @@ pub fn private_key(text: &str) -> Result<PrivateKeyDer<'static>, String> {
 pub const SUPPORTED_KEYS: &str =
     "supported are RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, and Ed25519, as PKCS #8, PKCS #1 or SEC 1";
 
+/// The block of a certificate.
+pub fn of_certificate(der: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    // A line has 64 digits (RFC 7468 section 2).
+    const LINE: usize = 48;
+    let mut text = format!("{BEGIN}{}{HYPHENS}\n", CERTIFICATE[0]);
+    for line in der.chunks(LINE) {
+        for three in line.chunks(3) {
+            let mut word = [0; 4];
+            word[1..=three.len()].copy_from_slice(three);
+            let bits = u32::from_be_bytes(word);
+            let digits = [18, 12, 6, 0].map(|shift| char::from(DIGITS[(bits >> shift & 63) as usize]));
+            text.extend(&digits[..=three.len()]);
+            text.extend(std::iter::repeat_n('=', 3 - three.len()));
+        }
+        text.push('\n');
+    }
+    text + &format!("-----END {}{HYPHENS}\n", CERTIFICATE[0])
+}
+
 impl Block<'_> {
     /// The bytes of the body (RFC 4648 section 4), whatever white space is in it.
     fn decode(&self) -> Result<Vec<u8>, String> {
@@ -178,7 +198,19 @@ impl Block<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Block, blocks, certificates, private_key};
+    use super::{Block, blocks, certificates, of_certificate, private_key};
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        for length in [1_usize, 2, 3, 47, 48, 49, 500] {
+            let der: Vec<u8> = (0..length).map(|octet| u8::try_from(octet % 251).unwrap()).collect();
+            let text = of_certificate(&der);
+            let lines: Vec<usize> = text.lines().map(str::len).collect();
+            assert!(lines.iter().all(|line| *line <= 64), "{text}");
+            let read = blocks(&text).unwrap();
+            assert_eq!((read.len(), read[0].decode().unwrap()), (1, der));
+        }
+    }
 
     #[derive(serde::Deserialize)]
     struct Case {

@@ -6,19 +6,20 @@ use super::failure::{Progress, TlsError};
 use super::server_certificates::{ServedKey, ServedKeys};
 use super::tickets::{TicketKeys, Ticketer};
 use super::trust::Trust;
-use super::{VERSIONS, provider};
+use super::{pem, provider, versions};
 use crate::observe::events::Events;
 use ahash::AHashMap;
-use route::ir::{self, ClientValidationMode};
-use route::policy::ClientCertificate;
-use route::table::{Socket, Table};
+use route::ir::{self, ClientValidationMode, TlsVersions};
+use route::policy::{ClientCertificate, Judge};
+use route::table::{Listener, Socket, Table};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{Acceptor, NoServerSessionStorage, ServerConfig, WebPkiClientVerifier};
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
@@ -26,6 +27,9 @@ use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 /// Alerts (RFC 8446 section 6).
 const INTERNAL_ERROR: u8 = 80;
 const UNRECOGNIZED_NAME: u8 = 112;
+
+/// Bytes of a `ClientHello` that are read at once, where its beginning was read already.
+const HELLO_PIECE: usize = 4096;
 
 /// What a handshake told us.
 #[derive(Debug, Clone)]
@@ -40,6 +44,7 @@ pub struct Handshake {
 #[derive(Debug)]
 struct ListenerTls {
     listener: Arc<ir::Listener>,
+    terms: TlsTerms,
     keys: Vec<Arc<ServedKey>>,
     trust: Vec<Arc<ir::Trust>>,
     config: Arc<ServerConfig>,
@@ -76,14 +81,22 @@ impl ServerTls {
             if keys.is_empty() {
                 continue;
             }
-            if let Some(same) = before.listeners.get(listener.id()).filter(|same| same.is(&listener.ir, &keys, &trust))
-            {
+            let terms = TlsTerms::of(listener);
+            let is_same = |same: &&Arc<ListenerTls>| same.terms == terms && same.is(&listener.ir, &keys, &trust);
+            if let Some(same) = before.listeners.get(listener.id()).filter(is_same) {
                 built.listeners.insert(listener.id().into(), Arc::clone(same));
                 continue;
             }
             let made = clients(tls, &trust).and_then(|clients| {
-                let config = config(&listener.ir, tls, &keys, &trust, clients.clone(), &built.tickets)?;
-                Ok(ListenerTls { listener: Arc::clone(&listener.ir), keys, trust, config: Arc::new(config), clients })
+                let config = config((&*listener.ir, terms), tls, &keys, &trust, clients.clone(), &built.tickets)?;
+                Ok(ListenerTls {
+                    listener: Arc::clone(&listener.ir),
+                    terms,
+                    keys,
+                    trust,
+                    config: Arc::new(config),
+                    clients,
+                })
             });
             match made {
                 Ok(made) => {
@@ -116,6 +129,30 @@ impl ServerTls {
     }
 }
 
+/// What policies say of the TLS of a listener.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct TlsTerms {
+    versions: TlsVersions,
+    /// Backends are told of the whole certificate of a client.
+    keeps_certificates: bool,
+}
+
+impl TlsTerms {
+    fn of(listener: &Listener) -> Self {
+        let mut terms = Self::default();
+        let joined = listener.policies().map(|joined| &*joined.policies).unwrap_or_default();
+        for policy in joined.iter().filter(|policy| !policy.is_invalid()) {
+            if let ir::Policy::ClientTls(tls) = &policy.ir {
+                terms.versions = tls.versions;
+            }
+            if let Judge::CertificateHeader(header) = &policy.judge {
+                terms.keeps_certificates = header.wants_all();
+            }
+        }
+        terms
+    }
+}
+
 impl ListenerTls {
     fn is(&self, listener: &Arc<ir::Listener>, keys: &[Arc<ServedKey>], trust: &[Arc<ir::Trust>]) -> bool {
         self.listener.tls == listener.tls
@@ -142,7 +179,7 @@ fn clients(tls: &ir::ListenerTls, trust: &[Arc<ir::Trust>]) -> Result<Option<Arc
 }
 
 fn config(
-    listener: &ir::Listener,
+    (listener, terms): (&ir::Listener, TlsTerms),
     tls: &ir::ListenerTls,
     keys: &[Arc<ServedKey>],
     trust: &[Arc<ir::Trust>],
@@ -150,7 +187,7 @@ fn config(
     tickets: &Arc<TicketKeys>,
 ) -> Result<ServerConfig, String> {
     let builder = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&VERSIONS)
+        .with_protocol_versions(&versions::allowed(terms.versions))
         .map_err(|error| error.to_string())?;
     let builder = match &tls.client_validation {
         None => builder.with_no_client_auth(),
@@ -177,18 +214,19 @@ fn config(
     Ok(config)
 }
 
-/// Do the handshake of one connection; `progress` is what it knows by its end.
+/// Do the handshake of one connection, of which `ahead` was read already; `progress` is what it knows by its end.
 ///
 /// # Errors
 /// [`TlsError`]; the client has been told with an alert where that is possible.
 pub async fn accept(
     stream: TcpStream,
+    ahead: &[u8],
     socket: &Socket,
     tls: &ServerTls,
     limit: Duration,
     progress: &mut Progress,
 ) -> Result<(TlsStream<TcpStream>, Handshake), TlsError> {
-    match tokio::time::timeout(limit, handshake(stream, socket, tls, progress)).await {
+    match tokio::time::timeout(limit, handshake(stream, ahead, socket, tls, progress)).await {
         Ok(result) => result,
         Err(_) => Err(TlsError::Timeout),
     }
@@ -196,38 +234,43 @@ pub async fn accept(
 
 async fn handshake(
     stream: TcpStream,
+    ahead: &[u8],
     socket: &Socket,
     tls: &ServerTls,
     progress: &mut Progress,
 ) -> Result<(TlsStream<TcpStream>, Handshake), TlsError> {
-    let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(TlsError::Io)?;
+    let start = if ahead.is_empty() {
+        LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(TlsError::Io)?
+    } else {
+        hello_behind(stream, ahead).await?
+    };
     finish(start, socket, tls, progress).await
 }
 
-/// Do the handshake of a connection whose first bytes, a whole `ClientHello` at least, have been read already.
-///
-/// # Errors
-/// [`TlsError`].
-pub async fn accept_after(
-    mut stream: TcpStream,
-    mut ahead: &[u8],
-    socket: &Socket,
-    tls: &ServerTls,
-    progress: &mut Progress,
-) -> Result<(TlsStream<TcpStream>, Handshake), TlsError> {
+/// The `ClientHello` of a connection whose first bytes have been read already.
+async fn hello_behind(mut stream: TcpStream, ahead: &[u8]) -> Result<StartHandshake<TcpStream>, TlsError> {
     let mut acceptor = Acceptor::default();
-    while !ahead.is_empty() {
-        acceptor.read_tls(&mut ahead).map_err(TlsError::Io)?;
-    }
-    match acceptor.accept() {
-        Ok(Some(accepted)) => finish(StartHandshake::from_parts(accepted, stream), socket, tls, progress).await,
-        Ok(None) => Err(TlsError::Io(io::ErrorKind::UnexpectedEof.into())),
-        Err((error, mut alert)) => {
-            let mut bytes = Vec::new();
-            alert.write_all(&mut bytes).map_err(TlsError::Io)?;
-            stream.write_all(&bytes).await.map_err(TlsError::Io)?;
-            Err(TlsError::Io(io::Error::new(io::ErrorKind::InvalidData, error)))
+    let mut ahead = Cow::Borrowed(ahead);
+    loop {
+        let mut unread = &*ahead;
+        while !unread.is_empty() {
+            acceptor.read_tls(&mut unread).map_err(TlsError::Io)?;
         }
+        match acceptor.accept() {
+            Ok(Some(accepted)) => return Ok(StartHandshake::from_parts(accepted, stream)),
+            Ok(None) => {}
+            Err((error, mut alert)) => {
+                let mut bytes = Vec::new();
+                alert.write_all(&mut bytes).map_err(TlsError::Io)?;
+                stream.write_all(&bytes).await.map_err(TlsError::Io)?;
+                return Err(TlsError::Io(io::Error::new(io::ErrorKind::InvalidData, error)));
+            }
+        }
+        let mut more = Vec::with_capacity(HELLO_PIECE);
+        if stream.read_buf(&mut more).await.map_err(TlsError::Io)? == 0 {
+            return Err(TlsError::Io(io::ErrorKind::UnexpectedEof.into()));
+        }
+        ahead = Cow::Owned(more);
     }
 }
 
@@ -256,6 +299,15 @@ async fn finish(
         return Err(TlsError::NoListener);
     };
     progress.listener = Some(Arc::clone(listener));
+    if let Some(open) = &progress.open
+        && let Some(most) = socket.connection_limit(sni.as_deref())
+    {
+        progress.opened = open.open(listener.id(), most);
+        if progress.opened.is_none() {
+            refuse(&mut start, INTERNAL_ERROR).await;
+            return Err(TlsError::Full);
+        }
+    }
     let Some(listener) = tls.listeners.get(listener.id()) else {
         refuse(&mut start, INTERNAL_ERROR).await;
         return Err(TlsError::NoCertificate);
@@ -274,7 +326,11 @@ async fn finish(
 fn client_certificate(listener: &ListenerTls, shown: Option<&[CertificateDer<'_>]>) -> Option<Box<ClientCertificate>> {
     let [own, intermediates @ ..] = shown? else { return None };
     listener.clients.as_ref()?.verify_client_cert(own, intermediates, UnixTime::now()).ok()?;
-    Some(Box::new(client_certificates::read(own)))
+    let mut found = client_certificates::read(own);
+    if listener.terms.keeps_certificates {
+        found.pem = pem::of_certificate(own);
+    }
+    Some(Box::new(found))
 }
 
 #[cfg(test)]

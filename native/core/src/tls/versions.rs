@@ -1,4 +1,5 @@
-//! The versions of TLS that are spoken, towards clients and towards backends.
+//! The versions of TLS that are spoken, towards clients and towards backends. Which cipher suites there are is `rustls`' choice:
+//! all of them have forward secrecy and authenticate what they encrypt.
 
 use route::ir::{TlsVersion, TlsVersions};
 use rustls::SupportedProtocolVersion;

@@ -10,7 +10,7 @@ mod turns;
 pub use drain::{ConnectionGuard, Drain, IDLE_GRACE, SessionGuard};
 pub use room::{Room, Taken};
 
-use crate::io::Scratch;
+use crate::io::{OpenConnections, Scratch};
 use crate::observe::access_log::AccessLog;
 use crate::observe::events::Events;
 use crate::observe::metrics::{Registry, WorkerMetrics};
@@ -56,6 +56,8 @@ pub struct Shared {
     pub registry: Registry,
     pub access_log: AccessLog,
     pub events: Events,
+    /// Connections at listeners that have a limit of them.
+    pub open: Arc<OpenConnections>,
     /// What the engine listens on.
     pub own: Arc<OwnSockets>,
     /// For bodies that are collected.
@@ -149,6 +151,7 @@ impl Worker {
             registry: crate::observe::metrics::Registry::new(1),
             access_log: crate::observe::access_log::AccessLog::start(&settings.access_log)?,
             events: crate::observe::events::Events::default(),
+            open: Arc::default(),
             own: Arc::default(),
             room: Room::new(settings.body_buffer_bytes),
             loads: Loads::default(),

@@ -1,6 +1,6 @@
 //! What policies see of a request or a connection, and what they leave behind.
 
-use super::{AnswerField, ClientCertificate, is_forwardable, same_field};
+use super::{AnswerField, ClientCertificate, SentHead, is_forwardable, same_field};
 use codec::{Field, is_value};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -25,6 +25,8 @@ pub struct Facts<'r> {
     pub query: Option<&'r str>,
     /// With the edits of the listener's filters, and without what policies may set; credentials are still among them.
     pub fields: &'r [Field<'r>],
+    /// As the client sent them, whatever was edited since.
+    pub sent: SentHead<'r>,
     /// The server name of the TLS handshake, lower case.
     pub sni: Option<&'r str>,
     /// Ids of the listener, the route and the rule.

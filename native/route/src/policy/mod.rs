@@ -4,10 +4,13 @@
 //! A kind has a module here, an arm in [`Judge`] and one in the functions of [`Compiled`].
 
 mod access;
+mod address;
 mod body;
+mod certificate_header;
 mod credentials;
 mod facts;
 mod filter;
+mod head;
 mod kept;
 mod networks;
 mod owned;
@@ -18,10 +21,13 @@ pub use access::{
     ApiKey, Authenticator, Authorization, Basic, Certificate, ClientCertificate, Credentials, Csrf, Exempt, Group, Jwt,
     Presented, Progress, accept, authenticate, unauthenticated,
 };
+pub use address::{ClientAddressing, Preamble};
 pub use body::BodyLimit;
+pub use certificate_header::CertificateHeader;
 pub use credentials::{Stripped, masked, secret_pairs};
 pub use facts::{ConnectionFacts, Facts, Identity, Passage, Proof, Removal};
 pub use filter::{Credential, ErrorPages, Fault, Page};
+pub use head::{HeadLimits, SentHead};
 pub use kept::Kept;
 pub use networks::Networks;
 pub use owned::{OwnedFields, is_forwardable, same_field};
@@ -36,6 +42,8 @@ use std::sync::Arc;
 /// Why a policy refuses a request: a code of `docs/errors.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
+    BadRequest,
+    HeadersTooLarge,
     BodyTooLarge,
     PolicyInvalid,
     Unauthenticated,
@@ -47,6 +55,8 @@ pub enum Reason {
 impl Reason {
     pub const fn name(self) -> &'static str {
         match self {
+            Self::BadRequest => "bad_request",
+            Self::HeadersTooLarge => "headers_too_large",
             Self::BodyTooLarge => "body_too_large",
             Self::PolicyInvalid => "policy_invalid",
             Self::Unauthenticated => "unauthenticated",
@@ -58,6 +68,8 @@ impl Reason {
 
     pub const fn status(self) -> u16 {
         match self {
+            Self::BadRequest => 400,
+            Self::HeadersTooLarge => 431,
             Self::BodyTooLarge => 413,
             Self::PolicyInvalid => 500,
             Self::Unauthenticated => 401,
@@ -121,12 +133,14 @@ pub struct Compiled {
 /// What a policy says without asking anybody.
 #[derive(Debug)]
 pub enum Judge {
-    /// Nothing that could be judged: of backends, or all of it is in the core.
+    /// Nothing that could be judged: of backends, of connections, or all of it is in the core.
     Nothing,
     /// It cannot be honoured, or does not compile.
     Invalid,
-    /// Whose word about client addresses counts.
-    Address(Networks),
+    /// Who says what a client's address is.
+    Address(ClientAddressing),
+    CertificateHeader(CertificateHeader),
+    Head(HeadLimits),
     Body(BodyLimit),
     Exempt(Exempt),
     Certificate(Certificate),
@@ -152,11 +166,17 @@ impl Compiled {
         let secret = secrets.first().map_or("", |secret| secret.data.as_str());
         let judge = match &ir {
             _ if ir.stanza().is_some_and(|stanza| stanza.invalid) => Judge::Invalid,
-            ir::Policy::BackendTls(_) | ir::Policy::BackendPolicy(_) | ir::Policy::BackendTraffic(_) => Judge::Nothing,
-            ir::Policy::ClientAddress(address) => {
-                let proxies = address.trusted_proxies.iter().map(String::as_str);
-                Networks::compile(proxies).map_or(Judge::Invalid, Judge::Address)
-            }
+            ir::Policy::BackendTls(_)
+            | ir::Policy::BackendPolicy(_)
+            | ir::Policy::BackendTraffic(_)
+            | ir::Policy::ClientTls(_)
+            | ir::Policy::ClientConnections(_)
+            | ir::Policy::ClientTimeouts(_)
+            | ir::Policy::ClientHttp2(_)
+            | ir::Policy::ClientAccessLog(_) => Judge::Nothing,
+            ir::Policy::ClientAddress(address) => compiled(ClientAddressing::compile(address), Judge::Address),
+            ir::Policy::ClientCertificateHeader(header) => Judge::CertificateHeader(CertificateHeader::compile(header)),
+            ir::Policy::ClientHeaders(limits) => Judge::Head(HeadLimits::compile(limits)),
             ir::Policy::ClientBody(body) => BodyLimit::new(body.max_bytes).map_or(Judge::Nothing, Judge::Body),
             ir::Policy::AccessExempt(exempt) => compiled(Exempt::compile(exempt), Judge::Exempt),
             ir::Policy::AccessCertificate(certificate) => Judge::Certificate(Certificate::compile(certificate)),
@@ -195,10 +215,10 @@ impl Compiled {
         }
     }
 
-    /// Proxies whose word about client addresses counts.
-    pub fn trusted_proxies(&self) -> Option<&Networks> {
+    /// Who says what a client's address is.
+    pub fn addressing(&self) -> Option<&ClientAddressing> {
         match &self.judge {
-            Judge::Address(proxies) => Some(proxies),
+            Judge::Address(address) => Some(address),
             _ => None,
         }
     }
@@ -208,6 +228,13 @@ impl Compiled {
         match &self.judge {
             // What stands in for errors is asked where there is one.
             Judge::Nothing | Judge::Address(_) | Judge::ErrorPages(_) => Verdict::Pass,
+            Judge::CertificateHeader(header) => {
+                if let Some((name, value)) = facts.certificate.and_then(|certificate| header.write(certificate)) {
+                    passage.tell(name, value);
+                }
+                Verdict::Pass
+            }
+            Judge::Head(limits) => limits.judge(facts),
             Judge::Invalid => Verdict::Deny(Reason::PolicyInvalid.into()),
             Judge::Body(limit) | Judge::Buffer(limit) => limit.judge(facts),
             Judge::Fault(fault) => fault.judge(facts, passage.identity.as_ref()),

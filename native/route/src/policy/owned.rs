@@ -2,11 +2,18 @@
 //! taken out of every request before any policy looks at it, whether or not they are set afterwards.
 
 use super::Compiled;
+use super::head::has_underscore;
+use crate::ir::{Policy, Underscores};
+use codec::Field;
 use std::sync::Arc;
 
-/// Names of fields that are the policies' own.
+/// Names of fields that are the policies' own, and names that clients may not use.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct OwnedFields(Vec<Box<[u8]>>);
+pub struct OwnedFields {
+    names: Vec<Box<[u8]>>,
+    /// What has `_` in its name is taken out of what clients send.
+    drops_underscores: bool,
+}
 
 impl OwnedFields {
     /// Those of all of these policies.
@@ -17,16 +24,25 @@ impl OwnedFields {
                 names.push(name.as_bytes().into());
             }
         }
-        Self(names)
+        let drops_underscores = policies.iter().any(|policy| match &policy.ir {
+            Policy::ClientHeaders(headers) => headers.underscores == Underscores::Drop,
+            _ => false,
+        });
+        Self { names, drops_underscores }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.names.is_empty() && !self.drops_underscores
+    }
+
+    /// Whether a field that a client has sent is taken out.
+    pub fn takes(&self, field: &Field<'_>) -> bool {
+        (self.drops_underscores && has_underscore(field.name)) || self.has(field.name)
     }
 
     /// Whether a field is one of them, in any spelling.
     pub fn has(&self, name: &[u8]) -> bool {
-        self.0.iter().any(|owned| same_field(owned, name))
+        self.names.iter().any(|owned| same_field(owned, name))
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::expression::Inputs;
 use crate::ir::{ListenerProtocol, Session, Transport};
-use crate::policy::{self, ConnectionFacts, Denial, Facts, OwnedFields, Passage, Stripped};
+use crate::policy::{self, ConnectionFacts, Denial, Facts, OwnedFields, Passage, SentHead, Stripped};
 use crate::response_rewrite::rewritten_fields;
 use crate::session;
 use crate::table::{
@@ -99,12 +99,11 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
             Some(joined) => {
                 let owned = OwnedFields::of(&joined.policies);
                 let (sent, set) = head.fields.split_at(sent_fields);
-                let mut fields: EditedFields<'_> =
-                    sent.iter().filter(|field| !owned.has(field.name)).copied().collect();
+                let mut fields: EditedFields<'_> = sent.iter().filter(|field| !owned.takes(field)).copied().collect();
                 let sent_fields = fields.len();
                 fields.extend(set.iter().filter(|field| !owned.has(field.name)).copied());
                 let head = RequestHead { fields: &fields, ..head };
-                let facts = facts(request, framing, sni.as_deref(), listener, &found, &head);
+                let facts = facts(request, &asked, framing, listener, &found, &head);
                 let (said, denial) = policy::judge_all(&joined.policies, &joined.overriding, &facts, &mut passage);
                 policies = said;
                 let ruled = Ruled { head: &head, sent_fields, ..as_sent };
@@ -188,8 +187,8 @@ fn denied(denial: Denial) -> Decision {
 
 fn facts<'r>(
     request: &'r DecisionRequest,
+    asked: &Request<'r>,
     framing: Framing,
-    sni: Option<&'r str>,
     listener: &'r Listener,
     found: &Found<'r>,
     head: &RequestHead<'r>,
@@ -203,7 +202,8 @@ fn facts<'r>(
         path: head.path,
         query: head.query,
         fields: head.fields,
-        sni,
+        sent: SentHead { fields: asked.fields, taken_out: asked.taken_out, authority: head.authority },
+        sni: asked.sni,
         listener: listener.id(),
         route: &found.rule.ir.route,
         rule: &found.rule.ir.id,

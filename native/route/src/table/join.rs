@@ -155,7 +155,7 @@ mod tests {
     use std::sync::Arc;
 
     fn body(id: &str, overrides: bool, off: bool) -> Arc<Compiled> {
-        let ir = ClientBody { id: id.to_owned(), overrides, off, invalid: false, max_bytes: 1 };
+        let ir = ClientBody { id: id.to_owned(), overrides, off, invalid: false, max_bytes: 1, timeout_ms: 0 };
         Arc::new(Compiled::of(Policy::ClientBody(Arc::new(ir)), Vec::new(), Vec::new()))
     }
 

@@ -39,7 +39,7 @@ pub use state::{Refused, Resolution, State};
 pub use substitution::Substitution;
 
 use crate::ir;
-use crate::policy::Compiled;
+use crate::policy::{Compiled, Preamble};
 use ahash::AHashMap;
 use codec::Field;
 use std::any::Any;
@@ -136,6 +136,10 @@ pub struct Socket {
     pub protocol: ir::ListenerProtocol,
     /// Some listener is not HTTP: its connections are carried, or must be told from those of the others.
     pub carries_flows: bool,
+    /// How its connections begin, before anything of them is read: `None` nearly always.
+    pub preamble: Option<Box<Preamble>>,
+    /// Some listener says how its connections are treated.
+    pub governed: bool,
     /// By hostname; the empty one takes what no other takes.
     listeners: AHashMap<Box<str>, Arc<Listener>>,
 }
@@ -289,6 +293,24 @@ impl Socket {
             return Some(any);
         }
         host::most_specific(&self.listeners, host).or_else(|| self.listeners.get(""))
+    }
+
+    /// The policies that hold for a connection: by TLS those of the listener that it names, else of all listeners.
+    pub fn policies_of_connection(&self, sni: Option<&str>) -> impl Iterator<Item = &Arc<Compiled>> {
+        let is_named = self.protocol.begins_with_tls();
+        let named = self.listener_for_sni(sni).filter(|_| is_named);
+        let all = self.listeners.values().filter(move |_| !is_named);
+        let joined = named.into_iter().chain(all).filter_map(|listener| listener.policies());
+        joined.flat_map(|joined| &joined.policies).filter(|policy| !policy.is_invalid())
+    }
+
+    /// Connections that may be open at once; `None`: any number.
+    pub fn connection_limit(&self, sni: Option<&str>) -> Option<u32> {
+        let limits = self.policies_of_connection(sni).filter_map(|policy| match &policy.ir {
+            ir::Policy::ClientConnections(connections) => Some(connections.max),
+            _ => None,
+        });
+        limits.filter(|most| *most > 0).min()
     }
 
     /// The listener whose certificate and client validation a handshake uses (GEP-3567).

@@ -17,7 +17,7 @@ use super::Tags;
 use super::pattern::Patterns;
 use super::{Attachments, HostTable, L4Table, Listener, Policies, PreRouting, Socket, SocketKey, Table};
 use crate::ir::{self, Need, Policy, PolicySecret, Transaction};
-use crate::policy::Compiled;
+use crate::policy::{Compiled, Preamble};
 use ahash::{AHashMap, AHashSet};
 use attached::{L4RuleEntry, RuleEntry};
 use backends::BackendState;
@@ -218,12 +218,23 @@ impl State {
                 joins: self.lists.joins(id).cloned(),
             });
             for key in socket_keys(ir) {
-                let empty = || Socket { key, protocol: ir.protocol, carries_flows: false, listeners: AHashMap::new() };
+                let empty = || Socket {
+                    key,
+                    protocol: ir.protocol,
+                    carries_flows: false,
+                    preamble: None,
+                    governed: false,
+                    listeners: AHashMap::new(),
+                };
                 let socket = sockets.entry(key).or_insert_with(empty);
                 if ir.protocol == ir::ListenerProtocol::Https {
                     socket.protocol = ir.protocol;
                 }
                 socket.carries_flows |= !ir.protocol.is_http();
+                for policy in listener.policies().iter().flat_map(|joined| &joined.policies) {
+                    Preamble::note(&mut socket.preamble, policy);
+                    socket.governed |= policy.ir.is_of_connections();
+                }
                 socket.listeners.insert(ir.hostname.as_str().into(), Arc::clone(&listener));
             }
         }

@@ -53,7 +53,22 @@ from .backend import (
 from .backend_tls import BackendTls, HostnameSan, SubjectAltName, UriSan
 from .backend_traffic import BackendTraffic, RetryBudget
 from .base import Need, PolicyBase, StanzaBase
-from .client import ClientAddress, ClientBody
+from .client import (
+    AcceptProxy,
+    CertificateField,
+    ClientAccessLog,
+    ClientAddress,
+    ClientBody,
+    ClientCertificateHeader,
+    ClientConnections,
+    ClientHeaders,
+    ClientHttp2,
+    ClientTimeouts,
+    ClientTls,
+    LogLines,
+    LogSample,
+    Underscores,
+)
 from .external import ExternalAuth, ExternalProtocol, ExternalService
 from .filter import (
     ErrorPage,
@@ -85,6 +100,7 @@ from .tls_versions import TlsVersion, TlsVersions
 
 __all__ = [
     "RANKS",
+    "AcceptProxy",
     "AccessApiKey",
     "AccessAuthorization",
     "AccessBasic",
@@ -101,12 +117,20 @@ __all__ = [
     "BackendTls",
     "BackendTraffic",
     "CelLimitKey",
+    "CertificateField",
     "ClaimHeader",
     "ClaimLimitKey",
+    "ClientAccessLog",
     "ClientAddress",
     "ClientBody",
+    "ClientCertificateHeader",
+    "ClientConnections",
+    "ClientHeaders",
+    "ClientHttp2",
     "ClientKey",
     "ClientLimitKey",
+    "ClientTimeouts",
+    "ClientTls",
     "CookieCredential",
     "CookieKey",
     "ErrorPage",
@@ -136,6 +160,8 @@ __all__ = [
     "KeySource",
     "LeastRequest",
     "LoadBalancing",
+    "LogLines",
+    "LogSample",
     "NamedValues",
     "Need",
     "PageBody",
@@ -161,6 +187,7 @@ __all__ = [
     "TcpQuestion",
     "TlsVersion",
     "TlsVersions",
+    "Underscores",
     "UriSan",
     "UserLimitKey",
 ]
@@ -171,7 +198,14 @@ Policy: TypeAlias = (
     | BackendPolicy
     | BackendTraffic
     | ClientAddress
+    | ClientTls
+    | ClientCertificateHeader
+    | ClientConnections
+    | ClientTimeouts
+    | ClientHeaders
+    | ClientHttp2
     | ClientBody
+    | ClientAccessLog
     | RateLimits
     | AccessExempt
     | AccessCertificate

@@ -91,6 +91,7 @@ fn forward(backends: &[Arc<Backend>], framing: Framing, upgrade: bool) -> Forwar
         mirrors,
         body_limit: None,
         withheld: Withheld::default(),
+        body_timeout: None,
     }
 }
 

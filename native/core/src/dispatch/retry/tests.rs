@@ -79,6 +79,7 @@ fn forward<'g>(endpoints: &'g [Arc<Endpoint>], idempotent: bool, retry: Option<&
         mirrors: SmallVec::new(),
         body_limit: None,
         withheld: Withheld::default(),
+        body_timeout: None,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::error::ErrorCode;
 use crate::policy::{Answered, Denial, Outcome};
 use codec::Field;
 use route::ir::{ExternalProtocol, ExternalService};
-use route::policy::{Facts, Removal};
+use route::policy::{Facts, Removal, SentHead};
 use std::sync::Arc;
 
 fn service(protocol: ExternalProtocol) -> ExternalService {
@@ -43,6 +43,7 @@ fn ask(service: ExternalService, path: &str, query: Option<&str>) -> Ask {
         path,
         query,
         fields: &fields,
+        sent: SentHead { fields: &fields, taken_out: &[], authority: b"shop.test:8443" },
         sni: None,
         listener: "l",
         route: "r",

@@ -120,7 +120,14 @@ policies! {
     BackendPolicy,
     BackendTraffic,
     ClientAddress,
+    ClientTls,
+    ClientCertificateHeader,
+    ClientConnections,
+    ClientTimeouts,
+    ClientHeaders,
+    ClientHttp2,
     ClientBody,
+    ClientAccessLog,
     RateLimits,
     AccessExempt,
     AccessCertificate,
@@ -185,6 +192,11 @@ impl Policy {
 
     pub fn stanza(&self) -> Option<Stanza> {
         self.kind().stanza()
+    }
+
+    /// Whether it says how long connections live, how many there are, and what they may do at once.
+    pub fn is_of_connections(&self) -> bool {
+        matches!(self, Self::ClientConnections(_) | Self::ClientTimeouts(_) | Self::ClientHttp2(_))
     }
 
     pub fn backend_tls(&self) -> Option<&Arc<BackendTls>> {

@@ -17,6 +17,8 @@ pub struct ClientCertificate {
     pub uris: Vec<String>,
     /// SHA-256 of the certificate, hexadecimal.
     pub fingerprint: String,
+    /// The whole certificate as PEM, where a policy tells backends of it.
+    pub pem: String,
 }
 
 impl ClientCertificate {

@@ -5,7 +5,7 @@ use crate::ir::{
 };
 use crate::policy::{
     Authenticator, Compiled, ConnectionFacts, Denial, Facts, Identity, Passage, Presented, Proof, Reason, Removal,
-    Said, Verdict, judge_all,
+    Said, SentHead, Verdict, judge_all,
 };
 use codec::Field;
 use serde_json::json;
@@ -21,6 +21,7 @@ pub(in crate::policy) const FACTS: Facts<'static> = Facts {
     path: "/",
     query: None,
     fields: &[],
+    sent: SentHead { fields: &[], taken_out: &[], authority: b"" },
     sni: None,
     listener: "",
     route: "",
@@ -284,6 +285,7 @@ fn certificates_and_their_names() {
         dns_names: strings(dns),
         uris: strings(uris),
         fingerprint: String::new(),
+        pem: String::new(),
     };
     let policy = |names: Vec<SubjectAltName>| {
         Certificate::compile(&AccessCertificate {

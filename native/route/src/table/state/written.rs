@@ -30,6 +30,7 @@ pub(super) fn check_rule(rule: &ir::HttpRule) -> Result<(), String> {
 /// # Errors
 /// As [`check_rule`], of a policy.
 pub(super) fn check_policy(policy: &ir::Policy) -> Result<(), String> {
+    check_client(policy)?;
     if let Some(traffic) = policy.backend_traffic() {
         if let Some(session) = &traffic.session {
             check_session(session).map_err(|(field, reason)| format!("session.{field}: {reason}"))?;
@@ -102,6 +103,21 @@ fn check_page(page: &ir::ErrorPage) -> Result<(), Fault> {
             fault("content.path", format!("{path:?} is no path"))
         }
         ir::PageContent::Service { path, .. } => check_path_part("content.path", path),
+    }
+}
+
+/// What says how clients are spoken to.
+fn check_client(policy: &ir::Policy) -> Result<(), String> {
+    match policy {
+        ir::Policy::ClientCertificateHeader(it) if !it.off && !it.invalid && !is_name(&it.header) => {
+            Err(format!("header: {:?} is no name of a field", it.header))
+        }
+        ir::Policy::ClientConnections(it) => check_times(&[("max_duration_ms", it.max_duration_ms)]),
+        ir::Policy::ClientTimeouts(it) => {
+            check_times(&[("head_ms", it.head_ms), ("idle_ms", it.idle_ms), ("request_ms", it.request_ms)])
+        }
+        ir::Policy::ClientBody(it) => check_times(&[("timeout_ms", it.timeout_ms)]),
+        _ => Ok(()),
     }
 }
 
