@@ -230,7 +230,8 @@ backend_filters = st.lists(
 def rule_filters(draw: st.DrawFn) -> tuple[ir.Filter, ...]:
     """Up to three filters; the API allows one redirect, one answer, one rewrite and one CORS filter a rule."""
     every = st.one_of(request_edits, response_edits, redirects, responds, rewrites, response_rewrites, mirrors, cors)
-    filters = draw(st.one_of(st.lists(every, max_size=3), st.lists(cors, min_size=1, max_size=1)))
+    alone = st.sampled_from((cors,) * 5 + (responds,)).flatmap(lambda one: st.lists(one, min_size=1, max_size=1))
+    filters = draw(st.one_of(st.lists(every, max_size=3), alone))
     once = (ir.Redirect, ir.Respond, ir.Rewrite, ir.ResponseRewrite, ir.Cors)
     seen: set[type] = set()
     kept = []
