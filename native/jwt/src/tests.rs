@@ -1,6 +1,7 @@
 //! Tokens of the RFCs, and those of attackers.
 
 mod rfc;
+mod wycheproof;
 
 use crate::{BadKeys, Expected, Invalid, KeySet, MAX_KEYS, MAX_SET_BYTES, MAX_TOKEN_BYTES, Token};
 use aws_lc_rs::hmac;
