@@ -44,7 +44,12 @@ impl Answer {
     pub fn denial(denial: Denial, grpc: bool) -> Self {
         let answer = Self::failure(End { code: denial.code, reset: None }, grpc);
         let status = denial.status.filter(|_| answer.grpc.is_none()).unwrap_or(answer.status);
-        Self { status, fields: denial.fields.into(), body: denial.body, ..answer }
+        let mut fields: SmallVec<[AnswerField; 6]> = denial.fields.into();
+        if answer.grpc.is_some() {
+            // What a service says of a body of its own, which is not sent.
+            fields.retain(|(name, _)| !name.starts_with("content-"));
+        }
+        Self { status, fields, body: denial.body, ..answer }
     }
 
     pub fn with_status(status: u16) -> Self {
