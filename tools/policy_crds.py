@@ -3,7 +3,8 @@
 
 The sources are `tools/policies/*.yaml`: kind, plural, description, and for each stanza its schema. What all policies
 have is added here once: `targetRefs` (which kinds, says the table of policy kinds), `strategy` and `mode: Disabled` of
-those that are inherited, status, columns, labels and rules. `make schemas` does it, and takes it into `check`.
+those that are inherited, status, columns, labels and rules. What is `reserved` can be named and not be set. `make
+schemas` does it, and takes it into `check`.
 """
 
 from __future__ import annotations
@@ -188,6 +189,9 @@ def spec(source: dict[str, Any], kind: PolicyKind) -> dict[str, Any]:
         )
     for name, schema in stanzas.items():
         properties[name] = stanza(schema) if kind.inherited else {"type": "object", **schema}
+    for name, reserved in source.get("reserved", {}).items():
+        properties[name] = {"type": "object", "description": reserved["description"]}
+        rules.append({"rule": f"!has(self.{name})", "message": reserved["message"]})
     all_rules = [*rules, *source.get("rules", ())]
     return {
         "type": "object",

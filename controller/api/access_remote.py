@@ -32,10 +32,17 @@ class KeySetName(Model, frozen=True, kw_only=True):
 
 
 class KeySetReference(Model, frozen=True, kw_only=True):
-    """`keys`: exactly one of these has a JWK Set."""
+    """`keys`: exactly one of the references leads to a JWK Set.
+
+    `path`, `hostname` and `refresh` go with `backend_ref`.
+    """
 
     config_map_ref: KeySetName | None = None
     secret_ref: KeySetName | None = None
+    backend_ref: BackendReference | None = None
+    path: str = ""
+    hostname: str = ""
+    refresh: str = "5m"
 
 
 class JwtProvider(Model, frozen=True, kw_only=True):
@@ -59,13 +66,39 @@ class JwtStanza(PolicyStanza, frozen=True, kw_only=True):
     keep: bool = True
 
 
+class ExternalCache(Model, frozen=True, kw_only=True):
+    """`spec.external.cache`: for how long, and for whom, an answer holds.
+
+    `headers`: None: those that the service is given.
+    """
+
+    ttl: str = ""
+    headers: tuple[str, ...] | None = None
+    denials: bool = False
+
+
+class HTTPExternal(HTTPAuthConfig, frozen=True, kw_only=True):
+    """`spec.external.http`: as of the filter; `exact`: `path` alone is asked for."""
+
+    exact: bool = False
+
+
+class SignIn(Model, frozen=True, kw_only=True):
+    """`spec.external.signIn`: where people sign in; `parameter`: of its query, where to come back to."""
+
+    url: str = ""
+    parameter: str = "rd"
+
+
 class ExternalStanza(PolicyStanza, frozen=True, kw_only=True):
     """`spec.external`: `HTTPExternalAuthFilter`, and what to do while the service is away."""
 
     protocol: str = ""
     backend_ref: BackendReference | None = None
-    http: HTTPAuthConfig = HTTPAuthConfig()
+    http: HTTPExternal = HTTPExternal()
     grpc: GRPCAuthConfig = GRPCAuthConfig()
     forward_body: ForwardBodyConfig = ForwardBodyConfig()
     timeout: str = "1s"
     on_unavailable: str = "Deny"
+    cache: ExternalCache | None = None
+    sign_in: SignIn | None = None

@@ -9,13 +9,17 @@ from .policy import PolicySpec, PolicyStanza
 
 
 class RateLimit(Model, frozen=True, kw_only=True):
-    """`spec.local.limits[]`; `burst` is `requests` where it is not set."""
+    """`spec.local.limits[]`: either `requests` in each `per`, or so many that are `concurrent`.
+
+    `burst` is `requests` where it is not set.
+    """
 
     name: str
     key: tuple[str, ...] = ()
     when: str = ""
-    requests: int
-    per: str
+    requests: int | None = None
+    per: str = ""
+    concurrent: int | None = None
     burst: int | None = None
     cost: str = "1"
     scope: str = "Target"

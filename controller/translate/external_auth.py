@@ -24,6 +24,7 @@ def external_service(
     *,
     timeout_ms: int = DEFAULT_TIMEOUT_MS,
     allow_unavailable: bool = False,
+    exact_path: bool = False,
 ) -> ir.ExternalService:
     """Translate it; `resolve` takes its reference and the field of that. Without backend it cannot be honoured.
 
@@ -43,6 +44,7 @@ def external_service(
         backend=resolve(auth.backend_ref, f"{field}.backendRef"),
         protocol=ir.ExternalProtocol.HTTP if is_http else ir.ExternalProtocol.GRPC,
         path=_path(auth.http.path, f"{at}.path") if is_http else "",
+        exact_path=exact_path and is_http,
         allowed_headers=_names(config.allowed_headers, f"{at}.allowedHeaders", name_error),
         allowed_response_headers=_names(
             auth.http.allowed_response_headers, f"{at}.allowedResponseHeaders", told_name_error

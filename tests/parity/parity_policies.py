@@ -19,6 +19,8 @@ BACKEND = "n/one:80"
 LISTENERS = ("Gateway/n/g/http", "Gateway/n/g/other")
 OBJECTS = ("a", "b", "c")
 LIMIT = ir.RateLimit(name="limit", requests=1, per_milliseconds=1_000, burst=1, when="request.method == 'GET'")
+AT_ONCE = ir.RateLimit(name="at-once", requests=1, per_milliseconds=1_000, burst=1, concurrent=True)
+CACHE = ir.VerdictCache(ttl_ms=1_000, headers=("cookie",))
 
 _ALL, _HALF = (ir.Percentage(numerator=numerator, denominator=2) for numerator in (2, 1))
 PAGE = ir.ErrorPage(
@@ -113,12 +115,14 @@ def _jwt(head: dict[str, Any]) -> st.SearchStrategy[ir.StanzaBase]:
         ir.CookieCredential(name="a"),
     )
     forward = (ir.ClaimHeader(claim="sub", header="x-user"), ir.ClaimHeader(claim="groups", header="x-group"))
+    remote = ir.RemoteKeys(backend=BACKEND, path="/keys", service="one.n.svc", refresh_ms=10_000)
     provider = ir.JwtProvider(name="p", issuer="i", audiences=("*",), keys="{}", forward=forward)
+    fetched = ir.JwtProvider(name="q", issuer="j", audiences=("*",), remote=remote, forward=forward[1:])
     return st.builds(
         ir.AccessJwt,
         **head,
         optional=st.booleans(),
-        providers=st.just((provider,)),
+        providers=st.sampled_from(((provider,), (fetched, provider))),
         from_=st.lists(st.sampled_from(sources), min_size=1, max_size=2).map(tuple),
         realm=st.sampled_from(("r", 'a "b"')),
         keep=st.booleans(),
@@ -161,7 +165,7 @@ STANZAS: tuple[Callable[[dict[str, Any]], st.SearchStrategy[ir.StanzaBase]], ...
         lines=st.sampled_from(ir.LogLines),
         sample=st.builds(ir.LogSample, numerator=st.integers(0, 2), denominator=st.just(2)),
     ),
-    lambda head: st.builds(ir.RateLimits, **head, limits=st.sampled_from(((), (LIMIT,)))),
+    lambda head: st.builds(ir.RateLimits, **head, limits=st.sampled_from(((), (LIMIT,), (LIMIT, AT_ONCE)))),
     _exempt,
     lambda head: st.builds(
         ir.AccessCertificate,
@@ -189,7 +193,13 @@ STANZAS: tuple[Callable[[dict[str, Any]], st.SearchStrategy[ir.StanzaBase]], ...
         rules=st.lists(_rule, max_size=3).map(tuple),
         default_allow=st.booleans(),
     ),
-    lambda head: st.builds(ir.AccessExternal, **head, service=_SERVICES),
+    lambda head: st.builds(
+        ir.AccessExternal,
+        **head,
+        service=_SERVICES,
+        cache=st.sampled_from((None, CACHE)),
+        sign_in=st.sampled_from((None, ir.SignIn(url="https://login.test/start", parameter="rd"))),
+    ),
     lambda head: st.builds(ir.ExternalAuth, **head, service=_SERVICES),
     lambda head: st.builds(
         ir.FilterFault,
@@ -371,7 +381,15 @@ policy_requests = st.lists(
                 Identity,
                 proof=st.sampled_from(("basic", "apiKey", "certificate", "jwt")),
                 user=st.sampled_from(("", "ann", "eve")),
-                claims=st.sampled_from(({}, {"groups": ["staff"], "sub": "x"}, {"org": {"id": 7}, "n": True})),
+                claims=st.sampled_from(
+                    (
+                        {},
+                        {"groups": ["staff"], "sub": "x"},
+                        {"org": {"id": 7}, "n": True},
+                        {"iss": "i", "groups": ["a", 1], "sub": "a\nb"},
+                        {"iss": "j", "groups": {"b": ["é"], "a": None}, "sub": "x"},
+                    )
+                ),
                 scopes=st.sampled_from(((), ("read", "write"))),
             ),
         ),

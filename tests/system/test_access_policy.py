@@ -342,8 +342,6 @@ def test_connections_by_address(start: Any, backend: Any) -> None:
     connection = Http1(found.address, 9000)
     assert connection.request("GET", HOST, "/").status == 200
     connection.close()
-    refused = connect(found.address, 9001)
-    refused.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+    # The reset may come before the system has told that the connection is there.
     with pytest.raises(ConnectionResetError):
-        refused.recv(1)
-    refused.close()
+        connect(found.address, 9001).recv(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import json
 import time
@@ -10,45 +9,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from system_backends import Backend, Received, response
 from system_clients import Http1, Http2, Response
 from system_gateway import Gateway
 from system_manifests import Manifest, gateway, metadata, route, rule, service
+from system_tokens import ISSUER, Issuer, bearer
 
 PORT = 8080
 HOST = "access.test"
-ISSUER = "https://login.test"
 Client = type[Http1] | type[Http2]
 _numbers = itertools.count()
-
-
-def encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-class Issuer:
-    """An identity provider with a key on P-256."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._key = ec.generate_private_key(ec.SECP256R1())
-
-    def jwk(self) -> dict[str, str]:
-        numbers = self._key.public_key().public_numbers()
-        point = {"x": encoded(numbers.x.to_bytes(32, "big")), "y": encoded(numbers.y.to_bytes(32, "big"))}
-        return {"kty": "EC", "crv": "P-256", "kid": self.name, "use": "sig", **point}
-
-    def token(self, header: dict[str, Any] | None = None, **claims: Any) -> str:
-        """Signed; a claim that is None is left out."""
-        usual = {"iss": ISSUER, "aud": "shop", "sub": "ada", "exp": int(time.time()) + 300, "scope": "read write"}
-        found = {name: value for name, value in {**usual, **claims}.items() if value is not None}
-        head = header or {"alg": "ES256", "kid": self.name}
-        signed = ".".join(encoded(json.dumps(part).encode()) for part in (head, found))
-        r, s = decode_dss_signature(self._key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
-        return f"{signed}.{encoded(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
 
 
 def policy(name: str, target: str, **stanzas: Any) -> Manifest:
@@ -68,7 +38,7 @@ def jwt(**rest: Any) -> Manifest:
     return {"providers": [provider], **rest}
 
 
-def key_set(*keys: Manifest) -> Manifest:
+def keys_of(*keys: Manifest) -> Manifest:
     data = {"jwks.json": json.dumps({"keys": list(keys)})}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata("keys"), "data": data}
 
@@ -106,7 +76,7 @@ class World:
             *service("auth", self.auth.address),
             *service("away", ("127.0.0.1", 1)),
         ]
-        self.gateway: Gateway = start(*self.objects, key_set(self.issuer.jwk()))
+        self.gateway: Gateway = start(*self.objects, keys_of(self.issuer.jwk()))
 
     def send(
         self, client: Client, path: str, *fields: tuple[str, str], query: str = ""
@@ -124,10 +94,6 @@ class World:
 @pytest.fixture(scope="module")
 def world(start: Any, backend: Any) -> World:
     return World(start, backend)
-
-
-def bearer(token: str) -> tuple[str, str]:
-    return ("Authorization", f"Bearer {token}")
 
 
 def test_a_token_lets_in_and_is_told(world: World, client: Client) -> None:
@@ -219,7 +185,7 @@ def test_keys_that_are_exchanged(start: Any, backend: Any, client: Client) -> No
     """What was verified by a key is worth nothing once that is gone."""
     app, old, new = backend("app"), Issuer("old"), Issuer("new")
     objects = [gateway(), route(rule("/", "app"), name="r"), policy("p", "r", jwt=jwt()), *service("app", app.address)]
-    running = start(*objects, key_set(old.jwk()))
+    running = start(*objects, keys_of(old.jwk()))
     tokens = bearer(old.token()), bearer(new.token())
 
     def statuses() -> list[int]:
@@ -229,7 +195,7 @@ def test_keys_that_are_exchanged(start: Any, backend: Any, client: Client) -> No
         return found
 
     assert statuses() == [200, 401]
-    running.write(*objects, key_set(old.jwk(), new.jwk()))
+    running.write(*objects, keys_of(old.jwk(), new.jwk()))
     assert statuses() == [200, 200]
-    running.write(*objects, key_set(new.jwk()))
+    running.write(*objects, keys_of(new.jwk()))
     assert statuses() == [401, 200]

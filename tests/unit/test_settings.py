@@ -22,7 +22,7 @@ def test_options_win_over_variables_and_these_over_the_file(file: Path) -> None:
     found = load_settings({"workers": 3, "drain": None}, environment, str(file))
     assert (found.workers, found.port_offset, found.drain) == (3, 2, 1.5)
     assert found.listen == ("127.0.0.2", "::1")
-    assert found.engine_settings() == {
+    assert found.engine_settings("") == {
         "max_connections": 7,
         "workers": 3,
         "admin": "127.0.0.1:19000",
@@ -101,7 +101,7 @@ def test_standard_output_has_events_alone() -> None:
         ({"output": "json", "access_log": "a.log"}, {"enabled": True, "path": "a.log"}),
         ({"access_log": "-"}, {"enabled": True}),
     ):
-        assert load_settings(given, {}).engine_settings()["access_log"] == expected
+        assert load_settings(given, {}).engine_settings("")["access_log"] == expected
 
 
 def test_a_missing_file() -> None:

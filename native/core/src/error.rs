@@ -66,6 +66,7 @@ errors! {
     Unauthenticated = "unauthenticated", 401, Downstream, "a policy asks for credentials, and there are none that are valid";
     Forbidden = "forbidden", 403, Downstream, "a policy does not allow this request";
     AuthUnavailable = "auth_unavailable", 503, Internal, "nobody can say whether this request may pass; try again later";
+    KeysUnavailable = "keys_unavailable", 503, Internal, "the keys that verify this token are not there yet; try again later";
     NoBackend = "no_backend", 500, Internal, "the rule has no backend";
     BackendInvalid = "backend_invalid", 500, Internal, "the backend does not exist, or a policy of it cannot be honoured";
     LoopDetected = "loop_detected", 508, Internal, "the route leads back to this gateway";

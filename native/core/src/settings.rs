@@ -5,6 +5,7 @@ mod bounds;
 use route::path_normalization::PathNormalization;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The largest window of HTTP/2 (RFC 9113 section 6.9.1).
@@ -22,6 +23,8 @@ pub struct Settings {
     /// Where `/healthz`, `/readyz`, `/metrics` and `/config` are served; absent: nowhere.
     pub admin: Option<SocketAddr>,
     pub access_log: AccessLog,
+    /// Where keys of identity providers are kept for the next start; absent: nowhere.
+    pub state_directory: Option<PathBuf>,
     /// Client connections per worker; further ones wait in the kernel. Stops descriptor exhaustion.
     pub max_connections: usize,
     /// How long a client's connection takes requests; up to a tenth less, so that they do not end together. 0: for ever. Stops
@@ -114,6 +117,7 @@ impl Default for Settings {
             workers: 0,
             admin: None,
             access_log: AccessLog::default(),
+            state_directory: None,
             max_connections: 16_384,
             max_connection_age_ms: 3_600_000,
             max_connection_requests: 0,

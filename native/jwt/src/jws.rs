@@ -54,6 +54,11 @@ impl<'t> Token<'t> {
         Ok(Self { algorithm, key_id, signed, payload: decode(payload)?, signature: decode(signature)? })
     }
 
+    /// Whether it says which key it was signed with.
+    pub fn names_key(&self) -> bool {
+        self.key_id.is_some()
+    }
+
     /// Who the token says that it is from: good for choosing keys, and for nothing else before these agree.
     pub fn claimed_issuer(&self) -> Option<String> {
         match json::object(&self.payload)?.remove("iss") {

@@ -64,6 +64,26 @@ impl KeySet {
     /// # Errors
     /// It is none, or too large, or has no key that can be used.
     pub fn read(text: &[u8]) -> Result<Self, BadKeys> {
+        Self::read_each(text, Key::read)
+    }
+
+    /// As [`Self::read`], of a set that everybody can fetch: a key whose private part is among it is nobody's any more.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_published(text: &[u8]) -> Result<Self, BadKeys> {
+        Self::read_each(text, |entry| {
+            if entry.contains_key("d") {
+                return Err("comes with its private part, so everybody could sign with it");
+            }
+            Key::read(entry)
+        })
+    }
+
+    fn read_each(
+        text: &[u8],
+        read: impl Fn(&Map<String, Value>) -> Result<Key, &'static str>,
+    ) -> Result<Self, BadKeys> {
         if text.len() > MAX_SET_BYTES {
             return Err(BadKeys::TooLarge(text.len()));
         }
@@ -76,7 +96,7 @@ impl KeySet {
         }
         let (mut keys, mut skipped) = (Vec::new(), Vec::new());
         for (place, entry) in entries.iter().enumerate() {
-            match entry.as_object().ok_or("is no object").and_then(Key::read) {
+            match entry.as_object().ok_or("is no object").and_then(&read) {
                 Ok(key) => keys.push(key),
                 Err(why) => skipped.push((place, why)),
             }

@@ -42,6 +42,13 @@ _SETTINGS = (
     setting(Settings, "local_external_hosts", "Names of external hosts may come to this machine.", "", default="off"),
     setting(
         Settings,
+        "keys_directory",
+        "Where keys of identity providers are kept for the next start.",
+        "PATH",
+        default="nowhere",
+    ),
+    setting(
+        Settings,
         "address_pool",
         "With --kubernetes: network or range that Gateways get addresses from.",
         "NETWORK",

@@ -48,19 +48,20 @@ class ServingEngine:
         access_log: switches and reopens its log.
     """
 
-    def __init__(self, settings: EngineSettings, drain: Drain, log: Log) -> None:
+    def __init__(self, settings: EngineSettings, drain: Drain, log: Log, state_directory: str) -> None:
         """Start an engine that has no configuration yet.
 
         Args:
             settings: of the process.
             drain: its end.
             log: takes what it has to tell.
+            state_directory: what it keeps for the next start; empty: nowhere.
 
         Raises:
             ValueError: a setting that the engine does not take.
             OSError: the system refuses what it needs.
         """
-        self.engine = Engine(settings.engine_settings())
+        self.engine = Engine(settings.engine_settings(state_directory))
         self.delivery = Delivery(self.engine, self._tell_applied)
         self.access_log = AccessLog(self.engine, settings.access_log, log)
         self._admin = settings.admin

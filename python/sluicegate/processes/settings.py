@@ -65,11 +65,13 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     node: str = ""
     engine: EngineLimits = EngineLimits()
 
-    def engine_settings(self) -> dict[str, Any]:
-        """What the engine is started with."""
+    def engine_settings(self, state_directory: str) -> dict[str, Any]:
+        """What the engine is started with; `state_directory`: what it keeps for the next start; empty: nowhere."""
         found: dict[str, Any] = msgspec.to_builtins(self.engine)
         found["workers"] = self.workers
         found.update({name: value for name, value in (("zone", self.zone), ("node", self.node)) if value})
+        if state_directory:
+            found["state_directory"] = state_directory
         if self.admin != "off":
             found["admin"] = self.admin
         log: dict[str, Any] = {"enabled": self.access_log != "off"}
@@ -97,6 +99,7 @@ class Settings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=
         keep_going: wait for what is missing at the start, rather than end where nothing would be served.
         external_names: Services of type ExternalName lead to their hosts.
         local_external_hosts: names of external hosts may come to this machine (loopback).
+        keys_directory: where keys of identity providers are kept for the next start; empty: nowhere.
     """
 
     controller_name: str = DEFAULT_CONTROLLER_NAME
@@ -110,11 +113,12 @@ class Settings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=
     keep_going: bool = False
     external_names: bool = False
     local_external_hosts: bool = False
+    keys_directory: str = ""
 
-    def engine_settings(self) -> dict[str, Any]:
+    def engine_settings(self, state_directory: str) -> dict[str, Any]:
         """As those of every engine; hosts of this machine are of use to a gateway for one's own machine only."""
         local = {"local_external_hosts": True} if self.local_external_hosts else {}
-        return {**EngineSettings.engine_settings(self), **local}
+        return {**EngineSettings.engine_settings(self, state_directory), **local}
 
 
 class GatewaySettings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -17,6 +17,7 @@ from urllib.parse import unquote_to_bytes
 from sluicegate import ir
 
 from .authority import parse_host
+from .claims import told_claims
 from .condition import holds, variables_of
 from .contract import BadRequest, Certificate, Headers, Identity
 from .names import spelling
@@ -71,7 +72,10 @@ def authenticate(
             said.append((policy, "absent"))
             continue
         if isinstance(found, Identity):
-            if not isinstance(policy, ir.AccessJwt) and policy.forward_header:
+            if isinstance(policy, ir.AccessJwt):
+                for name, value in told_claims(policy, found):
+                    passage.tell(name, value)
+            elif policy.forward_header:
                 passage.tell(policy.forward_header, found.user)
             passage.identity = passage.identity or found
             return [*said, (policy, "pass")], None, False

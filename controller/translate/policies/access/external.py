@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
+
 from sluicegate import ir
 
 from ....api import BackendReference, ExternalAuthFilter
 from ....api.access_remote import ExternalStanza
 from ...external_auth import external_service
 from ...unsupported import Unsupported
-from ...values import parse_duration
+from ...values import is_token, parse_duration
 from ..draft import Draft
 
 #: A request is kept for so long at most, whatever it waits for.
 MAX_TIMEOUT_MS = 60_000
+#: What a service says is remembered no longer: whoever may no more is let in until then.
+MAX_TTL_MS = 300_000
+
+#: Without a fragment: what is behind one is no query.
+_SIGN_IN = re.compile(r"https?://[!$&'()*+,./:;=?@A-Za-z0-9_~%\[\]-]+", re.ASCII)
+_PARAMETER = re.compile(r"[A-Za-z0-9_.~-]+", re.ASCII)
 
 
 def judge_external(draft: Draft, stanza: ExternalStanza | None) -> ir.AccessExternal | None:
@@ -28,7 +36,49 @@ def judge_external(draft: Draft, stanza: ExternalStanza | None) -> ir.AccessExte
     if stanza.on_unavailable not in {"Deny", "Allow"}:
         draft.refuse("external.onUnavailable", f"{stanza.on_unavailable} is not known", "use Deny or Allow")
     service = _service(draft, stanza, timeout or 0)
-    return ir.AccessExternal(**head, invalid=draft.faults > faults, service=service)
+    cache = _cache(draft, stanza, service) if stanza.cache is not None and service is not None else None
+    sign_in = _sign_in(draft, stanza)
+    return ir.AccessExternal(**head, invalid=draft.faults > faults, service=service, cache=cache, sign_in=sign_in)
+
+
+def _sign_in(draft: Draft, stanza: ExternalStanza) -> ir.SignIn | None:
+    if stanza.sign_in is None:
+        return None
+    url, parameter = stanza.sign_in.url, stanza.sign_in.parameter
+    if not _SIGN_IN.fullmatch(url):
+        message = f"{url!r} is no URL to which a query can be added"
+        draft.refuse("external.signIn.url", message, "write it as https://login.example.com/start")
+    if not _PARAMETER.fullmatch(parameter):
+        draft.refuse("external.signIn.parameter", f"{parameter!r} is no name of a parameter", "use a name such as rd")
+    return ir.SignIn(url=url, parameter=parameter)
+
+
+def _cache(draft: Draft, stanza: ExternalStanza, service: ir.ExternalService) -> ir.VerdictCache | None:
+    """What of the answers is remembered, and by what. None: it was told what is wrong, or nothing is."""
+    cache, faults = stanza.cache, draft.faults
+    if cache is None:
+        return None
+    ttl = parse_duration(cache.ttl)
+    if ttl is None or not 0 < ttl <= MAX_TTL_MS:
+        draft.refuse("external.cache.ttl", f"{cache.ttl!r} is no time of up to five minutes", "use a value such as 30s")
+    if service.forward_body_bytes:
+        message = "what is said of a body is not remembered: the next one may be another"
+        draft.refuse("external.cache", message, "leave out cache or forwardBody")
+    headers = service.allowed_headers if cache.headers is None else tuple(name.lower() for name in cache.headers)
+    for index, name in enumerate(cache.headers or ()):
+        if not is_token(name):
+            draft.refuse(f"external.cache.headers[{index}]", f"{name!r} is not a header name", "correct it")
+    # Of gRPC none named is all.
+    gives_all = service.protocol is ir.ExternalProtocol.GRPC and not service.allowed_headers
+    if gives_all and cache.headers is None:
+        message = "the service is given all header fields, and nothing says which of them count"
+        draft.refuse("external.cache.headers", message, "name those by which the service decides")
+    if (gives_all or "cookie" in service.allowed_headers) and "cookie" not in headers and cache.headers is not None:
+        message = "the service is given cookies, so what it says of one client could be taken for another's"
+        draft.refuse("external.cache.headers", message, "add Cookie, or do not give cookies to the service")
+    if draft.faults > faults:
+        return None
+    return ir.VerdictCache(ttl_ms=ttl or 0, headers=tuple(dict.fromkeys(headers)), denials=cache.denials)
 
 
 def _service(draft: Draft, stanza: ExternalStanza, timeout: int) -> ir.ExternalService | None:
@@ -48,7 +98,12 @@ def _service(draft: Draft, stanza: ExternalStanza, timeout: int) -> ir.ExternalS
 
     try:
         return external_service(
-            auth, "external", resolve, timeout_ms=timeout, allow_unavailable=stanza.on_unavailable == "Allow"
+            auth,
+            "external",
+            resolve,
+            timeout_ms=timeout,
+            allow_unavailable=stanza.on_unavailable == "Allow",
+            exact_path=stanza.http.exact,
         )
     except Unsupported as error:
         draft.refuse(error.field, error.message, error.remedy)

@@ -14,6 +14,7 @@ from ...values import parse_duration
 from ..draft import Draft
 from .api_key import key_sources
 from .conditions import check_forward
+from .remote_keys import judge_remote_keys
 
 #: Clocks that are further apart than this are wrong.
 MAX_LEEWAY_MS = 300_000
@@ -59,18 +60,25 @@ def _provider(draft: Draft, provider: JwtProvider, path: str) -> ir.JwtProvider:
     for index, pair in enumerate(provider.forward):
         check_forward(draft, f"{path}.forward[{index}].header", pair.header)
         forward.append(ir.ClaimHeader(claim=pair.claim, header=pair.header.lower()))
+    reference = provider.keys.backend_ref
+    others = (provider.keys.config_map_ref, provider.keys.secret_ref)
+    is_remote = reference is not None and others == (None, None)
     return ir.JwtProvider(
         name=provider.name,
         issuer=provider.issuer,
         audiences=provider.audiences,
-        keys=_keys(draft, provider, f"{path}.keys"),
+        keys="" if is_remote else _keys(draft, provider, f"{path}.keys"),
+        remote=judge_remote_keys(draft, provider.keys, reference, f"{path}.keys")
+        if reference is not None and is_remote
+        else None,
         forward=tuple(forward),
     )
 
 
 def _keys(draft: Draft, provider: JwtProvider, path: str) -> str:
     """What of a set of keys is public; empty: it was told what is wrong."""
-    match provider.keys.config_map_ref, provider.keys.secret_ref:
+    found_in = (provider.keys.config_map_ref, provider.keys.secret_ref) if provider.keys.backend_ref is None else ()
+    match found_in:
         case KeySetName(name=name), None:
             path, label = f"{path}.configMapRef", f"ConfigMap {draft.policy.namespace}/{name}"
             found = draft.config_map(name, path)
@@ -80,7 +88,7 @@ def _keys(draft: Draft, provider: JwtProvider, path: str) -> str:
             values = draft.secret(name, path, {KEY: "a JWK Set"})
             text = values[KEY] if values is not None else None
         case _:
-            draft.refuse(path, "it names not exactly one set of keys", "give configMapRef or secretRef")
+            draft.refuse(path, "it names not exactly one set of keys", "give configMapRef, secretRef or backendRef")
             return ""
     if text is None:
         return ""

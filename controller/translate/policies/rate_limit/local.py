@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from sluicegate import ir
 
 from ....api.rate_limit import LocalLimits, RateLimit
@@ -40,22 +42,46 @@ def judge_local(draft: Draft, local: LocalLimits | None) -> ir.RateLimits | None
     )
 
 
-def _limit(draft: Draft, limit: RateLimit, field: str) -> ir.RateLimit | None:
+class _Amount(NamedTuple):
+    """How much may come, or be under way."""
+
+    requests: int
+    per_milliseconds: int
+    burst: int
+    concurrent: bool = False
+
+
+def _amount(draft: Draft, limit: RateLimit, field: str) -> _Amount | None:
+    if limit.concurrent is not None:
+        given = {"requests": limit.requests is not None, "per": bool(limit.per), "burst": limit.burst is not None}
+        given["cost"] = limit.cost != "1"
+        for name in (name for name, is_given in given.items() if is_given):
+            message = f"{name} says how fast requests may come, concurrent how many may be under way"
+            draft.refuse(f"{field}.{name}", message, "make two limits of it")
+        # What is for how fast they come means nothing of it.
+        return _Amount(limit.concurrent, MIN_PERIOD, limit.concurrent, concurrent=True)
     period = parse_duration(limit.per)
+    if limit.requests is None:
+        draft.refuse(f"{field}.requests", "nothing says how much may come", "give requests and per, or concurrent")
+        return None
     if period is None or not MIN_PERIOD <= period <= MAX_PERIOD:
         draft.refuse(f"{field}.per", f"{limit.per} is no period from 1s to 24h", "write it as 1s, 1m or 1h")
         return None
+    return _Amount(limit.requests, period, limit.requests if limit.burst is None else limit.burst)
+
+
+def _limit(draft: Draft, limit: RateLimit, field: str) -> ir.RateLimit | None:
+    amount = _amount(draft, limit, field)
+    if amount is None:
+        return None
     keys = [_key(draft, text, f"{field}.key[{index}]") for index, text in enumerate(limit.key)]
-    burst = limit.requests if limit.burst is None else limit.burst
-    _check_cost(draft, limit.cost, burst, f"{field}.cost")
+    _check_cost(draft, limit.cost, amount.burst, f"{field}.cost")
     if limit.when:
         _check(draft, limit.when, "condition", f"{field}.when")
     return ir.RateLimit(
         name=limit.name,
         key=tuple(key for key in keys if key is not None),
-        requests=limit.requests,
-        per_milliseconds=period,
-        burst=burst,
+        **amount._asdict(),
         when=limit.when or None,
         cost=limit.cost if limit.cost != "1" else None,
         scope=ir.RateLimitScope(limit.scope),

@@ -4,6 +4,7 @@ pub mod ask;
 mod attempt;
 mod exchange;
 mod failure;
+mod fetch_keys;
 mod first_byte;
 mod mirror;
 pub mod outbound;
@@ -13,6 +14,7 @@ pub mod tunnel;
 pub mod websocket_handshake;
 
 pub use exchange::Switched;
+pub use fetch_keys::fetch_keys;
 
 use crate::message::response_filters::ResponseEdits;
 use crate::message::session::Session;

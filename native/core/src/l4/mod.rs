@@ -26,7 +26,7 @@ pub use udp::{Datagrams, serve as serve_udp};
 
 use crate::io::{Opened, Reset};
 use crate::observe::l4::{L4Reason, L4Series};
-use crate::policy::Chain;
+use crate::policy::{Chain, Held};
 use crate::upstream::TlsTarget;
 use crate::worker::{Generation, Worker};
 use entry::{Carriage, Entry};
@@ -49,6 +49,8 @@ pub struct Chosen {
     pub backend: Arc<Backend>,
     /// TLS towards the backend.
     pub tls: Option<TlsTarget>,
+    /// What it counts for as long as it lasts.
+    pub held: Held,
 }
 
 /// When the policies of a flow are asked.
@@ -61,13 +63,14 @@ enum Moment<'c> {
     BehindHandshake(Option<&'c ClientCertificate>),
 }
 
-/// Ask the policies that hold for a flow.
+/// Ask the policies that hold for a flow. `held`: takes what it counts for as long as it lasts.
 fn admit(
     listener: &Listener,
     found: &L4Candidate,
     sni: Option<&str>,
     moment: Moment<'_>,
     entry: &Entry,
+    held: &mut Held,
 ) -> Result<(), L4Reason> {
     let Some(joined) = listener.policies_of_l4(&found.rule) else { return Ok(()) };
     // Never a connection without its policies.
@@ -86,7 +89,7 @@ fn admit(
         },
     };
     match moment {
-        Moment::Only | Moment::BeforeHandshake => chain.admit_connection(&facts),
+        Moment::Only | Moment::BeforeHandshake => chain.admit_connection(&facts, held),
         Moment::BehindHandshake(_) => chain.admit_shown(&facts),
     }
 }
@@ -133,7 +136,8 @@ fn choose(
         L4Routed::Found(listener, found) => (listener, found),
     };
     entry.listener = Some(listener.id().into());
-    admit(listener, found, sni, moment, entry)?;
+    let mut held = Held::new();
+    admit(listener, found, sni, moment, entry, &mut held)?;
     if socket.governed {
         entry.opened = open(worker, listener.id(), socket.connection_limit(sni))?;
     }
@@ -159,6 +163,7 @@ fn choose(
         series: Arc::clone(&found.tag).downcast().ok(),
         backend: Arc::clone(backend),
         tls,
+        held,
     });
     entry.chosen(&chosen);
     Ok(chosen)

@@ -217,7 +217,7 @@ fn admit_shown(socket: &Socket, handshake: &Handshake, entry: &Entry) -> Result<
     match route_l4(socket, sni) {
         L4Routed::Found(listener, found) => {
             let moment = Moment::BehindHandshake(handshake.certificate.as_deref());
-            admit(listener, found, sni, moment, entry)
+            admit(listener, found, sni, moment, entry, &mut Vec::new())
         }
         L4Routed::NoListener | L4Routed::NoRoute(_) => Err(L4Reason::NoRoute),
     }

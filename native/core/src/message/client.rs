@@ -114,12 +114,12 @@ impl Client {
         (SocketAddr::new(asks, self.peer.port()), self.local.unwrap_or_else(unknown))
     }
 
-    /// The client came by TLS, or a trusted proxy says so.
-    pub fn is_secure(&self, fields: &[Field<'_>], proxies: Option<&Networks>) -> bool {
+    /// The client came by TLS, or it is a proxy whose word counts (`believed`) and says so.
+    pub fn is_secure(&self, fields: &[Field<'_>], believed: bool) -> bool {
         let says_so = |field: &Field<'_>| {
             field.name.eq_ignore_ascii_case(b"x-forwarded-proto") && field.value.eq_ignore_ascii_case(b"https")
         };
-        self.tls.is_some() || (self.is_believed(proxies) && fields.iter().any(says_so))
+        self.tls.is_some() || (believed && fields.iter().any(says_so))
     }
 
     pub fn scheme(&self) -> &'static str {

@@ -7,6 +7,7 @@ use super::local_reply::Answer;
 use crate::error::ErrorCode;
 use crate::observe::access_log::Record;
 use crate::observe::metrics::RouteSeries;
+use crate::policy::Held;
 use codec::Field;
 use route::ir::{ClientAccessLog, LogLines, LogSample};
 use route::policy::{Networks, masked};
@@ -32,6 +33,8 @@ pub struct Entry<'g> {
     retries: u32,
     request_bytes: u64,
     response_bytes: u64,
+    /// What the request counts for as long as it lasts.
+    held: Held,
     /// Only while the access log is on, and where a policy wants a line.
     text: Option<Box<Text>>,
     /// A policy wants a line only of what is an error.
@@ -101,6 +104,7 @@ impl<'g> Entry<'g> {
             retries: 0,
             request_bytes: 0,
             response_bytes: 0,
+            held: Held::new(),
             text,
             errors_only: false,
         }
@@ -167,6 +171,11 @@ impl<'g> Entry<'g> {
     /// It ended as its client will not have wanted.
     fn is_error(&self) -> bool {
         self.code.is_some() || self.status >= 400 || self.grpc_status.is_some_and(|status| status != 0)
+    }
+
+    /// Takes what is given back with its end, however that comes.
+    pub fn held(&mut self) -> &mut Held {
+        &mut self.held
     }
 
     pub fn listener(&mut self, listener: &'g Arc<Listener>) {

@@ -1,7 +1,8 @@
 //! The steps of a request in their order, compiled once for each pair of a listener and what its rules name.
 
-use super::access::Authenticate;
-use super::{Denial, Outcome, Pending, Running, Step, StepResult};
+use super::access::{Authenticate, KeySets, PublishedSet};
+use super::verdicts::{self, Word};
+use super::{Denial, Held, Outcome, Pending, Running, State, Step, StepResult};
 use crate::error::ErrorCode;
 use crate::observe::l4::L4Reason;
 use codec::Field;
@@ -89,30 +90,42 @@ impl Chain {
         }
     }
 
-    /// Run the steps from `first` on.
-    pub fn run(&self, first: usize, facts: &Facts<'_>, passage: &mut Passage) -> Admission {
+    /// Run the steps from `first` on. `held`: takes what is counted for as long as the request lasts.
+    pub fn run(&self, first: usize, facts: &Facts<'_>, passage: &mut Passage, held: &mut Held) -> Admission {
         if self.invalid {
             return Admission::Denied(ErrorCode::PolicyInvalid.into());
         }
         for (place, step) in self.steps.iter().enumerate().skip(first) {
-            match step.run(facts, passage) {
-                StepResult::Done(Outcome::Pass) => {}
-                StepResult::Done(Outcome::Deny(denial)) => return Admission::Denied(*denial),
+            let outcome = match step.run(facts, passage, held) {
+                StepResult::Done(outcome) => outcome,
+                // Who is asked says what it came to.
                 StepResult::Wait(answer) => return Admission::Asked { answer, next: place + 1 },
+            };
+            if let Some(policy) = step.counted() {
+                verdicts::count(policy, &outcome);
+            }
+            if let Outcome::Deny(denial) = outcome {
+                return Admission::Denied(*denial);
             }
         }
         Admission::Admitted
     }
 
-    /// Run the steps of a connection, or of the datagrams of one client.
+    /// Run the steps of a connection, or of the datagrams of one client; `held` as of [`Self::run`].
     ///
     /// # Errors
     /// One of them refuses it.
-    pub fn admit_connection(&self, facts: &ConnectionFacts<'_>) -> Result<(), L4Reason> {
+    pub fn admit_connection(&self, facts: &ConnectionFacts<'_>, held: &mut Held) -> Result<(), L4Reason> {
         if self.invalid {
             return Err(L4Reason::PolicyInvalid);
         }
-        self.steps.iter().try_for_each(|step| step.admit_connection(facts))
+        self.steps.iter().try_for_each(|step| {
+            let admitted = step.admit_connection(facts, held);
+            if let Some(policy) = step.counted() {
+                verdicts::count(policy, if admitted.is_ok() { Word::Pass } else { Word::Deny });
+            }
+            admitted
+        })
     }
 
     /// As [`Self::admit_connection`], of a connection that it has admitted, now that its handshake is done: what counted it
@@ -124,7 +137,13 @@ impl Chain {
         if self.invalid {
             return Err(L4Reason::PolicyInvalid);
         }
-        self.steps.iter().filter(|step| !step.counts()).try_for_each(|step| step.admit_connection(facts))
+        self.steps.iter().filter(|step| !step.counts()).try_for_each(|step| {
+            step.admit_connection(facts, &mut Held::new()).inspect_err(|_| {
+                if let Some(policy) = step.counted() {
+                    verdicts::count(policy, Word::Deny);
+                }
+            })
+        })
     }
 
     /// Proxies whose word about client addresses counts, in place of those of the settings.
@@ -182,12 +201,12 @@ impl Chain {
 }
 
 /// Make what the policies of a table run by, where that is not there yet. `before`: the table that served so far;
-/// `everywhere`: what bodies may have whatever policies say.
-pub fn prepare(table: &Table, before: &Table, everywhere: Option<BodyLimit>) {
+/// `everywhere`: what bodies may have whatever policies say; `sets`: of keys that are fetched.
+pub fn prepare(table: &Table, before: &Table, everywhere: Option<BodyLimit>, sets: &KeySets) {
     for (id, policy) in &*table.policies {
         let known = || before.policies.get(id).and_then(|policy| policy.kept.get());
-        policy.kept.keep(|| Running::of(policy, known()));
-        if let Some(Running::RateLimits(limits)) = policy.kept.get() {
+        policy.kept.keep(|| Running::of(policy, known(), sets));
+        if let Some(State::RateLimits(limits)) = State::of_policy(policy) {
             limits.share(table.pods.unwrap_or(NonZeroU32::MIN));
         }
     }
@@ -196,4 +215,17 @@ pub fn prepare(table: &Table, before: &Table, everywhere: Option<BodyLimit>) {
             joined.kept.keep(|| Chain::of(joined, everywhere));
         }
     }
+}
+
+/// The sets of keys that the policies of a table name, each with the slot of its backend. A set that several name comes several
+/// times.
+pub fn published_sets(table: &Table) -> impl Iterator<Item = (&Arc<PublishedSet>, u32)> {
+    table.policies.values().flat_map(|policy| {
+        let tokens = match State::of_policy(policy) {
+            Some(State::Tokens(tokens)) => Some(tokens),
+            _ => None,
+        };
+        // Both are in the order of the providers.
+        tokens.into_iter().flat_map(|tokens| tokens.published()).zip(policy.backends.iter().copied())
+    })
 }

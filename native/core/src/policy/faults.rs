@@ -1,6 +1,6 @@
 //! Faults of an `HTTPFilter` as a step: which requests are held up or refused, and how many were.
 
-use super::{Answered, Asked, Outcome, Pending, Running, StepResult};
+use super::{Answered, Asked, Outcome, Pending, State, StepResult};
 use crate::error::ErrorCode;
 use crate::observe::counter::header;
 use route::ir::Percentage;
@@ -65,8 +65,8 @@ fn after(delay: Duration, outcome: Outcome) -> Asked {
 }
 
 fn faults_of(policy: &Compiled) -> Option<(&Fault, &Arc<Faults>)> {
-    match (&policy.judge, policy.kept.get::<Running>()?) {
-        (Judge::Fault(fault), Running::Faults(faults)) => Some((fault, faults)),
+    match (&policy.judge, State::of_policy(policy)?) {
+        (Judge::Fault(fault), State::Faults(faults)) => Some((fault, faults)),
         _ => None,
     }
 }

@@ -6,22 +6,26 @@
 //! costs one branch.
 
 mod access;
+mod ages;
 mod chain;
 pub mod external;
 mod faults;
 #[cfg(test)]
 mod gate;
+mod marks;
 mod rate_limit;
 mod running;
 mod site;
+mod verdicts;
 
-pub use access::{Inspection, inspect};
-pub use chain::{Admission, Chain, prepare};
+pub use access::{Due, Inspection, KeySets, News, PublishedSet, inspect, since_1970};
+pub use chain::{Admission, Chain, prepare, published_sets};
 pub use faults::render as render_faults;
 #[cfg(test)]
 pub use gate::Gate;
-pub use rate_limit::{RateLimits, render as render_limits};
-pub use running::Running;
+pub use rate_limit::{Held, RateLimits, render as render_limits};
+pub use running::{Running, State};
+pub use verdicts::render as render_verdicts;
 
 use crate::error::ErrorCode;
 use crate::observe::l4::L4Reason;
@@ -95,7 +99,7 @@ impl Outcome {
 }
 
 /// What somebody who was asked has said.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Answered {
     pub outcome: Outcome,
     /// What was found out by that, in addition to what was known.
@@ -200,7 +204,8 @@ impl Step {
         }
     }
 
-    fn run(&self, facts: &Facts<'_>, passage: &mut Passage) -> StepResult {
+    /// `held`: takes what it counts for as long as the request lasts.
+    fn run(&self, facts: &Facts<'_>, passage: &mut Passage, held: &mut Held) -> StepResult {
         StepResult::Done(match self {
             Self::Judged(policy) => match policy.judge(facts, passage) {
                 // Who says that others have to be asked has a step of its own.
@@ -208,16 +213,10 @@ impl Step {
                 Verdict::Deny(denial) => Outcome::deny(denial),
             },
             Self::Authenticate(group) => return group.run(facts, passage),
-            Self::RateLimits(policy, turn) => rate_limit::run(policy, *turn, facts, passage),
+            Self::RateLimits(policy, turn) => rate_limit::run(policy, *turn, facts, passage, held),
             Self::BodyLimit(limit) if limit.admits(facts.body_length) => Outcome::Pass,
             Self::BodyLimit(_) => Outcome::deny(ErrorCode::BodyTooLarge),
-            Self::External(policy) => match &policy.judge {
-                Judge::External(service) => {
-                    let ask = Ask::new(service, policy.backends.first().copied(), facts);
-                    return StepResult::Wait(Pending::Ask(Box::new(ask)));
-                }
-                _ => Outcome::deny(ErrorCode::PolicyInvalid),
-            },
+            Self::External(policy) => return external::run(policy, facts, passage),
             Self::Credential(policy) => match &policy.judge {
                 Judge::Credential(credential) => {
                     credential.give(passage);
@@ -235,14 +234,14 @@ impl Step {
     }
 
     /// As [`Self::run`], of a connection. Nobody is asked about one.
-    fn admit_connection(&self, facts: &ConnectionFacts<'_>) -> Result<(), L4Reason> {
+    fn admit_connection(&self, facts: &ConnectionFacts<'_>, held: &mut Held) -> Result<(), L4Reason> {
         match self {
             Self::Judged(policy) => match policy.judge_connection(facts) {
                 Verdict::Pass | Verdict::Ask => Ok(()),
                 Verdict::Deny(denial) => Err(reason_of(denial.reason)),
             },
             Self::Authenticate(group) => group.admit_connection(facts),
-            Self::RateLimits(policy, Turn::BeforeAuthentication) => rate_limit::connection(policy, facts),
+            Self::RateLimits(policy, Turn::BeforeAuthentication) => rate_limit::connection(policy, facts, held),
             Self::BodyLimit(_)
             | Self::External(_)
             | Self::RateLimits(..)
@@ -251,6 +250,16 @@ impl Step {
             | Self::Buffer(_) => Ok(()),
             #[cfg(test)]
             Self::Gate(_) => Ok(()),
+        }
+    }
+
+    /// The policy whose verdicts these are; credentials of several kinds say by themselves which one it was.
+    fn counted(&self) -> Option<&Arc<Compiled>> {
+        match self {
+            Self::Judged(policy) | Self::External(policy) | Self::RateLimits(policy, _) => Some(policy),
+            Self::Authenticate(_) | Self::BodyLimit(_) | Self::Credential(_) | Self::Fault(_) | Self::Buffer(_) => None,
+            #[cfg(test)]
+            Self::Gate(_) => None,
         }
     }
 

@@ -173,7 +173,7 @@ fn try_admit<'g>(
             record.origin(inbound, proxies);
         }
         let admission = match outcome {
-            Outcome::Pass => chain.run(step, &facts(client, inbound, &routed, proxies), &mut passage),
+            Outcome::Pass => chain.run(step, &facts(client, inbound, &routed, proxies), &mut passage, record.held()),
             Outcome::Deny(denial) => Admission::Denied(*denial),
         };
         match admission {

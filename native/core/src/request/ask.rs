@@ -41,12 +41,16 @@ pub async fn ask_about(
         }
         None => None,
     };
-    request.hear(heard.as_ref().map(|heard| Answer {
+    let given: Vec<Field<'_>> = request.fields().iter().map(as_field).collect();
+    let believed = whence.believed.unwrap_or_else(|| client.is_believed(None));
+    let scheme = if client.is_secure(&given, believed) { "https" } else { "http" };
+    let answer = heard.as_ref().map(|heard| Answer {
         status: heard.status,
         fields: &heard.fields,
         body: heard.body.as_deref(),
         grpc_status: grpc_status(heard),
-    }))
+    });
+    request.hear(answer, scheme)
 }
 
 /// Send a message to a backend; `limits`: how long an answer may take, and how large its body may be. `None`: there is none.

@@ -172,7 +172,7 @@ fn session_of<'g>(
     let Routed { listener, found, head, .. } = routed;
     let terms = backend.session(&found.rule.ir)?;
     let sealer = Sealer::of_sessions(generation.server_tls.tickets(), &listener.ir.gateway, terms);
-    let secure = client.is_secure(head.fields, proxies);
+    let secure = client.is_secure(head.fields, client.is_believed(proxies));
     Some(Session::read(terms, secure, sealer, (&found.rule.ir.id, &backend.id), head.fields))
 }
 

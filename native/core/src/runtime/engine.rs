@@ -10,7 +10,7 @@ use crate::io::KeepAlive;
 use crate::observe::access_log::AccessLog;
 use crate::observe::events::Events;
 use crate::observe::metrics::Registry;
-use crate::policy::{self, Chain, Step};
+use crate::policy::{self, Chain, KeySets, Step};
 use crate::settings::Settings;
 use crate::tls::server::ServerTls;
 use crate::upstream::tls::ClientTls;
@@ -158,17 +158,20 @@ impl Engine {
     /// The system refuses a thread.
     pub fn start(settings: Settings) -> std::io::Result<Self> {
         let workers = settings.worker_count();
+        let events = Events::default();
+        let key_sets = KeySets::open(settings.state_directory.as_deref(), &events);
         let shared = Arc::new(Shared {
             generation: ArcSwap::from_pointee(Generation::default()),
             registry: Registry::new(workers),
             access_log: AccessLog::start(&settings.access_log)?,
-            events: Events::default(),
+            events,
             open: Arc::default(),
             own: Arc::default(),
             room: Room::new(settings.body_buffer_bytes),
             loads: Loads::default(),
             externals: Externals::default(),
             renewed: watch::Sender::new(()),
+            key_sets,
             leaving: Arc::default(),
             readiness: watch::Sender::new(Readiness::Starting),
             settings,
@@ -222,7 +225,8 @@ impl Engine {
         let before = self.shared.generation.load_full();
         let server_tls = ServerTls::build(&table, &before.server_tls, &self.shared.events);
         let client_tls = ClientTls::build(&table, &before.client_tls, &self.shared.events);
-        policy::prepare(&table, &before.table, BodyLimit::new(self.shared.settings.max_body_bytes));
+        let body_limit = BodyLimit::new(self.shared.settings.max_body_bytes);
+        policy::prepare(&table, &before.table, body_limit, &self.shared.key_sets);
         let number = table.generation;
         // New sockets are bound first and accept only once their table is there: nobody meets a 404 that is not meant.
         let listening = self.bind_new(&table);
@@ -236,6 +240,9 @@ impl Engine {
                 let _ = thread.commands.blocking_send(Command::Listen(key, listener));
             }
         }
+        drop(before);
+        self.shared.key_sets.sweep();
+        self.shared.key_sets.wake();
         self.close_unwanted(&generation.table);
         self.keep_up(&generation);
         if !self.leaving {

@@ -4,6 +4,7 @@ use super::accept::accept;
 use super::bind::Listening;
 use super::faults;
 use super::faults::survive;
+use crate::dispatch;
 use crate::l4;
 use crate::worker::{ConnectionGuard, Shared, Worker};
 use ahash::AHashMap;
@@ -103,6 +104,10 @@ async fn serve(worker: Rc<Worker>, commands: &mut mpsc::Receiver<Command>, told:
     // Made for the first UDP listener: most gateways have none.
     let mut datagrams: Option<Rc<l4::Datagrams>> = None;
     tokio::task::spawn_local(sweep(Rc::clone(&worker)));
+    // One for the whole process.
+    if worker.id == 0 {
+        tokio::task::spawn_local(fetch_keys(Rc::clone(&worker)));
+    }
     for (key, listening) in &told.listening {
         accepting.extend(listen(&worker, &mut datagrams, *key, listening).map(|found| (*key, found)));
     }
@@ -196,6 +201,10 @@ async fn carry_datagrams(worker: Rc<Worker>, datagrams: Rc<l4::Datagrams>, key: 
         Err(error) => tell_deaf(&worker, key, &error),
     })
     .await;
+}
+
+async fn fetch_keys(worker: Rc<Worker>) {
+    survive(&worker, "fetching keys of identity providers", async || dispatch::fetch_keys(&worker).await).await;
 }
 
 async fn sweep(worker: Rc<Worker>) {

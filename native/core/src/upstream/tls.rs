@@ -132,6 +132,17 @@ impl ClientTls {
         Some(Some(entry.opaque.clone()))
     }
 
+    /// How the gateway itself reaches a backend, whatever the listener: without a certificate of its own. `None`: it wants TLS
+    /// that could not be set up.
+    pub fn own_route(&self, backend: &Backend) -> Option<Route> {
+        let http2 = backend.protocol == BackendProtocol::H2c;
+        let Some(policy) = &backend.tls else {
+            return Some(Route { tls: None, http2, policy: None });
+        };
+        let entry = self.entries.get(&key(policy, backend, policy.certificate.as_deref()))?;
+        Some(Route { tls: Some(entry.target.clone()), http2, policy: None })
+    }
+
     /// How to reach a backend from a listener. `None`: it wants TLS that could not be set up.
     ///
     /// `grpc`: for a rule of a `GRPCRoute`, whose backends speak HTTP/2 whatever their `appProtocol` says: the kind of the

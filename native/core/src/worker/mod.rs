@@ -14,7 +14,7 @@ use crate::io::{OpenConnections, Scratch};
 use crate::observe::access_log::AccessLog;
 use crate::observe::events::Events;
 use crate::observe::metrics::{Registry, WorkerMetrics};
-use crate::policy::{self, Chain};
+use crate::policy::{self, Chain, KeySets};
 use crate::settings::Settings;
 use crate::tls::server::ServerTls;
 use crate::upstream::tls::ClientTls;
@@ -68,6 +68,8 @@ pub struct Shared {
     pub externals: Externals,
     /// Another generation has taken the place of the one before.
     pub renewed: watch::Sender<()>,
+    /// Keys that identity providers publish.
+    pub key_sets: KeySets,
     /// A drain has begun.
     pub leaving: Arc<AtomicBool>,
     /// `/readyz`.
@@ -101,6 +103,8 @@ impl Shared {
         policy::render_limits(&generation.table, &mut text);
         policy::render_faults(&generation.table, &mut text);
         render_checked(&generation.table, &mut text);
+        policy::render_verdicts(&generation.table, &mut text);
+        self.key_sets.render(&mut text);
         text
     }
 }
@@ -157,6 +161,7 @@ impl Worker {
             loads: Loads::default(),
             externals: Externals::default(),
             renewed: tokio::sync::watch::Sender::new(()),
+            key_sets: KeySets::default(),
             leaving: Arc::default(),
             readiness: tokio::sync::watch::Sender::new(crate::worker::Readiness::Ready),
             settings,

@@ -19,7 +19,7 @@ mod withheld;
 
 pub use access::{
     ApiKey, Authenticator, Authorization, Basic, Certificate, ClientCertificate, Credentials, Csrf, Exempt, Group, Jwt,
-    Presented, Progress, accept, authenticate, unauthenticated,
+    Presented, Progress, accept, authenticate, told_claims, unauthenticated,
 };
 pub use address::{ClientAddressing, Preamble};
 pub use body::BodyLimit;

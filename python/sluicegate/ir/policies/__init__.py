@@ -24,7 +24,7 @@ from .access import (
     NamedValues,
     QueryCredential,
 )
-from .access_remote import AccessExternal, AccessJwt, ClaimHeader, JwtProvider
+from .access_remote import AccessExternal, AccessJwt, ClaimHeader, JwtProvider, RemoteKeys, SignIn, VerdictCache
 from .backend import (
     ActiveHealth,
     BackendLimits,
@@ -179,8 +179,10 @@ __all__ = [
     "RateLimitKey",
     "RateLimitScope",
     "RateLimits",
+    "RemoteKeys",
     "RetryBudget",
     "RoundRobin",
+    "SignIn",
     "StanzaBase",
     "StatusRange",
     "SubjectAltName",
@@ -190,6 +192,7 @@ __all__ = [
     "Underscores",
     "UriSan",
     "UserLimitKey",
+    "VerdictCache",
 ]
 
 #: In the order in which they act, as `policies!` of `native/route/src/ir/policies/mod.rs` has them.

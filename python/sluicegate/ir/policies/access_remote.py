@@ -20,19 +20,38 @@ class ClaimHeader(Base, frozen=True, kw_only=True):
     header: str
 
 
+class RemoteKeys(Base, frozen=True, kw_only=True):
+    """Where an identity provider publishes its keys. Policies that say the same share what is fetched.
+
+    Attributes:
+        backend: id.
+        path: with its query, from `/` on.
+        hostname: `Host` of what is asked; empty: the name that the backend's certificate is for, else `service`.
+        service: `<name>.<namespace>.svc` of the Service.
+        refresh_ms: between fetches.
+    """
+
+    backend: str
+    path: str
+    hostname: str = ""
+    service: str
+    refresh_ms: Unsigned64
+
+
 class JwtProvider(Base, frozen=True, kw_only=True):
     """Who signs tokens, and for whom.
 
     Attributes:
         name: for people.
         audiences: one of these has to be in a token; `*`: any.
-        keys: a JWK Set, with what is public only.
+        keys: a JWK Set, with what is public only; empty where it is fetched.
     """
 
     name: str
     issuer: str
     audiences: tuple[str, ...]
-    keys: str
+    keys: str = ""
+    remote: RemoteKeys | None = None
     forward: tuple[ClaimHeader, ...] = ()
 
 
@@ -57,19 +76,52 @@ class AccessJwt(StanzaBase, frozen=True, kw_only=True, tag="access_jwt"):
     leeway_ms: Unsigned64 = 0
     keep: bool = False
 
+    def needs(self) -> Iterable[Need]:
+        """Who publishes keys, in the order of the providers."""
+        return (("backends", each.remote.backend) for each in self.providers if each.remote is not None)
+
     def owned_fields(self) -> Iterable[str]:
         """What claims are told in."""
         return (pair.header for provider in self.providers for pair in provider.forward)
 
 
+class VerdictCache(Base, frozen=True, kw_only=True):
+    """For how long, and for whom, answers of a service hold.
+
+    Attributes:
+        headers: fields, lower case, that requests have to agree in, besides `Authorization`, the address and what
+            is asked for.
+        denials: refusals are remembered as well.
+    """
+
+    ttl_ms: Unsigned64
+    headers: tuple[str, ...]
+    denials: bool = False
+
+
+class SignIn(Base, frozen=True, kw_only=True):
+    """Where people sign in; `parameter`: of its query, where to come back to."""
+
+    url: str
+    parameter: str
+
+
 class AccessExternal(StanzaBase, frozen=True, kw_only=True, tag="access_external"):
-    """`AccessPolicy.spec.external`; `service`: absent only where it is off or invalid."""
+    """`AccessPolicy.spec.external`.
+
+    Attributes:
+        service: absent only where it is off or invalid.
+        cache: what it said is remembered.
+        sign_in: where its 401 sends people.
+    """
 
     acts_on: ClassVar[frozenset[str]] = frozenset({"listener", "http_rule"})
     kind: ClassVar[str] = "AccessPolicy"
     stanza: ClassVar[str] = "external"
 
     service: ExternalService | None = None
+    cache: VerdictCache | None = None
+    sign_in: SignIn | None = None
 
     def needs(self) -> Iterable[Need]:
         """Who is asked."""

@@ -23,6 +23,7 @@ class ExternalService(Base, frozen=True, kw_only=True):
     Attributes:
         backend: id; absent only where the policy is invalid.
         path: what the paths that are asked begin with (`http.path`).
+        exact_path: that path alone is asked for, not what the request asks for behind it.
         allowed_headers: fields of the request that the service is given, lower case. Of HTTP some go in any case; of
             gRPC none named is all.
         allowed_response_headers: fields of its answer that go to the backend, lower case; none named is all but those
@@ -34,6 +35,7 @@ class ExternalService(Base, frozen=True, kw_only=True):
     backend: str | None = None
     protocol: ExternalProtocol
     path: str = ""
+    exact_path: bool = False
     allowed_headers: tuple[str, ...] = ()
     allowed_response_headers: tuple[str, ...] = ()
     forward_body_bytes: Unsigned64 = 0

@@ -71,6 +71,8 @@ class RateLimit(Base, frozen=True, kw_only=True):
         key: what has a budget of its own. Empty: all requests share one.
         requests, per_milliseconds: how fast a budget comes back.
         burst: requests that may come at once.
+        concurrent: so many `requests` may be under way at once, and nothing is said of how fast they come: what is for
+            that means nothing.
         when: an expression: requests for which it is false are not counted.
         cost: what one request takes: a number, or an expression that comes to one. None: 1.
         scope: what shares the budgets.
@@ -83,6 +85,7 @@ class RateLimit(Base, frozen=True, kw_only=True):
     requests: Positive32
     per_milliseconds: Positive64
     burst: Positive32
+    concurrent: bool = False
     when: str | None = None
     cost: str | None = None
     scope: RateLimitScope = RateLimitScope.TARGET

@@ -29,7 +29,7 @@ class Connection(msgspec.Struct, frozen=True):
         controller: `host:port` of the config stream.
         token_file: a ServiceAccount token for it.
         ca_file: PEM of the CA of the controller.
-        state_directory: of the snapshot.
+        state_directory: of the snapshot, and of keys that identity providers publish.
     """
 
     controller: str
@@ -47,7 +47,7 @@ async def run_gateway(connection: Connection, settings: GatewaySettings, version
     """
     log = Log(settings.output, settings.log_level)
     drain = Drain(settings.settle, settings.drain, settings.settle + settings.drain, always=True)
-    engine = ServingEngine(settings, drain, log)
+    engine = ServingEngine(settings, drain, log, connection.state_directory)
     return await Process(DataPlane(connection, engine, log, version), log, engine).run()
 
 

@@ -37,7 +37,7 @@ async def serve_cluster(settings: Settings, version: str) -> int:
     """
     async with await Client.load(settings.kubeconfig or None) as client:
         log = Log(settings.output, settings.log_level)
-        engine = ServingEngine(settings, drain_of(settings), log)
+        engine = ServingEngine(settings, drain_of(settings), log, settings.keys_directory)
         return await Process(ClusterGateway(client, settings, engine, log, version), log, engine).run()
 
 

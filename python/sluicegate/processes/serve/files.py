@@ -45,7 +45,7 @@ async def serve(paths: Sequence[str], settings: Settings, version: str, validate
         OSError: the system refuses what the engine needs.
     """
     log = Log(settings.output, settings.log_level)
-    engine = ServingEngine(settings, drain_of(settings), log)
+    engine = ServingEngine(settings, drain_of(settings), log, settings.keys_directory)
     return await Process(FilesGateway(paths, settings, engine, log, version, validate), log, engine).run()
 
 

@@ -4,7 +4,9 @@ use super::threads;
 use super::users::{Known, Users};
 use crate::error::ErrorCode;
 use crate::observe::l4::L4Reason;
-use crate::policy::{Answered, Denial, Outcome, Pending, Running, StepResult};
+use crate::policy::access::Unbelieved;
+use crate::policy::verdicts::{self, Word};
+use crate::policy::{Answered, Denial, Outcome, Pending, State, StepResult};
 use route::policy::{
     Authenticator, Basic, Compiled, ConnectionFacts, Facts, Group, Identity, Judge, Passage, Progress, Proof, Verdict,
     accept, authenticate, unauthenticated,
@@ -37,8 +39,14 @@ impl Authenticate {
             _ => None,
         });
         match authenticate(&members, exempt, facts, passage) {
-            Progress::Pass(_) => StepResult::Done(Outcome::Pass),
-            Progress::Deny(_, denial) => StepResult::Done(Outcome::deny(denial)),
+            Progress::Pass(place) => {
+                self.count(place, Word::Pass);
+                StepResult::Done(Outcome::Pass)
+            }
+            Progress::Deny(place, denial) => {
+                self.count(place, Word::Deny);
+                StepResult::Done(Outcome::deny(denial))
+            }
             Progress::Ask { place, forgiven } => {
                 let refused = if forgiven { Outcome::Pass } else { Outcome::deny(unauthenticated(&members)) };
                 self.ask(place, refused, facts, passage)
@@ -46,17 +54,30 @@ impl Authenticate {
         }
     }
 
+    /// Count a verdict for the kind of credential that it is about; where there was none for the first kind.
+    fn count(&self, place: Option<usize>, word: Word) {
+        if let Some(policy) = self.members.get(place.unwrap_or_default()) {
+            verdicts::count(policy, word);
+        }
+    }
+
     /// As [`Self::run`], of a connection: a certificate is all that it can have.
     pub fn admit_connection(&self, facts: &ConnectionFacts<'_>) -> Result<(), L4Reason> {
         let refuses = |policy: &Arc<Compiled>| matches!(policy.judge_connection(facts), Verdict::Deny(_));
-        if self.members.iter().any(refuses) { Err(L4Reason::Unauthenticated) } else { Ok(()) }
+        match self.members.iter().position(refuses) {
+            None => Ok(()),
+            Some(place) => {
+                self.count(Some(place), Word::Deny);
+                Err(L4Reason::Unauthenticated)
+            }
+        }
     }
 
     /// Have a credential looked at; `refused`: what an invalid one comes to.
     fn ask(&self, place: usize, refused: Outcome, facts: &Facts<'_>, passage: &mut Passage) -> StepResult {
         let policy = &self.members[place];
-        match (&policy.judge, policy.kept.get()) {
-            (Judge::Basic(basic), Some(Running::Users(users))) => match Basic::credentials(facts) {
+        let result = match (&policy.judge, State::of_policy(policy)) {
+            (Judge::Basic(basic), Some(State::Users(users))) => match Basic::credentials(facts) {
                 Some(Some(credentials)) => {
                     let identity = Identity {
                         proof: Proof::Basic,
@@ -66,48 +87,63 @@ impl Authenticate {
                     };
                     let mut found = Passage::default();
                     accept(basic, identity, &mut found);
-                    verify(users, credentials, Found { refused, found }, facts.address, passage)
+                    let accepted = Found { policy: Arc::clone(policy), refused, accepted: found };
+                    verify(users, credentials, accepted, facts.address, passage)
                 }
                 _ => StepResult::Done(refused),
             },
-            (Judge::Jwt(jwt), Some(Running::Tokens(tokens))) => StepResult::Done(match jwt.token(facts) {
-                Some(Some(token)) if tokens.look_at(&token, passage).is_ok() => Outcome::Pass,
-                _ => refused,
-            }),
+            (Judge::Jwt(jwt), Some(State::Tokens(tokens))) => {
+                let looked_at = jwt.token(facts).flatten().map(|token| tokens.look_at(&token, passage));
+                StepResult::Done(match looked_at {
+                    Some(Ok(())) => Outcome::Pass,
+                    // Whom no credentials are asked of is let through with one that nobody can verify, too.
+                    Some(Err(Unbelieved::NoKeys)) if !matches!(refused, Outcome::Pass) => {
+                        Outcome::deny(ErrorCode::KeysUnavailable)
+                    }
+                    Some(Err(_)) | None => refused,
+                })
+            }
             // A chain with something that cannot run lets nothing through; this is behind it.
             _ => StepResult::Done(Outcome::deny(ErrorCode::PolicyInvalid)),
+        };
+        if let StepResult::Done(outcome) = &result {
+            verdicts::count(policy, outcome);
         }
+        result
     }
 }
 
 /// What comes of a password: one that is wrong, or one that is right.
 struct Found {
+    policy: Arc<Compiled>,
     refused: Outcome,
-    found: Passage,
+    accepted: Passage,
 }
 
 fn verify(
     users: &Arc<Users>,
     credentials: route::policy::Credentials,
-    Found { refused, found }: Found,
+    Found { policy, refused, accepted }: Found,
     client: Option<IpAddr>,
     passage: &mut Passage,
 ) -> StepResult {
     let work = match users.ask(credentials) {
         Known::Right => {
-            passage.add(found);
+            passage.add(accepted);
             return StepResult::Done(Outcome::Pass);
         }
         Known::Work(work) => work,
     };
     let Some(answer) = threads::run(client, work) else { return StepResult::Done(busy()) };
     StepResult::Wait(Pending::Answer(Box::pin(async move {
-        match answer.await {
-            Ok(true) => Answered { outcome: Outcome::Pass, found },
+        let answered = match answer.await {
+            Ok(true) => Answered { outcome: Outcome::Pass, found: accepted },
             Ok(false) => Answered { outcome: refused, found: Passage::default() },
             // Nobody will say: the thread panicked.
             Err(_) => Answered { outcome: busy(), found: Passage::default() },
-        }
+        };
+        verdicts::count(&policy, &answered.outcome);
+        answered
     })))
 }
 

@@ -2,11 +2,13 @@
 
 mod authenticate;
 mod htpasswd;
+mod key_sets;
 mod threads;
 mod tokens;
 mod users;
 
 pub use authenticate::Authenticate;
 pub use htpasswd::{Inspection, inspect};
-pub use tokens::Tokens;
+pub use key_sets::{Due, KeySets, News, PublishedSet, since_1970};
+pub use tokens::{Tokens, Unbelieved};
 pub use users::Users;

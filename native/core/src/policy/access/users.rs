@@ -1,17 +1,16 @@
 //! The users of one policy: whether a password is theirs, from memory or by work on a thread.
 
 use super::htpasswd::{self, Hash};
-use ahash::{AHashMap, AHashSet};
+use crate::policy::ages::{Ages, Most};
+use crate::policy::marks::{Mark, Marker};
+use ahash::AHashMap;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
 use route::policy::Credentials;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// Passwords that were right and are remembered, twice at most: those of now, and those before.
-const MAX_REMEMBERED: usize = 4096;
-
-/// What a password that was right is known by: nothing else of it is kept.
-type Mark = [u8; 32];
+/// Passwords that were right and are remembered, twice at most. Nothing of them is kept but a mark.
+const MOST: Most = Most { entries: 4096, bytes: usize::MAX };
 
 #[derive(Debug)]
 pub struct Users {
@@ -19,13 +18,7 @@ pub struct Users {
     by_name: AHashMap<String, usize>,
     /// Chooses whose hash stands in for a name that nobody has.
     strangers: hmac::Key,
-    remembered: Mutex<Remembered>,
-}
-
-#[derive(Debug, Default)]
-struct Remembered {
-    now: AHashSet<Mark>,
-    before: AHashSet<Mark>,
+    remembered: Mutex<Ages<Mark, ()>>,
 }
 
 /// What is known of a password at once.
@@ -44,7 +37,7 @@ impl Users {
         // Known to whoever knows the file, which nobody does; each pod has the same, so that asking two tells nothing.
         let strangers = hmac::Key::new(hmac::HMAC_SHA256, digest(&SHA256, text.as_bytes()).as_ref());
         let hashes = users.into_iter().map(|(_, hash)| hash).collect();
-        Ok(Self { hashes, by_name, strangers, remembered: Mutex::default() })
+        Ok(Self { hashes, by_name, strangers, remembered: Mutex::new(Ages::new(MOST)) })
     }
 
     /// Whether a password is its user's.
@@ -75,53 +68,23 @@ impl Users {
     }
 
     fn remembers(&self, mark: &Mark) -> bool {
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.now.contains(mark) {
-            return true;
-        }
-        let was_before = remembered.before.remove(mark);
-        if was_before {
-            remembered.add(*mark);
-        }
-        was_before
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).get(mark).is_some()
     }
 
     fn remember(&self, mark: Mark) {
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).add(mark);
-    }
-}
-
-impl Remembered {
-    fn add(&mut self, mark: Mark) {
-        if self.now.len() >= MAX_REMEMBERED {
-            self.before = std::mem::take(&mut self.now);
-        }
-        self.now.insert(mark);
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).put(mark, (), 0);
     }
 }
 
 /// Of this process alone, and of the hash as well: a password that was changed is not remembered.
 fn mark(credentials: &Credentials, hash: &Hash) -> Mark {
-    let mut context = hmac::Context::with_key(key());
-    for part in [credentials.user.as_bytes(), &[0], &credentials.password, &[0], hash.id()] {
-        context.update(part);
-    }
-    context.sign().as_ref().try_into().unwrap_or_default()
-}
-
-fn key() -> &'static hmac::Key {
-    static KEY: OnceLock<hmac::Key> = OnceLock::new();
-    KEY.get_or_init(|| {
-        let mut secret = [0; 32];
-        // Without random numbers nobody could guess the address of this array either; TLS would not run at all.
-        let _ = aws_lc_rs::rand::fill(&mut secret);
-        hmac::Key::new(hmac::HMAC_SHA256, &secret)
-    })
+    let Credentials { user, password } = credentials;
+    Marker::new().part(user.as_bytes()).part(password).part(hash.id()).finish()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Known, MAX_REMEMBERED, Remembered, Users};
+    use super::{Known, Users};
     use route::policy::Credentials;
     use std::sync::Arc;
 
@@ -155,16 +118,5 @@ mod tests {
         let changed = Arc::new(Users::compile("ann:{SHA}2jmj7l5rSw0yVb/vlWAYkK/YBwk=").unwrap());
         assert_eq!(ask(&changed, "ann", "password"), (false, true));
         assert_eq!(ask(&changed, "ann", ""), (true, true));
-    }
-
-    #[test]
-    fn memory_is_bounded() {
-        let mut remembered = Remembered::default();
-        for number in 0..5 * MAX_REMEMBERED {
-            let mut mark = [0; 32];
-            mark[..8].copy_from_slice(&number.to_be_bytes());
-            remembered.add(mark);
-            assert!(remembered.now.len() + remembered.before.len() <= 2 * MAX_REMEMBERED);
-        }
     }
 }

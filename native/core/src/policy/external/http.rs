@@ -32,10 +32,15 @@ pub(super) fn message(ask: &Ask, body: Vec<u8>) -> Message {
     let path = if ask.path.starts_with('/') { ask.path.as_str() } else { "/" };
     let uri = ask.query.as_ref().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     let own = [("x-forwarded-method", ask.method.clone()), ("x-forwarded-uri", uri)];
+    let (path, query) = if ask.service.exact_path {
+        (if ask.service.path.is_empty() { "/".to_owned() } else { ask.service.path.clone() }, None)
+    } else {
+        (format!("{prefix}{path}"), ask.query.clone())
+    };
     Message {
         method: ask.method.clone(),
-        path: format!("{prefix}{path}"),
-        query: ask.query.clone(),
+        path,
+        query,
         authority: ask.host.clone(),
         fields: ask.fields.clone(),
         own: own.map(|(name, value)| (name.into(), value.into())).into(),

@@ -7,17 +7,24 @@
 //! - A service that is away, slow, or answers nonsense is no denial: 503, so that nobody is logged out by it; or the request
 //!   passes where the policy says so.
 
+mod answers;
 mod grpc;
 mod http;
 pub mod message;
+mod sign_in;
 
-use super::{Answered, Denial, Outcome};
+pub use answers::Answers;
+
+use super::marks::Mark;
+use super::verdicts::{self, Word};
+use super::{Answered, Denial, Outcome, Pending, State, StepResult};
 use crate::error::ErrorCode;
 use codec::Field;
-use route::ir::{ExternalProtocol, ExternalService};
-use route::policy::{AnswerField, Facts, Passage, Removal, is_forwardable};
+use route::ir::{ExternalProtocol, ExternalService, Policy, SignIn};
+use route::policy::{AnswerField, Compiled, Facts, Judge, Passage, Removal, is_forwardable};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Octets of the body of an answer; a page for people, or a message of gRPC.
 pub const MAX_ANSWER: usize = 64 * 1024;
@@ -35,6 +42,12 @@ pub struct Ask {
     host: Vec<u8>,
     fields: Vec<(Vec<u8>, Vec<u8>)>,
     address: Option<IpAddr>,
+    /// Whose verdict the answer is.
+    policy: Option<Arc<Compiled>>,
+    /// Where it is remembered, and by what.
+    remembered: Option<(Arc<Answers>, Mark)>,
+    /// It comes of a browser that opens a page.
+    navigates: bool,
 }
 
 /// A message for a service. Who sends it adds where the request came from.
@@ -82,6 +95,25 @@ enum Meaning {
     Nothing,
 }
 
+/// Ask about a request, unless what would be said is remembered.
+pub fn run(policy: &Arc<Compiled>, facts: &Facts<'_>, passage: &mut Passage) -> StepResult {
+    let Judge::External(service) = &policy.judge else {
+        return StepResult::Done(Outcome::deny(ErrorCode::PolicyInvalid));
+    };
+    let remembered = match State::of_policy(policy) {
+        Some(State::Answers(answers)) => Some((Arc::clone(answers), answers.mark(facts))),
+        _ => None,
+    };
+    let known = remembered.as_ref().and_then(|(answers, mark)| answers.get(mark, Instant::now()));
+    if let Some(Answered { outcome, found }) = known {
+        passage.add(found);
+        return StepResult::Done(outcome);
+    }
+    let ask = Ask::new(service, policy.backends.first().copied(), facts);
+    let navigates = sign_in::navigates(facts);
+    StepResult::Wait(Pending::Ask(Box::new(Ask { policy: Some(Arc::clone(policy)), remembered, navigates, ..ask })))
+}
+
 impl Ask {
     pub fn new(service: &Arc<ExternalService>, backend: Option<u32>, facts: &Facts<'_>) -> Self {
         let is_given: &dyn Fn(&ExternalService, &Field<'_>) -> bool = match service.protocol {
@@ -99,6 +131,9 @@ impl Ask {
             host: facts.authority.to_vec(),
             fields: given.map(|field| (field.name.to_vec(), field.value.to_vec())).collect(),
             address: facts.address,
+            policy: None,
+            remembered: None,
+            navigates: false,
         }
     }
 
@@ -115,12 +150,25 @@ impl Ask {
         }
     }
 
-    /// What was said. `None`: nothing was, in time.
-    pub fn hear(&self, answer: Option<Answer<'_>>) -> Answered {
+    /// What a client sent that the service is given.
+    pub fn fields(&self) -> &[(Vec<u8>, Vec<u8>)] {
+        &self.fields
+    }
+
+    fn sign_in(&self) -> Option<&SignIn> {
+        match &self.policy.as_ref()?.ir {
+            Policy::AccessExternal(external) => external.sign_in.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// What was said. `None`: nothing was, in time. `scheme`: of what the client has asked for.
+    pub fn hear(&self, answer: Option<Answer<'_>>, scheme: &str) -> Answered {
         let meaning = answer.map_or(Meaning::Nothing, |answer| match self.service.protocol {
             ExternalProtocol::Http => http::meaning(&self.service, &answer),
             ExternalProtocol::Grpc => grpc::meaning(&answer),
         });
+        let is_said = meaning != Meaning::Nothing;
         let mut found = Passage::default();
         let outcome = match meaning {
             Meaning::Allowed { forward, respond, removed } => {
@@ -130,6 +178,13 @@ impl Ask {
                 (found.forward, found.respond) = (forward, respond);
                 Outcome::Pass
             }
+            Meaning::Denied { status: 401, fields, .. } if self.navigates && self.sign_in().is_some() => {
+                let sent = self.sign_in().map(|it| sign_in::fields(self, &it.url, &it.parameter, scheme, fields));
+                let fields = sent.unwrap_or_default();
+                let denial =
+                    Denial { status: Some(302), fields, body: Some(Vec::new()), ..ErrorCode::Unauthenticated.into() };
+                Outcome::deny(denial)
+            }
             Meaning::Denied { status, fields, body } => {
                 let code = if status == 401 { ErrorCode::Unauthenticated } else { ErrorCode::Forbidden };
                 Outcome::deny(Denial { status: Some(status), fields, body, ..code.into() })
@@ -137,7 +192,16 @@ impl Ask {
             Meaning::Nothing if self.service.allow_unavailable => Outcome::Pass,
             Meaning::Nothing => Outcome::deny(ErrorCode::AuthUnavailable),
         };
-        Answered { outcome, found }
+        if let Some(policy) = &self.policy {
+            verdicts::count(policy, if is_said { Word::from(&outcome) } else { Word::Unavailable });
+        }
+        let answered = Answered { outcome, found };
+        // Who is sent to sign in, and who is not, have the same question.
+        let is_of_sign_in = self.sign_in().is_some() && matches!(answered.outcome, Outcome::Deny(_));
+        if let Some((answers, mark)) = self.remembered.as_ref().filter(|_| is_said && !is_of_sign_in) {
+            answers.put(*mark, &answered, Instant::now());
+        }
+        answered
     }
 }
 

@@ -14,6 +14,7 @@ fn service(protocol: ExternalProtocol) -> ExternalService {
         backend: Some("b".to_owned()),
         protocol,
         path: String::new(),
+        exact_path: false,
         allowed_headers: Vec::new(),
         allowed_response_headers: Vec::new(),
         forward_body_bytes: 0,
@@ -144,7 +145,7 @@ fn what_is_asked_over_grpc() {
 fn heard(service: &ExternalService, status: u16, fields: &[(&str, &str)], body: Option<&[u8]>) -> Answered {
     let fields: Vec<_> = fields.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
     let answer = Answer { status, fields: &fields, body, grpc_status: None };
-    ask(service.clone(), "/", None).hear(Some(answer))
+    ask(service.clone(), "/", None).hear(Some(answer), "https")
 }
 
 fn pairs(fields: &[route::policy::AnswerField]) -> Vec<(&str, &str)> {
@@ -222,7 +223,7 @@ fn who_cannot_say() {
         let denial = denial(heard(&all, status, &[("x", "1")], Some(b"trouble")));
         assert_eq!((denial.code, denial.status, denial.body), (ErrorCode::AuthUnavailable, None, None), "{status}");
     }
-    let nobody = |service: &ExternalService| ask(service.clone(), "/", None).hear(None);
+    let nobody = |service: &ExternalService| ask(service.clone(), "/", None).hear(None, "https");
     assert_eq!(denial(nobody(&all)).code, ErrorCode::AuthUnavailable);
     let open = ExternalService { allow_unavailable: true, ..all };
     assert!(matches!(nobody(&open).outcome, Outcome::Pass));
@@ -236,7 +237,7 @@ fn frame(message: &[u8]) -> Vec<u8> {
 
 fn heard_grpc(body: &[u8], status: u16, grpc_status: Option<u32>) -> Answered {
     let answer = Answer { status, fields: &[], body: Some(body), grpc_status };
-    ask(service(ExternalProtocol::Grpc), "/", None).hear(Some(answer))
+    ask(service(ExternalProtocol::Grpc), "/", None).hear(Some(answer), "https")
 }
 
 fn option(writer: &mut Writer, number: u64, name: &str, value: &[u8]) {

@@ -3,18 +3,21 @@
 use super::gcra::{Exceeded, Rate, SharedRate, Standing};
 use super::key::{Key, KeyHasher, KeySecret};
 use super::table::{self, Table};
+use super::under_way::{Slot, UnderWay};
 use super::{PLACES, Subject, Turn, told};
 use route::ir::{self, RateLimitKey, RateLimitScope};
 use route::policy::RateLimit;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// A limit.
 #[derive(Debug)]
 pub struct Limit {
     ir: ir::RateLimit,
     rate: SharedRate,
+    /// How much may be under way at once in this pod.
+    most: AtomicU32,
     /// In `RateLimit-Policy`.
     described: String,
     budgets: Arc<Budgets>,
@@ -32,6 +35,7 @@ struct Budgets {
 enum Buckets {
     Common(AtomicU64),
     Keyed(KeySecret, Table),
+    UnderWay(KeySecret, Arc<UnderWay>),
 }
 
 /// Where the budget of one subject is.
@@ -39,6 +43,16 @@ enum Buckets {
 pub enum Budget<'l> {
     Common(&'l AtomicU64),
     Own(&'l Table, Key),
+    UnderWay(&'l Arc<UnderWay>, Key, u32),
+}
+
+/// What was taken.
+#[derive(Debug)]
+pub enum Taken {
+    /// It comes back by itself.
+    Spent(Standing),
+    /// It is given back by dropping it.
+    Held(Slot),
 }
 
 /// Whether a limit is asked then.
@@ -56,21 +70,31 @@ impl Limit {
         let ir = limit.ir.clone();
         let same = known.iter().find(|other| other.keeps_budgets_of(&ir));
         let budgets = same.map_or_else(|| Arc::new(Budgets::new(&ir, max_keys)), |same| Arc::clone(&same.budgets));
-        Self { rate: SharedRate::new(rate(&ir, NonZeroU32::MIN)), described: told::described(&ir), ir, budgets }
+        Self {
+            rate: SharedRate::new(rate(&ir, NonZeroU32::MIN)),
+            most: AtomicU32::new(ir.requests.get()),
+            described: told::described(&ir),
+            ir,
+            budgets,
+        }
     }
 
     /// So many pods share it from now on.
     pub fn share(&self, pods: NonZeroU32) {
         if !self.ir.each_pod {
             self.rate.set(rate(&self.ir, pods));
+            // A pod that could let nothing through would take a request away for good.
+            self.most.store((self.ir.requests.get() / pods).max(1), Relaxed);
         }
     }
 
-    /// A debt is a time, so it means the same where the budget is shared by other pods, or is no longer only a shadow.
+    /// A debt is a time, so it means the same where the budget is shared by other pods, or is no longer only a shadow. What is
+    /// under way is, whatever may be.
     fn keeps_budgets_of(&self, other: &ir::RateLimit) -> bool {
-        let ir::RateLimit { name, key, requests, per_milliseconds, burst, scope, .. } = &self.ir;
-        (name, key, scope) == (&other.name, &other.key, &other.scope)
-            && (requests, per_milliseconds, burst) == (&other.requests, &other.per_milliseconds, &other.burst)
+        let ir::RateLimit { name, key, requests, per_milliseconds, burst, scope, concurrent, .. } = &self.ir;
+        (name, key, scope, concurrent) == (&other.name, &other.key, &other.scope, &other.concurrent)
+            && (*concurrent
+                || (requests, per_milliseconds, burst) == (&other.requests, &other.per_milliseconds, &other.burst))
     }
 
     pub fn name(&self) -> &str {
@@ -83,6 +107,11 @@ impl Limit {
 
     pub fn is_shadow(&self) -> bool {
         self.ir.shadow
+    }
+
+    /// Clients can be told when there is more: of what is under way nobody knows.
+    pub fn is_told(&self) -> bool {
+        !self.ir.concurrent
     }
 
     pub fn rate(&self) -> Rate {
@@ -101,6 +130,9 @@ impl Limit {
         match &self.budgets.buckets {
             Buckets::Common(figure) => Budget::Common(figure),
             Buckets::Keyed(secret, table) => Budget::Own(table, self.key(compiled, secret.begin(), subject)),
+            Buckets::UnderWay(secret, table) => {
+                Budget::UnderWay(table, self.key(compiled, secret.begin(), subject), self.most.load(Relaxed))
+            }
         }
     }
 
@@ -157,23 +189,36 @@ impl Budget<'_> {
         match self {
             Self::Common(figure) => rate.take(figure.load(Relaxed), now, cost).map(|after| rate.standing(after, now)),
             Self::Own(table, key) => table.look(rate, key, now, cost),
+            Self::UnderWay(table, key, most) if table.has_room(key, most) => Ok(Standing { left: 0, whole_in: 0 }),
+            Self::UnderWay(..) => Err(Exceeded(u64::MAX)),
         }
     }
 
-    pub fn take(self, rate: Rate, now: u64, cost: u32) -> Result<Standing, Exceeded> {
+    /// Count what nobody refuses although there is too much of it.
+    pub fn hold_anyway(self) -> Option<Slot> {
         match self {
-            Self::Common(figure) => table::take(figure, rate, now, cost),
-            Self::Own(table, key) => table.take(rate, key, now, cost),
+            Self::UnderWay(table, key, _) => table.enter(key, u32::MAX),
+            Self::Common(_) | Self::Own(..) => None,
+        }
+    }
+
+    pub fn take(self, rate: Rate, now: u64, cost: u32) -> Result<Taken, Exceeded> {
+        match self {
+            Self::Common(figure) => table::take(figure, rate, now, cost).map(Taken::Spent),
+            Self::Own(table, key) => table.take(rate, key, now, cost).map(Taken::Spent),
+            Self::UnderWay(table, key, most) => table.enter(key, most).map(Taken::Held).ok_or(Exceeded(u64::MAX)),
         }
     }
 }
 
 impl Budgets {
     fn new(ir: &ir::RateLimit, max_keys: NonZeroU32) -> Self {
-        let buckets = if ir.key.is_empty() && ir.scope == RateLimitScope::Target {
+        let most = usize::try_from(max_keys.get()).unwrap_or(usize::MAX);
+        let buckets = if ir.concurrent {
+            Buckets::UnderWay(KeySecret::default(), Arc::new(UnderWay::new(most, PLACES.clone())))
+        } else if ir.key.is_empty() && ir.scope == RateLimitScope::Target {
             Buckets::Common(AtomicU64::default())
         } else {
-            let most = usize::try_from(max_keys.get()).unwrap_or(usize::MAX);
             Buckets::Keyed(KeySecret::default(), Table::new(most, PLACES.clone()))
         };
         Self { buckets, refused: AtomicU64::default() }

@@ -12,13 +12,15 @@ mod metrics;
 mod step;
 mod table;
 mod told;
+mod under_way;
 
 pub use limit::has_turn;
 pub use metrics::render;
 pub use step::{connection, run};
+pub use under_way::Slot;
 
 use gcra::{Exceeded, Standing};
-use limit::{Budget, Limit};
+use limit::{Budget, Limit, Taken};
 use route::expression::Inputs;
 use route::ir;
 use route::policy::{Networks, RateLimit};
@@ -76,6 +78,9 @@ pub struct Refusal<'l> {
     exceeded: Exceeded,
 }
 
+/// What a request or a flow counts for as long as it lasts.
+pub type Held = Vec<Slot>;
+
 /// How limits stand that let a request through.
 pub type Standings<'l> = SmallVec<[(&'l Limit, Standing); 2]>;
 
@@ -100,7 +105,7 @@ impl RateLimits {
         self.limits.iter().for_each(|limit| limit.share(pods));
     }
 
-    /// Take from the limits of a turn. `compiled`: all limits, in their order.
+    /// Take from the limits of a turn. `compiled`: all limits, in their order; `held`: takes what is given back in the end.
     ///
     /// # Errors
     /// One of them refuses; then none was taken from.
@@ -110,6 +115,7 @@ impl RateLimits {
         turn: Turn,
         subject: &Subject<'_>,
         now: u64,
+        held: &mut Held,
     ) -> Result<Standings<'l>, Refusal<'l>> {
         let mut standings = Standings::new();
         if subject.inputs.address.is_some_and(|address| self.exempt.contains(address)) {
@@ -132,14 +138,20 @@ impl RateLimits {
                 return refuse(limit, exceeded);
             }
         }
+        let mut slots = Held::new();
         for &(limit, budget, cost) in &asked {
             match budget.take(limit.rate(), now, cost) {
-                Ok(standing) if !limit.is_shadow() => standings.push((limit, standing)),
-                Ok(_) => {}
-                Err(_) if limit.is_shadow() => limit.count_refused(),
+                Ok(Taken::Held(slot)) => slots.push(slot),
+                Ok(Taken::Spent(standing)) if !limit.is_shadow() => standings.push((limit, standing)),
+                Ok(Taken::Spent(_)) => {}
+                Err(_) if limit.is_shadow() => {
+                    limit.count_refused();
+                    slots.extend(budget.hold_anyway());
+                }
                 Err(exceeded) => return refuse(limit, exceeded),
             }
         }
+        held.append(&mut slots);
         Ok(standings)
     }
 

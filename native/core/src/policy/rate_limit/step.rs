@@ -1,27 +1,27 @@
 //! Limits as steps of a chain.
 
-use super::{RateLimits, Subject, Turn, now};
+use super::{Held, RateLimits, Subject, Turn, now};
 use crate::error::ErrorCode;
 use crate::observe::l4::L4Reason;
-use crate::policy::{Denial, Outcome, Running};
+use crate::policy::{Denial, Outcome, State};
 use route::expression::Inputs;
 use route::policy::{Compiled, ConnectionFacts, Facts, Judge, Passage, RateLimit, inputs};
 
 /// The limits of a policy with what they counted; `None`: it is of another kind.
 pub fn limits_of(policy: &Compiled) -> Option<(&[RateLimit], &RateLimits)> {
-    match (&policy.judge, policy.kept.get::<Running>()?) {
-        (Judge::RateLimits(compiled), Running::RateLimits(limits)) => Some((compiled, limits)),
+    match (&policy.judge, State::of_policy(policy)?) {
+        (Judge::RateLimits(compiled), State::RateLimits(limits)) => Some((compiled, limits)),
         _ => None,
     }
 }
 
-/// Take from the limits of a request that have their turn.
-pub fn run(policy: &Compiled, turn: Turn, facts: &Facts<'_>, passage: &mut Passage) -> Outcome {
+/// Take from the limits of a request that have their turn; `held`: takes what is given back with its end.
+pub fn run(policy: &Compiled, turn: Turn, facts: &Facts<'_>, passage: &mut Passage, held: &mut Held) -> Outcome {
     let Some((compiled, limits)) = limits_of(policy) else {
         return Outcome::deny(ErrorCode::PolicyInvalid);
     };
     let subject = Subject { inputs: inputs(facts, passage.identity.as_ref()), route: facts.route, rule: facts.rule };
-    match limits.take(compiled, turn, &subject, now()) {
+    match limits.take(compiled, turn, &subject, now(), held) {
         Ok(standings) => {
             let told = limits.told(&standings);
             passage.respond.extend(told.into_iter().map(|(name, value)| (name.into(), value)));
@@ -36,10 +36,11 @@ pub fn run(policy: &Compiled, turn: Turn, facts: &Facts<'_>, passage: &mut Passa
     }
 }
 
-/// Take from the limits of a connection or flow: of those that ask who authenticated none can be told of one.
-pub fn connection(policy: &Compiled, facts: &ConnectionFacts<'_>) -> Result<(), L4Reason> {
+/// As [`run`], of a connection or flow: of those that ask who authenticated none can be told of one.
+pub fn connection(policy: &Compiled, facts: &ConnectionFacts<'_>, held: &mut Held) -> Result<(), L4Reason> {
     let (compiled, limits) = limits_of(policy).ok_or(L4Reason::PolicyInvalid)?;
     let inputs = Inputs { address: facts.address, host: facts.sni.unwrap_or_default(), ..Inputs::default() };
     let subject = Subject { inputs, route: facts.route, rule: facts.rule };
-    limits.take(compiled, Turn::Connection, &subject, now()).map(drop).map_err(|_| L4Reason::RateLimited)
+    let taken = limits.take(compiled, Turn::Connection, &subject, now(), held);
+    taken.map(drop).map_err(|_| L4Reason::RateLimited)
 }

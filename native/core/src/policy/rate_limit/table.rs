@@ -34,7 +34,7 @@ impl Places {
         self.0.load(Relaxed)
     }
 
-    fn take(&self) -> bool {
+    pub(super) fn take(&self) -> bool {
         let free = self.0.fetch_add(1, Relaxed) < MOST_OF_PROCESS;
         if !free {
             self.give_back(1);
@@ -42,7 +42,7 @@ impl Places {
         free
     }
 
-    fn give_back(&self, count: usize) {
+    pub(super) fn give_back(&self, count: usize) {
         self.0.fetch_sub(count, Relaxed);
     }
 }
@@ -155,7 +155,7 @@ pub fn take(figure: &AtomicU64, rate: Rate, now: u64, cost: u32) -> Result<Stand
 
 /// Keys are digests already.
 #[derive(Debug, Default)]
-struct DigestHasher(u64);
+pub(super) struct DigestHasher(u64);
 
 impl Hasher for DigestHasher {
     fn finish(&self) -> u64 {

@@ -1,4 +1,4 @@
-use super::{RateLimits, Refusal, Standings, Subject, Turn, has_turn};
+use super::{Held, RateLimits, Refusal, Standings, Subject, Turn, has_turn};
 use codec::Field;
 use route::expression::Inputs;
 use route::ir;
@@ -26,7 +26,7 @@ impl Limits {
     }
 
     fn take(&self, turn: Turn, subject: &Subject<'_>, now: u64) -> Result<Standings<'_>, Refusal<'_>> {
-        self.limits.take(&self.compiled, turn, subject, now)
+        self.limits.take(&self.compiled, turn, subject, now, &mut Held::new())
     }
 }
 
@@ -241,4 +241,71 @@ fn no_sequence_of_requests_gets_more() {
     }
     // And as much as that: the limits are used up.
     assert!(passed.len() as u64 >= within(50, 0, 0, now) * 95 / 100, "{} in {now}", passed.len());
+}
+
+/// So many at once, and as many again as have ended; a rate beside it counts as ever.
+#[test]
+fn what_is_under_way() {
+    let limits = compiled(
+        r#""limits": [{"name": "at-once", "key": [{"type": "client"}], "requests": 2, "per_milliseconds": 1000,
+            "burst": 2, "concurrent": true}, {"name": "rate", "requests": 4, "per_milliseconds": 1000, "burst": 4}]"#,
+    );
+    let take = |held: &mut Held, address| {
+        let taken = limits.limits.take(&limits.compiled, Turn::BeforeAuthentication, &from(address), 0, held);
+        taken.map(|standings| standings.len()).map_err(|refused| (refused.detail(), refused.told().len()))
+    };
+    let mut held = Held::new();
+    for _ in 0..2 {
+        // Clients are told of the rate alone.
+        assert_eq!(take(&mut held, "192.0.2.1"), Ok(1));
+    }
+    let refused = ("limit at-once of RateLimitPolicy/shop/api".to_owned(), 0);
+    assert_eq!(take(&mut held, "192.0.2.1"), Err(refused));
+    assert_eq!(held.len(), 2);
+    held.pop();
+    assert_eq!((take(&mut held, "192.0.2.1"), take(&mut held, "192.0.2.2")), (Ok(1), Ok(1)));
+    // The rate refuses, so nothing more is held.
+    assert_eq!(take(&mut held, "192.0.2.3").unwrap_err().0, "limit rate of RateLimitPolicy/shop/api");
+    assert_eq!(held.len(), 3);
+}
+
+#[test]
+fn pods_share_what_may_be_under_way_and_a_shadow_counts() {
+    let limit = |more: &str| {
+        compiled(&format!(
+            r#""limits": [{{"name": "at-once", "requests": 5, "per_milliseconds": 1000, "burst": 5, "concurrent": true{more}}}]"#
+        ))
+    };
+    for (more, pods, passed) in
+        [("", 1, 5), ("", 2, 2), ("", 9, 1), (r#", "each_pod": true"#, 9, 5), (r#", "shadow": true"#, 1, 8)]
+    {
+        let limits = limit(more);
+        limits.limits.share(NonZeroU32::new(pods).unwrap());
+        let mut held = Held::new();
+        for _ in 0..8 {
+            let _ = limits.limits.take(&limits.compiled, Turn::Connection, &from("192.0.2.1"), 0, &mut held);
+        }
+        assert_eq!(
+            (held.len(), limits.limits.refused().next().unwrap().3),
+            (passed, 8 - passed.min(5) as u64),
+            "{more}"
+        );
+    }
+}
+
+/// A policy that changes keeps count of what is under way.
+#[test]
+fn what_is_under_way_outlives_a_change() {
+    let of = |most: u32| {
+        policy(&format!(
+            r#""limits": [{{"name": "at-once", "requests": {most}, "per_milliseconds": 1000, "burst": {most}, "concurrent": true}}]"#
+        ))
+    };
+    let before = Limits::new(&of(2), None);
+    let mut held = Held::new();
+    before.limits.take(&before.compiled, Turn::Connection, &from("192.0.2.1"), 0, &mut held).unwrap();
+    let now = Limits::new(&of(1), Some(&before));
+    assert!(now.take(Turn::Connection, &from("192.0.2.1"), 0).is_err());
+    held.clear();
+    assert!(now.take(Turn::Connection, &from("192.0.2.1"), 0).is_ok());
 }

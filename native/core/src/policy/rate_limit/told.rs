@@ -47,7 +47,7 @@ impl Refusal<'_> {
 
     /// What the answer says of the limit that refuses.
     pub fn told(&self) -> Vec<ToldField> {
-        if !self.policy.told {
+        if !self.policy.told || !self.limit.is_told() {
             return Vec::new();
         }
         let mut fields = vec![("ratelimit-policy", self.limit.described().as_bytes().to_vec())];

@@ -5,7 +5,7 @@ use crate::error::ErrorCode;
 use crate::message::client::Client;
 use crate::message::head::Inbound;
 use crate::message::record::Entry;
-use crate::policy::{Outcome, prepare};
+use crate::policy::{KeySets, Outcome, prepare};
 use crate::worker::{Generation, Worker};
 use codec::{Parsed, parse_request};
 use route::ir::Transport;
@@ -60,7 +60,7 @@ fn worker() -> Rc<Worker> {
             {"type": "client_body", "id": "ClientPolicy/a/broken/body", "invalid": true}],
         "http_rules": rules}});
     let table = State::default().apply(serde_json::from_value(transaction).unwrap(), &NoTags).unwrap();
-    prepare(&table, &Table::default(), None);
+    prepare(&table, &Table::default(), None, &KeySets::default());
     Worker::alone(Generation { table, ..Generation::default() }).unwrap()
 }
 

@@ -42,10 +42,30 @@ pub struct JwtProvider {
     pub issuer: String,
     /// One of these has to be in a token; `*`: any.
     pub audiences: Vec<String>,
-    /// A JWK Set, with what is public only.
+    /// A JWK Set, with what is public only; empty where it is fetched.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub keys: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<RemoteKeys>,
     #[serde(default)]
     pub forward: Vec<ClaimHeader>,
+}
+
+/// Where an identity provider publishes its keys. Policies that say the same share what is fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemoteKeys {
+    /// Backend id.
+    pub backend: String,
+    /// Path and query, from `/` on.
+    pub path: String,
+    /// `Host` of what is asked; empty: the name that the backend's certificate is for, else `service`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hostname: String,
+    /// `<name>.<namespace>.svc` of the Service.
+    pub service: String,
+    /// Between fetches.
+    pub refresh_ms: u64,
 }
 
 /// The field that tells the backend a claim.
@@ -58,6 +78,11 @@ pub struct ClaimHeader {
 }
 
 super::stanza!(AccessJwt of "AccessPolicy", "jwt", [Listener, HttpRule], tightens: false, {
+    /// The backends of those providers whose keys are fetched, in their order.
+    fn needs(&self) -> Vec<Need<'_>> {
+        self.providers.iter().filter_map(|it| it.remote.as_ref()).map(|keys| Need::Backend(&keys.backend)).collect()
+    }
+
     fn owned_fields(&self) -> Vec<&str> {
         self.providers.iter().flat_map(|provider| &provider.forward).map(|pair| pair.header.as_str()).collect()
     }
@@ -77,6 +102,33 @@ pub struct AccessExternal {
     /// Absent only where it is off or invalid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Arc<ExternalService>>,
+    /// What it said is remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<VerdictCache>,
+    /// Where its 401 sends people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_in: Option<SignIn>,
+}
+
+/// Where people sign in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignIn {
+    pub url: String,
+    /// Of the query: where to come back to.
+    pub parameter: String,
+}
+
+/// For how long, and for whom, answers of a service hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerdictCache {
+    pub ttl_ms: u64,
+    /// Fields, lower case, that requests have to agree in, besides `Authorization`, the client's address and what is asked for.
+    pub headers: Vec<String>,
+    /// Refusals are remembered as well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub denials: bool,
 }
 
 super::stanza!(AccessExternal of "AccessPolicy", "external", [Listener, HttpRule], tightens: false, {

@@ -15,6 +15,9 @@ pub struct ExternalService {
     /// What the paths that are asked begin with (`http.path`).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
+    /// That path alone is asked for, not what the request asks for behind it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exact_path: bool,
     /// Fields of the request that the service is given, lower case. Of HTTP some go in any case; of gRPC none named is all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_headers: Vec<String>,

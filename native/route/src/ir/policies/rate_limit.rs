@@ -44,6 +44,9 @@ pub struct RateLimit {
     pub per_milliseconds: NonZeroU64,
     /// Requests that may come at once.
     pub burst: NonZeroU32,
+    /// So many `requests` may be under way at once, and nothing is said of how fast they come: what is for that means nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub concurrent: bool,
     /// An expression: requests for which it is false are not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,

@@ -5,7 +5,7 @@
 //! before what does not: somebody below cannot weaken it by credentials of their own.
 
 use super::Exempt;
-use crate::policy::{Denial, Facts, Identity, Passage, Proof, Reason};
+use crate::policy::{AnswerField, Denial, Facts, Identity, Passage, Proof, Reason};
 use std::borrow::Cow;
 
 /// What a request has of one kind of credential.
@@ -33,6 +33,11 @@ pub trait Authenticator {
     /// The field that tells the backend the user; empty: none.
     fn forward_header(&self) -> &str;
 
+    /// What else the backend is told of somebody; nothing but of a token.
+    fn told(&self, _: &Identity) -> Vec<AnswerField> {
+        Vec::new()
+    }
+
     /// What the backend does not get to see.
     fn remove(&self, passage: &mut Passage);
 }
@@ -56,6 +61,10 @@ impl<T: Authenticator + ?Sized> Authenticator for &T {
 
     fn forward_header(&self) -> &str {
         (**self).forward_header()
+    }
+
+    fn told(&self, identity: &Identity) -> Vec<AnswerField> {
+        (**self).told(identity)
     }
 
     fn remove(&self, passage: &mut Passage) {
@@ -113,6 +122,9 @@ pub fn accept(by: &impl Authenticator, identity: Identity, passage: &mut Passage
     let header = by.forward_header();
     if !header.is_empty() {
         passage.tell(Cow::Owned(header.to_owned()), identity.user.clone().into_bytes());
+    }
+    for (name, value) in by.told(&identity) {
+        passage.tell(name, value);
     }
     passage.identity.get_or_insert(identity);
 }

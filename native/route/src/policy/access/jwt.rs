@@ -2,9 +2,10 @@
 
 use super::authenticate::challenge;
 use super::credentials::Source;
-use super::{Authenticator, Presented};
-use crate::ir::AccessJwt;
-use crate::policy::{Facts, Passage, Proof};
+use super::{Authenticator, Presented, told_claims};
+use crate::ir::{AccessJwt, ClaimHeader};
+use crate::policy::{AnswerField, Facts, Identity, Passage, Proof};
+use serde_json::Value;
 
 #[derive(Debug)]
 pub struct Jwt {
@@ -12,6 +13,8 @@ pub struct Jwt {
     realm: String,
     optional: bool,
     keep: bool,
+    /// Of each provider, its issuer and what the backend is told.
+    forward: Vec<(String, Vec<ClaimHeader>)>,
 }
 
 impl Jwt {
@@ -26,6 +29,7 @@ impl Jwt {
             realm: ir.realm.clone(),
             optional: ir.optional,
             keep: ir.keep,
+            forward: ir.providers.iter().map(|it| (it.issuer.clone(), it.forward.clone())).collect(),
         })
     }
 
@@ -60,6 +64,14 @@ impl Authenticator for Jwt {
 
     fn forward_header(&self) -> &'static str {
         ""
+    }
+
+    /// Of somebody who is only assumed to have a token: as the provider does whose issuer it says, the first one where it says
+    /// none.
+    fn told(&self, identity: &Identity) -> Vec<AnswerField> {
+        let issuer = identity.claims.get("iss").and_then(Value::as_str);
+        let provider = self.forward.iter().find(|(own, _)| issuer.is_none_or(|issuer| issuer == own));
+        provider.map_or_else(Vec::new, |(_, forward)| told_claims(forward, &identity.claims))
     }
 
     fn remove(&self, passage: &mut Passage) {

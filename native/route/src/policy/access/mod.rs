@@ -5,6 +5,7 @@ mod authenticate;
 mod authorization;
 mod basic;
 mod certificate;
+mod claims;
 mod credentials;
 mod csrf;
 mod exempt;
@@ -16,6 +17,7 @@ pub use authenticate::{Authenticator, Presented, Progress, accept, authenticate,
 pub use authorization::Authorization;
 pub use basic::{Basic, Credentials};
 pub use certificate::{Certificate, ClientCertificate};
+pub use claims::told_claims;
 pub use csrf::Csrf;
 pub use exempt::Exempt;
 pub use group::Group;
