@@ -13,7 +13,7 @@ WORKERS ?= 2
 INSTALLER ?= kustomize
 HARNESS = cd tests/cluster && $(abspath $(BIN))/python -m harness
 
-.PHONY: cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster soak conformance help run test test-again test-cluster-again fuzz check format build bench bench-instructions bench-proxy bench-reload bench-scenario schemas pages clean
+.PHONY: cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster outage soak conformance help run test test-again test-cluster-again fuzz check format build bench bench-instructions bench-proxy bench-reload bench-scenario schemas pages clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -86,6 +86,9 @@ test-cluster: $(NATIVE) ## Run the tests on the test cluster (after `make cluste
 
 test-cluster-again: $(NATIVE) ## Run what failed the last time on the test cluster.
 	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none tests/cluster
+
+outage: $(NATIVE) ## Have what policies stand on go and come back under 2,000 requests a second for a minute (the tests: 8 s of 200).
+	TEST_OUTAGE=60 TEST_OUTAGE_RATE=2000 $(BIN)/python -m pytest -s tests/system/test_outage.py
 
 soak: $(NATIVE) ## Have the API server of the test cluster away for ten minutes (the tests on the cluster: 20 s).
 	TEST_ABSENCE=600 $(BIN)/python -m pytest -s tests/cluster/test_faults.py -k api_server_is_away

@@ -94,11 +94,10 @@ class Backend:
 
     def close(self) -> None:
         """Stop listening and close what is open."""
-        # A thread that waits in accept holds the socket open: shutdown wakes it.
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for each in self._open:
+        # A thread that waits in accept or for octets holds the socket open: shutdown wakes it.
+        for each in (self._listener, *self._open):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
             each.close()
 
     def wait(self, count: int) -> list[Received]:

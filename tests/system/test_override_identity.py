@@ -1,0 +1,63 @@
+"""Whose name an override's rules go by: that of its own credentials, whoever else overrides as well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from system_gateway import Gateway
+from system_manifests import Manifest, gateway, listener, metadata, policy, route, rule, service, target
+from test_access_policy import ANN, HOST, KEY_ANN, PORT, USERS, basic, opaque
+
+EVERYBODY = {"namespaces": {"from": "All"}}
+
+
+def elsewhere(item: Manifest) -> Manifest:
+    """Of somebody who owns no Gateway."""
+    return {**item, "metadata": {**item["metadata"], "namespace": "elsewhere"}}
+
+
+def listener_set(**at_listener: Any) -> Manifest:
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "ListenerSet",
+        "metadata": metadata("set"),
+        "spec": {
+            "parentRef": {"name": "gateway", "namespace": "default"},
+            "listeners": [listener("own", PORT + 1, **at_listener)],
+        },
+    }
+
+
+def test_a_listener_set_names_nobody_for_its_gateway(start: Any, backend: Any, client: Any) -> None:
+    """The set's owner calls the client of a key `ann`, who may do what eve may not."""
+    parent = {"kind": "ListenerSet", "group": "gateway.networking.k8s.io", "name": "set"}
+    world: Gateway = start(
+        gateway(allowedListeners=EVERYBODY),
+        opaque("users", auth=USERS),
+        policy(
+            "AccessPolicy",
+            "above",
+            target("Gateway", "gateway"),
+            strategy="Overrides",
+            basic={"secretRef": {"name": "users", "key": "auth"}},
+            authorization={"rules": [{"users": ["ann"]}]},
+        ),
+        elsewhere(listener_set(allowedRoutes=EVERYBODY)),
+        elsewhere(route(rule("/", "app"), parents=[parent])),
+        *map(elsewhere, service("app", backend("app").address)),
+        elsewhere(opaque("own", ann=KEY_ANN)),
+        elsewhere(
+            policy(
+                "AccessPolicy",
+                "below",
+                target("ListenerSet", "set"),
+                strategy="Overrides",
+                apiKey={"secretRefs": [{"name": "own"}]},
+            )
+        ),
+    )
+    key = ("x-api-key", KEY_ANN)
+    connection = client(world.address, PORT + 1)
+    assert connection.request("GET", HOST, "/", (*basic("ann", ANN), key)).status == 200
+    assert connection.request("GET", HOST, "/", (*basic("eve", "password"), key)).status == 403
+    connection.close()
