@@ -98,7 +98,7 @@ mod tests {
     use crate::policy::{Answered, Denial, Outcome};
     use codec::Field;
     use route::ir::VerdictCache;
-    use route::policy::{Facts, Passage};
+    use route::policy::{Facts, Passage, SentHead};
     use std::time::{Duration, Instant};
 
     fn answers(denials: bool) -> Answers {
@@ -118,6 +118,7 @@ mod tests {
             Field { name: b"x-role", value: b"user" },
             Field { name: b"accept", value: b"*/*" },
         ],
+        sent: SentHead { fields: &[], taken_out: &[], authority: b"a.test" },
         sni: None,
         listener: "l",
         route: "r",

@@ -56,7 +56,7 @@ fn escaped(text: &[u8]) -> String {
 mod tests {
     use super::{escaped, navigates};
     use codec::Field;
-    use route::policy::Facts;
+    use route::policy::{Facts, SentHead};
 
     #[test]
     fn who_opens_a_page() {
@@ -81,6 +81,7 @@ mod tests {
                 path: "/",
                 query: None,
                 fields: &fields,
+                sent: SentHead { fields: &fields, taken_out: &[], authority: b"a.test" },
                 sni: None,
                 listener: "l",
                 route: "r",
