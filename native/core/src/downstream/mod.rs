@@ -13,7 +13,7 @@ use crate::io::fill::{fill, poll_fill};
 use crate::io::watchdog::Watchdog;
 use crate::l4::{self, Arrival, Https, preamble};
 use crate::message::Terms;
-use crate::message::client::Client;
+use crate::message::client::{Client, Origin};
 use crate::message::http1::READ_AHEAD;
 use crate::tls::{Progress, TlsError, server};
 use crate::worker::Worker;
@@ -60,7 +60,15 @@ impl Ways {
 /// What only some connections need, or need for a while, is boxed: one that waits is small.
 pub async fn serve_connection(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, socket: SocketKey) {
     let Some(ways) = Ways::of(&worker, socket) else { return };
-    let mut arrival = Arrival::new(stream, peer);
+    if ways.protocol != ListenerProtocol::Http || ways.has_preamble || ways.governed {
+        return Box::pin(serve_otherwise(worker, Arrival::new(stream, peer), socket, ways)).await;
+    }
+    let local = stream.local_addr().ok();
+    serve_plain(Client::of(worker, Origin::of(peer), local, socket, None), stream, None).await;
+}
+
+/// As [`serve_connection`], of what most connections without TLS have no need of.
+async fn serve_otherwise(worker: Rc<Worker>, mut arrival: Arrival, socket: SocketKey, ways: Ways) {
     if ways.has_preamble {
         match Box::pin(begin(&worker, arrival, socket)).await {
             Some(begun) => arrival = begun,
@@ -75,11 +83,10 @@ pub async fn serve_connection(worker: Rc<Worker>, stream: TcpStream, peer: Socke
     }
     let local = arrival.local();
     let Arrival { stream, origin, ahead } = arrival;
-    let client = Client::of(worker, origin, local, socket, None);
-    if !ways.governed {
-        return serve_plain(client, stream, ahead).await;
+    let mut client = Client::of(worker, origin, local, socket, None);
+    if ways.governed {
+        client = governed(client, socket);
     }
-    let client = governed(client, socket);
     let limit = client.worker.generation().table.socket(socket).and_then(|socket| socket.connection_limit(None));
     match l4::open(&client.worker, &socket_name(socket), limit) {
         Ok(_opened) => Box::pin(serve_plain(client, stream, ahead)).await,
@@ -98,11 +105,14 @@ async fn begin(worker: &Rc<Worker>, arrival: Arrival, socket: SocketKey) -> Opti
 
 /// The client under what policies say of its connection.
 fn governed(client: Client, socket: SocketKey) -> Client {
-    let terms = match client.worker.generation().table.socket(socket) {
-        Some(socket) => Terms::at(client.worker.settings(), socket, client.sni()),
-        None => client.terms,
-    };
-    client.under(terms)
+    let generation = client.worker.generation();
+    match generation.table.socket(socket) {
+        Some(socket) => {
+            let terms = Terms::at(client.worker.settings(), socket, client.sni());
+            client.under(terms)
+        }
+        None => client,
+    }
 }
 
 /// What connections without TLS are counted by: what tells the listeners of their socket apart comes with each request.
@@ -119,9 +129,10 @@ async fn accept(worker: &Worker, arrival: Arrival, socket: SocketKey, ways: Ways
     let Arrival { stream, origin, ahead } = arrival;
     let open = ways.governed.then(|| Arc::clone(&worker.shared.open));
     let mut progress = Progress { open, ..Progress::default() };
+    let ahead = ahead.as_deref().map_or(&[][..], Buffer::filled);
     let accepted = if !ahead.is_empty() || has_begun(worker, &stream, limit).await {
         let left = limit.saturating_sub(opened.elapsed());
-        server::accept(stream, ahead.filled(), entry, &generation.server_tls, left, &mut progress).await
+        server::accept(stream, ahead, entry, &generation.server_tls, left, &mut progress).await
     } else if worker.drain.is_finishing() {
         // Who is sent away before a handshake has not failed in one.
         return None;
@@ -186,8 +197,8 @@ async fn has_begun(worker: &Worker, stream: &TcpStream, limit: Duration) -> bool
 }
 
 /// HTTP/1.1, or HTTP/2 for a client that begins with its preface.
-async fn serve_plain(client: Client, mut stream: TcpStream, mut buffer: Buffer) {
-    let terms = client.terms;
+async fn serve_plain(client: Client, mut stream: TcpStream, ahead: Option<Box<Buffer>>) {
+    let mut buffer = ahead.map_or_else(Buffer::new, |ahead| *ahead);
     let mut drain = pin!(client.worker.drain.idle_ends());
     let mut watchdog = Watchdog::default();
     let first = poll_fn(|context| {
@@ -200,11 +211,11 @@ async fn serve_plain(client: Client, mut stream: TcpStream, mut buffer: Buffer) 
         buffer.release();
         drain.as_mut().poll(context).map(|()| false)
     });
-    if !matches!(watchdog.until(Instant::now() + terms.idle, first).await, Ok(true)) {
+    if !matches!(watchdog.until(Instant::now() + client.idle_timeout(), first).await, Ok(true)) {
         return;
     }
     let begun = Instant::now();
-    let preface = watchdog.until(begun + terms.head, async {
+    let preface = watchdog.until(begun + client.head_timeout(), async {
         while PREFACE.starts_with(buffer.filled()) && buffer.len() < PREFACE.len() {
             if fill(&mut buffer, &mut stream, READ_AHEAD).await? == 0 {
                 return io::Result::Ok(false);

@@ -49,7 +49,7 @@ pub struct Entry {
     pub carriage: Carriage,
     pub sni: Option<String>,
     /// Where its listener has a limit of connections.
-    pub opened: Option<Opened>,
+    pub opened: Option<Box<Opened>>,
     /// Id of the listener where no route was found.
     pub listener: Option<Box<str>>,
     chosen: Option<Rc<Chosen>>,

@@ -139,7 +139,7 @@ fn choose(
     let mut held = Held::new();
     admit(listener, found, sni, moment, entry, &mut held)?;
     if socket.governed {
-        entry.opened = open(worker, listener.id(), socket.connection_limit(sni))?;
+        entry.opened = open(worker, listener.id(), socket.connection_limit(sni))?.map(Box::new);
     }
     let backend = match pick_l4(
         &generation.table,

@@ -20,17 +20,24 @@ pub struct Arrival {
     pub stream: TcpStream,
     pub origin: Origin,
     /// What was read of it already.
-    pub ahead: Buffer,
+    pub ahead: Option<Box<Buffer>>,
 }
 
 impl Arrival {
     pub fn new(stream: TcpStream, peer: SocketAddr) -> Self {
-        Self { stream, origin: Origin { peer, through: None }, ahead: Buffer::new() }
+        Self { stream, origin: Origin::of(peer), ahead: None }
     }
 
     /// What the client connected to.
     pub fn local(&self) -> Option<SocketAddr> {
         self.origin.local(&self.stream)
+    }
+
+    /// The stream, who is at its other end, what that connected to, and what was read already.
+    pub fn into_parts(self) -> (TcpStream, SocketAddr, Option<SocketAddr>, Vec<u8>) {
+        let local = self.local();
+        let ahead = self.ahead.map_or_else(Vec::new, |ahead| ahead.filled().to_vec());
+        (self.stream, self.origin.peer, local, ahead)
     }
 }
 
@@ -65,12 +72,12 @@ enum Silence {
 
 /// Whose connection it is, once the header has left `ahead`. Without its first byte a connection is an idle one, which a drain ends.
 async fn header(worker: &Worker, arrival: &mut Arrival, required: bool) -> Result<Option<Ends>, Silence> {
-    let Arrival { stream, ahead, .. } = arrival;
+    let mut ahead = Buffer::new();
     loop {
         let idle = ahead.is_empty();
         let filled = tokio::select! {
             biased;
-            filled = fill(ahead, stream, proxy_protocol::MAX_BYTES) => filled,
+            filled = fill(&mut ahead, &mut arrival.stream, proxy_protocol::MAX_BYTES) => filled,
             () = worker.drain.idle_ends(), if idle => return Err(Silence::Gone),
         };
         match filled {
@@ -84,10 +91,14 @@ async fn header(worker: &Worker, arrival: &mut Arrival, required: bool) -> Resul
         match proxy_protocol::read(ahead.filled()) {
             Header::Incomplete => {}
             Header::Absent if required => return Err(Silence::Refused("it does not begin with a header")),
-            Header::Absent => return Ok(None),
+            Header::Absent => {
+                arrival.ahead = Some(Box::new(ahead));
+                return Ok(None);
+            }
             Header::Malformed(why) => return Err(Silence::Refused(why)),
             Header::Whole(length, ends) => {
                 ahead.consume(length);
+                arrival.ahead = Some(Box::new(ahead));
                 return Ok(ends);
             }
         }

@@ -43,16 +43,14 @@ pub struct Https {
 
 /// Serve a connection of a TCP listener to its end.
 pub async fn serve_tcp(worker: Rc<Worker>, arrival: Arrival, key: SocketKey) {
-    let local = arrival.local();
-    let Arrival { stream, origin, ahead } = arrival;
-    let mut entry = Entry::begin(Rc::clone(&worker), origin.peer, Carriage::Tcp);
+    let (stream, peer, local, first) = arrival.into_parts();
+    let mut entry = Entry::begin(Rc::clone(&worker), peer, Carriage::Tcp);
     let generation = worker.generation();
     let chosen = match generation.table.socket(key) {
         Some(socket) => choose(&worker, &generation, socket, None, Moment::Only, &mut entry),
         None => Err(L4Reason::NoListener),
     };
-    let first = ahead.filled().to_vec();
-    drop((generation, ahead));
+    drop(generation);
     match chosen {
         Ok(chosen) => forward(&worker, stream, local, first, &chosen, entry).await,
         Err(reason) => refuse(&stream, &entry, reason),
@@ -62,7 +60,8 @@ pub async fn serve_tcp(worker: Rc<Worker>, arrival: Arrival, key: SocketKey) {
 /// Serve a connection of a socket with TLS listeners to its end, unless it belongs to an HTTPS listener: then do the
 /// handshake and give it back. Handshakes are boxed: they are large, and flows that pass through have none.
 pub async fn serve_tls(worker: Rc<Worker>, arrival: Arrival, key: SocketKey) -> Option<Box<Https>> {
-    let Arrival { mut stream, origin, mut ahead } = arrival;
+    let Arrival { mut stream, origin, ahead } = arrival;
+    let mut ahead = ahead.map_or_else(Buffer::new, |ahead| *ahead);
     let mut entry = Entry::begin(Rc::clone(&worker), origin.peer, Carriage::Passthrough);
     let deadline = Instant::now() + worker.settings().handshake_timeout();
     let sni = match tokio::time::timeout_at(deadline, read_hello(&worker, &mut stream, &mut ahead)).await {

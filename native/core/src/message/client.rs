@@ -10,6 +10,7 @@ use route::table::SocketKey;
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::net::TcpStream;
 
 /// One downstream connection.
@@ -29,7 +30,8 @@ pub struct Client {
     pub address: IpAddr,
     /// The peer's address as text, for `X-Forwarded-For` and the log.
     pub address_text: String,
-    pub terms: Terms,
+    /// In place of the settings; boxed, since most have none.
+    pub terms: Option<Box<Terms>>,
     pub life: Life,
 }
 
@@ -42,6 +44,10 @@ pub struct Origin {
 }
 
 impl Origin {
+    pub fn of(peer: SocketAddr) -> Self {
+        Self { peer, through: None }
+    }
+
     /// What the client connected to.
     pub fn local(&self, stream: &TcpStream) -> Option<SocketAddr> {
         self.through.as_ref().map(|through| through.local).or_else(|| stream.local_addr().ok())
@@ -71,7 +77,7 @@ impl Client {
             socket,
             tls,
             trusted,
-            terms,
+            terms: None,
             life,
             address,
             address_text: text_of(address),
@@ -94,7 +100,22 @@ impl Client {
     #[must_use]
     pub fn under(self, terms: Terms) -> Self {
         let life = Life::begin(&self.worker, &terms);
-        Self { terms, life, ..self }
+        Self { terms: Some(Box::new(terms)), life, ..self }
+    }
+
+    /// From the first byte of a head to its last.
+    pub fn head_timeout(&self) -> Duration {
+        self.terms.as_ref().map_or_else(|| self.worker.settings().head_timeout(), |terms| terms.head)
+    }
+
+    /// Between requests.
+    pub fn idle_timeout(&self) -> Duration {
+        self.terms.as_ref().map_or_else(|| self.worker.settings().idle_timeout(), |terms| terms.idle)
+    }
+
+    /// Streams of HTTP/2 that may be open.
+    pub fn max_streams(&self) -> u32 {
+        self.terms.as_ref().map_or_else(|| self.worker.settings().http2_max_streams, |terms| terms.streams)
     }
 
     /// The address of the connection's other end, for the log.

@@ -128,7 +128,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         let client = self.client;
         let settings = client.worker.settings();
         let generation;
-        let mut deadline = self.begun.take().map(|begun| begun + client.terms.head);
+        let mut deadline = self.begun.take().map(|begun| begun + client.head_timeout());
         let mut search = HeadSearch::default();
         let received = loop {
             if search.line_ended(&mut self.buffer) {
@@ -182,14 +182,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
         deadline: &mut Option<Instant>,
         mut drain: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<bool, Expired> {
-        let (settings, terms) = (self.client.worker.settings(), self.client.terms);
+        let settings = self.client.worker.settings();
         let idle = self.buffer.is_empty();
         let until = if idle {
             // A client that still takes its response is not idle.
             let since = self.ended.take().unwrap_or_else(Instant::now);
-            since + self.delivery.left(since) + terms.idle
+            since + self.delivery.left(since) + self.client.idle_timeout()
         } else {
-            *deadline.get_or_insert_with(|| Instant::now() + terms.head)
+            *deadline.get_or_insert_with(|| Instant::now() + self.client.head_timeout())
         };
         let (stream, buffer) = (&self.stream, &mut self.buffer);
         let limit = settings.max_head_bytes.max(READ_AHEAD);

@@ -52,10 +52,10 @@ const GOAWAY_GRACE: Duration = Duration::from_millis(500);
 
 /// Serve streams until the client or we have enough.
 pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream: S) {
-    let (settings, terms) = (client.worker.settings(), client.terms);
+    let settings = client.worker.settings();
     let mut builder = h2::server::Builder::new();
     builder
-        .max_concurrent_streams(terms.streams)
+        .max_concurrent_streams(client.max_streams())
         .initial_window_size(settings.http2_stream_window)
         .initial_connection_window_size(settings.connection_window())
         .max_header_list_size(u32::try_from(settings.max_head_bytes).unwrap_or(u32::MAX))
@@ -68,7 +68,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
     let peer = Rc::new(Peer::default());
     let heard = Heard::new(Metered::new(stream.clone(), PREFACE.len()), Rc::clone(&peer), None);
     let handshake = builder.handshake::<_, Bytes>(heard);
-    let Ok(Ok(mut connection)) = watchdog.until(Instant::now() + terms.head, handshake).await else {
+    let Ok(Ok(mut connection)) = watchdog.until(Instant::now() + client.head_timeout(), handshake).await else {
         return;
     };
     let streams = Rc::new(Streams { count: Cell::new(0), idle_since: Cell::new(Instant::now()) });
@@ -82,7 +82,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
     let mut draining = false;
     loop {
         let now = Instant::now();
-        let until = if draining { now + GOAWAY_GRACE } else { streams.idle_since(now) + terms.idle };
+        let until = if draining { now + GOAWAY_GRACE } else { streams.idle_since(now) + client.idle_timeout() };
         let until = client.life.ends().filter(|ends| !draining && *ends < until).unwrap_or(until);
         let accept = poll_fn(|context| {
             if resets.exceeded(context) {
@@ -119,7 +119,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
             }
             Err(_) if !draining => {
                 let now = Instant::now();
-                if client.life.is_over(now) || streams.idle_since(now) + terms.idle <= now {
+                if client.life.is_over(now) || streams.idle_since(now) + client.idle_timeout() <= now {
                     draining = true;
                     connection.graceful_shutdown();
                 }
