@@ -1,0 +1,33 @@
+"""The page beside other gateways: each cell of ours is shown by a test that is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "policies" / "comparison.md"
+COLUMNS = 7
+
+
+def rows() -> list[list[str]]:
+    """The cells of each row below the head."""
+    lines = [line for line in PAGE.read_text().splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_what_is_here_has_its_test() -> None:
+    for row in rows():
+        assert len(row) == COLUMNS, row
+        feature, here, test = row[0], row[5], row[6]
+        if here == "-":
+            assert not test, feature
+            continue
+        found = re.fullmatch(r"`(test_\w+\.py)::(test_\w+)`", test)
+        assert found, feature
+        text = (ROOT / "tests" / "system" / found[1]).read_text()
+        assert re.search(rf"^def {found[2]}\(", text, re.MULTILINE), test
+
+
+def test_it_is_read_from_the_page_of_policies() -> None:
+    assert "comparison.md" in (PAGE.parent / "README.md").read_text()
