@@ -62,7 +62,7 @@ bench-reload: $(NATIVE) ## Measure how soon a changed route of 10,000 is live.
 	$(BIN)/python -m benches.scenario.reload
 	$(BIN)/python -m benches.scenario.reload --files 1
 
-bench-scenario: $(NATIVE) ## Measure the control side on the test cluster (after `make cluster install-cluster`), bars beside the figures: FORM=quick, usual or long; PART=process, cluster, churn, listenersets.
+bench-scenario: $(NATIVE) ## Measure the control side on the test cluster (after `make cluster install-cluster`), bars beside the figures: FORM=quick, usual or long; PART=process, cluster, policies, churn, listenersets.
 	$(BIN)/python -m benches.scenario.control --form $(or $(FORM),usual) $(if $(PART),--only $(PART))
 
 cluster-prerequisites: $(INSTALLED) ## Say whether this machine can have the test cluster, and install the Debian packages for it (root).

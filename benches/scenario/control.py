@@ -58,6 +58,9 @@ BETWEEN = 0.02
 #: Connections that create objects at once.
 WRITERS = 8
 SECOND = "second-svc"
+POLICIES = 1_000
+#: Octets of a body that one size of the policy lets pass.
+LARGE = 2_048
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ FORMS = {
 }
 
 
-PARTS = ("process", "cluster", "churn", "listenersets")
+PARTS = ("process", "cluster", "policies", "churn", "listenersets")
 
 
 @dataclass
@@ -147,6 +150,9 @@ def measure(form: Form, only: str) -> Iterator[Row]:
             pass  # the memory of a controller that has seen other things is another one
         with Site() as site:
             yield from cluster(site, form)
+    if only in {"", "policies"}:
+        with Site() as site:
+            yield from policies(site)
     if form.churn_seconds and only in {"", "churn"}:
         yield from (Row(*item, "churn") for item in control_churn.churn(form.churn_seconds))
     if form.listener_sets and only in {"", "listenersets"}:
@@ -278,6 +284,38 @@ def burst(site: Site, form: Form) -> Iterator[Row]:
     during = site.latencies(10_000, writer.is_alive)
     writer.join()
     yield Row(f"route to first 200 while {form.burst:,} are created", figures(during), {"p50": 20, "p99": 50})
+
+
+def policies(site: Site) -> Iterator[Row]:
+    """A policy on each of 1,000 routes: how soon a changed one holds, beside a changed route."""
+    first = site.number
+    site.add(POLICIES)
+    names = [f"bench-{first + 1 + number}" for number in range(POLICIES)]
+    site.api.create_all([body_limit(name) for name in names], WRITERS)
+    site.until_attached()
+    host, path = f"host-{(first + 1) % 50}.example.com", f"/bench-{first + 1}"
+    site.client.until_posted(host, path, LARGE, 413)
+    found = []
+    for number in range(30):
+        size, status = (("1Mi", 200), ("1Ki", 413))[number % 2]
+        started = time.perf_counter()
+        site.creator.patch("ClientPolicy", NAMESPACE, names[0], {"spec": {"body": {"maxSize": size}}})
+        site.client.until_posted(host, path, LARGE, status)
+        found.append((time.perf_counter() - started) * 1000)
+    place = f"{POLICIES:,} policies on {POLICIES:,} routes"
+    yield Row(f"changed policy, {place}", percentiles(found), {"p50": 12}, part="policies")
+    yield Row(f"backend switched, {place}", percentiles(site.switches(30)), {"p50": 12}, part="policies")
+
+
+def body_limit(name: str) -> dict[str, Any]:
+    """A ClientPolicy of a route."""
+    target = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": name}
+    return {
+        "apiVersion": "sluicegate.dev/v1alpha1",
+        "kind": "ClientPolicy",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {"targetRefs": [target], "body": {"maxSize": "1Ki"}},
+    }
 
 
 class Alone:
