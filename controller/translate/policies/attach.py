@@ -93,6 +93,11 @@ def _tell_unused_parts(judgement: Judgement, attachments: Iterable[Attachment], 
             )
             remedy = "take it out, or attach the policy to a route for requests"
             diagnostics.warning(item.path, "policy-part-unused", message, remedy)
+        for name, part in sorted(judgement.stanzas.items()):
+            for place in part.of_requests() if "l4_rule" in part.acts_on else ():
+                message = f"{name}.{place} holds for none of the connections of {with_article(item.target.kind)}"
+                remedy = "it asks for more than they have: take that out, or attach the policy to a route for requests"
+                diagnostics.warning(item.path, "policy-part-unused", message, remedy)
 
 
 def _attachments(kind: PolicyKind, policy: Object) -> Iterable[Attachment]:

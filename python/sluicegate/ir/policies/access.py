@@ -189,3 +189,9 @@ class AccessAuthorization(StanzaBase, frozen=True, kw_only=True, tag="access_aut
 
     rules: tuple[AccessRule, ...] = ()
     default_allow: bool = False
+
+    def of_requests(self) -> Iterable[str]:
+        """Rules that ask for more than addresses."""
+        for place, rule in enumerate(self.rules):
+            if any((rule.methods, rule.headers, rule.users, rule.claims, rule.scopes, rule.when)):
+                yield f"rules[{place}]"

@@ -26,6 +26,10 @@ class PolicyBase(Base, frozen=True, kw_only=True, tag_field="type"):
         """What else has to go where the policy goes: of `trust`, `backends`, `policy_secrets`."""
         return ()
 
+    def of_requests(self) -> Iterable[str]:
+        """Parts that mean nothing for connections and flows, by their place in the stanza."""
+        return ()
+
     def owned_fields(self) -> Iterable[str]:
         """Header fields that it may set towards backends: no client may send one, in any spelling."""
         return ()

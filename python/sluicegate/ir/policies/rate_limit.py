@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from typing import ClassVar, TypeAlias
 
 from ..base import Base, Port, Positive32, Positive64
@@ -113,3 +114,10 @@ class RateLimits(StanzaBase, frozen=True, kw_only=True, tag="rate_limits"):
     max_keys: Positive32 = 65_536
     told: bool = False
     status: Port = 429
+
+    def of_requests(self) -> Iterable[str]:
+        """Limits that go by more than addresses and server names."""
+        for place, limit in enumerate(self.limits):
+            is_known = all(isinstance(key, (ClientLimitKey, HostLimitKey)) for key in limit.key)
+            if limit.when is not None or not (limit.cost or "1").isdecimal() or not is_known:
+                yield f"limits[{place}]"
