@@ -24,8 +24,9 @@ from system_manifests import (
     service,
     target,
 )
+from system_tokens import Issuer, bearer
 from test_access_policy import ANN, KEY_ANN, KEY_BOB, USERS, basic, opaque
-from test_access_remote import Issuer, bearer, jwt, key_set
+from test_access_remote import jwt, keys_of
 
 PORT = 8080
 HOST = "access.test"
@@ -80,7 +81,7 @@ class World:
             *service("grpc", self.grpc.address, protocol=H2C),
             opaque("keys", ann=KEY_ANN),
             opaque("users", auth=USERS),
-            key_set(self.issuer.jwk()),
+            keys_of(self.issuer.jwk()),
             access("key", apiKey=KEYS),
             access("key2", apiKey=KEYS),
             access("either", jwt=jwt(), basic=PASSWORDS),
@@ -303,7 +304,7 @@ def test_no_log_has_a_credential(start: Any, backend: Any, client: Any, tmp_path
         route(rule("/key", "app", name="key"), rule("/token", "app", name="token")),
         *service("app", backend("app").address),
         opaque("keys", ann=KEY_ANN),
-        key_set(issuer.jwk()),
+        keys_of(issuer.jwk()),
         access("key", apiKey={**KEYS, "from": [{"query": "key"}]}),
         access("token", jwt=jwt(**{"from": [{"query": "token"}]})),
         arguments=("--access-log", str(log)),
