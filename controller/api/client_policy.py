@@ -90,6 +90,7 @@ class LogSample(Model, frozen=True, kw_only=True):
 class ClientAccessLog(PolicyStanza, frozen=True, kw_only=True):
     """`ClientPolicy.spec.accessLog`; `mode`: All, Errors or Disabled, which here says that there are no lines."""
 
+    mode: str = "All"
     sample: LogSample | None = None
 
 

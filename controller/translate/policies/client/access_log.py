@@ -10,7 +10,7 @@ from .parts import MAX_COUNT
 
 #: No sample.
 ALL = ir.LogSample(numerator=1, denominator=1)
-_LINES = {"": ir.LogLines.ALL, "All": ir.LogLines.ALL, "Errors": ir.LogLines.ERRORS, "Disabled": ir.LogLines.NONE}
+_LINES = {"All": ir.LogLines.ALL, "Errors": ir.LogLines.ERRORS, "Disabled": ir.LogLines.NONE}
 
 
 def judge_access_log(draft: Draft, log: ClientAccessLog | None) -> ir.ClientAccessLog | None:
