@@ -91,7 +91,7 @@ class ObjectMeta(Model, frozen=True, kw_only=True):
 
 
 class Object(Model, frozen=True, kw_only=True):
-    """Base of every kind. `key` and `origin` are set by `model.decode`, never read from the document."""
+    """Base of every kind. `key` and `origin` are set by `decode`, never read from the document."""
 
     metadata: ObjectMeta
     key: ObjectKey = msgspec.field(name="sluicegate.dev/key", default=ObjectKey("", "", ""))

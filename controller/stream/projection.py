@@ -25,7 +25,7 @@ from sluicegate import ir
 
 from .. import caught
 from ..translate import State
-from ..translate.state import RESOURCE_KINDS
+from ..translate.state import RESOURCE_KINDS, changed_ids
 from .plane import TICKETS, Changed, Item, Node, Plane, PlaneKey, Resource, cost, item_of
 from .protocol import SECTIONS
 from .tickets import SharedKeys
@@ -77,7 +77,7 @@ class Projector:
             self._place(gateways, look)
         before, self._before, self._state = self._state, self._state, state
         for section in KNOWN:
-            for name in _changed(before, state, section):
+            for name in changed_ids(before, state, section):
                 try:
                     self._moved(section, name, before.table(section).get(name), state.table(section).get(name), look)
                 except Exception as error:  # of one resource: the planes get the others
@@ -257,18 +257,6 @@ class Projector:
         if section == "backends":
             for identifier in self._endpoints_of.get(name, ()):
                 look.setdefault("endpoints", set()).add(identifier)
-
-
-def _changed(before: State, after: State, section: str) -> Iterable[str]:
-    if before.owner is after.owner and after.owner is not None:
-        if before.serial == after.serial:
-            return ()
-        if before.serial == after.base:
-            return after.changed.get(section, ())
-    old, new = before.table(section), after.table(section)
-    if old is new:
-        return ()
-    return [*(key for key in new if old.get(key) is not new[key]), *(key for key in old if key not in new)]
 
 
 def _gateway(part: Resource) -> set[str]:

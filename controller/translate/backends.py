@@ -1,4 +1,4 @@
-"""Services: from a backendRef to a backend id, from a Service port to its protocol (`endpoints`: where it listens).
+"""From a backendRef to the id of a backend, and what such an id says (`backend_facts`: what the backend comes to).
 
 A port of a Service is a backend; a UDP port another one than the TCP port of the same number.
 
@@ -18,22 +18,16 @@ from sluicegate.words import listed
 from ..api import (
     EXPERIMENTAL_GROUP,
     BackendReference,
-    ConfigMap,
-    Diagnostic,
     Diagnostics,
-    HTTPFilter,
     ObjectKey,
     ReferenceGrant,
-    Secret,
     Service,
     ServicePort,
     XBackend,
 )
 from .conditions import Reason
-from .endpoints import BackendSource, endpoints_of
-from .external import EXTERNAL_PROTOCOLS, external_name_error, host_of, host_of_service
+from .external import EXTERNAL_PROTOCOLS, external_name_error
 from .grants import allows, grant_remedy
-from .policies.effective import Place
 from .status import Verdict
 
 #: `appProtocol` values, lower case, and what the gateway speaks to such a port (GEP-1911, KEP-3726).
@@ -47,13 +41,8 @@ APP_PROTOCOLS: dict[str, ir.BackendProtocol] = {
     "grpc": ir.BackendProtocol.H2C,
 }
 
-#: `appProtocol` values that say TLS; only a BackendTLSPolicy says which certificate to expect.
-TLS_APP_PROTOCOLS = frozenset({"https", "kubernetes.io/wss"})
-
-
 #: `appProtocol` values of WebSocket servers, which take no gRPC requests.
 WEBSOCKET_APP_PROTOCOLS = frozenset({"kubernetes.io/ws", "kubernetes.io/wss"})
-
 
 #: Ends the ids of backends that are XBackends.
 _EXTERNAL = "/external"
@@ -109,25 +98,6 @@ class BackendReads(Protocol):
         """Look up the grants of a namespace."""
 
 
-class Reads(BackendReads, Protocol):
-    """What a route may look at; every look is noted."""
-
-    def http_filter(self, namespace: str, name: str) -> HTTPFilter | None:
-        """Look up an HTTPFilter."""
-
-    def config_map(self, namespace: str, name: str) -> ConfigMap | None:
-        """Look up a ConfigMap."""
-
-    def secret(self, namespace: str, name: str) -> Secret | None:
-        """Look up a Secret."""
-
-    def policies(self, place: Place, on: str) -> tuple[str, ...]:
-        """Look up the policies that hold at a place; `on`: what names them in the IR."""
-
-    def policy_fault(self, place: Place) -> str:
-        """Say why a policy that holds at a place cannot be honoured; empty: all can."""
-
-
 def backend_id(namespace: str, service: str, port: int, transport: Transport = Transport.TCP) -> str:
     """Id of a backend in the IR."""
     return f"{namespace}/{service}:{port}{'/udp' if transport is Transport.UDP else ''}"
@@ -153,10 +123,11 @@ def service_port(service: Service, port: int, transport: Transport = Transport.T
     """Find a port of a Service; one of type ExternalName that names none has every port."""
     if service.spec.type == "ExternalName" and not service.spec.ports and transport is Transport.TCP:
         return ServicePort(port=port)
-    return next((item for item in service.spec.ports if item.port == port and _transport(item) is transport), None)
+    return next((item for item in service.spec.ports if item.port == port and transport_of(item) is transport), None)
 
 
-def _transport(port: ServicePort) -> Transport | None:
+def transport_of(port: ServicePort) -> Transport | None:
+    """How a port of a Service is reached; None: in no way that is known."""
     return {"": Transport.TCP, "TCP": Transport.TCP, "UDP": Transport.UDP}.get(port.protocol)
 
 
@@ -236,7 +207,7 @@ def _resolve_port(
         return None, Verdict(False, Reason.BACKEND_NOT_FOUND, message)
     port = service_port(service, reference.port, use.transport)
     if port is None:
-        ports = [str(item.port) for item in service.spec.ports if _transport(item) is use.transport]
+        ports = [str(item.port) for item in service.spec.ports if transport_of(item) is use.transport]
         known = listed(ports) or "none"
         message = f"{label} has no {use.transport.value} port {reference.port}"
         diagnostics.error(f"{path}.port", "backend-not-found", message, f"use one of its ports: {known}")
@@ -262,57 +233,3 @@ def _external_name_fault(service: Service, label: str, use: Use, *, allowed: boo
     if error is not None:
         return f"{label}: externalName {service.spec.external_name!r} {error}", "give the name of a host"
     return None
-
-
-@dataclass(frozen=True, slots=True)
-class BackendFacts:
-    """One port of one Service with its endpoints.
-
-    Attributes:
-        backend: the IR resource.
-        endpoints: sorted by id.
-        wants_tls: `appProtocol` says that the port speaks TLS.
-        diagnostics: what is told about the Service.
-    """
-
-    backend: ir.Backend
-    endpoints: tuple[ir.Endpoint, ...]
-    wants_tls: bool
-    diagnostics: tuple[Diagnostic, ...]
-
-
-def build_backend(identifier: str, source: BackendSource, old: BackendFacts | None) -> BackendFacts:
-    """Translate one port of a Service; resources that stay equal to the old ones keep their identity."""
-    diagnostics = Diagnostics(source.service.key)
-    of_slices: list[Diagnostic] = []
-    external = None
-    endpoints: list[ir.Endpoint] = []
-    if source.service.spec.type == "ExternalName":
-        external = host_of_service(source.service, source.port.port)
-    else:
-        endpoints = endpoints_of(identifier, source, diagnostics, of_slices)
-    app_protocol = source.port.app_protocol.lower()
-    known = {item.id: item for item in old.endpoints} if old is not None else {}
-    kept = tuple(known[item.id] if known.get(item.id) == item else item for item in endpoints)
-    # What a rule of a GRPCRoute sends is HTTP/2 in any case (`ir.HttpRule.grpc`).
-    protocol = APP_PROTOCOLS.get(app_protocol, ir.BackendProtocol.HTTP)
-    datagrams = _transport(source.port) is Transport.UDP
-    backend = ir.Backend(
-        id=identifier, protocol=protocol, policies=source.policies, datagrams=datagrams, external=external
-    )
-    return BackendFacts(
-        backend=old.backend if old is not None and old.backend == backend else backend,
-        endpoints=kept,
-        wants_tls=app_protocol in TLS_APP_PROTOCOLS,
-        diagnostics=(*of_slices, *diagnostics.done()),
-    )
-
-
-def build_external(
-    identifier: str, source: XBackend, policies: tuple[str, ...], old: BackendFacts | None
-) -> BackendFacts:
-    """Translate an XBackend. One that cannot be used is there all the same: its policy says so, requests get 500."""
-    spoken = EXTERNAL_PROTOCOLS.get(source.spec.protocol, EXTERNAL_PROTOCOLS[""])
-    backend = ir.Backend(id=identifier, protocol=spoken.protocol, policies=policies, external=host_of(source))
-    kept = old.backend if old is not None and old.backend == backend else backend
-    return BackendFacts(backend=kept, endpoints=(), wants_tls=False, diagnostics=())

@@ -9,7 +9,7 @@ from sluicegate import ir
 
 from ..api import Diagnostic, ObjectKey, ReferenceGrant
 from ..store.snapshot import Snapshot
-from .backends import BackendFacts
+from .backend_facts import BackendFacts
 from .budget import Budgets
 from .infrastructure.plane import DataPlane
 from .ledger import Ledger

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ..api import ObjectKey
 from ..store.snapshot import Snapshot
+from .backend_stage import backend_key, plain_text_diagnostic
 from .memo import Memo
 from .options import Options
-from .stages import backend_key, plain_text_diagnostic
 from .state import State
 from .topology import Topology
 from .translation import Translation

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 
 from sluicegate.ir import ListenerReport
 
+from .. import caught
 from ..api import Diagnostic, GatewayClass, ObjectKey
 from .conditions import ConditionType, Reason
-from .programmed import Programmed, Programming, failed_on_address, listener_programmed, set_programmed
+from .programmed import (
+    Programmed,
+    Programming,
+    failed_on_address,
+    gateway_programmed,
+    listener_programmed,
+    set_programmed,
+)
 from .status import (
     Address,
     Condition,
@@ -16,6 +24,7 @@ from .status import (
     GatewayStatus,
     ListenerSetStatus,
     ListenerStatus,
+    Status,
     Truth,
     Verdict,
 )
@@ -147,3 +156,60 @@ def _addresses(facts: GatewayFacts, programming: Programming) -> tuple[Address, 
     }
     values = [item for item in facts.addresses if item in bound] if facts.addresses else list(programming.addresses)
     return tuple(Address(type="IPAddress", value=value) for value in values) if bound else ()
+
+
+def parent_statuses(
+    topology: Topology,
+    programming: Programming,
+    only: Iterable[ObjectKey],
+    known: Mapping[ObjectKey, Programmed],
+    faults: dict[ObjectKey, str] | None = None,
+) -> tuple[dict[ObjectKey, Status], dict[ObjectKey, Programmed]]:
+    """Write the statuses of Gateways and ListenerSets, with the ListenerSets of Gateways about which there is news.
+
+    Args:
+        topology: facts.
+        programming: what statuses are written from besides facts.
+        only: objects that something changed for; those that are not there count for nothing.
+        known: verdicts on Gateways that ListenerSets were written with.
+        faults: takes Gateways whose statuses cannot be written, and why; None: the first one raises.
+
+    Returns:
+        Statuses, and the verdicts on the Gateways that were looked at.
+    """
+    wanted = set(only)
+    gateways = {key for key in wanted if key in topology.gateways}
+    gateways.update(topology.listener_sets[key].gateway for key in wanted if key in topology.listener_sets)
+    statuses: dict[ObjectKey, Status] = {}
+    programmed: dict[ObjectKey, Programmed] = {}
+    for key in gateways:
+        try:
+            verdict, found = _family_statuses(topology, programming, key, wanted, known.get(key))
+        except Exception as error:  # of one Gateway: the statuses of the others are written
+            if faults is None:
+                raise
+            faults[key] = caught.note("status", error)
+        else:
+            programmed[key] = verdict
+            statuses.update(found)
+    return statuses, programmed
+
+
+def _family_statuses(
+    topology: Topology,
+    programming: Programming,
+    key: ObjectKey,
+    wanted: Set[ObjectKey],
+    known: Programmed | None,
+) -> tuple[Programmed, dict[ObjectKey, Status]]:
+    """The verdict on a Gateway, and the statuses of it and its ListenerSets that are wanted, or change with it."""
+    facts, family = topology.gateways[key], topology.families.get(key, ())
+    verdict = gateway_programmed(facts, (topology.listener_sets[item] for item in family), programming)
+    statuses: dict[ObjectKey, Status] = {}
+    news = known != verdict
+    if key in wanted or news:
+        statuses[key] = gateway_status(facts, verdict, programming)
+    for item in family:
+        if news or item in wanted:
+            statuses[item] = listener_set_status(topology.listener_sets[item], verdict, programming)
+    return verdict, statuses

@@ -30,11 +30,12 @@ from ..api import (
     RouteMatch,
     WeightedBackendReference,
 )
-from .backends import Reads, Use, backend_name, resolve_backend, service_port
+from .backends import Use, backend_name, resolve_backend, service_port
 from .conditions import Reason
 from .filters import FilterContext, translate_filters
 from .options import Checks
 from .policies.effective import Target, external_place, service_place
+from .route_reads import RouteReads
 from .status import Verdict
 from .unsupported import Unsupported
 from .values import is_token
@@ -81,7 +82,7 @@ class RuleContext:
     listeners: tuple[str, ...]
     attachments: tuple[str, ...]
     hostnames: tuple[str, ...]
-    reads: Reads
+    reads: RouteReads
     checks: Checks
     pattern_error: PatternError
     diagnostics: Diagnostics

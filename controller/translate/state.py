@@ -84,7 +84,8 @@ def ir_transaction(previous: State | None, new: State, generation: int) -> ir.Tr
         if previous is None:
             upserts[kind] = tuple(table[key] for key in sorted(table))
             continue
-        ids = _changed(previous, new, kind)
+        # A transaction has one order, whatever led to it.
+        ids = sorted(changed_ids(previous, new, kind))
         before = previous.table(kind)
         upserts[kind] = tuple(table[key] for key in ids if key in table and before.get(key) != table[key])
         removals[kind] = tuple(key for key in ids if key not in table and key in before)
@@ -109,16 +110,16 @@ def is_empty(transaction: ir.Transaction) -> bool:
     )
 
 
-def _changed(previous: State, new: State, kind: str) -> Iterable[str]:
-    """Ids that may differ, sorted: a transaction has one order whatever led to it."""
+def changed_ids(previous: State, new: State, kind: str) -> Iterable[str]:
+    """Ids of a kind that may differ between two states, in any order."""
     if previous.owner is new.owner and previous.owner is not None:
         if previous.serial == new.serial:
             return ()
         if previous.serial == new.base:
-            return sorted(new.changed.get(kind, ()))
+            return new.changed.get(kind, ())
     old, table = previous.table(kind), new.table(kind)
     if old is table:
         return ()
     found = [key for key, value in table.items() if old.get(key) is not value]
     found += [key for key in old if key not in table]
-    return sorted(found)
+    return found

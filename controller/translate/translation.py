@@ -11,7 +11,6 @@ from types import MappingProxyType
 from sluicegate.ir import ListenerReport
 from sluicegate.words import listed
 
-from .. import caught
 from ..api import Diagnostic, ObjectKey, placed_at
 from ..api.kinds import PARENT_KINDS
 from ..store.snapshot import Snapshot
@@ -19,8 +18,8 @@ from .apply_report import ApplyReport, HeldResource, read_report
 from .infrastructure.plane import DataPlane
 from .policies.effective import Target
 from .policies.stage import Conditions
-from .programmed import Programmed, Programming, gateway_programmed
-from .report import bind_diagnostics, gateway_status, listener_set_status, owner_of
+from .programmed import Programmed, Programming
+from .report import bind_diagnostics, owner_of, parent_statuses
 from .state import State
 from .status import Address, RouteStatus, Status, fallen_back
 from .topology import Topology
@@ -241,60 +240,3 @@ def _held_diagnostics(held: Mapping[ObjectKey, str]) -> Iterator[Diagnostic]:
 def _copied(table: Mapping[ObjectKey, Status]) -> dict[ObjectKey, Status]:
     """A copy; one of a dictionary costs a hundredth of one of any other mapping."""
     return table.copy() if isinstance(table, dict) else dict(table)
-
-
-def parent_statuses(
-    topology: Topology,
-    programming: Programming,
-    only: Iterable[ObjectKey],
-    known: Mapping[ObjectKey, Programmed],
-    faults: dict[ObjectKey, str] | None = None,
-) -> tuple[dict[ObjectKey, Status], dict[ObjectKey, Programmed]]:
-    """Write the statuses of Gateways and ListenerSets, with the ListenerSets of Gateways about which there is news.
-
-    Args:
-        topology: facts.
-        programming: what statuses are written from besides facts.
-        only: objects that something changed for; those that are not there count for nothing.
-        known: verdicts on Gateways that ListenerSets were written with.
-        faults: takes Gateways whose statuses cannot be written, and why; None: the first one raises.
-
-    Returns:
-        Statuses, and the verdicts on the Gateways that were looked at.
-    """
-    wanted = set(only)
-    gateways = {key for key in wanted if key in topology.gateways}
-    gateways.update(topology.listener_sets[key].gateway for key in wanted if key in topology.listener_sets)
-    statuses: dict[ObjectKey, Status] = {}
-    programmed: dict[ObjectKey, Programmed] = {}
-    for key in gateways:
-        try:
-            verdict, found = _family_statuses(topology, programming, key, wanted, known.get(key))
-        except Exception as error:  # of one Gateway: the statuses of the others are written
-            if faults is None:
-                raise
-            faults[key] = caught.note("status", error)
-        else:
-            programmed[key] = verdict
-            statuses.update(found)
-    return statuses, programmed
-
-
-def _family_statuses(
-    topology: Topology,
-    programming: Programming,
-    key: ObjectKey,
-    wanted: Set[ObjectKey],
-    known: Programmed | None,
-) -> tuple[Programmed, dict[ObjectKey, Status]]:
-    """The verdict on a Gateway, and the statuses of it and its ListenerSets that are wanted, or change with it."""
-    facts, family = topology.gateways[key], topology.families.get(key, ())
-    verdict = gateway_programmed(facts, (topology.listener_sets[item] for item in family), programming)
-    statuses: dict[ObjectKey, Status] = {}
-    news = known != verdict
-    if key in wanted or news:
-        statuses[key] = gateway_status(facts, verdict, programming)
-    for item in family:
-        if news or item in wanted:
-            statuses[item] = listener_set_status(topology.listener_sets[item], verdict, programming)
-    return verdict, statuses

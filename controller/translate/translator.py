@@ -31,6 +31,7 @@ from ..api import ROUTE_KINDS, EndpointSlice, ObjectKey, ReferenceGrant, Route
 from ..api.kinds import of_role
 from ..store.snapshot import Changes, Snapshot
 from .addresses import assigned_addresses
+from .backend_stage import move_slice, replace_backend
 from .backends import external_id
 from .budget import Budgets
 from .features import supported_features
@@ -45,18 +46,12 @@ from .policy_stages import ask_for_backends, update_policies, update_policy_fact
 from .programmed import Programming
 from .publish import publish
 from .quarantine import Quarantine
-from .report import class_status, owner_of
+from .report import class_status, owner_of, parent_statuses
+from .route_stage import Touched, replace_route, tell_shadowed
 from .routes import translate_route
-from .stages import (
-    Touched,
-    move_slice,
-    replace_backend,
-    replace_parts,
-    replace_route,
-    tell_shadowed,
-)
 from .topology import Classes, Read, Topology
-from .translation import Translation, parent_statuses
+from .topology_stage import replace_parts
+from .translation import Translation
 from .versions import version_verdict
 from .world import Step, World
 

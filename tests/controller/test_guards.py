@@ -23,7 +23,8 @@ from sluicegate.controller.provision.events import EventWriter
 from sluicegate.controller.sources.kubernetes import documents
 from sluicegate.controller.store.store import Apply, Init, InitDone, Store
 from sluicegate.controller.stream import projection
-from sluicegate.controller.translate import ApplyReport, stages, translation, translator
+from sluicegate.controller.translate import ApplyReport, topology_stage, translator
+from sluicegate.controller.translate import report as statuses
 from sluicegate.ir import ListenerReport
 
 ODD = "odd"
@@ -160,7 +161,7 @@ def test_a_data_plane_is_planned(monkeypatch: pytest.MonkeyPatch, raised: Callab
     cluster.send("Gateway", "ADDED", json.dumps(odd))
     before = cluster.translate().infrastructure
     is_odd = lambda request, _: any(item.key.name == ODD and item.labels for item in request.gateways)  # noqa: E731
-    monkeypatch.setattr(stages, "plan", stumbling(stages.plan, is_odd))
+    monkeypatch.setattr(topology_stage, "plan", stumbling(topology_stage.plan, is_odd))
     odd["spec"]["infrastructure"] = {"labels": {"a": "b"}}
     cluster.send("Gateway", "MODIFIED", json.dumps(odd))
     canary = json.loads(json.dumps(CANARY[2]))
@@ -210,7 +211,7 @@ def test_statuses_with_reports(monkeypatch: pytest.MonkeyPatch, raised: Callable
     names = ("canary", ODD)
     first = found.with_report(report(*names, bound=False))
     is_odd = lambda facts, *_: facts.object.name == ODD  # noqa: E731
-    monkeypatch.setattr(translation, "gateway_programmed", stumbling(translation.gateway_programmed, is_odd))
+    monkeypatch.setattr(statuses, "gateway_programmed", stumbling(statuses.gateway_programmed, is_odd))
     second = found.with_report(report(*names, bound=True), before=first)
     keys = {name: ObjectKey("Gateway", "canary", name) for name in names}
     assert second.statuses[keys[ODD]] == first.statuses[keys[ODD]]

@@ -239,11 +239,13 @@ def service(address: str) -> dict[str, Any]:
 
 
 def test_only_what_changed_is_planned_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sluicegate.controller.translate import stages
+    from sluicegate.controller.translate import topology_stage
 
     planned: list[str] = []
-    plan = stages.plan
-    monkeypatch.setattr(stages, "plan", lambda request, options: planned.append(request.name) or plan(request, options))
+    plan = topology_stage.plan
+    monkeypatch.setattr(
+        topology_stage, "plan", lambda request, options: planned.append(request.name) or plan(request, options)
+    )
     store = Store(())
     for item in ("one", "two"):
         store.handle(Apply(decode(gateway(item))))
