@@ -22,6 +22,7 @@ from typing import Any
 from .. import caught
 from ..api import ObjectKey
 from ..complain import Complain
+from ..leader.writes import Writes
 from ..sources.kubernetes.client import ApiError, Client
 from ..sources.kubernetes.resources import BY_KIND
 from ..store.store import Event
@@ -97,6 +98,7 @@ class EventWriter:
         self._tokens = float(BURST)
         self._refilled = 0.0
         self._ready = asyncio.Event()
+        self._under_way = Writes()
         self.writes = 0
         self.dropped = 0
 
@@ -110,6 +112,7 @@ class EventWriter:
         self._leading = leading
         if not leading:
             self._waiting.clear()
+            self._under_way.stop()
         else:
             self._ready.set()
 
@@ -160,7 +163,7 @@ class EventWriter:
             while self._waiting and self._leading:
                 await self._wait_for_token()
                 if self._waiting:
-                    await self._write_one(self._waiting.popleft())
+                    await self._under_way.run(self._write_one(self._waiting.popleft()))
                 self._settle()
             if self._due:
                 await asyncio.sleep(LOOK)

@@ -215,3 +215,24 @@ def test_a_refused_event_is_a_complaint_and_no_more() -> None:
             assert it.told() == [("Warning", "Two", 1)]
 
     run(scenario())
+
+
+def test_an_event_that_is_being_written_ends_with_the_leadership() -> None:
+    """The next leader tells the same; who leads again need not wait for a request that may take half a minute."""
+
+    async def scenario() -> None:
+        async with bench() as it:
+            it.put("HTTP")
+            it.server.hold = "/events"
+            it.writer.tell(KEY, "Warning", "One", "first")
+            await it.server.wait(lambda: it.server.held == 1)
+            it.writer.lead(False)
+            it.server.hold = None
+            it.writer.lead(True)
+            it.writer.tell(KEY, "Warning", "Two", "second")
+            await it.server.wait(lambda: it.told() == [("Warning", "Two", 1)])
+            assert it.complaints.empty()
+            it.server.released.set()
+            await it.server.wait(lambda: it.server.let_through == 1)
+
+    run(scenario())
