@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make the CRDs and the tables of fields of our policies anew: `python tools/policy_crds.py`.
+"""Make the CRDs of our policies, what installs them, and the tables of their pages: `python tools/policy_crds.py`.
 
 The sources are `tools/policies/*.yaml`: kind, plural, description, and for each stanza its schema. What all policies
 have is added here once: `targetRefs` (which kinds, says the table of policy kinds), `strategy` and `mode: Disabled` of
@@ -10,24 +10,29 @@ schemas` does it, and takes it into `check`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from parameters_crd import Dumper
-from sluicegate.controller.api import GATEWAY_GROUP, OWN_GROUP
-from sluicegate.controller.translate.policies.attach import GROUPS
+from sluicegate.controller.api import GATEWAY_GROUP, OWN_GROUP, ROUTE_KINDS
+from sluicegate.controller.api.kinds import TABLE
+from sluicegate.controller.translate.policies.attach import GROUPS, section_word
 from sluicegate.controller.translate.policies.effective import OVERRIDING
 from sluicegate.controller.translate.policies.registry import POLICIES, PolicyKind
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ROOT / "tools" / "policies"
 CRDS = ROOT / "deploy" / "crds"
+CHART = ROOT / "deploy" / "chart" / "crds"
 PAGES = ROOT / "docs" / "policies"
-#: Where the table of fields stands in a page.
-MARKS = ("<!-- fields -->\n", "<!-- /fields -->")
+#: Where the table of fields stands in a page, and that of our policies in the page of all of them.
+FIELDS = ("<!-- fields -->\n", "<!-- /fields -->")
+KINDS = ("<!-- kinds -->\n", "<!-- /kinds -->")
+#: The list of CRDs for kustomize.
+KUSTOMIZATION = "kustomization.yaml"
 
 NAME = {"type": "string", "minLength": 1, "maxLength": 253}
 CONDITION = {
@@ -82,31 +87,70 @@ STATUS = {
 MODE = "Whether the part holds at all: Disabled switches one off that would be inherited, and needs nothing else."
 
 
-def main() -> int:
-    for path in sorted(SOURCES.glob("*.yaml")):
-        source = yaml.safe_load(path.read_text())
-        target = CRDS / path.name
-        target.write_text(text(path, source))
-        print(f"{target.name}: {target.stat().st_size:,} bytes")
-        write_table(source["kind"], table(source))
+def files() -> dict[Path, str]:
+    """Everything that is made, by path."""
+    sources = {path.name: yaml.safe_load(path.read_text()) for path in sorted(SOURCES.glob("*.yaml"))}
+    found = {CRDS / name: text(name, source) for name, source in sources.items()}
+    for source in sources.values():
+        found |= within(PAGES / f"{source['kind']}.md", FIELDS, table(source))
     filters = yaml.safe_load((CRDS / "httpfilter.yaml").read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     parts = filters["properties"]["spec"]["properties"]
-    write_table("HTTPFilter", table_of(row for name, part in parts.items() for row in rows_of(name, part)))
+    rows = table_of(row for name, part in parts.items() for row in rows_of(name, part))
+    found |= within(PAGES / "HTTPFilter.md", FIELDS, rows)
+    found |= within(PAGES / "README.md", KINDS, kinds({source["kind"] for source in sources.values()}))
+    names = {path.name for path in found if path.parent == CRDS} | {path.name for path in CRDS.glob("*.yaml")}
+    found[CRDS / KUSTOMIZATION] = kustomization(names - {KUSTOMIZATION})
+    return found
+
+
+def main() -> int:
+    for path, content in files().items():
+        path.write_text(content)
+        print(f"{path.relative_to(ROOT)}: {len(content):,} characters")
+    # Helm has no list of CRDs but the folder; links, so that there is one copy.
+    for path in CRDS.glob("*.yaml"):
+        link = CHART / path.name
+        if path.name != KUSTOMIZATION and not link.is_symlink():
+            link.symlink_to(Path("../../crds") / path.name)
     return 0
 
 
-def write_table(kind: str, rows: str) -> None:
-    """Put the table of fields into the page of a kind."""
-    page = PAGES / f"{kind}.md"
-    begin, end = MARKS
+def within(page: Path, marks: tuple[str, str], rows: str) -> dict[Path, str]:
+    """A page with rows between its marks, by its path."""
+    begin, end = marks
     before, rest = page.read_text().split(begin)
-    page.write_text(f"{before}{begin}{rows}{end}{rest.partition(end)[2]}")
+    return {page: f"{before}{begin}{rows}{end}{rest.partition(end)[2]}"}
 
 
-def text(path: Path, source: dict[str, Any]) -> str:
-    """The CRD as YAML."""
+def kustomization(names: Iterable[str]) -> str:
+    """The list of CRDs for kustomize."""
+    head = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": sorted(names)}
+    return f"# Made by tools/policy_crds.py of the files beside it.\n{yaml.safe_dump(head, sort_keys=False)}"
+
+
+def kinds(names: Container[str]) -> str:
+    """Our policies, for the page of all of them: what each says, and where it may be attached."""
+    by_name = {item.kind: item for item in POLICIES}
+    rows = (
+        f"| [{item.name}]({item.name}.md) | {item.reads} | {attached_to(by_name[item.name])} |"
+        for item in TABLE
+        if item.name in names
+    )
+    return "\n".join(["| kind | says | attached to |", "|---|---|---|", *rows, ""])
+
+
+def attached_to(kind: PolicyKind) -> str:
+    """Targets of a kind and their sections, for people."""
+    routes = kind.targets & set(ROUTE_KINDS)
+    objects = [f"{name}s" for name in sorted(kind.targets - routes)] + (["routes"] if routes else [])
+    sections = dict.fromkeys(f"{section_word(name)}s" for name in sorted(kind.sections))
+    return ", ".join([*objects, *sections])
+
+
+def text(name: str, source: dict[str, Any]) -> str:
+    """The CRD as YAML; `name`: of the file of its source."""
     found = yaml.dump(crd(source), Dumper=Dumper, sort_keys=False, width=118, allow_unicode=True)
-    return f"# Made by tools/policy_crds.py of tools/policies/{path.name}.\n{found}"
+    return f"# Made by tools/policy_crds.py of tools/policies/{name}.\n{found}"
 
 
 def crd(source: dict[str, Any]) -> dict[str, Any]:

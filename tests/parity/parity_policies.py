@@ -273,32 +273,8 @@ def _stanzas(draw: st.DrawFn) -> list[ir.StanzaBase]:
     return found
 
 
-#: The kinds of `STANZAS`, in their order.
-KINDS: tuple[type[ir.StanzaBase], ...] = (
-    ir.ClientAddress,
-    ir.ClientTls,
-    ir.ClientCertificateHeader,
-    ir.ClientConnections,
-    ir.ClientTimeouts,
-    ir.ClientHeaders,
-    ir.ClientHttp2,
-    ir.ClientBody,
-    ir.ClientAccessLog,
-    ir.RateLimits,
-    ir.AccessExempt,
-    ir.AccessCertificate,
-    ir.AccessApiKey,
-    ir.AccessJwt,
-    ir.AccessBasic,
-    ir.AccessCsrf,
-    ir.AccessAuthorization,
-    ir.AccessExternal,
-    ir.ExternalAuth,
-    ir.FilterFault,
-    ir.FilterCredential,
-    ir.FilterBuffer,
-    ir.FilterErrorPages,
-)
+#: All stanzas, in the order of `STANZAS`.
+KINDS: tuple[type[ir.StanzaBase], ...] = tuple(kind for kind in ir.RANKS if issubclass(kind, ir.StanzaBase))
 
 
 def _named(draw: st.DrawFn, stanzas: list[ir.StanzaBase], *, many: bool) -> tuple[str, ...]:

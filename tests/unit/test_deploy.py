@@ -13,6 +13,7 @@ import re2
 import yaml
 
 import permissions
+import policy_crds
 from deploy_tools import DeployToolError, chart_documents, kustomize_documents
 from sluicegate.controller.api.kinds import PROVISIONED_KINDS, STATUS_KINDS
 from sluicegate.controller.sources.kubernetes.resources import BY_KIND, WATCHED, WATCHED_TO_PROVISION, Resource
@@ -92,6 +93,11 @@ def grants(objects: list[Object]) -> set[Grant]:
 @pytest.mark.parametrize("path", permissions.files(), ids=lambda path: str(path.relative_to(DEPLOY.parent)))
 def test_what_is_made_of_the_table_of_kinds_is_up_to_date(path: Path) -> None:
     assert path.read_text() == permissions.files()[path], "run: make schemas"
+
+
+@pytest.mark.parametrize("path", policy_crds.files(), ids=lambda path: path.name)
+def test_what_is_made_of_the_sources_of_policies_is_up_to_date(path: Path) -> None:
+    assert path.read_text() == policy_crds.files()[path], "run: make schemas"
 
 
 @pytest.mark.parametrize("installer", INSTALLERS)
