@@ -34,8 +34,8 @@ STUMBLES = [
 ]
 
 
-def stop(found: RoleProcess) -> int:
-    found.process.send_signal(signal.SIGTERM)
+def stop(found: RoleProcess, number: signal.Signals = signal.SIGTERM) -> int:
+    found.process.send_signal(number)
     return found.process.wait(LIMIT)
 
 
@@ -70,7 +70,7 @@ def test_signals_of_logs(role: Role, number: signal.Signals, tmp_path: Path) -> 
             found.process.send_signal(number)
             assert found.named("access_log")["message"] == "access log off"
         assert found.has(8080)
-        assert stop(found) == 0
+        assert stop(found, signal.SIGINT) == 0
 
 
 @SERVING
