@@ -226,7 +226,7 @@ class Site:
         return found
 
     def switches(self, count: int) -> list[tuple[float, float]]:
-        """Milliseconds from the call that gives a route another backend to its first answer; those of the call alone."""
+        """Milliseconds from the call that gives a route another backend to its first answer, and of the call alone."""
         found = []
         item, host, path = self.route()
         self.creator.create(item)
