@@ -29,6 +29,7 @@ _ALIASES = {
     "Headers": "Fields of a request: a mapping of names to values, or pairs in order.",
     "Outcome": "What becomes of a request or a connection.",
     "PathNormalization": "What happens to the path of a request before rules see it ([settings.md](settings.md)).",
+    "Proof": "How somebody may have proved who they are.",
     "Reason": 'Why a `Decision` is as it is; ARCHITECTURE.md, "The `decide` contract", says when each is given.',
     "Severity": "How grave a `Diagnostic` is.",
     "__version__": "The version of the package, such as `0.1.0`.",

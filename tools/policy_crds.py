@@ -320,6 +320,7 @@ def table_of(rows: Iterable[str]) -> str:
 def rows_of(path: str, schema: dict[str, Any]) -> Iterator[str]:
     """A row for a field, then one for each below it."""
     values = " ".join(map(str, schema.get("enum", ()))) or ("quantity" if "anyOf" in schema else schema.get("type", ""))
+    values += f", up to {schema['maxItems']}" if "maxItems" in schema else ""
     if "default" in schema:
         values += f" [{schema['default']}]"
     yield f"| `{path}` | {values} | {schema.get('description', '').strip()} |"

@@ -64,6 +64,7 @@ from .meta import (
     ObjectMeta,
     Origin,
 )
+from .names import readable
 from .parameters import GatewayParameters, GatewayParametersSpec
 from .policy import (
     BackendTLSPolicy,
@@ -203,6 +204,7 @@ __all__ = [
     "decode",
     "placed_at",
     "policy_kind",
+    "readable",
     "refused_in",
     "refused_policy",
     "unknown_field",

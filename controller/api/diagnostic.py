@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from .meta import ObjectKey, Origin
+from .names import readable
 
 #: `error`: something asked for does not work; `warning`: it works, but not as written; `info`: people may want to know.
 Severity = Literal["error", "warning", "info"]
@@ -94,8 +95,10 @@ Code = Literal[
     "policy-conflict",
     "unused-policy",
     "policy-part-unused",
+    "policy-ref-not-found",
     "invalid-policy-ref",
     "weak-credential",
+    "denies-without-asking",
     "foreign-policy",
     "ancestor-limit",
     # What the gateway does about it.
@@ -134,7 +137,7 @@ class Diagnostic(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def text(self) -> str:
         """Object, field, message and remedy, without the place."""
-        about = "".join(f"{part}: " for part in (self.object, self.field) if part)
+        about = "".join(f"{part}: " for part in (readable(self.object), self.field) if part)
         return f"{about}{self.message}{f'; {self.remedy}' if self.remedy else ''}"
 
     def order(self) -> tuple[str, int, int, str, str, str, str, str]:

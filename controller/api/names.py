@@ -1,6 +1,6 @@
 """Forms of names that Kubernetes has: labels and subdomains of DNS, qualified names, values of labels, names of ports.
 
-Source: `pkg/util/validation` of k8s.io/apimachinery.
+Source: `pkg/util/validation` of k8s.io/apimachinery. What stands for a name that cannot be read is here too.
 """
 
 from __future__ import annotations
@@ -25,6 +25,18 @@ _LETTER_FIRST = re.compile(r"[a-z](?:[-a-z0-9]*[a-z0-9])?")
 _WORD = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]+(?:-[a-z0-9]+)*")
 _KEY = re.compile(r"[-._a-zA-Z0-9]+")
+#: What `unnamed` makes, as the last part of a label.
+_UNNAMED = re.compile(r"(?<![^/])\([^/]*\|([^/|]+)\)\Z")
+
+
+def unnamed(place: str) -> str:
+    """What stands for a name that cannot be read: no object can have it, and no other place."""
+    return f"({place.replace('/', '|')})"
+
+
+def readable(label: str) -> str:
+    """What an object is called, for people: where it has no name, by its file and line, without the folders."""
+    return _UNNAMED.sub(r"(\1)", label)
 
 
 def is_name(text: str, naming: Naming) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from .decode import DEFAULT_NAMESPACE
 from .kinds import BY_NAME, of_role
 from .meta import OWN_GROUP, Object, ObjectKey, ObjectMeta, Origin
-from .names import is_label, is_subdomain
+from .names import is_label, is_subdomain, unnamed
 
 #: Kinds of policies.
 POLICY_KINDS = frozenset(of_role("policy"))
@@ -81,7 +81,7 @@ def refused_policy(kind: str, document: Mapping[str, Any], origin: Origin, reaso
     found = metadata if isinstance(metadata, dict) else {}
     name, namespace = found.get("name"), _namespace(metadata)
     if not namespace or not isinstance(name, str) or not is_subdomain(name):
-        name = _unnamed(origin)
+        name = unnamed(str(origin))
     generation = found.get("generation")
     known = generation if isinstance(generation, int) and 0 <= generation < 2**63 else 0
     key = ObjectKey(kind, namespace or DEFAULT_NAMESPACE, name)
@@ -115,7 +115,7 @@ def refused_in(text: str, origin: Origin, reason: str, known: Iterable[str]) -> 
     namespaces = sorted(set(_NAMESPACE.findall(text))) or [DEFAULT_NAMESPACE]
     targets = tuple(RefusedTarget(namespace=namespace) for namespace in namespaces)
     for kind in sorted(there):
-        yield _made(ObjectKey(kind, namespaces[0], _unnamed(origin)), origin, reason, targets, 0)
+        yield _made(ObjectKey(kind, namespaces[0], unnamed(str(origin))), origin, reason, targets, 0)
 
 
 def _made(
@@ -124,11 +124,6 @@ def _made(
     # Nothing says how old it is: of those on one target it goes first.
     metadata = ObjectMeta(name=key.name, namespace=key.namespace, generation=generation)
     return RefusedPolicy(metadata=metadata, key=key, origin=origin, targets=targets, reason=reason)
-
-
-def _unnamed(origin: Origin) -> str:
-    """What stands for a name that cannot be read: no object can have it, and no other place."""
-    return f"({str(origin).replace('/', '|')})"
 
 
 def _namespace(metadata: object) -> str:

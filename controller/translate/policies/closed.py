@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from sluicegate import ir
 from sluicegate.words import listed
 
-from ...api import Diagnostics, RefusedPolicy
+from ...api import CLUSTER, Diagnostics, RefusedPolicy
 from ...api.refused import RefusedTarget
 from ..conditions import Reason
 from ..status import Verdict
@@ -26,9 +26,11 @@ def judge_closed(kind: PolicyKind, policy: RefusedPolicy) -> Judged:
     """Judge a policy that cannot be used."""
     diagnostics = Diagnostics(policy.key)
     message = f"it cannot be used as it is written: {policy.reason}"
+    # Who reads files tells the reason, with its line.
+    told = message if policy.origin == CLUSTER else "it cannot be used as it is written"
     named = listed(_named(kind, item) for item in policy.targets)
-    outcome = f"{message}; requests for {named} are answered 500, connections are reset"
-    diagnostics.error("", "invalid-policy", outcome, "correct the policy, or remove it")
+    outcome = f"requests for {named} are answered 500, connections are reset"
+    diagnostics.error("", "invalid-policy", f"{told}; {outcome}", "correct the policy, or remove it")
     parts = _parts(kind, policy)
     targets = tuple(dict.fromkeys(target for item in policy.targets for target in _targets(kind, item)))
     return Judged(

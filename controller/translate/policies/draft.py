@@ -82,9 +82,11 @@ class Draft:
             self.accepted = Verdict(True, Reason.ACCEPTED, f"{ACCEPTED.message}; {message}")
 
     def unresolved(self, path: str, reason: Reason, message: str, remedy: str) -> None:
-        """Tell of a reference that leads to nothing that can be used; `path`: below `spec`."""
+        """Tell of a reference that leads to nothing, or to what cannot be used; `path`: below `spec`."""
         self.faults += 1
-        self.diagnostics.error(f"spec.{path}", "invalid-policy-ref", message, remedy)
+        # What is not there may be elsewhere than in the files that are looked at.
+        code: Code = "policy-ref-not-found" if reason is Reason.INVALID_REF else "invalid-policy-ref"
+        self.diagnostics.error(f"spec.{path}", code, message, remedy)
         self._resolve_to(Verdict(False, reason, message))
 
     def _resolve_to(self, verdict: Verdict) -> None:

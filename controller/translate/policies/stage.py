@@ -16,7 +16,7 @@ from typing import NamedTuple
 from sluicegate import ir
 from sluicegate.words import listed
 
-from ...api import ObjectKey, RefusedPolicy
+from ...api import ObjectKey, RefusedPolicy, readable
 from ...store.snapshot import Changes, Snapshot
 from ..conditions import ConditionType, Reason, affected_type
 from ..grants import Grants
@@ -246,7 +246,7 @@ def _affected(policies: Mapping[str, Iterable[Source]]) -> tuple[tuple[str, Verd
 
 
 def _told(kind: str, policies: Iterable[ObjectKey]) -> Verdict:
-    names = listed(f"{key.namespace}/{key.name}" for key in policies)
+    names = listed(readable(f"{key.namespace}/{key.name}") for key in policies)
     return Verdict(True, Reason.AFFECTED, f"Policies of kind {kind}: {names}")
 
 

@@ -16,13 +16,13 @@ from typing import Protocol
 
 from sluicegate.words import listed, with_article
 
-from ...api import Diagnostic, Diagnostics, Gateway, ObjectKey, RefusedPolicy
+from ...api import Diagnostic, Diagnostics, Gateway, ObjectKey, RefusedPolicy, readable
 from ..conditions import ConditionType, Reason
 from ..status import PolicyAncestorStatus, PolicyStatus, Reference, Verdict
 from ..topology import Read
 from .attach import section_word
 from .effective import Place, Provenance, Target
-from .judged import Judged
+from .judged import Attachment, Judged
 from .ports import Disagreement
 from .registry import PolicyKind
 
@@ -83,15 +83,15 @@ def policy_facts(kind: PolicyKind, judged: Judged, looks: Looks, controller_name
     """Say what becomes of a policy."""
     told = Diagnostics(judged.policy.key)
     ancestors: dict[ObjectKey, _Ancestor] = {}
+    any_there = False
     for attachment in judged.attachments:
         target = attachment.target
         missing = attachment.error or looks.missing(target)
         if missing and not isinstance(judged.policy, RefusedPolicy):
-            names = min(kind.targets) if attachment.error else target.kind
-            remedy = f"name {with_article(names)}, and a {section_word(names)} of it, that exists"
-            told.error(attachment.path, "target-not-found", missing, remedy)
+            told.error(attachment.path, "target-not-found", missing, _another(kind, attachment))
             verdict = Verdict(False, Reason.TARGET_NOT_FOUND, missing)
         else:
+            any_there = True
             verdict = _conflict(kind, judged, attachment.path, target, looks, told) or judged.judgement.accepted
         for owner, place in looks.places(target, whole=bool(missing)):
             known = ancestors.setdefault(owner, _Ancestor(verdict, set(), {}))
@@ -105,8 +105,9 @@ def policy_facts(kind: PolicyKind, judged: Judged, looks: Looks, controller_name
         told.error(f"spec.{stanza}", "policy-conflict", message, "attach it to all listeners of the port, or to none")
         if owner in ancestors:
             ancestors[owner].accepted = Verdict(False, Reason.CONFLICTED, message)
-    if not ancestors and not isinstance(judged.policy, RefusedPolicy):
-        message = "no route leads to it" if kind.itself else "no route leads to the target, so the policy has no effect"
+    if not ancestors and any_there and not isinstance(judged.policy, RefusedPolicy):
+        leads = f"no {'Gateway' if kind.inherited else 'route'} leads to"
+        message = f"{leads} it" if kind.itself else f"{leads} the target, so the policy has no effect"
         told.info("spec" if kind.itself else "spec.targetRefs", "unused-policy", message, kind.unused)
     ours = [(key, gateway) for key in sorted(ancestors) if (gateway := looks.gateway(key)) is not None]
     beyond = tuple(key for key, _ in ours[MAX_ANCESTORS:])
@@ -125,6 +126,17 @@ def policy_facts(kind: PolicyKind, judged: Judged, looks: Looks, controller_name
     )
 
 
+def _another(kind: PolicyKind, attachment: Attachment) -> str:
+    """What to name in place of a target that is none."""
+    target = attachment.target
+    if not attachment.error:
+        section = f", and a {section_word(target.kind)} of it," if target.section else ""
+        return f"name {with_article(target.kind)}{section} that exists"
+    if target.section and target.kind in kind.targets - kind.sections:
+        return "leave out sectionName"
+    return f"attach it to one of these kinds: {listed(sorted(kind.targets))}"
+
+
 def _conflict(
     kind: PolicyKind, judged: Judged, path: str, target: Target, looks: Looks, told: Diagnostics
 ) -> Verdict | None:
@@ -139,7 +151,10 @@ def _conflict(
         message = f"{target.kind} {target.name} has {', '.join(sorted(lost))} of {owners} already"
     else:
         message = f"{target.kind} {target.name} is the target of {owners} already"
-    remedy = f"keep one policy for each {section_word(target.kind)} of {with_article(target.kind)}"
+    word = section_word(target.kind)
+    of_it = f", or {word} of it" if target.kind in kind.sections else ""
+    each = f"{word} of {with_article(target.kind)}" if target.section else f"{target.kind}{of_it}"
+    remedy = f"keep one policy for each {each}"
     told.error(path, "policy-conflict", message, remedy)
     return Verdict(False, Reason.CONFLICTED, message) if len(lost) == len(judged.source.stanzas) else None
 
@@ -180,4 +195,4 @@ def _programmed(kind: PolicyKind, ancestor: _Ancestor) -> Verdict:
 
 def _named(policies: Iterable[ObjectKey], kind: str) -> str:
     """Names of policies of one kind in the namespace of an object, for people."""
-    return f"{kind} {listed(item.name for item in sorted(dict.fromkeys(policies)))}"
+    return f"{kind} {listed(readable(item.name) for item in sorted(dict.fromkeys(policies)))}"

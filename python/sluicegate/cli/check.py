@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from sluicegate import __version__
-from sluicegate.controller.api import Code, Diagnostic
+from sluicegate.controller.api import Code, Diagnostic, readable
 from sluicegate.controller.sources.files.source import Source
 from sluicegate.controller.translate import Translation, to_document
 from sluicegate.controller.translate.conditions import Reason
@@ -20,7 +20,7 @@ from sluicegate.processes.settings import Settings
 from sluicegate.testing.offline import Offline, load_offline
 from sluicegate.words import count, one_line, suggestion
 
-from .checked import REFERENCE_CODES, checked, refused_objects
+from .checked import REFERENCE_CODES, checked, closed_policies, refused_objects
 from .destination import Destination, destination_of
 from .exit_status import ExitStatus
 from .manifests import CONTROLLER_NAME, settings_of
@@ -61,6 +61,7 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="format",
         documents: number of documents that were read.
         problems: in the order of files and lines.
         refused: objects that the API server would not take; their status is that of `serve`, where it has one.
+        closed: what becomes of what refused policies hold for, by policy.
         objects: those that the controller would take, with their statuses.
         not_read: number of documents of each `apiVersion/kind` that the gateway has no use for.
         ignored: number of problems that are left out, by code (`--ignore`).
@@ -74,6 +75,7 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="format",
     documents: int
     problems: tuple[Diagnostic, ...]
     refused: tuple[str, ...]
+    closed: dict[str, str]
     objects: tuple[CheckedObject, ...]
     not_read: dict[str, int]
     ignored: dict[str, int]
@@ -127,6 +129,7 @@ def _report(
         documents=len(offline.source.documents()),
         problems=found,
         refused=tuple(sorted(refused_objects(everything))),
+        closed={name: item.message.partition("; ")[2] for name, item in closed_policies(offline).items()},
         objects=tuple(_objects(offline.translation)),
         not_read=offline.refresh.ignored,
         ignored=dict(Counter(item.code for item in everything if item.code in ignore)),
@@ -170,15 +173,16 @@ def _lines(report: CheckReport, *, conditions: bool) -> Iterator[str]:
     yield f"Checked for {what}: {report.because} (--for {other}: the other way)"
     if conditions:
         for entry in report.objects:
-            yield f"{entry.object}  {entry.path}:{entry.line}"
+            yield f"{readable(entry.object)}  {entry.path}:{entry.line}"
             for label, condition in _conditions(entry.status):
                 where = f"{label}: " if label else ""
                 usual = condition["reason"] in {condition["type"], Reason.NO_CONFLICTS.value}
                 message = "" if usual else f": {condition['message']}"
                 yield f"  {where}{condition['type']}={condition['status']} ({condition['reason']}){message}"
-        for name in report.refused:
-            if name:
-                yield f"{name}  is refused"
+    for name in sorted({*report.closed, *(report.refused if conditions else ())}):
+        if name:
+            outcome = report.closed.get(name, "")
+            yield f"{name}  is refused{f': {outcome}' if outcome else ''}"
     references = [item for item in report.problems if item.code in REFERENCE_CODES]
     for title, items in (
         ("Problems", [item for item in report.problems if item.code not in REFERENCE_CODES]),

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from sluicegate.controller.api import Diagnostic, placed_at
+from sluicegate.controller.api import Diagnostic, ObjectKey, RefusedPolicy, placed_at
 from sluicegate.controller.api.core import SERVICE_NAME_LABEL
 from sluicegate.controller.sources.files import Document
 from sluicegate.controller.sources.files.disk import is_below
-from sluicegate.controller.sources.files.judge import key_of, placed
+from sluicegate.controller.sources.files.judge import key_of, label_of, placed
 from sluicegate.controller.sources.files.other_files import other_file
 from sluicegate.controller.translate.lost_hostnames import lost_hostnames
 from sluicegate.controller.translate.shadowed import shadowed_matches
@@ -35,6 +35,7 @@ REFERENCE_CODES = frozenset(
         "invalid-certificate-ref",
         "no-endpoints",
         "no-parent",
+        "policy-ref-not-found",
         "ref-not-permitted",
         "target-not-found",
         "unused-policy",
@@ -45,7 +46,7 @@ REFERENCE_CODES = frozenset(
 def checked(
     offline: Offline, path_normalization: PathNormalization = "strict", paths: Sequence[str] = ()
 ) -> list[Diagnostic]:
-    """All that is to be said, in the order of files and lines.
+    """All that is to be said, in the order of files and lines, but for what `closed_policies` says.
 
     Args:
         offline: the manifests.
@@ -62,6 +63,7 @@ def checked(
         *nothing_in(offline, paths),
         *offline.source.with_lines(_placed(offline, _shadowed(configuration))),
     }
+    found.difference_update(closed_policies(offline).values())
     if path_normalization == "off":
         found.update(_paths_as_they_come(documents))
     refused = refused_objects(found)
@@ -125,6 +127,25 @@ def refused_objects(found: Iterable[Diagnostic]) -> frozenset[str]:
     """Objects that the API server would refuse, whatever it is asked; without unknown fields it may take them."""
     codes = SCHEMA_CODES - {"unknown-field"} | {"invalid", "duplicate"}
     return frozenset(item.object for item in found if item.code in codes and item.severity == "error")
+
+
+def closed_policies(offline: Offline) -> dict[str, Diagnostic]:
+    """What becomes of what refused policies hold for, by what the policies are called where they are written."""
+    snapshot = offline.translation.snapshot
+    told = [
+        (origin, item)
+        for item in offline.diagnostics()
+        if item.code == "invalid-policy"
+        and isinstance(snapshot.get(key := ObjectKey.parse(item.object)), RefusedPolicy)
+        and (origin := snapshot.origin(key)) is not None
+    ]
+    documents = offline.source.documents() if told else ()
+    labels = {document.origin: label_of(document.data) for document in documents}
+    found: dict[str, Diagnostic] = {}
+    for origin, item in told:
+        if origin in labels:  # of a text that is no YAML nothing else is told by name
+            found.setdefault(labels[origin], item)
+    return found
 
 
 def _slices_of(documents: Iterable[Document], refused: frozenset[str]) -> dict[str, str]:

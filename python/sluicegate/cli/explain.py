@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 
+from sluicegate.controller.api import readable
 from sluicegate.processes.settings import Settings
 from sluicegate.testing.decision import Decision
 from sluicegate.testing.offline import load_offline
@@ -26,7 +27,13 @@ _VERDICTS = {
     "pass": "passes",
     "deny": "refuses",
     "asked": "asks; taken to pass here",
-    "absent": "does not hold for it, or finds no credential",
+    "absent": "finds no credential",
+}
+#: Of parts that do something else than to let requests pass or to refuse them.
+_OWN_VERDICTS = {
+    ("exempt", "pass"): "holds",
+    ("exempt", "absent"): "does not hold",
+    ("local", "asked"): "counts; taken to pass here",
 }
 #: What a client sees where its request is never read.
 _CLOSED = {
@@ -81,8 +88,9 @@ def _lines(found: Explanation) -> Iterator[str]:
         yield f"  rule      rules[{decision.rule}]{match}"
     for item in found.filters:
         yield f"  filter    {item}"
-    for said in decision.policies:
-        yield f"  policy    {said.stanza} of {said.policy}: {_VERDICTS[said.verdict]}"
+    for said, because in zip(decision.policies, found.because, strict=True):
+        word = _OWN_VERDICTS.get((said.stanza, said.verdict), _VERDICTS[said.verdict])
+        yield f"  policy    {said.stanza} of {readable(said.policy)}: {word}{f': {because}' if because else ''}"
     yield from _backend_lines(decision)
     if decision.backend is not None:
         yield f"  endpoints {', '.join(decision.endpoints) or 'none'}"
@@ -105,9 +113,10 @@ def _lines(found: Explanation) -> Iterator[str]:
 
 
 def _sent_lines(found: Explanation) -> Iterator[str]:
-    sent = found.decision.request
+    sent = found.decision.request or found.would_send
     if sent is not None:
-        yield f"  sent as   {sent.method} {sent.authority}{sent.target}"
+        once = " (once there is an endpoint)" if found.would_send is not None else ""
+        yield f"  sent as   {sent.method} {sent.authority}{sent.target}{once}"
         yield from (f"              {name}: {value}" for name, value in sent.headers)
     elif isinstance(found.request, Request) and found.decision.outcome == "forward":
         yield "  carried   unread: what comes to this listener are connections"
@@ -175,6 +184,10 @@ COMMAND = Command(
         ("sluicegate explain manifests -r grpcs://www.example.com/package.Service/Method", "a call of gRPC over TLS"),
         ("sluicegate explain manifests -r wss://www.example.com/chat", "a WebSocket; also ws, and grpc without TLS"),
         ("sluicegate explain manifests -r tls://www.example.com:443", "a connection; also tcp://:5432 and udp://:53"),
+        (
+            'sluicegate explain manifests -r https://www.example.com/ --from 203.0.113.7 --as \'jwt:{"sub": "anna"}\'',
+            "what policies say of somebody, and why",
+        ),
     ),
     notes="path_normalization of the settings file counts.",
 )

@@ -11,13 +11,14 @@ from typing import Literal
 import msgspec
 
 from sluicegate import ir
-from sluicegate.controller.api import Diagnostic
+from sluicegate.controller.api import Diagnostic, ObjectKey, RefusedPolicy
 from sluicegate.processes.serve.summary import describe_match
-from sluicegate.testing.decision import Decision
+from sluicegate.testing.decision import Decision, Forwarded
 from sluicegate.testing.offline import Offline
 from sluicegate.testing.request import Connection, Request
 from sluicegate.testing.table import Table
 
+from .because import reasons
 from .losers import Loser, hostname_of, losers
 from .refused import refused
 
@@ -42,12 +43,14 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, tag_field="format",
     Attributes:
         request: as it was understood.
         decision: what happens to it.
+        because: why each of the policies of the decision says what it says; empty where that needs no word.
         winner: the match that takes it, in words; None for a connection.
         hostname: of the route, that the match or the rule was found by.
         filters: that are applied, in order: the listener's, the rule's, the backend's.
         losers: those that hold too, then those that nearly do.
         at_port: whether there is a listener at the port.
         listeners: all that there are, where none takes the request.
+        would_send: where the backend has no endpoint, the request as it would be forwarded to one.
         grpc_status: that a call of gRPC ends with, where the gateway answers it.
         problems: of the winner's route, and of the policy that refuses.
         refused: what is wrong with routes and Gateways that are not served, or not whole, and may have taken it.
@@ -55,12 +58,14 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, tag_field="format",
 
     request: Request | Connection
     decision: Decision
+    because: tuple[str, ...]
     winner: str | None
     hostname: str | None
     filters: tuple[str, ...]
     losers: tuple[Loser, ...]
     at_port: bool
     listeners: tuple[str, ...]
+    would_send: Forwarded | None
     grpc_status: str | None
     problems: tuple[Diagnostic, ...]
     refused: tuple[Diagnostic, ...]
@@ -82,16 +87,35 @@ def explain(offline: Offline, table: Table, request: Request | Connection) -> Ex
     return Explanation(
         request=request,
         decision=decision,
+        because=reasons(table, asked, decision, dict(_closed(offline, decision))),
         winner=winner,
         hostname=hostname,
         filters=tuple(_filter(item) for item in _filters(listener, rule, decision)),
         losers=tuple(losers(table, asked, decision)),
         at_port=bool(table.listeners_at(request)),
         listeners=tuple(_describe_listener(item) for item in resources.listeners if decision.listener is None),
+        would_send=_would_send(table, asked, decision),
         grpc_status=_grpc_status(request, rule, decision),
         problems=tuple(item for item in offline.diagnostics() if item.object in concerned),
         refused=tuple(refused(offline, table, request, decision)),
     )
+
+
+def _closed(offline: Offline, decision: Decision) -> Iterator[tuple[str, str]]:
+    """Policies of a decision that cannot be read, and what is wrong with them."""
+    for said in decision.policies:
+        policy = offline.translation.snapshot.get(ObjectKey.parse(said.policy))
+        if isinstance(policy, RefusedPolicy):
+            yield said.policy, policy.reason
+
+
+def _would_send(table: Table, asked: Request | Connection, decision: Decision) -> Forwarded | None:
+    """The request as an endpoint would get it, where there is none."""
+    rule, backend = table.rule(decision), decision.backend
+    if decision.reason != "no_endpoint" or rule is None or backend is None:
+        return None
+    made_up = ir.Endpoint(id=f"{backend}@192.0.2.1:80", backend=backend, address="192.0.2.1", port=80)
+    return table.variant(rule, endpoints=(made_up,)).decide(asked).request
 
 
 def _connection_of(request: Request | Connection, decision: Decision) -> Request | Connection:

@@ -177,9 +177,17 @@ def parse_identity(text: str) -> Identity:
         claims = msgspec.json.decode(who, type=dict[str, Any])
     except msgspec.DecodeError as error:
         raise RequestError(f"{who!r} are no claims: {error}") from None
-    scope = claims.get("scope", "")
-    scopes = tuple(scope.split()) if isinstance(scope, str) else ()
-    return Identity(proof=proof, user=str(claims.get("sub", "")), claims=claims, scopes=scopes)  # type: ignore[arg-type]
+    subject = claims.get("sub")
+    user = subject if isinstance(subject, str) else ""
+    return Identity(proof=proof, user=user, claims=claims, scopes=_scopes(claims))  # type: ignore[arg-type]
+
+
+def _scopes(claims: Mapping[str, Any]) -> tuple[str, ...]:
+    """Scopes of a token as the gateway finds them (`native/core/src/policy/access/tokens.rs`)."""
+    found = claims.get("scope") if "scope" in claims else claims.get("scp")
+    if isinstance(found, str):
+        return tuple(found.split())
+    return tuple(item for item in found if isinstance(item, str)) if isinstance(found, list) else ()
 
 
 def _has(fields: Sequence[tuple[str, str]], name: str) -> bool:

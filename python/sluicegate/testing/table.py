@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -39,6 +40,7 @@ class Table:
     ) -> None:
         """Compile a full state; `path_normalization` and `port_offset` as the gateway's settings have them."""
         self.resources = transaction.upsert
+        self._transaction = transaction
         self._port_offset = port_offset
         self._path_normalization = path_normalization
         self._native = RouteTable(ir.encode(transaction))
@@ -66,6 +68,30 @@ class Table:
             response=found.response,
             policies=found.policies,
         )
+
+    def variant(
+        self,
+        rule: ir.HttpRule | ir.L4Rule,
+        policies: Iterable[ir.Policy] = (),
+        endpoints: Iterable[ir.Endpoint] = (),
+    ) -> Table:
+        """A table with no other rule than this one: what the gateway would do, were some things otherwise.
+
+        Args:
+            rule: of this table.
+            policies: stand in for those that have their ids.
+            endpoints: all that there are.
+        """
+        of = {item.id: item for item in policies}
+        resources = msgspec.structs.replace(
+            self.resources,
+            http_rules=(rule,) if isinstance(rule, ir.HttpRule) else (),
+            l4_rules=(rule,) if isinstance(rule, ir.L4Rule) else (),
+            endpoints=tuple(endpoints),
+            policies=tuple(of.get(item.id, item) for item in self.resources.policies),
+        )
+        transaction = msgspec.structs.replace(self._transaction, upsert=resources)
+        return Table(transaction, self._path_normalization, self._port_offset)
 
     def rule(self, decision: Decision) -> ir.HttpRule | ir.L4Rule | None:
         """The rule that a decision names."""

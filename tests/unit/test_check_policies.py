@@ -1,0 +1,158 @@
+"""What `check` says of policies: each fault once, where it belongs, with names that people can read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from system_manifests import Manifest, backend, dump, gateway, opaque, policy, route, rule, service, target
+
+Command = Callable[..., tuple[int, str]]
+
+WORLD = (gateway(), route({**rule("/", "app"), "name": "first"}, name="shop"), *service("app", ("10.0.0.1", 80)))
+SHOP = target("HTTPRoute", "shop")
+KEYS = {"secretRefs": [{"name": "clients"}]}
+
+
+@pytest.fixture
+def check(command: Command, tmp_path: Path) -> Callable[..., str]:
+    """What `check` writes of the route and some policies."""
+
+    def run(*policies: Manifest | str, options: tuple[str, ...] = ()) -> str:
+        (tmp_path / "world.yaml").write_text(dump(*WORLD))
+        texts = [item if isinstance(item, str) else dump(item) for item in policies]
+        (tmp_path / "policies.yaml").write_text("---\n".join(texts))
+        return command("check", "--for", "standalone", *options, tmp_path)[1]
+
+    return run
+
+
+def under(text: str, title: str) -> list[str]:
+    """The lines below a title."""
+    found: list[str] = []
+    is_below = False
+    for line in text.splitlines():
+        is_below = line.startswith(title) or (is_below and line.startswith("  "))
+        if is_below and line.startswith("  "):
+            found.append(line.strip())
+    return found
+
+
+ABSENT = "Problems of reference"
+
+
+def test_what_is_not_in_these_files_is_told_in_one_place(check: Callable[..., str]) -> None:
+    missing = policy(
+        "AccessPolicy",
+        "staff",
+        SHOP,
+        apiKey=KEYS,
+        external={"protocol": "HTTP", "backendRef": backend("oauth", 80)},
+    )
+    text = check(missing, policy("AccessPolicy", "lost", target("HTTPRoute", "gone"), csrf={}))
+    told = " ".join(under(text, ABSENT))
+    assert all(name in told for name in ("Secret default/clients", "Service default/oauth", "HTTPRoute default/gone"))
+    assert under(text, "Problems:") == []
+
+
+def test_what_is_there_and_cannot_be_used_is_a_problem(check: Callable[..., str]) -> None:
+    text = check(policy("AccessPolicy", "staff", SHOP, basic={"secretRef": {"name": "staff"}}), opaque("staff", x="y"))
+    [told] = under(text, "Problems:")
+    assert "Secret default/staff has no key .htpasswd or htpasswd or auth" in told
+
+
+@pytest.mark.parametrize(
+    ("named", "remedy"),
+    [
+        (target("HTTPRoute", "gone"), "HTTPRoute default/gone does not exist; name an HTTPRoute that exists"),
+        (
+            target("HTTPRoute", "shop", "gone"),
+            "HTTPRoute default/shop has no rule named gone; name an HTTPRoute, and a rule of it, that exists",
+        ),
+    ],
+    ids=["route", "rule"],
+)
+def test_a_target_that_is_not_there_is_told_once(check: Callable[..., str], named: Manifest, remedy: str) -> None:
+    [told] = under(check(policy("AccessPolicy", "lost", named, csrf={})), ABSENT)
+    assert told.endswith(f"AccessPolicy/default/lost: spec.targetRefs[0]: {remedy}")
+
+
+def test_a_target_that_no_gateway_leads_to(check: Callable[..., str]) -> None:
+    alone = route(rule("/", "app"), name="alone", parents=[{"name": "other"}])
+    text = check(alone, policy("AccessPolicy", "alone", target("HTTPRoute", "alone"), csrf={}))
+    assert "no Gateway leads to the target, so the policy has no effect" in text
+
+
+def test_two_policies_for_one_route(check: Callable[..., str]) -> None:
+    [told] = under(check(*(policy("AccessPolicy", name, SHOP, csrf={}) for name in "ab")), "Problems:")
+    assert told.endswith("already; keep one policy for each HTTPRoute, or rule of it")
+    at_rule = target("HTTPRoute", "shop", "first")
+    [told] = under(check(*(policy("AccessPolicy", name, at_rule, csrf={}) for name in "ab")), "Problems:")
+    assert told.endswith("already; keep one policy for each rule of an HTTPRoute")
+
+
+def test_a_refused_policy_is_told_once_with_what_follows(check: Callable[..., str]) -> None:
+    broken: Any = policy("AccessPolicy", "staff", SHOP, authorization=5)
+    for options in ((), ("--no-conditions",)):
+        text = check(broken, options=options)
+        [told] = under(text, "Problems:")
+        assert "AccessPolicy/default/staff: spec.authorization: " in told
+        outcome = "requests for HTTPRoute default/shop are answered 500, connections are reset"
+        assert f"AccessPolicy/default/staff  is refused: {outcome}" in text.splitlines()
+    report = json.loads(check(broken, options=("-o", "json")))
+    assert report["closed"] == {"AccessPolicy/default/staff": outcome}
+    assert len(report["problems"]) == 1
+
+
+def test_one_without_a_name_is_called_by_its_file_and_line(
+    check: Callable[..., str], explain: Command, tmp_path: Path
+) -> None:
+    nameless = policy("AccessPolicy", "A_b", SHOP, csrf={})
+    text = check(nameless)
+    [told] = under(text, "Problems:")
+    assert "AccessPolicy/default/A_b: metadata.name: " in told
+    assert "AccessPolicy/default/A_b  is refused: requests for HTTPRoute default/shop" in text
+    assert "AccessPolicy/default/(policies.yaml:1)  " in text
+    assert "|" not in text
+    text = explain(tmp_path, "-r", "http://shop.test:8080/")[1]
+    line = next(line for line in text.splitlines() if line.startswith("  policy"))
+    assert " of AccessPolicy/default/(policies.yaml:1): refuses: it cannot be used as it is written: " in line
+    assert "metadata.name" in line
+    # Of what is no YAML there is nothing but the place.
+    told_of = under(check(dump(nameless) + "  a: b: c\n"), "Problems:")
+    assert any("AccessPolicy/default/(policies.yaml:" in line for line in told_of), told_of
+
+
+#: An expression of a rule that denies, and what it looks up without having asked for it.
+EXPRESSIONS = [
+    ("'x' in request.headers['x-deny']", "request.headers['x-deny']"),
+    ('"x" in request.headers[ "x-deny" ]', "request.headers['x-deny']"),
+    ("'x-deny' in request.headers && 'x' in request.headers['x-deny']", ""),
+    ("'x-other' in request.headers && 'x' in request.headers['x-deny']", "request.headers['x-deny']"),
+    ("identity.claims.tenant == 'red'", "identity.claims['tenant']"),
+    ("has(identity.claims.tenant) && identity.claims.tenant == 'red'", ""),
+    ("'tenant' in identity.claims && identity.claims['tenant'] == 'red'", ""),
+    ("request.headers.exists(name, name == 'x-deny')", ""),
+    ("request.path.startsWith('/a')", ""),
+]
+
+
+@pytest.mark.parametrize(("expression", "lacking"), EXPRESSIONS)
+def test_a_rule_that_denies_all_who_lack_something(check: Callable[..., str], expression: str, lacking: str) -> None:
+    def told(**rule: Any) -> list[str]:
+        rules = [{"when": expression, **rule}]
+        return under(
+            check(policy("AccessPolicy", "staff", SHOP, authorization={"rules": rules, "default": "Allow"})),
+            "Problems:",
+        )
+
+    found = told(action="Deny")
+    assert len(found) == bool(lacking), found
+    if lacking:
+        assert f"denies everybody without {lacking}: an expression that fails denies; ask for it first: " in found[0]
+    assert told(action="Allow") == []
+    guarded = told(action="Deny", headers=[{"name": "X-Deny", "values": ["x"]}])
+    assert guarded == (found if "claims" in lacking else [])
