@@ -103,10 +103,11 @@ schemas: $(INSTALLED) ## Make anew what is generated: the CRDs of GatewayParamet
 	$(BIN)/python tools/schemas.py
 	$(BIN)/python tools/permissions.py
 
-pages: $(NATIVE) ## Make anew the pages of commands and of the library, and the schemas of what commands write.
+pages: $(NATIVE) ## Make anew the pages of commands, of the library and of the migration, and the schemas of what commands write.
 	$(BIN)/python tools/commands_page.py
 	$(BIN)/python tools/output_schemas.py
 	$(BIN)/python tools/library_page.py
+	$(BIN)/python tools/migration_page.py
 
 clean: ## Remove what was built.
 	rm -rf $(VENV) target dist python/sluicegate/_native*.so

@@ -5,6 +5,7 @@ A document is what a YAML parser or the API server gives: dictionaries, lists an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from sluicegate.words import kind_of, placed, shown
 
 from .core import Document
 from .kind import Kind
-from .kinds import BY_NAME, CLUSTER_SCOPED
+from .kinds import BY_NAME
 from .meta import CLUSTER, Object, ObjectKey, ObjectMeta, Origin
 from .names import is_label, is_name, is_subdomain
 
@@ -38,12 +39,13 @@ class DecodeError(ValueError):
         self.reason = reason
 
 
-def decode(document: Document, origin: Origin = CLUSTER) -> Object:
+def decode(document: Document, origin: Origin = CLUSTER, kinds: Mapping[str, Kind] = BY_NAME) -> Object:
     """Read one document.
 
     Args:
         document: a parsed object, with `apiVersion` and `kind`.
         origin: where it came from.
+        kinds: those that are read, by name.
 
     Raises:
         DecodeError: unknown kind or version, a missing or wrongly typed field, or no name.
@@ -51,7 +53,7 @@ def decode(document: Document, origin: Origin = CLUSTER) -> Object:
     if not isinstance(document, dict):
         raise DecodeError("", f"an object is expected, not a {kind_of(document)}")
     kind = document.get("kind")
-    row = BY_NAME.get(kind) if isinstance(kind, str) else None
+    row = kinds.get(kind) if isinstance(kind, str) else None
     if not isinstance(kind, str) or row is None or row.struct is None:
         raise DecodeError("kind", f"{shown(kind)} is not a kind that the gateway reads")
     version = document.get("apiVersion")
@@ -62,7 +64,7 @@ def decode(document: Document, origin: Origin = CLUSTER) -> Object:
     meta = decoded.metadata
     meta.annotations.pop(LAST_APPLIED, None)
     _check_names(row, meta)
-    namespace = "" if kind in CLUSTER_SCOPED else meta.namespace or DEFAULT_NAMESPACE
+    namespace = meta.namespace or DEFAULT_NAMESPACE if row.namespaced else ""
     # The struct is ours alone until it is returned; a copy for each object would double the cost of decoding.
     msgspec.structs.force_setattr(decoded, "key", ObjectKey(kind, namespace, meta.name))
     msgspec.structs.force_setattr(decoded, "origin", origin)

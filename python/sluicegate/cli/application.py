@@ -23,6 +23,7 @@ COMMANDS = {
     "check": "Say what the API server and the controller would say about manifests.",
     "explain": "Say which route takes a request, and why others do not.",
     "translate": "Print the engine's configuration, without secrets.",
+    "migrate": "Convert Ingresses to Gateway API manifests, and say what is lost.",
     "controller": "The control plane of a cluster.",
     "gateway": "The data plane of a Gateway of a cluster.",
     "version": "Print the version.",

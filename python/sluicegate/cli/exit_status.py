@@ -11,6 +11,7 @@ class ExitStatus(enum.IntEnum):
     OK = 0
     FAILED = 1
     USAGE = 2
+    LOSSES = 3
     INTERRUPTED = 130
 
 
@@ -19,10 +20,12 @@ MEANINGS = {
     ExitStatus.OK: "what was asked for was done. `check`: nothing that `--fail-on` names. `explain`: the request is "
     "forwarded, redirected or a preflight. `serve`, `controller`, `gateway`: SIGTERM or Ctrl-C, and all is drained",
     ExitStatus.FAILED: "`check`: problems. `explain`: the request is answered with an error, the connection closed. "
-    "`translate`: a manifest cannot be read. `serve`: less would be served than is named (without `--keep-going`). "
+    "`translate`: a manifest cannot be read. `migrate`: the same, or there is no Ingress. "
+    "`serve`: less would be served than is named (without `--keep-going`). "
     "`controller`: the admin port is taken",
     ExitStatus.USAGE: "a command line, a setting, or a path that is named cannot be used; `controller` and "
     "`serve --kubernetes`: no API server is configured. Nothing was done",
+    ExitStatus.LOSSES: "`migrate`: all could be read, and something is lost or different; the report says what",
     ExitStatus.INTERRUPTED: "a second SIGTERM or Ctrl-C: open requests were cut",
 }
 

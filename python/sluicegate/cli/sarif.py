@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from sluicegate.controller.api import Diagnostic
+from sluicegate.controller.ingress import Fate, Loss
 
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
+_LEVELS_OF_FATES: dict[Fate, str] = {
+    "no-equivalent": "error",
+    "invalid": "error",
+    "unknown-annotation": "warning",
+    "converted-with-difference": "warning",
+    "dropped-harmless": "note",
+    "converted": "note",
+}
 
 
 def to_sarif(found: Sequence[Diagnostic], version: str) -> dict[str, Any]:
     """Make a log of one run."""
-    rules = sorted({item.code for item in found})
+    return _log([_of_diagnostic(item) for item in found], version)
+
+
+def migration_sarif(problems: Iterable[Diagnostic], fates: Iterable[Loss], version: str) -> dict[str, Any]:
+    """Make a log of a migration: what could not be read, and what became of the rest."""
+    return _log([*map(_of_diagnostic, problems), *map(_of_loss, fates)], version)
+
+
+def _log(results: list[dict[str, Any]], version: str) -> dict[str, Any]:
+    rules = sorted({item["ruleId"] for item in results})
     return {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -27,17 +45,23 @@ def to_sarif(found: Sequence[Diagnostic], version: str) -> dict[str, Any]:
                         "rules": [{"id": code, "name": code} for code in rules],
                     }
                 },
-                "results": [_result(item) for item in found],
+                "results": results,
             }
         ],
     }
 
 
-def _result(item: Diagnostic) -> dict[str, Any]:
-    region = {"region": {"startLine": item.line}} if item.line else {}
-    return {
-        "ruleId": item.code,
-        "level": _LEVELS[item.severity],
-        "message": {"text": item.text},
-        "locations": [{"physicalLocation": {"artifactLocation": {"uri": quote(item.path)}, **region}}],
-    }
+def _of_diagnostic(item: Diagnostic) -> dict[str, Any]:
+    return _result(item.code, _LEVELS[item.severity], item.text, item.path, item.line)
+
+
+def _of_loss(item: Loss) -> dict[str, Any]:
+    about = "".join(f"{part}: " for part in (item.object, item.subject, item.host) if part)
+    text = f"{about}{item.message}{f'; {item.remedy}' if item.remedy else ''}"
+    return _result(item.fate, _LEVELS_OF_FATES[item.fate], text, item.path, item.line)
+
+
+def _result(rule: str, level: str, text: str, path: str, line: int) -> dict[str, Any]:
+    region = {"region": {"startLine": line}} if line else {}
+    location = {"physicalLocation": {"artifactLocation": {"uri": quote(path)}, **region}}
+    return {"ruleId": rule, "level": level, "message": {"text": text}, "locations": [location] if path else []}

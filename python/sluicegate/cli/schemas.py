@@ -26,6 +26,7 @@ from sluicegate.testing.decision import Decision
 
 from .check import CheckReport
 from .explanation import Explanation
+from .migration_report import MigrationReport
 from .version import VersionReport
 
 VERSION = "v1"
@@ -92,6 +93,7 @@ SCHEMAS: dict[str, tuple[str, Callable[[], Schema]]] = {
         "`sluicegate translate --output json`: the IR, with a `version` of its own",
         lambda: _of(ir.Transaction),
     ),
+    "migrate": ("`sluicegate migrate --output json`", lambda: _of(MigrationReport)),
     "serve": ("each line of `sluicegate serve --output json`", _serve),
     "status": ("a status as the controller writes it: `objects[].status` of `check`", _status),
     "version": ("`sluicegate version --output json`", lambda: _of(VersionReport)),

@@ -1,0 +1,74 @@
+"""`convert`: Ingresses in, manifests of the Gateway API and what became of everything out. Pure: no input or output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..api import ObjectKey
+from ..api.ingress import Ingress
+from .emit import Manifest, Output, emit
+from .emit.policies import PROTECTING
+from .features import Closed, Feature, Features
+from .inventory import Inventory
+from .losses import Ledger, Loss
+from .options import Options
+from .provider import Provider, Reading, Settings
+from .selection import selected
+from .site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What a conversion came to.
+
+    Attributes:
+        objects: in the order in which they are written: what others refer to comes first.
+        fates: what became of annotations and fields, in the order of files and lines.
+        ingresses: number of those that were converted.
+        hosts: number of hosts.
+    """
+
+    objects: tuple[Manifest, ...]
+    fates: tuple[Loss, ...]
+    ingresses: int
+    hosts: int
+
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        """What somebody has to look at."""
+        return tuple(item for item in self.fates if item.is_loss)
+
+
+def convert(inventory: Inventory, provider: Provider, options: Options) -> Conversion:
+    """Convert the Ingresses of a class.
+
+    Args:
+        inventory: the objects.
+        provider: whose annotations they have.
+        options: what is wanted.
+    """
+    ledger = Ledger()
+    written = inventory.config_maps.get(options.config_map) if options.config_map is not None else None
+    settings = Settings(provider.settings, written, inventory, provider.title)
+    settings.tell(ledger)
+    output = Output(options, provider, inventory, ledger)
+    ingresses = tuple(selected(inventory, provider, options, ledger))
+    features: dict[ObjectKey, Features] = {}
+    for item in ingresses:
+        reading = Reading(item, provider, settings, inventory, ledger)
+        features[item.key] = Features(_allowed(provider.read(reading), item, output))
+        reading.tell_fates()
+    site = Site(features, provider, settings, inventory, ledger)
+    site.build(ingresses)
+    objects = emit(site, Features(provider.of_gateway(settings, ledger)), output)
+    return Conversion(objects, ledger.done(), len(ingresses), len(site.hosts))
+
+
+def _allowed(found: Iterable[Feature], item: Ingress, output: Output) -> Iterable[Feature]:
+    """What protects an Ingress is a policy of ours: where none is wanted, its paths are closed rather than open."""
+    for feature in found:
+        if isinstance(feature, PROTECTING) and not output.allows("AccessPolicy", feature.causes):
+            yield Closed(causes=feature.causes, reason=f"{item.key} is protected by policies")
+            continue
+        yield feature

@@ -1,0 +1,41 @@
+"""From hosts with their features to manifests of the Gateway API, each part with where it comes from.
+
+- `listeners`: the Gateway and its ListenerSets. `routes`: routes of each Ingress and host; `rules` and `rule_features`
+  make their rules, `redirects`, `canaries` and `grpc` those that are special.
+- `policies` and `external`: policies of routes and of the Gateway. `services`: policies of Services.
+- `output` collects, `manifest` is what comes out.
+"""
+
+from __future__ import annotations
+
+from ..features import Features
+from ..site import Site
+from .listeners import Listeners
+from .manifest import Manifest
+from .output import GATEWAY_GROUP, Output
+from .policies import emit_gateway_policies
+from .routes import emit_host
+from .services import emit_services
+
+__all__ = ["Manifest", "Output", "emit"]
+
+
+def emit(site: Site, of_gateway: Features, output: Output) -> tuple[Manifest, ...]:
+    """Make the manifests of all hosts.
+
+    Args:
+        site: the hosts.
+        of_gateway: features of the whole Gateway.
+        output: takes them.
+    """
+    if not site.hosts:
+        return ()
+    listeners = Listeners(site, output)
+    for host in site:
+        emit_host(host, site, listeners, output)
+        emit_services(host, output)
+    listeners.emit()
+    gateway = listeners.gateway
+    target = {"group": GATEWAY_GROUP, "kind": "Gateway", "name": gateway.name}
+    emit_gateway_policies(of_gateway, target, gateway.namespace, output)
+    return tuple(output.done())

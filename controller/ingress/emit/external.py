@@ -1,0 +1,137 @@
+"""A service that says who may, as AccessPolicy `external` asks one."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+from ...api.ingress import Ingress
+from .. import values
+from ..features import ExternalAuth
+from ..site import Host, Location
+from .manifest import Manifest
+from .output import Output, Target
+from .urls import Url, parse
+
+#: Fields of requests that a service is given besides method, URL, host and Authorization.
+_ASKED = ("Cookie", "Accept", "Origin", "User-Agent", "X-Requested-With")
+_EXTERNAL = "gateway.networking.x-k8s.io"
+#: `?rd=$escaped_request_uri` and its like: the gateway adds where to come back to.
+_COME_BACK = re.compile(r"[?&](?P<name>[\w-]+)=(?:\$scheme://\$(?:http_)?host)?\$(?:escaped_)?request_uri$")
+
+
+class _Backend(NamedTuple):
+    """What is asked.
+
+    Attributes:
+        reference: of a policy.
+        service: namespace and name, where a grant may be needed; None: a host outside.
+    """
+
+    reference: dict[str, Any]
+    service: tuple[str, str] | None
+
+
+def emit_external(feature: ExternalAuth, ingress: Ingress, host: Host, targets: list[Target], output: Output) -> None:
+    """Make the policy for the routes of one host: URLs may have the host in them."""
+    url = parse(_with_host(feature.url, host))
+    backend = _backend(url, ingress, host, feature, output) if url is not None else None
+    name = output.names.give("AccessPolicy", ingress.namespace, ingress.name, host.name or "any")
+    if url is None or backend is None:
+        message = "no service can be told from the URL: requests are refused until it is named"
+        remedy = "write the URL of a Service, such as http://oauth2-proxy.auth.svc.cluster.local:4180/oauth2/auth"
+        output.ledger.tell(feature.cause, "no-equivalent", message, remedy, host=host.name)
+        output.policy(
+            "AccessPolicy", ingress.namespace, name, targets, "authorization", {"default": "Deny"}, feature.causes
+        )
+        return
+    if backend.service is not None:
+        source = ("sluicegate.dev", "AccessPolicy", ingress.namespace)
+        output.grant(source, "Service", *backend.service, feature.causes)
+    response = [*feature.response_headers, *(["Set-Cookie"] if feature.set_cookie or feature.sign_in else [])]
+    path = url.path + (f"?{url.query}" if url.query else "")
+    value: dict[str, Any] = {
+        "protocol": "HTTP",
+        "backendRef": backend.reference,
+        "http": {
+            "path": path,
+            "exact": True,
+            "allowedHeaders": list(_ASKED),
+            "allowedResponseHeaders": list(dict.fromkeys(response)),
+        },
+        "timeout": "60s",
+    }
+    if feature.cache_seconds:
+        value["cache"] = {"ttl": values.duration(feature.cache_seconds * 1000)}
+    sign_in = _sign_in(feature, host, output)
+    if sign_in:
+        value["signIn"] = sign_in
+    output.policy("AccessPolicy", ingress.namespace, name, targets, "external", value, feature.causes)
+
+
+def _with_host(url: str, host: Host) -> str:
+    """A URL with the variables that a host answers."""
+    found = url.replace("$scheme", "https" if host.certificate is not None else "http")
+    return re.sub(r"\$(?:http_)?host\b", host.name, found) if host.name and not host.name.startswith("*") else found
+
+
+def _backend(url: Url, ingress: Ingress, host: Host, feature: ExternalAuth, output: Output) -> _Backend | None:
+    """The Service that a URL leads to; a host outside becomes an XBackend."""
+    if url.service is not None:
+        namespace, name = url.service
+        return _Backend(_reference(ingress.namespace, namespace, name, url.port), (namespace, name))
+    if url.host == host.name:
+        location = _location(host, url.path)
+        if location is None or location.backend is None or not location.backend.port:
+            return None
+        backend = location.backend
+        reference = _reference(ingress.namespace, backend.namespace, backend.service, backend.port)
+        return _Backend(reference, (backend.namespace, backend.service))
+    if re.fullmatch(r"[0-9.]+|.*:.*", url.host):
+        return None
+    name = output.names.give("XBackend", ingress.namespace, url.host, str(url.port))
+    content: dict[str, Any] = {
+        "type": "ExternalHostname",
+        "externalHostname": {"hostname": url.host},
+        "port": {"number": url.port},
+    }
+    if url.scheme == "https":
+        validation = {"hostname": url.host, "wellKnownCACertificates": "System"}
+        content["tls"] = {"mode": "ServerOnly", "validation": validation}
+    output.once(Manifest("XBackend", ingress.namespace, name, content, causes={"": feature.causes}))
+    return _Backend({"group": _EXTERNAL, "kind": "XBackend", "name": name}, None)
+
+
+def _reference(own: str, namespace: str, name: str, port: int) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": name}
+    if namespace != own:
+        found["namespace"] = namespace
+    return found | {"port": port}
+
+
+def _location(host: Host, path: str) -> Location | None:
+    """The location of a host that takes a path."""
+    found = [
+        item
+        for item in host.locations
+        if item.path == path or (item.kind == "Prefix" and path.startswith(item.path.rstrip("/") + "/"))
+    ]
+    return max(found, key=lambda item: len(item.path), default=None)
+
+
+def _sign_in(feature: ExternalAuth, host: Host, output: Output) -> dict[str, str]:
+    """Where people sign in; what brings them back is added by the gateway."""
+    if not feature.sign_in:
+        return {}
+    text, parameter = feature.sign_in, feature.parameter
+    found = _COME_BACK.search(text)
+    if found is not None:
+        text, parameter = text[: found.start()], found["name"]
+    text = _with_host(text, host)
+    if "$" in text or parse(text) is None:
+        message = "no URL without variables: whoever is refused is told 401"
+        output.ledger.tell(
+            feature.cause, "no-equivalent", message, "write auth-signin without variables", host=host.name
+        )
+        return {}
+    return {"url": text, "parameter": parameter}

@@ -1,0 +1,232 @@
+"""Listeners: one for each host and port, as the source's controller has a server for each host.
+
+A listener of its own keeps a host from falling through to the paths of a wildcard: neither nginx nor a Gateway does
+that between listeners. They stand in the Gateway where there is one namespace and room; else in ListenerSets, of the
+namespaces that have the certificates: so nobody needs a grant, and cert-manager makes what it is asked for there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...api import DEFAULT_NAMESPACE
+from ...api.ingress import Ingress
+from ..features import Passthrough, WwwRedirect
+from ..losses import Cause
+from ..options import Name
+from ..site import Host, Site
+from .manifest import Manifest, unique
+from .output import Output
+
+#: Of a Gateway or a ListenerSet.
+MAX_LISTENERS = 64
+HTTP, HTTPS = 80, 443
+_NAMESPACE_LABEL = "kubernetes.io/metadata.name"
+_CERT_MANAGER = "cert-manager.io/"
+_LEGACY_ACME = "kubernetes.io/tls-acme"
+
+Annotations = tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True)
+class Entry:
+    """A listener.
+
+    Attributes:
+        hostname: of it; empty: all.
+        port: 80 or 443.
+        namespace: of its certificate, or of the host's owner.
+        annotations: of cert-manager, which the host's Ingress has.
+        certificate: of HTTPS.
+        passthrough: TLS goes on as it comes.
+        causes: where it comes from.
+        routes: namespaces of its routes.
+        parent: what it stands in, once that is known: kind, namespace and name.
+    """
+
+    hostname: str
+    port: int
+    namespace: str
+    annotations: Annotations
+    causes: tuple[Cause, ...]
+    certificate: Name | None = None
+    passthrough: bool = False
+    routes: set[str] = field(default_factory=set)
+    parent: tuple[str, str, str] = ("", "", "")
+
+    @property
+    def name(self) -> str:
+        """Of the listener."""
+        protocol = "http" if self.port == HTTP else "tls" if self.passthrough else "https"
+        host = self.hostname.replace("*.", "wildcard.")
+        return f"{protocol}.{host}"[:253].rstrip(".-") if host else protocol
+
+    def reference(self, namespace: str) -> dict[str, Any]:
+        """The listener, as a route of a namespace names its parent."""
+        self.routes.add(namespace)
+        kind, own, name = self.parent
+        found: dict[str, Any] = {"kind": kind} if kind != "Gateway" else {}
+        found["name"] = name
+        if own != namespace:
+            found["namespace"] = own
+        return {**found, "sectionName": self.name}
+
+
+class Listeners:
+    """All listeners, by hostname and port."""
+
+    def __init__(self, site: Site, output: Output) -> None:
+        """Plan the listeners of all hosts, and where they stand."""
+        self._output = output
+        self._entries: dict[tuple[str, int], Entry] = {}
+        for host in site:
+            self._plan(host, site)
+        self._gateway = self._place()
+
+    @property
+    def gateway(self) -> Name:
+        """The Gateway."""
+        return self._gateway
+
+    def get(self, hostname: str, port: int) -> Entry | None:
+        """The listener of a host; None: it has none at that port."""
+        return self._entries.get((hostname, port))
+
+    def _plan(self, host: Host, site: Site) -> None:
+        passthrough = host.features.get(Passthrough)
+        names: dict[str, tuple[Cause, ...]] = {name: (host.aliases.get(name, host.cause),) for name in host.names}
+        other = www_of(host, site)
+        if other is not None:
+            names[other[0]] = other[1].causes
+        for name, causes in names.items():
+            if passthrough is not None:
+                self._add(
+                    Entry(name, HTTPS, host.owner.namespace, (), (*causes, *passthrough.causes), passthrough=True)
+                )
+                continue
+            self._add(Entry(name, HTTP, host.owner.namespace, (), causes))
+            certificate, owner = host.certificate, host.owner
+            if certificate is not None:
+                owner = certificate.owner
+                both = unique((*causes, certificate.cause))
+                self._add(Entry(name, HTTPS, owner.namespace, _told(owner), both, certificate=certificate.secret))
+            elif self._output.options.default_certificate is not None:
+                default = self._output.options.default_certificate
+                self._add(Entry(name, HTTPS, owner.namespace, (), causes, certificate=default))
+
+    def _add(self, entry: Entry) -> None:
+        self._entries.setdefault((entry.hostname, entry.port), entry)
+
+    def _place(self) -> Name:
+        """Where the listeners stand; returns the Gateway."""
+        entries = [self._entries[key] for key in sorted(self._entries, key=lambda key: (key[0] == "", key))]
+        groups = _grouped(entries)
+        asked = self._output.options.gateway
+        own = {namespace for namespace, _ in groups}
+        namespace = asked.namespace or (own.pop() if len(own) == 1 else DEFAULT_NAMESPACE)
+        gateway = Name(
+            namespace, asked.name or self._output.options.ingress_class or self._output.provider.ingress_class
+        )
+        alone = len(groups) == 1 and len(entries) <= MAX_LISTENERS and next(iter(groups))[0] == namespace
+        if alone:
+            for entry in entries:
+                entry.parent = ("Gateway", *gateway)
+            return gateway
+        for (place, told), found in groups.items():
+            label = dict(told).get(f"{_CERT_MANAGER}issuer", "")
+            label = label or dict(told).get(f"{_CERT_MANAGER}cluster-issuer", "certificates" if told else "")
+            for number, start in enumerate(range(0, len(found), MAX_LISTENERS)):
+                parts = (gateway.name, label, f"{number + 1}" if number else "")
+                name = self._output.names.give("ListenerSet", place, *parts)
+                for entry in found[start : start + MAX_LISTENERS]:
+                    entry.parent = ("ListenerSet", place, name)
+        return gateway
+
+    def emit(self) -> None:
+        """Make the Gateway and the ListenerSets: once the routes are known."""
+        parents: dict[tuple[str, str, str], list[Entry]] = {("Gateway", *self._gateway): []}
+        for key in sorted(self._entries, key=lambda key: (key[0] == "", key)):
+            entry = self._entries[key]
+            parents.setdefault(entry.parent, []).append(entry)
+        others = sorted({namespace for kind, namespace, _ in parents if kind == "ListenerSet"})
+        for (kind, namespace, name), entries in parents.items():
+            listeners = [self._listener(entry, namespace) for entry in entries]
+            annotations = {key: value for entry in entries for key, value in entry.annotations}
+            causes = {f"spec.listeners[{number}]": entry.causes for number, entry in enumerate(entries)}
+            spec: dict[str, Any]
+            if kind == "Gateway":
+                spec = {"gatewayClassName": self._output.options.gateway_class}
+                if others:
+                    spec["allowedListeners"] = {"namespaces": _namespaces(others)}
+                # What no host has is answered 404 there and here; a Gateway has one listener at least.
+                spec["listeners"] = listeners or [{"name": "http", "port": HTTP, "protocol": "HTTP"}]
+            else:
+                parent: dict[str, Any] = {"name": self._gateway.name}
+                if namespace != self._gateway.namespace:
+                    parent["namespace"] = self._gateway.namespace
+                spec = {"parentRef": parent, "listeners": listeners}
+            if not entries:
+                title = f"default of {self._output.provider.title}"
+                causes = {"spec.listeners[0]": (Cause(title, subject="a server for all other hosts"),)}
+            self._output.add(Manifest(kind, namespace, name, spec, annotations, causes))
+
+    def _listener(self, entry: Entry, namespace: str) -> dict[str, Any]:
+        found: dict[str, Any] = {"name": entry.name}
+        if entry.hostname:
+            found["hostname"] = entry.hostname
+        protocol = "HTTP" if entry.port == HTTP else "TLS" if entry.passthrough else "HTTPS"
+        found |= {"port": entry.port, "protocol": protocol}
+        if entry.passthrough:
+            found["tls"] = {"mode": "Passthrough"}
+        elif entry.certificate is not None:
+            reference: dict[str, Any] = {"name": entry.certificate.name}
+            if entry.certificate.namespace != namespace:
+                reference["namespace"] = entry.certificate.namespace
+                source = ("gateway.networking.k8s.io", entry.parent[0], namespace)
+                self._output.grant(source, "Secret", *entry.certificate, entry.causes)
+            found["tls"] = {"certificateRefs": [reference]}
+        if entry.routes - {namespace}:
+            found["allowedRoutes"] = {"namespaces": _namespaces(sorted(entry.routes | {namespace}))}
+        return found
+
+
+def _namespaces(names: Iterable[str]) -> dict[str, Any]:
+    expression = {"key": _NAMESPACE_LABEL, "operator": "In", "values": list(names)}
+    return {"from": "Selector", "selector": {"matchExpressions": [expression]}}
+
+
+def _grouped(entries: Iterable[Entry]) -> dict[tuple[str, Annotations], list[Entry]]:
+    """Listeners that may stand in one object: of a namespace, and of one mind about certificates."""
+    minds: dict[str, set[Annotations]] = {}
+    found: dict[tuple[str, Annotations], list[Entry]] = {}
+    for entry in entries:
+        minds.setdefault(entry.namespace, set()).update({entry.annotations} - {()})
+        found.setdefault((entry.namespace, entry.annotations), []).append(entry)
+    for namespace, every in minds.items():
+        if len(every) == 1 and (namespace, ()) in found:
+            found[namespace, next(iter(every))] += found.pop((namespace, ()))
+    for (_, told), items in found.items():
+        items.sort(key=lambda entry: (entry.hostname == "", entry.hostname, entry.port))
+        for entry in items:
+            entry.annotations = told
+    return dict(sorted(found.items()))
+
+
+def _told(ingress: Ingress) -> Annotations:
+    """What cert-manager is told: it reads the same of Gateways and ListenerSets."""
+    found = ingress.metadata.annotations.items()
+    return tuple(sorted((key, value) for key, value in found if key.startswith(_CERT_MANAGER) or key == _LEGACY_ACME))
+
+
+def www_of(host: Host, site: Site) -> tuple[str, WwwRedirect] | None:
+    """The name that is sent to a host, where it is asked for and no host of its own; None: there is none."""
+    if not host.name or host.name.startswith("*"):
+        return None
+    features = [host.features.get(WwwRedirect), *(item.features.get(WwwRedirect) for item in host.locations)]
+    feature = next((item for item in features if item is not None), None)
+    other = host.name.removeprefix("www.") if host.name.startswith("www.") else f"www.{host.name}"
+    if feature is None or any(other in item.names for item in site):
+        return None
+    return other, feature

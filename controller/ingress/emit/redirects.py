@@ -1,0 +1,77 @@
+"""Rules that redirect whatever comes, from both ports."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..features import AppRoot, Redirect
+from ..site import Host, Location
+from .output import Output
+from .rules import RuleDraft, started
+
+_REQUEST_URI = "$request_uri"
+
+
+def redirected(location: Location, host: Host, output: Output) -> RuleDraft | None:
+    """A location that is a redirect as a whole; None: it is none."""
+    feature = location.features.get(Redirect)
+    if feature is None:
+        return None
+    rule = started(location, host, output)
+    if rule is None:
+        return None
+    rule.causes += feature.causes
+    text = feature.url
+    keeps = text.endswith(_REQUEST_URI)
+    text = text.removesuffix(_REQUEST_URI)
+    for variable in ("$http_host", "$host"):
+        text = text.replace(f"://{variable}", "://" + (host.name or "-"))
+    scheme_stays = text.startswith("$scheme://")
+    text = "http" + text.removeprefix("$scheme") if scheme_stays else text
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if "$" in text or not (parts.hostname or text.startswith("/")) or parts.scheme not in {"", "http", "https"}:
+        message = "no URL that a redirect can have: its requests are answered 500"
+        output.ledger.tell(feature.cause, "no-equivalent", message, "write scheme, host and path", host=host.name)
+        return rule
+    content: dict[str, Any] = {}
+    if parts.hostname:
+        content |= {} if scheme_stays else {"scheme": parts.scheme}
+        content |= {} if parts.hostname in {host.name, "-"} else {"hostname": parts.hostname}
+    if port:
+        content["port"] = port
+    if not keeps:
+        content["path"] = {"type": "ReplaceFullPath", "replaceFullPath": parts.path or "/"}
+        if parts.query:
+            message = f"a redirect has no query of its own: ?{parts.query} is missing"
+            output.ledger.tell(feature.cause, "no-equivalent", message, "HTTPFilter `respond` says it", host=host.name)
+    rule.redirect = {**content, "statusCode": feature.status}
+    return rule
+
+
+def app_root(location: Location) -> RuleDraft | None:
+    """`/` alone, sent elsewhere; None: nobody asks for that, or the path is another one."""
+    feature = location.features.get(AppRoot)
+    if feature is None or location.path != "/":
+        return None
+    rule = RuleDraft({"path": {"type": "Exact", "value": "/"}}, list(feature.causes))
+    path = {"type": "ReplaceFullPath", "replaceFullPath": feature.path}
+    rule.redirect = {"path": path, "statusCode": 302}
+    return rule
+
+
+def slash(location: Location, host: Host) -> RuleDraft | None:
+    """What nginx does by itself for a path that ends in `/`: without it, it is sent there by 301."""
+    path = location.path
+    if host.regex is not None or len(path) < 2 or not path.endswith("/") or location.backend is None:
+        return None
+    bare = path.rstrip("/")
+    if not bare or any(item.path == bare for item in host.locations):
+        return None
+    rule = RuleDraft({"path": {"type": "Exact", "value": bare}}, [location.cause])
+    rule.redirect = {"path": {"type": "ReplaceFullPath", "replaceFullPath": path}, "statusCode": 301}
+    return rule

@@ -1,0 +1,290 @@
+"""Routes: for each Ingress and host what is served, and what is redirected.
+
+- `NAME` serves over TLS; over plain HTTP too where nothing is different there. Else `NAME-http` serves over HTTP.
+- `NAME-to-https` sends requests of plain HTTP to HTTPS.
+- `NAME-redirects` has all other redirects, at both ports. In nginx these come before any policy, here policies come
+  first: so none is attached to these routes.
+A route has 16 rules at most: what is more stands in `NAME-02` and so on, which sort behind it as they have to.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from ...api.ingress import Ingress
+from ..features import Closed, Features, HttpsRedirect, Passthrough, Redirect, StrictTransport
+from ..losses import Cause
+from ..site import Host, Location, Site
+from .canaries import with_canary
+from .grpc import as_grpc, grpc_methods
+from .listeners import HTTP, HTTPS, Entry, Listeners, www_of
+from .manifest import Manifest, slug, unique
+from .output import GATEWAY_GROUP, Output, Target, route_target
+from .policies import For, emit_policies
+from .redirects import app_root, redirected, slash
+from .rule_features import At, apply
+from .rules import RuleDraft, backend_reference, is_prefix_host, path_match, started
+
+MAX_RULES, MAX_MATCHES = 16, 64
+_FORWARDED = {"name": "X-Forwarded-Proto", "value": "https"}
+_EXTERNAL_DNS = "external-dns.alpha.kubernetes.io/"
+
+
+class _Part(NamedTuple):
+    """A location with its rules.
+
+    Attributes:
+        location: it.
+        rules: that serve it.
+        sent: what sends its requests of plain HTTP to HTTPS; None: they are served.
+    """
+
+    location: Location
+    rules: list[RuleDraft]
+    sent: HttpsRedirect | None
+
+
+def emit_host(host: Host, site: Site, listeners: Listeners, output: Output) -> None:
+    """Make the routes of a host, and their policies."""
+    _tell(host, listeners, output)
+    passthrough = host.features.get(Passthrough)
+    if passthrough is not None:
+        _passthrough(host, passthrough, listeners, output)
+        return
+    grpc = grpc_methods(host, output)
+    owners: dict[str, list[Location]] = {}
+    for location in sorted(host.locations, key=_order):
+        owners.setdefault(str(location.ingress.key), []).append(location)
+    for locations in owners.values():
+        _Routes(host, locations, listeners, output, grpc=grpc).emit()
+    other = www_of(host, site)
+    if other is not None:
+        name, feature = other
+        rule = {"filters": [_redirect(hostname=host.name, statusCode=feature.status)]}
+        parents = [item for port in (HTTP, HTTPS) if (item := listeners.get(name, port)) is not None]
+        routes = _Routes(
+            host, [Location(host.owner, host.features, "/", "Prefix", None, host.cause)], listeners, output
+        )
+        routes.write("HTTPRoute", ("www",), parents, [name], [(rule, feature.causes)])
+
+
+def _redirect(**content: Any) -> dict[str, Any]:  # noqa: ANN401 (any content of the filter)
+    return {"type": "RequestRedirect", "requestRedirect": content}
+
+
+def _order(location: Location) -> tuple[int, str]:
+    """Longer paths first, as nginx takes expressions; of equal length the later text first."""
+    return (-len(location.path), "".join(chr(0x10FFFF - ord(each)) for each in location.path))
+
+
+def _tell(host: Host, listeners: Listeners, output: Output) -> None:
+    """Tell what a host is not any more, or not in the same way."""
+    if host.name.startswith("*."):
+        message = "a wildcard stands for one label there, and for one or more here"
+        remedy = "names of several labels get the same backend; list the hosts where that matters"
+        output.ledger.tell(host.cause, "converted-with-difference", message, remedy, host=host.name)
+    if host.features.get(Passthrough) is None and listeners.get(host.name, HTTPS) is None:
+        message = "without a certificate the host is not served on port 443; ingress-nginx shows one of its own there"
+        remedy = "give it `tls`, or name a certificate for all such hosts by --default-certificate"
+        output.ledger.tell(host.cause, "converted-with-difference", message, remedy, host=host.name)
+    if host.regex is not None and is_prefix_host(host):
+        message = "paths are prefixes now: their case counts, and a full stop is one"
+        output.ledger.tell(host.regex, "converted-with-difference", message, host=host.name)
+
+
+def _passthrough(host: Host, feature: Passthrough, listeners: Listeners, output: Output) -> None:
+    """A TLSRoute to the backend of `/`; other paths mean nothing."""
+    root = host.find("/", "Prefix") or host.find("/", "Exact")
+    for location in host.locations:
+        if location is not root:
+            message = "TLS passes through, so paths mean nothing: it was not served"
+            output.ledger.tell(location.cause, "dropped-harmless", message, host=host.name)
+    if root is None or root.backend is None or not root.backend.port:
+        message = "TLS passes through to the backend of /, and there is none"
+        output.ledger.tell(feature.cause, "invalid", message, "give the host the path /", host=host.name)
+        return
+    backend = root.backend
+    own = root.ingress.namespace
+    entries = [item for name in host.names if (item := listeners.get(name, HTTPS)) is not None]
+    spec = {
+        "parentRefs": [entry.reference(own) for entry in entries],
+        "hostnames": [name for name in host.names if name],
+        "rules": [{"backendRefs": [backend_reference(own, backend.namespace, backend.service, backend.port)]}],
+    }
+    name = output.names.give("TLSRoute", own, root.ingress.name, slug(host.name))
+    causes = {"spec.rules[0]": unique((root.cause, feature.cause))}
+    output.add(Manifest("TLSRoute", own, name, spec, _carried(root.ingress), causes))
+
+
+class _Routes:
+    """The routes of one Ingress for one host."""
+
+    def __init__(
+        self, host: Host, locations: Sequence[Location], listeners: Listeners, output: Output, *, grpc: bool = False
+    ) -> None:
+        """Take locations of one Ingress, in the order of their rules."""
+        self._host = host
+        self._locations = locations
+        self._ingress: Ingress = locations[0].ingress
+        self._features: Features = locations[0].features
+        self._output = output
+        self._grpc = grpc
+        self._hostnames = [name for name in host.names if name]
+        self._http = [item for name in host.names if (item := listeners.get(name, HTTP)) is not None]
+        self._https = [item for name in host.names if (item := listeners.get(name, HTTPS)) is not None]
+
+    def emit(self) -> None:
+        """Make them, and their policies."""
+        redirects = [rule for location in self._locations for rule in self._redirects(location)]
+        parts = [part for location in self._locations if (part := self._part(location)) is not None]
+        self._to_https((part.location, part.sent) for part in parts if part.sent is not None)
+        self._write_drafts("HTTPRoute", ("redirects",), [*self._http, *self._https], redirects)
+        targets = self._serve([part for part in parts if part.rules])
+        emit_policies(self._features, For(self._ingress, self._host, targets, self._output))
+
+    def _redirects(self, location: Location) -> Iterable[RuleDraft]:
+        """What is redirected wherever it comes from."""
+        found = redirected(location, self._host, self._output)
+        if found is not None:
+            return [found]
+        return [rule for rule in (app_root(location), slash(location, self._host)) if rule is not None]
+
+    def _part(self, location: Location) -> _Part | None:
+        sent = location.features.get(HttpsRedirect)
+        if sent is not None:
+            exempt = any(location.path.startswith(path) for path in sent.exempt)
+            secured = self._host.certificate is not None
+            sent = None if exempt or not (sent.forced or secured) else sent
+        if location.features.get(Redirect) is not None:
+            return None
+        rules: list[RuleDraft] = []
+        if location.backend is not None:
+            rule = started(location, self._host, self._output)
+            if rule is None:
+                return None
+            if location.features.get(Closed) is None:
+                rules = self._filled(rule, location)
+            else:
+                closed = location.features.get(Closed)
+                rule.causes += closed.causes if closed is not None else ()
+                rules = [rule]
+        return _Part(location, rules, sent)
+
+    def _filled(self, rule: RuleDraft, location: Location) -> list[RuleDraft]:
+        """The rules that serve a location: one, and more where a canary takes a part."""
+        backend = location.backend
+        if backend is not None and backend.port:
+            own = self._ingress.namespace
+            rule.backends = [backend_reference(own, backend.namespace, backend.service, backend.port)]
+        apply(rule, At(location, self._host, self._output))
+        return with_canary(rule, location, self._host, self._output)
+
+    def _serve(self, parts: Sequence[_Part]) -> list[Target]:
+        """Make the routes that serve; returns them."""
+        strict = self._features.get(StrictTransport)
+        strict = strict if self._host.certificate is not None else None
+        over_http: list[RuleDraft] = []
+        for part in parts:
+            if part.sent is None:
+                over_http += part.rules
+            elif part.sent.trusts:
+                over_http += [_behind_tls(rule) for rule in part.rules]
+        over_https = [rule for part in parts for rule in part.rules]
+        same = strict is None and all(part.sent is None for part in parts)
+        if same or not self._https:
+            entries = [*self._http, *self._https] if same else self._http
+            return self._write_drafts(self._kind, (), entries, over_http)
+        if strict is not None:
+            over_https = [_strict(rule, strict) for rule in over_https]
+        targets = self._write_drafts(self._kind, (), self._https, over_https)
+        return [*targets, *self._write_drafts(self._kind, ("http",), self._http, over_http)]
+
+    @property
+    def _kind(self) -> str:
+        return "GRPCRoute" if self._grpc else "HTTPRoute"
+
+    def _to_https(self, parts: Iterable[tuple[Location, HttpsRedirect]]) -> None:
+        """One rule for all paths: they are all sent to the same."""
+        by_status: dict[int, list[tuple[Location, HttpsRedirect]]] = {}
+        for location, sent in parts:
+            by_status.setdefault(sent.status, []).append((location, sent))
+        rules: list[tuple[dict[str, Any], tuple[Cause, ...]]] = []
+        for status, found in by_status.items():
+            matches: dict[str, tuple[Any, tuple[Cause, ...]]] = {}
+            for location, sent in found:
+                match = path_match(location, self._host, self._output)
+                if match is not None:
+                    matches.setdefault(repr(match), (match, unique((*sent.causes, location.cause))))
+            each = list(matches.values())
+            for start in range(0, len(each), MAX_MATCHES):
+                some = each[start : start + MAX_MATCHES]
+                content = {
+                    "matches": [match for match, _ in some],
+                    "filters": [_redirect(scheme="https", statusCode=status)],
+                }
+                rules.append((content, unique(cause for _, causes in some for cause in causes)))
+        self.write("HTTPRoute", ("to-https",), self._http, self._hostnames, rules)
+
+    def _write_drafts(
+        self, kind: str, label: tuple[str, ...], entries: Sequence[Entry], drafts: Sequence[RuleDraft]
+    ) -> list[Target]:
+        documents = [as_grpc(item) if kind == "GRPCRoute" else item.document() for item in drafts]
+        rules = [(document, unique(item.causes)) for document, item in zip(documents, drafts, strict=True)]
+        return self.write(kind, label, entries, self._hostnames, rules)
+
+    def write(
+        self,
+        kind: str,
+        label: tuple[str, ...],
+        entries: Sequence[Entry],
+        hostnames: Sequence[str],
+        rules: Sequence[tuple[dict[str, Any], tuple[Cause, ...]]],
+    ) -> list[Target]:
+        """Make a route with rules, or several where one has no room; returns them."""
+        if not entries:
+            return []
+        own, targets = self._ingress.namespace, []
+        for number, start in enumerate(range(0, len(rules), MAX_RULES)):
+            some = rules[start : start + MAX_RULES]
+            parts = (self._ingress.name, slug(self._host.name), *label, f"{number + 1:02}" if number else "")
+            name = self._output.names.give(kind, own, *parts)
+            spec: dict[str, Any] = {"parentRefs": [entry.reference(own) for entry in entries]}
+            if hostnames:
+                spec["hostnames"] = list(hostnames)
+            spec["rules"] = [document for document, _ in some]
+            causes = {f"spec.rules[{index}]": found for index, (_, found) in enumerate(some)}
+            self._output.add(Manifest(kind, own, name, spec, _carried(self._ingress), causes))
+            self._grant(kind, some)
+            targets.append(route_target(kind, name))
+        return targets
+
+    def _grant(self, kind: str, rules: Iterable[tuple[dict[str, Any], tuple[Cause, ...]]]) -> None:
+        """Backends of other namespaces: those of a canary."""
+        for document, causes in rules:
+            for backend in document.get("backendRefs", ()):
+                if "namespace" in backend:
+                    source = (GATEWAY_GROUP, kind, self._ingress.namespace)
+                    self._output.grant(source, "Service", backend["namespace"], backend["name"], causes)
+
+
+def _behind_tls(rule: RuleDraft) -> RuleDraft:
+    """The same for requests whose TLS ended in front."""
+    made = copy.deepcopy(rule)
+    made.match = {**made.match, "headers": [*made.match.get("headers", ()), _FORWARDED]}
+    return made
+
+
+def _strict(rule: RuleDraft, feature: StrictTransport) -> RuleDraft:
+    """The same for requests over TLS: answers say that the host wants it."""
+    made = copy.deepcopy(rule)
+    made.response.setdefault("strict-transport-security", ("Strict-Transport-Security", feature.value))
+    made.causes += feature.causes
+    return made
+
+
+def _carried(ingress: Ingress) -> dict[str, str]:
+    """Annotations that are somebody else's, and mean the same of a route."""
+    found = ingress.metadata.annotations.items()
+    return {name: value for name, value in found if name.startswith(_EXTERNAL_DNS)}

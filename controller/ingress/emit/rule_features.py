@@ -1,0 +1,219 @@
+"""Features that rules say: filters, retries, sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+from .. import patterns, values
+from ..features import (
+    Affinity,
+    CollectBody,
+    Cors,
+    ErrorPages,
+    Feature,
+    Mirror,
+    RequestHeaders,
+    ResponseHeaders,
+    ResponseRewrite,
+    Retry,
+    Rewrite,
+    UpstreamHost,
+)
+from ..site import Host, Location
+from .output import GATEWAY_GROUP, Output
+from .rules import RuleDraft, is_prefix_host
+from .urls import parse
+
+_F = TypeVar("_F", bound=Feature)
+
+
+class At(NamedTuple):
+    """The location of a rule, and where what is made goes."""
+
+    location: Location
+    host: Host
+    output: Output
+
+
+def _rewrite(feature: Rewrite, rule: RuleDraft, at: At) -> None:
+    """`rewrite "(?i)PATH" TARGET break`: the whole path becomes the target, the query stays."""
+    location, target, ledger = at.location, feature.target, at.output.ledger
+    if target == location.path:
+        return
+    if target.startswith(("http://", "https://")):
+        _rewrite_elsewhere(feature, rule, at)
+        return
+    stripped = patterns.strip(location.path, target)
+    if is_prefix_host(at.host) and stripped is not None:
+        rule.rewrite["path"] = {"type": "ReplacePrefixMatch", "replacePrefixMatch": stripped.replacement}
+        return
+    path, mark, query = target.partition("?")
+    if mark:
+        message = f"a rewrite has no query: ?{query} is missing"
+        ledger.tell(feature.cause, "no-equivalent", message, "have the backend do without it", host=at.host.name)
+    filled = patterns.filled(path, location.path)
+    if filled is None:
+        message = "variables of nginx have no place in a path: its requests are answered 500"
+        ledger.tell(feature.cause, "no-equivalent", message, "write the path itself", host=at.host.name)
+        rule.backends = []
+        return
+    filled = filled if filled.startswith("/") else f"/{filled}"
+    if not patterns.has_groups(path) or "\\" not in filled:
+        rule.rewrite["path"] = {"type": "ReplaceFullPath", "replaceFullPath": filled}
+        return
+    spec = {"rewrite": {"pathRegex": {"pattern": f"(?i)^(?:{location.path}).*$", "replacement": filled}}}
+    name = at.output.filter(location.ingress, "rewrite", spec, feature.causes)
+    if name is None:
+        rule.backends = []  # the backend would get paths that are not meant for it
+        return
+    rule.extensions.append(name)
+
+
+def _rewrite_elsewhere(feature: Rewrite, rule: RuleDraft, at: At) -> None:
+    """A target with a host is a redirect."""
+    parts = urlsplit(feature.target)
+    if "$" in feature.target or parts.query:
+        message = "a redirect to a URL with variables or a query: its requests are answered 500"
+        at.output.ledger.tell(feature.cause, "no-equivalent", message, "write the URL itself", host=at.host.name)
+        rule.backends = []
+        return
+    path = {"type": "ReplaceFullPath", "replaceFullPath": parts.path or "/"}
+    rule.redirect = {"scheme": parts.scheme, "hostname": parts.hostname, "path": path, "statusCode": 302}
+    if parts.port:
+        rule.redirect["port"] = parts.port
+    rule.backends = []
+
+
+def _upstream_host(feature: UpstreamHost, rule: RuleDraft, at: At) -> None:
+    name = feature.host.lower()
+    host, colon, _port = name.partition(":")
+    if colon:
+        message = f"a host has no port in a rewrite: the backend gets {host}"
+        at.output.ledger.tell(feature.cause, "converted-with-difference", message)
+    rule.rewrite["hostname"] = host
+
+
+def _request_headers(feature: RequestHeaders, rule: RuleDraft, _at: At) -> None:
+    rule.request |= {name.lower(): (name, value) for name, value in feature.fields}
+
+
+def _response_headers(feature: ResponseHeaders, rule: RuleDraft, _at: At) -> None:
+    rule.response |= {name.lower(): (name, value) for name, value in feature.fields}
+    rule.hidden += [name for name in feature.hidden if name.lower() not in rule.response]
+
+
+def _cors(feature: Cors, rule: RuleDraft, _at: At) -> None:
+    rule.cors = {
+        "allowOrigins": list(feature.origins),
+        "allowCredentials": feature.credentials,
+        "allowMethods": list(feature.methods),
+        "allowHeaders": list(feature.headers),
+        **({"exposeHeaders": list(feature.exposed)} if feature.exposed else {}),
+        "maxAge": feature.max_age,
+    }
+
+
+def _retry(feature: Retry, rule: RuleDraft, _at: At) -> None:
+    rule.retry = {"codes": list(feature.codes), "attempts": feature.attempts}
+
+
+def _affinity(feature: Affinity, rule: RuleDraft, at: At) -> None:
+    cookie: dict[str, Any] = {"name": feature.cookie}
+    path = feature.path or ("/" if at.host.regex is not None else at.location.path)
+    if not feature.path and at.host.regex is not None:
+        message = "the cookie is for all paths: there it had an expression as its path, which browsers do not send back"
+        at.output.ledger.tell(feature.cause, "converted-with-difference", message, "set session-cookie-path")
+    if path != "/":
+        cookie["path"] = path
+    if feature.seconds:
+        cookie["lifetimeType"] = "Permanent"
+    rule.session = {"type": "Cookie", "cookie": cookie}
+    if feature.seconds:
+        rule.session["absoluteTimeout"] = values.duration(feature.seconds * 1000)
+
+
+def _collect(feature: CollectBody, rule: RuleDraft, at: At) -> None:
+    spec = {"buffer": {"maxSize": values.quantity(feature.octets)}}
+    name = at.output.filter(at.location.ingress, "buffer", spec, feature.causes)
+    rule.extensions += [name] if name is not None else []
+
+
+def _mirror(feature: Mirror, rule: RuleDraft, at: At) -> None:
+    """Only what leads to a Service of the cluster; the copy has the target of its request."""
+    url, ingress = parse(feature.url.replace("$request_uri", "")), at.location.ingress
+    if url is None or url.service is None:
+        message = "copies go to Services of the cluster, by a URL without variables but $request_uri"
+        remedy = "write an XBackend, and a RequestMirror to it (docs/external-backends.md)"
+        at.output.ledger.tell(feature.cause, "no-equivalent", message, remedy, host=at.host.name)
+        return
+    if url.path != "/" or "$request_uri" not in feature.url:
+        message = "a copy has the path of its request"
+        at.output.ledger.tell(feature.cause, "converted-with-difference", message, host=at.host.name)
+    namespace, name = url.service
+    reference: dict[str, Any] = {"name": name, "port": url.port}
+    if namespace != ingress.namespace:
+        reference["namespace"] = namespace
+        source = (GATEWAY_GROUP, "HTTPRoute", ingress.namespace)
+        at.output.grant(source, "Service", namespace, name, feature.causes)
+    rule.mirrors.append({"backendRef": reference})
+
+
+def _errors(feature: ErrorPages, rule: RuleDraft, at: At) -> None:
+    service = at.output.inventory.services.get((feature.namespace, feature.service))
+    if service is None or not service.spec.ports:
+        message = (
+            f"the Service {feature.namespace}/{feature.service} is not here, and its port cannot be told: no pages"
+        )
+        at.output.ledger.tell(feature.cause, "invalid", message, "give the Service as well")
+        return
+    backend = {"name": feature.service, "port": service.spec.ports[0].port}
+    pages: list[dict[str, Any]] = [{"statuses": ["503"], "from": "Gateway", "backendRef": backend}]
+    if feature.statuses:
+        pages.insert(0, {"statuses": list(map(str, feature.statuses)), "from": "Backend", "backendRef": backend})
+    name = at.output.filter(at.location.ingress, "errors", {"errorPages": pages}, feature.causes)
+    rule.extensions += [name] if name is not None else []
+
+
+def _responses(feature: ResponseRewrite, rule: RuleDraft, at: At) -> None:
+    content: dict[str, Any] = {}
+    if feature.locations:
+        content["location"] = [{"prefix": start, "replacement": end} for start, end in feature.locations]
+    cookie: dict[str, Any] = {}
+    for name, pairs in (("domain", feature.domains), ("path", feature.paths)):
+        if pairs:
+            start, end = pairs[0]
+            cookie[name] = {"from": start, "to": end}
+    if cookie:
+        content["cookies"] = [cookie]
+    name_of_filter = at.output.filter(
+        at.location.ingress, "responses", {"rewrite": {"response": content}}, feature.causes
+    )
+    rule.extensions += [name_of_filter] if name_of_filter is not None else []
+
+
+#: What says each; in this order.
+_EMITTERS: dict[type[Feature], Callable[[Any, RuleDraft, At], None]] = {
+    Cors: _cors,
+    RequestHeaders: _request_headers,
+    Rewrite: _rewrite,
+    UpstreamHost: _upstream_host,
+    Mirror: _mirror,
+    ResponseHeaders: _response_headers,
+    Retry: _retry,
+    Affinity: _affinity,
+    CollectBody: _collect,
+    ErrorPages: _errors,
+    ResponseRewrite: _responses,
+}
+RULE_FEATURES = frozenset(_EMITTERS)
+
+
+def apply(rule: RuleDraft, at: At) -> None:
+    """Say the features of a location's Ingress in its rule."""
+    for kind, emit in _EMITTERS.items():
+        feature = at.location.features.get(kind)
+        if feature is not None:
+            rule.causes += [item for item in feature.causes if item not in rule.causes]
+            emit(feature, rule, at)

@@ -1,0 +1,153 @@
+"""A rule of a route while it is made: filters of one kind are put together, as a rule has each once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import patterns
+from ..features import Rewrite
+from ..losses import Cause
+from ..site import Host, Location
+from .manifest import unique
+from .output import Output
+
+Match = dict[str, Any]
+
+#: What a path of a match may be (`HTTPPathMatch`).
+_PATH = re.compile(r"(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})+")
+_REFUSED = ("//", "/./", "/../", "%2f", "%2F", "#")
+MAX_PATH = 1024
+
+
+@dataclass(slots=True)
+class RuleDraft:
+    """A rule.
+
+    Attributes:
+        match: of it.
+        causes: where it comes from.
+        cors: content of a filter.
+        request: fields that the backend gets, by name in lower case.
+        response: fields that clients get, by name in lower case.
+        hidden: names of fields that they do not get.
+        rewrite: content of a filter.
+        redirect: content of a filter; such a rule has no backends.
+        mirrors: contents of filters.
+        extensions: names of HTTPFilters.
+        backends: of it.
+        retry: of it.
+        session: of it.
+    """
+
+    match: Match
+    causes: list[Cause] = field(default_factory=list)
+    cors: dict[str, Any] | None = None
+    request: dict[str, tuple[str, str]] = field(default_factory=dict)
+    response: dict[str, tuple[str, str]] = field(default_factory=dict)
+    hidden: list[str] = field(default_factory=list)
+    rewrite: dict[str, Any] = field(default_factory=dict)
+    redirect: dict[str, Any] | None = None
+    mirrors: list[dict[str, Any]] = field(default_factory=list)
+    extensions: list[str] = field(default_factory=list)
+    backends: list[dict[str, Any]] = field(default_factory=list)
+    retry: dict[str, Any] | None = None
+    session: dict[str, Any] | None = None
+
+    def document(self) -> dict[str, Any]:
+        """The rule as it is written."""
+        found: dict[str, Any] = {"matches": [self.match]} if self.match else {}
+        filters = self._filters()
+        found |= {"filters": filters} if filters else {}
+        found |= {"backendRefs": self.backends} if self.backends else {}
+        found |= {"retry": self.retry} if self.retry else {}
+        found |= {"sessionPersistence": self.session} if self.session else {}
+        return found
+
+    def _filters(self) -> list[dict[str, Any]]:
+        if self.redirect is not None:
+            return [{"type": "RequestRedirect", "requestRedirect": self.redirect}]
+        response = _edit(self.response, self.hidden)
+        found = [
+            _filter("CORS", "cors", self.cors),
+            _filter("RequestHeaderModifier", "requestHeaderModifier", _edit(self.request, [])),
+            _filter("URLRewrite", "urlRewrite", self.rewrite),
+            *(_filter("RequestMirror", "requestMirror", item) for item in self.mirrors),
+            _filter("ResponseHeaderModifier", "responseHeaderModifier", response),
+        ]
+        found += [
+            _filter("ExtensionRef", "extensionRef", {"group": "sluicegate.dev", "kind": "HTTPFilter", "name": name})
+            for name in self.extensions
+        ]
+        return [item for item in found if item]
+
+
+def _edit(fields: dict[str, tuple[str, str]], removed: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if fields:
+        found["set"] = [{"name": name, "value": value} for name, value in fields.values()]
+    if removed:
+        found["remove"] = removed
+    return found
+
+
+def _filter(kind: str, name: str, content: dict[str, Any] | None) -> dict[str, Any]:
+    return {"type": kind, name: content} if content else {}
+
+
+def path_match(location: Location, host: Host, output: Output) -> Match | None:
+    """What a location matches; None: no route can say it, which is told."""
+    if host.regex is None:
+        kind, path = "Exact" if location.kind == "Exact" else "PathPrefix", location.path
+        if _PATH.fullmatch(path) and not any(part in path for part in _REFUSED) and len(path) <= MAX_PATH:
+            return {"path": {"type": kind, "value": path}}
+        message = "no request has such a path, or the Gateway API does not take it: left out"
+        output.ledger.tell(location.cause, "invalid", message, "correct the path", host=host.name)
+        return None
+    stripped = _stripped(location)
+    if is_prefix_host(host) and stripped is not None:
+        return {"path": {"type": "PathPrefix", "value": stripped}}
+    pattern = patterns.path_pattern(location.path)
+    wrong = patterns.reason(location.path) or output.options.pattern_error(pattern) or ""
+    if not wrong and len(pattern) > MAX_PATH:
+        wrong = f"it has {len(pattern):,} characters, and {MAX_PATH:,} are allowed"
+    if wrong:
+        message = f"{wrong}: left out, and another path of the host may take its requests"
+        remedy = "write it as two paths, the more special one first"
+        output.ledger.tell(location.cause, "no-equivalent", message, remedy, host=host.name)
+        return None
+    return {"path": {"type": "RegularExpression", "value": pattern}}
+
+
+def is_prefix_host(host: Host) -> bool:
+    """Whether all expressions of a host do no more than take off a prefix: prefixes say the same then, but for case."""
+    return host.regex is not None and all(_stripped(item) is not None for item in host.locations)
+
+
+def _stripped(location: Location) -> str | None:
+    """The prefix that says what a location of a host with expressions does; None: none does."""
+    rewrite = location.features.get(Rewrite)
+    if location.implied and location.backend is None:
+        return "/"
+    if rewrite is None or rewrite.target == location.path:
+        return "/" if location.path in {"/", "/.*", "/(.*)"} else None
+    found = patterns.strip(location.path, rewrite.target)
+    return found.prefix if found is not None else None
+
+
+def started(location: Location, host: Host, output: Output) -> RuleDraft | None:
+    """A rule for a location, with its match alone."""
+    match = path_match(location, host, output)
+    if match is None:
+        return None
+    causes = unique((location.cause, *((host.regex,) if host.regex is not None else ())))
+    return RuleDraft(match, list(causes))
+
+
+def backend_reference(location_namespace: str, namespace: str, service: str, port: int) -> dict[str, Any]:
+    """A Service, as a rule names it."""
+    found: dict[str, Any] = {"name": service}
+    if namespace != location_namespace:
+        found["namespace"] = namespace
+    return found | {"port": port}

@@ -1,0 +1,94 @@
+"""Features that are about the Services behind an Ingress: BackendTLSPolicy and BackendPolicy."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from .. import values
+from ..backends import Backend
+from ..features import BackendTls, Balancing, Protocol, Timeouts
+from ..site import Host, Location
+from .manifest import Manifest
+from .output import Output, Target
+
+_CA = "ca.crt"
+#: What says each: names for the test that nothing is forgotten.
+SERVICE_FEATURES = frozenset({BackendTls, Balancing, Protocol, Timeouts})
+
+
+def emit_services(host: Host, output: Output) -> None:
+    """Make the policies of the Services of a host's locations."""
+    for location in host.locations:
+        backends = [location.backend, location.canary.backend if location.canary is not None else None]
+        for backend in backends:
+            if backend is not None and backend.port:
+                _emit(location, backend, host, output)
+
+
+def _emit(location: Location, backend: Backend, host: Host, output: Output) -> None:
+    target: Target = {"group": "", "kind": "Service", "name": backend.service}
+    name = output.names.give("BackendPolicy", backend.namespace, backend.service)
+    timeouts, balancing = location.features.get(Timeouts), location.features.get(Balancing)
+    if timeouts is not None:
+        value = {
+            **({"connect": values.duration(timeouts.connect)} if timeouts.connect else {}),
+            **({"firstByte": values.duration(timeouts.read)} if timeouts.read else {}),
+        }
+        output.policy("BackendPolicy", backend.namespace, name, [target], "timeouts", value, timeouts.causes)
+    if balancing is not None:
+        choice: dict[str, Any] = {"type": balancing.kind}
+        if balancing.key:
+            choice["hash"] = {"key": list(balancing.key)}
+        output.policy("BackendPolicy", backend.namespace, name, [target], "loadBalancing", choice, balancing.causes)
+    tls = location.features.get(BackendTls)
+    if tls is not None:
+        _tls(tls, backend, host, output)
+
+
+def _tls(feature: BackendTls, backend: Backend, host: Host, output: Output) -> None:
+    """A certificate of a backend is always verified: one that nobody verified is told."""
+    namespace, service = backend.namespace, backend.service
+    hostname = feature.hostname or f"{service}.{namespace}.svc"
+    validation: dict[str, Any] = {"wellKnownCACertificates": "System", "hostname": hostname}
+    authority = _authority(feature, backend, output)
+    if authority is not None:
+        validation = {
+            "caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": authority}],
+            "hostname": hostname,
+        }
+    if not feature.verify:
+        message = f"nobody looked at the certificates of {namespace}/{service}: here they are verified, for {hostname}"
+        remedy = "see that they are signed by a CA of the system, or name their CA in caCertificateRefs"
+        output.ledger.tell(feature.cause, "converted-with-difference", message, remedy, host=host.name)
+    name = output.names.give("BackendTLSPolicy", namespace, service)
+    target: Target = {"group": "", "kind": "Service", "name": service}
+    output.policy("BackendTLSPolicy", namespace, name, [target], "validation", validation, feature.causes)
+
+
+def _authority(feature: BackendTls, backend: Backend, output: Output) -> str | None:
+    """A ConfigMap with the CA certificates of a Secret; they are no secret. None: there are none."""
+    if feature.secret is None:
+        return None
+    secret = output.inventory.secrets.get(feature.secret)
+    text = None
+    if secret is not None:
+        text = secret.string_data.get(_CA) or _text(secret.data.get(_CA))
+    if text is None:
+        message = f"the Secret {'/'.join(feature.secret)} is not here, or has no {_CA}: the CAs of the system hold"
+        output.ledger.tell(feature.cause, "converted-with-difference", message, "give the Secret as well")
+        return None
+    name = output.names.give("ConfigMap", backend.namespace, feature.secret.name, "ca")
+    made = Manifest("ConfigMap", backend.namespace, name, {_CA: text}, causes={"": feature.causes})
+    output.once(made)
+    return name
+
+
+def _text(value: object) -> str | None:
+    """What is behind base64."""
+    try:
+        raw = value if isinstance(value, bytes) else base64.b64decode(str(value), validate=True) if value else None
+        return raw.decode() if raw else None
+    except (binascii.Error, UnicodeDecodeError):
+        return None

@@ -1,0 +1,55 @@
+"""Clients by their addresses.
+
+Source: `ipallowlist`, `ipdenylist`, `satisfy` of `internal/ingress/annotations`. An annotation replaces the setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ... import values
+from ...features import Addresses, Closed, Feature
+from ...losses import Cause
+from ...provider import Reading, Value
+
+#: The setting that holds where an Ingress has no list of its own.
+_SETTINGS = {"allowlist-source-range": "whitelist-source-range", "denylist-source-range": "denylist-source-range"}
+
+
+def read(reading: Reading) -> Iterator[Feature]:
+    """Make features of the annotations of the group."""
+    causes: list[Cause] = []
+    lists: list[tuple[str, ...]] = []
+    for name, setting in _SETTINGS.items():
+        found = reading.value(name)
+        if found is None and reading.settings.is_written(setting):
+            found = reading.settings.value(setting)
+        networks = _networks(found)
+        if found is not None and networks is None:
+            message = "no list of CIDR blocks: its paths answered 503, and answer 500"
+            reading.tell(name, "invalid", message, "correct the list")
+            yield Closed(causes=(found.cause,), reason="no list of CIDR blocks")
+            return
+        causes += [found.cause] if found is not None and networks else []
+        lists.append(networks or ())
+    allowed, denied = lists
+    satisfy = reading.text("satisfy", "all")
+    if satisfy not in {"any", "all"}:
+        reading.tell("satisfy", "invalid", "any or all is expected; all holds, as before", "correct the value")
+    has_credentials = reading.value("auth-type") is not None or reading.value("auth-url") is not None
+    if satisfy == "any" and not has_credentials:
+        reading.tell(
+            "satisfy", "dropped-harmless", "without credentials there is nothing that an address could replace"
+        )
+    if allowed or denied:
+        suffices = satisfy == "any" and has_credentials and bool(allowed)
+        causes += reading.causes("satisfy") if suffices else ()
+        yield Addresses(causes=tuple(causes), allowed=allowed, denied=denied, suffices=suffices)
+
+
+def _networks(found: Value | None) -> tuple[str, ...] | None:
+    """The blocks of a list; None: one of them is none."""
+    if found is None:
+        return ()
+    networks = [values.network(item) for item in values.words(found.text)]
+    return None if None in networks else tuple(dict.fromkeys(item for item in networks if item is not None))

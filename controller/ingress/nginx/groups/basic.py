@@ -1,0 +1,55 @@
+"""Users and passwords.
+
+Source: `internal/ingress/annotations/auth`. Where they cannot be read ingress-nginx refuses all requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...features import BasicAuth, Closed, Feature
+from ...provider import Reading
+
+#: The key of an `auth-file`.
+_FILE = "auth"
+_NAMES = ("auth-secret", "auth-secret-type", "auth-realm")
+
+
+def read(reading: Reading) -> Iterator[Feature]:
+    """Make features of the annotations of the group."""
+    kind = reading.value("auth-type")
+    if kind is None:
+        for each in _NAMES:
+            reading.tell(each, "dropped-harmless", "without auth-type it never did anything", "take it out")
+        return
+    secret, form = reading.value("auth-secret"), reading.text("auth-secret-type", "auth-file")
+    if kind.text == "digest":
+        message = "digests of passwords are MD5: there is nothing like it, and its paths answer 500"
+        reading.tell("auth-type", "no-equivalent", message, "write basic, and hash the passwords by bcrypt")
+        yield Closed(causes=(kind.cause,), reason="digest authentication")
+        return
+    if kind.text != "basic" or secret is None or form not in {"auth-file", "auth-map"}:
+        message = "basic, a Secret and one of auth-file and auth-map are expected: its paths answer 500"
+        reading.tell("auth-type", "invalid", message, "correct the annotations")
+        yield Closed(causes=(kind.cause,), reason="authentication that cannot be read")
+        return
+    name = reading.object_name(secret.text)
+    if name not in reading.inventory.secrets:
+        message = f"the Secret {'/'.join(name)} is not here"
+        reading.tell("auth-secret", "converted-with-difference", message, "see that the cluster has it")
+    if name.namespace != reading.ingress.namespace:
+        message = f"a policy reads Secrets of its own namespace alone, not {'/'.join(name)}: its paths answer 500"
+        remedy = f"copy it to {reading.ingress.namespace}"
+        reading.tell("auth-secret", "no-equivalent", message, remedy)
+        yield Closed(causes=(secret.cause,), reason="a Secret of another namespace")
+        return
+    if form == "auth-map":
+        message = "a key for each user is no htpasswd file: its paths answer 500"
+        remedy = (
+            "make one key of it: `htpasswd -B -c auth USER`, then `kubectl create secret generic NAME --from-file=auth`"
+        )
+        reading.tell("auth-secret-type", "no-equivalent", message, remedy)
+        yield Closed(causes=(secret.cause,), reason="a Secret with a key for each user")
+        return
+    realm = reading.text("auth-realm") or "Authentication Required"
+    yield BasicAuth(causes=reading.causes("auth-type", *_NAMES), secret=name, key=_FILE, realm=realm)

@@ -1,0 +1,68 @@
+"""A service that says who may.
+
+Source: `internal/ingress/annotations/authreq`, `authreqglobal`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ... import values
+from ...features import ExternalAuth, Feature
+from ...losses import Cause
+from ...provider import Reading
+
+_NAMES = (
+    "auth-response-headers",
+    "auth-signin",
+    "auth-signin-redirect-param",
+    "auth-always-set-cookie",
+    "auth-cache-key",
+    "auth-cache-duration",
+)
+#: Statuses whose time in `auth-cache-duration` counts: those that let a request on.
+_ALLOWED = ("200", "202")
+#: Seconds that an answer is remembered at most (AccessPolicy).
+_MAX_CACHE = 300
+
+
+def read(reading: Reading) -> Iterator[Feature]:
+    """Make features of the annotations of the group."""
+    url, settings = reading.value("auth-url"), reading.settings
+    if url is not None:
+        yield ExternalAuth(
+            causes=reading.causes("auth-url", *_NAMES),
+            url=url.text,
+            response_headers=reading.words("auth-response-headers"),
+            sign_in=reading.text("auth-signin"),
+            parameter=reading.text("auth-signin-redirect-param", "rd"),
+            set_cookie=reading.flag("auth-always-set-cookie"),
+            cache_seconds=_cache(reading),
+        )
+        return
+    for name in _NAMES:
+        reading.tell(name, "dropped-harmless", "without auth-url it never did anything", "take it out")
+    if settings.is_written("global-auth-url") and reading.flag("enable-global-auth", default=True):
+        asked = settings.value("global-auth-url")
+        causes: list[Cause] = [asked.cause]
+        for key in ("global-auth-signin", "global-auth-response-headers"):
+            causes += [settings.value(key).cause] if settings.is_written(key) else []
+        yield ExternalAuth(
+            causes=tuple(causes),
+            url=asked.text,
+            response_headers=values.words(settings.value("global-auth-response-headers").text),
+            sign_in=settings.value("global-auth-signin").text,
+        )
+
+
+def _cache(reading: Reading) -> int:
+    """Seconds that what a service allows is remembered: without a key nothing is."""
+    if reading.value("auth-cache-key") is None:
+        reading.tell("auth-cache-duration", "dropped-harmless", "without auth-cache-key it never did anything")
+        return 0
+    for entry in reading.text("auth-cache-duration", "200 202 401 5m").split(","):
+        *statuses, time = entry.split() or [""]
+        found = values.seconds(time)
+        if found and (not statuses or set(_ALLOWED) & set(statuses)):
+            return min(found, _MAX_CACHE)
+    return 0

@@ -1,0 +1,66 @@
+"""Fields of requests and of answers.
+
+Source: `customheaders`, `upstreamvhost` of `internal/ingress/annotations`; `add-headers` of the settings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ...features import Feature, Field, ResponseHeaders, UpstreamHost
+from ...options import Name
+from ...provider import Reading
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def read(reading: Reading) -> Iterator[Feature]:
+    """Make features of the annotations of the group."""
+    host = reading.value("upstream-vhost")
+    if host is not None and "$" in host.text:
+        message = "variables of nginx have no place in a route: the host stays"
+        reading.tell("upstream-vhost", "no-equivalent", message, "write the name itself")
+    elif host is not None:
+        yield UpstreamHost(causes=(host.cause,), host=host.text)
+    yield from _responses(reading)
+
+
+def _responses(reading: Reading) -> Iterator[Feature]:
+    """`custom-headers`, and what the settings add to and hide of every answer."""
+    causes = [*reading.causes("custom-headers")]
+    fields: dict[str, Field] = {}
+    settings = reading.settings
+    if settings.is_written("add-headers"):
+        added = settings.value("add-headers")
+        causes.append(added.cause)
+        fields |= {name.lower(): (name, value) for name, value in _of_map(reading, reading.object_name(added.text))}
+    written = reading.value("custom-headers")
+    if written is not None:
+        allowed = {item.strip().lower() for item in settings.value("global-allowed-response-headers").text.split(",")}
+        for name, value in _of_map(reading, reading.object_name(written.text), "custom-headers"):
+            if name.lower() in allowed:
+                fields[name.lower()] = (name, value)
+            else:
+                message = f"{name} is not among global-allowed-response-headers: it was not set"
+                reading.tell("custom-headers", "invalid", message, "give the settings with --config-map")
+    hidden: tuple[str, ...] = ()
+    if settings.is_written("hide-headers"):
+        found = settings.value("hide-headers")
+        causes.append(found.cause)
+        hidden = tuple(dict.fromkeys(item.strip() for item in found.text.split(",") if item.strip()))
+    if fields or hidden:
+        yield ResponseHeaders(causes=tuple(causes), fields=tuple(fields.values()), hidden=hidden)
+
+
+def _of_map(reading: Reading, name: Name, annotation: str = "") -> Iterator[Field]:
+    """The fields that a ConfigMap has."""
+    found = reading.inventory.config_maps.get(name)
+    if found is None:
+        if annotation:
+            message = f"the ConfigMap {'/'.join(name)} is not here: its fields are missing"
+            reading.tell(annotation, "invalid", message, "give the ConfigMap as well")
+        return
+    for key, value in sorted(found.data.items()):
+        if _TOKEN.fullmatch(key):
+            yield key, str(value).strip()

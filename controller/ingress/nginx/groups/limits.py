@@ -1,0 +1,46 @@
+"""How much a client may ask for.
+
+Source: `internal/ingress/annotations/ratelimit`: a leaky bucket for each address and replica, bursts without delay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ... import values
+from ...features import Feature, Limit, Limits
+from ...provider import Reading
+
+_BURST_MULTIPLIER = 5
+_NAMES = ("limit-rps", "limit-rpm", "limit-connections", "limit-burst-multiplier", "limit-allowlist")
+
+
+def read(reading: Reading) -> Iterator[Feature]:
+    """Make features of the annotations of the group."""
+    multiplier = reading.number("limit-burst-multiplier", _BURST_MULTIPLIER) or _BURST_MULTIPLIER
+    limits = []
+    for name, label, seconds in (("limit-rps", "per-second", 1), ("limit-rpm", "per-minute", 60)):
+        count = reading.number(name)
+        if count:
+            # The first request passes beside the burst.
+            burst = count * multiplier + 1
+            limits.append(Limit(name=label, requests=count, seconds=seconds, burst=burst))
+    connections = reading.number("limit-connections")
+    if connections:
+        limits.append(Limit(name="at-once", concurrent=connections))
+    if not limits:
+        for name in ("limit-burst-multiplier", "limit-allowlist"):
+            reading.tell(name, "dropped-harmless", "without a limit it never did anything", "take it out")
+        return
+    written = reading.words("limit-allowlist")
+    networks = [values.network(item) for item in written]
+    if None in networks:
+        wrong = ", ".join(item for item, network in zip(written, networks, strict=True) if network is None)
+        reading.tell("limit-allowlist", "invalid", f"no CIDR blocks: {wrong}; these clients are limited", "correct it")
+    status = reading.settings.number("limit-req-status-code")
+    yield Limits(
+        causes=reading.causes(*_NAMES),
+        limits=tuple(limits),
+        exempt=tuple(dict.fromkeys(item for item in networks if item is not None)),
+        status=status if status in {429, 503} else 503,
+    )

@@ -1,0 +1,48 @@
+"""What backends say of where they are.
+
+Source: `proxy_redirect`, `proxy_cookie_domain`, `proxy_cookie_path` of nginx.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...features import Feature, ResponseRewrite
+from ...provider import Reading
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+def read(reading: Reading) -> Iterator[Feature]:
+    """Make features of the annotations of the group."""
+    start, end = reading.text("proxy-redirect-from"), reading.text("proxy-redirect-to")
+    locations: Pairs = ()
+    if start in {"off", "default"} or not (start and end):
+        for name in ("proxy-redirect-from", "proxy-redirect-to"):
+            reading.tell(name, "converted", "the gateway changes nothing by itself")
+    elif _is_plain(start, end):
+        locations = ((start, end),)
+    else:
+        for name in ("proxy-redirect-from", "proxy-redirect-to"):
+            message = "expressions and variables of nginx have no place here"
+            reading.tell(name, "no-equivalent", message, "write the beginning of the URL itself")
+    domains, paths = _pair(reading, "proxy-cookie-domain"), _pair(reading, "proxy-cookie-path")
+    if locations or domains or paths:
+        names = ("proxy-redirect-from", "proxy-redirect-to", "proxy-cookie-domain", "proxy-cookie-path")
+        yield ResponseRewrite(causes=reading.causes(*names), locations=locations, domains=domains, paths=paths)
+
+
+def _pair(reading: Reading, name: str) -> Pairs:
+    written = reading.text(name)
+    parts = written.split()
+    if not written or written == "off":
+        return ()
+    if len(parts) == 2 and _is_plain(*parts):
+        return ((parts[0], parts[1]),)
+    message = "two texts are expected, what is replaced and by what, without expressions and variables"
+    reading.tell(name, "no-equivalent", message, "write them out")
+    return ()
+
+
+def _is_plain(start: str, end: str) -> bool:
+    return not start.startswith("~") and "$" not in start + end

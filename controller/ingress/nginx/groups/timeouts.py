@@ -1,0 +1,30 @@
+"""How long a backend may be silent: between two reads, never for an answer as a whole.
+
+Source: `internal/ingress/annotations/proxy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ... import values
+from ...features import Feature, Timeouts
+from ...losses import Cause
+from ...provider import Reading
+
+
+def read(reading: Reading) -> Iterator[Feature]:
+    """Make features of the annotations of the group."""
+    found: dict[str, int] = {}
+    causes: list[Cause] = []
+    for name in ("proxy-connect-timeout", "proxy-read-timeout"):
+        if reading.value(name) is not None:
+            found[name] = reading.seconds(name)
+            causes += reading.causes(name)
+        elif reading.settings.is_written(name):
+            written = reading.settings.value(name)
+            found[name] = values.seconds(written.text) or 0
+            causes.append(written.cause)
+    if any(found.values()):
+        connect, wait = found.get("proxy-connect-timeout", 0), found.get("proxy-read-timeout", 0)
+        yield Timeouts(causes=tuple(causes), connect=connect * 1000, read=wait * 1000)

@@ -1,0 +1,44 @@
+"""What a conversion may be told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Name(NamedTuple):
+    """An object of a namespace."""
+
+    namespace: str
+    name: str
+
+
+NO_NAME = Name("", "")
+
+
+def _accept(_pattern: str) -> str | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a conversion may be told.
+
+    Attributes:
+        ingress_class: the class to convert; empty: all that the provider's controllers serve.
+        config_map: settings of the source's controller; None: its defaults hold.
+        gateway: name and namespace of the Gateway; an empty namespace: that of the Ingresses, where they have one.
+        gateway_class: of the Gateway.
+        default_certificate: Secret that hosts without TLS are served with on port 443; None: they are not served there.
+        standard_only: use nothing but the Gateway API, and tell what it cannot say.
+        pattern_error: what is wrong with a regular expression for RE2; None: nothing.
+    """
+
+    ingress_class: str = ""
+    config_map: Name | None = None
+    gateway: Name = NO_NAME
+    gateway_class: str = "sluicegate"
+    default_certificate: Name | None = None
+    standard_only: bool = False
+    pattern_error: Callable[[str], str | None] = _accept

@@ -1,0 +1,300 @@
+"""Hosts and their locations, as the source's controller merges them from all Ingresses.
+
+Rules of ingress-nginx (`internal/ingress/controller/controller.go`, `createServers` and `getBackendServers`):
+- Ingresses are taken oldest first. Of two locations of a host with the same path and type the first stays.
+- The Ingress that names a host first owns it: what is about the whole host is the owner's, and its annotations hold for
+  `/` where no Ingress has that path.
+- `spec.defaultBackend` is `/` of the hosts that its Ingress owns; of an Ingress without rules, of every other host.
+- A host with regular expressions has nothing else: one Ingress makes those of all others expressions too.
+- A host has one certificate, that of the first Ingress that has one for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..api import ObjectKey
+from ..api.ingress import HTTPIngressPath, Ingress
+from .backends import Backend, backend_of
+from .features import Aliases, Canary, Features, Passthrough, RegexPaths, Rewrite
+from .inventory import Inventory
+from .losses import Cause, Ledger
+from .options import Name
+from .provider import Provider, Settings
+
+PathKind = Literal["Exact", "Prefix"]
+_KINDS: dict[str, PathKind] = {"Exact": "Exact", "Prefix": "Prefix", "ImplementationSpecific": "Prefix", "": "Prefix"}
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryBackend:
+    """What takes a part of a location's requests.
+
+    Attributes:
+        feature: which part.
+        backend: where they go.
+        cause: the path of the canary's Ingress.
+    """
+
+    feature: Canary
+    backend: Backend
+    cause: Cause
+
+
+@dataclass(slots=True)
+class Location:
+    """A path of a host.
+
+    Attributes:
+        ingress: that has it.
+        features: of the Ingress.
+        path: as it is written, `/` where it is empty.
+        kind: what it is where the host has no regular expressions.
+        backend: where its requests go; None: nowhere, nobody has the path.
+        cause: where it is written.
+        canary: what takes a part of its requests.
+        implied: no Ingress has written it; the controller answers there, 404 where there is no backend.
+    """
+
+    ingress: Ingress
+    features: Features
+    path: str
+    kind: PathKind
+    backend: Backend | None
+    cause: Cause
+    canary: CanaryBackend | None = None
+    implied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The certificate of a host.
+
+    Attributes:
+        secret: that has it.
+        owner: the Ingress that says so.
+        cause: where that is written.
+    """
+
+    secret: Name
+    owner: Ingress
+    cause: Cause
+
+
+@dataclass(slots=True)
+class Host:
+    """A host.
+
+    Attributes:
+        name: in lower case; empty: all that no other host has.
+        owner: the Ingress that named it first.
+        features: of the owner.
+        cause: where it is written.
+        locations: of all Ingresses.
+        aliases: other names, and where they are written.
+        certificate: None where it has none.
+        regex: what makes its paths expressions; None: they are none.
+    """
+
+    name: str
+    owner: Ingress
+    features: Features
+    cause: Cause
+    locations: list[Location] = field(default_factory=list)
+    aliases: dict[str, Cause] = field(default_factory=dict)
+    certificate: Certificate | None = None
+    regex: Cause | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its name and its other names."""
+        return (self.name, *self.aliases)
+
+    def find(self, path: str, kind: PathKind) -> Location | None:
+        """The location with a path."""
+        return next((item for item in self.locations if (item.path, item.kind) == (path, kind)), None)
+
+
+class Site:
+    """All hosts, by name; built of Ingresses one by one, in their order."""
+
+    def __init__(
+        self,
+        features: Mapping[ObjectKey, Features],
+        provider: Provider,
+        settings: Settings,
+        inventory: Inventory,
+        ledger: Ledger,
+    ) -> None:
+        """Begin without hosts."""
+        self.hosts: dict[str, Host] = {}
+        self._features = features
+        self._provider = provider
+        self._settings = settings
+        self._inventory = inventory
+        self._ledger = ledger
+
+    def build(self, ingresses: tuple[Ingress, ...]) -> None:
+        """Take Ingresses, the canaries of others last."""
+        canaries = [item for item in ingresses if self._features[item.key].get(Canary) is not None]
+        primaries = [item for item in ingresses if self._features[item.key].get(Canary) is None]
+        for item in primaries:
+            self._take(item)
+        for item in primaries:
+            self._certify(item)
+            self._alias(item)
+        for item in canaries:
+            feature = self._features[item.key].get(Canary)
+            if feature is not None:
+                self._take_canary(item, feature)
+        for host in self.hosts.values():
+            host.regex = next(filter(None, map(_regex_cause, host.locations)), None)
+
+    def _take(self, item: Ingress) -> None:
+        features = self._features[item.key]
+        default = item.default_backend
+        for number, rule in enumerate(item.spec.rules):
+            host = self._host(item, rule.host.lower(), f"spec.rules[{number}].host")
+            for index, path in enumerate(rule.http.paths if rule.http is not None else ()):
+                self._add(host, item, path, f"spec.rules[{number}].http.paths[{index}]")
+        if default is not None and not item.spec.rules:
+            cause = self._inventory.cause(item, "spec.defaultBackend")
+            host = self._host(item, "", "spec.defaultBackend")
+            backend = backend_of(item.namespace, default, cause, self._inventory, self._ledger)
+            self._place(host, Location(item, features, "/", "Prefix", backend, cause))
+
+    def _host(self, item: Ingress, name: str, at: str) -> Host:
+        """A host; the Ingress owns it where it is the first, and its default backend is `/` then."""
+        if name in self.hosts:
+            host = self.hosts[name]
+            passthrough = self._features[item.key].get(Passthrough)
+            if passthrough is not None and host.features.get(Passthrough) is None:
+                message = f"{host.owner.key} has the host first, and it ends TLS here"
+                self._ledger.tell(passthrough.cause, "invalid", message, "keep one of the two", host=name)
+            return host
+        features = self._features[item.key]
+        host = Host(name, item, features, self._inventory.cause(item, at, name))
+        self.hosts[name] = host
+        default, cause = item.default_backend, self._inventory.cause(item, "spec.defaultBackend")
+        backend = None
+        if default is not None:
+            backend = backend_of(item.namespace, default, cause, self._inventory, self._ledger)
+        host.locations.append(Location(item, features, "/", "Prefix", backend, cause if default else host.cause))
+        host.locations[0].implied = True
+        return host
+
+    def _add(self, host: Host, item: Ingress, written: HTTPIngressPath, at: str) -> None:
+        path = written.path or "/"
+        cause = self._inventory.cause(item, at, path)
+        kind = _KINDS.get(written.path_type)
+        refused = "the type of a path is Exact, Prefix or ImplementationSpecific" if kind is None else ""
+        refused = refused or self._provider.refused_path(written.path_type, path, self._settings)
+        if refused or kind is None:
+            self._ledger.tell(cause, "invalid", f"{refused}: it was not served", "correct the path", host=host.name)
+            return
+        service = written.backend.of_service()
+        if service is None:
+            message = "its backend is no Service: it was not served"
+            self._ledger.tell(cause, "invalid", message, "name a Service", host=host.name)
+            return
+        backend = backend_of(item.namespace, service, cause, self._inventory, self._ledger)
+        self._place(host, Location(item, self._features[item.key], path, kind, backend, cause))
+
+    def _place(self, host: Host, made: Location) -> None:
+        there = host.find(made.path, made.kind)
+        if there is None:
+            host.locations.append(made)
+        elif there.implied:
+            host.locations[host.locations.index(there)] = made
+        else:
+            message = f"{there.ingress.key} has {made.path} of this host first ({there.cause.place}): it was not served"
+            self._ledger.tell(made.cause, "invalid", message, "keep one of the two", host=host.name)
+
+    def _certify(self, item: Ingress) -> None:
+        """Give the hosts of an Ingress their certificates."""
+        for name in {rule.host.lower(): None for rule in item.spec.rules if rule.host}:
+            found = self._certificate(item, name)
+            host = self.hosts[name]
+            if found is None:
+                continue
+            if host.certificate is None:
+                host.certificate = found
+            elif host.certificate.secret != found.secret:
+                kept = host.certificate
+                message = f"the host has the certificate of {'/'.join(kept.secret)} already ({kept.cause.place})"
+                self._ledger.tell(found.cause, "invalid", message, "keep one of the two", host=name)
+
+    def _certificate(self, item: Ingress, host: str) -> Certificate | None:
+        for number, entry in enumerate(item.spec.tls):
+            listed = {name.lower() for name in entry.hosts}
+            wildcard = f"*.{host.partition('.')[2]}"
+            if listed and not {host, wildcard} & listed:
+                continue
+            cause = self._inventory.cause(item, f"spec.tls[{number}]", entry.secret_name)
+            if not entry.secret_name:
+                message = "it names no Secret: the host had the certificate that the controller has for all"
+                self._ledger.tell(cause, "invalid", message, "name a Secret, or give --default-certificate", host=host)
+                return None
+            secret = Name(item.namespace, entry.secret_name)
+            if secret not in self._inventory.secrets and not _is_made(item):
+                message = (
+                    f"the Secret {'/'.join(secret)} is not here: a listener without its certificate does not serve"
+                )
+                remedy = "see that the cluster has it; ingress-nginx would show a certificate of its own"
+                self._ledger.tell(cause, "converted-with-difference", message, remedy, host=host)
+            return Certificate(secret, item, cause)
+        return None
+
+    def _alias(self, item: Ingress) -> None:
+        aliases = self._features[item.key].get(Aliases)
+        if aliases is None:
+            return
+        taken = {name for host in self.hosts.values() for name in host.names}
+        for name in {rule.host.lower(): None for rule in item.spec.rules if rule.host}:
+            for alias in aliases.names:
+                if alias in taken:
+                    message = f"{alias} is a host of its own: it is no other name of {name}"
+                    self._ledger.tell(aliases.cause, "invalid", message, "take it out", host=name)
+                    continue
+                taken.add(alias)
+                self.hosts[name].aliases[alias] = aliases.cause
+
+    def _take_canary(self, item: Ingress, feature: Canary) -> None:
+        for number, rule in enumerate(item.spec.rules):
+            for index, path in enumerate(rule.http.paths if rule.http is not None else ()):
+                at = f"spec.rules[{number}].http.paths[{index}]"
+                cause = self._inventory.cause(item, at, path.path or "/")
+                host, kind = self.hosts.get(rule.host.lower()), _KINDS.get(path.path_type)
+                location = host.find(path.path or "/", kind) if host is not None and kind is not None else None
+                service = path.backend.of_service()
+                if location is None or location.backend is None or service is None:
+                    message = "no other Ingress has this host and path: a canary gets nothing by itself"
+                    self._ledger.tell(cause, "invalid", message, "give it the path of the other one", host=rule.host)
+                elif location.canary is not None:
+                    message = f"the path has a canary already ({location.canary.cause.place}): there is one at most"
+                    self._ledger.tell(cause, "invalid", message, "keep one of the two", host=rule.host)
+                else:
+                    backend = backend_of(item.namespace, service, cause, self._inventory, self._ledger)
+                    location.canary = CanaryBackend(feature, backend, cause)
+
+    def __iter__(self) -> Iterator[Host]:
+        """Hosts by name, the one for all others last."""
+        return iter(sorted(self.hosts.values(), key=lambda item: (not item.name, item.name)))
+
+
+def _is_made(item: Ingress) -> bool:
+    """Whether somebody makes the Secret of its certificate: cert-manager does."""
+    return any(
+        name.startswith("cert-manager.io/") or name == "kubernetes.io/tls-acme" for name in item.metadata.annotations
+    )
+
+
+def _regex_cause(location: Location) -> Cause | None:
+    """What makes the paths of a location's host expressions; None: it does not."""
+    regex = location.features.get(RegexPaths)
+    if regex is not None:
+        return regex.cause
+    rewrite = location.features.get(Rewrite)
+    return rewrite.cause if rewrite is not None and rewrite.target != location.path else None

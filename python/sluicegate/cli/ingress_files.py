@@ -1,0 +1,77 @@
+"""Files of Ingresses and of what they use, as an inventory for a conversion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sluicegate.controller.api import DecodeError, Diagnostic, Object, ObjectKey, decode
+from sluicegate.controller.api.ingress import INGRESS_KINDS, OLD_INGRESS_VERSION
+from sluicegate.controller.ingress import Inventory
+from sluicegate.controller.sources.files import Document, Reader
+from sluicegate.controller.sources.files.judge import placed
+from sluicegate.controller.sources.files.reader import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class IngressFiles:
+    """What files hold.
+
+    Attributes:
+        inventory: the objects that a conversion reads.
+        problems: files and objects that cannot be read, in the order of files and lines.
+        documents: number of documents that were read.
+    """
+
+    inventory: Inventory
+    problems: tuple[Diagnostic, ...]
+    documents: int
+
+
+def read_ingresses(paths: Sequence[str], progress: Progress | None = None) -> IngressFiles:
+    """Read files, directories and standard input.
+
+    Args:
+        paths: of them.
+        progress: called for each file that is read.
+    """
+    reading = Reader(paths).read(progress)
+    problems = list(reading.diagnostics)
+    objects: dict[ObjectKey, Object] = {}
+    documents: dict[ObjectKey, Document] = {}
+    for document in reading.documents:
+        found = _decoded(document, problems)
+        if found is None:
+            continue
+        if found.key in objects:
+            first = objects[found.key].origin
+            told = Diagnostic(
+                severity="error", code="duplicate", message=f"it is in {first} already", remedy="keep one of the two"
+            )
+            problems += placed(document, [told])
+            continue
+        objects[found.key], documents[found.key] = found, document
+
+    def lines(key: ObjectKey, fields: Sequence[str]) -> Sequence[int]:
+        return documents[key].lines_of(fields)
+
+    inventory = Inventory.of(objects.values(), lines)
+    return IngressFiles(inventory, tuple(sorted(problems, key=Diagnostic.order)), len(reading.documents))
+
+
+def _decoded(document: Document, problems: list[Diagnostic]) -> Object | None:
+    """The object of a document; None: no conversion reads its kind, or it cannot be read."""
+    data = document.data
+    kind, version = data.get("kind"), data.get("apiVersion")
+    if not isinstance(kind, str) or kind not in INGRESS_KINDS:
+        return None
+    if version == OLD_INGRESS_VERSION and kind == "Ingress":
+        data = {**data, "apiVersion": "networking.k8s.io/v1beta1"}
+    elif str(version).partition("/")[0] != INGRESS_KINDS[kind].api_versions[0].partition("/")[0]:
+        return None  # such as an Ingress of somebody else's group
+    try:
+        return decode(data, document.origin, INGRESS_KINDS)
+    except DecodeError as error:
+        told = Diagnostic(severity="error", field=error.field, code="invalid", message=f"{error.reason}: left out")
+        problems += placed(document, [told])
+        return None

@@ -1,0 +1,86 @@
+"""The report of a migration as one page of HTML: it needs nothing from elsewhere, and runs no script but its search."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+
+from sluicegate.controller.api import Diagnostic
+from sluicegate.controller.ingress import Loss
+
+from .migration_report import TITLES, MigrationReport
+
+_STYLE = """\
+:root { color-scheme: light dark; --line: #8884; --weak: #777; }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
+table { border-collapse: collapse; width: 100%; } td, th { border-top: 1px solid var(--line); padding: .4rem .6rem; }
+td, th { text-align: left; vertical-align: top; } code { font-size: .9em; overflow-wrap: anywhere; }
+.place { color: var(--weak); white-space: nowrap; } input { font: inherit; padding: .4rem; width: 100%; }
+[hidden] { display: none; }
+"""
+_SCRIPT = """\
+document.querySelector("input").addEventListener("input", (event) => {
+  const words = event.target.value.toLowerCase().split(/\\s+/);
+  for (const row of document.querySelectorAll("tbody tr")) {
+    const text = row.textContent.toLowerCase();
+    row.hidden = !words.every((word) => text.includes(word));
+  }
+  for (const part of document.querySelectorAll("section")) {
+    part.hidden = !part.querySelector("tbody tr:not([hidden])");
+  }
+});
+"""
+
+
+def page_of(report: MigrationReport) -> str:
+    """The page."""
+    return "".join(_parts(report))
+
+
+def _parts(report: MigrationReport) -> Iterator[str]:
+    yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+    yield f"<title>Migration from {_text(report.provider)}</title>\n<style>\n{_STYLE}</style>\n</head>\n<body>\n"
+    yield f"<h1>Migration from {_text(report.provider)}</h1>\n"
+    yield f"<p>{report.ingresses:,} Ingresses of {report.hosts:,} hosts became {len(report.objects):,} objects.</p>\n"
+    yield '<p><label>Search <input type="search" placeholder="host, annotation, file"></label></p>\n'
+    if report.problems:
+        yield _table("Cannot be read", ("place", "object", "what is wrong"), map(_problem, report.problems))
+    for host in sorted({item.host for item in report.fates if item.is_loss}, key=lambda name: (not name, name)):
+        rows = [item for item in report.fates if item.is_loss and item.host == host]
+        title = f"What changes for {host}" if host else "What changes for all hosts of an object"
+        yield _table(title, ("place", "written", "what becomes of it"), map(_row, rows))
+    rest = [item for item in report.fates if not item.is_loss]
+    if rest:
+        yield _table("Nothing is lost", ("place", "written", "what becomes of it"), map(_row, rest))
+    yield f"<p>Sluicegate {_text(report.version)}</p>\n<script>\n{_SCRIPT}</script>\n</body>\n</html>\n"
+
+
+def _table(title: str, heads: tuple[str, ...], rows: Iterator[str] | map[str]) -> str:
+    columns = "".join(f"<th>{head}</th>" for head in heads)
+    body = "".join(rows)
+    head = f"<section>\n<h2>{_text(title)}</h2>\n<table>\n<thead><tr>{columns}</tr></thead>\n"
+    return f"{head}<tbody>\n{body}</tbody>\n</table>\n</section>\n"
+
+
+def _problem(item: Diagnostic) -> str:
+    message = f"{item.message}{f'; {item.remedy}' if item.remedy else ''}"
+    return _cells(f"{item.path}:{item.line}", f"{item.object} {item.field}".strip(), message)
+
+
+def _row(item: Loss) -> str:
+    written = f"{item.object} {item.subject}{f': {item.value}' if item.value else ''}"
+    message = f"{TITLES[item.fate]}. {item.message}{f'; {item.remedy}' if item.remedy else ''}"
+    return _cells(f"{item.path}:{item.line}" if item.path else "", written, message)
+
+
+def _cells(place: str, written: str, message: str) -> str:
+    return (
+        f'<tr><td class="place">{_text(place)}</td><td><code>{_text(written)}</code></td>'
+        f"<td>{_text(message)}</td></tr>\n"
+    )
+
+
+def _text(value: str) -> str:
+    return html.escape(value, quote=True)

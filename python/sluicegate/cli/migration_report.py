@@ -1,0 +1,110 @@
+"""What `migrate` tells: the struct for programs, and lines for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from sluicegate.controller.api import Diagnostic
+from sluicegate.controller.ingress import FATES, LOSSES, Conversion, Fate, Loss
+from sluicegate.words import count
+
+#: What each fate is called in the report.
+TITLES: dict[Fate, str] = {
+    "no-equivalent": "Lost: there is nothing like it",
+    "invalid": "Wrong as it stands",
+    "unknown-annotation": "Never did anything",
+    "converted-with-difference": "Converted, with a difference",
+    "dropped-harmless": "Dropped, and nothing is lost",
+    "converted": "Converted",
+}
+
+
+class MigrationReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="format", tag="sluicegate.dev/migration/v1"):
+    """What `--output json` writes.
+
+    Attributes:
+        version: of the program.
+        provider: whose Ingresses they are.
+        documents: number of documents that were read.
+        ingresses: number of Ingresses that were converted.
+        hosts: number of their hosts.
+        problems: files and objects that cannot be read, in the order of files and lines.
+        fates: what became of each annotation and field that there is something to say of.
+        counts: number of fates of each kind.
+        objects: the manifests, in the order in which they are to be applied.
+        failed: whether the exit status is 1.
+        lossy: whether there is a loss: the exit status is 3 then, or 1.
+    """
+
+    version: str
+    provider: str
+    documents: int
+    ingresses: int
+    hosts: int
+    problems: tuple[Diagnostic, ...]
+    fates: tuple[Loss, ...]
+    counts: dict[Fate, int]
+    objects: tuple[dict[str, Any], ...]
+    failed: bool
+    lossy: bool
+
+
+def report_of(
+    conversion: Conversion, problems: Sequence[Diagnostic], *, version: str, provider: str, documents: int
+) -> MigrationReport:
+    """Make the report of a conversion.
+
+    Args:
+        conversion: it.
+        problems: what could not be read.
+        version: of the program.
+        provider: of the conversion.
+        documents: number of documents that were read.
+    """
+    counts = Counter(item.fate for item in conversion.fates)
+    return MigrationReport(
+        version=version,
+        provider=provider,
+        documents=documents,
+        ingresses=conversion.ingresses,
+        hosts=conversion.hosts,
+        problems=tuple(problems),
+        fates=conversion.fates,
+        counts={fate: counts[fate] for fate in FATES},
+        objects=tuple(item.document for item in conversion.objects),
+        failed=any(item.severity == "error" for item in problems),
+        lossy=bool(conversion.losses),
+    )
+
+
+def lines_of(report: MigrationReport) -> Iterator[str]:
+    """The report for people."""
+    for problem in report.problems:
+        yield str(problem)
+    for fate, title in TITLES.items():
+        found = [item for item in report.fates if item.fate == fate]
+        if not found or fate not in LOSSES:
+            continue
+        yield ""
+        yield f"{title}:"
+        yield from (f"  {line}" for item in found for line in _lines(item))
+    yield ""
+    harmless = count(report.counts["dropped-harmless"], "annotation")
+    losses = sum(number for fate, number in report.counts.items() if fate in LOSSES)
+    yield (
+        f"{count(report.ingresses, 'Ingress').replace('Ingresss', 'Ingresses')} of {count(report.hosts, 'host')}: "
+        f"{count(len(report.objects), 'object')}; {count(report.counts['converted'], 'annotation')} converted, "
+        f"{harmless} dropped without harm, {count(losses, 'loss').replace('losss', 'losses')}"
+    )
+
+
+def _lines(item: Loss) -> Iterator[str]:
+    place = f"{item.path}:{item.line}: " if item.path else ""
+    about = " ".join(part for part in (item.object, item.subject + (f": {item.value}" if item.value else "")) if part)
+    host = f" ({item.host})" if item.host and item.host != item.value else ""
+    yield f"{place}{about}{host}"
+    yield f"    {item.message}{f'; {item.remedy}' if item.remedy else ''}"

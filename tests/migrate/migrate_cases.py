@@ -1,0 +1,107 @@
+"""Golden cases of migrations: what they are made of, and how their expected files come about.
+
+A case is a directory `tests/migrate/cases/<case>/` with one aim:
+
+- `in.yaml`: Ingresses and what they use; the first line is a comment that says the aim;
+- `options.yaml` (optional): fields of `Options` by name;
+- `out.yaml`: the manifests with their comments; `losses.yaml`: what became of annotations and fields, a line each.
+  Both are written by `python tests/migrate/migrate_cases.py --write` and read by people before they are committed.
+
+They stand apart from `tests/golden`, whose cases are all what the translator is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sluicegate.checks import native_checks
+from sluicegate.cli.annotated_yaml import write_manifests
+from sluicegate.cli.ingress_files import IngressFiles, read_ingresses
+from sluicegate.controller.ingress import NGINX, Conversion, Name, Options, convert
+
+ROOT = Path(__file__).parent / "cases"
+#: Fields of `Options` that are names of objects.
+NAMES = ("config_map", "gateway", "default_certificate")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One golden case."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the directory."""
+        return self.path.name
+
+    def files(self) -> IngressFiles:
+        """What `in.yaml` holds; places are of that file, wherever the tests run."""
+        before = Path.cwd()
+        os.chdir(self.path)
+        try:
+            return read_ingresses(["in.yaml"])
+        finally:
+            os.chdir(before)
+
+    def options(self) -> Options:
+        """The options of the case."""
+        path = self.path / "options.yaml"
+        found: dict[str, Any] = yaml.safe_load(path.read_text()) if path.exists() else {}
+        for name in NAMES:
+            if name in found:
+                found[name] = Name(*found[name].split("/"))
+        return Options(pattern_error=lambda pattern: native_checks().pattern(pattern).error, **found)
+
+    def convert(self) -> Conversion:
+        """Convert the case."""
+        return convert(self.files().inventory, NGINX, self.options())
+
+    def expected_files(self) -> dict[str, str]:
+        """Content of the generated files, by name."""
+        conversion = self.convert()
+        problems = [str(item) for item in self.files().problems]
+        told = [*problems, *map(str, conversion.fates)]
+        return {
+            "out.yaml": "".join(f"{line}\n" for line in write_manifests(conversion.objects)),
+            "losses.yaml": yaml.safe_dump(told, width=10_000, allow_unicode=True),
+        }
+
+
+def cases() -> Iterator[Case]:
+    """All cases, sorted."""
+    for path in sorted(ROOT.glob("*/in.yaml")):
+        yield Case(path.parent)
+
+
+def main() -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="cases; all where none is given")
+    parser.add_argument("--write", action="store_true", help="write the files")
+    arguments = parser.parse_args()
+    differ = 0
+    for case in cases():
+        if arguments.names and case.name not in arguments.names:
+            continue
+        for name, text in case.expected_files().items():
+            path = case.path / name
+            if path.exists() and path.read_text() == text:
+                continue
+            differ += 1
+            print(f"{'written' if arguments.write else 'differs'}: {case.name}/{name}")
+            if arguments.write:
+                path.write_text(text)
+    return 1 if differ and not arguments.write else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

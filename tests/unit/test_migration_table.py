@@ -1,0 +1,87 @@
+"""The table of ingress-nginx' annotations is whole, and the documentation is made of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import get_args
+
+import pytest
+
+import migration_page
+from sluicegate.controller.ingress import NGINX, Annotation, features
+from sluicegate.controller.ingress.emit.policies import GATEWAY_FEATURES, POLICY_FEATURES
+from sluicegate.controller.ingress.emit.rule_features import RULE_FEATURES
+from sluicegate.controller.ingress.emit.services import SERVICE_FEATURES
+from sluicegate.controller.ingress.nginx.provider import GROUPS
+from sluicegate.controller.ingress.provider import Class
+
+#: Classes of the 136 annotations: standard, experimental, ours, dropped, none.
+CLASSES = {"S": 39, "X": 11, "P": 62, "D": 13, "N": 11}
+#: Features that hosts, routes and redirects are made of.
+OF_ROUTES = {
+    "Aliases",
+    "AppRoot",
+    "Canary",
+    "Closed",
+    "HttpsRedirect",
+    "Passthrough",
+    "Redirect",
+    "RegexPaths",
+    "StrictTransport",
+    "WwwRedirect",
+}
+
+
+def rows() -> list[Annotation]:
+    return list(NGINX.annotations.values())
+
+
+def test_all_of_them_are_there_once() -> None:
+    assert len(rows()) == 136
+    assert Counter(row.kind for row in rows()) == CLASSES
+    assert set(CLASSES) == set(get_args(Class))
+    names = [name for row in rows() for name in (row.name, *row.aliases)]
+    assert len(names) == len(set(names)) == len(NGINX.rows)
+    assert {row.name: row.aliases for row in rows() if row.aliases} == {
+        "allowlist-source-range": ("whitelist-source-range",),
+        "limit-allowlist": ("limit-whitelist",),
+    }
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row.name)
+def test_a_row_says_what_becomes_of_it(row: Annotation) -> None:
+    assert row.words
+    assert not row.words.endswith(".")
+    assert not row.group or row.group in GROUPS
+    if row.fate == "converted":
+        assert row.group
+    if row.kind == "D":
+        assert row.fate == "dropped-harmless"
+    if row.kind == "N":
+        assert (row.fate, bool(row.advice)) == ("no-equivalent", True)
+
+
+def test_every_group_is_read_for_some_row() -> None:
+    assert {row.group for row in rows()} - {""} == GROUPS.keys()
+
+
+def test_what_never_was_is_no_row() -> None:
+    assert not NGINX.invented.keys() & NGINX.rows.keys()
+
+
+def test_every_feature_is_said_by_something() -> None:
+    """A feature that nothing says would be a loss that nobody is told."""
+    known = {
+        name
+        for name, item in vars(features).items()
+        if isinstance(item, type) and issubclass(item, features.Feature) and item is not features.Feature
+    }
+    said = {item.__name__ for item in (*RULE_FEATURES, *POLICY_FEATURES, *SERVICE_FEATURES, *GATEWAY_FEATURES)}
+    assert known == said | OF_ROUTES
+    assert not said & OF_ROUTES
+
+
+def test_the_pages_are_those_of_the_tables() -> None:
+    """Where this fails: `python tools/migration_page.py`."""
+    for path, text in migration_page.files().items():
+        assert path.read_text() == text
