@@ -6,7 +6,8 @@ The service and the messages are those of xDS, only the fields that are used (`p
 - A transaction is any number of responses with resources, ended by one of type `generation`; the data plane applies
   all of it at once, or nothing. It acknowledges every response; the answer to `generation` says what became of it.
 - A version is a digest of the content, so a data plane may resume at another controller.
-- What a data plane has to say of its listeners comes as a request of type `report`, JSON in `error_detail.details`.
+- What a data plane has to say of its listeners, and of providers of keys that are away, comes as a request of type
+  `report`, JSON in `error_detail.details`.
 """
 
 from __future__ import annotations
@@ -47,8 +48,9 @@ MAX_TRANSACTION = 256 * 1024 * 1024
 ITEM_BYTES = 256
 #: Bytes of the header fields of a call; a token has some 1,500.
 MAX_METADATA = 16 * 1024
-#: Listeners in one report, refusals in one answer, and characters of a text in them.
+#: Listeners and identity providers in one report, refusals in one answer, and characters of a text in them.
 MAX_LISTENERS = 4_096
+MAX_AWAY = 1_024
 MAX_REFUSALS = 64
 MAX_TEXT = 1_024
 
@@ -72,10 +74,23 @@ class ListenerOutcome(msgspec.Struct, frozen=True):
     error: BindError | None = None
 
 
+class KeysOutcome(msgspec.Struct, frozen=True):
+    """An identity provider whose keys a data plane cannot fetch.
+
+    Attributes:
+        source: who is asked, and for what, as in the metrics.
+        verify: keys that were fetched before still verify tokens.
+    """
+
+    source: str
+    verify: bool = False
+
+
 class PlaneReport(msgspec.Struct, frozen=True):
-    """What one pod has to say of its configuration."""
+    """What one pod has to say of its configuration; an older one says nothing of providers."""
 
     listeners: tuple[ListenerOutcome, ...] = ()
+    away: tuple[KeysOutcome, ...] = ()
 
 
 def type_url(section: str) -> str:
@@ -122,7 +137,7 @@ def refusal(nonce: str, reasons: Iterable[Refusal]) -> Request:
 
 
 def report_request(report: PlaneReport) -> Request:
-    """Say what became of the listeners."""
+    """Say what became of the listeners, and what is away."""
     detail = AnyMessage(type_url(REPORT), msgspec.json.encode(report))
     return Request(type_url=type_url(REPORT), error_detail=Status(details=[detail]))
 
@@ -139,7 +154,8 @@ def read_report(request: Request) -> PlaneReport:
     """
     report = _REPORT.decode(_detail(request))
     listeners = tuple(_shortened(item) for item in report.listeners[:MAX_LISTENERS])
-    return PlaneReport(listeners)
+    away = tuple(KeysOutcome(item.source[:MAX_TEXT], item.verify) for item in report.away[:MAX_AWAY])
+    return PlaneReport(listeners, away)
 
 
 def read_refusals(request: Request) -> tuple[Refusal, ...]:

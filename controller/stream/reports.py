@@ -13,12 +13,13 @@ from typing import NamedTuple
 from sluicegate.ir import BindError, ListenerReport, Refusal
 
 from ..translate import ApplyReport, Translation
-from ..translate.apply_report import REFUSED, HeldResource
+from ..translate.apply_report import REFUSED, HeldResource, KeysAway
 from .plane import PlaneKey
 from .protocol import ListenerOutcome, PlaneReport
 
-#: Resources that are held, told at most: each is in the status of an object.
+#: Resources that are held, and providers that are away, told at most: each is in the status of an object.
 MAX_HELD = 1_024
+MAX_AWAY = 1_024
 
 
 class PodReport(NamedTuple):
@@ -91,6 +92,7 @@ class _PlaneReports(NamedTuple):
     pods: tuple[PodReport, ...]
     reports: tuple[ListenerReport, ...]
     held: tuple[HeldResource, ...]
+    away: tuple[KeysAway, ...]
 
 
 def merged(said: Said) -> ApplyReport:
@@ -101,7 +103,9 @@ def merged(said: Said) -> ApplyReport:
 def _together(planes: Collection[_PlaneReports], *, settled: bool) -> ApplyReport:
     found = [report for plane in planes for report in plane.reports]
     held = sorted({item for plane in planes for item in plane.held}, key=lambda item: (item.kind, item.id, item.reason))
-    return ApplyReport(0, tuple(sorted(found, key=lambda report: report.id)), settled, tuple(held[:MAX_HELD]))
+    away = sorted((item for plane in planes for item in plane.away), key=lambda item: (item.plane, item.source))
+    listeners = tuple(sorted(found, key=lambda report: report.id))
+    return ApplyReport(0, listeners, settled, tuple(held[:MAX_HELD]), tuple(away[:MAX_AWAY]))
 
 
 def _renewed(before: Mapping[PlaneKey, _PlaneReports], said: Said) -> dict[PlaneKey, _PlaneReports]:
@@ -119,7 +123,7 @@ def _renewed(before: Mapping[PlaneKey, _PlaneReports], said: Said) -> dict[Plane
                 for identifier, outcomes in _current(listeners, pods).items()
                 if outcomes or refused is not None or identifier in of_listeners
             )
-            known = _PlaneReports(listeners, too_large, pods, reports, held)
+            known = _PlaneReports(listeners, too_large, pods, reports, held, _away(key, pods))
         result[key] = known
     return result
 
@@ -153,6 +157,15 @@ def _held(pods: Iterable[PodReport]) -> tuple[HeldResource, ...]:
     first: dict[tuple[str, str], HeldResource] = {}
     for item in found:
         first.setdefault((item.kind, item.id), item)
+    return tuple(first.values())
+
+
+def _away(plane: PlaneKey, pods: Iterable[PodReport]) -> tuple[KeysAway, ...]:
+    """Providers that are away for any pod; of several pods one is told, before all one that lets nobody in."""
+    found = (KeysAway(item.source, item.verify, "/".join(plane), pod.pod) for pod in pods for item in pod.report.away)
+    first: dict[str, KeysAway] = {}
+    for item in sorted(found, key=lambda item: (item.verify, item.pod)):
+        first.setdefault(item.source, item)
     return tuple(first.values())
 
 

@@ -24,6 +24,8 @@ class ConditionType(enum.StrEnum):
     INSECURE_FRONTEND_VALIDATION_MODE = "InsecureFrontendValidationMode"
     #: Gateway: policies hold for it in whose status it has no place (GEP-713: "signal on the ancestor").
     POLICY_LIMIT_REACHED = "sluicegate.dev/PolicyLimitReached"
+    #: Policies; ours: it is there only where the keys of an identity provider cannot be fetched.
+    PROVIDER_KEYS_UNAVAILABLE = "sluicegate.dev/ProviderKeysUnavailable"
     #: Listeners.
     CONFLICTED = "Conflicted"
     OVERLAPPING_TLS_CONFIG = "OverlappingTLSConfig"
@@ -104,6 +106,10 @@ class Reason(enum.StrEnum):
     CONFLICTED = "Conflicted"
     #: Ours: something that a policy refers to is not there, or is not what it should be.
     INVALID_REF = "InvalidRef"
+    #: Ours: an identity provider is away, and its last keys are used.
+    KEYS_OUT_OF_DATE = "KeysOutOfDate"
+    #: Ours: there are no keys of an identity provider that could be used.
+    NO_KEYS = "NoKeys"
     OVERRIDDEN = "Overridden"
     PARTIALLY_PROGRAMMED = "PartiallyProgrammed"
     #: Ours, as `InvalidRef`.

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from sluicegate.ir import ListenerReport
-from sluicegate.words import listed
 
 from ..api import Diagnostic, ObjectKey, placed_at
 from ..api.kinds import PARENT_KINDS
 from ..store.snapshot import Snapshot
-from .apply_report import ApplyReport, HeldResource, read_report
+from .apply_report import ApplyReport, held_by_object, read_report
 from .infrastructure.plane import DataPlane
 from .policies.effective import Target
 from .policies.stage import Conditions
 from .programmed import Programmed, Programming
+from .provider_keys import Away, away_by_policy, told_away
 from .report import bind_diagnostics, owner_of, parent_statuses
 from .state import State
 from .status import Address, RouteStatus, Status, fallen_back
@@ -26,6 +26,7 @@ from .topology import Topology
 
 _serials = itertools.count(1)
 _NO_FAILURES: Mapping[ObjectKey, str] = MappingProxyType({})
+_NOBODY: Away = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +56,7 @@ class Translation:
         affected: what Gateways and ListenerSets are told about the policies that are attached to them.
         held: what engines refuse of an object and keep at what they had, by object; of Gateways and ListenerSets it is
             in the reports.
+        away: identity providers whose keys engines cannot fetch, by the policies that name them.
     """
 
     snapshot: Snapshot
@@ -78,6 +80,7 @@ class Translation:
     programmed: Mapping[ObjectKey, Programmed] = field(default_factory=lambda: MappingProxyType({}))
     affected: Mapping[Target, Conditions] = field(default_factory=lambda: MappingProxyType({}))
     held: Mapping[ObjectKey, str] = field(default_factory=lambda: MappingProxyType({}))
+    away: Away = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def due(self) -> float | None:
@@ -126,11 +129,12 @@ class Translation:
         else:
             reports = {item.id: item for item in said.listeners}
             errors = {item.id: item for item in said.listeners if item.error is not None}
-            held = _held(said.held)
+            held = held_by_object(said.held)
+        away = away_by_policy(self.ir.policies.values(), said.away) if said.away else _NOBODY
         programming = Programming(
             self.attached, reports, self.status_addresses, self.assigned, failures, errors, self.affected
         )
-        changed = self._changed_with(before, reports, failures, held)
+        changed = self._changed_with(before, reports, failures, held, away)
         if before is None or changed is None:
             old: Mapping[ObjectKey, Status] = {}
             known: Mapping[ObjectKey, Programmed] = {}
@@ -144,7 +148,7 @@ class Translation:
                     statuses.pop(key, None)
                 elif key.kind not in PARENT_KINDS:
                     statuses[key] = self.statuses[key]
-        for key, found in self._fallen_back(held):
+        for key, found in (*self._fallen_back(held), *told_away(self.statuses, away, self.infrastructure)):
             statuses[key] = old[key] if old.get(key) == found else found
         faults: dict[ObjectKey, str] = {}
         new, programmed = parent_statuses(self.topology, programming, parents, known, faults)
@@ -169,6 +173,7 @@ class Translation:
             errors=errors,
             failures=failures,
             held=held,
+            away=away,
             programmed={key: item for key, item in {**known, **programmed}.items() if key in self.topology.gateways}
             if programmed or changed
             else known,
@@ -200,6 +205,7 @@ class Translation:
         reports: Mapping[str, ListenerReport],
         failures: Mapping[ObjectKey, str],
         held: Mapping[ObjectKey, str],
+        away: Away,
     ) -> Set[ObjectKey] | None:
         """Objects whose status may be another one than with the reports before; None: any."""
         if before is None or before.origin not in {self.serial, self.base}:
@@ -214,20 +220,8 @@ class Translation:
             changed.update(key for key in before.failures if key not in failures)
         if held is not before.held:
             changed.update(key for key in held.keys() | before.held.keys() if held.get(key) != before.held.get(key))
+        changed.update(key for key in away.keys() | before.away.keys() if away.get(key) != before.away.get(key))
         return changed
-
-
-def _held(items: Iterable[HeldResource]) -> Mapping[ObjectKey, str]:
-    """What is told of objects; of a listener its report says it."""
-    found: dict[ObjectKey, list[str]] = {}
-    for item in items:
-        key = item.object
-        if key is not None and item.kind != "listener":
-            place = item.id.removeprefix(f"{key}/")
-            found.setdefault(key, []).append(
-                f"{f'rule {place}' if item.kind != 'policy' else 'all of it'}: {item.reason}"
-            )
-    return {key: listed(texts) for key, texts in found.items()}
 
 
 def _held_diagnostics(held: Mapping[ObjectKey, str]) -> Iterator[Diagnostic]:

@@ -6,9 +6,9 @@ What the engine refuses changes nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from sluicegate.controller.stream.protocol import ListenerOutcome, PlaneReport
+from sluicegate.controller.stream.protocol import KeysOutcome, ListenerOutcome, PlaneReport
 from sluicegate.dataplane.holdings import Change, Holdings
 from sluicegate.dataplane.snapshot_file import SnapshotError, write_snapshot
 from sluicegate.engine.delivery import Delivery
@@ -21,7 +21,12 @@ class Serving:
     """Keeps an engine at what the controller sends."""
 
     def __init__(
-        self, delivery: Delivery, holdings: Holdings, state_directory: str, warn: Callable[[str, str], None]
+        self,
+        delivery: Delivery,
+        holdings: Holdings,
+        state_directory: str,
+        warn: Callable[[str, str], None],
+        away: Callable[[], Iterable[tuple[str, bool]]] = tuple,
     ) -> None:
         """Serve with an engine that has no configuration yet.
 
@@ -30,11 +35,13 @@ class Serving:
             holdings: what is to be served; kept at what the engine has taken.
             state_directory: of the snapshot.
             warn: takes a code and a message.
+            away: identity providers whose keys the engine cannot fetch, and whether older ones verify.
         """
         self.holdings = holdings
         self._delivery = delivery
         self._directory = state_directory
         self._warn = warn
+        self._away = away
         self._calls = asyncio.Lock()
         self._changed = asyncio.Event()
         self._saved = True
@@ -61,13 +68,14 @@ class Serving:
         self._changed.set()
 
     def report(self) -> PlaneReport:
-        """What is bound, of the listeners as they are."""
+        """What is bound, of the listeners as they are, and which providers of keys are away."""
         return PlaneReport(
             tuple(
                 ListenerOutcome(item.id, version, item.bound, item.error)
                 for item in sorted(self._delivery.listeners.values(), key=lambda item: item.id)
                 if (version := self.holdings.version("listeners", item.id))
-            )
+            ),
+            tuple(KeysOutcome(source, verify) for source, verify in self._away()),
         )
 
     async def save(self) -> None:

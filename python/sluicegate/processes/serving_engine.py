@@ -13,6 +13,7 @@ from sluicegate.observe.log import Log
 
 from .access_log import AccessLog
 from .job import Job
+from .provider_keys import ProviderKeys
 from .settings import EngineSettings
 from .start_error import StartError
 
@@ -20,6 +21,8 @@ from .start_error import StartError
 RETRY_BINDS = 2.0
 #: Seconds between looks at what the engine has to tell.
 POLL_EVENTS = 1.0
+#: Seconds between looks at providers of keys that are away.
+LOOK_AT_KEYS = 5.0
 
 
 class Drain(NamedTuple):
@@ -46,6 +49,7 @@ class ServingEngine:
         engine: serves.
         delivery: gives it its transactions.
         access_log: switches and reopens its log.
+        keys: of identity providers, as far as these are away.
     """
 
     def __init__(self, settings: EngineSettings, drain: Drain, log: Log, state_directory: str) -> None:
@@ -67,13 +71,19 @@ class ServingEngine:
         self._admin = settings.admin
         self._drain = drain
         self._log = log
+        self.keys = ProviderKeys()
         self._bound: Callable[[], Awaitable[None]] = _nothing
+        self._keys_changed: Callable[[], Awaitable[None]] = _nothing
         self._control_side = (0, 0)
         self._unusable = 0
 
     def when_bound(self, call: Callable[[], Awaitable[None]]) -> None:
         """Have something done where a port that was taken could be bound, or cannot be for another reason."""
         self._bound = call
+
+    def when_keys_change(self, call: Callable[[], Awaitable[None]]) -> None:
+        """Have something done where a provider of keys goes away, or is back."""
+        self._keys_changed = call
 
     def set_unusable(self, number: int) -> None:
         """Say for `/metrics` how many objects and files cannot be used as they are."""
@@ -95,12 +105,14 @@ class ServingEngine:
     def jobs(self, stopping: asyncio.Event) -> Iterator[Job]:
         """What goes on beside serving; once it stops, ports are not tried any more."""
         yield Job("events of the engine", self._poll_events)
+        yield Job("keys of identity providers", self._look_at_keys)
         yield Job("ports that were taken", lambda: self._retry_binds(stopping))
 
     def tell_events(self) -> None:
         """Tell what the engine has to tell, such as an admin port that is taken."""
         for event in self.engine.poll_events():
             self._log.warning(event.code, event.message)
+            self.keys.hear(event.code, event.message)
 
     async def drain(self) -> bool:
         """Ask clients to go, and wait for them; returns whether all connections ended by themselves."""
@@ -129,6 +141,13 @@ class ServingEngine:
         if now != self._control_side:
             self._control_side = now
             self.engine.control_side(*now)
+
+    async def _look_at_keys(self) -> None:
+        while True:
+            # The last look is the one after which nobody is away.
+            if (self.keys.is_any or self.keys.away) and self.keys.look(await asyncio.to_thread(self.engine.metrics)):
+                await self._keys_changed()
+            await asyncio.sleep(LOOK_AT_KEYS)
 
     async def _retry_binds(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():

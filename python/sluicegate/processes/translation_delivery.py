@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from sluicegate import ir
 from sluicegate.controller.api import Diagnostic
 from sluicegate.controller.translate import ApplyReport, State, Translation, ir_transaction, is_empty
+from sluicegate.controller.translate.apply_report import KeysAway
 from sluicegate.engine.delivery import Delivery
 from sluicegate.engine.native import Report
 from sluicegate.ir import Refusal
@@ -16,9 +19,15 @@ class TranslationDelivery:
     A transaction that the engine refuses leaves what is live as it was; the next one has all that differs.
     """
 
-    def __init__(self, delivery: Delivery) -> None:
-        """Deliver to an engine that has no configuration yet."""
+    def __init__(self, delivery: Delivery, away: Callable[[], Iterable[tuple[str, bool]]] = tuple) -> None:
+        """Deliver to an engine that has no configuration yet.
+
+        Args:
+            delivery: to the engine.
+            away: identity providers whose keys the engine cannot fetch, and whether older ones verify.
+        """
         self._delivery = delivery
+        self._away = away
         self._applied: State | None = None
 
     def refusals(self, translation: Translation) -> tuple[Diagnostic, ...]:
@@ -40,9 +49,10 @@ class TranslationDelivery:
         return report
 
     def reported(self, translation: Translation) -> Translation:
-        """The translation with what the engine last said of its listeners."""
+        """The translation with what the engine last said of its listeners, and of providers of keys that are away."""
         listeners = tuple(self._delivery.listeners.values())
-        return translation.with_report(ApplyReport(self._delivery.generation, listeners))
+        away = tuple(KeysAway(source, verify) for source, verify in self._away())
+        return translation.with_report(ApplyReport(self._delivery.generation, listeners, away=away))
 
 
 def _diagnostic(item: Refusal) -> Diagnostic:

@@ -105,6 +105,7 @@ class DataPlane:
     def jobs(self) -> Iterator[Job]:
         """The stream, and what it brings to the disk."""
         self._engine.when_bound(self._report)
+        self._engine.when_keys_change(self._report)
         yield Job("the config stream", self._client.run)
         yield Job("the snapshot", self._serving.save)
         yield Job("the connection", self._tell_connected)
@@ -120,7 +121,8 @@ class DataPlane:
         await self._serving.save_now()
 
     def _make(self, holdings: Holdings) -> Serving:
-        return Serving(self._engine.delivery, holdings, self._connection.state_directory, self._log.warning)
+        engine, directory = self._engine, self._connection.state_directory
+        return Serving(engine.delivery, holdings, directory, self._log.warning, lambda: engine.keys.away)
 
     def _read_snapshot(self) -> Holdings | None:
         try:

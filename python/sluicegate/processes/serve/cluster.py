@@ -59,7 +59,7 @@ class ClusterGateway:
         self._log = log
         self._version = version
         self._keep_going = settings.keep_going
-        self._delivery = TranslationDelivery(engine.delivery)
+        self._delivery = TranslationDelivery(engine.delivery, lambda: engine.keys.away)
         options = Options(
             port_offset=settings.port_offset,
             listen=settings.listen,
@@ -89,7 +89,8 @@ class ClusterGateway:
 
     def jobs(self) -> Iterator[Job]:
         """What follows the cluster."""
-        self._engine.when_bound(self._tell_bound)
+        self._engine.when_bound(self._tell_report)
+        self._engine.when_keys_change(self._tell_report)
         yield from self._follower.jobs(f"serves the Gateways of {self._client.host}", self._version)
 
     def hang_up(self) -> None:
@@ -109,7 +110,7 @@ class ClusterGateway:
             self._log.warning(item.code, item.text, object=item.object)
         return self._delivery.reported(translation)
 
-    async def _tell_bound(self) -> None:
+    async def _tell_report(self) -> None:
         self._loop.report_changed()
 
     def _lead(self, leading: bool) -> None:
