@@ -62,7 +62,9 @@ def measure(shape: Shape, peer: Peer, pid: int, folder: Path, seconds: int, rate
         return Sample(idle(peer.ports[shape.entry], pid))
     before, started = processes.cpu_seconds(pid), time.monotonic()
     counted = (
-        datagrams(peer, seconds) if shape.driver is Driver.DATAGRAMS else h2load(shape, peer, folder, seconds, rate)
+        h2load(shape, peer, folder, seconds, rate)
+        if shape.driver is Driver.H2LOAD
+        else datagrams("flood" if shape.driver is Driver.FLOOD else "send", peer, seconds)
     )
     spent, elapsed = processes.cpu_seconds(pid) - before, time.monotonic() - started
     units = counted.done * shape.units
@@ -143,9 +145,9 @@ def counted_of(output: str, log: list[str]) -> Counted | None:
     return Counted(int(found[3]), int(found[2]) - int(found[3]), p99)
 
 
-def datagrams(peer: Peer, seconds: int) -> Counted:
-    """Run `datagrams.py`."""
-    command = [sys.executable, "-m", "benches.proxy.datagrams", "send", str(peer.ports["udp"]), str(seconds)]
+def datagrams(way: str, peer: Peer, seconds: int) -> Counted:
+    """Run `datagrams.py`; `way`: send or flood."""
+    command = [sys.executable, "-m", "benches.proxy.datagrams", way, str(peer.ports["udp"]), str(seconds)]
     command = ["taskset", "-c", processes.OTHER_CORES, *command]
     result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + LIMIT)
     found = json.loads(result.stdout)

@@ -17,6 +17,7 @@ class Driver(StrEnum):
 
     H2LOAD = "h2load"
     DATAGRAMS = "datagrams"
+    FLOOD = "flood"
     IDLE = "idle"
 
 
@@ -140,6 +141,7 @@ SHAPES = {
         Shape("tls-download", "TLS download 1 MiB", "tls", "MiB", (Bar(0.6, ALL),), Content.DOWNLOAD, connections=FEW),
         Shape("tcp", "TCP download 1 MiB", "tcp", "MiB", (Bar(0.75, ("envoy",)),), Content.DOWNLOAD, connections=FEW),
         Shape("udp", "UDP small", "udp", "datagram", driver=Driver.DATAGRAMS, units=2),
+        Shape("udp-flood", "UDP small, bursts one way", "udp", "datagram", driver=Driver.FLOOD),
         Shape(
             "idle",
             "idle after a request",

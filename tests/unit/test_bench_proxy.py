@@ -141,6 +141,7 @@ def test_every_bar_is_there() -> None:
         "tls-download": [(0.6, every)],
         "tcp": [(0.75, ("envoy",))],
         "udp": [],
+        "udp-flood": [],
         "idle": [(4096, ())],
         "p99": [(1.0, every)],
     }
