@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -201,8 +204,10 @@ def test_why(
 ) -> None:
     status, text = explain(world, "-r", f"{method} http://shop.test:8080{target}", *options)
     kind = "RateLimitPolicy" if stanza == "local" else "AccessPolicy"
-    name = "limits" if stanza == "local" else target.partition("?")[0].split("/")[1]
-    assert f"  policy    {stanza} of {kind}/default/{name}: {expected}" in text.splitlines(), text
+    place = target.partition("?")[0].split("/")[1]
+    name = "limits" if stanza == "local" else place
+    line = f"  policy    {stanza} of {kind}/default/{name}: {expected}  [HTTPRoute default/shop/{place}]"
+    assert line in text.splitlines(), text
     assert status == (1 if "  answer    " in text else 0)
 
 
@@ -294,3 +299,64 @@ def test_what_a_backend_without_endpoints_would_get(tmp_path: Path, explain: Exp
     fields = {line.strip().lower() for line in lines}
     assert {"x-user: ann", "x-area: shop"} <= fields
     assert KEY not in text.partition("sent as")[2]
+
+
+def test_where_each_part_comes_from(tmp_path: Path, explain: Explain) -> None:
+    """The level that it is attached to; several levels of one policy are the lowest."""
+    allow = {"authorization": {"default": "Allow"}}
+    listener_set = {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "ListenerSet",
+        "metadata": {"name": "set"},
+        "spec": {
+            "parentRef": {"name": "gateway"},
+            "listeners": [{"name": "own", "port": 8081, "protocol": "HTTP"}],
+        },
+    }
+    parents = [{"name": "gateway"}, {"kind": "ListenerSet", "name": "set"}]
+    (tmp_path / "all.yaml").write_text(
+        dump(
+            gateway(allowedListeners={"namespaces": {"from": "Same"}}),
+            listener_set,
+            route(named("first", "/first"), rule("/", "app"), name="shop", parents=parents),
+            *service("app", ("10.0.0.1", 80)),
+            opaque("clients", ann=KEY),
+            policy("AccessPolicy", "edge", target("Gateway", "gateway"), strategy="Overrides", **allow),
+            policy("AccessPolicy", "set", target("ListenerSet", "set", "own"), csrf={}),
+            policy("ClientPolicy", "bodies", target("Gateway", "gateway", "http"), body={"maxSize": "1Ki"}),
+            policy(
+                "AccessPolicy",
+                "keys",
+                target("HTTPRoute", "shop"),
+                target("HTTPRoute", "shop", "first"),
+                apiKey={"secretRefs": [{"name": "clients"}]},
+            ),
+        )
+    )
+
+    def places(url: str) -> dict[str, str]:
+        text = explain(tmp_path, "-r", url, "--as", "apiKey:ann")[1]
+        lines = [line.split() for line in text.splitlines() if line.startswith("  policy ")]
+        return {line[1]: " ".join(line).rpartition(" [")[2].rstrip("]") for line in lines}
+
+    edge = "Gateway default/gateway, Overrides"
+    assert places("http://shop.test:8080/first") == {
+        "body": "Gateway default/gateway/http",
+        "apiKey": "HTTPRoute default/shop/first",
+        "authorization": edge,
+    }
+    assert places("http://shop.test:8081/") == {
+        "apiKey": "HTTPRoute default/shop",
+        "csrf": "ListenerSet default/set/own",
+        "authorization": edge,
+    }
+
+
+def test_what_the_page_shows_is_what_is_written(explain: Explain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    page = (ROOT / "docs" / "policies" / "AccessPolicy.md").read_text()
+    section = page.partition("## Trying it\n")[2].partition("\n## ")[0]
+    shown = re.findall(r"^    \$ sluicegate explain (.*)\n((?:    .*\n)+)", section, re.MULTILINE)
+    assert len(shown) == 3
+    for arguments, expected in shown:
+        assert textwrap.indent(explain(*shlex.split(arguments))[1], "    ") == expected

@@ -88,9 +88,7 @@ def _lines(found: Explanation) -> Iterator[str]:
         yield f"  rule      rules[{decision.rule}]{match}"
     for item in found.filters:
         yield f"  filter    {item}"
-    for said, because in zip(decision.policies, found.because, strict=True):
-        word = _OWN_VERDICTS.get((said.stanza, said.verdict), _VERDICTS[said.verdict])
-        yield f"  policy    {said.stanza} of {readable(said.policy)}: {word}{f': {because}' if because else ''}"
+    yield from _policy_lines(found)
     yield from _backend_lines(decision)
     if decision.backend is not None:
         yield f"  endpoints {', '.join(decision.endpoints) or 'none'}"
@@ -110,6 +108,13 @@ def _lines(found: Explanation) -> Iterator[str]:
         yield f"  not served: {problem}"
     for problem in found.problems:
         yield f"  problem   {problem}"
+
+
+def _policy_lines(found: Explanation) -> Iterator[str]:
+    for said, because, origin in zip(found.decision.policies, found.because, found.origins, strict=True):
+        word = _OWN_VERDICTS.get((said.stanza, said.verdict), _VERDICTS[said.verdict])
+        why, where = f": {because}" if because else "", f"  [{origin}]" if origin else ""
+        yield f"  policy    {said.stanza} of {readable(said.policy)}: {word}{why}{where}"
 
 
 def _sent_lines(found: Explanation) -> Iterator[str]:

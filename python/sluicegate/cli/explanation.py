@@ -20,6 +20,7 @@ from sluicegate.testing.table import Table
 
 from .because import reasons
 from .losers import Loser, hostname_of, losers
+from .origins import origins
 from .refused import refused
 
 #: What the gateway answers calls of gRPC with, by HTTP status (`native/core/src/message/grpc.rs`); others: UNKNOWN.
@@ -43,6 +44,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, tag_field="format",
     Attributes:
         request: as it was understood.
         decision: what happens to it.
+        origins: what each of the policies of the decision is attached to; empty: a filter, or one that cannot be read.
         because: why each of the policies of the decision says what it says; empty where that needs no word.
         winner: the match that takes it, in words; None for a connection.
         hostname: of the route, that the match or the rule was found by.
@@ -58,6 +60,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, tag_field="format",
 
     request: Request | Connection
     decision: Decision
+    origins: tuple[str, ...]
     because: tuple[str, ...]
     winner: str | None
     hostname: str | None
@@ -87,6 +90,7 @@ def explain(offline: Offline, table: Table, request: Request | Connection) -> Ex
     return Explanation(
         request=request,
         decision=decision,
+        origins=origins(offline.translation.snapshot, listener, decision),
         because=reasons(table, asked, decision, dict(_closed(offline, decision))),
         winner=winner,
         hostname=hostname,
