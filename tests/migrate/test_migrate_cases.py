@@ -23,6 +23,7 @@ CLOSED = (
     "addresses",
     "basic",
     "client-certificates",
+    "external",
     "ports",
     "protocols",
     "redirects",
@@ -31,7 +32,6 @@ CLOSED = (
 )
 MEANT: dict[str, set[str]] = {
     **{name: {"no-backends"} for name in CLOSED},
-    "external-name": {"invalid-kind"},  # the gateway needs --external-names
     "wildcard": {"shadowed-route"},  # an exact host keeps what it has no path for, as in nginx
 }
 FILES = {"in.yaml", "options.yaml", "out.yaml", "losses.yaml"}

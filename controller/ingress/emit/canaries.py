@@ -23,10 +23,10 @@ def with_canary(rule: RuleDraft, location: Location, host: Host, output: Output)
         return [rule]
     backend, feature = canary.backend, canary.feature
     primary = rule.backends
-    taken = [backend_reference(location.ingress.namespace, backend.namespace, backend.service, backend.port)]
     if not backend.port:
         return [rule]  # told where the port was looked for
     causes = [canary.cause, *feature.causes]
+    taken = [backend_reference(location, backend, tuple(causes), output)]
     found: list[RuleDraft] = []
 
     def add(header: dict[str, Any], backends: list[dict[str, Any]]) -> None:

@@ -9,13 +9,13 @@ from ...api.ingress import Ingress
 from .. import values
 from ..features import ExternalAuth
 from ..site import Host, Location
-from .manifest import Manifest
 from .output import Output, Target
-from .urls import Url, parse
+from .rules import service_reference
+from .urls import Url, parse, service_of
+from .xbackends import ADDRESS, EXTERNAL_GROUP, external_host, external_name
 
 #: Fields of requests that a service is given besides method, URL, host and Authorization.
 _ASKED = ("Cookie", "Accept", "Origin", "User-Agent", "X-Requested-With")
-_EXTERNAL = "gateway.networking.x-k8s.io"
 #: `?rd=$escaped_request_uri` and its like: the gateway adds where to come back to.
 _COME_BACK = re.compile(r"[?&](?P<name>[\w-]+)=(?:\$scheme://\$(?:http_)?host)?\$(?:escaped_)?request_uri$")
 
@@ -26,35 +26,49 @@ class _Backend(NamedTuple):
     Attributes:
         reference: of a policy.
         service: namespace and name, where a grant may be needed; None: a host outside.
+        outside: that host, which needs an XBackend.
     """
 
     reference: dict[str, Any]
-    service: tuple[str, str] | None
+    service: tuple[str, str] | None = None
+    outside: Url | None = None
+
+
+def asked(feature: ExternalAuth, ingress: Ingress, host: Host, output: Output) -> bool:
+    """Whether it can be told who is asked; where not, that is told, and nobody may be let in."""
+    url = parse(_with_host(feature.url, host))
+    if url is not None and url.query:
+        # Such as `?allowed_groups=admins`: without it the service might let anybody in.
+        message = f"a service is asked without a query: requests are answered 500, as ?{url.query} would be missing"
+        remedy = "have the service decide by its path alone"
+        output.ledger.tell(feature.cause, "no-equivalent", message, remedy, host=host.name)
+        return False
+    if url is not None and _backend(url, ingress, host, output) is not None:
+        return True
+    message = "no service can be told from the URL: requests are answered 500 until it is named"
+    remedy = "write the URL of a Service, such as http://oauth2-proxy.auth.svc.cluster.local:4180/oauth2/auth"
+    output.ledger.tell(feature.cause, "no-equivalent", message, remedy, host=host.name)
+    return False
 
 
 def emit_external(feature: ExternalAuth, ingress: Ingress, host: Host, targets: list[Target], output: Output) -> None:
     """Make the policy for the routes of one host: URLs may have the host in them."""
     url = parse(_with_host(feature.url, host))
-    backend = _backend(url, ingress, host, feature, output) if url is not None else None
+    backend = _backend(url, ingress, host, output) if url is not None else None
+    if url is None or url.query or backend is None:
+        return  # its paths are closed
     name = output.names.give("AccessPolicy", ingress.namespace, ingress.name, host.name or "any")
-    if url is None or backend is None:
-        message = "no service can be told from the URL: requests are refused until it is named"
-        remedy = "write the URL of a Service, such as http://oauth2-proxy.auth.svc.cluster.local:4180/oauth2/auth"
-        output.ledger.tell(feature.cause, "no-equivalent", message, remedy, host=host.name)
-        output.policy(
-            "AccessPolicy", ingress.namespace, name, targets, "authorization", {"default": "Deny"}, feature.causes
-        )
-        return
+    if backend.outside is not None:
+        output.once(external_host(backend.outside, ingress.namespace, feature.causes, output))
     if backend.service is not None:
         source = ("sluicegate.dev", "AccessPolicy", ingress.namespace)
         output.grant(source, "Service", *backend.service, feature.causes)
     response = [*feature.response_headers, *(["Set-Cookie"] if feature.set_cookie or feature.sign_in else [])]
-    path = url.path + (f"?{url.query}" if url.query else "")
     value: dict[str, Any] = {
         "protocol": "HTTP",
         "backendRef": backend.reference,
         "http": {
-            "path": path,
+            "path": url.path,
             "exact": True,
             "allowedHeaders": list(_ASKED),
             "allowedResponseHeaders": list(dict.fromkeys(response)),
@@ -75,38 +89,23 @@ def _with_host(url: str, host: Host) -> str:
     return re.sub(r"\$(?:http_)?host\b", host.name, found) if host.name and not host.name.startswith("*") else found
 
 
-def _backend(url: Url, ingress: Ingress, host: Host, feature: ExternalAuth, output: Output) -> _Backend | None:
+def _backend(url: Url, ingress: Ingress, host: Host, output: Output) -> _Backend | None:
     """The Service that a URL leads to; a host outside becomes an XBackend."""
-    if url.service is not None:
-        namespace, name = url.service
-        return _Backend(_reference(ingress.namespace, namespace, name, url.port), (namespace, name))
-    if url.host == host.name:
+    if url.host in host.names:
         location = _location(host, url.path)
-        if location is None or location.backend is None or not location.backend.port:
+        if location is None or location.backend is None or not location.backend.port or location.backend.outside:
             return None
         backend = location.backend
-        reference = _reference(ingress.namespace, backend.namespace, backend.service, backend.port)
-        return _Backend(reference, (backend.namespace, backend.service))
-    if re.fullmatch(r"[0-9.]+|.*:.*", url.host):
+        named = (backend.namespace, backend.service)
+        return _Backend(service_reference(ingress.namespace, *named, backend.port), named)
+    service = service_of(url, output.inventory)
+    if service is not None:
+        return _Backend(service_reference(ingress.namespace, *service, url.port), service)
+    if ADDRESS.fullmatch(url.host):
         return None
-    name = output.names.give("XBackend", ingress.namespace, url.host, str(url.port))
-    content: dict[str, Any] = {
-        "type": "ExternalHostname",
-        "externalHostname": {"hostname": url.host},
-        "port": {"number": url.port},
-    }
-    if url.scheme == "https":
-        validation = {"hostname": url.host, "wellKnownCACertificates": "System"}
-        content["tls"] = {"mode": "ServerOnly", "validation": validation}
-    output.once(Manifest("XBackend", ingress.namespace, name, content, causes={"": feature.causes}))
-    return _Backend({"group": _EXTERNAL, "kind": "XBackend", "name": name}, None)
-
-
-def _reference(own: str, namespace: str, name: str, port: int) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": name}
-    if namespace != own:
-        found["namespace"] = namespace
-    return found | {"port": port}
+    return _Backend(
+        {"group": EXTERNAL_GROUP, "kind": "XBackend", "name": external_name(url), "port": url.port}, outside=url
+    )
 
 
 def _location(host: Host, path: str) -> Location | None:

@@ -106,12 +106,13 @@ class Listeners:
                     Entry(name, HTTPS, host.owner.namespace, (), (*causes, *passthrough.causes), passthrough=True)
                 )
                 continue
-            self._add(Entry(name, HTTP, host.owner.namespace, (), causes))
-            certificate, owner = host.certificate, host.owner
+            certificate = host.certificate
+            owner = certificate.owner if certificate is not None else host.owner
+            told = _told(owner) if certificate is not None else ()
+            self._add(Entry(name, HTTP, owner.namespace, told, causes))
             if certificate is not None:
-                owner = certificate.owner
                 both = unique((*causes, certificate.cause))
-                self._add(Entry(name, HTTPS, owner.namespace, _told(owner), both, certificate=certificate.secret))
+                self._add(Entry(name, HTTPS, owner.namespace, told, both, certificate=certificate.secret))
             elif self._output.options.default_certificate is not None:
                 default = self._output.options.default_certificate
                 self._add(Entry(name, HTTPS, owner.namespace, (), causes, certificate=default))

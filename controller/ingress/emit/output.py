@@ -11,7 +11,7 @@ from ..inventory import Inventory
 from ..losses import Cause, Ledger
 from ..options import Options
 from ..provider import Provider
-from .manifest import OWN_KINDS, Manifest, Names, unique
+from .manifest import OWN_KINDS, VERSIONS, Manifest, Names, unique
 
 GATEWAY_GROUP = "gateway.networking.k8s.io"
 #: Targets that a policy may have.
@@ -150,7 +150,7 @@ class Output:
             ordered = sorted(sources)
             content = {
                 "from": [{"group": group, "kind": each, "namespace": other} for group, each, other in ordered],
-                "to": [{"group": "", "kind": kind, "name": name}],
+                "to": [{"group": VERSIONS.get(kind, "").rpartition("/")[0], "kind": kind, "name": name}],
             }
             causes = {f"spec.from[{number}]": sources[source] for number, source in enumerate(ordered)}
             own = self.names.give("ReferenceGrant", namespace, name)

@@ -14,10 +14,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ...api.ingress import Ingress
-from ..features import Closed, Features, HttpsRedirect, Passthrough, Redirect, StrictTransport
+from ..features import AppRoot, Closed, ExternalAuth, Features, HttpsRedirect, Passthrough, Redirect, StrictTransport
 from ..losses import Cause
 from ..site import Host, Location, Site
 from .canaries import with_canary
+from .external import asked
 from .grpc import as_grpc, grpc_methods
 from .listeners import HTTP, HTTPS, Entry, Listeners, www_of
 from .manifest import Manifest, slug, unique
@@ -111,7 +112,7 @@ def _passthrough(host: Host, feature: Passthrough, listeners: Listeners, output:
     spec = {
         "parentRefs": [entry.reference(own) for entry in entries],
         "hostnames": [name for name in host.names if name],
-        "rules": [{"backendRefs": [backend_reference(own, backend.namespace, backend.service, backend.port)]}],
+        "rules": [{"backendRefs": [backend_reference(root, backend, (root.cause,), output)]}],
     }
     name = output.names.give("TLSRoute", own, root.ingress.name, slug(host.name))
     causes = {"spec.rules[0]": unique((root.cause, feature.cause))}
@@ -137,6 +138,10 @@ class _Routes:
 
     def emit(self) -> None:
         """Make them, and their policies."""
+        root = self._features.get(AppRoot)
+        if root is not None and all(location.path != "/" for location in self._locations):
+            message = "no path / of this Ingress: it did nothing"
+            self._output.ledger.tell(root.cause, "invalid", message, "take it out", host=self._host.name)
         redirects = [rule for location in self._locations for rule in self._redirects(location)]
         parts = [part for location in self._locations if (part := self._part(location)) is not None]
         self._to_https((part.location, part.sent) for part in parts if part.sent is not None)
@@ -164,20 +169,25 @@ class _Routes:
             rule = started(location, self._host, self._output)
             if rule is None:
                 return None
-            if location.features.get(Closed) is None:
-                rules = self._filled(rule, location)
-            else:
-                closed = location.features.get(Closed)
-                rule.causes += closed.causes if closed is not None else ()
-                rules = [rule]
+            closed = self._closed(location)
+            rule.causes += closed
+            rules = [rule] if closed else self._filled(rule, location)
         return _Part(location, rules, sent)
+
+    def _closed(self, location: Location) -> tuple[Cause, ...]:
+        """Why nobody may be let in; empty: there is no reason."""
+        closed, external = location.features.get(Closed), location.features.get(ExternalAuth)
+        if closed is not None:
+            return closed.causes
+        if external is not None and not asked(external, self._ingress, self._host, self._output):
+            return external.causes
+        return ()
 
     def _filled(self, rule: RuleDraft, location: Location) -> list[RuleDraft]:
         """The rules that serve a location: one, and more where a canary takes a part."""
         backend = location.backend
         if backend is not None and backend.port:
-            own = self._ingress.namespace
-            rule.backends = [backend_reference(own, backend.namespace, backend.service, backend.port)]
+            rule.backends = [backend_reference(location, backend, (location.cause,), self._output)]
         apply(rule, At(location, self._host, self._output))
         return with_canary(rule, location, self._host, self._output)
 
@@ -266,7 +276,8 @@ class _Routes:
             for backend in document.get("backendRefs", ()):
                 if "namespace" in backend:
                     source = (GATEWAY_GROUP, kind, self._ingress.namespace)
-                    self._output.grant(source, "Service", backend["namespace"], backend["name"], causes)
+                    what = backend.get("kind", "Service")
+                    self._output.grant(source, what, backend["namespace"], backend["name"], causes)
 
 
 def _behind_tls(rule: RuleDraft) -> RuleDraft:

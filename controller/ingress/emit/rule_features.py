@@ -23,8 +23,9 @@ from ..features import (
 )
 from ..site import Host, Location
 from .output import GATEWAY_GROUP, Output
-from .rules import RuleDraft, is_prefix_host
-from .urls import parse
+from .rules import RuleDraft, is_prefix_host, service_reference
+from .urls import parse, service_of
+from .xbackends import ADDRESS, EXTERNAL_GROUP, external_host
 
 _F = TypeVar("_F", bound=Feature)
 
@@ -141,23 +142,25 @@ def _collect(feature: CollectBody, rule: RuleDraft, at: At) -> None:
 
 
 def _mirror(feature: Mirror, rule: RuleDraft, at: At) -> None:
-    """Only what leads to a Service of the cluster; the copy has the target of its request."""
+    """A copy goes to a Service of the cluster, or to a host outside; it has the target of its request."""
     url, ingress = parse(feature.url.replace("$request_uri", "")), at.location.ingress
-    if url is None or url.service is None:
-        message = "copies go to Services of the cluster, by a URL without variables but $request_uri"
-        remedy = "write an XBackend, and a RequestMirror to it (docs/external-backends.md)"
-        at.output.ledger.tell(feature.cause, "no-equivalent", message, remedy, host=at.host.name)
+    if url is None or ADDRESS.fullmatch(url.host):
+        message = "copies go to a URL with a name and without variables but $request_uri"
+        at.output.ledger.tell(feature.cause, "no-equivalent", message, "write the URL itself", host=at.host.name)
         return
     if url.path != "/" or "$request_uri" not in feature.url:
         message = "a copy has the path of its request"
         at.output.ledger.tell(feature.cause, "converted-with-difference", message, host=at.host.name)
-    namespace, name = url.service
-    reference: dict[str, Any] = {"name": name, "port": url.port}
-    if namespace != ingress.namespace:
-        reference["namespace"] = namespace
-        source = (GATEWAY_GROUP, "HTTPRoute", ingress.namespace)
-        at.output.grant(source, "Service", namespace, name, feature.causes)
-    rule.mirrors.append({"backendRef": reference})
+    service = service_of(url, at.output.inventory)
+    if service is None:
+        outside = external_host(url, ingress.namespace, feature.causes, at.output)
+        at.output.once(outside)
+        reference = {"group": EXTERNAL_GROUP, "kind": "XBackend", "name": outside.name}
+        rule.mirrors.append({"backendRef": reference})
+        return
+    source = (GATEWAY_GROUP, "HTTPRoute", ingress.namespace)
+    at.output.grant(source, "Service", *service, feature.causes)
+    rule.mirrors.append({"backendRef": service_reference(ingress.namespace, *service, url.port)})
 
 
 def _errors(feature: ErrorPages, rule: RuleDraft, at: At) -> None:

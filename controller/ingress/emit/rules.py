@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import patterns
-from ..features import Rewrite
+from ..backends import Backend
+from ..features import Protocol, Rewrite
 from ..losses import Cause
 from ..site import Host, Location
 from .manifest import unique
 from .output import Output
+from .urls import Url
+from .xbackends import EXTERNAL_GROUP, external_host
 
 Match = dict[str, Any]
 
@@ -145,9 +148,24 @@ def started(location: Location, host: Host, output: Output) -> RuleDraft | None:
     return RuleDraft(match, list(causes))
 
 
-def backend_reference(location_namespace: str, namespace: str, service: str, port: int) -> dict[str, Any]:
-    """A Service, as a rule names it."""
+def service_reference(own: str, namespace: str, service: str, port: int) -> dict[str, Any]:
+    """A Service, as an object of a namespace names it."""
     found: dict[str, Any] = {"name": service}
-    if namespace != location_namespace:
+    if namespace != own:
         found["namespace"] = namespace
     return found | {"port": port}
+
+
+def backend_reference(
+    location: Location, backend: Backend, causes: tuple[Cause, ...], output: Output
+) -> dict[str, Any]:
+    """A backend, as a rule of a location names it; a host outside the cluster gets an XBackend."""
+    own = location.ingress.namespace
+    if not backend.outside:
+        return service_reference(own, backend.namespace, backend.service, backend.port)
+    protocol = location.features.get(Protocol)
+    scheme = "https" if protocol is not None and protocol.name in {"HTTPS", "GRPCS"} else "http"
+    made = external_host(Url(scheme, backend.outside, backend.port, "/", ""), backend.namespace, causes, output)
+    output.once(made)
+    found = {"group": EXTERNAL_GROUP, "kind": made.kind, "name": made.name}
+    return found | ({"namespace": backend.namespace} if backend.namespace != own else {})

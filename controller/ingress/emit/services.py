@@ -23,7 +23,7 @@ def emit_services(host: Host, output: Output) -> None:
     for location in host.locations:
         backends = [location.backend, location.canary.backend if location.canary is not None else None]
         for backend in backends:
-            if backend is not None and backend.port:
+            if backend is not None and backend.port and not backend.outside:
                 _emit(location, backend, host, output)
 
 

@@ -6,7 +6,13 @@ import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-_SERVICE = re.compile(r"([a-z][-a-z0-9]{0,62})\.([a-z0-9][-a-z0-9]{0,62})(?:\.svc(?:\.cluster\.local)?)?\.?")
+from ..backends import cluster_service
+from ..inventory import Inventory
+from ..options import Name
+
+_LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
+#: `service.namespace`, which may as well be a host outside.
+_SHORT = re.compile(rf"({_LABEL})\.({_LABEL})")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -27,14 +33,14 @@ class Url(NamedTuple):
     path: str
     query: str
 
-    @property
-    def service(self) -> tuple[str, str] | None:
-        """Namespace and name of the Service that the host is; None: it is none of the cluster."""
-        found = _SERVICE.fullmatch(self.host)
-        inside = found is not None and (self.host.count(".") > 1 or "." not in self.host.partition(".")[2])
-        if found is None or not inside or not (".svc" in self.host or self.host.count(".") == 1):
-            return None
-        return found[2], found[1]
+
+def service_of(url: Url, inventory: Inventory) -> Name | None:
+    """The Service that the host of a URL is; None: it is none of the cluster."""
+    found = cluster_service(url.host)
+    if found is not None:
+        return found
+    short = _SHORT.fullmatch(url.host)
+    return Name(short[2], short[1]) if short is not None and (short[2], short[1]) in inventory.services else None
 
 
 def parse(text: str) -> Url | None:

@@ -64,6 +64,8 @@ def _to_url(reading: Reading) -> Iterator[Feature]:
             reading.tell(f"{name}-code", "converted-with-difference", message, "use 301, 302, 303, 307 or 308")
         if name == "temporal-redirect":
             reading.tell("permanent-redirect", "dropped-harmless", "the temporal redirect goes before it")
+        if found.text.endswith("$request_uri"):
+            reading.tell(name, "converted", "`RequestRedirect` that keeps path and query")
         yield Redirect(causes=reading.causes(name, f"{name}-code"), url=found.text, status=status or default)
         return
 
