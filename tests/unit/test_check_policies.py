@@ -107,6 +107,19 @@ def test_a_refused_policy_is_told_once_with_what_follows(check: Callable[..., st
     assert len(report["problems"]) == 1
 
 
+def test_two_refused_policies_of_one_route(check: Callable[..., str]) -> None:
+    """Each is told with its own fault, and neither that the other one is there."""
+    both = [policy("AccessPolicy", name, SHOP, authorization=5) for name in "ab"]
+    text = check(*both)
+    told = under(text, "Problems:")
+    assert [line.partition("error: ")[2].partition(": ")[0] for line in told] == [
+        "AccessPolicy/default/a",
+        "AccessPolicy/default/b",
+    ]
+    assert all("spec.authorization" in line for line in told)
+    assert text.count("Accepted=False (Invalid): it cannot be used as it is written: ") == 2
+
+
 def test_one_without_a_name_is_called_by_its_file_and_line(
     check: Callable[..., str], explain: Command, tmp_path: Path
 ) -> None:

@@ -92,7 +92,10 @@ def policy_facts(kind: PolicyKind, judged: Judged, looks: Looks, controller_name
             verdict = Verdict(False, Reason.TARGET_NOT_FOUND, missing)
         else:
             any_there = True
-            verdict = _conflict(kind, judged, attachment.path, target, looks, told) or judged.judgement.accepted
+            verdict = judged.judgement.accepted
+            # What cannot be read is told as that, whoever else is there.
+            if not isinstance(judged.policy, RefusedPolicy):
+                verdict = _conflict(kind, judged, attachment.path, target, looks, told) or verdict
         for owner, place in looks.places(target, whole=bool(missing)):
             known = ancestors.setdefault(owner, _Ancestor(verdict, set(), {}))
             if known.accepted.ok:
