@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ..api import ObjectKey
@@ -40,13 +40,18 @@ class Conversion:
         return tuple(item for item in self.fates if item.is_loss)
 
 
-def convert(inventory: Inventory, provider: Provider, options: Options) -> Conversion:
+#: Called with what is looked at, and how many of how many were.
+Progress = Callable[[str, int, int], None]
+
+
+def convert(inventory: Inventory, provider: Provider, options: Options, progress: Progress | None = None) -> Conversion:
     """Convert the Ingresses of a class.
 
     Args:
         inventory: the objects.
         provider: whose annotations they have.
         options: what is wanted.
+        progress: called for each Ingress.
     """
     ledger = Ledger()
     written = inventory.config_maps.get(options.config_map) if options.config_map is not None else None
@@ -55,7 +60,9 @@ def convert(inventory: Inventory, provider: Provider, options: Options) -> Conve
     output = Output(options, provider, inventory, ledger)
     ingresses = tuple(selected(inventory, provider, options, ledger))
     features: dict[ObjectKey, Features] = {}
-    for item in ingresses:
+    for number, item in enumerate(ingresses):
+        if progress is not None:
+            progress(str(item.key), number, len(ingresses))
         reading = Reading(item, provider, settings, inventory, ledger)
         features[item.key] = Features(_allowed(provider.read(reading), item, output))
         reading.tell_fates()

@@ -6,6 +6,7 @@ Whoever converts something names its `Cause`: so every part of the result and ev
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Iterable
 from typing import Literal, NamedTuple, get_args
 
@@ -20,6 +21,10 @@ Fate = Literal[
 FATES: tuple[Fate, ...] = get_args(Fate)
 #: Those that somebody has to look at: the exit status of `migrate` says whether there is one.
 LOSSES: frozenset[Fate] = frozenset({"converted-with-difference", "no-equivalent", "unknown-annotation", "invalid"})
+
+
+#: Names whose nearest one is remembered: the same mistake is in every chart of a company.
+MAX_REMEMBERED = 1024
 
 
 class Cause(NamedTuple):
@@ -116,5 +121,10 @@ class Ledger:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """The name that is most like another one; empty where none is."""
-    found = difflib.get_close_matches(name, list(known), 1, 0.6)
+    return _nearest(name, tuple(known))
+
+
+@functools.lru_cache(maxsize=MAX_REMEMBERED)
+def _nearest(name: str, known: tuple[str, ...]) -> str:
+    found = difflib.get_close_matches(name, known, 1, 0.6)
     return found[0] if found else ""

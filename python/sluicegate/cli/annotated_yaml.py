@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,9 @@ from sluicegate.words import one_line
 
 #: Scalars that are remembered: names and namespaces come again and again.
 MAX_REMEMBERED = 4096
+#: Texts that no reader of YAML takes for anything else, but for these.
+_WORD = re.compile(r"[A-Za-z/][-A-Za-z0-9._/]*")
+_OTHER = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 #: Characters of a value that a comment shows.
 MAX_SHOWN = 100
 
@@ -73,7 +77,9 @@ def _is_plain_block(text: str) -> bool:
 
 
 def _scalar(value: Any) -> str:  # noqa: ANN401 (any YAML)
-    return _text(value) if isinstance(value, str) else _plain(value)
+    if isinstance(value, str):
+        return value if _WORD.fullmatch(value) and value.lower() not in _OTHER else _text(value)
+    return str(value) if type(value) is int else _plain(value)
 
 
 @functools.lru_cache(maxsize=MAX_REMEMBERED)

@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from sluicegate import __version__
 from sluicegate.checks import native_checks
@@ -28,6 +28,9 @@ from .sarif import migration_sarif
 #: Files of `--output-dir`: what a kind is written to.
 _FILES = {"ListenerSet": "gateway.yaml", "Gateway": "gateway.yaml"}
 
+#: Of the bar: how often it is drawn, its characters, and what takes it away.
+_STEP, _BAR, _CLEAR = 50, 20, "\r\x1b[K"
+
 
 def _run(given: argparse.Namespace) -> int:
     for path in given.paths:
@@ -37,9 +40,11 @@ def _run(given: argparse.Namespace) -> int:
         options = _options(given)
     except ValueError as error:
         return refuse(str(error))
-    files = read_ingresses(given.paths, _progress if given.output == "text" else None)
+    files = read_ingresses(given.paths, _progress("reading"))
     provider = PROVIDERS[given.provider]
-    conversion = convert(files.inventory, provider, options)
+    conversion = convert(files.inventory, provider, options, _progress("converting"))
+    if sys.stderr.isatty():
+        sys.stderr.write(_CLEAR)
     problems = [*files.problems, *_missing(files, options, given.paths)]
     report = report_of(conversion, problems, version=__version__, provider=provider.name, documents=files.documents)
     if given.output_dir is not None:
@@ -124,10 +129,19 @@ def _write_files(folder: str, objects: Iterable[Manifest]) -> None:
             file.writelines(f"{line}\n" for line in write_manifests(items))
 
 
-def _progress(path: str, number: int, known: int) -> None:
-    if sys.stderr.isatty() and number % 50 == 0:
-        sys.stderr.write(f"\r\x1b[Kreading {number:,} of {known:,}: {one_line(path)}\r")
-        sys.stderr.flush()
+def _progress(what: str) -> Callable[[str, int, int], None] | None:
+    """A bar on a terminal; None: nobody looks."""
+    if not sys.stderr.isatty():
+        return None
+
+    def tell(name: str, number: int, known: int) -> None:
+        if number % _STEP == 0:
+            done = number * _BAR // max(known, 1)
+            bar = "#" * done + "." * (_BAR - done)
+            sys.stderr.write(f"{_CLEAR}{what} [{bar}] {number:,} of {known:,}: {one_line(name)}")
+            sys.stderr.flush()
+
+    return tell
 
 
 COMMAND = Command(
