@@ -260,6 +260,23 @@ class BasicAuth(Feature):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCertificates(Feature):
+    """Clients show a certificate; of a whole host.
+
+    Attributes:
+        secret: has the CA certificates.
+        required: whether a client without one is refused.
+        forward: whether backends are told of it.
+        pattern: what its subject has to have; empty: anything.
+    """
+
+    secret: Name
+    required: bool = True
+    forward: bool = False
+    pattern: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExternalAuth(Feature):
     """A service says who may.
 

@@ -18,7 +18,7 @@ from typing import Literal
 from ..api import ObjectKey
 from ..api.ingress import HTTPIngressPath, Ingress
 from .backends import Backend, backend_of
-from .features import Aliases, Canary, Features, Passthrough, RegexPaths, Rewrite
+from .features import Aliases, Canary, ClientCertificates, Features, Passthrough, RegexPaths, Rewrite
 from .inventory import Inventory
 from .losses import Cause, Ledger
 from .options import Name
@@ -96,6 +96,7 @@ class Host:
         aliases: other names, and where they are written.
         certificate: None where it has none.
         regex: what makes its paths expressions; None: they are none.
+        clients: which certificates clients show; None: none.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Host:
     aliases: dict[str, Cause] = field(default_factory=dict)
     certificate: Certificate | None = None
     regex: Cause | None = None
+    clients: ClientCertificates | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -145,6 +147,7 @@ class Site:
         for item in primaries:
             self._certify(item)
             self._alias(item)
+            self._ask_clients(item)
         for item in canaries:
             feature = self._features[item.key].get(Canary)
             if feature is not None:
@@ -260,6 +263,16 @@ class Site:
                     continue
                 taken.add(alias)
                 self.hosts[name].aliases[alias] = aliases.cause
+
+    def _ask_clients(self, item: Ingress) -> None:
+        feature = self._features[item.key].get(ClientCertificates)
+        for name in {rule.host.lower(): None for rule in item.spec.rules if feature is not None}:
+            host = self.hosts[name]
+            if host.clients is None:
+                host.clients = feature
+            elif feature is not None and host.clients.secret != feature.secret:
+                message = f"the host asks for certificates of {'/'.join(host.clients.secret)} already"
+                self._ledger.tell(feature.cause, "invalid", message, "keep one of the two", host=name)
 
     def _take_canary(self, item: Ingress, feature: Canary) -> None:
         for number, rule in enumerate(item.spec.rules):

@@ -29,6 +29,7 @@ CLOSED = (
     "redirects",
     "rewrite-odd",
     "standard-only",
+    "two-authorities",
 )
 MEANT: dict[str, set[str]] = {
     **{name: {"no-backends"} for name in CLOSED},

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ OFFSET = 8000
 USERS = "ann:$2y$05$F0lcgbMRpJUC2IPTzKfFxeOPAI6YSWqFgVJxGnSb3m0U6LWwMe3S6"
 CANARY = {"canary": "true"}
 #: A certificate for each of these.
-SECURE = ("tls.test", "both.test", "app.test")
+SECURE = ("tls.test", "both.test", "app.test", "client.test")
 
 
 def ingresses() -> list[Manifest]:
@@ -114,7 +115,15 @@ def ingresses() -> list[Manifest]:
         ),
         ingress("own.test", ("/", "web"), ("/check", "auth"), auth_url="http://$host/check", name="own"),
         ingress("digest.test", ("/", "web"), auth_type="digest", auth_secret="users"),
-        ingress("certificates.test", ("/", "web"), auth_tls_secret="default/ca"),
+        ingress(
+            "client.test",
+            ("/", "web"),
+            secret="client.test",
+            auth_tls_secret="default/clients",
+            auth_tls_match_cn="^CN=app$|^app[.]client[.]test$",
+            auth_tls_pass_certificate_to_upstream="true",
+        ),
+        ingress("client.test", ("/other", "other"), name="client-other"),
         ingress("limit.test", ("/", "web"), limit_rpm="1", limit_burst_multiplier="2"),
         ingress("body.test", ("/", "web"), proxy_body_size="10"),
         ingress("large.test", ("/", "web"), proxy_body_size="0"),
@@ -206,12 +215,17 @@ def running(
         "metadata": metadata("controller"),
         "data": {"global-allowed-response-headers": "X-Frame-Options"},
     }
+    clients = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata("clients"),
+        "stringData": {"ca.crt": authority.pem.decode()},
+    }
     services = [item for name, each in backends.items() for item in service(name, each.address)]
     for name in ("pair", "hashed"):
         services += service(name, backend(f"{name}-1").address, backend(f"{name}-2").address)
-    found = converted(
-        *ingresses(), *services, users, fields, settings, *certificates, config_map=("default", "controller")
-    )
+    used = (*services, users, fields, settings, clients, *certificates)
+    found = converted(*ingresses(), *used, config_map=("default", "controller"))
     return start(*manifests(found), *services, users, *certificates, arguments=("--port-offset", str(OFFSET)))
 
 
@@ -285,7 +299,6 @@ def test_hosts_and_paths(ask: Ask, host: str, target: str, name: str, path: str)
         ("capture.test", "/vx/a", 404),
         ("closed.test", "/", 500),
         ("digest.test", "/", 500),
-        ("certificates.test", "/", 500),
     ],
 )
 def test_what_is_not_served(ask: Ask, host: str, target: str, status: int) -> None:
@@ -319,6 +332,28 @@ def test_tls(ask_tls: Ask, ask: Ask) -> None:
     assert (plain.status, plain.header("strict-transport-security")) == (200, None)
     # A redirect comes before the list of addresses, all else behind it.
     assert (ask_tls("app.test", "/").status, ask_tls("app.test", "/x").status) == (302, 403)
+
+
+def test_certificates_of_clients(running: Gateway, authority: Authority, ask_tls: Ask, tmp_path: Path) -> None:
+    """For the whole host; other hosts of the port do not ask for any."""
+
+    def shown(name: str, target: str = "/") -> Response:
+        certificate = authority.sign(name, client=True).write(tmp_path, name)
+        context = tls_context(authority.pem, certificate=certificate)
+        connection = Http1(running.address, HTTPS, context, "client.test")
+        try:
+            return connection.request("GET", "client.test", target)
+        finally:
+            connection.close()
+
+    assert ask_tls("client.test").status == 401
+    assert ask_tls("client.test", "/other").status == 401
+    assert ask_tls("tls.test").status == 200
+    found = shown("app.client.test")
+    assert (found.status, found.echo["backend"]) == (200, "web")
+    assert "Subject=" in (found.sent("x-forwarded-client-cert") or "")
+    assert shown("app.client.test", "/other").echo["backend"] == "other"
+    assert shown("eve.client.test").status == 403
 
 
 def test_fields(ask: Ask) -> None:

@@ -22,6 +22,7 @@ OF_ROUTES = {
     "Aliases",
     "AppRoot",
     "Canary",
+    "ClientCertificates",
     "Closed",
     "HttpsRedirect",
     "Passthrough",

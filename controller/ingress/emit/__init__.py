@@ -2,7 +2,7 @@
 
 - `listeners`: the Gateway and its ListenerSets. `routes`: routes of each Ingress and host; `rules` and `rule_features`
   make their rules, `redirects`, `canaries` and `grpc` those that are special.
-- `policies` and `external`: policies of routes and of the Gateway. `services`: policies of Services.
+- `policies`, `external` and `clients`: policies of routes and of the Gateway. `services`: policies of Services.
 - `output` collects, `manifest` is what comes out.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ..features import Features
 from ..site import Site
+from .clients import Clients
 from .listeners import Listeners
 from .manifest import Manifest
 from .output import GATEWAY_GROUP, Output
@@ -31,10 +32,12 @@ def emit(site: Site, of_gateway: Features, output: Output) -> tuple[Manifest, ..
     if not site.hosts:
         return ()
     listeners = Listeners(site, output)
+    clients = Clients(site, listeners, output)
     for host in site:
-        emit_host(host, site, listeners, output)
+        emit_host(host, site, listeners, clients, output)
         emit_services(host, output)
-    listeners.emit()
+    listeners.emit(clients.frontend)
+    clients.emit_forwarding()
     gateway = listeners.gateway
     target = {"group": GATEWAY_GROUP, "kind": "Gateway", "name": gateway.name}
     emit_gateway_policies(of_gateway, target, gateway.namespace, output)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from typing import Any
 
@@ -30,7 +29,7 @@ def with_canary(rule: RuleDraft, location: Location, host: Host, output: Output)
     found: list[RuleDraft] = []
 
     def add(header: dict[str, Any], backends: list[dict[str, Any]]) -> None:
-        made = copy.deepcopy(rule)
+        made = rule.copy()
         made.match = {**made.match, "headers": [header]}
         made.backends = backends
         made.causes += causes
@@ -48,7 +47,7 @@ def with_canary(rule: RuleDraft, location: Location, host: Host, output: Output)
     if feature.cookie:
         add(_cookie(feature.cookie, "always"), taken)
         add(_cookie(feature.cookie, "never"), primary)
-    last = copy.deepcopy(rule)
+    last = rule.copy()
     if feature.weight:
         last.causes += causes
         last.backends = [

@@ -145,8 +145,8 @@ class Listeners:
                     entry.parent = ("ListenerSet", place, name)
         return gateway
 
-    def emit(self) -> None:
-        """Make the Gateway and the ListenerSets: once the routes are known."""
+    def emit(self, frontend: dict[str, Any] | None) -> None:
+        """Make the Gateway, with its `tls.frontend`, and the ListenerSets: once the routes are known."""
         parents: dict[tuple[str, str, str], list[Entry]] = {("Gateway", *self._gateway): []}
         for key in sorted(self._entries, key=lambda key: (key[0] == "", key)):
             entry = self._entries[key]
@@ -159,6 +159,8 @@ class Listeners:
             spec: dict[str, Any]
             if kind == "Gateway":
                 spec = {"gatewayClassName": self._output.options.gateway_class}
+                if frontend is not None:
+                    spec["tls"] = {"frontend": frontend}
                 if others:
                     spec["allowedListeners"] = {"namespaces": _namespaces(others)}
                 # What no host has is answered 404 there and here; a Gateway has one listener at least.

@@ -29,6 +29,7 @@ VERSIONS = {
 }
 #: Their order in what is written: what others refer to comes first.
 ORDER = tuple(VERSIONS)
+_PLACES = {kind: number for number, kind in enumerate(ORDER)}
 #: Kinds that the Gateway API has not.
 OWN_KINDS = frozenset(kind for kind, version in VERSIONS.items() if version.startswith("sluicegate.dev/"))
 
@@ -67,7 +68,7 @@ class Manifest:
 
     def order(self) -> tuple[int, str, str]:
         """Sort by kind, then by name."""
-        return (ORDER.index(self.kind), self.namespace, self.name)
+        return (_PLACES[self.kind], self.namespace, self.name)
 
 
 class Names:

@@ -9,7 +9,6 @@ A route has 16 rules at most: what is more stands in `NAME-02` and so on, which 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from ..features import AppRoot, Closed, ExternalAuth, Features, HttpsRedirect, P
 from ..losses import Cause
 from ..site import Host, Location, Site
 from .canaries import with_canary
+from .clients import Clients
 from .external import asked
 from .grpc import as_grpc, grpc_methods
 from .listeners import HTTP, HTTPS, Entry, Listeners, www_of
@@ -47,7 +47,7 @@ class _Part(NamedTuple):
     sent: HttpsRedirect | None
 
 
-def emit_host(host: Host, site: Site, listeners: Listeners, output: Output) -> None:
+def emit_host(host: Host, site: Site, listeners: Listeners, clients: Clients, output: Output) -> None:
     """Make the routes of a host, and their policies."""
     _tell(host, listeners, output)
     passthrough = host.features.get(Passthrough)
@@ -59,15 +59,14 @@ def emit_host(host: Host, site: Site, listeners: Listeners, output: Output) -> N
     for location in sorted(host.locations, key=_order):
         owners.setdefault(str(location.ingress.key), []).append(location)
     for locations in owners.values():
-        _Routes(host, locations, listeners, output, grpc=grpc).emit()
+        _Routes(host, locations, listeners, clients, output, grpc=grpc).emit()
     other = www_of(host, site)
     if other is not None:
         name, feature = other
         rule = {"filters": [_redirect(hostname=host.name, statusCode=feature.status)]}
         parents = [item for port in (HTTP, HTTPS) if (item := listeners.get(name, port)) is not None]
-        routes = _Routes(
-            host, [Location(host.owner, host.features, "/", "Prefix", None, host.cause)], listeners, output
-        )
+        root = Location(host.owner, host.features, "/", "Prefix", None, host.cause)
+        routes = _Routes(host, [root], listeners, clients, output)
         routes.write("HTTPRoute", ("www",), parents, [name], [(rule, feature.causes)])
 
 
@@ -123,13 +122,21 @@ class _Routes:
     """The routes of one Ingress for one host."""
 
     def __init__(
-        self, host: Host, locations: Sequence[Location], listeners: Listeners, output: Output, *, grpc: bool = False
+        self,
+        host: Host,
+        locations: Sequence[Location],
+        listeners: Listeners,
+        clients: Clients,
+        output: Output,
+        *,
+        grpc: bool = False,
     ) -> None:
         """Take locations of one Ingress, in the order of their rules."""
         self._host = host
         self._locations = locations
         self._ingress: Ingress = locations[0].ingress
         self._features: Features = locations[0].features
+        self._clients = clients
         self._output = output
         self._grpc = grpc
         self._hostnames = [name for name in host.names if name]
@@ -147,6 +154,7 @@ class _Routes:
         self._to_https((part.location, part.sent) for part in parts if part.sent is not None)
         self._write_drafts("HTTPRoute", ("redirects",), [*self._http, *self._https], redirects)
         targets = self._serve([part for part in parts if part.rules])
+        self._clients.emit(self._host, self._ingress, self._features, targets)
         emit_policies(self._features, For(self._ingress, self._host, targets, self._output))
 
     def _redirects(self, location: Location) -> Iterable[RuleDraft]:
@@ -179,6 +187,8 @@ class _Routes:
         closed, external = location.features.get(Closed), location.features.get(ExternalAuth)
         if closed is not None:
             return closed.causes
+        if self._host.clients is not None and self._clients.closed(self._host, self._features):
+            return self._host.clients.causes
         if external is not None and not asked(external, self._ingress, self._host, self._output):
             return external.causes
         return ()
@@ -282,14 +292,14 @@ class _Routes:
 
 def _behind_tls(rule: RuleDraft) -> RuleDraft:
     """The same for requests whose TLS ended in front."""
-    made = copy.deepcopy(rule)
+    made = rule.copy()
     made.match = {**made.match, "headers": [*made.match.get("headers", ()), _FORWARDED]}
     return made
 
 
 def _strict(rule: RuleDraft, feature: StrictTransport) -> RuleDraft:
     """The same for requests over TLS: answers say that the host wants it."""
-    made = copy.deepcopy(rule)
+    made = rule.copy()
     made.response.setdefault("strict-transport-security", ("Strict-Transport-Security", feature.value))
     made.causes += feature.causes
     return made

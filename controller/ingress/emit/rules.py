@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .. import patterns
@@ -57,6 +57,20 @@ class RuleDraft:
     backends: list[dict[str, Any]] = field(default_factory=list)
     retry: dict[str, Any] | None = None
     session: dict[str, Any] | None = None
+
+    def copy(self) -> RuleDraft:
+        """One that may be changed by itself."""
+        return replace(
+            self,
+            causes=list(self.causes),
+            request=dict(self.request),
+            response=dict(self.response),
+            hidden=list(self.hidden),
+            rewrite=dict(self.rewrite),
+            mirrors=list(self.mirrors),
+            extensions=list(self.extensions),
+            backends=list(self.backends),
+        )
 
     def document(self) -> dict[str, Any]:
         """The rule as it is written."""

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Any
 
 from .. import values
 from ..backends import Backend
 from ..features import BackendTls, Balancing, Protocol, Timeouts
 from ..site import Host, Location
-from .manifest import Manifest
+from .authorities import authority
 from .output import Output, Target
 
-_CA = "ca.crt"
 #: What says each: names for the test that nothing is forgotten.
 SERVICE_FEATURES = frozenset({BackendTls, Balancing, Protocol, Timeouts})
 
@@ -68,27 +65,11 @@ def _tls(feature: BackendTls, backend: Backend, host: Host, output: Output) -> N
 
 
 def _authority(feature: BackendTls, backend: Backend, output: Output) -> str | None:
-    """A ConfigMap with the CA certificates of a Secret; they are no secret. None: there are none."""
+    """The ConfigMap with the CA certificates of backends; None: those of the system hold."""
     if feature.secret is None:
         return None
-    secret = output.inventory.secrets.get(feature.secret)
-    text = None
-    if secret is not None:
-        text = secret.string_data.get(_CA) or _text(secret.data.get(_CA))
-    if text is None:
-        message = f"the Secret {'/'.join(feature.secret)} is not here, or has no {_CA}: the CAs of the system hold"
+    name = authority(feature.secret, backend.namespace, feature.causes, output)
+    if name is None:
+        message = f"the Secret {'/'.join(feature.secret)} is not here, or has no ca.crt: the CAs of the system hold"
         output.ledger.tell(feature.cause, "converted-with-difference", message, "give the Secret as well")
-        return None
-    name = output.names.give("ConfigMap", backend.namespace, feature.secret.name, "ca")
-    made = Manifest("ConfigMap", backend.namespace, name, {_CA: text}, causes={"": feature.causes})
-    output.once(made)
     return name
-
-
-def _text(value: object) -> str | None:
-    """What is behind base64."""
-    try:
-        raw = value if isinstance(value, bytes) else base64.b64decode(str(value), validate=True) if value else None
-        return raw.decode() if raw else None
-    except (binascii.Error, UnicodeDecodeError):
-        return None

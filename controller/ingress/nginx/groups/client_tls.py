@@ -1,18 +1,48 @@
-"""Certificates of clients: they are asked for by port here. Until somebody says how, nobody gets in without one.
+"""Certificates of clients, for a whole host.
 
-Source: `internal/ingress/annotations/authtls`.
+Source: `internal/ingress/annotations/authtls`. Who has none is told 400 there, and 401 here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...features import Closed, Feature
+from ... import patterns
+from ...features import ClientCertificates, Closed, Feature
 from ...provider import Reading
+
+_NAMES = ("auth-tls-secret", "auth-tls-verify-client", "auth-tls-match-cn", "auth-tls-pass-certificate-to-upstream")
+_MODES = frozenset({"on", "off", "optional", "optional_no_ca"})
 
 
 def read(reading: Reading) -> Iterator[Feature]:
     """Make features of the annotations of the group."""
     secret = reading.value("auth-tls-secret")
-    if secret is not None and reading.text("auth-tls-verify-client", "on") != "off":
-        yield Closed(causes=(secret.cause,), reason="certificates of clients")
+    if secret is None:
+        for name in (*_NAMES, "auth-tls-verify-depth", "auth-tls-error-page"):
+            reading.tell(name, "dropped-harmless", "without auth-tls-secret it never did anything", "take it out")
+        return
+    mode = reading.text("auth-tls-verify-client", "on")
+    if mode not in _MODES:
+        reading.tell(
+            "auth-tls-verify-client", "invalid", f"there is no {mode}: on holds, as before", "correct the value"
+        )
+        mode = "on"
+    if mode == "off":
+        return
+    if mode == "optional_no_ca":
+        message = "a certificate of another CA counts as none"
+        reading.tell("auth-tls-verify-client", "converted-with-difference", message, "write optional")
+    pattern = reading.text("auth-tls-match-cn")
+    wrong = patterns.reason(pattern)
+    if wrong:
+        reading.tell("auth-tls-match-cn", "no-equivalent", f"{wrong}: its paths answer 500", "write it without")
+        yield Closed(causes=reading.causes("auth-tls-match-cn"), reason="an expression of Perl")
+        return
+    yield ClientCertificates(
+        causes=reading.causes(*_NAMES),
+        secret=reading.object_name(secret.text),
+        required=mode == "on",
+        forward=reading.flag("auth-tls-pass-certificate-to-upstream"),
+        pattern=pattern,
+    )

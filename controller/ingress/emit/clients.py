@@ -1,0 +1,106 @@
+"""Certificates of clients: a Gateway validates them by port, policies ask for them by host.
+
+The port lets everybody in (`AllowInsecureFallback`), and the AccessPolicy of a host refuses who has shown none. All
+hosts of the port have the same CAs then: where two hosts have two, each would take the other's clients, so both are
+closed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...api.ingress import Ingress
+from ..features import Addresses, Features
+from ..site import Host, Site
+from .authorities import authority
+from .listeners import HTTPS, Listeners
+from .manifest import slug
+from .output import GATEWAY_GROUP, Output, Target
+
+
+class Clients:
+    """Which hosts ask for certificates, and whether they can."""
+
+    def __init__(self, site: Site, listeners: Listeners, output: Output) -> None:
+        """Look at all hosts; tell what is different."""
+        self._output = output
+        self._listeners = listeners
+        self._asking = [(host, host.clients) for host in site if host.clients is not None]
+        self.frontend = self._frontend()
+
+    def closed(self, host: Host, features: Features) -> bool:
+        """Whether a host asks for certificates that cannot be asked for, of an Ingress with these features."""
+        feature = host.clients
+        if feature is None:
+            return False
+        if feature.pattern and features.get(Addresses) is not None:
+            # Both are the rules of one part of a policy, and one of them would not hold.
+            message = "a list of addresses and auth-tls-match-cn are one part of a policy: paths with both answer 500"
+            remedy = "write one AccessPolicy whose rules have `clients` and `when`"
+            self._output.ledger.tell(feature.cause, "no-equivalent", message, remedy, host=host.name)
+            return True
+        return self.frontend is None
+
+    def _frontend(self) -> dict[str, Any] | None:
+        """`tls.frontend` of the Gateway; None: nobody asks, or it cannot be said."""
+        secrets = {feature.secret for _, feature in self._asking}
+        if not secrets:
+            return None
+        if len(secrets) > 1:
+            self._tell("hosts ask for certificates of several CAs, and a port has one list: they answer 500")
+            return None
+        if not all(self._output.allows("AccessPolicy", feature.causes) for _, feature in self._asking):
+            return None
+        causes = self._asking[0][1].causes
+        name = authority(secrets.pop(), self._listeners.gateway.namespace, causes, self._output)
+        if name is None:
+            self._tell("the Secret with the CA certificates is not here, or has no ca.crt: its hosts answer 500")
+            return None
+        for host, feature in self._asking:
+            message = "every host of port 443 asks for a certificate; this one refuses who has none by 401"
+            remedy = "browsers that have certificates ask their users at the other hosts too"
+            self._output.ledger.tell(feature.cause, "converted-with-difference", message, remedy, host=host.name)
+        reference = {"group": "", "kind": "ConfigMap", "name": name}
+        return {"default": {"validation": {"caCertificateRefs": [reference], "mode": "AllowInsecureFallback"}}}
+
+    def _tell(self, message: str) -> None:
+        for host, feature in self._asking:
+            remedy = "give the Secret as well; hosts with another CA need a Gateway of their own (--ingress-class)"
+            self._output.ledger.tell(feature.cause, "no-equivalent", message, remedy, host=host.name)
+
+    def emit(self, host: Host, ingress: Ingress, features: Features, targets: list[Target]) -> None:
+        """Make the policy that asks for certificates at routes of a host."""
+        feature = host.clients
+        if feature is None or not targets or self.closed(host, features):
+            return
+        own, output = ingress.namespace, self._output
+        name = output.names.give("AccessPolicy", own, ingress.name, slug(host.name), "certificate")
+        value: dict[str, Any] = {} if feature.required else {"mode": "Optional"}
+        output.policy("AccessPolicy", own, name, targets, "certificate", value or {"mode": "Required"}, feature.causes)
+        if feature.pattern:
+            when = f"identity.user.matches({_quoted(feature.pattern)})"
+            rules = {"rules": [{"when": when}]}
+            output.policy("AccessPolicy", own, name, targets, "authorization", rules, feature.causes)
+
+    def emit_forwarding(self) -> None:
+        """Make the policies by which backends are told of certificates."""
+        for host, feature in self._asking:
+            if not feature.forward or self.frontend is None:
+                continue
+            for hostname in host.names:
+                entry = self._listeners.get(hostname, HTTPS)
+                if entry is None:
+                    continue
+                kind, namespace, name = entry.parent
+                target = {"group": GATEWAY_GROUP, "kind": kind, "name": name, "sectionName": entry.name}
+                own = self._output.names.give("ClientPolicy", namespace, name, slug(hostname), "certificate")
+                fields = {"fields": ["Hash", "Cert", "Subject", "URI", "DNS"]}
+                self._output.policy(
+                    "ClientPolicy", namespace, own, [target], "clientCertificate", fields, feature.causes
+                )
+
+
+def _quoted(pattern: str) -> str:
+    """A pattern as a text of CEL."""
+    escaped = pattern.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
