@@ -75,7 +75,7 @@ def freeze(
     sets: dict[ObjectKey, ListenerSetFacts] = {}
     parents: dict[Read, ParentView] = {}
     listeners: dict[str, ir.Listener] = {}
-    external_auths: dict[str, ir.ExternalAuth] = {}
+    policies: dict[str, tuple[ir.StanzaBase, ...]] = {}
     for key, build in builds.items():
         own = _accepted(build.own, build.refused, "Gateway")
         _check_sets(build, own)
@@ -86,8 +86,8 @@ def freeze(
             served = (draft for draft in group.drafts if on and draft.usable)
             for draft in served:
                 listeners[draft.id] = _ir_listener(draft, build, offset)
-                if draft.external_auth is not None:
-                    external_auths[draft.id] = draft.external_auth
+                if draft.policies:
+                    policies[draft.id] = draft.policies
             points = tuple(_point(draft, served=on and draft.usable) for draft in group.drafts)
             parents[group.object.key] = ParentView(group.object.key, key, points, moved)
             facts = tuple(_facts(draft, served=on and draft.usable) for draft in group.drafts)
@@ -109,7 +109,7 @@ def freeze(
         trust={item: material.trust[item] for item in used if item in material.trust},
         diagnostics=told,
         missing=material.missing,
-        external_auths=external_auths,
+        listener_policies=policies,
         planes=planes,
         reads=frozenset(material.reads),
         due=material.due,

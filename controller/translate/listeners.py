@@ -15,7 +15,7 @@ from ..api import Diagnostics, FrontendValidation, Gateway, Listener, ObjectKey,
 from ..api.names import is_subdomain
 from .conditions import ConditionType, Reason
 from .grants import allows, grant_remedy
-from .listener_filters import Refused, listener_external_auth, translate_listener_filters
+from .listener_filters import Refused, translate_listener_filters
 from .options import CertificateFacts
 from .route_kinds import PROTOCOLS, kinds_of
 from .secrets import Material, is_cluster_bundle
@@ -50,7 +50,7 @@ class Draft:
         tls: what an HTTPS or TLS listener terminates with; absent while no certificate resolves.
         waiting: nothing is wrong but that its Secrets are not there yet, or hold no certificate yet.
         filters: what its filters come to; None where one cannot be honoured, and the listener is not served.
-        external_auth: the policy that one of them comes to.
+        policies: what of them is none to the engine: who asks, waits, or stands in for errors.
     """
 
     id: str
@@ -68,8 +68,8 @@ class Draft:
     overlapping: bool = False
     tls: ir.ListenerTls | None = None
     waiting: bool = False
-    filters: tuple[ir.RequestHeaders, ...] | None = ()
-    external_auth: ir.ExternalAuth | None = None
+    filters: tuple[ir.ListenerFilter, ...] | None = ()
+    policies: tuple[ir.StanzaBase, ...] = ()
 
     @property
     def usable(self) -> bool:
@@ -188,8 +188,12 @@ def _resolve_filters(draft: Draft, material: Material, diagnostics: Diagnostics)
         diagnostics.error(f"{draft.path}.filters", "unsupported-value", message, "remove them")
         return
     try:
-        draft.filters = translate_listener_filters(filters.requests, draft.owner, draft.path, material, diagnostics)
-        draft.external_auth = listener_external_auth(filters.requests, draft.owner, draft.id, material)
+        made = translate_listener_filters(
+            filters.requests, draft.owner, draft.path, draft.id, material, diagnostics
+        )
+        draft.filters, draft.policies = tuple(made.filters), tuple(made.policies)
+        if made.unresolved is not None:
+            draft.unresolved(Verdict(False, Reason.INVALID_LISTENER_FILTER_REF, made.unresolved.message))
     except Refused as error:
         # Skipping it could let requests through that it was to stop.
         draft.filters = None

@@ -194,9 +194,8 @@ def _disagreements(memo: Memo, step: Step, names: Mapping[str, tuple[str, ...]])
 def _name_in_listener(memo: Memo, identifier: str, names: tuple[str, ...]) -> None:
     policies = memo.policies
     old, new = memo.listeners.get(identifier), memo.part_listeners.get(identifier)
-    made = f"{identifier}/{ir.ExternalAuth.stanza}"
-    if new is not None and made in policies.listener_made:
-        names = (*names, made)
+    if new is not None:
+        names = (*names, *policies.made_by.get(identifier, ()))
     policies.count(old.policies if old is not None else (), names)
     if new is None:
         memo.listeners.drop(identifier)

@@ -125,12 +125,13 @@ class RuleContext:
         fault = self.reads.policy_fault(place)
         return Verdict(False, INVALID_POLICIES[fault.partition(" ")[0]], fault) if fault else None
 
-    def filters(self, path: str, *, in_backend: bool, prefix_only: bool = False, rule: str = "") -> FilterContext:
-        """Say where a list of filters is written; `rule`: IR id."""
+    def filters(self, path: str, *, rule: str, prefix_only: bool = False, backend: int | None = None) -> FilterContext:
+        """Say where a list of filters is written; `rule`: IR id; `backend`: place of the backendRef that has them."""
         return FilterContext(
             path=path,
             prefix_only=prefix_only,
-            in_backend=in_backend,
+            in_backend=backend is not None,
+            backend=backend,
             owner=self.key.kind,
             resolve=self.resolve,
             diagnostics=self.diagnostics,
@@ -178,7 +179,7 @@ def request_rule(
         context.fail(index, path, error)
         return None
     identifier = f"{context.key}/{index}"
-    written: FilterContext = context.filters(path, prefix_only=prefix_only, in_backend=False, rule=identifier)
+    written: FilterContext = context.filters(path, prefix_only=prefix_only, rule=identifier)
     filters: tuple[ir.Filter, ...] = ()
     invalid = False
     try:
@@ -186,8 +187,10 @@ def request_rule(
     except Unsupported as error:
         context.fail(index, path, error)
         invalid = True
+    backends, backends_invalid = weighted_backends(
+        context, index, rule.backend_refs, prefix_only=prefix_only, made=written.made
+    )
     context.made += written.made
-    backends, backends_invalid = weighted_backends(context, index, rule.backend_refs, prefix_only=prefix_only)
     return ir.HttpRule(
         id=identifier,
         route=str(context.key),
@@ -238,9 +241,17 @@ def header_matches(
 
 
 def weighted_backends(
-    context: RuleContext, index: int, references: Sequence[WeightedBackendReference], *, prefix_only: bool = False
+    context: RuleContext,
+    index: int,
+    references: Sequence[WeightedBackendReference],
+    *,
+    prefix_only: bool = False,
+    made: list[ir.StanzaBase] | None = None,
 ) -> tuple[tuple[ir.WeightedBackend, ...], bool]:
-    """Translate `backendRefs`; also says whether one of them cannot be honoured (not whether it resolves)."""
+    """Translate `backendRefs`; also says whether one of them cannot be honoured (not whether it resolves).
+
+    `made`: takes the policies of the rule that their filters come to.
+    """
     path = f"spec.rules[{index}]"
     result: list[ir.WeightedBackend] = []
     invalid = False
@@ -250,8 +261,12 @@ def weighted_backends(
         filters: tuple[ir.Filter, ...] = ()
         try:
             _check_weight(reference.weight)
-            place_of_filters = context.filters(f"{path}.{relative}", prefix_only=prefix_only, in_backend=True)
+            place_of_filters = context.filters(
+                f"{path}.{relative}", prefix_only=prefix_only, backend=place, rule=f"{context.key}/{index}"
+            )
             filters = translate_filters(_filters_of(reference), place_of_filters)
+            if made is not None:
+                made += place_of_filters.made
         except Unsupported as error:
             context.fail(index, f"{path}.{relative}", error)
             backend = None

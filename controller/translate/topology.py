@@ -168,7 +168,7 @@ class Part:
         families: the ListenerSets of each of our Gateways, in the order of precedence.
         parents: views by (kind, namespace, name).
         listeners, certificates, trust: IR resources by id.
-        external_auths: policies that filters of listeners come to, by the id of the listener.
+        listener_policies: what filters of listeners come to, by the id of the listener.
         diagnostics: what is told by object.
         planes: what data planes are needed, by `namespace/name`; empty without provisioning.
         reads: what else was looked at, besides the Gateways and ListenerSets themselves.
@@ -187,7 +187,7 @@ class Part:
     planes: Mapping[str, PlaneRequest]
     reads: frozenset[Read]
     missing: Mapping[str, float]
-    external_auths: Mapping[str, ir.ExternalAuth] = field(default_factory=dict)
+    listener_policies: Mapping[str, tuple[ir.StanzaBase, ...]] = field(default_factory=dict)
     due: float | None = None
 
 

@@ -22,7 +22,7 @@ def replace_parts(memo: Memo, replaced: Replaced, options: ProvisionOptions | No
     before, listeners = joined(old, "listeners"), joined(new, "listeners")
     memo.moved_listeners.update(name for name, item in listeners.items() if before.get(name) != item)
     memo.moved_listeners.update(name for name in before if name not in listeners)
-    _replace_external_auths(memo, joined(old, "external_auths"), joined(new, "external_auths"))
+    _replace_listener_policies(memo, joined(old, "listener_policies"), joined(new, "listener_policies"))
     for name in before:
         memo.part_listeners.pop(name, None)
     memo.part_listeners.update(listeners)
@@ -33,13 +33,23 @@ def replace_parts(memo: Memo, replaced: Replaced, options: ProvisionOptions | No
         _replace_planes(memo, joined(old, "planes"), joined(new, "planes"), options)
 
 
-def _replace_external_auths(memo: Memo, old: Mapping[str, ir.ExternalAuth], new: Mapping[str, ir.ExternalAuth]) -> None:
-    """Policies that filters of listeners come to: which listeners have one, and what each is."""
-    memo.moved_listeners.update(old.keys() ^ new.keys())
-    memo.policies.replace_made(old.values(), new.values())
-    for name in old:
-        memo.policies.listener_made.pop(old[name].id, None)
-    memo.policies.listener_made.update((item.id, name) for name, item in new.items())
+def _replace_listener_policies(
+    memo: Memo, old: Mapping[str, tuple[ir.StanzaBase, ...]], new: Mapping[str, tuple[ir.StanzaBase, ...]]
+) -> None:
+    """Policies that filters of listeners come to: which listeners have some, and what each is."""
+    ids = {name: [item.id for item in made] for name, made in old.items()}
+    now = {name: [item.id for item in made] for name, made in new.items()}
+    memo.moved_listeners.update(name for name in ids.keys() | now.keys() if ids.get(name) != now.get(name))
+    memo.policies.replace_made(
+        [item for made in old.values() for item in made], [item for made in new.values() for item in made]
+    )
+    for name, made in ids.items():
+        for identifier in made:
+            memo.policies.listener_made.pop(identifier, None)
+        memo.policies.made_by.pop(name, None)
+    for name, made in now.items():
+        memo.policies.listener_made.update(dict.fromkeys(made, name))
+        memo.policies.made_by[name] = tuple(made)
 
 
 def _replace_held(memo: Memo, replaced: Replaced) -> None:

@@ -215,6 +215,7 @@ STANZAS: tuple[Callable[[dict[str, Any]], st.SearchStrategy[ir.StanzaBase]], ...
         **head,
         header=st.sampled_from(("X", "Authorization", "X-User")),
         secret=st.just("credential"),
+        backend=st.sampled_from((None, None, 0, 1)),
     ),
     lambda head: st.builds(ir.FilterBuffer, **head, max_bytes=st.sampled_from((4, 5, 100))),
     lambda head: st.builds(ir.FilterErrorPages, **head, pages=st.sampled_from(((), (PAGE,)))),
@@ -284,14 +285,15 @@ def _named(draw: st.DrawFn, stanzas: list[ir.StanzaBase], *, many: bool) -> tupl
         if ("listener" if many else "http_rule") not in kind.acts_on:
             continue
         own = [item.id for item in stanzas if type(item) is kind]
-        most = 2 if many and kind.tightens else 1
+        # A rule has one credential for all backends, and one for each of them.
+        most = 2 if (many and kind.tightens) or kind is ir.FilterCredential else 1
         names += draw(st.lists(st.sampled_from(own), max_size=most, unique=True)) if own else []
     return tuple(draw(st.permutations(names)))
 
 
 @st.composite
 def policy_tables(draw: st.DrawFn) -> ir.Transaction:
-    """Two listeners with three rules each of which may name policies, one of them with all filters."""
+    """Two listeners with four rules each of which may name policies, one of them with all filters, one of calls."""
     stanzas = draw(_stanzas())
     cors = ir.Cors(allow_origins=("https://a.test",), max_age=5)
     filters: tuple[ir.Filter, ...] = (ir.ResponseHeaders(set=(ir.HeaderValue(name="x", value="1"),)), cors)
@@ -304,10 +306,13 @@ def policy_tables(draw: st.DrawFn) -> ir.Transaction:
             listeners=LISTENERS,
             matches=(ir.Match(path=ir.PathPrefix(value=path)),),
             filters=own,
-            backends=(ir.WeightedBackend(backend=BACKEND, weight=1),),
+            backends=(ir.WeightedBackend(backend=BACKEND, weight=1),) * 2,
+            grpc=path == "/calls",
             policies=_named(draw, stanzas, many=False),
         )
-        for index, (path, own) in enumerate((("/", ()), ("/filtered", filters), ("/redirected", (redirect,))))
+        for index, (path, own) in enumerate(
+            (("/", ()), ("/filtered", filters), ("/redirected", (redirect,)), ("/calls", ()))
+        )
     )
     listeners = tuple(
         ir.Listener(
@@ -347,7 +352,10 @@ policy_requests = st.lists(
         bind_port=st.sampled_from((8080, 8081)),
         method=st.sampled_from(("GET", "POST")),
         authority=st.sampled_from(("a.test", "a.test", "A.test.:8080")),
-        target=st.sampled_from(("/", "/filtered", "/redirected", "/x?key=1&b=2", "/x?key=a&k%65y=1", "/x?b=2&key=%31")),
+        target=st.sampled_from(
+            ("/", "/filtered", "/redirected", "/calls", "/x?key=1&b=2", "/x?key=a&k%65y=1", "/x?b=2&key=%31")
+        ),
+        entropy=st.sampled_from((0, 1)),
         headers=st.lists(st.one_of(*SENT), max_size=4).map(tuple),
         from_=st.sampled_from((None, "192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1")),
         identity=st.one_of(

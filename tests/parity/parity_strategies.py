@@ -322,8 +322,9 @@ def tables(draw: st.DrawFn, *, with_filters: bool) -> bytes:
         listeners = [*{listener.id: listener for listener in (LISTENERS[0], *listeners)}.values()]
     if with_filters:
         edited = draw(st.sampled_from(range(len(listeners))))
-        edits_before = tuple(draw(st.lists(listener_edits, max_size=2)))
-        listeners[edited] = msgspec.structs.replace(listeners[edited], filters=edits_before)
+        own: list[ir.ListenerFilter] = draw(st.lists(st.one_of(listener_edits, response_edits), max_size=3))
+        own += draw(st.one_of(*[st.just([])] * 15, st.lists(responds, min_size=1, max_size=1)))
+        listeners[edited] = msgspec.structs.replace(listeners[edited], filters=tuple(own))
     attached = st.sampled_from(
         [tuple(listener.id for listener in listeners)] * 3 + [(listener.id,) for listener in listeners]
     )

@@ -11,6 +11,7 @@ import pytest
 from system_backends import Backend, Received, response
 from system_clients import Http1, Http2, Response
 from system_gateway import Gateway, until
+from system_manifests import backend as reference
 from system_manifests import by, gateway, http_filter, opaque, policy, route, rule, service, target
 
 PORT = 8080
@@ -82,6 +83,60 @@ def test_a_credential_beside_one_of_the_client(world: Any, client: Client) -> No
     assert ask(world, client, "/key").status == 401
     found = ask(world, client, "/key", ("x-api-key", OTHER), ("x_api_key", "mine"))
     assert (found.status, found.sent("x-api-key"), found.sent("x_api_key")) == (200, SECRET, None)
+
+
+def test_a_credential_of_one_backend(start: Any, backend: Any, client: Client) -> None:
+    """It goes nowhere else, and there in place of the rule's."""
+    both = [{**reference("app"), "filters": by("own")}, reference("other")]
+    running = start(
+        gateway(),
+        route(rule("/one", *both), rule("/instead", *both, filters=by("all"))),
+        *service("app", backend("app").address),
+        *service("other", backend("other").address),
+        opaque("own", credential=SECRET),
+        opaque("all", credential=OTHER),
+        http_filter("own", credential={"secretRef": {"name": "own"}, "header": "X-Key"}),
+        http_filter("all", credential={"secretRef": {"name": "all"}, "header": "X-Key"}),
+    )
+    connection = client(running.address, PORT)
+    seen = set()
+    try:
+        for path in ("/one", "/instead"):
+            for _ in range(6):
+                found = connection.request("GET", HOST, path, (("x-key", "mine"), ("x_key", "mine")))
+                seen.add((path, found.echo["backend"], found.sent("x-key"), found.sent("x_key")))
+    finally:
+        connection.close()
+    assert seen == {
+        ("/one", "app", SECRET, None),
+        ("/one", "other", "mine", "mine"),
+        ("/instead", "app", SECRET, None),
+        ("/instead", "other", OTHER, None),
+    }
+    assert SECRET not in running.admin("/config")
+
+
+def test_a_backend_without_its_credential(start: Any, backend: Any) -> None:
+    """Its share is answered 500, as that of a backend that is not there; the others' go on."""
+    objects = [
+        gateway(),
+        route(rule("/", {**reference("app"), "filters": by("own")}, reference("other"))),
+        *service("app", backend("app").address),
+        *service("other", backend("other").address),
+        http_filter("own", credential={"secretRef": {"name": "own"}}),
+    ]
+    running = start(*objects)
+
+    def statuses() -> set[int]:
+        connection = Http1(running.address, PORT)
+        try:
+            return {connection.request("GET", HOST, "/").status for _ in range(6)}
+        finally:
+            connection.close()
+
+    assert statuses() == {200, 500}
+    running.write(*objects, opaque("own", credential=SECRET))
+    until(lambda: statuses() == {200}, "the credential")
 
 
 def test_nobody_is_shown_a_credential(world: Any) -> None:

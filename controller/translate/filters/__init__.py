@@ -19,16 +19,12 @@ from .headers import request_headers, response_headers
 from .http_filter import extension
 from .standard import cors, external_auth, mirror, redirect, rewrite
 
-__all__ = ["FILTERS", "FilterContext", "translate_filters"]
+__all__ = ["FILTERS", "FilterContext", "check_together", "translate_filters"]
 
-#: A RequestHeaderFilter is the content of a modifier, in an object of its own (`listener_filters`).
-_OF_LISTENERS = frozenset({"HTTPRoute", "GRPCRoute", "RequestHeaderFilter"})
 
 #: All types of filters.
 FILTERS: dict[str, FilterKind] = {
-    "RequestHeaderModifier": FilterKind(
-        "request_header_modifier", "requestHeaderModifier", request_headers, _OF_LISTENERS
-    ),
+    "RequestHeaderModifier": FilterKind("request_header_modifier", "requestHeaderModifier", request_headers),
     "ResponseHeaderModifier": FilterKind("response_header_modifier", "responseHeaderModifier", response_headers),
     "RequestMirror": FilterKind("request_mirror", "requestMirror", mirror, several=True),
     "RequestRedirect": FilterKind(
@@ -51,7 +47,7 @@ def translate_filters(filters: Sequence[RouteFilter], context: FilterContext) ->
     translated = tuple(
         item for index, each in enumerate(filters) for item in _translate(each, f"filters[{index}]", context)
     )
-    _check_together(translated)
+    check_together(translated)
     return translated
 
 
@@ -65,8 +61,12 @@ def _check_combination(filters: Sequence[RouteFilter]) -> None:
             raise Unsupported("filters", f"{kind} is given more than once", "merge them", Reason.INCOMPATIBLE_FILTERS)
 
 
-def _check_together(translated: Sequence[ir.Filter]) -> None:
-    """As above, of what HTTPFilters come to."""
+def check_together(translated: Sequence[ir.Filter]) -> None:
+    """Refuse what HTTPFilters come to that cannot stand together.
+
+    Raises:
+        Unsupported: as of `translate_filters`.
+    """
     rewrites = sum(isinstance(item, ir.Rewrite) for item in translated)
     response_rewrites = sum(isinstance(item, ir.ResponseRewrite) for item in translated)
     answers = sum(isinstance(item, ir.Redirect | ir.Respond) for item in translated)

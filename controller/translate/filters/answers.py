@@ -45,7 +45,7 @@ def respond(respond: RespondFilter, field: str, context: FilterContext) -> tuple
 
 
 def error_pages(pages: tuple[ErrorPage, ...], field: str, context: FilterContext) -> tuple[ir.Filter, ...]:
-    """What stands in for errors: a policy of the rule."""
+    """What stands in for errors: a policy of the rule or the listener."""
     made = tuple(_error_page(page, f"{field}[{index}]", context) for index, page in enumerate(pages))
     return add_policy(ir.FilterErrorPages(id=context.policy_id(ir.FilterErrorPages), pages=made), context)
 

@@ -25,6 +25,8 @@ class FilterContext:
         path: absolute field of the list's owner, for diagnostics.
         prefix_only: every match of the rule is a PathPrefix (what ReplacePrefixMatch needs).
         in_backend: the filters belong to a backendRef.
+        in_listener: to a listener; `rule` is its IR id then.
+        backend: place of the backendRef in its rule.
         owner: kind of the object that they are written in.
         resolve: resolves mirrors.
         diagnostics: takes warnings.
@@ -49,6 +51,8 @@ class FilterContext:
     secrets: dict[str, ir.PolicySecret] = field(default_factory=dict)
     checks: Checks = field(default_factory=Checks)
     at: str = ""
+    in_listener: bool = False
+    backend: int | None = None
     find: Callable[[str], HTTPFilter | None] = lambda _name: None
     config_map: Callable[[str], ConfigMap | None] = lambda _name: None
     secret: Callable[[str], Secret | None] = lambda _name: None
@@ -58,18 +62,24 @@ class FilterContext:
         return f"{self.path}.{self.at or field}"
 
     def policy_id(self, kind: type[ir.StanzaBase]) -> str:
-        """Id of what a filter of this rule comes to."""
-        return f"{self.rule}/{kind.stanza}"
+        """Id of what a filter of this rule, backendRef or listener comes to."""
+        owner = self.rule if self.backend is None else f"{self.rule}/backendRefs/{self.backend}"
+        return f"{owner}/{kind.stanza}"
+
+    @property
+    def word(self) -> str:
+        """What has the list of filters, for people."""
+        return "listener" if self.in_listener else "backendRef" if self.in_backend else "rule"
 
 
 def add_policy(policy: ir.StanzaBase, context: FilterContext) -> tuple[ir.Filter, ...]:
-    """Put a policy to those of the rule: it is no filter.
+    """Put a policy to those of the rule or listener: it is no filter.
 
     Raises:
-        Unsupported: the rule has one of the kind already.
+        Unsupported: there is one of the kind already.
     """
     if any(item.id == policy.id for item in context.made):
-        message = f"the rule has more than one filter with {policy.stanza}"
+        message = f"the {context.word} has more than one filter with {policy.stanza}"
         raise Unsupported(f"spec.{policy.stanza}", message, "say it all in one filter", Reason.INCOMPATIBLE_FILTERS)
     context.made.append(policy)
     return ()
@@ -85,6 +95,7 @@ class FilterKind:
         translate: makes IR of the content at a field; nothing where the filter has no effect.
         owners: kinds of objects whose rules and backendRefs may have it.
         in_backends: it may stand in a backendRef.
+        in_listeners: it may stand in a listener, as a part of an HTTPFilter.
         several: a list may have more than one.
         answers: it answers in place of a backend.
     """
@@ -94,6 +105,7 @@ class FilterKind:
     translate: Callable[[Any, str, FilterContext], tuple[ir.Filter, ...]]
     owners: frozenset[str] = frozenset({"HTTPRoute", "GRPCRoute"})
     in_backends: bool = True
+    in_listeners: bool = False
     several: bool = False
     answers: bool = False
 

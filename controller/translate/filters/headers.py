@@ -43,9 +43,27 @@ def response_headers(modifier: HeaderFilter | HeaderEdits, field: str, context: 
 
 def headers(headers: HeadersFilter, field: str, context: FilterContext) -> tuple[ir.Filter, ...]:
     """`headers` of an HTTPFilter: of the request, of the response, or both."""
+    if context.in_listener and headers.request is not None:
+        check_before_routing(headers.request, f"{field}.request")
     request = request_headers(headers.request, f"{field}.request", context) if headers.request is not None else ()
     response = response_headers(headers.response, f"{field}.response", context) if headers.response is not None else ()
     return (*request, *response)
+
+
+def check_before_routing(edit: HeaderFilter | HeaderEdits, field: str) -> None:
+    """Refuse what a listener cannot do to a request before a rule is looked for.
+
+    Raises:
+        Unsupported: it edits the host, by which the listener was chosen, or asks what is not known yet.
+    """
+    names = [item.name for item in (*edit.set, *edit.add)] + [*edit.remove]
+    if any(name.lower() in AUTHORITY for name in names):
+        message = "it edits the host, which a filter of a listener must leave alone"
+        raise Unsupported(field, message, "remove that edit")
+    for item in (*edit.set, *edit.add):
+        if isinstance(item, HeaderValueOrExpression) and item.expression is not None:
+            message = f"{item.name} has an expression: who asks is not known before a rule is looked for"
+            raise Unsupported(field, message, "give it a value, or use the filter in the rules")
 
 
 def _edit(edit: HeaderFilter | HeaderEdits, field: str, context: FilterContext) -> ir.HeaderEdit:

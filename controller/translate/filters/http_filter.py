@@ -24,8 +24,17 @@ def extension(reference: ExtensionReference | None, field: str, context: FilterC
         label = f"{reference.group}/{reference.kind} {reference.name}" if reference is not None else "(none)"
         message = f"no filter of kind {label} is known"
         raise Unsupported(field, message, f"refer to an {KIND} of {OWN_GROUP}", Reason.INVALID_KIND)
-    label = f"{KIND} {reference.name}"
-    found = context.find(reference.name)
+    return extension_part(reference.name, field, context)
+
+
+def extension_part(name: str, field: str, context: FilterContext) -> tuple[ir.Filter, ...]:
+    """What the one part of an HTTPFilter comes to.
+
+    Raises:
+        Unsupported: it is not there, means nothing here, or cannot be honoured; the field is `field`.
+    """
+    label = f"{KIND} {name}"
+    found = context.find(name)
     if found is None:
         message = f"{label} does not exist in the namespace of the {context.owner}"
         raise Unsupported(field, message, "create it or correct the name", Reason.INVALID_KIND)
@@ -35,7 +44,10 @@ def extension(reference: ExtensionReference | None, field: str, context: FilterC
         raise Unsupported(field, f"{label} has {len(parts)} parts", f"give it exactly one of {names}")
     [(kind, part)] = parts
     place = f"{label}, {kind.field}"
-    if context.owner not in kind.owners:
+    if context.in_listener and not kind.in_listeners:
+        where = "rule or the backendRef" if kind.in_backends else "rule"
+        raise Unsupported(field, f"{place}: not supported in a listener", f"use it in the {where}")
+    if not context.in_listener and context.owner not in kind.owners:
         raise Unsupported(field, f"{place}: not supported in a {context.owner}", "use it in an HTTPRoute")
     if context.in_backend and not kind.in_backends:
         raise Unsupported(field, f"{place}: not supported in a backendRef", "use it in the rule")
@@ -48,11 +60,11 @@ def extension(reference: ExtensionReference | None, field: str, context: FilterC
 
 #: Parts of an HTTPFilter.
 PARTS: tuple[FilterKind, ...] = (
-    FilterKind("respond", "spec.respond", respond, OF_HTTP, in_backends=False),
+    FilterKind("respond", "spec.respond", respond, OF_HTTP, in_backends=False, in_listeners=True),
     FilterKind("rewrite", "spec.rewrite", rewrite, OF_HTTP),
-    FilterKind("headers", "spec.headers", headers),
-    FilterKind("error_pages", "spec.errorPages", error_pages, OF_HTTP, in_backends=False),
-    FilterKind("credential", "spec.credential", credential, in_backends=False),
-    FilterKind("fault", "spec.fault", fault, in_backends=False),
-    FilterKind("buffer", "spec.buffer", buffer, OF_HTTP, in_backends=False),
+    FilterKind("headers", "spec.headers", headers, in_listeners=True),
+    FilterKind("error_pages", "spec.errorPages", error_pages, OF_HTTP, in_backends=False, in_listeners=True),
+    FilterKind("credential", "spec.credential", credential),
+    FilterKind("fault", "spec.fault", fault, in_backends=False, in_listeners=True),
+    FilterKind("buffer", "spec.buffer", buffer, OF_HTTP, in_backends=False, in_listeners=True),
 )

@@ -1,6 +1,6 @@
 """Parts of an HTTPFilter that wait, or know what nobody else may: `credential`, `fault`, `buffer`.
 
-In the IR they are policies of their rule, which run when all others have let a request pass.
+In the IR they are policies of their rule or listener, which run when all others have let a request pass.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def credential(credential: CredentialFilter, field: str, context: FilterContext)
         raise Unsupported(f"{field}.secretRef", message, "use printable characters, without a line end")
     identifier = context.policy_id(ir.FilterCredential)
     context.secrets[identifier] = ir.PolicySecret(id=identifier, data=value)
-    return add_policy(ir.FilterCredential(id=identifier, header=name, secret=identifier), context)
+    policy = ir.FilterCredential(id=identifier, header=name, secret=identifier, backend=context.backend)
+    return add_policy(policy, context)
 
 
 def _credential(credential: CredentialFilter, field: str, context: FilterContext) -> str:

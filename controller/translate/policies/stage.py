@@ -90,6 +90,7 @@ class PolicyMemo:
         resources: IR by id, used or not.
         owners: policies by the ids of their IR.
         listener_made: listeners by the ids of the policies that their filters come to.
+        made_by: these ids by listener, in the order written.
         asks: backends that policies of the IR ask, with their Gateways, by id.
         uses: how often an id is named in the IR.
         touched: ids whose use or content may have changed in this translation.
@@ -107,6 +108,7 @@ class PolicyMemo:
     resources: dict[str, Resource] = field(default_factory=dict)
     owners: dict[str, ObjectKey] = field(default_factory=dict)
     listener_made: dict[str, str] = field(default_factory=dict)
+    made_by: dict[str, tuple[str, ...]] = field(default_factory=dict)
     asks: dict[str, tuple[frozenset[str], tuple[ObjectKey, ...]]] = field(default_factory=dict)
     uses: dict[str, int] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)

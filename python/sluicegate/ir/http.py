@@ -20,6 +20,7 @@ __all__ = [
     "HeaderMatch",
     "HeaderValue",
     "HttpRule",
+    "ListenerFilter",
     "LocationRewrite",
     "Match",
     "Mirror",
@@ -274,6 +275,8 @@ class Cors(Base, frozen=True, kw_only=True, tag_field="type", tag="cors"):
 
 
 Filter: TypeAlias = RequestHeaders | ResponseHeaders | Redirect | Rewrite | ResponseRewrite | Mirror | Cors | Respond
+#: What a listener may have of them.
+ListenerFilter: TypeAlias = RequestHeaders | ResponseHeaders | Respond
 
 
 class WeightedBackend(Base, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Iterator, Mapping
 
 from .base import Base, Port, Positive32, Signed64
-from .http import HttpRule, RequestHeaders
+from .http import HttpRule, ListenerFilter
 from .l4 import L4Rule
 from .policies import Policy
 
@@ -79,7 +79,8 @@ class Listener(Base, frozen=True, kw_only=True):
         hostname: lower case; empty: any; `*.example.com`: one or more labels before `example.com`.
         tls: termination, for HTTPS and TLS. A TLS listener without it passes connections through.
         backend_certificate: certificate id presented to TLS backends (`Gateway.spec.tls.backend`).
-        filters: request header edits that come before those of the rule (GEP-5224).
+        filters: edits of requests before a rule is looked for (GEP-5224), edits of whatever answers, behind those of
+            the rule, and an answer to all that have a rule.
         policies: ids, of its Gateway, its ListenerSet and itself, in the order in which they act.
     """
 
@@ -92,7 +93,7 @@ class Listener(Base, frozen=True, kw_only=True):
     hostname: str = ""
     tls: ListenerTls | None = None
     backend_certificate: str | None = None
-    filters: tuple[RequestHeaders, ...] = ()
+    filters: tuple[ListenerFilter, ...] = ()
     policies: tuple[str, ...] = ()
 
 

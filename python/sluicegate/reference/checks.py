@@ -21,6 +21,13 @@ def check_references(resources: ir.Resources, secrets: ir.Secrets, reasons: list
         for identity in attachment.listeners
         if identity not in listeners
     )
+    for listener in resources.listeners:
+        for expression in _expressions_of(listener.filters):
+            error = compile_error(expression) or ""
+            if error:
+                reasons.append(f"listener {listener.id}: headers: {error}")
+        if any(_expressions_of(item for item in listener.filters if isinstance(item, ir.RequestHeaders))):
+            reasons.append(f"listener {listener.id}: what comes before a rule is chosen has no expressions")
     for rule in resources.http_rules:
         if not rule.matches:
             reasons.append(f"http_rule {rule.id}: has no match")
@@ -28,7 +35,7 @@ def check_references(resources: ir.Resources, secrets: ir.Secrets, reasons: list
             error = check_substitution(wanted)
             if error:
                 reasons.append(f"http_rule {rule.id}: rewrite.substitution: {error}")
-        for expression in _expressions_of(rule):
+        for expression in _expressions_of(_filters_of(rule)):
             error = compile_error(expression) or ""
             if error:
                 reasons.append(f"http_rule {rule.id}: headers: {error}")
@@ -79,13 +86,18 @@ def _check_policies(resources: ir.Resources, secrets: ir.Secrets, reasons: list[
             )
 
 
+def _filters_of(rule: ir.HttpRule) -> tuple[ir.Filter, ...]:
+    """Those of a rule and of its backends."""
+    return (*rule.filters, *(item for weighted in rule.backends for item in weighted.filters))
+
+
 def _substitutions_of(rule: ir.HttpRule) -> Iterator[ir.Substitution]:
-    filters = (*rule.filters, *(item for weighted in rule.backends for item in weighted.filters))
+    filters = _filters_of(rule)
     return (item.substitution for item in filters if isinstance(item, ir.Rewrite) and item.substitution is not None)
 
 
-def _expressions_of(rule: ir.HttpRule) -> Iterator[str]:
-    for item in (*rule.filters, *(item for weighted in rule.backends for item in weighted.filters)):
+def _expressions_of(filters: Iterable[ir.Filter]) -> Iterator[str]:
+    for item in filters:
         if isinstance(item, ir.HeaderEdit):
             yield from (field.expression for field in (*item.set, *item.add) if field.expression is not None)
 

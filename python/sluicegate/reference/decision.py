@@ -71,7 +71,7 @@ def act(table: Table, routed: Routed) -> Decision:
         routed, said, decision = _ask_policies(table, routed, passage)
     if decision is None:
         decision = _own_answer(routed) or _forward(table, routed, passage)
-    if decision.outcome == "respond" and decision.response is not None and not candidate.rule.invalid:
+    if decision.outcome == "respond" and decision.response is not None:
         response = _own(decision, decision.response, routed, passage)
         decision = msgspec.structs.replace(decision, response=response)
     if decision.response is not None and passage.respond:
@@ -122,6 +122,7 @@ def _facts(routed: Routed) -> Facts:
         listener=listener.resource.id,
         route=rule.route,
         rule=rule.id,
+        grpc=rule.grpc,
         body_length=routed.body_length,
         certificate=request.certificate,
         assumed=request.identity,
@@ -149,10 +150,12 @@ def _own_answer(routed: Routed) -> Decision | None:
     """Step 4: what a filter answers."""
     rule, listener = routed.found.candidate.rule, routed.listener
     redirect = _first(ir.Redirect, rule.filters)
-    if redirect is not None:
+    # What the listener answers it answers whatever its rules do.
+    own = _first(ir.Respond, listener.resource.filters)
+    if redirect is not None and own is None:
         target = location(redirect, listener.resource, routed.head, routed.found)
         return respond(redirect.status, "redirect", listener, (("location", target),))
-    own = _first(ir.Respond, rule.filters)
+    own = own or _first(ir.Respond, rule.filters)
     if own is not None:
         return respond(own.status, "respond", listener, edit_headers((), ir.HeaderEdit(add=own.headers)))
     return None
@@ -171,6 +174,7 @@ def _forward(table: Table, routed: Routed, passage: Passage) -> Decision:
     if not backend.endpoints:
         return msgspec.structs.replace(respond(503, "no_endpoint", listener), backend=index)
     filters = (*rule.filters, *weighted.filters)
+    passage.choose(index)
     take_session(rule.session or backend.session, routed.sent_on, passage)
     headers, query = without_credentials(passage, routed.sent_on, routed.head.query)
     headers = (*headers, *passage.forward)
@@ -208,10 +212,15 @@ def pick(backends: tuple[ir.WeightedBackend, ...], entropy: int) -> int | None:
 
 
 def _own(decision: Decision, answer: Reply, routed: Routed, passage: Passage) -> Reply:
-    """An answer of the gateway has the rule's response filters, and its CORS fields; a preflight has those already."""
-    filters = routed.found.candidate.rule.filters
+    """An answer of the gateway has the rule's response filters, and its CORS fields; a preflight has those already.
+
+    Of a rule that is invalid only what the listener does is left.
+    """
+    rule = routed.found.candidate.rule
+    filters = () if rule.invalid else rule.filters
     if decision.reason == "cors_preflight":
-        edited = edited_response(answer.headers, filters, _values(routed, passage))
+        edits = (*filters, *routed.listener.resource.filters)
+        edited = edited_response(answer.headers, edits, _values(routed, passage))
         return Reply(status=answer.status, headers=edited)
     return _response(answer, filters, routed, passage)
 
@@ -223,7 +232,8 @@ def _of_backend(sample: Reply, filters: tuple[ir.Filter, ...], routed: Routed, p
 
 
 def _response(sample: Reply, filters: tuple[ir.Filter, ...], routed: Routed, passage: Passage) -> Reply:
-    edited = edited_response(sample.headers, filters, _values(routed, passage))
+    edits = (*filters, *routed.listener.resource.filters)
+    edited = edited_response(sample.headers, edits, _values(routed, passage))
     cors = _first(ir.Cors, filters)
     if cors is not None:
         edited = with_cors(cors, routed.headers, edited)

@@ -48,7 +48,7 @@ def _editable(values: Iterable[ir.HeaderValue]) -> list[ir.HeaderValue]:
     return [field for field in values if field.name.lower() not in WIRE_FIELDS]
 
 
-def edited_before_routing(sent: Headers, filters: Iterable[ir.RequestHeaders]) -> tuple[Headers, Headers]:
+def edited_before_routing(sent: Headers, filters: Iterable[ir.ListenerFilter]) -> tuple[Headers, Headers]:
     """Filters of a listener, in order, before a rule is looked for (GEP-5224, `ListenerFilters.requests`).
 
     They cannot change the authority: an edit of it is left out and the request goes on.
@@ -58,6 +58,8 @@ def edited_before_routing(sent: Headers, filters: Iterable[ir.RequestHeaders]) -
     """
     own: Headers = ()
     for each in filters:
+        if not isinstance(each, ir.RequestHeaders):
+            continue
         edit = ir.HeaderEdit(
             set=tuple(field for field in each.set if field.name.lower() not in _AUTHORITY),
             add=tuple(field for field in each.add if field.name.lower() not in _AUTHORITY),

@@ -18,6 +18,7 @@ class Facts(Struct, frozen=True, kw_only=True):
         sent: as the client sent them, the authority as Host among them, whatever was edited since.
         sni: the server name of the TLS handshake, lower case.
         listener, route, rule: ids.
+        grpc: the rule is one of a GRPCRoute.
         body_length: as the head declares it; None: it streams.
         certificate: of the connection, validated by its listener.
         assumed: who is taken to have proved who they are.
@@ -36,6 +37,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     query: str | None = None
     headers: Headers = ()
     sent: Headers = ()
+    grpc: bool = False
     body_length: int | None = None
     certificate: Certificate | None = None
     assumed: Identity | None = None
@@ -55,6 +57,7 @@ class Passage(Struct):
     Attributes:
         identity: who asks, proved.
         forward: fields set towards the backend, before the rule's filters.
+        of_backends: credentials towards single backends of the rule, by their place, until one is chosen.
         respond: fields appended to the response.
         removed_fields, removed_cookies, removed_pairs: names of credentials that the backend does not get.
         removed_schemes: the same, names of fields and what the values begin with, in lower case.
@@ -62,6 +65,7 @@ class Passage(Struct):
 
     identity: Identity | None = None
     forward: list[tuple[str, str]] = field(default_factory=list)
+    of_backends: list[tuple[int, tuple[str, str]]] = field(default_factory=list)
     respond: list[tuple[str, str]] = field(default_factory=list)
     removed_fields: set[str] = field(default_factory=set)
     removed_schemes: set[tuple[str, str]] = field(default_factory=set)
@@ -74,3 +78,17 @@ class Passage(Struct):
         is_value = value.strip(" \t\r\n\x0c") == value
         if is_forwardable(name) and is_value and spelling(name) not in told:
             self.forward.append((name, value))
+
+    def give(self, field: tuple[str, str]) -> None:
+        """Give a credential of the gateway's own: nothing else goes on under its name."""
+        name = spelling(field[0])
+        self.forward[:] = [told for told in self.forward if spelling(told[0]) != name]
+        self.removed_fields.add(field[0])
+        self.forward.append(field)
+
+    def choose(self, backend: int) -> None:
+        """The request goes to the backend of its rule that has this place."""
+        for place, told in self.of_backends:
+            if place == backend:
+                self.give(told)
+        self.of_backends.clear()

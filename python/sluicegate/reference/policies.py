@@ -137,6 +137,11 @@ def _head(policy: ir.ClientHeaders, facts: Facts, _: Passage) -> Verdict:
     return judge_head(policy, facts) or "pass"
 
 
+def _buffer(policy: ir.FilterBuffer, facts: Facts, passage: Passage) -> Verdict:
+    """Of calls both sides may speak at once: who waited for all that one says would wait for ever."""
+    return "pass" if facts.grpc else _body(policy, facts, passage)
+
+
 def _body(policy: ir.ClientBody | ir.FilterBuffer, facts: Facts, _: Passage) -> Verdict:
     too_large = policy.max_bytes and facts.body_length is not None and facts.body_length > policy.max_bytes
     return Denial("body_too_large", 413) if too_large else "pass"
@@ -166,10 +171,11 @@ def _fault(policy: ir.FilterFault, facts: Facts, passage: Passage) -> Verdict:
 
 def _credential(policy: ir.FilterCredential, _: Facts, passage: Passage) -> Verdict:
     """What the client sent under its name goes, and what others set; nobody is shown what it is."""
-    name = spelling(policy.header)
-    passage.forward[:] = [field for field in passage.forward if spelling(field[0]) != name]
-    passage.removed_fields.add(policy.header)
-    passage.forward.append((policy.header, "(credential)"))
+    field = (policy.header, "(credential)")
+    if policy.backend is None:
+        passage.give(field)
+    else:
+        passage.of_backends.append((policy.backend, field))
     return "pass"
 
 
@@ -195,6 +201,6 @@ _JUDGES: dict[type[ir.StanzaBase], Callable[[Any, Facts, Passage], Verdict]] = {
     ir.ExternalAuth: _asked,
     ir.FilterFault: _fault,
     ir.FilterCredential: _credential,
-    ir.FilterBuffer: _body,
+    ir.FilterBuffer: _buffer,
     ir.FilterErrorPages: _pages,
 }

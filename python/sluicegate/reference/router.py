@@ -10,7 +10,7 @@ from __future__ import annotations
 from .authority import parse_host
 from .contract import BadRequest, Connection, Decision, Request, decode_request, encode_decision
 from .decision import Routed, act, respond
-from .filters import edited_before_routing
+from .filters import edited_before_routing, edited_response
 from .head import BadHead, SentFields, is_forwarding_name, is_token, sort_fields, well_formed
 from .l4 import before_the_head, connect
 from .listener import is_misdirected, listener_of, socket_of
@@ -73,7 +73,8 @@ def _answer(table: Table, request: Request) -> Decision:
     )
     found = find(listener, head)
     if found is None:
-        return respond(404, "no_route", listener)
+        # Of what has no rule nothing is known that an expression could ask.
+        return respond(404, "no_route", listener, edited_response((), listener.resource.filters))
     # What a client says of where it comes from is never sent on as it is.
     sent_on = (*(field for field in kept if not is_forwarding_name(field[0])), *own)
     routed = Routed(

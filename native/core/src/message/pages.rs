@@ -7,7 +7,7 @@ use route::policy::{Compiled, ErrorPages, Judge};
 use route::table::{Listener, Rule};
 use std::sync::Arc;
 
-/// The pages of a rule, for one of its requests.
+/// The pages of a rule, for one of its requests, or of a listener, for one that has no rule.
 #[derive(Debug)]
 pub struct Pages<'g> {
     pub all: &'g ErrorPages,
@@ -24,18 +24,19 @@ impl<'g> Pages<'g> {
     pub fn of(
         policy: &'g Compiled,
         listener: &'g Arc<Listener>,
-        rule: &'g Rule,
+        rule: Option<&'g Rule>,
         inbound: &Inbound<'_>,
     ) -> Option<Box<Self>> {
         let Judge::ErrorPages(all) = &policy.judge else {
             return None;
         };
-        if inbound.method == "HEAD" || inbound.upgrade.is_some() || rule.ir.grpc || grpc::is_grpc(&inbound.fields) {
+        let is_call = rule.is_some_and(|rule| rule.ir.grpc) || grpc::is_grpc(&inbound.fields);
+        if inbound.method == "HEAD" || inbound.upgrade.is_some() || is_call {
             return None;
         }
         let mut told = vec![(b"x-original-uri".to_vec(), inbound.target.to_vec())];
-        let mut parts = rule.ir.route.split('/').skip(1);
-        for (name, value) in ["x-namespace", "x-ingress-name"].into_iter().zip(&mut parts) {
+        let parts = rule.into_iter().flat_map(|rule| rule.ir.route.split('/').skip(1));
+        for (name, value) in ["x-namespace", "x-ingress-name"].into_iter().zip(parts) {
             told.push((name.into(), value.into()));
         }
         for (name, sent) in [("x-format", &b"accept"[..]), ("x-request-id", b"x-request-id")] {

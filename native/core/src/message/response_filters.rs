@@ -1,11 +1,11 @@
-//! The response filters of a rule and its backend, ready for whatever head comes back.
+//! The response filters of a rule, its backend and its listener, ready for whatever head comes back.
 
 use super::pages::Pages;
 use codec::Field;
 use route::policy::AnswerField;
 use route::resolve::{CorsFields, set_cors};
 use route::response_rewrite::rewritten_fields;
-use route::table::{EditedFields, Filters, HeaderEdits, MadeValues};
+use route::table::{EditedFields, Filters, HeaderEdits, Listener, MadeValues, Respond};
 
 /// What happens to the fields of a response.
 #[derive(Debug, Default)]
@@ -16,8 +16,10 @@ pub struct ResponseEdits<'g> {
     made: Option<Box<[MadeValues; 2]>>,
     /// It is a backend that answers.
     of_backend: bool,
-    /// Fields of an answer that the rule itself gives.
+    /// Fields of an answer that a filter gives.
     own: Option<&'g HeaderEdits>,
+    /// Those of the listener, which come last; `None` nearly always.
+    listener: Option<Box<(&'g Filters, MadeValues)>>,
     cors: CorsFields,
     /// What policies add, behind all edits.
     appended: Vec<AnswerField>,
@@ -33,9 +35,15 @@ impl<'g> ResponseEdits<'g> {
         Self { filters: [editing(rule), None], made, cors, ..Self::default() }
     }
 
-    /// The same, of the answer that the rule's own filter gives.
-    pub fn of_own_answer(self, rule: &'g Filters) -> Self {
-        Self { own: rule.respond.as_ref().map(|respond| &respond.fields), ..self }
+    /// The same, of the answer that a filter gives.
+    pub fn of_own_answer(self, respond: Option<&'g Respond>) -> Self {
+        Self { own: respond.map(|respond| &respond.fields), ..self }
+    }
+
+    /// The same, and the listener edits whatever answers; `made`: says what the expressions of its edits come to.
+    pub fn at(self, listener: &'g Listener, made: impl FnOnce(&Filters) -> MadeValues) -> Self {
+        let own = listener.answers().filter(|own| !own.response.is_empty());
+        Self { listener: own.map(|own| Box::new((own, made(own)))), ..self }
     }
 
     /// Of the answer of a backend.
@@ -60,7 +68,7 @@ impl<'g> ResponseEdits<'g> {
 
     /// Call `then` with the edited fields; without edits, with the very ones given.
     pub fn with<R>(&self, fields: &[Field<'_>], then: impl FnOnce(&[Field<'_>]) -> R) -> R {
-        let none = self.filters.iter().all(Option::is_none) && self.own.is_none();
+        let none = self.filters.iter().all(Option::is_none) && self.own.is_none() && self.listener.is_none();
         if none && self.cors.is_empty() && self.appended.is_empty() {
             return then(fields);
         }
@@ -76,6 +84,9 @@ impl<'g> ResponseEdits<'g> {
         for (at, filters) in self.filters.iter().enumerate() {
             let made = self.made.as_ref().map_or(&[][..], |made| &made[at]);
             filters.iter().flat_map(|filters| &filters.response).for_each(|edits| edits.apply(&mut edited, made));
+        }
+        for (filters, made) in self.listener.iter().map(|last| &**last) {
+            filters.response.iter().for_each(|edits| edits.apply(&mut edited, made));
         }
         set_cors(&mut edited, &self.cors);
         edited.extend(self.appended.iter().map(|(name, value)| Field { name: name.as_bytes(), value }));

@@ -225,6 +225,7 @@ impl Step {
                 _ => Outcome::deny(ErrorCode::PolicyInvalid),
             },
             Self::Fault(policy) => return faults::run(policy, facts, passage),
+            Self::Buffer(_) if facts.grpc => Outcome::Pass,
             Self::Buffer(limit) if !limit.admits(facts.body_length) => Outcome::deny(ErrorCode::BodyTooLarge),
             Self::Buffer(_) if facts.body_length == Some(0) => Outcome::Pass,
             Self::Buffer(limit) => return StepResult::Wait(Pending::Collect(*limit)),

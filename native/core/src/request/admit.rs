@@ -20,7 +20,7 @@ use crate::worker::Generation;
 use codec::Framing;
 use route::policy::{Facts, Networks, Passage, SentHead};
 use route::resolve::{Action, CorsFields, Refused, Request, Routed, Workspace, cors_response, resolve};
-use route::table::{EditedFields, RequestHead};
+use route::table::{EditedFields, Filters, MadeValues, RequestHead};
 use std::time::Duration;
 
 /// What will be done about a request.
@@ -126,10 +126,14 @@ fn try_admit<'g>(
         }
         Err(Refused::NoRoute(listener)) => {
             record.listener(listener);
-            if let Some(log) = listener.policies().and_then(|own| own.kept.get::<Chain>()).and_then(Chain::log) {
+            let own = listener.policies().and_then(|own| own.kept.get::<Chain>());
+            if let Some(log) = own.and_then(Chain::log) {
                 record.log_as(log);
             }
-            return Err(ErrorCode::NoRoute.into());
+            // Of what has no rule nothing is known that an expression could ask.
+            let edits = ResponseEdits::default().at(listener, |_| MadeValues::new());
+            let pages = own.and_then(Chain::error_pages).and_then(|pages| Pages::of(pages, listener, None, inbound));
+            return Err(Failed { denial: Box::new(ErrorCode::NoRoute.into()), edits: edits.paged(pages) });
         }
         Ok(routed) => routed,
     };
@@ -139,12 +143,17 @@ fn try_admit<'g>(
     let filters = &rule.filters;
     // A preflight asks for what the browser may ask: it is no use of what policies guard, and carries no credentials.
     let own = match std::mem::replace(&mut routed.action, Action::Forward) {
-        Action::Invalid => return Err(ErrorCode::RuleInvalid.into()),
+        Action::Invalid => {
+            let edits = ResponseEdits::default()
+                .at(routed.listener, |own| own.make(|| values(client, inbound, &routed, None, None)));
+            return Err(Failed { denial: Box::new(ErrorCode::RuleInvalid.into()), edits });
+        }
         Action::Preflight(fields) => {
             let mut answer = Answer::with_status(204);
             answer.fields.extend(fields.into_iter().map(|(name, value)| (name.into(), value.into_bytes())));
-            let made = filters.make(|| values(client, inbound, &routed, None, None));
-            return Ok(Plan::Answer(answer, ResponseEdits::of_rule(filters, made, Vec::new())));
+            let make = |filters: &Filters| filters.make(|| values(client, inbound, &routed, None, None));
+            let edits = ResponseEdits::of_rule(filters, make(filters), Vec::new()).at(routed.listener, make);
+            return Ok(Plan::Answer(answer, edits));
         }
         Action::Answer(own) => Some(own),
         Action::Forward => None,
@@ -201,7 +210,8 @@ fn try_admit<'g>(
         let mut answer = Answer::with_status(own.status);
         answer.fields.extend(own.fields.into_iter().map(|(name, value)| (name.into(), value.into_bytes())));
         answer.body = own.body.map(|body| body.as_bytes().to_vec());
-        let edits = edits_of(client, inbound, &routed, chain, passage).paged(None).of_own_answer(filters);
+        let respond = routed.listener.respond(rule);
+        let edits = edits_of(client, inbound, &routed, chain, passage).paged(None).of_own_answer(respond);
         return Ok(Plan::Answer(answer, edits));
     }
     let pages = chain.and_then(|chain| pages_of(chain, inbound, &routed));
@@ -229,14 +239,15 @@ fn edits_of<'g>(
 ) -> ResponseEdits<'g> {
     let filters = &routed.found.rule.filters;
     let proxies = chain.and_then(Chain::trusted_proxies);
-    let made = filters.make(|| values(client, inbound, routed, proxies, passage.identity.as_ref()));
+    let make = |filters: &Filters| filters.make(|| values(client, inbound, routed, proxies, passage.identity.as_ref()));
+    let edits = ResponseEdits::of_rule(filters, make(filters), cors_of(routed)).at(routed.listener, make);
     let pages = chain.and_then(|chain| pages_of(chain, inbound, routed));
-    ResponseEdits::of_rule(filters, made, cors_of(routed)).appending(passage.respond).paged(pages)
+    edits.appending(passage.respond).paged(pages)
 }
 
 /// What stands in for errors of a request.
 fn pages_of<'g>(chain: &'g Chain, inbound: &Inbound<'_>, routed: &Routed<'g, '_>) -> Option<Box<Pages<'g>>> {
-    Pages::of(chain.error_pages()?, routed.listener, routed.found.rule, inbound)
+    Pages::of(chain.error_pages()?, routed.listener, Some(routed.found.rule), inbound)
 }
 
 /// What policies see of a request.
@@ -262,6 +273,7 @@ fn facts<'r>(
         route: &found.rule.ir.route,
         rule: &found.rule.ir.id,
         rule_uid: found.rule.uid,
+        grpc: found.rule.ir.grpc,
         body_length: match inbound.framing {
             Framing::Empty => Some(0),
             Framing::Length(length) => Some(length),

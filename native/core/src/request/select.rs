@@ -21,7 +21,7 @@ use route::ir::{BackendPolicy, BackendProtocol, LoadBalancing};
 use route::policy::{Identity, Networks, Passage, Stripped, Withheld};
 use route::resolve::{Edited, NoPath, Picked, Routed, affinity, cors_response, edit_request, pick};
 use route::session::removal;
-use route::table::{Backend, EditedFields, Filters, MadeValue, RequestHead, Rule, Timeouts};
+use route::table::{Backend, EditedFields, Filters, MadeValue, MadeValues, RequestHead, Rule, Timeouts};
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -58,11 +58,11 @@ pub fn select<'g>(
 ) -> Result<Box<Forward<'g>>, ErrorCode> {
     let Routed { head, listener, found, sent_fields, .. } = routed;
     let (rule, chain, proxies) = (found.rule, passed.chain, passed.proxies());
-    let (chosen, backend) = match pick(&generation.table, found, turn(client, rule)) {
+    let (place, chosen, backend) = match pick(&generation.table, found, turn(client, rule)) {
         Picked::NoBackend => return Err(ErrorCode::NoBackend),
         Picked::Invalid(_) => return Err(ErrorCode::BackendInvalid),
         Picked::NoEndpoint(_) => return Err(ErrorCode::NoEndpoint),
-        Picked::Backend(_, chosen, backend) => (chosen, backend),
+        Picked::Backend(place, chosen, backend) => (place, chosen, backend),
     };
     record.backend(&backend.id);
     let grpc = rule.ir.grpc;
@@ -94,10 +94,12 @@ pub fn select<'g>(
     if let Some(pages) = pages {
         pages.backend(&backend.id);
     }
+    passage.chosen(place);
     passage.removed.extend(backend.session(&rule.ir).and_then(|session| removal(session, head.fields)));
     let filters = [&rule.filters, &chosen.filters];
-    let made =
-        filters.map(|filters| filters.make(|| values(client, inbound, routed, proxies, passage.identity.as_ref())));
+    let make = |filters: &Filters| filters.make(|| values(client, inbound, routed, proxies, passage.identity.as_ref()));
+    let made = filters.map(make);
+    let last = listener.answers().map_or_else(MadeValues::new, make);
     let cors = rule.filters.cors.as_ref().or(chosen.filters.cors.as_ref());
     let both = [(filters[0], &*made[0]), (filters[1], &*made[1])];
     let mut outbound =
@@ -115,6 +117,7 @@ pub fn select<'g>(
         budget: Load::of(backend).and_then(Load::budget),
         route,
         edits: ResponseEdits::new(filters, made, cors.map_or_else(Vec::new, |cors| cors_response(cors, head)))
+            .at(listener, |_| last)
             .appending(std::mem::take(&mut passage.respond))
             .paged(pages.take()),
         timeouts: timeouts(rule, chain),

@@ -72,7 +72,8 @@ pub struct Listener {
     /// Certificate id of `Gateway.spec.tls.backend.clientCertificateRef`: presented to TLS backends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend_certificate: Option<String>,
-    /// Request header edits that come before a rule is chosen (GEP-5224); other kinds refuse the transaction.
+    /// Request header edits that come before a rule is chosen (GEP-5224), edits of whatever answers, and an answer to all that have
+    /// a rule; other kinds refuse the transaction.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<Filter>,
     /// Policy ids, of its Gateway, its `ListenerSet` and itself, in the order in which they act.

@@ -34,6 +34,8 @@ pub struct Facts<'r> {
     pub route: &'r str,
     pub rule: &'r str,
     pub rule_uid: u64,
+    /// The rule is one of a `GRPCRoute`: both sides may speak at once.
+    pub grpc: bool,
     /// As the head declares it; `None`: it streams.
     pub body_length: Option<u64>,
     /// Of the connection, validated by its listener.
@@ -121,6 +123,8 @@ pub struct Passage {
     pub identity: Option<Identity>,
     /// Set towards the backend, before the rule's filters, which may edit them; by [`Self::tell`] and [`Self::add`].
     pub forward: Vec<AnswerField>,
+    /// Credentials towards single backends of the rule, by their place, until one is [chosen](Self::chosen).
+    pub of_backends: Vec<(usize, AnswerField)>,
     /// Appended to the response, whoever gives it.
     pub respond: Vec<AnswerField>,
     pub removed: Vec<Removal>,
@@ -142,8 +146,26 @@ impl Passage {
         self.forward.retain(|(name, _)| !found.removed.iter().any(|removal| removal.takes(name.as_bytes())));
         let told: Vec<_> = found.forward.into_iter().filter(|(name, value)| self.may_tell(name, value)).collect();
         self.forward.extend(told);
+        self.of_backends.extend(found.of_backends);
         self.respond.extend(found.respond);
         self.removed.extend(found.removed);
+    }
+
+    /// A credential of the gateway's own: what the client sent under its name does not go on, in any spelling, nor what
+    /// others told there.
+    pub fn give(&mut self, (name, value): AnswerField) {
+        self.forward.retain(|(told, _)| !same_field(told.as_bytes(), name.as_bytes()));
+        self.removed.push(Removal::Field(name.clone()));
+        self.forward.push((name, value));
+    }
+
+    /// The request goes to the backend of its rule that has this place.
+    pub fn chosen(&mut self, backend: usize) {
+        for (place, field) in std::mem::take(&mut self.of_backends) {
+            if place == backend {
+                self.give(field);
+            }
+        }
     }
 
     /// A value with blanks around it would be another one: that of somebody else, maybe.

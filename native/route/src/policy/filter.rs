@@ -1,6 +1,6 @@
-//! Parts of an `HTTPFilter` that are policies of one rule: faults, credentials, pages that stand in for errors.
+//! Parts of an `HTTPFilter` that are policies of a rule or a listener: faults, credentials, pages that stand in for errors.
 
-use super::{Denial, Facts, Identity, Passage, Reason, Removal, Verdict, inputs, same_field};
+use super::{Denial, Facts, Identity, Passage, Reason, Verdict, inputs};
 use crate::expression::{Expression, Wanted};
 use crate::ir::{self, ErrorPage, ErrorsOf, PageContent, Percentage};
 use std::sync::Arc;
@@ -53,6 +53,8 @@ fn is_certain(percentage: Percentage) -> bool {
 pub struct Credential {
     header: String,
     value: Secret,
+    /// Place of the one backend that gets it.
+    backend: Option<usize>,
 }
 
 /// What is in no text for people.
@@ -69,7 +71,11 @@ impl Credential {
     pub fn compile(ir: &ir::FilterCredential, secret: &str) -> Option<Self> {
         let is_usable = !secret.is_empty() && codec::is_value(secret.as_bytes());
         let is_name = codec::is_token(ir.header.as_bytes()) && !codec::is_wire_field(ir.header.as_bytes());
-        (is_usable && is_name).then(|| Self { header: ir.header.clone(), value: Secret(secret.into()) })
+        (is_usable && is_name).then(|| Self {
+            header: ir.header.clone(),
+            value: Secret(secret.into()),
+            backend: ir.backend,
+        })
     }
 
     /// Towards the backend.
@@ -83,9 +89,11 @@ impl Credential {
     }
 
     fn put(&self, passage: &mut Passage, value: &[u8]) {
-        passage.forward.retain(|(name, _)| !same_field(name.as_bytes(), self.header.as_bytes()));
-        passage.removed.push(Removal::Field(self.header.clone().into()));
-        passage.forward.push((self.header.clone().into(), value.to_vec()));
+        let field = (self.header.clone().into(), value.to_vec());
+        match self.backend {
+            None => passage.give(field),
+            Some(backend) => passage.of_backends.push((backend, field)),
+        }
     }
 }
 
@@ -165,6 +173,14 @@ mod tests {
         assert_eq!(passage.removed, [Removal::Field("Authorization".into())]);
         credential.show(&mut passage);
         assert_eq!(passage.forward, [("Authorization".into(), b"(credential)".to_vec())]);
+        let of_one = FilterCredential { header: "X-Key".to_owned(), backend: Some(1), ..ir.clone() };
+        Credential::compile(&of_one, "2").expect("one that can be written").give(&mut passage);
+        let mut other = passage.clone();
+        other.chosen(0);
+        assert_eq!(other.removed, [Removal::Field("Authorization".into()), Removal::Field("Authorization".into())]);
+        passage.chosen(1);
+        assert_eq!(passage.forward[1..], [("X-Key".into(), b"2".to_vec())]);
+        assert_eq!(passage.removed[2..], [Removal::Field("X-Key".into())]);
         for secret in ["", "a\r\nb: c", "a\0"] {
             assert!(Credential::compile(&ir, secret).is_none(), "{secret:?}");
         }

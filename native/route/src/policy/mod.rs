@@ -236,6 +236,8 @@ impl Compiled {
             }
             Judge::Head(limits) => limits.judge(facts),
             Judge::Invalid => Verdict::Deny(Reason::PolicyInvalid.into()),
+            // Of calls both sides may speak at once: who waited for all that one says would wait for ever.
+            Judge::Buffer(_) if facts.grpc => Verdict::Pass,
             Judge::Body(limit) | Judge::Buffer(limit) => limit.judge(facts),
             Judge::Fault(fault) => fault.judge(facts, passage.identity.as_ref()),
             Judge::Credential(credential) => {

@@ -2,8 +2,8 @@
 
 use super::contract::{Decision, DecisionRequest, Headers, L4Request, Message, Reply, Scheme};
 use super::{
-    Action, L4Routed, NoPath, OwnAnswer, Picked, Refused, Request, Routed, Workspace, cors_response, edit_request,
-    pick, pick_l4, resolve, route_l4, set_cors,
+    Action, CorsFields, L4Routed, NoPath, OwnAnswer, Picked, Refused, Request, Routed, Workspace, cors_response,
+    edit_request, pick, pick_l4, resolve, route_l4, set_cors,
 };
 use crate::expression::Inputs;
 use crate::ir::{ListenerProtocol, Session, Transport};
@@ -11,7 +11,7 @@ use crate::policy::{self, ConnectionFacts, Denial, Facts, OwnedFields, Passage, 
 use crate::response_rewrite::rewritten_fields;
 use crate::session;
 use crate::table::{
-    CorsFilter, EditedFields, Filters, Found, Listener, MadeValue, MadeValues, RequestHead, Socket, SocketKey, Table,
+    EditedFields, Filters, Found, Listener, MadeValue, MadeValues, RequestHead, Socket, SocketKey, Table,
 };
 use codec::{Field, Framing, RequestHead as WireHead, WireError, is_forwarding_name, is_token, is_value};
 use serde::Deserialize;
@@ -77,16 +77,25 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
         Err(Refused::BadRequest) => return Decision::respond(400, "bad_request"),
         Err(Refused::NoListener) => return Decision::respond(404, "no_listener"),
         Err(Refused::Misdirected(listener)) => return at(listener, Decision::respond(421, "misdirected")),
-        Err(Refused::NoRoute(listener)) => return at(listener, Decision::respond(404, "no_route")),
+        Err(Refused::NoRoute(listener)) => {
+            // Of what has no rule nothing is known that an expression could ask.
+            let edits: Vec<Edits<'_>> = listener.answers().map(|own| (own, &[][..])).into_iter().collect();
+            let mut decision = Decision::respond(404, "no_route");
+            decision.response = decision.response.map(|answer| edited_response(&answer, &edits, None));
+            return at(listener, decision);
+        }
         Ok(routed) => routed,
     };
     let Routed { listener, found, head, sent_fields, action } = routed;
     let (mut passage, mut policies) = (Passage::default(), Vec::new());
     let as_sent = Ruled { request, listener, found: &found, head: &head, sent_fields };
-    // What the edits of the rule write into an answer of the gateway.
-    let mut made = MadeValues::new();
+    // What edits write into an answer of the gateway.
+    let made: Made;
     let decision = match action {
-        Action::Invalid => Decision::respond(500, "rule_invalid"),
+        Action::Invalid => {
+            made = as_sent.made(&passage);
+            Decision::respond(500, "rule_invalid")
+        }
         Action::Preflight(fields) => {
             made = as_sent.made(&passage);
             Decision::respond(204, "cors_preflight").with_headers(fields)
@@ -115,8 +124,7 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
             }
         },
     };
-    let decision =
-        at(listener, own_answer(decision, &head, &found, &made)).with_appended(owned_answer(&passage.respond));
+    let decision = at(listener, own_answer(decision, &as_sent, &made)).with_appended(owned_answer(&passage.respond));
     Decision { rule: Some(found.rule.ir.id.clone()), match_index: Some(found.match_index), policies, ..decision }
 }
 
@@ -130,10 +138,20 @@ struct Ruled<'r> {
     sent_fields: usize,
 }
 
+/// What expressions of edits came to: of the rule, and of the listener.
+struct Made {
+    rule: MadeValues,
+    listener: MadeValues,
+}
+
+/// Edits with what their expressions came to.
+type Edits<'e> = (&'e Filters, &'e [MadeValue]);
+
 impl Ruled<'_> {
-    /// What the edits of the rule write.
-    fn made(&self, passage: &Passage) -> MadeValues {
-        self.found.rule.filters.make(|| self.inputs(passage))
+    /// What edits write.
+    fn made(&self, passage: &Passage) -> Made {
+        let of = |filters: &Filters| filters.make(|| self.inputs(passage));
+        Made { rule: of(&self.found.rule.filters), listener: self.listener.answers().map(of).unwrap_or_default() }
     }
 
     /// What expressions may ask of it.
@@ -159,15 +177,15 @@ impl Ruled<'_> {
 /// What a request comes to that its policies let pass.
 fn act(table: &Table, ruled: &Ruled<'_>, action: Action, passage: &Passage) -> Decision {
     match action {
-        Action::Answer(own) => answered(own, ruled.found),
+        Action::Answer(own) => answered(own, ruled),
         _ => forward(table, ruled, passage),
     }
 }
 
-/// What a filter of the rule answers: a redirect with its own fields, or a `respond` with the rule's.
-fn answered(own: OwnAnswer, found: &Found<'_>) -> Decision {
+/// What a filter answers: a redirect with its own fields, or a `respond` with those that it has.
+fn answered(own: OwnAnswer, ruled: &Ruled<'_>) -> Decision {
     let mut decision = Decision::respond(own.status, own.reason).with_headers(own.fields);
-    let respond = found.rule.filters.respond.as_ref().filter(|_| own.body.is_some());
+    let respond = ruled.listener.respond(ruled.found.rule).filter(|_| own.body.is_some());
     if let (Some(respond), Some(response)) = (respond, &mut decision.response) {
         let mut fields = EditedFields::new();
         respond.fields.apply(&mut fields, &[]);
@@ -208,6 +226,7 @@ fn facts<'r>(
         route: &found.rule.ir.route,
         rule: &found.rule.ir.id,
         rule_uid: found.rule.uid,
+        grpc: found.rule.ir.grpc,
         body_length: match framing {
             Framing::Empty => Some(0),
             Framing::Length(length) => Some(length),
@@ -270,12 +289,18 @@ fn refuse(error: WireError) -> Decision {
     }
 }
 
-/// An answer of the gateway has the rule's response filters, and its CORS fields; a preflight has those already.
-fn own_answer(mut decision: Decision, head: &RequestHead<'_>, found: &Found<'_>, made: &[MadeValue]) -> Decision {
-    let filters = &found.rule.filters;
-    if decision.outcome == "respond" && !found.rule.ir.invalid {
-        let cors = filters.cors.as_ref().filter(|_| decision.reason != "cors_preflight");
-        decision.response = decision.response.map(|answer| edited_response(&answer, head, &[(filters, made)], cors));
+/// An answer of the gateway has the rule's response filters, and its CORS fields; a preflight has those already. Of a rule that
+/// is invalid only what the listener does is left.
+fn own_answer(mut decision: Decision, ruled: &Ruled<'_>, made: &Made) -> Decision {
+    let rule = ruled.found.rule;
+    if decision.outcome == "respond" {
+        let of_rule = Some(&rule.filters).filter(|_| !rule.ir.invalid);
+        let cors = of_rule.and_then(|filters| filters.cors.as_ref());
+        let cors = cors.filter(|_| decision.reason != "cors_preflight").map(|cors| cors_response(cors, ruled.head));
+        let of_rule = of_rule.map(|filters| (filters, &*made.rule));
+        let all: Vec<Edits<'_>> =
+            of_rule.into_iter().chain(ruled.listener.answers().map(|own| (own, &*made.listener))).collect();
+        decision.response = decision.response.map(|answer| edited_response(&answer, &all, cors));
     }
     decision
 }
@@ -360,7 +385,9 @@ fn forward(table: &Table, ruled: &Ruled<'_>, passage: &Passage) -> Decision {
     let session = backend.session(&found.rule.ir);
     let made = both.map(|filters| filters.make(|| ruled.inputs(passage)));
     let edits = [(both[0], &*made[0]), (both[1], &*made[1])];
-    let Ok(sent) = forwarded(ruled, &edits, passage, session) else {
+    let mut passage = passage.clone();
+    passage.chosen(index);
+    let Ok(sent) = forwarded(ruled, &edits, &passage, session) else {
         return Decision { backend: Some(index), ..Decision::respond(400, "bad_request") };
     };
     Decision {
@@ -372,8 +399,11 @@ fn forward(table: &Table, ruled: &Ruled<'_>, passage: &Passage) -> Decision {
         request: Some(sent),
         mirrors: mirrors.map(|(_, mirror)| mirror.backend.clone()).collect(),
         response: request.response.as_ref().map(|sample| {
-            let cors = both.iter().find_map(|filters| filters.cors.as_ref());
-            edited_response(&located(sample, &both), head, &edits, cors)
+            let cors = both.iter().find_map(|filters| filters.cors.as_ref()).map(|cors| cors_response(cors, head));
+            let last = ruled.made(&passage).listener;
+            let all: Vec<Edits<'_>> =
+                edits.into_iter().chain(ruled.listener.answers().map(|own| (own, &*last))).collect();
+            edited_response(&located(sample, &both), &all, cors)
         }),
         ..Decision::respond(0, "")
     }
@@ -382,7 +412,7 @@ fn forward(table: &Table, ruled: &Ruled<'_>, passage: &Passage) -> Decision {
 /// What a client says of where it comes from is never sent on as it is.
 fn forwarded(
     ruled: &Ruled<'_>,
-    edits: &[(&Filters, &[MadeValue]); 2],
+    edits: &[Edits<'_>; 2],
     passage: &Passage,
     session: Option<&Session>,
 ) -> Result<Message, NoPath> {
@@ -426,13 +456,8 @@ fn located(sample: &Reply, both: &[&Filters; 2]) -> Reply {
     Reply { status: sample.status, headers: owned(&fields) }
 }
 
-fn edited_response(
-    sample: &Reply,
-    head: &RequestHead<'_>,
-    all: &[(&Filters, &[MadeValue])],
-    cors: Option<&CorsFilter>,
-) -> Reply {
-    let cors = cors.map(|cors| cors_response(cors, head));
+/// Edits in their order: of the rule, of the backendRef, of the listener.
+fn edited_response(sample: &Reply, all: &[Edits<'_>], cors: Option<CorsFields>) -> Reply {
     let mut fields: EditedFields<'_> = fields_of(&sample.headers).collect();
     for (filters, made) in all {
         filters.response.iter().for_each(|edits| edits.apply(&mut fields, made));

@@ -92,7 +92,7 @@ pub struct OwnAnswer {
     pub reason: &'static str,
     pub status: u16,
     pub fields: Vec<(&'static str, String)>,
-    /// Of a `Respond`; the rule has its fields (`Filters::respond`).
+    /// Of a `Respond`, which has its fields ([`Listener::respond`]).
     pub body: Option<Arc<str>>,
 }
 
@@ -132,10 +132,11 @@ pub fn resolve<'t: 'f, 'f: 's, 's>(
         taken_out: request.taken_out,
     };
     let mut sent_fields = request.fields.len();
-    if !listener.pre_routing.is_empty() {
+    let pre_routing = &listener.filters.pre_routing;
+    if !pre_routing.is_empty() {
         fields.extend(request.fields.iter().copied());
         taken_out.extend(request.taken_out.iter().copied());
-        sent_fields = listener.pre_routing.apply(fields, taken_out);
+        sent_fields = pre_routing.apply(fields, taken_out);
         head = RequestHead { fields, taken_out, ..head };
     }
     let found = listener.find(&head).ok_or(Refused::NoRoute(listener))?;
@@ -183,7 +184,9 @@ fn action(listener: &Listener, found: &Found<'_>, head: &RequestHead<'_>) -> Act
     if let Some(cors) = filters.cors.as_ref().filter(|_| cors::is_preflight(head)) {
         return Action::Preflight(cors::cors_preflight(cors, head));
     }
-    if let Some(redirect) = &filters.redirect {
+    // What the listener answers it answers whatever its rules do.
+    let is_answered = listener.answers().is_some_and(|own| own.respond.is_some());
+    if let Some(redirect) = filters.redirect.as_ref().filter(|_| !is_answered) {
         return Action::Answer(OwnAnswer {
             reason: "redirect",
             status: redirect.status,
@@ -191,7 +194,7 @@ fn action(listener: &Listener, found: &Found<'_>, head: &RequestHead<'_>) -> Act
             body: None,
         });
     }
-    match &filters.respond {
+    match listener.respond(found.rule) {
         Some(respond) => Action::Answer(OwnAnswer {
             reason: "respond",
             status: respond.status,

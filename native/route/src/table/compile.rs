@@ -141,7 +141,8 @@ pub fn backend_at(backends: &[RuleBackend], slot: u64) -> Option<(usize, &RuleBa
 /// # Errors
 /// Every expression of the rule that does not compile, with its place.
 pub(super) fn compile_expressions(rule: &ir::HttpRule, patterns: &mut Patterns) -> Result<Expressions, String> {
-    Ok(Expressions { matches: compile_matches(rule, patterns)?, filters: compile_parts(rule)? })
+    let filters = rule.filters.iter().chain(rule.backends.iter().flat_map(|backend| &backend.filters));
+    Ok(Expressions { matches: compile_matches(rule, patterns)?, filters: compile_parts(filters)? })
 }
 
 fn compile_matches(rule: &ir::HttpRule, patterns: &mut Patterns) -> Result<Vec<CompiledMatch>, String> {

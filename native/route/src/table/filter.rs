@@ -113,24 +113,40 @@ fn remove(fields: &mut EditedFields<'_>, name: &str) {
     fields.retain(|field| !field.name.eq_ignore_ascii_case(name.as_bytes()));
 }
 
-/// The filters of a listener: they run before a rule is chosen, so matching sees what they leave (GEP-5224).
+/// The filters of a listener.
+#[derive(Debug, Clone, Default)]
+pub struct ListenerFilters {
+    pub pre_routing: PreRouting,
+    /// What is done to its answers, and the answer to all that have a rule. `None`: nothing.
+    pub own: Option<Arc<Filters>>,
+}
+
+impl ListenerFilters {
+    /// # Errors
+    /// A filter that a listener cannot have, or an expression that cannot be used.
+    pub(super) fn compile(filters: &[ir::Filter]) -> Result<Self, String> {
+        let (mut before, mut own) = (Vec::new(), Vec::new());
+        for (index, filter) in filters.iter().enumerate() {
+            match filter {
+                ir::Filter::RequestHeaders(edit) if has_expressions(edit) => {
+                    return Err(format!("filters[{index}]: what comes before a rule is chosen has no expressions"));
+                }
+                ir::Filter::RequestHeaders(edit) => before.push(HeaderEdits::fixed(&without_host(edit))),
+                ir::Filter::ResponseHeaders(_) | ir::Filter::Respond(_) => own.push(filter.clone()),
+                _ => return Err(format!("filters[{index}]: a listener cannot have a filter of this kind")),
+            }
+        }
+        let mut parts = compile_parts(own.iter())?;
+        let compiled = (!own.is_empty()).then(|| Filters::compile(&own, &mut Slots::default(), &mut parts));
+        Ok(Self { pre_routing: PreRouting(before), own: compiled.map(Arc::new) })
+    }
+}
+
+/// Edits of a listener that run before a rule is chosen, so matching sees what they leave (GEP-5224).
 #[derive(Debug, Clone, Default)]
 pub struct PreRouting(Vec<HeaderEdits>);
 
 impl PreRouting {
-    /// # Errors
-    /// A filter that is no request header edit.
-    pub(super) fn compile(filters: &[ir::Filter]) -> Result<Self, String> {
-        let edit = |(index, filter): (usize, &ir::Filter)| match filter {
-            ir::Filter::RequestHeaders(edit) if has_expressions(edit) => {
-                Err(format!("filters[{index}]: the edits of a listener have no expressions"))
-            }
-            ir::Filter::RequestHeaders(edit) => Ok(HeaderEdits::fixed(&without_host(edit))),
-            _ => Err(format!("filters[{index}]: a listener can only have request_headers filters")),
-        };
-        filters.iter().enumerate().map(edit).collect::<Result<_, _>>().map(Self)
-    }
-
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -185,7 +201,7 @@ pub struct Respond {
     pub body: Arc<str>,
 }
 
-/// What the filters of a rule have to be compiled, in the order written: of the rule, then of its backends.
+/// What filters have that has to be compiled, in the order written; of a rule its own come first, then those of its backends.
 #[derive(Debug, Default)]
 pub(super) struct FilterParts {
     substitutions: std::vec::IntoIter<Substitution>,
@@ -196,9 +212,9 @@ type Expressions = std::vec::IntoIter<Expression>;
 
 /// # Errors
 /// A pattern or an expression that cannot be used.
-pub(super) fn compile_parts(rule: &ir::HttpRule) -> Result<FilterParts, String> {
+pub(super) fn compile_parts<'f>(filters: impl Iterator<Item = &'f ir::Filter>) -> Result<FilterParts, String> {
     let (mut substitutions, mut expressions) = (Vec::new(), Vec::new());
-    for filter in rule.filters.iter().chain(rule.backends.iter().flat_map(|backend| &backend.filters)) {
+    for filter in filters {
         match filter {
             ir::Filter::Rewrite(ir::Rewrite { substitution: Some(wanted), .. }) => {
                 let compiled = Substitution::compile(wanted);

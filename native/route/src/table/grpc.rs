@@ -261,6 +261,35 @@ mod tests {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(request.headers, [pair("x", "y"), pair("X-Tenant", "two")]);
         let refused = super::tests::table(&[], &json!([{"type": "rewrite", "hostname": "x"}])).unwrap_err();
-        assert_eq!(refused, "listener listener: filters[0]: a listener can only have request_headers filters");
+        assert_eq!(refused, "listener listener: filters[0]: a listener cannot have a filter of this kind");
+    }
+
+    /// Of what has no rule, and of what has one; whether the rule answers itself or not.
+    #[test]
+    fn a_listener_edits_what_answers_and_answers_itself() {
+        let filters = json!([
+            {"type": "response_headers", "set": [{"name": "x-by", "value": "edge"}, {"name": "x-asked", "expression": "request.path"}]},
+        ]);
+        let edited = table(&[exact(Some("a"), Some("b"))], &filters).unwrap();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let no_rule = ask(&edited, "/none", &json!([]));
+        assert_eq!((no_rule.reason, no_rule.response.unwrap().headers), ("no_route", vec![pair("x-by", "edge")]));
+        let failed = ask(&edited, "/a/b", &json!([]));
+        assert_eq!(
+            failed.response.map(|answer| answer.headers),
+            (failed.outcome == "respond").then(|| vec![pair("x-by", "edge"), pair("x-asked", "/a/b")])
+        );
+        let filters = json!([
+            filters[0],
+            {"type": "respond", "status": 503, "headers": [{"name": "retry-after", "value": "9"}], "body": "away"},
+        ]);
+        let answering = table(&[exact(Some("a"), Some("b"))], &filters).unwrap();
+        let answered = ask(&answering, "/a/b", &json!([]));
+        assert_eq!((answered.reason, answered.status), ("respond", 503));
+        let fields = [pair("retry-after", "9"), pair("x-by", "edge"), pair("x-asked", "/a/b")];
+        assert_eq!(answered.response.unwrap().headers, fields);
+        assert_eq!(ask(&answering, "/none", &json!([])).reason, "no_route");
+        let error = table(&[], &json!([{"type": "response_headers", "set": [{"name": "a", "expression": "("}]}]));
+        assert!(error.unwrap_err().starts_with("listener listener: headers, a: "));
     }
 }

@@ -26,8 +26,8 @@ mod substitution;
 pub use backend::{Backend, Backends, Endpoint, Locality, Near};
 pub use compile::{Retry, Rule, RuleBackend, Timeouts, backend_at};
 pub use filter::{
-    CorsFilter, EditedFields, Filters, HeaderEdits, MadeValue, MadeValues, Mirror, OriginPattern, PreRouting, Respond,
-    Rewrite,
+    CorsFilter, EditedFields, Filters, HeaderEdits, ListenerFilters, MadeValue, MadeValues, Mirror, OriginPattern,
+    PreRouting, Respond, Rewrite,
 };
 pub use host::{HostTable, hostname_specificity};
 pub use join::{Joined, Joins, ListNumber};
@@ -121,8 +121,7 @@ pub struct SocketKey {
 pub struct Listener {
     pub ir: Arc<ir::Listener>,
     pub hosts: Arc<HostTable>,
-    /// Edits before a rule is chosen (GEP-5224).
-    pub pre_routing: Arc<PreRouting>,
+    pub filters: Arc<ListenerFilters>,
     pub l4: Arc<L4Table>,
     /// `None`: neither it nor a rule attached to it names a policy.
     joins: Option<Arc<Joins>>,
@@ -327,6 +326,16 @@ impl Listener {
     /// The L4 rule that takes a connection or datagram; `name`: the server name of the TLS handshake, lower case.
     pub fn find_l4(&self, name: Option<&str>) -> Option<&L4Candidate> {
         self.l4.find(name.unwrap_or_default())
+    }
+
+    /// What its own filters do to its answers; `None` nearly always.
+    pub fn answers(&self) -> Option<&Filters> {
+        self.filters.own.as_deref()
+    }
+
+    /// What a filter answers to the requests of a rule: its own, or the rule's.
+    pub fn respond<'t>(&'t self, rule: &'t Rule) -> Option<&'t Respond> {
+        self.answers().and_then(|own| own.respond.as_ref()).or(rule.filters.respond.as_ref())
     }
 
     /// The policies that hold for itself, of what its Gateway, its `ListenerSet` and it name.

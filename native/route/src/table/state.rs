@@ -15,7 +15,7 @@ pub use check::{Refused, Resolution};
 
 use super::Tags;
 use super::pattern::Patterns;
-use super::{Attachments, HostTable, L4Table, Listener, Policies, PreRouting, Socket, SocketKey, Table};
+use super::{Attachments, HostTable, L4Table, Listener, ListenerFilters, Policies, Socket, SocketKey, Table};
 use crate::ir::{self, Need, Policy, PolicySecret, Transaction};
 use crate::policy::{Compiled, Preamble};
 use ahash::{AHashMap, AHashSet};
@@ -30,7 +30,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 struct ListenerEntry {
     ir: Arc<ir::Listener>,
-    pre_routing: Arc<PreRouting>,
+    filters: Arc<ListenerFilters>,
 }
 
 /// The mutable side of the table.
@@ -63,7 +63,7 @@ impl State {
         let mut patterns = std::mem::take(&mut self.patterns);
         let checked = self.check(&transaction, &mut patterns);
         self.patterns = patterns;
-        let Checked { expressions, pre_routing } = checked?;
+        let Checked { expressions, filters } = checked?;
         if transaction.full {
             // Of what was there, only backends and patterns have something to keep; everything else is
             // compiled anew.
@@ -82,10 +82,10 @@ impl State {
             trust,
             replicas,
         } = transaction.upsert;
-        for (listener, pre_routing) in listeners.into_iter().zip(pre_routing) {
+        for (listener, filters) in listeners.into_iter().zip(filters) {
             let id = Arc::from(listener.id.as_str());
             self.lists.touch_listener(&id);
-            self.listeners.insert(id, ListenerEntry { ir: Arc::new(listener), pre_routing: Arc::new(pre_routing) });
+            self.listeners.insert(id, ListenerEntry { ir: Arc::new(listener), filters: Arc::new(filters) });
         }
         self.put_policies(policies, transaction.secrets.policy_secrets);
         for backend in backends {
@@ -209,11 +209,11 @@ impl State {
 
     fn table(&self) -> Table {
         let mut sockets: BTreeMap<SocketKey, Socket> = BTreeMap::new();
-        for (id, ListenerEntry { ir, pre_routing }) in &self.listeners {
+        for (id, ListenerEntry { ir, filters }) in &self.listeners {
             let listener = Arc::new(Listener {
                 ir: Arc::clone(ir),
                 hosts: self.hosts.get(id).cloned().unwrap_or_default(),
-                pre_routing: Arc::clone(pre_routing),
+                filters: Arc::clone(filters),
                 l4: self.l4.get(id).cloned().unwrap_or_default(),
                 joins: self.lists.joins(id).cloned(),
             });

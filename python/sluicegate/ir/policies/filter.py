@@ -1,4 +1,7 @@
-"""Parts of an HTTPFilter that wait, ask somebody, or know what nobody else may: policies of their rule alone."""
+"""Parts of an HTTPFilter that wait, ask somebody, or know what nobody else may: policies of their rule or listener.
+
+A rule's stand in place of its listener's.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,12 @@ import enum
 from collections.abc import Iterable
 from typing import ClassVar, TypeAlias
 
-from ..base import Base, Port, Positive64, Unsigned64
+from ..base import Base, Port, Positive64, Unsigned32, Unsigned64
 from ..http import Percentage
 from .base import Need, StanzaBase
 
 _RULES = frozenset({"http_rule"})
+_BOTH = _RULES | {"listener"}
 
 
 class FaultDelay(Base, frozen=True, kw_only=True):
@@ -34,7 +38,7 @@ class FilterFault(StanzaBase, frozen=True, kw_only=True, tag="filter_fault"):
         when: an expression: of which requests; where it comes to nothing it does not hold. None: of all.
     """
 
-    acts_on: ClassVar[frozenset[str]] = _RULES
+    acts_on: ClassVar[frozenset[str]] = _BOTH
     kind: ClassVar[str] = "HTTPFilter"
     stanza: ClassVar[str] = "fault"
 
@@ -49,6 +53,7 @@ class FilterCredential(StanzaBase, frozen=True, kw_only=True, tag="filter_creden
     Attributes:
         header: name of the field.
         secret: id of the secret, whose data is the whole value; empty only where the filter is invalid.
+        backend: place of the one backend of the rule that gets it, in place of what all get; None: all of them.
     """
 
     acts_on: ClassVar[frozenset[str]] = _RULES
@@ -57,6 +62,7 @@ class FilterCredential(StanzaBase, frozen=True, kw_only=True, tag="filter_creden
 
     header: str
     secret: str = ""
+    backend: Unsigned32 | None = None
 
     def needs(self) -> Iterable[Need]:
         """The secret."""
@@ -64,9 +70,12 @@ class FilterCredential(StanzaBase, frozen=True, kw_only=True, tag="filter_creden
 
 
 class FilterBuffer(StanzaBase, frozen=True, kw_only=True, tag="filter_buffer"):
-    """`buffer`: a body of up to `max_bytes` is collected before the backend is asked; a larger one is refused."""
+    """`buffer`: a body of up to `max_bytes` is collected before the backend is asked; a larger one is refused.
 
-    acts_on: ClassVar[frozenset[str]] = _RULES
+    Rules of GRPCRoutes are left alone: both sides may speak at once.
+    """
+
+    acts_on: ClassVar[frozenset[str]] = _BOTH
     kind: ClassVar[str] = "HTTPFilter"
     stanza: ClassVar[str] = "buffer"
 
@@ -116,9 +125,12 @@ class ErrorPage(Base, frozen=True, kw_only=True):
 
 
 class FilterErrorPages(StanzaBase, frozen=True, kw_only=True, tag="filter_error_pages"):
-    """`errorPages`: what stands in for errors; the first page that has the status counts."""
+    """`errorPages`: what stands in for errors; the first page that has the status counts.
 
-    acts_on: ClassVar[frozenset[str]] = _RULES
+    Those of a listener hold for what has no rule, too.
+    """
+
+    acts_on: ClassVar[frozenset[str]] = _BOTH
     kind: ClassVar[str] = "HTTPFilter"
     stanza: ClassVar[str] = "errorPages"
 

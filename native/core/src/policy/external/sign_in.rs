@@ -87,6 +87,7 @@ mod tests {
                 route: "r",
                 rule: "r/0",
                 rule_uid: 1,
+                grpc: false,
                 body_length: Some(0),
                 certificate: None,
                 assumed: None,

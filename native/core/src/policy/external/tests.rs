@@ -50,6 +50,7 @@ fn ask(service: ExternalService, path: &str, query: Option<&str>) -> Ask {
         route: "r",
         rule: "r/0",
         rule_uid: 1,
+        grpc: false,
         body_length: Some(0),
         certificate: None,
         assumed: None,

@@ -1,10 +1,11 @@
-//! Parts of an `HTTPFilter` that wait, ask somebody, or know what nobody else may: policies of the one rule that has them.
+//! Parts of an `HTTPFilter` that wait, ask somebody, or know what nobody else may: policies of the rule or the listener that has
+//! them. A rule's stand in place of its listener's.
 
 use super::Need;
 use crate::ir::Percentage;
 use serde::{Deserialize, Serialize};
 
-/// `fault`: requests that are held up or refused on purpose. Its id is the rule's, and `/fault`, as those below.
+/// `fault`: requests that are held up or refused on purpose. Its id is that of who has it, and `/fault`, as those below.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FilterFault {
@@ -64,6 +65,9 @@ pub struct FilterCredential {
     pub off: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub invalid: bool,
+    /// Place of the one backend of the rule that gets it; absent: all of them. There it stands in place of what all get.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<usize>,
     /// Name of the field.
     pub header: String,
     /// Id of the secret, whose data is the whole value; empty only where the filter is invalid.
@@ -134,9 +138,9 @@ pub enum PageContent {
     },
 }
 
-super::stanza!(FilterFault of "HTTPFilter", "fault", [HttpRule], tightens: false);
+super::stanza!(FilterFault of "HTTPFilter", "fault", [Listener, HttpRule], tightens: false);
 
-super::stanza!(FilterBuffer of "HTTPFilter", "buffer", [HttpRule], tightens: false);
+super::stanza!(FilterBuffer of "HTTPFilter", "buffer", [Listener, HttpRule], tightens: false);
 
 super::stanza!(FilterCredential of "HTTPFilter", "credential", [HttpRule], tightens: false, {
     fn needs(&self) -> Vec<Need<'_>> {
@@ -144,7 +148,7 @@ super::stanza!(FilterCredential of "HTTPFilter", "credential", [HttpRule], tight
     }
 });
 
-super::stanza!(FilterErrorPages of "HTTPFilter", "errorPages", [HttpRule], tightens: false, {
+super::stanza!(FilterErrorPages of "HTTPFilter", "errorPages", [Listener, HttpRule], tightens: false, {
     fn needs(&self) -> Vec<Need<'_>> {
         let backends = self.pages.iter().filter_map(|page| match &page.content {
             PageContent::Service { backend, .. } => backend.as_deref(),

@@ -27,6 +27,7 @@ pub(in crate::policy) const FACTS: Facts<'static> = Facts {
     route: "",
     rule: "",
     rule_uid: 0,
+    grpc: false,
     body_length: None,
     certificate: None,
     assumed: None,

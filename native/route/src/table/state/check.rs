@@ -5,7 +5,7 @@ use super::{State, socket_keys};
 use crate::ir::{self, Transaction};
 use crate::table::compile::{Expressions, compile_expressions};
 use crate::table::pattern::Patterns;
-use crate::table::{PreRouting, SocketKey};
+use crate::table::{ListenerFilters, SocketKey};
 use ahash::{AHashMap, AHashSet};
 
 /// Why one resource of a transaction was refused.
@@ -36,7 +36,7 @@ pub(super) struct Checked {
     /// Of each HTTP rule.
     pub(super) expressions: Vec<Expressions>,
     /// Of each listener.
-    pub(super) pre_routing: Vec<PreRouting>,
+    pub(super) filters: Vec<ListenerFilters>,
 }
 
 /// Takes the kind and id of a resource, and what is wrong with it.
@@ -76,13 +76,13 @@ impl State {
             upserted_backends.contains(id)
                 || (!transaction.full && self.backends.contains(id) && !removed_backends.contains(id))
         };
-        let mut pre_routing = Vec::with_capacity(transaction.upsert.listeners.len());
+        let mut filters = Vec::with_capacity(transaction.upsert.listeners.len());
         for listener in &transaction.upsert.listeners {
             if let Err(reason) = check_filters("", &listener.filters) {
                 refuse("listener", &listener.id, reason);
             }
-            match PreRouting::compile(&listener.filters) {
-                Ok(compiled) => pre_routing.push(compiled),
+            match ListenerFilters::compile(&listener.filters) {
+                Ok(compiled) => filters.push(compiled),
                 Err(reason) => refuse("listener", &listener.id, reason),
             }
         }
@@ -138,7 +138,7 @@ impl State {
         self.check_policies(transaction, &mut refuse);
         self.check_removals(transaction, &mut refuse);
         self.check_sockets(transaction, &removed_listeners, &mut refuse);
-        if refused.is_empty() { Ok(Checked { expressions, pre_routing }) } else { Err(Refused(refused)) }
+        if refused.is_empty() { Ok(Checked { expressions, filters }) } else { Err(Refused(refused)) }
     }
 
     /// What goes away must not be named by what stays.
