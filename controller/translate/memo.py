@@ -41,9 +41,9 @@ class Memo:
         parts: Gateways and ListenerSets by unit.
         gateways, listener_sets, families, parents: tables of the topology.
         holders: number of parts that have a certificate or a trust bundle, by id.
-        part_listeners, part_trust: listeners and trust bundles of the parts, before policies have their say.
-        moved_listeners, moved_trust: ids of the former that parts were replaced of in this translation, and whether the
-            latter were.
+        part_listeners, part_trust, part_certificates: those of the parts, before policies have their say.
+        moved_listeners, moved_material: ids of the first that parts were replaced of in this translation, and whether
+            the others were.
         grants: by namespace.
         routes: facts by route.
         budgets: what the routes of each namespace cost.
@@ -82,8 +82,9 @@ class Memo:
     holders: Counter[str] = field(default_factory=Counter)
     part_listeners: dict[str, ir.Listener] = field(default_factory=dict)
     part_trust: dict[str, ir.Trust] = field(default_factory=dict)
+    part_certificates: dict[str, ir.Certificate] = field(default_factory=dict)
     moved_listeners: set[str] = field(default_factory=set)
-    moved_trust: bool = True
+    moved_material: bool = True
     grants: dict[str, tuple[ReferenceGrant, ...]] = field(default_factory=dict)
     routes: dict[ObjectKey, RouteFacts] = field(default_factory=dict)
     budgets: Budgets = field(default_factory=Budgets)

@@ -118,11 +118,13 @@ def update_policy_facts(
     found = {key: policies.facts[key] for key in keys if key in policies.facts}
     memo.statuses.replace_part(keys, {key: item.status for key, item in found.items()})
     memo.diagnostics.replace_part(keys, {key: item.diagnostics for key, item in found.items() if item.diagnostics})
-    if settle_names(policies, memo.ir_policies) or memo.moved_trust:
+    if settle_names(policies, memo.ir_policies) or memo.moved_material:
         found_needs = needed(policies)
         memo.trust.replace({**memo.part_trust, **found_needs.trust})
+        # What listeners have goes first: an old certificate may serve on there.
+        memo.certificates.replace({**found_needs.certificates, **memo.part_certificates})
         memo.policy_secrets.replace(dict(found_needs.secrets))
-        memo.moved_trust = False
+        memo.moved_material = False
 
 
 def _tell_affected(memo: Memo, target: Target, parents: set[ObjectKey]) -> None:

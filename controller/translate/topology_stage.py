@@ -54,18 +54,17 @@ def _replace_listener_policies(
 
 def _replace_held(memo: Memo, replaced: Replaced) -> None:
     """Certificates and trust bundles: several parts may have the same one."""
-    memo.moved_trust = True
+    memo.moved_material = True
     for part in replaced.new:
         memo.holders.update((*part.certificates, *part.trust))
-        for name, certificate in part.certificates.items():
-            memo.certificates.put(name, certificate)
+        memo.part_certificates.update(part.certificates)
         memo.part_trust.update(part.trust)
     for part in replaced.old:
         for name in (*part.certificates, *part.trust):
             memo.holders[name] -= 1
             if not memo.holders[name]:
                 del memo.holders[name]
-                memo.certificates.drop(name)
+                memo.part_certificates.pop(name, None)
                 memo.part_trust.pop(name, None)
 
 

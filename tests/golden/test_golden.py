@@ -84,6 +84,7 @@ def test_ir_is_a_transaction(case: Case) -> None:
     assert {name for item in named for name in item.policies} == policies
     there = {("trust", name) for name in trust} | {("backends", name) for name in backends}
     there |= {("policy_secrets", item.id) for item in decoded.secrets.policy_secrets}
+    there |= {("certificates", item.id) for item in decoded.secrets.certificates}
     assert {need for item in decoded.upsert.policies for need in item.needs()} <= there
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
-from system_certificates import Authority
+from system_certificates import Authority, Pair
 from system_gateway import Gateway, until
-from system_manifests import Manifest, config_map, gateway, metadata, policy, route, rule, target
+from system_manifests import Manifest, config_map, gateway, metadata, policy, route, rule, secret, target
 
 PORT = 8080
 HOST = "external.test"
@@ -87,6 +88,78 @@ def test_tls_is_spoken_as_the_backend_says(
     else:
         until(lambda: each.request("GET", HOST, "/").body.startswith(b"upstream_tls"), "the name is resolved")
         assert not outside.requests
+    each.close()
+
+
+@pytest.fixture
+def strict(backend: Any, authority: Authority, tmp_path: Path) -> Any:
+    """A host that wants a client certificate of the authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.sign("shop.test").write(tmp_path, "shop"))
+    context.load_verify_locations(cadata=authority.pem.decode())
+    context.verify_mode = ssl.CERT_REQUIRED
+    return backend("strict", tls=context)
+
+
+def mutual(port: int, certificate: str = "client", **reference: Any) -> Manifest:
+    validation = {"hostname": "shop.test", "caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "ca"}]}
+    named = {"name": certificate, **reference}
+    return xbackend(
+        "one", port, tls={"mode": "ClientAndServer", "clientCertificateRef": named, "validation": validation}
+    )
+
+
+def fingerprint(pair: Pair) -> str:
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pair.certificate.decode())).hexdigest()
+
+
+def test_a_certificate_is_presented(start: Any, strict: Any, client: Any, authority: Authority) -> None:
+    """Its own, not the one that the Gateway has for all backends; a new one holds for what comes then."""
+    own, other, gateways = (authority.sign("client.test", client=True) for _ in range(3))
+    objects = [
+        gateway(tls={"backend": {"clientCertificateRef": {"name": "gateway"}}}),
+        route(rule("/", reference("one"))),
+        config_map("ca", authority.pem),
+        secret("gateway", gateways.certificate, gateways.key),
+        mutual(strict.address[1]),
+    ]
+    running: Gateway = start(*objects, secret("client", own.certificate, own.key), arguments=LOCAL)
+    each = client(running.address, PORT)
+    assert answered(each, 200).echo["tls"]["client"] == fingerprint(own)
+    running.write(*objects, secret("client", other.certificate, other.key))
+    until(lambda: each.request("GET", HOST, "/").echo["tls"]["client"] == fingerprint(other), "the new certificate")
+    assert own.key.decode() not in running.admin("/config")
+    # One that the host does not take for one.
+    stranger = Authority().sign("client.test", client=True)
+    running.write(*objects, secret("client", stranger.certificate, stranger.key))
+    until(lambda: each.request("GET", HOST, "/").status in {502, 503}, "the host refuses it")
+    each.close()
+
+
+def test_nothing_is_sent_without_the_certificate(start: Any, strict: Any, client: Any, authority: Authority) -> None:
+    """A Secret that is not there, holds none, or may not be named: the gateway is nobody, so it says nothing."""
+    own = authority.sign("client.test", client=True)
+    good = secret("client", own.certificate, own.key)
+    elsewhere = secret("client", own.certificate, own.key, namespace="other")
+    objects = [gateway(), route(rule("/", reference("one"))), config_map("ca", authority.pem)]
+    here = mutual(strict.address[1])
+    running: Gateway = start(*objects, here, good, arguments=LOCAL)
+    each = client(running.address, PORT)
+    answered(each, 200)
+    count = len(strict.requests)
+    for broken in (
+        [here],
+        [here, secret("client", b"no certificate", own.key)],
+        [here, secret("client", own.certificate, authority.sign("other.test").key)],
+        [mutual(strict.address[1], namespace="other"), elsewhere],
+    ):
+        running.write(*objects, *broken)
+        found = answered(each, 500)
+        assert found.body.partition(b":")[0] == b"backend_invalid"
+    # What went through before a change was known has been counted by then.
+    assert len(strict.requests) == count
+    running.write(*objects, here, good)
+    answered(each, 200)
     each.close()
 
 

@@ -76,6 +76,7 @@ def _needed(judgement: Judgement, material: Material) -> Needed:
     needs = {need for item in judgement.stanzas.values() for need in item.needs()}
     return Needed(
         trust={name: material.trust[name] for section, name in needs if section == "trust"},
+        certificates={name: material.certificates[name] for section, name in needs if section == "certificates"},
         secrets={name: judgement.secrets[name] for section, name in needs if section == "policy_secrets"},
         backends=frozenset(name for section, name in needs if section == "backends"),
     )

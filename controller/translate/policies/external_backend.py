@@ -7,6 +7,8 @@ TLS.
 
 from __future__ import annotations
 
+import msgspec
+
 from sluicegate import ir
 
 from ...api import Diagnostics, XBackend
@@ -50,13 +52,33 @@ def _tls(backend: XBackend, draft: TlsDraft, material: Material) -> ir.BackendTl
         draft.refuse(f"{path}.mode", f"protocol {backend.spec.protocol} is spoken over TLS", "set tls.mode: ServerOnly")
     if tls.mode == "None":
         return None
-    if tls.mode != "ServerOnly":
-        message = f"TLS mode {tls.mode} is not supported: no client certificate would be presented"
-        draft.refuse(f"{path}.mode", message, "use ServerOnly, or Gateway.spec.tls.backend for a client certificate")
+    if tls.mode not in {"ServerOnly", "ClientAndServer"}:
+        message = f"TLS mode {tls.mode} is not known"
+        draft.refuse(f"{path}.mode", message, "use None, ServerOnly or ClientAndServer")
         return None
     if backend.spec.protocol == "H2C":
         draft.refuse(f"{path}.mode", "protocol H2C is HTTP/2 without TLS", "use protocol HTTP2")
     if tls.validation is None:
         draft.refuse(f"{path}.validation", "TLS needs to know whom to trust", "give tls.validation")
         return None
-    return judge_validation(draft, tls.validation, f"{path}.validation", str(backend.key), backend.namespace, material)
+    made = judge_validation(draft, tls.validation, f"{path}.validation", str(backend.key), backend.namespace, material)
+    if tls.mode == "ServerOnly":
+        return made
+    certificate = _client_certificate(backend, draft, material)
+    return msgspec.structs.replace(made, certificate=certificate, invalid=made.invalid or certificate is None)
+
+
+def _client_certificate(backend: XBackend, draft: TlsDraft, material: Material) -> str | None:
+    """Id of what is presented; without it nothing is sent: the backend would take the gateway for somebody else."""
+    reference, path = backend.spec.tls.client_certificate_ref, "spec.tls.clientCertificateRef"
+    if reference is None:
+        draft.refuse(path, "a client certificate is to be presented, and none is named", "refer to a Secret")
+        return None
+    reason = Reason.INVALID_CLIENT_CERTIFICATE_REF
+    found, verdict, _ = material.certificate(backend.key, reference, path, reason, draft.diagnostics)
+    if verdict is not None and draft.resolved.ok:
+        draft.resolved = verdict
+    if found is None and draft.accepted.ok:
+        message = f"No client certificate can be presented: {draft.resolved.message}"
+        draft.accepted = Verdict(False, Reason.INVALID, message)
+    return found

@@ -36,9 +36,10 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """What has to be in the IR where a policy is: CA bundles and secrets by id, and ids of backends."""
+    """What has to be in the IR where a policy is: CA bundles, certificates and secrets by id, and ids of backends."""
 
     trust: Mapping[str, ir.Trust] = field(default_factory=dict)
+    certificates: Mapping[str, ir.Certificate] = field(default_factory=dict)
     secrets: Mapping[str, ir.PolicySecret] = field(default_factory=dict)
     backends: frozenset[str] = frozenset()
 

@@ -270,14 +270,17 @@ def settle_names(memo: PolicyMemo, ledger: Ledger[str, ir.PolicyBase]) -> bool:
 def needed(memo: PolicyMemo) -> Needed:
     """What policies of the IR need."""
     trust: dict[str, ir.Trust] = {}
+    certificates: dict[str, ir.Certificate] = {}
     secrets: dict[str, ir.PolicySecret] = {}
     for found in (memo.resources[identifier] for identifier in memo.uses if identifier in memo.resources):
         for section, name in found.policy.needs():
             if section == "trust":
                 trust[name] = found.material.trust[name]
+            elif section == "certificates":
+                certificates[name] = found.material.certificates[name]
             elif section == "policy_secrets":
                 secrets[name] = found.material.secrets[name]
-    return Needed(trust, secrets)
+    return Needed(trust, certificates, secrets)
 
 
 def refresh_facts(

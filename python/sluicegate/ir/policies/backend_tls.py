@@ -44,5 +44,7 @@ class BackendTls(PolicyBase, frozen=True, kw_only=True, tag="backend_tls"):
     invalid: bool = False
 
     def needs(self) -> Iterable[Need]:
-        """Its CA bundles."""
-        return (("trust", item) for item in self.trust)
+        """Its CA bundles, and what is presented."""
+        yield from (("trust", item) for item in self.trust)
+        if self.certificate is not None:
+            yield ("certificates", self.certificate)

@@ -23,7 +23,7 @@ class PolicyBase(Base, frozen=True, kw_only=True, tag_field="type"):
     id: str
 
     def needs(self) -> Iterable[Need]:
-        """What else has to go where the policy goes: of `trust`, `backends`, `policy_secrets`."""
+        """What else has to go where the policy goes: of `trust`, `backends`, `policy_secrets`, `certificates`."""
         return ()
 
     def of_requests(self) -> Iterable[str]:
