@@ -95,6 +95,7 @@ Code = Literal[
     "policy-conflict",
     "unused-policy",
     "policy-part-unused",
+    "no-client-validation",
     "policy-ref-not-found",
     "invalid-policy-ref",
     "weak-credential",

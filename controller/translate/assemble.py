@@ -243,6 +243,7 @@ def _point(draft: Draft, *, served: bool) -> AttachPoint:
         hostname=draft.hostname,
         kinds=tuple(item.kind for item in draft.kinds),
         passthrough=draft.passthrough,
+        anonymous=draft.anonymous,
         namespace=draft.owner.namespace,
         allowed_from=draft.allowed.from_,
         selector=draft.allowed.selector,

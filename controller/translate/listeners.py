@@ -23,6 +23,8 @@ from .selectors import selector_fault
 from .status import Kind, Verdict
 from .values import MAX_PORT, hostname_error, hostnames_intersect
 
+#: Option of a TLS listener, and its value: clients are validated as those of HTTPS are (`spec.tls.frontend`).
+CLIENT_VALIDATION, FRONTEND = "sluicegate.dev/client-validation", "Frontend"
 #: Protocols whose listeners are told apart by port only.
 WITHOUT_HOSTNAME = frozenset({"TCP", "UDP"})
 
@@ -85,6 +87,11 @@ class Draft:
         return self.spec.protocol == "TLS" and self.spec.tls is not None and self.spec.tls.mode == "Passthrough"
 
     @property
+    def anonymous(self) -> bool:
+        """Whether connections come to it, and nobody who opens one can prove who that is."""
+        return self.spec.protocol in {"TLS", "TCP", "UDP"} and not validates(self.spec)
+
+    @property
     def allowed(self) -> RouteNamespaces:
         """Namespaces whose routes may attach."""
         return self.spec.allowed_routes.namespaces
@@ -141,6 +148,7 @@ def draft_listener(scope: ListenerScope, index: int, spec: Listener) -> Draft:
     _resolve_filters(draft, scope.material, diagnostics)
     _check_kinds(draft, diagnostics)
     if draft.passthrough:
+        _check_options(draft, diagnostics)
         if spec.tls is not None and spec.tls.certificate_refs:
             field, message = f"{draft.path}.tls.certificateRefs", "mode Passthrough needs no certificate"
             diagnostics.warning(field, "tls-ignored", message, "remove them, or use mode Terminate")
@@ -188,9 +196,7 @@ def _resolve_filters(draft: Draft, material: Material, diagnostics: Diagnostics)
         diagnostics.error(f"{draft.path}.filters", "unsupported-value", message, "remove them")
         return
     try:
-        made = translate_listener_filters(
-            filters.requests, draft.owner, draft.path, draft.id, material, diagnostics
-        )
+        made = translate_listener_filters(filters.requests, draft.owner, draft.path, draft.id, material, diagnostics)
         draft.filters, draft.policies = tuple(made.filters), tuple(made.policies)
         if made.unresolved is not None:
             draft.unresolved(Verdict(False, Reason.INVALID_LISTENER_FILTER_REF, made.unresolved.message))
@@ -232,10 +238,7 @@ def _resolve_tls(draft: Draft, gateway: Gateway, material: Material, diagnostics
         draft.reject(Reason.UNSUPPORTED_VALUE, message)
         diagnostics.error(f"{path}.mode", "unsupported-value", message, "use mode Terminate")
         return
-    if spec.tls.options:
-        diagnostics.warning(
-            f"{path}.options", "options-ignored", "no TLS option is known, all are ignored", "remove them"
-        )
+    _check_options(draft, diagnostics)
     certificates: list[str] = []
     lacking = 0
     for index, reference in enumerate(spec.tls.certificate_refs):
@@ -252,15 +255,51 @@ def _resolve_tls(draft: Draft, gateway: Gateway, material: Material, diagnostics
             certificates.append(found)
             _check_names(draft, field, facts, diagnostics)
     validation = None
-    if spec.protocol == "HTTPS":
+    is_frontend = frontend_validation(gateway, spec.port)[0] is not None
+    if spec.protocol == "HTTPS" or validates(spec):
         validation = _client_validation(draft, gateway, material, diagnostics)
-    elif frontend_validation(gateway, spec.port)[0] is not None:
+    elif is_frontend:
         message = "spec.tls.frontend is about HTTPS (GEP-91): the clients of this listener are not validated"
-        remedy = "use protocol HTTPS, or mode Passthrough and validate clients in the backend"
+        remedy = (
+            f"set tls.options[{CLIENT_VALIDATION}]: {FRONTEND}, or use mode Passthrough and validate in the backend"
+        )
         diagnostics.warning(path, "client-validation-ignored", message, remedy)
+    if validates(spec) and not is_frontend:
+        message = (
+            f"{CLIENT_VALIDATION} asks for the validation of clients, and spec.tls.frontend of the Gateway has none"
+        )
+        draft.reject(Reason.UNSUPPORTED_VALUE, message)
+        diagnostics.error(
+            f"{path}.options", "unsupported-value", message, "set spec.tls.frontend, or remove the option"
+        )
     draft.waiting = lacking == len(spec.tls.certificate_refs)
     if certificates:
         draft.tls = ir.ListenerTls(certificates=tuple(certificates), client_validation=validation)
+
+
+def validates(spec: Listener) -> bool:
+    """Whether a TLS listener that terminates is to validate its clients as the Gateway validates those of HTTPS."""
+    is_asked = spec.tls is not None and spec.tls.mode == "Terminate" and CLIENT_VALIDATION in spec.tls.options
+    return spec.protocol == "TLS" and is_asked
+
+
+def _check_options(draft: Draft, diagnostics: Diagnostics) -> None:
+    options, path = draft.spec.tls.options if draft.spec.tls is not None else {}, f"{draft.path}.tls.options"
+    asked = options.get(CLIENT_VALIDATION)
+    if asked is not None and asked != FRONTEND:
+        message = f"{CLIENT_VALIDATION}: {asked!r} is not known"
+        draft.reject(Reason.UNSUPPORTED_VALUE, message)
+        diagnostics.error(path, "unsupported-value", message, f"use {FRONTEND}")
+    elif asked is not None and draft.passthrough:
+        message = f"{CLIENT_VALIDATION}: TLS does not end here, so nobody can be validated"
+        draft.reject(Reason.UNSUPPORTED_VALUE, message)
+        diagnostics.error(path, "unsupported-value", message, "use mode Terminate, or validate clients in the backend")
+    elif asked is not None and draft.spec.protocol == "HTTPS":
+        message = f"{CLIENT_VALIDATION}: spec.tls.frontend holds for HTTPS in any case"
+        diagnostics.warning(path, "options-ignored", message, "remove it")
+    if options.keys() - {CLIENT_VALIDATION}:
+        message = f"no other TLS option than {CLIENT_VALIDATION} is known, all others are ignored"
+        diagnostics.warning(path, "options-ignored", message, "remove them")
 
 
 def _check_names(draft: Draft, field: str, facts: CertificateFacts, diagnostics: Diagnostics) -> None:

@@ -34,6 +34,7 @@ SEEDS = int(os.environ.get("TEST_SEEDS", "12"))
 GATEWAY_API = "gateway.networking.k8s.io/v1"
 OURS = "sluicegate.dev/v1alpha1"
 GROUP = "gateway.networking.k8s.io"
+EXPERIMENTAL = "gateway.networking.x-k8s.io"
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\n"
 #: Limits that the routes of a namespace meet now and then; a check that finds expressions as large as they are long.
 LIMITS = RouteLimits(expressions=6, namespace_expressions=9, places=4, namespace_places=10)
@@ -64,6 +65,7 @@ class Cluster:
             *(self.gateway_class, self.gateway, self.gateway, self.listener_set, self.route, self.route, self.route),
             *(self.service, self.service, self.endpoint_slice, self.grant, self.policy, self.secret, self.bundle),
             *(self.namespace, self.node, self.parameters, self.header_filter, self.trust_bundle, self.definition),
+            *(self.http_filter, self.http_filter, self.external_backend),
         )
         version, kind, metadata, body = self.pick(*makers)()
         metadata = {"name": self.name(), "uid": self.pick("u1", "u2"), "generation": 1, **metadata}
@@ -89,7 +91,9 @@ class Cluster:
         for number in range(self.chance.randint(1, 3)):
             certificates = [{"name": self.name(), **self.maybe(0.4, namespace=self.place())}]
             tls = {"mode": self.pick("Terminate", "Passthrough"), "certificateRefs": certificates}
-            extension = {"group": "sluicegate.dev", "kind": "RequestHeaderFilter", "name": self.name()}
+            kinds = [self.pick("RequestHeaderFilter", "HTTPFilter", "HTTPFilter") for _ in range(self.pick(1, 1, 2))]
+            references = [{"group": "sluicegate.dev", "kind": kind, "name": self.name()} for kind in kinds]
+            filters = [{"type": "ExtensionRef", "extensionRef": each} for each in references]
             found.append(
                 {
                     "name": f"l{number}",
@@ -97,7 +101,7 @@ class Cluster:
                     "protocol": self.pick("HTTP", "HTTPS", "TLS", "TCP", "UDP"),
                     **self.maybe(0.5, hostname=self.pick("a.example.com", "*.example.com")),
                     **self.maybe(0.6, tls=tls),
-                    **self.maybe(0.3, filters={"requests": [{"type": "ExtensionRef", "extensionRef": extension}]}),
+                    **self.maybe(0.3, filters={"requests": filters}),
                     "allowedRoutes": {"namespaces": self.from_()},
                 }
             )
@@ -184,7 +188,8 @@ class Cluster:
 
     def backend(self) -> Document:
         place = self.maybe(0.5, namespace=self.place())
-        return {"name": self.name(), "port": self.pick(80, 53), **place, "weight": self.chance.randint(0, 2)}
+        kind = self.maybe(0.2, group=EXPERIMENTAL, kind="XBackend")
+        return {"name": self.name(), "port": self.pick(80, 53), **kind, **place, "weight": self.chance.randint(0, 2)}
 
     def service(self) -> Any:
         metadata = self.namespaced()
@@ -275,6 +280,30 @@ class Cluster:
     def header_filter(self) -> Any:
         spec = {"set": [{"name": self.pick("x-a", "host"), "value": self.pick("1", "2")}]}
         return OURS, "RequestHeaderFilter", self.namespaced(), {"spec": spec}
+
+    def http_filter(self) -> Any:
+        page = self.pick({"body": "a"}, {"backendRef": {"name": self.name(), "port": 80}})
+        spec = self.pick(
+            {"errorPages": [{"statuses": [self.pick(404, "5xx")], **page}]},
+            {"fault": {"abort": {"status": self.pick(418, 503)}}},
+            {"buffer": {"maxSize": self.pick(1, 2)}},
+            {"respond": {"status": self.pick(200, 503)}},
+            {"headers": {"response": {"remove": [self.pick("x-a", "x-b")]}}},
+            {"credential": {"secretRef": {"name": self.name(), "key": "ca.crt"}}},
+        )
+        return OURS, "HTTPFilter", self.namespaced(), {"spec": spec}
+
+    def external_backend(self) -> Any:
+        certificate = {"name": self.name(), **self.maybe(0.4, namespace=self.place())}
+        validation = {"hostname": "h.example.com", "wellKnownCACertificates": "System"}
+        tls = self.pick(
+            {"mode": "None"},
+            {"mode": "ServerOnly", "validation": validation},
+            {"mode": "ClientAndServer", "validation": validation, "clientCertificateRef": certificate},
+        )
+        host = {"type": "ExternalHostname", "externalHostname": {"hostname": "h.example.com"}}
+        spec = {**host, "port": {"number": 80}, "tls": tls}
+        return f"{EXPERIMENTAL}/v1alpha1", "XBackend", self.namespaced(), {"spec": spec}
 
     def trust_bundle(self) -> Any:
         return "certificates.k8s.io/v1", "ClusterTrustBundle", {}, {"spec": {"trustBundle": self.pick(CERTIFICATE, "")}}

@@ -137,6 +137,14 @@ class PolicyLooks:
         self.noted.update(map(attached_read, place))
         return self.merges.at(self.kind, place)
 
+    def anonymous(self, place: Place) -> str:
+        """The listener of a place, where connections come to it and no certificate is validated; empty: another one."""
+        at = next(target for target in reversed(place) if target.kind in {"Gateway", "ListenerSet"})
+        self.noted.update((target.kind, target.namespace, target.name) for target in (place[0], at))
+        view = self.around.parents.get(ObjectKey(*at[:3]))
+        points = view.points if view is not None else ()
+        return next((point.id for point in points if point.name == at.section and point.anonymous), "")
+
     def gateway(self, key: ObjectKey) -> Gateway | None:
         """A Gateway of ours."""
         self.noted.add(key)

@@ -10,7 +10,7 @@ Rules (GEP-713):
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,6 +49,9 @@ class Looks(Protocol):
     def merged(self, place: Place) -> Mapping[str, Provenance]:
         """Where each stanza of the policies of the kind comes from at a place."""
 
+    def anonymous(self, place: Place) -> str:
+        """The listener of a place, where connections come to it and no certificate is validated; empty: another one."""
+
     def gateway(self, key: ObjectKey) -> Gateway | None:
         """A Gateway of ours."""
 
@@ -83,6 +86,7 @@ def policy_facts(kind: PolicyKind, judged: Judged, looks: Looks, controller_name
     """Say what becomes of a policy."""
     told = Diagnostics(judged.policy.key)
     ancestors: dict[ObjectKey, _Ancestor] = {}
+    unproved: dict[tuple[str, str], dict[str, None]] = {}
     any_there = False
     for attachment in judged.attachments:
         target = attachment.target
@@ -98,10 +102,17 @@ def policy_facts(kind: PolicyKind, judged: Judged, looks: Looks, controller_name
                 verdict = _conflict(kind, judged, attachment.path, target, looks, told) or verdict
         for owner, place in looks.places(target, whole=bool(missing)):
             known = ancestors.setdefault(owner, _Ancestor(verdict, set(), {}))
-            if known.accepted.ok:
+            if known.accepted.ok and not verdict.ok:
                 known.accepted = verdict
             if verdict.ok and kind.inherited:
-                _note(judged, looks.merged(place), known)
+                found = looks.merged(place)
+                _note(judged, found, known)
+                for part, message in _note_unproved(judged, found, place, looks, unproved):
+                    known.accepted = Verdict(True, Reason.ACCEPTED, f"{verdict.message}; {part} {message}")
+    for (part, outcome), listeners in unproved.items():
+        message = f"{part} {outcome} at {listed(listeners)}: no certificate of a client is validated there"
+        remedy = "let TLS end there, with spec.tls.frontend of the Gateway and tls.options of the listener (docs/l4.md)"
+        told.warning(f"spec.{part}", "no-client-validation", message, remedy)
     for owner, item in looks.disagreements(judged.policy.key):
         stanza = item.policy.stanza
         message = f"{stanza} at {item.listener} is not that of {item.established}, which has the same port"
@@ -170,6 +181,30 @@ def _note(judged: Judged, found: Mapping[str, Provenance], ancestor: _Ancestor) 
             ancestor.holds.add(name)
         elif (by := item.replaced.get(key) or item.conflicted.get(key)) is not None:
             ancestor.lost.setdefault(name, {})[by] = None
+
+
+def _note_unproved(
+    judged: Judged,
+    found: Mapping[str, Provenance],
+    place: Place,
+    looks: Looks,
+    unproved: dict[tuple[str, str], dict[str, None]],
+) -> Iterator[tuple[str, str]]:
+    """Note parts that hold at a place and ask for a certificate, where connections come and nobody can prove one.
+
+    Returns:
+        Each part, and what it does.
+    """
+    for name, item in found.items():
+        stanza = judged.judgement.stanzas.get(name)
+        if stanza is None or judged.policy.key not in item.holds:
+            continue
+        for field, outcome in stanza.of_certificates():
+            listener = looks.anonymous(place)
+            if listener:
+                part = f"{name}.{field}" if field else name
+                unproved.setdefault((part, outcome), {})[listener] = None
+                yield part, f"{outcome} at {listener}: no certificate of a client is validated there"
 
 
 def _entry(

@@ -310,13 +310,22 @@ def authorize(policy: ir.AccessAuthorization, facts: Facts, identity: Identity |
     return None if policy.default_allow else FORBIDDEN
 
 
-def admits_connection(policy: ir.AccessAuthorization, address: str | None) -> bool:
-    """Whether a connection may come: rules that ask for more than its address hold for none."""
+def admits_connection(policy: ir.AccessAuthorization, address: str | None, user: str | None) -> bool:
+    """Whether a connection may come: rules that ask for more than its address and its user hold for none."""
     for rule in policy.rules:
-        more = (rule.methods, rule.headers, rule.users, rule.claims, rule.scopes, rule.when)
-        if not any(more) and _is_from(rule, address):
+        more = (rule.methods, rule.headers, rule.claims, rule.scopes, rule.when)
+        is_user = not rule.users or (bool(user) and user in rule.users)
+        if not any(more) and is_user and _is_from(rule, address):
             return not rule.deny
     return policy.default_allow
+
+
+def user_of_connection(policies: Iterable[ir.StanzaBase], certificate: Certificate | None) -> str | None:
+    """Who a connection is from: the owner of its certificate, where one of its policies takes that for a proof."""
+    if certificate is None:
+        return None
+    takes = any(isinstance(policy, ir.AccessCertificate) and admits(policy, certificate) for policy in policies)
+    return _user_of(certificate) if takes else None
 
 
 def asks_identity(policy: ir.AccessAuthorization) -> bool:

@@ -37,7 +37,8 @@ def connect(table: Table, connection: Connection) -> Decision:
         listener=listener.resource.id,
         route=rule.route,
         rule=rule.id,
-        certificate=connection.certificate,
+        # Where TLS does not end nobody has shown anything.
+        certificate=connection.certificate if _ends_tls(listener) else None,
     )
     said, denial = judge_connection(listener.policies.get(rule.policies, ()), facts)
     if denial is not None:
@@ -108,6 +109,11 @@ def _speaks_tls(listener: Listener) -> bool:
     resource = listener.resource
     is_passthrough = resource.protocol is ir.ListenerProtocol.TLS and resource.tls is None
     return not is_passthrough and resource.protocol is not ir.ListenerProtocol.UDP
+
+
+def _ends_tls(listener: Listener) -> bool:
+    """Whether connections come out of TLS that ends here."""
+    return listener.resource.protocol is ir.ListenerProtocol.TLS and listener.resource.tls is not None
 
 
 def _opened(listener: Listener, index: int, backend: Backend) -> Decision:

@@ -22,6 +22,7 @@ from .access import (
     condition,
     csrf,
     is_authenticator,
+    user_of_connection,
 )
 from .client import forward_certificate, judge_head
 from .contract import Said
@@ -91,9 +92,10 @@ def judge_connection(policies: Iterable[ir.StanzaBase], facts: Facts) -> tuple[t
     """As `judge`, of a connection or the datagrams of one client."""
     policies = tuple(policies)
     invalid = [policy for policy in policies if policy.invalid][:1]
+    user = user_of_connection(policies, facts.certificate)
     said: list[Said] = []
     for policy in invalid or policies:
-        denial = INVALID if policy.invalid else _of_connection(policy, facts)
+        denial = INVALID if policy.invalid else _of_connection(policy, facts, user)
         passed = "asked" if isinstance(policy, ir.RateLimits) else "pass"
         said.append(_said(policy, passed if denial is None else "deny"))
         if denial is not None:
@@ -101,14 +103,14 @@ def judge_connection(policies: Iterable[ir.StanzaBase], facts: Facts) -> tuple[t
     return tuple(said), None
 
 
-def _of_connection(policy: ir.StanzaBase, facts: Facts) -> Denial | None:
+def _of_connection(policy: ir.StanzaBase, facts: Facts, user: str | None) -> Denial | None:
     match policy:
         case ir.AccessCertificate():
             certificate = facts.certificate
             is_admitted = policy.optional if certificate is None else admits(policy, certificate)
             return None if is_admitted else UNAUTHENTICATED
         case ir.AccessAuthorization():
-            return None if admits_connection(policy, facts.address) else FORBIDDEN
+            return None if admits_connection(policy, facts.address, user) else FORBIDDEN
     return None
 
 

@@ -31,7 +31,7 @@ use crate::upstream::TlsTarget;
 use crate::worker::{Generation, Worker};
 use entry::{Carriage, Entry};
 use route::ir;
-use route::policy::{ClientCertificate, ConnectionFacts};
+use route::policy::{ClientCertificate, ConnectionFacts, user_of_connection};
 use route::resolve::{L4Routed, Picked, may_speak_tls, pick_l4, route_l4};
 use route::table::{Backend, L4Candidate, L4Rule, Listener, Socket};
 use std::net::SocketAddr;
@@ -75,6 +75,11 @@ fn admit(
     let Some(joined) = listener.policies_of_l4(&found.rule) else { return Ok(()) };
     // Never a connection without its policies.
     let chain = joined.kept.get::<Chain>().ok_or(L4Reason::PolicyInvalid)?;
+    let certificate = match moment {
+        Moment::Only => Some(None),
+        Moment::BeforeHandshake => None,
+        Moment::BehindHandshake(certificate) => Some(certificate),
+    };
     let facts = ConnectionFacts {
         address: Some(entry.address()),
         sni,
@@ -82,11 +87,8 @@ fn admit(
         route: &found.rule.ir.route,
         rule: &found.rule.ir.id,
         rule_uid: found.rule.uid,
-        certificate: match moment {
-            Moment::Only => Some(None),
-            Moment::BeforeHandshake => None,
-            Moment::BehindHandshake(certificate) => Some(certificate),
-        },
+        certificate,
+        user: user_of_connection(&joined.policies, certificate.flatten()),
     };
     match moment {
         Moment::Only | Moment::BeforeHandshake => chain.admit_connection(&facts, held),

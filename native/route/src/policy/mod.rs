@@ -320,6 +320,16 @@ pub fn judge_all(
     (said, None)
 }
 
+/// Who a connection is from: the owner of its certificate, where one of its policies takes that for a proof.
+pub fn user_of_connection<'c>(
+    policies: &[Arc<Compiled>],
+    certificate: Option<&'c ClientCertificate>,
+) -> Option<&'c str> {
+    let shown = certificate?;
+    let takes = |policy: &Arc<Compiled>| matches!(&policy.judge, Judge::Certificate(it) if it.admits(shown));
+    policies.iter().any(takes).then(|| shown.user())
+}
+
 /// As [`judge_all`], of a connection or the datagrams of one client.
 pub fn judge_connection(policies: &[Arc<Compiled>], facts: &ConnectionFacts<'_>) -> (Vec<Said>, Option<Reason>) {
     let mut said = Vec::new();

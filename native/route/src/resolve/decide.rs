@@ -318,13 +318,17 @@ pub fn decide_l4(table: &Table, request: &L4Request) -> Decision {
         }
         L4Routed::Found(listener, found) => (listener, found),
     };
+    let joined = listener.policies_of_l4(&found.rule).map(|joined| &*joined.policies).unwrap_or_default();
+    // Where TLS does not end nobody has shown anything.
+    let certificate = request.certificate.as_ref().filter(|_| listener.ends_tls());
     let facts = ConnectionFacts {
         address: request.from.map(|address| address.to_canonical()),
         sni: sni.as_deref(),
         listener: listener.id(),
         route: &found.rule.ir.route,
         rule: &found.rule.ir.id,
-        certificate: Some(request.certificate.as_ref()),
+        certificate: Some(certificate),
+        user: policy::user_of_connection(joined, certificate),
         rule_uid: found.rule.uid,
     };
     let at = |decision| Decision {
@@ -332,8 +336,7 @@ pub fn decide_l4(table: &Table, request: &L4Request) -> Decision {
         rule: Some(found.rule.ir.id.clone()),
         ..decision
     };
-    let joined = listener.policies_of_l4(&found.rule).map(|joined| &*joined.policies);
-    let (policies, refused) = policy::judge_connection(joined.unwrap_or_default(), &facts);
+    let (policies, refused) = policy::judge_connection(joined, &facts);
     if let Some(reason) = refused {
         return Decision { policies, ..at(Decision::close(reason.name())) };
     }

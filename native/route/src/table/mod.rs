@@ -323,6 +323,11 @@ impl Listener {
         &self.ir.id
     }
 
+    /// Whether the connections of its L4 rules come out of TLS that ends here.
+    pub fn ends_tls(&self) -> bool {
+        self.ir.protocol == ir::ListenerProtocol::Tls && self.ir.tls.is_some()
+    }
+
     /// The L4 rule that takes a connection or datagram; `name`: the server name of the TLS handshake, lower case.
     pub fn find_l4(&self, name: Option<&str>) -> Option<&L4Candidate> {
         self.l4.find(name.unwrap_or_default())

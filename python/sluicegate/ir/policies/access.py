@@ -54,6 +54,10 @@ class AccessCertificate(StanzaBase, frozen=True, kw_only=True, tag="access_certi
         """The field that tells the user."""
         return (self.forward_header,) if self.forward_header else ()
 
+    def of_certificates(self) -> Iterable[tuple[str, str]]:
+        """All of it, where it is required."""
+        return () if self.off or self.optional else (("", "lets nobody in"),)
+
 
 class HeaderCredential(Base, frozen=True, kw_only=True, tag_field="type", tag="header"):
     """A header field with an API key behind a prefix."""
@@ -191,7 +195,13 @@ class AccessAuthorization(StanzaBase, frozen=True, kw_only=True, tag="access_aut
     default_allow: bool = False
 
     def of_requests(self) -> Iterable[str]:
-        """Rules that ask for more than addresses."""
+        """Rules that ask for more than addresses and users."""
         for place, rule in enumerate(self.rules):
-            if any((rule.methods, rule.headers, rule.users, rule.claims, rule.scopes, rule.when)):
+            if any((rule.methods, rule.headers, rule.claims, rule.scopes, rule.when)):
                 yield f"rules[{place}]"
+
+    def of_certificates(self) -> Iterable[tuple[str, str]]:
+        """Rules that ask who it is."""
+        for place, rule in enumerate(self.rules):
+            if rule.users and not any((rule.methods, rule.headers, rule.claims, rule.scopes, rule.when)):
+                yield f"rules[{place}]", "holds for nobody"

@@ -30,6 +30,10 @@ class PolicyBase(Base, frozen=True, kw_only=True, tag_field="type"):
         """Parts that mean nothing for connections and flows, by their place in the stanza."""
         return ()
 
+    def of_certificates(self) -> Iterable[tuple[str, str]]:
+        """Parts that ask connections for a certificate, by their place, and what each does where none is validated."""
+        return ()
+
     def owned_fields(self) -> Iterable[str]:
         """Header fields that it may set towards backends: no client may send one, in any spelling."""
         return ()

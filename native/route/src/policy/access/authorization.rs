@@ -45,9 +45,14 @@ impl Authorization {
         self.verdict(first)
     }
 
-    /// Whether a connection may come: rules that ask for more than its address hold for none.
+    /// Whether a connection may come. Rules that ask for more than its address and who its certificate is of hold for none;
+    /// before that is known nobody is refused for it.
     pub fn admits(&self, facts: &ConnectionFacts<'_>) -> bool {
-        let first = self.rules.iter().find(|rule| rule.is_of_connections() && rule.is_from(facts.address));
+        let rules = || self.rules.iter().filter(|rule| rule.is_of_connections());
+        if facts.certificate.is_none() && rules().any(|rule| !rule.users.is_empty()) {
+            return true;
+        }
+        let first = rules().find(|rule| rule.is_from(facts.address) && rule.is_user(facts.user));
         self.verdict(first) == Verdict::Pass
     }
 
@@ -91,8 +96,7 @@ impl Rule {
     fn holds(&self, facts: &Facts<'_>, identity: Option<&Identity>, inputs: &Inputs<'_>) -> bool {
         self.is_from(facts.address)
             && (self.methods.is_empty() || self.methods.iter().any(|method| self.is_method(method, facts.method)))
-            && (self.users.is_empty()
-                || identity.is_some_and(|it| !it.user.is_empty() && self.users.contains(&it.user)))
+            && self.is_user(identity.map(|it| it.user.as_str()))
             && self.scopes.iter().all(|scope| identity.is_some_and(|it| it.scopes.contains(scope)))
             && self.claims.iter().all(|claim| identity.is_some_and(|it| has_claim(it, claim)))
             && self.headers.iter().all(|header| self.has_header(facts, header))
@@ -101,6 +105,10 @@ impl Rule {
 
     fn is_from(&self, address: Option<std::net::IpAddr>) -> bool {
         self.clients.as_ref().is_none_or(|clients| address.map_or(self.deny, |address| clients.contains(address)))
+    }
+
+    fn is_user(&self, user: Option<&str>) -> bool {
+        self.users.is_empty() || user.is_some_and(|user| !user.is_empty() && self.users.iter().any(|it| it == user))
     }
 
     /// Some backends take `delete` for DELETE.
@@ -140,7 +148,6 @@ impl Rule {
     fn is_of_connections(&self) -> bool {
         self.methods.is_empty()
             && self.headers.is_empty()
-            && self.users.is_empty()
             && self.claims.is_empty()
             && self.scopes.is_empty()
             && self.when.is_none()

@@ -5,7 +5,7 @@ use crate::ir::{
 };
 use crate::policy::{
     Authenticator, Compiled, ConnectionFacts, Denial, Facts, Identity, Passage, Presented, Proof, Reason, Removal,
-    Said, SentHead, Verdict, judge_all,
+    Said, SentHead, Verdict, judge_all, judge_connection, user_of_connection,
 };
 use codec::Field;
 use serde_json::json;
@@ -154,8 +154,45 @@ fn connections_know_addresses_alone() {
             rule: "",
             rule_uid: 0,
             certificate: None,
+            user: None,
         };
         assert_eq!(policy.judge_connection(&facts) == Verdict::Pass, admitted, "{address}");
+    }
+}
+
+#[test]
+fn connections_know_whose_certificate_they_have() {
+    let rules =
+        json!([{"deny": true, "users": ["eve.test"]}, {"users": ["ann.test", "eve.test"], "clients": ["10.0.0.0/8"]}]);
+    let ir = json!({"type": "access_authorization", "id": "AccessPolicy/a/b/authorization", "rules": rules});
+    let rules = Arc::new(Compiled::of(from(ir), Vec::new(), Vec::new()));
+    let ir = json!({"type": "access_certificate", "id": "AccessPolicy/a/b/certificate", "optional": true,
+        "subject_alt_names": [{"type": "Hostname", "value": "ann.test"}, {"type": "Hostname", "value": "eve.test"}]});
+    let certificate = Arc::new(Compiled::of(from(ir), Vec::new(), Vec::new()));
+    let of = |name: &str| ClientCertificate { dns_names: vec![name.to_owned()], ..ClientCertificate::default() };
+    let (ann, eve, bob) = (of("ann.test"), of("eve.test"), of("bob.test"));
+    let both = [certificate, Arc::clone(&rules)];
+    for (policies, shown, admitted) in [
+        (&both[..], Some(Some(&ann)), true),
+        (&both, Some(Some(&eve)), false),
+        (&both, Some(Some(&bob)), false),
+        (&both, Some(None), false),
+        // Not known yet.
+        (&both, None, true),
+        // Nothing takes it for a proof.
+        (&both[1..], Some(Some(&ann)), false),
+    ] {
+        let facts = ConnectionFacts {
+            address: "10.0.0.1".parse().ok(),
+            sni: None,
+            listener: "",
+            route: "",
+            rule: "",
+            rule_uid: 0,
+            certificate: shown,
+            user: user_of_connection(policies, shown.flatten()),
+        };
+        assert_eq!(judge_connection(policies, &facts).1.is_none(), admitted, "{shown:?}");
     }
 }
 
