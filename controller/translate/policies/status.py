@@ -109,10 +109,7 @@ def policy_facts(kind: PolicyKind, judged: Judged, looks: Looks, controller_name
                 _note(judged, found, known)
                 for part, message in _note_unproved(judged, found, place, looks, unproved):
                     known.accepted = Verdict(True, Reason.ACCEPTED, f"{verdict.message}; {part} {message}")
-    for (part, outcome), listeners in unproved.items():
-        message = f"{part} {outcome} at {listed(listeners)}: no certificate of a client is validated there"
-        remedy = "let TLS end there, with spec.tls.frontend of the Gateway and tls.options of the listener (docs/l4.md)"
-        told.warning(f"spec.{part}", "no-client-validation", message, remedy)
+    _tell_unproved(unproved, told)
     for owner, item in looks.disagreements(judged.policy.key):
         stanza = item.policy.stanza
         message = f"{stanza} at {item.listener} is not that of {item.established}, which has the same port"
@@ -205,6 +202,13 @@ def _note_unproved(
                 part = f"{name}.{field}" if field else name
                 unproved.setdefault((part, outcome), {})[listener] = None
                 yield part, f"{outcome} at {listener}: no certificate of a client is validated there"
+
+
+def _tell_unproved(unproved: Mapping[tuple[str, str], Iterable[str]], told: Diagnostics) -> None:
+    for (part, outcome), listeners in unproved.items():
+        message = f"{part} {outcome} at {listed(listeners)}: no certificate of a client is validated there"
+        remedy = "let TLS end there, with spec.tls.frontend of the Gateway and tls.options of the listener (docs/l4.md)"
+        told.warning(f"spec.{part}", "no-client-validation", message, remedy)
 
 
 def _entry(
