@@ -49,6 +49,15 @@ def has_meta(path: str) -> bool:
     return _META.search(path) is not None
 
 
+def literal(path: str) -> str:
+    """What all that an expression matches begins with."""
+    found = _META.search(path)
+    if found is None:
+        return path
+    end = found.start() - (found[0] in "*?{")
+    return "" if has_alternatives(path) else path[: max(end, 0)]
+
+
 def has_alternatives(pattern: str) -> bool:
     """Whether `|` stands outside of all groups: then `^` before it holds for the first alternative only."""
     depth = 0

@@ -28,6 +28,7 @@ CLOSED = (
     "protocols",
     "redirects",
     "rewrite-odd",
+    "snippets-allowed",
     "standard-only",
     "two-authorities",
 )

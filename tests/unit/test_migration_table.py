@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -12,6 +14,7 @@ from sluicegate.controller.ingress import NGINX, Annotation, features
 from sluicegate.controller.ingress.emit.policies import GATEWAY_FEATURES, POLICY_FEATURES
 from sluicegate.controller.ingress.emit.rule_features import RULE_FEATURES
 from sluicegate.controller.ingress.emit.services import SERVICE_FEATURES
+from sluicegate.controller.ingress.nginx.groups.snippets import ADVICE
 from sluicegate.controller.ingress.nginx.provider import GROUPS
 from sluicegate.controller.ingress.provider import Class
 
@@ -64,6 +67,13 @@ def test_a_row_says_what_becomes_of_it(row: Annotation) -> None:
 
 def test_every_group_is_read_for_some_row() -> None:
     assert {row.group for row in rows()} - {""} == GROUPS.keys()
+
+
+def test_directives_of_snippets_are_on_the_page() -> None:
+    """The guide has the commonest ones; the report has all of these."""
+    text = (Path(__file__).parents[2] / "docs" / "migration.md").read_text()
+    shown = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text.partition("## Snippets")[2].partition("\n## ")[0]))
+    assert {name for name in shown if not any(name.startswith(known) for known in ADVICE)} == set()
 
 
 def test_what_never_was_is_no_row() -> None:

@@ -9,10 +9,12 @@ A route has 16 rules at most: what is more stands in `NAME-02` and so on, which 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ...api.ingress import Ingress
+from .. import patterns
 from ..features import AppRoot, Closed, ExternalAuth, Features, HttpsRedirect, Passthrough, Redirect, StrictTransport
 from ..losses import Cause
 from ..site import Host, Location, Site
@@ -29,6 +31,8 @@ from .rule_features import At, apply
 from .rules import RuleDraft, backend_reference, is_prefix_host, path_match, started
 
 MAX_RULES, MAX_MATCHES = 16, 64
+#: Expressions of one length that are compared with each other.
+MAX_TIES = 300
 _FORWARDED = {"name": "X-Forwarded-Proto", "value": "https"}
 _EXTERNAL_DNS = "external-dns.alpha.kubernetes.io/"
 
@@ -89,9 +93,36 @@ def _tell(host: Host, listeners: Listeners, output: Output) -> None:
         message = "without a certificate the host is not served on port 443; ingress-nginx shows one of its own there"
         remedy = "give it `tls`, or name a certificate for all such hosts by --default-certificate"
         output.ledger.tell(host.cause, "converted-with-difference", message, remedy, host=host.name)
+    _tell_ties(host, output)
     if host.regex is not None and is_prefix_host(host):
         message = "paths are prefixes now: their case counts, and a full stop is one"
         output.ledger.tell(host.regex, "converted-with-difference", message, host=host.name)
+
+
+def _tell_ties(host: Host, output: Output) -> None:
+    """Tell expressions of one length of several Ingresses: there the later text goes first, here a route by name."""
+    if host.regex is None:
+        return
+    by_length: dict[int, list[Location]] = {}
+    for location in sorted(host.locations, key=_order):
+        by_length.setdefault(len(location.path), []).append(location)
+    if any(len(found) > MAX_TIES for found in by_length.values()):
+        message = f"more than {MAX_TIES} expressions of one length: which of them goes first may be another one now"
+        output.ledger.tell(host.regex, "converted-with-difference", message, host=host.name)
+        return
+    for first, second in (pair for found in by_length.values() for pair in itertools.combinations(found, 2)):
+        if first.ingress.key == second.ingress.key or not _may_meet(first.path, second.path):
+            continue
+        if str(first.ingress.key) > str(second.ingress.key):
+            message = f"a path that {first.path} of {first.ingress.key} matches too went there, and comes here now"
+            remedy = "make the expression that is to go first the longer one, such as by a `.*` at its end"
+            output.ledger.tell(second.cause, "converted-with-difference", message, remedy, host=host.name)
+
+
+def _may_meet(one: str, other: str) -> bool:
+    """Whether two expressions may match one path: what stands before their first special character is no other text."""
+    one, other = (patterns.literal(item).lower() for item in (one, other))
+    return one.startswith(other) or other.startswith(one)
 
 
 def _passthrough(host: Host, feature: Passthrough, listeners: Listeners, output: Output) -> None:

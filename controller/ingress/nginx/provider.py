@@ -30,6 +30,7 @@ from .groups import (
     retry,
     rewrite,
     sessions,
+    snippets,
     timeouts,
 )
 from .settings import SETTINGS
@@ -61,6 +62,7 @@ GROUPS: dict[str, Read] = {
     "errors": errors.read,
     "responses": responses.read,
     "observability": observability.read,
+    "snippets": snippets.read,
 }
 #: The group that is read of a canary: all else is what the other Ingress says.
 _CANARY = "canary"

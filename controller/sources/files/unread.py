@@ -14,6 +14,7 @@ from ...api.kinds import BY_NAME
 #: The group of the Gateway API before v0.5.
 OLD_GROUP = "networking.x-k8s.io"
 
+_WRITE_ROUTE = "write an HTTPRoute, or have `sluicegate migrate` do it"
 #: Kinds for the same purpose as ours: severity, what becomes of them, and what to write.
 _ALIKE: dict[tuple[str, str], tuple[Severity, str, str]] = {
     ("", "Endpoints"): (
@@ -21,13 +22,13 @@ _ALIKE: dict[tuple[str, str], tuple[Severity, str, str]] = {
         "Endpoints are not read, so the Service has none of these addresses",
         "write an EndpointSlice of discovery.k8s.io/v1 with the label kubernetes.io/service-name",
     ),
-    ("networking.k8s.io", "Ingress"): ("info", "an Ingress is not served", "write an HTTPRoute"),
+    ("networking.k8s.io", "Ingress"): ("info", "an Ingress is not served", _WRITE_ROUTE),
     ("kustomize.config.k8s.io", "Kustomization"): (
         "info",
         "what it names is read as it is: nothing is built of it, so its patches and generators do not hold",
         "give what it builds, such as by `kubectl kustomize DIRECTORY | sluicegate check -`",
     ),
-    ("extensions", "Ingress"): ("info", "an Ingress is not served", "write an HTTPRoute"),
+    ("extensions", "Ingress"): ("info", "an Ingress is not served", _WRITE_ROUTE),
 }
 
 

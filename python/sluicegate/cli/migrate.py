@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from sluicegate import __version__
 from sluicegate.checks import native_checks
 from sluicegate.controller.api import Diagnostic
+from sluicegate.controller.api.names import is_label, is_subdomain
 from sluicegate.controller.ingress import PROVIDERS, Manifest, Name, Options, convert
 from sluicegate.controller.ingress.emit.manifest import ORDER
 from sluicegate.words import one_line
@@ -65,8 +66,9 @@ def _options(given: argparse.Namespace) -> Options:
         ValueError: an option that is no name of an object.
     """
     checks = native_checks()
-    gateway = given.gateway or ""
-    namespace, _, name = gateway.rpartition("/")
+    namespace, slash, name = (given.gateway or "").rpartition("/")
+    if given.gateway is not None and not ((is_label(namespace) or not slash) and is_subdomain(name)):
+        raise ValueError(f"--gateway: {given.gateway!r} is not a name, with a namespace before it or not")
     return Options(
         ingress_class=given.ingress_class or "",
         config_map=_name("--config-map", given.config_map),
@@ -81,8 +83,8 @@ def _options(given: argparse.Namespace) -> Options:
 def _name(option: str, text: str | None) -> Name | None:
     if text is None:
         return None
-    namespace, slash, name = text.partition("/")
-    if not (slash and namespace and name):
+    namespace, _, name = text.partition("/")
+    if not (is_label(namespace) and is_subdomain(name)):
         raise ValueError(f"{option}: {text!r} is not a namespace and a name, such as ingress-nginx/controller")
     return Name(namespace, name)
 
