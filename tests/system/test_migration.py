@@ -19,6 +19,8 @@ from system_gateway import Gateway
 from system_manifests import Manifest, metadata, secret, service
 from system_migration import converted, ingress, manifests
 
+from sluicegate.controller.ingress import Name
+
 Start = Callable[..., Gateway]
 HTTP, HTTPS = 8080, 8443
 OFFSET = 8000
@@ -225,7 +227,7 @@ def running(
     for name in ("pair", "hashed"):
         services += service(name, backend(f"{name}-1").address, backend(f"{name}-2").address)
     used = (*services, users, fields, settings, clients, *certificates)
-    found = converted(*ingresses(), *used, config_map=("default", "controller"))
+    found = converted(*ingresses(), *used, config_map=Name("default", "controller"))
     return start(*manifests(found), *services, users, *certificates, arguments=("--port-offset", str(OFFSET)))
 
 
