@@ -11,12 +11,13 @@ Rules of ingress-nginx (`internal/ingress/controller/controller.go`, `createServ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from ..api import ObjectKey
 from ..api.ingress import HTTPIngressPath, Ingress
+from ..api.names import is_subdomain
 from .backends import Backend, backend_of
 from .features import Aliases, Canary, ClientCertificates, Features, Passthrough, RegexPaths, Rewrite
 from .inventory import Inventory
@@ -159,7 +160,12 @@ class Site:
         features = self._features[item.key]
         default = item.default_backend
         for number, rule in enumerate(item.spec.rules):
-            host = self._host(item, rule.host.lower(), f"spec.rules[{number}].host")
+            at = f"spec.rules[{number}].host"
+            if rule.host and not is_subdomain(rule.host.lower().removeprefix("*.")):
+                cause = self._inventory.cause(item, at, rule.host)
+                self._ledger.tell(cause, "invalid", "it is no host: left out", "correct the name")
+                continue
+            host = self._host(item, rule.host.lower(), at)
             for index, path in enumerate(rule.http.paths if rule.http is not None else ()):
                 self._add(host, item, path, f"spec.rules[{number}].http.paths[{index}]")
         if default is not None and not item.spec.rules:
@@ -215,9 +221,14 @@ class Site:
             message = f"{there.ingress.key} has {made.path} of this host first ({there.cause.place}): it was not served"
             self._ledger.tell(made.cause, "invalid", message, "keep one of the two", host=host.name)
 
+    def _named(self, item: Ingress) -> Iterable[str]:
+        """The hosts that an Ingress names, each once."""
+        names = dict.fromkeys(rule.host.lower() for rule in item.spec.rules)
+        return [name for name in names if name in self.hosts]
+
     def _certify(self, item: Ingress) -> None:
         """Give the hosts of an Ingress their certificates."""
-        for name in {rule.host.lower(): None for rule in item.spec.rules if rule.host}:
+        for name in filter(None, self._named(item)):
             found = self._certificate(item, name)
             host = self.hosts[name]
             if found is None:
@@ -255,7 +266,7 @@ class Site:
         if aliases is None:
             return
         taken = {name for host in self.hosts.values() for name in host.names}
-        for name in {rule.host.lower(): None for rule in item.spec.rules if rule.host}:
+        for name in filter(None, self._named(item)):
             for alias in aliases.names:
                 if alias in taken:
                     message = f"{alias} is a host of its own: it is no other name of {name}"
@@ -266,7 +277,7 @@ class Site:
 
     def _ask_clients(self, item: Ingress) -> None:
         feature = self._features[item.key].get(ClientCertificates)
-        for name in {rule.host.lower(): None for rule in item.spec.rules if feature is not None}:
+        for name in self._named(item) if feature is not None else ():
             host = self.hosts[name]
             if host.clients is None:
                 host.clients = feature

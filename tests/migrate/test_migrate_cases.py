@@ -24,6 +24,7 @@ CLOSED = (
     "basic",
     "client-certificates",
     "external",
+    "extremes",
     "ports",
     "protocols",
     "redirects",

@@ -16,6 +16,8 @@ from .xbackends import ADDRESS, EXTERNAL_GROUP, external_host, external_name
 
 #: Fields of requests that a service is given besides method, URL, host and Authorization.
 _ASKED = ("Cookie", "Accept", "Origin", "User-Agent", "X-Requested-With")
+#: Names that `allowedResponseHeaders` has room for; one of them may be Set-Cookie.
+MAX_FIELDS = 64
 #: `?rd=$escaped_request_uri` and its like: the gateway adds where to come back to.
 _COME_BACK = re.compile(r"[?&](?P<name>[\w-]+)=(?:\$scheme://\$(?:http_)?host)?\$(?:escaped_)?request_uri$")
 
@@ -42,6 +44,11 @@ def asked(feature: ExternalAuth, ingress: Ingress, host: Host, output: Output) -
         message = f"a service is asked without a query: requests are answered 500, as ?{url.query} would be missing"
         remedy = "have the service decide by its path alone"
         output.ledger.tell(feature.cause, "no-equivalent", message, remedy, host=host.name)
+        return False
+    if len(feature.response_headers) >= MAX_FIELDS:
+        # Without all of them in the list a client could say the others itself.
+        message = f"{len(feature.response_headers)} fields of answers, and there is room for {MAX_FIELDS - 1}: closed"
+        output.ledger.tell(feature.cause, "no-equivalent", message, "name fewer fields", host=host.name)
         return False
     if url is not None and _backend(url, ingress, host, output) is not None:
         return True

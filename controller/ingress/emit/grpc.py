@@ -5,7 +5,18 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..features import Cors, Protocol, Rewrite
+from ..features import (
+    AppRoot,
+    CollectBody,
+    Cors,
+    ErrorPages,
+    Feature,
+    Protocol,
+    Redirect,
+    ResponseRewrite,
+    Rewrite,
+    UpstreamHost,
+)
 from ..losses import Cause
 from ..site import Host, Location
 from .output import Output
@@ -13,7 +24,16 @@ from .rules import RuleDraft
 
 _PATH = re.compile(r"/(?:(?P<service>[A-Za-z_][\w.]*)/?(?P<method>[A-Za-z_]\w*)?)?", re.ASCII)
 #: What a GRPCRoute has no place for.
-_HTTP_ONLY = (Rewrite, Cors)
+_HTTP_ONLY: tuple[type[Feature], ...] = (
+    AppRoot,
+    CollectBody,
+    Cors,
+    ErrorPages,
+    Redirect,
+    ResponseRewrite,
+    Rewrite,
+    UpstreamHost,
+)
 
 
 def grpc_methods(host: Host, output: Output) -> bool:
@@ -39,7 +59,9 @@ def _protocol(location: Location) -> Cause | None:
 
 
 def _fits(location: Location) -> bool:
-    return _PATH.fullmatch(location.path) is not None and not any(map(location.features.get, _HTTP_ONLY))
+    return _PATH.fullmatch(location.path) is not None and all(
+        location.features.get(kind) is None for kind in _HTTP_ONLY
+    )
 
 
 def as_grpc(rule: RuleDraft) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...api.ingress import Ingress
 from ...api.names import MAX_SUBDOMAIN
 from ..losses import Cause
 
@@ -32,6 +33,9 @@ ORDER = tuple(VERSIONS)
 _PLACES = {kind: number for number, kind in enumerate(ORDER)}
 #: Kinds that the Gateway API has not.
 OWN_KINDS = frozenset(kind for kind, version in VERSIONS.items() if version.startswith("sluicegate.dev/"))
+
+#: Annotations of external-dns, which reads those of routes.
+EXTERNAL_DNS = "external-dns.alpha.kubernetes.io/"
 
 #: Hexadecimal digits of a name's digest, where it would be too long or another's.
 _DIGEST = 8
@@ -97,3 +101,9 @@ def slug(host: str) -> str:
 def unique(causes: Iterable[Cause]) -> tuple[Cause, ...]:
     """Causes, each once, in their order."""
     return tuple(dict.fromkeys(causes))
+
+
+def carried(ingress: Ingress) -> dict[str, str]:
+    """Annotations that are somebody else's, and mean the same of a route."""
+    found = ingress.metadata.annotations.items()
+    return {name: value for name, value in found if name.startswith(EXTERNAL_DNS)}

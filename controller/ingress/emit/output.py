@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from ...api.ingress import Ingress
 from ..inventory import Inventory
@@ -18,6 +18,7 @@ GATEWAY_GROUP = "gateway.networking.k8s.io"
 MAX_TARGETS = 16
 
 Target = dict[str, str]
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True)
@@ -82,6 +83,35 @@ class Output:
             message = f"the Gateway API has nothing for it, and a {kind} is not wanted (--standard-only)"
             self.ledger.tell(cause, "no-equivalent", message, "convert without --standard-only", host=host)
         return False
+
+    def fitting(self, items: Sequence[_T], limit: int, what: str, cause: Cause, host: str = "") -> list[_T]:
+        """Items as far as there is room for them; the others are told.
+
+        Args:
+            items: of a list.
+            limit: of the list.
+            what: they are.
+            cause: where they come from.
+            host: that it is about.
+        """
+        if len(items) > limit:
+            message = f"{len(items):,} {what}: there is room for {limit:,}, and the others are left out"
+            self.ledger.tell(cause, "no-equivalent", message, "write fewer, such as by wider ones", host=host)
+        return list(items[:limit])
+
+    def at_most(self, value: int, limit: int, what: str, cause: Cause) -> int:
+        """A figure, or the greatest that there may be, which is told.
+
+        Args:
+            value: the figure.
+            limit: the greatest one.
+            what: it is.
+            cause: where it comes from.
+        """
+        if value > limit:
+            message = f"{what} of {value:,}: at most {limit:,} is taken, and holds"
+            self.ledger.tell(cause, "converted-with-difference", message)
+        return min(value, limit)
 
     def filter(self, ingress: Ingress, label: str, spec: dict[str, Any], causes: tuple[Cause, ...]) -> str | None:
         """The name of an HTTPFilter that says this; None: it may not be made."""

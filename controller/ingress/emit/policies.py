@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ...api.ingress import Ingress
@@ -20,9 +20,14 @@ from ..features import (
     NoAccessLog,
     Underscores,
 )
+from ..losses import Cause
 from ..site import Host
 from .external import emit_external
 from .output import Output, Target
+
+#: What our policies have room for: blocks of a rule, of those who need no password, of those who are not limited; the
+#: greatest limit.
+MAX_BLOCKS, MAX_EXEMPT, MAX_UNLIMITED, MAX_REQUESTS = 256, 256, 64, 1_000_000
 
 
 class For(NamedTuple):
@@ -48,18 +53,23 @@ class For(NamedTuple):
 
 def _addresses(feature: Addresses, meant: For) -> None:
     if feature.suffices:
-        meant.part("AccessPolicy", "exempt", {"clients": list(feature.allowed)}, feature)
+        exempt = meant.output.fitting(feature.allowed, MAX_EXEMPT, "blocks that need no password", feature.cause)
+        meant.part("AccessPolicy", "exempt", {"clients": exempt}, feature)
         if not feature.denied:
             return
     rules: list[dict[str, Any]] = []
-    if feature.denied:
-        rules.append({"action": "Deny", "clients": list(feature.denied)})
-    if feature.allowed and not feature.suffices:
-        rules.append({"clients": list(feature.allowed)})
+    rules += [{"action": "Deny", "clients": some} for some in _pieces(feature.denied)]
+    if not feature.suffices:
+        rules += [{"clients": some} for some in _pieces(feature.allowed)]
     value: dict[str, Any] = {"rules": rules}
     if not feature.allowed or feature.suffices:
         value = {"default": "Allow", "rules": rules}
     meant.part("AccessPolicy", "authorization", value, feature)
+
+
+def _pieces(blocks: Sequence[str]) -> list[list[str]]:
+    """Blocks in pieces that a rule has room for."""
+    return [list(blocks[start : start + MAX_BLOCKS]) for start in range(0, len(blocks), MAX_BLOCKS)]
 
 
 def _basic(feature: BasicAuth, meant: For) -> None:
@@ -81,20 +91,24 @@ def _log(feature: NoAccessLog, meant: For) -> None:
 
 
 def _limits(feature: Limits, meant: For) -> None:
-    value: dict[str, Any] = {"limits": [_limit(item) for item in feature.limits]}
+    output, cause = meant.output, feature.cause
+    value: dict[str, Any] = {"limits": [_limit(item, cause, output) for item in feature.limits]}
     if feature.exempt:
-        value["exempt"] = {"clients": list(feature.exempt)}
+        exempt = output.fitting(feature.exempt, MAX_UNLIMITED, "blocks that are not limited", cause)
+        value["exempt"] = {"clients": exempt}
     value["headers"] = "None"
     value["reject"] = {"status": feature.status}
     meant.part("RateLimitPolicy", "local", value, feature)
 
 
-def _limit(limit: Limit) -> dict[str, Any]:
+def _limit(limit: Limit, cause: Cause, output: Output) -> dict[str, Any]:
     """Each pod gives all of it, as each replica of ingress-nginx does."""
     found: dict[str, Any] = {"name": limit.name, "key": ["client"], "pods": "Each"}
     if limit.concurrent:
-        return {**found, "concurrent": limit.concurrent}
-    return {**found, "requests": limit.requests, "per": f"{limit.seconds}s", "burst": limit.burst}
+        return {**found, "concurrent": output.at_most(limit.concurrent, MAX_REQUESTS, "a limit", cause)}
+    requests = output.at_most(limit.requests, MAX_REQUESTS, "a limit", cause)
+    burst = output.at_most(limit.burst, MAX_REQUESTS, "a burst", cause)
+    return {**found, "requests": requests, "per": f"{limit.seconds}s", "burst": burst}
 
 
 def _external(feature: ExternalAuth, meant: For) -> None:

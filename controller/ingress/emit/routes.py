@@ -9,32 +9,29 @@ A route has 16 rules at most: what is more stands in `NAME-02` and so on, which 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ...api.ingress import Ingress
-from .. import patterns
 from ..features import AppRoot, Closed, ExternalAuth, Features, HttpsRedirect, Passthrough, Redirect, StrictTransport
 from ..losses import Cause
 from ..site import Host, Location, Site
 from .canaries import with_canary
 from .clients import Clients
+from .differences import nginx_order, tell_differences
 from .external import asked
 from .grpc import as_grpc, grpc_methods
 from .listeners import HTTP, HTTPS, Entry, Listeners, www_of
-from .manifest import Manifest, slug, unique
+from .manifest import Manifest, carried, slug, unique
 from .output import GATEWAY_GROUP, Output, Target, route_target
+from .passthrough import emit_passthrough
 from .policies import For, emit_policies
 from .redirects import app_root, redirected, slash
 from .rule_features import At, apply
-from .rules import RuleDraft, backend_reference, is_prefix_host, path_match, started
+from .rules import RuleDraft, backend_reference, path_match, started
 
-MAX_RULES, MAX_MATCHES = 16, 64
-#: Expressions of one length that are compared with each other.
-MAX_TIES = 300
+MAX_RULES, MAX_MATCHES, MAX_HOSTNAMES = 16, 64, 16
 _FORWARDED = {"name": "X-Forwarded-Proto", "value": "https"}
-_EXTERNAL_DNS = "external-dns.alpha.kubernetes.io/"
 
 
 class _Part(NamedTuple):
@@ -53,108 +50,40 @@ class _Part(NamedTuple):
 
 def emit_host(host: Host, site: Site, listeners: Listeners, clients: Clients, output: Output) -> None:
     """Make the routes of a host, and their policies."""
-    _tell(host, listeners, output)
+    tell_differences(host, listeners, output)
     passthrough = host.features.get(Passthrough)
     if passthrough is not None:
-        _passthrough(host, passthrough, listeners, output)
+        emit_passthrough(host, passthrough, listeners, output)
         return
     grpc = grpc_methods(host, output)
     owners: dict[str, list[Location]] = {}
-    for location in sorted(host.locations, key=_order):
+    for location in sorted(host.locations, key=nginx_order):
         owners.setdefault(str(location.ingress.key), []).append(location)
-    for locations in owners.values():
-        _Routes(host, locations, listeners, clients, output, grpc=grpc).emit()
+    for start in range(0, len(host.names), MAX_HOSTNAMES):
+        names = host.names[start : start + MAX_HOSTNAMES]
+        for locations in owners.values():
+            _Routes(host, names, locations, listeners, clients, output, grpc=grpc).emit()
     other = www_of(host, site)
     if other is not None:
         name, feature = other
         rule = {"filters": [_redirect(hostname=host.name, statusCode=feature.status)]}
         parents = [item for port in (HTTP, HTTPS) if (item := listeners.get(name, port)) is not None]
         root = Location(host.owner, host.features, "/", "Prefix", None, host.cause)
-        routes = _Routes(host, [root], listeners, clients, output)
-        routes.write("HTTPRoute", ("www",), parents, [name], [(rule, feature.causes)])
+        routes = _Routes(host, [name], [root], listeners, clients, output)
+        routes.write("HTTPRoute", (), parents, [name], [(rule, feature.causes)])
 
 
 def _redirect(**content: Any) -> dict[str, Any]:  # noqa: ANN401 (any content of the filter)
     return {"type": "RequestRedirect", "requestRedirect": content}
 
 
-def _order(location: Location) -> tuple[int, str]:
-    """Longer paths first, as nginx takes expressions; of equal length the later text first."""
-    return (-len(location.path), "".join(chr(0x10FFFF - ord(each)) for each in location.path))
-
-
-def _tell(host: Host, listeners: Listeners, output: Output) -> None:
-    """Tell what a host is not any more, or not in the same way."""
-    if host.name.startswith("*."):
-        message = "a wildcard stands for one label there, and for one or more here"
-        remedy = "names of several labels get the same backend; list the hosts where that matters"
-        output.ledger.tell(host.cause, "converted-with-difference", message, remedy, host=host.name)
-    if host.features.get(Passthrough) is None and listeners.get(host.name, HTTPS) is None:
-        message = "without a certificate the host is not served on port 443; ingress-nginx shows one of its own there"
-        remedy = "give it `tls`, or name a certificate for all such hosts by --default-certificate"
-        output.ledger.tell(host.cause, "converted-with-difference", message, remedy, host=host.name)
-    _tell_ties(host, output)
-    if host.regex is not None and is_prefix_host(host):
-        message = "paths are prefixes now: their case counts, and a full stop is one"
-        output.ledger.tell(host.regex, "converted-with-difference", message, host=host.name)
-
-
-def _tell_ties(host: Host, output: Output) -> None:
-    """Tell expressions of one length of several Ingresses: there the later text goes first, here a route by name."""
-    if host.regex is None:
-        return
-    by_length: dict[int, list[Location]] = {}
-    for location in sorted(host.locations, key=_order):
-        by_length.setdefault(len(location.path), []).append(location)
-    if any(len(found) > MAX_TIES for found in by_length.values()):
-        message = f"more than {MAX_TIES} expressions of one length: which of them goes first may be another one now"
-        output.ledger.tell(host.regex, "converted-with-difference", message, host=host.name)
-        return
-    for first, second in (pair for found in by_length.values() for pair in itertools.combinations(found, 2)):
-        if first.ingress.key == second.ingress.key or not _may_meet(first.path, second.path):
-            continue
-        if str(first.ingress.key) > str(second.ingress.key):
-            message = f"a path that {first.path} of {first.ingress.key} matches too went there, and comes here now"
-            remedy = "make the expression that is to go first the longer one, such as by a `.*` at its end"
-            output.ledger.tell(second.cause, "converted-with-difference", message, remedy, host=host.name)
-
-
-def _may_meet(one: str, other: str) -> bool:
-    """Whether two expressions may match one path: what stands before their first special character is no other text."""
-    one, other = (patterns.literal(item).lower() for item in (one, other))
-    return one.startswith(other) or other.startswith(one)
-
-
-def _passthrough(host: Host, feature: Passthrough, listeners: Listeners, output: Output) -> None:
-    """A TLSRoute to the backend of `/`; other paths mean nothing."""
-    root = host.find("/", "Prefix") or host.find("/", "Exact")
-    for location in host.locations:
-        if location is not root:
-            message = "TLS passes through, so paths mean nothing: it was not served"
-            output.ledger.tell(location.cause, "dropped-harmless", message, host=host.name)
-    if root is None or root.backend is None or not root.backend.port:
-        message = "TLS passes through to the backend of /, and there is none"
-        output.ledger.tell(feature.cause, "invalid", message, "give the host the path /", host=host.name)
-        return
-    backend = root.backend
-    own = root.ingress.namespace
-    entries = [item for name in host.names if (item := listeners.get(name, HTTPS)) is not None]
-    spec = {
-        "parentRefs": [entry.reference(own) for entry in entries],
-        "hostnames": [name for name in host.names if name],
-        "rules": [{"backendRefs": [backend_reference(root, backend, (root.cause,), output)]}],
-    }
-    name = output.names.give("TLSRoute", own, root.ingress.name, slug(host.name))
-    causes = {"spec.rules[0]": unique((root.cause, feature.cause))}
-    output.add(Manifest("TLSRoute", own, name, spec, _carried(root.ingress), causes))
-
-
 class _Routes:
-    """The routes of one Ingress for one host."""
+    """The routes of one Ingress for names of one host: as many as a route has room for."""
 
     def __init__(
         self,
         host: Host,
+        names: Sequence[str],
         locations: Sequence[Location],
         listeners: Listeners,
         clients: Clients,
@@ -162,7 +91,7 @@ class _Routes:
         *,
         grpc: bool = False,
     ) -> None:
-        """Take locations of one Ingress, in the order of their rules."""
+        """Take names of the host, and locations of one Ingress in the order of their rules."""
         self._host = host
         self._locations = locations
         self._ingress: Ingress = locations[0].ingress
@@ -170,9 +99,11 @@ class _Routes:
         self._clients = clients
         self._output = output
         self._grpc = grpc
-        self._hostnames = [name for name in host.names if name]
-        self._http = [item for name in host.names if (item := listeners.get(name, HTTP)) is not None]
-        self._https = [item for name in host.names if (item := listeners.get(name, HTTPS)) is not None]
+        self._label = slug(names[0])
+        self._hostnames = [name for name in names if name]
+        self._http = [item for name in names if (item := listeners.get(name, HTTP)) is not None]
+        self._https = [item for name in names if (item := listeners.get(name, HTTPS)) is not None]
+        self._closed = self._why_closed()
 
     def emit(self) -> None:
         """Make them, and their policies."""
@@ -185,6 +116,8 @@ class _Routes:
         self._to_https((part.location, part.sent) for part in parts if part.sent is not None)
         self._write_drafts("HTTPRoute", ("redirects",), [*self._http, *self._https], redirects)
         targets = self._serve([part for part in parts if part.rules])
+        if self._closed:
+            return  # no policy makes it any tighter
         self._clients.emit(self._host, self._ingress, self._features, targets)
         emit_policies(self._features, For(self._ingress, self._host, targets, self._output))
 
@@ -208,14 +141,13 @@ class _Routes:
             rule = started(location, self._host, self._output)
             if rule is None:
                 return None
-            closed = self._closed(location)
-            rule.causes += closed
-            rules = [rule] if closed else self._filled(rule, location)
+            rule.causes += self._closed
+            rules = [rule] if self._closed else self._filled(rule, location)
         return _Part(location, rules, sent)
 
-    def _closed(self, location: Location) -> tuple[Cause, ...]:
+    def _why_closed(self) -> tuple[Cause, ...]:
         """Why nobody may be let in; empty: there is no reason."""
-        closed, external = location.features.get(Closed), location.features.get(ExternalAuth)
+        closed, external = self._features.get(Closed), self._features.get(ExternalAuth)
         if closed is not None:
             return closed.causes
         if self._host.clients is not None and self._clients.closed(self._host, self._features):
@@ -299,14 +231,14 @@ class _Routes:
         own, targets = self._ingress.namespace, []
         for number, start in enumerate(range(0, len(rules), MAX_RULES)):
             some = rules[start : start + MAX_RULES]
-            parts = (self._ingress.name, slug(self._host.name), *label, f"{number + 1:02}" if number else "")
+            parts = (self._ingress.name, self._label, *label, f"{number + 1:02}" if number else "")
             name = self._output.names.give(kind, own, *parts)
             spec: dict[str, Any] = {"parentRefs": [entry.reference(own) for entry in entries]}
             if hostnames:
                 spec["hostnames"] = list(hostnames)
             spec["rules"] = [document for document, _ in some]
             causes = {f"spec.rules[{index}]": found for index, (_, found) in enumerate(some)}
-            self._output.add(Manifest(kind, own, name, spec, _carried(self._ingress), causes))
+            self._output.add(Manifest(kind, own, name, spec, carried(self._ingress), causes))
             self._grant(kind, some)
             targets.append(route_target(kind, name))
         return targets
@@ -334,9 +266,3 @@ def _strict(rule: RuleDraft, feature: StrictTransport) -> RuleDraft:
     made.response.setdefault("strict-transport-security", ("Strict-Transport-Security", feature.value))
     made.causes += feature.causes
     return made
-
-
-def _carried(ingress: Ingress) -> dict[str, str]:
-    """Annotations that are somebody else's, and mean the same of a route."""
-    found = ingress.metadata.annotations.items()
-    return {name: value for name, value in found if name.startswith(_EXTERNAL_DNS)}

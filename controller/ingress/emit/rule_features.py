@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
+from sluicegate.words import listed
+
 from .. import patterns, values
 from ..features import (
     Affinity,
@@ -28,6 +30,11 @@ from .urls import parse, service_of
 from .xbackends import ADDRESS, EXTERNAL_GROUP, external_host
 
 _F = TypeVar("_F", bound=Feature)
+
+#: Items of the lists of a `CORS` filter, its longest time; statuses of an error page.
+MAX_CORS, MAX_SECONDS, MAX_STATUSES = 64, (1 << 31) - 1, 32
+#: `allowMethods` of a `CORS` filter.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "*"})
 
 
 class At(NamedTuple):
@@ -105,14 +112,22 @@ def _response_headers(feature: ResponseHeaders, rule: RuleDraft, _at: At) -> Non
     rule.hidden += [name for name in feature.hidden if name.lower() not in rule.response]
 
 
-def _cors(feature: Cors, rule: RuleDraft, _at: At) -> None:
+def _cors(feature: Cors, rule: RuleDraft, at: At) -> None:
+    def fitting(items: tuple[str, ...], what: str) -> list[str]:
+        return at.output.fitting(items, MAX_CORS, what, feature.cause, at.host.name)
+
+    methods = [item for item in feature.methods if item in _METHODS]
+    if len(methods) < len(feature.methods):
+        others = listed(item for item in feature.methods if item not in _METHODS)
+        message = f"{others}: the Gateway API has no such method"
+        at.output.ledger.tell(feature.cause, "no-equivalent", message, "leave it out", host=at.host.name)
     rule.cors = {
-        "allowOrigins": list(feature.origins),
+        "allowOrigins": fitting(feature.origins, "origins"),
         "allowCredentials": feature.credentials,
-        "allowMethods": list(feature.methods),
-        "allowHeaders": list(feature.headers),
-        **({"exposeHeaders": list(feature.exposed)} if feature.exposed else {}),
-        "maxAge": feature.max_age,
+        "allowMethods": ["*"] if "*" in methods else methods,
+        "allowHeaders": fitting(feature.headers, "fields of requests"),
+        **({"exposeHeaders": fitting(feature.exposed, "fields of answers")} if feature.exposed else {}),
+        "maxAge": min(feature.max_age, MAX_SECONDS),
     }
 
 
@@ -174,7 +189,9 @@ def _errors(feature: ErrorPages, rule: RuleDraft, at: At) -> None:
     backend = {"name": feature.service, "port": service.spec.ports[0].port}
     pages: list[dict[str, Any]] = [{"statuses": ["503"], "from": "Gateway", "backendRef": backend}]
     if feature.statuses:
-        pages.insert(0, {"statuses": list(map(str, feature.statuses)), "from": "Backend", "backendRef": backend})
+        every = list(map(str, feature.statuses))
+        some = [every[start : start + MAX_STATUSES] for start in range(0, len(every), MAX_STATUSES)]
+        pages = [*({"statuses": item, "from": "Backend", "backendRef": backend} for item in some), *pages]
     name = at.output.filter(at.location.ingress, "errors", {"errorPages": pages}, feature.causes)
     rule.extensions += [name] if name is not None else []
 

@@ -11,6 +11,8 @@ from ..site import Host, Location
 from .authorities import authority
 from .output import Output, Target
 
+#: Milliseconds of a time limit (BackendPolicy).
+MAX_TIME = 24 * 3600 * 1000
 #: What says each: names for the test that nothing is forgotten.
 SERVICE_FEATURES = frozenset({BackendTls, Balancing, Protocol, Timeouts})
 
@@ -29,9 +31,11 @@ def _emit(location: Location, backend: Backend, host: Host, output: Output) -> N
     name = output.names.give("BackendPolicy", backend.namespace, backend.service)
     timeouts, balancing = location.features.get(Timeouts), location.features.get(Balancing)
     if timeouts is not None:
+        written = {"connect": timeouts.connect, "firstByte": timeouts.read}
         value = {
-            **({"connect": values.duration(timeouts.connect)} if timeouts.connect else {}),
-            **({"firstByte": values.duration(timeouts.read)} if timeouts.read else {}),
+            key: values.duration(output.at_most(time, MAX_TIME, "a time in milliseconds", timeouts.cause))
+            for key, time in written.items()
+            if time
         }
         output.policy("BackendPolicy", backend.namespace, name, [target], "timeouts", value, timeouts.causes)
     if balancing is not None:

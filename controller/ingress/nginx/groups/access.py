@@ -41,6 +41,9 @@ def read(reading: Reading) -> Iterator[Feature]:
         reading.tell(
             "satisfy", "dropped-harmless", "without credentials there is nothing that an address could replace"
         )
+    if satisfy == "any" and reading.value("auth-url") is not None:
+        message = "an address spares nobody the question of the service of auth-url"
+        reading.tell("satisfy", "no-equivalent", message, "have the service let these addresses in")
     if allowed or denied:
         suffices = satisfy == "any" and has_credentials and bool(allowed)
         causes += reading.causes("satisfy") if suffices else ()

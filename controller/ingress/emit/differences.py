@@ -1,0 +1,62 @@
+"""What a host is not any more, or not in the same way, whatever its annotations say."""
+
+from __future__ import annotations
+
+import itertools
+
+from .. import patterns
+from ..features import Passthrough
+from ..site import Host, Location
+from .listeners import HTTPS, Listeners
+from .output import Output
+from .rules import is_prefix_host
+
+#: Expressions of one length that are compared with each other.
+MAX_TIES = 300
+
+
+def nginx_order(location: Location) -> tuple[int, str]:
+    """Longer paths first, as nginx takes expressions; of equal length the later text first."""
+    return (-len(location.path), "".join(chr(0x10FFFF - ord(each)) for each in location.path))
+
+
+def tell_differences(host: Host, listeners: Listeners, output: Output) -> None:
+    """Tell what a host is not any more, or not in the same way."""
+    if host.name.startswith("*."):
+        message = "a wildcard stands for one label there, and for one or more here"
+        remedy = "names of several labels get the same backend; list the hosts where that matters"
+        output.ledger.tell(host.cause, "converted-with-difference", message, remedy, host=host.name)
+    if host.features.get(Passthrough) is None and listeners.get(host.name, HTTPS) is None:
+        message = "without a certificate the host is not served on port 443; ingress-nginx shows one of its own there"
+        remedy = "give it `tls`, or name a certificate for all such hosts by --default-certificate"
+        output.ledger.tell(host.cause, "converted-with-difference", message, remedy, host=host.name)
+    _tell_ties(host, output)
+    if host.regex is not None and is_prefix_host(host):
+        message = "paths are prefixes now: their case counts, and a full stop is one"
+        output.ledger.tell(host.regex, "converted-with-difference", message, host=host.name)
+
+
+def _tell_ties(host: Host, output: Output) -> None:
+    """Tell expressions of one length of several Ingresses: there the later text goes first, here a route by name."""
+    if host.regex is None:
+        return
+    by_length: dict[int, list[Location]] = {}
+    for location in sorted(host.locations, key=nginx_order):
+        by_length.setdefault(len(location.path), []).append(location)
+    if any(len(found) > MAX_TIES for found in by_length.values()):
+        message = f"more than {MAX_TIES} expressions of one length: which of them goes first may be another one now"
+        output.ledger.tell(host.regex, "converted-with-difference", message, host=host.name)
+        return
+    for first, second in (pair for found in by_length.values() for pair in itertools.combinations(found, 2)):
+        if first.ingress.key == second.ingress.key or not _may_meet(first.path, second.path):
+            continue
+        if str(first.ingress.key) > str(second.ingress.key):
+            message = f"a path that {first.path} of {first.ingress.key} matches too went there, and comes here now"
+            remedy = "make the expression that is to go first the longer one, such as by a `.*` at its end"
+            output.ledger.tell(second.cause, "converted-with-difference", message, remedy, host=host.name)
+
+
+def _may_meet(one: str, other: str) -> bool:
+    """Whether two expressions may match one path: what stands before their first special character is no other text."""
+    one, other = (patterns.literal(item).lower() for item in (one, other))
+    return one.startswith(other) or other.startswith(one)
