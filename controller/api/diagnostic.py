@@ -82,6 +82,7 @@ Code = Literal[
     "no-weight",
     "unused-backends",
     "invalid-kind",
+    "filter-ref-not-found",
     "backend-not-found",
     "ref-not-permitted",
     "no-endpoints",

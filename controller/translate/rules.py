@@ -37,7 +37,7 @@ from .options import Checks
 from .policies.effective import Target, external_place, service_place
 from .route_reads import RouteReads
 from .status import Verdict
-from .unsupported import Unsupported
+from .unsupported import Absent, Unsupported
 from .values import is_token
 
 MAX_WEIGHT = 1_000_000
@@ -148,10 +148,11 @@ class RuleContext:
         """Note a part of a rule that cannot be honoured."""
         place = f"{path}.{error.field}"
         if error.reason == Reason.INVALID_KIND:
-            self.diagnostics.error(place, "invalid-kind", error.message, error.remedy)
+            code: Code = "filter-ref-not-found" if isinstance(error, Absent) else "invalid-kind"
+            self.diagnostics.error(place, code, error.message, error.remedy)
             self.unresolved = self.unresolved or Verdict(False, Reason.INVALID_KIND, error.message)
             return
-        code: Code = "incompatible-filters" if error.reason == Reason.INCOMPATIBLE_FILTERS else "unsupported-value"
+        code = "incompatible-filters" if error.reason == Reason.INCOMPATIBLE_FILTERS else "unsupported-value"
         self.diagnostics.error(place, code, error.message, error.remedy)
         self.broken.setdefault(index, (error.reason, error.message))
 

@@ -21,3 +21,7 @@ class Unsupported(Exception):  # noqa: N818 (a verdict on an object, not an erro
         self.reason = reason
         self.message = message
         self.remedy = remedy
+
+
+class Absent(Unsupported):
+    """The same where something that is referred to is not there: it may be elsewhere than in the files of `check`."""

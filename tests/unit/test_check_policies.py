@@ -8,7 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from system_manifests import Manifest, backend, dump, gateway, opaque, policy, route, rule, service, target
+from system_manifests import (
+    Manifest,
+    backend,
+    by,
+    dump,
+    gateway,
+    http_filter,
+    opaque,
+    policy,
+    route,
+    rule,
+    service,
+    target,
+)
 
 Command = Callable[..., tuple[int, str]]
 
@@ -56,6 +69,32 @@ def test_what_is_not_in_these_files_is_told_in_one_place(check: Callable[..., st
     told = " ".join(under(text, ABSENT))
     assert all(name in told for name in ("Secret default/clients", "Service default/oauth", "HTTPRoute default/gone"))
     assert under(text, "Problems:") == []
+
+
+def test_so_is_what_filters_refer_to(check: Callable[..., str]) -> None:
+    """The same Secret that is there and has nothing is a problem."""
+    filtered = route(
+        {**rule("/a", "app"), "filters": by("absent")},
+        {**rule("/b", "app"), "filters": by("proof")},
+        {**rule("/c", "app"), "filters": by("pages")},
+        {**rule("/d", "app"), "filters": by("odd")},
+        name="filtered",
+    )
+    text = check(
+        filtered,
+        http_filter("proof", credential={"header": "X-Key", "secretRef": {"name": "gone"}}),
+        http_filter("pages", errorPages=[{"statuses": ["404"], "configMapRef": {"name": "page"}}]),
+        http_filter("odd", credential={"header": "X-Key", "secretRef": {"name": "odd"}}),
+        opaque("odd", x="y"),
+    )
+    told = under(text, ABSENT)
+    assert [any(name in line for line in told) for name in ("HTTPFilter absent", "Secret gone", "ConfigMap page")] == [
+        True,
+        True,
+        True,
+    ]
+    [problem] = under(text, "Problems:")
+    assert "Secret odd has none of the keys" in problem
 
 
 def test_what_is_there_and_cannot_be_used_is_a_problem(check: Callable[..., str]) -> None:

@@ -8,7 +8,7 @@ from sluicegate import ir
 
 from ...api import ConfigMapName, ErrorPage, RespondFilter
 from ..conditions import Reason
-from ..unsupported import Unsupported
+from ..unsupported import Absent, Unsupported
 from ..values import header_value_error, parse_duration
 from .context import FilterContext, add_policy
 from .headers import header_values
@@ -107,7 +107,7 @@ def _page(reference: ConfigMapName, field: str, context: FilterContext) -> str:
     found = context.config_map(reference.name)
     if found is None:
         message = f"{label} does not exist in the namespace of the {context.owner}"
-        raise Unsupported(field, message, "create it or correct the name", Reason.INVALID_KIND)
+        raise Absent(field, message, "create it or correct the name", Reason.INVALID_KIND)
     if found.data.page is None:
         message = f"{label} has no key {PAGE_KEY}"
         raise Unsupported(field, message, f"give it {PAGE_KEY}, the body as text", Reason.INVALID_KIND)

@@ -8,7 +8,7 @@ from sluicegate import ir
 
 from ...api import OWN_GROUP, ExtensionReference
 from ..conditions import Reason
-from ..unsupported import Unsupported
+from ..unsupported import Absent, Unsupported
 from .answers import error_pages, respond
 from .context import OF_HTTP, FilterContext, FilterKind
 from .headers import headers
@@ -37,7 +37,7 @@ def extension_part(name: str, field: str, context: FilterContext) -> tuple[ir.Fi
     found = context.find(name)
     if found is None:
         message = f"{label} does not exist in the namespace of the {context.owner}"
-        raise Unsupported(field, message, "create it or correct the name", Reason.INVALID_KIND)
+        raise Absent(field, message, "create it or correct the name", Reason.INVALID_KIND)
     parts = [(kind, part) for kind in PARTS if (part := getattr(found.spec, kind.content)) is not None]
     if len(parts) != 1:
         names = ", ".join(kind.field for kind in PARTS)
@@ -55,7 +55,7 @@ def extension_part(name: str, field: str, context: FilterContext) -> tuple[ir.Fi
         return kind.translate(part, kind.field, replace(context, at=field))
     except Unsupported as error:
         message = f"{label}, {error.field}: {error.message}"
-        raise Unsupported(field, message, error.remedy, error.reason) from None
+        raise type(error)(field, message, error.remedy, error.reason) from None
 
 
 #: Parts of an HTTPFilter.

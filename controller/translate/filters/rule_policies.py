@@ -13,7 +13,7 @@ from ...api import BufferFilter, CredentialFilter, FaultFilter, FaultShare, Secr
 from ..conditions import Reason
 from ..policies.quantity import octets
 from ..secrets import secret_value
-from ..unsupported import Unsupported
+from ..unsupported import Absent, Unsupported
 from ..values import MAX_INT32, header_value_error, is_token, parse_duration
 from .context import FilterContext, add_policy
 from .headers import MANAGED_FIELDS
@@ -51,7 +51,7 @@ def _credential(credential: CredentialFilter, field: str, context: FilterContext
     secret = context.secret(reference.name)
     if secret is None:
         message = f"Secret {reference.name} does not exist in the namespace of the {context.owner}"
-        raise Unsupported(f"{field}.secretRef", message, "create it or correct the name", Reason.INVALID_KIND)
+        raise Absent(f"{field}.secretRef", message, "create it or correct the name", Reason.INVALID_KIND)
     if reference.key:
         return _scheme(credential) + _value(secret, reference.key, field)
     present = {*secret.data, *secret.string_data}

@@ -29,6 +29,7 @@ SCHEMA_CODES = frozenset({"schema", "rule", "unknown-field", "unknown-kind", "un
 REFERENCE_CODES = frozenset(
     {
         "backend-not-found",
+        "filter-ref-not-found",
         "foreign-class",
         "foreign-parent",
         "invalid-ca-certificate-ref",
