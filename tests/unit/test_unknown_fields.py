@@ -56,7 +56,7 @@ def test_every_field_of_a_crd_is_known(kind: str) -> None:
 def test_every_other_field_is_not(kind: str) -> None:
     whole = made(spec_of(kind))
     every = list(holders(whole))
-    assert len(every) > 3
+    assert len(every) >= 3  # the spec, a target, a part
     for holder in every:
         holder["newer"] = 1
         assert asked(kind, whole).endswith(".newer"), holder
