@@ -18,7 +18,21 @@ from system_certificates import Authority
 from system_clients import LIMIT, Http1, Http2, Response, tls_context
 from system_flows import TcpServer, UdpServer, is_reset, named
 from system_gateway import Gateway, until
-from system_manifests import Manifest, gateway, grpc_route, grpc_rule, listener, metadata, route, rule, secret, service
+from system_manifests import (
+    Manifest,
+    gateway,
+    grpc_route,
+    grpc_rule,
+    listener,
+    metadata,
+    opaque,
+    route,
+    rule,
+    secret,
+    service,
+    target,
+)
+from system_manifests import policy as any_policy
 
 PORT = 8080
 HOST = "limit.test"
@@ -112,6 +126,31 @@ def test_keys_scopes_and_the_status(start: Start, app: list[Manifest]) -> None:
     assert (refused.header("ratelimit") or "").startswith('"all";r=0')
 
 
+@pytest.mark.parametrize("how", [Http1, Http2])
+def test_what_a_limit_by_user_refuses_is_taken_from_nobody(start: Start, app: list[Manifest], how: type) -> None:
+    """Those that counted before anybody was known get it back: one user cannot use up what is everybody's."""
+    credentials = target("HTTPRoute", "route")
+    world = start(
+        gateway(),
+        route(rule("/", "app")),
+        *app,
+        opaque("keys", ann="ann-0123456789abcdef", bob="bob-0123456789abcdef"),
+        any_policy("AccessPolicy", "keys", credentials, apiKey={"secretRefs": [{"name": "keys"}]}),
+        policy(limit(2, name="each", key=["user"]), limit(5, name="all"), limit(9, name="seen", key=["client"])),
+    )
+    ann, bob = ((("x-api-key", f"{name}-0123456789abcdef"),) for name in ("ann", "bob"))
+    found = [ask(world, ann, how=how) for _ in range(12)]
+    assert [each.status for each in found] == [200] * 2 + [429] * 10
+    assert found[1].header("ratelimit-policy") == '"all";q=5;w=3600, "seen";q=9;w=3600, "each";q=2;w=3600'
+    for refused in found[2:]:
+        assert refused.header("ratelimit-policy") == '"each";q=2;w=3600'
+        assert (refused.header("ratelimit") or "").startswith('"each";r=0;t=')
+    # Guessing is counted, and stays so.
+    assert ask(world, how=how).status == 401
+    assert [ask(world, bob, how=how).status for _ in range(2)] == [200] * 2
+    assert (ask(world, bob, how=how).header("ratelimit") or "").startswith('"all";r=0')
+
+
 def test_a_shadow_refuses_nothing(start: Start, app: list[Manifest]) -> None:
     world = start(gateway(), route(rule("/", "app")), *app, policy(limit(1, mode="Shadow")))
     assert [ask(world).status for _ in range(4)] == [200] * 4
@@ -153,8 +192,8 @@ def test_gateways_defaults_and_what_replaces_them(start: Start, app: list[Manife
         policy(limit(2), name="of-route", target="own"),
         policy(name="none", target="free", mode="Disabled"),
     )
-    for target, passed in (("/inherits", 1), ("/own", 2), ("/free", 4)):
-        assert [ask(world, target=target).status for _ in range(4)] == [200] * passed + [429] * (4 - passed), target
+    for path, passed in (("/inherits", 1), ("/own", 2), ("/free", 4)):
+        assert [ask(world, target=path).status for _ in range(4)] == [200] * passed + [429] * (4 - passed), path
 
 
 def test_grpc_calls_are_told_their_status(start: Start, app: list[Manifest]) -> None:

@@ -67,9 +67,14 @@ impl Rate {
         Self { interval, tolerance }
     }
 
+    /// Nanoseconds that `cost` units take to come back.
+    pub fn debt(self, cost: u32) -> u64 {
+        self.interval.saturating_mul(u64::from(cost)).min(LONGEST)
+    }
+
     /// What becomes of a key's figure when `cost` units are taken.
     pub fn take(self, figure: u64, now: u64, cost: u32) -> Result<u64, Exceeded> {
-        let taken = self.interval.saturating_mul(u64::from(cost)).min(LONGEST);
+        let taken = self.debt(cost);
         if taken > self.tolerance {
             return Err(Exceeded(u64::MAX));
         }

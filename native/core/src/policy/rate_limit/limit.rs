@@ -25,7 +25,7 @@ pub struct Limit {
 
 /// What outlives a generation.
 #[derive(Debug)]
-struct Budgets {
+pub struct Budgets {
     buckets: Buckets,
     /// What it refused, or would have in the mode Shadow.
     refused: AtomicU64,
@@ -126,6 +126,11 @@ impl Limit {
         self.budgets.refused.load(Relaxed)
     }
 
+    /// What outlives this limit where the next one says the same.
+    pub fn budgets(&self) -> &Arc<Budgets> {
+        &self.budgets
+    }
+
     pub fn budget(&self, compiled: &RateLimit, subject: &Subject<'_>) -> Budget<'_> {
         match &self.budgets.buckets {
             Buckets::Common(figure) => Budget::Common(figure),
@@ -212,6 +217,16 @@ impl Budget<'_> {
 }
 
 impl Budgets {
+    /// Give back to a key, or to everybody.
+    pub fn give_back(&self, key: Option<Key>, debt: u64) {
+        match (&self.buckets, key) {
+            (Buckets::Common(figure), None) => table::give_back(figure, debt),
+            (Buckets::Keyed(_, table), Some(key)) => table.give_back(key, debt),
+            // What is under way is given back by dropping it.
+            _ => {}
+        }
+    }
+
     fn new(ir: &ir::RateLimit, max_keys: NonZeroU32) -> Self {
         let most = usize::try_from(max_keys.get()).unwrap_or(usize::MAX);
         let buckets = if ir.concurrent {

@@ -1,14 +1,16 @@
 //! `RateLimitPolicy`: how much a client, a user or everybody may ask for.
 //!
 //! - Limits that go by who authenticated run behind authentication, all others before it, so that guessing is limited too.
-//! - Where one of several refuses, none is taken from. (Workers that take the last of a budget at the same moment may find it
-//!   gone when others were taken from already: never more passes for that.)
+//! - Where one of several refuses, none is taken from; one that runs behind authentication has given back what those before it
+//!   took. (Workers that take the last of a budget at the same moment may find it gone when others were taken from already:
+//!   never more passes for that.)
 //! - Budgets are common to all workers, and outlive a generation of the table where the limit says the same.
 
 mod gcra;
 mod key;
 mod limit;
 mod metrics;
+mod receipt;
 mod step;
 mod table;
 mod told;
@@ -21,6 +23,7 @@ pub use under_way::Slot;
 
 use gcra::{Exceeded, Standing};
 use limit::{Budget, Limit, Taken};
+use receipt::Receipt;
 use route::expression::Inputs;
 use route::ir;
 use route::policy::{Networks, RateLimit};
@@ -58,6 +61,11 @@ pub enum Turn {
     Connection,
 }
 
+impl Turn {
+    /// Those of a request, in their order.
+    pub const OF_REQUESTS: [Self; 2] = [Self::BeforeAuthentication, Self::BehindAuthentication];
+}
+
 /// The limits of one policy.
 #[derive(Debug)]
 pub struct RateLimits {
@@ -66,6 +74,8 @@ pub struct RateLimits {
     limits: Vec<Limit>,
     exempt: Networks,
     max_keys: NonZeroU32,
+    /// Some of its limits run behind authentication, some before it: what these took may be given back.
+    gives_back: bool,
     told: bool,
     status: u16,
 }
@@ -79,7 +89,16 @@ pub struct Refusal<'l> {
 }
 
 /// What a request or a flow counts for as long as it lasts.
-pub type Held = Vec<Slot>;
+pub type Held = Vec<Part>;
+
+/// Of one limit.
+#[derive(Debug)]
+pub enum Part {
+    /// It is given back by dropping it.
+    UnderWay(Slot),
+    /// It is given back where a later limit refuses.
+    Spent(Receipt),
+}
 
 /// How limits stand that let a request through.
 pub type Standings<'l> = SmallVec<[(&'l Limit, Standing); 2]>;
@@ -95,6 +114,7 @@ impl RateLimits {
             // What cannot be read exempts nobody.
             exempt: Networks::compile(policy.exempt.iter().map(String::as_str)).unwrap_or_default(),
             max_keys: policy.max_keys,
+            gives_back: Turn::OF_REQUESTS.iter().all(|turn| compiled.iter().any(|limit| has_turn(limit, *turn))),
             told: policy.told,
             status: policy.status,
         }
@@ -138,20 +158,26 @@ impl RateLimits {
                 return refuse(limit, exceeded);
             }
         }
-        let mut slots = Held::new();
+        let mut parts = Held::new();
+        let gives_back = self.gives_back && turn == Turn::BeforeAuthentication;
         for &(limit, budget, cost) in &asked {
             match budget.take(limit.rate(), now, cost) {
-                Ok(Taken::Held(slot)) => slots.push(slot),
-                Ok(Taken::Spent(standing)) if !limit.is_shadow() => standings.push((limit, standing)),
-                Ok(Taken::Spent(_)) => {}
+                Ok(Taken::Held(slot)) => parts.push(Part::UnderWay(slot)),
+                Ok(Taken::Spent(standing)) => {
+                    let receipt = || Receipt::of(limit.budgets(), budget, limit.rate(), cost, standing, now);
+                    parts.extend(gives_back.then(receipt).flatten().map(Part::Spent));
+                    if !limit.is_shadow() {
+                        standings.push((limit, standing));
+                    }
+                }
                 Err(_) if limit.is_shadow() => {
                     limit.count_refused();
-                    slots.extend(budget.hold_anyway());
+                    parts.extend(budget.hold_anyway().map(Part::UnderWay));
                 }
                 Err(exceeded) => return refuse(limit, exceeded),
             }
         }
-        held.append(&mut slots);
+        held.append(&mut parts);
         Ok(standings)
     }
 

@@ -1,5 +1,7 @@
 //! Limits as steps of a chain.
 
+use super::receipt::give_back;
+use super::told::is_told;
 use super::{Held, RateLimits, Subject, Turn, now};
 use crate::error::ErrorCode;
 use crate::observe::l4::L4Reason;
@@ -21,18 +23,24 @@ pub fn run(policy: &Compiled, turn: Turn, facts: &Facts<'_>, passage: &mut Passa
         return Outcome::deny(ErrorCode::PolicyInvalid);
     };
     let subject = Subject { inputs: inputs(facts, passage.identity.as_ref()), route: facts.route, rule: facts.rule };
-    match limits.take(compiled, turn, &subject, now(), held) {
+    let now = now();
+    match limits.take(compiled, turn, &subject, now, held) {
         Ok(standings) => {
             let told = limits.told(&standings);
             passage.respond.extend(told.into_iter().map(|(name, value)| (name.into(), value)));
             Outcome::Pass
         }
-        Err(refusal) => Outcome::deny(Denial {
-            status: Some(refusal.status()),
-            fields: refusal.told().into_iter().map(|(name, value)| (name.into(), value)).collect(),
-            detail: Some(refusal.detail()),
-            ..Denial::from(ErrorCode::RateLimited)
-        }),
+        Err(refusal) => {
+            // What was told of the limits before it is no longer so.
+            give_back(held, now);
+            passage.respond.retain(|(name, _)| !is_told(name));
+            Outcome::deny(Denial {
+                status: Some(refusal.status()),
+                fields: refusal.told().into_iter().map(|(name, value)| (name.into(), value)).collect(),
+                detail: Some(refusal.detail()),
+                ..Denial::from(ErrorCode::RateLimited)
+            })
+        }
     }
 }
 

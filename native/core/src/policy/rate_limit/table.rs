@@ -106,6 +106,13 @@ impl Table {
         Ok(rate.standing(figure, now))
     }
 
+    /// Give a key back what was taken of its budget. One that had no place gets nothing back: what it shared is not its own.
+    pub fn give_back(&self, key: Key, debt: u64) {
+        if let Some(figure) = self.shard(key).keys.read().unwrap_or_else(PoisonError::into_inner).figures.get(&key) {
+            give_back(figure, debt);
+        }
+    }
+
     /// Take one of the process's places, if this shard may have another key.
     fn has_place(&self, keys: &mut Keys, now: u64) -> bool {
         let grows = keys.figures.len() == keys.figures.capacity();
@@ -151,6 +158,11 @@ pub fn take(figure: &AtomicU64, rate: Rate, now: u64, cost: u32) -> Result<Stand
             Err(other) => found = other,
         }
     }
+}
+
+/// Take a debt off a figure.
+pub fn give_back(figure: &AtomicU64, debt: u64) {
+    let _ = figure.fetch_update(Relaxed, Relaxed, |found| Some(found.saturating_sub(debt)));
 }
 
 /// Keys are digests already.

@@ -1,3 +1,4 @@
+use super::receipt::give_back;
 use super::{Held, RateLimits, Refusal, Standings, Subject, Turn, has_turn};
 use codec::Field;
 use route::expression::Inputs;
@@ -308,4 +309,43 @@ fn what_is_under_way_outlives_a_change() {
     assert!(now.take(Turn::Connection, &from("192.0.2.1"), 0).is_err());
     held.clear();
     assert!(now.take(Turn::Connection, &from("192.0.2.1"), 0).is_ok());
+}
+
+/// What a limit by user refuses is given back to those that counted before anybody was known, and to nobody twice.
+#[test]
+fn what_a_later_limit_refuses_is_given_back() {
+    let limits = compiled(&format!(
+        r#""limits": [{{"name": "user", "key": [{{"type": "user"}}], {ONE_EACH}}},
+            {{"name": "all", "requests": 3, "per_milliseconds": 1000, "burst": 3}},
+            {{"name": "each", "key": [{{"type": "client"}}], "shadow": true, "requests": 2, "per_milliseconds": 1000, "burst": 2}}]"#
+    ));
+    let begin = |now| {
+        let mut held = Held::new();
+        let taken =
+            limits.limits.take(&limits.compiled, Turn::BeforeAuthentication, &from("192.0.2.1"), now, &mut held);
+        taken.ok().map(|_| held)
+    };
+    let end = |mut held: Held, user: &str, now| {
+        let subject = Subject { inputs: Inputs { user, ..Inputs::default() }, ..from("192.0.2.1") };
+        let passes = limits.take(Turn::BehindAuthentication, &subject, now).is_ok();
+        if !passes {
+            give_back(&mut held, now);
+            assert!(held.is_empty());
+        }
+        passes
+    };
+    let passes = |user: &str, now| begin(now).is_some_and(|held| end(held, user, now));
+    assert!(passes("ann", 0));
+    for _ in 0..10 {
+        assert!(!passes("ann", 0));
+    }
+    assert!(passes("bob", 0) && passes("eve", 0) && begin(0).is_none());
+    assert_eq!(limits.limits.refused().last().map(|it| it.3), Some(1));
+    // What has come back by itself meanwhile does not come back again.
+    let now = 10 * SECOND;
+    assert!(passes("ann", now));
+    let slow = begin(now).expect("a place");
+    let later = now + SECOND - 1;
+    assert!(passes("bob", later) && passes("eve", later) && begin(later).is_some());
+    assert!(!end(slow, "ann", later) && begin(later).is_none());
 }

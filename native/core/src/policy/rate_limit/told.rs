@@ -8,6 +8,14 @@ use std::fmt::Write;
 /// A field of a response.
 pub type ToldField = (&'static str, Vec<u8>);
 
+const POLICY: &str = "ratelimit-policy";
+const LEFT: &str = "ratelimit";
+
+/// Whether a field of a response says how limits stand.
+pub fn is_told(name: &str) -> bool {
+    [POLICY, LEFT].contains(&name)
+}
+
 /// Names are plain enough to stand between quotes (the CRD sees to that).
 pub fn described(limit: &ir::RateLimit) -> String {
     let seconds = limit.per_milliseconds.get().div_ceil(1_000);
@@ -31,7 +39,7 @@ impl super::RateLimits {
             let Standing { left, whole_in } = *standing;
             let _ = write!(lefts, "{separator}\"{}\";r={left};t={}", limit.name(), in_seconds(whole_in));
         }
-        vec![("ratelimit-policy", policies.into_bytes()), ("ratelimit", lefts.into_bytes())]
+        vec![(POLICY, policies.into_bytes()), (LEFT, lefts.into_bytes())]
     }
 }
 
@@ -50,11 +58,11 @@ impl Refusal<'_> {
         if !self.policy.told || !self.limit.is_told() {
             return Vec::new();
         }
-        let mut fields = vec![("ratelimit-policy", self.limit.described().as_bytes().to_vec())];
+        let mut fields = vec![(POLICY, self.limit.described().as_bytes().to_vec())];
         // What costs more than a whole budget is no use trying again.
         if self.exceeded.0 < u64::MAX {
             let seconds = in_seconds(self.exceeded.0).max(1);
-            fields.push(("ratelimit", format!("\"{}\";r=0;t={seconds}", self.limit.name()).into_bytes()));
+            fields.push((LEFT, format!("\"{}\";r=0;t={seconds}", self.limit.name()).into_bytes()));
             fields.push(("retry-after", seconds.to_string().into_bytes()));
         }
         fields
