@@ -15,7 +15,7 @@ import pytest
 from system_backends import LIMIT, Backend, Received, echo, read_request, response
 from system_clients import Http1
 from system_gateway import Gateway, until
-from system_manifests import backend_policy, gateway, listener, metadata, route, rule, service
+from system_manifests import backend_policy, gateway, listener, metadata, policy, route, rule, service, target
 
 PORT = 8080
 HOST = "policy.test"
@@ -318,3 +318,66 @@ def test_flows_are_told_limited_and_hashed_too(start: Any) -> None:
 
     until(served, "its place is free again")
     told.close()
+
+
+def test_questions_to_an_authoriser_are_among_its_requests(start: Any, backend: Any, held: Held, client: Any) -> None:
+    """Who floods the gateway does not flood those whom it asks."""
+    service_that_says = {"protocol": "HTTP", "backendRef": {"name": "auth", "port": 80}, "timeout": "60s"}
+    running: Gateway = start(
+        gateway(),
+        route(*(rule(f"/{name}", "app", name=name) for name in ("deny", "allow"))),
+        *service("app", backend("app").address),
+        *service("auth", held.address),
+        *(
+            policy(
+                "AccessPolicy",
+                name,
+                target("HTTPRoute", "route", name),
+                external={**service_that_says, "onUnavailable": name.title()},
+            )
+            for name in ("deny", "allow")
+        ),
+        backend_policy("few", "auth", limits={"requests": 1, "pending": 0}),
+        arguments=("--workers", "2"),
+    )
+
+    def ask(path: str) -> tuple[int, bytes]:
+        each = client(running.address, PORT)
+        found = each.request("GET", HOST, path)
+        each.close()
+        return found.status, found.body.partition(b":")[0]
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(ask, "/deny")
+        held.wait(1)
+        assert [ask("/deny") for _ in range(4)] == [(503, b"auth_unavailable")] * 4
+        assert ask("/allow")[0] == 200
+        held.go.set()
+        assert first.result(LIMIT)[0] == 200
+    assert len(held.requests) == 1
+    assert ask("/deny")[0] == 200
+
+
+def test_a_mirror_that_has_enough_is_left_out(start: Any, backend: Any, held: Held, client: Any) -> None:
+    copy = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "copy", "port": 80}}}
+    running: Gateway = start(
+        gateway(),
+        route(rule("/", "app", filters=[copy])),
+        *service("app", backend("app").address),
+        *service("copy", held.address),
+        backend_policy("few", "copy", limits={"requests": 1, "pending": 9}),
+        arguments=("--workers", "2"),
+    )
+    connection = client(running.address, PORT)
+    for _ in range(4):
+        assert connection.request("GET", HOST, "/").status == 200
+    held.wait(1)
+    assert 'sluicegate_mirror_failures_total{reason="overloaded"} 3\n' in running.admin("/metrics")
+    held.go.set()
+
+    def is_mirrored() -> bool:
+        assert connection.request("GET", HOST, "/").status == 200
+        return len(held.requests) > 1
+
+    until(is_mirrored, "its place is free again")
+    connection.close()

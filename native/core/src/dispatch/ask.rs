@@ -11,7 +11,7 @@ use crate::io::watchdog::Progress;
 use crate::message::body::{BodyError, BodySink, BodySource, Piece};
 use crate::message::reply::{Reply, ReplySink};
 use crate::message::response_filters::ResponseEdits;
-use crate::upstream::{Among, Connection, EndpointState, Outcome};
+use crate::upstream::{Among, Connection, EndpointState, Load, Outcome};
 use crate::worker::Worker;
 use bytes::Bytes;
 use codec::Field;
@@ -48,23 +48,35 @@ pub struct Heard {
     pub trailers: HeaderMap,
 }
 
-/// There is no answer.
+/// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unanswered;
+pub enum Unanswered {
+    /// Nobody answered in time, or what came was none.
+    Silent,
+    /// As many requests are under way as the policy of the backend allows, and no place to wait.
+    Overloaded,
+}
 
 /// Ask. `to`: who, and how it is reached.
 ///
 /// # Errors
-/// Nobody answered in time, or what came was no answer.
+/// [`Unanswered`].
 pub async fn ask(worker: &Worker, to: &MirrorTo<'_>, question: &Question) -> Result<Heard, Unanswered> {
     let deadline = Instant::now() + question.limit;
+    let _place = match Load::of(to.backend) {
+        None => None,
+        Some(load) => {
+            let until = deadline.min(Instant::now() + worker.upstreams.patience(&to.route));
+            load.request(until, &worker.metrics).await.map_err(|_| Unanswered::Overloaded)?
+        }
+    };
     let among = Among::of(to.backend);
     let mut tried: SmallVec<[u64; TRIES]> = SmallVec::new();
     let mut fresh = false;
     for _ in 0..TRIES {
         let picked = worker.upstreams.pick(among, &tried).or_else(|| worker.upstreams.pick(among, &[]));
         let Some((endpoint, state)) = picked else {
-            return Err(Unanswered);
+            return Err(Unanswered::Silent);
         };
         let _active = state.begin();
         let (begun, reused) = (Instant::now(), Cell::new(None));
@@ -84,12 +96,12 @@ pub async fn ask(worker: &Worker, to: &MirrorTo<'_>, question: &Question) -> Res
             Err(_) => {
                 let outcome = if reused.get().is_some() { Outcome::Expired } else { Outcome::NotAwaited };
                 worker.upstreams.report(among, &state, outcome, begun);
-                return Err(Unanswered);
+                return Err(Unanswered::Silent);
             }
         };
         worker.upstreams.report(among, &state, failure.outcome(reused.get()), begun);
         if hearing.has_head {
-            return Err(Unanswered);
+            return Err(Unanswered::Silent);
         }
         // A connection that was kept may just have been closed: the endpoint has one more try, on a new one.
         fresh = reused.get() == Some(true);
@@ -97,7 +109,7 @@ pub async fn ask(worker: &Worker, to: &MirrorTo<'_>, question: &Question) -> Res
             tried.push(endpoint.uid);
         }
     }
-    Err(Unanswered)
+    Err(Unanswered::Silent)
 }
 
 /// Ask one endpoint, over one connection. `reused`: it was a pooled one; nothing while there is none.

@@ -19,7 +19,7 @@ use crate::message::client::Client;
 use crate::message::reply::{Reply, ReplySink};
 use crate::message::response_filters::ResponseEdits;
 use crate::observe::metrics::MirrorFailure;
-use crate::upstream::{Among, Connection, EndpointState, Outcome, Route};
+use crate::upstream::{Among, Connection, EndpointState, Load, Outcome, Route, Slot};
 use crate::worker::Worker;
 use codec::Field;
 use http::HeaderMap;
@@ -73,10 +73,16 @@ impl<'w> Mirrors<'w> {
                 worker.metrics.mirror_failed(MirrorFailure::NoEndpoint);
                 continue;
             };
+            // Nobody waits for a copy.
+            let Ok(place) = Load::of(mirror.backend).map_or(Ok(None), Load::try_request) else {
+                worker.metrics.mirror_failed(MirrorFailure::Overloaded);
+                continue;
+            };
             let (giver, taker) = queue(worker, forward.outbound.framing.is_empty());
             queues.push(giver);
             tokio::task::spawn_local(send(Job {
                 active: Active::begin(Rc::clone(worker)),
+                place,
                 state,
                 backend: Arc::clone(mirror.backend),
                 route: mirror.route.clone(),
@@ -153,6 +159,8 @@ impl Tap for Mirrors<'_> {
 
 struct Job {
     active: Active,
+    /// Among the requests that the mirror may have.
+    place: Option<Slot>,
     state: Rc<EndpointState>,
     backend: Arc<Backend>,
     route: Route,
@@ -161,7 +169,7 @@ struct Job {
 }
 
 async fn send(job: Job) {
-    let Job { active, state, backend, route, outbound, mut body } = job;
+    let Job { active, place: _place, state, backend, route, outbound, mut body } = job;
     let worker = &active.0;
     let given = body.given();
     let limit = pin!(async {

@@ -81,6 +81,8 @@ pub enum MirrorFailure {
     /// As many mirrored requests were under way as there may be.
     Busy,
     NoEndpoint,
+    /// The mirror has as many requests under way as its policy allows.
+    Overloaded,
     /// No connection to the mirror.
     Connect,
     /// The mirror's connection or response failed.
@@ -94,13 +96,22 @@ pub enum MirrorFailure {
 }
 
 impl MirrorFailure {
-    pub const ALL: &'static [Self] =
-        &[Self::Busy, Self::NoEndpoint, Self::Connect, Self::Exchange, Self::Slow, Self::Timeout, Self::Broken];
+    pub const ALL: &'static [Self] = &[
+        Self::Busy,
+        Self::NoEndpoint,
+        Self::Overloaded,
+        Self::Connect,
+        Self::Exchange,
+        Self::Slow,
+        Self::Timeout,
+        Self::Broken,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
             Self::Busy => "busy",
             Self::NoEndpoint => "no_endpoint",
+            Self::Overloaded => "overloaded",
             Self::Connect => "connect",
             Self::Exchange => "exchange",
             Self::Slow => "slow",

@@ -99,6 +99,15 @@ impl Load {
         self.place(self.requests.as_ref(), until, metrics).await
     }
 
+    /// A place for a request that waits for none.
+    ///
+    /// # Errors
+    /// [`Overloaded`].
+    pub fn try_request(&self) -> Result<Option<Slot>, Overloaded> {
+        let place = self.requests.as_ref().map(|places| Arc::clone(places).try_acquire_owned());
+        place.transpose().map_err(|_| Overloaded)
+    }
+
     /// A place for a connection.
     ///
     /// # Errors
@@ -221,6 +230,18 @@ mod tests {
         assert_eq!(load.request(soon(), &WorkerMetrics::default()).await.unwrap_err(), Overloaded, "none comes free");
         assert_eq!(begun.elapsed(), Duration::from_secs(5));
         assert_eq!(load.waiting.load(Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_wait_takes_a_free_place_only() {
+        let load = Load::new(limits(Some(1), Some(1)), None);
+        let one = load.try_request().unwrap();
+        assert!(one.is_some());
+        assert_eq!(load.try_request().unwrap_err(), Overloaded);
+        drop(one);
+        assert!(load.request(soon(), &WorkerMetrics::default()).await.unwrap().is_some());
+        assert!(load.try_request().is_ok());
+        assert!(Load::new(limits(None, None), None).try_request().unwrap().is_none());
     }
 
     #[tokio::test(start_paused = true)]
