@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+import h2.events
 import pytest
 from system_backends import Backend, Received, response
 from system_clients import Http1, Http2, Response
@@ -210,6 +211,7 @@ def test_bodies_that_are_asked_about(world: World, client: Client) -> None:
 
 
 def test_a_body_that_waits_to_be_asked_for(world: World) -> None:
+    """It is asked for once: who gets it afterwards has it already."""
     connection = Http1(world.gateway.address, PORT)
     target = f"/body/{next(_numbers)}"
     head = f"POST {target} HTTP/1.1\r\nhost: {HOST}\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n"
@@ -220,7 +222,27 @@ def test_a_body_that_waits_to_be_asked_for(world: World) -> None:
     [asked] = [each for each in world.auth.requests if each.target == target]
     [forwarded] = [each for each in world.app.requests if each.target == target]
     assert asked.body == forwarded.body == b"body"
+    assert forwarded.header("expect") is None
     connection.close()
+
+
+def test_a_body_is_asked_for_once_over_http2(world: World) -> None:
+    connection = Http2(world.gateway.address, PORT)
+    target = f"/body/{next(_numbers)}"
+    fields = (("expect", "100-continue"), ("content-length", "4"))
+    stream = connection.open("POST", HOST, target, fields, end=False)
+    while not _told_to_go_on(connection):
+        connection.pump()
+    connection.send(stream, b"body", end=True)
+    assert connection.read(stream).status == 200
+    assert len(_told_to_go_on(connection)) == 1
+    [forwarded] = [each for each in world.app.requests if each.target == target]
+    assert (forwarded.body, forwarded.header("expect")) == (b"body", None)
+    connection.close()
+
+
+def _told_to_go_on(connection: Http2) -> list[h2.events.Event]:
+    return [event for event in connection.events if isinstance(event, h2.events.InformationalResponseReceived)]
 
 
 def test_a_chunked_body_is_kept_whole(world: World) -> None:

@@ -113,10 +113,15 @@ impl OwnedHead {
         self.expect_continue
     }
 
+    /// The client was told to go on, or has: nobody else need tell it.
+    pub fn goes_on(&mut self) {
+        self.expect_continue = false;
+    }
+
     /// All of the body is there, and it has this length.
     pub fn collected(&mut self, length: u64) {
         self.framing = if length == 0 { Framing::Empty } else { Framing::Length(length) };
-        self.expect_continue = false;
+        self.goes_on();
     }
 
     /// The same head again.
@@ -154,6 +159,9 @@ mod tests {
         let inbound = Inbound::from_http1(head);
         assert!(!inbound.fields.is_empty() && !inbound.taken_out.is_empty());
         assert_eq!(format!("{:?}", OwnedHead::of(&inbound).inbound()), format!("{inbound:?}"));
+        let mut owned = OwnedHead::of(&inbound);
+        owned.goes_on();
+        assert!(!owned.expects_continue() && !owned.inbound().expect_continue);
         let mut owned = OwnedHead::of(&inbound);
         for (length, framing) in [(7, Framing::Length(7)), (0, Framing::Empty)] {
             owned.collected(length);

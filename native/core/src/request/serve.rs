@@ -207,6 +207,7 @@ async fn wait<'g, Stream: ClientStream>(
                 let collected = collected.get_or_insert_with(|| Box::new(Collected::new(&client.worker.shared.room)));
                 let wanted = (most, head.expects_continue());
                 collect(client, collected, wanted, until, watchdog, source, reply).await?;
+                head.goes_on();
                 collected.given(most)
             };
             match body {
