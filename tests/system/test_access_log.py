@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 from system_clients import Http1, Http2
 from system_gateway import LIMIT, Gateway, until
-from system_manifests import gateway, route, rule, service
+from system_manifests import gateway, opaque, policy, route, rule, service, target
+from system_tokens import Issuer, bearer
+from test_access_policy import basic
+from test_access_remote import jwt, keys_of
 
 PORT = 8080
 HOST = "log.test"
@@ -141,3 +144,49 @@ def test_the_log_has_no_forged_client(start: Any, backend: Any, tmp_path: Path) 
     until(lambda: path.read_text().count("\n") == 1, "it is logged")
     line = json.loads(path.read_text())
     assert line["client"] == line["peer"] != "6.6.6.6"
+
+
+def test_who_was_let_in_is_logged(start: Any, backend: Any, client: Any, tmp_path: Path) -> None:
+    """As nginx's $remote_user; not what proved it. A name is bounded, and leads no terminal astray."""
+    issuer, path = Issuer("one"), tmp_path / "access.log"
+    found: Gateway = start(
+        gateway(),
+        route(*(rule(f"/{name}", "app", name=name) for name in ("either", "denied", "open"))),
+        *service("app", backend("app").address),
+        opaque("keys", ann="ann-0123456789abcdef"),
+        opaque("users", auth="eve:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n"),
+        keys_of(issuer.jwk()),
+        *(
+            policy(
+                "AccessPolicy",
+                name,
+                target("HTTPRoute", "route", name),
+                apiKey={"secretRefs": [{"name": "keys"}]},
+                basic={"secretRef": {"name": "users", "key": "auth"}},
+                jwt=jwt(),
+                **rest,
+            )
+            for name, rest in (("either", {}), ("denied", {"authorization": {"rules": [{"users": ["nobody"]}]}}))
+        ),
+        arguments=("--access-log", str(path)),
+    )
+    key, password = ("x-api-key", "ann-0123456789abcdef"), basic("eve", "password")[0]
+    odd = bearer(issuer.token(sub="\u001b[2J\u00e9" + 300 * "x"))
+    connection = client(found.address, PORT)
+    for asked, field, status, user, proof in (
+        ("/either/key", key, 200, "ann", "apiKey"),
+        ("/either/password", password, 200, "eve", "basic"),
+        ("/either/token", bearer(issuer.token()), 200, "ada", "jwt"),
+        ("/either/odd", odd, 200, "\ufffd[2J\u00e9" + 250 * "x" + "\u2026", "jwt"),
+        ("/either/none", ("x-other", "1"), 401, None, None),
+        ("/either/wrong", ("x-api-key", "ann"), 401, None, None),
+        ("/denied", key, 403, "ann", "apiKey"),
+        ("/open", key, 200, None, None),
+    ):
+        assert connection.request("GET", HOST, asked, (field,)).status == status
+        until(lambda path_=asked: path.exists() and f'"{path_}"' in path.read_text(), f"{asked} is logged")
+        line = json.loads(path.read_text().splitlines()[-1])
+        assert (line["path"], line["user"], line["authenticated_by"]) == (asked, user, proof)
+    connection.close()
+    secrets = (key[1], password[1].split()[1], odd[1].split()[1])
+    assert not any(each in path.read_text() for each in secrets)

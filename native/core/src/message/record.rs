@@ -10,7 +10,7 @@ use crate::observe::metrics::RouteSeries;
 use crate::policy::Held;
 use codec::Field;
 use route::ir::{ClientAccessLog, LogLines, LogSample};
-use route::policy::{Networks, masked};
+use route::policy::{Identity, Networks, Proof, masked};
 use route::table::{Endpoint, Listener, Rule, Tag};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -44,6 +44,9 @@ pub struct Entry<'g> {
 /// Bytes of the request line of a refused head that are logged.
 const MAX_REFUSED_LINE: usize = 1024;
 
+/// Bytes of the name of a user that are logged: tokens say what they like.
+const MAX_USER: usize = 256;
+
 /// What could be read of a head that was no request.
 #[derive(Debug, Default)]
 pub struct Refused<'r> {
@@ -66,6 +69,15 @@ impl<'r> Refused<'r> {
     }
 }
 
+/// The name of a user, without what could lead a terminal astray, cut where it is too long.
+fn as_logged(user: &str) -> String {
+    let ends = user.char_indices().map(|(at, character)| at + character.len_utf8());
+    let end = ends.take_while(|end| *end <= MAX_USER).last().unwrap_or_default();
+    let plain = |character: char| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character };
+    let kept = user[..end].chars().map(plain);
+    kept.chain((end < user.len()).then_some('\u{2026}')).collect()
+}
+
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
@@ -80,6 +92,8 @@ struct Text {
     path: String,
     user_agent: Option<String>,
     request_id: Option<String>,
+    /// Who it is, and what proved it.
+    user: Option<(String, Proof)>,
     backend: Option<String>,
     endpoint: Option<String>,
     detail: Option<String>,
@@ -154,6 +168,13 @@ impl<'g> Entry<'g> {
     pub fn mask(&mut self, secret_pairs: &[String]) {
         if let Some(text) = self.text.as_mut().filter(|_| !secret_pairs.is_empty()) {
             text.path = masked(&text.path, secret_pairs).unwrap_or_else(|| std::mem::take(&mut text.path));
+        }
+    }
+
+    /// Who proved who they are.
+    pub fn user(&mut self, identity: &Identity) {
+        if let Some(text) = &mut self.text {
+            text.user = Some((as_logged(&identity.user), identity.proof));
         }
     }
 
@@ -275,6 +296,8 @@ impl<'g> Entry<'g> {
             path: &text.path,
             user_agent: text.user_agent.as_deref(),
             request_id: text.request_id.as_deref(),
+            user: text.user.as_ref().map(|(name, _)| name.as_str()),
+            authenticated_by: text.user.as_ref().map(|(_, proof)| proof.name()),
             listener: self.listener.map(|listener| listener.id()),
             route: self.rule.map(|rule| rule.ir.route.as_str()),
             rule: self.rule.map(
@@ -338,6 +361,7 @@ impl Text {
             path: text(inbound.target),
             user_agent: field("user-agent"),
             request_id: field("x-request-id"),
+            user: None,
             backend: None,
             endpoint: None,
             detail: None,
@@ -347,7 +371,22 @@ impl Text {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_REFUSED_LINE, Refused};
+    use super::{MAX_REFUSED_LINE, MAX_USER, Refused, as_logged};
+
+    #[test]
+    fn users_in_a_line() {
+        for (user, logged) in [
+            ("", ""),
+            ("ann smith", "ann smith"),
+            ("a\nb\u{1b}[2J\u{9b}\u{7f}", "a\u{fffd}b\u{fffd}[2J\u{fffd}\u{fffd}"),
+        ] {
+            assert_eq!(as_logged(user), logged);
+        }
+        let just = "x".repeat(MAX_USER);
+        assert_eq!(as_logged(&just), just);
+        // No character is cut in two.
+        assert_eq!(as_logged(&format!("{}\u{e9}y", &just[1..])), format!("{}\u{2026}", &just[1..]));
+    }
 
     #[test]
     fn what_can_be_read_of_a_head_that_was_no_request() {

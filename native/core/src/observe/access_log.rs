@@ -38,6 +38,10 @@ pub struct Record<'r> {
     pub path: &'r str,
     pub user_agent: Option<&'r str>,
     pub request_id: Option<&'r str>,
+    /// Who proved who they are; empty where that says no name.
+    pub user: Option<&'r str>,
+    /// By which kind of proof.
+    pub authenticated_by: Option<&'static str>,
     pub listener: Option<&'r str>,
     pub route: Option<&'r str>,
     pub rule: Option<&'r str>,

@@ -185,6 +185,9 @@ fn try_admit<'g>(
             Outcome::Pass => chain.run(step, &facts(client, inbound, &routed, proxies), &mut passage, record.held()),
             Outcome::Deny(denial) => Admission::Denied(*denial),
         };
+        if let Some(identity) = &passage.identity {
+            record.user(identity);
+        }
         match admission {
             Admission::Admitted => {}
             Admission::Denied(mut denial) => {

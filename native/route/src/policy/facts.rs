@@ -99,6 +99,18 @@ pub enum Removal {
     Query(String),
 }
 
+impl Proof {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Certificate => "certificate",
+            Self::ApiKey => "apiKey",
+            Self::Jwt => "jwt",
+            Self::Basic => "basic",
+            Self::External => "external",
+        }
+    }
+}
+
 impl Removal {
     /// Whether it takes out fields of this name, in any spelling, whatever they say.
     pub fn takes(&self, name: &[u8]) -> bool {
