@@ -58,10 +58,11 @@ _when = st.sampled_from(
         "request.query.contains('key') && request.path.matches('^/x')",
         "request.headers['none'][0] == ''",
         "request.host.endsWith('.test') && request.scheme == 'http'",
+        "'192.0.2.1' in request.headers['x-forwarded-for'] && !('x-real-ip' in request.headers)",
     )
 )
 _values = st.lists(
-    st.sampled_from(("1", "1, 2", "a.test", "A.test:80", "a.test.:8080", "a=1", "root", "staff", "")),
+    st.sampled_from(("1", "1, 2", "a.test", "A.test:80", "a.test.:8080", "a=1", "root", "staff", "http", "")),
     min_size=1,
     max_size=2,
 ).map(tuple)
@@ -71,7 +72,8 @@ _rule = st.builds(
     clients=_clients,
     methods=st.lists(st.sampled_from(("GET", "get", "POST")), max_size=1).map(tuple),
     headers=st.lists(
-        st.builds(ir.NamedValues, name=st.sampled_from(("x", "x-group", "Host")), values=_values), max_size=1
+        st.builds(ir.NamedValues, name=st.sampled_from(("x", "x-group", "Host", "X-Forwarded-Proto")), values=_values),
+        max_size=1,
     ).map(tuple),
     users=st.lists(st.sampled_from(("ann", "bob")), max_size=1).map(tuple),
     claims=st.lists(
@@ -226,6 +228,7 @@ SENT: tuple[st.SearchStrategy[tuple[str, str]], ...] = (
     st.tuples(st.sampled_from(("X-User", "x_user", "x.group", "xxgroup")), st.just("root")),
     st.tuples(st.sampled_from(("x", "cookie")), st.sampled_from(("1", "2", "2, 1", "a=1", 'b=2; a="a"'))),
     st.tuples(st.just("x"), st.just("1")),
+    st.tuples(st.sampled_from(("x-forwarded-for", "X_Forwarded_Proto", "X-Real-IP")), st.just("192.0.2.1")),
     st.tuples(st.sampled_from(("x_1", "x_forwarded_client_cert", "X-Forwarded-Client-Cert")), st.just("\u00e9")),
     st.tuples(
         st.just("authorization"),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from system_gateway import Gateway
 from system_manifests import Manifest, gateway, listener, metadata, policy, route, rule, service, target
-from test_access_policy import ANN, HOST, KEY_ANN, PORT, USERS, basic, opaque
+from test_access_policy import ANN, HOST, KEY_ANN, KEY_BOB, PORT, USERS, basic, opaque
 
 EVERYBODY = {"namespaces": {"from": "All"}}
 
@@ -60,4 +61,42 @@ def test_a_listener_set_names_nobody_for_its_gateway(start: Any, backend: Any, c
     connection = client(world.address, PORT + 1)
     assert connection.request("GET", HOST, "/", (*basic("ann", ANN), key)).status == 200
     assert connection.request("GET", HOST, "/", (*basic("eve", "password"), key)).status == 403
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        pytest.param({"basic": {"mode": "Optional", "secretRef": {"name": "users", "key": "auth"}}}, id="optional"),
+        pytest.param({}, id="without credentials"),
+    ],
+)
+def test_a_route_names_nobody_for_its_gateway(start: Any, backend: Any, client: Any, own: Manifest) -> None:
+    """A route's owner calls the client of a key `ann`: to the Gateway's rules that is nobody, and who is denied."""
+    rules = [{"users": ["ann"]}, {"methods": ["GET"], "when": "identity.user != 'bob'"}]
+    world: Gateway = start(
+        gateway(),
+        opaque("users", auth=USERS),
+        opaque("own", ann=KEY_ANN, bob=KEY_BOB),
+        policy(
+            "AccessPolicy",
+            "above",
+            target("Gateway", "gateway"),
+            strategy="Overrides",
+            authorization={"rules": rules},
+            **own,
+        ),
+        route(rule("/", "app")),
+        *service("app", backend("app").address),
+        policy("AccessPolicy", "below", target("HTTPRoute", "route"), apiKey={"secretRefs": [{"name": "own"}]}),
+    )
+    connection = client(world.address, PORT)
+    key = ("x-api-key", KEY_ANN)
+    assert connection.request("POST", HOST, "/", (key,)).status == 403
+    # What is allowed to nobody in particular is; not to whom the rule leaves out.
+    assert connection.request("GET", HOST, "/", (key,)).status == 200
+    assert connection.request("GET", HOST, "/", (("x-api-key", KEY_BOB),)).status == 403
+    if own:
+        assert connection.request("POST", HOST, "/", (*basic("ann", ANN), key)).status == 200
+        assert connection.request("POST", HOST, "/", (*basic("eve", "password"), key)).status == 403
     connection.close()

@@ -362,3 +362,47 @@ def test_what_is_written_by_mistake_lets_nobody_in(start: Any, backend: Any, cli
     answer = connection.request("GET", HOST, "/", (("x-api-key", KEY_ANN),))
     connection.close()
     assert (answer.status, app.requests) == (500, [])
+
+
+def test_nobody_says_of_himself_where_he_comes_from(start: Any, backend: Any, client: Any) -> None:
+    """Conditions see what the backend is told: what an untrusted client says is gone, and a proxy's word counts."""
+    told = "request.headers['x-forwarded-host'] == ['access.test'] && request.headers['x-forwarded-proto'] == ['http']"
+    rules: dict[str, Manifest] = {
+        "rule": {"rules": [{"headers": [{"name": "x-forwarded-proto", "values": ["https"]}]}]},
+        "real": {"rules": [{"when": "'203.0.113.9' in request.headers['x-real-ip']"}]},
+        "deny": deny(headers=[{"name": "X-Forwarded-Proto", "values": ["http"]}]),
+        "told": {"rules": [{"when": f"{told} && size(request.headers['x-forwarded-for']) == 1"}]},
+    }
+    limits = {"limits": [{"name": "by", "key": ["header:x-forwarded-for"], "requests": 1, "per": "1h"}]}
+    found: Gateway = start(
+        gateway(listener(), listener("trusting", 8090)),
+        route(*(rule(f"/{name}", "app", name=name) for name in (*rules, "limit"))),
+        *service("app", backend("app").address),
+        *(access(name, authorization=each) for name, each in rules.items()),
+        policy("RateLimitPolicy", "limit", target("HTTPRoute", "route", "limit"), local=limits),
+        policy(
+            "ClientPolicy",
+            "proxies",
+            target("Gateway", "gateway", "trusting"),
+            clientAddress={"trustedProxies": ["127.0.0.0/8"]},
+        ),
+    )
+    lies = (("x-forwarded-proto", "https"), ("x-real-ip", "203.0.113.9"), ("X_Forwarded_Proto", "https"))
+
+    def statuses(port: int, path: str, *requests: Any) -> list[int]:
+        connection = client(found.address, port)
+        all_of_them = [connection.request("GET", HOST, path, sent).status for sent in requests]
+        connection.close()
+        return all_of_them
+
+    for path, untrusted, trusted in (
+        ("/rule", 403, 200),
+        ("/real", 403, 403),
+        ("/deny", 403, 200),
+        ("/told", 200, 403),
+    ):
+        assert statuses(PORT, path, lies) == [untrusted], path
+        assert statuses(8090, path, lies) == [trusted], path
+    several = [(("x-forwarded-for", f"203.0.113.{number}"),) for number in range(3)]
+    assert statuses(PORT, "/limit", *several) == [200, 429, 429]
+    assert statuses(8090, "/limit", *several) == [200, 200, 200]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 from urllib.parse import unquote_to_bytes
 
@@ -34,6 +34,9 @@ CSRF = Denial("csrf", 403)
 #: Of a connection, which has nowhere to say what may be tried.
 UNAUTHENTICATED = Denial("unauthenticated", 401)
 
+#: Elements of a header field that a rule which denies looks at; a field of more is denied.
+MAX_ELEMENTS = 1_000
+
 _PROOFS = {
     ir.AccessCertificate: "certificate",
     ir.AccessApiKey: "apiKey",
@@ -53,11 +56,11 @@ def is_authenticator(policy: ir.StanzaBase) -> bool:
 
 def authenticate(
     policies: Iterable[ir.StanzaBase], facts: Facts, passage: Passage, secrets: Mapping[str, str]
-) -> tuple[list[Word], Denial | None, bool]:
+) -> tuple[list[Word], Denial | None, str | None]:
     """Ask the kinds of one group.
 
     Returns:
-        What each said that was looked at, why the request is refused, and whether somebody has to be asked.
+        What each said that was looked at, why the request is refused, and the id of one that somebody has to look at.
     """
     members = [policy for policy in policies if isinstance(policy, Authenticator)]
     exempt = next((policy for policy in policies if isinstance(policy, ir.AccessExempt)), None)
@@ -77,17 +80,17 @@ def authenticate(
                     passage.tell(name, value)
             elif policy.forward_header:
                 passage.tell(policy.forward_header, found.user)
-            passage.identity = passage.identity or found
-            return [*said, (policy, "pass")], None, False
+            passage.prove(found, policy.id)
+            return [*said, (policy, "pass")], None, None
         if found == "ask":
-            return [*said, (policy, "asked")], None, True
+            return [*said, (policy, "asked")], None, policy.id
         if forgiven:
-            return [*said, *((each, "absent") for each in members[members.index(policy) :])], None, False
-        return [*said, (policy, "deny")], _unauthenticated(members), False
+            return [*said, *((each, "absent") for each in members[members.index(policy) :])], None, None
+        return [*said, (policy, "deny")], _unauthenticated(members), None
     if forgiven or all(policy.optional for policy in members):
-        return said, None, False
+        return said, None, None
     refused: list[Word] = [(policy, "deny" if policy in members else word) for policy, word in said]
-    return refused, _unauthenticated(members), False
+    return refused, _unauthenticated(members), None
 
 
 def _unauthenticated(members: Iterable[Authenticator]) -> Denial:
@@ -302,12 +305,31 @@ def _usual(scheme: str, host: str) -> str:
     return host.removesuffix(":443" if scheme == "https" else ":80")
 
 
-def authorize(policy: ir.AccessAuthorization, facts: Facts, identity: Identity | None) -> Denial | None:
-    """The first rule that holds decides."""
+def authorize(
+    policy: ir.AccessAuthorization, facts: Facts, identity: Identity | None, *, believed: bool = True
+) -> Denial | None:
+    """The first rule that holds decides.
+
+    Where the rules do not take the word of who proved the identity it can only do harm: denied is what would be with it
+    or without, and allowed what would be with it and without.
+    """
+    seen = (identity,) if believed else (identity, None)
     for rule in policy.rules:
-        if _rule_holds(rule, facts, identity):
+        holds = (_rule_holds(rule, facts, each) for each in seen)
+        if any(holds) if rule.deny else all(holds):
             return FORBIDDEN if rule.deny else None
     return None if policy.default_allow else FORBIDDEN
+
+
+def believes(policy: ir.StanzaBase, credentials: str | None, above: Sequence[str]) -> bool:
+    """Whether the rules of a policy take the word of credentials, by their id, for who asks.
+
+    Those of an override take that of its own level and of higher ones: whoever is below calls his clients what he
+    likes. `above`: what the listener names, the highest level first, and of one level credentials before rules.
+    """
+    if not policy.overrides or policy.id not in above:
+        return True
+    return credentials is not None and credentials in above[: above.index(policy.id)]
 
 
 def admits_connection(policy: ir.AccessAuthorization, address: str | None, user: str | None) -> bool:
@@ -412,11 +434,13 @@ def _has_header(rule: ir.AccessRule, facts: Facts, header: ir.NamedValues) -> bo
     if header.name.lower() == "host":
         return any(_is_asked_host(rule, written, facts) for written in header.values)
     if not rule.deny:
-        values = _named(facts.headers, header.name)
+        values = _named(facts.told, header.name)
         return bool(values) and all(value in header.values for value in values)
     name = spelling(header.name)
-    values = [value.strip(_SPACE) for key, value in facts.headers if spelling(key) == name]
+    values = [value.strip(_SPACE) for key, value in facts.told if spelling(key) == name]
     elements = [element.strip(_SPACE) for value in values for element in value.split(",")]
+    if len(elements) > MAX_ELEMENTS:
+        return True
     return bool(values) and any(
         value in header.values for value in (*values, *elements, ", ".join(values), ",".join(values))
     )
@@ -439,6 +463,11 @@ def _port_of(authority: str) -> int | None:
     return int(port) if colon and port.isdecimal() else None
 
 
+def canonical_text(address: str | None) -> str | None:
+    """An address as the gateway writes it."""
+    return None if address is None else str(_canonical(ipaddress.ip_address(address)))
+
+
 def variables_for(facts: Facts, identity: Identity | None) -> dict[str, Any]:
     """What an expression may ask of a request and of who sent it."""
     return variables_of(
@@ -448,8 +477,8 @@ def variables_for(facts: Facts, identity: Identity | None) -> dict[str, Any]:
         path=facts.path,
         query=facts.query,
         authority=facts.authority,
-        headers=facts.headers,
-        address=None if facts.address is None else str(_canonical(ipaddress.ip_address(facts.address))),
+        headers=facts.told,
+        address=canonical_text(facts.address),
         identity=identity,
     )
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from sluicegate import ir
 
-from .access import variables_for
+from .access import canonical_text, variables_for
 from .contract import BadRequest, Decision, Headers, Message, Reply, Request, Said
 from .cors import is_preflight, preflight, with_cors
 from .credentials import without_credentials
@@ -108,15 +108,17 @@ def _ask_policies(table: Table, routed: Routed, passage: Passage) -> tuple[Route
 def _facts(routed: Routed) -> Facts:
     """What policies and expressions see of a request."""
     rule, listener, request, head = routed.found.candidate.rule, routed.listener, routed.request, routed.head
+    scheme = "https" if listener.resource.protocol is ir.ListenerProtocol.HTTPS else "http"
     return Facts(
         address=request.from_,
         method=request.method,
-        scheme="https" if listener.resource.protocol is ir.ListenerProtocol.HTTPS else "http",
+        scheme=scheme,
         host=head.host,
         authority=routed.authority,
         path=head.path,
         query=head.query,
         headers=routed.end_to_end,
+        told=_told(routed, scheme),
         sent=routed.sent,
         sni=request.sni,
         listener=listener.resource.id,
@@ -127,6 +129,18 @@ def _facts(routed: Routed) -> Facts:
         certificate=request.certificate,
         assumed=request.identity,
     )
+
+
+def _told(routed: Routed, scheme: str) -> Headers:
+    """Fields as the backend is told them; the gateway's own, unless a filter of the listener has set them."""
+    address = canonical_text(routed.request.from_)
+    own = (
+        *(("x-forwarded-for", each) for each in (address,) if each is not None),
+        ("x-forwarded-proto", scheme),
+        ("x-forwarded-host", routed.authority),
+    )
+    are_set = {name.lower() for name, _ in routed.own}
+    return (*routed.sent_on, *(field for field in own if field[0] not in are_set))
 
 
 def _values(routed: Routed, passage: Passage) -> Values:

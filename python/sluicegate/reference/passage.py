@@ -15,6 +15,7 @@ class Facts(Struct, frozen=True, kw_only=True):
         address: who asks; None: nobody can say, so nothing that allows by address holds, all that denies by it does.
         method, scheme, host, authority, path, query: as they go on to the backend; `path` is normalised.
         headers: without what policies may set; credentials are still among them.
+        told: what conditions ask: of where the request comes from what the backend is told, not what the client says.
         sent: as the client sent them, the authority as Host among them, whatever was edited since.
         sni: the server name of the TLS handshake, lower case.
         listener, route, rule: ids.
@@ -36,6 +37,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     path: str = ""
     query: str | None = None
     headers: Headers = ()
+    told: Headers = ()
     sent: Headers = ()
     grpc: bool = False
     body_length: int | None = None
@@ -56,6 +58,7 @@ class Passage(Struct):
 
     Attributes:
         identity: who asks, proved.
+        proved_by: id of the credentials that proved it.
         forward: fields set towards the backend, before the rule's filters.
         of_backends: credentials towards single backends of the rule, by their place, until one is chosen.
         respond: fields appended to the response.
@@ -64,6 +67,7 @@ class Passage(Struct):
     """
 
     identity: Identity | None = None
+    proved_by: str | None = None
     forward: list[tuple[str, str]] = field(default_factory=list)
     of_backends: list[tuple[int, tuple[str, str]]] = field(default_factory=list)
     respond: list[tuple[str, str]] = field(default_factory=list)
@@ -71,6 +75,11 @@ class Passage(Struct):
     removed_schemes: set[tuple[str, str]] = field(default_factory=set)
     removed_cookies: set[str] = field(default_factory=set)
     removed_pairs: set[str] = field(default_factory=set)
+
+    def prove(self, identity: Identity, credentials: str) -> None:
+        """Somebody proved who they are; the first proof counts, and that of an override comes before all others."""
+        if self.identity is None:
+            self.identity, self.proved_by = identity, credentials
 
     def tell(self, name: str, value: str) -> None:
         """Tell the backend who asks; the first who proved it counts."""

@@ -19,6 +19,7 @@ from .access import (
     asks_identity,
     authenticate,
     authorize,
+    believes,
     condition,
     csrf,
     is_authenticator,
@@ -53,19 +54,22 @@ def judge(
         return (_said(invalid[0], "deny"),), INVALID
     said: list[Said] = []
     groups = _groups(policies, above)
-    is_undecided = False
+    undecided: list[str] = []
     for policy in policies:
         if is_authenticator(policy):
             for group in groups:
                 words, denial, asked = authenticate(group, facts, passage, secrets)
                 said += [_said(each, word) for each, word in words]
-                is_undecided |= asked
+                undecided += [] if asked is None else [asked]
                 if denial is not None:
                     return tuple(said), denial
             groups = []
             continue
-        is_open = is_undecided and isinstance(policy, ir.AccessAuthorization) and asks_identity(policy)
-        verdict: Verdict = "asked" if is_open else _JUDGES[type(policy)](policy, facts, passage)
+        verdict: Verdict
+        if isinstance(policy, ir.AccessAuthorization):
+            verdict = _authorize(policy, facts, passage, above, undecided)
+        else:
+            verdict = _JUDGES[type(policy)](policy, facts, passage)
         said.append(_said(policy, "deny" if isinstance(verdict, Denial) else verdict))
         if isinstance(verdict, Denial):
             return tuple(said), verdict
@@ -157,8 +161,18 @@ def _csrf(policy: ir.AccessCsrf, facts: Facts, _: Passage) -> Verdict:
     return csrf(policy, facts) or "pass"
 
 
-def _authorize(policy: ir.AccessAuthorization, facts: Facts, passage: Passage) -> Verdict:
-    return authorize(policy, facts, passage.identity) or "pass"
+def _authorize(
+    policy: ir.AccessAuthorization, facts: Facts, passage: Passage, above: Sequence[str], undecided: Sequence[str]
+) -> Verdict:
+    """`undecided`: ids of credentials that somebody has to look at."""
+    believed = believes(policy, passage.proved_by, above)
+    if not undecided or not asks_identity(policy):
+        return authorize(policy, facts, passage.identity, believed=believed) or "pass"
+    if any(believes(policy, each, above) for each in undecided):
+        return "asked"
+    # Whose word is not taken changes nothing about what is refused without it.
+    identity = passage.identity if believed else None
+    return authorize(policy, facts, identity) or ("asked" if identity is None else "pass")
 
 
 def _fault(policy: ir.FilterFault, facts: Facts, passage: Passage) -> Verdict:
@@ -198,7 +212,6 @@ _JUDGES: dict[type[ir.StanzaBase], Callable[[Any, Facts, Passage], Verdict]] = {
     ir.ClientAccessLog: _on_the_wire,
     ir.RateLimits: _asked,
     ir.AccessCsrf: _csrf,
-    ir.AccessAuthorization: _authorize,
     ir.AccessExternal: _asked,
     ir.ExternalAuth: _asked,
     ir.FilterFault: _fault,

@@ -2,7 +2,8 @@
 
 use super::client::Client;
 use codec::{Field, is_forwarding_name, push_field};
-use route::policy::Networks;
+use route::policy::{Networks, told};
+use route::table::EditedFields;
 use smallvec::SmallVec;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -40,6 +41,36 @@ impl Client {
         if !is_set("x-forwarded-host") {
             push_field(out, b"x-forwarded-host", sent.host.unwrap_or(authority));
         }
+    }
+
+    /// Fields as a backend is told them. `sent`: how many of them are the client's, whose word about where it comes from counts
+    /// where it is `believed`; `list`: memory.
+    pub fn told<'f>(
+        &'f self,
+        fields: &[Field<'f>],
+        sent: usize,
+        believed: bool,
+        authority: &'f [u8],
+        list: &'f mut Vec<u8>,
+    ) -> EditedFields<'f> {
+        let mut said = ForwardingFields::default();
+        for field in fields[..sent].iter().filter(|_| believed) {
+            take_forwarding(field, &mut said);
+        }
+        let peer = self.address_text.as_bytes();
+        let addresses = if said.forwarded_for.is_empty() {
+            peer
+        } else {
+            said.forwarded_for.push(peer);
+            *list = said.forwarded_for.join(&b", "[..]);
+            list.as_slice()
+        };
+        let own = [
+            ("x-forwarded-for", addresses),
+            ("x-forwarded-proto", said.proto.unwrap_or(self.scheme().as_bytes())),
+            ("x-forwarded-host", said.host.unwrap_or(authority)),
+        ];
+        told(fields, sent, own)
     }
 
     /// Who asks, for policies: the peer, or whom a trusted proxy names. `None`: it names nobody that could be read, so nobody
@@ -166,6 +197,27 @@ mod tests {
         assert_eq!(written(&client(true), &sent, &[]), expected);
     }
 
+    /// Conditions of policies see what the backend is told.
+    #[test]
+    fn what_policies_see_is_what_is_sent() {
+        let sent = [
+            field("X-Forwarded-For", "203.0.113.9"),
+            field("x-forwarded-proto", "https"),
+            field("x-real-ip", "6.6.6.6"),
+            field("x-role", "user"),
+        ];
+        for (believed, addresses, scheme) in [(false, "192.0.2.1", "http"), (true, "203.0.113.9, 192.0.2.1", "https")] {
+            let (client, mut list) = (client(believed), Vec::new());
+            let told = client.told(&sent, sent.len(), believed, b"asked.test", &mut list);
+            let own =
+                [("x-forwarded-for", addresses), ("x-forwarded-proto", scheme), ("x-forwarded-host", "asked.test")];
+            let wanted: Vec<_> =
+                [("x-role", "user")].into_iter().chain(own).map(|(name, value)| field(name, value)).collect();
+            assert_eq!(told.as_slice(), wanted);
+            let all = written(&client, &sent[..3], &[]);
+            assert_eq!(all, format!("{}\r\n", own.map(|(name, value)| format!("{name}: {value}")).join("\r\n")));
+        }
+    }
     #[test]
     fn what_a_filter_sets_goes_instead_of_ours() {
         let set = [field("X-Forwarded-For", "a"), field("x-forwarded-host", "b")];

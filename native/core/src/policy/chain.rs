@@ -20,6 +20,8 @@ pub struct Chain {
     body_limit: Option<BodyLimit>,
     rest: Rest,
     owned: OwnedFields,
+    /// Conditions ask what header fields say.
+    asks_fields: bool,
     /// Pairs of queries that have credentials.
     secret_pairs: Vec<String>,
     /// What stands in for errors.
@@ -75,7 +77,9 @@ impl Chain {
 
     /// Of policies that hold together, and of what holds for every request.
     fn of(joined: &Joined, everywhere: Option<BodyLimit>) -> Self {
-        let own = joined.policies.iter().filter(|policy| !policy.judge.is_of_authentication()).flat_map(Step::of);
+        let own = joined.policies.iter().zip(&joined.levels);
+        let own = own.filter(|(policy, _)| !policy.judge.is_of_authentication());
+        let own = own.flat_map(|(policy, level)| Step::of(policy, *level));
         let credentials = Authenticate::all(joined).into_iter().map(Step::Authenticate);
         let steps = everywhere.map(Step::BodyLimit).into_iter().chain(credentials).chain(own).collect();
         let invalid = joined.invalid || joined.policies.iter().any(|policy| Running::is_unusable(policy));
@@ -83,6 +87,7 @@ impl Chain {
         Self {
             rest: Rest::of(&joined.policies),
             owned: OwnedFields::of(&joined.policies),
+            asks_fields: joined.policies.iter().any(|policy| policy.asks_fields()),
             secret_pairs: secret_pairs(&joined.policies),
             pages,
             invalid,
@@ -179,6 +184,11 @@ impl Chain {
     /// Names of the pairs of queries in which its policies look for credentials.
     pub fn secret_pairs(&self) -> &[String] {
         &self.secret_pairs
+    }
+
+    /// Whether its conditions ask what header fields say.
+    pub fn asks_fields(&self) -> bool {
+        self.asks_fields
     }
 
     /// Fields that its policies may set; `None`: there are none.

@@ -32,7 +32,9 @@ use crate::observe::l4::L4Reason;
 use access::Authenticate;
 use external::Ask;
 use rate_limit::Turn;
-use route::policy::{self, AnswerField, BodyLimit, Compiled, ConnectionFacts, Facts, Judge, Passage, Reason, Verdict};
+use route::policy::{
+    self, AnswerField, BodyLimit, Compiled, ConnectionFacts, Facts, Judge, Level, Passage, Reason, Verdict,
+};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -147,7 +149,7 @@ pub enum Phase {
 #[derive(Debug)]
 pub enum Step {
     /// Done at once, by what `decide` judges by.
-    Judged(Arc<Compiled>),
+    Judged(Arc<Compiled>, Level),
     Authenticate(Authenticate),
     /// Limits that have their turn then.
     RateLimits(Arc<Compiled>, Turn),
@@ -171,7 +173,7 @@ impl Step {
             Self::Credential(_) => Phase::Credential,
             Self::Fault(_) => Phase::Fault,
             Self::Buffer(_) => Phase::Buffer,
-            Self::Judged(policy) => match policy.judge {
+            Self::Judged(policy, _) => match policy.judge {
                 Judge::Head(_) => Phase::Head,
                 Judge::Csrf(_) => Phase::Csrf,
                 Judge::Authorization(_) => Phase::Authorize,
@@ -186,8 +188,8 @@ impl Step {
         }
     }
 
-    /// The steps of a policy.
-    fn of(policy: &Arc<Compiled>) -> Vec<Self> {
+    /// The steps of a policy; `level`: how high it stands.
+    fn of(policy: &Arc<Compiled>, level: Level) -> Vec<Self> {
         match &policy.judge {
             Judge::External(_) => vec![Self::External(Arc::clone(policy))],
             Judge::Credential(_) => vec![Self::Credential(Arc::clone(policy))],
@@ -195,19 +197,19 @@ impl Step {
             Judge::Buffer(limit) => vec![Self::Buffer(*limit)],
             // They refuse nothing; pages are asked for where there is an error.
             Judge::Nothing | Judge::Address(_) | Judge::ErrorPages(_) => Vec::new(),
-            Judge::RateLimits(limits) => [Turn::BeforeAuthentication, Turn::BehindAuthentication]
+            Judge::RateLimits(limits) => Turn::OF_REQUESTS
                 .into_iter()
                 .filter(|turn| limits.iter().any(|limit| rate_limit::has_turn(limit, *turn)))
                 .map(|turn| Self::RateLimits(Arc::clone(policy), turn))
                 .collect(),
-            _ => vec![Self::Judged(Arc::clone(policy))],
+            _ => vec![Self::Judged(Arc::clone(policy), level)],
         }
     }
 
     /// `held`: takes what it counts for as long as the request lasts.
     fn run(&self, facts: &Facts<'_>, passage: &mut Passage, held: &mut Held) -> StepResult {
         StepResult::Done(match self {
-            Self::Judged(policy) => match policy.judge(facts, passage) {
+            Self::Judged(policy, level) => match policy.judge(*level, facts, passage) {
                 // Who says that others have to be asked has a step of its own.
                 Verdict::Pass | Verdict::Ask => Outcome::Pass,
                 Verdict::Deny(denial) => Outcome::deny(denial),
@@ -237,7 +239,7 @@ impl Step {
     /// As [`Self::run`], of a connection. Nobody is asked about one.
     fn admit_connection(&self, facts: &ConnectionFacts<'_>, held: &mut Held) -> Result<(), L4Reason> {
         match self {
-            Self::Judged(policy) => match policy.judge_connection(facts) {
+            Self::Judged(policy, _) => match policy.judge_connection(facts) {
                 Verdict::Pass | Verdict::Ask => Ok(()),
                 Verdict::Deny(denial) => Err(reason_of(denial.reason)),
             },
@@ -257,7 +259,7 @@ impl Step {
     /// The policy whose verdicts these are; credentials of several kinds say by themselves which one it was.
     fn counted(&self) -> Option<&Arc<Compiled>> {
         match self {
-            Self::Judged(policy) | Self::External(policy) | Self::RateLimits(policy, _) => Some(policy),
+            Self::Judged(policy, _) | Self::External(policy) | Self::RateLimits(policy, _) => Some(policy),
             Self::Authenticate(_) | Self::BodyLimit(_) | Self::Credential(_) | Self::Fault(_) | Self::Buffer(_) => None,
             #[cfg(test)]
             Self::Gate(_) => None,
@@ -272,7 +274,7 @@ impl Step {
     /// What it lets a body have while that streams.
     fn body_limit(&self) -> Option<BodyLimit> {
         match self {
-            Self::Judged(policy) => policy.body_limit(),
+            Self::Judged(policy, _) => policy.body_limit(),
             Self::BodyLimit(limit) => Some(*limit),
             _ => None,
         }

@@ -144,11 +144,17 @@ fn try_admit<'g>(
     // A preflight asks for what the browser may ask: it is no use of what policies guard, and carries no credentials.
     let own = match std::mem::replace(&mut routed.action, Action::Forward) {
         Action::Invalid => {
+            let mut list = Vec::new();
+            let told = told_of(client, &routed, None, &mut list);
+            let routed = Routed { told: told.as_deref(), ..routed };
             let edits = ResponseEdits::default()
                 .at(routed.listener, |own| own.make(|| values(client, inbound, &routed, None, None)));
             return Err(Failed { denial: Box::new(ErrorCode::RuleInvalid.into()), edits });
         }
         Action::Preflight(fields) => {
+            let mut list = Vec::new();
+            let told = told_of(client, &routed, None, &mut list);
+            let routed = Routed { told: told.as_deref(), ..routed };
             let mut answer = Answer::with_status(204);
             answer.fields.extend(fields.into_iter().map(|(name, value)| (name.into(), value.into_bytes())));
             let make = |filters: &Filters| filters.make(|| values(client, inbound, &routed, None, None));
@@ -171,6 +177,9 @@ fn try_admit<'g>(
         Some(sent_fields) => Routed { head: RequestHead { fields: &kept, ..routed.head }, sent_fields, ..routed },
         None => routed,
     };
+    let mut list = Vec::new();
+    let told = told_of(client, &routed, chain, &mut list);
+    let routed = Routed { told: told.as_deref(), ..routed };
     let Place { step, outcome, mut passage } = place;
     if let Some(chain) = chain {
         record.mask(chain.secret_pairs());
@@ -253,6 +262,22 @@ fn pages_of<'g>(chain: &'g Chain, inbound: &Inbound<'_>, routed: &Routed<'g, '_>
     Pages::of(chain.error_pages()?, routed.listener, Some(routed.found.rule), inbound)
 }
 
+/// A request's fields as its backend is told them, where somebody asks what they say; `list`: memory.
+fn told_of<'f>(
+    client: &'f Client,
+    routed: &Routed<'_, 'f>,
+    chain: Option<&Chain>,
+    list: &'f mut Vec<u8>,
+) -> Option<EditedFields<'f>> {
+    let has_expressions =
+        routed.found.rule.has_expressions() || routed.listener.answers().is_some_and(Filters::has_expressions);
+    if !has_expressions && !chain.is_some_and(Chain::asks_fields) {
+        return None;
+    }
+    let believed = client.is_believed(chain.and_then(Chain::trusted_proxies));
+    Some(client.told(routed.head.fields, routed.sent_fields, believed, routed.head.authority, list))
+}
+
 /// What policies see of a request.
 fn facts<'r>(
     client: &'r Client,
@@ -260,7 +285,7 @@ fn facts<'r>(
     routed: &Routed<'r, 'r>,
     proxies: Option<&Networks>,
 ) -> Facts<'r> {
-    let Routed { listener, found, head, .. } = routed;
+    let Routed { listener, found, head, told, .. } = routed;
     Facts {
         address: client.asking(&inbound.fields, proxies),
         method: head.method,
@@ -270,6 +295,7 @@ fn facts<'r>(
         path: head.path,
         query: head.query,
         fields: head.fields,
+        told: *told,
         sent: SentHead { fields: &inbound.fields, taken_out: &inbound.taken_out, authority: head.authority },
         sni: client.sni(),
         listener: listener.id(),

@@ -150,7 +150,7 @@ pub fn values<'v>(
         path: head.path,
         query: head.query.unwrap_or_default(),
         authority: head.authority,
-        fields: head.fields,
+        fields: routed.told.unwrap_or(head.fields),
         address: client.asking(&inbound.fields, proxies),
         user: identity.map_or("", |identity| &identity.user),
         claims: identity.map(|identity| &*identity.claims),

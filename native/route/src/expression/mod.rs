@@ -159,9 +159,18 @@ impl Expression {
 
     /// Whether it asks who sent the request: then it is nothing before authentication.
     pub fn asks_identity(&self) -> bool {
+        self.asks(|fact| matches!(fact, Fact::User | Fact::Claims | Fact::Scopes))
+    }
+
+    /// Whether it asks what header fields say.
+    pub fn asks_fields(&self) -> bool {
+        self.asks(|fact| fact == Fact::Headers)
+    }
+
+    fn asks(&self, wanted: impl Fn(Fact) -> bool) -> bool {
         let mut nodes = vec![&self.root];
         while let Some(node) = nodes.pop() {
-            if matches!(node.form, Form::Fact(Fact::User | Fact::Claims | Fact::Scopes)) {
+            if matches!(node.form, Form::Fact(fact) if wanted(fact)) {
                 return true;
             }
             nodes.extend(node.children());

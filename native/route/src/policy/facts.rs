@@ -25,6 +25,8 @@ pub struct Facts<'r> {
     pub query: Option<&'r str>,
     /// With the edits of the listener's filters, and without what policies may set; credentials are still among them.
     pub fields: &'r [Field<'r>],
+    /// Those that conditions ask: as the backend is told where a request comes from ([`told`](super::told)); `None`: as they are.
+    pub told: Option<&'r [Field<'r>]>,
     /// As the client sent them, whatever was edited since.
     pub sent: SentHead<'r>,
     /// The server name of the TLS handshake, lower case.
@@ -42,6 +44,13 @@ pub struct Facts<'r> {
     pub certificate: Option<&'r ClientCertificate>,
     /// Who is taken to have proved who they are, where a decision is only tried (`decide`).
     pub assumed: Option<&'r Identity>,
+}
+
+impl<'r> Facts<'r> {
+    /// The fields that conditions ask.
+    pub fn told(&self) -> &'r [Field<'r>] {
+        self.told.unwrap_or(self.fields)
+    }
 }
 
 /// What a policy sees of a connection, or of the datagrams of one client.
@@ -135,6 +144,8 @@ impl Removal {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Passage {
     pub identity: Option<Identity>,
+    /// Place at the listener of the credentials that proved it ([`Level::place`](super::Level::place)).
+    pub proved_by: Option<usize>,
     /// Set towards the backend, before the rule's filters, which may edit them; by [`Self::tell`] and [`Self::add`].
     pub forward: Vec<AnswerField>,
     /// Credentials towards single backends of the rule, by their place, until one is [chosen](Self::chosen).
@@ -145,6 +156,14 @@ pub struct Passage {
 }
 
 impl Passage {
+    /// Somebody proved who they are, by credentials with this place at the listener. The first proof counts: an overriding one
+    /// comes before all others.
+    pub fn prove(&mut self, identity: Identity, place: Option<usize>) {
+        if self.identity.is_none() {
+            (self.identity, self.proved_by) = (Some(identity), place);
+        }
+    }
+
     /// Tell the backend who asks. The first who proved it counts, as for [`Self::identity`]: a field is not told twice.
     pub fn tell(&mut self, name: Cow<'static, str>, value: Vec<u8>) {
         if self.may_tell(&name, &value) {
@@ -154,8 +173,8 @@ impl Passage {
 
     /// Add what somebody has found out who was asked. What it removes it may say itself, in several fields of a name.
     pub fn add(&mut self, found: Self) {
-        if self.identity.is_none() {
-            self.identity = found.identity;
+        if let Some(identity) = found.identity {
+            self.prove(identity, found.proved_by);
         }
         self.forward.retain(|(name, _)| !found.removed.iter().any(|removal| removal.takes(name.as_bytes())));
         let told: Vec<_> = found.forward.into_iter().filter(|(name, value)| self.may_tell(name, value)).collect();

@@ -28,6 +28,11 @@ impl Fault {
         self.when.as_ref().is_none_or(|when| when.holds(&inputs(facts, identity)).unwrap_or(false))
     }
 
+    /// Whether it asks what header fields say.
+    pub fn asks_fields(&self) -> bool {
+        self.when.as_ref().is_some_and(Expression::asks_fields)
+    }
+
     /// What is certain without a draw.
     pub fn judge(&self, facts: &Facts<'_>, identity: Option<&Identity>) -> Verdict {
         if !self.concerns(facts, identity) {

@@ -15,11 +15,12 @@ mod kept;
 mod networks;
 mod owned;
 mod rate_limit;
+mod told;
 mod withheld;
 
 pub use access::{
     ApiKey, Authenticator, Authorization, Basic, Certificate, ClientCertificate, Credentials, Csrf, Exempt, Group, Jwt,
-    Presented, Progress, accept, authenticate, told_claims, unauthenticated,
+    Level, Member, Presented, Progress, accept, authenticate, told_claims, unauthenticated,
 };
 pub use address::{ClientAddressing, Preamble};
 pub use body::BodyLimit;
@@ -32,6 +33,7 @@ pub use kept::Kept;
 pub use networks::Networks;
 pub use owned::{OwnedFields, is_forwardable, same_field};
 pub use rate_limit::{RateLimit, inputs};
+pub use told::told;
 pub use withheld::Withheld;
 
 use crate::ir::{self, ExternalService, PolicySecret};
@@ -215,6 +217,17 @@ impl Compiled {
         }
     }
 
+    /// Whether its conditions ask what header fields say.
+    pub fn asks_fields(&self) -> bool {
+        match &self.judge {
+            Judge::Exempt(exempt) => exempt.asks_fields(),
+            Judge::Authorization(rules) => rules.asks_fields(),
+            Judge::RateLimits(limits) => limits.iter().any(RateLimit::asks_fields),
+            Judge::Fault(fault) => fault.asks_fields(),
+            _ => false,
+        }
+    }
+
     /// Who says what a client's address is.
     pub fn addressing(&self) -> Option<&ClientAddressing> {
         match &self.judge {
@@ -223,8 +236,8 @@ impl Compiled {
         }
     }
 
-    /// Judge a request, as far as that can be done here.
-    pub fn judge(&self, facts: &Facts<'_>, passage: &mut Passage) -> Verdict {
+    /// Judge a request, as far as that can be done here. `level`: of the policy.
+    pub fn judge(&self, level: Level, facts: &Facts<'_>, passage: &mut Passage) -> Verdict {
         match &self.judge {
             // What stands in for errors is asked where there is one.
             Judge::Nothing | Judge::Address(_) | Judge::ErrorPages(_) => Verdict::Pass,
@@ -245,7 +258,9 @@ impl Compiled {
                 Verdict::Pass
             }
             Judge::Csrf(csrf) => csrf.judge(facts),
-            Judge::Authorization(rules) => rules.judge(facts, passage.identity.as_ref()),
+            Judge::Authorization(rules) => {
+                rules.judge(facts, passage.identity.as_ref(), level.believes(passage.proved_by))
+            }
             // Credentials are judged together: `Group`.
             Judge::Exempt(_)
             | Judge::Certificate(_)
@@ -282,35 +297,41 @@ pub struct Said {
 }
 
 /// Ask policies in their order, up to the first that refuses. Who would have to ask somebody is taken to be content.
-/// `overriding`: of each policy, as [`Joined`](crate::table::Joined) has it.
+/// `levels`: of each policy, as [`Joined`](crate::table::Joined) has them.
 pub fn judge_all(
     policies: &[Arc<Compiled>],
-    overriding: &[Option<usize>],
+    levels: &[Level],
     facts: &Facts<'_>,
     passage: &mut Passage,
 ) -> (Vec<Said>, Option<Denial>) {
     let mut said = Vec::new();
     // One that cannot be honoured refuses whatever the others say.
     let invalid = policies.iter().find(|policy| policy.is_invalid());
-    let mut groups = Group::all(policies, overriding).into_iter();
-    // Whether somebody would have to say who asks.
-    let mut is_undecided = false;
-    for policy in invalid.map_or(policies, std::slice::from_ref) {
+    let mut groups = Group::all(policies, levels).into_iter();
+    // Places at the listener of the credentials that somebody would have to look at.
+    let mut undecided = Vec::new();
+    if let Some(policy) = invalid {
+        said.extend(policy.said("deny"));
+        return (said, Some(Reason::PolicyInvalid.into()));
+    }
+    for (policy, level) in policies.iter().zip(levels) {
         if policy.judge.is_of_authentication() {
             for group in groups.by_ref() {
                 let (progress, words) = group.judge(facts, passage);
                 said.extend(words.into_iter().filter_map(|(policy, word)| policy.said(word)));
                 match progress {
                     Progress::Pass(_) => {}
-                    Progress::Ask { .. } => is_undecided = true,
+                    Progress::Ask { place, .. } => undecided.extend(group.members.get(place).map(|(_, place)| *place)),
                     Progress::Deny(_, denial) => return (said, Some(denial)),
                 }
             }
             continue;
         }
         let verdict = match &policy.judge {
-            Judge::Authorization(rules) if is_undecided && rules.asks_identity() => Verdict::Ask,
-            _ => policy.judge(facts, passage),
+            Judge::Authorization(rules) if !undecided.is_empty() && rules.asks_identity() => {
+                rules.judge_undecided(facts, passage, *level, &undecided)
+            }
+            _ => policy.judge(*level, facts, passage),
         };
         said.extend(policy.said(verdict.word()));
         if let Verdict::Deny(denial) = verdict {

@@ -48,12 +48,22 @@ impl RateLimit {
 
     /// It goes by who authenticated, so it holds behind authentication; others hold before it.
     pub fn asks_identity(&self) -> bool {
+        self.ir.key.iter().any(|key| matches!(key, RateLimitKey::User | RateLimitKey::Claim { .. }))
+            || self.all_expressions().any(Expression::asks_identity)
+    }
+
+    /// Whether it asks what header fields say.
+    pub fn asks_fields(&self) -> bool {
+        self.ir.key.iter().any(|key| matches!(key, RateLimitKey::Header { .. }))
+            || self.all_expressions().any(Expression::asks_fields)
+    }
+
+    fn all_expressions(&self) -> impl Iterator<Item = &Expression> {
         let cost = match &self.cost {
             Cost::Fixed(_) => None,
             Cost::Asked(expression) => Some(expression),
         };
-        self.ir.key.iter().any(|key| matches!(key, RateLimitKey::User | RateLimitKey::Claim { .. }))
-            || self.expressions.iter().chain(&self.when).chain(cost).any(Expression::asks_identity)
+        self.expressions.iter().chain(&self.when).chain(cost)
     }
 
     /// It can be told of what is not HTTP.
@@ -89,7 +99,7 @@ pub fn inputs<'f>(facts: &Facts<'f>, identity: Option<&'f super::Identity>) -> I
         path: facts.path,
         query: facts.query.unwrap_or_default(),
         authority: facts.authority,
-        fields: facts.fields,
+        fields: facts.told(),
         address: facts.address,
         user: identity.map_or("", |identity| &identity.user),
         claims: identity.map(|identity| &*identity.claims),

@@ -86,9 +86,15 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
         }
         Ok(routed) => routed,
     };
-    let Routed { listener, found, head, sent_fields, action } = routed;
+    let Routed { listener, found, head, sent_fields, action, .. } = routed;
     let (mut passage, mut policies) = (Passage::default(), Vec::new());
-    let as_sent = Ruled { request, listener, found: &found, head: &head, sent_fields };
+    let as_sent = Ruled { request, listener, found: &found, head: &head, sent_fields, told: None };
+    let asks_fields = found.rule.has_expressions()
+        || listener.answers().is_some_and(Filters::has_expressions)
+        || listener.policies_of(found.rule).is_some_and(|joined| joined.policies.iter().any(|it| it.asks_fields()));
+    let own = if asks_fields { as_sent.own() } else { Vec::new() };
+    let told = asks_fields.then(|| as_sent.told_by(&own));
+    let as_sent = Ruled { told: told.as_deref(), ..as_sent };
     // What edits write into an answer of the gateway.
     let made: Made;
     let decision = match action {
@@ -112,10 +118,12 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
                 let sent_fields = fields.len();
                 fields.extend(set.iter().filter(|field| !owned.has(field.name)).copied());
                 let head = RequestHead { fields: &fields, ..head };
-                let facts = facts(request, &asked, framing, listener, &found, &head);
-                let (said, denial) = policy::judge_all(&joined.policies, &joined.overriding, &facts, &mut passage);
-                policies = said;
                 let ruled = Ruled { head: &head, sent_fields, ..as_sent };
+                let told = asks_fields.then(|| ruled.told_by(&own));
+                let ruled = Ruled { told: told.as_deref(), ..ruled };
+                let facts = ruled.facts(&asked, framing);
+                let (said, denial) = policy::judge_all(&joined.policies, &joined.levels, &facts, &mut passage);
+                policies = said;
                 made = ruled.made(&passage);
                 match denial {
                     Some(denial) => denied(denial),
@@ -136,6 +144,8 @@ struct Ruled<'r> {
     found: &'r Found<'r>,
     head: &'r RequestHead<'r>,
     sent_fields: usize,
+    /// As of [`Routed::told`].
+    told: Option<&'r [Field<'r>]>,
 }
 
 /// What expressions of edits came to: of the rule, and of the listener.
@@ -147,7 +157,48 @@ struct Made {
 /// Edits with what their expressions came to.
 type Edits<'e> = (&'e Filters, &'e [MadeValue]);
 
-impl Ruled<'_> {
+impl<'r> Ruled<'r> {
+    /// What the gateway says itself of where a request comes from; nobody here is a proxy whose word counts.
+    fn own(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let address =
+            self.request.from.map(|address| ("x-forwarded-for", address.to_canonical().to_string().into_bytes()));
+        let scheme = ("x-forwarded-proto", self.listener.ir.protocol.scheme().as_bytes().to_vec());
+        address.into_iter().chain([scheme, ("x-forwarded-host", self.head.authority.to_vec())]).collect()
+    }
+
+    fn told_by(&self, own: &'r [(&'static str, Vec<u8>)]) -> EditedFields<'r> {
+        policy::told(self.head.fields, self.sent_fields, own.iter().map(|(name, value)| (*name, value.as_slice())))
+    }
+
+    fn facts(&self, asked: &Request<'r>, framing: Framing) -> Facts<'r> {
+        let Self { request, listener, found, head, told, .. } = *self;
+        Facts {
+            address: request.from.map(|address| address.to_canonical()),
+            method: head.method,
+            scheme: listener.ir.protocol.scheme(),
+            host: head.host,
+            authority: head.authority,
+            path: head.path,
+            query: head.query,
+            fields: head.fields,
+            told,
+            sent: SentHead { fields: asked.fields, taken_out: asked.taken_out, authority: head.authority },
+            sni: asked.sni,
+            listener: listener.id(),
+            route: &found.rule.ir.route,
+            rule: &found.rule.ir.id,
+            rule_uid: found.rule.uid,
+            grpc: found.rule.ir.grpc,
+            body_length: match framing {
+                Framing::Empty => Some(0),
+                Framing::Length(length) => Some(length),
+                Framing::Chunked | Framing::UntilClose => None,
+            },
+            certificate: request.certificate.as_ref(),
+            assumed: request.identity.as_ref(),
+        }
+    }
+
     /// What edits write.
     fn made(&self, passage: &Passage) -> Made {
         let of = |filters: &Filters| filters.make(|| self.inputs(passage));
@@ -164,7 +215,7 @@ impl Ruled<'_> {
             path: self.head.path,
             query: self.head.query.unwrap_or_default(),
             authority: self.head.authority,
-            fields: self.head.fields,
+            fields: self.told.unwrap_or(self.head.fields),
             address: self.request.from.map(|address| address.to_canonical()),
             user: identity.map_or("", |identity| &identity.user),
             claims: identity.map(|identity| &*identity.claims),
@@ -201,40 +252,6 @@ fn denied(denial: Denial) -> Decision {
         response.headers = owned_answer(&fields);
     }
     decision
-}
-
-fn facts<'r>(
-    request: &'r DecisionRequest,
-    asked: &Request<'r>,
-    framing: Framing,
-    listener: &'r Listener,
-    found: &Found<'r>,
-    head: &RequestHead<'r>,
-) -> Facts<'r> {
-    Facts {
-        address: request.from.map(|address| address.to_canonical()),
-        method: head.method,
-        scheme: listener.ir.protocol.scheme(),
-        host: head.host,
-        authority: head.authority,
-        path: head.path,
-        query: head.query,
-        fields: head.fields,
-        sent: SentHead { fields: asked.fields, taken_out: asked.taken_out, authority: head.authority },
-        sni: asked.sni,
-        listener: listener.id(),
-        route: &found.rule.ir.route,
-        rule: &found.rule.ir.id,
-        rule_uid: found.rule.uid,
-        grpc: found.rule.ir.grpc,
-        body_length: match framing {
-            Framing::Empty => Some(0),
-            Framing::Length(length) => Some(length),
-            Framing::Chunked | Framing::UntilClose => None,
-        },
-        certificate: request.certificate.as_ref(),
-        assumed: request.identity.as_ref(),
-    }
 }
 
 /// What becomes of a connection whose requests nobody here reads: it is carried, or ends in its handshake.

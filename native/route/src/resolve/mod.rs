@@ -70,6 +70,8 @@ pub struct Routed<'t, 's> {
     pub head: RequestHead<'s>,
     /// How many of the head's fields are the client's; those behind are what the listener's filters set.
     pub sent_fields: usize,
+    /// The head's fields as the backend is told where the request comes from ([`told`](crate::policy::told)), once somebody asks.
+    pub told: Option<&'s [Field<'s>]>,
     pub action: Action,
 }
 
@@ -140,7 +142,7 @@ pub fn resolve<'t: 'f, 'f: 's, 's>(
         head = RequestHead { fields, taken_out, ..head };
     }
     let found = listener.find(&head).ok_or(Refused::NoRoute(listener))?;
-    Ok(Routed { listener, found, action: action(listener, &found, &head), head, sent_fields })
+    Ok(Routed { listener, found, action: action(listener, &found, &head), head, sent_fields, told: None })
 }
 
 /// Target, authority as sent, and host; `None` where a part is malformed.

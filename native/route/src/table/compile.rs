@@ -73,6 +73,11 @@ pub(super) enum PathExpression {
 }
 
 impl Rule {
+    /// Whether its filters have expressions, which may ask what header fields say.
+    pub fn has_expressions(&self) -> bool {
+        self.filters.has_expressions() || self.backends.iter().any(|backend| backend.filters.has_expressions())
+    }
+
     pub(super) fn compile(ir: ir::HttpRule, policies: ListNumber, slots: &mut Slots, mut parts: FilterParts) -> Self {
         let filters = Filters::compile(&ir.filters, slots, &mut parts);
         let (backends, total_weight) = RuleBackend::compile(&ir.backends, slots, &mut parts);

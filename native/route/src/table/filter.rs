@@ -291,6 +291,10 @@ impl Filters {
         compiled
     }
 
+    pub fn has_expressions(&self) -> bool {
+        !self.expressions.is_empty()
+    }
+
     /// What the expressions come to. One that fails, or comes to what cannot stand in a head, comes to nothing.
     pub fn make<'i>(&self, inputs: impl FnOnce() -> Inputs<'i>) -> MadeValues {
         if self.expressions.is_empty() {

@@ -4,7 +4,7 @@
 //! is merged already (`translate/policies/effective.py`, which says the rules). What is left is one step of the same merge.
 
 use crate::ir::{PolicyPlace, Stanza};
-use crate::policy::{Compiled, Kept};
+use crate::policy::{Compiled, Kept, Level};
 use ahash::AHashMap;
 use std::sync::Arc;
 
@@ -12,9 +12,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Joined {
     pub policies: Vec<Arc<Compiled>>,
-    /// Of each of them that overrides here (`strategy: Overrides`, named by the listener) the place of its object among those
-    /// that the listener names, the highest level first.
-    pub overriding: Vec<Option<usize>>,
+    /// Of each of them, how high it stands here.
+    pub levels: Vec<Level>,
     /// One of them cannot be honoured: what they hold for is refused.
     pub invalid: bool,
     /// What the owner of the table makes of it.
@@ -27,19 +26,20 @@ impl Joined {
         let policies: Vec<_> =
             join(listener, rule).into_iter().filter(|policy| policy.ir.holds_below(place)).cloned().collect();
         let invalid = policies.iter().any(|policy| policy.is_invalid());
-        let overrides = |policy: &Arc<Compiled>| {
-            let holds = policy.ir.stanza().is_some_and(|stanza| stanza.overrides)
-                && listener.iter().any(|it| Arc::ptr_eq(it, policy));
-            holds.then(|| listener.iter().position(|it| it.object() == policy.object())).flatten()
+        let level = |policy: &Arc<Compiled>| {
+            let place = listener.iter().position(|it| Arc::ptr_eq(it, policy));
+            let object = || listener.iter().position(|it| it.object() == policy.object());
+            let overrides = place.is_some() && policy.ir.stanza().is_some_and(|stanza| stanza.overrides);
+            Level { place, overriding: overrides.then(object).flatten() }
         };
-        let overriding = policies.iter().map(overrides).collect();
-        (!policies.is_empty()).then(|| Arc::new(Self { policies, overriding, invalid, kept: Kept::default() }))
+        let levels = policies.iter().map(level).collect();
+        (!policies.is_empty()).then(|| Arc::new(Self { policies, levels, invalid, kept: Kept::default() }))
     }
 
     /// Both are made of the very same policies.
     fn is_same(&self, other: &Self) -> bool {
         self.policies.len() == other.policies.len()
-            && self.overriding == other.overriding
+            && self.levels == other.levels
             && self.policies.iter().zip(&other.policies).all(|(one, two)| Arc::ptr_eq(one, two))
     }
 }

@@ -8,8 +8,8 @@ use crate::policy::access::Unbelieved;
 use crate::policy::verdicts::{self, Word};
 use crate::policy::{Answered, Denial, Outcome, Pending, State, StepResult};
 use route::policy::{
-    Authenticator, Basic, Compiled, ConnectionFacts, Facts, Group, Identity, Judge, Passage, Progress, Proof, Verdict,
-    accept, authenticate, unauthenticated,
+    Basic, Compiled, ConnectionFacts, Facts, Group, Identity, Judge, Member, Passage, Progress, Proof, Verdict, accept,
+    authenticate, unauthenticated,
 };
 use route::table::Joined;
 use std::net::IpAddr;
@@ -18,7 +18,8 @@ use std::sync::Arc;
 /// One group: one of its kinds has to be content.
 #[derive(Debug)]
 pub struct Authenticate {
-    members: Vec<Arc<Compiled>>,
+    /// Each with its place at the listener.
+    members: Vec<(Arc<Compiled>, Option<usize>)>,
     exempt: Option<Arc<Compiled>>,
 }
 
@@ -26,14 +27,14 @@ impl Authenticate {
     /// The groups of policies that hold together, in their order.
     pub fn all(joined: &Joined) -> Vec<Self> {
         let of = |group: Group<'_>| Self {
-            members: group.members.into_iter().cloned().collect(),
+            members: group.members.into_iter().map(|(policy, place)| (Arc::clone(policy), place)).collect(),
             exempt: group.exempt.cloned(),
         };
-        Group::all(&joined.policies, &joined.overriding).into_iter().map(of).collect()
+        Group::all(&joined.policies, &joined.levels).into_iter().map(of).collect()
     }
 
     pub fn run(&self, facts: &Facts<'_>, passage: &mut Passage) -> StepResult {
-        let members: Vec<&dyn Authenticator> = self.members.iter().filter_map(|it| it.judge.authenticator()).collect();
+        let members = Member::all(self.members.iter().map(|(policy, place)| (policy, *place)));
         let exempt = self.exempt.as_ref().and_then(|policy| match &policy.judge {
             Judge::Exempt(exempt) => Some(exempt),
             _ => None,
@@ -56,14 +57,14 @@ impl Authenticate {
 
     /// Count a verdict for the kind of credential that it is about; where there was none for the first kind.
     fn count(&self, place: Option<usize>, word: Word) {
-        if let Some(policy) = self.members.get(place.unwrap_or_default()) {
+        if let Some((policy, _)) = self.members.get(place.unwrap_or_default()) {
             verdicts::count(policy, word);
         }
     }
 
     /// As [`Self::run`], of a connection: a certificate is all that it can have.
     pub fn admit_connection(&self, facts: &ConnectionFacts<'_>) -> Result<(), L4Reason> {
-        let refuses = |policy: &Arc<Compiled>| matches!(policy.judge_connection(facts), Verdict::Deny(_));
+        let refuses = |(policy, _): &(Arc<Compiled>, _)| matches!(policy.judge_connection(facts), Verdict::Deny(_));
         match self.members.iter().position(refuses) {
             None => Ok(()),
             Some(place) => {
@@ -75,7 +76,7 @@ impl Authenticate {
 
     /// Have a credential looked at; `refused`: what an invalid one comes to.
     fn ask(&self, place: usize, refused: Outcome, facts: &Facts<'_>, passage: &mut Passage) -> StepResult {
-        let policy = &self.members[place];
+        let (policy, at) = &self.members[place];
         let result = match (&policy.judge, State::of_policy(policy)) {
             (Judge::Basic(basic), Some(State::Users(users))) => match Basic::credentials(facts) {
                 Some(Some(credentials)) => {
@@ -86,14 +87,14 @@ impl Authenticate {
                         scopes: Vec::new(),
                     };
                     let mut found = Passage::default();
-                    accept(basic, identity, &mut found);
+                    accept(Member { kind: basic, place: *at }, identity, &mut found);
                     let accepted = Found { policy: Arc::clone(policy), refused, accepted: found };
                     verify(users, credentials, accepted, facts.address, passage)
                 }
                 _ => StepResult::Done(refused),
             },
             (Judge::Jwt(jwt), Some(State::Tokens(tokens))) => {
-                let looked_at = jwt.token(facts).flatten().map(|token| tokens.look_at(&token, passage));
+                let looked_at = jwt.token(facts).flatten().map(|token| tokens.look_at(&token, *at, passage));
                 StepResult::Done(match looked_at {
                     Some(Ok(())) => Outcome::Pass,
                     // Whom no credentials are asked of is let through with one that nobody can verify, too.

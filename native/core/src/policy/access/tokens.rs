@@ -109,16 +109,16 @@ impl Tokens {
         })
     }
 
-    /// Who a token is of, and what is set towards the backend for it.
+    /// Who a token is of, and what is set towards the backend for it; `place`: of its policy at the listener.
     ///
     /// # Errors
     /// It is not valid now, or nobody can say.
-    pub fn look_at(&self, token: &[u8], passage: &mut Passage) -> Result<(), Unbelieved> {
+    pub fn look_at(&self, token: &[u8], place: Option<usize>, passage: &mut Passage) -> Result<(), Unbelieved> {
         let Believed { identity, forward, .. } = self.believe(token, since_1970())?;
         for (name, value) in forward {
             passage.tell(name, value);
         }
-        passage.identity.get_or_insert(identity);
+        passage.prove(identity, place);
         Ok(())
     }
 

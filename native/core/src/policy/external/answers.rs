@@ -118,6 +118,7 @@ mod tests {
             Field { name: b"x-role", value: b"user" },
             Field { name: b"accept", value: b"*/*" },
         ],
+        told: None,
         sent: SentHead { fields: &[], taken_out: &[], authority: b"a.test" },
         sni: None,
         listener: "l",

@@ -81,6 +81,7 @@ mod tests {
                 path: "/",
                 query: None,
                 fields: &fields,
+                told: None,
                 sent: SentHead { fields: &fields, taken_out: &[], authority: b"a.test" },
                 sni: None,
                 listener: "l",

@@ -44,6 +44,7 @@ fn ask(service: ExternalService, path: &str, query: Option<&str>) -> Ask {
         path,
         query,
         fields: &fields,
+        told: None,
         sent: SentHead { fields: &fields, taken_out: &[], authority: b"shop.test:8443" },
         sni: None,
         listener: "l",

@@ -5,8 +5,9 @@
 //! before what does not: somebody below cannot weaken it by credentials of their own.
 
 use super::Exempt;
-use crate::policy::{AnswerField, Denial, Facts, Identity, Passage, Proof, Reason};
+use crate::policy::{AnswerField, Compiled, Denial, Facts, Identity, Passage, Proof, Reason};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// What a request has of one kind of credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,33 +43,18 @@ pub trait Authenticator {
     fn remove(&self, passage: &mut Passage);
 }
 
-impl<T: Authenticator + ?Sized> Authenticator for &T {
-    fn proof(&self) -> Proof {
-        (**self).proof()
-    }
+/// One kind of credential in its group.
+#[derive(Clone, Copy)]
+pub struct Member<'p> {
+    pub kind: &'p dyn Authenticator,
+    /// Its place at the listener ([`Level::place`](super::Level::place)).
+    pub place: Option<usize>,
+}
 
-    fn present(&self, facts: &Facts<'_>) -> Presented {
-        (**self).present(facts)
-    }
-
-    fn challenge(&self) -> String {
-        (**self).challenge()
-    }
-
-    fn is_optional(&self) -> bool {
-        (**self).is_optional()
-    }
-
-    fn forward_header(&self) -> &str {
-        (**self).forward_header()
-    }
-
-    fn told(&self, identity: &Identity) -> Vec<AnswerField> {
-        (**self).told(identity)
-    }
-
-    fn remove(&self, passage: &mut Passage) {
-        (**self).remove(passage);
+impl<'p> Member<'p> {
+    /// Of policies that are kinds of credentials, with their places.
+    pub fn all(policies: impl Iterator<Item = (&'p Arc<Compiled>, Option<usize>)>) -> Vec<Self> {
+        policies.filter_map(|(policy, place)| Some(Self { kind: policy.judge.authenticator()?, place })).collect()
     }
 }
 
@@ -84,54 +70,49 @@ pub enum Progress {
 }
 
 /// Authenticate a request by the kinds of one group.
-pub fn authenticate<A: Authenticator>(
-    all: &[A],
-    exempt: Option<&Exempt>,
-    facts: &Facts<'_>,
-    passage: &mut Passage,
-) -> Progress {
+pub fn authenticate(all: &[Member<'_>], exempt: Option<&Exempt>, facts: &Facts<'_>, passage: &mut Passage) -> Progress {
     for each in all {
-        each.remove(passage);
+        each.kind.remove(passage);
     }
     let forgiven = exempt.is_some_and(|exempt| exempt.holds(facts));
     for (place, each) in all.iter().enumerate() {
         let presented = match facts.assumed {
-            Some(identity) if identity.proof == each.proof() => Presented::Valid(identity.clone()),
-            _ => each.present(facts),
+            Some(identity) if identity.proof == each.kind.proof() => Presented::Valid(identity.clone()),
+            _ => each.kind.present(facts),
         };
         match presented {
             Presented::Absent => {}
             Presented::Invalid if forgiven => return Progress::Pass(None),
             Presented::Invalid => return Progress::Deny(Some(place), unauthenticated(all)),
             Presented::Valid(identity) => {
-                accept(each, identity, passage);
+                accept(*each, identity, passage);
                 return Progress::Pass(Some(place));
             }
             Presented::Ask => return Progress::Ask { place, forgiven },
         }
     }
-    if forgiven || all.iter().all(Authenticator::is_optional) {
+    if forgiven || all.iter().all(|each| each.kind.is_optional()) {
         Progress::Pass(None)
     } else {
         Progress::Deny(None, unauthenticated(all))
     }
 }
 
-/// Somebody proved who they are. The first proof counts: an overriding one comes before all others.
-pub fn accept(by: &impl Authenticator, identity: Identity, passage: &mut Passage) {
-    let header = by.forward_header();
+/// Somebody proved who they are.
+pub fn accept(by: Member<'_>, identity: Identity, passage: &mut Passage) {
+    let header = by.kind.forward_header();
     if !header.is_empty() {
         passage.tell(Cow::Owned(header.to_owned()), identity.user.clone().into_bytes());
     }
-    for (name, value) in by.told(&identity) {
+    for (name, value) in by.kind.told(&identity) {
         passage.tell(name, value);
     }
-    passage.identity.get_or_insert(identity);
+    passage.prove(identity, by.place);
 }
 
 /// 401, with what a client may try.
-pub fn unauthenticated<A: Authenticator>(all: &[A]) -> Denial {
-    let fields = all.iter().map(|each| (Cow::Borrowed("www-authenticate"), each.challenge().into_bytes()));
+pub fn unauthenticated(all: &[Member<'_>]) -> Denial {
+    let fields = all.iter().map(|each| (Cow::Borrowed("www-authenticate"), each.kind.challenge().into_bytes()));
     Denial { fields: fields.collect(), ..Reason::Unauthenticated.into() }
 }
 

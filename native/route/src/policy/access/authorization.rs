@@ -8,9 +8,12 @@ use super::credentials::named;
 use crate::expression::{Expression, Inputs, Wanted};
 use crate::ir::{AccessAuthorization, AccessRule, NamedValues};
 use crate::policy::networks::Networks;
-use crate::policy::{ConnectionFacts, Facts, Identity, Reason, Verdict, inputs, same_field};
+use crate::policy::{ConnectionFacts, Facts, Identity, Level, Passage, Reason, Verdict, inputs, same_field};
 use crate::table::authority::{self, Authority};
 use serde_json::Value;
+
+/// Elements of a header field that a rule which denies looks at. A field of more is denied: nobody keeps a worker busy.
+const MAX_ELEMENTS: usize = 1_000;
 
 #[derive(Debug)]
 pub struct Authorization {
@@ -23,11 +26,30 @@ struct Rule {
     deny: bool,
     clients: Option<Networks>,
     methods: Vec<String>,
-    headers: Vec<NamedValues>,
+    headers: Vec<HeaderValues>,
     users: Vec<String>,
     claims: Vec<NamedValues>,
     scopes: Vec<String>,
     when: Option<Expression>,
+}
+
+/// A header field, and values of it in their order.
+#[derive(Debug)]
+struct HeaderValues {
+    name: String,
+    values: Vec<String>,
+}
+
+impl HeaderValues {
+    fn compile(ir: &NamedValues) -> Self {
+        let mut values = ir.values.clone();
+        values.sort_unstable();
+        Self { name: ir.name.clone(), values }
+    }
+
+    fn has(&self, value: &[u8]) -> bool {
+        self.values.binary_search_by(|it| it.as_bytes().cmp(value)).is_ok()
+    }
 }
 
 impl Authorization {
@@ -39,10 +61,40 @@ impl Authorization {
         Ok(Self { rules: rules.collect::<Result<_, String>>()?, default_allow: ir.default_allow })
     }
 
-    pub fn judge(&self, facts: &Facts<'_>, identity: Option<&Identity>) -> Verdict {
-        let inputs = inputs(facts, identity);
-        let first = self.rules.iter().find(|rule| rule.holds(facts, identity, &inputs));
+    /// `believed`: whether these rules take the word of who proved the identity. Where they do not it can only do harm: denied is
+    /// what would be with it or without, and allowed what would be with it and without.
+    pub fn judge(&self, facts: &Facts<'_>, identity: Option<&Identity>, believed: bool) -> Verdict {
+        let known = inputs(facts, identity);
+        let unknown = (!believed && identity.is_some()).then(|| inputs(facts, None));
+        let first = self.rules.iter().find(|rule| {
+            let holds = rule.holds(facts, identity, &known);
+            let holds_without = |inputs: &Inputs<'_>| rule.holds(facts, None, inputs);
+            match &unknown {
+                None => holds,
+                Some(unknown) if rule.deny => holds || holds_without(unknown),
+                Some(unknown) => holds && holds_without(unknown),
+            }
+        });
         self.verdict(first)
+    }
+
+    /// As [`Self::judge`], where somebody would have to look at credentials with these places: whose word is not taken changes
+    /// nothing about what is refused without it.
+    pub fn judge_undecided(
+        &self,
+        facts: &Facts<'_>,
+        passage: &Passage,
+        level: Level,
+        undecided: &[Option<usize>],
+    ) -> Verdict {
+        if undecided.iter().any(|place| level.believes(*place)) {
+            return Verdict::Ask;
+        }
+        let identity = passage.identity.as_ref().filter(|_| level.believes(passage.proved_by));
+        match self.judge(facts, identity, true) {
+            Verdict::Pass if identity.is_none() => Verdict::Ask,
+            verdict => verdict,
+        }
     }
 
     /// Whether a connection may come. Rules that ask for more than its address and who its certificate is of hold for none;
@@ -62,6 +114,12 @@ impl Authorization {
         } else {
             Verdict::Deny(Reason::Forbidden.into())
         }
+    }
+
+    /// Whether some rule asks what header fields say.
+    pub fn asks_fields(&self) -> bool {
+        let asks = |rule: &Rule| !rule.headers.is_empty() || rule.when.as_ref().is_some_and(Expression::asks_fields);
+        self.rules.iter().any(asks)
     }
 
     /// Whether some rule asks who sent a request.
@@ -84,7 +142,7 @@ impl Rule {
                 .then(|| Networks::compile(ir.clients.iter().map(String::as_str)))
                 .transpose()?,
             methods: ir.methods.clone(),
-            headers: ir.headers.clone(),
+            headers: ir.headers.iter().map(HeaderValues::compile).collect(),
             users: ir.users.clone(),
             claims: ir.claims.clone(),
             scopes: ir.scopes.clone(),
@@ -116,23 +174,23 @@ impl Rule {
         if self.deny { written.eq_ignore_ascii_case(asked) } else { written == asked }
     }
 
-    fn has_header(&self, facts: &Facts<'_>, header: &NamedValues) -> bool {
+    fn has_header(&self, facts: &Facts<'_>, header: &HeaderValues) -> bool {
         if header.name.eq_ignore_ascii_case("host") {
             return header.values.iter().any(|written| self.is_host(written, facts));
         }
-        let is_listed = |value: &[u8]| header.values.iter().any(|it| it.as_bytes() == value);
         if self.deny {
-            let same = facts.fields.iter().filter(|field| same_field(field.name, header.name.as_bytes()));
+            let same = facts.told().iter().filter(|field| same_field(field.name, header.name.as_bytes()));
             let values: Vec<&[u8]> = same.map(|field| field.value.trim_ascii()).collect();
-            let mut elements = values.iter().flat_map(|value| value.split(|it| *it == b',')).map(<[u8]>::trim_ascii);
+            let elements = values.iter().flat_map(|value| value.split(|it| *it == b',')).enumerate();
+            let mut elements = elements.map(|(at, element)| at >= MAX_ELEMENTS || header.has(element.trim_ascii()));
             !values.is_empty()
-                && (values.iter().any(|value| is_listed(value))
-                    || elements.any(is_listed)
-                    || is_listed(&values.join(&b", "[..]))
-                    || is_listed(&values.join(&b","[..])))
+                && (values.iter().any(|value| header.has(value))
+                    || elements.any(|denied| denied)
+                    || (values.len() > 1
+                        && [&b", "[..], b","].into_iter().any(|between| header.has(&values.join(between)))))
         } else {
-            let mut values = named(facts.fields, &header.name).peekable();
-            values.peek().is_some() && values.all(is_listed)
+            let mut values = named(facts.told(), &header.name).peekable();
+            values.peek().is_some() && values.all(|value| header.has(value))
         }
     }
 

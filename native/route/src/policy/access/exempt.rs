@@ -29,6 +29,11 @@ impl Exempt {
         })
     }
 
+    /// Whether it asks what header fields say.
+    pub fn asks_fields(&self) -> bool {
+        self.when.as_ref().is_some_and(Expression::asks_fields)
+    }
+
     /// A client of whom nobody knows the address is in no block, and a condition that fails does not hold.
     pub fn holds(&self, facts: &Facts<'_>) -> bool {
         self.clients.as_ref().is_none_or(|clients| facts.address.is_some_and(|address| clients.contains(address)))

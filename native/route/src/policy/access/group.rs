@@ -1,32 +1,33 @@
 //! The authenticators among the policies of a request, in their groups.
 
-use super::{Authenticator, Exempt, Progress, authenticate};
+use super::{Authenticator, Exempt, Level, Member, Progress, authenticate};
 use crate::policy::{Compiled, Facts, Judge, Passage};
 use std::sync::Arc;
 
 /// Authenticators of which one has to be content, and whom they do not ask.
 #[derive(Debug)]
 pub struct Group<'p> {
-    pub members: Vec<&'p Arc<Compiled>>,
+    /// Each with its place at the listener ([`Level::place`]).
+    pub members: Vec<(&'p Arc<Compiled>, Option<usize>)>,
     pub exempt: Option<&'p Arc<Compiled>>,
 }
 
 impl<'p> Group<'p> {
     /// Those of each object that overrides, then those that do not override: whoever may write one object that overrides gives
-    /// nobody a way around another one. A group without authenticators is none. `overriding`: of each policy.
-    pub fn all(policies: &'p [Arc<Compiled>], overriding: &[Option<usize>]) -> Vec<Self> {
+    /// nobody a way around another one. A group without authenticators is none. `levels`: of each policy.
+    pub fn all(policies: &'p [Arc<Compiled>], levels: &[Level]) -> Vec<Self> {
         let group = |overrides: Option<usize>| {
             let mut group = Self { members: Vec::new(), exempt: None };
-            for (policy, _) in policies.iter().zip(overriding).filter(|(_, it)| **it == overrides) {
+            for (policy, level) in policies.iter().zip(levels).filter(|(_, level)| level.overriding == overrides) {
                 match &policy.judge {
                     Judge::Exempt(_) => group.exempt = Some(policy),
-                    judge if judge.authenticator().is_some() => group.members.push(policy),
+                    judge if judge.authenticator().is_some() => group.members.push((policy, level.place)),
                     _ => {}
                 }
             }
             group
         };
-        let mut objects: Vec<usize> = overriding.iter().copied().flatten().collect();
+        let mut objects: Vec<usize> = levels.iter().filter_map(|level| level.overriding).collect();
         objects.sort_unstable();
         objects.dedup();
         let places = objects.into_iter().map(Some).chain([None]);
@@ -46,7 +47,7 @@ impl<'p> Group<'p> {
         facts: &Facts<'_>,
         passage: &mut Passage,
     ) -> (Progress, Vec<(&'p Arc<Compiled>, &'static str)>) {
-        let members: Vec<&dyn Authenticator> = self.members.iter().filter_map(|it| it.judge.authenticator()).collect();
+        let members: Vec<Member<'_>> = Member::all(self.members.iter().copied());
         let exempt = self.exemption();
         let progress = authenticate(&members, exempt, facts, passage);
         let holds = exempt.is_some_and(|exempt| exempt.holds(facts));
@@ -60,7 +61,7 @@ impl<'p> Group<'p> {
         };
         let looked_at = place.map_or(self.members.len(), |place| place + 1);
         let of_each = self.members.iter().take(looked_at).enumerate();
-        said.extend(of_each.map(|(at, policy)| (*policy, if Some(at) == place { word } else { others })));
+        said.extend(of_each.map(|(at, (policy, _))| (*policy, if Some(at) == place { word } else { others })));
         (progress, said)
     }
 }

@@ -11,9 +11,10 @@ mod csrf;
 mod exempt;
 mod group;
 mod jwt;
+mod level;
 
 pub use api_key::ApiKey;
-pub use authenticate::{Authenticator, Presented, Progress, accept, authenticate, unauthenticated};
+pub use authenticate::{Authenticator, Member, Presented, Progress, accept, authenticate, unauthenticated};
 pub use authorization::Authorization;
 pub use basic::{Basic, Credentials};
 pub use certificate::{Certificate, ClientCertificate};
@@ -22,6 +23,7 @@ pub use csrf::Csrf;
 pub use exempt::Exempt;
 pub use group::Group;
 pub use jwt::Jwt;
+pub use level::Level;
 
 #[cfg(test)]
 pub(super) mod tests;

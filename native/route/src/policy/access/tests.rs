@@ -4,8 +4,8 @@ use crate::ir::{
     Policy, PolicySecret, SubjectAltName,
 };
 use crate::policy::{
-    Authenticator, Compiled, ConnectionFacts, Denial, Facts, Identity, Passage, Presented, Proof, Reason, Removal,
-    Said, SentHead, Verdict, judge_all, judge_connection, user_of_connection,
+    Authenticator, Compiled, ConnectionFacts, Denial, Facts, Identity, Level, Passage, Presented, Proof, Reason,
+    Removal, Said, SentHead, Verdict, judge_all, judge_connection, user_of_connection,
 };
 use codec::Field;
 use serde_json::json;
@@ -21,6 +21,7 @@ pub(in crate::policy) const FACTS: Facts<'static> = Facts {
     path: "/",
     query: None,
     fields: &[],
+    told: None,
     sent: SentHead { fields: &[], taken_out: &[], authority: b"" },
     sni: None,
     listener: "",
@@ -54,13 +55,34 @@ fn allows(rules: Vec<AccessRule>, facts: &Facts<'_>, identity: Option<&Identity>
         rules,
         default_allow: false,
     };
-    Authorization::compile(&ir).unwrap().judge(facts, identity) == Verdict::Pass
+    Authorization::compile(&ir).unwrap().judge(facts, identity, true) == Verdict::Pass
 }
 
 fn denies(rule: AccessRule, facts: &Facts<'_>, identity: Option<&Identity>) -> bool {
     !allows(vec![AccessRule { deny: true, ..rule }, AccessRule::default()], facts, identity)
 }
 
+/// One field cannot keep a worker busy: of too many elements it is denied, whatever they are.
+#[test]
+fn a_field_of_too_many_elements_is_denied() {
+    let rule = AccessRule {
+        headers: vec![NamedValues { name: "x-role".to_owned(), values: strings(&["root", "admin", "b"]) }],
+        ..AccessRule::default()
+    };
+    for (value, denied) in [
+        ("a,".repeat(999) + "a", false),
+        ("a,".repeat(999) + " admin", true),
+        ("a,".repeat(1_000) + "a", true),
+        (",".repeat(60_000), true),
+    ] {
+        let (first, second) = value.split_at(999);
+        for sent in [fields(&[("x-role", value.as_str())]), fields(&[("x-role", first), ("X_Role", &second[1..])])] {
+            let facts = Facts { fields: &sent, ..FACTS };
+            assert_eq!(denies(rule.clone(), &facts, None), denied, "{}", value.len());
+            assert!(!allows(vec![rule.clone()], &facts, None));
+        }
+    }
+}
 /// Each condition by itself: whether it holds, as a rule that allows and as one that denies.
 #[test]
 fn conditions_of_rules() {
@@ -399,10 +421,14 @@ fn judged(
     let compiled: Vec<Arc<Compiled>> =
         policies.iter().map(|(policy, _)| Arc::new(Compiled::of(policy.clone(), keys(alpha), Vec::new()))).collect();
     let place = |of: &Arc<Compiled>| compiled.iter().position(|it| it.object() == of.object());
-    let overriding: Vec<_> =
-        policies.iter().zip(&compiled).map(|((_, it), policy)| it.then(|| place(policy)).flatten()).collect();
+    let levels: Vec<_> = (policies.iter().zip(&compiled).enumerate())
+        .map(|(at, ((_, overrides), policy))| Level {
+            place: overrides.then_some(at),
+            overriding: overrides.then(|| place(policy)).flatten(),
+        })
+        .collect();
     let mut passage = Passage::default();
-    let (said, denial) = judge_all(&compiled, &overriding, facts, &mut passage);
+    let (said, denial) = judge_all(&compiled, &levels, facts, &mut passage);
     (said.into_iter().map(|Said { stanza, verdict, .. }| (stanza, verdict)).collect(), denial, passage)
 }
 
@@ -495,6 +521,39 @@ fn an_override_is_not_weakened_by_another_one() {
     assert_eq!(passage.identity.map(|it| it.user).as_deref(), Some("ann"));
 }
 
+/// Whoever owns a route calls the clients of his keys what he likes: for the Gateway's rules they are nobody, or who is denied.
+#[test]
+fn an_override_takes_nobody_s_word_below() {
+    let above = |rules: serde_json::Value, default_allow: bool| {
+        let ir = json!({"type": "access_authorization", "id": "AccessPolicy/c/d/authorization", "overrides": true,
+            "rules": rules, "default_allow": default_allow});
+        (from(ir), true)
+    };
+    let ann = json!([{"users": ["ann"]}]);
+    let sent = fields(&[("x-api-key", "alpha")]);
+    let facts = Facts { fields: &sent, ..FACTS };
+    for (key_overrides, rules, default_allow, passes) in [
+        (true, ann.clone(), false, true),
+        (false, ann.clone(), false, false),
+        (false, json!([{"when": "identity.user == 'ann'"}]), false, false),
+        (false, json!([{"when": "identity.user == ''"}]), false, false),
+        (false, json!([{"when": "identity.user != 'eve'"}]), false, true),
+        (false, json!([{"deny": true, "users": ["ann"]}]), true, false),
+        (false, json!([{"deny": true, "users": ["eve"]}]), true, true),
+        (false, json!([{"deny": true, "when": "identity.user == ''"}]), true, false),
+    ] {
+        let (_, denial, _) = judged(&[(key(true), key_overrides), above(rules.clone(), default_allow)], &facts);
+        let wanted = (!passes).then_some(Reason::Forbidden);
+        assert_eq!(denial.map(|it| it.reason), wanted, "{key_overrides} {rules}");
+    }
+    // Whatever comes of a password below.
+    let sent = fields(&[("authorization", "Basic YTpi")]);
+    let facts = Facts { fields: &sent, ..FACTS };
+    for (basic_overrides, word) in [(true, "asked"), (false, "deny")] {
+        let (said, _, _) = judged(&[(basic(), basic_overrides), above(ann.clone(), false)], &facts);
+        assert_eq!(said, [("basic", "asked"), ("authorization", word)]);
+    }
+}
 #[test]
 fn what_needs_an_answer_leaves_rules_on_users_open() {
     let rules = |rules: serde_json::Value| {
