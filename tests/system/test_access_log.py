@@ -129,6 +129,44 @@ def test_what_is_refused_over_http2_is_logged(world: World) -> None:
     connection.close()
 
 
+@pytest.mark.parametrize(
+    ("fields", "target", "status", "error"),
+    [
+        pytest.param((), "/odd<", 0, "bad_request", id="target"),
+        pytest.param((("connection", "close"),), "/", 0, "bad_request", id="field"),
+        pytest.param((("x", "y" * 70_000),), "/", 431, "headers_too_large", id="large"),
+    ],
+)
+def test_what_never_was_a_request_over_http2_is_logged(
+    world: World, fields: tuple[tuple[str, str], ...], target: str, status: int, error: str
+) -> None:
+    """What reads the frames resets its stream, or answers by itself; the connection goes on."""
+
+    def found() -> tuple[list[dict[str, Any]], int]:
+        lines = [line for line in world.lines() if (line["error"], line["protocol"]) == (error, "HTTP/2")]
+        return lines, errors(world.gateway, error)
+
+    before, counted = found()
+    connection = Http2(world.gateway.address, PORT)
+    try:
+        assert connection.request("GET", HOST, target, fields).status == status
+    except ConnectionError as ended:
+        assert (str(ended), status) == ("stream reset: 1", 0)  # noqa: PT017 (what comes is a result here)
+    assert connection.request("GET", HOST, f"/after-{error}{len(before)}").status == 200
+    connection.close()
+    world.line_of(f"/after-{error}{len(before)}")
+    until(lambda: found()[1] == counted + 1, "it is counted")
+    (line,) = found()[0][len(before) :]
+    assert line["client"] == line["peer"]
+    assert (line["method"], line["path"]) == ("", "")
+    assert line["error_detail"]
+
+
+def errors(found: Gateway, code: str) -> int:
+    lines = found.admin("/metrics").splitlines()
+    return int(next(line for line in lines if f'errors_total{{code="{code}"}}' in line).split()[1])
+
+
 def test_the_log_has_no_forged_client(start: Any, backend: Any, tmp_path: Path) -> None:
     """Nobody is trusted: what a client says of itself is not believed."""
     path = tmp_path / "access.log"

@@ -159,8 +159,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
         }
         peer.heard.set(true);
         if let Some(frames) = frames {
-            frames.feed(&space.filled()[before..], |kind| {
-                if matches!(kind, DATA | HEADERS) {
+            frames.feed(&space.filled()[before..], |head| {
+                if matches!(head.kind, DATA | HEADERS) {
                     peer.content.set(true);
                 }
                 true

@@ -2,9 +2,11 @@
 //! types): `h2` answers or skips each of them without a limit, so a client could keep a worker busy for a few bytes each.
 //! This counts the frames as they are read and ends the connection of a client that sends many of them for nothing.
 
-use crate::io::frames::{CONTINUATION, DATA, FrameHeads, HEADERS, WINDOW_UPDATE};
+use super::unheard::Unheard;
+use crate::io::frames::{CONTINUATION, DATA, FrameHead, FrameHeads, HEADERS, WINDOW_UPDATE};
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
@@ -43,10 +45,13 @@ impl FrameMeter {
         Self { frames: FrameHeads::new(preface), count: Count { budget: BURST, refilled: None, unanswered: 0 } }
     }
 
-    /// Look at bytes as they come. False: enough.
-    fn feed(&mut self, bytes: &[u8]) -> bool {
+    /// Look at bytes as they come; `seen` is told of each frame. False: enough.
+    fn feed(&mut self, bytes: &[u8], mut seen: impl FnMut(FrameHead)) -> bool {
         let Self { frames, count } = self;
-        frames.feed(bytes, |kind| count.frame(kind))
+        frames.feed(bytes, |head| {
+            seen(head);
+            count.frame(head.kind)
+        })
     }
 
     fn wrote(&mut self, written: &Poll<io::Result<usize>>) {
@@ -84,25 +89,42 @@ impl Count {
     }
 }
 
-/// A client's stream whose frames are counted.
+/// A client's stream whose frames are counted, and looked at for streams that are unheard.
 #[derive(Debug)]
 pub struct Metered<S> {
     stream: S,
     meter: FrameMeter,
+    written: FrameHeads,
+    unheard: Rc<Unheard>,
 }
 
 impl<S> Metered<S> {
     /// `preface`: bytes before the first frame.
-    pub fn new(stream: S, preface: usize) -> Self {
-        Self { stream, meter: FrameMeter::new(preface) }
+    pub fn new(stream: S, preface: usize, unheard: Rc<Unheard>) -> Self {
+        Self { stream, meter: FrameMeter::new(preface), written: FrameHeads::new(0), unheard }
+    }
+
+    fn wrote<'b>(&mut self, written: &Poll<io::Result<usize>>, slices: impl IntoIterator<Item = &'b [u8]>) {
+        self.meter.wrote(written);
+        let Poll::Ready(Ok(count)) = written else { return };
+        let (mut left, unheard) = (*count, &self.unheard);
+        for slice in slices {
+            let taken = &slice[..slice.len().min(left)];
+            left -= taken.len();
+            self.written.feed(taken, |head| {
+                unheard.wrote(head);
+                true
+            });
+        }
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = space.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, space);
-        if matches!(read, Poll::Ready(Ok(()))) && !self.meter.feed(&space.filled()[before..]) {
+        let Self { stream, meter, unheard, .. } = &mut *self;
+        let read = Pin::new(stream).poll_read(context, space);
+        if matches!(read, Poll::Ready(Ok(()))) && !meter.feed(&space.filled()[before..], |head| unheard.read(head)) {
             return Poll::Ready(Err(io::Error::other("too many control frames")));
         }
         read
@@ -112,7 +134,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.meter.wrote(&written);
+        self.wrote(&written, [bytes]);
         written
     }
 
@@ -122,7 +144,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.meter.wrote(&written);
+        self.wrote(&written, slices.iter().map(|slice| &**slice));
         written
     }
 
@@ -160,9 +182,9 @@ mod tests {
                 bytes.extend(frame(6, 8));
             }
             let mut meter = FrameMeter::new(preface);
-            assert!(meter.feed(&bytes), "the burst and a second's worth are fine");
+            assert!(meter.feed(&bytes, |_| ()), "the burst and a second's worth are fine");
             let flood: Vec<u8> = frame(6, 8).repeat(2);
-            assert!(!flood.chunks(step.min(flood.len())).all(|chunk| meter.feed(chunk)), "{preface} {step}");
+            assert!(!flood.chunks(step.min(flood.len())).all(|chunk| meter.feed(chunk, |_| ())), "{preface} {step}");
         }
     }
 
@@ -174,8 +196,8 @@ mod tests {
         for _ in 0..BURST * 4 {
             meter.wrote(&Poll::Ready(Ok(10)));
         }
-        assert!((0..BURST * 8).all(|_| meter.feed(&update)));
-        assert!(!(0..BURST * 4).all(|_| meter.feed(&update)));
+        assert!((0..BURST * 8).all(|_| meter.feed(&update, |_| ())));
+        assert!(!(0..BURST * 4).all(|_| meter.feed(&update, |_| ())));
     }
 
     /// A stream may be opened, get a window of its own, and be reset.
@@ -183,16 +205,16 @@ mod tests {
     fn streams_may_be_reset() {
         let mut meter = FrameMeter::new(0);
         let stream = [frame(HEADERS, 20), frame(WINDOW_UPDATE, 4), frame(3, 4)].concat();
-        assert!((0..BURST * 4).all(|_| meter.feed(&stream)));
-        assert!(!(0..BURST * 2).all(|_| meter.feed(&frame(3, 4))));
+        assert!((0..BURST * 4).all(|_| meter.feed(&stream, |_| ())));
+        assert!(!(0..BURST * 2).all(|_| meter.feed(&frame(3, 4), |_| ())));
     }
 
     #[test]
     fn work_earns_control_frames() {
         let mut meter = FrameMeter::new(0);
         for _ in 0..BURST * 4 {
-            assert!(meter.feed(&frame(6, 8)));
-            assert!(meter.feed(&frame(DATA, 200)));
+            assert!(meter.feed(&frame(6, 8), |_| ()));
+            assert!(meter.feed(&frame(DATA, 200), |_| ()));
         }
     }
 }

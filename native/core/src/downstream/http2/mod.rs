@@ -6,6 +6,7 @@ mod head;
 mod reply;
 mod resets;
 mod stream;
+mod unheard;
 
 use super::PREFACE;
 use crate::error::ErrorCode;
@@ -39,6 +40,7 @@ use std::time::Duration;
 use stream::Http2Stream;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
+use unheard::Unheard;
 
 /// Bytes that one stream may queue towards a client that does not read; all streams of a connection 8 MiB.
 const MAX_SEND_BUFFER: usize = 64 * 1024;
@@ -66,7 +68,9 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
     let mut watchdog = Watchdog::default();
     let stream = Kept::new(stream);
     let peer = Rc::new(Peer::default());
-    let heard = Heard::new(Metered::new(stream.clone(), PREFACE.len()), Rc::clone(&peer), None);
+    let unheard = Rc::new(Unheard::new(Rc::clone(&client)));
+    let metered = Metered::new(stream.clone(), PREFACE.len(), Rc::clone(&unheard));
+    let heard = Heard::new(metered, Rc::clone(&peer), None);
     let handshake = builder.handshake::<_, Bytes>(heard);
     let Ok(Ok(mut connection)) = watchdog.until(Instant::now() + client.head_timeout(), handshake).await else {
         return;
@@ -95,6 +99,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
         });
         match watchdog.until(until, accept).await {
             Ok(Some(Some(Ok((request, respond))))) => {
+                unheard.taken(respond.stream_id().as_u32());
                 let resets = Rc::clone(&resets);
                 let task = Stream { client: Rc::clone(&client), resets, _active: Active::begin(&streams) };
                 // Boxed: a task of this size would be copied eight times on its way into the runtime and out of it.
