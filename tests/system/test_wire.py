@@ -603,14 +603,10 @@ FIELDS = [
     [(":method", "GET"), (":scheme", "http"), (":authority", HOST), (":path", "*")],
     [(":method", "GET"), (":scheme", "http"), (":authority", HOST), (":path", "a")],
     [(":method", "GET"), (":scheme", "http"), (":authority", HOST), (":path", "/%zz")],
-    [
-        (":method", "POST"),
-        (":scheme", "http"),
-        (":authority", HOST),
-        (":path", "/"),
-        ("content-length", "3"),
-        ("content-length", "4"),
-    ],
+    *(
+        [(":method", "POST"), (":scheme", "http"), (":authority", HOST), (":path", "/"), *lengths]
+        for lengths in ([("content-length", "3"), ("content-length", "4")], [("content-length", "0")] * 2)
+    ),
     [(":method", "GET"), (":scheme", "http"), (":authority", HOST), (":path", "/"), ("connection", "close")],
     [(":method", "GET"), (":scheme", "http"), (":authority", HOST), (":path", "/"), ("transfer-encoding", "chunked")],
     [(":method", "GET"), (":scheme", "http"), (":authority", HOST), (":path", "/"), ("te", "gzip")],

@@ -42,14 +42,15 @@ impl Prepared {
         if expectations.iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
             return Err(ErrorCode::ExpectationFailed);
         }
-        let framing = match headers.get(http::header::CONTENT_LENGTH) {
+        let mut lengths = headers.get_all(http::header::CONTENT_LENGTH).iter();
+        let framing = match lengths.next() {
+            // Equal ones `h2` lets pass; over HTTP/1.1 they are refused as well.
+            Some(_) if lengths.next().is_some() => return Err(ErrorCode::BadRequest),
             _ if tunnel || body.is_end_stream() => Framing::Empty,
             None => Framing::Chunked,
             Some(length) => match length.to_str().ok().and_then(|length| length.parse().ok()) {
-                Some(length) if headers.get_all(http::header::CONTENT_LENGTH).iter().count() == 1 => {
-                    Framing::Length(length)
-                }
-                _ => return Err(ErrorCode::BadRequest),
+                Some(length) => Framing::Length(length),
+                None => return Err(ErrorCode::BadRequest),
             },
         };
         Ok(Self {
