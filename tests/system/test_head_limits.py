@@ -28,7 +28,7 @@ class World:
         settings = folder / "sluicegate.toml"
         settings.write_text(
             "[engine]\nmax_head_bytes = 300000\nmax_target_bytes = 5000\n"
-            "max_head_fields = 384\nmax_response_head_bytes = 1000000\n"
+            "max_head_fields = 384\nmax_response_head_bytes = 1000000\nmax_response_head_fields = 300\n"
         )
         first = backend(lambda request: response(b"", headers=fields(request)))
         second = backend2(lambda request: ([(":status", "200"), *fields(request)], b"", []))
@@ -112,9 +112,16 @@ def test_responses_of_many_fields(world: World, client: Protocol, app: str, coun
 
 
 def test_responses_over_the_limit(world: World, client: Protocol) -> None:
-    for target in ("/h1/bytes/400000", "/h1/fields/500"):
-        assert ask(world.default, client, target) == (502, "upstream_head_too_large")
-    # A connection of HTTP/2 knows streams that are refused, not why.
+    for app in ("h1", "h2"):
+        for found, size in (
+            (world.default, "bytes/300000"),
+            (world.default, "fields/500"),
+            (world.large, "fields/350"),
+        ):
+            assert ask(found, client, f"/{app}/{size}") == (502, "upstream_head_too_large")
+        assert ask(world.large, client, f"/{app}/fields/250") == (200, "")
+    # What is larger by far a connection of HTTP/2 knows as a stream that is refused, not why.
+    assert ask(world.default, client, "/h1/bytes/400000") == (502, "upstream_head_too_large")
     assert ask(world.default, client, "/h2/bytes/400000")[0] == 502
 
 

@@ -40,6 +40,8 @@ pub struct Settings {
     pub max_head_fields: usize,
     /// The head of a backend's response. Stops backends that never come to an end.
     pub max_response_head_bytes: usize,
+    /// Fields of the head of a response. Stops heads of many small fields, as of requests.
+    pub max_response_head_fields: usize,
     /// A request body; 0: any. Stops uploads that a backend should not have to see.
     pub max_body_bytes: u64,
     /// From the first byte of a head to its last. Stops slow heads (Slowloris).
@@ -125,6 +127,7 @@ impl Default for Settings {
             max_target_bytes: 60 * 1024,
             max_head_fields: 256,
             max_response_head_bytes: 256 * 1024,
+            max_response_head_fields: 384,
             max_body_bytes: 0,
             head_timeout_ms: 10_000,
             idle_timeout_ms: 75_000,

@@ -21,11 +21,16 @@ pub struct ResponseHead<'b> {
     pub consumed: usize,
 }
 
-/// Parse the head at the start of `bytes`; `head_request`: the request was HEAD, so no body follows.
+/// Parse the head at the start of `bytes`, of at most `max_fields` fields ([`MAX_FIELDS`] in any case); `head_request`: the
+/// request was HEAD, so no body follows.
 ///
 /// # Errors
 /// Anything ambiguous; the caller answers 502 and drops the connection.
-pub fn parse_response(bytes: &[u8], head_request: bool) -> Result<Parsed<ResponseHead<'_>>, WireError> {
+pub fn parse_response(
+    bytes: &[u8],
+    head_request: bool,
+    max_fields: usize,
+) -> Result<Parsed<ResponseHead<'_>>, WireError> {
     // httparse would skip any number of them. A backend that sends one was in the middle of something else.
     if let [b'\r' | b'\n', ..] = bytes {
         return Err(WireError::Malformed("an empty line in the place of the status line"));
@@ -47,6 +52,9 @@ pub fn parse_response(bytes: &[u8], head_request: bool) -> Result<Parsed<Respons
     let (Some(status), Some(reason), Some(minor)) = (response.code, response.reason, response.version) else {
         return Err(WireError::Malformed("not a status line"));
     };
+    if response.headers.len() > max_fields {
+        return Err(WireError::HeadTooLarge);
+    }
     if !(100..=999).contains(&status) {
         return Err(WireError::Malformed("a status code below 100"));
     }
@@ -111,7 +119,7 @@ mod tests {
 
     /// What a caller that reads on and parses again makes of it. The verdict on a prefix stands.
     fn outline(bytes: &[u8], head_request: bool) -> Result<Option<String>, WireError> {
-        Ok(match parse_response(bytes, head_request)? {
+        Ok(match parse_response(bytes, head_request, MAX_FIELDS)? {
             Parsed::Partial => None,
             Parsed::Complete(head) => {
                 let ResponseHead { status, framing, keep_alive, consumed, .. } = head;
@@ -119,6 +127,16 @@ mod tests {
                 Some(format!("{status} {framing:?} {keep_alive} {} {consumed}", fields.join(",")))
             }
         })
+    }
+
+    /// Also those that are not handed on.
+    #[test]
+    fn fields_are_counted() {
+        for (count, refused) in [(0, false), (16, false), (17, true), (MAX_FIELDS + 1, true)] {
+            let head = format!("HTTP/1.1 204 x\r\n{}\r\n", "Connection: x\r\n".repeat(count));
+            let parsed = parse_response(head.as_bytes(), false, 16);
+            assert_eq!(matches!(parsed, Err(WireError::HeadTooLarge)), refused, "{count}");
+        }
     }
 
     #[test]

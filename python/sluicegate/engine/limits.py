@@ -38,6 +38,7 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_target_bytes: Annotated[int, Meta(ge=1024, le=65_534)] | UnsetType = UNSET
     max_head_fields: Annotated[int, Meta(ge=16, le=384)] | UnsetType = UNSET
     max_response_head_bytes: Annotated[int, Meta(ge=1024, le=1_048_576)] | UnsetType = UNSET
+    max_response_head_fields: Annotated[int, Meta(ge=16, le=384)] | UnsetType = UNSET
     max_body_bytes: Annotated[int, Meta(ge=0, le=2**40)] | UnsetType = UNSET
     head_timeout_ms: _Short | UnsetType = UNSET
     idle_timeout_ms: _Long | UnsetType = UNSET

@@ -138,6 +138,7 @@ async fn once(
         session: None,
         progress: &progress,
         max_head_bytes: worker.settings().max_response_head_bytes.min(MAX_HEAD),
+        max_head_fields: worker.settings().max_response_head_fields,
     };
     let mut body = Given(Some(question.body.clone()).filter(|body| !body.is_empty()));
     match connection {

@@ -77,6 +77,7 @@ impl Attempt<'_, '_> {
                 retry_codes: self.retry_codes,
                 progress,
                 max_head_bytes: worker.settings().max_response_head_bytes,
+                max_head_fields: worker.settings().max_response_head_fields,
             };
             mirrors.begin_try();
             match connection {

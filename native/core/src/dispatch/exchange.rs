@@ -84,6 +84,8 @@ pub struct Terms<'x> {
     pub progress: &'x Progress,
     /// Bytes that the head of a response may have.
     pub max_head_bytes: usize,
+    /// Fields that it may have.
+    pub max_head_fields: usize,
 }
 
 impl Terms<'_> {

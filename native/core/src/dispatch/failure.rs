@@ -125,6 +125,12 @@ impl Failure {
                 ErrorCode::UpstreamHeadTooLarge
             }
             Self::Exchange(ExchangeError::Upstream { error: BodyError::Wire(_), .. }) => ErrorCode::UpstreamProtocol,
+            // It was `h2` that found it wrong, and reset the stream.
+            Self::Exchange(ExchangeError::Upstream { error: BodyError::Http2(error), .. })
+                if error.is_library() && error.is_reset() =>
+            {
+                ErrorCode::UpstreamProtocol
+            }
             Self::Exchange(ExchangeError::Upstream { .. } | ExchangeError::RetryStatus(_)) => ErrorCode::UpstreamReset,
             Self::Expired(Expired::Deadline) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
                 ErrorCode::RequestTimeout

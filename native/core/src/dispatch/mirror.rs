@@ -228,6 +228,7 @@ async fn attempt(
         retry_codes: &[],
         progress: &progress,
         max_head_bytes: worker.settings().max_response_head_bytes,
+        max_head_fields: worker.settings().max_response_head_fields,
     };
     let mut discard = Discard::default();
     let done = match connection {

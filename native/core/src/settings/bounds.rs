@@ -17,7 +17,7 @@ impl Settings {
         let count = |value: usize| value as u64;
         let window = u64::from(super::MIN_WINDOW)..=u64::from(super::MAX_WINDOW);
         let connection_window = self.http2_connection_window.unwrap_or(super::MAX_WINDOW);
-        let bounds: [(&str, u64, RangeInclusive<u64>); 28] = [
+        let bounds: [(&str, u64, RangeInclusive<u64>); 29] = [
             ("workers", count(self.workers), 0..=MAX_WORKERS),
             ("max_connections", count(self.max_connections), 1..=1_000_000),
             ("max_connection_age_ms", self.max_connection_age_ms, 0..=30 * DAY),
@@ -26,6 +26,7 @@ impl Settings {
             ("max_target_bytes", count(self.max_target_bytes), 1024..=65_534),
             ("max_head_fields", count(self.max_head_fields), 16..=384),
             ("max_response_head_bytes", count(self.max_response_head_bytes), 1024..=1_048_576),
+            ("max_response_head_fields", count(self.max_response_head_fields), 16..=384),
             ("max_body_bytes", self.max_body_bytes, 0..=1 << 40),
             ("head_timeout_ms", self.head_timeout_ms, 1..=HOUR),
             ("idle_timeout_ms", self.idle_timeout_ms, 1..=DAY),

@@ -7,6 +7,7 @@ use super::stream::UpstreamStream;
 use crate::io::frames::FrameHeads;
 use crate::io::liveness::{Asking, Heard, Peer};
 use bytes::Bytes;
+use codec::MAX_FIELDS;
 use h2::client::SendRequest;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -37,6 +38,13 @@ const CLOGGED_AFTER: Duration = Duration::from_secs(1);
 
 /// Bytes that one stream may queue for a backend that does not read.
 const MAX_SEND_BUFFER: usize = 256 * 1024;
+
+/// Octets by which the head of a response may be over its limit and is still told from one that is malformed: `h2` resets what is
+/// larger, and says no more than that.
+const TOLD_OVER: usize = 64 * 1024;
+
+/// What `h2` counts for a field besides name and value (RFC 9113 section 6.5.2).
+const FIELD_OVERHEAD: usize = 32;
 
 /// What `h2` says of a backend's limit of streams before its SETTINGS have come; no SETTINGS can say it.
 const UNSETTLED: usize = usize::MAX - 1;
@@ -174,12 +182,13 @@ pub(super) async fn start(
 ) -> Result<Http2Handle, ConnectError> {
     let peer = Rc::new(Peer::default());
     let stream = Heard::new(stream, Rc::clone(&peer), Some(FrameHeads::new(0)));
+    let header_list = limits.head_bytes + FIELD_OVERHEAD * MAX_FIELDS + TOLD_OVER;
     let (sender, mut connection) = h2::client::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .data_frame_budget(SMALL_FRAME_BUDGET)
         .max_send_buffer_size(MAX_SEND_BUFFER)
-        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(header_list).unwrap_or(u32::MAX))
         .initial_max_send_streams(UNSETTLED)
         .enable_push(false)
         .handshake(stream)

@@ -3,7 +3,7 @@
 use super::incremental::{self, Verdict};
 use super::wire;
 use crate::verdict::{Outcome, Violation, ensure};
-use codec::{Framing, Parsed, ResponseHead, is_wire_field, parse_response};
+use codec::{Framing, MAX_FIELDS, Parsed, ResponseHead, is_wire_field, parse_response};
 
 pub fn check(input: &[u8]) -> Result<Outcome, Violation> {
     let to_get = check_for(input, false)?;
@@ -12,12 +12,12 @@ pub fn check(input: &[u8]) -> Result<Outcome, Violation> {
 }
 
 fn check_for(input: &[u8], head_request: bool) -> Result<Outcome, Violation> {
-    let whole = incremental::check(input, |bytes| match parse_response(bytes, head_request) {
+    let whole = incremental::check(input, |bytes| match parse_response(bytes, head_request, MAX_FIELDS) {
         Ok(Parsed::Partial) => Verdict::Partial,
         Ok(Parsed::Complete(head)) => Verdict::Complete { read: format!("{head:?}"), consumed: Some(head.consumed) },
         Err(error) => Verdict::Refused(format!("{error:?}")),
     })?;
-    match (whole, parse_response(input, head_request)) {
+    match (whole, parse_response(input, head_request, MAX_FIELDS)) {
         (Verdict::Refused(error), _) => Ok(error),
         (_, Ok(Parsed::Complete(head))) => check_head(input, &head, head_request),
         _ => Ok("partial".to_owned()),

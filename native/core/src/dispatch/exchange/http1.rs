@@ -111,7 +111,7 @@ fn take_head<Sink: ReplySink>(
     uploaded: bool,
     client: &mut Sink,
 ) -> Result<Option<Received>, ExchangeError> {
-    let head = match parse_response(bytes, terms.outbound.head_request) {
+    let head = match parse_response(bytes, terms.outbound.head_request, terms.max_head_fields) {
         Ok(Parsed::Partial) => return Ok(None),
         Ok(Parsed::Complete(head)) => head,
         Err(WireError::UnsupportedVersion) if terms.outbound.upgrade => return Err(ExchangeError::NotSwitched(None)),

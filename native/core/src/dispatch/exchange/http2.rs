@@ -10,6 +10,7 @@ use crate::message::http2::{Http2Sink, Http2Source, fields_of};
 use crate::message::reply::ReplySink;
 use crate::upstream::Http2Handle;
 use codec::{Field, FieldList, Framing, ResponseHead, WireError};
+use http::HeaderMap;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -69,6 +70,7 @@ pub async fn over_http2<Source: BodySource, Sink: ReplySink, T: Tap>(
             }
         };
         let (parts, body) = response.into_parts();
+        check_size(&parts.headers, terms).map_err(|error| upstream(error, true))?;
         let status = parts.status.as_u16();
         if terms.retries(status) {
             return Err(ExchangeError::RetryStatus(status));
@@ -131,6 +133,15 @@ fn switch<Sink: ReplySink>(fields: &FieldList<'_>, terms: Terms<'_>, client: &mu
 
 fn unsent(error: h2::Error) -> ExchangeError {
     ExchangeError::Unsent(error.into())
+}
+
+/// The limits of heads over HTTP/1.1, where a line takes four octets besides name and value.
+fn check_size(headers: &HeaderMap, terms: Terms<'_>) -> Result<(), WireError> {
+    let octets: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if headers.len() > terms.max_head_fields || octets > terms.max_head_bytes {
+        return Err(WireError::HeadTooLarge);
+    }
+    Ok(())
 }
 
 /// One number or none, as over HTTP/1.1; `h2` lets equal ones pass.

@@ -10,7 +10,7 @@ use crate::message::reply::{Reply, ReplySink};
 use crate::message::response_filters::ResponseEdits;
 use crate::upstream::{Connection, Http1Connection, Route};
 use crate::worker::{Generation, Worker};
-use codec::{Field, Framing, WireError};
+use codec::{Field, Framing, MAX_FIELDS, WireError};
 use http::HeaderMap;
 use route::ir::EndpointState;
 use route::table::Endpoint;
@@ -195,8 +195,15 @@ fn http1(outbound: &Outbound, body: Body, retry_codes: &[u16], spent: bool, answ
             progress.spend();
         }
         let edits = &ResponseEdits::default();
-        let terms =
-            Terms { outbound, edits, retry_codes, session: None, progress: &progress, max_head_bytes: MAX_HEAD };
+        let terms = Terms {
+            outbound,
+            edits,
+            retry_codes,
+            session: None,
+            progress: &progress,
+            max_head_bytes: MAX_HEAD,
+            max_head_fields: MAX_FIELDS,
+        };
         let connection: &mut Http1Connection = &mut connection;
         let result = over_http1(connection, &mut Vec::new(), terms, &mut source, &mut (), &mut told).await;
         Done { result, told: told.0.join(", "), behind: connection.buffer.filled().to_vec() }
@@ -340,6 +347,7 @@ async fn waits(worker: &Worker, body: Body) -> ExchangeError {
         session: None,
         progress: &progress,
         max_head_bytes: MAX_HEAD,
+        max_head_fields: MAX_FIELDS,
     };
     let result = over_http1(&mut connection, &mut Vec::new(), terms, &mut source, &mut (), &mut told).await;
     drop(connection);

@@ -2,7 +2,7 @@
 
 use super::{MAX_ANSWER, USER_AGENT, said};
 use crate::upstream::UpstreamStream;
-use codec::{Parsed, parse_response};
+use codec::{MAX_FIELDS, Parsed, parse_response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The status of the answer; its body is left.
@@ -14,7 +14,7 @@ pub(super) async fn get(stream: &mut UpstreamStream, host: &str, path: &str) -> 
     stream.flush().await.map_err(|error| said(&error))?;
     let mut heard = Vec::new();
     loop {
-        let more = match parse_response(&heard, false) {
+        let more = match parse_response(&heard, false, MAX_FIELDS) {
             // An interim answer is followed by another one.
             Ok(Parsed::Complete(head)) if head.status < 200 && head.status != 101 => Some(head.consumed),
             Ok(Parsed::Complete(head)) => return Ok(head.status),

@@ -4,9 +4,11 @@ use super::{Body, MAX_HEAD, Source, Told, connected, outbound, run};
 use crate::dispatch::exchange::{ExchangeError, Exchanged, Terms, over_http2};
 use crate::dispatch::outbound::Outbound;
 use crate::io::watchdog::Progress;
+use crate::message::body::BodyError;
 use crate::message::response_filters::ResponseEdits;
 use crate::upstream::{Connection, Http2Handle};
 use bytes::Bytes;
+use codec::{MAX_FIELDS, WireError};
 use http::{Request, Response};
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
@@ -45,6 +47,7 @@ fn http2(outbound: &Outbound, body: Body, tunnels: bool, answer: Response<()>, c
             session: None,
             progress: &progress,
             max_head_bytes: MAX_HEAD,
+            max_head_fields: MAX_FIELDS,
         };
         let result = over_http2(handle, terms, &mut source, &mut (), &mut told).await;
         let asked = if backend.is_finished() { Some(backend.await.unwrap()) } else { None };
@@ -77,6 +80,11 @@ fn responses_over_http2() {
     let (_, result, told) = http2(&plain, Body::None, false, response(503, &[]), b"");
     assert!(matches!(result, Err(ExchangeError::RetryStatus(503))), "{result:?}");
     assert_eq!(told, "");
+    // A head over the limit is told from one that is malformed.
+    let large = Response::builder().header("x", "y".repeat(MAX_HEAD)).body(()).unwrap();
+    let (_, result, told) = http2(&plain, Body::None, false, large, b"");
+    let said = matches!(result, Err(ExchangeError::Upstream { error: BodyError::Wire(WireError::HeadTooLarge), .. }));
+    assert!(said && told.is_empty(), "{result:?}");
     // An answer before the request is through.
     let body = Body::Endless(b"some");
     let (_, result, told) = http2(&outbound(body, false), body, false, response(413, &[]), b"");
