@@ -223,8 +223,12 @@ def test_an_early_answer_says_that_it_is_the_last_one(world: Gateway) -> None:
         assert b"\r\nconnection: close\r\n" in received.lower()
 
 
-def test_an_early_answer_is_seen_by_who_writes_first(world: Gateway) -> None:
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize(("target", "status"), [("/nope", b"404"), ("/early", b"413")], ids=["ours", "the backend's"])
+def test_an_early_answer_is_seen_by_who_writes_first(
+    world: Gateway, authority: Authority, target: str, status: bytes, tls: bool
+) -> None:
     """The rest of 20 MB is read and dropped, so that the client comes to read."""
-    with socket.create_connection((world.address, PORT), LIMIT) as connection:
-        connection.sendall(head("/nope", f"Content-Length: {20 * MEGABYTE}", method="POST") + bytes(20 * MEGABYTE))
-        assert connection.recv(12) == b"HTTP/1.1 404"
+    with connect(world.address, authority, tls=tls) as connection:
+        connection.sendall(head(target, f"Content-Length: {20 * MEGABYTE}", method="POST") + bytes(20 * MEGABYTE))
+        assert connection.recv(12) == b"HTTP/1.1 " + status

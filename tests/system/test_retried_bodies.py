@@ -115,6 +115,8 @@ class World:
             route(
                 rule("/h1/timeout", "h1", retry=retry, timeouts={"backendRequest": TRY_TIME}),
                 rule("/h2/timeout", "h2", retry=retry, timeouts={"backendRequest": TRY_TIME}),
+                rule("/h1/limited", "h1", retry=retry, timeouts={"request": "500ms"}),
+                rule("/h2/limited", "h2", retry=retry, timeouts={"request": "500ms"}),
                 rule("/h1", "h1", retry=retry),
                 rule("/h2", "h2", retry=retry),
             ),
@@ -231,6 +233,28 @@ def test_many_small_pieces_are_kept(world: World) -> None:
     assert client.read().status == 201
     client.close()
     assert world.store.stored[target] == [bytes(97 + number % 26 for number in range(1000))]
+
+
+@pytest.mark.parametrize("backend_protocol", ["h1", "h2"])
+@pytest.mark.parametrize("how", ["length", "chunked", "http2"])
+def test_the_time_of_a_rule_goes_on_while_a_body_comes(world: World, how: str, backend_protocol: str) -> None:
+    """What is kept for a retry is waited for no longer than anything else."""
+    address, target = world.gateways["default"].address, f"/{backend_protocol}/limited"
+    client: Http1 | Http2
+    if how == "http2":
+        client = Http2(address, PORT)
+        stream = client.open("PUT", HOST, target, end=False)
+        client.send(stream, b"begun")
+        found = client.read(stream)
+    else:
+        client = Http1(address, PORT)
+        rest = (
+            "content-length: 9\r\n\r\nbegun" if how == "length" else "transfer-encoding: chunked\r\n\r\n5\r\nbegun\r\n"
+        )
+        client.send(f"PUT {target} HTTP/1.1\r\nhost: {HOST}\r\n{rest}".encode())
+        found = client.read("PUT")
+    client.close()
+    assert (found.status, found.body.partition(b":")[0]) == (504, b"request_timeout")
 
 
 @pytest.mark.parametrize("refused", [False, True], ids=["taken", "refused"])

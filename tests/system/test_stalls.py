@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 import h2.events
 import pytest
-from system_backends import Backend, Backend2, read_head, response
+from system_backends import Backend, Backend2, Received, read_fields, read_head, response, websocket_accept
 from system_clients import Http1, Http2
 from system_gateway import LIMIT, Gateway, until
 from system_manifests import gateway, route, rule, service
@@ -18,11 +19,18 @@ from system_manifests import gateway, route, rule, service
 PORT = 8080
 HOST = "stalls.test"
 MEGABYTE = 1024 * 1024
+WEBSOCKET = (
+    ("connection", "upgrade"),
+    ("upgrade", "websocket"),
+    ("sec-websocket-version", "13"),
+    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+)
 
 
 class Slow(Backend):
-    """`/large`: more than anybody takes; `/stream`: a head and a first event, the next when it is told; `/silent`:
-    nothing; `/both`: a head at once, then the body is echoed."""
+    """`/large`: more than anybody takes; `/stream`: a head and a first event, the next when it is told; `/poll`: all
+    of it then; `/silent`: nothing; `/both`: a head at once, then the body is echoed; `/tunnel`: what comes is sent
+    back."""
 
     def __init__(self) -> None:
         self.next, self.over = threading.Event(), threading.Event()
@@ -38,6 +46,14 @@ class Slow(Backend):
             connection.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n")
             self.next.wait(LIMIT)
             connection.sendall(b"4\r\nnext\r\n0\r\n\r\n")
+        elif target == b"/poll":
+            self.next.wait(LIMIT)
+            connection.sendall(response(b"done"))
+        elif target == b"/tunnel":
+            fields = read_fields(io.BytesIO(received.partition(b"\r\n")[2]))
+            connection.sendall(websocket_accept(Received("GET", "/tunnel", fields)))
+            while data := connection.recv(65_536):
+                connection.sendall(data)
         elif target == b"/both":
             connection.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")
             rest = received.partition(b"\r\n\r\n")[2]
@@ -146,6 +162,8 @@ def test_quiet_streams_go_on(world: World, name: str) -> None:
     both = Http1(found.address, PORT)
     both.send(b"POST /both HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
     assert both.socket.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 200"
+    multiplexed = Http2(found.address, PORT)
+    stream = multiplexed.open("GET", HOST, "/stream")
     grpc = Http2(found.address, PORT)
     fields = (("content-type", "application/grpc"), ("te", "trailers"))
     call = grpc.open("POST", HOST, "/pkg.Service/Method", fields, end=False)
@@ -154,9 +172,51 @@ def test_quiet_streams_go_on(world: World, name: str) -> None:
         (stop_uploading if name == "request_body_timeout_ms" else stop_reading)(found)
     world.slow.next.set()
     assert events.read().body == b"firstnext"
+    assert multiplexed.read(stream).body == b"firstnext"
     both.send(b"0\r\n\r\n")
     assert both.read().body == b"hellobye"
     grpc.send(call, b"", end=True)
     assert dict(grpc.read(call).trailers)["grpc-status"] == "0"
-    for each in (events, both, grpc):
+    for each in (events, multiplexed, both, grpc):
         each.close()
+
+
+@pytest.mark.parametrize("name", ["request_body_timeout_ms", "response_read_timeout_ms"])
+def test_long_polls_and_tunnels_go_on(world: World, client: Any, name: str) -> None:
+    """An answer that takes its time, and a WebSocket on which nobody says anything."""
+    found = world.gateways[name]
+    world.slow.next.clear()
+    poll, tunnel = client(found.address, PORT), client(found.address, PORT)
+    if client is Http1:
+        poll.send(b"GET /poll HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert tunnel.request("GET", HOST, "/tunnel", WEBSOCKET).status == 101
+    else:
+        polled = poll.open("GET", HOST, "/poll")
+        opened = open_tunnel(tunnel)
+    for _ in range(2):
+        # The clock, as above.
+        (stop_uploading if name == "request_body_timeout_ms" else stop_reading)(found)
+    world.slow.next.set()
+    if client is Http1:
+        assert poll.read().body == b"done"
+        tunnel.send(b"ping")
+        assert tunnel.read_raw(4) == b"ping"
+    else:
+        assert poll.read(polled).body == b"done"
+        tunnel.send(opened, b"ping", end=True)
+        assert tunnel.read(opened).body == b"ping"
+    poll.close()
+    tunnel.close()
+
+
+def open_tunnel(connection: Http2) -> int:
+    """By extended CONNECT (RFC 8441), once the gateway has said that it takes that; returns the stream."""
+    while connection.state.remote_settings.enable_connect_protocol != 1:
+        connection.pump()
+    stream: int = connection.state.get_next_available_stream_id()
+    fields = [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":authority", HOST)]
+    connection.state.send_headers(stream, [*fields, (":path", "/tunnel"), *WEBSOCKET[2:3]])
+    connection.flush()
+    while not any(isinstance(event, h2.events.ResponseReceived) for event in connection.events):
+        connection.pump()
+    return stream

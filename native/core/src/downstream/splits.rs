@@ -1,13 +1,16 @@
-//! What a client sends means the same however it is cut into reads: whole, in two at every place, byte by byte.
+//! What a client sends means the same however it is cut into reads: whole, in two at every place, byte by byte. What is
+//! written for it is the same however little the stream takes at once.
 
 use super::http1;
 use crate::io::Reset;
 use crate::io::watchdog::Watchdog;
-use crate::message::body::{BodyError, BodySource};
+use crate::message::body::{BodyError, BodySink, BodySource, Piece};
 use crate::message::client::Client;
-use crate::message::http1::Http1Source;
+use crate::message::http1::{Http1Sink, Http1Source};
 use crate::worker::{Generation, Worker};
 use codec::{Buffer, Framing};
+use http::HeaderMap;
+use http::header::HeaderValue;
 use route::ir::Transport;
 use route::table::{NoTags, SocketKey, State};
 use serde_json::json;
@@ -22,13 +25,21 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// A client that sends these pieces, one for each read, then ends; what it gets is written down.
 struct Scripted {
     pieces: VecDeque<Vec<u8>>,
+    /// Bytes that it takes at once; where that is a limit, each write has to wait first.
+    room: usize,
+    has_waited: bool,
     received: Rc<RefCell<Vec<u8>>>,
 }
 
 impl Scripted {
     fn new(pieces: &[&[u8]]) -> Self {
         let pieces = pieces.iter().filter(|piece| !piece.is_empty()).map(|piece| piece.to_vec()).collect();
-        Self { pieces, received: Rc::default() }
+        Self { pieces, room: usize::MAX, has_waited: false, received: Rc::default() }
+    }
+
+    /// It sends nothing, and takes so much at once.
+    fn taking(room: usize) -> Self {
+        Self { room, ..Self::new(&[]) }
     }
 }
 
@@ -46,9 +57,15 @@ impl AsyncRead for Scripted {
 }
 
 impl AsyncWrite for Scripted {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.received.borrow_mut().extend_from_slice(bytes);
-        Poll::Ready(Ok(bytes.len()))
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.has_waited = !self.has_waited;
+        if self.room < usize::MAX && self.has_waited {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let taken = bytes.len().min(self.room);
+        self.received.borrow_mut().extend_from_slice(&bytes[..taken]);
+        Poll::Ready(Ok(taken))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -241,5 +258,38 @@ fn bodies_mean_the_same_however_they_are_cut() {
     let (sent, whole) = (b"until the end", Ok((b"until the end".to_vec(), Vec::new(), Vec::new())));
     for pieces in cuts(sent) {
         assert_eq!(run(body(Framing::UntilClose, &pieces)), whole);
+    }
+}
+
+/// What a sink writes of a body is what a source reads of it, in every framing, however little the stream takes at once.
+#[test]
+fn bodies_are_the_same_however_they_are_written() {
+    // Some are joined with what waits, some are not; the last one is too large for that.
+    let large = b"0123456789abcdef\r\n".repeat(1000);
+    let pieces: [&[u8]; 5] = [b"h", b"", b"ello ", &large, b"0\r\n\r\n"];
+    let all = pieces.concat();
+    let trailers = HeaderMap::from_iter([(http::header::ETAG, HeaderValue::from_static("\"x\""))]);
+    let head = b"HTTP/1.1 200 OK\r\n\r\n";
+    for (framing, expected, told) in [
+        (Framing::Empty, &b""[..], None),
+        (Framing::Length(all.len() as u64), &all[..], None),
+        (Framing::Chunked, &all[..], Some("etag: \"x\"")),
+        (Framing::UntilClose, &all[..], None),
+    ] {
+        for room in (1..=40).chain([1000, 16 * 1024, usize::MAX]) {
+            let stream = RefCell::new(Scripted::taking(room));
+            let mut out = head.to_vec();
+            let mut sink = Http1Sink::new(&stream, &mut out, framing);
+            run(async {
+                for piece in pieces {
+                    sink.write(Piece::Borrowed(piece)).await.unwrap();
+                }
+                sink.finish(Some(trailers.clone())).await.unwrap();
+            });
+            let written = stream.borrow().received.take();
+            let read = run(body(framing, &[written.strip_prefix(head).unwrap()]));
+            let trailers = told.iter().map(ToString::to_string).collect();
+            assert_eq!(read, Ok((expected.to_vec(), trailers, Vec::new())), "{framing:?} by {room}");
+        }
     }
 }
