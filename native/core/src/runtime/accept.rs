@@ -2,6 +2,7 @@
 
 use super::bind::take_no_more;
 use super::faults::survive;
+use super::spread::{Handed, Share, Spread};
 use crate::downstream;
 use crate::worker::{ConnectionGuard, Worker};
 use route::table::SocketKey;
@@ -9,6 +10,7 @@ use socket2::SockRef;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -30,20 +32,29 @@ thread_local! {
 /// Accept until told to end; then what the kernel has taken by that time, so that nobody who is connected is reset.
 pub async fn accept(
     worker: Rc<Worker>,
+    spread: Arc<Spread>,
     key: SocketKey,
     listener: TcpListener,
     mut ended: oneshot::Receiver<ConnectionGuard>,
 ) {
-    let waiting =
-        survive(&worker, "taking connections", async || accept_until(&worker, key, &listener, &mut ended).await).await;
+    let waiting = survive(&worker, "taking connections", async || {
+        accept_until(&worker, &spread, key, &listener, &mut ended).await
+    })
+    .await;
     take_no_more(SockRef::from(&listener));
-    accept_waiting(&worker, key, &listener);
+    accept_waiting(&worker, &spread, key, &listener);
     drop(waiting);
-    accept_until(&worker, key, &listener, tokio::time::sleep(LAST_HANDSHAKES)).await;
-    accept_waiting(&worker, key, &listener);
+    accept_until(&worker, &spread, key, &listener, tokio::time::sleep(LAST_HANDSHAKES)).await;
+    accept_waiting(&worker, &spread, key, &listener);
 }
 
-async fn accept_until<E: Future>(worker: &Rc<Worker>, key: SocketKey, listener: &TcpListener, end: E) -> E::Output {
+async fn accept_until<E: Future>(
+    worker: &Rc<Worker>,
+    spread: &Arc<Spread>,
+    key: SocketKey,
+    listener: &TcpListener,
+    end: E,
+) -> E::Output {
     let mut end = std::pin::pin!(end);
     loop {
         let next = async {
@@ -58,7 +69,7 @@ async fn accept_until<E: Future>(worker: &Rc<Worker>, key: SocketKey, listener: 
             accepted = next => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => open(worker, key, stream, peer),
+            Ok((stream, peer)) => place(worker, spread, key, stream, peer),
             // The client went away between SYN and accept: not our trouble.
             Err(error)
                 if matches!(
@@ -74,22 +85,43 @@ async fn accept_until<E: Future>(worker: &Rc<Worker>, key: SocketKey, listener: 
 }
 
 /// Accept what waits, without waiting: asked of the kernel, since the reactor knows only what it was told last time.
-fn accept_waiting(worker: &Rc<Worker>, key: SocketKey, listener: &TcpListener) {
+fn accept_waiting(worker: &Rc<Worker>, spread: &Arc<Spread>, key: SocketKey, listener: &TcpListener) {
     while worker.drain.connections() < worker.settings().max_connections
         && let Ok((socket, peer)) = SockRef::from(listener).accept()
     {
         let stream = socket.set_nonblocking(true).and_then(|()| TcpStream::from_std(socket.into()));
         if let (Ok(stream), Some(peer)) = (stream, peer.as_socket()) {
-            open(worker, key, stream, peer);
+            open(worker, spread.take(worker.id), key, stream, peer);
         }
     }
 }
 
-fn open(worker: &Rc<Worker>, key: SocketKey, stream: TcpStream, peer: SocketAddr) {
+/// Serve a connection, or have a worker do so that has fewer. On the way out each keeps its own: another one may be done already.
+fn place(worker: &Rc<Worker>, spread: &Arc<Spread>, key: SocketKey, stream: TcpStream, peer: SocketAddr) {
+    let lighter = if worker.drain.is_draining() { None } else { spread.lighter(worker.id, worker.turns.noise()) };
+    match lighter {
+        None => open(worker, spread.take(worker.id), key, stream, peer),
+        Some(seat) => match stream.into_std() {
+            Ok(stream) => seat.fill(key, stream, peer),
+            Err(_) => worker.metrics.accept_failed(),
+        },
+    }
+}
+
+/// Serve a connection that another worker has accepted.
+pub fn take_over(worker: &Rc<Worker>, handed: Handed) {
+    let Handed { key, stream, peer, share } = handed;
+    match TcpStream::from_std(stream) {
+        Ok(stream) => open(worker, share, key, stream, peer),
+        Err(_) => worker.metrics.accept_failed(),
+    }
+}
+
+fn open(worker: &Rc<Worker>, share: Share, key: SocketKey, stream: TcpStream, peer: SocketAddr) {
     #[cfg(test)]
     assert!(!PANIC_AT_NEXT_ACCEPT.take(), "as asked");
     // Counted here: before its task runs others may be accepted.
-    let open = worker.drain.connection();
+    let open = Open { _guard: worker.drain.connection(), _share: share };
     let carries_flows = worker.generation().table.socket(key).is_some_and(|socket| socket.carries_flows);
     let worker = Rc::clone(worker);
     if carries_flows {
@@ -99,13 +131,19 @@ fn open(worker: &Rc<Worker>, key: SocketKey, stream: TcpStream, peer: SocketAddr
     }
 }
 
-async fn connection(worker: Rc<Worker>, _open: ConnectionGuard, key: SocketKey, stream: TcpStream, peer: SocketAddr) {
+/// What a connection counts as, for as long as it lives.
+struct Open {
+    _guard: ConnectionGuard,
+    _share: Share,
+}
+
+async fn connection(worker: Rc<Worker>, _open: Open, key: SocketKey, stream: TcpStream, peer: SocketAddr) {
     let _counted = worker.metrics.connection();
     downstream::serve_connection(worker, stream, peer, key).await;
 }
 
 /// As [`connection`], of a socket with TCP or TLS listeners: a task of its own kind, since it needs much less memory.
-async fn flow(worker: Rc<Worker>, _open: ConnectionGuard, key: SocketKey, stream: TcpStream, peer: SocketAddr) {
+async fn flow(worker: Rc<Worker>, _open: Open, key: SocketKey, stream: TcpStream, peer: SocketAddr) {
     let _counted = worker.metrics.connection();
     downstream::serve_flow(worker, stream, peer, key).await;
 }

@@ -2,8 +2,9 @@
 
 use super::admin::Admin;
 use super::bind::{BindError, Listening, bind};
+use super::spread::Spread;
 use super::thread;
-use super::thread::Command;
+use super::thread::{Command, Inbox};
 use super::upkeep::Upkeep;
 use super::{checks, resolver};
 use crate::io::KeepAlive;
@@ -187,13 +188,15 @@ impl Engine {
             }
         });
         let mut threads = Vec::with_capacity(workers);
-        for id in 0..workers {
+        let (spread, handed) = Spread::new(workers);
+        for (id, handed) in handed.into_iter().enumerate() {
             let (commands, receiver) = mpsc::channel(COMMANDS);
+            let inbox = Inbox { commands: receiver, handed, spread: Arc::clone(&spread) };
             let shared = Arc::clone(&shared);
             let runtime = thread::runtime()?;
             let handle = std::thread::Builder::new()
                 .name(format!("sluicegate-{id}"))
-                .spawn(move || thread::run(id, shared, runtime, receiver))?;
+                .spawn(move || thread::run(id, shared, runtime, inbox))?;
             threads.push(Thread { commands, handle });
         }
         let body_limit = BodyLimit::new(shared.settings.max_body_bytes);

@@ -7,6 +7,7 @@ mod checks;
 mod engine;
 mod faults;
 mod resolver;
+mod spread;
 mod thread;
 mod upkeep;
 

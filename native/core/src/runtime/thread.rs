@@ -1,9 +1,10 @@
 //! One worker: a thread, a runtime, and everything its connections use.
 
-use super::accept::accept;
+use super::accept::{accept, take_over};
 use super::bind::Listening;
 use super::faults;
 use super::faults::survive;
+use super::spread::{Handed, Spread};
 use crate::dispatch;
 use crate::l4;
 use crate::worker::{ConnectionGuard, Shared, Worker};
@@ -52,9 +53,18 @@ pub fn runtime() -> io::Result<Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
+/// What reaches a worker from other threads.
+#[derive(Debug)]
+pub struct Inbox {
+    pub commands: mpsc::Receiver<Command>,
+    /// Connections that others have accepted.
+    pub handed: mpsc::Receiver<Handed>,
+    pub spread: Arc<Spread>,
+}
+
 /// The body of a worker's thread: a worker, and another one where that panics. Its connections are lost then; its sockets
 /// stay open, and whoever waits in them is served.
-pub fn run(id: usize, shared: Arc<Shared>, runtime: Runtime, mut commands: mpsc::Receiver<Command>) {
+pub fn run(id: usize, shared: Arc<Shared>, runtime: Runtime, mut inbox: Inbox) {
     let mut told = Told::default();
     let mut next = Some(runtime);
     loop {
@@ -62,7 +72,7 @@ pub fn run(id: usize, shared: Arc<Shared>, runtime: Runtime, mut commands: mpsc:
             let runtime = next.take().map_or_else(self::runtime, Ok)?;
             let local = LocalSet::new();
             let worker = Rc::new(Worker::new(id, Arc::clone(&shared)));
-            local.block_on(&runtime, serve(worker, &mut commands, &mut told));
+            local.block_on(&runtime, serve(worker, &mut inbox, &mut told));
             io::Result::Ok(())
         }));
         match lived {
@@ -99,7 +109,8 @@ struct Accepting {
     end: Option<oneshot::Sender<ConnectionGuard>>,
 }
 
-async fn serve(worker: Rc<Worker>, commands: &mut mpsc::Receiver<Command>, told: &mut Told) {
+async fn serve(worker: Rc<Worker>, inbox: &mut Inbox, told: &mut Told) {
+    let Inbox { commands, handed, spread } = inbox;
     let mut accepting: AHashMap<SocketKey, Accepting> = AHashMap::new();
     // Made for the first UDP listener: most gateways have none.
     let mut datagrams: Option<Rc<l4::Datagrams>> = None;
@@ -109,15 +120,24 @@ async fn serve(worker: Rc<Worker>, commands: &mut mpsc::Receiver<Command>, told:
         tokio::task::spawn_local(fetch_keys(Rc::clone(&worker)));
     }
     for (key, listening) in &told.listening {
-        accepting.extend(listen(&worker, &mut datagrams, *key, listening).map(|found| (*key, found)));
+        accepting.extend(listen(&worker, spread, &mut datagrams, *key, listening).map(|found| (*key, found)));
     }
     leave(&worker, &mut accepting, told.leaving);
-    while let Some(command) = commands.recv().await {
+    loop {
+        let command = tokio::select! {
+            biased;
+            command = commands.recv() => command,
+            Some(handed) = handed.recv() => {
+                take_over(&worker, handed);
+                continue;
+            }
+        };
+        let Some(command) = command else { break };
         match command {
             // A drain is at its end: nothing new is taken.
             Command::Listen(..) if worker.drain.is_closed() => {}
             Command::Listen(key, listening) => {
-                accepting.extend(listen(&worker, &mut datagrams, key, &listening).map(|found| (key, found)));
+                accepting.extend(listen(&worker, spread, &mut datagrams, key, &listening).map(|found| (key, found)));
                 told.listening.insert(key, listening);
             }
             Command::Close(key) => {
@@ -153,6 +173,7 @@ async fn serve(worker: Rc<Worker>, commands: &mut mpsc::Receiver<Command>, told:
 /// Begin to take what comes to a socket. `None`: the system has no room for it, and the operator is told.
 fn listen(
     worker: &Rc<Worker>,
+    spread: &Arc<Spread>,
     datagrams: &mut Option<Rc<l4::Datagrams>>,
     key: SocketKey,
     listening: &Listening,
@@ -161,7 +182,7 @@ fn listen(
         Listening::Tcp(listener) => {
             let listener = TcpListener::from_std(listener)?;
             let (end, ended) = oneshot::channel();
-            let task = tokio::task::spawn_local(accept(Rc::clone(worker), key, listener, ended));
+            let task = tokio::task::spawn_local(accept(Rc::clone(worker), Arc::clone(spread), key, listener, ended));
             Ok(Accepting { task: task.abort_handle(), end: Some(end) })
         }
         Listening::Udp(socket) => {
