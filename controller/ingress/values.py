@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 import re
 
+from ..api.names import is_subdomain
+
 #: `strconv.ParseBool`.
 _TRUE, _FALSE = (
     frozenset({"1", "t", "T", "TRUE", "true", "True"}),
@@ -13,6 +15,9 @@ _TRUE, _FALSE = (
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 _SIZE = re.compile(r"([0-9]{1,15})([kKmMgG]?)", re.ASCII)
 _TIME = re.compile(r"([0-9]{1,15})(ms|s|m|h|d|w|)", re.ASCII)
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[!-~]+(?:[\t ]?[!-~]+)*")
+_PATH = re.compile(r"/[!\"$->@-~]*")
 _OCTETS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -44,6 +49,26 @@ def seconds(text: str) -> int | None:
 def words(text: str) -> tuple[str, ...]:
     """The parts of a list that commas separate, each once; blanks around them and empty ones are left out."""
     return tuple(dict.fromkeys(part for item in text.split(",") if (part := item.strip())))
+
+
+def is_host(text: str) -> bool:
+    """Whether it is the name of a host, and no address."""
+    return is_subdomain(text) and network(text) is None
+
+
+def is_token(text: str) -> bool:
+    """Whether it is the name of a header field or a cookie (RFC 9110 section 5.6.2)."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def is_field_value(text: str) -> bool:
+    """Whether it may be the value of a header field of a route."""
+    return _VALUE.fullmatch(text) is not None
+
+
+def is_path(text: str) -> bool:
+    """Whether it is a path that a message can have: printable ASCII, and no query."""
+    return _PATH.fullmatch(text) is not None
 
 
 def network(text: str) -> str | None:

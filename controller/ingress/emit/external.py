@@ -9,6 +9,7 @@ from ...api.ingress import Ingress
 from .. import values
 from ..features import ExternalAuth
 from ..site import Host, Location
+from .manifest import slug
 from .output import Output, Target
 from .rules import service_reference
 from .urls import Url, parse, service_of
@@ -64,7 +65,7 @@ def emit_external(feature: ExternalAuth, ingress: Ingress, host: Host, targets: 
     backend = _backend(url, ingress, host, output) if url is not None else None
     if url is None or url.query or backend is None:
         return  # its paths are closed
-    name = output.names.give("AccessPolicy", ingress.namespace, ingress.name, host.name or "any")
+    name = output.names.give("AccessPolicy", ingress.namespace, ingress.name, slug(host.name))
     if backend.outside is not None:
         output.once(external_host(backend.outside, ingress.namespace, feature.causes, output))
     if backend.service is not None:

@@ -135,7 +135,11 @@ class Listeners:
             for entry in entries:
                 entry.parent = ("Gateway", *gateway)
             return gateway
-        for (place, told), found in groups.items():
+        for entry in entries:
+            # A listener for all hosts is the Gateway's: there is one at a port, and it has one for hosts of nobody.
+            entry.parent = ("Gateway", *gateway)
+        for (place, told), every in groups.items():
+            found = [entry for entry in every if entry.hostname]
             label = dict(told).get(f"{_CERT_MANAGER}issuer", "")
             label = label or dict(told).get(f"{_CERT_MANAGER}cluster-issuer", "certificates" if told else "")
             for number, start in enumerate(range(0, len(found), MAX_LISTENERS)):

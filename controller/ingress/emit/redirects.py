@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+from .. import values
 from ..features import AppRoot, Redirect
 from ..site import Host, Location
 from .output import Output
@@ -34,7 +35,9 @@ def redirected(location: Location, host: Host, output: Output) -> RuleDraft | No
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
-    if "$" in text or not (parts.hostname or text.startswith("/")) or parts.scheme not in {"", "http", "https"}:
+    fits = not parts.hostname or parts.hostname in {host.name, "-"} or values.is_host(parts.hostname)
+    fits = fits and values.is_path(parts.path or "/") and bool(parts.hostname or text.startswith("/"))
+    if "$" in text or not fits or parts.scheme not in {"", "http", "https"}:
         message = "no URL that a redirect can have: its requests are answered 500"
         output.ledger.tell(feature.cause, "no-equivalent", message, "write scheme, host and path", host=host.name)
         return rule

@@ -68,6 +68,11 @@ def _rewrite(feature: Rewrite, rule: RuleDraft, at: At) -> None:
         rule.backends = []
         return
     filled = filled if filled.startswith("/") else f"/{filled}"
+    if not values.is_path(filled):
+        message = "it is no path that a request can have: its requests are answered 500"
+        ledger.tell(feature.cause, "invalid", message, "correct the path", host=at.host.name)
+        rule.backends = []
+        return
     if not patterns.has_groups(path) or "\\" not in filled:
         rule.rewrite["path"] = {"type": "ReplaceFullPath", "replaceFullPath": filled}
         return
@@ -81,16 +86,21 @@ def _rewrite(feature: Rewrite, rule: RuleDraft, at: At) -> None:
 
 def _rewrite_elsewhere(feature: Rewrite, rule: RuleDraft, at: At) -> None:
     """A target with a host is a redirect."""
-    parts = urlsplit(feature.target)
-    if "$" in feature.target or parts.query:
-        message = "a redirect to a URL with variables or a query: its requests are answered 500"
+    try:
+        parts = urlsplit(feature.target)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    fits = values.is_host(parts.hostname or "") and values.is_path(parts.path or "/")
+    if "$" in feature.target or parts.query or not fits:
+        message = "no URL that a redirect can have: its requests are answered 500"
         at.output.ledger.tell(feature.cause, "no-equivalent", message, "write the URL itself", host=at.host.name)
         rule.backends = []
         return
     path = {"type": "ReplaceFullPath", "replaceFullPath": parts.path or "/"}
     rule.redirect = {"scheme": parts.scheme, "hostname": parts.hostname, "path": path, "statusCode": 302}
-    if parts.port:
-        rule.redirect["port"] = parts.port
+    if port:
+        rule.redirect["port"] = port
     rule.backends = []
 
 

@@ -12,7 +12,7 @@ from .urls import Url
 
 EXTERNAL_GROUP = "gateway.networking.x-k8s.io"
 #: What an XBackend does not take: it wants a name.
-ADDRESS = re.compile(r"[0-9.]+|.*:.*")
+ADDRESS = re.compile(r"[0-9.]+|.*:.*|(?!.*[a-z]).*|.*[^-a-z0-9.].*")
 
 
 def external_name(url: Url) -> str:

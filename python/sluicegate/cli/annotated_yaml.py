@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -16,6 +17,8 @@ from sluicegate.words import one_line
 MAX_REMEMBERED = 4096
 #: Texts that no reader of YAML takes for anything else, but for these.
 _WORD = re.compile(r"[A-Za-z/][-A-Za-z0-9._/]*")
+#: What some reader of YAML, of whatever version, takes for a number.
+_NUMBER = re.compile(r"[-+]?(?:[0-9._:]+(?:[eE][-+]?[0-9]*)?|0[xXoObB][0-9a-fA-F_]*|\.(?:inf|nan))", re.IGNORECASE)
 _OTHER = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 #: Characters of a value that a comment shows.
 MAX_SHOWN = 100
@@ -78,7 +81,9 @@ def _is_plain_block(text: str) -> bool:
 
 def _scalar(value: Any) -> str:  # noqa: ANN401 (any YAML)
     if isinstance(value, str):
-        return value if _WORD.fullmatch(value) and value.lower() not in _OTHER else _text(value)
+        if value.lower() in _OTHER or _NUMBER.fullmatch(value):
+            return json.dumps(value)
+        return value if _WORD.fullmatch(value) else _text(value)
     return str(value) if type(value) is int else _plain(value)
 
 

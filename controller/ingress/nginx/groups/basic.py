@@ -12,6 +12,7 @@ from ...provider import Reading
 
 #: The key of an `auth-file`.
 _FILE = "auth"
+_REALM = "Authentication Required"
 _NAMES = ("auth-secret", "auth-secret-type", "auth-realm")
 
 
@@ -51,5 +52,8 @@ def read(reading: Reading) -> Iterator[Feature]:
         reading.tell("auth-secret-type", "no-equivalent", message, remedy)
         yield Closed(causes=(secret.cause,), reason="a Secret with a key for each user")
         return
-    realm = reading.text("auth-realm") or "Authentication Required"
+    realm = reading.text("auth-realm") or _REALM
+    if not (realm.isascii() and realm.isprintable()) or '"' in realm:
+        reading.tell("auth-realm", "invalid", f"it cannot stand in a challenge: {_REALM} does", "use plain text")
+        realm = _REALM
     yield BasicAuth(causes=reading.causes("auth-type", *_NAMES), secret=name, key=_FILE, realm=realm)

@@ -20,6 +20,22 @@ _NAMES = (
     "auth-cache-key",
     "auth-cache-duration",
 )
+#: Fields of a connection, of framing, and the host.
+_MANAGED = frozenset(
+    {
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
 #: Statuses whose time in `auth-cache-duration` counts: those that let a request on.
 _ALLOWED = ("200", "202")
 #: Seconds that an answer is remembered at most (AccessPolicy).
@@ -33,7 +49,7 @@ def read(reading: Reading) -> Iterator[Feature]:
         yield ExternalAuth(
             causes=reading.causes("auth-url", *_NAMES),
             url=url.text,
-            response_headers=reading.words("auth-response-headers"),
+            response_headers=_fields(reading),
             sign_in=reading.text("auth-signin"),
             parameter=reading.text("auth-signin-redirect-param", "rd"),
             set_cookie=reading.flag("auth-always-set-cookie"),
@@ -53,6 +69,16 @@ def read(reading: Reading) -> Iterator[Feature]:
             response_headers=values.words(settings.value("global-auth-response-headers").text),
             sign_in=settings.value("global-auth-signin").text,
         )
+
+
+def _fields(reading: Reading) -> tuple[str, ...]:
+    """Fields of answers that the backend gets: those that a message can have, and that are nobody else's."""
+    written = reading.words("auth-response-headers")
+    found = tuple(item for item in written if values.is_token(item) and item.lower() not in _MANAGED)
+    if found != written:
+        message = f"the gateway takes none of these over: {', '.join(sorted(set(written) - set(found)))}"
+        reading.tell("auth-response-headers", "invalid", message, "take them out")
+    return found
 
 
 def _cache(reading: Reading) -> int:

@@ -5,14 +5,12 @@ Source: `customheaders`, `upstreamvhost` of `internal/ingress/annotations`; `add
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
+from ... import values
 from ...features import Feature, Field, ResponseHeaders, UpstreamHost
 from ...options import Name
 from ...provider import Reading
-
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def read(reading: Reading) -> Iterator[Feature]:
@@ -21,6 +19,8 @@ def read(reading: Reading) -> Iterator[Feature]:
     if host is not None and "$" in host.text:
         message = "variables of nginx have no place in a route: the host stays"
         reading.tell("upstream-vhost", "no-equivalent", message, "write the name itself")
+    elif host is not None and not values.is_host(host.text.partition(":")[0].lower()):
+        reading.tell("upstream-vhost", "invalid", "it is no host: the host of the request stays", "correct the name")
     elif host is not None:
         yield UpstreamHost(causes=(host.cause,), host=host.text)
     yield from _responses(reading)
@@ -48,7 +48,7 @@ def _responses(reading: Reading) -> Iterator[Feature]:
     if settings.is_written("hide-headers"):
         found = settings.value("hide-headers")
         causes.append(found.cause)
-        hidden = tuple(dict.fromkeys(item.strip() for item in found.text.split(",") if item.strip()))
+        hidden = tuple(item for item in values.words(found.text) if values.is_token(item))
     if fields or hidden:
         yield ResponseHeaders(causes=tuple(causes), fields=tuple(fields.values()), hidden=hidden)
 
@@ -62,5 +62,9 @@ def _of_map(reading: Reading, name: Name, annotation: str = "") -> Iterator[Fiel
             reading.tell(annotation, "invalid", message, "give the ConfigMap as well")
         return
     for key, value in sorted(found.data.items()):
-        if _TOKEN.fullmatch(key):
-            yield key, str(value).strip()
+        text = " ".join(str(value).split())
+        if values.is_token(key) and values.is_field_value(text):
+            yield key, text
+        elif annotation:
+            message = f"{key} of the ConfigMap {'/'.join(name)} is no field that a route can set: it is left out"
+            reading.tell(annotation, "invalid", message, "correct the ConfigMap")

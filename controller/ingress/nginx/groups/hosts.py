@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
+from ... import values
 from ...features import Aliases, Feature, Passthrough
 from ...provider import Reading
-
-_HOST = re.compile(r"(?:\*\.)?[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)+")
 
 
 def read(reading: Reading) -> Iterator[Feature]:
@@ -16,7 +14,7 @@ def read(reading: Reading) -> Iterator[Feature]:
     if reading.flag("ssl-passthrough"):
         yield Passthrough(causes=reading.causes("ssl-passthrough"))
     names = tuple(name.lower() for name in reading.words("server-alias"))
-    hosts = tuple(name for name in names if _HOST.fullmatch(name))
+    hosts = tuple(name for name in names if values.is_host(name.removeprefix("*.")) and "." in name)
     if hosts != names:
         message = f"no hosts: {', '.join(sorted(set(names) - set(hosts)))}"
         reading.tell("server-alias", "invalid", message, "name hosts, without expressions")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from ... import values
 from ...features import BackendTls, Closed, Feature, Protocol
 from ...provider import Reading
 
@@ -45,9 +46,13 @@ def read(reading: Reading) -> Iterator[Feature]:
     verify = reading.text("proxy-ssl-verify", "off")
     if verify not in {"on", "off"}:
         reading.tell("proxy-ssl-verify", "invalid", "on or off is expected; off holds, as before", "correct the value")
+    hostname = reading.text("proxy-ssl-name").lower()
+    if hostname and not values.is_host(hostname):
+        reading.tell("proxy-ssl-name", "invalid", "it is no host: that of the Service is verified", "correct the name")
+        hostname = ""
     yield BackendTls(
         causes=(*cause, *reading.causes("proxy-ssl-secret", "proxy-ssl-verify", "proxy-ssl-name")),
         verify=verify == "on",
         secret=reading.object_name(secret.text) if secret is not None else None,
-        hostname=reading.text("proxy-ssl-name"),
+        hostname=hostname,
     )

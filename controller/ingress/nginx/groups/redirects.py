@@ -20,7 +20,7 @@ def read(reading: Reading) -> Iterator[Feature]:
     yield from _to_https(reading)
     yield from _to_url(reading)
     root = reading.value("app-root")
-    if root is not None and root.text.startswith("/"):
+    if root is not None and values.is_path(root.text):
         yield AppRoot(causes=(root.cause,), path=root.text)
     elif root is not None:
         reading.tell("app-root", "invalid", "a path that begins with / is expected: it did nothing", "correct it")

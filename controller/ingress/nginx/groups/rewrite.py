@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ... import values
 from ...features import Feature, RegexPaths, RequestHeaders, Rewrite
 from ...provider import Reading
 
@@ -18,7 +19,9 @@ def read(reading: Reading) -> Iterator[Feature]:
     target, prefix = reading.value("rewrite-target"), reading.value("x-forwarded-prefix")
     if target is not None:
         yield Rewrite(causes=(target.cause,), target=target.text)
-    if prefix is not None and target is not None:
+    if prefix is not None and not values.is_field_value(prefix.text):
+        reading.tell("x-forwarded-prefix", "invalid", "it cannot stand in a field: it is left out", "use plain text")
+    elif prefix is not None and target is not None:
         yield RequestHeaders(causes=(prefix.cause,), fields=(("X-Forwarded-Prefix", prefix.text),))
     elif prefix is not None:
         message = "without rewrite-target it never did anything"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ... import values
 from ...features import Affinity, Feature
 from ...provider import Reading
 
@@ -24,9 +25,18 @@ def read(reading: Reading) -> Iterator[Feature]:
         return
     # A browser goes by Max-Age where a cookie has both (RFC 6265 section 5.3).
     seconds = reading.number("session-cookie-max-age") or reading.number("session-cookie-expires")
+    cookie, path = reading.text("session-cookie-name", _COOKIE), reading.text("session-cookie-path")
+    if not values.is_token(cookie):
+        reading.tell(
+            "session-cookie-name", "invalid", f"it is no name of a cookie: {_COOKIE} holds", "correct the name"
+        )
+        cookie = _COOKIE
+    if path and not (values.is_path(path) and ";" not in path):
+        reading.tell("session-cookie-path", "invalid", "it is no path: that of the location holds", "correct the path")
+        path = ""
     yield Affinity(
         causes=reading.causes("affinity", *_NAMES),
-        cookie=reading.text("session-cookie-name", _COOKIE),
-        path=reading.text("session-cookie-path"),
+        cookie=cookie,
+        path=path,
         seconds=seconds,
     )
