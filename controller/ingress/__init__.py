@@ -11,7 +11,7 @@ from .inventory import Inventory
 from .losses import FATES, LOSSES, Cause, Fate, Ledger, Loss
 from .nginx import NGINX
 from .options import Name, Options
-from .provider import Annotation, Provider, Reading, Setting, Settings
+from .provider import Annotation, Provider, Reading, Setting, Settings, Traits
 
 #: By the name of `--provider`.
 PROVIDERS: dict[str, Provider] = {provider.name: provider for provider in (NGINX,)}
@@ -35,5 +35,6 @@ __all__ = [
     "Reading",
     "Setting",
     "Settings",
+    "Traits",
     "convert",
 ]

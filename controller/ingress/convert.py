@@ -60,16 +60,27 @@ def convert(inventory: Inventory, provider: Provider, options: Options, progress
     output = Output(options, provider, inventory, ledger)
     ingresses = tuple(selected(inventory, provider, options, ledger))
     features: dict[ObjectKey, Features] = {}
+    of_services: dict[tuple[ObjectKey, str], Features] = {}
     for number, item in enumerate(ingresses):
         if progress is not None:
             progress(str(item.key), number, len(ingresses))
         reading = Reading(item, provider, settings, inventory, ledger)
         features[item.key] = Features(_allowed(provider.read(reading), item, output))
+        for service in _services(item):
+            own = tuple(provider.of_service(reading, service))
+            of_services[item.key, service] = Features((*own, *features[item.key])) if own else features[item.key]
         reading.tell_fates()
-    site = Site(features, provider, settings, inventory, ledger)
+    site = Site(features, of_services, provider, settings, inventory, ledger)
     site.build(ingresses)
     objects = emit(site, Features(provider.of_gateway(settings, ledger)), output)
     return Conversion(objects, ledger.done(), len(ingresses), len(site.hosts))
+
+
+def _services(item: Ingress) -> Iterable[str]:
+    """The names of the Services of an Ingress, each once."""
+    paths = [path for rule in item.spec.rules for path in (rule.http.paths if rule.http is not None else ())]
+    found = [item.default_backend, *(path.backend.of_service() for path in paths)]
+    return dict.fromkeys(service.name for service in found if service is not None)
 
 
 def _allowed(found: Iterable[Feature], item: Ingress, output: Output) -> Iterable[Feature]:

@@ -74,11 +74,12 @@ def groups(pattern: str) -> int:
     return len(re.findall(r"\((?!\?)|\(\?P?<(?![=!])", plain))
 
 
-def path_pattern(path: str) -> str:
-    """What a whole path has to match for nginx's `~* "^PATH"` to be found in it."""
+def path_pattern(path: str, *, ignores_case: bool = True) -> str:
+    """What a whole path has to match for nginx's `~* "^PATH"` to be found in it, or `~ "^PATH"`."""
+    case = "(?i)" if ignores_case else ""
     if has_alternatives(path):
-        return f"(?i).*(?:^{path}).*"
-    return f"(?i){path.removeprefix('^')}.*"
+        return f"{case}.*(?:^{path}).*"
+    return f"{case}{path.removeprefix('^')}.*"
 
 
 def searched(pattern: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeVar
 
+from ..api import Object
 from ..api.ingress import Ingress, TextMap
 from . import values
 from .features import Feature
@@ -46,6 +47,23 @@ class Annotation:
     advice: str = ""
     group: str = ""
     aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a controller does by itself, whatever annotations say.
+
+    Attributes:
+        shows_certificate: hosts without one are served on port 443, with a certificate of the controller's own.
+        answers_everywhere: it answers `/` of a host whose Ingress has no such path, by `spec.defaultBackend` or by 404.
+        adds_slash: a path that ends in `/` is asked for by 301 where the request lacks the `/`.
+        prefixes_by_text: the prefix `/tea` takes `/teapot`.
+    """
+
+    shows_certificate: bool = False
+    answers_everywhere: bool = False
+    adds_slash: bool = False
+    prefixes_by_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +141,7 @@ class Settings:
 
 
 class Reading:
-    """The annotations of one Ingress, while they are read.
+    """The annotations of one Ingress, or of an object that it uses, while they are read.
 
     Attributes:
         ingress: whose they are.
@@ -133,24 +151,44 @@ class Reading:
     """
 
     def __init__(
-        self, ingress: Ingress, provider: Provider, settings: Settings, inventory: Inventory, ledger: Ledger
+        self,
+        ingress: Ingress,
+        provider: Provider,
+        settings: Settings,
+        inventory: Inventory,
+        ledger: Ledger,
+        item: Object | None = None,
     ) -> None:
-        """Begin."""
+        """Begin. `item` has the annotations where the Ingress itself does not, such as a Service."""
         self.ingress = ingress
+        self._item: Object = ingress if item is None else item
         self.inventory = inventory
         self.settings = settings
         self.ledger = ledger
         self._provider = provider
         self._told: set[str] = set()
+        self._other: Object | None = None
+        self._instead: frozenset[str] = frozenset()
+        self._besides: frozenset[str] = frozenset()
+
+    def inherit(self, item: Object, *, instead: frozenset[str], besides: frozenset[str]) -> None:
+        """Read some annotations from another object: always, or where the Ingress does not have them."""
+        self._other, self._instead, self._besides = item, instead, besides
 
     def value(self, name: str) -> Value | None:
         """An annotation, by its name or an older one; None: it is not there, or says nothing."""
         row = self._provider.annotations[name]
+        own = None if name in self._instead else self._value_of(self._item, row)
+        if own is None and self._other is not None and name in self._instead | self._besides:
+            return self._value_of(self._other, row)
+        return own
+
+    def _value_of(self, item: Object, row: Annotation) -> Value | None:
         for each in (row.name, *row.aliases):
             written = f"{self._provider.prefix}{each}"
-            text = self.ingress.metadata.annotations.get(written, "").strip()
+            text = item.metadata.annotations.get(written, "").strip()
             if text:
-                return Value(text, self.inventory.of_annotation(self.ingress, written))
+                return Value(text, self.inventory.of_annotation(item, written))
         return None
 
     def text(self, name: str, default: str = "") -> str:
@@ -191,6 +229,14 @@ class Reading:
         namespace, slash, name = text.rpartition("/")
         return Name(namespace if slash else self.ingress.namespace, name)
 
+    def ignore(self, name: str, message: str) -> None:
+        """Tell of an annotation of the Ingress itself that the controller did not read it."""
+        written = f"{self._provider.prefix}{name}"
+        if written in self._item.metadata.annotations:
+            self._told.add(written)
+            cause = self.inventory.of_annotation(self._item, written)
+            self.ledger.tell(cause, "dropped-harmless", message, "take it out")
+
     def tell(self, name: str, fate: Fate, message: str, remedy: str = "") -> None:
         """Tell something else of an annotation than its row does."""
         found = self.value(name)
@@ -201,10 +247,10 @@ class Reading:
     def tell_fates(self) -> None:
         """Tell the fate of each annotation that has the provider's prefix and of which nothing was told."""
         prefix, rows = self._provider.prefix, self._provider.rows
-        for name in sorted(self.ingress.metadata.annotations):
-            if not name.startswith(prefix) or name in self._told:
+        for name in sorted(self._item.metadata.annotations):
+            if not name.startswith(self._provider.owned) or name in self._told:
                 continue
-            cause = self.inventory.of_annotation(self.ingress, name)
+            cause = self.inventory.of_annotation(self._item, name)
             row = rows.get(name.removeprefix(prefix))
             if row is not None:
                 self.ledger.tell(cause, row.fate, row.words, row.advice)
@@ -232,27 +278,43 @@ class Provider(Protocol):
     Attributes:
         name: of `--provider`.
         title: what it is called.
-        prefix: of its annotations.
+        prefix: of its annotations, which the names of its table lack; empty: they are whole.
+        owned: what names of annotations that are its own begin with.
         controllers: `spec.controller` of its IngressClasses.
         ingress_class: the class that it serves where no IngressClass is known.
         annotations: its table, by name.
         rows: the same by every name, older ones too.
         invented: names that people write and that never were, with what to write instead.
         settings: the table of its ConfigMap.
+        traits: what it does by itself.
     """
 
     name: str
     title: str
     prefix: str
+    owned: tuple[str, ...]
     controllers: tuple[str, ...]
     ingress_class: str
     annotations: Mapping[str, Annotation]
     rows: Mapping[str, Annotation]
     invented: Mapping[str, str]
     settings: Mapping[str, Setting]
+    traits: Traits
 
     def read(self, reading: Reading) -> Iterable[Feature]:
         """The features of an Ingress; tells what cannot be read."""
+        ...
+
+    def of_service(self, reading: Reading, service: str) -> Iterable[Feature]:
+        """What holds for the paths of one Service of the Ingress alone; it goes before what holds for all of it."""
+        ...
+
+    def refused_host(self, ingress: Ingress, owner: Ingress | None) -> str:
+        """Why an Ingress would not be served at a host that another one has first, or nobody; empty: it would."""
+        ...
+
+    def rank(self, ingress: Ingress) -> int:
+        """Where the Ingress stands when hosts are given away: those of a lower rank go first."""
         ...
 
     def of_gateway(self, settings: Settings, ledger: Ledger) -> Iterable[Feature]:

@@ -1,6 +1,7 @@
 """Hosts and their locations, as the source's controller merges them from all Ingresses.
 
-Rules of ingress-nginx (`internal/ingress/controller/controller.go`, `createServers` and `getBackendServers`):
+Rules of ingress-nginx (`internal/ingress/controller/controller.go`, `createServers` and `getBackendServers`); what
+another controller does otherwise its provider says (`traits`, `refused_host`, `rank`):
 - Ingresses are taken oldest first. Of two locations of a host with the same path and type the first stays.
 - The Ingress that names a host first owns it: what is about the whole host is the owner's, and its annotations hold for
   `/` where no Ingress has that path.
@@ -19,7 +20,7 @@ from ..api import ObjectKey
 from ..api.ingress import HTTPIngressPath, Ingress
 from ..api.names import is_subdomain
 from .backends import Backend, backend_of
-from .features import Aliases, Canary, ClientCertificates, Features, Passthrough, RegexPaths, Rewrite
+from .features import Aliases, Canary, ClientCertificates, ExactPaths, Features, Passthrough, RegexPaths, Rewrite
 from .inventory import Inventory
 from .losses import Cause, Ledger
 from .options import Name
@@ -126,14 +127,17 @@ class Site:
     def __init__(
         self,
         features: Mapping[ObjectKey, Features],
+        of_services: Mapping[tuple[ObjectKey, str], Features],
         provider: Provider,
         settings: Settings,
         inventory: Inventory,
         ledger: Ledger,
     ) -> None:
-        """Begin without hosts."""
+        """Begin without hosts; features are those of Ingresses, and of the paths of each of their Services."""
         self.hosts: dict[str, Host] = {}
         self._features = features
+        self._of_services = of_services
+        self._refused: set[tuple[ObjectKey, str]] = set()
         self._provider = provider
         self._settings = settings
         self._inventory = inventory
@@ -143,7 +147,7 @@ class Site:
         """Take Ingresses, the canaries of others last."""
         canaries = [item for item in ingresses if self._features[item.key].get(Canary) is not None]
         primaries = [item for item in ingresses if self._features[item.key].get(Canary) is None]
-        for item in primaries:
+        for item in sorted(primaries, key=self._provider.rank):
             self._take(item)
         for item in primaries:
             self._certify(item)
@@ -157,7 +161,6 @@ class Site:
             host.regex = next(filter(None, map(_regex_cause, host.locations)), None)
 
     def _take(self, item: Ingress) -> None:
-        features = self._features[item.key]
         default = item.default_backend
         for number, rule in enumerate(item.spec.rules):
             at = f"spec.rules[{number}].host"
@@ -165,13 +168,21 @@ class Site:
                 cause = self._inventory.cause(item, at, rule.host)
                 self._ledger.tell(cause, "invalid", "it is no host: left out", "correct the name")
                 continue
-            host = self._host(item, rule.host.lower(), at)
+            name = rule.host.lower()
+            refused = self._provider.refused_host(item, self.hosts[name].owner if name in self.hosts else None)
+            if refused:
+                cause = self._inventory.cause(item, at, rule.host)
+                self._ledger.tell(cause, "invalid", f"{refused}: it was not served", "put them together", host=name)
+                self._refused.add((item.key, name))
+                continue
+            host = self._host(item, name, at)
             for index, path in enumerate(rule.http.paths if rule.http is not None else ()):
                 self._add(host, item, path, f"spec.rules[{number}].http.paths[{index}]")
         if default is not None and not item.spec.rules:
             cause = self._inventory.cause(item, "spec.defaultBackend")
             host = self._host(item, "", "spec.defaultBackend")
             backend = backend_of(item.namespace, default, cause, self._inventory, self._ledger)
+            features = self._of_services[item.key, default.name]
             self._place(host, Location(item, features, "/", "Prefix", backend, cause))
 
     def _host(self, item: Ingress, name: str, at: str) -> Host:
@@ -186,10 +197,13 @@ class Site:
         features = self._features[item.key]
         host = Host(name, item, features, self._inventory.cause(item, at, name))
         self.hosts[name] = host
+        if not self._provider.traits.answers_everywhere:
+            return host
         default, cause = item.default_backend, self._inventory.cause(item, "spec.defaultBackend")
         backend = None
         if default is not None:
             backend = backend_of(item.namespace, default, cause, self._inventory, self._ledger)
+            features = self._of_services[item.key, default.name]
         host.locations.append(Location(item, features, "/", "Prefix", backend, cause if default else host.cause))
         host.locations[0].implied = True
         return host
@@ -209,7 +223,11 @@ class Site:
             self._ledger.tell(cause, "invalid", message, "name a Service", host=host.name)
             return
         backend = backend_of(item.namespace, service, cause, self._inventory, self._ledger)
-        self._place(host, Location(item, self._features[item.key], path, kind, backend, cause))
+        features = self._of_services[item.key, service.name]
+        exact = features.get(ExactPaths)
+        if exact is not None and written.path_type in exact.types:
+            kind = "Exact"
+        self._place(host, Location(item, features, path, kind, backend, cause))
 
     def _place(self, host: Host, made: Location) -> None:
         there = host.find(made.path, made.kind)
@@ -224,7 +242,7 @@ class Site:
     def _named(self, item: Ingress) -> Iterable[str]:
         """The hosts that an Ingress names, each once."""
         names = dict.fromkeys(rule.host.lower() for rule in item.spec.rules)
-        return [name for name in names if name in self.hosts]
+        return [name for name in names if name in self.hosts and (item.key, name) not in self._refused]
 
     def _certify(self, item: Ingress) -> None:
         """Give the hosts of an Ingress their certificates."""
@@ -256,7 +274,7 @@ class Site:
                 message = (
                     f"the Secret {'/'.join(secret)} is not here: a listener without its certificate does not serve"
                 )
-                remedy = "see that the cluster has it; ingress-nginx would show a certificate of its own"
+                remedy = f"see that the cluster has it; {self._provider.title} would show a certificate of its own"
                 self._ledger.tell(cause, "converted-with-difference", message, remedy, host=host)
             return Certificate(secret, item, cause)
         return None

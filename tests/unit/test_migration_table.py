@@ -27,6 +27,7 @@ OF_ROUTES = {
     "Canary",
     "ClientCertificates",
     "Closed",
+    "ExactPaths",
     "HttpsRedirect",
     "Passthrough",
     "Redirect",

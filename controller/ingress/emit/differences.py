@@ -26,8 +26,15 @@ def tell_differences(host: Host, listeners: Listeners, output: Output) -> None:
         message = "a wildcard stands for one label there, and for one or more here"
         remedy = "names of several labels get the same backend; list the hosts where that matters"
         output.ledger.tell(host.cause, "converted-with-difference", message, remedy, host=host.name)
-    if host.features.get(Passthrough) is None and listeners.get(host.name, HTTPS) is None:
-        message = "without a certificate the host is not served on port 443; ingress-nginx shows one of its own there"
+    traits, title = output.provider.traits, output.provider.title
+    textual = next((item for item in host.locations if item.kind == "Prefix" and item.path[-1:] != "/"), None)
+    if traits.prefixes_by_text and textual is not None and host.regex is None:
+        message = f"{title} takes a prefix by its characters: {textual.path} had paths such as {textual.path}-x too"
+        remedy = "here they go by whole elements of a path; add a path where such requests are meant"
+        output.ledger.tell(textual.cause, "converted-with-difference", message, remedy, host=host.name)
+    unsecured = host.features.get(Passthrough) is None and listeners.get(host.name, HTTPS) is None
+    if unsecured and traits.shows_certificate:
+        message = f"without a certificate the host is not served on port 443; {title} shows one of its own there"
         remedy = "give it `tls`, or name a certificate for all such hosts by --default-certificate"
         output.ledger.tell(host.cause, "converted-with-difference", message, remedy, host=host.name)
     _tell_ties(host, output)

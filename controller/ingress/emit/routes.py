@@ -126,7 +126,8 @@ class _Routes:
         found = redirected(location, self._host, self._output)
         if found is not None:
             return [found]
-        return [rule for rule in (app_root(location), slash(location, self._host)) if rule is not None]
+        slashed = slash(location, self._host) if self._output.provider.traits.adds_slash else None
+        return [rule for rule in (app_root(location), slashed) if rule is not None]
 
     def _part(self, location: Location) -> _Part | None:
         sent = location.features.get(HttpsRedirect)

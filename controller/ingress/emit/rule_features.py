@@ -16,6 +16,7 @@ from ..features import (
     ErrorPages,
     Feature,
     Mirror,
+    PathEdit,
     RequestHeaders,
     ResponseHeaders,
     ResponseRewrite,
@@ -25,6 +26,7 @@ from ..features import (
 )
 from ..site import Host, Location
 from .output import GATEWAY_GROUP, Output
+from .path_edits import edit_path
 from .rules import RuleDraft, is_prefix_host, service_reference
 from .urls import parse, service_of
 from .xbackends import ADDRESS, EXTERNAL_GROUP, external_host
@@ -102,6 +104,10 @@ def _rewrite_elsewhere(feature: Rewrite, rule: RuleDraft, at: At) -> None:
     if port:
         rule.redirect["port"] = port
     rule.backends = []
+
+
+def _path_edit(feature: PathEdit, rule: RuleDraft, at: At) -> None:
+    edit_path(feature, rule, at.location, at.host, at.output)
 
 
 def _upstream_host(feature: UpstreamHost, rule: RuleDraft, at: At) -> None:
@@ -228,6 +234,7 @@ _EMITTERS: dict[type[Feature], Callable[[Any, RuleDraft, At], None]] = {
     Cors: _cors,
     RequestHeaders: _request_headers,
     Rewrite: _rewrite,
+    PathEdit: _path_edit,
     UpstreamHost: _upstream_host,
     Mirror: _mirror,
     ResponseHeaders: _response_headers,

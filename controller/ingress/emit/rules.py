@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import patterns
 from ..backends import Backend
-from ..features import Protocol, Rewrite
+from ..features import Protocol, RegexPaths, Rewrite
 from ..losses import Cause
 from ..site import Host, Location
 from .manifest import unique
@@ -125,7 +125,8 @@ def path_match(location: Location, host: Host, output: Output) -> Match | None:
     stripped = _stripped(location)
     if is_prefix_host(host) and stripped is not None:
         return {"path": {"type": "PathPrefix", "value": stripped}}
-    pattern = patterns.path_pattern(location.path)
+    regex = location.features.get(RegexPaths)
+    pattern = patterns.path_pattern(location.path, ignores_case=regex is None or regex.ignores_case)
     wrong = patterns.reason(location.path) or output.options.pattern_error(pattern) or ""
     if not wrong and len(pattern) > MAX_PATH:
         wrong = f"it has {len(pattern):,} characters, and {MAX_PATH:,} are allowed"

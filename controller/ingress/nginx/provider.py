@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from ...api.ingress import Ingress
 from ..features import Feature
 from ..losses import Ledger
-from ..provider import Annotation, Reading, Setting, Settings
+from ..provider import Annotation, Reading, Setting, Settings, Traits
 from .gateway import of_gateway
 from .groups import (
     access,
@@ -76,12 +77,14 @@ class Nginx:
     name = "nginx"
     title = "ingress-nginx"
     prefix = "nginx.ingress.kubernetes.io/"
+    owned: tuple[str, ...] = (prefix,)
     controllers: tuple[str, ...] = ("k8s.io/ingress-nginx",)
     ingress_class = "nginx"
     annotations: Mapping[str, Annotation] = ANNOTATIONS
     rows: Mapping[str, Annotation] = ROWS
     invented: Mapping[str, str] = INVENTED
     settings: Mapping[str, Setting] = SETTINGS
+    traits = Traits(shows_certificate=True, answers_everywhere=True, adds_slash=True)
 
     def read(self, reading: Reading) -> Iterator[Feature]:
         """The features of an Ingress; tells what cannot be read."""
@@ -98,6 +101,18 @@ class Nginx:
         for name, row in ANNOTATIONS.items():
             if row.group != _CANARY:
                 reading.tell(name, "dropped-harmless", "ingress-nginx ignores it on a canary: the other Ingress has it")
+
+    def of_service(self, _reading: Reading, _service: str) -> Iterable[Feature]:
+        """Nothing: an annotation is about all Services of its Ingress."""
+        return ()
+
+    def refused_host(self, _ingress: Ingress, _owner: Ingress | None) -> str:
+        """Any Ingress may have a part in a host."""
+        return ""
+
+    def rank(self, _ingress: Ingress) -> int:
+        """The oldest goes first."""
+        return 0
 
     def of_gateway(self, settings: Settings, ledger: Ledger) -> Iterator[Feature]:
         """The features of the whole Gateway."""

@@ -5,18 +5,9 @@ Source: `docs/user-guide/nginx-configuration/configmap.md` and `internal/ingress
 
 from __future__ import annotations
 
-from ..losses import Fate
-from ..provider import Setting
+from ..rows import SettingRow, setting_rows
 
-_FATES: dict[str, Fate] = {
-    "+": "converted",
-    "~": "converted-with-difference",
-    "o": "dropped-harmless",
-    "-": "no-equivalent",
-}
-
-#: fate, key, default, words, advice.
-_ROWS: tuple[tuple[str, str, str, str, str], ...] = (
+_ROWS: tuple[SettingRow, ...] = (
     ("+", "ssl-redirect", "true", "a redirect to https for every host with a certificate", ""),
     ("+", "force-ssl-redirect", "false", "a redirect to https for every host", ""),
     ("+", "http-redirect-code", "308", "`statusCode` of the redirects to https and of `from-to-www-redirect`", ""),
@@ -120,4 +111,4 @@ _ROWS: tuple[tuple[str, str, str, str, str], ...] = (
     ("o", "server-name-hash-max-size", "", "it tunes nginx", ""),
 )
 
-SETTINGS = {name: Setting(name, default, _FATES[fate], words, advice) for fate, name, default, words, advice in _ROWS}
+SETTINGS = setting_rows(_ROWS)

@@ -5,16 +5,7 @@ Source of the names: `docs/user-guide/nginx-configuration/annotations-risk.md` o
 
 from __future__ import annotations
 
-from ..losses import Fate
-from ..provider import Annotation, Class
-
-#: What an annotation does, by its first letter in the rows below.
-_FATES: dict[str, Fate] = {
-    "+": "converted",
-    "~": "converted-with-difference",
-    "o": "dropped-harmless",
-    "-": "no-equivalent",
-}
+from ..rows import AnnotationRow, annotation_rows
 
 _SNIPPET = "write what it does as filters and policies: docs/migration.md names them by directive"
 _WAF = "put a firewall in front, or ask one by AccessPolicy `external`"
@@ -22,8 +13,7 @@ _CERTIFICATE = (
     "write `tls.frontend` of the Gateway and `certificate` of an AccessPolicy; until then its hosts answer 500"
 )
 
-#: class, fate, name, group, words, advice; `|` parts a name from an older one.
-_ROWS: tuple[tuple[Class, str, str, str, str, str], ...] = (
+_ROWS: tuple[AnnotationRow, ...] = (
     ("X", "~", "affinity", "sessions", "`sessionPersistence`; cookies of ingress-nginx are not known here, so each session begins anew once", ""),
     ("P", "o", "affinity-mode", "", "a session stays with its endpoint for as long as that is there, as `persistent` does", ""),
     ("P", "~", "affinity-canary-behavior", "", "a backend is chosen by weight before a session is looked at, as `legacy` does", "keep weights at 0 or 100 where clients must not change sides"),
@@ -162,16 +152,7 @@ _ROWS: tuple[tuple[Class, str, str, str, str, str], ...] = (
     ("N", "-", "http2-push-preload", "", "browsers have no HTTP/2 push any more", "take it out"),
 )  # fmt: skip
 
-
-def _made() -> dict[str, Annotation]:
-    found = {}
-    for kind, fate, names, group, words, advice in _ROWS:
-        name, *aliases = names.split("|")
-        found[name] = Annotation(name, kind, _FATES[fate], words, advice, group, tuple(aliases))
-    return found
-
-
-ANNOTATIONS = _made()
+ANNOTATIONS = annotation_rows(_ROWS)
 #: By every name.
 ROWS = {name: row for row in ANNOTATIONS.values() for name in (row.name, *row.aliases)}
 

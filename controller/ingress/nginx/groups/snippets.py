@@ -6,7 +6,7 @@ Source: the directives of nginx' modules and of headers-more; which of them peop
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sluicegate.words import listed
 
@@ -84,7 +84,20 @@ ADVICE: dict[str, str] = {
 
 def read(reading: Reading) -> Iterator[Feature]:
     """Tell what the snippets have."""
-    for name in _OF_HTTP:
+    note = " (it is off there by default: allow-snippet-annotations)"
+    yield from read_snippets(reading, _OF_HTTP, note, honoured=reading.settings.flag("allow-snippet-annotations"))
+
+
+def read_snippets(reading: Reading, names: Iterable[str], note: str, *, honoured: bool) -> Iterator[Feature]:
+    """Tell what snippets have; one that refuses requests closes their paths.
+
+    Args:
+        reading: of the Ingress.
+        names: of the annotations.
+        note: what is said of those that close nothing.
+        honoured: whether the controller took them.
+    """
+    for name in names:
         found = reading.value(name)
         if found is None:
             continue
@@ -95,8 +108,8 @@ def read(reading: Reading) -> Iterator[Feature]:
         remedy = listed(known) if known else "docs/migration.md has the commonest directives"
         if others:
             remedy += f"; {listed(others)}: nothing that is known"
-        message = "configuration of nginx is not converted (it is off there by default: allow-snippet-annotations)"
-        protects = reading.settings.flag("allow-snippet-annotations") and _PROTECTS.search(text) is not None
+        message = f"configuration of nginx is not converted{note}"
+        protects = honoured and _PROTECTS.search(text) is not None
         if protects:
             message = "configuration of nginx that refuses requests is not converted: its paths answer 500"
             yield Closed(causes=(found.cause,), reason="a snippet that refuses requests")
