@@ -46,8 +46,8 @@ class World(Protocol):
     def policies(self, place: Place, on: str) -> tuple[str, ...]:
         """Look up the policies that hold at a place, by id; `on`: what names them in the IR."""
 
-    def policy_fault(self, place: Place) -> str:
-        """Say why a policy that holds at a place cannot be honoured; empty: all can."""
+    def policy_fault(self, place: Place) -> Verdict | None:
+        """What routes are told of a policy at a place that cannot be honoured; None: all can."""
 
     def affected(self, target: Target) -> tuple[tuple[str, Verdict], ...]:
         """Look up what an object is told about the policies that are attached to it and its sections."""
@@ -112,8 +112,8 @@ class RouteReads:
         self.noted.update(attached_read(level) for level in place)
         return self.world.policies(place, on)
 
-    def policy_fault(self, place: Place) -> str:
-        """Say why a policy that holds at a place cannot be honoured; empty: all can."""
+    def policy_fault(self, place: Place) -> Verdict | None:
+        """What routes are told of a policy at a place that cannot be honoured; None: all can."""
         self.noted.update(attached_read(level) for level in place)
         return self.world.policy_fault(place)
 

@@ -45,14 +45,6 @@ MAX_WEIGHT = 1_000_000
 #: Says why a pattern of a regular expression cannot be used, or None.
 PatternError = Callable[[str], "str | None"]
 
-#: What a backendRef is told of a policy of its backend that cannot be honoured, by the kind that its fault begins with.
-INVALID_POLICIES = {
-    "BackendTLSPolicy": Reason.INVALID_BACKEND_TLS_POLICY,
-    "XBackend": Reason.INVALID_BACKEND,
-    "BackendPolicy": Reason.INVALID_BACKEND_POLICY,
-    "XBackendTrafficPolicy": Reason.INVALID_BACKEND_POLICY,
-}
-
 _Match = TypeVar("_Match", RouteMatch, GRPCRouteMatch)
 
 
@@ -122,8 +114,7 @@ class RuleContext:
             service = self.reads.service(name.namespace, name.service)
             port = service_port(service, name.port) if service is not None else None
             place = service_place(name.namespace, name.service, port.name if port is not None else "")
-        fault = self.reads.policy_fault(place)
-        return Verdict(False, INVALID_POLICIES[fault.partition(" ")[0]], fault) if fault else None
+        return self.reads.policy_fault(place)
 
     def filters(self, path: str, *, rule: str, prefix_only: bool = False, backend: int | None = None) -> FilterContext:
         """Say where a list of filters is written; `rule`: IR id; `backend`: place of the backendRef that has them."""

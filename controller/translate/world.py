@@ -84,8 +84,8 @@ class World:
         """Look up the policies that hold at a place, by id; `on`: what names them in the IR."""
         return self._policies.attached.names(place, on=on)
 
-    def policy_fault(self, place: Place) -> str:
-        """Say why a policy at a place cannot be honoured; empty: all can."""
+    def policy_fault(self, place: Place) -> Verdict | None:
+        """What routes are told of a policy at a place that cannot be honoured; None: all can."""
         return self._policies.fault(self._policies.attached.names(place))
 
     def affected(self, target: Target) -> tuple[tuple[str, Verdict], ...]:

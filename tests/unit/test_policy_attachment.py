@@ -226,6 +226,16 @@ def test_what_cannot_be_honoured_is_named_all_the_same() -> None:
     assert world.ancestors("p")["edge"]["Accepted"] == ("False", "Invalid")
 
 
+def test_a_backend_whose_policy_cannot_be_honoured_is_told_to_its_routes() -> None:
+    """Of a kind that nobody has heard of too."""
+    world = World(policy("p", "Service/cart", kind="CarePolicy", **{"": "Bad"}))
+    assert not world.translator.held
+    [parent] = to_document(world.now.statuses[ObjectKey("HTTPRoute", "shop", "cart")])["parents"]
+    [found] = [item for item in parent["conditions"] if item["type"] == "ResolvedRefs"]
+    assert (found["status"], found["reason"]) == ("False", "InvalidBackendPolicy")
+    assert found["message"].startswith("CarePolicy p: ")
+
+
 def conditions(world: World, key: ObjectKey) -> dict[str, Any]:
     document = to_document(world.now.statuses[key])
     found = [("", item) for item in document.get("conditions", ())]

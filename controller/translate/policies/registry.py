@@ -13,6 +13,7 @@ from typing import Any
 from sluicegate import ir
 
 from ...api import Diagnostics
+from ..conditions import Reason
 from ..secrets import Material
 from .access import judge_access
 from .backend import judge_backend
@@ -41,6 +42,7 @@ class PolicyKind:
         spoken: it says how the gateway speaks to backends, so it is nothing for what only passes through, nor for
             datagrams.
         unused: what to do where no Gateway is led to the target, for people.
+        refused: the reason for which references of routes to a backend are refused whose policy cannot be honoured.
         closed: of a kind without stanzas, the IR of a policy that cannot be read, by its id.
     """
 
@@ -54,6 +56,7 @@ class PolicyKind:
     itself: bool = False
     spoken: bool = False
     unused: str = "attach the target to a Gateway of this controller"
+    refused: Reason = Reason.INVALID_BACKEND_POLICY
     closed: Callable[[str], ir.PolicyBase] | None = None
 
 
@@ -69,6 +72,7 @@ POLICIES: tuple[PolicyKind, ...] = (
         judge=judge_backend_tls,
         spoken=True,
         unused="refer to the Service in a route",
+        refused=Reason.INVALID_BACKEND_TLS_POLICY,
         closed=lambda name: ir.BackendTls(id=name, hostname="", invalid=True),
     ),
     PolicyKind(
@@ -78,6 +82,7 @@ POLICIES: tuple[PolicyKind, ...] = (
         judge=judge_external_backend,
         itself=True,
         unused="refer to it in a route",
+        refused=Reason.INVALID_BACKEND,
     ),
     PolicyKind(
         kind="BackendPolicy",

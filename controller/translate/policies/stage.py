@@ -39,11 +39,11 @@ Conditions = Mapping[str, tuple[tuple[str, Verdict], ...]]
 
 
 class Resource(NamedTuple):
-    """A policy of the IR, what its object needs, and why it cannot be honoured (empty: it can)."""
+    """A policy of the IR, what its object needs, and what routes are told of it where it cannot be honoured."""
 
     policy: ir.PolicyBase
     material: Needed
-    fault: str = ""
+    fault: Verdict | None = None
 
 
 @dataclass(slots=True)
@@ -158,10 +158,10 @@ class PolicyMemo:
                 told |= {ObjectKey.parse(item.policy.policy) for item in (*before, *after)}
         return told
 
-    def fault(self, names: Iterable[str]) -> str:
-        """Why the first of some policies that cannot be honoured cannot; empty: all can."""
+    def fault(self, names: Iterable[str]) -> Verdict | None:
+        """What routes are told of the first of some policies that cannot be honoured; None: all can."""
         found = (self.resources[name].fault for name in names if name in self.resources)
-        return next((item for item in found if item), "")
+        return next((item for item in found if item is not None), None)
 
     def is_protected(self, backend: ir.Backend) -> bool:
         """Whether a policy says that TLS is spoken to a backend."""
@@ -195,7 +195,7 @@ def judge(
             )
             memo.judged[key] = new
         moved |= memo.attached.replace(old.source if old is not None else None, new.source if new is not None else None)
-        if old is not None and new is not None and _fault(old) != _fault(new):
+        if old is not None and new is not None and _fault(kinds[key.kind], old) != _fault(kinds[key.kind], new):
             moved |= {attached_read(target) for target in new.source.targets}
         memo.referrers.replace(key, new.reads if new is not None else frozenset())
         for identifier in old.resources if old is not None else ():
@@ -203,7 +203,7 @@ def judge(
             memo.owners.pop(identifier, None)
             memo.touched.add(identifier)
         if new is not None:
-            fault = _fault(new)
+            fault = _fault(kinds[key.kind], new)
             memo.resources.update((name, Resource(item, new.material, fault)) for name, item in new.resources.items())
             memo.owners.update(dict.fromkeys(new.resources, key))
             memo.touched.update(new.resources)
@@ -221,10 +221,11 @@ def _objects_of(read: Read, snapshot: Snapshot) -> Iterator[Read]:
             yield attached_read(Target(whole.kind, namespace, name))
 
 
-def _fault(judged: Judged) -> str:
-    """Why a policy cannot be honoured; empty: it can."""
+def _fault(kind: PolicyKind, judged: Judged) -> Verdict | None:
+    """What routes are told of a policy that cannot be honoured; None: it can."""
     accepted = judged.judgement.accepted
-    return "" if accepted.ok else f"{judged.policy.key.kind} {judged.policy.name}: {accepted.message}"
+    text = f"{kind.kind} {judged.policy.name}: {accepted.message}"
+    return None if accepted.ok else Verdict(False, kind.refused, text)
 
 
 def conditions_of(memo: PolicyMemo, whole: Target) -> Conditions:
