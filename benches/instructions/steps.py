@@ -19,8 +19,6 @@ from sluicegate.testing.offline import load_offline
 
 #: Endpoints of the backend, so that a pick has something to choose from.
 ENDPOINTS = 100
-#: Instructions that a processor of three gigahertz does in a microsecond where each takes one cycle; ours take less.
-PER_MICROSECOND = 3_000
 
 _GROUP = "gateway.networking.k8s.io"
 _KEY = "ann-0123456789abcdef"

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from benches.instructions import steps
 from benches.instructions.callgrind import instructions_of
+from benches.instructions.times import Time, times_of
 from benches.instructions.verdict import TOLERANCE, Build, Row, Verdict, incomparable, rows_of
+
+from sluicegate import _native
 
 #: Costs of the library: 7, 5 and 2. What it calls costs 900 and 40, what calls it 11 and 3.
 OUTPUT = """\
@@ -87,3 +93,23 @@ def test_a_work_without_a_baseline_is_not_left_out() -> None:
 def test_other_compilers_and_machines_are_not_compared(now: Build, words: str | None) -> None:
     reason = incomparable(Build("rustc version 1.95.0", "x86_64"), now)
     assert reason is None if words is None else words in str(reason)
+
+
+def test_a_step_takes_what_it_adds_to_the_same_round() -> None:
+    rounds = [{"plain": plain, "limit": plain + more} for plain, more in [(1_000, 90), (4_000, 100), (1_200, 120)]]
+    plain, times = times_of(rounds, {"limit": 100.0})
+    assert (plain, times["limit"].nanoseconds, times["limit"].verdict) == (1_200, 100, "reached")
+    assert Time(101.0, (100.0, 102.0), bar=100.0).verdict == "MISSED"
+
+
+def test_only_what_goes_to_an_endpoint_is_measured(tmp_path: Path) -> None:
+    head = steps.write(steps.STEPS["plain"], tmp_path, "127.77.0.4", 0, 9)
+    engine = _native.Engine((tmp_path / "settings.json").read_bytes())
+    try:
+        engine.apply((tmp_path / "engine.json").read_bytes())
+        assert engine.bench(head, 3) > 0
+        for other in (head.replace(b"www.", b"other."), head[:-2]):
+            with pytest.raises(ValueError, match="would not go to an endpoint"):
+                engine.bench(other, 1)
+    finally:
+        engine.shutdown()

@@ -78,6 +78,15 @@ impl<'g> Request<'g> {
         Self { client, generation, plan, record, is_head, expect_continue }
     }
 
+    /// Choose the endpoint of a request that goes to one at once, and leave it at that; whether there is one.
+    pub fn rehearse(self) -> bool {
+        let Plan::Forward(forward) = self.plan else { return false };
+        let picked = self.client.worker.upstreams.pick(forward.among, &[]);
+        let is_there = picked.is_some();
+        spare::give_back(forward.into_buffer());
+        is_there
+    }
+
     /// When its head was there.
     pub fn started(&self) -> Instant {
         self.record.started()

@@ -6,6 +6,7 @@ mod bind;
 mod checks;
 mod engine;
 mod faults;
+mod rehearsal;
 mod resolver;
 mod spread;
 mod thread;
@@ -13,3 +14,4 @@ mod upkeep;
 
 pub use crate::worker::Shared;
 pub use engine::{ApplyError, Engine, ListenerReport, Patience, Report};
+pub use rehearsal::NotForwarded;
