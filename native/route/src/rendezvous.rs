@@ -37,16 +37,36 @@ pub fn seed_of(address: SocketAddr) -> u64 {
     }
 }
 
-/// The place of the highest score, but for those that `skip`.
+fn score(seed: u64, key: u64) -> u64 {
+    fold(seed ^ key, KEYS[0])
+}
+
+/// The place of the highest score, but for those that `skip`. Of places with the same score the first.
 pub fn best(seeds: &[u64], key: u64, skip: &[usize]) -> Option<usize> {
+    if skip.is_empty() {
+        return highest(seeds, key);
+    }
     let mut found: Option<(usize, u64)> = None;
     for (place, seed) in seeds.iter().enumerate() {
-        let score = fold(seed ^ key, KEYS[0]);
+        let score = score(*seed, key);
         if found.is_none_or(|(_, highest)| score > highest) && !skip.contains(&place) {
             found = Some((place, score));
         }
     }
     found.map(|(place, _)| place)
+}
+
+/// Nearly all picks end here: the loop has nothing but the scores.
+fn highest(seeds: &[u64], key: u64) -> Option<usize> {
+    let (first, rest) = seeds.split_first()?;
+    let mut found = (0, score(*first, key));
+    for (place, seed) in (1..).zip(rest) {
+        let score = score(*seed, key);
+        if score > found.1 {
+            found = (place, score);
+        }
+    }
+    Some(found.0)
 }
 
 #[cfg(test)]

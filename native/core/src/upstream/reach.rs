@@ -56,7 +56,7 @@ impl RoutePolicy {
                 let (from, to) = client();
                 ProxyHeader::new(version, from, to)
             }),
-            load: Load::shared(backend).filter(|load| load.limits_connections()),
+            load: Load::of(backend).filter(|load| load.limits_connections()).and_then(|_| Load::shared(backend)),
             keepalive: policy.keepalive,
             max_requests: NonZeroU32::new(policy.max_requests),
         };

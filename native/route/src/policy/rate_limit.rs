@@ -12,6 +12,8 @@ pub struct RateLimit {
     pub ir: ir::RateLimit,
     when: Option<Expression>,
     cost: Cost,
+    /// Asked for each request, so found out once.
+    asks_identity: bool,
     /// Of the key, in the order of its parts that are expressions.
     pub expressions: Vec<Expression>,
 }
@@ -35,19 +37,25 @@ impl RateLimit {
             _ => None,
         });
         let cost = ir.cost.as_deref().unwrap_or("1");
-        Ok(Self {
+        let limit = Self {
             expressions: expressions.collect::<Result<_, _>>()?,
             when: ir.when.as_deref().map(|text| compiled(text, Wanted::Condition)).transpose()?,
             cost: match cost.parse::<NonZeroU32>() {
                 Ok(number) => Cost::Fixed(number.get()),
                 Err(_) => Cost::Asked(compiled(cost, Wanted::Number)?),
             },
+            asks_identity: false,
             ir: ir.clone(),
-        })
+        };
+        Ok(Self { asks_identity: limit.names_identity(), ..limit })
     }
 
     /// It goes by who authenticated, so it holds behind authentication; others hold before it.
     pub fn asks_identity(&self) -> bool {
+        self.asks_identity
+    }
+
+    fn names_identity(&self) -> bool {
         self.ir.key.iter().any(|key| matches!(key, RateLimitKey::User | RateLimitKey::Claim { .. }))
             || self.all_expressions().any(Expression::asks_identity)
     }
