@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 
 import migration_page
-from sluicegate.controller.ingress import NGINX, Annotation, features
+from sluicegate.controller.ingress import NGINX, Annotation, features, nginx
 from sluicegate.controller.ingress.emit.policies import GATEWAY_FEATURES, POLICY_FEATURES
 from sluicegate.controller.ingress.emit.rule_features import RULE_FEATURES
 from sluicegate.controller.ingress.emit.services import SERVICE_FEATURES
@@ -75,6 +75,14 @@ def test_directives_of_snippets_are_on_the_page() -> None:
     text = (Path(__file__).parents[2] / "docs" / "migration.md").read_text()
     shown = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text.partition("## Snippets")[2].partition("\n## ")[0]))
     assert {name for name in shown if not any(name.startswith(known) for known in ADVICE)} == set()
+
+
+def test_settings_that_are_converted_are_read() -> None:
+    """By the group, or by what is about the whole Gateway."""
+    folder = Path(nginx.__file__).parent
+    text = "".join(path.read_text() for path in folder.rglob("*.py") if path.name not in {"settings.py", "table.py"})
+    converted = {name for name, row in NGINX.settings.items() if row.fate == "converted"}
+    assert {name for name in converted if not re.search(f"[\"']{name}[\"']", text)} == set()
 
 
 def test_what_never_was_is_no_row() -> None:

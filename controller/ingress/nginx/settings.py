@@ -92,7 +92,7 @@ _ROWS: tuple[SettingRow, ...] = (
     ("-", "enable-brotli", "false", "answers are not compressed", "have the applications compress"),
     ("+", "whitelist-source-range", "", "AccessPolicy `authorization` of every Ingress without a list of its own", ""),
     ("+", "denylist-source-range", "", "AccessPolicy `authorization` of every Ingress without a list of its own", ""),
-    ("-", "block-cidrs", "", "no policy is made of it", "AccessPolicy `authorization` with `Overrides`"),
+    ("+", "block-cidrs", "", "AccessPolicy `authorization` of every Ingress, with the action `Deny`", ""),
     ("-", "block-user-agents", "", "no policy is made of it", "AccessPolicy `authorization.rules[].when`"),
     ("-", "block-referers", "", "no policy is made of it", "AccessPolicy `authorization.rules[].when`"),
     ("~", "relative-redirects", "false", "redirects name scheme and host", ""),

@@ -46,7 +46,7 @@ _ROWS: tuple[AnnotationRow, ...] = (
     ("P", "+", "proxy-cookie-path", "responses", "HTTPFilter `rewrite.response.cookies[].path`", ""),
     ("S", "+", "rewrite-target", "rewrite", "`URLRewrite`; with other groups than the rest of the path, HTTPFilter `rewrite.pathRegex`", ""),
     ("S", "+", "use-regex", "rewrite", "`RegularExpression` for every path of the host, in any case and open at its end", ""),
-    ("S", "+", "x-forwarded-prefix", "rewrite", "`RequestHeaderModifier`, where there is a rewrite", ""),
+    ("S", "+", "x-forwarded-prefix", "headers", "`RequestHeaderModifier`, where there is a rewrite", ""),
     ("S", "+", "upstream-vhost", "headers", "`URLRewrite.hostname`", ""),
     ("S", "+", "custom-headers", "headers", "`ResponseHeaderModifier` with the fields of the ConfigMap", ""),
     ("D", "o", "connection-proxy-header", "", "the gateway keeps connections by itself; a WebSocket needs nothing", ""),

@@ -33,6 +33,16 @@ def read(reading: Reading) -> Iterator[Feature]:
         causes += [found.cause] if found is not None and networks else []
         lists.append(networks or ())
     allowed, denied = lists
+    if reading.settings.is_written("block-cidrs"):
+        # Of the whole controller, besides the lists of an Ingress.
+        blocked = reading.settings.value("block-cidrs")
+        networks = _networks(blocked)
+        if networks is None:
+            reading.ledger.tell(blocked.cause, "invalid", "no list of CIDR blocks: all paths answer 500", "correct it")
+            yield Closed(causes=(blocked.cause,), reason="no list of CIDR blocks")
+            return
+        denied = tuple(dict.fromkeys((*denied, *networks)))
+        causes += [blocked.cause] if networks else []
     satisfy = reading.text("satisfy", "all")
     if satisfy not in {"any", "all"}:
         reading.tell("satisfy", "invalid", "any or all is expected; all holds, as before", "correct the value")

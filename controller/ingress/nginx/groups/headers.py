@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ... import values
-from ...features import Feature, Field, ResponseHeaders, UpstreamHost
-from ...options import Name
-from ...provider import Reading
+from ...features import Feature, Field, RequestHeaders, ResponseHeaders, UpstreamHost
+from ...losses import Cause
+from ...provider import Reading, Value
 
 
 def read(reading: Reading) -> Iterator[Feature]:
@@ -23,7 +23,36 @@ def read(reading: Reading) -> Iterator[Feature]:
         reading.tell("upstream-vhost", "invalid", "it is no host: the host of the request stays", "correct the name")
     elif host is not None:
         yield UpstreamHost(causes=(host.cause,), host=host.text)
+    yield from _requests(reading)
     yield from _responses(reading)
+
+
+def _requests(reading: Reading) -> Iterator[Feature]:
+    """`x-forwarded-prefix`, and what the settings give to every backend."""
+    causes: list[Cause] = []
+    fields: dict[str, Field] = {}
+    settings = reading.settings
+    if settings.is_written("proxy-set-headers"):
+        given = settings.value("proxy-set-headers")
+        for name, value in _of_map(reading, given):
+            if "$" in value:
+                message = f"{name} has a variable of nginx: it is not set"
+                remedy = "HTTPFilter `headers.request.set[].expression` says it"
+                reading.ledger.tell(given.cause, "no-equivalent", message, remedy)
+            else:
+                fields[name.lower()] = (name, value)
+        causes += [given.cause] if fields else []
+    prefix, target = reading.value("x-forwarded-prefix"), reading.value("rewrite-target")
+    if prefix is not None and target is None:
+        message = "without rewrite-target it never did anything"
+        reading.tell("x-forwarded-prefix", "dropped-harmless", message, "take it out")
+    elif prefix is not None and not values.is_field_value(prefix.text):
+        reading.tell("x-forwarded-prefix", "invalid", "it cannot stand in a field: it is left out", "use plain text")
+    elif prefix is not None:
+        fields["x-forwarded-prefix"] = ("X-Forwarded-Prefix", prefix.text)
+        causes.append(prefix.cause)
+    if fields:
+        yield RequestHeaders(causes=tuple(causes), fields=tuple(fields.values()))
 
 
 def _responses(reading: Reading) -> Iterator[Feature]:
@@ -34,11 +63,11 @@ def _responses(reading: Reading) -> Iterator[Feature]:
     if settings.is_written("add-headers"):
         added = settings.value("add-headers")
         causes.append(added.cause)
-        fields |= {name.lower(): (name, value) for name, value in _of_map(reading, reading.object_name(added.text))}
+        fields |= {name.lower(): (name, value) for name, value in _of_map(reading, added)}
     written = reading.value("custom-headers")
     if written is not None:
         allowed = {item.strip().lower() for item in settings.value("global-allowed-response-headers").text.split(",")}
-        for name, value in _of_map(reading, reading.object_name(written.text), "custom-headers"):
+        for name, value in _of_map(reading, written):
             if name.lower() in allowed:
                 fields[name.lower()] = (name, value)
             else:
@@ -53,18 +82,18 @@ def _responses(reading: Reading) -> Iterator[Feature]:
         yield ResponseHeaders(causes=tuple(causes), fields=tuple(fields.values()), hidden=hidden)
 
 
-def _of_map(reading: Reading, name: Name, annotation: str = "") -> Iterator[Field]:
-    """The fields that a ConfigMap has."""
+def _of_map(reading: Reading, written: Value) -> Iterator[Field]:
+    """The fields of the ConfigMap that an annotation or a setting names."""
+    name = reading.object_name(written.text)
     found = reading.inventory.config_maps.get(name)
     if found is None:
-        if annotation:
-            message = f"the ConfigMap {'/'.join(name)} is not here: its fields are missing"
-            reading.tell(annotation, "invalid", message, "give the ConfigMap as well")
+        message = f"the ConfigMap {'/'.join(name)} is not here: its fields are missing"
+        reading.ledger.tell(written.cause, "invalid", message, "give the ConfigMap as well")
         return
     for key, value in sorted(found.data.items()):
         text = " ".join(str(value).split())
         if values.is_token(key) and values.is_field_value(text):
             yield key, text
-        elif annotation:
-            message = f"{key} of the ConfigMap {'/'.join(name)} is no field that a route can set: it is left out"
-            reading.tell(annotation, "invalid", message, "correct the ConfigMap")
+            continue
+        message = f"{key} of the ConfigMap {'/'.join(name)} is no field that a route can set: it is left out"
+        reading.ledger.tell(written.cause, "invalid", message, "correct the ConfigMap")
