@@ -15,7 +15,7 @@ from .basic import judge_basic
 from .certificate import judge_certificate
 from .csrf import judge_csrf
 from .exempt import judge_exempt
-from .external import judge_external
+from .external import credential_fields, judge_external
 from .jwt import judge_jwt
 
 
@@ -31,6 +31,6 @@ def judge_access(policy: AccessPolicy, material: Material, diagnostics: Diagnost
             "basic": judge_basic(draft, spec.basic),
             "csrf": judge_csrf(draft, spec.csrf),
             "authorization": judge_authorization(draft, spec.authorization),
-            "external": judge_external(draft, spec.external),
+            "external": judge_external(draft, spec.external, credential_fields(spec.api_key, spec.jwt)),
         }
     )

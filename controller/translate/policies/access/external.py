@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 
 from sluicegate import ir
 
 from ....api import BackendReference, ExternalAuthFilter
-from ....api.access_remote import ExternalStanza
+from ....api.access_policy import ApiKeyStanza
+from ....api.access_remote import ExternalStanza, JwtStanza
 from ...external_auth import external_service
 from ...unsupported import Unsupported
 from ...values import is_token, parse_duration
@@ -23,8 +25,8 @@ _SIGN_IN = re.compile(r"https?://[!$&'()*+,./:;=?@A-Za-z0-9_~%\[\]-]+", re.ASCII
 _PARAMETER = re.compile(r"[A-Za-z0-9_.~-]+", re.ASCII)
 
 
-def judge_external(draft: Draft, stanza: ExternalStanza | None) -> ir.AccessExternal | None:
-    """The stanza; None: it is not set."""
+def judge_external(draft: Draft, stanza: ExternalStanza | None, credentials: Set[str]) -> ir.AccessExternal | None:
+    """The stanza; None: it is not set. `credentials`: fields that have to be told apart."""
     if stanza is None:
         return None
     head, faults = draft.head("external", off=stanza.off), draft.faults
@@ -36,7 +38,7 @@ def judge_external(draft: Draft, stanza: ExternalStanza | None) -> ir.AccessExte
     if stanza.on_unavailable not in {"Deny", "Allow"}:
         draft.refuse("external.onUnavailable", f"{stanza.on_unavailable} is not known", "use Deny or Allow")
     service = _service(draft, stanza, timeout or 0)
-    cache = _cache(draft, stanza, service) if stanza.cache is not None and service is not None else None
+    cache = _cache(draft, stanza, service, credentials) if service is not None else None
     sign_in = _sign_in(draft, stanza)
     return ir.AccessExternal(**head, invalid=draft.faults > faults, service=service, cache=cache, sign_in=sign_in)
 
@@ -53,7 +55,9 @@ def _sign_in(draft: Draft, stanza: ExternalStanza) -> ir.SignIn | None:
     return ir.SignIn(url=url, parameter=parameter)
 
 
-def _cache(draft: Draft, stanza: ExternalStanza, service: ir.ExternalService) -> ir.VerdictCache | None:
+def _cache(
+    draft: Draft, stanza: ExternalStanza, service: ir.ExternalService, credentials: Set[str]
+) -> ir.VerdictCache | None:
     """What of the answers is remembered, and by what. None: it was told what is wrong, or nothing is."""
     cache, faults = stanza.cache, draft.faults
     if cache is None:
@@ -73,12 +77,24 @@ def _cache(draft: Draft, stanza: ExternalStanza, service: ir.ExternalService) ->
     if gives_all and cache.headers is None:
         message = "the service is given all header fields, and nothing says which of them count"
         draft.refuse("external.cache.headers", message, "name those by which the service decides")
-    if (gives_all or "cookie" in service.allowed_headers) and "cookie" not in headers and cache.headers is not None:
-        message = "the service is given cookies, so what it says of one client could be taken for another's"
-        draft.refuse("external.cache.headers", message, "add Cookie, or do not give cookies to the service")
+    elif cache.headers is not None:
+        given = credentials if gives_all else credentials & set(service.allowed_headers)
+        for name in sorted(given - set(headers)):
+            message = f"the service is given {name}, so what it says of one client could be taken for another's"
+            draft.refuse("external.cache.headers", message, f"add {name}, or do not give it to the service")
     if draft.faults > faults:
         return None
     return ir.VerdictCache(ttl_ms=ttl or 0, headers=tuple(dict.fromkeys(headers)), denials=cache.denials)
+
+
+def credential_fields(*stanzas: ApiKeyStanza | JwtStanza | None) -> frozenset[str]:
+    """Header fields in which clients send what proves who they are, in lower case.
+
+    `Authorization` is not among them: an answer is remembered for one value of it alone, whatever a policy says.
+    """
+    sources = (source for stanza in stanzas if stanza is not None and not stanza.off for source in stanza.from_)
+    names = {source.header.lower() for source in sources}
+    return frozenset({"cookie", *names} - {"authorization", ""})
 
 
 def _service(draft: Draft, stanza: ExternalStanza, timeout: int) -> ir.ExternalService | None:
