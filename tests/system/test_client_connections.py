@@ -256,7 +256,7 @@ def test_times_of_heads_and_idle_connections(world: World) -> None:
 
 
 def test_the_time_of_a_whole_request(start: Any, backend: Any, client: Any) -> None:
-    """A route that sets a time of its own is left alone."""
+    """A route that sets a time of its own is left alone, but by an override, beside which the shorter one counts."""
     release = threading.Event()
 
     def wait(_request: Received) -> None:
@@ -265,18 +265,31 @@ def test_the_time_of_a_whole_request(start: Any, backend: Any, client: Any) -> N
     held = backend(wait)
     app = backend("app")
     found: Gateway = start(
-        gateway(listener("slow", SLOW)),
-        route(rule("/held", "held"), rule("/own", "held", timeouts={"request": "1ms"}), rule("/", "app")),
+        gateway(listener("slow", SLOW), listener("forced", HEADS)),
+        route(
+            rule("/held", "held"),
+            rule("/own", "held", timeouts={"request": "1ms"}),
+            rule("/long", "held", timeouts={"request": "10m"}),
+            rule("/", "app"),
+        ),
         *service("held", held.address),
         *service("app", app.address),
         policy("ClientPolicy", "slow", target("Gateway", "gateway"), timeouts={"request": "300ms"}),
+        policy(
+            "ClientPolicy",
+            "forced",
+            target("Gateway", "gateway", "forced"),
+            strategy="Overrides",
+            timeouts={"request": "300ms"},
+        ),
     )
-    connection = client(found.address, SLOW)
-    with contextlib.closing(connection):
-        assert connection.request("GET", HOST, "/").status == 200
-        for path in ("/held", "/own"):
-            answer = connection.request("GET", HOST, path)
-            assert (answer.status, answer.body.partition(b":")[0]) == (504, b"request_timeout")
+    for port, paths in ((SLOW, ("/held", "/own")), (HEADS, ("/held", "/own", "/long"))):
+        connection = client(found.address, port)
+        with contextlib.closing(connection):
+            assert connection.request("GET", HOST, "/").status == 200
+            for path in paths:
+                answer = connection.request("GET", HOST, path)
+                assert (answer.status, answer.body.partition(b":")[0]) == (504, b"request_timeout")
     release.set()
 
 

@@ -79,7 +79,7 @@ async fn fetch(worker: &Worker, generation: &Generation, set: &PublishedSet, slo
             events.push("keys_fetched", format!("{name}: the identity provider answers again; {count} keys verify"));
         }
         News::Away(why) => {
-            let kept = match set.keys(since_1970()) {
+            let kept = match set.keys(Instant::now()) {
                 Some(_) => "the keys of before verify on, for a day",
                 None => "until it answers nobody is let in by its tokens",
             };

@@ -28,6 +28,8 @@ pub struct Chain {
     pages: Option<Arc<Compiled>>,
     /// A policy cannot be honoured: nothing passes.
     invalid: bool,
+    /// Which one, for the operator.
+    unusable: Option<Arc<Compiled>>,
 }
 
 /// What policies say of a request besides whether it may pass.
@@ -37,6 +39,8 @@ struct Rest {
     addressing: Option<Arc<Compiled>>,
     body_timeout: Option<Duration>,
     request_timeout: Option<Duration>,
+    /// It holds also where a route allows more.
+    request_overrides: bool,
     log: Option<Arc<ClientAccessLog>>,
 }
 
@@ -48,7 +52,10 @@ impl Rest {
             match &policy.ir {
                 Policy::ClientAddress(_) => rest.addressing = Some(Arc::clone(policy)),
                 Policy::ClientBody(body) => rest.body_timeout = limit(body.timeout_ms),
-                Policy::ClientTimeouts(timeouts) => rest.request_timeout = limit(timeouts.request_ms),
+                Policy::ClientTimeouts(timeouts) => {
+                    rest.request_timeout = limit(timeouts.request_ms);
+                    rest.request_overrides = timeouts.overrides;
+                }
                 Policy::ClientAccessLog(log) => rest.log = Some(Arc::clone(log)),
                 _ => {}
             }
@@ -82,7 +89,8 @@ impl Chain {
         let own = own.flat_map(|(policy, level)| Step::of(policy, *level));
         let credentials = Authenticate::all(joined).into_iter().map(Step::Authenticate);
         let steps = everywhere.map(Step::BodyLimit).into_iter().chain(credentials).chain(own).collect();
-        let invalid = joined.invalid || joined.policies.iter().any(|policy| Running::is_unusable(policy));
+        let is_unusable = |policy: &&Arc<Compiled>| policy.is_invalid() || Running::is_unusable(policy);
+        let unusable = joined.policies.iter().find(is_unusable).cloned();
         let pages = joined.policies.iter().find(|policy| matches!(policy.judge, Judge::ErrorPages(_))).cloned();
         Self {
             rest: Rest::of(&joined.policies),
@@ -90,7 +98,8 @@ impl Chain {
             asks_fields: joined.policies.iter().any(|policy| policy.asks_fields()),
             secret_pairs: secret_pairs(&joined.policies),
             pages,
-            invalid,
+            invalid: joined.invalid || unusable.is_some(),
+            unusable,
             ..Self::new(steps)
         }
     }
@@ -98,7 +107,7 @@ impl Chain {
     /// Run the steps from `first` on. `held`: takes what is counted for as long as the request lasts.
     pub fn run(&self, first: usize, facts: &Facts<'_>, passage: &mut Passage, held: &mut Held) -> Admission {
         if self.invalid {
-            return Admission::Denied(ErrorCode::PolicyInvalid.into());
+            return Admission::Denied(self.refuse_unusable());
         }
         for (place, step) in self.steps.iter().enumerate().skip(first) {
             let outcome = match step.run(facts, passage, held) {
@@ -110,10 +119,30 @@ impl Chain {
                 verdicts::count(policy, &outcome);
             }
             if let Outcome::Deny(denial) = outcome {
-                return Admission::Denied(*denial);
+                return Admission::Denied(step.signed(*denial));
             }
         }
         Admission::Admitted
+    }
+
+    /// What cannot be honoured refuses everything, and that is counted and told like all that a policy refuses.
+    fn refuse_unusable(&self) -> Denial {
+        let denial = Denial::from(ErrorCode::PolicyInvalid);
+        match &self.unusable {
+            Some(policy) => {
+                verdicts::count(policy, Word::Deny);
+                denial.by(policy)
+            }
+            None => denial,
+        }
+    }
+
+    /// What somebody who was asked by a step has refused; `next`: the step behind it.
+    pub fn refused(&self, next: usize, denial: Denial) -> Denial {
+        match next.checked_sub(1).and_then(|place| self.steps.get(place)) {
+            Some(step) => step.signed(denial),
+            None => denial,
+        }
     }
 
     /// Run the steps of a connection, or of the datagrams of one client; `held` as of [`Self::run`].
@@ -122,6 +151,7 @@ impl Chain {
     /// One of them refuses it.
     pub fn admit_connection(&self, facts: &ConnectionFacts<'_>, held: &mut Held) -> Result<(), L4Reason> {
         if self.invalid {
+            self.refuse_unusable();
             return Err(L4Reason::PolicyInvalid);
         }
         self.steps.iter().try_for_each(|step| {
@@ -140,6 +170,7 @@ impl Chain {
     /// One of them refuses it.
     pub fn admit_shown(&self, facts: &ConnectionFacts<'_>) -> Result<(), L4Reason> {
         if self.invalid {
+            self.refuse_unusable();
             return Err(L4Reason::PolicyInvalid);
         }
         self.steps.iter().filter(|step| !step.counts()).try_for_each(|step| {
@@ -161,9 +192,12 @@ impl Chain {
         self.rest.body_timeout
     }
 
-    /// Of a whole request whose rule says nothing of that.
-    pub fn request_timeout(&self) -> Option<Duration> {
-        self.rest.request_timeout
+    /// Of a whole request; `own`: what its route says, which holds in place of what policies say, and beside one that overrides.
+    pub fn request_timeout(&self, own: Option<Duration>) -> Option<Duration> {
+        match (own, self.rest.request_timeout) {
+            (Some(own), Some(limit)) if self.rest.request_overrides => Some(own.min(limit)),
+            (own, limit) => own.or(limit),
+        }
     }
 
     /// Which requests have a line in the access log; `None`: all.

@@ -74,6 +74,22 @@ impl From<policy::Denial> for Denial {
     }
 }
 
+/// A part of a policy, for the operator: `basic of AccessPolicy/shop/staff`.
+fn part_of(policy: &Compiled) -> String {
+    match policy.ir.stanza() {
+        Some(stanza) => format!("{} of {}", stanza.name, policy.object()),
+        None => policy.ir.id().to_owned(),
+    }
+}
+
+impl Denial {
+    /// With the part of a policy that it comes from, unless somebody has said more.
+    fn by(self, policy: &Compiled) -> Self {
+        let detail = self.detail.or_else(|| Some(part_of(policy)));
+        Self { detail, ..self }
+    }
+}
+
 /// Why a connection is refused.
 fn reason_of(reason: Reason) -> L4Reason {
     match reason {
@@ -263,6 +279,21 @@ impl Step {
             Self::Authenticate(_) | Self::BodyLimit(_) | Self::Credential(_) | Self::Fault(_) | Self::Buffer(_) => None,
             #[cfg(test)]
             Self::Gate(_) => None,
+        }
+    }
+
+    /// A denial with who it comes from.
+    fn signed(&self, denial: Denial) -> Denial {
+        match self {
+            Self::Judged(policy, _)
+            | Self::External(policy)
+            | Self::RateLimits(policy, _)
+            | Self::Credential(policy)
+            | Self::Fault(policy) => denial.by(policy),
+            // Kinds of credentials say by themselves which one it was.
+            Self::Authenticate(_) | Self::BodyLimit(_) | Self::Buffer(_) => denial,
+            #[cfg(test)]
+            Self::Gate(_) => denial,
         }
     }
 

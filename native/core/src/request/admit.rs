@@ -192,7 +192,7 @@ fn try_admit<'g>(
         }
         let admission = match outcome {
             Outcome::Pass => chain.run(step, &facts(client, inbound, &routed, proxies), &mut passage, record.held()),
-            Outcome::Deny(denial) => Admission::Denied(*denial),
+            Outcome::Deny(denial) => Admission::Denied(chain.refused(step, *denial)),
         };
         if let Some(identity) = &passage.identity {
             record.user(identity);
@@ -207,7 +207,7 @@ fn try_admit<'g>(
                 return Err(Failed { denial: Box::new(denial), edits });
             }
             Admission::Asked { answer, next } => {
-                let (head, limit) = (OwnedHead::of(inbound), rule.timeouts.request.or(chain.request_timeout()));
+                let (head, limit) = (OwnedHead::of(inbound), chain.request_timeout(rule.timeouts.request));
                 let whence = Whence {
                     listener: routed.listener,
                     ends: client.ends(routed.head.fields, proxies),

@@ -159,9 +159,10 @@ pub fn values<'v>(
     }
 }
 
-/// What the route says itself holds in place of what policies say.
+/// What the route says itself, and what policies say.
 fn timeouts(rule: &Rule, chain: Option<&Chain>) -> Timeouts {
-    Timeouts { request: rule.timeouts.request.or_else(|| chain?.request_timeout()), ..rule.timeouts }
+    let own = rule.timeouts.request;
+    Timeouts { request: chain.map_or(own, |chain| chain.request_timeout(own)), ..rule.timeouts }
 }
 
 /// The session of a request, where its rule keeps any.

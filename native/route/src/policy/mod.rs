@@ -20,7 +20,7 @@ mod withheld;
 
 pub use access::{
     ApiKey, Authenticator, Authorization, Basic, Certificate, ClientCertificate, Credentials, Csrf, Exempt, Group, Jwt,
-    Level, Member, Presented, Progress, accept, authenticate, told_claims, unauthenticated,
+    Level, Member, Presented, Progress, accept, authenticate, named_claim, told_claims, unauthenticated,
 };
 pub use address::{ClientAddressing, Preamble};
 pub use body::BodyLimit;

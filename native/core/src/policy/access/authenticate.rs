@@ -6,7 +6,7 @@ use crate::error::ErrorCode;
 use crate::observe::l4::L4Reason;
 use crate::policy::access::Unbelieved;
 use crate::policy::verdicts::{self, Word};
-use crate::policy::{Answered, Denial, Outcome, Pending, State, StepResult};
+use crate::policy::{Answered, Denial, Outcome, Pending, State, StepResult, part_of};
 use route::policy::{
     Basic, Compiled, ConnectionFacts, Facts, Group, Identity, Judge, Member, Passage, Progress, Proof, Verdict, accept,
     authenticate, unauthenticated,
@@ -46,13 +46,25 @@ impl Authenticate {
             }
             Progress::Deny(place, denial) => {
                 self.count(place, Word::Deny);
-                StepResult::Done(Outcome::deny(denial))
+                let why = if place.is_some() { "not valid" } else { "no credential" };
+                StepResult::Done(Outcome::deny(self.signed(place, denial, why)))
             }
             Progress::Ask { place, forgiven } => {
-                let refused = if forgiven { Outcome::Pass } else { Outcome::deny(unauthenticated(&members)) };
-                self.ask(place, refused, facts, passage)
+                let refuse = |why: &str| {
+                    if forgiven {
+                        return Outcome::Pass;
+                    }
+                    Outcome::deny(self.signed(Some(place), unauthenticated(&members), why))
+                };
+                self.ask(place, &refuse, facts, passage)
             }
         }
+    }
+
+    /// A denial with the kind of credential that it is about, and why; where there was none with the first kind.
+    fn signed(&self, place: Option<usize>, denial: impl Into<Denial>, why: &str) -> Denial {
+        let member = self.members.get(place.unwrap_or_default());
+        Denial { detail: member.map(|(policy, _)| format!("{}: {why}", part_of(policy))), ..denial.into() }
     }
 
     /// Count a verdict for the kind of credential that it is about; where there was none for the first kind.
@@ -74,8 +86,14 @@ impl Authenticate {
         }
     }
 
-    /// Have a credential looked at; `refused`: what an invalid one comes to.
-    fn ask(&self, place: usize, refused: Outcome, facts: &Facts<'_>, passage: &mut Passage) -> StepResult {
+    /// Have a credential looked at; `refuse`: what an invalid one comes to, by why it is.
+    fn ask(
+        &self,
+        place: usize,
+        refuse: &dyn Fn(&str) -> Outcome,
+        facts: &Facts<'_>,
+        passage: &mut Passage,
+    ) -> StepResult {
         let (policy, at) = &self.members[place];
         let result = match (&policy.judge, State::of_policy(policy)) {
             (Judge::Basic(basic), Some(State::Users(users))) => match Basic::credentials(facts) {
@@ -86,26 +104,28 @@ impl Authenticate {
                         claims: Arc::default(),
                         scopes: Vec::new(),
                     };
-                    let mut found = Passage::default();
-                    accept(Member { kind: basic, place: *at }, identity, &mut found);
-                    let accepted = Found { policy: Arc::clone(policy), refused, accepted: found };
-                    verify(users, credentials, accepted, facts.address, passage)
+                    let mut accepted = Passage::default();
+                    accept(Member { kind: basic, place: *at }, identity, &mut accepted);
+                    let found = Found { policy: Arc::clone(policy), accepted };
+                    verify(users, credentials, found, refuse, facts.address, passage)
                 }
-                _ => StepResult::Done(refused),
+                _ => StepResult::Done(refuse("not valid")),
             },
             (Judge::Jwt(jwt), Some(State::Tokens(tokens))) => {
                 let looked_at = jwt.token(facts).flatten().map(|token| tokens.look_at(&token, *at, passage));
                 StepResult::Done(match looked_at {
                     Some(Ok(())) => Outcome::Pass,
+                    Some(Err(Unbelieved::Invalid(why))) => refuse(why.name()),
                     // Whom no credentials are asked of is let through with one that nobody can verify, too.
-                    Some(Err(Unbelieved::NoKeys)) if !matches!(refused, Outcome::Pass) => {
-                        Outcome::deny(ErrorCode::KeysUnavailable)
-                    }
-                    Some(Err(_)) | None => refused,
+                    Some(Err(Unbelieved::NoKeys)) => match refuse("no keys") {
+                        Outcome::Pass => Outcome::Pass,
+                        Outcome::Deny(_) => Outcome::deny(Denial::from(ErrorCode::KeysUnavailable).by(policy)),
+                    },
+                    None => refuse("not valid"),
                 })
             }
             // A chain with something that cannot run lets nothing through; this is behind it.
-            _ => StepResult::Done(Outcome::deny(ErrorCode::PolicyInvalid)),
+            _ => StepResult::Done(Outcome::deny(Denial::from(ErrorCode::PolicyInvalid).by(policy))),
         };
         if let StepResult::Done(outcome) = &result {
             verdicts::count(policy, outcome);
@@ -114,17 +134,17 @@ impl Authenticate {
     }
 }
 
-/// What comes of a password: one that is wrong, or one that is right.
+/// What comes of a password that is right.
 struct Found {
     policy: Arc<Compiled>,
-    refused: Outcome,
     accepted: Passage,
 }
 
 fn verify(
     users: &Arc<Users>,
     credentials: route::policy::Credentials,
-    Found { policy, refused, accepted }: Found,
+    Found { policy, accepted }: Found,
+    refuse: &dyn Fn(&str) -> Outcome,
     client: Option<IpAddr>,
     passage: &mut Passage,
 ) -> StepResult {
@@ -135,19 +155,20 @@ fn verify(
         }
         Known::Work(work) => work,
     };
-    let Some(answer) = threads::run(client, work) else { return StepResult::Done(busy()) };
+    let Some(answer) = threads::run(client, work) else { return StepResult::Done(busy(&policy)) };
+    let refused = refuse("wrong user or password");
     StepResult::Wait(Pending::Answer(Box::pin(async move {
         let answered = match answer.await {
             Ok(true) => Answered { outcome: Outcome::Pass, found: accepted },
             Ok(false) => Answered { outcome: refused, found: Passage::default() },
             // Nobody will say: the thread panicked.
-            Err(_) => Answered { outcome: busy(), found: Passage::default() },
+            Err(_) => Answered { outcome: busy(&policy), found: Passage::default() },
         };
         verdicts::count(&policy, &answered.outcome);
         answered
     })))
 }
 
-fn busy() -> Outcome {
-    Outcome::deny(Denial::from(ErrorCode::AuthBusy))
+fn busy(policy: &Compiled) -> Outcome {
+    Outcome::deny(Denial::from(ErrorCode::AuthBusy).by(policy))
 }

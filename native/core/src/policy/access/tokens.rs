@@ -8,6 +8,7 @@ use route::policy::{AnswerField, Identity, Passage, Proof, told_claims};
 use serde_json::{Map, Value};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Parts of what is remembered: workers that look at different tokens do not wait for each other.
 const SHARDS: usize = 16;
@@ -63,10 +64,10 @@ impl From<Invalid> for Unbelieved {
 }
 
 impl Keys {
-    fn at(&self, now: Duration) -> Option<Arc<KeySet>> {
+    fn current(&self) -> Option<Arc<KeySet>> {
         match self {
             Self::Given(keys) => Some(Arc::clone(keys)),
-            Self::Published(set) => set.keys(now),
+            Self::Published(set) => set.keys(Instant::now()),
         }
     }
 
@@ -139,7 +140,7 @@ impl Tokens {
     /// Whether what was believed is still to be.
     fn holds(&self, believed: &Believed, now: Duration) -> bool {
         let (place, keys) = &believed.signed;
-        let current = self.providers.get(*place).and_then(|provider| provider.keys.at(now));
+        let current = self.providers.get(*place).and_then(|provider| provider.keys.current());
         (believed.valid.0..believed.valid.1).contains(&now.as_secs_f64())
             && current.is_some_and(|current| Arc::ptr_eq(&current, keys))
     }
@@ -150,7 +151,7 @@ impl Tokens {
         let issuer = token.claimed_issuer().ok_or(Invalid::Issuer)?;
         let mut why = Unbelieved::Invalid(Invalid::Issuer);
         for (place, provider) in self.providers.iter().enumerate().filter(|(_, it)| it.expected.issuer == issuer) {
-            let Some(keys) = provider.keys.at(now) else {
+            let Some(keys) = provider.keys.current() else {
                 why = Unbelieved::NoKeys;
                 continue;
             };

@@ -81,6 +81,10 @@ fn joined(fields: &[(Vec<u8>, Vec<u8>)]) -> Vec<(String, Vec<u8>)> {
 }
 
 pub(super) fn meaning(answer: &Answer<'_>) -> Meaning {
+    // More than is kept of it: nobody says yes at such length, and trouble might be let through.
+    if answer.status == 200 && answer.body.is_none() {
+        return Meaning::Denied { status: 403, fields: Vec::new(), body: None };
+    }
     let message = answer.body.filter(|_| answer.status == 200 && answer.grpc_status == Some(0)).and_then(unframed);
     message.and_then(check_response).unwrap_or(Meaning::Nothing)
 }

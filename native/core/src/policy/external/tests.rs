@@ -308,3 +308,12 @@ fn nonsense_of_grpc_is_no_answer() {
         assert_eq!(code, ErrorCode::AuthUnavailable, "{body:?} {status} {grpc_status:?}");
     }
 }
+
+/// A refusal that is too long to keep is one, also where trouble of the service is forgiven.
+#[test]
+fn what_is_too_long_of_grpc_is_a_refusal() {
+    let open = ExternalService { allow_unavailable: true, ..service(ExternalProtocol::Grpc) };
+    let long = Answer { status: 200, fields: &[], body: None, grpc_status: None };
+    let denial = denial(ask(open, "/", None).hear(Some(long), "https"));
+    assert_eq!((denial.code, denial.status), (ErrorCode::Forbidden, Some(403)));
+}

@@ -6,7 +6,7 @@ use super::table::{self, Table};
 use super::under_way::{Slot, UnderWay};
 use super::{PLACES, Subject, Turn, told};
 use route::ir::{self, RateLimitKey, RateLimitScope};
-use route::policy::RateLimit;
+use route::policy::{RateLimit, named_claim};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -162,7 +162,7 @@ impl Limit {
                     key.absent();
                 }
                 RateLimitKey::User => text(&mut key, inputs.user),
-                RateLimitKey::Claim { name } => match inputs.claims.and_then(|claims| claims.get(name)) {
+                RateLimitKey::Claim { name } => match inputs.claims.and_then(|claims| named_claim(claims, name)) {
                     Some(claim) => key.part(claim.to_string().as_bytes()),
                     None => key.absent(),
                 },

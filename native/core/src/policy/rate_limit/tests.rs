@@ -148,6 +148,22 @@ fn who_authenticated_has_a_budget_behind_authentication() {
     assert!(passes("ann", 1) && !passes("ann", 1) && passes("bob", 1) && !passes("cyd", 1) && passes("dan", 2));
 }
 
+/// As everywhere: a name with dots is a way through objects.
+#[test]
+fn claims_within_claims_have_budgets() {
+    let limits = compiled(&format!(
+        r#""limits": [{{"name": "tenant", "key": [{{"type": "claim", "name": "org.id"}}], {ONE_EACH}}}]"#
+    ));
+    let passes = |claims: serde_json::Value| {
+        let inputs = Inputs { claims: claims.as_object(), ..Inputs::default() };
+        limits.take(Turn::BehindAuthentication, &Subject { inputs, ..from("192.0.2.1") }, 0).is_ok()
+    };
+    let of = |id: &str| serde_json::json!({"org": {"id": id}});
+    assert!(passes(of("a")) && !passes(of("a")) && passes(of("b")));
+    // Who has none shares with all others who have none.
+    assert!(passes(serde_json::json!({})) && !passes(serde_json::json!({"org": 1})));
+}
+
 #[test]
 fn expressions_say_who_is_counted_and_how_much() {
     let limits = compiled(

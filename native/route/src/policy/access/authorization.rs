@@ -4,6 +4,7 @@
 //! Of a header field that comes several times, or is a list, each value, each element and the joined one deny; all values have
 //! to allow (CVE-2026-26308). Spellings that some backend takes for the same deny too: of methods, of names of fields, of hosts.
 
+use super::claims::named_claim;
 use super::credentials::named;
 use crate::expression::{Expression, Inputs, Wanted};
 use crate::ir::{AccessAuthorization, AccessRule, NamedValues};
@@ -212,14 +213,9 @@ impl Rule {
     }
 }
 
-/// Whether a claim has one of some values: itself, or an element of a list. A name with dots is a way through objects, unless
-/// there is a claim of just that name.
+/// Whether a claim has one of some values: itself, or an element of a list.
 fn has_claim(identity: &Identity, claim: &NamedValues) -> bool {
-    let found = identity.claims.get(&claim.name).or_else(|| {
-        let mut parts = claim.name.split('.');
-        let first = identity.claims.get(parts.next()?)?;
-        parts.try_fold(first, |value, part| value.get(part))
-    });
+    let found = named_claim(&identity.claims, &claim.name);
     let is_listed = |value: &Value| match value {
         Value::String(text) => claim.values.contains(text),
         Value::Bool(_) | Value::Number(_) => claim.values.contains(&value.to_string()),

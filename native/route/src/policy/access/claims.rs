@@ -17,13 +17,17 @@ pub fn told_claims(forward: &[ClaimHeader], claims: &Map<String, Value>) -> Vec<
     told.collect()
 }
 
-/// A claim as the value of a field; the names of claims within claims are joined by dots. `None`: it is not there, or could
-/// not stand in a head.
-fn value_of(claims: &Map<String, Value>, path: &str) -> Option<Vec<u8>> {
-    let value = claims.get(path).or_else(|| {
-        let (first, rest) = path.split_once('.')?;
-        rest.split('.').try_fold(claims.get(first)?, |value, name| value.get(name))
-    })?;
+/// A claim by its name; one with dots is a way through objects, unless there is a claim of just that name.
+pub fn named_claim<'c>(claims: &'c Map<String, Value>, name: &str) -> Option<&'c Value> {
+    claims.get(name).or_else(|| {
+        let (first, rest) = name.split_once('.')?;
+        rest.split('.').try_fold(claims.get(first)?, |value, part| value.get(part))
+    })
+}
+
+/// A claim as the value of a field. `None`: it is not there, or could not stand in a head.
+fn value_of(claims: &Map<String, Value>, name: &str) -> Option<Vec<u8>> {
+    let value = named_claim(claims, name)?;
     let text = match value {
         Value::Null => return None,
         Value::String(text) => text.clone(),

@@ -18,7 +18,7 @@ pub use authenticate::{Authenticator, Member, Presented, Progress, accept, authe
 pub use authorization::Authorization;
 pub use basic::{Basic, Credentials};
 pub use certificate::{Certificate, ClientCertificate};
-pub use claims::told_claims;
+pub use claims::{named_claim, told_claims};
 pub use csrf::Csrf;
 pub use exempt::Exempt;
 pub use group::Group;

@@ -15,6 +15,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 const NAME: &str = "identity-keys.json";
 
@@ -68,8 +69,9 @@ pub fn read(path: &Path) -> Result<AHashMap<RemoteKeys, Arc<Fetched>>, String> {
         // A clock that was ahead makes nothing younger than now.
         let at = Duration::from_secs(at).min(now);
         let keys_read = KeySet::read_published(keys.as_bytes()).ok()?;
-        let fetched = Fetched { keys: Arc::new(keys_read), text: keys.into_bytes(), at };
-        (now.saturating_sub(at) < MAX_AGE).then(|| (source, Arc::new(fetched)))
+        let left = MAX_AGE.checked_sub(now.saturating_sub(at)).filter(|left| !left.is_zero())?;
+        let fetched = Fetched { keys: Arc::new(keys_read), text: keys.into_bytes(), at, until: Instant::now() + left };
+        Some((source, Arc::new(fetched)))
     });
     Ok(usable.collect())
 }
@@ -114,6 +116,7 @@ mod tests {
     use std::path::PathBuf;
     use std::sync::Arc;
     use std::time::Duration;
+    use tokio::time::Instant;
 
     const KEYS: &str =
         r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
@@ -128,7 +131,8 @@ mod tests {
         };
         let text = format!("{KEYS}{}", " ".repeat(padding)).into_bytes();
         let keys = Arc::new(KeySet::read_published(&text).expect("a set"));
-        (source, Arc::new(Fetched { keys, text, at: since_1970().saturating_sub(age) }))
+        let at = since_1970().saturating_sub(age);
+        (source, Arc::new(Fetched { keys, text, at, until: Instant::now() + MAX_AGE }))
     }
 
     /// A folder of this test's own.

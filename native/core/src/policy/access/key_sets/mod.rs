@@ -125,7 +125,7 @@ impl KeySets {
             }
         }
         header(text, "provider_keys", "gauge", "Keys of an identity provider that verify now.");
-        let now = since_1970();
+        let now = Instant::now();
         for (name, set) in &all {
             let keys = set.keys(now).map_or(0, |keys| keys.len());
             let _ = writeln!(text, "sluicegate_provider_keys{{source=\"{name}\"}} {keys}");

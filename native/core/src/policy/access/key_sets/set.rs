@@ -1,7 +1,7 @@
 //! One set of published keys: what is known of it, and when it is fetched.
 //!
 //! - The last good set is used while its provider is away, for [`MAX_AGE`] at most: a key that was withdrawn does not verify
-//!   for ever because nobody could be asked.
+//!   for ever because nobody could be asked. How old it is says a clock that nobody sets.
 //! - A token that names a key which is not there has the set fetched early, but never sooner than [`EARLY_PAUSE`] after the
 //!   last time, whatever tokens come.
 
@@ -32,8 +32,10 @@ const LOST: Duration = Duration::from_secs(30);
 pub struct Fetched {
     pub keys: Arc<KeySet>,
     pub text: Vec<u8>,
-    /// Since 1970.
+    /// Since 1970: for the next process.
     pub at: Duration,
+    /// Until then it verifies.
+    pub until: Instant,
 }
 
 #[derive(Debug)]
@@ -96,10 +98,10 @@ impl PublishedSet {
         format!("{backend}{}", path.replace('\\', "\\\\").replace('"', "\\\""))
     }
 
-    /// The keys that verify `now`, since 1970. `None`: there never were any, or they are too old.
-    pub fn keys(&self, now: Duration) -> Option<Arc<KeySet>> {
+    /// The keys that verify `now`. `None`: there never were any, or they are too old.
+    pub fn keys(&self, now: Instant) -> Option<Arc<KeySet>> {
         let fetched = self.fetched.load();
-        let fetched = fetched.as_ref().filter(|fetched| now.saturating_sub(fetched.at) < MAX_AGE)?;
+        let fetched = fetched.as_ref().filter(|fetched| now < fetched.until)?;
         Some(Arc::clone(&fetched.keys))
     }
 
@@ -152,7 +154,7 @@ impl PublishedSet {
                 let is_new = same.is_none();
                 let keys = same.map_or_else(|| Arc::new(keys), |same| Arc::clone(&same.keys));
                 let count = keys.len();
-                self.fetched.store(Some(Arc::new(Fetched { keys, text, at })));
+                self.fetched.store(Some(Arc::new(Fetched { keys, text, at, until: now + MAX_AGE })));
                 if is_new || failures > 0 { News::Keys { count, failures } } else { News::None }
             }
             Err(why) => {
@@ -216,21 +218,31 @@ mod tests {
     #[test]
     fn the_last_good_set_is_used_while_its_provider_is_away_and_not_for_ever() {
         let (set, now) = (set(), Instant::now());
-        assert!(set.keys(NOW).is_none());
+        assert!(set.keys(now).is_none());
         assert_eq!((set.due(now), set.due(now)), (Due::Now, Due::UnderWay));
         assert_eq!(set.done(Ok(KEYS.to_vec()), now, NOW, u32::MAX), News::Keys { count: 1, failures: 0 });
-        let keys = set.keys(NOW).unwrap();
+        let keys = set.keys(now).unwrap();
         assert_eq!(next(&set, now), REFRESH);
         assert_eq!(set.due(now + REFRESH), Due::Now);
         assert_eq!(set.done(Err("away".to_owned()), now, NOW, 0), News::Away("away".to_owned()));
-        assert!(Arc::ptr_eq(&keys, &set.keys((NOW + MAX_AGE).saturating_sub(Duration::from_secs(1))).unwrap()));
-        assert!(set.keys(NOW + MAX_AGE).is_none());
+        let later = now + MAX_AGE;
+        assert!(Arc::ptr_eq(&keys, &set.keys(later - Duration::from_secs(1)).unwrap()));
+        assert!(set.keys(later).is_none());
         // The same again: what was verified stays.
         assert_eq!(set.due(now + REFRESH), Due::Now);
-        assert_eq!(set.done(Ok(KEYS.to_vec()), now, NOW + MAX_AGE, 0), News::Keys { count: 1, failures: 1 });
-        assert!(Arc::ptr_eq(&keys, &set.keys(NOW + MAX_AGE).unwrap()));
-        assert_eq!(next(&set, now), REFRESH / 10 * 9);
+        assert_eq!(set.done(Ok(KEYS.to_vec()), later, NOW, 0), News::Keys { count: 1, failures: 1 });
+        assert!(Arc::ptr_eq(&keys, &set.keys(later).unwrap()));
+        assert_eq!(next(&set, later), REFRESH / 10 * 9);
         assert_eq!(set.counts(), [("success", 2), ("failure", 1)]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_makes_keys_neither_older_nor_younger() {
+        for at in [Duration::ZERO, NOW, NOW * 2] {
+            let (set, now) = (set(), Instant::now());
+            set.done(Ok(KEYS.to_vec()), now, at, 0);
+            assert!(set.keys(now + REFRESH).is_some() && set.keys(now + MAX_AGE).is_none(), "{at:?}");
+        }
     }
 
     #[test]
