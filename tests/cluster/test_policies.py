@@ -332,7 +332,7 @@ def until_answered(world: World, name: str, probe: Probe) -> tuple[int, http.cli
     raise AssertionError(f"no route of {name} within {LIMIT:g} s")
 
 
-SECONDS, OFFERED, ALLOWED, CLIENTS_AT_ONCE = 20.0, 1_000, 100, 40
+SECONDS, OFFERED, ALLOWED, CLIENTS_AT_ONCE = 60.0, 1_000, 100, 40
 
 
 def test_two_pods_share_a_limit(api: Api, serving: Serving) -> None:

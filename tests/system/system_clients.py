@@ -58,13 +58,16 @@ def connect(
     *,
     room: int = 0,
     first: bytes = b"",
+    source: str = "",
 ) -> socket.socket:
     """A connection.
 
     `room`: bytes that its receive buffer takes, if not as many as the system thinks fit; `first`: what is sent before
-    anything else.
+    anything else; `source`: the address that it comes from.
     """
     connection = socket.socket()
+    if source:
+        connection.bind((source, 0))
     if room:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
     connection.settimeout(LIMIT)
@@ -85,8 +88,9 @@ class Http1:
         sni: str | None = None,
         *,
         first: bytes = b"",
+        source: str = "",
     ) -> None:
-        self.socket = connect(address, port, tls, sni, first=first)
+        self.socket = connect(address, port, tls, sni, first=first, source=source)
         self._stream = self.socket.makefile("rb")
 
     def send(self, data: bytes) -> None:
@@ -157,8 +161,9 @@ class Http2:
         *,
         room: int = 0,
         first: bytes = b"",
+        source: str = "",
     ) -> None:
-        self.socket = connect(address, port, tls, sni, room=room, first=first)
+        self.socket = connect(address, port, tls, sni, room=room, first=first, source=source)
         if isinstance(self.socket, ssl.SSLSocket):
             assert self.socket.selected_alpn_protocol() == "h2"
         configuration = h2.config.H2Configuration(

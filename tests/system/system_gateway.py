@@ -61,6 +61,12 @@ def until_refused(address: str, port: int) -> None:
     until(is_refused, f"{address}:{port} is closed")
 
 
+def resident(process: int) -> float:
+    """Memory of a process, MiB."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) / 1024
+
+
 class ProcessEvents:
     """What a process tells on its standard streams, and how to wait for it."""
 

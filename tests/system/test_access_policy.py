@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from system_backends import Backend
 from system_certificates import Authority
-from system_clients import Http1, Response, connect, tls_context
+from system_clients import Http1, Http2, Response, connect, tls_context
 from system_gateway import Gateway
 from system_manifests import (
     Manifest,
@@ -282,7 +282,9 @@ def test_nothing_below_weakens_an_override(overridden: Gateway, client: Any) -> 
     connection.close()
 
 
-def test_certificates_after_the_handshake(start: Any, backend: Any, authority: Authority, tmp_path: Any) -> None:
+def test_certificates_after_the_handshake(
+    start: Any, backend: Any, client: Any, authority: Authority, tmp_path: Any
+) -> None:
     """Routes of one listener that lets everybody in: some ask for a certificate, one for a certain one."""
     pair, stranger = authority.sign(HOST), Authority("Other CA").sign("ann.test", client=True)
     own = authority.sign("ann.test", client=True, uri="spiffe://test/ann")
@@ -303,7 +305,8 @@ def test_certificates_after_the_handshake(start: Any, backend: Any, authority: A
 
     def ask_tls(path: str, shown: Any) -> Response:
         certificate = None if shown is None else shown.write(tmp_path, "client")
-        connection = Http1(found.address, 8443, tls_context(authority.pem, "http/1.1", certificate=certificate), HOST)
+        alpn = "h2" if client is Http2 else "http/1.1"
+        connection = client(found.address, 8443, tls_context(authority.pem, alpn, certificate=certificate), HOST)
         try:
             return connection.request("GET", HOST, path, (("x-client", "root"),))
         finally:

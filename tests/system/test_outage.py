@@ -11,12 +11,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from system_backends import Answer, Backend, Received, echo, response
-from system_gateway import Gateway, until
+from system_gateway import Gateway, resident, until
 from system_manifests import gateway, policy, route, rule, service, target
 from system_tokens import ISSUER, Issuer, bearer, key_set
 
@@ -161,12 +160,6 @@ def some(connection: socket.socket) -> bytes:
     if not data:
         raise OSError("the connection ended")
     return data
-
-
-def resident(pid: int) -> float:
-    """MiB."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) / 1024
 
 
 def wait_for(seconds: float, asking: Asking) -> None:

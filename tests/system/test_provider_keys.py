@@ -219,7 +219,7 @@ def test_keys_that_change_and_a_provider_that_goes(start: Any, backend: Any) -> 
     assert len(login.requests) == 3
 
 
-def test_a_start_while_the_provider_is_away(start: Any, backend: Any, tmp_path: Path) -> None:
+def test_a_start_while_the_provider_is_away(start: Any, backend: Any, client: Client, tmp_path: Path) -> None:
     issuer, login = Issuer("one"), backend(lambda _: response(key_set(issuer.jwk())))
     state = tmp_path / "state"
     state.mkdir()
@@ -232,10 +232,10 @@ def test_a_start_while_the_provider_is_away(start: Any, backend: Any, tmp_path: 
     assert [path.stat().st_mode & 0o777 for path in state.iterdir()] == [0o600]
     login.answer = lambda _: None
     second: Gateway = start(gateway(), *objects, **options)
-    assert ask(second, Http1, "/r", bearer(issuer.token())).status == 200
-    assert ask(second, Http1, "/r", bearer(Issuer("one").token())).status == 401
+    assert ask(second, client, "/r", bearer(issuer.token())).status == 200
+    assert ask(second, client, "/r", bearer(Issuer("one").token())).status == 401
     until(lambda: fetches(second, "/keys", "failure"), "the provider is away")
-    assert ask(second, Http1, "/r", bearer(issuer.token())).status == 200
+    assert ask(second, client, "/r", bearer(issuer.token())).status == 200
 
 
 def test_a_provider_is_known_by_its_certificate(start: Any, backend: Any, authority: Authority, tmp_path: Path) -> None:
