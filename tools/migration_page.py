@@ -1,4 +1,4 @@
-"""Write `docs/migration/ingress-nginx.md`: every annotation and setting, as the tables of the conversion have them."""
+"""Write the pages of `docs/migration`: every annotation and setting, as the tables of the conversion have them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from sluicegate.controller.ingress import FATES, NGINX, Annotation, Fate, Provider, Setting
+from sluicegate.controller.ingress import FATES, PROVIDERS, Annotation, Fate, Provider, Setting
 
 FOLDER = Path(__file__).parents[1] / "docs" / "migration"
+
+#: Of providers whose page is not named as they are.
+_PAGES = {"nginx": "ingress-nginx"}
 
 _FATE_WORDS: dict[Fate, str] = {
     "converted": "converted",
@@ -33,7 +36,7 @@ annotation: the report says so, with file and line. This page is written by `pyt
 {counts}
 ## Annotations
 
-The prefix is `{prefix}`. The letter says by what: {classes}.
+{prefix}The letter says by what: {classes}.
 
 | annotation | by | what becomes of it | how |
 |---|---|---|---|
@@ -62,7 +65,7 @@ def page(provider: Provider) -> str:
     classes = ", ".join(f"{letter} {meaning}" for letter, meaning in _CLASSES.items())
     head = _HEAD.format(
         title=provider.title,
-        prefix=provider.prefix,
+        prefix=f"The prefix is `{provider.prefix}`. " if provider.prefix else "",
         classes=classes,
         counts=f"Of {len(rows)} annotations:\n\n{''.join(lines)}",
     )
@@ -88,7 +91,7 @@ def _how(row: Annotation | Setting) -> str:
 
 def files() -> dict[Path, str]:
     """Every file as it should be."""
-    return {FOLDER / f"{NGINX.title}.md": page(NGINX)}
+    return {FOLDER / f"{_PAGES.get(name, name)}.md": page(provider) for name, provider in PROVIDERS.items()}
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ as the controller merges them), `emit` (manifests). `losses` is what is told, by
 
 from .convert import Conversion, convert
 from .emit import Manifest
+from .f5 import F5
 from .inventory import Inventory
 from .losses import FATES, LOSSES, Cause, Fate, Ledger, Loss
 from .nginx import NGINX
@@ -14,9 +15,10 @@ from .options import Name, Options
 from .provider import Annotation, Provider, Reading, Setting, Settings, Traits
 
 #: By the name of `--provider`.
-PROVIDERS: dict[str, Provider] = {provider.name: provider for provider in (NGINX,)}
+PROVIDERS: dict[str, Provider] = {provider.name: provider for provider in (NGINX, F5)}
 
 __all__ = [
+    "F5",
     "FATES",
     "LOSSES",
     "NGINX",

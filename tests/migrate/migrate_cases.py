@@ -3,7 +3,7 @@
 A case is a directory `tests/migrate/cases/<case>/` with one aim:
 
 - `in.yaml`: Ingresses and what they use; the first line is a comment that says the aim;
-- `options.yaml` (optional): fields of `Options` by name;
+- `options.yaml` (optional): fields of `Options` by name, and `provider`, which is `nginx` without it;
 - `out.yaml`: the manifests with their comments; `losses.yaml`: what became of annotations and fields, a line each.
   Both are written by `python tests/migrate/migrate_cases.py --write` and read by people before they are committed.
 
@@ -25,7 +25,7 @@ import yaml
 from sluicegate.checks import native_checks
 from sluicegate.cli.annotated_yaml import write_manifests
 from sluicegate.cli.ingress_files import IngressFiles, read_ingresses
-from sluicegate.controller.ingress import NGINX, Conversion, Name, Options, convert
+from sluicegate.controller.ingress import PROVIDERS, Conversion, Name, Options, Provider, convert
 
 ROOT = Path(__file__).parent / "cases"
 #: Fields of `Options` that are names of objects.
@@ -54,16 +54,25 @@ class Case:
 
     def options(self) -> Options:
         """The options of the case."""
-        path = self.path / "options.yaml"
-        found: dict[str, Any] = yaml.safe_load(path.read_text()) if path.exists() else {}
+        found = self._written()
+        found.pop("provider", None)
         for name in NAMES:
             if name in found:
                 found[name] = Name(*found[name].split("/"))
         return Options(pattern_error=lambda pattern: native_checks().pattern(pattern).error, **found)
 
+    def _written(self) -> dict[str, Any]:
+        path = self.path / "options.yaml"
+        return yaml.safe_load(path.read_text()) if path.exists() else {}
+
+    @property
+    def provider(self) -> Provider:
+        """Whose Ingresses they are."""
+        return PROVIDERS[self._written().get("provider", "nginx")]
+
     def convert(self) -> Conversion:
         """Convert the case."""
-        return convert(self.files().inventory, NGINX, self.options())
+        return convert(self.files().inventory, self.provider, self.options())
 
     def expected_files(self) -> dict[str, str]:
         """Content of the generated files, by name."""

@@ -15,7 +15,7 @@ from migrate_cases import ROOT, Case, cases
 
 from sluicegate.cli.application import main
 from sluicegate.cli.checked import REFERENCE_CODES
-from sluicegate.controller.ingress import FATES, NGINX, Inventory, convert
+from sluicegate.controller.ingress import FATES, PROVIDERS, Inventory, Provider, convert
 
 CASES = list(cases())
 #: What `check` says of some cases, and is meant: what cannot be served as it was is closed, and has no backends.
@@ -24,6 +24,7 @@ CLOSED = (
     "basic",
     "client-certificates",
     "external",
+    "f5-closed",
     "extremes",
     "ports",
     "protocols",
@@ -62,7 +63,7 @@ def test_the_order_of_objects_means_nothing(case: Case) -> None:
         *inventory.config_maps.values(),
     ]
     forwards, backwards = (
-        convert(Inventory.of(found), NGINX, case.options()) for found in (objects, list(reversed(objects)))
+        convert(Inventory.of(found), case.provider, case.options()) for found in (objects, list(reversed(objects)))
     )
     assert [item.document for item in forwards.objects] == [item.document for item in backwards.objects]
     assert forwards.fates == backwards.fates
@@ -92,7 +93,8 @@ def test_every_part_says_where_it_comes_from(case: Case) -> None:
                 found = found[int(index)] if index else found[name]
             assert found
         for cause in (cause for causes in manifest.causes.values() for cause in causes):
-            assert (cause.path == "in.yaml" and 0 < cause.line <= lines) or cause.object == "default of ingress-nginx"
+            default = f"default of {case.provider.title}"
+            assert (cause.path == "in.yaml" and 0 < cause.line <= lines) or cause.object == default
 
 
 def test_every_case_has_an_aim_and_no_file_too_many() -> None:
@@ -102,15 +104,16 @@ def test_every_case_has_an_aim_and_no_file_too_many() -> None:
     assert len({(case.path / "in.yaml").read_text().split("\n", 1)[0] for case in CASES}) == len(CASES)
 
 
-def test_every_converted_annotation_has_a_case() -> None:
+@pytest.mark.parametrize("provider", PROVIDERS.values(), ids=lambda provider: provider.name)
+def test_every_converted_annotation_has_a_case(provider: Provider) -> None:
     """What a row says is converted is in some case, and is read there without a complaint."""
     good: set[str] = set()
-    for case in CASES:
+    for case in (case for case in CASES if case.provider is provider):
         for item in case.convert().fates:
-            name = item.subject.removeprefix(NGINX.prefix)
-            if item.fate in {"converted", "converted-with-difference"} and name in NGINX.rows:
-                good.add(NGINX.rows[name].name)
-    wanted = {row.name for row in NGINX.annotations.values() if row.group and row.fate.startswith("converted")}
+            name = item.subject.removeprefix(provider.prefix)
+            if item.fate in {"converted", "converted-with-difference"} and name in provider.rows:
+                good.add(provider.rows[name].name)
+    wanted = {row.name for row in provider.annotations.values() if row.group and row.fate.startswith("converted")}
     assert wanted - good == set()
 
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import Path
+from types import ModuleType
 from typing import get_args
 
 import pytest
 
 import migration_page
-from sluicegate.controller.ingress import NGINX, Annotation, features, nginx
+from sluicegate.controller.ingress import NGINX, PROVIDERS, Annotation, Provider, f5, features, nginx
 from sluicegate.controller.ingress.emit.policies import GATEWAY_FEATURES, POLICY_FEATURES
 from sluicegate.controller.ingress.emit.rule_features import RULE_FEATURES
 from sluicegate.controller.ingress.emit.services import SERVICE_FEATURES
+from sluicegate.controller.ingress.f5.provider import GROUPS as F5_GROUPS
 from sluicegate.controller.ingress.nginx.groups.snippets import ADVICE
 from sluicegate.controller.ingress.nginx.provider import GROUPS
 from sluicegate.controller.ingress.provider import Class
 
+#: Groups of the providers besides the first one.
+OTHERS = {"f5": F5_GROUPS}
 #: Classes of the 136 annotations: standard, experimental, ours, dropped, none.
 CLASSES = {"S": 39, "X": 11, "P": 62, "D": 13, "N": 11}
 #: Features that hosts, routes and redirects are made of.
@@ -77,16 +81,34 @@ def test_directives_of_snippets_are_on_the_page() -> None:
     assert {name for name in shown if not any(name.startswith(known) for known in ADVICE)} == set()
 
 
-def test_settings_that_are_converted_are_read() -> None:
+@pytest.mark.parametrize(("package", "provider"), [(nginx, NGINX), (f5, PROVIDERS["f5"])])
+def test_settings_that_are_converted_are_read(package: ModuleType, provider: Provider) -> None:
     """By the group, or by what is about the whole Gateway."""
-    folder = Path(nginx.__file__).parent
+    folder = Path(str(package.__file__)).parent
     text = "".join(path.read_text() for path in folder.rglob("*.py") if path.name not in {"settings.py", "table.py"})
-    converted = {name for name, row in NGINX.settings.items() if row.fate == "converted"}
+    converted = {name for name, row in provider.settings.items() if row.fate == "converted"}
     assert {name for name in converted if not re.search(f"[\"']{name}[\"']", text)} == set()
 
 
-def test_what_never_was_is_no_row() -> None:
-    assert not NGINX.invented.keys() & NGINX.rows.keys()
+@pytest.mark.parametrize("provider", PROVIDERS.values(), ids=lambda provider: provider.name)
+def test_what_never_was_is_no_row(provider: Provider) -> None:
+    assert not provider.invented.keys() & provider.rows.keys()
+    owned = {f"{provider.prefix}{name}" for name in (*provider.invented, *provider.rows)}
+    assert all(name.startswith(provider.owned) for name in owned)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_table_of_another_controller_is_whole(name: str) -> None:
+    provider, groups = PROVIDERS[name], OTHERS[name]
+    names = [each for row in provider.annotations.values() for each in (row.name, *row.aliases)]
+    assert len(names) == len(set(names)) == len(provider.rows)
+    assert {row.group for row in provider.annotations.values()} - {""} == set(groups)
+    for row in provider.annotations.values():
+        assert row.words, row.name
+        assert not row.words.endswith("."), row.name
+        assert row.group or row.fate != "converted", row.name
+        assert row.kind != "D" or row.fate == "dropped-harmless", row.name
+        assert row.kind != "N" or (row.fate == "no-equivalent" and row.advice), row.name
 
 
 def test_every_feature_is_said_by_something() -> None:

@@ -183,5 +183,5 @@ COMMAND = Command(
         ("sluicegate migrate manifests --config-map ingress-nginx/controller --output-dir new", "into files"),
         ("sluicegate migrate manifests -o html > report.html", "the report as a page"),
     ),
-    notes="docs/migration.md is the guide, docs/migration/ingress-nginx.md has every annotation.",
+    notes="docs/migration.md is the guide, docs/migration has every annotation of each controller.",
 )

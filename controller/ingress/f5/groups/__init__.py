@@ -1,0 +1,1 @@
+"""Groups of annotations: a module for each, which reads them into features."""
