@@ -70,7 +70,7 @@ def convert(inventory: Inventory, provider: Provider, options: Options, progress
             own = tuple(provider.of_service(reading, service))
             of_services[item.key, service] = Features((*own, *features[item.key])) if own else features[item.key]
         reading.tell_fates()
-    site = Site(features, of_services, provider, settings, inventory, ledger)
+    site = Site(features, of_services, provider, settings, inventory, ledger, options.default_certificate)
     site.build(ingresses)
     objects = emit(site, Features(provider.of_gateway(settings, ledger)), output)
     return Conversion(objects, ledger.done(), len(ingresses), len(site.hosts))

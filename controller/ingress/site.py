@@ -132,6 +132,7 @@ class Site:
         settings: Settings,
         inventory: Inventory,
         ledger: Ledger,
+        default_certificate: Name | None,
     ) -> None:
         """Begin without hosts; features are those of Ingresses, and of the paths of each of their Services."""
         self.hosts: dict[str, Host] = {}
@@ -142,6 +143,7 @@ class Site:
         self._settings = settings
         self._inventory = inventory
         self._ledger = ledger
+        self._default = default_certificate
 
     def build(self, ingresses: tuple[Ingress, ...]) -> None:
         """Take Ingresses, the canaries of others last."""
@@ -265,6 +267,8 @@ class Site:
             if listed and not {host, wildcard} & listed:
                 continue
             cause = self._inventory.cause(item, f"spec.tls[{number}]", entry.secret_name)
+            if not entry.secret_name and self._default is not None:
+                return Certificate(self._default, item, cause)
             if not entry.secret_name:
                 message = "it names no Secret: the host had the certificate that the controller has for all"
                 self._ledger.tell(cause, "invalid", message, "name a Secret, or give --default-certificate", host=host)
