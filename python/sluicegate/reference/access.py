@@ -332,8 +332,21 @@ def believes(policy: ir.StanzaBase, credentials: str | None, above: Sequence[str
     return credentials is not None and credentials in above[: above.index(policy.id)]
 
 
-def admits_connection(policy: ir.AccessAuthorization, address: str | None, user: str | None) -> bool:
-    """Whether a connection may come: rules that ask for more than its address and its user hold for none."""
+def admits_connection(
+    policy: ir.AccessAuthorization, address: str | None, user: tuple[str, str] | None, above: Sequence[str]
+) -> bool:
+    """Whether a connection may come; `user`: who it is from, and the id of what takes that for a proof.
+
+    Whose word the policy does not take can only do harm.
+    """
+    if user is None:
+        return _admits_user(policy, address, None)
+    is_believed = believes(policy, user[1], above)
+    return _admits_user(policy, address, user[0]) and (is_believed or _admits_user(policy, address, None))
+
+
+def _admits_user(policy: ir.AccessAuthorization, address: str | None, user: str | None) -> bool:
+    """Rules that ask for more than the address and the user hold for no connection."""
     for rule in policy.rules:
         more = (rule.methods, rule.headers, rule.claims, rule.scopes, rule.when)
         is_user = not rule.users or (bool(user) and user in rule.users)
@@ -342,12 +355,15 @@ def admits_connection(policy: ir.AccessAuthorization, address: str | None, user:
     return policy.default_allow
 
 
-def user_of_connection(policies: Iterable[ir.StanzaBase], certificate: Certificate | None) -> str | None:
-    """Who a connection is from: the owner of its certificate, where one of its policies takes that for a proof."""
+def user_of_connection(
+    policies: Iterable[ir.StanzaBase], certificate: Certificate | None, above: Sequence[str]
+) -> tuple[str, str] | None:
+    """Who a connection is from: the owner of its certificate, and the id of the highest policy that takes it."""
     if certificate is None:
         return None
-    takes = any(isinstance(policy, ir.AccessCertificate) and admits(policy, certificate) for policy in policies)
-    return _user_of(certificate) if takes else None
+    takes = [each.id for each in policies if isinstance(each, ir.AccessCertificate) and admits(each, certificate)]
+    highest = next((name for name in above if name in takes), takes[0] if takes else None)
+    return None if highest is None else (_user_of(certificate), highest)
 
 
 def asks_identity(policy: ir.AccessAuthorization) -> bool:

@@ -40,7 +40,8 @@ def connect(table: Table, connection: Connection) -> Decision:
         # Where TLS does not end nobody has shown anything.
         certificate=connection.certificate if _ends_tls(listener) else None,
     )
-    said, denial = judge_connection(listener.policies.get(rule.policies, ()), facts)
+    held = listener.policies.get(rule.policies, ())
+    said, denial = judge_connection(held, facts, listener.resource.policies)
     if denial is not None:
         decision = _close(denial.reason, listener)
     else:

@@ -92,14 +92,16 @@ def _groups(policies: Iterable[ir.StanzaBase], above: Sequence[str]) -> list[lis
     return [group for group in found if any(not isinstance(each, ir.AccessExempt) for each in group)]
 
 
-def judge_connection(policies: Iterable[ir.StanzaBase], facts: Facts) -> tuple[tuple[Said, ...], Denial | None]:
+def judge_connection(
+    policies: Iterable[ir.StanzaBase], facts: Facts, above: Sequence[str] = ()
+) -> tuple[tuple[Said, ...], Denial | None]:
     """As `judge`, of a connection or the datagrams of one client."""
     policies = tuple(policies)
     invalid = [policy for policy in policies if policy.invalid][:1]
-    user = user_of_connection(policies, facts.certificate)
+    user = user_of_connection(policies, facts.certificate, above)
     said: list[Said] = []
     for policy in invalid or policies:
-        denial = INVALID if policy.invalid else _of_connection(policy, facts, user)
+        denial = INVALID if policy.invalid else _of_connection(policy, facts, user, above)
         passed = "asked" if isinstance(policy, ir.RateLimits) else "pass"
         said.append(_said(policy, passed if denial is None else "deny"))
         if denial is not None:
@@ -107,14 +109,16 @@ def judge_connection(policies: Iterable[ir.StanzaBase], facts: Facts) -> tuple[t
     return tuple(said), None
 
 
-def _of_connection(policy: ir.StanzaBase, facts: Facts, user: str | None) -> Denial | None:
+def _of_connection(
+    policy: ir.StanzaBase, facts: Facts, user: tuple[str, str] | None, above: Sequence[str]
+) -> Denial | None:
     match policy:
         case ir.AccessCertificate():
             certificate = facts.certificate
             is_admitted = policy.optional if certificate is None else admits(policy, certificate)
             return None if is_admitted else UNAUTHENTICATED
         case ir.AccessAuthorization():
-            return None if admits_connection(policy, facts.address, user) else FORBIDDEN
+            return None if admits_connection(policy, facts.address, user, above) else FORBIDDEN
     return None
 
 

@@ -88,7 +88,7 @@ fn admit(
         rule: &found.rule.ir.id,
         rule_uid: found.rule.uid,
         certificate,
-        user: user_of_connection(&joined.policies, certificate.flatten()),
+        user: user_of_connection(&joined.policies, &joined.levels, certificate.flatten()),
     };
     match moment {
         Moment::Only | Moment::BeforeHandshake => chain.admit_connection(&facts, held),

@@ -255,7 +255,7 @@ impl Step {
     /// As [`Self::run`], of a connection. Nobody is asked about one.
     fn admit_connection(&self, facts: &ConnectionFacts<'_>, held: &mut Held) -> Result<(), L4Reason> {
         match self {
-            Self::Judged(policy, _) => match policy.judge_connection(facts) {
+            Self::Judged(policy, level) => match policy.judge_connection(*level, facts) {
                 Verdict::Pass | Verdict::Ask => Ok(()),
                 Verdict::Deny(denial) => Err(reason_of(denial.reason)),
             },

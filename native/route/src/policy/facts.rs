@@ -65,8 +65,9 @@ pub struct ConnectionFacts<'c> {
     pub rule_uid: u64,
     /// `None`: its handshake is not done yet.
     pub certificate: Option<Option<&'c ClientCertificate>>,
-    /// Who that is, where a policy takes it for a proof ([`user_of_connection`](super::user_of_connection)).
-    pub user: Option<&'c str>,
+    /// Who that is, where a policy takes it for a proof ([`user_of_connection`](super::user_of_connection)), and the place of
+    /// that one at the listener, as of [`Passage::proved_by`].
+    pub user: Option<(&'c str, Option<usize>)>,
 }
 
 /// How somebody proved who they are.

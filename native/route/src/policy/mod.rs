@@ -273,13 +273,13 @@ impl Compiled {
     }
 
     /// As [`Self::judge`], of a connection or the datagrams of one client.
-    pub fn judge_connection(&self, facts: &ConnectionFacts<'_>) -> Verdict {
+    pub fn judge_connection(&self, level: Level, facts: &ConnectionFacts<'_>) -> Verdict {
         match &self.judge {
             Judge::Invalid => Verdict::Deny(Reason::PolicyInvalid.into()),
             Judge::Certificate(policy) if facts.certificate.is_some_and(|shown| !policy.admits_connection(shown)) => {
                 Verdict::Deny(Reason::Unauthenticated.into())
             }
-            Judge::Authorization(rules) if !rules.admits(facts) => Verdict::Deny(Reason::Forbidden.into()),
+            Judge::Authorization(rules) if !rules.admits(level, facts) => Verdict::Deny(Reason::Forbidden.into()),
             Judge::RateLimits(_) => Verdict::Ask,
             _ => Verdict::Pass,
         }
@@ -341,22 +341,32 @@ pub fn judge_all(
     (said, None)
 }
 
-/// Who a connection is from: the owner of its certificate, where one of its policies takes that for a proof.
+/// Who a connection is from: the owner of its certificate, where one of its policies takes that for a proof; and the place of
+/// the highest one that does.
 pub fn user_of_connection<'c>(
     policies: &[Arc<Compiled>],
+    levels: &[Level],
     certificate: Option<&'c ClientCertificate>,
-) -> Option<&'c str> {
+) -> Option<(&'c str, Option<usize>)> {
     let shown = certificate?;
-    let takes = |policy: &Arc<Compiled>| matches!(&policy.judge, Judge::Certificate(it) if it.admits(shown));
-    policies.iter().any(takes).then(|| shown.user())
+    let takes = |policy: &Compiled| matches!(&policy.judge, Judge::Certificate(it) if it.admits(shown));
+    let places = policies.iter().zip(levels).filter(|(policy, _)| takes(policy)).map(|(_, level)| level.place);
+    places.min_by_key(|place| place.unwrap_or(usize::MAX)).map(|place| (shown.user(), place))
 }
 
 /// As [`judge_all`], of a connection or the datagrams of one client.
-pub fn judge_connection(policies: &[Arc<Compiled>], facts: &ConnectionFacts<'_>) -> (Vec<Said>, Option<Reason>) {
+pub fn judge_connection(
+    policies: &[Arc<Compiled>],
+    levels: &[Level],
+    facts: &ConnectionFacts<'_>,
+) -> (Vec<Said>, Option<Reason>) {
     let mut said = Vec::new();
-    let invalid = policies.iter().find(|policy| policy.is_invalid());
-    for policy in invalid.map_or(policies, std::slice::from_ref) {
-        let verdict = policy.judge_connection(facts);
+    if let Some(policy) = policies.iter().find(|policy| policy.is_invalid()) {
+        said.extend(policy.said("deny"));
+        return (said, Some(Reason::PolicyInvalid));
+    }
+    for (policy, level) in policies.iter().zip(levels) {
+        let verdict = policy.judge_connection(*level, facts);
         said.extend(policy.said(verdict.word()));
         if let Verdict::Deny(denial) = verdict {
             return (said, Some(denial.reason));

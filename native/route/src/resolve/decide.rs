@@ -335,7 +335,8 @@ pub fn decide_l4(table: &Table, request: &L4Request) -> Decision {
         }
         L4Routed::Found(listener, found) => (listener, found),
     };
-    let joined = listener.policies_of_l4(&found.rule).map(|joined| &*joined.policies).unwrap_or_default();
+    let joined = listener.policies_of_l4(&found.rule);
+    let (policies, levels) = joined.map(|joined| (&*joined.policies, &*joined.levels)).unwrap_or_default();
     // Where TLS does not end nobody has shown anything.
     let certificate = request.certificate.as_ref().filter(|_| listener.ends_tls());
     let facts = ConnectionFacts {
@@ -345,7 +346,7 @@ pub fn decide_l4(table: &Table, request: &L4Request) -> Decision {
         route: &found.rule.ir.route,
         rule: &found.rule.ir.id,
         certificate: Some(certificate),
-        user: policy::user_of_connection(joined, certificate),
+        user: policy::user_of_connection(policies, levels, certificate),
         rule_uid: found.rule.uid,
     };
     let at = |decision| Decision {
@@ -353,7 +354,7 @@ pub fn decide_l4(table: &Table, request: &L4Request) -> Decision {
         rule: Some(found.rule.ir.id.clone()),
         ..decision
     };
-    let (policies, refused) = policy::judge_connection(joined, &facts);
+    let (policies, refused) = policy::judge_connection(policies, levels, &facts);
     if let Some(reason) = refused {
         return Decision { policies, ..at(Decision::close(reason.name())) };
     }

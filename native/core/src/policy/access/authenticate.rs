@@ -8,8 +8,8 @@ use crate::policy::access::Unbelieved;
 use crate::policy::verdicts::{self, Word};
 use crate::policy::{Answered, Denial, Outcome, Pending, State, StepResult, part_of};
 use route::policy::{
-    Basic, Compiled, ConnectionFacts, Facts, Group, Identity, Judge, Member, Passage, Progress, Proof, Verdict, accept,
-    authenticate, unauthenticated,
+    Basic, Compiled, ConnectionFacts, Facts, Group, Identity, Judge, Level, Member, Passage, Progress, Proof, Verdict,
+    accept, authenticate, unauthenticated,
 };
 use route::table::Joined;
 use std::net::IpAddr;
@@ -76,7 +76,9 @@ impl Authenticate {
 
     /// As [`Self::run`], of a connection: a certificate is all that it can have.
     pub fn admit_connection(&self, facts: &ConnectionFacts<'_>) -> Result<(), L4Reason> {
-        let refuses = |(policy, _): &(Arc<Compiled>, _)| matches!(policy.judge_connection(facts), Verdict::Deny(_));
+        let refuses = |(policy, _): &(Arc<Compiled>, _)| {
+            matches!(policy.judge_connection(Level::default(), facts), Verdict::Deny(_))
+        };
         match self.members.iter().position(refuses) {
             None => Ok(()),
             Some(place) => {

@@ -100,13 +100,19 @@ impl Authorization {
 
     /// Whether a connection may come. Rules that ask for more than its address and who its certificate is of hold for none;
     /// before that is known nobody is refused for it.
-    pub fn admits(&self, facts: &ConnectionFacts<'_>) -> bool {
+    ///
+    /// `level`: of the policy; whose word it does not take can only do harm.
+    pub fn admits(&self, level: Level, facts: &ConnectionFacts<'_>) -> bool {
         let rules = || self.rules.iter().filter(|rule| rule.is_of_connections());
         if facts.certificate.is_none() && rules().any(|rule| !rule.users.is_empty()) {
             return true;
         }
-        let first = rules().find(|rule| rule.is_from(facts.address) && rule.is_user(facts.user));
-        self.verdict(first) == Verdict::Pass
+        let admits = |user: Option<&str>| {
+            let first = rules().find(|rule| rule.is_from(facts.address) && rule.is_user(user));
+            self.verdict(first) == Verdict::Pass
+        };
+        let is_believed = facts.user.is_none_or(|(_, proved_by)| level.believes(proved_by));
+        admits(facts.user.map(|(user, _)| user)) && (is_believed || admits(None))
     }
 
     fn verdict(&self, first: Option<&Rule>) -> Verdict {

@@ -178,7 +178,7 @@ fn connections_know_addresses_alone() {
             certificate: None,
             user: None,
         };
-        assert_eq!(policy.judge_connection(&facts) == Verdict::Pass, admitted, "{address}");
+        assert_eq!(policy.judge_connection(Level::default(), &facts) == Verdict::Pass, admitted, "{address}");
     }
 }
 
@@ -194,15 +194,22 @@ fn connections_know_whose_certificate_they_have() {
     let of = |name: &str| ClientCertificate { dns_names: vec![name.to_owned()], ..ClientCertificate::default() };
     let (ann, eve, bob) = (of("ann.test"), of("eve.test"), of("bob.test"));
     let both = [certificate, Arc::clone(&rules)];
-    for (policies, shown, admitted) in [
-        (&both[..], Some(Some(&ann)), true),
-        (&both, Some(Some(&eve)), false),
-        (&both, Some(Some(&bob)), false),
-        (&both, Some(None), false),
+    let plain = [Level::default(); 2];
+    let below = [Level::default(), Level { place: Some(0), overriding: Some(0) }];
+    let above = [0, 1].map(|place| Level { place: Some(place), overriding: Some(0) });
+    for (policies, levels, shown, admitted) in [
+        (&both[..], &plain[..], Some(Some(&ann)), true),
+        (&both, &plain, Some(Some(&eve)), false),
+        (&both, &plain, Some(Some(&bob)), false),
+        (&both, &plain, Some(None), false),
         // Not known yet.
-        (&both, None, true),
+        (&both, &plain, None, true),
         // Nothing takes it for a proof.
-        (&both[1..], Some(Some(&ann)), false),
+        (&both[1..], &plain[1..], Some(Some(&ann)), false),
+        // An override takes nobody's word below.
+        (&both, &below, Some(Some(&ann)), false),
+        (&both, &above, Some(Some(&ann)), true),
+        (&both, &above, Some(Some(&eve)), false),
     ] {
         let facts = ConnectionFacts {
             address: "10.0.0.1".parse().ok(),
@@ -212,9 +219,9 @@ fn connections_know_whose_certificate_they_have() {
             rule: "",
             rule_uid: 0,
             certificate: shown,
-            user: user_of_connection(policies, shown.flatten()),
+            user: user_of_connection(policies, levels, shown.flatten()),
         };
-        assert_eq!(judge_connection(policies, &facts).1.is_none(), admitted, "{shown:?}");
+        assert_eq!(judge_connection(policies, levels, &facts).1.is_none(), admitted, "{shown:?} {levels:?}");
     }
 }
 
