@@ -45,7 +45,7 @@ pub fn run(policy: &Compiled, facts: &Facts<'_>, passage: &Passage) -> StepResul
     let Some((fault, faults)) = faults_of(policy) else {
         return StepResult::Done(Outcome::deny(ErrorCode::PolicyInvalid));
     };
-    if !fault.concerns(facts, passage.identity.as_ref()) {
+    if !fault.concerns(facts, passage.identity.as_deref()) {
         return StepResult::Done(Outcome::Pass);
     }
     let delay = fault.ir.delay.filter(|delay| faults.delays.draw(DELAYS, delay.percentage));

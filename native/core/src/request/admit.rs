@@ -24,12 +24,17 @@ use route::table::{EditedFields, Filters, MadeValues, RequestHead};
 use std::time::Duration;
 
 /// What will be done about a request.
-// An answer of the gateway is made on the stack and sent at once.
-#[allow(clippy::large_enum_variant)]
 pub enum Plan<'g> {
-    Answer(Answer, ResponseEdits<'g>),
+    /// Boxed, as is all that most requests do not need: what they carry around stays small.
+    Answer(Box<(Answer, ResponseEdits<'g>)>),
     Forward(Box<Forward<'g>>),
     Wait(Box<Waiting<'g>>),
+}
+
+impl<'g> Plan<'g> {
+    fn answer(answer: Answer, edits: ResponseEdits<'g>) -> Self {
+        Self::Answer(Box::new((answer, edits)))
+    }
 }
 
 /// A request about which somebody was asked.
@@ -75,23 +80,24 @@ pub fn admit<'g>(
 ) -> Plan<'g> {
     match try_admit(client, generation, inbound, place, buffer, record) {
         Ok(plan) => plan,
-        Err(Failed { denial, edits }) => {
+        Err(failed) => {
+            let Failed { denial, edits } = *failed;
             // A client that wants a tunnel would take the 200 of gRPC's answers for one.
             let grpc = inbound.upgrade.is_none() && (record.is_of_grpc_rule() || grpc::is_grpc(&inbound.fields));
-            Plan::Answer(Answer::denial(*denial, grpc), edits)
+            Plan::answer(Answer::denial(denial, grpc), edits)
         }
     }
 }
 
 /// Why a request is not forwarded, and what its rule, where it has one, does to such an answer.
 struct Failed<'g> {
-    denial: Box<Denial>,
+    denial: Denial,
     edits: ResponseEdits<'g>,
 }
 
-impl From<ErrorCode> for Failed<'_> {
+impl From<ErrorCode> for Box<Failed<'_>> {
     fn from(code: ErrorCode) -> Self {
-        Self { denial: Box::new(code.into()), edits: ResponseEdits::default() }
+        Self::new(Failed { denial: code.into(), edits: ResponseEdits::default() })
     }
 }
 
@@ -102,7 +108,7 @@ fn try_admit<'g>(
     place: Place,
     buffer: Vec<u8>,
     record: &mut Entry<'g>,
-) -> Result<Plan<'g>, Failed<'g>> {
+) -> Result<Plan<'g>, Box<Failed<'g>>> {
     let asked = Request {
         method: inbound.method,
         target: inbound.target,
@@ -133,7 +139,7 @@ fn try_admit<'g>(
             // Of what has no rule nothing is known that an expression could ask.
             let edits = ResponseEdits::default().at(listener, |_| MadeValues::new());
             let pages = own.and_then(Chain::error_pages).and_then(|pages| Pages::of(pages, listener, None, inbound));
-            return Err(Failed { denial: Box::new(ErrorCode::NoRoute.into()), edits: edits.paged(pages) });
+            return Err(Box::new(Failed { denial: ErrorCode::NoRoute.into(), edits: edits.paged(pages) }));
         }
         Ok(routed) => routed,
     };
@@ -149,7 +155,7 @@ fn try_admit<'g>(
             let routed = Routed { told: told.as_deref(), ..routed };
             let edits = ResponseEdits::default()
                 .at(routed.listener, |own| own.make(|| values(client, inbound, &routed, None, None)));
-            return Err(Failed { denial: Box::new(ErrorCode::RuleInvalid.into()), edits });
+            return Err(Box::new(Failed { denial: ErrorCode::RuleInvalid.into(), edits }));
         }
         Action::Preflight(fields) => {
             let mut list = Vec::new();
@@ -159,7 +165,7 @@ fn try_admit<'g>(
             answer.fields.extend(fields.into_iter().map(|(name, value)| (name.into(), value.into_bytes())));
             let make = |filters: &Filters| filters.make(|| values(client, inbound, &routed, None, None));
             let edits = ResponseEdits::of_rule(filters, make(filters), Vec::new()).at(routed.listener, make);
-            return Ok(Plan::Answer(answer, edits));
+            return Ok(Plan::answer(answer, edits));
         }
         Action::Answer(own) => Some(own),
         Action::Forward => None,
@@ -204,7 +210,7 @@ fn try_admit<'g>(
                     record.detail(|| detail);
                 }
                 let edits = edits_of(client, inbound, &routed, Some(chain), passage);
-                return Err(Failed { denial: Box::new(denial), edits });
+                return Err(Box::new(Failed { denial, edits }));
             }
             Admission::Asked { answer, next } => {
                 let (head, limit) = (OwnedHead::of(inbound), chain.request_timeout(rule.timeouts.request));
@@ -224,14 +230,14 @@ fn try_admit<'g>(
         answer.body = own.body.map(|body| body.as_bytes().to_vec());
         let respond = routed.listener.respond(rule);
         let edits = edits_of(client, inbound, &routed, chain, passage).paged(None).of_own_answer(respond);
-        return Ok(Plan::Answer(answer, edits));
+        return Ok(Plan::answer(answer, edits));
     }
     let pages = chain.and_then(|chain| pages_of(chain, inbound, &routed));
     let mut passed = Passed { passage, chain, pages };
     select(client, generation, inbound, &routed, &mut passed, buffer, record).map(Plan::Forward).map_err(|code| {
         let pages = passed.pages.take();
         let edits = edits_of(client, inbound, &routed, chain, passed.passage).paged(pages);
-        Failed { denial: Box::new(code.into()), edits }
+        Box::new(Failed { denial: code.into(), edits })
     })
 }
 
@@ -251,7 +257,8 @@ fn edits_of<'g>(
 ) -> ResponseEdits<'g> {
     let filters = &routed.found.rule.filters;
     let proxies = chain.and_then(Chain::trusted_proxies);
-    let make = |filters: &Filters| filters.make(|| values(client, inbound, routed, proxies, passage.identity.as_ref()));
+    let make =
+        |filters: &Filters| filters.make(|| values(client, inbound, routed, proxies, passage.identity.as_deref()));
     let edits = ResponseEdits::of_rule(filters, make(filters), cors_of(routed)).at(routed.listener, make);
     let pages = chain.and_then(|chain| pages_of(chain, inbound, routed));
     edits.appending(passage.respond).paged(pages)

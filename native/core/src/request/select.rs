@@ -17,7 +17,7 @@ use crate::upstream::{Among, Load, RoutePolicy};
 use crate::worker::Generation;
 use codec::Field;
 use route::expression::Inputs;
-use route::ir::{BackendPolicy, BackendProtocol, LoadBalancing};
+use route::ir::{BackendPolicy, BackendProtocol, KeyPart, LoadBalancing};
 use route::policy::{Identity, Networks, Passage, Stripped, Withheld};
 use route::resolve::{Edited, NoPath, Picked, Routed, affinity, cors_response, edit_request, pick};
 use route::session::removal;
@@ -97,7 +97,8 @@ pub fn select<'g>(
     passage.chosen(place);
     passage.removed.extend(backend.session(&rule.ir).and_then(|session| removal(session, head.fields)));
     let filters = [&rule.filters, &chosen.filters];
-    let make = |filters: &Filters| filters.make(|| values(client, inbound, routed, proxies, passage.identity.as_ref()));
+    let make =
+        |filters: &Filters| filters.make(|| values(client, inbound, routed, proxies, passage.identity.as_deref()));
     let made = filters.map(make);
     let last = listener.answers().map_or_else(MadeValues::new, make);
     let cors = rule.filters.cors.as_ref().or(chosen.filters.cors.as_ref());
@@ -183,7 +184,7 @@ fn session_of<'g>(
 /// What is hashed to choose an endpoint.
 fn key_of(policy: &BackendPolicy, head: &RequestHead<'_>, client: impl FnOnce() -> IpAddr) -> Option<u64> {
     match &policy.load_balancing {
-        LoadBalancing::Hash { key } => affinity(key, head, Some(client())),
+        LoadBalancing::Hash { key } => affinity(key, head, key.contains(&KeyPart::Client).then(client)),
         _ => None,
     }
 }

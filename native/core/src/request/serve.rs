@@ -121,7 +121,8 @@ impl<'g> Request<'g> {
         let (source, reply) = stream.split();
         let done = match plan {
             Plan::Wait(_) => return gone(&mut record, stream),
-            Plan::Answer(answer, edits) => {
+            Plan::Answer(planned) => {
+                let (answer, edits) = &*planned;
                 // A client that sends nonsense is not worth a second guess, and what follows CONNECT is no HTTP: whoever sent
                 // it before the answer took the tunnel for open (RFC 9110 section 9.3.6).
                 let refused = matches!(answer.code, Some(ErrorCode::BadRequest | ErrorCode::MethodNotAllowed));
@@ -129,13 +130,13 @@ impl<'g> Request<'g> {
                 if refused || expect_continue || !source.is_whole() {
                     reply.end_connection();
                 }
-                record.answer(&answer, 0);
+                record.answer(answer, 0);
                 let limit = client.worker.settings().response_read_timeout();
                 let given = match edits.pages() {
-                    None => Box::pin(answer.give(watchdog, limit, reply, is_head, &edits)).await,
+                    None => Box::pin(answer.give(watchdog, limit, reply, is_head, edits)).await,
                     Some(pages) => {
-                        let with = (&edits, pages);
-                        Box::pin(give_or_page(client, generation, &answer, with, watchdog, reply, &mut record)).await
+                        let with = (edits, pages);
+                        Box::pin(give_or_page(client, generation, answer, with, watchdog, reply, &mut record)).await
                     }
                 };
                 match given {

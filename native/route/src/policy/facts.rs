@@ -94,6 +94,24 @@ pub struct Identity {
     pub scopes: Vec<String>,
 }
 
+impl Identity {
+    /// Somebody of whom nothing is known but the name.
+    pub fn of(proof: Proof, user: &str) -> Self {
+        Self { proof, user: user.to_owned(), claims: Arc::default(), scopes: Vec::new() }
+    }
+}
+
+/// The name of a field in which policies may tell backends something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForwardField(String);
+
+impl ForwardField {
+    /// `None`: it is no such name, or empty.
+    pub fn of(name: &str) -> Option<Self> {
+        is_forwardable(name).then(|| Self(name.to_owned()))
+    }
+}
+
 /// A credential of a request that its backend does not get.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removal {
@@ -144,7 +162,8 @@ impl Removal {
 /// What the steps so far have found out about a request, and done to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Passage {
-    pub identity: Option<Identity>,
+    /// Shared by the requests that proved the same.
+    pub identity: Option<Arc<Identity>>,
     /// Place at the listener of the credentials that proved it ([`Level::place`](super::Level::place)).
     pub proved_by: Option<usize>,
     /// Set towards the backend, before the rule's filters, which may edit them; by [`Self::tell`] and [`Self::add`].
@@ -159,7 +178,7 @@ pub struct Passage {
 impl Passage {
     /// Somebody proved who they are, by credentials with this place at the listener. The first proof counts: an overriding one
     /// comes before all others.
-    pub fn prove(&mut self, identity: Identity, place: Option<usize>) {
+    pub fn prove(&mut self, identity: Arc<Identity>, place: Option<usize>) {
         if self.identity.is_none() {
             (self.identity, self.proved_by) = (Some(identity), place);
         }
@@ -167,8 +186,17 @@ impl Passage {
 
     /// Tell the backend who asks. The first who proved it counts, as for [`Self::identity`]: a field is not told twice.
     pub fn tell(&mut self, name: Cow<'static, str>, value: Vec<u8>) {
-        if self.may_tell(&name, &value) {
+        if is_forwardable(&name) && self.may_tell(&name, &value) {
             self.forward.push((name, value));
+        }
+    }
+
+    /// As [`Self::tell`], by the field that a policy has for it, where it has one.
+    pub fn tell_user(&mut self, by: Option<&ForwardField>, user: &str) {
+        if let Some(ForwardField(name)) = by
+            && self.may_tell(name, user.as_bytes())
+        {
+            self.forward.push((Cow::Owned(name.clone()), user.as_bytes().to_vec()));
         }
     }
 
@@ -178,7 +206,8 @@ impl Passage {
             self.prove(identity, found.proved_by);
         }
         self.forward.retain(|(name, _)| !found.removed.iter().any(|removal| removal.takes(name.as_bytes())));
-        let told: Vec<_> = found.forward.into_iter().filter(|(name, value)| self.may_tell(name, value)).collect();
+        let may_tell = |(name, value): &AnswerField| is_forwardable(name) && self.may_tell(name, value);
+        let told: Vec<_> = found.forward.into_iter().filter(may_tell).collect();
         self.forward.extend(told);
         self.of_backends.extend(found.of_backends);
         self.respond.extend(found.respond);
@@ -204,8 +233,7 @@ impl Passage {
 
     /// A value with blanks around it would be another one: that of somebody else, maybe.
     fn may_tell(&self, name: &str, value: &[u8]) -> bool {
-        is_forwardable(name)
-            && is_value(value)
+        is_value(value)
             && value.trim_ascii() == value
             && !self.forward.iter().any(|(told, _)| same_field(told.as_bytes(), name.as_bytes()))
     }
@@ -226,8 +254,8 @@ mod tests {
         pairs.iter().map(|(name, value)| ((*name).into(), value.as_bytes().to_vec())).collect()
     }
 
-    fn identity(user: &str) -> Identity {
-        Identity { proof: Proof::Basic, user: user.to_owned(), claims: Arc::default(), scopes: Vec::new() }
+    fn identity(user: &str) -> Arc<Identity> {
+        Arc::new(Identity::of(Proof::Basic, user))
     }
 
     #[test]

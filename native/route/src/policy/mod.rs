@@ -26,7 +26,7 @@ pub use address::{ClientAddressing, Preamble};
 pub use body::BodyLimit;
 pub use certificate_header::CertificateHeader;
 pub use credentials::{Stripped, masked, secret_pairs};
-pub use facts::{ConnectionFacts, Facts, Identity, Passage, Proof, Removal};
+pub use facts::{ConnectionFacts, Facts, ForwardField, Identity, Passage, Proof, Removal};
 pub use filter::{Credential, ErrorPages, Fault, Page};
 pub use head::{HeadLimits, SentHead};
 pub use kept::Kept;
@@ -252,14 +252,14 @@ impl Compiled {
             // Of calls both sides may speak at once: who waited for all that one says would wait for ever.
             Judge::Buffer(_) if facts.grpc => Verdict::Pass,
             Judge::Body(limit) | Judge::Buffer(limit) => limit.judge(facts),
-            Judge::Fault(fault) => fault.judge(facts, passage.identity.as_ref()),
+            Judge::Fault(fault) => fault.judge(facts, passage.identity.as_deref()),
             Judge::Credential(credential) => {
                 credential.show(passage);
                 Verdict::Pass
             }
             Judge::Csrf(csrf) => csrf.judge(facts),
             Judge::Authorization(rules) => {
-                rules.judge(facts, passage.identity.as_ref(), level.believes(passage.proved_by))
+                rules.judge(facts, passage.identity.as_deref(), level.believes(passage.proved_by))
             }
             // Credentials are judged together: `Group`.
             Judge::Exempt(_)

@@ -207,7 +207,7 @@ impl<'r> Ruled<'r> {
 
     /// What expressions may ask of it.
     fn inputs<'i>(&'i self, passage: &'i Passage) -> Inputs<'i> {
-        let identity = passage.identity.as_ref();
+        let identity = passage.identity.as_deref();
         Inputs {
             method: self.head.method,
             scheme: self.listener.ir.protocol.scheme(),

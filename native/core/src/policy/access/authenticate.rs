@@ -100,12 +100,7 @@ impl Authenticate {
         let result = match (&policy.judge, State::of_policy(policy)) {
             (Judge::Basic(basic), Some(State::Users(users))) => match Basic::credentials(facts) {
                 Some(Some(credentials)) => {
-                    let identity = Identity {
-                        proof: Proof::Basic,
-                        user: credentials.user.clone(),
-                        claims: Arc::default(),
-                        scopes: Vec::new(),
-                    };
+                    let identity = Arc::new(Identity::of(Proof::Basic, &credentials.user));
                     let mut accepted = Passage::default();
                     accept(Member { kind: basic, place: *at }, identity, &mut accepted);
                     let found = Found { policy: Arc::clone(policy), accepted };

@@ -20,8 +20,7 @@ const MOST: Most = Most { entries: 512, bytes: 128 * 1024 };
 #[derive(Debug)]
 pub struct Tokens {
     providers: Vec<Provider>,
-    hashing: ahash::RandomState,
-    known: [Mutex<Ages<Box<[u8]>, Believed>>; SHARDS],
+    known: [Mutex<Ages<Box<[u8]>, Arc<Believed>>>; SHARDS],
 }
 
 #[derive(Debug)]
@@ -39,13 +38,13 @@ enum Keys {
 }
 
 /// What a token says, once it is believed.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Believed {
     /// As [`Claims::valid`].
     valid: (f64, f64),
     /// Place of its provider, and the keys that this one had.
     signed: (usize, Arc<KeySet>),
-    identity: Identity,
+    identity: Arc<Identity>,
     forward: Vec<AnswerField>,
 }
 
@@ -99,7 +98,7 @@ impl Tokens {
         };
         let providers = policy.providers.iter().map(provider).collect::<Result<_, String>>()?;
         let known = std::array::from_fn(|_| Mutex::new(Ages::new(MOST)));
-        Ok(Self { providers, hashing: ahash::RandomState::new(), known })
+        Ok(Self { providers, known })
     }
 
     /// The sets that are fetched, in the order of their providers.
@@ -115,25 +114,25 @@ impl Tokens {
     /// # Errors
     /// It is not valid now, or nobody can say.
     pub fn look_at(&self, token: &[u8], place: Option<usize>, passage: &mut Passage) -> Result<(), Unbelieved> {
-        let Believed { identity, forward, .. } = self.believe(token, since_1970())?;
-        for (name, value) in forward {
-            passage.tell(name, value);
+        let believed = self.believe(token, since_1970())?;
+        for (name, value) in &believed.forward {
+            passage.tell(name.clone(), value.clone());
         }
-        passage.prove(identity, place);
+        passage.prove(Arc::clone(&believed.identity), place);
         Ok(())
     }
 
-    fn believe(&self, token: &[u8], now: Duration) -> Result<Believed, Unbelieved> {
-        let shard = &self.known[usize::try_from(self.hashing.hash_one(token) % SHARDS as u64).unwrap_or_default()];
+    fn believe(&self, token: &[u8], now: Duration) -> Result<Arc<Believed>, Unbelieved> {
+        let shard = &self.known[shard_of(token)];
         let mut known = shard.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(believed) = known.get(token).filter(|believed| self.holds(believed, now)) {
             return Ok(believed);
         }
         // Whoever has none waits for nobody.
         drop(known);
-        let believed = self.verify(token, now)?;
+        let believed = Arc::new(self.verify(token, now)?);
         known = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        known.put(token.into(), believed.clone(), token.len());
+        known.put(token.into(), Arc::clone(&believed), token.len());
         Ok(believed)
     }
 
@@ -173,6 +172,13 @@ impl Tokens {
     }
 }
 
+/// Where a token is remembered: by the last octets of its signature, which are as good as drawn by lot. Nobody gains by choosing
+/// them, since only what was verified is remembered.
+fn shard_of(token: &[u8]) -> usize {
+    let mixed = token.iter().rev().take(8).fold(0_u8, |mixed, octet| mixed.wrapping_mul(31) ^ octet);
+    usize::from(mixed) % SHARDS
+}
+
 impl Believed {
     fn of(claims: Claims, forward: &[ClaimHeader], signed: (usize, Arc<KeySet>)) -> Self {
         let Claims { all, valid } = claims;
@@ -180,7 +186,7 @@ impl Believed {
         let user = all.get("sub").and_then(Value::as_str).unwrap_or_default().to_owned();
         let forward = told_claims(forward, &all);
         let identity = Identity { proof: Proof::Jwt, user, scopes: scopes(&all), claims: all };
-        Self { valid, signed, identity, forward }
+        Self { valid, signed, identity: Arc::new(identity), forward }
     }
 }
 

@@ -22,7 +22,7 @@ pub fn run(policy: &Compiled, turn: Turn, facts: &Facts<'_>, passage: &mut Passa
     let Some((compiled, limits)) = limits_of(policy) else {
         return Outcome::deny(ErrorCode::PolicyInvalid);
     };
-    let subject = Subject { inputs: inputs(facts, passage.identity.as_ref()), route: facts.route, rule: facts.rule };
+    let subject = Subject { inputs: inputs(facts, passage.identity.as_deref()), route: facts.route, rule: facts.rule };
     let now = now();
     match limits.take(compiled, turn, &subject, now, held) {
         Ok(standings) => {

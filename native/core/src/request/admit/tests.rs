@@ -72,7 +72,8 @@ fn planned(worker: &Rc<Worker>, socket: SocketKey, line: &str, fields: &str, pla
     let (generation, inbound) = (worker.generation(), Inbound::from_http1(head));
     let mut record = Entry::begin(&client, &inbound);
     match admit(&client, &generation, &inbound, place, Vec::new(), &mut record) {
-        Plan::Answer(answer, _) => {
+        Plan::Answer(planned) => {
+            let (answer, _) = *planned;
             let code = answer.code.map_or("", ErrorCode::name);
             let grpc = if answer.grpc.is_some() { " as gRPC" } else { "" };
             let body = String::from_utf8(answer.body.unwrap_or_default()).unwrap();

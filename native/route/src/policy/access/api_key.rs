@@ -4,7 +4,7 @@ use super::authenticate::challenge;
 use super::credentials::Source;
 use super::{Authenticator, Presented};
 use crate::ir::AccessApiKey;
-use crate::policy::{Facts, Identity, Passage, Proof};
+use crate::policy::{Facts, ForwardField, Identity, Passage, Proof};
 use ahash::AHashMap;
 use aws_lc_rs::digest::{SHA256, digest};
 use std::sync::Arc;
@@ -16,10 +16,10 @@ type Digest = [u8; 32];
 
 #[derive(Debug)]
 pub struct ApiKey {
-    clients: AHashMap<Digest, Arc<str>>,
+    clients: AHashMap<Digest, Arc<Identity>>,
     from: Vec<Source>,
     realm: String,
-    forward_header: String,
+    forward_field: Option<ForwardField>,
     optional: bool,
     keep: bool,
 }
@@ -34,7 +34,7 @@ impl ApiKey {
         for (number, line) in keys.lines().enumerate() {
             let pair = line.split_once(' ').and_then(|(written, client)| Some((digest_of(written)?, client)));
             let (digest, client) = pair.ok_or_else(|| format!("line {} of the keys is none", number + 1))?;
-            clients.entry(digest).or_insert_with(|| client.into());
+            clients.entry(digest).or_insert_with(|| Arc::new(Identity::of(Proof::ApiKey, client)));
         }
         if clients.len() > MAX_KEYS {
             return Err(format!("there are {} keys; {MAX_KEYS} is the limit", clients.len()));
@@ -46,14 +46,14 @@ impl ApiKey {
             clients,
             from: ir.from.iter().map(Source::of).collect(),
             realm: ir.realm.clone(),
-            forward_header: ir.forward_header.clone(),
+            forward_field: ForwardField::of(&ir.forward_header),
             optional: ir.optional,
             keep: ir.keep,
         })
     }
 
     /// The client of a key.
-    pub fn client(&self, key: &[u8]) -> Option<&Arc<str>> {
+    fn client(&self, key: &[u8]) -> Option<&Arc<Identity>> {
         let digest: Digest = digest(&SHA256, key).as_ref().try_into().ok()?;
         self.clients.get(&digest)
     }
@@ -66,22 +66,15 @@ impl Authenticator for ApiKey {
 
     /// Every key that is there has to be one, of the same client.
     fn present(&self, facts: &Facts<'_>) -> Presented {
-        let mut found: Option<&Arc<str>> = None;
+        let mut found: Option<&Arc<Identity>> = None;
         for key in self.from.iter().flat_map(|from| from.values(facts.fields, facts.query)) {
             match (self.client(&key), found) {
                 (Some(client), None) => found = Some(client),
-                (Some(client), Some(other)) if client == other => {}
+                (Some(client), Some(other)) if client.user == other.user => {}
                 _ => return Presented::Invalid,
             }
         }
-        found.map_or(Presented::Absent, |client| {
-            Presented::Valid(Identity {
-                proof: Proof::ApiKey,
-                user: client.to_string(),
-                claims: Arc::default(),
-                scopes: Vec::new(),
-            })
-        })
+        found.map_or(Presented::Absent, |client| Presented::Valid(Arc::clone(client)))
     }
 
     fn challenge(&self) -> String {
@@ -92,8 +85,8 @@ impl Authenticator for ApiKey {
         self.optional
     }
 
-    fn forward_header(&self) -> &str {
-        &self.forward_header
+    fn forward_field(&self) -> Option<&ForwardField> {
+        self.forward_field.as_ref()
     }
 
     fn remove(&self, passage: &mut Passage) {

@@ -5,7 +5,8 @@
 //! before what does not: somebody below cannot weaken it by credentials of their own.
 
 use super::Exempt;
-use crate::policy::{AnswerField, Compiled, Denial, Facts, Identity, Passage, Proof, Reason};
+use crate::policy::{AnswerField, Compiled, Denial, Facts, ForwardField, Identity, Passage, Proof, Reason};
+use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use std::sync::Arc;
 pub enum Presented {
     Absent,
     Invalid,
-    Valid(Identity),
+    Valid(Arc<Identity>),
     /// One is there; only a clock, a thread or somebody else can say whether it is valid.
     Ask,
 }
@@ -31,8 +32,8 @@ pub trait Authenticator {
     /// Whether requests without any credential may go on.
     fn is_optional(&self) -> bool;
 
-    /// The field that tells the backend the user; empty: none.
-    fn forward_header(&self) -> &str;
+    /// The field that tells the backend the user; `None`: there is none.
+    fn forward_field(&self) -> Option<&ForwardField>;
 
     /// What else the backend is told of somebody; nothing but of a token.
     fn told(&self, _: &Identity) -> Vec<AnswerField> {
@@ -52,8 +53,8 @@ pub struct Member<'p> {
 }
 
 impl<'p> Member<'p> {
-    /// Of policies that are kinds of credentials, with their places.
-    pub fn all(policies: impl Iterator<Item = (&'p Arc<Compiled>, Option<usize>)>) -> Vec<Self> {
+    /// Of policies that are kinds of credentials, with their places. On the stack: there are only so many kinds.
+    pub fn all(policies: impl Iterator<Item = (&'p Arc<Compiled>, Option<usize>)>) -> SmallVec<[Self; 4]> {
         policies.filter_map(|(policy, place)| Some(Self { kind: policy.judge.authenticator()?, place })).collect()
     }
 }
@@ -77,7 +78,7 @@ pub fn authenticate(all: &[Member<'_>], exempt: Option<&Exempt>, facts: &Facts<'
     let forgiven = exempt.is_some_and(|exempt| exempt.holds(facts));
     for (place, each) in all.iter().enumerate() {
         let presented = match facts.assumed {
-            Some(identity) if identity.proof == each.kind.proof() => Presented::Valid(identity.clone()),
+            Some(identity) if identity.proof == each.kind.proof() => Presented::Valid(Arc::new(identity.clone())),
             _ => each.kind.present(facts),
         };
         match presented {
@@ -99,11 +100,8 @@ pub fn authenticate(all: &[Member<'_>], exempt: Option<&Exempt>, facts: &Facts<'
 }
 
 /// Somebody proved who they are.
-pub fn accept(by: Member<'_>, identity: Identity, passage: &mut Passage) {
-    let header = by.kind.forward_header();
-    if !header.is_empty() {
-        passage.tell(Cow::Owned(header.to_owned()), identity.user.clone().into_bytes());
-    }
+pub fn accept(by: Member<'_>, identity: Arc<Identity>, passage: &mut Passage) {
+    passage.tell_user(by.kind.forward_field(), &identity.user);
     for (name, value) in by.kind.told(&identity) {
         passage.tell(name, value);
     }

@@ -91,7 +91,7 @@ impl Authorization {
         if undecided.iter().any(|place| level.believes(*place)) {
             return Verdict::Ask;
         }
-        let identity = passage.identity.as_ref().filter(|_| level.believes(passage.proved_by));
+        let identity = passage.identity.as_deref().filter(|_| level.believes(passage.proved_by));
         match self.judge(facts, identity, true) {
             Verdict::Pass if identity.is_none() => Verdict::Ask,
             verdict => verdict,

@@ -4,7 +4,7 @@ use super::authenticate::challenge;
 use super::credentials::{named, without_prefix};
 use super::{Authenticator, Presented};
 use crate::ir::AccessBasic;
-use crate::policy::{Facts, Passage, Proof, Removal};
+use crate::policy::{Facts, ForwardField, Passage, Proof, Removal};
 use std::borrow::Cow;
 
 /// Bytes of a field: longer ones are no credentials, and no work.
@@ -20,7 +20,7 @@ pub struct Credentials {
 #[derive(Debug)]
 pub struct Basic {
     realm: String,
-    forward_header: String,
+    forward_field: Option<ForwardField>,
     optional: bool,
     keep: bool,
 }
@@ -29,7 +29,7 @@ impl Basic {
     pub fn compile(ir: &AccessBasic) -> Self {
         Self {
             realm: ir.realm.clone(),
-            forward_header: ir.forward_header.clone(),
+            forward_field: ForwardField::of(&ir.forward_header),
             optional: ir.optional,
             keep: ir.keep,
         }
@@ -68,8 +68,8 @@ impl Authenticator for Basic {
         self.optional
     }
 
-    fn forward_header(&self) -> &str {
-        &self.forward_header
+    fn forward_field(&self) -> Option<&ForwardField> {
+        self.forward_field.as_ref()
     }
 
     fn remove(&self, passage: &mut Passage) {

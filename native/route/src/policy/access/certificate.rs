@@ -3,7 +3,7 @@
 
 use super::{Authenticator, Presented};
 use crate::ir::{AccessCertificate, SubjectAltName};
-use crate::policy::{Facts, Identity, Passage, Proof};
+use crate::policy::{Facts, ForwardField, Identity, Passage, Proof};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -37,13 +37,17 @@ impl ClientCertificate {
 #[derive(Debug)]
 pub struct Certificate {
     names: Vec<SubjectAltName>,
-    forward_header: String,
+    forward_field: Option<ForwardField>,
     optional: bool,
 }
 
 impl Certificate {
     pub fn compile(ir: &AccessCertificate) -> Self {
-        Self { names: ir.subject_alt_names.clone(), forward_header: ir.forward_header.clone(), optional: ir.optional }
+        Self {
+            names: ir.subject_alt_names.clone(),
+            forward_field: ForwardField::of(&ir.forward_header),
+            optional: ir.optional,
+        }
     }
 
     /// Whether a certificate is one that is asked for.
@@ -71,12 +75,9 @@ impl Authenticator for Certificate {
     fn present(&self, facts: &Facts<'_>) -> Presented {
         match facts.certificate {
             None => Presented::Absent,
-            Some(certificate) if self.admits(certificate) => Presented::Valid(Identity {
-                proof: Proof::Certificate,
-                user: certificate.user().to_owned(),
-                claims: Arc::default(),
-                scopes: Vec::new(),
-            }),
+            Some(certificate) if self.admits(certificate) => {
+                Presented::Valid(Arc::new(Identity::of(Proof::Certificate, certificate.user())))
+            }
             Some(_) => Presented::Invalid,
         }
     }
@@ -90,8 +91,8 @@ impl Authenticator for Certificate {
         self.optional
     }
 
-    fn forward_header(&self) -> &str {
-        &self.forward_header
+    fn forward_field(&self) -> Option<&ForwardField> {
+        self.forward_field.as_ref()
     }
 
     fn remove(&self, _: &mut Passage) {}

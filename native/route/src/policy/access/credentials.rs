@@ -4,7 +4,11 @@ use crate::ir::KeySource;
 use crate::policy::Removal;
 use crate::query;
 use codec::Field;
+use smallvec::SmallVec;
 use std::borrow::Cow;
+
+/// What stands in one place; most requests have one credential at most.
+pub type Values<'r> = SmallVec<[Cow<'r, [u8]>; 1]>;
 
 /// A place for a credential that is a plain text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +46,7 @@ impl Source {
     }
 
     /// All that stands there: a credential that comes several times is looked at each time.
-    pub fn values<'r>(&self, fields: &'r [Field<'r>], query: Option<&'r str>) -> Vec<Cow<'r, [u8]>> {
+    pub fn values<'r>(&self, fields: &'r [Field<'r>], query: Option<&'r str>) -> Values<'r> {
         match self {
             Self::Header { name, prefix } => named(fields, name)
                 .filter_map(|value| without_prefix(value, prefix.as_bytes()))

@@ -47,7 +47,7 @@ impl<'p> Group<'p> {
         facts: &Facts<'_>,
         passage: &mut Passage,
     ) -> (Progress, Vec<(&'p Arc<Compiled>, &'static str)>) {
-        let members: Vec<Member<'_>> = Member::all(self.members.iter().copied());
+        let members = Member::all(self.members.iter().copied());
         let exempt = self.exemption();
         let progress = authenticate(&members, exempt, facts, passage);
         let holds = exempt.is_some_and(|exempt| exempt.holds(facts));

@@ -4,8 +4,9 @@ use super::authenticate::challenge;
 use super::credentials::Source;
 use super::{Authenticator, Presented, told_claims};
 use crate::ir::{AccessJwt, ClaimHeader};
-use crate::policy::{AnswerField, Facts, Identity, Passage, Proof};
+use crate::policy::{AnswerField, Facts, ForwardField, Identity, Passage, Proof};
 use serde_json::Value;
+use std::borrow::Cow;
 
 #[derive(Debug)]
 pub struct Jwt {
@@ -34,9 +35,9 @@ impl Jwt {
     }
 
     /// The token of a request. `None`: there is none; `Some(None)`: there are several, and backends could take any of them.
-    pub fn token(&self, facts: &Facts<'_>) -> Option<Option<Vec<u8>>> {
+    pub fn token<'r>(&self, facts: &Facts<'r>) -> Option<Option<Cow<'r, [u8]>>> {
         let mut all = self.from.iter().flat_map(|from| from.values(facts.fields, facts.query));
-        let first = all.next()?.into_owned();
+        let first = all.next()?;
         Some(all.all(|other| *other == *first).then_some(first))
     }
 }
@@ -62,8 +63,8 @@ impl Authenticator for Jwt {
         self.optional
     }
 
-    fn forward_header(&self) -> &'static str {
-        ""
+    fn forward_field(&self) -> Option<&ForwardField> {
+        None
     }
 
     /// Of somebody who is only assumed to have a token: as the provider does whose issuer it says, the first one where it says

@@ -323,12 +323,7 @@ fn keys_and_where_they_stand() {
         let user = match user {
             None => Presented::Absent,
             Some("") => Presented::Invalid,
-            Some(user) => Presented::Valid(Identity {
-                proof: Proof::ApiKey,
-                user: user.to_owned(),
-                claims: Arc::default(),
-                scopes: Vec::new(),
-            }),
+            Some(user) => Presented::Valid(Arc::new(Identity::of(Proof::ApiKey, user))),
         };
         assert_eq!(found, user, "{sent:?} {query:?}");
     }
@@ -382,7 +377,7 @@ fn certificates_and_their_names() {
     ] {
         let facts = Facts { certificate: Some(&certificate), ..FACTS };
         let found = match any.present(&facts) {
-            Presented::Valid(identity) => Some(identity.user),
+            Presented::Valid(identity) => Some(identity.user.clone()),
             Presented::Invalid => None,
             other => panic!("{certificate:?}: {other:?}"),
         };
@@ -525,7 +520,7 @@ fn an_override_is_not_weakened_by_another_one() {
     let sent = fields(&[("authorization", "Basic YTpi"), ("x-api-key", "alpha")]);
     let (said, denial, passage) = judged(&[(key(false), true), users, exempt], &Facts { fields: &sent, ..FACTS });
     assert_eq!((said, denial), (vec![("apiKey", "pass"), ("exempt", "pass"), ("basic", "asked")], None));
-    assert_eq!(passage.identity.map(|it| it.user).as_deref(), Some("ann"));
+    assert_eq!(passage.identity.map(|it| it.user.clone()).as_deref(), Some("ann"));
 }
 
 /// Whoever owns a route calls the clients of his keys what he likes: for the Gateway's rules they are nobody, or who is denied.
@@ -573,7 +568,7 @@ fn what_needs_an_answer_leaves_rules_on_users_open() {
     let (said, denial, _) = judged(&[(basic(), false), (rules(json!([{"methods": ["GET"]}])), false)], &facts);
     assert_eq!(said, [("basic", "asked"), ("authorization", "deny")]);
     assert_eq!(denial.map(|it| it.reason), Some(Reason::Forbidden));
-    let ann = Identity { proof: Proof::Basic, user: "ann".to_owned(), claims: Arc::default(), scopes: Vec::new() };
+    let ann = Identity::of(Proof::Basic, "ann");
     let facts = Facts { assumed: Some(&ann), ..FACTS };
     let (said, denial, _) = judged(&[(basic(), false), (rules(json!([{"users": ["ann"]}])), false)], &facts);
     assert_eq!((said, denial), (vec![("basic", "pass"), ("authorization", "pass")], None));
