@@ -70,7 +70,8 @@ def page(provider: Provider) -> str:
         counts=f"Of {len(rows)} annotations:\n\n{''.join(lines)}",
     )
     invented = (f"| `{name}` | {remedy} |\n" for name, remedy in sorted(provider.invented.items()))
-    return "".join([head, *_annotations(rows), _SETTINGS, *_settings(provider.settings.values()), _INVENTED, *invented])
+    settings = [_SETTINGS, *_settings(provider.settings.values())] if provider.settings else []
+    return "".join([head, *_annotations(rows), *settings, _INVENTED, *invented])
 
 
 def _annotations(rows: Iterable[Annotation]) -> Iterator[str]:

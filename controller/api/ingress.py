@@ -124,6 +124,12 @@ class TextMap(Object, frozen=True, kw_only=True):
     data: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
+class Middleware(Object, frozen=True, kw_only=True):
+    """A `Middleware` of Traefik, as it is written: what it does is said by the one key of its `spec`."""
+
+    spec: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
 #: What a migration reads, by kind: apart from `kinds.TABLE`, which is what the gateway may read of a cluster.
 INGRESS_KINDS: dict[str, Kind] = {
     kind.name: kind
@@ -148,6 +154,14 @@ INGRESS_KINDS: dict[str, Kind] = {
         Kind(name="Service", plural="services", role="reference", struct=Service, naming="label"),
         Kind(name="Secret", plural="secrets", role="reference", struct=Secret),
         Kind(name="ConfigMap", plural="configmaps", role="reference", struct=TextMap),
+        Kind(
+            name="Middleware",
+            plural="middlewares",
+            role="reference",
+            group="traefik.io",
+            versions=("v1alpha1",),
+            struct=Middleware,
+        ),
     )
 }
 #: `Ingress` was in this group before Kubernetes 1.14, with the same fields.

@@ -13,9 +13,10 @@ from .losses import FATES, LOSSES, Cause, Fate, Ledger, Loss
 from .nginx import NGINX
 from .options import Name, Options
 from .provider import Annotation, Provider, Reading, Setting, Settings, Traits
+from .traefik import TRAEFIK
 
 #: By the name of `--provider`.
-PROVIDERS: dict[str, Provider] = {provider.name: provider for provider in (NGINX, F5)}
+PROVIDERS: dict[str, Provider] = {provider.name: provider for provider in (NGINX, TRAEFIK, F5)}
 
 __all__ = [
     "F5",
@@ -23,6 +24,7 @@ __all__ = [
     "LOSSES",
     "NGINX",
     "PROVIDERS",
+    "TRAEFIK",
     "Annotation",
     "Cause",
     "Conversion",

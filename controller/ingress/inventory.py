@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..api import Object, ObjectKey, Secret, Service
-from ..api.ingress import Ingress, IngressClass, TextMap
+from ..api.ingress import Ingress, IngressClass, Middleware, TextMap
 from .losses import Cause
 
 #: Gives the 1-based line of each of the fields of an object; 0 where it is not known.
@@ -33,6 +33,7 @@ class Inventory:
         services: by namespace and name.
         secrets: by namespace and name.
         config_maps: by namespace and name.
+        middlewares: of Traefik, by namespace and name.
         lines: where fields are written.
     """
 
@@ -41,6 +42,7 @@ class Inventory:
     services: Mapping[tuple[str, str], Service] = field(default_factory=dict)
     secrets: Mapping[tuple[str, str], Secret] = field(default_factory=dict)
     config_maps: Mapping[tuple[str, str], TextMap] = field(default_factory=dict)
+    middlewares: Mapping[tuple[str, str], Middleware] = field(default_factory=dict)
     lines: Lines = no_lines
     _known: dict[tuple[ObjectKey, str], int] = field(default_factory=dict, repr=False, compare=False)
 
@@ -60,6 +62,7 @@ class Inventory:
             services={item.key[1:]: item for item in found if isinstance(item, Service)},
             secrets={item.key[1:]: item for item in found if isinstance(item, Secret)},
             config_maps={item.key[1:]: item for item in found if isinstance(item, TextMap)},
+            middlewares={item.key[1:]: item for item in found if isinstance(item, Middleware)},
             lines=lines,
         )
 

@@ -25,6 +25,8 @@ CLOSED = (
     "client-certificates",
     "external",
     "f5-closed",
+    "traefik-closed",
+    "traefik-routers",
     "extremes",
     "ports",
     "protocols",
@@ -61,6 +63,7 @@ def test_the_order_of_objects_means_nothing(case: Case) -> None:
         *inventory.services.values(),
         *inventory.secrets.values(),
         *inventory.config_maps.values(),
+        *inventory.middlewares.values(),
     ]
     forwards, backwards = (
         convert(Inventory.of(found), case.provider, case.options()) for found in (objects, list(reversed(objects)))

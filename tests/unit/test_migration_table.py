@@ -19,9 +19,10 @@ from sluicegate.controller.ingress.f5.provider import GROUPS as F5_GROUPS
 from sluicegate.controller.ingress.nginx.groups.snippets import ADVICE
 from sluicegate.controller.ingress.nginx.provider import GROUPS
 from sluicegate.controller.ingress.provider import Class
+from sluicegate.controller.ingress.traefik.provider import GROUPS as TRAEFIK_GROUPS
 
 #: Groups of the providers besides the first one.
-OTHERS = {"f5": F5_GROUPS}
+OTHERS = {"f5": F5_GROUPS, "traefik": TRAEFIK_GROUPS}
 #: Classes of the 136 annotations: standard, experimental, ours, dropped, none.
 CLASSES = {"S": 39, "X": 11, "P": 62, "D": 13, "N": 11}
 #: Features that hosts, routes and redirects are made of.

@@ -18,13 +18,14 @@ def edit_path(feature: PathEdit, rule: RuleDraft, location: Location, host: Host
         return
     if feature.kind == "Prefix" and host.regex is None:
         prefix = (find or location.path).rstrip("/")
-        if not f"{location.path}/".startswith(f"{prefix}/"):
+        if not f"{prefix}/".startswith(location.path) and not f"{location.path}/".startswith(f"{prefix}/"):
             message = f"no request of the path {location.path} begins with {prefix}/: nothing is taken off"
             output.ledger.tell(feature.cause, "dropped-harmless", message, host=host.name)
             return
-        rest = location.path.rstrip("/").removeprefix(prefix)
-        _replace_prefix(f"{replacement.rstrip('/')}{rest}", rule, location)
-        return
+        if f"{location.path}/".startswith(f"{prefix}/"):
+            rest = location.path.rstrip("/").removeprefix(prefix)
+            _replace_prefix(f"{replacement.rstrip('/')}{rest}", rule, location)
+            return
     if feature.kind == "Add" and host.regex is None:
         _replace_prefix(f"{replacement.rstrip('/')}{location.path.rstrip('/')}", rule, location)
         return
