@@ -261,7 +261,7 @@ impl Engine {
         self.shared.renewed.send_replace(());
         let checks = Upkeep::ensure(&mut self.checks, checks::are_wanted(generation), || {
             let shared = Arc::clone(&self.shared);
-            Upkeep::start("checks", 1, || checks::follow(shared))
+            Upkeep::start("checks", || checks::follow(shared))
         });
         if let Err(error) = checks {
             let message = format!("endpoints are not asked whether they do well: {error}");
@@ -269,7 +269,7 @@ impl Engine {
         }
         let resolver = Upkeep::ensure(&mut self.resolver, resolver::is_wanted(generation), || {
             let shared = Arc::clone(&self.shared);
-            Upkeep::start("resolver", resolver::THREADS, || resolver::follow(shared))
+            Upkeep::start("resolver", || resolver::follow(shared))
         });
         if let Err(error) = resolver {
             self.shared.events.push("external_host", format!("external hosts cannot be resolved: {error}"));

@@ -1,33 +1,42 @@
 //! Finds out what the names of external hosts come to, again and again: one thread, made for the first such host.
 //!
-//! By the system's resolver (`getaddrinfo`), on a few threads of its own: it is what everything else in the container asks,
-//! with the same files and servers, and no parser of ours hears what strangers send. It tells no lifetimes, so names are asked
-//! for each [`AGAIN`]; a name server keeps what may be kept. Names are asked for as they are, without the search list of the
-//! pod, in which `db` would be a Service of the cluster.
+//! The files and name servers are those of the system (`/etc/hosts`, `/etc/resolv.conf`, read anew each time), and an answer
+//! holds for as long as it says, within bounds. Names are asked for as they are, without the search list of the pod, in which
+//! `db` would be a Service of the cluster.
 
 use crate::upstream::{Hosts, refusal};
 use crate::worker::{Generation, Shared};
 use ahash::AHashMap;
+use hickory_resolver::config::{LookupIpStrategy, ResolveHosts};
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::{ResolverBuilder, TokioResolver};
 use route::rendezvous;
 use std::collections::BTreeSet;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
-/// From one resolution of a name to the next.
-const AGAIN: Duration = Duration::from_secs(30);
+/// From one resolution of a name to the next, whatever lifetime it has: none is asked for all the time, or for ever the same.
+const AGAIN_AT_LEAST: Duration = Duration::from_secs(1);
+const AGAIN_AT_MOST: Duration = Duration::from_secs(300);
 
-/// After one that failed; twice as long after each further one, up to [`AGAIN`].
+/// After one that failed; twice as long after each further one, up to [`FAILED_AT_MOST`].
 const AGAIN_SOON: Duration = Duration::from_secs(1);
+const FAILED_AT_MOST: Duration = Duration::from_secs(30);
+
+/// For one answer of one name server, each of which is asked twice.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// Names that are asked for; further ones have no address, and the operator is told. Stops a flood of names.
 const MAX_HOSTS: usize = 1024;
 
-/// Names that are asked for at once. Stops a resolver that does not answer from taking all threads.
-pub const THREADS: usize = 8;
+/// Names that are asked for at once. Stops a start from being a flood of questions.
+const MAX_AT_ONCE: usize = 8;
 
 /// Addresses of one name. Stops answers that never end.
 const MAX_ADDRESSES: usize = 64;
@@ -44,6 +53,7 @@ pub fn is_wanted(generation: &Generation) -> bool {
 pub async fn follow(shared: Arc<Shared>) {
     let mut renewed = shared.renewed.subscribe();
     let mut tasks: AHashMap<String, AbortHandle> = AHashMap::new();
+    let turns = Rc::new(Semaphore::new(MAX_AT_ONCE));
     loop {
         let wanted = wanted(&shared);
         shared.externals.swapping().keep(|hostname| wanted.contains(hostname));
@@ -56,7 +66,7 @@ pub async fn follow(shared: Arc<Shared>) {
         });
         for hostname in wanted {
             if !tasks.contains_key(&hostname) {
-                let task = tokio::task::spawn_local(resolve(hostname.clone(), Arc::clone(&shared)));
+                let task = tokio::task::spawn_local(resolve(hostname.clone(), Arc::clone(&shared), Rc::clone(&turns)));
                 tasks.insert(hostname, task.abort_handle());
             }
         }
@@ -81,14 +91,22 @@ fn wanted(shared: &Shared) -> BTreeSet<String> {
 }
 
 /// Ask for one name for ever.
-async fn resolve(hostname: String, shared: Arc<Shared>) {
+async fn resolve(hostname: String, shared: Arc<Shared>, turns: Rc<Semaphore>) {
     let mut said = String::new();
     let (mut turn, mut failures) = (0_u64, 0_u32);
     loop {
-        let told = match look_up(&hostname).await {
-            Ok(addresses) => {
+        let permit = turns.acquire().await;
+        let found = match system() {
+            Ok(system) => look_up(&hostname, system).await,
+            Err(error) => Err(error),
+        };
+        drop(permit);
+        let pause;
+        let told = match found {
+            Ok(found) => {
                 failures = 0;
-                let (usable, refused) = sorted(addresses, shared.settings.local_external_hosts);
+                pause = found.holds.clamp(AGAIN_AT_LEAST, AGAIN_AT_MOST);
+                let (usable, refused) = sorted(found.addresses, shared.settings.local_external_hosts);
                 put(&shared, &hostname, usable);
                 refused.map_or(String::new(), |(address, reason)| {
                     format!("external host {hostname} comes to {address}, {reason}: no connection is made to it")
@@ -96,6 +114,7 @@ async fn resolve(hostname: String, shared: Arc<Shared>) {
             }
             Err(error) => {
                 failures = failures.saturating_add(1);
+                pause = FAILED_AT_MOST.min(AGAIN_SOON * (1 << (failures - 1).min(5)));
                 format!("external host {hostname} cannot be resolved, its last addresses serve on: {error}")
             }
         };
@@ -105,10 +124,6 @@ async fn resolve(hostname: String, shared: Arc<Shared>) {
         }
         said = told;
         turn += 1;
-        let pause = match failures {
-            0 => AGAIN,
-            failures => AGAIN.min(AGAIN_SOON * (1 << (failures - 1).min(5))),
-        };
         sleep(pause.mul_f64(1.0 + JITTER * spread(&hostname, turn))).await;
     }
 }
@@ -159,17 +174,41 @@ fn with_addresses(before: &Generation, hosts: &mut Hosts) -> Generation {
     }
 }
 
-async fn look_up(hostname: &str) -> io::Result<Vec<IpAddr>> {
-    // A dot at its end keeps the search list out. What has no dot within is of this machine, if it is anything.
-    let dot = if hostname.contains('.') { "." } else { "" };
-    let found = tokio::net::lookup_host((format!("{hostname}{dot}"), 0)).await?;
-    Ok(found.map(|address| address.ip()).take(MAX_ADDRESSES).collect())
+/// What a name comes to, and for how long that holds.
+#[derive(Debug)]
+struct Found {
+    addresses: Vec<IpAddr>,
+    holds: Duration,
+}
+
+/// The files and name servers of this moment.
+fn system() -> Result<ResolverBuilder<TokioRuntimeProvider>, NetError> {
+    TokioResolver::builder_tokio()
+}
+
+async fn look_up(hostname: &str, mut system: ResolverBuilder<TokioRuntimeProvider>) -> Result<Found, NetError> {
+    let options = system.options_mut();
+    options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+    options.use_hosts_file = ResolveHosts::Always;
+    (options.timeout, options.attempts) = (LIMIT, 1);
+    // What is kept is kept here, with the time for which it holds.
+    options.cache_size = 0;
+    // The dot at its end keeps the search list out.
+    let found = system.build()?.lookup_ip(format!("{hostname}.")).await?;
+    let holds = found.valid_until().saturating_duration_since(Instant::now());
+    Ok(Found { addresses: found.iter().take(MAX_ADDRESSES).collect(), holds })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{sorted, spread};
-    use std::net::IpAddr;
+    use super::{Found, look_up, sorted, spread};
+    use hickory_resolver::TokioResolver;
+    use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
+    use hickory_resolver::net::NetError;
+    use hickory_resolver::net::runtime::TokioRuntimeProvider;
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::time::Duration;
+    use tokio::net::UdpSocket;
 
     fn addresses(texts: &[&str]) -> Vec<IpAddr> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
@@ -194,5 +233,57 @@ mod tests {
         let spreads: Vec<f64> = (0..100).map(|turn| spread("a.example", turn)).collect();
         assert!(spreads.iter().all(|it| (-1.0..=1.0).contains(it)));
         assert!(spreads.iter().any(|it| *it < -0.5) && spreads.iter().any(|it| *it > 0.5));
+    }
+
+    /// The time to live of the A records of a name, and its addresses.
+    type Zone = (u32, &'static [[u8; 4]]);
+
+    /// Answer as a name server does (RFC 1035 section 4.1), every question alike; AAAA has nothing.
+    async fn serve(server: UdpSocket, zone: Zone) {
+        let mut buffer = [0; 512];
+        while let Ok((length, client)) = server.recv_from(&mut buffer).await {
+            // Behind twelve octets of the head: labels up to the empty one, type and class.
+            let labels = buffer[12..length].iter().position(|octet| *octet == 0).unwrap();
+            let question = &buffer[12..12 + labels + 5];
+            let is_a = question[labels + 1..labels + 3] == [0, 1];
+            let addresses = if is_a { zone.1 } else { &[] };
+            let mut answer =
+                vec![buffer[0], buffer[1], 0x81, 0x80, 0, 1, 0, u8::try_from(addresses.len()).unwrap(), 0, 0, 0, 0];
+            answer.extend_from_slice(question);
+            for address in addresses {
+                answer.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1]);
+                answer.extend_from_slice(&zone.0.to_be_bytes());
+                answer.extend_from_slice(&[0, 4]);
+                answer.extend_from_slice(address);
+            }
+            server.send_to(&answer, client).await.unwrap();
+        }
+    }
+
+    async fn ask(hostname: &str, zone: Zone) -> Result<Found, NetError> {
+        let server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let mut connection = ConnectionConfig::udp();
+        connection.port = server.local_addr().unwrap().port();
+        let name_server = NameServerConfig::new(IpAddr::V4(Ipv4Addr::LOCALHOST), true, vec![connection]);
+        let task = tokio::spawn(serve(server, zone));
+        let config = ResolverConfig::from_parts(None, Vec::new(), vec![name_server]);
+        let found =
+            look_up(hostname, TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())).await;
+        task.abort();
+        found
+    }
+
+    #[tokio::test]
+    async fn an_answer_holds_as_long_as_it_says() {
+        let found = ask("shop.example", (7, &[[192, 0, 2, 1], [192, 0, 2, 2]])).await.unwrap();
+        assert_eq!(found.addresses, addresses(&["192.0.2.1", "192.0.2.2"]));
+        assert!(found.holds > Duration::from_secs(5) && found.holds <= Duration::from_secs(7), "{found:?}");
+        // The files of the system come first, and hold for long.
+        let local = ask("localhost", (7, &[[192, 0, 2, 1]])).await.unwrap();
+        assert!(
+            local.addresses.iter().all(IpAddr::is_loopback) && local.holds > Duration::from_secs(3600),
+            "{local:?}"
+        );
+        assert!(ask("nobody.example", (7, &[])).await.is_err());
     }
 }

@@ -14,17 +14,15 @@ pub struct Upkeep {
 }
 
 impl Upkeep {
-    /// `blocking`: threads for what only the system can do, and may take long for. `work` ends with the thread.
+    /// `work` ends with the thread.
     ///
     /// # Errors
     /// The system refuses a thread.
     pub fn start<Work: Future<Output = ()>>(
         name: &str,
-        blocking: usize,
         work: impl FnOnce() -> Work + Send + 'static,
     ) -> io::Result<Self> {
-        let mut builder = tokio::runtime::Builder::new_current_thread();
-        let runtime = builder.enable_all().max_blocking_threads(blocking).build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::Builder::new().name(format!("sluicegate-{name}")).spawn(move || {
             LocalSet::new().block_on(&runtime, async {
