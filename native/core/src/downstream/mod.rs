@@ -63,8 +63,9 @@ pub async fn serve_connection(worker: Rc<Worker>, stream: TcpStream, peer: Socke
     if ways.protocol != ListenerProtocol::Http || ways.has_preamble || ways.governed {
         return Box::pin(serve_otherwise(worker, Arrival::new(stream, peer), socket, ways)).await;
     }
-    let local = stream.local_addr().ok();
-    serve_plain(Client::of(worker, Origin::of(peer), local, socket, None), stream, None).await;
+    let origin = Origin::of(peer);
+    let local = origin.local(&worker, &stream);
+    serve_plain(Client::of(worker, origin, local, socket, None), stream, None).await;
 }
 
 /// As [`serve_connection`], of what most connections without TLS have no need of.
@@ -81,7 +82,7 @@ async fn serve_otherwise(worker: Rc<Worker>, mut arrival: Arrival, socket: Socke
         }
         return;
     }
-    let local = arrival.local();
+    let local = arrival.origin.local(&worker, &arrival.stream);
     let Arrival { stream, origin, ahead } = arrival;
     let mut client = Client::of(worker, origin, local, socket, None);
     if ways.governed {
@@ -174,7 +175,7 @@ pub async fn serve_flow(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr,
 async fn serve_https(worker: Rc<Worker>, https: Box<Https>, socket: SocketKey, ways: Ways) {
     let Https { stream, handshake, origin, opened: _opened } = *https;
     let http2 = handshake.http2;
-    let local = origin.local(stream.get_ref().0);
+    let local = origin.local(&worker, stream.get_ref().0);
     let mut client = Client::of(worker, origin, local, socket, Some(handshake));
     if ways.governed {
         client = governed(client, socket);

@@ -28,14 +28,9 @@ impl Arrival {
         Self { stream, origin: Origin::of(peer), ahead: None }
     }
 
-    /// What the client connected to.
-    pub fn local(&self) -> Option<SocketAddr> {
-        self.origin.local(&self.stream)
-    }
-
     /// The stream, who is at its other end, what that connected to, and what was read already.
-    pub fn into_parts(self) -> (TcpStream, SocketAddr, Option<SocketAddr>, Vec<u8>) {
-        let local = self.local();
+    pub fn into_parts(self, worker: &Worker) -> (TcpStream, SocketAddr, Option<SocketAddr>, Vec<u8>) {
+        let local = self.origin.local(worker, &self.stream);
         let ahead = self.ahead.map_or_else(Vec::new, |ahead| ahead.filled().to_vec());
         (self.stream, self.origin.peer, local, ahead)
     }

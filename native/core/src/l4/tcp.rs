@@ -43,7 +43,7 @@ pub struct Https {
 
 /// Serve a connection of a TCP listener to its end.
 pub async fn serve_tcp(worker: Rc<Worker>, arrival: Arrival, key: SocketKey) {
-    let (stream, peer, local, first) = arrival.into_parts();
+    let (stream, peer, local, first) = arrival.into_parts(&worker);
     let mut entry = Entry::begin(Rc::clone(&worker), peer, Carriage::Tcp);
     let generation = worker.generation();
     let chosen = match generation.table.socket(key) {
@@ -102,7 +102,7 @@ pub async fn serve_tls(worker: Rc<Worker>, arrival: Arrival, key: SocketKey) -> 
         Kind::Passthrough => {
             let chosen = choose(&worker, &generation, socket, sni.as_deref(), Moment::Only, &mut entry);
             drop(generation);
-            let (local, first) = (origin.local(&stream), ahead.filled().to_vec());
+            let (local, first) = (origin.local(&worker, &stream), ahead.filled().to_vec());
             drop(ahead);
             match chosen {
                 Ok(chosen) => forward(&worker, stream, local, first, &chosen, entry).await,
@@ -115,7 +115,7 @@ pub async fn serve_tls(worker: Rc<Worker>, arrival: Arrival, key: SocketKey) -> 
             let ended = Box::pin(terminate(&worker, &generation, socket, stream, &ahead, deadline, &mut entry)).await;
             drop((generation, ahead));
             if let Some((stream, chosen)) = ended {
-                let local = origin.local(stream.get_ref().0);
+                let local = origin.local(&worker, stream.get_ref().0);
                 Box::pin(forward(&worker, stream, local, Vec::new(), &chosen, entry)).await;
             }
             None

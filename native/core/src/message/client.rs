@@ -19,7 +19,7 @@ pub struct Client {
     pub worker: Rc<Worker>,
     /// The other end of the connection, or the client whose connection a proxy passes on (PROXY protocol).
     pub peer: SocketAddr,
-    /// What it was made to; `None`: the system does not say.
+    /// What it was made to; `None`: as of [`Origin::local`].
     pub local: Option<SocketAddr>,
     /// Who passes the connection on, where that was said.
     pub through: Option<Box<Through>>,
@@ -48,9 +48,12 @@ impl Origin {
         Self { peer, through: None }
     }
 
-    /// What the client connected to.
-    pub fn local(&self, stream: &TcpStream) -> Option<SocketAddr> {
-        self.through.as_ref().map(|through| through.local).or_else(|| stream.local_addr().ok())
+    /// What the client connected to; `None`: the system does not say, or nobody is told.
+    pub fn local(&self, worker: &Worker, stream: &TcpStream) -> Option<SocketAddr> {
+        match &self.through {
+            Some(through) => Some(through.local),
+            None => worker.generation().tells_ends.then(|| stream.local_addr().ok()).flatten(),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::policy::{self, Chain, KeySets, Step};
 use crate::settings::Settings;
 use crate::tls::server::ServerTls;
 use crate::upstream::tls::ClientTls;
-use crate::upstream::{Externals, Loads};
+use crate::upstream::{self, Externals, Loads};
 use crate::worker::IDLE_GRACE;
 use crate::worker::{Generation, Readiness, Room, Shared};
 use ahash::AHashMap;
@@ -235,7 +235,9 @@ impl Engine {
         let listening = self.bind_new(&table);
         let mut hosts = self.shared.externals.swapping();
         hosts.fill(&mut table);
-        let generation = Arc::new(Generation { table, server_tls, client_tls, chain: self.chain.clone() });
+        let tells_ends = upstream::tells_ends(&table);
+        let generation = Generation { table, server_tls, client_tls, chain: self.chain.clone(), tells_ends };
+        let generation = Arc::new(generation);
         self.shared.generation.store(Arc::clone(&generation));
         drop(hosts);
         for (key, listeners) in listening {

@@ -171,6 +171,7 @@ fn with_addresses(before: &Generation, hosts: &mut Hosts) -> Generation {
         server_tls: before.server_tls.clone(),
         client_tls: before.client_tls.clone(),
         chain: before.chain.clone(),
+        tells_ends: before.tells_ends,
     }
 }
 

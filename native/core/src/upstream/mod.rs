@@ -37,7 +37,7 @@ pub use load::{Load, Loads, Slot};
 pub use outcome::Outcome;
 pub use own::OwnSockets;
 pub use pool::{Active, EndpointState, Http1Connection};
-pub use reach::{Route, RoutePolicy, TlsTarget};
+pub use reach::{Route, RoutePolicy, TlsTarget, tells_ends};
 pub use stream::UpstreamStream;
 
 use crate::by_uid::ByUid;

@@ -5,7 +5,7 @@ use super::load::Load;
 use super::proxy_header::ProxyHeader;
 use crate::io::KeepAlive;
 use route::ir::{BackendPolicy, Keepalive};
-use route::table::Backend;
+use route::table::{Backend, Table};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::rc::Rc;
@@ -41,6 +41,12 @@ pub struct RoutePolicy {
     keepalive: Option<Keepalive>,
     /// Requests after which a connection is used no more.
     pub(super) max_requests: Option<NonZeroU32>,
+}
+
+/// Some backend of a table is told who connects, and to what.
+pub fn tells_ends(table: &Table) -> bool {
+    let mut policies = table.backends().filter_map(|backend| backend.policy.as_ref());
+    policies.any(|policy| policy.proxy_protocol.is_some())
 }
 
 impl RoutePolicy {

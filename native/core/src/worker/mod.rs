@@ -36,6 +36,8 @@ pub struct Generation {
     pub client_tls: ClientTls,
     /// What holds for every request.
     pub chain: Option<Arc<Chain>>,
+    /// Some backend is told who connects, and to what (PROXY protocol): else nobody asks the system.
+    pub tells_ends: bool,
 }
 
 /// Whether traffic should come here.
