@@ -41,9 +41,11 @@ impl<'g> ResponseEdits<'g> {
     }
 
     /// The same, and the listener edits whatever answers; `made`: says what the expressions of its edits come to.
-    pub fn at(self, listener: &'g Listener, made: impl FnOnce(&Filters) -> MadeValues) -> Self {
-        let own = listener.answers().filter(|own| !own.response.is_empty());
-        Self { listener: own.map(|own| Box::new((own, made(own)))), ..self }
+    pub fn at(mut self, listener: &'g Listener, made: impl FnOnce(&Filters) -> MadeValues) -> Self {
+        if let Some(own) = listener.answers().filter(|own| !own.response.is_empty()) {
+            self.listener = Some(Box::new((own, made(own))));
+        }
+        self
     }
 
     /// Of the answer of a backend.

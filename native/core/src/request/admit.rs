@@ -185,7 +185,10 @@ fn try_admit<'g>(
     };
     let mut list = Vec::new();
     let told = told_of(client, &routed, chain, &mut list);
-    let routed = Routed { told: told.as_deref(), ..routed };
+    let routed = match told.as_deref() {
+        Some(told) => Routed { told: Some(told), ..routed },
+        None => routed,
+    };
     let Place { step, outcome, mut passage } = place;
     if let Some(chain) = chain {
         record.mask(chain.secret_pairs());

@@ -8,6 +8,7 @@ mod engine;
 mod faults;
 mod rehearsal;
 mod resolver;
+mod seldom;
 mod spread;
 mod thread;
 mod upkeep;

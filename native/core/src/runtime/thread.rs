@@ -4,6 +4,7 @@ use super::accept::{accept, take_over};
 use super::bind::Listening;
 use super::faults;
 use super::faults::survive;
+use super::seldom::Seldom;
 use super::spread::{Handed, Spread};
 use crate::dispatch;
 use crate::l4;
@@ -13,6 +14,7 @@ use route::table::SocketKey;
 use std::io;
 use std::net::UdpSocket;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -72,7 +74,8 @@ pub fn run(id: usize, shared: Arc<Shared>, runtime: Runtime, mut inbox: Inbox) {
             let runtime = next.take().map_or_else(self::runtime, Ok)?;
             let local = LocalSet::new();
             let worker = Rc::new(Worker::new(id, Arc::clone(&shared)));
-            local.block_on(&runtime, serve(worker, &mut inbox, &mut told));
+            let serving = pin!(serve(worker, &mut inbox, &mut told));
+            local.block_on(&runtime, Seldom::new(serving));
             io::Result::Ok(())
         }));
         match lived {

@@ -224,6 +224,9 @@ impl Passage {
 
     /// The request goes to the backend of its rule that has this place.
     pub fn chosen(&mut self, backend: usize) {
+        if self.of_backends.is_empty() {
+            return;
+        }
         for (place, field) in std::mem::take(&mut self.of_backends) {
             if place == backend {
                 self.give(field);
