@@ -112,6 +112,7 @@ API_KEY = {"apiKey": {"secretRefs": [{"name": "clients"}]}}
 CLIENTS = secret("clients", ann=KEY)
 LIMITS = {"limits": [{"name": "each", "key": ["header:x-key"], "requests": 2, "per": "1h"}]}
 PROVIDER = {"name": "login", "issuer": ISSUER, "audiences": ["shop"], "keys": {"configMapRef": {"name": "login-keys"}}}
+AWAY_KEYS = {"backendRef": {"name": "away", "port": 8080}, "path": "/keys"}
 BLOCKED = {"default": "Allow", "rules": [{"name": "blocked", "action": "Deny", "clients": ["198.51.100.0/24"]}]}
 READERS = {"rules": [{"name": "readers", "methods": ["GET"], "when": "request.path.startsWith('/open')"}]}
 
@@ -198,7 +199,7 @@ CASES = {
     ),
     "jwt-by-service": Case(
         "AccessPolicy",
-        {"jwt": {"providers": [{**PROVIDER, "keys": {"backendRef": {"name": "away", "port": 8080}}}]}},
+        {"jwt": {"providers": [{**PROVIDER, "keys": AWAY_KEYS}]}},
         # Nobody has its keys: that is no fault of the client's.
         (Probe(401), Probe(503, token())),
     ),

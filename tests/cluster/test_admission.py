@@ -129,7 +129,8 @@ def difference(item: Object, entry: Entry, api: Api, path: str, text: str) -> st
 def test_the_api_server_says_and_stores_the_same(
     api: Api, namespace: str, served: dict[tuple[str, str], Entry]
 ) -> None:
-    differences, taken, mark = [], 0, secrets.token_hex(3)
+    # A letter first: `12345e-7` is a number.
+    differences, taken, mark = [], 0, f"t{secrets.token_hex(3)}"
     for number, item in enumerate(odd_objects(SEED, COUNT, bases(), served)):
         entry = served[item["apiVersion"], item["kind"]]
         text = yaml.safe_dump(named(item, entry, namespace, f"{mark}-{number}"))

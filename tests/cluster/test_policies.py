@@ -183,7 +183,7 @@ def test_clients_of_a_gateway(world: World) -> None:
     assert (response.status, response.getheader("Connection")) == (200, "close")
     connection.close()
     assert own.ask(name, Probe(431, {f"x-{number}": "1" for number in range(20)}))[0] == 431
-    assert "X-Forwarded-Client-Cert: Hash=" in own.ask(name, Probe(200, certificate=True))[2]
+    assert "x-forwarded-client-cert: hash=" in own.ask(name, Probe(200, certificate=True))[2].lower()
     older = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     older.check_hostname, older.verify_mode = False, ssl.CERT_NONE
     older.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -206,12 +206,14 @@ def answered(address: str, port: int, sent: bytes) -> bytes:
 
 def test_who_is_behind_a_balancer(world: World) -> None:
     """The PROXY protocol, whose word the backend is told."""
-    name, spec = "proxied", {"clientAddress": {"proxyProtocol": "Required"}}
+    name, spec = "proxied", {"clientAddress": {"proxyProtocol": "Required", "trustedProxies": ["0.0.0.0/0"]}}
     policy = named(name, "ClientPolicy", OWN, targeted(name, "Gateway", spec))
     world.api.apply([gateway(name), route_of(name), policy], world.serving.namespace)
     world.api.until("ClientPolicy", world.serving.namespace, name, is_programmed)
     address = address_of(world.api, world.serving, name)
-    until(lambda: b"X-Forwarded-For: 192.0.2.7" in answered(address, 80, PREAMBLE + REQUEST), "the client is told")
+    until(
+        lambda: b"x-forwarded-for: 192.0.2.7" in answered(address, 80, PREAMBLE + REQUEST).lower(), "the client is told"
+    )
     assert answered(address, 80, REQUEST) == b""
 
 
@@ -233,7 +235,7 @@ def test_connections(world: World) -> None:
     for each, (kind, spec) in policies.items():
         parents = [{"name": name, "sectionName": each}]
         rule = {"backendRefs": [SERVICE]}
-        found.append(named(each, "TCPRoute", f"{GROUP}/v1alpha2", {"parentRefs": parents, "rules": [rule]}))
+        found.append(named(each, "TCPRoute", f"{GROUP}/v1", {"parentRefs": parents, "rules": [rule]}))
         found.append(named(each, kind, OWN, targeted(each, "TCPRoute", spec)))
     world.api.apply(found, world.serving.namespace)
     for each, (kind, _) in policies.items():
