@@ -129,11 +129,12 @@ async fn serve(worker: Rc<Worker>, inbox: &mut Inbox, told: &mut Told) {
     loop {
         let command = tokio::select! {
             biased;
-            command = commands.recv() => command,
+            // First, so that nobody is told that this worker has no connections while some wait for it.
             Some(handed) = handed.recv() => {
                 take_over(&worker, handed);
                 continue;
             }
+            command = commands.recv() => command,
         };
         let Some(command) = command else { break };
         match command {
