@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
+from typing import Any
 
 from golden_cases import cases
 
 
-def main() -> int:
-    """Run the command."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="area/case; all where none is given")
+def main(found: Iterable[Any], description: str) -> int:
+    """Run the command over cases that have a name, a path and the files that are expected there."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("names", nargs="*", help="cases; all where none is given")
     parser.add_argument("--write", action="store_true", help="write the files")
     arguments = parser.parse_args()
     differ = 0
-    for case in cases():
+    for case in found:
         if arguments.names and case.name not in arguments.names:
             continue
         for name, text in case.expected_files().items():
@@ -33,4 +35,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(cases(), __doc__))

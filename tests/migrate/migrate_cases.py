@@ -12,7 +12,6 @@ They stand apart from `tests/golden`, whose cases are all what the translator is
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Iterator
@@ -91,26 +90,8 @@ def cases() -> Iterator[Case]:
         yield Case(path.parent)
 
 
-def main() -> int:
-    """Run the command."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="cases; all where none is given")
-    parser.add_argument("--write", action="store_true", help="write the files")
-    arguments = parser.parse_args()
-    differ = 0
-    for case in cases():
-        if arguments.names and case.name not in arguments.names:
-            continue
-        for name, text in case.expected_files().items():
-            path = case.path / name
-            if path.exists() and path.read_text() == text:
-                continue
-            differ += 1
-            print(f"{'written' if arguments.write else 'differs'}: {case.name}/{name}")
-            if arguments.write:
-                path.write_text(text)
-    return 1 if differ and not arguments.write else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))
+    from regenerate import main
+
+    sys.exit(main(cases(), __doc__))
