@@ -12,7 +12,10 @@ from .inventory import Inventory
 from .losses import FATES, LOSSES, Cause, Fate, Ledger, Loss
 from .nginx import NGINX
 from .options import Name, Options
-from .provider import Annotation, Provider, Reading, Setting, Settings, Traits
+from .provider import Provider, Traits
+from .reading import Reading
+from .rows import Annotation, Setting
+from .settings import Settings
 from .traefik import TRAEFIK
 
 #: By the name of `--provider`.

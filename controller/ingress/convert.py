@@ -13,8 +13,10 @@ from .features import Closed, Feature, Features
 from .inventory import Inventory
 from .losses import Ledger, Loss
 from .options import Options
-from .provider import Provider, Reading, Settings
+from .provider import Provider
+from .reading import Reading
 from .selection import selected
+from .settings import Settings
 from .site import Site
 
 

@@ -1,11 +1,16 @@
-"""Tables of providers, as they are written down: a line for each row."""
+"""Tables of providers: what is said of annotations and settings, a line for each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from .losses import Fate
-from .provider import Annotation, Class, Setting
+
+#: How something is said: by the standard channel, the experimental one, a policy or filter of ours; it may be dropped;
+#: there is nothing like it.
+Class = Literal["S", "X", "P", "D", "N"]
 
 #: What becomes of something, by the letter in a row.
 _FATES: dict[str, Fate] = {
@@ -14,6 +19,67 @@ _FATES: dict[str, Fate] = {
     "o": "dropped-harmless",
     "-": "no-equivalent",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """A row of a provider's table.
+
+    Attributes:
+        name: without the prefix.
+        kind: how it is said.
+        fate: what becomes of it, as a rule: a value may do worse.
+        words: what is made of it, what is different, or why there is nothing; a sentence without its full stop.
+        advice: what to do; empty where there is nothing to do.
+        group: of the module that reads it; empty: none does.
+        aliases: older names.
+    """
+
+    name: str
+    kind: Class
+    fate: Fate
+    words: str
+    advice: str = ""
+    group: str = ""
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A row of a provider's table of settings.
+
+    Attributes:
+        name: key of the ConfigMap.
+        default: what holds without it, as it would be written.
+        fate: what becomes of it.
+        words: what is made of it, or why nothing.
+        advice: what to do; empty where there is nothing to do.
+    """
+
+    name: str
+    default: str
+    fate: Fate
+    words: str
+    advice: str = ""
+
+
+class Table(Protocol):
+    """The annotations of a controller.
+
+    Attributes:
+        prefix: of its annotations, which the names of its table lack; empty: they are whole.
+        owned: what names of annotations that are its own begin with.
+        annotations: its table, by name.
+        rows: the same by every name, older ones too.
+        invented: names that people write and that never were, with what to write instead.
+    """
+
+    prefix: str
+    owned: tuple[str, ...]
+    annotations: Mapping[str, Annotation]
+    rows: Mapping[str, Annotation]
+    invented: Mapping[str, str]
+
 
 #: class, fate, name, group, words, advice; `|` parts a name from an older one.
 AnnotationRow = tuple[Class, str, str, str, str, str]

@@ -13,112 +13,21 @@ another controller does otherwise its provider says (`traits`, `refused_host`, `
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
 
 from ..api import ObjectKey
 from ..api.ingress import HTTPIngressPath, Ingress
 from ..api.names import is_subdomain
-from .backends import Backend, backend_of
+from .backends import backend_of
+from .certificates import Certificates
 from .features import Aliases, Canary, ClientCertificates, ExactPaths, Features, Passthrough, RegexPaths, Rewrite
+from .hosts import CanaryBackend, Host, Location, PathKind
 from .inventory import Inventory
 from .losses import Cause, Ledger
 from .options import Name
-from .provider import Provider, Settings
+from .provider import Provider
+from .settings import Settings
 
-PathKind = Literal["Exact", "Prefix"]
 _KINDS: dict[str, PathKind] = {"Exact": "Exact", "Prefix": "Prefix", "ImplementationSpecific": "Prefix", "": "Prefix"}
-
-
-@dataclass(frozen=True, slots=True)
-class CanaryBackend:
-    """What takes a part of a location's requests.
-
-    Attributes:
-        feature: which part.
-        backend: where they go.
-        cause: the path of the canary's Ingress.
-    """
-
-    feature: Canary
-    backend: Backend
-    cause: Cause
-
-
-@dataclass(slots=True)
-class Location:
-    """A path of a host.
-
-    Attributes:
-        ingress: that has it.
-        features: of the Ingress.
-        path: as it is written, `/` where it is empty.
-        kind: what it is where the host has no regular expressions.
-        backend: where its requests go; None: nowhere, nobody has the path.
-        cause: where it is written.
-        canary: what takes a part of its requests.
-        implied: no Ingress has written it; the controller answers there, 404 where there is no backend.
-    """
-
-    ingress: Ingress
-    features: Features
-    path: str
-    kind: PathKind
-    backend: Backend | None
-    cause: Cause
-    canary: CanaryBackend | None = None
-    implied: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """The certificate of a host.
-
-    Attributes:
-        secret: that has it.
-        owner: the Ingress that says so.
-        cause: where that is written.
-    """
-
-    secret: Name
-    owner: Ingress
-    cause: Cause
-
-
-@dataclass(slots=True)
-class Host:
-    """A host.
-
-    Attributes:
-        name: in lower case; empty: all that no other host has.
-        owner: the Ingress that named it first.
-        features: of the owner.
-        cause: where it is written.
-        locations: of all Ingresses.
-        aliases: other names, and where they are written.
-        certificate: None where it has none.
-        regex: what makes its paths expressions; None: they are none.
-        clients: which certificates clients show; None: none.
-    """
-
-    name: str
-    owner: Ingress
-    features: Features
-    cause: Cause
-    locations: list[Location] = field(default_factory=list)
-    aliases: dict[str, Cause] = field(default_factory=dict)
-    certificate: Certificate | None = None
-    regex: Cause | None = None
-    clients: ClientCertificates | None = None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Its name and its other names."""
-        return (self.name, *self.aliases)
-
-    def find(self, path: str, kind: PathKind) -> Location | None:
-        """The location with a path."""
-        return next((item for item in self.locations if (item.path, item.kind) == (path, kind)), None)
 
 
 class Site:
@@ -143,7 +52,7 @@ class Site:
         self._settings = settings
         self._inventory = inventory
         self._ledger = ledger
-        self._default = default_certificate
+        self._certificates = Certificates(default_certificate, provider.title, inventory, ledger)
 
     def build(self, ingresses: tuple[Ingress, ...]) -> None:
         """Take Ingresses, the canaries of others last."""
@@ -152,7 +61,7 @@ class Site:
         for item in sorted(primaries, key=self._provider.rank):
             self._take(item)
         for item in primaries:
-            self._certify(item)
+            self._certificates.give(item, (self.hosts[name] for name in self._named(item) if name))
             self._alias(item)
             self._ask_clients(item)
         for item in canaries:
@@ -246,43 +155,6 @@ class Site:
         names = dict.fromkeys(rule.host.lower() for rule in item.spec.rules)
         return [name for name in names if name in self.hosts and (item.key, name) not in self._refused]
 
-    def _certify(self, item: Ingress) -> None:
-        """Give the hosts of an Ingress their certificates."""
-        for name in filter(None, self._named(item)):
-            found = self._certificate(item, name)
-            host = self.hosts[name]
-            if found is None:
-                continue
-            if host.certificate is None:
-                host.certificate = found
-            elif host.certificate.secret != found.secret:
-                kept = host.certificate
-                message = f"the host has the certificate of {'/'.join(kept.secret)} already ({kept.cause.place})"
-                self._ledger.tell(found.cause, "invalid", message, "keep one of the two", host=name)
-
-    def _certificate(self, item: Ingress, host: str) -> Certificate | None:
-        for number, entry in enumerate(item.spec.tls):
-            listed = {name.lower() for name in entry.hosts}
-            wildcard = f"*.{host.partition('.')[2]}"
-            if listed and not {host, wildcard} & listed:
-                continue
-            cause = self._inventory.cause(item, f"spec.tls[{number}]", entry.secret_name)
-            if not entry.secret_name and self._default is not None:
-                return Certificate(self._default, item, cause)
-            if not entry.secret_name:
-                message = "it names no Secret: the host had the certificate that the controller has for all"
-                self._ledger.tell(cause, "invalid", message, "name a Secret, or give --default-certificate", host=host)
-                return None
-            secret = Name(item.namespace, entry.secret_name)
-            if secret not in self._inventory.secrets and not _is_made(item):
-                message = (
-                    f"the Secret {'/'.join(secret)} is not here: a listener without its certificate does not serve"
-                )
-                remedy = f"see that the cluster has it; {self._provider.title} would show a certificate of its own"
-                self._ledger.tell(cause, "converted-with-difference", message, remedy, host=host)
-            return Certificate(secret, item, cause)
-        return None
-
     def _alias(self, item: Ingress) -> None:
         aliases = self._features[item.key].get(Aliases)
         if aliases is None:
@@ -328,13 +200,6 @@ class Site:
     def __iter__(self) -> Iterator[Host]:
         """Hosts by name, the one for all others last."""
         return iter(sorted(self.hosts.values(), key=lambda item: (not item.name, item.name)))
-
-
-def _is_made(item: Ingress) -> bool:
-    """Whether somebody makes the Secret of its certificate: cert-manager does."""
-    return any(
-        name.startswith("cert-manager.io/") or name == "kubernetes.io/tls-acme" for name in item.metadata.annotations
-    )
 
 
 def _regex_cause(location: Location) -> Cause | None:

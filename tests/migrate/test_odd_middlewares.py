@@ -10,7 +10,7 @@ from sluicegate.controller.api import decode
 from sluicegate.controller.api.ingress import INGRESS_KINDS
 from sluicegate.controller.api.meta import CLUSTER
 from sluicegate.controller.ingress import TRAEFIK, Conversion, Inventory, Options, convert
-from sluicegate.controller.ingress.traefik.middlewares import _KINDS
+from sluicegate.controller.ingress.traefik.middlewares import KINDS
 
 KEYS = (
     "prefixes", "prefix", "path", "regex", "replacement", "scheme", "secret", "address", "authResponseHeaders",
@@ -59,7 +59,7 @@ def converted(spec: Any) -> Conversion:
     return convert(Inventory.of(found), TRAEFIK, Options())
 
 
-@pytest.mark.parametrize("kind", [*_KINDS, "chain"])
+@pytest.mark.parametrize("kind", [*KINDS, "chain"])
 def test_odd_values_are_told_and_break_nothing(kind: str) -> None:
     for key in KEYS:
         for value in VALUES:

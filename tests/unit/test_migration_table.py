@@ -18,7 +18,7 @@ from sluicegate.controller.ingress.emit.services import SERVICE_FEATURES
 from sluicegate.controller.ingress.f5.provider import GROUPS as F5_GROUPS
 from sluicegate.controller.ingress.nginx.groups.snippets import ADVICE
 from sluicegate.controller.ingress.nginx.provider import GROUPS
-from sluicegate.controller.ingress.provider import Class
+from sluicegate.controller.ingress.rows import Class
 from sluicegate.controller.ingress.traefik.provider import GROUPS as TRAEFIK_GROUPS
 
 #: Groups of the providers besides the first one.

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from .. import patterns
-from ..site import CanaryBackend, Host, Location
+from ..hosts import CanaryBackend, Host, Location
 from .output import Output
 from .rules import RuleDraft, backend_reference
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from ...api.ingress import Ingress
 from ..features import Addresses, Features
-from ..site import Host, Site
+from ..hosts import Host
+from ..site import Site
 from .authorities import authority
 from .listeners import HTTPS, Listeners
 from .manifest import slug

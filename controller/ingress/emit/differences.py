@@ -6,7 +6,7 @@ import itertools
 
 from .. import patterns
 from ..features import Passthrough
-from ..site import Host, Location
+from ..hosts import Host, Location
 from .listeners import HTTPS, Listeners
 from .output import Output
 from .rules import is_prefix_host

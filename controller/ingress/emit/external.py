@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ...api.ingress import Ingress
 from .. import values
 from ..features import ExternalAuth
-from ..site import Host, Location
+from ..hosts import Host, Location
 from .manifest import slug
 from .output import Output, Target
 from .rules import service_reference

@@ -18,8 +18,8 @@ from ..features import (
     Rewrite,
     UpstreamHost,
 )
+from ..hosts import Host, Location
 from ..losses import Cause
-from ..site import Host, Location
 from .output import Output
 from .rules import RuleDraft
 

@@ -14,9 +14,10 @@ from typing import Any
 from ...api import DEFAULT_NAMESPACE
 from ...api.ingress import Ingress
 from ..features import Passthrough, WwwRedirect
+from ..hosts import Host
 from ..losses import Cause
 from ..options import Name
-from ..site import Host, Site
+from ..site import Site
 from .manifest import Manifest, unique
 from .output import Output
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..features import Passthrough
-from ..site import Host
+from ..hosts import Host
 from .listeners import HTTPS, Listeners
 from .manifest import Manifest, carried, slug, unique
 from .output import Output

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ..features import PathEdit
-from ..site import Host, Location
+from ..hosts import Host, Location
 from .output import Output
 from .rules import RuleDraft
 

@@ -20,8 +20,8 @@ from ..features import (
     NoAccessLog,
     Underscores,
 )
+from ..hosts import Host
 from ..losses import Cause
-from ..site import Host
 from .external import emit_external
 from .output import Output, Target
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from .. import values
 from ..features import AppRoot, Redirect
-from ..site import Host, Location
+from ..hosts import Host, Location
 from .output import Output
 from .rules import RuleDraft, started
 

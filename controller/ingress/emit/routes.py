@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 from ...api.ingress import Ingress
 from ..features import AppRoot, Closed, ExternalAuth, Features, HttpsRedirect, Passthrough, Redirect, StrictTransport
+from ..hosts import Host, Location
 from ..losses import Cause
-from ..site import Host, Location, Site
+from ..site import Site
 from .canaries import with_canary
 from .clients import Clients
 from .differences import nginx_order, tell_differences

@@ -24,7 +24,7 @@ from ..features import (
     Rewrite,
     UpstreamHost,
 )
-from ..site import Host, Location
+from ..hosts import Host, Location
 from .output import GATEWAY_GROUP, Output
 from .path_edits import edit_path
 from .rules import RuleDraft, is_prefix_host, service_reference

@@ -9,8 +9,8 @@ from typing import Any
 from .. import patterns
 from ..backends import Backend
 from ..features import Protocol, RegexPaths, Rewrite
+from ..hosts import Host, Location
 from ..losses import Cause
-from ..site import Host, Location
 from .manifest import unique
 from .output import Output
 from .urls import Url

@@ -7,7 +7,7 @@ from typing import Any
 from .. import values
 from ..backends import Backend
 from ..features import BackendTls, Balancing, Protocol, Timeouts
-from ..site import Host, Location
+from ..hosts import Host, Location
 from .authorities import authority
 from .output import Output, Target
 

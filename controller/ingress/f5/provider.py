@@ -8,7 +8,10 @@ from ...api.ingress import Ingress
 from ..features import Feature
 from ..losses import Ledger
 from ..nginx.groups.snippets import read_snippets
-from ..provider import Annotation, Reading, Setting, Settings, Traits
+from ..provider import Traits
+from ..reading import Reading
+from ..rows import Annotation, Setting
+from ..settings import Settings
 from . import mergeable
 from .gateway import of_gateway
 from .groups import access, backends, limits, paths, redirects, traffic

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from .. import values
 from ..features import BodyLimit, ClientAddress, Feature, Underscores
 from ..losses import Ledger
-from ..provider import Settings
+from ..settings import Settings
 
 
 def of_gateway(settings: Settings, ledger: Ledger) -> Iterator[Feature]:

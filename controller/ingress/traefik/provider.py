@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from ...api.ingress import Ingress
 from ..features import Feature, Features
 from ..losses import Ledger
-from ..provider import Annotation, Reading, Setting, Settings, Traits
+from ..provider import Traits
+from ..reading import Reading
+from ..rows import Annotation, Setting
+from ..settings import Settings
 from . import middlewares, routers, services
 from .table import ANNOTATIONS, INVENTED, ROWS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..features import Closed, ExactPaths, Feature, HttpsRedirect, NoAccessLog
-from ..provider import Reading
+from ..reading import Reading
 
 _POINTS, _TLS, _MATCHER = "router.entrypoints", "router.tls", "router.pathmatcher"
 _OPTIONS, _LOG = "router.tls.options", "router.observability.accesslogs"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from ..features import Affinity, BackendTls, Feature, Protocol
-from ..provider import Reading
+from ..reading import Reading
 
 _SCHEME, _COOKIE = "service.serversscheme", "service.sticky.cookie"
 _NAMES = (f"{_COOKIE}.name", f"{_COOKIE}.path", f"{_COOKIE}.maxage")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...features import BasicAuth, Closed, Feature
-from ...provider import Reading
+from ...reading import Reading
 
 _SECRET, _REALM = "nginx.org/basic-auth-secret", "nginx.org/basic-auth-realm"
 #: The key of a Secret of the type `nginx.org/htpasswd`.

@@ -9,7 +9,7 @@ from typing import Literal
 from ... import values
 from ...features import Affinity, BackendTls, Balancing, Feature, Protocol
 from ...hash_keys import key_of
-from ...provider import Reading
+from ...reading import Reading
 
 _TLS, _GRPC = "nginx.org/ssl-services", "nginx.org/grpc-services"
 _STICKY, _METHOD = "nginx.com/sticky-cookie-services", "nginx.org/lb-method"

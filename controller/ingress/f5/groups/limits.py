@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ...features import Feature, Limit, Limits
 from ...hash_keys import key_of
-from ...provider import Reading
+from ...reading import Reading
 
 _RATE, _KEY, _BURST = "nginx.org/limit-req-rate", "nginx.org/limit-req-key", "nginx.org/limit-req-burst"
 _DRY, _CODE = "nginx.org/limit-req-dry-run", "nginx.org/limit-req-reject-code"

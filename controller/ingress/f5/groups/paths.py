@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from ...features import ExactPaths, Feature, PathEdit, RegexPaths, Rewrite
-from ...provider import Reading
+from ...reading import Reading
 
 _REGEX, _REWRITES, _TARGET = "nginx.org/path-regex", "nginx.org/rewrites", "nginx.org/rewrite-target"
 _REWRITE = re.compile(r"serviceName=(?P<service>\S+)\s+rewrite=(?P<path>/\S*)")

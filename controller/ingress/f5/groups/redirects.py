@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...features import AppRoot, Feature, HttpsRedirect, StrictTransport
-from ...provider import Reading
+from ...reading import Reading
 
 #: Statuses that the controller takes.
 _STATUSES = frozenset({301, 302, 307, 308})

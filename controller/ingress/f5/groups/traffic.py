@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ... import values
 from ...features import BodyLimit, Feature, RequestHeaders, ResponseHeaders, Retry, Timeouts
 from ...losses import Cause
-from ...provider import Reading
+from ...reading import Reading
 
 _SIZE = "nginx.org/client-max-body-size"
 _NEXT, _TRIES = "nginx.org/proxy-next-upstream", "nginx.org/proxy-next-upstream-tries"

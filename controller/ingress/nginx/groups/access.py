@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from ... import values
 from ...features import Addresses, Closed, Feature
 from ...losses import Cause
-from ...provider import Reading, Value
+from ...reading import Reading
+from ...settings import Value
 
 #: The setting that holds where an Ingress has no list of its own.
 _SETTINGS = {"allowlist-source-range": "whitelist-source-range", "denylist-source-range": "denylist-source-range"}

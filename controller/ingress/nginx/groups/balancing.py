@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ...features import Balancing, Feature
 from ...hash_keys import key_of
-from ...provider import Reading
+from ...reading import Reading
 
 
 def read(reading: Reading) -> Iterator[Feature]:

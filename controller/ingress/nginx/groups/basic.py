@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...features import BasicAuth, Closed, Feature
-from ...provider import Reading
+from ...reading import Reading
 
 #: The key of an `auth-file`.
 _FILE = "auth"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ... import values
 from ...features import BodyLimit, CollectBody, Feature
-from ...provider import Reading
+from ...reading import Reading
 
 #: Octets of a body that may be collected at most (HTTPFilter).
 _MAX_COLLECTED = 1 << 30

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from ...features import Canary, Feature
-from ...provider import Reading
+from ...reading import Reading
 
 _NAMES = ("weight", "weight-total", "by-header", "by-header-value", "by-header-pattern", "by-cookie")
 _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")

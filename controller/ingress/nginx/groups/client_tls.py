@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ... import patterns
 from ...features import ClientCertificates, Closed, Feature
-from ...provider import Reading
+from ...reading import Reading
 
 _NAMES = ("auth-tls-secret", "auth-tls-verify-client", "auth-tls-match-cn", "auth-tls-pass-certificate-to-upstream")
 _MODES = frozenset({"on", "off", "optional", "optional_no_ca"})

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from ...features import Cors, Feature
-from ...provider import Reading
+from ...reading import Reading
 
 _METHODS = "GET, PUT, POST, DELETE, PATCH, OPTIONS"
 _HEADERS = "DNT,Keep-Alive,User-Agent,X-Requested-With,If-Modified-Since,Cache-Control,Content-Type,Range,Authorization"

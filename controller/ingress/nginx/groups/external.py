@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from ... import values
 from ...features import ExternalAuth, Feature
 from ...losses import Cause
-from ...provider import Reading
+from ...reading import Reading
 
 _NAMES = (
     "auth-response-headers",

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from ... import values
 from ...features import Feature, Field, RequestHeaders, ResponseHeaders, UpstreamHost
 from ...losses import Cause
-from ...provider import Reading, Value
+from ...reading import Reading
+from ...settings import Value
 
 
 def read(reading: Reading) -> Iterator[Feature]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ... import values
 from ...features import Aliases, Feature, Passthrough
-from ...provider import Reading
+from ...reading import Reading
 
 
 def read(reading: Reading) -> Iterator[Feature]:

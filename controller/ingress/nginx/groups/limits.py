@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ... import values
 from ...features import Feature, Limit, Limits
-from ...provider import Reading
+from ...reading import Reading
 
 _BURST_MULTIPLIER = 5
 _NAMES = ("limit-rps", "limit-rpm", "limit-connections", "limit-burst-multiplier", "limit-allowlist")

@@ -11,7 +11,7 @@ from typing import Literal
 
 from ... import values
 from ...features import BackendTls, Closed, Feature, Protocol
-from ...provider import Reading
+from ...reading import Reading
 
 _NAMES: dict[str, Literal["HTTP", "HTTPS", "GRPC", "GRPCS"]] = {
     "HTTP": "HTTP",

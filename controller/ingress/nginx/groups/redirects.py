@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ... import values
 from ...features import AppRoot, Feature, HttpsRedirect, Redirect, StrictTransport, WwwRedirect
-from ...provider import Reading
+from ...reading import Reading
 
 #: Statuses that a `RequestRedirect` may have.
 _STATUSES = frozenset({301, 302, 303, 307, 308})

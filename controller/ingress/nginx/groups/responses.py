@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...features import Feature, ResponseRewrite
-from ...provider import Reading
+from ...reading import Reading
 
 Pairs = tuple[tuple[str, str], ...]
 

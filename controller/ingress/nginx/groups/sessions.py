@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ... import values
 from ...features import Affinity, Feature
-from ...provider import Reading
+from ...reading import Reading
 
 _NAMES = ("session-cookie-name", "session-cookie-path", "session-cookie-expires", "session-cookie-max-age")
 _COOKIE = "INGRESSCOOKIE"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from sluicegate.words import listed
 
 from ...features import Closed, Feature
-from ...provider import Reading
+from ...reading import Reading
 
 _OF_HTTP = ("configuration-snippet", "server-snippet")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from ... import values
 from ...features import Feature, Timeouts
 from ...losses import Cause
-from ...provider import Reading
+from ...reading import Reading
 
 
 def read(reading: Reading) -> Iterator[Feature]:

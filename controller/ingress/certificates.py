@@ -1,0 +1,72 @@
+"""Which certificate a host has: that of the first Ingress that has one for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..api.ingress import Ingress
+from .hosts import Certificate, Host
+from .inventory import Inventory
+from .losses import Ledger
+from .options import Name
+
+
+class Certificates:
+    """Finds the certificates of hosts."""
+
+    def __init__(self, default: Name | None, title: str, inventory: Inventory, ledger: Ledger) -> None:
+        """Begin.
+
+        Args:
+            default: of hosts whose Ingress wants TLS and names no Secret; None: they have none.
+            title: what the source's controller is called.
+            inventory: what is in hand.
+            ledger: takes what is told.
+        """
+        self._default = default
+        self._title = title
+        self._inventory = inventory
+        self._ledger = ledger
+
+    def give(self, item: Ingress, hosts: Iterable[Host]) -> None:
+        """Give hosts that an Ingress names the certificates that it has for them."""
+        for host in hosts:
+            found = self._certificate(item, host.name)
+            if found is None:
+                continue
+            if host.certificate is None:
+                host.certificate = found
+            elif host.certificate.secret != found.secret:
+                kept = host.certificate
+                message = f"the host has the certificate of {'/'.join(kept.secret)} already ({kept.cause.place})"
+                self._ledger.tell(found.cause, "invalid", message, "keep one of the two", host=host.name)
+
+    def _certificate(self, item: Ingress, host: str) -> Certificate | None:
+        for number, entry in enumerate(item.spec.tls):
+            listed = {name.lower() for name in entry.hosts}
+            wildcard = f"*.{host.partition('.')[2]}"
+            if listed and not {host, wildcard} & listed:
+                continue
+            cause = self._inventory.cause(item, f"spec.tls[{number}]", entry.secret_name)
+            if not entry.secret_name and self._default is not None:
+                return Certificate(self._default, item, cause)
+            if not entry.secret_name:
+                message = "it names no Secret: the host had the certificate that the controller has for all"
+                self._ledger.tell(cause, "invalid", message, "name a Secret, or give --default-certificate", host=host)
+                return None
+            secret = Name(item.namespace, entry.secret_name)
+            if secret not in self._inventory.secrets and not _is_made(item):
+                message = (
+                    f"the Secret {'/'.join(secret)} is not here: a listener without its certificate does not serve"
+                )
+                remedy = f"see that the cluster has it; {self._title} would show a certificate of its own"
+                self._ledger.tell(cause, "converted-with-difference", message, remedy, host=host)
+            return Certificate(secret, item, cause)
+        return None
+
+
+def _is_made(item: Ingress) -> bool:
+    """Whether somebody makes the Secret of its certificate: cert-manager does."""
+    return any(
+        name.startswith("cert-manager.io/") or name == "kubernetes.io/tls-acme" for name in item.metadata.annotations
+    )

@@ -1,0 +1,97 @@
+"""What clients may send and how much, and what is kept of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .base import Feature
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyLimit(Feature):
+    """Octets that the body of a request may have.
+
+    Attributes:
+        octets: so many; 0: any number.
+    """
+
+    octets: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectBody(Feature):
+    """The backend is asked once the body of a request is whole.
+
+    Attributes:
+        octets: of a body at most.
+    """
+
+    octets: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """One limit of each client.
+
+    Attributes:
+        name: for people.
+        requests: that may come in
+        seconds: so many.
+        burst: that may come at once.
+        concurrent: that may be under way at once, in place of all of these; 0: it is none of that.
+    """
+
+    name: str
+    requests: int = 0
+    seconds: int = 0
+    burst: int = 0
+    concurrent: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits(Feature):
+    """How much a client may ask for.
+
+    Attributes:
+        limits: all of them hold.
+        exempt: CIDR blocks of clients that are not limited.
+        status: of what is refused.
+    """
+
+    limits: tuple[Limit, ...]
+    exempt: tuple[str, ...] = ()
+    status: int = 503
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mirror(Feature):
+    """A copy of each request goes elsewhere.
+
+    Attributes:
+        url: where to.
+    """
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Underscores(Feature):
+    """Fields with `_` in their name do not reach backends; of a whole Gateway."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientAddress(Feature):
+    """Who asks, where proxies stand in front; of a whole Gateway.
+
+    Attributes:
+        trusted: CIDR blocks of proxies that are believed.
+        proxy_protocol: connections begin with a header of the PROXY protocol.
+    """
+
+    trusted: tuple[str, ...]
+    proxy_protocol: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoAccessLog(Feature):
+    """Requests have no lines in the access log."""

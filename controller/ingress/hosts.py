@@ -1,0 +1,105 @@
+"""Hosts, their locations and their certificates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..api.ingress import Ingress
+from .backends import Backend
+from .features import Canary, ClientCertificates, Features
+from .losses import Cause
+from .options import Name
+
+PathKind = Literal["Exact", "Prefix"]
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryBackend:
+    """What takes a part of a location's requests.
+
+    Attributes:
+        feature: which part.
+        backend: where they go.
+        cause: the path of the canary's Ingress.
+    """
+
+    feature: Canary
+    backend: Backend
+    cause: Cause
+
+
+@dataclass(slots=True)
+class Location:
+    """A path of a host.
+
+    Attributes:
+        ingress: that has it.
+        features: of the Ingress.
+        path: as it is written, `/` where it is empty.
+        kind: what it is where the host has no regular expressions.
+        backend: where its requests go; None: nowhere, nobody has the path.
+        cause: where it is written.
+        canary: what takes a part of its requests.
+        implied: no Ingress has written it; the controller answers there, 404 where there is no backend.
+    """
+
+    ingress: Ingress
+    features: Features
+    path: str
+    kind: PathKind
+    backend: Backend | None
+    cause: Cause
+    canary: CanaryBackend | None = None
+    implied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The certificate of a host.
+
+    Attributes:
+        secret: that has it.
+        owner: the Ingress that says so.
+        cause: where that is written.
+    """
+
+    secret: Name
+    owner: Ingress
+    cause: Cause
+
+
+@dataclass(slots=True)
+class Host:
+    """A host.
+
+    Attributes:
+        name: in lower case; empty: all that no other host has.
+        owner: the Ingress that named it first.
+        features: of the owner.
+        cause: where it is written.
+        locations: of all Ingresses.
+        aliases: other names, and where they are written.
+        certificate: None where it has none.
+        regex: what makes its paths expressions; None: they are none.
+        clients: which certificates clients show; None: none.
+    """
+
+    name: str
+    owner: Ingress
+    features: Features
+    cause: Cause
+    locations: list[Location] = field(default_factory=list)
+    aliases: dict[str, Cause] = field(default_factory=dict)
+    certificate: Certificate | None = None
+    regex: Cause | None = None
+    clients: ClientCertificates | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its name and its other names."""
+        return (self.name, *self.aliases)
+
+    def find(self, path: str, kind: PathKind) -> Location | None:
+        """The location with a path."""
+        return next((item for item in self.locations if (item.path, item.kind) == (path, kind)), None)

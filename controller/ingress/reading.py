@@ -1,0 +1,149 @@
+"""The annotations of one Ingress, while they are read into features, and what becomes of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from ..api import Object
+from ..api.ingress import Ingress
+from . import values
+from .inventory import Inventory
+from .losses import Cause, Fate, Ledger, nearest
+from .options import Name
+from .rows import Annotation, Table
+from .settings import Settings, Value
+
+_T = TypeVar("_T")
+
+
+class Reading:
+    """The annotations of one Ingress, or of an object that it uses, while they are read.
+
+    Attributes:
+        ingress: whose they are.
+        inventory: what is in hand.
+        settings: of the controller.
+        ledger: takes what is told.
+    """
+
+    def __init__(
+        self,
+        ingress: Ingress,
+        table: Table,
+        settings: Settings,
+        inventory: Inventory,
+        ledger: Ledger,
+        item: Object | None = None,
+    ) -> None:
+        """Begin. `item` has the annotations where the Ingress itself does not, such as a Service."""
+        self.ingress = ingress
+        self._item: Object = ingress if item is None else item
+        self.inventory = inventory
+        self.settings = settings
+        self.ledger = ledger
+        self._table = table
+        self._told: set[str] = set()
+        self._other: Object | None = None
+        self._instead: frozenset[str] = frozenset()
+        self._besides: frozenset[str] = frozenset()
+
+    def inherit(self, item: Object, *, instead: frozenset[str], besides: frozenset[str]) -> None:
+        """Read some annotations from another object: always, or where the Ingress does not have them."""
+        self._other, self._instead, self._besides = item, instead, besides
+
+    def value(self, name: str) -> Value | None:
+        """An annotation, by its name or an older one; None: it is not there, or says nothing."""
+        row = self._table.annotations[name]
+        own = None if name in self._instead else self._value_of(self._item, row)
+        if own is None and self._other is not None and name in self._instead | self._besides:
+            return self._value_of(self._other, row)
+        return own
+
+    def _value_of(self, item: Object, row: Annotation) -> Value | None:
+        for each in (row.name, *row.aliases):
+            written = f"{self._table.prefix}{each}"
+            text = item.metadata.annotations.get(written, "").strip()
+            if text:
+                return Value(text, self.inventory.of_annotation(item, written))
+        return None
+
+    def text(self, name: str, default: str = "") -> str:
+        """The text of an annotation."""
+        found = self.value(name)
+        return found.text if found is not None else default
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """An annotation that is true or false; nonsense is told and is the default."""
+        return self._parsed(name, values.flag, "true or false", default=default)
+
+    def number(self, name: str, default: int = 0) -> int:
+        """An annotation that is a whole number, 0 or more; nonsense is told and is the default."""
+        return self._parsed(name, values.number, "a whole number", default=default)
+
+    def octets(self, name: str, default: int = 0) -> int:
+        """An annotation that is a size, such as `8m`; nonsense is told and is the default."""
+        return self._parsed(name, values.octets, "a size such as 8m", default=default)
+
+    def seconds(self, name: str, default: int = 0) -> int:
+        """An annotation that is a time in seconds; nonsense is told and is the default."""
+        return self._parsed(name, values.seconds, "a number of seconds", default=default)
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """An annotation that is a list, separated by commas."""
+        return values.words(self.text(name))
+
+    def causes(self, *names: str) -> tuple[Cause, ...]:
+        """Where those of some annotations that there are come from."""
+        return tuple(found.cause for name in names if (found := self.value(name)) is not None)
+
+    def setting_or(self, name: str, key: str) -> Value:
+        """An annotation; where it is not there, the setting that holds in its place."""
+        return self.value(name) or self.settings.value(key)
+
+    def object_name(self, text: str) -> Name:
+        """`namespace/name`, or a name in the namespace of the Ingress."""
+        namespace, slash, name = text.rpartition("/")
+        return Name(namespace if slash else self.ingress.namespace, name)
+
+    def ignore(self, name: str, message: str) -> None:
+        """Tell of an annotation of the Ingress itself that the controller did not read it."""
+        written = f"{self._table.prefix}{name}"
+        if written in self._item.metadata.annotations:
+            self._told.add(written)
+            cause = self.inventory.of_annotation(self._item, written)
+            self.ledger.tell(cause, "dropped-harmless", message, "take it out")
+
+    def tell(self, name: str, fate: Fate, message: str, remedy: str = "") -> None:
+        """Tell something else of an annotation than its row does."""
+        found = self.value(name)
+        if found is not None:
+            self._told.add(found.cause.subject)
+            self.ledger.tell(found.cause, fate, message, remedy)
+
+    def tell_fates(self) -> None:
+        """Tell the fate of each annotation that has the provider's prefix and of which nothing was told."""
+        prefix, rows = self._table.prefix, self._table.rows
+        for name in sorted(self._item.metadata.annotations):
+            if not name.startswith(self._table.owned) or name in self._told:
+                continue
+            cause = self.inventory.of_annotation(self._item, name)
+            row = rows.get(name.removeprefix(prefix))
+            if row is not None:
+                self.ledger.tell(cause, row.fate, row.words, row.advice)
+                continue
+            near = nearest(name.removeprefix(prefix), rows)
+            known = f"the nearest one that there is: {prefix}{near}" if near else "take it out"
+            remedy = self._table.invented.get(name.removeprefix(prefix), known)
+            self.ledger.tell(cause, "unknown-annotation", "there is no such annotation: it never did anything", remedy)
+
+    def _parsed(self, name: str, parse: Callable[[str], _T | None], wanted: str, *, default: _T) -> _T:
+        found = self.value(name)
+        if found is None:
+            return default
+        parsed = parse(found.text)
+        if parsed is None:
+            shown = str(default).lower() if isinstance(default, bool) else default
+            self.tell(name, "invalid", f"{wanted} is expected; {shown} holds, as before", "correct the value")
+            return default
+        return parsed
