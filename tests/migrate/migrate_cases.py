@@ -27,6 +27,8 @@ from sluicegate.cli.ingress_files import IngressFiles, read_ingresses
 from sluicegate.controller.ingress import PROVIDERS, Conversion, Name, Options, Provider, convert
 
 ROOT = Path(__file__).parent / "cases"
+#: Those of real charts, which have `asked.yaml` besides: requests, and what users of the chart expect of them.
+CHARTS = Path(__file__).parent / "charts"
 #: Fields of `Options` that are names of objects.
 NAMES = ("config_map", "gateway", "default_certificate")
 
@@ -86,7 +88,7 @@ class Case:
 
 def cases() -> Iterator[Case]:
     """All cases, sorted."""
-    for path in sorted(ROOT.glob("*/in.yaml")):
+    for path in sorted([*ROOT.glob("*/in.yaml"), *CHARTS.glob("*/in.yaml")]):
         yield Case(path.parent)
 
 
