@@ -28,12 +28,19 @@ class Traits:
         answers_everywhere: it answers `/` of a host whose Ingress has no such path, by `spec.defaultBackend` or by 404.
         adds_slash: a path that ends in `/` is asked for by 301 where the request lacks the `/`.
         prefixes_by_text: the prefix `/tea` takes `/teapot`.
+        longest_rule_first: of all rules that match the one with the longest text goes first: what a host has no path
+            for goes on to its wildcard and to rules without a host, and a prefix may go before a path.
+        takes_classless: Ingresses without a class are its own, whatever classes there are.
+        field_first: `spec.ingressClassName` goes before the annotation of a class.
     """
 
     shows_certificate: bool = False
     answers_everywhere: bool = False
     adds_slash: bool = False
     prefixes_by_text: bool = False
+    longest_rule_first: bool = False
+    takes_classless: bool = False
+    field_first: bool = False
 
 
 class Provider(Table, Protocol):

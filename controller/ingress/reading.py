@@ -62,11 +62,18 @@ class Reading:
 
     def _value_of(self, item: Object, row: Annotation) -> Value | None:
         for each in (row.name, *row.aliases):
-            written = f"{self._table.prefix}{each}"
+            written = self._written(item, f"{self._table.prefix}{each}")
             text = item.metadata.annotations.get(written, "").strip()
             if text:
                 return Value(text, self.inventory.of_annotation(item, written))
         return None
+
+    def _written(self, item: Object, name: str) -> str:
+        """An annotation as an object writes it, where the controller takes it in any case."""
+        annotations = item.metadata.annotations
+        if name in annotations or not self._table.ignores_case:
+            return name
+        return next((each for each in annotations if each.lower() == name.lower()), name)
 
     def text(self, name: str, default: str = "") -> str:
         """The text of an annotation."""
@@ -128,13 +135,14 @@ class Reading:
             if not name.startswith(self._table.owned) or name in self._told:
                 continue
             cause = self.inventory.of_annotation(self._item, name)
-            row = rows.get(name.removeprefix(prefix))
+            own = name.removeprefix(prefix)
+            row = rows.get(own.lower() if self._table.ignores_case else own)
             if row is not None:
                 self.ledger.tell(cause, row.fate, row.words, row.advice)
                 continue
-            near = nearest(name.removeprefix(prefix), rows)
+            near = nearest(own, rows)
             known = f"the nearest one that there is: {prefix}{near}" if near else "take it out"
-            remedy = self._table.invented.get(name.removeprefix(prefix), known)
+            remedy = self._table.invented.get(own, known)
             self.ledger.tell(cause, "unknown-annotation", "there is no such annotation: it never did anything", remedy)
 
     def _parsed(self, name: str, parse: Callable[[str], _T | None], wanted: str, *, default: _T) -> _T:

@@ -69,6 +69,7 @@ class Table(Protocol):
     Attributes:
         prefix: of its annotations, which the names of its table lack; empty: they are whole.
         owned: what names of annotations that are its own begin with.
+        ignores_case: names of annotations are taken in any case, those of the table are in lower case.
         annotations: its table, by name.
         rows: the same by every name, older ones too.
         invented: names that people write and that never were, with what to write instead.
@@ -76,6 +77,7 @@ class Table(Protocol):
 
     prefix: str
     owned: tuple[str, ...]
+    ignores_case: bool
     annotations: Mapping[str, Annotation]
     rows: Mapping[str, Annotation]
     invented: Mapping[str, str]

@@ -1,7 +1,7 @@
 """Which Ingresses are converted: those of the class, as the source's controller tells them.
 
 Source: `internal/ingress/controller/store/ingress_annotation...` of ingress-nginx: the annotation wins over the field,
-and an Ingress without a class is the default class's.
+and an Ingress without a class is the default class's. What another controller does its provider says (`traits`).
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ def selected(inventory: Inventory, provider: Provider, options: Options, ledger:
     known = {*inventory.classes, *wanted}
     for item in inventory.ingresses:
         written = item.metadata.annotations.get(CLASS_ANNOTATION)
+        if provider.traits.field_first and item.spec.ingress_class_name:
+            written = None
         name = written if written is not None else item.spec.ingress_class_name
         field = CLASS_ANNOTATION if written is not None else "spec.ingressClassName"
-        if name in wanted or (not name and _takes_classless(inventory, wanted)):
+        if name in wanted or (not name and _takes_classless(inventory, wanted, provider, options)):
             yield item
             continue
         at = annotation_field(field) if written is not None else field
@@ -51,9 +53,9 @@ def _classes(inventory: Inventory, provider: Provider, options: Options) -> froz
     return frozenset(ours or {provider.ingress_class})
 
 
-def _takes_classless(inventory: Inventory, wanted: frozenset[str]) -> bool:
+def _takes_classless(inventory: Inventory, wanted: frozenset[str], provider: Provider, options: Options) -> bool:
     """Whether Ingresses without a class are meant: there is a default class of ours, or no class is known at all."""
-    if not inventory.classes:
+    if not inventory.classes or (provider.traits.takes_classless and not options.ingress_class):
         return True
     return any(
         name in wanted and item.metadata.annotations.get(DEFAULT_CLASS) == "true"

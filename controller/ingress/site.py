@@ -26,6 +26,7 @@ from .losses import Cause, Ledger
 from .options import Name
 from .provider import Provider
 from .settings import Settings
+from .wider_hosts import go_on
 
 _KINDS: dict[str, PathKind] = {"Exact": "Exact", "Prefix": "Prefix", "ImplementationSpecific": "Prefix", "": "Prefix"}
 
@@ -68,6 +69,8 @@ class Site:
             feature = self._features[item.key].get(Canary)
             if feature is not None:
                 self._take_canary(item, feature)
+        if self._provider.traits.longest_rule_first:
+            go_on(self.hosts)
         for host in self.hosts.values():
             host.regex = next(filter(None, map(_regex_cause, host.locations)), None)
 

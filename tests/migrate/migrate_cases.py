@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -31,6 +31,15 @@ ROOT = Path(__file__).parent / "cases"
 CHARTS = Path(__file__).parent / "charts"
 #: Fields of `Options` that are names of objects.
 NAMES = ("config_map", "gateway", "default_certificate")
+
+
+class _Loader(yaml.SafeLoader):
+    """Times are texts, as an API server gives them."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(tag, pattern) for tag, pattern in rows if not tag.endswith(":timestamp")]
+        for first, rows in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,10 @@ class Case:
             return read_ingresses(["in.yaml"])
         finally:
             os.chdir(before)
+
+    def documents(self) -> list[dict[str, Any]]:
+        """The objects of `in.yaml`, as they are written."""
+        return [item for item in yaml.load_all((self.path / "in.yaml").read_text(), _Loader) if item]
 
     def options(self) -> Options:
         """The options of the case."""

@@ -2,45 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from system_certificates import Pair
 
 Document = dict[str, Any]
 #: Where every endpoint is that nobody named an address for.
-ADDRESS, PORT = "192.0.2.100", 8080
+NOWHERE = ("192.0.2.100", 8080)
+#: Of a file of passwords that is not given: nobody knows this one's.
+USERS = "anna:{SHA}2jmj7l5rSw0yVb/vlWAYkK/YBwk=\n"
 
 
 def surroundings(
-    documents: Iterable[Document], pair: Pair, endpoints: dict[str, tuple[str, int]] | None = None
+    documents: Iterable[Document],
+    pair: Pair,
+    endpoints: Mapping[str, tuple[str, int]] | None = None,
+    users: str = USERS,
 ) -> Iterator[Document]:
     """Yield what manifests refer to and nobody has written.
 
     Args:
         documents: all that is written: manifests, and the objects that they were made of.
         pair: what every Secret of a certificate holds.
-        endpoints: address and port of Services, by `namespace/name`; any other has `ADDRESS`.
+        endpoints: address and port, by `namespace/service:port`; any other Service is `NOWHERE`.
+        users: what every Secret of passwords holds.
     """
     found = [item for item in documents if item]
     written = {identity(item): item for item in found}
     services: dict[tuple[str, str], set[int]] = {}
+    secrets: dict[tuple[str, str], Document] = {}
     for item in found:
-        namespace = item["metadata"].get("namespace", "default")
+        own = item["metadata"].get("namespace", "default")
         for reference in _references(item):
-            kind, name = reference.get("kind"), reference["name"]
-            at = reference.get("namespace", namespace)
-            if kind == "Secret" and ("Secret", at, name) not in written:
-                yield _secret(at, name, pair)
-                written["Secret", at, name] = {}
-            elif kind == "Service":
-                services.setdefault((at, name), set()).add(reference["port"])
-    for (namespace, name), ports in sorted(services.items()):
-        known = written.get(("Service", namespace, name))
+            key = reference.get("namespace", own), reference["name"]
+            if "port" in reference:
+                services.setdefault(key, set()).add(reference["port"])
+            elif "key" in reference:
+                secrets[key] = {"stringData": {reference["key"]: users}}
+            else:
+                data = {"tls.crt": pair.certificate.decode(), "tls.key": pair.key.decode()}
+                secrets[key] = {"type": "kubernetes.io/tls", "stringData": data}
+    for key, content in sorted(secrets.items()):
+        if ("Secret", *key) not in written:
+            yield _made("v1", "Secret", key, **content)
+    for key, numbers in sorted(services.items()):
+        known = written.get(("Service", *key))
+        ports = (
+            known["spec"]["ports"] if known else [{"name": f"port-{each}", "port": each} for each in sorted(numbers)]
+        )
+        ports = [item for item in ports if item.get("protocol", "TCP") == "TCP"]
         if known is None:
-            yield _service(namespace, name, ports)
-        address, port = (endpoints or {}).get(f"{namespace}/{name}", (ADDRESS, PORT))
-        yield _slice(namespace, name, known, ports, address, port)
+            yield _made("v1", "Service", key, spec={"ports": ports})
+        yield from _slices(key, ports, endpoints or {})
 
 
 def identity(item: Document) -> tuple[str, str, str]:
@@ -49,7 +63,7 @@ def identity(item: Document) -> tuple[str, str, str]:
 
 
 def _references(value: Any) -> Iterator[Document]:
-    """Every reference to a Service or the Secret of a certificate, wherever it stands in a manifest."""
+    """Every reference to a Service (it has a port), to passwords (a key) or to a certificate, wherever it stands."""
     if isinstance(value, list):
         for item in value:
             yield from _references(item)
@@ -58,41 +72,37 @@ def _references(value: Any) -> Iterator[Document]:
         return
     for key, item in value.items():
         if key == "certificateRefs":
-            yield from ({"kind": "Secret", **each} for each in item)
-        elif key in {"backendRef", "backendRefs"}:
-            each_of = item if isinstance(item, list) else [item]
-            yield from ({"kind": "Service", **each} for each in each_of if "port" in each)
-            yield from _references(each_of)
+            yield from ({"name": each["name"], **_namespace(each)} for each in item)
+        elif key == "secretRef":
+            yield {"key": "auth", **item}
         else:
+            if key in {"backendRef", "backendRefs"}:
+                yield from (each for each in (item if isinstance(item, list) else [item]) if "port" in each)
             yield from _references(item)
 
 
-def _secret(namespace: str, name: str, pair: Pair) -> Document:
-    data = {"tls.crt": pair.certificate.decode(), "tls.key": pair.key.decode()}
-    metadata = {"name": name, "namespace": namespace}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "kubernetes.io/tls", "stringData": data}
+def _namespace(reference: Document) -> Document:
+    return {"namespace": reference["namespace"]} if "namespace" in reference else {}
 
 
-def _service(namespace: str, name: str, ports: Iterable[int]) -> Document:
-    entries = [{"name": f"port-{port}", "port": port} for port in sorted(ports)]
-    metadata = {"name": name, "namespace": namespace}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": entries}}
+def _slices(
+    key: tuple[str, str], ports: Iterable[Document], endpoints: Mapping[str, tuple[str, int]]
+) -> Iterator[Document]:
+    """One for each port, since each may be elsewhere."""
+    namespace, name = key
+    for port in ports:
+        address, number = endpoints.get(f"{namespace}/{name}:{port['port']}", NOWHERE)
+        yield _made(
+            "discovery.k8s.io/v1",
+            "EndpointSlice",
+            (namespace, f"{name}-{port['port']}"),
+            labels={"kubernetes.io/service-name": name},
+            addressType="IPv4",
+            endpoints=[{"addresses": [address]}],
+            ports=[{"name": port.get("name", ""), "port": number}],
+        )
 
 
-def _slice(
-    namespace: str, name: str, service: Document | None, ports: Iterable[int], address: str, port: int
-) -> Document:
-    entries = service["spec"]["ports"] if service is not None else [{"name": f"port-{each}"} for each in sorted(ports)]
-    names = [entry.get("name", "") for entry in entries if entry.get("protocol", "TCP") == "TCP"]
-    return {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "name": f"{name}-1",
-            "namespace": namespace,
-            "labels": {"kubernetes.io/service-name": name},
-        },
-        "addressType": "IPv4",
-        "endpoints": [{"addresses": [address]}],
-        "ports": [{"name": each, "port": port} for each in names],
-    }
+def _made(version: str, kind: str, key: tuple[str, str], labels: dict[str, str] | None = None, **rest: Any) -> Document:
+    metadata: Document = {"name": key[1], "namespace": key[0]} | ({"labels": labels} if labels else {})
+    return {"apiVersion": version, "kind": kind, "metadata": metadata, **rest}

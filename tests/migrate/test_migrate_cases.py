@@ -27,8 +27,11 @@ CLOSED = (
     "f5-closed",
     "gardener-prometheus",
     "loki",
+    "traefik-access",
     "traefik-closed",
+    "traefik-ports",
     "traefik-routers",
+    "traefik-strict",
     "extremes",
     "ports",
     "protocols",
@@ -40,7 +43,8 @@ CLOSED = (
 )
 MEANT: dict[str, set[str]] = {
     **{name: {"no-backends"} for name in CLOSED},
-    "wildcard": {"shadowed-route"},  # an exact host keeps what it has no path for, as in nginx
+    # An exact host keeps what it has no path for, as in nginx, or has the paths of wider ones itself.
+    **{name: {"shadowed-route"} for name in ("traefik-wider", "wildcard")},
 }
 FILES = {"in.yaml", "options.yaml", "out.yaml", "losses.yaml"}
 

@@ -30,7 +30,7 @@ def ingress(host: str, *paths: tuple[str, str], **annotations: str) -> Manifest:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
-        "metadata": metadata(host.replace(".", "-"), annotations=annotations),
+        "metadata": metadata(host.replace("*", "any").replace(".", "-"), annotations=annotations),
         "spec": {"rules": [{"host": host, "http": {"paths": entries}}]},
     }
 
@@ -52,7 +52,13 @@ OBJECTS: dict[str, list[Manifest]] = {
         ingress("far.test", ("/", "web"), **named("far")),
         ingress("missing.test", ("/", "web"), **named("nobody")),
         ingress("only.test", ("/api", "api")),
+        ingress("*.only.test", ("/web", "web")),
+        ingress("narrow.only.test", ("/api", "api")),
+        ingress("fields.test", ("/", "web"), **named("fields")),
         middleware("strip", stripPrefix={"prefixes": ["/api"]}),
+        middleware(
+            "fields", headers={"customRequestHeaders": {"Host": "internal.test", "X-User": "", "X-Shop": "one"}}
+        ),
         middleware("add", addPrefix={"prefix": "/new"}),
         middleware("pattern", replacePathRegex={"regex": "^/old/(.*)", "replacement": "/new/$1"}),
         middleware("chain", chain={"middlewares": [{"name": "strip"}, {"name": "add"}]}),
@@ -86,10 +92,10 @@ def running(start: Callable[..., Gateway], backend: Callable[..., Backend]) -> G
 
 @pytest.fixture
 def ask(running: Gateway, client: type[Http1] | type[Http2]) -> Ask:
-    def one(host: str, target: str) -> Response:
+    def one(host: str, target: str, *fields: tuple[str, str]) -> Response:
         connection = client(running.address, HTTP)
         try:
-            return connection.request("GET", host, target, (), None)
+            return connection.request("GET", host, target, fields, None)
         finally:
             connection.close()
 
@@ -109,6 +115,8 @@ def ask(running: Gateway, client: type[Http1] | type[Http2]) -> Ask:
         ("rewrite.test", "/tea/green", "api", "/green"),
         ("rewrite.test", "/coffee", "web", "/coffee"),
         ("set.test", "/x", "web", "/x"),
+        ("narrow.only.test", "/api/x", "api", "/api/x"),
+        ("narrow.only.test", "/web/x", "web", "/web/x"),
     ],
 )
 def test_paths(ask: Ask, host: str, target: str, name: str, path: str) -> None:
@@ -123,8 +131,16 @@ def test_paths(ask: Ask, host: str, target: str, name: str, path: str) -> None:
         ("missing.test", "/", 500),
         ("token.test", "/", 500),
         ("only.test", "/else", 404),
+        ("narrow.only.test", "/else", 404),
         ("set.test", "/", 302),
     ],
 )
 def test_what_is_not_served(ask: Ask, host: str, target: str, status: int) -> None:
     assert ask(host, target).status == status
+
+
+def test_fields_of_requests(ask: Ask) -> None:
+    """Set, taken out, and the host, which is a field of the Middleware too; the prefix that was taken off."""
+    found = ask("fields.test", "/x", ("x-user", "eve"))
+    assert (found.sent("host"), found.sent("x-shop"), found.sent("x-user")) == ("internal.test", "one", None)
+    assert ask("chain.test", "/api/x").sent("x-forwarded-prefix") == "/api"

@@ -7,6 +7,7 @@ import itertools
 from .. import patterns
 from ..features import Passthrough
 from ..hosts import Host, Location
+from ..wider_hosts import before
 from .listeners import HTTPS, Listeners
 from .output import Output
 from .rules import is_prefix_host
@@ -37,10 +38,23 @@ def tell_differences(host: Host, listeners: Listeners, output: Output) -> None:
         message = f"without a certificate the host is not served on port 443; {title} shows one of its own there"
         remedy = "give it `tls`, or name a certificate for all such hosts by --default-certificate"
         output.ledger.tell(host.cause, "converted-with-difference", message, remedy, host=host.name)
+    if traits.longest_rule_first:
+        _tell_prefixes(host, title, output)
     _tell_ties(host, output)
     if host.regex is not None and is_prefix_host(host):
         message = "paths are prefixes now: their case counts, and a full stop is one"
         output.ledger.tell(host.regex, "converted-with-difference", message, host=host.name)
+
+
+def _tell_prefixes(host: Host, title: str, output: Output) -> None:
+    """Tell paths whose requests went to a prefix, as its rule is the longer text."""
+    prefixes = [item for item in host.locations if item.kind == "Prefix"]
+    for exact in (item for item in host.locations if item.kind == "Exact"):
+        found = next((item for item in prefixes if before(host.name, exact, item)), None)
+        if found is not None and found.backend != exact.backend:
+            message = f"{title} gave requests for {exact.path} to the prefix {found.path}, whose rule is no shorter"
+            remedy = "here the path goes first; take it out where that is not meant"
+            output.ledger.tell(exact.cause, "converted-with-difference", message, remedy, host=host.name)
 
 
 def _tell_ties(host: Host, output: Output) -> None:

@@ -143,15 +143,18 @@ class _Routes:
             rule = started(location, self._host, self._output)
             if rule is None:
                 return None
-            rule.causes += self._closed
-            rules = [rule] if self._closed else self._filled(rule, location)
+            own = location.features.get(Closed)
+            closed = self._closed or (own.causes if own is not None else ())
+            rule.causes += closed
+            rules = [rule] if closed else self._filled(rule, location)
         return _Part(location, rules, sent)
 
     def _why_closed(self) -> tuple[Cause, ...]:
-        """Why nobody may be let in; empty: there is no reason."""
-        closed, external = self._features.get(Closed), self._features.get(ExternalAuth)
-        if closed is not None:
-            return closed.causes
+        """Why nobody may be let in anywhere; empty: there is no reason. A path may have one of its own."""
+        closed = [location.features.get(Closed) for location in self._locations]
+        if closed[0] is not None and None not in closed:
+            return closed[0].causes
+        external = self._features.get(ExternalAuth)
         if self._host.clients is not None and self._clients.closed(self._host, self._features):
             return self._host.clients.causes
         if external is not None and not asked(external, self._ingress, self._host, self._output):

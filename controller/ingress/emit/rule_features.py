@@ -121,6 +121,7 @@ def _upstream_host(feature: UpstreamHost, rule: RuleDraft, at: At) -> None:
 
 def _request_headers(feature: RequestHeaders, rule: RuleDraft, _at: At) -> None:
     rule.request |= {name.lower(): (name, value) for name, value in feature.fields}
+    rule.removed += [name for name in feature.removed if name.lower() not in rule.request]
 
 
 def _response_headers(feature: ResponseHeaders, rule: RuleDraft, _at: At) -> None:
@@ -202,7 +203,12 @@ def _errors(feature: ErrorPages, rule: RuleDraft, at: At) -> None:
         )
         at.output.ledger.tell(feature.cause, "invalid", message, "give the Service as well")
         return
-    backend = {"name": feature.service, "port": service.spec.ports[0].port}
+    ports = [item.port for item in service.spec.ports if feature.port in {"", item.name, str(item.port)}]
+    if not ports:
+        message = f"the Service {feature.namespace}/{feature.service} has no port {feature.port}: no pages"
+        at.output.ledger.tell(feature.cause, "invalid", message, "correct the port")
+        return
+    backend = {"name": feature.service, "port": ports[0]}
     pages: list[dict[str, Any]] = [{"statuses": ["503"], "from": "Gateway", "backendRef": backend}]
     if feature.statuses:
         every = list(map(str, feature.statuses))

@@ -33,6 +33,7 @@ class RuleDraft:
         causes: where it comes from.
         cors: content of a filter.
         request: fields that the backend gets, by name in lower case.
+        removed: names of fields of the request that it does not get.
         response: fields that clients get, by name in lower case.
         hidden: names of fields that they do not get.
         rewrite: content of a filter.
@@ -48,6 +49,7 @@ class RuleDraft:
     causes: list[Cause] = field(default_factory=list)
     cors: dict[str, Any] | None = None
     request: dict[str, tuple[str, str]] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
     response: dict[str, tuple[str, str]] = field(default_factory=dict)
     hidden: list[str] = field(default_factory=list)
     rewrite: dict[str, Any] = field(default_factory=dict)
@@ -64,6 +66,7 @@ class RuleDraft:
             self,
             causes=list(self.causes),
             request=dict(self.request),
+            removed=list(self.removed),
             response=dict(self.response),
             hidden=list(self.hidden),
             rewrite=dict(self.rewrite),
@@ -88,7 +91,7 @@ class RuleDraft:
         response = _edit(self.response, self.hidden)
         found = [
             _filter("CORS", "cors", self.cors),
-            _filter("RequestHeaderModifier", "requestHeaderModifier", _edit(self.request, [])),
+            _filter("RequestHeaderModifier", "requestHeaderModifier", _edit(self.request, self.removed)),
             _filter("URLRewrite", "urlRewrite", self.rewrite),
             *(_filter("RequestMirror", "requestMirror", item) for item in self.mirrors),
             _filter("ResponseHeaderModifier", "responseHeaderModifier", response),

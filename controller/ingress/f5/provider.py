@@ -73,6 +73,7 @@ class F5Nginx:
         "appprotectdos.f5.com/",
         "ingress.kubernetes.io/ssl-redirect",
     )
+    ignores_case = False
     controllers: tuple[str, ...] = ("nginx.org/ingress-controller",)
     ingress_class = "nginx"
     annotations: Mapping[str, Annotation] = ANNOTATIONS

@@ -24,9 +24,11 @@ class RequestHeaders(Feature):
 
     Attributes:
         fields: set in place of those of their names.
+        removed: names of fields of the request that it does not get.
     """
 
-    fields: tuple[Field, ...]
+    fields: tuple[Field, ...] = ()
+    removed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +73,13 @@ class ErrorPages(Feature):
         statuses: of backends, which are errors; empty: none of theirs.
         service: that is asked; empty: the Service that the controller has for all.
         namespace: of the Service.
+        port: number or name of its port; empty: the first.
     """
 
     statuses: tuple[int, ...] = ()
     service: str = ""
     namespace: str = ""
+    port: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,6 +81,7 @@ class Nginx:
     title = "ingress-nginx"
     prefix = "nginx.ingress.kubernetes.io/"
     owned: tuple[str, ...] = (prefix,)
+    ignores_case = False
     controllers: tuple[str, ...] = ("k8s.io/ingress-nginx",)
     ingress_class = "nginx"
     annotations: Mapping[str, Annotation] = ANNOTATIONS

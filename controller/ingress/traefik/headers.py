@@ -1,4 +1,7 @@
-"""The Middleware `headers`: fields of requests and answers, CORS, HSTS."""
+"""The Middleware `headers`: fields of requests and answers, CORS, HSTS.
+
+Source: `pkg/middlewares/headers` of Traefik 3.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..features import Cors, Feature, HttpsRedirect, RequestHeaders, ResponseHeaders, StrictTransport
+from ..features import Cors, Feature, RequestHeaders, ResponseHeaders, StrictTransport, UpstreamHost
 from ..losses import Cause
 
 #: Keys that are a field of answers each, where they say something.
@@ -24,6 +27,8 @@ _FLAGS = {
     "contentTypeNosniff": ("X-Content-Type-Options", "nosniff"),
     "browserXssFilter": ("X-XSS-Protection", "1; mode=block"),
 }
+#: Keys that Traefik 3 knows of and does not look at.
+_GONE = frozenset({"sslRedirect", "sslTemporaryRedirect", "sslHost", "sslForceHost", "featurePolicy"})
 _LISTS = ("OriginList", "Methods", "Headers")
 #: Keys that are read besides.
 _OTHERS = frozenset(
@@ -40,7 +45,6 @@ _OTHERS = frozenset(
         "stsSeconds",
         "stsIncludeSubdomains",
         "stsPreload",
-        "sslRedirect",
     }
 )
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -56,24 +60,27 @@ def read_headers(spec: dict[str, Any], causes: tuple[Cause, ...], tell: Callable
         causes: where it is written.
         tell: takes a fate, a message and a remedy.
     """
-    unread = sorted({*spec} - _OTHERS)
+    gone = sorted({*spec} & _GONE)
+    if gone:
+        tell("invalid", f"{', '.join(gone)}: Traefik 3 does not look at it", "write a Middleware `redirectScheme`")
+    unread = sorted({*spec} - _OTHERS - _GONE)
     if unread:
         tell("no-equivalent", f"{', '.join(unread)}: not read", "write filters of the Gateway API")
     requests, answers = _map(spec, "customRequestHeaders"), _map(spec, "customResponseHeaders")
-    removed = [name for name, value in requests.items() if not value]
-    if removed:
-        tell("no-equivalent", f"{', '.join(removed)} of requests go on", "RequestHeaderModifier `remove`")
-    fields = tuple((name, value) for name, value in requests.items() if value)
-    if fields:
-        yield RequestHeaders(causes=causes, fields=fields)
+    host = next((value for name, value in requests.items() if name.lower() == "host"), "")
+    if host:
+        yield UpstreamHost(causes=causes, host=host)
+    others = {name: value for name, value in requests.items() if name.lower() != "host"}
+    removed = tuple(name for name, value in others.items() if not value)
+    fields = tuple((name, value) for name, value in others.items() if value)
+    if fields or removed:
+        yield RequestHeaders(causes=causes, fields=fields, removed=removed)
     found = {name: value for name, value in answers.items() if value}
     found |= {field: value for key, (field, value) in _FLAGS.items() if spec.get(key) is True}
     found |= {field: str(spec[key]) for key, field in _FIELDS.items() if spec.get(key)}
     hidden = tuple(name for name, value in answers.items() if not value)
     if found or hidden:
         yield ResponseHeaders(causes=causes, fields=tuple(found.items()), hidden=hidden)
-    if spec.get("sslRedirect") is True:
-        yield HttpsRedirect(causes=causes, status=308, forced=True)
     seconds = spec.get("stsSeconds")
     if isinstance(seconds, int) and seconds > 0:
         value = f"max-age={seconds}"

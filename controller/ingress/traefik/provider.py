@@ -29,13 +29,20 @@ class Traefik:
     title = "Traefik"
     prefix = "traefik.ingress.kubernetes.io/"
     owned: tuple[str, ...] = (prefix,)
+    ignores_case = True
     controllers: tuple[str, ...] = ("traefik.io/ingress-controller",)
     ingress_class = "traefik"
     annotations: Mapping[str, Annotation] = ANNOTATIONS
     rows: Mapping[str, Annotation] = ROWS
     invented: Mapping[str, str] = INVENTED
     settings: Mapping[str, Setting] = {}
-    traits = Traits(shows_certificate=True, prefixes_by_text=True)
+    traits = Traits(
+        shows_certificate=True,
+        prefixes_by_text=True,
+        longest_rule_first=True,
+        takes_classless=True,
+        field_first=True,
+    )
 
     def read(self, reading: Reading) -> Iterable[Feature]:
         """The features of an Ingress; tells what cannot be read."""
@@ -44,11 +51,12 @@ class Traefik:
     def of_service(self, reading: Reading, service: str) -> Iterator[Feature]:
         """What a Service says of itself."""
         found = reading.inventory.services.get((reading.ingress.namespace, service))
-        if found is None:
-            return
         own = Reading(reading.ingress, self, reading.settings, reading.inventory, reading.ledger, found)
-        yield from services.read(own)
-        own.tell_fates()
+        if found is not None:
+            yield from services.read(own)
+            own.tell_fates()
+        if found is None or not services.has_scheme(own):
+            yield from services.by_port(reading, service, found)
 
     def refused_host(self, _ingress: Ingress, _owner: Ingress | None) -> str:
         """Any Ingress may have a part in a host."""

@@ -1,6 +1,6 @@
 """The annotations of Traefik: what each means here. The documentation is made of this table.
 
-Source of the names: Traefik's reference of Kubernetes Ingress routing.
+Source of the names: Traefik's reference of Kubernetes Ingress routing, and `annotations.go` of its provider (3.7). Names match in any case.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _ROWS: tuple[AnnotationRow, ...] = (
     ("P", "+", "router.observability.accesslogs", "routers", "ClientPolicy `accessLog.mode`", ""),
     ("D", "o", "router.observability.metrics", "", "each route has its figures", ""),
     ("N", "-", "router.observability.tracing", "", "no tracing yet", _TRACE),
-    ("S", "+", "service.serversscheme", "services", "`https`: a BackendTLSPolicy; `h2c`: a GRPCRoute, where all paths of the host are those of gRPC services", ""),
+    ("N", "-", "router.observability.traceverbosity", "", "no tracing yet", _TRACE),
+    ("S", "+", "service.serversscheme", "services", "`https`, and without it the port 443 or a name of the port that begins with https: a BackendTLSPolicy; `h2c`: a GRPCRoute, where all paths of the host are those of gRPC services", ""),
     ("P", "-", "service.serverstransport", "", "a ServersTransport is not read", "caCertificateRefs of the BackendTLSPolicy, `timeouts` of a BackendPolicy"),
     ("S", "~", "service.passhostheader", "", "backends get the host of the request, as `true` has it", "`URLRewrite.hostname` where a backend wants another one"),
     ("X", "+", "service.sticky.cookie", "services", "`sessionPersistence`", ""),
@@ -38,6 +39,7 @@ _ROWS: tuple[AnnotationRow, ...] = (
     ("P", "o", "service.sticky.cookie.secure", "", "the cookie is `Secure` wherever the client came by TLS", ""),
     ("P", "o", "service.sticky.cookie.httponly", "", "the cookie is `HttpOnly`", ""),
     ("P", "-", "service.sticky.cookie.samesite", "", "the cookie is always `SameSite=Strict`", "pages of other sites that embed this one begin a new session"),
+    ("P", "-", "service.middlewares", "services", "Middlewares of a Service are not read, and they may say who may: its paths answer 500", "name them in `router.middlewares` of the Ingress"),
     ("P", "~", "service.nativelb", "", "endpoints are always used", "the sidecars of a mesh are at the endpoints too"),
     ("P", "~", "service.nodeportlb", "", "endpoints are always used", "the gateway has to be in the cluster"),
 )  # fmt: skip

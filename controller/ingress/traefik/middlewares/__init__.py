@@ -95,7 +95,8 @@ def _merged(one: Feature, other: Feature) -> Feature | None:
     """Two features as one; None: they cannot be said together."""
     causes = (*one.causes, *other.causes)
     if isinstance(one, RequestHeaders) and isinstance(other, RequestHeaders):
-        return replace(one, causes=causes, fields=(*one.fields, *other.fields))
+        removed = (*one.removed, *other.removed)
+        return replace(one, causes=causes, fields=(*one.fields, *other.fields), removed=removed)
     if isinstance(one, ResponseHeaders) and isinstance(other, ResponseHeaders):
         return replace(one, causes=causes, fields=(*one.fields, *other.fields), hidden=(*one.hidden, *other.hidden))
     if isinstance(one, Limits) and isinstance(other, Limits):

@@ -33,11 +33,14 @@ def errors(part: Part) -> Iterable[Feature]:
     for found in filter(None, map(_STATUS.fullmatch, part.texts("status"))):
         statuses += range(int(found[1]), int(found[2] or found[1]) + 1)
     service = part.mapping("service")
+    if part.spec.get("statusRewrites"):
+        part.tell("no-equivalent", "statusRewrites: answers keep their status", "have the backend say the other one")
     if part.spec.get("query"):
         part.tell("converted-with-difference", "the Service is asked by HTTPFilter `errorPages`, not by `query`")
     kept = tuple(sorted({item for item in statuses if item >= 400}))[:MAX_STATUSES]
     namespace = str(service.get("namespace") or part.item.namespace)
-    yield ErrorPages(causes=part.causes, statuses=kept, service=str(service.get("name", "")), namespace=namespace)
+    name, port = str(service.get("name", "")), str(service.get("port") or "")
+    yield ErrorPages(causes=part.causes, statuses=kept, service=name, namespace=namespace, port=port)
 
 
 def compress(part: Part) -> Iterable[Feature]:
