@@ -71,7 +71,9 @@ def emit_external(feature: ExternalAuth, ingress: Ingress, host: Host, targets: 
     if backend.service is not None:
         source = ("sluicegate.dev", "AccessPolicy", ingress.namespace)
         output.grant(source, "Service", *backend.service, feature.causes)
-    response = [*feature.response_headers, *(["Set-Cookie"] if feature.set_cookie or feature.sign_in else [])]
+    # A list without names would be all fields: nothing of the answer is to stand in for what the client says.
+    cookies = feature.set_cookie or feature.sign_in or not feature.response_headers
+    response = [*feature.response_headers, *(["Set-Cookie"] if cookies else [])]
     value: dict[str, Any] = {
         "protocol": "HTTP",
         "backendRef": backend.reference,

@@ -52,7 +52,7 @@ def read(reading: Reading) -> Iterator[Feature]:
             response_headers=_fields(reading),
             sign_in=reading.text("auth-signin"),
             parameter=reading.text("auth-signin-redirect-param", "rd"),
-            set_cookie=reading.flag("auth-always-set-cookie"),
+            set_cookie=True,
             cache_seconds=_cache(reading),
         )
         return
@@ -68,6 +68,7 @@ def read(reading: Reading) -> Iterator[Feature]:
             url=asked.text,
             response_headers=values.words(settings.value("global-auth-response-headers").text),
             sign_in=settings.value("global-auth-signin").text,
+            set_cookie=True,
         )
 
 
