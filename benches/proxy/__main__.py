@@ -165,7 +165,7 @@ def steps_of(shapes: list[Shape], running: Mapping[str, Running], rounds: int) -
         for shape in shapes
         if not shape.paced or PACEMAKER in running
         for name, each in running.items()
-        if shape.entry in each.peer.ports and (shape.reference or name != REFERENCE)
+        if shape.entry in each.peer.ports and name not in shape.spared and (shape.reference or name != REFERENCE)
         if round_ or shape.driver is not Driver.IDLE
     ]
 
