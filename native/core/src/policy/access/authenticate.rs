@@ -113,11 +113,7 @@ impl Authenticate {
                 StepResult::Done(match looked_at {
                     Some(Ok(())) => Outcome::Pass,
                     Some(Err(Unbelieved::Invalid(why))) => refuse(why.name()),
-                    // Whom no credentials are asked of is let through with one that nobody can verify, too.
-                    Some(Err(Unbelieved::NoKeys)) => match refuse("no keys") {
-                        Outcome::Pass => Outcome::Pass,
-                        Outcome::Deny(_) => Outcome::deny(Denial::from(ErrorCode::KeysUnavailable).by(policy)),
-                    },
+                    Some(Err(Unbelieved::NoKeys)) => unverified(policy, ErrorCode::KeysUnavailable, refuse),
                     None => refuse("not valid"),
                 })
             }
@@ -152,20 +148,25 @@ fn verify(
         }
         Known::Work(work) => work,
     };
-    let Some(answer) = threads::run(client, work) else { return StepResult::Done(busy(&policy)) };
+    let busy = unverified(&policy, ErrorCode::AuthBusy, refuse);
+    let Some(answer) = threads::run(client, work) else { return StepResult::Done(busy) };
     let refused = refuse("wrong user or password");
     StepResult::Wait(Pending::Answer(Box::pin(async move {
         let answered = match answer.await {
             Ok(true) => Answered { outcome: Outcome::Pass, found: accepted },
             Ok(false) => Answered { outcome: refused, found: Passage::default() },
             // Nobody will say: the thread panicked.
-            Err(_) => Answered { outcome: busy(&policy), found: Passage::default() },
+            Err(_) => Answered { outcome: busy, found: Passage::default() },
         };
         verdicts::count(&policy, &answered.outcome);
         answered
     })))
 }
 
-fn busy(policy: &Compiled) -> Outcome {
-    Outcome::deny(Denial::from(ErrorCode::AuthBusy).by(policy))
+/// What a credential comes to at which nobody can look now: whom none is asked of is let through with it, as with a wrong one.
+fn unverified(policy: &Compiled, code: ErrorCode, refuse: &dyn Fn(&str) -> Outcome) -> Outcome {
+    match refuse("nobody can verify it") {
+        Outcome::Pass => Outcome::Pass,
+        Outcome::Deny(_) => Outcome::deny(Denial::from(code).by(policy)),
+    }
 }
