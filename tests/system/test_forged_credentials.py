@@ -142,3 +142,48 @@ def test_no_page_of_the_operator_has_a_secret(start: Any, backend: Any) -> None:
         page = running.admin(path)
         assert [each for each in secrets if each in page] == [], path
     assert "AccessPolicy/default/own" in running.admin("/config")
+
+
+def test_what_nobody_looked_at_goes_to_no_backend(start: Any, backend: Any, client: Client) -> None:
+    """A key lets its client in, and a token beside it could say anything: backends believe what comes by here."""
+    issuer, keys = Issuer("one"), {"secretRefs": [{"name": "keys"}]}
+    provider = {"name": "login", "issuer": ISSUER, "audiences": ["shop"], "keys": {"configMapRef": {"name": "login"}}}
+    places = [{"header": "Authorization", "prefix": "Bearer "}, {"cookie": "token"}, {"query": "token"}]
+    tokens: dict[str, Any] = {"providers": [provider], "from": places}
+    users = {"secretRef": {"name": "users"}, "keep": True}
+    running: Gateway = start(
+        gateway(),
+        *(route(rule(f"/{name}", "app"), name=name) for name in ("either", "token", "exempt")),
+        access("either", apiKey={**keys, "keep": True}, jwt=tokens, basic=users),
+        access("token", jwt=tokens),
+        access("exempt", jwt=tokens, exempt={"methods": ["GET"]}),
+        opaque("keys", ann=KEY),
+        opaque("users", auth="ann:$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW\n"),
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": metadata("login"),
+            "data": {"jwks.json": json.dumps({"keys": [issuer.jwk()]})},
+        },
+        *service("app", backend("app").address),
+    )
+    key, password = ("x-api-key", KEY), ("authorization", "Basic YW5uOlUqVQ==")
+    forged, good = Issuer("one").token(sub="root"), issuer.token()
+    for token in (forged, good):
+        for path, field in (
+            ("/either", bearer(token)),
+            ("/either", ("cookie", f"theme=dark; token={token}")),
+            (f"/either?a=1&token={token}", ("x-other", "1")),
+        ):
+            found = ask(running.address, client, path, key, field)
+            assert (found.status, found.sent("x-api-key")) == (200, KEY)
+            assert token not in json.dumps(found.echo), path
+    for wrong in (password, ("authorization", "Basic YW5uOmZvcmdlZA==")):
+        assert ask(running.address, client, "/either", key, wrong).sent("authorization") is None
+    # What was looked at goes on, as `keep` has it, and that of another scheme goes as it did.
+    assert ask(running.address, client, "/either", bearer(good)).sent("authorization") == f"Bearer {good}"
+    assert ask(running.address, client, "/either", password).sent("authorization") == password[1]
+    assert ask(running.address, client, "/either", key, ("authorization", "Own abc")).sent("authorization") == "Own abc"
+    assert ask(running.address, client, "/token", bearer(good), key).sent("x-api-key") == KEY
+    # Whom nothing is asked of brings what it likes.
+    assert ask(running.address, client, "/exempt", bearer(forged)).sent("authorization") == f"Bearer {forged}"

@@ -66,7 +66,7 @@ def authenticate(
     exempt = next((policy for policy in policies if isinstance(policy, ir.AccessExempt)), None)
     forgiven = exempt is not None and _is_exempt(exempt, facts)
     said: list[Word] = [] if exempt is None else [(exempt, "pass" if forgiven else "absent")]
-    for policy in members:
+    for policy in filter(_is_taken_out, members):
         _remove(policy, passage)
     for policy in members:
         assumed = facts.assumed is not None and facts.assumed.proof == _PROOFS[type(policy)]
@@ -74,6 +74,8 @@ def authenticate(
         if found == "absent":
             said.append((policy, "absent"))
             continue
+        if found != "invalid":
+            _remove_others(members, policy, passage)
         if isinstance(found, Identity):
             if isinstance(policy, ir.AccessJwt):
                 for name, value in told_claims(policy, found):
@@ -108,10 +110,22 @@ def _challenge(policy: Authenticator) -> str:
     return f'Basic realm="{realm}", charset="UTF-8"'
 
 
+def _is_taken_out(policy: Authenticator) -> bool:
+    """Whether no credential of this kind goes on to the backend, whoever looked at it."""
+    return isinstance(policy, ir.AccessCertificate) or not policy.keep
+
+
+def _remove_others(members: Iterable[Authenticator], decides: Authenticator, passage: Passage) -> None:
+    """Of what nobody looks at a backend which believes what comes from here gets nothing, whatever is to be kept."""
+    for policy in members:
+        if policy is not decides:
+            _remove(policy, passage)
+
+
 def _remove(policy: Authenticator, passage: Passage) -> None:
-    if isinstance(policy, ir.AccessBasic) and not policy.keep:
+    if isinstance(policy, ir.AccessBasic):
         passage.removed_schemes.add(("authorization", "basic"))
-    if isinstance(policy, ir.AccessApiKey | ir.AccessJwt) and not policy.keep:
+    if isinstance(policy, ir.AccessApiKey | ir.AccessJwt):
         for source in policy.from_:
             match source:
                 case ir.HeaderCredential(name=name, prefix=prefix) if prefix.rstrip(_SPACE):

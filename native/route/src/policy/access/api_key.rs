@@ -89,10 +89,11 @@ impl Authenticator for ApiKey {
         self.forward_field.as_ref()
     }
 
+    fn is_kept(&self) -> bool {
+        self.keep
+    }
+
     fn remove(&self, passage: &mut Passage) {
-        if self.keep {
-            return;
-        }
         passage.removed.extend(self.from.iter().map(Source::removal));
     }
 }

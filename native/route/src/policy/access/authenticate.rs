@@ -40,7 +40,10 @@ pub trait Authenticator {
         Vec::new()
     }
 
-    /// What the backend does not get to see.
+    /// Whether one that was looked at goes on to the backend.
+    fn is_kept(&self) -> bool;
+
+    /// Take out what clients send of it: the backend does not get to see that.
     fn remove(&self, passage: &mut Passage);
 }
 
@@ -72,7 +75,7 @@ pub enum Progress {
 
 /// Authenticate a request by the kinds of one group.
 pub fn authenticate(all: &[Member<'_>], exempt: Option<&Exempt>, facts: &Facts<'_>, passage: &mut Passage) -> Progress {
-    for each in all {
+    for each in all.iter().filter(|each| !each.kind.is_kept()) {
         each.kind.remove(passage);
     }
     let forgiven = exempt.is_some_and(|exempt| exempt.holds(facts));
@@ -86,16 +89,30 @@ pub fn authenticate(all: &[Member<'_>], exempt: Option<&Exempt>, facts: &Facts<'
             Presented::Invalid if forgiven => return Progress::Pass(None),
             Presented::Invalid => return Progress::Deny(Some(place), unauthenticated(all)),
             Presented::Valid(identity) => {
+                remove_others(all, place, passage);
                 accept(*each, identity, passage);
                 return Progress::Pass(Some(place));
             }
-            Presented::Ask => return Progress::Ask { place, forgiven },
+            Presented::Ask => {
+                remove_others(all, place, passage);
+                return Progress::Ask { place, forgiven };
+            }
         }
     }
     if forgiven || all.iter().all(|each| each.kind.is_optional()) {
         Progress::Pass(None)
     } else {
         Progress::Deny(None, unauthenticated(all))
+    }
+}
+
+/// Nobody looks at what stands beside the credential that decides: of that a backend which believes what comes from here gets
+/// nothing, whatever is to be kept.
+fn remove_others(all: &[Member<'_>], decides: usize, passage: &mut Passage) {
+    for (place, each) in all.iter().enumerate() {
+        if place != decides && each.kind.is_kept() {
+            each.kind.remove(passage);
+        }
     }
 }
 

@@ -72,12 +72,12 @@ impl Authenticator for Basic {
         self.forward_field.as_ref()
     }
 
+    fn is_kept(&self) -> bool {
+        self.keep
+    }
+
     fn remove(&self, passage: &mut Passage) {
-        if !self.keep {
-            passage
-                .removed
-                .push(Removal::Scheme { name: Cow::Borrowed("authorization"), scheme: Cow::Borrowed("Basic") });
-        }
+        passage.removed.push(Removal::Scheme { name: Cow::Borrowed("authorization"), scheme: Cow::Borrowed("Basic") });
     }
 }
 

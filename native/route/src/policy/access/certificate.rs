@@ -95,5 +95,9 @@ impl Authenticator for Certificate {
         self.forward_field.as_ref()
     }
 
+    fn is_kept(&self) -> bool {
+        false
+    }
+
     fn remove(&self, _: &mut Passage) {}
 }

@@ -75,9 +75,11 @@ impl Authenticator for Jwt {
         provider.map_or_else(Vec::new, |(_, forward)| told_claims(forward, &identity.claims))
     }
 
+    fn is_kept(&self) -> bool {
+        self.keep
+    }
+
     fn remove(&self, passage: &mut Passage) {
-        if !self.keep {
-            passage.removed.extend(self.from.iter().map(Source::removal));
-        }
+        passage.removed.extend(self.from.iter().map(Source::removal));
     }
 }
