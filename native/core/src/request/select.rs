@@ -131,7 +131,8 @@ pub fn select<'g>(
         grpc,
         mirrors: mirrors(client, generation, routed, &filters, proxies),
         body_limit: chain.and_then(Chain::body_limit),
-        withheld: Withheld::of(chain.and_then(Chain::owned), std::mem::take(&mut passage.removed)),
+        withheld: Withheld::of(chain.and_then(Chain::owned), std::mem::take(&mut passage.removed))
+            .edited(&routed.listener.filters.pre_routing, filters),
     }))
 }
 

@@ -11,8 +11,8 @@ use std::sync::Arc;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct OwnedFields {
     names: Vec<Box<[u8]>>,
-    /// What has `_` in its name is taken out of what clients send.
-    drops_underscores: bool,
+    /// What becomes of fields that clients send with `_` in their name.
+    underscores: Underscores,
 }
 
 impl OwnedFields {
@@ -24,20 +24,26 @@ impl OwnedFields {
                 names.push(name.as_bytes().into());
             }
         }
-        let drops_underscores = policies.iter().any(|policy| match &policy.ir {
-            Policy::ClientHeaders(headers) => headers.underscores == Underscores::Drop,
-            _ => false,
+        let underscores = policies.iter().find_map(|policy| match &policy.ir {
+            Policy::ClientHeaders(headers) => Some(headers.underscores),
+            _ => None,
         });
-        Self { names, drops_underscores }
+        Self { names, underscores: underscores.unwrap_or_default() }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty() && !self.drops_underscores
+        self.names.is_empty() && self.underscores == Underscores::Keep
     }
 
     /// Whether a field that a client has sent is taken out.
     pub fn takes(&self, field: &Field<'_>) -> bool {
-        (self.drops_underscores && has_underscore(field.name)) || self.has(field.name)
+        (self.underscores == Underscores::Drop && has_underscore(field.name)) || self.has(field.name)
+    }
+
+    /// Whether no trailer may have a field of this name. It comes too late for the request to be refused, so what would have it
+    /// refused is left out.
+    pub fn withholds(&self, name: &[u8]) -> bool {
+        (self.underscores != Underscores::Keep && has_underscore(name)) || self.has(name)
     }
 
     /// Whether a field is one of them, in any spelling.

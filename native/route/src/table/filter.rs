@@ -90,9 +90,18 @@ impl HeaderEdits {
         }
     }
 
+    /// Names of the fields that are replaced or removed, whoever sent them.
+    fn replaced(&self) -> impl Iterator<Item = &String> {
+        self.set.iter().map(|(name, _)| name).chain(&self.remove)
+    }
+
+    fn replaces(&self, name: &[u8]) -> bool {
+        self.replaced().any(|edited| name.eq_ignore_ascii_case(edited.as_bytes()))
+    }
+
     /// Take out what the edits replace or remove.
     fn remove_edited(&self, fields: &mut EditedFields<'_>) {
-        for name in self.set.iter().map(|(name, _)| name).chain(&self.remove) {
+        for name in self.replaced() {
             remove(fields, name);
         }
     }
@@ -149,6 +158,11 @@ pub struct PreRouting(Vec<HeaderEdits>);
 impl PreRouting {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// As [`Filters::replaces`].
+    pub fn replaces(&self, name: &[u8]) -> bool {
+        self.0.iter().any(|edits| edits.replaces(name))
     }
 
     /// Edit what a client sent. Returns how much of that is left: what is behind it in `fields` is the filters'.
@@ -289,6 +303,11 @@ impl Filters {
         }
         compiled.expressions = values.into();
         compiled
+    }
+
+    /// Whether clients cannot send a field of this name: what they say there is replaced or removed.
+    pub fn replaces(&self, name: &[u8]) -> bool {
+        self.request.iter().any(|edits| edits.replaces(name))
     }
 
     pub fn has_expressions(&self) -> bool {
