@@ -185,3 +185,32 @@ def test_pages_change(start: Any, backend: Any) -> None:
     until(lambda: body() == (404, b"two"), "the other page")
     running.write(*objects)
     until(lambda: body()[0] == 500, "the rule without its page")
+
+
+def test_no_page_is_asked_for_with_a_credential(start: Any, backend: Any, client: Client) -> None:
+    """Who gives pages is told what was asked for, and a key that stands there is for no backend."""
+    asked: Backend = backend(pages)
+    key = "0123456789abcdef"
+    running = start(
+        gateway(),
+        route(rule("/", "app", filters=by("pages")), name="own"),
+        *service("app", backend(app).address),
+        *service("pages", asked.address),
+        http_filter("pages", errorPages=[{"statuses": ["4xx", "5xx"], "backendRef": {"name": "pages", "port": 80}}]),
+        opaque("keys", ann=key),
+        policy(
+            "AccessPolicy",
+            "own",
+            target("HTTPRoute", "own"),
+            apiKey={"secretRefs": [{"name": "keys"}], "from": [{"query": "key"}]},
+        ),
+    )
+    for sent, told, status in (
+        (f"/404?a=1&k%65y={key}&b", "/404?a=1&k%65y=***&b", 404),
+        ("/404?key=wrong", "/404?key=***", 401),
+        ("/404?b", "/404?b", 401),
+    ):
+        connection = client(running.address, PORT)
+        assert connection.request("GET", HOST, sent).status == status
+        connection.close()
+        assert asked.requests[-1].header("x-original-uri") == told

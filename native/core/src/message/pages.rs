@@ -3,7 +3,7 @@
 
 use super::grpc;
 use super::head::Inbound;
-use route::policy::{Compiled, ErrorPages, Judge};
+use route::policy::{Compiled, ErrorPages, Judge, masked};
 use route::table::{Listener, Rule};
 use std::sync::Arc;
 
@@ -20,12 +20,14 @@ pub struct Pages<'g> {
 }
 
 impl<'g> Pages<'g> {
-    /// `None`: this request has none. Who asks for a head alone sees no page, calls of gRPC and tunnels would not understand one.
+    /// `secret_pairs`: names of the pairs of the query that are credentials, whose values nobody is told. `None`: this request has
+    /// none. Who asks for a head alone sees no page, calls of gRPC and tunnels would not understand one.
     pub fn of(
         policy: &'g Compiled,
         listener: &'g Arc<Listener>,
         rule: Option<&'g Rule>,
         inbound: &Inbound<'_>,
+        secret_pairs: &[String],
     ) -> Option<Box<Self>> {
         let Judge::ErrorPages(all) = &policy.judge else {
             return None;
@@ -34,7 +36,10 @@ impl<'g> Pages<'g> {
         if inbound.method == "HEAD" || inbound.upgrade.is_some() || is_call {
             return None;
         }
-        let mut told = vec![(b"x-original-uri".to_vec(), inbound.target.to_vec())];
+        let lossy = || String::from_utf8_lossy(inbound.target);
+        let without = if secret_pairs.is_empty() { None } else { masked(&lossy(), secret_pairs) };
+        let target = without.map_or_else(|| inbound.target.to_vec(), String::into_bytes);
+        let mut told = vec![(b"x-original-uri".to_vec(), target)];
         let parts = rule.into_iter().flat_map(|rule| rule.ir.route.split('/').skip(1));
         for (name, value) in ["x-namespace", "x-ingress-name"].into_iter().zip(parts) {
             told.push((name.into(), value.into()));

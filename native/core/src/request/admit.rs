@@ -138,7 +138,7 @@ fn try_admit<'g>(
             }
             // Of what has no rule nothing is known that an expression could ask.
             let edits = ResponseEdits::default().at(listener, |_| MadeValues::new());
-            let pages = own.and_then(Chain::error_pages).and_then(|pages| Pages::of(pages, listener, None, inbound));
+            let pages = own.and_then(|own| Pages::of(own.error_pages()?, listener, None, inbound, own.secret_pairs()));
             return Err(Box::new(Failed { denial: ErrorCode::NoRoute.into(), edits: edits.paged(pages) }));
         }
         Ok(routed) => routed,
@@ -269,7 +269,7 @@ fn edits_of<'g>(
 
 /// What stands in for errors of a request.
 fn pages_of<'g>(chain: &'g Chain, inbound: &Inbound<'_>, routed: &Routed<'g, '_>) -> Option<Box<Pages<'g>>> {
-    Pages::of(chain.error_pages()?, routed.listener, Some(routed.found.rule), inbound)
+    Pages::of(chain.error_pages()?, routed.listener, Some(routed.found.rule), inbound, chain.secret_pairs())
 }
 
 /// A request's fields as its backend is told them, where somebody asks what they say; `list`: memory.
