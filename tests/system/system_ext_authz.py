@@ -90,14 +90,18 @@ def headers(**fields: str) -> list[dict[str, Any]]:
 
 
 class AuthorizationServer(grpc.GenericRpcHandler):
-    """Remembers what it was asked, and answers as a test says."""
+    """Remembers what it was asked, and answers as a test says; `pair`: a key and its certificate, for TLS."""
 
-    def __init__(self, check: Check) -> None:
+    def __init__(self, check: Check, pair: tuple[bytes, bytes] | None = None) -> None:
         self.check = check
         self.asked: list[Any] = []
         self._lock = threading.Lock()
         self._server = grpc.server(futures.ThreadPoolExecutor(8), handlers=(self,))
-        self.address = ("127.0.0.1", self._server.add_insecure_port("127.0.0.1:0"))
+        if pair is None:
+            port = self._server.add_insecure_port("127.0.0.1:0")
+        else:
+            port = self._server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
+        self.address = ("127.0.0.1", port)
         self._server.start()
 
     def close(self) -> None:

@@ -65,6 +65,15 @@ class World:
             },
             "leeway": {"jwt": {"providers": [provider]}},
             "exact": {"jwt": {"providers": [provider], "leeway": "0s"}},
+            "claims": {
+                "jwt": {"providers": [provider]},
+                "authorization": {
+                    "rules": [
+                        {"action": "Deny", "claims": [{"name": "suspended", "values": ["true"]}]},
+                        {"claims": [{"name": "groups", "values": ["staff"]}, {"name": "org.id", "values": ["7"]}]},
+                    ]
+                },
+            },
         }
         jwks = json.dumps({"keys": [self.issuer.jwk()]})
         self.gateway = start(
@@ -153,3 +162,27 @@ def test_clocks_that_are_apart(world: World, how: Any) -> None:
         assert world.ask(how, "/exact", bearer(token)).status == 401
     assert world.ask(how, "/leeway", bearer(world.issuer.token(exp=now - 90))).status == 401
     assert world.ask(how, "/exact", bearer(world.issuer.token())).status == 200
+
+
+@protocols
+@pytest.mark.parametrize(
+    ("claims", "status"),
+    [
+        ({}, 403),
+        ({"groups": ["staff"], "org": {"id": 7}}, 200),
+        ({"groups": "staff", "org": {"id": "7"}}, 200),
+        ({"groups": ["guests", "staff"], "org.id": 7}, 200),
+        ({"groups": ["staff"]}, 403),
+        ({"groups": ["staff"], "org": {"id": 8}}, 403),
+        ({"groups": ["staff"], "org": {"id": [7, 8]}}, 200),
+        ({"groups": ["Staff"], "org": {"id": 7}}, 403),
+        ({"groups": ["staff,admin"], "org": {"id": 7}}, 403),
+        ({"groups": {"staff": True}, "org": {"id": 7}}, 403),
+        ({"groups": [["staff"]], "org": {"id": 7}}, 403),
+        ({"groups": ["staff"], "org": {"id": 7}, "suspended": True}, 403),
+        ({"groups": ["staff"], "org": {"id": 7}, "suspended": False}, 200),
+    ],
+)
+def test_rules_by_claims(world: World, how: Any, claims: Manifest, status: int) -> None:
+    """All claims of a rule, one value of each; a way through objects; a rule that denies comes first."""
+    assert world.ask(how, "/claims", bearer(world.issuer.token(**claims))).status == status

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import socket
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from system_backends import response
 from system_clients import Http1, Http2
 from system_gateway import LIMIT, Gateway, until
 from system_manifests import gateway, opaque, policy, route, rule, service, target
@@ -228,3 +231,35 @@ def test_who_was_let_in_is_logged(start: Any, backend: Any, client: Any, tmp_pat
     connection.close()
     secrets = (key[1], password[1].split()[1], odd[1].split()[1])
     assert not any(each in path.read_text() for each in secrets)
+
+
+@pytest.mark.parametrize(("numerator", "denominator"), [(1, 2), (1, 4), (1, None)])
+def test_a_share_of_the_requests(
+    start: Any, backend: Any, client: Any, tmp_path: Path, numerator: int, denominator: int | None
+) -> None:
+    """ClientPolicy `accessLog.sample`: what is drawn of 400 requests is within eight standard deviations of the share
+    (which one run in 10^8 misses at most); of errors each has its line."""
+    requests, errors, log = 400, 20, tmp_path / "access.log"
+    sample = {"numerator": numerator} | ({} if denominator is None else {"denominator": denominator})
+    app = backend(lambda request: response(b"", "404 Not Found" if request.target == "/error" else "200 OK"))
+    running: Gateway = start(
+        gateway(),
+        route(rule("/whole", "app"), rule("/", "app", name="sampled"), name="own"),
+        policy("ClientPolicy", "own", target("HTTPRoute", "own", "sampled"), accessLog={"sample": sample}),
+        *service("app", app.address),
+        arguments=("--access-log", str(log)),
+    )
+    connection = client(running.address, PORT)
+    for number in range(requests):
+        assert connection.request("GET", HOST, "/").status == 200
+        if number < errors:
+            assert connection.request("GET", HOST, "/error").status == 404
+    # On the same connection, so all lines of before are written before this one.
+    assert connection.request("GET", HOST, "/whole").status == 200
+    connection.close()
+    until(lambda: '"/whole"' in log.read_text(), "the last one is logged")
+    paths = Counter(json.loads(line)["path"] for line in log.read_text().splitlines())
+    share = numerator / (denominator or 100)
+    spread = 8 * math.sqrt(requests * share * (1 - share))
+    assert abs(paths["/"] - requests * share) <= spread, paths
+    assert (paths["/error"], paths["/whole"]) == (errors, 1)

@@ -28,13 +28,15 @@ from system_manifests import (
 PORT = 8080
 HOST = "access.test"
 KEY_ANN, KEY_BOB = "ann-0123456789abcdef", "bob-0123456789abcdef"
-#: Of bcrypt (OpenBSD's test vector), argon2id and SHA-1 (`password`), and apr1 (`myPassword`).
+#: Of bcrypt (OpenBSD's test vector), argon2id and SHA-1 (`password`), apr1 (`myPassword`), sha-crypt (`Hello world!`).
 ANN = "U*U"
 USERS = """
 ann:$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW
 bob:$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4
 eve:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=
 old:$apr1$r31.....$HqJZimcKQFAMYayBlzkrA/
+sha256:$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5
+sha512:$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1
 """
 
 Fields = tuple[tuple[str, str], ...]
@@ -148,7 +150,10 @@ def test_api_keys(world: tuple[Gateway, Backend], client: Any) -> None:
 
 
 def test_passwords(world: tuple[Gateway, Backend], client: Any) -> None:
-    for user, password in (("ann", ANN), ("bob", "password"), ("eve", "password"), ("old", "myPassword")):
+    for user, password in (
+        *(("ann", ANN), ("bob", "password"), ("eve", "password")),
+        *(("old", "myPassword"), ("sha256", "Hello world!"), ("sha512", "Hello world!")),
+    ):
         # The second time it is remembered.
         for scheme in ("Basic", "bAsIc"):
             found = ask(world, client, "/basic", *basic(user, password, scheme), ("X-User", "root"))
@@ -294,13 +299,19 @@ def test_certificates_after_the_handshake(
     }
     found: Gateway = start(
         gateway(https(), tls={"frontend": {"default": {"validation": clients}}}),
-        route(named("any"), named("ann"), named("bob"), named("open")),
+        route(named("any"), named("ann"), named("bob"), named("cel"), named("open")),
         *service("app", backend("app").address),
         secret("certificate", pair.certificate, pair.key),
         config_map("clients", authority.pem),
         policy("any", section="any", certificate={"forward": {"header": "X-Client"}}),
         policy("ann", section="ann", certificate={"subjectAltNames": [{"type": "URI", "uri": "spiffe://test/ann"}]}),
         policy("bob", section="bob", certificate={"subjectAltNames": [{"type": "Hostname", "hostname": "bob.test"}]}),
+        policy(
+            "cel",
+            section="cel",
+            certificate={"mode": "Required"},
+            authorization={"rules": [{"when": "identity.user == 'spiffe://test/ann'"}]},
+        ),
     )
 
     def ask_tls(path: str, shown: Any) -> Response:
@@ -315,6 +326,8 @@ def test_certificates_after_the_handshake(
     assert ask_tls("/any", own).sent("x-client") == "spiffe://test/ann"
     assert ask_tls("/ann", own).status == 200
     assert ask_tls("/bob", own).status == 401
+    assert ask_tls("/cel", own).status == 200
+    assert ask_tls("/cel", authority.sign("bob.test", client=True)).status == 403
     for nobody in (None, stranger):
         assert ask_tls("/open", nobody).status == 200
         assert ask_tls("/any", nobody).status == 401

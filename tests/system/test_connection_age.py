@@ -11,9 +11,9 @@ import pytest
 from system_backends import Received, echo
 from system_clients import Http1, Http2
 from system_gateway import LIMIT, Gateway, until
-from system_manifests import gateway, route, rule, service
+from system_manifests import gateway, listener, policy, route, rule, service, target
 
-PORT = 8080
+PORT, LIMITED = 8080, 8081
 HOST = "age.test"
 
 
@@ -99,3 +99,42 @@ def test_no_limit(world: Any) -> None:
     connection = Http1(found.address, PORT)
     assert all(connection.request("GET", HOST, "/").header("connection") is None for _ in range(50))
     connection.close()
+
+
+def test_an_age_of_a_policy(start: Any, backend: Any, client: Any) -> None:
+    """ClientPolicy `connections.maxDuration`: of its listener alone; a request under way ends in order."""
+    arrived, release = threading.Event(), threading.Event()
+
+    def answer(request: Received) -> bytes | None:
+        if request.target == "/held":
+            arrived.set()
+            release.wait(LIMIT)
+        return echo("app")(request)
+
+    young = policy(
+        "ClientPolicy", "young", target("Gateway", "gateway", "limited"), connections={"maxDuration": "1500ms"}
+    )
+    found: Gateway = start(
+        gateway(listener(), listener("limited", LIMITED)),
+        route(rule("/", "app")),
+        *service("app", backend(answer).address),
+        young,
+    )
+    other = client(found.address, PORT)
+    with contextlib.closing(client(found.address, LIMITED)) as connection:
+        if client is Http1:
+            assert connection.request("GET", HOST, "/").header("connection") is None
+            until(lambda: connection.request("GET", HOST, "/").header("connection") == "close", "it is told to go")
+            assert connection.at_end()
+        else:
+            held = connection.open("GET", HOST, "/held")
+            assert arrived.wait(LIMIT)
+            while not connection.goaways:
+                connection.pump()
+            release.set()
+            assert connection.read(held).status == 200
+            to_the_end(connection)
+    with contextlib.closing(other):
+        assert other.request("GET", HOST, "/").status == 200
+        assert getattr(other, "goaways", 0) == 0
+        assert other.request("GET", HOST, "/").header("connection") is None

@@ -13,9 +13,21 @@ import pytest
 from system_backends import Backend
 from system_clients import Http1, Http2, Response
 from system_gateway import Gateway, until
-from system_manifests import Manifest, backend_policy, gateway, metadata, opaque, policy, route, rule, service, target
+from system_manifests import (
+    Manifest,
+    backend_policy,
+    gateway,
+    listener,
+    metadata,
+    opaque,
+    policy,
+    route,
+    rule,
+    service,
+    target,
+)
 
-PORT = 8080
+PORT, ENFORCED = 8080, 8081
 HOST = "faults.test"
 Client = type[Http1] | type[Http2]
 KEYS = {"secretRefs": [{"name": "keys"}]}
@@ -54,6 +66,15 @@ class Fault:
     told: str
     kind: str = "AccessPolicy"
     objects: list[Manifest] = field(default_factory=list)
+
+
+def verdicts(world: Gateway) -> dict[str, int]:
+    """How often each part of each policy has said what, such as `AccessPolicy/default/own/csrf/deny`."""
+    labels = r'policy="([^"]*)",part="([^"]*)",verdict="([^"]*)"'
+    found = re.findall(
+        rf"^sluicegate_policy_verdicts_total\{{{labels}\}} (\d+)$", world.admin("/metrics"), re.MULTILINE
+    )
+    return {"/".join(names): int(count) for *names, count in found}
 
 
 FAULTS = {
@@ -205,6 +226,13 @@ def test_two_policies_on_one_target(start: Any, backend: Any, client: Client) ->
         assert connection.request("PUT", HOST, "/open", other).status == 200
     conflicts = {item["object"] for item in world.ready["problems"] if item["code"] == "policy-conflict"}
     assert conflicts == {"AccessPolicy/default/first", "BackendPolicy/default/limits-b"}
+    assert verdicts(world) == {
+        "AccessPolicy/default/second/authorization/pass": 1,
+        "AccessPolicy/default/second/authorization/deny": 1,
+        "AccessPolicy/default/first/csrf/pass": 2,
+        "AccessPolicy/default/first/csrf/deny": 1,
+    }
+    assert [request.method for request in app.requests] == ["GET", "PUT"]
 
 
 def test_a_target_that_is_not_there(start: Any, backend: Any, client: Client) -> None:
@@ -225,5 +253,52 @@ def test_a_target_that_is_not_there(start: Any, backend: Any, client: Client) ->
     assert status() == 200
     told = {item["object"] for item in world.ready["problems"] if item["code"] == "target-not-found"}
     assert told == {"AccessPolicy/default/nobody", "AccessPolicy/default/section"}
+    assert verdicts(world) == {}
     world.write(*objects, route(rule("/", "app", name="later"), name="own"))
     assert status() == 403
+    assert verdicts(world) == {"AccessPolicy/default/section/authorization/deny": 1}
+
+
+def test_an_override_against_a_route(start: Any, backend: Any, client: Client) -> None:
+    """At its listener it holds in the route's place, or beside it where it can only be tightened; nowhere else."""
+    app: Backend = backend("app")
+    above = target("Gateway", "gateway", "enforced")
+    world: Gateway = start(
+        gateway(listener(), listener("enforced", ENFORCED)),
+        route(rule("/own", "app"), name="own"),
+        route(rule("/open", "app"), name="open"),
+        policy(
+            "AccessPolicy",
+            "platform",
+            above,
+            strategy="Overrides",
+            authorization={"rules": [{"methods": ["GET", "PUT"]}]},
+        ),
+        policy("ClientPolicy", "platform", above, strategy="Overrides", body={"maxSize": 100}),
+        policy(
+            "AccessPolicy", "own", target("HTTPRoute", "own"), authorization={"rules": [{"methods": ["PUT", "DELETE"]}]}
+        ),
+        policy("ClientPolicy", "own", target("HTTPRoute", "own"), body={"maxSize": 1000}),
+        *service("app", app.address),
+    )
+    platform, own = "AccessPolicy/default/platform/authorization", "AccessPolicy/default/own/authorization"
+    small, large = "ClientPolicy/default/platform/body", "ClientPolicy/default/own/body"
+    for port, method, path, size, status, said in (
+        (ENFORCED, "PUT", "/own", 100, 200, {f"{platform}/pass", f"{own}/pass", f"{small}/pass"}),
+        (ENFORCED, "PUT", "/own", 101, 413, {f"{small}/deny"}),
+        (ENFORCED, "DELETE", "/own", 0, 403, {f"{platform}/deny", f"{small}/pass"}),
+        (ENFORCED, "GET", "/own", 0, 403, {f"{platform}/pass", f"{own}/deny", f"{small}/pass"}),
+        (ENFORCED, "DELETE", "/open", 0, 403, {f"{platform}/deny", f"{small}/pass"}),
+        (PORT, "DELETE", "/own", 1000, 200, {f"{own}/pass", f"{large}/pass"}),
+        (PORT, "GET", "/own", 0, 403, {f"{own}/deny", f"{large}/pass"}),
+        (PORT, "PATCH", "/open", 5000, 200, set()),
+    ):
+        before, reached = verdicts(world), len(app.requests)
+        # HTTP/1.1 always says how long a body is, so that its limit is judged before anything of it comes.
+        length = (("content-length", str(size)),) if client is Http2 else ()
+        with closing(client(world.address, port)) as connection:
+            found = connection.request(method, HOST, path, length, bytes(size))
+        assert found.status == status, (port, method, path)
+        after = verdicts(world)
+        assert {key for key, count in after.items() if count != before.get(key, 0)} == said, (port, method, path)
+        assert len(app.requests) == reached + int(status == 200)

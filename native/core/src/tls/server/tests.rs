@@ -198,6 +198,22 @@ fn sessions_of_another_replica() {
     }
 }
 
+/// What comes before a handshake is done may be somebody else's, sent again (RFC 8470): no ticket allows it.
+#[test]
+fn no_early_data_is_taken() {
+    let authority = Authority::new("server");
+    let mut engine = Engine::default();
+    engine.apply(replica(&authority.sign(NAME), '1'));
+    let mut config = (*client(&authority, provider(), &[&rustls::version::TLS13], None)).clone();
+    config.enable_early_data = true;
+    let client = Arc::new(config);
+    assert_eq!(kind(&engine, &client), Some(HandshakeKind::Full));
+    assert_eq!(kind(&engine, &client), Some(HandshakeKind::Resumed));
+    let name = ServerName::try_from(NAME).expect("a name");
+    let mut again = ClientConnection::new(client, name).expect("a client");
+    assert!(again.early_data().is_none());
+}
+
 /// What shares nothing keeps its own keys over everything but its end.
 #[test]
 fn sessions_of_one_process() {
