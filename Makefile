@@ -90,8 +90,8 @@ test-cluster: $(NATIVE) ## Run the tests on the test cluster (after `make cluste
 test-cluster-again: $(NATIVE) ## Run what failed the last time on the test cluster.
 	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none tests/cluster
 
-outage: $(NATIVE) ## Have what policies stand on go and come back under 2,000 requests a second for a minute (the tests: 8 s of 200).
-	TEST_OUTAGE=60 TEST_OUTAGE_RATE=2000 $(BIN)/python -m pytest -s tests/system/test_outage.py
+outage: $(NATIVE) ## Have what policies stand on go and come back under 2,000 requests a second for a minute, over HTTP/1.1 and HTTP/2 (the tests: 8 s of 200).
+	TEST_OUTAGE=60 TEST_OUTAGE_RATE=2000 TEST_OUTAGE_RESULTS=benches/results/outage.json $(BIN)/python -m pytest tests/system/test_outage.py
 
 soak: $(NATIVE) ## Have the API server of the test cluster away for ten minutes (the tests on the cluster: 20 s).
 	TEST_ABSENCE=600 $(BIN)/python -m pytest -s tests/cluster/test_faults.py -k api_server_is_away

@@ -1,33 +1,35 @@
 """What policies stand on goes away and comes back under load: only the documented answers, nobody without his policy.
 
-`TEST_OUTAGE=60 TEST_OUTAGE_RATE=2000` has it last longer (`make outage`).
+`TEST_OUTAGE=60 TEST_OUTAGE_RATE=2000` has it last longer, and `TEST_OUTAGE_RESULTS` names a file for its figures (`make
+outage`).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import socket
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from system_backends import Answer, Backend, Received, echo, response
 from system_gateway import Gateway, resident, until
+from system_load import CLIENTS, Asking, Load1, Load2
 from system_manifests import gateway, policy, route, rule, service, target
 from system_tokens import ISSUER, Issuer, bearer, key_set
 
 PORT, HOST = 8080, "outage.test"
 SECONDS = float(os.environ.get("TEST_OUTAGE", "8"))
 RATE = float(os.environ.get("TEST_OUTAGE_RATE", "200"))
-CLIENTS = 8
-LIMIT = 30.0
+RESULTS = os.environ.get("TEST_OUTAGE_RESULTS")
 #: MiB that the gateway may grow by: pools and tables that were not in use before.
 GROWTH = 10.0
 #: What each kind of request may be answered, whatever is away. 502: an endpoint went while it answered.
 ANSWERS = {"good": {200, 502, 503}, "refused": {403, 503}, "forged": {401}, "nobody": {401}}
+PROTOCOLS = {"HTTP/1.1": Load1, "HTTP/2": Load2}
 
 
 class Part:
@@ -79,12 +81,11 @@ class World:
         good, forged = bearer(self.issuer.token()), bearer(Issuer("one").token())
         staff, other = ("X-Group", "staff"), ("X-Group", "other")
         fields = {"good": (good, staff), "refused": (good, other), "forged": (forged, staff), "nobody": (staff,)}
-        self.requests = {
-            kind: "".join(
-                [f"GET / HTTP/1.1\r\nHost: {HOST}\r\nX-Kind: {kind}\r\n", *(f"{n}: {v}\r\n" for n, v in found), "\r\n"]
-            ).encode()
-            for kind, found in fields.items()
-        }
+        self.kinds = {kind: [("X-Kind", kind), *found] for kind, found in fields.items()}
+
+    def asking(self, protocol: str) -> Asking:
+        address = self.gateway.address
+        return Asking(lambda: PROTOCOLS[protocol](address, PORT, HOST, self.kinds), list(self.kinds), RATE)
 
     def parts(self) -> list[Part]:
         """Those that go, one after the other: half of the endpoints."""
@@ -93,73 +94,6 @@ class World:
     def close(self) -> None:
         for part in (*self.parts(), self.apps[1]):
             part.leave()
-
-
-class Asking:
-    """Clients that ask at a steady rate, each over a connection that it keeps."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.counted: Counter[tuple[str, int]] = Counter()
-        self.broken: Counter[str] = Counter()
-        self._lock, self._stop = threading.Lock(), threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(CLIENTS)]
-
-    def __enter__(self) -> Asking:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(LIMIT)
-
-    def total(self) -> int:
-        with self._lock:
-            return sum(self.counted.values())
-
-    def _ask(self, number: int) -> None:
-        kinds, each = list(self.world.requests), CLIENTS / RATE
-        due, turn, connection = time.monotonic() + number * each / CLIENTS, number, None
-        while not self._stop.wait(max(due - time.monotonic(), 0.0)):
-            kind = kinds[turn % len(kinds)]
-            turn, due = turn + 1, due + each
-            try:
-                if connection is None:
-                    connection = socket.create_connection((self.world.gateway.address, PORT), LIMIT)
-                connection.sendall(self.world.requests[kind])
-                status, closes = read(connection)
-                if closes:
-                    connection.close()
-                    connection = None
-                with self._lock:
-                    self.counted[kind, status] += 1
-            except OSError as error:
-                with self._lock:
-                    self.broken[f"{kind}: {error}"] += 1
-                connection = None
-        if connection is not None:
-            connection.close()
-
-
-def read(connection: socket.socket) -> tuple[int, bool]:
-    """Status of a response, and whether the connection ends with it."""
-    received = b""
-    while b"\r\n\r\n" not in received:
-        received += some(connection)
-    head, _, body = received.partition(b"\r\n\r\n")
-    fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
-    while len(body) < int(fields.get(b"content-length", b"0")):
-        body += some(connection)
-    return int(head.split(b" ", 2)[1]), fields.get(b"connection") == b"close"
-
-
-def some(connection: socket.socket) -> bytes:
-    data = connection.recv(65536)
-    if not data:
-        raise OSError("the connection ended")
-    return data
 
 
 def wait_for(seconds: float, asking: Asking) -> None:
@@ -175,9 +109,10 @@ def world(start: Any) -> Any:
     found.close()
 
 
-def test_services_go_and_come_back(world: World) -> None:
-    phase = SECONDS / 8
-    with Asking(world) as asking:
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_services_go_and_come_back(world: World, protocol: str) -> None:
+    phase, begun = SECONDS / 8, time.monotonic()
+    with world.asking(protocol) as asking:
         until(lambda: asking.counted["good", 200] > 0, "the keys are there")
         wait_for(phase, asking)
         before = resident(world.gateway.process.pid)
@@ -194,6 +129,7 @@ def test_services_go_and_come_back(world: World) -> None:
             part.come_back()
         passed = asking.counted["good", 200]
         until(lambda: asking.counted["good", 200] > passed, "all is well again")
+    seconds, grown = time.monotonic() - begun, resident(world.gateway.process.pid) - before
     assert not asking.broken, asking.broken
     wrong = {each: count for each, count in asking.counted.items() if each[1] not in ANSWERS[each[0]]}
     assert not wrong, asking.counted
@@ -203,5 +139,24 @@ def test_services_go_and_come_back(world: World) -> None:
     # Nobody came by without his policy.
     assert {request.header("x-kind") for app in world.apps for request in app.seen} == {"good"}
     assert {request.header("x-group") for request in world.authoriser.seen} <= {"staff", "other"}
-    assert resident(world.gateway.process.pid) - before < GROWTH
-    print(f"{asking.total()} requests: {dict(asking.counted)}")
+    assert grown < GROWTH
+    if RESULTS:
+        keep(Path(RESULTS), protocol, asking, seconds, grown)
+
+
+def keep(path: Path, protocol: str, asking: Asking, seconds: float, grown: float) -> None:
+    """Write the figures of one protocol, and leave those of the other."""
+    answers: dict[str, dict[str, int]] = {kind: {} for kind in ANSWERS}
+    for (kind, status), count in sorted(asking.counted.items()):
+        answers[kind][str(status)] = count
+    figures = json.loads(path.read_text()) if path.exists() else {}
+    figures[protocol] = {
+        "requests": asking.total(),
+        "seconds": round(seconds, 1),
+        "requests_per_second": round(asking.total() / seconds),
+        "answers": answers,
+        "broken_off": asking.broken.total(),
+        "grown_mib": round(grown, 1),
+        "load": round(os.getloadavg()[0], 1),
+    }
+    path.write_text(json.dumps(figures, indent=2) + "\n")
