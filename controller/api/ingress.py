@@ -141,6 +141,9 @@ INGRESS_KINDS: dict[str, Kind] = {
             group=NETWORKING_GROUP,
             versions=("v1", "v1beta1"),
             struct=Ingress,
+            reads="hosts and paths, where Ingresses are served",
+            status="the addresses of the Gateway that serves them",
+            remedy="let the API server serve them",
         ),
         Kind(
             name="IngressClass",
@@ -150,6 +153,8 @@ INGRESS_KINDS: dict[str, Kind] = {
             versions=("v1", "v1beta1"),
             struct=IngressClass,
             namespaced=False,
+            reads="which Ingresses are served",
+            remedy="let the API server serve them",
         ),
         Kind(name="Service", plural="services", role="reference", struct=Service, naming="label"),
         Kind(name="Secret", plural="secrets", role="reference", struct=Secret),
@@ -161,8 +166,22 @@ INGRESS_KINDS: dict[str, Kind] = {
             group="traefik.io",
             versions=("v1alpha1",),
             struct=Middleware,
+            reads="what annotations of Traefik name",
+            required=False,
+            remedy="install the CRDs of Traefik",
         ),
     )
 }
 #: `Ingress` was in this group before Kubernetes 1.14, with the same fields.
 OLD_INGRESS_VERSION = "extensions/v1beta1"
+#: What the gateway reads besides its own kinds where Ingresses are served.
+SERVED_INGRESS_KINDS: dict[str, Kind] = {
+    name: INGRESS_KINDS[name] for name in ("Ingress", "IngressClass", "Middleware")
+}
+
+
+def as_read(document: dict[str, Any]) -> dict[str, Any]:
+    """An Ingress of the group that it was in at first as one of the group that it is in now; all others as they are."""
+    if document.get("apiVersion") == OLD_INGRESS_VERSION and document.get("kind") == "Ingress":
+        return {**document, "apiVersion": f"{NETWORKING_GROUP}/v1beta1"}
+    return document

@@ -13,6 +13,9 @@ from typing import Literal
 #: of its signer before it or not (`example.com:signer:name`).
 Naming = Literal["subdomain", "label", "service", "signer"]
 
+#: What names of objects begin with that are served and stored nowhere: no object of a cluster has a colon in its name.
+VIRTUAL = "ingress:"
+
 MAX_SUBDOMAIN, MAX_LABEL, MAX_PORT_NAME = 253, 63, 15
 #: Of a ConfigMap or a Secret.
 MAX_KEY = 253

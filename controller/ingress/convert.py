@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from ..api import ObjectKey
 from ..api.ingress import Ingress
@@ -29,12 +30,14 @@ class Conversion:
         fates: what became of annotations and fields, in the order of files and lines.
         ingresses: number of those that were converted.
         hosts: number of hosts.
+        frontend: `spec.tls.frontend` of the Gateway, where hosts ask clients for certificates.
     """
 
     objects: tuple[Manifest, ...]
     fates: tuple[Loss, ...]
     ingresses: int
     hosts: int
+    frontend: dict[str, Any] | None = None
 
     @property
     def losses(self) -> tuple[Loss, ...]:
@@ -74,8 +77,13 @@ def convert(inventory: Inventory, provider: Provider, options: Options, progress
         reading.tell_fates()
     site = Site(features, of_services, provider, settings, inventory, ledger, options.default_certificate)
     site.build(ingresses)
-    objects = emit(site, Features(provider.of_gateway(settings, ledger)), output)
-    return Conversion(objects, ledger.done(), len(ingresses), len(site.hosts))
+    objects, frontend = emit(site, Features(provider.of_gateway(settings, ledger)), output)
+    if frontend is not None and options.gateway_exists and not options.virtual:
+        for host in site:
+            if host.clients is not None:
+                message = "the Gateway that is there has to ask clients for certificates (`spec.tls.frontend`)"
+                ledger.tell(host.clients.cause, "no-equivalent", message, f"set it to {frontend}", host=host.name)
+    return Conversion(objects, ledger.done(), len(ingresses), len(site.hosts), frontend)
 
 
 def _services(item: Ingress) -> Iterable[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..api import Object, ObjectKey, Secret, Service
 from ..api.ingress import Ingress, IngressClass, Middleware, TextMap
@@ -23,6 +24,22 @@ def annotation_field(name: str) -> str:
     return f'metadata.annotations["{name}"]'
 
 
+class Place(NamedTuple):
+    """A listener that there is.
+
+    Attributes:
+        kind: of what it stands in: a Gateway or a ListenerSet.
+        namespace: of that.
+        name: of that.
+        section: its own name.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+    section: str
+
+
 @dataclass(frozen=True)
 class Inventory:
     """Objects by namespace and name.
@@ -34,6 +51,7 @@ class Inventory:
         secrets: by namespace and name.
         config_maps: by namespace and name.
         middlewares: of Traefik, by namespace and name.
+        listeners: of the Gateway where it exists, by hostname and port: these are used, and no others made for them.
         lines: where fields are written.
     """
 
@@ -43,6 +61,7 @@ class Inventory:
     secrets: Mapping[tuple[str, str], Secret] = field(default_factory=dict)
     config_maps: Mapping[tuple[str, str], TextMap] = field(default_factory=dict)
     middlewares: Mapping[tuple[str, str], Middleware] = field(default_factory=dict)
+    listeners: Mapping[tuple[str, int], tuple[Place, ...]] = field(default_factory=dict)
     lines: Lines = no_lines
     _known: dict[tuple[ObjectKey, str], int] = field(default_factory=dict, repr=False, compare=False)
 

@@ -12,6 +12,8 @@ from typing import Literal, NamedTuple, get_args
 
 import msgspec
 
+from ..api import Origin
+
 #: What became of something. `converted-with-difference`: it works, and the message says what is not as it was.
 #: `unknown-annotation`: nobody ever read it. `invalid`: it is wrong as it stands, and the source's controller did
 #: without it, or refused the request.
@@ -46,8 +48,8 @@ class Cause(NamedTuple):
 
     @property
     def place(self) -> str:
-        """File and line, or what is said where there is none."""
-        return f"{self.path}:{self.line}" if self.path else self.object
+        """File and line, or the object where there is none."""
+        return f"{self.path}:{self.line}" if self.line else self.object
 
 
 class Loss(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +83,7 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True):
         return self.fate in LOSSES
 
     def __str__(self) -> str:
-        place = f"{self.path}:{self.line}: " if self.path else ""
+        place = f"{Origin(self.path, self.line)}: " if self.path else ""
         about = "".join(f"{part}: " for part in (self.object, self.subject, self.host) if part)
         return f"{place}{self.fate}: {about}{self.message}{f'; {self.remedy}' if self.remedy else ''}"
 

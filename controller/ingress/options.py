@@ -27,18 +27,25 @@ class Options:
 
     Attributes:
         ingress_class: the class to convert; empty: all that the provider's controllers serve.
+        other_classes: further classes.
         config_map: settings of the source's controller; None: its defaults hold.
         gateway: name and namespace of the Gateway; an empty namespace: that of the Ingresses, where they have one.
         gateway_class: of the Gateway.
+        gateway_exists: the Gateway is there, with listeners named `http` and `https` for all hosts: none is made.
+        virtual: what is made is served at once and never stored: each host has a ListenerSet of its own, and names are
+            none that an object of a cluster can have.
         default_certificate: Secret that hosts without TLS are served with on port 443; None: they are not served there.
         standard_only: use nothing but the Gateway API, and tell what it cannot say.
         pattern_error: what is wrong with a regular expression for RE2; None: nothing.
     """
 
     ingress_class: str = ""
+    other_classes: tuple[str, ...] = ()
     config_map: Name | None = None
     gateway: Name = NO_NAME
     gateway_class: str = "sluicegate"
+    gateway_exists: bool = False
+    virtual: bool = False
     default_certificate: Name | None = None
     standard_only: bool = False
     pattern_error: Callable[[str], str | None] = _accept

@@ -48,7 +48,7 @@ def selected(inventory: Inventory, provider: Provider, options: Options, ledger:
 def _classes(inventory: Inventory, provider: Provider, options: Options) -> frozenset[str]:
     """The classes that are converted."""
     if options.ingress_class:
-        return frozenset({options.ingress_class})
+        return frozenset({options.ingress_class, *options.other_classes})
     ours = {name for name, item in inventory.classes.items() if item.spec.controller in provider.controllers}
     return frozenset(ours or {provider.ingress_class})
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from sluicegate.controller.api.ingress import SERVED_INGRESS_KINDS
 from sluicegate.controller.api.kinds import TABLE
 
 Document = dict[str, Any]
@@ -51,6 +52,8 @@ class ApiServer:
         self.accepted: set[str] | None = None
         self.unauthorized = 0
         self.requests = 0
+        #: Paths that were asked for, in order.
+        self.asked: list[str] = []
         self.watches = 0
         #: When watches were opened, by the monotonic clock.
         self.opened: list[float] = []
@@ -128,6 +131,7 @@ class ApiServer:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         path = request.path
         self.requests += 1
+        self.asked.append(path)
         if self.page_before is not None:
             return web.Response(body=self.page_before)
         if self.accepted is not None and not _bearer(request) & self.accepted:
@@ -144,7 +148,7 @@ class ApiServer:
                 if path.endswith(end):
                     return _status(code, message)
         if request.method == "PATCH" and request.content_type == "application/apply-patch+yaml":
-            return self._apply(path, await request.json())
+            return self._apply(path, await request.json(), trial=request.query.get("dryRun") == "All")
         if request.method == "PATCH":
             return self._patch(path, await request.json())
         if request.method == "DELETE":
@@ -154,7 +158,8 @@ class ApiServer:
         if request.method in {"POST", "PUT"}:
             return self._write(request.method, path, await request.json())
         if _is_discovery(path):
-            known = [item for item in TABLE if f"{path}/{item.plural}" not in self.undiscovered]
+            kinds = (*TABLE, *SERVED_INGRESS_KINDS.values())
+            known = [item for item in kinds if f"{path}/{item.plural}" not in self.undiscovered]
             return web.json_response({"kind": "APIResourceList", "resources": [{"name": i.plural} for i in known]})
         if path in self.forbidden:
             return _status(403, "it may not be read")
@@ -230,18 +235,21 @@ class ApiServer:
         changed["metadata"] = dict(document["metadata"])
         return web.json_response(self.put(collection, changed))
 
-    def _apply(self, path: str, body: Document) -> web.Response:
+    def _apply(self, path: str, body: Document, *, trial: bool = False) -> web.Response:
         collection, key = self._locate(path)
         before = self.objects[collection].get(key)
         wanted = body["metadata"].pop("resourceVersion", None)
         if before is not None and wanted is not None and wanted != before["metadata"]["resourceVersion"]:
             return _status(409, "the object has been modified")
-        self.writes.append(f"PATCH {body['kind']} {'/'.join(key)}")
+        if not trial:
+            self.writes.append(f"PATCH {body['kind']} {'/'.join(key)}")
         kept = {name: before[name] for name in ("status",) if before and name in before}
         metadata = before["metadata"] if before else {"uid": f"uid-{self.version}", "generation": 0}
         changed = before is None or {**before.get("spec", {})} != body.get("spec", {})
         merged = {**body, **kept, "metadata": {**metadata, **body["metadata"]}}
         merged["metadata"]["generation"] = metadata.get("generation", 0) + changed
+        if trial:
+            return web.json_response(merged)
         return web.json_response(self.put(collection, merged))
 
     def _review(self, body: Document) -> web.Response:

@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..features import Features
 from ..site import Site
 from .clients import Clients
@@ -21,8 +23,8 @@ from .services import emit_services
 __all__ = ["Manifest", "Output", "emit"]
 
 
-def emit(site: Site, of_gateway: Features, output: Output) -> tuple[Manifest, ...]:
-    """Make the manifests of all hosts.
+def emit(site: Site, of_gateway: Features, output: Output) -> tuple[tuple[Manifest, ...], dict[str, Any] | None]:
+    """Make the manifests of all hosts, and `tls.frontend` of their Gateway; None: it needs none.
 
     Args:
         site: the hosts.
@@ -30,7 +32,7 @@ def emit(site: Site, of_gateway: Features, output: Output) -> tuple[Manifest, ..
         output: takes them.
     """
     if not site.hosts:
-        return ()
+        return (), None
     listeners = Listeners(site, output)
     clients = Clients(site, listeners, output)
     for host in site:
@@ -41,4 +43,4 @@ def emit(site: Site, of_gateway: Features, output: Output) -> tuple[Manifest, ..
     gateway = listeners.gateway
     target = {"group": GATEWAY_GROUP, "kind": "Gateway", "name": gateway.name}
     emit_gateway_policies(of_gateway, target, gateway.namespace, output)
-    return tuple(output.done())
+    return tuple(output.done()), clients.frontend

@@ -13,7 +13,7 @@ from .manifest import slug
 from .output import Output, Target
 from .rules import service_reference
 from .urls import Url, parse, service_of
-from .xbackends import ADDRESS, EXTERNAL_GROUP, external_host, external_name
+from .xbackends import ADDRESS, EXTERNAL_GROUP, external_host
 
 #: Fields of requests that a service is given besides method, URL, host and Authorization.
 _ASKED = ("Cookie", "Accept", "Origin", "User-Agent", "X-Requested-With")
@@ -66,8 +66,11 @@ def emit_external(feature: ExternalAuth, ingress: Ingress, host: Host, targets: 
     if url is None or url.query or backend is None:
         return  # its paths are closed
     name = output.names.give("AccessPolicy", ingress.namespace, ingress.name, slug(host.name))
+    reference = backend.reference
     if backend.outside is not None:
-        output.once(external_host(backend.outside, ingress.namespace, feature.causes, output))
+        made = external_host(backend.outside, ingress.namespace, feature.causes, output)
+        output.once(made)
+        reference = {**reference, "name": made.name}
     if backend.service is not None:
         source = ("sluicegate.dev", "AccessPolicy", ingress.namespace)
         output.grant(source, "Service", *backend.service, feature.causes)
@@ -76,7 +79,7 @@ def emit_external(feature: ExternalAuth, ingress: Ingress, host: Host, targets: 
     response = [*feature.response_headers, *(["Set-Cookie"] if cookies else [])]
     value: dict[str, Any] = {
         "protocol": "HTTP",
-        "backendRef": backend.reference,
+        "backendRef": reference,
         "http": {
             "path": url.path,
             "exact": True,
@@ -114,7 +117,8 @@ def _backend(url: Url, ingress: Ingress, host: Host, output: Output) -> _Backend
     if ADDRESS.fullmatch(url.host):
         return None
     return _Backend(
-        {"group": EXTERNAL_GROUP, "kind": "XBackend", "name": external_name(url), "port": url.port}, outside=url
+        {"group": EXTERNAL_GROUP, "kind": "XBackend", "name": "", "port": url.port},
+        outside=url,  # named once made
     )
 
 

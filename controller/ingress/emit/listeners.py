@@ -45,6 +45,7 @@ class Entry:
         causes: where it comes from.
         routes: namespaces of its routes.
         parent: what it stands in, once that is known: kind, namespace and name.
+        section: its name there, where it is there already; empty: it is made.
     """
 
     hostname: str
@@ -56,6 +57,7 @@ class Entry:
     passthrough: bool = False
     routes: set[str] = field(default_factory=set)
     parent: tuple[str, str, str] = ("", "", "")
+    section: str = ""
 
     @property
     def name(self) -> str:
@@ -72,7 +74,7 @@ class Entry:
         found["name"] = name
         if own != namespace:
             found["namespace"] = own
-        return {**found, "sectionName": self.name}
+        return {**found, "sectionName": self.section or self.name}
 
 
 class Listeners:
@@ -131,7 +133,17 @@ class Listeners:
         gateway = Name(
             namespace, asked.name or self._output.options.ingress_class or self._output.provider.ingress_class
         )
+        if self._output.options.gateway_exists:
+            entries = [entry for entry in entries if not self._is_there(entry, gateway)]
+            groups = _grouped(entries)
+        if self._output.options.virtual:
+            for entry in entries:
+                # One for each host: a host is served whatever becomes of the others.
+                made = self._output.names.give("ListenerSet", entry.namespace, entry.hostname)
+                entry.parent = ("ListenerSet", entry.namespace, made)
+            return gateway
         alone = len(groups) == 1 and len(entries) <= MAX_LISTENERS and next(iter(groups))[0] == namespace
+        alone = alone and not self._output.options.gateway_exists
         if alone:
             for entry in entries:
                 entry.parent = ("Gateway", *gateway)
@@ -150,12 +162,29 @@ class Listeners:
                     entry.parent = ("ListenerSet", place, name)
         return gateway
 
+    def _is_there(self, entry: Entry, gateway: Name) -> bool:
+        """Have a listener that is there where it is: that of all hosts is the Gateway's.
+
+        Whoever may say what the Gateway, or the namespace of the host, has may take the host over: nobody else.
+        """
+        found = self._output.inventory.listeners.get((entry.hostname, entry.port), ())
+        trusted = (item for item in found if item.namespace in {gateway.namespace, entry.namespace})
+        place = next(trusted, None)
+        if place is not None:
+            entry.parent, entry.section = (place.kind, place.namespace, place.name), place.section
+        elif not entry.hostname:
+            entry.parent, entry.section = ("Gateway", *gateway), entry.name
+        return bool(entry.section)
+
     def emit(self, frontend: dict[str, Any] | None) -> None:
         """Make the Gateway, with its `tls.frontend`, and the ListenerSets: once the routes are known."""
         parents: dict[tuple[str, str, str], list[Entry]] = {("Gateway", *self._gateway): []}
+        if self._output.options.gateway_exists:
+            parents.clear()
         for key in sorted(self._entries, key=lambda key: (key[0] == "", key)):
             entry = self._entries[key]
-            parents.setdefault(entry.parent, []).append(entry)
+            if not entry.section:
+                parents.setdefault(entry.parent, []).append(entry)
         others = sorted({namespace for kind, namespace, _ in parents if kind == "ListenerSet"})
         for (kind, namespace, name), entries in parents.items():
             listeners = [self._listener(entry, namespace) for entry in entries]

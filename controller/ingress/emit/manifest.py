@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...api.ingress import Ingress
-from ...api.names import MAX_SUBDOMAIN
+from ...api.names import MAX_SUBDOMAIN, VIRTUAL
 from ..losses import Cause
 
 #: `apiVersion` of the kinds that are made.
@@ -78,15 +77,20 @@ class Manifest:
 class Names:
     """Gives each object a name of its own that stays the same as long as what it is made of does."""
 
-    def __init__(self) -> None:
-        """Begin without names."""
+    def __init__(self, *, virtual: bool = False) -> None:
+        """Begin without names; `virtual`: no object of a cluster may have them, nor those of another conversion."""
         self._taken: dict[tuple[str, str, str], str] = {}
+        self._virtual = virtual
 
     def give(self, kind: str, namespace: str, *parts: str) -> str:
         """A name of these parts; another one for other parts, the same for the same."""
         source = "/".join(parts)
+        if self._virtual:
+            return f"{VIRTUAL}{':'.join(filter(None, parts))}"
         wanted = "-".join(filter(None, parts))
         if len(wanted) > MAX_SUBDOMAIN or self._taken.get((kind, namespace, wanted), source) != source:
+            import hashlib  # with OpenSSL, which whoever serves can do without
+
             digest = hashlib.sha256(source.encode()).hexdigest()[:_DIGEST]
             wanted = f"{wanted[: MAX_SUBDOMAIN - _DIGEST - 1].rstrip('.-')}-{digest}"
         self._taken.setdefault((kind, namespace, wanted), source)

@@ -59,7 +59,7 @@ class Output:
         self.provider = provider
         self.inventory = inventory
         self.ledger = ledger
-        self.names = Names()
+        self.names = Names(virtual=options.virtual)
         self._manifests: list[Manifest] = []
         self._policies: dict[tuple[str, str, str], PolicyDraft] = {}
         self._grants: dict[tuple[str, str, str], dict[tuple[str, str, str], tuple[Cause, ...]]] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ...api import ObjectKey
+from ...api.ingress import INGRESS_KINDS
 from ...api.kind import Kind
 from ...api.kinds import TABLE
 
@@ -89,6 +90,8 @@ def _resource(kind: Kind) -> Resource:
 
 
 BY_KIND = {kind.name: _resource(kind) for kind in TABLE}
+#: What Ingresses are made of: nothing of it is watched unless somebody wants Ingresses served.
+INGRESS_RESOURCES = {kind.name: _resource(kind) for kind in INGRESS_KINDS.values()}
 #: What is watched, by whoever serves; and by a controller that provisions.
 WATCHED = tuple(BY_KIND[kind.name] for kind in TABLE if kind.reads and kind.node)
 WATCHED_TO_PROVISION = tuple(BY_KIND[kind.name] for kind in TABLE if kind.reads)

@@ -100,5 +100,5 @@ def _plain(value: Any) -> str:  # noqa: ANN401 (any YAML)
 def _comments(causes: Iterable[Cause], indent: str) -> Iterator[str]:
     for cause in causes:
         value = cause.value if len(cause.value) <= MAX_SHOWN else f"{cause.value[:MAX_SHOWN]}..."
-        parts = [cause.place, *([cause.object] if cause.path else []), cause.subject + (f": {value}" if value else "")]
+        parts = [cause.place, *([cause.object] if cause.line else []), cause.subject + (f": {value}" if value else "")]
         yield f"{indent}# {one_line(' '.join(part for part in parts if part))}"

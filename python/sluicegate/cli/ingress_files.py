@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sluicegate.controller.api import DecodeError, Diagnostic, Object, ObjectKey, decode
-from sluicegate.controller.api.ingress import INGRESS_KINDS, OLD_INGRESS_VERSION
+from sluicegate.controller.api.ingress import INGRESS_KINDS, as_read
 from sluicegate.controller.ingress import Inventory
 from sluicegate.controller.sources.files import Document, Reader
 from sluicegate.controller.sources.files.judge import placed
@@ -62,12 +62,11 @@ def read_ingresses(paths: Sequence[str], progress: Progress | None = None) -> In
 def _decoded(document: Document, problems: list[Diagnostic]) -> Object | None:
     """The object of a document; None: no conversion reads its kind, or it cannot be read."""
     data = document.data
-    kind, version = data.get("kind"), data.get("apiVersion")
+    kind = data.get("kind")
     if not isinstance(kind, str) or kind not in INGRESS_KINDS:
         return None
-    if version == OLD_INGRESS_VERSION and kind == "Ingress":
-        data = {**data, "apiVersion": "networking.k8s.io/v1beta1"}
-    elif str(version).partition("/")[0] != INGRESS_KINDS[kind].api_versions[0].partition("/")[0]:
+    data = as_read(data)
+    if str(data.get("apiVersion")).partition("/")[0] != INGRESS_KINDS[kind].api_versions[0].partition("/")[0]:
         return None  # such as an Ingress of somebody else's group
     try:
         return decode(data, document.origin, INGRESS_KINDS)

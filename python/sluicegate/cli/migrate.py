@@ -1,4 +1,4 @@
-"""`sluicegate migrate`: Ingresses to Gateway API manifests, and what is lost. Nothing is written to a cluster."""
+"""`sluicegate migrate`: Ingresses to Gateway API manifests, and what is lost; `--apply` alone writes to a cluster."""
 
 from __future__ import annotations
 
@@ -6,26 +6,30 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from sluicegate import __version__
 from sluicegate.checks import native_checks
-from sluicegate.controller.api import Diagnostic
+from sluicegate.controller.api import CLUSTER, Diagnostic
 from sluicegate.controller.api.names import is_label, is_subdomain
 from sluicegate.controller.ingress import PROVIDERS, Manifest, Name, Options, convert
 from sluicegate.controller.ingress.emit.manifest import ORDER
+from sluicegate.processes.settings import ENVIRONMENT_PREFIX
 from sluicegate.words import one_line
 
 from .annotated_yaml import write_manifests
+from .cluster_error import NO_CLIENT, ClusterError
 from .exit_status import ExitStatus
 from .ingress_files import IngressFiles, read_ingresses
 from .migration_page import page_of
-from .migration_report import MigrationReport, lines_of, report_of
+from .migration_report import MigrationReport, lines_of, report_of, with_applied
 from .options import PATHS, Command, Option
 from .output import write_json
 from .roles import refuse
 from .sarif import migration_sarif
 
+#: Variables that other commands have as well.
+_KUBECONFIG, _CLASSES = f"{ENVIRONMENT_PREFIX}KUBECONFIG", f"{ENVIRONMENT_PREFIX}INGRESS_CLASS"
 #: Files of `--output-dir`: what a kind is written to.
 _FILES = {"ListenerSet": "gateway.yaml", "Gateway": "gateway.yaml"}
 
@@ -34,16 +38,26 @@ _STEP, _BAR, _CLEAR = 50, 20, "\r\x1b[K"
 
 
 def _run(given: argparse.Namespace) -> int:
-    for path in given.paths:
-        if path != "-" and not os.path.exists(path):
-            return refuse(f"{path}: no such file or directory")
+    wrong = _misused(given)
+    if wrong:
+        return refuse(wrong)
     try:
         options = _options(given)
     except ValueError as error:
         return refuse(str(error))
-    files = read_ingresses(given.paths, _progress("reading"))
     provider = PROVIDERS[given.provider]
-    conversion = convert(files.inventory, provider, options, _progress("converting"))
+    try:
+        if given.kubernetes:
+            from .migration_cluster import read_from_cluster
+
+            files, conversion = read_from_cluster(_kubeconfig(given), provider, options, _progress("converting"))
+        else:
+            files = read_ingresses(given.paths, _progress("reading"))
+            conversion = convert(files.inventory, provider, options, _progress("converting"))
+    except ModuleNotFoundError as error:
+        return refuse(NO_CLIENT.format(error=error))
+    except ClusterError as error:
+        return error.tell()
     if sys.stderr.isatty():
         sys.stderr.write(_CLEAR)
     problems = [*files.problems, *_missing(files, options, given.paths)]
@@ -53,10 +67,59 @@ def _run(given: argparse.Namespace) -> int:
             _write_files(given.output_dir, conversion.objects)
         except OSError as error:
             return refuse(f"--output-dir: {error}")
+    if given.apply:
+        return _apply(given, report, conversion.objects)
     _write(given, report, conversion.objects)
+    return _status(report)
+
+
+def _apply(given: argparse.Namespace, report: MigrationReport, objects: Sequence[Manifest]) -> int:
+    """Write the manifests to the cluster, as far as somebody wants that."""
+    told = sys.stdout if given.output == "text" else sys.stderr
+    if given.output == "text":
+        told.writelines(f"{one_line(line)}\n" for line in lines_of(report))
+    try:
+        from .migration_cluster import apply_to_cluster
+
+        # What cannot be read may protect something.
+        applied = apply_to_cluster(_kubeconfig(given), objects, told, sure=given.yes) if not report.failed else ()
+    except ModuleNotFoundError as error:
+        return refuse(NO_CLIENT.format(error=error))
+    except ClusterError as error:
+        return error.tell()
+    if report.failed:
+        told.write("Nothing is written: not everything could be read\n")
+    report = with_applied(report, applied)
+    if given.output != "text":
+        _write(given, report, objects)
+    return _status(report)
+
+
+def _kubeconfig(given: argparse.Namespace) -> str | None:
+    """The file that says how to reach the cluster; None: nobody names one."""
+    return given.kubeconfig or os.environ.get(_KUBECONFIG)
+
+
+def _status(report: MigrationReport) -> int:
     if report.failed:
         return ExitStatus.FAILED
     return ExitStatus.LOSSES if report.lossy else ExitStatus.OK
+
+
+def _misused(given: argparse.Namespace) -> str:
+    """What is wrong with how the command is called; empty: nothing."""
+    if given.kubernetes and given.paths:
+        return "give paths of manifests, or --kubernetes, and not both"
+    if not given.kubernetes and not given.paths:
+        return "give paths of manifests (- for standard input), or --kubernetes"
+    if given.yes and not given.apply:
+        return "--yes is for --apply"
+    if given.kubeconfig is not None and not (given.kubernetes or given.apply):
+        return "--kubeconfig is for --kubernetes and --apply"
+    if given.apply and not given.yes and not sys.stdin.isatty():
+        return "--apply asks before it writes, and standard input is no terminal: give --yes where you are sure"
+    missing = next((path for path in given.paths if path != "-" and not os.path.exists(path)), None)
+    return f"{missing}: no such file or directory" if missing is not None else ""
 
 
 def _options(given: argparse.Namespace) -> Options:
@@ -66,15 +129,20 @@ def _options(given: argparse.Namespace) -> Options:
         ValueError: an option that is no name of an object.
     """
     checks = native_checks()
+    classes = tuple(given.ingress_class or filter(None, os.environ.get(_CLASSES, "").split(",")))
     namespace, slash, name = (given.gateway or "").rpartition("/")
     if given.gateway is not None and not ((is_label(namespace) or not slash) and is_subdomain(name)):
         raise ValueError(f"--gateway: {given.gateway!r} is not a name, with a namespace before it or not")
+    if given.existing_gateway and not namespace:
+        raise ValueError("--existing-gateway: name it with its namespace, by --gateway NAMESPACE/NAME")
     return Options(
-        ingress_class=given.ingress_class or "",
+        ingress_class=classes[0] if classes else "",
+        other_classes=classes[1:],
         config_map=_name("--config-map", given.config_map),
         gateway=Name(namespace, name),
         gateway_class=given.gateway_class or "sluicegate",
         default_certificate=_name("--default-certificate", given.default_certificate),
+        gateway_exists=bool(given.existing_gateway),
         standard_only=bool(given.standard_only),
         pattern_error=lambda pattern: checks.pattern(pattern).error,
     )
@@ -91,9 +159,9 @@ def _name(option: str, text: str | None) -> Name | None:
 
 def _missing(files: IngressFiles, options: Options, paths: Iterable[str]) -> Iterable[Diagnostic]:
     """Say what was asked for and is not there."""
-    path = next(iter(paths), "")
+    path = next(iter(paths), CLUSTER.path)
     if not files.inventory.ingresses:
-        yield Diagnostic(path=path, severity="error", code="no-objects", message="no Ingress is in it")
+        yield Diagnostic(path=path, severity="error", code="no-objects", message="there is no Ingress")
     config_map = options.config_map
     if config_map is not None and config_map not in files.inventory.config_maps:
         message = f"the ConfigMap {'/'.join(config_map)} is not there: the defaults of the controller hold"
@@ -148,15 +216,35 @@ def _progress(what: str) -> Callable[[str, int, int], None] | None:
 
 COMMAND = Command(
     name="migrate",
-    description="Convert Ingresses to Gateway API manifests, and say what is lost. Nothing is written to a cluster.",
+    description="Convert Ingresses to Gateway API manifests, and say what is lost. Nothing is written to a cluster\n"
+    "without --apply.",
     run=_run,
     paths=PATHS,
+    paths_optional=True,
     options=(
         Option(("--provider",), "The controller whose annotations they have.", "nginx", choices=tuple(PROVIDERS)),
-        Option(("--ingress-class",), "The class to convert.", "all that the controller serves", "NAME"),
+        Option(
+            ("--ingress-class",),
+            "The class to convert.",
+            "all that the controller serves",
+            "NAME",
+            repeats=True,
+            variable=_CLASSES,
+        ),
         Option(("--config-map",), "Settings of that controller.", "its defaults", "NAMESPACE/NAME"),
+        Option(("--kubernetes",), "Read the Ingresses of a cluster instead of files.", "files"),
+        Option(
+            ("--kubeconfig",),
+            "How to reach the cluster.",
+            "the pod's own account, else $KUBECONFIG",
+            "PATH",
+            variable=_KUBECONFIG,
+        ),
+        Option(("--apply",), "Write the manifests to the cluster, after showing what changes.", "nothing is written"),
+        Option(("--yes",), "With --apply: do not ask.", "it asks"),
         Option(("--gateway",), "The Gateway to make.", "named as the class, beside the Ingresses", "[NAMESPACE/]NAME"),
         Option(("--gateway-class",), "Class of the Gateway.", "sluicegate", "NAME"),
+        Option(("--existing-gateway",), "The Gateway is there: attach to it, and make none.", "it is made"),
         Option(
             ("--default-certificate",),
             "Secret for port 443 of hosts without TLS.",
@@ -179,7 +267,8 @@ COMMAND = Command(
     ),
     examples=(
         ("sluicegate migrate manifests > gateway.yaml", "exit status 3 where something is lost"),
-        ("kubectl get ingress,ingressclass,service,configmap -A -o yaml | sluicegate migrate -", "of a cluster"),
+        ("sluicegate migrate --kubernetes --config-map ingress-nginx/controller > gateway.yaml", "of a cluster"),
+        ("sluicegate migrate --kubernetes --apply", "of a cluster, into the cluster: it shows the changes, and asks"),
         ("sluicegate migrate manifests --config-map ingress-nginx/controller --output-dir new", "into files"),
         ("sluicegate migrate manifests -o html > report.html", "the report as a page"),
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator
 
-from sluicegate.controller.api import Diagnostic
+from sluicegate.controller.api import Diagnostic, Origin
 from sluicegate.controller.ingress import Loss
 
 from .migration_report import TITLES, MigrationReport
@@ -66,13 +66,13 @@ def _table(title: str, heads: tuple[str, ...], rows: Iterator[str] | map[str]) -
 
 def _problem(item: Diagnostic) -> str:
     message = f"{item.message}{f'; {item.remedy}' if item.remedy else ''}"
-    return _cells(f"{item.path}:{item.line}", f"{item.object} {item.field}".strip(), message)
+    return _cells(str(Origin(item.path, item.line)), f"{item.object} {item.field}".strip(), message)
 
 
 def _row(item: Loss) -> str:
     written = f"{item.object} {item.subject}{f': {item.value}' if item.value else ''}"
     message = f"{TITLES[item.fate]}. {item.message}{f'; {item.remedy}' if item.remedy else ''}"
-    return _cells(f"{item.path}:{item.line}" if item.path else "", written, message)
+    return _cells(str(Origin(item.path, item.line)), written, message)
 
 
 def _cells(place: str, written: str, message: str) -> str:

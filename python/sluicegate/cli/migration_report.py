@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-from sluicegate.controller.api import Diagnostic
+from sluicegate.controller.api import Diagnostic, Origin
 from sluicegate.controller.ingress import FATES, LOSSES, Conversion, Fate, Loss
 from sluicegate.words import count
+
+#: `create`: it is not there; `change`: it is, and would be another; `none`: it is there as it would be.
+Action = Literal["create", "change", "none"]
 
 #: What each fate is called in the report.
 TITLES: dict[Fate, str] = {
@@ -21,6 +24,24 @@ TITLES: dict[Fate, str] = {
     "dropped-harmless": "Dropped, and nothing is lost",
     "converted": "Converted",
 }
+
+
+class AppliedObject(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of one object of `--apply`.
+
+    Attributes:
+        object: such as `HTTPRoute/shop/web`.
+        action: what has to be done.
+        diff: what is there and what will be, as a unified diff of YAML; empty where nothing changes.
+        written: whether it was done.
+        error: why it cannot be, or could not be done; empty: it was, or nobody wanted it.
+    """
+
+    object: str
+    action: Action
+    diff: str = ""
+    written: bool = False
+    error: str = ""
 
 
 class MigrationReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="format", tag="sluicegate.dev/migration/v1"):
@@ -36,6 +57,7 @@ class MigrationReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="form
         fates: what became of each annotation and field that there is something to say of.
         counts: number of fates of each kind.
         objects: the manifests, in the order in which they are to be applied.
+        applied: what became of them in the cluster (`--apply`), in the order in which they are written.
         failed: whether the exit status is 1.
         lossy: whether there is a loss: the exit status is 3 then, or 1.
     """
@@ -49,6 +71,7 @@ class MigrationReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="form
     fates: tuple[Loss, ...]
     counts: dict[Fate, int]
     objects: tuple[dict[str, Any], ...]
+    applied: tuple[AppliedObject, ...]
     failed: bool
     lossy: bool
 
@@ -76,9 +99,16 @@ def report_of(
         fates=conversion.fates,
         counts={fate: counts[fate] for fate in FATES},
         objects=tuple(item.document for item in conversion.objects),
+        applied=(),
         failed=any(item.severity == "error" for item in problems),
         lossy=bool(conversion.losses),
     )
+
+
+def with_applied(report: MigrationReport, applied: tuple[AppliedObject, ...]) -> MigrationReport:
+    """The same with what became of the manifests in a cluster."""
+    failed = report.failed or any(item.error for item in applied)
+    return msgspec.structs.replace(report, applied=applied, failed=failed)
 
 
 def lines_of(report: MigrationReport) -> Iterator[str]:
@@ -103,7 +133,7 @@ def lines_of(report: MigrationReport) -> Iterator[str]:
 
 
 def _lines(item: Loss) -> Iterator[str]:
-    place = f"{item.path}:{item.line}: " if item.path else ""
+    place = f"{Origin(item.path, item.line)}: " if item.path else ""
     about = " ".join(part for part in (item.object, item.subject + (f": {item.value}" if item.value else "")) if part)
     host = f" ({item.host})" if item.host and item.host != item.value else ""
     yield f"{place}{about}{host}"

@@ -1,0 +1,119 @@
+"""`migrate --kubernetes` and `--apply`: the cluster's side of a migration, and the question before it is changed."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TextIO, TypeVar
+
+from sluicegate.controller.ingress import Conversion, Manifest, Options, Provider
+from sluicegate.controller.ingress.convert import Progress
+from sluicegate.controller.sources.kubernetes.client import ApiError, Client
+from sluicegate.words import count, one_line
+
+from .cluster_error import ClusterError
+from .exit_status import ExitStatus
+from .ingress_cluster import read_cluster
+from .ingress_files import IngressFiles
+from .migration_apply import Step, plan, write
+from .migration_report import AppliedObject
+
+_T = TypeVar("_T")
+#: What is done with an object, as people are told.
+_WORDS = {"create": "created", "change": "changed", "none": "as it was"}
+
+
+def read_from_cluster(
+    kubeconfig: str | None, provider: Provider, options: Options, progress: Progress | None
+) -> tuple[IngressFiles, Conversion]:
+    """Read the Ingresses of a cluster and convert them.
+
+    Args:
+        kubeconfig: path; None: the pod's own account, else the usual one.
+        provider: whose annotations they have.
+        options: what is wanted.
+        progress: called for each Ingress that is converted.
+
+    Raises:
+        ClusterError: it cannot be reached, or does not answer.
+    """
+    found = _ask(kubeconfig, lambda client: read_cluster(client, provider, options, progress))
+    return found.files, found.conversion
+
+
+def apply_to_cluster(
+    kubeconfig: str | None, objects: Sequence[Manifest], told: TextIO, *, sure: bool
+) -> tuple[AppliedObject, ...]:
+    """Show what manifests change in a cluster, and write them where somebody wants that.
+
+    Args:
+        kubeconfig: as above.
+        objects: the manifests.
+        told: takes what people are shown.
+        sure: do not ask.
+
+    Raises:
+        ClusterError: it cannot be reached, or does not answer.
+    """
+    steps = _ask(kubeconfig, lambda client: plan(client, objects))
+    wanted = [step for step in steps if step.outcome.action != "none" and not step.outcome.error]
+    broken = [step for step in steps if step.outcome.error]
+    for step in steps:
+        told.write(step.outcome.diff)
+    if broken:
+        _tell_failures(broken, told)
+        told.write(f"Nothing is written: {_objects(len(broken))} of {len(steps):,} cannot be\n")
+    elif not wanted:
+        told.write("Nothing is to be written: everything is as it would be\n")
+    elif sure or _is_sure(wanted):
+        steps = _ask(kubeconfig, lambda client: write(client, steps))
+        for step in steps:
+            if step.outcome.written:
+                told.write(f"{step.key} {_WORDS[step.outcome.action]}\n")
+        failed = [step for step in steps if step.outcome.error]
+        _tell_failures(failed, told)
+        written = sum(step.outcome.written for step in steps)
+        told.write(f"{_objects(written)} written, {len(failed):,} not; nothing was deleted\n")
+    else:
+        told.write("Nothing is written\n")
+    return tuple(step.outcome for step in steps)
+
+
+def _is_sure(wanted: Sequence[Step]) -> bool:
+    made = sum(step.outcome.action == "create" for step in wanted)
+    sys.stderr.write(f"Create {_objects(made)} and change {_objects(len(wanted) - made)}? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def _tell_failures(steps: Sequence[Step], told: TextIO) -> None:
+    for step in steps:
+        told.write(f"error: {step.key}: {one_line(step.outcome.error)}\n")
+
+
+def _objects(number: int) -> str:
+    return count(number, "object")
+
+
+def _ask(kubeconfig: str | None, job: Callable[[Client], Awaitable[_T]]) -> _T:
+    """Do something with a client of the cluster.
+
+    Raises:
+        ClusterError: it cannot be reached, or does not answer.
+    """
+
+    async def ask() -> _T:
+        try:
+            client = await Client.load(kubeconfig)
+        except ApiError as error:
+            raise ClusterError(str(error), ExitStatus.USAGE) from None
+        async with client:
+            return await job(client)
+
+    try:
+        return asyncio.run(ask())
+    except ApiError as error:
+        raise ClusterError(str(error), ExitStatus.FAILED) from None
+    except TimeoutError:
+        raise ClusterError("the cluster does not answer in time", ExitStatus.FAILED) from None
