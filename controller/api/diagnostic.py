@@ -103,6 +103,9 @@ Code = Literal[
     "denies-without-asking",
     "foreign-policy",
     "ancestor-limit",
+    # Ingresses that are served.
+    "ingress-loss",
+    "ingress-difference",
     # What the gateway does about it.
     "held",
     "refused",

@@ -17,7 +17,7 @@ import os
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from .. import caught
 from ..api import ObjectKey
@@ -71,10 +71,29 @@ class _Written:
     at: float
 
 
+class Virtual(Protocol):
+    """Knows objects that are served and stored nowhere."""
+
+    def subject(self, key: ObjectKey) -> ObjectKey:
+        """The object that people know: what a virtual one comes from, all others themselves."""
+        ...
+
+    def reference(self, key: ObjectKey) -> tuple[str, str] | None:
+        """`apiVersion` and uid of what a virtual object comes from; None: it is gone."""
+        ...
+
+
 class EventWriter:
     """Writes Events of `events.k8s.io/v1`."""
 
-    def __init__(self, client: Client, controller_name: str, pod_name: str, complain: Complain) -> None:
+    def __init__(
+        self,
+        client: Client,
+        controller_name: str,
+        pod_name: str,
+        complain: Complain,
+        virtual: Virtual | None = None,
+    ) -> None:
         """Make a writer that waits until it leads.
 
         Args:
@@ -82,11 +101,13 @@ class EventWriter:
             controller_name: `reportingController`.
             pod_name: `reportingInstance`.
             complain: takes a code and a message.
+            virtual: knows objects that no translation has; None: there are none.
         """
         self._client = client
         self._controller_name = controller_name
         self._instance = (pod_name or "sluicegate")[:MAX_INSTANCE]
         self._complain = complain
+        self._virtual = virtual
         self._leading = False
         self._translation: Translation | None = None
         self._settled = False
@@ -172,7 +193,9 @@ class EventWriter:
                 await self._ready.wait()
 
     def _compare(self, key: ObjectKey, old: Status | None, new: Status, *, first: bool) -> None:
-        bad = tuple(_Told(key, "Warning", item.reason, _note(item)) for item in _conditions(new) if _is_bad(item))
+        subject = self._virtual.subject(key) if self._virtual is not None else key
+        found = [item for item in _conditions(new) if _is_bad(item)]
+        bad = tuple(_Told(subject, "Warning", item.reason, _note(item)) for item in found)
         if key.kind == "Gateway" and not first and _programmed(new) and old is not None and not _programmed(old):
             self.tell(key, "Normal", Reason.PROGRAMMED, "The Gateway is programmed")
         if not bad:
@@ -218,8 +241,8 @@ class EventWriter:
             self._complain("event_failed", text, object=str(told.key))
 
     async def _write(self, told: _Told) -> None:
-        item = self._translation.snapshot.get(told.key) if self._translation is not None else None
-        if item is None:
+        about = self._about(told.key)
+        if about is None:
             return  # gone meanwhile
         now = asyncio.get_running_loop().time()
         stamp = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -231,7 +254,7 @@ class EventWriter:
                 series = {"count": written.count, "lastObservedTime": stamp}
                 await self._client.patch(written.path, {"series": series})
             else:
-                await self._create(told, item.metadata.uid, stamp, now)
+                await self._create(told, *about, stamp, now)
         except ApiError as error:
             self._written.pop(told, None)
             if error.status not in {0, 404}:  # nobody was told because nobody was there
@@ -240,7 +263,14 @@ class EventWriter:
             return
         self.writes += 1
 
-    async def _create(self, told: _Told, uid: str, stamp: str, now: float) -> None:
+    def _about(self, key: ObjectKey) -> tuple[str, str] | None:
+        """`apiVersion` and uid of an object; None: it is gone."""
+        item = self._translation.snapshot.get(key) if self._translation is not None else None
+        if item is not None:
+            return BY_KIND[key.kind].version, item.metadata.uid
+        return self._virtual.reference(key) if self._virtual is not None else None
+
+    async def _create(self, told: _Told, version: str, uid: str, stamp: str, now: float) -> None:
         key = told.key
         name = f"{key.name[:200].rstrip('.-')}.{os.urandom(8).hex()}"
         collection = BY_KIND["Event"].collection_in(key.namespace or DEFAULT_NAMESPACE)
@@ -256,7 +286,7 @@ class EventWriter:
             "reason": told.reason,
             "note": told.note,
             "regarding": {
-                "apiVersion": BY_KIND[key.kind].version,
+                "apiVersion": version,
                 "kind": key.kind,
                 "name": key.name,
                 **({"namespace": key.namespace} if key.namespace else {}),

@@ -9,16 +9,19 @@ exists, then `InitDone`; afterwards `Apply` and `Delete`. Rules:
   A policy that has none is closed.
 - An `Apply` that says nothing new keeps the old object, so that identity means "unchanged" everywhere behind.
 - An object that cannot be taken costs itself only: its last good version stays, and `faults` says why.
+- Virtual objects (`names.VIRTUAL`) are of no source: no list has them, and no list ends them.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .. import caught
 from ..api import READ_KINDS, Object, ObjectKey, Origin, RefusedPolicy
+from ..api.names import VIRTUAL
 from .snapshot import Snapshot, Table
 
 
@@ -65,6 +68,14 @@ class Delete:
 
 Event = Init | Apply | Keep | InitDone | Delete
 
+
+def kind_of(event: Event) -> str:
+    """The kind that an event is about."""
+    if isinstance(event, Apply):
+        return event.object.key.kind
+    return event.key.kind if isinstance(event, (Delete, Keep)) else event.kind
+
+
 _serials = itertools.count(1)
 
 
@@ -78,6 +89,8 @@ class Store:
         self._pending: dict[str, dict[tuple[str, str], Object]] = {}
         self._moved: dict[ObjectKey, Origin] = {}
         self._changes: dict[str, set[tuple[str, str]]] = {}
+        #: How often something of a kind has changed.
+        self._versions: Counter[str] = Counter()
         self._moves_changed = False
         self._last: Snapshot | None = None
         #: Objects whose last `Apply` could not be taken, and what came of it.
@@ -116,6 +129,18 @@ class Store:
         for kind in READ_KINDS:
             self.handle(InitDone(kind))
 
+    def get(self, key: ObjectKey) -> Object | None:
+        """An object at this moment."""
+        return self._tables.get(key.kind, {}).get((key.namespace, key.name))
+
+    def versions(self, kinds: Iterable[str]) -> tuple[int, ...]:
+        """Of each kind a number that is another one whenever something of it has changed."""
+        return tuple(self._versions[kind] for kind in kinds)
+
+    def table(self, kind: str) -> Table:
+        """The objects of a kind at this moment, for somebody else than who takes snapshots."""
+        return dict(self._tables.get(kind, {}))
+
     def snapshot(self) -> Snapshot:
         """The objects of this moment; the same snapshot again where nothing changed."""
         last = self._last
@@ -140,7 +165,7 @@ class Store:
         kind = item.key.kind
         key = (item.key.namespace, item.key.name)
         pending = self._pending.get(kind)
-        if pending is not None:
+        if pending is not None and not _is_virtual(key):
             pending[key] = item
             return
         self._put(kind, key, item)
@@ -164,6 +189,7 @@ class Store:
         table[key] = item
         self._forget_place(item.key)
         self._changes.setdefault(kind, set()).add(key)
+        self._versions[kind] += 1
 
     def _keep(self, event: Keep) -> None:
         key, closed = event.key, event.closed
@@ -179,7 +205,7 @@ class Store:
     def _delete(self, key: ObjectKey) -> bool:
         pair = (key.namespace, key.name)
         pending = self._pending.get(key.kind)
-        if pending is not None:
+        if pending is not None and not _is_virtual(pair):
             pending.pop(pair, None)
             return False
         self.faults.pop(key, None)
@@ -187,6 +213,7 @@ class Store:
             return False
         self._forget_place(key)
         self._changes.setdefault(key.kind, set()).add(pair)
+        self._versions[key.kind] += 1
         return True
 
     def _forget_place(self, key: ObjectKey) -> None:
@@ -195,10 +222,16 @@ class Store:
 
     def _init_done(self, kind: str) -> list[ObjectKey]:
         listed = self._pending.pop(kind, {})
-        gone = [ObjectKey(kind, *key) for key in self._tables.get(kind, {}) if key not in listed]
+        known = self._tables.get(kind, {})
+        gone = [ObjectKey(kind, *key) for key in known if key not in listed and not _is_virtual(key)]
         for key in gone:
             self._delete(key)
         for pair, item in listed.items():
             self._put(kind, pair, item)
         self._waiting.discard(kind)
         return gone
+
+
+def _is_virtual(key: tuple[str, str]) -> bool:
+    """Whether an object is of no source; of its namespace and name."""
+    return key[1].startswith(VIRTUAL)

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ async def api(*documents: tuple[str, dict[str, Any]]) -> AsyncIterator[ApiServer
 
 @asynccontextmanager
 async def controller(
-    server: ApiServer, folder: Path, pod: str = "controller-1", port: int = 0
+    server: ApiServer, folder: Path, pod: str = "controller-1", port: int = 0, more: Sequence[str] = ()
 ) -> AsyncIterator[Controller]:
     kubeconfig = folder / "kubeconfig"
     kubeconfig.write_text(
@@ -117,6 +117,7 @@ async def controller(
         f"--stream-address=127.0.0.1:{port}",
         f"--stream-name=localhost:{port or 18000}",
         "--image=registry.example/sluicegate:test",
+        *more,
     ]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sluicegate", "controller", *arguments),

@@ -1,4 +1,4 @@
-"""Converted Ingresses on the engine: each group of annotations does what it did in ingress-nginx.
+"""Ingresses on the engine, converted or served: each group of annotations does what it did in ingress-nginx.
 
 One gateway has a host for each case, as a cluster has: so they must not disturb each other either.
 """
@@ -196,9 +196,13 @@ def silent() -> bytes:
     return b"HTTP/1.1 "
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["converted", "served"])
 def running(
-    start: Start, backend: Callable[..., Backend], backends: dict[str, Backend], authority: Authority
+    request: pytest.FixtureRequest,
+    start: Start,
+    backend: Callable[..., Backend],
+    backends: dict[str, Backend],
+    authority: Authority,
 ) -> Gateway:
     certificates = []
     for name in SECURE:
@@ -227,8 +231,12 @@ def running(
     for name in ("pair", "hashed"):
         services += service(name, backend(f"{name}-1").address, backend(f"{name}-2").address)
     used = (*services, users, fields, settings, clients, *certificates)
+    options = ("--port-offset", str(OFFSET))
+    if request.param == "served":
+        options += ("--ingress", "--ingress-config-map", "default/controller")
+        return start(*ingresses(), *used, arguments=options)
     found = converted(*ingresses(), *used, config_map=Name("default", "controller"))
-    return start(*manifests(found), *services, users, *certificates, arguments=("--port-offset", str(OFFSET)))
+    return start(*manifests(found), *services, users, *certificates, arguments=options)
 
 
 @pytest.fixture

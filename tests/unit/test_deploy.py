@@ -419,3 +419,79 @@ def test_patterns_of_crds_are_those_of_an_api_server() -> None:
         re2.compile(text)
     with pytest.raises(re2.error):
         re2.compile("a{1,1001}")
+
+
+@pytest.mark.parametrize("installer", ["ingress", "chart"])
+def test_ingresses_may_be_read_only_where_they_are_served(installer: str) -> None:
+    """By a role of its own, and their status written; whoever serves none has no permission for them."""
+    served = ("--set", "ingress.classes={nginx}")
+    objects = kustomized(DEPLOY / "ingress") if installer == "ingress" else charted(*served)
+    [role] = [
+        item for item in objects if item["kind"] == "ClusterRole" and item["metadata"]["name"].endswith("-ingress")
+    ]
+    found = {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    assert found == {
+        (kind.group, permissions.resource(kind, item), verb)
+        for kind, item in permissions.granted_for_ingress()
+        for verb in item.verbs
+    }
+    assert ("networking.k8s.io", "ingresses/status", "patch") in found
+    assert {verb for _, resource, verb in found if "/" not in resource} == set(READ)
+    [binding] = [
+        item
+        for item in objects
+        if item["kind"] == "ClusterRoleBinding" and item["metadata"]["name"].endswith("-ingress")
+    ]
+    account = one(objects, "ServiceAccount")["metadata"]["name"]
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE}]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    for other in INSTALLERS:
+        assert not {grant for grant in grants(installed(other)) if grant.resource.startswith("ingress")}
+
+
+def test_kustomize_has_the_controller_serve_ingresses() -> None:
+    text = kustomize_documents(DEPLOY / "ingress")
+    built = {(item["kind"], item["metadata"]["name"]): item for item in yaml.safe_load_all(text)}
+    [container] = built["Deployment", "sluicegate-controller"]["spec"]["template"]["spec"]["containers"]
+    assert container["args"][-1] == "--ingress-class=sluicegate"
+    assert ("IngressClass", "sluicegate") in built
+    assert built["Gateway", "ingress"]["spec"]["allowedListeners"] == {"namespaces": {"from": "All"}}
+    assert {key for key in built if key[0] == "Namespace"} == {("Namespace", NAMESPACE)}
+
+
+def test_values_of_ingresses_reach_the_objects() -> None:
+    values = {
+        "ingress.classes": "{nginx,internal}",
+        "ingress.createClasses": "true",
+        "ingress.provider": "traefik",
+        "ingress.configMap": "traefik/settings",
+        "ingress.defaultCertificate": "certificates/default",
+        "ingress.status": "false",
+        "ingress.gateway.name": "web",
+    }
+    objects = charted(*(part for name, value in values.items() for part in ("--set", f"{name}={value}")))
+    [container] = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert set(container["args"]) >= {
+        "--ingress-class=nginx",
+        "--ingress-class=internal",
+        f"--ingress-gateway={NAMESPACE}/web",
+        "--ingress-provider=traefik",
+        "--ingress-config-map=traefik/settings",
+        "--ingress-default-certificate=certificates/default",
+        "--no-ingress-status",
+    }
+    assert {item["metadata"]["name"] for item in objects if item["kind"] == "IngressClass"} == {"nginx", "internal"}
+    assert one(objects, "Gateway")["metadata"] == {
+        "name": "web",
+        "namespace": NAMESPACE,
+        "labels": one(objects, "Gateway")["metadata"]["labels"],
+    }
+    without = charted("--set", "ingress.classes={nginx}", "--set", "ingress.gateway.create=false")
+    assert not {item["kind"] for item in without} & {"Gateway", "IngressClass"}
+    assert not {item["kind"] for item in charted()} & {"Gateway", "IngressClass"}

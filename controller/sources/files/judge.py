@@ -6,8 +6,7 @@ last good version. Documents of kinds that the gateway does not read come to not
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -30,6 +29,8 @@ from ...api import (
     policy_kind,
     refused_policy,
 )
+from ...api.ingress import INGRESS_KINDS, OLD_INGRESS_VERSION, as_read
+from ...api.kind import Kind
 from ...api.kinds import BY_NAME
 from .documents import Document
 from .other_files import other_file
@@ -73,9 +74,10 @@ class Judged(NamedTuple):
 class Judge:
     """Says what documents come to."""
 
-    def __init__(self, validate: Validate | None = None) -> None:
-        """Look at documents as the API server would; None: only at what is read."""
+    def __init__(self, validate: Validate | None = None, kinds: Mapping[str, Kind] = BY_NAME) -> None:
+        """Look at documents as the API server would; `validate` None: only at what is read. `kinds`: that are read."""
         self._validate = validate
+        self._kinds = kinds
 
     def judge(self, document: Document, before: Judged | None) -> Judged:
         """Judge one document; whatever comes of it must not cost the others.
@@ -96,12 +98,19 @@ class Judge:
             return Judged(document, at_place(before.object, document.origin))
         data = document.data
         kind, version = data.get("kind"), data.get("apiVersion")
-        if isinstance(kind, str) and isinstance(version, str) and not _is_read(kind, version):
+        if isinstance(kind, str) and isinstance(version, str) and not self._is_read(kind, version):
             return self._other(document, data, f"{version}/{kind}")
         other = tuple(placed(document, list(other_file(document.origin.path, data))))
         if other:
             return Judged(document, None, other)
         return Judged(document, *self._decode(document, data))
+
+    def _is_read(self, kind: str, version: str) -> bool:
+        """Whether it is for the gateway: a kind that it reads, in any version of a group that it knows."""
+        row = self._kinds.get(kind)
+        if row is None or row.struct is None or not row.files:
+            return False
+        return version.rpartition("/")[0] == row.group or (kind == "Ingress" and version == OLD_INGRESS_VERSION)
 
     def _other(self, document: Document, data: dict[str, Any], name: str) -> Judged:
         """Look at a document of a kind that is not read: most likely it is none of ours, or misspelt."""
@@ -113,17 +122,20 @@ class Judge:
         return Judged(document, None, tuple(placed(document, misspelt)), meant=meant_kind(version, kind))
 
     def _decode(self, document: Document, data: dict[str, Any]) -> tuple[Object | None, tuple[Diagnostic, ...]]:
-        said = list(self._validate(data)) if self._validate is not None else []
+        kind = data.get("kind")
+        name = kind if isinstance(kind, str) else ""
+        # What the API server would say of Ingresses is not known here.
+        validate = self._validate if name in BY_NAME or name not in self._kinds else None
+        said = list(validate(data)) if validate is not None else []
         decoded = None
         try:
-            decoded = decode(without_nulls(data), document.origin)
+            decoded = decode(without_nulls(as_read(data)), document.origin, self._kinds)
         except DecodeError as error:
             # The schema knows better what was meant, unless it would take the object.
             if not any(item.severity == "error" for item in said):
                 found = Diagnostic(severity="error", field=error.field, code="invalid", message=error.reason)
                 said.insert(0, found)
-        kind = data.get("kind")
-        if isinstance(kind, str) and kind in POLICY_KINDS:
+        if name in POLICY_KINDS:
             # What it asks for by a field that nobody knows would not hold.
             said = [msgspec.structs.replace(item, severity="error") if _is_asked(item) else item for item in said]
         refused = any(item.severity == "error" for item in said)
@@ -151,13 +163,6 @@ def at_place(item: Object, origin: Origin) -> Object:
     return item if item.origin == origin else msgspec.structs.replace(item, origin=origin)
 
 
-@functools.lru_cache(maxsize=1024)
-def _is_read(kind: str, version: str) -> bool:
-    """Whether it is for the gateway: a kind that it reads, in any version of a group that it knows."""
-    row = BY_NAME.get(kind)
-    return row is not None and row.struct is not None and row.files and version.rpartition("/")[0] == row.group
-
-
 def placed(document: Document, items: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
     """What is told of fields of a document, with object, file and line."""
     if not items:
@@ -175,7 +180,7 @@ def key_of(data: dict[str, Any], meant: str = "") -> ObjectKey | None:
     if not isinstance(kind, str) or not isinstance(name, str):
         return None
     namespace = metadata.get("namespace") if isinstance(metadata, dict) else None
-    cluster = kind in CLUSTER_SCOPED
+    cluster = kind in CLUSTER_SCOPED or (kind in INGRESS_KINDS and not INGRESS_KINDS[kind].namespaced)
     return ObjectKey(kind, "" if cluster else str(namespace or DEFAULT_NAMESPACE), name)
 
 

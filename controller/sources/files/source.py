@@ -22,6 +22,8 @@ from typing import TypeVar
 
 from ... import caught
 from ...api import Diagnostic, Object, ObjectKey, Origin, RefusedPolicy, placed_at
+from ...api.kind import Kind
+from ...api.kinds import BY_NAME
 from ...store.store import Apply, Delete, Store
 from .documents import Document
 from .file_state import FileState, closed_of, closed_whole, merge, together
@@ -55,17 +57,20 @@ class Refresh:
 class Source:
     """Turns what a `Reader` finds into events for a `Store`."""
 
-    def __init__(self, reader: Reader, store: Store, validate: Validate | None = None) -> None:
+    def __init__(
+        self, reader: Reader, store: Store, validate: Validate | None = None, kinds: Mapping[str, Kind] = BY_NAME
+    ) -> None:
         """Make a source.
 
         Args:
             reader: reads the files.
             store: takes the events.
             validate: look at documents as the API server would; None: only at what is read.
+            kinds: those that are read.
         """
         self._reader = reader
         self._store = store
-        self._judge = Judge(validate)
+        self._judge = Judge(validate, kinds)
         self._files: dict[str, FileState] = {}
         self._objects: dict[ObjectKey, Object] = {}
         self._duplicates: list[Diagnostic] = []
@@ -157,6 +162,12 @@ class Source:
     def documents(self) -> list[Document]:
         """All documents of the last look, those too that the gateway has no use for."""
         return [document for state in self._files.values() for document in state.file.documents]
+
+    def document(self, key: ObjectKey) -> Document | None:
+        """The document of an object in use; None where it is not known, as of one that is kept from before."""
+        item = self._objects.get(key)
+        state = self._files.get(item.origin.path) if item is not None else None
+        return state.document(item.origin.line) if item is not None and state is not None else None
 
     def lines_of(self, origin: Origin, paths: Sequence[str]) -> list[int]:
         """Lines of fields of the object that is written at a place; the object's own line where one is not known.

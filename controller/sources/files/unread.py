@@ -14,7 +14,7 @@ from ...api.kinds import BY_NAME
 #: The group of the Gateway API before v0.5.
 OLD_GROUP = "networking.x-k8s.io"
 
-_WRITE_ROUTE = "write an HTTPRoute, or have `sluicegate migrate` do it"
+_WRITE_ROUTE = "write an HTTPRoute, have `sluicegate migrate` do it, or serve Ingresses too (--ingress)"
 #: Kinds for the same purpose as ours: severity, what becomes of them, and what to write.
 _ALIKE: dict[tuple[str, str], tuple[Severity, str, str]] = {
     ("", "Endpoints"): (

@@ -6,7 +6,7 @@ policy that has none is closed. So it is with a policy of a newer release, which
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ... import caught
@@ -14,13 +14,14 @@ from ...api import (
     CLUSTER,
     DEFAULT_NAMESPACE,
     POLICY_KINDS,
-    READ_KINDS,
     DecodeError,
     ObjectKey,
     decode,
     refused_policy,
     unknown_field,
 )
+from ...api.kind import Kind
+from ...api.kinds import BY_NAME
 from ...complain import Complain
 from ...store.store import Apply, Event, Keep
 from .resources import Resource
@@ -32,17 +33,21 @@ Seen = Callable[[str, dict[str, Any]], None]
 class Documents:
     """Reads the documents of one kind."""
 
-    def __init__(self, tell: Tell, complain: Complain, seen: Seen | None = None) -> None:
+    def __init__(
+        self, tell: Tell, complain: Complain, seen: Seen | None = None, kinds: Mapping[str, Kind] = BY_NAME
+    ) -> None:
         """Make a reader.
 
         Args:
             tell: takes the events.
             complain: takes a code and a message about what cannot be read.
             seen: takes each object as the API has it, status and all, before `tell`.
+            kinds: those that become structs, by name.
         """
         self._tell = tell
         self._complain = complain
         self._seen = seen
+        self._kinds = kinds
 
     def apply(self, document: dict[str, Any], resource: Resource) -> None:
         """Read an object that is there."""
@@ -55,10 +60,11 @@ class Documents:
             return
         if self._seen is not None:
             self._seen(resource.kind, document)
-        if resource.kind not in READ_KINDS:
+        row = self._kinds.get(resource.kind)
+        if row is None or row.struct is None:
             return  # one that is written, not read
         try:
-            item = decode(document, CLUSTER)
+            item = decode(document, CLUSTER, self._kinds)
         except DecodeError as error:
             reason = f"{error.field}: {error.reason}"
         except Exception as error:

@@ -27,6 +27,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
@@ -34,6 +35,8 @@ import msgspec
 
 from ... import caught
 from ...api import GATEWAY_GROUP
+from ...api.kind import Kind
+from ...api.kinds import BY_NAME
 from ...complain import Complain
 from ...store.store import Delete, Init, InitDone
 from .client import REQUEST_LIMIT, ApiError, Client, decoded
@@ -99,7 +102,13 @@ class Watch:
     """Follows one kind."""
 
     def __init__(
-        self, client: Client, resource: Resource, tell: Tell, complain: Complain, seen: Seen | None = None
+        self,
+        client: Client,
+        resource: Resource,
+        tell: Tell,
+        complain: Complain,
+        seen: Seen | None = None,
+        kinds: Mapping[str, Kind] = BY_NAME,
     ) -> None:
         """Make a watch.
 
@@ -109,8 +118,9 @@ class Watch:
             tell: takes the events; called on the event loop.
             complain: takes a code and a message about what does not work.
             seen: takes each object as the API has it, status and all, before `tell`.
+            kinds: those that become structs, by name.
         """
-        self._documents = Documents(tell, complain, seen)
+        self._documents = Documents(tell, complain, seen, kinds)
         self._client = client
         self._wanted = self._resource = resource
         self._rest = list(resource.versions[1:])

@@ -13,9 +13,11 @@ import msgspec
 
 from sluicegate import __version__
 from sluicegate.controller.api import Code, Diagnostic, readable
+from sluicegate.controller.api.names import VIRTUAL
 from sluicegate.controller.sources.files.source import Source
 from sluicegate.controller.translate import Translation, to_document
 from sluicegate.controller.translate.conditions import Reason
+from sluicegate.processes.ingress_settings import wanted_of
 from sluicegate.processes.settings import Settings
 from sluicegate.testing.offline import Offline, load_offline
 from sluicegate.words import count, one_line, suggestion
@@ -23,6 +25,7 @@ from sluicegate.words import count, one_line, suggestion
 from .checked import REFERENCE_CODES, checked, closed_policies, refused_objects
 from .destination import Destination, destination_of
 from .exit_status import ExitStatus
+from .ingress_options import INGRESS_SETTINGS
 from .manifests import CONTROLLER_NAME, settings_of
 from .options import CONFIG, PATHS, Command, Option
 from .output import write_json
@@ -102,7 +105,13 @@ def _run(given: argparse.Namespace) -> int:
         return destination == "cluster"
 
     progress = _progress if given.output == "text" else None
-    offline = load_offline(given.paths, settings.controller_name, progress=progress, cluster=for_cluster)
+    wanted = wanted_of(settings)
+    try:
+        offline = load_offline(
+            given.paths, settings.controller_name, progress=progress, cluster=for_cluster, ingress=wanted
+        )
+    except ValueError as error:  # a name that is none
+        return refuse(str(error))
     if given.output == "text" and sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K")
     report = _report(offline, given.paths, settings, because, ignore=given.ignore or (), fail_on=given.fail_on)
@@ -140,6 +149,8 @@ def _report(
 
 def _objects(translation: Translation) -> Iterator[CheckedObject]:
     for key, status in sorted(translation.statuses.items()):
+        if key.name.startswith(VIRTUAL):
+            continue  # what is wrong with it is told of its Ingress
         origin = translation.snapshot.origin(key)
         yield CheckedObject(
             object=str(key),
@@ -237,6 +248,7 @@ COMMAND = Command(
         Option(("--fail-on",), "The least that makes the exit status 1.", "error", choices=("error", "warning")),
         Option(("--ignore",), "Leave out problems of this code (docs/diagnostics.md).", "none", "CODE", repeats=True),
         CONTROLLER_NAME,
+        *INGRESS_SETTINGS,
         CONFIG,
         Option(("--output", "-o"), "How to write it.", "text", choices=("text", "json", "sarif")),
         Option(("--no-conditions",), "Leave out the conditions that the controller would write.", "they are shown"),

@@ -18,6 +18,7 @@ from sluicegate.controller.translate.shadowed import shadowed_matches
 from sluicegate.controller.translate.state import State
 from sluicegate.controller.translate.values import normal_path
 from sluicegate.engine.limits import PathNormalization
+from sluicegate.processes.file_sources import told_of
 from sluicegate.schema import violations
 from sluicegate.testing.offline import Offline
 
@@ -62,7 +63,7 @@ def checked(
         *schema_diagnostics(documents),
         *foreign_policies(documents),
         *nothing_in(offline, paths),
-        *offline.source.with_lines(_placed(offline, _shadowed(configuration))),
+        *told_of(_placed(offline, _shadowed(configuration)), offline.source, offline.ingresses),
     }
     found.difference_update(closed_policies(offline).values())
     if path_normalization == "off":

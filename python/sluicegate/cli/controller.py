@@ -9,6 +9,7 @@ from sluicegate import __version__
 from sluicegate.processes.controller.settings import ControllerSettings, load_controller_settings
 
 from . import roles
+from .ingress_options import ingress_settings, status_setting
 from .options import Command, setting
 
 _SETTINGS = (
@@ -52,6 +53,8 @@ _SETTINGS = (
     setting(
         ControllerSettings, "external_names", "Services of type ExternalName lead to their hosts.", "", default="off"
     ),
+    *ingress_settings(ControllerSettings, "ingress in --namespace"),
+    status_setting(ControllerSettings),
     setting(ControllerSettings, "admin", "Address of healthz, readyz and metrics; or off.", "ADDRESS"),
     setting(ControllerSettings, "output", "json: one JSON object a line, for programs.", "text|json"),
     setting(ControllerSettings, "log_level", "The least that is told.", "debug|info|warning|error"),

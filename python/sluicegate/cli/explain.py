@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from sluicegate.controller.api import readable
+from sluicegate.processes.ingress_settings import wanted_of
 from sluicegate.processes.settings import Settings
 from sluicegate.testing.decision import Decision
 from sluicegate.testing.offline import load_offline
@@ -16,6 +17,7 @@ from sluicegate.words import one_line
 
 from .exit_status import ExitStatus
 from .explanation import Explanation, explain
+from .ingress_options import INGRESS_SETTINGS
 from .manifests import CONTROLLER_NAME, settings_of
 from .options import CONFIG, PATHS, Command, Option, setting
 from .output import OUTPUT, write_json
@@ -51,14 +53,20 @@ def _run(given: argparse.Namespace) -> int:
         settings = settings_of(given)
     except (ValueError, OSError) as error:
         return refuse(str(error))
-    offline = load_offline(given.paths, settings.controller_name, port_offset=settings.port_offset)
+    try:
+        offline = load_offline(
+            given.paths, settings.controller_name, port_offset=settings.port_offset, ingress=wanted_of(settings)
+        )
+    except ValueError as error:  # a name that is none
+        return refuse(str(error))
     table = Table(offline.transaction(), settings.engine.path_normalization or "strict", settings.port_offset)
     explanation = explain(offline, table, asked)
     if given.output == "json":
         write_json(explanation)
     else:
         for line in _lines(explanation):
-            sys.stdout.write(one_line(line) + "\n")
+            named = offline.ingresses.named(line) if offline.ingresses is not None else line
+            sys.stdout.write(one_line(named) + "\n")
     return ExitStatus.OK if explanation.decision.reason in _GOOD else ExitStatus.FAILED
 
 
@@ -86,6 +94,8 @@ def _lines(found: Explanation) -> Iterator[str]:
         yield f"  route     {decision.route}, hostname {found.hostname}"
         match = "" if decision.match is None else f".matches[{decision.match}]: {found.winner}"
         yield f"  rule      rules[{decision.rule}]{match}"
+    if found.ingress is not None:
+        yield f"  ingress   {found.ingress}"
     for item in found.filters:
         yield f"  filter    {item}"
     yield from _policy_lines(found)
@@ -181,6 +191,7 @@ COMMAND = Command(
         Option(("--port",), "Port that the client connects to.", "the URL's", "NUMBER"),
         setting(Settings, "port_offset", "As the gateway has it: the URL may be one that serve printed.", "NUMBER"),
         CONTROLLER_NAME,
+        *INGRESS_SETTINGS,
         CONFIG,
         OUTPUT,
     ),

@@ -44,6 +44,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, tag_field="format",
     Attributes:
         request: as it was understood.
         decision: what happens to it.
+        ingress: file, line, Ingress and field that the rule comes from; None: from no Ingress.
         origins: what each of the policies of the decision is attached to; empty: a filter, or one that cannot be read.
         because: why each of the policies of the decision says what it says; empty where that needs no word.
         winner: the match that takes it, in words; None for a connection.
@@ -60,6 +61,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, tag_field="format",
 
     request: Request | Connection
     decision: Decision
+    ingress: str | None
     origins: tuple[str, ...]
     because: tuple[str, ...]
     winner: str | None
@@ -90,6 +92,7 @@ def explain(offline: Offline, table: Table, request: Request | Connection) -> Ex
     return Explanation(
         request=request,
         decision=decision,
+        ingress=_ingress(offline, decision),
         origins=origins(offline.translation.snapshot, listener, decision),
         because=reasons(table, asked, decision, dict(_closed(offline, decision))),
         winner=winner,
@@ -111,6 +114,15 @@ def _closed(offline: Offline, decision: Decision) -> Iterator[tuple[str, str]]:
         policy = offline.translation.snapshot.get(ObjectKey.parse(said.policy))
         if isinstance(policy, RefusedPolicy):
             yield said.policy, policy.reason
+
+
+def _ingress(offline: Offline, decision: Decision) -> str | None:
+    """Where the rule comes from that takes the request, if that is an Ingress."""
+    if offline.ingresses is None or decision.route is None:
+        return None
+    at = f"spec.rules[{decision.rule}]" if decision.rule is not None else ""
+    cause = offline.ingresses.owner(ObjectKey.parse(decision.route), at)
+    return f"{cause.place} {cause.object} {cause.subject}" if cause is not None else None
 
 
 def _would_send(table: Table, asked: Request | Connection, decision: Decision) -> Forwarded | None:

@@ -7,6 +7,7 @@ import os
 
 from sluicegate.processes.settings import Settings, load_offline_settings
 
+from .ingress_options import INGRESS_SETTINGS
 from .options import setting
 
 CONTROLLER_NAME = setting(
@@ -24,5 +25,6 @@ def settings_of(given: argparse.Namespace) -> Settings:
     for path in given.paths:
         if path != "-" and not os.path.exists(path):
             raise FileNotFoundError(f"{path}: no such file or directory")
-    flags = {name: value for name, value in vars(given).items() if name in {"controller_name", "port_offset"}}
+    names = {"controller_name", "port_offset", *(item.key for item in INGRESS_SETTINGS)}
+    flags = {name: value for name, value in vars(given).items() if name in names}
     return load_offline_settings(flags, os.environ, given.config)

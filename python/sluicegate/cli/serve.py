@@ -9,6 +9,7 @@ from sluicegate import __version__
 from sluicegate.processes.settings import Settings, load_settings
 
 from . import roles
+from .ingress_options import INGRESS_SETTINGS, status_setting
 from .options import CONFIG, PATHS, Command, Option, setting
 
 #: Options that are settings, in the order of the help; those of a cluster come last.
@@ -40,6 +41,8 @@ _SETTINGS = (
     setting(Settings, "node", "Node that this machine is, for the same.", "NAME", default="not known"),
     setting(Settings, "external_names", "Services of type ExternalName lead to their hosts.", "", default="off"),
     setting(Settings, "local_external_hosts", "Names of external hosts may come to this machine.", "", default="off"),
+    *INGRESS_SETTINGS,
+    status_setting(Settings, "With --kubernetes: "),
     setting(
         Settings,
         "keys_directory",
@@ -116,6 +119,7 @@ COMMAND = Command(
     examples=(
         ("sluicegate serve manifests --port-offset 8000", "port 80 of a Gateway is port 8080 of this machine"),
         ("kustomize build . | sluicegate serve -", "manifests from standard input"),
+        ("sluicegate serve manifests --ingress --port-offset 8000", "Ingresses as well, as ingress-nginx would"),
     ),
     notes="Options win over environment variables, these over the settings file (port_offset = 8000). Limits and\n"
     "timeouts of the engine are set in its table [engine].",

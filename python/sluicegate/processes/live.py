@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sluicegate.controller.sources.files.reader import Progress
 from sluicegate.controller.store.store import Store
@@ -19,7 +20,11 @@ from sluicegate.engine.native import Report
 
 from ..controller.api import Diagnostic
 from ..controller.sources.files.source import Refresh, Source
+from .file_sources import told_of
 from .translation_delivery import TranslationDelivery
+
+if TYPE_CHECKING:
+    from .ingress_files import FileIngresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,14 @@ class Step:
 class Live:
     """Keeps an engine at what the files say; not thread-safe."""
 
-    def __init__(self, source: Source, store: Store, translator: Translator, delivery: Delivery) -> None:
+    def __init__(
+        self,
+        source: Source,
+        store: Store,
+        translator: Translator,
+        delivery: Delivery,
+        ingresses: FileIngresses | None = None,
+    ) -> None:
         """Put the stages together.
 
         Args:
@@ -54,11 +66,13 @@ class Live:
             store: collects the objects.
             translator: makes the configuration of them.
             delivery: to the engine that serves it.
+            ingresses: puts what Ingresses come to into the store; None: they are not served.
         """
         self._source = source
         self._store = store
         self._translator = translator
         self._delivery = TranslationDelivery(delivery)
+        self._ingresses = ingresses
         self._last: tuple[Refresh, Translation] | None = None
         self._whole = False
 
@@ -70,6 +84,8 @@ class Live:
         # After a step that failed nobody knows what of its changes was taken.
         whole, self._whole = self._whole, False
         refresh = self._source.refresh(progress, changed if whole else None, anew=anew)
+        if self._ingresses is not None:
+            self._ingresses.update()
         reports: list[Report] = []
 
         def take(translation: Translation) -> None:
@@ -90,7 +106,7 @@ class Live:
 
     def _step(self, refresh: Refresh, translation: Translation, report: Report | None, seconds: float) -> Step:
         known = self._delivery.reported(translation)
-        told = self._source.with_lines(known.diagnostics)
+        told = told_of(known.diagnostics, self._source, self._ingresses)
         found = sorted((*self._delivery.refusals(known), *refresh.diagnostics, *told), key=Diagnostic.order)
         bad = {item.object or item.path for item in refresh.diagnostics if item.severity == "error"}
         unusable = len(bad.union(map(str, self._translator.held)))

@@ -14,22 +14,26 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from ..controller import caught
 from ..controller.api import POLICY_KINDS, READ_KINDS, Gateway, ObjectKey
 from ..controller.api.gateway import GatewayStatus
+from ..controller.api.ingress import SERVED_INGRESS_KINDS
 from ..controller.complain import Complain
 from ..controller.sources.kubernetes.client import Client
 from ..controller.sources.kubernetes.resources import WATCHED, Resource
 from ..controller.sources.kubernetes.watch import Watch
 from ..controller.store.snapshot import Snapshot
-from ..controller.store.store import Apply, Delete, Event, Init, InitDone, Keep, Store
+from ..controller.store.store import Apply, Delete, Event, Init, InitDone, Keep, Store, kind_of
 from ..controller.translate import Take, Translation, Translator
 from .job import Job
 from .rest import Rest
+
+if TYPE_CHECKING:
+    from .ingress_cluster import ClusterIngresses
 
 #: Seconds that a controller which does not lead gathers events for: nobody waits for it, it only has to be near when it
 #: does.
@@ -111,6 +115,7 @@ class Loop:
         resources: Sequence[Resource] = WATCHED,
         observe: Callable[[float], None] | None = None,
         take: Take | None = None,
+        ingress: ClusterIngresses | None = None,
     ) -> None:
         """Put the loop together.
 
@@ -123,14 +128,22 @@ class Loop:
             resources: kinds to watch.
             observe: takes the seconds that each round took, from its snapshot to the results.
             take: gives a translation to an engine of this process.
+            ingress: Ingresses that are served as well; None: none are.
         """
-        self._store = Store(item.kind for item in resources if item.kind in READ_KINDS)
+        self._ingress = ingress
+        kinds = [item.kind for item in resources if item.kind in READ_KINDS]
+        self._store = ingress.store if ingress is not None else Store(kinds)
+        others = ingress.resources if ingress is not None else ()
+        self._read = frozenset((*READ_KINDS, *(item.kind for item in others)))
         self._translator = translator
         self._outputs = tuple(outputs)
         self._reports = reports
         #: Only a pool of addresses is read out of the status of Gateways: otherwise our own writes would be changes.
         self._reads_status = bool(translator.options.pool)
-        self._watches = [Watch(client, item, self._take, complain, self._seen) for item in resources]
+        self._watches = [
+            *(Watch(client, item, self._take, complain, self._seen) for item in resources),
+            *(Watch(client, item, self._take, complain, self._seen, SERVED_INGRESS_KINDS) for item in others),
+        ]
         self._rest = Rest()
         #: When reports were last looked at, of the monotonic clock.
         self._reported = float("-inf")
@@ -181,6 +194,8 @@ class Loop:
         return len(self._unreadable | self._held.keys() | self._faults.keys())
 
     def _seen(self, kind: str, document: dict[str, Any]) -> None:
+        if self._ingress is not None:
+            self._ingress.seen(kind, document)
         for output in self._outputs:
             with self._guard("watch", f"an object of kind {kind} is left out by a writer"):
                 output.writer.seen(kind, document)
@@ -192,6 +207,11 @@ class Loop:
             yield
         except Exception as error:
             self._complain("fault", f"{outcome}: {caught.note(stage, error)}")
+
+    @property
+    def _is_changed(self) -> bool:
+        """Whether another round is worth it."""
+        return self._store.changed or (self._ingress is not None and self._ingress.changed)
 
     def _note_unreadable(self, event: Event) -> None:
         if isinstance(event, Keep):
@@ -206,9 +226,11 @@ class Loop:
         if isinstance(event, Apply) and isinstance(event.object, Gateway) and not self._reads_status:
             event = Apply(msgspec.structs.replace(event.object, status=GatewayStatus()))
         for output in self._outputs:
-            with self._guard("watch", f"an event of kind {_kind(event)} is left out by a writer"):
+            with self._guard("watch", f"an event of kind {kind_of(event)} is left out by a writer"):
                 output.writer.handle(event)
-        if _kind(event) not in READ_KINDS:
+        if self._ingress is not None:
+            self._ingress.handle(event)
+        if kind_of(event) not in self._read:
             return
         gone = self._store.handle(event)
         if self._store.faults or self._faults:
@@ -218,7 +240,10 @@ class Loop:
                 for key in gone:
                     with self._guard("watch", f"the end of {key} is left out by a writer"):
                         output.writer.handle(Delete(key))
-        if isinstance(event, InitDone) or (self._store.ready and self._store.changed):
+            if self._ingress is not None:
+                for key in gone:
+                    self._ingress.handle(Delete(key))
+        if isinstance(event, InitDone) or (self._store.ready and self._is_changed):
             self._changed.set()
 
     async def _translate(self) -> None:
@@ -231,6 +256,9 @@ class Loop:
             self._changed.clear()
             if not self._store.ready:
                 continue
+            if self._ingress is not None:
+                with self._guard("step", "Ingresses stay as they were"):
+                    self._reports_changed |= await self._ingress.update(self._complain)
             reports_changed, self._reports_changed = self._reports_changed, False
             snapshot = self._store.snapshot()
             now = time.time()
@@ -255,10 +283,10 @@ class Loop:
         if not self._leading and self._deliver is None:
             await asyncio.sleep(FOLLOW)
             return
-        while not self._store.changed and (left := self._reported + REPORTS - time.monotonic()) > 0:
+        while not self._is_changed and (left := self._reported + REPORTS - time.monotonic()) > 0:
             self._changed.clear()
             await self._until_changed(left)
-        if self._store.changed:
+        if self._is_changed:
             await asyncio.sleep(self._rest.left(time.monotonic()))
 
     async def _until_changed(self, seconds: float) -> None:
@@ -310,9 +338,3 @@ class Loop:
                 otherwise = ", else what it holds for is closed" if key.kind in POLICY_KINDS else ""
                 text = f"{key}: {reason}; its last good version goes on, if there was one{otherwise}"
                 self._complain("object_held", text, object=str(key))
-
-
-def _kind(event: Event) -> str:
-    if isinstance(event, Apply):
-        return event.object.key.kind
-    return event.key.kind if isinstance(event, (Delete, Keep)) else event.kind

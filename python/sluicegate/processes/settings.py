@@ -34,7 +34,7 @@ MAX_DRAIN, MAX_SETTLE = 3_600.0, 600.0
 #: Seconds for which a certificate serves on after its Secret is gone: who issues one anew may delete the old one first.
 DEFAULT_CERTIFICATE_GRACE, MAX_CERTIFICATE_GRACE = 300.0, 86_400.0
 #: Settings that may be given several times, or separated by commas.
-LISTS = frozenset({"listen", "address_pool", "status_address"})
+LISTS = frozenset({"listen", "address_pool", "status_address", "ingress_class"})
 
 
 class SettingsError(ValueError):
@@ -100,6 +100,14 @@ class Settings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=
         external_names: Services of type ExternalName lead to their hosts.
         local_external_hosts: names of external hosts may come to this machine (loopback).
         keys_directory: where keys of identity providers are kept for the next start; empty: nowhere.
+        ingress: Ingresses are served.
+        ingress_class: names of the classes of Ingresses that are served; one alone serves them.
+        ingress_provider: whose annotations they have.
+        ingress_config_map: `NAMESPACE/NAME` with the settings of that controller; empty: its defaults hold.
+        ingress_default_certificate: `NAMESPACE/NAME` of a Secret for hosts without TLS; empty: port 443 lacks them.
+        ingress_gateway: `NAMESPACE/NAME` of the Gateway that serves them; empty: of files one is made, of a cluster
+            `ingress` in `namespace`.
+        no_ingress_status: Ingresses of a cluster are not told the addresses of the Gateway.
     """
 
     controller_name: str = DEFAULT_CONTROLLER_NAME
@@ -114,6 +122,13 @@ class Settings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=
     external_names: bool = False
     local_external_hosts: bool = False
     keys_directory: str = ""
+    ingress: bool = False
+    ingress_class: tuple[str, ...] = ()
+    ingress_provider: str = "nginx"
+    ingress_config_map: str = ""
+    ingress_default_certificate: str = ""
+    ingress_gateway: str = ""
+    no_ingress_status: bool = False
 
     def engine_settings(self, state_directory: str) -> dict[str, Any]:
         """As those of every engine; hosts of this machine are of use to a gateway for one's own machine only."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from sluicegate import ir
 from sluicegate.checks import native_checks
@@ -18,6 +19,11 @@ from sluicegate.schema import violations
 from ..controller.api import Diagnostic, RefusedPolicy, Secret, Service
 from ..controller.api.kinds import OTHER_SECRETS
 from ..controller.sources.files.source import Refresh, Source
+from ..processes.file_sources import sources_of, told_of
+from ..processes.ingress_settings import Wanted
+
+if TYPE_CHECKING:
+    from ..processes.ingress_files import FileIngresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +35,14 @@ class Offline:
         refresh: what could not be read.
         translation: configuration, statuses and diagnostics.
         for_cluster: they were read for a cluster.
+        ingresses: that are served as well.
     """
 
     source: Source
     refresh: Refresh
     translation: Translation
     for_cluster: bool = False
+    ingresses: FileIngresses | None = None
 
     def transaction(self) -> ir.Transaction:
         """The full state, with its secrets."""
@@ -42,7 +50,8 @@ class Offline:
 
     def diagnostics(self) -> list[Diagnostic]:
         """Everything that is wrong, in the order of files and lines."""
-        told = self.source.with_lines(item for item in self.translation.diagnostics if not self._is_made_there(item))
+        found = (item for item in self.translation.diagnostics if not self._is_made_there(item))
+        told = told_of(found, self.source, self.ingresses)
         return sorted({*self.refresh.diagnostics, *told}, key=Diagnostic.order)
 
     def _is_made_there(self, item: Diagnostic) -> bool:
@@ -62,6 +71,7 @@ def load_offline(
     progress: Progress | None = None,
     port_offset: int = 0,
     cluster: bool | Callable[[Source], bool] = False,
+    ingress: Wanted | None = None,
 ) -> Offline:
     """Read and translate manifests; what the API server would refuse is left out, a policy closed, as `serve` does it.
 
@@ -72,9 +82,12 @@ def load_offline(
         progress: called for each file that is read.
         port_offset: the setting of that name.
         cluster: they are for a cluster and its controller, not for `serve`; may be asked of what was read.
+        ingress: Ingresses that are served as well; None: none are.
+
+    Raises:
+        ValueError: a name of `ingress` that is none.
     """
-    store = Store()
-    source = Source(Reader(paths, standard_input), store, violations)
+    source, store, ingresses = sources_of(Reader(paths, standard_input), violations, ingress, controller_name)
     refresh = source.refresh(progress)
     for_cluster = cluster(source) if callable(cluster) else cluster
     options = Options(port_offset=port_offset, checks=native_checks(), now=time.time())
@@ -82,7 +95,10 @@ def load_offline(
         # Each Gateway has addresses of its own; the Secret of the controller is its own business.
         options = replace(options, merge_gateways=False, provision=ProvisionOptions(authority=""))
         _hide(store)
-    return Offline(source, refresh, Translator(controller_name, options).translate(store.snapshot()), for_cluster)
+    if ingresses is not None:
+        ingresses.update()
+    translation = Translator(controller_name, options).translate(store.snapshot())
+    return Offline(source, refresh, translation, for_cluster, ingresses)
 
 
 def _hide(store: Store) -> None:

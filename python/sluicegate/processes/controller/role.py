@@ -12,18 +12,20 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sluicegate.checks import native_checks
 from sluicegate.controller import caught
 from sluicegate.controller.api import ObjectKey
-from sluicegate.controller.api.kinds import AUTHORITY
+from sluicegate.controller.api.kinds import AUTHORITY, READ_KINDS
 from sluicegate.controller.provision.apply import InfraWriter
 from sluicegate.controller.provision.events import EventWriter
+from sluicegate.controller.provision.ingress_events import IngressEvents
 from sluicegate.controller.provision.pods import PodTroubles
 from sluicegate.controller.sources.kubernetes.client import ApiError, Client
 from sluicegate.controller.sources.kubernetes.resources import WATCHED_TO_PROVISION
 from sluicegate.controller.status import StatusWriter
+from sluicegate.controller.status.ingress import IngressStatusWriter
 from sluicegate.controller.store.store import Event
 from sluicegate.controller.stream.identity import Identity
 from sluicegate.controller.stream.reports import Reports
@@ -37,12 +39,19 @@ from sluicegate.observe.admin import Admin
 from sluicegate.observe.log import Log
 
 from ..follower import Follower
+from ..ingress_settings import INGRESS_GATEWAY, wanted_of
 from ..job import Job
 from ..loop import Loop, Output
 from ..process import Process
 from ..start_error import StartError
 from .metrics import ControllerMetrics, Figures
 from .settings import ControllerSettings
+
+if TYPE_CHECKING:
+    from ..ingress_cluster import ClusterIngresses
+
+
+_READ = tuple(item.kind for item in WATCHED_TO_PROVISION if item.kind in READ_KINDS)
 
 
 async def run_controller(settings: ControllerSettings, version: str) -> int:
@@ -136,7 +145,13 @@ class Controller:
         self.metrics = ControllerMetrics(self.figures)
         name = settings.controller_name
         self._identity = Identity(client, settings.namespace, [settings.stream_host], self._log.warning)
-        self._events = EventWriter(client, name, settings.pod, self._log.warning)
+        wanted = wanted_of(settings, f"{settings.namespace}/{INGRESS_GATEWAY}")
+        ingress: ClusterIngresses | None = None
+        if wanted is not None:
+            from ..ingress_cluster import ClusterIngresses
+
+            ingress = ClusterIngresses(wanted, name, _READ)
+        self._events = EventWriter(client, name, settings.pod, self._log.warning, ingress)
         self._infra = InfraWriter(client, name, self._log.warning, changed=self._report_changed, tell=self._events.tell)
         self._pods = PodTroubles(name, changed=self._report_changed, tell=self._events.tell)
         self._server = StreamServer(
@@ -166,6 +181,15 @@ class Controller:
             Output(self._events, lambda translation: translation, reported=True),
             Output(self._pods, lambda translation: translation.infrastructure),  # leads after those that it tells
         ]
+        self._ingress_status: IngressStatusWriter | None = None
+        if ingress is not None:
+            events = IngressEvents(self._events, lambda: ingress.losses, lambda: ingress.selected)
+            outputs.append(Output(events, lambda translation: translation, reported=True))
+        if ingress is not None and not settings.no_ingress_status:
+            self._ingress_status = IngressStatusWriter(
+                client, ingress.gateway, lambda: ingress.selected, self._log.warning
+            )
+            outputs.append(Output(self._ingress_status, lambda translation: translation, reported=True))
         reports = Reports(
             self._server.said,
             lambda translation, report, before: translation.with_report(report, self._failures(), before),
@@ -178,6 +202,7 @@ class Controller:
             self._log.warning,
             resources=WATCHED_TO_PROVISION,
             observe=self.metrics.observe,
+            ingress=ingress,
         )
 
         self._follower = Follower(
@@ -268,13 +293,21 @@ class Controller:
         if not self._loop.ready.is_set():
             yield "not everything was listed and translated yet"
 
+    @property
+    def _status_writes(self) -> int:
+        return self._status.writes + (self._ingress_status.writes if self._ingress_status is not None else 0)
+
+    @property
+    def _status_depth(self) -> int:
+        return self._status.depth + (self._ingress_status.depth if self._ingress_status is not None else 0)
+
     def figures(self) -> Figures:
         """What there is to count."""
         return Figures(
             leading=self._leads.begun.is_set(),
             ready=self._loop.ready.is_set(),
-            writes={"infra": self._infra.writes, "status": self._status.writes, "events": self._events.writes},
-            waiting={"infra": self._infra.depth, "status": self._status.depth, "events": self._events.depth},
+            writes={"infra": self._infra.writes, "status": self._status_writes, "events": self._events.writes},
+            waiting={"infra": self._infra.depth, "status": self._status_depth, "events": self._events.depth},
             provisioning_failures=len(self._failures()),
             planes=self._server.connected,
             unusable=self._loop.unusable,

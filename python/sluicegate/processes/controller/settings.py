@@ -13,6 +13,7 @@ from sluicegate.controller import DEFAULT_CONTROLLER_NAME
 from sluicegate.observe.log import LEVELS
 from sluicegate.processes.settings import (
     DEFAULT_CERTIFICATE_GRACE,
+    LISTS,
     MAX_CERTIFICATE_GRACE,
     option_of,
     variable_of,
@@ -24,6 +25,8 @@ NAME = "sluicegate-controller"
 POLICIES = ("Always", "IfNotPresent", "Never")
 MAX_PORT = 0xFFFF
 
+#: Settings that are true or false.
+_SWITCHES = frozenset({"external_names", "ingress", "no_ingress_status"})
 _HOST = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
@@ -47,6 +50,13 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
         log_level: the least that is told: `debug`, `info`, `warning` or `error`.
         certificate_grace: seconds for which a certificate serves on after its Secret is gone.
         external_names: Services of type ExternalName lead to their hosts.
+        ingress: Ingresses are served.
+        ingress_class: names of the classes of Ingresses that are served; one alone serves them.
+        ingress_provider: whose annotations they have.
+        ingress_config_map: `NAMESPACE/NAME` with the settings of that controller; empty: its defaults hold.
+        ingress_default_certificate: `NAMESPACE/NAME` of a Secret for hosts without TLS; empty: port 443 lacks them.
+        ingress_gateway: `NAMESPACE/NAME` of the Gateway that serves them; empty: `ingress` in `namespace`.
+        no_ingress_status: Ingresses are not told the addresses of the Gateway.
         pod: name of this pod.
     """
 
@@ -62,6 +72,13 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "info"
     certificate_grace: float = DEFAULT_CERTIFICATE_GRACE
     external_names: bool = False
+    ingress: bool = False
+    ingress_class: tuple[str, ...] = ()
+    ingress_provider: str = "nginx"
+    ingress_config_map: str = ""
+    ingress_default_certificate: str = ""
+    ingress_gateway: str = ""
+    no_ingress_status: bool = False
     pod: str = ""
 
     @property
@@ -88,7 +105,7 @@ def load_controller_settings(
     for name in ControllerSettings.__struct_fields__:
         value = flags.get(name) or environment.get(variable_of(name))
         if value:
-            given[name] = str(value)
+            given[name] = value if name in LISTS and isinstance(value, list) else str(value)
             places[name] = option_of(name) if flags.get(name) else variable_of(name)
     given.setdefault("namespace", environment.get("POD_NAMESPACE") or DEFAULT_NAMESPACE)
     given.setdefault("pod", environment.get("POD_NAME") or "")
@@ -96,8 +113,11 @@ def load_controller_settings(
     given.setdefault("stream_name", f"{NAME}.{given['namespace']}.svc:18000")
     if "certificate_grace" in given:
         given["certificate_grace"] = _seconds(places, "certificate_grace", given["certificate_grace"])
-    if "external_names" in given:
-        given["external_names"] = _switch(places, "external_names", given["external_names"])
+    for name in _SWITCHES & given.keys():
+        given[name] = _switch(places, name, given[name])
+    if isinstance(written := given.get("ingress_class", ()), str):
+        written = written.split(",")
+    given["ingress_class"] = tuple(filter(None, map(str.strip, written)))
     settings = ControllerSettings(**given)
     _check(settings, places)
     return settings

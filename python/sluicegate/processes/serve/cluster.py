@@ -9,15 +9,20 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from sluicegate.checks import native_checks
+from sluicegate.controller.api.kinds import READ_KINDS
 from sluicegate.controller.sources.kubernetes.client import ApiError, Client
+from sluicegate.controller.sources.kubernetes.resources import WATCHED
 from sluicegate.controller.status import StatusWriter
+from sluicegate.controller.status.ingress import IngressStatusWriter
 from sluicegate.controller.translate import Options, Translation, Translator
 from sluicegate.controller.translate.pool import pool_of
 from sluicegate.observe.log import Log
 
 from ..follower import Follower
+from ..ingress_settings import INGRESS_GATEWAY, wanted_of
 from ..job import Job
 from ..loop import Loop, Output
 from ..process import Process
@@ -25,6 +30,12 @@ from ..serving_engine import ServingEngine
 from ..settings import Settings
 from ..translation_delivery import TranslationDelivery
 from .drain import drain_of
+
+if TYPE_CHECKING:
+    from ..ingress_cluster import ClusterIngresses
+
+
+_READ = tuple(item.kind for item in WATCHED if item.kind in READ_KINDS)
 
 
 async def serve_cluster(settings: Settings, version: str) -> int:
@@ -75,7 +86,16 @@ class ClusterGateway:
         translator = Translator(settings.controller_name, options)
         writer = StatusWriter(client, settings.controller_name, log.warning)
         outputs = [Output(writer, lambda translation: translation, reported=True)]
-        self._loop = Loop(client, translator, outputs, self, log.warning, take=self._delivery.deliver)
+        wanted = wanted_of(settings, f"{settings.namespace}/{INGRESS_GATEWAY}")
+        ingress: ClusterIngresses | None = None
+        if wanted is not None:
+            from ..ingress_cluster import ClusterIngresses
+
+            ingress = ClusterIngresses(wanted, settings.controller_name, _READ)
+        if ingress is not None and not settings.no_ingress_status:
+            status = IngressStatusWriter(client, ingress.gateway, lambda: ingress.selected, log.warning)
+            outputs.append(Output(status, lambda translation: translation, reported=True))
+        self._loop = Loop(client, translator, outputs, self, log.warning, take=self._delivery.deliver, ingress=ingress)
         self._follower = Follower(client, self._loop, self._lead, log, namespace=settings.namespace)
 
     async def start(self) -> None:

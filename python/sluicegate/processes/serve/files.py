@@ -15,12 +15,13 @@ from sluicegate.checks import native_checks
 from sluicegate.controller.sources.files import Reader, Settling
 from sluicegate.controller.sources.files.judge import Validate
 from sluicegate.controller.sources.files.reader import Progress
-from sluicegate.controller.sources.files.source import Refresh, Source
-from sluicegate.controller.store.store import Store
+from sluicegate.controller.sources.files.source import Refresh
 from sluicegate.controller.translate import Options, Translator
 from sluicegate.observe.log import Log
 from sluicegate.words import count
 
+from ..file_sources import sources_of
+from ..ingress_settings import wanted_of
 from ..job import Job, tell_fault
 from ..live import Live, Step
 from ..process import Process
@@ -90,9 +91,10 @@ class FilesGateway:
             checks=native_checks(),
             external_names=settings.external_names,
         )
-        store = Store()
-        source = Source(Reader(paths, settling=Settling()), store, validate)
-        self._live = Live(source, store, Translator(settings.controller_name, options), engine.delivery)
+        reader = Reader(paths, settling=Settling())
+        source, store, ingresses = sources_of(reader, validate, wanted_of(settings), settings.controller_name)
+        translator = Translator(settings.controller_name, options)
+        self._live = Live(source, store, translator, engine.delivery, ingresses)
 
     async def start(self) -> None:
         """Serve what the files say now.
