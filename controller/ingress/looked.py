@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import TypeVar
 
 K = TypeVar("K")
@@ -42,8 +42,14 @@ class Looked(Mapping[K, V]):
         """What was looked up and is not there."""
         return frozenset(key for key, found in self.seen.items() if found is None)
 
-    def same(self, table: Mapping[K, V]) -> bool:
-        """Whether a table as it is now would have given the same."""
-        if self.whole and table is not self._table:
-            return False
-        return all((now := table.get(key)) is found or now == found for key, found in self.seen.items())
+    def is_touched(self, changed: Set[K]) -> bool:
+        """Whether something was looked up that has changed; `changed`: keys of the table."""
+        return bool(changed) and (self.whole or not self.seen.keys().isdisjoint(changed))
+
+
+def changes(before: Mapping[K, V], now: Mapping[K, V]) -> Set[K]:
+    """Keys of what is in one of two tables alone, or is another one; what says the same is the same."""
+    if before is now:
+        return frozenset()
+    found = {key for key, item in now.items() if (old := before.get(key)) is not item and old != item}
+    return found | (before.keys() - now.keys())

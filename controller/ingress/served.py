@@ -13,7 +13,7 @@ What real objects and Ingresses have in common:
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,7 +30,7 @@ from .convert import Conversion, convert
 from .emit import Manifest
 from .groups import groups
 from .inventory import Inventory, Lines, Place, no_lines
-from .looked import Looked
+from .looked import Looked, changes
 from .losses import Cause, Ledger, Loss
 from .options import Name, Options
 from .own_gateway import OWN_GATEWAY, own_gateway
@@ -100,6 +100,7 @@ class _Selection:
         ingresses, classes: that it was made of.
         by_name: the classes.
         groups: of those that are served.
+        keys: of these.
         left_out: of the others.
     """
 
@@ -107,6 +108,7 @@ class _Selection:
     classes: Table
     by_name: Mapping[str, IngressClass]
     groups: tuple[tuple[Ingress, ...], ...]
+    keys: frozenset[ObjectKey]
     left_out: tuple[Loss, ...]
 
 
@@ -118,6 +120,7 @@ class _Group:
         ingresses: of it.
         classes: all IngressClasses.
         looked: what was looked up.
+        losses: of each of its objects, what somebody has to look at.
         objects: that were made.
         causes: of each object, where its parts come from.
         conversion: all of it; None: there was none yet.
@@ -130,14 +133,17 @@ class _Group:
     objects: dict[ObjectKey, Object] = field(default_factory=dict)
     causes: dict[ObjectKey, dict[str, tuple[Cause, ...]]] = field(default_factory=dict)
     conversion: Conversion | None = None
+    losses: dict[ObjectKey, tuple[Loss, ...]] = field(default_factory=dict)
     fault: str = ""
 
-    def fits(self, ingresses: tuple[Ingress, ...], classes: Mapping[str, IngressClass], tables: Tables) -> bool:
-        """Whether a conversion would come to the same now."""
+    def fits(
+        self, ingresses: tuple[Ingress, ...], classes: Mapping[str, IngressClass], changed: Mapping[str, Set[Any]]
+    ) -> bool:
+        """Whether a conversion would come to the same now; `changed`: keys of each table since the last one."""
         if classes is not self.classes or len(ingresses) != len(self.ingresses):
             return False
         same = all(now is before for now, before in zip(ingresses, self.ingresses, strict=True))
-        return same and all(table.same(tables[name]) for name, table in self.looked.items())
+        return same and not any(table.is_touched(changed[name]) for name, table in self.looked.items())
 
 
 class Served:
@@ -160,6 +166,8 @@ class Served:
         self._options = replace(options, gateway=self.gateway, gateway_exists=True, virtual=True)
         self._selection: _Selection | None = None
         self._groups: dict[ObjectKey, _Group] = {}
+        #: What the last conversions were given.
+        self._tables: Tables = {}
         #: Objects by the groups that make them: what several make is the same, such as a copy of a CA.
         self._owners: dict[ObjectKey, dict[ObjectKey, Object]] = {}
         #: The Gateway as it is without what Ingresses ask of it, and as it was put into the store; None: it was not.
@@ -180,6 +188,8 @@ class Served:
             "middlewares": inputs.middlewares,
             "listeners": self._listeners(inputs),
         }
+        changed = {name: changes(self._tables.get(name, {}), table) for name, table in tables.items()}
+        self._tables = tables
         before = self._groups
         left = dict(before)
         self._groups = {}
@@ -188,7 +198,7 @@ class Served:
         for ingresses in selection.groups:
             first = ingresses[0].key
             group = left.pop(first, None)
-            if group is None or not group.fits(ingresses, selection.by_name, tables):
+            if group is None or not group.fits(ingresses, selection.by_name, changed):
                 made = self._convert(ingresses, selection.by_name, tables, inputs.lines, before)
                 touched |= self._replace(first, group, made)
                 group, converted = made, converted + 1
@@ -197,7 +207,7 @@ class Served:
             touched |= self._replace(first, group, None)
         return Result(
             events=(*self._bring_gateway(inputs), *self._events(touched)),
-            selected=frozenset(item.key for ingresses in selection.groups for item in ingresses),
+            selected=selection.keys,
             losses=self._losses(),
             left_out=selection.left_out,
             faults={first: group.fault for first, group in self._groups.items() if group.fault},
@@ -245,7 +255,8 @@ class Served:
         wanted = selected(meant, self._provider, self._options, ledger)
         found = groups(wanted, wider=self._provider.traits.longest_rule_first)
         left_out = tuple(loss for loss in ledger.done() if loss.is_loss)
-        return _Selection(inputs.ingresses, inputs.classes, by_name, tuple(found), left_out)
+        keys = frozenset(item.key for each in found for item in each)
+        return _Selection(inputs.ingresses, inputs.classes, by_name, tuple(found), keys, left_out)
 
     def _listeners(self, inputs: Inputs) -> dict[tuple[str, int], tuple[Place, ...]]:
         """Listeners that are real, of the Gateway and of its ListenerSets, by hostname and port."""
@@ -289,6 +300,7 @@ class Served:
         made = _Group(ingresses, classes, looked)
         try:
             made.conversion = convert(inventory, self._provider, self._options)
+            made.losses = _by_object(made.conversion.losses)
             for manifest in made.conversion.objects:
                 item = _materialised(manifest, ingresses)
                 made.objects[item.key], made.causes[item.key] = item, manifest.causes
@@ -301,6 +313,7 @@ class Served:
                 if not keys.isdisjoint(item.key for item in group.ingresses):
                     made.objects |= group.objects
                     made.causes |= group.causes
+                    made.losses |= group.losses
                     made.conversion = made.conversion or group.conversion
         return made
 
@@ -358,11 +371,19 @@ class Served:
         return msgspec.convert(frontend, FrontendTLS) if frontend is not None else None
 
     def _losses(self) -> dict[ObjectKey, tuple[Loss, ...]]:
-        found: dict[ObjectKey, dict[Loss, None]] = {}
+        found: dict[ObjectKey, tuple[Loss, ...]] = {}
         for group in self._groups.values():
-            for loss in group.conversion.losses if group.conversion is not None else ():
-                found.setdefault(ObjectKey.parse(loss.object), {})[loss] = None
-        return {key: tuple(losses) for key, losses in found.items()}
+            for key, losses in group.losses.items():
+                # Settings are told with each group.
+                found[key] = tuple(dict.fromkeys((*found[key], *losses))) if key in found else losses
+        return found
+
+
+def _by_object(losses: Iterable[Loss]) -> dict[ObjectKey, tuple[Loss, ...]]:
+    found: dict[ObjectKey, list[Loss]] = {}
+    for loss in losses:
+        found.setdefault(ObjectKey.parse(loss.object), []).append(loss)
+    return {key: tuple(items) for key, items in found.items()}
 
 
 def _materialised(manifest: Manifest, ingresses: tuple[Ingress, ...]) -> Object:

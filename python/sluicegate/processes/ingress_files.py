@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 
 from sluicegate.controller.api import DecodeError, Diagnostic, Object, ObjectKey, decode
 from sluicegate.controller.api.ingress import INGRESS_KINDS, SERVED_INGRESS_KINDS
@@ -11,6 +12,7 @@ from sluicegate.controller.ingress.served import Served
 from sluicegate.controller.sources.files import Document, Reader
 from sluicegate.controller.sources.files.judge import Validate
 from sluicegate.controller.sources.files.source import Source
+from sluicegate.controller.store.snapshot import Table
 from sluicegate.controller.store.with_ingress import StoreWithIngress
 
 from .ingress import Ingresses, served_of
@@ -28,8 +30,7 @@ class FileIngresses(Ingresses):
             source: reads the files.
             store: that it reads them into.
         """
-        texts = FileTexts(source)
-        super().__init__(served, store, lambda: texts, self._lines_of)
+        super().__init__(served, store, FileTexts(source, store).table, self._lines_of)
         self._source = source
 
     def told_of(self, items: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
@@ -49,31 +50,29 @@ class FileIngresses(Ingresses):
         return document.lines_of(fields) if document is not None else [0] * len(fields)
 
 
-class FileTexts(Mapping[tuple[str, str], Object]):
-    """ConfigMaps of files with all of their keys, each read when somebody looks it up."""
+class FileTexts:
+    """ConfigMaps of files with all of their keys; each document is read once."""
 
-    def __init__(self, source: Source) -> None:
-        """Look into the documents of a source."""
+    def __init__(self, source: Source, store: StoreWithIngress) -> None:
+        """Look into the documents of a source for what it has read into a store."""
         self._source = source
+        self._store = store
         self._known: dict[tuple[str, str], tuple[Document, Object]] = {}
 
-    def __getitem__(self, key: tuple[str, str]) -> Object:
-        document = self._source.document(ObjectKey("ConfigMap", *key))
-        if document is None:
-            raise KeyError(key)
-        known = self._known.get(key)
-        if known is None or known[0] is not document:
-            try:
-                known = self._known[key] = (document, decode(document.data, document.origin, INGRESS_KINDS))
-            except DecodeError:
-                raise KeyError(key) from None
-        return known[1]
-
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        return iter(self._known)
-
-    def __len__(self) -> int:
-        return len(self._known)
+    def table(self) -> Table:
+        """All of them at this moment."""
+        before, self._known = self._known, {}
+        for key in self._store.table("ConfigMap"):
+            document = self._source.document(ObjectKey("ConfigMap", *key))
+            if document is None:
+                continue
+            known = before.get(key)
+            if known is not None and known[0] is document:
+                self._known[key] = known
+                continue
+            with contextlib.suppress(DecodeError):  # the gateway reads three of its keys, and a setting may be odd
+                self._known[key] = (document, decode(document.data, document.origin, INGRESS_KINDS))
+        return {key: item for key, (_, item) in self._known.items()}
 
 
 def with_ingresses(
