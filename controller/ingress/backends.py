@@ -7,12 +7,15 @@ from typing import NamedTuple
 
 from ..api.ingress import IngressServiceBackend
 from .inventory import Inventory
-from .losses import Cause, Ledger
+from .losses import Aspect, Cause, Ledger
 from .options import Name
 
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 #: `service.namespace.svc`, with the domain of the cluster or not.
 _SERVICE = re.compile(rf"({_LABEL})\.({_LABEL})\.svc(?:\.{_LABEL})*\.?")
+
+#: What answers differ in where a port cannot be told.
+_CLOSED: tuple[Aspect, ...] = ("closed", "backend")
 
 
 class Backend(NamedTuple):
@@ -55,7 +58,9 @@ def backend_of(
         if port:
             return Backend(namespace, written.name, port)
         message = f"the Service {namespace}/{written.name} is not here, and its port {name} has no number without it"
-        ledger.tell(cause, "invalid", message, "give the Service as well: requests are answered 500 as it is")
+        ledger.tell(
+            cause, "invalid", message, "give the Service as well: requests are answered 500 as it is", touches=_CLOSED
+        )
         return Backend(namespace, written.name, 0)
     ports = service.spec.ports
     found = next((item.port for item in ports if (name and item.name == name) or (port and item.port == port)), 0)
@@ -68,7 +73,7 @@ def backend_of(
         asked = name or port
         has = ", ".join(f"{item.name or 'without name'} {item.port}" for item in ports) or "none"
         message = f"the Service {namespace}/{written.name} has no port {asked} (it has {has})"
-        ledger.tell(cause, "invalid", message, "correct the port: requests are answered 500 as it is")
+        ledger.tell(cause, "invalid", message, "correct the port: requests are answered 500 as it is", touches=_CLOSED)
     return Backend(namespace, written.name, found)
 
 

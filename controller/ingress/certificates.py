@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ..api.ingress import Ingress
 from .hosts import Certificate, Host
 from .inventory import Inventory
-from .losses import Ledger
+from .losses import Aspect, Ledger
 from .options import Name
+
+#: What answers differ in where TLS is asked for without a certificate.
+_WITHOUT_SECRET: tuple[Aspect, ...] = ("redirect", "reach", "answer-fields")
 
 
 class Certificates:
@@ -41,6 +44,13 @@ class Certificates:
                 message = f"the host has the certificate of {'/'.join(kept.secret)} already ({kept.cause.place})"
                 self._ledger.tell(found.cause, "invalid", message, "keep one of the two", host=host.name)
 
+    def share(self, hosts: Mapping[str, Host]) -> None:
+        """Give a host without one that of the wildcard above it, as `certificate.lua` of ingress-nginx does."""
+        for host in hosts.values():
+            above = hosts.get(f"*.{host.name.partition('.')[2]}")
+            if host.certificate is None and host.name and above is not None:
+                host.certificate = above.certificate
+
     def _certificate(self, item: Ingress, host: str) -> Certificate | None:
         for number, entry in enumerate(item.spec.tls):
             listed = {name.lower() for name in entry.hosts}
@@ -52,7 +62,9 @@ class Certificates:
                 return Certificate(self._default, item, cause)
             if not entry.secret_name:
                 message = "it names no Secret: the host had the certificate that the controller has for all"
-                self._ledger.tell(cause, "invalid", message, "name a Secret, or give --default-certificate", host=host)
+                remedy = "name a Secret, or give --default-certificate"
+                touches = _WITHOUT_SECRET
+                self._ledger.tell(cause, "invalid", message, remedy, host=host, touches=touches)
                 return None
             secret = Name(item.namespace, entry.secret_name)
             if secret not in self._inventory.secrets and not _is_made(item):

@@ -1,12 +1,13 @@
 """Which Ingresses have to do with each other, so that the others need not be converted again when one changes.
 
-Those of one group share a host, one of its other names, a Service (policies of a Service hold for all paths to it) or
-the certificates of clients, which are asked for by port. Whatever else a conversion looks at it looks up (`looked`).
+Those of one group share a host, one of its other names, a wildcard (its certificate is that of hosts below it that have
+none), a Service (its policies and its canary hold for all paths to it) or the certificates of clients, which are asked
+for by port. Whatever else a conversion looks at it looks up (`looked`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Container, Hashable, Iterable, Iterator
 
 from ..api.ingress import Ingress
 
@@ -25,6 +26,7 @@ def groups(ingresses: Iterable[Ingress], *, wider: bool = False) -> list[tuple[I
     if wider and any(_is_for_all(item) for item in ordered):
         return [tuple(ordered)]
     parents = list(range(len(ordered)))
+    known = {name for item in ordered for host, name in _parents(item) if host.startswith("*.")}
 
     def root(number: int) -> int:
         while parents[number] != number:
@@ -33,7 +35,7 @@ def groups(ingresses: Iterable[Ingress], *, wider: bool = False) -> list[tuple[I
 
     first: dict[Hashable, int] = {}
     for number, item in enumerate(ordered):
-        for mark in (*_marks(item), *(_wildcards(item) if wider else ())):
+        for mark in (*_marks(item), *_wildcards(item, None if wider else known)):
             other = root(first.setdefault(mark, number))
             own = root(number)
             # The first one stays the root: a group is known by it.
@@ -69,9 +71,15 @@ def _is_for_all(item: Ingress) -> bool:
     return item.default_backend is not None or any(not rule.host for rule in item.spec.rules)
 
 
-def _wildcards(item: Ingress) -> Iterator[Hashable]:
-    """The wildcards that the hosts of an Ingress are, or belong to."""
-    return (("wildcard", rule.host.lower().partition(".")[2]) for rule in item.spec.rules)
+def _wildcards(item: Ingress, known: Container[str] | None) -> Iterator[Hashable]:
+    """The wildcards that the hosts of an Ingress are, or belong to; those that some Ingress has, or (None) any."""
+    return (("wildcard", name) for _, name in _parents(item) if known is None or name in known)
+
+
+def _parents(item: Ingress) -> Iterator[tuple[str, str]]:
+    """The hosts of an Ingress, and the domains that they are in."""
+    hosts = (rule.host.lower() for rule in item.spec.rules)
+    return ((host, host.partition(".")[2]) for host in hosts)
 
 
 def _name(host: str) -> str:

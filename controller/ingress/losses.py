@@ -25,6 +25,32 @@ FATES: tuple[Fate, ...] = get_args(Fate)
 LOSSES: frozenset[Fate] = frozenset({"converted-with-difference", "no-equivalent", "unknown-annotation", "invalid"})
 
 
+#: What two answers to one request may differ in. `ingress`: the source does not take a whole Ingress; `host`, `path`:
+#: which host, or path of it, takes the request; all else may differ then. `closed`: it is refused, as something could
+#: not be converted.
+Aspect = Literal[
+    "ingress",
+    "reach",
+    "host",
+    "path",
+    "status",
+    "closed",
+    "access",
+    "limits",
+    "redirect",
+    "redirect-status",
+    "redirect-slash",
+    "redirect-query",
+    "preflight",
+    "backend",
+    "target",
+    "authority",
+    "request-fields",
+    "answer-fields",
+    "mirror",
+    "snippet",
+]
+
 #: Names whose nearest one is remembered: the same mistake is in every chart of a company.
 MAX_REMEMBERED = 1024
 
@@ -65,6 +91,7 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True):
         fate: see `Fate`.
         message: what is so.
         remedy: what to do; empty where there is nothing to do.
+        touches: what answers to requests differ in where that is not what the subject is about.
     """
 
     object: str
@@ -76,6 +103,7 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True):
     fate: Fate
     message: str
     remedy: str = ""
+    touches: tuple[Aspect, ...] = ()
 
     @property
     def is_loss(self) -> bool:
@@ -99,7 +127,16 @@ class Ledger:
         """Begin with nothing."""
         self._items: dict[Loss, None] = {}
 
-    def tell(self, cause: Cause, fate: Fate, message: str, remedy: str = "", *, host: str = "") -> None:
+    def tell(
+        self,
+        cause: Cause,
+        fate: Fate,
+        message: str,
+        remedy: str = "",
+        *,
+        host: str = "",
+        touches: tuple[Aspect, ...] = (),
+    ) -> None:
         """Note what became of something; the same twice is told once."""
         found = Loss(
             object=cause.object,
@@ -111,6 +148,7 @@ class Ledger:
             fate=fate,
             message=message,
             remedy=remedy,
+            touches=touches,
         )
         self._items[found] = None
 

@@ -74,10 +74,16 @@ def groups(pattern: str) -> int:
     return len(re.findall(r"\((?!\?)|\(\?P?<(?![=!])", plain))
 
 
-def path_pattern(path: str, *, ignores_case: bool = True) -> str:
-    """What a whole path has to match for nginx's `~* "^PATH"` to be found in it, or `~ "^PATH"`."""
+def path_pattern(path: str, *, ignores_case: bool = True, wrapped: bool = False) -> str:
+    """What a whole path has to match for nginx's `~* "^PATH"` to be found in it, or `~ "^PATH"`.
+
+    Args:
+        path: of nginx.
+        ignores_case: it matches in any case.
+        wrapped: in the form that alternatives need; all of a host have it then, so that longer ones stay longer.
+    """
     case = "(?i)" if ignores_case else ""
-    if has_alternatives(path):
+    if wrapped or has_alternatives(path):
         return f"{case}.*(?:^{path}).*"
     return f"{case}{path.removeprefix('^')}.*"
 

@@ -32,6 +32,8 @@ class Traits:
             for goes on to its wildcard and to rules without a host, and a prefix may go before a path.
         takes_classless: Ingresses without a class are its own, whatever classes there are.
         field_first: `spec.ingressClassName` goes before the annotation of a class.
+        splits_prefixes: the prefix `/foo` is a location for `/foo/` and one for `/foo` alone.
+        not_of_all_hosts: features that an Ingress without rules does not have for what its default backend gets.
     """
 
     shows_certificate: bool = False
@@ -41,6 +43,8 @@ class Traits:
     longest_rule_first: bool = False
     takes_classless: bool = False
     field_first: bool = False
+    splits_prefixes: bool = False
+    not_of_all_hosts: tuple[type[Feature], ...] = ()
 
 
 class Provider(Table, Protocol):

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ..api import ObjectKey
 from ..api.ingress import HTTPIngressPath, Ingress
 from ..api.names import is_subdomain
-from .backends import backend_of
+from .backends import Backend, backend_of
 from .certificates import Certificates
 from .features import Aliases, Canary, ClientCertificates, ExactPaths, Features, Passthrough, RegexPaths, Rewrite
 from .hosts import CanaryBackend, Host, Location, PathKind
@@ -65,6 +65,8 @@ class Site:
             self._certificates.give(item, (self.hosts[name] for name in self._named(item) if name))
             self._alias(item)
             self._ask_clients(item)
+        if self._provider.traits.shows_certificate:
+            self._certificates.share(self.hosts)
         for item in canaries:
             feature = self._features[item.key].get(Canary)
             if feature is not None:
@@ -80,7 +82,9 @@ class Site:
             at = f"spec.rules[{number}].host"
             if rule.host and not is_subdomain(rule.host.lower().removeprefix("*.")):
                 cause = self._inventory.cause(item, at, rule.host)
-                self._ledger.tell(cause, "invalid", "it is no host: left out", "correct the name")
+                self._ledger.tell(
+                    cause, "invalid", "it is no host: left out", "correct the name", touches=("host", "reach")
+                )
                 continue
             name = rule.host.lower()
             refused = self._provider.refused_host(item, self.hosts[name].owner if name in self.hosts else None)
@@ -96,7 +100,7 @@ class Site:
             cause = self._inventory.cause(item, "spec.defaultBackend")
             host = self._host(item, "", "spec.defaultBackend")
             backend = backend_of(item.namespace, default, cause, self._inventory, self._ledger)
-            features = self._of_services[item.key, default.name]
+            features = self._of_services[item.key, default.name].without(self._provider.traits.not_of_all_hosts)
             self._place(host, Location(item, features, "/", "Prefix", backend, cause))
 
     def _host(self, item: Ingress, name: str, at: str) -> Host:
@@ -114,6 +118,9 @@ class Site:
         if not self._provider.traits.answers_everywhere:
             return host
         default, cause = item.default_backend, self._inventory.cause(item, "spec.defaultBackend")
+        if not name:
+            # The controller itself has it: no Ingress that names no host has a say.
+            default, features = None, Features()
         backend = None
         if default is not None:
             backend = backend_of(item.namespace, default, cause, self._inventory, self._ledger)
@@ -129,7 +136,8 @@ class Site:
         refused = "the type of a path is Exact, Prefix or ImplementationSpecific" if kind is None else ""
         refused = refused or self._provider.refused_path(written.path_type, path, self._settings)
         if refused or kind is None:
-            self._ledger.tell(cause, "invalid", f"{refused}: it was not served", "correct the path", host=host.name)
+            message = f"{refused}: it was not served"
+            self._ledger.tell(cause, "invalid", message, "correct the path", host=host.name, touches=("path",))
             return
         service = written.backend.of_service()
         if service is None:
@@ -164,6 +172,10 @@ class Site:
             return
         taken = {name for host in self.hosts.values() for name in host.names}
         for name in filter(None, self._named(item)):
+            if self.hosts[name].aliases:
+                message = "another Ingress has given the host its other names already: these are none"
+                self._ledger.tell(aliases.cause, "invalid", message, "put them together", host=name)
+                continue
             for alias in aliases.names:
                 if alias in taken:
                     message = f"{alias} is a host of its own: it is no other name of {name}"
@@ -190,6 +202,9 @@ class Site:
                 host, kind = self.hosts.get(rule.host.lower()), _KINDS.get(path.path_type)
                 location = host.find(path.path or "/", kind) if host is not None and kind is not None else None
                 service = path.backend.of_service()
+                if service is not None:
+                    backend = backend_of(item.namespace, service, cause, self._inventory, self._ledger)
+                    self._tell_shared(item, backend, cause)
                 if location is None or location.backend is None or service is None:
                     message = "no other Ingress has this host and path: a canary gets nothing by itself"
                     self._ledger.tell(cause, "invalid", message, "give it the path of the other one", host=rule.host)
@@ -197,8 +212,30 @@ class Site:
                     message = f"the path has a canary already ({location.canary.cause.place}): there is one at most"
                     self._ledger.tell(cause, "invalid", message, "keep one of the two", host=rule.host)
                 else:
-                    backend = backend_of(item.namespace, service, cause, self._inventory, self._ledger)
-                    location.canary = CanaryBackend(feature, backend, cause)
+                    self._share_canary(location, CanaryBackend(feature, backend, cause))
+
+    def _tell_shared(self, item: Ingress, backend: Backend, cause: Cause) -> None:
+        """Tell of a Service that a canary names, and other paths too: there it is the one's or the others'.
+
+        Source: `createUpstreams` of ingress-nginx: whoever names a port first says whether it is a canary's.
+        """
+        for host in self.hosts.values():
+            others = [each for each in host.locations if each.backend == backend and not each.implied]
+            if any(each.ingress.namespace == item.namespace for each in others):
+                message = "paths of other Ingresses have the same Service: there either they or the canary get nothing"
+                remedy = "give the canary a Service of its own"
+                self._ledger.tell(cause, "invalid", message, remedy, host=host.name, touches=("path", "backend"))
+
+    def _share_canary(self, location: Location, canary: CanaryBackend) -> None:
+        """A canary takes its part of all that the Service of the path gets, whatever the host and path.
+
+        Source: `mergeAlternativeBackend` of ingress-nginx hangs it on the upstream, which all locations share.
+        """
+        for host in self.hosts.values():
+            for item in host.locations:
+                same = item.backend == location.backend and item.ingress.namespace == location.ingress.namespace
+                if same and item.canary is None:
+                    item.canary = canary
 
     def __iter__(self) -> Iterator[Host]:
         """Hosts by name, the one for all others last."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+from ...api.ingress import Ingress
 from .. import values
 from ..features import AppRoot, Redirect
 from ..hosts import Host, Location
+from .differences import nginx_order
 from .output import Output
 from .rules import RuleDraft, started
 
@@ -56,15 +58,22 @@ def redirected(location: Location, host: Host, output: Output) -> RuleDraft | No
     return rule
 
 
-def app_root(location: Location) -> RuleDraft | None:
-    """`/` alone, sent elsewhere; None: nobody asks for that, or the path is another one."""
-    feature = location.features.get(AppRoot)
-    if feature is None or location.path != "/":
-        return None
-    rule = RuleDraft({"path": {"type": "Exact", "value": "/"}}, list(feature.causes))
-    path = {"type": "ReplaceFullPath", "replaceFullPath": feature.path}
+def app_root(host: Host, ingress: Ingress, output: Output) -> list[RuleDraft]:
+    """`/` alone, sent elsewhere: it is the server's, whichever path of the host asks for it; the first one has it."""
+    asking = [item for item in sorted(host.locations, key=nginx_order) if item.features.get(AppRoot) is not None]
+    own = next((item.features.get(AppRoot) for item in asking if item.ingress.key == ingress.key), None)
+    if own is None:
+        return []
+    first = asking[0].ingress.key
+    if first != ingress.key:
+        output.ledger.tell(
+            own.cause, "invalid", f"{first} sends / elsewhere first", "keep one of the two", host=host.name
+        )
+        return []
+    rule = RuleDraft({"path": {"type": "Exact", "value": "/"}}, list(own.causes))
+    path = {"type": "ReplaceFullPath", "replaceFullPath": own.path}
     rule.redirect = {"path": path, "statusCode": 302}
-    return rule
+    return [rule]
 
 
 def slash(location: Location, host: Host) -> RuleDraft | None:

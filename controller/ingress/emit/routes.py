@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ...api.ingress import Ingress
-from ..features import AppRoot, Closed, ExternalAuth, Features, HttpsRedirect, Passthrough, Redirect, StrictTransport
+from ..features import Closed, ExternalAuth, Features, HttpsRedirect, Passthrough, Redirect, StrictTransport
 from ..hosts import Host, Location
 from ..losses import Cause
 from ..site import Site
@@ -28,7 +28,7 @@ from .output import GATEWAY_GROUP, Output, Target, route_target
 from .passthrough import emit_passthrough
 from .policies import For, emit_policies
 from .redirects import app_root, redirected, slash
-from .rule_features import At, apply
+from .rule_features import At, apply, leads_elsewhere
 from .rules import RuleDraft, backend_reference, path_match, started
 
 MAX_RULES, MAX_MATCHES, MAX_HOSTNAMES = 16, 64, 16
@@ -108,11 +108,8 @@ class _Routes:
 
     def emit(self) -> None:
         """Make them, and their policies."""
-        root = self._features.get(AppRoot)
-        if root is not None and all(location.path != "/" for location in self._locations):
-            message = "no path / of this Ingress: it did nothing"
-            self._output.ledger.tell(root.cause, "invalid", message, "take it out", host=self._host.name)
         redirects = [rule for location in self._locations for rule in self._redirects(location)]
+        redirects = [*app_root(self._host, self._ingress, self._output), *redirects]
         parts = [part for location in self._locations if (part := self._part(location)) is not None]
         self._to_https((part.location, part.sent) for part in parts if part.sent is not None)
         self._write_drafts("HTTPRoute", ("redirects",), [*self._http, *self._https], redirects)
@@ -124,11 +121,9 @@ class _Routes:
 
     def _redirects(self, location: Location) -> Iterable[RuleDraft]:
         """What is redirected wherever it comes from."""
-        found = redirected(location, self._host, self._output)
-        if found is not None:
-            return [found]
         slashed = slash(location, self._host) if self._output.provider.traits.adds_slash else None
-        return [rule for rule in (app_root(location), slashed) if rule is not None]
+        found = slashed, redirected(location, self._host, self._output)
+        return [rule for rule in found if rule is not None]
 
     def _part(self, location: Location) -> _Part | None:
         sent = location.features.get(HttpsRedirect)
@@ -139,7 +134,7 @@ class _Routes:
         if location.features.get(Redirect) is not None:
             return None
         rules: list[RuleDraft] = []
-        if location.backend is not None:
+        if location.backend is not None or leads_elsewhere(location):
             rule = started(location, self._host, self._output)
             if rule is None:
                 return None
@@ -172,7 +167,7 @@ class _Routes:
     def _serve(self, parts: Sequence[_Part]) -> list[Target]:
         """Make the routes that serve; returns them."""
         strict = self._features.get(StrictTransport)
-        strict = strict if self._host.certificate is not None else None
+        strict = strict if self._https else None
         over_http: list[RuleDraft] = []
         for part in parts:
             if part.sent is None:

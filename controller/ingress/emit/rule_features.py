@@ -32,6 +32,8 @@ from .urls import parse, service_of
 from .xbackends import ADDRESS, EXTERNAL_GROUP, external_host
 
 _F = TypeVar("_F", bound=Feature)
+#: Beginnings of a target that is a redirect.
+_SCHEMES = ("http://", "https://")
 
 #: Items of the lists of a `CORS` filter, its longest time; statuses of an error page.
 MAX_CORS, MAX_SECONDS, MAX_STATUSES = 64, (1 << 31) - 1, 32
@@ -52,7 +54,7 @@ def _rewrite(feature: Rewrite, rule: RuleDraft, at: At) -> None:
     location, target, ledger = at.location, feature.target, at.output.ledger
     if target == location.path:
         return
-    if target.startswith(("http://", "https://")):
+    if target.startswith(_SCHEMES):
         _rewrite_elsewhere(feature, rule, at)
         return
     stripped = patterns.strip(location.path, target)
@@ -84,6 +86,13 @@ def _rewrite(feature: Rewrite, rule: RuleDraft, at: At) -> None:
         rule.backends = []  # the backend would get paths that are not meant for it
         return
     rule.extensions.append(name)
+    rule.host_by_backend = True
+
+
+def leads_elsewhere(location: Location) -> bool:
+    """Whether a rewrite sends its requests to another host, whatever the backend."""
+    feature = location.features.get(Rewrite)
+    return feature is not None and feature.target.startswith(_SCHEMES)
 
 
 def _rewrite_elsewhere(feature: Rewrite, rule: RuleDraft, at: At) -> None:

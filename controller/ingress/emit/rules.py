@@ -43,6 +43,7 @@ class RuleDraft:
         backends: of it.
         retry: of it.
         session: of it.
+        host_by_backend: an HTTPFilter rewrites the path, so that the host is each backend's to rewrite.
     """
 
     match: Match
@@ -59,6 +60,7 @@ class RuleDraft:
     backends: list[dict[str, Any]] = field(default_factory=list)
     retry: dict[str, Any] | None = None
     session: dict[str, Any] | None = None
+    host_by_backend: bool = False
 
     def copy(self) -> RuleDraft:
         """One that may be changed by itself."""
@@ -80,10 +82,16 @@ class RuleDraft:
         found: dict[str, Any] = {"matches": [self.match]} if self.match else {}
         filters = self._filters()
         found |= {"filters": filters} if filters else {}
-        found |= {"backendRefs": self.backends} if self.backends else {}
+        found |= {"backendRefs": self._backends()} if self.backends else {}
         found |= {"retry": self.retry} if self.retry else {}
         found |= {"sessionPersistence": self.session} if self.session else {}
         return found
+
+    def _backends(self) -> list[dict[str, Any]]:
+        if not self.host_by_backend or not self.rewrite:
+            return self.backends
+        own = [_filter("URLRewrite", "urlRewrite", self.rewrite)]
+        return [{**item, "filters": own} for item in self.backends]
 
     def _filters(self) -> list[dict[str, Any]]:
         if self.redirect is not None:
@@ -92,7 +100,7 @@ class RuleDraft:
         found = [
             _filter("CORS", "cors", self.cors),
             _filter("RequestHeaderModifier", "requestHeaderModifier", _edit(self.request, self.removed)),
-            _filter("URLRewrite", "urlRewrite", self.rewrite),
+            _filter("URLRewrite", "urlRewrite", {} if self.host_by_backend else self.rewrite),
             *(_filter("RequestMirror", "requestMirror", item) for item in self.mirrors),
             _filter("ResponseHeaderModifier", "responseHeaderModifier", response),
         ]
@@ -123,20 +131,22 @@ def path_match(location: Location, host: Host, output: Output) -> Match | None:
         if _PATH.fullmatch(path) and not any(part in path for part in _REFUSED) and len(path) <= MAX_PATH:
             return {"path": {"type": kind, "value": path}}
         message = "no request has such a path, or the Gateway API does not take it: left out"
-        output.ledger.tell(location.cause, "invalid", message, "correct the path", host=host.name)
+        output.ledger.tell(location.cause, "invalid", message, "correct the path", host=host.name, touches=("path",))
         return None
     stripped = _stripped(location)
     if is_prefix_host(host) and stripped is not None:
         return {"path": {"type": "PathPrefix", "value": stripped}}
     regex = location.features.get(RegexPaths)
-    pattern = patterns.path_pattern(location.path, ignores_case=regex is None or regex.ignores_case)
+    ignores_case = regex is None or regex.ignores_case
+    wrapped = any(patterns.has_alternatives(item.path) for item in host.locations)
+    pattern = patterns.path_pattern(location.path, ignores_case=ignores_case, wrapped=wrapped)
     wrong = patterns.reason(location.path) or output.options.pattern_error(pattern) or ""
     if not wrong and len(pattern) > MAX_PATH:
         wrong = f"it has {len(pattern):,} characters, and {MAX_PATH:,} are allowed"
     if wrong:
         message = f"{wrong}: left out, and another path of the host may take its requests"
         remedy = "write it as two paths, the more special one first"
-        output.ledger.tell(location.cause, "no-equivalent", message, remedy, host=host.name)
+        output.ledger.tell(location.cause, "no-equivalent", message, remedy, host=host.name, touches=("path",))
         return None
     return {"path": {"type": "RegularExpression", "value": pattern}}
 

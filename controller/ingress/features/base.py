@@ -55,5 +55,9 @@ class Features:
         """The feature of a kind; None: it has none."""
         return cast("_F | None", self._by_kind.get(kind))
 
+    def without(self, kinds: tuple[type[Feature], ...]) -> Features:
+        """The same without features of some kinds."""
+        return Features(item for item in self if not isinstance(item, kinds))
+
     def __iter__(self) -> Iterator[Feature]:
         return iter(self._by_kind.values())

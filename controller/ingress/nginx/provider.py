@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from ...api.ingress import Ingress
-from ..features import Feature
+from ..features import AppRoot, Feature, HttpsRedirect, Redirect, RegexPaths, Rewrite, WwwRedirect
 from ..losses import Ledger
 from ..provider import Traits
 from ..reading import Reading
@@ -88,7 +88,14 @@ class Nginx:
     rows: Mapping[str, Annotation] = ROWS
     invented: Mapping[str, str] = INVENTED
     settings: Mapping[str, Setting] = SETTINGS
-    traits = Traits(shows_certificate=True, answers_everywhere=True, adds_slash=True)
+    traits = Traits(
+        shows_certificate=True,
+        answers_everywhere=True,
+        adds_slash=True,
+        splits_prefixes=True,
+        # "Redirect and rewrite can affect the catch all behavior, skip for now" (`createServers`)
+        not_of_all_hosts=(AppRoot, HttpsRedirect, Redirect, RegexPaths, Rewrite, WwwRedirect),
+    )
 
     def read(self, reading: Reading) -> Iterator[Feature]:
         """The features of an Ingress; tells what cannot be read."""

@@ -20,8 +20,8 @@ MEANINGS = {
     ExitStatus.OK: "what was asked for was done. `check`: nothing that `--fail-on` names. `explain`: the request is "
     "forwarded, redirected or a preflight. `serve`, `controller`, `gateway`: SIGTERM or Ctrl-C, and all is drained",
     ExitStatus.FAILED: "`check`: problems. `explain`: the request is answered with an error, the connection closed. "
-    "`translate`: a manifest cannot be read. `migrate`: the same, or there is no Ingress. "
-    "`serve`: less would be served than is named (without `--keep-going`). "
+    "`translate`: a manifest cannot be read. `migrate`: the same, there is no Ingress, or (`--verify`) an answer "
+    "differs and nothing says so. `serve`: less would be served than is named (without `--keep-going`). "
     "`controller`: the admin port is taken",
     ExitStatus.USAGE: "a command line, a setting, or a path that is named cannot be used; `controller` and "
     "`serve --kubernetes`: no API server is configured. Nothing was done",

@@ -12,9 +12,11 @@ from sluicegate import __version__
 from sluicegate.checks import native_checks
 from sluicegate.controller.api import CLUSTER, Diagnostic
 from sluicegate.controller.api.names import is_label, is_subdomain
-from sluicegate.controller.ingress import PROVIDERS, Manifest, Name, Options, convert
+from sluicegate.controller.ingress import NGINX, PROVIDERS, Manifest, Name, Options, convert
 from sluicegate.controller.ingress.emit.manifest import ORDER
 from sluicegate.processes.settings import ENVIRONMENT_PREFIX
+from sluicegate.testing.arguments import whole_number
+from sluicegate.testing.migration import verify
 from sluicegate.words import one_line
 
 from .annotated_yaml import write_manifests
@@ -35,6 +37,8 @@ _FILES = {"ListenerSet": "gateway.yaml", "Gateway": "gateway.yaml"}
 
 #: Of the bar: how often it is drawn, its characters, and what takes it away.
 _STEP, _BAR, _CLEAR = 50, 20, "\r\x1b[K"
+#: The last seed of `--verify`.
+MAX_SEED = 2**31 - 1
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -43,6 +47,7 @@ def _run(given: argparse.Namespace) -> int:
         return refuse(wrong)
     try:
         options = _options(given)
+        seed = _seed(given)
     except ValueError as error:
         return refuse(str(error))
     provider = PROVIDERS[given.provider]
@@ -58,10 +63,20 @@ def _run(given: argparse.Namespace) -> int:
         return refuse(NO_CLIENT.format(error=error))
     except ClusterError as error:
         return error.tell()
+    verification = None
+    if given.verify:
+        verification = verify(files.inventory, conversion, options, seed, _progress("asking"))
     if sys.stderr.isatty():
         sys.stderr.write(_CLEAR)
     problems = [*files.problems, *_missing(files, options, given.paths)]
-    report = report_of(conversion, problems, version=__version__, provider=provider.name, documents=files.documents)
+    report = report_of(
+        conversion,
+        problems,
+        version=__version__,
+        provider=provider.name,
+        documents=files.documents,
+        verification=verification,
+    )
     if given.output_dir is not None:
         try:
             _write_files(given.output_dir, conversion.objects)
@@ -88,7 +103,9 @@ def _apply(given: argparse.Namespace, report: MigrationReport, objects: Sequence
     except ClusterError as error:
         return error.tell()
     if report.failed:
-        told.write("Nothing is written: not everything could be read\n")
+        verified = report.verification is not None and report.verification.unnamed > 0
+        reason = "an answer differs, and nothing says so" if verified else "not everything could be read"
+        told.write(f"Nothing is written: {reason}\n")
     report = with_applied(report, applied)
     if given.output != "text":
         _write(given, report, objects)
@@ -148,6 +165,22 @@ def _options(given: argparse.Namespace) -> Options:
     )
 
 
+def _seed(given: argparse.Namespace) -> int:
+    """The seed of `--verify`.
+
+    Raises:
+        ValueError: it is no number, or there is nothing to verify.
+    """
+    if given.verify and given.provider != NGINX.name:
+        raise ValueError(f"--verify: there is a model of {NGINX.title} alone, and none of {given.provider}")
+    if given.seed is None:
+        return 0
+    if not given.verify:
+        raise ValueError("--seed: it is of --verify, which is not given")
+    text = str(given.seed)
+    return whole_number("--seed", int(text) if text.isdecimal() else text, 0, MAX_SEED)
+
+
 def _name(option: str, text: str | None) -> Name | None:
     if text is None:
         return None
@@ -172,7 +205,7 @@ def _write(given: argparse.Namespace, report: MigrationReport, objects: Iterable
     if given.output == "json":
         write_json(report)
     elif given.output == "sarif":
-        sys.stdout.write(json.dumps(migration_sarif(report.problems, report.fates, __version__), indent=2) + "\n")
+        sys.stdout.write(json.dumps(migration_sarif(report, __version__), indent=2) + "\n")
     elif given.output == "html":
         sys.stdout.write(page_of(report))
     else:
@@ -253,6 +286,12 @@ COMMAND = Command(
         ),
         Option(("--standard-only",), "Nothing but the Gateway API; tell what it cannot say.", "our policies as well"),
         Option(
+            ("--verify",),
+            "Ask a model of the controller and the manifests the same requests, and show what is answered otherwise.",
+            "nothing is asked",
+        ),
+        Option(("--seed",), "Of the requests of --verify: the same seed, the same requests.", "0", "N"),
+        Option(
             ("--output-dir",),
             "Write the manifests to files below this directory.",
             "to standard output, and the report to standard error",
@@ -270,6 +309,10 @@ COMMAND = Command(
         ("sluicegate migrate --kubernetes --config-map ingress-nginx/controller > gateway.yaml", "of a cluster"),
         ("sluicegate migrate --kubernetes --apply", "of a cluster, into the cluster: it shows the changes, and asks"),
         ("sluicegate migrate manifests --config-map ingress-nginx/controller --output-dir new", "into files"),
+        (
+            "sluicegate migrate manifests --verify > gateway.yaml",
+            "exit status 1 where an answer differs and nothing says so",
+        ),
         ("sluicegate migrate manifests -o html > report.html", "the report as a page"),
     ),
     notes="docs/migration.md is the guide, docs/migration has every annotation of each controller.",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sluicegate.controller.api import Diagnostic, Origin
 from sluicegate.controller.ingress import Loss
+from sluicegate.testing.migration import Difference, Verification
 
-from .migration_report import TITLES, MigrationReport
+from .migration_report import SHOWN, TITLES, MigrationReport
 
 _STYLE = """\
 :root { color-scheme: light dark; --line: #8884; --weak: #777; }
@@ -47,6 +48,8 @@ def _parts(report: MigrationReport) -> Iterator[str]:
     yield '<p><label>Search <input type="search" placeholder="host, annotation, file"></label></p>\n'
     if report.problems:
         yield _table("Cannot be read", ("place", "object", "what is wrong"), map(_problem, report.problems))
+    if report.verification is not None:
+        yield from _verified(report.verification)
     for host in sorted({item.host for item in report.fates if item.is_loss}, key=lambda name: (not name, name)):
         rows = [item for item in report.fates if item.is_loss and item.host == host]
         title = f"What changes for {host}" if host else "What changes for all hosts of an object"
@@ -54,14 +57,41 @@ def _parts(report: MigrationReport) -> Iterator[str]:
     rest = [item for item in report.fates if not item.is_loss]
     if rest:
         yield _table("Nothing is lost", ("place", "written", "what becomes of it"), map(_row, rest))
+    if report.everywhere:
+        heads = ("name", "there", "here")
+        yield _table(
+            "What is different for every host",
+            heads,
+            (_cells(item.name, item.there, item.here) for item in report.everywhere),
+        )
     yield f"<p>Sluicegate {_text(report.version)}</p>\n<script>\n{_SCRIPT}</script>\n</body>\n</html>\n"
 
 
-def _table(title: str, heads: tuple[str, ...], rows: Iterator[str] | map[str]) -> str:
+def _table(title: str, heads: tuple[str, ...], rows: Iterable[str]) -> str:
     columns = "".join(f"<th>{head}</th>" for head in heads)
     body = "".join(rows)
     head = f"<section>\n<h2>{_text(title)}</h2>\n<table>\n<thead><tr>{columns}</tr></thead>\n"
     return f"{head}<tbody>\n{body}</tbody>\n</table>\n</section>\n"
+
+
+def _verified(found: Verification) -> Iterator[str]:
+    yield (
+        f"<p>{found.asked:,} requests asked of a model of ingress-nginx and of the manifests (seed {found.seed}): "
+        f"{found.equal:,} answered alike, {found.named:,} otherwise and told, "
+        f"{found.unnamed:,} otherwise and not told.</p>\n"
+    )
+    for title, items in (
+        ("Answered otherwise, and nothing says so", [item for item in found.differences if not item.named]),
+        ("Answered otherwise, and told", [item for item in found.differences if item.named]),
+    ):
+        if items:
+            heads = ("differs in", "request", "there, here, told")
+            yield _table(title, heads, map(_difference, items[:SHOWN]))
+
+
+def _difference(item: Difference) -> str:
+    told = "".join(f". Told: {name}" for name in item.named)
+    return _cells(", ".join(item.differs), item.curl, f"There: {item.theirs}. Here: {item.ours}{told}")
 
 
 def _problem(item: Diagnostic) -> str:

@@ -9,8 +9,9 @@ from typing import Any, Literal
 import msgspec
 
 from sluicegate.controller.api import Diagnostic, Origin
-from sluicegate.controller.ingress import FATES, LOSSES, Conversion, Fate, Loss
-from sluicegate.words import count
+from sluicegate.controller.ingress import FATES, LOSSES, NGINX, Conversion, Fate, Loss
+from sluicegate.testing.migration import EVERYWHERE, Difference, Verification
+from sluicegate.words import count, listed
 
 #: `create`: it is not there; `change`: it is, and would be another; `none`: it is there as it would be.
 Action = Literal["create", "change", "none"]
@@ -24,6 +25,10 @@ TITLES: dict[Fate, str] = {
     "dropped-harmless": "Dropped, and nothing is lost",
     "converted": "Converted",
 }
+
+
+#: Differences that are shown to people; `--output json` has more.
+SHOWN = 50
 
 
 class AppliedObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +49,20 @@ class AppliedObject(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
+class DifferentEverywhere(msgspec.Struct, frozen=True, kw_only=True):
+    """What is different for every host, whatever its Ingresses say: it is no loss.
+
+    Attributes:
+        name: of it, by which `verification.differences[].named` names it.
+        there: what the source does.
+        here: what the gateway does.
+    """
+
+    name: str
+    there: str
+    here: str
+
+
 class MigrationReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="format", tag="sluicegate.dev/migration/v1"):
     """What `--output json` writes.
 
@@ -56,6 +75,8 @@ class MigrationReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="form
         problems: files and objects that cannot be read, in the order of files and lines.
         fates: what became of each annotation and field that there is something to say of.
         counts: number of fates of each kind.
+        everywhere: what is different for every host.
+        verification: what `--verify` found; null without it.
         objects: the manifests, in the order in which they are to be applied.
         applied: what became of them in the cluster (`--apply`), in the order in which they are written.
         failed: whether the exit status is 1.
@@ -70,6 +91,8 @@ class MigrationReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="form
     problems: tuple[Diagnostic, ...]
     fates: tuple[Loss, ...]
     counts: dict[Fate, int]
+    everywhere: tuple[DifferentEverywhere, ...]
+    verification: Verification | None
     objects: tuple[dict[str, Any], ...]
     applied: tuple[AppliedObject, ...]
     failed: bool
@@ -77,7 +100,13 @@ class MigrationReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="form
 
 
 def report_of(
-    conversion: Conversion, problems: Sequence[Diagnostic], *, version: str, provider: str, documents: int
+    conversion: Conversion,
+    problems: Sequence[Diagnostic],
+    *,
+    version: str,
+    provider: str,
+    documents: int,
+    verification: Verification | None = None,
 ) -> MigrationReport:
     """Make the report of a conversion.
 
@@ -87,6 +116,7 @@ def report_of(
         version: of the program.
         provider: of the conversion.
         documents: number of documents that were read.
+        verification: what the comparison came to; None: nobody asked for it.
     """
     counts = Counter(item.fate for item in conversion.fates)
     return MigrationReport(
@@ -98,9 +128,15 @@ def report_of(
         problems=tuple(problems),
         fates=conversion.fates,
         counts={fate: counts[fate] for fate in FATES},
+        everywhere=tuple(
+            DifferentEverywhere(name=item.name, there=item.there, here=item.here)
+            for item in (EVERYWHERE if provider == NGINX.name else ())
+        ),
+        verification=verification,
         objects=tuple(item.document for item in conversion.objects),
         applied=(),
-        failed=any(item.severity == "error" for item in problems),
+        failed=any(item.severity == "error" for item in problems)
+        or (verification is not None and verification.unnamed > 0),
         lossy=bool(conversion.losses),
     )
 
@@ -122,6 +158,8 @@ def lines_of(report: MigrationReport) -> Iterator[str]:
         yield ""
         yield f"{title}:"
         yield from (f"  {line}" for item in found for line in _lines(item))
+    if report.verification is not None:
+        yield from _verified(report.verification)
     yield ""
     harmless = count(report.counts["dropped-harmless"], "annotation")
     losses = sum(number for fate, number in report.counts.items() if fate in LOSSES)
@@ -138,3 +176,31 @@ def _lines(item: Loss) -> Iterator[str]:
     host = f" ({item.host})" if item.host and item.host != item.value else ""
     yield f"{place}{about}{host}"
     yield f"    {item.message}{f'; {item.remedy}' if item.remedy else ''}"
+
+
+def _verified(found: Verification) -> Iterator[str]:
+    """What the comparison came to: the figures, then differences, those that nobody names first."""
+    for title, items in (
+        ("Answered otherwise, and nothing above says so", [item for item in found.differences if not item.named]),
+        ("Answered otherwise, as is said above", [item for item in found.differences if item.named]),
+    ):
+        if items:
+            yield ""
+            yield f"{title}:"
+            yield from (f"  {line}" for item in items[:SHOWN] for line in _difference(item))
+        if len(items) > SHOWN:
+            yield f"  and {len(items) - SHOWN:,} more: --output json has them"
+    yield ""
+    yield (
+        f"{count(found.asked, 'request')} asked of a model of ingress-nginx and of the manifests (seed {found.seed}): "
+        f"{found.equal:,} answered alike, {found.named:,} otherwise and told, {found.unnamed:,} otherwise and not told"
+    )
+
+
+def _difference(item: Difference) -> Iterator[str]:
+    yield item.curl
+    yield f"    {item.edge}, from {item.client}; differs in {listed(item.differs)}"
+    yield f"    there: {item.theirs}"
+    yield f"    here: {item.ours}"
+    for name in item.named:
+        yield f"    told: {name}"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
 from sluicegate.controller.api import Diagnostic
 from sluicegate.controller.ingress import Fate, Loss
+from sluicegate.testing.migration import Difference
+
+from .migration_report import MigrationReport
 
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
 _LEVELS_OF_FATES: dict[Fate, str] = {
@@ -25,9 +28,11 @@ def to_sarif(found: Sequence[Diagnostic], version: str) -> dict[str, Any]:
     return _log([_of_diagnostic(item) for item in found], version)
 
 
-def migration_sarif(problems: Iterable[Diagnostic], fates: Iterable[Loss], version: str) -> dict[str, Any]:
-    """Make a log of a migration: what could not be read, and what became of the rest."""
-    return _log([*map(_of_diagnostic, problems), *map(_of_loss, fates)], version)
+def migration_sarif(report: MigrationReport, version: str) -> dict[str, Any]:
+    """Make a log of a migration: what could not be read, what became of the rest, and answers that differ."""
+    differences = report.verification.differences if report.verification is not None else ()
+    found = [*map(_of_diagnostic, report.problems), *map(_of_loss, report.fates), *map(_of_difference, differences)]
+    return _log(found, version)
 
 
 def _log(results: list[dict[str, Any]], version: str) -> dict[str, Any]:
@@ -59,6 +64,12 @@ def _of_loss(item: Loss) -> dict[str, Any]:
     about = "".join(f"{part}: " for part in (item.object, item.subject, item.host) if part)
     text = f"{about}{item.message}{f'; {item.remedy}' if item.remedy else ''}"
     return _result(item.fate, _LEVELS_OF_FATES[item.fate], text, item.path, item.line)
+
+
+def _of_difference(item: Difference) -> dict[str, Any]:
+    told = f"; told: {item.named[0]}" if item.named else ""
+    text = f"{item.curl}: there: {item.theirs}; here: {item.ours}{told}"
+    return _result("different-answer", "note" if item.named else "error", text, "", 0)
 
 
 def _result(rule: str, level: str, text: str, path: str, line: int) -> dict[str, Any]:

@@ -47,9 +47,15 @@ class Table:
         self._rules: dict[str, ir.HttpRule | ir.L4Rule] = {rule.id: rule for rule in self.resources.http_rules}
         self._rules.update((rule.id, rule) for rule in self.resources.l4_rules)
 
-    def decide(self, request: Request | Connection, entropy: int = 0) -> Decision:
-        """Say what the gateway does with a request or a connection; `entropy` as `Routes.decide` has it."""
-        found = msgspec.json.decode(self._native.decide(self.native_request(request, entropy)), type=_Native)
+    def decide(self, request: Request | Connection, entropy: int = 0, sample: Answer | None = None) -> Decision:
+        """Say what the gateway does with a request or a connection.
+
+        Args:
+            request: it.
+            entropy: as `Routes.decide` has it.
+            sample: what a backend answers; the decision has what becomes of it.
+        """
+        found = msgspec.json.decode(self._native.decide(self.native_request(request, entropy, sample)), type=_Native)
         rule = self._rules.get(found.rule) if found.rule is not None else None
         backends = rule.backends if rule is not None else ()
         return Decision(
@@ -107,7 +113,7 @@ class Table:
         bound = [item for item in fitting if item.bind_port == request.port]
         return bound or [item for item in fitting if item.port - self._port_offset == request.port]
 
-    def native_request(self, request: Request | Connection, entropy: int = 0) -> bytes:
+    def native_request(self, request: Request | Connection, entropy: int = 0, sample: Answer | None = None) -> bytes:
         """The request as the table is asked: on the socket that a client of this URL reaches."""
         listener = next(iter(self.listeners_at(request)), None)
         bind_port = listener.bind_port if listener is not None else request.port
@@ -125,6 +131,8 @@ class Table:
             "path_normalization": self._path_normalization,
             "headers": request.headers,
         }
+        if sample is not None:
+            document["response"] = sample
         if request.identity is not None:
             document["identity"] = request.identity
         return msgspec.json.encode(document)

@@ -72,7 +72,9 @@ def _responses(reading: Reading) -> Iterator[Feature]:
             if name.lower() in allowed:
                 fields[name.lower()] = (name, value)
             else:
-                message = f"{name} is not among global-allowed-response-headers: it was not set"
+                message = (
+                    f"{name} is not among global-allowed-response-headers: there the paths answer 503; it is missing"
+                )
                 reading.tell("custom-headers", "invalid", message, "give the settings with --config-map")
     hidden: tuple[str, ...] = ()
     if settings.is_written("hide-headers"):

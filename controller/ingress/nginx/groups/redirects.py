@@ -65,7 +65,9 @@ def _to_url(reading: Reading) -> Iterator[Feature]:
         if name == "temporal-redirect":
             reading.tell("permanent-redirect", "dropped-harmless", "the temporal redirect goes before it")
         if found.text.endswith("$request_uri"):
-            reading.tell(name, "converted", "`RequestRedirect` that keeps path and query")
+            message = "`RequestRedirect` that keeps path and query; 1.12 and later leave an Ingress with a variable out"
+            remedy = "nothing, where it runs with --enable-annotation-validation=false"
+            reading.tell(name, "converted-with-difference", message, remedy)
         yield Redirect(causes=reading.causes(name, f"{name}-code"), url=found.text, status=status or default)
         return
 

@@ -84,7 +84,8 @@ ADVICE: dict[str, str] = {
 
 def read(reading: Reading) -> Iterator[Feature]:
     """Tell what the snippets have."""
-    note = " (it is off there by default: allow-snippet-annotations)"
+    critical = reading.settings.value("annotations-risk-level").text == "Critical"
+    note = "" if critical else ", and without annotations-risk-level: Critical it costs the whole Ingress there"
     yield from read_snippets(reading, _OF_HTTP, note, honoured=reading.settings.flag("allow-snippet-annotations"))
 
 

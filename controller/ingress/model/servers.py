@@ -1,0 +1,314 @@
+"""Servers and their locations, as ingress-nginx 1.15 puts them together.
+
+Source: `createUpstreams`, `createServers`, `getBackendServers`, `mergeAlternativeBackends` of
+`internal/ingress/controller/controller.go`; `updateServerLocations` of `location.go`; `BuildRedirects`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from ...api import ObjectKey
+from ...api.ingress import HTTPIngressPath, Ingress, IngressServiceBackend
+from .objects import Objects
+from .rules import CanaryPolicy, Rules, read
+from .selection import selected
+from .written import RefusedIngressError, Settings
+
+#: The server of all hosts that have none.
+DEFAULT_SERVER = "_"
+#: A Service by its name in the cluster's DNS: the same endpoints.
+_OF_CLUSTER = re.compile(r"([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?:\..+)?")
+
+
+@dataclass(slots=True)
+class Upstream:
+    """A port of a Service, as an Ingress names it; all locations that name it share it, and its canary.
+
+    Attributes:
+        backend: `namespace/service:port`, or `host:port`; empty: the Service has no such port.
+        policy: of a canary, which has no locations of its own; None: it is none.
+        alternatives: canaries that take a part.
+    """
+
+    backend: str
+    policy: CanaryPolicy | None = None
+    alternatives: list[Upstream] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Location:
+    """A location.
+
+    Attributes:
+        path: of it.
+        exact: of the type `Exact`.
+        rules: of its Ingress.
+        place: object and field that have it.
+        upstream: None: the controller's own 404.
+        implied: nobody has written it.
+    """
+
+    path: str
+    exact: bool
+    rules: Rules
+    place: tuple[str, str]
+    upstream: Upstream | None
+    implied: bool = False
+
+    @property
+    def rewrites(self) -> bool:
+        """`needsRewrite`."""
+        return bool(self.rules.target) and self.rules.target != self.path
+
+
+@dataclass(slots=True)
+class Server:
+    """A server.
+
+    Attributes:
+        name: `_` for all other hosts.
+        locations: in the order of nginx' configuration.
+        aliases: other names.
+        certified: it has a certificate, be it the controller's own.
+        passthrough: TLS goes on as it comes.
+        www: one of its locations has `from-to-www-redirect`.
+        client: `auth-tls-verify-client`; empty: no certificate is asked for.
+        client_error: every request is answered 403.
+    """
+
+    name: str
+    locations: list[Location] = field(default_factory=list)
+    aliases: tuple[str, ...] = ()
+    certified: bool = False
+    passthrough: bool = False
+    www: bool = False
+    client: str = ""
+    client_error: bool = False
+
+    @property
+    def regex(self) -> bool:
+        """`enforceRegexModifier`: one location makes all of them expressions."""
+        return any(item.rewrites or item.rules.regex for item in self.locations)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """All servers.
+
+    Attributes:
+        servers: by name.
+        redirects: hosts that are sent to another one, and whether they have a certificate.
+        refused: Ingresses that the controller does not take.
+    """
+
+    servers: dict[str, Server]
+    redirects: dict[str, tuple[str, bool]]
+    refused: tuple[ObjectKey, ...]
+
+
+def build(objects: Objects, settings: Settings) -> Site:
+    """Put the servers together."""
+    rules: dict[ObjectKey, Rules] = {}
+    refused: list[ObjectKey] = []
+    ingresses: list[Ingress] = []
+    for item in selected(objects):
+        try:
+            rules[item.key] = read(item, objects, settings)
+            ingresses.append(item)
+        except RefusedIngressError:
+            refused.append(item.key)
+    made = _Builder(objects, rules)
+    made.upstreams(ingresses)
+    made.create(ingresses)
+    made.certify(ingresses)
+    made.fill(ingresses)
+    made.merge(item for item in ingresses if rules[item.key].canary is not None)
+    for server in made.servers.values():
+        server.locations.sort(key=lambda item: item.path, reverse=True)
+        server.locations.sort(key=lambda item: len(item.path), reverse=True)
+        server.locations = _updated(server.locations)
+    return Site(made.servers, _redirects(made.servers), tuple(refused))
+
+
+class _Builder:
+    def __init__(self, objects: Objects, rules: dict[ObjectKey, Rules]) -> None:
+        self._objects = objects
+        self._rules = rules
+        self._upstreams: dict[tuple[str, str, str], Upstream] = {}
+        root = Location("/", exact=False, rules=Rules(), place=("", ""), upstream=None, implied=True)
+        self.servers = {DEFAULT_SERVER: Server(DEFAULT_SERVER, [root])}
+
+    def upstreams(self, ingresses: Iterable[Ingress]) -> None:
+        """`createUpstreams`: who names a port first says whether it is a canary's."""
+        for item in ingresses:
+            canary = self._rules[item.key].canary
+            if item.default_backend is not None:
+                self._upstreams[_name(item, item.default_backend)] = Upstream(
+                    self._backend(item.namespace, item.default_backend), canary
+                )
+            for _, _, path in _paths(item):
+                service = path.backend.of_service()
+                if service is not None and _name(item, service) not in self._upstreams:
+                    made = Upstream(self._backend(item.namespace, service), canary)
+                    self._upstreams[_name(item, service)] = made
+
+    def create(self, ingresses: Iterable[Ingress]) -> None:
+        """The first half of `createServers`: who names a host first has its `/`."""
+        for item in ingresses:
+            rules, default = self._rules[item.key], item.default_backend
+            if rules.canary is not None:
+                continue
+            upstream = self._upstreams[_name(item, default)] if default is not None else None
+            root = self.servers[DEFAULT_SERVER].locations[0]
+            if upstream is not None and root.implied and not item.spec.rules:
+                root.implied, root.upstream = False, upstream
+                root.place = (str(item.key), "spec.defaultBackend")
+                # "Redirect and rewrite can affect the catch all behavior, skip for now"
+                root.rules = replace(
+                    rules, url="", code=0, www=False, target="", regex=False, app_root="",
+                    ssl_redirect=False, force_ssl=False, keep_slash=False,
+                )  # fmt: skip
+            for number, rule in enumerate(item.spec.rules):
+                host = rule.host or DEFAULT_SERVER
+                if host in self.servers:
+                    continue
+                field_name = "spec.defaultBackend" if upstream is not None else f"spec.rules[{number}].host"
+                place = (str(item.key), field_name)
+                made = Location("/", exact=False, rules=rules, place=place, upstream=upstream, implied=True)
+                self.servers[host] = Server(host, [made], passthrough=rules.passthrough)
+
+    def certify(self, ingresses: Iterable[Ingress]) -> None:
+        """The second half of `createServers`: aliases, and the first certificate that there is for a host."""
+        aliases: dict[str, tuple[str, ...]] = {}
+        for item in ingresses:
+            rules = self._rules[item.key]
+            if rules.canary is not None:
+                continue
+            for rule in item.spec.rules:
+                server = self.servers[rule.host or DEFAULT_SERVER]
+                aliases[server.name] = aliases.get(server.name, ()) or rules.aliases
+                server.passthrough |= rules.passthrough
+                server.certified |= server.name != DEFAULT_SERVER and _is_certified(server.name, item)
+        for name, found in aliases.items():
+            server = self.servers[name]
+            server.aliases = tuple(item for item in found if item not in self.servers)
+
+    def fill(self, ingresses: Iterable[Ingress]) -> None:
+        """`getBackendServers`: the first of two locations with the same path and type stays."""
+        for item in ingresses:
+            rules = self._rules[item.key]
+            for rule in item.spec.rules:
+                server = self.servers.get(rule.host or DEFAULT_SERVER, self.servers[DEFAULT_SERVER])
+                if rule.http is None and server.name != DEFAULT_SERVER:
+                    continue
+                server.client_error |= rules.client_error
+                server.client = server.client or rules.client
+            for host, place, path in _paths(item):
+                server = self.servers.get(host or DEFAULT_SERVER, self.servers[DEFAULT_SERVER])
+                service = path.backend.of_service()
+                upstream = self._upstreams[_name(item, service)] if service is not None else None
+                if upstream is not None and upstream.policy is None:
+                    _add(server, path, (str(item.key), place), rules, upstream)
+
+    def merge(self, canaries: Iterable[Ingress]) -> None:
+        """`mergeAlternativeBackends`: a canary takes a part of what the same path of another Ingress has."""
+        for item in canaries:
+            for host, _, path in _paths(item):
+                server, service = self.servers.get(host or DEFAULT_SERVER), path.backend.of_service()
+                if server is None or service is None:
+                    continue
+                other = self._upstreams[_name(item, service)]
+                for location in server.locations:
+                    if location.upstream is other:
+                        break
+                    same = location.path == (path.path or "/") and location.exact == (path.path_type == "Exact")
+                    if same and location.upstream is not None and location.upstream.policy is None:
+                        location.upstream.alternatives.append(other)
+
+    def _backend(self, namespace: str, service: IngressServiceBackend) -> str:
+        """The port that is meant; one of a Service that is not known is taken to be there."""
+        known = self._objects.services.get((namespace, service.name))
+        port, name = service.port.number, service.port.name
+        if known is None:
+            return f"{namespace}/{service.name}:{port or name}"
+        for item in known.spec.ports:
+            if (port and item.port == port) or (name and name in {item.name, item.target_port}):
+                port = item.port
+                break
+        else:
+            if known.spec.type != "ExternalName" or not port:
+                return ""
+        if known.spec.type == "ExternalName":
+            host = known.spec.external_name.rstrip(".").lower()
+            inside = _OF_CLUSTER.fullmatch(host)
+            return f"{inside[2]}/{inside[1]}:{port}" if inside is not None else f"{host}:{port}"
+        return f"{namespace}/{service.name}:{port}"
+
+
+def _name(item: Ingress, service: IngressServiceBackend) -> tuple[str, str, str]:
+    """`upstreamName`: a port that is named and the same by its number are two."""
+    return item.namespace, service.name, service.port.name or str(service.port.number)
+
+
+def _paths(item: Ingress) -> Iterable[tuple[str, str, HTTPIngressPath]]:
+    """Host, field and path of each path."""
+    for number, rule in enumerate(item.spec.rules):
+        for index, path in enumerate(rule.http.paths if rule.http is not None else ()):
+            yield rule.host, f"spec.rules[{number}].http.paths[{index}]", path
+
+
+def _add(server: Server, path: HTTPIngressPath, place: tuple[str, str], rules: Rules, upstream: Upstream) -> None:
+    text, exact = path.path or "/", path.path_type == "Exact"
+    for there in server.locations:
+        if there.path != text:
+            continue
+        if there.exact != exact:
+            break  # only the first of a path is looked at
+        if there.implied:
+            there.implied, there.upstream, there.rules, there.place = False, upstream, rules, place
+            server.www |= rules.www
+        return
+    server.locations.append(Location(text, exact, rules, place, upstream))
+    server.www |= rules.www
+
+
+def _is_certified(host: str, item: Ingress) -> bool:
+    """`extractTLSSecretName`: by the names of `spec.tls`, else by those of the certificates.
+
+    Which names a certificate has is not known: it is taken to have those that it is listed for, and to fit where no
+    names are listed.
+    """
+    for entry in item.spec.tls:
+        if host.lower() in {name.lower() for name in entry.hosts}:
+            return True  # without a Secret it is the controller's own certificate
+    wildcard = f"*.{host.partition('.')[2]}"
+    return any(entry.secret_name and (not entry.hosts or wildcard in entry.hosts) for entry in item.spec.tls)
+
+
+def _updated(locations: list[Location]) -> list[Location]:
+    """`updateServerLocations`: the prefix `/foo` is the location `/foo/` and the exact one `/foo`."""
+    exact = {item.path for item in locations if item.exact}
+    found: list[Location] = []
+    for item in locations:
+        if item.path == "/" or item.exact or item.rewrites or item.rules.regex:
+            found.append(item)
+            continue
+        found.append(replace(item, path=item.path if item.path.endswith("/") else f"{item.path}/"))
+        if item.path not in exact:
+            found.append(replace(item, exact=True))
+    return found
+
+
+def _redirects(servers: dict[str, Server]) -> dict[str, tuple[str, bool]]:
+    """`BuildRedirects`: a host with its `www.`, or without it, unless that is a server of its own."""
+    found: dict[str, tuple[str, bool]] = {}
+    for server in servers.values():
+        if not server.www or server.name == DEFAULT_SERVER:
+            continue
+        other = server.name.removeprefix("www.") if server.name.startswith("www.") else f"www.{server.name}"
+        if other not in servers:
+            found[other] = (server.name, server.certified)
+    return found

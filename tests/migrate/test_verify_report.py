@@ -1,0 +1,185 @@
+"""What `--verify` says, and that it finds a conversion which is wrong without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ingress_objects import PREFIX, ingress, inventory_of, silent, verified
+
+import sluicegate.controller.ingress as package
+from sluicegate.controller.ingress import NGINX, Conversion, Manifest, Options, convert
+from sluicegate.testing.migration import EVERYWHERE, MAX_TOLD, verify
+
+ROOT = Path(__file__).parents[2]
+RULES = [
+    ingress(
+        "web",
+        paths=[("/", "Prefix", "web"), ("/api", "Prefix", "api")],
+        tls=True,
+        annotations={"upstream-vhost": "inside.example.com", "enable-cors": "true"},
+    ),
+    ingress("private", "private.example.com", annotations={"allowlist-source-range": "10.0.0.0/8"}),
+    ingress("strip", "strip.example.com", [("/v1(/|$)(.*)", "v1")], {"rewrite-target": "/$2"}),
+    ingress("moved", "moved.example.com", annotations={"temporal-redirect": "https://new.example.com/there"}),
+    ingress(
+        "next",
+        "private.example.com",
+        annotations={"canary": "true", "canary-by-header": "X-Next"},
+        paths=[("/", "Prefix", "next")],
+    ),
+]
+
+
+def rules_of(item: Manifest) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = item.content.get("rules", [])
+    return found
+
+
+def each(conversion: Conversion, kind: str, change: Callable[[dict[str, Any]], Any]) -> Conversion:
+    """Change the content of every object of a kind; one that becomes None is taken away."""
+    kept = []
+    for item in conversion.objects:
+        content = change(item.content) if item.kind == kind else item.content
+        if content is not None:
+            kept.append(replace(item, content=content))
+    return replace(conversion, objects=tuple(kept))
+
+
+def with_rules(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Conversion], Conversion]:
+    def changed(conversion: Conversion) -> Conversion:
+        return each(
+            conversion, "HTTPRoute", lambda content: {**content, "rules": [change(rule) for rule in content["rules"]]}
+        )
+
+    return changed
+
+
+def without_filter(kind: str) -> Callable[[Conversion], Conversion]:
+    def taken(rule: dict[str, Any]) -> dict[str, Any]:
+        return {**rule, "filters": [item for item in rule.get("filters", ()) if item["type"] != kind]}
+
+    return with_rules(taken)
+
+
+def other_backend(rule: dict[str, Any]) -> dict[str, Any]:
+    return (
+        {**rule, "backendRefs": [{**item, "name": "wrong"} for item in rule["backendRefs"]]}
+        if "backendRefs" in rule
+        else rule
+    )
+
+
+def other_status(rule: dict[str, Any]) -> dict[str, Any]:
+    filters = [
+        {**item, "requestRedirect": {**item["requestRedirect"], "statusCode": 307}}
+        if item["type"] == "RequestRedirect"
+        else item
+        for item in rule.get("filters", ())
+    ]
+    return {**rule, "filters": filters} if filters else rule
+
+
+def exact(rule: dict[str, Any]) -> dict[str, Any]:
+    matches = [
+        {**item, "path": {**item["path"], "type": "Exact"}}
+        if item.get("path", {}).get("type") == "PathPrefix"
+        else item
+        for item in rule.get("matches", ())
+    ]
+    return {**rule, "matches": matches} if matches else rule
+
+
+def without_headers(rule: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **rule,
+        "matches": [{key: value for key, value in item.items() if key != "headers"} for item in rule["matches"]],
+    }
+
+
+#: Faults that a conversion could have, and what answers differ in then.
+FAULTS: dict[str, tuple[Callable[[Conversion], Conversion], str]] = {
+    "another Service": (with_rules(other_backend), "backend"),
+    "another status": (with_rules(other_status), "redirect-status"),
+    "exact in place of prefixes": (with_rules(exact), "status"),
+    "a canary for everybody": (with_rules(without_headers), "backend"),
+    "no rewrite": (without_filter("URLRewrite"), "target"),
+    "no CORS": (without_filter("CORS"), "answer-fields"),
+    "no HSTS": (without_filter("ResponseHeaderModifier"), "answer-fields"),
+    "no redirect": (without_filter("RequestRedirect"), "closed"),
+    "no list of addresses": (lambda found: each(found, "AccessPolicy", lambda _content: None), "access"),
+    "no underscores": (lambda found: each(found, "ClientPolicy", lambda _content: None), "request-fields"),
+}
+
+
+def test_the_conversion_is_right_as_it_is() -> None:
+    found, _ = verified(RULES)
+    assert silent(found) == []
+    assert (found.unnamed, found.seed) == (0, 0)
+    assert found.equal + found.named == found.asked
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_conversion_that_is_wrong_is_found(name: str) -> None:
+    spoil, aspect = FAULTS[name]
+    inventory, options = inventory_of(RULES), Options()
+    spoilt = spoil(convert(inventory, NGINX, options))
+    found = verify(inventory, spoilt, options)
+    assert found.unnamed > 0
+    assert aspect in {each for item in found.differences if not item.named for each in item.differs}
+
+
+def test_a_report_that_says_nothing_is_found() -> None:
+    """Each loss that names a difference is needed."""
+    documents = [
+        ingress("any", "*.example.com", annotations={"permanent-redirect": "https://new.example.com/"}),
+        ingress("closed", "closed.example.com", annotations={"auth-type": "digest", "auth-secret": "users"}),
+        ingress("perl", "perl.example.com", [("/(?!x)", "web")], {"use-regex": "true"}),
+    ]
+    inventory, options = inventory_of(documents), Options()
+    conversion = convert(inventory, NGINX, options)
+    told = verify(inventory, conversion, options)
+    assert (told.unnamed, told.named > 0) == (0, True)
+    silenced = verify(inventory, replace(conversion, fates=()), options)
+    assert {aspect for item in silenced.differences if not item.named for aspect in item.differs} >= {
+        "reach",
+        "redirect-query",
+        "closed",
+        "status",
+    }
+    assert silenced.unnamed > 0
+
+
+def test_figures_and_differences() -> None:
+    found, _ = verified([ingress(host=f"h{number}.example.com") for number in range(60)])
+    assert found.asked == found.equal + found.named + found.unnamed
+    assert len(found.differences) == min(MAX_TOLD, found.named + found.unnamed)
+    one = found.differences[0]
+    assert one.curl.startswith("curl -ik --path-as-is ")
+    assert one.theirs != one.ours
+    assert all(item.named for item in found.differences)
+
+
+def test_what_is_different_everywhere_is_in_the_guide() -> None:
+    text = (ROOT / "docs" / "migration.md").read_text()
+    for item in EVERYWHERE:
+        assert f"| `{item.name}` | {item.there} | {item.here} |" in text
+
+
+def test_the_contract_names_everything_that_converts() -> None:
+    """A new module beside these is no part of what the model may know."""
+    contract = (ROOT / ".importlinter").read_text().partition("[importlinter:contract:model]")[2]
+    folder = Path(str(package.__file__)).parent
+    beside = {path.stem for path in folder.iterdir() if not path.name.startswith("_")} - {"model", "probes"}
+    assert {name for name in beside if f"sluicegate.controller.ingress.{name}\n" not in contract} == set()
+
+
+def test_annotations_are_written_with_the_prefix_of_the_provider() -> None:
+    """The model has its own text of it."""
+    from sluicegate.controller.ingress.model import written
+    from sluicegate.controller.ingress.probes import people
+
+    assert written.PREFIX == people.PREFIX == PREFIX
