@@ -9,20 +9,19 @@ company, a distribution) get such versions; a plain `pip install` does not, so n
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tempfile
-import urllib.request
 import venv
 from pathlib import Path
+
+from try_installed import try_installed
 
 ROOT = Path(__file__).parents[1]
 #: Extras that programs import; the others are tools.
 EXTRAS = ("kubernetes", "reference")
 #: Seconds for one step. In all it takes half a minute where the packages come quickly.
 LIMIT = 300
-ADDRESS = "127.9.9.10"
 
 IMPORT_ALL = """
 import importlib, pkgutil, sluicegate
@@ -82,8 +81,7 @@ def main(wheel: str | None = None) -> int:
             from_tree(place)
         else:
             run(*install, "--no-deps", Path(wheel).resolve())
-        run(python, "-m", "sluicegate", "check", ROOT / "examples" / "quickstart")
-        serve(python)
+        try_installed((python,))
         run(*lowest, *(word for extra in EXTRAS for word in ("--extra", extra)))
         run(installer / "bin" / "uv", "pip", "list", "--python", python)
         run(python, "-c", IMPORT_ALL)
@@ -108,26 +106,6 @@ def from_tree(place: Path) -> None:
 
 def run(*command: str | Path) -> None:
     subprocess.run(command, check=True, timeout=LIMIT, cwd=tempfile.gettempdir())
-
-
-def serve(python: Path) -> None:
-    """Serve the quick start for one request."""
-    quickstart = ROOT / "examples" / "quickstart"
-    command = [python, "-m", "sluicegate", "serve", quickstart, "--listen", ADDRESS, "--port-offset", "8000"]
-    command += ["--admin", f"{ADDRESS}:19000", "--output", "json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tempfile.gettempdir())
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        assert line, "it did not start"
-        assert json.loads(line)["event"] == "ready", line
-        with urllib.request.urlopen(f"http://{ADDRESS}:19000/readyz", timeout=LIMIT) as answer:
-            assert answer.status == 200
-    finally:
-        process.terminate()
-        process.stdout.read()
-        process.stdout.close()
-    assert process.wait(LIMIT) == 0
 
 
 if __name__ == "__main__":

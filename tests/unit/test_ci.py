@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from cross_wheels import PLATFORMS
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / ".ci" / "run"
 
@@ -96,3 +98,15 @@ def test_nothing_is_published_that_was_not_tested() -> None:
     scripts = [step.get("run", "") for step in jobs["lowest-versions"]["steps"]]
     assert any("tools/lowest_versions.py" in script for script in scripts)
     assert "tools/lowest_versions.py" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_a_wheel_of_every_platform_is_tried_before_it_is_published() -> None:
+    """Installed in an image with the same C library; `tools/cross_wheels.py` builds the same ones elsewhere."""
+    job = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]["wheels"]
+    built = job["strategy"]["matrix"]["include"]
+    platforms = {(target.partition("-")[0], name.removeprefix("manylinux_")) for target, name in PLATFORMS.items()}
+    assert sorted((each["target"], each["manylinux"]) for each in built) == sorted(platforms)
+    for each in built:
+        assert ("alpine" in each["image"]) == ("musl" in each["manylinux"])
+    [tried] = [number for number, step in enumerate(job["steps"]) if "tools/try_installed.py" in step.get("run", "")]
+    assert "actions/upload-artifact" in job["steps"][tried + 1]["uses"]
