@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from api_server import ApiServer
+from system_gateway import own_address
 from test_controller_process import (
     DEPLOYMENTS,
     GATEWAYS,
@@ -25,6 +27,7 @@ from test_controller_process import (
     route_with_backend,
     run,
 )
+from test_credentials import kubeconfig
 
 from sluicegate.processes.controller.settings import load_controller_settings
 
@@ -205,19 +208,19 @@ def test_what_an_ingress_loses_is_an_event_on_it(tmp_path: Path) -> None:
     run(scenario())
 
 
-async def answer(port: int, host: str, path: str = "/") -> tuple[int, str]:
-    url, fields = f"http://127.0.0.1:{port}{path}", {"Host": host}
+async def answer(port: int, host: str, path: str = "/", address: str = "127.0.0.1") -> tuple[int, str]:
+    url, fields = f"http://{address}:{port}{path}", {"Host": host}
     async with aiohttp.ClientSession() as session, session.get(url, headers=fields) as found:
         return found.status, await found.text()
 
 
-async def serves(port: int, host: str, path: str = "/") -> None:
+async def serves(port: int, host: str, path: str = "/", address: str = "127.0.0.1") -> None:
     """Wait until a host is served; nobody tells when a data plane has what a change came to."""
 
     async def asked() -> None:
         while True:
             try:
-                if (await answer(port, host, path))[0] == 200:
+                if (await answer(port, host, path, address))[0] == 200:
                     return
             except aiohttp.ClientError:
                 pass
@@ -251,6 +254,38 @@ def test_from_an_ingress_to_traffic(tmp_path: Path) -> None:
                     for _ in range(20):
                         assert (await answer(port, "any.example.com"))[0] == 200
                     assert await it.end() == 0
+
+    run(scenario())
+
+
+def test_all_in_one_process(tmp_path: Path) -> None:
+    """`serve --kubernetes`: the engine of the process serves them, and they report the address that Gateways report."""
+
+    async def scenario() -> None:
+        async with backend() as target, api((GATEWAYS, edge()), (INGRESSES, ingress())) as server:
+            add_class(server)
+            _, service, endpoints = (item for _, item in route_with_backend(0))
+            endpoints["endpoints"] = [{"addresses": ["127.0.0.1"]}]
+            endpoints["ports"] = [{"port": target}]
+            server.put(SERVICES, service)
+            server.put(SLICES, endpoints)
+            address = own_address()
+            options = [*OPTIONS, "--listen", address, "--port-offset=8000", f"--admin={address}:19000"]
+            config = kubeconfig(tmp_path, server.url, {"token": "t"})
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "sluicegate", "serve", "--kubernetes", f"--kubeconfig={config}", *options)
+            )
+            try:
+                await serves(8080, "web.example.com", address=address)
+                assert (await answer(8080, "other.example.com", address=address))[0] == 404
+                await server.wait(lambda: addresses(server) == [{"ip": address}], LIMIT)
+                changed = ingress(host="other.example.com")
+                server.put(INGRESSES, changed)
+                await serves(8080, "other.example.com", address=address)
+                assert (await answer(8080, "web.example.com", address=address))[0] == 404
+            finally:
+                process.terminate()
+                await process.wait()
 
     run(scenario())
 
