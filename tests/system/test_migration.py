@@ -75,7 +75,8 @@ def ingresses() -> list[Manifest]:
             cors_allow_origin="https://*.a.test",
             cors_expose_headers="X-C",
         ),
-        ingress("canary.test", ("/", "web")),
+        # A canary is of a Service, whatever the host: each has one of its own.
+        ingress("canary.test", ("/", "home")),
         ingress(
             "canary.test",
             ("/", "next"),
@@ -84,17 +85,17 @@ def ingresses() -> list[Manifest]:
             canary_by_cookie="canary",
             **CANARY,
         ),
-        ingress("value.test", ("/", "web")),
+        ingress("value.test", ("/", "region")),
         ingress(
             "value.test",
-            ("/", "next"),
+            ("/", "region-next"),
             name="value-next",
             canary_by_header="X-Region",
             canary_by_header_pattern="^(eu|us)-",
             **CANARY,
         ),
-        ingress("weight.test", ("/", "web")),
-        ingress("weight.test", ("/", "next"), name="weight-next", canary_weight="30", **CANARY),
+        ingress("weight.test", ("/", "share")),
+        ingress("weight.test", ("/", "share-next"), name="weight-next", canary_weight="30", **CANARY),
         ingress("allow.test", ("/", "web"), allowlist_source_range="127.0.0.0/8"),
         ingress("others.test", ("/", "web"), allowlist_source_range="192.0.2.0/24"),
         ingress("deny.test", ("/", "web"), denylist_source_range="127.0.0.0/8"),
@@ -180,6 +181,7 @@ def backends(backend: Callable[..., Backend]) -> dict[str, Backend]:
     )
     answers: dict[str, Any] = {
         **{name: name for name in ("web", "api", "next", "other", "copies")},
+        **{name: name for name in ("home", "region", "region-next", "share", "share-next")},
         "auth": authoriser,
         "failing": failing(),
         "missing": lambda _: response(b"no", status="404 Not Found"),
@@ -388,15 +390,15 @@ def test_cors(ask: Ask) -> None:
 @pytest.mark.parametrize(
     ("host", "fields", "name"),
     [
-        ("canary.test", (), "web"),
+        ("canary.test", (), "home"),
         ("canary.test", (("x-canary", "always"),), "next"),
         ("canary.test", (("cookie", "a=1; canary=always"),), "next"),
-        ("canary.test", (("cookie", "canary=never"),), "web"),
-        ("canary.test", (("cookie", "xcanary=always"),), "web"),
-        ("canary.test", (("x-canary", "never"), ("cookie", "canary=always")), "web"),
+        ("canary.test", (("cookie", "canary=never"),), "home"),
+        ("canary.test", (("cookie", "xcanary=always"),), "home"),
+        ("canary.test", (("x-canary", "never"), ("cookie", "canary=always")), "home"),
         ("canary.test", (("x-canary", "other"), ("cookie", "canary=always")), "next"),
-        ("value.test", (("x-region", "eu-1"),), "next"),
-        ("value.test", (("x-region", "de-eu-1"),), "web"),
+        ("value.test", (("x-region", "eu-1"),), "region-next"),
+        ("value.test", (("x-region", "de-eu-1"),), "region"),
     ],
 )
 def test_canaries(ask: Ask, host: str, fields: tuple[tuple[str, str], ...], name: str) -> None:
@@ -409,8 +411,8 @@ def test_weights(running: Gateway) -> None:
         found = Counter(connection.request("GET", "weight.test", "/").echo["backend"] for _ in range(400))
     finally:
         connection.close()
-    assert found.keys() == {"web", "next"}
-    assert 60 < found["next"] < 180  # 120 on average; ten standard deviations
+    assert found.keys() == {"share", "share-next"}
+    assert 60 < found["share-next"] < 180  # 120 on average; ten standard deviations
 
 
 @pytest.mark.parametrize(
