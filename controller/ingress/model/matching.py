@@ -78,7 +78,7 @@ def find_location(server: Server, path: str) -> tuple[Location | None, bool]:
     return longest, False
 
 
-def rewritten(location: Location, path: str) -> tuple[str, str | None] | None:
+def rewritten(location: Location, path: str, target: str) -> tuple[str, str | None] | None:
     """`rewrite "(?i)PATH" TARGET`: path and query that the target comes to; None: the path does not match.
 
     A `?` that a group matched is one of the path.
@@ -92,7 +92,7 @@ def rewritten(location: Location, path: str) -> tuple[str, str | None] | None:
         number = int(name[1])
         return (found[number] or "") if found.re.groups >= number else ""
 
-    target, mark, query = location.rules.target.partition("?")
+    target, mark, query = target.partition("?")
     made, asked = (re.sub(r"\$\{?([0-9])\}?", group, text) for text in (target, query))
     return made, asked if mark else None
 

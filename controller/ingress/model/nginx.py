@@ -25,7 +25,9 @@ _OWN = re.compile(
     r"|x-forwarded-(?:for|host|port|proto|scheme)|x-real-ip|x-request-id|x-scheme|x-original-.*",
     re.IGNORECASE,
 )
-_FIELD_NAME = re.compile(r"[A-Za-z0-9-]+")
+#: Statuses that `return` sends elsewhere with; with any other the URL is the text of the answer.
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_FIELD_NAME, _TOKEN = re.compile(r"[A-Za-z0-9-]+"), re.compile(r"[A-Za-z0-9_-]+")
 
 
 class Model:
@@ -127,11 +129,11 @@ class _Request:
         if rules.cors is not None and probe.method == "OPTIONS" and self._origin(rules) is not None:
             return self._told(204, fields=self._cors(rules, preflight=True))
         if rules.url:
-            return self._told(rules.code, self._filled(rules.url))
+            return self._told(rules.code, self._filled(rules.url) if rules.code in _REDIRECTS else "")
         target = probe.target
         if rules.target and location.path != rules.target:
-            made = rewritten(location, self._uri.path)
-            if made is not None and made[0].startswith(("http://", "https://", "$scheme")):
+            made = rewritten(location, self._uri.path, self._filled(rules.target))
+            if made is not None and made[0].startswith(("http://", "https://")):
                 return self._told(302, made[0] + _query(made[1], self._uri.query))
             if made is not None:
                 target = uri.write(made[0]) + _query(made[1], self._uri.query)
@@ -161,6 +163,10 @@ class _Request:
         inside = not any(client in item for item in rules.blocked)
         inside = inside and (not rules.allowed or any(client in item for item in rules.allowed))
         exempt = listed and inside and rules.any_suffices
+        # Those of all hosts hold where a location has no list of its own.
+        everywhere = written.networks(self._settings.text("block-cidrs")) or ()
+        if not listed and any(client in item for item in everywhere):
+            return self._told(403, why="address")
         if listed and not inside and not (rules.any_suffices and (rules.basic or rules.external)):
             return self._told(403, why="address")
         if rules.basic and not exempt and not self._probe.user:
@@ -204,7 +210,8 @@ class _Request:
         if rules.prefix and rules.target and rules.target != location.path:
             found["x-forwarded-prefix"] = rules.prefix
         for name, value in self._model.map_of("proxy-set-headers").items():
-            found[name.lower()] = value
+            if _TOKEN.fullmatch(name):  # nginx would not begin with any other
+                found[name.lower()] = self._filled(value)
         return {name: value for name, value in found.items() if value}
 
     def _told(self, status: int, location: str = "", *, why: str = "", fields: dict[str, str] | None = None) -> Answer:
@@ -224,7 +231,9 @@ class _Request:
             found |= self._cors(rules, preflight=False)
         for name, value in (*self._model.map_of("add-headers").items(), *rules.answered):
             found[name.lower()] = value
-        if self._probe.scheme == "https" and self._settings.flag("hsts", default=True):
+        # The template says it in locations alone: not in what a server answers before it has one.
+        tls = self._probe.scheme == "https" and self._location is not None
+        if tls and self._settings.flag("hsts", default=True):
             parts = [f"max-age={self._settings.number('hsts-max-age', 31_536_000)}"]
             parts += ["includeSubDomains"] if self._settings.flag("hsts-include-subdomains", default=True) else []
             parts += ["preload"] if self._settings.flag("hsts-preload", default=False) else []

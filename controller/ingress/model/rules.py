@@ -175,8 +175,8 @@ def _redirect(found: Written) -> tuple[str, int, bool]:
 
 
 def _aliases(found: Written) -> tuple[str, ...]:
-    """`alias.Parse`: one name that is none spoils all."""
-    names = written.words(found.text("server-alias"))
+    """`alias.Parse`: one name that is none spoils all. nginx takes names of servers in lower case."""
+    names = written.words(found.text("server-alias").lower())
     return tuple(sorted(set(names))) if all(written.SERVER_NAME.fullmatch(name) for name in names) else ()
 
 

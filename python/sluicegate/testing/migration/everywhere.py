@@ -41,6 +41,10 @@ def _is_unlisted_tls(probe: Probe, theirs: Answer, ours: Answer) -> bool:
     return probe.scheme == "https" and ours.refused and theirs.server == "_" and theirs.status == 404
 
 
+def _is_blocked_nowhere(_probe: Probe, theirs: Answer, ours: Answer) -> bool:
+    return theirs.server == "_" and theirs.status == 403 and (ours.refused or ours.status == 404)
+
+
 def _always(_probe: Probe, _theirs: Answer, _ours: Answer) -> bool:
     return True
 
@@ -111,6 +115,13 @@ EVERYWHERE: tuple[Everywhere, ...] = (
         "the handshake is refused",
         frozenset({"reach"}),
         _is_unlisted_tls,
+    ),
+    Everywhere(
+        "unlisted-blocked",
+        "clients of `block-cidrs` are told 403 for hosts that nobody has",
+        "they are told 404, as all others are",
+        frozenset({"access", "reach"}),
+        _is_blocked_nowhere,
     ),
     Everywhere(
         "slash",

@@ -82,8 +82,8 @@ def verify(
         seed: of the requests.
         progress: called for each host.
     """
-    model, converted = Model(_objects(inventory, options)), Converted(conversion, inventory)
-    losses = Losses.of(conversion.losses, _by_host(inventory.ingresses), {*map(str, model.refused)})
+    model, converted = Model(objects_of(inventory, options)), Converted(conversion, inventory)
+    losses = Losses.of(conversion.losses, by_host(inventory.ingresses), {*map(str, model.refused)})
     asked = equal = unnamed = 0
     silent: list[Difference] = []
     named: list[Difference] = []
@@ -109,7 +109,8 @@ def verify(
     )
 
 
-def _objects(inventory: Inventory, options: ConversionOptions) -> Objects:
+def objects_of(inventory: Inventory, options: ConversionOptions) -> Objects:
+    """What the model is made of, where these are converted with these options."""
     settings = inventory.config_maps.get(options.config_map) if options.config_map is not None else None
     return Objects(
         ingresses=inventory.ingresses,
@@ -122,7 +123,7 @@ def _objects(inventory: Inventory, options: ConversionOptions) -> Objects:
     )
 
 
-def _by_host(ingresses: Iterable[Ingress]) -> dict[str, frozenset[str]]:
+def by_host(ingresses: Iterable[Ingress]) -> dict[str, frozenset[str]]:
     """Names of Ingresses by the hosts that they name, also as other names of a host."""
     found: dict[str, set[str]] = {}
     for item in ingresses:
