@@ -3,12 +3,13 @@
 //!
 //! TCP finds a machine that is gone; this finds a process that is, behind a system or a proxy that goes on acknowledging.
 
+use super::around::{Around, stream};
 use super::delivery::Delivery;
 use super::frames::{DATA, FrameHeads, HEADERS};
 use h2::{Ping, PingPong};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -142,9 +143,15 @@ impl<S> Heard<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, peer, frames } = self.get_mut();
+impl<S: AsyncRead + AsyncWrite + Unpin> Around for Heard<S> {
+    type Inside = S;
+
+    fn inside<R>(&mut self, then: impl FnOnce(Pin<&mut S>) -> R) -> R {
+        then(Pin::new(&mut self.stream))
+    }
+
+    fn pass_read(&mut self, context: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, peer, frames } = self;
         if let Some(fault) = peer.fault() {
             return Poll::Ready(Err(fault));
         }
@@ -168,49 +175,26 @@ impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
         }
         read
     }
-}
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let Self { stream, peer, .. } = self.get_mut();
-        if let Some(fault) = peer.fault() {
-            return Poll::Ready(Err(fault));
-        }
-        let written = Pin::new(stream).poll_write(context, bytes);
-        peer.wrote(&written);
-        written
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
+    fn pass_write(
+        &mut self,
+        _: &[IoSlice<'_>],
+        write: impl FnOnce(Pin<&mut S>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        let Self { stream, peer, .. } = self.get_mut();
-        if let Some(fault) = peer.fault() {
+        if let Some(fault) = self.peer.fault() {
             return Poll::Ready(Err(fault));
         }
-        let written = Pin::new(stream).poll_write_vectored(context, slices);
-        peer.wrote(&written);
+        let written = write(Pin::new(&mut self.stream));
+        self.peer.wrote(&written);
         written
     }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
-    }
 }
+
+stream!([S] Heard<S>);
 
 #[cfg(test)]
 mod tests {
-    use super::{Asking, Heard, Peer, Pings};
+    use super::{Around, Asking, Heard, Peer, Pings, stream};
     use bytes::Bytes;
     use http::{Request, Response};
     use std::future::{Future, poll_fn};
@@ -219,7 +203,7 @@ mod tests {
     use std::rc::Rc;
     use std::task::{Context, Poll, ready};
     use std::time::Duration;
-    use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
+    use tokio::io::{AsyncRead, DuplexStream, ReadBuf, duplex};
     use tokio::task::LocalSet;
     use tokio::time::{Sleep, sleep};
 
@@ -232,12 +216,14 @@ mod tests {
         pause: Pin<Box<Sleep>>,
     }
 
-    impl AsyncRead for Slow {
-        fn poll_read(
-            mut self: Pin<&mut Self>,
-            context: &mut Context<'_>,
-            space: &mut ReadBuf<'_>,
-        ) -> Poll<io::Result<()>> {
+    impl Around for Slow {
+        type Inside = DuplexStream;
+
+        fn inside<R>(&mut self, then: impl FnOnce(Pin<&mut DuplexStream>) -> R) -> R {
+            then(Pin::new(&mut self.stream))
+        }
+
+        fn pass_read(&mut self, context: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
             ready!(self.pause.as_mut().poll(context));
             let mut part = vec![0; space.remaining().min(16 * 1024)];
             let mut part = ReadBuf::new(&mut part);
@@ -249,19 +235,7 @@ mod tests {
         }
     }
 
-    impl AsyncWrite for Slow {
-        fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-            Pin::new(&mut self.stream).poll_write(context, bytes)
-        }
-
-        fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.stream).poll_flush(context)
-        }
-
-        fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.stream).poll_shutdown(context)
-        }
-    }
+    stream!([] Slow);
 
     async fn serve(stream: DuplexStream, size: usize) {
         let peer = Rc::new(Peer::default());

@@ -1,5 +1,6 @@
 //! Byte streams and time, whatever is carried: reads into a buffer, bytes relayed both ways, limits of silence.
 
+pub mod around;
 pub mod delivery;
 pub mod fill;
 pub mod frames;

@@ -4,15 +4,16 @@
 //! all is lost that stood in our socket still: the end of a response that was whole. So the last thing that we do is to tell
 //! that nothing more comes, and to read on until the client closes, for as long as it may still have something to read.
 
+use crate::io::around::{Around, stream};
 use crate::io::delivery::{Delivery, LONGEST};
 use crate::io::watchdog::{Progress, Stalls, Watchdog};
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
 /// A client that has had time to read everything gets this long to close.
@@ -78,43 +79,26 @@ impl<S> Inner<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Kept<S> {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0.borrow_mut().stream).poll_read(context, space)
-    }
-}
+impl<S: AsyncRead + AsyncWrite + Unpin> Around for Kept<S> {
+    type Inside = S;
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Kept<S> {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let mut inner = self.0.borrow_mut();
-        let written = Pin::new(&mut inner.stream).poll_write(context, bytes);
-        inner.wrote(&written);
-        written
+    fn inside<R>(&mut self, then: impl FnOnce(Pin<&mut S>) -> R) -> R {
+        then(Pin::new(&mut self.0.borrow_mut().stream))
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
+    fn pass_write(
+        &mut self,
+        _: &[IoSlice<'_>],
+        write: impl FnOnce(Pin<&mut S>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         let mut inner = self.0.borrow_mut();
-        let written = Pin::new(&mut inner.stream).poll_write_vectored(context, slices);
+        let written = write(Pin::new(&mut inner.stream));
         inner.wrote(&written);
         written
     }
-
-    fn is_write_vectored(&self) -> bool {
-        self.0.borrow().stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0.borrow_mut().stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0.borrow_mut().stream).poll_shutdown(context)
-    }
 }
+
+stream!([S] Kept<S>);
 
 #[cfg(test)]
 mod tests {

@@ -3,8 +3,9 @@
 //! This counts the frames as they are read and ends the connection of a client that sends many of them for nothing.
 
 use super::unheard::Unheard;
+use crate::io::around::{Around, stream};
 use crate::io::frames::{CONTINUATION, DATA, FrameHead, FrameHeads, HEADERS, WINDOW_UPDATE};
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -104,7 +105,7 @@ impl<S> Metered<S> {
         Self { stream, meter: FrameMeter::new(preface), written: FrameHeads::new(0), unheard }
     }
 
-    fn wrote<'b>(&mut self, written: &Poll<io::Result<usize>>, slices: impl IntoIterator<Item = &'b [u8]>) {
+    fn wrote(&mut self, written: &Poll<io::Result<usize>>, slices: &[IoSlice<'_>]) {
         self.meter.wrote(written);
         let Poll::Ready(Ok(count)) = written else { return };
         let (mut left, unheard) = (*count, &self.unheard);
@@ -119,47 +120,35 @@ impl<S> Metered<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Around for Metered<S> {
+    type Inside = S;
+
+    fn inside<R>(&mut self, then: impl FnOnce(Pin<&mut S>) -> R) -> R {
+        then(Pin::new(&mut self.stream))
+    }
+
+    fn pass_read(&mut self, context: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = space.filled().len();
-        let Self { stream, meter, unheard, .. } = &mut *self;
+        let Self { stream, meter, unheard, .. } = self;
         let read = Pin::new(stream).poll_read(context, space);
         if matches!(read, Poll::Ready(Ok(()))) && !meter.feed(&space.filled()[before..], |head| unheard.read(head)) {
             return Poll::Ready(Err(io::Error::other("too many control frames")));
         }
         read
     }
-}
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.wrote(&written, [bytes]);
-        written
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
+    fn pass_write(
+        &mut self,
+        offered: &[IoSlice<'_>],
+        write: impl FnOnce(Pin<&mut S>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.wrote(&written, slices.iter().map(|slice| &**slice));
+        let written = write(Pin::new(&mut self.stream));
+        self.wrote(&written, offered);
         written
     }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
 }
+
+stream!([S] Metered<S>);
 
 #[cfg(test)]
 mod tests {
