@@ -233,3 +233,6 @@ impl ReplySink for Hearing {
         self.heard.body.as_ref().map_or(0, Vec::len) as u64
     }
 }
+
+#[cfg(test)]
+mod tests;

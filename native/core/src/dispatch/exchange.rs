@@ -256,4 +256,4 @@ impl<T> Drop for Watched<'_, T> {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;

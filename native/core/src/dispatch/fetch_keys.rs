@@ -12,7 +12,6 @@ use crate::upstream::RoutePolicy;
 use crate::worker::{Generation, Worker};
 use bytes::Bytes;
 use codec::{Framing, push_field};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,9 +106,7 @@ async fn ask_provider(
     let backend = generation.table.backend(slot).ok_or("the Service is not there")?;
     let route = generation.client_tls.own_route(backend).filter(|_| !backend.is_invalid());
     let mut route = route.ok_or("a policy of the Service cannot be honoured")?;
-    // No client is behind this.
-    let nobody = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
-    route.policy = RoutePolicy::of(backend, || (nobody, nobody));
+    route.policy = RoutePolicy::of_ourselves(backend);
     let source = &set.source;
     let of_certificate = backend.tls.as_ref().map(|policy| policy.hostname.as_str());
     let host = Some(source.hostname.as_str()).filter(|name| !name.is_empty()).or(of_certificate);
@@ -148,3 +145,6 @@ fn outbound(host: &str, path: &str, tls: bool) -> Outbound {
         tls,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,8 @@ mod mirror;
 pub mod outbound;
 mod replay;
 pub mod retry;
+#[cfg(test)]
+pub mod scripted;
 pub mod tunnel;
 pub mod websocket_handshake;
 

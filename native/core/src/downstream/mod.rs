@@ -7,6 +7,8 @@ mod rewound;
 #[cfg(test)]
 mod splits;
 #[cfg(test)]
+mod tests;
+#[cfg(test)]
 mod waits;
 
 use crate::io::fill::{fill, poll_fill};

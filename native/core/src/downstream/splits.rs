@@ -7,13 +7,13 @@ use crate::io::watchdog::Watchdog;
 use crate::message::body::{BodyError, BodySink, BodySource, Piece};
 use crate::message::client::Client;
 use crate::message::http1::{Http1Sink, Http1Source};
-use crate::worker::{Generation, Worker};
+use crate::settings::Settings;
+use crate::worker::Worker;
 use codec::{Buffer, Framing};
 use http::HeaderMap;
 use http::header::HeaderValue;
 use route::ir::Transport;
-use route::table::{NoTags, SocketKey, State};
-use serde_json::json;
+use route::table::SocketKey;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
@@ -90,17 +90,6 @@ fn cuts(bytes: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
 fn run<F: Future>(future: F) -> F::Output {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_all().start_paused(true).build().unwrap().block_on(future)
-}
-
-/// A gateway without backends: what it takes for a request is told in the `Location` of its answer.
-fn generation() -> Generation {
-    let transaction = json!({"version": route::ir::VERSION, "generation": 1, "full": true, "upsert": {
-        "listeners": [{"id": "listener", "gateway": "default/gateway", "port": 80, "bind_port": 80, "protocol": "HTTP"}],
-        "http_rules": [{"id": "rule", "route": "route", "index": 0, "listeners": ["listener"],
-            "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
-            "filters": [{"type": "redirect", "status": 302}]}]}});
-    let table = State::default().apply(serde_json::from_value(transaction).unwrap(), &NoTags).unwrap();
-    Generation { table, ..Generation::default() }
 }
 
 /// Everything that a client gets for these pieces, without the dates.
@@ -194,7 +183,8 @@ fn requests_mean_the_same_however_they_are_cut() {
         (head(&"X: 1\r\n".repeat(256)) + B, &["431 close"]),
         (head(&format!("Connection: {}\r\n", "x,".repeat(40))) + B, &["431 close"]),
     ];
-    let worker = Worker::alone(generation()).unwrap();
+    // What it takes for a request is told in the `Location` of its answer.
+    let worker = Worker::redirecting(Settings::default()).unwrap();
     for (sent, expected) in cases {
         let whole = answers(&worker, &[sent.as_bytes()]);
         assert_eq!(outline(&whole), *expected, "{sent:?}");

@@ -2,19 +2,29 @@
 
 use super::udp::serve;
 use crate::observe::l4::L4Reason;
+use crate::settings::Settings;
 use crate::worker::{Generation, Worker};
 use route::ir::Transport;
-use route::table::{NoTags, SocketKey, State};
+use route::table::SocketKey;
 use serde_json::json;
 use std::net::{SocketAddr, UdpSocket};
 use std::rc::Rc;
 use std::time::Duration;
 
 /// For what comes at once or never.
-const LIMIT: Duration = Duration::from_secs(10);
+pub const LIMIT: Duration = Duration::from_secs(10);
 
 /// A worker, and the socket of its listener that leads to backends with these endpoints.
 fn listener(address: &str, backends: &[&[&UdpSocket]]) -> (Rc<Worker>, SocketKey, UdpSocket) {
+    listener_with(Settings::default(), address, backends)
+}
+
+/// The same under other settings.
+pub fn listener_with(
+    settings: Settings,
+    address: &str,
+    backends: &[&[&UdpSocket]],
+) -> (Rc<Worker>, SocketKey, UdpSocket) {
     let socket = bound(address);
     let port = socket.local_addr().unwrap().port();
     let mut weighted = Vec::new();
@@ -29,22 +39,22 @@ fn listener(address: &str, backends: &[&[&UdpSocket]]) -> (Rc<Worker>, SocketKey
         weighted.push(json!({"backend": name, "weight": 1}));
         names.push(json!({"id": name}));
     }
-    let transaction = json!({"version": route::ir::VERSION, "generation": 1, "full": true, "upsert": {
+    let worker = Worker::alone_with(Generation::default(), settings).unwrap();
+    let upsert = json!({
         "listeners": [{"id": "udp", "gateway": "default/gateway", "port": port, "bind_port": port, "protocol": "UDP"}],
         "l4_rules": [{"id": "rule", "route": "route", "index": 0, "listeners": ["udp"], "backends": weighted}],
-        "backends": names, "endpoints": endpoints}});
-    let table = State::default().apply(serde_json::from_value(transaction).unwrap(), &NoTags).unwrap();
-    let worker = Worker::alone(Generation { table, ..Generation::default() }).unwrap();
+        "backends": names, "endpoints": endpoints});
+    worker.apply(&upsert).unwrap();
     (worker, SocketKey { transport: Transport::Udp, address: None, port }, socket)
 }
 
-fn bound(address: &str) -> UdpSocket {
+pub fn bound(address: &str) -> UdpSocket {
     let socket = UdpSocket::bind((address, 0)).unwrap();
     socket.set_nonblocking(true).unwrap();
     socket
 }
 
-fn client_of(listener: &UdpSocket) -> UdpSocket {
+pub fn client_of(listener: &UdpSocket) -> UdpSocket {
     let to = listener.local_addr().unwrap();
     let client = bound(if to.is_ipv4() { "127.0.0.1" } else { "::1" });
     client.connect(to).unwrap();
@@ -52,7 +62,7 @@ fn client_of(listener: &UdpSocket) -> UdpSocket {
 }
 
 /// All that comes to a socket, until as many as are wanted have come.
-async fn arrivals(socket: &UdpSocket, wanted: usize) -> Vec<(Vec<u8>, SocketAddr)> {
+pub async fn arrivals(socket: &UdpSocket, wanted: usize) -> Vec<(Vec<u8>, SocketAddr)> {
     let socket = tokio::net::UdpSocket::from_std(socket.try_clone().unwrap()).unwrap();
     let mut found = Vec::new();
     let mut space = vec![0; 65_535];
@@ -64,7 +74,7 @@ async fn arrivals(socket: &UdpSocket, wanted: usize) -> Vec<(Vec<u8>, SocketAddr
     found
 }
 
-fn run(worker: &Rc<Worker>, key: SocketKey, socket: UdpSocket, test: impl Future<Output = ()>) {
+pub fn run(worker: &Rc<Worker>, key: SocketKey, socket: UdpSocket, test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let serving = tokio::task::spawn_local(serve(Rc::clone(worker), Rc::default(), key, socket));

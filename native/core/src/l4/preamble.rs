@@ -106,3 +106,6 @@ fn refuse(worker: &Rc<Worker>, arrival: &Arrival, silence: &Silence) -> Option<A
     }
     None
 }
+
+#[cfg(test)]
+mod tests;

@@ -316,3 +316,6 @@ async fn answers(listener: Rc<Listener>, session: Rc<Session>) {
 fn number_of(generation: &Arc<Generation>) -> (usize, u64) {
     (Arc::as_ptr(generation).addr(), generation.table.generation)
 }
+
+#[cfg(test)]
+mod tests;

@@ -163,3 +163,102 @@ impl<Sink: ReplySink> ReplySink for Held<'_, Sink> {
         self.is_own = true;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Held, MAX_HELD};
+    use crate::message::body::{BodySink, Piece};
+    use crate::message::reply::{Reply, ReplySink};
+    use crate::message::scripted::Told;
+    use codec::{Field, Framing};
+    use http::HeaderMap;
+    use http::header::{ETAG, HeaderValue};
+    use route::policy::ErrorPages;
+    use serde_json::json;
+
+    /// Pages for all errors of the gateway, and for 503 of backends.
+    fn pages() -> ErrorPages {
+        let page = |first: u16, last: u16, of: &str| {
+            let content = json!({"type": "body", "content_type": "text/plain", "body": "page"});
+            json!({"statuses": [{"first": first, "last": last}], "of": of, "content": content})
+        };
+        let ir = json!({"id": "a", "pages": [page(400, 599, "gateway"), page(503, 503, "backend")]});
+        ErrorPages::compile(&serde_json::from_value(ir).unwrap())
+    }
+
+    fn reply(status: u16, announced_length: Option<u64>) -> Reply<'static> {
+        let fields = &[Field { name: b"x", value: b"1" }];
+        Reply { status, reason: b"", fields, framing: Framing::Chunked, announced_length }
+    }
+
+    /// An error that has a page is told nobody, and is still there as it was; everything else goes on at once.
+    #[tokio::test]
+    async fn errors_are_held_back_and_nothing_else() {
+        let pages = pages();
+        let trailers = HeaderMap::from_iter([(ETAG, HeaderValue::from_static("t"))]);
+        for (status, own, announced, is_held) in [
+            (200, false, None, false),
+            (503, false, None, true),
+            (503, false, Some(MAX_HELD as u64), true),
+            // Something to read.
+            (503, false, Some(MAX_HELD as u64 + 1), false),
+            (500, false, None, false),
+            (404, true, None, true),
+            (399, true, None, false),
+        ] {
+            let mut told = Told::default();
+            let mut held = Held::new(&mut told, &pages);
+            if own {
+                held.own_error();
+            }
+            held.informational(103, &[]).unwrap();
+            held.head(&reply(status, announced)).unwrap();
+            assert!(held.head_sent());
+            held.write(Piece::Borrowed(b"so")).await.unwrap();
+            held.flush().await.unwrap();
+            held.finish(Some(trailers.clone())).await.unwrap();
+            let original = held.into_original();
+            assert_eq!(original.is_some(), is_held, "{status} {own} {announced:?}");
+            if let Some(original) = original {
+                assert_eq!((original.status, original.own), (status, own));
+                assert_eq!(told.lines, ["interim 103"]);
+                original.give(&mut told, true).await.unwrap();
+            }
+            let lines = ["interim 103", &format!("head {status} Chunked x=1"), "body so", "end etag=t"];
+            assert_eq!(told.lines, lines, "{status} {own} {announced:?}");
+        }
+    }
+
+    /// An error that grows too long goes on as it is: all of it, in order, and once.
+    #[tokio::test]
+    async fn what_is_too_long_is_held_back_no_longer() {
+        let pages = pages();
+        for (more, is_held) in [(0, true), (1, false)] {
+            let mut told = Told::default();
+            let mut held = Held::new(&mut told, &pages);
+            held.head(&reply(503, None)).unwrap();
+            held.write(Piece::Borrowed(&vec![b'a'; MAX_HELD - 1])).await.unwrap();
+            held.write(Piece::Borrowed(b"b")).await.unwrap();
+            held.write(Piece::Borrowed(&b"c"[..more])).await.unwrap();
+            held.finish(None).await.unwrap();
+            assert_eq!(held.into_original().is_some(), is_held);
+            if is_held {
+                assert!(told.lines.is_empty());
+            } else {
+                let first = format!("body {}b", "a".repeat(MAX_HELD - 1));
+                assert_eq!(told.lines, ["head 503 Chunked x=1", &first, "body c", "end"]);
+            }
+        }
+    }
+
+    /// What broke off is not given as a whole.
+    #[tokio::test]
+    async fn half_an_error_has_no_end() {
+        let (pages, mut told) = (pages(), Told::default());
+        let mut held = Held::new(&mut told, &pages);
+        held.head(&reply(503, None)).unwrap();
+        held.write(Piece::Borrowed(b"ha")).await.unwrap();
+        held.into_original().unwrap().give(&mut told, false).await.unwrap();
+        assert_eq!(told.lines, ["head 503 Chunked x=1", "body ha"]);
+    }
+}

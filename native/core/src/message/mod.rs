@@ -15,6 +15,8 @@ pub mod pages;
 pub mod record;
 pub mod reply;
 pub mod response_filters;
+#[cfg(test)]
+pub mod scripted;
 pub mod session;
 mod terms;
 

@@ -114,3 +114,118 @@ fn grpc_status(heard: &Heard) -> Option<u32> {
     let in_head = || heard.fields.iter().find(|(name, _)| name == grpc::STATUS).map(|(_, value)| value.as_slice());
     trailer.or_else(in_head).and_then(grpc::parse_status)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Whence, grpc_status, hear, outbound};
+    use crate::dispatch::ask::Heard;
+    use crate::dispatch::scripted::{Backend, LIMIT};
+    use crate::message::client::Client;
+    use crate::policy::external::Message;
+    use crate::worker::{Generation, Worker};
+    use codec::Framing;
+    use http::HeaderMap;
+    use route::ir::Transport;
+    use route::table::{SocketKey, Table};
+    use serde_json::json;
+    use tokio::task::LocalSet;
+
+    const SOCKET: SocketKey = SocketKey { transport: Transport::Tcp, address: None, port: 80 };
+
+    fn client() -> Client {
+        Client::new(Worker::alone(Generation::default()).unwrap(), ([192, 0, 2, 1], 1).into(), SOCKET, None)
+    }
+
+    fn message(body: &[u8]) -> Message {
+        let field = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+        Message {
+            method: "POST".to_owned(),
+            path: "/check".to_owned(),
+            query: Some("a=b".to_owned()),
+            authority: b"auth.test".to_vec(),
+            fields: vec![field("X-Forwarded-For", "198.51.100.7"), field("cookie", "c"), field("x-real-ip", "::1")],
+            own: vec![field("x-original-uri", "/b")],
+            body: body.to_vec(),
+            grpc: false,
+        }
+    }
+
+    /// A service is told where a request came from by us; what an untrusted client says of it is nobody's.
+    #[test]
+    fn what_a_service_is_told() {
+        let client = client();
+        for (believed, addresses) in
+            [(None, "192.0.2.1"), (Some(false), "192.0.2.1"), (Some(true), "198.51.100.7, 192.0.2.1")]
+        {
+            let asked = outbound(&client, believed, &message(b"text"), false);
+            let expected = format!(
+                "POST /check?a=b HTTP/1.1\r\nhost: auth.test\r\ncookie: c\r\nx-original-uri: /b\r\n\
+                x-forwarded-for: {addresses}\r\nx-forwarded-proto: http\r\nx-forwarded-host: auth.test\r\n\
+                content-length: 4\r\n\r\n"
+            );
+            assert_eq!(String::from_utf8(asked.head).unwrap(), expected);
+            assert_eq!((asked.framing, asked.trailers, asked.tls), (Framing::Length(4), false, false));
+        }
+        let call = Message { grpc: true, ..message(b"") };
+        let asked = outbound(&client, None, &call, true);
+        assert_eq!((asked.framing, asked.trailers, asked.tls), (Framing::Empty, true, true));
+        assert!(asked.head.ends_with(b"\r\ncontent-length: 0\r\n\r\n"));
+    }
+
+    /// Trailers say more than a head, which has it only where nothing else comes.
+    #[test]
+    fn where_the_status_of_a_call_stands() {
+        for (head, trailer, expected) in [
+            (None, None, None),
+            (Some("7"), None, Some(7)),
+            (None, Some("0"), Some(0)),
+            (Some("7"), Some("16"), Some(16)),
+            (Some("7"), Some("x"), None),
+            (Some(""), None, None),
+        ] {
+            let fields = head.map(|status| ("grpc-status".to_owned(), status.as_bytes().to_vec()));
+            let trailers = trailer.map(|status| ("grpc-status".parse().unwrap(), status.parse().unwrap()));
+            let heard = Heard {
+                fields: fields.into_iter().collect(),
+                trailers: trailers.into_iter().collect::<HeaderMap>(),
+                ..Heard::default()
+            };
+            assert_eq!(grpc_status(&heard), expected, "{head:?} {trailer:?}");
+        }
+    }
+
+    fn slot(table: &Table, id: &str) -> u32 {
+        (0..8).find(|slot| table.backend(*slot).is_some_and(|backend| backend.id == id)).unwrap()
+    }
+
+    /// Where a policy of the service cannot be honoured nobody is asked at all.
+    #[tokio::test]
+    async fn who_is_asked() {
+        let asking = async {
+            let service = Backend::start(["HTTP/1.1 403 No\r\nx: 1\r\ncontent-length: 2\r\n\r\nno"]).await;
+            let client = client();
+            let endpoint = |backend: &str| {
+                let (address, port) = (service.address.ip(), service.address.port());
+                json!({"id": backend, "backend": backend, "address": address, "port": port})
+            };
+            let upsert = json!({
+                "listeners": [{"id": "l", "gateway": "a/g", "port": 80, "bind_port": 80, "protocol": "HTTP"}],
+                "policies": [{"type": "backend_policy", "id": "broken", "invalid": true}],
+                "backends": [{"id": "good"}, {"id": "bad", "policies": ["broken"]}],
+                "endpoints": [endpoint("good"), endpoint("bad")]});
+            client.worker.apply(&upsert).unwrap();
+            let generation = client.worker.generation();
+            let listener = generation.table.socket(SOCKET).unwrap().listeners().next().unwrap();
+            let whence = Whence { listener, ends: client.ends(&[], None), believed: None };
+            let (good, bad) = (slot(&generation.table, "good"), slot(&generation.table, "bad"));
+            for slot in [bad, 99] {
+                assert!(hear(&client, &generation, whence, slot, message(b""), (LIMIT, 9)).await.is_none());
+            }
+            assert_eq!(service.asked().len(), 0);
+            let heard = hear(&client, &generation, whence, good, message(b"text"), (LIMIT, 9)).await.unwrap();
+            assert_eq!((heard.status, heard.body.as_deref()), (403, Some(&b"no"[..])));
+            assert!(service.asked()[0].ends_with("\r\n\r\ntext"));
+        };
+        LocalSet::new().run_until(asking).await;
+    }
+}

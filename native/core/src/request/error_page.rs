@@ -154,3 +154,6 @@ async fn page(client: &Client, generation: &Generation, pages: &Pages<'_>, origi
     answer.body = Some(body);
     Some(answer)
 }
+
+#[cfg(test)]
+mod tests;

@@ -127,3 +127,129 @@ impl<Source: BodySource> BodySource for Preceded<'_, Source> {
         self.rest.poll_gone(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Collected, Preceded};
+    use crate::error::ErrorCode;
+    use crate::message::body::{BodyError, BodySource};
+    use crate::message::scripted::{Body, Source, Told};
+    use crate::worker::Room;
+    use std::future::poll_fn;
+    use std::sync::Arc;
+
+    /// All that is read of a body that may have so many octets.
+    async fn collected(room: &Arc<Room>, body: Body, most: usize) -> Result<(Collected, Source), BodyError> {
+        let (mut collected, mut source, mut told) = (Collected::new(room), Source::new(body), Told::default());
+        while collected.read(most, false, &mut source, &mut told).await? {}
+        assert!(told.lines.is_empty());
+        Ok((collected, source))
+    }
+
+    /// The rest of a body.
+    async fn rest(source: &mut impl BodySource) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while let Some(piece) = source.next().await.unwrap() {
+            bytes.extend_from_slice(piece.as_slice());
+        }
+        bytes
+    }
+
+    /// Up to its last octet; one that is too long by one is not read to its end, and nobody is given a part of it.
+    #[tokio::test]
+    async fn a_body_up_to_its_limit() {
+        const BODY: Body = Body::Pieces(&[b"he", b"llo", b"!"]);
+        let room = Room::new(100);
+        for (body, most, length, left) in [
+            (Body::None, 0, Ok(0), ""),
+            (Body::Whole(b"hello!"), 6, Ok(6), ""),
+            (BODY, 7, Ok(6), ""),
+            (BODY, 6, Ok(6), ""),
+            (BODY, 5, Err(ErrorCode::BodyTooLarge), ""),
+            (BODY, 4, Err(ErrorCode::BodyTooLarge), "!"),
+            (BODY, 1, Err(ErrorCode::BodyTooLarge), "llo!"),
+        ] {
+            let (collected, mut source) = collected(&room, body, most).await.unwrap();
+            assert_eq!(collected.length(most), length, "{body:?} {most}");
+            assert_eq!(rest(&mut source).await, left.as_bytes(), "{body:?} {most}");
+            let given = collected.given(most.max(1)).map(|bytes| bytes.len() as u64);
+            assert_eq!(given, length, "{body:?} {most}");
+            assert_eq!(collected.given(0), Ok(Vec::new()), "who takes nothing is given nothing");
+        }
+        assert!(matches!(self::collected(&room, Body::Broken, 9).await, Err(BodyError::Truncated)));
+    }
+
+    /// All requests together have so much; what one has comes back when its body has gone on.
+    #[tokio::test]
+    async fn a_body_without_room() {
+        let room = Room::new(5);
+        let (first, _) = collected(&room, Body::Whole(b"abc"), 9).await.unwrap();
+        let (second, mut source) = collected(&room, Body::Pieces(&[b"de", b"f", b"g"]), 9).await.unwrap();
+        assert_eq!(second.length(9), Err(ErrorCode::BuffersFull));
+        assert_eq!((second.given(9), second.given(0)), (Err(ErrorCode::BuffersFull), Err(ErrorCode::BuffersFull)));
+        assert_eq!(rest(&mut source).await, b"g", "it is not read on");
+        drop(second);
+        let beginning = first.into_beginning().unwrap();
+        assert_eq!(beginning.bytes, "abc");
+        let is_full = async || collected(&room, Body::Whole(b"abc"), 9).await.unwrap().0.length(9).is_err();
+        assert!(is_full().await);
+        drop(beginning);
+        assert!(!is_full().await);
+        assert!(Collected::new(&room).into_beginning().is_none());
+    }
+
+    /// A client that waits to be asked is asked once, and only for what is not there.
+    #[tokio::test]
+    async fn who_is_told_to_go_on() {
+        let room = Room::new(100);
+        for (body, expects, expected) in [
+            (Body::Pieces(&[b"a", b"b"]), true, &["interim 100"][..]),
+            (Body::Pieces(&[b"", b"b"]), true, &["interim 100"]),
+            (Body::Pieces(&[b"a", b"b"]), false, &[]),
+            (Body::Whole(b"a"), true, &[]),
+            (Body::None, true, &[]),
+        ] {
+            let (mut collected, mut source, mut told) = (Collected::new(&room), Source::new(body), Told::default());
+            while collected.read(9, expects, &mut source, &mut told).await.unwrap() {}
+            assert_eq!(told.lines, expected, "{body:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_leaves_is_not_waited_for() {
+        let (mut collected, mut source) = (Collected::new(&Room::new(100)), Source::new(Body::Endless(b"a")));
+        let mut told = Told { gone: true, ..Told::default() };
+        assert!(collected.read(9, false, &mut source, &mut told).await.unwrap());
+        let waited = collected.read(9, false, &mut source, &mut told).await;
+        assert!(matches!(waited, Err(BodyError::Truncated)));
+    }
+
+    /// Whatever came, what was late is refused.
+    #[tokio::test]
+    async fn what_does_not_come_is_refused() {
+        let (mut collected, mut source) = collected(&Room::new(100), Body::Whole(b"a"), 9).await.unwrap();
+        collected.refuse(ErrorCode::RequestBodyTimeout);
+        assert_eq!(collected.length(9), Err(ErrorCode::RequestBodyTimeout));
+        assert!(!collected.read(9, false, &mut source, &mut Told::default()).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_was_read_goes_first() {
+        for (first, body, expected) in [
+            (Some("ab"), Body::Pieces(&[b"c", b"d"]), "abcd"),
+            (Some("ab"), Body::None, "ab"),
+            (None, Body::Pieces(&[b"c"]), "c"),
+        ] {
+            let mut source = Source::new(body);
+            let mut preceded = Preceded { first: first.map(Into::into), rest: &mut source };
+            assert_eq!(preceded.is_finished(), first.is_none() && body == Body::None);
+            assert_eq!(rest(&mut preceded).await, expected.as_bytes());
+            assert!(preceded.is_finished());
+        }
+        let mut source = Source::new(Body::Left);
+        let mut preceded = Preceded { first: Some("ab".into()), rest: &mut source };
+        assert!(preceded.is_whole());
+        let gone = poll_fn(|context| preceded.poll_gone(context)).await;
+        assert!(matches!(gone, BodyError::Truncated));
+    }
+}

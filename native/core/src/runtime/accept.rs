@@ -147,3 +147,6 @@ async fn flow(worker: Rc<Worker>, _open: Open, key: SocketKey, stream: TcpStream
     let _counted = worker.metrics.connection();
     downstream::serve_flow(worker, stream, peer, key).await;
 }
+
+#[cfg(test)]
+mod tests;

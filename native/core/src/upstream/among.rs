@@ -101,3 +101,96 @@ impl<'t> Among<'t> {
         self.policy.and_then(|ruled| ruled.policy.passive.as_ref())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Among;
+    use crate::upstream::Load;
+    use crate::worker::{Generation, Worker};
+    use route::table::{Backend, Near};
+    use serde_json::{Value, json};
+    use std::net::IpAddr;
+    use std::sync::Arc;
+
+    /// A backend with two endpoints, and this policy.
+    fn backend(policy: &Value) -> Arc<Backend> {
+        let worker = Worker::alone(Generation::default()).unwrap();
+        let endpoint =
+            |number: u8| json!({"id": number.to_string(), "backend": "b", "address": "192.0.2.1", "port": number});
+        let mut upsert = json!({"backends": [{"id": "b"}], "endpoints": [endpoint(1), endpoint(2)]});
+        if !policy.is_null() {
+            upsert["policies"] = json!([policy]);
+            upsert["backends"][0]["policies"] = json!(["p"]);
+        }
+        worker.apply(&upsert).unwrap();
+        Arc::clone(worker.generation().table.backends().next().unwrap())
+    }
+
+    fn balanced(way: &Value) -> Value {
+        json!({"type": "backend_policy", "id": "p", "load_balancing": way})
+    }
+
+    fn key(among: Among<'_>) -> Option<u64> {
+        among.policy.and_then(|ruled| ruled.key)
+    }
+
+    #[test]
+    fn a_backend_without_a_policy_has_no_rules() {
+        let backend = backend(&Value::Null);
+        let client = IpAddr::from([192, 0, 2, 9]);
+        let among = Among::of(&backend).with_key(Some(1)).for_client(&backend, client);
+        assert_eq!((among.endpoints.len(), key(among), among.preferred), (2, None, None));
+        assert!(!among.wants_times() && !among.is_checked() && among.passive().is_none());
+        assert!(!among.is_unhealthy(backend.ready[0].uid));
+    }
+
+    /// A flow has no fields: its client alone may be a part of the key, and is the same wherever it goes.
+    #[test]
+    fn a_flow_has_the_key_of_its_client() {
+        let clients = [[192, 0, 2, 9], [192, 0, 2, 8]].map(IpAddr::from);
+        let hash = |key: Value| balanced(&json!({"type": "Hash", "key": key}));
+        for (policy, has_key) in [
+            (hash(json!([{"type": "client"}])), true),
+            (hash(json!([{"type": "header", "name": "x"}, {"type": "client"}])), true),
+            (hash(json!([{"type": "header", "name": "x"}])), false),
+            (balanced(&json!({"type": "LeastRequest"})), false),
+        ] {
+            let backend = backend(&policy);
+            let [one, again, other] =
+                [0, 0, 1].map(|number: usize| key(Among::of(&backend).for_client(&backend, clients[number])));
+            assert_eq!((one.is_some(), one), (has_key, again), "{policy}");
+            assert_eq!(one != other, has_key, "{policy}");
+        }
+    }
+
+    /// A part of the endpoints has its own seeds, the key of the whole, and nothing nearer; whom a session is with may be
+    /// among the others.
+    #[test]
+    fn a_part_stands_for_itself() {
+        let backend = backend(&balanced(&json!({"type": "Hash", "key": [{"type": "client"}]})));
+        let near = Near { endpoints: vec![Arc::clone(&backend.ready[1])], seeds: vec![backend.seeds[1]] };
+        let part = Among::of(&backend).with_key(Some(7)).preferring(Some(8)).within(&near);
+        assert_eq!((part.endpoints.len(), part.near.len(), part.preferred), (1, 0, None));
+        let ruled = part.policy.unwrap();
+        assert_eq!((ruled.seeds, ruled.key), (&backend.seeds[1..], Some(7)));
+    }
+
+    /// What comes of asking counts where endpoints are asked, and nowhere else.
+    #[test]
+    fn what_does_badly() {
+        let active = json!({"question": {"type": "tcp"}, "interval_ms": 1000, "timeout_ms": 1000, "unhealthy_after": 1,
+            "healthy_after": 1});
+        for (active, is_checked) in [(active, true), (Value::Null, false)] {
+            let mut policy = balanced(&json!({"type": "PeakEwma"}));
+            if is_checked {
+                policy["active"] = active;
+            }
+            let backend = backend(&policy);
+            let [first, second] = [0, 1].map(|number: usize| backend.ready[number].uid);
+            Load::of(&backend).unwrap().checked().decide(first, false);
+            let among = Among::of(&backend);
+            assert_eq!((among.is_checked(), among.is_unhealthy(first)), (is_checked, is_checked));
+            assert!(among.wants_times() && !among.is_unhealthy(second));
+        }
+    }
+}

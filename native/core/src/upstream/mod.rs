@@ -261,3 +261,6 @@ impl Configured {
         Self { backends, uids }
     }
 }
+
+#[cfg(test)]
+mod tests;

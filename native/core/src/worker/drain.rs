@@ -227,3 +227,137 @@ impl Drain {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Drain;
+    use std::future::{Future, poll_fn};
+    use std::io::Write;
+    use std::pin::{Pin, pin};
+    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+    use std::task::{Context, Poll, Wake, Waker};
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    /// Counts how often a task is woken.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn task() -> (Arc<Woken>, Waker) {
+        let woken = Arc::<Woken>::default();
+        (Arc::clone(&woken), woken.into())
+    }
+
+    fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
+        Pin::new(future).poll(&mut Context::from_waker(waker))
+    }
+
+    #[test]
+    fn each_step_holds_those_before_it() {
+        let steps: [fn(&Drain); 3] = [Drain::start, Drain::close, Drain::finish];
+        for (taken, step) in steps.iter().enumerate() {
+            let drain = Drain::default();
+            assert!(!drain.is_draining());
+            // A step that is taken again changes nothing.
+            for _ in 0..2 {
+                step(&drain);
+                let found = (drain.is_draining(), drain.is_closed(), drain.is_finishing());
+                assert_eq!(found, (true, taken >= 1, taken >= 2));
+            }
+        }
+        // The engine is leaving, and this worker has not heard of it.
+        let leaving = Arc::new(AtomicBool::new(false));
+        let drain = Drain::new(Arc::clone(&leaving));
+        leaving.store(true, Relaxed);
+        assert!(drain.is_draining() && !drain.is_closed());
+    }
+
+    /// Each task once, however often it had looked; who comes later does not wait.
+    #[test]
+    fn who_waits_is_woken_once() {
+        let drain = Drain::default();
+        let ((woken, waker), mut waiting) = (task(), drain.started());
+        assert!((0..10).all(|_| poll(&mut waiting, &waker).is_pending()));
+        drain.start();
+        drain.start();
+        assert_eq!(woken.0.load(Relaxed), 1);
+        assert!(poll(&mut waiting, &waker).is_ready() && poll(&mut drain.started(), &waker).is_ready());
+    }
+
+    /// Connections come and go by the million; there are places for those that are there, and none is woken for another.
+    #[test]
+    fn places_of_those_that_have_left_are_used_again() {
+        let (drain, (gone, gone_waker)) = (Drain::default(), task());
+        let ((woken, waker), mut stays) = (task(), drain.started());
+        assert!(poll(&mut stays, &waker).is_pending());
+        for _ in 0..1000 {
+            let mut one = drain.started();
+            let mut two = drain.started();
+            assert!(poll(&mut one, &gone_waker).is_pending() && poll(&mut two, &gone_waker).is_pending());
+        }
+        assert_eq!(drain.asked.waiting.borrow().len(), 3);
+        drain.start();
+        assert_eq!((woken.0.load(Relaxed), gone.0.load(Relaxed)), (1, 0));
+        drop(stays);
+        assert!(poll(&mut drain.started(), &waker).is_ready());
+    }
+
+    /// A request that is in the socket when idle connections end is read: the reactor has not told of it yet.
+    #[tokio::test]
+    async fn a_request_that_has_come_is_found() {
+        let (drain, listener) = (Drain::default(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+        for (sent, found) in [(&b"GET"[..], true), (b"", false)] {
+            let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            client.write_all(sent).unwrap();
+            drain.finish();
+            let mut space = [0; 8];
+            let read = tokio::select! {
+                biased;
+                read = stream.read(&mut space) => Some(read.unwrap()),
+                () = drain.idle_ends() => None,
+            };
+            assert_eq!(read, found.then_some(sent.len()));
+        }
+    }
+
+    #[tokio::test]
+    async fn idle_connections_end_with_the_last_step_alone() {
+        let drain = Drain::default();
+        let mut ends = pin!(drain.idle_ends());
+        for step in [Drain::start, Drain::close] {
+            step(&drain);
+            let polled = poll_fn(|context| Poll::Ready(ends.as_mut().poll(context))).await;
+            assert!(polled.is_pending());
+        }
+        drain.finish();
+        ends.await;
+    }
+
+    /// Until the last connection and the last session have ended, whichever that is.
+    #[test]
+    fn a_worker_is_done_when_nothing_is_open() {
+        let drain = Rc::new(Drain::default());
+        let ((woken, waker), (other, other_waker)) = (task(), task());
+        let look = |waker: &Waker| drain.poll_empty(&mut Context::from_waker(waker));
+        assert!(look(&waker).is_ready());
+        let connections: Vec<_> = (0..3).map(|_| drain.connection()).collect();
+        let session = drain.session();
+        assert_eq!((drain.connections(), drain.sessions()), (3, 1));
+        assert!((0..10).all(|_| look(&waker).is_pending()) && look(&other_waker).is_pending());
+        assert_eq!(drain.empty.borrow().len(), 2, "a task waits once");
+        drop(connections);
+        assert_eq!((drain.connections(), woken.0.load(Relaxed)), (0, 0));
+        drop(session);
+        assert_eq!((woken.0.load(Relaxed), other.0.load(Relaxed)), (1, 1));
+        assert!(look(&waker).is_ready() && drain.empty.borrow().is_empty());
+    }
+}

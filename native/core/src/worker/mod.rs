@@ -151,7 +151,12 @@ impl Worker {
     /// One without a thread and without sockets.
     #[cfg(test)]
     pub fn alone(generation: Generation) -> std::io::Result<Rc<Self>> {
-        let settings = Settings::default();
+        Self::alone_with(generation, Settings::default())
+    }
+
+    /// The same with other settings.
+    #[cfg(test)]
+    pub fn alone_with(generation: Generation, settings: Settings) -> std::io::Result<Rc<Self>> {
         let shared = Shared {
             generation: arc_swap::ArcSwap::from_pointee(generation),
             registry: crate::observe::metrics::Registry::new(1),
@@ -171,6 +176,29 @@ impl Worker {
         Ok(Rc::new(Self::new(0, Arc::new(shared))))
     }
 
+    /// Have it go by a table with these objects of the IR and nothing else.
+    #[cfg(test)]
+    pub fn apply(&self, upsert: &serde_json::Value) -> std::io::Result<()> {
+        let transaction =
+            serde_json::json!({"version": route::ir::VERSION, "generation": 1, "full": true, "upsert": upsert});
+        let table = route::table::State::default().apply(serde_json::from_value(transaction)?, &*self.shared);
+        let table = table.map_err(|refused| std::io::Error::other(format!("{refused:?}")))?;
+        self.shared.generation.store(Arc::new(Generation { table, ..Generation::default() }));
+        Ok(())
+    }
+
+    /// One that redirects every request to port 80: what was asked for is told, and nobody else is needed for it.
+    #[cfg(test)]
+    pub fn redirecting(settings: Settings) -> std::io::Result<Rc<Self>> {
+        let worker = Self::alone_with(Generation::default(), settings)?;
+        worker.apply(&serde_json::json!({
+            "listeners": [{"id": "l", "gateway": "a/g", "port": 80, "bind_port": 80, "protocol": "HTTP"}],
+            "http_rules": [{"id": "r", "route": "route", "index": 0, "listeners": ["l"],
+                "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+                "filters": [{"type": "redirect", "status": 302}]}]}))?;
+        Ok(worker)
+    }
+
     pub fn settings(&self) -> &Settings {
         &self.shared.settings
     }
@@ -184,5 +212,50 @@ impl Worker {
             *held = Rc::new(Arc::clone(&current));
         }
         Rc::clone(&held)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Generation, Worker};
+    use crate::settings::Settings;
+    use crate::upstream::Load;
+    use route::table::{Locality, Tags};
+    use serde_json::json;
+    use std::rc::Rc;
+    use std::sync::Arc;
+
+    /// What a request has stays to its end, and goes with it; all of them together cost one reference.
+    #[test]
+    fn a_request_keeps_its_generation() {
+        let worker = Worker::alone(Generation::default()).unwrap();
+        let first = worker.generation();
+        let others: Vec<_> = (0..100).map(|_| worker.generation()).collect();
+        assert!(others.iter().all(|other| Rc::ptr_eq(other, &first)));
+        let before = Arc::strong_count(&first);
+        drop(others);
+        assert_eq!(Arc::strong_count(&first), before);
+        worker.apply(&json!({})).unwrap();
+        let (second, watched) = (worker.generation(), Arc::downgrade(&first));
+        assert_eq!((first.table.generation, second.table.generation), (0, 1));
+        assert!(Rc::ptr_eq(&second, &worker.generation()));
+        drop(first);
+        assert!(watched.upgrade().is_none(), "the last request of a generation frees it");
+    }
+
+    /// Where the gateway is, and what a backend with a policy has under way: the same for every table.
+    #[test]
+    fn what_tables_are_tagged_with() {
+        let settings = Settings { zone: "a".to_owned(), node: "n".to_owned(), ..Settings::default() };
+        let worker = Worker::alone_with(Generation::default(), settings).unwrap();
+        assert_eq!(worker.shared.locality(), Locality { zone: "a".to_owned(), node: "n".to_owned() });
+        let mut loads = Vec::new();
+        for limit in [3, 3, 4] {
+            let policy = json!({"type": "backend_policy", "id": "p", "limits": {"requests": limit}});
+            worker.apply(&json!({"policies": [policy], "backends": [{"id": "b", "policies": ["p"]}]})).unwrap();
+            let generation = worker.generation();
+            loads.push(Load::shared(generation.table.backends().next().unwrap()).unwrap());
+        }
+        assert!(Arc::ptr_eq(&loads[0], &loads[1]) && !Arc::ptr_eq(&loads[1], &loads[2]));
     }
 }

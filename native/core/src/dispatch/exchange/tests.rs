@@ -4,26 +4,21 @@ mod http2;
 
 use super::{ExchangeError, Exchanged, MAX_INFORMATIONAL, Terms, over_http1};
 use crate::dispatch::outbound::Outbound;
+use crate::dispatch::scripted::{LIMIT, outbound};
 use crate::io::watchdog::Progress;
-use crate::message::body::{BodyError, BodySink, BodySource, Piece};
-use crate::message::reply::{Reply, ReplySink};
+use crate::message::body::BodyError;
 use crate::message::response_filters::ResponseEdits;
+use crate::message::scripted::{Body, Source, Told};
 use crate::upstream::{Connection, Http1Connection, Route};
 use crate::worker::{Generation, Worker};
-use codec::{Field, Framing, MAX_FIELDS, WireError};
-use http::HeaderMap;
+use codec::{MAX_FIELDS, WireError};
 use route::ir::EndpointState;
 use route::table::Endpoint;
-use std::future::{Future, pending};
+use std::future::Future;
 use std::rc::Rc;
-use std::task::{Context, Poll};
-use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
-
-/// For what comes at once or never.
-pub const LIMIT: Duration = Duration::from_secs(10);
 
 const MAX_HEAD: usize = 256;
 
@@ -31,139 +26,6 @@ fn run<F: Future>(test: impl FnOnce(Rc<Worker>) -> F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let worker = Worker::alone(Generation::default()).unwrap();
     LocalSet::new().block_on(&runtime, async { tokio::time::timeout(LIMIT, test(worker)).await.unwrap() })
-}
-
-/// A request's body: some bytes, and what comes behind them.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Body {
-    None,
-    /// Stands in memory.
-    Whole(&'static [u8]),
-    /// More of it never comes.
-    Endless(&'static [u8]),
-    /// It breaks off.
-    Broken,
-    /// There is none, and the client leaves.
-    Left,
-}
-
-pub struct Source {
-    body: Body,
-    given: bool,
-}
-
-impl Source {
-    pub fn new(body: Body) -> Self {
-        Self { body, given: false }
-    }
-}
-
-impl BodySource for Source {
-    async fn next(&mut self) -> Result<Option<Piece<'_>>, BodyError> {
-        let first = !std::mem::replace(&mut self.given, true);
-        match self.body {
-            Body::Whole(bytes) | Body::Endless(bytes) if first => Ok(Some(Piece::Borrowed(bytes))),
-            Body::Endless(_) => pending().await,
-            Body::Broken => Err(BodyError::Truncated),
-            _ => Ok(None),
-        }
-    }
-
-    fn is_finished(&self) -> bool {
-        match self.body {
-            Body::None | Body::Left => true,
-            Body::Whole(_) => self.given,
-            Body::Endless(_) | Body::Broken => false,
-        }
-    }
-
-    fn is_whole(&self) -> bool {
-        matches!(self.body, Body::None | Body::Left | Body::Whole(_))
-    }
-
-    fn take_trailers(&mut self) -> Option<HeaderMap> {
-        None
-    }
-
-    fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<BodyError> {
-        if self.body == Body::Left { Poll::Ready(BodyError::Truncated) } else { Poll::Pending }
-    }
-}
-
-/// A client that writes down what it is given.
-#[derive(Default)]
-pub struct Told(pub Vec<String>);
-
-impl Told {
-    fn say(&mut self, what: impl Into<String>) {
-        self.0.push(what.into());
-    }
-}
-
-fn names(fields: &[Field<'_>]) -> String {
-    let each = fields.iter().map(|field| format!(" {}={}", field.name.escape_ascii(), field.value.escape_ascii()));
-    each.collect::<Vec<_>>().concat()
-}
-
-impl BodySink for Told {
-    async fn write(&mut self, piece: Piece<'_>) -> Result<(), BodyError> {
-        self.say(format!("body {}", piece.as_slice().escape_ascii()));
-        Ok(())
-    }
-
-    async fn flush(&mut self) -> Result<(), BodyError> {
-        Ok(())
-    }
-
-    async fn finish(&mut self, _: Option<HeaderMap>) -> Result<(), BodyError> {
-        self.say("end");
-        Ok(())
-    }
-}
-
-impl ReplySink for Told {
-    fn informational(&mut self, status: u16, fields: &[Field<'_>]) -> Result<(), BodyError> {
-        self.say(format!("interim {status}{}", names(fields)));
-        Ok(())
-    }
-
-    fn head(&mut self, reply: &Reply<'_>) -> Result<(), BodyError> {
-        self.say(format!("head {} {:?}{}", reply.status, reply.framing, names(reply.fields)));
-        Ok(())
-    }
-
-    fn switching(&mut self, fields: &[Field<'_>], protocol: &[u8]) -> Result<(), BodyError> {
-        self.say(format!("switch {}{}", protocol.escape_ascii(), names(fields)));
-        Ok(())
-    }
-
-    fn head_sent(&self) -> bool {
-        self.0.iter().any(|line| line.starts_with("head "))
-    }
-
-    fn body_bytes(&self) -> u64 {
-        0
-    }
-
-    fn end_connection(&mut self) {
-        self.say("last");
-    }
-}
-
-/// A request for `/` with this body.
-pub fn outbound(body: Body, upgrade: bool) -> Outbound {
-    let framing = if matches!(body, Body::None | Body::Left) { Framing::Empty } else { Framing::Chunked };
-    let mut head = b"GET / HTTP/1.1\r\nhost: a.test\r\n".to_vec();
-    if framing == Framing::Chunked {
-        head.extend_from_slice(b"transfer-encoding: chunked\r\n");
-    }
-    if upgrade {
-        head.extend_from_slice(b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
-        head.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
-    }
-    head.extend_from_slice(b"\r\n");
-    let (head_request, connect, trailers, tls) = (false, false, false, false);
-    Outbound { head, framing, head_request, idempotent: true, upgrade, connect, trailers, tls }
 }
 
 /// A new connection to a backend, and the backend's end.
@@ -186,10 +48,14 @@ struct Done {
 }
 
 fn http1(outbound: &Outbound, body: Body, retry_codes: &[u16], spent: bool, answer: &[u8]) -> Done {
+    in_pieces(usize::MAX, outbound, body, retry_codes, spent, answer)
+}
+
+/// As [`http1`], of a backend that says so many octets at once.
+fn in_pieces(size: usize, outbound: &Outbound, body: Body, retry_codes: &[u16], spent: bool, answer: &[u8]) -> Done {
     run(|worker| async move {
         let (Connection::Http1(mut connection), mut end) = connected(&worker, false).await else { panic!("HTTP/1.1") };
-        end.write_all(answer).await.unwrap();
-        end.shutdown().await.unwrap();
+        end.set_nodelay(true).unwrap();
         let (mut source, mut told, progress) = (Source::new(body), Told::default(), Progress::default());
         if spent {
             progress.spend();
@@ -205,8 +71,20 @@ fn http1(outbound: &Outbound, body: Body, retry_codes: &[u16], spent: bool, answ
             max_head_fields: MAX_FIELDS,
         };
         let connection: &mut Http1Connection = &mut connection;
-        let result = over_http1(connection, &mut Vec::new(), terms, &mut source, &mut (), &mut told).await;
-        Done { result, told: told.0.join(", "), behind: connection.buffer.filled().to_vec() }
+        let backend = async {
+            for piece in answer.chunks(size) {
+                end.write_all(piece).await.unwrap();
+                // Once the reactor has been asked, and what it told has been read.
+                for _ in 0..2 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            end.shutdown().await.unwrap();
+        };
+        let (mut scratch, mut tap) = (Vec::new(), ());
+        let exchange = over_http1(connection, &mut scratch, terms, &mut source, &mut tap, &mut told);
+        let (result, ()) = tokio::join!(exchange, backend);
+        Done { result, told: told.lines.join(", "), behind: connection.buffer.filled().to_vec() }
     })
 }
 
@@ -356,4 +234,42 @@ async fn waits(worker: &Worker, body: Body) -> ExchangeError {
     // The head left, and no end of a body.
     assert_eq!(sent, outbound.head);
     result.unwrap_err()
+}
+
+#[test]
+fn answers_mean_the_same_however_they_are_cut() {
+    let (plain, asks) = (outbound(Body::None, false), outbound(Body::None, true));
+    for (outbound, answer) in [
+        (&plain, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"),
+        (&plain, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nt: 1\r\n\r\n"),
+        (&plain, "HTTP/1.1 103 Hints\r\nlink: a\r\n\r\nHTTP/1.1 200 OK\r\n\r\nhi"),
+        (&plain, "HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n"),
+        (&plain, "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nhi"),
+        (&plain, "HTTP/1.1 200 OK\r\nx"),
+        (&plain, "SSH-2.0-x\r\n"),
+        (&asks, "HTTP/1.1 101 Switch\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"),
+    ] {
+        let whole = http1(outbound, Body::None, &[503], false, answer.as_bytes());
+        // Pieces of bodies are handed on as they come.
+        let told = |done: &Done| done.told.replace(", body ", "");
+        for size in [1, 2, 3, 7, 16, 17] {
+            let cut = in_pieces(size, outbound, Body::None, &[503], false, answer.as_bytes());
+            assert_eq!(told(&cut), told(&whole), "{answer} by {size}");
+            assert_eq!(format!("{:?}", cut.result), format!("{:?}", whole.result), "{answer} by {size}");
+        }
+    }
+}
+
+/// To the octet, whether a head comes whole or grows.
+#[test]
+fn the_largest_head_over_http1() {
+    let plain = outbound(Body::None, false);
+    for (size, fits) in [(MAX_HEAD - 1, true), (MAX_HEAD, true), (MAX_HEAD + 1, false)] {
+        let start = "HTTP/1.1 204 No\r\nx: ";
+        let head = format!("{start}{}\r\n\r\n", "x".repeat(size - start.len() - 4));
+        for piece in [1, 100, usize::MAX] {
+            let done = in_pieces(piece, &plain, Body::None, &[], false, head.as_bytes());
+            assert_eq!(done.result.is_ok(), fits, "{size} by {piece}: {:?}", done.result);
+        }
+    }
 }

@@ -2,18 +2,17 @@
 
 use super::{MAX_ACTIVE, MAX_RESPONSE, Mirrors, PATIENCE};
 use crate::dispatch::outbound::Outbound;
+use crate::dispatch::scripted::{self, LIMIT};
 use crate::dispatch::{Forward, MirrorTo};
 use crate::message::body::{Piece, Tap};
 use crate::message::client::Client;
-use crate::message::response_filters::ResponseEdits;
 use crate::observe::metrics::MirrorFailure;
-use crate::upstream::{Among, Route};
+use crate::upstream::Route;
 use crate::worker::{Generation, Worker};
 use bytes::Bytes;
 use codec::Framing;
 use route::ir::Transport;
-use route::policy::Withheld;
-use route::table::{Backend, NoTags, SocketKey, State, Timeouts};
+use route::table::{Backend, NoTags, SocketKey, State};
 use serde_json::json;
 use smallvec::SmallVec;
 use std::cell::Cell;
@@ -26,9 +25,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
-
-/// For what comes at once or never.
-const LIMIT: Duration = Duration::from_secs(10);
 
 const OK: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
 
@@ -67,32 +63,9 @@ fn forward(backends: &[Arc<Backend>], framing: Framing, upgrade: bool) -> Forwar
     }
     head.extend_from_slice(b"\r\n");
     let mirrors: SmallVec<_> = backends.iter().map(|backend| MirrorTo { backend, route: Route::default() }).collect();
-    Forward {
-        outbound: Outbound {
-            head,
-            framing,
-            head_request: false,
-            idempotent: false,
-            upgrade,
-            connect: false,
-            trailers: false,
-            tls: false,
-        },
-        among: Among::all(&[]),
-        load: None,
-        budget: None,
-        session: None,
-        first_byte: None,
-        route: Route::default(),
-        edits: ResponseEdits::default(),
-        timeouts: Timeouts::default(),
-        retry: None,
-        grpc: false,
-        mirrors,
-        body_limit: None,
-        withheld: Withheld::default(),
-        body_timeout: None,
-    }
+    let (head_request, idempotent, connect, trailers, tls) = (false, false, false, false, false);
+    let outbound = Outbound { head, framing, head_request, idempotent, upgrade, connect, trailers, tls };
+    Forward { mirrors, ..scripted::forward(outbound, &[]) }
 }
 
 fn piece(bytes: &[u8]) -> Piece<'_> {

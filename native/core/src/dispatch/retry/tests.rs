@@ -2,85 +2,27 @@
 
 use super::{CONNECT_TRIES, Exchange, Forwarded, allowed_connects, backoff};
 use crate::dispatch::Forward;
-use crate::dispatch::exchange::tests::{Body, LIMIT, Source, Told, outbound};
 use crate::dispatch::outbound::Outbound;
+use crate::dispatch::scripted::{self, Backend, CLOSE, LIMIT, OK, UNAVAILABLE, endpoints, outbound};
 use crate::io::watchdog::Watchdog;
 use crate::message::client::Client;
 use crate::message::head::Inbound;
 use crate::message::record::Entry;
-use crate::message::response_filters::ResponseEdits;
-use crate::upstream::{Among, Route};
+use crate::message::scripted::{Body, Source, Told};
 use crate::worker::{Generation, Worker};
 use codec::{Parsed, parse_request};
-use route::ir::{EndpointState, Transport};
-use route::policy::Withheld;
+use route::ir::Transport;
 use route::table::{Endpoint, Retry, SocketKey, Timeouts};
-use smallvec::SmallVec;
-use std::cell::Cell;
-use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpSocket;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
-const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-const UNAVAILABLE: &str = "HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n";
-/// The connection ends without an answer.
-const CLOSE: &str = "";
-
-/// Answer as the script says; how many requests have come.
-async fn backend(script: &[&'static str]) -> (SocketAddr, Rc<Cell<usize>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, asked) = (listener.local_addr().unwrap(), Rc::<Cell<usize>>::default());
-    let (mut script, counted) = (script.iter().copied().collect::<VecDeque<_>>(), Rc::clone(&asked));
-    tokio::task::spawn_local(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut bytes = Vec::new();
-            while stream.read_buf(&mut bytes).await.unwrap_or(0) > 0 {
-                if bytes.ends_with(b"\r\n\r\n") {
-                    bytes.clear();
-                    counted.set(counted.get() + 1);
-                    let answer = script.pop_front().unwrap_or(CLOSE);
-                    if answer == CLOSE {
-                        break;
-                    }
-                    stream.write_all(answer.as_bytes()).await.unwrap();
-                }
-            }
-        }
-    });
-    (address, asked)
-}
-
-fn endpoints(addresses: &[SocketAddr]) -> Vec<Arc<Endpoint>> {
-    let endpoint = |(uid, address): (u64, &SocketAddr)| {
-        Arc::new(Endpoint { id: uid.to_string(), address: *address, uid, state: EndpointState::Ready })
-    };
-    (0..).zip(addresses).map(endpoint).collect()
-}
-
 fn forward<'g>(endpoints: &'g [Arc<Endpoint>], idempotent: bool, retry: Option<&'g Retry>) -> Forward<'g> {
-    Forward {
-        outbound: Outbound { idempotent, ..outbound(Body::None, false) },
-        among: Among::all(endpoints),
-        load: None,
-        budget: None,
-        session: None,
-        first_byte: None,
-        route: Route::default(),
-        edits: ResponseEdits::default(),
-        timeouts: Timeouts::default(),
-        retry,
-        grpc: false,
-        mirrors: SmallVec::new(),
-        body_limit: None,
-        withheld: Withheld::default(),
-        body_timeout: None,
-    }
+    let outbound = Outbound { idempotent, ..outbound(Body::None, false) };
+    Forward { retry, ..scripted::forward(outbound, endpoints) }
 }
 
 fn client() -> Client {
@@ -98,7 +40,7 @@ async fn run(client: &Client, forward: &Forward<'_>) -> String {
     let exchange = Exchange { client, forward, scratch: &mut Vec::new(), begun: Instant::now(), in_memory: 0 };
     let forwarded = exchange.run(&mut Watchdog::default(), &mut source, &mut told, &mut entry).await;
     assert!(matches!(forwarded, Forwarded::Complete), "{forwarded:?}");
-    let statuses = told.0.iter().filter_map(|line| line.strip_prefix("head ")).map(|line| &line[..3]);
+    let statuses = told.lines.iter().filter_map(|line| line.strip_prefix("head ")).map(|line| &line[..3]);
     statuses.collect::<Vec<_>>().join(" ")
 }
 
@@ -122,11 +64,11 @@ fn what_the_rule_wants_retried() {
         (&[CLOSE, OK], true, None, "502", 1),
     ] {
         within(async {
-            let (address, counted) = backend(script).await;
-            let endpoints = endpoints(&[address]);
+            let backend = Backend::start(script.iter().copied()).await;
+            let endpoints = endpoints(&[backend.address]);
             let forward = forward(&endpoints, idempotent, retry.as_ref());
             assert_eq!(run(&client(), &forward).await, status, "{script:?}");
-            assert_eq!(counted.get(), asked, "{script:?}");
+            assert_eq!(backend.asked().len(), asked, "{script:?}");
         });
     }
 }
@@ -136,13 +78,13 @@ fn what_the_rule_wants_retried() {
 fn a_connection_that_was_kept() {
     for (idempotent, status, asked) in [(true, "200", 3), (false, "502", 2)] {
         within(async {
-            let (address, counted) = backend(&[OK, CLOSE, OK]).await;
-            let (endpoints, client) = (endpoints(&[address]), client());
+            let backend = Backend::start([OK, CLOSE, OK]).await;
+            let (endpoints, client) = (endpoints(&[backend.address]), client());
             let forward = forward(&endpoints, idempotent, None);
             assert_eq!(run(&client, &forward).await, "200");
             assert_eq!(client.worker.upstreams.idle_connections(), 1);
             assert_eq!(run(&client, &forward).await, status);
-            assert_eq!(counted.get(), asked);
+            assert_eq!(backend.asked().len(), asked);
         });
     }
 }
@@ -155,11 +97,11 @@ fn an_endpoint_that_cannot_be_reached() {
         let held = TcpSocket::new_v4().unwrap();
         held.bind(([127, 0, 0, 1], 0).into()).unwrap();
         let refused = held.local_addr().unwrap();
-        let (address, counted) = backend(&[OK; 8]).await;
-        let (both, client) = (endpoints(&[refused, address]), client());
+        let backend = Backend::start([OK; 8]).await;
+        let (both, client) = (endpoints(&[refused, backend.address]), client());
         for asked in 1..=8 {
             assert_eq!(run(&client, &forward(&both, false, None)).await, "200");
-            assert_eq!(counted.get(), asked);
+            assert_eq!(backend.asked().len(), asked);
         }
         let (gone, none) = (endpoints(&[refused; 2]), endpoints(&[]));
         assert_eq!(run(&client, &forward(&gone, true, None)).await, "502");
@@ -171,13 +113,13 @@ fn an_endpoint_that_cannot_be_reached() {
 #[test]
 fn no_pause_beyond_the_limit() {
     within(async {
-        let (address, counted) = backend(&[UNAVAILABLE, OK]).await;
-        let endpoints = endpoints(&[address]);
+        let backend = Backend::start([UNAVAILABLE, OK]).await;
+        let endpoints = endpoints(&[backend.address]);
         let retry = Retry { codes: vec![503], attempts: 1, backoff: 4 * LIMIT };
         let timeouts = Timeouts { request: Some(2 * LIMIT), backend_request: None };
         let forward = Forward { timeouts, ..forward(&endpoints, true, Some(&retry)) };
         assert_eq!(run(&client(), &forward).await, "504");
-        assert_eq!(counted.get(), 1);
+        assert_eq!(backend.asked().len(), 1);
     });
 }
 

@@ -1,11 +1,13 @@
 //! As over HTTP/1.1, where a backend speaks HTTP/2.
 
-use super::{Body, MAX_HEAD, Source, Told, connected, outbound, run};
+use super::{MAX_HEAD, connected, run};
 use crate::dispatch::exchange::{ExchangeError, Exchanged, Terms, over_http2};
 use crate::dispatch::outbound::Outbound;
+use crate::dispatch::scripted::outbound;
 use crate::io::watchdog::Progress;
 use crate::message::body::BodyError;
 use crate::message::response_filters::ResponseEdits;
+use crate::message::scripted::{Body, Source, Told};
 use crate::upstream::{Connection, Http2Handle};
 use bytes::Bytes;
 use codec::{MAX_FIELDS, WireError};
@@ -51,7 +53,7 @@ fn http2(outbound: &Outbound, body: Body, tunnels: bool, answer: Response<()>, c
         };
         let result = over_http2(handle, terms, &mut source, &mut (), &mut told).await;
         let asked = if backend.is_finished() { Some(backend.await.unwrap()) } else { None };
-        (asked, result.map(|(done, tunnel)| (done, tunnel.is_some())), told.0.join(", "))
+        (asked, result.map(|(done, tunnel)| (done, tunnel.is_some())), told.lines.join(", "))
     })
 }
 
