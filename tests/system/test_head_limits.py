@@ -79,6 +79,21 @@ def test_fields_of_requests(
     assert ask(world.default, client, "/h1/fields/1", fields) == wanted
 
 
+@pytest.mark.parametrize("fields", [(), many(150)], ids=["few", "many"])
+@pytest.mark.parametrize("size", [16, 4_000])
+def test_heads_around_the_limit(world: World, client: Protocol, fields: tuple[tuple[str, str], ...], size: int) -> None:
+    """Counted alike over both protocols, to the byte, whatever the head is large by (RFC 9113 section 6.5.2)."""
+    target = f"/h1/fields/1?q={'y' * size}"
+    request = ((":method", "GET"), (":scheme", "http"), (":authority", HOST), (":path", target))
+    taken = sum(len(name) + len(value) + 32 for name, value in (*request, *fields, ("x-rest", "")))
+    for found, limit in ((world.default, 65_536), (world.large, 300_000)):
+        rest = "z" * (limit - taken)
+        assert ask(found, client, target, (*fields, ("x-rest", rest))) == (200, "")
+        # Over HTTP/2 no head of that size is read.
+        code = "headers_too_large" if client is Http1 else ""
+        assert ask(found, client, target, (*fields, ("x-rest", f"{rest}z"))) == (431, code)
+
+
 @pytest.mark.parametrize("app", ["h1", "h2"])
 @pytest.mark.parametrize("size", [16_000, 20_000, 40_000, 60_000])
 def test_targets(world: World, client: Protocol, app: str, size: int) -> None:

@@ -32,7 +32,7 @@ pub struct Settings {
     pub max_connection_age_ms: u64,
     /// Requests of one connection; 0: any number.
     pub max_connection_requests: u32,
-    /// A request head. Stops header bombs.
+    /// A request head, as a list of fields (RFC 9113 section 6.5.2). Stops header bombs.
     pub max_head_bytes: usize,
     /// The target of a request. Stops those that backends would choke on.
     pub max_target_bytes: usize,

@@ -29,6 +29,9 @@ pub const MAX_FIELDS: usize = 384;
 /// Fields in one trailer section.
 pub const MAX_TRAILERS: usize = 100;
 
+/// What a field of a list takes besides its name and its value (RFC 9113 section 6.5.2).
+pub const FIELD_OVERHEAD: usize = 32;
+
 /// Bytes of a target: what an URI of HTTP/2 can have here. The limit of the whole head is mostly lower.
 pub const MAX_TARGET: usize = 65_534;
 

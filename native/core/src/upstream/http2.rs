@@ -7,7 +7,7 @@ use super::stream::UpstreamStream;
 use crate::io::frames::FrameHeads;
 use crate::io::liveness::{Asking, Heard, Peer};
 use bytes::Bytes;
-use codec::MAX_FIELDS;
+use codec::{FIELD_OVERHEAD, MAX_FIELDS};
 use h2::client::SendRequest;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -42,9 +42,6 @@ const MAX_SEND_BUFFER: usize = 256 * 1024;
 /// Octets by which the head of a response may be over its limit and is still told from one that is malformed: `h2` resets what is
 /// larger, and says no more than that.
 const TOLD_OVER: usize = 64 * 1024;
-
-/// What `h2` counts for a field besides name and value (RFC 9113 section 6.5.2).
-const FIELD_OVERHEAD: usize = 32;
 
 /// What `h2` says of a backend's limit of streams before its SETTINGS have come; no SETTINGS can say it.
 const UNSETTLED: usize = usize::MAX - 1;

@@ -16,7 +16,7 @@ use crate::message::record::{Entry, Refused};
 use crate::message::response_filters::ResponseEdits;
 use crate::request::{Request, Served};
 use crate::worker::Generation;
-use codec::{Buffer, Framing, HeadSearch, Parsed, RequestHead, WireError, parse_request, spare};
+use codec::{Buffer, FIELD_OVERHEAD, Framing, HeadSearch, Parsed, RequestHead, WireError, parse_request, spare};
 use reply::{Http1Reply, Http1Terms};
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -136,7 +136,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
                     Ok(Parsed::Complete(head)) if head.target.len() > settings.max_target_bytes => {
                         Some(WireError::TargetTooLong)
                     }
-                    Ok(Parsed::Complete(head)) if head.consumed > settings.max_head_bytes => {
+                    Ok(Parsed::Complete(head))
+                        if head.consumed.max(list_size(&head, client.scheme())) > settings.max_head_bytes =>
+                    {
                         Some(WireError::HeadTooLarge)
                     }
                     Ok(Parsed::Complete(head)) => {
@@ -297,6 +299,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
     }
 }
 
+/// The size of a head as a list of fields, pseudo-fields among them, as the same request has it over HTTP/2: each counts with its
+/// name, its value, and [`FIELD_OVERHEAD`] (RFC 9113 sections 6.5.2 and 8.3.1).
+fn list_size(head: &RequestHead<'_>, scheme: &str) -> usize {
+    let size = |name: &[u8], value: &[u8]| name.len() + value.len() + FIELD_OVERHEAD;
+    let line = size(b":method", head.method.as_bytes()) + size(b":path", head.target);
+    let host = head.host.map_or(0, |host| size(b":authority", host));
+    let fields = head.fields.iter().chain(&head.taken_out);
+    line + size(b":scheme", scheme.as_bytes()) + host + fields.map(|it| size(it.name, it.value)).sum::<usize>()
+}
+
 /// What a head said, once it has left the buffer.
 struct Received<'g> {
     consumed: usize,
@@ -316,3 +328,6 @@ fn receive<'g>(client: &'g Client, generation: &'g Generation, head: RequestHead
     terms.close |= client.life.is_last(request.started());
     Received { consumed, framing, terms, request }
 }
+
+#[cfg(test)]
+mod tests;

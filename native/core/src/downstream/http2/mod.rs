@@ -60,7 +60,8 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
         .max_concurrent_streams(client.max_streams())
         .initial_window_size(settings.http2_stream_window)
         .initial_connection_window_size(settings.connection_window())
-        .max_header_list_size(u32::try_from(settings.max_head_bytes).unwrap_or(u32::MAX))
+        // `h2` takes less than that.
+        .max_header_list_size(u32::try_from(settings.max_head_bytes + 1).unwrap_or(u32::MAX))
         .max_send_buffer_size(MAX_SEND_BUFFER)
         .data_frame_budget(SMALL_FRAME_BUDGET)
         .max_pending_accept_reset_streams(resets::AT_ONCE as usize)
@@ -224,3 +225,6 @@ fn refused(parts: &http::request::Parts, code: ErrorCode) -> Refused<'_> {
         detail: code.meaning().to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;
