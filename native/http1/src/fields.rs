@@ -1,7 +1,6 @@
 //! Header fields: which ones are hop-by-hop, which ones frame, which ones trailers may not carry.
 
 use super::{Framing, MAX_TRAILERS, Parsed, WireError};
-use memchr::memchr_iter;
 use smallvec::SmallVec;
 
 /// One header field as it stands in the message.
@@ -182,9 +181,15 @@ impl FramingFields {
     }
 }
 
-/// httparse takes a bare LF as a line end; a backend may not (RFC 9112 section 2.2), so we do not.
-pub(super) fn every_line_ends_in_crlf(head: &[u8]) -> bool {
-    memchr_iter(b'\n', head).all(|at| at > 0 && head[at - 1] == b'\r')
+/// httparse takes a bare LF as a line end; a backend may not (RFC 9112 section 2.2), so we do not. Whatever LF there is in what
+/// it took ends a line: the one before a field, or the last two. So a look behind each of `fields` is enough.
+pub(super) fn every_line_ends_in_crlf(head: &[u8], fields: &[httparse::Header<'_>]) -> bool {
+    let is_at_line_start = |field: &httparse::Header<'_>| {
+        // A field of trailers may be the first line.
+        let at = field.name.as_ptr().addr() - head.as_ptr().addr();
+        at == 0 || head[..at].ends_with(b"\r\n")
+    };
+    (head == b"\r\n" || head.ends_with(b"\r\n\r\n")) && fields.iter().all(is_at_line_start)
 }
 
 /// Names that tell where a request came from, and that only a gateway may write: `Forwarded` (RFC 7239), `X-Real-IP` and all
@@ -233,7 +238,7 @@ pub fn parse_trailers(bytes: &[u8]) -> Result<Parsed<FieldList<'_>>, WireError> 
     match httparse::parse_headers(bytes, &mut headers) {
         Ok(httparse::Status::Partial) => Ok(Parsed::Partial),
         Ok(httparse::Status::Complete((length, headers))) => {
-            if !every_line_ends_in_crlf(&bytes[..length]) {
+            if !every_line_ends_in_crlf(&bytes[..length], headers) {
                 return Err(WireError::Malformed("a line without CR"));
             }
             Ok(Parsed::Complete(
@@ -252,6 +257,31 @@ pub fn parse_trailers(bytes: &[u8]) -> Result<Parsed<FieldList<'_>>, WireError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{parse_request, parse_response};
+
+    /// Wherever one CR is missing, however the rest is read.
+    #[test]
+    fn every_line_of_every_section_ends_in_crlf() {
+        let request = |bytes: &[u8]| matches!(parse_request(bytes, 8), Ok(Parsed::Complete(_)));
+        let response = |bytes: &[u8]| matches!(parse_response(bytes, false, 8), Ok(Parsed::Complete(_)));
+        let trailers = |bytes: &[u8]| matches!(parse_trailers(bytes), Ok(Parsed::Complete(_)));
+        let sections: [(&[u8], &dyn Fn(&[u8]) -> bool); 7] = [
+            (b"GET / HTTP/1.1\r\nHost: a\r\nEmpty:\r\nSpaces:  b \t\r\n\r\n", &request),
+            (b"GET / HTTP/1.0\r\n\r\n", &request),
+            (b"HTTP/1.1 200 OK\r\nA: b\r\nEmpty: \r\n\r\n", &response),
+            (b"HTTP/1.1 204\r\n\r\n", &response),
+            (b"A: b\r\nC: d\r\n\r\n", &trailers),
+            (b"A:\r\n\r\n", &trailers),
+            (b"\r\n", &trailers),
+        ];
+        for (whole, is_taken) in sections {
+            assert!(is_taken(whole), "{}", whole.escape_ascii());
+            for at in whole.iter().enumerate().filter(|(_, byte)| **byte == b'\r').map(|(at, _)| at) {
+                let without = [&whole[..at], &whole[at + 1..]].concat();
+                assert!(!is_taken(&without), "{}", without.escape_ascii());
+            }
+        }
+    }
 
     #[test]
     fn wire_fields() {

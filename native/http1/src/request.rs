@@ -76,7 +76,7 @@ pub fn parse_request(bytes: &[u8], max_fields: usize) -> Result<Parsed<RequestHe
         Ok(httparse::Status::Partial) => return Ok(Parsed::Partial),
         Err(error) => return Err(refusal(error, bytes)),
     };
-    if !every_line_ends_in_crlf(&bytes[..consumed]) {
+    if !every_line_ends_in_crlf(&bytes[..consumed], request.headers) {
         return Err(WireError::Malformed("a line without CR"));
     }
     let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version) else {
@@ -90,8 +90,8 @@ pub fn parse_request(bytes: &[u8], max_fields: usize) -> Result<Parsed<RequestHe
     }
     let fields = request.headers.iter();
     let fields = fields.map(|header| Field { name: header.name.as_bytes(), value: header.value });
-    let mut head = RequestHead::of(method, target.as_bytes(), minor, fields)?;
-    head.consumed = consumed;
+    let mut head = RequestHead { consumed, ..RequestHead::begin(method, target.as_bytes(), minor) };
+    head.read(fields)?;
     Ok(Parsed::Complete(head))
 }
 
@@ -100,14 +100,21 @@ impl<'b> RequestHead<'b> {
     ///
     /// # Errors
     /// As [`parse_request`].
-    #[inline]
     pub fn of(
         method: &'b str,
         target: &'b [u8],
         minor: u8,
         fields: impl Iterator<Item = Field<'b>>,
     ) -> Result<Self, WireError> {
-        let mut head = Self {
+        let mut head = Self::begin(method, target, minor);
+        head.read(fields)?;
+        Ok(head)
+    }
+
+    /// Without its fields: they are read into it where it is, since what a function returns in a `Result` is copied.
+    #[inline]
+    fn begin(method: &'b str, target: &'b [u8], minor: u8) -> Self {
+        Self {
             method,
             target,
             minor,
@@ -120,12 +127,16 @@ impl<'b> RequestHead<'b> {
             upgrade: None,
             accepts_trailers: false,
             consumed: 0,
-        };
-        read_fields(&mut head, fields)?;
-        if head.host.is_none() && minor == 1 {
+        }
+    }
+
+    #[inline]
+    fn read(&mut self, fields: impl Iterator<Item = Field<'b>>) -> Result<(), WireError> {
+        read_fields(self, fields)?;
+        if self.host.is_none() && self.minor == 1 {
             return Err(WireError::Malformed("no Host"));
         }
-        Ok(head)
+        Ok(())
     }
 }
 

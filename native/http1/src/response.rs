@@ -46,7 +46,7 @@ pub fn parse_response(
         Err(_) if bytes.starts_with(b"\0\0") => return Err(WireError::UnsupportedVersion),
         Err(_) => return Err(WireError::Malformed("a malformed response head")),
     };
-    if !every_line_ends_in_crlf(&bytes[..consumed]) {
+    if !every_line_ends_in_crlf(&bytes[..consumed], response.headers) {
         return Err(WireError::Malformed("a line without CR"));
     }
     let (Some(status), Some(reason), Some(minor)) = (response.code, response.reason, response.version) else {

@@ -44,10 +44,18 @@ pub struct Target<'a> {
 /// # Errors
 /// [`TargetError`].
 pub fn normalise<'a>(method: &str, target: &'a [u8], paths: PathNormalization) -> Result<Target<'a>, TargetError> {
-    if !target.iter().all(|&byte| (0x21..=0x7e).contains(&byte) && byte != b'#') {
+    let query = memchr::memchr(b'?', target);
+    let (path, rest) = target.split_at(query.unwrap_or(target.len()));
+    let seen = seen_in(path);
+    if (seen | seen_in(rest)) & FOREIGN != 0 {
         return Err(TargetError::Byte);
     }
     let text = std::str::from_utf8(target).map_err(|_| TargetError::Byte)?;
+    // Most are as they should be.
+    if seen & ODD == 0 && path.first() == Some(&b'/') {
+        let path = Cow::Borrowed(&text[..path.len()]);
+        return Ok(Target { path, query: query.map(|at| &text[at + 1..]), authority: None });
+    }
     let made_of = match paths {
         PathNormalization::Strict => normalise_path,
         PathNormalization::Off => checked_path,
@@ -97,19 +105,55 @@ fn checked_path(path: &str) -> Result<Cow<'_, str>, TargetError> {
 /// # Errors
 /// [`TargetError`].
 pub fn normalise_path(path: &str) -> Result<Cow<'_, str>, TargetError> {
-    let bytes = path.as_bytes();
-    let mut suspicious = false;
-    let mut before = 0;
-    for &byte in bytes {
-        match byte {
-            b'\\' => return Err(TargetError::Byte),
-            b'%' => suspicious = true,
-            b'/' | b'.' if before == b'/' => suspicious = true,
-            _ => {}
-        }
-        before = byte;
+    if seen_in(path.as_bytes()) & ODD == 0 {
+        return Ok(Cow::Borrowed(path));
     }
-    if suspicious { rewrite(bytes).map(Cow::Owned) } else { Ok(Cow::Borrowed(path)) }
+    if path.contains('\\') {
+        return Err(TargetError::Byte);
+    }
+    rewrite(path.as_bytes()).map(Cow::Owned)
+}
+
+/// No byte of a target.
+const FOREIGN: u8 = 1;
+
+/// What may have to be decoded, and what no path may have.
+const ESCAPE: u8 = 1 << 1;
+
+const SLASH: u8 = 1 << 2;
+
+/// What is no name behind a slash: another one, or a dot.
+const BEHIND_SLASH: u8 = SLASH << 1;
+
+/// What a path in its one form does not have.
+const ODD: u8 = ESCAPE | BEHIND_SLASH;
+
+/// Of each byte: a target is looked at once, without a branch for each of its bytes.
+const CLASSES: [u8; 256] = {
+    let mut classes = [FOREIGN; 256];
+    let mut byte = 0x21;
+    while byte <= 0x7e {
+        classes[byte as usize] = match byte {
+            b'#' => FOREIGN,
+            b'%' | b'\\' => ESCAPE,
+            b'/' => SLASH | BEHIND_SLASH,
+            b'.' => BEHIND_SLASH,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+/// Of a path or a query: whether it has `FOREIGN`, an `ESCAPE`, and what is `BEHIND_SLASH` behind a slash.
+fn seen_in(bytes: &[u8]) -> u8 {
+    let (mut seen, mut before) = (0, 0);
+    for &byte in bytes {
+        let class = CLASSES[usize::from(byte)];
+        seen |= class & (FOREIGN | ESCAPE | (before & SLASH) << 1);
+        before = class;
+    }
+    seen
 }
 
 /// Decode unreserved escapes, merge slashes, resolve dot segments (RFC 3986 sections 6.2.2 and 5.2.4).

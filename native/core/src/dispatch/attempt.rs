@@ -84,9 +84,10 @@ impl Attempt<'_, '_> {
                 Connection::Http1(mut connection) => {
                     // A copy, so only where the rule may ask for it.
                     let mut replay = body.attempt(self.forward.retries());
-                    exchange::over_http1(&mut connection, scratch, terms, &mut replay, mirrors, sink)
-                        .await
-                        .map(|done| (done, Some(Switched::Http1(connection))))
+                    // Pinned for the same reason.
+                    let done =
+                        pin!(exchange::over_http1(&mut connection, scratch, terms, &mut replay, mirrors, sink)).await;
+                    done.map(|done| (done, Some(Switched::Http1(connection))))
                 }
                 Connection::Http2(handle) => {
                     if self.forward.outbound.upgrade {

@@ -111,11 +111,13 @@ fn take_head<Sink: ReplySink>(
     uploaded: bool,
     client: &mut Sink,
 ) -> Result<Option<Received>, ExchangeError> {
-    let head = match parse_response(bytes, terms.outbound.head_request, terms.max_head_fields) {
+    // Lent: taken out it would be copied.
+    let parsed = parse_response(bytes, terms.outbound.head_request, terms.max_head_fields);
+    let head = match &parsed {
         Ok(Parsed::Partial) => return Ok(None),
         Ok(Parsed::Complete(head)) => head,
         Err(WireError::UnsupportedVersion) if terms.outbound.upgrade => return Err(ExchangeError::NotSwitched(None)),
-        Err(error) => return Err(upstream(error, true)),
+        Err(error) => return Err(upstream(*error, true)),
     };
     let consumed = head.consumed;
     if consumed > terms.max_head_bytes {
@@ -140,7 +142,7 @@ fn take_head<Sink: ReplySink>(
         }
         status => {
             terms.progress.answered();
-            send_head(client, &head, terms, uploaded)?;
+            send_head(client, head, terms, uploaded)?;
             Received::Final { status, framing: head.framing, keep_alive: head.keep_alive, consumed }
         }
     }))
