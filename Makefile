@@ -13,7 +13,7 @@ WORKERS ?= 2
 INSTALLER ?= kustomize
 HARNESS = cd tests/cluster && $(abspath $(BIN))/python -m harness
 
-.PHONY: cross-wheels cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster outage soak conformance help run test test-again test-cluster-again fuzz check format build bench bench-instructions bench-steps bench-proxy bench-reload bench-scenario schemas pages clean
+.PHONY: cross-wheels cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster outage soak conformance help run test test-again test-cluster-again fuzz check format build bench bench-instructions bench-steps bench-proxy bench-reload bench-scenario bench-migrate schemas pages clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -71,6 +71,9 @@ bench-reload: $(NATIVE) ## Measure how soon a changed route of 10,000 is live.
 
 bench-scenario: $(NATIVE) ## Measure the control side on the test cluster (after `make cluster install-cluster`), bars beside the figures: FORM=quick, usual or long; PART=process, cluster, policies, churn, listenersets.
 	$(BIN)/python -m benches.scenario.control --form $(or $(FORM),usual) $(if $(PART),--only $(PART))
+
+bench-migrate: $(NATIVE) ## Needs ingress2gateway (CONVERTER=path), else says so. Compare what converters make of the same Ingresses; UPDATE=1 writes benches/results/migrate.json.
+	$(BIN)/python -m benches.migrate $(if $(CONVERTER),--converter $(CONVERTER)) $(if $(UPDATE),--update) || test $$? = 3
 
 cluster-prerequisites: $(INSTALLED) ## Say whether this machine can have the test cluster, and install the Debian packages for it (root).
 	$(HARNESS) prerequisites

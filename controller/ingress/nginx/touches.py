@@ -56,6 +56,7 @@ _SETTINGS: Mapping[str, tuple[Aspect, ...]] = {
     "no-auth-locations": ("access",),
     "proxy-set-headers": ("request-fields",),
     "ignore-invalid-headers": ("request-fields", "status"),
+    "enable-underscores-in-headers": ("request-fields",),
     "use-forwarded-headers": ("redirect", "access"),
     "server-snippet": ("snippet",),
     "location-snippet": ("snippet",),
