@@ -113,6 +113,11 @@ class Site:
                 self._ledger.tell(passthrough.cause, "invalid", message, "keep one of the two", host=name)
             return host
         features = self._features[item.key]
+        passthrough = features.get(Passthrough) if not name else None
+        if passthrough is not None:
+            message = "TLS is passed through by host, and this rule has none: it did nothing"
+            self._ledger.tell(passthrough.cause, "invalid", message, "name the host", touches=("reach",))
+            features = features.without((Passthrough,))
         host = Host(name, item, features, self._inventory.cause(item, at, name))
         self.hosts[name] = host
         if not self._provider.traits.answers_everywhere:

@@ -153,6 +153,43 @@ def test_a_report_that_says_nothing_is_found() -> None:
     assert silenced.unnamed > 0
 
 
+@pytest.mark.parametrize(
+    ("documents", "words"),
+    [
+        (
+            [ingress(host="", annotations={"ssl-passthrough": "true"})],
+            "TLS is passed through by host, and this rule has none",
+        ),
+        (
+            [
+                ingress(
+                    annotations={
+                        "auth-type": "basic",
+                        "auth-secret": "users",
+                        "satisfy": "any",
+                        "allowlist-source-range": "10.0.0.0/8",
+                        "denylist-source-range": "10.1.0.0/16",
+                    }
+                )
+            ],
+            "an address that is denied is refused here even with a password",
+        ),
+        (
+            [
+                ingress("closed", paths=[("/api/", "Prefix", "api")], annotations={"allowlist-source-range": "x"}),
+                ingress(),
+            ],
+            "/api was another path's",
+        ),
+        ([ingress(paths=[("/", "Exact", "web")], annotations={"app-root": "/app"}, tls=True)], "`RequestRedirect`"),
+    ],
+)
+def test_what_a_longer_search_found_is_told_or_the_same(documents: list[dict[str, Any]], words: str) -> None:
+    found, conversion = verified(documents)
+    assert silent(found) == []
+    assert any(words in loss.message for loss in conversion.losses)
+
+
 def test_figures_and_differences() -> None:
     found, _ = verified([ingress(host=f"h{number}.example.com") for number in range(60)])
     assert found.asked == found.equal + found.named + found.unnamed

@@ -57,6 +57,9 @@ def _addresses(feature: Addresses, meant: For) -> None:
         meant.part("AccessPolicy", "exempt", {"clients": exempt}, feature)
         if not feature.denied:
             return
+        message = "an address that is denied is refused here even with a password, which was enough there"
+        cause = feature.causes[-1]
+        meant.output.ledger.tell(cause, "converted-with-difference", message, touches=("access",))
     rules: list[dict[str, Any]] = []
     rules += [{"action": "Deny", "clients": some} for some in _pieces(feature.denied)]
     if not feature.suffices:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from ...api.ingress import Ingress
 from .. import values
-from ..features import AppRoot, Redirect
+from ..features import AppRoot, Closed, Redirect
 from ..hosts import Host, Location
 from .differences import nginx_order
 from .output import Output
@@ -76,13 +76,26 @@ def app_root(host: Host, ingress: Ingress, output: Output) -> list[RuleDraft]:
     return [rule]
 
 
-def slash(location: Location, host: Host) -> RuleDraft | None:
+def leads_away(location: Location, host: Host) -> bool:
+    """Whether `/` alone is sent elsewhere before the location is asked for it, and for nothing else."""
+    alone = location.path == "/" and location.kind == "Exact" and host.regex is None
+    return alone and any(item.features.get(AppRoot) is not None for item in host.locations)
+
+
+def slash(location: Location, host: Host, output: Output) -> RuleDraft | None:
     """What nginx does by itself for a path that ends in `/`: without it, it is sent there by 301."""
     path = location.path
     if host.regex is not None or len(path) < 2 or not path.endswith("/") or location.backend is None:
         return None
     bare = path.rstrip("/")
     if not bare or any(item.path == bare for item in host.locations):
+        return None
+    closed = location.features.get(Closed)
+    if closed is not None and closed.there:
+        message = f"{bare} was another path's: nginx sends nobody to the / of a path that it refuses"
+        output.ledger.tell(
+            location.cause, "converted-with-difference", message, host=host.name, touches=("path", "redirect")
+        )
         return None
     rule = RuleDraft({"path": {"type": "Exact", "value": bare}}, [location.cause])
     rule.redirect = {"path": {"type": "ReplaceFullPath", "replaceFullPath": path}, "statusCode": 301}

@@ -27,7 +27,7 @@ from .manifest import Manifest, carried, slug, unique
 from .output import GATEWAY_GROUP, Output, Target, route_target
 from .passthrough import emit_passthrough
 from .policies import For, emit_policies
-from .redirects import app_root, redirected, slash
+from .redirects import app_root, leads_away, redirected, slash
 from .rule_features import At, apply, leads_elsewhere
 from .rules import RuleDraft, backend_reference, path_match, started
 
@@ -121,7 +121,7 @@ class _Routes:
 
     def _redirects(self, location: Location) -> Iterable[RuleDraft]:
         """What is redirected wherever it comes from."""
-        slashed = slash(location, self._host) if self._output.provider.traits.adds_slash else None
+        slashed = slash(location, self._host, self._output) if self._output.provider.traits.adds_slash else None
         found = slashed, redirected(location, self._host, self._output)
         return [rule for rule in found if rule is not None]
 
@@ -131,7 +131,7 @@ class _Routes:
             exempt = any(location.path.startswith(path) for path in sent.exempt)
             secured = self._host.certificate is not None
             sent = None if exempt or not (sent.forced or secured) else sent
-        if location.features.get(Redirect) is not None:
+        if location.features.get(Redirect) is not None or leads_away(location, self._host):
             return None
         rules: list[RuleDraft] = []
         if location.backend is not None or leads_elsewhere(location):

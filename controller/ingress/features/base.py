@@ -34,9 +34,11 @@ class Closed(Feature):
 
     Attributes:
         reason: what is wrong.
+        there: the source's controller refused them too, whatever came.
     """
 
     reason: str
+    there: bool = False
 
 
 _F = TypeVar("_F", bound=Feature)

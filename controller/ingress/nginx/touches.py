@@ -39,7 +39,7 @@ _ROWS: Mapping[str, tuple[Aspect, ...]] = {
     "app-root": ("redirect-query",),
     "permanent-redirect": ("redirect-query",),
     "temporal-redirect": ("redirect-query",),
-    "ssl-passthrough": ("reach",),
+    "ssl-passthrough": ("reach", "host"),
     "auth-tls-secret": ("access",),
     "auth-url": (),
     "auth-signin": (),

@@ -29,7 +29,7 @@ def read(reading: Reading) -> Iterator[Feature]:
         if found is not None and networks is None:
             message = "no list of CIDR blocks: its paths answered 503, and answer 500"
             reading.tell(name, "invalid", message, "correct the list")
-            yield Closed(causes=(found.cause,), reason="no list of CIDR blocks")
+            yield Closed(causes=(found.cause,), reason="no list of CIDR blocks", there=True)
             return
         causes += [found.cause] if found is not None and networks else []
         lists.append(networks or ())

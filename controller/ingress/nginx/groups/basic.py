@@ -32,7 +32,7 @@ def read(reading: Reading) -> Iterator[Feature]:
     if kind.text != "basic" or secret is None or form not in {"auth-file", "auth-map"}:
         message = "basic, a Secret and one of auth-file and auth-map are expected: its paths answer 500"
         reading.tell("auth-type", "invalid", message, "correct the annotations")
-        yield Closed(causes=(kind.cause,), reason="authentication that cannot be read")
+        yield Closed(causes=(kind.cause,), reason="authentication that cannot be read", there=True)
         return
     name = reading.object_name(secret.text)
     if name not in reading.inventory.secrets:
