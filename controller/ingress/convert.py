@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ..api import ObjectKey
 from ..api.ingress import Ingress
 from .emit import Manifest, Output, emit
-from .emit.policies import PROTECTING
-from .features import Closed, Feature, Features
+from .features import PROTECTING, Closed, Feature, Features, each_once
 from .inventory import Inventory
-from .losses import Ledger, Loss
+from .losses import Cause, Ledger, Loss
 from .options import Options
 from .provider import Provider
 from .reading import Reading
@@ -69,8 +68,9 @@ def convert(inventory: Inventory, provider: Provider, options: Options, progress
     for number, item in enumerate(ingresses):
         if progress is not None:
             progress(str(item.key), number, len(ingresses))
-        reading = Reading(item, provider, settings, inventory, ledger)
-        features[item.key] = Features(_allowed(provider.read(reading), item, output))
+        reading = Reading(item, provider, settings, inventory, ledger, pattern_error=options.pattern_error)
+        found = _each_once(provider.read(reading), ledger)
+        features[item.key] = Features(_allowed(found, item, output))
         for service in _services(item):
             own = tuple(provider.of_service(reading, service))
             of_services[item.key, service] = Features((*own, *features[item.key])) if own else features[item.key]
@@ -84,6 +84,24 @@ def convert(inventory: Inventory, provider: Provider, options: Options, progress
                 message = "the Gateway that is there has to ask clients for certificates (`spec.tls.frontend`)"
                 ledger.tell(host.clients.cause, "no-equivalent", message, f"set it to {frontend}", host=host.name)
     return Conversion(objects, ledger.done(), len(ingresses), len(site.hosts), frontend)
+
+
+def _each_once(found: Iterable[Feature], ledger: Ledger) -> Iterator[Feature]:
+    """One feature of each kind; what cannot be said beside an earlier one is told, and closes what it protects."""
+    kept, clashing = each_once(found)
+    for feature in clashing:
+        message = f"{_first(kept, feature).subject} says the same part, and only one of them can be said"
+        remedy = "make one of them"
+        if isinstance(feature, PROTECTING):
+            message += ": its paths answer 500"
+            yield Closed(causes=feature.causes, reason="two ways to say who may")
+        ledger.tell(feature.cause, "no-equivalent", message, remedy)
+    yield from kept
+
+
+def _first(kept: Iterable[Feature], feature: Feature) -> Cause:
+    """Where the feature of the same kind that is kept comes from."""
+    return next(item.cause for item in kept if type(item) is type(feature))
 
 
 def _services(item: Ingress) -> Iterable[str]:

@@ -63,6 +63,8 @@ class Inventory:
     middlewares: Mapping[tuple[str, str], Middleware] = field(default_factory=dict)
     listeners: Mapping[tuple[str, int], tuple[Place, ...]] = field(default_factory=dict)
     lines: Lines = no_lines
+    _references: dict[str, Middleware] = field(default_factory=dict, repr=False, compare=False)
+    _of_hosts: dict[str, list[Ingress]] = field(default_factory=dict, repr=False, compare=False)
     _known: dict[tuple[ObjectKey, str], int] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -84,6 +86,22 @@ class Inventory:
             middlewares={item.key[1:]: item for item in found if isinstance(item, Middleware)},
             lines=lines,
         )
+
+    def middleware(self, reference: str) -> Middleware | None:
+        """A Middleware as annotations name it, such as `shop-strip@kubernetescrd`."""
+        if not self._references:
+            for (namespace, name), item in self.middlewares.items():
+                self._references[f"{namespace}-{name}@kubernetescrd"] = item
+        return self._references.get(reference)
+
+    def others_of_hosts(self, item: Ingress) -> tuple[Ingress, ...]:
+        """Other Ingresses that name a host of one, by name."""
+        if not self._of_hosts:
+            for each in self.ingresses:
+                for host in dict.fromkeys(rule.host.lower() for rule in each.spec.rules):
+                    self._of_hosts.setdefault(host, []).append(each)
+        found = {other.key: other for rule in item.spec.rules for other in self._of_hosts.get(rule.host.lower(), ())}
+        return tuple(other for key, other in sorted(found.items()) if key != item.key)
 
     def cause(self, item: Object, subject: str, value: str = "", *, at: str = "") -> Cause:
         """Where a field or annotation of an object is written.

@@ -17,7 +17,8 @@ class Name(NamedTuple):
 NO_NAME = Name("", "")
 
 
-def _accept(_pattern: str) -> str | None:
+def accept(_pattern: str) -> str | None:
+    """Take any regular expression: nobody looks at them."""
     return None
 
 
@@ -48,4 +49,4 @@ class Options:
     virtual: bool = False
     default_certificate: Name | None = None
     standard_only: bool = False
-    pattern_error: Callable[[str], str | None] = _accept
+    pattern_error: Callable[[str], str | None] = accept

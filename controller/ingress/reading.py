@@ -7,10 +7,10 @@ from typing import TypeVar
 
 from ..api import Object
 from ..api.ingress import Ingress
-from . import values
+from . import patterns, values
 from .inventory import Inventory
 from .losses import Cause, Fate, Ledger, nearest
-from .options import Name
+from .options import Name, accept
 from .rows import Annotation, Table
 from .settings import Settings, Value
 
@@ -35,18 +35,35 @@ class Reading:
         inventory: Inventory,
         ledger: Ledger,
         item: Object | None = None,
+        pattern_error: Callable[[str], str | None] = accept,
     ) -> None:
-        """Begin. `item` has the annotations where the Ingress itself does not, such as a Service."""
+        """Begin.
+
+        Args:
+            ingress: whose annotations they are.
+            table: of the controller.
+            settings: of the controller.
+            inventory: what is in hand.
+            ledger: takes what is told.
+            item: has the annotations where the Ingress itself does not, such as a Service.
+            pattern_error: what is wrong with a regular expression for RE2; None: nothing.
+        """
         self.ingress = ingress
         self._item: Object = ingress if item is None else item
         self.inventory = inventory
         self.settings = settings
         self.ledger = ledger
         self._table = table
+        self._pattern_error = pattern_error
+        self._names = {name.removeprefix(table.prefix) for name in self._item.metadata.annotations}
         self._told: set[str] = set()
         self._other: Object | None = None
         self._instead: frozenset[str] = frozenset()
         self._besides: frozenset[str] = frozenset()
+
+    def is_expressible(self, pattern: str) -> bool:
+        """Whether RE2 can say an expression of Perl."""
+        return not patterns.reason(pattern) and not self._pattern_error(pattern)
 
     def inherit(self, item: Object, *, instead: frozenset[str], besides: frozenset[str]) -> None:
         """Read some annotations from another object: always, or where the Ingress does not have them."""
@@ -55,7 +72,8 @@ class Reading:
     def value(self, name: str) -> Value | None:
         """An annotation, by its name or an older one; None: it is not there, or says nothing."""
         row = self._table.annotations[name]
-        own = None if name in self._instead else self._value_of(self._item, row)
+        there = self._table.ignores_case or row.name in self._names or not self._names.isdisjoint(row.aliases)
+        own = self._value_of(self._item, row) if there and name not in self._instead else None
         if own is None and self._other is not None and name in self._instead | self._besides:
             return self._value_of(self._other, row)
         return own

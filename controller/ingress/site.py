@@ -48,6 +48,7 @@ class Site:
         self.hosts: dict[str, Host] = {}
         self._features = features
         self._of_services = of_services
+        self._aliases: set[str] = set()
         self._refused: set[tuple[ObjectKey, str]] = set()
         self._provider = provider
         self._settings = settings
@@ -175,19 +176,18 @@ class Site:
         aliases = self._features[item.key].get(Aliases)
         if aliases is None:
             return
-        taken = {name for host in self.hosts.values() for name in host.names}
         for name in filter(None, self._named(item)):
             if self.hosts[name].aliases:
                 message = "another Ingress has given the host its other names already: these are none"
                 self._ledger.tell(aliases.cause, "invalid", message, "put them together", host=name)
                 continue
             for alias in aliases.names:
-                if alias in taken:
+                if self.has(alias):
                     message = f"{alias} is a host of its own: it is no other name of {name}"
                     self._ledger.tell(aliases.cause, "invalid", message, "take it out", host=name)
                     continue
-                taken.add(alias)
                 self.hosts[name].aliases[alias] = aliases.cause
+                self._aliases.add(alias)
 
     def _ask_clients(self, item: Ingress) -> None:
         feature = self._features[item.key].get(ClientCertificates)
@@ -241,6 +241,10 @@ class Site:
                 same = item.backend == location.backend and item.ingress.namespace == location.ingress.namespace
                 if same and item.canary is None:
                     item.canary = canary
+
+    def has(self, name: str) -> bool:
+        """Whether some host has a name, its own or another one."""
+        return name in self.hosts or name in self._aliases
 
     def __iter__(self) -> Iterator[Host]:
         """Hosts by name, the one for all others last."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from api import Api
+from api import Api, Object, read
 from harness import install
 from harness.network import NAMESPACE
 from harness.node import Node
@@ -51,6 +51,22 @@ def node() -> Iterator[Node]:
 def api(node: Node) -> Api:
     """Its API server, as administrator."""
     return Api()
+
+
+def established(item: Object) -> bool:
+    """Whether a CustomResourceDefinition is served."""
+    conditions = {found["type"]: found["status"] for found in item.get("status", {}).get("conditions") or ()}
+    return conditions.get("Established") == "True"
+
+
+@pytest.fixture(scope="module")
+def own_kinds(api: Api) -> None:
+    """Our own CRDs are served."""
+    for path in sorted((ROOT / "deploy" / "crds").glob("*.yaml")):
+        for item in read(path):
+            if item["kind"] == "CustomResourceDefinition":
+                api.apply([item])
+                api.until("CustomResourceDefinition", "", item["metadata"]["name"], established)
 
 
 @pytest.fixture

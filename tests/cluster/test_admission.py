@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import yaml
-from api import Api, ApiError, Object, path_of, read
+from api import Api, ApiError, Object, path_of
 from odd_objects import bases, entries, odd_objects
 from scalars import REFUSED, SCALARS
 from stored import comparable, stored
 
-from conftest import ROOT
+from conftest import established
 from sluicegate.controller.api import DecodeError, decode
 from sluicegate.controller.sources.files.loader import load
 from sluicegate.schema import violations, without_nulls
@@ -44,19 +44,9 @@ spec:
 """
 
 
-def established(item: Object) -> bool:
-    conditions = {found["type"]: found["status"] for found in item.get("status", {}).get("conditions") or ()}
-    return conditions.get("Established") == "True"
-
-
 @pytest.fixture(scope="module")
-def served(api: Api) -> dict[tuple[str, str], Entry]:
+def served(api: Api, own_kinds: None) -> dict[tuple[str, str], Entry]:
     """The kinds and versions that this API server has, our own CRDs among them."""
-    for path in sorted((ROOT / "deploy" / "crds").glob("*.yaml")):
-        for item in read(path):
-            if item["kind"] == "CustomResourceDefinition":
-                api.apply([item])
-                api.until("CustomResourceDefinition", "", item["metadata"]["name"], established)
     found = {}
     for key, entry in entries().items():
         try:

@@ -21,7 +21,9 @@ CASES = list(cases())
 #: What `check` says of some cases, and is meant: what cannot be served as it was is closed, and has no backends.
 CLOSED = (
     "addresses",
+    "auth-fields",
     "basic",
+    "certificate-and-addresses",
     "client-certificates",
     "external",
     "f5-closed",
@@ -37,6 +39,8 @@ CLOSED = (
     "protocols",
     "redirects",
     "rewrite-odd",
+    "snippet-refusals",
+    "snippet-shared",
     "snippets-allowed",
     "standard-only",
     "two-authorities",

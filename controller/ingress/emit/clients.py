@@ -14,6 +14,7 @@ from ..features import Addresses, Features
 from ..hosts import Host
 from ..site import Site
 from .authorities import authority
+from .authorization import authorization
 from .listeners import HTTPS, Listeners
 from .manifest import slug
 from .output import GATEWAY_GROUP, Output, Target
@@ -34,10 +35,11 @@ class Clients:
         feature = host.clients
         if feature is None:
             return False
-        if feature.pattern and features.get(Addresses) is not None:
-            # Both are the rules of one part of a policy, and one of them would not hold.
-            message = "a list of addresses and auth-tls-match-cn are one part of a policy: paths with both answer 500"
-            remedy = "write one AccessPolicy whose rules have `clients` and `when`"
+        addresses = features.get(Addresses)
+        if addresses is not None and addresses.suffices:
+            # There `satisfy` is about passwords alone; here whom `exempt` names needs no credential at all.
+            message = "an address that spares the password would spare the certificate too: paths with both answer 500"
+            remedy = "leave out satisfy, or auth-tls-secret"
             self._output.ledger.tell(feature.cause, "no-equivalent", message, remedy, host=host.name)
             return True
         return self.frontend is None
@@ -78,10 +80,9 @@ class Clients:
         name = output.names.give("AccessPolicy", own, ingress.name, slug(host.name), "certificate")
         value: dict[str, Any] = {} if feature.required else {"mode": "Optional"}
         output.policy("AccessPolicy", own, name, targets, "certificate", value or {"mode": "Required"}, feature.causes)
-        if feature.pattern:
-            when = f"identity.user.matches({_quoted(feature.pattern)})"
-            rules = {"rules": [{"when": when}]}
-            output.policy("AccessPolicy", own, name, targets, "authorization", rules, feature.causes)
+        rules = authorization(features, feature) if feature.pattern else None
+        if rules is not None:
+            output.policy("AccessPolicy", own, name, targets, "authorization", *rules)
 
     def emit_forwarding(self) -> None:
         """Make the policies by which backends are told of certificates."""
@@ -99,9 +100,3 @@ class Clients:
                 self._output.policy(
                     "ClientPolicy", namespace, own, [target], "clientCertificate", fields, feature.causes
                 )
-
-
-def _quoted(pattern: str) -> str:
-    """A pattern as a text of CEL."""
-    escaped = pattern.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

@@ -9,18 +9,24 @@ from ...api.ingress import Ingress
 from .. import values
 from ..features import ExternalAuth
 from ..hosts import Host, Location
+from ..urls import Url, parse, service_of
 from .manifest import slug
 from .output import Output, Target
 from .rules import service_reference
-from .urls import Url, parse, service_of
 from .xbackends import ADDRESS, EXTERNAL_GROUP, external_host
 
 #: Fields of requests that a service is given besides method, URL, host and Authorization.
 _ASKED = ("Cookie", "Accept", "Origin", "User-Agent", "X-Requested-With")
-#: Names that `allowedResponseHeaders` has room for; one of them may be Set-Cookie.
-MAX_FIELDS = 64
+#: Names that `allowedResponseHeaders` has room for, of which one may be Set-Cookie; fields that a service is told.
+MAX_FIELDS, MAX_TOLD = 64, 32
+#: Requests that a connection carries at most, and seconds that it is kept (BackendPolicy).
+MAX_REUSE, MAX_IDLE = 1_000_000_000, 24 * 3600
+_PARAMETER = re.compile(r"[A-Za-z0-9_.~-]{1,63}")
 #: `?rd=$escaped_request_uri` and its like: the gateway adds where to come back to.
-_COME_BACK = re.compile(r"[?&](?P<name>[\w-]+)=(?:\$scheme://\$(?:http_)?host)?\$(?:escaped_)?request_uri$")
+_COME_BACK = re.compile(
+    r"[?&](?P<name>[\w-]+)=(?P<whole>(?:\$scheme|\$pass_access_scheme|https?)://\$(?:best_)?(?:http_)?host)?"
+    r"\$(?:escaped_)?request_uri$"
+)
 
 
 class _Backend(NamedTuple):
@@ -49,6 +55,11 @@ def asked(feature: ExternalAuth, ingress: Ingress, host: Host, output: Output) -
     if len(feature.response_headers) >= MAX_FIELDS:
         # Without all of them in the list a client could say the others itself.
         message = f"{len(feature.response_headers)} fields of answers, and there is room for {MAX_FIELDS - 1}: closed"
+        output.ledger.tell(feature.cause, "no-equivalent", message, "name fewer fields", host=host.name)
+        return False
+    if len(feature.fields) + len(feature.computed) > MAX_TOLD:
+        # It may decide by any of them.
+        message = f"more fields than the {MAX_TOLD} that a service can be told: requests are answered 500"
         output.ledger.tell(feature.cause, "no-equivalent", message, "name fewer fields", host=host.name)
         return False
     if url is not None and _backend(url, ingress, host, output) is not None:
@@ -94,6 +105,29 @@ def emit_external(feature: ExternalAuth, ingress: Ingress, host: Host, targets: 
     if sign_in:
         value["signIn"] = sign_in
     output.policy("AccessPolicy", ingress.namespace, name, targets, "external", value, feature.causes)
+    _keep(feature, reference, backend.service, ingress, output)
+
+
+def _keep(
+    feature: ExternalAuth,
+    reference: dict[str, Any],
+    service: tuple[str, str] | None,
+    ingress: Ingress,
+    output: Output,
+) -> None:
+    """How connections to the service are kept: it holds for whoever asks it."""
+    namespace, name = service or (ingress.namespace, reference["name"])
+    target = {"group": "", "kind": "Service", "name": name}
+    if service is None:
+        target = {"group": EXTERNAL_GROUP, "kind": "XBackend", "name": name}
+    own = output.names.give("BackendPolicy", namespace, name)
+    if feature.connection_requests:
+        requests = {"maxRequests": output.at_most(feature.connection_requests, MAX_REUSE, "requests", feature.cause)}
+        output.policy("BackendPolicy", namespace, own, [target], "connection", requests, feature.causes)
+    if feature.connection_idle:
+        seconds = output.at_most(feature.connection_idle, MAX_IDLE, "seconds", feature.cause)
+        idle = {"idle": values.duration(seconds * 1000)}
+        output.policy("BackendPolicy", namespace, own, [target], "timeouts", idle, feature.causes)
 
 
 def _with_host(url: str, host: Host) -> str:
@@ -140,6 +174,10 @@ def _sign_in(feature: ExternalAuth, host: Host, output: Output) -> dict[str, str
     found = _COME_BACK.search(text)
     if found is not None:
         text, parameter = text[: found.start()], found["name"]
+    if not _PARAMETER.fullmatch(parameter):
+        message = f"{parameter} is no name of a parameter: rd holds"
+        output.ledger.tell(feature.cause, "invalid", message, "correct auth-signin-redirect-param", host=host.name)
+        parameter = "rd"
     text = _with_host(text, host)
     if "$" in text or parse(text) is None:
         message = "no URL without variables: whoever is refused is told 401"

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from ..features import (
+    Answer,
     AppRoot,
     CollectBody,
     Cors,
@@ -26,6 +27,7 @@ from .rules import RuleDraft
 _PATH = re.compile(r"/(?:(?P<service>[A-Za-z_][\w.]*)/?(?P<method>[A-Za-z_]\w*)?)?", re.ASCII)
 #: What a GRPCRoute has no place for.
 _HTTP_ONLY: tuple[type[Feature], ...] = (
+    Answer,
     AppRoot,
     CollectBody,
     Cors,
@@ -57,7 +59,13 @@ def grpc_methods(host: Host, output: Output) -> bool:
 def _protocol(location: Location) -> Cause | None:
     """What makes the backend of a location one of gRPC; None: it is none."""
     feature = location.features.get(Protocol)
-    return feature.cause if feature is not None and feature.name in {"GRPC", "GRPCS"} else None
+    return feature.cause if feature is not None and is_grpc(location) else None
+
+
+def is_grpc(location: Location) -> bool:
+    """Whether the backend of a location is one of gRPC."""
+    feature = location.features.get(Protocol)
+    return feature is not None and feature.name in {"GRPC", "GRPCS"}
 
 
 def _fits(location: Location) -> bool:

@@ -264,6 +264,6 @@ def www_of(host: Host, site: Site) -> tuple[str, WwwRedirect] | None:
     features = [host.features.get(WwwRedirect), *(item.features.get(WwwRedirect) for item in host.locations)]
     feature = next((item for item in features if item is not None), None)
     other = host.name.removeprefix("www.") if host.name.startswith("www.") else f"www.{host.name}"
-    if feature is None or any(other in item.names for item in site):
+    if feature is None or site.has(other):
         return None
     return other, feature

@@ -62,8 +62,9 @@ class Output:
         self.names = Names(virtual=options.virtual)
         self._manifests: list[Manifest] = []
         self._policies: dict[tuple[str, str, str], PolicyDraft] = {}
+        self._once: set[tuple[str, str, str]] = set()
         self._grants: dict[tuple[str, str, str], dict[tuple[str, str, str], tuple[Cause, ...]]] = {}
-        self._filters: dict[tuple[str, str], Manifest] = {}
+        self._filters: dict[str, dict[str, Manifest]] = {}
 
     def add(self, manifest: Manifest) -> None:
         """Take an object."""
@@ -72,7 +73,8 @@ class Output:
     def once(self, manifest: Manifest) -> None:
         """Take an object, unless it is there already."""
         key = (manifest.kind, manifest.namespace, manifest.name)
-        if all((item.kind, item.namespace, item.name) != key for item in self._manifests):
+        if key not in self._once:
+            self._once.add(key)
             self.add(manifest)
 
     def allows(self, kind: str, causes: Iterable[Cause], host: str = "") -> bool:
@@ -117,15 +119,14 @@ class Output:
         """The name of an HTTPFilter that says this; None: it may not be made."""
         if not self.allows("HTTPFilter", causes):
             return None
-        key = (str(ingress.key), repr(spec))
-        if key not in self._filters:
-            number = sum(1 for owner, _ in self._filters if owner == key[0])
+        made, key = self._filters.setdefault(str(ingress.key), {}), repr(spec)
+        if key not in made:
             name = self.names.give(
-                "HTTPFilter", ingress.namespace, ingress.name, f"{label}-{number}" if number else label
+                "HTTPFilter", ingress.namespace, ingress.name, f"{label}-{len(made)}" if made else label
             )
-            self._filters[key] = Manifest("HTTPFilter", ingress.namespace, name, spec, causes={"spec": causes})
-            self.add(self._filters[key])
-        return self._filters[key].name
+            made[key] = Manifest("HTTPFilter", ingress.namespace, name, spec, causes={"spec": causes})
+            self.add(made[key])
+        return made[key].name
 
     def policy(
         self,

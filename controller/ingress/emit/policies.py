@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ...api.ingress import Ingress
@@ -12,22 +12,25 @@ from ..features import (
     BasicAuth,
     BodyLimit,
     ClientAddress,
+    ClientConnections,
     ExternalAuth,
     Feature,
     Features,
     Limit,
     Limits,
     NoAccessLog,
+    Refusals,
     Underscores,
 )
 from ..hosts import Host
 from ..losses import Cause
+from .authorization import authorization
 from .external import emit_external
 from .output import Output, Target
 
-#: What our policies have room for: blocks of a rule, of those who need no password, of those who are not limited; the
-#: greatest limit.
-MAX_BLOCKS, MAX_EXEMPT, MAX_UNLIMITED, MAX_REQUESTS = 256, 256, 64, 1_000_000
+#: What our policies have room for: blocks of those who need no password, of those who are not limited; the greatest
+#: limit.
+MAX_EXEMPT, MAX_UNLIMITED, MAX_REQUESTS = 256, 64, 1_000_000
 
 
 class For(NamedTuple):
@@ -45,43 +48,34 @@ class For(NamedTuple):
     targets: list[Target]
     output: Output
 
-    def part(self, kind: str, part: str, value: Any, feature: Feature) -> None:  # noqa: ANN401 (any part of a spec)
+    def part(self, kind: str, part: str, value: Any, causes: tuple[Cause, ...]) -> None:  # noqa: ANN401 (any part)
         """Take a part of the policy that the Ingress has of a kind."""
         name = self.output.names.give(kind, self.ingress.namespace, self.ingress.name)
-        self.output.policy(kind, self.ingress.namespace, name, self.targets, part, value, feature.causes)
+        self.output.policy(kind, self.ingress.namespace, name, self.targets, part, value, causes)
 
 
-def _addresses(feature: Addresses, meant: For) -> None:
-    if feature.suffices:
-        exempt = meant.output.fitting(feature.allowed, MAX_EXEMPT, "blocks that need no password", feature.cause)
-        meant.part("AccessPolicy", "exempt", {"clients": exempt}, feature)
-        if not feature.denied:
-            return
-        message = "an address that is denied is refused here even with a password, which was enough there"
-        cause = feature.causes[-1]
-        meant.output.ledger.tell(cause, "converted-with-difference", message, touches=("access",))
-    rules: list[dict[str, Any]] = []
-    rules += [{"action": "Deny", "clients": some} for some in _pieces(feature.denied)]
-    if not feature.suffices:
-        rules += [{"clients": some} for some in _pieces(feature.allowed)]
-    value: dict[str, Any] = {"rules": rules}
-    if not feature.allowed or feature.suffices:
-        value = {"default": "Allow", "rules": rules}
-    meant.part("AccessPolicy", "authorization", value, feature)
-
-
-def _pieces(blocks: Sequence[str]) -> list[list[str]]:
-    """Blocks in pieces that a rule has room for."""
-    return [list(blocks[start : start + MAX_BLOCKS]) for start in range(0, len(blocks), MAX_BLOCKS)]
+def _access(features: Features, meant: For) -> None:
+    """Whom an address spares a password, and who is refused or may; with names of certificates `clients` says that."""
+    addresses, clients = features.get(Addresses), meant.host.clients
+    if addresses is not None and addresses.suffices:
+        exempt = meant.output.fitting(addresses.allowed, MAX_EXEMPT, "blocks that need no password", addresses.cause)
+        meant.part("AccessPolicy", "exempt", {"clients": exempt}, addresses.causes)
+        if addresses.denied:
+            message = "an address that is denied is refused here even with a password, which was enough there"
+            cause = addresses.causes[-1]
+            meant.output.ledger.tell(cause, "converted-with-difference", message, touches=("access",))
+    rules = authorization(features, None) if clients is None or not clients.pattern else None
+    if rules is not None:
+        meant.part("AccessPolicy", "authorization", *rules)
 
 
 def _basic(feature: BasicAuth, meant: For) -> None:
     value = {"secretRef": {"name": feature.secret.name, "key": feature.key}, "realm": feature.realm}
-    meant.part("AccessPolicy", "basic", value, feature)
+    meant.part("AccessPolicy", "basic", value, feature.causes)
 
 
 def _body(feature: BodyLimit, meant: For) -> None:
-    meant.part("ClientPolicy", "body", body_part(feature), feature)
+    meant.part("ClientPolicy", "body", body_part(feature), feature.causes)
 
 
 def body_part(feature: BodyLimit) -> dict[str, Any]:
@@ -90,7 +84,7 @@ def body_part(feature: BodyLimit) -> dict[str, Any]:
 
 
 def _log(feature: NoAccessLog, meant: For) -> None:
-    meant.part("ClientPolicy", "accessLog", {"mode": "Disabled"}, feature)
+    meant.part("ClientPolicy", "accessLog", {"mode": "Disabled"}, feature.causes)
 
 
 def _limits(feature: Limits, meant: For) -> None:
@@ -101,7 +95,7 @@ def _limits(feature: Limits, meant: For) -> None:
         value["exempt"] = {"clients": exempt}
     value["headers"] = "None"
     value["reject"] = {"status": feature.status}
-    meant.part("RateLimitPolicy", "local", value, feature)
+    meant.part("RateLimitPolicy", "local", value, feature.causes)
 
 
 def _limit(limit: Limit, cause: Cause, output: Output) -> dict[str, Any]:
@@ -119,22 +113,21 @@ def _external(feature: ExternalAuth, meant: For) -> None:
 
 
 _EMITTERS: dict[type[Feature], Callable[[Any, For], None]] = {
-    Addresses: _addresses,
     BasicAuth: _basic,
     ExternalAuth: _external,
     BodyLimit: _body,
     NoAccessLog: _log,
     Limits: _limits,
 }
-POLICY_FEATURES = frozenset(_EMITTERS)
-#: Without these nobody may be let in.
-PROTECTING: tuple[type[Feature], ...] = (Addresses, BasicAuth, ExternalAuth)
+POLICY_FEATURES = frozenset({Addresses, Refusals, *_EMITTERS})
 #: Of the whole Gateway.
-GATEWAY_FEATURES = frozenset({BodyLimit, ClientAddress, Underscores})
+GATEWAY_FEATURES = frozenset({BodyLimit, ClientAddress, ClientConnections, Underscores})
 
 
 def emit_policies(features: Features, meant: For) -> None:
     """Make the policies of an Ingress for some of its routes."""
+    if meant.targets:
+        _access(features, meant)
     for kind, emit in _EMITTERS.items():
         feature = features.get(kind)
         if feature is not None and meant.targets:
@@ -145,11 +138,14 @@ def emit_gateway_policies(features: Features, target: Target, namespace: str, ou
     """Make the policies of the Gateway."""
     parts: list[tuple[str, dict[str, Any], Feature]] = []
     body, underscores = features.get(BodyLimit), features.get(Underscores)
-    address = features.get(ClientAddress)
+    address, connections = features.get(ClientAddress), features.get(ClientConnections)
     if body is not None:
         parts.append(("body", body_part(body), body))
-    if underscores is not None:
-        parts.append(("headers", {"underscores": "Drop"}, underscores))
+    headers, of_headers = _heads(underscores, connections)
+    if of_headers is not None:
+        parts.append(("headers", headers, of_headers))
+    if connections is not None:
+        parts += [(part, value, connections) for part, value in _connections(connections).items()]
     if address is not None:
         value: dict[str, Any] = {"trustedProxies": list(address.trusted)}
         if address.proxy_protocol:
@@ -158,3 +154,27 @@ def emit_gateway_policies(features: Features, target: Target, namespace: str, ou
     name = output.names.give("ClientPolicy", namespace, target["name"], "defaults")
     for part, content, feature in parts:
         output.policy("ClientPolicy", namespace, name, [target], part, content, feature.causes)
+
+
+def _heads(
+    underscores: Underscores | None, connections: ClientConnections | None
+) -> tuple[dict[str, Any], Feature | None]:
+    """`headers` of a ClientPolicy, and what it comes from; None: nothing."""
+    found: dict[str, Any] = {"underscores": "Drop"} if underscores is not None else {}
+    if connections is not None and connections.head_octets:
+        found["maxSize"] = values.quantity(connections.head_octets)
+    return found, underscores or (connections if found else None)
+
+
+def _connections(feature: ClientConnections) -> dict[str, Any]:
+    """Parts of a ClientPolicy that are about connections."""
+    found: dict[str, Any] = {}
+    if feature.idle:
+        found["timeouts"] = {"idle": values.duration(feature.idle * 1000)}
+    if feature.requests:
+        found["connections"] = {"maxRequests": feature.requests}
+    if feature.streams:
+        found["http2"] = {"maxConcurrentStreams": feature.streams}
+    if feature.versions:
+        found["tls"] = {"minVersion": min(feature.versions), "maxVersion": max(feature.versions)}
+    return found

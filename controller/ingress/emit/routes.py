@@ -17,6 +17,7 @@ from ..features import Closed, ExternalAuth, Features, HttpsRedirect, Passthroug
 from ..hosts import Host, Location
 from ..losses import Cause
 from ..site import Site
+from .authorization import too_many_rules
 from .canaries import with_canary
 from .clients import Clients
 from .differences import nginx_order, tell_differences
@@ -152,6 +153,9 @@ class _Routes:
         external = self._features.get(ExternalAuth)
         if self._host.clients is not None and self._clients.closed(self._host, self._features):
             return self._host.clients.causes
+        crowded = too_many_rules(self._features, self._host, self._output)
+        if crowded:
+            return crowded
         if external is not None and not asked(external, self._ingress, self._host, self._output):
             return external.causes
         return ()

@@ -11,6 +11,7 @@ from sluicegate.words import listed
 from .. import patterns, values
 from ..features import (
     Affinity,
+    Answer,
     CollectBody,
     Cors,
     ErrorPages,
@@ -25,18 +26,21 @@ from ..features import (
     UpstreamHost,
 )
 from ..hosts import Host, Location
+from ..urls import Url, parse, service_of
+from .error_pages import error_pages
+from .fields import request_fields, response_fields
+from .grpc import is_grpc
 from .output import GATEWAY_GROUP, Output
 from .path_edits import edit_path
 from .rules import RuleDraft, is_prefix_host, service_reference
-from .urls import parse, service_of
 from .xbackends import ADDRESS, EXTERNAL_GROUP, external_host
 
 _F = TypeVar("_F", bound=Feature)
 #: Beginnings of a target that is a redirect.
 _SCHEMES = ("http://", "https://")
 
-#: Items of the lists of a `CORS` filter, its longest time; statuses of an error page.
-MAX_CORS, MAX_SECONDS, MAX_STATUSES = 64, (1 << 31) - 1, 32
+#: Items of the lists of a `CORS` filter, its longest time.
+MAX_CORS, MAX_SECONDS = 64, (1 << 31) - 1
 #: `allowMethods` of a `CORS` filter.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "*"})
 
@@ -128,14 +132,21 @@ def _upstream_host(feature: UpstreamHost, rule: RuleDraft, at: At) -> None:
     rule.rewrite["hostname"] = host
 
 
-def _request_headers(feature: RequestHeaders, rule: RuleDraft, _at: At) -> None:
-    rule.request |= {name.lower(): (name, value) for name, value in feature.fields}
-    rule.removed += [name for name in feature.removed if name.lower() not in rule.request]
+def _request_headers(feature: RequestHeaders, rule: RuleDraft, at: At) -> None:
+    request_fields(feature, rule, at.location, at.output)
 
 
-def _response_headers(feature: ResponseHeaders, rule: RuleDraft, _at: At) -> None:
-    rule.response |= {name.lower(): (name, value) for name, value in feature.fields}
-    rule.hidden += [name for name in feature.hidden if name.lower() not in rule.response]
+def _response_headers(feature: ResponseHeaders, rule: RuleDraft, at: At) -> None:
+    response_fields(feature, rule, at.location, at.output)
+
+
+def _answer(feature: Answer, rule: RuleDraft, at: At) -> None:
+    rule.backends = []
+    respond: dict[str, Any] = {"status": feature.status}
+    if feature.body:
+        respond |= {"headers": [{"name": "content-type", "value": feature.content_type}], "body": feature.body}
+    name = at.output.filter(at.location.ingress, "answer", {"respond": respond}, feature.causes)
+    rule.extensions += [name] if name is not None else []
 
 
 def _cors(feature: Cors, rule: RuleDraft, at: At) -> None:
@@ -184,7 +195,7 @@ def _collect(feature: CollectBody, rule: RuleDraft, at: At) -> None:
 
 def _mirror(feature: Mirror, rule: RuleDraft, at: At) -> None:
     """A copy goes to a Service of the cluster, or to a host outside; it has the target of its request."""
-    url, ingress = parse(feature.url.replace("$request_uri", "")), at.location.ingress
+    url = parse(feature.url.replace("$request_uri", ""))
     if url is None or ADDRESS.fullmatch(url.host):
         message = "copies go to a URL with a name and without variables but $request_uri"
         at.output.ledger.tell(feature.cause, "no-equivalent", message, "write the URL itself", host=at.host.name)
@@ -192,39 +203,18 @@ def _mirror(feature: Mirror, rule: RuleDraft, at: At) -> None:
     if url.path != "/" or "$request_uri" not in feature.url:
         message = "a copy has the path of its request"
         at.output.ledger.tell(feature.cause, "converted-with-difference", message, host=at.host.name)
-    service = service_of(url, at.output.inventory)
+    rule.mirrors.append({"backendRef": _mirrored(url, feature, at)})
+
+
+def _mirrored(url: Url, feature: Mirror, at: At) -> dict[str, Any]:
+    """Who gets the copies."""
+    own, service = at.location.ingress.namespace, service_of(url, at.output.inventory)
     if service is None:
-        outside = external_host(url, ingress.namespace, feature.causes, at.output)
+        outside = external_host(url, own, feature.causes, at.output)
         at.output.once(outside)
-        reference = {"group": EXTERNAL_GROUP, "kind": "XBackend", "name": outside.name}
-        rule.mirrors.append({"backendRef": reference})
-        return
-    source = (GATEWAY_GROUP, "HTTPRoute", ingress.namespace)
-    at.output.grant(source, "Service", *service, feature.causes)
-    rule.mirrors.append({"backendRef": service_reference(ingress.namespace, *service, url.port)})
-
-
-def _errors(feature: ErrorPages, rule: RuleDraft, at: At) -> None:
-    service = at.output.inventory.services.get((feature.namespace, feature.service))
-    if service is None or not service.spec.ports:
-        message = (
-            f"the Service {feature.namespace}/{feature.service} is not here, and its port cannot be told: no pages"
-        )
-        at.output.ledger.tell(feature.cause, "invalid", message, "give the Service as well")
-        return
-    ports = [item.port for item in service.spec.ports if feature.port in {"", item.name, str(item.port)}]
-    if not ports:
-        message = f"the Service {feature.namespace}/{feature.service} has no port {feature.port}: no pages"
-        at.output.ledger.tell(feature.cause, "invalid", message, "correct the port")
-        return
-    backend = {"name": feature.service, "port": ports[0]}
-    pages: list[dict[str, Any]] = [{"statuses": ["503"], "from": "Gateway", "backendRef": backend}]
-    if feature.statuses:
-        every = list(map(str, feature.statuses))
-        some = [every[start : start + MAX_STATUSES] for start in range(0, len(every), MAX_STATUSES)]
-        pages = [*({"statuses": item, "from": "Backend", "backendRef": backend} for item in some), *pages]
-    name = at.output.filter(at.location.ingress, "errors", {"errorPages": pages}, feature.causes)
-    rule.extensions += [name] if name is not None else []
+        return {"group": EXTERNAL_GROUP, "kind": "XBackend", "name": outside.name}
+    at.output.grant((GATEWAY_GROUP, "HTTPRoute", own), "Service", *service, feature.causes)
+    return service_reference(own, *service, url.port)
 
 
 def _responses(feature: ResponseRewrite, rule: RuleDraft, at: At) -> None:
@@ -255,11 +245,11 @@ _EMITTERS: dict[type[Feature], Callable[[Any, RuleDraft, At], None]] = {
     ResponseHeaders: _response_headers,
     Retry: _retry,
     Affinity: _affinity,
+    Answer: _answer,
     CollectBody: _collect,
-    ErrorPages: _errors,
     ResponseRewrite: _responses,
 }
-RULE_FEATURES = frozenset(_EMITTERS)
+RULE_FEATURES = frozenset({*_EMITTERS, ErrorPages})
 
 
 def apply(rule: RuleDraft, at: At) -> None:
@@ -269,3 +259,6 @@ def apply(rule: RuleDraft, at: At) -> None:
         if feature is not None:
             rule.causes += [item for item in feature.causes if item not in rule.causes]
             emit(feature, rule, at)
+    clients = at.host.clients
+    leads = (clients.error_page, clients.causes) if clients is not None and not is_grpc(at.location) else ("", ())
+    error_pages(rule, at.location, leads, at.output)

@@ -8,12 +8,12 @@ from typing import Any
 
 from .. import patterns
 from ..backends import Backend
-from ..features import Protocol, RegexPaths, Rewrite
+from ..features import Field, Protocol, RegexPaths, Rewrite
 from ..hosts import Host, Location
 from ..losses import Cause
+from ..urls import Url
 from .manifest import unique
 from .output import Output
-from .urls import Url
 from .xbackends import EXTERNAL_GROUP, external_host
 
 Match = dict[str, Any]
@@ -33,8 +33,9 @@ class RuleDraft:
         causes: where it comes from.
         cors: content of a filter.
         request: fields that the backend gets, by name in lower case.
-        removed: names of fields of the request that it does not get.
+        removed: names of fields that it does not get.
         response: fields that clients get, by name in lower case.
+        added: fields that they get beside those of their names.
         hidden: names of fields that they do not get.
         rewrite: content of a filter.
         redirect: content of a filter; such a rule has no backends.
@@ -49,9 +50,10 @@ class RuleDraft:
     match: Match
     causes: list[Cause] = field(default_factory=list)
     cors: dict[str, Any] | None = None
-    request: dict[str, tuple[str, str]] = field(default_factory=dict)
+    request: dict[str, Field] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
-    response: dict[str, tuple[str, str]] = field(default_factory=dict)
+    response: dict[str, Field] = field(default_factory=dict)
+    added: list[Field] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
     rewrite: dict[str, Any] = field(default_factory=dict)
     redirect: dict[str, Any] | None = None
@@ -70,6 +72,7 @@ class RuleDraft:
             request=dict(self.request),
             removed=list(self.removed),
             response=dict(self.response),
+            added=list(self.added),
             hidden=list(self.hidden),
             rewrite=dict(self.rewrite),
             mirrors=list(self.mirrors),
@@ -96,10 +99,11 @@ class RuleDraft:
     def _filters(self) -> list[dict[str, Any]]:
         if self.redirect is not None:
             return [{"type": "RequestRedirect", "requestRedirect": self.redirect}]
-        response = _edit(self.response, self.hidden)
+        request = _edit(self.request, [], self.removed)
+        response = _edit(self.response, self.added, self.hidden)
         found = [
             _filter("CORS", "cors", self.cors),
-            _filter("RequestHeaderModifier", "requestHeaderModifier", _edit(self.request, self.removed)),
+            _filter("RequestHeaderModifier", "requestHeaderModifier", request),
             _filter("URLRewrite", "urlRewrite", {} if self.host_by_backend else self.rewrite),
             *(_filter("RequestMirror", "requestMirror", item) for item in self.mirrors),
             _filter("ResponseHeaderModifier", "responseHeaderModifier", response),
@@ -111,10 +115,12 @@ class RuleDraft:
         return [item for item in found if item]
 
 
-def _edit(fields: dict[str, tuple[str, str]], removed: list[str]) -> dict[str, Any]:
+def _edit(fields: dict[str, Field], added: list[Field], removed: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if fields:
         found["set"] = [{"name": name, "value": value} for name, value in fields.values()]
+    if added:
+        found["add"] = [{"name": name, "value": value} for name, value in added]
     if removed:
         found["remove"] = removed
     return found

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from .. import values
 from ..backends import Backend
-from ..features import BackendTls, Balancing, Protocol, Timeouts
+from ..features import BackendTls, Balancing, Feature, FreshConnections, Protocol, Retry, RetryTime, Timeouts
 from ..hosts import Host, Location
 from .authorities import authority
 from .output import Output, Target
@@ -14,7 +15,7 @@ from .output import Output, Target
 #: Milliseconds of a time limit (BackendPolicy).
 MAX_TIME = 24 * 3600 * 1000
 #: What says each: names for the test that nothing is forgotten.
-SERVICE_FEATURES = frozenset({BackendTls, Balancing, Protocol, Timeouts})
+SERVICE_FEATURES = frozenset({BackendTls, Balancing, FreshConnections, Protocol, RetryTime, Timeouts})
 
 
 def emit_services(host: Host, output: Output) -> None:
@@ -43,9 +44,23 @@ def _emit(location: Location, backend: Backend, host: Host, output: Output) -> N
         if balancing.key:
             choice["hash"] = {"key": list(balancing.key)}
         output.policy("BackendPolicy", backend.namespace, name, [target], "loadBalancing", choice, balancing.causes)
+    for part, content, feature in _parts(location):
+        output.policy("BackendPolicy", backend.namespace, name, [target], part, content, feature.causes)
     tls = location.features.get(BackendTls)
     if tls is not None:
         _tls(tls, backend, host, output)
+
+
+def _parts(location: Location) -> Iterator[tuple[str, dict[str, Any], Feature]]:
+    """Parts of the policy that say one feature each."""
+    tls, fresh = location.features.get(BackendTls), location.features.get(FreshConnections)
+    retry = location.features.get(Retry)
+    if tls is not None and tls.versions:
+        yield "tls", {"minVersion": min(tls.versions), "maxVersion": max(tls.versions)}, tls
+    if fresh is not None:
+        yield "connection", {"maxRequests": 1}, fresh
+    if retry is not None and retry.repeats:
+        yield "retries", {"methods": ["POST", "PATCH"]}, retry
 
 
 def _tls(feature: BackendTls, backend: Backend, host: Host, output: Output) -> None:

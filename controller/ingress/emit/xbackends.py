@@ -6,9 +6,9 @@ import re
 from typing import Any
 
 from ..losses import Cause
+from ..urls import Url
 from .manifest import Manifest
 from .output import Output
-from .urls import Url
 
 EXTERNAL_GROUP = "gateway.networking.x-k8s.io"
 #: What an XBackend does not take: it wants a name.

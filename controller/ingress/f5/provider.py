@@ -43,7 +43,7 @@ def _merge(reading: Reading) -> Iterable[Feature]:
 
 def _read_snippets(reading: Reading) -> Iterable[Feature]:
     """A flag of the controller honours them, which no object has: those that refuse requests close their paths."""
-    return read_snippets(reading, _SNIPPETS, "", honoured=True)
+    return read_snippets(reading, _SNIPPETS, "", honoured=True, converted=True)
 
 
 #: By the name that the rows of the table have.

@@ -8,19 +8,32 @@ Rules:
 
 from __future__ import annotations
 
-from .access import Addresses, BasicAuth, ClientCertificates, ExternalAuth
-from .backends import Affinity, BackendTls, Balancing, Protocol, Retry, Timeouts
+from .access import PROTECTING, Addresses, BasicAuth, ClientCertificates, ExternalAuth, Refusals
+from .backends import Affinity, BackendTls, Balancing, FreshConnections, Protocol, Retry, RetryTime, Timeouts
 from .base import Closed, Feature, Features, Field
-from .clients import BodyLimit, ClientAddress, CollectBody, Limit, Limits, Mirror, NoAccessLog, Underscores
+from .clients import (
+    BodyLimit,
+    ClientAddress,
+    ClientConnections,
+    CollectBody,
+    Limit,
+    Limits,
+    Mirror,
+    NoAccessLog,
+    Underscores,
+)
 from .hosts import Aliases, Canary, Passthrough
+from .merging import each_once
 from .messages import Cors, ErrorPages, RequestHeaders, ResponseHeaders, ResponseRewrite, UpstreamHost
 from .paths import ExactPaths, PathEdit, RegexPaths, Rewrite
-from .redirects import AppRoot, HttpsRedirect, Redirect, StrictTransport, WwwRedirect
+from .redirects import Answer, AppRoot, HttpsRedirect, Redirect, StrictTransport, WwwRedirect
 
 __all__ = [
+    "PROTECTING",
     "Addresses",
     "Affinity",
     "Aliases",
+    "Answer",
     "AppRoot",
     "BackendTls",
     "Balancing",
@@ -29,6 +42,7 @@ __all__ = [
     "Canary",
     "ClientAddress",
     "ClientCertificates",
+    "ClientConnections",
     "Closed",
     "CollectBody",
     "Cors",
@@ -38,6 +52,7 @@ __all__ = [
     "Feature",
     "Features",
     "Field",
+    "FreshConnections",
     "HttpsRedirect",
     "Limit",
     "Limits",
@@ -47,15 +62,18 @@ __all__ = [
     "PathEdit",
     "Protocol",
     "Redirect",
+    "Refusals",
     "RegexPaths",
     "RequestHeaders",
     "ResponseHeaders",
     "ResponseRewrite",
     "Retry",
+    "RetryTime",
     "Rewrite",
     "StrictTransport",
     "Timeouts",
     "Underscores",
     "UpstreamHost",
     "WwwRedirect",
+    "each_once",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ..cookie_values import SameSite
 from ..options import Name
 from .base import Feature
 
@@ -28,11 +29,18 @@ class BackendTls(Feature):
         verify: whether it is.
         secret: has CA certificates under `ca.crt`, and may have a certificate for the gateway; None: none.
         hostname: that the certificate has to have; empty: that of the Service.
+        versions: of TLS that are spoken, such as `1.2`; empty: as the gateway does.
     """
 
     verify: bool
     secret: Name | None = None
     hostname: str = ""
+    versions: tuple[Literal["1.2", "1.3"], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreshConnections(Feature):
+    """A connection to a backend carries one request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +63,23 @@ class Retry(Feature):
     Attributes:
         codes: statuses.
         attempts: after the first one.
+        repeats: requests that change something are sent again too.
     """
 
     codes: tuple[int, ...]
     attempts: int
+    repeats: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryTime(Feature):
+    """How long what fails is tried again.
+
+    Attributes:
+        seconds: from the first try on.
+    """
+
+    seconds: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +90,17 @@ class Affinity(Feature):
         cookie: its name.
         path: its path; empty: that of the location.
         seconds: how long it lives; 0: as long as the browser runs.
+        domain: whose hosts get it; empty: the host that was asked alone.
+        same_site: which requests of other sites have it; empty: nothing is said.
+        secure: whether it is for TLS alone; None: where the client came by TLS.
     """
 
     cookie: str
     path: str = ""
     seconds: int = 0
+    domain: str = ""
+    same_site: SameSite = ""
+    secure: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +110,9 @@ class Balancing(Feature):
     Attributes:
         kind: in turn, by the time to answer, or by a key.
         key: parts of the key, as a BackendPolicy names them.
+        subset: endpoints that a key chooses, of which one is taken; 0: it chooses one.
     """
 
     kind: Literal["RoundRobin", "PeakEwma", "Hash"]
     key: tuple[str, ...] = ()
+    subset: int = 0

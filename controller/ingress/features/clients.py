@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from .base import Feature
 
@@ -69,9 +70,13 @@ class Mirror(Feature):
 
     Attributes:
         url: where to.
+        host: of the copies; empty: that of the URL.
+        body: whether copies have the body of the request.
     """
 
     url: str
+    host: str = ""
+    body: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,3 +100,22 @@ class ClientAddress(Feature):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoAccessLog(Feature):
     """Requests have no lines in the access log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientConnections(Feature):
+    """How connections of clients are; of a whole Gateway. What is 0 or empty is as the gateway has it.
+
+    Attributes:
+        idle: seconds that one is kept between requests.
+        requests: that one takes.
+        streams: that an HTTP/2 client may have open.
+        head_octets: of the fields of a request.
+        versions: of TLS that are spoken.
+    """
+
+    idle: int = 0
+    requests: int = 0
+    streams: int = 0
+    head_octets: int = 0
+    versions: tuple[Literal["1.2", "1.3"], ...] = ()

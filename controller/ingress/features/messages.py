@@ -24,10 +24,12 @@ class RequestHeaders(Feature):
 
     Attributes:
         fields: set in place of those of their names.
+        computed: the same, with a CEL expression over the request in place of a value.
         removed: names of fields of the request that it does not get.
     """
 
     fields: tuple[Field, ...] = ()
+    computed: tuple[Field, ...] = ()
     removed: tuple[str, ...] = ()
 
 
@@ -37,10 +39,14 @@ class ResponseHeaders(Feature):
 
     Attributes:
         fields: set in place of those of their names.
+        added: beside those of their names.
+        computed: set, with a CEL expression over the request in place of a value.
         hidden: names of fields of the backend that they do not get.
     """
 
     fields: tuple[Field, ...] = ()
+    added: tuple[Field, ...] = ()
+    computed: tuple[Field, ...] = ()
     hidden: tuple[str, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""Where clients are sent."""
+"""Where clients are sent, and what they are answered in place of a backend."""
 
 from __future__ import annotations
 
@@ -68,3 +68,18 @@ class StrictTransport(Feature):
     """
 
     value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer(Feature):
+    """Every request is answered here.
+
+    Attributes:
+        status: of the answer.
+        body: of it; empty: none.
+        content_type: of the body.
+    """
+
+    status: int
+    body: str = ""
+    content_type: str = "text/plain"

@@ -28,7 +28,18 @@ _GROUPS: Mapping[str, tuple[Aspect, ...]] = {
     "client_tls": ("access", "closed", "status"),
     "limits": ("limits", "ingress"),
     "mirror": ("mirror",),
-    "snippets": ("snippet", "closed", "ingress"),
+    "snippets": (
+        "snippet",
+        "closed",
+        "ingress",
+        "access",
+        "status",
+        "redirect",
+        "redirect-status",
+        "request-fields",
+        "answer-fields",
+        "target",
+    ),
 }
 #: Of these groups what is wrong closes the location: it answers 503 to all that comes.
 _DENYING = frozenset({"access", "basic", "external", "client_tls", "headers"})
@@ -79,6 +90,10 @@ def touched(loss: Loss) -> tuple[Aspect, ...]:
     if loss.touches:
         return loss.touches
     name = loss.subject.removeprefix(_PREFIX)
+    if name == "auth-snippet":
+        return ("snippet", "ingress")
+    if name == "auth-method":
+        return _DENIED
     row = ROWS.get(name) if name != loss.subject else None
     if row is not None:
         own = loss.message == row.words

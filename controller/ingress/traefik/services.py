@@ -10,12 +10,14 @@ from typing import Literal
 
 from ...api import Service
 from ...api.ingress import IngressServiceBackend
+from .. import values
+from ..cookie_values import same_site
 from ..features import Affinity, BackendTls, Closed, Feature, Protocol
 from ..losses import Cause
 from ..reading import Reading
 
 _SCHEME, _COOKIE, _MIDDLEWARES = "service.serversscheme", "service.sticky.cookie", "service.middlewares"
-_NAMES = (f"{_COOKIE}.name", f"{_COOKIE}.path", f"{_COOKIE}.maxage")
+_NAMES = tuple(f"{_COOKIE}.{name}" for name in ("name", "path", "maxage", "domain", "samesite", "secure"))
 _PROTOCOLS: dict[str, Literal["HTTP", "HTTPS", "GRPC"]] = {"http": "HTTP", "https": "HTTPS", "h2c": "GRPC"}
 #: A port that is spoken to by TLS, where no scheme is written; so is one whose name begins with `https`.
 _TLS_PORT, _TLS_NAME = 443, "https"
@@ -39,7 +41,22 @@ def read(reading: Reading) -> Iterator[Feature]:
         name = reading.text(f"{_COOKIE}.name", "traefik-session")
         seconds = reading.number(f"{_COOKIE}.maxage")
         path = reading.text(f"{_COOKIE}.path", "/")
-        yield Affinity(causes=reading.causes(_COOKIE, *_NAMES), cookie=name, path=path, seconds=seconds)
+        site = same_site(reading.text(f"{_COOKIE}.samesite"))
+        if site is None:
+            reading.tell(f"{_COOKIE}.samesite", "invalid", "strict, lax or none is expected", "correct the value")
+        domain = reading.text(f"{_COOKIE}.domain").removeprefix(".").lower()
+        if domain and not values.is_host(domain):
+            reading.tell(f"{_COOKIE}.domain", "invalid", "it is no domain: it is left out", "correct the name")
+            domain = ""
+        yield Affinity(
+            causes=reading.causes(_COOKIE, *_NAMES),
+            cookie=name,
+            path=path,
+            seconds=seconds,
+            domain=domain,
+            same_site=site or "",
+            secure=True if reading.flag(f"{_COOKIE}.secure") else None,
+        )
         return
     for each in _NAMES:
         reading.tell(each, "dropped-harmless", "without sticky.cookie it never did anything", "take it out")

@@ -14,8 +14,8 @@ from sluicegate.controller.ingress import Cause, Manifest
 from sluicegate.words import one_line
 
 #: Scalars that are remembered: names and namespaces come again and again.
-MAX_REMEMBERED = 4096
-#: Texts that no reader of YAML takes for anything else, but for these.
+MAX_REMEMBERED = 16_384
+#: Texts that no reader of YAML takes for anything else, but for some words; none of them looks like a number.
 _WORD = re.compile(r"[A-Za-z/][-A-Za-z0-9._/]*")
 #: What some reader of YAML, of whatever version, takes for a number.
 _NUMBER = re.compile(r"[-+]?(?:[0-9._:]+(?:[eE][-+]?[0-9]*)?|0[xXoObB][0-9a-fA-F_]*|\.(?:inf|nan))", re.IGNORECASE)
@@ -23,22 +23,26 @@ _OTHER = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 #: Characters of a value that a comment shows.
 MAX_SHOWN = 100
 
+#: Where parts come from, by their paths.
+Causes = Mapping[str, tuple[Cause, ...]]
+_NONE: Causes = {}
+
 
 def write_manifests(manifests: Iterable[Manifest]) -> Iterator[str]:
     """The lines of manifests, each a document."""
     for manifest in manifests:
-        yield "---"
-        yield from _comments(manifest.causes.get("", ()), "")
-        yield from _mapping(manifest.document, "", "", manifest.causes)
+        lines = ["---", *_comments(manifest.causes.get("", ()), "")]
+        _mapping(manifest.document, "", "", manifest.causes, lines)
+        yield from lines
 
 
-def _mapping(
-    value: Mapping[str, Any], indent: str, path: str, causes: Mapping[str, tuple[Cause, ...]]
-) -> Iterator[str]:
+def _mapping(value: Mapping[str, Any], indent: str, path: str, causes: Causes, lines: list[str]) -> None:
+    """The lines of a mapping, behind others. Without causes nobody asks for paths: most of a manifest has none."""
     for key, item in value.items():
-        here = f"{path}.{key}".lstrip(".")
-        yield from _comments(causes.get(here, ()), indent)
-        yield from _entry(f"{indent}{_scalar(key)}:", item, indent, here, causes)
+        here = (f"{path}.{key}" if path else key) if causes else ""
+        if here in causes:
+            lines += _comments(causes[here], indent)
+        _entry(f"{indent}{_scalar(key)}:", item, indent, here, causes, lines)
 
 
 def _entry(
@@ -46,32 +50,38 @@ def _entry(
     item: Any,  # noqa: ANN401 (any YAML)
     indent: str,
     path: str,
-    causes: Mapping[str, tuple[Cause, ...]],
-) -> Iterator[str]:
-    if isinstance(item, Mapping) and item:
-        yield head
-        yield from _mapping(item, f"{indent}  ", path, causes)
+    causes: Causes,
+    lines: list[str],
+) -> None:
+    if isinstance(item, dict) and item:
+        lines.append(head)
+        _mapping(item, f"{indent}  ", path, _below(path, causes), lines)
     elif isinstance(item, (list, tuple)) and item:
-        yield head
-        yield from _sequence(item, indent, path, causes)
-    elif isinstance(item, str) and "\n" in item.rstrip("\n") and _is_plain_block(item):
-        yield f"{head} |{'' if item.endswith(chr(10)) else '-'}"
-        yield from (f"{indent}  {line}" if line else "" for line in item.rstrip("\n").split("\n"))
+        lines.append(head)
+        _sequence(item, indent, path, _below(path, causes), lines)
+    elif isinstance(item, str) and "\n" in item and "\n" in item.rstrip("\n") and _is_plain_block(item):
+        lines.append(f"{head} |{'' if item.endswith(chr(10)) else '-'}")
+        lines += (f"{indent}  {line}" if line else "" for line in item.rstrip("\n").split("\n"))
     else:
-        yield f"{head} {_scalar(item)}"
+        lines.append(f"{head} {_scalar(item)}")
 
 
-def _sequence(items: Iterable[Any], indent: str, path: str, causes: Mapping[str, tuple[Cause, ...]]) -> Iterator[str]:
+def _below(path: str, causes: Causes) -> Causes:
+    """The causes, where some are of a part below a path."""
+    return causes if any(name.startswith(path) for name in causes) else _NONE
+
+
+def _sequence(items: Iterable[Any], indent: str, path: str, causes: Causes, lines: list[str]) -> None:
     for number, item in enumerate(items):
-        here = f"{path}[{number}]"
-        yield from _comments(causes.get(here, ()), indent)
-        if isinstance(item, Mapping) and item:
-            lines = _mapping(item, f"{indent}  ", here, causes)
-            first = next(lines)
-            yield f"{indent}- {first[len(indent) + 2 :]}"
-            yield from lines
+        here = f"{path}[{number}]" if causes else ""
+        if here in causes:
+            lines += _comments(causes[here], indent)
+        if isinstance(item, dict) and item:
+            first = len(lines)
+            _mapping(item, f"{indent}  ", here, _below(here, causes), lines)
+            lines[first] = f"{indent}- {lines[first][len(indent) + 2 :]}"
         else:
-            yield f"{indent}- {_scalar(item)}"
+            lines.append(f"{indent}- {_scalar(item)}")
 
 
 def _is_plain_block(text: str) -> bool:
@@ -81,15 +91,15 @@ def _is_plain_block(text: str) -> bool:
 
 def _scalar(value: Any) -> str:  # noqa: ANN401 (any YAML)
     if isinstance(value, str):
-        if value.lower() in _OTHER or _NUMBER.fullmatch(value):
-            return json.dumps(value)
-        return value if _WORD.fullmatch(value) else _text(value)
+        return _text(value)
     return str(value) if type(value) is int else _plain(value)
 
 
 @functools.lru_cache(maxsize=MAX_REMEMBERED)
 def _text(value: str) -> str:
-    return _plain(value)
+    if _WORD.fullmatch(value):
+        return json.dumps(value) if value.lower() in _OTHER else value
+    return json.dumps(value) if _NUMBER.fullmatch(value) else _plain(value)
 
 
 def _plain(value: Any) -> str:  # noqa: ANN401 (any YAML)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TextIO
 
 from sluicegate import __version__
 from sluicegate.checks import native_checks
@@ -35,6 +37,8 @@ _KUBECONFIG, _CLASSES = f"{ENVIRONMENT_PREFIX}KUBECONFIG", f"{ENVIRONMENT_PREFIX
 #: Files of `--output-dir`: what a kind is written to.
 _FILES = {"ListenerSet": "gateway.yaml", "Gateway": "gateway.yaml"}
 
+#: Lines that are written at once.
+_LINES = 2000
 #: Of the bar: how often it is drawn, its characters, and what takes it away.
 _STEP, _BAR, _CLEAR = 50, 20, "\r\x1b[K"
 #: The last seed of `--verify`.
@@ -83,16 +87,21 @@ def _run(given: argparse.Namespace) -> int:
         except OSError as error:
             return refuse(f"--output-dir: {error}")
     if given.apply:
-        return _apply(given, report, conversion.objects)
-    _write(given, report, conversion.objects)
+        return _apply(given, report, conversion.objects, _hosts(files))
+    _write(given, report, conversion.objects, _hosts(files))
     return _status(report)
 
 
-def _apply(given: argparse.Namespace, report: MigrationReport, objects: Sequence[Manifest]) -> int:
+def _apply(
+    given: argparse.Namespace,
+    report: MigrationReport,
+    objects: Sequence[Manifest],
+    hosts: Mapping[str, Sequence[str]],
+) -> int:
     """Write the manifests to the cluster, as far as somebody wants that."""
     told = sys.stdout if given.output == "text" else sys.stderr
     if given.output == "text":
-        told.writelines(f"{one_line(line)}\n" for line in lines_of(report))
+        _write_lines(told, map(one_line, lines_of(report)))
     try:
         from .migration_cluster import apply_to_cluster
 
@@ -108,7 +117,7 @@ def _apply(given: argparse.Namespace, report: MigrationReport, objects: Sequence
         told.write(f"Nothing is written: {reason}\n")
     report = with_applied(report, applied)
     if given.output != "text":
-        _write(given, report, objects)
+        _write(given, report, objects, hosts)
     return _status(report)
 
 
@@ -201,19 +210,24 @@ def _missing(files: IngressFiles, options: Options, paths: Iterable[str]) -> Ite
         yield Diagnostic(path=path, severity="error", code="target-not-found", message=message)
 
 
-def _write(given: argparse.Namespace, report: MigrationReport, objects: Iterable[Manifest]) -> None:
+def _write(
+    given: argparse.Namespace,
+    report: MigrationReport,
+    objects: Iterable[Manifest],
+    hosts: Mapping[str, Sequence[str]],
+) -> None:
     if given.output == "json":
         write_json(report)
     elif given.output == "sarif":
         sys.stdout.write(json.dumps(migration_sarif(report, __version__), indent=2) + "\n")
     elif given.output == "html":
-        sys.stdout.write(page_of(report))
+        sys.stdout.write(page_of(report, hosts))
     else:
         # Manifests are what is asked for; where they go to files, the report is.
         told = sys.stderr if given.output_dir is None else sys.stdout
         if given.output_dir is None:
-            sys.stdout.writelines(f"{line}\n" for line in write_manifests(objects))
-        told.writelines(f"{one_line(line)}\n" for line in lines_of(report))
+            _write_lines(sys.stdout, write_manifests(objects))
+        _write_lines(told, map(one_line, lines_of(report)))
 
 
 def _write_files(folder: str, objects: Iterable[Manifest]) -> None:
@@ -229,7 +243,21 @@ def _write_files(folder: str, objects: Iterable[Manifest]) -> None:
     for path, items in by_file.items():
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in write_manifests(items))
+            _write_lines(file, write_manifests(items))
+
+
+def _write_lines(file: TextIO, lines: Iterable[str]) -> None:
+    """Write lines, many at once: there may be millions."""
+    rest = iter(lines)
+    while some := list(itertools.islice(rest, _LINES)):
+        file.write("\n".join(some) + "\n")
+
+
+def _hosts(files: IngressFiles) -> dict[str, list[str]]:
+    """The hosts of each Ingress, by its name in the report."""
+    return {
+        str(item.key): sorted({rule.host.lower() for rule in item.spec.rules}) for item in files.inventory.ingresses
+    }
 
 
 def _progress(what: str) -> Callable[[str, int, int], None] | None:

@@ -1,77 +1,134 @@
-"""The report of a migration as one page of HTML: it needs nothing from elsewhere, and runs no script but its search."""
+"""The report of a migration as one page of HTML: it needs nothing from elsewhere, and runs no script but its search.
+
+For each host what changes for its clients. What is of an Ingress stands with each of its hosts, unless they are many.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
-from collections.abc import Iterable, Iterator
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from sluicegate.controller.api import Diagnostic, Origin
-from sluicegate.controller.ingress import Loss
+from sluicegate.controller.ingress import FATES, PROVIDERS, Fate, Loss
 from sluicegate.testing.migration import Difference, Verification
+from sluicegate.words import count
 
+from .migration_page_parts import SCRIPT, STYLE
 from .migration_report import SHOWN, TITLES, MigrationReport
 
-_STYLE = """\
-:root { color-scheme: light dark; --line: #8884; --weak: #777; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
-table { border-collapse: collapse; width: 100%; } td, th { border-top: 1px solid var(--line); padding: .4rem .6rem; }
-td, th { text-align: left; vertical-align: top; } code { font-size: .9em; overflow-wrap: anywhere; }
-.place { color: var(--weak); white-space: nowrap; } input { font: inherit; padding: .4rem; width: 100%; }
-[hidden] { display: none; }
-"""
-_SCRIPT = """\
-document.querySelector("input").addEventListener("input", (event) => {
-  const words = event.target.value.toLowerCase().split(/\\s+/);
-  for (const row of document.querySelectorAll("tbody tr")) {
-    const text = row.textContent.toLowerCase();
-    row.hidden = !words.every((word) => text.includes(word));
-  }
-  for (const part of document.querySelectorAll("section")) {
-    part.hidden = !part.querySelector("tbody tr:not([hidden])");
-  }
-});
-"""
+#: Hosts of an Ingress with which its losses stand; of one with more they have a part of their own.
+MAX_HOSTS = 32
+_NAME = re.compile("`([^`]+)`")
+#: Parts of a page that are open from the beginning.
+MAX_OPEN = 12
 
 
-def page_of(report: MigrationReport) -> str:
-    """The page."""
-    return "".join(_parts(report))
+class _Part(NamedTuple):
+    """A part of the page.
+
+    Attributes:
+        title: of it.
+        rows: losses.
+        name: what it is about, shown as it is written; empty: the title says it.
+    """
+
+    title: str
+    rows: Sequence[Loss]
+    name: str = ""
 
 
-def _parts(report: MigrationReport) -> Iterator[str]:
+def page_of(report: MigrationReport, hosts: Mapping[str, Sequence[str]]) -> str:
+    """The page.
+
+    Args:
+        report: what it shows.
+        hosts: of each Ingress, by its name in the report.
+    """
+    return "".join(_lines(report, list(_parts(report.fates, hosts))))
+
+
+def _lines(report: MigrationReport, parts: Sequence[_Part]) -> Iterator[str]:
+    title = f"Migration from {_text(PROVIDERS[report.provider].title)}"
+    policy = f"default-src 'none'; style-src {_digest(STYLE)}; script-src {_digest(SCRIPT)}"
     yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+    yield f'<meta http-equiv="Content-Security-Policy" content="{_text(policy)}">\n'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-    yield f"<title>Migration from {_text(report.provider)}</title>\n<style>\n{_STYLE}</style>\n</head>\n<body>\n"
-    yield f"<h1>Migration from {_text(report.provider)}</h1>\n"
-    yield f"<p>{report.ingresses:,} Ingresses of {report.hosts:,} hosts became {len(report.objects):,} objects.</p>\n"
-    yield '<p><label>Search <input type="search" placeholder="host, annotation, file"></label></p>\n'
+    yield f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>{title}</h1>\n"
+    ingresses = count(report.ingresses, "Ingress").replace("Ingresss", "Ingresses")
+    yield f"<p>{ingresses} of {count(report.hosts, 'host')} became {count(len(report.objects), 'object')}.</p>\n"
+    yield from _controls(report)
+    yield "</header>\n<main>\n"
     if report.problems:
-        yield _table("Cannot be read", ("place", "object", "what is wrong"), map(_problem, report.problems))
+        yield f"<section>\n<h2>Cannot be read</h2>\n{_table(map(_problem, report.problems))}</section>\n"
     if report.verification is not None:
         yield from _verified(report.verification)
-    for host in sorted({item.host for item in report.fates if item.is_loss}, key=lambda name: (not name, name)):
-        rows = [item for item in report.fates if item.is_loss and item.host == host]
-        title = f"What changes for {host}" if host else "What changes for all hosts of an object"
-        yield _table(title, ("place", "written", "what becomes of it"), map(_row, rows))
-    rest = [item for item in report.fates if not item.is_loss]
-    if rest:
-        yield _table("Nothing is lost", ("place", "written", "what becomes of it"), map(_row, rest))
+    for part in parts:
+        yield _section(part, is_open=len(parts) <= MAX_OPEN)
+    kept = [item for item in report.fates if not item.is_loss]
+    if kept:
+        yield _section(_Part("Nothing is lost", kept), is_open=False)
     if report.everywhere:
-        heads = ("name", "there", "here")
-        yield _table(
-            "What is different for every host",
-            heads,
-            (_cells(item.name, item.there, item.here) for item in report.everywhere),
-        )
-    yield f"<p>Sluicegate {_text(report.version)}</p>\n<script>\n{_SCRIPT}</script>\n</body>\n</html>\n"
+        rows = (_cells("", f"<p>{_prose(item.here)}</p>", item.there, item.name) for item in report.everywhere)
+        table = _table(rows, ("Here", "There", "Name"))
+        yield f"<details>\n<summary><h2>What is different for every host</h2></summary>\n{table}</details>\n"
+    yield f"</main>\n<footer><p>Sluicegate {_text(report.version)}</p></footer>\n"
+    yield f"<script>{SCRIPT}</script>\n</body>\n</html>\n"
 
 
-def _table(title: str, heads: tuple[str, ...], rows: Iterable[str]) -> str:
-    columns = "".join(f"<th>{head}</th>" for head in heads)
-    body = "".join(rows)
-    head = f"<section>\n<h2>{_text(title)}</h2>\n<table>\n<thead><tr>{columns}</tr></thead>\n"
-    return f"{head}<tbody>\n{body}</tbody>\n</table>\n</section>\n"
+def _controls(report: MigrationReport) -> Iterator[str]:
+    """What is searched for, and which fates are shown."""
+    yield '<p class="search"><label for="search">Search</label> '
+    yield '<input id="search" type="search" placeholder="host, annotation, file" aria-describedby="found" '
+    yield 'aria-keyshortcuts="/" autocomplete="off"></p>\n<fieldset>\n<legend>Show</legend>\n'
+    for fate in FATES:
+        if report.counts[fate]:
+            number = f'<span class="count">{report.counts[fate]:,}</span>'
+            box = f'<input type="checkbox" value="{fate}" checked>'
+            yield f"<label>{box} {TITLES[fate]} {number}</label>\n"
+    yield '</fieldset>\n<p id="found" role="status" aria-live="polite"></p>\n'
+
+
+def _parts(fates: Iterable[Loss], hosts: Mapping[str, Sequence[str]]) -> Iterator[_Part]:
+    """What is of everything, then hosts by name, then Ingresses of very many hosts."""
+    of_all: list[Loss] = []
+    by_host: dict[str, list[Loss]] = {}
+    by_object: dict[str, list[Loss]] = {}
+    for item in fates:
+        known = [item.host] if item.host else hosts.get(item.object, ())
+        if not item.is_loss:
+            continue
+        if not known:
+            of_all.append(item)
+        elif len(known) > MAX_HOSTS:
+            by_object.setdefault(item.object, []).append(item)
+        else:
+            for host in known:
+                by_host.setdefault(host, []).append(item)
+    if of_all:
+        yield _Part("What changes for all hosts", of_all)
+    for host in sorted(by_host):
+        yield _Part("What changes for", by_host[host], host or "all other hosts")
+    for name in sorted(by_object):
+        yield _Part(f"What changes for the {len(hosts[name]):,} hosts of", by_object[name], name)
+
+
+def _section(part: _Part, *, is_open: bool) -> str:
+    """A part that can be opened, with how much there is of each fate."""
+    counts = Counter(item.fate for item in part.rows)
+    shown = " ".join(_badge(fate, f"{counts[fate]:,}") for fate in FATES if counts[fate])
+    name = f" <bdi>{_text(part.name)}</bdi>" if part.name else ""
+    head = f"<details{' open' if is_open else ''}>\n<summary><h2>{_text(part.title)}{name}</h2> {shown}</summary>\n"
+    return f"{head}{_table(map(_row, part.rows))}</details>\n"
+
+
+def _table(rows: Iterable[str], heads: Iterable[str] = ("What becomes of it", "Written", "Place")) -> str:
+    head = "".join(f'<th scope="col">{each}</th>' for each in heads)
+    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{''.join(rows)}</tbody>\n</table>\n"
 
 
 def _verified(found: Verification) -> Iterator[str]:
@@ -85,32 +142,52 @@ def _verified(found: Verification) -> Iterator[str]:
         ("Answered otherwise, and told", [item for item in found.differences if item.named]),
     ):
         if items:
-            heads = ("differs in", "request", "there, here, told")
-            yield _table(title, heads, map(_difference, items[:SHOWN]))
+            table = _table(map(_difference, items[:SHOWN]), ("There, here, told", "Request", "Differs in"))
+            yield f"<details>\n<summary><h2>{title}</h2></summary>\n{table}</details>\n"
 
 
 def _difference(item: Difference) -> str:
-    told = "".join(f". Told: {name}" for name in item.named)
-    return _cells(", ".join(item.differs), item.curl, f"There: {item.theirs}. Here: {item.ours}{told}")
+    told = "".join(f"<p>Told: {_text(name)}</p>" for name in item.named)
+    answers = f"<p>There: {_text(str(item.theirs))}</p><p>Here: {_text(str(item.ours))}</p>{told}"
+    return _cells("", answers, item.curl, ", ".join(item.differs))
 
 
 def _problem(item: Diagnostic) -> str:
-    message = f"{item.message}{f'; {item.remedy}' if item.remedy else ''}"
-    return _cells(str(Origin(item.path, item.line)), f"{item.object} {item.field}".strip(), message)
+    message = f"<p>{_prose(item.message)}</p>{_remedy(item.remedy)}"
+    return _cells("", message, f"{item.object} {item.field}".strip(), str(Origin(item.path, item.line)))
 
 
 def _row(item: Loss) -> str:
     written = f"{item.object} {item.subject}{f': {item.value}' if item.value else ''}"
-    message = f"{TITLES[item.fate]}. {item.message}{f'; {item.remedy}' if item.remedy else ''}"
-    return _cells(str(Origin(item.path, item.line)), written, message)
+    message = f"{_badge(item.fate, TITLES[item.fate])}<p>{_prose(item.message)}</p>{_remedy(item.remedy)}"
+    return _cells(item.fate, message, written, str(Origin(item.path, item.line)))
 
 
-def _cells(place: str, written: str, message: str) -> str:
+def _badge(fate: Fate, words: str) -> str:
+    return f'<span class="badge {fate}" title="{TITLES[fate]}">{words}</span>'
+
+
+def _remedy(remedy: str) -> str:
+    return f'<p class="remedy">{_prose(remedy)}</p>' if remedy else ""
+
+
+def _cells(fate: str, message: str, written: str, place: str) -> str:
+    """A row; `message` is HTML, all else is text."""
     return (
-        f'<tr><td class="place">{_text(place)}</td><td><code>{_text(written)}</code></td>'
-        f"<td>{_text(message)}</td></tr>\n"
+        f'<tr data-fate="{fate}"><td>{message}</td><td><code>{_text(written)}</code></td>'
+        f'<td class="place">{_text(place)}</td></tr>\n'
     )
 
 
 def _text(value: str) -> str:
     return html.escape(value, quote=True)
+
+
+def _prose(value: str) -> str:
+    """A text in which names stand between grave accents."""
+    return _NAME.sub(r"<code>\1</code>", _text(value))
+
+
+def _digest(text: str) -> str:
+    """A source of a content security policy that is this text alone."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

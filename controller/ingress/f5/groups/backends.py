@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from ... import values
+from ...cookie_values import same_site
 from ...features import Affinity, BackendTls, Balancing, Feature, Protocol
 from ...hash_keys import key_of
 from ...reading import Reading
@@ -60,11 +61,19 @@ def of_service(reading: Reading, service: str) -> Iterator[Feature]:
             options = dict(item.partition("=")[::2] for item in found["rest"].split())
             expires = options.get("expires", "")
             seconds = _MAX_AGE if expires == "max" else values.seconds(expires) or 0 if expires else 0
-            if "domain" in options:
-                message = "the cookie is its host's alone"
-                reading.tell(_STICKY, "no-equivalent", message, "give the hosts one name")
             causes = reading.causes(_STICKY)
-            yield Affinity(causes=causes, cookie=found["cookie"], path=options.get("path", ""), seconds=seconds)
+            site, domain = same_site(options.get("samesite", "")), options.get("domain", "").removeprefix(".").lower()
+            if site is None or (domain and not values.is_host(domain)):
+                reading.tell(_STICKY, "invalid", "no domain, or no samesite: it is left out", "correct the value")
+            yield Affinity(
+                causes=causes,
+                cookie=found["cookie"],
+                path=options.get("path", ""),
+                seconds=seconds,
+                domain=domain if values.is_host(domain) else "",
+                same_site=site or "",
+                secure=True if "secure" in options else None,
+            )
 
 
 def _entries(reading: Reading) -> list[str]:

@@ -5,16 +5,22 @@ Source: `ipallowlist`, `ipdenylist`, `satisfy` of `internal/ingress/annotations`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+
+from sluicegate.words import listed
 
 from ... import values
-from ...features import Addresses, Closed, Feature
+from ...expressions import quoted, some_field
+from ...features import Addresses, Closed, Feature, Refusals
 from ...losses import Cause
 from ...reading import Reading
 from ...settings import Value
 
 #: The setting that holds where an Ingress has no list of its own.
 _SETTINGS = {"allowlist-source-range": "whitelist-source-range", "denylist-source-range": "denylist-source-range"}
+#: Characters of an expression that others are put together with.
+_MAX_PATTERN = 1500
 
 
 def read(reading: Reading) -> Iterator[Feature]:
@@ -44,6 +50,7 @@ def read(reading: Reading) -> Iterator[Feature]:
             return
         denied = tuple(dict.fromkeys((*denied, *networks)))
         causes += [blocked.cause] if networks else []
+    yield from _refused(reading)
     satisfy = reading.text("satisfy", "all")
     if satisfy not in {"any", "all"}:
         reading.tell("satisfy", "invalid", "any or all is expected; all holds, as before", "correct the value")
@@ -59,6 +66,42 @@ def read(reading: Reading) -> Iterator[Feature]:
         suffices = satisfy == "any" and has_credentials and bool(allowed)
         causes += reading.causes("satisfy") if suffices else ()
         yield Addresses(causes=tuple(causes), allowed=allowed, denied=denied, suffices=suffices)
+
+
+def _refused(reading: Reading) -> Iterator[Feature]:
+    """Who is refused by what it says it is, or where it says that it comes from; of the whole controller."""
+    for key, field in (("block-user-agents", "user-agent"), ("block-referers", "referer")):
+        if not reading.settings.is_written(key):
+            continue
+        written = reading.settings.value(key)
+        patterns = [_pattern(item) for item in values.words(written.text)]
+        wrong = [item for item in patterns if not reading.is_expressible(item)]
+        if wrong:
+            message = f"RE2 cannot say {listed(wrong)}: all paths answer 500"
+            reading.ledger.tell(written.cause, "no-equivalent", message, "write it otherwise")
+            yield Closed(causes=(written.cause,), reason=f"{key} cannot be said")
+        elif patterns:
+            tests = (some_field(field, f"each.matches({quoted(item)})") for item in _together(patterns))
+            yield Refusals(causes=(written.cause,), conditions=tuple(tests))
+
+
+def _pattern(item: str) -> str:
+    """What nginx' `map` takes: a text in any case, `~` and an expression, or `~*` and one in any case."""
+    if item.startswith("~*"):
+        return f"(?i){item[2:]}"
+    return item[1:] if item.startswith("~") else f"(?i)^{re.escape(item)}$"
+
+
+def _together(patterns: Iterable[str]) -> Iterator[str]:
+    """Expressions as few that are no longer than one should be."""
+    found = ""
+    for item in patterns:
+        if found and len(found) + len(item) > _MAX_PATTERN:
+            yield found
+            found = ""
+        found += f"{'|' if found else ''}(?:{item})"
+    if found:
+        yield found
 
 
 def _networks(found: Value | None) -> tuple[str, ...] | None:

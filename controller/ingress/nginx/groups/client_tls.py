@@ -7,11 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ... import patterns
+from ... import patterns, values
 from ...features import ClientCertificates, Closed, Feature
 from ...reading import Reading
+from ...urls import parse
 
-_NAMES = ("auth-tls-secret", "auth-tls-verify-client", "auth-tls-match-cn", "auth-tls-pass-certificate-to-upstream")
+_NAMES = (
+    "auth-tls-secret",
+    "auth-tls-verify-client",
+    "auth-tls-match-cn",
+    "auth-tls-pass-certificate-to-upstream",
+    "auth-tls-error-page",
+)
 _MODES = frozenset({"on", "off", "optional", "optional_no_ca"})
 
 
@@ -19,7 +26,7 @@ def read(reading: Reading) -> Iterator[Feature]:
     """Make features of the annotations of the group."""
     secret = reading.value("auth-tls-secret")
     if secret is None:
-        for name in (*_NAMES, "auth-tls-verify-depth", "auth-tls-error-page"):
+        for name in (*_NAMES, "auth-tls-verify-depth"):
             reading.tell(name, "dropped-harmless", "without auth-tls-secret it never did anything", "take it out")
         return
     mode = reading.text("auth-tls-verify-client", "on")
@@ -45,4 +52,15 @@ def read(reading: Reading) -> Iterator[Feature]:
         required=mode == "on",
         forward=reading.flag("auth-tls-pass-certificate-to-upstream"),
         pattern=pattern,
+        error_page=_error_page(reading),
     )
+
+
+def _error_page(reading: Reading) -> str:
+    """The URL where browsers without a certificate are sent; empty: nowhere."""
+    written = reading.text("auth-tls-error-page")
+    if written and (parse(written) is None or not values.is_field_value(written)):
+        message = "no URL with a host and without variables: whoever has no certificate is told 401"
+        reading.tell("auth-tls-error-page", "no-equivalent", message, "write the URL itself")
+        return ""
+    return written

@@ -1,24 +1,44 @@
 """A service that says who may.
 
-Source: `internal/ingress/annotations/authreq`, `authreqglobal`.
+Source: `internal/ingress/annotations/authreq`, `authreqglobal`; the location of the question in `nginx.tmpl`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sluicegate.words import listed
+
 from ... import values
-from ...features import ExternalAuth, Feature
+from ...features import Closed, ExternalAuth, Feature
 from ...losses import Cause
 from ...reading import Reading
+from ..asked_fields import asked_fields
 
 _NAMES = (
+    "auth-method",
+    "auth-proxy-set-headers",
+    "auth-request-redirect",
+    "auth-snippet",
     "auth-response-headers",
     "auth-signin",
     "auth-signin-redirect-param",
     "auth-always-set-cookie",
     "auth-cache-key",
     "auth-cache-duration",
+    "auth-keepalive",
+    "auth-keepalive-requests",
+    "auth-keepalive-timeout",
+    "auth-keepalive-share-vars",
+)
+#: Settings besides the URL.
+_OF_ALL = (
+    "global-auth-method",
+    "global-auth-request-redirect",
+    "global-auth-response-headers",
+    "global-auth-signin",
+    "global-auth-signin-redirect-param",
+    "global-auth-always-set-cookie",
 )
 #: Fields of a connection, of framing, and the host.
 _MANAGED = frozenset(
@@ -40,36 +60,72 @@ _MANAGED = frozenset(
 _ALLOWED = ("200", "202")
 #: Seconds that an answer is remembered at most (AccessPolicy).
 _MAX_CACHE = 300
+#: How nginx asks where nobody says otherwise: a question is a request of its own.
+_METHOD = "GET"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 def read(reading: Reading) -> Iterator[Feature]:
     """Make features of the annotations of the group."""
     url, settings = reading.value("auth-url"), reading.settings
     if url is not None:
+        fields, computed = asked_fields(reading, reading.value("auth-request-redirect"))
+        requests, idle = _connections(reading)
+        method = reading.text("auth-method", _METHOD).upper()
+        if method not in _METHODS:
+            message = f"no service is asked by {method}: its paths answer 500"
+            reading.tell("auth-method", "invalid", message, f"write one of {listed(sorted(_METHODS))}")
+            yield Closed(causes=reading.causes("auth-method"), reason="a method that nothing is asked by")
         yield ExternalAuth(
             causes=reading.causes("auth-url", *_NAMES),
             url=url.text,
+            method=method,
+            fields=fields,
+            computed=computed,
             response_headers=_fields(reading),
             sign_in=reading.text("auth-signin"),
             parameter=reading.text("auth-signin-redirect-param", "rd"),
             set_cookie=True,
             cache_seconds=_cache(reading),
+            connection_requests=requests,
+            connection_idle=idle,
         )
         return
     for name in _NAMES:
         reading.tell(name, "dropped-harmless", "without auth-url it never did anything", "take it out")
     if settings.is_written("global-auth-url") and reading.flag("enable-global-auth", default=True):
-        asked = settings.value("global-auth-url")
-        causes: list[Cause] = [asked.cause]
-        for key in ("global-auth-signin", "global-auth-response-headers"):
-            causes += [settings.value(key).cause] if settings.is_written(key) else []
-        yield ExternalAuth(
-            causes=tuple(causes),
-            url=asked.text,
-            response_headers=values.words(settings.value("global-auth-response-headers").text),
-            sign_in=settings.value("global-auth-signin").text,
-            set_cookie=True,
-        )
+        yield _of_all(reading)
+
+
+def _of_all(reading: Reading) -> ExternalAuth:
+    """What the settings have asked for every Ingress."""
+    settings = reading.settings
+    asked = settings.value("global-auth-url")
+    causes: list[Cause] = [asked.cause]
+    causes += [settings.value(key).cause for key in _OF_ALL if settings.is_written(key)]
+    method = settings.value("global-auth-method").text.upper()
+    redirect = settings.value("global-auth-request-redirect")
+    fields, computed = asked_fields(reading, redirect if redirect.text else None, own=False)
+    return ExternalAuth(
+        causes=tuple(causes),
+        url=asked.text,
+        method=method if method in _METHODS else _METHOD,
+        fields=fields,
+        computed=computed,
+        response_headers=values.words(settings.value("global-auth-response-headers").text),
+        sign_in=settings.value("global-auth-signin").text,
+        parameter=settings.value("global-auth-signin-redirect-param").text,
+        set_cookie=True,
+    )
+
+
+def _connections(reading: Reading) -> tuple[int, int]:
+    """Requests that a connection carries, and seconds that it is kept without any; 0: as the gateway does."""
+    if not reading.number("auth-keepalive"):
+        for name in ("auth-keepalive-requests", "auth-keepalive-timeout"):
+            reading.tell(name, "dropped-harmless", "without auth-keepalive it never did anything", "take it out")
+        return 0, 0
+    return reading.number("auth-keepalive-requests"), reading.seconds("auth-keepalive-timeout")
 
 
 def _fields(reading: Reading) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from ... import values
 from ...features import Feature, Field, RequestHeaders, ResponseHeaders, UpstreamHost
 from ...losses import Cause
 from ...reading import Reading
-from ...settings import Value
+from ..field_maps import fields_of_map
+from ..variables import said
 
 
 def read(reading: Reading) -> Iterator[Feature]:
@@ -32,17 +33,21 @@ def _requests(reading: Reading) -> Iterator[Feature]:
     """`x-forwarded-prefix`, and what the settings give to every backend."""
     causes: list[Cause] = []
     fields: dict[str, Field] = {}
+    computed: dict[str, Field] = {}
     settings = reading.settings
     if settings.is_written("proxy-set-headers"):
         given = settings.value("proxy-set-headers")
-        for name, value in _of_map(reading, given):
-            if "$" in value:
-                message = f"{name} has a variable of nginx: it is not set"
-                remedy = "HTTPFilter `headers.request.set[].expression` says it"
+        for name, value in fields_of_map(reading, given):
+            filled = said(value)
+            if filled is None:
+                message = f"{name} has a variable of nginx that nothing here is like: it is not set"
+                remedy = "HTTPFilter `headers.request.set[].expression` may say it"
                 reading.ledger.tell(given.cause, "no-equivalent", message, remedy)
+            elif filled.computed:
+                computed[name.lower()] = (name, filled.text)
             else:
                 fields[name.lower()] = (name, value)
-        causes += [given.cause] if fields else []
+        causes += [given.cause] if fields or computed else []
     prefix, target = reading.value("x-forwarded-prefix"), reading.value("rewrite-target")
     if prefix is not None and target is None:
         message = "without rewrite-target it never did anything"
@@ -52,8 +57,9 @@ def _requests(reading: Reading) -> Iterator[Feature]:
     elif prefix is not None:
         fields["x-forwarded-prefix"] = ("X-Forwarded-Prefix", prefix.text)
         causes.append(prefix.cause)
-    if fields:
-        yield RequestHeaders(causes=tuple(causes), fields=tuple(fields.values()))
+    if fields or computed:
+        made = tuple(fields.values()), tuple(computed.values())
+        yield RequestHeaders(causes=tuple(causes), fields=made[0], computed=made[1])
 
 
 def _responses(reading: Reading) -> Iterator[Feature]:
@@ -64,11 +70,11 @@ def _responses(reading: Reading) -> Iterator[Feature]:
     if settings.is_written("add-headers"):
         added = settings.value("add-headers")
         causes.append(added.cause)
-        fields |= {name.lower(): (name, value) for name, value in _of_map(reading, added)}
+        fields |= {name.lower(): (name, value) for name, value in fields_of_map(reading, added)}
     written = reading.value("custom-headers")
     if written is not None:
         allowed = {item.strip().lower() for item in settings.value("global-allowed-response-headers").text.split(",")}
-        for name, value in _of_map(reading, written):
+        for name, value in fields_of_map(reading, written):
             if name.lower() in allowed:
                 fields[name.lower()] = (name, value)
             else:
@@ -83,20 +89,3 @@ def _responses(reading: Reading) -> Iterator[Feature]:
         hidden = tuple(item for item in values.words(found.text) if values.is_token(item))
     if fields or hidden:
         yield ResponseHeaders(causes=tuple(causes), fields=tuple(fields.values()), hidden=hidden)
-
-
-def _of_map(reading: Reading, written: Value) -> Iterator[Field]:
-    """The fields of the ConfigMap that an annotation or a setting names."""
-    name = reading.object_name(written.text)
-    found = reading.inventory.config_maps.get(name)
-    if found is None:
-        message = f"the ConfigMap {'/'.join(name)} is not here: its fields are missing"
-        reading.ledger.tell(written.cause, "invalid", message, "give the ConfigMap as well")
-        return
-    for key, value in sorted(found.data.items()):
-        text = " ".join(str(value).split())
-        if values.is_token(key) and values.is_field_value(text):
-            yield key, text
-            continue
-        message = f"{key} of the ConfigMap {'/'.join(name)} is no field that a route can set: it is left out"
-        reading.ledger.tell(written.cause, "invalid", message, "correct the ConfigMap")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...features import Feature, Retry
+from ... import values
+from ...features import Feature, Retry, RetryTime
 from ...reading import Reading
 
 _TRIES = 3
@@ -15,6 +16,7 @@ _TRIES = 3
 
 def read(reading: Reading) -> Iterator[Feature]:
     """Make features of the annotations of the group."""
+    yield from _time(reading)
     written = reading.text("proxy-next-upstream").split()
     codes = tuple(sorted({int(item[5:]) for item in written if item.startswith("http_") and item[5:].isdigit()}))
     tries = reading.number("proxy-next-upstream-tries", _TRIES)
@@ -22,6 +24,7 @@ def read(reading: Reading) -> Iterator[Feature]:
         message = "any number of tries: a rule says how many, 3 as by default"
         reading.tell("proxy-next-upstream-tries", "converted-with-difference", message, "write a number")
         tries = _TRIES
+    repeats = "non_idempotent" in written or reading.settings.flag("retry-non-idempotent")
     if "off" in written or tries == 1:
         message = "a connection that fails is tried elsewhere all the same; nothing else is"
         reading.tell("proxy-next-upstream", "converted-with-difference", message)
@@ -32,4 +35,17 @@ def read(reading: Reading) -> Iterator[Feature]:
         reading.tell("proxy-next-upstream", "converted-with-difference", message)
     if kept:
         causes = reading.causes("proxy-next-upstream", "proxy-next-upstream-tries")
-        yield Retry(causes=causes, codes=kept, attempts=tries - 1)
+        if reading.settings.is_written("retry-non-idempotent"):
+            causes += (reading.settings.value("retry-non-idempotent").cause,)
+        yield Retry(causes=causes, codes=kept, attempts=tries - 1, repeats=repeats)
+
+
+def _time(reading: Reading) -> Iterator[Feature]:
+    """How long what fails is tried again; 0 is any time."""
+    name = "proxy-next-upstream-timeout"
+    seconds, cause = reading.seconds(name), reading.causes(name)
+    if not cause and reading.settings.is_written(name):
+        found = reading.settings.value(name)
+        seconds, cause = values.seconds(found.text) or 0, (found.cause,)
+    if seconds:
+        yield RetryTime(causes=cause, seconds=seconds)

@@ -1,4 +1,4 @@
-"""Configuration of nginx in annotations: nothing is converted, and each directive is told with what to write instead.
+"""Configuration of nginx in annotations: what features say is converted, all else told with what to write instead.
 
 Source: the directives of nginx' modules and of headers-more; which of them people use: about twenty public charts.
 """
@@ -10,8 +10,11 @@ from collections.abc import Iterable, Iterator
 
 from sluicegate.words import listed
 
+from ... import values
 from ...features import Closed, Feature
 from ...reading import Reading
+from ...settings import Value
+from ..directives import Directive, Draft, parse, take
 
 _OF_HTTP = ("configuration-snippet", "server-snippet")
 
@@ -20,9 +23,10 @@ _COMMENT = re.compile(r"#[^\n]*")
 _QUOTED = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
 
 #: What refuses requests: nothing must go on without it, where snippets are honoured at all.
-_PROTECTS = re.compile(
-    r"(?:^|[;{}])\s*(?:deny|auth_basic|auth_request|auth_jwt|satisfy|return\s+4\d\d)\b", re.MULTILINE
-)
+_REFUSING = frozenset({"deny", "allow", "auth_basic", "auth_request", "auth_jwt", "satisfy"})
+#: The same in a text that is no configuration.
+_PROTECTS = re.compile(rf"(?:^|[;{{}}])\s*(?:{'|'.join(sorted(_REFUSING))}|return\s+[4-5]\d\d)\b", re.MULTILINE)
+_CANARY = "nginx.ingress.kubernetes.io/canary"
 
 _RESPONSE = "`ResponseHeaderModifier`"
 _REQUEST = "`RequestHeaderModifier`; with variables HTTPFilter `headers.request.set[].expression`"
@@ -83,38 +87,101 @@ ADVICE: dict[str, str] = {
 
 
 def read(reading: Reading) -> Iterator[Feature]:
-    """Tell what the snippets have."""
+    """Make features of what the snippets have, and tell the rest."""
     critical = reading.settings.value("annotations-risk-level").text == "Critical"
     note = "" if critical else ", and without annotations-risk-level: Critical it costs the whole Ingress there"
-    yield from read_snippets(reading, _OF_HTTP, note, honoured=reading.settings.flag("allow-snippet-annotations"))
+    allowed = reading.settings.flag("allow-snippet-annotations")
+    yield from read_snippets(reading, _OF_HTTP, note, honoured=allowed, converted=allowed and critical)
 
 
-def read_snippets(reading: Reading, names: Iterable[str], note: str, *, honoured: bool) -> Iterator[Feature]:
-    """Tell what snippets have; one that refuses requests closes their paths.
+def read_snippets(
+    reading: Reading, names: Iterable[str], note: str, *, honoured: bool, converted: bool
+) -> Iterator[Feature]:
+    """Make features of what snippets have; one that refuses requests and is not understood closes their paths.
 
     Args:
         reading: of the Ingress.
         names: of the annotations.
-        note: what is said of those that close nothing.
-        honoured: whether the controller took them.
+        note: what is said of those that the controller did not take.
+        honoured: whether it took them.
+        converted: whether features are made of them.
     """
     for name in names:
         found = reading.value(name)
         if found is None:
             continue
-        text = _COMMENT.sub("", _QUOTED.sub("", found.text))
-        directives = list(dict.fromkeys(_DIRECTIVE.findall(text)))
-        known = [f"{item}: {advice}" for item in directives if (advice := _advice(item))]
-        others = [item for item in directives if not _advice(item)]
-        remedy = listed(known) if known else "docs/migration.md has the commonest directives"
-        if others:
-            remedy += f"; {listed(others)}: nothing that is known"
+        if converted:
+            yield from _taken(name, found, reading)
+            continue
+        directives = _named(found.text)
+        remedy = f"write instead: {_advice_for(directives)}" if directives else ""
         message = f"configuration of nginx is not converted{note}"
-        protects = honoured and _PROTECTS.search(text) is not None
-        if protects:
+        if honoured and _PROTECTS.search(_plain(found.text)):
             message = "configuration of nginx that refuses requests is not converted: its paths answer 500"
             yield Closed(causes=(found.cause,), reason="a snippet that refuses requests")
-        reading.tell(name, "no-equivalent", message, f"write instead: {remedy}")
+        reading.tell(name, "no-equivalent", message, remedy)
+
+
+def _taken(name: str, found: Value, reading: Reading) -> Iterator[Feature]:
+    """The features of one snippet; tells what of it nothing says."""
+    of_server = "server" in name
+    draft = Draft(found.cause, of_server, reading.is_expressible)
+    directives = parse(found.text)
+    untaken = [item for item in directives or () if not take(item, draft)]
+    left = list(dict.fromkeys(item.name for item in untaken)) if directives is not None else _named(found.text)
+    protects = any(map(_protects, untaken)) if directives is not None else _PROTECTS.search(_plain(found.text))
+    if draft.access and draft.addresses() is None:
+        left += dict.fromkeys(action for action, _ in draft.access)
+        protects = True
+    others = _others(reading) if of_server else []
+    if protects or (others and (draft.refusals or draft.access or draft.answer)):
+        message = "configuration of nginx that refuses requests is not converted: its paths answer 500"
+        if others:
+            message += f"; paths of {listed(others)} at the same host stay open"
+        reading.tell(name, "no-equivalent", message, f"write instead: {_advice_for(left or _named(found.text))}")
+        yield Closed(causes=(found.cause,), reason="a snippet that refuses requests")
+        return
+    if others:
+        draft.differs(f"{listed(others)} has paths of the host too, and these have nothing of it")
+    if left:
+        done = "; the rest of it is" if len(left) < len(_named(found.text)) else ""
+        message = f"{listed(left)}: not converted{done}"
+        reading.tell(name, "no-equivalent", message, f"write instead: {_advice_for(left)}")
+    else:
+        message = "filters and policies that say the same, as far as its directives are read by themselves"
+        reading.tell(name, "converted-with-difference", "; ".join((message, *draft.differences)))
+    yield from draft.features()
+
+
+def _protects(directive: Directive) -> bool:
+    """Whether a directive, or one in its braces, refuses requests."""
+    name, arguments = directive.name, directive.arguments
+    refuses = name in _REFUSING or name.startswith("access_by_lua")
+    refuses = refuses or (name == "return" and re.match("[45]", (*arguments, "")[0]) is not None)
+    return refuses or any(map(_protects, directive.block or ()))
+
+
+def _others(reading: Reading) -> list[str]:
+    """Other Ingresses that have paths of the hosts; a canary has what the other one says."""
+    found = reading.inventory.others_of_hosts(reading.ingress)
+    return [str(item.key) for item in found if values.flag(item.metadata.annotations.get(_CANARY, "")) is not True]
+
+
+def _plain(text: str) -> str:
+    """A text without what is quoted and without comments."""
+    return _COMMENT.sub("", _QUOTED.sub("", text))
+
+
+def _named(text: str) -> list[str]:
+    """The directives of a text, each once, those in braces too."""
+    return list(dict.fromkeys(_DIRECTIVE.findall(_plain(text))))
+
+
+def _advice_for(directives: Iterable[str]) -> str:
+    known = [f"{item}: {advice}" for item in directives if (advice := _advice(item))]
+    others = [item for item in directives if not _advice(item)]
+    remedy = listed(known) if known else "docs/migration.md has the commonest directives"
+    return f"{remedy}; {listed(others)}: nothing that is known" if others else remedy
 
 
 def _advice(directive: str) -> str:

@@ -6,9 +6,8 @@ Source: Traefik's reference of HTTP middlewares.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 
-from ...features import Closed, Feature, Limits, PathEdit, RequestHeaders, ResponseHeaders
+from ...features import Closed, Feature, each_once
 from ...reading import Reading
 from . import access, messages, paths
 from .part import NAME, Part
@@ -43,27 +42,20 @@ KINDS: dict[str, Callable[[Part], Iterable[Feature]]] = {
 
 def read(reading: Reading) -> Iterator[Feature]:
     """Make features of the Middlewares of an Ingress, each kind once."""
-    found: dict[type[Feature], Feature] = {}
-    for feature in _all(reading):
-        there = found.get(type(feature))
-        merged = feature if there is None else _merged(there, feature)
-        if merged is None:
-            message = "two Middlewares of one kind cannot be said together: its paths answer 500"
-            reading.tell(NAME, "no-equivalent", message, "make one of them")
-            merged = Closed(causes=feature.causes, reason="two Middlewares of one kind")
-        found[type(merged)] = merged
-    yield from found.values()
+    kept, clashing = each_once(_all(reading))
+    if clashing:
+        message = "two Middlewares of one kind cannot be said together: its paths answer 500"
+        reading.tell(NAME, "no-equivalent", message, "make one of them")
+        yield Closed(causes=clashing[0].causes, reason="two Middlewares of one kind")
+    yield from kept
 
 
 def _all(reading: Reading) -> Iterator[Feature]:
     left = list(reading.words(NAME))
-    by_name = {
-        f"{namespace}-{name}@kubernetescrd": item for (namespace, name), item in reading.inventory.middlewares.items()
-    }
     read = 0
     while left:
         name, read = left.pop(0), read + 1
-        item = by_name.get(name)
+        item = reading.inventory.middleware(name)
         if item is None or read > MAX_CHAIN:
             message = f"{name} is not here, and it may say who may: its paths answer 500"
             reading.tell(NAME, "no-equivalent", message, "give the Middleware as well")
@@ -89,23 +81,3 @@ def _chained(part: Part) -> list[str]:
     items = [item if isinstance(item, dict) else {} for item in written] if isinstance(written, list) else [{}]
     own = part.item.namespace
     return [f"{item.get('namespace') or own}-{item.get('name', '')}@kubernetescrd" for item in items]
-
-
-def _merged(one: Feature, other: Feature) -> Feature | None:
-    """Two features as one; None: they cannot be said together."""
-    causes = (*one.causes, *other.causes)
-    if isinstance(one, RequestHeaders) and isinstance(other, RequestHeaders):
-        removed = (*one.removed, *other.removed)
-        return replace(one, causes=causes, fields=(*one.fields, *other.fields), removed=removed)
-    if isinstance(one, ResponseHeaders) and isinstance(other, ResponseHeaders):
-        return replace(one, causes=causes, fields=(*one.fields, *other.fields), hidden=(*one.hidden, *other.hidden))
-    if isinstance(one, Limits) and isinstance(other, Limits):
-        names = {item.name for item in (*one.limits, *other.limits)}
-        together = (*one.limits, *other.limits)
-        return replace(one, causes=causes, limits=together) if len(names) == len(together) else None
-    if isinstance(one, Closed) or one == other:
-        return one
-    adds = isinstance(one, PathEdit) and isinstance(other, PathEdit) and (one.kind, other.kind) == ("Prefix", "Add")
-    if adds and isinstance(one, PathEdit) and isinstance(other, PathEdit) and one.replacement == "/":
-        return replace(one, causes=causes, replacement=other.replacement)
-    return None

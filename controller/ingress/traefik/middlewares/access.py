@@ -54,7 +54,13 @@ def forward(part: Part) -> Iterable[Feature]:
     if others:
         part.tell("no-equivalent", f"{', '.join(others)}: not read", "see `external` of the AccessPolicy")
     fields = part.texts("authResponseHeaders")
-    yield ExternalAuth(causes=part.causes, url=str(part.spec.get("address", "")), response_headers=fields)
+    yield ExternalAuth(
+        causes=part.causes,
+        url=str(part.spec.get("address", "")),
+        method="GET",
+        computed=(("X-Forwarded-Method", "request.method"),),
+        response_headers=fields,
+    )
 
 
 def addresses(part: Part) -> Iterable[Feature]:

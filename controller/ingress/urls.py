@@ -6,9 +6,9 @@ import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from ..backends import cluster_service
-from ..inventory import Inventory
-from ..options import Name
+from .backends import cluster_service
+from .inventory import Inventory
+from .options import Name
 
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 #: `service.namespace`, which may as well be a host outside.
