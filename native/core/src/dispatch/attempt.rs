@@ -135,3 +135,6 @@ fn stalls(settings: &Settings, body: Option<Duration>) -> Stalls {
         backend: settings.stall_timeout(),
     }
 }
+
+#[cfg(test)]
+mod tests;

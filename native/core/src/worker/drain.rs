@@ -317,9 +317,13 @@ mod tests {
         for (sent, found) in [(&b"GET"[..], true), (b"", false)] {
             let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let (mut stream, _) = listener.accept().await.unwrap();
+            let mut space = [0; 8];
+            // It waits already, as idle connections do.
+            let waiting = poll_fn(|context| Poll::Ready(pin!(stream.read(&mut space)).poll(context))).await;
+            assert!(waiting.is_pending());
+            tokio::task::yield_now().await;
             client.write_all(sent).unwrap();
             drain.finish();
-            let mut space = [0; 8];
             let read = tokio::select! {
                 biased;
                 read = stream.read(&mut space) => Some(read.unwrap()),
