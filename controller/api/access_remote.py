@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import field
 
+from .extension import HeaderValueOrExpression
 from .meta import Model
 from .policy import PolicyStanza
 from .route import BackendReference, ForwardBodyConfig, GRPCAuthConfig, HTTPAuthConfig
@@ -78,16 +79,28 @@ class ExternalCache(Model, frozen=True, kw_only=True):
 
 
 class HTTPExternal(HTTPAuthConfig, frozen=True, kw_only=True):
-    """`spec.external.http`: as of the filter; `exact`: `path` alone is asked for."""
+    """`spec.external.http`: as of the filter, and more.
+
+    Attributes:
+        exact: `path` alone is asked for.
+        method, host: that the service is asked by; empty: those of the request.
+        set_headers: fields that the service is given in any case.
+        client_headers: fields of an answer that clients get.
+    """
 
     exact: bool = False
+    method: str = ""
+    host: str = ""
+    set_headers: tuple[HeaderValueOrExpression, ...] = ()
+    client_headers: tuple[str, ...] = ()
 
 
 class SignIn(Model, frozen=True, kw_only=True):
-    """`spec.external.signIn`: where people sign in; `parameter`: of its query, where to come back to."""
+    """`spec.external.signIn`: where people sign in; `parameter`: of its query, where to come back to (`return_to`)."""
 
     url: str = ""
     parameter: str = "rd"
+    return_to: str = "URL"
 
 
 class ExternalStanza(PolicyStanza, frozen=True, kw_only=True):

@@ -10,9 +10,10 @@ from .policy import PolicyTargetReference
 
 
 class HashParameters(Model, frozen=True, kw_only=True):
-    """`spec.loadBalancing.hash`: parts such as `client` or `header:x-user`."""
+    """`spec.loadBalancing.hash`: parts such as `client` or `header:x-user`; how many endpoints a key has."""
 
     key: tuple[str, ...] = ()
+    subset: int | None = None
 
 
 class LoadBalancing(Model, frozen=True, kw_only=True):
@@ -43,6 +44,7 @@ class BackendRetries(Model, frozen=True, kw_only=True):
     """`spec.retries`."""
 
     methods: tuple[str, ...] = ()
+    within: str | None = None
 
 
 class PassiveHealth(Model, frozen=True, kw_only=True):
@@ -111,6 +113,16 @@ class BackendTlsVersions(Model, frozen=True, kw_only=True):
     max_version: str = ""
 
 
+class SessionCookie(Model, frozen=True, kw_only=True):
+    """`spec.sessionCookie`."""
+
+    domain: str = ""
+    same_site: str = "Strict"
+    secure: str = "OverTLS"
+    http_only: bool = True
+    max_age: str | None = None
+
+
 class BackendPolicySpec(Model, frozen=True, kw_only=True):
     """`BackendPolicy.spec`."""
 
@@ -122,6 +134,7 @@ class BackendPolicySpec(Model, frozen=True, kw_only=True):
     health: BackendHealth | None = None
     connection: BackendConnection = BackendConnection()
     tls: BackendTlsVersions = BackendTlsVersions()
+    session_cookie: SessionCookie | None = None
 
 
 class BackendPolicy(Object, frozen=True, kw_only=True):

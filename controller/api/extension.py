@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from .meta import Model, Object
-from .route import BackendReference, Fraction, HeaderFilter, HeaderNameValue
+from .route import BackendReference, Fraction, HeaderFilter, HeaderNameValue, RequestMirrorFilter
 
 
 class RequestHeaderFilter(Object, frozen=True, kw_only=True):
@@ -171,6 +171,13 @@ class BufferFilter(Model, frozen=True, kw_only=True):
     max_size: int | str
 
 
+class MirrorFilter(RequestMirrorFilter, frozen=True, kw_only=True):
+    """`mirror`: as a RequestMirror; `hostname`: of the copies, empty as of the request; `body`: `Copy` or `None`."""
+
+    hostname: str = ""
+    body: str = "Copy"
+
+
 class HTTPFilterSpec(Model, frozen=True, kw_only=True):
     """`HTTPFilter.spec`: one of these."""
 
@@ -181,6 +188,7 @@ class HTTPFilterSpec(Model, frozen=True, kw_only=True):
     credential: CredentialFilter | None = None
     fault: FaultFilter | None = None
     buffer: BufferFilter | None = None
+    mirror: MirrorFilter | None = None
 
 
 class HTTPFilter(Object, frozen=True, kw_only=True):

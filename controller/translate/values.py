@@ -18,6 +18,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NEITHER = re.compile(r"[^a-z0-9]")
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 _HOSTNAME = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*")
+_PORT = re.compile(r":[0-9]{1,5}\Z")
 _ORIGIN_VALUE = re.compile(r"(?i)https?://[a-z0-9.*-]+(?::[0-9]{1,5})?")
 
 #: Fields that frame a message or belong to a connection, and `Host` (RFC 9110 section 7.6.1): the gateway writes them
@@ -50,6 +51,14 @@ def hostname_error(value: str, *, wildcard: bool) -> str | None:
     if value[-1] in "0123456789" and normal_address(value) is not None:  # no other one can be IPv4, nor any IPv6
         return "must not be an IP address"
     return None
+
+
+def authority_error(value: str) -> str | None:
+    """Why it is no name or address with or without a port, lower case, or None; empty is one."""
+    name = _PORT.sub("", value)
+    if not name or normal_address(name.removeprefix("[").removesuffix("]")) is not None:
+        return None
+    return hostname_error(name, wildcard=False)
 
 
 def hostnames_intersect(first: str, second: str) -> bool:

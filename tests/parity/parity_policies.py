@@ -307,6 +307,7 @@ def policy_tables(draw: st.DrawFn) -> ir.Transaction:
             route="HTTPRoute/n/r",
             index=index,
             listeners=LISTENERS,
+            hostnames=("a.test",),
             matches=(ir.Match(path=ir.PathPrefix(value=path)),),
             filters=own,
             backends=(ir.WeightedBackend(backend=BACKEND, weight=1),) * 2,
@@ -354,7 +355,8 @@ policy_requests = st.lists(
         Request,
         bind_port=st.sampled_from((8080, 8081)),
         method=st.sampled_from(("GET", "POST")),
-        authority=st.sampled_from(("a.test", "a.test", "A.test.:8080")),
+        # What no rule takes has the policies of its listener.
+        authority=st.sampled_from(("a.test",) * 6 + ("A.test.:8080",) * 3 + ("b.test",)),
         target=st.sampled_from(
             ("/", "/filtered", "/redirected", "/calls", "/x?key=1&b=2", "/x?key=a&k%65y=1", "/x?b=2&key=%31")
         ),

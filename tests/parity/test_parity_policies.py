@@ -47,7 +47,7 @@ def test_builds_agree_on_policies() -> None:
             assert refuses == is_refused(decision)
 
     check()
-    assert set(decided) >= {"forwarded", "redirect", *REFUSED}
+    assert set(decided) >= {"forwarded", "redirect", "no_route", *REFUSED}
     assert set(words) >= {"pass", "deny", "absent", "asked"}
     assert decided["forwarded"] >= decided.total() // 5
 

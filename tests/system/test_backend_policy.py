@@ -6,6 +6,7 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -215,6 +216,24 @@ def test_a_post_is_sent_twice_only_where_the_backend_allows_it(
     found = each.request("POST", HOST, "/", (), b"body")
     assert (found.status, found.body) == ((200, b"body") if allowed else (503, b"body"))
     assert [request.body for request in failing.requests] == [b"body"] * (2 if allowed else 1)
+    each.close()
+
+
+@pytest.mark.parametrize(("within", "tries"), [("1ms", 1), ("1h", 4)])
+def test_tries_end_in_time(start: Any, backend: Any, client: Any, within: str, tries: int) -> None:
+    """As `proxy-next-upstream-timeout` of ingress-nginx; what the last try says goes to the client."""
+
+    def answer(_: Received) -> bytes:
+        # Longer than the shorter time.
+        time.sleep(0.01)
+        return response(b"no", "503 Service Unavailable")
+
+    failing = backend(answer)
+    retry = {"retry": {"codes": [503], "attempts": 3, "backoff": "1ms"}}
+    world = World(start, [failing.address], retry, retries={"within": within})
+    each = world.client(client)
+    found = each.request("GET", HOST, "/")
+    assert (found.status, found.body, len(failing.requests)) == (503, b"no", tries)
     each.close()
 
 

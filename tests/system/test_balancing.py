@@ -161,3 +161,15 @@ def test_where_and_how_an_endpoint_is_asked(start: Start, backend: Any, client: 
         status[0] = "204 No Content"
         until(lambda: connection.request("GET", HOST, "/").status == 200, "204 is")
     assert {each.target for each in health.requests} == {"/ready"}
+
+
+def test_a_key_has_a_few_endpoints(start: Start, backend: Any, client: Client) -> None:
+    """As `upstream-hash-by-subset` of ingress-nginx: always the same few, and of these the one with the least to do."""
+    hashed = {"type": "Hash", "hash": {"key": ["header:x-user"], "subset": 2}}
+    running = world(start, *(backend(name) for name in "abcdef"), loadBalancing=hashed)
+    with closing(client(running.address, PORT)) as connection:
+        pairs = {frozenset(served(connection, 10, "/", ("x-user", f"{number}"))) for number in range(20)}
+        again = {frozenset(served(connection, 10, "/", ("x-user", f"{number}"))) for number in range(20)}
+    assert pairs == again
+    assert {len(pair) for pair in pairs} == {2}
+    assert frozenset().union(*pairs) == set("abcdef")

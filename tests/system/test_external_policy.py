@@ -48,6 +48,26 @@ class World:
                 cache={**cache, "denials": True},
                 signIn={"url": "https://login.test/start?a=1"},
             ),
+            "told": external(
+                http={
+                    "allowedHeaders": ["cookie", "x-want", "x_site", "x-original-url"],
+                    "allowedResponseHeaders": ["x-user"],
+                    "clientHeaders": ["X-Plan"],
+                    "method": "PUT",
+                    "host": "auth.test:8080",
+                    "setHeaders": [
+                        {"name": "X-Site", "value": "shop"},
+                        {
+                            "name": "X-Original-URL",
+                            "expression": "request.scheme + '://' + request.host + request.path",
+                        },
+                        {"name": "X-Nothing", "expression": "request.headers['x-none'][0]"},
+                    ],
+                },
+            ),
+            "sign-in-here": external(
+                http={**http, "path": "/verify", "exact": True}, signIn={"url": "/start", "returnTo": "Path"}
+            ),
             "called": external("grpc", "GRPC", cache={**cache, "headers": ["cookie"]}),
         }
         self.gateway: Gateway = start(
@@ -71,6 +91,8 @@ class World:
         session = (request.header("cookie") or "").removeprefix("session=")
         if wanted == "authenticate" and not session:
             return response(b"no", "401 Unauthorized", (("www-authenticate", "Custom"), ("set-cookie", "csrf=2")))
+        if wanted == "accepted":
+            return response(b"", "202 Accepted", (("x-user", "nobody"),))
         if not session:
             names = ("x-forwarded-proto", "x-forwarded-host", "x-forwarded-uri")
             scheme, host, path = (request.header(name) or "" for name in names)
@@ -82,7 +104,7 @@ class World:
             )
             return response(b"<a>sign in</a>", "302 Found", fields)
         renewed = (("set-cookie", "session=new"),) if wanted == "renew" else ()
-        return response(b"", headers=(("x-user", session), *renewed))
+        return response(b"", headers=(("x-user", session), ("x-plan", "gold"), *renewed))
 
     def check(self, request: Any) -> Any:
         with self.lock:
@@ -216,6 +238,37 @@ def test_a_service_that_says_no_more_than_401(world: World, client: Client) -> N
             assert (found.header("www-authenticate"), found.body) == ("Custom", b"no")
     # It is asked for one path alone, and told what the request was for.
     assert {each.header("x-forwarded-uri") for each in world.auth.requests if each.target == "/verify"} >= {asked}
+
+
+def test_who_signs_in_at_the_same_host(world: World, client: Client) -> None:
+    """A URL that begins with `/`, which is told where to come back to without the host."""
+    asked = f"/sign-in-here/{next(_numbers)}?a=b&c=d"
+    found = world.ask(client, asked, ("x-want", "authenticate"), ("accept", "text/html"))
+    assert (found.status, found.header("location")) == (302, f"/start?rd={quote(asked, safe='')}")
+
+
+def test_what_the_service_is_asked_by(world: World, client: Client) -> None:
+    """Method, host and fields are those of the policy, in place of what the client sends under their names."""
+    path = f"/told/{next(_numbers)}"
+    lies = (("x_site", "evil"), ("x-site", "evil"), ("X-Original-URL", "http://evil.test/"), ("x-nothing", "evil"))
+    found = world.ask(client, f"{path}?a=b", ANN, *lies, method="POST")
+    assert (found.status, found.sent("x-user"), found.sent("x-original-url")) == (200, "ann", "http://evil.test/")
+    [asked] = [each for each in world.auth.requests if each.target == f"{path}?a=b"]
+    names = ("host", "x-forwarded-host", "x-forwarded-method", "x-forwarded-uri", "x-original-url", "x-nothing")
+    assert (asked.method, *(asked.header(name) for name in names)) == (
+        *("PUT", "auth.test:8080", HOST, "POST"),
+        *(f"{path}?a=b", f"http://{HOST}{path}", None),
+    )
+    assert [value for name, value in asked.headers if name.lower() in {"x-site", "x_site"}] == ["shop"]
+    # What of the answer is the client's, and what is not.
+    assert (found.header("x-plan"), found.sent("x-plan"), found.header("x-user")) == ("gold", None, None)
+    assert world.ask(client, f"/plain/{next(_numbers)}", ANN).header("x-plan") is None
+
+
+def test_any_success_lets_on(world: World, client: Client) -> None:
+    """oauth2-proxy answers 202."""
+    found = world.ask(client, f"/plain/{next(_numbers)}", ("x-want", "accepted"))
+    assert (found.status, found.sent("x-user")) == (200, "nobody")
 
 
 def test_a_call_is_refused_as_its_protocol_has_it(world: World) -> None:

@@ -164,7 +164,9 @@ def test_a_listener_answers_in_place_of_its_rules(world: Any, client: Client) ->
 def test_policies_come_before_an_answer(world: Any, client: Client) -> None:
     found = ask(world, client, AWAY, "/app")
     assert (found.status, found.header("retry-after")) == (401, None)
-    assert ask(world, client, AWAY, "/none").status == 404
+    # Also of what has no rule: 404 is for those whom they let in.
+    assert ask(world, client, AWAY, "/none").status == 401
+    assert ask(world, client, AWAY, "/none", ("x-api-key", KEY)).status == 404
 
 
 def test_a_fault_of_all_rules_but_those_with_their_own(world: Any, client: Client) -> None:

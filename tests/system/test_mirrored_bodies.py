@@ -13,7 +13,7 @@ import pytest
 from system_backends import Backend, Backend2, Received, read_request, response, websocket_accept
 from system_clients import Http1, Http2
 from system_gateway import LIMIT, Gateway, until
-from system_manifests import gateway, route, rule, service
+from system_manifests import by, gateway, http_filter, route, rule, service
 
 PORT = 8080
 HOST = "mirrored.test"
@@ -194,3 +194,28 @@ def test_upgrades_are_mirrored_as_plain_requests(world: World) -> None:
     connection.close()
     assert sizes(world.copy, "/socket", 1) == [b"0"]
     assert all(each.header("upgrade") is None for each in world.copy.requests)
+
+
+@pytest.mark.parametrize("method", ["POST", "QUERY"])
+def test_copies_are_what_their_filter_says(start: Any, backend: Any, client: Any, method: str) -> None:
+    """Another host and no body (`mirror` of an HTTPFilter); the request has its own."""
+    app, copies = backend("app"), backend("copies")
+    running: Gateway = start(
+        gateway(),
+        route(rule("/", "app", filters=by("named", "bare"))),
+        http_filter("named", mirror={"backendRef": {"name": "copies", "port": 80}, "hostname": "Copies.test:8080"}),
+        http_filter("bare", mirror={"backendRef": {"name": "copies", "port": 80}, "body": "None"}),
+        *service("app", app.address),
+        *service("copies", copies.address),
+    )
+    connection = client(running.address, PORT)
+    found = connection.request(method, HOST, "/a?b=c", (("x-a", "1"),), b"whole")
+    connection.close()
+    assert (found.status, found.sent("host")) == (200, HOST)
+    until(lambda: len(copies.requests) == 2, "both copies have come")
+    bare, named = sorted(copies.requests, key=lambda each: len(each.body))
+    assert [(each.method, each.target, each.header("x-a")) for each in (bare, named)] == [(method, "/a?b=c", "1")] * 2
+    assert (named.header("host"), named.body, named.header("x-forwarded-host")) == ("copies.test:8080", b"whole", HOST)
+    assert (bare.header("host"), bare.body, bare.header("transfer-encoding")) == (HOST, b"", None)
+    assert bare.header("content-length") == ("0" if method == "POST" else None)
+    assert app.requests[0].body == b"whole"

@@ -100,3 +100,43 @@ def test_a_route_names_nobody_for_its_gateway(start: Any, backend: Any, client: 
         assert connection.request("POST", HOST, "/", (*basic("ann", ANN), key)).status == 200
         assert connection.request("POST", HOST, "/", (*basic("eve", "password"), key)).status == 403
     connection.close()
+
+
+@pytest.mark.parametrize(
+    ("own", "statuses"),
+    [
+        # Whom the Gateway's own credentials do not know is one client, whatever the route calls him.
+        pytest.param(
+            {"basic": {"mode": "Optional", "secretRef": {"name": "users", "key": "auth"}}},
+            [200, 200, 429, 429],
+            id="own",
+        ),
+        # Without any the route's word counts.
+        pytest.param({}, [200, 200, 200, 200], id="without credentials"),
+    ],
+)
+def test_whom_limits_of_a_gateway_count(
+    start: Any, backend: Any, client: Any, own: Manifest, statuses: list[int]
+) -> None:
+    """A route's owner has as many names for a client as he likes."""
+    limit = {"name": "user", "key": ["user"], "requests": 2, "per": "1h"}
+    above = [policy("AccessPolicy", "above", target("Gateway", "gateway"), strategy="Overrides", **own)] if own else []
+    world: Gateway = start(
+        gateway(),
+        opaque("users", auth=USERS),
+        opaque("own", ann=KEY_ANN, bob=KEY_BOB),
+        *above,
+        policy(
+            "RateLimitPolicy", "limits", target("Gateway", "gateway"), strategy="Overrides", local={"limits": [limit]}
+        ),
+        route(rule("/", "app")),
+        *service("app", backend("app").address),
+        policy("AccessPolicy", "below", target("HTTPRoute", "route"), apiKey={"secretRefs": [{"name": "own"}]}),
+    )
+    connection = client(world.address, PORT)
+    keys = [("x-api-key", key) for key in (KEY_ANN, KEY_BOB) * 2]
+    assert [connection.request("GET", HOST, "/", (key,)).status for key in keys] == statuses
+    if own:
+        known = [connection.request("GET", HOST, "/", (*basic("eve", "password"), keys[0])).status for _ in range(3)]
+        assert known == [200, 200, 429]
+    connection.close()

@@ -146,6 +146,24 @@ def test_keys_are_fetched_once_for_all_policies(world: World, client: Client) ->
     assert 'sluicegate_provider_keys{source="default/login:80/good"} 1' in world.gateway.admin("/metrics")
 
 
+def test_the_operator_sees_how_keys_are(world: World) -> None:
+    """Of a set that is there its ids and age, of one that is not why; nothing of the keys."""
+    until_fetched(world.gateway, "/good")
+    until(lambda: fetches(world.gateway, "/not-found", "failure"), "the provider has answered")
+    shown = world.gateway.admin("/config")
+    sets = {each.pop("source"): each for each in json.loads(shown)["provider_keys"]}
+    good, bad = sets["default/login:80/good"], sets["default/login:80/not-found"]
+    assert 0 <= good.pop("age_seconds") < 60
+    assert good == {"keys": 1, "key_ids": ["one"], "failures": 0, "last_error": None}
+    assert bad.pop("failures") >= 1
+    assert "404" in bad.pop("last_error")
+    assert bad == {"keys": 0, "key_ids": [], "age_seconds": None}
+    assert [*sets] == sorted(sets)
+    material = [value for name, value in world.issuer.jwk().items() if name in {"x", "y", "n"}]
+    assert material
+    assert not any(value in shown for value in material)
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_is_no_set_of_keys_lets_nobody_in(world: World, client: Client, name: str) -> None:
     until(lambda: fetches(world.gateway, f"/{name}", "failure"), "the provider has answered")

@@ -184,6 +184,46 @@ def test_a_permanent_cookie_says_how_long(start: Any, backend: Any, client: Any)
     each.close()
 
 
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        ({"sameSite": "Lax"}, "Path=/; HttpOnly; SameSite=Lax"),
+        ({"domain": ".Sessions.test", "sameSite": "Unset"}, "Path=/; Domain=sessions.test; HttpOnly"),
+        ({"secure": "Always", "sameSite": "None"}, "Path=/; HttpOnly; SameSite=None; Secure"),
+        ({"httpOnly": False, "maxAge": "30m"}, "Path=/; SameSite=Strict; Max-Age=1800"),
+        ({"maxAge": "2h"}, "Path=/; HttpOnly; SameSite=Strict; Max-Age=3600"),
+    ],
+)
+def test_a_policy_says_how_the_cookie_is_written(
+    start: Any, backend: Any, client: Any, said: dict[str, Any], written: str
+) -> None:
+    """Whoever asks for the session: a rule, or a policy of the backend. The last one is no longer than its session."""
+    persistent = {"type": "Cookie", "absoluteTimeout": "1h", "cookie": {"name": "s"}}
+    running: Gateway = start(
+        gateway(),
+        route(
+            rule("/rule", "app", sessionPersistence=persistent),
+            rule("/policy", "app"),
+            rule("/header", "app", **HEADER),
+        ),
+        *service("app", backend("a").address, backend("b").address),
+        backend_policy("cookies", "app", sessionCookie=said),
+        traffic_policy("app", sessionPersistence=persistent),
+    )
+    each = client(running.address, PORT)
+    for path in ("/rule", "/policy"):
+        first = ask(each, path)
+        [told] = set_cookies(first)
+        assert told.partition("; ")[2] == written
+        for _ in range(4):
+            found = ask(each, path, session_of(first))
+            assert found.echo["backend"] == first.echo["backend"]
+            assert found.sent("cookie") is None
+            assert set_cookies(found) == []
+    assert set_cookies(ask(each, "/header")) == []
+    each.close()
+
+
 def test_retries_have_a_budget(start: Any, backend: Any, client: Any) -> None:
     """Of 100 requests that all fail a fifth is tried again, and two in any case; others are answered 503 at once."""
     failing: Backend = backend(lambda _request: response(b"", "502 No"))

@@ -1,4 +1,4 @@
-"""What the schemas of AccessPolicy and RateLimitPolicy take and refuse, by field."""
+"""What the schemas of AccessPolicy, BackendPolicy and RateLimitPolicy take and refuse, by field."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ BACKEND = {"name": "login", "port": 443}
 
 
 def object_of(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
-    reference = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "shop"}
+    group, target = ("", "Service") if kind == "BackendPolicy" else ("gateway.networking.k8s.io", "HTTPRoute")
+    reference = {"group": group, "kind": target, "name": "shop"}
     return {
         "apiVersion": "sluicegate.dev/v1alpha1",
         "kind": kind,
@@ -30,6 +31,10 @@ def external(**given: Any) -> tuple[str, dict[str, Any]]:
     return "AccessPolicy", {"external": {"protocol": "HTTP", "backendRef": BACKEND, **given}}
 
 
+def cookie(**given: Any) -> tuple[str, dict[str, Any]]:
+    return "BackendPolicy", {"sessionCookie": given}
+
+
 def limit(**given: Any) -> tuple[str, dict[str, Any]]:
     return "RateLimitPolicy", {"local": {"limits": [{"name": "a", **given}]}}
 
@@ -42,6 +47,14 @@ def limit(**given: Any) -> tuple[str, dict[str, Any]]:
         keys(backendRef={**BACKEND, "namespace": "auth"}, path="/keys", hostname="login.test", refresh="12h"),
         external(cache={"ttl": "5m"}, signIn={"url": "https://login.test/start?a=b"}),
         external(cache={"ttl": "1s", "headers": ["Cookie"], "denials": True}, http={"path": "/a", "exact": True}),
+        external(
+            http={"method": "GET", "host": "[::1]:80", "setHeaders": [{"name": "X-A", "expression": "request.path"}]}
+        ),
+        external(signIn={"url": "/start?a=b", "returnTo": "Path"}, http={"clientHeaders": ["X-Plan"]}),
+        cookie(domain=".example.com", sameSite="None", secure="Always", httpOnly=False, maxAge="12h"),
+        cookie(sameSite="None"),
+        ("BackendPolicy", {"retries": {"within": "10s"}}),
+        ("BackendPolicy", {"loadBalancing": {"type": "Hash", "hash": {"key": ["client"], "subset": 8}}}),
         limit(requests=1, per="1s"),
         limit(concurrent=1, key=["client"], mode="Shadow"),
     ],
@@ -76,6 +89,20 @@ def test_what_is_taken(kind: str, spec: dict[str, Any]) -> None:
         (external(cache={"ttl": "6m"}), "spec.external.cache.ttl", "up to 5m"),
         (external(signIn={"url": "javascript:alert(1)"}), "spec.external.signIn.url", ""),
         (external(signIn={"url": "https://a.test/#b"}), "spec.external.signIn.url", ""),
+        (external(signIn={"url": "//evil.test/"}), "spec.external.signIn.url", "of another host"),
+        (external(http={"setHeaders": [{"name": "X-A"}]}), "spec.external.http.setHeaders[0]", "exactly one of value"),
+        (
+            external(http={"setHeaders": [{"name": "Host", "value": "a"}]}),
+            "spec.external.http.setHeaders[0].name",
+            "set by no policy",
+        ),
+        (external(http={"method": "CONNECT"}), "spec.external.http.method", ""),
+        (external(http={"host": "a/b"}), "spec.external.http.host", ""),
+        (cookie(domain="example..com"), "spec.sessionCookie.domain", ""),
+        (cookie(sameSite="None", secure="Never"), "spec.sessionCookie", "only where it is Secure"),
+        (("BackendPolicy", {"retries": {}}), "spec.retries", "give methods, or within"),
+        (cookie(maxAge="500ms"), "spec.sessionCookie.maxAge", ""),
+        (cookie(maxAge="9601h"), "spec.sessionCookie.maxAge", "from 1s to 9600h"),
         (limit(), "spec.local.limits[0]", "give requests and per, or concurrent"),
         (limit(requests=1), "spec.local.limits[0]", "give requests and per, or concurrent"),
         (limit(concurrent=1, requests=1, per="1s"), "spec.local.limits[0]", "give requests and per, or concurrent"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +17,7 @@ from sluicegate.controller.translate import ApplyReport, PolicyStatus, Translati
 from sluicegate.controller.translate.apply_report import KeysAway
 from sluicegate.controller.translate.infrastructure.plane import DataPlane
 from sluicegate.engine.delivery import Delivery
+from sluicegate.engine.native import KeySetState
 from sluicegate.processes.provider_keys import Away, ProviderKeys
 from sluicegate.processes.translation_delivery import TranslationDelivery
 from sluicegate.testing.offline import load_offline
@@ -144,53 +144,29 @@ def test_a_report_is_cut_to_its_limits() -> None:
     assert {len(item.source) for item in found} == {1_024}
 
 
-def metrics(**sources: tuple[int, int]) -> str:
-    """Figures of an engine: of each source how often it gave keys, and how many verify."""
-    lines = []
-    for name, (successes, keys) in sources.items():
-        lines += [
-            f'sluicegate_provider_key_fetches_total{{source="{name}",outcome="success"}} {successes}',
-            f'sluicegate_provider_key_fetches_total{{source="{name}",outcome="failure"}} 9',
-            f'sluicegate_provider_keys{{source="{name}"}} {keys}',
-        ]
-    return "\n".join(["# TYPE sluicegate_provider_keys gauge", *lines, "other 1", ""])
-
-
-def away(keys: ProviderKeys, *told: tuple[str, str], **sources: tuple[int, int]) -> Iterable[tuple[str, bool]]:
-    """What is away after an engine has told something, and was looked at."""
-    for code, message in told:
-        keys.hear(code, message)
-    before = keys.away
-    assert keys.look(metrics(**sources)) is (keys.away != before)
-    return keys.away
-
-
-GONE, BACK = ("keys_unavailable", "a: it answers 500; nobody"), ("keys_fetched", "a: the identity provider answers")
+def state(source: str, keys: int, failures: int) -> KeySetState:
+    error = "it answers 500" if failures else None
+    return KeySetState(source, keys, ["one"] * keys, 7 if keys else None, failures, error)
 
 
 def test_a_provider_is_away_until_it_has_given_keys() -> None:
+    """Whatever was seen before: what an engine tells once may be lost."""
     keys = ProviderKeys()
-    assert not keys.is_any
-    assert away(keys, ("admin_unavailable", "a: b"), a=(3, 2)) == ()
-    assert away(keys, GONE, a=(3, 2), b=(0, 0)) == (Away("a", True),)
-    # Older than a day.
-    assert away(keys, a=(3, 0)) == (Away("a", False),)
-    assert away(keys, a=(4, 2)) == ()
-    assert not keys.is_any
-
-
-def test_what_was_told_may_be_lost() -> None:
-    keys = ProviderKeys()
-    assert away(keys, GONE, a=(0, 0)) == (Away("a", False),)
-    # Nobody names it any more, and somebody does again.
-    assert away(keys) == ()
-    assert away(keys, a=(0, 0)) == ()
-    assert away(keys, GONE, a=(4, 0)) == (Away("a", False),)
-    assert away(keys, a=(0, 0)) == ()
-    # Back before anybody looked.
-    assert away(keys, GONE, BACK, a=(5, 1)) == ()
-    assert away(keys, GONE, a=(5, 1)) == (Away("a", True),)
-    assert away(keys, BACK, a=(5, 1)) == ()
+    for states, away in (
+        ([], ()),
+        ([state("a", 2, 0)], ()),
+        ([state("b", 0, 0), state("a", 2, 1)], (Away("a", True),)),
+        ([state("a", 2, 3)], (Away("a", True),)),
+        # Older than a day.
+        ([state("a", 0, 9), state("B", 0, 1)], (Away("B", False), Away("a", False))),
+        ([state("a", 2, 0)], ()),
+        # Nobody names it any more.
+        ([state("a", 0, 1)], (Away("a", False),)),
+        ([], ()),
+    ):
+        before = keys.away
+        assert keys.look(states) is (away != before)
+        assert keys.away == away
 
 
 def test_the_engine_of_a_process_that_serves_a_cluster_itself(world: Translation) -> None:

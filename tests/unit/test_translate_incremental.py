@@ -287,6 +287,7 @@ class Cluster:
             {"errorPages": [{"statuses": [self.pick(404, "5xx")], **page}]},
             {"fault": {"abort": {"status": self.pick(418, 503)}}},
             {"buffer": {"maxSize": self.pick(1, 2)}},
+            {"mirror": {"backendRef": {"name": "app", "port": 80}, "body": self.pick("Copy", "None")}},
             {"respond": {"status": self.pick(200, 503)}},
             {"headers": {"response": {"remove": [self.pick("x-a", "x-b")]}}},
             {"credential": {"secretRef": {"name": self.name(), "key": "ca.crt"}}},

@@ -12,6 +12,7 @@ from ..unsupported import Absent, Unsupported
 from .answers import error_pages, respond
 from .context import OF_HTTP, FilterContext, FilterKind
 from .headers import headers
+from .mirrors import mirror
 from .rewrites import rewrite
 from .rule_policies import buffer, credential, fault
 
@@ -67,4 +68,5 @@ PARTS: tuple[FilterKind, ...] = (
     FilterKind("credential", "spec.credential", credential),
     FilterKind("fault", "spec.fault", fault, in_backends=False, in_listeners=True),
     FilterKind("buffer", "spec.buffer", buffer, OF_HTTP, in_backends=False, in_listeners=True),
+    FilterKind("mirror", "spec.mirror", mirror, OF_HTTP),
 )

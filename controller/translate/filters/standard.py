@@ -34,7 +34,7 @@ def mirror(mirror: RequestMirrorFilter, field: str, context: FilterContext) -> t
         raise Unsupported(field, "percent and fraction cannot be combined", "keep one of them")
     if not 0 <= numerator <= denominator or not 0 < denominator <= MAX_INT32:
         raise Unsupported(field, f"{numerator} of {denominator} is not a share of requests", "use 0 to 100 percent")
-    backend = context.resolve(mirror.backend_ref, f"{context.path}.{field}.backendRef")
+    backend = context.resolve(mirror.backend_ref, context.place(f"{field}.backendRef"))
     if backend is None:
         return ()
     return (ir.Mirror(backend=backend, percentage=ir.Percentage(numerator=numerator, denominator=denominator)),)

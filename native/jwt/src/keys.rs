@@ -112,6 +112,11 @@ impl KeySet {
         &self.skipped
     }
 
+    /// Ids of the keys, in their order; `None`: it has none.
+    pub fn ids(&self) -> impl Iterator<Item = Option<&str>> {
+        self.keys.iter().map(|key| key.id.as_deref())
+    }
+
     /// Those that a token may have been signed with. One that names a key is not tried with keys of other names.
     pub(crate) fn candidates<'k>(&'k self, id: Option<&'k str>) -> impl Iterator<Item = &'k Key> {
         self.keys.iter().filter(move |key| match (id, &key.id) {

@@ -62,6 +62,12 @@ impl Engine {
         py.detach(|| Ok(self.shared.metrics()))
     }
 
+    /// How the keys are that identity providers publish, as a JSON list.
+    fn key_sets<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let states = py.detach(|| to_json(&self.shared.key_sets.states()))?;
+        Ok(PyBytes::new(py, &states))
+    }
+
     /// Say how the control side is: what it cannot use now, and how many exceptions it has caught so far.
     fn control_side(&self, unusable: u64, caught: u64) {
         self.shared.registry.control_side(unusable, caught);

@@ -120,6 +120,7 @@ impl<'r> Prepared<'r> {
             sni: self.request.sni.as_deref(),
             fields: &self.fields,
             taken_out: &[],
+            whence: self.request,
         };
         let socket = table.socket_on_port(Transport::Tcp, self.request.bind_port).map(|socket| &**socket);
         resolve(socket, &asked, &mut Workspace::default()).is_ok()

@@ -41,11 +41,8 @@ def reasons(
         decision: on it.
         closed: what is wrong with policies that cannot be read, by policy.
     """
-    rule = table.rule(decision)
-    if rule is None:
-        return ("",) * len(decision.policies)
     policies = {item.id: item for item in table.resources.policies}
-    asked = _Asked(table, rule, request, decision.policies, policies, closed)
+    asked = _Asked(table, table.rule(decision), request, decision.policies, policies, closed)
     return tuple(_reason(asked, said) for said in decision.policies)
 
 
@@ -53,7 +50,7 @@ class _Asked(NamedTuple):
     """A decision, and the engine that made it."""
 
     table: Table
-    rule: ir.HttpRule | ir.L4Rule
+    rule: ir.HttpRule | ir.L4Rule | None
     request: Request | Connection
     said: tuple[PolicyVerdict, ...]
     policies: Mapping[str, ir.Policy]

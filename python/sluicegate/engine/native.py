@@ -33,6 +33,7 @@ __all__ = [
     "CertificateFacts",
     "Engine",
     "Event",
+    "KeySetState",
     "PatternFacts",
     "Refused",
     "Report",
@@ -63,6 +64,26 @@ class Event(msgspec.Struct, frozen=True):
 
     code: str
     message: str
+
+
+class KeySetState(msgspec.Struct, frozen=True):
+    """How the keys are that an identity provider publishes.
+
+    Attributes:
+        source: who is asked, and for what: `<backend><path>`.
+        keys: how many verify now.
+        key_ids: ids of those that have one.
+        age_seconds: since they were fetched; None: they never were.
+        failures: fetches that have failed since one was good.
+        last_error: why the last one has; None: it was good.
+    """
+
+    source: str
+    keys: int
+    key_ids: list[str]
+    age_seconds: int | None
+    failures: int
+    last_error: str | None
 
 
 class CertificateFacts(msgspec.Struct, frozen=True):
@@ -160,6 +181,10 @@ class Engine:
     def metrics(self) -> str:
         """The metrics in the Prometheus text format."""
         return self._native.metrics()
+
+    def key_sets(self) -> list[KeySetState]:
+        """How the keys are that identity providers publish, by source."""
+        return msgspec.json.decode(self._native.key_sets(), type=list[KeySetState])
 
     def control_side(self, unusable: int, caught: int) -> None:
         """Say for `/metrics` what cannot be used now (objects, files), and how many exceptions were caught so far."""

@@ -254,10 +254,18 @@ class Percentage(Base, frozen=True, kw_only=True):
 
 
 class Mirror(Base, frozen=True, kw_only=True, tag_field="type", tag="mirror"):
-    """`RequestMirror`; `backend` is a backend id."""
+    """`RequestMirror`, or `mirror` of an HTTPFilter.
+
+    Attributes:
+        backend: id.
+        hostname: of the copies; empty: that of the request.
+        without_body: copies have none.
+    """
 
     backend: str
     percentage: Percentage
+    hostname: str = ""
+    without_body: bool = False
 
 
 class Cors(Base, frozen=True, kw_only=True, tag_field="type", tag="cors"):

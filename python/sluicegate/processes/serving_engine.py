@@ -21,7 +21,7 @@ from .start_error import StartError
 RETRY_BINDS = 2.0
 #: Seconds between looks at what the engine has to tell.
 POLL_EVENTS = 1.0
-#: Seconds between looks at providers of keys that are away.
+#: Seconds between looks at who has given no keys.
 LOOK_AT_KEYS = 5.0
 
 
@@ -112,7 +112,6 @@ class ServingEngine:
         """Tell what the engine has to tell, such as an admin port that is taken."""
         for event in self.engine.poll_events():
             self._log.warning(event.code, event.message)
-            self.keys.hear(event.code, event.message)
 
     async def drain(self) -> bool:
         """Ask clients to go, and wait for them; returns whether all connections ended by themselves."""
@@ -144,8 +143,7 @@ class ServingEngine:
 
     async def _look_at_keys(self) -> None:
         while True:
-            # The last look is the one after which nobody is away.
-            if (self.keys.is_any or self.keys.away) and self.keys.look(await asyncio.to_thread(self.engine.metrics)):
+            if self.keys.look(self.engine.key_sets()):
                 await self._keys_changed()
             await asyncio.sleep(LOOK_AT_KEYS)
 

@@ -266,7 +266,7 @@ def _sockets(
 def _joined(
     listener: ir.Listener, named: Iterable[tuple[str, ...]], policies: dict[str, ir.Policy]
 ) -> dict[tuple[str, ...], tuple[ir.StanzaBase, ...]]:
-    """What holds for the rules of a listener, by the policies that they name."""
+    """What holds for the rules of a listener, by the policies that they name; none: for what has no rule too."""
     is_http = listener.protocol in {ir.ListenerProtocol.HTTP, ir.ListenerProtocol.HTTPS}
     place = "http_rule" if is_http else "l4_rule"
     # What is not there is told as a reason.
@@ -277,7 +277,7 @@ def _joined(
             for policy in join(above, (policies[name] for name in names if name in policies))
             if policy.holds_below(place)
         )
-        for names in named
+        for names in {(), *named}
     }
 
 

@@ -10,15 +10,15 @@ from msgspec import Struct
 
 from sluicegate import ir
 
-from .access import canonical_text, variables_for
+from .access import variables_for
 from .contract import BadRequest, Decision, Headers, Message, Reply, Request, Said
 from .cors import is_preflight, preflight, with_cors
 from .credentials import without_credentials
+from .facts import facts_of, taken_out, told
 from .filters import edit_headers, edited_response, forwarded, location, mirrors
 from .match import Found, Head
-from .names import spelling
 from .passage import Facts, Passage
-from .policies import drops_underscores, judge, owned_fields
+from .policies import judge
 from .response_rewrite import rewritten
 from .session import take_session
 from .table import Listener, Table
@@ -97,8 +97,8 @@ def _ask_policies(table: Table, routed: Routed, passage: Passage) -> tuple[Route
     policies = listener.policies.get(rule.policies, ())
     if not policies:
         return routed, (), None
-    headers = _taken_out(policies, routed.end_to_end, routed.own)
-    sent_on = _taken_out(policies, routed.sent_on, routed.own)
+    headers = taken_out(policies, routed.end_to_end, routed.own)
+    sent_on = taken_out(policies, routed.sent_on, routed.own)
     routed = msgspec.structs.replace(routed, end_to_end=headers, sent_on=sent_on)
     said, denial = judge(policies, _facts(routed), passage, listener.resource.policies, table.policy_secrets)
     answer = None if denial is None else respond(denial.status, denial.reason, listener, denial.headers)
@@ -107,57 +107,22 @@ def _ask_policies(table: Table, routed: Routed, passage: Passage) -> tuple[Route
 
 def _facts(routed: Routed) -> Facts:
     """What policies and expressions see of a request."""
-    rule, listener, request, head = routed.found.candidate.rule, routed.listener, routed.request, routed.head
-    scheme = "https" if listener.resource.protocol is ir.ListenerProtocol.HTTPS else "http"
-    return Facts(
-        address=request.from_,
-        method=request.method,
-        scheme=scheme,
-        host=head.host,
+    return facts_of(
+        routed.request,
+        routed.listener,
+        routed.head,
+        routed.found.candidate.rule,
         authority=routed.authority,
-        path=head.path,
-        query=head.query,
         headers=routed.end_to_end,
-        told=_told(routed, scheme),
+        told=told(routed.request, routed.listener, routed.authority, routed.sent_on, routed.own),
         sent=routed.sent,
-        sni=request.sni,
-        listener=listener.resource.id,
-        route=rule.route,
-        rule=rule.id,
-        grpc=rule.grpc,
         body_length=routed.body_length,
-        certificate=request.certificate,
-        assumed=request.identity,
     )
-
-
-def _told(routed: Routed, scheme: str) -> Headers:
-    """Fields as the backend is told them; the gateway's own, unless a filter of the listener has set them."""
-    address = canonical_text(routed.request.from_)
-    own = (
-        *(("x-forwarded-for", each) for each in (address,) if each is not None),
-        ("x-forwarded-proto", scheme),
-        ("x-forwarded-host", routed.authority),
-    )
-    are_set = {name.lower() for name, _ in routed.own}
-    return (*routed.sent_on, *(field for field in own if field[0] not in are_set))
 
 
 def _values(routed: Routed, passage: Passage) -> Values:
     """What expressions of filters come to."""
     return values_of(lambda: variables_for(_facts(routed), passage.identity))
-
-
-def _taken_out(policies: Iterable[ir.StanzaBase], headers: Headers, own: Headers) -> Headers:
-    """Fields without those that are the policies' own, and that clients may not send; `own`: the last of them."""
-    policies = tuple(policies)
-    owned, drops = owned_fields(policies), drops_underscores(policies)
-    sent = len(headers) - len(own)
-    return tuple(
-        (name, value)
-        for place, (name, value) in enumerate(headers)
-        if spelling(name) not in owned and not (drops and place < sent and "_" in name)
-    )
 
 
 def _own_answer(routed: Routed) -> Decision | None:

@@ -10,13 +10,15 @@ from __future__ import annotations
 from .authority import parse_host
 from .contract import BadRequest, Connection, Decision, Request, decode_request, encode_decision
 from .decision import Routed, act, respond
-from .filters import edited_before_routing, edited_response
-from .head import BadHead, SentFields, is_forwarding_name, is_token, sort_fields, well_formed
+from .facts import told, without_forwarded
+from .filters import edited_before_routing
+from .head import BadHead, SentFields, is_token, sort_fields, well_formed
 from .l4 import before_the_head, connect
 from .listener import is_misdirected, listener_of, socket_of
 from .match import find, head_of
 from .table import Table
 from .target import parse_target
+from .unrouted import refuse
 
 #: What the wire says of a head that it cannot read, by status: the codes of `docs/errors.md`.
 _REFUSALS = {
@@ -63,20 +65,31 @@ def _answer(table: Table, request: Request) -> Decision:
     kept, own = edited_before_routing(fields.kept, listener.resource.filters)
     taken_out, _ = edited_before_routing(fields.taken_out, listener.resource.filters)
     headers = (*taken_out, *kept, *own)
+    sent_on = (*without_forwarded(kept), *own)
+    # What rules are looked for by is what is sent on.
+    matched = (*without_forwarded(taken_out), *told(request, listener, authority, sent_on, own))
     head = head_of(
         method=request.method,
         host=host,
         authority=authority,
         path=target.path,
         query=target.query,
-        headers=headers,
+        headers=matched,
     )
+    sent = (*((("host", authority),) if authority else ()), *fields.taken_out, *fields.kept)
     found = find(listener, head)
     if found is None:
-        # Of what has no rule nothing is known that an expression could ask.
-        return respond(404, "no_route", listener, edited_response((), listener.resource.filters))
-    # What a client says of where it comes from is never sent on as it is.
-    sent_on = (*(field for field in kept if not is_forwarding_name(field[0])), *own)
+        return refuse(
+            table,
+            request,
+            listener,
+            head,
+            authority=authority,
+            headers=(*kept, *own),
+            own=own,
+            sent=sent,
+            body_length=fields.length,
+        )
     routed = Routed(
         request=request,
         head=head,
@@ -87,7 +100,7 @@ def _answer(table: Table, request: Request) -> Decision:
         body_length=fields.length,
         listener=listener,
         found=found,
-        sent=(*((("host", authority),) if authority else ()), *fields.taken_out, *fields.kept),
+        sent=sent,
         own=own,
     )
     return act(table, routed)

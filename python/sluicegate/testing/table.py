@@ -77,14 +77,14 @@ class Table:
 
     def variant(
         self,
-        rule: ir.HttpRule | ir.L4Rule,
+        rule: ir.HttpRule | ir.L4Rule | None,
         policies: Iterable[ir.Policy] = (),
         endpoints: Iterable[ir.Endpoint] = (),
     ) -> Table:
         """A table with no other rule than this one: what the gateway would do, were some things otherwise.
 
         Args:
-            rule: of this table.
+            rule: of this table; None: there is none.
             policies: stand in for those that have their ids.
             endpoints: all that there are.
         """

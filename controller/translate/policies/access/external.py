@@ -14,14 +14,15 @@ from ...external_auth import external_service
 from ...unsupported import Unsupported
 from ...values import is_token, parse_duration
 from ..draft import Draft
+from .external_question import judge_question
 
 #: A request is kept for so long at most, whatever it waits for.
 MAX_TIMEOUT_MS = 60_000
 #: What a service says is remembered no longer: whoever may no more is let in until then.
 MAX_TTL_MS = 300_000
 
-#: Without a fragment: what is behind one is no query.
-_SIGN_IN = re.compile(r"https?://[!$&'()*+,./:;=?@A-Za-z0-9_~%\[\]-]+", re.ASCII)
+#: Without a fragment: what is behind one is no query. What begins with `//` is the URL of another host.
+_SIGN_IN = re.compile(r"(https?://(?=.)|/(?!/))[!$&'()*+,./:;=?@A-Za-z0-9_~%\[\]-]*", re.ASCII)
 _PARAMETER = re.compile(r"[A-Za-z0-9_.~-]+", re.ASCII)
 
 
@@ -49,10 +50,13 @@ def _sign_in(draft: Draft, stanza: ExternalStanza) -> ir.SignIn | None:
     url, parameter = stanza.sign_in.url, stanza.sign_in.parameter
     if not _SIGN_IN.fullmatch(url):
         message = f"{url!r} is no URL to which a query can be added"
-        draft.refuse("external.signIn.url", message, "write it as https://login.example.com/start")
+        draft.refuse("external.signIn.url", message, "write it as https://login.example.com/start, or /start")
     if not _PARAMETER.fullmatch(parameter):
         draft.refuse("external.signIn.parameter", f"{parameter!r} is no name of a parameter", "use a name such as rd")
-    return ir.SignIn(url=url, parameter=parameter)
+    if stanza.sign_in.return_to not in {"URL", "Path"}:
+        message = f"{stanza.sign_in.return_to} is not known"
+        draft.refuse("external.signIn.returnTo", message, "use URL or Path")
+    return ir.SignIn(url=url, parameter=parameter, path_only=stanza.sign_in.return_to == "Path")
 
 
 def _cache(
@@ -113,7 +117,7 @@ def _service(draft: Draft, stanza: ExternalStanza, timeout: int) -> ir.ExternalS
         return draft.backend(reference, path)
 
     try:
-        return external_service(
+        service = external_service(
             auth,
             "external",
             resolve,
@@ -124,3 +128,4 @@ def _service(draft: Draft, stanza: ExternalStanza, timeout: int) -> ir.ExternalS
     except Unsupported as error:
         draft.refuse(error.field, error.message, error.remedy)
         return None
+    return judge_question(draft, stanza.http, service) if service.protocol is ir.ExternalProtocol.HTTP else service

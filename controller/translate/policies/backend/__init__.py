@@ -17,6 +17,7 @@ from ..judged import Judgement
 from .connection import judge_keepalive, judge_proxy_protocol, judge_tls
 from .draft import BackendDraft
 from .health import judge_active, judge_passive
+from .session_cookie import judge_session_cookie
 
 RESOLVED = Verdict(True, Reason.RESOLVED_REFS, "All references are resolved")
 
@@ -46,6 +47,7 @@ def judge_backend(policy: BackendPolicy, _material: Material, diagnostics: Diagn
             first_byte_ms=draft.duration(timeouts.first_byte, "timeouts.firstByte"),
         ),
         retry_methods=_methods(draft),
+        retry_within_ms=draft.duration(spec.retries.within, "retries.within"),
         passive=judge_passive(draft),
         active=judge_active(draft),
         panic_percent=spec.health.panic_threshold if spec.health is not None else 0,
@@ -53,6 +55,7 @@ def judge_backend(policy: BackendPolicy, _material: Material, diagnostics: Diagn
         max_requests=spec.connection.max_requests or 0,
         keepalive=judge_keepalive(draft),
         tls=judge_tls(draft),
+        session_cookie=judge_session_cookie(draft),
     )
     if not draft.accepted.ok:
         resource = ir.BackendPolicy(id=str(policy.key), invalid=True)
@@ -75,7 +78,8 @@ def _balancing(draft: BackendDraft) -> ir.LoadBalancing:
         found = [_part(draft, part, f"{field}.hash.key[{index}]") for index, part in enumerate(parts)]
         if not parts:
             draft.refuse(f"{field}.hash", "Hash needs a key", "give hash.key, such as [client]")
-        return ir.Hash(key=tuple(part for part in found if part is not None))
+        subset = said.hash.subset if said.hash is not None else None
+        return ir.Hash(key=tuple(part for part in found if part is not None), subset=subset or 0)
     if said.type not in _BALANCING:
         known = ", ".join(sorted({*_BALANCING, "Hash"}))
         draft.refuse(f"{field}.type", f"load balancing {said.type} is not known", f"use one of {known}")

@@ -7,12 +7,11 @@ import re
 from sluicegate import ir
 
 from ....api.backend_policy import ActiveHealth
-from ...values import hostname_error, normal_address, path_error
+from ...values import authority_error, path_error
 from .draft import BackendDraft
 
 #: A query as a client may write it.
 _QUERY = re.compile(r"[!-~]*")
-_PORT = re.compile(r":[0-9]{1,5}\Z")
 
 
 def judge_passive(draft: BackendDraft) -> ir.PassiveHealth | None:
@@ -67,16 +66,8 @@ def _question(draft: BackendDraft, active: ActiveHealth, field: str) -> ir.Healt
         error = "has a character that no query has"
     if error is not None:
         draft.refuse(f"{field}.http.path", f"path {path!r} {error}", "give a path such as /healthz")
-    error = _host_error(host)
+    error = authority_error(host)
     if error is not None:
         draft.refuse(f"{field}.http.host", f"host {host!r} {error}", "give a name such as shop.example")
     statuses = active.http.expected_statuses if active.http is not None else ()
     return ir.HttpQuestion(path=path, host=host, statuses=tuple(sorted(set(statuses))))
-
-
-def _host_error(host: str) -> str | None:
-    """Why it is no name or address with or without a port; empty is one."""
-    name = _PORT.sub("", host)
-    if not name or normal_address(name.removeprefix("[").removesuffix("]")) is not None:
-        return None
-    return hostname_error(name, wildcard=False)

@@ -135,6 +135,7 @@ async fn once(
         outbound: &question.outbound,
         edits: &ResponseEdits::default(),
         retry_codes: &[],
+        retry_until: None,
         session: None,
         progress: &progress,
         max_head_bytes: worker.settings().max_response_head_bytes.min(MAX_HEAD),

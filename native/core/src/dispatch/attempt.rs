@@ -26,6 +26,7 @@ pub(super) struct Attempt<'x, 'g> {
     pub(super) state: &'x Rc<EndpointState>,
     pub(super) fresh: bool,
     pub(super) retry_codes: &'x [u16],
+    pub(super) retry_until: Option<Instant>,
     /// What the client is told of its session with the endpoint.
     pub(super) session: Option<&'x SessionField>,
     pub(super) deadline: Option<Instant>,
@@ -75,6 +76,7 @@ impl Attempt<'_, '_> {
                 edits: &self.forward.edits,
                 session: self.session,
                 retry_codes: self.retry_codes,
+                retry_until: self.retry_until,
                 progress,
                 max_head_bytes: worker.settings().max_response_head_bytes,
                 max_head_fields: worker.settings().max_response_head_fields,

@@ -24,6 +24,7 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
+use tokio::time::Instant;
 
 /// Informational responses before the final one; more keep a client waiting for nothing.
 const MAX_INFORMATIONAL: usize = 16;
@@ -81,6 +82,8 @@ pub struct Terms<'x> {
     pub session: Option<&'x SessionField>,
     /// Statuses that end the try with `RetryStatus`; empty on the last one.
     pub retry_codes: &'x [u16],
+    /// Then it is the last one all the same.
+    pub retry_until: Option<Instant>,
     pub progress: &'x Progress,
     /// Bytes that the head of a response may have.
     pub max_head_bytes: usize,
@@ -99,7 +102,9 @@ impl Terms<'_> {
 
     /// This status ends the try; only while the whole request can be sent again, whatever was sent meanwhile.
     fn retries(&self, status: u16) -> bool {
-        self.retry_codes.contains(&status) && !self.progress.is_spent()
+        self.retry_codes.contains(&status)
+            && !self.progress.is_spent()
+            && self.retry_until.is_none_or(|until| Instant::now() <= until)
     }
 }
 

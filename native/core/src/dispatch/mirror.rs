@@ -12,7 +12,7 @@ mod queue;
 use super::exchange::Terms;
 use super::failure::Failure;
 use super::outbound::Outbound;
-use super::{Forward, exchange};
+use super::{CopyTo, Forward, exchange};
 use crate::io::watchdog::Progress;
 use crate::message::body::{BodyError, Piece, Tap};
 use crate::message::client::Client;
@@ -64,7 +64,8 @@ impl<'w> Mirrors<'w> {
     pub fn start(client: &'w Client, forward: &Forward<'_>) -> Self {
         let worker = &client.worker;
         let mut queues = SmallVec::new();
-        for mirror in &forward.mirrors {
+        for copy in &forward.mirrors {
+            let mirror = &copy.to;
             if worker.mirrors.get() >= MAX_ACTIVE {
                 worker.metrics.mirror_failed(MirrorFailure::Busy);
                 continue;
@@ -78,8 +79,11 @@ impl<'w> Mirrors<'w> {
                 worker.metrics.mirror_failed(MirrorFailure::Overloaded);
                 continue;
             };
-            let (giver, taker) = queue(worker, forward.outbound.framing.is_empty());
-            queues.push(giver);
+            let is_empty = copy.without_body || forward.outbound.framing.is_empty();
+            let (giver, taker) = queue(worker, is_empty);
+            if !is_empty {
+                queues.push(giver);
+            }
             tokio::task::spawn_local(send(Job {
                 active: Active::begin(Rc::clone(worker)),
                 place,
@@ -87,7 +91,7 @@ impl<'w> Mirrors<'w> {
                 backend: Arc::clone(mirror.backend),
                 route: mirror.route.clone(),
                 // Nobody is there to speak another protocol with the mirror.
-                outbound: Outbound { tls: mirror.route.tls.is_some(), ..forward.outbound.without_upgrade() },
+                outbound: Outbound { tls: mirror.route.tls.is_some(), ..copied(&forward.outbound, copy) },
                 body: taker,
             }));
         }
@@ -155,6 +159,18 @@ impl Tap for Mirrors<'_> {
             !full
         });
     }
+}
+
+/// The head of a copy.
+fn copied(outbound: &Outbound, copy: &CopyTo<'_>) -> Outbound {
+    let mut plain = outbound.without_upgrade();
+    if copy.without_body {
+        plain.take_body();
+    }
+    if !copy.hostname.is_empty() {
+        plain.set_host(copy.hostname);
+    }
+    plain
 }
 
 struct Job {
@@ -226,6 +242,7 @@ async fn attempt(
         edits: &ResponseEdits::default(),
         session: None,
         retry_codes: &[],
+        retry_until: None,
         progress: &progress,
         max_head_bytes: worker.settings().max_response_head_bytes,
         max_head_fields: worker.settings().max_response_head_fields,

@@ -45,9 +45,11 @@ pub struct Forward<'g> {
     /// Until the head of a response, of each try.
     pub first_byte: Option<Duration>,
     pub retry: Option<&'g Retry>,
+    /// Since the first try began: no other one begins later.
+    pub retry_within: Option<Duration>,
     /// The rule is a `GRPCRoute`'s.
     pub grpc: bool,
-    pub mirrors: SmallVec<[MirrorTo<'g>; 1]>,
+    pub mirrors: SmallVec<[CopyTo<'g>; 1]>,
     /// What the body may have while it streams.
     pub body_limit: Option<BodyLimit>,
     /// What no trailer may have.
@@ -56,11 +58,20 @@ pub struct Forward<'g> {
     pub body_timeout: Option<Duration>,
 }
 
-/// Where a copy goes.
+/// Whom the gateway itself asks, or gives a copy.
 #[derive(Debug)]
 pub struct MirrorTo<'g> {
     pub backend: &'g Arc<Backend>,
     pub route: Route,
+}
+
+/// Where a copy goes, and what it has in place of what its request has.
+#[derive(Debug)]
+pub struct CopyTo<'g> {
+    pub to: MirrorTo<'g>,
+    /// Empty: that of the request.
+    pub hostname: &'g str,
+    pub without_body: bool,
 }
 
 impl Forward<'_> {

@@ -126,6 +126,32 @@ impl Outbound {
         plain
     }
 
+    /// Leave its body out: what says that there is one is the last of the head, but for what asks for another protocol.
+    pub fn take_body(&mut self) {
+        let starts: [&[u8]; 2] = [b"\r\ncontent-length: ", b"\r\ntransfer-encoding: chunked\r\n"];
+        let at = starts.iter().filter_map(|start| memchr::memmem::rfind(&self.head, start)).max();
+        if let Some(at) = at.filter(|_| !self.framing.is_empty()) {
+            self.head.truncate(at);
+            self.head.extend_from_slice(b"\r\n");
+            let is_usual = [b"POST ".as_slice(), b"PUT ", b"PATCH "].iter().any(|method| self.head.starts_with(method));
+            if is_usual {
+                self.head.extend_from_slice(b"content-length: 0\r\n");
+            }
+            self.head.extend_from_slice(b"\r\n");
+            self.framing = Framing::Empty;
+        }
+    }
+
+    /// Send it for another host: its field is the first one.
+    pub fn set_host(&mut self, host: &str) {
+        const NAME: &[u8] = b"\r\nhost: ";
+        if let Some(at) = memchr::memmem::find(&self.head, NAME).map(|at| at + NAME.len())
+            && let Some(length) = memchr::memmem::find(&self.head[at..], b"\r\n")
+        {
+            drop(self.head.splice(at..at + length, host.bytes()));
+        }
+    }
+
     /// The key of a request for a WebSocket.
     pub fn websocket_key(&self) -> Option<Vec<u8>> {
         let mut headers = [const { MaybeUninit::uninit() }; codec::MAX_FIELDS + OWN_FIELDS];

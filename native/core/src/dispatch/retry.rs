@@ -113,6 +113,7 @@ impl Exchange<'_, '_> {
         let upstreams = &client.worker.upstreams;
         let deadline = forward.timeouts.request.map(|limit| entry.started() + limit);
         let allowed = forward.retry.map_or(0, |retry| retry.attempts);
+        let last_begin = forward.retry_within.map(|limit| begun + limit);
         let mut first = Some(begun);
         let mut retries = 0;
         let mut tried: SmallVec<[u64; 4]> = SmallVec::new();
@@ -129,8 +130,18 @@ impl Exchange<'_, '_> {
             let begun = first.take().unwrap_or_else(Instant::now);
             let told = forward.session.as_ref().and_then(|session| session.tell(endpoint));
             let session = told.as_ref();
-            let attempt =
-                Attempt { client, forward, state: &state, fresh, retry_codes, session, deadline, begun, progress };
+            let attempt = Attempt {
+                client,
+                forward,
+                state: &state,
+                fresh,
+                retry_codes,
+                retry_until: last_begin,
+                session,
+                deadline,
+                begun,
+                progress,
+            };
             let attempted = attempt.run(watchdog, scratch, body, sink, mirrors).await;
             let outcome = match &attempted {
                 Ok((Exchanged { switched: true, .. }, _)) => Outcome::Opened,
@@ -180,7 +191,10 @@ impl Exchange<'_, '_> {
                 Failure::Exchange(ExchangeError::Upstream { answered: false, .. }) => more,
                 _ => false,
             };
-            if !again {
+            let noise = client.worker.turns.noise();
+            let pause = forward.retry.filter(|it| it.attempts > 0).map(|it| backoff(it.backoff, retries, noise));
+            let next = Instant::now() + pause.unwrap_or_default();
+            if !again || last_begin.is_some_and(|last| next > last) {
                 entry.detail(|| failure.detail());
                 break End { code: failure.code(deadline), reset: failure.reset() };
             }
@@ -188,13 +202,11 @@ impl Exchange<'_, '_> {
                 entry.detail(|| failure.detail());
                 break End { code: ErrorCode::RetryBudget, reset: None };
             }
-            if let Some(retry) = forward.retry.filter(|retry| retry.attempts > 0) {
-                let pause = backoff(retry.backoff, retries, client.worker.turns.noise());
-                let until = Instant::now() + pause;
-                if deadline.is_some_and(|deadline| until >= deadline) {
+            if pause.is_some() {
+                if deadline.is_some_and(|deadline| next >= deadline) {
                     break End { code: ErrorCode::RequestTimeout, reset: None };
                 }
-                if unless_gone(tokio::time::sleep_until(until), |context| body.poll_client_gone(sink, context))
+                if unless_gone(tokio::time::sleep_until(next), |context| body.poll_client_gone(sink, context))
                     .await
                     .is_err()
                 {

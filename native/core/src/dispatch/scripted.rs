@@ -130,6 +130,7 @@ pub fn forward(outbound: Outbound, endpoints: &[Arc<Endpoint>]) -> Forward<'_> {
         edits: ResponseEdits::default(),
         timeouts: Timeouts::default(),
         retry: None,
+        retry_within: None,
         grpc: false,
         mirrors: SmallVec::new(),
         body_limit: None,

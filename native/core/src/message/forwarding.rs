@@ -2,7 +2,8 @@
 
 use super::client::Client;
 use codec::{Field, is_forwarding_name, push_field};
-use route::policy::{Networks, told};
+use route::policy::Networks;
+use route::resolve::Origin;
 use route::table::EditedFields;
 use smallvec::SmallVec;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -53,8 +54,19 @@ impl Client {
         authority: &'f [u8],
         list: &'f mut Vec<u8>,
     ) -> EditedFields<'f> {
+        self.tells(&fields[..sent], believed, authority, list).tell(fields, sent)
+    }
+
+    /// What a backend is told of where a request comes from, whose client sent these fields. Otherwise as [`Self::told`].
+    pub fn tells<'f>(
+        &'f self,
+        sent: &[Field<'f>],
+        believed: bool,
+        authority: &'f [u8],
+        list: &'f mut Vec<u8>,
+    ) -> Origin<'f> {
         let mut said = ForwardingFields::default();
-        for field in fields[..sent].iter().filter(|_| believed) {
+        for field in sent.iter().filter(|_| believed) {
             take_forwarding(field, &mut said);
         }
         let peer = self.address_text.as_bytes();
@@ -65,12 +77,11 @@ impl Client {
             *list = said.forwarded_for.join(&b", "[..]);
             list.as_slice()
         };
-        let own = [
-            ("x-forwarded-for", addresses),
-            ("x-forwarded-proto", said.proto.unwrap_or(self.scheme().as_bytes())),
-            ("x-forwarded-host", said.host.unwrap_or(authority)),
-        ];
-        told(fields, sent, own)
+        Origin {
+            addresses: Some(addresses),
+            scheme: said.proto.unwrap_or(self.scheme().as_bytes()),
+            host: said.host.unwrap_or(authority),
+        }
     }
 
     /// Who asks, for policies: the peer, or whom a trusted proxy names. `None`: it names nobody that could be read, so nobody

@@ -18,6 +18,7 @@ pub mod response_filters;
 #[cfg(test)]
 pub mod scripted;
 pub mod session;
+mod session_cookie;
 mod terms;
 
 pub use terms::Terms;

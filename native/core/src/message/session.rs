@@ -7,6 +7,8 @@
 //! - An endpoint that is gone, or does badly, is replaced: the client is told of the new one with the response.
 //! - What belongs to the gateway does not reach the backend (`route::session`).
 
+pub use super::session_cookie::CookieTerms;
+
 use crate::tls::tickets::Sealer;
 use codec::Field;
 use route::ir;
@@ -51,7 +53,8 @@ pub struct Session<'g> {
     known: SmallVec<[Entry; 2]>,
     /// What the client has was made with a key that others will follow: it gets it anew.
     is_old: bool,
-    secure: bool,
+    /// Of the cookie, where it is one.
+    cookie: CookieTerms<'g>,
 }
 
 /// A field of a response that tells a client of its session.
@@ -76,25 +79,25 @@ impl<'g> Session<'g> {
     /// What the fields of a request say of it.
     pub fn read(
         terms: &'g ir::Session,
-        secure: bool,
+        cookie: CookieTerms<'g>,
         sealer: Sealer,
         (rule, backend): (&str, &str),
         fields: &[Field<'_>],
     ) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Self::read_at(terms, secure, sealer, (rule, backend), fields, now)
+        Self::read_at(terms, cookie, sealer, (rule, backend), fields, now)
     }
 
     fn read_at(
         terms: &'g ir::Session,
-        secure: bool,
+        cookie: CookieTerms<'g>,
         sealer: Sealer,
         (rule, backend): (&str, &str),
         fields: &[Field<'_>],
         now: u64,
     ) -> Self {
         let place = hash(hash(0, rule.as_bytes()), backend.as_bytes());
-        let mut session = Self { terms, sealer, place, now, known: SmallVec::new(), is_old: false, secure };
+        let mut session = Self { terms, sealer, place, now, known: SmallVec::new(), is_old: false, cookie };
         if let Some((plain, is_newest)) = sent(terms, fields).find_map(|value| session.open(value)) {
             session.known = entries(&plain).filter(|entry| session.is_alive(entry)).collect();
             session.is_old = !is_newest;
@@ -133,15 +136,10 @@ impl<'g> Session<'g> {
         Some(match &self.terms.carrier {
             ir::SessionCarrier::Header { name } => SessionField { name: name.clone(), value: value.into_bytes() },
             ir::SessionCarrier::Cookie { name, path, permanent } => {
-                let mut cookie = format!("{name}={value}; Path={path}; HttpOnly; SameSite=Strict");
-                if self.secure {
-                    cookie.push_str("; Secure");
-                }
-                if *permanent {
-                    let left = (self.terms.absolute_timeout_ms / 1000).saturating_sub(self.now.saturating_sub(began));
-                    cookie.push_str("; Max-Age=");
-                    cookie.push_str(&left.to_string());
-                }
+                let timeout = self.terms.absolute_timeout_ms;
+                let left = (timeout > 0).then(|| (timeout / 1000).saturating_sub(self.now.saturating_sub(began)));
+                let mut cookie = format!("{name}={value}; Path={path}");
+                self.cookie.write(&mut cookie, left, *permanent);
                 SessionField { name: SET_COOKIE.to_owned(), value: cookie.into_bytes() }
             }
         })
@@ -214,7 +212,7 @@ fn value_of(digit: u8) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_SESSIONS, Sealer, Session, decode, encode};
+    use super::{CookieTerms, MAX_SESSIONS, Sealer, Session, decode, encode};
     use crate::tls::tickets::TicketKeys;
     use codec::Field;
     use route::ir::{self, SessionCarrier};
@@ -243,7 +241,7 @@ mod tests {
             let sealer = Sealer::of_sessions(&self.keys, self.gateway, terms);
             let name: &[u8] = if matches!(terms.carrier, SessionCarrier::Cookie { .. }) { b"cookie" } else { b"x-s" };
             let fields = [Field { name, value: sent.as_bytes() }];
-            Session::read_at(terms, true, sealer, place, &fields, now)
+            Session::read_at(terms, CookieTerms { attributes: None, over_tls: true }, sealer, place, &fields, now)
         }
 
         /// What a client has after it was answered by an endpoint.

@@ -2,7 +2,7 @@
 
 use super::access::{Authenticate, KeySets, PublishedSet};
 use super::verdicts::{self, Word};
-use super::{Denial, Held, Outcome, Pending, Running, State, Step, StepResult};
+use super::{Believed, Denial, Held, Outcome, Pending, Running, State, Step, StepResult};
 use crate::error::ErrorCode;
 use crate::observe::l4::L4Reason;
 use codec::Field;
@@ -86,7 +86,8 @@ impl Chain {
     fn of(joined: &Joined, everywhere: Option<BodyLimit>) -> Self {
         let own = joined.policies.iter().zip(&joined.levels);
         let own = own.filter(|(policy, _)| !policy.judge.is_of_authentication());
-        let own = own.flat_map(|(policy, level)| Step::of(policy, *level));
+        let believed = Believed::of(joined);
+        let own = own.flat_map(|(policy, level)| Step::of(policy, *level, &believed));
         let credentials = Authenticate::all(joined).into_iter().map(Step::Authenticate);
         let steps = everywhere.map(Step::BodyLimit).into_iter().chain(credentials).chain(own).collect();
         let is_unusable = |policy: &&Arc<Compiled>| policy.is_invalid() || Running::is_unusable(policy);
@@ -104,12 +105,16 @@ impl Chain {
         }
     }
 
-    /// Run the steps from `first` on. `held`: takes what is counted for as long as the request lasts.
+    /// Run the steps from `first` on, of a request without a rule those that need none. `held`: takes what is counted for as
+    /// long as the request lasts.
     pub fn run(&self, first: usize, facts: &Facts<'_>, passage: &mut Passage, held: &mut Held) -> Admission {
         if self.invalid {
             return Admission::Denied(self.refuse_unusable());
         }
         for (place, step) in self.steps.iter().enumerate().skip(first) {
+            if step.needs_rule() && facts.rule.is_empty() {
+                continue;
+            }
             let outcome = match step.run(facts, passage, held) {
                 StepResult::Done(outcome) => outcome,
                 // Who is asked says what it came to.

@@ -23,7 +23,7 @@ pub use chain::{Admission, Chain, prepare, published_sets};
 pub use faults::render as render_faults;
 #[cfg(test)]
 pub use gate::Gate;
-pub use rate_limit::{Held, RateLimits, render as render_limits};
+pub use rate_limit::{Believed, Held, RateLimits, render as render_limits};
 pub use running::{Running, State};
 pub use verdicts::render as render_verdicts;
 
@@ -167,8 +167,8 @@ pub enum Step {
     /// Done at once, by what `decide` judges by.
     Judged(Arc<Compiled>, Level),
     Authenticate(Authenticate),
-    /// Limits that have their turn then.
-    RateLimits(Arc<Compiled>, Turn),
+    /// Limits that have their turn then, and whose word they take for who asks.
+    RateLimits(Arc<Compiled>, Turn, Believed),
     /// Of the settings.
     BodyLimit(BodyLimit),
     /// Asks a service.
@@ -197,15 +197,15 @@ impl Step {
             },
             Self::BodyLimit(_) => Phase::Body,
             Self::Authenticate(_) => Phase::Authenticate,
-            Self::RateLimits(_, Turn::BehindAuthentication) => Phase::IdentityLimits,
+            Self::RateLimits(_, Turn::BehindAuthentication, _) => Phase::IdentityLimits,
             Self::RateLimits(..) => Phase::AddressLimits,
             #[cfg(test)]
             Self::Gate(_) => Phase::Body,
         }
     }
 
-    /// The steps of a policy; `level`: how high it stands.
-    fn of(policy: &Arc<Compiled>, level: Level) -> Vec<Self> {
+    /// The steps of a policy; `level`: how high it stands; `believed`: who may say who asks.
+    fn of(policy: &Arc<Compiled>, level: Level, believed: &Believed) -> Vec<Self> {
         match &policy.judge {
             Judge::External(_) => vec![Self::External(Arc::clone(policy))],
             Judge::Credential(_) => vec![Self::Credential(Arc::clone(policy))],
@@ -216,7 +216,7 @@ impl Step {
             Judge::RateLimits(limits) => Turn::OF_REQUESTS
                 .into_iter()
                 .filter(|turn| limits.iter().any(|limit| rate_limit::has_turn(limit, *turn)))
-                .map(|turn| Self::RateLimits(Arc::clone(policy), turn))
+                .map(|turn| Self::RateLimits(Arc::clone(policy), turn, believed.by(level)))
                 .collect(),
             _ => vec![Self::Judged(Arc::clone(policy), level)],
         }
@@ -231,7 +231,9 @@ impl Step {
                 Verdict::Deny(denial) => Outcome::deny(denial),
             },
             Self::Authenticate(group) => return group.run(facts, passage),
-            Self::RateLimits(policy, turn) => rate_limit::run(policy, *turn, facts, passage, held),
+            Self::RateLimits(policy, turn, believed) => {
+                rate_limit::run(policy, (*turn, believed), facts, passage, held)
+            }
             Self::BodyLimit(limit) if limit.admits(facts.body_length) => Outcome::Pass,
             Self::BodyLimit(_) => Outcome::deny(ErrorCode::BodyTooLarge),
             Self::External(policy) => return external::run(policy, facts, passage),
@@ -260,7 +262,7 @@ impl Step {
                 Verdict::Deny(denial) => Err(reason_of(denial.reason)),
             },
             Self::Authenticate(group) => group.admit_connection(facts),
-            Self::RateLimits(policy, Turn::BeforeAuthentication) => rate_limit::connection(policy, facts, held),
+            Self::RateLimits(policy, Turn::BeforeAuthentication, _) => rate_limit::connection(policy, facts, held),
             Self::BodyLimit(_)
             | Self::External(_)
             | Self::RateLimits(..)
@@ -275,7 +277,7 @@ impl Step {
     /// The policy whose verdicts these are; credentials of several kinds say by themselves which one it was.
     fn counted(&self) -> Option<&Arc<Compiled>> {
         match self {
-            Self::Judged(policy, _) | Self::External(policy) | Self::RateLimits(policy, _) => Some(policy),
+            Self::Judged(policy, _) | Self::External(policy) | Self::RateLimits(policy, ..) => Some(policy),
             Self::Authenticate(_) | Self::BodyLimit(_) | Self::Credential(_) | Self::Fault(_) | Self::Buffer(_) => None,
             #[cfg(test)]
             Self::Gate(_) => None,
@@ -287,7 +289,7 @@ impl Step {
         match self {
             Self::Judged(policy, _)
             | Self::External(policy)
-            | Self::RateLimits(policy, _)
+            | Self::RateLimits(policy, ..)
             | Self::Credential(policy)
             | Self::Fault(policy) => denial.by(policy),
             // Kinds of credentials say by themselves which one it was.
@@ -295,6 +297,11 @@ impl Step {
             #[cfg(test)]
             Self::Gate(_) => denial,
         }
+    }
+
+    /// Whether it acts on what goes to a backend, so that it is nothing where no rule takes a request.
+    fn needs_rule(&self) -> bool {
+        matches!(self, Self::Credential(_) | Self::Fault(_) | Self::Buffer(_))
     }
 
     /// Whether asking it twice is not as asking it once.

@@ -5,8 +5,10 @@
 mod tests;
 
 use super::ask::Whence;
+use super::consult::{consult, facts, note};
+use super::plan::{Failed, Place, Plan, Waiting};
 use super::select::{Passed, select, values};
-use crate::dispatch::Forward;
+use super::unrouted::unrouted;
 use crate::error::ErrorCode;
 use crate::message::client::Client;
 use crate::message::grpc;
@@ -15,58 +17,11 @@ use crate::message::local_reply::Answer;
 use crate::message::pages::Pages;
 use crate::message::record::Entry;
 use crate::message::response_filters::ResponseEdits;
-use crate::policy::{Admission, Chain, Denial, Outcome, Pending};
+use crate::policy::{Admission, Chain};
 use crate::worker::Generation;
-use codec::Framing;
-use route::policy::{Facts, Networks, Passage, SentHead};
+use route::policy::Passage;
 use route::resolve::{Action, CorsFields, Refused, Request, Routed, Workspace, cors_response, resolve};
-use route::table::{EditedFields, Filters, MadeValues, RequestHead};
-use std::time::Duration;
-
-/// What will be done about a request.
-pub enum Plan<'g> {
-    /// Boxed, as is all that most requests do not need: what they carry around stays small.
-    Answer(Box<(Answer, ResponseEdits<'g>)>),
-    Forward(Box<Forward<'g>>),
-    Wait(Box<Waiting<'g>>),
-}
-
-impl<'g> Plan<'g> {
-    fn answer(answer: Answer, edits: ResponseEdits<'g>) -> Self {
-        Self::Answer(Box::new((answer, edits)))
-    }
-}
-
-/// A request about which somebody was asked.
-pub struct Waiting<'g> {
-    pub answer: Pending,
-    pub whence: Whence<'g>,
-    pub head: OwnedHead,
-    /// Step of the chain that comes next.
-    pub next: usize,
-    pub passage: Passage,
-    /// Of the whole request, from its start (`HTTPRouteTimeouts.request`).
-    pub limit: Option<Duration>,
-    pub buffer: Vec<u8>,
-}
-
-/// Where in the chain a request stands.
-#[derive(Debug)]
-pub struct Place {
-    /// Steps that were run.
-    pub step: usize,
-    /// What the last one of them said.
-    pub outcome: Outcome,
-    /// What they left behind.
-    pub passage: Passage,
-}
-
-impl Place {
-    /// Of a request that has just come.
-    pub fn start() -> Self {
-        Self { step: 0, outcome: Outcome::Pass, passage: Passage::default() }
-    }
-}
+use route::table::{EditedFields, Filters, RequestHead};
 
 /// Decide. `buffer` is memory for the forwarded head. A request about which somebody was asked comes again, with the same
 /// head and generation: what it resolves to is the same.
@@ -89,18 +44,6 @@ pub fn admit<'g>(
     }
 }
 
-/// Why a request is not forwarded, and what its rule, where it has one, does to such an answer.
-struct Failed<'g> {
-    denial: Denial,
-    edits: ResponseEdits<'g>,
-}
-
-impl From<ErrorCode> for Box<Failed<'_>> {
-    fn from(code: ErrorCode) -> Self {
-        Self::new(Failed { denial: code.into(), edits: ResponseEdits::default() })
-    }
-}
-
 fn try_admit<'g>(
     client: &Client,
     generation: &'g Generation,
@@ -118,6 +61,7 @@ fn try_admit<'g>(
         sni: client.sni(),
         fields: &inbound.fields,
         taken_out: &inbound.taken_out,
+        whence: client,
     };
     let socket = generation.table.socket(client.socket).map(|socket| &**socket);
     let mut space = Workspace::default();
@@ -130,17 +74,7 @@ fn try_admit<'g>(
             record.listener(listener);
             return Err(ErrorCode::Misdirected.into());
         }
-        Err(Refused::NoRoute(listener)) => {
-            record.listener(listener);
-            let own = listener.policies().and_then(|own| own.kept.get::<Chain>());
-            if let Some(log) = own.and_then(Chain::log) {
-                record.log_as(log);
-            }
-            // Of what has no rule nothing is known that an expression could ask.
-            let edits = ResponseEdits::default().at(listener, |_| MadeValues::new());
-            let pages = own.and_then(|own| Pages::of(own.error_pages()?, listener, None, inbound, own.secret_pairs()));
-            return Err(Box::new(Failed { denial: ErrorCode::NoRoute.into(), edits: edits.paged(pages) }));
-        }
+        Err(Refused::NoRoute(found)) => return unrouted(client, inbound, &found, place, buffer, record),
         Ok(routed) => routed,
     };
     record.listener(routed.listener);
@@ -189,30 +123,19 @@ fn try_admit<'g>(
         Some(told) => Routed { told: Some(told), ..routed },
         None => routed,
     };
-    let Place { step, outcome, mut passage } = place;
+    let mut passage = Passage::default();
     if let Some(chain) = chain {
-        record.mask(chain.secret_pairs());
+        note(chain, inbound, record);
         let proxies = chain.trusted_proxies();
-        if let Some(log) = chain.log() {
-            record.log_as(log);
-        }
-        if proxies.is_some() {
-            record.origin(inbound, proxies);
-        }
-        let admission = match outcome {
-            Outcome::Pass => chain.run(step, &facts(client, inbound, &routed, proxies), &mut passage, record.held()),
-            Outcome::Deny(denial) => Admission::Denied(chain.refused(step, *denial)),
-        };
-        if let Some(identity) = &passage.identity {
-            record.user(identity);
-        }
+        let facts = facts(client, inbound, routed.listener, Some(&**rule), &routed.head, routed.told, chain);
+        let (admission, found) = consult(chain, place, &facts, record);
         match admission {
-            Admission::Admitted => {}
+            Admission::Admitted => passage = found,
             Admission::Denied(mut denial) => {
                 if let Some(detail) = denial.detail.take() {
                     record.detail(|| detail);
                 }
-                let edits = edits_of(client, inbound, &routed, Some(chain), passage);
+                let edits = edits_of(client, inbound, &routed, Some(chain), found);
                 return Err(Box::new(Failed { denial, edits }));
             }
             Admission::Asked { answer, next } => {
@@ -222,7 +145,7 @@ fn try_admit<'g>(
                     ends: client.ends(routed.head.fields, proxies),
                     believed: proxies.map(|_| client.is_believed(proxies)),
                 };
-                let waiting = Waiting { answer, whence, head, next, passage, limit, buffer };
+                let waiting = Waiting { answer, whence, head, next, passage: found, limit, buffer };
                 return Ok(Plan::Wait(Box::new(waiting)));
             }
         }
@@ -286,39 +209,4 @@ fn told_of<'f>(
     }
     let believed = client.is_believed(chain.and_then(Chain::trusted_proxies));
     Some(client.told(routed.head.fields, routed.sent_fields, believed, routed.head.authority, list))
-}
-
-/// What policies see of a request.
-fn facts<'r>(
-    client: &'r Client,
-    inbound: &'r Inbound<'_>,
-    routed: &Routed<'r, 'r>,
-    proxies: Option<&Networks>,
-) -> Facts<'r> {
-    let Routed { listener, found, head, told, .. } = routed;
-    Facts {
-        address: client.asking(&inbound.fields, proxies),
-        method: head.method,
-        scheme: client.scheme(),
-        host: head.host,
-        authority: head.authority,
-        path: head.path,
-        query: head.query,
-        fields: head.fields,
-        told: *told,
-        sent: SentHead { fields: &inbound.fields, taken_out: &inbound.taken_out, authority: head.authority },
-        sni: client.sni(),
-        listener: listener.id(),
-        route: &found.rule.ir.route,
-        rule: &found.rule.ir.id,
-        rule_uid: found.rule.uid,
-        grpc: found.rule.ir.grpc,
-        body_length: match inbound.framing {
-            Framing::Empty => Some(0),
-            Framing::Length(length) => Some(length),
-            Framing::Chunked | Framing::UntilClose => None,
-        },
-        certificate: client.certificate(),
-        assumed: None,
-    }
 }

@@ -129,6 +129,7 @@ async fn page(client: &Client, generation: &Generation, pages: &Pages<'_>, origi
                 path: path.clone(),
                 query: None,
                 authority: pages.authority.clone(),
+                asked_for: None,
                 fields: Vec::new(),
                 own,
                 body: Vec::new(),

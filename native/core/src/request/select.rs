@@ -2,7 +2,7 @@
 //! waiting.
 
 use crate::dispatch::outbound::{Outbound, Parts};
-use crate::dispatch::{Forward, MirrorTo, websocket_handshake};
+use crate::dispatch::{CopyTo, Forward, MirrorTo, websocket_handshake};
 use crate::error::ErrorCode;
 use crate::message::client::Client;
 use crate::message::forwarding::{ForwardingFields, take_forwarding};
@@ -10,7 +10,7 @@ use crate::message::head::Inbound;
 use crate::message::pages::Pages;
 use crate::message::record::Entry;
 use crate::message::response_filters::ResponseEdits;
-use crate::message::session::Session;
+use crate::message::session::{CookieTerms, Session};
 use crate::policy::Chain;
 use crate::tls::tickets::Sealer;
 use crate::upstream::{Among, Load, RoutePolicy};
@@ -19,12 +19,13 @@ use codec::Field;
 use route::expression::Inputs;
 use route::ir::{BackendPolicy, BackendProtocol, KeyPart, LoadBalancing};
 use route::policy::{Identity, Networks, Passage, Stripped, Withheld};
-use route::resolve::{Edited, NoPath, Picked, Routed, affinity, cors_response, edit_request, pick};
+use route::resolve::{
+    Edited, NoPath, Picked, Routed, affinity, asks_forwarded, cors_response, edit_request, pick, without_forwarded,
+};
 use route::session::removal;
 use route::table::{Backend, EditedFields, Filters, MadeValue, MadeValues, RequestHead, Rule, Timeouts};
 use smallvec::SmallVec;
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::time::Duration;
 
 /// What policies leave of a request that they let pass.
@@ -111,7 +112,7 @@ pub fn select<'g>(
     Ok(Box::new(Forward {
         outbound,
         among: Among::of(backend)
-            .with_key(policy.and_then(|policy| key_of(policy, head, || client.ends(head.fields, proxies).0.ip())))
+            .with_key(policy.and_then(|policy| key_of(policy, client, routed, proxies)))
             .preferring(session.as_ref().and_then(Session::endpoint)),
         session: session.map(Box::new),
         load: Load::of(backend).filter(|load| load.limits_requests()),
@@ -128,6 +129,7 @@ pub fn select<'g>(
             .filter(|limit| *limit > 0)
             .map(Duration::from_millis),
         retry: rule.retry.as_ref(),
+        retry_within: policy.map(|policy| policy.retry_within_ms).filter(|limit| *limit > 0).map(Duration::from_millis),
         grpc,
         mirrors: mirrors(client, generation, routed, &filters, proxies),
         body_limit: chain.and_then(Chain::body_limit),
@@ -178,16 +180,29 @@ fn session_of<'g>(
     let Routed { listener, found, head, .. } = routed;
     let terms = backend.session(&found.rule.ir)?;
     let sealer = Sealer::of_sessions(generation.server_tls.tickets(), &listener.ir.gateway, terms);
-    let secure = client.is_secure(head.fields, client.is_believed(proxies));
-    Some(Session::read(terms, secure, sealer, (&found.rule.ir.id, &backend.id), head.fields))
+    let over_tls = client.is_secure(head.fields, client.is_believed(proxies));
+    let attributes = backend.policy.as_ref().and_then(|policy| policy.session_cookie.as_ref());
+    Some(Session::read(
+        terms,
+        CookieTerms { attributes, over_tls },
+        sealer,
+        (&found.rule.ir.id, &backend.id),
+        head.fields,
+    ))
 }
 
-/// What is hashed to choose an endpoint.
-fn key_of(policy: &BackendPolicy, head: &RequestHead<'_>, client: impl FnOnce() -> IpAddr) -> Option<u64> {
-    match &policy.load_balancing {
-        LoadBalancing::Hash { key } => affinity(key, head, key.contains(&KeyPart::Client).then(client)),
-        _ => None,
+/// What is hashed to choose an endpoint: of where a request comes from what the backend is told.
+fn key_of(policy: &BackendPolicy, client: &Client, routed: &Routed<'_, '_>, proxies: Option<&Networks>) -> Option<u64> {
+    let LoadBalancing::Hash { key, .. } = &policy.load_balancing else { return None };
+    let head = &routed.head;
+    let address = key.contains(&KeyPart::Client).then(|| client.ends(head.fields, proxies).0.ip());
+    if !asks_forwarded(key) {
+        return affinity(key, head, address);
     }
+    let (mut list, believed) = (Vec::new(), client.is_believed(proxies));
+    let told = client.told(head.fields, routed.sent_fields, believed, head.authority, &mut list);
+    let taken_out = without_forwarded(head.taken_out);
+    affinity(key, &RequestHead { fields: &told, taken_out: &taken_out, ..*head }, address)
 }
 
 /// Over HTTP/2 only a WebSocket has a way (RFC 8441), and a call of gRPC is none.
@@ -261,10 +276,10 @@ fn mirrors<'g>(
     routed: &Routed<'g, '_>,
     filters: &[&'g Filters; 2],
     proxies: Option<&Networks>,
-) -> SmallVec<[MirrorTo<'g>; 1]> {
+) -> SmallVec<[CopyTo<'g>; 1]> {
     let (rule, listener) = (routed.found.rule, &routed.listener.ir);
     let mut chosen = SmallVec::new();
-    for (place, mirror) in filters.iter().flat_map(|filters| &filters.mirrors).enumerate() {
+    for (place, mirror) in filters.iter().copied().flat_map(|filters| &filters.mirrors).enumerate() {
         let share = u64::from(mirror.percentage.denominator.max(1));
         if client.worker.turns.mirror(rule.uid, place, share) >= u64::from(mirror.percentage.numerator) {
             continue;
@@ -276,7 +291,11 @@ fn mirrors<'g>(
         if let Some(mut route) = generation.client_tls.route(backend, listener, rule.ir.grpc, false).filter(|_| usable)
         {
             route.policy = RoutePolicy::of(backend, || client.ends(routed.head.fields, proxies));
-            chosen.push(MirrorTo { backend, route });
+            chosen.push(CopyTo {
+                to: MirrorTo { backend, route },
+                hostname: &mirror.hostname,
+                without_body: mirror.without_body,
+            });
         }
     }
     chosen

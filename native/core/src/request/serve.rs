@@ -1,8 +1,9 @@
 //! The life cycle of a request. Everything that it waits for has a limit of time.
 
-use super::admit::{Place, Plan, Waiting, admit};
+use super::admit::admit;
 use super::ask::ask_about;
 use super::error_page::{give_or_page, run_or_page};
+use super::plan::{Place, Plan, Waiting};
 use super::preceded::{Collected, Preceded};
 use crate::dispatch::Switched;
 use crate::dispatch::retry::{Exchange, Forwarded};

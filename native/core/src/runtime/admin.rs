@@ -171,9 +171,7 @@ async fn page(target: &[u8], peer: SocketAddr, shared: &Shared) -> Page {
             "403 Forbidden",
             "the configuration is shown to this machine only; in a cluster: kubectl port-forward\n",
         ),
-        "/config" => {
-            Page { status: "200 OK", kind: "application/json", body: shared.generation.load().table.to_json() }
-        }
+        "/config" => Page { status: "200 OK", kind: "application/json", body: shared.config() },
         _ => Page::text("404 Not Found", "here are /healthz, /readyz, /metrics and /config\n"),
     }
 }

@@ -77,7 +77,7 @@ impl<'t> Among<'t> {
     #[must_use]
     pub fn for_client(self, backend: &Backend, client: IpAddr) -> Self {
         match backend.policy.as_deref().map(|policy| &policy.load_balancing) {
-            Some(LoadBalancing::Hash { key }) => self.with_key(flow_affinity(key, client)),
+            Some(LoadBalancing::Hash { key, .. }) => self.with_key(flow_affinity(key, client)),
             _ => self,
         }
     }

@@ -98,6 +98,13 @@ impl Tags for Shared {
 }
 
 impl Shared {
+    /// The configuration as IR without secrets, and how the keys are that identity providers publish; JSON.
+    pub fn config(&self) -> String {
+        let mut shown = self.generation.load().table.to_value();
+        shown["provider_keys"] = serde_json::json!(self.key_sets.states());
+        shown.to_string()
+    }
+
     /// All figures, for Prometheus.
     pub fn metrics(&self) -> String {
         let mut text = self.registry.render(self.events.dropped(), self.access_log.dropped());

@@ -146,7 +146,16 @@ pub enum Filter {
     Redirect(Redirect),
     Rewrite(Rewrite),
     ResponseRewrite(ResponseRewrite),
-    Mirror { backend: String, percentage: Percentage },
+    Mirror {
+        backend: String,
+        percentage: Percentage,
+        /// Of the copies; empty: that of the request.
+        #[serde(default)]
+        hostname: String,
+        /// Copies have none.
+        #[serde(default)]
+        without_body: bool,
+    },
     Cors(Cors),
     Respond(Respond),
 }

@@ -8,6 +8,7 @@ mod address;
 mod body;
 mod certificate_header;
 mod credentials;
+mod external;
 mod facts;
 mod filter;
 mod head;
@@ -26,6 +27,7 @@ pub use address::{ClientAddressing, Preamble};
 pub use body::BodyLimit;
 pub use certificate_header::CertificateHeader;
 pub use credentials::{Stripped, masked, secret_pairs};
+pub use external::External;
 pub use facts::{ConnectionFacts, Facts, ForwardField, Identity, Passage, Proof, Removal};
 pub use filter::{Credential, ErrorPages, Fault, Page};
 pub use head::{HeadLimits, SentHead};
@@ -36,7 +38,7 @@ pub use rate_limit::{RateLimit, inputs};
 pub use told::told;
 pub use withheld::Withheld;
 
-use crate::ir::{self, ExternalService, PolicySecret};
+use crate::ir::{self, PolicySecret};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -152,7 +154,7 @@ pub enum Judge {
     Csrf(Csrf),
     Authorization(Authorization),
     /// A service is asked.
-    External(Arc<ExternalService>),
+    External(External),
     /// What was counted before says.
     RateLimits(Vec<RateLimit>),
     Fault(Fault),
@@ -186,11 +188,11 @@ impl Compiled {
             ir::Policy::AccessBasic(basic) => Judge::Basic(Basic::compile(basic)),
             ir::Policy::AccessJwt(jwt) => compiled(Jwt::compile(jwt), Judge::Jwt),
             ir::Policy::AccessExternal(external) => {
-                external.service.as_ref().map_or(Judge::Invalid, |service| Judge::External(Arc::clone(service)))
+                external.service.as_ref().map_or(Judge::Invalid, |it| compiled(External::compile(it), Judge::External))
             }
             ir::Policy::AccessCsrf(csrf) => compiled(Csrf::compile(csrf), Judge::Csrf),
             ir::Policy::AccessAuthorization(rules) => compiled(Authorization::compile(rules), Judge::Authorization),
-            ir::Policy::ExternalAuth(filter) => Judge::External(Arc::clone(&filter.service)),
+            ir::Policy::ExternalAuth(filter) => compiled(External::compile(&filter.service), Judge::External),
             ir::Policy::RateLimits(limits) => {
                 let limits: Result<Vec<_>, _> = limits.limits.iter().map(RateLimit::compile).collect();
                 limits.map_or(Judge::Invalid, Judge::RateLimits)
@@ -224,8 +226,14 @@ impl Compiled {
             Judge::Authorization(rules) => rules.asks_fields(),
             Judge::RateLimits(limits) => limits.iter().any(RateLimit::asks_fields),
             Judge::Fault(fault) => fault.asks_fields(),
+            Judge::External(external) => external.asks_fields(),
             _ => false,
         }
+    }
+
+    /// Whether it acts on what goes to a backend, so that it is nothing where no rule takes a request.
+    pub fn needs_rule(&self) -> bool {
+        matches!(self.judge, Judge::Credential(_) | Judge::Fault(_) | Judge::Buffer(_))
     }
 
     /// Who says what a client's address is.

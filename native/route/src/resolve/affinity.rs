@@ -4,7 +4,13 @@ use crate::cookies;
 use crate::ir::KeyPart;
 use crate::rendezvous::hash;
 use crate::table::{RequestHead, query_value};
+use codec::is_forwarding_name;
 use std::net::IpAddr;
+
+/// Whether it depends on where a request comes from, as its backend is told that.
+pub fn asks_forwarded(parts: &[KeyPart]) -> bool {
+    parts.iter().any(|part| matches!(part, KeyPart::Header { name } if is_forwarding_name(name.as_bytes())))
+}
 
 /// The key of a request; `None`: it has no part of it. `client`: its address.
 pub fn affinity(parts: &[KeyPart], head: &RequestHead<'_>, client: Option<IpAddr>) -> Option<u64> {

@@ -1,19 +1,20 @@
 //! The decision on one request or connection, as the wire would come to it: from the handshake to the filters.
 
-use super::contract::{Decision, DecisionRequest, Headers, L4Request, Message, Reply, Scheme};
+use super::contract::{Decision, DecisionRequest, L4Request, Message, Scheme};
+use super::reply::{Edits, denied, edited_response, fields_of, located, owned, owned_answer};
+use super::sample::facts;
+use super::unrouted::decide_unrouted;
+use super::whence::Whence;
 use super::{
-    Action, CorsFields, L4Routed, NoPath, OwnAnswer, Picked, Refused, Request, Routed, Workspace, cors_response,
-    edit_request, pick, pick_l4, resolve, route_l4, set_cors,
+    Action, L4Routed, NoPath, OwnAnswer, Picked, Refused, Request, Routed, Workspace, cors_response, edit_request,
+    pick, pick_l4, resolve, route_l4,
 };
 use crate::expression::Inputs;
 use crate::ir::{ListenerProtocol, Session, Transport};
-use crate::policy::{self, ConnectionFacts, Denial, Facts, OwnedFields, Passage, SentHead, Stripped};
-use crate::response_rewrite::rewritten_fields;
+use crate::policy::{self, ConnectionFacts, OwnedFields, Passage, Stripped};
 use crate::session;
-use crate::table::{
-    EditedFields, Filters, Found, Listener, MadeValue, MadeValues, RequestHead, Socket, SocketKey, Table,
-};
-use codec::{Field, Framing, RequestHead as WireHead, WireError, is_forwarding_name, is_token, is_value};
+use crate::table::{EditedFields, Filters, Found, Listener, MadeValues, RequestHead, Socket, SocketKey, Table};
+use codec::{Field, RequestHead as WireHead, WireError, is_forwarding_name, is_token, is_value};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
@@ -69,6 +70,7 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
         sni: sni.as_deref(),
         fields: &sent.fields,
         taken_out: &sent.taken_out,
+        whence: request,
     };
     let (mut space, framing) = (Workspace::default(), sent.framing);
     let at = |listener: &Listener, decision| Decision { listener: Some(listener.id().to_owned()), ..decision };
@@ -77,13 +79,7 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
         Err(Refused::BadRequest) => return Decision::respond(400, "bad_request"),
         Err(Refused::NoListener) => return Decision::respond(404, "no_listener"),
         Err(Refused::Misdirected(listener)) => return at(listener, Decision::respond(421, "misdirected")),
-        Err(Refused::NoRoute(listener)) => {
-            // Of what has no rule nothing is known that an expression could ask.
-            let edits: Vec<Edits<'_>> = listener.answers().map(|own| (own, &[][..])).into_iter().collect();
-            let mut decision = Decision::respond(404, "no_route");
-            decision.response = decision.response.map(|answer| edited_response(&answer, &edits, None));
-            return at(listener, decision);
-        }
+        Err(Refused::NoRoute(unrouted)) => return decide_unrouted(request, (&asked, framing), &unrouted),
         Ok(routed) => routed,
     };
     let Routed { listener, found, head, sent_fields, action, .. } = routed;
@@ -92,8 +88,8 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
     let asks_fields = found.rule.has_expressions()
         || listener.answers().is_some_and(Filters::has_expressions)
         || listener.policies_of(found.rule).is_some_and(|joined| joined.policies.iter().any(|it| it.asks_fields()));
-    let own = if asks_fields { as_sent.own() } else { Vec::new() };
-    let told = asks_fields.then(|| as_sent.told_by(&own));
+    let mut list = Vec::new();
+    let told = if asks_fields { Some(as_sent.told_by(&mut list)) } else { None };
     let as_sent = Ruled { told: told.as_deref(), ..as_sent };
     // What edits write into an answer of the gateway.
     let made: Made;
@@ -119,9 +115,10 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
                 fields.extend(set.iter().filter(|field| !owned.has(field.name)).copied());
                 let head = RequestHead { fields: &fields, ..head };
                 let ruled = Ruled { head: &head, sent_fields, ..as_sent };
-                let told = asks_fields.then(|| ruled.told_by(&own));
+                let mut list = Vec::new();
+                let told = if asks_fields { Some(ruled.told_by(&mut list)) } else { None };
                 let ruled = Ruled { told: told.as_deref(), ..ruled };
-                let facts = ruled.facts(&asked, framing);
+                let facts = facts(request, (&asked, framing), listener, Some(&**found.rule), ruled.head, ruled.told);
                 let (said, denial) = policy::judge_all(&joined.policies, &joined.levels, &facts, &mut passage);
                 policies = said;
                 made = ruled.made(&passage);
@@ -154,49 +151,12 @@ struct Made {
     listener: MadeValues,
 }
 
-/// Edits with what their expressions came to.
-type Edits<'e> = (&'e Filters, &'e [MadeValue]);
-
 impl<'r> Ruled<'r> {
-    /// What the gateway says itself of where a request comes from; nobody here is a proxy whose word counts.
-    fn own(&self) -> Vec<(&'static str, Vec<u8>)> {
-        let address =
-            self.request.from.map(|address| ("x-forwarded-for", address.to_canonical().to_string().into_bytes()));
-        let scheme = ("x-forwarded-proto", self.listener.ir.protocol.scheme().as_bytes().to_vec());
-        address.into_iter().chain([scheme, ("x-forwarded-host", self.head.authority.to_vec())]).collect()
-    }
-
-    fn told_by(&self, own: &'r [(&'static str, Vec<u8>)]) -> EditedFields<'r> {
-        policy::told(self.head.fields, self.sent_fields, own.iter().map(|(name, value)| (*name, value.as_slice())))
-    }
-
-    fn facts(&self, asked: &Request<'r>, framing: Framing) -> Facts<'r> {
-        let Self { request, listener, found, head, told, .. } = *self;
-        Facts {
-            address: request.from.map(|address| address.to_canonical()),
-            method: head.method,
-            scheme: listener.ir.protocol.scheme(),
-            host: head.host,
-            authority: head.authority,
-            path: head.path,
-            query: head.query,
-            fields: head.fields,
-            told,
-            sent: SentHead { fields: asked.fields, taken_out: asked.taken_out, authority: head.authority },
-            sni: asked.sni,
-            listener: listener.id(),
-            route: &found.rule.ir.route,
-            rule: &found.rule.ir.id,
-            rule_uid: found.rule.uid,
-            grpc: found.rule.ir.grpc,
-            body_length: match framing {
-                Framing::Empty => Some(0),
-                Framing::Length(length) => Some(length),
-                Framing::Chunked | Framing::UntilClose => None,
-            },
-            certificate: request.certificate.as_ref(),
-            assumed: request.identity.as_ref(),
-        }
+    /// Its fields as a backend is told them; `list`: memory.
+    fn told_by(&self, list: &'r mut Vec<u8>) -> EditedFields<'r> {
+        let sent = &self.head.fields[..self.sent_fields];
+        let origin = self.request.origin(self.listener, sent, self.head.authority, list);
+        origin.tell(self.head.fields, self.sent_fields)
     }
 
     /// What edits write.
@@ -241,15 +201,6 @@ fn answered(own: OwnAnswer, ruled: &Ruled<'_>) -> Decision {
         let mut fields = EditedFields::new();
         respond.fields.apply(&mut fields, &[]);
         response.headers = owned(&fields);
-    }
-    decision
-}
-
-fn denied(denial: Denial) -> Decision {
-    let Denial { reason, status, fields } = denial;
-    let mut decision = Decision::respond(status.unwrap_or(reason.status()), reason.name());
-    if let Some(response) = &mut decision.response {
-        response.headers = owned_answer(&fields);
     }
     decision
 }
@@ -380,10 +331,6 @@ fn socket_of(table: &Table, transport: Transport, address: Option<IpAddr>, port:
     }
 }
 
-fn fields_of(headers: &Headers) -> impl Iterator<Item = Field<'_>> {
-    headers.iter().map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() })
-}
-
 fn forward(table: &Table, ruled: &Ruled<'_>, passage: &Passage) -> Decision {
     let Ruled { request, found, head, .. } = *ruled;
     let slot = if found.rule.total_weight == 0 { 0 } else { request.entropy % found.rule.total_weight };
@@ -463,35 +410,4 @@ fn forwarded(
         None => path.into_owned(),
     };
     Ok(Message { method: head.method.to_owned(), authority: authority.into_owned(), target, headers: owned(&fields) })
-}
-
-/// What a backend says of where it is, as its clients see it.
-fn located(sample: &Reply, both: &[&Filters; 2]) -> Reply {
-    let sent: Vec<Field<'_>> = fields_of(&sample.headers).collect();
-    let rewrites = both.iter().filter_map(|filters| filters.response_rewrite.as_ref());
-    let rewritten = rewritten_fields(rewrites, &sent);
-    let mut fields: EditedFields<'_> = sent.iter().copied().collect();
-    for (at, value) in &rewritten {
-        fields[*at].value = value;
-    }
-    Reply { status: sample.status, headers: owned(&fields) }
-}
-
-/// Edits in their order: of the rule, of the backendRef, of the listener.
-fn edited_response(sample: &Reply, all: &[Edits<'_>], cors: Option<CorsFields>) -> Reply {
-    let mut fields: EditedFields<'_> = fields_of(&sample.headers).collect();
-    for (filters, made) in all {
-        filters.response.iter().for_each(|edits| edits.apply(&mut fields, made));
-    }
-    set_cors(&mut fields, cors.as_deref().unwrap_or_default());
-    Reply { status: sample.status, headers: owned(&fields) }
-}
-
-fn owned(fields: &[Field<'_>]) -> Headers {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    fields.iter().map(|field| (text(field.name), text(field.value))).collect()
-}
-
-fn owned_answer(fields: &[policy::AnswerField]) -> Headers {
-    fields.iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value).into_owned())).collect()
 }

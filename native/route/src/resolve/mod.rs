@@ -9,14 +9,19 @@ mod contract;
 mod cors;
 mod decide;
 mod edit;
+mod reply;
+mod sample;
 mod select;
+mod unrouted;
+mod whence;
 
-pub use affinity::{affinity, flow_affinity};
+pub use affinity::{affinity, asks_forwarded, flow_affinity};
 pub use contract::{Decision, DecisionRequest, L4Request, Message, Reply, Scheme};
 pub use cors::{CorsFields, cors_response, set_cors};
 pub use decide::{Question, decide, decide_l4};
 pub use edit::{Edited, NoPath, edit_request};
 pub use select::{L4Routed, Picked, may_speak_tls, pick, pick_l4, route_l4};
+pub use whence::{Origin, Whence, without_forwarded};
 
 use crate::ir::ListenerProtocol;
 use crate::path_normalization::{self, PathNormalization, Target};
@@ -44,11 +49,13 @@ pub struct Request<'r> {
     pub fields: &'r [Field<'r>],
     /// See [`RequestHead::taken_out`].
     pub taken_out: &'r [Field<'r>],
+    /// Who can say where it comes from.
+    pub whence: &'r dyn Whence,
 }
 
 /// Why no rule takes a request.
-#[derive(Debug, Clone, Copy)]
-pub enum Refused<'t> {
+#[derive(Debug)]
+pub enum Refused<'t, 's> {
     /// The method is CONNECT, and nobody asks for a tunnel here: 405.
     Connect,
     /// The target or the authority is none: 400.
@@ -57,8 +64,17 @@ pub enum Refused<'t> {
     NoListener,
     /// The TLS handshake belongs to another listener than the authority: 421 (GEP-3567).
     Misdirected(&'t Arc<Listener>),
-    /// 404.
-    NoRoute(&'t Arc<Listener>),
+    /// 404, unless what holds for its listener refuses it.
+    NoRoute(Box<Unrouted<'t, 's>>),
+}
+
+/// A request that no rule takes.
+#[derive(Debug)]
+pub struct Unrouted<'t, 's> {
+    pub listener: &'t Arc<Listener>,
+    /// As of [`Routed`].
+    pub head: RequestHead<'s>,
+    pub sent_fields: usize,
 }
 
 /// The rule that takes a request, and the request as that rule sees it.
@@ -115,7 +131,7 @@ pub fn resolve<'t: 'f, 'f: 's, 's>(
     socket: Option<&'t Socket>,
     request: &Request<'f>,
     space: &'s mut Workspace<'f>,
-) -> Result<Routed<'t, 's>, Refused<'t>> {
+) -> Result<Routed<'t, 's>, Refused<'t, 's>> {
     if request.method == "CONNECT" {
         return Err(Refused::Connect);
     }
@@ -141,7 +157,9 @@ pub fn resolve<'t: 'f, 'f: 's, 's>(
         sent_fields = pre_routing.apply(fields, taken_out);
         head = RequestHead { fields, taken_out, ..head };
     }
-    let found = listener.find(&head).ok_or(Refused::NoRoute(listener))?;
+    let Some(found) = whence::find(listener, request.whence, &head, sent_fields) else {
+        return Err(Refused::NoRoute(Box::new(Unrouted { listener, head, sent_fields })));
+    };
     Ok(Routed { listener, found, action: action(listener, &found, &head), head, sent_fields, told: None })
 }
 
@@ -164,7 +182,7 @@ fn read<'f>(request: &Request<'f>) -> Option<(Target<'f>, &'f [u8], Cow<'f, str>
 }
 
 /// The listener of a request. The server name is ignored on sockets without TLS.
-fn listener<'t>(socket: &'t Socket, sni: Option<&str>, host: &str) -> Result<&'t Arc<Listener>, Refused<'t>> {
+fn listener<'t, 's>(socket: &'t Socket, sni: Option<&str>, host: &str) -> Result<&'t Arc<Listener>, Refused<'t, 's>> {
     let listener = socket.listener_for_host(host).ok_or(Refused::NoListener)?;
     match socket.protocol {
         ListenerProtocol::Http => return Ok(listener),

@@ -37,6 +37,12 @@ pub type MadeValues = Vec<MadeValue>;
 /// `None`: there is no field.
 pub type MadeValue = Option<Vec<u8>>;
 
+/// What an expression comes to. One that fails, or comes to what cannot stand in a head, comes to nothing.
+pub(crate) fn made_value(expression: &Expression, inputs: &Inputs<'_>) -> MadeValue {
+    let usable = |value: &Vec<u8>| !value.is_empty() && value.len() <= MAX_MADE && is_value(value);
+    expression.text(inputs).ok().flatten().map(String::into_bytes).filter(usable)
+}
+
 impl EditValue {
     /// `None`: there is no field.
     fn of<'a>(&'a self, made: &'a [MadeValue]) -> Option<&'a [u8]> {
@@ -198,6 +204,9 @@ pub struct Mirror {
     pub slot: u32,
     pub backend: String,
     pub percentage: ir::Percentage,
+    /// Empty: that of the request.
+    pub hostname: String,
+    pub without_body: bool,
 }
 
 /// A rewrite of path and authority; `substitution`: its own, compiled.
@@ -285,10 +294,12 @@ impl Filters {
                     compiled.rewrite = Some(Rewrite { ir: rewrite.clone(), substitution });
                     compiled.edits_before_rewrite = compiled.request.len();
                 }
-                ir::Filter::Mirror { backend, percentage } => compiled.mirrors.push(Mirror {
+                ir::Filter::Mirror { backend, percentage, hostname, without_body } => compiled.mirrors.push(Mirror {
                     slot: slots.of(backend),
                     backend: backend.clone(),
                     percentage: *percentage,
+                    hostname: hostname.clone(),
+                    without_body: *without_body,
                 }),
                 ir::Filter::Cors(cors) => compiled.cors = Some(CorsFilter::compile(cors)),
                 ir::Filter::Respond(respond) => {
@@ -314,15 +325,13 @@ impl Filters {
         !self.expressions.is_empty()
     }
 
-    /// What the expressions come to. One that fails, or comes to what cannot stand in a head, comes to nothing.
+    /// What the expressions come to.
     pub fn make<'i>(&self, inputs: impl FnOnce() -> Inputs<'i>) -> MadeValues {
         if self.expressions.is_empty() {
             return MadeValues::new();
         }
         let inputs = inputs();
-        let usable = |value: &Vec<u8>| !value.is_empty() && value.len() <= MAX_MADE && is_value(value);
-        let made = |it: &Expression| it.text(&inputs).ok().flatten().map(String::into_bytes).filter(usable);
-        self.expressions.iter().map(made).collect()
+        self.expressions.iter().map(|expression| made_value(expression, &inputs)).collect()
     }
 
     pub fn is_empty(&self) -> bool {

@@ -15,6 +15,8 @@ pub struct HostTable {
     hosts: AHashMap<Arc<str>, Arc<PathTable>>,
     /// How many keys have a wildcard: with none, labels need not be tried.
     wildcards: usize,
+    /// A match asks where a request comes from. Only grows until the table is rebuilt.
+    asks_forwarded: bool,
 }
 
 impl HostTable {
@@ -31,6 +33,16 @@ impl HostTable {
             }
         }
         self.hosts.get("")?.find(head)
+    }
+
+    /// Whether some match asks where a request comes from.
+    pub fn asks_forwarded(&self) -> bool {
+        self.asks_forwarded
+    }
+
+    /// A match asks that.
+    pub(super) fn ask_forwarded(&mut self) {
+        self.asks_forwarded = true;
     }
 
     /// Every attached rule, once for each of its matches.

@@ -25,6 +25,7 @@ mod substitution;
 
 pub use backend::{Backend, Backends, Endpoint, Locality, Near};
 pub use compile::{Retry, Rule, RuleBackend, Timeouts, backend_at};
+pub(crate) use filter::made_value;
 pub use filter::{
     CorsFilter, EditedFields, Filters, HeaderEdits, ListenerFilters, MadeValue, MadeValues, Mirror, OriginPattern,
     PreRouting, Respond, Rewrite,
@@ -204,6 +205,11 @@ impl Table {
 
     /// The configuration as IR without secrets, JSON.
     pub fn to_json(&self) -> String {
+        self.to_value().to_string()
+    }
+
+    /// The same, to be written into something.
+    pub fn to_value(&self) -> serde_json::Value {
         let mut listeners: BTreeMap<&str, &ir::Listener> = BTreeMap::new();
         let mut rules: BTreeMap<&str, &ir::HttpRule> = BTreeMap::new();
         let mut l4_rules: BTreeMap<&str, &ir::L4Rule> = BTreeMap::new();
@@ -252,7 +258,6 @@ impl Table {
                 "trust": self.trust.values().map(|trust| &**trust).collect::<Vec<_>>(),
             },
         })
-        .to_string()
     }
 
     /// The very list that generations share until a backend or an endpoint changes.
@@ -351,6 +356,11 @@ impl Listener {
     /// The policies that hold for the requests of one of its rules.
     pub fn policies_of(&self, rule: &Rule) -> Option<&Arc<Joined>> {
         self.joins.as_ref()?.of(rule.policies)
+    }
+
+    /// The policies that hold for a request that no rule takes: those of a rule that names none.
+    pub fn policies_without_rule(&self) -> Option<&Arc<Joined>> {
+        self.joins.as_ref()?.of(0)
     }
 
     /// The policies that hold for the connections, or datagrams, of one of its rules.

@@ -4,6 +4,7 @@ use super::RequestHead;
 use super::pattern::{Pattern, Patterns};
 use crate::ir::{HeaderMatch, Match, QueryMatch, ValueMatchKind};
 use crate::query;
+use codec::is_forwarding_name;
 use std::borrow::Cow;
 
 #[derive(Debug)]
@@ -40,6 +41,11 @@ impl Predicates {
                 })
                 .collect::<Result<_, String>>()?,
         })
+    }
+
+    /// Whether it asks where a request comes from.
+    pub fn asks_forwarded(&self) -> bool {
+        self.headers.iter().any(|(name, _)| is_forwarding_name(name))
     }
 
     pub fn hold(&self, head: &RequestHead<'_>) -> bool {

@@ -96,6 +96,7 @@ from .rate_limit import (
     RateLimitScope,
     UserLimitKey,
 )
+from .session_cookie import CookieSecure, SameSite, SessionCookieAttributes
 from .tls_versions import TlsVersion, TlsVersions
 
 __all__ = [
@@ -133,6 +134,7 @@ __all__ = [
     "ClientTls",
     "CookieCredential",
     "CookieKey",
+    "CookieSecure",
     "ErrorPage",
     "ErrorsOf",
     "ExternalAuth",
@@ -182,6 +184,8 @@ __all__ = [
     "RemoteKeys",
     "RetryBudget",
     "RoundRobin",
+    "SameSite",
+    "SessionCookieAttributes",
     "SignIn",
     "StanzaBase",
     "StatusRange",

@@ -100,10 +100,16 @@ class VerdictCache(Base, frozen=True, kw_only=True):
 
 
 class SignIn(Base, frozen=True, kw_only=True):
-    """Where people sign in; `parameter`: of its query, where to come back to."""
+    """Where people sign in.
+
+    Attributes:
+        parameter: of its query, where to come back to.
+        path_only: path and query alone are said of that.
+    """
 
     url: str
     parameter: str
+    path_only: bool = False
 
 
 class AccessExternal(StanzaBase, frozen=True, kw_only=True, tag="access_external"):

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from ..base import Base, Port, Unsigned32, Unsigned64
 from .base import PolicyBase
+from .session_cookie import SessionCookieAttributes
 from .tls_versions import TlsVersions
 
 Percent: TypeAlias = Annotated[int, Meta(ge=0, le=100)]
@@ -57,9 +58,13 @@ class Random(Base, frozen=True, kw_only=True, tag_field="type", tag="Random"):
 
 
 class Hash(Base, frozen=True, kw_only=True, tag_field="type", tag="Hash"):
-    """The same one for the same key; a request without any part of it goes by LeastRequest."""
+    """The same one for the same key; a request without any part of it goes by LeastRequest.
+
+    `subset`: so many for each key, and of these the one with the fewest requests under way; 0: one.
+    """
 
     key: tuple[KeyPart, ...]
+    subset: Unsigned32 = 0
 
 
 class PeakEwma(Base, frozen=True, kw_only=True, tag_field="type", tag="PeakEwma"):
@@ -174,6 +179,7 @@ class BackendPolicy(PolicyBase, frozen=True, kw_only=True, tag="backend_policy")
         slow_start_ms: how long an endpoint that is new, or has come back, gets only a part of its share; 0: not at all.
         limits, timeouts: of the backend.
         retry_methods: that are not idempotent, and are sent again all the same where a rule's retry says so.
+        retry_within_ms: since the first try began: no other one begins later; 0: any time.
         passive: judges endpoints by what they answer; None: by failed connections only.
         active: asks them; None: nobody does.
         panic_percent: where fewer of the endpoints do well all of them are used; 0: never.
@@ -181,6 +187,7 @@ class BackendPolicy(PolicyBase, frozen=True, kw_only=True, tag="backend_policy")
         max_requests: after so many a connection is used no more; 0: any number.
         keepalive: of TCP; None: what holds for all connections.
         tls: versions that are spoken.
+        session_cookie: how the cookie is written that keeps sessions with it; None: as GEP-1619 has it.
         invalid: the policy cannot be honoured: 500.
     """
 
@@ -191,6 +198,7 @@ class BackendPolicy(PolicyBase, frozen=True, kw_only=True, tag="backend_policy")
     limits: BackendLimits = BackendLimits()
     timeouts: BackendTimeouts = BackendTimeouts()
     retry_methods: tuple[str, ...] = ()
+    retry_within_ms: Unsigned64 = 0
     passive: PassiveHealth | None = None
     active: ActiveHealth | None = None
     panic_percent: Percent = 0
@@ -198,4 +206,5 @@ class BackendPolicy(PolicyBase, frozen=True, kw_only=True, tag="backend_policy")
     max_requests: Unsigned32 = 0
     keepalive: Keepalive | None = None
     tls: TlsVersions = TlsVersions()
+    session_cookie: SessionCookieAttributes | None = None
     invalid: bool = False

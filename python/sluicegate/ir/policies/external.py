@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from ..base import Base, Unsigned64
+from ..http import HeaderValue
 from .base import Need, StanzaBase
 
 
@@ -23,11 +24,16 @@ class ExternalService(Base, frozen=True, kw_only=True):
     Attributes:
         backend: id; absent only where the policy is invalid.
         path: what the paths that are asked begin with (`http.path`).
+        method: that it is asked by; empty: the request's.
+        host: that it is asked for; empty: the request's.
         exact_path: that path alone is asked for, not what the request asks for behind it.
         allowed_headers: fields of the request that the service is given, lower case. Of HTTP some go in any case; of
             gRPC none named is all.
         allowed_response_headers: fields of its answer that go to the backend, lower case; none named is all but those
             of a connection and its message.
+        set_headers: fields that the service is given in any case, in place of those of the request.
+        client_headers: fields of an answer that lets a request on which its client gets, lower case.
+        any_success: every 2xx lets a request on, else 200 alone.
         forward_body_bytes: octets of a body that the service is given; a longer one is refused. 0: nothing of it.
         allow_unavailable: a service that gives no answer is taken to be content (`onUnavailable: Allow`).
     """
@@ -35,9 +41,14 @@ class ExternalService(Base, frozen=True, kw_only=True):
     backend: str | None = None
     protocol: ExternalProtocol
     path: str = ""
+    method: str = ""
+    host: str = ""
     exact_path: bool = False
     allowed_headers: tuple[str, ...] = ()
     allowed_response_headers: tuple[str, ...] = ()
+    set_headers: tuple[HeaderValue, ...] = ()
+    client_headers: tuple[str, ...] = ()
+    any_success: bool = False
     forward_body_bytes: Unsigned64 = 0
     timeout_ms: Unsigned64
     allow_unavailable: bool = False

@@ -3,7 +3,7 @@
 use super::{MAX_ACTIVE, MAX_RESPONSE, Mirrors, PATIENCE};
 use crate::dispatch::outbound::Outbound;
 use crate::dispatch::scripted::{self, LIMIT};
-use crate::dispatch::{Forward, MirrorTo};
+use crate::dispatch::{CopyTo, Forward, MirrorTo};
 use crate::message::body::{Piece, Tap};
 use crate::message::client::Client;
 use crate::observe::metrics::MirrorFailure;
@@ -62,7 +62,9 @@ fn forward(backends: &[Arc<Backend>], framing: Framing, upgrade: bool) -> Forwar
         head.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
     }
     head.extend_from_slice(b"\r\n");
-    let mirrors: SmallVec<_> = backends.iter().map(|backend| MirrorTo { backend, route: Route::default() }).collect();
+    let to = |backend| MirrorTo { backend, route: Route::default() };
+    let mirrors = backends.iter().map(|backend| CopyTo { to: to(backend), hostname: "", without_body: false });
+    let mirrors: SmallVec<_> = mirrors.collect();
     let (head_request, idempotent, connect, trailers, tls) = (false, false, false, false, false);
     let outbound = Outbound { head, framing, head_request, idempotent, upgrade, connect, trailers, tls };
     Forward { mirrors, ..scripted::forward(outbound, &[]) }

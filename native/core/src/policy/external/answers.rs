@@ -38,8 +38,8 @@ impl Answers {
         }
     }
 
-    /// What a request is known by.
-    pub fn mark(&self, facts: &Facts<'_>) -> Mark {
+    /// What a request is known by; `set`: fields that the service is given in any case, of which expressions may be.
+    pub fn mark(&self, facts: &Facts<'_>, set: &[(&str, Option<Vec<u8>>)]) -> Mark {
         let mut marker = Marker::new();
         for part in [facts.method.as_bytes(), facts.scheme.as_bytes(), facts.authority, facts.path.as_bytes()] {
             marker = marker.part(part);
@@ -58,6 +58,12 @@ impl Answers {
             let named = facts.fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name.as_bytes()));
             // Behind its values, so that those of one field are not the next one's.
             marker = named.fold(marker, |marker, field| marker.part(field.value)).absent();
+        }
+        for (_, value) in set {
+            marker = match value {
+                Some(value) => marker.part(value),
+                None => marker.absent(),
+            };
         }
         marker.finish()
     }
@@ -139,7 +145,7 @@ mod tests {
     #[test]
     fn only_the_same_question_has_the_same_answer() {
         let (answers, now) = (answers(false), Instant::now());
-        answers.put(answers.mark(&FACTS), &allowed(&[]), now);
+        answers.put(answers.mark(&FACTS, &[]), &allowed(&[]), now);
         let fields = |fields: &[(&'static str, &'static str)]| -> &'static [Field<'static>] {
             let all = fields.iter().map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() });
             Vec::leak(all.collect())
@@ -162,9 +168,9 @@ mod tests {
                 false,
             ),
         ] {
-            assert_eq!(answers.get(&answers.mark(&facts), now).is_some(), known, "{facts:?}");
+            assert_eq!(answers.get(&answers.mark(&facts, &[]), now).is_some(), known, "{facts:?}");
         }
-        let mark = answers.mark(&FACTS);
+        let mark = answers.mark(&FACTS, &[]);
         assert!(answers.get(&mark, now + Duration::from_millis(999)).is_some());
         assert!(answers.get(&mark, now + Duration::from_secs(1)).is_none());
     }
@@ -183,7 +189,7 @@ mod tests {
             (true, denied(MOST.bytes), false),
         ] {
             let (answers, now) = (answers(denials), Instant::now());
-            let mark = answers.mark(&FACTS);
+            let mark = answers.mark(&FACTS, &[]);
             answers.put(mark, &answered, now);
             assert_eq!(answers.get(&mark, now).is_some(), remembered, "{answered:?}");
         }

@@ -37,6 +37,7 @@ pub(super) fn message(ask: &Ask, body: &[u8]) -> Message {
         path: CHECK.to_owned(),
         query: None,
         authority: ask.host.clone(),
+        asked_for: None,
         fields: Vec::new(),
         own: vec![(b"content-type".to_vec(), b"application/grpc".to_vec())],
         body: framed,

@@ -3,7 +3,7 @@
 use super::{Answer, Ask, Meaning, Message, belongs_to_message, is_field, is_named, refusing};
 use codec::Field;
 use route::ir::ExternalService;
-use route::policy::AnswerField;
+use route::policy::{AnswerField, same_field};
 
 /// What a service is given of a request besides method, path and host: credentials in any case
 /// (`HTTPAuthConfig.allowedHeaders`), where it comes from, of which kind its body is, and what the policy names.
@@ -31,19 +31,25 @@ pub(super) fn message(ask: &Ask, body: Vec<u8>) -> Message {
     // `OPTIONS *` is about the server, which has no path below another one.
     let path = if ask.path.starts_with('/') { ask.path.as_str() } else { "/" };
     let uri = ask.query.as_ref().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
-    let own = [("x-forwarded-method", ask.method.clone()), ("x-forwarded-uri", uri)];
+    let told = [("x-forwarded-method", ask.method.clone()), ("x-forwarded-uri", uri)];
+    let service = &ask.service;
+    let is_set = |name: &[u8]| service.set_headers.iter().any(|own| same_field(own.name.as_bytes(), name));
+    let told = told.into_iter().filter(|(name, _)| !is_set(name.as_bytes()));
+    let told = told.map(|(name, value)| (name.into(), value.into()));
+    let host = &service.host;
     let (path, query) = if ask.service.exact_path {
         (if ask.service.path.is_empty() { "/".to_owned() } else { ask.service.path.clone() }, None)
     } else {
         (format!("{prefix}{path}"), ask.query.clone())
     };
     Message {
-        method: ask.method.clone(),
+        method: if service.method.is_empty() { ask.method.clone() } else { service.method.clone() },
         path,
         query,
-        authority: ask.host.clone(),
-        fields: ask.fields.clone(),
-        own: own.map(|(name, value)| (name.into(), value.into())).into(),
+        authority: if host.is_empty() { ask.host.clone() } else { host.clone().into_bytes() },
+        asked_for: (!host.is_empty()).then(|| ask.host.clone()),
+        fields: ask.fields.iter().filter(|(name, _)| !is_set(name)).cloned().collect(),
+        own: told.chain(ask.set.iter().cloned()).collect(),
         body,
         grpc: false,
     }
@@ -51,9 +57,9 @@ pub(super) fn message(ask: &Ask, body: Vec<u8>) -> Message {
 
 pub(super) fn meaning(service: &ExternalService, answer: &Answer<'_>) -> Meaning {
     match answer.status {
-        200 => Meaning::Allowed {
+        status if status == 200 || (service.any_success && (200..300).contains(&status)) => Meaning::Allowed {
             forward: forwarded(service, answer),
-            respond: cookies(service, answer),
+            respond: told_to_client(service, answer),
             removed: Vec::new(),
         },
         500.. => Meaning::Nothing,
@@ -81,12 +87,15 @@ fn forwarded(service: &ExternalService, answer: &Answer<'_>) -> Vec<AnswerField>
     answer.fields.iter().filter(goes).map(owned).collect()
 }
 
-/// A service that renews a session tells so in cookies, and only the client can keep these.
-fn cookies(service: &ExternalService, answer: &Answer<'_>) -> Vec<AnswerField> {
+/// A service that renews a session tells so in cookies, and only the client can keep these; what else it is told the policy names.
+fn told_to_client(service: &ExternalService, answer: &Answer<'_>) -> Vec<AnswerField> {
     let allowed = &service.allowed_response_headers;
-    let named = allowed.is_empty() || allowed.iter().any(|name| name == "set-cookie");
-    let found = answer.fields.iter().filter(|(name, value)| named && name == "set-cookie" && is_field(name, value));
-    found.map(owned).collect()
+    let gets_cookies = allowed.is_empty() || allowed.iter().any(|name| name == "set-cookie");
+    let goes = |(name, value): &&(String, Vec<u8>)| {
+        let named = if name == "set-cookie" { gets_cookies } else { service.client_headers.contains(name) };
+        named && !belongs_to_message(name) && is_field(name, value)
+    };
+    answer.fields.iter().filter(goes).map(owned).collect()
 }
 
 fn is_of_a_body(name: &str) -> bool {

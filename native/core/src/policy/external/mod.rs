@@ -41,6 +41,8 @@ pub struct Ask {
     query: Option<String>,
     host: Vec<u8>,
     fields: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What it is given in any case, in place of what the request has under such a name.
+    set: Vec<(Vec<u8>, Vec<u8>)>,
     address: Option<IpAddr>,
     /// Whose verdict the answer is.
     policy: Option<Arc<Compiled>>,
@@ -57,6 +59,8 @@ pub struct Message {
     pub path: String,
     pub query: Option<String>,
     pub authority: Vec<u8>,
+    /// What the client has asked for, where that is not who is asked.
+    pub asked_for: Option<Vec<u8>>,
     /// Of the request, as the client sent them.
     pub fields: Vec<(Vec<u8>, Vec<u8>)>,
     /// What the gateway says itself, and nobody else may.
@@ -97,11 +101,12 @@ enum Meaning {
 
 /// Ask about a request, unless what would be said is remembered.
 pub fn run(policy: &Arc<Compiled>, facts: &Facts<'_>, passage: &mut Passage) -> StepResult {
-    let Judge::External(service) = &policy.judge else {
+    let Judge::External(external) = &policy.judge else {
         return StepResult::Done(Outcome::deny(ErrorCode::PolicyInvalid));
     };
+    let set = external.set_fields(facts, passage.identity.as_deref());
     let remembered = match State::of_policy(policy) {
-        Some(State::Answers(answers)) => Some((Arc::clone(answers), answers.mark(facts))),
+        Some(State::Answers(answers)) => Some((Arc::clone(answers), answers.mark(facts, &set))),
         _ => None,
     };
     let known = remembered.as_ref().and_then(|(answers, mark)| answers.get(mark, Instant::now()));
@@ -109,7 +114,7 @@ pub fn run(policy: &Arc<Compiled>, facts: &Facts<'_>, passage: &mut Passage) -> 
         passage.add(found);
         return StepResult::Done(outcome);
     }
-    let ask = Ask::new(service, policy.backends.first().copied(), facts);
+    let ask = Ask::new(&external.service, policy.backends.first().copied(), facts).setting(set);
     let navigates = sign_in::navigates(facts);
     StepResult::Wait(Pending::Ask(Box::new(Ask { policy: Some(Arc::clone(policy)), remembered, navigates, ..ask })))
 }
@@ -130,11 +135,19 @@ impl Ask {
             query: facts.query.map(str::to_owned),
             host: facts.authority.to_vec(),
             fields: given.map(|field| (field.name.to_vec(), field.value.to_vec())).collect(),
+            set: Vec::new(),
             address: facts.address,
             policy: None,
             remembered: None,
             navigates: false,
         }
+    }
+
+    /// With fields that the service is given in any case.
+    #[must_use]
+    fn setting(self, set: Vec<(&str, Option<Vec<u8>>)>) -> Self {
+        let written = set.into_iter().filter_map(|(name, value)| Some((name.as_bytes().to_vec(), value?)));
+        Self { set: written.collect(), ..self }
     }
 
     /// Octets of the body that are to be asked about.
@@ -179,7 +192,7 @@ impl Ask {
                 Outcome::Pass
             }
             Meaning::Denied { status: 401, fields, .. } if self.navigates && self.sign_in().is_some() => {
-                let sent = self.sign_in().map(|it| sign_in::fields(self, &it.url, &it.parameter, scheme, fields));
+                let sent = self.sign_in().map(|it| sign_in::fields(self, it, scheme, fields));
                 let fields = sent.unwrap_or_default();
                 let denial =
                     Denial { status: Some(302), fields, body: Some(Vec::new()), ..ErrorCode::Unauthenticated.into() };

@@ -5,6 +5,7 @@
 
 use super::Ask;
 use codec::Field;
+use route::ir::SignIn;
 use route::policy::{AnswerField, Facts};
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -26,9 +27,13 @@ fn named<'f>(fields: &'f [Field<'f>], name: &'f str) -> impl Iterator<Item = &'f
 
 /// The fields of the answer that sends there: with where to come back to, and the cookies of the service. `scheme`: of what the
 /// client has asked for.
-pub fn fields(ask: &Ask, url: &str, parameter: &str, scheme: &str, answer: Vec<AnswerField>) -> Vec<AnswerField> {
-    let host = String::from_utf8_lossy(&ask.host);
-    let mut asked = format!("{scheme}://{host}{}", ask.path);
+pub fn fields(ask: &Ask, to: &SignIn, scheme: &str, answer: Vec<AnswerField>) -> Vec<AnswerField> {
+    let SignIn { url, parameter, path_only } = to;
+    let mut asked = String::new();
+    if !path_only {
+        let _ = write!(asked, "{scheme}://{}", String::from_utf8_lossy(&ask.host));
+    }
+    asked.push_str(&ask.path);
     if let Some(query) = &ask.query {
         let _ = write!(asked, "?{query}");
     }

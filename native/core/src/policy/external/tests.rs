@@ -5,8 +5,8 @@ use super::{Answer, Ask, Message};
 use crate::error::ErrorCode;
 use crate::policy::{Answered, Denial, Outcome};
 use codec::Field;
-use route::ir::{ExternalProtocol, ExternalService};
-use route::policy::{Facts, Removal, SentHead};
+use route::ir::{ExternalProtocol, ExternalService, HeaderValue};
+use route::policy::{External, Facts, Removal, SentHead};
 use std::sync::Arc;
 
 fn service(protocol: ExternalProtocol) -> ExternalService {
@@ -14,9 +14,14 @@ fn service(protocol: ExternalProtocol) -> ExternalService {
         backend: Some("b".to_owned()),
         protocol,
         path: String::new(),
+        method: String::new(),
+        host: String::new(),
         exact_path: false,
         allowed_headers: Vec::new(),
         allowed_response_headers: Vec::new(),
+        set_headers: Vec::new(),
+        client_headers: Vec::new(),
+        any_success: false,
         forward_body_bytes: 0,
         timeout_ms: 1000,
         allow_unavailable: false,
@@ -33,9 +38,8 @@ const SENT: [(&str, &str); 7] = [
     ("Content-Type", "text/plain"),
 ];
 
-fn ask(service: ExternalService, path: &str, query: Option<&str>) -> Ask {
-    let fields = SENT.map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() });
-    let facts = Facts {
+fn facts<'r>(path: &'r str, query: Option<&'r str>, fields: &'r [Field<'r>]) -> Facts<'r> {
+    Facts {
         address: Some([203, 0, 113, 7].into()),
         method: "POST",
         scheme: "https",
@@ -43,9 +47,9 @@ fn ask(service: ExternalService, path: &str, query: Option<&str>) -> Ask {
         authority: b"shop.test:8443",
         path,
         query,
-        fields: &fields,
+        fields,
         told: None,
-        sent: SentHead { fields: &fields, taken_out: &[], authority: b"shop.test:8443" },
+        sent: SentHead { fields, taken_out: &[], authority: b"shop.test:8443" },
         sni: None,
         listener: "l",
         route: "r",
@@ -55,8 +59,12 @@ fn ask(service: ExternalService, path: &str, query: Option<&str>) -> Ask {
         body_length: Some(0),
         certificate: None,
         assumed: None,
-    };
-    Ask::new(&Arc::new(service), Some(3), &facts)
+    }
+}
+
+fn ask(service: ExternalService, path: &str, query: Option<&str>) -> Ask {
+    let fields = SENT.map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() });
+    Ask::new(&Arc::new(service), Some(3), &facts(path, query, &fields))
 }
 
 fn named(fields: &[(Vec<u8>, Vec<u8>)]) -> Vec<(String, String)> {
@@ -144,6 +152,48 @@ fn what_is_asked_over_grpc() {
     assert_eq!(texts(&http, 11), ["text"]);
 }
 
+/// What the policy says of the question holds whatever the client sends.
+#[test]
+fn what_the_service_is_told_in_any_case() {
+    let field =
+        |name: &str, value: &str| HeaderValue { name: name.to_owned(), value: value.to_owned(), expression: None };
+    let made = |name: &str, text: &str| HeaderValue { expression: Some(text.to_owned()), ..field(name, "") };
+    let told = ExternalService {
+        method: "GET".to_owned(),
+        host: "auth.test".to_owned(),
+        allowed_headers: vec!["x-role".to_owned(), "x_site".to_owned()],
+        set_headers: vec![
+            field("X-Site", "shop"),
+            made("X-Original-Url", "request.scheme + '://' + request.host + request.path"),
+            made("x-forwarded-uri", "request.path"),
+            made("x-role", "request.headers['x-none'][0]"),
+        ],
+        ..service(ExternalProtocol::Http)
+    };
+    let fields = [Field { name: b"x_site", value: b"evil" }, Field { name: b"x-role", value: b"admin" }];
+    let external = External::compile(&Arc::new(told)).expect("a service");
+    let facts = facts("/a", Some("b=c"), &fields);
+    let set = external.set_fields(&facts, None);
+    let asked = Ask::new(&external.service, Some(3), &facts).setting(set).message(Vec::new());
+    assert_eq!((asked.method.as_str(), asked.authority.as_slice()), ("GET", &b"auth.test"[..]));
+    assert_eq!(asked.asked_for.as_deref(), Some(&b"shop.test:8443"[..]));
+    assert!(asked.fields.is_empty(), "{:?}", named(&asked.fields));
+    let own = [
+        ("x-forwarded-method", "POST"),
+        ("x-site", "shop"),
+        ("x-original-url", "https://shop.test/a"),
+        ("x-forwarded-uri", "/a"),
+    ];
+    assert_eq!(named(&asked.own), own.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    assert!(
+        External::compile(&Arc::new(ExternalService {
+            set_headers: vec![made("x", "request.")],
+            ..service(ExternalProtocol::Http)
+        }))
+        .is_err()
+    );
+}
+
 fn heard(service: &ExternalService, status: u16, fields: &[(&str, &str)], body: Option<&[u8]>) -> Answered {
     let fields: Vec<_> = fields.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
     let answer = Answer { status, fields: &fields, body, grpc_status: None };
@@ -194,6 +244,9 @@ fn who_may_pass() {
     let found = heard(&named, 200, &HOSTILE, None).found;
     assert_eq!(pairs(&found.forward), [("x-user", "ada")]);
     assert!(found.respond.is_empty());
+    let told = ExternalService { client_headers: vec!["x-group".to_owned(), "connection".to_owned()], ..named };
+    let found = heard(&told, 200, &HOSTILE, None).found;
+    assert_eq!(pairs(&found.respond), [("x-group", "a"), ("x-group", "b")]);
 }
 
 #[test]
@@ -214,6 +267,11 @@ fn who_may_not() {
         assert_eq!(pairs(&denial.fields), [("location", "https://login.test/"), ("www-authenticate", "Bearer")]);
         assert_eq!(denial.body.as_deref(), Some(&b"why"[..]));
     }
+    let any = ExternalService { any_success: true, ..all.clone() };
+    for status in [200, 202, 204] {
+        assert!(matches!(heard(&any, status, &[], None).outcome, Outcome::Pass), "{status}");
+    }
+    assert!(matches!(heard(&any, 302, &[], None).outcome, Outcome::Deny(_)));
     let long = denial(heard(&all, 403, &[("content-type", "text/html"), ("x", "1")], None));
     assert_eq!((pairs(&long.fields), long.body), (vec![("x", "1")], None));
 }

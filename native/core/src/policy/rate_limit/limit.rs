@@ -9,7 +9,10 @@ use route::ir::{self, RateLimitKey, RateLimitScope};
 use route::policy::{RateLimit, named_claim};
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 /// A limit.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub struct Budgets {
     buckets: Buckets,
     /// What it refused, or would have in the mode Shadow.
     refused: AtomicU64,
+    /// How often something was given back, of whatever key.
+    given_back: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -217,14 +222,24 @@ impl Budget<'_> {
 }
 
 impl Budgets {
+    /// How often something was given back: asked before something is taken.
+    pub fn times_given_back(&self) -> u64 {
+        self.given_back.load(Acquire)
+    }
+
     /// Give back to a key, or to everybody.
     pub fn give_back(&self, key: Option<Key>, debt: u64) {
+        if debt == 0 {
+            return;
+        }
         match (&self.buckets, key) {
             (Buckets::Common(figure), None) => table::give_back(figure, debt),
             (Buckets::Keyed(_, table), Some(key)) => table.give_back(key, debt),
             // What is under way is given back by dropping it.
             _ => {}
         }
+        // Behind it: who takes meanwhile sees another number in the end.
+        self.given_back.fetch_add(1, Release);
     }
 
     fn new(ir: &ir::RateLimit, max_keys: NonZeroU32) -> Self {
@@ -236,6 +251,6 @@ impl Budgets {
         } else {
             Buckets::Keyed(KeySecret::default(), Table::new(most, PLACES.clone()))
         };
-        Self { buckets, refused: AtomicU64::default() }
+        Self { buckets, refused: AtomicU64::default(), given_back: AtomicU64::default() }
     }
 }

@@ -6,6 +6,7 @@
 //!   never more passes for that.)
 //! - Budgets are common to all workers, and outlive a generation of the table where the limit says the same.
 
+mod believed;
 mod gcra;
 mod key;
 mod limit;
@@ -16,6 +17,7 @@ mod table;
 mod told;
 mod under_way;
 
+pub use believed::Believed;
 pub use limit::has_turn;
 pub use metrics::render;
 pub use step::{connection, run};
@@ -161,10 +163,11 @@ impl RateLimits {
         let mut parts = Held::new();
         let gives_back = self.gives_back && turn == Turn::BeforeAuthentication;
         for &(limit, budget, cost) in &asked {
+            let seen = if gives_back { limit.budgets().times_given_back() } else { 0 };
             match budget.take(limit.rate(), now, cost) {
                 Ok(Taken::Held(slot)) => parts.push(Part::UnderWay(slot)),
                 Ok(Taken::Spent(standing)) => {
-                    let receipt = || Receipt::of(limit.budgets(), budget, limit.rate(), cost, standing, now);
+                    let receipt = || Receipt::of(limit.budgets(), budget, limit.rate(), (cost, standing), now, seen);
                     parts.extend(gives_back.then(receipt).flatten().map(Part::Spent));
                     if !limit.is_shadow() {
                         standings.push((limit, standing));

@@ -1,4 +1,9 @@
 //! What a limit has taken of a request that a later one may still refuse.
+//!
+//! Of a debt only what has not come back by itself is given back, so that nobody has it twice. Debts come back one after the
+//! other: one that is given back lets those behind it come back earlier than they were to. So where any was given back meanwhile
+//! a debt is taken to have stood alone, the earliest that it can have come back: never too much is given back, in whatever
+//! order, and sometimes too little.
 
 use super::gcra::{Rate, Standing};
 use super::key::Key;
@@ -14,19 +19,23 @@ pub struct Receipt {
     key: Option<Key>,
     /// Nanoseconds of debt.
     debt: u64,
-    /// When it will have come back by itself.
+    /// When it was taken, and when it will have come back by itself unless one before it is given back.
+    taken: u64,
     until: u64,
+    /// How often this limit had given back before.
+    seen: u64,
 }
 
 impl Receipt {
-    /// `None`: it is given back by other means. `standing`: of the budget, after `cost` units were taken at `now`.
+    /// `None`: it is given back by other means. `standing`: of the budget, after `cost` units were taken at `now`; `seen`: how often
+    /// the limit had given back before that.
     pub fn of(
         budgets: &Arc<Budgets>,
         budget: Budget<'_>,
         rate: Rate,
-        cost: u32,
-        standing: Standing,
+        (cost, standing): (u32, Standing),
         now: u64,
+        seen: u64,
     ) -> Option<Self> {
         let key = match budget {
             Budget::Common(_) => None,
@@ -34,12 +43,13 @@ impl Receipt {
             Budget::UnderWay(..) => return None,
         };
         let until = now.saturating_add(standing.whole_in);
-        Some(Self { budgets: Arc::clone(budgets), key, debt: rate.debt(cost), until })
+        Some(Self { budgets: Arc::clone(budgets), key, debt: rate.debt(cost), taken: now, until, seen })
     }
 
-    /// Give back what has not come back by itself: nobody has it twice.
     fn give_back(&self, now: u64) {
-        self.budgets.give_back(self.key, self.debt.min(self.until.saturating_sub(now)));
+        let alone = self.taken.saturating_add(self.debt);
+        let until = if self.budgets.times_given_back() == self.seen { self.until } else { self.until.min(alone) };
+        self.budgets.give_back(self.key, self.debt.min(until.saturating_sub(now)));
     }
 }
 

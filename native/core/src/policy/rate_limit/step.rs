@@ -2,7 +2,7 @@
 
 use super::receipt::give_back;
 use super::told::is_told;
-use super::{Held, RateLimits, Subject, Turn, now};
+use super::{Believed, Held, RateLimits, Subject, Turn, now};
 use crate::error::ErrorCode;
 use crate::observe::l4::L4Reason;
 use crate::policy::{Denial, Outcome, State};
@@ -17,12 +17,20 @@ pub fn limits_of(policy: &Compiled) -> Option<(&[RateLimit], &RateLimits)> {
     }
 }
 
-/// Take from the limits of a request that have their turn; `held`: takes what is given back with its end.
-pub fn run(policy: &Compiled, turn: Turn, facts: &Facts<'_>, passage: &mut Passage, held: &mut Held) -> Outcome {
+/// Take from the limits of a request that have their turn. `believed`: whose word they take for who asks; `held`: takes what is given
+/// back with its end.
+pub fn run(
+    policy: &Compiled,
+    (turn, believed): (Turn, &Believed),
+    facts: &Facts<'_>,
+    passage: &mut Passage,
+    held: &mut Held,
+) -> Outcome {
     let Some((compiled, limits)) = limits_of(policy) else {
         return Outcome::deny(ErrorCode::PolicyInvalid);
     };
-    let subject = Subject { inputs: inputs(facts, passage.identity.as_deref()), route: facts.route, rule: facts.rule };
+    let identity = passage.identity.as_deref().filter(|_| believed.takes(passage.proved_by));
+    let subject = Subject { inputs: inputs(facts, identity), route: facts.route, rule: facts.rule };
     let now = now();
     match limits.take(compiled, turn, &subject, now, held) {
         Ok(standings) => {

@@ -365,3 +365,42 @@ fn what_a_later_limit_refuses_is_given_back() {
     assert!(passes("bob", later) && passes("eve", later) && begin(later).is_some());
     assert!(!end(slow, "ann", later) && begin(later).is_none());
 }
+
+/// One that is given back lets those behind it come back earlier: what came back by itself is given back to nobody.
+#[test]
+fn nobody_has_more_for_the_order_in_which_it_is_given_back() {
+    let text = r#""limits": [{"name": "all", "requests": 1, "per_milliseconds": 1000, "burst": 3},
+        {"name": "user", "key": [{"type": "user"}], "requests": 1, "per_milliseconds": 1000, "burst": 1}]"#;
+    let begin = |limits: &Limits, now| {
+        let mut held = Held::new();
+        let turn = Turn::BeforeAuthentication;
+        limits.limits.take(&limits.compiled, turn, &from("192.0.2.1"), now, &mut held).ok().map(|_| held)
+    };
+    let left = |limits: &Limits, now| (0..9).filter(|_| begin(limits, now).is_some()).count();
+    // Two at once; the first is given back at once, so the second has come back by itself after a second.
+    let limits = compiled(text);
+    let (mut first, mut second) = (begin(&limits, 0).unwrap(), begin(&limits, 0).unwrap());
+    give_back(&mut first, 0);
+    let now = SECOND;
+    assert!(begin(&limits, now).is_some());
+    give_back(&mut second, now);
+    assert_eq!(left(&limits, now), 2, "of three one is taken");
+    // Nothing was given back between: the second comes back behind the first.
+    let limits = compiled(text);
+    let (first, mut second) = (begin(&limits, 0).unwrap(), begin(&limits, 0).unwrap());
+    give_back(&mut second, SECOND);
+    assert_eq!(left(&limits, SECOND), 3);
+    drop(first);
+    // In whatever order, soon after: all of it.
+    for backwards in [false, true] {
+        let limits = compiled(text);
+        let mut all: Vec<_> = (0..3).map(|_| begin(&limits, 0).unwrap()).collect();
+        if backwards {
+            all.reverse();
+        }
+        for held in &mut all {
+            give_back(held, 0);
+        }
+        assert_eq!(left(&limits, 0), 3);
+    }
+}

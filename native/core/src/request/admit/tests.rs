@@ -1,6 +1,7 @@
 //! What is decided of a head: a row for each way that a request can go.
 
-use super::{Place, Plan, admit};
+use super::super::plan::{Place, Plan};
+use super::admit;
 use crate::error::ErrorCode;
 use crate::message::client::Client;
 use crate::message::head::Inbound;

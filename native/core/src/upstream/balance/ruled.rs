@@ -13,7 +13,8 @@ use route::rendezvous;
 use smallvec::SmallVec;
 use std::time::Duration;
 
-/// Endpoints of a key's own order that may be passed over; whoever comes after that many goes where there is least to do.
+/// Endpoints of a key's own order that may be passed over; whoever comes after that many goes where there is least to do. A subset
+/// has no more (`tools/policies/backendpolicy.yaml`).
 const MAX_SKIPPED: usize = 8;
 
 /// The part of its share that an endpoint begins with.
@@ -55,7 +56,8 @@ impl Upstreams {
                     .find_map(|_| self.usable(among, look, drawn()))
                     .or_else(|| self.in_turn(among, look, drawn()))
             }
-            LoadBalancing::Hash { .. } => match ruled.key {
+            LoadBalancing::Hash { subset, .. } => match ruled.key {
+                Some(key) if *subset > 1 => self.of_subset(among, look, key, *subset as usize),
                 Some(key) => self.hashed(among, look, key),
                 None => self.cheapest(among, look, busy),
             },
@@ -117,6 +119,36 @@ impl Upstreams {
         None
     }
 
+    /// Of so many endpoints at the head of a key's own order that do well the one with the least to do, ties in turn.
+    fn of_subset<'t>(&self, among: Among<'t>, look: Look<'_>, key: u64, size: usize) -> Option<Picked<'t>> {
+        let (mut seen, mut own): (SmallVec<[usize; MAX_SKIPPED]>, SmallVec<[usize; MAX_SKIPPED]>) = Default::default();
+        while own.len() < size && seen.len() < size + MAX_SKIPPED {
+            let Some(place) = rendezvous::best(look.ruled.seeds, key, &seen) else { break };
+            seen.push(place);
+            if self.standing_well(among, look, place).is_some() {
+                own.push(place);
+            }
+        }
+        let start = self.next_turn() as usize;
+        self.cheaper(among, look, busy, (0..own.len()).map(|step| own[(start + step) % own.len()]))
+    }
+
+    /// Of the endpoints in these places that do well the cheapest, ties by their order.
+    fn cheaper<'t>(
+        &self,
+        among: Among<'t>,
+        look: Look<'_>,
+        cost: impl Fn(&EndpointState) -> f64,
+        places: impl Iterator<Item = usize>,
+    ) -> Option<Picked<'t>> {
+        let of = |place: usize| {
+            let found = self.standing_well(among, look, place)?;
+            let cost = cost(&found.1) / share(look, found.0.uid, &found.1);
+            Some((found, cost))
+        };
+        places.filter_map(of).reduce(|one, two| if two.1 < one.1 { two } else { one }).map(|(found, _)| found)
+    }
+
     /// Of few endpoints the cheapest, ties in turn; of many the cheaper one of two at random.
     fn cheapest<'t>(
         &self,
@@ -125,22 +157,14 @@ impl Upstreams {
         cost: impl Fn(&EndpointState) -> f64,
     ) -> Option<Picked<'t>> {
         let count = among.endpoints.len();
-        let of = |place: usize| {
-            let found = self.standing_well(among, look, place)?;
-            let cost = cost(&found.1) / share(look, found.0.uid, &found.1);
-            Some((found, cost))
-        };
-        let cheapest = |places: &mut dyn Iterator<Item = usize>| {
-            places.filter_map(&of).reduce(|one, two| if two.1 < one.1 { two } else { one }).map(|(found, _)| found)
-        };
         if count > SCAN && look.tried.is_empty() {
             let drawn = || [(); 2].map(|()| self.random_below(count));
-            if let Some(found) = (0..DRAWS).find_map(|_| cheapest(&mut drawn().into_iter())) {
+            if let Some(found) = (0..DRAWS).find_map(|_| self.cheaper(among, look, &cost, drawn().into_iter())) {
                 return Some(found);
             }
         }
         let start = self.next_turn() as usize % count;
-        cheapest(&mut (0..count).map(|step| (start + step) % count))
+        self.cheaper(among, look, &cost, (0..count).map(|step| (start + step) % count))
     }
 }
 

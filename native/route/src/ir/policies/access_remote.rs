@@ -117,6 +117,9 @@ pub struct SignIn {
     pub url: String,
     /// Of the query: where to come back to.
     pub parameter: String,
+    /// Path and query alone are said of that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub path_only: bool,
 }
 
 /// For how long, and for whom, answers of a service hold.

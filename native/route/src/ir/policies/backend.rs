@@ -1,6 +1,6 @@
 //! What a `BackendPolicy` says of the endpoints of a backend.
 
-use super::{PolicyKind, PolicyPlace, TlsVersions};
+use super::{PolicyKind, PolicyPlace, SessionCookieAttributes, TlsVersions};
 use crate::ir::Session;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -23,6 +23,9 @@ pub struct BackendPolicy {
     /// Methods that are not idempotent, and are sent again all the same where a rule's `retry` says so.
     #[serde(default)]
     pub retry_methods: Vec<String>,
+    /// Since the first try began; no other one begins later. 0: any time.
+    #[serde(default)]
+    pub retry_within_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passive: Option<PassiveHealth>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,6 +42,9 @@ pub struct BackendPolicy {
     pub keepalive: Option<Keepalive>,
     #[serde(default)]
     pub tls: TlsVersions,
+    /// How the cookie is written that keeps sessions with it; absent: as GEP-1619 has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_cookie: Option<SessionCookieAttributes>,
     /// The policy exists but cannot be honoured: requests get 500.
     #[serde(default)]
     pub invalid: bool,
@@ -56,6 +62,9 @@ pub enum LoadBalancing {
     /// The same one for the same key, as long as it is there; a request without any part of the key goes by `LeastRequest`.
     Hash {
         key: Vec<KeyPart>,
+        /// So many for each key, and of these the one with the fewest requests under way; 0: one.
+        #[serde(default)]
+        subset: u32,
     },
     /// Of two at random the one that would answer sooner, by the time its answers take and what it has under way.
     PeakEwma,

@@ -1,6 +1,7 @@
 //! External authorisation: a service that is asked about each request, and may say who it is from (GEP-1494).
 
 use super::Need;
+use crate::ir::HeaderValue;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -15,6 +16,12 @@ pub struct ExternalService {
     /// What the paths that are asked begin with (`http.path`).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
+    /// The method that it is asked by; empty: the request's.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub method: String,
+    /// The host that it is asked for; empty: the request's.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub host: String,
     /// That path alone is asked for, not what the request asks for behind it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exact_path: bool,
@@ -24,6 +31,15 @@ pub struct ExternalService {
     /// Fields of its answer that go to the backend, lower case; none named is all but those of a connection and its message.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_response_headers: Vec<String>,
+    /// Fields that the service is given in any case, in place of those of the request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set_headers: Vec<HeaderValue>,
+    /// Fields of an answer that lets a request on which its client gets, lower case.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub client_headers: Vec<String>,
+    /// Every 2xx lets a request on, else 200 alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub any_success: bool,
     /// Octets of a request's body that the service is given; a longer body is refused. 0: nothing of it.
     #[serde(default)]
     pub forward_body_bytes: usize,

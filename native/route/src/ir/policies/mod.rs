@@ -14,6 +14,7 @@ mod client;
 mod external;
 mod filter;
 mod rate_limit;
+mod session_cookie;
 mod tls_versions;
 
 pub use access::*;
@@ -24,6 +25,7 @@ pub use client::*;
 pub use external::*;
 pub use filter::*;
 pub use rate_limit::*;
+pub use session_cookie::*;
 pub use tls_versions::*;
 
 use serde::{Deserialize, Serialize};

@@ -76,9 +76,13 @@ impl State {
         matches: Vec<CompiledMatch>,
         tags: &dyn Tags,
     ) {
+        let asks_forwarded = matches.iter().any(|matched| matched.predicates.asks_forwarded());
         for listener in all_listeners(&rule.ir.listeners, &attachments) {
             let tag = tags.of_route(listener, &rule.ir.route);
             let hosts = Arc::make_mut(self.hosts.entry(Arc::from(listener)).or_default());
+            if asks_forwarded {
+                hosts.ask_forwarded();
+            }
             for hostname in hostnames_of(&rule.ir) {
                 let paths = Arc::make_mut(hosts.entry(hostname));
                 for (index, matched) in (0_u32..).zip(&matches) {

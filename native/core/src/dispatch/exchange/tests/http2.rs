@@ -46,6 +46,7 @@ fn http2(outbound: &Outbound, body: Body, tunnels: bool, answer: Response<()>, c
             outbound,
             edits,
             retry_codes: &[503],
+            retry_until: None,
             session: None,
             progress: &progress,
             max_head_bytes: MAX_HEAD,

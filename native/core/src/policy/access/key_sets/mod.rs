@@ -3,8 +3,10 @@
 
 mod file;
 mod set;
+mod state;
 
 pub use set::{Due, News, PublishedSet};
+pub use state::KeySetState;
 
 use crate::observe::counter::header;
 use crate::observe::events::Events;
@@ -103,6 +105,14 @@ impl KeySets {
         let kept = sets.kept.iter().map(|(source, fetched)| (source.clone(), Arc::clone(fetched)));
         let all: Vec<_> = fetched.chain(kept).collect();
         Some(move || file::write(&path, &all))
+    }
+
+    /// How the sets are, in the order of their names.
+    pub fn states(&self) -> Vec<KeySetState> {
+        let now = Instant::now();
+        let mut all: Vec<_> = self.sets().by_source.values().map(|set| set.state(now)).collect();
+        all.sort_by(|one, other| one.source.cmp(&other.source));
+        all
     }
 
     /// Write how the sets are, for Prometheus. Names come from the configuration, so the number of series does too.

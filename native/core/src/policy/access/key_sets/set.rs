@@ -5,6 +5,7 @@
 //! - A token that names a key which is not there has the set fetched early, but never sooner than [`EARLY_PAUSE`] after the
 //!   last time, whatever tokens come.
 
+use super::state::{KeySetState, shown};
 use arc_swap::ArcSwapOption;
 use jwt::KeySet;
 use route::ir::RemoteKeys;
@@ -56,6 +57,8 @@ struct Plan {
     under_way: bool,
     /// In a row.
     failures: u32,
+    /// Why the last one of them failed.
+    error: Option<String>,
 }
 
 /// Whether a set is to be fetched.
@@ -81,7 +84,7 @@ pub enum News {
 impl PublishedSet {
     /// `kept`: what an earlier process has fetched.
     pub fn new(source: RemoteKeys, kept: Option<Arc<Fetched>>, changed: Arc<Notify>) -> Self {
-        let plan = Plan { next: Instant::now(), tried: None, under_way: false, failures: 0 };
+        let plan = Plan { next: Instant::now(), tried: None, under_way: false, failures: 0, error: None };
         Self {
             source,
             fetched: ArcSwapOption::new(kept),
@@ -96,6 +99,22 @@ impl PublishedSet {
     pub fn name(&self) -> String {
         let RemoteKeys { backend, path, .. } = &self.source;
         format!("{backend}{}", path.replace('\\', "\\\\").replace('"', "\\\""))
+    }
+
+    /// How it is `now`.
+    pub fn state(&self, now: Instant) -> KeySetState {
+        let fetched = self.fetched.load();
+        let fetched = fetched.as_ref();
+        let keys = self.keys(now);
+        let plan = self.plan();
+        KeySetState {
+            source: format!("{}{}", self.source.backend, self.source.path),
+            keys: keys.as_ref().map_or(0, |keys| keys.len()),
+            key_ids: keys.map_or_else(Vec::new, |keys| shown(keys.ids())),
+            age_seconds: fetched.map(|fetched| (now + MAX_AGE).saturating_duration_since(fetched.until).as_secs()),
+            failures: plan.failures,
+            last_error: plan.error.clone(),
+        }
     }
 
     /// The keys that verify `now`. `None`: there never were any, or they are too old.
@@ -146,7 +165,7 @@ impl PublishedSet {
         match found {
             Ok((keys, text)) => {
                 self.successes.fetch_add(1, Relaxed);
-                plan.failures = 0;
+                (plan.failures, plan.error) = (0, None);
                 plan.next = now + part_of(Duration::from_millis(self.source.refresh_ms), noise);
                 let before = self.fetched.load_full();
                 // The same keys stay the very same: what was verified by them is still good.
@@ -159,7 +178,7 @@ impl PublishedSet {
             }
             Err(why) => {
                 self.failures.fetch_add(1, Relaxed);
-                plan.failures = failures.saturating_add(1);
+                (plan.failures, plan.error) = (failures.saturating_add(1), Some(why.clone()));
                 let pause = FIRST_RETRY.saturating_mul(1 << failures.min(16)).min(LAST_RETRY);
                 plan.next = now + part_of(pause, noise);
                 if failures == 0 { News::Away(why) } else { News::None }
@@ -184,7 +203,7 @@ fn part_of(time: Duration, noise: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::{Due, EARLY_PAUSE, FIRST_RETRY, LAST_RETRY, LOST, MAX_AGE, News, PublishedSet};
+    use super::{Due, EARLY_PAUSE, FIRST_RETRY, KeySetState, LAST_RETRY, LOST, MAX_AGE, News, PublishedSet};
     use route::ir::RemoteKeys;
     use std::sync::Arc;
     use std::time::Duration;
@@ -234,6 +253,27 @@ mod tests {
         assert!(Arc::ptr_eq(&keys, &set.keys(later).unwrap()));
         assert_eq!(next(&set, later), REFRESH / 10 * 9);
         assert_eq!(set.counts(), [("success", 2), ("failure", 1)]);
+    }
+
+    #[test]
+    fn what_is_shown_of_it() {
+        let (set, now) = (set(), Instant::now());
+        let state = |now| {
+            let KeySetState { source, keys, key_ids, age_seconds, failures, last_error } = set.state(now);
+            assert_eq!(source, "b/keys");
+            (keys, key_ids.join(","), age_seconds, failures, last_error)
+        };
+        assert_eq!(state(now), (0, String::new(), None, 0, None));
+        let away = || Err("away".to_owned());
+        set.done(away(), now, NOW, 0);
+        assert_eq!(state(now), (0, String::new(), None, 1, Some("away".to_owned())));
+        let named = String::from_utf8_lossy(KEYS).replace("\"kty\"", "\"kid\": \"one\", \"kty\"");
+        set.done(Ok(named.into_bytes()), now, NOW, 0);
+        assert_eq!(state(now), (1, "one".to_owned(), Some(0), 0, None));
+        set.done(away(), now + REFRESH, NOW, 0);
+        assert_eq!(state(now + REFRESH), (1, "one".to_owned(), Some(300), 1, Some("away".to_owned())));
+        // Too old to verify.
+        assert_eq!(state(now + MAX_AGE), (0, String::new(), Some(MAX_AGE.as_secs()), 1, Some("away".to_owned())));
     }
 
     #[test]

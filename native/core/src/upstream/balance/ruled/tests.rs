@@ -5,7 +5,7 @@ use crate::upstream::{Active, Among, ConnectStage, Load, Loads, Outcome, Upstrea
 use route::ir::{
     ActiveHealth, BackendPolicy, BackendProtocol, EndpointState, HealthQuestion, KeyPart, LoadBalancing, PassiveHealth,
 };
-use route::rendezvous::{hash, seed_of};
+use route::rendezvous::{best, hash, seed_of};
 use route::table::{Backend, Endpoint, Near};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -50,7 +50,7 @@ fn balanced(load_balancing: LoadBalancing) -> BackendPolicy {
 }
 
 fn hashed() -> BackendPolicy {
-    balanced(LoadBalancing::Hash { key: vec![KeyPart::Client] })
+    balanced(LoadBalancing::Hash { key: vec![KeyPart::Client], subset: 0 })
 }
 
 /// How often each endpoint is picked; requests stay under way where they are `kept`.
@@ -253,10 +253,11 @@ fn decide(backend: &Backend, uid: u64, is_healthy: bool) {
 /// few are left that the policy has all of them used.
 #[tokio::test(start_paused = true)]
 async fn what_does_badly_when_it_is_asked_gets_nothing() {
-    let key = LoadBalancing::Hash { key: vec![KeyPart::Client] };
-    for way in
-        [LoadBalancing::LeastRequest, LoadBalancing::RoundRobin, LoadBalancing::Random, LoadBalancing::PeakEwma, key]
-    {
+    let key = LoadBalancing::Hash { key: vec![KeyPart::Client], subset: 0 };
+    let some = LoadBalancing::Hash { key: vec![KeyPart::Client], subset: 2 };
+    let without_key =
+        [LoadBalancing::LeastRequest, LoadBalancing::RoundRobin, LoadBalancing::Random, LoadBalancing::PeakEwma];
+    for way in without_key.into_iter().chain([key, some]) {
         for count in [1_u8, 2, 3, 10] {
             let (upstreams, never, half) = (upstreams(), asked(way.clone(), 0), asked(way.clone(), 50));
             let backend = backend(count, never);
@@ -282,6 +283,32 @@ async fn what_does_badly_when_it_is_asked_gets_nothing() {
             assert_eq!(picked(), BTreeSet::from([0]));
         }
     }
+}
+
+/// A key has so many endpoints of its own, of which one that is busy is left for another; one that does badly is replaced.
+#[tokio::test(start_paused = true)]
+async fn a_key_has_a_few_endpoints_of_its_own() {
+    let subset = LoadBalancing::Hash { key: vec![KeyPart::Client], subset: 3 };
+    let (upstreams, backend) = (upstreams(), backend(20, asked(subset, 0)));
+    let among = |key| Among::of(&backend).with_key(Some(key));
+    let mut all = BTreeSet::new();
+    for key in (0_u64..50).map(|key| hash(key, b"")) {
+        let own = counts(&upstreams, among(key), 300, None);
+        assert_eq!(own.len(), 3, "{own:?}");
+        assert!(own.values().all(|count| (90..=110).contains(count)), "{own:?}");
+        // The first of them is the only one where there is one.
+        let place = best(&backend.seeds, key, &[]).unwrap();
+        assert!(own.contains_key(&backend.ready[place].uid));
+        all.extend(own.into_keys());
+    }
+    assert_eq!(all.len(), 20);
+    let key = hash(1, b"");
+    let before = counts(&upstreams, among(key), 300, None);
+    let gone = *before.keys().next().unwrap();
+    decide(&backend, gone, false);
+    let after = counts(&upstreams, among(key), 300, None);
+    assert!(after.len() == 3 && !after.contains_key(&gone), "{after:?}");
+    assert_eq!(before.keys().filter(|uid| after.contains_key(uid)).count(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -45,7 +45,8 @@ fn check_filter(filter: &Filter) -> Result<(), Fault> {
         Filter::Mirror { percentage, .. } if percentage.denominator == 0 => {
             fault("percentage.denominator", "0 parts make no whole".to_owned())
         }
-        Filter::Mirror { .. } => Ok(()),
+        Filter::Mirror { hostname, .. } if hostname.is_empty() => Ok(()),
+        Filter::Mirror { hostname, .. } => check_hostname(Some(hostname)),
         // Allowed origins are compared and never written: an answer has the origin of its request.
         Filter::Cors(cors) => {
             let lists = [
@@ -67,7 +68,7 @@ fn check_edit(edit: &ir::HeaderEdit) -> Result<(), Fault> {
     check_names("remove", edit.remove.iter().map(String::as_str))
 }
 
-fn check_values(list: &str, values: &[ir::HeaderValue]) -> Result<(), Fault> {
+pub(super) fn check_values(list: &str, values: &[ir::HeaderValue]) -> Result<(), Fault> {
     check_names(list, values.iter().map(|field| field.name.as_str()))?;
     if let Some(index) = values.iter().position(|field| field.expression.is_some() && is_authority(&field.name)) {
         return fault(&format!("{list}[{index}].expression"), "the authority is no value of an expression".to_owned());

@@ -1,9 +1,10 @@
 //! Policies: how sessions, clients, backends, faults and error pages are spoken of in heads, and how long anything may take.
 
+use super::filters::check_values;
 use super::{Fault, check_path_part, check_session, check_times, fault, is_name};
 use crate::ir;
 use crate::table::authority;
-use codec::is_value;
+use codec::{is_token, is_value};
 
 /// # Errors
 /// As [`check_rule`](super::check_rule), of a policy.
@@ -18,6 +19,8 @@ pub(in crate::table::state) fn check_policy(policy: &ir::Policy) -> Result<(), S
     }
     match policy {
         ir::Policy::FilterFault(policy) => check_fault(policy)?,
+        ir::Policy::ExternalAuth(policy) => check_service(&policy.service)?,
+        ir::Policy::AccessExternal(policy) => policy.service.as_deref().map_or(Ok(()), check_service)?,
         ir::Policy::FilterErrorPages(policy) => {
             for (index, page) in policy.pages.iter().enumerate() {
                 check_page(page).map_err(|(field, reason)| format!("pages[{index}].{field}: {reason}"))?;
@@ -30,6 +33,7 @@ pub(in crate::table::state) fn check_policy(policy: &ir::Policy) -> Result<(), S
     };
     check_times(&[
         ("slow_start_ms", policy.slow_start_ms),
+        ("retry_within_ms", policy.retry_within_ms),
         ("timeouts.connect_ms", policy.timeouts.connect_ms),
         ("timeouts.idle_ms", policy.timeouts.idle_ms),
         ("timeouts.first_byte_ms", policy.timeouts.first_byte_ms),
@@ -37,7 +41,30 @@ pub(in crate::table::state) fn check_policy(policy: &ir::Policy) -> Result<(), S
         ("active.interval_ms", policy.active.as_ref().map_or(0, |active| active.interval_ms)),
         ("active.timeout_ms", policy.active.as_ref().map_or(0, |active| active.timeout_ms)),
     ])?;
+    if let Some(cookie) = &policy.session_cookie {
+        check_cookie(cookie)?;
+    }
     policy.active.as_ref().map_or(Ok(()), |active| check_question(&active.question))
+}
+
+/// A cookie is written with its domain.
+fn check_cookie(cookie: &ir::SessionCookieAttributes) -> Result<(), String> {
+    let is_plain = cookie.domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
+    if !is_plain {
+        return Err(format!("session_cookie.domain: {:?} is no domain", cookie.domain));
+    }
+    check_times(&[("session_cookie.max_age_seconds", cookie.max_age_seconds.saturating_mul(1000))])
+}
+
+/// What a service is asked by is written as it is.
+fn check_service(service: &ir::ExternalService) -> Result<(), String> {
+    if !service.method.is_empty() && !is_token(service.method.as_bytes()) {
+        return Err(format!("service.method: {:?} is no method", service.method));
+    }
+    if !service.host.is_empty() && authority::parse(service.host.as_bytes()).is_none() {
+        return Err(format!("service.host: {:?} is no host", service.host));
+    }
+    check_values("set_headers", &service.set_headers).map_err(|(field, reason)| format!("service.{field}: {reason}"))
 }
 
 /// A path and a host are written as they are.

@@ -1,0 +1,60 @@
+//! A request that no rule takes: what its listener asks is asked all the same, so that 404 tells nobody more than they may know.
+
+use super::contract::{Decision, DecisionRequest};
+use super::reply::{Edits, denied, edited_response, owned_answer};
+use super::sample::facts;
+use super::whence::Whence;
+use super::{Request, Unrouted};
+use crate::policy::{self, OwnedFields, Passage, Said};
+use crate::table::{EditedFields, Joined, RequestHead};
+use codec::Framing;
+
+/// Decide on it: what a policy of its listener answers, else 404.
+pub(super) fn decide_unrouted(
+    request: &DecisionRequest,
+    asked: (&Request<'_>, Framing),
+    unrouted: &Unrouted<'_, '_>,
+) -> Decision {
+    let listener = unrouted.listener;
+    let (mut passage, mut said) = (Passage::default(), Vec::new());
+    let mut decision = Decision::respond(404, "no_route");
+    if let Some(joined) = listener.policies_without_rule() {
+        let (words, denial) = ask(request, asked, unrouted, joined, &mut passage);
+        said = words;
+        decision = denial.map_or(decision, denied);
+    }
+    // Of what has no rule nothing is known that an expression could ask.
+    let edits: Vec<Edits<'_>> = listener.answers().map(|own| (own, &[][..])).into_iter().collect();
+    decision.response = decision.response.map(|answer| edited_response(&answer, &edits, None));
+    let decision = decision.with_appended(owned_answer(&passage.respond));
+    Decision { listener: Some(listener.id().to_owned()), policies: said, ..decision }
+}
+
+/// Ask the policies of a listener, but for those that act on what goes to a backend.
+fn ask(
+    request: &DecisionRequest,
+    asked: (&Request<'_>, Framing),
+    unrouted: &Unrouted<'_, '_>,
+    joined: &Joined,
+    passage: &mut Passage,
+) -> (Vec<Said>, Option<policy::Denial>) {
+    let Unrouted { listener, head, sent_fields } = unrouted;
+    let (policies, levels): (Vec<_>, Vec<_>) = joined
+        .policies
+        .iter()
+        .zip(&joined.levels)
+        .filter(|(policy, _)| !policy.needs_rule())
+        .map(|(policy, level)| (policy.clone(), *level))
+        .unzip();
+    let owned = OwnedFields::of(&policies);
+    let (sent, set) = head.fields.split_at(*sent_fields);
+    let mut fields: EditedFields<'_> = sent.iter().filter(|field| !owned.takes(field)).copied().collect();
+    let sent_fields = fields.len();
+    fields.extend(set.iter().filter(|field| !owned.has(field.name)).copied());
+    let head = RequestHead { fields: &fields, ..*head };
+    let mut list = Vec::new();
+    let origin = request.origin(listener, &fields[..sent_fields], head.authority, &mut list);
+    let told = origin.tell(&fields, sent_fields);
+    let facts = facts(request, asked, listener, None, &head, Some(&told));
+    policy::judge_all(&policies, &levels, &facts, passage)
+}
