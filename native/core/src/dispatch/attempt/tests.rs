@@ -73,6 +73,7 @@ impl Trier {
             state: &self.state,
             fresh,
             retry_codes: &[503],
+            retry_until: None,
             session: None,
             deadline: limits.request.map(|limit| begun + limit),
             begun,
