@@ -236,6 +236,20 @@ def ask(running: Gateway, client: type[Http1] | type[Http2]) -> Ask:
     return one
 
 
+def attributes(answer: Response) -> set[str]:
+    """Attributes of the cookie that an answer sets."""
+    return {part.strip() for part in (answer.header("set-cookie") or "").split(";")[1:]}
+
+
+def test_cookies(ask: Ask) -> None:
+    found = ask("cookie.test")
+    assert attributes(found) >= {"Domain=cookie.test", "SameSite=None", "Secure", "HttpOnly"}
+    cookie = (found.header("set-cookie") or "").partition(";")[0]
+    assert ask("cookie.test", "/", ("cookie", cookie)).header("set-cookie") is None
+    # Without attributes nothing is said of other sites, as there.
+    assert attributes(ask("plain.test")) == {"HttpOnly", "Path=/"}
+
+
 def test_ciphers(running: Gateway, authority: Authority) -> None:
     def connects(suites: str) -> str:
         context = tls_context(authority.pem)
@@ -258,6 +272,28 @@ def test_versions_towards_backends(ask: Ask) -> None:
     assert ask("older.test").echo["backend"] == "older"
     assert set(NAMES) == {"known.internal"}
     assert ask("newer.test").status == 503
+
+
+def test_what_a_service_is_asked(ask: Ask, backends: dict[str, Backend]) -> None:
+    seen = len(backends["auth"].requests)
+    session = (("cookie", "session=good"), ("user-agent", "tester"), ("x-team", "mine"))
+    assert ask("asked.test", "/a?b=1", *session, method="PUT").status == 200
+    question = backends["auth"].wait(seen + 1)[-1]
+    assert (question.method, question.target) == ("POST", "/check")
+    assert question.header("host") == "auth.default.svc.cluster.local"
+    told = {"x-sent-from": "gateway", "x-asked-by": "tester", "x-team": "shop", "x-original-method": "PUT"}
+    told["x-original-url"] = "http://asked.test/a?b=1"
+    told["x-auth-request-redirect"] = "https://asked.test/back"
+    assert {name: question.header(name) for name in told} == told
+    assert ask("asked.test").status == 401
+
+
+def test_the_usual_question(ask: Ask, backends: dict[str, Backend]) -> None:
+    seen = len(backends["other-auth"].requests)
+    assert ask("usual.test", "/a", ("cookie", "session=good"), method="POST").status == 200
+    question = backends["other-auth"].wait(seen + 1)[-1]
+    assert (question.method, question.header("x-original-method")) == ("GET", "POST")
+    assert question.header("x-auth-request-redirect") == "/a"
 
 
 def test_connections(running: Gateway, backends: dict[str, Backend]) -> None:
@@ -361,3 +397,24 @@ def test_many_fields(ask: Ask) -> None:
     found = ask("many.test")
     names = [name for name, _ in found.headers if re.fullmatch("x-many-[0-9]+", name.lower())]
     assert len(names) == 40
+
+
+def test_copies(ask: Ask, backends: dict[str, Backend]) -> None:
+    copies = backends["copies"]
+    seen = len(copies.requests)
+    assert ask("mirror.test", "/copied", method="POST").echo["body"] == "x"
+    copy = copies.wait(seen + 1)[-1]
+    assert (copy.method, copy.target, copy.header("host"), copy.body) == ("POST", "/copied", "copy.internal", b"")
+
+
+def test_subsets(ask: Ask) -> None:
+    """A key has two endpoints of four, and both of them."""
+    for user in ("ann", "bob"):
+        assert len({ask("subset.test", "/", ("x-user", user)).echo["backend"] for _ in range(12)}) == 2
+
+
+def test_time_for_tries(ask: Ask, backends: dict[str, Backend]) -> None:
+    """The second try ends after the time; three more would be allowed."""
+    before = len(backends["late"].requests)
+    assert ask("late.test").status == 503
+    assert len(backends["late"].requests) - before == 2

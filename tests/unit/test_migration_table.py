@@ -24,7 +24,7 @@ from sluicegate.controller.ingress.traefik.provider import GROUPS as TRAEFIK_GRO
 #: Groups of the providers besides the first one.
 OTHERS = {"f5": F5_GROUPS, "traefik": TRAEFIK_GROUPS}
 #: Classes of the 136 annotations: standard, experimental, ours, dropped, none.
-CLASSES = {"S": 39, "X": 11, "P": 67, "D": 10, "N": 9}
+CLASSES = {"S": 39, "X": 11, "P": 68, "D": 10, "N": 8}
 #: Features that hosts, routes and redirects are made of.
 OF_ROUTES = {
     "Aliases",

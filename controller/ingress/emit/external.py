@@ -27,6 +27,8 @@ _COME_BACK = re.compile(
     r"[?&](?P<name>[\w-]+)=(?P<whole>(?:\$scheme|\$pass_access_scheme|https?)://\$(?:best_)?(?:http_)?host)?"
     r"\$(?:escaped_)?request_uri$"
 )
+#: A URL of whatever host was asked.
+_OWN_HOST = re.compile(r"(?:https?|\$scheme)://\$(?:http_)?host(?P<path>/[^$]*)")
 
 
 class _Backend(NamedTuple):
@@ -88,12 +90,17 @@ def emit_external(feature: ExternalAuth, ingress: Ingress, host: Host, targets: 
     # A list without names would be all fields: nothing of the answer is to stand in for what the client says.
     cookies = feature.set_cookie or feature.sign_in or not feature.response_headers
     response = [*feature.response_headers, *(["Set-Cookie"] if cookies else [])]
+    told = [{"name": name, "value": text} for name, text in feature.fields]
+    told += [{"name": name, "expression": text} for name, text in feature.computed]
     value: dict[str, Any] = {
         "protocol": "HTTP",
         "backendRef": reference,
         "http": {
             "path": url.path,
             "exact": True,
+            **({"host": url.host} if values.is_host(url.host) else {}),
+            **({"method": feature.method} if feature.method else {}),
+            **({"setHeaders": told} if told else {}),
             "allowedHeaders": list(_ASKED),
             "allowedResponseHeaders": list(dict.fromkeys(response)),
         },
@@ -171,18 +178,20 @@ def _sign_in(feature: ExternalAuth, host: Host, output: Output) -> dict[str, str
     if not feature.sign_in:
         return {}
     text, parameter = feature.sign_in, feature.parameter
-    found = _COME_BACK.search(text)
+    found, path_alone = _COME_BACK.search(text), False
     if found is not None:
-        text, parameter = text[: found.start()], found["name"]
+        text, parameter, path_alone = text[: found.start()], found["name"], found["whole"] is None
     if not _PARAMETER.fullmatch(parameter):
         message = f"{parameter} is no name of a parameter: rd holds"
         output.ledger.tell(feature.cause, "invalid", message, "correct auth-signin-redirect-param", host=host.name)
         parameter = "rd"
     text = _with_host(text, host)
-    if "$" in text or parse(text) is None:
+    own = _OWN_HOST.fullmatch(text)
+    text = own["path"] if own is not None else text
+    if own is None and ("$" in text or parse(text) is None):
         message = "no URL without variables: whoever is refused is told 401"
         output.ledger.tell(
             feature.cause, "no-equivalent", message, "write auth-signin without variables", host=host.name
         )
         return {}
-    return {"url": text, "parameter": parameter}
+    return {"url": text, "parameter": parameter, **({"returnTo": "Path"} if path_alone else {})}

@@ -195,7 +195,7 @@ def _collect(feature: CollectBody, rule: RuleDraft, at: At) -> None:
 
 def _mirror(feature: Mirror, rule: RuleDraft, at: At) -> None:
     """A copy goes to a Service of the cluster, or to a host outside; it has the target of its request."""
-    url = parse(feature.url.replace("$request_uri", ""))
+    url, ingress = parse(feature.url.replace("$request_uri", "")), at.location.ingress
     if url is None or ADDRESS.fullmatch(url.host):
         message = "copies go to a URL with a name and without variables but $request_uri"
         at.output.ledger.tell(feature.cause, "no-equivalent", message, "write the URL itself", host=at.host.name)
@@ -203,7 +203,17 @@ def _mirror(feature: Mirror, rule: RuleDraft, at: At) -> None:
     if url.path != "/" or "$request_uri" not in feature.url:
         message = "a copy has the path of its request"
         at.output.ledger.tell(feature.cause, "converted-with-difference", message, host=at.host.name)
-    rule.mirrors.append({"backendRef": _mirrored(url, feature, at)})
+    reference = _mirrored(url, feature, at)
+    if is_grpc(at.location) or at.output.options.standard_only:
+        message = "a copy has the host of its request, and its body"
+        at.output.ledger.tell(feature.cause, "converted-with-difference", message, host=at.host.name)
+        rule.mirrors.append({"backendRef": reference})
+        return
+    content: dict[str, Any] = {"backendRef": reference, "hostname": feature.host or url.host}
+    if not feature.body:
+        content["body"] = "None"
+    name = at.output.filter(ingress, "mirror", {"mirror": content}, feature.causes)
+    rule.extensions += [name] if name is not None else []
 
 
 def _mirrored(url: Url, feature: Mirror, at: At) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from .. import values
 from ..backends import Backend
-from ..features import BackendTls, Balancing, Feature, FreshConnections, Protocol, Retry, RetryTime, Timeouts
+from ..features import Affinity, BackendTls, Balancing, Feature, FreshConnections, Protocol, Retry, RetryTime, Timeouts
 from ..hosts import Host, Location
 from .authorities import authority
 from .output import Output, Target
@@ -42,9 +42,14 @@ def _emit(location: Location, backend: Backend, host: Host, output: Output) -> N
     if balancing is not None:
         choice: dict[str, Any] = {"type": balancing.kind}
         if balancing.key:
-            choice["hash"] = {"key": list(balancing.key)}
+            subset = {"subset": balancing.subset} if balancing.subset else {}
+            choice["hash"] = {"key": list(balancing.key), **subset}
         output.policy("BackendPolicy", backend.namespace, name, [target], "loadBalancing", choice, balancing.causes)
     for part, content, feature in _parts(location):
+        if content == {"sameSite": "Unset"} and output.options.standard_only:
+            message = "the cookie is `SameSite=Strict`: pages of other sites that embed this one begin a new session"
+            output.ledger.tell(feature.cause, "converted-with-difference", message, host=host.name)
+            continue
         output.policy("BackendPolicy", backend.namespace, name, [target], part, content, feature.causes)
     tls = location.features.get(BackendTls)
     if tls is not None:
@@ -54,13 +59,29 @@ def _emit(location: Location, backend: Backend, host: Host, output: Output) -> N
 def _parts(location: Location) -> Iterator[tuple[str, dict[str, Any], Feature]]:
     """Parts of the policy that say one feature each."""
     tls, fresh = location.features.get(BackendTls), location.features.get(FreshConnections)
-    retry = location.features.get(Retry)
+    retry, affinity = location.features.get(Retry), location.features.get(Affinity)
     if tls is not None and tls.versions:
         yield "tls", {"minVersion": min(tls.versions), "maxVersion": max(tls.versions)}, tls
     if fresh is not None:
         yield "connection", {"maxRequests": 1}, fresh
-    if retry is not None and retry.repeats:
-        yield "retries", {"methods": ["POST", "PATCH"]}, retry
+    time = location.features.get(RetryTime)
+    retries: dict[str, Any] = {"methods": ["POST", "PATCH"]} if retry is not None and retry.repeats else {}
+    if time is not None:
+        retries["within"] = values.duration(time.seconds * 1000)
+    if retries:
+        yield "retries", retries, cast("Feature", time or retry)
+    if affinity is not None:
+        yield "sessionCookie", _session_cookie(affinity), affinity
+
+
+def _session_cookie(feature: Affinity) -> dict[str, Any]:
+    """Attributes of the cookie; its name, path and life are those of `sessionPersistence`."""
+    found: dict[str, Any] = {"sameSite": feature.same_site or "Unset"}
+    if feature.domain:
+        found["domain"] = feature.domain
+    if feature.secure is not None:
+        found["secure"] = "Always" if feature.secure else "Never"
+    return found
 
 
 def _tls(feature: BackendTls, backend: Backend, host: Host, output: Output) -> None:
