@@ -12,6 +12,7 @@ import re
 import ssl
 from dataclasses import dataclass
 
+import msgspec
 from system_backends import Answer as Respond
 from system_backends import Received, response
 from system_clients import Http1, Response
@@ -71,6 +72,12 @@ def ask(probe: Probe, entry: Entry) -> Answer:
         return Answer(refused=True)
     finally:
         connection.close()
+
+
+def as_seen(said: Answer) -> Answer:
+    """What of a said answer can be seen on the wire: no fields that gateways set by themselves, no spaces at an end."""
+    sent = {name: value.strip() for name, value in said.sent.items() if not _SENT.fullmatch(name)}
+    return msgspec.structs.replace(said, sent=sent)
 
 
 def _connect(probe: Probe, entry: Entry) -> Http1:

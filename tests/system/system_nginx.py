@@ -37,7 +37,7 @@ _PROXY = {"use-proxy-protocol": "true", "proxy-real-ip-cidr": "127.0.0.0/8"}
 #: Cases whose values the controller refuses, or whose Ingresses it does not take: nginx never sees them.
 REFUSED = {"bad-objects", "classes", "extremes", "nonsense"}
 #: Cases about hosts outside, which are not there, and about what is not read without policies of ours.
-AWAY = {"external", "standard-only"}
+AWAY = {"auth-fields", "external", "standard-only"}
 
 
 def fits(case: Case) -> bool:
