@@ -143,8 +143,12 @@ class Reading:
         """Tell something else of an annotation than its row does."""
         found = self.value(name)
         if found is not None:
-            self._told.add(found.cause.subject)
-            self.ledger.tell(found.cause, fate, message, remedy)
+            self.tell_of(found, fate, message, remedy)
+
+    def tell_of(self, found: Value, fate: Fate, message: str, remedy: str = "") -> None:
+        """Tell something of a value: of an annotation, or of the setting that holds in its place."""
+        self._told.add(found.cause.subject)
+        self.ledger.tell(found.cause, fate, message, remedy)
 
     def tell_fates(self) -> None:
         """Tell the fate of each annotation that has the provider's prefix and of which nothing was told."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from .kinds import FLAG, Kind
 from .losses import Fate
 
 #: How something is said: by the standard channel, the experimental one, a policy or filter of ours; it may be dropped;
@@ -54,6 +55,7 @@ class Setting:
         fate: what becomes of it.
         words: what is made of it, or why nothing.
         advice: what to do; empty where there is nothing to do.
+        kind: what it may say; None: any text.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Setting:
     fate: Fate
     words: str
     advice: str = ""
+    kind: Kind | None = None
 
 
 class Table(Protocol):
@@ -98,6 +101,18 @@ def annotation_rows(rows: Iterable[AnnotationRow]) -> dict[str, Annotation]:
     return found
 
 
-def setting_rows(rows: Iterable[SettingRow]) -> dict[str, Setting]:
-    """The rows of a table of settings, by key."""
-    return {name: Setting(name, default, _FATES[fate], words, advice) for fate, name, default, words, advice in rows}
+def setting_rows(rows: Iterable[SettingRow], kinds: Mapping[Kind, str]) -> dict[str, Setting]:
+    """The rows of a table of settings, by key.
+
+    Args:
+        rows: of the table.
+        kinds: the names of what is of a kind, with blanks between; what is true or false by default is a flag.
+    """
+    of_names = {name: kind for kind, names in kinds.items() for name in names.split()}
+    found: dict[str, Setting] = {}
+    for fate, name, default, words, advice in rows:
+        kind = of_names.pop(name, FLAG if default in {"true", "false"} else None)
+        found[name] = Setting(name, default, _FATES[fate], words, advice, kind)
+    if of_names:
+        raise ValueError(f"kinds of settings that have no row: {sorted(of_names)}")
+    return found

@@ -1,4 +1,7 @@
-"""Settings of a controller: what its ConfigMap says, with the defaults of the controller written out."""
+"""Settings of a controller: what its ConfigMap says, with the defaults of the controller written out.
+
+A value that is none of its kind is as good as not written, and is told once.
+"""
 
 from __future__ import annotations
 
@@ -31,24 +34,33 @@ class Settings:
 
     def value(self, key: str) -> Value:
         """A setting, with its default where nobody says otherwise."""
-        if self._written is not None and key in self._written.data:
+        if self._written is not None and self.is_written(key):
             return Value(str(self._written.data[key]).strip(), self._inventory.of_key(self._written, key))
         default = self._rows[key].default
         return Value(default, Cause(f"default of {self._source}", "", 0, key, default))
 
     def is_written(self, key: str) -> bool:
-        """Whether the ConfigMap says it."""
-        return self._written is not None and key in self._written.data
+        """Whether the ConfigMap says it, and says something that can be read."""
+        if self._written is None or key not in self._written.data:
+            return False
+        kind = self._rows[key].kind
+        return kind is None or bool(kind.instead) or kind.takes(str(self._written.data[key]).strip())
 
     def flag(self, key: str) -> bool:
-        """A setting that is true or false; nonsense is the default, as it is told elsewhere."""
-        found = values.flag(self.value(key).text)
-        return found if found is not None else values.flag(self._rows[key].default) is True
+        """A setting that is true or false."""
+        return values.flag(self.value(key).text) is True
 
     def number(self, key: str) -> int:
         """A setting that is a whole number."""
-        found = values.number(self.value(key).text)
-        return found if found is not None else values.number(self._rows[key].default) or 0
+        return values.number(self.value(key).text) or 0
+
+    def octets(self, key: str) -> int:
+        """A setting that is a size."""
+        return values.octets(self.value(key).text) or 0
+
+    def seconds(self, key: str) -> int:
+        """A setting that is a time, in seconds."""
+        return values.seconds(self.value(key).text) or 0
 
     def tell(self, ledger: Ledger) -> None:
         """Tell the fate of each key that is written."""
@@ -61,7 +73,9 @@ class Settings:
                 near = nearest(key, self._rows)
                 remedy = f"the nearest one that there is: {near}" if near else "take it out"
                 ledger.tell(cause, "unknown-annotation", "no setting that a conversion knows", remedy)
-            elif values.flag(row.default) is not None and values.flag(str(text).strip()) is None:
-                ledger.tell(cause, "invalid", f"true or false is expected; {row.default} holds", "correct the value")
+            elif row.kind is not None and not row.kind.takes(str(text).strip()):
+                default = "the controller's own value"
+                message = f"{row.kind.wanted} is expected; {row.kind.instead or f'{row.default or default} holds'}"
+                ledger.tell(cause, "invalid", message, "correct the value")
             else:
                 ledger.tell(cause, row.fate, row.words, row.advice)

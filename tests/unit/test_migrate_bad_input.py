@@ -115,6 +115,82 @@ def test_bad_input_is_told(report: Callable[[str], dict[str, Any]], tmp_path: Pa
     assert any(item["remedy"] for item in found), found
 
 
+#: Keys of the controller's ConfigMap with a value that is none, and words of what is told.
+BAD_SETTINGS = {
+    "proxy-body-size": ("lots", "a size such as 8m is expected; 1m holds"),
+    "http-redirect-code": ("999", "one of 301, 302, 307, 308 is expected; 308 holds"),
+    "hsts-max-age": ("x", "a whole number is expected; 31536000 holds"),
+    "limit-req-status-code": ("700", "a status from 400 to 599 is expected; 503 holds"),
+    "custom-http-errors": ("a,b", "a list of statuses from 400 to 599 is expected; what is right of it holds"),
+    "keep-alive-requests": ("x", "a whole number is expected; 1000 holds"),
+    "large-client-header-buffers": ("x", "a number and a size such as 4 8k is expected; 4 8k holds"),
+    "load-balance": ("zzz", "one of round_robin, ewma is expected; round_robin holds"),
+    "ssl-protocols": ("TLSv9", "TLSv1.2 TLSv1.3 holds"),
+    "ssl-redirect": ("perhaps", "true or false is expected; true holds"),
+    "proxy-connect-timeout": ("soon", "a whole number is expected; 5 holds"),
+    "proxy-next-upstream-timeout": ("soon", "a whole number is expected; 0 holds"),
+    "whitelist-source-range": ("nope", "paths of Ingresses without a list of their own answer 500"),
+    "denylist-source-range": ("q", "paths of Ingresses without a list of their own answer 500"),
+    "block-cidrs": ("q", "a list of CIDR blocks is expected; all paths answer 500"),
+    "proxy-real-ip-cidr": ("10.0.0.0/8,q", "a list of CIDR blocks is expected; what is right of it holds"),
+    "hide-headers": ("a b", "a list of names of fields is expected; what is right of it holds"),
+    "global-auth-method": ("ASK", "is expected; GET holds"),
+}
+
+
+def with_settings(data: str) -> str:
+    return f"""\
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: settings, namespace: in}}
+data:
+  {data}
+---
+{manifest(name="good")}"""
+
+
+@pytest.mark.parametrize("key", BAD_SETTINGS)
+def test_a_bad_setting_is_told(command: Run, tmp_path: Path, key: str) -> None:
+    value, words = BAD_SETTINGS[key]
+    (tmp_path / "in.yaml").write_text(with_settings(f'{key}: "{value}"'))
+    status, written = command("migrate", tmp_path / "in.yaml", "--config-map", "in/settings", "-o", "json")
+    found = [item for item in json.loads(written)["fates"] if item["subject"] == key]
+    assert [(item["fate"], item["line"], item["object"]) for item in found] == [
+        ("invalid", 5, "ConfigMap/in/settings")
+    ], found
+    assert words in found[0]["message"]
+    assert found[0]["remedy"]
+    assert status == 3
+
+
+@pytest.mark.parametrize(("provider", "key"), [("nginx", "proxy-body-size"), ("f5", "client-max-body-size")])
+def test_a_size_that_is_none_keeps_the_limit(command: Run, tmp_path: Path, provider: str, key: str) -> None:
+    (tmp_path / "in.yaml").write_text(with_settings(f"{key}: lots"))
+    arguments = ("migrate", tmp_path / "in.yaml", "--provider", provider, "--config-map", "in/settings", "-o", "json")
+    document = json.loads(command(*arguments)[1])
+    sizes = [item["spec"]["body"] for item in document["objects"] if item["kind"] == "ClientPolicy"]
+    assert sizes == [{"maxSize": "1Mi"}]
+
+
+def test_a_list_of_the_settings_that_is_none_opens_nothing(command: Run, tmp_path: Path) -> None:
+    (tmp_path / "in.yaml").write_text(with_settings("whitelist-source-range: nope"))
+    document = json.loads(command("migrate", tmp_path / "in.yaml", "--config-map", "in/settings", "-o", "json")[1])
+    routes = [item for item in document["objects"] if item["kind"] == "HTTPRoute"]
+    assert routes
+    assert not any(rule.get("backendRefs") for item in routes for rule in item["spec"]["rules"])
+
+
+def test_pages_and_statuses_that_a_setting_cannot_have_are_told(command: Run, tmp_path: Path) -> None:
+    """They are right there, and nothing here is like them."""
+    data = 'custom-http-errors: "404"\n  limit-req-status-code: "444"'
+    text = with_settings(data).replace("annotations: {}", f"annotations: {noted('limit-rps', '5')}")
+    (tmp_path / "in.yaml").write_text(text)
+    document = json.loads(command("migrate", tmp_path / "in.yaml", "--config-map", "in/settings", "-o", "json")[1])
+    told = {item["subject"]: (item["fate"], item["line"]) for item in document["fates"]}
+    assert told["custom-http-errors"] == ("no-equivalent", 5)
+    assert told["limit-req-status-code"] == ("converted-with-difference", 6)
+
+
 def test_a_class_of_somebody_else_is_told(command: Run, tmp_path: Path) -> None:
     (tmp_path / "in.yaml").write_text(f"{manifest(ingress_class='other')}---\n{manifest(name='good')}")
     document = json.loads(command("migrate", tmp_path / "in.yaml", "-o", "json")[1])

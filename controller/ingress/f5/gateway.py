@@ -13,7 +13,7 @@ from ..settings import Settings
 def of_gateway(settings: Settings, title: str, ledger: Ledger) -> Iterator[Feature]:
     """Make features of the settings; `title` is what the controller is called."""
     size = settings.value("client-max-body-size")
-    octets = values.octets(size.text)
+    octets = settings.octets("client-max-body-size")
     if octets:
         yield BodyLimit(causes=(size.cause,), octets=octets)
     # The directive has no key: nginx drops such fields unless a snippet says otherwise.

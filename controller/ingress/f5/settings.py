@@ -5,6 +5,7 @@ Source: `internal/configs/configmaps.go` of nginx/kubernetes-ingress.
 
 from __future__ import annotations
 
+from ..kinds import BUFFERS, FIELDS, NUMBER, SECONDS, SIZE, choice, networks, words
 from ..rows import SettingRow, setting_rows
 
 _SNIPPET = "write what it does as filters and policies"
@@ -50,4 +51,16 @@ _ROWS: tuple[SettingRow, ...] = (
     ("-", "location-snippets", "", "configuration of nginx", _SNIPPET),
 )  # fmt: skip
 
-SETTINGS = setting_rows(_ROWS)
+#: What is of a kind, as far as it is read or told.
+_KINDS = {
+    NUMBER: "hsts-max-age max-fails keepalive worker-connections",
+    SIZE: "client-max-body-size client-body-buffer-size proxy-buffer-size proxy-max-temp-file-size",
+    BUFFERS: "proxy-buffers",
+    SECONDS: "proxy-connect-timeout proxy-read-timeout proxy-send-timeout fail-timeout",
+    FIELDS: "proxy-hide-headers proxy-pass-headers",
+    choice("301", "302", "307", "308"): "http-redirect-code",
+    networks(): "set-real-ip-from",
+    words("SSLv2", "SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"): "ssl-protocols",
+}
+
+SETTINGS = setting_rows(_ROWS, _KINDS)

@@ -65,7 +65,7 @@ class Model:
         """`ngx_srv_redirect.lua`: one `/` at the end is taken off."""
         path = probe.target.removesuffix("/")
         scheme = self.scheme(probe)
-        code = self._settings.number("http-redirect-code", 308)
+        code = self._settings.redirect_code
         return Answer(status=code, location=normal_url(f"{scheme}://{to}{path}"), server=to, why="www")
 
     def scheme(self, probe: Probe) -> str:
@@ -139,7 +139,7 @@ class _Request:
                 target = uri.write(made[0]) + _query(made[1], self._uri.query)
         sent = self._to_https(location)
         if sent:
-            return self._told(self._settings.number("http-redirect-code", 308), sent)
+            return self._told(self._settings.redirect_code, sent)
         return self._access(location, target)
 
     def _to_https(self, location: Location) -> str:

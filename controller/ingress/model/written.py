@@ -119,6 +119,12 @@ class Settings:
         text = self._data.get(key, "")
         return int(text) if _INTEGER.fullmatch(text) else default
 
+    @property
+    def redirect_code(self) -> int:
+        """`http-redirect-code`, which takes four statuses only."""
+        found = self.number("http-redirect-code", 308)
+        return found if found in {301, 302, 307, 308} else 308
+
 
 def networks(text: str) -> tuple[Network, ...] | None:
     """The blocks of a list (`ParseIPNets`); None: one of them is none, which spoils all."""

@@ -23,7 +23,7 @@ _OF_CONNECTIONS = (
 def of_gateway(settings: Settings, ledger: Ledger) -> Iterator[Feature]:
     """Make features of the settings."""
     size = settings.value("proxy-body-size")
-    octets = values.octets(size.text)
+    octets = settings.octets("proxy-body-size")
     if octets:
         yield BodyLimit(causes=(size.cause,), octets=octets)
     if not settings.flag("enable-underscores-in-headers"):

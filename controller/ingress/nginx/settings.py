@@ -5,7 +5,9 @@ Source: `docs/user-guide/nginx-configuration/configmap.md` and `internal/ingress
 
 from __future__ import annotations
 
+from ..kinds import BUFFERS, FIELDS, NUMBER, SECONDS, SIZE, STATUS, STATUSES, choice, networks, words
 from ..rows import SettingRow, setting_rows
+from .tls_versions import OLDER, VERSIONS
 
 _ROWS: tuple[SettingRow, ...] = (
     ("+", "ssl-redirect", "true", "a redirect to https for every host with a certificate", ""),
@@ -179,4 +181,45 @@ _ROWS: tuple[SettingRow, ...] = (
     ("o", "server-name-hash-max-size", "", "it tunes nginx", ""),
 )
 
-SETTINGS = setting_rows(_ROWS)
+#: What is of a kind, as far as it is read or told.
+_KINDS = {
+    NUMBER: (
+        "hsts-max-age proxy-connect-timeout proxy-read-timeout proxy-send-timeout proxy-next-upstream-tries"
+        " proxy-next-upstream-timeout proxy-buffers-number upstream-keepalive-connections upstream-keepalive-timeout"
+        " upstream-keepalive-requests keep-alive keep-alive-requests http2-max-concurrent-streams"
+        " max-worker-connections server-name-hash-bucket-size server-name-hash-max-size"
+    ),
+    SIZE: "proxy-body-size client-body-buffer-size proxy-buffer-size client-header-buffer-size",
+    BUFFERS: "large-client-header-buffers",
+    SECONDS: "upstream-keepalive-time worker-shutdown-timeout",
+    STATUS: "limit-req-status-code limit-conn-status-code",
+    STATUSES: "custom-http-errors",
+    FIELDS: "hide-headers global-allowed-response-headers global-auth-response-headers",
+    choice("301", "302", "307", "308"): "http-redirect-code",
+    choice("on", "off"): "proxy-request-buffering proxy-buffering",
+    choice("round_robin", "ewma"): "load-balance",
+    choice("Critical", "High", "Medium", "Low"): "annotations-risk-level",
+    choice("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"): "global-auth-method",
+    words(*sorted(OLDER), *VERSIONS): "ssl-protocols",
+    words(
+        "error",
+        "timeout",
+        "invalid_header",
+        "http_500",
+        "http_502",
+        "http_503",
+        "http_504",
+        "http_403",
+        "http_404",
+        "http_429",
+        "non_idempotent",
+        "off",
+    ): "proxy-next-upstream",
+    networks("paths of Ingresses without a list of their own answer 500"): (
+        "whitelist-source-range denylist-source-range"
+    ),
+    networks("all paths answer 500"): "block-cidrs",
+    networks(): "proxy-real-ip-cidr",
+}
+
+SETTINGS = setting_rows(_ROWS, _KINDS)

@@ -44,7 +44,7 @@ def read(reading: Reading) -> Iterator[Feature]:
     else:
         message = f"nothing is like {written.text}: the endpoint with the fewest requests is chosen"
         remedy = "use round_robin, ip_hash, least_time, or hash with $remote_addr, $host, $http_NAME or $cookie_NAME"
-        reading.tell(_METHOD, "no-equivalent", message, remedy)
+        reading.tell_of(written, "no-equivalent", message, remedy)
 
 
 def of_service(reading: Reading, service: str) -> Iterator[Feature]:

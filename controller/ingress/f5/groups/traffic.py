@@ -18,7 +18,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 def read(reading: Reading) -> Iterator[Feature]:
     """Make features of the annotations of the group."""
-    default = values.octets(reading.settings.value("client-max-body-size").text) or 0
+    default = reading.settings.octets("client-max-body-size")
     if reading.value(_SIZE) is not None:
         yield BodyLimit(causes=reading.causes(_SIZE), octets=reading.octets(_SIZE, default))
     yield from _times(reading)
@@ -34,9 +34,8 @@ def _times(reading: Reading) -> Iterator[Feature]:
             found[name] = reading.seconds(f"nginx.org/{name}")
             causes += reading.causes(f"nginx.org/{name}")
         elif reading.settings.is_written(name):
-            written = reading.settings.value(name)
-            found[name] = values.seconds(written.text) or 0
-            causes.append(written.cause)
+            found[name] = reading.settings.seconds(name)
+            causes.append(reading.settings.value(name).cause)
     if any(found.values()):
         connect, wait = found.get("proxy-connect-timeout", 0), found.get("proxy-read-timeout", 0)
         yield Timeouts(causes=tuple(causes), connect=connect * 1000, read=wait * 1000)
@@ -68,4 +67,6 @@ def _fields(reading: Reading) -> Iterator[Feature]:
     if hidden is None and reading.settings.is_written("proxy-hide-headers"):
         hidden = reading.settings.value("proxy-hide-headers")
     if hidden is not None:
-        yield ResponseHeaders(causes=(hidden.cause,), hidden=values.words(hidden.text))
+        yield ResponseHeaders(
+            causes=(hidden.cause,), hidden=tuple(item for item in values.words(hidden.text) if values.is_token(item))
+        )

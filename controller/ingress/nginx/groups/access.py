@@ -33,9 +33,12 @@ def read(reading: Reading) -> Iterator[Feature]:
             found = reading.settings.value(setting)
         networks = _networks(found)
         if found is not None and networks is None:
-            message = "no list of CIDR blocks: its paths answered 503, and answer 500"
-            reading.tell(name, "invalid", message, "correct the list")
-            yield Closed(causes=(found.cause,), reason="no list of CIDR blocks", there=True)
+            own = reading.value(name) is not None
+            if own:
+                message = "no list of CIDR blocks: its paths answered 503, and answer 500"
+                reading.tell(name, "invalid", message, "correct the list")
+            # A setting that is none is told by itself: there the whole configuration was refused.
+            yield Closed(causes=(found.cause,), reason="no list of CIDR blocks", there=own)
             return
         causes += [found.cause] if found is not None and networks else []
         lists.append(networks or ())
@@ -45,7 +48,6 @@ def read(reading: Reading) -> Iterator[Feature]:
         blocked = reading.settings.value("block-cidrs")
         networks = _networks(blocked)
         if networks is None:
-            reading.ledger.tell(blocked.cause, "invalid", "no list of CIDR blocks: all paths answer 500", "correct it")
             yield Closed(causes=(blocked.cause,), reason="no list of CIDR blocks")
             return
         denied = tuple(dict.fromkeys((*denied, *networks)))

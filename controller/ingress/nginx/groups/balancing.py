@@ -42,7 +42,7 @@ def read(reading: Reading) -> Iterator[Feature]:
         yield Balancing(causes=(written.cause,), kind="RoundRobin")
     else:
         message = f"there is no algorithm {written.text}: the endpoint with the fewest requests is chosen"
-        reading.tell("load-balance", "invalid", message, "write round_robin or ewma")
+        reading.tell_of(written, "invalid", message, "write round_robin or ewma")
 
 
 def _subset(reading: Reading) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ... import values
 from ...features import BodyLimit, CollectBody, Feature
 from ...reading import Reading
 
@@ -17,8 +16,7 @@ _MAX_COLLECTED = 1 << 30
 
 def read(reading: Reading) -> Iterator[Feature]:
     """Make features of the annotations of the group."""
-    default = values.octets(reading.settings.value("proxy-body-size").text) or 0
-    size = reading.octets("proxy-body-size", default)
+    size = reading.octets("proxy-body-size", reading.settings.octets("proxy-body-size"))
     if reading.value("proxy-body-size") is not None:
         yield BodyLimit(causes=reading.causes("proxy-body-size"), octets=size)
     buffering = reading.text("proxy-request-buffering")

@@ -29,7 +29,7 @@ def read(reading: Reading) -> Iterator[Feature]:
     if backend is None:
         if written is not None and statuses:
             message = "no Service is named for the pages: errors of backends go on as they are"
-            reading.tell("custom-http-errors", "no-equivalent", message, "name one by default-backend")
+            reading.tell_of(written, "no-equivalent", message, "name one by default-backend")
         return
     causes = (backend.cause, *reading.causes("custom-http-errors", "disable-proxy-intercept-errors"))
     yield ErrorPages(causes=causes, statuses=statuses, service=backend.text, namespace=reading.ingress.namespace)

@@ -103,16 +103,15 @@ def _of_all(reading: Reading) -> ExternalAuth:
     asked = settings.value("global-auth-url")
     causes: list[Cause] = [asked.cause]
     causes += [settings.value(key).cause for key in _OF_ALL if settings.is_written(key)]
-    method = settings.value("global-auth-method").text.upper()
     redirect = settings.value("global-auth-request-redirect")
     fields, computed = asked_fields(reading, redirect if redirect.text else None, own=False)
     return ExternalAuth(
         causes=tuple(causes),
         url=asked.text,
-        method=method if method in _METHODS else _METHOD,
+        method=settings.value("global-auth-method").text,
         fields=fields,
         computed=computed,
-        response_headers=values.words(settings.value("global-auth-response-headers").text),
+        response_headers=_taken(values.words(settings.value("global-auth-response-headers").text)),
         sign_in=settings.value("global-auth-signin").text,
         parameter=settings.value("global-auth-signin-redirect-param").text,
         set_cookie=True,
@@ -131,11 +130,15 @@ def _connections(reading: Reading) -> tuple[int, int]:
 def _fields(reading: Reading) -> tuple[str, ...]:
     """Fields of answers that the backend gets: those that a message can have, and that are nobody else's."""
     written = reading.words("auth-response-headers")
-    found = tuple(item for item in written if values.is_token(item) and item.lower() not in _MANAGED)
+    found = _taken(written)
     if found != written:
         message = f"the gateway takes none of these over: {', '.join(sorted(set(written) - set(found)))}"
         reading.tell("auth-response-headers", "invalid", message, "take them out")
     return found
+
+
+def _taken(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(item for item in names if values.is_token(item) and item.lower() not in _MANAGED)
 
 
 def _cache(reading: Reading) -> int:

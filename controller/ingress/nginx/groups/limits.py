@@ -38,6 +38,10 @@ def read(reading: Reading) -> Iterator[Feature]:
         wrong = ", ".join(item for item, network in zip(written, networks, strict=True) if network is None)
         reading.tell("limit-allowlist", "invalid", f"no CIDR blocks: {wrong}; these clients are limited", "correct it")
     status = reading.settings.number("limit-req-status-code")
+    if status not in {429, 503}:
+        message = f"a refusal is 429 or 503, not {status}: it is 503"
+        remedy = "HTTPFilter `errorPages` stands in for it"
+        reading.tell_of(reading.settings.value("limit-req-status-code"), "converted-with-difference", message, remedy)
     yield Limits(
         causes=reading.causes(*_NAMES),
         limits=tuple(limits),

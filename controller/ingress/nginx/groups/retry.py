@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ... import values
 from ...features import Feature, Retry, RetryTime
 from ...reading import Reading
 
@@ -45,7 +44,6 @@ def _time(reading: Reading) -> Iterator[Feature]:
     name = "proxy-next-upstream-timeout"
     seconds, cause = reading.seconds(name), reading.causes(name)
     if not cause and reading.settings.is_written(name):
-        found = reading.settings.value(name)
-        seconds, cause = values.seconds(found.text) or 0, (found.cause,)
+        seconds, cause = reading.settings.seconds(name), (reading.settings.value(name).cause,)
     if seconds:
         yield RetryTime(causes=cause, seconds=seconds)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ... import values
 from ...features import Feature, Timeouts
 from ...losses import Cause
 from ...reading import Reading
@@ -22,9 +21,8 @@ def read(reading: Reading) -> Iterator[Feature]:
             found[name] = reading.seconds(name)
             causes += reading.causes(name)
         elif reading.settings.is_written(name):
-            written = reading.settings.value(name)
-            found[name] = values.seconds(written.text) or 0
-            causes.append(written.cause)
+            found[name] = reading.settings.seconds(name)
+            causes.append(reading.settings.value(name).cause)
     if any(found.values()):
         connect, wait = found.get("proxy-connect-timeout", 0), found.get("proxy-read-timeout", 0)
         yield Timeouts(causes=tuple(causes), connect=connect * 1000, read=wait * 1000)
