@@ -56,6 +56,9 @@ def backend_of(
     port, name = written.port.number, written.port.name
     if service is None:
         if port:
+            if inventory.has_services:
+                message = f"the Service {namespace}/{written.name} is not here: requests are answered 500 without it"
+                ledger.tell(cause, "converted-with-difference", message, "see that the cluster has it")
             return Backend(namespace, written.name, port)
         message = f"the Service {namespace}/{written.name} is not here, and its port {name} has no number without it"
         ledger.tell(

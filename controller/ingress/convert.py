@@ -61,6 +61,7 @@ def convert(inventory: Inventory, provider: Provider, options: Options, progress
     written = inventory.config_maps.get(options.config_map) if options.config_map is not None else None
     settings = Settings(provider.settings, written, inventory, provider.title)
     settings.tell(ledger)
+    _tell_missing_certificate(inventory, options, ledger)
     output = Output(options, provider, inventory, ledger)
     ingresses = tuple(selected(inventory, provider, options, ledger))
     features: dict[ObjectKey, Features] = {}
@@ -84,6 +85,16 @@ def convert(inventory: Inventory, provider: Provider, options: Options, progress
                 message = "the Gateway that is there has to ask clients for certificates (`spec.tls.frontend`)"
                 ledger.tell(host.clients.cause, "no-equivalent", message, f"set it to {frontend}", host=host.name)
     return Conversion(objects, ledger.done(), len(ingresses), len(site.hosts), frontend)
+
+
+def _tell_missing_certificate(inventory: Inventory, options: Options, ledger: Ledger) -> None:
+    """Say that nobody has the certificate of hosts without one; who serves them watches the Secret."""
+    secret = options.default_certificate
+    if secret is not None and not options.virtual and secret not in inventory.secrets:
+        name = "/".join(secret)
+        message = f"the Secret {name} is not here: listeners without their certificate do not serve"
+        cause = Cause(f"Secret/{name}", subject="--default-certificate", value=name)
+        ledger.tell(cause, "converted-with-difference", message, "see that the cluster has it")
 
 
 def _each_once(found: Iterable[Feature], ledger: Ledger) -> Iterator[Feature]:

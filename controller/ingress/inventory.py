@@ -53,6 +53,7 @@ class Inventory:
         middlewares: of Traefik, by namespace and name.
         listeners: of the Gateway where it exists, by hostname and port: these are used, and no others made for them.
         lines: where fields are written.
+        has_services: somebody gave Services, so that one which is not among them is missing.
     """
 
     ingresses: tuple[Ingress, ...] = ()
@@ -63,6 +64,7 @@ class Inventory:
     middlewares: Mapping[tuple[str, str], Middleware] = field(default_factory=dict)
     listeners: Mapping[tuple[str, int], tuple[Place, ...]] = field(default_factory=dict)
     lines: Lines = no_lines
+    has_services: bool = False
     _references: dict[str, Middleware] = field(default_factory=dict, repr=False, compare=False)
     _of_hosts: dict[str, list[Ingress]] = field(default_factory=dict, repr=False, compare=False)
     _known: dict[tuple[ObjectKey, str], int] = field(default_factory=dict, repr=False, compare=False)
@@ -77,14 +79,16 @@ class Inventory:
         """
         found = list(objects)
         ingresses = [item for item in found if isinstance(item, Ingress)]
+        services = {item.key[1:]: item for item in found if isinstance(item, Service)}
         return cls(
             ingresses=tuple(sorted(ingresses, key=_age)),
             classes={item.name: item for item in found if isinstance(item, IngressClass)},
-            services={item.key[1:]: item for item in found if isinstance(item, Service)},
+            services=services,
             secrets={item.key[1:]: item for item in found if isinstance(item, Secret)},
             config_maps={item.key[1:]: item for item in found if isinstance(item, TextMap)},
             middlewares={item.key[1:]: item for item in found if isinstance(item, Middleware)},
             lines=lines,
+            has_services=bool(services),
         )
 
     def middleware(self, reference: str) -> Middleware | None:

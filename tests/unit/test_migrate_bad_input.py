@@ -191,6 +191,44 @@ def test_pages_and_statuses_that_a_setting_cannot_have_are_told(command: Run, tm
     assert told["limit-req-status-code"] == ("converted-with-difference", 6)
 
 
+SERVICE = """\
+---
+apiVersion: v1
+kind: Service
+metadata: {name: NAME, namespace: shop}
+spec: {ports: [{port: 80}]}
+"""
+
+
+@pytest.mark.parametrize(("name", "told"), [("other", True), ("web", False)])
+def test_a_service_that_is_not_among_those_given_is_told(command: Run, tmp_path: Path, name: str, told: bool) -> None:
+    (tmp_path / "in.yaml").write_text(manifest() + SERVICE.replace("NAME", name))
+    document = json.loads(command("migrate", tmp_path / "in.yaml", "-o", "json")[1])
+    found = [item for item in document["fates"] if "the Service shop/web is not here" in item["message"]]
+    assert [(item["object"], item["line"], item["fate"]) for item in found] == (
+        [("Ingress/shop/bad", 13, "converted-with-difference")] if told else []
+    )
+    assert all(item["remedy"] for item in found)
+
+
+def test_without_services_none_is_missing(command: Run, tmp_path: Path) -> None:
+    (tmp_path / "in.yaml").write_text(manifest())
+    document = json.loads(command("migrate", tmp_path / "in.yaml", "-o", "json")[1])
+    assert not [item for item in document["fates"] if "Service" in item["message"] and "not here" in item["message"]]
+
+
+def test_the_secret_of_the_default_certificate_that_is_missing_is_told(command: Run, tmp_path: Path) -> None:
+    (tmp_path / "in.yaml").write_text(manifest())
+    arguments = ("migrate", tmp_path / "in.yaml", "--default-certificate", "in/cert", "-o", "json")
+    status, written = command(*arguments)
+    (found,) = [item for item in json.loads(written)["fates"] if item["subject"] == "--default-certificate"]
+    assert (found["object"], found["fate"]) == ("Secret/in/cert", "converted-with-difference")
+    assert (found["remedy"], status) == ("see that the cluster has it", 3)
+    secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: cert, namespace: in}\n"
+    (tmp_path / "in.yaml").write_text(manifest() + secret)
+    assert "--default-certificate" not in command(*arguments)[1]
+
+
 def test_a_class_of_somebody_else_is_told(command: Run, tmp_path: Path) -> None:
     (tmp_path / "in.yaml").write_text(f"{manifest(ingress_class='other')}---\n{manifest(name='good')}")
     document = json.loads(command("migrate", tmp_path / "in.yaml", "-o", "json")[1])
