@@ -219,8 +219,11 @@ def test_a_post_is_sent_twice_only_where_the_backend_allows_it(
     each.close()
 
 
-@pytest.mark.parametrize(("within", "tries"), [("1ms", 1), ("1h", 4)])
-def test_tries_end_in_time(start: Any, backend: Any, client: Any, within: str, tries: int) -> None:
+@pytest.mark.parametrize(
+    ("within", "backoff", "tries"),
+    [("1ms", "1ms", 1), ("1h", "1ms", 4), pytest.param("5s", "10s", 1, id="the-pause-is-longer")],
+)
+def test_tries_end_in_time(start: Any, backend: Any, client: Any, within: str, backoff: str, tries: int) -> None:
     """As `proxy-next-upstream-timeout` of ingress-nginx; what the last try says goes to the client."""
 
     def answer(_: Received) -> bytes:
@@ -229,7 +232,7 @@ def test_tries_end_in_time(start: Any, backend: Any, client: Any, within: str, t
         return response(b"no", "503 Service Unavailable")
 
     failing = backend(answer)
-    retry = {"retry": {"codes": [503], "attempts": 3, "backoff": "1ms"}}
+    retry = {"retry": {"codes": [503], "attempts": 3, "backoff": backoff}}
     world = World(start, [failing.address], retry, retries={"within": within})
     each = world.client(client)
     found = each.request("GET", HOST, "/")

@@ -11,9 +11,11 @@ from typing import Any
 
 from sluicegate.words import listed, with_article
 
-from ...api import EXPERIMENTAL_GROUP, GATEWAY_GROUP, Diagnostics, Object
+from ...api import EXPERIMENTAL_GROUP, GATEWAY_GROUP, Diagnostics, Object, RefusedPolicy
+from ...api.refused import RefusedTarget
 from ..secrets import Material
 from ..topology import Read
+from .closed import judge_closed
 from .effective import Level, Place, Source, Stanza, Target, level_of, names
 from .judged import Attachment, Judged, Judgement, Needed
 from .registry import PolicyKind
@@ -49,6 +51,8 @@ def judge_policy(kind: PolicyKind, policy: Object, material: Material) -> Judged
     diagnostics = Diagnostics(policy.key)
     judgement = kind.judge(policy, material, diagnostics)
     attachments = tuple(_attachments(kind, policy))
+    if _guards_nothing(kind, judgement, attachments):
+        return judge_closed(kind, _refused(policy, judgement, attachments), is_read=True)
     _tell_unused_parts(judgement, attachments, diagnostics)
     found = tuple(dict.fromkeys(item.target for item in attachments if not item.error))
     return Judged(
@@ -79,6 +83,31 @@ def _needed(judgement: Judgement, material: Material) -> Needed:
         certificates={name: material.certificates[name] for section, name in needs if section == "certificates"},
         secrets={name: judgement.secrets[name] for section, name in needs if section == "policy_secrets"},
         backends=frozenset(name for section, name in needs if section == "backends"),
+    )
+
+
+def _guards_nothing(kind: PolicyKind, judgement: Judgement, attachments: Sequence[Attachment]) -> bool:
+    """Whether a policy that lets some in and others not is for connections alone, and none of it asks about these."""
+    targets = [item.target.kind for item in attachments if not item.error]
+    if kind.kind != "AccessPolicy" or not targets or not CONNECTION_ROUTES.issuperset(targets):
+        return False
+    parts = [part for name, part in judgement.stanzas.items() if name not in judgement.off]
+    return bool(parts) and all("l4_rule" not in part.acts_on for part in parts)
+
+
+def _refused(policy: Object, judgement: Judgement, attachments: Sequence[Attachment]) -> RefusedPolicy:
+    """The policy as one that cannot be used: whoever wrote it wants to know who connects."""
+    targets = [item.target for item in attachments if not item.error]
+    kinds = listed(with_article(kind) for kind in sorted({target.kind for target in targets}))
+    return RefusedPolicy(
+        metadata=policy.metadata,
+        key=policy.key,
+        origin=policy.origin,
+        targets=tuple(RefusedTarget(item.kind, item.namespace, item.name, item.section) for item in targets),
+        reason=(
+            f"{listed(sorted(judgement.stanzas))} cannot be asked of the connections of {kinds}, which would pass"
+            " without it: use authorization or certificate"
+        ),
     )
 
 

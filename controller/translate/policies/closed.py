@@ -22,12 +22,12 @@ from .registry import PolicyKind
 RESOLVED = Verdict(True, Reason.RESOLVED_REFS, "Nothing that it refers to is looked at")
 
 
-def judge_closed(kind: PolicyKind, policy: RefusedPolicy) -> Judged:
-    """Judge a policy that cannot be used."""
+def judge_closed(kind: PolicyKind, policy: RefusedPolicy, *, is_read: bool = False) -> Judged:
+    """Judge a policy that cannot be used; `is_read`: what is written could be read, so that nobody else tells why."""
     diagnostics = Diagnostics(policy.key)
     message = f"it cannot be used as it is written: {policy.reason}"
     # Who reads files tells the reason, with its line.
-    told = message if policy.origin == CLUSTER else "it cannot be used as it is written"
+    told = message if is_read or policy.origin == CLUSTER else "it cannot be used as it is written"
     named = listed(_named(kind, item) for item in policy.targets)
     outcome = f"requests for {named} are answered 500, connections are reset"
     diagnostics.error("", "invalid-policy", f"{told}; {outcome}", "correct the policy, or remove it")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from sluicegate.controller.api import readable
+from sluicegate.engine.native import Refused
 from sluicegate.processes.ingress_settings import wanted_of
 from sluicegate.processes.settings import Settings
 from sluicegate.testing.decision import Decision
@@ -59,7 +60,11 @@ def _run(given: argparse.Namespace) -> int:
         )
     except ValueError as error:  # a name that is none
         return refuse(str(error))
-    table = Table(offline.transaction(), settings.engine.path_normalization or "strict", settings.port_offset)
+    try:
+        table = Table(offline.transaction(), settings.engine.path_normalization or "strict", settings.port_offset)
+    except Refused as error:
+        # A fault of ours: what `check` lets through the engine takes.
+        return refuse(f"the engine does not take what these files come to: {error}")
     explanation = explain(offline, table, asked)
     if given.output == "json":
         write_json(explanation)

@@ -30,6 +30,9 @@ def judge_question(draft: Draft, said: HTTPExternal, service: ir.ExternalService
     for index, name in enumerate(said.client_headers):
         if error := told_name_error(name):
             draft.refuse(f"{field}.clientHeaders[{index}]", f"{name!r} {error}", "name another one, or leave it out")
+        elif name.lower().startswith("content-"):
+            message = f"{name!r} describes a body: the client gets that of the backend, with its own"
+            draft.refuse(f"{field}.clientHeaders[{index}]", message, "leave it out")
     made = tuple(_set_header(draft, item, f"{field}.setHeaders[{at}]") for at, item in enumerate(said.set_headers))
     if draft.faults > faults:
         return service
@@ -54,7 +57,8 @@ def _set_header(draft: Draft, item: HeaderValueOrExpression, field: str) -> ir.H
         if wrong is not None:
             draft.refuse(f"{field}.expression", f"{item.expression!r}: {wrong}", "correct the expression")
         return ir.HeaderValue(name=item.name, expression=item.expression)
-    value = item.value or ""
+    # Blanks at its ends are no part of a value (RFC 9110 section 5.5), and malformed over HTTP/2.
+    value = (item.value or "").strip(" \t")
     if (wrong := header_value_error(value)) is not None:
         draft.refuse(f"{field}.value", f"the value of {item.name!r} {wrong}", "use printable characters")
     return ir.HeaderValue(name=item.name, value=value)

@@ -128,6 +128,12 @@ impl Exchange<'_, '_> {
             let more = retries < allowed && forward.outbound.idempotent;
             let retry_codes = forward.retry.filter(|_| more).map_or(&[][..], |retry| &retry.codes);
             let begun = first.take().unwrap_or_else(Instant::now);
+            let pause = forward
+                .retry
+                .filter(|it| it.attempts > 0)
+                .map(|it| backoff(it.backoff, retries, client.worker.turns.noise()));
+            // An answer that is to be retried is thrown away, so a try has to know until when another one may follow it.
+            let retry_until = last_begin.map(|last| last.checked_sub(pause.unwrap_or_default()).unwrap_or(begun));
             let told = forward.session.as_ref().and_then(|session| session.tell(endpoint));
             let session = told.as_ref();
             let attempt = Attempt {
@@ -136,7 +142,7 @@ impl Exchange<'_, '_> {
                 state: &state,
                 fresh,
                 retry_codes,
-                retry_until: last_begin,
+                retry_until,
                 session,
                 deadline,
                 begun,
@@ -191,10 +197,9 @@ impl Exchange<'_, '_> {
                 Failure::Exchange(ExchangeError::Upstream { answered: false, .. }) => more,
                 _ => false,
             };
-            let noise = client.worker.turns.noise();
-            let pause = forward.retry.filter(|it| it.attempts > 0).map(|it| backoff(it.backoff, retries, noise));
             let next = Instant::now() + pause.unwrap_or_default();
-            if !again || last_begin.is_some_and(|last| next > last) {
+            let is_asked = matches!(failure, Failure::Exchange(ExchangeError::RetryStatus(_)));
+            if !again || (!is_asked && last_begin.is_some_and(|last| next > last)) {
                 entry.detail(|| failure.detail());
                 break End { code: failure.code(deadline), reset: failure.reset() };
             }

@@ -43,7 +43,7 @@ pub(super) fn message(ask: &Ask, body: Vec<u8>) -> Message {
         (format!("{prefix}{path}"), ask.query.clone())
     };
     Message {
-        method: if service.method.is_empty() { ask.method.clone() } else { service.method.clone() },
+        method: ask.asked_by().to_owned(),
         path,
         query,
         authority: if host.is_empty() { ask.host.clone() } else { host.clone().into_bytes() },
@@ -55,9 +55,12 @@ pub(super) fn message(ask: &Ask, body: Vec<u8>) -> Message {
     }
 }
 
-pub(super) fn meaning(service: &ExternalService, answer: &Answer<'_>) -> Meaning {
+pub(super) fn meaning(ask: &Ask, answer: &Answer<'_>) -> Meaning {
+    let service = &ask.service;
+    // Frameworks answer OPTIONS by themselves, some with 204: that says nothing of who asks.
+    let any_success = service.any_success && ask.asked_by() != "OPTIONS";
     match answer.status {
-        status if status == 200 || (service.any_success && (200..300).contains(&status)) => Meaning::Allowed {
+        status if status == 200 || (any_success && (200..300).contains(&status)) => Meaning::Allowed {
             forward: forwarded(service, answer),
             respond: told_to_client(service, answer),
             removed: Vec::new(),

@@ -163,6 +163,11 @@ impl Ask {
         }
     }
 
+    /// The method of the question.
+    fn asked_by(&self) -> &str {
+        if self.service.method.is_empty() { &self.method } else { &self.service.method }
+    }
+
     /// What a client sent that the service is given.
     pub fn fields(&self) -> &[(Vec<u8>, Vec<u8>)] {
         &self.fields
@@ -178,7 +183,7 @@ impl Ask {
     /// What was said. `None`: nothing was, in time. `scheme`: of what the client has asked for.
     pub fn hear(&self, answer: Option<Answer<'_>>, scheme: &str) -> Answered {
         let meaning = answer.map_or(Meaning::Nothing, |answer| match self.service.protocol {
-            ExternalProtocol::Http => http::meaning(&self.service, &answer),
+            ExternalProtocol::Http => http::meaning(self, &answer),
             ExternalProtocol::Grpc => grpc::meaning(&answer),
         });
         let is_said = meaning != Meaning::Nothing;

@@ -272,6 +272,10 @@ fn who_may_not() {
         assert!(matches!(heard(&any, status, &[], None).outcome, Outcome::Pass), "{status}");
     }
     assert!(matches!(heard(&any, 302, &[], None).outcome, Outcome::Deny(_)));
+    // What a framework answers by itself.
+    let options = ExternalService { method: "OPTIONS".to_owned(), ..any };
+    assert!(matches!(heard(&options, 200, &[], None).outcome, Outcome::Pass));
+    assert!(matches!(heard(&options, 204, &[], None).outcome, Outcome::Deny(_)));
     let long = denial(heard(&all, 403, &[("content-type", "text/html"), ("x", "1")], None));
     assert_eq!((pairs(&long.fields), long.body), (vec![("x", "1")], None));
 }
