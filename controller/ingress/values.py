@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from ..api.names import is_subdomain
+from ..api.names import is_label, is_subdomain
 
 #: `strconv.ParseBool`.
 _TRUE, _FALSE = (
@@ -18,6 +18,10 @@ _TIME = re.compile(r"([0-9]{1,15})(ms|s|m|h|d|w|)", re.ASCII)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[!-~]+(?:[\t ]?[!-~]+)*")
 _PATH = re.compile(r"/[!\"$->@-~]*")
+#: What fields of routes and policies have room for: a path, the value of a field, a name of a field or a cookie.
+MAX_PATH, MAX_VALUE, MAX_TOKEN = 1024, 4096, 256
+#: The longest time that a duration says, in milliseconds: its numbers have five digits.
+MAX_DURATION = 99_999 * 3_600_000
 _OCTETS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -53,22 +57,22 @@ def words(text: str) -> tuple[str, ...]:
 
 def is_host(text: str) -> bool:
     """Whether it is the name of a host, and no address."""
-    return is_subdomain(text) and network(text) is None
+    return is_subdomain(text) and all(map(is_label, text.split("."))) and network(text) is None
 
 
 def is_token(text: str) -> bool:
     """Whether it is the name of a header field or a cookie (RFC 9110 section 5.6.2)."""
-    return _TOKEN.fullmatch(text) is not None
+    return len(text) <= MAX_TOKEN and _TOKEN.fullmatch(text) is not None
 
 
 def is_field_value(text: str) -> bool:
     """Whether it may be the value of a header field of a route."""
-    return _VALUE.fullmatch(text) is not None
+    return len(text) <= MAX_VALUE and _VALUE.fullmatch(text) is not None
 
 
 def is_path(text: str) -> bool:
     """Whether it is a path that a message can have: printable ASCII, and no query."""
-    return _PATH.fullmatch(text) is not None
+    return len(text) <= MAX_PATH and _PATH.fullmatch(text) is not None
 
 
 def network(text: str) -> str | None:

@@ -119,6 +119,23 @@ VALUES = (
     "'\"\\`{}[]",
     "é" * 300,
 )
+#: Values that one person or another has a reason to write: from the usual to what no field of a manifest has room for.
+LARGE = (
+    *("100", "101", "102", "600", "1001", "3600", "3601", "7200", "32400", "32401", "86400", "86401", "99999"),
+    *("100000", "1000000", "1000001", "16777217", "359996400", "359996401", "630720000", "2147483647", "2147483648"),
+    *("4294967296", "1000000001", "999999999999", "99999999999999999", "1d", "3w", "5000w", "16k", "100g", "9999999g"),
+    *("200 202 401 1000h", "200 10000m", "8 16k", "999999 16g", "101 ms", "off", "error timeout http_404 http_503"),
+    *("a b", "X-A X-B,X-C", "GET POST", "a,b;c", "*", '"q"', "Ü", "x y", "~*^/(.*)$", "text/html; charset=utf-8"),
+    *("x" * 64, "x" * 257, "X-" + "a" * 300, "x" * 5000, "/" + "x" * 1030, "https://example.com/" + "x" * 1030),
+    *("a-" + "b" * 70 + ".example.com", ".".join(["a" * 60] * 5), "https://a.example.com:99999/x", "http://a/x y"),
+    *("$request_uri", "${http_x}_$host", "https://example.com:0/", "-5m", "0.5", "+1", "1_000", "0x10", "١٢"),
+    ",".join(f"10.{number // 250}.{number % 250}.0/24" for number in range(600)),
+    ",".join(f"X-{number}" for number in range(100)),
+    ",".join(f"h{number}.example.org" for number in range(100)),
+    ",".join(f"https://h{number}.example.org" for number in range(100)),
+    ",".join(f"{number}" for number in range(400, 500)),
+    "timeout " + " ".join(f"http_{number}" for number in range(500, 600)),
+)
 
 
 BACKEND = {"service": {"name": "web", "port": {"number": 80}}}
@@ -233,16 +250,23 @@ def taken(conversion: Conversion, folder: Path) -> None:
     assert [f"{item['object']}: {item['field']}: [{item['code']}] {item['message']}" for item in problems] == []
 
 
+#: Settings that are about connections of clients.
+CLIENTS = ("keep-alive", "keep-alive-requests", "http2-max-concurrent-streams", "large-client-header-buffers")
 #: What has others read at all.
 COMPANIONS = {
     "auth-": {"auth-type": "basic", "auth-secret": "users", "auth-url": "http://a.shop.svc/x"},
+    "auth-cache": {"auth-cache-key": "$remote_addr"},
+    "auth-keepalive": {"auth-keepalive": "5"},
+    "auth-signin": {"auth-signin": "https://login.example.com/start"},
     "auth-tls": {"auth-tls-secret": "users"},
     "canary": {"canary": "true", "canary-by-header": "X-A"},
     "cors": {"enable-cors": "true"},
     "custom-http": {"default-backend": "web"},
     "limit": {"limit-rps": "5"},
+    "proxy-next-upstream-": {"proxy-next-upstream": "error http_503"},
     "proxy-redirect": {"proxy-redirect-from": "http://a/", "proxy-redirect-to": "http://b/"},
     "proxy-ssl": {"backend-protocol": "HTTPS", "proxy-ssl-verify": "on"},
+    "upstream-hash": {"upstream-hash-by": "$remote_addr", "upstream-hash-by-subset": "true"},
     "session": {"affinity": "cookie"},
     "x-forwarded-prefix": {"rewrite-target": "/x"},
 }
@@ -251,17 +275,113 @@ COMPANIONS = {
 @pytest.mark.parametrize("name", sorted(NGINX.rows))
 def test_no_value_of_an_annotation_spoils_what_comes_out(name: str, tmp_path: Path) -> None:
     objects = made(0)[:3]
-    for number, value in enumerate(VALUES):
+    for number, value in enumerate((*VALUES, *LARGE)):
+        # What is said of a Service is said once: each value has one of its own.
+        service = {"metadata": {"name": f"s{number}", "namespace": "shop"}, "spec": {"ports": [{"port": 80}]}}
+        objects.append({"apiVersion": "v1", "kind": "Service", **service})
+        backend = {"service": {"name": f"s{number}", "port": {"number": 80}}}
         found = {
             key: item for prefix, items in COMPANIONS.items() if name.startswith(prefix) for key, item in items.items()
         }
         annotations = {f"{NGINX.prefix}{key}": item for key, item in {**found, name: value}.items()}
-        path = {"path": "/a(/|$)(.*)", "pathType": "ImplementationSpecific"}
-        rule = {"host": f"h{number}.example.com", "http": {"paths": [{**path, "backend": BACKEND}]}}
+        # Without expressions a host has the second path alone.
+        paths = [
+            {"path": "/a(/|$)(.*)", "pathType": "ImplementationSpecific", "backend": backend},
+            {"path": "/b", "pathType": "Prefix", "backend": backend},
+        ]
+        rule = {"host": f"h{number}.example.com", "http": {"paths": paths}}
         metadata = {"name": f"i{number}", "namespace": "shop", "annotations": annotations}
         spec = {"ingressClassName": "nginx", "rules": [rule]}
         objects.append({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": spec})
     taken(converted(1, objects), tmp_path)
+
+
+@pytest.mark.parametrize("value", LARGE[:40])
+def test_no_value_of_settings_spoils_what_comes_out(value: str, tmp_path: Path) -> None:
+    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "in"}}
+    for names in (CLIENTS, sorted(NGINX.settings)):
+        given = {**settings, "data": dict.fromkeys(names, value)}
+        taken(converted(1, [*made(0)[1:2], given, web({}, ["/"])]), tmp_path)
+
+
+def web(annotations: dict[str, str], paths: list[str]) -> dict[str, Any]:
+    """An Ingress of one host with a certificate."""
+    rules = [{"path": path, "pathType": "Prefix", "backend": BACKEND} for path in paths]
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {
+            "name": "web",
+            "namespace": "shop",
+            "annotations": {f"{NGINX.prefix}{name}": value for name, value in annotations.items()},
+        },
+        "spec": {
+            "ingressClassName": "nginx",
+            "tls": [{"hosts": ["web.example.com"], "secretName": "one"}],
+            "rules": [{"host": "web.example.com", "http": {"paths": rules}}],
+        },
+    }
+
+
+@pytest.mark.parametrize("count", [1, 64, 65, 127, 128, 129, 400])
+def test_each_path_is_sent_to_https_however_many_there_are(count: int, tmp_path: Path) -> None:
+    paths = [f"/p{number}" for number in range(count - 1)]
+    conversion = converted(1, [*made(0)[1:2], web({}, [*paths, "/"])])
+    taken(conversion, tmp_path)
+    routes = [item.document for item in conversion.objects if "-to-https" in item.name]
+    sent = [each["path"]["value"] for item in routes for rule in item["spec"]["rules"] for each in rule["matches"]]
+    assert sorted(sent) == sorted([*paths, "/"])
+
+
+@pytest.mark.parametrize(
+    ("annotations", "told", "part"),
+    [
+        ({"proxy-connect-timeout": "7200"}, "at most 1h is taken, and holds", "connect: 1h"),
+        (
+            {"proxy-connect-timeout": "60", "proxy-read-timeout": "100000"},
+            "at most 24h is taken, and holds",
+            "firstByte: 24h",
+        ),
+        ({"proxy-next-upstream-timeout": "3601"}, "at most 1h is taken, and holds", "within: 1h"),
+        (
+            {"proxy-next-upstream": "http_503", "proxy-next-upstream-tries": "102"},
+            "at most 100 is taken, and holds",
+            "attempts: 100",
+        ),
+        (
+            {"affinity": "cookie", "session-cookie-max-age": "2147483647"},
+            "at most 99999h is taken, and holds",
+            "absoluteTimeout: 99999h",
+        ),
+        ({"enable-cors": "true", "cors-max-age": "0"}, "1 second at least", "maxAge: 1\n"),
+        ({"limit-rpm": "5", "limit-rps": "1000001"}, "at most 1,000,000 is taken", "requests: 1000000"),
+    ],
+)
+def test_a_value_beyond_what_there_is_room_for_is_told_at_its_own_annotation(
+    annotations: dict[str, str], told: str, part: str
+) -> None:
+    conversion = converted(1, [*made(0)[1:2], web(annotations, ["/"])])
+    found = [item for item in conversion.fates if told in item.message]
+    assert {item.subject for item in found} == {f"{NGINX.prefix}{list(annotations)[-1]}"}
+    assert {item.fate for item in found} == {"converted-with-difference"}
+    assert part in "\n".join(write_manifests(conversion.objects))
+
+
+def test_blanks_part_the_names_of_fields_too() -> None:
+    annotations = {"enable-cors": "true", "cors-allow-headers": "X-A X-B,X-C", "cors-expose-headers": "X-D, no:name"}
+    conversion = converted(1, [*made(0)[1:2], web(annotations, ["/"])])
+    filters = [
+        each["cors"]
+        for item in conversion.objects
+        if item.kind == "HTTPRoute"
+        for rule in item.document["spec"]["rules"]
+        for each in rule.get("filters", ())
+        if "cors" in each
+    ]
+    assert filters[0]["allowHeaders"] == ["X-A", "X-B", "X-C"]
+    assert filters[0]["exposeHeaders"] == ["X-D"]
+    told = [item for item in conversion.losses if item.subject.endswith("cors-expose-headers")]
+    assert [item.message for item in told] == ["no names of fields: no:name; left out"]
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

@@ -31,6 +31,11 @@ _COME_BACK = re.compile(
 _OWN_HOST = re.compile(r"(?:https?|\$scheme)://\$(?:http_)?host(?P<path>/[^$]*)")
 
 
+#: A URL of `signIn`, and characters that it has room for.
+_SIGN_IN = re.compile(r"[!$&'()*+,./:;=?@A-Za-z0-9_~%\[\]-]+")
+MAX_SIGN_IN = 1000
+
+
 class _Backend(NamedTuple):
     """What is asked.
 
@@ -47,7 +52,7 @@ class _Backend(NamedTuple):
 
 def asked(feature: ExternalAuth, ingress: Ingress, host: Host, output: Output) -> bool:
     """Whether it can be told who is asked; where not, that is told, and nobody may be let in."""
-    url = parse(_with_host(feature.url, host))
+    url = _url(feature, host)
     if url is not None and url.query:
         # Such as `?allowed_groups=admins`: without it the service might let anybody in.
         message = f"a service is asked without a query: requests are answered 500, as ?{url.query} would be missing"
@@ -74,7 +79,7 @@ def asked(feature: ExternalAuth, ingress: Ingress, host: Host, output: Output) -
 
 def emit_external(feature: ExternalAuth, ingress: Ingress, host: Host, targets: list[Target], output: Output) -> None:
     """Make the policy for the routes of one host: URLs may have the host in them."""
-    url = parse(_with_host(feature.url, host))
+    url = _url(feature, host)
     backend = _backend(url, ingress, host, output) if url is not None else None
     if url is None or url.query or backend is None:
         return  # its paths are closed
@@ -137,6 +142,12 @@ def _keep(
         output.policy("BackendPolicy", namespace, own, [target], "timeouts", idle, feature.causes)
 
 
+def _url(feature: ExternalAuth, host: Host) -> Url | None:
+    """The URL of the service; None: it is none that a policy can name."""
+    url = parse(_with_host(feature.url, host))
+    return url if url is not None and values.is_path(url.path) else None
+
+
 def _with_host(url: str, host: Host) -> str:
     """A URL with the variables that a host answers."""
     found = url.replace("$scheme", "https" if host.certificate is not None else "http")
@@ -188,7 +199,7 @@ def _sign_in(feature: ExternalAuth, host: Host, output: Output) -> dict[str, str
     text = _with_host(text, host)
     own = _OWN_HOST.fullmatch(text)
     text = own["path"] if own is not None else text
-    if own is None and ("$" in text or parse(text) is None):
+    if own is None and ("$" in text or parse(text) is None or not _SIGN_IN.fullmatch(text) or len(text) > MAX_SIGN_IN):
         message = "no URL without variables: whoever is refused is told 401"
         output.ledger.tell(
             feature.cause, "no-equivalent", message, "write auth-signin without variables", host=host.name

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ...api.ingress import Ingress
+from .. import values
 from ..inventory import Inventory
 from ..losses import Cause, Ledger
 from ..options import Options
@@ -16,6 +17,8 @@ from .manifest import OWN_KINDS, VERSIONS, Manifest, Names, unique
 GATEWAY_GROUP = "gateway.networking.k8s.io"
 #: Targets that a policy may have.
 MAX_TARGETS = 16
+#: Whom a ReferenceGrant lets refer.
+MAX_SOURCES = 16
 
 Target = dict[str, str]
 _T = TypeVar("_T")
@@ -115,6 +118,20 @@ class Output:
             self.ledger.tell(cause, "converted-with-difference", message)
         return min(value, limit)
 
+    def at_most_time(self, milliseconds: int, limit: int, what: str, cause: Cause) -> str:
+        """A time as it is written, or the longest that there may be, which is told.
+
+        Args:
+            milliseconds: the time.
+            limit: the longest one.
+            what: it is.
+            cause: where it comes from.
+        """
+        if milliseconds > limit:
+            message = f"{what} of {milliseconds // 1000:,} s: at most {values.duration(limit)} is taken, and holds"
+            self.ledger.tell(cause, "converted-with-difference", message)
+        return values.duration(min(milliseconds, limit))
+
     def filter(self, ingress: Ingress, label: str, spec: dict[str, Any], causes: tuple[Cause, ...]) -> str | None:
         """The name of an HTTPFilter that says this; None: it may not be made."""
         if not self.allows("HTTPFilter", causes):
@@ -178,14 +195,17 @@ class Output:
 
     def _granted(self) -> Iterator[Manifest]:
         for (namespace, kind, name), sources in self._grants.items():
-            ordered = sorted(sources)
-            content = {
-                "from": [{"group": group, "kind": each, "namespace": other} for group, each, other in ordered],
-                "to": [{"group": VERSIONS.get(kind, "").rpartition("/")[0], "kind": kind, "name": name}],
-            }
-            causes = {f"spec.from[{number}]": sources[source] for number, source in enumerate(ordered)}
-            own = self.names.give("ReferenceGrant", namespace, name)
-            yield Manifest("ReferenceGrant", namespace, own, content, causes=causes)
+            every = sorted(sources)
+            for start in range(0, len(every), MAX_SOURCES):
+                ordered = every[start : start + MAX_SOURCES]
+                content = {
+                    "from": [{"group": group, "kind": each, "namespace": other} for group, each, other in ordered],
+                    "to": [{"group": VERSIONS.get(kind, "").rpartition("/")[0], "kind": kind, "name": name}],
+                }
+                causes = {f"spec.from[{number}]": sources[source] for number, source in enumerate(ordered)}
+                part = f"{start // MAX_SOURCES + 1:02}" if start else ""
+                own = self.names.give("ReferenceGrant", namespace, name, part)
+                yield Manifest("ReferenceGrant", namespace, own, content, causes=causes)
 
 
 def _policies(draft: PolicyDraft) -> Iterator[Manifest]:

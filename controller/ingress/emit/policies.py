@@ -31,6 +31,10 @@ from .output import Output, Target
 #: What our policies have room for: blocks of those who need no password, of those who are not limited; the greatest
 #: limit.
 MAX_EXEMPT, MAX_UNLIMITED, MAX_REQUESTS = 256, 64, 1_000_000
+#: Of a number of a ClientPolicy, and octets of a size.
+MAX_COUNT, MAX_OCTETS = (1 << 31) - 1, 1 << 40
+#: Milliseconds that a connection of a client is kept.
+MAX_KEPT = 720 * 3_600_000
 
 
 class For(NamedTuple):
@@ -58,7 +62,9 @@ def _access(features: Features, meant: For) -> None:
     """Whom an address spares a password, and who is refused or may; with names of certificates `clients` says that."""
     addresses, clients = features.get(Addresses), meant.host.clients
     if addresses is not None and addresses.suffices:
-        exempt = meant.output.fitting(addresses.allowed, MAX_EXEMPT, "blocks that need no password", addresses.cause)
+        exempt = meant.output.fitting(
+            addresses.allowed, MAX_EXEMPT, "blocks that need no password", addresses.cause_of("list")
+        )
         meant.part("AccessPolicy", "exempt", {"clients": exempt}, addresses.causes)
         if addresses.denied:
             message = "an address that is denied is refused here even with a password, which was enough there"
@@ -89,9 +95,9 @@ def _log(feature: NoAccessLog, meant: For) -> None:
 
 def _limits(feature: Limits, meant: For) -> None:
     output, cause = meant.output, feature.cause
-    value: dict[str, Any] = {"limits": [_limit(item, cause, output) for item in feature.limits]}
+    value: dict[str, Any] = {"limits": [_limit(item, item.cause or cause, output) for item in feature.limits]}
     if feature.exempt:
-        exempt = output.fitting(feature.exempt, MAX_UNLIMITED, "blocks that are not limited", cause)
+        exempt = output.fitting(feature.exempt, MAX_UNLIMITED, "blocks that are not limited", feature.cause_of("list"))
         value["exempt"] = {"clients": exempt}
     value["headers"] = "None"
     value["reject"] = {"status": feature.status}
@@ -145,7 +151,7 @@ def emit_gateway_policies(features: Features, target: Target, namespace: str, ou
     if of_headers is not None:
         parts.append(("headers", headers, of_headers))
     if connections is not None:
-        parts += [(part, value, connections) for part, value in _connections(connections).items()]
+        parts += [(part, value, connections) for part, value in _connections(connections, output).items()]
     if address is not None:
         value: dict[str, Any] = {"trustedProxies": list(address.trusted)}
         if address.proxy_protocol:
@@ -162,19 +168,24 @@ def _heads(
     """`headers` of a ClientPolicy, and what it comes from; None: nothing."""
     found: dict[str, Any] = {"underscores": "Drop"} if underscores is not None else {}
     if connections is not None and connections.head_octets:
-        found["maxSize"] = values.quantity(connections.head_octets)
+        found["maxSize"] = values.quantity(min(connections.head_octets, MAX_OCTETS))
     return found, underscores or (connections if found else None)
 
 
-def _connections(feature: ClientConnections) -> dict[str, Any]:
+def _connections(feature: ClientConnections, output: Output) -> dict[str, Any]:
     """Parts of a ClientPolicy that are about connections."""
     found: dict[str, Any] = {}
     if feature.idle:
-        found["timeouts"] = {"idle": values.duration(feature.idle * 1000)}
+        cause = feature.cause_of("keep-alive")
+        found["timeouts"] = {"idle": output.at_most_time(feature.idle * 1000, MAX_KEPT, "a time", cause)}
     if feature.requests:
-        found["connections"] = {"maxRequests": feature.requests}
+        found["connections"] = {
+            "maxRequests": output.at_most(feature.requests, MAX_COUNT, "a number", feature.cause_of("requests"))
+        }
     if feature.streams:
-        found["http2"] = {"maxConcurrentStreams": feature.streams}
+        found["http2"] = {
+            "maxConcurrentStreams": output.at_most(feature.streams, MAX_COUNT, "a number", feature.cause_of("streams"))
+        }
     if feature.versions:
         found["tls"] = {"minVersion": min(feature.versions), "maxVersion": max(feature.versions)}
     return found

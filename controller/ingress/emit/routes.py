@@ -4,12 +4,13 @@
 - `NAME-to-https` sends requests of plain HTTP to HTTPS.
 - `NAME-redirects` has all other redirects, at both ports. In nginx these come before any policy, here policies come
   first: so none is attached to these routes.
-A route has 16 rules at most: what is more stands in `NAME-02` and so on, which sort behind it as they have to.
+A route has 16 rules and 127 matches at most: what is more stands in `NAME-02` and so on, which sort behind it as they
+have to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ...api.ingress import Ingress
@@ -32,7 +33,9 @@ from .redirects import app_root, leads_away, redirected, slash
 from .rule_features import At, apply, leads_elsewhere
 from .rules import RuleDraft, backend_reference, path_match, started
 
-MAX_RULES, MAX_MATCHES, MAX_HOSTNAMES = 16, 64, 16
+#: Of a route: rules, matches of one of them, matches of all of them, hostnames.
+MAX_RULES, MAX_MATCHES, MAX_ALL_MATCHES, MAX_HOSTNAMES = 16, 64, 127, 16
+Rules = Sequence[tuple[dict[str, Any], tuple[Cause, ...]]]
 _FORWARDED = {"name": "X-Forwarded-Proto", "value": "https"}
 
 
@@ -227,14 +230,13 @@ class _Routes:
         label: tuple[str, ...],
         entries: Sequence[Entry],
         hostnames: Sequence[str],
-        rules: Sequence[tuple[dict[str, Any], tuple[Cause, ...]]],
+        rules: Rules,
     ) -> list[Target]:
         """Make a route with rules, or several where one has no room; returns them."""
         if not entries:
             return []
         own, targets = self._ingress.namespace, []
-        for number, start in enumerate(range(0, len(rules), MAX_RULES)):
-            some = rules[start : start + MAX_RULES]
+        for number, some in enumerate(_fitting(rules)):
             parts = (self._ingress.name, self._label, *label, f"{number + 1:02}" if number else "")
             name = self._output.names.give(kind, own, *parts)
             spec: dict[str, Any] = {"parentRefs": [entry.reference(own) for entry in entries]}
@@ -255,6 +257,21 @@ class _Routes:
                     source = (GATEWAY_GROUP, kind, self._ingress.namespace)
                     what = backend.get("kind", "Service")
                     self._output.grant(source, what, backend["namespace"], backend["name"], causes)
+
+
+def _fitting(rules: Rules) -> Iterator[Rules]:
+    """Rules in pieces that a route has room for."""
+    found: list[tuple[dict[str, Any], tuple[Cause, ...]]] = []
+    matches = 0
+    for rule in rules:
+        count = len(rule[0].get("matches", ())) or 1
+        if found and (len(found) == MAX_RULES or matches + count > MAX_ALL_MATCHES):
+            yield found
+            found, matches = [], 0
+        found.append(rule)
+        matches += count
+    if found:
+        yield found
 
 
 def _behind_tls(rule: RuleDraft) -> RuleDraft:

@@ -41,6 +41,8 @@ _SCHEMES = ("http://", "https://")
 
 #: Items of the lists of a `CORS` filter, its longest time.
 MAX_CORS, MAX_SECONDS = 64, (1 << 31) - 1
+#: Tries after the first one.
+MAX_ATTEMPTS = 100
 #: `allowMethods` of a `CORS` filter.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "*"})
 
@@ -150,26 +152,40 @@ def _answer(feature: Answer, rule: RuleDraft, at: At) -> None:
 
 
 def _cors(feature: Cors, rule: RuleDraft, at: At) -> None:
-    def fitting(items: tuple[str, ...], what: str) -> list[str]:
-        return at.output.fitting(items, MAX_CORS, what, feature.cause, at.host.name)
+    def fitting(items: tuple[str, ...], what: str, word: str) -> list[str]:
+        return at.output.fitting(items, MAX_CORS, what, feature.cause_of(word), at.host.name)
 
     methods = [item for item in feature.methods if item in _METHODS]
     if len(methods) < len(feature.methods):
         others = listed(item for item in feature.methods if item not in _METHODS)
         message = f"{others}: the Gateway API has no such method"
-        at.output.ledger.tell(feature.cause, "no-equivalent", message, "leave it out", host=at.host.name)
+        cause = feature.cause_of("methods")
+        at.output.ledger.tell(cause, "no-equivalent", message, "leave it out", host=at.host.name)
     rule.cors = {
-        "allowOrigins": fitting(feature.origins, "origins"),
+        "allowOrigins": fitting(feature.origins, "origins", "origin"),
         "allowCredentials": feature.credentials,
         "allowMethods": ["*"] if "*" in methods else methods,
-        "allowHeaders": fitting(feature.headers, "fields of requests"),
-        **({"exposeHeaders": fitting(feature.exposed, "fields of answers")} if feature.exposed else {}),
-        "maxAge": min(feature.max_age, MAX_SECONDS),
+        "allowHeaders": fitting(feature.headers, "fields of requests", "allow-headers"),
+        **(
+            {"exposeHeaders": fitting(feature.exposed, "fields of answers", "expose-headers")}
+            if feature.exposed
+            else {}
+        ),
+        "maxAge": _age(feature, at),
     }
 
 
-def _retry(feature: Retry, rule: RuleDraft, _at: At) -> None:
-    rule.retry = {"codes": list(feature.codes), "attempts": feature.attempts}
+def _age(feature: Cors, at: At) -> int:
+    """Seconds that an answer to a preflight holds: 1 at least."""
+    cause = feature.cause_of("max-age")
+    if not feature.max_age:
+        at.output.ledger.tell(cause, "converted-with-difference", "a preflight is remembered for 1 second at least")
+    return max(1, at.output.at_most(feature.max_age, MAX_SECONDS, "a time in seconds", cause))
+
+
+def _retry(feature: Retry, rule: RuleDraft, at: At) -> None:
+    attempts = at.output.at_most(feature.attempts, MAX_ATTEMPTS, "a number of further tries", feature.cause_of("tries"))
+    rule.retry = {"codes": list(feature.codes), "attempts": attempts}
 
 
 def _affinity(feature: Affinity, rule: RuleDraft, at: At) -> None:
@@ -184,7 +200,9 @@ def _affinity(feature: Affinity, rule: RuleDraft, at: At) -> None:
         cookie["lifetimeType"] = "Permanent"
     rule.session = {"type": "Cookie", "cookie": cookie}
     if feature.seconds:
-        rule.session["absoluteTimeout"] = values.duration(feature.seconds * 1000)
+        cause = next((item for item in feature.causes if item.value == str(feature.seconds)), feature.cause)
+        time = at.output.at_most_time(feature.seconds * 1000, values.MAX_DURATION, "a life of a cookie", cause)
+        rule.session["absoluteTimeout"] = time
 
 
 def _collect(feature: CollectBody, rule: RuleDraft, at: At) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, cast
 
-from .. import values
 from ..backends import Backend
 from ..features import Affinity, BackendTls, Balancing, Feature, FreshConnections, Protocol, Retry, RetryTime, Timeouts
 from ..hosts import Host, Location
 from .authorities import authority
 from .output import Output, Target
 
-#: Milliseconds of a time limit (BackendPolicy).
-MAX_TIME = 24 * 3600 * 1000
+#: Milliseconds until a connection is there, until an answer begins, and of tries again (BackendPolicy).
+MAX_CONNECT, MAX_FIRST_BYTE, MAX_RETRIES = 3_600_000, 24 * 3_600_000, 3_600_000
 #: What says each: names for the test that nothing is forgotten.
 SERVICE_FEATURES = frozenset({BackendTls, Balancing, FreshConnections, Protocol, RetryTime, Timeouts})
 
@@ -32,10 +31,13 @@ def _emit(location: Location, backend: Backend, host: Host, output: Output) -> N
     name = output.names.give("BackendPolicy", backend.namespace, backend.service)
     timeouts, balancing = location.features.get(Timeouts), location.features.get(Balancing)
     if timeouts is not None:
-        written = {"connect": timeouts.connect, "firstByte": timeouts.read}
+        written = (
+            ("connect", timeouts.connect, MAX_CONNECT, "a time to connect", "connect"),
+            ("firstByte", timeouts.read, MAX_FIRST_BYTE, "a time to wait", "read"),
+        )
         value = {
-            key: values.duration(output.at_most(time, MAX_TIME, "a time in milliseconds", timeouts.cause))
-            for key, time in written.items()
+            key: output.at_most_time(time, limit, what, timeouts.cause_of(word))
+            for key, time, limit, what, word in written
             if time
         }
         output.policy("BackendPolicy", backend.namespace, name, [target], "timeouts", value, timeouts.causes)
@@ -45,7 +47,7 @@ def _emit(location: Location, backend: Backend, host: Host, output: Output) -> N
             subset = {"subset": balancing.subset} if balancing.subset else {}
             choice["hash"] = {"key": list(balancing.key), **subset}
         output.policy("BackendPolicy", backend.namespace, name, [target], "loadBalancing", choice, balancing.causes)
-    for part, content, feature in _parts(location):
+    for part, content, feature in _parts(location, output):
         if content == {"sameSite": "Unset"} and output.options.standard_only:
             message = "the cookie is `SameSite=Strict`: pages of other sites that embed this one begin a new session"
             output.ledger.tell(feature.cause, "converted-with-difference", message, host=host.name)
@@ -56,7 +58,7 @@ def _emit(location: Location, backend: Backend, host: Host, output: Output) -> N
         _tls(tls, backend, host, output)
 
 
-def _parts(location: Location) -> Iterator[tuple[str, dict[str, Any], Feature]]:
+def _parts(location: Location, output: Output) -> Iterator[tuple[str, dict[str, Any], Feature]]:
     """Parts of the policy that say one feature each."""
     tls, fresh = location.features.get(BackendTls), location.features.get(FreshConnections)
     retry, affinity = location.features.get(Retry), location.features.get(Affinity)
@@ -67,7 +69,7 @@ def _parts(location: Location) -> Iterator[tuple[str, dict[str, Any], Feature]]:
     time = location.features.get(RetryTime)
     retries: dict[str, Any] = {"methods": ["POST", "PATCH"]} if retry is not None and retry.repeats else {}
     if time is not None:
-        retries["within"] = values.duration(time.seconds * 1000)
+        retries["within"] = output.at_most_time(time.seconds * 1000, MAX_RETRIES, "a time of tries", time.cause)
     if retries:
         yield "retries", retries, cast("Feature", time or retry)
     if affinity is not None:

@@ -27,6 +27,10 @@ class Feature:
         """The one that switches it on."""
         return self.causes[0]
 
+    def cause_of(self, word: str) -> Cause:
+        """The one whose annotation or key has a word in its name; else the one that switches the feature on."""
+        return next((item for item in self.causes if word in item.subject), self.cause)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closed(Feature):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ..losses import Cause
 from .base import Feature
 
 
@@ -40,6 +41,7 @@ class Limit:
         seconds: so many.
         burst: that may come at once.
         concurrent: that may be under way at once, in place of all of these; 0: it is none of that.
+        cause: where it is written; None: where all limits are.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Limit:
     seconds: int = 0
     burst: int = 0
     concurrent: int = 0
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ....api.names import is_subdomain
 from ...features import BasicAuth, Closed, Feature
 from ...reading import Reading
 
 #: The key of an `auth-file`.
 _FILE = "auth"
 _REALM = "Authentication Required"
+#: Characters of a realm (AccessPolicy).
+_MAX_REALM = 128
 _NAMES = ("auth-secret", "auth-secret-type", "auth-realm")
 
 
@@ -38,6 +41,10 @@ def read(reading: Reading) -> Iterator[Feature]:
     if name not in reading.inventory.secrets:
         message = f"the Secret {'/'.join(name)} is not here"
         reading.tell("auth-secret", "converted-with-difference", message, "see that the cluster has it")
+    if not is_subdomain(name.name):
+        reading.tell("auth-secret", "invalid", "no Secret has such a name: its paths answer 500", "correct the name")
+        yield Closed(causes=(secret.cause,), reason="a name that no Secret has", there=True)
+        return
     if name.namespace != reading.ingress.namespace:
         message = f"a policy reads Secrets of its own namespace alone, not {'/'.join(name)}: its paths answer 500"
         remedy = f"copy it to {reading.ingress.namespace}"
@@ -53,7 +60,7 @@ def read(reading: Reading) -> Iterator[Feature]:
         yield Closed(causes=(secret.cause,), reason="a Secret with a key for each user")
         return
     realm = reading.text("auth-realm") or _REALM
-    if not (realm.isascii() and realm.isprintable()) or '"' in realm:
+    if not (realm.isascii() and realm.isprintable()) or len(realm) > _MAX_REALM or set(realm) & set('"\\'):
         reading.tell("auth-realm", "invalid", f"it cannot stand in a challenge: {_REALM} does", "use plain text")
         realm = _REALM
     yield BasicAuth(causes=reading.causes("auth-type", *_NAMES), secret=name, key=_FILE, realm=realm)

@@ -19,6 +19,8 @@ _NAMES = (
     "auth-tls-pass-certificate-to-upstream",
     "auth-tls-error-page",
 )
+#: Characters of an expression.
+_MAX_PATTERN = 1024
 _MODES = frozenset({"on", "off", "optional", "optional_no_ca"})
 
 
@@ -42,6 +44,8 @@ def read(reading: Reading) -> Iterator[Feature]:
         reading.tell("auth-tls-verify-client", "converted-with-difference", message, "write optional")
     pattern = reading.text("auth-tls-match-cn")
     wrong = patterns.reason(pattern)
+    if not wrong and (len(pattern) > _MAX_PATTERN or not reading.is_expressible(pattern)):
+        wrong = "RE2 cannot say it, or it is too long"
     if wrong:
         reading.tell("auth-tls-match-cn", "no-equivalent", f"{wrong}: its paths answer 500", "write it without")
         yield Closed(causes=reading.causes("auth-tls-match-cn"), reason="an expression of Perl")

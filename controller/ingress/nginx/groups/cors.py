@@ -8,6 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from sluicegate.words import listed
+
+from ... import values
 from ...features import Cors, Feature
 from ...reading import Reading
 
@@ -34,13 +37,23 @@ def read(reading: Reading) -> Iterator[Feature]:
     yield Cors(
         causes=reading.causes("enable-cors", *(f"cors-{name}" for name in _NAMES)),
         origins=("*",) if "*" in origins else origins,
-        methods=_list(reading.text("cors-allow-methods", _METHODS)),
-        headers=_list(reading.text("cors-allow-headers", _HEADERS)),
-        exposed=_list(reading.text("cors-expose-headers")),
+        methods=_split(reading.text("cors-allow-methods", _METHODS)),
+        headers=_names(reading, "cors-allow-headers", _HEADERS),
+        exposed=_names(reading, "cors-expose-headers"),
         credentials=reading.flag("cors-allow-credentials", default=True),
         max_age=reading.number("cors-max-age", _MAX_AGE),
     )
 
 
-def _list(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(item.strip() for item in text.split(",") if item.strip()))
+def _names(reading: Reading, name: str, default: str = "") -> tuple[str, ...]:
+    """Names of fields, of which a list may have blanks between them as well as commas."""
+    written = _split(reading.text(name, default))
+    found = tuple(item for item in written if values.is_token(item))
+    if found != written:
+        wrong = listed(item for item in written if item not in found)
+        reading.tell(name, "invalid", f"no names of fields: {wrong}; left out", "correct the list")
+    return found
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(text.replace(",", " ").split()))

@@ -24,10 +24,12 @@ def read(reading: Reading) -> Iterator[Feature]:
         if count:
             # The first request passes beside the burst.
             burst = count * multiplier + 1
-            limits.append(Limit(name=label, requests=count, seconds=seconds, burst=burst))
+            limits.append(
+                Limit(name=label, requests=count, seconds=seconds, burst=burst, cause=reading.causes(name)[0])
+            )
     connections = reading.number("limit-connections")
     if connections:
-        limits.append(Limit(name="at-once", concurrent=connections))
+        limits.append(Limit(name="at-once", concurrent=connections, cause=reading.causes("limit-connections")[0]))
     if not limits:
         for name in ("limit-burst-multiplier", "limit-allowlist"):
             reading.tell(name, "dropped-harmless", "without a limit it never did anything", "take it out")

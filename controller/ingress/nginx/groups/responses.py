@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from ...features import Feature, ResponseRewrite
 from ...reading import Reading
 
+#: Characters of a text that is replaced, and of what stands in its place.
+_MAX_URL, _MAX_DOMAIN = 1024, 253
+
 Pairs = tuple[tuple[str, str], ...]
 
 
@@ -20,29 +23,30 @@ def read(reading: Reading) -> Iterator[Feature]:
     if start in {"off", "default"} or not (start and end):
         for name in ("proxy-redirect-from", "proxy-redirect-to"):
             reading.tell(name, "converted", "the gateway changes nothing by itself")
-    elif _is_plain(start, end):
+    elif _is_plain(start, end, _MAX_URL):
         locations = ((start, end),)
     else:
         for name in ("proxy-redirect-from", "proxy-redirect-to"):
-            message = "expressions and variables of nginx have no place here"
+            message = "expressions, variables of nginx and texts of more than 1,024 characters have no place here"
             reading.tell(name, "no-equivalent", message, "write the beginning of the URL itself")
-    domains, paths = _pair(reading, "proxy-cookie-domain"), _pair(reading, "proxy-cookie-path")
+    domains, paths = _pair(reading, "proxy-cookie-domain", _MAX_DOMAIN), _pair(reading, "proxy-cookie-path", _MAX_URL)
     if locations or domains or paths:
         names = ("proxy-redirect-from", "proxy-redirect-to", "proxy-cookie-domain", "proxy-cookie-path")
         yield ResponseRewrite(causes=reading.causes(*names), locations=locations, domains=domains, paths=paths)
 
 
-def _pair(reading: Reading, name: str) -> Pairs:
+def _pair(reading: Reading, name: str, longest: int) -> Pairs:
     written = reading.text(name)
     parts = written.split()
     if not written or written == "off":
         return ()
-    if len(parts) == 2 and _is_plain(*parts):
+    if len(parts) == 2 and _is_plain(parts[0], parts[1], longest):
         return ((parts[0], parts[1]),)
     message = "two texts are expected, what is replaced and by what, without expressions and variables"
     reading.tell(name, "no-equivalent", message, "write them out")
     return ()
 
 
-def _is_plain(start: str, end: str) -> bool:
-    return not start.startswith("~") and "$" not in start + end
+def _is_plain(start: str, end: str, longest: int) -> bool:
+    fits = (start + end).isprintable() and max(len(start), len(end)) <= longest
+    return fits and not start.startswith("~") and "$" not in start + end
