@@ -60,7 +60,7 @@ def convert(inventory: Inventory, provider: Provider, options: Options, progress
     ledger = Ledger()
     written = inventory.config_maps.get(options.config_map) if options.config_map is not None else None
     settings = Settings(provider.settings, written, inventory, provider.title)
-    settings.tell(ledger)
+    settings.tell(ledger, has_more=provider.traits.has_more_settings)
     _tell_missing_certificate(inventory, options, ledger)
     output = Output(options, provider, inventory, ledger)
     ingresses = tuple(selected(inventory, provider, options, ledger))

@@ -33,6 +33,7 @@ class Traits:
         takes_classless: Ingresses without a class are its own, whatever classes there are.
         field_first: `spec.ingressClassName` goes before the annotation of a class.
         splits_prefixes: the prefix `/foo` is a location for `/foo/` and one for `/foo` alone.
+        has_more_settings: its ConfigMap takes keys that the table of settings lacks.
         not_of_all_hosts: features that an Ingress without rules does not have for what its default backend gets.
     """
 
@@ -44,6 +45,7 @@ class Traits:
     takes_classless: bool = False
     field_first: bool = False
     splits_prefixes: bool = False
+    has_more_settings: bool = False
     not_of_all_hosts: tuple[type[Feature], ...] = ()
 
 

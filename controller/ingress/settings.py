@@ -62,8 +62,8 @@ class Settings:
         """A setting that is a time, in seconds."""
         return values.seconds(self.value(key).text) or 0
 
-    def tell(self, ledger: Ledger) -> None:
-        """Tell the fate of each key that is written."""
+    def tell(self, ledger: Ledger, *, has_more: bool = False) -> None:
+        """Tell the fate of each key that is written; `has_more`: the controller takes keys that have no row."""
         written = self._written
         if written is None:
             return
@@ -71,6 +71,10 @@ class Settings:
             cause, row = self._inventory.of_key(written, key), self._rows.get(key)
             if row is None:
                 near = nearest(key, self._rows)
+                if has_more and not near:
+                    message = "no setting that a conversion knows: nothing is made of it"
+                    ledger.tell(cause, "no-equivalent", message, "look up whether it matters")
+                    continue
                 remedy = f"the nearest one that there is: {near}" if near else "take it out"
                 ledger.tell(cause, "unknown-annotation", "no setting that a conversion knows", remedy)
             elif row.kind is not None and not row.kind.takes(str(text).strip()):

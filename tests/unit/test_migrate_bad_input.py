@@ -191,6 +191,25 @@ def test_pages_and_statuses_that_a_setting_cannot_have_are_told(command: Run, tm
     assert told["limit-req-status-code"] == ("converted-with-difference", 6)
 
 
+@pytest.mark.parametrize(
+    ("provider", "key", "fate"),
+    [
+        ("nginx", "client-body-timeout", "converted-with-difference"),
+        ("nginx", "gzip-level", "dropped-harmless"),
+        ("nginx", "zipkin-collector-host", "dropped-harmless"),
+        ("nginx", "gzip-lewel", "unknown-annotation"),
+        ("nginx", "wholly-made-up", "unknown-annotation"),
+        ("f5", "otel-exporter-endpoint", "no-equivalent"),
+        ("f5", "keepalife", "unknown-annotation"),
+    ],
+)
+def test_only_what_never_was_is_called_so(command: Run, tmp_path: Path, provider: str, key: str, fate: str) -> None:
+    (tmp_path / "in.yaml").write_text(with_settings(f'{key}: "5"'))
+    arguments = ("migrate", tmp_path / "in.yaml", "--provider", provider, "--config-map", "in/settings", "-o", "json")
+    found = [item for item in json.loads(command(*arguments)[1])["fates"] if item["subject"] == key]
+    assert [(item["fate"], item["line"]) for item in found] == [(fate, 5)]
+
+
 SERVICE = """\
 ---
 apiVersion: v1

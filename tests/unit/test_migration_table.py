@@ -82,6 +82,14 @@ def test_directives_of_snippets_are_on_the_page() -> None:
     assert {name for name in shown if not any(name.startswith(known) for known in ADVICE)} == set()
 
 
+def test_settings_of_the_documentation_are_in_the_table() -> None:
+    """All keys of ingress-nginx' `configmap.md` at 1.15.1: none of them is ever called invented."""
+    names = (Path(__file__).parent / "nginx_settings.txt").read_text().split()
+    assert len(names) == len(set(names)) == 192
+    assert set(names) - NGINX.settings.keys() == set()
+    assert all(row.words and not row.words.endswith(".") for row in NGINX.settings.values())
+
+
 @pytest.mark.parametrize(("package", "provider"), [(nginx, NGINX), (f5, PROVIDERS["f5"])])
 def test_settings_that_are_converted_are_read(package: ModuleType, provider: Provider) -> None:
     """By the group, or by what is about the whole Gateway."""

@@ -80,7 +80,7 @@ class F5Nginx:
     rows: Mapping[str, Annotation] = ROWS
     invented: Mapping[str, str] = INVENTED
     settings: Mapping[str, Setting] = SETTINGS
-    traits = Traits(answers_everywhere=True, adds_slash=True, prefixes_by_text=True)
+    traits = Traits(answers_everywhere=True, adds_slash=True, prefixes_by_text=True, has_more_settings=True)
 
     def read(self, reading: Reading) -> Iterator[Feature]:
         """The features of an Ingress; tells what cannot be read."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..kinds import BUFFERS, FIELDS, NUMBER, SECONDS, SIZE, STATUS, STATUSES, choice, networks, words
 from ..rows import SettingRow, setting_rows
+from .other_settings import OTHER_KINDS, OTHER_ROWS
 from .tls_versions import OLDER, VERSIONS
 
 _ROWS: tuple[SettingRow, ...] = (
@@ -184,6 +185,7 @@ _ROWS: tuple[SettingRow, ...] = (
 #: What is of a kind, as far as it is read or told.
 _KINDS = {
     NUMBER: (
+        f"{OTHER_KINDS[NUMBER]} "
         "hsts-max-age proxy-connect-timeout proxy-read-timeout proxy-send-timeout proxy-next-upstream-tries"
         " proxy-next-upstream-timeout proxy-buffers-number upstream-keepalive-connections upstream-keepalive-timeout"
         " upstream-keepalive-requests keep-alive keep-alive-requests http2-max-concurrent-streams"
@@ -222,4 +224,4 @@ _KINDS = {
     networks(): "proxy-real-ip-cidr",
 }
 
-SETTINGS = setting_rows(_ROWS, _KINDS)
+SETTINGS = setting_rows((*_ROWS, *OTHER_ROWS), _KINDS)
