@@ -53,6 +53,11 @@ class Location:
     canary: CanaryBackend | None = None
     implied: bool = False
 
+    @property
+    def is_default(self) -> bool:
+        """Whether an Ingress says so by its default backend."""
+        return self.cause.subject == "spec.defaultBackend"
+
 
 @dataclass(frozen=True, slots=True)
 class Certificate:

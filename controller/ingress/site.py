@@ -5,7 +5,8 @@ another controller does otherwise its provider says (`traits`, `refused_host`, `
 - Ingresses are taken oldest first. Of two locations of a host with the same path and type the first stays.
 - The Ingress that names a host first owns it: what is about the whole host is the owner's, and its annotations hold for
   `/` where no Ingress has that path.
-- `spec.defaultBackend` is `/` of the hosts that its Ingress owns; of an Ingress without rules, of every other host.
+- `spec.defaultBackend` is `/` of the hosts that its Ingress owns; of an Ingress without rules, of every other host,
+  and there it goes before a rule for `/` of an older one.
 - A host with regular expressions has nothing else: one Ingress makes those of all others expressions too.
 - A host has one certificate, that of the first Ingress that has one for it.
 """
@@ -60,8 +61,15 @@ class Site:
         """Take Ingresses, the canaries of others last."""
         canaries = [item for item in ingresses if self._features[item.key].get(Canary) is not None]
         primaries = [item for item in ingresses if self._features[item.key].get(Canary) is None]
-        for item in sorted(primaries, key=self._provider.rank):
+        ranked = sorted(primaries, key=self._provider.rank)
+        # A controller that answers `/` of each host by itself knows who does so for all others before it reads paths.
+        early = self._provider.traits.answers_everywhere
+        for item in ranked if early else ():
+            self._take_default(item)
+        for item in ranked:
             self._take(item)
+            if not early:
+                self._take_default(item)
         for item in primaries:
             self._certificates.give(item, (self.hosts[name] for name in self._named(item) if name))
             self._alias(item)
@@ -78,7 +86,6 @@ class Site:
             host.regex = next(filter(None, map(_regex_cause, host.locations)), None)
 
     def _take(self, item: Ingress) -> None:
-        default = item.default_backend
         for number, rule in enumerate(item.spec.rules):
             at = f"spec.rules[{number}].host"
             if rule.host and not is_subdomain(rule.host.lower().removeprefix("*.")):
@@ -97,6 +104,10 @@ class Site:
             host = self._host(item, name, at)
             for index, path in enumerate(rule.http.paths if rule.http is not None else ()):
                 self._add(host, item, path, f"spec.rules[{number}].http.paths[{index}]")
+
+    def _take_default(self, item: Ingress) -> None:
+        """What an Ingress without rules serves: all hosts that nobody names."""
+        default = item.default_backend
         if default is not None and not item.spec.rules:
             cause = self._inventory.cause(item, "spec.defaultBackend")
             host = self._host(item, "", "spec.defaultBackend")
@@ -108,6 +119,7 @@ class Site:
         """A host; the Ingress owns it where it is the first, and its default backend is `/` then."""
         if name in self.hosts:
             host = self.hosts[name]
+            self._tell_default(host, item)
             passthrough = self._features[item.key].get(Passthrough)
             if passthrough is not None and host.features.get(Passthrough) is None:
                 message = f"{host.owner.key} has the host first, and it ends TLS here"
@@ -134,6 +146,16 @@ class Site:
         host.locations.append(Location(item, features, "/", "Prefix", backend, cause if default else host.cause))
         host.locations[0].implied = True
         return host
+
+    def _tell_default(self, host: Host, item: Ingress) -> None:
+        """Tell of a default backend beside rules that the host's owner leaves nothing to do."""
+        default = item.default_backend
+        if default is None or not host.name or host.owner.key == item.key:
+            return
+        cause = self._inventory.cause(item, "spec.defaultBackend")
+        message = f"{host.owner.key} names the host first ({host.cause.place}): this one did nothing"
+        remedy = "give the host a path / where it is meant"
+        self._ledger.tell(cause, "invalid", message, remedy, host=host.name, touches=("backend",))
 
     def _add(self, host: Host, item: Ingress, written: HTTPIngressPath, at: str) -> None:
         path = written.path or "/"
@@ -164,7 +186,10 @@ class Site:
         elif there.implied:
             host.locations[host.locations.index(there)] = made
         else:
-            message = f"{there.ingress.key} has {made.path} of this host first ({there.cause.place}): it was not served"
+            before_rules = there.is_default and not made.is_default
+            first = "by its default backend, which goes before rules" if before_rules else "first"
+            message = f"{there.ingress.key} has {made.path} of this host {first} ({there.cause.place}): "
+            message += "it was not served"
             self._ledger.tell(made.cause, "invalid", message, "keep one of the two", host=host.name)
 
     def _named(self, item: Ingress) -> Iterable[str]:

@@ -162,7 +162,9 @@ def generated(seed: int) -> list[dict[str, Any]]:
         objects.append(ingress("canary", host, chosen, annotations, created="2026-02-01T00:00:00Z"))
     if chance.random() < 0.1:
         backend = {"service": {"name": "fallback", "port": {"number": 80}}}
-        objects.append(ingress("fallback", "", (), defaultBackend=backend))
+        # Older than the others, as old as some, or younger: which one goes first has to be seen.
+        aged = random.Random(seed).choice(("2025-01-01", "2026-01-04", "2026-01-05", "2026-03-01"))
+        objects.append(ingress("fallback", "", (), created=f"{aged}T00:00:00Z", defaultBackend=backend))
     if chance.random() < 0.3:
         objects.append(config_map("settings", {**chance.choice(SETTINGS), **chance.choice(SETTINGS)}))
     objects.append(config_map("answers", {"X-Answer": "yes"}))
