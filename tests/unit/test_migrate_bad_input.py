@@ -115,6 +115,28 @@ def test_bad_input_is_told(report: Callable[[str], dict[str, Any]], tmp_path: Pa
     assert any(item["remedy"] for item in found), found
 
 
+@pytest.mark.parametrize(
+    ("value", "message", "remedy"),
+    [
+        ("8", "not 8:", 'put it in quotes: "8"'),
+        ("false", "not false:", 'put it in quotes: "false"'),
+        ("1.5", "not 1.5:", 'put it in quotes: "1.5"'),
+        ("[a]", "not a list:", "write a text"),
+    ],
+)
+def test_an_annotation_without_quotes_has_its_name_and_line(
+    report: Callable[[str], dict[str, Any]], tmp_path: Path, value: str, message: str, remedy: str
+) -> None:
+    names = [f"{PREFIX}proxy-body-size", f"{PREFIX}ssl-redirect"]
+    annotations = f'\n    {PREFIX}app-root: "/a"\n    {names[0]}: {value}\n    {names[1]}: {value}'
+    found = report(manifest(annotations))["problems"]
+    assert [(item["object"], item["path"], item["line"], item["field"], item["remedy"]) for item in found] == [
+        ("Ingress/shop/bad", str(tmp_path / "in.yaml"), 8 + number, f'metadata.annotations["{name}"]', remedy)
+        for number, name in enumerate(names)
+    ]
+    assert all(message in item["message"] for item in found)
+
+
 #: Keys of the controller's ConfigMap with a value that is none, and words of what is told.
 BAD_SETTINGS = {
     "proxy-body-size": ("lots", "a size such as 8m is expected; 1m holds"),

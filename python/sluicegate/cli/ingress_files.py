@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sluicegate.controller.api import DecodeError, Diagnostic, Object, ObjectKey, decode
 from sluicegate.controller.api.ingress import INGRESS_KINDS, as_read
 from sluicegate.controller.ingress import Inventory
+from sluicegate.controller.ingress.inventory import annotation_field
 from sluicegate.controller.sources.files import Document, Reader
 from sluicegate.controller.sources.files.judge import placed
 from sluicegate.controller.sources.files.reader import Progress
+from sluicegate.words import kind_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,5 +76,23 @@ def _decoded(document: Document, problems: list[Diagnostic]) -> Object | None:
         return decode(data, document.origin, INGRESS_KINDS)
     except DecodeError as error:
         told = Diagnostic(severity="error", field=error.field, code="invalid", message=f"{error.reason}: left out")
-        problems += placed(document, [told])
+        problems += placed(document, [*_unquoted(data)] or [told])
         return None
+
+
+def _unquoted(data: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Annotations that are no text, each with its name: numbers and booleans whose quotes were forgotten."""
+    metadata = data.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    for name, value in annotations.items() if isinstance(annotations, dict) else ():
+        if value is None or isinstance(value, str):
+            continue
+        scalar = isinstance(value, bool | int | float)
+        shown = json.dumps(value) if scalar else f"a {kind_of(value)}"
+        yield Diagnostic(
+            severity="error",
+            field=annotation_field(str(name)),
+            code="invalid",
+            message=f"text is expected, not {shown}: the whole object is left out, and no API server takes it",
+            remedy=f'put it in quotes: "{shown}"' if scalar else "write a text",
+        )
