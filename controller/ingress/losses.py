@@ -160,11 +160,15 @@ class Ledger:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The name that is most like another one; empty where none is."""
+    """The name that is most like another one, words in another order before all; empty where none is."""
     return _nearest(name, tuple(known))
 
 
 @functools.lru_cache(maxsize=MAX_REMEMBERED)
 def _nearest(name: str, known: tuple[str, ...]) -> str:
+    words = sorted(name.split("-"))
+    same = next((each for each in known if sorted(each.split("-")) == words), "")
+    if same:
+        return same
     found = difflib.get_close_matches(name, known, 1, 0.6)
     return found[0] if found else ""

@@ -162,10 +162,25 @@ class Reading:
             if row is not None:
                 self.ledger.tell(cause, row.fate, row.words, row.advice)
                 continue
-            near = nearest(own, rows)
-            known = f"the nearest one that there is: {prefix}{near}" if near else "take it out"
-            remedy = self._table.invented.get(own, known)
-            self.ledger.tell(cause, "unknown-annotation", "there is no such annotation: it never did anything", remedy)
+            message = "there is no such annotation: it never did anything"
+            self.ledger.tell(cause, "unknown-annotation", message, self._instead_of(own))
+
+    def _instead_of(self, own: str) -> str:
+        """What to write in place of a name that no annotation has; people take settings for annotations."""
+        table, keys = self._table, self.settings.names
+        bare = own.rpartition("/")[2]
+        if own in table.invented:
+            return table.invented[own]
+        if bare in keys:
+            return f"take it out: `{bare}` is a setting of the whole controller, a key of its ConfigMap"
+        near = nearest(own, (*table.rows, *table.invented, *(keys if own == bare else ())))
+        if not near:
+            return "take it out"
+        if near in table.rows:
+            return f"the nearest one that there is: {table.prefix}{near}"
+        if near in table.invented:
+            return f"as {near}, which is none either: {table.invented[near]}"
+        return f"the nearest name is that of a setting of the whole controller, a key of its ConfigMap: {near}"
 
     def _parsed(self, name: str, parse: Callable[[str], _T | None], wanted: str, *, default: _T) -> _T:
         found = self.value(name)

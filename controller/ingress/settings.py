@@ -5,7 +5,7 @@ A value that is none of its kind is as good as not written, and is told once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ..api.ingress import TextMap
@@ -38,6 +38,11 @@ class Settings:
             return Value(str(self._written.data[key]).strip(), self._inventory.of_key(self._written, key))
         default = self._rows[key].default
         return Value(default, Cause(f"default of {self._source}", "", 0, key, default))
+
+    @property
+    def names(self) -> Iterable[str]:
+        """Keys that the controller takes, as far as its table has them."""
+        return self._rows.keys()
 
     def is_written(self, key: str) -> bool:
         """Whether the ConfigMap says it, and says something that can be read."""

@@ -270,6 +270,37 @@ def test_the_secret_of_the_default_certificate_that_is_missing_is_told(command: 
     assert "--default-certificate" not in command(*arguments)[1]
 
 
+_SETTING = "is a setting of the whole controller, a key of its ConfigMap"
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("hsts-max-age", f"take it out: `hsts-max-age` {_SETTING}"),
+        ("hsts-preload", f"take it out: `hsts-preload` {_SETTING}"),
+        ("server-tokens", f"take it out: `server-tokens` {_SETTING}"),
+        ("ssl-protocols", f"take it out: `ssl-protocols` {_SETTING}"),
+        ("enable-brotli", f"take it out: `enable-brotli` {_SETTING}"),
+        ("limit-req-status-code", f"take it out: `limit-req-status-code` {_SETTING}"),
+        (
+            "limit-req-statuscode",
+            "the nearest name is that of a setting of the whole controller, a key of its ConfigMap:"
+            " limit-req-status-code",
+        ),
+        ("cors-enable", f"the nearest one that there is: {PREFIX}enable-cors"),
+        ("proxy-bodysize", f"the nearest one that there is: {PREFIX}proxy-body-size"),
+        ("x-forwarded-for", "take it out: the gateway says it by itself"),
+        ("websocket-service", "as websocket-services, which is none either: take it out: WebSockets need nothing"),
+        ("wholly-made-up", "take it out"),
+    ],
+)
+def test_what_to_write_for_an_annotation_that_never_was(
+    report: Callable[[str], dict[str, Any]], name: str, remedy: str
+) -> None:
+    found = [item for item in report(manifest(noted(name, "1")))["fates"] if item["subject"] == f"{PREFIX}{name}"]
+    assert [(item["fate"], item["remedy"]) for item in found] == [("unknown-annotation", remedy)]
+
+
 def test_a_class_of_somebody_else_is_told(command: Run, tmp_path: Path) -> None:
     (tmp_path / "in.yaml").write_text(f"{manifest(ingress_class='other')}---\n{manifest(name='good')}")
     document = json.loads(command("migrate", tmp_path / "in.yaml", "-o", "json")[1])

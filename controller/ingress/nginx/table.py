@@ -170,5 +170,6 @@ INVENTED = {
     "add-base-url": "take it out: it went with ingress-nginx 0.22",
     "base-url-scheme": "take it out: it went with ingress-nginx 0.22",
     "session-cookie-hash": "take it out: it went with ingress-nginx 0.24",
+    "x-forwarded-for": "take it out: the gateway says it by itself",
     "grpc-backend": "write `backend-protocol: GRPC`",
 }
