@@ -110,8 +110,12 @@ class Reading:
         """An annotation that is a size, such as `8m`; nonsense is told and is the default."""
         return self._parsed(name, values.octets, "a size such as 8m", default=default)
 
+    def bare_seconds(self, name: str, default: int = 0) -> int:
+        """An annotation that is a number of seconds, and takes no unit; nonsense is told and is the default."""
+        return self._parsed(name, values.number, "a whole number of seconds without a unit", default=default)
+
     def seconds(self, name: str, default: int = 0) -> int:
-        """An annotation that is a time in seconds; nonsense is told and is the default."""
+        """An annotation that is a time, in seconds, with a unit or without; nonsense is told and is the default."""
         return self._parsed(name, values.seconds, "a number of seconds", default=default)
 
     def words(self, name: str) -> tuple[str, ...]:

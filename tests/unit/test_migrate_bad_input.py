@@ -232,6 +232,45 @@ def test_only_what_never_was_is_called_so(command: Run, tmp_path: Path, provider
     assert [(item["fate"], item["line"]) for item in found] == [(fate, 5)]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "settings", "parts"),
+    [
+        ("proxy-read-timeout", "30s", "", {"timeouts": {"firstByte": "1m"}}),
+        ("proxy-read-timeout", "30s", 'proxy-read-timeout: "45"', {"timeouts": {"firstByte": "45s"}}),
+        ("proxy-connect-timeout", "1m", "", {"timeouts": {"connect": "5s"}}),
+        ("proxy-read-timeout", "30", "", {"timeouts": {"firstByte": "30s"}}),
+        ("proxy-next-upstream-timeout", "10s", "", None),
+        ("proxy-next-upstream-timeout", "10", "", {"retries": {"within": "10s"}}),
+    ],
+)
+def test_times_have_no_unit(
+    command: Run, tmp_path: Path, name: str, value: str, settings: str, parts: dict[str, Any] | None
+) -> None:
+    """ingress-nginx reads these by `strconv.Atoi`: with a unit the setting holds, or the default."""
+    (tmp_path / "in.yaml").write_text(
+        with_settings(settings or 'worker-processes: "1"').replace(
+            "annotations: {}", f"annotations: {noted(name, value)}"
+        )
+    )
+    document = json.loads(command("migrate", tmp_path / "in.yaml", "--config-map", "in/settings", "-o", "json")[1])
+    made = [item["spec"] for item in document["objects"] if item["kind"] == "BackendPolicy"]
+    assert [{key: part for key, part in item.items() if key != "targetRefs"} for item in made] == (
+        [parts] if parts is not None else []
+    )
+    (told,) = [item for item in document["fates"] if item["subject"] == f"{PREFIX}{name}"]
+    wrong = "a whole number of seconds without a unit is expected" in told["message"]
+    assert wrong == (told["fate"] == "invalid") == (not value.isdecimal())
+
+
+@pytest.mark.parametrize("value", ["30s", "30"])
+def test_times_of_another_controller_have_one(command: Run, tmp_path: Path, value: str) -> None:
+    annotations = f'{{nginx.org/proxy-read-timeout: "{value}"}}'
+    (tmp_path / "in.yaml").write_text(manifest(annotations))
+    document = json.loads(command("migrate", tmp_path / "in.yaml", "--provider", "f5", "-o", "json")[1])
+    made = [item["spec"]["timeouts"] for item in document["objects"] if item["kind"] == "BackendPolicy"]
+    assert made == [{"firstByte": "30s"}]
+
+
 SERVICE = """\
 ---
 apiVersion: v1

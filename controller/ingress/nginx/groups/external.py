@@ -60,6 +60,8 @@ _MANAGED = frozenset(
 _ALLOWED = ("200", "202")
 #: Seconds that an answer is remembered at most (AccessPolicy).
 _MAX_CACHE = 300
+#: Seconds that a connection to a service is kept where what is written is no number.
+_KEEPALIVE = 60
 #: How nginx asks where nobody says otherwise: a question is a request of its own.
 _METHOD = "GET"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -124,7 +126,9 @@ def _connections(reading: Reading) -> tuple[int, int]:
         for name in ("auth-keepalive-requests", "auth-keepalive-timeout"):
             reading.tell(name, "dropped-harmless", "without auth-keepalive it never did anything", "take it out")
         return 0, 0
-    return reading.number("auth-keepalive-requests"), reading.seconds("auth-keepalive-timeout")
+    written = reading.value("auth-keepalive-timeout") is not None
+    idle = reading.bare_seconds("auth-keepalive-timeout", _KEEPALIVE) if written else 0
+    return reading.number("auth-keepalive-requests"), idle
 
 
 def _fields(reading: Reading) -> tuple[str, ...]:

@@ -42,8 +42,8 @@ def read(reading: Reading) -> Iterator[Feature]:
 def _time(reading: Reading) -> Iterator[Feature]:
     """How long what fails is tried again; 0 is any time."""
     name = "proxy-next-upstream-timeout"
-    seconds, cause = reading.seconds(name), reading.causes(name)
+    seconds, cause = reading.bare_seconds(name, reading.settings.number(name)), reading.causes(name)
     if not cause and reading.settings.is_written(name):
-        seconds, cause = reading.settings.seconds(name), (reading.settings.value(name).cause,)
+        cause = (reading.settings.value(name).cause,)
     if seconds:
         yield RetryTime(causes=cause, seconds=seconds)

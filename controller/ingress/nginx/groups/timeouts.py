@@ -18,10 +18,10 @@ def read(reading: Reading) -> Iterator[Feature]:
     causes: list[Cause] = []
     for name in ("proxy-connect-timeout", "proxy-read-timeout"):
         if reading.value(name) is not None:
-            found[name] = reading.seconds(name)
+            found[name] = reading.bare_seconds(name, reading.settings.number(name))
             causes += reading.causes(name)
         elif reading.settings.is_written(name):
-            found[name] = reading.settings.seconds(name)
+            found[name] = reading.settings.number(name)
             causes.append(reading.settings.value(name).cause)
     if any(found.values()):
         connect, wait = found.get("proxy-connect-timeout", 0), found.get("proxy-read-timeout", 0)
