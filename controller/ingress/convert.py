@@ -9,6 +9,7 @@ from typing import Any
 from ..api import ObjectKey
 from ..api.ingress import Ingress
 from .emit import Manifest, Output, emit
+from .emit.carried import tell_dropped
 from .features import PROTECTING, Closed, Feature, Features, each_once
 from .inventory import Inventory
 from .losses import Cause, Ledger, Loss
@@ -76,6 +77,8 @@ def convert(inventory: Inventory, provider: Provider, options: Options, progress
             own = tuple(provider.of_service(reading, service))
             of_services[item.key, service] = Features((*own, *features[item.key])) if own else features[item.key]
         reading.tell_fates()
+        if not options.virtual:
+            tell_dropped(item, inventory, ledger)
     site = Site(features, of_services, provider, settings, inventory, ledger, options.default_certificate)
     site.build(ingresses)
     objects, frontend = emit(site, Features(provider.of_gateway(settings, ledger)), output)

@@ -12,23 +12,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...api import DEFAULT_NAMESPACE
-from ...api.ingress import Ingress
 from ..features import Passthrough, WwwRedirect
 from ..hosts import Host
 from ..losses import Cause
 from ..options import Name
 from ..site import Site
-from .manifest import Manifest, unique
+from .carried import CERT_MANAGER, Annotations, leads, of_certificates, targets
+from .manifest import Manifest, digest, unique
 from .output import Output
 
 #: Of a Gateway or a ListenerSet.
 MAX_LISTENERS = 64
 HTTP, HTTPS = 80, 443
 _NAMESPACE_LABEL = "kubernetes.io/metadata.name"
-_CERT_MANAGER = "cert-manager.io/"
-_LEGACY_ACME = "kubernetes.io/tls-acme"
-
-Annotations = tuple[tuple[str, str], ...]
 
 
 @dataclass(slots=True)
@@ -39,7 +35,7 @@ class Entry:
         hostname: of it; empty: all.
         port: 80 or 443.
         namespace: of its certificate, or of the host's owner.
-        annotations: of cert-manager, which the host's Ingress has.
+        annotations: of cert-manager and external-dns, which the host's Ingress has.
         certificate: of HTTPS.
         passthrough: TLS goes on as it comes.
         causes: where it comes from.
@@ -103,22 +99,41 @@ class Listeners:
         other = www_of(host, site)
         if other is not None:
             names[other[0]] = other[1].causes
+        led = self._led(host)
         for name, causes in names.items():
             if passthrough is not None:
                 self._add(
-                    Entry(name, HTTPS, host.owner.namespace, (), (*causes, *passthrough.causes), passthrough=True)
+                    Entry(name, HTTPS, host.owner.namespace, led, (*causes, *passthrough.causes), passthrough=True)
                 )
                 continue
             certificate = host.certificate
             owner = certificate.owner if certificate is not None else host.owner
-            told = _told(owner) if certificate is not None else ()
+            told = led + (of_certificates(owner) if certificate is not None else ())
             self._add(Entry(name, HTTP, owner.namespace, told, causes))
             if certificate is not None:
                 both = unique((*causes, certificate.cause))
                 self._add(Entry(name, HTTPS, owner.namespace, told, both, certificate=certificate.secret))
             elif self._output.options.default_certificate is not None:
                 default = self._output.options.default_certificate
-                self._add(Entry(name, HTTPS, owner.namespace, (), causes, certificate=default))
+                self._add(Entry(name, HTTPS, owner.namespace, led, causes, certificate=default))
+
+    def _led(self, host: Host) -> Annotations:
+        """Where external-dns leads the names of a host: what its first Ingress says that says something."""
+        if not host.name or self._output.options.virtual:
+            return ()
+        asking = {str(item.key): item for item in (host.owner, *(each.ingress for each in host.locations))}
+        found = [(item, led) for item in asking.values() if (led := targets(item))]
+        for item, led in found[1:]:
+            if led != found[0][1]:
+                message = f"{found[0][0].key} says where the names of the host lead: this one is not carried over"
+                cause = self._output.inventory.of_annotation(item, led[0][0])
+                self._output.ledger.tell(cause, "no-equivalent", message, "keep one of the two", host=host.name)
+        if found and self._output.options.gateway_exists:
+            cause = self._output.inventory.of_annotation(found[0][0], found[0][1][0][0])
+            message = "external-dns reads it of the Gateway or ListenerSet that has the listener: where one is there, "
+            message += "it is not written"
+            self._output.ledger.tell(cause, "converted-with-difference", message, "write it there", host=host.name)
+        return found[0][1] if found else ()
 
     def _add(self, entry: Entry) -> None:
         self._entries.setdefault((entry.hostname, entry.port), entry)
@@ -151,10 +166,14 @@ class Listeners:
         for entry in entries:
             # A listener for all hosts is the Gateway's: there is one at a port, and it has one for hosts of nobody.
             entry.parent = ("Gateway", *gateway)
+        labels: set[tuple[str, str]] = set()
         for (place, told), every in groups.items():
             found = [entry for entry in every if entry.hostname]
-            label = dict(told).get(f"{_CERT_MANAGER}issuer", "")
-            label = label or dict(told).get(f"{_CERT_MANAGER}cluster-issuer", "certificates" if told else "")
+            label = dict(told).get(f"{CERT_MANAGER}issuer", "")
+            label = label or dict(told).get(f"{CERT_MANAGER}cluster-issuer", "certificates" if told else "")
+            if (place, label) in labels:
+                label = f"{label}-{digest(repr(told))}"
+            labels.add((place, label))
             for number, start in enumerate(range(0, len(found), MAX_LISTENERS)):
                 parts = (gateway.name, label, f"{number + 1}" if number else "")
                 name = self._output.names.give("ListenerSet", place, *parts)
@@ -243,18 +262,18 @@ def _grouped(entries: Iterable[Entry]) -> dict[tuple[str, Annotations], list[Ent
         found.setdefault((entry.namespace, entry.annotations), []).append(entry)
     for namespace, every in minds.items():
         if len(every) == 1 and (namespace, ()) in found:
-            found[namespace, next(iter(every))] += found.pop((namespace, ()))
+            mind = next(iter(every))
+            # Where names lead is for those alone that it is written for.
+            plain = found.pop((namespace, ()))
+            others = [entry for entry in plain if leads(mind) and entry.hostname]
+            found[namespace, mind] += [entry for entry in plain if not (leads(mind) and entry.hostname)]
+            if others:
+                found[namespace, ()] = others
     for (_, told), items in found.items():
         items.sort(key=lambda entry: (entry.hostname == "", entry.hostname, entry.port))
         for entry in items:
             entry.annotations = told
     return dict(sorted(found.items()))
-
-
-def _told(ingress: Ingress) -> Annotations:
-    """What cert-manager is told: it reads the same of Gateways and ListenerSets."""
-    found = ingress.metadata.annotations.items()
-    return tuple(sorted((key, value) for key, value in found if key.startswith(_CERT_MANAGER) or key == _LEGACY_ACME))
 
 
 def www_of(host: Host, site: Site) -> tuple[str, WwwRedirect] | None:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...api.ingress import Ingress
 from ...api.names import MAX_SUBDOMAIN, VIRTUAL
 from ..losses import Cause
 
@@ -32,9 +31,6 @@ ORDER = tuple(VERSIONS)
 _PLACES = {kind: number for number, kind in enumerate(ORDER)}
 #: Kinds that the Gateway API has not.
 OWN_KINDS = frozenset(kind for kind, version in VERSIONS.items() if version.startswith("sluicegate.dev/"))
-
-#: Annotations of external-dns, which reads those of routes.
-EXTERNAL_DNS = "external-dns.alpha.kubernetes.io/"
 
 #: Hexadecimal digits of a name's digest, where it would be too long or another's.
 _DIGEST = 8
@@ -89,12 +85,16 @@ class Names:
             return f"{VIRTUAL}{':'.join(filter(None, parts))}"
         wanted = "-".join(filter(None, parts))
         if len(wanted) > MAX_SUBDOMAIN or self._taken.get((kind, namespace, wanted), source) != source:
-            import hashlib  # with OpenSSL, which whoever serves can do without
-
-            digest = hashlib.sha256(source.encode()).hexdigest()[:_DIGEST]
-            wanted = f"{wanted[: MAX_SUBDOMAIN - _DIGEST - 1].rstrip('.-')}-{digest}"
+            wanted = f"{wanted[: MAX_SUBDOMAIN - _DIGEST - 1].rstrip('.-')}-{digest(source)}"
         self._taken.setdefault((kind, namespace, wanted), source)
         return wanted
+
+
+def digest(source: str) -> str:
+    """A part of a name that tells things apart whose names are one."""
+    import hashlib  # with OpenSSL, which whoever serves can do without
+
+    return hashlib.sha256(source.encode()).hexdigest()[:_DIGEST]
 
 
 def slug(host: str) -> str:
@@ -105,9 +105,3 @@ def slug(host: str) -> str:
 def unique(causes: Iterable[Cause]) -> tuple[Cause, ...]:
     """Causes, each once, in their order."""
     return tuple(dict.fromkeys(causes))
-
-
-def carried(ingress: Ingress) -> dict[str, str]:
-    """Annotations that are somebody else's, and mean the same of a route."""
-    found = ingress.metadata.annotations.items()
-    return {name: value for name, value in found if name.startswith(EXTERNAL_DNS)}

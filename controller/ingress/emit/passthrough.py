@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ..features import Passthrough
 from ..hosts import Host
+from .carried import of_routes
 from .listeners import HTTPS, Listeners
-from .manifest import Manifest, carried, slug, unique
+from .manifest import Manifest, slug, unique
 from .output import Output
 from .rules import backend_reference
 
@@ -31,4 +32,4 @@ def emit_passthrough(host: Host, feature: Passthrough, listeners: Listeners, out
     }
     name = output.names.give("TLSRoute", own, root.ingress.name, slug(host.name))
     causes = {"spec.rules[0]": unique((root.cause, feature.cause))}
-    output.add(Manifest("TLSRoute", own, name, spec, carried(root.ingress), causes))
+    output.add(Manifest("TLSRoute", own, name, spec, of_routes(root.ingress), causes))

@@ -20,12 +20,13 @@ from ..losses import Cause
 from ..site import Site
 from .authorization import too_many_rules
 from .canaries import with_canary
+from .carried import of_routes
 from .clients import Clients
 from .differences import nginx_order, tell_differences
 from .external import asked
 from .grpc import as_grpc, grpc_methods
 from .listeners import HTTP, HTTPS, Entry, Listeners, www_of
-from .manifest import Manifest, carried, slug, unique
+from .manifest import Manifest, slug, unique
 from .output import GATEWAY_GROUP, Output, Target, route_target
 from .passthrough import emit_passthrough
 from .policies import For, emit_policies
@@ -244,7 +245,7 @@ class _Routes:
                 spec["hostnames"] = list(hostnames)
             spec["rules"] = [document for document, _ in some]
             causes = {f"spec.rules[{index}]": found for index, (_, found) in enumerate(some)}
-            self._output.add(Manifest(kind, own, name, spec, carried(self._ingress), causes))
+            self._output.add(Manifest(kind, own, name, spec, of_routes(self._ingress), causes))
             self._grant(kind, some)
             targets.append(route_target(kind, name))
         return targets
