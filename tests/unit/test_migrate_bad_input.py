@@ -340,6 +340,21 @@ def test_what_to_write_for_an_annotation_that_never_was(
     assert [(item["fate"], item["remedy"]) for item in found] == [("unknown-annotation", remedy)]
 
 
+@pytest.mark.parametrize("option", ["--gateway-class", "--ingress-class"])
+@pytest.mark.parametrize("value", ["X Y", "No Name", "a_b", "-a"])
+def test_an_option_that_is_no_name_is_refused(command: Run, tmp_path: Path, option: str, value: str) -> None:
+    (tmp_path / "in.yaml").write_text(manifest())
+    status, written = command("migrate", tmp_path / "in.yaml", f"{option}={value}")
+    assert status == 2
+    assert f"{option}: {value!r} is not a name" in written
+    assert "kind:" not in written
+
+
+def test_a_path_that_is_not_there_has_the_status_of_wrong_options(command: Run, tmp_path: Path) -> None:
+    status, written = command("migrate", tmp_path / "nowhere")
+    assert (status, "no such file or directory" in written) == (2, True)
+
+
 def test_a_class_of_somebody_else_is_told(command: Run, tmp_path: Path) -> None:
     (tmp_path / "in.yaml").write_text(f"{manifest(ingress_class='other')}---\n{manifest(name='good')}")
     document = json.loads(command("migrate", tmp_path / "in.yaml", "-o", "json")[1])

@@ -156,6 +156,10 @@ def _options(given: argparse.Namespace) -> Options:
     """
     checks = native_checks()
     classes = tuple(given.ingress_class or filter(None, os.environ.get(_CLASSES, "").split(",")))
+    for option, names in (("--ingress-class", classes), ("--gateway-class", (given.gateway_class or "sluicegate",))):
+        wrong = next((item for item in names if not is_subdomain(item)), None)
+        if wrong is not None:
+            raise ValueError(f"{option}: {wrong!r} is not a name")
     namespace, slash, name = (given.gateway or "").rpartition("/")
     if given.gateway is not None and not ((is_label(namespace) or not slash) and is_subdomain(name)):
         raise ValueError(f"--gateway: {given.gateway!r} is not a name, with a namespace before it or not")
