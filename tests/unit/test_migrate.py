@@ -122,6 +122,19 @@ def test_files_of_a_directory(command: Run, file: Callable[[str], Path], tmp_pat
     assert command("migrate", file(CLEAN), "--output-dir", tmp_path / "file")[0] == 2
 
 
+def test_files_of_an_earlier_run_are_told(command: Run, file: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    assert command("migrate", file(LOSSY), "--output-dir", folder)[0] == 3
+    (folder / "shop" / "backendpolicy.yaml").write_text("of an earlier run")
+    (folder / "README").write_text("no manifest")
+    status, told = command("migrate", file(LOSSY), "--output-dir", folder)
+    lines = [line for line in told.splitlines() if "this run does not write it" in line]
+    assert status == 3
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{folder}/shop/backendpolicy.yaml: warning: ")
+    assert (folder / "shop" / "backendpolicy.yaml").read_text() == "of an earlier run"
+
+
 def test_json(command: Run, file: Callable[[str], Path]) -> None:
     schema: dict[str, Any] = json.loads((output_schemas.FOLDER / "v1" / "migrate.json").read_text())
     status, text = command("migrate", file(LOSSY), "-o", "json")

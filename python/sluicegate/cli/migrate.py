@@ -73,6 +73,8 @@ def _run(given: argparse.Namespace) -> int:
     if sys.stderr.isatty():
         sys.stderr.write(_CLEAR)
     problems = [*files.problems, *_missing(files, options, given.paths)]
+    if given.output_dir is not None:
+        problems += _left(given.output_dir, conversion.objects)
     report = report_of(
         conversion,
         problems,
@@ -240,14 +242,33 @@ def _write_files(folder: str, objects: Iterable[Manifest]) -> None:
     Raises:
         OSError: a file that cannot be written.
     """
-    by_file: dict[str, list[Manifest]] = {}
-    for item in sorted(objects, key=lambda item: (item.namespace, ORDER.index(item.kind), item.name)):
-        name = _FILES.get(item.kind, f"{item.kind.lower()}.yaml")
-        by_file.setdefault(os.path.join(folder, item.namespace, name), []).append(item)
-    for path, items in by_file.items():
+    for path, items in _by_file(folder, objects).items():
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8") as file:
             _write_lines(file, write_manifests(items))
+
+
+def _by_file(folder: str, objects: Iterable[Manifest]) -> dict[str, list[Manifest]]:
+    """What each file has, by its path."""
+    found: dict[str, list[Manifest]] = {}
+    for item in sorted(objects, key=lambda item: (item.namespace, ORDER.index(item.kind), item.name)):
+        name = _FILES.get(item.kind, f"{item.kind.lower()}.yaml")
+        found.setdefault(os.path.join(folder, item.namespace, name), []).append(item)
+    return found
+
+
+def _left(folder: str, objects: Iterable[Manifest]) -> Iterable[Diagnostic]:
+    """What was below the directory before and is no file of this run: whoever applies all of it applies that too."""
+    written = _by_file(folder, objects)
+    message = (
+        "this run does not write it, and whoever applies the directory applies it too: take it out where it is of "
+    )
+    message += "an earlier run"
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for path in (os.path.join(place, name) for name in sorted(names)):
+            if path.endswith((".yaml", ".yml", ".json")) and path not in written:
+                yield Diagnostic(path=path, severity="warning", code="other-file", message=message, remedy=remedy)
 
 
 def _write_lines(file: TextIO, lines: Iterable[str]) -> None:
