@@ -260,10 +260,8 @@ def _by_file(folder: str, objects: Iterable[Manifest]) -> dict[str, list[Manifes
 def _left(folder: str, objects: Iterable[Manifest]) -> Iterable[Diagnostic]:
     """What was below the directory before and is no file of this run: whoever applies all of it applies that too."""
     written = _by_file(folder, objects)
-    message = (
-        "this run does not write it, and whoever applies the directory applies it too: take it out where it is of "
-    )
-    message += "an earlier run"
+    message = "this run does not write it, and whoever applies the directory applies it too"
+    remedy = "take it out where it is of an earlier run"
     for place, folders, names in os.walk(folder):
         folders.sort()
         for path in (os.path.join(place, name) for name in sorted(names)):
