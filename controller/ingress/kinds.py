@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from sluicegate.words import listed
 
@@ -22,11 +23,13 @@ class Kind:
         takes: whether a text is one.
         instead: what is so where it is none; empty: the default holds. Where this is not empty, readers get the text
             itself, and leave out what is wrong of it.
+        may_be_empty: nothing is as good as not written.
     """
 
     wanted: str
     takes: Callable[[str], bool]
     instead: str = ""
+    may_be_empty: bool = False
 
 
 def _is_size_of_buffers(text: str) -> bool:
@@ -44,9 +47,18 @@ def _is_status(text: str) -> bool:
     return found is not None and 400 <= found < 600
 
 
+def _is_url(text: str) -> bool:
+    """As `parser.StringToURL` of ingress-nginx has it; variables of nginx may stand in it."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return bool(parts.scheme and parts.netloc) and " " not in text
+
+
 def choice(*names: str) -> Kind:
     """One of some words."""
-    return Kind(f"one of {listed(names)}", frozenset(names).__contains__)
+    return Kind(f"one of {listed(names)}", frozenset(names).__contains__, may_be_empty=True)
 
 
 def words(*names: str) -> Kind:
@@ -66,4 +78,7 @@ BUFFERS = Kind("a number and a size such as 4 8k", _is_size_of_buffers)
 SECONDS = Kind("a time such as 60s", lambda text: values.seconds(text) is not None)
 STATUS = Kind("a status from 400 to 599", _is_status)
 STATUSES = Kind("a list of statuses from 400 to 599", _is_list(_is_status), _REST)
+PATHS = Kind("a list of paths", _is_list(values.is_path), _REST)
+TOKEN = Kind("a name", values.is_token, may_be_empty=True)
+URL = Kind("a URL with scheme and host", _is_url, may_be_empty=True)
 FIELDS = Kind("a list of names of fields", _is_list(values.is_token), _REST)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ..api.ingress import TextMap
 from . import values
 from .inventory import Inventory
+from .kinds import Kind
 from .losses import Cause, Ledger, nearest
 from .rows import Setting
 
@@ -82,9 +83,13 @@ class Settings:
                     continue
                 remedy = f"the nearest one that there is: {near}" if near else "take it out"
                 ledger.tell(cause, "unknown-annotation", "no setting that a conversion knows", remedy)
-            elif row.kind is not None and not row.kind.takes(str(text).strip()):
-                default = "the controller's own value"
-                message = f"{row.kind.wanted} is expected; {row.kind.instead or f'{row.default or default} holds'}"
+            elif row.kind is not None and not _is_taken(row.kind, str(text).strip()):
+                holds = f"{row.default} holds" if row.default else "it counts as not written"
+                message = f"{row.kind.wanted} is expected; {row.kind.instead or holds}"
                 ledger.tell(cause, "invalid", message, "correct the value")
             else:
                 ledger.tell(cause, row.fate, row.words, row.advice)
+
+
+def _is_taken(kind: Kind, text: str) -> bool:
+    return kind.takes(text) or (kind.may_be_empty and not text)

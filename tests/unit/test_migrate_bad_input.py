@@ -156,6 +156,9 @@ BAD_SETTINGS = {
     "block-cidrs": ("q", "a list of CIDR blocks is expected; all paths answer 500"),
     "proxy-real-ip-cidr": ("10.0.0.0/8,q", "a list of CIDR blocks is expected; what is right of it holds"),
     "hide-headers": ("a b", "a list of names of fields is expected; what is right of it holds"),
+    "global-auth-signin": ("nope", "a URL with scheme and host is expected; it counts as not written"),
+    "global-auth-signin-redirect-param": ("a b", "a name is expected; rd holds"),
+    "no-tls-redirect-locations": ("/a,x y", "a list of paths is expected; what is right of it holds"),
     "global-auth-method": ("ASK", "is expected; GET holds"),
 }
 
@@ -183,6 +186,15 @@ def test_a_bad_setting_is_told(command: Run, tmp_path: Path, key: str) -> None:
     assert words in found[0]["message"]
     assert found[0]["remedy"]
     assert status == 3
+
+
+@pytest.mark.parametrize("key", ["global-auth-signin", "global-auth-method", "hide-headers", "whitelist-source-range"])
+def test_an_empty_setting_counts_as_not_written(command: Run, tmp_path: Path, key: str) -> None:
+    (tmp_path / "in.yaml").write_text(with_settings(f'{key}: ""'))
+    document = json.loads(command("migrate", tmp_path / "in.yaml", "--config-map", "in/settings", "-o", "json")[1])
+    assert [item["fate"] for item in document["fates"] if item["subject"] == key] == ["converted"]
+    routes = [item for item in document["objects"] if item["kind"] == "HTTPRoute"]
+    assert any(rule.get("backendRefs") for item in routes for rule in item["spec"]["rules"])
 
 
 @pytest.mark.parametrize(("provider", "key"), [("nginx", "proxy-body-size"), ("f5", "client-max-body-size")])

@@ -5,7 +5,21 @@ Source: `docs/user-guide/nginx-configuration/configmap.md` and `internal/ingress
 
 from __future__ import annotations
 
-from ..kinds import BUFFERS, FIELDS, NUMBER, SECONDS, SIZE, STATUS, STATUSES, choice, networks, words
+from ..kinds import (
+    BUFFERS,
+    FIELDS,
+    NUMBER,
+    PATHS,
+    SECONDS,
+    SIZE,
+    STATUS,
+    STATUSES,
+    TOKEN,
+    URL,
+    choice,
+    networks,
+    words,
+)
 from ..rows import SettingRow, setting_rows
 from .other_settings import OTHER_KINDS, OTHER_ROWS
 from .tls_versions import OLDER, VERSIONS
@@ -197,6 +211,9 @@ _KINDS = {
     STATUS: "limit-req-status-code limit-conn-status-code",
     STATUSES: "custom-http-errors",
     FIELDS: "hide-headers global-allowed-response-headers global-auth-response-headers",
+    PATHS: "no-tls-redirect-locations no-auth-locations",
+    TOKEN: "global-auth-signin-redirect-param",
+    URL: "global-auth-signin",
     choice("301", "302", "307", "308"): "http-redirect-code",
     choice("on", "off"): "proxy-request-buffering proxy-buffering",
     choice("round_robin", "ewma"): "load-balance",

@@ -32,7 +32,8 @@ def read(reading: Reading) -> Iterator[Feature]:
 def _to_https(reading: Reading) -> Iterator[Feature]:
     settings = reading.settings
     status = _status(settings.number("http-redirect-code"), 308)
-    exempt = values.words(settings.value("no-tls-redirect-locations").text)
+    written = values.words(settings.value("no-tls-redirect-locations").text)
+    exempt = tuple(item for item in written if values.is_path(item))
     trusts = settings.flag("use-forwarded-headers")
     forced = reading.flag("force-ssl-redirect", default=settings.flag("force-ssl-redirect"))
     if forced:
