@@ -23,6 +23,8 @@ Fate = Literal[
 FATES: tuple[Fate, ...] = get_args(Fate)
 #: Those that somebody has to look at: the exit status of `migrate` says whether there is one.
 LOSSES: frozenset[Fate] = frozenset({"converted-with-difference", "no-equivalent", "unknown-annotation", "invalid"})
+#: Those that say that nothing came of something.
+_FOUND: frozenset[Fate] = frozenset({"no-equivalent", "invalid"})
 
 
 #: What two answers to one request may differ in. `ingress`: the source does not take a whole Ingress; `host`, `path`:
@@ -126,6 +128,7 @@ class Ledger:
     def __init__(self) -> None:
         """Begin with nothing."""
         self._items: dict[Loss, None] = {}
+        self._rows: set[Loss] = set()
 
     def tell(
         self,
@@ -136,8 +139,19 @@ class Ledger:
         *,
         host: str = "",
         touches: tuple[Aspect, ...] = (),
+        as_a_rule: bool = False,
     ) -> None:
-        """Note what became of something; the same twice is told once."""
+        """Note what became of something; the same twice is told once.
+
+        Args:
+            cause: where it is written.
+            fate: what became of it.
+            message: what is so.
+            remedy: what to do.
+            host: that it is about.
+            touches: what answers differ in where that is not what the subject is about.
+            as_a_rule: a table says so of all of its kind: a loss that was found in this one goes before it.
+        """
         found = Loss(
             object=cause.object,
             path=cause.path,
@@ -151,11 +165,19 @@ class Ledger:
             touches=touches,
         )
         self._items[found] = None
+        if as_a_rule:
+            self._rows.add(found)
 
     def done(self) -> tuple[Loss, ...]:
         """All so far, in the order of files and lines; what is lost in a part is not told as converted besides."""
         lost = {(item.object, item.subject) for item in self._items if item.is_loss}
-        kept = (item for item in self._items if item.is_loss or (item.object, item.subject) not in lost)
+        found = {(item.object, item.subject) for item in self._items if item.fate in _FOUND and not item.touches}
+        kept = (
+            item
+            for item in self._items
+            if (item.is_loss or (item.object, item.subject) not in lost)
+            and not (item in self._rows and (item.object, item.subject) in found)
+        )
         return tuple(sorted(kept, key=Loss.order))
 
 

@@ -163,8 +163,17 @@ class Reading:
             cause = self.inventory.of_annotation(self._item, name)
             own = name.removeprefix(prefix)
             row = rows.get(own.lower() if self._table.ignores_case else own)
+            empty = not self._item.metadata.annotations[name].strip()
+            # An empty snippet is one: it may cost the whole Ingress.
+            if row is not None and empty and "snippet" not in row.name:
+                self.ledger.tell(cause, "dropped-harmless", "it is empty, and never did anything", "take it out")
+                continue
             if row is not None:
-                self.ledger.tell(cause, row.fate, row.words, row.advice)
+                # Of several hosts another one may have what this one has lost.
+                ruled = (
+                    row.fate == "converted-with-difference" and len({rule.host for rule in self.ingress.spec.rules}) < 2
+                )
+                self.ledger.tell(cause, row.fate, row.words, row.advice, as_a_rule=ruled)
                 continue
             message = "there is no such annotation: it never did anything"
             self.ledger.tell(cause, "unknown-annotation", message, self._instead_of(own))
