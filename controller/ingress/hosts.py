@@ -83,11 +83,13 @@ class Host:
         owner: the Ingress that named it first.
         features: of the owner.
         cause: where it is written.
-        locations: of all Ingresses.
+        locations: of all Ingresses; `put` and `replace` change them.
         aliases: other names, and where they are written.
         certificate: None where it has none.
         regex: what makes its paths expressions; None: they are none.
         clients: which certificates clients show; None: none.
+        are_prefixes: whether prefixes say the same as its expressions; None: nobody has asked yet.
+        have_alternatives: whether one of its expressions has alternatives; None: the same.
     """
 
     name: str
@@ -99,6 +101,9 @@ class Host:
     certificate: Certificate | None = None
     regex: Cause | None = None
     clients: ClientCertificates | None = None
+    are_prefixes: bool | None = None
+    have_alternatives: bool | None = None
+    _by_path: dict[tuple[str, PathKind], Location] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -107,4 +112,14 @@ class Host:
 
     def find(self, path: str, kind: PathKind) -> Location | None:
         """The location with a path."""
-        return next((item for item in self.locations if (item.path, item.kind) == (path, kind)), None)
+        return self._by_path.get((path, kind))
+
+    def put(self, made: Location) -> None:
+        """Take a location behind the others."""
+        self.locations.append(made)
+        self._by_path.setdefault((made.path, made.kind), made)
+
+    def replace(self, there: Location, made: Location) -> None:
+        """Take a location in place of one with its path."""
+        self.locations[self.locations.index(there)] = made
+        self._by_path[made.path, made.kind] = made

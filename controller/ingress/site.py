@@ -143,7 +143,7 @@ class Site:
         if default is not None:
             backend = backend_of(item.namespace, default, cause, self._inventory, self._ledger)
             features = self._of_services[item.key, default.name]
-        host.locations.append(Location(item, features, "/", "Prefix", backend, cause if default else host.cause))
+        host.put(Location(item, features, "/", "Prefix", backend, cause if default else host.cause))
         host.locations[0].implied = True
         return host
 
@@ -182,9 +182,9 @@ class Site:
     def _place(self, host: Host, made: Location) -> None:
         there = host.find(made.path, made.kind)
         if there is None:
-            host.locations.append(made)
+            host.put(made)
         elif there.implied:
-            host.locations[host.locations.index(there)] = made
+            host.replace(there, made)
         else:
             before_rules = there.is_default and not made.is_default
             first = "by its default backend, which goes before rules" if before_rules else "first"

@@ -24,7 +24,8 @@ def go_on(hosts: Mapping[str, Host]) -> None:
         there = list(own[name])
         for wider in _wider(name):
             free = [item for item in own.get(wider, ()) if not _is_taken(there, item)]
-            host.locations += [replace(location) for _, location in free]
+            for _, location in free:
+                host.put(replace(location))
             there += free
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -58,9 +59,20 @@ def redirected(location: Location, host: Host, output: Output) -> RuleDraft | No
     return rule
 
 
-def app_root(host: Host, ingress: Ingress, output: Output) -> list[RuleDraft]:
-    """`/` alone, sent elsewhere: it is the server's, whichever path of the host asks for it; the first one has it."""
-    asking = [item for item in sorted(host.locations, key=nginx_order) if item.features.get(AppRoot) is not None]
+def roots(host: Host) -> list[Location]:
+    """The locations of a host that send `/` elsewhere; the first one does."""
+    return sorted((item for item in host.locations if item.features.get(AppRoot) is not None), key=nginx_order)
+
+
+def app_root(asking: Sequence[Location], host: Host, ingress: Ingress, output: Output) -> list[RuleDraft]:
+    """`/` alone, sent elsewhere: it is the server's, whichever path of the host asks for it; the first one has it.
+
+    Args:
+        asking: what asks for it (`roots`).
+        host: whose `/` it is.
+        ingress: whose routes are made.
+        output: takes what is told.
+    """
     own = next((item.features.get(AppRoot) for item in asking if item.ingress.key == ingress.key), None)
     if own is None:
         return []

@@ -30,7 +30,7 @@ from .manifest import Manifest, slug, unique
 from .output import GATEWAY_GROUP, Output, Target, route_target
 from .passthrough import emit_passthrough
 from .policies import For, emit_policies
-from .redirects import app_root, leads_away, redirected, slash
+from .redirects import app_root, leads_away, redirected, roots, slash
 from .rule_features import At, apply, leads_elsewhere
 from .rules import RuleDraft, backend_reference, path_match, started
 
@@ -65,10 +65,11 @@ def emit_host(host: Host, site: Site, listeners: Listeners, clients: Clients, ou
     owners: dict[str, list[Location]] = {}
     for location in sorted(host.locations, key=nginx_order):
         owners.setdefault(str(location.ingress.key), []).append(location)
+    asking = roots(host)
     for start in range(0, len(host.names), MAX_HOSTNAMES):
         names = host.names[start : start + MAX_HOSTNAMES]
         for locations in owners.values():
-            _Routes(host, names, locations, listeners, clients, output, grpc=grpc).emit()
+            _Routes(host, names, locations, listeners, clients, output, grpc=grpc, asking=asking).emit()
     other = www_of(host, site)
     if other is not None:
         name, feature = other
@@ -96,8 +97,10 @@ class _Routes:
         output: Output,
         *,
         grpc: bool = False,
+        asking: Sequence[Location] = (),
     ) -> None:
-        """Take names of the host, and locations of one Ingress in the order of their rules."""
+        """Take names of the host, locations of one Ingress in the order of their rules, what sends `/` elsewhere."""
+        self._roots = asking
         self._host = host
         self._locations = locations
         self._ingress: Ingress = locations[0].ingress
@@ -114,7 +117,7 @@ class _Routes:
     def emit(self) -> None:
         """Make them, and their policies."""
         redirects = [rule for location in self._locations for rule in self._redirects(location)]
-        redirects = [*app_root(self._host, self._ingress, self._output), *redirects]
+        redirects = [*app_root(self._roots, self._host, self._ingress, self._output), *redirects]
         parts = [part for location in self._locations if (part := self._part(location)) is not None]
         self._to_https((part.location, part.sent) for part in parts if part.sent is not None)
         self._write_drafts("HTTPRoute", ("redirects",), [*self._http, *self._https], redirects)

@@ -144,7 +144,9 @@ def path_match(location: Location, host: Host, output: Output) -> Match | None:
         return {"path": {"type": "PathPrefix", "value": stripped}}
     regex = location.features.get(RegexPaths)
     ignores_case = regex is None or regex.ignores_case
-    wrapped = any(patterns.has_alternatives(item.path) for item in host.locations)
+    if host.have_alternatives is None:
+        host.have_alternatives = any(patterns.has_alternatives(item.path) for item in host.locations)
+    wrapped = host.have_alternatives
     pattern = patterns.path_pattern(location.path, ignores_case=ignores_case, wrapped=wrapped)
     wrong = patterns.reason(location.path) or output.options.pattern_error(pattern) or ""
     if not wrong and len(pattern) > MAX_PATH:
@@ -159,7 +161,9 @@ def path_match(location: Location, host: Host, output: Output) -> Match | None:
 
 def is_prefix_host(host: Host) -> bool:
     """Whether all expressions of a host do no more than take off a prefix: prefixes say the same then, but for case."""
-    return host.regex is not None and all(_stripped(item) is not None for item in host.locations)
+    if host.are_prefixes is None:
+        host.are_prefixes = host.regex is not None and all(_stripped(item) is not None for item in host.locations)
+    return host.are_prefixes
 
 
 def _stripped(location: Location) -> str | None:
