@@ -88,6 +88,7 @@ class Host:
         certificate: None where it has none.
         regex: what makes its paths expressions; None: they are none.
         clients: which certificates clients show; None: none.
+        refused: the source's controller cannot read which certificates, and answers nobody.
         are_prefixes: whether prefixes say the same as its expressions; None: nobody has asked yet.
         have_alternatives: whether one of its expressions has alternatives; None: the same.
     """
@@ -101,6 +102,7 @@ class Host:
     certificate: Certificate | None = None
     regex: Cause | None = None
     clients: ClientCertificates | None = None
+    refused: bool = False
     are_prefixes: bool | None = None
     have_alternatives: bool | None = None
     _by_path: dict[tuple[str, PathKind], Location] = field(default_factory=dict)

@@ -55,6 +55,8 @@ class Site:
         self._settings = settings
         self._inventory = inventory
         self._ledger = ledger
+        crosses = "allow-cross-namespace-resources"
+        self._crosses = crosses in settings.names and settings.is_written(crosses) and settings.flag(crosses)
         self._certificates = Certificates(default_certificate, provider.title, inventory, ledger)
 
     def build(self, ingresses: tuple[Ingress, ...]) -> None:
@@ -202,6 +204,13 @@ class Site:
         if aliases is None:
             return
         for name in filter(None, self._named(item)):
+            if "" in self._named(item):
+                message = "the rule without a host has these names too, and goes first: it serves them"
+                remedy = "give the rule without a host an Ingress of its own"
+                self._ledger.tell(
+                    aliases.cause, "converted-with-difference", message, remedy, host=name, touches=("host",)
+                )
+                continue
             if self.hosts[name].aliases:
                 message = "another Ingress has given the host its other names already: these are none"
                 self._ledger.tell(aliases.cause, "invalid", message, "put them together", host=name)
@@ -218,6 +227,9 @@ class Site:
         feature = self._features[item.key].get(ClientCertificates)
         for name in self._named(item) if feature is not None else ():
             host = self.hosts[name]
+            # Such a Secret is named with its namespace, which is the own one (`authtls.Parse`).
+            foreign = feature is not None and feature.cause.value.rpartition("/")[0] != item.namespace
+            host.refused |= foreign and self._provider.traits.splits_prefixes and not self._crosses
             if host.clients is None:
                 host.clients = feature
             elif feature is not None and host.clients.secret != feature.secret:

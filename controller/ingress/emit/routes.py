@@ -113,11 +113,15 @@ class _Routes:
         self._http = [item for name in names if (item := listeners.get(name, HTTP)) is not None]
         self._https = [item for name in names if (item := listeners.get(name, HTTPS)) is not None]
         self._closed = self._why_closed()
+        # Where nobody is answered nobody is sent elsewhere either.
+        self._refused = host.refused and bool(self._closed)
 
     def emit(self) -> None:
         """Make them, and their policies."""
         redirects = [rule for location in self._locations for rule in self._redirects(location)]
-        redirects = [*app_root(self._roots, self._host, self._ingress, self._output), *redirects]
+        redirects = (
+            [] if self._refused else [*app_root(self._roots, self._host, self._ingress, self._output), *redirects]
+        )
         parts = [part for location in self._locations if (part := self._part(location)) is not None]
         self._to_https((part.location, part.sent) for part in parts if part.sent is not None)
         self._write_drafts("HTTPRoute", ("redirects",), [*self._http, *self._https], redirects)
@@ -138,7 +142,7 @@ class _Routes:
         if sent is not None:
             exempt = any(location.path.startswith(path) for path in sent.exempt)
             secured = self._host.certificate is not None
-            sent = None if exempt or not (sent.forced or secured) else sent
+            sent = None if exempt or self._refused or not (sent.forced or secured) else sent
         if location.features.get(Redirect) is not None or leads_away(location, self._host):
             return None
         rules: list[RuleDraft] = []

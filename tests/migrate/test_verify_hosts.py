@@ -1,0 +1,27 @@
+"""Ingresses of several hosts, and hosts that nobody is served of: what is answered otherwise is named."""
+
+from __future__ import annotations
+
+import pytest
+from ingress_objects import ingress, silent, verified
+
+
+def test_other_names_of_an_ingress_with_a_rule_without_a_host_are_that_rules() -> None:
+    made = ingress(annotations={"server-alias": "c.example.com"})
+    backend = {"service": {"name": "others", "port": {"number": 80}}}
+    made["spec"]["rules"].append({"http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}})
+    found, conversion = verified([made])
+    assert silent(found) == []
+    assert [item.message for item in conversion.losses if item.subject.endswith("server-alias")] == [
+        "the rule without a host has these names too, and goes first: it serves them"
+    ]
+
+
+@pytest.mark.parametrize("secret", ["other/ca", "ca"])
+@pytest.mark.parametrize("tls", [False, True])
+def test_nobody_is_sent_elsewhere_where_nobody_is_answered(secret: str, tls: bool) -> None:
+    annotations = {"auth-tls-secret": secret, "app-root": "/app"}
+    made = ingress(annotations=annotations, paths=[("/", "Prefix", "web"), ("/x/", "Prefix", "web")], tls=tls)
+    found, conversion = verified([made])
+    assert silent(found) == []
+    assert not any(item.name.endswith("-redirects") for item in conversion.objects)
