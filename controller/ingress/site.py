@@ -103,6 +103,10 @@ class Site:
                 self._ledger.tell(cause, "invalid", f"{refused}: it was not served", "put them together", host=name)
                 self._refused.add((item.key, name))
                 continue
+            if rule.host != name:
+                cause = self._inventory.cause(item, at, rule.host)
+                message = "no API server takes a host in capitals: it is served in small letters"
+                self._ledger.tell(cause, "invalid", message, "write small letters", host=name, touches=("host",))
             host = self._host(item, name, at)
             for index, path in enumerate(rule.http.paths if rule.http is not None else ()):
                 self._add(host, item, path, f"spec.rules[{number}].http.paths[{index}]")

@@ -25,3 +25,12 @@ def test_nobody_is_sent_elsewhere_where_nobody_is_answered(secret: str, tls: boo
     found, conversion = verified([made])
     assert silent(found) == []
     assert not any(item.name.endswith("-redirects") for item in conversion.objects)
+
+
+def test_a_host_in_capitals_is_told() -> None:
+    found, conversion = verified([ingress(host="Shop.Example.com", tls=True)])
+    assert silent(found) == []
+    told = [item for item in conversion.losses if "capitals" in item.message]
+    assert [(item.host, item.value, item.fate) for item in told] == [
+        ("shop.example.com", "Shop.Example.com", "invalid")
+    ]
