@@ -32,7 +32,7 @@ class Probe:
     method: str = "GET"
     path: str = "/"
     body: bytes | None = None
-    #: A field that the response has to have.
+    #: A field that the response has to have, and behind `: ` a part of its value.
     answered: str = ""
     #: A part of its body; the backend says there what it got.
     shows: str = ""
@@ -261,6 +261,16 @@ CASES = {
         (Probe(200, answered="Set-Cookie"),),
         rule={"sessionPersistence": {"type": "Cookie", "cookie": {"name": "shop"}}},
     ),
+    "session-cookie": Case(
+        "BackendPolicy",
+        {"sessionCookie": {"domain": "example.com", "sameSite": "Lax"}},
+        (
+            Probe(200, answered="Set-Cookie: Domain=example.com"),
+            Probe(200, answered="Set-Cookie: SameSite=Lax"),
+        ),
+        backend=True,
+        rule={"sessionPersistence": {"type": "Cookie", "cookie": {"name": "shop"}}},
+    ),
     "external-host": Case(
         "XBackend",
         # No name server of the cluster knows it; what is unknown has no endpoint.
@@ -320,6 +330,12 @@ CASES = {
         {"buffer": {"maxSize": "1Ki"}},
         (Probe(200, method="POST", body=b"x" * 1024), Probe(413, method="POST", body=b"x" * 1025)),
         filters=(http_filter("buffer"),),
+    ),
+    "mirror": Case(
+        "HTTPFilter",
+        {"mirror": {"backendRef": SERVICE, "hostname": "copies.example.com", "body": "None"}},
+        (Probe(200, method="POST", body=b"x", shows="Host: mirror.example.com"),),
+        filters=(http_filter("mirror"),),
     ),
     "respond": Case(
         "HTTPFilter",
