@@ -19,7 +19,7 @@ from .. import caught
 from ..api import ObjectKey
 from ..api.kinds import PROVISIONED_KINDS
 from ..complain import Complain
-from ..leader.writes import Writes
+from ..leader.queue import WorkQueue
 from ..sources.kubernetes.client import ApiError, Client
 from ..store.store import Delete, Event, Init, InitDone
 from ..translate.infrastructure.plane import DataPlane, key_of
@@ -65,14 +65,8 @@ class InfraWriter:
         self._owner: dict[ObjectKey, str] = {}
         self._known = False
         self._troubles = Troubles(self._push, complain, changed, tell)
-        self._queue: dict[str | ObjectKey, None] = {}
-        self._busy: set[str | ObjectKey] = set()
-        self._ready = asyncio.Event()
-        self._writes = Writes()
+        self._queue: WorkQueue[str | ObjectKey] = WorkQueue()
         self._leading = False
-        #: Set while nothing waits and nothing is worked on.
-        self.settled = asyncio.Event()
-        self.settled.set()
 
     @property
     def failures(self) -> Mapping[ObjectKey, str]:
@@ -92,7 +86,12 @@ class InfraWriter:
     @property
     def depth(self) -> int:
         """Data planes and objects that wait or are worked on."""
-        return len(self._queue) + len(self._busy)
+        return len(self._queue)
+
+    @property
+    def settled(self) -> asyncio.Event:
+        """Set while nothing waits and nothing is worked on."""
+        return self._queue.settled
 
     def lead(self, leading: bool) -> None:
         """Begin or stop to write."""
@@ -100,10 +99,7 @@ class InfraWriter:
         if leading:
             self._push_all()
             return
-        self._queue.clear()
-        self._writes.stop()
-        if not self._busy:
-            self.settled.set()
+        self._queue.stop()
         self._troubles.clear()
 
     def seen(self, kind: str, document: dict[str, Any]) -> None:
@@ -121,7 +117,7 @@ class InfraWriter:
         """Take an event of any watched kind."""
         if isinstance(event, Delete):
             if event.key.kind in PROVISIONED_KINDS:
-                self._objects.forget(event.key, working=bool(self._busy))
+                self._objects.forget(event.key, working=self._queue.working > 0)
                 self._look_at(event.key)
         elif isinstance(event, Init):
             if event.kind in PROVISIONED_KINDS:
@@ -164,9 +160,7 @@ class InfraWriter:
 
     async def run(self) -> None:
         """Write until cancelled."""
-        async with asyncio.TaskGroup() as group:  # where one raises, all end and begin again
-            for _ in range(WORKERS):
-                group.create_task(self._work())
+        await self._queue.run(WORKERS, self._work, self._failed)
 
     def _put(self, key: ObjectKey, live: Live) -> None:
         """Remember an object that is ours; others only count when one of ours needs their name."""
@@ -191,36 +185,22 @@ class InfraWriter:
 
     def _push(self, item: str | ObjectKey) -> None:
         if self._leading and self._known and not self._unlisted:
-            self._queue[item] = None
-            self.settled.clear()
-            self._ready.set()
+            self._queue.push(item)
 
-    async def _work(self) -> None:
-        while True:
-            item = next((item for item in self._queue if item not in self._busy), None)
-            if item is None:
-                self._ready.clear()
-                await self._ready.wait()
-                continue
-            del self._queue[item]
-            self._busy.add(item)
-            try:
-                await self._writes.run(self._remove(item) if isinstance(item, ObjectKey) else self._provision(item))
-            except Exception as error:  # of one data plane: the others are written
-                text = f"{item}: {caught.note('write', error)}; it is tried again"
-                self._complain("infra_failed", text, object=str(item))
-                if isinstance(item, ObjectKey):
-                    asyncio.get_running_loop().call_later(DELETE_RETRY, self._look_at, item)
-                else:
-                    self._troubles.add(item, {})
-            finally:
-                self._busy.discard(item)
-                if not self._busy:
-                    self._objects.rest()
-                if self._queue:
-                    self._ready.set()
-                elif not self._busy:
-                    self.settled.set()
+    async def _work(self, item: str | ObjectKey) -> None:
+        try:
+            await (self._remove(item) if isinstance(item, ObjectKey) else self._provision(item))
+        finally:
+            if self._queue.working == 1:  # this one alone: no answer is under way that an event could be older than
+                self._objects.rest()
+
+    def _failed(self, item: str | ObjectKey, error: Exception) -> None:
+        text = f"{item}: {caught.note('write', error)}; it is tried again"
+        self._complain("infra_failed", text, object=str(item))
+        if isinstance(item, ObjectKey):
+            asyncio.get_running_loop().call_later(DELETE_RETRY, self._look_at, item)
+        else:
+            self._troubles.add(item, {})
 
     async def _provision(self, name: str) -> None:
         plane = self._planes.get(name)

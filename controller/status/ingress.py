@@ -19,7 +19,7 @@ from typing import Any
 from .. import caught
 from ..api import ObjectKey
 from ..complain import Complain
-from ..leader.writes import Writes
+from ..leader.queue import WorkQueue
 from ..sources.kubernetes.client import ApiError, Client
 from ..sources.kubernetes.resources import INGRESS_RESOURCES
 from ..store.store import Delete, Event
@@ -72,19 +72,16 @@ class IngressStatusWriter:
         self._live: dict[ObjectKey, _Live] = {}
         self._served: frozenset[ObjectKey] = frozenset()
         self._addresses: Addresses = ()
-        self._queue: dict[ObjectKey, None] = {}
-        self._busy: set[ObjectKey] = set()
+        self._queue: WorkQueue[ObjectKey] = WorkQueue()
         #: When an object may be written again, by the clock of the loop.
         self._rests: dict[ObjectKey, float] = {}
-        self._ready = asyncio.Event()
-        self._under_way = Writes()
         self._leading = False
         self.writes = 0
 
     @property
     def depth(self) -> int:
         """Objects that wait to be written or are being written."""
-        return len(self._queue) + len(self._busy)
+        return len(self._queue)
 
     def lead(self, leading: bool) -> None:
         """Begin or stop to write."""
@@ -92,8 +89,7 @@ class IngressStatusWriter:
         if leading:
             self._push_all()
         else:
-            self._queue.clear()
-            self._under_way.stop()
+            self._queue.stop()
 
     def seen(self, kind: str, document: dict[str, Any]) -> None:
         """Take an Ingress as the watch tells it."""
@@ -109,7 +105,7 @@ class IngressStatusWriter:
         """Forget what is deleted."""
         if isinstance(event, Delete) and event.key.kind == _KIND:
             self._live.pop(event.key, None)
-            self._queue.pop(event.key, None)
+            self._queue.drop(event.key)
             self._rests.pop(event.key, None)
 
     def want(self, translation: Translation) -> None:
@@ -128,9 +124,7 @@ class IngressStatusWriter:
 
     async def run(self) -> None:
         """Write until cancelled."""
-        async with asyncio.TaskGroup() as group:  # where one raises, all end and begin again
-            for _ in range(WORKERS):
-                group.create_task(self._work())
+        await self._queue.run(WORKERS, self._write, self._failed)
 
     def _push_all(self) -> None:
         for key in self._live:
@@ -138,8 +132,7 @@ class IngressStatusWriter:
 
     def _push(self, key: ObjectKey) -> None:
         if self._leading and self._addresses and self._wanted(key) is not None:
-            self._queue[key] = None
-            self._ready.set()
+            self._queue.push(key)
 
     def _wanted(self, key: ObjectKey) -> Addresses | None:
         """What an Ingress is to report; None: what it reports stays."""
@@ -150,34 +143,16 @@ class IngressStatusWriter:
             return self._addresses if live.addresses != self._addresses else None
         return () if live.addresses == self._addresses else None
 
-    async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            key = next((key for key in self._queue if key not in self._busy), None)
-            if key is None:
-                self._ready.clear()
-                await self._ready.wait()
-                continue
-            del self._queue[key]
-            due = self._rests.get(key, 0.0)
-            if due > loop.time():
-                loop.call_at(due, self._push, key)
-                continue
-            self._busy.add(key)
-            try:
-                await self._under_way.run(self._write(key))
-            except Exception as error:  # of one object: the others are written
-                self._retry_later(key, caught.note("write", error))
-            finally:
-                self._busy.discard(key)
-                if self._queue:
-                    self._ready.set()
-
     async def _write(self, key: ObjectKey) -> None:
+        loop = asyncio.get_running_loop()
+        due = self._rests.get(key, 0.0)
+        if due > loop.time():
+            loop.call_at(due, self._push, key)
+            return
         live, wanted = self._live.get(key), self._wanted(key)
         if live is None or wanted is None:
             return
-        self._rests[key] = asyncio.get_running_loop().time() + REST
+        self._rests[key] = loop.time() + REST
         entries = [{name: value} for name, value in wanted]
         body = {
             "metadata": {"resourceVersion": live.version},
@@ -194,6 +169,9 @@ class IngressStatusWriter:
             self._retry_later(key, str(error))
             return
         self.writes += 1
+
+    def _failed(self, key: ObjectKey, error: Exception) -> None:
+        self._retry_later(key, caught.note("write", error))
 
     def _retry_later(self, key: ObjectKey, reason: str) -> None:
         text = f"the status of {key} cannot be written: {reason}; it is tried again"

@@ -729,7 +729,7 @@ def test_many_at_a_time_are_bounded() -> None:
 
             def all_written() -> bool:
                 nonlocal most
-                most = max(most, len(it.writer._busy))
+                most = max(most, it.writer._queue.working)
                 return len(it.server.writes) == 200
 
             await it.server.wait(all_written)
