@@ -11,7 +11,10 @@ from typing import Any
 
 import cel
 
-from .contract import Headers, Identity
+from .addresses import canonical_text
+from .contract import Identity
+from .names import SPACE
+from .passage import Facts
 
 
 @functools.lru_cache(maxsize=4096)
@@ -40,41 +43,30 @@ def evaluate(text: str, variables: dict[str, Any]) -> Any:  # noqa: ANN401 (valu
         raise ValueError(str(error)) from error
 
 
-def holds(text: str, variables: dict[str, Any], *, failing: bool) -> bool:
+def condition(text: str, facts: Facts, identity: Identity | None, *, failing: bool) -> bool:
     """Whether a condition holds; `failing`: where it comes to nothing, or to neither true nor false."""
     try:
-        found = evaluate(text, variables)
+        found = evaluate(text, variables_of(facts, identity))
     except ValueError:
         return failing
     return found if isinstance(found, bool) else failing
 
 
-def variables_of(
-    *,
-    method: str,
-    scheme: str,
-    host: str,
-    path: str,
-    query: str | None,
-    authority: str,
-    headers: Headers,
-    address: str | None,
-    identity: Identity | None,
-) -> dict[str, Any]:
-    """What an expression may ask: `request`, `client`, `identity`."""
-    fields: dict[str, list[str]] = {"host": [authority]} if authority else {}
-    for name, value in headers:
-        fields.setdefault(name.lower(), []).append(readable(value).strip(" \t\r\n\x0c"))
+def variables_of(facts: Facts, identity: Identity | None) -> dict[str, Any]:
+    """What an expression may ask of a request and of who sent it: `request`, `client`, `identity`."""
+    fields: dict[str, list[str]] = {"host": [facts.authority]} if facts.authority else {}
+    for name, value in facts.told:
+        fields.setdefault(name.lower(), []).append(readable(value).strip(SPACE))
     return {
         "request": {
-            "method": method,
-            "scheme": scheme,
-            "host": host,
-            "path": path,
-            "query": query or "",
+            "method": facts.method,
+            "scheme": facts.scheme,
+            "host": facts.host,
+            "path": facts.path,
+            "query": facts.query or "",
             "headers": fields,
         },
-        "client": {"address": address or ""},
+        "client": {"address": canonical_text(facts.address) or ""},
         "identity": {
             "user": identity.user if identity is not None else "",
             "claims": identity.claims if identity is not None else {},

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from .contract import Headers
 from .match import decoded
-from .names import spelling
+from .names import SPACE, spelling
 from .passage import Passage
-
-_SPACE = " \t\r\n\x0c"
 
 
 def without_credentials(passage: Passage, headers: Headers, query: str | None) -> tuple[Headers, str | None]:
@@ -27,14 +25,14 @@ def without_credentials(passage: Passage, headers: Headers, query: str | None) -
 
 
 def _is_of_scheme(field: tuple[str, str], name: str, scheme: str) -> bool:
-    return spelling(field[0]) == spelling(name) and field[1].lstrip(_SPACE).lower().startswith(scheme)
+    return spelling(field[0]) == spelling(name) and field[1].lstrip(SPACE).lower().startswith(scheme)
 
 
 def _without_cookies(headers: Headers, names: set[str]) -> Headers:
     """All cookies that are left go in one field, the last (RFC 9113 section 8.2.3)."""
     cookies = [
-        cookie.strip(_SPACE) for name, value in headers if name.lower() == "cookie" for cookie in value.split(";")
+        cookie.strip(SPACE) for name, value in headers if name.lower() == "cookie" for cookie in value.split(";")
     ]
-    kept = [cookie for cookie in cookies if cookie and cookie.partition("=")[0].rstrip(_SPACE) not in names]
+    kept = [cookie for cookie in cookies if cookie and cookie.partition("=")[0].rstrip(SPACE) not in names]
     others = tuple(field for field in headers if field[0].lower() != "cookie")
     return (*others, ("cookie", "; ".join(kept))) if kept else others

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from sluicegate import ir
 
-from .access import variables_for
+from .condition import variables_of
 from .contract import BadRequest, Decision, Headers, Message, Reply, Request, Said
 from .cors import is_preflight, preflight, with_cors
 from .credentials import without_credentials
@@ -122,7 +122,7 @@ def _facts(routed: Routed) -> Facts:
 
 def _values(routed: Routed, passage: Passage) -> Values:
     """What expressions of filters come to."""
-    return values_of(lambda: variables_for(_facts(routed), passage.identity))
+    return values_of(lambda: variables_of(_facts(routed), passage.identity))
 
 
 def _own_answer(routed: Routed) -> Decision | None:

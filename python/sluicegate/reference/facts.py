@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from sluicegate import ir
 
-from .access import canonical_text
+from .addresses import canonical_text
 from .contract import Headers, Request
 from .head import is_forwarding_name
 from .match import Head

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import re
 
+from .contract import Headers
+
+#: What stands around values and means nothing, for whatever backend.
+SPACE = " \t\r\n\x0c"
+
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 #: Octets that names of fields differ by for every backend.
@@ -27,3 +32,8 @@ def spelling(name: str) -> str:
 def is_forwardable(name: str) -> bool:
     """Whether a policy may tell a backend something in a field of this name."""
     return _TOKEN.fullmatch(name) is not None and spelling(name) not in _OF_THE_MESSAGE
+
+
+def field_values(headers: Headers, name: str) -> list[str]:
+    """The values of all fields of a name, without the blanks around them."""
+    return [value.strip(SPACE) for key, value in headers if key.lower() == name.lower()]

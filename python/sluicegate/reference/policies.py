@@ -11,22 +11,21 @@ from typing import Any, Literal, TypeAlias
 
 from sluicegate import ir
 
-from .access import (
+from .authenticate import authenticate, is_authenticator
+from .authorize import (
     FORBIDDEN,
     UNAUTHENTICATED,
-    admits,
     admits_connection,
     asks_identity,
-    authenticate,
     authorize,
     believes,
-    condition,
-    csrf,
-    is_authenticator,
     user_of_connection,
 )
+from .certificate import admits
 from .client import forward_certificate, judge_head
+from .condition import condition
 from .contract import Said
+from .csrf import csrf
 from .names import spelling
 from .passage import Denial, Facts, Passage
 
