@@ -38,7 +38,7 @@ def build_backend(identifier: str, source: BackendSource, old: BackendFacts | No
     of_slices: list[Diagnostic] = []
     external = None
     endpoints: list[ir.Endpoint] = []
-    if source.service.spec.type == "ExternalName":
+    if source.service.spec.type == "ExternalName" and not source.given:
         external = host_of_service(source.service, source.port.port)
     else:
         endpoints = endpoints_of(identifier, source, diagnostics, of_slices)

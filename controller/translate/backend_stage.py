@@ -10,6 +10,7 @@ from .backend_facts import BackendFacts, build_backend, build_external
 from .backends import Transport, backend_name, service_port
 from .endpoints import BackendSource
 from .memo import Memo, Pair
+from .options import Options
 from .policies.effective import external_place, service_place
 from .route_kinds import ROUTES
 from .topology import Read
@@ -29,7 +30,7 @@ def move_slice(memo: Memo, pair: Pair, item: EndpointSlice | None) -> list[Pair]
     return [service for service in dict.fromkeys((old, new)) if service is not None]
 
 
-def replace_backend(memo: Memo, snapshot: Snapshot, identifier: str) -> Read:
+def replace_backend(memo: Memo, snapshot: Snapshot, identifier: str, options: Options) -> Read:
     """Bring one backend and its endpoints up to date; returns its Service, or XBackend."""
     name = backend_name(identifier)
     pair = (name.namespace, name.service)
@@ -52,7 +53,10 @@ def replace_backend(memo: Memo, snapshot: Snapshot, identifier: str) -> Read:
     # What passes through, or goes as datagrams, the gateway says nothing to.
     spoken = name.transport is Transport.TCP and any(users.values())
     policies = memo.policies.attached.names(place, spoken=spoken)
-    source = BackendSource(service, port, found, policies, _without_endpoint(users))
+    known = options.backends or {}
+    given = known.get((*pair, port.port)) or known.get((*pair, 0), ())
+    without = _without_endpoint(users)
+    source = BackendSource(service, port, found, policies, without, given, may_be_given=options.backends is not None)
     new = build_backend(identifier, source, old)
     memo.policies.count(old.backend.policies if old is not None else (), policies)
     ids = {endpoint.id for endpoint in new.endpoints}

@@ -16,6 +16,9 @@ from ..api import Diagnostic, Diagnostics, EndpointSlice, Service, ServicePort
 from .nearness import NearnessRule, nearness_rule
 from .values import MAX_PORT, normal_address
 
+#: A remedy that begins with this goes on with an option, ready to copy.
+SAY_WHERE = "say where its program listens: "
+
 
 @dataclass(frozen=True, slots=True)
 class BackendSource:
@@ -26,6 +29,8 @@ class BackendSource:
         slices: the EndpointSlices of the Service.
         policies: ids of those that hold for it.
         without_endpoint: what becomes of traffic while no endpoint is there, for people.
+        given: addresses and ports of its endpoints that somebody gave; empty: the slices say them.
+        may_be_given: somebody could give them.
     """
 
     service: Service
@@ -33,12 +38,16 @@ class BackendSource:
     slices: tuple[EndpointSlice, ...]
     policies: tuple[str, ...]
     without_endpoint: str
+    given: tuple[tuple[str, int], ...] = ()
+    may_be_given: bool = False
 
 
 def endpoints_of(
     identifier: str, source: BackendSource, diagnostics: Diagnostics, of_slices: list[Diagnostic]
 ) -> list[ir.Endpoint]:
     """Merge the slices of a Service, without duplicates; an endpoint that is ready anywhere is ready."""
+    if source.given:
+        return sorted((_given(identifier, *place) for place in source.given), key=lambda item: item.id)
     found: dict[str, ir.Endpoint] = {}
     named = False
     ports = [(item, _port_of(item, source.port)) for item in source.slices]
@@ -66,6 +75,15 @@ def endpoints_of(
         odd = list(dict.fromkeys(item.object for item in of_slices))
         _explain_no_endpoints(source, odd, named=named, diagnostics=diagnostics)
     return [found[key] for key in sorted(found)]
+
+
+def _given(identifier: str, address: str, port: int) -> ir.Endpoint:
+    name = f"{identifier}@{_host(address)}:{port}"
+    return ir.Endpoint(id=name, backend=identifier, address=address, port=port)
+
+
+def _host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 class _SlicePort(NamedTuple):
@@ -128,8 +146,7 @@ def _of_slice(
             written = endpoint.addresses[0] if endpoint.addresses else "an endpoint without one"
             unusable.setdefault(f"endpoints[{index}].addresses{'[0]' if endpoint.addresses else ''}", written)
             continue
-        host = f"[{address}]" if ":" in address else address
-        name = f"{identifier}@{host}:{port.number}"
+        name = f"{identifier}@{_host(address)}:{port.number}"
         whose = near(endpoint)
         found.append(
             ir.Endpoint(
@@ -148,16 +165,23 @@ def _of_slice(
     return found
 
 
+def _backend_option(service: Service, port: ServicePort) -> str:
+    """The option that says where the program of a Service listens, ready to copy; its port is the likely one."""
+    number = port.target_port if isinstance(port.target_port, int) else port.port
+    which = f":{port.port}" if len(service.spec.ports) > 1 else ""
+    return f"--backend {service.namespace}/{service.name}{which}=127.0.0.1:{number}"
+
+
 def _explain_no_endpoints(source: BackendSource, odd: Sequence[str], *, named: bool, diagnostics: Diagnostics) -> None:
     """Tell that there is no endpoint; `odd`: the EndpointSlices that were told of something themselves."""
     service, port, outcome = source.service, source.port, source.without_endpoint
     label = f"port {port.port} of Service {service.namespace}/{service.name}"
     if not source.slices:
         message = f"{label} has no EndpointSlice: {outcome}"
-        remedy = (
-            f"add an EndpointSlice with the label kubernetes.io/service-name: {service.name}; "
-            "outside a cluster nothing makes one from the selector"
-        )
+        remedy = f"add an EndpointSlice with the label kubernetes.io/service-name: {service.name}; "
+        remedy += "outside a cluster nothing makes one from the selector"
+        if source.may_be_given:
+            remedy = f"{SAY_WHERE}{_backend_option(service, port)}"
     elif odd:
         message = f"no endpoint of {label} can be used: {outcome}"
         remedy = f"correct {listed(odd)}"

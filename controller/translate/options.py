@@ -6,7 +6,7 @@ ones. The ones here look only at the shape.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -172,6 +172,8 @@ class Options:
         routes: what routes may cost.
         external_names: Services of type ExternalName lead to their hosts. Off: whoever may write a Service could send
             the gateway to any host (CVE-2021-25740).
+        backends: where programs of Services listen, in place of EndpointSlices: by namespace, name and port of the
+            Service (0: every port) addresses and ports. None: nobody can say that, as in a cluster.
         now: seconds since 1970, for certificates that expired; None: do not look.
         provision: Gateways have data planes of their own; None: this process serves them all.
     """
@@ -188,5 +190,6 @@ class Options:
     checks: Checks = field(default_factory=Checks)
     routes: RouteLimits = field(default_factory=RouteLimits)
     external_names: bool = False
+    backends: Mapping[tuple[str, str, int], tuple[tuple[str, int], ...]] | None = None
     now: float | None = None
     provision: ProvisionOptions | None = None

@@ -267,7 +267,7 @@ class Translator:
                 touched |= memo.service_backends.get(service, set())
         for identifier in touched:
             self.steps += 1
-            read = replace_backend(memo, step.snapshot, identifier)
+            read = replace_backend(memo, step.snapshot, identifier, self.options)
             if read[0] == "Service":
                 services.add((read[1], read[2]))
             else:

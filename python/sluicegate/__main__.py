@@ -9,7 +9,7 @@ import sys
 from typing import TextIO
 
 #: Commands that serve: signals that rotate and switch logs never end them, not even while they are being loaded.
-SERVING = frozenset({"serve", "gateway", "controller"})
+SERVING = frozenset({"serve", "demo", "gateway", "controller"})
 #: Exit status of a program that Ctrl-C ends (`cli/exit_status.py`, which is not loaded yet then).
 EXIT_INTERRUPTED = 130
 

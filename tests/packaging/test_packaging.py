@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -21,6 +23,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 900
+#: Symbolic links: in a wheel, and in the sdist, what they lead to has their place.
+LINKS = ("python/sluicegate/controller", "python/sluicegate/testing/quickstart")
 #: Built here, not part of the source.
 BUILT = (".so", ".pyc")
 
@@ -49,10 +53,12 @@ def package_files() -> set[str]:
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
     files = set()
     for name in filter(None, tracked.split("\0")):
-        if name.startswith("python/") and name != "python/sluicegate/controller":
+        if name.startswith("python/") and name not in LINKS:
             files.add(name.removeprefix("python/"))
         elif name.startswith("controller/"):
             files.add(f"sluicegate/{name}")
+        elif name.startswith("examples/quickstart/"):
+            files.add(f"sluicegate/testing/{name.removeprefix('examples/')}")
     return files
 
 
@@ -121,6 +127,22 @@ def test_a_clean_machine_serves_the_quickstart(installed: Installed, tmp_path: P
         assert answer.startswith("Hello from example-svc")
     finally:
         process.terminate()
+        process.stdout.read()
+        assert process.wait(20) == 0
+        process.stdout.close()
+
+
+def test_the_demo_needs_nothing_but_the_wheel(installed: Installed, tmp_path: Path) -> None:
+    command = [installed.python.with_name("sluicegate"), "demo", "--listen", "127.9.9.8", "--admin", "off"]
+    process = subprocess.Popen(command, env=installed.environment, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert process.stdout is not None
+    try:
+        line = next(line for line in process.stdout if line.startswith("Try: "))
+        curl = [*shlex.split(line.removeprefix("Try: ")), "--silent", "--show-error"]
+        answer = subprocess.run(curl, capture_output=True, text=True, check=True, timeout=20).stdout
+        assert answer.startswith("Hello from example-svc")
+    finally:
+        process.send_signal(signal.SIGINT)
         process.stdout.read()
         assert process.wait(20) == 0
         process.stdout.close()

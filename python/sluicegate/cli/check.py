@@ -17,6 +17,7 @@ from sluicegate.controller.api.names import VIRTUAL
 from sluicegate.controller.sources.files.source import Source
 from sluicegate.controller.translate import Translation, to_document
 from sluicegate.controller.translate.conditions import Reason
+from sluicegate.processes.given_backends import given_backends
 from sluicegate.processes.ingress_settings import wanted_of
 from sluicegate.processes.settings import Settings
 from sluicegate.testing.offline import Offline, load_offline
@@ -26,7 +27,7 @@ from .checked import REFERENCE_CODES, checked, closed_policies, refused_objects
 from .destination import Destination, destination_of
 from .exit_status import ExitStatus
 from .ingress_options import INGRESS_SETTINGS
-from .manifests import CONTROLLER_NAME, settings_of
+from .manifests import BACKEND, CONTROLLER_NAME, settings_of
 from .options import CONFIG, PATHS, Command, Option
 from .output import write_json
 from .roles import refuse
@@ -108,7 +109,12 @@ def _run(given: argparse.Namespace) -> int:
     wanted = wanted_of(settings)
     try:
         offline = load_offline(
-            given.paths, settings.controller_name, progress=progress, cluster=for_cluster, ingress=wanted
+            given.paths,
+            settings.controller_name,
+            progress=progress,
+            cluster=for_cluster,
+            ingress=wanted,
+            backends=given_backends(settings.backend),
         )
     except ValueError as error:  # a name that is none
         return refuse(str(error))
@@ -248,6 +254,7 @@ COMMAND = Command(
         Option(("--fail-on",), "The least that makes the exit status 1.", "error", choices=("error", "warning")),
         Option(("--ignore",), "Leave out problems of this code (docs/diagnostics.md).", "none", "CODE", repeats=True),
         CONTROLLER_NAME,
+        BACKEND,
         *INGRESS_SETTINGS,
         CONFIG,
         Option(("--output", "-o"), "How to write it.", "text", choices=("text", "json", "sarif")),

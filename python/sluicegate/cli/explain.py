@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from sluicegate.controller.api import readable
 from sluicegate.engine.native import Refused
+from sluicegate.processes.given_backends import given_backends
 from sluicegate.processes.ingress_settings import wanted_of
 from sluicegate.processes.settings import Settings
 from sluicegate.testing.decision import Decision
@@ -19,7 +20,7 @@ from sluicegate.words import one_line
 from .exit_status import ExitStatus
 from .explanation import Explanation, explain
 from .ingress_options import INGRESS_SETTINGS
-from .manifests import CONTROLLER_NAME, settings_of
+from .manifests import BACKEND, CONTROLLER_NAME, settings_of
 from .options import CONFIG, PATHS, Command, Option, setting
 from .output import OUTPUT, write_json
 from .roles import refuse
@@ -56,7 +57,11 @@ def _run(given: argparse.Namespace) -> int:
         return refuse(str(error))
     try:
         offline = load_offline(
-            given.paths, settings.controller_name, port_offset=settings.port_offset, ingress=wanted_of(settings)
+            given.paths,
+            settings.controller_name,
+            port_offset=settings.port_offset,
+            ingress=wanted_of(settings),
+            backends=given_backends(settings.backend),
         )
     except ValueError as error:  # a name that is none
         return refuse(str(error))
@@ -196,6 +201,7 @@ COMMAND = Command(
         Option(("--port",), "Port that the client connects to.", "the URL's", "NUMBER"),
         setting(Settings, "port_offset", "As the gateway has it: the URL may be one that serve printed.", "NUMBER"),
         CONTROLLER_NAME,
+        BACKEND,
         *INGRESS_SETTINGS,
         CONFIG,
         OUTPUT,

@@ -14,6 +14,14 @@ CONTROLLER_NAME = setting(
     Settings, "controller_name", "controllerName of the GatewayClasses whose Gateways are meant.", "NAME"
 )
 
+BACKEND = setting(
+    Settings,
+    "backend",
+    "Where the program of a Service listens, in place of EndpointSlices: default/cart=127.0.0.1:9001.",
+    "SERVICE=ADDRESS:PORT",
+    default="EndpointSlices say it",
+)
+
 
 def settings_of(given: argparse.Namespace) -> Settings:
     """Settings of the gateway that is meant.
@@ -25,6 +33,6 @@ def settings_of(given: argparse.Namespace) -> Settings:
     for path in given.paths:
         if path != "-" and not os.path.exists(path):
             raise FileNotFoundError(f"{path}: no such file or directory")
-    names = {"controller_name", "port_offset", *(item.key for item in INGRESS_SETTINGS)}
+    names = {"controller_name", "port_offset", "backend", *(item.key for item in INGRESS_SETTINGS)}
     flags = {name: value for name, value in vars(given).items() if name in names}
     return load_offline_settings(flags, os.environ, given.config)

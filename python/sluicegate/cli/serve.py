@@ -10,6 +10,7 @@ from sluicegate.processes.settings import Settings, load_settings
 
 from . import roles
 from .ingress_options import INGRESS_SETTINGS, status_setting
+from .manifests import BACKEND
 from .options import CONFIG, PATHS, Command, Option, setting
 
 #: Options that are settings, in the order of the help; those of a cluster come last.
@@ -22,6 +23,7 @@ _SETTINGS = (
         "ADDRESS",
         default="as Gateways ask",
     ),
+    BACKEND,
     setting(Settings, "port_offset", "Added to every port: 8000 serves port 80 on 8080, without root.", "NUMBER"),
     setting(Settings, "workers", "Threads that serve.", "NUMBER", default="the cores that may be used"),
     setting(Settings, "drain", "Time for open requests after SIGTERM or Ctrl-C.", "SECONDS"),
@@ -84,6 +86,8 @@ _SETTINGS = (
 def _run(given: argparse.Namespace) -> int:
     if given.kubernetes and given.paths:
         return roles.refuse("give paths of manifests, or --kubernetes, and not both")
+    if given.kubernetes and given.backend:
+        return roles.refuse("--backend is for manifests: in a cluster EndpointSlices say where programs listen")
     if not given.kubernetes and not given.paths:
         return roles.refuse("give paths of manifests (- for standard input), or --kubernetes")
     flags = {item.key: getattr(given, item.key) for item in _SETTINGS}
@@ -118,6 +122,7 @@ COMMAND = Command(
     ),
     examples=(
         ("sluicegate serve manifests --port-offset 8000", "port 80 of a Gateway is port 8080 of this machine"),
+        ("sluicegate serve manifests --backend default/cart=127.0.0.1:9001", "the program of a Service listens there"),
         ("kustomize build . | sluicegate serve -", "manifests from standard input"),
         ("sluicegate serve manifests --ingress --port-offset 8000", "Ingresses as well, as ingress-nginx would"),
     ),

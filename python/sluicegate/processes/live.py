@@ -20,6 +20,7 @@ from sluicegate.engine.native import Report
 
 from ..controller.api import Diagnostic
 from ..controller.sources.files.source import Refresh, Source
+from .backend_faults import faults_of
 from .file_sources import told_of
 from .translation_delivery import TranslationDelivery
 
@@ -107,7 +108,8 @@ class Live:
     def _step(self, refresh: Refresh, translation: Translation, report: Report | None, seconds: float) -> Step:
         known = self._delivery.reported(translation)
         told = told_of(known.diagnostics, self._source, self._ingresses)
-        found = sorted((*self._delivery.refusals(known), *refresh.diagnostics, *told), key=Diagnostic.order)
+        given = faults_of(self._translator.options.backends or {}, translation.snapshot)
+        found = sorted((*self._delivery.refusals(known), *refresh.diagnostics, *told, *given), key=Diagnostic.order)
         bad = {item.object or item.path for item in refresh.diagnostics if item.severity == "error"}
         unusable = len(bad.union(map(str, self._translator.held)))
         return Step(refresh, known, tuple(found), report, seconds, unusable)

@@ -20,6 +20,8 @@ from sluicegate.engine.limits import EngineLimits
 from sluicegate.observe.log import LEVELS
 from sluicegate.words import NOT_KNOWN, placed, suggestion
 
+from .given_backends import GivenBackendError, given_backends, service_of
+
 DEFAULT_ADMIN = "127.0.0.1:19000"
 ENVIRONMENT_PREFIX = "SLUICEGATE_"
 #: Seconds; a laptop's Ctrl-C should not take a minute. In a cluster the Deployment sets 60.
@@ -34,7 +36,9 @@ MAX_DRAIN, MAX_SETTLE = 3_600.0, 600.0
 #: Seconds for which a certificate serves on after its Secret is gone: who issues one anew may delete the old one first.
 DEFAULT_CERTIFICATE_GRACE, MAX_CERTIFICATE_GRACE = 300.0, 86_400.0
 #: Settings that may be given several times, or separated by commas.
-LISTS = frozenset({"listen", "address_pool", "status_address", "ingress_class"})
+LISTS = frozenset({"listen", "address_pool", "status_address", "ingress_class", "backend"})
+#: Table of the settings file that says the same as `backend`, and is easier to write.
+BACKENDS_TABLE = "backends"
 
 
 class SettingsError(ValueError):
@@ -89,6 +93,7 @@ class Settings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=
 
     Attributes:
         controller_name: `spec.controllerName` of the GatewayClasses to serve.
+        backend: where programs of Services listen, such as `default/cart=127.0.0.1:9001`, in place of EndpointSlices.
         listen: addresses to bind in place of those that Gateways ask for.
         port_offset: added to each listener's port.
         address_pool: networks and ranges that Gateways of a cluster get their addresses from.
@@ -111,6 +116,7 @@ class Settings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     controller_name: str = DEFAULT_CONTROLLER_NAME
+    backend: tuple[str, ...] = ()
     listen: tuple[str, ...] = ()
     port_offset: int = 0
     address_pool: tuple[str, ...] = ()
@@ -136,6 +142,13 @@ class Settings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=
         return {**EngineSettings.engine_settings(self, state_directory), **local}
 
 
+class DemoSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of `sluicegate demo`: for this machine alone, on ports that anybody may bind."""
+
+    port_offset: int = 8000
+    listen: tuple[str, ...] = ("127.0.0.1",)
+
+
 class GatewaySettings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings of a data plane (`sluicegate gateway`).
 
@@ -150,18 +163,28 @@ class GatewaySettings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_
 _S = TypeVar("_S", bound=EngineSettings)
 
 
-def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str], path: str | None = None) -> Settings:
+_Standalone = TypeVar("_Standalone", bound=Settings)
+
+
+def load_settings(
+    flags: Mapping[str, Any],
+    environment: Mapping[str, str],
+    path: str | None = None,
+    *,
+    kind: type[_Standalone] = Settings,  # type: ignore[assignment]
+) -> _Standalone:
     """Put the settings of a standalone gateway together.
 
     Args:
         flags: by field name; None where not given.
         environment: `os.environ`.
         path: the settings file; None: as `SLUICEGATE_CONFIG` says, else none.
+        kind: of the settings: their defaults.
 
     Raises:
         SettingsError: something that cannot be used.
     """
-    settings, places = _merge(Settings, flags, environment, path)
+    settings, places = _merge(kind, flags, environment, path)
     _check_listening(settings, places)
     return settings
 
@@ -213,7 +236,7 @@ def _convert(
     for layer, place_of in layers:
         for name, value in layer.items():
             if value is not None:
-                merged[name] = value
+                merged[name] = value if name != "backend" else _said_last(merged.get(name, []), value)
                 places[name] = place_of(name)
     try:
         return msgspec.convert(merged, kind, strict=False), places
@@ -227,6 +250,14 @@ def _convert(
         raise SettingsError(
             f"{places.get(name, name)}{field[len(name) :]}: {_with_value(merged, field, reason)}"
         ) from None
+
+
+def _said_last(before: object, value: object) -> object:
+    """Backends of two layers: what the upper one says of a Service is all of it, others stay."""
+    if not (isinstance(before, list) and isinstance(value, list)):
+        return value  # of a type that is told later
+    named = {service_of(item) for item in value if isinstance(item, str)}
+    return [*(item for item in before if not isinstance(item, str) or service_of(item) not in named), *value]
 
 
 def variable_of(name: str) -> str:
@@ -263,7 +294,19 @@ def _from_file(path: str | None) -> dict[str, Any]:
     for name in LISTS:
         if isinstance(found.get(name), str):
             found[name] = [found[name]]
+    _join_table(path, found)
     return dict(found)
+
+
+def _join_table(path: str, found: dict[str, Any]) -> None:
+    """Put the lines of the table among the backends: each key is a Service, its value a place or a list of them."""
+    table = found.pop(BACKENDS_TABLE, {})
+    if not isinstance(table, dict):
+        example = '"default/cart" = "127.0.0.1:9001"'
+        raise SettingsError(f"{path}: {BACKENDS_TABLE}: a table is expected, such as {example}")
+    places = [(key, item) for key, value in table.items() for item in (value if isinstance(value, list) else [value])]
+    if places and isinstance(found.setdefault("backend", []), list):
+        found["backend"] += [f"{key}={item}" for key, item in places]
 
 
 def _from_environment(names: Iterable[str], environment: Mapping[str, str]) -> dict[str, Any]:
@@ -314,6 +357,10 @@ def _check_log(path: str, places: Mapping[str, str]) -> None:
 
 
 def _check_listening(settings: Settings, places: Mapping[str, str]) -> None:
+    try:
+        given_backends(settings.backend)
+    except GivenBackendError as error:
+        raise _refusal(places, "backend", str(error)) from None
     for address in settings.listen:
         if not _is_address(address):
             text = f"{address!r} is no IP address, such as 127.0.0.1 or ::1"

@@ -17,10 +17,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
+from pathlib import Path
 
 from sluicegate.controller.api import EndpointSlice, decode
 from sluicegate.controller.sources.files import read
 
+#: Manifests of the quick start, in the package: `examples/quickstart` of the sources is the same folder.
+QUICKSTART = str(Path(__file__).with_name("quickstart"))
 SERVICE_LABEL = "kubernetes.io/service-name"
 
 
@@ -32,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"{__doc__}\n")
         return 2
     split = list(arguments).index("--")
-    for service, address, port in endpoints(arguments[:split]):
+    for _, service, address, port in endpoints(arguments[:split]):
         start(service, address, port)
     # In a session of its own, so that each signal reaches it once, from here.
     command = [sys.executable, "-m", "sluicegate", *arguments[split + 1 :]]
@@ -58,8 +61,8 @@ def serve(backend: str) -> int:
     return 0
 
 
-def endpoints(paths: Sequence[str]) -> Iterator[tuple[str, str, int]]:
-    """Service, address and port of every endpoint on loopback."""
+def endpoints(paths: Sequence[str]) -> Iterator[tuple[str, str, str, int]]:
+    """Namespace and name of the Service, address and port of every endpoint on loopback."""
     for document in read(paths).documents:
         if document.data.get("kind") != "EndpointSlice":
             continue
@@ -71,7 +74,7 @@ def endpoints(paths: Sequence[str]) -> Iterator[tuple[str, str, int]]:
             for address in endpoint.addresses:
                 for port in found.ports:
                     if port.port and ip_address(address).is_loopback:
-                        yield service, address, port.port
+                        yield found.namespace, service, address, port.port
 
 
 def start(service: str, address: str, port: int) -> ThreadingHTTPServer:
@@ -106,7 +109,8 @@ def start(service: str, address: str, port: int) -> ThreadingHTTPServer:
     try:
         server = ThreadingHTTPServer((address, port), Handler)
     except OSError as error:
-        raise SystemExit(f"demo backend of {service}: {address}:{port} cannot be bound: {error.strerror}") from None
+        text = f"demo backend of {service}: {address}:{port} cannot be bound: {error.strerror}"
+        raise SystemExit(f"error: {text}; stop what listens there") from None
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server

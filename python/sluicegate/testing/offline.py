@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sluicegate import ir
@@ -19,7 +19,9 @@ from sluicegate.schema import violations
 from ..controller.api import Diagnostic, RefusedPolicy, Secret, Service
 from ..controller.api.kinds import OTHER_SECRETS
 from ..controller.sources.files.source import Refresh, Source
+from ..processes.backend_faults import faults_of
 from ..processes.file_sources import sources_of, told_of
+from ..processes.given_backends import GivenBackends
 from ..processes.ingress_settings import Wanted
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ class Offline:
         translation: configuration, statuses and diagnostics.
         for_cluster: they were read for a cluster.
         ingresses: that are served as well.
+        backends: where programs of Services listen, as somebody gave it.
     """
 
     source: Source
@@ -43,6 +46,7 @@ class Offline:
     translation: Translation
     for_cluster: bool = False
     ingresses: FileIngresses | None = None
+    backends: GivenBackends = field(default_factory=dict)
 
     def transaction(self) -> ir.Transaction:
         """The full state, with its secrets."""
@@ -52,7 +56,8 @@ class Offline:
         """Everything that is wrong, in the order of files and lines."""
         found = (item for item in self.translation.diagnostics if not self._is_made_there(item))
         told = told_of(found, self.source, self.ingresses)
-        return sorted({*self.refresh.diagnostics, *told}, key=Diagnostic.order)
+        given = faults_of(self.backends, self.translation.snapshot)
+        return sorted({*self.refresh.diagnostics, *told, *given}, key=Diagnostic.order)
 
     def _is_made_there(self, item: Diagnostic) -> bool:
         """Whether it is about endpoints that a cluster makes of the selector of a Service."""
@@ -72,6 +77,7 @@ def load_offline(
     port_offset: int = 0,
     cluster: bool | Callable[[Source], bool] = False,
     ingress: Wanted | None = None,
+    backends: GivenBackends | None = None,
 ) -> Offline:
     """Read and translate manifests; what the API server would refuse is left out, a policy closed, as `serve` does it.
 
@@ -83,6 +89,7 @@ def load_offline(
         port_offset: the setting of that name.
         cluster: they are for a cluster and its controller, not for `serve`; may be asked of what was read.
         ingress: Ingresses that are served as well; None: none are.
+        backends: where programs of Services listen; a cluster knows that itself.
 
     Raises:
         ValueError: a name of `ingress` that is none.
@@ -90,15 +97,17 @@ def load_offline(
     source, store, ingresses = sources_of(Reader(paths, standard_input), violations, ingress, controller_name)
     refresh = source.refresh(progress)
     for_cluster = cluster(source) if callable(cluster) else cluster
-    options = Options(port_offset=port_offset, checks=native_checks(), now=time.time())
+    given = backends if backends is not None and not for_cluster else {}
+    options = Options(port_offset=port_offset, checks=native_checks(), now=time.time(), backends=given)
     if for_cluster:
         # Each Gateway has addresses of its own; the Secret of the controller is its own business.
-        options = replace(options, merge_gateways=False, provision=ProvisionOptions(authority=""))
+        provision = ProvisionOptions(authority="")
+        options = replace(options, merge_gateways=False, provision=provision, backends=None)
         _hide(store)
     if ingresses is not None:
         ingresses.update()
     translation = Translator(controller_name, options).translate(store.snapshot())
-    return Offline(source, refresh, translation, for_cluster, ingresses)
+    return Offline(source, refresh, translation, for_cluster, ingresses, given)
 
 
 def _hide(store: Store) -> None:

@@ -21,6 +21,7 @@ from sluicegate.observe.log import Log
 from sluicegate.words import count
 
 from ..file_sources import sources_of
+from ..given_backends import given_backends
 from ..ingress_settings import wanted_of
 from ..job import Job, tell_fault
 from ..live import Live, Step
@@ -38,8 +39,24 @@ from .worth import REMEDY, reason_to_end
 LOOK_AT_CLOCK = 30.0
 
 
-async def serve(paths: Sequence[str], settings: Settings, version: str, validate: Validate | None = None) -> int:
+async def serve(
+    paths: Sequence[str],
+    settings: Settings,
+    version: str,
+    validate: Validate | None = None,
+    *,
+    remedy: str = REMEDY,
+    notes: Sequence[str] = (),
+) -> int:
     """Serve manifests until a signal; returns the exit status.
+
+    Args:
+        paths: files and directories.
+        settings: of the process.
+        version: of this program.
+        validate: looks at documents as the API server would.
+        remedy: what to do about a start that would serve nothing.
+        notes: sentences for the summary, beside its hints.
 
     Raises:
         ValueError: a setting of the engine that it does not take.
@@ -47,7 +64,8 @@ async def serve(paths: Sequence[str], settings: Settings, version: str, validate
     """
     log = Log(settings.output, settings.log_level)
     engine = ServingEngine(settings, drain_of(settings), log, settings.keys_directory)
-    return await Process(FilesGateway(paths, settings, engine, log, version, validate), log, engine).run()
+    gateway = FilesGateway(paths, settings, engine, log, version, validate, remedy=remedy, notes=notes)
+    return await Process(gateway, log, engine).run()
 
 
 class FilesGateway:
@@ -61,6 +79,9 @@ class FilesGateway:
         log: Log,
         version: str,
         validate: Validate | None,
+        *,
+        remedy: str = REMEDY,
+        notes: Sequence[str] = (),
     ) -> None:
         """Serve nothing yet.
 
@@ -71,7 +92,11 @@ class FilesGateway:
             log: takes what happens.
             version: of this program.
             validate: looks at documents as the API server would.
+            remedy: what to do about a start that would serve nothing.
+            notes: sentences for the summary, beside its hints.
         """
+        self._remedy = remedy
+        self._notes = notes
         self._paths = paths
         self._settings = settings
         self._engine = engine
@@ -90,6 +115,7 @@ class FilesGateway:
             listen=settings.listen,
             checks=native_checks(),
             external_names=settings.external_names,
+            backends=given_backends(settings.backend),
         )
         reader = Reader(paths, settling=Settling())
         source, store, ingresses = sources_of(reader, validate, wanted_of(settings), settings.controller_name)
@@ -106,11 +132,11 @@ class FilesGateway:
         if not self._settings.keep_going:
             self._engine.check_admin()
         step = await self._step(self._reporter.progress)
-        hints = hints_of(step, self._settings.controller_name)
+        hints = [*hints_of(step, self._settings.controller_name), *self._notes]
         reason = None if self._settings.keep_going else reason_to_end(self._paths, step)
         if reason is not None:
             fields = self._reporter.not_started(step, version=self._version, hints=hints)
-            raise StartError(f"{reason}; {REMEDY}", **fields)
+            raise StartError(f"{reason}; {self._remedy}", **fields)
         self._engine.tell_events()  # such as an admin port that is taken
         self._reporter.ready(
             step,

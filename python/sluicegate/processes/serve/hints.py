@@ -5,12 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sluicegate.controller.api import Gateway, GatewayClass
+from sluicegate.controller.translate.endpoints import SAY_WHERE
 from sluicegate.processes.live import Step
+
+#: Options that are shown at once; a cluster's manifests may have hundreds of Services.
+MAX_BACKENDS = 20
 
 
 def hints_of(step: Step, controller_name: str) -> list[str]:
     """Sentences for the summary."""
-    return list(_hints(step, controller_name))
+    return [*_hints(step, controller_name), *_missing_backends(step)]
+
+
+def _missing_backends(step: Step) -> Iterator[str]:
+    """One line that says where all programs listen, ready to copy and to correct."""
+    remedies = (item.remedy for item in step.diagnostics if item.code == "no-endpoints")
+    options = list(dict.fromkeys(text.removeprefix(SAY_WHERE) for text in remedies if text.startswith(SAY_WHERE)))
+    if options:
+        more = f" and {len(options) - MAX_BACKENDS:,} more" if len(options) > MAX_BACKENDS else ""
+        shown = " ".join(options[:MAX_BACKENDS])
+        yield f"Services without endpoints: add, with the ports of your programs: {shown}{more}"
 
 
 def _hints(step: Step, controller_name: str) -> Iterator[str]:
