@@ -70,9 +70,26 @@ def serving(api: Api, controller: None) -> Iterator[Serving]:
         api.until("Deployment", namespace, "example-svc", is_ready)
         yield serve(api, namespace, "web")
     finally:
-        api.delete("Namespace", "", namespace)
         # A node serves all Gateways, so it has to find none of these; and nobody may take the CRDs away in between.
-        api.gone("Namespace", "", namespace, limit=240)
+        remove_namespace(api, namespace)
+
+
+def remove_namespace(api: Api, namespace: str) -> None:
+    """Delete a namespace with all that is in it; returns when it is gone.
+
+    Its pods are killed first: they drain for a minute, and while there are any Kubernetes looks again only after
+    half of that.
+    """
+    pause = threading.Event()
+    deadline = time.monotonic() + 4 * LIMIT
+    for kind in ("Gateway", "Deployment"):
+        api.call("DELETE", path_of(kind, namespace))
+    while any(api.list(kind, namespace) for kind in ("Gateway", "Deployment", "Pod")):
+        assert time.monotonic() < deadline, f"{namespace}: its pods are still there"
+        api.call("DELETE", path_of("Pod", namespace), {"gracePeriodSeconds": 0})
+        pause.wait(0.2)
+    api.delete("Namespace", "", namespace)
+    api.gone("Namespace", "", namespace, limit=4 * LIMIT)
 
 
 def serve(api: Api, namespace: str, name: str) -> Serving:

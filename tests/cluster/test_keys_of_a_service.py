@@ -11,7 +11,7 @@ from collections.abc import Callable
 from api import LIMIT, Api, Object
 from faults import Serving, serving
 from harness.network import NODE_ADDRESS
-from policy_cases import GROUP, OWN, SERVICE, named
+from policy_parts import GROUP, OWN, SERVICE, named
 from system_backends import Backend, response
 from system_tokens import ISSUER, Issuer, bearer, key_set
 

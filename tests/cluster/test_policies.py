@@ -6,146 +6,33 @@ import contextlib
 import http.client
 import socket
 import ssl
-import threading
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import policy_levels as levels
 import pytest
-from api import LIMIT, Api, Object, condition
-from faults import Serving, serving
-from policy_cases import (
-    CASES,
-    GROUP,
-    OWN,
-    SERVICE,
-    UNTARGETED,
-    Probe,
-    config_map,
-    is_programmed,
-    named,
-    objects,
-    secret,
-)
-from system_certificates import Authority
+from api import LIMIT, Object, kubectl
+from faults import serving
+from policy_cases import CASES
+from policy_parts import GATEWAY, GROUP, OWN, PLAIN, SERVICE, UNTARGETED, Probe, is_programmed, named, without_policy
+from policy_world import TLS_PORT, World, address_of, gateway, until, world
+from system_clients import Http2
 
-__all__ = ["serving"]
-
-AUTHORITY = Authority()
-TLS_PORT = 443
-#: Status, fields and body.
-Answer = tuple[int, http.client.HTTPMessage, str]
-
-
-def gateway(name: str) -> Object:
-    """A Gateway with HTTP and HTTPS, which validates the certificates that clients have."""
-    reference = {"group": "", "kind": "ConfigMap", "name": "authority"}
-    frontend = {"default": {"validation": {"caCertificateRefs": [reference], "mode": "AllowInsecureFallback"}}}
-    https = {
-        "name": "https",
-        "protocol": "HTTPS",
-        "port": TLS_PORT,
-        "tls": {"certificateRefs": [{"name": "certificate"}]},
-    }
-    spec = {
-        "gatewayClassName": "sluicegate",
-        "listeners": [{"name": "http", "protocol": "HTTP", "port": 80}, https],
-        "tls": {"frontend": frontend},
-    }
-    return named(name, "Gateway", f"{GROUP}/v1", spec)
-
-
-@dataclass(frozen=True)
-class World:
-    """All cases on one Gateway."""
-
-    api: Api
-    serving: Serving
-    address: str
-    tls: Mapping[bool, ssl.SSLContext]
-
-    def ask(self, name: str, probe: Probe) -> Answer:
-        """Send a request of a case."""
-        host = f"{name}.example.com"
-        if probe.certificate is None:
-            connection = http.client.HTTPConnection(self.address, 80, timeout=LIMIT)
-        else:
-            context = self.tls[probe.certificate]
-            connection = http.client.HTTPSConnection(self.address, TLS_PORT, timeout=LIMIT, context=context)
-        try:
-            connection.request(probe.method, probe.path, probe.body, {"Host": host, **probe.headers})
-            response = connection.getresponse()
-            return response.status, response.headers, response.read().decode()
-        finally:
-            connection.close()
-
-
-def address_of(api: Api, serving: Serving, name: str) -> str:
-    """Where a Gateway is, once it is programmed."""
-    found = api.until("Gateway", serving.namespace, name, lambda item: condition(item, "Programmed") == "True")
-    return str(found["status"]["addresses"][0]["value"])
-
-
-@pytest.fixture(scope="module")
-def world(api: Api, serving: Serving, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Make everything at once, as one `kubectl apply` does."""
-    pair, client = AUTHORITY.sign("*.example.com"), AUTHORITY.sign("ann.example.com", client=True)
-    certificate = secret("certificate", **{"tls.crt": pair.certificate, "tls.key": pair.key})
-    shared = [
-        {**certificate, "type": "kubernetes.io/tls"},
-        config_map("authority", **{"ca.crt": AUTHORITY.pem.decode()}),
-        gateway("policies"),
-    ]
-    api.apply(shared, serving.namespace)
-    for name, case in CASES.items():
-        api.apply(objects(name, case), serving.namespace)
-    contexts = {}
-    for with_certificate in (False, True):
-        # The names of cases are no addresses: what is asked here is who the client is.
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        if with_certificate:
-            context.load_cert_chain(*client.write(tmp_path_factory.mktemp("client"), "client"))
-        contexts[with_certificate] = context
-    return World(api, serving, address_of(api, serving, "policies"), contexts)
+__all__ = ["serving", "world"]
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_it_is_programmed_and_holds(world: World, name: str) -> None:
+    """And does not hold where the policy is left out: else nothing of this would show that there is one."""
     case = CASES[name]
     if case.kind and case.kind not in UNTARGETED:
         world.api.until(case.kind, world.serving.namespace, name, is_programmed)
-    first, *rest = case.probes
-    answer = until_answered(world, name, first)
-    for probe in (first, *rest):
-        if probe is not first:
-            answer = world.ask(name, probe)
-        assert answer[0] == probe.status, (probe, answer[0], str(answer[1]))
-        name_of_field, _, part = probe.answered.partition(": ")
-        assert not name_of_field or part in answer[1].get(name_of_field, ""), str(answer[1])
-        assert not name_of_field or name_of_field in answer[1], str(answer[1])
-        assert probe.shows in answer[2], answer[2]
-
-
-def until(holds: Callable[[], object], what: str) -> None:
-    """Ask again until it holds."""
-    deadline, pause = time.monotonic() + LIMIT, threading.Event()
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {LIMIT:g} s: {what}"
-        pause.wait(0.05)
-
-
-def until_answered(world: World, name: str, probe: Probe) -> Answer:
-    """Ask until the case's route is there, and every balancer knows the address; returns that answer."""
-    deadline, pause = time.monotonic() + LIMIT, threading.Event()
-    while time.monotonic() < deadline:
-        with contextlib.suppress(ConnectionRefusedError):
-            answer = world.ask(name, probe)
-            if answer[0] != http.client.NOT_FOUND:
-                return answer
-        pause.wait(0.05)
-    raise AssertionError(f"no route of {name} within {LIMIT:g} s")
+    if case.settles:
+        until(lambda: not world.complaint(case, name), f"{name} holds")
+    else:
+        assert not world.complaint(case, name)
+    assert world.complaint(case, without_policy(name), gateway=PLAIN), "it would hold without the policy"
 
 
 #: What a policy says of all clients of a Gateway.
@@ -168,29 +55,59 @@ def targeted(name: str, target: str, spec: Mapping[str, Any]) -> Mapping[str, An
     return {"targetRefs": [{"group": GROUP, "kind": target, "name": name}], **spec}
 
 
+def kept_to(world: World, address: str, host: str) -> dict[str, Any]:
+    """What clients of a Gateway see of what it keeps to."""
+    own = replace(world, addresses={GATEWAY: address})
+    name = host.partition(".")[0]
+    connection = http.client.HTTPConnection(address, 80, timeout=LIMIT)
+    connection.request("GET", "/", headers={"Host": host, "odd_name": "1"})
+    forwarded = connection.getresponse().read().decode()
+    connection.request("GET", "/", headers={"Host": host})
+    response = connection.getresponse()
+    response.read()
+    ends = response.getheader("Connection") == "close"
+    connection.close()
+    with contextlib.closing(Http2(address, 80)) as streams:
+        assert streams.request("GET", host, "/").status == 200
+        at_once = streams.state.remote_settings.max_concurrent_streams
+    older = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    older.check_hostname, older.verify_mode = False, ssl.CERT_NONE
+    older.maximum_version = ssl.TLSVersion.TLSv1_2
+    takes_older = False
+    with socket.create_connection((address, TLS_PORT), LIMIT) as plain, contextlib.suppress(ssl.SSLError):
+        older.wrap_socket(plain, server_hostname=host)
+        takes_older = True
+    return {
+        "underscores": "odd_name" in forwarded,
+        "ends after two requests": ends,
+        "many fields": own.ask(name, Probe(headers={f"x-{number}": "1" for number in range(20)})).status,
+        "certificate": "x-forwarded-client-cert: hash=" in own.ask(name, Probe(certificate=True)).body.lower(),
+        "TLS 1.2": takes_older,
+        "streams": at_once,
+    }
+
+
 def test_clients_of_a_gateway(world: World) -> None:
-    """What holds for a listener as a whole: TLS versions, certificates told, connections, times, heads, streams."""
+    """What holds for a listener as a whole, and is otherwise where no policy says it."""
     name = "clients"
     policy = named(name, "ClientPolicy", OWN, targeted(name, "Gateway", CLIENTS))
     world.api.apply([gateway(name), route_of(name), policy], world.serving.namespace)
     world.api.until("ClientPolicy", world.serving.namespace, name, is_programmed)
-    own = replace(world, address=address_of(world.api, world.serving, name))
-    assert until_answered(own, name, Probe(200))[0] == 200
-    connection = http.client.HTTPConnection(own.address, 80, timeout=LIMIT)
-    connection.request("GET", "/", headers={"odd_name": "1"})
-    response = connection.getresponse()
-    assert "odd_name" not in response.read().decode()
-    connection.request("GET", "/")
-    response = connection.getresponse()
-    assert (response.status, response.getheader("Connection")) == (200, "close")
-    connection.close()
-    assert own.ask(name, Probe(431, {f"x-{number}": "1" for number in range(20)}))[0] == 431
-    assert "x-forwarded-client-cert: hash=" in own.ask(name, Probe(200, certificate=True))[2].lower()
-    older = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    older.check_hostname, older.verify_mode = False, ssl.CERT_NONE
-    older.maximum_version = ssl.TLSVersion.TLSv1_2
-    with socket.create_connection((own.address, TLS_PORT), LIMIT) as plain, pytest.raises(ssl.SSLError):
-        older.wrap_socket(plain, server_hostname="clients.example.com")
+    address = address_of(world.api, world.serving, name)
+    assert replace(world, addresses={GATEWAY: address}).until_answered(name, Probe()).status == 200
+    kept = kept_to(world, address, f"{name}.example.com")
+    assert kept == {
+        "underscores": False,
+        "ends after two requests": True,
+        "many fields": 431,
+        "certificate": True,
+        "TLS 1.2": False,
+        "streams": 64,
+    }
+    twin = without_policy("api-key")
+    world.until_answered(twin, Probe(), gateway=PLAIN)
+    usual = kept_to(world, world.addresses[PLAIN], f"{twin}.example.com")
+    assert {what for what, found in usual.items() if found == kept[what]} == set()
 
 
 #: What a balancer says of who is behind it, and a request.
@@ -250,3 +167,90 @@ def test_connections(world: World) -> None:
     until(lambda: is_carried("open"), "connections are carried")
     assert not is_carried("closed")
     assert [is_carried("few") for _ in range(3)] == [True, False, False]
+
+
+def test_levels(world: World) -> None:
+    """Listeners, ListenerSets, routes, rules, and what overrides: each says what became of it, and its target too."""
+    api, namespace = world.api, world.serving.namespace
+    api.apply([*levels.gateway_and_routes(), *levels.policies()], namespace)
+    address = address_of(api, world.serving, levels.NAME)
+
+    def status(port: str, path: str, team: str = "", *, host: str = levels.NAME, body: bytes = b"x") -> int:
+        connection = http.client.HTTPConnection(address, levels.PORTS[port], timeout=LIMIT)
+        with contextlib.closing(connection):
+            connection.request("POST", path, body, {"Host": f"{host}.example.com", "X-Team": team})
+            return connection.getresponse().status
+
+    def is_up(port: str) -> bool:
+        with contextlib.suppress(ConnectionError):
+            return status(port, "/admin", "rule") == 200
+        return False
+
+    teams = ("listener", "set", "rule", "nobody")
+    for port in levels.PORTS:
+        until(lambda port=port: is_up(port), f"the listener of {port or 'nobody'} is up")  # type: ignore[misc]
+        # What is set lower holds in place of what is set higher, for the rule that it names and for no other.
+        assert [team for team in teams if status(port, "/admin", team) == 200] == ["rule"], port
+        wanted = [port] if port else list(teams)
+        assert [team for team in teams if status(port, "/", team) == 200] == wanted, port
+        # What overrides holds in place of what is set lower.
+        team = port or "rule"
+        assert [status(port, "/", team, host=host, body=levels.MUCH) for host in (levels.NAME, "partly")] == [413, 413]
+
+    def programmed(kind: str, name: str, *wanted: str) -> None:
+        api.until(kind, namespace, name, lambda item: levels.said(item, "Programmed") == wanted)
+
+    for name in ("of-listener", "of-set", "of-rule"):
+        programmed("AccessPolicy", name, "True", "Programmed")
+    programmed("ClientPolicy", "overriding", "True", "Programmed")
+    programmed("ClientPolicy", "overridden", "False", "Overridden")
+    programmed("ClientPolicy", "partly", "True", "PartiallyProgrammed")
+    api.until(
+        "AccessPolicy", namespace, "of-rule-too", lambda it: levels.said(it, "Accepted") == ("False", "Conflicted")
+    )
+    told = kubectl("get", "accesspolicies", "of-rule", "of-rule-too", "-n", namespace)
+    rows = levels.columns(told)
+    assert [rows[name]["ACCEPTED"] for name in ("of-rule", "of-rule-too")] == ["True", "False"], told
+    assert {row["TARGET"] for row in rows.values()} == {levels.NAME}
+    targets = {
+        ("Gateway", "ClientPolicy"): {"overriding"},
+        ("ListenerSet", "AccessPolicy"): {"of-set"},
+        ("HTTPRoute", "ClientPolicy"): {"overridden"},
+        # Attached is also one whose parts others have.
+        ("HTTPRoute", "AccessPolicy"): {"of-rule", "of-rule-too"},
+    }
+    for (target, kind), names in targets.items():
+        api.until(target, namespace, levels.NAME, lambda it, kind=kind, names=names: levels.affected(it, kind) == names)
+    of_gateway = api.get("Gateway", namespace, levels.NAME)["status"]["listeners"]
+    assert {each["name"]: levels.affected({"status": each}, "AccessPolicy") for each in of_gateway} == {
+        "open": set(),
+        "listener": {"of-listener"},
+    }
+    # Without it what it stood in place of holds, and nobody says that it is there.
+    api.delete("ClientPolicy", namespace, "overriding")
+    programmed("ClientPolicy", "overridden", "True", "Programmed")
+    programmed("ClientPolicy", "partly", "True", "Programmed")
+    api.until("Gateway", namespace, levels.NAME, lambda it: not levels.affected(it, "ClientPolicy"))
+    until(lambda: status("", "/", body=levels.MUCH) == 200, "the route's own limit holds")
+    assert status("", "/", body=levels.MUCH * 6) == 413
+
+
+@pytest.mark.parametrize(
+    ("plural", "names"),
+    [
+        ("accesspolicies", ["api-key", "csrf"]),
+        ("ratelimitpolicies", ["rate-limit"]),
+        ("clientpolicies", ["body"]),
+        ("backendpolicies", ["hash", "limits"]),
+    ],
+)
+def test_people_see_targets_and_what_became_of_policies(world: World, plural: str, names: list[str]) -> None:
+    """The columns of `kubectl get`; and tools find the kinds by the label of policies (GEP-713)."""
+    rows = levels.columns(kubectl("get", plural, *names, "-n", world.serving.namespace))
+    assert {name: (row["TARGET"], row["ACCEPTED"]) for name, row in rows.items()} == {
+        name: (name, "True") for name in names
+    }
+    assert all(row["AGE"] not in {"", "<unknown>"} for row in rows.values())
+    kind = "Direct" if plural == "backendpolicies" else "Inherited"
+    labelled = kubectl("get", "crd", "-l", f"gateway.networking.k8s.io/policy={kind}", "-o", "name").split()
+    assert f"customresourcedefinition.apiextensions.k8s.io/{plural}.sluicegate.dev" in labelled

@@ -9,7 +9,7 @@ from collections import Counter
 
 from api import LIMIT, Api, is_ready
 from faults import Serving, serving
-from policy_cases import GROUP, SERVICE, is_programmed, named
+from policy_parts import GROUP, SERVICE, is_programmed, named
 
 __all__ = ["serving"]
 

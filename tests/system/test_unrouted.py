@@ -12,6 +12,8 @@ from system_clients import Http1, Http2, Response
 from system_gateway import Gateway
 from system_manifests import gateway, listener, opaque, policy, route, rule, service, target
 
+from sluicegate import load
+
 ASKING, KEYED, LIMITED, OVERRIDDEN = 8080, 8081, 8082, 8083
 PORTS = {"keyed": KEYED, "limited": LIMITED, "overridden": OVERRIDDEN}
 HOST = "shop.test"
@@ -122,6 +124,23 @@ def test_who_looks_for_paths_is_counted(world: World) -> None:
     """Together with what is there: a client has one budget, over whatever protocol."""
     found = [world.ask(how, LIMITED, path).status for how in (Http1, Http2) for path in ("/none", "/there", "/other")]
     assert found == [404, 200, 404, 429, 429, 429]
+
+
+@pytest.mark.parametrize("port", [ASKING, KEYED, OVERRIDDEN])
+@pytest.mark.parametrize("path", ["/none", "/there"])
+@pytest.mark.parametrize("fields", [(), (KEY,), (("x-api-key", "wrong"),)], ids=["nobody", "ann", "wrong"])
+def test_what_is_told_of_it_is_what_happens(
+    world: World, client: Client, port: int, path: str, fields: tuple[tuple[str, str], ...]
+) -> None:
+    """`decide`, by which `explain` goes: status, reason and fields; a service is taken to let everybody in."""
+    told = load([world.gateway.folder]).decide(f"http://{HOST}:{port}{path}", dict(fields), client="127.0.0.1")
+    staff = (("x-group", "staff"),) if port == ASKING else ()
+    found = world.ask(client, port, path, *fields, *staff)
+    answered = (told.status, told.reason) if told.outcome == "respond" else (200, "")
+    assert (found.status, found.body.partition(b":")[0].decode() if found.status != 200 else "") == answered
+    if told.response is not None:
+        sent = {(name.lower(), value) for name, value in found.headers}
+        assert {(name.lower(), value) for name, value in told.response.headers} <= sent
 
 
 def test_it_is_counted_and_told(world: World) -> None:
