@@ -77,8 +77,9 @@ class Reason(enum.StrEnum):
     INVALID_CA_CERTIFICATE_KIND = "InvalidCACertificateKind"
     INVALID_CA_CERTIFICATE_REF = "InvalidCACertificateRef"
     INVALID_CERTIFICATE_REF = "InvalidCertificateRef"
-    #: GEP-5224, as the next.
+    #: GEP-5224, as the next two.
     INVALID_LISTENER_FILTER = "InvalidListenerFilter"
+    INVALID_LISTENER_FILTER_ORDER = "InvalidListenerFilterOrder"
     INVALID_LISTENER_FILTER_REF = "InvalidListenerFilterRef"
     INVALID_ROUTE_KINDS = "InvalidRouteKinds"
     NO_CONFLICTS = "NoConflicts"

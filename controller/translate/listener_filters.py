@@ -40,6 +40,14 @@ from .unsupported import Unsupported
 
 REQUEST_HEADERS = "RequestHeaderFilter"
 EXTERNAL_AUTH = "ExternalAuth"
+#: What acts on requests, in the order in which it does, and what is said of it. What acts on responses is not among it.
+_STEPS: tuple[tuple[type, str], ...] = (
+    (ir.RequestHeaders, "edits of requests"),
+    (ir.ExternalAuth, f"questions by {EXTERNAL_AUTH}"),
+    (ir.FilterFault, "faults"),
+    (ir.FilterBuffer, "buffers"),
+    (ir.Respond, "answers"),
+)
 
 
 class Refused(Exception):  # noqa: N818 (a verdict on an object, not an error of the program)
@@ -157,8 +165,10 @@ def translate_listener_filters(
         Refused: one of them cannot be honoured.
     """
     place = _Place(owner, path, identifier, material, diagnostics)
+    latest = 0
     for index, item in enumerate(filters):
         at = f"requests[{index}]"
+        known = len(place.made.filters), len(place.made.policies)
         if item.type == EXTERNAL_AUTH:
             _external_auth(item, at, place)
         elif item.type == "ExtensionRef" and item.extension_ref is not None:
@@ -171,12 +181,31 @@ def translate_listener_filters(
                 f"filter {item.type} is not supported",
                 f"use an ExtensionRef to a {REQUEST_HEADERS} or an {HTTP_FILTER}",
             )
+        made = (*place.made.filters[known[0] :], *place.made.policies[known[1] :])
+        latest = _in_order(made, latest, at)
     try:
         check_together(place.made.filters)
     except Unsupported as error:
         reason = Reason.INVALID_LISTENER_FILTER
         raise Refused(ConditionType.ACCEPTED, reason, "requests", error.message, error.remedy) from None
     return place.made
+
+
+def _in_order(made: tuple[object, ...], latest: int, at: str) -> int:
+    """The latest step so far, with those of a filter.
+
+    Raises:
+        Refused: one of them acts before what is written before it: filters act in the order written (GEP-5224).
+    """
+    for step, (kind, what) in enumerate(_STEPS):
+        if not any(isinstance(item, kind) for item in made):
+            continue
+        if step < latest:
+            reason, other = Reason.INVALID_LISTENER_FILTER_ORDER, _STEPS[latest][1]
+            message = f"{what} come before {other} here, and are written behind"
+            raise Refused(ConditionType.ACCEPTED, reason, at, message, "put it before the other filter")
+        latest = step
+    return latest
 
 
 def _external_auth(item: ListenerFilter, at: str, place: _Place) -> None:
