@@ -10,7 +10,7 @@ import yaml
 from sluicegate.controller import api as model
 from sluicegate.controller.store.store import Store
 from sluicegate.controller.translate import Translator
-from sluicegate.processes.serve.summary import listeners_of, text_lines, try_line
+from sluicegate.processes.serve.summary import SHOWN_TRIES, ListenerLine, RouteLine, listeners_of, text_lines, try_lines
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = {
@@ -61,4 +61,58 @@ def test_summary(case: str) -> None:
     for wanted in CASES[case]:
         assert wanted in lines
     # curl speaks neither gRPC nor TLS without HTTP.
-    assert try_line(listeners) is None
+    assert list(try_lines(listeners)) == []
+
+
+def line(url: str, hostname: str = "", *routes: tuple[str, tuple[str, ...], str]) -> ListenerLine:
+    """A listener on 127.0.0.1 with routes: match, hostnames, backend."""
+    port = url.rpartition(":")[2].rstrip("/")
+    return ListenerLine(
+        id="a",
+        url=url,
+        hostname=hostname,
+        bound=(f"0.0.0.0:{port}",),
+        attached=len(routes),
+        routes=tuple(
+            RouteLine(route="r", hostnames=names, match=match, backends=(backend,)) for match, names, backend in routes
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("listener", "command"),
+    [
+        (line("http://127.0.0.1:80/", "", ("PathPrefix /", (), "a")), "curl http://127.0.0.1/"),
+        (line("https://127.0.0.1:8443/", "", ("Exact /a", (), "a")), "curl --insecure https://127.0.0.1:8443/a"),
+        (
+            line("https://b.test:8443/", "b.test", ("PathPrefix /", ("a.test", "b.test"), "a")),
+            "curl --insecure --resolve b.test:8443:127.0.0.1 https://b.test:8443/",
+        ),
+        (
+            line("http://x:81/", "*.b.test", ("PathPrefix /", ("a.test", "*.a.b.test"), "a")),
+            "curl --header 'Host: www.a.b.test' http://127.0.0.1:81/",
+        ),
+        (
+            line("http://x:81/", "*.b.test", ("PathPrefix /", (), "a")),
+            "curl --header 'Host: www.b.test' http://127.0.0.1:81/",
+        ),
+        (
+            line("http://x:81/", "", ("PathPrefix /", ("a.test",), "301 redirect"), ("Exact /it's", ("a.test",), "a")),
+            """curl --header 'Host: a.test' 'http://127.0.0.1:81/it'"'"'s'""",
+        ),
+        (
+            line("http://x:81/", "", ("PathPrefix /", ("a.test",), "301 redirect")),
+            "curl --header 'Host: a.test' http://127.0.0.1:81/",
+        ),
+        (line("http://x:81/", "", ("PathPrefix /a, header x: y", (), "a")), None),
+        (line("http://x:81/", ""), None),
+    ],
+)
+def test_a_request_to_try(listener: ListenerLine, command: str | None) -> None:
+    assert next(try_lines([listener]), None) == command
+
+
+def test_each_listener_has_a_request_to_try() -> None:
+    several = [line(f"http://x:{port}/", "", ("PathPrefix /", (), "a")) for port in range(81, 101)]
+    tried = list(try_lines([line("http://x:80/"), *several]))
+    assert tried == [f"curl http://127.0.0.1:{port}/" for port in range(81, 81 + SHOWN_TRIES)]

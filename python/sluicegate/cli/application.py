@@ -27,6 +27,7 @@ COMMANDS = {
     "migrate": "Convert Ingresses to Gateway API manifests, and say what is lost.",
     "controller": "The control plane of a cluster.",
     "gateway": "The data plane of a Gateway of a cluster.",
+    "completion": "Print what bash, zsh or fish needs to complete a command line.",
     "version": "Print the version.",
 }
 

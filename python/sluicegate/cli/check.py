@@ -27,9 +27,9 @@ from .checked import REFERENCE_CODES, checked, closed_policies, refused_objects
 from .destination import Destination, destination_of
 from .exit_status import ExitStatus
 from .ingress_options import INGRESS_SETTINGS
-from .manifests import BACKEND, CONTROLLER_NAME, settings_of
+from .manifests import BACKEND, COLOR, CONTROLLER_NAME, settings_of
 from .options import CONFIG, PATHS, Command, Option
-from .output import write_json
+from .output import write_json, write_lines
 from .roles import refuse
 from .sarif import to_sarif
 
@@ -126,8 +126,7 @@ def _run(given: argparse.Namespace) -> int:
     elif given.output == "sarif":
         sys.stdout.write(json.dumps(to_sarif(report.problems, __version__), indent=2) + "\n")
     else:
-        for line in _lines(report, conditions=not given.no_conditions):
-            sys.stdout.write(f"{one_line(line)}\n")
+        write_lines(_lines(report, conditions=not given.no_conditions), settings.color)
     return ExitStatus.FAILED if report.failed else ExitStatus.OK
 
 
@@ -257,6 +256,7 @@ COMMAND = Command(
         BACKEND,
         *INGRESS_SETTINGS,
         CONFIG,
+        COLOR,
         Option(("--output", "-o"), "How to write it.", "text", choices=("text", "json", "sarif")),
         Option(("--no-conditions",), "Leave out the conditions that the controller would write.", "they are shown"),
     ),

@@ -11,6 +11,7 @@ from sluicegate import __version__
 from sluicegate.processes.settings import DemoSettings, load_settings
 
 from . import roles
+from .manifests import COLOR
 from .options import Command, setting
 
 _SETTINGS = (
@@ -29,6 +30,7 @@ _SETTINGS = (
         "JSON lines to a file, - for standard output (error with --output json), or off.",
         "PATH",
     ),
+    COLOR,
     setting(DemoSettings, "output", "json: one JSON object a line, for programs.", "text|json"),
 )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 
 from sluicegate.controller.api import readable
@@ -15,14 +14,13 @@ from sluicegate.testing.decision import Decision
 from sluicegate.testing.offline import load_offline
 from sluicegate.testing.request import Connection, Request, RequestError, from_client, parse_request
 from sluicegate.testing.table import Table
-from sluicegate.words import one_line
 
 from .exit_status import ExitStatus
 from .explanation import Explanation, explain
 from .ingress_options import INGRESS_SETTINGS
-from .manifests import BACKEND, CONTROLLER_NAME, settings_of
+from .manifests import BACKEND, COLOR, CONTROLLER_NAME, settings_of
 from .options import CONFIG, PATHS, Command, Option, setting
-from .output import OUTPUT, write_json
+from .output import OUTPUT, write_json, write_lines
 from .roles import refuse
 
 #: Reasons with which what was asked for comes about.
@@ -74,9 +72,8 @@ def _run(given: argparse.Namespace) -> int:
     if given.output == "json":
         write_json(explanation)
     else:
-        for line in _lines(explanation):
-            named = offline.ingresses.named(line) if offline.ingresses is not None else line
-            sys.stdout.write(one_line(named) + "\n")
+        named = offline.ingresses.named if offline.ingresses is not None else str
+        write_lines(map(named, _lines(explanation)), settings.color)
     return ExitStatus.OK if explanation.decision.reason in _GOOD else ExitStatus.FAILED
 
 
@@ -204,6 +201,7 @@ COMMAND = Command(
         BACKEND,
         *INGRESS_SETTINGS,
         CONFIG,
+        COLOR,
         OUTPUT,
     ),
     examples=(

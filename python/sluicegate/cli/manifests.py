@@ -14,6 +14,7 @@ CONTROLLER_NAME = setting(
     Settings, "controller_name", "controllerName of the GatewayClasses whose Gateways are meant.", "NAME"
 )
 
+COLOR = setting(Settings, "color", "Colours in text; auto: on a terminal, unless NO_COLOR is set.", "auto|always|never")
 BACKEND = setting(
     Settings,
     "backend",
@@ -33,6 +34,6 @@ def settings_of(given: argparse.Namespace) -> Settings:
     for path in given.paths:
         if path != "-" and not os.path.exists(path):
             raise FileNotFoundError(f"{path}: no such file or directory")
-    names = {"controller_name", "port_offset", "backend", *(item.key for item in INGRESS_SETTINGS)}
+    names = {"controller_name", "port_offset", "backend", "color", *(item.key for item in INGRESS_SETTINGS)}
     flags = {name: value for name, value in vars(given).items() if name in names}
     return load_offline_settings(flags, os.environ, given.config)

@@ -72,6 +72,7 @@ class Command:
         description: what the help says first.
         run: does it; takes the values by name of the option, and the paths.
         paths: what its paths are; empty: it takes none.
+        metavar: what stands for a path.
         paths_optional: it may be called without paths.
         options: its options, in the order of the help.
         examples: command lines, and a word on each.
@@ -82,6 +83,7 @@ class Command:
     description: str
     run: Callable[[argparse.Namespace], int]
     paths: str = ""
+    metavar: str = "PATH"
     paths_optional: bool = False
     options: tuple[Option, ...] = ()
     examples: tuple[tuple[str, str], ...] = ()
@@ -129,13 +131,15 @@ def parse(command: Command, arguments: Sequence[str]) -> argparse.Namespace:
     if missing:
         parser.error(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} required")
     if command.paths and not command.paths_optional and not given.paths:
-        parser.error("no PATH is given: name files or directories, or - for standard input")
+        parser.error(f"no {command.metavar} is given: {command.paths[0].lower()}{command.paths[1:].rstrip('.')}")
     return given
 
 
 def parser_of(command: Command) -> argparse.ArgumentParser:
     """The parser of one command."""
-    paths = "" if not command.paths else " [PATH...]" if command.paths_optional else " PATH..."
+    name = command.metavar
+    more = "..." if name == "PATH" else ""
+    paths = "" if not command.paths else f" [{name}{more}]" if command.paths_optional else f" {name}{more}"
     parser = _Parser(
         prog=f"sluicegate {command.name}",
         usage=f"sluicegate {command.name} [options]{paths}",
@@ -147,7 +151,7 @@ def parser_of(command: Command) -> argparse.ArgumentParser:
     )
     if command.paths:
         group = parser.add_argument_group("arguments")
-        group.add_argument("paths", nargs="*", metavar="PATH", help=command.paths)
+        group.add_argument("paths", nargs="*", metavar=name, help=command.paths)
     group = parser.add_argument_group("options")
     for option in command.options:
         _add(group, option)

@@ -10,7 +10,7 @@ from sluicegate.processes.settings import Settings, load_settings
 
 from . import roles
 from .ingress_options import INGRESS_SETTINGS, status_setting
-from .manifests import BACKEND
+from .manifests import BACKEND, COLOR
 from .options import CONFIG, PATHS, Command, Option, setting
 
 #: Options that are settings, in the order of the help; those of a cluster come last.
@@ -36,6 +36,7 @@ _SETTINGS = (
         "PATH",
     ),
     setting(Settings, "output", "json: one JSON object a line, for programs.", "text|json"),
+    COLOR,
     setting(Settings, "log_level", "The least that is told.", "debug|info|warning|error"),
     setting(
         Settings, "zone", "Zone of this machine, for Services whose traffic stays near.", "NAME", default="not known"

@@ -14,6 +14,7 @@ Rules:
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import sys
 import threading
@@ -23,6 +24,7 @@ from typing import TextIO
 
 import msgspec
 
+from sluicegate.colors import painted, wants_color
 from sluicegate.controller import caught
 from sluicegate.words import one_line
 
@@ -39,7 +41,14 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 class Log:
     """Tells what happens."""
 
-    def __init__(self, output: str, level: str = "info", out: TextIO | None = None, err: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        output: str,
+        level: str = "info",
+        out: TextIO | None = None,
+        err: TextIO | None = None,
+        color: str = "never",
+    ) -> None:
         """Tell what is told here; `take_over` has the rest told too.
 
         Args:
@@ -47,9 +56,11 @@ class Log:
             level: the least that is told: `debug`, `info`, `warning` or `error`.
             out: standard output.
             err: standard error.
+            color: whether text has colours: `auto` (on terminals), `always` or `never`.
         """
         self.is_json = output == "json"
-        self._handler = _Handler(out if out is not None else sys.stdout, err if err is not None else sys.stderr)
+        out, err = out if out is not None else sys.stdout, err if err is not None else sys.stderr
+        self._handler = _Handler(out, err, "never" if self.is_json else color)
         self._handler.setFormatter(_JsonFormatter() if self.is_json else _TextFormatter())
         self._handler.addFilter(OncePerMinute())
         self._logger = logging.Logger("sluicegate", LEVELS[level])
@@ -119,10 +130,11 @@ class OncePerMinute(logging.Filter):
 class _Handler(logging.Handler):
     """Writes lines on a thread of its own."""
 
-    def __init__(self, out: TextIO, err: TextIO) -> None:
+    def __init__(self, out: TextIO, err: TextIO, color: str) -> None:
         super().__init__()
         self._out = out
         self._err = err
+        self._paints = {id(stream): wants_color(color, stream, os.environ) for stream in (out, err)}
         self._lost = 0
         self._lines: queue.Queue[tuple[TextIO, str]] = queue.Queue(MAX_QUEUED)
         threading.Thread(target=self._write_all, name="log", daemon=True).start()
@@ -130,8 +142,10 @@ class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Put a line on the queue."""
         is_output = isinstance(self.formatter, _JsonFormatter) or getattr(record, "is_summary", False)
+        stream = self._out if is_output else self._err
         try:
-            self._lines.put_nowait((self._out if is_output else self._err, self.format(record)))
+            text = self.format(record)
+            self._lines.put_nowait((stream, painted(text) if self._paints[id(stream)] else text))
         except queue.Full:
             self._lost += 1
         except Exception as error:  # such as a field that JSON does not have

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from sluicegate.colors import CHOICES as COLORS
 from sluicegate.controller import DEFAULT_CONTROLLER_NAME, plain_file
 from sluicegate.engine.limits import EngineLimits
 from sluicegate.observe.log import LEVELS
@@ -93,6 +94,7 @@ class Settings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=
 
     Attributes:
         controller_name: `spec.controllerName` of the GatewayClasses to serve.
+        color: whether text has colours: `auto` (on terminals), `always` or `never`.
         backend: where programs of Services listen, such as `default/cart=127.0.0.1:9001`, in place of EndpointSlices.
         listen: addresses to bind in place of those that Gateways ask for.
         port_offset: added to each listener's port.
@@ -116,6 +118,7 @@ class Settings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     controller_name: str = DEFAULT_CONTROLLER_NAME
+    color: str = "auto"
     backend: tuple[str, ...] = ()
     listen: tuple[str, ...] = ()
     port_offset: int = 0
@@ -357,6 +360,8 @@ def _check_log(path: str, places: Mapping[str, str]) -> None:
 
 
 def _check_listening(settings: Settings, places: Mapping[str, str]) -> None:
+    if settings.color not in COLORS:
+        raise _refusal(places, "color", f"{settings.color!r} is none of {', '.join(COLORS)}")
     try:
         given_backends(settings.backend)
     except GivenBackendError as error:

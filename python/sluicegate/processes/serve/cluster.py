@@ -47,7 +47,7 @@ async def serve_cluster(settings: Settings, version: str) -> int:
         OSError: the system refuses what the engine needs.
     """
     async with await Client.load(settings.kubeconfig or None) as client:
-        log = Log(settings.output, settings.log_level)
+        log = Log(settings.output, settings.log_level, color=settings.color)
         engine = ServingEngine(settings, drain_of(settings), log, settings.keys_directory)
         return await Process(ClusterGateway(client, settings, engine, log, version), log, engine).run()
 

@@ -62,7 +62,7 @@ async def serve(
         ValueError: a setting of the engine that it does not take.
         OSError: the system refuses what the engine needs.
     """
-    log = Log(settings.output, settings.log_level)
+    log = Log(settings.output, settings.log_level, color=settings.color)
     engine = ServingEngine(settings, drain_of(settings), log, settings.keys_directory)
     gateway = FilesGateway(paths, settings, engine, log, version, validate, remedy=remedy, notes=notes)
     return await Process(gateway, log, engine).run()

@@ -16,7 +16,7 @@ from sluicegate.processes.live import Step
 from sluicegate.words import count
 
 from .lines import Changed, Ready, Served
-from .summary import ListenerLine, listeners_of, text_lines, try_line
+from .summary import ListenerLine, listeners_of, text_lines, try_lines
 
 #: Diagnostics told after one change; the rest is counted. Stops a broken directory from flooding a log.
 MAX_TOLD = 200
@@ -97,9 +97,8 @@ class Reporter:
         if admin is not None:
             yield f"Admin: http://{admin}/ (healthz, readyz, metrics, config)"
         yield from hints
-        command = try_line(self._listeners) if tries else None
-        if command is not None:
-            yield f"Try: {command}"
+        if tries:
+            yield from (f"Try: {command}" for command in try_lines(self._listeners))
 
     def _clear_progress(self) -> None:
         if self.progress_shown:

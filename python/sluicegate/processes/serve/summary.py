@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +18,8 @@ from sluicegate.words import count
 
 #: Routes shown of each listener; programs get all.
 SHOWN_ROUTES = 20
+#: Requests to try, one of each listener.
+SHOWN_TRIES = 8
 #: Diagnostics shown in the summary; the rest is counted.
 SHOWN_DIAGNOSTICS = 50
 
@@ -192,14 +196,25 @@ def _reachable(socket: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "[::]": "127.0.0.1"}.get(address, address)  # noqa: S104 (compared, not bound)
 
 
-def try_line(listeners: Iterable[ListenerLine]) -> str | None:
-    """A curl command that a route of these listeners answers; None where there is none."""
-    for listener in listeners:
-        for route in listener.routes:
-            command = _curl(listener, route) if listener.bound else None
-            if command is not None:
-                return command
-    return None
+def try_lines(listeners: Iterable[ListenerLine]) -> Iterator[str]:
+    """A curl command for each listener that has a route which one can ask for, up to `SHOWN_TRIES`."""
+    commands = (command for item in listeners if item.bound and (command := _try(item)) is not None)
+    return itertools.islice(commands, SHOWN_TRIES)
+
+
+def _try(listener: ListenerLine) -> str | None:
+    """What is forwarded says more than a redirect."""
+    routes = sorted(listener.routes, key=lambda route: any("redirect" in backend for backend in route.backends))
+    commands = (_curl(listener, route) for route in routes)
+    return next((command for command in commands if command is not None), None)
+
+
+def _host(own: str, names: Iterable[str]) -> str | None:
+    """A name that a listener and a route both have; of a wildcard one that it stands for; None: they take any."""
+    if own and not own.startswith("*"):
+        return own
+    both = [name for name in names if name.removeprefix("*").endswith(own[1:])] or ([own] if own else [])
+    return next((name for name in both if not name.startswith("*")), f"www{both[0][1:]}" if both else None)
 
 
 def _curl(listener: ListenerLine, route: RouteLine) -> str | None:
@@ -207,15 +222,17 @@ def _curl(listener: ListenerLine, route: RouteLine) -> str | None:
     if kind not in {"PathPrefix", "Exact"} or "," in path:
         return None  # a match by method, header, query or expression: people know best what to send
     scheme, port = listener.url.partition(":")[0], listener.bound[0].rpartition(":")[2]
-    host = next((name for name in (*route.hostnames, listener.hostname) if name and not name.startswith("*")), None)
+    host = _host(listener.hostname, route.hostnames)
     address = _reachable(listener.bound[0])
     suffix = "" if int(port) == _DEFAULT_PORTS[scheme] else f":{port}"
+    insecure = ("--insecure",) if scheme == "https" else ()
     if host is None:
-        named = any((*route.hostnames, listener.hostname))
-        return None if named or scheme == "https" else f"curl {scheme}://{address}{suffix}{path}"
-    if scheme == "https":
-        return f"curl --insecure --resolve {host}:{port}:{address} https://{host}{suffix}{path}"
-    return f"curl --header 'Host: {host}' http://{address}{suffix}{path}"
+        words = (*insecure, f"{scheme}://{address}{suffix}{path}")
+    elif scheme == "https":
+        words = (*insecure, "--resolve", f"{host}:{port}:{address}", f"https://{host}{suffix}{path}")
+    else:
+        words = ("--header", f"Host: {host}", f"http://{address}{suffix}{path}")
+    return shlex.join(("curl", *words))
 
 
 def text_lines(listeners: list[ListenerLine], diagnostics: Iterable[Diagnostic]) -> Iterator[str]:
