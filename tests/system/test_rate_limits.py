@@ -149,6 +149,22 @@ def test_what_a_limit_by_user_refuses_is_taken_from_nobody(start: Start, app: li
     assert (ask(world, client, bob).header("ratelimit") or "").startswith('"all";r=0')
 
 
+def test_who_guesses_is_limited(start: Start, app: list[Manifest], client: type) -> None:
+    """A limit by address is looked at before credentials are: a wrong one is no more looked at than a right one."""
+    world = start(
+        gateway(),
+        route(rule("/", "app")),
+        *app,
+        opaque("keys", ann="ann-0123456789abcdef"),
+        any_policy("AccessPolicy", "keys", target("HTTPRoute", "route"), apiKey={"secretRefs": [{"name": "keys"}]}),
+        policy(limit(2, key=["client"])),
+    )
+    right, wrong = ((("x-api-key", key),) for key in ("ann-0123456789abcdef", "eve-0123456789abcdef"))
+    assert [ask(world, client, wrong).status for _ in range(4)] == [401, 401, 429, 429]
+    assert ask(world, client, right).status == 429
+    assert ask(world, client, right, source="127.8.0.1").status == 200
+
+
 def test_a_shadow_refuses_nothing(start: Start, app: list[Manifest], client: type) -> None:
     world = start(gateway(), route(rule("/", "app")), *app, policy(limit(1, mode="Shadow")))
     assert [ask(world, client).status for _ in range(4)] == [200] * 4
