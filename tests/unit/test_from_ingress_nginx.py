@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from sluicegate.controller.ingress import NGINX
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "policies" / "from-ingress-nginx.md"
@@ -88,6 +91,10 @@ def test_every_annotation_has_a_row() -> None:
     assert {name for name, (here, _) in found.items() if here != "-"} == PLACES.keys()
     for name, (here, remark) in found.items():
         assert here != "-" or remark, name
+    told = re.search(r"\((\d+) of (\d+)\).*The other (\d+) are", PAGE.read_text(), re.DOTALL)
+    assert told
+    every = len(NGINX.annotations)
+    assert [int(number) for number in told.groups()] == [len(found), every, every - len(found)]
 
 
 @pytest.mark.parametrize("annotation", PLACES)
