@@ -65,14 +65,16 @@ def names(client: Any, count: int, **request: Any) -> list[str]:
 
 
 def test_turns_are_taken_by_all_workers_together(start: Any, backend: Any, client: Any) -> None:
+    """One turn, whichever worker a connection came to: each with a turn of its own would mix them."""
     addresses = [backend(name).address for name in "abc"]
     world = World(start, addresses, loadBalancing={"type": "RoundRobin"})
-    counted: Counter[str] = Counter()
-    for _ in range(10):  # connections, which both workers get
+    found: list[str] = []
+    for _ in range(30):  # connections, which both workers get
         each = world.client(client)
-        counted.update(names(each, 3))
+        found += names(each, 1)
         each.close()
-    assert counted == {"a": 10, "b": 10, "c": 10}
+    assert Counter(found[:3]) == {"a": 1, "b": 1, "c": 1}
+    assert found == found[:3] * 10
 
 
 @pytest.mark.parametrize(
@@ -159,14 +161,23 @@ def test_who_waits_too_long_is_refused(start: Any, held: Held, client: Any) -> N
         each.close()
 
 
-def test_connections_are_limited_and_go_on_to_who_waits(start: Any, backend: Any, client: Any) -> None:
-    answering = backend("one")
-    world = World(start, [answering.address], limits={"connections": 1}, timeouts={"connect": "1m"})
-    clients = [world.client(client) for _ in range(8)]  # of both workers
-    for _ in range(3):
-        for each in clients:
-            assert each.request("GET", HOST, "/").status == 200
-    assert len(answering.requests) == 24
+def test_connections_are_limited_and_go_on_to_who_waits(start: Any, held: Held, client: Any) -> None:
+    """Eight requests of both workers share one connection: seven wait for it, and get it one after the other."""
+    world = World(start, [held.address], limits={"connections": 1}, timeouts={"connect": "1m"})
+    clients = [world.client(client) for _ in range(8)]
+
+    def ask(each: Any) -> int:
+        return int(each.request("GET", HOST, "/").status)
+
+    with ThreadPoolExecutor(8) as pool:
+        sent = [pool.submit(ask, each) for each in clients]
+        until(lambda: world.metric("upstream_pending_requests") == 7, "seven wait")
+        assert len(held.requests) == 1
+        held.go.set()
+        assert [each.result(LIMIT) for each in sent] == [200] * 8
+    for _ in range(2):
+        assert [ask(each) for each in clients] == [200] * 8
+    assert len(held.requests) == 24
     for each in clients:
         each.close()
 
