@@ -37,6 +37,7 @@ check: $(NATIVE) ## Lints, types and layering.
 	MYPYPATH=python $(BIN)/mypy -p sluicegate
 	PYTHONPATH=python $(BIN)/lint-imports
 	$(BIN)/python tools/rust_layers.py
+	$(BIN)/python tools/vendored.py || test $$? = 3
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 

@@ -62,6 +62,21 @@ def package_files() -> set[str]:
     return files
 
 
+def vendored_files() -> set[str]:
+    """What stands in for published crates, as paths in the tree."""
+    command = ["git", "ls-files", "-z", "native/vendor"]
+    tracked = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode()
+    return set(filter(None, tracked.split("\0")))
+
+
+def test_the_wheel_has_the_licences_of_what_it_has_changed(built: tuple[Path, Path]) -> None:
+    with zipfile.ZipFile(built[1]) as archive:
+        names = {name.partition(".dist-info/licenses/")[2] for name in archive.namelist()}
+    copied = {name for name in vendored_files() if Path(name).name.startswith("LICENSE")}
+    assert len(copied) == 2
+    assert names >= {"LICENSE", *copied}
+
+
 def test_the_wheel_has_what_the_tree_has(built: tuple[Path, Path]) -> None:
     with zipfile.ZipFile(built[1]) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name and not name.endswith("/")}
@@ -75,6 +90,7 @@ def test_the_sdist_has_its_licence_and_sources(built: tuple[Path, Path]) -> None
     with tarfile.open(built[0]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"LICENSE", "README.md", "Cargo.lock", "pyproject.toml", "native/core/Cargo.toml"} <= names
+    assert {name for name in names if name.startswith("native/vendor/")} >= vendored_files()
     assert not [name for name in names if name.endswith(BUILT)]
 
 

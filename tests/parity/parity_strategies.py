@@ -548,7 +548,7 @@ ENTRIES = (
     {"bind_port": 9},
 )
 
-sent_texts = st.text(alphabet="/ab.%25fFcEe?=&+;~\\# ", max_size=10).map(lambda text: "/" + text)
+sent_texts = st.text(alphabet='/ab.%25fFcEe?=&+;~\\# <"`|', max_size=10).map(lambda text: "/" + text)
 # Weighted by repetition: most requests have to reach a rule.
 sent_targets = st.sampled_from(SENT_TARGETS * 12 + ODD_TARGETS + (None,) * 20).flatmap(
     lambda target: sent_texts if target is None else st.just(target)
