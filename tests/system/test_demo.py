@@ -71,3 +71,39 @@ def test_a_port_that_is_taken_is_told_with_what_to_do(tmp_path: Path) -> None:
 def test_the_manifests_are_those_of_the_example() -> None:
     """One folder with two names, so that they cannot differ."""
     assert Path(QUICKSTART).samefile(ROOT / "examples" / "quickstart")
+
+
+SHOP = """\
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gateway}
+spec: {gatewayClassName: sluicegate, listeners: [{name: http, protocol: HTTP, port: 80}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: shop}
+spec: {parentRefs: [{name: gateway}], rules: [{backendRefs: [{name: cart, port: 80}]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: cart}
+spec: {selector: {app: cart}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: 7}
+"""
+
+
+def test_manifests_that_are_given_get_backends(tmp_path: Path) -> None:
+    """One for each Service; what cannot be read is told by the gateway."""
+    (tmp_path / "shop.yaml").write_text(SHOP)
+    command = [sys.executable, "-m", "sluicegate", "demo", str(tmp_path), "--listen", own_address(), "--admin", "off"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            lines = summary(process)
+            assert [line for line in lines if "shop.yaml:18: error" in line], lines
+            answer = subprocess.run(shlex.split(lines[-1][5:]), capture_output=True, text=True, check=True).stdout
+            assert answer.startswith("Hello from cart at 127.0.0.1:")
+        finally:
+            process.kill()

@@ -178,6 +178,13 @@ def test_a_backend_of_nothing_is_told(command: Run, shop: str) -> None:
     assert len(told) == 2
 
 
+def test_who_gives_backends_means_this_machine(command: Run, shop: str) -> None:
+    (Path(shop) / "shop.yaml").write_text(SHOP.partition("apiVersion: discovery")[0].removesuffix("---\n"))
+    assert command("check", shop)[1].startswith("Checked for a cluster")
+    _, text = command("check", shop, "--backend", "default/cart=127.0.0.1:1")
+    assert text.startswith("Checked for sluicegate serve: --backend says where programs listen")
+
+
 def test_it_is_not_for_a_cluster(command: Run) -> None:
     status, text = command("serve", "--kubernetes", "--backend", "default/cart=127.0.0.1:1")
     assert status == 2

@@ -102,6 +102,9 @@ def _run(given: argparse.Namespace) -> int:
         nonlocal because
         if given.destination is not None:
             return bool(given.destination == "cluster")
+        if settings.backend:
+            because = "--backend says where programs listen, which a cluster finds out itself"
+            return False
         destination, because = destination_of(source.documents())
         return destination == "cluster"
 

@@ -1,4 +1,4 @@
-"""`sluicegate demo`: the quick start and its backends, out of the package, in one process."""
+"""`sluicegate demo`: the quick start out of the package, or manifests, and their backends, in one process."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def _run(given: argparse.Namespace) -> int:
         from sluicegate.schema import violations
         from sluicegate.testing import demo
 
-        # On any free ports: what the EndpointSlices of the example say may be taken.
-        backends = [
-            f"{namespace}/{service}={address}:{demo.start(service, address, 0).server_port}"
-            for namespace, service, address, _ in demo.endpoints([demo.QUICKSTART])
-        ]
+        paths = given.paths or [demo.QUICKSTART]
+        # On any free ports: those that EndpointSlices name may be taken.
+        backends = (
+            f"{namespace}/{service}=127.0.0.1:{demo.start(service, '127.0.0.1', 0).server_port}"
+            for namespace, service in demo.services(paths)
+        )
         settings = msgspec.structs.replace(settings, backend=tuple(backends))
-        notes = (f"Manifests: {demo.QUICKSTART}; Ctrl-C ends it all",)
-        paths = [demo.QUICKSTART]
+        notes = (f"Manifests: {' '.join(paths)}; Ctrl-C ends it all",)
         return roles.Role(lambda: serve(paths, settings, __version__, violations, remedy=_REMEDY, notes=notes))
 
     return roles.run(load)
@@ -63,11 +63,14 @@ def _run(given: argparse.Namespace) -> int:
 
 COMMAND = Command(
     name="demo",
-    description="Serve an example that the package brings: a Gateway, a route, and the backend that it leads to.",
+    description="Serve an example that the package brings, or manifests, with demo backends that say who they are.",
     run=_run,
+    paths="File or directory of manifests, whose Services get demo backends.",
+    paths_optional=True,
     options=_SETTINGS,
     examples=(
         ("sluicegate demo", "says which requests to try"),
+        ("sluicegate demo manifests", "your own manifests, with a demo backend for each Service"),
         ("sluicegate demo --port-offset 9000", "where port 8080 is taken"),
     ),
 )

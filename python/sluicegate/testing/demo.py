@@ -10,6 +10,7 @@ the quick start in a cluster.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
 
-from sluicegate.controller.api import EndpointSlice, decode
+from sluicegate.controller.api import DecodeError, EndpointSlice, decode
 from sluicegate.controller.sources.files import read
 
 #: Manifests of the quick start, in the package: `examples/quickstart` of the sources is the same folder.
@@ -75,6 +76,15 @@ def endpoints(paths: Sequence[str]) -> Iterator[tuple[str, str, str, int]]:
                 for port in found.ports:
                     if port.port and ip_address(address).is_loopback:
                         yield found.namespace, service, address, port.port
+
+
+def services(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Namespace and name of every Service that can be read; `serve` says what is wrong with the others."""
+    for document in read(paths).documents:
+        if document.data.get("kind") == "Service":
+            with contextlib.suppress(DecodeError):
+                found = decode(document.data, document.origin)
+                yield found.namespace, found.name
 
 
 def start(service: str, address: str, port: int) -> ThreadingHTTPServer:
