@@ -180,6 +180,12 @@ SERVED_INGRESS_KINDS: dict[str, Kind] = {
 }
 
 
+def written_field(document: dict[str, Any], field: str) -> str:
+    """A field as a document of this version calls it."""
+    is_old = str(document.get("apiVersion", "")).endswith("/v1beta1")
+    return field.replace("spec.defaultBackend", "spec.backend", 1) if is_old else field
+
+
 def as_read(document: dict[str, Any]) -> dict[str, Any]:
     """An Ingress of the group that it was in at first as one of the group that it is in now; all others as they are."""
     if document.get("apiVersion") == OLD_INGRESS_VERSION and document.get("kind") == "Ingress":

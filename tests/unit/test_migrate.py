@@ -153,7 +153,7 @@ def test_sarif(command: Run, file: Callable[[str], Path]) -> None:
     (found,) = [item for item in results if item["ruleId"] == "unknown-annotation"]
     assert found["level"] == "warning"
     place = found["locations"][0]["physicalLocation"]
-    assert (place["artifactLocation"]["uri"], place["region"]["startLine"]) == (str(path), 6)
+    assert (place["artifactLocation"]["uri"], place["region"]["startLine"]) == (f"file://{path}", 6)
     assert {item["id"] for item in document["runs"][0]["tool"]["driver"]["rules"]} == {
         item["ruleId"] for item in results
     }

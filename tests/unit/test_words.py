@@ -180,8 +180,8 @@ def test_values_as_they_are_written() -> None:
     [
         ("", "0 documents: 1 error\n"),
         ("apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n", "1 document: no problem\n"),
-        ("apiVersion: v1\nkind: Namespace\nmetadata: {name: A}\n", "1 document: 1 error, 1 warning\n"),
-        ("apiVersion: v1\nkind: Namespace\nmetadata: {name: A, x: 1}\n", "1 document: 2 errors, 1 warning\n"),
+        ("apiVersion: v1\nkind: Namespace\nmetadata: {name: A}\n", "1 document: 1 error\n"),
+        ("apiVersion: v1\nkind: Namespace\nmetadata: {name: A, x: 1}\n", "1 document: 2 errors\n"),
     ],
 )
 def test_plurals(command: Callable[..., tuple[int, str]], tmp_path: Path, text: str, ends: str) -> None:

@@ -105,7 +105,8 @@ def nothing_in(offline: Offline, paths: Sequence[str]) -> Iterator[Diagnostic]:
             message=message if is_directory else "no object is in it",
             remedy="check the path, and what writes there",
         )
-    if documents and not faults and not offline.refresh.objects:
+    refused = any(item.object and item.severity == "error" for item in offline.refresh.diagnostics)
+    if documents and not faults and not refused and not offline.refresh.objects:
         yield Diagnostic(
             path=next(iter(paths), ""),
             severity="warning",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluicegate.controller.api import DecodeError, Diagnostic, Object, ObjectKey, decode
-from sluicegate.controller.api.ingress import INGRESS_KINDS, as_read
+from sluicegate.controller.api.ingress import INGRESS_KINDS, as_read, written_field
 from sluicegate.controller.ingress import Inventory
 from sluicegate.controller.ingress.inventory import annotation_field
 from sluicegate.controller.sources.files import Document, Reader
@@ -57,7 +57,8 @@ def read_ingresses(paths: Sequence[str], progress: Progress | None = None) -> In
         objects[found.key], documents[found.key] = found, document
 
     def lines(key: ObjectKey, fields: Sequence[str]) -> Sequence[int]:
-        return documents[key].lines_of(fields)
+        document = documents[key]
+        return document.lines_of(written_field(document.data, field) for field in fields)
 
     inventory = Inventory.of(objects.values(), lines)
     return IngressFiles(inventory, tuple(sorted(problems, key=Diagnostic.order)), len(reading.documents))

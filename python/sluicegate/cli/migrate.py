@@ -208,7 +208,8 @@ def _name(option: str, text: str | None) -> Name | None:
 def _missing(files: IngressFiles, options: Options, paths: Iterable[str]) -> Iterable[Diagnostic]:
     """Say what was asked for and is not there."""
     path = next(iter(paths), CLUSTER.path)
-    if not files.inventory.ingresses:
+    broken = any(item.object.startswith("Ingress/") for item in files.problems)
+    if not files.inventory.ingresses and not broken:
         yield Diagnostic(path=path, severity="error", code="no-objects", message="there is no Ingress")
     config_map = options.config_map
     if config_map is not None and config_map not in files.inventory.config_maps:

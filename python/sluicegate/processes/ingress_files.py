@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 
 from sluicegate.controller.api import DecodeError, Diagnostic, Object, ObjectKey, decode
-from sluicegate.controller.api.ingress import INGRESS_KINDS, SERVED_INGRESS_KINDS
+from sluicegate.controller.api.ingress import INGRESS_KINDS, SERVED_INGRESS_KINDS, written_field
 from sluicegate.controller.api.kinds import BY_NAME
 from sluicegate.controller.ingress.served import Served
 from sluicegate.controller.sources.files import Document, Reader
@@ -47,7 +47,9 @@ class FileIngresses(Ingresses):
 
     def _lines_of(self, key: ObjectKey, fields: Sequence[str]) -> Sequence[int]:
         document = self._source.document(key)
-        return document.lines_of(fields) if document is not None else [0] * len(fields)
+        if document is None:
+            return [0] * len(fields)
+        return document.lines_of(written_field(document.data, field) for field in fields)
 
 
 class FileTexts:
