@@ -5,6 +5,7 @@ A document is what a YAML parser or the API server gives: dictionaries, lists an
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,9 @@ from .names import is_label, is_name, is_subdomain
 DEFAULT_NAMESPACE = "default"
 #: Where `kubectl apply` keeps the whole object once more.
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+#: As msgspec writes an entry of a mapping, whichever it is.
+_ANY_KEY = "[...]"
 
 _ENCODER = msgspec.msgpack.Encoder()
 
@@ -93,12 +97,12 @@ def _convert(document: Document, struct: type[Object]) -> Object:
             break
         except msgspec.ValidationError as error:
             if "got `null`" not in str(error) and " - at `$.status" not in str(error):
-                raise _decode_error(error) from None
+                raise _decode_error(error, document) from None
             last = error
         except RecursionError:
             raise DecodeError("", "nested too deep") from None
     if decoded is None:
-        raise _decode_error(last) from None
+        raise _decode_error(last, document) from None
     _check_values(decoded)
     return decoded
 
@@ -155,6 +159,22 @@ def _without_status(document: Document) -> Document:
     return {name: value for name, value in document.items() if name != "status"}
 
 
-def _decode_error(error: msgspec.ValidationError) -> DecodeError:
+def _decode_error(error: msgspec.ValidationError, document: Document) -> DecodeError:
     """The same error with the field as people write it."""
-    return DecodeError(*placed(str(error)))
+    field, reason = placed(str(error))
+    if field.endswith(_ANY_KEY):
+        return _entry_error(field.removesuffix(_ANY_KEY), reason, document)
+    return DecodeError(field, reason)
+
+
+def _entry_error(field: str, reason: str, document: Any) -> DecodeError:  # noqa: ANN401 (any YAML)
+    """The error of an entry of a mapping of texts by its key: an annotation whose quotes were forgotten."""
+    mapping = document
+    for name in field.split("."):
+        mapping = mapping.get(name) if isinstance(mapping, dict) else None
+    entries = mapping.items() if isinstance(mapping, dict) else ()
+    key, value = next(((key, value) for key, value in entries if not isinstance(value, str)), ("", None))
+    if not key:
+        return DecodeError(field, reason)
+    remedy = f': put it in quotes: "{json.dumps(value)}"' if isinstance(value, bool | int | float) else ""
+    return DecodeError(f'{field}["{key}"]', f"{reason}{remedy}")

@@ -73,6 +73,8 @@ class Settings:
         written = self._written
         if written is None:
             return
+        # Of several hosts another one may have what this one has lost.
+        is_one_host = len({rule.host for item in self._inventory.ingresses for rule in item.spec.rules}) < 2
         for key, text in sorted(written.data.items()):
             cause, row = self._inventory.of_key(written, key), self._rows.get(key)
             if row is None:
@@ -88,7 +90,8 @@ class Settings:
                 message = f"{row.kind.wanted} is expected; {row.kind.instead or holds}"
                 ledger.tell(cause, "invalid", message, "correct the value")
             else:
-                ledger.tell(cause, row.fate, row.words, row.advice)
+                ruled = is_one_host and row.fate == "converted-with-difference"
+                ledger.tell(cause, row.fate, row.words, row.advice, as_a_rule=ruled)
 
 
 def _is_taken(kind: Kind, text: str) -> bool:

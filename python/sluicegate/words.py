@@ -26,6 +26,7 @@ NOT_KNOWN = "not known"
 
 _EXPECTED = re.compile(r"Expected `(?P<types>[^`]+)`(?: (?P<bound>[<>]=?) (?P<limit>\S+))?(?:, got `(?P<got>[^`]+)`)?")
 _ENUM = re.compile(r"(?s)Invalid enum value (?P<value>.+)")
+_KEY = re.compile(r"(?s)(?P<reason>.*) - at `key` in `\$?\.?(?P<field>[^`]*)`")
 _PLACE = re.compile(r"(?s)(?P<reason>.*) - at `\$?\.?(?P<field>[^`]*)`")
 _NAME = {
     "missing": re.compile(r"Object missing required field `(?P<name>[^`]+)`"),
@@ -38,6 +39,9 @@ def placed(message: str) -> tuple[str, str]:
 
     A field that is missing or not known is the field that it is about.
     """
+    key = _KEY.fullmatch(message)
+    if key is not None:
+        return key["field"], f"one of its keys is no text: {plain(key['reason'])}"
     found = _PLACE.fullmatch(message)
     reason, field = (found["reason"], found["field"]) if found else (message, "")
     for what, pattern in _NAME.items():

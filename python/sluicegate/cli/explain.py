@@ -97,12 +97,13 @@ def _lines(found: Explanation) -> Iterator[str]:
     yield _title(found.request)
     if decision.listener is not None:
         yield f"  listener  {decision.listener}"
-    if decision.route is not None:
+    if found.ingress is not None:
+        yield f"  ingress   {found.ingress}, hostname {found.hostname}"
+        yield f"  match     {found.winner}"
+    elif decision.route is not None:
         yield f"  route     {decision.route}, hostname {found.hostname}"
         match = "" if decision.match is None else f".matches[{decision.match}]: {found.winner}"
         yield f"  rule      rules[{decision.rule}]{match}"
-    if found.ingress is not None:
-        yield f"  ingress   {found.ingress}"
     for item in found.filters:
         yield f"  filter    {item}"
     yield from _policy_lines(found)
@@ -119,7 +120,7 @@ def _lines(found: Explanation) -> Iterator[str]:
         yield f"  not by    {listener}"
     for loser in found.losers:
         match = "" if loser.match is None else f".matches[{loser.match}]"
-        place = f"{loser.route} rules[{loser.rule}]{match}: {loser.text}"
+        place = f"{loser.ingress or f'{loser.route} rules[{loser.rule}]{match}'}: {loser.text}"
         yield f"  {'holds too' if loser.holds else 'not'}: {place}: {'; '.join(loser.reasons)}"
     for problem in found.refused:
         yield f"  not served: {problem}"

@@ -6,7 +6,7 @@ The native table decides; `losers` compares, `refused` says who is not served.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -22,6 +22,10 @@ from .because import reasons
 from .losers import Loser, hostname_of, losers
 from .origins import origins
 from .refused import refused
+from .served_names import decided_by_ingress, lost_by_ingress, place_of
+
+if TYPE_CHECKING:
+    from sluicegate.processes.ingress import Ingresses
 
 #: What the gateway answers calls of gRPC with, by HTTP status (`native/core/src/message/grpc.rs`); others: UNKNOWN.
 _GRPC_STATUS = {
@@ -43,7 +47,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, tag_field="format",
 
     Attributes:
         request: as it was understood.
-        decision: what happens to it.
+        decision: what happens to it. Where an Ingress takes it, its `route` is that Ingress, and no rule has an index.
         ingress: file, line, Ingress and field that the rule comes from; None: from no Ingress.
         origins: what each of the policies of the decision is attached to; empty: a filter, or one that cannot be read.
         because: why each of the policies of the decision says what it says; empty where that needs no word.
@@ -89,10 +93,10 @@ def explain(offline: Offline, table: Table, request: Request | Connection) -> Ex
         if isinstance(rule, ir.HttpRule) and decision.match is not None:
             winner = describe_match(rule.matches[decision.match])
     concerned = {decision.route, *(said.policy for said in decision.policies if said.verdict == "deny")}
-    return Explanation(
+    found = Explanation(
         request=request,
         decision=decision,
-        ingress=_ingress(offline, decision),
+        ingress=None,
         origins=origins(offline.translation.snapshot, listener, decision),
         because=reasons(table, asked, decision, dict(_closed(offline, decision))),
         winner=winner,
@@ -106,6 +110,20 @@ def explain(offline: Offline, table: Table, request: Request | Connection) -> Ex
         problems=tuple(item for item in offline.diagnostics() if item.object in concerned),
         refused=tuple(refused(offline, table, request, decision)),
     )
+    return _by_ingress(found, offline.ingresses) if offline.ingresses is not None else found
+
+
+def _by_ingress(found: Explanation, ingresses: Ingresses) -> Explanation:
+    """The same with Ingresses named where objects stand that were made of them."""
+    decision = found.decision
+    return msgspec.structs.replace(
+        found,
+        decision=decided_by_ingress(ingresses, decision),
+        ingress=place_of(ingresses, decision.route, decision.rule),
+        origins=tuple(map(ingresses.named, found.origins)),
+        because=tuple(map(ingresses.named, found.because)),
+        losers=tuple(lost_by_ingress(ingresses, item) for item in found.losers),
+    )
 
 
 def _closed(offline: Offline, decision: Decision) -> Iterator[tuple[str, str]]:
@@ -114,15 +132,6 @@ def _closed(offline: Offline, decision: Decision) -> Iterator[tuple[str, str]]:
         policy = offline.translation.snapshot.get(ObjectKey.parse(said.policy))
         if isinstance(policy, RefusedPolicy):
             yield said.policy, policy.reason
-
-
-def _ingress(offline: Offline, decision: Decision) -> str | None:
-    """Where the rule comes from that takes the request, if that is an Ingress."""
-    if offline.ingresses is None or decision.route is None:
-        return None
-    at = f"spec.rules[{decision.rule}]" if decision.rule is not None else ""
-    cause = offline.ingresses.owner(ObjectKey.parse(decision.route), at)
-    return f"{cause.place} {cause.object} {cause.subject}" if cause is not None else None
 
 
 def _would_send(table: Table, asked: Request | Connection, decision: Decision) -> Forwarded | None:

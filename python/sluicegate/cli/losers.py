@@ -52,11 +52,22 @@ _Rank = tuple[object, ...]
 
 
 class Loser(msgspec.Struct, frozen=True, kw_only=True):
-    """A match, or a rule of L4 (`match` is None), that does not take it, and why."""
+    """A match, or a rule of L4, that does not take it, and why.
+
+    Attributes:
+        route: that has it, such as `HTTPRoute/default/shop`; an Ingress that is served by itself.
+        rule: index in the route's rules; None: an Ingress has it.
+        match: index in the rule's matches; None: a rule of L4, or an Ingress has it.
+        ingress: file, line, Ingress and field that it comes from; None: from no Ingress.
+        text: the match in words.
+        holds: whether it would take it, were it not for others.
+        reasons: why it does not.
+    """
 
     route: str
-    rule: int
+    rule: int | None
     match: int | None
+    ingress: str | None = None
     text: str
     holds: bool
     reasons: tuple[str, ...]

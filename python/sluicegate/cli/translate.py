@@ -8,12 +8,14 @@ from collections.abc import Iterator
 
 from sluicegate import ir
 from sluicegate.controller.translate import Translation
+from sluicegate.processes.ingress_settings import wanted_of
 from sluicegate.processes.serve.summary import listeners_of
 from sluicegate.testing.offline import load_offline
 from sluicegate.words import one_line
 
 from .checked import nothing_in
 from .exit_status import ExitStatus
+from .ingress_options import INGRESS_SETTINGS
 from .manifests import CONTROLLER_NAME, settings_of
 from .options import CONFIG, PATHS, Command, Option
 from .output import write_json
@@ -26,13 +28,17 @@ def _run(given: argparse.Namespace) -> int:
         settings = settings_of(given)
     except (ValueError, OSError) as error:
         return refuse(str(error))
-    offline = load_offline(given.paths, settings.controller_name)
+    try:
+        offline = load_offline(given.paths, settings.controller_name, ingress=wanted_of(settings))
+    except ValueError as error:  # a name that is none
+        return refuse(str(error))
     nothing = list(nothing_in(offline, given.paths))
     for item in (*offline.diagnostics(), *nothing):
         sys.stderr.write(f"{one_line(str(item))}\n")
     if given.output == "text":
         for line in _lines(offline.translation):
-            sys.stdout.write(f"{one_line(line)}\n")
+            named = offline.ingresses.named(line) if offline.ingresses is not None else line
+            sys.stdout.write(f"{one_line(named)}\n")
     else:
         write_json(ir.redacted(offline.transaction()))
     failed = any(item.severity == "error" for item in (*offline.refresh.diagnostics, *nothing))
@@ -56,6 +62,7 @@ COMMAND = Command(
     paths=PATHS,
     options=(
         CONTROLLER_NAME,
+        *INGRESS_SETTINGS,
         CONFIG,
         Option(
             ("--output", "-o"),
@@ -64,5 +71,8 @@ COMMAND = Command(
             choices=("text", "json"),
         ),
     ),
-    examples=(("sluicegate translate manifests --output text", "what each listener serves"),),
+    examples=(
+        ("sluicegate translate manifests --output text", "what each listener serves"),
+        ("sluicegate translate manifests --ingress --output text", "with the Ingresses that serve --ingress serves"),
+    ),
 )

@@ -103,7 +103,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         status: of the answer that the gateway gives; 0 where it forwards or closes.
         reason: `forwarded`, `redirect`, `no_route` and so on, as in ARCHITECTURE.md.
         listener: that takes it, such as `Gateway/default/example-gateway/http`.
-        route: that takes it, such as `HTTPRoute/default/example-httproute`.
+        route: that takes it, such as `HTTPRoute/default/example-httproute`; `explain --ingress`: an Ingress.
         rule: index in the route's rules.
         match: index in the rule's matches.
         backend: `namespace/service:port` that it is forwarded to; with weights one of several, by `entropy`.
