@@ -41,6 +41,10 @@ class ApiServer:
         self.undiscovered: set[str] = set()
         #: Answers to writes of objects whose path ends so: status and message.
         self.refusals: dict[str, tuple[int, str]] = {}
+        #: The same of writes that are no trials (`dryRun`).
+        self.real_refusals: dict[str, tuple[int, str]] = {}
+        #: Requests for an object whose path ends so find the connection closed.
+        self.breaks_before: str | None = None
         #: Writes of objects whose path ends so wait for `released`, whoever asked for them is still there or not; how
         #: many did, and how many were let through.
         self.hold: str | None = None
@@ -143,8 +147,11 @@ class ApiServer:
                 self._changed.notify_all()
             await self.released.wait()
             self.let_through += 1
+        if self.breaks_before is not None and path.endswith(self.breaks_before) and request.transport is not None:
+            request.transport.close()
         if request.method != "GET":
-            for end, (code, message) in self.refusals.items():
+            real = {} if "dryRun" in request.query else self.real_refusals
+            for end, (code, message) in {**self.refusals, **real}.items():
                 if path.endswith(end):
                     return _status(code, message)
         if request.method == "PATCH" and request.content_type == "application/apply-patch+yaml":

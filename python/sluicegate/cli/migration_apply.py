@@ -108,14 +108,9 @@ async def write(client: Client, steps: Sequence[Step]) -> list[Step]:
 async def _planned(client: Client, item: Manifest) -> Step:
     document = item.document
     key = ObjectKey(item.kind, item.namespace, item.name)
-    before: dict[str, Any] | None = None
     step = Step(key, document, AppliedObject(object=str(key), action="create"))
     try:
-        before = decoded(await client.get(_path(key, document)), dict[str, Any], str(key))
-    except ApiError as error:
-        if error.status != 404:
-            return step.failed(_reason(error))
-    try:
+        before = await _there(client, key, document)
         after = decoded(await _apply(client, key, document, trial=True), dict[str, Any], str(key))
     except ApiError as error:
         return step.failed(_reason(error))
@@ -129,6 +124,20 @@ async def _planned(client: Client, item: Manifest) -> Step:
     return Step(key, document, outcome, str(version))
 
 
+async def _there(client: Client, key: ObjectKey, document: dict[str, Any]) -> dict[str, Any] | None:
+    """The object that is there; None: none is.
+
+    Raises:
+        ApiError: it cannot be said.
+    """
+    try:
+        return decoded(await client.get(_path(key, document)), dict[str, Any], str(key))
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return None
+
+
 async def _written(client: Client, step: Step) -> Step:
     if step.outcome.action == "none":
         return step
@@ -136,6 +145,9 @@ async def _written(client: Client, step: Step) -> Step:
     if step.version:
         document = {**document, "metadata": {**document["metadata"], "resourceVersion": step.version}}
     try:
+        # An object that is to be made has no version to ask for: the API server would merge both.
+        if not step.version and await _there(client, step.key, document) is not None:
+            return step.failed("somebody made it since it was shown; run this again to see what would change")
         await _apply(client, step.key, document)
     except ApiError as error:
         return step.failed(_reason(error))

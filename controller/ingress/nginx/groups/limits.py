@@ -12,6 +12,10 @@ from ...features import Feature, Limit, Limits
 from ...reading import Reading
 
 _BURST_MULTIPLIER = 5
+#: Settings of the controller: the status of refusals by rate, and by requests at once.
+_RATES, _CONNECTIONS = "limit-req-status-code", "limit-conn-status-code"
+#: Statuses that a RateLimitPolicy refuses by.
+_ALLOWED = frozenset({429, 503})
 _NAMES = ("limit-rps", "limit-rpm", "limit-connections", "limit-burst-multiplier", "limit-allowlist")
 
 
@@ -39,14 +43,25 @@ def read(reading: Reading) -> Iterator[Feature]:
     if None in networks:
         wrong = ", ".join(item for item, network in zip(written, networks, strict=True) if network is None)
         reading.tell("limit-allowlist", "invalid", f"no CIDR blocks: {wrong}; these clients are limited", "correct it")
-    status = reading.settings.number("limit-req-status-code")
-    if status not in {429, 503}:
-        message = f"a refusal is 429 or 503, not {status}: it is 503"
-        remedy = "HTTPFilter `errorPages` stands in for it"
-        reading.tell_of(reading.settings.value("limit-req-status-code"), "converted-with-difference", message, remedy)
     yield Limits(
         causes=reading.causes(*_NAMES),
         limits=tuple(limits),
         exempt=tuple(dict.fromkeys(item for item in networks if item is not None)),
-        status=status if status in {429, 503} else 503,
+        status=_status(reading, limits),
     )
+
+
+def _status(reading: Reading, limits: list[Limit]) -> int:
+    """What refusals are: one status for all limits of a policy, that of rates where there are both."""
+    setting = _RATES if any(item.requests for item in limits) else _CONNECTIONS
+    status = reading.settings.number(setting)
+    other = reading.settings.number(_CONNECTIONS)
+    if setting == _RATES and any(item.concurrent for item in limits) and other != status:
+        message = f"a refusal is {status}, as `{_RATES}` has it, and not {other}"
+        reading.tell("limit-connections", "converted-with-difference", message, f"set `{_CONNECTIONS}` alike")
+    if status in _ALLOWED:
+        return status
+    message = f"a refusal is 429 or 503, not {status}: it is 503"
+    remedy = "HTTPFilter `errorPages` stands in for it"
+    reading.tell_of(reading.settings.value(setting), "converted-with-difference", message, remedy)
+    return 503
