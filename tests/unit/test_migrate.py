@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
 from collections.abc import Callable
@@ -14,6 +16,7 @@ import yaml
 from json_schema import errors
 
 import output_schemas
+from sluicegate.cli.application import main
 
 Run = Callable[..., tuple[int, str]]
 
@@ -95,6 +98,36 @@ def test_what_is_broken_costs_itself(command: Run, file: Callable[[str], Path]) 
         "web-shop.example.com",
         "web-shop.example.com-to-https",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "there is no Ingress: nothing is in it; check the path"),
+        ("# Source: shop/templates/empty.yaml\n---\n---\n", "there is no Ingress: nothing is in it; check the path"),
+        ("apiVersion: v1\nkind: Service\nmetadata: {name: web}\n", "there is no Ingress: 1 document of other kinds"),
+        ("a: {{ .Values.a }}\nb: [\n", "a template ({{ ... }}), not YAML"),
+        (CLEAN.replace("  name: web\n", "  name: web\n  name: web\n", 1), "the key 'name' is there twice"),
+        (BROKEN, "spec.rules: a list is expected, not a whole number"),
+    ],
+)
+def test_nothing_to_convert_is_told_once_and_why(
+    command: Run, file: Callable[[str], Path], text: str, message: str
+) -> None:
+    status, told = command("migrate", file(text))
+    problems = [line for line in told.splitlines() if ": error: " in line]
+    assert (status, len(problems)) == (1, 1), told
+    assert message in problems[0]
+
+
+def test_windows_line_ends_and_rendered_charts(command: Run, file: Callable[[str], Path]) -> None:
+    """They come to the same, with the lines of the file."""
+    plain = command("migrate", file(LOSSY))
+    assert command("migrate", file(LOSSY.replace("\n", "\r\n"))) == plain
+    chart = f"---\n# Source: shop/templates/empty.yaml\n---\n# Source: shop/templates/ingress.yaml\n{LOSSY}"
+    status, told = command("migrate", file(chart))
+    assert status == plain[0]
+    assert "ingress.yaml:10: Ingress/shop/web nginx.ingress.kubernetes.io/hsts" in told
 
 
 def test_a_config_map_that_is_not_there_is_told(command: Run, file: Callable[[str], Path]) -> None:
@@ -198,3 +231,25 @@ def test_standard_input_and_lists(command: Run, file: Callable[[str], Path]) -> 
     status, told = command("migrate", file(f"apiVersion: v1\nkind: List\nitems:\n- {indented}\n"))
     assert (status, "kind: HTTPRoute" in told) == (0, True), told
     assert "ingress.yaml:14 Ingress/shop/web spec.rules[0].host" in told
+
+
+def test_a_bar_on_a_terminal_alone(command: Run, file: Callable[[str], Path]) -> None:
+    """It is taken away before the report, and nothing of it is in a file."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    many = "---\n".join(CLEAN.replace("name: web\n", f"name: web-{number}\n") for number in range(120))
+    path, written, terminal = file(many), io.StringIO(), Terminal()
+    assert "converting" not in command("migrate", path)[1]
+    with contextlib.redirect_stdout(written), contextlib.redirect_stderr(terminal):
+        main(["migrate", str(path)])
+    bars, _, report = terminal.getvalue().rpartition("\r\x1b[K")
+    assert re.findall(r"converting \[([#.]+)\] ([0-9]+) of 120", bars) == [
+        ("....................", "0"),
+        ("########............", "50"),
+        ("################....", "100"),
+    ]
+    assert report.startswith("\n")
+    assert "\x1b" not in report + written.getvalue()

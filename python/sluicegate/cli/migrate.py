@@ -19,7 +19,7 @@ from sluicegate.controller.ingress.emit.manifest import ORDER
 from sluicegate.processes.settings import ENVIRONMENT_PREFIX
 from sluicegate.testing.arguments import whole_number
 from sluicegate.testing.migration import verify
-from sluicegate.words import one_line
+from sluicegate.words import count, one_line
 
 from .annotated_yaml import write_manifests
 from .cluster_error import NO_CLIENT, ClusterError
@@ -205,12 +205,18 @@ def _name(option: str, text: str | None) -> Name | None:
     return Name(namespace, name)
 
 
-def _missing(files: IngressFiles, options: Options, paths: Iterable[str]) -> Iterable[Diagnostic]:
+def _missing(files: IngressFiles, options: Options, paths: Sequence[str]) -> Iterable[Diagnostic]:
     """Say what was asked for and is not there."""
     path = next(iter(paths), CLUSTER.path)
-    broken = any(item.object.startswith("Ingress/") for item in files.problems)
+    # Of what cannot be read its own fault says more: it may be an Ingress.
+    broken = any(item.code == "unreadable" or item.object.startswith("Ingress/") for item in files.problems)
     if not files.inventory.ingresses and not broken:
-        yield Diagnostic(path=path, severity="error", code="no-objects", message="there is no Ingress")
+        among = f": {count(files.documents, 'document')} of other kinds" if files.documents else ": nothing is in it"
+        remedy = "check the path; of directories files are read that end in .yaml, .yml or .json"
+        message = "there is no Ingress" + (among if paths else "")
+        yield Diagnostic(
+            path=path, severity="error", code="no-objects", message=message, remedy=remedy if paths else ""
+        )
     config_map = options.config_map
     if config_map is not None and config_map not in files.inventory.config_maps:
         message = f"the ConfigMap {'/'.join(config_map)} is not there: the defaults of the controller hold"
