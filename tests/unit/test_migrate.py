@@ -253,3 +253,14 @@ def test_a_bar_on_a_terminal_alone(command: Run, file: Callable[[str], Path]) ->
     ]
     assert report.startswith("\n")
     assert "\x1b" not in report + written.getvalue()
+
+
+def test_a_long_value_is_shown_in_part(command: Run, file: Callable[[str], Path]) -> None:
+    snippet = "proxy_cache zone;" * 20
+    path = file(LOSSY.replace('hsts: "<b>"', f'server-snippet: "{snippet}"'))
+    _, text = command("migrate", path)
+    (line,) = [line for line in text.splitlines() if "server-snippet: proxy_cache" in line]
+    assert line.endswith("...")
+    assert len(line) < len(snippet)
+    fates = json.loads(command("migrate", path, "-o", "json")[1])["fates"]
+    assert snippet in {item["value"] for item in fates}

@@ -45,7 +45,7 @@ th:nth-child(1) { width: 46%; } th:nth-child(3) { width: 20%; }
 td p { margin: .2rem 0 0; } td p:first-child { margin-top: 0; }
 .remedy { color: var(--weak); }
 .remedy::before { content: "\\2192\\00a0"; }
-code { font-size: .875em; overflow-wrap: anywhere; }
+code { font-size: .875em; overflow-wrap: anywhere; white-space: pre-wrap; }
 .place { color: var(--weak); overflow-wrap: anywhere; font-size: .9em; }
 .badge {
   display: inline-block; border: 1px solid currentColor; border-radius: 1em; padding: 0 .6em; font-size: .8rem;

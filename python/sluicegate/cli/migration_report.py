@@ -29,6 +29,8 @@ TITLES: dict[Fate, str] = {
 
 #: Differences that are shown to people; `--output json` has more.
 SHOWN = 50
+#: Characters of a value that people are shown; `--output json` has all of it.
+SHOWN_VALUE = 100
 
 
 class AppliedObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,7 +174,9 @@ def lines_of(report: MigrationReport) -> Iterator[str]:
 
 def _lines(item: Loss) -> Iterator[str]:
     place = f"{Origin(item.path, item.line)}: " if item.path else ""
-    about = " ".join(part for part in (item.object, item.subject + (f": {item.value}" if item.value else "")) if part)
+    # A snippet may have a hundred lines, and is in the file that is named.
+    value = item.value if len(item.value) <= SHOWN_VALUE else f"{item.value[:SHOWN_VALUE]}..."
+    about = " ".join(part for part in (item.object, item.subject + (f": {value}" if value else "")) if part)
     host = f" ({item.host})" if item.host and item.host != item.value else ""
     yield f"{place}{about}{host}"
     yield f"    {item.message}{f'; {item.remedy}' if item.remedy else ''}"
