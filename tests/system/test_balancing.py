@@ -176,3 +176,38 @@ def test_a_key_has_a_few_endpoints(start: Start, backend: Any, client: Client) -
     assert pairs == again
     assert {len(pair) for pair in pairs} == {2}
     assert frozenset().union(*pairs) == set("abcdef")
+
+
+def test_a_retry_stays_among_the_endpoints_of_its_key(start: Start, backend: Any, client: Client) -> None:
+    """Only where all of them were tried the next one of the key's order is asked, and it is always the same."""
+
+    def failing(name: str) -> Callable[[Received], bytes | None]:
+        def answer(request: Received) -> bytes | None:
+            fails = name in (request.header("x-fail") or "").split(",")
+            return response(name.encode(), "503 Service Unavailable") if fails else echo(name)(request)
+
+        return answer
+
+    hashed = {"type": "Hash", "hash": {"key": ["header:x-user"], "subset": 2}}
+    retry = {"retry": {"codes": [503], "attempts": 2, "backoff": "1ms"}}
+    backends = {name: backend(failing(name)) for name in "abcdef"}
+    running: Gateway = start(
+        gateway(),
+        route(rule("/", "app", **retry)),
+        *service("app", *(each.address for each in backends.values())),
+        backend_policy("policy", "app", loadBalancing=hashed),
+        arguments=("--workers", "1"),
+    )
+    thirds = set()
+    with closing(client(running.address, PORT)) as connection:
+        for user in map(str, range(12)):
+            own = sorted(served(connection, 8, "/", ("x-user", user)))
+            assert len(own) == 2
+            for ill, well in (own, reversed(own)):
+                assert served(connection, 8, "/", ("x-user", user), ("x-fail", ill)) == {well: 8}
+            [third] = served(connection, 8, "/", ("x-user", user), ("x-fail", ",".join(own)))
+            assert third not in own
+            thirds.add(third)
+            tried = connection.request("GET", HOST, "/", (("x-user", user), ("x-fail", ",".join([*own, third]))))
+            assert (tried.status, tried.body) == (503, third.encode())
+    assert len(thirds) > 1

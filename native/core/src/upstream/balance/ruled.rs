@@ -86,11 +86,13 @@ impl Upstreams {
         self.is_its_turn(look, found.0.uid, &found.1).then_some(found)
     }
 
+    /// The endpoint in that place, if it does well and the request has not tried it.
     fn standing_well<'t>(&self, among: Among<'t>, look: Look<'_>, place: usize) -> Option<Picked<'t>> {
+        self.doing_well(among, look, place).filter(|(endpoint, _)| !look.tried.contains(&endpoint.uid))
+    }
+
+    fn doing_well<'t>(&self, among: Among<'t>, look: Look<'_>, place: usize) -> Option<Picked<'t>> {
         let endpoint = among.endpoints.get(place)?;
-        if look.tried.contains(&endpoint.uid) {
-            return None;
-        }
         let state = self.state(endpoint);
         let does_well = look.panics || (state.health.standing() == Standing::Well && !look.is_out(endpoint.uid));
         does_well.then_some((endpoint, state))
@@ -119,14 +121,19 @@ impl Upstreams {
         None
     }
 
-    /// Of so many endpoints at the head of a key's own order that do well the one with the least to do, ties in turn.
+    /// Of so many endpoints at the head of a key's own order that do well the one with the least to do, ties in turn. One that the
+    /// request has tried is still one of them, so that a retry stays where the key's data is; where all were, the next one is taken.
     fn of_subset<'t>(&self, among: Among<'t>, look: Look<'_>, key: u64, size: usize) -> Option<Picked<'t>> {
         let (mut seen, mut own): (SmallVec<[usize; MAX_SKIPPED]>, SmallVec<[usize; MAX_SKIPPED]>) = Default::default();
-        while own.len() < size && seen.len() < size + MAX_SKIPPED {
+        let mut found = 0;
+        while (found < size || own.is_empty()) && seen.len() < size + MAX_SKIPPED {
             let Some(place) = rendezvous::best(look.ruled.seeds, key, &seen) else { break };
             seen.push(place);
-            if self.standing_well(among, look, place).is_some() {
-                own.push(place);
+            if let Some((endpoint, _)) = self.doing_well(among, look, place) {
+                found += 1;
+                if !look.tried.contains(&endpoint.uid) {
+                    own.push(place);
+                }
             }
         }
         let start = self.next_turn() as usize;

@@ -304,6 +304,16 @@ async fn a_key_has_a_few_endpoints_of_its_own() {
     assert_eq!(all.len(), 20);
     let key = hash(1, b"");
     let before = counts(&upstreams, among(key), 300, None);
+    // A retry goes to another one of them, and to the next one of the key's order where all were tried.
+    let own: Vec<u64> = before.keys().copied().collect();
+    let retried = |tried: &[u64]| -> BTreeSet<u64> {
+        (0..50).map(|_| upstreams.pick(among(key), tried).unwrap().0.uid).collect()
+    };
+    assert_eq!(retried(&own[..1]), own[1..].iter().copied().collect());
+    assert_eq!(retried(&own[..2]), BTreeSet::from([own[2]]));
+    let places: Vec<usize> = own.iter().map(|uid| usize::try_from(*uid).unwrap()).collect();
+    let next = best(&backend.seeds, key, &places).unwrap();
+    assert_eq!(retried(&own), BTreeSet::from([backend.ready[next].uid]));
     let gone = *before.keys().next().unwrap();
     decide(&backend, gone, false);
     let after = counts(&upstreams, among(key), 300, None);
