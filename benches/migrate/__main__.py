@@ -22,7 +22,6 @@ from benches.migrate.converters import Result, ours, theirs
 from benches.migrate.inputs import inputs
 from benches.migrate.verdict import Tally, Verdict, judge
 from sluicegate import __version__
-from sluicegate.controller.ingress.model import Model
 from sluicegate.controller.ingress.probes import Probe, plan
 from sluicegate.testing.migration.verify import objects_of
 
@@ -48,16 +47,15 @@ def main() -> int:
     refused: dict[str, str] = {}
     for group, case in inputs():
         inventory, options = case.files().inventory, case.options()
-        model = Model(objects_of(inventory, options))
-        refused_there = {*map(str, model.refused)}
+        objects = objects_of(inventory, options)
         probes = some(list(plan(inventory.ingresses)))
         made: dict[str, Result] = {
-            CONVERTERS[0]: ours(inventory, options, refused_there, standard_only=False),
-            CONVERTERS[1]: ours(inventory, options, refused_there, standard_only=True),
+            CONVERTERS[0]: ours(inventory, options, objects, standard_only=False),
+            CONVERTERS[1]: ours(inventory, options, objects, standard_only=True),
             CONVERTERS[2]: theirs(binary, case.documents(), inventory),
         }
         for name, result in made.items():
-            counts = judge(result, inventory, model, probes)
+            counts = judge(result, inventory, objects, probes)
             totals.setdefault(group, {}).setdefault(name, Tally()).add(counts)
             each.setdefault(f"{group}/{case.name}", {})[name] = {str(item): counts[item] for item in Verdict}
         if made[CONVERTERS[2]].refused:

@@ -6,7 +6,7 @@ import dataclasses
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ import yaml
 
 from sluicegate.controller.ingress import NGINX, Conversion, Inventory, Manifest, Options, convert
 from sluicegate.controller.ingress.losses import Aspect
+from sluicegate.controller.ingress.model import Objects
 from sluicegate.controller.ingress.probes import Answer, Probe
 from sluicegate.testing.migration.converted import Told
-from sluicegate.testing.migration.named import Losses
+from sluicegate.testing.migration.premises import Naming
 from sluicegate.testing.migration.verify import by_host
 
 Document = dict[str, Any]
@@ -48,20 +49,20 @@ class Result:
     refused: str = ""
 
 
-def ours(inventory: Inventory, options: Options, refused: Container[str], *, standard_only: bool) -> Result:
+def ours(inventory: Inventory, options: Options, objects: Objects, *, standard_only: bool) -> Result:
     """Convert with `sluicegate migrate`. A loss tells of a request as `--verify` has it: of each part that differs.
 
     Args:
         inventory: what is converted.
         options: of the conversion.
-        refused: Ingresses that ingress-nginx does not take.
+        objects: what the model of ingress-nginx is made of.
         standard_only: nothing but the Gateway API.
     """
     conversion = convert(inventory, NGINX, dataclasses.replace(options, standard_only=standard_only))
-    losses = Losses.of(conversion.losses, by_host(inventory.ingresses), refused)
+    naming = Naming(objects, conversion.losses, by_host(inventory.ingresses))
 
     def tells(probe: Probe, right: Answer, made: Told, different: tuple[Aspect, ...]) -> bool:
-        return losses.naming(probe, right, made, different) is not None
+        return naming.names(probe, right, made, different) is not None
 
     return Result(conversion, tells)
 

@@ -9,11 +9,11 @@ from enum import StrEnum
 import msgspec
 
 from sluicegate.controller.ingress import Inventory
-from sluicegate.controller.ingress.model import Model
+from sluicegate.controller.ingress.model import Objects
 from sluicegate.controller.ingress.probes import Probe
 from sluicegate.testing.migration.compare import differences
 from sluicegate.testing.migration.converted import Converted
-from sluicegate.testing.migration.named import Losses
+from sluicegate.testing.migration.premises import Naming
 from sluicegate.testing.migration.verify import by_host
 
 from .converters import Result
@@ -49,13 +49,13 @@ class Tally(msgspec.Struct):
             self.requests[verdict] += number
 
 
-def judge(result: Result, inventory: Inventory, model: Model, probes: Iterable[Probe]) -> Counter[Verdict]:
+def judge(result: Result, inventory: Inventory, objects: Objects, probes: Iterable[Probe]) -> Counter[Verdict]:
     """Ask requests of what a converter made.
 
     Args:
         result: of the converter.
         inventory: what was converted.
-        model: what is right.
+        objects: what the model, which is right, is made of.
         probes: the requests.
     """
     found = list(probes)
@@ -63,14 +63,14 @@ def judge(result: Result, inventory: Inventory, model: Model, probes: Iterable[P
         return Counter({Verdict.REFUSED: len(found)})
     table = Converted(result.conversion, inventory)
     # What every host has otherwise comes from the gateway, whoever converted.
-    gateway = Losses.of((), by_host(inventory.ingresses))
+    gateway = Naming(objects, (), by_host(inventory.ingresses))
     counts: Counter[Verdict] = Counter()
     for probe in found:
-        right, made = model.answer(probe), table.answer(probe)
+        right, made = gateway.model.answer(probe), table.answer(probe)
         different = differences(probe, right, made.answer)
         if not different:
             counts[Verdict.EQUAL] += 1
-        elif gateway.naming(probe, right, made, different) is not None or result.tells(probe, right, made, different):
+        elif gateway.names(probe, right, made, different) is not None or result.tells(probe, right, made, different):
             counts[Verdict.TOLD] += 1
         else:
             counts[Verdict.SILENT] += 1

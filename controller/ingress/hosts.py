@@ -84,6 +84,7 @@ class Host:
         features: of the owner.
         cause: where it is written.
         locations: of all Ingresses; `put` and `replace` change them.
+        hidden: locations that another one hides, and that the source's controller has all the same.
         aliases: other names, and where they are written.
         certificate: None where it has none.
         regex: what makes its paths expressions; None: they are none.
@@ -98,6 +99,7 @@ class Host:
     features: Features
     cause: Cause
     locations: list[Location] = field(default_factory=list)
+    hidden: list[Location] = field(default_factory=list)
     aliases: dict[str, Cause] = field(default_factory=dict)
     certificate: Certificate | None = None
     regex: Cause | None = None
@@ -111,6 +113,14 @@ class Host:
     def names(self) -> tuple[str, ...]:
         """Its name and its other names."""
         return (self.name, *self.aliases)
+
+    def hides(self, made: Location) -> bool:
+        """Whether there is the same location before one, and the first one of its path is of another type.
+
+        ingress-nginx looks at the first one alone, and has both then (`getBackendServers`).
+        """
+        first = next((item for item in self.locations if item.path == made.path), None)
+        return first is not None and first.kind != made.kind
 
     def find(self, path: str, kind: PathKind) -> Location | None:
         """The location with a path."""

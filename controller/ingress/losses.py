@@ -27,9 +27,9 @@ LOSSES: frozenset[Fate] = frozenset({"converted-with-difference", "no-equivalent
 _FOUND: frozenset[Fate] = frozenset({"no-equivalent", "invalid"})
 
 
-#: What two answers to one request may differ in. `ingress`: the source does not take a whole Ingress; `host`, `path`:
-#: which host, or path of it, takes the request; all else may differ then. `closed`: it is refused, as something could
-#: not be converted.
+#: What two answers to one request may differ in. `ingress`: the source leaves out a whole Ingress, or what shares a
+#: Service with a canary; `host`, `path`: which host, or path of it, takes the request; all else may differ then.
+#: `closed`: it is refused, as something could not be converted.
 Aspect = Literal[
     "ingress",
     "reach",

@@ -20,16 +20,29 @@ from ..api.ingress import HTTPIngressPath, Ingress
 from ..api.names import is_subdomain
 from .backends import Backend, backend_of
 from .certificates import Certificates
-from .features import Aliases, Canary, ClientCertificates, ExactPaths, Features, Passthrough, RegexPaths, Rewrite
+from .features import (
+    Aliases,
+    AppRoot,
+    Canary,
+    ClientCertificates,
+    ExactPaths,
+    Features,
+    Passthrough,
+    RegexPaths,
+    Rewrite,
+)
 from .hosts import CanaryBackend, Host, Location, PathKind
 from .inventory import Inventory
-from .losses import Cause, Ledger
+from .losses import Aspect, Cause, Ledger
 from .options import Name
 from .provider import Provider
 from .settings import Settings
 from .wider_hosts import go_on
 
 _KINDS: dict[str, PathKind] = {"Exact": "Exact", "Prefix": "Prefix", "ImplementationSpecific": "Prefix", "": "Prefix"}
+
+#: What answers differ in where a name has no certificate that it had.
+_CERTIFIED: tuple[Aspect, ...] = ("redirect", "redirect-status", "answer-fields")
 
 
 class Site:
@@ -50,6 +63,9 @@ class Site:
         self._features = features
         self._of_services = of_services
         self._aliases: set[str] = set()
+        self._aliased: set[str] = set()
+        self._by_backend: dict[tuple[str, Backend | None], list[tuple[Host, Location]]] = {}
+        self._policies: dict[tuple[str, Backend], tuple[Ingress, Canary]] = {}
         self._refused: set[tuple[ObjectKey, str]] = set()
         self._provider = provider
         self._settings = settings
@@ -85,7 +101,7 @@ class Site:
         if self._provider.traits.longest_rule_first:
             go_on(self.hosts)
         for host in self.hosts.values():
-            host.regex = next(filter(None, map(_regex_cause, host.locations)), None)
+            host.regex = next(filter(None, map(_regex_cause, (*host.locations, *host.hidden))), None)
 
     def _take(self, item: Ingress) -> None:
         for number, rule in enumerate(item.spec.rules):
@@ -197,6 +213,16 @@ class Site:
             message = f"{there.ingress.key} has {made.path} of this host {first} ({there.cause.place}): "
             message += "it was not served"
             self._ledger.tell(made.cause, "invalid", message, "keep one of the two", host=host.name)
+            if self._provider.traits.splits_prefixes and host.hides(made):
+                self._hide(host, made)
+
+    def _hide(self, host: Host, made: Location) -> None:
+        """Take a location that no request gets to: what it says of its host, and its canary, hold all the same."""
+        host.hidden.append(made)
+        root = made.features.get(AppRoot)
+        if root is not None:
+            message = f"{made.path} is there as two types: / was sent to {root.path} all the same, and is not here"
+            self._ledger.tell(root.cause, "invalid", message, "keep one", host=host.name, touches=("path",))
 
     def _named(self, item: Ingress) -> Iterable[str]:
         """The hosts that an Ingress names, each once."""
@@ -209,23 +235,41 @@ class Site:
             return
         for name in filter(None, self._named(item)):
             if "" in self._named(item):
-                message = "the rule without a host has these names too, and goes first: it serves them"
-                remedy = "give the rule without a host an Ingress of its own"
-                self._ledger.tell(
-                    aliases.cause, "converted-with-difference", message, remedy, host=name, touches=("host",)
-                )
+                self._tell_everybodys(aliases, self.hosts[name])
                 continue
-            if self.hosts[name].aliases:
+            if name in self._aliased:
                 message = "another Ingress has given the host its other names already: these are none"
                 self._ledger.tell(aliases.cause, "invalid", message, "put them together", host=name)
                 continue
+            self._aliased.add(name)
             for alias in aliases.names:
                 if self.has(alias):
-                    message = f"{alias} is a host of its own: it is no other name of {name}"
-                    self._ledger.tell(aliases.cause, "invalid", message, "take it out", host=name)
+                    self._tell_taken(aliases, alias, name)
                     continue
                 self.hosts[name].aliases[alias] = aliases.cause
                 self._aliases.add(alias)
+
+    def _tell_everybodys(self, aliases: Aliases, host: Host) -> None:
+        """Tell that other names of a host are those of a rule without a host, which goes first."""
+        message = "the rule without a host has these names too, and goes first: it serves them"
+        remedy = "give the rule without a host an Ingress of its own"
+        self._ledger.tell(
+            aliases.cause, "converted-with-difference", message, remedy, host=host.name, touches=("host",)
+        )
+        for alias in aliases.names:
+            message = f"a certificate of {host.name} was its own there, and sent it to https"
+            self._ledger.tell(
+                aliases.cause, "converted-with-difference", message, remedy, host=alias, touches=_CERTIFIED
+            )
+
+    def _tell_taken(self, aliases: Aliases, alias: str, name: str) -> None:
+        """Tell that another name of a host is one already."""
+        what = "another name of another host" if alias in self._aliases else "a host of its own"
+        message = f"{alias} is {what}: it is no other name of {name}"
+        self._ledger.tell(aliases.cause, "invalid", message, "take it out", host=name)
+        if alias in self._aliases:
+            message = f"a certificate of {name} was its own there, and sent it to https"
+            self._ledger.tell(aliases.cause, "invalid", message, "take it out", host=alias, touches=_CERTIFIED)
 
     def _ask_clients(self, item: Ingress) -> None:
         feature = self._features[item.key].get(ClientCertificates)
@@ -250,7 +294,8 @@ class Site:
                 service = path.backend.of_service()
                 if service is not None:
                     backend = backend_of(item.namespace, service, cause, self._inventory, self._ledger)
-                    self._tell_shared(item, backend, cause)
+                    self._tell_shared(item, backend)
+                    policy = self._policy(item, feature, backend, cause)
                 if location is None or location.backend is None or service is None:
                     message = "no other Ingress has this host and path: a canary gets nothing by itself"
                     self._ledger.tell(cause, "invalid", message, "give it the path of the other one", host=rule.host)
@@ -258,30 +303,47 @@ class Site:
                     message = f"the path has a canary already ({location.canary.cause.place}): there is one at most"
                     self._ledger.tell(cause, "invalid", message, "keep one of the two", host=rule.host)
                 else:
-                    self._share_canary(location, CanaryBackend(feature, backend, cause))
+                    taking = CanaryBackend(policy, backend, cause)
+                    self._share_canary(location, taking)
+                    for hidden in host.hidden if host is not None else ():
+                        if (hidden.path, hidden.kind) == (location.path, location.kind):
+                            self._share_canary(hidden, taking)
 
-    def _tell_shared(self, item: Ingress, backend: Backend, cause: Cause) -> None:
-        """Tell of a Service that a canary names, and other paths too: there it is the one's or the others'.
+    def _tell_shared(self, item: Ingress, backend: Backend) -> None:
+        """Tell each path whose Service is a canary's too: there it is the one's or the other's.
 
         Source: `createUpstreams` of ingress-nginx: whoever names a port first says whether it is a canary's.
         """
-        for host in self.hosts.values():
-            others = [each for each in host.locations if each.backend == backend and not each.implied]
-            if any(each.ingress.namespace == item.namespace for each in others):
-                message = "paths of other Ingresses have the same Service: there either they or the canary get nothing"
-                remedy = "give the canary a Service of its own"
-                self._ledger.tell(cause, "invalid", message, remedy, host=host.name, touches=("path", "backend"))
+        for host, other in self._of_backend(item.namespace, backend):
+            message = f"the canary {item.key} has the same Service: there either it or this path gets nothing"
+            remedy = "give the canary a Service of its own"
+            self._ledger.tell(other.cause, "invalid", message, remedy, host=host.name, touches=("ingress",))
+
+    def _policy(self, item: Ingress, feature: Canary, backend: Backend, cause: Cause) -> Canary:
+        """What says which part a canary's Service gets: the first canary that names it."""
+        first, policy = self._policies.setdefault((item.namespace, backend), (item, feature))
+        if first is not item:
+            message = f"the canary {first.key} has the same Service first: what it says of its part holds here too"
+            self._ledger.tell(cause, "invalid", message, "give each canary a Service of its own")
+        return policy
+
+    def _of_backend(self, namespace: str, backend: Backend | None) -> list[tuple[Host, Location]]:
+        """The paths of Ingresses of a namespace that have a backend."""
+        if not self._by_backend:
+            for host in self.hosts.values():
+                for location in host.locations:
+                    key = location.ingress.namespace, location.backend
+                    self._by_backend.setdefault(key, []).append((host, location))
+        return self._by_backend.get((namespace, backend), [])
 
     def _share_canary(self, location: Location, canary: CanaryBackend) -> None:
         """A canary takes its part of all that the Service of the path gets, whatever the host and path.
 
         Source: `mergeAlternativeBackend` of ingress-nginx hangs it on the upstream, which all locations share.
         """
-        for host in self.hosts.values():
-            for item in host.locations:
-                same = item.backend == location.backend and item.ingress.namespace == location.ingress.namespace
-                if same and item.canary is None:
-                    item.canary = canary
+        for _, item in self._of_backend(location.ingress.namespace, location.backend):
+            if item.canary is None:
+                item.canary = canary
 
     def has(self, name: str) -> bool:
         """Whether some host has a name, its own or another one."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sluicegate.checks import native_checks
-from sluicegate.controller.api import Object, decode
+from sluicegate.controller.api import Object, Secret, decode
 from sluicegate.controller.api.ingress import INGRESS_KINDS, Ingress, IngressClass, TextMap
 from sluicegate.controller.api.meta import CLUSTER
 from sluicegate.controller.ingress import NGINX, Conversion, Inventory, Name, Options, convert
@@ -63,7 +63,7 @@ def model_of(*documents: dict[str, Any]) -> Model:
     """The model of documents; the ConfigMap `in/settings` is the controller's, where there is one."""
     objects: list[Object] = [decode(item, CLUSTER, INGRESS_KINDS) for item in documents]
     inventory = Inventory.of(objects)
-    assert all(isinstance(item, (Ingress, IngressClass, TextMap)) for item in objects)
+    assert all(isinstance(item, (Ingress, IngressClass, Secret, TextMap)) for item in objects)
     return Model(
         Objects(
             ingresses=inventory.ingresses,

@@ -62,7 +62,9 @@ class _Writer:
 
     def lines(self) -> Iterator[str]:
         """All of it."""
-        servers = [line for server in self._site.servers.values() for line in self._server(server)]
+        # Of two with one name nginx takes the first: `getBackendServers` sorts them.
+        ordered = sorted(self._site.servers.values(), key=lambda server: server.name)
+        servers = [line for server in ordered for line in self._server(server)]
         servers += [self._other_host(host, to) for host, to in self._site.redirects.items()]
         folder = self._place.folder
         yield "daemon off; master_process off;"

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from generated_ingresses import generated
+from generated_ingresses import generated, options_of
 from ingress_objects import silent, verified
 from migrate_cases import Case, cases
 
@@ -26,7 +26,7 @@ def test_every_difference_is_named(start: int, record_property: Callable[[str, o
     figures: Counter[str] = Counter()
     faults: list[str] = []
     for seed in range(start, start + BLOCK):
-        found, _ = verified(generated(seed), seed)
+        found, _ = verified(generated(seed), seed, **options_of(seed))
         figures += Counter(asked=found.asked, equal=found.equal, named=found.named, unnamed=found.unnamed)
         faults += [f"seed {seed}: {line}" for line in silent(found)]
     for name, number in figures.items():

@@ -63,6 +63,7 @@ class Twins:
     Attributes:
         inventory: of the case.
         conversion: of it.
+        objects: that the model is made of.
         model: of ingress-nginx.
     """
 
@@ -81,7 +82,8 @@ class Twins:
         self.inventory = Inventory.of(decode(item, CLUSTER, INGRESS_KINDS) for item in kinds)
         self.conversion = convert(self.inventory, NGINX, self._options)
         self._site = Site(self._documents, "/".join(settings))
-        self.model = Model(objects_of(self.inventory, self._options))
+        self.objects = objects_of(self.inventory, self._options)
+        self.model = Model(self.objects)
         self._table = Converted(self.conversion, self.inventory)
         self._backends: dict[str, Backend] = {}
         self._nginx: Nginx | None = None
@@ -114,7 +116,7 @@ class Twins:
         theirs, ours = self._entries
         model, table = self.model.answer(probe), self._table.answer(probe)
         nginx, engine = wire.ask(probe, theirs), wire.ask(probe, ours)
-        return Found(model, _as_far(nginx, model), table, _as_far(engine, table.answer))
+        return Found(model, as_far(nginx, model), table, as_far(engine, table.answer))
 
 
 def _current(item: Document) -> Document:
@@ -123,7 +125,7 @@ def _current(item: Document) -> Document:
     return {**item, "apiVersion": version}
 
 
-def _as_far(seen: Answer, said: Answer) -> Answer:
+def as_far(seen: Answer, said: Answer) -> Answer:
     """An answer with what one request does not show, as it is said to be: shares, copies, who else has a say."""
     names = {item.backend for item in said.backends}
     shares = said.backends if seen.backends and seen.backends[0].backend in names else seen.backends

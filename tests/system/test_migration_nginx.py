@@ -29,7 +29,7 @@ from system_nginx import OFFSET, Twins, fits
 
 from sluicegate.controller.ingress.probes import Answer, Probe, plan
 from sluicegate.testing.migration.compare import differences
-from sluicegate.testing.migration.named import Losses
+from sluicegate.testing.migration.premises import Naming
 from sluicegate.testing.migration.verify import by_host
 
 #: Requests of a case.
@@ -81,8 +81,7 @@ def test_nothing_differs_without_a_word(
     case: Case, binary: str, engine: Gateway, pair: Pair, figures: Counter[str], tmp_path: Path
 ) -> None:
     twins = Twins(case)
-    refused = {*map(str, twins.model.refused)}
-    losses = Losses.of(twins.conversion.losses, by_host(twins.inventory.ingresses), refused)
+    naming = Naming(twins.objects, twins.conversion.losses, by_host(twins.inventory.ingresses))
     model: list[str] = []
     table: list[str] = []
     silent: list[str] = []
@@ -100,7 +99,7 @@ def test_nothing_differs_without_a_word(
             different = differences(probe, found.nginx, found.engine)
             if not different:
                 counts["equal"] += 1
-            elif losses.naming(probe, found.model, found.table, different) is None:
+            elif naming.names(probe, found.model, found.table, different) is None:
                 silent.append(line(probe, found.nginx, found.engine))
             else:
                 counts["named"] += 1

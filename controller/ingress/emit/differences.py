@@ -105,6 +105,13 @@ def _tell_ties(host: Host, output: Output) -> None:
         output.ledger.tell(host.regex, "converted-with-difference", message, host=host.name, touches=("path",))
         return
     for first, second in (pair for found in by_length.values() for pair in itertools.combinations(found, 2)):
+        canary = second.canary.feature if second.canary is not None else None
+        if canary is not None and (canary.header or canary.cookie) and _may_meet(first.path, second.path):
+            message = f"what its canary takes by a field goes before {first.path}, which is as long"
+            remedy = "make the expression that is to go first the longer one, such as by a `.*` at its end"
+            output.ledger.tell(
+                second.cause, "converted-with-difference", message, remedy, host=host.name, touches=("path",)
+            )
         if first.ingress.key == second.ingress.key or not _may_meet(first.path, second.path):
             continue
         if str(first.ingress.key) > str(second.ingress.key):

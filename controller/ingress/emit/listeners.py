@@ -280,7 +280,7 @@ def www_of(host: Host, site: Site) -> tuple[str, WwwRedirect] | None:
     """The name that is sent to a host, where it is asked for and no host of its own; None: there is none."""
     if not host.name or host.name.startswith("*"):
         return None
-    features = [host.features.get(WwwRedirect), *(item.features.get(WwwRedirect) for item in host.locations)]
+    features = [item.features.get(WwwRedirect) for item in (*host.locations, *host.hidden) if not item.implied]
     feature = next((item for item in features if item is not None), None)
     other = host.name.removeprefix("www.") if host.name.startswith("www.") else f"www.{host.name}"
     if feature is None or site.has(other):

@@ -37,11 +37,11 @@ class Model:
         refused: Ingresses that it does not take.
     """
 
-    def __init__(self, objects: Objects) -> None:
-        """Take the objects."""
+    def __init__(self, objects: Objects, *, lenient: bool = False) -> None:
+        """Take the objects; `lenient`: also the Ingresses that it would refuse, without what costs them."""
         self._objects = objects
         self._settings = written.Settings(objects.settings)
-        self._site = build(objects, self._settings)
+        self._site = build(objects, self._settings, lenient=lenient)
         self.refused = self._site.refused
         servers = self._site.servers.values()
         self._names = Names(servers)
@@ -58,7 +58,9 @@ class Model:
             return self._other_host(probe, self._site.redirects[host][0])
         root = next((item for item in server.locations if item.path == "/"), None)
         if server.passthrough and probe.scheme == "https" and root is not None and root.upstream is not None:
-            return Answer(carried=True, backends=_shares(root.upstream), server=server.name, place=root.place)
+            # `TCPProxy` goes to the address of the Service: no canary takes a part.
+            shares = (Share(root.upstream.backend, 1.0),)
+            return Answer(carried=True, backends=shares, server=server.name, place=root.place)
         return _Request(probe, host, target, server, self).answer()
 
     def _other_host(self, probe: Probe, to: str) -> Answer:
@@ -273,23 +275,23 @@ def _query(own: str | None, asked: str) -> str:
     return "?" + "&".join(filter(None, parts)) if any(parts) else ""
 
 
-def _shares(upstream: Upstream | None, probe: Probe | None = None) -> tuple[Share, ...]:
+def _shares(upstream: Upstream, probe: Probe) -> tuple[Share, ...]:
     """`route_to_alternative_balancer`: who gets how much; only the first canary counts."""
-    if upstream is None:
-        return ()
     other = upstream.alternatives[0] if upstream.alternatives else None
     policy = other.policy if other is not None else None
     if other is None or policy is None:
         return (Share(upstream.backend, 1.0),)
     decided = _decided(policy.header, policy.value, policy.pattern, policy.cookie, probe)
     part = min(max(policy.weight, 0) / policy.total, 1.0) if decided is None else float(decided)
+    if other.backend == upstream.backend:
+        return (Share(upstream.backend, 1.0),)
     shares = ((upstream.backend, 1 - part), (other.backend, part))
     return tuple(sorted(Share(name, round(share, 4)) for name, share in shares if share > 0))
 
 
-def _decided(header: str, value: str, pattern: str, cookie: str, probe: Probe | None) -> bool | None:
+def _decided(header: str, value: str, pattern: str, cookie: str, probe: Probe) -> bool | None:
     """What a field or a cookie says; None: neither says anything."""
-    written_field = probe.field(header) if probe is not None and header else None
+    written_field = probe.field(header) if header else None
     if written_field is not None:
         if value:
             if written_field == value:
@@ -299,7 +301,7 @@ def _decided(header: str, value: str, pattern: str, cookie: str, probe: Probe | 
                 return True
         elif written_field in {"always", "never"}:
             return written_field == "always"
-    found = _cookie(probe.field("cookie") or "", cookie) if probe is not None and cookie else None
+    found = _cookie(probe.field("cookie") or "", cookie) if cookie else None
     return found == "always" if found in {"always", "never"} else None
 
 

@@ -118,14 +118,14 @@ class Rules:
     snippet: bool = False
 
 
-def read(ingress: Ingress, objects: Objects, settings: Settings) -> Rules:
-    """Parse the annotations of an Ingress.
+def read(ingress: Ingress, objects: Objects, settings: Settings, *, lenient: bool = False) -> Rules:
+    """Parse the annotations of an Ingress; `lenient`: as if it were taken whatever they say.
 
     Raises:
         RefusedIngressError: the controller gives the Ingress up.
     """
-    found, namespace = Written(ingress), ingress.namespace
-    critical = settings.text("annotations-risk-level", "High") == "Critical"
+    found, namespace = Written(ingress, lenient=lenient), ingress.namespace
+    critical = lenient or settings.text("annotations-risk-level", "High") == "Critical"
     if not critical and any(found.has(name) for name in _CRITICAL):
         raise RefusedIngressError("a snippet")
     url, code, www = _redirect(found)
@@ -146,7 +146,7 @@ def read(ingress: Ingress, objects: Objects, settings: Settings) -> Rules:
         "aliases": _aliases(found),
         "passthrough": found.flag("ssl-passthrough"),
         "canary": _canary(found),
-        "snippet": settings.flag("allow-snippet-annotations", default=False)
+        "snippet": (lenient or settings.flag("allow-snippet-annotations", default=False))
         and any(found.has(name) for name in _CRITICAL),
     }
     parts |= _limits(found)

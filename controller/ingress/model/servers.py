@@ -109,18 +109,21 @@ class Site:
     refused: tuple[ObjectKey, ...]
 
 
-def build(objects: Objects, settings: Settings) -> Site:
-    """Put the servers together."""
+def build(objects: Objects, settings: Settings, *, lenient: bool = False) -> Site:
+    """Put the servers together; `lenient`: with the Ingresses that the controller does not take.
+
+    Then Services of canaries are no others' either, who would get nothing there, or leave the canary nothing.
+    """
     rules: dict[ObjectKey, Rules] = {}
     refused: list[ObjectKey] = []
     ingresses: list[Ingress] = []
     for item in selected(objects):
         try:
-            rules[item.key] = read(item, objects, settings)
+            rules[item.key] = read(item, objects, settings, lenient=lenient)
             ingresses.append(item)
         except RefusedIngressError:
             refused.append(item.key)
-    made = _Builder(objects, rules)
+    made = _Builder(objects, rules, lenient=lenient)
     made.upstreams(ingresses)
     made.create(ingresses)
     made.certify(ingresses)
@@ -134,10 +137,11 @@ def build(objects: Objects, settings: Settings) -> Site:
 
 
 class _Builder:
-    def __init__(self, objects: Objects, rules: dict[ObjectKey, Rules]) -> None:
+    def __init__(self, objects: Objects, rules: dict[ObjectKey, Rules], *, lenient: bool) -> None:
         self._objects = objects
         self._rules = rules
-        self._upstreams: dict[tuple[str, str, str], Upstream] = {}
+        self._lenient = lenient
+        self._upstreams: dict[tuple[str, ...], Upstream] = {}
         root = Location("/", exact=False, rules=Rules(), place=("", ""), upstream=None, implied=True)
         self.servers = {DEFAULT_SERVER: Server(DEFAULT_SERVER, [root])}
 
@@ -146,14 +150,14 @@ class _Builder:
         for item in ingresses:
             canary = self._rules[item.key].canary
             if item.default_backend is not None:
-                self._upstreams[_name(item, item.default_backend)] = Upstream(
+                self._upstreams[self._name(item, item.default_backend)] = Upstream(
                     self._backend(item.namespace, item.default_backend), canary
                 )
             for _, _, path in _paths(item):
                 service = path.backend.of_service()
-                if service is not None and _name(item, service) not in self._upstreams:
+                if service is not None and self._name(item, service) not in self._upstreams:
                     made = Upstream(self._backend(item.namespace, service), canary)
-                    self._upstreams[_name(item, service)] = made
+                    self._upstreams[self._name(item, service)] = made
 
     def create(self, ingresses: Iterable[Ingress]) -> None:
         """The first half of `createServers`: who names a host first has its `/`."""
@@ -161,7 +165,7 @@ class _Builder:
             rules, default = self._rules[item.key], item.default_backend
             if rules.canary is not None:
                 continue
-            upstream = self._upstreams[_name(item, default)] if default is not None else None
+            upstream = self._upstreams[self._name(item, default)] if default is not None else None
             root = self.servers[DEFAULT_SERVER].locations[0]
             if upstream is not None and root.implied and not item.spec.rules:
                 root.implied, root.upstream = False, upstream
@@ -209,7 +213,7 @@ class _Builder:
             for host, place, path in _paths(item):
                 server = self.servers.get(host or DEFAULT_SERVER, self.servers[DEFAULT_SERVER])
                 service = path.backend.of_service()
-                upstream = self._upstreams[_name(item, service)] if service is not None else None
+                upstream = self._upstreams[self._name(item, service)] if service is not None else None
                 if upstream is not None and upstream.policy is None:
                     _add(server, path, (str(item.key), place), rules, upstream)
 
@@ -220,13 +224,18 @@ class _Builder:
                 server, service = self.servers.get(host or DEFAULT_SERVER), path.backend.of_service()
                 if server is None or service is None:
                     continue
-                other = self._upstreams[_name(item, service)]
+                other = self._upstreams[self._name(item, service)]
                 for location in server.locations:
                     if location.upstream is other:
                         break
                     same = location.path == (path.path or "/") and location.exact == (path.path_type == "Exact")
                     if same and location.upstream is not None and location.upstream.policy is None:
                         location.upstream.alternatives.append(other)
+
+    def _name(self, item: Ingress, service: IngressServiceBackend) -> tuple[str, ...]:
+        """`upstreamName`: a port that is named and the same by its number are two."""
+        found = item.namespace, service.name, service.port.name or str(service.port.number)
+        return (*found, "canary") if self._lenient and self._rules[item.key].canary is not None else found
 
     def _backend(self, namespace: str, service: IngressServiceBackend) -> str:
         """The port that is meant; one of a Service that is not known is taken to be there."""
@@ -246,11 +255,6 @@ class _Builder:
             inside = _OF_CLUSTER.fullmatch(host)
             return f"{inside[2]}/{inside[1]}:{port}" if inside is not None else f"{host}:{port}"
         return f"{namespace}/{service.name}:{port}"
-
-
-def _name(item: Ingress, service: IngressServiceBackend) -> tuple[str, str, str]:
-    """`upstreamName`: a port that is named and the same by its number are two."""
-    return item.namespace, service.name, service.port.name or str(service.port.number)
 
 
 def _paths(item: Ingress) -> Iterable[tuple[str, str, HTTPIngressPath]]:

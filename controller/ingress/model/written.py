@@ -40,9 +40,10 @@ class DeniedLocationError(Exception):
 class Written:
     """The annotations of an Ingress."""
 
-    def __init__(self, ingress: Ingress) -> None:
-        """Take an Ingress."""
+    def __init__(self, ingress: Ingress, *, lenient: bool = False) -> None:
+        """Take an Ingress; `lenient`: what would cost it is as good as not there."""
         self._annotations = ingress.metadata.annotations
+        self._lenient = lenient
 
     def has(self, name: str) -> bool:
         """Whether an annotation is written, whatever it says."""
@@ -67,8 +68,7 @@ class Written:
         text = "\n".join(line.strip() for line in raw.split("\n"))
         if valid.fullmatch(raw) or valid.fullmatch(text):
             return text
-        if otherwise is not None:
-            raise otherwise(name)
+        self._refuse(name, otherwise)
         return ""
 
     def flag(self, name: str, *, default: bool = False, otherwise: type[Exception] | None = None) -> bool:
@@ -80,8 +80,8 @@ class Written:
         text = self._annotations.get(f"{PREFIX}{name}", "")
         if text in _TRUE or text in _FALSE:
             return text in _TRUE
-        if text and otherwise is not None:
-            raise otherwise(name)
+        if text:
+            self._refuse(name, otherwise)
         return default
 
     def number(self, name: str, default: int = 0, *, otherwise: type[Exception] | None = None) -> int:
@@ -93,9 +93,13 @@ class Written:
         text = self._annotations.get(f"{PREFIX}{name}", "")
         if _INTEGER.fullmatch(text):
             return int(text)
-        if text and otherwise is not None:
-            raise otherwise(name)
+        if text:
+            self._refuse(name, otherwise)
         return default
+
+    def _refuse(self, name: str, otherwise: type[Exception] | None) -> None:
+        if otherwise is not None and not (self._lenient and otherwise is RefusedIngressError):
+            raise otherwise(name)
 
 
 class Settings:

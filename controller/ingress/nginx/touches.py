@@ -44,7 +44,7 @@ _GROUPS: Mapping[str, tuple[Aspect, ...]] = {
 #: Of these groups what is wrong closes the location: it answers 503 to all that comes.
 _DENYING = frozenset({"access", "basic", "external", "client_tls", "headers"})
 _ASKING = frozenset({"access", "basic", "external"})
-_DENIED: tuple[Aspect, ...] = ("access", "closed", "status", "redirect", "preflight")
+_DENIED: tuple[Aspect, ...] = ("access", "closed", "status", "redirect", "redirect-status", "preflight")
 #: Of what the table itself says of an annotation, whatever its value: it is less than the group's.
 _ROWS: Mapping[str, tuple[Aspect, ...]] = {
     "app-root": ("redirect-query",),

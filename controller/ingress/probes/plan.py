@@ -1,7 +1,7 @@
 """Which requests are asked: hosts x paths x annotations, with their edges.
 
 The same objects and the same seed give the same requests, in the same order. Where a host has more than `MAX_PER_HOST`,
-some of them are drawn, and of each edge at least one.
+some of them are drawn, and of each edge at least one. Many hosts share `MAX_PROBES`, and none is left out.
 """
 
 from __future__ import annotations
@@ -51,16 +51,12 @@ def plan(
         progress: called for each host.
     """
     hosts = _hosts(ingresses)
-    count = 0
+    most = max(1, min(MAX_PER_HOST, MAX_PROBES // len(hosts)))
     for number, (name, host) in enumerate(hosts.items()):
         if progress is not None:
             progress(name or "all other hosts", number, len(hosts))
         found = list(dict.fromkeys(_of_host(name, host, seed)))
-        for probe in _drawn(found, random.Random(f"{seed}/{name}/draw")):  # noqa: S311 (no secret is made of it)
-            if count >= MAX_PROBES:
-                return
-            count += 1
-            yield probe
+        yield from _drawn(found, random.Random(f"{seed}/{name}/draw"), most)  # noqa: S311 (no secret is made of it)
 
 
 def _hosts(ingresses: Iterable[Ingress]) -> dict[str, _Host]:
@@ -141,18 +137,18 @@ def _authorities(name: str) -> Iterator[tuple[str, str]]:
     yield f"below.{name}", ", a name below the host"
 
 
-def _drawn(found: list[Probe], chance: random.Random) -> list[Probe]:
+def _drawn(found: list[Probe], chance: random.Random, most: int) -> list[Probe]:
     """All of them, or those that there is room for, in their order."""
-    if len(found) <= MAX_PER_HOST:
+    if len(found) <= most:
         return found
     first: dict[str, Probe] = {}
     for probe in found:
         first.setdefault(f"{probe.scheme} {probe.edge}", probe)
     kept = list(first.values())
-    if len(kept) > MAX_PER_HOST:
-        kept = chance.sample(kept, MAX_PER_HOST)
+    if len(kept) > most:
+        kept = chance.sample(kept, most)
     else:
         others = [probe for probe in found if first[f"{probe.scheme} {probe.edge}"] is not probe]
-        kept += chance.sample(others, MAX_PER_HOST - len(kept))
+        kept += chance.sample(others, most - len(kept))
     wanted = set(kept)
     return [probe for probe in found if probe in wanted]

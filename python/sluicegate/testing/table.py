@@ -43,6 +43,8 @@ class Table:
         self._transaction = transaction
         self._port_offset = port_offset
         self._path_normalization = path_normalization
+        # By transport and port: there may be thousands, and a port is asked for again and again.
+        self._listeners: dict[tuple[bool, int], list[ir.Listener]] = {}
         self._native = RouteTable(ir.encode(transaction))
         self._rules: dict[str, ir.HttpRule | ir.L4Rule] = {rule.id: rule for rule in self.resources.http_rules}
         self._rules.update((rule.id, rule) for rule in self.resources.l4_rules)
@@ -109,9 +111,15 @@ class Table:
         UDP has ports of its own.
         """
         is_udp = isinstance(request, Connection) and request.protocol == "udp"
-        fitting = [item for item in self.resources.listeners if (item.protocol is ir.ListenerProtocol.UDP) == is_udp]
-        bound = [item for item in fitting if item.bind_port == request.port]
-        return bound or [item for item in fitting if item.port - self._port_offset == request.port]
+        known = self._listeners.get((is_udp, request.port))
+        if known is None:
+            fitting = [
+                item for item in self.resources.listeners if (item.protocol is ir.ListenerProtocol.UDP) == is_udp
+            ]
+            bound = [item for item in fitting if item.bind_port == request.port]
+            known = bound or [item for item in fitting if item.port - self._port_offset == request.port]
+            self._listeners[is_udp, request.port] = known
+        return known
 
     def native_request(self, request: Request | Connection, entropy: int = 0, sample: Answer | None = None) -> bytes:
         """The request as the table is asked: on the socket that a client of this URL reaches."""

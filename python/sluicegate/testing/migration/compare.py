@@ -9,6 +9,8 @@ from sluicegate.controller.ingress.probes import Answer, Probe
 
 #: Fields that a gateway adds for caches, and that say nothing by themselves.
 _IGNORED = frozenset({"vary", "content-length", "content-type", "date", "www-authenticate", "allow"})
+#: Fields that answers to preflights alone have a meaning in.
+_OF_PREFLIGHTS = ("access-control-allow-methods", "access-control-allow-headers", "access-control-max-age")
 #: Fields whose value is a list without an order.
 _LISTS = frozenset({"access-control-allow-methods", "access-control-allow-headers", "access-control-expose-headers"})
 _REFUSED, _CLOSED, _NOT_FOUND = frozenset({401, 403}), 500, 404
@@ -34,11 +36,11 @@ def _differences(probe: Probe, theirs: Answer, ours: Answer) -> Iterator[Aspect]
             yield "reach"
         return
     if theirs.status == 0 == ours.status:
-        yield from _forwarded(theirs, ours)
+        yield from _forwarded(probe, theirs, ours)
     elif _is_redirect(theirs) and _is_redirect(ours):
-        yield from _redirected(theirs, ours)
+        yield from _redirected(probe, theirs, ours)
     elif probe.method == "OPTIONS" and {theirs.status, ours.status} & {200, 204}:
-        yield from _preflight(theirs, ours)
+        yield from _preflight(probe, theirs, ours)
     elif _is_redirect(theirs) or _is_redirect(ours):
         yield "closed" if ours.status == _CLOSED else "redirect"
     elif theirs.status != ours.status:
@@ -46,7 +48,7 @@ def _differences(probe: Probe, theirs: Answer, ours: Answer) -> Iterator[Aspect]
             yield "closed"
         else:
             yield "access" if {theirs.status, ours.status} & _REFUSED else "status"
-    elif plain(theirs.fields) != plain(ours.fields):
+    elif seen(probe, theirs.fields) != seen(probe, ours.fields):
         yield "answer-fields"
 
 
@@ -54,18 +56,18 @@ def _is_redirect(answer: Answer) -> bool:
     return 300 <= answer.status < 400
 
 
-def _preflight(theirs: Answer, ours: Answer) -> Iterator[Aspect]:
+def _preflight(probe: Probe, theirs: Answer, ours: Answer) -> Iterator[Aspect]:
     answered = 200 <= theirs.status < 300, 200 <= ours.status < 300
     if not any(answered):
         if theirs.status != ours.status:
             yield "closed" if ours.status == _CLOSED else "status"
     elif ours.status == _CLOSED:
         yield "closed"
-    elif not all(answered) or _cors(theirs.fields) != _cors(ours.fields):
+    elif not all(answered) or read_cors(probe, theirs.fields) != read_cors(probe, ours.fields):
         yield "preflight"
 
 
-def _redirected(theirs: Answer, ours: Answer) -> Iterator[Aspect]:
+def _redirected(probe: Probe, theirs: Answer, ours: Answer) -> Iterator[Aspect]:
     if theirs.status != ours.status:
         yield "redirect-status"
     if theirs.location != ours.location:
@@ -75,11 +77,11 @@ def _redirected(theirs: Answer, ours: Answer) -> Iterator[Aspect]:
         if left_query != right_query:
             # The slash that is taken off may be one of the query.
             yield "redirect-slash" if f"{left_query}/" == right_query else "redirect-query"
-    if plain(theirs.fields) != plain(ours.fields):
+    if seen(probe, theirs.fields) != seen(probe, ours.fields):
         yield "answer-fields"
 
 
-def _forwarded(theirs: Answer, ours: Answer) -> Iterator[Aspect]:
+def _forwarded(probe: Probe, theirs: Answer, ours: Answer) -> Iterator[Aspect]:
     if theirs.backends != ours.backends:
         yield "backend"
     if theirs.carried:
@@ -92,7 +94,7 @@ def _forwarded(theirs: Answer, ours: Answer) -> Iterator[Aspect]:
         yield "request-fields"
     if theirs.mirrored != ours.mirrored:
         yield "mirror"
-    if plain(theirs.fields) != plain(ours.fields):
+    if seen(probe, theirs.fields) != seen(probe, ours.fields):
         yield "answer-fields"
     asked = set(theirs.asked) ^ set(ours.asked)
     if "external" in asked:
@@ -103,13 +105,31 @@ def _forwarded(theirs: Answer, ours: Answer) -> Iterator[Aspect]:
         yield "snippet"
 
 
-def plain(fields: dict[str, str]) -> dict[str, object]:
-    """The fields of an answer that are compared, lists without their order."""
-    return {name: _value(name, value) for name, value in fields.items() if name not in _IGNORED}
+def seen(probe: Probe, fields: dict[str, str]) -> dict[str, object]:
+    """What a client makes of the fields of an answer: those of CORS as browsers do, lists without their order."""
+    others = {name: _value(name, value) for name, value in fields.items() if not _is_of_cors(name)}
+    return {name: value for name, value in others.items() if name not in _IGNORED} | read_cors(probe, fields)
 
 
-def _cors(fields: dict[str, str]) -> dict[str, object]:
-    return {name: _value(name, value) for name, value in fields.items() if name.startswith("access-control-")}
+def read_cors(probe: Probe, fields: dict[str, str]) -> dict[str, object]:
+    """What a browser takes from the fields of CORS (Fetch, 4.9 and 4.8).
+
+    Without `Origin` nobody reads them. Where the origin is not allowed all others say nothing. `*` is not for requests
+    with credentials, and what is about preflights is read of their answers alone.
+    """
+    origin, allowed = probe.field("origin"), fields.get("access-control-allow-origin")
+    if origin is None or allowed not in {"*", origin}:
+        return {}
+    named = {name: _value(name, value) for name, value in fields.items() if _is_of_cors(name)}
+    credentials = allowed != "*" and fields.get("access-control-allow-credentials") == "true"
+    found: dict[str, object] = {"allowed": True, "credentials": credentials}
+    if probe.method == "OPTIONS":
+        return found | {name: named.get(name) for name in _OF_PREFLIGHTS}
+    return found | {"exposed": named.get("access-control-expose-headers")}
+
+
+def _is_of_cors(name: str) -> bool:
+    return name.startswith("access-control-")
 
 
 def _value(name: str, value: str) -> object:

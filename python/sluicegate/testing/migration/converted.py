@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -28,6 +29,7 @@ _OWN = re.compile(
 _SERVER_NAME = re.compile(r"(?!\d+(?:\.\d+){3}$)[A-Za-z0-9.-]+")
 
 Place = tuple[str, str]
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Told(NamedTuple):
@@ -45,11 +47,13 @@ class Converted:
         self._table = table_of(conversion, inventory)
         self._hostnames = {item.id: item.hostname or "_" for item in self._table.resources.listeners}
         self._external = _external(self._table)
-        self._unlimited = {
-            item.id: [ipaddress.ip_network(each) for each in item.exempt]
-            for item in self._table.resources.policies
-            if isinstance(item, ir.RateLimits)
-        }
+        self._unlimited: dict[str, list[list[_Network]]] = {}
+        for limits in self._table.resources.policies:
+            if isinstance(limits, ir.RateLimits):
+                blocks = [ipaddress.ip_network(each) for each in limits.exempt]
+                # A verdict names the policy, or a part of it.
+                for name in itertools.accumulate(limits.id.split("/"), "{}/{}".format):
+                    self._unlimited.setdefault(name, []).append(blocks)
         self._places: dict[tuple[str, int], frozenset[Place]] = {}
         for item in conversion.objects:
             for path, causes in item.causes.items():
@@ -94,7 +98,7 @@ class Converted:
     def _limits(self, policy: str, client: str) -> bool:
         """Whether a policy has limits for a client: a verdict says nothing of who is exempt."""
         address = ipaddress.ip_address(client)
-        found = [blocks for name, blocks in self._unlimited.items() if name == policy or name.startswith(f"{policy}/")]
+        found = self._unlimited.get(policy, [])
         return bool(found) and not any(address in block for blocks in found for block in blocks)
 
     def _shares(self, made: decision.Decision) -> tuple[Share, ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sluicegate.controller.ingress.losses import Aspect
 from sluicegate.controller.ingress.probes import Answer, Probe
 
-from .compare import plain
+from .compare import seen
 
 _Look = Callable[[Probe, Answer, Answer], bool]
 _OWN_ANSWERS = frozenset({"strict-transport-security"})
@@ -55,34 +55,21 @@ def _is_no_preflight(probe: Probe, theirs: Answer, _ours: Answer) -> bool:
     return probe.method == "OPTIONS" and not (asks and theirs.status == 204)
 
 
-def _is_odd_path(probe: Probe, theirs: Answer, _ours: Answer) -> bool:
-    """The path of the request, or what it is rewritten to, is not in its plain form."""
-    paths = [target.partition("?")[0] for target in (probe.target, theirs.target)]
-    return any(re.search(r"//|/\.{1,2}(?:/|$)|%", path) for path in paths)
-
-
 def _is_own_answer(_probe: Probe, theirs: Answer, ours: Answer) -> bool:
     """Fields of configuration are missing in an answer of the gateway itself; none that is there is another one."""
     fields = theirs.fields.items()
     return bool(theirs.status and ours.status) and all(ours.fields.get(name) in {None, value} for name, value in fields)
 
 
-def _is_cors_without_origin(probe: Probe, theirs: Answer, ours: Answer) -> bool:
-    """Where all origins are allowed, answers say so to requests that come from none."""
-    left, right = plain(theirs.fields), plain(ours.fields)
-    different = {name for name in {*left, *right} if left.get(name) != right.get(name)}
-    return probe.field("origin") is None and all(name.startswith("access-control-") for name in different)
-
-
 def _is_redirected_preflight(probe: Probe, theirs: Answer, ours: Answer) -> bool:
     return probe.method == "OPTIONS" and theirs.status == 204 and 300 <= ours.status < 400
 
 
-def _is_star_with_credentials(_probe: Probe, theirs: Answer, ours: Answer) -> bool:
+def _is_star_with_credentials(probe: Probe, theirs: Answer, ours: Answer) -> bool:
     """`*` there and the origin here; all else is the same."""
-    name = "access-control-allow-origin"
-    left, right = ({**plain(item.fields), name: ""} for item in (theirs, ours))
-    return theirs.fields.get(name) == "*" and bool(ours.fields.get(name)) and left == right
+    left, right = (seen(probe, item.fields) for item in (theirs, ours))
+    same = {**left, "credentials": True} == {**right, "credentials": True}
+    return theirs.fields.get("access-control-allow-origin") == "*" and "allowed" in left and same
 
 
 def _is_redirect_without_certificate(probe: Probe, theirs: Answer, ours: Answer) -> bool:
@@ -162,8 +149,9 @@ EVERYWHERE: tuple[Everywhere, ...] = (
         "path",
         "paths with `//`, dots or `%` are matched decoded, and go on as they came",
         "they are matched and go on in their plain form, with `/` encoded; what backends could read otherwise is 400",
-        frozenset({"path", "target", "status", "redirect", "redirect-slash", "backend", "closed"}),
-        _is_odd_path,
+        # By no aspect: what differs but for this is named by itself (`premises`).
+        frozenset(),
+        _always,
     ),
     Everywhere(
         "grpc",
@@ -199,12 +187,5 @@ EVERYWHERE: tuple[Everywhere, ...] = (
         "answers of backends have them",
         frozenset({"answer-fields"}),
         _is_own_answer,
-    ),
-    Everywhere(
-        "cors-fields",
-        "where all origins are allowed, answers to requests without `Origin` have the fields of CORS too",
-        "answers to requests with `Origin` have them",
-        frozenset({"answer-fields"}),
-        _is_cors_without_origin,
     ),
 )

@@ -11,12 +11,12 @@ from sluicegate.controller.ingress import NGINX, Conversion, Inventory
 from sluicegate.controller.ingress import Options as ConversionOptions
 from sluicegate.controller.ingress.convert import Progress
 from sluicegate.controller.ingress.losses import Aspect
-from sluicegate.controller.ingress.model import Model, Objects
+from sluicegate.controller.ingress.model import Objects
 from sluicegate.controller.ingress.probes import Probe, plan
 
 from .compare import differences
 from .converted import Converted
-from .named import Losses
+from .premises import Naming
 
 #: Differences that are told one by one, and what names one of them.
 MAX_TOLD, MAX_NAMES = 1_000, 8
@@ -82,8 +82,8 @@ def verify(
         seed: of the requests.
         progress: called for each host.
     """
-    model, converted = Model(objects_of(inventory, options)), Converted(conversion, inventory)
-    losses = Losses.of(conversion.losses, by_host(inventory.ingresses), {*map(str, model.refused)})
+    naming = Naming(objects_of(inventory, options), conversion.losses, by_host(inventory.ingresses))
+    model, converted = naming.model, Converted(conversion, inventory)
     asked = equal = unnamed = 0
     silent: list[Difference] = []
     named: list[Difference] = []
@@ -94,7 +94,7 @@ def verify(
         if not different:
             equal += 1
             continue
-        names = losses.naming(probe, theirs, ours, different)
+        names = naming.names(probe, theirs, ours, different)
         unnamed += names is None
         told = silent if names is None else named
         if len(told) < MAX_TOLD:
