@@ -244,7 +244,7 @@ def _resolve_tls(draft: Draft, gateway: Gateway, material: Material, diagnostics
     for index, reference in enumerate(spec.tls.certificate_refs):
         field = f"{path}.certificateRefs[{index}]"
         found, verdict, facts = material.certificate(
-            draft.owner, reference, field, Reason.INVALID_CERTIFICATE_REF, diagnostics
+            draft.owner, reference, field, Reason.INVALID_CERTIFICATE_REF, diagnostics, draft.hostname
         )
         if verdict is not None:
             draft.unresolved(verdict)

@@ -174,6 +174,8 @@ class Options:
             the gateway to any host (CVE-2021-25740).
         backends: where programs of Services listen, in place of EndpointSlices: by namespace, name and port of the
             Service (0: every port) addresses and ports. None: nobody can say that, as in a cluster.
+        self_signed: makes a certificate and its key, PEM, for names; where the Secret of a listener is not there, it is
+            served with that. None: it is not served.
         now: seconds since 1970, for certificates that expired; None: do not look.
         provision: Gateways have data planes of their own; None: this process serves them all.
     """
@@ -191,5 +193,6 @@ class Options:
     routes: RouteLimits = field(default_factory=RouteLimits)
     external_names: bool = False
     backends: Mapping[tuple[str, str, int], tuple[tuple[str, int], ...]] | None = None
+    self_signed: Callable[[tuple[str, ...]], tuple[str, str]] | None = None
     now: float | None = None
     provision: ProvisionOptions | None = None

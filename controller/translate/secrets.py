@@ -25,6 +25,8 @@ _DAY = 86_400
 EXPIRY_WARNING_SECONDS = 14 * _DAY
 #: Of a cluster's Secrets only those of this type are watched.
 _TYPE = "kubernetes.io/tls"
+#: Names in a certificate that is made for a listener without hostname.
+THIS_MACHINE = ("localhost", "*.localhost", "127.0.0.1", "::1")
 
 
 @dataclass(slots=True)
@@ -55,7 +57,13 @@ class Material:
     _checked: dict[str, CertificateFacts] = field(default_factory=dict)
 
     def certificate(
-        self, source: ObjectKey, reference: SecretReference, path: str, invalid: Reason, diagnostics: Diagnostics
+        self,
+        source: ObjectKey,
+        reference: SecretReference,
+        path: str,
+        invalid: Reason,
+        diagnostics: Diagnostics,
+        hostname: str | None = None,
     ) -> tuple[str | None, Verdict | None, CertificateFacts]:
         """Resolve a `SecretObjectReference`.
 
@@ -65,6 +73,7 @@ class Material:
             path: field of the reference, for diagnostics.
             invalid: reason of the condition where the reference is invalid.
             diagnostics: takes what is wrong.
+            hostname: of the listener that is served, with a certificate made for it where that is allowed; None: none.
 
         Returns:
             The certificate's id where there is one to serve with, the verdict on the reference where something is to be
@@ -87,6 +96,11 @@ class Material:
         facts, remedy = self._check(namespace, reference.name, identifier)
         if facts.error is not None:
             kept = identifier if identifier in self.certificates else None
+            made = self._self_signed(namespace, reference.name, hostname) if kept is None else None
+            if made is not None:
+                message = f"{label} {facts.error}: a certificate made at this start serves, which no client trusts"
+                diagnostics.warning(path, "invalid-certificate-ref", message, remedy)
+                return made, Verdict(False, invalid, message), nothing
             message = f"{label}: {facts.error}{self._outcome(identifier)}"
             diagnostics.error(path, "invalid-certificate-ref", message, remedy)
             return kept, Verdict(False, invalid, message), CertificateFacts()
@@ -95,6 +109,17 @@ class Material:
             message = f"{label} is of type {secret.type}: it serves all the same, but other gateways may refuse it"
             diagnostics.warning(path, "secret-type", message, f"write type: {_TYPE} in the Secret")
         return identifier, self._check_times(label, identifier, path, facts, diagnostics), facts
+
+    def _self_signed(self, namespace: str, name: str, hostname: str | None) -> str | None:
+        """Make a certificate for a hostname (empty: any) where there is no Secret at all."""
+        make = self.options.self_signed
+        if make is None or hostname is None or isinstance(self.snapshot.table("Secret").get((namespace, name)), Secret):
+            return None
+        identifier = f"self-signed:{hostname or '*'}"
+        if identifier not in self.certificates:
+            chain, key = make((hostname,) if hostname else THIS_MACHINE)
+            self.certificates[identifier] = ir.Certificate(id=identifier, chain=chain, key=key)
+        return identifier
 
     def _check(self, namespace: str, name: str, identifier: str) -> tuple[CertificateFacts, str]:
         """Load and check a Secret once for each translation."""

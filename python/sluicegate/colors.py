@@ -49,6 +49,11 @@ def wants_color(choice: str, stream: TextIO, environment: Mapping[str, str]) -> 
         return choice == "always"
     if environment.get("NO_COLOR") or environment.get("TERM") == "dumb":
         return False
+    return is_terminal(stream)
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether somebody looks at what goes to a stream."""
     try:
         return stream.isatty()
     except ValueError:  # closed

@@ -111,6 +111,12 @@ pub struct AccessLog {
     pub path: Option<String>,
     /// Lines go to standard error where there is no path.
     pub standard_error: bool,
+    /// Lines are text for people, not JSON.
+    pub text: bool,
+    /// Text has colours.
+    pub color: bool,
+    /// Seconds that the clock of text is ahead of UTC.
+    pub utc_offset: i32,
 }
 
 impl Default for Settings {

@@ -12,6 +12,14 @@ pub fn check_certificate<'py>(py: Python<'py>, chain: &str, key: &str) -> Bound<
     PyBytes::new(py, &facts)
 }
 
+/// A certificate for these names that its own key signs, and the key, both PEM.
+///
+/// Raises `ValueError` for a name that no certificate can have.
+#[pyfunction]
+pub fn self_signed(py: Python<'_>, names: Vec<String>) -> PyResult<(String, String)> {
+    py.detach(|| sluicegate_core::tls::self_signed::self_signed(names)).map_err(pyo3::exceptions::PyValueError::new_err)
+}
+
 /// Facts of a bundle of CA certificates, PEM, as JSON: error, count.
 #[pyfunction]
 pub fn check_trust<'py>(py: Python<'py>, pem: &str) -> Bound<'py, PyBytes> {

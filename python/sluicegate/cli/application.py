@@ -20,6 +20,7 @@ from .variables import unknown_variables
 #: The commands, in the order of the help; the module of each has its name.
 COMMANDS = {
     "demo": "Serve an example with its backends: nothing else is needed.",
+    "init": "Write a small shop to begin with.",
     "serve": "Serve the Gateways of manifests, or of a cluster, from this machine.",
     "check": "Say what the API server and the controller would say about manifests.",
     "explain": "Say which route takes a request, and why others do not.",

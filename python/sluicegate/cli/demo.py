@@ -27,8 +27,14 @@ _SETTINGS = (
     setting(
         DemoSettings,
         "access_log",
-        "JSON lines to a file, - for standard output (error with --output json), or off.",
+        "Lines to a file, - for standard output (error with --output json), or off; auto: on a terminal.",
         "PATH",
+    ),
+    setting(
+        DemoSettings,
+        "access_log_format",
+        "How a line of the access log is written; auto: text on a terminal, else json.",
+        "auto|text|json",
     ),
     COLOR,
     setting(DemoSettings, "output", "json: one JSON object a line, for programs.", "text|json"),

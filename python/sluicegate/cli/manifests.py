@@ -15,6 +15,13 @@ CONTROLLER_NAME = setting(
 )
 
 COLOR = setting(Settings, "color", "Colours in text; auto: on a terminal, unless NO_COLOR is set.", "auto|always|never")
+SELF_SIGNED = setting(
+    Settings,
+    "self_signed",
+    "Listeners whose Secret is missing get a certificate made at the start.",
+    "",
+    default="off",
+)
 BACKEND = setting(
     Settings,
     "backend",

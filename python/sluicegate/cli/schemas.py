@@ -26,6 +26,7 @@ from sluicegate.testing.decision import Decision
 
 from .check import CheckReport
 from .explanation import Explanation
+from .init import InitReport
 from .migration_report import MigrationReport
 from .version import VersionReport
 
@@ -96,6 +97,7 @@ SCHEMAS: dict[str, tuple[str, Callable[[], Schema]]] = {
     "migrate": ("`sluicegate migrate --output json`", lambda: _of(MigrationReport)),
     "serve": ("each line of `sluicegate serve --output json`", _serve),
     "status": ("a status as the controller writes it: `objects[].status` of `check`", _status),
+    "init": ("`sluicegate init --output json`", lambda: _of(InitReport)),
     "version": ("`sluicegate version --output json`", lambda: _of(VersionReport)),
 }
 

@@ -10,7 +10,7 @@ from sluicegate.processes.settings import Settings, load_settings
 
 from . import roles
 from .ingress_options import INGRESS_SETTINGS, status_setting
-from .manifests import BACKEND, COLOR
+from .manifests import BACKEND, COLOR, SELF_SIGNED
 from .options import CONFIG, PATHS, Command, Option, setting
 
 #: Options that are settings, in the order of the help; those of a cluster come last.
@@ -24,6 +24,7 @@ _SETTINGS = (
         default="as Gateways ask",
     ),
     BACKEND,
+    SELF_SIGNED,
     setting(Settings, "port_offset", "Added to every port: 8000 serves port 80 on 8080, without root.", "NUMBER"),
     setting(Settings, "workers", "Threads that serve.", "NUMBER", default="the cores that may be used"),
     setting(Settings, "drain", "Time for open requests after SIGTERM or Ctrl-C.", "SECONDS"),
@@ -32,8 +33,14 @@ _SETTINGS = (
     setting(
         Settings,
         "access_log",
-        "JSON lines to a file, - for standard output (error with --output json), or off.",
+        "Lines to a file, - for standard output (error with --output json), or off; auto: on a terminal.",
         "PATH",
+    ),
+    setting(
+        Settings,
+        "access_log_format",
+        "How a line of the access log is written; auto: text on a terminal, else json.",
+        "auto|text|json",
     ),
     setting(Settings, "output", "json: one JSON object a line, for programs.", "text|json"),
     COLOR,

@@ -7,6 +7,7 @@ which run them on a thread; the native side detaches from the interpreter by its
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -48,6 +49,7 @@ __all__ = [
     "check_token",
     "check_trust",
     "check_users",
+    "self_signed",
 ]
 
 
@@ -115,6 +117,17 @@ class TrustFacts(msgspec.Struct, frozen=True):
 
     error: str | None
     count: int
+
+
+def self_signed(names: Sequence[str]) -> tuple[str, str]:
+    """A certificate for DNS names and IP addresses that its own key signs, and the key, both PEM.
+
+    Raises:
+        ValueError: a name that no certificate can have.
+    """
+    from sluicegate import _native
+
+    return _native.self_signed(list(names))
 
 
 def check_certificate(chain: str, key: str) -> CertificateFacts:

@@ -10,12 +10,15 @@ import codecs
 import ipaddress
 import os
 import re
+import sys
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 
 from sluicegate.colors import CHOICES as COLORS
+from sluicegate.colors import is_terminal, wants_color
 from sluicegate.controller import DEFAULT_CONTROLLER_NAME, plain_file
 from sluicegate.engine.limits import EngineLimits
 from sluicegate.observe.log import LEVELS
@@ -36,6 +39,8 @@ MAX_FILE_BYTES = 1024 * 1024
 MAX_DRAIN, MAX_SETTLE = 3_600.0, 600.0
 #: Seconds for which a certificate serves on after its Secret is gone: who issues one anew may delete the old one first.
 DEFAULT_CERTIFICATE_GRACE, MAX_CERTIFICATE_GRACE = 300.0, 86_400.0
+#: What `access_log` may be besides a path.
+NO_FILES = frozenset({"off", "-", "auto"})
 #: Settings that may be given several times, or separated by commas.
 LISTS = frozenset({"listen", "address_pool", "status_address", "ingress_class", "backend"})
 #: Table of the settings file that says the same as `backend`, and is easier to write.
@@ -79,8 +84,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             found["state_directory"] = state_directory
         if self.admin != "off":
             found["admin"] = self.admin
-        log: dict[str, Any] = {"enabled": self.access_log != "off"}
-        if self.access_log not in {"off", "-"}:
+        log: dict[str, Any] = {"enabled": self.access_log not in {"off", "auto"}}
+        if self.access_log not in NO_FILES:
             log["path"] = self.access_log
         elif self.output == "json":
             # Standard output has the lines of a schema alone, also where SIGUSR1 switches the log on.
@@ -94,6 +99,9 @@ class Settings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=
 
     Attributes:
         controller_name: `spec.controllerName` of the GatewayClasses to serve.
+        access_log: as of every engine, or `auto`: on a terminal standard output, else off.
+        access_log_format: `text` for people, `json` for programs, or `auto`: text on a terminal.
+        self_signed: listeners whose Secret is missing get a certificate made at the start.
         color: whether text has colours: `auto` (on terminals), `always` or `never`.
         backend: where programs of Services listen, such as `default/cart=127.0.0.1:9001`, in place of EndpointSlices.
         listen: addresses to bind in place of those that Gateways ask for.
@@ -119,6 +127,9 @@ class Settings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=
 
     controller_name: str = DEFAULT_CONTROLLER_NAME
     color: str = "auto"
+    access_log: str = "auto"
+    access_log_format: str = "auto"
+    self_signed: bool = False
     backend: tuple[str, ...] = ()
     listen: tuple[str, ...] = ()
     port_offset: int = 0
@@ -142,7 +153,15 @@ class Settings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=
     def engine_settings(self, state_directory: str) -> dict[str, Any]:
         """As those of every engine; hosts of this machine are of use to a gateway for one's own machine only."""
         local = {"local_external_hosts": True} if self.local_external_hosts else {}
-        return {**EngineSettings.engine_settings(self, state_directory), **local}
+        found = {**EngineSettings.engine_settings(self, state_directory), **local}
+        stream = sys.stderr if self.output == "json" else sys.stdout
+        on_terminal = self.access_log in NO_FILES and is_terminal(stream)
+        log = found["access_log"]
+        log["enabled"] |= self.access_log == "auto" and on_terminal and self.output == "text"
+        if self.access_log_format == "text" or (self.access_log_format == "auto" and on_terminal):
+            color = self.access_log in NO_FILES and wants_color(self.color, stream, os.environ)
+            log |= {"text": True, "color": color, "utc_offset": time.localtime().tm_gmtoff}
+        return found
 
 
 class DemoSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -339,7 +358,7 @@ def _check(settings: EngineSettings, places: Mapping[str, str]) -> None:
         raise _refusal(places, "output", f"{settings.output!r} is neither text nor json")
     if settings.log_level not in LEVELS:
         raise _refusal(places, "log_level", f"{settings.log_level!r} is none of {', '.join(LEVELS)}")
-    if settings.access_log not in {"off", "-"}:
+    if settings.access_log not in NO_FILES:
         _check_log(settings.access_log, places)
     _check_engine(settings, places)
 
@@ -360,6 +379,9 @@ def _check_log(path: str, places: Mapping[str, str]) -> None:
 
 
 def _check_listening(settings: Settings, places: Mapping[str, str]) -> None:
+    if settings.access_log_format not in {"auto", "text", "json"}:
+        text = f"{settings.access_log_format!r} is none of auto, text, json"
+        raise _refusal(places, "access_log_format", text)
     if settings.color not in COLORS:
         raise _refusal(places, "color", f"{settings.color!r} is none of {', '.join(COLORS)}")
     try:

@@ -158,6 +158,9 @@ impl Exchange<'_, '_> {
                 state.answered_in(answered.duration_since(begun));
             }
             upstreams.report(forward.among, &state, outcome, begun);
+            if let (Err((Failure::Connect(error), _)), Outcome::NotConnected(_)) = (&attempted, outcome) {
+                client.worker.shared.tell_unreachable(endpoint, error);
+            }
             let failure = match attempted {
                 Ok((Exchanged { status, switched: true, .. }, Some(connection))) => {
                     entry.answered(status, None, retries);

@@ -1,8 +1,9 @@
-//! The access log: one JSON object a line, written by a thread of its own.
+//! The access log: one JSON object a line, or text for people (`access_text`), written by a thread of its own.
 //!
 //! A worker makes the line and puts it into a bounded queue; when the queue is full the line is counted and dropped, never
 //! waited for. The fields are documented in `docs/access-log.md`.
 
+use super::access_text::{Line, Style};
 use crate::settings::AccessLog as Settings;
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
@@ -81,6 +82,8 @@ pub struct AccessLog {
     enabled: AtomicBool,
     dropped: AtomicU64,
     path: Option<String>,
+    /// Text for people; `None`: JSON.
+    text: Option<Style>,
     writer: Mutex<Option<JoinHandle<()>>>,
     queue: SyncSender<Message>,
     shared: Arc<Shared>,
@@ -104,6 +107,7 @@ impl AccessLog {
             enabled: AtomicBool::new(settings.enabled),
             dropped: AtomicU64::new(0),
             path: settings.path.clone(),
+            text: settings.text.then_some(Style { color: settings.color, utc_offset: settings.utc_offset }),
             writer: Mutex::new(Some(handle)),
             queue,
             shared,
@@ -139,8 +143,9 @@ impl AccessLog {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    pub fn push(&self, record: &impl Serialize) {
-        let Ok(mut line) = serde_json::to_vec(record) else {
+    pub fn push(&self, record: &impl Line) {
+        let made = self.text.map_or_else(|| serde_json::to_vec(record), |style| Ok(record.text(style).into_bytes()));
+        let Ok(mut line) = made else {
             return;
         };
         line.push(b'\n');
@@ -207,6 +212,7 @@ mod tests {
             enabled: AtomicBool::new(true),
             dropped: AtomicU64::new(0),
             path: None,
+            text: None,
             writer: Mutex::default(),
             queue,
             shared: Arc::clone(&shared),

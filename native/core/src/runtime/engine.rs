@@ -11,6 +11,7 @@ use crate::io::KeepAlive;
 use crate::observe::access_log::AccessLog;
 use crate::observe::events::Events;
 use crate::observe::metrics::Registry;
+use crate::observe::unreachable::Unreachable;
 use crate::policy::{self, Chain, KeySets, Step};
 use crate::settings::Settings;
 use crate::tls::server::ServerTls;
@@ -166,6 +167,7 @@ impl Engine {
             registry: Registry::new(workers),
             access_log: AccessLog::start(&settings.access_log)?,
             events,
+            unreachable: Unreachable::default(),
             open: Arc::default(),
             own: Arc::default(),
             room: Room::new(settings.body_buffer_bytes),

@@ -8,6 +8,7 @@ pub mod inspect;
 pub mod keys;
 pub mod names;
 pub mod pem;
+pub mod self_signed;
 pub mod server;
 mod server_certificates;
 pub mod tickets;

@@ -14,17 +14,19 @@ use crate::io::{OpenConnections, Scratch};
 use crate::observe::access_log::AccessLog;
 use crate::observe::events::Events;
 use crate::observe::metrics::{Registry, WorkerMetrics};
+use crate::observe::unreachable::Unreachable;
 use crate::policy::{self, Chain, KeySets};
 use crate::settings::Settings;
 use crate::tls::server::ServerTls;
 use crate::upstream::tls::ClientTls;
-use crate::upstream::{Externals, Loads, OwnSockets, Upstreams, render_checked};
+use crate::upstream::{ConnectError, Externals, Loads, OwnSockets, Upstreams, render_checked};
 use arc_swap::ArcSwap;
-use route::table::{Backend, Locality, Table, Tag, Tags};
+use route::table::{Backend, Endpoint, Locality, Table, Tag, Tags};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 use tokio::sync::watch;
 use turns::Turns;
 
@@ -58,6 +60,8 @@ pub struct Shared {
     pub registry: Registry,
     pub access_log: AccessLog,
     pub events: Events,
+    /// Endpoints whose failure to take connections was told.
+    pub unreachable: Unreachable,
     /// Connections at listeners that have a limit of them.
     pub open: Arc<OpenConnections>,
     /// What the engine listens on.
@@ -98,6 +102,17 @@ impl Tags for Shared {
 }
 
 impl Shared {
+    /// An endpoint takes no connections: told when that begins, then counted.
+    pub fn tell_unreachable(&self, endpoint: &Endpoint, error: &ConnectError) {
+        let Some(more) = self.unreachable.note(endpoint.address, Instant::now()) else {
+            return;
+        };
+        let backend = endpoint.id.rsplit_once('@').map_or(endpoint.id.as_str(), |(backend, _)| backend);
+        let count = if more > 0 { format!(" ({more} times more since it was told)") } else { String::new() };
+        let message = format!("backend {backend}: {} takes no connections{count}: {}", endpoint.address, error.reason);
+        self.events.push("backend_unreachable", message);
+    }
+
     /// The configuration as IR without secrets, and how the keys are that identity providers publish; JSON.
     pub fn config(&self) -> String {
         let mut shown = self.generation.load().table.to_value();
@@ -169,6 +184,7 @@ impl Worker {
             registry: crate::observe::metrics::Registry::new(1),
             access_log: crate::observe::access_log::AccessLog::start(&settings.access_log)?,
             events: crate::observe::events::Events::default(),
+            unreachable: Unreachable::default(),
             open: Arc::default(),
             own: Arc::default(),
             room: Room::new(settings.body_buffer_bytes),

@@ -8,6 +8,7 @@ before serves on.
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Iterator, Sequence
 
@@ -17,6 +18,7 @@ from sluicegate.controller.sources.files.judge import Validate
 from sluicegate.controller.sources.files.reader import Progress
 from sluicegate.controller.sources.files.source import Refresh
 from sluicegate.controller.translate import Options, Translator
+from sluicegate.engine.native import self_signed
 from sluicegate.observe.log import Log
 from sluicegate.words import count
 
@@ -116,6 +118,7 @@ class FilesGateway:
             checks=native_checks(),
             external_names=settings.external_names,
             backends=given_backends(settings.backend),
+            self_signed=functools.cache(self_signed) if settings.self_signed else None,
         )
         reader = Reader(paths, settling=Settling())
         source, store, ingresses = sources_of(reader, validate, wanted_of(settings), settings.controller_name)
